@@ -1,0 +1,1 @@
+"""sealgate: admits only images that somebody trusted has signed."""

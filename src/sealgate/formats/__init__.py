@@ -1,0 +1,1 @@
+"""Signature formats: one module each, behind the protocol in `sealgate.formats.interface`."""

@@ -1,0 +1,87 @@
+"""The seam between formats and everything else.
+
+A *format* is a way of storing and checking signatures. One module (or folder) here implements one format: it
+turns the format's fields of an `Authenticator` into a `Check`, and a `Check` verifies images. Nothing outside
+`sealgate.formats` knows what a signature looks like; nothing inside knows caches, budgets, Kubernetes or Flask.
+
+The order of checks inside a `Check` is the same for every format: fetch bounded, hash what was fetched against
+the digest it was asked by, verify the signature over those exact bytes with a key the policy chose, only then
+parse strictly, then compare digest, repository, type, time limits and annotations. Any exception means *not
+verified*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from sealgate.clocks import Clock, Deadline
+    from sealgate.findings import Verified
+    from sealgate.references import Digest, Reference
+    from sealgate.registry.interface import Registry, Services
+
+#: The most candidate signatures looked at for one subject and authenticator; more is a refusal.
+MAX_SIGNATURES = 128
+#: The most bytes of one signature blob; more is a refusal.
+MAX_SIGNATURE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A reference together with the subject it resolved to.
+
+    Attributes:
+        reference: what the pod names, normalised.
+        digest: the subject; all verification is about it.
+    """
+
+    reference: Reference
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Everything of the outside world that a check may touch, for one verification.
+
+    Attributes:
+        registry: the registries, with this pod's credentials, under this deadline.
+        services: signature stores that an authenticator names, under this deadline.
+        clock: what time it is (expiry of keys, signatures and metadata).
+        deadline: when the whole verification must be over.
+    """
+
+    registry: Registry
+    services: Services
+    clock: Clock
+    deadline: Deadline
+
+
+class Check(Protocol):
+    """One authenticator's rules, with its keys at hand, ready to verify images. Immutable, thread-safe."""
+
+    @property
+    def format(self) -> str:
+        """The format's field name in the `Authenticator` object ("cosign")."""
+
+    @property
+    def content(self) -> str:
+        """A hash (hex) of everything that decides the outcome: keys, algorithms, every option.
+
+        Findings are cached by it, so two checks that could ever differ must not share it.
+        """
+
+    @property
+    def depends_on_tag(self) -> bool:
+        """Whether the outcome may differ for two tags of the same subject (identity rules, Notary v1)."""
+
+    def budget_host(self, image: Image) -> str:
+        """Return the host whose budget one verification of that image is charged to."""
+
+    def verify(self, image: Image, sources: Sources) -> Verified:
+        """Verify the image's signatures.
+
+        Raises:
+            VerificationError: the evidence was seen and does not do; carries every signature seen.
+            UnavailableError: the evidence could not be fetched.
+        """

@@ -1,0 +1,1 @@
+"""Public keys: what they are, where they come from, how they verify."""

@@ -1,0 +1,1 @@
+"""Policy objects: models, loading, matching."""

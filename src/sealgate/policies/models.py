@@ -1,0 +1,190 @@
+"""The objects as people write them: `Authenticator` and `VerificationPolicy`, `sealgate.dev/v1alpha1`.
+
+These are the edge: strict pydantic models of exactly what `kubectl apply` takes. Descriptions end up in the CRDs,
+so that `kubectl explain` teaches. Field names in YAML are camelCase. What a model accepts is well formed; whether
+patterns compile and keys parse is found by `sealgate.policies.loading`, with file and line.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+API_VERSION = "sealgate.dev/v1alpha1"
+
+ObjectName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$", min_length=1, max_length=253)
+]
+
+
+class Model(BaseModel):
+    """What all models share: unknown fields refused, nothing coerced, nothing changed after."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        validate_by_name=False,
+        validate_by_alias=True,
+    )
+
+
+class Metadata(BaseModel):
+    """The parts of `metadata` that sealgate reads; Kubernetes owns the rest, so unknown members are fine."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
+
+    name: ObjectName
+    generation: int = 0
+    resource_version: str = ""
+
+
+class SecretKey(Model):
+    """One key of a Secret in sealgate's own namespace (in standalone mode: of a Secret among the policy files)."""
+
+    name: ObjectName = Field(description="Name of the Secret.")
+    key: str = Field(min_length=1, max_length=253, description="Key inside the Secret's data.")
+
+
+AlgorithmName = Literal[
+    "ECDSA_SHA_256",
+    "ECDSA_SHA_384",
+    "ECDSA_SHA_512",
+    "RSA_PKCS1_SHA_224",
+    "RSA_PKCS1_SHA_256",
+    "RSA_PKCS1_SHA_384",
+    "RSA_PKCS1_SHA_512",
+    "RSA_PSS_SHA_224",
+    "RSA_PSS_SHA_256",
+    "RSA_PSS_SHA_384",
+    "RSA_PSS_SHA_512",
+    "ED25519",
+]
+
+
+class KeyEntry(Model):
+    """One accepted public key: where it comes from, and which algorithm it signs with. Exactly one source."""
+
+    pem: str | None = Field(
+        default=None, max_length=65536, description="The public key itself: PEM, -----BEGIN PUBLIC KEY-----."
+    )
+    secret_ref: SecretKey | None = Field(default=None, description="A Secret that holds the PEM.")
+    algorithm: AlgorithmName | None = Field(
+        default=None,
+        description="The only algorithm accepted from this key. Default by key type: P-256 ECDSA_SHA_256, "
+        "P-384 ECDSA_SHA_384, P-521 ECDSA_SHA_512, RSA RSA_PKCS1_SHA_256, Ed25519 ED25519.",
+    )
+
+
+class CosignSpec(Model):
+    """Signatures as cosign stores them: the .sig tag, OCI 1.1 referrers, key-based bundles."""
+
+    keys: tuple[KeyEntry, ...] = Field(
+        min_length=1, max_length=64, description="Accepted keys; a signature by any one of them verifies."
+    )
+    annotations: dict[str, str] = Field(
+        default_factory=dict, description="Members that the signed payload must carry, with exactly these values."
+    )
+    match_repository: bool = Field(
+        default=False, description="Whether the signed payload must name the image's own repository."
+    )
+    signature_repository: str | None = Field(
+        default=None,
+        max_length=255,
+        description="Repository (registry/path) that holds the signatures instead of the image's own.",
+    )
+
+
+class AuthenticatorSpec(Model):
+    """A named root of trust: exactly one format, with the keys it accepts."""
+
+    cosign: CosignSpec | None = Field(default=None, description="Signatures made by cosign.")
+
+
+class Authenticator(Model):
+    """A named root of trust."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    api_version: Literal["sealgate.dev/v1alpha1"]
+    kind: Literal["Authenticator"]
+    metadata: Metadata
+    spec: AuthenticatorSpec
+
+
+class ImageSelector(Model):
+    """Which images: a pattern over normalised repository names, and patterns over tags."""
+
+    repository: str = Field(
+        min_length=1,
+        max_length=512,
+        description="Pattern over registry/path: * any run without /, ** any run, ? one character but /, "
+        "{a, b} one of the options. Anchored at both ends.",
+    )
+    tags: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=64,
+        description="Patterns over the tag; default any. A reference without a tag matches any tag pattern.",
+    )
+
+
+class LabelSelectorRequirement(Model):
+    """One expression of a label selector."""
+
+    key: str = Field(min_length=1, max_length=317, description="Label key.")
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = Field(description="How values are compared.")
+    values: tuple[str, ...] = Field(default=(), description="Values for In and NotIn.")
+
+
+class LabelSelector(Model):
+    """A Kubernetes label selector: all of its parts must hold; an empty one selects everything."""
+
+    match_labels: dict[str, str] = Field(default_factory=dict, description="Labels and their exact values.")
+    match_expressions: tuple[LabelSelectorRequirement, ...] = Field(default=(), description="Expressions.")
+
+
+class Requirement(Model):
+    """Which authenticators must verify the image."""
+
+    authenticators: tuple[ObjectName, ...] = Field(
+        min_length=1, max_length=16, description="Names of Authenticators; each at most once."
+    )
+    count: int | None = Field(
+        default=None,
+        ge=1,
+        le=16,
+        description="How many of them must verify, each by a key of its own; default all.",
+    )
+
+
+class VerificationPolicySpec(Model):
+    """Which images, in which namespaces, need which authenticators, and what happens if not."""
+
+    action: Literal["Enforce", "Warn", "Audit"] = Field(
+        default="Enforce",
+        description="Enforce denies, Warn admits with a warning, Audit admits and records. "
+        "Warn and Audit never weaken another policy's Enforce.",
+    )
+    namespace_selector: LabelSelector = Field(
+        default_factory=LabelSelector, description="Namespaces by their labels; default every namespace."
+    )
+    images: tuple[ImageSelector, ...] = Field(min_length=1, max_length=256, description="Images that are covered.")
+    exclude_images: tuple[ImageSelector, ...] = Field(
+        default=(), max_length=256, description="Images that are not covered after all."
+    )
+    require: Requirement = Field(description="What must verify.")
+
+
+class VerificationPolicy(Model):
+    """Which images, in which namespaces, need which authenticators."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    api_version: Literal["sealgate.dev/v1alpha1"]
+    kind: Literal["VerificationPolicy"]
+    metadata: Metadata
+    spec: VerificationPolicySpec

@@ -1,0 +1,1 @@
+"""Talking to registries and services over HTTP: one client, one HTTP policy."""

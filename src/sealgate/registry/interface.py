@@ -1,0 +1,128 @@
+"""What formats and the verifier may ask of the network, as protocols.
+
+`sealgate.registry.client` implements them over HTTP. Tests have a simulator of a registry behind the same HTTP,
+never behind these protocols alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sealgate.references import Digest, Repository
+
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+
+#: The most bytes of one manifest (the size the OCI distribution specification asks registries to support).
+MAX_MANIFEST_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest as fetched: its bytes hash to its digest.
+
+    Attributes:
+        digest: computed from `body`, never taken from a header.
+        media_type: the Content-Type it was served with, without parameters.
+        body: the exact bytes.
+    """
+
+    digest: Digest
+    media_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """A pointer to content, as indexes and the referrers API list them. Nothing in it is trusted.
+
+    Attributes:
+        digest: of what it points at.
+        media_type: what the pointing side says it is.
+        size: in bytes, as said.
+        artifact_type: as said; some tools write a wrong one.
+        annotations: as said.
+    """
+
+    digest: Digest
+    media_type: str
+    size: int
+    artifact_type: str | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+class Registry(Protocol):
+    """Reads of one pod's registries: credentials, deadline, budgets of pauses and address rules are inside."""
+
+    def manifest(self, repository: Repository, reference: str) -> Manifest:
+        """Fetch a manifest by tag or by digest and hash it.
+
+        Raises:
+            NotFoundError: the registry has none of that name.
+            VerificationError: asked by digest, it served other bytes; or too many of them.
+            UnavailableError: it could not be asked (and its subclasses).
+        """
+
+    def blob(self, repository: Repository, digest: Digest, limit: int) -> bytes:
+        """Fetch a blob of at most `limit` bytes and compare its hash with `digest`.
+
+        Raises:
+            NotFoundError: the registry has none of that name.
+            VerificationError: it served other bytes, or too many of them.
+            UnavailableError: it could not be asked (and its subclasses).
+        """
+
+    def referrers(self, repository: Repository, digest: Digest, limit: int) -> tuple[Descriptor, ...]:
+        """List what refers to a subject: the referrers API, or the fallback tag where there is no such API.
+
+        Nothing that refers to it is an empty answer, not an error. Duplicates are listed once.
+
+        Raises:
+            VerificationError: more than `limit` of them, or a list that is malformed.
+            UnavailableError: it could not be asked (and its subclasses).
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer of a service, whole and bounded.
+
+    Attributes:
+        status: the HTTP status.
+        headers: names in lower case.
+        body: the bytes, after no decoding but the transfer's.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Services(Protocol):
+    """Requests to signature stores that an authenticator names, under one deadline and the one HTTP policy."""
+
+    def request(  # noqa: PLR0913 - the parts of an HTTP request are these
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        limit: int = MAX_MANIFEST_BYTES,
+        ca: str | None = None,
+    ) -> Response:
+        """Send one request and return the whole answer, whatever its status.
+
+        Redirects are not followed to another host. `ca` is a PEM bundle that replaces the system's for this
+        request.
+
+        Raises:
+            VerificationError: more than `limit` bytes came back.
+            UnavailableError: no answer (and its subclasses).
+        """

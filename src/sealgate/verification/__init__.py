@@ -1,0 +1,1 @@
+"""Verifying images: caches, single flight, budgets, deadlines."""

@@ -1,0 +1,1 @@
+"""The admission webhook: a Flask app over `sealgate`."""

@@ -62,6 +62,7 @@ class Reason(StrEnum):
     ADDRESS_FORBIDDEN = "AddressForbidden"
     AUTHENTICATOR_NOT_FOUND = "AuthenticatorNotFound"
     AUTHENTICATOR_NOT_READY = "AuthenticatorNotReady"
+    STATE_UNAVAILABLE = "StateUnavailable"
     INTERNAL_ERROR = "InternalError"
     # Wrong input.
     INVALID_REFERENCE = "InvalidReference"

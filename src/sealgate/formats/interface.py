@@ -12,8 +12,10 @@ verified*.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+from sealgate.trusted_state import TrustedState, UnconfiguredTrustedState
 
 if TYPE_CHECKING:
     from sealgate.clocks import Clock, Deadline
@@ -49,12 +51,14 @@ class Sources:
         services: signature stores that an authenticator names, under this deadline.
         clock: what time it is (expiry of keys, signatures and metadata).
         deadline: when the whole verification must be over.
+        state: the highest versions seen, for formats whose evidence is versioned; they refuse to work without one.
     """
 
     registry: Registry
     services: Services
     clock: Clock
     deadline: Deadline
+    state: TrustedState = field(default_factory=UnconfiguredTrustedState)
 
 
 class Check(Protocol):

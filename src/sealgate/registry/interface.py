@@ -88,6 +88,26 @@ class Registry(Protocol):
             UnavailableError: it could not be asked (and its subclasses).
         """
 
+    def document(self, url: str, repository: str, *, limit: int, ca: str | None = None, named: bool = False) -> bytes:
+        """Fetch a document about a repository from a server that asks for tokens as registries do.
+
+        Notary servers and signature extensions of registries are such servers. A `401` is answered with the token
+        flow of the server's own challenge, with this pod's credentials for the server's host (and no other's).
+        Redirects are not followed to another host.
+
+        Args:
+            url: absolute, `https://` (or `http://` where the host is listed as insecure).
+            repository: the name in the token's scope, `repository:<name>:pull`, and in credentials' paths.
+            limit: the most bytes of the document.
+            ca: a PEM bundle that replaces the system's for this server.
+            named: whether the configuration names the server's host literally, so that its addresses may be private.
+
+        Raises:
+            NotFoundError: the server has no such document.
+            VerificationError: more than `limit` bytes came back.
+            UnavailableError: it could not be asked (and its subclasses).
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Response:

@@ -1,0 +1,258 @@
+"""From findings to a verdict. Pure: no clock, no network, nothing remembered.
+
+For one policy, the keys that verified are given out to the policy's authenticators, each key to at most one, so that
+as many authenticators as possible are met. A policy that is not met refuses (`Enforce`), warns (`Warn`) or is only
+put on record (`Audit`). The worst answer of all matching policies is the image's: no policy can weaken another, and
+their order does not matter.
+
+An `Enforce` policy that is not met is *unavailable* instead of refused where findings that could not be made might
+still have met it. That never admits anything either; it says that asking again makes sense.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from sealgate.errors import Reason
+from sealgate.findings import Finding, Outcome
+from sealgate.messages import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sealgate.errors import SealgateError
+    from sealgate.policies.matching import CompiledPolicy
+    from sealgate.references import Digest, Reference
+
+#: The longest message of a verdict, and of one authenticator in it, in characters.
+MAX_MESSAGE = 1024
+MAX_PART = 320
+
+
+class Verdict(StrEnum):
+    """The answer for one image under all the policies that match it."""
+
+    ADMIT = "admit"
+    WARN = "warn"
+    DENY = "deny"
+    UNAVAILABLE = "unavailable"
+
+
+_SEVERITY = {Verdict.ADMIT: 0, Verdict.WARN: 1, Verdict.UNAVAILABLE: 2, Verdict.DENY: 3}
+
+
+class UnmatchedImages(StrEnum):
+    """What happens to an image that no policy matches."""
+
+    ADMIT = "Admit"
+    WARN = "Warn"
+    DENY = "Deny"
+
+
+_UNMATCHED = {
+    UnmatchedImages.ADMIT: (Verdict.ADMIT, "admitted"),
+    UnmatchedImages.WARN: (Verdict.WARN, "admitted with a warning"),
+    UnmatchedImages.DENY: (Verdict.DENY, "denied"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyResult:
+    """How one image fared under one policy.
+
+    Attributes:
+        name: the policy's name.
+        action: Enforce, Warn or Audit.
+        satisfied: authenticators met, each by a key of its own.
+        required: how many had to be; at least 1.
+        findings: one for each of the policy's authenticators, in its order.
+    """
+
+    name: str
+    action: str
+    satisfied: int
+    required: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def met(self) -> bool:
+        """Whether enough authenticators were met."""
+        return self.satisfied >= self.required
+
+    @property
+    def undecided(self) -> bool:
+        """Whether it is not met, but might have been, had every finding been made."""
+        unavailable = sum(finding.outcome is Outcome.UNAVAILABLE for finding in self.findings)
+        return not self.met and self.satisfied + unavailable >= self.required
+
+    @property
+    def verdict(self) -> Verdict:
+        """What this policy alone would answer."""
+        if self.met or self.action == "Audit":
+            return Verdict.ADMIT
+        if self.action == "Warn":
+            return Verdict.WARN
+        return Verdict.UNAVAILABLE if self.undecided else Verdict.DENY
+
+
+@dataclass(frozen=True, slots=True)
+class ImageVerdict:
+    """The answer for one image.
+
+    Attributes:
+        image: as written.
+        reference: the same, normalised; None when it does not parse.
+        subject: the digest that was verified; None when there is none.
+        verdict: the answer.
+        reason: why, for machines; of an image that is admitted although a policy is not met, why that is.
+        message: one line for a person: image, policy, authenticator, reason, what to do.
+        policies: the result of every policy that matches, sorted by name.
+    """
+
+    image: str
+    reference: Reference | None
+    subject: Digest | None
+    verdict: Verdict
+    reason: Reason
+    message: str
+    policies: tuple[PolicyResult, ...]
+
+    @property
+    def verified(self) -> bool:
+        """Whether at least one policy matches and every matching one is met."""
+        return bool(self.policies) and all(policy.met for policy in self.policies)
+
+
+def decide(
+    image: str,
+    reference: Reference | None,
+    subject: Digest | None,
+    results: Sequence[tuple[CompiledPolicy, Sequence[Finding]]],
+    unmatched: UnmatchedImages,
+) -> ImageVerdict:
+    """Combine findings into the verdict for one image.
+
+    Args:
+        image: as written.
+        reference: the same, normalised.
+        subject: the digest that the findings are about; None when it could not be found out.
+        results: every policy that matches, with the findings of its authenticators. A finding that is missing
+            counts as unavailable, one of an authenticator that the policy does not name counts for nothing.
+        unmatched: what happens to an image that no policy matches.
+    """
+    if not results:
+        verdict, what = _UNMATCHED[unmatched]
+        message = f"{quote(image)}: {what}: no verification policy covers it in this namespace"
+        return ImageVerdict(image, reference, subject, verdict, Reason.NO_POLICY_MATCHES, message, ())
+    policies = tuple(sorted((_weigh(policy, findings) for policy, findings in results), key=lambda p: p.name))
+    verdict = max((policy.verdict for policy in policies), key=_SEVERITY.__getitem__)
+    # The message is about the policies that made the verdict; for an admitted image, about those only on record.
+    deciding = [policy for policy in policies if not policy.met and policy.verdict is verdict]
+    return ImageVerdict(
+        image, reference, subject, verdict, _reason(deciding), _message(image, verdict, deciding, policies), policies
+    )
+
+
+def refuse(image: str, error: SealgateError, verdict: Verdict = Verdict.DENY) -> ImageVerdict:
+    """Return the verdict for an image that never came to the policies: it does not parse, or time ran out.
+
+    Args:
+        image: as written.
+        error: what happened.
+        verdict: deny or unavailable; anything else is turned into deny.
+    """
+    verdict = verdict if verdict is Verdict.UNAVAILABLE else Verdict.DENY
+    message = _bounded(f"{quote(image)}: {_LEAD[verdict]}: {error.message}", MAX_MESSAGE)
+    return ImageVerdict(image, None, None, verdict, error.reason, message, ())
+
+
+def count_met(keys: Mapping[str, Iterable[str]]) -> int:
+    """Return how many authenticators can be met when each key serves at most one of them.
+
+    Args:
+        keys: authenticators, each with the fingerprints of the keys that verified.
+    """
+    accepted = {name: sorted(set(fingerprints)) for name, fingerprints in keys.items()}
+    holder: dict[str, str] = {}
+
+    def find_key(name: str, tried: set[str]) -> bool:
+        for key in accepted[name]:
+            if key not in tried:
+                tried.add(key)
+                if key not in holder or find_key(holder[key], tried):
+                    holder[key] = name
+                    return True
+        return False
+
+    return sum(find_key(name, set()) for name in accepted)
+
+
+def _weigh(policy: CompiledPolicy, findings: Sequence[Finding]) -> PolicyResult:
+    """Return the policy's result; each of its authenticators has exactly one finding, whatever was handed in."""
+    chosen = tuple(_finding_of(name, findings) for name in dict.fromkeys(policy.authenticators))
+    met = count_met({f.authenticator: f.fingerprints for f in chosen if f.outcome is Outcome.VERIFIED})
+    # A count below one, or of nobody, is refused when a policy is read; here it must not mean "nothing to do".
+    return PolicyResult(policy.name, policy.action, met, max(policy.count, 1), chosen)
+
+
+def _finding_of(authenticator: str, findings: Sequence[Finding]) -> Finding:
+    """Return the authenticator's finding: the worst of several, an unavailable one where there is none."""
+    own = [finding for finding in findings if finding.authenticator == authenticator]
+    if not own:
+        message = "it was not asked; this is a fault in sealgate, please report it"
+        return Finding(authenticator, "", Outcome.UNAVAILABLE, Reason.INTERNAL_ERROR, message)
+    return min(own, key=lambda f: (_OUTCOMES.index(f.outcome), len(f.fingerprints), f.fingerprints, f.message))
+
+
+_OUTCOMES = (Outcome.REFUSED, Outcome.UNAVAILABLE, Outcome.VERIFIED)
+_LEAD = {Verdict.DENY: "denied", Verdict.UNAVAILABLE: "could not be verified, so not admitted; try again"}
+
+
+def _reason(deciding: Sequence[PolicyResult]) -> Reason:
+    """Return the one reason that all deciding findings share, or the general one."""
+    if not deciding:
+        return Reason.VERIFIED
+    reasons = {finding.reason for policy in deciding for finding in _failures(policy)}
+    return reasons.pop() if len(reasons) == 1 else Reason.POLICY_NOT_SATISFIED
+
+
+def _failures(policy: PolicyResult) -> list[Finding]:
+    """Return the findings that explain why the policy is not met."""
+    wanted = Outcome.UNAVAILABLE if policy.undecided else None
+    return [
+        finding
+        for finding in policy.findings
+        if finding.outcome is not Outcome.VERIFIED and wanted in (None, finding.outcome)
+    ]
+
+
+def _message(image: str, verdict: Verdict, deciding: Sequence[PolicyResult], policies: Sequence[PolicyResult]) -> str:
+    if not deciding:
+        names = ", ".join(policy.name for policy in policies)
+        return _bounded(f"{quote(image)}: verified by {'policy' if len(policies) == 1 else 'policies'} {names}")
+    if verdict in _LEAD:
+        lead = _LEAD[verdict]
+    else:
+        lead = "admitted with a warning" if verdict is Verdict.WARN else "admitted, for the record only"
+    return _bounded(f"{quote(image)}: {lead}: " + "; ".join(_describe(policy) for policy in deciding))
+
+
+def _describe(policy: PolicyResult) -> str:
+    parts = [
+        f"{finding.authenticator}: {_bounded(_clause(finding.message), MAX_PART)}" for finding in _failures(policy)
+    ]
+    if len(policy.findings) - len(parts) > policy.satisfied:
+        parts.append("one key verified for several authenticators, and each needs a key of its own")
+    needed = "" if policy.required == len(policy.findings) == 1 else f" ({policy.satisfied} of {policy.required} met)"
+    return f"policy {policy.name}{needed}: " + "; ".join(parts)
+
+
+def _clause(sentence: str) -> str:
+    """Return a sentence as it may stand inside another."""
+    return sentence.rstrip(". ")
+
+
+def _bounded(text: str, limit: int = MAX_MESSAGE) -> str:
+    return text if len(text) <= limit else text[: limit - 3] + "..."

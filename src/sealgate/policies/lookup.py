@@ -1,0 +1,81 @@
+"""Finding the globs that match a text among thousands, without trying each.
+
+Globs are kept by their literal start and, under it, by their literal end. A text has one start and one end of each
+length, so looking one up is one dictionary access for each length that occurs; only the globs that share both with
+the text are tried. That is also cheap where every glob begins with a wildcard (`**/app`), or all begin alike.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sealgate.patterns import Glob
+
+T = TypeVar("T")
+
+
+class GlobLookup(Generic[T]):
+    """Values by the glob that a text must match to get them. Never changes once made.
+
+    Args:
+        entries: globs, each with its value.
+    """
+
+    __slots__ = ("_by_prefix", "_literals")
+
+    def __init__(self, entries: Iterable[tuple[Glob, T]]) -> None:
+        literals: defaultdict[str, list[T]] = defaultdict(list)
+        wild: defaultdict[str, list[tuple[str, tuple[Glob, T]]]] = defaultdict(list)
+        for glob, value in entries:
+            if glob.literal:
+                literals[glob.prefix].append(value)
+            else:
+                wild[glob.prefix].append((glob.suffix, (glob, value)))
+        self._literals = dict(literals)
+        self._by_prefix = _ByLength({prefix: _by_suffix(found) for prefix, found in wild.items()})
+
+    def find(self, text: str) -> Iterator[T]:
+        """Yield the value of every glob that matches the text; a value as often as it has such globs."""
+        yield from self._literals.get(text, ())
+        for by_suffix in self._by_prefix.starts(text):
+            for candidates in by_suffix.ends(text):
+                for glob, value in candidates:
+                    if glob.matches(text):
+                        yield value
+
+
+class _ByLength(Generic[T]):
+    """A dictionary that can be asked for every key that a text begins, or ends, with."""
+
+    __slots__ = ("_lengths", "_values")
+
+    def __init__(self, values: dict[str, T]) -> None:
+        self._values = values
+        self._lengths = sorted({len(key) for key in values})
+
+    def starts(self, text: str) -> Iterator[T]:
+        for length in self._lengths:
+            if length > len(text):
+                return
+            value = self._values.get(text[:length])
+            if value is not None:
+                yield value
+
+    def ends(self, text: str) -> Iterator[T]:
+        for length in self._lengths:
+            if length > len(text):
+                return
+            value = self._values.get(text[len(text) - length :])
+            if value is not None:
+                yield value
+
+
+def _by_suffix(entries: Iterable[tuple[str, T]]) -> _ByLength[list[T]]:
+    grouped: defaultdict[str, list[T]] = defaultdict(list)
+    for suffix, entry in entries:
+        grouped[suffix].append(entry)
+    return _ByLength(dict(grouped))

@@ -1,0 +1,116 @@
+"""What the operator writes into `status`, and the webhook reads from it.
+
+The models are what the CRDs promise, so that whoever writes and whoever reads agree. They are read leniently (an
+older webhook meets a newer operator while a release is rolled out) and written through `model_dump(by_alias=True)`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+Timestamp = Annotated[
+    str,
+    StringConstraints(max_length=64),
+    Field(json_schema_extra={"format": "date-time"}),
+]
+
+
+class StatusModel(BaseModel):
+    """What all parts of a status share: camelCase, unknown members left alone."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="ignore", frozen=True, validate_by_name=True, validate_by_alias=True
+    )
+
+
+class Condition(StatusModel):
+    """One standard Kubernetes condition."""
+
+    type: str = Field(
+        min_length=1, max_length=316, description="What the condition is about; Ready says whether all of it works."
+    )
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether the condition holds.")
+    reason: str = Field(
+        min_length=1, max_length=1024, description="Why, as one word for machines: CamelCase, stable between releases."
+    )
+    message: str = Field(default="", max_length=32768, description="Why, for a person, and what to do about it.")
+    last_transition_time: Timestamp = Field(description="When the status last changed.")
+    observed_generation: int = Field(
+        default=0, ge=0, description="The metadata.generation that the condition was worked out from."
+    )
+
+
+class KeyStatus(StatusModel):
+    """One public key that the operator has read from where the spec says, or why it could not or must not be used."""
+
+    source: str = Field(
+        min_length=1,
+        max_length=1024,
+        description="Where the key was read, the same words for the same place whatever its position in the spec: "
+        "'secretRef NAME/KEY', 'kms PROVIDER ID'.",
+    )
+    state: Literal["Accepted", "Refused"] = Field(
+        description="Accepted keys verify signatures; Refused ones are listed so that you see why, and never used."
+    )
+    reason: str = Field(
+        default="",
+        max_length=1024,
+        description="Why a key is refused, as one word: SecretNotFound, InvalidKey, Disabled, Expired, Revoked ...",
+    )
+    message: str = Field(default="", max_length=4096, description="Why a key is refused, for a person.")
+    pem: str | None = Field(
+        default=None, max_length=65536, description="The public key as it was read: PEM, or armored OpenPGP."
+    )
+    algorithm: str | None = Field(
+        default=None, max_length=64, description="The only algorithm that is accepted from this key."
+    )
+    fingerprint: str | None = Field(
+        default=None,
+        max_length=128,
+        description="sha256: and the hex digest of the key's SubjectPublicKeyInfo; what findings and logs name.",
+    )
+    key_version: str | None = Field(default=None, max_length=256, description="Version of the key in its KMS.")
+    observed_at: Timestamp | None = Field(default=None, description="When the key was last read.")
+    valid_until: Timestamp | None = Field(
+        default=None,
+        description="The key is not used after this time unless it was read again; keeps a lost KMS from being "
+        "trusted for ever. Absent for sources that are watched.",
+    )
+    observed_generation: int = Field(
+        default=0, ge=0, description="The metadata.generation for which the key was last read."
+    )
+
+
+class Status(StatusModel):
+    """What the statuses of both kinds share."""
+
+    observed_generation: int = Field(
+        default=0, ge=0, description="The metadata.generation that this status was worked out from."
+    )
+    conditions: tuple[Condition, ...] = Field(
+        default=(),
+        max_length=16,
+        description="What works and what does not; Ready sums it up.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+
+
+class AuthenticatorStatus(Status):
+    """What the operator has found out about the keys of an Authenticator; only it writes here."""
+
+    format: str = Field(default="", max_length=64, description="The format that the spec has.")
+    key_summary: str = Field(
+        default="", max_length=32, description="How many keys can be used of how many, such as 2/3."
+    )
+    keys: tuple[KeyStatus, ...] = Field(
+        default=(),
+        max_length=256,
+        description="The keys that do not stand in the spec itself, as they were last read.",
+    )
+
+
+class VerificationPolicyStatus(Status):
+    """What the operator has found out about a VerificationPolicy; only it writes here."""

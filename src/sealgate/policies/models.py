@@ -7,9 +7,9 @@ patterns compile and keys parse is found by `sealgate.policies.loading`, with fi
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StringConstraints
 
 from sealgate.policies.base import AlgorithmName, KeyEntry, Metadata, Model, ObjectName, SecretKey
 
@@ -55,6 +55,10 @@ class Authenticator(Model):
     spec: AuthenticatorSpec
 
 
+#: A tag has at most 128 characters, so a pattern need not be longer; what a CRD's rules may cost depends on it.
+TagPattern = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
 class ImageSelector(Model):
     """Which images: a pattern over normalised repository names, and patterns over tags."""
 
@@ -64,7 +68,7 @@ class ImageSelector(Model):
         description="Pattern over registry/path: * any run without /, ** any run, ? one character but /, "
         "{a, b} one of the options. Anchored at both ends.",
     )
-    tags: tuple[str, ...] | None = Field(
+    tags: tuple[TagPattern, ...] | None = Field(
         default=None,
         min_length=1,
         max_length=64,

@@ -155,17 +155,17 @@ def decide(
     )
 
 
-def refuse(image: str, error: SealgateError, verdict: Verdict = Verdict.DENY) -> ImageVerdict:
-    """Return the verdict for an image that never came to the policies: it does not parse, or time ran out.
+def refuse_reference(image: str, error: SealgateError) -> ImageVerdict:
+    """Return the verdict for an image that no policy can even be asked about: its reference does not parse.
+
+    Nobody can say which policies it would fall under, so it is denied whatever they are.
 
     Args:
         image: as written.
-        error: what happened.
-        verdict: deny or unavailable; anything else is turned into deny.
+        error: why it does not parse.
     """
-    verdict = verdict if verdict is Verdict.UNAVAILABLE else Verdict.DENY
-    message = _bounded(f"{quote(image)}: {_LEAD[verdict]}: {error.message}", MAX_MESSAGE)
-    return ImageVerdict(image, None, None, verdict, error.reason, message, ())
+    message = _bounded(f"{quote(image)}: {_LEAD[Verdict.DENY]}: {error.message}")
+    return ImageVerdict(image, None, None, Verdict.DENY, error.reason, message, ())
 
 
 def count_met(keys: Mapping[str, Iterable[str]]) -> int:
@@ -207,7 +207,12 @@ def _finding_of(authenticator: str, findings: Sequence[Finding]) -> Finding:
 
 
 _OUTCOMES = (Outcome.REFUSED, Outcome.UNAVAILABLE, Outcome.VERIFIED)
-_LEAD = {Verdict.DENY: "denied", Verdict.UNAVAILABLE: "could not be verified, so not admitted; try again"}
+_LEAD = {
+    Verdict.ADMIT: "admitted, for the record only",
+    Verdict.WARN: "admitted with a warning",
+    Verdict.UNAVAILABLE: "could not be verified, so not admitted; try again",
+    Verdict.DENY: "denied",
+}
 
 
 def _reason(deciding: Sequence[PolicyResult]) -> Reason:
@@ -232,10 +237,7 @@ def _message(image: str, verdict: Verdict, deciding: Sequence[PolicyResult], pol
     if not deciding:
         names = ", ".join(policy.name for policy in policies)
         return _bounded(f"{quote(image)}: verified by {'policy' if len(policies) == 1 else 'policies'} {names}")
-    if verdict in _LEAD:
-        lead = _LEAD[verdict]
-    else:
-        lead = "admitted with a warning" if verdict is Verdict.WARN else "admitted, for the record only"
+    lead = _LEAD[verdict]
     return _bounded(f"{quote(image)}: {lead}: " + "; ".join(_describe(policy) for policy in deciding))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
 ObjectName = Annotated[
@@ -23,6 +23,35 @@ class Model(BaseModel):
         validate_by_name=False,
         validate_by_alias=True,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_are_tuples(cls, value: Any) -> Any:  # noqa: ANN401 - it has not been validated yet
+        """Take lists where tuples are kept: YAML and JSON have nothing else, and strict models would refuse them."""
+        if not isinstance(value, dict):
+            return value
+        return {key: tuple(member) if isinstance(member, list) else member for key, member in value.items()}
+
+
+def exactly_one(value: BaseModel, what: str, names: tuple[str, ...]) -> None:
+    """Check that of some optional fields exactly one is written.
+
+    Args:
+        value: the model.
+        what: what the fields are, for the message ("key source").
+        names: the fields, as the model's attributes.
+
+    Raises:
+        ValueError: none is, or several are; the message names them.
+    """
+    given = [name for name in names if getattr(value, name) is not None]
+    if len(given) == 1:
+        return
+    known = ", ".join(to_camel(name) for name in names)
+    if given:
+        several = " and ".join(to_camel(name) for name in given)
+        raise ValueError(f"has {several}; write exactly one {what} ({known})")
+    raise ValueError(f"has no {what}; write exactly one ({known})")
 
 
 class Metadata(BaseModel):
@@ -55,6 +84,7 @@ AlgorithmName = Literal[
     "RSA_PSS_SHA_384",
     "RSA_PSS_SHA_512",
     "ED25519",
+    "ED25519_PH",
 ]
 
 
@@ -70,3 +100,8 @@ class KeyEntry(Model):
         description="The only algorithm accepted from this key. Default by key type: P-256 ECDSA_SHA_256, "
         "P-384 ECDSA_SHA_384, P-521 ECDSA_SHA_512, RSA RSA_PKCS1_SHA_256, Ed25519 ED25519.",
     )
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        exactly_one(self, "key source", ("pem", "secret_ref"))
+        return self

@@ -7,11 +7,20 @@ patterns compile and keys parse is found by `sealgate.policies.loading`, with fi
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from sealgate.policies.base import AlgorithmName, KeyEntry, Metadata, Model, ObjectName, SecretKey
+from sealgate.policies.base import (
+    AlgorithmName,
+    KeyEntry,
+    Metadata,
+    Model,
+    ObjectName,
+    SecretKey,
+    exactly_one,
+)
+from sealgate.policies.labels import check_label_key, check_label_value
 
 API_VERSION = "sealgate.dev/v1alpha1"
 
@@ -42,6 +51,11 @@ class AuthenticatorSpec(Model):
     """A named root of trust: exactly one format, with the keys it accepts."""
 
     cosign: CosignSpec | None = Field(default=None, description="Signatures made by cosign.")
+
+    @model_validator(mode="after")
+    def _has_one_format(self) -> Self:
+        exactly_one(self, "format", tuple(type(self).model_fields))
+        return self
 
 
 class Authenticator(Model):
@@ -83,12 +97,30 @@ class LabelSelectorRequirement(Model):
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = Field(description="How values are compared.")
     values: tuple[str, ...] = Field(default=(), description="Values for In and NotIn.")
 
+    @model_validator(mode="after")
+    def _has_values_where_they_mean_something(self) -> Self:
+        check_label_key(self.key)
+        for value in self.values:
+            check_label_value(value)
+        if self.operator in ("In", "NotIn") and not self.values:
+            raise ValueError(f"{self.operator} needs values; list at least one, or write Exists or DoesNotExist")
+        if self.operator in ("Exists", "DoesNotExist") and self.values:
+            raise ValueError(f"{self.operator} takes no values; leave them out, or write In or NotIn")
+        return self
+
 
 class LabelSelector(Model):
     """A Kubernetes label selector: all of its parts must hold; an empty one selects everything."""
 
     match_labels: dict[str, str] = Field(default_factory=dict, description="Labels and their exact values.")
     match_expressions: tuple[LabelSelectorRequirement, ...] = Field(default=(), description="Expressions.")
+
+    @model_validator(mode="after")
+    def _has_labels_that_can_be(self) -> Self:
+        for key, value in self.match_labels.items():
+            check_label_key(key)
+            check_label_value(value)
+        return self
 
 
 class Requirement(Model):
@@ -103,6 +135,18 @@ class Requirement(Model):
         le=16,
         description="How many of them must verify, each by a key of its own; default all.",
     )
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Self:
+        twice = sorted({name for name in self.authenticators if self.authenticators.count(name) > 1})
+        if twice:
+            raise ValueError(f"names {', '.join(twice)} more than once; each authenticator counts once, list it once")
+        if self.count is not None and self.count > len(self.authenticators):
+            raise ValueError(
+                f"can never be met: count is {self.count}, but authenticators has {len(self.authenticators)}; "
+                "lower count or list more"
+            )
+        return self
 
 
 class VerificationPolicySpec(Model):

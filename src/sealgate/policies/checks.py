@@ -1,0 +1,102 @@
+"""What can be wrong in objects that are right by themselves: names that nobody has, patterns that do not compile.
+
+These checks read documents instead of models, so that one misspelt field does not hide everything else that is
+wrong with the same object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sealgate.errors import InvalidPatternError
+from sealgate.messages import quote
+from sealgate.patterns import compile_repository_pattern, compile_tag_pattern
+from sealgate.policies.documents import join_field, key_part
+from sealgate.policies.validation import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from sealgate.policies.documents import Document
+    from sealgate.policies.problems import Problem
+
+
+def check_policy(policy: Document, authenticators: Collection[str]) -> Iterator[Problem]:
+    """Yield what is wrong with a verification policy.
+
+    Args:
+        policy: the object.
+        authenticators: the names of all authenticators.
+    """
+    for place, name in _texts(policy, "spec", "require", "authenticators", "*"):
+        if name not in authenticators:
+            suggestion = did_you_mean(name, authenticators, "there are") or "add it to the files"
+            yield policy.problem(place, f"there is no Authenticator named {quote(name, 64)}", suggestion)
+    for field in ("images", "excludeImages"):
+        for place, text in _texts(policy, "spec", field, "*", "repository"):
+            yield from _check_pattern(policy, place, text, compile_repository_pattern)
+        for place, text in _texts(policy, "spec", field, "*", "tags", "*"):
+            yield from _check_pattern(policy, place, text, compile_tag_pattern)
+
+
+def check_secrets(authenticator: Document, secrets: Mapping[str, Collection[str] | None]) -> Iterator[Problem]:
+    """Yield what is wrong with the Secrets that an authenticator names: every `secretRef`, whatever the format.
+
+    Args:
+        authenticator: the object.
+        secrets: the names of all Secrets, each with its keys; None where those cannot be told.
+    """
+    for place, wanted in _secret_refs(authenticator.value, ""):
+        name, key = wanted.get("name"), wanted.get("key")
+        if not isinstance(name, str):
+            continue
+        if name not in secrets:
+            suggestion = did_you_mean(name, secrets, "there are") or "add it to the files"
+            message = f"there is no Secret named {quote(name, 64)} among the files"
+            yield authenticator.problem(f"{place}.name", message, suggestion)
+            continue
+        keys = secrets[name]
+        if keys is not None and isinstance(key, str) and key not in keys:
+            message = f"the Secret {quote(name, 64)} has no key {quote(key, 64)}"
+            yield authenticator.problem(f"{place}.key", message, did_you_mean(key, keys, "it has"))
+
+
+def _check_pattern(
+    policy: Document, place: str, text: str, compile_pattern: Callable[[str], object]
+) -> Iterator[Problem]:
+    try:
+        compile_pattern(text)
+    except InvalidPatternError as error:
+        yield policy.problem(place, error.message)
+
+
+def _texts(document: Document, *path: str) -> Iterator[tuple[str, str]]:
+    """Yield field and value of every text at a path, in which `*` stands for every item of a list."""
+    found: list[tuple[str, Any]] = [("", document.value)]
+    for part in path:
+        found = [member for place, value in found for member in _members(place, value, part)]
+    for place, value in found:
+        if isinstance(value, str):
+            yield place, value
+
+
+def _members(place: str, value: object, part: str) -> Iterator[tuple[str, Any]]:
+    if part == "*" and isinstance(value, list):
+        for index, item in enumerate(value):
+            yield join_field(place, index), item
+    elif isinstance(value, Mapping) and part in value:
+        yield join_field(place, part), value[part]
+
+
+def _secret_refs(value: object, place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _secret_refs(item, join_field(place, index))
+    elif isinstance(value, Mapping):
+        for key, member in value.items():
+            inside = join_field(place, key_part(key))
+            if key == "secretRef" and isinstance(member, Mapping):
+                yield inside, member
+            else:
+                yield from _secret_refs(member, inside)

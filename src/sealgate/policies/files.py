@@ -1,0 +1,87 @@
+"""Finding and reading policy files, as they lie in a folder, a Git checkout or a mounted ConfigMap."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sealgate.messages import quote
+from sealgate.policies.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+#: The most bytes of one file, and the most files.
+MAX_BYTES = 32 << 20
+MAX_FILES = 10_000
+
+
+def read_policy_files(paths: Sequence[Path | str], problems: list[Problem]) -> Iterator[tuple[str, str]]:
+    """Yield name and text of every policy file, each file once.
+
+    Args:
+        paths: files, taken whatever they are called, and folders, searched for `SUFFIXES` with their subfolders.
+            Hidden files and folders in them are left out; that also keeps the copies out (`..data`) that
+            Kubernetes puts beside the files of a mounted ConfigMap.
+        problems: what is wrong is appended here.
+    """
+    seen: set[str] = set()
+    for path in map(Path, paths):
+        for file in _find(path, problems):
+            real = os.path.realpath(file)
+            if real in seen:
+                continue
+            seen.add(real)
+            if len(seen) > MAX_FILES:
+                problems.append(Problem(str(path), 0, "", f"more than {MAX_FILES} files", "name a smaller folder"))
+                return
+            text = _read(file, problems)
+            if text is not None:
+                yield str(file), text
+
+
+def _find(path: Path, problems: list[Problem]) -> Iterator[Path]:
+    try:
+        if path.is_dir():
+            yield from _search(path, frozenset())
+        else:
+            yield path
+    except OSError as error:
+        problems.append(Problem(str(path), 0, "", f"cannot be read: {quote(error.strerror or error)}"))
+
+
+def _search(folder: Path, above: frozenset[str]) -> Iterator[Path]:
+    """Yield the policy files of a folder, sorted; `above` are the folders around it, so that links cannot loop."""
+    inside = above | {os.path.realpath(folder)}
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            if os.path.realpath(entry) not in inside:
+                yield from _search(entry, inside)
+        elif entry.suffix.lower() in SUFFIXES:
+            yield entry
+
+
+def _read(file: Path, problems: list[Problem]) -> str | None:
+    def wrong(message: str, suggestion: str = "") -> None:
+        problems.append(Problem(str(file), 0, "", message, suggestion))
+
+    try:
+        with file.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        wrong(f"cannot be read: {quote(error.strerror or error)}", "" if file.exists() else "check the path")
+        return None
+    if len(raw) > MAX_BYTES:
+        wrong(f"larger than {MAX_BYTES >> 20} MiB", "is this a policy file?")
+        return None
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        wrong(f"not UTF-8: byte {error.start}", "save it as UTF-8 text")
+        return None
+    # JSON may be indented with tabs, YAML not; inside JSON's strings no tab can stand.
+    return text.replace("\t", " ") if file.suffix.lower() == ".json" else text

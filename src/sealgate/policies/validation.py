@@ -1,0 +1,146 @@
+"""What is wrong with an object, said so that whoever wrote it knows what to write instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from sealgate.messages import quote
+from sealgate.policies.documents import join_field, key_part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pydantic_core import ErrorDetails
+
+    from sealgate.policies.documents import Document
+    from sealgate.policies.problems import Problem
+
+M = TypeVar("M", bound=BaseModel)
+
+_QUOTED = re.compile(r"'([^']*)'")
+#: Errors that pydantic adds because of others deeper down.
+_CONSEQUENCES = frozenset({"too_short"})
+_KINDS = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+}
+
+
+def validate(model: type[M], document: Document, problems: list[Problem]) -> M | None:
+    """Return the document as a model; where it is none, None, and everything that is wrong among the problems."""
+    try:
+        return model.model_validate(document.value)
+    except ValidationError as error:
+        problems.extend(_problems(model, document, error.errors(include_url=False)))
+        return None
+
+
+def did_you_mean(word: str, known: Iterable[str], what: str = "") -> str:
+    """Return a suggestion for a word that is not among the known ones: the one that looks alike, or all of them.
+
+    Args:
+        word: what was written.
+        known: what could have been.
+        what: what the known ones are, for the list of them ("fields here"); without it, no list.
+    """
+    by_case = {name.casefold(): name for name in sorted(known)}
+    close = get_close_matches(word.casefold()[:256], by_case, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {quote(by_case[close[0]])}?"
+    return f"{what}: {', '.join(map(quote, by_case.values()))}" if what and by_case else ""
+
+
+def _problems(model: type[BaseModel], document: Document, errors: Sequence[ErrorDetails]) -> Iterator[Problem]:
+    places = [_place(error["loc"]) for error in errors]
+    for error, place in zip(errors, places, strict=True):
+        deeper = any(other != place and other.startswith(place) for other in places)
+        if error["type"] in _CONSEQUENCES and deeper:
+            continue
+        yield document.problem(place, *_explain(model, error))
+
+
+def _place(loc: Sequence[str | int]) -> str:
+    place = ""
+    for part in loc:
+        place = join_field(place, part if isinstance(part, int) else key_part(part))
+    return place
+
+
+def _explain(model: type[BaseModel], error: ErrorDetails) -> tuple[str, str]:
+    """Return message and suggestion."""
+    kind, given, context = error["type"], error["input"], error.get("ctx", {})
+    message, suggestion = _decapitalise(error["msg"]), ""
+    if kind == "missing":
+        message = "is required"
+    elif kind == "extra_forbidden":
+        message, suggestion = "is not a field here", _field_suggestion(model, error["loc"])
+    elif kind == "literal_error":
+        known = _QUOTED.findall(str(context["expected"]))
+        message, suggestion = f"{_shown(given)} is not one of {', '.join(known)}", did_you_mean(str(given), known)
+    elif kind in _KINDS:
+        message = f"must be {_KINDS[kind]}, not {_shown(given)}"
+        suggestion = "put it in quotes" if kind == "string_type" and isinstance(given, (bool, int, float)) else ""
+    elif kind == "string_pattern_mismatch":
+        message, suggestion = f"{_shown(given)} is not written as it must be", f"it must match {context['pattern']}"
+    return message, suggestion
+
+
+def _shown(given: object) -> str:
+    """Return what was written, shortly; long text may be anything, even a key pasted into the wrong place."""
+    if given is None:
+        return "nothing"
+    if isinstance(given, bool):
+        return str(given).lower()
+    if isinstance(given, Mapping):
+        return "an object"
+    if isinstance(given, (list, tuple)):
+        return "a list"
+    return quote(given, 64)
+
+
+def _decapitalise(message: str) -> str:
+    message = message.removeprefix("Value error, ").removeprefix("Input ")
+    return message[:1].lower() + message[1:]
+
+
+def _field_suggestion(model: type[BaseModel], loc: Sequence[str | int]) -> str:
+    found = _model_at(model, loc[:-1])
+    if found is None:
+        return ""
+    return did_you_mean(
+        str(loc[-1]), (field.alias or name for name, field in found.model_fields.items()), "fields here"
+    )
+
+
+def _model_at(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel] | None:
+    """Return the model of the object at a place, None where there is none."""
+    here: Any = model
+    for part in loc:
+        models = list(_models_in(here))
+        if isinstance(part, int):
+            continue  # a list's items are looked for in its own annotation
+        fields = [
+            field for found in models for name, field in found.model_fields.items() if part == (field.alias or name)
+        ]
+        if not fields:
+            return None
+        here = fields[0].annotation
+    return next(_models_in(here), None)
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)

@@ -8,12 +8,19 @@ The grammar is docker's (`distribution/reference`), as kubelets read it:
 - a tag is `[\w][\w.-]{0,127}`; a digest is `sha256:` and 64 lower-case hex digits.
 
 What may be written in several ways is folded, so that no pattern can be walked around by spelling: the registry
-in lower case, `index.docker.io` and `registry-1.docker.io` as `docker.io`, the port `:443` left out. Everything
-outside the grammar (a trailing dot, white space, percent signs, letters outside ASCII) is refused, not repaired.
+in lower case, `index.docker.io` and `registry-1.docker.io` as `docker.io`, the port `:443` left out, an IPv6 address
+in its short form. Everything outside the grammar (a trailing dot, white space, percent signs, letters outside ASCII)
+is refused, not repaired, and so is what the grammar allows but nobody can mean:
+
+- a port with leading zeros, or out of range; an IPv4 address in any form but `10.0.0.1`, IPv6 ones of IPv4 included;
+- `sha256:4a4a` and 64 hex digits alone: kubelets take them for the id of an image that is on the node already;
+- `registry-1.docker.io/nginx`: docker adds `library/` to other spellings of Docker Hub only;
+- `HOST/name`: in lower case, without a dot or a port, it would be a repository of Docker Hub.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from typing import NamedTuple, NewType
@@ -26,12 +33,21 @@ Digest = NewType("Digest", str)
 
 DOCKER_HUB = "docker.io"
 MAX_NAME_LENGTH = 255
+#: Longer than any reference can be; what is longer is not even looked at.
+MAX_LENGTH = 1024
 
 _HUB_ALIASES = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
+#: Spellings of Docker Hub after which docker takes a single component for one of `library`.
+_HUB_WITH_LIBRARY = frozenset({DOCKER_HUB, "index.docker.io"})
+#: Names that, before a `:`, make an image id of a reference.
+_DIGEST_ALGORITHMS = frozenset({"sha256", "sha384", "sha512"})
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _LABEL = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)"
-_REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:.]+\])(?::[0-9]{{1,5}})?")
+_REGISTRY = re.compile(rf"({_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::([0-9]+))?")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_MAX_PORT = 65535
+_HTTPS_PORT = 443
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _IDENTIFIER = re.compile(r"[0-9a-f]{64}")
 
@@ -104,8 +120,12 @@ def parse_reference(text: str) -> Reference:
     Raises:
         InvalidReferenceError: it is outside the grammar.
     """
+    if len(text) > MAX_LENGTH:
+        raise _invalid(text, f"it is longer than {MAX_LENGTH} characters")
     rest, digest = _split_digest(text)
     rest, tag = _split_tag(rest, text)
+    if tag is not None and rest in _DIGEST_ALGORITHMS:
+        raise _invalid(text, "a digest alone names an image id on a node, not an image in a registry")
     repository = _parse_repository(rest, text)
     if tag is None and digest is None and _IDENTIFIER.fullmatch(text):
         raise _invalid(text, "64 hex digits name an image id on a node, not an image in a registry")
@@ -127,13 +147,44 @@ def parse_repository(text: str) -> Repository:
 def parse_registry(text: str) -> str:
     """Return `host[:port]` as references have it: lower case, without `:443`, Docker Hub as `docker.io`.
 
+    Of a host without a dot the port is never left out: `registry/app` is a repository of Docker Hub.
+
     Raises:
         InvalidReferenceError: it is no host.
     """
-    if not _REGISTRY.fullmatch(text) or len(text) > MAX_NAME_LENGTH:
-        raise _invalid(text, "not a registry: write host or host:port")
-    registry = text.lower().removesuffix(":443")
-    return DOCKER_HUB if registry in _HUB_ALIASES else registry
+    matched = _REGISTRY.fullmatch(text) if len(text) <= MAX_NAME_LENGTH else None
+    if matched is None:
+        raise _invalid_registry(text, "write host or host:port")
+    host = _normalise_host(text, matched[1].lower())
+    if matched[2] is not None:
+        port = _parse_port(text, matched[2])
+        if port != _HTTPS_PORT or not _names_registry(host):
+            host = f"{host}:{port}"
+    return DOCKER_HUB if host in _HUB_ALIASES else host
+
+
+def _normalise_host(text: str, host: str) -> str:
+    if host.startswith("["):
+        try:
+            address = ipaddress.IPv6Address(host[1:-1])
+        except ValueError as error:
+            raise _invalid_registry(text, "what stands in brackets is no IPv6 address") from error
+        if address.ipv4_mapped is not None:
+            raise _invalid_registry(text, f"write the IPv4 address, {address.ipv4_mapped}")
+        return f"[{address.compressed}]"
+    # Resolvers take 127.1, 0177.0.0.1 and 0x7f000001 for addresses too; no name ends in a number.
+    if _NUMBER.fullmatch(host.rpartition(".")[2]):
+        try:
+            ipaddress.IPv4Address(host)
+        except ValueError as error:
+            raise _invalid_registry(text, "it looks like an IPv4 address; write it as in 192.0.2.1") from error
+    return host
+
+
+def _parse_port(text: str, digits: str) -> int:
+    if digits.startswith("0") or len(digits) > len(str(_MAX_PORT)) or int(digits) > _MAX_PORT:
+        raise _invalid_registry(text, f"a port is a number from 1 to {_MAX_PORT}, without leading zeros")
+    return int(digits)
 
 
 def _split_digest(text: str) -> tuple[str, Digest | None]:
@@ -156,10 +207,13 @@ def _split_tag(rest: str, text: str) -> tuple[str, str | None]:
 def _parse_repository(rest: str, text: str) -> Repository:
     first, slash, path = rest.partition("/")
     if not slash or not _names_registry(first):
-        registry, path = DOCKER_HUB, rest
-    else:
-        registry = parse_registry(first)
+        first, path = DOCKER_HUB, rest
+    registry = parse_registry(first)
+    if not _names_registry(registry):
+        raise _invalid(text, "a repository is lower case; a registry has a dot or a port")
     if registry == DOCKER_HUB and "/" not in path:
+        if first not in _HUB_WITH_LIBRARY:
+            raise _invalid(text, f"Docker Hub's own images are in library: write {DOCKER_HUB}/library/{quote(path)}")
         path = f"library/{path}"
     if len(registry) + 1 + len(path) > MAX_NAME_LENGTH:
         raise _invalid(text, f"the name is longer than {MAX_NAME_LENGTH} characters")
@@ -169,8 +223,12 @@ def _parse_repository(rest: str, text: str) -> Repository:
 
 
 def _names_registry(first: str) -> bool:
-    return any(c in first for c in ".:[") or first == "localhost" or first != first.lower()
+    return any(c in first for c in ".:") or first == "localhost" or first != first.lower()
 
 
 def _invalid(text: str, why: str) -> InvalidReferenceError:
     return InvalidReferenceError(f"{quote(text)} is not an image reference: {why}")
+
+
+def _invalid_registry(text: str, why: str) -> InvalidReferenceError:
+    return InvalidReferenceError(f"{quote(text)} is not a registry: {why}")

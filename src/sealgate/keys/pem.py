@@ -1,0 +1,96 @@
+"""Reading PEM as people paste it: exactly one public key, or a message that says what it is and what to do."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from typing import TYPE_CHECKING
+
+from sealgate.errors import InvalidKeyError
+from sealgate.messages import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: The most bytes of a PEM text; an RSA key of 16384 bits has under 3,000.
+MAX_PEM_BYTES = 65536
+
+_BLOCK = re.compile(
+    r"\s*-----BEGIN PUBLIC KEY-----[ \t]*\r?\n([A-Za-z0-9+/=\s]+?)-----END PUBLIC KEY-----\s*", re.ASCII
+)
+_LABEL = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,60})-----")
+
+# What else stands between BEGIN and END, by a part of its label, the longer ones first.
+_OTHERS: Mapping[str, str] = {
+    "PRIVATE KEY": "it is a private key, which belongs in no policy; use its public key "
+    "(openssl pkey -in key.pem -pubout), and if the policy was shared, make a new key",
+    "RSA PUBLIC KEY": "it is an RSA key in the old PKCS#1 spelling; "
+    "convert it (openssl rsa -RSAPublicKey_in -in key.pem -pubout)",
+    "CERTIFICATE REQUEST": "it is a certificate request; "
+    "take the public key out of it (openssl req -in request.pem -noout -pubkey)",
+    "CERTIFICATE": "it is a certificate; take the public key out of it (openssl x509 -in cert.pem -noout -pubkey)",
+    "PGP PUBLIC KEY BLOCK": "it is an OpenPGP key, which belongs to another format",
+    "EC PARAMETERS": "it begins with curve parameters; "
+    "leave them out (openssl pkey -in key.pem -pubout writes only the public key)",
+}
+
+
+def read_public_key_pem(pem: str | bytes) -> bytes:
+    """Return the DER inside the one `PUBLIC KEY` block that a text must be.
+
+    Raises:
+        InvalidKeyError: it is anything else; the message says what it is and what to do.
+    """
+    text = _decode(pem)
+    labels = _LABEL.findall(text)
+    if not labels:
+        raise InvalidKeyError(_without_label(text))
+    for label in labels:
+        _refuse_label(label)
+    if len(labels) > 1:
+        msg = f"there are {len(labels)} public keys in one text; give each an entry of its own"
+        raise InvalidKeyError(msg)
+    block = _BLOCK.fullmatch(text)
+    if block is None:
+        msg = (
+            "there is something besides the one public key; keep only the lines from "
+            "-----BEGIN PUBLIC KEY----- to -----END PUBLIC KEY-----"
+        )
+        raise InvalidKeyError(msg)
+    try:
+        return binascii.a2b_base64("".join(block[1].split()), strict_mode=True)
+    except ValueError as error:
+        msg = "the public key's base64 is damaged; copy the whole block again"
+        raise InvalidKeyError(msg) from error
+
+
+def _decode(pem: str | bytes) -> str:
+    if len(pem) > MAX_PEM_BYTES:
+        msg = f"a public key has no more than {MAX_PEM_BYTES} bytes"
+        raise InvalidKeyError(msg)
+    if isinstance(pem, str):
+        return pem
+    try:
+        return pem.decode("ascii")
+    except UnicodeDecodeError as error:
+        msg = "it is not PEM; convert DER with: openssl pkey -pubin -inform DER -in key.der -pubout"
+        raise InvalidKeyError(msg) from error
+
+
+def _refuse_label(label: str) -> None:
+    if label == "PUBLIC KEY":
+        return
+    for part, what in _OTHERS.items():
+        if part in label:
+            raise InvalidKeyError(what)
+    msg = f"it is a PEM block {quote(label)}; a public key begins with -----BEGIN PUBLIC KEY-----"
+    raise InvalidKeyError(msg)
+
+
+def _without_label(text: str) -> str:
+    stripped = text.strip()
+    if not stripped:
+        return "it is empty; paste a public key in PEM (-----BEGIN PUBLIC KEY-----)"
+    if stripped.startswith(("ssh-", "ecdsa-sha2-", "sk-")):
+        return "it is an SSH key; convert it with: ssh-keygen -e -m PKCS8 -f key.pub"
+    return "it is not PEM; a public key begins with -----BEGIN PUBLIC KEY-----"

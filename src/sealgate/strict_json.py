@@ -1,0 +1,247 @@
+"""Strict reading of JSON that somebody else wrote: payloads, bundles, manifests.
+
+Two parsers that read the same bytes differently are a way around a signature, so what is ambiguous is refused:
+a member written twice, NaN and Infinity, numbers no program agrees on, text that is not UTF-8, half a surrogate
+pair, anything after the value. What is merely large or deep is refused too, before it costs much.
+
+Everything here raises `VerificationError` with reason *MalformedEvidence* (*EvidenceTooLarge* for size): whoever
+reads foreign JSON is looking at evidence. Values come out as plain `object`; the `*_member` functions take them
+apart and say what is wrong where.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import math
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from sealgate.errors import Reason, VerificationError
+from sealgate.messages import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+#: The most bytes of one document, unless the caller says otherwise.
+MAX_BYTES = 1 << 20
+#: The most arrays and objects inside one another; real evidence has fewer than ten.
+MAX_DEPTH = 32
+#: The most characters of one number; 64-bit integers with a sign have 20.
+MAX_NUMBER = 40
+
+_MAX_INT = 2**64 - 1
+
+
+def malformed(what: str, why: str) -> VerificationError:
+    """Return the error that says foreign data is not what it should be.
+
+    Args:
+        what: the data, as a person would name it ("payload").
+        why: what is wrong with it, foreign text already quoted.
+    """
+    return VerificationError(f"{what} is malformed: {why}", reason=Reason.MALFORMED_EVIDENCE)
+
+
+def parse(data: bytes, what: str, *, limit: int = MAX_BYTES) -> object:
+    """Parse one JSON value and nothing else.
+
+    Args:
+        data: the exact bytes, UTF-8.
+        what: what they are, for the message ("payload").
+        limit: the most bytes.
+
+    Raises:
+        VerificationError: they are too many, or not unambiguous JSON.
+    """
+    if len(data) > limit:
+        msg = f"{what} is larger than {limit} bytes"
+        raise VerificationError(msg, reason=Reason.EVIDENCE_TOO_LARGE)
+    try:
+        value: object = _DECODER.decode(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise malformed(what, "it is not UTF-8") from error
+    except RecursionError as error:
+        raise malformed(what, "it is nested too deeply") from error
+    except _UnwantedError as error:
+        raise malformed(what, str(error)) from error
+    except json.JSONDecodeError as error:
+        raise malformed(what, f"it is not JSON ({quote(error.msg, 80)} at character {error.pos})") from error
+    # Only an escape can make half a surrogate pair, and only many brackets a deep value; most documents have
+    # neither, and then there is nothing to walk through.
+    if b"\\u" in data or data.count(b"[") + data.count(b"{") > MAX_DEPTH:
+        _walk(value, what)
+    return value
+
+
+def parse_object(data: bytes, what: str, *, limit: int = MAX_BYTES) -> Mapping[str, object]:
+    """Parse one JSON object and nothing else.
+
+    Raises:
+        VerificationError: see `parse`; or it is some other value.
+    """
+    return as_object(parse(data, what, limit=limit), what)
+
+
+def as_object(value: object, what: str) -> Mapping[str, object]:
+    """Return the value as the JSON object it should be.
+
+    Raises:
+        VerificationError: it is something else.
+    """
+    if not isinstance(value, dict):
+        raise malformed(what, f"it should be an object and is {_kind(value)}")
+    return value
+
+
+def object_member(parent: Mapping[str, object], name: str, what: str) -> Mapping[str, object]:
+    """Return a member that must be there and be an object.
+
+    Raises:
+        VerificationError: it is missing or something else.
+    """
+    return as_object(_required(parent, name, what), f"{name} of {what}")
+
+
+def list_member(parent: Mapping[str, object], name: str, what: str) -> list[object]:
+    """Return a member that must be there and be a list.
+
+    Raises:
+        VerificationError: it is missing or something else.
+    """
+    value = _required(parent, name, what)
+    if not isinstance(value, list):
+        raise malformed(what, f"{name} should be a list and is {_kind(value)}")
+    return value
+
+
+def text_member(parent: Mapping[str, object], name: str, what: str) -> str:
+    """Return a member that must be there and be a string.
+
+    Raises:
+        VerificationError: it is missing or something else.
+    """
+    value = _required(parent, name, what)
+    if not isinstance(value, str):
+        raise malformed(what, f"{name} should be a string and is {_kind(value)}")
+    return value
+
+
+def optional_text(parent: Mapping[str, object], name: str, what: str) -> str | None:
+    """Return a member that must be a string if it is there; None if it is not.
+
+    Raises:
+        VerificationError: it is something else (null is something else).
+    """
+    return text_member(parent, name, what) if name in parent else None
+
+
+def base64_member(parent: Mapping[str, object], name: str, what: str) -> bytes:
+    """Return the bytes of a member that must be there and be standard base64.
+
+    Raises:
+        VerificationError: it is missing or something else.
+    """
+    return decode_base64(text_member(parent, name, what), f"{name} of {what}")
+
+
+def decode_base64(text: str, what: str) -> bytes:
+    """Decode standard base64 in its one canonical spelling: padded, no white space, no stray bits.
+
+    Raises:
+        VerificationError: it is spelt otherwise.
+    """
+    try:
+        raw = binascii.a2b_base64(text, strict_mode=True)
+    except ValueError as error:
+        raise malformed(what, "it is not base64") from error
+    if b64encode(raw) != text.encode("ascii"):
+        raise malformed(what, "it is not base64 in its canonical spelling")
+    return raw
+
+
+def only_members(parent: Mapping[str, object], allowed: Iterable[str], what: str) -> None:
+    """Refuse members that nobody here understands.
+
+    Raises:
+        VerificationError: there are some.
+    """
+    unknown = sorted(set(parent) - set(allowed))
+    if unknown:
+        raise malformed(what, f"it has the unknown member {quote(unknown[0], 80)}")
+
+
+class _UnwantedError(Exception):
+    """JSON that Python's parser would take and sealgate does not."""
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        msg = f"the member {quote(twice, 80)} is there twice"
+        raise _UnwantedError(msg)
+    return members
+
+
+def _integer(text: str) -> int:
+    # The length first: converting digits takes time that grows faster than their number.
+    if len(text) > MAX_NUMBER or abs(int(text)) > _MAX_INT:
+        msg = "a number has more than 64 bits"
+        raise _UnwantedError(msg)
+    return int(text)
+
+
+def _float(text: str) -> float:
+    if len(text) > MAX_NUMBER or not math.isfinite(float(text)):
+        msg = "a number is larger or longer than programs agree on"
+        raise _UnwantedError(msg)
+    return float(text)
+
+
+def _constant(text: str) -> NoReturn:
+    msg = f"{text} is not a number in JSON"
+    raise _UnwantedError(msg)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_int=_integer, parse_float=_float, parse_constant=_constant)
+
+
+def _walk(value: object, what: str) -> None:
+    layer: list[object] = [value]
+    for _ in range(MAX_DEPTH + 1):
+        following: list[object] = []
+        for item in layer:
+            if isinstance(item, dict):
+                following.extend(item)
+                following.extend(item.values())
+            elif isinstance(item, list):
+                following.extend(item)
+            elif isinstance(item, str) and not _is_text(item):
+                raise malformed(what, "a string has half a surrogate pair")
+        if not following:
+            return
+        layer = following
+    raise malformed(what, f"it is nested more than {MAX_DEPTH} deep")
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _required(parent: Mapping[str, object], name: str, what: str) -> object:
+    if name not in parent:
+        raise malformed(what, f"{name} is missing")
+    return parent[name]
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "null"
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
+    return names[type(value)]

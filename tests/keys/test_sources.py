@@ -1,0 +1,55 @@
+"""Keys stand in the policy or in a Secret among the policy files."""
+
+from __future__ import annotations
+
+import pytest
+
+from sealgate.errors import InvalidKeyError, Reason, UnavailableError
+from sealgate.keys.algorithms import Algorithm
+from sealgate.keys.sources import StandaloneKeys
+from sealgate.policies.models import KeyEntry, SecretKey
+from tests.support.cosign_signing import fingerprint, new_key, public_pem
+
+KEY = new_key("ECDSA P-384")
+PEM = public_pem(KEY)
+SECRETS = {"release": {"cosign.pub": PEM.encode(), "bad": b"ssh-rsa AAAA", "empty": b""}}
+
+
+def entry(**members: object) -> KeyEntry:
+    return KeyEntry.model_validate(members)
+
+
+def test_an_inline_key_is_loaded_with_its_algorithm() -> None:
+    (key,) = StandaloneKeys({}).public_keys(entry(pem=PEM, algorithm="ECDSA_SHA_256"))
+    assert (key.fingerprint, key.algorithm) == (fingerprint(KEY), Algorithm.ECDSA_SHA_256)
+
+
+def test_a_key_in_a_secret_is_loaded() -> None:
+    (key,) = StandaloneKeys(SECRETS).public_keys(entry(secretRef={"name": "release", "key": "cosign.pub"}))
+    assert (key.fingerprint, key.algorithm) == (fingerprint(KEY), Algorithm.ECDSA_SHA_384)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "what"),
+    [
+        ("other", "cosign.pub", "Secret other is not among the policy files"),
+        ("release", "other.pub", r"Secret release has no key other\.pub"),
+    ],
+)
+def test_a_missing_secret_or_key_is_named_and_means_not_ready(name: str, key: str, what: str) -> None:
+    with pytest.raises(UnavailableError, match=what) as caught:
+        StandaloneKeys(SECRETS).public_keys(entry(secretRef={"name": name, "key": key}))
+    assert caught.value.reason is Reason.AUTHENTICATOR_NOT_READY
+
+
+@pytest.mark.parametrize(("key", "what"), [("bad", "key bad of Secret release: it is an SSH key"), ("empty", "empty")])
+def test_a_secret_that_holds_no_key_is_named(key: str, what: str) -> None:
+    with pytest.raises(InvalidKeyError, match=what):
+        StandaloneKeys(SECRETS).public_keys(entry(secretRef={"name": "release", "key": key}))
+
+
+@pytest.mark.parametrize(("pem", "secret"), [(None, None), (PEM, SecretKey(name="release", key="cosign.pub"))])
+def test_an_entry_has_exactly_one_source(pem: str | None, secret: SecretKey | None) -> None:
+    unchecked = KeyEntry.model_construct(pem=pem, secret_ref=secret, algorithm=None)
+    with pytest.raises(InvalidKeyError, match="exactly one source"):
+        StandaloneKeys(SECRETS).public_keys(unchecked)

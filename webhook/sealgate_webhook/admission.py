@@ -1,0 +1,189 @@
+"""What happens to one admission request: which images it brings, what becomes of them.
+
+Knows no HTTP. `judge` decides (steps 2 to 6 of a review), `pin` patches. Both take the policies in force once and
+keep to them. What cannot be judged is denied: there is no way from an error to an admitted object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from sealgate.decisions import Verdict
+from sealgate.errors import InvalidReferenceError, InvalidWorkloadError, SealgateError, UnavailableError
+from sealgate.messages import quote
+from sealgate.references import parse_reference
+from sealgate.verification.reviews import Review
+from sealgate.workloads import POD_SPECS, changed_images, is_workload
+from sealgate_webhook.answers import ALLOWED, Answer, answer_verdicts, deny
+from sealgate_webhook.patches import pin, pin_operations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sealgate.clocks import Deadline
+    from sealgate.decisions import ImageVerdict
+    from sealgate.verification.policy_sets import PolicySet
+    from sealgate.verification.verifier import Verifier
+    from sealgate.workloads import ContainerImage
+    from sealgate_webhook.reviews import AdmissionRequest
+    from sealgate_webhook.sources import CredentialSource, Namespaces, PolicySource
+
+#: The most different images of one object; no sensible one comes near it, and each may cost its registry requests.
+MAX_IMAGES: Final = 256
+#: Operations that bring images. DELETE brings none, CONNECT (exec, attach, port-forward) neither.
+JUDGED_OPERATIONS: Final = frozenset({"CREATE", "UPDATE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What became of a request, for the API server and for the log.
+
+    Attributes:
+        answer: what the API server is told.
+        reason: one word for the log and the metrics: a verdict, or why there was nothing to judge.
+        verdicts: one for each different image that was looked at.
+    """
+
+    answer: Answer
+    reason: str
+    verdicts: tuple[ImageVerdict, ...] = ()
+
+
+NOT_JUDGED: Final = Judgement(ALLOWED, "operation without images")
+NOT_A_WORKLOAD: Final = Judgement(ALLOWED, "kind without images")
+NO_NEW_IMAGES: Final = Judgement(ALLOWED, "no new images")
+NOTHING_TO_PIN: Final = Judgement(ALLOWED, "nothing to pin")
+
+
+class Admission:
+    """Judges and patches requests. One for each process; thread-safe.
+
+    Args:
+        verifier: verifies images.
+        policies: the policies in force.
+        namespaces: labels of namespaces.
+        credentials: for the registries.
+        custom_kinds: further kinds that hold a pod spec, each with the path to it ("Rollout": ("spec", "template",
+            "spec")).
+    """
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        policies: PolicySource,
+        namespaces: Namespaces,
+        credentials: CredentialSource,
+        custom_kinds: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    ) -> None:
+        self._verifier = verifier
+        self._policies = policies
+        self._namespaces = namespaces
+        self._credentials = credentials
+        self._pod_specs = {**custom_kinds, **POD_SPECS}
+
+    def judge(self, request: AdmissionRequest, deadline: Deadline) -> Judgement:
+        """Decide about a request.
+
+        Args:
+            request: the request.
+            deadline: by when the answer must be on its way.
+        """
+        try:
+            return self._judge(request, deadline)
+        except UnavailableError as error:
+            return Judgement(deny(f"{error.message}; try again", unavailable=True), error.reason)
+        except SealgateError as error:
+            return Judgement(deny(error.message), error.reason)
+
+    def pin(self, request: AdmissionRequest, deadline: Deadline) -> Judgement:
+        """Pin the tags of a Pod to what they stand for now. Never denies: what cannot be pinned is left alone.
+
+        Args:
+            request: the request.
+            deadline: by when the answer must be on its way.
+        """
+        policies = self._policies.current()
+        if request.kind != "Pod" or request.group or request.operation not in JUDGED_OPERATIONS or policies is None:
+            return NOTHING_TO_PIN
+        try:
+            images = self._images(request)
+            review = self._review(request, policies, deadline)
+        except SealgateError:
+            # The validating call follows, and says what is wrong.
+            return NOTHING_TO_PIN
+        operations = pin_operations(images, self._pinned(images, review))
+        return Judgement(Answer(allowed=True, patch=operations), "pinned") if operations else NOTHING_TO_PIN
+
+    def _judge(self, request: AdmissionRequest, deadline: Deadline) -> Judgement:
+        if request.operation not in JUDGED_OPERATIONS:
+            return NOT_JUDGED
+        if not self._holds_pods(request):
+            return NOT_A_WORKLOAD
+        images = self._images(request)
+        if not images:
+            return NO_NEW_IMAGES
+        policies = self._policies.current()
+        if policies is None:
+            raise UnavailableError(f"no policies are loaded yet: {self._policies.problem()}")
+        texts = _distinct(images)
+        if len(texts) > MAX_IMAGES:
+            return Judgement(
+                deny(f"the object has {len(texts)} different images, and at most {MAX_IMAGES} are verified at once"),
+                "too many images",
+            )
+        verdicts = self._verifier.verify(texts, self._review(request, policies, deadline))
+        return Judgement(answer_verdicts(images, verdicts), _worst(verdicts), verdicts)
+
+    def _holds_pods(self, request: AdmissionRequest) -> bool:
+        if request.subresource == "ephemeralcontainers" and request.kind != "Pod":
+            # Kubernetes before 1.23 sent a kind of its own here, which would bring its images past us.
+            raise InvalidWorkloadError(f"ephemeral containers as {quote(request.kind)} are not understood")
+        version = f"{request.group}/v1" if request.group else "v1"
+        return is_workload({"apiVersion": version, "kind": request.kind}, pod_specs=self._pod_specs)
+
+    def _images(self, request: AdmissionRequest) -> Sequence[ContainerImage]:
+        """Return the images that the request brings: all of a new object, the changed ones of an old one."""
+        if request.object is None:
+            raise InvalidWorkloadError(f"the {quote(request.operation)} request has no object")
+        before = request.old_object if request.operation == "UPDATE" else None
+        return changed_images(request.object, before, request.kind, pod_specs=self._pod_specs)
+
+    def _review(self, request: AdmissionRequest, policies: PolicySet, deadline: Deadline) -> Review:
+        if not request.namespace:
+            raise InvalidWorkloadError("the request names no namespace, so nobody can tell which policies select it")
+        namespace = self._namespaces.get(request.namespace)
+        return Review(policies, namespace, self._credentials.provider(request), deadline)
+
+    def _pinned(self, images: Iterable[ContainerImage], review: Review) -> Mapping[str, str]:
+        pinned: dict[str, str] = {}
+        for text in _distinct(images)[:MAX_IMAGES]:
+            value = self._pin(text, review)
+            if value is not None:
+                pinned[text] = value
+        return pinned
+
+    def _pin(self, text: str, review: Review) -> str | None:
+        try:
+            reference = parse_reference(text)
+        except InvalidReferenceError:
+            return None
+        if reference.digest is not None or not review.policies.index.match(reference, review.namespace):
+            return None
+        try:
+            return pin(text, reference, self._verifier.resolve(reference, review))
+        except SealgateError:
+            return None
+
+
+def _distinct(images: Iterable[ContainerImage]) -> list[str]:
+    return list(dict.fromkeys(image.image for image in images))
+
+
+def _worst(verdicts: Iterable[ImageVerdict]) -> Verdict:
+    found = {verdict.verdict for verdict in verdicts}
+    return next(verdict for verdict in _WORST_FIRST if verdict in found)
+
+
+_WORST_FIRST = (Verdict.DENY, Verdict.UNAVAILABLE, Verdict.WARN, Verdict.ADMIT)

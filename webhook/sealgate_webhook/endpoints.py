@@ -1,0 +1,216 @@
+"""From an HTTP request to a review and back.
+
+What is no review that could be answered gets a plain 4xx. From the moment a review's uid is known, every outcome is
+an answer to it with HTTP 200: an exception that nobody expected becomes a denial and a line in the log, never a 500
+that a `failurePolicy: Ignore` would let pass.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from sealgate.clocks import Deadline
+from sealgate.messages import quote
+from sealgate_webhook.admission import Judgement
+from sealgate_webhook.answers import ALLOWED, deny, encode_answer
+from sealgate_webhook.durations import answer_within
+from sealgate_webhook.reviews import MAX_REVIEW_BYTES, MalformedReviewError, UnusableReviewError, decode_review
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from sealgate.clocks import Clock
+    from sealgate.decisions import ImageVerdict
+    from sealgate_webhook.metrics import Metrics
+    from sealgate_webhook.reviews import AdmissionRequest
+    from structlog.typing import FilteringBoundLogger
+
+#: Where the server notes (on the clock's `monotonic`) when a request was there to be read, waiting for a thread
+#: included. A WSGI environment's own key.
+ARRIVED: Final = "sealgate.arrived"
+#: Where the server puts what it wants to be called with when the request's body has been read.
+RECEIVED: Final = "sealgate.received"
+#: The most images that the log line of a review tells about.
+MAX_LOGGED_IMAGES: Final = 20
+
+_CONTENT_TYPE: Final = "application/json"
+
+
+class Judge(Protocol):
+    """What a review is for."""
+
+    def __call__(self, request: AdmissionRequest, deadline: Deadline) -> Judgement:
+        """Say what becomes of a request."""
+
+
+class ReviewPaths:
+    """Takes the paths of reviews out of what goes to the application behind it.
+
+    Args:
+        rest: the application for all other paths.
+        reviewers: by path.
+    """
+
+    def __init__(self, rest: WSGIApplication, reviewers: Mapping[str, WSGIApplication]) -> None:
+        self._rest = rest
+        self._reviewers = reviewers
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        return self._reviewers.get(environ["PATH_INFO"], self._rest)(environ, start_response)
+
+
+class Reviewer:
+    """Answers the reviews that are posted to one path.
+
+    Args:
+        name: of the path, for metrics and log.
+        judge: what the reviews are for.
+        denies: whether a review that fails is denied; otherwise it is let on to the endpoint that does.
+        clock: deadlines are set on it.
+        metrics: told of every review.
+        log: gets a line for every review.
+    """
+
+    def __init__(  # noqa: PLR0913 - what every endpoint of the webhook needs
+        self, name: str, judge: Judge, *, denies: bool, clock: Clock, metrics: Metrics, log: FilteringBoundLogger
+    ) -> None:
+        self._name = name
+        self._judge = judge
+        self._denies = denies
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        arrived = environ.get(ARRIVED) or self._clock.monotonic()
+        self._metrics.in_flight.inc()
+        try:
+            body = self._review(environ, arrived)
+        except _HTTPError as error:
+            self._metrics.reviewed(self._name, "malformed", self._clock.monotonic() - arrived)
+            self._log.warning("malformed review", endpoint=self._name, status=error.status, problem=error.text)
+            return error.respond(start_response)
+        finally:
+            self._metrics.in_flight.dec()
+        start_response("200 OK", [("Content-Type", _CONTENT_TYPE), ("Content-Length", str(len(body)))])
+        return (body,)
+
+    def _review(self, environ: WSGIEnvironment, arrived: float) -> bytes:
+        body = _read_body(environ)
+        deadline = Deadline(self._clock, arrived + answer_within(environ.get("QUERY_STRING", "")))
+        try:
+            request = decode_review(body)
+        except MalformedReviewError as error:
+            raise _HTTPError("400 Bad Request", error.message) from error
+        except UnusableReviewError as error:
+            judgement = self._failed(error.message, "unusable review")
+            self._record(judgement, {"uid": quote(error.uid)}, arrived)
+            return encode_answer(error.uid, judgement.answer)
+        try:
+            judgement = self._judge(request, deadline)
+            answer = encode_answer(request.uid, judgement.answer)
+        except Exception:  # noqa: BLE001 - the boundary: whatever it was, the object was not verified
+            self._metrics.internal_errors.inc()
+            self._log.exception("internal error in a review", uid=quote(request.uid), endpoint=self._name)
+            message = "an internal error stopped the review; the webhook's log has it under this request's uid"
+            judgement = self._failed(message, "internal error", unavailable=True)
+            answer = encode_answer(request.uid, judgement.answer)
+        self._record(judgement, _describe(request), arrived)
+        return answer
+
+    def _failed(self, message: str, reason: str, *, unavailable: bool = False) -> Judgement:
+        return Judgement(deny(message, unavailable=unavailable) if self._denies else ALLOWED, reason)
+
+    def _record(self, judgement: Judgement, about: Mapping[str, str], arrived: float) -> None:
+        seconds = self._clock.monotonic() - arrived
+        answer = "patched" if judgement.answer.patch else "allowed" if judgement.answer.allowed else "denied"
+        self._metrics.reviewed(self._name, answer, seconds)
+        self._metrics.decided(judgement.verdicts)
+        fields: dict[str, Any] = {"endpoint": self._name, **about, "answer": answer, "reason": judgement.reason}
+        if judgement.verdicts:
+            fields["images"] = [_describe_verdict(verdict) for verdict in judgement.verdicts[:MAX_LOGGED_IMAGES]]
+            fields["image_count"] = len(judgement.verdicts)
+        self._log.info("review", **fields, milliseconds=round(seconds * 1000, 2))
+
+
+class _HTTPError(Exception):
+    """A request that is no review.
+
+    Args:
+        status: HTTP status line.
+        text: what is wrong, foreign text already quoted.
+        headers: further headers.
+    """
+
+    def __init__(self, status: str, text: str, headers: Iterable[tuple[str, str]] = ()) -> None:
+        super().__init__(status)
+        self.status = status
+        self.text = text
+        self._headers = headers
+
+    def respond(self, start_response: StartResponse) -> Iterable[bytes]:
+        body = f"{self.text}\n".encode()
+        start_response(
+            self.status,
+            [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), *self._headers],
+        )
+        return (body,)
+
+
+def _read_body(environ: WSGIEnvironment) -> bytes:
+    if environ["REQUEST_METHOD"] != "POST":
+        raise _HTTPError("405 Method Not Allowed", "reviews are posted", [("Allow", "POST")])
+    content_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if content_type != _CONTENT_TYPE:
+        raise _HTTPError("415 Unsupported Media Type", f"reviews are {_CONTENT_TYPE}, not {quote(content_type)}")
+    if environ.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
+        raise _HTTPError("415 Unsupported Media Type", "reviews are not compressed")
+    length = _content_length(environ)
+    if length > MAX_REVIEW_BYTES:
+        raise _too_large()
+    # One byte more than may be: of a body that does not say its length, that is how to see that it is too long.
+    body: bytes = environ["wsgi.input"].read(length if length >= 0 else MAX_REVIEW_BYTES + 1)
+    if len(body) > MAX_REVIEW_BYTES:
+        raise _too_large()
+    if len(body) < length:
+        raise _HTTPError("400 Bad Request", "the body is shorter than its Content-Length")
+    if RECEIVED in environ:
+        environ[RECEIVED]()
+    return body
+
+
+def _content_length(environ: WSGIEnvironment) -> int:
+    """Return the length that the body says it has; -1 where it is chunked."""
+    text = environ.get("CONTENT_LENGTH") or ""
+    if text.isascii() and text.isdigit():
+        return int(text)
+    if text or not environ.get("wsgi.input_terminated"):
+        raise _HTTPError("411 Length Required", "the review does not say its length")
+    return -1
+
+
+def _too_large() -> _HTTPError:
+    return _HTTPError("413 Content Too Large", f"reviews have at most {MAX_REVIEW_BYTES} bytes")
+
+
+def _describe(request: AdmissionRequest) -> dict[str, str]:
+    about = {
+        "uid": request.uid,
+        "operation": request.operation,
+        "kind": f"{request.group}/{request.kind}" if request.group else request.kind,
+        "namespace": request.namespace,
+        "name": request.name,
+    }
+    if request.subresource:
+        about["subresource"] = request.subresource
+    return {key: quote(value) for key, value in about.items()}
+
+
+def _describe_verdict(verdict: ImageVerdict) -> dict[str, str]:
+    about = {"image": quote(verdict.image), "verdict": verdict.verdict.value, "reason": verdict.reason.value}
+    if verdict.subject is not None:
+        about["digest"] = verdict.subject
+    return about

@@ -1,0 +1,235 @@
+"""What Prometheus is told, on a port of its own.
+
+Labels never hold image names, namespaces or anything else that a stranger can invent: verdicts and reasons are
+enumerations, and a host is named only if a policy or authenticator names it literally, otherwise it is "other".
+"""
+
+from __future__ import annotations
+
+import threading
+from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING, Final
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
+
+from sealgate.findings import Outcome
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from structlog.typing import FilteringBoundLogger
+
+    from sealgate.decisions import ImageVerdict
+    from sealgate.findings import Finding
+    from sealgate.verification.observers import CacheKind
+
+#: From answers out of memory to the longest limit a webhook can have, seconds.
+LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0)
+#: What a host is called that no policy names literally.
+OTHER: Final = "other"
+
+
+class Metrics:
+    """All metrics of one webhook process; also the verifier's observer.
+
+    Args:
+        log: told of exceptions that should not have happened.
+        literal_hosts: returns the hosts that the policies in force name literally; only they become labels.
+    """
+
+    def __init__(self, log: FilteringBoundLogger, literal_hosts: Callable[[], frozenset[str]] = frozenset) -> None:
+        self.registry = CollectorRegistry()
+        self._log = log
+        self.literal_hosts = literal_hosts
+        self._define_review_metrics()
+        self._define_verifier_metrics()
+        self._define_policy_metrics()
+
+    def reviewed(self, endpoint: str, answer: str, seconds: float) -> None:
+        """Count a review that was answered.
+
+        Args:
+            endpoint: "validate" or "mutate".
+            answer: "allowed", "denied", "patched", "malformed" or "error".
+            seconds: how long it took.
+        """
+        self._reviews.labels(endpoint, answer).inc()
+        self._latency.labels(endpoint).observe(seconds)
+
+    def decided(self, verdicts: tuple[ImageVerdict, ...]) -> None:
+        """Count the verdicts of a review."""
+        for verdict in verdicts:
+            self._decisions.labels(verdict.verdict, verdict.reason).inc()
+
+    def policies_loaded(self, policies: int, authenticators: int, unusable: int, now: float) -> None:
+        """Note that a set of policies is in force.
+
+        Args:
+            policies: how many.
+            authenticators: how many.
+            unusable: how many of the authenticators cannot be used.
+            now: seconds since 1970.
+        """
+        self._policies.set(policies)
+        self._authenticators.labels("ready").set(authenticators - unusable)
+        self._authenticators.labels("unusable").set(unusable)
+        self._reload_success.set(1)
+        self._reload_time.set(now)
+
+    def policies_refused(self) -> None:
+        """Note that a set of policies was bad and the one before stays in force."""
+        self._reload_errors.inc()
+        self._reload_success.set(0)
+
+    def certificate_refused(self) -> None:
+        """Note that a certificate was bad and the one before stays in use."""
+        self._certificate_errors.inc()
+
+    def cache_hit(self, kind: CacheKind) -> None:
+        """Count an answer from memory."""
+        self._hits[kind].inc()
+
+    def cache_miss(self, kind: CacheKind) -> None:
+        """Count an answer that was not in memory."""
+        self._misses[kind].inc()
+
+    def joined(self, kind: CacheKind) -> None:
+        """Count a review that waits for work another one started."""
+        self._joins.labels(kind).inc()
+
+    def budget_wait(self, host: str, seconds: float) -> None:
+        """Note how long a verification waits for its host's budget."""
+        self._budget_waits.labels(self._host(host)).observe(seconds)
+
+    def rate_limited(self, host: str) -> None:
+        """Count a verification that would have had to wait too long."""
+        self._rate_limited.labels(self._host(host)).inc()
+
+    def verification(self, finding: Finding, seconds: float) -> None:
+        """Note a check that was carried out."""
+        self._verifications.labels(finding.format, finding.outcome, finding.reason).inc()
+        self._verification_latency.labels(finding.format).observe(seconds)
+        if finding.outcome is Outcome.UNAVAILABLE:
+            self._registry_errors.labels(finding.reason).inc()
+
+    def internal_error(self, error: BaseException) -> None:
+        """Count and log something that should not have happened."""
+        self.internal_errors.inc()
+        self._log.error("internal error during a verification", exc_info=error)
+
+    def _host(self, host: str) -> str:
+        return host if host in self.literal_hosts() else OTHER
+
+    def _define_review_metrics(self) -> None:
+        self._reviews = Counter(
+            "sealgate_reviews", "Admission reviews answered.", ("endpoint", "answer"), registry=self.registry
+        )
+        self._latency = Histogram(
+            "sealgate_review_duration_seconds",
+            "Time from a review's arrival to its answer.",
+            ("endpoint",),
+            buckets=LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        self.in_flight = Gauge("sealgate_reviews_in_flight", "Reviews being worked on.", registry=self.registry)
+        self._decisions = Counter(
+            "sealgate_decisions", "Verdicts on images.", ("verdict", "reason"), registry=self.registry
+        )
+        self.internal_errors = Counter(
+            "sealgate_internal_errors", "Exceptions that should not have happened.", registry=self.registry
+        )
+
+    def _define_verifier_metrics(self) -> None:
+        hits = Counter("sealgate_cache_hits", "Answers from memory.", ("cache",), registry=self.registry)
+        misses = Counter("sealgate_cache_misses", "Answers not in memory.", ("cache",), registry=self.registry)
+        kinds: tuple[CacheKind, ...] = ("finding", "tag")
+        self._hits = {kind: hits.labels(kind) for kind in kinds}
+        self._misses = {kind: misses.labels(kind) for kind in kinds}
+        self._joins = Counter(
+            "sealgate_single_flight_joins",
+            "Reviews that waited for work another one had started.",
+            ("work",),
+            registry=self.registry,
+        )
+        self._budget_waits = Histogram(
+            "sealgate_budget_wait_seconds",
+            "Time verifications wait for their host's budget.",
+            ("host",),
+            buckets=(0.0, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+            registry=self.registry,
+        )
+        self._rate_limited = Counter(
+            "sealgate_rate_limited", "Verifications refused for want of budget.", ("host",), registry=self.registry
+        )
+        self._verifications = Counter(
+            "sealgate_verifications",
+            "Checks carried out, by what they found.",
+            ("format", "outcome", "reason"),
+            registry=self.registry,
+        )
+        self._verification_latency = Histogram(
+            "sealgate_verification_duration_seconds",
+            "Time one check takes, its requests included.",
+            ("format",),
+            buckets=LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        self._registry_errors = Counter(
+            "sealgate_registry_errors",
+            "Checks that could not find anything out, by why.",
+            ("reason",),
+            registry=self.registry,
+        )
+
+    def _define_policy_metrics(self) -> None:
+        self._policies = Gauge("sealgate_policies", "Verification policies in force.", registry=self.registry)
+        self._authenticators = Gauge(
+            "sealgate_authenticators", "Authenticators in force.", ("state",), registry=self.registry
+        )
+        self._reload_errors = Counter(
+            "sealgate_policy_reload_errors", "Sets of policies that were bad.", registry=self.registry
+        )
+        self._reload_success = Gauge(
+            "sealgate_policy_last_reload_success", "Whether the newest policies are in force.", registry=self.registry
+        )
+        self._reload_time = Gauge(
+            "sealgate_policy_last_reload_timestamp_seconds",
+            "When policies last came into force.",
+            registry=self.registry,
+        )
+        self._certificate_errors = Counter(
+            "sealgate_certificate_reload_errors", "Serving certificates that were bad.", registry=self.registry
+        )
+
+
+def serve_metrics(listener: socket.socket, registry: CollectorRegistry) -> WSGIServer:
+    """Answer scrapes on a socket that listens already, from a thread that ends with the process.
+
+    Returns:
+        the server; `shutdown` ends it before.
+    """
+    server = _MetricsServer(listener.getsockname(), _SilentHandler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = listener
+    server.server_name, server.server_port = listener.getsockname()[:2]
+    server.setup_environ()
+    server.set_app(make_wsgi_app(registry))
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    return server
+
+
+class _MetricsServer(ThreadingMixIn, WSGIServer):
+    """One thread a scrape, so that a slow reader holds up nobody else."""
+
+    daemon_threads = True
+
+
+class _SilentHandler(WSGIRequestHandler):
+    """Scrapes come every few seconds and are not worth a line; a silent client is let go."""
+
+    timeout = 10
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
+        """Write nothing."""

@@ -1,0 +1,256 @@
+"""Serving the webhook: gunicorn with one threaded worker, TLS that rotates, metrics on a port of their own.
+
+One worker process holds the memory, the single flights and the budgets, so that they are one; several replicas are
+several pods. The parent process reads the policies and binds the ports, so that what is wrong with either is said at
+once, in one sentence; everything with threads begins in the worker, since threads do not survive a fork.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import threading
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, cast
+
+from gunicorn.app.base import BaseApplication
+
+from sealgate.clocks import SystemClock
+from sealgate.decisions import UnmatchedImages
+from sealgate.errors import ConfigError
+from sealgate.messages import quote
+from sealgate.registry.client import RegistryClient
+from sealgate.registry.settings import RegistrySettings
+from sealgate.verification.settings import VerifierSettings
+from sealgate.verification.verifier import Verifier
+from sealgate_webhook.admission import Admission
+from sealgate_webhook.app import create_app
+from sealgate_webhook.certificates import CertificateFiles, make_self_signed
+from sealgate_webhook.durations import MAX_SECONDS
+from sealgate_webhook.logs import GunicornLogger, configure_logs
+from sealgate_webhook.metrics import Metrics, serve_metrics
+from sealgate_webhook.sources import SharedCredentials
+from sealgate_webhook.standalone import PolicyFilesSource
+from sealgate_webhook.workers import ReviewWorker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from gunicorn._types import _WSGIAppType
+    from structlog.typing import FilteringBoundLogger
+
+    from sealgate.registry.credentials import CredentialProvider
+    from sealgate_webhook.certificates import Certificates
+    from sealgate_webhook.logs import LogStyle
+
+#: Longer than the 90 s for which the API server keeps a connection it may use again.
+KEEP_ALIVE_SECONDS: Final = 120
+MAX_CONNECTIONS: Final = 2000
+BACKLOG: Final = 1024
+MAX_PORT: Final = 65535
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen.
+
+    Attributes:
+        host: a name or an IP address ("0.0.0.0" or "::" for every interface).
+        port: 0 for any that is free.
+    """
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read `HOST:PORT`; an IPv6 address stands in brackets, and no host at all means every interface.
+
+        Raises:
+            ConfigError: it is not of that form.
+        """
+        host, separator, port = text.rpartition(":")
+        if host.startswith("[") and host.endswith("]"):
+            host = host[1:-1]
+        elif ":" in host:
+            separator = ""
+        if not separator or not (port.isascii() and port.isdigit()) or int(port) > MAX_PORT:
+            raise ConfigError(f"{quote(text)} is not an address to listen on: write HOST:PORT, such as 127.0.0.1:8443")
+        return cls(host or "0.0.0.0", int(port))  # noqa: S104 - asked for by leaving the host out
+
+    def __str__(self) -> str:
+        """Return `host:port`, an IPv6 address in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """How the webhook is served.
+
+    Attributes:
+        policies: files and folders of policies.
+        credentials: for registries.
+        listen: where reviews are posted.
+        tls_cert: PEM file with the certificate, the leaf first; read again when it changes.
+        tls_key: PEM file with its key.
+        tls_self_signed: whether to make a certificate on the spot instead.
+        metrics: where Prometheus scrapes, over plain HTTP; None for nowhere.
+        threads: reviews worked on at once.
+        unmatched: what happens to an image that no policy matches.
+        registry: how registries are reached.
+        verifier: limits of verification.
+        custom_kinds: further kinds that hold a pod spec, each with the path to it.
+        log_style: how log lines look.
+    """
+
+    policies: tuple[Path, ...]
+    credentials: CredentialProvider
+    listen: Address
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_self_signed: bool = False
+    metrics: Address | None = None
+    threads: int = 64
+    unmatched: UnmatchedImages = UnmatchedImages.ADMIT
+    registry: RegistrySettings = field(default_factory=RegistrySettings)
+    verifier: VerifierSettings = field(default_factory=VerifierSettings)
+    custom_kinds: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    log_style: LogStyle = "auto"
+
+
+def run_server(settings: ServerSettings) -> None:
+    """Serve until SIGTERM or SIGINT. Does not return: it ends with `SystemExit`, 0 when it was told to stop.
+
+    Raises:
+        ConfigError: the settings, a certificate or a port cannot be used.
+        PolicyError: something is wrong with the policies; carries everything that is.
+    """
+    check_tls(settings)
+    log = configure_logs(settings.log_style)
+    _Server(settings, log).run()
+
+
+def check_tls(settings: ServerSettings) -> None:
+    """See that the settings say one way to do TLS, or that reviews never leave this machine.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise ConfigError("a certificate needs its key, and a key its certificate: give both files")
+    if settings.tls_self_signed and settings.tls_cert is not None:
+        raise ConfigError("the certificate is either given or made on the spot, not both")
+    if not settings.tls_self_signed and settings.tls_cert is None and settings.listen.host not in LOOPBACK:
+        raise ConfigError(
+            f"without a certificate the webhook listens on loopback only, not on {quote(settings.listen.host)}: "
+            "give a certificate and its key, or have one made (self-signed)"
+        )
+
+
+class _Server(BaseApplication):
+    """gunicorn's idea of an application: its configuration, and the WSGI application once it is in the worker."""
+
+    def __init__(self, settings: ServerSettings, log: FilteringBoundLogger) -> None:
+        self._settings = settings
+        self._log = log
+        self._clock = SystemClock()
+        self._metrics = Metrics(log)
+        self._policies = PolicyFilesSource(settings.policies, settings.unmatched, self._clock, self._metrics, log)
+        self._metrics.literal_hosts = self._policies.literal_hosts
+        self._policies.load()
+        self._certificates = self._open_certificates()
+        self._metrics_listener = None if settings.metrics is None else _bind(settings.metrics)
+        self._listener = _bind(settings.listen)
+        _allow_many_descriptors()
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set what differs from gunicorn's defaults; command line and environment are not looked at."""
+        options: dict[str, object] = {
+            "bind": f"fd://{self._listener.detach()}",
+            "backlog": BACKLOG,
+            "worker_class": ReviewWorker,
+            "workers": 1,
+            "threads": self._settings.threads,
+            "worker_connections": MAX_CONNECTIONS,
+            "keepalive": KEEP_ALIVE_SECONDS,
+            "graceful_timeout": int(MAX_SECONDS),
+            "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108 - memory, not a disk
+            "control_socket_disable": True,
+            "logger_class": GunicornLogger,
+            "proc_name": "sealgate",
+            "post_worker_init": self._start_threads,
+        }
+        if self._certificates is not None:
+            certificates = self._certificates
+            # gunicorn wants to be told of a file before it does TLS; what it serves comes from the hook alone.
+            options["certfile"] = str(self._settings.tls_cert or os.devnull)
+            options["ssl_context"] = lambda _config, _default: certificates.context()
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> _WSGIAppType:
+        """Put the webhook together; called in the worker."""
+        settings = self._settings
+        # One host that does not answer may hold half of the threads, never all of them.
+        verifier_settings = replace(
+            settings.verifier, crowd=min(settings.verifier.crowd, max(settings.threads // 2, 1))
+        )
+        verifier = Verifier(
+            RegistryClient(settings.registry, self._clock), self._clock, verifier_settings, self._metrics
+        )
+        admission = Admission(
+            verifier, self._policies, self._policies, SharedCredentials(settings.credentials), settings.custom_kinds
+        )
+        app = create_app(admission, self._policies, self._clock, self._metrics, self._log)
+        return cast("_WSGIAppType", app)
+
+    def _start_threads(self, worker: ReviewWorker) -> None:
+        stop = threading.Event()
+        threading.Thread(target=self._policies.watch, args=(stop,), name="policies", daemon=True).start()
+        if self._metrics_listener is not None:
+            serve_metrics(self._metrics_listener, self._metrics.registry)
+            self._log.info("metrics served", address=_address_of(self._metrics_listener))
+        scheme = "http" if self._certificates is None else "https"
+        for listener in worker.sockets:
+            self._log.info("reviews served", scheme=scheme, address=_address_of(listener))
+
+    def _open_certificates(self) -> Certificates | None:
+        settings = self._settings
+        if settings.tls_cert is not None and settings.tls_key is not None:
+            return CertificateFiles(settings.tls_cert, settings.tls_key, self._certificate_refused)
+        if not settings.tls_self_signed:
+            return None
+        names = {settings.listen.host, "localhost", "127.0.0.1", "::1", socket.gethostname()}
+        made = make_self_signed(sorted(names - {"0.0.0.0", "::"}), self._clock.now())  # noqa: S104 - compared, not bound
+        self._log.info("certificate made", sha256_fingerprint=made.fingerprint)
+        return made
+
+    def _certificate_refused(self, problem: str) -> None:
+        self._metrics.certificate_refused()
+        self._log.error("bad certificate; the last good one stays in use", error=problem)
+
+
+def _bind(address: Address) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((address.host, address.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {quote(address)}: {quote(error.strerror or error)}") from error
+
+
+def _address_of(listener: socket.socket) -> str:
+    return str(Address(*listener.getsockname()[:2]))
+
+
+def _allow_many_descriptors() -> None:
+    """Raise this process's own limit as far as it may; every connection is a descriptor."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4 * MAX_CONNECTIONS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))

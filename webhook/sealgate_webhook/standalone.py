@@ -1,0 +1,158 @@
+"""Policies from files, read again whenever they change.
+
+Files are looked at once a second, which also sees what no file notification tells of reliably: a ConfigMap that is
+replaced by swapping a symbolic link, a network file system. A set of files with anything wrong in it is refused as a
+whole, and the one before stays in force.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sealgate.errors import PolicyError, SealgateError
+from sealgate.messages import quote
+from sealgate.policies.matching import Namespace
+from sealgate.verification.standalone import load_standalone, standalone_policies
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from structlog.typing import FilteringBoundLogger
+
+    from sealgate.clocks import Clock
+    from sealgate.decisions import UnmatchedImages
+    from sealgate.verification.policy_sets import PolicySet
+    from sealgate_webhook.metrics import Metrics
+
+#: Seconds between two looks at the files.
+POLL_SECONDS: Final = 1.0
+#: The most problems of a bad set that the log tells about.
+MAX_LOGGED_PROBLEMS: Final = 20
+
+_Signature = tuple[tuple[str, int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """Everything that one state of the files says."""
+
+    policies: PolicySet
+    namespaces: Mapping[str, Namespace]
+
+
+class PolicyFilesSource:
+    """Policies, and labels of namespaces, from files.
+
+    Args:
+        paths: files and folders.
+        unmatched: what happens to an image that no policy matches.
+        clock: for the time of a reload.
+        metrics: told of every reload.
+        log: told of every reload, and of everything wrong with one that is refused.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        unmatched: UnmatchedImages,
+        clock: Clock,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._paths = tuple(paths)
+        self._unmatched = unmatched
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+        self._signature: _Signature = ()
+        self._snapshot: _Snapshot | None = None
+
+    def load(self) -> None:
+        """Read the files, whether they changed or not.
+
+        Raises:
+            SealgateError: something is wrong with them; what was in force stays so.
+        """
+        # The signature first: what changes while the files are read is then seen the next time.
+        self._signature = _look(self._paths)
+        self._snapshot = self._read()
+
+    def poll(self) -> None:
+        """Read the files again if they changed; if they are bad now, keep what is in force and say so."""
+        if _look(self._paths) == self._signature:
+            return
+        try:
+            self.load()
+        except Exception as error:  # noqa: BLE001 - policies that cannot be read, for whatever reason, are not taken
+            self._refuse(error)
+
+    def watch(self, stop: threading.Event) -> None:
+        """Look at the files again and again until told to stop."""
+        while not stop.wait(POLL_SECONDS):
+            self.poll()
+
+    def current(self) -> PolicySet | None:
+        """Return the newest good set; None until there is one."""
+        return None if self._snapshot is None else self._snapshot.policies
+
+    def problem(self) -> str:
+        """Return why there is none yet; empty when there is one."""
+        return "" if self._snapshot else "the policy files have not been read yet"
+
+    def literal_hosts(self) -> frozenset[str]:
+        """Return the registries that the policies in force name literally."""
+        return self._snapshot.policies.index.literal_hosts if self._snapshot else frozenset()
+
+    def get(self, name: str) -> Namespace:
+        """Return a namespace, with the labels of its object among the files if there is one."""
+        known = self._snapshot.namespaces.get(name) if self._snapshot else None
+        return known or Namespace(name)
+
+    def _read(self) -> _Snapshot:
+        files = load_standalone(self._paths)
+        policies = standalone_policies(files, self._unmatched)
+        unusable = sum(isinstance(check, SealgateError) for check in policies.checks.values())
+        self._metrics.policies_loaded(
+            len(files.policies), len(files.authenticators), unusable, self._clock.now().timestamp()
+        )
+        self._log.info(
+            "policies loaded", policies=len(files.policies), authenticators=len(files.authenticators), unusable=unusable
+        )
+        return _Snapshot(policies, {name: Namespace(name, labels) for name, labels in files.namespaces.items()})
+
+    def _refuse(self, error: Exception) -> None:
+        self._metrics.policies_refused()
+        if isinstance(error, PolicyError):
+            problems = [quote(problem, 512) for problem in error.problems[:MAX_LOGGED_PROBLEMS]]
+            self._log.error("bad policies; the last good ones stay in force", error=error.message, problems=problems)
+        elif isinstance(error, SealgateError):
+            self._log.error("bad policies; the last good ones stay in force", error=error.message)
+        else:
+            self._log.error("unreadable policies; the last good ones stay in force", exc_info=error)
+
+
+def _look(paths: Sequence[Path]) -> _Signature:
+    """Return what changes when any of the files does."""
+    return tuple(entry for path in paths for entry in _entries(path, frozenset()))
+
+
+def _entries(path: Path, above: frozenset[str]) -> Iterator[tuple[str, int, int, int]]:
+    """Yield path, time, inode and size of a file, or of everything in a folder; links are followed, loops are not."""
+    try:
+        status = path.stat()
+        inside = sorted(path.iterdir()) if stat.S_ISDIR(status.st_mode) else []
+    except OSError:
+        # Gone, or not to be read: that is a state like any other, and leaving it is a change.
+        yield str(path), 0, 0, 0
+        return
+    yield str(path), status.st_mtime_ns, status.st_ino, status.st_size
+    real = os.path.realpath(path)
+    if real not in above:
+        for entry in inside:
+            if not entry.name.startswith("."):
+                yield from _entries(entry, above | {real})

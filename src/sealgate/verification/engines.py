@@ -1,0 +1,66 @@
+"""What all reviews share: the network, the clock, memory, budgets and the work under way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from sealgate.verification.budgets import Budgets
+from sealgate.verification.caches import FindingCache, TagCache
+from sealgate.verification.flights import Flights
+
+if TYPE_CHECKING:
+    from sealgate.clocks import Clock, Deadline
+    from sealgate.registry.credentials import CredentialProvider
+    from sealgate.registry.interface import Registry, Services
+    from sealgate.verification.observers import VerifierObserver
+    from sealgate.verification.settings import VerifierSettings
+
+
+class Network(Protocol):
+    """Where sessions come from; `sealgate.registry.client.RegistryClient` is one."""
+
+    def session(self, credentials: CredentialProvider, deadline: Deadline, literal_hosts: frozenset[str]) -> Registry:
+        """Return reads of registries with these credentials under this deadline."""
+
+    def services(self, deadline: Deadline) -> Services:
+        """Return requests to signature stores under this deadline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The parts that every review of one process shares; each is thread-safe.
+
+    Attributes:
+        network: the registries and services.
+        clock: the time.
+        settings: the limits.
+        observer: told of everything countable.
+        findings: findings that were made.
+        tags: digests that tags resolved to.
+        budgets: how much each host may be asked.
+        flights: resolutions and verifications under way.
+    """
+
+    network: Network
+    clock: Clock
+    settings: VerifierSettings
+    observer: VerifierObserver
+    findings: FindingCache
+    tags: TagCache
+    budgets: Budgets
+    flights: Flights
+
+    @classmethod
+    def assemble(cls, network: Network, clock: Clock, settings: VerifierSettings, observer: VerifierObserver) -> Engine:
+        """Make the parts from their settings."""
+        return cls(
+            network,
+            clock,
+            settings,
+            observer,
+            FindingCache(settings, clock),
+            TagCache(settings, clock),
+            Budgets(settings.verifications_per_minute, settings.burst, clock),
+            Flights(settings, clock),
+        )

@@ -1,0 +1,167 @@
+"""One image's way from reference to verdict, as a review follows it."""
+
+from __future__ import annotations
+
+from concurrent.futures import FIRST_COMPLETED, wait
+from typing import TYPE_CHECKING, Any
+
+from sealgate.decisions import decide, refuse_reference
+from sealgate.errors import DeadlineError, InvalidReferenceError, Reason, SealgateError, UnavailableError
+from sealgate.formats.interface import Image
+from sealgate.references import parse_reference
+from sealgate.verification.resolutions import Resolution
+from sealgate.verification.verifications import Verification, failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
+
+    from sealgate.clocks import Deadline
+    from sealgate.decisions import ImageVerdict
+    from sealgate.findings import Finding
+    from sealgate.policies.matching import CompiledPolicy
+    from sealgate.references import Digest, Reference
+    from sealgate.verification.engines import Engine
+    from sealgate.verification.reviews import Review
+
+
+class Inquiry:
+    """One image's way from reference to verdict."""
+
+    def __init__(self, engine: Engine, review: Review, image: str) -> None:
+        self._engine = engine
+        self._review = review
+        self._image = image
+        self._digest: Digest | None = None
+        self._findings: dict[str, Finding] = {}
+        self._matched: tuple[CompiledPolicy, ...] = ()
+        self._reference: Reference | None = None
+        self._invalid: InvalidReferenceError | None = None
+        #: What is being waited for: flight -> (its host, what to do with its result).
+        self.flights: dict[Future[Any], tuple[str, Callable[[Any], None], Callable[[BaseException], None]]] = {}
+        self._start()
+
+    def verdict(self) -> ImageVerdict:
+        """Return the verdict; whatever is still under way counts as *unavailable*."""
+        if self._invalid is not None:
+            return refuse_reference(self._image, self._invalid)
+        late = DeadlineError("ran out of time before the signatures were verified; try again")
+        results = [
+            (policy, [self._findings.get(name) or self._failed(name, late) for name in policy.authenticators])
+            for policy in self._matched
+        ]
+        return decide(self._image, self._reference, self._digest, results, self._review.policies.unmatched)
+
+    def give_up(self) -> None:
+        """Stop waiting; what lands later still goes into memory."""
+        for host, _, _ in self.flights.values():
+            self._engine.flights.wait_out(host)
+        self.flights.clear()
+
+    def land(self, flight: Future[Any]) -> None:
+        """Take the result of a flight that is done."""
+        host, take, fail = self.flights.pop(flight)
+        self._engine.flights.wait_out(host)
+        error = flight.exception()
+        if error is not None:
+            fail(error)
+        else:
+            take(flight.result())
+
+    def _start(self) -> None:
+        try:
+            self._reference = parse_reference(self._image)
+        except InvalidReferenceError as error:
+            self._invalid = error
+            return
+        self._matched = self._review.policies.index.match(self._reference, self._review.namespace)
+        if not self._matched:
+            self._digest = self._reference.digest
+            return
+        resolution = Resolution(self._engine, self._review, self._reference)
+        digest = resolution.known()
+        if digest is not None:
+            self._resolved(digest)
+            return
+        self._board(
+            self._reference.repository.registry,
+            resolution.start,
+            self._resolved,
+            self._unresolved,
+        )
+
+    def _resolved(self, digest: Digest) -> None:
+        assert self._reference is not None  # noqa: S101 - for the type checker: _start has set it
+        self._digest = digest
+        image = Image(self._reference, digest)
+        for name in self._needed():
+            self._ask(name, image)
+
+    def _unresolved(self, error: BaseException) -> None:
+        for name in self._needed():
+            self._findings[name] = self._failed(name, error)
+
+    def _ask(self, name: str, image: Image) -> None:
+        check = self._review.policies.checks.get(name)
+        if check is None or isinstance(check, SealgateError):
+            self._findings[name] = self._failed(name, check)
+            return
+        verification = Verification(self._engine, self._review, name, check, image)
+        known = verification.known()
+        if known is not None:
+            self._findings[name] = known
+            return
+        self._board(
+            verification.host,
+            verification.start,
+            lambda finding: self._findings.__setitem__(name, finding),
+            lambda error: self._findings.__setitem__(name, self._failed(name, error)),
+        )
+
+    def _board(
+        self,
+        host: str,
+        start: Callable[[], Future[Any]],
+        take: Callable[[Any], None],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        try:
+            self._engine.flights.wait_in(host)
+        except UnavailableError as error:
+            fail(error)
+            return
+        try:
+            self.flights[start()] = (host, take, fail)
+        except UnavailableError as error:
+            self._engine.flights.wait_out(host)
+            fail(error)
+
+    def _needed(self) -> list[str]:
+        return list(dict.fromkeys(name for policy in self._matched for name in policy.authenticators))
+
+    def _failed(self, name: str, error: BaseException | None) -> Finding:
+        check = self._review.policies.checks.get(name)
+        if check is None:
+            error = UnavailableError(
+                f"there is no Authenticator named {name}; create it or change the policy",
+                reason=Reason.AUTHENTICATOR_NOT_FOUND,
+            )
+        elif isinstance(check, SealgateError):
+            error = UnavailableError(
+                f"the Authenticator cannot be used: {check.message}", reason=Reason.AUTHENTICATOR_NOT_READY
+            )
+        form = "" if check is None or isinstance(check, SealgateError) else check.format
+        return failed(name, form, error, self._engine.observer)
+
+
+def follow(inquiries: Sequence[Inquiry], deadline: Deadline) -> None:
+    """Land flights as they arrive until none is left or the time is over."""
+    while flights := {flight for inquiry in inquiries for flight in inquiry.flights}:
+        done, _ = wait(flights, timeout=max(deadline.remaining(), 0), return_when=FIRST_COMPLETED)
+        if not done:
+            break
+        for inquiry in inquiries:
+            for flight in [flight for flight in inquiry.flights if flight in done]:
+                inquiry.land(flight)
+    for inquiry in inquiries:
+        inquiry.give_up()

@@ -1,0 +1,65 @@
+"""Policies and authenticators made ready: compiled once for each change, then only read.
+
+A `PolicySet` is a snapshot. A review takes one and keeps it to its end, so that no review ever sees half of a change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sealgate.decisions import UnmatchedImages
+from sealgate.errors import SealgateError
+from sealgate.formats import build_check
+from sealgate.policies.matching import PolicyIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from sealgate.formats.interface import Check
+    from sealgate.keys.sources import KeyResolver
+    from sealgate.policies.models import Authenticator, VerificationPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySet:
+    """Everything that decides about images, at one moment.
+
+    Attributes:
+        index: the policies, compiled for matching.
+        checks: each authenticator's check by its name, or the error that keeps it from being used.
+        unmatched: what happens to an image that no policy matches.
+    """
+
+    index: PolicyIndex
+    checks: Mapping[str, Check | SealgateError]
+    unmatched: UnmatchedImages
+
+
+def build_policy_set(
+    authenticators: Iterable[Authenticator],
+    policies: Iterable[VerificationPolicy],
+    keys_of: Callable[[Authenticator], KeyResolver],
+    unmatched: UnmatchedImages = UnmatchedImages.ADMIT,
+) -> PolicySet:
+    """Compile a snapshot.
+
+    An authenticator that cannot be used is kept with its error: the policies that need it are then not met, and
+    all others work.
+
+    Args:
+        authenticators: the objects.
+        policies: the objects.
+        keys_of: where an authenticator's keys come from (the files' Secrets, or the object's status).
+        unmatched: what happens to an image that no policy matches.
+
+    Raises:
+        InvalidPatternError: a policy's pattern does not compile. It would match nothing, which would admit.
+    """
+    checks: dict[str, Check | SealgateError] = {}
+    for authenticator in authenticators:
+        try:
+            checks[authenticator.metadata.name] = build_check(authenticator, keys_of(authenticator))
+        except SealgateError as error:
+            checks[authenticator.metadata.name] = error
+    return PolicySet(PolicyIndex(policies), checks, unmatched)

@@ -1,0 +1,69 @@
+"""From a reference to its subject: the digest it names, or the one its tag names now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sealgate.clocks import Deadline
+from sealgate.errors import NotFoundError, Reason
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from sealgate.references import Digest, Reference
+    from sealgate.verification.engines import Engine
+    from sealgate.verification.reviews import Review
+
+
+class Resolution:
+    """From a reference to its subject."""
+
+    def __init__(self, engine: Engine, review: Review, reference: Reference) -> None:
+        self._engine = engine
+        self._reference = reference
+        self._review = review
+
+    def known(self) -> Digest | None:
+        """Return the subject if no request is needed for it."""
+        if self._reference.digest is not None:
+            return self._reference.digest
+        digest = self._engine.tags.get(self._reference.repository, self._tag)
+        if digest is None:
+            self._engine.observer.cache_miss("tag")
+        else:
+            self._engine.observer.cache_hit("tag")
+        return digest
+
+    def start(self) -> Future[Digest]:
+        """Return the flight that resolves it.
+
+        Raises:
+            UnavailableError: it cannot be started before the deadline.
+        """
+        self._review.deadline.check(f"resolving {self._reference}")
+        repository = self._reference.repository
+        flight, joined = self._engine.flights.board(
+            ("tag", repository, self._tag, self._review.credentials.scope), repository.registry, lambda: self._fetch
+        )
+        if joined:
+            self._engine.observer.joined("tag")
+        return flight
+
+    @property
+    def _tag(self) -> str:
+        return self._reference.effective_tag or "latest"
+
+    def _fetch(self) -> Digest:
+        engine = self._engine
+        known = engine.tags.get(self._reference.repository, self._tag)
+        if known is not None:
+            return known
+        deadline = Deadline.after(engine.clock, engine.settings.verification_seconds)
+        registry = self._review.session(engine, deadline)
+        try:
+            digest = registry.manifest(self._reference.repository, self._tag).digest
+        except NotFoundError as error:
+            error.reason = Reason.IMAGE_NOT_FOUND
+            raise
+        engine.tags.put(self._reference.repository, self._tag, digest)
+        return digest

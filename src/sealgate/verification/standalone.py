@@ -1,0 +1,92 @@
+"""Policies from files, without a cluster: read, checked as a whole, and ready to decide.
+
+The command line and the webhook's standalone mode read policies through the same function, so that what
+`sealgate policy check` calls right is what `sealgate serve` takes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+
+from sealgate.decisions import UnmatchedImages
+from sealgate.errors import InvalidKeyError, SealgateError, UnavailableError
+from sealgate.formats import build_check
+from sealgate.keys.sources import StandaloneKeys
+from sealgate.policies.base import KeyEntry
+from sealgate.policies.documents import join_field
+from sealgate.policies.loading import load_policy_files
+from sealgate.verification.policy_sets import PolicySet, build_policy_set
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from sealgate.policies.loading import PolicyFiles
+    from sealgate.policies.models import Authenticator
+    from sealgate.policies.problems import Problem
+
+
+def load_standalone(paths: Sequence[Path | str]) -> PolicyFiles:
+    """Read policy files and find everything that is wrong with them, keys and formats' options included.
+
+    Args:
+        paths: files and folders.
+
+    Raises:
+        PolicyError: something is wrong; it carries every problem found.
+    """
+    return load_policy_files(paths, checks=[authenticator_problems])
+
+
+def standalone_policies(files: PolicyFiles, unmatched: UnmatchedImages = UnmatchedImages.ADMIT) -> PolicySet:
+    """Make policy files ready to decide, with the Secrets among them as the source of keys.
+
+    Args:
+        files: read by `load_standalone`.
+        unmatched: what happens to an image that no policy matches.
+    """
+    keys = StandaloneKeys(files.secrets)
+    return build_policy_set(files.authenticators, files.policies, lambda _: keys, unmatched)
+
+
+def authenticator_problems(files: PolicyFiles) -> Iterator[Problem]:
+    """Yield what keeps authenticators from being used: keys that cannot be accepted, options that cannot be meant."""
+    keys = StandaloneKeys(files.secrets)
+    for authenticator in files.authenticators:
+        wrong = list(_key_problems(authenticator, keys, files))
+        yield from wrong or _format_problems(authenticator, keys, files)
+
+
+def _key_problems(authenticator: Authenticator, keys: StandaloneKeys, files: PolicyFiles) -> Iterator[Problem]:
+    for place, entry in _key_entries(authenticator.spec, "spec"):
+        try:
+            keys.public_keys(entry)
+        except InvalidKeyError as error:
+            source = "pem" if entry.pem is not None else "secretRef" if entry.secret_ref is not None else ""
+            field = join_field(place, source)
+            yield files.problem(authenticator.kind, authenticator.metadata.name, field, error.message)
+        except UnavailableError:
+            pass  # a Secret that is not there; the loading itself says so, with suggestions
+
+
+def _format_problems(authenticator: Authenticator, keys: StandaloneKeys, files: PolicyFiles) -> Iterator[Problem]:
+    try:
+        build_check(authenticator, keys)
+    except UnavailableError:
+        pass  # as above
+    except SealgateError as error:
+        yield files.problem(authenticator.kind, authenticator.metadata.name, "spec", error.message)
+
+
+def _key_entries(value: object, place: str) -> Iterator[tuple[str, KeyEntry]]:
+    """Yield every key entry in a model, whatever the format, with its field."""
+    if isinstance(value, KeyEntry):
+        yield place, value
+    elif isinstance(value, BaseModel):
+        for name, field in type(value).model_fields.items():
+            yield from _key_entries(getattr(value, name), join_field(place, field.alias or name))
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            yield from _key_entries(item, join_field(place, index))

@@ -1,0 +1,83 @@
+"""Steps 3 to 6 of a review: match, resolve, verify, decide, for all images of one object at once.
+
+Whatever is in memory is answered without leaving the calling thread. The rest becomes flights (`flights.py`), one
+for each thing however many reviews want it, and the calling thread waits for them until its deadline. A resolution
+that lands starts the verifications of its image, so a slow registry holds up its own images only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sealgate.errors import DeadlineError
+from sealgate.verification.engines import Engine
+from sealgate.verification.inquiries import Inquiry, follow
+from sealgate.verification.observers import SilentObserver
+from sealgate.verification.resolutions import Resolution
+from sealgate.verification.settings import VerifierSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sealgate.clocks import Clock
+    from sealgate.decisions import ImageVerdict
+    from sealgate.references import Digest, Reference
+    from sealgate.verification.engines import Network
+    from sealgate.verification.observers import VerifierObserver
+    from sealgate.verification.reviews import Review
+
+
+class Verifier:
+    """Verifies images against policies. One for each process; thread-safe.
+
+    Args:
+        network: the registries and services.
+        clock: the time.
+        settings: the limits.
+        observer: told of everything countable.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        clock: Clock,
+        settings: VerifierSettings | None = None,
+        observer: VerifierObserver | None = None,
+    ) -> None:
+        self._engine = Engine.assemble(network, clock, settings or VerifierSettings(), observer or SilentObserver())
+
+    def verify(self, images: Sequence[str], review: Review) -> tuple[ImageVerdict, ...]:
+        """Return a verdict for each image, in order; never raises for what an image or registry does.
+
+        What is not known by the review's deadline is *unavailable*.
+
+        Args:
+            images: references as written; each distinct one is looked at once.
+            review: policies, namespace, credentials and deadline.
+        """
+        inquiries = {image: Inquiry(self._engine, review, image) for image in dict.fromkeys(images)}
+        follow(list(inquiries.values()), review.deadline)
+        return tuple(inquiries[image].verdict() for image in images)
+
+    def resolve(self, reference: Reference, review: Review) -> Digest:
+        """Return the digest that a reference names now (or named a short while ago).
+
+        Raises:
+            SealgateError: it could not be found out before the review's deadline.
+        """
+        resolution = Resolution(self._engine, review, reference)
+        known = resolution.known()
+        if known is not None:
+            return known
+        host = reference.repository.registry
+        self._engine.flights.wait_in(host)
+        try:
+            return resolution.start().result(max(review.deadline.remaining(), 0))
+        except TimeoutError:
+            raise DeadlineError(f"ran out of time while asking {host} for {reference}") from None
+        finally:
+            self._engine.flights.wait_out(host)
+
+    def close(self) -> None:
+        """Start no further work."""
+        self._engine.flights.close()

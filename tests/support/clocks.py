@@ -1,0 +1,35 @@
+"""A clock that tests move."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+#: When tests take place unless they say otherwise.
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+class FakeClock:
+    """Stands still until somebody moves it; a sleep moves it by the time slept. Thread-safe."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self._start = now
+        self._seconds = 0.0
+        self._lock = threading.Lock()
+        #: Every sleep that was asked for, seconds.
+        self.slept: list[float] = []
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        with self._lock:
+            return self._seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.advance(seconds)
+
+    def advance(self, seconds: float) -> None:
+        with self._lock:
+            self._seconds += seconds

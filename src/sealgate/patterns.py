@@ -312,7 +312,7 @@ def _check_registry(text: str, written: str, host: _Tokens, rest: _Tokens) -> No
     if host and rest[0] is _Wildcard.ANY:
         hint = quote(f"{_written(host)}/{_written(rest)}")
         raise _invalid(text, f"'**' right after a registry also covers longer host names; write {hint}")
-    if any(isinstance(token, _Wildcard) for token in host) and literal.endswith(":443"):
+    if any(isinstance(token, _Wildcard) for token in host) and "." in literal and literal.endswith(":443"):
         raise _never(text, written, "normalised names leave :443 out; leave it out here too")
 
 

@@ -1,0 +1,76 @@
+"""What holds for every text, and for every reference that can be written."""
+
+from __future__ import annotations
+
+import contextlib
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sealgate.errors import InvalidReferenceError
+from sealgate.references import parse_digest, parse_reference, parse_registry, parse_repository
+
+_LABELS = st.from_regex(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,5}[a-zA-Z0-9])?", fullmatch=True)
+_HOSTS = st.one_of(
+    st.sampled_from(
+        ["docker.io", "index.docker.io", "registry-1.docker.io", "localhost", "LOCALHOST", "10.0.0.1", "127.1", "HOST"]
+    ),
+    st.lists(_LABELS, min_size=1, max_size=3).map(".".join),
+    st.ip_addresses(v=6).map(lambda address: f"[{address.exploded.upper()}]"),
+)
+_PORTS = st.one_of(st.just(""), st.sampled_from([":443", ":0443", ":0"]), st.integers(0, 70_000).map(lambda p: f":{p}"))
+_COMPONENTS = st.from_regex(r"[a-z0-9]{1,4}(([._]|__|-{1,3})[a-z0-9]{1,4})?", fullmatch=True)
+_PATHS = st.lists(_COMPONENTS, min_size=1, max_size=4).map("/".join)
+_TAGS = st.one_of(st.just(""), st.from_regex(r":[A-Za-z0-9_][A-Za-z0-9_.-]{0,9}", fullmatch=True))
+_DIGESTS = st.one_of(st.just(""), st.from_regex(r"@sha256:[0-9a-f]{64}", fullmatch=True))
+_REGISTRIES = st.one_of(st.just(""), st.tuples(_HOSTS, _PORTS).map(lambda parts: "".join(parts) + "/"))
+REFERENCES = st.tuples(_REGISTRIES, _PATHS, _TAGS, _DIGESTS).map("".join)
+_MUTATED = st.tuples(REFERENCES, st.integers(0, 80), st.text(max_size=2)).map(
+    lambda parts: parts[0][: parts[1]] + parts[2] + parts[0][parts[1] :]
+)
+
+
+@settings(max_examples=400)
+@given(st.one_of(REFERENCES, _MUTATED))
+def test_normalising_twice_changes_nothing(text: str) -> None:
+    try:
+        reference = parse_reference(text)
+    except InvalidReferenceError:
+        return
+
+    assert parse_reference(str(reference)) == reference
+    assert parse_repository(reference.name) == reference.repository
+    assert parse_registry(reference.repository.registry) == reference.repository.registry
+
+
+@settings(max_examples=300)
+@given(st.one_of(st.text(), st.text("aZ0.:/@[]-_ \n%", max_size=30), _MUTATED))
+def test_nothing_but_the_declared_error_comes_out(text: str) -> None:
+    for parse in (parse_reference, parse_registry, parse_repository, parse_digest):
+        with contextlib.suppress(InvalidReferenceError):
+            parse(text)
+
+
+@settings(max_examples=200)
+@given(_LABELS, _LABELS, _PATHS, _TAGS, _DIGESTS)
+def test_what_docker_accepts_is_accepted(first: str, second: str, path: str, tag: str, digest: str) -> None:
+    host = f"{first}.{second}x.example"
+
+    reference = parse_reference(f"{host}/{path}{tag}{digest}")
+
+    assert reference.repository == (host.lower(), path)
+
+
+@settings(max_examples=200)
+@given(REFERENCES)
+def test_the_name_never_holds_what_separates_its_parts(text: str) -> None:
+    try:
+        reference = parse_reference(text)
+    except InvalidReferenceError:
+        return
+
+    registry, path = reference.repository
+    assert "/" not in registry
+    assert not set(path) & set(":@[]")
+    assert registry == registry.lower()
+    assert not registry.endswith(":443") or "." not in registry

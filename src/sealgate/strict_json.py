@@ -211,18 +211,13 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_int=_integer, parse_
 def _walk(value: object, what: str) -> None:
     layer: list[object] = [value]
     for _ in range(MAX_DEPTH + 1):
-        following: list[object] = []
-        for item in layer:
-            if isinstance(item, dict):
-                following.extend(item)
-                following.extend(item.values())
-            elif isinstance(item, list):
-                following.extend(item)
-            elif isinstance(item, str) and not _is_text(item):
-                raise malformed(what, "a string has half a surrogate pair")
-        if not following:
+        if any(isinstance(item, str) and not _is_text(item) for item in layer):
+            raise malformed(what, "a string has half a surrogate pair")
+        inner = [item for item in layer if isinstance(item, dict | list)]
+        if not inner:
             return
-        layer = following
+        layer = [child for item in inner for child in item]
+        layer += [child for item in inner if isinstance(item, dict) for child in item.values()]
     raise malformed(what, f"it is nested more than {MAX_DEPTH} deep")
 
 

@@ -1,1 +1,48 @@
-"""Signature formats: one module each, behind the protocol in `sealgate.formats.interface`."""
+"""Signature formats: one module each, behind the protocol in `sealgate.formats.interface`.
+
+A further format is a module (or folder) with a builder, and one line in `_BUILDERS`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sealgate.errors import PolicyError
+from sealgate.formats import cosign
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sealgate.formats.interface import Check
+    from sealgate.keys.sources import KeyResolver
+    from sealgate.policies.models import Authenticator
+
+# The field of the Authenticator's spec, and what turns that field's value into a check.
+_BUILDERS: Mapping[str, Callable[[Any, KeyResolver], Check]] = {
+    "cosign": cosign.build,
+}
+
+#: The names of all formats, as in the fields of an `Authenticator`.
+FORMATS = tuple(_BUILDERS)
+
+
+def build_check(authenticator: Authenticator, keys: KeyResolver) -> Check:
+    """Make an authenticator ready to verify images: its keys loaded, its options compiled.
+
+    Args:
+        authenticator: the object.
+        keys: where the keys behind its entries come from.
+
+    Raises:
+        PolicyError: it has no format, or several.
+        InvalidKeyError: one of its keys cannot be accepted, or it has none.
+        InvalidReferenceError: it names a repository that cannot be one.
+        UnavailableError: one of its keys is not there (yet).
+    """
+    spec = authenticator.spec
+    chosen = [name for name in _BUILDERS if getattr(spec, name) is not None]
+    if len(chosen) != 1:
+        what = f"{' and '.join(chosen)} are both there" if chosen else f"write one of: {', '.join(_BUILDERS)}"
+        msg = f"Authenticator {authenticator.metadata.name} must have exactly one format; {what}"
+        raise PolicyError(msg)
+    return _BUILDERS[chosen[0]](getattr(spec, chosen[0]), keys)

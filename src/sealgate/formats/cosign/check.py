@@ -1,0 +1,114 @@
+"""A cosign authenticator, ready to verify images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sealgate.errors import InvalidKeyError, UnavailableError
+from sealgate.formats.cosign.claims import Claims
+from sealgate.formats.cosign.searches import Search
+from sealgate.references import parse_repository
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sealgate.findings import Verified
+    from sealgate.formats.interface import Image, Sources
+    from sealgate.keys.public_keys import PublicKey
+    from sealgate.keys.sources import KeyResolver
+    from sealgate.policies.models import CosignSpec
+    from sealgate.references import Repository
+
+# Part of `content`: raise it when the same keys and options come to mean something else.
+_RULES_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CosignCheck:
+    """One cosign authenticator's rules. Immutable, thread-safe.
+
+    Attributes:
+        keys: the accepted keys, at least one, each once.
+        annotations: what the signed text must carry.
+        match_repository: whether the signed text must name the image's repository.
+        signature_repository: where the signatures are; None for the image's own repository.
+        content: see `sealgate.formats.interface.Check`.
+        format: "cosign".
+        depends_on_tag: False: nothing here looks at the tag.
+    """
+
+    keys: tuple[PublicKey, ...]
+    annotations: Mapping[str, str]
+    match_repository: bool
+    signature_repository: Repository | None
+    content: str
+    format: str = "cosign"
+    depends_on_tag: bool = False
+
+    def budget_host(self, image: Image) -> str:
+        """Return the registry that holds the signatures."""
+        return self._place(image).registry
+
+    def verify(self, image: Image, sources: Sources) -> Verified:
+        """Verify the image's signatures; see `sealgate.formats.interface.Check`.
+
+        An image that is signed classically by the only key costs two requests: the tag and the payload.
+
+        Raises:
+            VerificationError: no signature counts; carries every signature seen.
+            UnavailableError: no signature counts, and one could not be fetched.
+        """
+        claims = Claims(image, self.annotations, self.match_repository)
+        return Search(self.keys, claims, self._place(image), sources).run()
+
+    def _place(self, image: Image) -> Repository:
+        return self.signature_repository or image.reference.repository
+
+
+def build(spec: CosignSpec, keys: KeyResolver) -> CosignCheck:
+    """Turn the `cosign` field of an `Authenticator` into a check.
+
+    Raises:
+        InvalidKeyError: a key cannot be accepted, or there is none.
+        InvalidReferenceError: the signature repository is no repository.
+        UnavailableError: a key is not there (yet).
+    """
+    accepted = _resolve(spec, keys)
+    place = None if spec.signature_repository is None else parse_repository(spec.signature_repository)
+    return CosignCheck(
+        keys=accepted,
+        annotations=dict(spec.annotations),
+        match_repository=spec.match_repository,
+        signature_repository=place,
+        content=_content(accepted, spec, place),
+    )
+
+
+def _resolve(spec: CosignSpec, keys: KeyResolver) -> tuple[PublicKey, ...]:
+    accepted: dict[tuple[str, str], PublicKey] = {}
+    for number, entry in enumerate(spec.keys):
+        try:
+            for key in keys.public_keys(entry):
+                accepted.setdefault((key.fingerprint, key.algorithm), key)
+        except InvalidKeyError as error:
+            raise InvalidKeyError(f"cosign.keys[{number}]: {error.message}") from error
+        except UnavailableError as error:
+            raise UnavailableError(f"cosign.keys[{number}]: {error.message}", reason=error.reason) from error
+    if not accepted:
+        raise InvalidKeyError("cosign.keys is empty: without a key no signature can count; add one")
+    return tuple(accepted.values())
+
+
+def _content(keys: tuple[PublicKey, ...], spec: CosignSpec, place: Repository | None) -> str:
+    document = {
+        "format": "cosign",
+        "rules": _RULES_VERSION,
+        "keys": sorted([key.fingerprint, key.algorithm.value] for key in keys),
+        "annotations": spec.annotations,
+        "matchRepository": spec.match_repository,
+        "signatureRepository": place.name if place else None,
+    }
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,118 @@
+"""What must be true of a signed text, once an accepted key is known to have signed it.
+
+In this order: it is about the subject's digest; it names the image's repository (where that is asked for); it is an
+image signature and not another use of the key; it carries the annotations that are asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sealgate.errors import InvalidReferenceError, Reason, VerificationError
+from sealgate.formats.dsse import IN_TOTO
+from sealgate.formats.simple_payloads import parse_simple_payload
+from sealgate.messages import quote
+from sealgate.references import parse_reference
+from sealgate.strict_json import as_object, list_member, object_member, optional_text, parse_object, text_member
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sealgate.formats.dsse import Envelope
+    from sealgate.formats.interface import Image
+
+#: `critical.type` of a classic payload. cosign does not look at it; it keeps apart what else a key may sign.
+SIGNATURE_TYPE = "cosign container image signature"
+#: The predicate of a bundle that is an image signature and not an attestation.
+SIGN_PREDICATE = "https://sigstore.dev/cosign/sign/v1"
+#: Versions of the in-toto statement; cosign 2 writes the older one into bundles.
+STATEMENT_TYPES = ("https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1")
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a signed text must say.
+
+    Attributes:
+        image: what it must be about.
+        annotations: what it must carry, each with exactly that value.
+        match_repository: whether it must name the image's repository.
+    """
+
+    image: Image
+    annotations: Mapping[str, str]
+    match_repository: bool
+
+    def check_payload(self, payload: bytes) -> None:
+        """Check a classic payload.
+
+        Raises:
+            VerificationError: it is malformed or says something else.
+        """
+        said = parse_simple_payload(payload, "the payload")
+        self._check_digest(said.digest)
+        self._check_repository(said.docker_reference)
+        _check_type(said.type, SIGNATURE_TYPE)
+        self._check_annotations(said.optional)
+
+    def check_envelope(self, envelope: Envelope) -> None:
+        """Check the statement inside a bundle's envelope.
+
+        Raises:
+            VerificationError: it is malformed or says something else.
+        """
+        # The payload's type says how to read it, so this type goes before everything inside.
+        _check_type(envelope.payload_type, IN_TOTO)
+        statement = parse_object(envelope.payload, "the statement")
+        _check_type(text_member(statement, "_type", "the statement"), *STATEMENT_TYPES)
+        subject = self._subject(statement)
+        self._check_repository(optional_text(subject, "name", "the statement's subject") or "")
+        _check_type(text_member(statement, "predicateType", "the statement"), SIGN_PREDICATE)
+        annotations = subject.get("annotations")
+        self._check_annotations({} if annotations is None else as_object(annotations, "the subject's annotations"))
+
+    def _subject(self, statement: Mapping[str, object]) -> Mapping[str, object]:
+        subjects = list_member(statement, "subject", "the statement")
+        other = "nothing"
+        for item in subjects:
+            subject = as_object(item, "a subject of the statement")
+            digest = object_member(subject, "digest", "a subject of the statement")
+            # Never looked at further: what another subject is called or annotated with says nothing about this one.
+            other = f"sha256:{digest.get('sha256')}"
+            if other == self.image.digest:
+                return subject
+        raise self._other_digest(other)
+
+    def _check_digest(self, digest: str) -> None:
+        if digest != self.image.digest:
+            raise self._other_digest(digest)
+
+    def _other_digest(self, other: str) -> VerificationError:
+        msg = f"it signs {quote(other, 100)}, not {self.image.digest}: it belongs to another image"
+        return VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
+
+    def _check_repository(self, name: str) -> None:
+        if not self.match_repository:
+            return
+        try:
+            matches = parse_reference(name).repository == self.image.reference.repository
+        except InvalidReferenceError:
+            matches = False
+        if not matches:
+            what = f"it was made for {quote(name)}" if name else "it names no repository"
+            msg = f"{what}, and matchRepository asks for {self.image.reference.name}"
+            raise VerificationError(msg, reason=Reason.REPOSITORY_MISMATCH)
+
+    def _check_annotations(self, members: Mapping[str, object]) -> None:
+        for name, wanted in self.annotations.items():
+            if members.get(name) != wanted:
+                found = f"is {quote(members[name], 100)}" if name in members else "is missing"
+                msg = f"the annotation {quote(name, 100)} {found}; the authenticator asks for {quote(wanted, 100)}"
+                raise VerificationError(msg, reason=Reason.ANNOTATION_MISMATCH)
+
+
+def _check_type(found: str, *wanted: str) -> None:
+    if found not in wanted:
+        msg = f"it is signed as {quote(found, 100)}, which is not an image signature ({wanted[0]})"
+        raise VerificationError(msg, reason=Reason.TYPE_MISMATCH)

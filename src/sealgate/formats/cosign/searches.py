@@ -1,0 +1,218 @@
+"""Finding an image's signatures in a registry: the `.sig` tag first, then what refers to the image.
+
+Whatever lists a signature (a tag, an index, a descriptor's type) only says where to look. What counts is decided by
+the bytes that were fetched, after their hash and their signature.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sealgate.errors import NotFoundError, Reason, UnavailableError, VerificationError
+from sealgate.formats.cosign.attempts import Attempts, TooManyError
+from sealgate.formats.cosign.bundles import BUNDLE_TYPE, key_hint, parse_bundle
+from sealgate.formats.cosign.claims import SIGN_PREDICATE
+from sealgate.formats.interface import MAX_SIGNATURE_BYTES
+from sealgate.formats.manifests import is_image_manifest, parse_artifact_manifest
+from sealgate.keys.algorithms import Algorithm
+from sealgate.messages import quote
+from sealgate.strict_json import decode_base64, malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sealgate.findings import Verified
+    from sealgate.formats.cosign.bundles import Bundle
+    from sealgate.formats.cosign.claims import Claims
+    from sealgate.formats.interface import Sources
+    from sealgate.formats.manifests import ArtifactManifest, Layer
+    from sealgate.keys.public_keys import PublicKey
+    from sealgate.references import Digest, Repository
+    from sealgate.registry.interface import Descriptor, Manifest
+
+#: The type of a layer that is a classic signature.
+PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
+#: The type of a referrer with classic layers.
+CLASSIC_REFERRER_TYPE = "application/vnd.dev.cosign.artifact.sig.v1+json"
+#: The annotation of a classic layer that holds its signature.
+SIGNATURE_ANNOTATION = "dev.cosignproject.cosign/signature"
+#: The annotation of a bundle's manifest, and of its descriptor, that says what the statement inside is about.
+PREDICATE_ANNOTATION = "dev.sigstore.bundle.predicateType"
+#: The most referrers listed, of all kinds together: an image may have many that are no signatures.
+MAX_REFERRERS = 1024
+
+# Types that a descriptor of a signature may have: the right ones, none, and those that some tools write instead.
+_LIKELY_TYPES = frozenset(
+    {
+        None,
+        "",
+        BUNDLE_TYPE,
+        CLASSIC_REFERRER_TYPE,
+        "application/vnd.oci.empty.v1+json",
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.oci.image.manifest.v1+json",
+    }
+)
+# Payloads up to this size are kept during the search: signatures by several keys often share one.
+_KEPT_BYTES = 1 << 16
+
+
+class Search:
+    """The search for one image's signatures, once.
+
+    Args:
+        keys: the authenticator's keys.
+        claims: what a signed text must say.
+        place: the repository that holds the signatures.
+        sources: the outside world.
+    """
+
+    def __init__(self, keys: tuple[PublicKey, ...], claims: Claims, place: Repository, sources: Sources) -> None:
+        self._keys = keys
+        self._claims = claims
+        self._digest = claims.image.digest
+        self._place = place
+        self._registry = sources.registry
+        self._attempts = Attempts(keys, sources.deadline)
+        self._kept: dict[Digest, bytes] = {}
+
+    def run(self) -> Verified:
+        """Look until every key has verified or everything was seen.
+
+        Raises:
+            VerificationError: no signature counts.
+            UnavailableError: none counts, and one could not be fetched.
+        """
+        too_many = None
+        try:
+            self._search_tag()
+            if not self._attempts.complete:
+                self._search_referrers()
+        except TooManyError as error:
+            too_many = error
+        nothing = (
+            f"{self._place.name} holds no cosign signature of {self._digest}; sign it, or copy its signature there"
+        )
+        return self._attempts.conclude(nothing, too_many)
+
+    def _search_tag(self) -> None:
+        tag = f"{self._digest.replace(':', '-')}.sig"
+        source = f"tag {tag}"
+        with self._attempts.looking_at(source):
+            try:
+                manifest = self._registry.manifest(self._place, tag)
+            except NotFoundError:
+                return
+            self._look_at_layers(parse_artifact_manifest(manifest, "the manifest").layers, source)
+
+    def _search_referrers(self) -> None:
+        listed: Sequence[Descriptor] = ()
+        with self._attempts.looking_at(f"referrers of {self._digest}"):
+            listed = self._registry.referrers(self._place, self._digest, MAX_REFERRERS)
+        # What says it is an attestation is believed: it costs nobody a signature that counts.
+        listed = [
+            item for item in listed if item.annotations.get(PREDICATE_ANNOTATION, SIGN_PREDICATE) == SIGN_PREDICATE
+        ]
+        likely = [item for item in listed if item.artifact_type in _LIKELY_TYPES]
+        self._attempts.count(len(likely))
+        self._look_at_referrers(likely)
+        # Descriptors may carry a wrong type, so the others are looked at too, but last and as far as there is room.
+        others = [item for item in listed if item.artifact_type not in _LIKELY_TYPES][: self._attempts.room]
+        if not self._attempts.complete:
+            self._look_at_referrers(others)
+
+    def _look_at_referrers(self, listed: Iterable[Descriptor]) -> None:
+        for descriptor in listed:
+            source = f"referrer {descriptor.digest}"
+            with self._attempts.looking_at(source):
+                self._look_at_referrer(self._listed_manifest(descriptor.digest), source)
+
+    def _look_at_referrer(self, manifest: Manifest, source: str) -> None:
+        if not is_image_manifest(manifest):
+            return
+        artifact = parse_artifact_manifest(manifest, "the manifest")
+        if artifact.artifact_type not in (BUNDLE_TYPE, CLASSIC_REFERRER_TYPE):
+            return  # an SBOM, a signature of another system: nothing to judge
+        if artifact.subject != self._digest:
+            msg = f"its subject is {artifact.subject}, not {self._digest}: it belongs to another image"
+            raise VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
+        if artifact.artifact_type == BUNDLE_TYPE:
+            self._look_at_bundle(artifact, source)
+        else:
+            self._look_at_layers(artifact.layers, source)
+
+    def _look_at_layers(self, layers: Sequence[Layer], source: str) -> None:
+        self._attempts.count(len(layers))
+        for number, layer in enumerate(layers, 1):
+            where = f"{source}, layer {number}"
+            with self._attempts.looking_at(where):
+                self._look_at_layer(layer, where)
+
+    def _look_at_layer(self, layer: Layer, source: str) -> None:
+        if layer.media_type != PAYLOAD_TYPE:
+            msg = f"the layer is {quote(layer.media_type, 100)}, which is not an image signature"
+            raise VerificationError(msg, reason=Reason.TYPE_MISMATCH)
+        if SIGNATURE_ANNOTATION not in layer.annotations:
+            raise malformed("the layer", f"the annotation {SIGNATURE_ANNOTATION} is missing")
+        signature = decode_base64(layer.annotations[SIGNATURE_ANNOTATION], "the signature")
+        payload = self._blob(layer)
+        self._attempts.judge(source, signature, payload, lambda: self._claims.check_payload(payload), self._stranger())
+
+    def _look_at_bundle(self, artifact: ArtifactManifest, source: str) -> None:
+        predicate = artifact.annotations.get(PREDICATE_ANNOTATION, SIGN_PREDICATE)
+        if predicate != SIGN_PREDICATE:
+            msg = f"it is an attestation ({quote(predicate, 100)}), which is not an image signature"
+            raise VerificationError(msg, reason=Reason.TYPE_MISMATCH)
+        if len(artifact.layers) != 1 or artifact.layers[0].media_type != BUNDLE_TYPE:
+            raise malformed("the manifest", "a bundle has exactly one layer, of the bundle's type")
+        bundle = parse_bundle(self._blob(artifact.layers[0]), "the bundle")
+        envelope, signatures = bundle.envelope, bundle.envelope.signatures
+        self._attempts.count(len(signatures) - 1)
+        stranger = self._bundle_stranger(bundle)
+        for number, signature in enumerate(signatures, 1):
+            where = source if len(signatures) == 1 else f"{source}, signature {number}"
+            with self._attempts.looking_at(where):
+                self._attempts.judge(
+                    where, signature, envelope.signed, lambda: self._claims.check_envelope(envelope), stranger
+                )
+
+    def _bundle_stranger(self, bundle: Bundle) -> VerificationError:
+        if bundle.keyless:
+            msg = "it was made with a certificate (keyless); this authenticator accepts only its keys"
+            return VerificationError(msg, reason=Reason.UNKNOWN_KEY)
+        if bundle.hint and bundle.hint not in {key_hint(key.fingerprint) for key in self._keys}:
+            msg = f"it says it was made by the key {quote(bundle.hint, 100)}, which this authenticator does not accept"
+            return VerificationError(msg, reason=Reason.UNKNOWN_KEY)
+        return self._stranger()
+
+    def _stranger(self) -> VerificationError:
+        msg = "none of the authenticator's keys made it, or it was changed afterwards"
+        if any(key.algorithm is Algorithm.ED25519 for key in self._keys):
+            msg += f"; cosign 3 signs with {Algorithm.ED25519_PH}, which the key's algorithm must then say"
+        return VerificationError(msg, reason=Reason.INVALID_SIGNATURE)
+
+    def _listed_manifest(self, digest: Digest) -> Manifest:
+        try:
+            return self._registry.manifest(self._place, digest)
+        except NotFoundError as error:
+            raise _missing("manifest", digest) from error
+
+    def _blob(self, layer: Layer) -> bytes:
+        if layer.size > MAX_SIGNATURE_BYTES:
+            msg = f"the blob of {layer.size} bytes is larger than the {MAX_SIGNATURE_BYTES} that are read"
+            raise VerificationError(msg, reason=Reason.EVIDENCE_TOO_LARGE)
+        if layer.digest in self._kept:
+            return self._kept[layer.digest]
+        try:
+            data = self._registry.blob(self._place, layer.digest, MAX_SIGNATURE_BYTES)
+        except NotFoundError as error:
+            raise _missing("blob", layer.digest) from error
+        if len(data) <= _KEPT_BYTES:
+            self._kept[layer.digest] = data
+        return data
+
+
+def _missing(what: str, digest: Digest) -> UnavailableError:
+    # Plain "not found" would mean that there is no signature; here one is listed and then withheld.
+    msg = f"the registry lists the {what} {digest} and does not have it; push the signature again, or remove it"
+    return UnavailableError(msg, reason=Reason.NOT_FOUND)

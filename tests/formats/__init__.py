@@ -1,0 +1,1 @@
+"""Signature formats: what is read, and which signatures count."""

@@ -1,0 +1,170 @@
+"""Getting in: from a registry's challenge to the `Authorization` of the next request.
+
+Credentials go to the registry that they are for, or to the token service that this registry names, and nowhere
+else. How a registry wants to be asked is remembered for a while, so that most requests carry the right header at
+once.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachetools import TTLCache
+
+from sealgate.errors import ForbiddenAddressError, UnauthorizedError
+from sealgate.messages import quote
+from sealgate.registry.challenges import parse_challenges
+from sealgate.registry.tokens import TokenRequest, Tokens, basic
+from sealgate.registry.urls import parse_url
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sealgate.clocks import Clock
+    from sealgate.registry.challenges import Challenge
+    from sealgate.registry.credentials import Credentials
+    from sealgate.registry.http import HTTPClient, Leave
+    from sealgate.registry.urls import URL, Origin
+
+#: Registries whose way of asking is remembered, and for how many seconds.
+MAX_REMEMBERED = 1024
+REMEMBER_SECONDS = 600.0
+_MAX_SCOPES = 8
+_MAX_SCOPE = 512
+
+
+class _Bearer(NamedTuple):
+    """How a registry hands out tokens for the usual scope of a repository."""
+
+    realm: URL
+    service: str
+
+
+class _Basic:
+    """A registry wants a name and password."""
+
+
+class Visit(NamedTuple):
+    """One reader of one repository.
+
+    Attributes:
+        registry: where it is asked.
+        path: the repository's name inside the registry.
+        credentials: who asks; None for nobody in particular.
+        leave: the terms under which token services are asked.
+    """
+
+    registry: Origin
+    path: str
+    credentials: Credentials | None
+    leave: Leave
+
+
+class Gate:
+    """What all registries ask for, and what was given. Long-lived and thread-safe.
+
+    Args:
+        http: how token services are asked.
+        clock: on which memory ages.
+    """
+
+    def __init__(self, http: HTTPClient, clock: Clock) -> None:
+        self._tokens = Tokens(http, clock)
+        self._ways: TTLCache[Origin, _Basic | _Bearer] = TTLCache(
+            MAX_REMEMBERED, REMEMBER_SECONDS, timer=clock.monotonic
+        )
+        self._lock = threading.Lock()
+
+    def challenged(self, registry: Origin) -> bool:
+        """Return whether that registry is known to ask who comes; if not, nobody needs to look for credentials."""
+        with self._lock:
+            return registry in self._ways
+
+    def header(self, visit: Visit) -> str | None:
+        """Return the `Authorization` that this registry will want, as far as is known; None to come without.
+
+        Raises:
+            UnavailableError: a token is wanted and not to be had (and its subclasses).
+        """
+        with self._lock:
+            way = self._ways.get(visit.registry)
+        if isinstance(way, _Bearer):
+            return "Bearer " + self._tokens.get(_usual_request(visit, way), visit.credentials, visit.leave)
+        if isinstance(way, _Basic) and visit.credentials is not None and visit.credentials.username:
+            return basic(visit.credentials)
+        return None
+
+    def answer(self, visit: Visit, header: str | None, sent: str | None) -> str:
+        """Return the `Authorization` that answers a registry's 401.
+
+        Args:
+            visit: who asked what.
+            header: its `WWW-Authenticate`.
+            sent: the `Authorization` that was refused, if any.
+
+        Raises:
+            UnauthorizedError: there is nothing (else) to answer.
+            UnavailableError: a token is wanted and not to be had (and its subclasses).
+        """
+        host = quote(visit.registry.authority)
+        try:
+            challenges = parse_challenges(header or "")
+        except ValueError as error:
+            raise UnauthorizedError(f"{host} asks for credentials in a way that is not understood: {error}") from error
+        # Tokens first: a password is worth more than a token, so it goes out where nothing else will do.
+        for challenge in challenges:
+            if challenge.scheme == "bearer" and "realm" in challenge.parameters:
+                return self._answer_bearer(visit, challenge, sent)
+        if any(challenge.scheme == "basic" for challenge in challenges):
+            return self._answer_basic(visit, sent)
+        raise UnauthorizedError(f"{host} asks for credentials and offers neither Basic nor Bearer")
+
+    def _answer_basic(self, visit: Visit, sent: str | None) -> str:
+        if visit.credentials is None or not visit.credentials.username:
+            msg = f"{quote(visit.registry.authority)} wants a user name and password; add a pull secret for it"
+            raise UnauthorizedError(msg)
+        with self._lock:
+            self._ways[visit.registry] = _Basic()
+        value = basic(visit.credentials)
+        if value == sent:
+            raise refused(visit)
+        return value
+
+    def _answer_bearer(self, visit: Visit, challenge: Challenge, sent: str | None) -> str:
+        parameters = challenge.parameters
+        try:
+            way = _Bearer(parse_url(parameters["realm"]), parameters.get("service", ""))
+        except ForbiddenAddressError as error:
+            raise UnauthorizedError(
+                f"the token service of {quote(visit.registry.authority)}: {error.message}"
+            ) from error
+        usual = _usual_request(visit, way)
+        wanted = usual._replace(scopes=_scopes(parameters, usual.scopes))
+        if wanted == usual:
+            with self._lock:
+                self._ways[visit.registry] = way
+        known = self._tokens.known(wanted)
+        if known is not None and sent == f"Bearer {known}":
+            self._tokens.forget(wanted, known)
+        return "Bearer " + self._tokens.get(wanted, visit.credentials, visit.leave)
+
+
+def refused(visit: Visit) -> UnauthorizedError:
+    """Return the error for a registry that took the answer and still says no."""
+    place = f"{visit.registry.authority}/{visit.path}"
+    if visit.credentials is None:
+        return UnauthorizedError(f"{quote(place)} is not open to everybody; add a pull secret for it")
+    return UnauthorizedError(f"the credentials at hand may not read {quote(place)}; check the pull secret")
+
+
+def _usual_request(visit: Visit, way: _Bearer) -> TokenRequest:
+    account = visit.credentials.fingerprint if visit.credentials is not None else ""
+    return TokenRequest(visit.registry, way.realm, way.service, (f"repository:{visit.path}:pull",), account)
+
+
+def _scopes(parameters: Mapping[str, str], usual: tuple[str, ...]) -> tuple[str, ...]:
+    scopes = tuple(dict.fromkeys(parameters.get("scope", "").split()))
+    if not scopes or len(scopes) > _MAX_SCOPES or any(len(scope) > _MAX_SCOPE for scope in scopes):
+        return usual
+    return scopes

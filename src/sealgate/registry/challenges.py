@@ -1,0 +1,71 @@
+"""`WWW-Authenticate`, parsed strictly: several challenges, quoted strings, and nothing half understood."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MAX_HEADER = 8192
+_MAX_CHALLENGES = 8
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_SKIP = re.compile(r"[ \t,]*")
+_SCHEME = re.compile(rf"({_WORD})(?:[ \t]+|(?=,)|$)")
+_PARAMETER = re.compile(rf'({_WORD})[ \t]*=[ \t]*(?:"((?:[^"\\\x00-\x1f]|\\[!-~ ])*)"|({_WORD}))[ \t]*(?:,|$)')
+_TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*[ \t]*(?:,|$)")
+_ESCAPE = re.compile(r"\\(.)")
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One way to authenticate that a server offers.
+
+    Attributes:
+        scheme: in lower case ("bearer").
+        parameters: names in lower case; a scheme with a bare token has none.
+    """
+
+    scheme: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse_challenges(header: str) -> tuple[Challenge, ...]:
+    """Return the challenges of a header, in its order.
+
+    Raises:
+        ValueError: it is outside the grammar, names a parameter twice, or is too long.
+    """
+    if len(header) > _MAX_HEADER:
+        raise ValueError("the challenge is too long")
+    challenges: list[Challenge] = []
+    position = _skip(header, 0)
+    while position < len(header):
+        scheme = _SCHEME.match(header, position)
+        if scheme is None or len(challenges) == _MAX_CHALLENGES:
+            raise ValueError("the challenge is outside the grammar")
+        parameters, position = _parse_parameters(header, scheme.end())
+        challenges.append(Challenge(scheme[1].lower(), parameters))
+    return tuple(challenges)
+
+
+def _parse_parameters(header: str, position: int) -> tuple[dict[str, str], int]:
+    parameters: dict[str, str] = {}
+    bare = _TOKEN68.match(header, position)
+    if bare is not None and _PARAMETER.match(header, position) is None and _SCHEME.match(header, position) is None:
+        return parameters, _skip(header, bare.end())
+    position = _skip(header, position)
+    while (match := _PARAMETER.match(header, position)) is not None:
+        name = match[1].lower()
+        if name in parameters:
+            raise ValueError("the challenge names a parameter twice")
+        parameters[name] = match[3] if match[2] is None else _ESCAPE.sub(r"\1", match[2])
+        position = _skip(header, match.end())
+    return parameters, position
+
+
+def _skip(header: str, position: int) -> int:
+    match = _SKIP.match(header, position)
+    return match.end() if match is not None else position

@@ -1,0 +1,157 @@
+"""The registry client: one for the process, and a session of it for each verification.
+
+What is worth remembering between requests is here and shared: connections, tokens, how each registry wants to be
+asked, which hosts want to be left alone, which registries have no referrers API. A session adds whose credentials
+are used, until when, and which hosts somebody named literally.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from cachetools import TTLCache
+
+from sealgate.clocks import SystemClock
+from sealgate.errors import ConfigError, Reason, UnavailableError
+from sealgate.registry.auth import Gate
+from sealgate.registry.http import Follow, HTTPClient, Leave, Request
+from sealgate.registry.interface import MAX_MANIFEST_BYTES, Response
+from sealgate.registry.resolution import SystemResolver
+from sealgate.registry.sessions import Session
+from sealgate.registry.settings import RegistrySettings, fold
+from sealgate.registry.urls import parse_url
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from sealgate.clocks import Clock, Deadline
+    from sealgate.registry.credentials import CredentialProvider
+    from sealgate.registry.http import RegistryObserver
+    from sealgate.registry.resolution import Resolver
+
+#: Registries of which it is remembered that they have no referrers API or no TLS, and for how many seconds.
+MAX_REMEMBERED = 1024
+REMEMBER_SECONDS = 300.0
+
+
+class Memory:
+    """Yes-or-no facts about hosts that hold for a while. Thread-safe.
+
+    Args:
+        clock: on which they age.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._hosts: TTLCache[str, bool] = TTLCache(MAX_REMEMBERED, REMEMBER_SECONDS, timer=clock.monotonic)
+        self._lock = threading.Lock()
+
+    def holds(self, host: str) -> bool:
+        """Return whether it is remembered of that host."""
+        with self._lock:
+            return self._hosts.get(host, False)
+
+    def note(self, host: str) -> None:
+        """Remember it."""
+        with self._lock:
+            self._hosts[host] = True
+
+    def drop(self, host: str) -> None:
+        """Forget it."""
+        with self._lock:
+            self._hosts.pop(host, None)
+
+
+class RegistryClient:
+    """Everything that talks to registries and signature stores. Long-lived and thread-safe; close it at the end.
+
+    Args:
+        settings: what is special about single hosts.
+        clock: the time, of everything that is remembered.
+        resolver: names to addresses; the machine's own by default.
+        observer: told of every request.
+
+    Raises:
+        ConfigError: a CA bundle of the settings does not parse.
+    """
+
+    def __init__(
+        self,
+        settings: RegistrySettings | None = None,
+        *,
+        clock: Clock | None = None,
+        resolver: Resolver | None = None,
+        observer: RegistryObserver | None = None,
+    ) -> None:
+        clock = clock or SystemClock()
+        self.settings = settings or RegistrySettings()
+        self.http = HTTPClient(self.settings, clock, resolver or SystemResolver(clock), observer)
+        self.gate = Gate(self.http, clock)
+        self.without_tls = Memory(clock)
+        self.without_referrers = Memory(clock)
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Close every idle connection, and keep none from now on."""
+        self.http.close()
+
+    def session(
+        self, credentials: CredentialProvider, deadline: Deadline, literal_hosts: frozenset[str] = frozenset()
+    ) -> Session:
+        """Return reads of registries for one verification.
+
+        Args:
+            credentials: who asks.
+            deadline: when all of it must be over.
+            literal_hosts: registries that a policy or authenticator names literally, as references have them;
+                only they (and those that the settings name) may have private addresses.
+        """
+        return Session(self, credentials, Leave(deadline, literal_hosts))
+
+    def services(self, deadline: Deadline) -> ServiceRequests:
+        """Return requests to signature stores for one verification."""
+        return ServiceRequests(self.http, deadline)
+
+
+class ServiceRequests:
+    """Requests to servers that an authenticator names; see `sealgate.registry.interface.Services`.
+
+    Args:
+        http: how they are asked.
+        deadline: when all of it must be over.
+    """
+
+    def __init__(self, http: HTTPClient, deadline: Deadline) -> None:
+        self._http = http
+        self._deadline = deadline
+
+    def request(  # noqa: PLR0913 - the parts of an HTTP request are these
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        limit: int = MAX_MANIFEST_BYTES,
+        ca: str | None = None,
+    ) -> Response:
+        """See `Services.request`. A redirect to another host is returned as it came."""
+        parsed = parse_url(url)
+        # The authenticator names it literally, so it may have a private address.
+        leave = Leave(self._deadline, frozenset({fold(parsed.origin.authority)}))
+        request = Request(parsed, limit, method, headers or {}, body, Follow.SAME_ORIGIN, ca)
+        try:
+            return self._http.send(request, leave).response
+        except ConfigError as error:
+            raise UnavailableError(error.message, reason=Reason.AUTHENTICATOR_NOT_READY) from error

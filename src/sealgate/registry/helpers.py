@@ -1,0 +1,142 @@
+"""Credential helper programs: `docker-credential-NAME get`, bounded in time and output."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+from typing import TYPE_CHECKING
+
+from cachetools import TTLCache
+
+from sealgate import strict_json
+from sealgate.clocks import SystemClock
+from sealgate.errors import Reason, UnavailableError, VerificationError
+from sealgate.messages import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sealgate.clocks import Clock
+
+#: The longest a helper may take, seconds.
+HELPER_SECONDS = 5.0
+#: The most bytes it may print.
+MAX_HELPER_BYTES = 64 << 10
+#: Seconds for which its answer is used again; the shortest tokens of clouds live minutes.
+KEEP_SECONDS = 60.0
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NOT_FOUND = b"credentials not found in native keychain"
+
+
+class CredentialHelpers:
+    """The helpers that a docker config names.
+
+    Args:
+        own: registry -> helper of its own (`credHelpers`).
+        store: the helper of all others (`credsStore`); None for none.
+        clock: on which answers age.
+
+    Raises:
+        ValueError: a name is none.
+    """
+
+    def __init__(self, own: Mapping[str, str], store: str | None, clock: Clock | None = None) -> None:
+        if not all(_NAME.fullmatch(name) for name in (*own.values(), *([store] if store else []))):
+            raise ValueError("not the name of a credential helper")
+        self._own = dict(own)
+        self._store = store
+        known: TTLCache[str, tuple[str, str] | None]
+        known = TTLCache(256, KEEP_SECONDS, timer=(clock or SystemClock()).monotonic)
+        self._known = known
+        self._lock = threading.Lock()
+
+    def has_own(self, registry: str) -> bool:
+        """Return whether that registry has a helper of its own."""
+        return registry in self._own
+
+    def get(self, registry: str, server: str) -> tuple[str, str] | None:
+        """Return user name and secret for a registry; None if its helper has none, or there is no helper.
+
+        Args:
+            registry: as references have it.
+            server: as the helper knows it.
+
+        Raises:
+            UnavailableError: the helper is missing or failed.
+        """
+        name = self._own.get(registry, self._store)
+        if name is None:
+            return None
+        with self._lock:
+            if server in self._known:
+                return self._known[server]
+        found = _run(name, server)
+        with self._lock:
+            self._known[server] = found
+        return found
+
+
+def _run(name: str, server: str) -> tuple[str, str] | None:
+    program = shutil.which(f"docker-credential-{name}")
+    if program is None:
+        raise _failed(name, "it is not installed")
+    output, status = _output(name, program, server)
+    if status != 0:
+        if output.strip() == _NOT_FOUND:
+            return None
+        raise _failed(name, f"it ended with status {status}")
+    try:
+        answer = strict_json.parse_object(output, "its answer", limit=MAX_HELPER_BYTES)
+        return strict_json.text_member(answer, "Username", "it"), strict_json.text_member(answer, "Secret", "it")
+    except VerificationError:
+        raise _failed(name, "its answer is not the JSON that helpers give") from None  # the cause may quote a secret
+
+
+def _output(name: str, program: str, server: str) -> tuple[bytes, int]:
+    try:
+        process = subprocess.Popen(  # noqa: S603 - the user's own config names it, and its name was checked
+            [program, "get"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise _failed(name, "it cannot be started") from error
+    with process:
+        timer = threading.Timer(HELPER_SECONDS, _kill, (process,))
+        timer.start()
+        try:
+            return _converse(name, process, server)
+        finally:
+            timer.cancel()
+            _kill(process)
+
+
+def _converse(name: str, process: subprocess.Popen[bytes], server: str) -> tuple[bytes, int]:
+    if process.stdin is None or process.stdout is None:
+        raise _failed(name, "it has no pipes")
+    with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
+        pipe.write(server.encode())
+    output = process.stdout.read(MAX_HELPER_BYTES + 1)
+    if len(output) > MAX_HELPER_BYTES:
+        raise _failed(name, "it prints too much")
+    return output, process.wait()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End the helper and whatever it started: its session is its own."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _failed(name: str, why: str) -> UnavailableError:
+    msg = f"the credential helper docker-credential-{quote(name)} failed: {why}"
+    return UnavailableError(msg, reason=Reason.REGISTRY_UNAUTHORIZED)

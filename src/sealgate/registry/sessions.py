@@ -1,0 +1,347 @@
+"""Reads of registries for one verification: manifests, blobs, referrers.
+
+Bytes first: whatever was fetched is hashed, and the hash is what counts. A header may only contradict it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from sealgate.clocks import Deadline
+from sealgate.errors import (
+    DeadlineError,
+    ForbiddenAddressError,
+    InvalidReferenceError,
+    NotFoundError,
+    RateLimitedError,
+    Reason,
+    UnauthorizedError,
+    UnavailableError,
+    VerificationError,
+)
+from sealgate.messages import quote
+from sealgate.references import Digest, parse_digest, parse_repository
+from sealgate.registry.auth import Visit, refused
+from sealgate.registry.http import Follow, Leave, NotTLSError, Request
+from sealgate.registry.interface import (
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    MAX_MANIFEST_BYTES,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    Descriptor,
+    Manifest,
+)
+from sealgate.registry.referrers import error_codes, lacks_api, next_page, read_index
+from sealgate.registry.settings import api_host
+from sealgate.registry.urls import URL, Origin, parse_origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sealgate.references import Repository
+    from sealgate.registry.client import RegistryClient
+    from sealgate.registry.credentials import CredentialProvider, Credentials
+    from sealgate.registry.http import Answer
+    from sealgate.registry.interface import Response
+
+T = TypeVar("T")
+
+#: The most pages of one list of referrers.
+MAX_PAGES = 16
+
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_MANIFEST_TYPES = (OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST)
+_SCHEMA_1 = (
+    "application/vnd.docker.distribution.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v1+prettyjws",
+)
+_HASHES = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
+_OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 200, 401, 403, 404
+#: How registries without the referrers API answer it.
+_NO_REFERRERS = frozenset({400, 404, 405, 406, 501})
+
+
+class _Question(NamedTuple):
+    """What to ask of a repository.
+
+    Attributes:
+        target: path and query, the leading `/v2/<repository>/` included.
+        limit: the most bytes of the answer.
+        accept: the media types; empty for any.
+        follow: which redirects.
+    """
+
+    target: str
+    limit: int
+    accept: str = ""
+    follow: Follow = Follow.ANYWHERE
+
+
+class _Place(NamedTuple):
+    """Where one repository is asked: its registry, or a mirror of it.
+
+    Attributes:
+        repository: with the host that is asked as its registry.
+        leave: under what terms.
+    """
+
+    repository: Repository
+    leave: Leave
+
+    @property
+    def host(self) -> str:
+        """The host that is asked, as references and settings have it."""
+        return self.repository.registry
+
+    def target(self, what: str) -> str:
+        """Return the path of something of this repository."""
+        return f"/v2/{self.repository.path}/{what}"
+
+
+class Session:
+    """Reads with one set of credentials, under one deadline; see `sealgate.registry.interface.Registry`.
+
+    Args:
+        client: what is shared.
+        credentials: who asks.
+        leave: until when, and which hosts were named literally.
+    """
+
+    def __init__(self, client: RegistryClient, credentials: CredentialProvider, leave: Leave) -> None:
+        self._client = client
+        self._provider = credentials
+        self._leave = leave
+        self._known: dict[Repository, Credentials | None] = {}
+
+    def manifest(self, repository: Repository, reference: str) -> Manifest:
+        """See `Registry.manifest`.
+
+        Raises:
+            InvalidReferenceError: the repository is none, or `reference` neither tag nor digest.
+        """
+        _check_repository(repository)
+        digest = _as_digest(reference)
+        return self._read(repository, lambda place: self._manifest(place, reference, digest))
+
+    def blob(self, repository: Repository, digest: Digest, limit: int) -> bytes:
+        """See `Registry.blob`.
+
+        Raises:
+            InvalidReferenceError: the repository or the digest is none.
+        """
+        _check_repository(repository)
+        parse_digest(digest)
+        return self._read(repository, lambda place: self._blob(place, digest, limit))
+
+    def referrers(self, repository: Repository, digest: Digest, limit: int) -> tuple[Descriptor, ...]:
+        """See `Registry.referrers`.
+
+        Raises:
+            InvalidReferenceError: the repository or the digest is none.
+        """
+        _check_repository(repository)
+        parse_digest(digest)
+        try:
+            return self._read(repository, lambda place: self._referrers(place, digest, limit))
+        except NotFoundError:
+            return ()
+
+    # Where: the registry, or its mirror first ---------------------------------------------------------------------
+
+    def _read(self, repository: Repository, read: Callable[[_Place], T]) -> T:
+        mirror = self._client.settings.mirrors.get(repository.registry)
+        if mirror is not None:
+            # Half of the time at most, so that a mirror that hangs leaves some for the origin.
+            deadline = self._leave.deadline
+            half = Leave(Deadline.after(deadline.clock, deadline.remaining() / 2), self._leave.literal_hosts)
+            try:
+                return read(_Place(repository._replace(registry=mirror), half))
+            except (UnauthorizedError, ForbiddenAddressError, RateLimitedError):
+                raise
+            except UnavailableError:
+                deadline.check(f"asking {quote(repository.registry)}")
+        return read(_Place(repository, self._leave))
+
+    # What ---------------------------------------------------------------------------------------------------------
+
+    def _manifest(self, place: _Place, reference: str, digest: Digest | None) -> Manifest:
+        answer = self._get(
+            place, _Question(place.target(f"manifests/{reference}"), MAX_MANIFEST_BYTES, ", ".join(_MANIFEST_TYPES))
+        )
+        what = f"the manifest {quote(place.repository.path)}{'@' if digest else ':'}{quote(reference)}"
+        _expect_ok(place, answer.response, what)
+        media_type = _media_type(answer.response)
+        if media_type in _SCHEMA_1:
+            # Its digest is that of a part of it, so there is no point in hashing it.
+            msg = f"{what} is of the old schema 1, which cannot be verified; build and push the image anew"
+            raise VerificationError(msg, reason=Reason.UNSUPPORTED_IMAGE)
+        computed = _digest_of(answer.response.body)
+        if digest is not None and computed != digest:
+            msg = f"{what} has other bytes: they hash to {computed}"
+            raise VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
+        _check_header(answer.response, computed, what)
+        if media_type not in _MANIFEST_TYPES:
+            msg = f"{what} is of the type {quote(media_type, 100)}, which is no image manifest"
+            raise VerificationError(msg, reason=Reason.UNSUPPORTED_IMAGE)
+        return Manifest(computed, media_type, answer.response.body)
+
+    def _blob(self, place: _Place, digest: Digest, limit: int) -> bytes:
+        answer = self._get(place, _Question(place.target(f"blobs/{digest}"), limit))
+        what = f"the blob {quote(place.repository.path)}@{digest}"
+        _expect_ok(place, answer.response, what)
+        if _digest_of(answer.response.body) != digest:
+            msg = f"{what} has other bytes: they hash to {_digest_of(answer.response.body)}"
+            raise VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
+        return answer.response.body
+
+    def _referrers(self, place: _Place, digest: Digest, limit: int) -> tuple[Descriptor, ...]:
+        found = None
+        if not self._client.without_referrers.holds(place.host):
+            found = self._referrers_of_api(place, digest, limit)
+        if found is None:
+            tag = digest.replace(":", "-")
+            manifest = self._manifest(place, tag, None)
+            what = f"the list of referrers {quote(place.repository.path)}:{tag}"
+            if manifest.media_type != OCI_INDEX:
+                raise VerificationError(f"{what} is no OCI index", reason=Reason.MALFORMED_EVIDENCE)
+            found = _bounded({}, read_index(manifest.body, what), limit, what)
+        if not found:
+            # A mirror that knows of none does not speak for the origin.
+            raise NotFoundError(f"{quote(place.repository.name)} has nothing that refers to {digest}")
+        return tuple(found.values())
+
+    def _referrers_of_api(self, place: _Place, digest: Digest, limit: int) -> dict[Digest, Descriptor] | None:
+        """Return what the referrers API lists; None if the registry has no such API."""
+        what = f"the list of referrers of {quote(place.repository.path)}@{digest}"
+        found: dict[Digest, Descriptor] = {}
+        target = place.target(f"referrers/{digest}")
+        for _ in range(MAX_PAGES):
+            answer = self._get(place, _Question(target, MAX_MANIFEST_BYTES, OCI_INDEX, Follow.SAME_ORIGIN))
+            response = answer.response
+            missing = response.status in _NO_REFERRERS
+            if missing or (response.status == _OK and _media_type(response) != OCI_INDEX):
+                if not missing or lacks_api(response.body):
+                    self._client.without_referrers.note(place.host)
+                return None
+            _expect_ok(place, response, what)
+            _bounded(found, read_index(response.body, what), limit, what)
+            following = next_page(answer.url, response.headers.get("link"))
+            if following is None:
+                return found
+            target = following.target
+        raise VerificationError(f"{what} has more than {MAX_PAGES} pages", reason=Reason.EVIDENCE_TOO_LARGE)
+
+    # How ----------------------------------------------------------------------------------------------------------
+
+    def _get(self, place: _Place, question: _Question) -> Answer:
+        """Send a GET over the scheme that the host speaks."""
+        settings, without_tls = self._client.settings, self._client.without_tls
+        authority = api_host(place.host)
+        if not settings.is_insecure(place.host) or settings.ca_of(place.host) is not None:
+            return self._ask(place, parse_origin("https", authority), question)
+        plain = parse_origin("http", authority)
+        if not without_tls.holds(place.host):
+            try:
+                return self._ask(place, parse_origin("https", authority), question)
+            except NotTLSError:
+                answer = self._ask(place, plain, question)
+                without_tls.note(place.host)
+                return answer
+        try:
+            return self._ask(place, plain, question)
+        except DeadlineError:
+            raise
+        except UnavailableError:
+            without_tls.drop(place.host)  # perhaps it speaks TLS by now; the next request finds out
+            raise
+
+    def _ask(self, place: _Place, origin: Origin, question: _Question) -> Answer:
+        """Send a GET with the credentials that the host wants."""
+        gate = self._client.gate
+        known = self._credentials(place.repository) if gate.challenged(origin) else None
+        visit = Visit(origin, place.repository.path, known, place.leave)
+        sent = gate.header(visit)
+        answer = self._send(visit, question, sent)
+        # What a storage elsewhere asks for is not for the registry's credentials to answer.
+        if answer.response.status != _UNAUTHORIZED or answer.url.origin != origin:
+            return answer
+        visit = visit._replace(credentials=self._credentials(place.repository))
+        value = gate.answer(visit, answer.response.headers.get("www-authenticate"), sent)
+        answer = self._send(visit, question, value)
+        if answer.response.status == _UNAUTHORIZED and answer.url.origin == origin:
+            raise refused(visit)
+        return answer
+
+    def _send(self, visit: Visit, question: _Question, authorization: str | None) -> Answer:
+        headers = {"Accept": question.accept} if question.accept else {}
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        url = URL(visit.registry, question.target)
+        return self._client.http.send(
+            Request(url, question.limit, headers=headers, follow=question.follow), visit.leave
+        )
+
+    def _credentials(self, repository: Repository) -> Credentials | None:
+        if repository not in self._known:
+            self._known[repository] = self._provider.credentials(repository)
+        return self._known[repository]
+
+
+def _check_repository(repository: Repository) -> None:
+    """Refuse a repository that no reference can have; its parts end up in URLs."""
+    if parse_repository(repository.name) != repository:
+        raise InvalidReferenceError(f"{quote(repository.name)} is no repository in its normalised form")
+
+
+def _as_digest(reference: str) -> Digest | None:
+    """Return a reference as the digest it is; None for a tag."""
+    if ":" in reference:
+        return parse_digest(reference)
+    if not _TAG.fullmatch(reference):
+        raise InvalidReferenceError(f"{quote(reference)} is neither a tag nor a digest")
+    return None
+
+
+def _expect_ok(place: _Place, response: Response, what: str) -> None:
+    host = quote(place.host)
+    if response.status == _OK:
+        return
+    if response.status == _NOT_FOUND:
+        raise NotFoundError(f"{host} does not have {what}")
+    if response.status in (_UNAUTHORIZED, _FORBIDDEN):
+        codes = ", ".join(error_codes(response.body))
+        why = f" ({codes})" if codes else ""
+        raise UnauthorizedError(f"{host} does not give out {what}{why}; check the pull secret and its rights")
+    raise UnavailableError(f"{host} answers with status {response.status} when asked for {what}")
+
+
+def _media_type(response: Response) -> str:
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _digest_of(body: bytes) -> Digest:
+    return Digest("sha256:" + hashlib.sha256(body).hexdigest())
+
+
+def _check_header(response: Response, computed: Digest, what: str) -> None:
+    said = response.headers.get("docker-content-digest")
+    if said is None or said == computed:
+        return
+    algorithm, _, digest = said.partition(":")
+    make = _HASHES.get(algorithm)
+    if make is None or make(response.body).hexdigest() != digest:
+        msg = f"{what} hashes to {computed}, but the registry says {quote(said, 80)}"
+        raise VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
+
+
+def _bounded(
+    found: dict[Digest, Descriptor], more: Iterable[Descriptor], limit: int, what: str
+) -> dict[Digest, Descriptor]:
+    for descriptor in more:
+        found.setdefault(descriptor.digest, descriptor)
+        if len(found) > limit:
+            raise VerificationError(f"{what} has more than {limit} entries", reason=Reason.EVIDENCE_TOO_LARGE)
+    return found

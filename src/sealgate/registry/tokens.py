@@ -1,0 +1,218 @@
+"""Bearer tokens: fetched from the realm that a registry names, kept until shortly before they expire."""
+
+from __future__ import annotations
+
+import re
+import threading
+from base64 import b64encode
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlencode
+
+from cachetools import TLRUCache
+
+from sealgate import strict_json
+from sealgate.errors import SealgateError, UnauthorizedError, UnavailableError, VerificationError
+from sealgate.messages import quote
+from sealgate.registry.http import Follow, Request
+from sealgate.registry.urls import URL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sealgate.clocks import Clock
+    from sealgate.registry.credentials import Credentials
+    from sealgate.registry.http import HTTPClient, Leave
+    from sealgate.registry.interface import Response
+    from sealgate.registry.urls import Origin
+
+#: Seconds a token lives whose answer does not say; the docker token specification's default.
+DEFAULT_LIFETIME = 60
+#: The longest a token is kept, seconds, whatever its answer says.
+MAX_LIFETIME = 3600
+#: Tokens kept at once.
+MAX_TOKENS = 4096
+_MAX_ANSWER = 64 << 10
+_MAX_TOKEN = 16 << 10
+_TOKEN = re.compile(r"[!-~]+")
+_CLIENT = "sealgate"
+_NO_POST = frozenset({404, 405})
+_REFUSALS = frozenset({400, 401, 403})
+
+
+class TokenRequest(NamedTuple):
+    """Everything that decides which token one gets.
+
+    Attributes:
+        registry: who named the realm; its tokens go to no other.
+        realm: who gives tokens.
+        service: as the registry named it; empty if it did not.
+        scopes: what the token is to be good for.
+        account: a hash of the credentials; empty without any.
+    """
+
+    registry: Origin
+    realm: URL
+    service: str
+    scopes: tuple[str, ...]
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    text: str
+    expires_at: float
+
+
+class Tokens:
+    """All tokens at hand.
+
+    Args:
+        http: how realms are asked.
+        clock: on which tokens age.
+    """
+
+    def __init__(self, http: HTTPClient, clock: Clock) -> None:
+        self._http = http
+        self._clock = clock
+        self._tokens: TLRUCache[TokenRequest, _Token] = TLRUCache(
+            MAX_TOKENS, ttu=lambda _key, token, _now: token.expires_at, timer=clock.monotonic
+        )
+        self._under_way: dict[TokenRequest, Future[str]] = {}
+        self._lock = threading.Lock()
+
+    def known(self, wanted: TokenRequest) -> str | None:
+        """Return the token if it is at hand."""
+        with self._lock:
+            token = self._tokens.get(wanted)
+        return None if token is None else token.text
+
+    def forget(self, wanted: TokenRequest, text: str) -> None:
+        """Drop a token that its registry refused."""
+        with self._lock:
+            token = self._tokens.get(wanted)
+            if token is not None and token.text == text:
+                del self._tokens[wanted]
+
+    def get(self, wanted: TokenRequest, credentials: Credentials | None, leave: Leave) -> str:
+        """Return the token, fetched if it is not at hand; once, however many ask at the same time.
+
+        Raises:
+            UnauthorizedError: the realm refuses the credentials.
+            UnavailableError: there is no token to be had (and its subclasses).
+        """
+        with self._lock:
+            token = self._tokens.get(wanted)
+            if token is not None:
+                return token.text
+            running = self._under_way.get(wanted)
+            mine: Future[str] | None = None
+            if running is None:
+                mine = self._under_way[wanted] = Future()
+        if mine is not None:
+            return self._lead(mine, wanted, credentials, leave)
+        if running is not None:
+            try:
+                return running.result(max(leave.deadline.check("waiting for a token"), 0.0))
+            except FutureTimeoutError:
+                leave.deadline.check("waiting for a token")
+            except SealgateError:
+                pass  # the other one may have had less time
+        return self._fetch(wanted, credentials, leave)
+
+    def _lead(self, mine: Future[str], wanted: TokenRequest, credentials: Credentials | None, leave: Leave) -> str:
+        try:
+            text = self._fetch(wanted, credentials, leave)
+        except BaseException as error:
+            self._land(wanted)
+            mine.set_exception(error)
+            raise
+        self._land(wanted)
+        mine.set_result(text)
+        return text
+
+    def _land(self, wanted: TokenRequest) -> None:
+        with self._lock:
+            del self._under_way[wanted]
+
+    def _fetch(self, wanted: TokenRequest, credentials: Credentials | None, leave: Leave) -> str:
+        asked_at = self._clock.monotonic()
+        response = self._ask(wanted, credentials, leave)
+        host = quote(wanted.realm.origin.authority)
+        if response.status in _REFUSALS:
+            whose = "the credentials" if credentials is not None else "callers without credentials"
+            msg = (
+                f"the token service {host} of {quote(wanted.registry.authority)} refuses {whose}; check the pull secret"
+            )
+            raise UnauthorizedError(msg)
+        if response.status != 200:  # noqa: PLR2004 - the one status that means a token
+            raise UnavailableError(f"the token service {host} answers with status {response.status}")
+        try:
+            text, lifetime = _read_token(response.body)
+        except VerificationError:
+            # What does not parse here is no evidence about an image, and its cause may quote the token.
+            raise UnavailableError(f"the token service {host} answers with something that is no token") from None
+        with self._lock:
+            self._tokens[wanted] = _Token(text, asked_at + lifetime)
+        return text
+
+    def _ask(self, wanted: TokenRequest, credentials: Credentials | None, leave: Leave) -> Response:
+        if credentials is not None and credentials.identity_token is not None:
+            response = self._post(wanted, credentials.identity_token, leave)
+            if response.status not in _NO_POST:
+                return response
+        query = [("service", wanted.service)] if wanted.service else []
+        query += [("scope", scope) for scope in wanted.scopes]
+        headers = {}
+        if credentials is not None and credentials.username:
+            query.append(("account", credentials.username))
+            headers["Authorization"] = basic(credentials)
+        separator = "&" if "?" in wanted.realm.target else "?"
+        target = wanted.realm.target + (separator + urlencode(query) if query else "")
+        return self._send(Request(URL(wanted.realm.origin, target), headers=headers), leave)
+
+    def _post(self, wanted: TokenRequest, identity_token: str, leave: Leave) -> Response:
+        form = {
+            "grant_type": "refresh_token",
+            "service": wanted.service,
+            "scope": " ".join(wanted.scopes),
+            "client_id": _CLIENT,
+            "refresh_token": identity_token,
+        }
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return self._send(Request(wanted.realm, method="POST", headers=headers, body=urlencode(form).encode()), leave)
+
+    def _send(self, request: Request, leave: Leave) -> Response:
+        try:
+            limited = Request(
+                request.url, _MAX_ANSWER, request.method, request.headers, request.body, Follow.SAME_ORIGIN
+            )
+            return self._http.send(limited, leave).response
+        except VerificationError:
+            raise UnavailableError(
+                f"the token service {quote(request.url.origin.authority)} answers too much"
+            ) from None
+
+
+def basic(credentials: Credentials) -> str:
+    """Return the value of `Authorization` for a name and password."""
+    return "Basic " + b64encode(f"{credentials.username}:{credentials.password}".encode()).decode()
+
+
+def _read_token(body: bytes) -> tuple[str, float]:
+    """Return a token and the seconds for which to keep it."""
+    answer = strict_json.parse_object(body, "the token answer", limit=_MAX_ANSWER)
+    text = strict_json.optional_text(answer, "token", "it") or strict_json.text_member(answer, "access_token", "it")
+    if len(text) > _MAX_TOKEN or not _TOKEN.fullmatch(text):
+        raise strict_json.malformed("the token", "it is too long or has characters that headers do not have")
+    return text, _lifetime(answer)
+
+
+def _lifetime(answer: Mapping[str, object]) -> float:
+    said = answer.get("expires_in")
+    seconds = said if isinstance(said, int) and not isinstance(said, bool) and said > 0 else DEFAULT_LIFETIME
+    seconds = min(seconds, MAX_LIFETIME)
+    # Early, so that a token does not expire on its way; a very short one is used once and forgotten.
+    return max(seconds - max(10.0, seconds * 0.1), 0.0)

@@ -1,0 +1,132 @@
+"""URLs, read strictly: everything a request may be sent to is one of these.
+
+A registry says where its tokens and blobs are, so these are foreign text. What two programs could read
+differently (user names before the host, backslashes, white space, control characters, letters outside ASCII) is
+refused, not repaired.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import NamedTuple
+from urllib.parse import urljoin, urlsplit
+
+from sealgate.errors import ForbiddenAddressError
+from sealgate.messages import quote
+
+#: The most characters of one URL; signed storage URLs have about 2,000.
+MAX_URL = 8192
+
+_PORTS = {"http": 80, "https": 443}
+_UNWANTED = re.compile(r"[^!-~]|[\\<>\"]")
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")
+_MAX_NAME = 253
+_MAX_PORT = 65535
+
+
+class Origin(NamedTuple):
+    """Whom a request goes to. Credentials belong to one origin.
+
+    Attributes:
+        scheme: "https" or "http".
+        host: lower case, without brackets ("registry.example.org", "::1").
+        port: the port, never left out.
+    """
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """`host[:port]` as references and settings name it: the scheme's usual port left out."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+class URL(NamedTuple):
+    """An absolute URL, taken apart.
+
+    Attributes:
+        origin: whom it names.
+        target: path and query as they go into the request line; begins with `/`.
+    """
+
+    origin: Origin
+    target: str
+
+    def __str__(self) -> str:
+        """Return the URL as text."""
+        return f"{self.origin.scheme}://{self.origin.authority}{self.target}"
+
+
+def parse_url(text: str) -> URL:
+    """Parse an absolute http or https URL; a fragment is dropped.
+
+    Raises:
+        ForbiddenAddressError: it is no such URL, or one that could be read in two ways.
+    """
+    if len(text) > MAX_URL or _UNWANTED.search(text):
+        raise _forbidden(text, "it is too long or has characters that URLs do not have")
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise _forbidden(text, "it does not parse") from error
+    if parts.scheme not in _PORTS:
+        raise _forbidden(text, "only http and https are asked")
+    path = parts.path or "/"
+    target = f"{path}?{parts.query}" if parts.query else path
+    return URL(_parse_origin(parts.scheme, parts.netloc.lower(), text), target)
+
+
+def parse_origin(scheme: str, authority: str) -> Origin:
+    """Return the origin of a `host[:port]`.
+
+    Raises:
+        ForbiddenAddressError: it is no host.
+    """
+    return _parse_origin(scheme, authority.lower(), authority)
+
+
+def join_url(base: URL, location: str) -> URL:
+    """Return where a `Location` or `Link` of an answer from `base` points.
+
+    Raises:
+        ForbiddenAddressError: as `parse_url`.
+    """
+    if len(location) > MAX_URL or _UNWANTED.search(location):
+        raise _forbidden(location, "it is too long or has characters that URLs do not have")
+    try:
+        joined = urljoin(str(base), location)
+    except ValueError as error:
+        raise _forbidden(location, "it does not parse") from error
+    return parse_url(joined)
+
+
+def _parse_origin(scheme: str, authority: str, text: str) -> Origin:
+    match = _AUTHORITY.fullmatch(authority)
+    if match is None:
+        raise _forbidden(text, "its host is not host or host:port")
+    host, port = match[1], int(match[2]) if match[2] is not None else _PORTS[scheme]
+    if not 0 < port <= _MAX_PORT:
+        raise _forbidden(text, f"{port} is no port")
+    if host.startswith("["):
+        return Origin(scheme, _parse_ipv6(host[1:-1], text), port)
+    if len(host) > _MAX_NAME or not _NAME.fullmatch(host):
+        raise _forbidden(text, "its host is no DNS name")
+    return Origin(scheme, host, port)
+
+
+def _parse_ipv6(host: str, text: str) -> str:
+    try:
+        return ipaddress.IPv6Address(host).compressed
+    except ValueError as error:
+        raise _forbidden(text, "its host is no IPv6 address") from error
+
+
+def _forbidden(text: str, why: str) -> ForbiddenAddressError:
+    # Whatever follows the path may be a signature or a token, so it does not enter a message.
+    return ForbiddenAddressError(f"{quote(text.partition('?')[0])} cannot be asked: {why}")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 #: The longest pattern, in characters.
 MAX_LENGTH = 512
 #: The most globs that the braces of one pattern may multiply out to.
-MAX_ALTERNATIVES = 64
+MAX_ALTERNATIVES = 128
 
 _LEXER = re.compile(r"\*\*+|[*?{},]|[^*?{},]+")
 _BLANKS = " \t"
@@ -167,7 +167,7 @@ def compile_tag_pattern(text: str) -> Pattern:
     for tokens in alternatives:
         wrong = _TAG_CHARACTERS.sub("", _literals(tokens))
         if wrong:
-            raise _invalid(text, f"no tag holds {quote(wrong[0])!r}; tags are letters, digits, '_', '.' and '-'")
+            raise _invalid(text, f"no tag holds '{quote(wrong[0])}'; tags are letters, digits, '_', '.' and '-'")
     return _pattern(text, alternatives)
 
 
@@ -330,7 +330,7 @@ def _check_path(text: str, written: str, host: _Tokens, rest: _Tokens) -> None:
     wrong = _REPOSITORY_CHARACTERS.sub("", _literals(host) + path)
     if wrong:
         hint = f"; write {quote(written.lower())}" if wrong[0].lower() != wrong[0] else ""
-        raise _never(text, written, f"no repository name holds {quote(wrong[0])!r}{hint}")
+        raise _never(text, written, f"no repository name holds '{quote(wrong[0])}'{hint}")
     if "//" in written or written.endswith("/"):
         raise _never(text, written, "every part between slashes has a name")
     if _literals(host) == DOCKER_HUB and _Wildcard.ANY not in rest and path.count("/") == 1:

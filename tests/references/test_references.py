@@ -35,7 +35,7 @@ DIGEST = f"sha256:{HEX}"
         ("[2001:db8::1]:5000/app:v1", "[2001:db8::1]:5000", "app", "v1", None),
         (f"registry.example.org/app@{DIGEST}", "registry.example.org", "app", None, DIGEST),
         (f"registry.example.org/app:v1@{DIGEST}", "registry.example.org", "app", "v1", DIGEST),
-        ("registry.example.org/a/b/d__e/f-g--h.i_j:_x.Y-z", "registry.example.org", "a/b/d__e/f-g--h.i_j", "_x.Y-z", None),
+        ("quay.io/a/b/d__e/f-g--h.i_j:_x.Y-z", "quay.io", "a/b/d__e/f-g--h.i_j", "_x.Y-z", None),
         ("localhost:5000", "docker.io", "library/localhost", "5000", None),
         (f"{HEX}:v1", "docker.io", f"library/{HEX}", "v1", None),
     ],

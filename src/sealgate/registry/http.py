@@ -111,10 +111,12 @@ class Leave:
     Attributes:
         deadline: when it must be over.
         literal_hosts: hosts that somebody named literally, as references have them; they may have private addresses.
+        ca: host -> PEM bundle instead of the settings' or the system's, its own token service included.
     """
 
     deadline: Deadline
     literal_hosts: frozenset[str]
+    ca: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +216,7 @@ class HTTPClient:
         guard = Guard(leave.deadline, f"asking {quote(origin.authority)}", request.limit * 2 + _OVERHEAD_BYTES)
         guard.left()
         rules = self._rules(origin, leave)
-        context = self._context(request) if origin.scheme == "https" else None
+        context = self._context(request, leave) if origin.scheme == "https" else None
         place = (origin, rules, context)
         connection = self._idle.take(place)
         if connection is not None:
@@ -235,8 +237,9 @@ class HTTPClient:
         named = fold(origin.authority) in leave.literal_hosts or self.settings.names(origin.authority)
         return insecure, named
 
-    def _context(self, request: Request) -> ssl.SSLContext:
-        pem = request.ca if request.ca is not None else self.settings.ca_of(request.url.origin.authority)
+    def _context(self, request: Request, leave: Leave) -> ssl.SSLContext:
+        authority = request.url.origin.authority
+        pem = request.ca if request.ca is not None else leave.ca.get(fold(authority), self.settings.ca_of(authority))
         return self._contexts.get(pem)
 
     def _connect(

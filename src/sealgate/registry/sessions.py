@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from sealgate.clocks import Deadline
 from sealgate.errors import (
+    ConfigError,
     DeadlineError,
     ForbiddenAddressError,
     InvalidReferenceError,
@@ -22,7 +24,7 @@ from sealgate.errors import (
     VerificationError,
 )
 from sealgate.messages import quote
-from sealgate.references import Digest, parse_digest, parse_repository
+from sealgate.references import Digest, Repository, parse_digest, parse_repository
 from sealgate.registry.auth import Visit, refused
 from sealgate.registry.http import Follow, Leave, NotTLSError, Request
 from sealgate.registry.interface import (
@@ -35,13 +37,12 @@ from sealgate.registry.interface import (
     Manifest,
 )
 from sealgate.registry.referrers import error_codes, lacks_api, next_page, read_index
-from sealgate.registry.settings import api_host
-from sealgate.registry.urls import URL, Origin, parse_origin
+from sealgate.registry.settings import api_host, fold
+from sealgate.registry.urls import URL, Origin, parse_origin, parse_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sealgate.references import Repository
     from sealgate.registry.client import RegistryClient
     from sealgate.registry.credentials import CredentialProvider, Credentials
     from sealgate.registry.http import Answer
@@ -148,6 +149,23 @@ class Session:
             return self._read(repository, lambda place: self._referrers(place, digest, limit))
         except NotFoundError:
             return ()
+
+    def document(self, url: str, repository: str, *, limit: int, ca: str | None = None, named: bool = False) -> bytes:
+        """See `Registry.document`."""
+        parsed = parse_url(url)
+        host = fold(parsed.origin.authority)
+        literal = self._leave.literal_hosts | ({host} if named else frozenset())
+        leave = replace(self._leave, literal_hosts=literal, ca={} if ca is None else {host: ca})
+        # The name in the scope may begin with the host, which is no part of the path that credentials are kept by.
+        place = _Place(Repository(host, repository), leave)
+        owner = Repository(host, repository.removeprefix(f"{host}/"))
+        question = _Question(parsed.target, limit, follow=Follow.SAME_ORIGIN)
+        try:
+            answer = self._ask(place, parsed.origin, question, owner)
+        except ConfigError as error:
+            raise UnavailableError(error.message, reason=Reason.AUTHENTICATOR_NOT_READY) from error
+        _expect_ok(place, answer.response, quote(str(parsed)))
+        return answer.response.body
 
     # Where: the registry, or its mirror first ---------------------------------------------------------------------
 
@@ -258,17 +276,18 @@ class Session:
             without_tls.drop(place.host)  # perhaps it speaks TLS by now; the next request finds out
             raise
 
-    def _ask(self, place: _Place, origin: Origin, question: _Question) -> Answer:
-        """Send a GET with the credentials that the host wants."""
+    def _ask(self, place: _Place, origin: Origin, question: _Question, owner: Repository | None = None) -> Answer:
+        """Send a GET with the credentials that the host wants: those for `owner`, by default for the place itself."""
         gate = self._client.gate
-        known = self._credentials(place.repository) if gate.challenged(origin) else None
+        owner = owner or place.repository
+        known = self._credentials(owner) if gate.challenged(origin) else None
         visit = Visit(origin, place.repository.path, known, place.leave)
         sent = gate.header(visit)
         answer = self._send(visit, question, sent)
         # What a storage elsewhere asks for is not for the registry's credentials to answer.
         if answer.response.status != _UNAUTHORIZED or answer.url.origin != origin:
             return answer
-        visit = visit._replace(credentials=self._credentials(place.repository))
+        visit = visit._replace(credentials=self._credentials(owner))
         value = gate.answer(visit, answer.response.headers.get("www-authenticate"), sent)
         answer = self._send(visit, question, value)
         if answer.response.status == _UNAUTHORIZED and answer.url.origin == origin:

@@ -1,0 +1,182 @@
+"""The check of one `notary` authenticator: is the image's tag signed in Notary v1 as the policy asks?"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote as quote_url
+from urllib.parse import urlsplit
+
+from sealgate.errors import Reason, UnavailableError, VerificationError
+from sealgate.findings import Verified
+from sealgate.formats.notary.errors import RootChangedError
+from sealgate.formats.notary.limits import LIMITS
+from sealgate.formats.notary.pins import read_pin, read_signers
+from sealgate.formats.notary.tags import DockerOrder, RequiredRole, RequiredRoles, Statement, find_tag, tags_naming
+from sealgate.formats.notary.trust import TrustReader
+from sealgate.references import DOCKER_HUB
+from sealgate.trusted_state import TrustKey
+
+if TYPE_CHECKING:
+    from sealgate.findings import SeenSignature
+    from sealgate.formats.interface import Image, Sources
+    from sealgate.formats.notary.metadata import FileHashes
+    from sealgate.formats.notary.pins import RootPin
+    from sealgate.formats.notary.tags import Roles
+    from sealgate.keys.sources import KeyResolver
+    from sealgate.policies.specs_notary import NotarySpec
+    from sealgate.trusted_state import TrustRecord
+
+_DOCKER_HUB_SERVER = "https://notary.docker.io"
+
+
+@dataclass(frozen=True, slots=True)
+class NotaryCheck:
+    """One authenticator's rules; see `sealgate.formats.interface.Check`.
+
+    Attributes:
+        content: hash of everything that decides.
+        server: the notary server's address; None for each image's own registry.
+        ca: PEM bundle of the server's authorities; None for the system's.
+        pin: what a repository's root must be.
+        roles: which roles are asked, and whose signatures count.
+        allow_any_tag: whether a reference without a tag may be met by any.
+    """
+
+    content: str
+    server: str | None
+    ca: str | None
+    pin: RootPin
+    roles: Roles
+    allow_any_tag: bool
+
+    @property
+    def format(self) -> str:
+        """The format's field name."""
+        return "notary"
+
+    @property
+    def depends_on_tag(self) -> bool:
+        """What Notary signs are tags."""
+        return True
+
+    def budget_host(self, image: Image) -> str:
+        """Return the notary server's host."""
+        return urlsplit(self._server_of(image)).netloc
+
+    def verify(self, image: Image, sources: Sources) -> Verified:
+        """Verify that the image's tag is signed, and remember what was seen.
+
+        Raises:
+            VerificationError: it is not, or what is there is not to be trusted.
+            UnavailableError: it could not be found out.
+        """
+        seen: list[SeenSignature] = []
+        try:
+            return self._verify(image, sources, seen)
+        except VerificationError as error:
+            signatures = (*seen, *(signature for signature in error.signatures if signature not in seen))
+            raise VerificationError(error.message, reason=error.reason, signatures=signatures) from error
+
+    def _verify(self, image: Image, sources: Sources, seen: list[SeenSignature]) -> Verified:
+        if image.reference.effective_tag is None and not self.allow_any_tag:
+            msg = "the reference has no tag, and what Notary signs are tags: write one, or allow any (allowAnyTag)"
+            raise VerificationError(msg, reason=Reason.NO_SIGNATURE)
+        key = TrustKey(self._server_of(image), image.reference.name)
+        for _ in range(LIMITS.attempts):
+            sources.deadline.check(f"verifying the trust data of {image.reference.name}")
+            seen.clear()
+            record = sources.state.load(key)
+            reader = self._read(image, sources, record)
+            verified = self._find(image, sources, reader, seen)
+            if _remember(sources, key, record, reader.record):
+                return verified
+        msg = f"the trust data of {image.reference.name} keeps changing while it is read; try again"
+        raise UnavailableError(msg)
+
+    def _read(self, image: Image, sources: Sources, record: TrustRecord) -> TrustReader:
+        gun = image.reference.name
+        base = f"{self._server_of(image)}/v2/{quote_url(gun, safe='/:')}/_trust/tuf/"
+
+        def fetch(name: str, limit: int) -> bytes:
+            return sources.registry.document(
+                f"{base}{name}.json", gun, limit=limit, ca=self.ca, named=self.server is not None
+            )
+
+        try:
+            return TrustReader(fetch, gun, self.pin, record, sources.clock.now())
+        except RootChangedError:
+            return TrustReader(fetch, gun, self.pin, record, sources.clock.now())
+
+    def _find(self, image: Image, sources: Sources, reader: TrustReader, seen: list[SeenSignature]) -> Verified:
+        statements = self.roles.statements(reader, seen, sources.clock.now())
+        deciding, entries = self._deciding(image, statements)
+        manifest = sources.registry.manifest(image.reference.repository, image.digest)
+        for entry in entries:
+            entry.check(manifest.body, f"the manifest {image.digest}")
+        fingerprints = dict.fromkeys(key.fingerprint for statement in deciding for key in statement.signers)
+        return Verified(tuple(fingerprints), tuple(seen))
+
+    def _deciding(
+        self, image: Image, statements: tuple[Statement, ...]
+    ) -> tuple[tuple[Statement, ...], tuple[FileHashes, ...]]:
+        tag = image.reference.effective_tag
+        if tag is not None:
+            return find_tag(self.roles, statements, tag, image.digest)
+        for candidate in tags_naming(statements, image.digest):
+            try:
+                return find_tag(self.roles, statements, candidate, image.digest)
+            except VerificationError:
+                continue
+        msg = f"no tag that names {image.digest} is signed"
+        raise VerificationError(msg, reason=Reason.NO_SIGNATURE)
+
+    def _server_of(self, image: Image) -> str:
+        if self.server is not None:
+            return self.server
+        registry = image.reference.repository.registry
+        return _DOCKER_HUB_SERVER if registry == DOCKER_HUB else f"https://{registry}"
+
+
+def build_notary_check(spec: NotarySpec, keys: KeyResolver) -> NotaryCheck:
+    """Make a check from the `notary` field of an `Authenticator`.
+
+    Args:
+        spec: the field.
+        keys: where keys come from that do not stand in it.
+
+    Raises:
+        InvalidKeyError: a pin or a key cannot be accepted.
+        UnavailableError: a key is not there (yet).
+    """
+    required = tuple(RequiredRole(role.name, read_signers(role.keys, keys)) for role in spec.roles)
+    return NotaryCheck(
+        content=_content(spec, required),
+        server=None if spec.server is None else _one_spelling(spec.server),
+        ca=None if spec.ca is None else spec.ca.pem,
+        pin=read_pin(spec.root),
+        roles=RequiredRoles(required) if required else DockerOrder(),
+        allow_any_tag=spec.allow_any_tag,
+    )
+
+
+def _content(spec: NotarySpec, required: tuple[RequiredRole, ...]) -> str:
+    # The spec has everything but the keys that stand in Secrets.
+    resolved = [str(accepted.fingerprint) for role in required for accepted in role.accepted]
+    return hashlib.sha256("\n".join(["notary", spec.model_dump_json(), *resolved]).encode()).hexdigest()
+
+
+def _one_spelling(server: str) -> str:
+    parts = urlsplit(server)
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+
+def _remember(sources: Sources, key: TrustKey, record: TrustRecord, current: TrustRecord) -> bool:
+    """Remember what was read, now that all of it is verified; return whether nobody has meanwhile seen newer."""
+    if record.merged(current) == record:
+        return True
+    merged = sources.state.advance(key, current)
+    outrun = any(merged.version(role) > version for role, version in current.versions.items())
+    other_root = merged.root not in (record.root, current.root)
+    return not outrun and not other_root

@@ -1,0 +1,190 @@
+"""What the policy pins: the root of trust of a repository, and who may sign for a role.
+
+Both are read when the authenticator is made ready, so that a bad PEM is told at once. A certificate whose time has
+passed is no mistake in the policy; it just accepts nothing any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.x509 import verification
+
+from sealgate.errors import InvalidKeyError, Reason, VerificationError
+from sealgate.formats.notary.certificates import check_dates, is_authority
+from sealgate.formats.notary.keys import check_strength
+from sealgate.keys.public_keys import load_public_key
+from sealgate.policies.base import KeyEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sealgate.formats.notary.keys import MetadataKey
+    from sealgate.keys.sources import KeyResolver
+    from sealgate.policies.specs_notary import NotaryKey, NotaryRoot, NotaryRootCA
+
+_CERTIFICATE = "-----BEGIN CERTIFICATE-----"
+_BEGIN = "-----BEGIN "
+_MAX_BLOCKS = 16
+
+
+class RootPin(Protocol):
+    """Decides whether a root key is one that the policy trusts."""
+
+    def check(self, key: MetadataKey, gun: str, now: datetime) -> None:
+        """Accept a root key, which comes in a certificate.
+
+        Raises:
+            VerificationError: it is not one that is pinned.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedKey:
+    """One key that a policy accepts, by its fingerprint or by its id.
+
+    Attributes:
+        fingerprint: of the bare key; None when the policy gives an id.
+        key_id: as Notary has it, bare or as an entry of a metadata file; None when the policy gives the key.
+        certificate: the one that the policy gave, if it gave one.
+    """
+
+    fingerprint: str | None = None
+    key_id: str | None = None
+    certificate: x509.Certificate | None = None
+
+    def is_key(self, key: MetadataKey) -> bool:
+        """Return whether this is the key, whatever certificate it came in."""
+        if self.key_id is not None:
+            return self.key_id in (key.key_id, key.canonical_id)
+        return self.fingerprint == key.fingerprint
+
+    def check_dates(self, now: datetime) -> None:
+        """Accept nothing by a certificate that is not valid now.
+
+        Raises:
+            VerificationError: it is not valid yet, or no longer.
+        """
+        if self.certificate is not None:
+            check_dates(self.certificate, now)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPin:
+    """Pins root keys themselves."""
+
+    accepted: tuple[AcceptedKey, ...]
+
+    def check(self, key: MetadataKey, gun: str, now: datetime) -> None:
+        """Accept a key that is pinned; where the pin is a certificate it must be that very one."""
+        del gun, now  # the certificate in the root has rules of its own, dates among them
+        for accepted in self.accepted:
+            if accepted.is_key(key) and accepted.certificate in (None, key.certificates[0]):
+                return
+        msg = f"the root key {key.canonical_id} is not the one that the policy pins"
+        raise VerificationError(msg, reason=Reason.UNKNOWN_KEY)
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityPin:
+    """Pins who certifies root keys, for every repository or for those at or below one name."""
+
+    authorities: tuple[x509.Certificate, ...]
+    prefix: str | None
+
+    def check(self, key: MetadataKey, gun: str, now: datetime) -> None:
+        """Accept a key whose certificate leads to one of the authorities."""
+        if self.prefix is not None and not f"{gun}/".startswith(f"{self.prefix.rstrip('/')}/"):
+            msg = f"the policy's authorities do not certify {gun}, only what is below {self.prefix}"
+            raise VerificationError(msg, reason=Reason.UNKNOWN_KEY)
+        leaf, *others = key.certificates
+        try:
+            self._verifier(now).verify(leaf, others)
+        except (verification.VerificationError, ValueError) as error:
+            msg = f"the certificate of the root key {key.canonical_id} does not lead to an authority of the policy"
+            raise VerificationError(msg, reason=Reason.UNKNOWN_KEY) from error
+
+    def _verifier(self, now: datetime) -> verification.ClientVerifier:
+        # Root certificates are no web certificates: their name is the repository, and purposes differ. What makes
+        # an authority one is checked all the same.
+        anything = verification.ExtensionPolicy.permit_all()
+        authority = anything.require_present(x509.BasicConstraints, verification.Criticality.AGNOSTIC, None)
+        builder = verification.PolicyBuilder().store(verification.Store(list(self.authorities))).time(now)
+        return builder.extension_policies(ca_policy=authority, ee_policy=anything).build_client_verifier()
+
+
+def read_pin(root: NotaryRoot) -> RootPin:
+    """Return the pin of an authenticator.
+
+    Raises:
+        InvalidKeyError: it is none of the ways to pin, or several, or what it holds cannot be read.
+    """
+    if [root.pem, root.key_id, root.ca].count(None) != 2:  # noqa: PLR2004 - two of three are not there
+        raise InvalidKeyError("root pins by exactly one of pem, keyId and ca")
+    if root.ca is not None:
+        return _read_authorities(root.ca)
+    if root.key_id is not None:
+        return KeyPin((AcceptedKey(key_id=root.key_id),))
+    return KeyPin(tuple(_read_accepted(block) for block in _split(root.pem or "")))
+
+
+def read_signers(entries: Sequence[NotaryKey], keys: KeyResolver) -> tuple[AcceptedKey, ...]:
+    """Return the signers that a policy accepts for a role.
+
+    Raises:
+        InvalidKeyError: one is not a key that can be accepted.
+        UnavailableError: one is not there (yet).
+    """
+    return tuple(accepted for entry in entries for accepted in _read_signer(entry, keys))
+
+
+def _read_signer(entry: NotaryKey, keys: KeyResolver) -> tuple[AcceptedKey, ...]:
+    if [entry.pem, entry.secret_ref, entry.key_id].count(None) != 2:  # noqa: PLR2004 - two of three are not there
+        raise InvalidKeyError("a signer is given by exactly one of pem, secretRef and keyId")
+    if entry.key_id is not None:
+        return (AcceptedKey(key_id=entry.key_id),)
+    if entry.secret_ref is not None:
+        resolved = keys.public_keys(KeyEntry(secretRef=entry.secret_ref))
+        return tuple(AcceptedKey(fingerprint=key.fingerprint) for key in resolved)
+    blocks = _split(entry.pem or "")
+    if len(blocks) > 1:
+        raise InvalidKeyError(f"there are {len(blocks)} keys in one text; give each signer an entry of its own")
+    return (_read_accepted(blocks[0]),)
+
+
+def _read_accepted(pem: str) -> AcceptedKey:
+    if _CERTIFICATE not in pem:
+        return AcceptedKey(fingerprint=load_public_key(pem).fingerprint)
+    certificate = _read_certificate(pem)
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise InvalidKeyError("the certificate holds a key of a kind that is not supported") from error
+    return AcceptedKey(fingerprint=check_strength(key)[1], certificate=certificate)
+
+
+def _read_authorities(ca: NotaryRootCA) -> AuthorityPin:
+    authorities = tuple(_read_certificate(block) for block in _split(ca.pem))
+    if not all(is_authority(certificate) for certificate in authorities):
+        raise InvalidKeyError("a certificate of the root's ca is not one of an authority; pin it with pem instead")
+    return AuthorityPin(authorities, ca.gun_prefix)
+
+
+def _read_certificate(pem: str) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(pem.encode())
+    except (ValueError, x509.InvalidVersion) as error:
+        raise InvalidKeyError("the PEM block does not hold a certificate; copy the whole block again") from error
+
+
+def _split(pem: str) -> list[str]:
+    """Split a text at each BEGIN, so that every block is read by itself and nothing is passed over."""
+    _, *blocks = pem.split(_BEGIN)
+    if not 1 <= len(blocks) <= _MAX_BLOCKS:
+        msg = f"{len(blocks)} PEM blocks where there should be 1 to {_MAX_BLOCKS}; each begins with {_BEGIN}"
+        raise InvalidKeyError(msg)
+    return [_BEGIN + block for block in blocks]

@@ -1,0 +1,86 @@
+"""Counting who signed a file: distinct keys of the role, each at most once, however often it signed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sealgate.errors import Reason, VerificationError
+from sealgate.findings import SeenSignature
+from sealgate.formats.notary.errors import UnusableFileError
+from sealgate.messages import quote
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sealgate.formats.notary.keys import MetadataKey
+    from sealgate.formats.notary.metadata import RoleKeys, Signature, SignedFile
+
+
+@dataclass(frozen=True, slots=True)
+class Signers:
+    """Who signed a file.
+
+    Attributes:
+        keys: the distinct keys of the role that did, in the order of their signatures.
+        seen: every signature, those that did not count included.
+    """
+
+    keys: tuple[MetadataKey, ...]
+    seen: tuple[SeenSignature, ...]
+
+
+def check_signatures(file: SignedFile, role: RoleKeys, now: datetime | None) -> Signers:
+    """Return who signed a file, if they are enough.
+
+    Args:
+        file: the file.
+        role: the keys that may sign it, and how many must.
+        now: for the dates of keys that came in certificates; None leaves the dates aside.
+
+    Raises:
+        UnusableFileError: too few distinct keys of the role have signed it.
+    """
+    keys: dict[str, MetadataKey] = {}
+    seen: list[SeenSignature] = []
+    for signature in file.signatures:
+        key = role.keys.get(signature.key_id)
+        try:
+            _check_signature(file, signature, key, role, now)
+        except VerificationError as error:
+            seen.append(_seen(file, signature, error))
+            continue
+        if key is not None:
+            seen.append(SeenSignature(_source(file, signature), Reason.VERIFIED, "it counts", key.fingerprint))
+            # By the bare key: neither a second signature nor a second certificate makes a second signer.
+            keys.setdefault(key.canonical_id, key)
+    if len(keys) < role.threshold:
+        raise _too_few(file, role, len(keys), seen)
+    return Signers(tuple(keys.values()), tuple(seen))
+
+
+def _check_signature(
+    file: SignedFile, signature: Signature, key: MetadataKey | None, role: RoleKeys, now: datetime | None
+) -> None:
+    if key is None:
+        msg = f"{role.name} has no usable key {quote(signature.key_id, 64)}"
+        raise VerificationError(msg, reason=Reason.UNKNOWN_KEY)
+    key.verify(signature.method, signature.value, file.message)
+    if now is not None:
+        key.check_dates(now)
+
+
+def _too_few(file: SignedFile, role: RoleKeys, count: int, seen: list[SeenSignature]) -> UnusableFileError:
+    refusals = [signature for signature in seen if signature.reason is not Reason.VERIFIED]
+    why = f": {refusals[0].message}" if refusals else ""
+    reason = refusals[0].reason if refusals else Reason.INVALID_SIGNATURE
+    msg = f"{file.what} is signed by {count} of the {role.threshold} keys that it needs{why}"
+    return UnusableFileError(msg, reason=reason, signatures=seen)
+
+
+def _source(file: SignedFile, signature: Signature) -> str:
+    return f"{file.what}, key {quote(signature.key_id, 64)}"
+
+
+def _seen(file: SignedFile, signature: Signature, error: VerificationError) -> SeenSignature:
+    return SeenSignature(_source(file, signature), error.reason, error.message)

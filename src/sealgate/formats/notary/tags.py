@@ -1,0 +1,170 @@
+"""Which roles decide about a tag, and whether they name the image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from sealgate.errors import Reason, VerificationError
+from sealgate.findings import SeenSignature
+from sealgate.formats.notary.errors import MissingRoleError, UnusableFileError
+from sealgate.formats.notary.metadata import TARGETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from sealgate.formats.notary.keys import MetadataKey
+    from sealgate.formats.notary.metadata import FileHashes
+    from sealgate.formats.notary.pins import AcceptedKey
+    from sealgate.formats.notary.targets import TargetsFile
+    from sealgate.formats.notary.trust import TrustReader
+    from sealgate.references import Digest
+
+RELEASES = "targets/releases"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What one role, signed by somebody the policy accepts, says about tags.
+
+    Attributes:
+        targets: the role's file.
+        signers: those of its signers that count.
+    """
+
+    targets: TargetsFile
+    signers: tuple[MetadataKey, ...]
+
+
+class Roles(Protocol):
+    """Which roles an authenticator asks."""
+
+    def statements(self, reader: TrustReader, seen: list[SeenSignature], now: datetime) -> tuple[Statement, ...]:
+        """Read what the roles say; signatures that were looked at go into `seen`.
+
+        Raises:
+            VerificationError: a role that must be there is not, or is not signed as the policy asks.
+            UnavailableError: something could not be fetched.
+        """
+
+    def deciding(self, statements: tuple[Statement, ...], tag: str) -> tuple[Statement, ...]:
+        """Return those of the statements that decide about a tag; each must name it. None: nobody names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequiredRole:
+    """A role that must name the tag, signed by one of the policy's own list of keys."""
+
+    name: str
+    accepted: tuple[AcceptedKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RequiredRoles:
+    """Roles that must all name the tag with the same digest, as UCP asks of its teams."""
+
+    roles: tuple[RequiredRole, ...]
+
+    def statements(self, reader: TrustReader, seen: list[SeenSignature], now: datetime) -> tuple[Statement, ...]:
+        """Read every role; each must be signed by one of its accepted keys."""
+        return tuple(self._statement(role, reader, seen, now) for role in self.roles)
+
+    def deciding(self, statements: tuple[Statement, ...], tag: str) -> tuple[Statement, ...]:
+        """Return all of them: each must name the tag."""
+        del tag
+        return statements
+
+    def _statement(
+        self, role: RequiredRole, reader: TrustReader, seen: list[SeenSignature], now: datetime
+    ) -> Statement:
+        targets = reader.targets(role.name)
+        # Who may sign for the role is the repository owner's choice; who counts is the policy's.
+        counted, refusal = [], None
+        for key in targets.signers.keys:
+            try:
+                _check_accepted(key, role, now)
+            except VerificationError as error:
+                refusal = refusal or error
+            else:
+                counted.append(key)
+        fingerprints = {key.fingerprint for key in counted}
+        seen += [_as_counted(signature, fingerprints, role.name) for signature in targets.signers.seen]
+        if not counted:
+            raise refusal or VerificationError(f"nobody has signed {role.name}", reason=Reason.NO_SIGNATURE)
+        return Statement(targets, tuple(counted))
+
+
+@dataclass(frozen=True, slots=True)
+class DockerOrder:
+    """Docker's own order: `targets/releases`, and what that does not name, `targets`; whoever may sign counts."""
+
+    def statements(self, reader: TrustReader, seen: list[SeenSignature], now: datetime) -> tuple[Statement, ...]:
+        """Read both; as docker does, pass over releases that are absent, expired or signed by too few."""
+        del now
+        found = [reader.targets(TARGETS)]
+        try:
+            found.insert(0, reader.targets(RELEASES))
+        except (MissingRoleError, UnusableFileError) as error:
+            seen += error.signatures
+        for targets in found:
+            seen += targets.signers.seen
+        return tuple(Statement(targets, targets.signers.keys) for targets in found)
+
+    def deciding(self, statements: tuple[Statement, ...], tag: str) -> tuple[Statement, ...]:
+        """Return the first that names the tag."""
+        return next(((statement,) for statement in statements if statement.targets.entry(tag) is not None), ())
+
+
+def find_tag(
+    roles: Roles, statements: tuple[Statement, ...], tag: str, digest: Digest
+) -> tuple[tuple[Statement, ...], tuple[FileHashes, ...]]:
+    """Return the statements that name a tag with the digest, and what they say about it.
+
+    Raises:
+        VerificationError: the tag is not named by all that must name it, or with another digest.
+    """
+    deciding = roles.deciding(statements, tag)
+    if not deciding:
+        raise VerificationError(f"nobody has signed the tag {tag}", reason=Reason.NO_SIGNATURE)
+    return deciding, tuple(_entry(statement.targets, tag, digest) for statement in deciding)
+
+
+def tags_naming(statements: tuple[Statement, ...], digest: Digest) -> Iterator[str]:
+    """Return every tag that seems to name a digest, each once."""
+    found = dict.fromkeys(tag for statement in statements for tag in statement.targets.tags_naming(digest))
+    return iter(found)
+
+
+def _entry(targets: TargetsFile, tag: str, digest: Digest) -> FileHashes:
+    entry = targets.entry(tag)
+    if entry is None:
+        msg = f"{targets.role.name} does not name the tag {tag}"
+        raise VerificationError(msg, reason=Reason.NO_SIGNATURE)
+    named = f"sha256:{entry.sha256.hex()}"
+    if named != digest:
+        msg = f"{targets.role.name} names {named} as {tag}, and the image is {digest}"
+        raise VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
+    return entry
+
+
+def _check_accepted(key: MetadataKey, role: RequiredRole, now: datetime) -> None:
+    refusal: VerificationError | None = None
+    for accepted in role.accepted:
+        if not accepted.is_key(key):
+            continue
+        try:
+            accepted.check_dates(now)
+        except VerificationError as error:
+            refusal = error
+        else:
+            return
+    msg = f"{role.name} is signed by the key {key.canonical_id}, which the policy does not accept for it"
+    raise refusal or VerificationError(msg, reason=Reason.UNKNOWN_KEY)
+
+
+def _as_counted(signature: SeenSignature, fingerprints: set[str], role: str) -> SeenSignature:
+    if signature.reason is not Reason.VERIFIED or signature.fingerprint in fingerprints:
+        return signature
+    message = f"it is good, but the policy does not accept its key for {role}"
+    return SeenSignature(signature.source, Reason.UNKNOWN_KEY, message, signature.fingerprint)

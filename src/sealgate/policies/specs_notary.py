@@ -1,0 +1,100 @@
+"""The `notary` field of an `Authenticator`: Docker Content Trust as DTR, UCP and Notary v1 servers have it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from sealgate.policies.base import Model, SecretKey
+
+#: `targets`, or a delegation below it; nothing that could be another path.
+RoleName = Annotated[
+    str, StringConstraints(pattern=r"^targets(/[-a-z0-9_]+){0,8}$", min_length=len("targets"), max_length=255)
+]
+KeyID = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", min_length=64, max_length=64)]
+ServerURL = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#@\s]+(/[^?#@\s]*)?$", max_length=512)]
+
+
+class NotaryServerCA(Model):
+    """Who may certify the notary server's own TLS certificate."""
+
+    pem: str = Field(max_length=262144, description="PEM bundle of authorities; it replaces the system's.")
+
+
+class NotaryRootCA(Model):
+    """Authorities that may certify the root keys of repositories."""
+
+    pem: str = Field(max_length=262144, description="PEM bundle of the authorities' certificates.")
+    gun_prefix: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=255,
+        description="Only repositories at or below this full name (registry/path) may have a root certified by "
+        "them; default any that the root certificate's common name allows.",
+    )
+
+
+class NotaryRoot(Model):
+    """The pin: what the root of trust of a repository must be. Exactly one of its fields; never trust on first use."""
+
+    pem: str | None = Field(
+        default=None,
+        max_length=65536,
+        description="The root certificate, or the bare public key in it; while a root is being rotated, several.",
+    )
+    key_id: KeyID | None = Field(
+        default=None,
+        description="The root key's id as `notary key list` shows it, or as it stands in root.json: 64 hex digits.",
+    )
+    ca: NotaryRootCA | None = Field(default=None, description="Authorities that certify root keys.")
+
+
+class NotaryKey(Model):
+    """One accepted signer of a role: where the public key comes from. Exactly one source."""
+
+    pem: str | None = Field(
+        default=None,
+        max_length=65536,
+        description="The signer's certificate (cert.pem of a UCP client bundle) or the bare public key in it.",
+    )
+    secret_ref: SecretKey | None = Field(default=None, description="A Secret that holds the public key in PEM.")
+    key_id: KeyID | None = Field(
+        default=None,
+        description="The key's id as `notary key list` and `notary delegation list` show it: 64 hex digits.",
+    )
+
+
+class NotaryRole(Model):
+    """A role that must name the image's tag, and whose signature on that counts."""
+
+    name: RoleName = Field(description="targets, or a delegation: targets/releases, targets/<UCP team>.")
+    keys: tuple[NotaryKey, ...] = Field(
+        min_length=1,
+        max_length=64,
+        description="Accepted signers; any one of them will do. The role's own list of keys, which belongs to the "
+        "repository's owner, must have the signer as well.",
+    )
+
+
+class NotarySpec(Model):
+    """Signatures in Notary v1 (Docker Content Trust, DTR and UCP), which sign tags of a repository."""
+
+    server: ServerURL | None = Field(
+        default=None,
+        description="Address of the notary server. Default: the image's own registry, as DTR has it, and "
+        "https://notary.docker.io for Docker Hub.",
+    )
+    ca: NotaryServerCA | None = Field(default=None, description="Authorities of the server, when they are private.")
+    root: NotaryRoot = Field(description="The pin: what the root of trust of a repository must be.")
+    allow_any_tag: bool = Field(
+        default=False,
+        description="Whether a reference with a digest and no tag may be met by any tag that names its digest. "
+        "Without it such a reference is refused, because what is signed here are tags.",
+    )
+    roles: tuple[NotaryRole, ...] = Field(
+        default=(),
+        max_length=16,
+        description="Roles that must all name the tag with the same digest. None listed: docker's own order, "
+        "targets/releases and then targets, signed by whoever the repository's owner lets sign.",
+    )

@@ -28,7 +28,7 @@ class FindingKey(NamedTuple):
         repository: `registry/path` of the image: signatures are looked up beside it.
         digest: the subject.
         tag: the tag where the authenticator's rules look at it, else None.
-        scope: whose credentials it was made with, for a refusal; empty for a verified finding, which holds for
+        scope: whose credentials it was made with, for a refusal; None for a verified finding, which holds for
             everybody. A registry may hide signatures from who has no access to them, and that must not become
             another tenant's refusal.
     """
@@ -37,7 +37,7 @@ class FindingKey(NamedTuple):
     repository: str
     digest: str
     tag: str | None
-    scope: str
+    scope: str | None
 
 
 class FindingCache:

@@ -65,7 +65,7 @@ class Verification:
 
     def _remembered(self) -> Finding | None:
         findings = self._engine.findings
-        return findings.get(self._key._replace(scope="")) or findings.get(self._key)
+        return findings.get(self._key._replace(scope=None)) or findings.get(self._key)
 
     def _prepare(self) -> Callable[[], Finding]:
         engine = self._engine
@@ -90,7 +90,7 @@ class Verification:
         began = engine.clock.monotonic()
         finding = self._find()
         if finding.outcome is Outcome.VERIFIED:
-            engine.findings.put(self._key._replace(scope=""), finding)
+            engine.findings.put(self._key._replace(scope=None), finding)
         elif finding.outcome is Outcome.REFUSED:
             engine.findings.put(self._key, finding)
         engine.observer.verification(finding, engine.clock.monotonic() - began)

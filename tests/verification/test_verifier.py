@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sealgate.decisions import UnmatchedImages, Verdict
+from sealgate.errors import DeadlineError, NotFoundError, Reason
+from sealgate.findings import Outcome
+from sealgate.policies.matching import Namespace
+from sealgate.policies.models import AuthenticatorSpec
+from sealgate.references import parse_reference
+from sealgate.registry.credentials import Credentials
+from sealgate.verification.settings import VerifierSettings
+from tests.support.clocks import FakeClock
+from tests.support.cosign_signing import Classic, fingerprint, push_classic
+from tests.support.registry_simulator import Auth
+from tests.support.worlds import (
+    KEY,
+    REPOSITORY,
+    STRANGER,
+    World,
+    authenticator,
+    policy,
+    policy_set,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sealgate.references import Repository
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with World() as world:
+        yield world
+
+
+class User:
+    """One user's credentials."""
+
+    def __init__(self, name: str) -> None:
+        self.scope = name
+
+    def credentials(self, repository: Repository) -> Credentials | None:
+        del repository
+        return Credentials(self.scope, "secret") if self.scope else None
+
+
+def test_a_signed_image_is_admitted_and_the_verdict_names_what_was_verified(world: World) -> None:
+    digest = world.push_signed()
+    (verdict,) = world.verify(world.image())
+    assert verdict.verdict is Verdict.ADMIT
+    assert verdict.subject == digest
+    (finding,) = verdict.policies[0].findings
+    assert finding.outcome is Outcome.VERIFIED
+    assert finding.fingerprints == (fingerprint(KEY),)
+
+
+def test_an_unsigned_image_and_one_signed_by_a_stranger_are_denied_each_with_its_reason(world: World) -> None:
+    world.registry.push_image(REPOSITORY, "unsigned")
+    world.push_signed("stranger", STRANGER)
+    unsigned, stranger = world.verify(world.image("unsigned"), world.image("stranger"))
+    assert (unsigned.verdict, unsigned.reason) == (Verdict.DENY, Reason.NO_SIGNATURE)
+    assert stranger.verdict is Verdict.DENY
+    assert stranger.policies[0].findings[0].signatures
+
+
+def test_verdicts_come_in_the_order_asked_and_a_repeated_image_is_looked_at_once(world: World) -> None:
+    world.push_signed("good")
+    world.registry.push_image(REPOSITORY, "bad")
+    good, bad = world.image("good"), world.image("bad")
+    verdicts = world.verify(good, bad, good, bad, good)
+    assert [v.verdict for v in verdicts] == [Verdict.ADMIT, Verdict.DENY] * 2 + [Verdict.ADMIT]
+    assert world.registry.paths.count(f"/v2/{REPOSITORY}/manifests/good") == 1
+
+
+def test_a_signed_image_costs_three_requests_by_tag_and_two_by_digest(world: World) -> None:
+    digest = world.push_signed()
+    world.verify(world.image())
+    assert len(world.registry.paths) == 3
+    other = world.push_signed("v2")
+    before = len(world.registry.paths)
+    (verdict,) = world.verify(f"{world.registry.host}/{REPOSITORY}@{other}")
+    assert verdict.verdict is Verdict.ADMIT
+    assert len(world.registry.paths) - before == 2
+    assert digest != other
+
+
+def test_what_is_in_memory_costs_nothing(world: World) -> None:
+    world.push_signed()
+    world.verify(world.image())
+    before = len(world.registry.paths)
+    for _ in range(5):
+        (verdict,) = world.verify(world.image())
+        assert verdict.verdict is Verdict.ADMIT
+    assert len(world.registry.paths) == before
+
+
+def test_an_image_that_no_policy_matches_costs_nothing_and_is_answered_as_configured(world: World) -> None:
+    policies = policy_set([], [], UnmatchedImages.DENY)
+    (verdict,) = world.verify(world.image("whatever"), policies=policies)
+    assert (verdict.verdict, verdict.reason) == (Verdict.DENY, Reason.NO_POLICY_MATCHES)
+    assert world.registry.paths == []
+
+
+def test_an_invalid_reference_is_denied_without_any_request(world: World) -> None:
+    (verdict,) = world.verify("Not An Image")
+    assert (verdict.verdict, verdict.reason) == (Verdict.DENY, Reason.INVALID_REFERENCE)
+    assert world.registry.paths == []
+
+
+def test_an_image_that_is_not_there_cannot_be_determined(world: World) -> None:
+    (verdict,) = world.verify(world.image("absent"))
+    assert (verdict.verdict, verdict.reason) == (Verdict.UNAVAILABLE, Reason.IMAGE_NOT_FOUND)
+
+
+def test_a_policy_that_names_an_authenticator_that_does_not_exist_admits_nothing(world: World) -> None:
+    world.push_signed()
+    policies = policy_set([authenticator("release", KEY)], [policy("production", "release", "absent", count=2)])
+    (verdict,) = world.verify(world.image(), policies=policies)
+    assert verdict.verdict is Verdict.UNAVAILABLE
+    assert "there is no Authenticator named absent" in verdict.message
+
+
+def test_an_authenticator_that_cannot_be_used_admits_nothing_and_says_why(world: World) -> None:
+    world.push_signed()
+    spec = {"cosign": {"keys": [{"pem": "rubbish"}]}}
+    broken = authenticator("broken", KEY).model_copy(update={"spec": AuthenticatorSpec.model_validate(spec)})
+    policies = policy_set([broken, authenticator("release", KEY)], [policy("a", "broken"), policy("b", "release")])
+    (verdict,) = world.verify(world.image(), policies=policies)
+    assert verdict.verdict is Verdict.UNAVAILABLE
+    assert [result.met for result in verdict.policies] == [False, True]
+    assert verdict.policies[0].findings[0].reason is Reason.AUTHENTICATOR_NOT_READY
+
+
+def test_two_authenticators_need_two_different_keys(world: World) -> None:
+    world.push_signed()
+    both = policy_set(
+        [authenticator("one", KEY), authenticator("two", KEY, STRANGER)], [policy("two-signers", "one", "two")]
+    )
+    (verdict,) = world.verify(world.image(), policies=both)
+    assert verdict.verdict is Verdict.DENY
+    assert (verdict.policies[0].satisfied, verdict.policies[0].required) == (1, 2)
+    digest = world.registry.push_image(REPOSITORY, "by-two")
+    push_classic(world.registry, REPOSITORY, Classic(digest, KEY), Classic(digest, STRANGER))
+    (verdict,) = world.verify(world.image("by-two"), policies=both)
+    assert verdict.verdict is Verdict.ADMIT
+
+
+def test_namespace_labels_choose_the_policies(world: World) -> None:
+    world.registry.push_image(REPOSITORY, "v1")
+    policies = policy_set(
+        [authenticator("release", KEY)],
+        [policy("production", "release", namespaceSelector={"matchLabels": {"env": "production"}})],
+    )
+    (inside,) = world.verify(world.image(), policies=policies, namespace=Namespace("shop", {"env": "production"}))
+    (outside,) = world.verify(world.image(), policies=policies, namespace=Namespace("lab", {"env": "lab"}))
+    assert (inside.verdict, outside.verdict) == (Verdict.DENY, Verdict.ADMIT)
+
+
+def test_a_registry_that_never_answers_is_unavailable_at_the_deadline(world: World) -> None:
+    world.registry.push_image(REPOSITORY, "v1")
+    world.registry.faults.hang("/v2/")
+    (verdict,) = world.verify(world.image(), seconds=0.3)
+    assert (verdict.verdict, verdict.reason) == (Verdict.UNAVAILABLE, Reason.DEADLINE_EXCEEDED)
+
+
+def test_a_slow_image_does_not_keep_the_others_of_its_review_from_being_verified(world: World) -> None:
+    world.push_signed("quick")
+    world.push_signed("slow")
+    world.registry.faults.hang("/manifests/slow")
+    slow, quick = world.verify(world.image("slow"), world.image("quick"), seconds=1)
+    assert slow.reason is Reason.DEADLINE_EXCEEDED
+    assert quick.verdict is Verdict.ADMIT
+
+
+def test_work_goes_on_after_the_deadline_so_that_the_next_review_is_answered_from_memory(world: World) -> None:
+    world.push_signed()
+    let_go = threading.Event()
+    fault = world.registry.faults.wait_for("/blobs/", let_go)
+    (late,) = world.verify(world.image(), seconds=0.3)
+    assert late.verdict is Verdict.UNAVAILABLE
+    assert fault.hit.is_set()
+    let_go.set()
+    (verdict,) = world.verify(world.image())
+    assert verdict.verdict is Verdict.ADMIT
+    assert len(world.registry.paths) == 3
+
+
+def test_a_moved_tag_is_another_subject_as_soon_as_the_tag_is_looked_up_again() -> None:
+    clock = FakeClock()
+    with World(clock=clock) as world:
+        world.push_signed()
+        assert world.verify(world.image())[0].verdict is Verdict.ADMIT
+        moved = world.registry.push_image(REPOSITORY, "other")
+        world.registry.tag(REPOSITORY, "v1", moved)
+        clock.advance(VerifierSettings().tag_seconds)
+        (verdict,) = world.verify(world.image())
+        assert (verdict.verdict, verdict.subject) == (Verdict.DENY, moved)
+
+
+def test_a_refusal_is_looked_at_again_soon_so_that_an_image_signed_meanwhile_is_admitted() -> None:
+    clock = FakeClock()
+    with World(clock=clock) as world:
+        digest = world.registry.push_image(REPOSITORY, "v1")
+        image = f"{world.registry.host}/{REPOSITORY}@{digest}"
+        assert world.verify(image)[0].verdict is Verdict.DENY
+        push_classic(world.registry, REPOSITORY, Classic(digest, KEY))
+        assert world.verify(image)[0].verdict is Verdict.DENY
+        clock.advance(VerifierSettings().refused_seconds)
+        assert world.verify(image)[0].verdict is Verdict.ADMIT
+
+
+def test_the_budget_ends_in_an_answer_that_says_when_to_come_back() -> None:
+    clock = FakeClock()
+    with World(VerifierSettings(verifications_per_minute=1, burst=1), clock) as world:
+        world.push_signed("v1")
+        world.push_signed("v2")
+        first, second = world.verify(world.image("v1"), world.image("v2"), seconds=10)
+        assert first.verdict is Verdict.ADMIT
+        assert (second.verdict, second.reason) == (Verdict.UNAVAILABLE, Reason.RATE_LIMITED)
+        assert "retry in 60 s" in second.message
+        clock.advance(60)
+        assert world.verify(world.image("v2"))[0].verdict is Verdict.ADMIT
+
+
+def test_a_place_in_the_budget_that_comes_before_the_deadline_is_waited_for() -> None:
+    clock = FakeClock()
+    with World(VerifierSettings(verifications_per_minute=60, burst=1), clock) as world:
+        world.push_signed("v1")
+        world.push_signed("v2")
+        verdicts = world.verify(world.image("v1"), world.image("v2"), seconds=20)
+        assert [v.verdict for v in verdicts] == [Verdict.ADMIT, Verdict.ADMIT]
+        assert clock.slept == pytest.approx([1.0])
+
+
+def test_a_refusal_for_who_may_not_look_is_no_refusal_for_who_may(world: World) -> None:
+    digest = world.push_signed()
+    image = f"{world.registry.host}/{REPOSITORY}@{digest}"
+    world.registry.faults.status(r"\.sig", 404)  # how some registries answer who may not see a repository
+    (stranger,) = world.verify(image, credentials=User(""))
+    assert (stranger.verdict, stranger.reason) == (Verdict.DENY, Reason.NO_SIGNATURE)
+    world.registry.faults.clear()
+    (member,) = world.verify(image, credentials=User("member"))
+    assert member.verdict is Verdict.ADMIT
+
+
+def test_who_has_no_credentials_joins_nobody_who_has(world: World) -> None:
+    digest = world.push_signed()
+    image = f"{world.registry.host}/{REPOSITORY}@{digest}"
+    world.registry.auth = Auth(mode="basic", users={"member": "secret"})
+    (stranger,) = world.verify(image, credentials=User(""))
+    (member,) = world.verify(image, credentials=User("member"))
+    assert (stranger.verdict, stranger.reason) == (Verdict.UNAVAILABLE, Reason.REGISTRY_UNAUTHORIZED)
+    assert member.verdict is Verdict.ADMIT
+
+
+def test_one_verification_serves_everybody_who_asks_at_the_same_time(world: World) -> None:
+    world.push_signed()
+    with ThreadPoolExecutor(64) as pool:
+        verdicts = list(pool.map(lambda _: world.verify(world.image())[0].verdict, range(300)))
+    assert verdicts == [Verdict.ADMIT] * 300
+    assert len(world.registry.paths) == 3
+
+
+def test_resolving_returns_the_digest_and_raises_what_kept_it_from_being_found(world: World) -> None:
+    digest = world.push_signed()
+    reference = parse_reference(world.image())
+    assert world.verifier.resolve(reference, world.review()) == digest
+    assert world.verifier.resolve(reference, world.review()) == digest
+    assert len(world.registry.paths) == 1
+    with pytest.raises(NotFoundError):
+        world.verifier.resolve(parse_reference(world.image("absent")), world.review())
+    world.registry.faults.hang("/manifests/slow")
+    with pytest.raises(DeadlineError):
+        world.verifier.resolve(parse_reference(world.image("slow")), world.review(seconds=0.2))

@@ -91,3 +91,8 @@ class TagCache:
         """Remember a tag's digest."""
         with self._lock:
             self._entries[repository, tag] = digest
+
+    def __len__(self) -> int:
+        """Return how many are remembered, expired ones included."""
+        with self._lock:
+            return int(self._entries.currsize)

@@ -1,0 +1,281 @@
+"""Attacks on what is remembered and on what happens when things go wrong, through the verifier."""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sealgate.decisions import UnmatchedImages, Verdict
+from sealgate.errors import DeadlineError, Reason, SealgateError, UnavailableError, VerificationError
+from sealgate.policies.matching import Namespace
+from sealgate.verification.settings import VerifierSettings
+from sealgate.verification.verifier import Verifier
+from tests.support.clocks import FakeClock
+from tests.support.cosign_signing import Classic, push_classic
+from tests.support.worlds import KEY, REPOSITORY, STRANGER, World, authenticator, policy, policy_set
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sealgate.clocks import Deadline
+    from sealgate.registry.client import RegistryClient
+    from sealgate.registry.credentials import CredentialProvider
+    from sealgate.registry.interface import Registry, Services
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def world(clock: FakeClock) -> Iterator[World]:
+    with World(clock=clock) as world:
+        yield world
+
+
+# 4, 27, 29: what is remembered is a digest's, never a tag's -----------------------------------------------------------
+
+
+def test_attack_04_a_tag_that_is_moved_to_an_unsigned_image_is_denied_once_it_is_looked_up(
+    world: World, clock: FakeClock
+) -> None:
+    world.push_signed()
+    assert world.verify(world.image())[0].verdict is Verdict.ADMIT
+    world.registry.tag(REPOSITORY, "v1", world.registry.push_image(REPOSITORY, "unsigned"))
+    clock.advance(VerifierSettings().tag_seconds)
+    assert world.verify(world.image())[0].verdict is Verdict.DENY
+
+
+def test_attack_04_the_verdict_names_the_digest_that_was_verified_so_that_it_can_be_pinned(world: World) -> None:
+    digest = world.push_signed()
+    (verdict,) = world.verify(world.image())
+    world.registry.tag(REPOSITORY, "v1", world.registry.push_image(REPOSITORY, "unsigned"))
+    assert verdict.subject == digest
+
+
+def test_attack_27_a_moved_tag_never_comes_back_with_the_unsigned_digest_as_verified(
+    world: World, clock: FakeClock
+) -> None:
+    signed = world.push_signed()
+    unsigned = world.registry.push_image(REPOSITORY, "unsigned")
+    for moves in range(4):
+        target = unsigned if moves % 2 else signed
+        world.registry.tag(REPOSITORY, "v1", target)
+        clock.advance(VerifierSettings().tag_seconds)
+        (verdict,) = world.verify(world.image())
+        assert verdict.subject == target
+        assert verdict.verdict is (Verdict.DENY if target == unsigned else Verdict.ADMIT)
+
+
+def test_attack_27_a_changed_key_is_in_force_with_the_next_review(world: World) -> None:
+    world.push_signed()
+    before = policy_set([authenticator("release", KEY)], [policy("production", "release")])
+    after = policy_set([authenticator("release", STRANGER)], [policy("production", "release")])
+    assert world.verify(world.image(), policies=before)[0].verdict is Verdict.ADMIT
+    assert world.verify(world.image(), policies=after)[0].verdict is Verdict.DENY
+
+
+def test_attack_27_a_changed_option_is_in_force_with_the_next_review(world: World) -> None:
+    world.push_signed()
+    before = policy_set([authenticator("release", KEY)], [policy("production", "release")])
+    after = policy_set(
+        [authenticator("release", KEY, annotations={"env": "production"})], [policy("production", "release")]
+    )
+    assert world.verify(world.image(), policies=before)[0].verdict is Verdict.ADMIT
+    assert world.verify(world.image(), policies=after)[0].reason is Reason.ANNOTATION_MISMATCH
+
+
+def test_attack_27_one_policys_finding_answers_for_no_other_policys_authenticator(world: World) -> None:
+    world.push_signed()
+    both = policy_set(
+        [authenticator("release", KEY), authenticator("security", STRANGER)],
+        [policy("easy", "release"), policy("hard", "security")],
+    )
+    easy_only = policy_set([authenticator("release", KEY)], [policy("easy", "release")])
+    assert world.verify(world.image(), policies=easy_only)[0].verdict is Verdict.ADMIT
+    assert world.verify(world.image(), policies=both)[0].verdict is Verdict.DENY
+
+
+def test_attack_27_the_same_bytes_in_another_repository_are_verified_there(world: World) -> None:
+    world.push_signed()
+    assert world.verify(world.image())[0].verdict is Verdict.ADMIT
+    world.registry.push_image("other/app", "v1")
+    (verdict,) = world.verify(world.image(repository="other/app"))
+    assert verdict.verdict is Verdict.DENY
+
+
+def test_attack_27_a_good_image_is_as_good_from_memory(world: World) -> None:
+    world.push_signed()
+    first, second = (world.verify(world.image())[0] for _ in range(2))
+    assert first == second
+
+
+# 28: what could not be found out is never a verdict -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 401, 403])
+def test_attack_28_a_transient_failure_is_not_remembered(world: World, status: int) -> None:
+    world.push_signed()
+    world.registry.faults.status("/v2/", status)
+    (failed,) = world.verify(world.image())
+    assert failed.verdict is Verdict.UNAVAILABLE
+    world.registry.faults.clear()
+    assert world.verify(world.image())[0].verdict is Verdict.ADMIT
+
+
+def test_attack_28_a_signature_that_is_taken_back_counts_no_longer_than_stated(world: World, clock: FakeClock) -> None:
+    digest = world.push_signed()
+    image = f"{world.registry.host}/{REPOSITORY}@{digest}"
+    assert world.verify(image)[0].verdict is Verdict.ADMIT
+    world.registry.delete(REPOSITORY, digest.replace(":", "-") + ".sig")
+    clock.advance(VerifierSettings().verified_seconds)
+    assert world.verify(image)[0].verdict is Verdict.DENY
+
+
+def test_attack_29_random_names_do_not_make_memory_grow(clock: FakeClock) -> None:
+    with World(VerifierSettings(entries=50, verifications_per_minute=1e9), clock) as world:
+        digest = world.push_signed()
+        for number in range(200):
+            world.registry.tag(REPOSITORY, f"random-{number}", digest)
+            world.verify(world.image(f"random-{number}"))
+        assert world.verify(world.image())[0].verdict is Verdict.ADMIT
+        engine = world.verifier._engine
+        assert len(engine.findings) <= 50
+        assert len(engine.tags) <= 50
+
+
+# 30: a stampede is one verification ---------------------------------------------------------------------------------
+
+
+def test_attack_30_three_hundred_reviews_of_one_new_image_are_one_verification(world: World) -> None:
+    world.push_signed()
+    with ThreadPoolExecutor(100) as pool:
+        verdicts = list(pool.map(lambda _: world.verify(world.image())[0].verdict, range(300)))
+    assert set(verdicts) == {Verdict.ADMIT}
+    assert sorted(world.registry.paths) == sorted(set(world.registry.paths))
+    assert len(world.registry.paths) == 3
+
+
+# 17: no way from an error to "admit" ---------------------------------------------------------------------------------
+
+ERRORS: list[type[BaseException]] = [
+    SealgateError,
+    VerificationError,
+    UnavailableError,
+    DeadlineError,
+    ValueError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    OSError,
+    TimeoutError,
+    RecursionError,
+    MemoryError,
+    AssertionError,
+    StopIteration,
+    UnicodeDecodeError,
+]
+
+
+def _raise(kind: type[BaseException]) -> Any:
+    raise UnicodeDecodeError("utf-8", b"", 0, 1, "") if kind is UnicodeDecodeError else kind("from deep inside")
+
+
+class BrokenNetwork:
+    """A network that raises at one place: handing out sessions (0, 1), or at the first to third read (2 to 4)."""
+
+    def __init__(self, network: RegistryClient, error: type[BaseException], place: int) -> None:
+        self._network = network
+        self._error = error
+        self._place = place
+
+    def session(self, credentials: CredentialProvider, deadline: Deadline, literal_hosts: frozenset[str]) -> Registry:
+        if self._place == 0:
+            _raise(self._error)
+        return _BrokenSession(self._network.session(credentials, deadline, literal_hosts), self)
+
+    def services(self, deadline: Deadline) -> Services:
+        if self._place == 1:
+            _raise(self._error)
+        return self._network.services(deadline)
+
+    def count(self) -> None:
+        self._place -= 1
+        if self._place == 1:
+            _raise(self._error)
+
+
+class _BrokenSession:
+    def __init__(self, session: Registry, network: BrokenNetwork) -> None:
+        self._session = session
+        self._network = network
+
+    def __getattr__(self, name: str) -> Any:
+        self._network.count()
+        return getattr(self._session, name)
+
+
+@settings(max_examples=60, deadline=None)
+@given(error=st.sampled_from(ERRORS), place=st.integers(0, 4))
+def test_attack_17_whatever_is_raised_wherever_admits_nothing(error: type[BaseException], place: int) -> None:
+    clock = FakeClock()
+    with World(clock=clock) as world:
+        world.push_signed()
+        verifier = Verifier(BrokenNetwork(world.client, error, place), clock)
+        (verdict,) = verifier.verify([world.image()], world.review())
+        verifier.close()
+    assert verdict.verdict in (Verdict.DENY, Verdict.UNAVAILABLE)
+    assert "from deep inside" not in verdict.message or issubclass(error, SealgateError)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    actions=st.lists(st.sampled_from(["Enforce", "Warn", "Audit"]), min_size=1, max_size=4),
+    signed=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_attack_17_no_policy_weakens_another_and_their_order_does_not_matter(
+    *, actions: list[str], signed: bool, seed: int
+) -> None:
+    policies = [policy(f"policy-{n}", "release", action=action) for n, action in enumerate(actions)]
+    shuffled = random.Random(seed).sample(policies, len(policies))  # noqa: S311 - it shuffles a test
+    with World() as world:
+        if signed:
+            world.push_signed()
+        else:
+            world.registry.push_image(REPOSITORY, "v1")
+        verdicts = {
+            world.verify(world.image(), policies=policy_set([authenticator("release", KEY)], order))[0].verdict
+            for order in (policies, shuffled)
+        }
+    worst = Verdict.DENY if "Enforce" in actions else Verdict.WARN if "Warn" in actions else Verdict.ADMIT
+    assert verdicts == {Verdict.ADMIT if signed else worst}
+
+
+def test_attack_17_a_deadline_that_has_passed_admits_nothing_not_even_from_a_good_registry(world: World) -> None:
+    world.push_signed()
+    assert world.verify(world.image(), seconds=0)[0].verdict is Verdict.UNAVAILABLE
+    assert world.verify(world.image(), seconds=-1)[0].verdict is Verdict.UNAVAILABLE
+
+
+def test_attack_17_what_no_policy_matches_is_the_only_thing_admitted_without_a_signature(world: World) -> None:
+    world.registry.push_image(REPOSITORY, "v1")
+    covered = policy_set([authenticator("release", KEY)], [policy("production", "release")], UnmatchedImages.ADMIT)
+    assert world.verify(world.image(), policies=covered)[0].verdict is Verdict.DENY
+    assert world.verify(world.image(), policies=covered, namespace=Namespace("any"))[0].verdict is Verdict.DENY
+
+
+def test_attack_08_the_same_signature_under_two_tags_of_storage_is_one_signer(world: World) -> None:
+    digest = world.registry.push_image(REPOSITORY, "v1")
+    push_classic(world.registry, REPOSITORY, Classic(digest, KEY), Classic(digest, KEY))
+    twice = policy_set(
+        [authenticator("one", KEY), authenticator("two", KEY, STRANGER)], [policy("two", "one", "two", count=2)]
+    )
+    (verdict,) = world.verify(world.image(), policies=twice)
+    assert (verdict.verdict, verdict.policies[0].satisfied) == (Verdict.DENY, 1)

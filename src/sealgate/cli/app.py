@@ -1,0 +1,75 @@
+"""The `sealgate` command and its subcommands, each loaded when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from sealgate.cli import boundary
+from sealgate.cli.help import examples
+
+#: Where each command lives. Loading one loads what it needs, so that `--version` and `--help` stay quick.
+_COMMANDS = {
+    "verify": "sealgate.cli.verify:verify",
+    "serve": "sealgate.cli.serve:serve",
+    "policy": "sealgate.cli.policy:policy",
+    "key": "sealgate.cli.key:key",
+}
+
+
+class Application(click.Group):
+    """A group that finds its commands by name and ends the process with sealgate's own exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands, in the order that a newcomer needs them."""
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load a command; None where there is none of that name."""
+        del ctx
+        place = _COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module, _, name = place.partition(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)  # noqa: S101 - the table above is ours
+        return command
+
+    def main(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - click's own signature
+        """Run and exit. Click's own `main` would exit with 1, "denied", for anything that goes wrong."""
+        if "_SEALGATE_COMPLETE" in os.environ:  # a shell asks for completions
+            super().main(*args, **options)
+        sys.exit(boundary.run(lambda: self._start(*args, **options)))
+
+    def _start(
+        self,
+        args: list[str] | None = None,
+        prog_name: str | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> object:
+        arguments = sys.argv[1:] if args is None else list(args)
+        with self.make_context(prog_name or "sealgate", arguments, **options) as context:
+            return self.invoke(context)
+
+
+@click.command(
+    cls=Application,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog=examples(
+        "sealgate verify registry.example.org/shop/web:1.0 --policies policies/",
+        "sealgate policy check policies/",
+        "sealgate key show release.pub",
+    ),
+)
+@click.version_option(package_name="sealgate", message="sealgate %(version)s")
+def cli() -> None:
+    """Keep container images that nobody trusted has signed out of a Kubernetes cluster.
+
+    Exit codes of every command: 0 admitted (or nothing wrong), 1 denied, 2 wrong usage, policy or file,
+    3 could not be determined, 130 interrupted.
+    """

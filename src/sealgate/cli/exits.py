@@ -1,0 +1,35 @@
+"""The exit codes, which scripts rely on."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from sealgate.decisions import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Exit(IntEnum):
+    """What the process ends with. Of several, the highest wins."""
+
+    ADMITTED = 0
+    DENIED = 1
+    WRONG_INPUT = 2
+    UNDETERMINED = 3
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+
+
+_OF_VERDICT = {
+    Verdict.ADMIT: Exit.ADMITTED,
+    Verdict.WARN: Exit.ADMITTED,
+    Verdict.DENY: Exit.DENIED,
+    Verdict.UNAVAILABLE: Exit.UNDETERMINED,
+}
+
+
+def exit_of(verdicts: Iterable[Verdict]) -> Exit:
+    """Return the exit code of a run: the worst of its verdicts, `ADMITTED` where there is none."""
+    return max((_OF_VERDICT[verdict] for verdict in verdicts), default=Exit.ADMITTED)

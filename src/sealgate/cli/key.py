@@ -1,0 +1,95 @@
+"""`sealgate key`: what public keys are, before they stand in a policy."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from sealgate.cli import console, files, options
+from sealgate.cli.exits import Exit
+from sealgate.cli.help import examples
+from sealgate.errors import ConfigError, InvalidKeyError
+from sealgate.keys.public_keys import allowed_algorithms, load_public_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: More than any public key has; what is larger is the wrong file.
+MAX_KEY_BYTES = 1 << 20
+
+
+@click.group()
+def key() -> None:
+    """Look at public keys."""
+
+
+@key.command(
+    epilog=examples(
+        "sealgate key show release.pub",
+        "cosign public-key --key cosign.key | sealgate key show -",
+        "sealgate key show --output json release.pub",
+    )
+)
+@click.argument("paths", metavar="FILE...", nargs=-1, required=True)
+@options.output_option
+def show(paths: tuple[str, ...], output: str) -> Exit:
+    """Show type, size, fingerprint and allowed algorithms of public keys.
+
+    FILE is a public key in PEM (-----BEGIN PUBLIC KEY-----), or - for standard input. The fingerprint is the one
+    that verdicts name: SHA-256 of the DER SubjectPublicKeyInfo. A key with no algorithm in the policy uses its
+    default, the one named first.
+
+    Exit codes: 0 every file is a key that can be used, 2 one of them is not.
+    """
+    shown: list[dict[str, Any]] = []
+    wrong: list[str] = []
+    for path in paths:
+        try:
+            shown.append(_describe(path))
+        except (ConfigError, InvalidKeyError) as error:
+            wrong.append(error.message if isinstance(error, ConfigError) else f"{files.name_of(path)}: {error.message}")
+    if output == "json":
+        click.echo(json.dumps(shown, indent=2))
+    elif shown:
+        _print(shown)
+    for message in wrong:
+        click.echo(f"Error: {message}", err=True)
+    return Exit.WRONG_INPUT if wrong else Exit.ADMITTED
+
+
+def _describe(path: str) -> dict[str, Any]:
+    pem = files.read_bytes(path, MAX_KEY_BYTES)
+    loaded = load_public_key(pem)
+    return {
+        "file": path,
+        "type": loaded.kind.split()[0],
+        "size": _size(loaded.kind),
+        "fingerprint": loaded.fingerprint,
+        "defaultAlgorithm": loaded.algorithm.value,
+        "algorithms": [algorithm.value for algorithm in allowed_algorithms(pem)],
+    }
+
+
+def _size(kind: str) -> int:
+    """Return the size in bits of a key of that kind ("ECDSA P-256", "RSA 3072", "Ed25519")."""
+    _, _, size = kind.partition(" ")
+    return int(size.removeprefix("P-")) if size else 256
+
+
+def _print(keys: Sequence[dict[str, Any]]) -> None:
+    out = console.output()
+    for entry in keys:
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        table.add_row("file", console.plain(entry["file"]))
+        table.add_row("type", console.plain(f"{entry['type']}, {entry['size']} bits"))
+        table.add_row("fingerprint", console.plain(entry["fingerprint"]))
+        table.add_row("default algorithm", console.plain(entry["defaultAlgorithm"]))
+        table.add_row("allowed algorithms", console.plain(", ".join(entry["algorithms"])))
+        out.print(table)
+        if entry is not keys[-1]:
+            out.print()

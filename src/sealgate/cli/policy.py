@@ -1,0 +1,170 @@
+"""`sealgate policy`: what is wrong with policy files, and which policies cover an image."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+from rich.table import Table
+
+from sealgate.cli import console, options
+from sealgate.cli.exits import Exit
+from sealgate.cli.help import examples
+from sealgate.cli.namespaces import namespace_of
+from sealgate.errors import PolicyError
+from sealgate.messages import quote
+from sealgate.policies.matching import PolicyIndex
+from sealgate.references import parse_reference
+from sealgate.verification.standalone import load_standalone
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sealgate.cli.options import NamespaceOptions
+    from sealgate.policies.loading import PolicyFiles
+    from sealgate.policies.matching import Explanation
+    from sealgate.policies.problems import Problem
+
+
+@click.group()
+def policy() -> None:
+    """Check policy files and see what they cover."""
+
+
+@policy.command(
+    epilog=examples(
+        "sealgate policy check policies/",
+        "sealgate policy check --output json policies/release-key.yaml policies/production.yaml",
+    )
+)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@options.output_option
+def check(paths: tuple[str, ...], output: str) -> Exit:
+    """Say everything that is wrong with policy files.
+
+    PATH is a file or a folder of Authenticator and VerificationPolicy YAML, with the Secrets that they name. All
+    of them are read together, as one cluster would. Each problem comes with its file, line and field, and with
+    what to write instead.
+
+    Exit codes: 0 nothing is wrong, 2 something is.
+    """
+    files: PolicyFiles | None = None
+    problems: Sequence[Problem] = ()
+    try:
+        files = load_standalone(paths)
+    except PolicyError as error:
+        if not error.problems:
+            raise
+        problems = error.problems
+    for note in files.notes if files is not None else ():
+        click.echo(note, err=True)
+    if output == "json":
+        click.echo(json.dumps([_problem(problem) for problem in problems], indent=2))
+    elif files is not None:
+        console.output().print(console.plain(f"{_count(files)}: nothing is wrong", "green"))
+    else:
+        _print_problems(problems)
+    return Exit.WRONG_INPUT if problems else Exit.ADMITTED
+
+
+@policy.command(
+    epilog=examples(
+        "sealgate policy match registry.example.org/shop/web:1.0 --policies policies/",
+        "sealgate policy match nginx --policies policies/ --namespace shop --namespace-label env=production",
+    )
+)
+@click.argument("image")
+@options.policies_option
+@options.namespace_options
+@options.output_option
+def match(image: str, policy_paths: tuple[str, ...], namespace: NamespaceOptions, output: str) -> None:
+    """Say which policies cover an image and why, and why the others do not.
+
+    Nothing is asked of any registry. Policies see the normalised name: nginx is docker.io/library/nginx.
+    """
+    reference = parse_reference(image)
+    files = load_standalone(policy_paths)
+    explanations = PolicyIndex(files.policies).explain(reference, namespace_of(namespace.name, namespace, files))
+    if output == "json":
+        document = {
+            "image": image,
+            "reference": str(reference),
+            "namespace": namespace.name,
+            "policies": [_explanation(explanation) for explanation in explanations],
+        }
+        click.echo(json.dumps(document, indent=2))
+        return
+    out = console.output()
+    out.print(console.plain(f"{reference} in namespace {quote(namespace.name)}", "bold"))
+    if explanations:
+        out.print(_table(explanations))
+    if not any(explanation.matched for explanation in explanations):
+        out.print(console.plain("No policy covers it: --unmatched, or the chart's unmatchedImages, decides.", "yellow"))
+
+
+def _problem(problem: Problem) -> dict[str, object]:
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "field": problem.field,
+        "message": problem.message,
+        "suggestion": problem.suggestion,
+    }
+
+
+def _print_problems(problems: Sequence[Problem]) -> None:
+    out = console.output()
+    for problem in problems:
+        place = f"{problem.file}:{problem.line}" if problem.line else problem.file
+        line = console.plain(f"{place}: ", "bold")
+        if problem.field:
+            line.append_text(console.plain(f"{problem.field}: ", "cyan"))
+        line.append_text(console.plain(problem.message))
+        out.print(line)
+        if problem.suggestion:
+            out.print(console.plain(f"    {problem.suggestion}", "green"))
+    out.print(console.plain(f"{_number(len(problems), 'problem')} found", "bold red"))
+
+
+def _explanation(explanation: Explanation) -> dict[str, object]:
+    return {
+        "name": explanation.policy.name,
+        "action": explanation.policy.action,
+        "matches": explanation.matched,
+        "cause": explanation.cause.value,
+        "message": explanation.message,
+        "authenticators": list(explanation.policy.authenticators),
+        "required": explanation.policy.count,
+    }
+
+
+def _table(explanations: Sequence[Explanation]) -> Table:
+    table = Table(show_edge=False, pad_edge=False, header_style="bold")
+    table.add_column("Policy", overflow="fold")
+    table.add_column("Covers it", no_wrap=True)
+    table.add_column("Why", overflow="fold")
+    table.add_column("Action", no_wrap=True)
+    table.add_column("Needs", overflow="fold")
+    for explanation in sorted(explanations, key=lambda explanation: not explanation.matched):
+        policy = explanation.policy
+        needs = f"{policy.count} of {', '.join(policy.authenticators)}"
+        table.add_row(
+            console.plain(policy.name),
+            console.plain("yes", "green") if explanation.matched else console.plain("no", "dim"),
+            console.plain(explanation.message),
+            console.plain(policy.action),
+            console.plain(needs),
+        )
+    return table
+
+
+def _count(files: PolicyFiles) -> str:
+    return (
+        f"{_number(len(files.authenticators), 'Authenticator')}, {_number(len(files.policies), 'VerificationPolicy')}"
+    )
+
+
+def _number(count: int, noun: str) -> str:
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count} {noun if count == 1 else plural}"

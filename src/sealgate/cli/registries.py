@@ -1,0 +1,62 @@
+"""How registries are reached: from options and the user's own files to what the registry client takes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sealgate.cli.files import read_text
+from sealgate.registry.credentials import CredentialChain, DockerConfigCredentials, NoCredentials
+from sealgate.registry.settings import RegistrySettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sealgate.cli.options import RegistryOptions
+    from sealgate.registry.credentials import CredentialProvider
+
+#: More than a bundle of every public authority has.
+MAX_CA_BYTES = 4 << 20
+
+
+def settings_of(options: RegistryOptions) -> RegistrySettings:
+    """Return the settings that the options say.
+
+    Raises:
+        ConfigError: a file with certificates cannot be read.
+    """
+    ca = {host: read_text(file, MAX_CA_BYTES) for host, file in options.ca.items()}
+    return RegistrySettings(options.insecure, ca, options.mirrors, options.private)
+
+
+def credentials_of(options: RegistryOptions) -> CredentialProvider:
+    """Return the credentials of the docker config that was named, else of those that docker and podman use.
+
+    Raises:
+        ConfigError: a config cannot be read, or is none.
+    """
+    if options.docker_config is not None:
+        return DockerConfigCredentials.from_file(options.docker_config)
+    found = [DockerConfigCredentials.from_file(path) for path in _usual_configs() if _exists(path)]
+    return CredentialChain(found) if found else NoCredentials()
+
+
+def _usual_configs() -> Iterator[Path]:
+    """Yield where docker and podman keep the credentials of the user who runs this."""
+    folder = os.environ.get("DOCKER_CONFIG")
+    home = os.path.expanduser("~")  # noqa: PTH111 - unlike Path.home() it does not fail for a user without one
+    yield Path(folder or os.path.join(home, ".docker"), "config.json")  # noqa: PTH118 - as above
+    authfile = os.environ.get("REGISTRY_AUTH_FILE")
+    if authfile:
+        yield Path(authfile)
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime:
+        yield Path(runtime, "containers", "auth.json")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False  # in a folder that is closed to us: nobody said that it should be read

@@ -1,0 +1,131 @@
+"""Verdicts for people: what was looked at, what counted and why, and a table at the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.tree import Tree
+
+from sealgate.cli.console import plain
+from sealgate.decisions import Verdict
+from sealgate.errors import Reason
+from sealgate.findings import Outcome
+from sealgate.messages import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.text import Text
+
+    from sealgate.cli.questions import Answer
+    from sealgate.decisions import ImageVerdict, PolicyResult
+    from sealgate.findings import Finding, SeenSignature
+
+_STYLES = {
+    Verdict.ADMIT: "bold green",
+    Verdict.WARN: "bold yellow",
+    Verdict.DENY: "bold red",
+    Verdict.UNAVAILABLE: "bold magenta",
+}
+_OUTCOMES = {Outcome.VERIFIED: "green", Outcome.REFUSED: "red", Outcome.UNAVAILABLE: "magenta"}
+_PAST = {Verdict.ADMIT: "admitted", Verdict.WARN: "with a warning", Verdict.DENY: "denied"}
+#: How many places in manifests are named for one image.
+_MAX_PLACES = 5
+_SHORT_DIGEST = len("sha256:") + 12
+
+
+def details(answer: Answer) -> Tree:
+    """Return everything that was found out about one image."""
+    verdict = answer.verdict
+    tree = Tree(_heading(answer), guide_style="dim")
+    tree.add(plain(verdict.subject or "not resolved to a digest", "dim"))
+    for place in answer.question.places[:_MAX_PLACES]:
+        tree.add(plain(f"used by {place}", "dim"))
+    if len(answer.question.places) > _MAX_PLACES:
+        tree.add(plain(f"used in {len(answer.question.places) - _MAX_PLACES} more places", "dim"))
+    if not verdict.policies:
+        tree.add(plain(verdict.message))
+    for policy in verdict.policies:
+        _add_policy(tree, policy)
+    return tree
+
+
+def table(answers: Sequence[Answer]) -> Table:
+    """Return one line for each image."""
+    namespaces = len({answer.question.namespace for answer in answers}) > 1
+    shown = Table(show_edge=False, pad_edge=False, header_style="bold")
+    shown.add_column("Verdict", no_wrap=True)
+    shown.add_column("Image", overflow="fold")
+    if namespaces:
+        shown.add_column("Namespace", overflow="fold")
+    shown.add_column("Subject", no_wrap=True)
+    shown.add_column("Why", overflow="fold")
+    for answer in answers:
+        verdict = answer.verdict
+        cells = [plain(verdict.verdict.value, _STYLES[verdict.verdict]), plain(quote(verdict.image))]
+        if namespaces:
+            cells.append(plain(answer.question.namespace))
+        cells += [plain((verdict.subject or "-")[:_SHORT_DIGEST]), plain(_why(verdict))]
+        shown.add_row(*cells)
+    return shown
+
+
+def summary(answers: Sequence[Answer]) -> Text:
+    """Return the last line: how many images, and what became of them."""
+    counts = Counter(answer.verdict.verdict for answer in answers)
+    parts = [f"{counts[verdict]} {_PAST.get(verdict, 'not determined')}" for verdict in Verdict if counts[verdict]]
+    images = "1 image" if len(answers) == 1 else f"{len(answers) or 'no'} images"
+    return plain(f"{images}: {', '.join(parts)}" if parts else images)
+
+
+def _heading(answer: Answer) -> Text:
+    verdict = answer.verdict.verdict
+    heading = plain(verdict.value.upper(), _STYLES[verdict])
+    heading.append_text(plain(f"  {quote(answer.verdict.image)}", "bold"))
+    heading.append_text(plain(f"  in namespace {answer.question.namespace}", "dim"))
+    return heading
+
+
+def _add_policy(tree: Tree, policy: PolicyResult) -> None:
+    line = plain("policy ")
+    line.append_text(plain(policy.name, "bold"))
+    line.append_text(plain(f" ({policy.action}): "))
+    line.append_text(plain("met" if policy.met else "not met", "green" if policy.met else "red"))
+    line.append_text(plain(f", {policy.satisfied} of {policy.required} required"))
+    branch = tree.add(line)
+    for finding in policy.findings:
+        _add_finding(branch, finding)
+
+
+def _add_finding(tree: Tree, finding: Finding) -> None:
+    form = f" ({finding.format})" if finding.format else ""
+    line = plain(f"{finding.authenticator}{form}: ")
+    line.append_text(plain(finding.outcome.value, _OUTCOMES[finding.outcome]))
+    if finding.outcome is not Outcome.VERIFIED:
+        said = any(signature.message in finding.message for signature in finding.signatures)
+        line.append_text(plain(f", {finding.reason.value}" + ("" if said else f": {finding.message}")))
+    branch = tree.add(line)
+    for signature in finding.signatures:
+        branch.add(_signature(signature))
+
+
+def _signature(signature: SeenSignature) -> Text:
+    counted = signature.reason is Reason.VERIFIED
+    line = plain("counts" if counted else f"does not count, {signature.reason.value}", "green" if counted else "red")
+    line.append_text(plain(f": {signature.source}: {signature.message}"))
+    if signature.fingerprint is not None and signature.fingerprint not in signature.message:
+        line.append_text(plain(f" (key {signature.fingerprint})"))
+    return line
+
+
+def _why(verdict: ImageVerdict) -> str:
+    if verdict.reason is Reason.VERIFIED:
+        return f"met: {_names(policy.name for policy in verdict.policies)}"
+    unmet = _names(policy.name for policy in verdict.policies if not policy.met)
+    return f"{verdict.reason.value} ({unmet})" if unmet else verdict.reason.value
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(names)

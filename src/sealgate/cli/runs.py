@@ -1,0 +1,111 @@
+"""One run of the verifier over many images: several at a time, each with its own deadline, answers in order."""
+
+from __future__ import annotations
+
+import contextlib
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from sealgate.cli.questions import Answer
+from sealgate.cli.registries import credentials_of, settings_of
+from sealgate.clocks import Deadline, SystemClock
+from sealgate.messages import quote
+from sealgate.registry.client import RegistryClient
+from sealgate.verification.observers import SilentObserver
+from sealgate.verification.reviews import Review
+from sealgate.verification.settings import VerifierSettings
+from sealgate.verification.verifier import Verifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from sealgate.cli.options import Limits, RegistryOptions
+    from sealgate.cli.questions import Question
+    from sealgate.clocks import Clock
+    from sealgate.policies.matching import Namespace
+    from sealgate.registry.credentials import CredentialProvider
+    from sealgate.verification.policy_sets import PolicySet
+
+#: Images looked at together. Their deadlines run from when they get their turn, so that a long list does not
+#: use up the time of its last images while the first ones wait for the registry's budget.
+CONCURRENCY = 16
+
+
+class _NotingObserver(SilentObserver):
+    """Says on standard error what would otherwise only be in a server's log."""
+
+    def internal_error(self, error: BaseException) -> None:
+        """Name the defect."""
+        click.echo(f"Error: sealgate failed in a way it should not: {type(error).__name__}: {quote(error)}", err=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A verifier with everything that is the same for all images of a run.
+
+    Attributes:
+        verifier: does the work.
+        policies: decide.
+        credentials: for every registry.
+        clock: the time.
+        timeout: seconds for each image.
+    """
+
+    verifier: Verifier
+    policies: PolicySet
+    credentials: CredentialProvider
+    clock: Clock
+    timeout: float
+
+    def answer_all(
+        self,
+        questions: Sequence[Question],
+        namespaces: Mapping[str, Namespace],
+        answered: Callable[[], object],
+    ) -> list[Answer]:
+        """Return the answers in the order of the questions.
+
+        Args:
+            questions: what to verify.
+            namespaces: by name, those of the questions.
+            answered: called after each answer, to show progress.
+        """
+        pool = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="image")
+        try:
+            pending = [pool.submit(self._answer, question, namespaces[question.namespace]) for question in questions]
+            for _ in as_completed(pending):
+                answered()
+            return [answer.result() for answer in pending]
+        finally:
+            # On Ctrl-C nobody waits for what is under way.
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _answer(self, question: Question, namespace: Namespace) -> Answer:
+        deadline = Deadline.after(self.clock, self.timeout)
+        review = Review(self.policies, namespace, self.credentials, deadline)
+        (verdict,) = self.verifier.verify([question.image], review)
+        return Answer(question, verdict)
+
+
+@contextlib.contextmanager
+def open_run(policies: PolicySet, registries: RegistryOptions, limits: Limits) -> Iterator[Run]:
+    """Set up a run and take it down again.
+
+    Raises:
+        ConfigError: a file with certificates or credentials cannot be used.
+    """
+    clock = SystemClock()
+    # Nothing here is a crowd of strangers: every image that waits is one that the user asked for.
+    settings = VerifierSettings(
+        verifications_per_minute=limits.rate, verification_seconds=limits.timeout, crowd=1_000_000
+    )
+    client = RegistryClient(settings_of(registries), clock=clock)
+    verifier = Verifier(client, clock, settings, _NotingObserver())
+    try:
+        yield Run(verifier, policies, credentials_of(registries), clock, limits.timeout)
+    finally:
+        verifier.close()
+        client.close()

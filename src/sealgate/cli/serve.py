@@ -1,0 +1,97 @@
+"""`sealgate serve`: the webhook, without a cluster around it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sealgate.cli import options
+from sealgate.cli.help import examples
+from sealgate.cli.registries import credentials_of, settings_of
+from sealgate.errors import ConfigError
+from sealgate.verification.settings import VerifierSettings
+
+if TYPE_CHECKING:
+    from sealgate.cli.options import PolicyOptions, RegistryOptions, TLSOptions
+    from sealgate_webhook.logs import LogStyle
+
+#: What `--output` says, as the logs call it; without it people get text and programs JSON.
+_STYLES: dict[str | None, LogStyle] = {None: "auto", "text": "console", "json": "json"}
+
+
+@click.command(
+    epilog=examples(
+        "sealgate serve --policies policies/ --listen 127.0.0.1:8443 --tls-self-signed",
+        "sealgate serve --policies policies/ --listen 0.0.0.0:8443 --tls-cert tls.crt --tls-key tls.key "
+        "--metrics-listen 0.0.0.0:9090",
+    )
+)
+@options.policy_options
+@click.option("--listen", metavar="HOST:PORT", required=True, help="Where to take reviews; port 0 is any free one.")
+@options.tls_options
+@click.option("--metrics-listen", metavar="HOST:PORT", help="Where to serve Prometheus metrics, over plain HTTP.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 1024),
+    metavar="NUMBER",
+    default=64,
+    show_default=True,
+    help="Reviews worked on at once.",
+)
+@options.rate_option
+@options.custom_kind_option
+@options.registry_options
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    help="How log lines look, on standard error. Default: text on a terminal, json elsewhere.",
+)
+def serve(  # noqa: PLR0913, PLR0917 - click hands over one argument for each option or group of them
+    policies: PolicyOptions,
+    listen: str,
+    tls: TLSOptions,
+    metrics_listen: str | None,
+    threads: int,
+    rate: float,
+    custom_kinds: dict[str, tuple[str, ...]],
+    registries: RegistryOptions,
+    output: str | None,
+) -> None:
+    """Serve the admission webhook with policies from files.
+
+    Takes AdmissionReviews (admission.k8s.io/v1) at /validate and /mutate, and answers at /healthz and /readyz.
+    Policies are read again when their files change; if the new ones are bad, the last good ones stay in force and
+    the log says what is wrong. So are certificate and key. SIGTERM ends it when what is under way is answered.
+
+    Without a certificate it listens on loopback only, and speaks plain HTTP there.
+
+    Exit codes: 0 it was told to stop, 2 wrong usage, policy or file.
+    """
+    try:
+        from sealgate_webhook.server import Address, ServerSettings, run_server
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0].startswith("sealgate"):
+            raise
+        raise ConfigError(
+            f"the webhook needs {error.name}, which is not installed: pip install 'sealgate[webhook]'"
+        ) from error
+    run_server(
+        ServerSettings(
+            policies=tuple(Path(path) for path in policies.paths),
+            credentials=credentials_of(registries),
+            listen=Address.parse(listen),
+            tls_cert=tls.certificate,
+            tls_key=tls.key,
+            tls_self_signed=tls.self_signed,
+            metrics=None if metrics_listen is None else Address.parse(metrics_listen),
+            threads=threads,
+            unmatched=policies.unmatched,
+            registry=settings_of(registries),
+            verifier=VerifierSettings(verifications_per_minute=rate),
+            custom_kinds=custom_kinds,
+            log_style=_STYLES[output],
+        )
+    )

@@ -1,0 +1,149 @@
+"""`sealgate verify`: the verdict for images, with everything it rests on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from sealgate.cli import console, contract, options, rendering
+from sealgate.cli.exits import Exit, exit_of
+from sealgate.cli.help import examples
+from sealgate.cli.manifests import Manifests
+from sealgate.cli.namespaces import namespace_of
+from sealgate.cli.questions import Question
+from sealgate.cli.runs import open_run
+from sealgate.messages import quote
+from sealgate.references import parse_reference
+from sealgate.verification.standalone import load_standalone, standalone_policies
+from sealgate.workloads import POD_SPECS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sealgate.cli.options import Limits, NamespaceOptions, PolicyOptions, RegistryOptions
+    from sealgate.cli.questions import Answer
+    from sealgate.cli.runs import Run
+    from sealgate.policies.matching import Namespace
+
+#: From how many images on a progress bar is worth its line.
+MANY = 4
+
+
+def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's signature
+    if wanted:
+        click.echo(contract.schema_text(), nl=False)
+        context.exit()
+
+
+@click.command(
+    epilog=examples(
+        "sealgate verify registry.example.org/shop/web:1.0 --policies policies/",
+        "sealgate verify -f deployment.yaml --policies policies/ --output json",
+        "helm template shop/ | sealgate verify -f - --policies policies/ --namespace shop",
+        "kubectl get deploy -A -o yaml | sealgate verify -f - --policies policies/",
+    )
+)
+@click.argument("images", metavar="IMAGE... | -f MANIFEST...", nargs=-1)
+@click.option(
+    "-f",
+    "--filename",
+    "manifests",
+    metavar="MANIFEST",
+    multiple=True,
+    help="Kubernetes YAML or JSON whose images to verify instead, - for standard input. Lists and several documents "
+    "are fine; kinds without images are skipped. Whatever else is named is a manifest then, too.",
+)
+@options.custom_kind_option
+@options.policy_options
+@options.namespace_options
+@options.registry_options
+@options.limit_options
+@options.output_option
+@click.option(
+    "--schema",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_schema,
+    help="Print the JSON schema of --output json and exit.",
+)
+def verify(  # noqa: PLR0913, PLR0917 - click hands over one argument for each group of options
+    images: tuple[str, ...],
+    manifests: tuple[str, ...],
+    custom_kinds: dict[str, tuple[str, ...]],
+    policies: PolicyOptions,
+    namespace: NamespaceOptions,
+    registries: RegistryOptions,
+    limits: Limits,
+    output: str,
+) -> Exit:
+    """Verify images against policies.
+
+    Says for each image what the webhook would say, and for each policy and authenticator every signature that was
+    looked at, whose key made it, and why it counts or does not.
+
+    Name the images, or with -f the manifests that use them. An image of a manifest belongs to its object's
+    namespace. Each image is verified once for each namespace.
+
+    Exit codes: 0 admitted (a warning included), 1 denied, 2 wrong usage, policy or file, 3 could not be
+    determined. Of several images the highest code.
+    """
+    if not images and not manifests:
+        raise click.UsageError("name images, or manifests with -f")
+    found = Manifests({**POD_SPECS, **custom_kinds})
+    if manifests:
+        found.read((*manifests, *images), namespace.name)
+        questions = found.questions()
+    else:
+        for image in images:
+            parse_reference(image)  # a slip of whoever types, not a refusal
+        questions = [Question(image, namespace.name) for image in images]
+    files = load_standalone(policies.paths)
+    namespaces = {
+        question.namespace: namespace_of(question.namespace, namespace, files, found.namespaces)
+        for question in questions
+    }
+    with open_run(standalone_policies(files, policies.unmatched), registries, limits) as run:
+        answers = _ask(run, questions, namespaces)
+    _report(answers, found, output)
+    return exit_of(answer.verdict.verdict for answer in answers)
+
+
+def _ask(run: Run, questions: Sequence[Question], namespaces: Mapping[str, Namespace]) -> list[Answer]:
+    """Verify, with a progress bar where somebody watches and there is something to watch."""
+    notes = console.notes()
+    bar = Progress(
+        TextColumn("verifying"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=notes,
+        transient=True,
+        disable=not notes.is_terminal or len(questions) < MANY,
+    )
+    with bar:
+        task = bar.add_task("verifying", total=len(questions))
+        return run.answer_all(questions, namespaces, lambda: bar.advance(task))
+
+
+def _report(answers: Sequence[Answer], found: Manifests, output: str) -> None:
+    if found.ignored:
+        kinds = ", ".join(f"{quote(kind)} ({count})" for kind, count in sorted(found.ignored.items()))
+        objects = "1 object" if found.objects == 1 else f"{found.objects} objects"
+        click.echo(f"{objects}; without images, so skipped: {kinds}", err=True)
+    if output == "json":
+        click.echo(contract.verdicts_text([answer.verdict for answer in answers]))
+        for answer in answers:
+            if not answer.verdict.policies:
+                click.echo(answer.verdict.message, err=True)
+        return
+    out = console.output()
+    for answer in answers:
+        out.print(rendering.details(answer))
+        out.print()
+    if answers:
+        out.print(rendering.table(answers))
+        out.print()
+    out.print(rendering.summary(answers))

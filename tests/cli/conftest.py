@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.shop import Shop, open_shop
+from tests.support.registry_simulator import RegistrySimulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the credentials and settings of whoever runs the tests out of them."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "SEALGATE_POLICIES", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def registry() -> Iterator[RegistrySimulator]:
+    with RegistrySimulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def shop(registry: RegistrySimulator, tmp_path: Path) -> Shop:
+    return open_shop(registry, tmp_path)

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from tests.cli.keys import private_pem
+from tests.cli.objects import API_VERSION, authenticator, namespace, policy, write
+from tests.cli.running import sealgate
+from tests.support.cosign_signing import public_pem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = public_pem(ec.generate_private_key(ec.SECP256R1()))
+
+
+def test_good_files_are_counted(tmp_path: Path) -> None:
+    write(tmp_path / "policies/keys.yaml", authenticator("release-key", KEY), authenticator("qa-key", KEY))
+    write(tmp_path / "policies/shop/policy.yml", policy("shop", "registry.example.org/shop/**", ["release-key"]))
+    checked = sealgate("policy", "check", tmp_path / "policies")
+    assert checked.exit_code == 0
+    assert checked.stdout == "2 Authenticators, 1 VerificationPolicy: nothing is wrong\n"
+    assert checked.stderr == ""
+
+
+def test_every_problem_is_named_with_file_line_field_and_suggestion(tmp_path: Path) -> None:
+    keys = write(tmp_path / "keys.yaml", authenticator("release-key", KEY, anotations={"env": "prod"}))
+    rules = write(
+        tmp_path / "rules.yaml",
+        policy("shop", "registry.example.org/{shop/**", ["release-key"]),
+        policy("bank", "registry.example.org/bank/**", ["release-key"], action="Enforced"),
+    )
+    checked = sealgate("policy", "check", keys, rules)
+    assert checked.exit_code == 2
+    assert f"{keys}:" in checked.stdout
+    assert "spec.cosign.anotations: is not a field here\n    did you mean annotations?" in checked.stdout
+    assert f"{rules}:8: spec.images[0].repository: " in checked.stdout
+    assert "spec.action: Enforced is not one of Enforce, Warn, Audit\n    did you mean Enforce?" in checked.stdout
+    assert "3 problems found" in checked.stdout
+
+
+def test_problems_as_json_have_the_same_parts(tmp_path: Path) -> None:
+    path = write(tmp_path / "rules.yaml", policy("shop", "registry.example.org/**", ["release-key"]))
+    checked = sealgate("policy", "check", "--output", "json", path)
+    assert checked.exit_code == 2
+    (problem,) = json.loads(checked.stdout)
+    assert problem == {
+        "file": str(path),
+        "line": 11,
+        "field": "spec.require.authenticators[0]",
+        "message": "there is no Authenticator named release-key",
+        "suggestion": "add it to the files",
+    }
+
+
+def test_good_files_as_json_are_an_empty_list(tmp_path: Path) -> None:
+    path = write(tmp_path / "keys.yaml", authenticator("release-key", KEY))
+    checked = sealgate("policy", "check", "-o", "json", path)
+    assert (checked.exit_code, json.loads(checked.stdout)) == (0, [])
+
+
+def test_every_bad_key_is_found_where_it_stands(tmp_path: Path) -> None:
+    weak = public_pem(rsa.generate_private_key(65537, 1024))  # noqa: S505 - that it is refused is the test
+    private = private_pem(ec.generate_private_key(ec.SECP256R1()))
+    path = write(tmp_path / "keys.yaml", authenticator("release-key", KEY, weak, private))
+    problems = json.loads(sealgate("policy", "check", "-o", "json", path).stdout)
+    assert [problem["field"] for problem in problems] == ["spec.cosign.keys[1].pem", "spec.cosign.keys[2].pem"]
+    assert "1024 bits" in problems[0]["message"]
+    assert "private key" in problems[1]["message"]
+    assert "BEGIN" not in json.dumps(problems).replace("-----BEGIN PUBLIC KEY-----", "")
+
+
+def test_an_algorithm_that_does_not_fit_its_key_is_found(tmp_path: Path) -> None:
+    wrong = authenticator("release-key", KEY)
+    wrong["spec"]["cosign"]["keys"][0]["algorithm"] = "RSA_PSS_SHA_256"
+    path = write(tmp_path / "keys.yaml", wrong)
+    (problem,) = json.loads(sealgate("policy", "check", "-o", "json", path).stdout)
+    assert "does not fit this ECDSA P-256 key" in problem["message"]
+
+
+def test_options_that_only_the_format_can_judge_are_found(tmp_path: Path) -> None:
+    path = write(tmp_path / "keys.yaml", authenticator("release-key", KEY, signatureRepository="Not/A/Repository"))
+    (problem,) = json.loads(sealgate("policy", "check", "-o", "json", path).stdout)
+    assert problem["field"].startswith("spec")
+    assert "Not/A/Repository" in problem["message"]
+
+
+@pytest.mark.parametrize("content", [KEY, "no key at all"])
+def test_keys_in_secrets_are_looked_at(tmp_path: Path, content: str) -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"a.pub": content}}
+    key = authenticator("release-key")
+    key["spec"]["cosign"]["keys"] = [{"secretRef": {"name": "keys", "key": "a.pub"}}]
+    path = write(tmp_path / "keys.yaml", key, secret)
+    checked = sealgate("policy", "check", "-o", "json", path)
+    problems = json.loads(checked.stdout)
+    assert [problem["field"] for problem in problems] == ([] if content == KEY else ["spec.cosign.keys[0].secretRef"])
+    assert checked.exit_code == (2 if problems else 0)
+
+
+def test_a_secret_that_is_missing_is_named_once(tmp_path: Path) -> None:
+    key = authenticator("release-key")
+    key["spec"]["cosign"]["keys"] = [{"secretRef": {"name": "keys", "key": "a.pub"}}]
+    path = write(tmp_path / "keys.yaml", key)
+    (problem,) = json.loads(sealgate("policy", "check", "-o", "json", path).stdout)
+    assert problem["field"] == "spec.cosign.keys[0].secretRef.name"
+
+
+def test_what_is_left_aside_is_said_on_standard_error(tmp_path: Path) -> None:
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}}
+    path = write(tmp_path / "all.yaml", authenticator("release-key", KEY), namespace("shop", env="prod"), service)
+    checked = sealgate("policy", "check", path)
+    assert checked.exit_code == 0
+    assert "left aside: Service web" in checked.stderr
+    assert "Service" not in checked.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("binary.yaml", b"\x00\xff\xfe\x80"),
+        ("empty.yaml", b""),
+        ("list.yaml", b"- a\n- b\n"),
+        ("deep.yaml", b"[" * 100_000),
+        (
+            "bomb.yaml",
+            b"a: &a [x,x,x,x,x,x,x,x]\n"
+            + b"".join(
+                b"%c: &%c [*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c]\n" % ((c + 1, c + 1) + (c,) * 8) for c in range(97, 117)
+            ),
+        ),
+        ("tags.yaml", b"apiVersion: !!python/object/apply:os.system ['true']\n"),
+    ],
+)
+def test_files_that_are_no_policies_are_problems_and_no_traces(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    checked = sealgate("policy", "check", path)
+    assert checked.exit_code == 2
+    assert str(path) in checked.stdout + checked.stderr
+    assert "Traceback" not in checked.output
+
+
+def test_names_of_files_and_fields_are_shown_as_written_and_never_as_markup(tmp_path: Path) -> None:
+    path = write(tmp_path / "[bold]a.yaml", authenticator("release-key", KEY, **{"[red]x": 1, "e\x1b[31mvil": 2}))
+    checked = sealgate("policy", "check", path)
+    assert "[bold]a.yaml" in checked.stdout
+    assert "[red]x" in checked.stdout
+    assert "\x1b" not in checked.stdout
+
+
+def test_an_object_of_another_version_says_which_one_is_read(tmp_path: Path) -> None:
+    newer = {**authenticator("release-key", KEY), "apiVersion": "sealgate.dev/v2"}
+    checked = sealgate("policy", "check", write(tmp_path / "keys.yaml", newer))
+    assert checked.exit_code == 2
+    assert f"write {API_VERSION}" in checked.stdout

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.cli.objects import authenticator, namespace, policy, write
+from tests.cli.running import sealgate
+from tests.support.cosign_signing import public_pem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = public_pem(ec.generate_private_key(ec.SECP256R1()))
+
+
+@pytest.fixture
+def policies(tmp_path: Path) -> Path:
+    return write(
+        tmp_path / "policies.yaml",
+        authenticator("release-key", KEY),
+        authenticator("qa-key", KEY),
+        policy("everything", "**", ["release-key"], action="Warn"),
+        policy(
+            "production",
+            "registry.example.org/shop/*",
+            ["release-key", "qa-key"],
+            namespaceSelector={"matchLabels": {"env": "production"}},
+            excludeImages=[{"repository": "registry.example.org/shop/dev"}],
+        ),
+        policy("hub", "docker.io/library/*", ["qa-key"], images=[{"repository": "docker.io/**", "tags": ["v*"]}]),
+        namespace("shop", env="production"),
+    )
+
+
+def causes(*args: object) -> dict[str, str]:
+    matched = sealgate("policy", "match", "--output", "json", *args)
+    assert matched.exit_code == 0, matched.output
+    return {entry["name"]: entry["cause"] for entry in json.loads(matched.stdout)["policies"]}
+
+
+def test_each_policy_says_whether_and_why_it_covers_the_image(policies: Path) -> None:
+    image = "registry.example.org/shop/web:1.0"
+    assert causes(image, "--policies", policies) == {
+        "everything": "Matched",
+        "hub": "ImageNotCovered",
+        "production": "NamespaceNotSelected",
+    }
+    assert causes(image, "--policies", policies, "--namespace", "shop")["production"] == "Matched"
+    assert causes(image, "--policies", policies, "--namespace-label", "env=production")["production"] == "Matched"
+    assert causes("nginx:1.27", "--policies", policies)["hub"] == "TagNotCovered"
+    excluded = causes("registry.example.org/shop/dev", "--policies", policies, "-n", "shop")
+    assert excluded["production"] == "ImageExcluded"
+
+
+def test_the_text_shows_the_covering_policies_first(policies: Path) -> None:
+    matched = sealgate("policy", "match", "nginx:v1", "--policies", policies)
+    assert matched.exit_code == 0
+    assert matched.stdout.startswith("docker.io/library/nginx:v1 in namespace default\n")
+    rows = [line.split()[0] for line in matched.stdout.splitlines() if "of" in line]
+    assert rows == ["everything", "hub", "production"]
+    assert "2 of release-key, qa-key" in matched.stdout
+
+
+def test_the_json_names_what_each_policy_needs(policies: Path) -> None:
+    matched = sealgate("policy", "match", "nginx", "--policies", policies, "-o", "json")
+    document = json.loads(matched.stdout)
+    assert (document["image"], document["reference"]) == ("nginx", "docker.io/library/nginx")
+    assert document["namespace"] == "default"
+    (entry,) = [entry for entry in document["policies"] if entry["name"] == "production"]
+    assert entry == {
+        "name": "production",
+        "action": "Enforce",
+        "matches": False,
+        "cause": "NamespaceNotSelected",
+        "message": "its namespaceSelector does not select default",
+        "authenticators": ["release-key", "qa-key"],
+        "required": 2,
+    }
+
+
+def test_an_image_that_nothing_covers_says_who_decides(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.yaml", authenticator("k", KEY), policy("shop", "registry.example.org/shop/*", ["k"]))
+    matched = sealgate("policy", "match", "nginx", "--policies", path)
+    assert matched.exit_code == 0
+    assert "No policy covers it" in matched.stdout
+
+
+@pytest.mark.parametrize("image", ["", "shop/UPPER", "a b", "x\x1b[31m", "nginx@sha256:abc", "a" * 300])
+def test_what_is_no_reference_is_wrong_usage(policies: Path, image: str) -> None:
+    matched = sealgate("policy", "match", image, "--policies", policies)
+    assert matched.exit_code == 2
+    assert "Error: " in matched.stderr
+    assert "\x1b" not in matched.output
+    assert matched.stdout == ""
+
+
+def test_bad_policies_are_listed_on_standard_error(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.yaml", policy("shop", "registry.example.org/shop/*", ["nobody"]))
+    matched = sealgate("policy", "match", "nginx", "--policies", path)
+    assert matched.exit_code == 2
+    assert matched.stdout == ""
+    assert "there is no Authenticator named nobody" in matched.stderr
+    assert f"{path}:" in matched.stderr

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.cli.objects import deployment, dump, namespace, pod, policy, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.shop import Shop
+
+#: What helm prints before each document.
+SOURCE = "---\n# Source: shop/templates/{}.yaml\n"
+
+
+def verdicts(shop: Shop, text: str | bytes, *args: object) -> list[tuple[str, str]]:
+    verified = shop.verify("-f", "-", "-o", "json", *args, stdin=text)
+    return [(entry["image"].partition("/")[2], entry["verdict"]) for entry in json.loads(verified.stdout)]
+
+
+def test_what_helm_prints_can_be_piped_in(shop: Shop) -> None:
+    text = (
+        SOURCE.format("service")
+        + dump({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}})
+        + SOURCE.format("empty")
+        + SOURCE.format("deployment")
+        + dump(deployment("web", shop.image("signed"), init=[shop.image("foreign")]))
+        + SOURCE.format("hook")
+        + dump(pod("test", shop.image("both")))
+    )
+    verified = shop.verify("-f", "-", stdin=text)
+    assert verified.exit_code == 1
+    assert verified.stderr == "3 objects; without images, so skipped: Service (1)\n"
+    assert f"DENY  {shop.image('foreign')}  in namespace default" in verified.stdout
+    place = "used by Deployment default/web, spec.template.spec.initContainers[0].image (standard input, document 3)"
+    assert place in verified.stdout
+    assert verdicts(shop, text) == [
+        ("shop/foreign:1.0", "deny"),
+        ("shop/signed:1.0", "admit"),
+        ("shop/both:1.0", "admit"),
+    ]
+
+
+@pytest.mark.parametrize("listed", ["List", "DeploymentList"])
+@pytest.mark.parametrize("encode", [json.dumps, dump])
+def test_what_kubectl_prints_can_be_piped_in(shop: Shop, listed: str, encode: Any) -> None:
+    items = [deployment("a", shop.image("signed")), deployment("b", shop.image("unsigned"))]
+    if listed == "DeploymentList":
+        for item in items:
+            del item["kind"], item["apiVersion"]
+    text = encode({"apiVersion": "v1", "kind": listed, "items": items})
+    assert verdicts(shop, text) == [("shop/signed:1.0", "admit"), ("shop/unsigned:1.0", "deny")]
+
+
+def test_several_files_are_one_run(shop: Shop, tmp_path: Path) -> None:
+    first = write(tmp_path / "a.yaml", pod("a", shop.image("signed")))
+    second = write(tmp_path / "b.yaml", pod("b", shop.image("unsigned")))
+    third = write(tmp_path / "c.yaml", pod("c", shop.image("both")))
+    verified = shop.verify("-f", first, "-f", second, third, "-o", "json")
+    assert [entry["verdict"] for entry in json.loads(verified.stdout)] == ["admit", "deny", "admit"]
+
+
+def test_each_image_is_answered_once_for_each_namespace(shop: Shop, tmp_path: Path) -> None:
+    selector = {"matchLabels": {"env": "production"}}
+    write(
+        shop.policies / "production.yaml",
+        policy("production", f"{shop.registry.host}/**", ["qa-key"], namespaceSelector=selector),
+        namespace("live", env="production"),
+    )
+    image = shop.image("signed")
+    path = write(
+        tmp_path / "all.yaml",
+        pod("a", image, image),
+        pod("b", image, namespace="live"),
+        pod("c", image),
+        pod("d", image, namespace="live"),
+    )
+    verified = shop.verify("-f", path, "-o", "json")
+    assert [(entry["image"], entry["verdict"]) for entry in json.loads(verified.stdout)] == [
+        (image, "admit"),
+        (image, "deny"),
+    ]
+    shown = shop.verify("-f", path).stdout
+    assert "Pod default/c, spec.containers[0].image" in shown
+    assert [cell.strip() for cell in shown.splitlines()[-3].split("│")][2] == "live"
+    moved = shop.verify("-f", path, "-o", "json", "--namespace", "live")
+    assert [entry["verdict"] for entry in json.loads(moved.stdout)] == ["deny"]
+
+
+def test_namespaces_among_the_manifests_have_their_labels(shop: Shop) -> None:
+    selector = {"matchLabels": {"env": "production"}}
+    write(
+        shop.policies / "production.yaml",
+        policy("production", f"{shop.registry.host}/**", ["qa-key"], namespaceSelector=selector),
+    )
+    text = dump(pod("a", shop.image("signed"), namespace="live"), namespace("live", env="production"))
+    assert verdicts(shop, text) == [("shop/signed:1.0", "deny")]
+    assert verdicts(shop, text, "--namespace-label", "env=test") == [("shop/signed:1.0", "admit")]
+
+
+def test_the_labels_of_the_policies_win_over_those_of_the_manifests(shop: Shop) -> None:
+    selector = {"matchLabels": {"env": "production"}}
+    write(
+        shop.policies / "production.yaml",
+        policy("production", f"{shop.registry.host}/**", ["qa-key"], namespaceSelector=selector),
+        namespace("live", env="production"),
+    )
+    text = dump(pod("a", shop.image("signed"), namespace="live"), namespace("live", env="none"))
+    assert verdicts(shop, text) == [("shop/signed:1.0", "deny")]
+
+
+def test_many_places_of_one_image_are_not_all_listed(shop: Shop) -> None:
+    shown = shop.verify("-f", "-", stdin=dump(*(pod(f"p{n}", shop.image("signed")) for n in range(8)))).stdout
+    assert shown.count("used by Pod") == 5
+    assert "used in 3 more places" in shown
+
+
+def test_a_custom_kind_can_be_looked_into(shop: Shop) -> None:
+    rollout = {**deployment("web", shop.image("unsigned")), "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout"}
+    assert verdicts(shop, dump(rollout)) == []
+    known = ("--custom-kind", "Rollout=spec.template.spec")
+    assert verdicts(shop, dump(rollout), *known) == [("shop/unsigned:1.0", "deny")]
+
+
+def test_objects_without_images_are_nothing_to_refuse(shop: Shop) -> None:
+    text = dump({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}})
+    verified = shop.verify("-f", "-", stdin=text)
+    assert verified.exit_code == 0
+    assert verified.stdout == "no images\n"
+    assert "1 object; without images, so skipped: ConfigMap (1)" in verified.stderr
+    assert json.loads(shop.verify("-f", "-", "-o", "json", stdin=text).stdout) == []
+
+
+def test_text_that_is_no_reference_is_denied_as_the_webhook_would(shop: Shop) -> None:
+    verified = shop.verify("-f", "-", "-o", "json", stdin=dump(pod("a", "NOT an image\x1b[31m", shop.image("signed"))))
+    assert verified.exit_code == 1
+    bad, good = json.loads(verified.stdout)
+    assert bad == {"image": "NOT an image\x1b[31m", "subject": None, "verdict": "deny", "policies": []}
+    assert good["verdict"] == "admit"
+    assert "is not an image reference" in verified.stderr
+    assert "\x1b" not in verified.stderr + verified.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "standard input holds no Kubernetes object; did the command that wrote it fail?"),
+        ("---\n---\n", "standard input holds no Kubernetes object"),
+        ("# only a comment\n", "standard input holds no Kubernetes object"),
+        ("Error: chart not found", "document 1: kind is missing"),
+        ("- a\n- b\n", "document 1: a Kubernetes object is a mapping"),
+        ("a: 1\n", "document 1: kind is missing"),
+        ("a: [b\n", "standard input:2: not YAML or JSON"),
+        ("kind: Pod\nkind: Service\n", "standard input:2: the key kind is there twice"),
+        ('{"kind": "Pod", "kind": "Service"}', "the key kind is there twice"),
+        ("kind: List\nitems: {}\n", "items must be a list"),
+        ("kind: List\nitems: [1]\n", "items[0] must be an object"),
+        ("apiVersion: v1\nkind: Pod\n", "document 1: Pod default/: spec is missing"),
+        ("kind: Pod\nspec: {containers: [{name: a, image: 1}]}\n", "spec.containers[0].image must be text"),
+        ("kind: Pod\nspec: {containers: []}\n", "spec.containers is missing or empty"),
+        ("kind: Pod\nmetadata: {name: a, namespace: 7}\n", "metadata.namespace must be text"),
+        ("kind: !!python/name:os.system x\n", "means nothing to Kubernetes"),
+        ("kind: Pod\nspec: !Ref {}\n", "the tag !Ref means nothing to Kubernetes"),
+        (b"\xff\xfe\x00", "standard input is not text in UTF-8"),
+    ],
+)
+def test_what_is_no_manifest_is_wrong_input_and_never_an_admission(shop: Shop, text: str | bytes, why: str) -> None:
+    verified = shop.verify("-f", "-", stdin=text)
+    assert verified.exit_code == 2
+    assert why in verified.stderr
+    assert verified.stdout == ""
+    assert "Traceback" not in verified.stderr
+
+
+def test_standard_input_can_be_read_once(shop: Shop) -> None:
+    verified = shop.verify("-f", "-", "-f", "-", stdin="")
+    assert verified.exit_code == 2
+    assert "only once" in verified.stderr
+
+
+def test_what_yaml_can_say_is_read_as_kubectl_reads_it(shop: Shop) -> None:
+    text = f"""
+kind: Pod
+apiVersion: v1
+metadata: {{name: a, labels: {{"1": one, on: x, date: 2026-99-99, huge: 0x10, "null": ~}}}}
+spec:
+  containers:
+    - &base {{name: a, image: "{shop.image("signed")}"}}
+    - <<: [*base, {{image: ignored}}]
+      name: b
+    - <<: *base
+      name: c
+      image: {shop.image("unsigned")}
+  volumes: [{{name: v, image: {{reference: "{shop.image("both")}"}}}}]
+"""
+    assert verdicts(shop, text) == [
+        ("shop/signed:1.0", "admit"),
+        ("shop/unsigned:1.0", "deny"),
+        ("shop/both:1.0", "admit"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("a: &a [*a]\nkind: Pod\n", "an alias names what it is in"),
+        ("? [a]\n: b\n", "a key is not text"),
+        ("<<: [a]\nkind: Pod\n", "only mappings can be merged"),
+        ("a: " + "9" * 5000, "not YAML or JSON"),
+        ("a: *nobody\n", "not YAML or JSON"),
+        ("\x00", "not YAML or JSON"),
+    ],
+)
+def test_what_yaml_should_not_say_is_named(shop: Shop, text: str, why: str) -> None:
+    verified = shop.verify("-f", "-", stdin=text)
+    assert verified.exit_code == 2
+    assert why in verified.stderr

@@ -1,0 +1,283 @@
+"""OpenPGP keyrings, and messages signed by them.
+
+A keyring is the public certificates that a policy accepts, loaded once. It verifies one thing: a binary message with
+exactly one signature over literal data, as `gpg --sign` and skopeo write it. Two implementations must agree that the
+signature is good, the OpenPGP library (as of the moment of signing: bindings, usage, weak algorithms) and plain
+arithmetic with `cryptography`. Then comes what neither looks at: the key must be good *now*, neither revoked for any
+reason nor expired, and so must the signature.
+
+Extending a key's expiry makes `gpg` replace the key's self-signature, so that nothing in a fresh export says that
+the key was good when older messages were signed. The library refuses those; here they stand as long as the key is
+good now, as they do with `gpg`.
+
+Keys that are wrong from the start (short, of an unknown kind, secret) make the keyring wrong. Keys that time has
+spoilt stay in it and are never used; `Keyring.states` says which.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pysequoia
+
+from sealgate.errors import InvalidKeyError, Reason, VerificationError
+from sealgate.keys.openpgp_certificates import (
+    Certificate,
+    LibraryError,
+    SigningKey,
+    library_errors,
+    only_understood,
+    read_certificates,
+)
+from sealgate.keys.openpgp_packets import (
+    Packet,
+    SignedPackets,
+    armored_blocks,
+    malformed,
+    read_packets,
+    read_signed_message,
+)
+from sealgate.messages import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from datetime import datetime
+
+#: The most bytes and certificates of one keyring.
+MAX_KEYRING_BYTES = 1 << 20
+MAX_CERTIFICATES = 64
+
+_BINARY_DOCUMENT = 0x00
+#: How far ahead of ours a signer's clock may be.
+_CLOCK_SKEW = timedelta(minutes=5)
+_FINGERPRINT = re.compile(r"[0-9A-F]{40}")
+_PACKET_MARK = 0x80
+_MAX_KEYRING_PACKETS = 20_000
+#: Secret keys and subkeys; public keys, subkeys, user ids and attributes, signatures, trust (RFC 4880, 4.3).
+_SECRET_TAGS = frozenset({5, 7})
+_PUBLIC_TAGS = frozenset({2, 6, 12, 13, 14, 17})
+
+
+@dataclass(frozen=True, slots=True)
+class SignedMessage:
+    """What a verified message holds, and who signed it.
+
+    Attributes:
+        payload: the exact bytes that were signed.
+        signing_fingerprint: of the primary key or subkey that signed, 40 upper-case hex digits.
+        primary_fingerprint: of its certificate, 40 upper-case hex digits.
+    """
+
+    payload: bytes
+    signing_fingerprint: str
+    primary_fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """One key of a keyring as it stands now.
+
+    Attributes:
+        fingerprint: 40 upper-case hex digits.
+        primary_fingerprint: of its certificate.
+        kind: "RSA 3072", "Ed25519" ...
+        reason: `Reason.VERIFIED` while it is used, else why it is not.
+        message: the same for a person.
+        expires: when it ends; None when it does not.
+    """
+
+    fingerprint: str
+    primary_fingerprint: str
+    kind: str
+    reason: Reason
+    message: str
+    expires: datetime | None
+
+
+class Keyring:
+    """The OpenPGP certificates that a policy accepts. Immutable, thread-safe.
+
+    Args:
+        certificates: what is in it; each primary key once.
+    """
+
+    def __init__(self, certificates: Iterable[Certificate]) -> None:
+        self._certificates = tuple(certificates)
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """The primary keys' fingerprints, 40 upper-case hex digits each, in the order of the keyring."""
+        return tuple(certificate.fingerprint for certificate in self._certificates)
+
+    def only(self, fingerprints: Collection[str]) -> Keyring:
+        """Return a keyring of just those certificates.
+
+        Args:
+            fingerprints: of primary keys, in full; case and blanks do not matter.
+
+        Raises:
+            InvalidKeyError: one is no full fingerprint, or not in the keyring.
+        """
+        wanted = {_normalise_fingerprint(fingerprint) for fingerprint in fingerprints}
+        missing = sorted(wanted.difference(self.fingerprints))
+        if missing:
+            raise InvalidKeyError(f"OpenPGP key {missing[0]} is not the primary key of a certificate in the keyring")
+        return Keyring(certificate for certificate in self._certificates if certificate.fingerprint in wanted)
+
+    def states(self, now: datetime) -> tuple[KeyState, ...]:
+        """Return how every key that can sign stands now."""
+        signers = [
+            (certificate, key) for certificate in self._certificates for key in certificate.keys if key.ever_signs
+        ]
+        return tuple(_state(certificate, key, now) for certificate, key in signers)
+
+    def verify(self, message: bytes, now: datetime) -> SignedMessage:
+        """Verify a binary signed message.
+
+        Args:
+            message: the bytes as fetched.
+            now: the time that keys and signature must be good at, timezone-aware.
+
+        Raises:
+            VerificationError: it is malformed, by no key of the keyring, or by one that is not good now.
+        """
+        packets = read_signed_message(message)
+        if packets.signature.type != _BINARY_DOCUMENT:
+            raise malformed("is not a signature over a binary document")
+        refusal: VerificationError | None = None
+        for certificate, signer in self._candidates(packets.signature.issuers):
+            try:
+                return _verify(packets, certificate, signer, now)
+            except VerificationError as error:
+                refusal = refusal or error
+        if refusal is not None:
+            raise refusal
+        issuer = quote(max(packets.signature.issuers, key=len, default="that it does not name"), 40)
+        raise VerificationError(f"signed by OpenPGP key {issuer}, which is not accepted", reason=Reason.UNKNOWN_KEY)
+
+    def verify_armored(self, message: bytes, now: datetime) -> SignedMessage:
+        """Verify a signed message in ASCII armor, for the formats that store it so.
+
+        Raises:
+            VerificationError: see `verify`; or it is not one armored message.
+        """
+        blocks = armored_blocks(message)
+        if [kind for kind, _ in blocks] != ["MESSAGE"]:
+            raise malformed("is not one armored message")
+        return self.verify(blocks[0][1], now)
+
+    def _candidates(self, issuers: frozenset[str]) -> list[tuple[Certificate, SigningKey]]:
+        return [
+            (certificate, key)
+            for certificate in self._certificates
+            for key in certificate.keys
+            if key.key.fingerprint in issuers or key.key.fingerprint[-16:] in issuers
+        ]
+
+
+def load_keyring(data: str | bytes) -> Keyring:
+    """Load the public certificates of a keyring.
+
+    Args:
+        data: one or several armored blocks after one another, or binary packets, as `gpg --export` writes them. A
+            certificate that is there several times counts once, with everything that any copy has.
+
+    Raises:
+        InvalidKeyError: it holds anything but public certificates, none of those, or one with a weak key.
+    """
+    raw = data.encode() if isinstance(data, str) else data
+    if len(raw) > MAX_KEYRING_BYTES:
+        raise InvalidKeyError(f"the keyring is larger than {MAX_KEYRING_BYTES} bytes")
+    try:
+        certificates = read_certificates(_public_packets(raw))
+    except VerificationError as error:
+        raise InvalidKeyError(f"the keyring cannot be read: {error.message}") from error
+    if not 0 < len(certificates) <= MAX_CERTIFICATES:
+        raise InvalidKeyError(f"the keyring holds {len(certificates)} certificates; at most {MAX_CERTIFICATES} may be")
+    return Keyring(certificates)
+
+
+def _public_packets(raw: bytes) -> list[Packet]:
+    """Return the packets of a keyring without armor, certain that they are those of public certificates."""
+    binary = raw
+    if not raw[:1] or not raw[0] & _PACKET_MARK:
+        blocks = armored_blocks(raw)
+        if {kind for kind, _ in blocks} != {"PUBLIC KEY BLOCK"}:
+            raise InvalidKeyError(
+                "the keyring must be binary, or armored blocks that begin with -----BEGIN PGP PUBLIC KEY BLOCK----- "
+                "and nothing else: write what `gpg --armor --export` prints"
+            )
+        binary = b"".join(content for _, content in blocks)
+    packets = read_packets(binary, _MAX_KEYRING_PACKETS)
+    tags = {packet.tag for packet in packets}
+    if tags & _SECRET_TAGS:
+        raise InvalidKeyError("the keyring holds a secret key; write only what `gpg --export` prints, and keep it safe")
+    if not tags <= _PUBLIC_TAGS:
+        raise InvalidKeyError("the keyring holds packets that do not belong to a public key")
+    return packets
+
+
+def _verify(packets: SignedPackets, certificate: Certificate, signer: SigningKey, now: datetime) -> SignedMessage:
+    """Verify a message by the one key that says it signed it."""
+    signature = packets.signature
+    signer.key.check(signature, packets.payload)
+    certificate.require_current(signer, now)
+    if signature.expires is not None and signature.expires <= now:
+        raise VerificationError(
+            f"the signature by OpenPGP key {signer.key.fingerprint} expired at {signature.expires:%Y-%m-%d %H:%M}",
+            reason=Reason.EXPIRED,
+        )
+    if signature.created > now + _CLOCK_SKEW:
+        raise _invalid(f"the signature by OpenPGP key {signer.key.fingerprint} is from the future")
+    if signature.created < signer.created:
+        raise _invalid(f"the signature by OpenPGP key {signer.key.fingerprint} is older than the key")
+    try:
+        _ask_library(packets, certificate, signer)
+    except LibraryError as error:
+        if not (certificate.is_renewed(signer, signature.created) and only_understood(signature)):
+            raise _invalid(f"the OpenPGP library refuses the signature: {quote(error)}") from error
+    return SignedMessage(packets.payload, signer.key.fingerprint, certificate.fingerprint)
+
+
+def _ask_library(packets: SignedPackets, certificate: Certificate, signer: SigningKey) -> None:
+    """Have the library verify the message by that certificate alone.
+
+    Raises:
+        LibraryError: it does not, or finds another signer or other content than was found here.
+    """
+    with library_errors():
+        verified = pysequoia.verify(bytes=packets.data, store=lambda _issuers: [certificate.cert])
+    signers = [(found.certificate.upper(), found.signing_key.upper()) for found in verified.valid_sigs]
+    if signers != [(certificate.fingerprint, signer.key.fingerprint)] or verified.bytes != packets.payload:
+        raise LibraryError("it reads the message in another way")
+
+
+def _state(certificate: Certificate, key: SigningKey, now: datetime) -> KeyState:
+    reason, message, expires = Reason.VERIFIED, "in use", None
+    try:
+        expires = certificate.expires(key, now)
+        certificate.require_current(key, now)
+    except VerificationError as error:
+        reason, message = error.reason, error.message
+    return KeyState(
+        fingerprint=key.key.fingerprint,
+        primary_fingerprint=certificate.fingerprint,
+        kind=key.key.kind,
+        reason=reason,
+        message=message,
+        expires=expires,
+    )
+
+
+def _normalise_fingerprint(text: str) -> str:
+    fingerprint = "".join(text.split()).upper().removeprefix("0X")
+    if not _FINGERPRINT.fullmatch(fingerprint):
+        raise InvalidKeyError(f"{quote(text)} is no OpenPGP fingerprint: write all 40 hex digits, not a shorter key id")
+    return fingerprint
+
+
+def _invalid(what: str) -> VerificationError:
+    return VerificationError(what, reason=Reason.INVALID_SIGNATURE)

@@ -245,8 +245,8 @@ def _describe(policy: PolicyResult) -> str:
     parts = [
         f"{finding.authenticator}: {_bounded(_clause(finding.message), MAX_PART)}" for finding in _failures(policy)
     ]
-    if len(policy.findings) - len(parts) > policy.satisfied:
-        parts.append("one key verified for several authenticators, and each needs a key of its own")
+    if sum(finding.outcome is Outcome.VERIFIED for finding in policy.findings) > policy.satisfied:
+        parts.append("authenticators that verified share their keys, and each needs a key of its own")
     needed = "" if policy.required == len(policy.findings) == 1 else f" ({policy.satisfied} of {policy.required} met)"
     return f"policy {policy.name}{needed}: " + "; ".join(parts)
 

@@ -1,0 +1,44 @@
+"""Policies and findings for the decision, as short as they can be written."""
+
+from __future__ import annotations
+
+from sealgate.errors import Reason
+from sealgate.findings import Finding, Outcome
+from sealgate.policies.matching import CompiledPolicy, compile_policy
+from sealgate.policies.models import VerificationPolicy
+from sealgate.references import parse_digest, parse_reference
+
+IMAGE = "registry.example.org/app:v1"
+REFERENCE = parse_reference(IMAGE)
+SUBJECT = parse_digest("sha256:" + "4a" * 32)
+
+
+def policy(
+    name: str = "production", *authenticators: str, action: str = "Enforce", count: int | None = None
+) -> CompiledPolicy:
+    require: dict[str, object] = {"authenticators": list(authenticators or ("release-key",))}
+    if count is not None:
+        require["count"] = count
+    return compile_policy(
+        VerificationPolicy.model_validate(
+            {
+                "apiVersion": "sealgate.dev/v1alpha1",
+                "kind": "VerificationPolicy",
+                "metadata": {"name": name},
+                "spec": {"action": action, "images": [{"repository": "**"}], "require": require},
+            }
+        )
+    )
+
+
+def verified(authenticator: str = "release-key", *fingerprints: str) -> Finding:
+    keys = fingerprints or (f"key-of-{authenticator}",)
+    return Finding(authenticator, "cosign", Outcome.VERIFIED, Reason.VERIFIED, "signed", keys)
+
+
+def refused(authenticator: str = "release-key", reason: Reason = Reason.NO_SIGNATURE) -> Finding:
+    return Finding(authenticator, "cosign", Outcome.REFUSED, reason, "nobody has signed it; sign it with cosign.")
+
+
+def unavailable(authenticator: str = "release-key", reason: Reason = Reason.REGISTRY_UNAVAILABLE) -> Finding:
+    return Finding(authenticator, "cosign", Outcome.UNAVAILABLE, reason, "the registry does not answer; try again")

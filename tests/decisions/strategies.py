@@ -1,0 +1,46 @@
+"""Any policies with any findings, for what must hold for all of them."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import strategies as st
+
+from sealgate.decisions import UnmatchedImages, Verdict, decide
+from sealgate.findings import Finding
+from sealgate.policies.matching import CompiledPolicy
+from tests.decisions.cases import IMAGE, REFERENCE, SUBJECT, policy, refused, unavailable, verified
+
+SEVERITY = [Verdict.ADMIT, Verdict.WARN, Verdict.UNAVAILABLE, Verdict.DENY]
+NAMES = ["a", "b", "c", "d"]
+Result = tuple[CompiledPolicy, list[Finding]]
+
+
+@st.composite
+def results_of(draw: st.DrawFn, name: str, action: str | None = None) -> Result:
+    names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True))
+    count = draw(st.one_of(st.none(), st.integers(1, len(names))))
+    chosen = policy(name, *names, action=action or draw(st.sampled_from(["Enforce", "Warn", "Audit"])), count=count)
+    return chosen, [finding for finding in (draw(_findings(each)) for each in names) if finding is not None]
+
+
+def _findings(name: str) -> st.SearchStrategy[Finding | None]:
+    keys = st.lists(st.sampled_from(["1", "2", "3"]), min_size=1, max_size=3, unique=True)
+    return st.one_of(
+        st.none(), st.just(refused(name)), st.just(unavailable(name)), keys.map(lambda found: verified(name, *found))
+    )
+
+
+SEVERAL = st.integers(1, 4).flatmap(lambda n: st.tuples(*(results_of(f"policy-{i}") for i in range(n)))).map(list)
+UNMATCHED = st.sampled_from(list(UnmatchedImages))
+
+
+def verdict_of(results: list[Result], unmatched: UnmatchedImages = UnmatchedImages.ADMIT) -> int:
+    return SEVERITY.index(decide(IMAGE, REFERENCE, SUBJECT, results, unmatched).verdict)
+
+
+def by_hand(keys: dict[str, list[str]]) -> int:
+    """The largest number of authenticators, by trying every way of giving each one key or none."""
+    ways = itertools.product(*([None, *found] for found in keys.values()))
+    used = ([key for key in way if key is not None] for way in ways)
+    return max(len(given) for given in used if len(given) == len(set(given)))

@@ -1,0 +1,45 @@
+"""What holds for every decision, whatever the policies and findings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sealgate.decisions import UnmatchedImages, Verdict, count_met, decide
+from sealgate.findings import Outcome
+from tests.decisions.cases import IMAGE, REFERENCE, SUBJECT, verified
+from tests.decisions.strategies import NAMES, SEVERAL, Result, by_hand, results_of, verdict_of
+
+
+@settings(max_examples=200)
+@given(st.dictionaries(st.sampled_from(NAMES), st.lists(st.sampled_from("12345"), max_size=4), max_size=4))
+def test_as_many_authenticators_are_met_as_can_be(keys: dict[str, list[str]]) -> None:
+    assert count_met(keys) == by_hand(keys)
+
+
+@settings(max_examples=200)
+@given(results_of("p", "Enforce"))
+def test_unavailable_means_that_the_missing_findings_could_have_met_the_policy(result: Result) -> None:
+    chosen, findings = result
+    found = {finding.authenticator: finding for finding in findings}
+    best = [
+        finding
+        if (finding := found.get(name)) is not None and finding.outcome is not Outcome.UNAVAILABLE
+        else verified(name, f"own-key-of-{name}")
+        for name in chosen.authenticators
+    ]
+    answer = decide(IMAGE, REFERENCE, SUBJECT, [result], UnmatchedImages.ADMIT)
+
+    if answer.verdict is not Verdict.ADMIT:
+        assert (answer.verdict is Verdict.UNAVAILABLE) == (verdict_of([(chosen, best)]) == 0)
+
+
+@settings(max_examples=100)
+@given(SEVERAL)
+def test_an_action_that_nobody_knows_enforces(results: list[Result]) -> None:
+    unknown = [(replace(chosen, action="enforce"), findings) for chosen, findings in results]
+    strict = [(replace(chosen, action="Enforce"), findings) for chosen, findings in results]
+
+    assert verdict_of(unknown) == verdict_of(strict)

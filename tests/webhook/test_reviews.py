@@ -20,7 +20,8 @@ from tests.webhook.objects import UID, encode, pod, review
 
 def test_reads_what_decides_and_nothing_else() -> None:
     new, old = pod("app:2"), pod("app:1")
-    document = review(new, "UPDATE", oldObject=old, subResource="ephemeralcontainers", futureField={"a": [1]})
+    members = {"subResource": "ephemeralcontainers", "dryRun": True, "futureField": {"a": [1]}}
+    document = review(new, "UPDATE", oldObject=old, **members)
     assert decode_review(encode(document)) == AdmissionRequest(
         uid=UID,
         group="",
@@ -31,14 +32,15 @@ def test_reads_what_decides_and_nothing_else() -> None:
         operation="UPDATE",
         object=new,
         old_object=old,
+        dry_run=True,
     )
 
 
-@pytest.mark.parametrize("missing", ["namespace", "name", "subResource", "object", "oldObject"])
+@pytest.mark.parametrize("missing", ["namespace", "name", "subResource", "object", "oldObject", "dryRun"])
 def test_what_is_left_out_is_empty(missing: str) -> None:
     document = review(pod("app"))
     document["request"].pop(missing, None)
-    field = {"subResource": "subresource", "oldObject": "old_object"}.get(missing, missing)
+    field = {"subResource": "subresource", "oldObject": "old_object", "dryRun": "dry_run"}.get(missing, missing)
     assert not getattr(decode_review(encode(document)), field)
 
 

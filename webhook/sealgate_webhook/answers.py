@@ -69,7 +69,7 @@ def deny(message: str, *, unavailable: bool = False) -> Answer:
         unavailable: whether it may be different the next time, rather than refused.
     """
     code, reason = _UNAVAILABLE if unavailable else _REFUSED
-    return Answer(allowed=False, code=code, reason=reason, message=_cut(f"sealgate: {message}", MAX_MESSAGE))
+    return Answer(allowed=False, code=code, reason=reason, message=_cut(message, MAX_MESSAGE))
 
 
 def answer_verdicts(images: Sequence[ContainerImage], verdicts: Sequence[ImageVerdict]) -> Answer:

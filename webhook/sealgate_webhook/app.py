@@ -15,11 +15,12 @@ from werkzeug.exceptions import HTTPException
 from sealgate_webhook.endpoints import Reviewer, ReviewPaths
 
 if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
     from sealgate.clocks import Clock
     from sealgate_webhook.admission import Admission
     from sealgate_webhook.metrics import Metrics
     from sealgate_webhook.sources import PolicySource
-    from structlog.typing import FilteringBoundLogger
 
 
 def create_app(

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from structlog.typing import FilteringBoundLogger
+
     from sealgate.clocks import Clock
     from sealgate.decisions import ImageVerdict
     from sealgate_webhook.metrics import Metrics
     from sealgate_webhook.reviews import AdmissionRequest
-    from structlog.typing import FilteringBoundLogger
 
 #: Where the server notes (on the clock's `monotonic`) when a request was there to be read, waiting for a thread
 #: included. A WSGI environment's own key.

@@ -13,6 +13,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
 
+from sealgate.errors import Reason
 from sealgate.findings import Outcome
 
 if TYPE_CHECKING:
@@ -30,9 +31,16 @@ LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 #: What a host is called that no policy names literally.
 OTHER: Final = "other"
 
+#: HTTP statuses that registries give, and what is told instead when there is none.
+_OUTCOMES: Final = frozenset(
+    {"200", "206", "301", "302", "303", "307", "308", "400", "401", "403", "404", "405", "408", "429"}
+    | {"500", "502", "503", "504"}
+    | {reason.value for reason in Reason}
+)
+
 
 class Metrics:
-    """All metrics of one webhook process; also the verifier's observer.
+    """All metrics of one webhook process; also the verifier's observer, and the registry client's.
 
     Args:
         log: told of exceptions that should not have happened.
@@ -87,6 +95,10 @@ class Metrics:
         """Note that a certificate was bad and the one before stays in use."""
         self._certificate_errors.inc()
 
+    def event_dropped(self) -> None:
+        """Count a Kubernetes Event that was not made."""
+        self._events_dropped.inc()
+
     def cache_hit(self, kind: CacheKind) -> None:
         """Count an answer from memory."""
         self._hits[kind].inc()
@@ -114,6 +126,10 @@ class Metrics:
         if finding.outcome is Outcome.UNAVAILABLE:
             self._registry_errors.labels(finding.reason).inc()
 
+    def request(self, host: str, outcome: str) -> None:
+        """Count a request to a registry or service; see `sealgate.registry.http.RequestObserver`."""
+        self._requests.labels(self._host(host), outcome if outcome in _OUTCOMES else OTHER).inc()
+
     def internal_error(self, error: BaseException) -> None:
         """Count and log something that should not have happened."""
         self.internal_errors.inc()
@@ -136,6 +152,9 @@ class Metrics:
         self.in_flight = Gauge("sealgate_reviews_in_flight", "Reviews being worked on.", registry=self.registry)
         self._decisions = Counter(
             "sealgate_decisions", "Verdicts on images.", ("verdict", "reason"), registry=self.registry
+        )
+        self._events_dropped = Counter(
+            "sealgate_events_dropped", "Kubernetes Events that were not made.", registry=self.registry
         )
         self.internal_errors = Counter(
             "sealgate_internal_errors", "Exceptions that should not have happened.", registry=self.registry
@@ -174,6 +193,12 @@ class Metrics:
             "Time one check takes, its requests included.",
             ("format",),
             buckets=LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        self._requests = Counter(
+            "sealgate_registry_requests",
+            "Requests to registries and services, by HTTP status or error.",
+            ("host", "outcome"),
             registry=self.registry,
         )
         self._registry_errors = Counter(

@@ -58,6 +58,7 @@ class AdmissionRequest:
         operation: CREATE, UPDATE, DELETE or CONNECT.
         object: the object as it will be; None on DELETE.
         old_object: the object as it is; None on CREATE.
+        dry_run: whether nothing will come of it, so nothing may be left behind for it either.
     """
 
     uid: str
@@ -69,6 +70,7 @@ class AdmissionRequest:
     operation: str
     object: Mapping[str, Any] | None
     old_object: Mapping[str, Any] | None
+    dry_run: bool = False
 
 
 def decode_review(body: bytes) -> AdmissionRequest:
@@ -112,6 +114,7 @@ def _read_request(uid: str, request: Mapping[str, Any]) -> AdmissionRequest:
         operation,
         _object(request, "object", uid),
         _object(request, "oldObject", uid),
+        request.get("dryRun") is True,
     )
 
 

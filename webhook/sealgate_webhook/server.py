@@ -200,9 +200,8 @@ class _Server(BaseApplication):
         verifier_settings = replace(
             settings.verifier, crowd=min(settings.verifier.crowd, max(settings.threads // 2, 1))
         )
-        verifier = Verifier(
-            RegistryClient(settings.registry, self._clock), self._clock, verifier_settings, self._metrics
-        )
+        network = RegistryClient(settings.registry, clock=self._clock, observer=self._metrics)
+        verifier = Verifier(network, self._clock, verifier_settings, self._metrics)
         admission = Admission(
             verifier, self._policies, self._policies, SharedCredentials(settings.credentials), settings.custom_kinds
         )

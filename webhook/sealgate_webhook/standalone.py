@@ -127,11 +127,10 @@ class PolicyFilesSource:
 
     def _refuse(self, error: Exception) -> None:
         self._metrics.policies_refused()
-        if isinstance(error, PolicyError):
-            problems = [quote(problem, 512) for problem in error.problems[:MAX_LOGGED_PROBLEMS]]
+        if isinstance(error, SealgateError):
+            found = error.problems if isinstance(error, PolicyError) else ()
+            problems = [quote(problem, 512) for problem in found[:MAX_LOGGED_PROBLEMS]]
             self._log.error("bad policies; the last good ones stay in force", error=error.message, problems=problems)
-        elif isinstance(error, SealgateError):
-            self._log.error("bad policies; the last good ones stay in force", error=error.message)
         else:
             self._log.error("unreadable policies; the last good ones stay in force", exc_info=error)
 

@@ -1,0 +1,231 @@
+"""A webhook with everything around it: a registry, policies in files, a key whose signatures they ask for.
+
+::
+
+    def test_...(world):
+        image = world.sign("team/app", "v1")
+        answer = world.validate(review(pod(image)))
+        assert answer.allowed
+
+Everything is real but the network's far side (`RegistrySimulator`) and, where a test wants to move it, the clock.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sealgate.clocks import SystemClock
+from sealgate.decisions import UnmatchedImages
+from sealgate.registry.client import RegistryClient
+from sealgate.registry.credentials import NoCredentials
+from sealgate.registry.settings import RegistrySettings
+from sealgate.verification.settings import VerifierSettings
+from sealgate.verification.verifier import Verifier
+from sealgate_webhook.admission import Admission
+from sealgate_webhook.app import create_app
+from sealgate_webhook.logs import configure_logs
+from sealgate_webhook.metrics import Metrics
+from sealgate_webhook.sources import SharedCredentials
+from sealgate_webhook.standalone import PolicyFilesSource
+from tests.support.cosign_signing import Classic, new_key, public_pem, push_classic
+from tests.webhook.objects import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from werkzeug.test import TestResponse
+
+    from sealgate.clocks import Clock
+    from sealgate.references import Digest
+    from sealgate.verification.engines import Network
+    from sealgate_webhook.sources import Namespaces, PolicySource
+    from tests.support.cosign_signing import PrivateKey
+    from tests.support.registry_simulator import RegistrySimulator
+
+
+def authenticator(name: str, *keys: PrivateKey) -> dict[str, Any]:
+    """Return an Authenticator of cosign keys."""
+    entries = [{"pem": public_pem(key)} for key in keys]
+    return _ours("Authenticator", name, {"cosign": {"keys": entries}})
+
+
+def policy(name: str, *repositories: str, need: tuple[str, ...] = ("release",), **spec: Any) -> dict[str, Any]:
+    """Return a VerificationPolicy over repository patterns; further members of the spec by name."""
+    images = [{"repository": repository} for repository in repositories]
+    return _ours("VerificationPolicy", name, {"images": images, "require": {"authenticators": list(need)}, **spec})
+
+
+def _ours(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": "sealgate.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def namespace(name: str, **labels: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+def write_objects(folder: Path, *objects: dict[str, Any], file: str = "policies.json") -> Path:
+    """Write objects to one file, replacing it as a whole, and return the folder."""
+    folder.mkdir(exist_ok=True)
+    scratch = folder / ".scratch"
+    scratch.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    scratch.rename(folder / file)
+    return folder
+
+
+@dataclass(frozen=True)
+class ReviewAnswer:
+    """What came back for a review.
+
+    Attributes:
+        response: the review's `response`.
+    """
+
+    response: Mapping[str, Any]
+
+    @property
+    def allowed(self) -> bool:
+        allowed = self.response["allowed"]
+        assert isinstance(allowed, bool)
+        return allowed
+
+    @property
+    def message(self) -> str:
+        return str(self.response.get("status", {}).get("message", ""))
+
+    @property
+    def code(self) -> int:
+        return int(self.response["status"]["code"])
+
+
+@dataclass
+class World:
+    """A webhook and everything around it. Parts may be replaced before the first request.
+
+    Attributes:
+        registry: where the images are.
+        folder: where the policy files are.
+        clock: everybody's.
+        verifier_settings: limits.
+        unmatched: what happens to an image that no policy matches.
+        network: instead of requests to the registry.
+        policies: instead of the files.
+        namespaces: instead of the files.
+        custom_kinds: further kinds that hold pods.
+    """
+
+    registry: RegistrySimulator
+    folder: Path
+    clock: Clock = field(default_factory=SystemClock)
+    verifier_settings: VerifierSettings = field(default_factory=VerifierSettings)
+    unmatched: UnmatchedImages = UnmatchedImages.ADMIT
+    network: Network | None = None
+    policies: PolicySource | None = None
+    namespaces: Namespaces | None = None
+    custom_kinds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.key = new_key("ECDSA P-256", "release")
+        self.log = io.StringIO()
+        self.logger = configure_logs("json", self.log)
+        self.metrics = Metrics(self.logger)
+        self._closers: list[Callable[[], None]] = []
+        self._assembled: Any = None
+        self.write(policy("all", f"{self.registry.host}/**"))
+
+    def write(self, *policies: dict[str, Any]) -> None:
+        """Write the policy files: these, and the authenticator `release` with the world's key."""
+        write_objects(self.folder, authenticator("release", self.key), *policies)
+
+    def push(self, repository: str, tag: str | None = None, **how: Any) -> str:
+        """Push an image that nobody signed; return its reference, by tag if it has one."""
+        digest = self.registry.push_image(repository, tag, **how)
+        return self.reference(repository, tag, digest)
+
+    def sign(self, repository: str, tag: str | None = None, key: PrivateKey | None = None, **how: Any) -> str:
+        """Push an image, sign it, and return its reference, by tag if it has one."""
+        digest = self.registry.push_image(repository, tag, **how)
+        push_classic(self.registry, repository, Classic(digest, key or self.key))
+        return self.reference(repository, tag, digest)
+
+    def reference(self, repository: str, tag: str | None, digest: Digest) -> str:
+        return f"{self.registry.host}/{repository}" + (f":{tag}" if tag else f"@{digest}")
+
+    def digest(self, repository: str, tag: str) -> str:
+        return self.registry.repositories[repository].tags[tag]
+
+    @property
+    def source(self) -> PolicyFilesSource:
+        """The policy files as the webhook reads them."""
+        self._assemble()
+        assert isinstance(self._source, PolicyFilesSource)
+        return self._source
+
+    def post(self, path: str, body: bytes, **options: Any) -> TestResponse:
+        """Send a request as it is."""
+        options = {"content_type": "application/json", "method": "POST", **options}
+        return self._assemble().open(path, data=body, **options)  # type: ignore[no-any-return]  # kept as Any
+
+    def get(self, path: str) -> TestResponse:
+        return self.post(path, b"", method="GET")
+
+    def validate(self, document: dict[str, Any], query: str = "timeout=10s") -> ReviewAnswer:
+        return self._review("/validate", document, query)
+
+    def mutate(self, document: dict[str, Any], query: str = "timeout=10s") -> ReviewAnswer:
+        return self._review("/mutate", document, query)
+
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        """Return the log's lines of one event."""
+        lines = [json.loads(line) for line in self.log.getvalue().splitlines()]
+        return [line for line in lines if line["event"] == event]
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Return a metric's value; zero where there is none yet."""
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
+    def close(self) -> None:
+        for close in reversed(self._closers):
+            close()
+
+    def _review(self, path: str, document: dict[str, Any], query: str) -> ReviewAnswer:
+        response = self.post(f"{path}?{query}", encode(document))
+        assert response.status_code == 200, response.get_data(as_text=True)
+        assert response.content_type == "application/json"
+        answer = response.get_json()
+        assert answer["apiVersion"] == "admission.k8s.io/v1"
+        assert answer["kind"] == "AdmissionReview"
+        assert answer["response"]["uid"] == document["request"]["uid"]
+        return ReviewAnswer(answer["response"])
+
+    def _assemble(self) -> Any:
+        if self._assembled is None:
+            self._source = PolicyFilesSource([self.folder], self.unmatched, self.clock, self.metrics, self.logger)
+            if self.policies is None:
+                self._source.load()
+                self.metrics.literal_hosts = self._source.literal_hosts
+            verifier = Verifier(self._network(), self.clock, self.verifier_settings, self.metrics)
+            self._closers.append(verifier.close)
+            policies = self.policies or self._source
+            admission = Admission(
+                verifier,
+                policies,
+                self.namespaces or self._source,
+                SharedCredentials(NoCredentials()),
+                self.custom_kinds,
+            )
+            app = create_app(admission, policies, self.clock, self.metrics, self.logger)
+            self._assembled = app.test_client()
+        return self._assembled
+
+    def _network(self) -> Network:
+        if self.network is not None:
+            return self.network
+        client = RegistryClient(
+            RegistrySettings(insecure=frozenset({self.registry.host})), clock=self.clock, observer=self.metrics
+        )
+        self._closers.append(client.close)
+        return client

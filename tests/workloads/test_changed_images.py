@@ -1,0 +1,57 @@
+"""Which images of an update are new."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sealgate.errors import InvalidWorkloadError
+from sealgate.workloads import changed_images
+from tests.workloads.objects import pod, pod_spec, workload
+
+
+def changed(obj: dict[str, Any], old: dict[str, Any] | None) -> list[str]:
+    return [image.field for image in changed_images(obj, old)]
+
+
+def test_an_update_that_changes_no_image_changes_none() -> None:
+    old = workload("apps/v1", "Deployment", pod_spec("a", "b", volumes=[{"name": "v", "image": {"reference": "c"}}]))
+    new = {**old, "metadata": {"name": "app", "labels": {"x": "y"}}}
+
+    assert changed(new, old) == []
+
+
+def test_everything_is_new_in_a_new_object() -> None:
+    assert changed(pod("a", "b"), None) == ["spec.containers[0].image", "spec.containers[1].image"]
+
+
+def test_an_image_that_changed_is_new() -> None:
+    assert changed(pod("a", "b2"), pod("a", "b")) == ["spec.containers[1].image"]
+
+
+def test_containers_may_change_their_order() -> None:
+    old = pod("a", "b")
+    new = {**old, "spec": {"containers": old["spec"]["containers"][::-1]}}
+
+    assert changed(new, old) == []
+
+
+def test_a_container_that_is_gone_changes_nothing() -> None:
+    assert changed(pod("a"), pod("a", "b")) == []
+
+
+def test_a_volume_is_told_from_a_container_of_the_same_name() -> None:
+    new = pod("a", volumes=[{"name": "c0", "image": {"reference": "a"}}])
+
+    assert changed(new, pod("a")) == ["spec.volumes[0].image.reference"]
+
+
+@pytest.mark.parametrize("old", [{}, {"kind": "Pod"}, {"kind": "Pod", "spec": {"containers": "a"}}])
+def test_beside_a_former_state_that_cannot_be_read_everything_is_new(old: dict[str, Any]) -> None:
+    assert changed(pod("a"), old) == ["spec.containers[0].image"]
+
+
+def test_a_new_state_that_cannot_be_read_is_an_error() -> None:
+    with pytest.raises(InvalidWorkloadError):
+        changed_images({"kind": "Pod", "spec": {}}, pod("a"))

@@ -1,0 +1,178 @@
+"""Which images an object would run."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sealgate.errors import InvalidWorkloadError, Reason
+from sealgate.workloads import POD_SPECS, changed_images, extract_images, flatten_lists, is_workload
+from tests.workloads.objects import TEMPLATE_KINDS, pod, pod_spec, workload
+
+
+def images(obj: dict[str, Any]) -> list[str]:
+    return [image.image for image in extract_images(obj)]
+
+
+def test_every_image_of_a_pod_is_found_with_its_place() -> None:
+    found = extract_images(
+        pod(
+            "main",
+            initContainers=[{"name": "setup", "image": "init"}],
+            ephemeralContainers=[{"name": "debug", "image": "ephemeral", "targetContainerName": "c0"}],
+            volumes=[
+                {"name": "data", "emptyDir": {}},
+                {"name": "model", "image": {"reference": "weights", "pullPolicy": "Always"}},
+            ],
+        )
+    )
+
+    assert [(image.image, image.field, image.container, image.kind) for image in found] == [
+        ("init", "spec.initContainers[0].image", "setup", "init"),
+        ("main", "spec.containers[0].image", "c0", "container"),
+        ("ephemeral", "spec.ephemeralContainers[0].image", "debug", "ephemeral"),
+        ("weights", "spec.volumes[1].image.reference", "model", "volume"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "path"),
+    [
+        *((version, kind, "spec.template.spec") for version, kind in TEMPLATE_KINDS),
+        ("v1", "Pod", "spec"),
+        ("v1", "PodTemplate", "template.spec"),
+        ("batch/v1", "CronJob", "spec.jobTemplate.spec.template.spec"),
+        ("extensions/v1beta1", "Deployment", "spec.template.spec"),
+    ],
+)
+def test_every_kind_that_holds_a_pod_is_read(version: str, kind: str, path: str) -> None:
+    obj = workload(version, kind, pod_spec("a", "b"))
+
+    found = extract_images(obj)
+
+    assert is_workload(obj)
+    assert [(image.image, image.field) for image in found] == [
+        ("a", f"{path}.containers[0].image"),
+        ("b", f"{path}.containers[1].image"),
+    ]
+
+
+def test_lists_that_are_null_are_empty() -> None:
+    assert images(pod("a", initContainers=None, ephemeralContainers=None, volumes=None)) == ["a"]
+
+
+def test_the_text_is_kept_as_written() -> None:
+    assert images(pod(" NGINX ")) == [" NGINX "]
+
+
+@pytest.mark.parametrize(
+    "obj",
+    [
+        {"apiVersion": "v1", "kind": "Service", "spec": {"containers": []}},
+        {"apiVersion": "batch.volcano.sh/v1alpha1", "kind": "Job", "spec": {"tasks": []}},
+        {"apiVersion": "example.org/v1", "kind": "Pod"},
+        {"kind": "ConfigMap"},
+    ],
+)
+def test_a_kind_that_is_not_known_has_no_images_and_is_told_apart(obj: dict[str, Any]) -> None:
+    assert not is_workload(obj)
+    assert extract_images(obj) == ()
+
+
+def test_a_kind_that_the_caller_knows_is_taken_at_its_word() -> None:
+    obj = {**pod("a"), "kind": "Service", "apiVersion": "example.org/v1"}
+
+    assert is_workload(obj, "Pod")
+    assert [image.image for image in extract_images(obj, "Pod")] == ["a"]
+    assert not is_workload(pod("a"), "Service")
+    assert extract_images(pod("a"), "Service") == ()
+
+
+def test_kinds_of_others_can_be_added() -> None:
+    kinds = {**POD_SPECS, "Rollout": ("spec", "template", "spec")}
+    obj = workload("argoproj.io/v1alpha1", "Rollout", pod_spec("a"))
+
+    assert not is_workload(obj)
+    assert is_workload(obj, pod_specs=kinds)
+    assert [image.field for image in extract_images(obj, pod_specs=kinds)] == ["spec.template.spec.containers[0].image"]
+    assert changed_images(obj, obj, pod_specs=kinds) == ()
+
+
+@pytest.mark.parametrize(
+    ("obj", "message"),
+    [
+        ({}, "kind is missing"),
+        ({"kind": 5}, "kind is missing"),
+        ({"kind": "Pod"}, "spec is missing"),
+        ({"kind": "Pod", "spec": None}, "spec is missing"),
+        ({"kind": "Pod", "spec": []}, "spec must be an object, not list"),
+        ({"kind": "Pod", "spec": {}}, "spec.containers is missing or empty"),
+        ({"kind": "Pod", "spec": {"containers": []}}, "spec.containers is missing or empty"),
+        ({"kind": "Pod", "spec": {"containers": ""}}, "spec.containers must be a list, not str"),
+        ({"kind": "Pod", "spec": {"containers": {}}}, "spec.containers must be a list, not dict"),
+        ({"kind": "Pod", "spec": {"containers": 0}}, "spec.containers must be a list, not int"),
+        ({"kind": "Deployment", "spec": {}}, "spec.template is missing"),
+        ({"kind": "CronJob", "spec": {"jobTemplate": {"spec": {}}}}, "spec.jobTemplate.spec.template is missing"),
+        (pod("a", initContainers="x"), "spec.initContainers must be a list, not str"),
+        (pod("a", initContainers=False), "spec.initContainers must be a list, not bool"),
+        (pod("a", ephemeralContainers={"name": "x"}), "spec.ephemeralContainers must be a list, not dict"),
+        (pod("a", volumes=5), "spec.volumes must be a list, not int"),
+        (pod("a", volumes=[None]), "spec.volumes[0] is missing"),
+        (pod("a", volumes=[{"name": "x", "image": "y"}]), "spec.volumes[0].image must be an object, not str"),
+        (pod("a", volumes=[{"name": "x", "image": {}}]), "spec.volumes[0].image.reference is empty"),
+        (pod("a", volumes=[{"image": {"reference": "y"}}]), "spec.volumes[0].name is missing"),
+        ({"kind": "Pod", "spec": {"containers": ["a"]}}, "spec.containers[0] must be an object, not str"),
+        ({"kind": "Pod", "spec": {"containers": [{"name": "c"}]}}, "spec.containers[0].image is empty"),
+        ({"kind": "Pod", "spec": {"containers": [{"image": "x"}]}}, "spec.containers[0].name is missing"),
+        (pod(""), "spec.containers[0].image is empty"),
+        (pod("a", "  \n"), "spec.containers[1].image is empty"),
+        ({"kind": "Pod", "spec": {"containers": [{"name": "c", "image": 1.27}]}}, "image must be text, not float"),
+        ({"kind": "Pod", "spec": {"containers": [{"name": 5, "image": "x"}]}}, "spec.containers[0].name is missing"),
+    ],
+)
+def test_an_object_whose_images_cannot_be_told_is_an_error_that_names_the_field(
+    obj: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InvalidWorkloadError) as caught:
+        extract_images(obj)
+
+    assert message in caught.value.message
+    assert caught.value.reason is Reason.INVALID_WORKLOAD
+
+
+def test_many_containers_are_read_in_one_go() -> None:
+    assert len(extract_images(pod(*["a"] * 5000))) == 5000
+
+
+_JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(
+                ["spec", "template", "containers", "initContainers", "volumes", "image", "name", "reference", "items"]
+            ),
+            inner,
+            max_size=4,
+        ),
+    ),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=400)
+@given(st.sampled_from([*POD_SPECS, "List", "Service", "PodList"]), _JSON, _JSON)
+def test_any_object_is_read_or_is_the_declared_error(kind: str, spec: Any, items: Any) -> None:
+    obj = {"kind": kind, "spec": spec, "template": spec, "items": items}
+
+    with contextlib.suppress(InvalidWorkloadError):
+        for image in extract_images(obj):
+            assert image.image.strip()
+    with contextlib.suppress(InvalidWorkloadError):
+        flatten_lists(obj)
+    with contextlib.suppress(InvalidWorkloadError):
+        changed_images(obj, {"kind": kind, "spec": items})

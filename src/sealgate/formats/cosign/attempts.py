@@ -80,7 +80,6 @@ class Attempts:
             source: where it is, for people ("tag sha256-4a4a….sig, layer 1").
         """
         try:
-            self._deadline.check("looking at signatures")
             yield
         except TooManyError:
             raise
@@ -109,7 +108,9 @@ class Attempts:
 
         Raises:
             VerificationError: none of the keys made it.
+            DeadlineError: there is no time left to try keys.
         """
+        self._deadline.check("looking at signatures")
         key = _signer(self._keys, signature, signed)
         if key is None:
             raise stranger

@@ -16,6 +16,7 @@ from sealgate.formats.interface import MAX_SIGNATURE_BYTES
 from sealgate.formats.manifests import is_image_manifest, parse_artifact_manifest
 from sealgate.keys.algorithms import Algorithm
 from sealgate.messages import quote
+from sealgate.registry.interface import DOCKER_MANIFEST, OCI_MANIFEST
 from sealgate.strict_json import decode_base64, malformed
 
 if TYPE_CHECKING:
@@ -109,17 +110,14 @@ class Search:
         listed: Sequence[Descriptor] = ()
         with self._attempts.looking_at(f"referrers of {self._digest}"):
             listed = self._registry.referrers(self._place, self._digest, MAX_REFERRERS)
-        # What says it is an attestation is believed: it costs nobody a signature that counts.
-        listed = [
-            item for item in listed if item.annotations.get(PREDICATE_ANNOTATION, SIGN_PREDICATE) == SIGN_PREDICATE
-        ]
-        likely = [item for item in listed if item.artifact_type in _LIKELY_TYPES]
+        listed = [descriptor for descriptor in listed if _may_be_signature(descriptor)]
+        likely = [descriptor for descriptor in listed if descriptor.artifact_type in _LIKELY_TYPES]
         self._attempts.count(len(likely))
         self._look_at_referrers(likely)
         # Descriptors may carry a wrong type, so the others are looked at too, but last and as far as there is room.
-        others = [item for item in listed if item.artifact_type not in _LIKELY_TYPES][: self._attempts.room]
+        others = [descriptor for descriptor in listed if descriptor.artifact_type not in _LIKELY_TYPES]
         if not self._attempts.complete:
-            self._look_at_referrers(others)
+            self._look_at_referrers(others[: self._attempts.room])
 
     def _look_at_referrers(self, listed: Iterable[Descriptor]) -> None:
         for descriptor in listed:
@@ -210,6 +208,12 @@ class Search:
         if len(data) <= _KEPT_BYTES:
             self._kept[layer.digest] = data
         return data
+
+
+def _may_be_signature(descriptor: Descriptor) -> bool:
+    # What says it is an attestation, or no image manifest, is believed: that costs nobody a signature that counts.
+    predicate = descriptor.annotations.get(PREDICATE_ANNOTATION, SIGN_PREDICATE)
+    return predicate == SIGN_PREDICATE and descriptor.media_type in (OCI_MANIFEST, DOCKER_MANIFEST)
 
 
 def _missing(what: str, digest: Digest) -> UnavailableError:

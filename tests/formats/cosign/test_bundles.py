@@ -1,0 +1,233 @@
+"""Key-based bundles: what cosign 3 writes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sealgate.errors import Reason
+from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
+from tests.support.cosign_signing import (
+    BUNDLE_TYPE,
+    SIGN_PREDICATE,
+    BundleOf,
+    encode,
+    fingerprint,
+    new_key,
+    public_pem,
+    push_bundle,
+)
+from tests.support.cosign_stands import REPOSITORY
+
+if TYPE_CHECKING:
+    from tests.support.cosign_stands import Stand
+
+KEY = new_key("ECDSA P-256", "release")
+OTHER = new_key("ECDSA P-256", "other")
+STRANGER = new_key("ECDSA P-256", "stranger")
+ANOTHER_DIGEST = "0" * 64
+SLSA = "https://slsa.dev/provenance/v1"
+
+
+@pytest.mark.parametrize("kind", ["ECDSA P-256", "ECDSA P-384", "ECDSA P-521", "RSA 2048", "Ed25519"])
+def test_a_bundle_by_the_key_verifies(either_stand: Stand, kind: str) -> None:
+    key = new_key(kind)
+    digest = push_bundle(either_stand.registry, REPOSITORY, BundleOf(either_stand.digest, key))
+    found = either_stand.verify(key)
+    assert found.fingerprints == (fingerprint(key),)
+    assert [(seen.source, seen.reason) for seen in found.signatures] == [(f"referrer {digest}", Reason.VERIFIED)]
+
+
+def test_the_authenticator_fixes_the_algorithm(stand: Stand) -> None:
+    key = new_key("RSA 2048")
+    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, key, "RSA_PSS_SHA_256"))
+    stand.verify({"pem": public_pem(key), "algorithm": "RSA_PSS_SHA_256"})
+    stand.refused(Reason.INVALID_SIGNATURE, key)
+
+
+def test_a_strangers_bundle_is_refused_with_the_key_it_names(stand: Stand) -> None:
+    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, STRANGER))
+    error = stand.refused(Reason.UNKNOWN_KEY, KEY)
+    assert "which this authenticator does not accept" in error.message
+
+
+def test_a_hint_adds_no_trust_and_takes_none_away(stand: Stand) -> None:
+    digest = push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, STRANGER, hint=hint_of(KEY)))
+    stand.refused(Reason.INVALID_SIGNATURE, KEY)
+    stand.registry.delete(REPOSITORY, digest)
+    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, KEY, hint=hint_of(STRANGER)))
+    stand.verify(KEY)
+
+
+@pytest.mark.parametrize("material", [{}, {"publicKey": {}}, {"publicKey": {"hint": ""}}, {"tlogEntries": [{}]}])
+def test_a_bundle_needs_no_hint(stand: Stand, material: dict[str, Any]) -> None:
+    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, KEY, material=material))
+    stand.verify(KEY)
+    assert "made it" in stand.refused(Reason.INVALID_SIGNATURE, OTHER).message
+
+
+def test_a_certificate_in_a_bundle_adds_no_trust(stand: Stand) -> None:
+    material = {"certificate": {"rawBytes": "AAAA"}, "tlogEntries": []}
+    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, STRANGER, material=material))
+    error = stand.refused(Reason.UNKNOWN_KEY, KEY)
+    assert "made with a certificate (keyless)" in error.message
+
+
+@pytest.mark.parametrize("kind", ["https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1"])
+def test_both_versions_of_the_statement_are_read(stand: Stand, kind: str) -> None:
+    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, KEY, statement_type=kind))
+    stand.verify(KEY)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"digest": f"sha256:{ANOTHER_DIGEST}"}, Reason.DIGEST_MISMATCH),
+        ({"subjects": []}, Reason.DIGEST_MISMATCH),
+        ({"subjects": [{"digest": {"sha512": "{hex}"}}]}, Reason.DIGEST_MISMATCH),
+        ({"subjects": [{"digest": {"sha256": "sha256:{hex}"}}]}, Reason.DIGEST_MISMATCH),
+        ({"subjects": [{"digest": {"sha256": None}}]}, Reason.DIGEST_MISMATCH),
+        ({"subjects": [{"digest": "{hex}"}]}, Reason.MALFORMED_EVIDENCE),
+        ({"subjects": ["{hex}"]}, Reason.MALFORMED_EVIDENCE),
+        ({"subjects": [{"name": "{hex}"}]}, Reason.MALFORMED_EVIDENCE),
+        ({"predicate_type": SLSA}, Reason.TYPE_MISMATCH),
+        ({"predicate_type": "https://sigstore.dev/cosign/sign/v2"}, Reason.TYPE_MISMATCH),
+        ({"predicate_type": None}, Reason.MALFORMED_EVIDENCE),
+        ({"statement_type": "https://in-toto.io/Statement/v2"}, Reason.TYPE_MISMATCH),
+        ({"payload_type": "application/json"}, Reason.TYPE_MISMATCH),
+        ({"payload_type": ""}, Reason.TYPE_MISMATCH),
+        ({"shown_type": "application/json"}, Reason.INVALID_SIGNATURE),
+        ({"payload": b""}, Reason.MALFORMED_EVIDENCE),
+        ({"payload": b"[]"}, Reason.MALFORMED_EVIDENCE),
+        ({"signatures": []}, Reason.MALFORMED_EVIDENCE),
+        ({"signatures": [{"sig": "AAAA"}]}, Reason.INVALID_SIGNATURE),
+        ({"signatures": [{"sig": "AAA"}]}, Reason.MALFORMED_EVIDENCE),
+        ({"signatures": [{"keyid": "x"}]}, Reason.MALFORMED_EVIDENCE),
+        ({"material": {"publicKey": {"hint": 5}}}, Reason.MALFORMED_EVIDENCE),
+        ({"material": {"publicKey": None}}, Reason.MALFORMED_EVIDENCE),
+        ({"members": {"verificationMaterial": None}}, Reason.MALFORMED_EVIDENCE),
+        ({"members": {"dsseEnvelope": None}}, Reason.MALFORMED_EVIDENCE),
+        ({"members": {"mediaType": None}}, Reason.MALFORMED_EVIDENCE),
+        ({"members": {"mediaType": "application/vnd.dev.sigstore.bundle+json;version=0.2"}}, Reason.TYPE_MISMATCH),
+        ({"members": {"messageSignature": {"signature": "AAAA"}}}, Reason.TYPE_MISMATCH),
+    ],
+)
+def test_a_bundle_that_is_wrong_in_one_way_does_not_count(stand: Stand, wrong: dict[str, Any], reason: Reason) -> None:
+    text = json.dumps(wrong.get("subjects"))
+    if "{hex}" in text:
+        wrong = {"subjects": json.loads(text.replace("{hex}", stand.digest.removeprefix("sha256:")))}
+    bundle = BundleOf(**{"digest": stand.digest, "key": KEY, **wrong})
+    push_bundle(stand.registry, REPOSITORY, bundle, subject=stand.digest, annotations={})
+    stand.refused(reason, KEY)
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"\xff", b"{}", b'{"mediaType":1}'])
+def test_what_is_no_bundle_does_not_count(stand: Stand, data: bytes) -> None:
+    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, KEY), data=data)
+    stand.refused(Reason.MALFORMED_EVIDENCE, KEY)
+
+
+@pytest.mark.parametrize("layers", [0, 2])
+def test_a_bundle_has_exactly_one_layer(stand: Stand, layers: int) -> None:
+    layer = stand.registry.descriptor(REPOSITORY, encode(BundleOf(stand.digest, KEY).document()), BUNDLE_TYPE)
+    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, KEY), layers=[layer] * layers)
+    stand.refused(Reason.MALFORMED_EVIDENCE, KEY)
+
+
+def test_a_bundles_layer_says_it_is_one(stand: Stand) -> None:
+    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, KEY), layer_type="application/json")
+    stand.refused(Reason.MALFORMED_EVIDENCE, KEY)
+
+
+def test_one_of_several_signatures_in_an_envelope_is_enough_and_each_is_told(stand: Stand) -> None:
+    bundle = BundleOf(stand.digest, KEY)
+    bundle.signatures = [bundle.signature(key) for key in (STRANGER, KEY, OTHER)]
+    digest = push_bundle(stand.registry, REPOSITORY, bundle)
+    found = stand.verify(KEY, OTHER)
+    assert found.fingerprints == (fingerprint(KEY), fingerprint(OTHER))
+    assert [seen.source for seen in found.signatures] == [f"referrer {digest}, signature {n}" for n in (1, 2, 3)]
+    assert [seen.reason for seen in found.signatures] == [Reason.INVALID_SIGNATURE, Reason.VERIFIED, Reason.VERIFIED]
+
+
+# What the statement must say beyond the digest -------------------------------------------------------------------
+
+
+def test_attestations_by_the_key_are_no_signatures(either_stand: Stand) -> None:
+    push_bundle(either_stand.registry, REPOSITORY, BundleOf(either_stand.digest, KEY, predicate_type=SLSA))
+    either_stand.refused(Reason.NO_SIGNATURE, KEY)
+    push_bundle(either_stand.registry, REPOSITORY, BundleOf(either_stand.digest, KEY))
+    either_stand.verify(KEY)
+
+
+@pytest.mark.parametrize("annotations", [None, {}, {"dev.sigstore.bundle.predicateType": SIGN_PREDICATE}])
+def test_attestations_that_nothing_outside_tells_from_signatures_are_none(
+    stand: Stand, annotations: dict[str, str] | None
+) -> None:
+    attestation = BundleOf(stand.digest, KEY, predicate_type=SLSA)
+    digest = push_bundle(stand.registry, REPOSITORY, attestation, annotations=annotations)
+    # As docker-registry's clients list it: without annotations.
+    entry = {"mediaType": OCI_MANIFEST, "digest": digest, "size": 10, "artifactType": BUNDLE_TYPE}
+    index = encode({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]})
+    stand.registry.faults.answer("/referrers/", 200, {"Content-Type": OCI_INDEX}, index)
+    stand.refused(Reason.TYPE_MISMATCH, KEY)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "verifies"),
+    [
+        ({"env": "prod", "team": "pay"}, True),
+        ({"env": "prod", "team": "pay", "more": 1}, True),
+        ({"env": "prod"}, False),
+        ({"env": "prod", "team": "payments"}, False),
+        ({"env": "prod", "team": ["pay"]}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_required_annotations_must_be_those_of_the_subject(
+    stand: Stand,
+    annotations: dict[str, Any] | None,
+    verifies: bool,  # noqa: FBT001 - a table of cases
+) -> None:
+    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, KEY, annotations=annotations))
+    stand.verify(KEY)
+    if verifies:
+        stand.verify(KEY, annotations={"env": "prod", "team": "pay"})
+    else:
+        stand.refused(Reason.ANNOTATION_MISMATCH, KEY, annotations={"env": "prod", "team": "pay"})
+
+
+def test_annotations_of_another_subject_or_of_the_predicate_do_not_count(stand: Stand) -> None:
+    own = {"digest": {"sha256": stand.digest.removeprefix("sha256:")}}
+    other = {"digest": {"sha256": ANOTHER_DIGEST}, "annotations": {"env": "prod"}}
+    bundle = BundleOf(stand.digest, KEY, subjects=[other, own], predicate={"env": "prod"})
+    push_bundle(stand.registry, REPOSITORY, bundle)
+    stand.verify(KEY)
+    stand.refused(Reason.ANNOTATION_MISMATCH, KEY, annotations={"env": "prod"})
+
+
+def test_null_annotations_are_none_and_a_list_is_malformed(stand: Stand) -> None:
+    subject = {"digest": {"sha256": stand.digest.removeprefix("sha256:")}, "annotations": None}
+    digest = push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, KEY, subjects=[subject]))
+    stand.verify(KEY)
+    stand.registry.delete(REPOSITORY, digest)
+    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, KEY, subjects=[{**subject, "annotations": []}]))
+    stand.refused(Reason.MALFORMED_EVIDENCE, KEY)
+
+
+def test_the_repository_is_the_subjects_name_where_it_is_asked_for(stand: Stand) -> None:
+    own = {"digest": {"sha256": stand.digest.removeprefix("sha256:")}}
+    digest = push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, KEY, subjects=[own]))
+    error = stand.refused(Reason.REPOSITORY_MISMATCH, KEY, matchRepository=True)
+    assert "it names no repository" in error.message
+    stand.registry.delete(REPOSITORY, digest)
+    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, KEY, subjects=[{**own, "name": stand.repository}]))
+    stand.verify(KEY, matchRepository=True)
+
+
+def hint_of(key: Any) -> str:
+    hint = BundleOf("sha256:", key).document()["verificationMaterial"]["publicKey"]["hint"]
+    assert isinstance(hint, str)
+    return hint

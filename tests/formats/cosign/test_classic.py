@@ -1,0 +1,289 @@
+"""Classic signatures: the `.sig` tag, each layer a signature."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sealgate.errors import Reason
+from sealgate.registry.interface import DOCKER_MANIFEST, OCI_INDEX
+from tests.support.cosign_signing import (
+    SIGNATURE_ANNOTATION,
+    Classic,
+    encode,
+    fingerprint,
+    new_key,
+    public_pem,
+    push_classic,
+    sign,
+    signature_tag,
+)
+from tests.support.cosign_stands import REPOSITORY
+
+if TYPE_CHECKING:
+    from tests.support.cosign_stands import Stand
+
+KEY = new_key("ECDSA P-256", "release")
+OTHER = new_key("ECDSA P-256", "other")
+STRANGER = new_key("ECDSA P-256", "stranger")
+KINDS = ["ECDSA P-256", "ECDSA P-384", "ECDSA P-521", "RSA 2048", "Ed25519"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_signature_by_the_key_verifies(stand: Stand, kind: str) -> None:
+    key = new_key(kind)
+    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, key))
+    found = stand.verify(key)
+    assert found.fingerprints == (fingerprint(key),)
+    (seen,) = found.signatures
+    assert (seen.reason, seen.fingerprint) == (Reason.VERIFIED, fingerprint(key))
+    assert seen.source == f"tag {signature_tag(stand.digest)}, layer 1"
+    assert kind in seen.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "algorithm"),
+    [("ECDSA P-384", "ECDSA_SHA_256"), ("RSA 2048", "RSA_PSS_SHA_384"), ("RSA 2048", "RSA_PKCS1_SHA_512")],
+)
+def test_the_authenticator_fixes_the_algorithm(stand: Stand, kind: str, algorithm: str) -> None:
+    key = new_key(kind)
+    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, key, algorithm))
+    stand.verify({"pem": public_pem(key), "algorithm": algorithm})
+    stand.refused(Reason.INVALID_SIGNATURE, key)
+
+
+def test_an_unsigned_image_is_refused_as_unsigned(stand: Stand) -> None:
+    error = stand.refused(Reason.NO_SIGNATURE, KEY)
+    assert f"{stand.repository} holds no cosign signature of {stand.digest}" in error.message
+    assert error.signatures == ()
+
+
+def test_a_strangers_signature_is_refused_and_seen(stand: Stand) -> None:
+    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, STRANGER))
+    error = stand.refused(Reason.INVALID_SIGNATURE, KEY, OTHER)
+    (seen,) = error.signatures
+    assert (seen.reason, seen.fingerprint) == (Reason.INVALID_SIGNATURE, None)
+    assert error.message == f"{seen.source}: {seen.message}"
+    assert "none of the authenticator's keys made it" in seen.message
+
+
+def test_an_ed25519_refusal_hints_at_the_algorithm_of_cosign_3(stand: Stand) -> None:
+    key = new_key("Ed25519")
+    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, key, signature=b"\1" * 64))
+    assert "cosign 3 signs with ED25519_PH" in stand.refused(Reason.INVALID_SIGNATURE, key).message
+
+
+def test_one_of_several_layers_is_enough_and_the_others_are_told(stand: Stand) -> None:
+    push_classic(
+        stand.registry,
+        REPOSITORY,
+        Classic(stand.digest, STRANGER),
+        Classic("sha256:" + "0" * 64, KEY),
+        Classic(stand.digest, KEY),
+        Classic(stand.digest, KEY, annotation="%"),
+    )
+    found = stand.verify(KEY)
+    assert found.fingerprints == (fingerprint(KEY),)
+    assert [seen.reason for seen in found.signatures] == [
+        Reason.INVALID_SIGNATURE,
+        Reason.DIGEST_MISMATCH,
+        Reason.VERIFIED,
+        Reason.MALFORMED_EVIDENCE,
+    ]
+    # The one for another digest was made by an accepted key, and says so.
+    assert [seen.fingerprint for seen in found.signatures] == [None, fingerprint(KEY), fingerprint(KEY), None]
+
+
+def test_of_several_refusals_the_most_telling_one_is_the_reason(stand: Stand) -> None:
+    push_classic(
+        stand.registry,
+        REPOSITORY,
+        Classic(stand.digest, KEY, annotation="%"),
+        Classic(stand.digest, STRANGER),
+        Classic("sha256:" + "0" * 64, KEY),
+    )
+    error = stand.refused(Reason.DIGEST_MISMATCH, KEY)
+    assert error.message.endswith("it belongs to another image (and 2 more that do not count)")
+    assert len(error.signatures) == 3
+
+
+def test_every_distinct_key_that_verified_is_named(stand: Stand) -> None:
+    push_classic(stand.registry, REPOSITORY, *(Classic(stand.digest, key) for key in (OTHER, KEY, OTHER)))
+    assert stand.verify(KEY, OTHER).fingerprints == (fingerprint(OTHER), fingerprint(KEY))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"digest": "sha256:" + "0" * 64}, Reason.DIGEST_MISMATCH),
+        ({"digest": ""}, Reason.DIGEST_MISMATCH),
+        ({"type": "atomic container signature"}, Reason.TYPE_MISMATCH),
+        ({"type": ""}, Reason.TYPE_MISMATCH),
+        ({"payload": b""}, Reason.MALFORMED_EVIDENCE),
+        ({"payload": b"[]"}, Reason.MALFORMED_EVIDENCE),
+        ({"payload": b"\xff"}, Reason.MALFORMED_EVIDENCE),
+        ({"signature": b""}, Reason.INVALID_SIGNATURE),
+        ({"signature": b"\0" * 70}, Reason.INVALID_SIGNATURE),
+        ({"annotation": ""}, Reason.INVALID_SIGNATURE),
+        ({"annotation": "AA=\n="}, Reason.MALFORMED_EVIDENCE),
+        ({"annotations": {SIGNATURE_ANNOTATION: None}}, Reason.MALFORMED_EVIDENCE),
+        ({"annotations": {SIGNATURE_ANNOTATION: 5}}, Reason.MALFORMED_EVIDENCE),
+        ({"media_type": "application/vnd.dsse.envelope.v1+json"}, Reason.TYPE_MISMATCH),
+        ({"media_type": "application/vnd.oci.image.layer.v1.tar"}, Reason.TYPE_MISMATCH),
+    ],
+)
+def test_a_layer_that_is_wrong_in_one_way_does_not_count(stand: Stand, wrong: dict[str, Any], reason: Reason) -> None:
+    tag = signature_tag(stand.digest)
+    push_classic(stand.registry, REPOSITORY, Classic(**{"digest": stand.digest, "key": KEY, **wrong}), tag=tag)
+    stand.refused(reason, KEY)
+
+
+def test_a_payload_with_anything_ambiguous_does_not_count(stand: Stand) -> None:
+    right = encode(Classic(stand.digest, KEY).document())
+    image = json.dumps({"docker-manifest-digest": stand.digest}).encode()
+    ambiguous = [
+        right.replace(b'"optional":null', b'"optional":null,"optional":null'),
+        right.replace(b'"image":', b'"image":' + image + b',"image":'),
+        right.replace(b'"optional":null', b'"optional":{"a":NaN}'),
+        right + b"{}",
+        right.replace(b'"type":', b'"unknown":1,"type":'),
+    ]
+    for payload in ambiguous:
+        assert payload != right
+        push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY, payload=payload))
+        stand.refused(Reason.MALFORMED_EVIDENCE, KEY)
+
+
+def test_white_space_around_a_payload_is_no_defect(stand: Stand) -> None:
+    payload = b" \n" + encode(Classic(stand.digest, KEY).document()) + b"\n"
+    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY, payload=payload))
+    stand.verify(KEY)
+
+
+def test_docker_media_types_are_read(stand: Stand) -> None:
+    layer = Classic(stand.digest, KEY).push(stand.registry, REPOSITORY)
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": DOCKER_MANIFEST,
+        "config": {"mediaType": "application/vnd.docker.container.image.v1+json"},
+        "layers": [layer],
+    }
+    stand.registry.push_manifest(REPOSITORY, signature_tag(stand.digest), encode(manifest), DOCKER_MANIFEST)
+    stand.verify(KEY)
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({"mediaType": OCI_INDEX}, Reason.MALFORMED_EVIDENCE),
+        ({"manifests": []}, Reason.MALFORMED_EVIDENCE),
+        ({"layers": None}, Reason.MALFORMED_EVIDENCE),
+        ({"layers": []}, Reason.NO_SIGNATURE),
+        ({"schemaVersion": 1}, Reason.MALFORMED_EVIDENCE),
+    ],
+)
+def test_a_malformed_manifest_holds_no_signature(stand: Stand, members: dict[str, Any], reason: Reason) -> None:
+    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY), **members)
+    stand.refused(reason, KEY)
+
+
+def test_an_index_under_the_tag_holds_no_signature(stand: Stand) -> None:
+    digest = push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY), tag="elsewhere")
+    stand.registry.push_index(REPOSITORY, signature_tag(stand.digest), (digest,))
+    stand.refused(Reason.TYPE_MISMATCH, KEY)
+
+
+# What the payload must say beyond the digest ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("optional", "verifies"),
+    [
+        ({"env": "prod", "team": "pay"}, True),
+        ({"env": "prod", "team": "pay", "more": [1]}, True),
+        ({"env": "prod"}, False),
+        ({"env": "dev", "team": "pay"}, False),
+        ({"env": "production", "team": "pay"}, False),
+        ({"env": ["prod"], "team": "pay"}, False),
+        ({"env": {"prod": "prod"}, "team": "pay"}, False),
+        ({"Env": "prod", "team": "pay"}, False),
+        (None, False),
+    ],
+)
+def test_required_annotations_must_be_signed_with_exactly_their_values(
+    stand: Stand,
+    optional: dict[str, Any] | None,
+    verifies: bool,  # noqa: FBT001 - a table of cases
+) -> None:
+    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY, optional=optional))
+    if verifies:
+        stand.verify(KEY, annotations={"env": "prod", "team": "pay"})
+    else:
+        error = stand.refused(Reason.ANNOTATION_MISMATCH, KEY, annotations={"env": "prod", "team": "pay"})
+        assert error.signatures[0].fingerprint == fingerprint(KEY)
+
+
+@pytest.mark.parametrize("value", [1, 1.0, True, None, [], "1 "])
+def test_an_annotation_is_compared_as_text_and_only_with_text(stand: Stand, value: object) -> None:
+    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY, optional={"build": value}))
+    stand.refused(Reason.ANNOTATION_MISMATCH, KEY, annotations={"build": "1"})
+
+
+def test_annotations_of_the_layer_are_not_signed_and_do_not_count(stand: Stand) -> None:
+    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY, annotations={"env": "prod"}))
+    stand.refused(Reason.ANNOTATION_MISMATCH, KEY, annotations={"env": "prod"})
+
+
+@pytest.mark.parametrize(
+    ("reference", "matches"),
+    [
+        ("{repository}", True),
+        ("{repository}:v1", True),
+        ("{repository}@{digest}", True),
+        ("{host}/team/api", False),
+        ("{host}/team/app/app", False),
+        ("registry.example.org/team/app", False),
+        ("team/app", False),
+        ("", False),
+        ("{repository} ", False),
+        ("not a reference", False),
+    ],
+)
+def test_the_repository_must_match_where_it_is_asked_for(
+    stand: Stand,
+    reference: str,
+    matches: bool,  # noqa: FBT001 - a table of cases
+) -> None:
+    written = reference.format(repository=stand.repository, host=stand.registry.host, digest=stand.digest)
+    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY, reference=written))
+    stand.verify(KEY)
+    if matches:
+        stand.verify(KEY, matchRepository=True)
+    else:
+        stand.refused(Reason.REPOSITORY_MISMATCH, KEY, matchRepository=True)
+
+
+def test_a_signature_repository_is_asked_instead_of_the_images(stand: Stand) -> None:
+    push_classic(stand.registry, "signatures/of-all", Classic(stand.digest, KEY, reference=stand.repository))
+    stand.refused(Reason.NO_SIGNATURE, KEY)
+    place = f"{stand.registry.host}/signatures/of-all"
+    stand.verify(KEY, signatureRepository=place, matchRepository=True)
+    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, OTHER))
+    stand.refused(Reason.INVALID_SIGNATURE, OTHER, signatureRepository=place)
+
+
+def test_the_signature_of_an_index_is_not_one_of_its_platforms(stand: Stand) -> None:
+    index = stand.registry.push_index(REPOSITORY, "multi", (stand.digest,))
+    push_classic(stand.registry, REPOSITORY, Classic(index, KEY))
+    stand.verify(KEY, image=stand.image(index))
+    stand.refused(Reason.NO_SIGNATURE, KEY)
+
+
+def test_a_signature_is_over_the_exact_bytes_of_the_payload(stand: Stand) -> None:
+    payload = encode(Classic(stand.digest, KEY).document())
+    signature = base64.b64encode(sign(KEY, payload)).decode()
+    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY, payload=payload + b" ", annotation=signature))
+    stand.refused(Reason.INVALID_SIGNATURE, KEY)

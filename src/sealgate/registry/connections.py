@@ -8,6 +8,7 @@ allowance. A connection that is kept and used again gets the next request's limi
 
 from __future__ import annotations
 
+import http.client
 import socket
 import ssl
 from typing import TYPE_CHECKING
@@ -143,6 +144,21 @@ def dial(addresses: tuple[str, ...], port: int, guard: Guard) -> GuardedSocket:
     raise failure
 
 
+class StrictResponse(http.client.HTTPResponse):
+    """An answer whose headers are whole. The standard library takes what it gets, even half of a header."""
+
+    def begin(self) -> None:
+        """Read status and headers.
+
+        Raises:
+            HTTPException: they break off or are malformed.
+        """
+        super().begin()
+        if self.msg.defects:
+            self.close()
+            raise http.client.HTTPException
+
+
 class PlainConnection(HTTPConnection):
     """A connection without TLS to addresses that were vetted.
 
@@ -151,6 +167,8 @@ class PlainConnection(HTTPConnection):
         addresses: where that is.
         guard: the limits of the request it is for.
     """
+
+    response_class = StrictResponse
 
     def __init__(self, origin: Origin, addresses: tuple[str, ...], guard: Guard) -> None:
         super().__init__(origin.host, origin.port)
@@ -176,6 +194,8 @@ class TLSConnection(HTTPSConnection):
         guard: the limits of the request it is for.
         context: the authorities.
     """
+
+    response_class = StrictResponse
 
     def __init__(self, origin: Origin, addresses: tuple[str, ...], guard: Guard, context: ssl.SSLContext) -> None:
         super().__init__(origin.host, origin.port, ssl_context=context)

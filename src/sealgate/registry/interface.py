@@ -88,6 +88,17 @@ class Registry(Protocol):
             UnavailableError: it could not be asked (and its subclasses).
         """
 
+    def signatures(self, repository: Repository, digest: Digest, limit: int) -> bytes:
+        """Fetch what the registry's own signature extension holds for an image (OpenShift has one).
+
+        It is JSON about the image, whichever repository it was signed in; nothing of it is checked here.
+
+        Raises:
+            NotFoundError: the registry has no such extension, or does not know the image.
+            VerificationError: more than `limit` bytes came back.
+            UnavailableError: it could not be asked (and its subclasses).
+        """
+
     def document(self, url: str, repository: str, *, limit: int, ca: str | None = None, named: bool = False) -> bytes:
         """Fetch a document about a repository from a server that asks for tokens as registries do.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from sealgate.clocks import Deadline
@@ -150,6 +151,16 @@ class Session:
         except NotFoundError:
             return ()
 
+    def signatures(self, repository: Repository, digest: Digest, limit: int) -> bytes:
+        """See `Registry.signatures`.
+
+        Raises:
+            InvalidReferenceError: the repository or the digest is none.
+        """
+        _check_repository(repository)
+        parse_digest(digest)
+        return self._read(repository, lambda place: self._signatures(place, digest, limit))
+
     def document(self, url: str, repository: str, *, limit: int, ca: str | None = None, named: bool = False) -> bytes:
         """See `Registry.document`."""
         parsed = parse_url(url)
@@ -252,6 +263,13 @@ class Session:
             target = following.target
         raise VerificationError(f"{what} has more than {MAX_PAGES} pages", reason=Reason.EVIDENCE_TOO_LARGE)
 
+    def _signatures(self, place: _Place, digest: Digest, limit: int) -> bytes:
+        path = place.repository.path
+        target = f"/extensions/v2/{path}/signatures/{digest}"
+        answer = self._get(place, _Question(target, limit, follow=Follow.SAME_ORIGIN))
+        _expect_ok(place, answer.response, f"a list of signatures of {quote(path)}@{digest}")
+        return answer.response.body
+
     # How ----------------------------------------------------------------------------------------------------------
 
     def _get(self, place: _Place, question: _Question) -> Answer:
@@ -309,6 +327,7 @@ class Session:
         return self._known[repository]
 
 
+@lru_cache(4096)
 def _check_repository(repository: Repository) -> None:
     """Refuse a repository that no reference can have; its parts end up in URLs."""
     if parse_repository(repository.name) != repository:

@@ -1,0 +1,203 @@
+"""Connections: kept, taken up again, replaced when stale, and not mixed up."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from sealgate.clocks import Deadline, SystemClock
+from sealgate.errors import DeadlineError, UnavailableError
+from sealgate.references import Repository
+from sealgate.registry import pools
+from tests.support.clocks import FakeClock
+from tests.support.registry_clients import Names, client_for, repository_of, session_of
+from tests.support.registry_simulator import RegistrySimulator, digest_of
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_connection_is_used_again_under_the_next_requests_deadline(*, tls: bool) -> None:
+    with RegistrySimulator(tls=tls) as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        registry.faults.hang("manifests/slow")
+        repository = repository_of(registry)
+        session_of(client, seconds=600).manifest(repository, "v1")
+        with pytest.raises(DeadlineError):
+            session_of(client, seconds=0.1).manifest(repository, "slow")
+        session_of(client, seconds=600).manifest(repository, "v1")
+        assert [request.connection for request in registry.requests] == [1, 1, 2]
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_a_connection_survives_an_error_that_was_read_to_its_end(status: int) -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        registry.faults.status("manifests/bad", status)
+        registry.push_image("team/app", "v1")
+        with pytest.raises(UnavailableError):
+            session_of(client).manifest(repository_of(registry), "bad")
+        session_of(client).manifest(repository_of(registry), "v1")
+        assert [request.connection for request in registry.requests] == [1, 1]
+
+
+def test_a_connection_does_not_survive_an_error_whose_text_has_no_end() -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        registry.faults.answer("manifests/bad", 500, {}, b"x" * 1_000_000)
+        registry.push_image("team/app", "v1")
+        with pytest.raises(UnavailableError, match="500"):
+            session_of(client).manifest(repository_of(registry), "bad")
+        session_of(client).manifest(repository_of(registry), "v1")
+        assert [request.connection for request in registry.requests] == [1, 2]
+
+
+def test_a_registry_that_closes_after_each_answer_is_asked_on_new_connections() -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        registry.faults.header("manifests", "Connection", "close")
+        for _ in range(2):
+            session_of(client).manifest(repository_of(registry), "v1")
+        assert [request.connection for request in registry.requests] == [1, 2]
+
+
+def test_connections_that_the_registry_closed_meanwhile_cost_nothing() -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        session_of(client).manifest(repository_of(registry), "v1")
+        registry.close_idle_connections()
+        session_of(client).manifest(repository_of(registry), "v1")
+        assert [request.connection for request in registry.requests] == [1, 2]
+
+
+def test_a_kept_connection_that_ends_before_it_answers_is_replaced_once() -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        session_of(client).manifest(repository_of(registry), "v1")
+        registry.faults.drop("manifests", times=1)
+        session_of(client).manifest(repository_of(registry), "v1")
+        assert [request.connection for request in registry.requests] == [1, 1, 2]
+        registry.faults.drop("manifests")
+        with pytest.raises(UnavailableError, match="closed without an answer"):
+            session_of(client).manifest(repository_of(registry), "v1")
+        assert [request.connection for request in registry.requests] == [1, 1, 2, 2, 3]
+
+
+def test_a_new_connection_that_ends_before_it_answers_is_not_replaced() -> None:
+    with RegistrySimulator(tls=True) as registry, client_for(registry) as client:
+        registry.faults.drop("manifests")
+        with pytest.raises(UnavailableError):
+            session_of(client).manifest(repository_of(registry), "v1")
+        assert len(registry.requests) == 1
+
+
+def test_a_post_is_never_sent_twice() -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        services = client.services(Deadline.after(SystemClock(), 20))
+        services.request("GET", f"{registry.url}/v2/")
+        registry.faults.drop("/v1/records")
+        with pytest.raises(UnavailableError):
+            services.request("POST", f"{registry.url}/v1/records", body=b"{}")
+        assert [request.method for request in registry.requests] == ["GET", "POST"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n123",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n12345",
+    ],
+)
+def test_answers_that_break_off_or_are_no_http_mean_unavailable(answer: bytes) -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        registry.faults.drop("blobs", after=answer)
+        with pytest.raises(UnavailableError) as failed:
+            session_of(client).blob(repository_of(registry), digest_of(b"12345"), 100)
+        assert "12345" not in failed.value.message
+        assert "SSH" not in failed.value.message
+
+
+def test_idle_connections_are_given_up_after_a_while() -> None:
+    clock = FakeClock()
+    with RegistrySimulator() as registry, client_for(registry, clock=clock) as client:
+        registry.push_image("team/app", "v1")
+        session_of(client, clock=clock).manifest(repository_of(registry), "v1")
+        clock.advance(pools.IDLE_SECONDS + 1)
+        session_of(client, clock=clock).manifest(repository_of(registry), "v1")
+        assert [request.connection for request in registry.requests] == [1, 2]
+
+
+def test_idle_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "MAX_IDLE", 1)
+    monkeypatch.setattr(pools, "MAX_IDLE_TOTAL", 1)
+    with RegistrySimulator() as one, RegistrySimulator() as other, client_for(one, other) as client:
+        for registry in (one, other):
+            registry.push_image("team/app", "v1")
+        gate = threading.Event()
+        one.faults.wait_for("manifests", gate, times=2)
+        threads = [
+            threading.Thread(target=lambda: session_of(client).manifest(repository_of(one), "v1")) for _ in range(2)
+        ]
+        for thread in threads:
+            thread.start()
+        while len(one.requests) < 2:
+            gate.wait(0.01)
+        gate.set()
+        for thread in threads:
+            thread.join()
+        session_of(client).manifest(repository_of(one), "v1")
+        session_of(client).manifest(repository_of(other), "v1")
+        session_of(client).manifest(repository_of(one), "v1")
+        assert {request.connection for request in one.requests} == {1, 2, 3}
+
+
+def test_a_closed_client_keeps_no_connections() -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        session_of(client).manifest(repository_of(registry), "v1")
+        client.close()
+        for _ in range(2):
+            session_of(client).manifest(repository_of(registry), "v1")
+        assert [request.connection for request in registry.requests] == [1, 2, 3]
+
+
+def test_the_next_address_is_tried_when_one_refuses() -> None:
+    names = Names({"registry.example.test": "127.0.0.2 127.0.0.1"})
+    with RegistrySimulator(host_name="registry.example.test") as registry:
+        registry.push_image("team/app", "v1")
+        with client_for(registry, resolver=names) as client:
+            session_of(client).manifest(repository_of(registry), "v1")
+        assert registry.requests[0].headers["host"] == registry.host
+
+
+def test_a_name_without_addresses_is_unavailable() -> None:
+    names = Names({"registry.example.test": ""})
+    with client_for(resolver=names) as client, pytest.raises(UnavailableError):
+        session_of(client).manifest(Repository("registry.example.test", "app"), "v1")
+
+
+def test_a_review_that_has_no_time_left_asks_nobody() -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        with pytest.raises(DeadlineError):
+            session_of(client, seconds=0).manifest(repository_of(registry), "v1")
+        assert registry.requests == []
+
+
+def test_many_threads_share_one_client() -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        digests = {f"v{n}": registry.push_image("team/app", f"v{n}") for n in range(8)}
+        seen: list[bool] = []
+
+        def read(tag: str) -> None:
+            session = session_of(client)
+            seen.extend(session.manifest(repository_of(registry), tag).digest == digests[tag] for _ in range(5))
+
+        threads = [threading.Thread(target=read, args=(tag,)) for tag in digests]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert seen == [True] * 40
+        assert len({request.connection for request in registry.requests}) <= 8

@@ -1,0 +1,126 @@
+"""Manifests: one request, hashed, of a type that can be an image."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from sealgate.errors import NotFoundError, Reason, UnauthorizedError, UnavailableError, VerificationError
+from sealgate.references import parse_reference
+from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from tests.support.registry_clients import Names, client_for, repository_of, session_of
+from tests.support.registry_simulator import RegistrySimulator, digest_of
+
+
+@pytest.mark.parametrize("media_type", [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST])
+def test_a_tag_costs_one_request_and_its_digest_is_that_of_the_bytes(media_type: str) -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        digest = registry.push_manifest("team/app", "v1", b'{"schemaVersion":2}', media_type)
+        manifest = session_of(client).manifest(repository_of(registry), "v1")
+        assert (manifest.digest, manifest.media_type, manifest.body) == (digest, media_type, b'{"schemaVersion":2}')
+        assert registry.paths == ["/v2/team/app/manifests/v1"]
+        assert registry.requests[0].headers["accept"].count("application/vnd.") == 4
+
+
+def test_a_digest_is_fetched_by_digest() -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        digest = registry.push_image("team/app")
+        assert session_of(client).manifest(repository_of(registry), digest).digest == digest
+        assert registry.paths == [f"/v2/team/app/manifests/{digest}"]
+
+
+def test_parameters_of_the_content_type_are_left_out() -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        registry.faults.header("manifests", "Content-Type", "Application/vnd.OCI.image.manifest.v1+json; charset=utf-8")
+        assert session_of(client).manifest(repository_of(registry), "v1").media_type == OCI_MANIFEST
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "application/vnd.docker.distribution.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v1+prettyjws",
+        "application/json",
+        "text/html",
+        None,
+        f"{OCI_MANIFEST}, {OCI_INDEX}",
+    ],
+)
+def test_what_is_no_image_manifest_is_refused(media_type: str | None) -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        registry.faults.header("manifests", "Content-Type", media_type)
+        with pytest.raises(VerificationError) as refused:
+            session_of(client).manifest(repository_of(registry), "v1")
+        assert refused.value.reason is Reason.UNSUPPORTED_IMAGE
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
+def test_a_digest_header_of_any_known_algorithm_must_fit_the_bytes(algorithm: str) -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        digest = registry.push_manifest("team/app", "v1", b"{}")
+        said = f"{algorithm}:{hashlib.new(algorithm, b'{}').hexdigest()}"
+        registry.faults.header("manifests", "Docker-Content-Digest", said, times=1)
+        assert session_of(client).manifest(repository_of(registry), "v1").digest == digest
+        registry.faults.header("manifests", "Docker-Content-Digest", said[:-1] + "x")
+        with pytest.raises(VerificationError) as refused:
+            session_of(client).manifest(repository_of(registry), "v1")
+        assert refused.value.reason is Reason.DIGEST_MISMATCH
+
+
+def test_a_registry_may_leave_the_digest_header_out() -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        digest = registry.push_image("team/app", "v1")
+        registry.faults.header("manifests", "Docker-Content-Digest", None)
+        assert session_of(client).manifest(repository_of(registry), "v1").digest == digest
+
+
+def test_what_is_not_there_is_not_found() -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        with pytest.raises(NotFoundError) as missing:
+            session_of(client).manifest(repository_of(registry), "v2")
+        assert missing.value.message == f"{registry.host} does not have the manifest team/app:v2"
+        with pytest.raises(NotFoundError):
+            session_of(client).blob(repository_of(registry), digest_of(b"x"), 10)
+
+
+def test_a_refusal_says_what_to_do_and_nothing_that_the_registry_made_up() -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        body = b'{"errors":[{"code":"DENIED","message":"hunter2"},{"code":"x\\ny"},{"code":1},1]}'
+        registry.faults.answer("manifests", 403, {}, body)
+        with pytest.raises(UnauthorizedError) as refused:
+            session_of(client).manifest(repository_of(registry), "v1")
+        expected = (
+            f"{registry.host} does not give out the manifest team/app:v1 (DENIED); check the pull secret and its rights"
+        )
+        assert refused.value.message == expected
+
+
+@pytest.mark.parametrize("status", [204, 304, 400, 500, 502, 503])
+def test_other_answers_mean_unavailable(status: int) -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        registry.faults.answer(
+            "manifests", status, {}, b"" if status in (204, 304) else b"<html>internal things</html>"
+        )
+        with pytest.raises(UnavailableError) as failed:
+            session_of(client).manifest(repository_of(registry), "v1")
+        assert type(failed.value) is UnavailableError
+        assert str(status) in failed.value.message
+        assert "internal" not in failed.value.message
+
+
+def test_a_registry_that_is_not_there_is_unavailable() -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        registry.close()
+        with pytest.raises(UnavailableError, match="refuses connections"):
+            session_of(client).manifest(repository_of(registry), "v1")
+
+
+def test_docker_hub_is_asked_at_its_api_host() -> None:
+    names = Names({})
+    with client_for(resolver=names) as client, pytest.raises(UnavailableError):
+        session_of(client).manifest(parse_reference("nginx").repository, "latest")
+    assert names.asked == ["registry-1.docker.io"]

@@ -1,0 +1,140 @@
+"""TLS: checked always, with one's own authorities where the settings say so; plain HTTP only where it is listed."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+
+from sealgate.clocks import Deadline, SystemClock
+from sealgate.errors import ConfigError, DeadlineError, ForbiddenAddressError, Reason, UnavailableError
+from sealgate.references import Repository
+from sealgate.registry.client import RegistryClient
+from sealgate.registry.settings import RegistrySettings
+from tests.support.clocks import FakeClock
+from tests.support.registry_clients import Names, client_for, repository_of, session_of, silent_server
+from tests.support.registry_simulator import RegistrySimulator
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_host_listed_as_insecure_is_asked_over_tls_if_it_speaks_it() -> None:
+    with RegistrySimulator(tls=True) as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        session_of(client).manifest(repository_of(registry), "v1")
+        assert registry.requests[0].headers["host"] == registry.host
+
+
+def test_listing_a_host_as_insecure_does_not_make_its_certificate_good() -> None:
+    with RegistrySimulator(tls=True) as registry:
+        settings = RegistrySettings(insecure=frozenset({registry.host}))
+        with RegistryClient(settings) as client, pytest.raises(UnavailableError, match="certificate") as refused:
+            session_of(client).manifest(repository_of(registry), "v1")
+        assert type(refused.value) is UnavailableError
+        assert registry.requests == []
+
+
+def test_a_certificate_for_another_name_is_refused() -> None:
+    names = Names({"registry.example.test": "127.0.0.1"})
+    with RegistrySimulator(tls=True, host_name="registry.example.test") as registry:
+        with client_for(registry, resolver=names) as client, pytest.raises(UnavailableError, match="certificate"):
+            session_of(client).manifest(repository_of(registry), "v1")
+        assert registry.requests == []
+
+
+def test_the_certificate_is_checked_against_the_name_and_not_the_address() -> None:
+    names = Names({"registry.example.test": "127.0.0.1"})
+    host = "registry.example.test"
+    with RegistrySimulator(tls=True, names=(host,), host_name=host) as registry:
+        registry.push_image("team/app", "v1")
+        with client_for(registry, resolver=names) as client:
+            session_of(client).manifest(repository_of(registry), "v1")
+
+
+def test_the_systems_authorities_count_where_no_others_are_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RegistrySimulator(tls=True) as registry:
+        bundle = tmp_path / "bundle.pem"
+        bundle.write_text(registry.ca_pem)
+        monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+        registry.push_image("team/app", "v1")
+        with RegistryClient(RegistrySettings(insecure=frozenset({registry.host}))) as client:
+            session_of(client).manifest(repository_of(registry), "v1")
+
+
+def test_a_configured_authority_replaces_the_others() -> None:
+    stranger = trustme.CA().cert_pem.bytes().decode()
+    with RegistrySimulator(tls=True) as registry:
+        client = client_for(registry, ca={registry.host: stranger})
+        with client, pytest.raises(UnavailableError, match="certificate"):
+            session_of(client).manifest(repository_of(registry), "v1")
+
+
+def test_old_tls_is_refused() -> None:
+    with RegistrySimulator(tls=True) as registry, client_for(registry) as client:
+        assert registry.tls_context is not None
+        with pytest.warns(DeprecationWarning, match="deprecated"):
+            registry.tls_context.minimum_version = ssl.TLSVersion.TLSv1
+        with pytest.warns(DeprecationWarning, match="deprecated"):
+            registry.tls_context.maximum_version = ssl.TLSVersion.TLSv1_1
+        registry.tls_context.set_ciphers("ALL:@SECLEVEL=0")
+        with pytest.raises(UnavailableError, match="no TLS"):
+            session_of(client).manifest(repository_of(registry), "v1")
+        assert registry.requests == []
+
+
+def test_plain_http_is_remembered_for_a_while_and_found_out_anew_after_a_failure() -> None:
+    clock = FakeClock()
+    with RegistrySimulator() as registry, client_for(registry, clock=clock) as client:
+        registry.push_image("team/app", "v1")
+        for _ in range(2):
+            session_of(client).manifest(repository_of(registry), "v1")
+        registry.faults.status("manifests", 500, times=1)
+        with pytest.raises(UnavailableError):
+            session_of(client).manifest(repository_of(registry), "v1")
+        session_of(client).manifest(repository_of(registry), "v1")
+        assert len(registry.requests) == 4
+
+
+def test_a_host_with_an_authority_of_its_own_is_never_asked_in_the_clear() -> None:
+    authority = trustme.CA().cert_pem.bytes().decode()
+    with RegistrySimulator() as registry, client_for(registry, ca={registry.host: authority}) as client:
+        with pytest.raises(UnavailableError, match="TLS"):
+            session_of(client).manifest(repository_of(registry), "v1")
+        assert registry.requests == []
+
+
+def test_a_host_that_is_not_listed_is_never_asked_in_the_clear() -> None:
+    with RegistrySimulator() as registry, RegistryClient() as client:
+        services = client.services(Deadline.after(SystemClock(), 20))
+        with pytest.raises(ForbiddenAddressError, match="listed as insecure"):
+            services.request("GET", f"{registry.url}/v2/")
+        assert registry.requests == []
+
+
+def test_a_server_that_never_answers_the_handshake_is_not_asked_in_the_clear_either() -> None:
+    with silent_server() as host, client_for(insecure=frozenset({host})) as client, pytest.raises(DeadlineError):
+        session_of(client, seconds=0.2).manifest(Repository(host, "team/app"), "v1")
+
+
+@pytest.mark.parametrize("pem", ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "ä"])
+def test_an_authority_that_does_not_parse_is_found_at_the_start(pem: str) -> None:
+    with pytest.raises(ConfigError, match="PEM"):
+        RegistryClient(RegistrySettings(ca={"registry.example.org": pem}))
+
+
+def test_a_service_may_bring_its_own_authority() -> None:
+    with RegistrySimulator(tls=True) as server, client_for(insecure=frozenset({server.host})) as client:
+        services = client.services(Deadline.after(SystemClock(), 20))
+        with pytest.raises(UnavailableError, match="certificate"):
+            services.request("GET", f"{server.url}/v2/")
+        assert services.request("GET", f"{server.url}/v2/", ca=server.ca_pem).status == 200
+        with pytest.raises(UnavailableError, match="certificate"):
+            services.request("GET", f"{server.url}/v2/")
+        with pytest.raises(UnavailableError) as wrong:
+            services.request("GET", f"{server.url}/v2/", ca="nonsense")
+        assert wrong.value.reason is Reason.AUTHENTICATOR_NOT_READY

@@ -31,6 +31,13 @@ class KeyResolver(Protocol):
             UnavailableError: what the entry names is not there (yet); reason *AuthenticatorNotReady*.
         """
 
+    def secret(self, reference: SecretKey) -> bytes:
+        """Return one key of a Secret as it is: an OpenPGP keyring, a certificate.
+
+        Raises:
+            UnavailableError: it is not there (yet); reason *AuthenticatorNotReady*.
+        """
+
 
 class StandaloneKeys:
     """Inline keys, and Secrets that stand among the policy files.
@@ -50,12 +57,13 @@ class StandaloneKeys:
         if entry.secret_ref is None:
             return (load_public_key(entry.pem or "", entry.algorithm),)
         try:
-            return (load_public_key(self._secret(entry.secret_ref), entry.algorithm),)
+            return (load_public_key(self.secret(entry.secret_ref), entry.algorithm),)
         except InvalidKeyError as error:
             msg = f"key {quote(entry.secret_ref.key)} of Secret {quote(entry.secret_ref.name)}: {error.message}"
             raise InvalidKeyError(msg) from error
 
-    def _secret(self, reference: SecretKey) -> bytes:
+    def secret(self, reference: SecretKey) -> bytes:
+        """Return one key of a Secret among the policy files; see `KeyResolver.secret`."""
         name, key = quote(reference.name), quote(reference.key)
         data = self._secrets.get(reference.name)
         if data is None:

@@ -1,0 +1,66 @@
+"""How much memory 100,000 remembered subjects take, in a process of its own.
+
+python bench/memory.py
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+SUBJECTS = 100_000
+
+
+def resident_mib() -> float:
+    """Return this process's resident memory in MiB."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return float("nan")
+
+
+def fill() -> None:
+    """Import the webhook, remember 100,000 subjects as verifications would, and print both figures."""
+    import sealgate_webhook.server  # noqa: F401 - the process that is measured is the webhook's
+    from sealgate.clocks import SystemClock
+    from sealgate.errors import Reason
+    from sealgate.findings import Finding, Outcome, SeenSignature
+    from sealgate.verification.caches import FindingCache, FindingKey
+    from sealgate.verification.settings import VerifierSettings
+
+    gc.collect()
+    rest = resident_mib()
+    cache = FindingCache(VerifierSettings(entries=SUBJECTS, verified_seconds=3600), SystemClock())
+    for number in range(SUBJECTS):
+        digest = f"sha256:{number:064x}"
+        fingerprint = f"sha256:{number % 7:064x}"
+        source = f"tag {digest.replace(':', '-')}.sig, layer 1"
+        cache.put(
+            FindingKey("release:" + "0" * 64, f"registry.example.org/team-{number % 500}/app", digest, None, ""),
+            Finding(
+                "release",
+                "cosign",
+                Outcome.VERIFIED,
+                Reason.VERIFIED,
+                f"signed by {fingerprint}",
+                (fingerprint,),
+                (SeenSignature(source, Reason.VERIFIED, "verified", fingerprint),),
+            ),
+        )
+    gc.collect()
+    assert len(cache) == SUBJECTS
+    print(json.dumps({"rest_mib": rest, "filled_mib": resident_mib()}))
+
+
+def measure() -> dict[str, float]:
+    """Return MiB: the webhook's process at rest, and with 100,000 remembered subjects."""
+    output = subprocess.run([sys.executable, __file__], check=True, capture_output=True, text=True).stdout
+    result: dict[str, float] = json.loads(output)
+    return result
+
+
+if __name__ == "__main__":
+    fill()

@@ -37,12 +37,13 @@ class Server:
     def resident_mib(self) -> float:
         """Return the resident memory of its largest process in MiB."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        sizes = []
-        for pid in (str(self.pid), *children):
-            for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-                if line.startswith("VmRSS:"):
-                    sizes.append(int(line.split()[1]) / 1024)
-        return max(sizes)
+        lines = [
+            line
+            for pid in (str(self.pid), *children)
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            if line.startswith("VmRSS:")
+        ]
+        return max(int(line.split()[1]) / 1024 for line in lines)
 
 
 def make_certificate(folder: Path) -> None:

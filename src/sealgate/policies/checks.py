@@ -40,12 +40,12 @@ def check_policy(policy: Document, authenticators: Collection[str]) -> Iterator[
             yield from _check_pattern(policy, place, text, compile_tag_pattern)
 
 
-def check_secrets(authenticator: Document, secrets: Mapping[str, Collection[str] | None]) -> Iterator[Problem]:
+def check_secrets(authenticator: Document, secrets: Mapping[str, Collection[str]]) -> Iterator[Problem]:
     """Yield what is wrong with the Secrets that an authenticator names: every `secretRef`, whatever the format.
 
     Args:
         authenticator: the object.
-        secrets: the names of all Secrets, each with its keys; None where those cannot be told.
+        secrets: the names of all Secrets, each with its keys.
     """
     for place, wanted in _secret_refs(authenticator.value, ""):
         name, key = wanted.get("name"), wanted.get("key")
@@ -55,11 +55,9 @@ def check_secrets(authenticator: Document, secrets: Mapping[str, Collection[str]
             suggestion = did_you_mean(name, secrets, "there are") or "add it to the files"
             message = f"there is no Secret named {quote(name, 64)} among the files"
             yield authenticator.problem(f"{place}.name", message, suggestion)
-            continue
-        keys = secrets[name]
-        if keys is not None and isinstance(key, str) and key not in keys:
+        elif isinstance(key, str) and key not in secrets[name]:
             message = f"the Secret {quote(name, 64)} has no key {quote(key, 64)}"
-            yield authenticator.problem(f"{place}.key", message, did_you_mean(key, keys, "it has"))
+            yield authenticator.problem(f"{place}.key", message, did_you_mean(key, secrets[name], "it has"))
 
 
 def _check_pattern(

@@ -124,7 +124,7 @@ def _load(
         problems.append(Problem(where or "-", 0, "", message, "name the files or folders that hold them"))
     # What is wrong with a field by itself has been said already.
     said = {(problem.file, problem.line, problem.field) for problem in problems}
-    problems.extend(p for p in collector.cross_check(files) if (p.file, p.line, p.field) not in said)
+    problems.extend(p for p in collector.cross_check() if (p.file, p.line, p.field) not in said)
     for check in checks:
         problems.extend(check(files))
     if problems:
@@ -165,10 +165,10 @@ class _Collector:
             _origins=MappingProxyType(self._origins),
         )
 
-    def cross_check(self, files: PolicyFiles) -> Iterator[Problem]:
+    def cross_check(self) -> Iterator[Problem]:
         """Yield what is wrong between the objects, those that are not well formed included."""
         authenticators = self._of_kind("Authenticator")
-        secrets = {name: files.secrets.get(name) for name in self._of_kind("Secret")}
+        secrets = {name: _secret_keys(document) for name, document in self._of_kind("Secret").items()}
         for policy in self._of_kind("VerificationPolicy").values():
             yield from check_policy(policy, authenticators)
         for authenticator in authenticators.values():
@@ -291,6 +291,12 @@ def _secret(document: Document, wrong: _Report) -> Mapping[str, bytes]:
         else:
             wrong(document, place, "must be text", "put it in quotes")
     return MappingProxyType(content)
+
+
+def _secret_keys(document: Document) -> frozenset[str]:
+    """Return the keys of a Secret, those with a value that is not right included."""
+    parts = (document.value.get(name) for name in ("data", "stringData"))
+    return frozenset(key for part in parts if isinstance(part, dict) for key in part)
 
 
 def _base64(value: object) -> bytes | None:

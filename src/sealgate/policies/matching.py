@@ -12,6 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from sealgate.messages import quote
 from sealgate.patterns import Pattern, compile_repository_pattern, compile_tag_pattern
 from sealgate.policies.lookup import GlobLookup
 from sealgate.policies.selectors import selects
@@ -230,14 +231,17 @@ def _literal_hosts(policies: Iterable[CompiledPolicy]) -> Iterable[str]:
 
 def _explain(policy: CompiledPolicy, reference: Reference, namespace: Namespace) -> Explanation:
     if not selects(policy.namespace_selector, namespace.labels):
-        return Explanation(policy, Cause.NAMESPACE, f"its namespaceSelector does not select {namespace.name}")
+        return Explanation(
+            policy, Cause.NAMESPACE, f"its namespaceSelector does not select {quote(namespace.name, 64)}"
+        )
     named = [selector for selector in policy.images if selector.repository.matches(reference.name)]
     if not named:
         return Explanation(policy, Cause.IMAGE, f"none of its images covers {reference.name}")
     covering = next((selector for selector in named if selector.covers_tag(reference)), None)
     if covering is None:
-        return Explanation(policy, Cause.TAG, f"{named[0].repository.text} covers the repository, but not this tag")
+        message = f"{quote(named[0].repository.text)} covers the repository, but its tags do not cover {reference.tag}"
+        return Explanation(policy, Cause.TAG, message)
     excluded = policy.excluded_by(reference)
     if excluded is not None:
-        return Explanation(policy, Cause.EXCLUDED, f"excludeImages has {excluded.text}")
-    return Explanation(policy, Cause.MATCHED, f"{covering.repository.text} covers it")
+        return Explanation(policy, Cause.EXCLUDED, f"excludeImages has {quote(excluded.text)}")
+    return Explanation(policy, Cause.MATCHED, f"{quote(covering.repository.text)} covers it")

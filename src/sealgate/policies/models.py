@@ -162,7 +162,10 @@ class VerificationPolicySpec(Model):
     )
     images: tuple[ImageSelector, ...] = Field(min_length=1, max_length=256, description="Images that are covered.")
     exclude_images: tuple[ImageSelector, ...] = Field(
-        default=(), max_length=256, description="Images that are not covered after all."
+        default=(),
+        max_length=256,
+        description="Images that are not covered after all. With tags only where the tag decides what is pulled: "
+        "beside a digest anybody may write any tag.",
     )
     require: Requirement = Field(description="What must verify.")
 

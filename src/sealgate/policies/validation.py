@@ -13,7 +13,7 @@ from sealgate.messages import quote
 from sealgate.policies.documents import join_field, key_part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=BaseModel)
 
+_MAX_DIFFERENCE = 8
+_MAX_COMPARED = 200
+_MAX_LISTED = 20
 _QUOTED = re.compile(r"'([^']*)'")
 #: Errors that pydantic adds because of others deeper down.
 _CONSEQUENCES = frozenset({"too_short"})
@@ -46,7 +49,7 @@ def validate(model: type[M], document: Document, problems: list[Problem]) -> M |
         return None
 
 
-def did_you_mean(word: str, known: Iterable[str], what: str = "") -> str:
+def did_you_mean(word: str, known: Collection[str], what: str = "") -> str:
     """Return a suggestion for a word that is not among the known ones: the one that looks alike, or all of them.
 
     Args:
@@ -54,11 +57,14 @@ def did_you_mean(word: str, known: Iterable[str], what: str = "") -> str:
         known: what could have been.
         what: what the known ones are, for the list of them ("fields here"); without it, no list.
     """
-    by_case = {name.casefold(): name for name in sorted(known)}
-    close = get_close_matches(word.casefold()[:256], by_case, n=1, cutoff=0.6)
+    # Comparing is slow: among thousands of names, those of another length are not what was meant.
+    names = sorted(name for name in known if abs(len(name) - len(word)) <= _MAX_DIFFERENCE)[:_MAX_COMPARED]
+    by_case = {name.casefold(): name for name in names}
+    close = get_close_matches(word.casefold(), by_case, n=1, cutoff=0.6)
     if close:
         return f"did you mean {quote(by_case[close[0]])}?"
-    return f"{what}: {', '.join(map(quote, by_case.values()))}" if what and by_case else ""
+    listed = sorted(known)[:_MAX_LISTED]
+    return f"{what}: {', '.join(map(quote, listed))}" if what and listed else ""
 
 
 def _problems(model: type[BaseModel], document: Document, errors: Sequence[ErrorDetails]) -> Iterator[Problem]:
@@ -118,9 +124,8 @@ def _field_suggestion(model: type[BaseModel], loc: Sequence[str | int]) -> str:
     found = _model_at(model, loc[:-1])
     if found is None:
         return ""
-    return did_you_mean(
-        str(loc[-1]), (field.alias or name for name, field in found.model_fields.items()), "fields here"
-    )
+    fields = [field.alias or name for name, field in found.model_fields.items()]
+    return did_you_mean(str(loc[-1]), fields, "fields here")
 
 
 def _model_at(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel] | None:

@@ -1,0 +1,129 @@
+"""What a policy object must be to be taken at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from sealgate.policies.labels import check_label_key, check_label_value
+from sealgate.policies.models import Authenticator, VerificationPolicy
+from tests.policies.objects import authenticator_object, policy_object
+
+
+def errors(obj: dict[str, Any]) -> str:
+    model = Authenticator if obj["kind"] == "Authenticator" else VerificationPolicy
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(obj)
+    return " | ".join(f"{error['loc']}: {error['msg']}" for error in caught.value.errors())
+
+
+def test_objects_are_taken_as_json_has_them() -> None:
+    policy = VerificationPolicy.model_validate(policy_object("p", "quay.io/*", excludeImages=[{"repository": "**"}]))
+    authenticator = Authenticator.model_validate(authenticator_object())
+
+    assert policy.spec.images[0].repository == "quay.io/*"
+    assert policy.spec.action == "Enforce"
+    assert policy.spec.require.authenticators == ("release-key",)
+    assert authenticator.spec.cosign is not None
+    assert authenticator.spec.cosign.keys[0].pem == "-----BEGIN PUBLIC KEY-----"
+
+
+def test_what_kubernetes_adds_is_left_aside() -> None:
+    obj = policy_object("p")
+    obj |= {"status": {"conditions": []}}
+    obj["metadata"] |= {"uid": "x", "managedFields": [], "resourceVersion": "5", "generation": 2}
+
+    policy = VerificationPolicy.model_validate(obj)
+
+    assert (policy.metadata.generation, policy.metadata.resource_version) == (2, "5")
+
+
+def test_an_authenticator_has_exactly_one_format() -> None:
+    obj = authenticator_object()
+    obj["spec"] = {}
+
+    assert "has no format; write exactly one (" in errors(obj)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({}, "has no key source; write exactly one (pem, secretRef)"),
+        ({"algorithm": "ED25519"}, "has no key source"),
+        ({"pem": "x", "secretRef": {"name": "a", "key": "b"}}, "has pem and secretRef; write exactly one key source"),
+    ],
+)
+def test_a_key_has_exactly_one_source(entry: dict[str, Any], message: str) -> None:
+    assert message in errors(authenticator_object(cosign={"keys": [entry]}))
+
+
+@pytest.mark.parametrize(
+    ("require", "message"),
+    [
+        ({"authenticators": ["a", "b", "a"]}, "names a more than once"),
+        ({"authenticators": ["a"], "count": 2}, "can never be met: count is 2, but authenticators has 1"),
+        ({"authenticators": []}, "at least 1 item"),
+        ({"authenticators": ["a"], "count": 0}, "greater than or equal to 1"),
+        ({"authenticators": ["a"], "count": "1"}, "valid integer"),
+        ({"authenticators": ["a"], "count": True}, "valid integer"),
+        ({"authenticators": ["A"]}, "should match pattern"),
+        ({"authenticators": "a"}, "valid tuple"),
+    ],
+)
+def test_a_requirement_can_be_met(require: dict[str, Any], message: str) -> None:
+    assert message in errors(policy_object("p", require=require))
+
+
+@pytest.mark.parametrize(
+    ("selector", "message"),
+    [
+        ({"matchExpressions": [{"key": "a", "operator": "In"}]}, "In needs values"),
+        ({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": []}]}, "NotIn needs values"),
+        ({"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}, "Exists takes no values"),
+        ({"matchExpressions": [{"key": "a", "operator": "Equals", "values": ["b"]}]}, "'In', 'NotIn'"),
+        ({"matchExpressions": [{"key": "a b", "operator": "Exists"}]}, "a b is no label key"),
+        ({"matchExpressions": [{"key": "a", "operator": "In", "values": ["b c"]}]}, "b c is no label value"),
+        ({"matchLabels": {"-a": "b"}}, "-a is no label key"),
+        ({"matchLabels": {"a": "b*"}}, "b* is no label value"),
+        ({"matchLabels": {"a": True}}, "valid string"),
+        ({"matchLabel": {"a": "b"}}, "not permitted"),
+    ],
+)
+def test_a_selector_can_select_something(selector: dict[str, Any], message: str) -> None:
+    assert message in errors(policy_object("p", namespaceSelector=selector))
+
+
+@pytest.mark.parametrize("key", ["a", "A.b-c_d", "example.org/a", "kubernetes.io/metadata.name", "a" * 63])
+def test_label_keys(key: str) -> None:
+    check_label_key(key)
+
+
+@pytest.mark.parametrize(
+    "key", ["", "/a", "a/", "a/b/c", "Example.org/a", "a" * 64, "a-", ".a", "é", "a\n", f"{'a' * 254}/b", "-a/b"]
+)
+def test_what_is_no_label_key(key: str) -> None:
+    with pytest.raises(ValueError, match="is no label key"):
+        check_label_key(key)
+
+
+def test_label_values() -> None:
+    for value in ("", "a", "A.b-c_d", "a" * 63):
+        check_label_value(value)
+    for value in ("a" * 64, "-a", "a/b", "a\n", " "):
+        with pytest.raises(ValueError, match="is no label value"):
+            check_label_value(value)
+
+
+@pytest.mark.parametrize("field", ["images", "require"])
+def test_what_a_policy_needs(field: str) -> None:
+    obj = policy_object("p")
+    del obj["spec"][field]
+
+    assert "Field required" in errors(obj)
+
+
+@pytest.mark.parametrize("tags", [[], [""], [5], "v*"])
+def test_tags_are_patterns_or_left_out(tags: Any) -> None:
+    assert "tags" in errors(policy_object("p", images=[{"repository": "**", "tags": tags}]))

@@ -118,13 +118,17 @@ def test_a_referrer_that_is_listed_and_gone_means_unavailable(stand: Stand) -> N
     assert f"lists the manifest {digest}" in stand.unavailable(KEY).message
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"), [(401, UnauthorizedError), (403, UnauthorizedError), (429, RateLimitedError)]
-)
-def test_the_kind_of_unavailability_is_kept(stand: Stand, status: int, kind: type[Exception]) -> None:
-    stand.registry.faults.status("/manifests/", status)
-    stand.registry.faults.status("/referrers/", status)
-    assert isinstance(stand.unavailable(KEY), kind)
+@pytest.mark.parametrize("status", [401, 403])
+def test_missing_rights_stay_what_they_are(stand: Stand, status: int) -> None:
+    stand.registry.faults.status("/v2/", status)
+    assert isinstance(stand.unavailable(KEY), UnauthorizedError)
+
+
+def test_a_registry_that_asks_to_come_back_later_is_quoted(stand: Stand) -> None:
+    stand.registry.faults.rate_limit("/v2/", "3600", times=None)
+    error = stand.unavailable(KEY)
+    assert isinstance(error, RateLimitedError)
+    assert error.retry_after > 3000
 
 
 def test_a_deadline_that_has_passed_means_unavailable(stand: Stand) -> None:

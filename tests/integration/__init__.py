@@ -1,0 +1,1 @@
+"""Real programs against sealgate: docker-registry and the tools that sign."""

@@ -244,16 +244,19 @@ class NotaryRepository:
             self.set_keys(role, *self.signers[role])
 
     @classmethod
-    def from_files(cls, gun: str, files: Mapping[str, bytes]) -> NotaryRepository:
-        """Return a repository with these files published; it holds no keys until some are given."""
+    def of_files(cls, gun: str, files: Mapping[str, bytes]) -> Self:
+        """Return a repository with these files published, whatever is in them; it holds no keys."""
         repository = cls(gun)
-        repository.signers = {}
-        repository.signed = {}
+        repository.signed, repository.signers = {}, {}
         for name, data in files.items():
-            document = json.loads(data)
-            if not re.match(r"\d+\.", name):
-                repository.signed[name] = document["signed"]
             repository._store(name, data)
+        return repository
+
+    @classmethod
+    def of_metadata(cls, gun: str, files: Mapping[str, bytes]) -> Self:
+        """Return a repository with these metadata files, to be changed once it is given keys."""
+        repository = cls.of_files(gun, files)
+        repository.signed = {name: json.loads(data)["signed"] for name, data in files.items()}
         return repository
 
     # Changing it --------------------------------------------------------------------------------------------------
@@ -345,7 +348,7 @@ class NotaryRepository:
         self.signed["snapshot"]["meta"][role] = file_hashes(data)
         self.link()
 
-    def copy(self) -> NotaryRepository:
+    def copy(self) -> Self:
         """Return a repository that is the same now, and goes its own way."""
         twin = copy.copy(self)
         twin.signed = copy.deepcopy(self.signed)

@@ -139,7 +139,7 @@ class NotaryCheck:
         return _DOCKER_HUB_SERVER if registry == DOCKER_HUB else f"https://{registry}"
 
 
-def build_notary_check(spec: NotarySpec, keys: KeyResolver) -> NotaryCheck:
+def build(spec: NotarySpec, keys: KeyResolver) -> NotaryCheck:
     """Make a check from the `notary` field of an `Authenticator`.
 
     Args:

@@ -61,6 +61,12 @@ def test_the_compiled_policy_knows_what_it_requires() -> None:
     assert (some.action, some.count) == ("Enforce", 1)
 
 
+def test_a_name_shorter_than_every_pattern_is_covered_by_none() -> None:
+    index = PolicyIndex([policy("p", "*/a-very-long-path-to-an-app", "quay.io/a-very-long-team/*")])
+
+    assert names(index, "quay.io/a") == []
+
+
 def test_no_policies_match_nothing() -> None:
     assert names(PolicyIndex([]), "nginx") == []
     assert PolicyIndex([]).literal_hosts == frozenset()

@@ -101,14 +101,14 @@ def read_documents(text: str, file: str) -> tuple[tuple[Document, ...], tuple[Pr
         mark = error.problem_mark or error.context_mark
         message = f"not YAML: {quote(error.problem or error.context or 'it cannot be read')}"
         problems.append(Problem(file, mark.line + 1 if mark else 0, "", message, _hint(error)))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeError) as error:
         problems.append(Problem(file, 0, "", f"not YAML: {quote(str(error).splitlines()[0])}"))
     return tuple(documents), tuple(problems)
 
 
 def _hint(error: yaml.MarkedYAMLError) -> str:
-    if "\\t" in quote(error.problem or ""):
-        return "indent with blanks, not with tabs"
+    if "cannot start any token" in (error.problem or ""):
+        return "indent with blanks, not with tabs, and put text that begins with '@', '`' or '%' in quotes"
     return "check the indentation, and put text with ':', '#', '{', '*' or '?' in quotes"
 
 

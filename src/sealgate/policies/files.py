@@ -43,13 +43,16 @@ def read_policy_files(paths: Sequence[Path | str], problems: list[Problem]) -> I
 
 
 def _find(path: Path, problems: list[Problem]) -> Iterator[Path]:
+    if "\0" in str(path):
+        problems.append(Problem(quote(path), 0, "", "no path holds a NUL", "check the path"))
+        return
     try:
         if path.is_dir():
             yield from _search(path, frozenset())
         else:
             yield path
     except OSError as error:
-        problems.append(Problem(str(path), 0, "", f"cannot be read: {quote(error.strerror or error)}"))
+        problems.append(Problem(str(path), 0, "", _unreadable(error)))
 
 
 def _search(folder: Path, above: frozenset[str]) -> Iterator[Path]:
@@ -73,7 +76,7 @@ def _read(file: Path, problems: list[Problem]) -> str | None:
         with file.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        wrong(f"cannot be read: {quote(error.strerror or error)}", "" if file.exists() else "check the path")
+        wrong(_unreadable(error), "check the path" if isinstance(error, FileNotFoundError) else "")
         return None
     if len(raw) > MAX_BYTES:
         wrong(f"larger than {MAX_BYTES >> 20} MiB", "is this a policy file?")
@@ -85,3 +88,7 @@ def _read(file: Path, problems: list[Problem]) -> str | None:
         return None
     # JSON may be indented with tabs, YAML not; inside JSON's strings no tab can stand.
     return text.replace("\t", " ") if file.suffix.lower() == ".json" else text
+
+
+def _unreadable(error: OSError) -> str:
+    return f"cannot be read: {quote(error.strerror or error)}"

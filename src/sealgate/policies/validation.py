@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,6 +15,7 @@ from sealgate.policies.documents import join_field, key_part
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
     from sealgate.policies.documents import Document
@@ -25,6 +26,8 @@ M = TypeVar("M", bound=BaseModel)
 _MAX_DIFFERENCE = 8
 _MAX_COMPARED = 200
 _MAX_LISTED = 20
+_MAX_SHOWN = 64
+_MIN_PREFIX = 3
 _QUOTED = re.compile(r"'([^']*)'")
 #: Errors that pydantic adds because of others deeper down.
 _CONSEQUENCES = frozenset({"too_short"})
@@ -60,7 +63,10 @@ def did_you_mean(word: str, known: Collection[str], what: str = "") -> str:
     # Comparing is slow: among thousands of names, those of another length are not what was meant.
     names = sorted(name for name in known if abs(len(name) - len(word)) <= _MAX_DIFFERENCE)[:_MAX_COMPARED]
     by_case = {name.casefold(): name for name in names}
-    close = get_close_matches(word.casefold(), by_case, n=1, cutoff=0.6)
+    folded = word.casefold()
+    close = get_close_matches(folded, by_case, n=1, cutoff=0.6)
+    if not close and len(folded) >= _MIN_PREFIX:
+        close = [name for name in by_case if name.startswith(folded)]
     if close:
         return f"did you mean {quote(by_case[close[0]])}?"
     listed = sorted(known)[:_MAX_LISTED]
@@ -90,7 +96,10 @@ def _explain(model: type[BaseModel], error: ErrorDetails) -> tuple[str, str]:
     if kind == "missing":
         message = "is required"
     elif kind == "extra_forbidden":
-        message, suggestion = "is not a field here", _field_suggestion(model, error["loc"])
+        message, suggestion = (
+            "is not a field here",
+            did_you_mean(str(error["loc"][-1]), _fields_at(model, error["loc"][:-1]), "fields here"),
+        )
     elif kind == "literal_error":
         known = _QUOTED.findall(str(context["expected"]))
         message, suggestion = f"{_shown(given)} is not one of {', '.join(known)}", did_you_mean(str(given), known)
@@ -112,7 +121,8 @@ def _shown(given: object) -> str:
         return "an object"
     if isinstance(given, (list, tuple)):
         return "a list"
-    return quote(given, 64)
+    text = str(given)
+    return quote(text) if len(text) <= _MAX_SHOWN else f"text of {len(text)} characters"
 
 
 def _decapitalise(message: str) -> str:
@@ -120,28 +130,18 @@ def _decapitalise(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _field_suggestion(model: type[BaseModel], loc: Sequence[str | int]) -> str:
-    found = _model_at(model, loc[:-1])
-    if found is None:
-        return ""
-    fields = [field.alias or name for name, field in found.model_fields.items()]
-    return did_you_mean(str(loc[-1]), fields, "fields here")
-
-
-def _model_at(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel] | None:
-    """Return the model of the object at a place, None where there is none."""
-    here: Any = model
+def _fields_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
+    """Return the fields that the object at a place may have."""
+    models = [model]
     for part in loc:
-        models = list(_models_in(here))
-        if isinstance(part, int):
-            continue  # a list's items are looked for in its own annotation
-        fields = [
-            field for found in models for name, field in found.model_fields.items() if part == (field.alias or name)
-        ]
-        if not fields:
-            return None
-        here = fields[0].annotation
-    return next(_models_in(here), None)
+        if isinstance(part, str):
+            fields = [field for found in models for name, field in _fields(found) if name == part]
+            models = [inner for field in fields for inner in _models_in(field.annotation)]
+    return [name for found in models for name, _ in _fields(found)]
+
+
+def _fields(model: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
+    return [(field.alias or name, field) for name, field in model.model_fields.items()]
 
 
 def _models_in(annotation: object) -> Iterator[type[BaseModel]]:

@@ -1,0 +1,410 @@
+"""Policy files, and everything that is wrong with them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from sealgate.errors import PolicyError, Reason
+from sealgate.policies.loading import PolicyFiles, load_policy_files, load_policy_texts
+from tests.policies.objects import authenticator_object, policy_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sealgate.policies.problems import Problem
+
+GOOD = """\
+apiVersion: sealgate.dev/v1alpha1
+kind: Authenticator
+metadata:
+  name: release-key
+spec:
+  cosign:
+    keys:
+    - pem: |
+        -----BEGIN PUBLIC KEY-----
+    - secretRef: {name: keys, key: release.pem}
+---
+apiVersion: sealgate.dev/v1alpha1
+kind: VerificationPolicy
+metadata:
+  name: production
+spec:
+  images:
+  - repository: "quay.io/**"
+  require:
+    authenticators: [release-key]
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: keys, namespace: anywhere}
+stringData:
+  release.pem: some key
+"""
+
+
+def load(*objects: dict[str, Any] | str) -> PolicyFiles:
+    return load_policy_texts([("f.yaml", as_text(*objects))])
+
+
+def as_text(*objects: dict[str, Any] | str) -> str:
+    return "\n---\n".join(obj if isinstance(obj, str) else yaml.safe_dump(obj) for obj in objects)
+
+
+def problems(*objects: dict[str, Any] | str) -> list[str]:
+    with pytest.raises(PolicyError) as caught:
+        load(*objects)
+    assert caught.value.reason is Reason.INVALID_POLICY
+    return [str(problem) for problem in caught.value.problems]
+
+
+def one_problem(*objects: dict[str, Any] | str) -> str:
+    (problem,) = problems(*objects)
+    return problem
+
+
+def test_objects_are_read_with_the_secrets_that_they_name() -> None:
+    files = load(GOOD)
+
+    assert [authenticator.metadata.name for authenticator in files.authenticators] == ["release-key"]
+    assert [policy.metadata.name for policy in files.policies] == ["production"]
+    assert files.secrets == {"keys": {"release.pem": b"some key"}}
+    assert files.notes == ()
+    assert files.files == ("f.yaml",)
+
+
+def test_objects_come_sorted_by_name_from_any_number_of_texts() -> None:
+    texts = [(f"{name}.yaml", as_text(policy_object(name), authenticator_object(f"key-{name}"))) for name in "cab"]
+
+    files = load_policy_texts([*texts, ("keys.yaml", as_text(authenticator_object()))])
+
+    assert [policy.metadata.name for policy in files.policies] == ["a", "b", "c"]
+    assert [a.metadata.name for a in files.authenticators] == ["key-a", "key-b", "key-c", "release-key"]
+
+
+def test_lists_are_read_like_their_items() -> None:
+    inner = {"apiVersion": "sealgate.dev/v1alpha1", "kind": "AuthenticatorList", "items": [authenticator_object()]}
+    files = load({"apiVersion": "v1", "kind": "List", "items": [policy_object("p"), inner]})
+
+    assert len(files.policies) == len(files.authenticators) == 1
+
+
+def test_the_data_of_a_secret_is_decoded_and_string_data_wins() -> None:
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "keys"},
+        "data": {"a": base64.b64encode(b"\0\xff").decode(), "b": "YQ==", "c": "Y\nQ=\r\n="},
+        "stringData": {"b": "plain"},
+    }
+
+    assert load(GOOD, {**secret, "metadata": {"name": "x"}}).secrets["x"] == {"a": b"\0\xff", "b": b"plain", "c": b"a"}
+
+
+def test_the_labels_of_namespaces_are_read() -> None:
+    team = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team", "labels": {"env": "production"}}}
+    bare = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bare"}}
+
+    assert load(GOOD, team, bare).namespaces == {"team": {"env": "production"}, "bare": {}}
+
+
+def test_what_is_none_of_ours_is_left_aside_and_noted() -> None:
+    files = load(
+        GOOD,
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x\ny"}},
+        {"apiVersion": "apps/v1", "kind": "Deployment"},
+        {"apiVersion": "v2", "kind": "Secret", "metadata": {"name": "s"}},
+    )
+
+    assert files.notes == (
+        "f.yaml:29: left aside: ConfigMap x\\ny, v1",
+        "f.yaml:37: left aside: Deployment, apps/v1",
+        "f.yaml:41: left aside: Secret s, v2",
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (
+            {"kind": "VerificationPolicies"},
+            ":2: kind: VerificationPolicies is not a kind that is read here (did you mean VerificationPol",
+        ),
+        ({"kind": "SigningPolicy"}, "kind: SigningPolicy is not a kind that is read here"),
+        ({"kind": "Whatever"}, "is not a kind that is read here (kinds here: Authenticator, VerificationPolicy)"),
+        (
+            {"apiVersion": "sealgate.dev/v1"},
+            ":1: apiVersion: sealgate.dev/v1 is not an apiVersion of VerificationPolicy (write sealg",
+        ),
+        ({"apiVersion": "example.org/v1"}, "apiVersion: example.org/v1 is not an apiVersion of VerificationPolicy"),
+        (
+            {"apiVersion": "sealgate.dev/v2", "kind": "Other"},
+            "apiVersion: sealgate.dev/v2 is not known (write sealgate.dev/v1alpha1)",
+        ),
+        ({"apiVersion": None}, "apiVersion: is required, as text"),
+        ({"kind": None}, "kind: is required, as text"),
+        ({"kind": 5}, "kind: is required, as text (ours are sealgate.dev/v1alpha1, Authenticator, VerificationPolicy)"),
+        ({"metadata": None}, "metadata.name: is required, as text"),
+        ({"metadata": {"name": 5}}, "metadata.name: is required, as text"),
+        ({"metadata": {"name": "Upper"}}, "metadata.name: Upper is not written as it must be"),
+    ],
+)
+def test_an_object_that_is_not_quite_ours_is_a_problem(change: dict[str, Any], problem: str) -> None:
+    assert problem in one_problem({**policy_object("p"), **change}, authenticator_object())
+
+
+@pytest.mark.parametrize("text", ["- a\n", "text\n", "5\n"])
+def test_a_document_that_is_no_object_is_a_problem(text: str) -> None:
+    assert "f.yaml:29: is no object" in one_problem(GOOD, text)
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        ({"action": "enforce"}, "spec.action: enforce is not one of Enforce, Warn, Audit (did you mean Enforce?)"),
+        ({"action": "Block"}, "spec.action: Block is not one of Enforce, Warn, Audit"),
+        ({"excludedImages": []}, "spec.excludedImages: is not a field here (did you mean excludeImages?)"),
+        (
+            {"zzz": 1},
+            "spec.zzz: is not a field here (fields here: action, excludeImages, images, namespaceSelector, require)",
+        ),
+        ({"images": []}, "spec.images: tuple should have at least 1 item"),
+        ({"images": None}, "spec.images: must be a list, not nothing"),
+        ({"images": "**"}, "spec.images: must be a list, not **"),
+        ({"images": {}}, "spec.images: must be a list, not an object"),
+        ({"images": [["**"]]}, "spec.images[0]: must be an object, not a list"),
+        (
+            {"images": [{"repo": "**", "repository": "**"}]},
+            "spec.images[0].repo: is not a field here (did you mean repository?)",
+        ),
+        ({"images": [{"repository": 5}]}, "spec.images[0].repository: must be text, not 5 (put it in quotes)"),
+        (
+            {"images": [{"repository": "**", "tags": [1.27]}]},
+            "spec.images[0].tags[0]: must be text, not 1.27 (put it in quotes)",
+        ),
+        (
+            {"images": [{"repository": "**", "tags": [True]}]},
+            "spec.images[0].tags[0]: must be text, not true (put it in quotes)",
+        ),
+        ({"images": [{}]}, "spec.images[0].repository: is required"),
+        ({"images": [{"repository": "nginx"}]}, "spec.images[0].repository: nginx can never match"),
+        ({"images": [{"repository": "{a"}]}, "spec.images[0].repository: {a is not an image pattern"),
+        ({"images": [{"repository": "**", "tags": ["a/b"]}]}, "spec.images[0].tags[0]: a/b is not an image pattern"),
+        (
+            {"excludeImages": [{"repository": "**"}, {"repository": "x"}]},
+            "spec.excludeImages[1].repository: x can never match",
+        ),
+        (
+            {"require": {"authenticators": ["release-kee"]}},
+            "require.authenticators[0]: there is no Authenticator named release-kee (did you mean release-key?)",
+        ),
+        ({"require": {"authenticators": ["xyz"]}}, "there is no Authenticator named xyz (there are: release-key)"),
+        ({"require": {"authenticators": ["release-key"], "count": 2}}, "spec.require: can never be met"),
+        (
+            {"require": {"authenticators": ["release-key"], "count": "1"}},
+            "spec.require.count: must be a whole number, not 1",
+        ),
+        (
+            {"require": {"authenticators": ["release-key"], "count": 0}},
+            "spec.require.count: should be greater than or equal to 1",
+        ),
+        (
+            {"namespaceSelector": {"matchLabels": {"a.b/c": 5}}},
+            'spec.namespaceSelector.matchLabels."a.b/c": must be text, not 5',
+        ),
+        (
+            {"namespaceSelector": {"matchLabel": {}}},
+            "spec.namespaceSelector.matchLabel: is not a field here (did you mean matchLabels?)",
+        ),
+        (
+            {"namespaceSelector": {"matchExpressions": [{"key": "a", "operator": "in", "values": ["b"]}]}},
+            "operator: in is not one of In, NotIn, Exists, DoesNotExist (did you mean In?)",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_policy_comes_with_its_field_and_what_to_write(spec: dict[str, Any], problem: str) -> None:
+    assert problem in one_problem(policy_object("p", **spec), authenticator_object())
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        ({"cosin": {}}, "spec.cosin: is not a field here (did you mean cosign?)"),
+        (
+            {"cosign": {"keys": [{"pem": "x"}], "annotations": {"a": 1}}},
+            "spec.cosign.annotations.a: must be text, not 1",
+        ),
+        (
+            {"cosign": {"keys": [{"pem": "x"}], "matchRepository": "yes"}},
+            "spec.cosign.matchRepository: must be true or false, not yes",
+        ),
+        ({"cosign": {"keys": [{"pem": "x", "algorithm": "ECDSA_SHA256"}]}}, "(did you mean ECDSA_SHA_256?)"),
+        ({"cosign": {"keys": [{"pem": "x", "secretRef": {"name": "keys", "key": "a"}}]}}, "has pem and secretRef"),
+        (
+            {"cosign": {"keys": [{"secretRef": {"name": "kes", "key": "a"}}]}},
+            "keys[0].secretRef.name: there is no Secret named kes among the files (did you mean keys?)",
+        ),
+        (
+            {"cosign": {"keys": [{"secretRef": {"name": "keys", "key": "b"}}]}},
+            "spec.cosign.keys[0].secretRef.key: the Secret keys has no key b (it has: a)",
+        ),
+        ({"cosign": {"keys": [{"secretRef": {"name": "keys"}}]}}, "spec.cosign.keys[0].secretRef.key: is required"),
+        (
+            {"cosign": {"keys": [{"secretRef": {"name": 5, "key": "a"}}]}},
+            "spec.cosign.keys[0].secretRef.name: must be text, not 5",
+        ),
+        ({"cosign": None}, "has no format"),
+    ],
+)
+def test_what_is_wrong_with_an_authenticator_comes_with_its_field(spec: dict[str, Any], problem: str) -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"a": "b"}}
+
+    assert any(problem in found for found in problems(policy_object("p"), authenticator_object(**spec), secret))
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"data": {"a": "%%%"}}, "data.a: is not base64 (encode it, or move the plain text to stringData)"),
+        ({"data": {"a.pem": "a"}}, 'data."a.pem": is not base64'),
+        ({"data": {"a": 5}}, "data.a: is not base64"),
+        ({"data": ["a"]}, "data: must be an object"),
+        ({"stringData": {"a": 5}}, "stringData.a: must be text (put it in quotes)"),
+        ({"kind": "Namespace", "metadata": {"name": "x", "labels": {"a": True}}}, "metadata.labels.a: must be text"),
+        ({"kind": "Namespace", "metadata": {"name": "x", "labels": "a"}}, "metadata.labels: must be an object"),
+        ({"metadata": {}}, "metadata.name: is required"),
+    ],
+)
+def test_what_is_wrong_with_a_secret_or_namespace(change: dict[str, Any], problem: str) -> None:
+    assert problem in one_problem(GOOD, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}, **change})
+
+
+def test_a_name_that_is_taken_is_told_with_the_place_of_both() -> None:
+    problem = one_problem(GOOD, policy_object("production"))
+
+    assert problem.startswith("f.yaml:")
+    assert "metadata.name: there already is a VerificationPolicy named production, in f.yaml:12" in problem
+
+
+def test_the_same_name_may_be_used_by_different_kinds() -> None:
+    assert len(load(GOOD, policy_object("release-key")).policies) == 2
+
+
+def test_everything_wrong_is_told_at_once_in_the_order_of_the_lines() -> None:
+    text = """\
+apiVersion: sealgate.dev/v1alpha1
+kind: Authenticator
+metadata: {name: release-key}
+spec:
+  cosign:
+    keys: [{secretRef: {name: nowhere, key: k}}]
+    anotations: {}
+---
+apiVersion: sealgate.dev/v1alpha1
+kind: VerificationPolicy
+metadata: {name: p}
+spec:
+  action: warn
+  images:
+  - repository: nginx
+  - repository: nginx
+    repository: redis
+  require:
+    authenticators: [release-kei, release-key]
+    count: 3
+---
+kind: Authenticator
+"""
+
+    assert [line.split(" ")[:2] for line in problems(text)] == [
+        ["f.yaml:6:", "spec.cosign.keys[0].secretRef.name:"],
+        ["f.yaml:7:", "spec.cosign.anotations:"],
+        ["f.yaml:13:", "spec.action:"],
+        ["f.yaml:15:", "spec.images[0].repository:"],
+        ["f.yaml:16:", "spec.images[1].repository:"],
+        ["f.yaml:17:", "spec.images[1].repository:"],
+        ["f.yaml:18:", "spec.require:"],
+        ["f.yaml:19:", "spec.require.authenticators[0]:"],
+        ["f.yaml:22:", "apiVersion:"],
+    ]
+
+
+def test_an_authenticator_that_is_wrong_is_not_called_missing_as_well() -> None:
+    assert "there is no Authenticator" not in one_problem(policy_object("p"), authenticator_object(cosign={"keys": []}))
+
+
+def test_further_checks_add_problems_with_the_lines_of_the_files() -> None:
+    def check(files: PolicyFiles) -> Iterator[Problem]:
+        for authenticator in files.authenticators:
+            name = authenticator.metadata.name
+            yield files.problem("Authenticator", name, "spec.cosign.keys[0].pem", "is no key", "paste it again")
+            yield files.problem("Authenticator", name, "spec.cosign.keys[1].pem", "is no key either")
+        yield files.problem("Authenticator", "unheard-of", "spec", "is not there")
+
+    with pytest.raises(PolicyError) as caught:
+        load_policy_texts([("f.yaml", GOOD)], checks=[check])
+
+    assert [str(problem) for problem in caught.value.problems] == [
+        "f.yaml:8: spec.cosign.keys[0].pem: is no key (paste it again)",
+        "f.yaml:10: spec.cosign.keys[1].pem: is no key either",
+        "unheard-of: spec: is not there",
+    ]
+    assert str(caught.value) == "3 problems in 2 policy files"
+
+
+def test_further_checks_are_given_what_is_well_formed_although_something_is_wrong() -> None:
+    seen: list[int] = []
+
+    def check(files: PolicyFiles) -> list[Problem]:
+        seen.append(len(files.authenticators))
+        return []
+
+    with pytest.raises(PolicyError, match=r"^1 problem in f\.yaml$"):
+        load_policy_texts([("f.yaml", as_text(GOOD, policy_object("q", action="x")))], checks=[check])
+
+    assert seen == [1]
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n---\n", "apiVersion: v1\nkind: ConfigMap\n"])
+def test_nothing_of_ours_is_a_problem(text: str) -> None:
+    assert "no Authenticator and no VerificationPolicy in f.yaml (1 files looked at)" in one_problem(text)
+
+
+def test_no_texts_are_a_problem() -> None:
+    with pytest.raises(PolicyError) as caught:
+        load_policy_texts([])
+
+    assert "in no files" in str(caught.value.problems[0])
+
+
+def test_nothing_foreign_breaks_a_line() -> None:
+    objects = [
+        policy_object("p", action="x\nok", images=[{"repository": "a\n\x1b[2Jb"}], **{"f\n\x1b": 1}),
+        {**authenticator_object(), "kind": "X\ny"},
+    ]
+
+    for problem in problems(*objects):
+        assert "\n" not in problem
+        assert "\x1b" not in problem
+
+
+def test_a_key_in_the_wrong_place_is_not_shown() -> None:
+    secret = "MHcCAQEEIDsecret" * 20  # noqa: S105 - stands for a private key that was pasted
+
+    found = one_problem(policy_object("p", action=secret), authenticator_object())
+
+    assert "secret" not in found
+    assert "spec.action: text of 320 characters is not one of" in found
+
+
+def test_json_is_taken_as_well(tmp_path: Path) -> None:
+    listed = {"apiVersion": "v1", "kind": "List", "items": [policy_object("p"), authenticator_object()]}
+    (tmp_path / "all.json").write_text(json.dumps(listed, indent="\t"))
+
+    assert len(load_policy_files([tmp_path]).policies) == 1

@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import sys
 import threading
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, cast
 
 from gunicorn.app.base import BaseApplication
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gunicorn._types import _WSGIAppType
+    from gunicorn.arbiter import Arbiter
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.registry.credentials import CredentialProvider
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 
 #: Longer than the 90 s for which the API server keeps a connection it may use again.
 KEEP_ALIVE_SECONDS: Final = 120
-MAX_CONNECTIONS: Final = 2000
 BACKLOG: Final = 1024
 MAX_PORT: Final = 65535
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -100,6 +100,7 @@ class ServerSettings:
         tls_self_signed: whether to make a certificate on the spot instead.
         metrics: where Prometheus scrapes, over plain HTTP; None for nowhere.
         threads: reviews worked on at once.
+        connections: open at once; a further one takes the place of the one that has been idle longest.
         unmatched: what happens to an image that no policy matches.
         registry: how registries are reached.
         verifier: limits of verification.
@@ -115,10 +116,11 @@ class ServerSettings:
     tls_self_signed: bool = False
     metrics: Address | None = None
     threads: int = 64
+    connections: int = 2000
     unmatched: UnmatchedImages = UnmatchedImages.ADMIT
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     verifier: VerifierSettings = field(default_factory=VerifierSettings)
-    custom_kinds: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    custom_kinds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     log_style: LogStyle = "auto"
 
 
@@ -162,10 +164,12 @@ class _Server(BaseApplication):
         self._policies = PolicyFilesSource(settings.policies, settings.unmatched, self._clock, self._metrics, log)
         self._metrics.literal_hosts = self._policies.literal_hosts
         self._policies.load()
+        # The worker makes its own; this one finds out whether it can.
+        RegistryClient(settings.registry, clock=self._clock).close()
         self._certificates = self._open_certificates()
         self._metrics_listener = None if settings.metrics is None else _bind(settings.metrics)
         self._listener = _bind(settings.listen)
-        _allow_many_descriptors()
+        _allow_descriptors(4 * settings.connections)
         super().__init__()
 
     def load_config(self) -> None:
@@ -176,7 +180,7 @@ class _Server(BaseApplication):
             "worker_class": ReviewWorker,
             "workers": 1,
             "threads": self._settings.threads,
-            "worker_connections": MAX_CONNECTIONS,
+            "worker_connections": self._settings.connections,
             "keepalive": KEEP_ALIVE_SECONDS,
             "graceful_timeout": int(MAX_SECONDS),
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108 - memory, not a disk
@@ -184,6 +188,7 @@ class _Server(BaseApplication):
             "logger_class": GunicornLogger,
             "proc_name": "sealgate",
             "post_worker_init": self._start_threads,
+            "worker_exit": _leave,
         }
         if self._certificates is not None:
             certificates = self._certificates
@@ -246,10 +251,21 @@ def _address_of(listener: socket.socket) -> str:
     return str(Address(*listener.getsockname()[:2]))
 
 
-def _allow_many_descriptors() -> None:
+def _allow_descriptors(wanted: int) -> None:
     """Raise this process's own limit as far as it may; every connection is a descriptor."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 4 * MAX_CONNECTIONS
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    if resource.RLIM_INFINITY != soft < wanted:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+        )
+
+
+def _leave(_arbiter: Arbiter, worker: ReviewWorker) -> None:
+    """End the worker's process as soon as every review is answered.
+
+    Verifications may still be under way then, for a registry that hangs, say. They are for nobody any more, and
+    Python would wait for their threads.
+    """
+    if worker.booted:
+        sys.stderr.flush()
+        os._exit(int(worker.alive))

@@ -1,0 +1,103 @@
+"""Logs: one shape for everybody, one line for each event, nothing foreign that could break out of it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from typing import Any
+
+import pytest
+from gunicorn.config import Config
+
+from sealgate_webhook.logs import GunicornLogger, configure_logs
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_line_is_one_json_object_with_time_and_level() -> None:
+    stream = io.StringIO()
+    configure_logs("auto", stream).info("review", uid="1")
+    (line,) = lines(stream)
+    assert line.pop("time").endswith("Z")
+    assert line == {"event": "review", "level": "info", "uid": "1"}
+
+
+@pytest.mark.parametrize("name", ["gunicorn.error", "flask.app", "urllib3", "anything"])
+def test_standard_logging_comes_out_in_the_same_shape(name: str) -> None:
+    stream = io.StringIO()
+    configure_logs("json", stream)
+    logging.getLogger(name).warning("seen %s\n%s", "this", "and that")
+    (line,) = lines(stream)
+    assert line.pop("time").endswith("Z")
+    assert line == {"event": "seen this\\nand that", "level": "warning", "logger": name}
+
+
+def test_exceptions_are_inside_their_line() -> None:
+    stream = io.StringIO()
+    log = configure_logs("json", stream)
+    try:
+        int("broken")
+    except ValueError:
+        log.exception("internal error")
+        logging.getLogger("flask.app").exception("also")
+    ours, theirs = lines(stream)
+    for line in (ours, theirs):
+        assert "ValueError: invalid literal" in line["exception"]
+        assert line["level"] == "error"
+
+
+def test_debug_lines_are_left_out() -> None:
+    stream = io.StringIO()
+    configure_logs("json", stream).debug("detail")
+    logging.getLogger("urllib3").debug("detail")
+    assert stream.getvalue() == ""
+
+
+def test_a_person_at_a_terminal_gets_text() -> None:
+    stream = Terminal()
+    configure_logs("auto", stream).info("review", uid="1")
+    text = stream.getvalue()
+    assert "review" in text
+    assert not text.startswith("{")
+
+
+def test_text_can_be_asked_for_elsewhere_and_has_no_colours_there() -> None:
+    stream = io.StringIO()
+    log = configure_logs("console", stream)
+    log.info("review", uid="1")
+    logging.getLogger("gunicorn.error").warning("Invalid request %s", "\x1b[31m\nfake line")
+    assert "\x1b" not in stream.getvalue()
+    assert stream.getvalue().count("\n") == 2
+
+
+def test_long_foreign_messages_are_cut() -> None:
+    stream = io.StringIO()
+    configure_logs("json", stream)
+    logging.getLogger("gunicorn.error").warning("Invalid request %s", "x" * 100_000)
+    assert len(stream.getvalue()) < 3000
+
+
+def test_gunicorn_logs_through_the_same_handler_and_no_access_lines() -> None:
+    stream = io.StringIO()
+    configure_logs("json", stream)
+    logger = GunicornLogger(Config())
+    logger.info("Listening at: %s", "https://127.0.0.1:8443")
+    assert not logger.access_log_enabled
+    (line,) = lines(stream)
+    assert line["event"] == "Listening at: https://127.0.0.1:8443"
+    assert not logger.error_log.handlers
+
+
+def test_where_lines_go_when_nobody_says(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("json").info("review")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert json.loads(captured.err)["event"] == "review"

@@ -1,0 +1,100 @@
+"""Metrics: bounded labels, and a port of their own."""
+
+from __future__ import annotations
+
+import io
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+import urllib3
+
+from sealgate.errors import Reason
+from sealgate.findings import Finding, Outcome
+from sealgate_webhook.logs import configure_logs
+from sealgate_webhook.metrics import Metrics, serve_metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(configure_logs("json", io.StringIO()), lambda: frozenset({"registry.example.com"}))
+
+
+@pytest.fixture
+def scraped(metrics: Metrics) -> Iterator[str]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    host, port = listener.getsockname()
+    server = serve_metrics(listener, metrics.registry)
+    yield f"http://{host}:{port}"
+    server.shutdown()
+    server.server_close()
+
+
+def labels_of(metrics: Metrics, family: str, label: str) -> set[str]:
+    return {
+        sample.labels[label]
+        for collected in metrics.registry.collect()
+        if collected.name == family
+        for sample in collected.samples
+        if label in sample.labels
+    }
+
+
+def test_only_hosts_that_a_policy_names_become_labels(metrics: Metrics) -> None:
+    for host in ("registry.example.com", "a.evil.example", "b.evil.example"):
+        metrics.request(host, "200")
+        metrics.budget_wait(host, 0.5)
+        metrics.rate_limited(host)
+    for family in ("sealgate_registry_requests", "sealgate_budget_wait_seconds", "sealgate_rate_limited"):
+        assert labels_of(metrics, family, "host") == {"registry.example.com", "other"}
+
+
+def test_outcomes_of_requests_are_those_that_are_known_or_other(metrics: Metrics) -> None:
+    for outcome in ("200", "429", "RegistryUnavailable", "299", "x" * 50):
+        metrics.request("registry.example.com", outcome)
+    assert labels_of(metrics, "sealgate_registry_requests", "outcome") == {
+        "200",
+        "429",
+        "RegistryUnavailable",
+        "other",
+    }
+
+
+def test_checks_are_counted_by_what_they_found(metrics: Metrics) -> None:
+    metrics.verification(Finding("release", "cosign", Outcome.VERIFIED, Reason.VERIFIED, ""), 0.2)
+    metrics.verification(Finding("release", "cosign", Outcome.UNAVAILABLE, Reason.RATE_LIMITED, ""), 0.2)
+    assert labels_of(metrics, "sealgate_registry_errors", "reason") == {"RateLimited"}
+    assert labels_of(metrics, "sealgate_verifications", "outcome") == {"verified", "unavailable"}
+
+
+def test_the_rest_of_what_a_verifier_tells_is_counted(metrics: Metrics) -> None:
+    metrics.cache_hit("finding")
+    metrics.cache_miss("tag")
+    metrics.joined("finding")
+    metrics.certificate_refused()
+    metrics.event_dropped()
+    metrics.internal_error(RuntimeError("x"))
+    value = metrics.registry.get_sample_value
+    assert value("sealgate_cache_hits_total", {"cache": "finding"}) == 1
+    assert value("sealgate_cache_misses_total", {"cache": "tag"}) == 1
+    assert value("sealgate_single_flight_joins_total", {"work": "finding"}) == 1
+    assert value("sealgate_certificate_reload_errors_total") == 1
+    assert value("sealgate_events_dropped_total") == 1
+    assert value("sealgate_internal_errors_total") == 1
+
+
+def test_they_are_scraped_over_plain_http(metrics: Metrics, scraped: str) -> None:
+    metrics.reviewed("validate", "denied", 0.01)
+    with urllib3.PoolManager() as http:
+        response = http.request("GET", f"{scraped}/metrics")
+    assert response.status == 200
+    assert 'sealgate_reviews_total{answer="denied",endpoint="validate"} 1.0' in response.data.decode()
+
+
+def test_a_scraper_that_says_nothing_holds_up_nobody(scraped: str) -> None:
+    host, port = scraped.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))), urllib3.PoolManager() as http:
+        assert http.request("GET", f"{scraped}/metrics").status == 200

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MAX_LENGTH = 512
 #: The most globs that the braces of one pattern may multiply out to.
 MAX_ALTERNATIVES = 128
+#: The most characters that those may have in all.
+MAX_EXPANDED = 8192
 
 _LEXER = re.compile(r"\*\*+|[*?{},]|[^*?{},]+")
 _BLANKS = " \t"
@@ -219,6 +221,8 @@ def _alternatives(text: str) -> list[_Tokens]:
         if len(alternatives) * len(options) > MAX_ALTERNATIVES:
             raise _invalid(text, f"its braces make more than {MAX_ALTERNATIVES} combinations; write several patterns")
         alternatives = [head + option for head in alternatives for option in options]
+        if sum(map(len, alternatives)) > MAX_EXPANDED:
+            raise _invalid(text, f"its braces make more than {MAX_EXPANDED} characters; write several patterns")
     return [_merge_runs(tokens) for tokens in alternatives]
 
 

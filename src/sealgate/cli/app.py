@@ -18,6 +18,7 @@ _COMMANDS = {
     "serve": "sealgate.cli.serve:serve",
     "policy": "sealgate.cli.policy:policy",
     "key": "sealgate.cli.key:key",
+    "crd": "sealgate.cli.crd:crd",
 }
 
 

@@ -14,6 +14,8 @@ format needs nothing here:
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -128,23 +130,19 @@ def _rule(rule: str, message: str) -> Schema:
     return {"rule": rule, "message": message}
 
 
-_PATTERN_RULES = [
+# One repository pattern among 256, one tag pattern among 16,384: the API server allows rules a cost, reckoned for the
+# largest object there could be, so that the rule for tags is the shorter one.
+_REPOSITORY_RULES = [
     _rule(
-        r"self.matches('^[^{}]*([{][^{}]*[}][^{}]*)*$')",
-        "braces must be closed and not nested: write {a, b} with each option spelt out",
+        r"self.matches('^[^{}, \\t]*([{][^{}]*[}][^{}, \\t]*)*$')",
+        "braces must be closed and not nested, commas and blanks stand between braces only: write {a, b}",
     ),
     _rule(
-        r"!self.matches('[{,][ ]*[,}]')",
+        r"!self.matches('[{,][ \\t]*[,}]')",
         "an option between braces is empty: take the surplus comma out, or write a second pattern",
     ),
     _rule(
-        r"self.matches('^([^{}, ]|[{][^{}]*[}])*$') || !self.matches('^[^{}]*([{][^{}]*[}][^{}]*)*$')",
-        "commas and blanks stand between braces only: write {a, b}, or one entry for each pattern",
-    ),
-]
-_REPOSITORY_RULES = [
-    _rule(
-        r"self.matches('^[A-Za-z0-9._/:*?{}, \\[\\]-]+$')",
+        r"self.matches('^[\\w./:*?{}, \\t\\[\\]-]*$')",
         "a repository pattern is made of letters, digits, . _ - / : and the special * ** ? {a, b}; "
         "tags go into tags, digests cannot be selected",
     ),
@@ -152,26 +150,13 @@ _REPOSITORY_RULES = [
         "self.contains('/') || self.contains('**')",
         "a repository is registry/path: write docker.io/library/nginx rather than nginx, or **/nginx for any registry",
     ),
-    *_PATTERN_RULES,
 ]
 _TAG_RULES = [
     _rule(
-        r"self.matches('^[A-Za-z0-9._*?{}, -]+$')",
-        "a tag pattern is made of letters, digits, . _ - and the special * ? {a, b}",
-    ),
-    *_PATTERN_RULES,
-]
-_KEY_RULES = [
-    _rule(
-        "!self.contains('PRIVATE KEY')",
-        "this is a private key: put only the public key here, and treat the private one as leaked",
-    ),
-    _rule(
-        "self.contains('-----BEGIN ')",
-        "key material starts with a -----BEGIN ...----- line: paste the whole file, with its line breaks (pem: |)",
+        r"self.matches('^([\\w.*?-]|[{][\\w.*?, -]+[}])+$')",
+        "a tag pattern is made of letters, digits, . _ - and the special * ? {a, b}; braces are closed and not nested",
     ),
 ]
-
 #: Rules for one place, by model and field.
 _RULES: Mapping[str, list[Schema]] = {
     "ImageSelector.repository": _REPOSITORY_RULES,
@@ -195,6 +180,8 @@ _RULES: Mapping[str, list[Schema]] = {
     ],
 }
 _KEY_MATERIAL = frozenset({"pem", "pgp", "inline"})
+#: Characters that one rule may search in an object: the API server allows a cost of ten million for each rule.
+_SEARCHABLE = 8 << 20
 _ALTERNATIVES = (
     ("source of the key", ("pem", "pgp", "inline", "secretRef", "kms", "keyId", "ca")),
     ("place where signatures are stored", ("openshift", "lookaside")),
@@ -202,13 +189,25 @@ _ALTERNATIVES = (
 
 
 def custom_resource_definition(kind: Kind) -> Schema:
-    """Return the CustomResourceDefinition of one kind."""
+    """Return the CustomResourceDefinition of one kind.
+
+    Its annotation `sealgate.dev/schema` changes with the schema, so that an upgrade can tell a stale one.
+    """
+    version = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [_column(column) for column in kind.columns],
+        "schema": {"openAPIV3Schema": _object_schema(kind)},
+    }
+    content = hashlib.sha256(json.dumps(version, sort_keys=True).encode()).hexdigest()[:16]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {
             "name": f"{kind.plural}.{GROUP}",
-            "annotations": {"helm.sh/resource-policy": "keep"},
+            "annotations": {"helm.sh/resource-policy": "keep", f"{GROUP}/schema": content},
             "labels": {"app.kubernetes.io/name": "sealgate", "app.kubernetes.io/part-of": "sealgate"},
         },
         "spec": {
@@ -222,16 +221,7 @@ def custom_resource_definition(kind: Kind) -> Schema:
                 "shortNames": [kind.short],
                 "categories": ["sealgate"],
             },
-            "versions": [
-                {
-                    "name": VERSION,
-                    "served": True,
-                    "storage": True,
-                    "subresources": {"status": {}},
-                    "additionalPrinterColumns": [_column(column) for column in kind.columns],
-                    "schema": {"openAPIV3Schema": _object_schema(kind)},
-                }
-            ],
+            "versions": [version],
         },
     }
 
@@ -245,21 +235,42 @@ def render_crds() -> dict[str, str]:
     }
 
 
-def extend(place: str, node: Schema) -> Schema:
+def extend(place: str, node: Schema, times: int) -> Schema:
     """Return the CEL rules for a node of a schema.
 
     Args:
         place: model and field, such as `KeyEntry.pem`.
         node: the finished node.
+        times: how often there can be such a node in one object.
     """
     rules = list(_RULES.get(place, ()))
-    if node["type"] == "string" and place.rpartition(".")[2] in _KEY_MATERIAL and not place.startswith("KeyStatus"):
-        rules += _KEY_RULES
+    if node["type"] == "object" and place != "KeyStatus":
+        rules += _key_material(node, times)
     if place == "AuthenticatorSpec":
         rules.append(_exactly_one("format", list(node["properties"])))
     elif node["type"] == "object":
         rules += _alternatives(node)
     return {"x-kubernetes-validations": rules} if rules else {}
+
+
+def _key_material(node: Schema, times: int) -> Iterable[Schema]:
+    """Say what is wrong at the object and not at the string: the API server repeats a string that is refused.
+
+    Where there may be so much key material that the API server would not pay for the rules, they are left to the
+    webhook.
+    """
+    for name in sorted(_KEY_MATERIAL & node.get("properties", {}).keys()):
+        field = node["properties"][name]
+        if field["type"] != "string" or field["maxLength"] * times > _SEARCHABLE:
+            continue
+        yield _rule(
+            f"!has(self.{name}) || !self.{name}.contains('PRIVATE KEY')",
+            "this is a private key: put only the public key here, and treat the private one as leaked",
+        ) | {"fieldPath": f".{name}"}
+        yield _rule(
+            f"!has(self.{name}) || self.{name}.contains('-----BEGIN ')",
+            "key material starts with a -----BEGIN ...----- line: paste the whole file, with its line breaks",
+        ) | {"fieldPath": f".{name}"}
 
 
 def _alternatives(node: Schema) -> Iterable[Schema]:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 Schema = dict[str, Any]
-#: Called for every finished node with its place ("ImageSelector.tags[]"): returns what is to be added to it.
-Extension = "Callable[[str, Schema], Schema]"
 
 #: Bounds for what a model leaves open, so that the API server can tell what its rules cost at most.
 MAX_STRING = 1024
@@ -35,13 +33,14 @@ class UnstructuredError(TypeError):
     """A model has a field that no structural schema can describe."""
 
 
-def structural_schema(model: type[BaseModel], extend: Callable[[str, Schema], Schema]) -> Schema:
+def structural_schema(model: type[BaseModel], extend: Callable[[str, Schema, int], Schema]) -> Schema:
     """Return the structural schema of a model, in the names and with the descriptions that users see.
 
     Args:
         model: the model; its fields' aliases become property names.
         extend: called for every node with its place, such as `CosignSpec`, `CosignSpec.annotations` or
-            `ImageSelector.tags[]`, and the finished node; returns members to add (CEL rules, say).
+            `ImageSelector.tags[]`, the finished node, and how often at most there is such a one in an object; returns
+            members to add (CEL rules, say).
 
     Raises:
         UnstructuredError: a field has a type that Kubernetes' schemas cannot express.
@@ -53,11 +52,11 @@ def structural_schema(model: type[BaseModel], extend: Callable[[str, Schema], Sc
 class _Converter:
     """Converts the nodes of one JSON Schema."""
 
-    def __init__(self, definitions: Mapping[str, Schema], extend: Callable[[str, Schema], Schema]) -> None:
+    def __init__(self, definitions: Mapping[str, Schema], extend: Callable[[str, Schema, int], Schema]) -> None:
         self._definitions = definitions
         self._extend = extend
 
-    def convert(self, source: Schema, place: str) -> Schema:
+    def convert(self, source: Schema, place: str, times: int = 1) -> Schema:
         """Return the structural form of one node."""
         node, place = self._resolve(source, place)
         unknown = node.keys() - set(_KEPT) - _DROPPED - {"const", "exclusiveMinimum", "exclusiveMaximum"}
@@ -68,10 +67,10 @@ class _Converter:
         if "description" in result:
             result["description"] = _describe(result["description"])
         self._plain_values(node, result)
-        self._containers(node, result, place)
+        self._containers(node, result, place, times)
         if "type" not in result:
             raise UnstructuredError(f"{place}: the type must be one that Kubernetes knows")
-        for key, value in self._extend(place, result).items():
+        for key, value in self._extend(place, result, times).items():
             result[key] = [*result.get(key, []), *value] if isinstance(value, list) else value
         return result
 
@@ -94,8 +93,6 @@ class _Converter:
     def _plain_values(node: Schema, result: Schema) -> None:
         if "const" in node:
             result["enum"] = [node["const"]]
-        if result.get("enum") and "type" not in result:
-            result["type"] = "string"
         if result.get("default", ...) in (None, {}, []):
             del result["default"]  # the same as absent: no reason to write it into everybody's objects
         if result.get("type") == "integer":
@@ -107,23 +104,21 @@ class _Converter:
         if result.get("type") == "string" and "enum" not in result:
             result.setdefault("maxLength", MAX_STRING)
 
-    def _containers(self, node: Schema, result: Schema, place: str) -> None:
+    def _containers(self, node: Schema, result: Schema, place: str, times: int) -> None:
         if result.get("type") == "array":
-            if not isinstance(node.get("items"), dict):
-                raise UnstructuredError(f"{place}: a list has items of one type in Kubernetes")
-            result["items"] = self.convert(node["items"], f"{place}[]")
             result.setdefault("maxItems", MAX_ITEMS)
+            result["items"] = self.convert(node.get("items", {}), f"{place}[]", times * result["maxItems"])
             result.setdefault("x-kubernetes-list-type", "atomic")  # whoever writes the list writes all of it
         elif result.get("type") == "object" and "properties" in result:
             result.pop("additionalProperties", None)
             result["properties"] = {
-                name: self.convert(value, f"{place}.{name}") for name, value in result["properties"].items()
+                name: self.convert(value, f"{place}.{name}", times) for name, value in result["properties"].items()
             }
         elif result.get("type") == "object":
             values = node.get("additionalProperties") or next(iter(node.get("patternProperties", {}).values()), None)
             if isinstance(values, dict):
-                result["additionalProperties"] = self.convert(values, f"{place}[]")
                 result.setdefault("maxProperties", MAX_ITEMS)
+                result["additionalProperties"] = self.convert(values, f"{place}[]", times * result["maxProperties"])
             else:
                 result.pop("additionalProperties", None)
 

@@ -1,0 +1,54 @@
+"""`sealgate crd`: the CustomResourceDefinitions of this version."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from sealgate.cli import options
+from sealgate.cli.exits import Exit
+from sealgate.cli.help import examples
+from sealgate.errors import ConfigError
+from sealgate.messages import quote
+from sealgate.policies.crds import KINDS, custom_resource_definition, render_crds
+
+
+@click.command(
+    epilog=examples(
+        "sealgate crd",
+        "sealgate crd --directory .",
+        "sealgate crd --output json",
+    )
+)
+@click.option(
+    "--directory",
+    metavar="PATH",
+    help="Write one YAML file a kind into this folder instead of printing them.",
+)
+@options.output_option
+def crd(directory: str | None, output: str) -> Exit:
+    """Print the CustomResourceDefinitions of this version.
+
+    They are what `helm install` puts into an empty cluster. Helm does not change them later: after an upgrade, pipe
+    this into kubectl apply --server-side --force-conflicts -f -.
+
+    Exit codes: 0 printed or written, 2 the folder cannot be written to.
+    """
+    if directory is not None:
+        _write(Path(directory))
+    elif output == "json":
+        items = [custom_resource_definition(kind) for kind in KINDS]
+        click.echo(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=2))
+    else:
+        click.echo("---\n".join(render_crds().values()), nl=False)
+    return Exit.ADMITTED
+
+
+def _write(directory: Path) -> None:
+    for name, text in render_crds().items():
+        try:
+            (directory / name).write_text(text, encoding="utf-8")
+        except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
+            raise ConfigError(f"cannot write {quote(directory / name)}: {quote(error)}") from error

@@ -1,0 +1,146 @@
+"""The chart as helm renders it, for sets of values that together reach every branch of it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.tools import require_tool
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "sealgate"
+NAMESPACE = "sealgate-system"
+
+Manifest = dict[str, Any]
+
+#: Every branch of the chart is taken in one of these.
+VALUE_SETS: dict[str, Manifest] = {
+    "default": {},
+    "everything": {
+        "unmatchedImages": "Deny",
+        "logLevel": "debug",
+        "registries": {
+            "insecure": ["registry.test:5000"],
+            "mirrors": {"docker.io": "mirror.test"},
+            "ca": {"registry.example.org": "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"},
+            "dockerConfigSecret": "pull",
+            "verificationsPerMinute": 1000000,
+        },
+        "cache": {"entries": 2000000},
+        "customKinds": [
+            {
+                "group": "argoproj.io",
+                "versions": ["v1alpha1"],
+                "resource": "rollouts",
+                "kind": "Rollout",
+                "podSpec": "spec.template.spec",
+            }
+        ],
+        "webhook": {
+            "image": {"tag": "1.2.3", "digest": "sha256:" + "1" * 64, "pullPolicy": "Always"},
+            "timeoutSeconds": 7,
+            "excludedNamespaces": ["kube-system", "node-problem-detector"],
+            "autoscaling": {"enabled": True},
+            "serviceAccountAnnotations": {"example.org/role": "webhook"},
+            "podAnnotations": {"example.org/a": "b"},
+            "podLabels": {"example.org/c": "d"},
+            "env": [{"name": "HTTPS_PROXY", "value": "http://proxy.test:3128"}],
+            "nodeSelector": {"kubernetes.io/os": "linux"},
+            "tolerations": [{"operator": "Exists"}],
+            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}},
+        },
+        "operator": {
+            "image": {"digest": "sha256:" + "2" * 64},
+            "replicas": 1,
+            "serviceAccountAnnotations": {"example.org/role": "operator"},
+            "podAnnotations": {"example.org/a": "b"},
+            "podLabels": {"example.org/c": "d"},
+            "env": [{"name": "HTTPS_PROXY", "value": "http://proxy.test:3128"}],
+        },
+        "resourceQuota": {"enabled": True},
+        "imagePullSecrets": ["private"],
+        "networkPolicy": {
+            "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+            "egress": [{"ports": [{"port": 443, "protocol": "TCP"}]}],
+        },
+        "metrics": {
+            "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+            "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
+            "dashboard": {"enabled": True},
+        },
+        "commonLabels": {"team": "platform"},
+    },
+    "cert-manager": {
+        "certificates": {"certManager": {"enabled": True}},
+        "webhook": {"failurePolicy": "Ignore", "topologySpreadConstraints": []},
+    },
+    "cert-manager-issuer": {
+        "certificates": {"certManager": {"enabled": True, "issuerRef": {"kind": "ClusterIssuer", "name": "company"}}},
+        "fullnameOverride": "gate",
+    },
+    "outside": {
+        "webhook": {"url": "https://192.0.2.1:8443", "caBundle": "TUE9PQ=="},
+        "metrics": {"serviceMonitor": {"enabled": True}},
+    },
+    "bare": {
+        "webhook": {
+            "pullSecrets": {"enabled": False},
+            "pinDigests": False,
+            "podDisruptionBudget": {"enabled": False},
+        },
+        "operator": {"podDisruptionBudget": {"enabled": False}},
+        "networkPolicy": {"enabled": False},
+        "priorityClassName": "",
+        "resourceQuota": {"enabled": True},
+        "rbac": {"aggregateToView": False},
+        "nameOverride": "gate",
+    },
+}
+
+
+def helm(*arguments: str, values: Manifest | None = None) -> subprocess.CompletedProcess[str]:
+    """Run helm on the chart; values go in as a file on standard input."""
+    return subprocess.run(
+        [require_tool("helm"), *arguments, "--values", "-"],
+        input=json.dumps(values or {}),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+
+def render(values: Manifest | None = None) -> tuple[Manifest, ...]:
+    """Return every object of the chart but the CRDs, hooks included."""
+    return tuple(json.loads(text) for text in _render(json.dumps(values or {}, sort_keys=True)))
+
+
+@functools.cache
+def _render(values: str) -> tuple[str, ...]:
+    done = helm("template", "sealgate", str(CHART), "--namespace", NAMESPACE, values=json.loads(values))
+    assert done.returncode == 0, done.stderr
+    return tuple(json.dumps(obj) for obj in yaml.safe_load_all(done.stdout) if obj is not None)
+
+
+def find(manifests: tuple[Manifest, ...], kind: str, name: str | None = None) -> Manifest:
+    """Return the one object of a kind, or of a kind and name."""
+    (found,) = (obj for obj in manifests if obj["kind"] == kind and name in (None, obj["metadata"]["name"]))
+    return found
+
+
+def pods(manifests: tuple[Manifest, ...]) -> list[Manifest]:
+    """Return the pod specs that the chart runs, with the name of what runs them."""
+    specs = [obj["spec"]["template"]["spec"] for obj in manifests if obj["kind"] == "Deployment"]
+    return specs + [obj["spec"] for obj in manifests if obj["kind"] == "Pod"]
+
+
+def config(manifests: tuple[Manifest, ...], component: str) -> Manifest:
+    """Return a component's parsed config.yaml."""
+    data = find(manifests, "ConfigMap", f"sealgate-{component}")["data"]["config.yaml"]
+    parsed = yaml.safe_load(data)
+    assert isinstance(parsed, dict)
+    return parsed

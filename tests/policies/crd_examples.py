@@ -1,0 +1,134 @@
+"""Objects that the API server must refuse by the CRDs alone, each with what its message must say."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+PEM = (
+    "-----BEGIN PUBLIC KEY-----\n"
+    "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEm1qsFMRF2yX7qTz2mLUGkNGaGxVO\n"
+    "0Zi2v0WyrKzfcG3VQx5C5SZ7e8tJvOP1uLD2sNmm2mGmGhnDJDfKJ3xvKw==\n"
+    "-----END PUBLIC KEY-----\n"
+)
+
+AUTHENTICATOR: dict[str, Any] = {
+    "apiVersion": "sealgate.dev/v1alpha1",
+    "kind": "Authenticator",
+    "metadata": {"name": "release-key"},
+    "spec": {"cosign": {"keys": [{"pem": PEM}]}},
+}
+POLICY: dict[str, Any] = {
+    "apiVersion": "sealgate.dev/v1alpha1",
+    "kind": "VerificationPolicy",
+    "metadata": {"name": "production"},
+    "spec": {
+        "namespaceSelector": {"matchLabels": {"env": "production"}},
+        "images": [{"repository": "registry.example.org/library/{nginx, redis}-*", "tags": ["v*", "{1, 2}.?"]}],
+        "excludeImages": [{"repository": "**/scratch"}],
+        "require": {"authenticators": ["release-key", "security-team"], "count": 2},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """One change that makes a good object bad.
+
+    Attributes:
+        name: what is wrong.
+        path: where in the object.
+        value: what stands there instead; `...` takes the member out.
+        says: what the refusal must say.
+    """
+
+    name: str
+    path: str
+    value: Any
+    says: str
+    base: str = "policy"
+
+    def object(self) -> dict[str, Any]:
+        obj = copy.deepcopy(AUTHENTICATOR if self.base == "authenticator" else POLICY)
+        *parents, last = self.path.split(".")
+        place: Any = obj
+        for part in parents:
+            place = place[int(part)] if isinstance(place, list) else place[part]
+        key: Any = int(last) if isinstance(place, list) else last
+        if self.value is ...:
+            del place[key]
+        else:
+            place[key] = self.value
+        return obj
+
+
+def _pattern(name: str, value: str, says: str) -> Wrong:
+    return Wrong(name, "spec.images.0.repository", value, says)
+
+
+WRONG = (
+    Wrong("no spec", "spec", ..., "spec: Required value"),
+    Wrong("unknown field", "spec.excludeImage", [], 'unknown field "spec.excludeImage"'),
+    Wrong("unknown field deep down", "spec.images.0.tag", "v1", 'unknown field "spec.images[0].tag"'),
+    Wrong("unknown action", "spec.action", "Block", 'supported values: "Enforce", "Warn", "Audit"'),
+    Wrong("no images", "spec.images", ..., "spec.images: Required value"),
+    Wrong("empty images", "spec.images", [], "should have at least 1 items"),
+    Wrong("empty tags", "spec.images.0.tags", [], "should have at least 1 items"),
+    Wrong("no authenticators", "spec.require.authenticators", [], "should have at least 1 items"),
+    Wrong("count of nothing", "spec.require.count", 0, "should be greater than or equal to 1"),
+    Wrong("count too high", "spec.require.count", 3, "lower count, or list more authenticators"),
+    Wrong("same authenticator twice", "spec.require.authenticators", ["a", "a"], "remove the duplicate"),
+    Wrong("name that no object has", "spec.require.authenticators", ["Release_Key"], "should match"),
+    Wrong(
+        "In without values",
+        "spec.namespaceSelector.matchExpressions",
+        [{"key": "a", "operator": "In"}],
+        "In and NotIn need values",
+    ),
+    Wrong(
+        "Exists with values",
+        "spec.namespaceSelector.matchExpressions",
+        [{"key": "a", "operator": "Exists", "values": ["b"]}],
+        "Exists and DoesNotExist take none",
+    ),
+    _pattern("empty pattern", "", "should be at least 1 chars long"),
+    _pattern("digest in pattern", "registry.example.org/a@sha256:00", "digests cannot be selected"),
+    _pattern("nested braces", "registry.example.org/{a,{b,c}}", "not nested"),
+    _pattern("open brace", "registry.example.org/{a,b", "braces must be closed"),
+    _pattern("closing brace", "registry.example.org/a}", "braces must be closed"),
+    _pattern("empty option", "registry.example.org/{a,}", "an option between braces is empty"),
+    _pattern("blank option", "registry.example.org/{a, ,b}", "an option between braces is empty"),
+    _pattern("comma outside braces", "registry.example.org/a,registry.example.org/b", "between braces only"),
+    _pattern("letter outside ASCII", "registry.example.org/\u0430pp", "a repository pattern is made of"),
+    _pattern("backslash", "registry.example.org/a\\b", "a repository pattern is made of"),
+    _pattern("no registry", "nginx", "write docker.io/library/nginx"),
+    _pattern("too long", "registry.example.org/" + "a" * 512, "Too long"),
+    Wrong("slash in tag", "spec.images.0.tags", ["a/b"], "a tag pattern is made of"),
+    Wrong("nested braces in tag", "spec.images.0.tags", ["{a,{b}}"], "a tag pattern is made of"),
+    Wrong("too many images", "spec.images", [{"repository": "**"}] * 257, "must have at most 256 items"),
+    Wrong("no format", "spec", {}, "set exactly one format", "authenticator"),
+    Wrong("unknown format", "spec", {"pgp": {}}, 'unknown field "spec.pgp"', "authenticator"),
+    Wrong("no keys", "spec.cosign.keys", [], "should have at least 1 items", "authenticator"),
+    Wrong("no source", "spec.cosign.keys.0", {"algorithm": "ED25519"}, "set exactly one source", "authenticator"),
+    Wrong(
+        "two sources",
+        "spec.cosign.keys.0.secretRef",
+        {"name": "a", "key": "b"},
+        "set exactly one source of the key: pem or secretRef",
+        "authenticator",
+    ),
+    Wrong(
+        "private key",
+        "spec.cosign.keys.0.pem",
+        "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n",
+        "this is a private key",
+        "authenticator",
+    ),
+    Wrong("no PEM", "spec.cosign.keys.0.pem", "MFkwEwYHKoZIzj0CAQ==", "-----BEGIN", "authenticator"),
+    Wrong("unknown algorithm", "spec.cosign.keys.0.algorithm", "RSA_SHA1", "supported values", "authenticator"),
+    Wrong(
+        "Secret without a key", "spec.cosign.keys.0", {"secretRef": {"name": "a"}}, "Required value", "authenticator"
+    ),
+    Wrong("number for a string", "spec.cosign.annotations", {"env": 1}, "must be of type string", "authenticator"),
+)

@@ -1,0 +1,261 @@
+"""The CRDs are what the models say, in the form that Kubernetes takes."""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import TYPE_CHECKING, Any, Literal
+
+import jsonschema
+import pytest
+import yaml
+from pydantic import BaseModel, Field
+
+from sealgate.policies import crds, models
+from sealgate.policies.structural import UnstructuredError, structural_schema
+from tests.chart.rendering import CHART
+from tests.policies.crd_examples import AUTHENTICATOR, POLICY, WRONG, Wrong
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CRDS = [yaml.safe_load(text) for text in crds.render_crds().values()]
+BY_KIND = {crd["spec"]["names"]["kind"]: crd for crd in CRDS}
+
+#: What a structural schema may hold (Kubernetes: "Specifying a structural schema"), but for x-kubernetes-*.
+ALLOWED = {
+    "additionalProperties", "default", "description", "enum", "format", "items", "maxItems", "maxLength",
+    "maxProperties", "maximum", "minItems", "minLength", "minProperties", "minimum", "nullable", "pattern",
+    "properties", "required", "type",
+}  # fmt: skip
+ALLOWED_EXTENSIONS = {"x-kubernetes-validations", "x-kubernetes-list-type", "x-kubernetes-list-map-keys"}
+
+
+def schema(kind: str) -> dict[str, Any]:
+    (version,) = BY_KIND[kind]["spec"]["versions"]
+    result: dict[str, Any] = version["schema"]["openAPIV3Schema"]
+    return result
+
+
+def nodes(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every schema in a schema, with its path."""
+    yield path, node
+    for name, child in node.get("properties", {}).items():
+        yield from nodes(child, f"{path}.{name}")
+    for part, mark in (("items", "[]"), ("additionalProperties", "{}")):
+        if part in node:
+            yield from nodes(node[part], path + mark)
+
+
+ALL_NODES = [pytest.param(node, id=f"{kind}{path}") for kind in BY_KIND for path, node in nodes(schema(kind))]
+
+
+def test_the_chart_has_the_generated_files_and_no_others() -> None:
+    files = {path.name: path.read_text(encoding="utf-8") for path in (CHART / "crds").iterdir()}
+    assert files == crds.render_crds(), "run: sealgate crd --directory charts/sealgate/crds"
+
+
+def test_names_are_as_documented() -> None:
+    assert {kind: crd["spec"]["names"]["shortNames"] for kind, crd in BY_KIND.items()} == {
+        "Authenticator": ["authn"],
+        "VerificationPolicy": ["vpol"],
+    }
+    for crd in CRDS:
+        spec = crd["spec"]
+        assert crd["metadata"]["name"] == f"{spec['names']['plural']}.sealgate.dev"
+        assert (spec["group"], spec["scope"], spec["versions"][0]["name"]) == ("sealgate.dev", "Cluster", "v1alpha1")
+        assert spec["versions"][0]["subresources"] == {"status": {}}
+        assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_a_changed_schema_changes_the_mark_that_upgrades_look_at() -> None:
+    marks = [crd["metadata"]["annotations"]["sealgate.dev/schema"] for crd in CRDS]
+    assert len(set(marks)) == len(marks)
+    kind = crds.KINDS[0]
+    other = crds.Kind(kind.name, kind.plural, kind.short, kind.spec, kind.status, "Something else.", kind.columns)
+    changed = crds.custom_resource_definition(other)["metadata"]["annotations"]["sealgate.dev/schema"]
+    assert changed != crds.custom_resource_definition(kind)["metadata"]["annotations"]["sealgate.dev/schema"]
+
+
+@pytest.mark.parametrize("node", ALL_NODES)
+def test_the_schema_is_structural(node: dict[str, Any]) -> None:
+    assert {key for key in node if not key.startswith("x-kubernetes-")} <= ALLOWED
+    assert {key for key in node if key.startswith("x-kubernetes-")} <= ALLOWED_EXTENSIONS
+    assert node["type"] in {"object", "array", "string", "integer", "boolean"}
+    assert not {"properties", "additionalProperties"} <= node.keys()
+    assert set(node.get("required", ())) <= node.get("properties", {}).keys()
+    if node["type"] == "array":
+        assert isinstance(node["items"], dict)
+        assert node["x-kubernetes-list-type"] in {"atomic", "map"}
+        for key in node.get("x-kubernetes-list-map-keys", ()):
+            assert key in node["items"]["required"]
+    if "default" in node:
+        jsonschema.validate(node["default"], node)
+
+
+@pytest.mark.parametrize("node", ALL_NODES)
+def test_everything_is_bounded_so_that_rules_have_a_cost(node: dict[str, Any]) -> None:
+    if node["type"] == "array":
+        assert node["maxItems"] <= 256
+    if node["type"] == "string" and "enum" not in node and "description" in node:
+        assert "maxLength" in node or node["description"].startswith("Always ")
+    if "additionalProperties" in node:
+        assert node["maxProperties"] <= 64
+
+
+@pytest.mark.parametrize("node", ALL_NODES)
+def test_every_field_is_explained(node: dict[str, Any]) -> None:
+    for name, child in node.get("properties", {}).items():
+        if name != "metadata":
+            assert len(child.get("description", "")) >= 10, name
+
+
+@pytest.mark.parametrize("node", ALL_NODES)
+def test_patterns_and_rules_are_ones_that_the_api_server_can_read(node: dict[str, Any]) -> None:
+    """Its regular expressions are RE2: no looking around and no going back."""
+    if "pattern" in node:
+        re.compile(node["pattern"])
+        assert not re.search(r"\(\?[=!<]|\\[1-9]", node["pattern"])
+    for rule in node.get("x-kubernetes-validations", ()):
+        assert rule.keys() <= {"rule", "message", "fieldPath"}
+        assert "\n" not in rule["message"]
+        assert len(rule["message"]) > 20
+        assert rule["rule"].count("(") == rule["rule"].count(")")
+
+
+@pytest.mark.parametrize("obj", [AUTHENTICATOR, POLICY], ids=lambda obj: obj["kind"])
+def test_good_objects_are_good_for_the_schema_and_for_the_model(obj: dict[str, Any]) -> None:
+    jsonschema.validate(obj, schema(obj["kind"]))
+    _model(obj).model_validate_json(_json(obj))
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.name)
+def test_what_the_cluster_refuses_is_refused_by_the_schema_a_rule_or_the_model(wrong: Wrong) -> None:
+    """The real proof is in `test_crds_on_a_cluster`; here, that nothing of it has got lost."""
+    obj = wrong.object()
+    messages = [error.message for error in jsonschema.Draft7Validator(schema(obj["kind"])).iter_errors(obj)]
+    rules = [
+        rule["message"] for _, node in nodes(schema(obj["kind"])) for rule in node.get("x-kubernetes-validations", ())
+    ]
+    if not messages and not any(wrong.says in message for message in rules):
+        with pytest.raises(ValueError, match="validation error"):
+            _model(obj).model_validate_json(_json(obj))
+
+
+def test_exactly_one_format_is_demanded_of_all_that_there_are() -> None:
+    spec = schema("Authenticator")["properties"]["spec"]
+    (rule,) = (rule for rule in spec["x-kubernetes-validations"] if "format" in rule["message"])
+    assert [f"has(self.{name})" in rule["rule"] for name in spec["properties"]] == [True] * len(spec["properties"])
+    assert spec["properties"].keys() == {field.alias for field in models.AuthenticatorSpec.model_fields.values()}
+
+
+def test_status_says_only_what_the_operator_wrote() -> None:
+    for kind in BY_KIND:
+        for path, node in nodes(schema(kind)["properties"]["status"]):
+            assert "default" not in node, path
+
+
+def test_a_new_format_gets_its_rules_by_itself() -> None:
+    class Key(BaseModel):
+        """A key."""
+
+        pgp: str | None = Field(default=None, description="An armored key.")
+        kms: int | None = None
+        ca: dict[str, str] | None = None
+
+    class Format(BaseModel):
+        """A format.
+
+        Attributes:
+            keys: not for users.
+        """
+
+        keys: list[Key] = Field(min_length=1)
+        mode: Literal["A"] = "A"
+        high: int = Field(default=2, gt=1, lt=9)
+        note: str = Field(default="", json_schema_extra={"x-kubernetes-validations": [{"rule": "self != 'x'"}]})
+
+    made = structural_schema(Format, crds.extend)
+    assert made["description"] == "A format."
+    assert made["properties"]["mode"] == {"type": "string", "enum": ["A"], "default": "A"}
+    assert (made["properties"]["high"]["minimum"], made["properties"]["high"]["maximum"]) == (2, 8)
+    assert made["properties"]["note"]["x-kubernetes-validations"] == [{"rule": "self != 'x'"}]
+    assert made["properties"]["keys"]["maxItems"] == 64
+    messages = [rule["message"] for rule in made["properties"]["keys"]["items"]["x-kubernetes-validations"]]
+    assert messages[-1] == "set exactly one source of the key: pgp or kms or ca"
+    assert messages[0].startswith("this is a private key")
+
+
+def test_a_rule_beside_a_field_is_added_to_the_general_ones() -> None:
+    class Key(BaseModel):
+        """A key."""
+
+        model_config = {"json_schema_extra": {"x-kubernetes-validations": [{"rule": "true", "message": "mine"}]}}
+
+        pem: str | None = None
+        kms: str | None = None
+
+    rules = structural_schema(Key, crds.extend)["x-kubernetes-validations"]
+    assert next(rule["message"] for rule in rules) == "mine"
+    assert len(rules) == 4
+
+
+def test_rules_that_the_api_server_would_not_pay_for_are_left_to_the_webhook() -> None:
+    class Key(BaseModel):
+        """A key."""
+
+        pem: str = Field(max_length=65536)
+
+    class Format(BaseModel):
+        """A format."""
+
+        few: list[Key] = Field(max_length=64)
+        many: list[Key] = Field(max_length=256)
+
+    made = structural_schema(Format, crds.extend)["properties"]
+    assert len(made["few"]["items"]["x-kubernetes-validations"]) == 2
+    assert "x-kubernetes-validations" not in made["many"]["items"]
+
+
+class _Choice(BaseModel):
+    value: int | str
+
+
+class _Anything(BaseModel):
+    value: Any
+
+
+class _Pair(BaseModel):
+    value: tuple[int, str]
+
+
+class _Multiple(BaseModel):
+    value: int = Field(multiple_of=2)
+
+
+@pytest.mark.parametrize("model", [_Choice, _Anything, _Pair, _Multiple])
+def test_what_kubernetes_cannot_express_is_an_error_when_generating(model: type[BaseModel]) -> None:
+    with pytest.raises(UnstructuredError, match=r"value|_"):
+        structural_schema(model, crds.extend)
+
+
+def test_maps_of_anything_lose_nothing_but_their_openness() -> None:
+    class Maps(BaseModel):
+        """Maps."""
+
+        closed: dict[str, bool]
+        some: dict[str, Any]
+
+    made = structural_schema(Maps, crds.extend)["properties"]
+    assert made["closed"]["additionalProperties"] == {"type": "boolean"}
+    assert "additionalProperties" not in made["some"]
+
+
+def _model(obj: dict[str, Any]) -> type[models.Authenticator | models.VerificationPolicy]:
+    return models.Authenticator if obj["kind"] == "Authenticator" else models.VerificationPolicy
+
+
+def _json(obj: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(copy.deepcopy(obj))

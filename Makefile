@@ -46,3 +46,5 @@ bench: $(READY) ## measure what the README claims (minutes; nothing else should 
 
 clean: ## remove what make has made
 	rm -rf .venv .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+
+include $(wildcard make/*.mk)

@@ -1,0 +1,158 @@
+{{- define "sealgate.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- /* Names of objects begin with this. It is cut so that no suffix makes a name longer than 63 characters. */ -}}
+{{- define "sealgate.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := include "sealgate.name" . -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "sealgate.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "sealgate.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{- /* Takes (dict "root" $ "component" "webhook"); the component may be left out. */ -}}
+{{- define "sealgate.labels" -}}
+app.kubernetes.io/name: {{ include "sealgate.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{- with .component }}
+app.kubernetes.io/component: {{ . }}
+{{- end }}
+app.kubernetes.io/part-of: sealgate
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | quote }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- /* Takes (dict "root" $ "image" .Values.webhook.image). */ -}}
+{{- define "sealgate.image" -}}
+{{- .image.repository -}}
+{{- if or .image.tag (not .image.digest) -}}:{{ .image.tag | default .root.Chart.AppVersion }}{{- end -}}
+{{- with .image.digest -}}@{{ . }}{{- end -}}
+{{- end -}}
+
+{{- define "sealgate.tlsSecret" -}}{{ include "sealgate.fullname" . }}-webhook-tls{{- end -}}
+{{- define "sealgate.caSecret" -}}{{ include "sealgate.fullname" . }}-ca{{- end -}}
+
+{{- /* Whether the chart runs the webhook, that is, whether it is not somewhere else. */ -}}
+{{- define "sealgate.inCluster" -}}{{ if not .Values.webhook.url }}true{{ end }}{{- end -}}
+
+{{- /* Whether the operator issues the certificate. */ -}}
+{{- define "sealgate.managedCertificates" -}}
+{{- if and (include "sealgate.inCluster" .) (not .Values.certificates.certManager.enabled) }}true{{ end -}}
+{{- end -}}
+
+{{- /* Takes (dict "root" $ "path" "/validate"). The operator fills in caBundle; the chart never writes it, so that
+       no upgrade and no GitOps tool takes it out again. */ -}}
+{{- define "sealgate.clientConfig" -}}
+{{- if .root.Values.webhook.url -}}
+url: {{ printf "%s%s" .root.Values.webhook.url .path | quote }}
+{{- with .root.Values.webhook.caBundle }}
+caBundle: {{ . | quote }}
+{{- end }}
+{{- else -}}
+service:
+  namespace: {{ .root.Release.Namespace }}
+  name: {{ include "sealgate.fullname" .root }}-webhook
+  port: 443
+  path: {{ .path }}
+{{- end -}}
+{{- end -}}
+
+{{- /* Only by a label that the API server writes itself: nobody can exempt a namespace by labelling it. */ -}}
+{{- define "sealgate.namespaceSelector" -}}
+matchExpressions:
+  - key: kubernetes.io/metadata.name
+    operator: NotIn
+    values: {{ append .Values.webhook.excludedNamespaces .Release.Namespace | uniq | toJson }}
+{{- end -}}
+
+{{- define "sealgate.webhookAnnotations" -}}
+{{- if and .Values.certificates.certManager.enabled (include "sealgate.inCluster" .) }}
+annotations:
+  cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "sealgate.fullname" . }}-webhook
+{{- end }}
+{{- end -}}
+
+{{- /* How registries are reached: the same for both components. */ -}}
+{{- define "sealgate.registries" -}}
+{{- with .Values.registries -}}
+insecure: {{ .insecure | toJson }}
+mirrors: {{ .mirrors | toJson }}
+ca: {{ .ca | toJson }}
+dockerConfigSecret: {{ .dockerConfigSecret | quote }}
+verificationsPerMinute: {{ .verificationsPerMinute | int64 }}
+burst: {{ .burst | int64 }}
+{{- end -}}
+{{- end -}}
+
+{{- /* What the pods of both components share. Takes (dict "root" $ "component" "webhook" "values" .Values.webhook). */ -}}
+{{- define "sealgate.podSettings" -}}
+serviceAccountName: {{ include "sealgate.fullname" .root }}-{{ .component }}
+automountServiceAccountToken: true  # the API server is watched
+enableServiceLinks: false
+{{- with .root.Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+securityContext:
+  {{- toYaml .root.Values.podSecurityContext | nindent 2 }}
+{{- with .values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- range . }}
+  - {{ toYaml . | nindent 4 | trim }}
+    {{- if not .labelSelector }}
+    labelSelector:
+      matchLabels:
+        {{- include "sealgate.selectorLabels" $ | nindent 8 }}
+    matchLabelKeys: [pod-template-hash]
+    {{- end }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* Environment of both components. */ -}}
+{{- define "sealgate.env" -}}
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: POD_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+{{- with .env }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,124 @@
+"""Attacks on the installation itself, met by what the chart renders, whatever the values."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chart.rendering import NAMESPACE, VALUE_SETS, Manifest, config, find, render
+
+EVERY_SET = pytest.mark.parametrize("name", VALUE_SETS)
+
+
+def _webhooks(manifests: tuple[Manifest, ...]) -> list[Manifest]:
+    return [webhook for obj in manifests if obj["kind"].endswith("WebhookConfiguration") for webhook in obj["webhooks"]]
+
+
+def _rules(manifests: tuple[Manifest, ...]) -> list[Manifest]:
+    return [rule for obj in manifests if obj["kind"] in {"Role", "ClusterRole"} for rule in obj["rules"]]
+
+
+@EVERY_SET
+def test_attack_18_ephemeral_containers_are_sent_although_they_are_a_subresource(name: str) -> None:
+    for webhook in _webhooks(render(VALUE_SETS[name])):
+        if webhook["name"] != "policies.sealgate.dev":
+            resources = [resource for rule in webhook["rules"] for resource in rule["resources"]]
+            assert "pods/ephemeralcontainers" in resources
+
+
+@EVERY_SET
+def test_attack_24_nobody_can_exempt_a_namespace_or_an_object_by_a_label(name: str) -> None:
+    for webhook in _webhooks(render(VALUE_SETS[name])):
+        assert "objectSelector" not in webhook
+        assert "matchConditions" not in webhook
+        if webhook["name"] == "policies.sealgate.dev":
+            assert "namespaceSelector" not in webhook
+            continue
+        (expression,) = webhook["namespaceSelector"]["matchExpressions"]
+        assert webhook["namespaceSelector"].keys() == {"matchExpressions"}
+        # The one label that the API server writes, and keeps, itself.
+        assert expression["key"] == "kubernetes.io/metadata.name"
+        assert expression["operator"] == "NotIn"
+        assert NAMESPACE in expression["values"]
+
+
+def test_attack_24_only_the_system_s_namespaces_are_exempt_by_default() -> None:
+    (expression,) = find(render(), "ValidatingWebhookConfiguration")["webhooks"][0]["namespaceSelector"][
+        "matchExpressions"
+    ]
+    assert expression["values"] == ["kube-system", "kube-public", "kube-node-lease", NAMESPACE]
+
+
+@EVERY_SET
+def test_attack_24_secrets_of_other_namespaces_cannot_be_listed_or_written(name: str) -> None:
+    cluster_wide = [
+        verb
+        for obj in render(VALUE_SETS[name])
+        if obj["kind"] == "ClusterRole"
+        for rule in obj["rules"]
+        if "secrets" in rule["resources"]
+        for verb in rule["verbs"]
+    ]
+    assert set(cluster_wide) <= {"get"}
+
+
+@pytest.mark.parametrize("name", sorted(set(VALUE_SETS) - {"cert-manager"}))
+def test_attack_25_no_answer_means_no_pod(name: str) -> None:
+    assert {webhook["failurePolicy"] for webhook in _webhooks(render(VALUE_SETS[name]))} == {"Fail"}
+
+
+def test_attack_25_policies_are_never_stored_unseen_even_where_pods_may_be() -> None:
+    webhooks = _webhooks(render(VALUE_SETS["cert-manager"]))
+    assert {webhook["name"]: webhook["failurePolicy"] for webhook in webhooks} == {
+        "workloads.sealgate.dev": "Ignore",  # written out in the values, with a warning
+        "policies.sealgate.dev": "Fail",
+        "pods.sealgate.dev": "Ignore",
+    }
+
+
+def test_attack_25_images_without_a_policy_are_refused_where_that_is_asked() -> None:
+    assert config(render({"unmatchedImages": "Deny"}), "webhook")["unmatchedImages"] == "Deny"
+
+
+@EVERY_SET
+def test_attack_26_no_role_has_a_wildcard(name: str) -> None:
+    for rule in _rules(render(VALUE_SETS[name])):
+        assert "nonResourceURLs" not in rule
+        assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"], *rule.get("resourceNames", ())]
+
+
+@EVERY_SET
+def test_attack_26_nothing_that_runs_may_switch_sealgate_off(name: str) -> None:
+    for obj in render(VALUE_SETS[name]):
+        if obj["kind"] not in {"Role", "ClusterRole"} or obj["metadata"]["name"].endswith("policy-editor"):
+            continue
+        for rule in obj["rules"]:
+            assert not {"delete", "deletecollection", "escalate", "bind", "impersonate"} & set(rule["verbs"])
+            if "admissionregistration.k8s.io" in rule["apiGroups"]:
+                assert rule["resourceNames"] == ["sealgate" if name != "cert-manager-issuer" else "gate"]
+                assert set(rule["verbs"]) <= {"get", "list", "watch", "patch"}
+            if "sealgate.dev" in rule["apiGroups"] and set(rule["verbs"]) & {"create", "update", "patch"}:
+                assert all(resource.endswith("/status") for resource in rule["resources"])
+            assert "customresourcedefinitions" not in rule["resources"]
+
+
+@EVERY_SET
+def test_attack_26_namespace_admins_are_given_nothing(name: str) -> None:
+    for obj in render(VALUE_SETS[name]):
+        if obj["kind"] == "ClusterRole":
+            labels = obj["metadata"]["labels"]
+            aggregated = {label for label in labels if label.startswith("rbac.authorization.k8s.io/")}
+            assert aggregated <= {"rbac.authorization.k8s.io/aggregate-to-view"}
+            if aggregated:
+                assert {verb for rule in obj["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+        if obj["kind"].endswith("RoleBinding"):
+            assert [subject["namespace"] for subject in obj["subjects"]] == [NAMESPACE]
+
+
+@EVERY_SET
+def test_attack_26_whoever_takes_over_the_operator_cannot_make_itself_a_token(name: str) -> None:
+    for rule in _rules(render(VALUE_SETS[name])):
+        if "secrets" in rule["resources"]:
+            assert "create" not in rule["verbs"]
+            if set(rule["verbs"]) & {"update", "patch"}:
+                assert len(rule["resourceNames"]) == 2
+        assert not {"serviceaccounts/token", "pods", "pods/exec", "roles", "rolebindings"} & set(rule["resources"])

@@ -1,0 +1,64 @@
+"""Alerts and the dashboard ask only for metrics that there are."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from sealgate_webhook.metrics import Metrics
+from tests.chart.rendering import CHART, VALUE_SETS, find, render
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+
+@pytest.fixture(scope="module")
+def samples() -> frozenset[str]:
+    """The names that a scrape can have."""
+    kinds = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "gauge": ("",)}
+
+    def names(metric: Metric) -> list[str]:
+        return [metric.name + suffix for suffix in kinds[metric.type]]
+
+    registry = Metrics(structlog.get_logger()).registry
+    return frozenset(name for metric in registry.collect() for name in names(metric))
+
+
+def _asked(expressions: list[str]) -> set[str]:
+    return {name for expression in expressions for name in re.findall(r"sealgate_\w+(?=\{)", expression)}
+
+
+def test_alerts_ask_for_metrics_that_there_are(samples: frozenset[str]) -> None:
+    rule = find(render(VALUE_SETS["everything"]), "PrometheusRule")
+    alerts = rule["spec"]["groups"][0]["rules"]
+    asked = _asked([alert["expr"] for alert in alerts])
+    assert len(asked) >= 7
+    assert asked <= samples
+    for alert in alerts:
+        assert alert["alert"].startswith("Sealgate")
+        assert alert["labels"]["severity"] in {"critical", "warning"}
+        assert alert["annotations"]["summary"].endswith(".")
+        assert alert["expr"].count("(") == alert["expr"].count(")")
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are(samples: frozenset[str]) -> None:
+    dashboard = json.loads((CHART / "dashboards" / "sealgate.json").read_text())
+    asked = _asked([target["expr"] for panel in dashboard["panels"] for target in panel["targets"]])
+    assert len(asked) >= 12
+    assert asked <= samples
+
+
+def test_the_dashboard_is_installed_as_it_is() -> None:
+    data = find(render(VALUE_SETS["everything"]), "ConfigMap", "sealgate-dashboard")["data"]["sealgate.json"]
+    assert json.loads(data) == json.loads((CHART / "dashboards" / "sealgate.json").read_text())
+
+
+def test_prometheus_finds_both_services() -> None:
+    manifests = render(VALUE_SETS["everything"])
+    for component in ("webhook", "operator"):
+        selector = find(manifests, "ServiceMonitor", f"sealgate-{component}")["spec"]["selector"]["matchLabels"]
+        assert selector.items() <= find(manifests, "Service", f"sealgate-{component}")["metadata"]["labels"].items()

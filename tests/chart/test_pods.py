@@ -1,0 +1,129 @@
+"""The pods: what they may do on their node, and how they come and go."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chart.rendering import VALUE_SETS, Manifest, find, pods, render
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_no_pod_has_a_privilege(name: str) -> None:
+    for spec in pods(render(VALUE_SETS[name])):
+        context = spec["securityContext"]
+        assert context["runAsNonRoot"] is True
+        assert context["runAsUser"] >= 10000
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not {"hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"} & spec.keys()
+        for volume in spec["volumes"]:
+            assert volume.keys() - {"name"} <= {"configMap", "secret", "emptyDir"}
+        for container in spec["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert container["resources"]["limits"]["memory"]
+            assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_only_pods_that_ask_the_api_server_have_a_token(name: str) -> None:
+    manifests = render(VALUE_SETS[name])
+    for obj in manifests:
+        if obj["kind"] == "ServiceAccount":
+            assert obj["automountServiceAccountToken"] is False
+        if obj["kind"] == "Deployment":
+            assert obj["spec"]["template"]["spec"]["automountServiceAccountToken"] is True
+        if obj["kind"] == "Pod":
+            assert obj["spec"]["automountServiceAccountToken"] is False
+            assert "serviceAccountName" not in obj["spec"]
+
+
+def test_pods_know_their_name_and_namespace() -> None:
+    for component in ("webhook", "operator"):
+        env = _container(component)["env"]
+        assert [variable["name"] for variable in env] == ["POD_NAME", "POD_NAMESPACE"]
+
+
+def test_the_webhook_is_probed_over_tls_and_the_operator_is_not() -> None:
+    webhook = _container("webhook")
+    assert webhook["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "https", "scheme": "HTTPS"}
+    assert webhook["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "https", "scheme": "HTTPS"}
+    assert _container("operator")["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
+
+
+def test_a_replica_under_load_is_not_ended_for_it() -> None:
+    probe = _container("webhook")["livenessProbe"]
+    assert probe["timeoutSeconds"] * probe["failureThreshold"] >= 60
+
+
+def test_the_webhook_has_time_to_answer_what_is_in_flight() -> None:
+    spec = find(render(), "Deployment", "sealgate-webhook")["spec"]
+    longest = max(webhook["timeoutSeconds"] for webhook in find(render(), "ValidatingWebhookConfiguration")["webhooks"])
+    assert spec["template"]["spec"]["terminationGracePeriodSeconds"] > 2 * longest
+    assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    assert _container("webhook")["lifecycle"]["preStop"]["exec"]["command"][0] == "python"
+
+
+def test_the_webhook_starts_only_with_a_certificate() -> None:
+    (volume,) = (volume for volume in _spec("webhook")["volumes"] if volume["name"] == "tls")
+    assert "optional" not in volume["secret"]
+    assert [item["key"] for item in volume["secret"]["items"]] == ["tls.crt", "tls.key", "ca.crt"]
+
+
+def test_no_other_pod_sees_the_private_key() -> None:
+    (test,) = (obj["spec"] for obj in render() if obj["kind"] == "Pod")
+    assert [volume["secret"]["items"] for volume in test["volumes"]] == [[{"key": "ca.crt", "path": "ca.crt"}]]
+    assert "secret" not in str(_spec("operator")["volumes"])
+
+
+def test_the_chart_writes_no_key_that_an_upgrade_would_write_again() -> None:
+    secrets = [obj for obj in render() if obj["kind"] == "Secret"]
+    assert {secret["metadata"]["name"] for secret in secrets} == {"sealgate-webhook-tls", "sealgate-ca"}
+    assert all(not {"data", "stringData"} & secret.keys() for secret in secrets)
+
+
+def test_pods_go_before_what_they_admit_and_are_spread() -> None:
+    for component in ("webhook", "operator"):
+        spec = _spec(component)
+        assert spec["priorityClassName"] == "system-cluster-critical"
+        template = find(render(), "Deployment", f"sealgate-{component}")["spec"]["template"]
+        for constraint in spec["topologySpreadConstraints"]:
+            assert constraint["whenUnsatisfiable"] == "ScheduleAnyway"
+            assert constraint["labelSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+
+
+def test_a_drain_never_takes_two_replicas_and_never_waits_for_ever() -> None:
+    budgets = [obj["spec"] for obj in render() if obj["kind"] == "PodDisruptionBudget"]
+    assert [budget["maxUnavailable"] for budget in budgets] == [1, 1]
+    assert {budget["unhealthyPodEvictionPolicy"] for budget in budgets} == {"AlwaysAllow"}
+
+
+def test_a_quota_lets_critical_pods_in_where_a_cluster_wants_one() -> None:
+    quota = find(render(VALUE_SETS["everything"]), "ResourceQuota")
+    assert quota["spec"]["scopeSelector"]["matchExpressions"][0]["values"] == ["system-cluster-critical"]
+    assert "ResourceQuota" not in {obj["kind"] for obj in render(VALUE_SETS["bare"])}
+
+
+def test_pods_are_reached_only_at_their_ports() -> None:
+    for component, ports in (("webhook", ["https", "metrics"]), ("operator", ["metrics"])):
+        policy = find(render(), "NetworkPolicy", f"sealgate-{component}")["spec"]
+        assert [port["port"] for rule in policy["ingress"] for port in rule["ports"]] == ports
+        assert policy["policyTypes"] == ["Ingress", "Egress"]
+    narrow = find(render(VALUE_SETS["everything"]), "NetworkPolicy", "sealgate-webhook")["spec"]
+    assert "from" not in narrow["ingress"][0]
+    assert "from" in narrow["ingress"][1]
+    assert narrow["egress"] == [{"ports": [{"port": 443, "protocol": "TCP"}]}]
+
+
+def _spec(component: str) -> Manifest:
+    spec = find(render(), "Deployment", f"sealgate-{component}")["spec"]["template"]["spec"]
+    assert isinstance(spec, dict)
+    return spec
+
+
+def _container(component: str) -> Manifest:
+    (container,) = _spec(component)["containers"]
+    assert isinstance(container, dict)
+    return container

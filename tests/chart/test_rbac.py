@@ -1,0 +1,102 @@
+"""What each part, and each person, may do: all of it, spelt out."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chart.rendering import VALUE_SETS, Manifest, find, render
+
+Right = tuple[str, str, str]
+
+
+def rights(role: Manifest) -> set[Right]:
+    """Return every single right of a role: group/resource, name (or nothing), verb."""
+    return {
+        (f"{group}/{resource}", name, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for name in rule.get("resourceNames", [""])
+        for verb in rule["verbs"]
+    }
+
+
+def _all(resource: str, verbs: str, *names: str) -> set[Right]:
+    return {(resource, name, verb) for verb in verbs.split() for name in names or ("",)}
+
+
+EVENTS = _all("/events", "create patch") | _all("events.k8s.io/events", "create patch")
+POLICIES = _all("sealgate.dev/authenticators", "get list watch") | _all(
+    "sealgate.dev/verificationpolicies", "get list watch"
+)
+
+
+def test_the_webhook_reads_what_it_decides_by_and_writes_events() -> None:
+    assert rights(find(render(), "ClusterRole", "sealgate-webhook")) == (
+        POLICIES
+        | _all("/namespaces", "get list watch")
+        | _all("/secrets", "get")
+        | _all("/serviceaccounts", "get")
+        | EVENTS
+    )
+
+
+def test_the_webhook_reads_no_secrets_where_that_is_switched_off() -> None:
+    role = find(render({"webhook": {"pullSecrets": {"enabled": False}}}), "ClusterRole", "sealgate-webhook")
+    assert rights(role) == POLICIES | _all("/namespaces", "get list watch") | EVENTS
+
+
+def test_the_webhook_reads_one_secret_of_its_own_namespace_where_it_is_named() -> None:
+    assert "sealgate-webhook" not in {obj["metadata"]["name"] for obj in render() if obj["kind"] == "Role"}
+    role = find(render({"registries": {"dockerConfigSecret": "pull"}}), "Role", "sealgate-webhook")
+    assert rights(role) == _all("/secrets", "get", "pull")
+
+
+def test_the_operator_writes_status_authority_and_events() -> None:
+    assert rights(find(render(), "ClusterRole", "sealgate-operator")) == (
+        POLICIES
+        | _all("sealgate.dev/authenticators/status", "get patch update")
+        | _all("sealgate.dev/verificationpolicies/status", "get patch update")
+        | _all("admissionregistration.k8s.io/validatingwebhookconfigurations", "get list watch patch", "sealgate")
+        | _all("admissionregistration.k8s.io/mutatingwebhookconfigurations", "get list watch patch", "sealgate")
+        | EVENTS
+    )
+
+
+def test_the_operator_reads_the_secrets_of_its_own_namespace_and_writes_two() -> None:
+    assert rights(find(render(), "Role", "sealgate-operator")) == (
+        _all("/secrets", "get list watch")
+        | _all("/secrets", "patch update", "sealgate-webhook-tls", "sealgate-ca")
+        | _all("coordination.k8s.io/leases", "create")
+        | _all("coordination.k8s.io/leases", "get list watch patch update", "sealgate-operator")
+    )
+
+
+@pytest.mark.parametrize("name", ["cert-manager", "outside"])
+def test_the_operator_may_not_touch_what_others_look_after(name: str) -> None:
+    manifests = render(VALUE_SETS[name])
+    cluster = rights(find(manifests, "ClusterRole", "sealgate-operator"))
+    assert not [right for right in cluster if right[0].startswith("admissionregistration.k8s.io")]
+    own = rights(find(manifests, "Role", "sealgate-operator"))
+    assert {verb for resource, _, verb in own if resource == "/secrets"} == {"get", "list", "watch"}
+
+
+def test_people_who_see_the_cluster_see_policies() -> None:
+    viewer = find(render(), "ClusterRole", "sealgate-policy-viewer")
+    assert rights(viewer) == POLICIES
+    assert viewer["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
+    quiet = find(render(VALUE_SETS["bare"]), "ClusterRole", "sealgate-policy-viewer")
+    assert not [label for label in quiet["metadata"]["labels"] if "aggregate" in label]
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_roles_are_bound_to_the_chart_s_own_accounts_only(name: str) -> None:
+    manifests = render(VALUE_SETS[name])
+    accounts = {obj["metadata"]["name"] for obj in manifests if obj["kind"] == "ServiceAccount"}
+    bindings = [obj for obj in manifests if obj["kind"].endswith("RoleBinding")]
+    assert bindings
+    for binding in bindings:
+        (subject,) = binding["subjects"]
+        assert subject["kind"] == "ServiceAccount"
+        assert subject["name"] in accounts
+        assert binding["roleRef"]["name"] == subject["name"]

@@ -1,0 +1,154 @@
+"""What the values do, and which are refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+import yaml
+
+from tests.chart.rendering import CHART, ROOT, VALUE_SETS, config, find, helm, render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def test_readme_and_schema_are_generated_from_the_values() -> None:
+    done = subprocess.run(
+        [sys.executable, "hack/chart_docs.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_value_is_described() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    assert [path for path, node in _nodes(schema, "") if not node.get("description") and path != "global"] == []
+
+
+def test_the_defaults_fit_their_schema() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    jsonschema.Draft7Validator.check_schema(schema)
+    jsonschema.validate(yaml.safe_load((CHART / "values.yaml").read_text()), schema)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"unmatchedImages": "Allow"},
+        {"unmatchedImage": "Deny"},
+        {"webhook": {"image": {"digests": "a"}}},
+        {"webhook": {"image": {"digest": "1234"}}},
+        {"webhook": {"replicas": "two"}},
+        {"webhook": {"timeoutSeconds": 31}},
+        {"webhook": {"failurePolicy": "ignore"}},
+        {"webhook": {"url": "http://example.org"}},
+        {"webhook": {"url": "https://example.org/path"}},
+        {"registries": {"insecure": "registry.test:5000"}},
+        {"registries": {"insecure": [5000]}},
+        {"certificates": {"leafLifetimeHours": 0}},
+        {"customKinds": [{"group": "argoproj.io", "versions": ["v1"], "kind": "Rollout"}]},
+    ],
+)
+def test_values_that_cannot_be_meant_are_refused(values: dict[str, Any]) -> None:
+    done = helm("template", "sealgate", str(CHART), values=values)
+    assert done.returncode != 0
+    assert "values don't meet the specifications of the schema" in done.stderr
+
+
+def test_the_image_is_named_by_tag_or_digest_or_both() -> None:
+    def image(**values: str) -> Any:
+        values = {"repository": "registry.example.org/webhook", **values}
+        manifests = render({"webhook": {"image": values}})
+        deployment = find(manifests, "Deployment", "sealgate-webhook")
+        return deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+
+    digest = "sha256:" + "a" * 64
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    assert image() == f"registry.example.org/webhook:{version}"
+    assert image(tag="1.2") == "registry.example.org/webhook:1.2"
+    assert image(digest=digest) == f"registry.example.org/webhook@{digest}"
+    assert image(tag="1.2", digest=digest) == f"registry.example.org/webhook:1.2@{digest}"
+
+
+def test_the_webhook_is_configured_by_the_values() -> None:
+    assert config(render(), "webhook") == {
+        "listen": "0.0.0.0:8443",
+        "metricsListen": "0.0.0.0:8080",
+        "tlsDirectory": "/etc/sealgate/tls",
+        "registries": {
+            "insecure": [],
+            "mirrors": {},
+            "ca": {},
+            "dockerConfigSecret": "",
+            "verificationsPerMinute": 300,
+            "burst": 300,
+        },
+        "unmatchedImages": "Admit",
+        "cache": {"tagSeconds": 30, "verifiedSeconds": 600, "refusedSeconds": 30, "entries": 100000},
+        "customKinds": [],
+        "logLevel": "info",
+    }
+    everything = config(render(VALUE_SETS["everything"]), "webhook")
+    assert everything["unmatchedImages"] == "Deny"
+    assert everything["registries"]["insecure"] == ["registry.test:5000"]
+    assert everything["registries"]["dockerConfigSecret"] == "pull"
+    assert everything["registries"]["verificationsPerMinute"] == 1000000
+    assert everything["cache"]["entries"] == 2000000
+    assert everything["customKinds"][0]["podSpec"] == "spec.template.spec"
+
+
+def test_the_operator_is_configured_by_the_values() -> None:
+    operator = config(render({"certificates": {"leafLifetimeHours": 0.05}}), "operator")
+    assert operator["certificates"] == {"managed": True, "caLifetimeHours": 8760, "leafLifetimeHours": 0.05}
+    assert operator["webhookConfigurations"] == {"validating": "sealgate", "mutating": "sealgate"}
+    assert operator["webhookService"] == {"name": "sealgate-webhook", "port": 443}
+    assert operator["tlsSecret"] == "sealgate-webhook-tls"
+    assert operator["caSecret"] == "sealgate-ca"
+    assert operator["keyRefreshSeconds"] == 300
+
+
+def test_both_components_reach_registries_in_the_same_way() -> None:
+    manifests = render(VALUE_SETS["everything"])
+    assert config(manifests, "webhook")["registries"] == config(manifests, "operator")["registries"]
+
+
+@pytest.mark.parametrize("name", ["cert-manager", "outside"])
+def test_the_operator_leaves_certificates_to_others_where_others_issue_them(name: str) -> None:
+    manifests = render(VALUE_SETS[name])
+    assert config(manifests, "operator")["certificates"]["managed"] is False
+    assert "Secret" not in {obj["kind"] for obj in manifests}
+
+
+@pytest.mark.parametrize("component", ["webhook", "operator"])
+def test_pods_are_replaced_when_their_configuration_changes(component: str) -> None:
+    def checksum(values: dict[str, Any]) -> Any:
+        deployment = find(render(values), "Deployment", f"sealgate-{component}")
+        return deployment["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
+
+    assert checksum({}) == checksum({"webhook": {"timeoutSeconds": 5}})
+    assert checksum({}) != checksum({"logLevel": "debug"})
+
+
+def test_autoscaling_leaves_the_number_of_replicas_alone() -> None:
+    assert find(render(), "Deployment", "sealgate-webhook")["spec"]["replicas"] == 2
+    manifests = render(VALUE_SETS["everything"])
+    assert "replicas" not in find(manifests, "Deployment", "sealgate-webhook")["spec"]
+    assert find(manifests, "HorizontalPodAutoscaler")["spec"]["maxReplicas"] == 6
+
+
+def test_no_webhook_is_installed_beside_one_that_runs_elsewhere() -> None:
+    manifests = render(VALUE_SETS["outside"])
+    names = {(obj["kind"], obj["metadata"]["name"]) for obj in manifests}
+    assert [name for name in names if name[1] == "sealgate-webhook"] == []
+    client = find(manifests, "ValidatingWebhookConfiguration")["webhooks"][0]["clientConfig"]
+    assert client == {"url": "https://192.0.2.1:8443/validate", "caBundle": "TUE9PQ=="}
+
+
+def _nodes(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, node in schema.get("properties", {}).items():
+        yield f"{path}{name}", node
+        yield from _nodes(node, f"{path}{name}.")

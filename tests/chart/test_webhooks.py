@@ -1,0 +1,115 @@
+"""The webhook configurations: what is looked at, where, and what happens without an answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from sealgate.workloads import POD_SPECS
+from tests.chart.rendering import NAMESPACE, VALUE_SETS, Manifest, find, render
+
+#: The plural that a rule names, for each kind that the library knows.
+PLURALS = {
+    "Pod": "pods",
+    "Deployment": "deployments",
+    "ReplicaSet": "replicasets",
+    "StatefulSet": "statefulsets",
+    "DaemonSet": "daemonsets",
+    "Job": "jobs",
+    "CronJob": "cronjobs",
+    "ReplicationController": "replicationcontrollers",
+    "PodTemplate": "podtemplates",
+}
+
+
+def webhooks(values: Manifest | None = None) -> dict[str, Manifest]:
+    return {
+        webhook["name"]: webhook
+        for obj in render(values)
+        if obj["kind"].endswith("WebhookConfiguration")
+        for webhook in obj["webhooks"]
+    }
+
+
+def test_every_kind_that_the_library_can_read_is_sent() -> None:
+    rules = webhooks()["workloads.sealgate.dev"]["rules"]
+    sent = {resource for rule in rules if rule["operations"] == ["CREATE", "UPDATE"] for resource in rule["resources"]}
+    assert sent == {PLURALS[kind] for kind in POD_SPECS}
+
+
+def test_custom_kinds_are_sent_too() -> None:
+    rules = webhooks(VALUE_SETS["everything"])["workloads.sealgate.dev"]["rules"]
+    assert {
+        "apiGroups": ["argoproj.io"],
+        "apiVersions": ["v1alpha1"],
+        "operations": ["CREATE", "UPDATE"],
+        "resources": ["rollouts"],
+        "scope": "Namespaced",
+    } in rules
+
+
+def test_only_pods_are_rewritten() -> None:
+    rules = webhooks()["pods.sealgate.dev"]["rules"]
+    assert [rule["resources"] for rule in rules] == [["pods"], ["pods/ephemeralcontainers"]]
+    assert "pods.sealgate.dev" not in webhooks({"webhook": {"pinDigests": False}})
+
+
+def test_pins_are_put_on_containers_that_other_webhooks_add() -> None:
+    assert webhooks()["pods.sealgate.dev"]["reinvocationPolicy"] == "IfNeeded"
+
+
+def test_other_versions_of_the_same_objects_are_not_a_way_around() -> None:
+    assert {webhook["matchPolicy"] for webhook in webhooks().values()} == {"Equivalent"}
+
+
+def test_dry_runs_have_no_side_effects() -> None:
+    assert {name: webhook["sideEffects"] for name, webhook in webhooks().items()} == {
+        "workloads.sealgate.dev": "NoneOnDryRun",
+        "policies.sealgate.dev": "None",
+        "pods.sealgate.dev": "None",
+    }
+
+
+def test_the_time_limit_is_the_value_s() -> None:
+    assert {webhook["timeoutSeconds"] for webhook in webhooks(VALUE_SETS["everything"]).values()} == {7}
+
+
+def test_policies_can_always_be_taken_away_and_their_status_written() -> None:
+    (rule,) = webhooks()["policies.sealgate.dev"]["rules"]
+    assert rule["operations"] == ["CREATE", "UPDATE"]
+    assert rule["resources"] == ["authenticators", "verificationpolicies"]
+
+
+@pytest.mark.parametrize("name", set(VALUE_SETS) - {"outside"})
+def test_the_authority_is_nothing_that_an_upgrade_could_take_away(name: str) -> None:
+    for webhook in webhooks(VALUE_SETS[name]).values():
+        assert webhook["clientConfig"].keys() == {"service"}
+
+
+def test_the_service_is_the_chart_s() -> None:
+    manifests = render()
+    service = find(manifests, "Service", "sealgate-webhook")
+    ports = {port["port"]: port["targetPort"] for port in service["spec"]["ports"]}
+    for webhook in webhooks().values():
+        target = webhook["clientConfig"]["service"]
+        assert (target["namespace"], target["name"]) == (NAMESPACE, service["metadata"]["name"])
+        assert ports[target["port"]] == "https"
+    selector = service["spec"]["selector"]
+    template = find(manifests, "Deployment", "sealgate-webhook")["spec"]["template"]
+    assert selector.items() <= template["metadata"]["labels"].items()
+
+
+def test_cert_manager_writes_the_authority_where_it_issues() -> None:
+    manifests = render(VALUE_SETS["cert-manager"])
+    certificate = find(manifests, "Certificate", "sealgate-webhook")
+    for kind in ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"):
+        annotations = find(manifests, kind)["metadata"]["annotations"]
+        assert annotations == {"cert-manager.io/inject-ca-from": f"{NAMESPACE}/{certificate['metadata']['name']}"}
+    assert certificate["spec"]["secretName"] == "sealgate-webhook-tls"
+    assert f"sealgate-webhook.{NAMESPACE}.svc" in certificate["spec"]["dnsNames"]
+    assert certificate["spec"]["issuerRef"] == {"kind": "Issuer", "name": "sealgate-ca"}
+
+
+def test_an_issuer_of_one_s_own_is_used_as_it_is() -> None:
+    manifests = render(VALUE_SETS["cert-manager-issuer"])
+    assert find(manifests, "Certificate")["spec"]["issuerRef"] == {"kind": "ClusterIssuer", "name": "company"}
+    assert "Issuer" not in {obj["kind"] for obj in manifests}

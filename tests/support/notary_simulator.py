@@ -135,7 +135,11 @@ class Signer:
     def sign(self, message: bytes, method: str | None = None) -> dict[str, str]:
         """Return a signature as it stands in `signatures`."""
         method = method or _METHODS[self.type]
-        return {"keyid": self.key_id, "method": method, "sig": base64.b64encode(self.raw(message, method)).decode()}
+        return {
+            "keyid": self.key_id,
+            "method": method,
+            "sig": base64.b64encode(self.raw(message, method.lower())).decode(),
+        }
 
     def raw(self, message: bytes, method: str | None = None) -> bytes:
         if isinstance(self.private, ec.EllipticCurvePrivateKey):
@@ -347,6 +351,21 @@ class NotaryRepository:
         self.store(role, data)
         self.signed["snapshot"]["meta"][role] = file_hashes(data)
         self.link()
+
+    def resign(self, role: str, *signatures: dict[str, str]) -> None:
+        """Give a file these signatures, and let snapshot and timestamp vouch for it."""
+        self.write(role, list(signatures))
+        self.relink(role, self.files[role])
+
+    def message(self, role: str) -> bytes:
+        """Return what a signature of a role's file is over."""
+        return canonical(self.signed[role])
+
+    def published_name(self, role: str) -> str:
+        """Return the name by which the snapshot, or the timestamp, makes people ask for a file."""
+        above = "timestamp" if role == "snapshot" else "snapshot"
+        digest: str = self.signed[above]["meta"][role]["hashes"]["sha256"]
+        return f"{role}.{base64.b64decode(digest).hex()}"
 
     def copy(self) -> Self:
         """Return a repository that is the same now, and goes its own way."""

@@ -17,7 +17,7 @@ from sealgate.formats.interface import Image, Sources
 from sealgate.formats.notary import build
 from sealgate.keys.sources import StandaloneKeys
 from sealgate.policies.specs_notary import NotarySpec
-from sealgate.references import parse_reference
+from sealgate.references import Digest, parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
 from sealgate.registry.settings import RegistrySettings
@@ -48,18 +48,19 @@ class NotaryWorld:
     """A DTR on loopback, one repository in it, and sealgate; a context manager.
 
     Attributes:
-        dtr: registry and notary server.
+        dtr_options: of the registry that is also the notary server.
         credentials: the pod's.
         state: what sealgate remembers.
         clock: what time it is for expiry.
     """
 
-    dtr: NotarySimulator = field(default_factory=NotarySimulator)
+    dtr_options: dict[str, Any] = field(default_factory=dict)
     credentials: CredentialProvider = field(default_factory=NoCredentials)
     state: TrustedState = field(default_factory=MemoryTrustedState)
     clock: Clock = field(default_factory=lambda: FakeClock(NOW))
 
     def __post_init__(self) -> None:
+        self.dtr = NotarySimulator(**self.dtr_options)
         self.alice = certified("alice")
         self.bob = certified("bob")
         self.mallory = certified("mallory")
@@ -73,7 +74,8 @@ class NotaryWorld:
         self.repository.publish()
         self.root = self.repository.signers["root"][0]
         # Listed as insecure because it is on loopback; what shows a certificate is checked all the same.
-        self.client = RegistryClient(RegistrySettings(insecure=frozenset({self.dtr.host})))
+        ca = {self.dtr.host: self.dtr.ca_pem} if self.dtr.ca_pem else {}
+        self.client = RegistryClient(RegistrySettings(insecure=frozenset({self.dtr.host}), ca=ca))
 
     def __enter__(self) -> Self:
         return self
@@ -99,8 +101,11 @@ class NotaryWorld:
 
     def image(self, reference: str = f":{TAG}", digest: str | None = None) -> Image:
         """Return an image of the repository: what follows its name, and the digest if it is not 1.4's."""
-        parsed = parse_reference(f"{self.dtr.host}/{PATH}{reference}")
-        return Image(parsed, parse_reference(f"x@{digest or self.digest}").digest or self.digest)
+        return self.image_of(f"{self.dtr.host}/{PATH}{reference}", digest)
+
+    def image_of(self, reference: str, digest: str | None = None) -> Image:
+        """Return any image."""
+        return Image(parse_reference(reference), Digest(digest or self.digest))
 
     def sources(self, seconds: float = PATIENCE) -> Sources:
         """Return sources for one verification."""

@@ -97,11 +97,6 @@ class Defective:
         """Return the right signature of a role's file as it is now."""
         return self.repository.signers[role][0].sign(canonical(self.repository.signed[role]))
 
-    def resign(self, role: str, *signatures: dict[str, str]) -> None:
-        """Give a file these signatures and let what is above vouch for it."""
-        self.repository.write(role, list(signatures))
-        self.repository.relink(role, self.repository.files[role])
-
     def rewrite(self, role: str, change: Callable[[str], str]) -> None:
         """Change the text of a file, which breaks its signature as well if it is read at all."""
         data = change(self.repository.files[role].decode()).encode("utf-8", "surrogateescape")
@@ -168,13 +163,13 @@ def _(case: Defective) -> None:
 
 @defect("root-signed-by-nobody", "InvalidSignature")
 def _(case: Defective) -> None:
-    case.resign("root")
+    case.repository.resign("root")
 
 
 @defect("root-signed-by-a-stranger-in-the-name-of-its-key", "InvalidSignature")
 def _(case: Defective) -> None:
     forged = case.mallory.sign(canonical(case.repository.signed["root"])) | {"keyid": case.root.key_id}
-    case.resign("root", forged)
+    case.repository.resign("root", forged)
 
 
 @defect("root-certificate-for-another-repository", "RepositoryMismatch")
@@ -283,13 +278,13 @@ def _(case: Defective) -> None:
     other = case.certified(GUN)
     case.replace_root(case.root, other, threshold=2)
     case.pin(case.root, other)
-    case.resign("root", case.signature("root"))
+    case.repository.resign("root", case.signature("root"))
 
 
 @defect("root-signed-twice-by-one-key", "InvalidSignature")
 def _(case: Defective) -> None:
     case.replace_root(case.root, threshold=2)
-    case.resign("root", case.signature("root"), case.signature("root"))
+    case.repository.resign("root", case.signature("root"), case.signature("root"))
 
 
 @defect("root-signed-by-one-key-under-two-certificates", "InvalidSignature")
@@ -351,10 +346,10 @@ def _(case: Defective) -> None:
 
 @defect("snapshot-other-than-the-timestamp-says", "MalformedEvidence")
 def _(case: Defective) -> None:
-    promised = _as_hex(case.repository.signed["timestamp"]["meta"]["snapshot"])
+    promised = case.repository.published_name("snapshot")
     case.repository.bump("snapshot")
     case.repository.write("snapshot")
-    case.repository.files[f"snapshot.{promised}"] = case.repository.files["snapshot"]
+    case.repository.files[promised] = case.repository.files["snapshot"]
 
 
 @defect("snapshot-longer-than-the-timestamp-says", "EvidenceTooLarge")
@@ -404,10 +399,10 @@ def _(case: Defective) -> None:
 
 @defect("targets-other-than-the-snapshot-says", "MalformedEvidence")
 def _(case: Defective) -> None:
-    promised = _as_hex(case.repository.signed["snapshot"]["meta"]["targets"])
+    promised = case.repository.published_name("targets")
     case.repository.bump("targets")
     case.repository.write("targets")
-    case.repository.files[f"targets.{promised}"] = case.repository.files["targets"]
+    case.repository.files[promised] = case.repository.files["targets"]
 
 
 @defect("targets-key-under-the-id-of-another", "UnknownKey")
@@ -417,7 +412,7 @@ def _(case: Defective) -> None:
     root["keys"][good] = case.mallory.entry
     forged = case.mallory.sign(canonical(case.repository.signed["targets"])) | {"keyid": good}
     case.repository.publish()
-    case.resign("targets", forged)
+    case.repository.resign("targets", forged)
 
 
 @defect("targets-key-of-an-unknown-type", "UnknownKey")
@@ -496,8 +491,7 @@ def _(case: Defective) -> None:
 
 @defect("releases-served-under-the-name-of-admin", "MalformedEvidence")
 def _(case: Defective) -> None:
-    promised = _as_hex(case.repository.signed["snapshot"]["meta"][ADMIN])
-    case.repository.files[f"{ADMIN}.{promised}"] = case.repository.files[RELEASES]
+    case.repository.files[case.repository.published_name(ADMIN)] = case.repository.files[RELEASES]
 
 
 @defect("releases-signed-with-the-key-of-admin", "UnknownKey")
@@ -586,19 +580,19 @@ def _(case: Defective) -> None:
 
 @defect("signature-method-unknown", "InvalidSignature")
 def _(case: Defective) -> None:
-    case.resign(RELEASES, case.signature(RELEASES) | {"method": "ecdsa-sha1"})
+    case.repository.resign(RELEASES, case.signature(RELEASES) | {"method": "ecdsa-sha1"})
 
 
 @defect("signature-method-of-another-key-type", "InvalidSignature")
 def _(case: Defective) -> None:
-    case.resign(RELEASES, case.signature(RELEASES) | {"method": "rsapss"})
+    case.repository.resign(RELEASES, case.signature(RELEASES) | {"method": "rsapss"})
 
 
 @defect("signature-ecdsa-too-short", "InvalidSignature")
 def _(case: Defective) -> None:
     signature = case.signature(RELEASES)
     short = base64.b64encode(base64.b64decode(signature["sig"])[:-1]).decode()
-    case.resign(RELEASES, signature | {"sig": short})
+    case.repository.resign(RELEASES, signature | {"sig": short})
 
 
 @defect("signature-ecdsa-in-der", "InvalidSignature")
@@ -606,12 +600,12 @@ def _(case: Defective) -> None:
     signature = case.signature(RELEASES)
     raw = base64.b64decode(signature["sig"])
     der = utils.encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
-    case.resign(RELEASES, signature | {"sig": base64.b64encode(der).decode()})
+    case.repository.resign(RELEASES, signature | {"sig": base64.b64encode(der).decode()})
 
 
 @defect("signature-ecdsa-of-zeros", "InvalidSignature")
 def _(case: Defective) -> None:
-    case.resign(RELEASES, case.signature(RELEASES) | {"sig": base64.b64encode(bytes(64)).decode()})
+    case.repository.resign(RELEASES, case.signature(RELEASES) | {"sig": base64.b64encode(bytes(64)).decode()})
 
 
 @defect("signature-rsa-pss-with-another-salt", "InvalidSignature")
@@ -620,14 +614,14 @@ def _(case: Defective) -> None:
     assert isinstance(bob.private, rsa.RSAPrivateKey)
     message = canonical(case.repository.signed[ADMIN])
     value = bob.private.sign(message, padding.PSS(padding.MGF1(SHA256()), 20), SHA256())
-    case.resign(ADMIN, case.signature(ADMIN) | {"sig": base64.b64encode(value).decode()})
+    case.repository.resign(ADMIN, case.signature(ADMIN) | {"sig": base64.b64encode(value).decode()})
 
 
 @defect("signature-rsa-pkcs1-called-pss", "InvalidSignature")
 def _(case: Defective) -> None:
     (bob,) = case.repository.signers[ADMIN]
     pkcs1 = bob.sign(canonical(case.repository.signed[ADMIN]), "rsapkcs1v15")
-    case.resign(ADMIN, pkcs1 | {"method": "rsapss"})
+    case.repository.resign(ADMIN, pkcs1 | {"method": "rsapss"})
 
 
 @defect("key-rsa-of-1024-bits", "UnknownKey")
@@ -648,7 +642,7 @@ def _(case: Defective) -> None:
 
 @defect("signatures-without-number", "EvidenceTooLarge")
 def _(case: Defective) -> None:
-    case.resign(RELEASES, *[case.signature(RELEASES)] * 129)
+    case.repository.resign(RELEASES, *[case.signature(RELEASES)] * 129)
 
 
 # Files that are not what they should be --------------------------------------------------------------------------

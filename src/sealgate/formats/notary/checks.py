@@ -77,13 +77,17 @@ class NotaryCheck:
             return self._verify(image, sources, seen)
         except VerificationError as error:
             signatures = (*seen, *(signature for signature in error.signatures if signature not in seen))
-            raise VerificationError(error.message, reason=error.reason, signatures=signatures) from error
+            message = error.message
+            if error.reason is Reason.ROLLBACK:
+                record = sources.state.describe(self._key(image))
+                message += f"; if the repository was made anew on purpose, remove what is remembered of it ({record})"
+            raise VerificationError(message, reason=error.reason, signatures=signatures) from error
 
     def _verify(self, image: Image, sources: Sources, seen: list[SeenSignature]) -> Verified:
         if image.reference.effective_tag is None and not self.allow_any_tag:
             msg = "the reference has no tag, and what Notary signs are tags: write one, or allow any (allowAnyTag)"
             raise VerificationError(msg, reason=Reason.NO_SIGNATURE)
-        key = TrustKey(self._server_of(image), image.reference.name)
+        key = self._key(image)
         for _ in range(LIMITS.attempts):
             sources.deadline.check(f"verifying the trust data of {image.reference.name}")
             seen.clear()
@@ -131,6 +135,9 @@ class NotaryCheck:
                 continue
         msg = f"no tag that names {image.digest} is signed"
         raise VerificationError(msg, reason=Reason.NO_SIGNATURE)
+
+    def _key(self, image: Image) -> TrustKey:
+        return TrustKey(self._server_of(image), image.reference.name)
 
     def _server_of(self, image: Image) -> str:
         if self.server is not None:

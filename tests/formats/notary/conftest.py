@@ -1,0 +1,18 @@
+"""A DTR with one signed image in front of the notary format."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.notary_worlds import NotaryWorld
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def world() -> Iterator[NotaryWorld]:
+    with NotaryWorld() as world:
+        yield world

@@ -1,0 +1,218 @@
+"""The root of trust is the one that the policy pins, and nothing is trusted because it was seen first."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import ValidationError
+
+from sealgate.errors import InvalidKeyError, Reason, UnavailableError
+from sealgate.formats.notary import build
+from sealgate.keys.sources import StandaloneKeys
+from sealgate.trusted_state import MemoryTrustedState
+from tests.support.notary_simulator import NOW, Signer, certified, rsa_key
+from tests.support.notary_worlds import PATH, RELEASES, NotaryWorld, role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def replace_root(world: NotaryWorld, *signers: Signer, threshold: int = 1) -> None:
+    world.repository.set_keys("root", *signers, threshold=threshold)
+    world.repository.publish()
+
+
+def authority_pin(authority: Signer, **fields: str) -> dict[str, Any]:
+    return {"ca": {"pem": authority.certificate_pem, **fields}}
+
+
+def test_a_root_may_be_pinned_by_certificate_bare_key_or_id(world: NotaryWorld) -> None:
+    for root in (
+        {"pem": world.root.certificate_pem},
+        {"pem": world.root.public_pem},
+        {"keyId": world.root.key_id},
+        {"keyId": world.root.canonical_id},
+    ):
+        world.verify(root=root)
+
+
+def test_a_pinned_certificate_is_that_very_certificate(world: NotaryWorld) -> None:
+    again = certified(world.repository.gun, world.root.private)
+    world.refuses(Reason.UNKNOWN_KEY, root={"pem": again.certificate_pem})
+    world.verify(root={"pem": again.public_pem})
+
+
+def test_a_pin_may_list_several_roots_while_one_takes_over_from_another(world: NotaryWorld) -> None:
+    following = certified(world.repository.gun)
+    both = {"pem": world.root.certificate_pem + following.certificate_pem}
+    world.verify(root=both)
+    world.repository.rotate_root(following)
+    world.verify(root=both)
+
+
+def test_a_root_made_out_to_everything_below_a_name_is_verified(world: NotaryWorld) -> None:
+    wildcard = certified(f"{world.dtr.host}/dev/*", world.root.private)
+    replace_root(world, wildcard)
+    world.verify(root={"pem": wildcard.certificate_pem})
+
+
+def test_a_root_certified_by_a_pinned_authority_is_verified(world: NotaryWorld) -> None:
+    authority = certified("authority", authority=True)
+    replace_root(world, certified(world.repository.gun, issuer=authority))
+    world.verify(root=authority_pin(authority))
+    world.verify(root=authority_pin(authority, gunPrefix=f"{world.dtr.host}/dev"))
+    world.verify(root=authority_pin(authority, gunPrefix=f"{world.dtr.host}/dev/"))
+    world.verify(root=authority_pin(authority, gunPrefix=world.repository.gun))
+
+
+def test_intermediate_authorities_come_with_the_root(world: NotaryWorld) -> None:
+    authority = certified("authority", authority=True)
+    between = certified("between", issuer=authority, authority=True)
+    leaf = certified(world.repository.gun, issuer=between)
+    assert len(leaf.certificates) == 2
+    replace_root(world, leaf)
+    world.verify(root=authority_pin(authority))
+    world.verify(root=authority_pin(between))
+    replace_root(world, Signer(leaf.private, leaf.certificates[:1]))
+    world.state = MemoryTrustedState()
+    world.refuses(Reason.UNKNOWN_KEY, root=authority_pin(authority))
+
+
+def test_an_authority_that_has_expired_certifies_nothing(world: NotaryWorld) -> None:
+    authority = certified("authority", authority=True, ends=NOW - timedelta(seconds=1))
+    replace_root(world, certified(world.repository.gun, issuer=authority))
+    world.refuses(Reason.UNKNOWN_KEY, root=authority_pin(authority))
+
+
+def test_an_rsa_root_is_verified(world: NotaryWorld) -> None:
+    root = certified(world.repository.gun, rsa_key())
+    replace_root(world, root)
+    world.verify(root={"pem": root.certificate_pem})
+
+
+def test_of_two_root_keys_one_pinned_will_do(world: NotaryWorld) -> None:
+    replace_root(world, certified(world.repository.gun), world.root)
+    world.verify(root={"pem": world.root.certificate_pem})
+
+
+def test_the_threshold_counts_pinned_root_keys_only(world: NotaryWorld) -> None:
+    other = certified(world.repository.gun)
+    replace_root(world, other, world.root, threshold=2)
+    world.refuses(Reason.UNKNOWN_KEY, root={"pem": world.root.certificate_pem})
+    world.verify(root={"pem": world.root.certificate_pem + other.certificate_pem})
+
+
+def test_a_root_that_lists_no_usable_key_is_refused(world: NotaryWorld) -> None:
+    replace_root(world, certified(world.repository.gun, rsa_key(bits=1024)))
+    world.refuses(Reason.MALFORMED_EVIDENCE)
+
+
+def test_a_root_that_was_never_published_means_unsigned(world: NotaryWorld) -> None:
+    world.dtr.trust.repositories.clear()
+    refusal = world.refuses(Reason.NO_SIGNATURE)
+    assert world.repository.gun in refusal.message
+    assert world.dtr.asked == ["root"]
+
+
+# What is wrong with the policy itself ----------------------------------------------------------------------------
+
+PRIVATE = certified("private")
+SIGNER = {"pem": certified("signer").certificate_pem}
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"root": {}}, "exactly one of pem, keyId and ca"),
+        ({"root": {"pem": "", "keyId": "0" * 64}}, "exactly one of pem, keyId and ca"),
+        ({"root": {"pem": "hello"}}, "0 PEM blocks"),
+        ({"root": {"pem": PRIVATE.private_pem}}, "private key"),
+        ({"root": {"pem": PRIVATE.certificate_pem.replace("MII", "MIX")}}, "does not hold a certificate"),
+        ({"root": {"pem": PRIVATE.certificate_pem * 17}}, "17 PEM blocks"),
+        ({"root": {"ca": {"pem": PRIVATE.certificate_pem}}}, "not one of an authority"),
+        ({"root": {"ca": {"pem": PRIVATE.public_pem}}}, "does not hold a certificate"),
+        ({"roles": [{"name": RELEASES, "keys": [{}]}]}, "exactly one of pem, secretRef and keyId"),
+        ({"roles": [{"name": RELEASES, "keys": [{**SIGNER, "keyId": "0" * 64}]}]}, "exactly one of"),
+        ({"roles": [{"name": RELEASES, "keys": [{"pem": SIGNER["pem"] * 2}]}]}, "2 keys in one text"),
+        ({"roles": [role(RELEASES, certified("weak", rsa_key(bits=1024)))]}, "1024 bits"),
+    ],
+)
+def test_a_pin_or_key_that_cannot_be_read_is_told_when_the_policy_is_read(
+    world: NotaryWorld, fields: Mapping[str, Any], why: str
+) -> None:
+    with pytest.raises(InvalidKeyError, match=why):
+        world.check(**fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"root": None},
+        {"root": {"keyId": "0" * 63}},
+        {"root": {"keyId": "A" * 64}},
+        {"roles": [{"name": "releases", "keys": [SIGNER]}]},
+        {"roles": [{"name": "targets/../root", "keys": [SIGNER]}]},
+        {"roles": [{"name": "targets/", "keys": [SIGNER]}]},
+        {"roles": [{"name": RELEASES, "keys": []}]},
+        {"roles": [{"name": RELEASES}]},
+        {"server": "dtr.example.org"},
+        {"server": "https://user:password@dtr.example.org"},
+        {"server": "https://dtr.example.org/?a=b"},
+        {"server": "ftp://dtr.example.org"},
+        {"unknown": 1},
+    ],
+)
+def test_a_spec_outside_the_schema_is_refused(world: NotaryWorld, fields: Mapping[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        world.spec(**fields)
+
+
+def test_keys_may_stand_in_secrets(world: NotaryWorld) -> None:
+    spec = world.spec(roles=[{"name": RELEASES, "keys": [{"secretRef": {"name": "ucp", "key": "alice.pem"}}]}])
+    check = build(spec, StandaloneKeys({"ucp": {"alice.pem": world.alice.public_pem.encode()}}))
+    assert check.verify(world.image(), world.sources()).fingerprints == (world.alice.fingerprint,)
+    with pytest.raises(UnavailableError):
+        build(spec, StandaloneKeys({}))
+
+
+def test_whatever_decides_is_in_the_content_of_a_check(world: NotaryWorld) -> None:
+    spec = world.spec(roles=[{"name": RELEASES, "keys": [{"secretRef": {"name": "ucp", "key": "alice.pem"}}]}])
+    contents = {
+        world.check().content,
+        world.check(allowAnyTag=True).content,
+        world.check(server="https://other.example.org").content,
+        world.check(root={"keyId": world.root.key_id}).content,
+        world.check(roles=[role(RELEASES, world.alice)]).content,
+        world.check(roles=[role(RELEASES, world.bob)]).content,
+        world.check(roles=[]).content,
+        build(spec, StandaloneKeys({"ucp": {"alice.pem": world.alice.public_pem.encode()}})).content,
+        build(spec, StandaloneKeys({"ucp": {"alice.pem": world.bob.public_pem.encode()}})).content,
+    }
+    assert len(contents) == 9
+    assert world.check().content == world.check().content
+
+
+def test_a_check_says_what_it_is_and_whom_it_asks(world: NotaryWorld) -> None:
+    check = world.check()
+    assert (check.format, check.depends_on_tag) == ("notary", True)
+    assert check.budget_host(world.image()) == world.dtr.host
+    assert world.check(server="https://Notary.Example.org:4443/base/").budget_host(world.image()) == (
+        "notary.example.org:4443"
+    )
+
+
+def test_without_a_server_the_registry_itself_is_asked_and_for_docker_hub_its_notary() -> None:
+    with NotaryWorld() as world:
+        check = world.check(server=None)
+        assert check.budget_host(world.image()) == world.dtr.host
+    with NotaryWorld(dtr_options={"tls": True}) as world:
+        world.verify(server=None, ca={"pem": world.dtr.ca_pem})
+        assert world.dtr.asked[0] == "root"
+
+
+def test_docker_hub_has_its_notary_elsewhere(world: NotaryWorld) -> None:
+    image = world.image_of("docker.io/library/alpine:3")
+    assert world.check(server=None).budget_host(image) == "notary.docker.io"
+    assert PATH not in str(image.reference)

@@ -17,6 +17,7 @@ from sealgate.errors import InvalidKeyError, Reason, VerificationError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.keys.public_keys import allowed_algorithms, load_public_key
 from tests.support.cosign_signing import fingerprint, new_key, public_pem, sign
+from tests.support.key_encodings import compressed_p256, pem_of, rsa_pem
 
 ECDSA = {Algorithm.ECDSA_SHA_256, Algorithm.ECDSA_SHA_384, Algorithm.ECDSA_SHA_512}
 RSA = {Algorithm(f"RSA_{padding}_SHA_{bits}") for padding in ("PKCS1", "PSS") for bits in (224, 256, 384, 512)}
@@ -128,8 +129,7 @@ def test_a_compressed_point_has_the_fingerprint_of_the_plain_one() -> None:
     key = new_key("ECDSA P-256")
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     point = key.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
-    der = bytes.fromhex("3039301306072a8648ce3d020106082a8648ce3d030107032200") + point
-    assert load_public_key(pem_of(der)).fingerprint == fingerprint(key)
+    assert load_public_key(compressed_p256(point)).fingerprint == fingerprint(key)
 
 
 @pytest.mark.parametrize("kind", ["ECDSA P-224", "ECDSA secp256k1"])
@@ -147,7 +147,7 @@ def test_short_rsa_keys_are_refused(bits: int) -> None:
 @pytest.mark.parametrize(("n", "e"), [(2**16384 + 1, 65537), (2**16400 + 1, 3)], ids=["16385", "16401"])
 def test_enormous_rsa_keys_are_refused(n: int, e: int) -> None:
     with pytest.raises(InvalidKeyError):
-        load_public_key(pem_of(rsa_der(n, e)))
+        load_public_key(rsa_pem(n, e))
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_enormous_rsa_keys_are_refused(n: int, e: int) -> None:
 )
 def test_rsa_numbers_that_no_key_has_are_refused(n: int, e: int) -> None:
     with pytest.raises(InvalidKeyError):
-        load_public_key(pem_of(rsa_der(n, e)))
+        load_public_key(rsa_pem(n, e))
 
 
 def test_the_smallest_exponent_that_keys_have_is_accepted() -> None:
@@ -239,22 +239,3 @@ def test_the_fingerprint_is_the_hash_of_the_der_that_openssl_writes() -> None:
     pem = public_pem(new_key("ECDSA P-256"))
     der = base64.b64decode("".join(pem.splitlines()[1:-1]))
     assert load_public_key(pem).fingerprint == f"sha256:{hashlib.sha256(der).hexdigest()}"
-
-
-def pem_of(der: bytes) -> str:
-    return f"-----BEGIN PUBLIC KEY-----\n{base64.encodebytes(der).decode()}-----END PUBLIC KEY-----\n"
-
-
-def rsa_der(n: int, e: int) -> bytes:
-    numbers = _der(0x30, _integer(n) + _integer(e))
-    return _der(0x30, bytes.fromhex("300d06092a864886f70d0101010500") + _der(0x03, b"\0" + numbers))
-
-
-def _integer(number: int) -> bytes:
-    return _der(0x02, number.to_bytes(number.bit_length() // 8 + 1, "big"))
-
-
-def _der(tag: int, content: bytes) -> bytes:
-    size = len(content)
-    length = bytes((size,)) if size < 128 else b"\x82" + size.to_bytes(2, "big")
-    return bytes((tag,)) + length + content

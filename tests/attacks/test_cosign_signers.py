@@ -1,0 +1,166 @@
+"""Attacks on the number of signers: the same key dressed up as several, and nobody at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from pydantic import ValidationError
+
+from sealgate.decisions import Verdict
+from sealgate.errors import InvalidKeyError, Reason
+from sealgate.formats import build_check
+from sealgate.keys.sources import StandaloneKeys
+from sealgate.policies.models import CosignSpec
+from tests.support.cosign_signing import (
+    BundleOf,
+    Classic,
+    encode,
+    fingerprint,
+    new_key,
+    public_pem,
+    push_bundle,
+    push_classic,
+    push_referrer,
+    sign,
+    signature_tag,
+)
+from tests.support.cosign_stands import Stand, cosign_check
+from tests.support.key_encodings import compressed_p256
+from tests.support.worlds import KEY, REPOSITORY, STRANGER, World, authenticator, policy, policy_set
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+@pytest.fixture
+def stand() -> Iterator[Stand]:
+    with Stand() as made:
+        yield made
+
+
+# 8: signers are counted by distinct key ------------------------------------------------------------------------------
+
+
+def test_attack_08_one_key_that_signed_everywhere_and_often_is_one_key(stand: Stand) -> None:
+    push_classic(stand.registry, REPOSITORY, *[Classic(stand.digest, KEY)] * 5)
+    push_referrer(stand.registry, REPOSITORY, Classic(stand.digest, KEY), Classic(stand.digest, KEY))
+    bundle = BundleOf(stand.digest, KEY)
+    bundle.signatures = [bundle.signature(KEY) for _ in range(3)]
+    push_bundle(stand.registry, REPOSITORY, bundle)
+    found = stand.verify(KEY, STRANGER)
+    assert found.fingerprints == (fingerprint(KEY),)
+    assert len(found.signatures) == 10
+
+
+def test_attack_08_the_two_forms_of_one_ecdsa_signature_are_one_key(stand: Stand) -> None:
+    r, s = decode_dss_signature(sign(KEY, encode(Classic(stand.digest, KEY).document())))
+    forms = [encode_dss_signature(r, s), encode_dss_signature(r, ORDER - s)]
+    push_classic(stand.registry, REPOSITORY, *(Classic(stand.digest, KEY, signature=form) for form in forms))
+    assert stand.verify(KEY).fingerprints == (fingerprint(KEY),)
+
+
+def test_attack_08_one_key_listed_twice_and_written_differently_is_one_key(stand: Stand) -> None:
+    assert isinstance(KEY, ec.EllipticCurvePrivateKey)
+    point = KEY.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY), Classic(stand.digest, KEY))
+    found = stand.verify(KEY, {"pem": compressed_p256(point)}, {"pem": public_pem(KEY).replace("\n", "\r\n")})
+    assert found.fingerprints == (fingerprint(KEY),)
+
+
+def test_attack_08_one_rsa_key_under_two_algorithms_is_one_key(stand: Stand) -> None:
+    key = new_key("RSA 2048")
+    algorithms = ("RSA_PKCS1_SHA_256", "RSA_PSS_SHA_256")
+    push_classic(stand.registry, REPOSITORY, *(Classic(stand.digest, key, name) for name in algorithms))
+    entries = [{"pem": public_pem(key), "algorithm": name} for name in algorithms]
+    assert stand.verify(*entries).fingerprints == (fingerprint(key),)
+
+
+def test_attack_08_two_authenticators_with_the_same_key_are_not_two_signers() -> None:
+    both = [authenticator("one", KEY), authenticator("two", KEY)]
+    needs_two = policy_set(both, [policy("production", "one", "two")])
+    with World() as world:
+        digest = world.push_signed()
+        push_classic(world.registry, REPOSITORY, Classic(digest, KEY), Classic(digest, KEY))
+        push_bundle(world.registry, REPOSITORY, BundleOf(digest, KEY))
+        (verdict,) = world.verify(world.image(), policies=needs_two)
+    assert verdict.verdict is Verdict.DENY
+    assert verdict.policies[0].satisfied == 1
+
+
+def test_attack_08_two_authenticators_with_keys_of_their_own_are_two_signers() -> None:
+    both = [authenticator("one", KEY, STRANGER), authenticator("two", KEY)]
+    needs_two = policy_set(both, [policy("production", "one", "two")])
+    with World() as world:
+        digest = world.registry.push_image(REPOSITORY, "v1")
+        # KEY alone would do for either; that STRANGER signed too is found although KEY verified first.
+        push_classic(world.registry, REPOSITORY, Classic(digest, KEY))
+        push_bundle(world.registry, REPOSITORY, BundleOf(digest, STRANGER))
+        (verdict,) = world.verify(world.image(), policies=needs_two)
+    assert verdict.verdict is Verdict.ADMIT
+
+
+# 9: nothing required is nothing proven -------------------------------------------------------------------------------
+
+
+def test_attack_09_an_empty_list_of_keys_is_refused_by_the_model() -> None:
+    with pytest.raises(ValidationError, match="at least 1 item"):
+        authenticator("release")
+
+
+def test_attack_09_an_empty_list_of_keys_that_slips_past_the_model_is_refused(stand: Stand) -> None:
+    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY))
+    right = authenticator("release", KEY)
+    assert right.spec.cosign is not None
+    keyless = right.spec.cosign.model_copy(update={"keys": ()})
+    slipped = right.model_copy(update={"spec": right.spec.model_copy(update={"cosign": keyless})})
+    with pytest.raises(InvalidKeyError, match="without a key no signature can count"):
+        build_check(slipped, StandaloneKeys({}))
+
+
+def test_attack_09_a_resolver_that_returns_no_keys_admits_nothing() -> None:
+    class NoKeys:
+        """A key source that has lost its keys."""
+
+        def public_keys(self, entry: Any) -> tuple[()]:
+            del entry
+            return ()
+
+        def secret(self, reference: Any) -> bytes:
+            raise AssertionError(reference)
+
+    with pytest.raises(InvalidKeyError, match="without a key no signature can count"):
+        build_check(authenticator("release", KEY), NoKeys())
+
+
+def test_attack_09_an_authenticator_without_usable_keys_denies_every_image() -> None:
+    spec = CosignSpec.model_validate({"keys": [{"secretRef": {"name": "gone", "key": "cosign.pub"}}]})
+    right = authenticator("release", KEY)
+    waiting = right.model_copy(update={"spec": right.spec.model_copy(update={"cosign": spec})})
+    with World() as world:
+        world.push_signed()
+        (verdict,) = world.verify(world.image(), policies=policy_set([waiting], [policy("production", "release")]))
+    assert verdict.verdict is not Verdict.ADMIT
+    assert verdict.reason is Reason.AUTHENTICATOR_NOT_READY
+
+
+@pytest.mark.parametrize("signature", [b"", b"\0", b"\x30\0", b"\x30\x06\x02\x01\0\x02\x01\0"])
+def test_attack_09_an_empty_signature_is_not_one(stand: Stand, signature: bytes) -> None:
+    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY, signature=signature))
+    stand.refused(Reason.INVALID_SIGNATURE, KEY)
+
+
+def test_attack_09_an_empty_required_annotation_is_not_met_by_a_missing_one(stand: Stand) -> None:
+    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY))
+    stand.refused(Reason.ANNOTATION_MISMATCH, KEY, annotations={"env": ""})
+
+
+def test_attack_09_a_tag_without_signatures_is_no_signature(stand: Stand) -> None:
+    stand.registry.push_image(REPOSITORY, signature_tag(stand.digest))
+    with pytest.raises(Exception, match="not an image signature"):
+        stand.ask(cosign_check(KEY))

@@ -1,0 +1,231 @@
+"""Whatever is written into signatures, the answer is verified or one of sealgate's own errors, never another one.
+
+Everything here is signed by the accepted key where it can be, so that the parsers behind the signature are reached.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sealgate.errors import NotFoundError, SealgateError, UnavailableError, VerificationError
+from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
+from tests.support.cosign_signing import (
+    BUNDLE_TYPE,
+    BundleOf,
+    Classic,
+    encode,
+    new_key,
+    push_bundle,
+    push_classic,
+    push_referrer,
+    signature_tag,
+)
+from tests.support.cosign_stands import REPOSITORY, Stand, cosign_check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sealgate.findings import Verified
+    from sealgate.references import Digest
+
+KEY = new_key("ECDSA P-256")
+CHECK = cosign_check(KEY, annotations={"env": "prod"}, matchRepository=True)
+SOME = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text(max_size=6)
+    | st.sampled_from(
+        ["", "prod", BUNDLE_TYPE, OCI_MANIFEST, "sha256:" + "0" * 64, "\ud800", "\x00\x1b[31m", "A" * 300]
+    )
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["digest", "sha256", "sig", "size", "x"]), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+def paths(document: Any, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the way to every value inside a document."""
+    children = (
+        document.items() if isinstance(document, dict) else enumerate(document if isinstance(document, list) else ())
+    )
+    for name, child in children:
+        yield (*here, name)
+        yield from paths(child, (*here, name))
+
+
+def spoilt(document: dict[str, Any]) -> st.SearchStrategy[bytes]:
+    """Return the document with one value replaced, removed, added or doubled, or with one byte changed."""
+    ways = list(paths(document))
+
+    @st.composite
+    def make(draw: st.DrawFn) -> bytes:
+        changed = copy.deepcopy(document)
+        way = draw(st.sampled_from(ways))
+        parent: Any = changed
+        for name in way[:-1]:
+            parent = parent[name]
+        what = draw(st.sampled_from(["replace", "remove", "add", "double", "byte"]))
+        if what == "replace":
+            parent[way[-1]] = draw(VALUES)
+        elif what == "remove":
+            del parent[way[-1]]
+        elif what == "add" and isinstance(parent, dict):
+            parent[draw(st.text(max_size=5))] = draw(VALUES)
+        data = json.dumps(changed).encode()
+        if what == "double":
+            return data[:-1] + b"," + data[1:]
+        if what == "byte":
+            # Signatures are new each time and not all of one length; what is drawn must not depend on that.
+            position = draw(st.integers(0, 5000)) % len(data)
+            return data[:position] + bytes((draw(st.integers(0, 255)),)) + data[position + 1 :]
+        return data
+
+    return make()
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Stand]:
+    """One registry for all examples; each one replaces what the last one pushed."""
+    with Stand() as stand:
+        yield stand
+
+
+def ask(stand: Stand) -> Verified | SealgateError:
+    """Ask, and let nothing but sealgate's own errors pass."""
+    try:
+        return stand.ask(CHECK)
+    except SealgateError as error:
+        answer = error
+    assert isinstance(answer, VerificationError | UnavailableError)
+    assert not isinstance(answer, NotFoundError)
+    texts = [answer.message]
+    for seen in answer.signatures if isinstance(answer, VerificationError) else ():
+        texts += [seen.source, seen.message]
+    assert all(text.isprintable() for text in texts)
+    return answer
+
+
+def classic(stand: Stand) -> Classic:
+    return Classic(stand.digest, KEY, reference=stand.repository, optional={"env": "prod"})
+
+
+def bundle(stand: Stand) -> BundleOf:
+    own = {"digest": {"sha256": stand.digest.removeprefix("sha256:")}, "name": stand.repository}
+    return BundleOf(stand.digest, KEY, subjects=[{**own, "annotations": {"env": "prod"}}])
+
+
+def clear(stand: Stand) -> None:
+    """Take away everything but the image."""
+    place = stand.registry.repositories[REPOSITORY]
+    place.tags = {"v1": stand.digest}
+    place.manifests = {stand.digest: place.manifests[stand.digest]}
+
+
+@SOME
+@given(st.data())
+def test_any_signed_payload(shared: Stand, data: st.DataObject) -> None:
+    clear(shared)
+    right = classic(shared).document()
+    payload = data.draw(spoilt(right))
+    push_classic(shared.registry, REPOSITORY, Classic(shared.digest, KEY, payload=payload))
+    if not isinstance(ask(shared), SealgateError):
+        # What still verifies differs at most in what nobody asked for.
+        said = json.loads(payload)
+        assert said["critical"] == right["critical"]
+        assert said["optional"]["env"] == "prod"
+
+
+@SOME
+@given(st.data())
+def test_any_signed_statement(shared: Stand, data: st.DataObject) -> None:
+    clear(shared)
+    right = bundle(shared)
+    right.payload = data.draw(spoilt(right.statement()))
+    push_bundle(shared.registry, REPOSITORY, right)
+    if not isinstance(ask(shared), SealgateError):
+        said = json.loads(right.payload)
+        assert said["subject"][0]["digest"]["sha256"] == shared.digest.removeprefix("sha256:")
+        assert said["subject"][0]["annotations"]["env"] == "prod"
+        assert said["predicateType"] == right.predicate_type
+
+
+@SOME
+@given(st.data())
+def test_any_bundle(shared: Stand, data: st.DataObject) -> None:
+    clear(shared)
+    push_bundle(shared.registry, REPOSITORY, bundle(shared), data=data.draw(spoilt(bundle(shared).document())))
+    ask(shared)
+
+
+@SOME
+@given(st.data(), st.sampled_from(["tag", "referrer", "bundle"]))
+def test_any_manifest(shared: Stand, data: st.DataObject, layout: str) -> None:
+    clear(shared)
+    registry = shared.registry
+    digest = push_undamaged(shared, layout)
+    body = data.draw(spoilt(json.loads(registry.manifest(REPOSITORY, digest)[1])))
+    clear(shared)
+    if layout == "tag":
+        registry.push_manifest(REPOSITORY, signature_tag(shared.digest), body)
+        ask(shared)
+        return
+    # Listed as it was, whatever its subject says now.
+    entry = {"mediaType": OCI_MANIFEST, "digest": registry.push_manifest(REPOSITORY, None, body), "size": len(body)}
+    registry.faults.answer("/referrers/", 200, {"Content-Type": OCI_INDEX}, index_of(entry))
+    try:
+        ask(shared)
+    finally:
+        registry.faults.clear()
+
+
+@SOME
+@given(st.data())
+def test_any_list_of_referrers(shared: Stand, data: st.DataObject) -> None:
+    clear(shared)
+    digest = push_bundle(shared.registry, REPOSITORY, bundle(shared))
+    entry = {
+        "mediaType": OCI_MANIFEST,
+        "digest": digest,
+        "size": 10,
+        "artifactType": BUNDLE_TYPE,
+        "annotations": {"dev.sigstore.bundle.predicateType": bundle(shared).predicate_type},
+    }
+    body = data.draw(spoilt(json.loads(index_of(entry))))
+    shared.registry.faults.answer("/referrers/", 200, {"Content-Type": OCI_INDEX}, body)
+    try:
+        ask(shared)
+    finally:
+        shared.registry.faults.clear()
+
+
+def index_of(*entries: dict[str, Any]) -> bytes:
+    return encode({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list(entries)})
+
+
+@pytest.mark.parametrize("layout", ["tag", "referrer", "bundle"])
+def test_without_a_defect_it_verifies(shared: Stand, layout: str) -> None:
+    clear(shared)
+    push_undamaged(shared, layout)
+    assert not isinstance(ask(shared), SealgateError)
+
+
+def push_undamaged(stand: Stand, layout: str) -> Digest:
+    if layout == "bundle":
+        return push_bundle(stand.registry, REPOSITORY, bundle(stand))
+    push = push_classic if layout == "tag" else push_referrer
+    return push(stand.registry, REPOSITORY, classic(stand))

@@ -144,7 +144,8 @@ def decide(
     """
     if not results:
         verdict, what = _UNMATCHED[unmatched]
-        message = f"{quote(image)}: {what}: no verification policy covers it in this namespace"
+        advice = "" if verdict is Verdict.ADMIT else "; write one that does, or let unmatched images in"
+        message = f"{quote(image)}: {what}: no verification policy covers it in this namespace{advice}"
         return ImageVerdict(image, reference, subject, verdict, Reason.NO_POLICY_MATCHES, message, ())
     policies = tuple(sorted((_weigh(policy, findings) for policy, findings in results), key=lambda p: p.name))
     verdict = max((policy.verdict for policy in policies), key=_SEVERITY.__getitem__)
@@ -210,7 +211,7 @@ _OUTCOMES = (Outcome.REFUSED, Outcome.UNAVAILABLE, Outcome.VERIFIED)
 _LEAD = {
     Verdict.ADMIT: "admitted, for the record only",
     Verdict.WARN: "admitted with a warning",
-    Verdict.UNAVAILABLE: "could not be verified, so not admitted; try again",
+    Verdict.UNAVAILABLE: "not admitted, since it could not be verified",
     Verdict.DENY: "denied",
 }
 

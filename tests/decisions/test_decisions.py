@@ -116,7 +116,7 @@ def test_findings_that_could_still_have_met_the_policy_make_it_unavailable() -> 
 
     assert answer.verdict is Verdict.UNAVAILABLE
     assert answer.reason is Reason.REGISTRY_UNAVAILABLE
-    assert "could not be verified, so not admitted; try again: policy p (1 of 2 met): b: the registry" in answer.message
+    assert "not admitted, since it could not be verified: policy p (1 of 2 met): b: the registry" in answer.message
 
 
 def test_findings_that_could_not_have_met_it_anyway_leave_it_denied() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import re
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.errors import InvalidReferenceError
-from sealgate.references import parse_digest, parse_reference, parse_registry, parse_repository
+from sealgate.references import MAX_NAME_LENGTH, parse_digest, parse_reference, parse_registry, parse_repository
+from tests.references.docker_grammar import docker_parts
 
 _LABELS = st.from_regex(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,5}[a-zA-Z0-9])?", fullmatch=True)
 _HOSTS = st.one_of(
@@ -59,6 +61,40 @@ def test_what_docker_accepts_is_accepted(first: str, second: str, path: str, tag
     reference = parse_reference(f"{host}/{path}{tag}{digest}")
 
     assert reference.repository == (host.lower(), path)
+
+
+def _is_refused_on_purpose(domain: str, path: str, tag: str | None, digest: str | None) -> bool:
+    """Whether docker takes it and sealgate does not, each for a reason that stands in `sealgate.references`."""
+    host, _, port = domain.rpartition(":") if re.search(r":[0-9]+$", domain) else (domain, "", "443")
+    last = host.lower().rpartition(".")[2]
+    return (
+        (digest is not None and not re.fullmatch(r"sha256:[0-9a-f]{64}", digest))
+        or len(domain) + 1 + len(path) > MAX_NAME_LENGTH
+        or port.startswith("0")
+        or int(port) > 65535
+        or host.startswith("[")
+        or re.fullmatch(r"[0-9]+|0x[0-9a-f]*", last) is not None
+        or (not set(domain) & set(".:") and domain.lower() != "localhost")
+        or (path in ("library/sha256", "library/sha384", "library/sha512") and tag is not None)
+        or (domain != "docker.io" and domain.lower().endswith("docker.io") and "/" not in path)
+        or (domain != "docker.io" and domain.lower().endswith("docker.io:443") and "/" not in path)
+    )
+
+
+@settings(max_examples=500)
+@given(st.one_of(REFERENCES, _MUTATED, st.text("aA0.:/@-_ [", max_size=20)))
+def test_nothing_is_accepted_that_docker_refuses_and_nothing_else_refused_but_on_purpose(text: str) -> None:
+    parts = docker_parts(text)
+    try:
+        reference = parse_reference(text)
+    except InvalidReferenceError:
+        assert parts is None or _is_refused_on_purpose(*parts)
+        return
+
+    assert parts is not None
+    domain, path, tag, digest = parts
+    assert (reference.repository.path, reference.tag, reference.digest) == (path, tag, digest)
+    assert reference.repository.registry == parse_registry(domain)
 
 
 @settings(max_examples=200)

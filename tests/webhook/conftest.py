@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.registry_simulator import RegistrySimulator
-from tests.webhook.worlds import World
+from tests.webhook.worlds import open_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.webhook.worlds import World
 
 
 @pytest.fixture(autouse=True)
@@ -26,13 +27,6 @@ def _logging_as_before() -> Iterator[None]:
 
 
 @pytest.fixture
-def registry() -> Iterator[RegistrySimulator]:
-    with RegistrySimulator() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def world(registry: RegistrySimulator, tmp_path: Path) -> Iterator[World]:
-    world = World(registry, tmp_path / "policies")
-    yield world
-    world.close()
+def world(tmp_path: Path) -> Iterator[World]:
+    with open_world(tmp_path) as world:
+        yield world

@@ -12,8 +12,10 @@ Everything is real but the network's far side (`RegistrySimulator`) and, where a
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,20 +33,21 @@ from sealgate_webhook.metrics import Metrics
 from sealgate_webhook.sources import SharedCredentials
 from sealgate_webhook.standalone import PolicyFilesSource
 from tests.support.cosign_signing import Classic, new_key, public_pem, push_classic
+from tests.support.registry_simulator import RegistrySimulator
 from tests.webhook.objects import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from werkzeug.test import TestResponse
 
     from sealgate.clocks import Clock
     from sealgate.references import Digest
+    from sealgate.registry.credentials import CredentialProvider
     from sealgate.verification.engines import Network
     from sealgate_webhook.sources import Namespaces, PolicySource
     from tests.support.cosign_signing import PrivateKey
-    from tests.support.registry_simulator import RegistrySimulator
 
 
 def authenticator(name: str, *keys: PrivateKey) -> dict[str, Any]:
@@ -115,6 +118,7 @@ class World:
         policies: instead of the files.
         namespaces: instead of the files.
         custom_kinds: further kinds that hold pods.
+        credentials: for the registry.
     """
 
     registry: RegistrySimulator
@@ -126,6 +130,8 @@ class World:
     policies: PolicySource | None = None
     namespaces: Namespaces | None = None
     custom_kinds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    credentials: CredentialProvider = field(default_factory=NoCredentials)
 
     def __post_init__(self) -> None:
         self.key = new_key("ECDSA P-256", "release")
@@ -214,7 +220,7 @@ class World:
                 verifier,
                 policies,
                 self.namespaces or self._source,
-                SharedCredentials(NoCredentials()),
+                SharedCredentials(self.credentials),
                 self.custom_kinds,
             )
             app = create_app(admission, policies, self.clock, self.metrics, self.logger)
@@ -229,3 +235,16 @@ class World:
         )
         self._closers.append(client.close)
         return client
+
+
+@contextlib.contextmanager
+def open_world(folder: Path) -> Iterator[World]:
+    """Make a world with a registry of its own, and leave logging as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    with RegistrySimulator() as registry:
+        world = World(registry, folder / "policies")
+        yield world
+        world.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)

@@ -1,0 +1,127 @@
+"""At the webhook: whatever goes wrong, wherever, in whatever order, the pod is not admitted."""
+
+from __future__ import annotations
+
+import itertools
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sealgate.errors import (
+    ConfigError,
+    DeadlineError,
+    InvalidWorkloadError,
+    PolicyError,
+    RateLimitedError,
+    UnavailableError,
+    VerificationError,
+)
+from tests.webhook.objects import pod, review
+from tests.webhook.worlds import World, open_world, policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import NoReturn
+
+ERRORS: tuple[Exception, ...] = (
+    VerificationError("v"),
+    UnavailableError("u"),
+    DeadlineError("d"),
+    RateLimitedError("r", retry_after=1),
+    PolicyError("p"),
+    ConfigError("c"),
+    InvalidWorkloadError("i"),
+    RuntimeError("r"),
+    KeyError("k"),
+    OSError("o"),
+    TimeoutError("t"),
+    CancelledError("c"),
+    RecursionError("r"),
+    MemoryError("m"),
+    UnicodeDecodeError("utf-8", b"", 0, 1, "u"),
+    StopIteration(),
+    AssertionError("a"),
+)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with open_world(tmp_path) as world:
+        yield world
+
+
+class Broken:
+    """Stands for any part of the world around the webhook and raises whenever it is asked for anything."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    @property
+    def scope(self) -> str:
+        raise self._error
+
+    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
+        def fail(*_: object) -> NoReturn:
+            raise self._error
+
+        return fail
+
+
+@pytest.mark.parametrize("part", ["policies", "namespaces", "credentials", "network"])
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_attack_17_an_error_in_any_part_denies(world: World, part: str, error: Exception) -> None:
+    image = world.sign("team/app", "v1")
+    setattr(world, part, Broken(error))
+    answer = world.validate(review(pod(image)))
+    assert not answer.allowed
+    assert answer.message
+    assert "Traceback" not in answer.message
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 418, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("path", ["/manifests/v1", r"\.sig", "/blobs/"])
+def test_attack_17_an_error_of_the_registry_at_any_step_denies(world: World, path: str, status: int) -> None:
+    image = world.sign("team/app", "v1")
+    world.registry.faults.status(path, status)
+    assert not world.validate(review(pod(image)), "timeout=2s").allowed
+
+
+def test_attack_17_a_registry_that_breaks_off_denies(world: World) -> None:
+    image = world.sign("team/app", "v1")
+    world.registry.faults.drop("/v2/", after=b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+    assert not world.validate(review(pod(image)), "timeout=2s").allowed
+
+
+@pytest.mark.parametrize("actions", sorted(set(itertools.permutations(["Enforce", "Warn", "Audit", "Warn"], 3))))
+def test_attack_17_a_lenient_policy_never_weakens_a_strict_one_in_whatever_order(
+    world: World, actions: tuple[str, ...]
+) -> None:
+    everything = f"{world.registry.host}/**"
+    world.write(*(policy(f"p{number}", everything, action=action) for number, action in enumerate(actions)))
+    answer = world.validate(review(pod(world.push("team/app", "v1"))))
+    assert answer.allowed is ("Enforce" not in actions)
+    if answer.allowed:
+        assert answer.response["warnings"]
+
+
+def test_attack_17_a_lenient_policy_that_could_not_be_asked_never_weakens_a_strict_one(world: World) -> None:
+    world.write(
+        policy("a-warn", f"{world.registry.host}/**", action="Warn"),
+        policy("b-enforce", f"{world.registry.host}/**"),
+    )
+    image = world.push("team/app", "v1")
+    world.registry.faults.status(r"\.sig", 503)
+    assert not world.validate(review(pod(image)), "timeout=2s").allowed
+
+
+def test_attack_17_one_good_image_admits_no_other_in_whatever_order(world: World) -> None:
+    good, bad, gone = world.sign("team/good", "v1"), world.push("team/bad", "v1"), f"{world.registry.host}/team/gone:v1"
+    for order in itertools.permutations([good, bad, gone]):
+        assert not world.validate(review(pod(*order))).allowed
+
+
+def test_attack_17_no_time_at_all_is_no_reason_to_admit(world: World) -> None:
+    image = world.sign("team/app", "v1")
+    assert not world.validate(review(pod(image)), "timeout=1ns").allowed

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sealgate.errors import NotFoundError, UnauthorizedError, UnavailableError
+from sealgate_webhook.cluster.api import ConflictError, GoneError, KubernetesAPI
+from sealgate_webhook.cluster.listing import Listing
+from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
+from tests.webhook.cluster.conftest import running
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+NAMESPACES = "/api/v1/namespaces"
+PATIENCE = 30
+
+
+def namespace(name: str, **labels: str) -> dict[str, Any]:
+    return {"metadata": {"name": name, "labels": labels}}
+
+
+class Watched:
+    """A listing of namespaces' labels, and a way to wait for what it comes to."""
+
+    def __init__(self, api: KubernetesAPI, log: FilteringBoundLogger) -> None:
+        self._changed = threading.Condition()
+        self.listing: Listing[dict[str, str]] = Listing(
+            api, NAMESPACES, lambda item, _: item["metadata"].get("labels") or {}, self._notify, log
+        )
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait_for(self, expected: dict[str, dict[str, str]]) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.listing.snapshot() == expected, PATIENCE), (
+                self.listing.snapshot()
+            )
+
+
+@pytest.fixture
+def watched(api: KubernetesAPI, log: FilteringBoundLogger) -> Watched:
+    return Watched(api, log)
+
+
+def test_objects_are_listed_and_then_watched(cluster: KubernetesSimulator, watched: Watched) -> None:
+    cluster.put(NAMESPACES, namespace("a", env="lab"))
+    with running([watched.listing.run], cluster):
+        watched.wait_for({"a": {"env": "lab"}})
+        cluster.put(NAMESPACES, namespace("b"))
+        watched.wait_for({"a": {"env": "lab"}, "b": {}})
+        cluster.put(NAMESPACES, namespace("a", env="production"))
+        watched.wait_for({"a": {"env": "production"}, "b": {}})
+        cluster.delete(f"{NAMESPACES}/b")
+        watched.wait_for({"a": {"env": "production"}})
+        assert watched.listing.get("a") == {"env": "production"}
+        assert watched.listing.get("b") is None
+
+
+def test_a_long_list_is_read_in_pages_and_shows_only_when_it_is_whole(
+    cluster: KubernetesSimulator, watched: Watched
+) -> None:
+    expected: dict[str, dict[str, str]] = {}
+    for number in range(25):
+        cluster.put(NAMESPACES, namespace(f"n{number}"))
+        expected[f"n{number}"] = {}
+    cluster.page_limit = 10
+    cluster.faults.append(Fault("GET", "continue=20", 503, times=2))
+    assert watched.listing.snapshot() is None
+    assert watched.listing.get("n1") is None
+    with running([watched.listing.run], cluster):
+        watched.wait_for(expected)
+    assert sum("continue=10" in request.path for request in cluster.requests) == 3
+
+
+def test_a_watch_that_ends_is_taken_up_where_it_stopped(cluster: KubernetesSimulator, watched: Watched) -> None:
+    cluster.put(NAMESPACES, namespace("a"))
+    with running([watched.listing.run], cluster):
+        watched.wait_for({"a": {}})
+        cluster.pause()
+        cluster.put(NAMESPACES, namespace("b"))
+        cluster.delete(f"{NAMESPACES}/a")
+        cluster.resume()
+        watched.wait_for({"b": {}})
+    lists = [request for request in cluster.requests if "watch" not in request.path]
+    assert len(lists) == 1
+
+
+def test_a_history_that_is_gone_is_listed_anew(cluster: KubernetesSimulator, watched: Watched) -> None:
+    cluster.put(NAMESPACES, namespace("a"))
+    with running([watched.listing.run], cluster):
+        watched.wait_for({"a": {}})
+        cluster.pause()
+        cluster.delete(f"{NAMESPACES}/a")
+        cluster.put(NAMESPACES, namespace("b"))
+        cluster.compact()
+        cluster.resume()
+        watched.wait_for({"b": {}})
+        cluster.compact()
+        cluster.put(NAMESPACES, namespace("c"))
+        watched.wait_for({"b": {}, "c": {}})
+
+
+def test_what_was_known_stays_while_the_api_server_is_away(cluster: KubernetesSimulator, watched: Watched) -> None:
+    cluster.put(NAMESPACES, namespace("a"))
+    with running([watched.listing.run], cluster):
+        watched.wait_for({"a": {}})
+        cluster.pause()
+        assert watched.listing.snapshot() == {"a": {}}
+        cluster.resume()
+        cluster.put(NAMESPACES, namespace("b"))
+        watched.wait_for({"a": {}, "b": {}})
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, UnauthorizedError),
+        (403, UnauthorizedError),
+        (404, NotFoundError),
+        (409, ConflictError),
+        (410, GoneError),
+        (500, UnavailableError),
+    ],
+)
+def test_every_refusal_of_the_api_server_is_an_error_of_its_own(
+    cluster: KubernetesSimulator, api: KubernetesAPI, status: int, kind: type[UnavailableError]
+) -> None:
+    cluster.faults.append(Fault("", NAMESPACES, status))
+    with pytest.raises(kind, match=str(status)):
+        api.get(NAMESPACES)
+
+
+def test_objects_are_created_and_merged(cluster: KubernetesSimulator, api: KubernetesAPI) -> None:
+    api.create(NAMESPACES, namespace("a", env="lab"))
+    with pytest.raises(ConflictError):
+        api.create(NAMESPACES, namespace("a"))
+    api.merge(f"{NAMESPACES}/a", {"metadata": {"labels": {"team": "shop"}}})
+    assert cluster.get(f"{NAMESPACES}/a")["metadata"]["labels"] == {"env": "lab", "team": "shop"}
+
+
+def test_an_api_server_that_is_not_there_is_unavailable(cluster: KubernetesSimulator, api: KubernetesAPI) -> None:
+    cluster.close()
+    with pytest.raises(UnavailableError):
+        api.get(NAMESPACES)

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sealgate.decisions import UnmatchedImages
+from sealgate.errors import SealgateError
+from sealgate.policies.matching import Namespace
+from sealgate.policies.models import API_VERSION
+from sealgate.references import parse_reference
+from sealgate_webhook.cluster.policies import AUTHENTICATORS, POLICIES, ClusterPolicies
+from sealgate_webhook.metrics import Metrics
+from tests.support.clocks import FakeClock
+from tests.support.cosign_signing import new_key, public_pem
+from tests.webhook.cluster.conftest import running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from structlog.typing import FilteringBoundLogger
+
+    from sealgate.verification.policy_sets import PolicySet
+    from sealgate_webhook.cluster.api import KubernetesAPI
+    from tests.support.kubernetes_simulator import KubernetesSimulator
+
+KEY = new_key("ECDSA P-256")
+PATIENCE = 30.0
+IMAGE = parse_reference("registry.example.org/team/app:v1")
+
+
+def authenticator(name: str = "release", entry: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]:
+    spec = {"cosign": {"keys": [entry or {"pem": public_pem(KEY)}]}}
+    obj = {"apiVersion": API_VERSION, "kind": "Authenticator", "metadata": {"name": name}, "spec": spec}
+    return {**obj, "status": status} if status else obj
+
+
+def policy(name: str = "production", pattern: str = "registry.example.org/**") -> dict[str, Any]:
+    spec = {"images": [{"repository": pattern}], "require": {"authenticators": ["release"]}}
+    return {"apiVersion": API_VERSION, "kind": "VerificationPolicy", "metadata": {"name": name}, "spec": spec}
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def policies(api: KubernetesAPI, clock: FakeClock, log: FilteringBoundLogger) -> ClusterPolicies:
+    return ClusterPolicies(api, UnmatchedImages.DENY, clock, Metrics(log), log)
+
+
+def wait_for(policies: ClusterPolicies, holds: Callable[[PolicySet], bool]) -> PolicySet:
+    """Return the set once it is as wanted; a set that never comes fails the test."""
+    end = threading.Event()
+    for _ in range(int(PATIENCE / 0.02)):
+        current = policies.current()
+        if current is not None and holds(current):
+            return current
+        end.wait(0.02)
+    raise AssertionError("the set never came to that")
+
+
+def matched(current: PolicySet) -> list[str]:
+    return [policy.name for policy in current.index.match(IMAGE, Namespace("default"))]
+
+
+def test_there_is_no_set_until_both_kinds_were_read(cluster: KubernetesSimulator, policies: ClusterPolicies) -> None:
+    assert policies.current() is None
+    assert "not been read" in policies.problem()
+    cluster.put(AUTHENTICATORS, authenticator())
+    cluster.put(POLICIES, policy())
+    with running(policies.tasks(), cluster):
+        current = wait_for(policies, lambda _: True)
+        assert policies.problem() == ""
+        assert matched(current) == ["production"]
+        assert not isinstance(current.checks["release"], SealgateError)
+        assert current.unmatched is UnmatchedImages.DENY
+
+
+def test_an_empty_cluster_has_an_empty_set(cluster: KubernetesSimulator, policies: ClusterPolicies) -> None:
+    with running(policies.tasks(), cluster):
+        assert matched(wait_for(policies, lambda _: True)) == []
+
+
+def test_a_change_is_in_force_at_once(cluster: KubernetesSimulator, policies: ClusterPolicies) -> None:
+    with running(policies.tasks(), cluster):
+        wait_for(policies, lambda _: True)
+        cluster.put(POLICIES, policy())
+        wait_for(policies, lambda current: matched(current) == ["production"])
+        cluster.put(POLICIES, policy("more", "**"))
+        wait_for(policies, lambda current: matched(current) == ["more", "production"])
+        cluster.delete(f"{POLICIES}/production")
+        wait_for(policies, lambda current: matched(current) == ["more"])
+
+
+def test_keys_that_the_operator_resolved_are_used_until_they_end(
+    cluster: KubernetesSimulator, policies: ClusterPolicies, clock: FakeClock
+) -> None:
+    key = {
+        "source": "secretRef keys/cosign.pub",
+        "state": "Accepted",
+        "pem": public_pem(KEY),
+        "validUntil": (clock.now() + timedelta(seconds=2)).isoformat(),
+    }
+    entry = {"secretRef": {"name": "keys", "key": "cosign.pub"}}
+    cluster.put(AUTHENTICATORS, authenticator(entry=entry, keys=[key]))
+    with running(policies.tasks(), cluster):
+        wait_for(policies, lambda current: not isinstance(current.checks["release"], SealgateError))
+        clock.advance(3)
+        wait_for(policies, lambda current: isinstance(current.checks["release"], SealgateError))
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        ([], "the operator has not read it yet"),
+        (
+            [{"source": "secretRef keys/cosign.pub", "state": "Refused", "message": "there is no such Secret"}],
+            "there is no such Secret",
+        ),
+        ([{"source": "secretRef other/cosign.pub", "state": "Accepted", "pem": public_pem(KEY)}], "not read it yet"),
+        (
+            [
+                {
+                    "source": "secretRef keys/cosign.pub",
+                    "state": "Accepted",
+                    "pem": public_pem(KEY),
+                    "validUntil": "yesterday",
+                }
+            ],
+            "read again",
+        ),
+    ],
+)
+def test_an_authenticator_without_a_usable_key_is_not_ready_and_says_why(
+    cluster: KubernetesSimulator, policies: ClusterPolicies, keys: list[dict[str, Any]], why: str
+) -> None:
+    entry = {"secretRef": {"name": "keys", "key": "cosign.pub"}}
+    cluster.put(AUTHENTICATORS, authenticator(entry=entry, observedGeneration=1, keys=keys))
+    with running(policies.tasks(), cluster):
+        current = wait_for(policies, lambda _: True)
+        error = current.checks["release"]
+        assert isinstance(error, SealgateError)
+        assert why in error.message
+
+
+def test_an_authenticator_that_cannot_be_understood_leaves_the_others_working(
+    cluster: KubernetesSimulator, policies: ClusterPolicies
+) -> None:
+    broken = authenticator("broken")
+    broken["spec"]["cosign"]["keys"] = []
+    cluster.put(AUTHENTICATORS, broken)
+    cluster.put(AUTHENTICATORS, authenticator())
+    with running(policies.tasks(), cluster):
+        current = wait_for(policies, lambda _: True)
+        assert isinstance(current.checks["broken"], SealgateError)
+        assert not isinstance(current.checks["release"], SealgateError)
+
+
+def test_a_policy_that_becomes_wrong_stays_as_it_was(cluster: KubernetesSimulator, policies: ClusterPolicies) -> None:
+    cluster.put(POLICIES, policy())
+    with running(policies.tasks(), cluster):
+        wait_for(policies, lambda current: matched(current) == ["production"])
+        cluster.put(POLICIES, policy(pattern="registry.example.org/{a,{b}}"))
+        cluster.put(POLICIES, policy("more", "**"))
+        wait_for(policies, lambda current: matched(current) == ["more", "production"])
+        unreadable = policy()
+        unreadable["spec"]["require"] = {"authenticators": []}
+        cluster.put(POLICIES, unreadable)
+        cluster.put(POLICIES, policy("most", "**"))
+        wait_for(policies, lambda current: matched(current) == ["more", "most", "production"])

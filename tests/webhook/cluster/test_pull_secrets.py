@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sealgate.errors import InvalidWorkloadError, UnavailableError
+from sealgate.references import parse_repository
+from sealgate_webhook.cluster.pull_secrets import REMEMBER_SECONDS, ClusterCredentials, SecretReader, SharedSecret
+from sealgate_webhook.reviews import AdmissionRequest
+from tests.support.clocks import FakeClock
+from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from sealgate_webhook.cluster.api import KubernetesAPI
+
+REPOSITORY = parse_repository("registry.example.org/team/app")
+
+
+def put_secret(cluster: KubernetesSimulator, namespace: str, name: str, username: str, **data: str) -> None:
+    auth = base64.b64encode(f"{username}:secret".encode()).decode()
+    config = json.dumps({"auths": {"registry.example.org": {"auth": auth}}})
+    content = data or {".dockerconfigjson": base64.b64encode(config.encode()).decode()}
+    cluster.put(f"/api/v1/namespaces/{namespace}/secrets", {"metadata": {"name": name}, "data": content})
+
+
+def request(namespace: str = "shop", kind: str = "Pod", **spec: Any) -> AdmissionRequest:
+    return AdmissionRequest(
+        uid="1",
+        group="" if kind == "Pod" else "apps",
+        kind=kind,
+        subresource="",
+        namespace=namespace,
+        name="app",
+        operation="CREATE",
+        object={"spec": spec if kind == "Pod" else {"template": {"spec": spec}}},
+        old_object=None,
+        dry_run=False,
+    )
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def reader(api: KubernetesAPI, clock: FakeClock, log: FilteringBoundLogger) -> SecretReader:
+    return SecretReader(api, clock, log)
+
+
+@pytest.fixture
+def credentials(reader: SecretReader) -> ClusterCredentials:
+    shared = SharedSecret(reader, "sealgate", "registries")
+    return ClusterCredentials(reader, shared, pull_secrets=True, custom_kinds={})
+
+
+def username(credentials: ClusterCredentials, review: AdmissionRequest) -> str | None:
+    found = credentials.provider(review).credentials(REPOSITORY)
+    return found.username if found else None
+
+
+def test_a_pods_own_pull_secrets_are_used_in_their_order(
+    cluster: KubernetesSimulator, credentials: ClusterCredentials
+) -> None:
+    put_secret(cluster, "shop", "one", "first")
+    put_secret(cluster, "shop", "two", "second")
+    names = [{"name": "absent"}, {"name": "two"}, {"name": "one"}]
+    assert username(credentials, request(imagePullSecrets=names)) == "second"
+
+
+def test_a_workload_that_names_none_uses_those_of_its_service_account(
+    cluster: KubernetesSimulator, credentials: ClusterCredentials
+) -> None:
+    put_secret(cluster, "shop", "pull", "account")
+    for name in ("default", "builder"):
+        cluster.put(
+            "/api/v1/namespaces/shop/serviceaccounts",
+            {"metadata": {"name": name}, "imagePullSecrets": [{"name": "pull"}] if name == "builder" else []},
+        )
+    assert username(credentials, request(kind="Deployment", serviceAccountName="builder")) == "account"
+    assert username(credentials, request(kind="Deployment")) is None
+    assert username(credentials, request(serviceAccountName="absent")) is None
+
+
+def test_the_shared_secret_is_asked_last(cluster: KubernetesSimulator, credentials: ClusterCredentials) -> None:
+    put_secret(cluster, "sealgate", "registries", "shared")
+    assert username(credentials, request()) == "shared"
+    put_secret(cluster, "shop", "own", "own")
+    assert username(credentials, request(imagePullSecrets=[{"name": "own"}])) == "own"
+
+
+def test_nothing_is_read_before_a_registry_is_asked(
+    cluster: KubernetesSimulator, credentials: ClusterCredentials
+) -> None:
+    provider = credentials.provider(request(imagePullSecrets=[{"name": "own"}]))
+    assert provider.scope
+    assert cluster.requests == []
+
+
+def test_what_was_read_is_remembered_briefly(
+    cluster: KubernetesSimulator, credentials: ClusterCredentials, clock: FakeClock
+) -> None:
+    put_secret(cluster, "shop", "own", "before")
+    review = request(imagePullSecrets=[{"name": "own"}])
+    assert username(credentials, review) == "before"
+    put_secret(cluster, "shop", "own", "after")
+    assert username(credentials, review) == "before"
+    clock.advance(REMEMBER_SECONDS)
+    assert username(credentials, review) == "after"
+    assert len(cluster.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "data", [{".dockerconfigjson": "!"}, {".dockerconfigjson": base64.b64encode(b"[]").decode()}, {"other": ""}]
+)
+def test_a_secret_that_is_no_docker_config_is_passed_over(
+    cluster: KubernetesSimulator, credentials: ClusterCredentials, data: dict[str, str]
+) -> None:
+    put_secret(cluster, "shop", "broken", "", **data)
+    put_secret(cluster, "shop", "good", "good")
+    names = [{"name": "broken"}, {"name": "good"}, "rubbish", {"name": 1}]
+    assert username(credentials, request(imagePullSecrets=names)) == "good"
+
+
+def test_an_api_server_that_cannot_be_asked_makes_the_image_unavailable(
+    cluster: KubernetesSimulator, credentials: ClusterCredentials
+) -> None:
+    cluster.faults.append(Fault("GET", "secrets", 500))
+    with pytest.raises(UnavailableError):
+        username(credentials, request(imagePullSecrets=[{"name": "own"}]))
+
+
+def test_an_object_without_a_pod_spec_is_refused(credentials: ClusterCredentials) -> None:
+    with pytest.raises(InvalidWorkloadError):
+        credentials.provider(AdmissionRequest("1", "", "Pod", "", "shop", "app", "CREATE", {}, None, dry_run=False))
+
+
+def test_attack_24_no_pull_secret_of_another_namespace_is_ever_read(
+    cluster: KubernetesSimulator, credentials: ClusterCredentials
+) -> None:
+    put_secret(cluster, "bank", "pull", "bank")
+    for name in ("pull", "../bank/secrets/pull", "..%2fbank%2fsecrets%2fpull", "pull?namespace=bank"):
+        assert username(credentials, request("shop", imagePullSecrets=[{"name": name}])) is None
+    assert not any("/namespaces/bank/" in seen.path for seen in cluster.requests)
+
+
+def test_attack_24_pods_of_different_namespaces_or_secrets_share_no_scope(credentials: ClusterCredentials) -> None:
+    reviews = [
+        request("shop"),
+        request("bank"),
+        request("shop", serviceAccountName="builder"),
+        request("shop", imagePullSecrets=[{"name": "a"}]),
+        request("shop", imagePullSecrets=[{"name": "a"}, {"name": "b"}]),
+    ]
+    scopes = [credentials.provider(review).scope for review in reviews]
+    assert len(set(scopes)) == len(scopes)

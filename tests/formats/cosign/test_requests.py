@@ -20,7 +20,7 @@ from tests.support.cosign_signing import (
     push_referrer,
     signature_tag,
 )
-from tests.support.cosign_stands import REPOSITORY
+from tests.support.cosign_stands import PATIENCE, REPOSITORY
 
 if TYPE_CHECKING:
     from tests.support.cosign_stands import Stand
@@ -125,10 +125,10 @@ def test_missing_rights_stay_what_they_are(stand: Stand, status: int) -> None:
 
 
 def test_a_registry_that_asks_to_come_back_later_is_quoted(stand: Stand) -> None:
-    stand.registry.faults.rate_limit("/v2/", "3600", times=None)
+    stand.registry.faults.rate_limit("/v2/", "120", times=None)
     error = stand.unavailable(KEY)
     assert isinstance(error, RateLimitedError)
-    assert error.retry_after > 3000
+    assert error.retry_after > PATIENCE
 
 
 def test_a_deadline_that_has_passed_means_unavailable(stand: Stand) -> None:

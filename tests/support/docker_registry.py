@@ -39,15 +39,16 @@ class DockerRegistry:
     Args:
         folder: where its data and configuration go.
         port: 0 for one that is free.
+        more: further YAML of its configuration ("auth: ...").
 
     Attributes:
         host: "127.0.0.1:port", as it stands in references.
     """
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
+    def __init__(self, folder: Path, port: int = 0, more: str = "") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "config.yml"
-        config.write_text(_CONFIG.format(data=folder / "data", port=port))
+        config.write_text(_CONFIG.format(data=folder / "data", port=port) + more)
         self._process = subprocess.Popen(
             [require_tool("docker-registry"), "serve", str(config)],
             stdout=subprocess.DEVNULL,

@@ -1,0 +1,347 @@
+"""Getting in: challenges answered once, tokens kept and renewed, credentials looked for only where they are wanted."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sealgate.clocks import Deadline, SystemClock
+from sealgate.errors import DeadlineError, ForbiddenAddressError, UnauthorizedError, UnavailableError
+from sealgate.registry.credentials import Credentials, NoCredentials
+from tests.support.clocks import FakeClock
+from tests.support.registry_clients import client_for, login, repository_of, session_of
+from tests.support.registry_simulator import Answer, Auth, RegistrySimulator, encode
+
+if TYPE_CHECKING:
+    from sealgate.references import Repository
+
+USERS = {"robot": "s3cret"}
+
+
+class Given:
+    """A provider of fixed credentials that counts how often it is asked."""
+
+    scope = "given"
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self.asked: list[Repository] = []
+
+    def credentials(self, repository: Repository) -> Credentials:
+        self.asked.append(repository)
+        return self._credentials
+
+
+def test_a_password_is_sent_after_the_registry_asked_and_then_at_once() -> None:
+    with RegistrySimulator(auth=Auth("basic", users=USERS)) as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        for _ in range(2):
+            session_of(client, login(registry)).manifest(repository_of(registry), "v1")
+        assert ["authorization" in request.headers for request in registry.requests] == [False, True, True]
+
+
+def test_a_wrong_password_is_sent_once() -> None:
+    with RegistrySimulator(auth=Auth("basic", users=USERS)) as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        for sent in (2, 3):
+            with pytest.raises(UnauthorizedError, match="pull secret") as refused:
+                session_of(client, login(registry, password="hunter2")).manifest(repository_of(registry), "v1")
+            assert len(registry.requests) == sent
+            assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("mode", ["basic", "bearer"])
+def test_without_credentials_the_message_asks_for_a_pull_secret(mode: str) -> None:
+    with (
+        RegistrySimulator(auth=Auth(mode, users=USERS)) as registry,
+        client_for(registry) as client,
+        pytest.raises(UnauthorizedError, match="pull secret"),
+    ):
+        session_of(client).manifest(repository_of(registry), "v1")
+
+
+@pytest.mark.parametrize("member", ["token", "access_token"])
+def test_a_token_serves_until_shortly_before_it_expires(member: str) -> None:
+    clock = FakeClock()
+    auth = Auth("bearer", users=USERS, expires_in=300, token_member=member)
+    with RegistrySimulator(auth=auth) as registry, client_for(registry, clock=clock) as client:
+        registry.push_image("team/app", "v1")
+        for _ in range(3):
+            session_of(client, login(registry)).manifest(repository_of(registry), "v1")
+        assert registry.paths.count("/token") == 1
+        assert len(registry.requests) == 5
+        clock.advance(271)
+        session_of(client, login(registry)).manifest(repository_of(registry), "v1")
+        assert registry.paths.count("/token") == 2
+        token = next(request for request in registry.requests if request.path == "/token")
+        assert token.query == (("service", "simulator"), ("scope", "repository:team/app:pull"), ("account", "robot"))
+
+
+@pytest.mark.parametrize("expires_in", [None, 0, -5, True, "300", 60])
+def test_a_token_that_does_not_say_lives_for_a_minute(expires_in: object) -> None:
+    clock = FakeClock()
+    with (
+        RegistrySimulator(auth=Auth("bearer", anonymous=True)) as registry,
+        client_for(registry, clock=clock) as client,
+    ):
+        registry.auth.expires_in = expires_in  # type: ignore[assignment]  # as foreign servers have it
+        registry.push_image("team/app", "v1")
+        session_of(client).manifest(repository_of(registry), "v1")
+        clock.advance(49)
+        session_of(client).manifest(repository_of(registry), "v1")
+        assert registry.paths.count("/token") == 1
+        clock.advance(2)
+        session_of(client).manifest(repository_of(registry), "v1")
+        assert registry.paths.count("/token") == 2
+
+
+def test_a_token_is_not_kept_for_ever_whatever_it_says() -> None:
+    clock = FakeClock()
+    auth = Auth("bearer", anonymous=True, expires_in=10**12)
+    with RegistrySimulator(auth=auth) as registry, client_for(registry, clock=clock) as client:
+        registry.push_image("team/app", "v1")
+        session_of(client).manifest(repository_of(registry), "v1")
+        clock.advance(3601)
+        session_of(client).manifest(repository_of(registry), "v1")
+        assert registry.paths.count("/token") == 2
+
+
+def test_a_known_registry_is_not_asked_again_how_it_hands_out_tokens() -> None:
+    with RegistrySimulator(auth=Auth("bearer", anonymous=True)) as registry, client_for(registry) as client:
+        for path in ("team/app", "team/other"):
+            registry.push_image(path, "v1")
+            session_of(client).manifest(repository_of(registry, path), "v1")
+        assert registry.paths == [
+            "/v2/team/app/manifests/v1",
+            "/token",
+            "/v2/team/app/manifests/v1",
+            "/token",
+            "/v2/team/other/manifests/v1",
+        ]
+
+
+def test_a_token_that_the_registry_no_longer_takes_is_replaced_once() -> None:
+    with RegistrySimulator(auth=Auth("bearer", anonymous=True)) as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        session_of(client).manifest(repository_of(registry), "v1")
+        registry.auth.issued.clear()
+        registry.requests.clear()
+        session_of(client).manifest(repository_of(registry), "v1")
+        assert registry.paths == ["/v2/team/app/manifests/v1", "/token", "/v2/team/app/manifests/v1"]
+
+
+def test_a_registry_that_takes_no_token_is_not_asked_for_ever() -> None:
+    with RegistrySimulator(auth=Auth("bearer", users=USERS)) as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        registry.faults.answer("manifests", 401, {"WWW-Authenticate": f'Bearer realm="{registry.url}/token"'})
+        with pytest.raises(UnauthorizedError, match="may not read"):
+            session_of(client, login(registry)).manifest(repository_of(registry), "v1")
+        assert registry.paths == ["/v2/team/app/manifests/v1", "/token", "/v2/team/app/manifests/v1"]
+        registry.auth.anonymous = True
+        with pytest.raises(UnauthorizedError, match="not open to everybody"):
+            session_of(client).manifest(repository_of(registry), "v1")
+
+
+def test_scopes_are_asked_for_as_the_registry_named_them() -> None:
+    with RegistrySimulator(auth=Auth("bearer", anonymous=True)) as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        scope = "repository:team/app:pull repository:cache/app:pull repository:team/app:pull"
+        registry.auth.challenge = f'Bearer realm="{registry.url}/token?a=b",scope="{scope}"'
+        for _ in range(2):
+            session_of(client).manifest(repository_of(registry), "v1")
+        token = next(request for request in registry.requests if request.path == "/token")
+        assert token.query == (
+            ("a", "b"),
+            ("scope", "repository:team/app:pull"),
+            ("scope", "repository:cache/app:pull"),
+        )
+        assert registry.paths.count("/token") == 1
+
+
+def test_more_scopes_than_anybody_needs_are_not_asked_for() -> None:
+    with RegistrySimulator(auth=Auth("bearer", anonymous=True)) as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        scope = " ".join(f"repository:r{n}:pull" for n in range(9))
+        registry.auth.challenge = f'Bearer realm="{registry.url}/token",scope="{scope}"'
+        session_of(client).manifest(repository_of(registry), "v1")
+        assert dict(registry.requests[1].query)["scope"] == "repository:team/app:pull"
+
+
+def test_an_identity_token_is_exchanged_by_post() -> None:
+    auth = Auth("bearer", identity_tokens={"refresh me"}, token_member="access_token")
+    given = Given(Credentials(identity_token="refresh me"))
+    with RegistrySimulator(auth=auth) as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        session_of(client, given).manifest(repository_of(registry), "v1")
+        request = registry.requests[1]
+        assert request.method == "POST"
+        assert b"grant_type=refresh_token" in request.body
+        assert b"refresh_token=refresh+me" in request.body
+        assert request.query == ()
+
+
+def test_a_token_service_without_post_is_asked_by_get() -> None:
+    given = Given(Credentials("robot", "s3cret", "refresh me"))
+    with RegistrySimulator(auth=Auth("bearer", users=USERS, post=False)) as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        session_of(client, given).manifest(repository_of(registry), "v1")
+        assert [request.method for request in registry.requests] == ["GET", "POST", "GET", "GET"]
+
+
+def test_an_identity_token_that_is_refused_is_not_tried_in_another_way() -> None:
+    given = Given(Credentials("robot", "s3cret", "stale"))
+    with RegistrySimulator(auth=Auth("bearer", users=USERS)) as registry, client_for(registry) as client:
+        with pytest.raises(UnauthorizedError, match="token service"):
+            session_of(client, given).manifest(repository_of(registry), "v1")
+        assert [request.method for request in registry.requests] == ["GET", "POST"]
+
+
+def test_tokens_are_preferred_where_a_registry_offers_both() -> None:
+    with RegistrySimulator(auth=Auth("bearer", users=USERS)) as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        registry.auth.challenge = f'Basic realm="x", Bearer realm="{registry.url}/token"'
+        session_of(client, login(registry)).manifest(repository_of(registry), "v1")
+        assert registry.requests[-1].headers["authorization"].startswith("Bearer ")
+
+
+@pytest.mark.parametrize(
+    "challenge",
+    [
+        "Negotiate",
+        "Bearer",
+        'Bearer service="x"',
+        'Bearer realm="x',
+        'Bearer realm="ftp://x/"',
+        "Digest realm=x",
+        "?",
+        "\t",
+    ],
+)
+def test_challenges_that_cannot_be_answered_are_refusals(challenge: str) -> None:
+    with (
+        RegistrySimulator(auth=Auth("basic", users=USERS, challenge=challenge)) as registry,
+        client_for(registry) as client,
+    ):
+        with pytest.raises(UnauthorizedError):
+            session_of(client, login(registry)).manifest(repository_of(registry), "v1")
+        assert len(registry.requests) == 1
+
+
+def test_a_401_without_a_challenge_is_a_refusal() -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        registry.faults.status("manifests", 401)
+        with pytest.raises(UnauthorizedError, match="neither Basic nor Bearer"):
+            session_of(client, login(registry)).manifest(repository_of(registry), "v1")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{}", b'{"token":1}', b'{"token":"a b"}', encode({"token": "a\n"}), encode({"token": "x" * 20_000})],
+)
+def test_an_answer_that_is_no_token_is_unavailable_and_not_quoted(body: bytes) -> None:
+    with RegistrySimulator(auth=Auth("bearer", anonymous=True)) as registry, client_for(registry) as client:
+        registry.documents["/other"] = Answer(body=body)
+        registry.auth.realm = f"{registry.url}/other"
+        with pytest.raises(UnavailableError, match="no token") as failed:
+            session_of(client).manifest(repository_of(registry), "v1")
+        assert failed.value.__cause__ is None
+        assert "xxx" not in str(failed.value)
+
+
+def test_a_token_service_that_fails_is_unavailable() -> None:
+    with RegistrySimulator(auth=Auth("bearer", anonymous=True)) as registry, client_for(registry) as client:
+        registry.faults.status("/token", 500)
+        with pytest.raises(UnavailableError, match="500") as failed:
+            session_of(client).manifest(repository_of(registry), "v1")
+        assert type(failed.value) is UnavailableError
+
+
+def test_a_token_service_may_not_send_credentials_elsewhere() -> None:
+    with RegistrySimulator(auth=Auth("bearer", users=USERS)) as registry, RegistrySimulator() as other:
+        registry.faults.redirect("/token", f"{other.url}/token")
+        with client_for(registry, other) as client, pytest.raises(UnavailableError, match="307"):
+            session_of(client, login(registry)).manifest(repository_of(registry), "v1")
+        assert other.requests == []
+
+
+def test_nobody_looks_for_credentials_where_none_are_wanted() -> None:
+    given = Given(Credentials("robot", "s3cret"))
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        session_of(client, given).manifest(repository_of(registry), "v1")
+        assert given.asked == []
+
+
+def test_credentials_are_looked_for_once_in_a_session() -> None:
+    given = Given(Credentials("robot", "s3cret"))
+    with RegistrySimulator(auth=Auth("basic", users=USERS)) as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        session = session_of(client, given)
+        for _ in range(3):
+            session.manifest(repository_of(registry), "v1")
+        assert given.asked == [repository_of(registry)]
+
+
+def test_a_user_without_a_password_comes_without_credentials() -> None:
+    given = Given(Credentials(identity_token="refresh me"))
+    with RegistrySimulator(auth=Auth("basic", users=USERS)) as registry, client_for(registry) as client:
+        for _ in range(2):
+            with pytest.raises(UnauthorizedError, match="user name and password"):
+                session_of(client, given).manifest(repository_of(registry), "v1")
+        assert all("authorization" not in request.headers for request in registry.requests)
+
+
+def test_threads_that_want_the_same_token_fetch_it_once() -> None:
+    with RegistrySimulator(auth=Auth("bearer", anonymous=True)) as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        gate = threading.Event()
+        fault = registry.faults.wait_for("/token", gate)
+        found: list[str] = []
+
+        def read() -> None:
+            found.append(session_of(client).manifest(repository_of(registry), "v1").digest)
+
+        threads = [threading.Thread(target=read) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        assert fault.hit.wait(10)
+        gate.set()
+        for thread in threads:
+            thread.join()
+        assert len(found) == 6
+        assert registry.paths.count("/token") == 1
+
+
+def test_who_waits_for_anothers_token_keeps_to_its_own_deadline_and_does_not_share_its_failure() -> None:
+    with RegistrySimulator(auth=Auth("bearer", anonymous=True)) as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        gate = threading.Event()
+        fault = registry.faults.hang("/token", times=1)
+        failures: list[Exception] = []
+
+        def lead() -> None:
+            try:
+                session_of(client, seconds=0.6).manifest(repository_of(registry), "v1")
+            except DeadlineError as error:
+                failures.append(error)
+            gate.set()
+
+        thread = threading.Thread(target=lead)
+        thread.start()
+        assert fault.hit.wait(10)
+        with pytest.raises(DeadlineError):
+            session_of(client, seconds=0.1).manifest(repository_of(registry), "v1")
+        session_of(client, seconds=20).manifest(repository_of(registry), "v1")
+        assert gate.wait(10)
+        thread.join()
+        assert len(failures) == 1
+
+
+def test_a_token_service_must_be_one_that_may_be_asked() -> None:
+    with RegistrySimulator(auth=Auth("bearer", anonymous=True)) as registry, RegistrySimulator() as other:
+        registry.auth.realm = f"{other.url}/token"
+        with client_for(registry) as client, pytest.raises(ForbiddenAddressError):
+            client.session(NoCredentials(), Deadline.after(SystemClock(), 20)).manifest(repository_of(registry), "v1")
+        assert other.requests == []

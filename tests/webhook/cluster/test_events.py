@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sealgate_webhook.cluster.events import BURST, EventRecorder
+from sealgate_webhook.metrics import Metrics
+from sealgate_webhook.reviews import AdmissionRequest
+from tests.support.clocks import FakeClock
+from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
+from tests.webhook.cluster.conftest import running
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from sealgate_webhook.cluster.api import KubernetesAPI
+
+EVENTS = "/namespaces/shop/events"
+
+
+def denied(name: str = "app", metadata: dict[str, Any] | None = None, **fields: Any) -> AdmissionRequest:
+    obj = {"metadata": metadata or {"name": name}}
+    return AdmissionRequest("1", "", "Pod", "", "shop", name, "CREATE", obj, None, **fields)
+
+
+def made(cluster: KubernetesSimulator, count: int) -> list[dict[str, Any]]:
+    """Return the Events, once there are so many."""
+    cluster.wait_for(lambda cluster: len(cluster.find("events")) >= count)
+    return cluster.find("events")
+
+
+@pytest.fixture
+def recorder(api: KubernetesAPI, log: FilteringBoundLogger) -> EventRecorder:
+    return EventRecorder(api, "sealgate-webhook-0", FakeClock(), Metrics(log), log)
+
+
+def test_a_denial_becomes_an_event_at_the_object(cluster: KubernetesSimulator, recorder: EventRecorder) -> None:
+    with running([recorder.run], cluster):
+        recorder.denied(denied(), "denied because")
+        (event,) = made(cluster, 1)
+    assert event["involvedObject"] == {"apiVersion": "v1", "kind": "Pod", "namespace": "shop", "name": "app"}
+    assert (event["type"], event["reason"], event["message"]) == ("Warning", "ImageDenied", "denied because")
+    assert event["metadata"]["namespace"] == "shop"
+
+
+def test_a_pod_without_a_name_is_told_of_at_what_would_have_made_it(
+    cluster: KubernetesSimulator, recorder: EventRecorder
+) -> None:
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "app-5d", "uid": "u-1", "controller": True}
+    with running([recorder.run], cluster):
+        recorder.denied(denied("", {"generateName": "app-5d-", "ownerReferences": [owner]}), "denied")
+        recorder.denied(denied("", {"generateName": "lone-"}), "denied")
+        recorder.denied(denied("", {"ownerReferences": ["rubbish", {"controller": True}]}), "denied")
+        events = made(cluster, 3)
+    assert {(event["involvedObject"]["kind"], event["involvedObject"]["name"]) for event in events} == {
+        ("ReplicaSet", "app-5d"),
+        ("Pod", "lone"),
+        ("Pod", "unnamed"),
+    }
+
+
+def test_the_same_denial_again_counts_its_event_up(cluster: KubernetesSimulator, recorder: EventRecorder) -> None:
+    with running([recorder.run], cluster):
+        for _ in range(3):
+            recorder.denied(denied(), "denied")
+        cluster.wait_for(lambda cluster: [event["count"] for event in cluster.find("events")] == [3])
+
+
+def test_an_event_that_has_gone_is_made_again_and_one_of_another_replica_is_counted_up(
+    cluster: KubernetesSimulator, api: KubernetesAPI, log: FilteringBoundLogger, recorder: EventRecorder
+) -> None:
+    other = EventRecorder(api, "sealgate-webhook-1", FakeClock(), Metrics(log), log)
+    with running([recorder.run, other.run], cluster):
+        recorder.denied(denied(), "denied")
+        (event,) = made(cluster, 1)
+        other.denied(denied(), "denied")
+        cluster.wait_for(lambda cluster: cluster.find("events")[0]["count"] == 2)
+        cluster.delete(f"/api/v1/namespaces/shop/events/{event['metadata']['name']}")
+        recorder.denied(denied(), "denied")
+        made(cluster, 1)
+
+
+def test_no_more_events_are_made_than_the_api_server_should_bear(
+    cluster: KubernetesSimulator, recorder: EventRecorder
+) -> None:
+    with running([recorder.run], cluster):
+        for number in range(BURST + 20):
+            recorder.denied(denied(f"app-{number}"), "denied")
+        other = AdmissionRequest("1", "", "Pod", "", "other", "app", "CREATE", {}, None)
+        recorder.denied(other, "denied")
+        cluster.wait_for(lambda cluster: any(e["metadata"]["namespace"] == "other" for e in cluster.find("events")))
+    assert len(cluster.find("events")) == BURST + 1
+
+
+def test_a_dry_run_leaves_no_event_and_a_failing_api_server_no_broken_recorder(
+    cluster: KubernetesSimulator, recorder: EventRecorder
+) -> None:
+    cluster.faults.append(Fault("POST", EVENTS, 500, times=1))
+    with running([recorder.run], cluster):
+        recorder.denied(denied("dry", dry_run=True), "denied")
+        recorder.denied(denied("lost"), "denied")
+        recorder.denied(denied("kept"), "denied")
+        (event,) = made(cluster, 1)
+    assert event["involvedObject"]["name"] == "kept"

@@ -1,0 +1,179 @@
+"""An Event for every denial, in the workload's namespace, where its owner looks.
+
+Events are made by a thread of their own and never hold up an answer. The same denial of the same object again counts
+the Event up instead of making another; and no more are made than the API server should bear: what is over that is
+counted in a metric and is in the log, as every denial is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote as quote_path
+
+from cachetools import TTLCache
+
+from sealgate.clocks import Deadline
+from sealgate.errors import NotFoundError, RateLimitedError, UnavailableError
+from sealgate.verification.budgets import Budgets
+from sealgate_webhook.cluster.api import ConflictError
+
+if TYPE_CHECKING:
+    import threading
+
+    from structlog.typing import FilteringBoundLogger
+
+    from sealgate.clocks import Clock
+    from sealgate_webhook.cluster.api import KubernetesAPI
+    from sealgate_webhook.metrics import Metrics
+    from sealgate_webhook.reviews import AdmissionRequest
+
+COMPONENT = "sealgate"
+REASON = "ImageDenied"
+#: Denials that may wait to become Events.
+MAX_WAITING = 1000
+#: Events a minute for each namespace, and at once.
+PER_MINUTE = 60
+BURST = 20
+#: Seconds for which the same denial counts an Event up; Kubernetes keeps Events for an hour.
+REMEMBER_SECONDS = 3000.0
+MAX_REMEMBERED = 5000
+MAX_MESSAGE = 1024
+MAX_NAME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """What an Event tells.
+
+    Attributes:
+        namespace: of the object.
+        involved: the `involvedObject`.
+        message: why it was denied.
+    """
+
+    namespace: str
+    involved: dict[str, str]
+    message: str
+
+    @property
+    def name(self) -> str:
+        """The Event's name: the same for the same denial of the same object."""
+        parts = "\0".join((*sorted(self.involved.values()), self.message))
+        return f"{self.involved['name'][:MAX_NAME]}.{hashlib.sha256(parts.encode()).hexdigest()[:16]}"
+
+
+class EventRecorder:
+    """Makes Events of denials.
+
+    Args:
+        api: the API server.
+        instance: this replica's name.
+        clock: for the Events' times, and the pace at which they are made.
+        metrics: told how many were dropped.
+        log: told what could not be made.
+    """
+
+    def __init__(
+        self, api: KubernetesAPI, instance: str, clock: Clock, metrics: Metrics, log: FilteringBoundLogger
+    ) -> None:
+        self._api = api
+        self._instance = instance
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+        self._waiting: queue.Queue[Denial] = queue.Queue(MAX_WAITING)
+        self._budgets = Budgets(PER_MINUTE, BURST, clock)
+        self._counts: TTLCache[str, int] = TTLCache(MAX_REMEMBERED, REMEMBER_SECONDS, timer=clock.monotonic)
+
+    def denied(self, request: AdmissionRequest, message: str) -> None:
+        """Have an Event made of a denial; returns at once."""
+        if request.dry_run:
+            return
+        try:
+            self._waiting.put_nowait(Denial(request.namespace, _involved(request), message[:MAX_MESSAGE]))
+        except queue.Full:
+            self._metrics.event_dropped()
+
+    def run(self, stop: threading.Event) -> None:
+        """Make Events until told to stop."""
+        while not stop.is_set():
+            try:
+                denial = self._waiting.get(timeout=1.0)
+            except queue.Empty:
+                continue
+            try:
+                self._record(denial)
+            except UnavailableError as error:
+                self._metrics.event_dropped()
+                self._log.warning("an Event could not be made", namespace=denial.namespace, error=error.message)
+
+    def _record(self, denial: Denial) -> None:
+        try:
+            self._budgets.reserve(denial.namespace, Deadline.after(self._clock, 0))
+        except RateLimitedError:
+            self._metrics.event_dropped()
+            return
+        collection = f"/api/v1/namespaces/{quote_path(denial.namespace, safe='')}/events"
+        count = self._counts.get(denial.name, 0) + 1
+        self._counts[denial.name] = count
+        if count > 1:
+            try:
+                self._count_up(collection, denial, count)
+            except NotFoundError:
+                count = 1
+            else:
+                return
+        try:
+            self._api.create(collection, self._event(denial, count))
+        except ConflictError:
+            # Another replica, or this one before it was restarted, has made it.
+            self._count_up(collection, denial, count + 1)
+
+    def _count_up(self, collection: str, denial: Denial, count: int) -> None:
+        self._api.merge(f"{collection}/{quote_path(denial.name)}", {"count": count, "lastTimestamp": self._now()})
+
+    def _event(self, denial: Denial, count: int) -> dict[str, Any]:
+        now = self._now()
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": denial.name, "namespace": denial.namespace},
+            "involvedObject": denial.involved,
+            "reason": REASON,
+            "message": denial.message,
+            "type": "Warning",
+            "source": {"component": COMPONENT},
+            "reportingComponent": COMPONENT,
+            "reportingInstance": self._instance,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": count,
+        }
+
+    def _now(self) -> str:
+        return self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _involved(request: AdmissionRequest) -> dict[str, str]:
+    """Return the object that the Event is shown at: itself, or for a pod without a name what would have made it.
+
+    An owner reference decides nothing here but where the Event is read.
+    """
+    version = f"{request.group}/v1" if request.group else "v1"
+    involved = {"apiVersion": version, "kind": request.kind, "namespace": request.namespace, "name": request.name}
+    metadata = (request.object or {}).get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    owners = metadata.get("ownerReferences")
+    for owner in owners if isinstance(owners, list) else ():
+        if isinstance(owner, dict) and owner.get("controller") is True:
+            told = {key: owner.get(key) for key in ("apiVersion", "kind", "name", "uid")}
+            texts = {key: value for key, value in told.items() if isinstance(value, str)}
+            if len(texts) == len(told):
+                return {**texts, "namespace": request.namespace}
+    generated = metadata.get("generateName")
+    if not involved["name"]:
+        involved["name"] = generated.rstrip("-.") if isinstance(generated, str) and generated else "unnamed"
+    return involved

@@ -1,0 +1,134 @@
+"""A collection of the API server kept in memory: list once, then watch.
+
+The list is read in pages at one point of history, and the watch goes on from there. A watch that ends is taken up
+where it stopped; a history that is gone is listed anew; an API server that is away is asked again with growing pauses,
+and what was known stays in force meanwhile. Nobody ever sees half of a list: `snapshot` is None until the first one is
+whole, and a later one replaces the former at once.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from sealgate.errors import UnavailableError
+from sealgate_webhook.cluster.api import GoneError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from structlog.typing import FilteringBoundLogger
+
+    from sealgate_webhook.cluster.api import KubernetesAPI
+
+T = TypeVar("T")
+
+PAGE = 500
+#: Seconds after which the API server ends a watch, and of silence after which we do.
+WATCH_SECONDS = 240
+SILENCE_SECONDS = 270.0
+#: Seconds of the first and of the longest pause after a failure.
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 15.0
+
+
+class Listing(Generic[T]):
+    """One collection, each object as what `read` makes of it.
+
+    Args:
+        api: the API server.
+        path: of the collection ("/api/v1/namespaces").
+        read: makes the value that is kept; called once for each change of an object. The value before the change is
+            its second argument, None where there was none.
+        changed: called after every change, from the listing's thread.
+        log: told of failures.
+    """
+
+    def __init__(
+        self,
+        api: KubernetesAPI,
+        path: str,
+        read: Callable[[dict[str, Any], T | None], T],
+        changed: Callable[[], None],
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._api = api
+        self._path = path
+        self._read = read
+        self._changed = changed
+        self._log = log.bind(collection=path)
+        self._lock = threading.Lock()
+        self._values: dict[str, T] = {}
+        self._complete = False
+        #: Where in the collection's history the values stand; None when it has to be listed.
+        self._version: str | None = None
+
+    def snapshot(self) -> Mapping[str, T] | None:
+        """Return every object's value by its name, as of now; None until the first list is whole."""
+        with self._lock:
+            return dict(self._values) if self._complete else None
+
+    def get(self, name: str) -> T | None:
+        """Return one object's value; None when there is no such object, or the first list is not whole."""
+        with self._lock:
+            return self._values.get(name) if self._complete else None
+
+    def run(self, stop: threading.Event) -> None:
+        """Keep the collection until told to stop."""
+        pause = FIRST_PAUSE
+        while not stop.is_set():
+            try:
+                if self._version is None:
+                    self._list()
+                self._watch(stop)
+                pause = FIRST_PAUSE
+            except GoneError:
+                self._version = None
+            except UnavailableError as error:
+                self._log.warning("the API server is asked again", error=error.message, pause=round(pause, 1))
+                stop.wait(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads replicas, guards nothing
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _list(self) -> None:
+        values: dict[str, T] = {}
+        query: dict[str, str | int] = {"limit": PAGE}
+        while True:
+            page = self._api.get(self._path, query)
+            for item in page.get("items") or ():
+                name = item["metadata"]["name"]
+                values[name] = self._read(item, self._values.get(name))
+            metadata = page["metadata"]
+            if not metadata.get("continue"):
+                break
+            query["continue"] = metadata["continue"]
+        with self._lock:
+            self._values = values
+            self._complete = True
+        self._version = metadata["resourceVersion"]
+        self._changed()
+
+    def _watch(self, stop: threading.Event) -> None:
+        query: dict[str, str | int] = {
+            "resourceVersion": self._version or "",
+            "timeoutSeconds": WATCH_SECONDS,
+            "allowWatchBookmarks": "true",
+        }
+        for event in self._api.watch(self._path, query, SILENCE_SECONDS):
+            if stop.is_set():
+                return
+            item = event["object"]
+            if event["type"] != "BOOKMARK":
+                self._apply(event["type"], item)
+            self._version = item["metadata"]["resourceVersion"]
+
+    def _apply(self, change: str, item: dict[str, Any]) -> None:
+        name = item["metadata"]["name"]
+        if change == "DELETED":
+            with self._lock:
+                self._values.pop(name, None)
+        else:
+            value = self._read(item, self._values.get(name))
+            with self._lock:
+                self._values[name] = value
+        self._changed()

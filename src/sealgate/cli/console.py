@@ -6,14 +6,23 @@ Everything that is printed passes through here as `rich.text.Text`, never as mar
 
 from __future__ import annotations
 
+import io
 import sys
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from rich.console import Console
 from rich.text import Text
 
 #: Lines are folded to the width of a terminal; in a file or a pipe they stay whole, so that they can be searched.
 _WIDTH_OF_A_FILE = 1_000_000
+
+
+class _Console(Console):
+    """A console that leaves a closed pipe to the boundary: rich itself would exit with 1, which says "denied"."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Let the error, which is being handled, go on."""
+        raise  # noqa: PLE0704 - rich calls this in its except clause
 
 
 def output() -> Console:
@@ -38,9 +47,10 @@ def plain(text: object, style: str = "") -> Text:
     return Text(shown, style=style)
 
 
-def _console(file: TextIO) -> Console:
+def _console(stream: TextIO | None) -> Console:
+    file = stream or io.StringIO()  # None: closed by whoever started us
     terminal = file.isatty()
-    return Console(
+    return _Console(
         file=file,
         force_terminal=terminal,  # FORCE_COLOR and the like do not put colours into a file
         width=None if terminal else _WIDTH_OF_A_FILE,

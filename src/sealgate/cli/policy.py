@@ -82,6 +82,8 @@ def match(image: str, policy_paths: tuple[str, ...], namespace: NamespaceOptions
     """Say which policies cover an image and why, and why the others do not.
 
     Nothing is asked of any registry. Policies see the normalised name: nginx is docker.io/library/nginx.
+
+    Exit codes: 0 whatever covers it, 2 wrong usage, policy or file.
     """
     reference = parse_reference(image)
     files = load_standalone(policy_paths)

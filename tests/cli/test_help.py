@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from sealgate.cli.app import cli
+from tests.cli.objects import authenticator, deployment, dump, policy, write
+from tests.cli.running import sealgate
+from tests.cli.shop import RELEASE
+from tests.support.cosign_signing import Classic, public_pem, push_classic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.registry_simulator import RegistrySimulator
+
+IMAGE = "registry.example.org/shop/web:1.0"
+
+
+def commands(group: click.Group, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from commands(command, (*above, name))
+        else:
+            yield (*above, name), command
+
+
+COMMANDS = dict(commands(cli))
+
+
+def examples_of(path: tuple[str, ...]) -> list[str]:
+    return re.findall(r"^    \$ (.*)$", sealgate(*path, "--help").stdout, re.MULTILINE)
+
+
+EXAMPLES = [(path, example) for path in [(), *COMMANDS] for example in examples_of(path)]
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_says_what_how_and_with_which_exit_codes(path: tuple[str, ...]) -> None:
+    shown = sealgate(*path, "--help")
+    assert shown.exit_code == 0
+    assert examples_of(path)
+    assert "--output [text|json]" in shown.stdout
+    assert shown.stdout == sealgate(*path, "-h").stdout
+    assert "Exit codes: 0 " in shown.stdout
+
+
+@pytest.mark.parametrize("path", [(), ("policy",), ("key",)], ids=lambda path: " ".join(path) or "sealgate")
+def test_groups_list_their_commands(path: tuple[str, ...]) -> None:
+    shown = sealgate(*path, "--help").stdout
+    for command in COMMANDS:
+        if command[: len(path)] == path:
+            assert re.search(rf"^  {command[len(path)]} ", shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_option_is_explained(path: tuple[str, ...]) -> None:
+    for parameter in COMMANDS[path].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+
+
+def test_an_unknown_command_is_wrong_usage() -> None:
+    ran = sealgate("verfy")
+    assert ran.exit_code == 2
+    assert "No such command 'verfy'" in ran.stderr
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, registry: RegistrySimulator, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a folder in which the examples mean something."""
+    digest = registry.push_image("shop/web", "1.0")
+    push_classic(registry, "shop/web", Classic(digest, RELEASE))
+    write(tmp_path / "policies/release-key.yaml", authenticator("release-key", public_pem(RELEASE)))
+    write(tmp_path / "policies/production.yaml", policy("production", "registry.example.org/**", ["release-key"]))
+    write(tmp_path / "deployment.yaml", deployment("web", IMAGE))
+    (tmp_path / "release.pub").write_text(public_pem(RELEASE))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EXAMPLE_VERIFY_MIRRORS", f"registry.example.org={registry.host}")
+    monkeypatch.setenv("EXAMPLE_VERIFY_INSECURE", registry.host)
+    return tmp_path
+
+
+#: What the commands before the pipe would print.
+PIPED = {
+    "helm": dump(deployment("web", IMAGE)),
+    "kubectl": json.dumps({"apiVersion": "v1", "kind": "List", "items": [deployment("web", IMAGE, namespace="shop")]}),
+    "cosign": public_pem(RELEASE),
+}
+
+
+@pytest.mark.parametrize("example", [text for path, text in EXAMPLES if path != ("serve",)])
+def test_every_example_works_as_it_stands(checkout: Path, example: str) -> None:
+    assert checkout.is_dir()
+    *before, command = (shlex.split(part) for part in example.split("|"))
+    stdin = PIPED[before[0][0]] if before else None
+    assert command[0] == "sealgate"
+    ran = CliRunner().invoke(cli, command[1:], input=stdin, auto_envvar_prefix="EXAMPLE")
+    assert ran.exit_code == 0, ran.output
+
+
+@pytest.mark.parametrize("example", [text for path, text in EXAMPLES if path == ("serve",)])
+def test_every_example_of_serve_is_good_usage(example: str) -> None:
+    with COMMANDS["serve",].make_context("serve", shlex.split(example)[2:]) as context:
+        assert context.params["listen"]

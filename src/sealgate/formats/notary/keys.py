@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
+from cryptography.utils import CryptographyDeprecationWarning
 
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
 from sealgate.formats.notary.certificates import check_dates
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 SupportedKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
+
+#: What `cryptography` raises for keys and certificates that are none; the last only where warnings are errors.
+UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, CryptographyDeprecationWarning)
 
 _PSS = padding.PSS(mgf=padding.MGF1(SHA256()), salt_length=SHA256.digest_size)
 
@@ -109,7 +113,7 @@ def read_key(kind: str, public: bytes) -> MetadataKey:
         raise InvalidKeyError(f"the key type {quote(kind, 40)} is not supported")
     try:
         certificates, key = read(public)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+    except UNREADABLE as error:
         raise InvalidKeyError(f"the key is not one of type {kind}") from error
     if isinstance(key, rsa.RSAPublicKey) != kind.startswith("rsa"):
         raise InvalidKeyError(f"the key is of another type than {kind}")

@@ -41,6 +41,7 @@ TARGETS: Final = "targets"
 # What the server's database can hold; a larger version could never be followed by another.
 _MAX_VERSION = 2**31 - 1
 _MAX_ROLE_NAME = 255
+_SHA256_BYTES, _SHA512_BYTES = 32, 64
 _TYPES = {ROOT: "Root", TIMESTAMP: "Timestamp", SNAPSHOT: "Snapshot", TARGETS: "Targets"}
 _DELEGATION = re.compile(r"targets(?:/[-a-z0-9_]+)+")
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))", re.ASCII)
@@ -225,7 +226,7 @@ def read_hashes(files: Mapping[str, object], name: str, what: str) -> FileHashes
     hashes = object_member(entry, "hashes", where)
     sha256 = base64_member(hashes, "sha256", where)
     sha512 = base64_member(hashes, "sha512", where) if "sha512" in hashes else None
-    if len(sha256) != hashlib.sha256().digest_size or len(sha512 or bytes(64)) != hashlib.sha512().digest_size:
+    if len(sha256) != _SHA256_BYTES or (sha512 is not None and len(sha512) != _SHA512_BYTES):
         raise malformed(where, "a hash has the wrong length")
     return FileHashes(sha256, sha512, _integer(entry, "length", where))
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509 import verification
 
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
 from sealgate.formats.notary.certificates import check_dates, is_authority
-from sealgate.formats.notary.keys import check_strength
+from sealgate.formats.notary.keys import UNREADABLE, check_strength
 from sealgate.keys.public_keys import load_public_key
 from sealgate.policies.base import KeyEntry
 
@@ -162,7 +161,7 @@ def _read_accepted(pem: str) -> AcceptedKey:
     certificate = _read_certificate(pem)
     try:
         key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise InvalidKeyError("the certificate holds a key of a kind that is not supported") from error
     return AcceptedKey(fingerprint=check_strength(key)[1], certificate=certificate)
 
@@ -177,7 +176,7 @@ def _read_authorities(ca: NotaryRootCA) -> AuthorityPin:
 def _read_certificate(pem: str) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(pem.encode())
-    except (ValueError, x509.InvalidVersion) as error:
+    except UNREADABLE as error:
         raise InvalidKeyError("the PEM block does not hold a certificate; copy the whole block again") from error
 
 

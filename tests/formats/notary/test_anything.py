@@ -1,0 +1,128 @@
+"""Whatever a server sends: it is verified, or refused by an error of ours; nothing else ever comes out."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import re
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sealgate.errors import InvalidKeyError, NotFoundError, SealgateError
+from sealgate.formats.notary.keys import read_key
+from sealgate.formats.notary.pins import AcceptedKey, KeyPin
+from sealgate.formats.notary.trust import TrustReader
+from sealgate.trusted_state import TrustRecord
+from tests.support.notary_simulator import GUN, NOW, NotaryRepository, ecdsa_signer, key_id
+
+REPOSITORY = NotaryRepository()
+REPOSITORY.delegate("targets/releases", ecdsa_signer())
+REPOSITORY.sign_tag("1.4", b"manifest", "targets", "targets/releases")
+REPOSITORY.publish()
+ROOT = REPOSITORY.signers["root"][0]
+FILES = ["root", "timestamp", "snapshot", "targets", "targets/releases"]
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+def read(files: dict[str, bytes], record: TrustRecord | None = None) -> None:
+    """Read a repository the way a verification does, whatever hash a file is asked for by."""
+
+    def fetch(name: str, limit: int) -> bytes:
+        data = files.get(re.sub(r"\.[0-9a-f]{64}$", "", name))
+        if data is None or len(data) > limit:
+            raise NotFoundError("no such file")
+        return data
+
+    pin = KeyPin((AcceptedKey(fingerprint=ROOT.fingerprint),))
+    reader = TrustReader(fetch, GUN, pin, record or TrustRecord(), NOW)
+    targets = reader.targets("targets/releases")
+    for tag in ("1.4", *targets.entries):
+        targets.entry(tag)
+
+
+def test_what_is_sound_is_read() -> None:
+    read(REPOSITORY.files)
+
+
+@given(st.sampled_from(FILES), st.binary(max_size=300))
+@settings(max_examples=150)
+def test_any_bytes_in_place_of_any_file_are_refused(role: str, data: bytes) -> None:
+    with pytest.raises(SealgateError):
+        read({**REPOSITORY.files, role: data})
+
+
+@given(st.sampled_from(FILES), st.integers(0, 10_000), st.binary(min_size=1, max_size=3))
+@settings(max_examples=150)
+def test_any_bytes_inside_any_file_are_refused_or_change_nothing(role: str, at: int, data: bytes) -> None:
+    good = REPOSITORY.files[role]
+    at %= len(good)
+    with contextlib.suppress(SealgateError):
+        read({**REPOSITORY.files, role: good[:at] + data + good[at + len(data) :]})
+
+
+@given(st.data())
+@settings(max_examples=300)
+def test_any_member_of_any_file_may_be_anything_even_if_it_is_signed(data: st.DataObject) -> None:
+    repository = REPOSITORY.copy()
+    place: Any = repository.signed[data.draw(st.sampled_from(FILES))]
+    while True:
+        step: Any = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+        if not (isinstance(place[step], dict | list) and place[step] and data.draw(st.booleans())):
+            break
+        place = place[step]
+    place[step] = data.draw(JSON)
+    with contextlib.suppress(KeyError, TypeError, AttributeError):  # some of it the simulator cannot publish
+        repository.publish()
+    with contextlib.suppress(SealgateError):
+        read(repository.files)
+
+
+@given(JSON)
+@settings(max_examples=100)
+def test_any_signature_may_be_anything(signature: Any) -> None:
+    repository = REPOSITORY.copy()
+    repository.resign("targets", signature)
+    with pytest.raises(SealgateError):
+        read(repository.files)
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=50)
+def test_a_remembered_root_may_be_anything(root: bytes) -> None:
+    with pytest.raises(SealgateError):
+        read(REPOSITORY.files, TrustRecord({"root": 1}, root))
+
+
+@given(st.sampled_from(["ecdsa", "rsa", "ecdsa-x509", "rsa-x509", "ed25519"]), st.binary(max_size=200))
+@settings(max_examples=150)
+def test_a_key_may_be_anything(kind: str, public: bytes) -> None:
+    with contextlib.suppress(InvalidKeyError):
+        read_key(kind, public)
+
+
+@given(st.integers(0, 1000), st.integers(0, 255))
+@settings(max_examples=300)
+def test_any_byte_of_a_root_certificate_may_be_another(at: int, value: int) -> None:
+    der = bytearray(ROOT.certificates[0].public_bytes(Encoding.DER))
+    der[at % len(der)] = value
+    pem = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(bytes(der)) + b"-----END CERTIFICATE-----\n"
+    repository = REPOSITORY.copy()
+    root = repository.signed["root"]
+    odd = key_id("ecdsa-x509", pem)
+    root["keys"][odd] = {
+        "keytype": "ecdsa-x509",
+        "keyval": {"private": None, "public": base64.b64encode(pem).decode()},
+    }
+    root["roles"]["root"]["keyids"] = [odd]
+    repository.resign("root", ROOT.sign(repository.message("root")) | {"keyid": odd})
+    with contextlib.suppress(SealgateError):
+        read(repository.files)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sealgate.errors import PolicyError
-from sealgate.formats import cosign
+from sealgate.formats import cosign, simple_signing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # The field of the Authenticator's spec, and what turns that field's value into a check.
 _BUILDERS: Mapping[str, Callable[[Any, KeyResolver], Check]] = {
     "cosign": cosign.build,
+    "simple_signing": simple_signing.build,
 }
 
 #: The names of all formats, as in the fields of an `Authenticator`.

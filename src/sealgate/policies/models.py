@@ -21,6 +21,7 @@ from sealgate.policies.base import (
     exactly_one,
 )
 from sealgate.policies.labels import check_label_key, check_label_value
+from sealgate.policies.specs_simple_signing import SimpleSigningSpec
 
 API_VERSION = "sealgate.dev/v1alpha1"
 
@@ -51,6 +52,9 @@ class AuthenticatorSpec(Model):
     """A named root of trust: exactly one format, with the keys it accepts."""
 
     cosign: CosignSpec | None = Field(default=None, description="Signatures made by cosign.")
+    simple_signing: SimpleSigningSpec | None = Field(
+        default=None, description="OpenPGP signatures: OpenShift, atomic, podman, skopeo."
+    )
 
     @model_validator(mode="after")
     def _has_one_format(self) -> Self:

@@ -1,0 +1,223 @@
+"""A simple-signing authenticator, ready to verify images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from sealgate.errors import InvalidKeyError, Reason, UnavailableError, VerificationError
+from sealgate.findings import SeenSignature, Verified
+from sealgate.formats.simple_signing.identities import (
+    ExactRepository,
+    ExpectedIdentity,
+    Identity,
+    MatchExact,
+    MatchRepoDigestOrExact,
+    MatchRepository,
+    parse_exact_reference,
+    parse_expected_identity,
+    parse_remap,
+    parse_signed_reference,
+)
+from sealgate.formats.simple_signing.payloads import parse_payload
+from sealgate.formats.simple_signing.stores import OpenShiftStore, Store, read_location
+from sealgate.keys.openpgp import Keyring, load_keyring
+from sealgate.messages import quote
+from sealgate.references import parse_repository
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sealgate.formats.interface import Image, Sources
+    from sealgate.formats.simple_signing.stores import Candidate
+    from sealgate.keys.openpgp import SignedMessage
+    from sealgate.keys.sources import KeyResolver
+    from sealgate.policies.specs_simple_signing import SignatureStore, SignedIdentity, SimpleSigningSpec
+
+# Part of `content`: raise it when the same keys and options come to mean something else.
+_RULES_VERSION = 1
+
+# Which refusal explains most: one by an accepted key that says the wrong thing before one by a stranger, and a
+# stranger's before something that is no signature.
+_TELLING = (
+    Reason.EVIDENCE_TOO_LARGE,
+    Reason.IDENTITY_MISMATCH,
+    Reason.REPOSITORY_MISMATCH,
+    Reason.DIGEST_MISMATCH,
+    Reason.REVOKED,
+    Reason.EXPIRED,
+    Reason.INVALID_SIGNATURE,
+    Reason.UNKNOWN_KEY,
+    Reason.MALFORMED_EVIDENCE,
+    Reason.TYPE_MISMATCH,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SimpleSigningCheck:
+    """One simple-signing authenticator's rules. Immutable, thread-safe.
+
+    Attributes:
+        keyring: the accepted certificates.
+        store: where signatures are.
+        identity: how the signed name must match the image's.
+        content: see `sealgate.formats.interface.Check`.
+        format: "simpleSigning".
+    """
+
+    keyring: Keyring
+    store: Store
+    identity: Identity
+    content: str
+    format: str = "simpleSigning"
+
+    @property
+    def depends_on_tag(self) -> bool:
+        """Whether the identity rule looks at the tag."""
+        return self.identity.depends_on_tag
+
+    def budget_host(self, image: Image) -> str:
+        """Return the host that is asked for signatures."""
+        return self.store.budget_host(image)
+
+    def expecting(self, identity: str) -> SimpleSigningCheck:
+        """Return the same check for one expected identity, instead of the policy's rule about it.
+
+        Args:
+            identity: the name that signatures must have, as `oc adm verify-image-signature` takes it.
+
+        Raises:
+            InvalidReferenceError: it is no image reference, or has both a tag and a digest.
+        """
+        expected = ExpectedIdentity(parse_expected_identity(identity))
+        content = hashlib.sha256(f"{self.content} expecting {expected.reference}".encode()).hexdigest()
+        return replace(self, identity=expected, content=content)
+
+    def verify(self, image: Image, sources: Sources) -> Verified:
+        """Verify the image's signatures; see `sealgate.formats.interface.Check`.
+
+        Raises:
+            VerificationError: no signature counts, or there are too many; carries every signature seen.
+            UnavailableError: no signature counts, and one could not be fetched.
+        """
+        search = _Search(self, image, sources.clock.now())
+        unavailable: UnavailableError | None = None
+        try:
+            for candidate in self.store.candidates(image, sources):
+                sources.deadline.check("looking at signatures")
+                search.look_at(candidate)
+        except UnavailableError as error:
+            unavailable = error
+            search.seen.append(SeenSignature("the next signature", error.reason, error.message))
+        except VerificationError as error:
+            raise VerificationError(error.message, reason=error.reason, signatures=search.seen) from error
+        return search.conclude(unavailable)
+
+
+@dataclass(slots=True)
+class _Search:
+    """What came of each candidate so far."""
+
+    check: SimpleSigningCheck
+    image: Image
+    now: datetime
+    seen: list[SeenSignature] = field(default_factory=list)
+    verified: dict[str, None] = field(default_factory=dict)
+
+    def look_at(self, candidate: Candidate) -> None:
+        """Verify one candidate, and record what came of it."""
+        try:
+            signed = self.check.keyring.verify(candidate.message(), self.now)
+        except VerificationError as error:
+            self.seen.append(SeenSignature(candidate.source, error.reason, error.message))
+            return
+        signer = signed.signing_fingerprint
+        try:
+            self._require_claims(signed)
+        except VerificationError as error:
+            self.seen.append(SeenSignature(candidate.source, error.reason, error.message, signer))
+            return
+        self.verified[signer] = None
+        message = f"made by OpenPGP key {signer} of {signed.primary_fingerprint}"
+        self.seen.append(SeenSignature(candidate.source, Reason.VERIFIED, message, signer))
+
+    def conclude(self, unavailable: UnavailableError | None) -> Verified:
+        """Return the result of all candidates; `unavailable` is what ended them early."""
+        if self.verified:
+            return Verified(tuple(self.verified), tuple(self.seen))
+        if unavailable is not None:
+            raise unavailable
+        if not self.seen:
+            msg = f"there is no signature for {self.image.digest} of {quote(self.image.reference.name)}"
+            raise VerificationError(msg, reason=Reason.NO_SIGNATURE)
+        best = min(self.seen, key=_telling)
+        more = f" (and {len(self.seen) - 1} more that do not count)" if len(self.seen) > 1 else ""
+        raise VerificationError(f"{best.source}: {best.message}{more}", reason=best.reason, signatures=self.seen)
+
+    def _require_claims(self, signed: SignedMessage) -> None:
+        payload = parse_payload(signed.payload)
+        if payload.digest != self.image.digest:
+            msg = f"{quote(payload.digest, 80)} was signed, not {self.image.digest}"
+            raise VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
+        self.check.identity.require(self.image.reference, parse_signed_reference(payload.reference))
+
+
+def _telling(seen: SeenSignature) -> int:
+    return _TELLING.index(seen.reason) if seen.reason in _TELLING else len(_TELLING)
+
+
+def build(spec: SimpleSigningSpec, keys: KeyResolver) -> SimpleSigningCheck:
+    """Turn the `simpleSigning` field of an `Authenticator` into a check.
+
+    Raises:
+        InvalidKeyError: the keyring cannot be accepted, or lacks a pinned key.
+        InvalidReferenceError: an identity or the store's address is not what it should be.
+        UnavailableError: the keyring is not there (yet).
+    """
+    source = spec.keyring
+    raw = keys.secret(source.secret_ref) if source.secret_ref is not None else (source.inline or "").encode()
+    try:
+        keyring = load_keyring(raw)
+        if spec.fingerprints:
+            keyring = keyring.only(spec.fingerprints)
+    except InvalidKeyError as error:
+        raise InvalidKeyError(f"simpleSigning.keyring: {error.message}") from error
+    return SimpleSigningCheck(
+        keyring=keyring,
+        store=_store(spec.store),
+        identity=_identity(spec.signed_identity),
+        content=_content(spec, raw),
+    )
+
+
+def _store(spec: SignatureStore) -> Store:
+    if spec.lookaside is None:
+        return OpenShiftStore()
+    return read_location(spec.lookaside.url, None if spec.lookaside.ca is None else spec.lookaside.ca.pem)
+
+
+def _identity(spec: SignedIdentity) -> Identity:
+    if spec.exact_reference is not None:
+        return parse_exact_reference(spec.exact_reference.reference)
+    if spec.exact_repository is not None:
+        return ExactRepository(parse_repository(spec.exact_repository.repository))
+    if spec.remap_identity is not None:
+        return parse_remap(spec.remap_identity.prefix, spec.remap_identity.signed_prefix)
+    rules: dict[str, Identity] = {
+        "MatchExact": MatchExact(),
+        "MatchRepository": MatchRepository(),
+        "MatchRepoDigestOrExact": MatchRepoDigestOrExact(),
+    }
+    return rules[spec.match_policy]
+
+
+def _content(spec: SimpleSigningSpec, keyring: bytes) -> str:
+    document = {
+        "format": "simpleSigning",
+        "rules": _RULES_VERSION,
+        "keyring": hashlib.sha256(keyring).hexdigest(),
+        "spec": spec.model_dump(mode="json", exclude={"keyring"}),
+    }
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

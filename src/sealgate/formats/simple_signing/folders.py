@@ -1,0 +1,66 @@
+"""Reading files of a folder that others may write to, without ever leaving it.
+
+A name is resolved first, symbolic links included, and must still be inside. What is then opened is that resolved
+place, one component after the other and never through a link, so that nothing can be swapped in between.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from sealgate.errors import NotFoundError, Reason, UnavailableError, VerificationError
+from sealgate.messages import quote
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Without blocking, or opening a pipe that nobody writes to would never end.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def read_below(folder: Path, name: str, limit: int) -> bytes:
+    """Return the content of a file below a folder.
+
+    Args:
+        folder: may itself be a symbolic link.
+        name: of the file, relative to the folder.
+        limit: the most bytes.
+
+    Raises:
+        NotFoundError: there is no such file in the folder.
+        VerificationError: it is outside of the folder, not a plain file, or larger than that.
+        UnavailableError: it, or the folder, cannot be read.
+    """
+    root = Path(os.path.realpath(folder))
+    if not root.is_dir():
+        raise UnavailableError(f"{quote(folder)} is no folder that can be read")
+    target = Path(os.path.realpath(root / name))
+    if not target.is_relative_to(root):
+        raise VerificationError(f"{quote(name)} leads out of its folder", reason=Reason.MALFORMED_EVIDENCE)
+    try:
+        return _read(root, target.relative_to(root), name, limit)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFoundError(f"{quote(folder)} does not have {quote(name)}") from error
+    except OSError as error:
+        why = quote(error.strerror, 80)
+        raise UnavailableError(f"{quote(name)} in {quote(folder)} cannot be read: {why}") from error
+
+
+def _read(root: Path, path: Path, name: str, limit: int) -> bytes:
+    *folders, last = path.parts
+    place = os.open(root, _FOLDER)
+    try:
+        for folder in folders:
+            inside = os.open(folder, _FOLDER, dir_fd=place)
+            os.close(place)
+            place = inside
+        file = os.open(last, _FILE, dir_fd=place)
+    finally:
+        os.close(place)
+    with os.fdopen(file, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise VerificationError(f"{quote(name)} is not a plain file", reason=Reason.MALFORMED_EVIDENCE)
+        content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise VerificationError(f"{quote(name)} is larger than {limit} bytes", reason=Reason.EVIDENCE_TOO_LARGE)
+    return content

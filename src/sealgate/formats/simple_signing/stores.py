@@ -1,0 +1,231 @@
+"""Where simple signing keeps signatures: beside the registry, or in its own extension.
+
+A store yields candidates in its own order, one after the other, so that nothing is fetched that is not looked at.
+Whatever it says about a signature is only a hint; what counts is signed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote, urlsplit
+
+from sealgate.errors import (
+    InvalidReferenceError,
+    NotFoundError,
+    Reason,
+    UnauthorizedError,
+    UnavailableError,
+    VerificationError,
+)
+from sealgate.formats.interface import MAX_SIGNATURE_BYTES, MAX_SIGNATURES
+from sealgate.formats.simple_signing.folders import read_below
+from sealgate.messages import quote
+from sealgate.strict_json import as_object, base64_member, list_member, malformed, parse_object, text_member
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from sealgate.formats.interface import Image, Sources
+    from sealgate.references import Digest
+
+#: The most bytes of one list of signatures; real ones have about 1 KiB a signature.
+MAX_LIST_BYTES = 4 << 20
+
+_SCHEMA_VERSION = 2
+_TYPE = "atomic"
+_NAME = re.compile(r"(sha256:[0-9a-f]{64})@([^\s@]{32})")
+_OK, _NOT_FOUND = 200, 404
+_UNAUTHORIZED = (401, 403)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Something that may be a signature.
+
+    Attributes:
+        source: where it is, for people.
+        message: returns its bytes, or raises `VerificationError` saying why it cannot be a signature.
+    """
+
+    source: str
+    message: Callable[[], bytes]
+
+
+class Store(Protocol):
+    """A place that stores signatures."""
+
+    def budget_host(self, image: Image) -> str:
+        """Return the host that is asked for the image's signatures."""
+
+    def candidates(self, image: Image, sources: Sources) -> Iterator[Candidate]:
+        """Yield the image's candidate signatures.
+
+        Raises:
+            VerificationError: there are too many of them, or the store's own answer is malformed.
+            UnavailableError: the store could not be asked, or not to the end.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class OpenShiftStore:
+    """The signature extension of the image's registry. One request gives the whole list."""
+
+    def budget_host(self, image: Image) -> str:
+        """Return the image's registry."""
+        return image.reference.repository.registry
+
+    def candidates(self, image: Image, sources: Sources) -> Iterator[Candidate]:
+        """Yield what the list has; see `Store.candidates`."""
+        try:
+            body = sources.registry.signatures(image.reference.repository, image.digest, MAX_LIST_BYTES)
+        except NotFoundError:
+            return
+        what = "the registry's list of signatures"
+        listing = parse_object(body, what, limit=MAX_LIST_BYTES)
+        entries = list_member(listing, "signatures", what)
+        if len(entries) > MAX_SIGNATURES:
+            raise too_many()
+        for number, entry in enumerate(entries, 1):
+            yield Candidate(f"signature {number} in {what}", _Entry(entry, image.digest))
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One entry of the extension's list."""
+
+    value: object
+    digest: Digest
+
+    def __call__(self) -> bytes:
+        what = "the entry"
+        entry = as_object(self.value, what)
+        _check_version(entry, what)
+        kind = text_member(entry, "type", what)
+        if kind != _TYPE:
+            raise VerificationError(f"{what} is of the type {quote(kind, 80)}", reason=Reason.TYPE_MISMATCH)
+        name = text_member(entry, "name", what)
+        match = _NAME.fullmatch(name)
+        if match is None:
+            raise malformed(what, f"{quote(name, 128)} is not a digest, @ and 32 characters")
+        if match[1] != self.digest:
+            raise VerificationError(f"{what} is about {match[1]}", reason=Reason.DIGEST_MISMATCH)
+        content = base64_member(entry, "content", what)
+        if len(content) > MAX_SIGNATURE_BYTES:
+            raise VerificationError(f"{what} is larger than {MAX_SIGNATURE_BYTES}", reason=Reason.EVIDENCE_TOO_LARGE)
+        return content
+
+
+@dataclass(frozen=True, slots=True)
+class LookasideStore:
+    """Numbered files under a web address.
+
+    Attributes:
+        url: without a slash at its end.
+        ca: PEM bundle of the server's authorities; None for the system's.
+    """
+
+    url: str
+    ca: str | None
+
+    def budget_host(self, image: Image) -> str:
+        """Return the server's host."""
+        del image
+        return urlsplit(self.url).netloc
+
+    def candidates(self, image: Image, sources: Sources) -> Iterator[Candidate]:
+        """Yield files until the first that is not there; see `Store.candidates`."""
+        return _numbered(image, lambda name: self._fetch(name, sources))
+
+    def _fetch(self, name: str, sources: Sources) -> bytes:
+        url = f"{self.url}/{name}"
+        response = sources.services.request("GET", url, limit=MAX_SIGNATURE_BYTES, ca=self.ca)
+        if response.status == _OK:
+            return response.body
+        if response.status == _NOT_FOUND:
+            raise NotFoundError(f"there is no {quote(url)}")
+        if response.status in _UNAUTHORIZED:
+            raise UnauthorizedError(f"{quote(url)} may not be read without credentials (status {response.status})")
+        raise UnavailableError(f"{quote(url)} is answered with status {response.status}")
+
+
+@dataclass(frozen=True, slots=True)
+class FolderStore:
+    """Numbered files in a folder of this machine.
+
+    Attributes:
+        folder: absolute.
+    """
+
+    folder: Path
+
+    def budget_host(self, image: Image) -> str:
+        """Return a name for this machine's own files."""
+        del image
+        return "file://"
+
+    def candidates(self, image: Image, sources: Sources) -> Iterator[Candidate]:
+        """Yield files until the first that is not there; see `Store.candidates`."""
+        del sources
+        return _numbered(image, lambda name: read_below(self.folder, name, MAX_SIGNATURE_BYTES))
+
+
+def read_location(url: str, ca: str | None) -> LookasideStore | FolderStore:
+    """Return the store at an address.
+
+    Args:
+        url: `https://...`, `http://...` or `file:///...`.
+        ca: PEM bundle of the server's authorities; None for the system's.
+
+    Raises:
+        InvalidReferenceError: its path leads elsewhere than it says.
+    """
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    if any(component in {".", ".."} for component in path.split("/")) or "\0" in path or "\\" in path:
+        raise InvalidReferenceError(f"{quote(url)} has a path that leads elsewhere than it says; write it plainly")
+    if parts.scheme == "file":
+        return FolderStore(Path(path))
+    return LookasideStore(f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}", ca)
+
+
+def too_many() -> VerificationError:
+    """Return the refusal of an image with more candidates than are looked at."""
+    msg = f"there are more than {MAX_SIGNATURES} candidate signatures for this image; remove the useless ones"
+    return VerificationError(msg, reason=Reason.EVIDENCE_TOO_LARGE)
+
+
+def _numbered(image: Image, fetch: Callable[[str], bytes]) -> Iterator[Candidate]:
+    algorithm, _, value = image.digest.partition(":")
+    folder = f"{image.reference.repository.path}@{algorithm}={value}"
+    for number in range(1, MAX_SIGNATURES + 2):
+        name = f"{folder}/signature-{number}"
+        try:
+            message = _fetched(fetch(name))
+        except NotFoundError:
+            return
+        except VerificationError as error:
+            message = _failed(error)
+        if number > MAX_SIGNATURES:
+            raise too_many()
+        yield Candidate(f"signature-{number}", message)
+
+
+def _fetched(content: bytes) -> Callable[[], bytes]:
+    return lambda: content
+
+
+def _failed(error: VerificationError) -> Callable[[], bytes]:
+    def fail() -> bytes:
+        raise error
+
+    return fail
+
+
+def _check_version(entry: Mapping[str, object], what: str) -> None:
+    # The server writes one name, its documentation the other; both may be there.
+    versions = [entry[name] for name in ("schemaVersion", "version") if name in entry]
+    if not versions or any(version is True or version != _SCHEMA_VERSION for version in versions):
+        raise malformed(what, f"its version is not {_SCHEMA_VERSION}")

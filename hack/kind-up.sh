@@ -62,7 +62,8 @@ for part in webhook operator; do
 done
 
 say "installing the chart"
-kubectl apply --server-side --force-conflicts -f charts/sealgate/crds >/dev/null # helm never changes them
+# helm upgrade does not touch CRDs; as helm, so that helm install finds nothing of anybody else's.
+kubectl apply --server-side --field-manager=helm --force-conflicts -f charts/sealgate/crds >/dev/null
 helm upgrade --install sealgate charts/sealgate --namespace "$namespace" --create-namespace --wait --timeout 5m \
   --set "webhook.image.repository=localhost:$port/sealgate-webhook,webhook.image.tag=$tag" \
   --set "operator.image.repository=localhost:$port/sealgate-operator,operator.image.tag=$tag" \

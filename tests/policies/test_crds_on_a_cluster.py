@@ -25,7 +25,8 @@ pytestmark = [
 @pytest.fixture(scope="module", autouse=True)
 def _crds() -> None:
     """Put the CRDs there; the API server refuses any that are not structural, or whose rules cost too much."""
-    done = _kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CHART / "crds"))
+    as_helm = ("--server-side", "--field-manager=helm", "--force-conflicts")  # so that helm may go on with them
+    done = _kubectl("apply", *as_helm, "-f", str(CHART / "crds"))
     assert done.returncode == 0, done.stderr
     done = _kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CHART / "crds"))
     assert done.returncode == 0, done.stderr

@@ -31,8 +31,8 @@ from sealgate.policies.crds import KINDS, custom_resource_definition, render_crd
 def crd(directory: str | None, output: str) -> Exit:
     """Print the CustomResourceDefinitions of this version.
 
-    They are what `helm install` puts into an empty cluster. Helm does not change them later: after an upgrade, pipe
-    this into kubectl apply --server-side --force-conflicts -f -.
+    They are what `helm install` puts into an empty cluster. `helm upgrade` does not touch them: before it, pipe this
+    into kubectl apply --server-side --field-manager=helm --force-conflicts -f -.
 
     Exit codes: 0 printed or written, 2 the folder cannot be written to.
     """

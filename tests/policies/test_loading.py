@@ -376,6 +376,10 @@ def test_nothing_of_ours_is_a_problem(text: str) -> None:
     assert "no Authenticator and no VerificationPolicy in f.yaml (1 files looked at)" in one_problem(text)
 
 
+def test_authenticators_alone_are_right_but_worth_a_note() -> None:
+    assert load(authenticator_object()).notes == ("there is no VerificationPolicy, so no image has to be verified",)
+
+
 def test_no_texts_are_a_problem() -> None:
     with pytest.raises(PolicyError) as caught:
         load_policy_texts([])

@@ -155,6 +155,8 @@ class _Collector:
 
     def result(self, files: tuple[str, ...]) -> PolicyFiles:
         """Return what was well formed."""
+        if self.ours and not self._of_kind("VerificationPolicy"):
+            self._notes.append("there is no VerificationPolicy, so no image has to be verified")
         return PolicyFiles(
             authenticators=tuple(self._authenticators[name] for name in sorted(self._authenticators)),
             policies=tuple(self._policies[name] for name in sorted(self._policies)),

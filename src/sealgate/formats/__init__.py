@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sealgate.errors import PolicyError
-from sealgate.formats import cosign, simple_signing
+from sealgate.formats import cosign, notary, simple_signing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _BUILDERS: Mapping[str, Callable[[Any, KeyResolver], Check]] = {
     "cosign": cosign.build,
     "simple_signing": simple_signing.build,
+    "notary": notary.build,
 }
 
 #: The names of all formats, as in the fields of an `Authenticator`.

@@ -21,6 +21,7 @@ from sealgate.policies.base import (
     exactly_one,
 )
 from sealgate.policies.labels import check_label_key, check_label_value
+from sealgate.policies.specs_notary import NotarySpec
 from sealgate.policies.specs_simple_signing import SimpleSigningSpec
 
 API_VERSION = "sealgate.dev/v1alpha1"
@@ -54,6 +55,9 @@ class AuthenticatorSpec(Model):
     cosign: CosignSpec | None = Field(default=None, description="Signatures made by cosign.")
     simple_signing: SimpleSigningSpec | None = Field(
         default=None, description="OpenPGP signatures: OpenShift, atomic, podman, skopeo."
+    )
+    notary: NotarySpec | None = Field(
+        default=None, description="Signed tags in Notary v1: Docker Content Trust, DTR and UCP."
     )
 
     @model_validator(mode="after")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
-from sealgate.policies.base import Model, SecretKey
+from sealgate.policies.base import Model, SecretKey, exactly_one
 
 #: `targets`, or a delegation below it; nothing that could be another path.
 RoleName = Annotated[
@@ -49,13 +49,18 @@ class NotaryRoot(Model):
     )
     ca: NotaryRootCA | None = Field(default=None, description="Authorities that certify root keys.")
 
+    @model_validator(mode="after")
+    def _has_one_pin(self) -> Self:
+        exactly_one(self, "pin of the root", ("pem", "key_id", "ca"))
+        return self
+
 
 class NotaryKey(Model):
     """One accepted signer of a role: where the public key comes from. Exactly one source."""
 
     pem: str | None = Field(
         default=None,
-        max_length=65536,
+        max_length=16384,
         description="The signer's certificate (cert.pem of a UCP client bundle) or the bare public key in it.",
     )
     secret_ref: SecretKey | None = Field(default=None, description="A Secret that holds the public key in PEM.")
@@ -63,6 +68,11 @@ class NotaryKey(Model):
         default=None,
         description="The key's id as `notary key list` and `notary delegation list` show it: 64 hex digits.",
     )
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        exactly_one(self, "source of the key", ("pem", "secret_ref", "key_id"))
+        return self
 
 
 class NotaryRole(Model):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock, Deadline
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.registry.interface import Registry, Services
+    from sealgate.trusted_state import TrustedState
     from sealgate.verification.observers import VerifierObserver
     from sealgate.verification.settings import VerifierSettings
 
@@ -40,6 +41,7 @@ class Engine:
         tags: digests that tags resolved to.
         budgets: how much each host may be asked.
         flights: resolutions and verifications under way.
+        state: the highest versions seen of versioned evidence.
     """
 
     network: Network
@@ -50,9 +52,17 @@ class Engine:
     tags: TagCache
     budgets: Budgets
     flights: Flights
+    state: TrustedState
 
     @classmethod
-    def assemble(cls, network: Network, clock: Clock, settings: VerifierSettings, observer: VerifierObserver) -> Engine:
+    def assemble(
+        cls,
+        network: Network,
+        clock: Clock,
+        settings: VerifierSettings,
+        observer: VerifierObserver,
+        state: TrustedState,
+    ) -> Engine:
         """Make the parts from their settings."""
         return cls(
             network,
@@ -63,4 +73,5 @@ class Engine:
             TagCache(settings, clock),
             Budgets(settings.verifications_per_minute, settings.burst, clock),
             Flights(settings, clock),
+            state,
         )

@@ -105,6 +105,7 @@ class Verification:
                 services=engine.network.services(deadline),
                 clock=engine.clock,
                 deadline=deadline,
+                state=engine.state,
             )
             verified = self._check.verify(self._image, sources)
         except Exception as error:  # noqa: BLE001 - the one place where anything raised becomes "not verified"

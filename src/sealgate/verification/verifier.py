@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealgate.errors import DeadlineError
+from sealgate.trusted_state import MemoryTrustedState
 from sealgate.verification.engines import Engine
 from sealgate.verification.inquiries import Inquiry, follow
 from sealgate.verification.observers import SilentObserver
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.decisions import ImageVerdict
     from sealgate.references import Digest, Reference
+    from sealgate.trusted_state import TrustedState
     from sealgate.verification.engines import Network
     from sealgate.verification.observers import VerifierObserver
     from sealgate.verification.reviews import Review
@@ -35,6 +37,7 @@ class Verifier:
         clock: the time.
         settings: the limits.
         observer: told of everything countable.
+        state: the highest versions seen of versioned evidence; by default they are forgotten with the process.
     """
 
     def __init__(
@@ -43,8 +46,15 @@ class Verifier:
         clock: Clock,
         settings: VerifierSettings | None = None,
         observer: VerifierObserver | None = None,
+        state: TrustedState | None = None,
     ) -> None:
-        self._engine = Engine.assemble(network, clock, settings or VerifierSettings(), observer or SilentObserver())
+        self._engine = Engine.assemble(
+            network,
+            clock,
+            settings or VerifierSettings(),
+            observer or SilentObserver(),
+            state or MemoryTrustedState(),
+        )
 
     def verify(self, images: Sequence[str], review: Review) -> tuple[ImageVerdict, ...]:
         """Return a verdict for each image, in order; never raises for what an image or registry does.

@@ -23,6 +23,9 @@ def quote(text: object, limit: int = MAX_QUOTED) -> str:
     'a\\nlevel=info \\x1b[31m'
     """
     raw = str(text)
+    if len(raw) <= limit and raw.isascii() and raw.isprintable() and "\\" not in raw:
+        # What nearly every name is; this is asked several times for each review.
+        return raw
     cut = raw[: limit + 1]
     escaped = cut.encode("unicode_escape", "backslashreplace").decode("ascii")
     if len(raw) > limit or len(escaped) > 2 * limit:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import socket
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +14,8 @@ import urllib3
 from sealgate.errors import Reason
 from sealgate.findings import Finding, Outcome
 from sealgate_webhook.logs import configure_logs
-from sealgate_webhook.metrics import Metrics, serve_metrics
+from sealgate_webhook.metrics import MAX_SCRAPES, Metrics, serve_metrics
+from tests.webhook.servers import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,3 +101,21 @@ def test_a_scraper_that_says_nothing_holds_up_nobody(scraped: str) -> None:
     host, port = scraped.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))), urllib3.PoolManager() as http:
         assert http.request("GET", f"{scraped}/metrics").status == 200
+
+
+def test_many_scrapers_that_say_nothing_take_only_so_many_threads(scraped: str) -> None:
+    host, port = scraped.removeprefix("http://").split(":")
+    before = threading.active_count()
+    with contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection((host, int(port)), 60)) for _ in range(MAX_SCRAPES + 20)]
+        assert silent[-1].recv(1) == b""
+        assert threading.active_count() <= before + MAX_SCRAPES
+    with urllib3.PoolManager() as http:
+        eventually(lambda: answers(http, f"{scraped}/metrics"))
+
+
+def answers(http: urllib3.PoolManager, url: str) -> bool:
+    try:
+        return http.request("GET", url, retries=False).status == 200
+    except urllib3.exceptions.HTTPError:
+        return False

@@ -2,6 +2,15 @@
 
 Knows no HTTP. `judge` decides (steps 2 to 6 of a review), `pin` patches. Both take the policies in force once and
 keep to them. What cannot be judged is denied: there is no way from an error to an admitted object.
+
+Which requests bring images:
+
+- CREATE and UPDATE of a Pod, of anything that holds a pod template, and of kinds that the configuration names;
+  DELETE and CONNECT are not looked at;
+- of an UPDATE only the images that the old object did not have in the same place. That needs no list of
+  subresources: `pods/ephemeralcontainers` adds images and is judged, `pods/status` and `pods/resize` change none;
+- kinds that hold no pods (`Scale`, `Binding`, `Eviction`, what others define) are admitted without work. Only the
+  kind that the request states counts, with its API group: a `Job` of somebody else's group is not Kubernetes' own.
 """
 
 from __future__ import annotations

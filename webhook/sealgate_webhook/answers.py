@@ -30,6 +30,7 @@ MAX_ANNOTATION_KEY: Final = 63
 #: How many places of one image are named before the rest is only counted.
 MAX_PLACES: Final = 3
 
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 _KEY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
 _REFUSED: Final = (403, "Forbidden")
 _UNAVAILABLE: Final = (503, "ServiceUnavailable")
@@ -116,8 +117,8 @@ def encode_answer(uid: str, answer: Answer) -> bytes:
         response["auditAnnotations"] = answer.annotations
     if answer.patch:
         response["patchType"] = "JSONPatch"
-        response["patch"] = base64.b64encode(json.dumps(answer.patch, separators=(",", ":")).encode()).decode()
-    return json.dumps({"apiVersion": API_VERSION, "kind": KIND, "response": response}, separators=(",", ":")).encode()
+        response["patch"] = base64.b64encode(_ENCODER.encode(answer.patch).encode()).decode()
+    return _ENCODER.encode({"apiVersion": API_VERSION, "kind": KIND, "response": response}).encode()
 
 
 def _places(images: Iterable[ContainerImage]) -> Mapping[str, list[str]]:

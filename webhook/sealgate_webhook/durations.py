@@ -8,6 +8,7 @@ time before.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 #: What holds when the URL says nothing; also the API server's default.
@@ -39,6 +40,7 @@ def parse_duration(text: str) -> float:
     return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in _PART.findall(text))
 
 
+@lru_cache(maxsize=64)  # the API server sends the same few again and again
 def answer_within(query: str) -> float:
     """Return the seconds in which a review must be answered, its margin already taken off.
 

@@ -7,6 +7,7 @@ terminal's cursor. gunicorn, Flask and everything else that uses `logging` come 
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from typing import TYPE_CHECKING, Any, Literal, TextIO
@@ -64,7 +65,11 @@ def _renderer(style: LogStyle, stream: TextIO) -> Processor:
         return structlog.dev.ConsoleRenderer(
             colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, sort_keys=False
         )
-    return structlog.processors.JSONRenderer()
+    return _render_json
+
+
+def _render_json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+    return _ENCODER.encode(event)
 
 
 def _adopt_standard_logging(renderer: Processor, stream: TextIO) -> None:
@@ -93,6 +98,9 @@ def _bound_message(_logger: object, _method: str, event: MutableMapping[str, Any
     event["event"] = quote(event["event"], MAX_FOREIGN)
     return event
 
+
+#: Made once: `json.dumps` would make one for each line. What is no JSON is shown as Python shows it.
+_ENCODER = json.JSONEncoder(default=repr)
 
 _SHARED: tuple[Processor, ...] = (
     structlog.processors.add_log_level,

@@ -7,6 +7,7 @@ enumerations, and a host is named only if a policy or authenticator names it lit
 from __future__ import annotations
 
 import threading
+from functools import lru_cache
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 #: From answers out of memory to the longest limit a webhook can have, seconds.
 LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0)
+#: Connections to the metrics port that are served at once; Prometheus needs one.
+MAX_SCRAPES: Final = 16
 #: What a host is called that no policy names literally.
 OTHER: Final = "other"
 
@@ -54,6 +57,8 @@ class Metrics:
         self._define_review_metrics()
         self._define_verifier_metrics()
         self._define_policy_metrics()
+        self._of_reviews = lru_cache(maxsize=256)(self._count_of_reviews)
+        self._of_decisions = lru_cache(maxsize=256)(self._count_of_decisions)
 
     def reviewed(self, endpoint: str, answer: str, seconds: float) -> None:
         """Count a review that was answered.
@@ -63,13 +68,14 @@ class Metrics:
             answer: "allowed", "denied", "patched", "malformed" or "error".
             seconds: how long it took.
         """
-        self._reviews.labels(endpoint, answer).inc()
-        self._latency.labels(endpoint).observe(seconds)
+        count, latency = self._of_reviews(endpoint, answer)
+        count.inc()
+        latency.observe(seconds)
 
     def decided(self, verdicts: tuple[ImageVerdict, ...]) -> None:
         """Count the verdicts of a review."""
         for verdict in verdicts:
-            self._decisions.labels(verdict.verdict, verdict.reason).inc()
+            self._of_decisions(verdict.verdict, verdict.reason).inc()
 
     def policies_loaded(self, policies: int, authenticators: int, unusable: int, now: float) -> None:
         """Note that a set of policies is in force.
@@ -134,6 +140,14 @@ class Metrics:
         """Count and log something that should not have happened."""
         self.internal_errors.inc()
         self._log.error("internal error during a verification", exc_info=error)
+
+    # Looking a metric up by its labels costs more than counting it. There are few of each of these.
+
+    def _count_of_reviews(self, endpoint: str, answer: str) -> tuple[Counter, Histogram]:
+        return self._reviews.labels(endpoint, answer), self._latency.labels(endpoint)
+
+    def _count_of_decisions(self, verdict: str, reason: str) -> Counter:
+        return self._decisions.labels(verdict, reason)
 
     def _host(self, host: str) -> str:
         return host if host in self.literal_hosts() else OTHER
@@ -235,7 +249,7 @@ def serve_metrics(listener: socket.socket, registry: CollectorRegistry) -> WSGIS
     Returns:
         the server; `shutdown` ends it before.
     """
-    server = _MetricsServer(listener.getsockname(), _SilentHandler, bind_and_activate=False)
+    server = _MetricsServer(listener.getsockname()[:2])
     server.socket.close()
     server.socket = listener
     server.server_name, server.server_port = listener.getsockname()[:2]
@@ -246,9 +260,29 @@ def serve_metrics(listener: socket.socket, registry: CollectorRegistry) -> WSGIS
 
 
 class _MetricsServer(ThreadingMixIn, WSGIServer):
-    """One thread a scrape, so that a slow reader holds up nobody else."""
+    """One thread a scrape, so that a slow reader holds up nobody else; but never many."""
 
     daemon_threads = True
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        super().__init__(address, _SilentHandler, bind_and_activate=False)
+        self._places = threading.BoundedSemaphore(MAX_SCRAPES)
+
+    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
+        """Hand a connection to a thread of its own, or close it where there are too many already."""
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(
+        self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
+    ) -> None:
+        """Serve a connection, and make its place free again."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
 
 
 class _SilentHandler(WSGIRequestHandler):

@@ -185,6 +185,8 @@ class _Server(BaseApplication):
             "graceful_timeout": int(MAX_SECONDS),
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108 - memory, not a disk
             "control_socket_disable": True,
+            # Nobody stands in front whose word about scheme, path or client would count.
+            "forwarded_allow_ips": "",
             "logger_class": GunicornLogger,
             "proc_name": "sealgate",
             "post_worker_init": self._start_threads,

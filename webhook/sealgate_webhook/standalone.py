@@ -84,10 +84,9 @@ class PolicyFilesSource:
 
     def poll(self) -> None:
         """Read the files again if they changed; if they are bad now, keep what is in force and say so."""
-        if _look(self._paths) == self._signature:
-            return
         try:
-            self.load()
+            if _look(self._paths) != self._signature:
+                self.load()
         except Exception as error:  # noqa: BLE001 - policies that cannot be read, for whatever reason, are not taken
             self._refuse(error)
 

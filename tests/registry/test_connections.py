@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +14,9 @@ from sealgate.registry import pools
 from tests.support.clocks import FakeClock
 from tests.support.registry_clients import Names, client_for, repository_of, session_of
 from tests.support.registry_simulator import RegistrySimulator, digest_of
+
+if TYPE_CHECKING:
+    from sealgate.registry.client import RegistryClient
 
 
 @pytest.mark.parametrize("tls", [False, True])
@@ -129,28 +133,46 @@ def test_idle_connections_are_given_up_after_a_while() -> None:
         assert [request.connection for request in registry.requests] == [1, 2]
 
 
-def test_idle_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def _read_at_once(registry: RegistrySimulator, client: RegistryClient, count: int) -> None:
+    """Read one manifest that many times, on as many connections."""
+    gate, before = threading.Event(), len(registry.requests)
+    registry.faults.wait_for("manifests", gate, times=count)
+
+    def read() -> None:
+        session_of(client).manifest(repository_of(registry), "v1")
+
+    threads = [threading.Thread(target=read) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    while len(registry.requests) < before + count:
+        gate.wait(0.01)
+    gate.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_idle_connections_to_one_place_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pools, "MAX_IDLE", 1)
-    monkeypatch.setattr(pools, "MAX_IDLE_TOTAL", 1)
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        for _ in range(2):
+            _read_at_once(registry, client, 2)
+        assert {request.connection for request in registry.requests} == {1, 2, 3}
+
+
+def test_idle_connections_are_bounded_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "MAX_IDLE_TOTAL", 2)
     with RegistrySimulator() as one, RegistrySimulator() as other, client_for(one, other) as client:
         for registry in (one, other):
             registry.push_image("team/app", "v1")
-        gate = threading.Event()
-        one.faults.wait_for("manifests", gate, times=2)
-        threads = [
-            threading.Thread(target=lambda: session_of(client).manifest(repository_of(one), "v1")) for _ in range(2)
-        ]
-        for thread in threads:
-            thread.start()
-        while len(one.requests) < 2:
-            gate.wait(0.01)
-        gate.set()
-        for thread in threads:
-            thread.join()
-        session_of(client).manifest(repository_of(one), "v1")
+        _read_at_once(one, client, 2)
         session_of(client).manifest(repository_of(other), "v1")
-        session_of(client).manifest(repository_of(one), "v1")
+        _read_at_once(one, client, 2)
         assert {request.connection for request in one.requests} == {1, 2, 3}
+        monkeypatch.setattr(pools, "MAX_IDLE_TOTAL", 0)
+        session_of(client).manifest(repository_of(other), "v1")
+        session_of(client).manifest(repository_of(other), "v1")
+        assert [request.connection for request in other.requests] == [1, 2, 3]
 
 
 def test_a_closed_client_keeps_no_connections() -> None:
@@ -176,6 +198,14 @@ def test_a_name_without_addresses_is_unavailable() -> None:
     names = Names({"registry.example.test": ""})
     with client_for(resolver=names) as client, pytest.raises(UnavailableError):
         session_of(client).manifest(Repository("registry.example.test", "app"), "v1")
+
+
+def test_an_address_that_cannot_be_reached_says_why() -> None:
+    host = "registry.example.test"
+    with client_for(resolver=Names({host: "::1%nowhere"}), insecure=frozenset({host})) as client:
+        services = client.services(Deadline.after(SystemClock(), 20))
+        with pytest.raises(UnavailableError, match=f"{host} cannot be reached: "):
+            services.request("GET", f"http://{host}/")
 
 
 def test_a_review_that_has_no_time_left_asks_nobody() -> None:

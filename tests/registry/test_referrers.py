@@ -66,7 +66,7 @@ def test_a_page_that_names_another_scheme_of_the_same_host_is_asked_of_the_same_
         target = f"/v2/team/app/referrers/{ONE}?page=2"
         headers = {
             "Content-Type": OCI_INDEX,
-            "Link": f'<https://127.0.0.1{target}>; title=x; rel=next, <x>; rel="last"',
+            "Link": f'<x>; rel="last", <https://127.0.0.1{target}>; title=x; rel=next',
         }
         registry.faults.answer("page=2", 200, {"Content-Type": OCI_INDEX}, _index(_entry(2)))
         registry.faults.answer("referrers", 200, headers, _index(_entry(1)))

@@ -93,6 +93,12 @@ def test_bad_links_are_refused(location: str) -> None:
         join_url(parse_url("https://a.example.org/v2/list"), location)
 
 
+@pytest.mark.parametrize("registry", ["[:::]", "a..b", "a/b", "", "a:b"])
+def test_registries_that_are_no_hosts_are_refused(registry: str) -> None:
+    with pytest.raises(ForbiddenAddressError):
+        parse_origin("https", registry)
+
+
 def test_origins_come_from_registries_too() -> None:
     assert parse_origin("http", "a.example.org").authority == "a.example.org"
     assert parse_origin("https", "[::1]:5000").authority == "[::1]:5000"

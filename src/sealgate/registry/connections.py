@@ -11,7 +11,7 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
@@ -74,44 +74,35 @@ class Guard:
 
 
 class GuardedSocket(socket.socket):
-    """A socket whose every operation keeps to its guard, once it has one."""
+    """A socket whose every operation keeps to its guard."""
 
-    guard: Guard | None = None
+    guard: Guard
 
     def recv_into(self, buffer: WriteableBuffer, nbytes: int | None = None, flags: int = 0) -> int:
         """Receive at most what there is room for, within the limits."""
-        guard = self.guard
-        if guard is None:
-            return super().recv_into(buffer, nbytes or 0, flags)
-        self.settimeout(guard.left())
+        self.settimeout(self.guard.left())
         try:
             received = super().recv_into(buffer, nbytes or 0, flags)
         except TimeoutError:
-            raise guard.ran_out() from None
-        guard.count(received)
+            raise self.guard.ran_out() from None
+        self.guard.count(received)
         return received
 
     def send(self, data: ReadableBuffer, flags: int = 0) -> int:
         """Send some, within the time."""
-        guard = self.guard
-        if guard is None:
-            return super().send(data, flags)
-        self.settimeout(guard.left())
+        self.settimeout(self.guard.left())
         try:
             return super().send(data, flags)
         except TimeoutError:
-            raise guard.ran_out() from None
+            raise self.guard.ran_out() from None
 
     def sendall(self, data: ReadableBuffer, flags: int = 0) -> None:
         """Send all, within the time."""
-        guard = self.guard
-        if guard is None:
-            return super().sendall(data, flags)
-        self.settimeout(guard.left())
+        self.settimeout(self.guard.left())
         try:
             return super().sendall(data, flags)
         except TimeoutError:
-            raise guard.ran_out() from None
+            raise self.guard.ran_out() from None
 
 
 class GuardedTLSSocket(GuardedSocket, ssl.SSLSocket):
@@ -127,21 +118,25 @@ def dial(addresses: tuple[str, ...], port: int, guard: Guard) -> GuardedSocket:
     """
     failure: OSError = ConnectionError("no address")
     for number, address in enumerate(addresses):
-        connection = GuardedSocket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
         try:
-            connection.settimeout(guard.left() / (len(addresses) - number))
-            connection.connect((address, port))
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection.settimeout(guard.left())
+            return _dial_one(address, port, guard, len(addresses) - number)
         except OSError as error:
-            connection.close()
             failure = error
-        except BaseException:
-            connection.close()
-            raise
-        else:
-            return connection
     raise failure
+
+
+def _dial_one(address: str, port: int, guard: Guard, candidates: int) -> GuardedSocket:
+    connection = GuardedSocket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        connection.guard = guard
+        connection.settimeout(guard.left() / candidates)
+        connection.connect((address, port))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.settimeout(guard.left())  # for the handshake of TLS, which is done on it
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 class StrictResponse(http.client.HTTPResponse):
@@ -178,12 +173,6 @@ class PlainConnection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         return dial(self._addresses, self.port, self.guard)
 
-    def connect(self) -> None:
-        """Connect, and hold the socket to the limits from then on."""
-        super().connect()
-        if isinstance(self.sock, GuardedSocket):
-            self.sock.guard = self.guard
-
 
 class TLSConnection(HTTPSConnection):
     """A connection over TLS to addresses that were vetted; the certificate must be the name's.
@@ -208,8 +197,7 @@ class TLSConnection(HTTPSConnection):
     def connect(self) -> None:
         """Connect, and hold the socket to the limits from then on."""
         super().connect()
-        if isinstance(self.sock, GuardedSocket):
-            self.sock.guard = self.guard
+        cast("GuardedTLSSocket", self.sock).guard = self.guard
 
 
 Connection = PlainConnection | TLSConnection

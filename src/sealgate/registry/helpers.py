@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import threading
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from cachetools import TTLCache
 
@@ -120,11 +120,9 @@ def _output(name: str, program: str, server: str) -> tuple[bytes, int]:
 
 
 def _converse(name: str, process: subprocess.Popen[bytes], server: str) -> tuple[bytes, int]:
-    if process.stdin is None or process.stdout is None:
-        raise _failed(name, "it has no pipes")
-    with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
+    with contextlib.suppress(BrokenPipeError), cast("IO[bytes]", process.stdin) as pipe:
         pipe.write(server.encode())
-    output = process.stdout.read(MAX_HELPER_BYTES + 1)
+    output = cast("IO[bytes]", process.stdout).read(MAX_HELPER_BYTES + 1)
     if len(output) > MAX_HELPER_BYTES:
         raise _failed(name, "it prints too much")
     return output, process.wait()

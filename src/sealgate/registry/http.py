@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 MAX_REDIRECTS = 5
 #: The most bytes of an answer that is no success; what is beyond is not read.
 MAX_ERROR_BYTES = 64 << 10
-#: What headers and framing may take beyond the body's own bytes.
-_OVERHEAD_BYTES = 256 << 10
+#: What headers may take beyond the body's own bytes.
+_HEADER_BYTES = 128 << 10
 _READ_BYTES = 1 << 20
 
 _OK = range(200, 300)
@@ -213,7 +213,7 @@ class HTTPClient:
 
     def _ask(self, request: Request, leave: Leave) -> Response:
         origin = request.url.origin
-        guard = Guard(leave.deadline, f"asking {quote(origin.authority)}", request.limit * 2 + _OVERHEAD_BYTES)
+        guard = Guard(leave.deadline, f"asking {quote(origin.authority)}", _allowance(request.limit))
         guard.left()
         rules = self._rules(origin, leave)
         context = self._context(request, leave) if origin.scheme == "https" else None
@@ -253,14 +253,15 @@ class HTTPClient:
             connection = PlainConnection(origin, addresses, guard)
         else:
             connection = TLSConnection(origin, addresses, guard, context)
+        connected = False
         try:
             connection.connect()
+            connected = True
         except (OSError, urllib3.exceptions.HTTPError) as error:
-            connection.close()
             raise _connect_error(origin, error, guard) from error
-        except BaseException:
-            connection.close()
-            raise
+        finally:
+            if not connected:
+                connection.close()
         return connection
 
     def _exchange(self, place: object, connection: Connection, request: Request) -> Response:
@@ -293,9 +294,15 @@ def _converse(connection: Connection, request: Request) -> tuple[Response, bool]
     try:
         names = {name.lower(): value for name, value in raw.headers.itermerged()}
         body, complete = _read_body(raw, request, connection.guard)
+        connection.guard.left()  # an answer that comes too late is none
     finally:
         raw.close()
     return Response(raw.status, names, body), complete and connection.sock is not None
+
+
+def _allowance(limit: int) -> int:
+    """Return how many bytes may come in for a body of at most `limit`: the headers, and an eighth for framing."""
+    return limit + limit // 8 + _HEADER_BYTES
 
 
 def _read_body(raw: HTTPResponse, request: Request, guard: Guard) -> tuple[bytes, bool]:
@@ -308,7 +315,7 @@ def _read_body(raw: HTTPResponse, request: Request, guard: Guard) -> tuple[bytes
             f"{guard.doing}: it answers in the encoding {quote(encoding, 40)}, which nobody asked for"
         )
     if not good:
-        guard.allowance = guard.received + 2 * limit + _OVERHEAD_BYTES
+        guard.allowance = guard.received + _allowance(limit)
     chunks: list[bytes] = []
     try:
         _read_into(chunks, raw, limit)
@@ -359,8 +366,6 @@ class _RefusedError(NotTLSError):
 
 
 def _exchange_error(origin: Origin, error: Exception, guard: Guard) -> UnavailableError:
-    if isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError):
-        return guard.ran_out()
     msg = f"{quote(origin.authority)} broke off: {_cause(error)}"
     if guard.received == 0 and isinstance(error, OSError | http.client.RemoteDisconnected):
         return _StaleConnectionError(msg)

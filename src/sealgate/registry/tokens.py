@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from cachetools import TLRUCache
 
 from sealgate import strict_json
-from sealgate.errors import SealgateError, UnauthorizedError, UnavailableError, VerificationError
+from sealgate.errors import DeadlineError, SealgateError, UnauthorizedError, UnavailableError, VerificationError
 from sealgate.messages import quote
 from sealgate.registry.http import Follow, Request
 from sealgate.registry.urls import URL
@@ -108,19 +108,18 @@ class Tokens:
             if token is not None:
                 return token.text
             running = self._under_way.get(wanted)
-            mine: Future[str] | None = None
+            leading = running is None
             if running is None:
-                mine = self._under_way[wanted] = Future()
-        if mine is not None:
-            return self._lead(mine, wanted, credentials, leave)
-        if running is not None:
-            try:
-                return running.result(max(leave.deadline.check("waiting for a token"), 0.0))
-            except FutureTimeoutError:
-                leave.deadline.check("waiting for a token")
-            except SealgateError:
-                pass  # the other one may have had less time
-        return self._fetch(wanted, credentials, leave)
+                running = self._under_way[wanted] = Future()
+        if leading:
+            return self._lead(running, wanted, credentials, leave)
+        doing = "waiting for a token"
+        try:
+            return running.result(leave.deadline.check(doing))
+        except FutureTimeoutError:
+            raise DeadlineError(f"ran out of time while {doing}; try again, or raise the webhook's timeout") from None
+        except SealgateError:
+            return self._fetch(wanted, credentials, leave)  # the other one may have had less time
 
     def _lead(self, mine: Future[str], wanted: TokenRequest, credentials: Credentials | None, leave: Leave) -> str:
         try:

@@ -76,6 +76,23 @@ class Reason(StrEnum):
     POLICY_NOT_SATISFIED = "PolicyNotSatisfied"
 
 
+#: Reasons that may be gone the next time somebody asks.
+TRANSIENT_REASONS = frozenset(
+    {
+        Reason.IMAGE_NOT_FOUND,
+        Reason.NOT_FOUND,
+        Reason.REGISTRY_UNAVAILABLE,
+        Reason.REGISTRY_UNAUTHORIZED,
+        Reason.RATE_LIMITED,
+        Reason.DEADLINE_EXCEEDED,
+        Reason.ADDRESS_FORBIDDEN,
+        Reason.AUTHENTICATOR_NOT_FOUND,
+        Reason.AUTHENTICATOR_NOT_READY,
+        Reason.INTERNAL_ERROR,
+    }
+)
+
+
 class SealgateError(Exception):
     """The root of the tree.
 

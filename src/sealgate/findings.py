@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from sealgate.errors import Reason
+from sealgate.errors import TRANSIENT_REASONS, Reason
 
 
 class Outcome(StrEnum):
@@ -80,3 +78,8 @@ class Finding:
     message: str
     fingerprints: tuple[str, ...] = ()
     signatures: tuple[SeenSignature, ...] = ()
+
+    @property
+    def partial(self) -> bool:
+        """Whether a signature beside those that counted could not be looked at: further keys may have verified."""
+        return any(signature.reason in TRANSIENT_REASONS for signature in self.signatures)

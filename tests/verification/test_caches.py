@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sealgate.errors import Reason
-from sealgate.findings import Finding, Outcome
+from sealgate.findings import Finding, Outcome, SeenSignature
 from sealgate.references import Repository, parse_digest
 from sealgate.verification.caches import FindingCache, FindingKey, TagCache
 from sealgate.verification.settings import VerifierSettings
@@ -28,6 +30,15 @@ def test_a_finding_is_believed_for_its_time_and_no_longer(outcome: Outcome, reas
     clock.advance(seconds - 0.001)
     assert cache.get(KEY) == finding(outcome, reason)
     clock.advance(0.001)
+    assert cache.get(KEY) is None
+
+
+def test_a_finding_for_which_not_every_signature_could_be_looked_at_is_believed_shortly() -> None:
+    clock = FakeClock()
+    cache = FindingCache(SETTINGS, clock)
+    neighbour = SeenSignature("layer 2", Reason.REGISTRY_UNAVAILABLE, "the registry answered 503")
+    cache.put(KEY, replace(finding(Outcome.VERIFIED, Reason.VERIFIED), signatures=(neighbour,)))
+    clock.advance(SETTINGS.refused_seconds)
     assert cache.get(KEY) is None
 
 

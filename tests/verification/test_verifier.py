@@ -220,8 +220,8 @@ def test_the_budget_ends_in_an_answer_that_says_when_to_come_back() -> None:
     with World(VerifierSettings(verifications_per_minute=1, burst=1), clock) as world:
         world.push_signed("v1")
         world.push_signed("v2")
-        first, second = world.verify(world.image("v1"), world.image("v2"), seconds=10)
-        assert first.verdict is Verdict.ADMIT
+        assert world.verify(world.image("v1"), seconds=10)[0].verdict is Verdict.ADMIT
+        (second,) = world.verify(world.image("v2"), seconds=10)
         assert (second.verdict, second.reason) == (Verdict.UNAVAILABLE, Reason.RATE_LIMITED)
         assert "retry in 60 s" in second.message
         clock.advance(60)
@@ -278,3 +278,9 @@ def test_resolving_returns_the_digest_and_raises_what_kept_it_from_being_found(w
     world.registry.faults.hang("/manifests/slow")
     with pytest.raises(DeadlineError):
         world.verifier.resolve(parse_reference(world.image("slow")), world.review(seconds=0.2))
+
+
+def test_a_registry_that_only_an_authenticator_names_is_named_literally() -> None:
+    signatures = authenticator("release", KEY, signatureRepository="10.0.0.5:5000/signatures")
+    policies = policy_set([signatures], [policy("production", "release", images=["registry.example.org/**"])])
+    assert policies.literal_hosts == {"10.0.0.5:5000", "registry.example.org"}

@@ -105,7 +105,7 @@ class PolicyFilesSource:
 
     def literal_hosts(self) -> frozenset[str]:
         """Return the registries that the policies in force name literally."""
-        return self._snapshot.policies.index.literal_hosts if self._snapshot else frozenset()
+        return self._snapshot.policies.literal_hosts if self._snapshot else frozenset()
 
     def get(self, name: str) -> Namespace:
         """Return a namespace, with the labels of its object among the files if there is one."""

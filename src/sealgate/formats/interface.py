@@ -79,6 +79,10 @@ class Check(Protocol):
     def depends_on_tag(self) -> bool:
         """Whether the outcome may differ for two tags of the same subject (identity rules, Notary v1)."""
 
+    @property
+    def named_hosts(self) -> frozenset[str]:
+        """The registries that the authenticator names literally, as references have them."""
+
     def budget_host(self, image: Image) -> str:
         """Return the host whose budget one verification of that image is charged to."""
 

@@ -1,7 +1,8 @@
 """Memory that is bounded, expires, and never holds what could not be found out.
 
 Findings are kept by subject and by the authenticator's resolved content, so a change to a key or an option takes
-effect at once, and a tag that moved is another subject. Verified findings live long, refusals shortly. What is
+effect at once, and a tag that moved is another subject. Verified findings live long; refusals live shortly, and so do
+findings for which not every signature could be looked at, since a further key may count elsewhere. What is
 *unavailable* has no lifetime here: keeping it is refused.
 """
 
@@ -45,8 +46,8 @@ class FindingCache:
 
     def __init__(self, settings: VerifierSettings, clock: Clock) -> None:
         def expires(_key: FindingKey, finding: Finding, now: float) -> float:
-            verified = finding.outcome is Outcome.VERIFIED
-            return now + (settings.verified_seconds if verified else settings.refused_seconds)
+            whole = finding.outcome is Outcome.VERIFIED and not finding.partial
+            return now + (settings.verified_seconds if whole else settings.refused_seconds)
 
         self._entries: TLRUCache[FindingKey, Finding] = TLRUCache(settings.entries, expires, clock.monotonic)
         self._lock = threading.Lock()

@@ -29,11 +29,13 @@ class PolicySet:
         index: the policies, compiled for matching.
         checks: each authenticator's check by its name, or the error that keeps it from being used.
         unmatched: what happens to an image that no policy matches.
+        literal_hosts: the registries that a policy or an authenticator names literally.
     """
 
     index: PolicyIndex
     checks: Mapping[str, Check | SealgateError]
     unmatched: UnmatchedImages
+    literal_hosts: frozenset[str]
 
 
 def build_policy_set(
@@ -62,4 +64,6 @@ def build_policy_set(
             checks[authenticator.metadata.name] = build_check(authenticator, keys_of(authenticator))
         except SealgateError as error:
             checks[authenticator.metadata.name] = error
-    return PolicySet(PolicyIndex(policies), checks, unmatched)
+    index = PolicyIndex(policies)
+    named = (check.named_hosts for check in checks.values() if not isinstance(check, SealgateError))
+    return PolicySet(index, checks, unmatched, index.literal_hosts.union(*named))

@@ -32,4 +32,4 @@ class Review:
 
     def session(self, engine: Engine, deadline: Deadline) -> Registry:
         """Return reads of registries for work on behalf of this review, under the work's own deadline."""
-        return engine.network.session(self.credentials, deadline, self.policies.index.literal_hosts)
+        return engine.network.session(self.credentials, deadline, self.policies.literal_hosts)

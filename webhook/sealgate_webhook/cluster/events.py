@@ -17,8 +17,8 @@ from cachetools import TTLCache
 
 from sealgate.clocks import Deadline
 from sealgate.errors import NotFoundError, RateLimitedError, UnavailableError
+from sealgate.services.kubernetes_api import ConflictError
 from sealgate.verification.budgets import Budgets
-from sealgate_webhook.cluster.api import ConflictError
 
 if TYPE_CHECKING:
     import threading
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
-    from sealgate_webhook.cluster.api import KubernetesAPI
+    from sealgate.services.kubernetes_api import KubernetesAPI
     from sealgate_webhook.metrics import Metrics
     from sealgate_webhook.reviews import AdmissionRequest
 

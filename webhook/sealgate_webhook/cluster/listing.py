@@ -13,14 +13,14 @@ import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sealgate.errors import UnavailableError
-from sealgate_webhook.cluster.api import GoneError
+from sealgate.services.kubernetes_api import GoneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from structlog.typing import FilteringBoundLogger
 
-    from sealgate_webhook.cluster.api import KubernetesAPI
+    from sealgate.services.kubernetes_api import KubernetesAPI
 
 T = TypeVar("T")
 

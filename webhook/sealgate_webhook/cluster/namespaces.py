@@ -10,7 +10,7 @@ from sealgate.messages import quote
 from sealgate.policies.matching import Namespace
 
 if TYPE_CHECKING:
-    from sealgate_webhook.cluster.api import KubernetesAPI
+    from sealgate.services.kubernetes_api import KubernetesAPI
     from sealgate_webhook.cluster.listing import Listing
 
 PATH = "/api/v1/namespaces"

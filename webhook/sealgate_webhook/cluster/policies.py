@@ -8,17 +8,17 @@ policy stays as it last was. Each such object is in the log, in a metric and, by
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from sealgate.errors import PolicyError, SealgateError
+from sealgate.keys.status_keys import StatusKeys
 from sealgate.policies.matching import compile_policy
 from sealgate.policies.models import API_VERSION, Authenticator, VerificationPolicy
 from sealgate.policies.status import AuthenticatorStatus
-from sealgate.verification.policy_sets import PolicySet, build_policy_set
-from sealgate_webhook.cluster.keys import StatusKeys
+from sealgate.verification.policy_sets import build_policy_set
 from sealgate_webhook.cluster.listing import Listing
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from sealgate.clocks import Clock
     from sealgate.decisions import UnmatchedImages
-    from sealgate_webhook.cluster.api import KubernetesAPI
+    from sealgate.services.kubernetes_api import KubernetesAPI
+    from sealgate.verification.policy_sets import PolicySet
     from sealgate_webhook.metrics import Metrics
 
 AUTHENTICATORS = f"/apis/{API_VERSION}/authenticators"
@@ -103,6 +104,10 @@ class ClusterPolicies:
         """Return the newest set; None until everything was read once."""
         return self._current
 
+    def literal_hosts(self) -> frozenset[str]:
+        """Return the registries that a policy or an authenticator names literally."""
+        return frozenset() if self._current is None else self._current.literal_hosts
+
     def problem(self) -> str:
         """Return why there is no set yet; empty when there is one."""
         return "" if self._current is not None else "the policies have not been read from the API server yet"
@@ -138,7 +143,7 @@ class ClusterPolicies:
             self._unmatched,
         )
         broken = {read.name: PolicyError(read.problem) for read in authenticators.values() if read.object is None}
-        self._current = PolicySet(compiled.index, {**compiled.checks, **broken}, compiled.unmatched)
+        self._current = replace(compiled, checks={**compiled.checks, **broken})
         self._tell(len(policies), [*authenticators.values(), *policies.values()])
         ends = [resolver.valid_until for resolver in resolvers.values() if resolver.valid_until is not None]
         return min([REFRESH_SECONDS, *((end - now).total_seconds() for end in ends)])

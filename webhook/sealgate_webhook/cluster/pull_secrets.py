@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.references import Repository
     from sealgate.registry.credentials import CredentialProvider, Credentials
-    from sealgate_webhook.cluster.api import KubernetesAPI
+    from sealgate.services.kubernetes_api import KubernetesAPI
     from sealgate_webhook.reviews import AdmissionRequest
 
 #: Seconds that a Secret or ServiceAccount that was read is remembered, and how many of them are.

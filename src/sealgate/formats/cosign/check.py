@@ -48,6 +48,11 @@ class CosignCheck:
     format: str = "cosign"
     depends_on_tag: bool = False
 
+    @property
+    def named_hosts(self) -> frozenset[str]:
+        """The registry of the signatures, where the authenticator names one."""
+        return frozenset() if self.signature_repository is None else frozenset({self.signature_repository.registry})
+
     def budget_host(self, image: Image) -> str:
         """Return the registry that holds the signatures."""
         return self._place(image).registry

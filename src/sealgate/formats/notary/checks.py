@@ -61,6 +61,11 @@ class NotaryCheck:
         """What Notary signs are tags."""
         return True
 
+    @property
+    def named_hosts(self) -> frozenset[str]:
+        """None: what it names is a server, not a registry."""
+        return frozenset()
+
     def budget_host(self, image: Image) -> str:
         """Return the notary server's host."""
         return urlsplit(self._server_of(image)).netloc

@@ -78,6 +78,11 @@ class SimpleSigningCheck:
         """Whether the identity rule looks at the tag."""
         return self.identity.depends_on_tag
 
+    @property
+    def named_hosts(self) -> frozenset[str]:
+        """None: what it names is a server, not a registry."""
+        return frozenset()
+
     def budget_host(self, image: Image) -> str:
         """Return the host that is asked for signatures."""
         return self.store.budget_host(image)

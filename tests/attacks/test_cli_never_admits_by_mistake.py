@@ -1,0 +1,124 @@
+"""On the command line: whatever goes wrong, the exit code is not 0."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.cli.objects import dump, pod, policy, write
+from tests.cli.shop import Shop, open_shop
+from tests.support.registry_simulator import RegistrySimulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    with RegistrySimulator() as registry:
+        yield open_shop(registry, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "---\n", "null\n", "# nothing\n", "Error: failed to render\n", "{", "\x00", "[]"])
+def test_attack_17_a_pipe_that_brings_nothing_is_not_an_admission(shop: Shop, text: str) -> None:
+    assert shop.verify("-f", "-", stdin=text).exit_code == 2
+
+
+FAULTS: dict[str, Callable[[Shop], Any]] = {
+    "no answer": lambda shop: shop.registry.faults.drop("/shop/signed/"),
+    "server error": lambda shop: shop.registry.faults.status("/shop/signed/", 500),
+    "too many requests": lambda shop: shop.registry.faults.rate_limit("/shop/signed/", "3600", times=None),
+    "nonsense": lambda shop: shop.registry.faults.body("/shop/signed/manifests/", b"\xff\x00{"),
+    "other bytes": lambda shop: shop.registry.faults.body("/shop/signed/blobs/", b"{}"),
+    "no content type": lambda shop: shop.registry.faults.header("/shop/signed/", "Content-Type", None),
+    "half a line": lambda shop: shop.registry.faults.raw("/shop/signed/", b"HTTP/1.1 2"),
+    "endless": lambda shop: shop.registry.faults.endless("/shop/signed/blobs/"),
+    "elsewhere": lambda shop: shop.registry.faults.redirect("/shop/signed/", "http://169.254.169.254/"),
+    "a password": lambda shop: setattr(shop.registry.auth, "mode", "basic"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_attack_17_a_registry_that_misbehaves_admits_nothing(shop: Shop, fault: str) -> None:
+    FAULTS[fault](shop)
+    verified = shop.verify(shop.image("signed"), "--timeout", "2", "-o", "json")
+    assert verified.exit_code in (1, 3)
+    (entry,) = json.loads(verified.stdout)
+    assert entry["verdict"] in ("deny", "unavailable")
+    assert entry["policies"][0]["satisfied"] == 0
+
+
+def test_attack_17_the_order_of_images_and_policies_changes_no_verdict(shop: Shop, tmp_path: Path) -> None:
+    lenient = policy("a-lenient", "**", ["release-key"], action="Warn")
+    for name in ("policies/a.yaml", "policies/z.yaml"):
+        lenient["metadata"]["name"] = name[9]
+        write(tmp_path / name, lenient)
+    names = ["signed", "unsigned", "gone"]
+    for order in itertools.permutations(names):
+        verified = shop.verify(*map(shop.image, order), "-o", "json")
+        assert verified.exit_code == 3
+        verdicts = {entry["image"]: entry["verdict"] for entry in json.loads(verified.stdout)}
+        assert [verdicts[shop.image(name)] for name in names] == ["admit", "deny", "unavailable"]
+
+
+def test_attack_17_a_credential_helper_that_fails_determines_nothing(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.registry.auth.mode = "basic"
+    helper = tmp_path / "bin/docker-credential-broken"
+    helper.parent.mkdir()
+    helper.write_text("#!/bin/sh\nexit 1\n")
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{helper.parent}:/usr/bin:/bin")
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"credHelpers": {shop.registry.host: "broken"}}))
+    assert shop.verify(shop.image("signed"), "--docker-config", config).exit_code == 3
+
+
+@pytest.mark.parametrize("place", ["initContainers", "ephemeralContainers", "containers"])
+def test_attack_18_and_19_every_container_of_a_manifest_is_looked_at(shop: Shop, place: str) -> None:
+    manifest = pod("web", shop.image("signed"))
+    manifest["spec"].setdefault(place, []).append({"name": "x", "image": shop.image("unsigned")})
+    assert shop.verify("-f", "-", stdin=dump(manifest)).exit_code == 1
+
+
+def test_attack_19_image_volumes_of_a_manifest_are_looked_at(shop: Shop) -> None:
+    manifest = pod("web", shop.image("signed"))
+    manifest["spec"]["volumes"] = [{"name": "v", "image": {"reference": shop.image("unsigned")}}]
+    assert shop.verify("-f", "-", stdin=dump(manifest)).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metadata": {"name": "web", "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x"]}},
+        {"metadata": {"name": "web", "ownerReferences": [{"kind": "ReplicaSet", "name": "a", "controller": True}]}},
+        {"metadata": {"name": "web", "annotations": {"sealgate.dev/verified": "true"}}},
+    ],
+)
+def test_attack_20_and_21_nothing_that_a_manifest_says_about_itself_hides_its_images(
+    shop: Shop, change: dict[str, Any]
+) -> None:
+    manifest = {**pod("web", shop.image("unsigned")), **change}
+    assert shop.verify("-f", "-", stdin=dump(manifest)).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: Pod\nspec: {containers: [{name: a, image: BAD}]}\nspec: {containers: [{name: a, image: GOOD}]}\n",
+        "kind: Pod\nspec: {containers: [{name: a, image: BAD, image: GOOD}]}\n",
+        '{"kind": "Pod", "spec": {"containers": [{"name": "a", "image": "BAD", "image": "GOOD"}]}}',
+        "kind: Pod\nkind: Service\nspec: {containers: [{name: a, image: BAD}]}\n",
+    ],
+)
+def test_attack_33_a_key_written_twice_hides_no_image(shop: Shop, text: str) -> None:
+    written = text.replace("BAD", shop.image("unsigned")).replace("GOOD", shop.image("signed"))
+    verified = shop.verify("-f", "-", stdin=written)
+    assert verified.exit_code == 2
+    assert "there twice" in verified.stderr

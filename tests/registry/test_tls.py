@@ -138,3 +138,29 @@ def test_a_service_may_bring_its_own_authority() -> None:
         with pytest.raises(UnavailableError) as wrong:
             services.request("GET", f"{server.url}/v2/", ca="nonsense")
         assert wrong.value.reason is Reason.AUTHENTICATOR_NOT_READY
+
+
+def test_a_server_with_tls_that_had_a_bad_moment_is_asked_over_tls_again() -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        session_of(client).manifest(repository_of(registry), "v1")
+        registry.faults.status("manifests", 400, times=1)
+        with pytest.raises(UnavailableError, match="400"):
+            session_of(client).manifest(repository_of(registry), "v1")
+        assert not client.without_tls.holds(registry.host)
+        session_of(client).manifest(repository_of(registry), "v1")
+        assert client.without_tls.holds(registry.host)
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("extra", [1, 10_000, 100_000])
+def test_what_comes_after_an_answer_is_not_the_next_answer(extra: int, *, tls: bool) -> None:
+    with RegistrySimulator(tls=tls) as registry, client_for(registry) as client:
+        digest = registry.push_image("team/app", "v1")
+        forged = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+        registry.faults.raw(
+            "blobs", b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n" + b"x" * extra + forged, times=1
+        )
+        with pytest.raises(UnavailableError):
+            session_of(client).blob(repository_of(registry), digest, 10)
+        assert session_of(client).manifest(repository_of(registry), "v1").digest == digest

@@ -54,9 +54,9 @@ class Memory:
             return self._hosts.get(host, False)
 
     def note(self, host: str) -> None:
-        """Remember it."""
+        """Remember it, for a while from the first time on."""
         with self._lock:
-            self._hosts[host] = True
+            self._hosts.setdefault(host, True)
 
     def drop(self, host: str) -> None:
         """Forget it."""

@@ -199,5 +199,10 @@ class TLSConnection(HTTPSConnection):
         super().connect()
         cast("GuardedTLSSocket", self.sock).guard = self.guard
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether it is open with nothing left to read; what TLS holds back already is not seen from outside."""
+        return super().is_connected and not cast("GuardedTLSSocket", self.sock).pending()
+
 
 Connection = PlainConnection | TLSConnection

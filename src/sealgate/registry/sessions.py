@@ -5,6 +5,7 @@ Bytes first: whatever was fetched is hashed, and the hash is what counts. A head
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from dataclasses import replace
@@ -61,7 +62,7 @@ _SCHEMA_1 = (
     "application/vnd.docker.distribution.manifest.v1+prettyjws",
 )
 _HASHES = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
-_OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 200, 401, 403, 404
+_OK, _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 200, 400, 401, 403, 404
 #: How registries without the referrers API answer it.
 _NO_REFERRERS = frozenset({400, 404, 405, 406, 501})
 
@@ -278,21 +279,22 @@ class Session:
         authority = api_host(place.host)
         if not settings.is_insecure(place.host) or settings.ca_of(place.host) is not None:
             return self._ask(place, parse_origin("https", authority), question)
-        plain = parse_origin("http", authority)
         if not without_tls.holds(place.host):
-            try:
+            with contextlib.suppress(NotTLSError):
                 return self._ask(place, parse_origin("https", authority), question)
-            except NotTLSError:
-                answer = self._ask(place, plain, question)
-                without_tls.note(place.host)
-                return answer
         try:
-            return self._ask(place, plain, question)
+            answer = self._ask(place, parse_origin("http", authority), question)
         except DeadlineError:
             raise
         except UnavailableError:
             without_tls.drop(place.host)  # perhaps it speaks TLS by now; the next request finds out
             raise
+        # A server that speaks TLS and had a bad moment answers plain HTTP with 400.
+        if answer.response.status == _BAD_REQUEST:
+            without_tls.drop(place.host)
+        else:
+            without_tls.note(place.host)
+        return answer
 
     def _ask(self, place: _Place, origin: Origin, question: _Question, owner: Repository | None = None) -> Answer:
         """Send a GET with the credentials that the host wants: those for `owner`, by default for the place itself."""

@@ -118,6 +118,7 @@ def test_key_ids_are_those_of_notary() -> None:
         ("rsa", certified("weak", rsa_key(bits=1024)).bare.public),
         ("gpg", b"key"),
     ],
+    ids=range(11),  # the keys are new in every run, and names made of them would be too
 )
 def test_what_is_no_usable_key_is_refused(kind: str, public: bytes) -> None:
     with pytest.raises(InvalidKeyError):

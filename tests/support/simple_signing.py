@@ -60,8 +60,8 @@ def keyring_packets(name: str) -> list[bytes]:
 class Signer:
     """A key of its own that signs for real, here and now."""
 
-    def __init__(self) -> None:
-        self._secret = pysequoia.Tsk.generate(user_id="signer <signer@example.org>")
+    def __init__(self, validity_seconds: int | None = None) -> None:
+        self._secret = pysequoia.Tsk.generate(user_id="signer <signer@example.org>", validity_seconds=validity_seconds)
         self.certificate = self._secret.extract_certificate()
 
     @property
@@ -75,6 +75,14 @@ class Signer:
     @property
     def fingerprint(self) -> str:
         return self.certificate.fingerprint.upper()
+
+    def revoked(self) -> str:
+        """The public key with a revocation, armored."""
+        primary, *others = read_packets(bytes(self.certificate), 100)
+        revocation = bytes(self.certificate.revoke(self._secret.certifier()))
+        return pysequoia.armor(
+            b"".join([bytes(primary), revocation, *map(bytes, others)]), pysequoia.ArmorKind.PublicKey
+        )
 
     def sign(self, data: bytes, *, armor: bool = False) -> bytes:
         return pysequoia.sign(self._secret.signer(), data, armor=armor)

@@ -47,20 +47,27 @@ def read_below(folder: Path, name: str, limit: int) -> bytes:
 
 
 def _read(root: Path, path: Path, name: str, limit: int) -> bytes:
-    *folders, last = path.parts
-    place = os.open(root, _FOLDER)
+    file = _open(root, path)
     try:
-        for folder in folders:
-            inside = os.open(folder, _FOLDER, dir_fd=place)
-            os.close(place)
-            place = inside
-        file = os.open(last, _FILE, dir_fd=place)
-    finally:
-        os.close(place)
-    with os.fdopen(file, "rb") as stream:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise VerificationError(f"{quote(name)} is not a plain file", reason=Reason.MALFORMED_EVIDENCE)
-        content = stream.read(limit + 1)
+        with os.fdopen(file, "rb", closefd=False) as stream:
+            content = stream.read(limit + 1)
+    finally:
+        os.close(file)
     if len(content) > limit:
         raise VerificationError(f"{quote(name)} is larger than {limit} bytes", reason=Reason.EVIDENCE_TOO_LARGE)
     return content
+
+
+def _open(root: Path, path: Path) -> int:
+    """Open a resolved path below a resolved folder, and nothing but that very path."""
+    place = os.open(root, _FOLDER)
+    try:
+        for folder in path.parts[:-1]:
+            inside = os.open(folder, _FOLDER, dir_fd=place)
+            os.close(place)
+            place = inside
+        return os.open(path.name or ".", _FILE, dir_fd=place)
+    finally:
+        os.close(place)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
@@ -200,7 +201,7 @@ def too_many() -> VerificationError:
 def _numbered(image: Image, fetch: Callable[[str], bytes]) -> Iterator[Candidate]:
     algorithm, _, value = image.digest.partition(":")
     folder = f"{image.reference.repository.path}@{algorithm}={value}"
-    for number in range(1, MAX_SIGNATURES + 2):
+    for number in count(1):
         name = f"{folder}/signature-{number}"
         try:
             message = _fetched(fetch(name))

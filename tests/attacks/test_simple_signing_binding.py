@@ -1,0 +1,201 @@
+"""Attacks on what a simple-signing signature is about: another image, another name, another kind of statement."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sealgate.decisions import ImageVerdict, Verdict
+from sealgate.errors import Reason
+from sealgate.keys.openpgp_packets import read_packets, read_signature
+from tests.support.clocks import FakeClock
+from tests.support.openshift_simulator import OpenShiftSimulator
+from tests.support.simple_signing import Signer, message, packet, payload
+from tests.support.simple_signing_stands import SimpleStand, rule, simple_authenticator, simple_check
+from tests.support.worlds import World, policy, policy_set
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sealgate.policies.models import Authenticator
+
+RELEASE, STRANGER = Signer(), Signer()
+
+
+@pytest.fixture
+def registry() -> OpenShiftSimulator:
+    return OpenShiftSimulator()
+
+
+@pytest.fixture
+def world(registry: OpenShiftSimulator) -> Iterator[World]:
+    with World(registry=registry, clock=FakeClock(datetime.now(UTC))) as world:
+        yield world
+
+
+def ask(world: World, image: str, *authenticators: Authenticator) -> ImageVerdict:
+    given = authenticators or (simple_authenticator("release", RELEASE.public),)
+    policies = policy_set(given, [policy("production", *(found.metadata.name for found in given))])
+    return world.verify(image, policies=policies)[0]
+
+
+def refused(verdict: ImageVerdict) -> Reason:
+    assert verdict.verdict is Verdict.DENY
+    return verdict.policies[0].findings[0].reason
+
+
+def test_attack_03_a_signature_of_another_image_is_worth_nothing(world: World, registry: OpenShiftSimulator) -> None:
+    signed, other = registry.push_image("team/app", "v1"), registry.push_image("team/app", "v2")
+    message_of_v1 = RELEASE.sign(payload(signed, world.image("v1")))
+    registry.sign(signed, message_of_v1)
+    registry.sign(other, message_of_v1)
+    assert ask(world, world.image("v1")).verdict is Verdict.ADMIT
+    assert refused(ask(world, world.image("v2"))) is Reason.DIGEST_MISMATCH
+
+
+def test_attack_03_an_image_copied_elsewhere_does_not_take_its_signature_along(
+    world: World, registry: OpenShiftSimulator
+) -> None:
+    digest = registry.push_image("team/app", "v1")
+    media_type, body = registry.manifest("team/app", "v1")
+    registry.push_manifest("evil/app", "v1", body, media_type)
+    registry.sign(digest, RELEASE.sign(payload(digest, world.image("v1"))))
+    # The extension keeps signatures by image, so both repositories serve it.
+    assert ask(world, world.image("v1")).verdict is Verdict.ADMIT
+    assert refused(ask(world, world.image("v1", "evil/app"))) is Reason.REPOSITORY_MISMATCH
+
+
+def test_attack_03_a_list_for_another_digest_is_not_one_for_this(world: World, registry: OpenShiftSimulator) -> None:
+    digest = registry.push_image("team/app", "v1")
+    entry = f"sha256:{'0' * 64}@{'a' * 32}"
+    registry.sign(digest, RELEASE.sign(payload(digest, world.image("v1"))), name=entry)
+    assert refused(ask(world, world.image("v1"))) is Reason.DIGEST_MISMATCH
+
+
+def test_attack_03_a_mirror_counts_only_where_the_policy_says_so(world: World, registry: OpenShiftSimulator) -> None:
+    digest = registry.push_image("team/app", "v1")
+    registry.sign(digest, RELEASE.sign(payload(digest, "registry.example.org/team/app:v1")))
+    assert refused(ask(world, world.image("v1"))) is Reason.REPOSITORY_MISMATCH
+    remap = {"prefix": registry.host, "signedPrefix": "registry.example.org"}
+    remapped = simple_authenticator(
+        "release", RELEASE.public, signedIdentity=rule("RemapIdentity", remapIdentity=remap)
+    )
+    assert ask(world, world.image("v1"), remapped).verdict is Verdict.ADMIT
+
+
+@pytest.mark.parametrize("policy_name", ["MatchExact", "MatchRepoDigestOrExact"])
+def test_attack_04_an_old_signature_does_not_count_for_a_new_tag(
+    world: World, registry: OpenShiftSimulator, policy_name: str
+) -> None:
+    digest = registry.push_image("team/app", "v1")
+    registry.sign(digest, RELEASE.sign(payload(digest, world.image("v1"))))
+    registry.tag("team/app", "v2", digest)
+    strict = simple_authenticator("release", RELEASE.public, signedIdentity=rule(policy_name))
+    assert ask(world, world.image("v1"), strict).verdict is Verdict.ADMIT
+    assert refused(ask(world, world.image("v2"), strict)) is Reason.IDENTITY_MISMATCH
+    assert refused(ask(world, f"{world.image('v2')}@{digest}", strict)) is Reason.IDENTITY_MISMATCH
+    assert ask(world, f"{world.image('v1')}@{digest}", strict).verdict is Verdict.ADMIT
+
+
+def test_attack_06_a_cosign_payload_signed_by_openpgp_is_no_simple_signing(
+    world: World, registry: OpenShiftSimulator
+) -> None:
+    digest = registry.push_image("team/app", "v1")
+    text = payload(digest, world.image("v1")).replace(
+        b"atomic container signature", b"cosign container image signature"
+    )
+    registry.sign(digest, RELEASE.sign(text))
+    assert refused(ask(world, world.image("v1"))) is Reason.TYPE_MISMATCH
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (b'{"critical"', b'{"critical": {}, "critical"'),
+        (b'"docker-manifest-digest": ', b'"docker-manifest-digest": "sha256:0", "docker-manifest-digest": '),
+        (b'"type": ', b'"extra": 1, "type": '),
+        (b'"optional": {}', b'"optional": {}, "extra": {}'),
+        (b', "optional": {}', b""),
+        (b'"optional": {}', b'"optional": {"timestamp": 1e400}'),
+        (b'"optional": {}', b'"optional": {"timestamp": NaN}'),
+        (b'"optional": {}', b'"optional": {"creator": []}'),
+        (b'"optional": {}}', b'"optional": {}}{}'),
+        (b'"optional": {}}', b'"optional": {}}\0'),
+        (b"atomic", b"\xff"),
+    ],
+)
+def test_attack_13_a_signed_text_that_two_parsers_might_read_differently_is_refused(
+    world: World, registry: OpenShiftSimulator, given: bytes, wanted: bytes
+) -> None:
+    digest = registry.push_image("team/app", "v1")
+    text = payload(digest, world.image("v1"))
+    assert given in text
+    registry.sign(digest, RELEASE.sign(text.replace(given, wanted, 1)))
+    assert refused(ask(world, world.image("v1"))) is Reason.MALFORMED_EVIDENCE
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "{}",
+        "{}@",
+        "{}@short",
+        "{}@" + "a" * 33,
+        "sha256:abc@" + "a" * 32,
+        "{}@" + "a" * 31 + " ",
+        "../{}@" + "a" * 32,
+    ],
+)
+def test_attack_13_an_entry_must_be_named_by_the_digest_and_thirty_two_characters(
+    world: World, registry: OpenShiftSimulator, name: str
+) -> None:
+    digest = registry.push_image("team/app", "v1")
+    good = RELEASE.sign(payload(digest, world.image("v1")))
+    registry.sign(digest, good, name=name.format(digest))
+    assert refused(ask(world, world.image("v1"))) is Reason.MALFORMED_EVIDENCE
+
+
+def test_attack_12_what_stands_in_a_file_name_is_never_taken_for_a_verdict() -> None:
+    with SimpleStand() as stand:
+        stand.registry.sign(stand.digest, message("hostile-file-name"))
+        assert stand.refusal(simple_check("stranger")).reason is Reason.UNKNOWN_KEY
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "armored",
+        "cleartext",
+        "detached",
+        "armored-detached",
+        "two-signatures",
+        "no-signature",
+        "followed-by-another",
+        "followed-by-bytes",
+        "encrypted",
+    ],
+)
+def test_attack_12_only_one_binary_message_with_exactly_one_signature_counts(name: str) -> None:
+    with SimpleStand() as stand:
+        stand.registry.sign(stand.digest, message(name))
+        assert stand.refusal(simple_check("ed25519", "rsa-2048")).reason is Reason.MALFORMED_EVIDENCE
+
+
+def test_attack_12_a_key_id_that_is_claimed_is_not_one_that_signed(world: World, registry: OpenShiftSimulator) -> None:
+    digest = registry.push_image("team/app", "v1")
+    text = payload(digest, world.image("v1"))
+    honest, forged = read_packets(RELEASE.sign(text))[2], read_packets(STRANGER.sign(text))
+    registry.sign(digest, b"".join(map(bytes, forged[:2])) + _claiming(forged[2].body, honest.body))
+    assert refused(ask(world, world.image("v1"))) is Reason.INVALID_SIGNATURE
+
+
+def _claiming(stranger: bytes, honest: bytes) -> bytes:
+    """The stranger's signature with the honest signer's key id in the part that no signature covers."""
+    end = 6 + int.from_bytes(stranger[4:6], "big")
+    size = int.from_bytes(stranger[end : end + 2], "big")
+    fingerprint = bytes.fromhex(max(read_signature(honest).issuers, key=len))
+    issuer = bytes([9, 16]) + fingerprint[-8:]
+    return packet(2, stranger[:end] + len(issuer).to_bytes(2, "big") + issuer + stranger[end + 2 + size :])

@@ -1,0 +1,155 @@
+"""Signatures as numbered files in a folder, and no way out of that folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sealgate.errors import NotFoundError, Reason, UnavailableError, VerificationError
+from sealgate.formats.interface import MAX_SIGNATURE_BYTES, MAX_SIGNATURES
+from sealgate.formats.simple_signing.folders import read_below
+from tests.support.simple_signing import keyring, message, subject
+from tests.support.simple_signing_stands import simple_check
+
+if TYPE_CHECKING:
+    from tests.support.simple_signing_stands import SimpleStand
+
+GOOD = message("good-ed25519")
+SIGNER = keyring("ed25519").fingerprints
+
+
+def store(base: Path) -> dict[str, Any]:
+    return {"lookaside": {"url": base.as_uri()}}
+
+
+def put(base: Path, *files: bytes) -> Path:
+    folder = base / "team" / f"api@{subject().replace(':', '=')}"
+    folder.mkdir(parents=True)
+    for number, content in enumerate(files, 1):
+        (folder / f"signature-{number}").write_bytes(content)
+    return folder
+
+
+def test_files_are_read_by_number(stand: SimpleStand, tmp_path: Path) -> None:
+    put(tmp_path, message("by-stranger"), GOOD)
+    found = stand.verify(simple_check(store=store(tmp_path)))
+    assert [seen.reason for seen in found.signatures] == [Reason.UNKNOWN_KEY, Reason.VERIFIED]
+    assert stand.registry.requests == []
+
+
+def test_a_folder_with_blanks_in_its_name_is_written_as_a_url(stand: SimpleStand, tmp_path: Path) -> None:
+    base = tmp_path / "sig store"
+    put(base, GOOD)
+    assert stand.verify(simple_check(store=store(base))).fingerprints == SIGNER
+
+
+def test_no_file_is_no_signature(stand: SimpleStand, tmp_path: Path) -> None:
+    assert stand.refusal(simple_check(store=store(tmp_path))).reason is Reason.NO_SIGNATURE
+    (tmp_path / "team").write_text("a file where a folder should be")
+    assert stand.refusal(simple_check(store=store(tmp_path))).reason is Reason.NO_SIGNATURE
+
+
+def test_a_folder_that_is_not_there_makes_it_unavailable(stand: SimpleStand, tmp_path: Path) -> None:
+    stand.unavailable(simple_check(store=store(tmp_path / "missing")))
+    (tmp_path / "file").write_text("x")
+    stand.unavailable(simple_check(store=store(tmp_path / "file")))
+
+
+def test_links_inside_the_folder_are_followed(stand: SimpleStand, tmp_path: Path) -> None:
+    put(tmp_path / "..data", GOOD)
+    (tmp_path / "team").symlink_to("..data/team")
+    assert stand.verify(simple_check(store=store(tmp_path))).fingerprints == SIGNER
+
+
+def test_the_folder_itself_may_be_a_link(stand: SimpleStand, tmp_path: Path) -> None:
+    put(tmp_path / "real", GOOD)
+    (tmp_path / "link").symlink_to("real")
+    assert stand.verify(simple_check(store=store(tmp_path / "link"))).fingerprints == SIGNER
+
+
+@pytest.mark.parametrize("target", ["../../../secret", "{}/secret"])
+def test_a_link_that_leads_out_is_not_followed(stand: SimpleStand, tmp_path: Path, target: str) -> None:
+    base = tmp_path / "base"
+    folder = put(base)
+    (tmp_path / "secret").write_bytes(GOOD)
+    (folder / "signature-1").symlink_to(target.format(tmp_path))
+    error = stand.refusal(simple_check(store=store(base)))
+    assert error.reason is Reason.MALFORMED_EVIDENCE
+    assert "leads out of its folder" in error.message
+
+
+def test_a_folder_that_is_a_link_out_is_not_followed(stand: SimpleStand, tmp_path: Path) -> None:
+    put(tmp_path / "outside", GOOD)
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "team").symlink_to(tmp_path / "outside" / "team")
+    # Whatever is asked for there leads out, so the list never ends.
+    error = stand.refusal(simple_check(store=store(tmp_path / "base")))
+    assert error.reason is Reason.EVIDENCE_TOO_LARGE
+    assert all("leads out" in seen.message for seen in error.signatures)
+
+
+def test_links_in_a_circle_are_an_error(stand: SimpleStand, tmp_path: Path) -> None:
+    folder = put(tmp_path)
+    (folder / "signature-1").symlink_to("signature-1")
+    stand.unavailable(simple_check(store=store(tmp_path)))
+
+
+def test_a_pipe_or_folder_in_the_place_of_a_file_does_not_hang(stand: SimpleStand, tmp_path: Path) -> None:
+    folder = put(tmp_path)
+    os.mkfifo(folder / "signature-1")
+    (folder / "signature-2").mkdir()
+    error = stand.refusal(simple_check(store=store(tmp_path)))
+    assert [seen.message for seen in error.signatures] == [
+        f"team/api@{subject().replace(':', '=')}/signature-{number} is not a plain file" for number in (1, 2)
+    ]
+
+
+def test_a_file_that_is_too_large_is_refused_unread(stand: SimpleStand, tmp_path: Path) -> None:
+    folder = put(tmp_path, b"", GOOD)
+    os.truncate(folder / "signature-1", 1 << 40)
+    found = stand.verify(simple_check(store=store(tmp_path)))
+    assert [seen.reason for seen in found.signatures] == [Reason.EVIDENCE_TOO_LARGE, Reason.VERIFIED]
+
+
+def test_a_file_of_the_most_bytes_is_read(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(bytes(MAX_SIGNATURE_BYTES))
+    assert len(read_below(tmp_path, "x", MAX_SIGNATURE_BYTES)) == MAX_SIGNATURE_BYTES
+
+
+def test_more_than_the_most_files_are_refused(stand: SimpleStand, tmp_path: Path) -> None:
+    put(tmp_path, *[GOOD] * (MAX_SIGNATURES + 1))
+    assert stand.refusal(simple_check(store=store(tmp_path))).reason is Reason.EVIDENCE_TOO_LARGE
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(["..", ".", "a", "b", "x", "out", "loop", ""]), min_size=1, max_size=8))
+def test_no_name_whatsoever_reads_what_is_outside(parts: list[str]) -> None:
+    base = _tree()
+    try:
+        content = read_below(base, "/".join(parts), 100)
+    except (NotFoundError, VerificationError, UnavailableError):
+        return
+    assert content == b"inside"
+
+
+def _tree() -> Path:
+    import tempfile
+
+    root = Path(tempfile.gettempdir()) / f"sealgate-folders-{os.getpid()}"
+    base = root / "base"
+    if not base.exists():
+        (base / "a" / "b").mkdir(parents=True)
+        for place in (base / "x", base / "a" / "x", base / "a" / "b" / "x"):
+            place.write_bytes(b"inside")
+        for place in (root / "x", root / "a", root / "out"):
+            place.write_bytes(b"outside")
+        (base / "out").symlink_to(root)
+        (base / "a" / "out").symlink_to("../../out")
+        (base / "loop").symlink_to("a/loop")
+        (base / "a" / "loop").symlink_to("../loop")
+    return base

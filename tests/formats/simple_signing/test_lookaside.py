@@ -1,0 +1,136 @@
+"""Signatures as numbered files on a web server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sealgate.errors import ForbiddenAddressError, RateLimitedError, Reason, UnauthorizedError
+from sealgate.formats.interface import MAX_SIGNATURE_BYTES, MAX_SIGNATURES
+from sealgate.registry.client import RegistryClient
+from sealgate.registry.settings import RegistrySettings
+from tests.support.registry_simulator import RegistrySimulator
+from tests.support.simple_signing import keyring, message
+from tests.support.simple_signing_stands import SimpleStand, simple_check
+
+GOOD = message("good-ed25519")
+SIGNER = keyring("ed25519").fingerprints
+
+
+def folder(stand: SimpleStand) -> str:
+    return f"/sigstore/team/api@{stand.digest.replace(':', '=')}"
+
+
+def test_files_are_asked_for_by_number_until_the_first_that_is_missing(stand: SimpleStand) -> None:
+    check = simple_check("ed25519", "rsa-2048", store=stand.lookaside(GOOD, message("good-rsa-2048")))
+    assert stand.verify(check).fingerprints == keyring("ed25519", "rsa-2048").fingerprints
+    assert stand.registry.paths == [f"{folder(stand)}/signature-{number}" for number in (1, 2, 3)]
+
+
+def test_a_gap_ends_the_list(stand: SimpleStand) -> None:
+    store = stand.lookaside(message("by-stranger"), b"", GOOD)
+    del stand.registry.documents[f"{folder(stand)}/signature-2"]
+    assert stand.refusal(simple_check(store=store)).reason is Reason.UNKNOWN_KEY
+
+
+def test_no_file_is_no_signature(stand: SimpleStand) -> None:
+    assert stand.refusal(simple_check(store=stand.lookaside())).reason is Reason.NO_SIGNATURE
+
+
+@pytest.mark.parametrize("base", ["", "/", "/a/b", "/a/b/"])
+def test_the_address_may_end_in_a_slash_or_not(stand: SimpleStand, base: str) -> None:
+    store: dict[str, Any] = stand.lookaside(GOOD, base=base.rstrip("/"))
+    store["lookaside"]["url"] = f"{stand.registry.url}{base}"
+    assert stand.verify(simple_check(store=store)).fingerprints == SIGNER
+
+
+def test_the_registrys_name_is_not_in_the_path_but_docker_hubs_library_is(stand: SimpleStand) -> None:
+    store = stand.lookaside(message("skopeo-library"), repository="library/busybox")
+    check = simple_check("skopeo", store=store)
+    assert stand.verify(check, "busybox:1").fingerprints == keyring("skopeo").fingerprints
+
+
+@pytest.mark.parametrize("status", [500, 503, 204, 206, 302, 400, 410])
+def test_an_error_is_not_the_end_of_the_list(stand: SimpleStand, status: int) -> None:
+    store = stand.lookaside(message("by-stranger"), GOOD)
+    stand.registry.faults.status("signature-2", status)
+    stand.unavailable(simple_check(store=store))
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_server_that_wants_credentials_is_unavailable(stand: SimpleStand, status: int) -> None:
+    store = stand.lookaside(GOOD)
+    stand.registry.faults.status("signature-1", status)
+    assert isinstance(stand.unavailable(simple_check(store=store)), UnauthorizedError)
+
+
+def test_a_server_that_asks_for_patience_is_rate_limited(stand: SimpleStand) -> None:
+    store = stand.lookaside(GOOD)
+    stand.registry.faults.rate_limit("signature-1", "3600")
+    assert isinstance(stand.unavailable(simple_check(store=store)), RateLimitedError)
+
+
+def test_once_one_verifies_an_error_after_it_is_only_reported(stand: SimpleStand) -> None:
+    store = stand.lookaside(GOOD, GOOD)
+    stand.registry.faults.status("signature-2", 500)
+    found = stand.verify(simple_check(store=store))
+    assert found.fingerprints == SIGNER
+    assert [seen.reason for seen in found.signatures] == [Reason.VERIFIED, Reason.REGISTRY_UNAVAILABLE]
+
+
+def test_a_file_that_is_too_large_does_not_hide_the_next(stand: SimpleStand) -> None:
+    store = stand.lookaside(bytes(MAX_SIGNATURE_BYTES + 1), GOOD)
+    found = stand.verify(simple_check(store=store))
+    assert [seen.reason for seen in found.signatures] == [Reason.EVIDENCE_TOO_LARGE, Reason.VERIFIED]
+
+
+def test_more_than_the_most_files_are_refused(stand: SimpleStand) -> None:
+    store = stand.lookaside(*[GOOD] * MAX_SIGNATURES)
+    assert stand.verify(simple_check(store=store)).fingerprints == SIGNER
+    store = stand.lookaside(*[GOOD] * (MAX_SIGNATURES + 1))
+    assert stand.refusal(simple_check(store=store)).reason is Reason.EVIDENCE_TOO_LARGE
+
+
+def test_a_server_that_has_a_file_for_every_number_is_asked_no_longer_than_that(stand: SimpleStand) -> None:
+    store = stand.lookaside()
+    stand.registry.faults.answer("/signature-", body=b"x")
+    error = stand.refusal(simple_check(store=store))
+    assert error.reason is Reason.EVIDENCE_TOO_LARGE
+    assert len(stand.registry.paths) == MAX_SIGNATURES + 1
+
+
+def test_a_redirect_to_another_host_is_not_followed(stand: SimpleStand) -> None:
+    with RegistrySimulator() as elsewhere:
+        store = stand.lookaside(GOOD)
+        stand.registry.faults.redirect("signature-1", f"{elsewhere.url}/x")
+        stand.unavailable(simple_check(store=store))
+        assert elsewhere.requests == []
+
+
+def test_a_server_with_a_private_authority_needs_it_in_the_store() -> None:
+    with SimpleStand(tls=True) as stand:
+        stand.client = RegistryClient(RegistrySettings(insecure=frozenset({stand.registry.host})))
+        store: dict[str, Any] = stand.lookaside(GOOD)
+        assert "certificate" in stand.unavailable(simple_check(store=store)).message
+        store["lookaside"]["ca"] = {"pem": stand.registry.ca_pem}
+        assert stand.verify(simple_check(store=store)).fingerprints == SIGNER
+        store["lookaside"]["ca"] = {"pem": "not a certificate"}
+        assert stand.unavailable(simple_check(store=store)).reason is Reason.AUTHENTICATOR_NOT_READY
+        stand.client.close()
+
+
+def test_plain_http_needs_the_server_to_be_listed_as_insecure(stand: SimpleStand) -> None:
+    store = stand.lookaside(GOOD)
+    stand.client.close()
+    stand.client = RegistryClient(RegistrySettings())
+    assert isinstance(stand.unavailable(simple_check(store=store)), ForbiddenAddressError)
+    assert stand.registry.requests == []
+
+
+def test_no_credentials_of_the_pod_are_sent(stand: SimpleStand) -> None:
+    from tests.support.registry_clients import login
+
+    store = stand.lookaside(GOOD)
+    stand.verify(simple_check(store=store), credentials=login(stand.registry))
+    assert all("authorization" not in request.headers for request in stand.registry.requests)

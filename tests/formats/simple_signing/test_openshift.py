@@ -1,0 +1,215 @@
+"""The signature extension of OpenShift's registry."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sealgate.clocks import Deadline, SystemClock
+from sealgate.errors import DeadlineError, InvalidReferenceError, Reason, UnauthorizedError, VerificationError
+from sealgate.formats.interface import MAX_SIGNATURES, Image, Sources
+from sealgate.references import Digest, Repository, parse_reference
+from tests.support.clocks import FakeClock
+from tests.support.registry_clients import client_for, login, repository_of, session_of
+from tests.support.registry_simulator import Auth, RegistrySimulator
+from tests.support.simple_signing import keyring, message
+from tests.support.simple_signing_stands import SimpleStand, simple_check
+
+PATIENCE = Deadline.after(SystemClock(), 600)
+GOOD = message("good-ed25519")
+SIGNER = keyring("ed25519").fingerprints
+
+
+def test_the_extension_is_asked_once_for_the_image_by_digest(stand: SimpleStand) -> None:
+    stand.registry.sign(stand.digest, GOOD)
+    stand.registry.requests.clear()
+    assert stand.verify(simple_check()).fingerprints == SIGNER
+    assert stand.registry.paths == [f"/extensions/v2/team/api/signatures/{stand.digest}"]
+
+
+@pytest.mark.parametrize("field", ["schemaVersion", "version"])
+def test_the_version_may_have_either_of_its_names(stand: SimpleStand, field: str) -> None:
+    stand.registry.version_field = field
+    stand.registry.sign(stand.digest, GOOD)
+    assert stand.verify(simple_check()).fingerprints == SIGNER
+
+
+def test_the_version_may_have_both_names_and_unknown_members_are_passed_over(stand: SimpleStand) -> None:
+    stand.registry.sign(stand.digest, GOOD, version=2, comment="x")
+    assert stand.verify(simple_check()).fingerprints == SIGNER
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({"schemaVersion": 1}, Reason.MALFORMED_EVIDENCE),
+        ({"schemaVersion": 3}, Reason.MALFORMED_EVIDENCE),
+        ({"schemaVersion": "2"}, Reason.MALFORMED_EVIDENCE),
+        ({"schemaVersion": None}, Reason.MALFORMED_EVIDENCE),
+        ({"version": 1}, Reason.MALFORMED_EVIDENCE),
+        ({"type": "cosign"}, Reason.TYPE_MISMATCH),
+        ({"type": ""}, Reason.TYPE_MISMATCH),
+        ({"type": None}, Reason.MALFORMED_EVIDENCE),
+        ({"name": f"sha256:{'0' * 64}@{'a' * 32}"}, Reason.DIGEST_MISMATCH),
+        ({"name": "x"}, Reason.MALFORMED_EVIDENCE),
+        ({"name": 7}, Reason.MALFORMED_EVIDENCE),
+        ({"content": "%"}, Reason.MALFORMED_EVIDENCE),
+        ({"content": b64encode(GOOD).decode() + "\n"}, Reason.MALFORMED_EVIDENCE),
+        ({"content": ""}, Reason.MALFORMED_EVIDENCE),
+        ({"content": None}, Reason.MALFORMED_EVIDENCE),
+        ({"content": b64encode(bytes(1 << 20) + b"x").decode()}, Reason.EVIDENCE_TOO_LARGE),
+    ],
+)
+def test_an_entry_that_is_not_one_does_not_count(stand: SimpleStand, members: dict[str, Any], reason: Reason) -> None:
+    stand.registry.sign(stand.digest, GOOD, **members)
+    assert stand.refusal(simple_check()).reason is reason
+    stand.registry.sign(stand.digest, GOOD)
+    found = stand.verify(simple_check())
+    assert found.fingerprints == SIGNER
+    assert [seen.reason for seen in found.signatures] == [reason, Reason.VERIFIED]
+
+
+@pytest.mark.parametrize("name", ["{}@{}", "{}@{}b", "{}{}@", "@{}{}", "{}@ {}"])
+def test_the_name_of_an_entry_is_a_digest_and_thirty_two_characters(stand: SimpleStand, name: str) -> None:
+    given = name.format(stand.digest, "a" * 32 if name == "{}@{}" else "a" * 31)
+    stand.registry.sign(stand.digest, GOOD, name=given)
+    if name in {"{}@{}", "{}@{}b"}:
+        assert stand.verify(simple_check()).fingerprints == SIGNER
+    else:
+        assert stand.refusal(simple_check()).reason is Reason.MALFORMED_EVIDENCE
+
+
+@pytest.mark.parametrize("length", [0, 31, 33, 64])
+def test_a_name_of_another_length_is_refused(stand: SimpleStand, length: int) -> None:
+    stand.registry.sign(stand.digest, GOOD, name=f"{stand.digest}@{'a' * length}")
+    assert stand.refusal(simple_check()).reason is Reason.MALFORMED_EVIDENCE
+
+
+@pytest.mark.parametrize("entry", [None, 7, "x", [], {}])
+def test_an_entry_that_is_no_object_does_not_count(stand: SimpleStand, entry: Any) -> None:
+    stand.registry.signatures[stand.digest] = [entry]
+    assert stand.refusal(simple_check()).reason is Reason.MALFORMED_EVIDENCE
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not json",
+        b"[]",
+        b"{}",
+        b'{"signatures": {}}',
+        b'{"signatures": null}',
+        b'{"signatures": [], "signatures": []}',
+        b'{"signatures": []} x',
+        b"\xff",
+        b'{"signatures": ' + b"[" * 100 + b"]" * 100 + b"}",
+    ],
+)
+def test_a_list_that_is_none_is_refused(stand: SimpleStand, body: bytes) -> None:
+    stand.registry.faults.answer("/extensions/", body=body)
+    error = stand.refusal(simple_check())
+    assert error.reason is Reason.MALFORMED_EVIDENCE
+
+
+def test_an_empty_list_is_no_signature(stand: SimpleStand) -> None:
+    stand.registry.signatures[stand.digest] = []
+    assert stand.refusal(simple_check()).reason is Reason.NO_SIGNATURE
+
+
+def test_a_registry_without_the_extension_has_no_signatures() -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        digest = registry.push_image("team/app", "1")
+        image = Image(parse_reference(f"{registry.host}/team/app:1"), digest)
+        sources = Sources(session_of(client), client.services(PATIENCE), FakeClock(), PATIENCE)
+        with pytest.raises(VerificationError) as caught:
+            simple_check().verify(image, sources)
+        assert caught.value.reason is Reason.NO_SIGNATURE
+
+
+def test_an_image_that_the_registry_does_not_know_has_no_signatures(stand: SimpleStand) -> None:
+    unknown = stand.image(f"{stand.registry.host}/team/api:1.4", Digest("sha256:" + "0" * 64))
+    with pytest.raises(VerificationError) as caught:
+        simple_check().verify(unknown, stand.sources())
+    assert caught.value.reason is Reason.NO_SIGNATURE
+
+
+def test_more_than_the_most_signatures_are_refused_unseen(stand: SimpleStand) -> None:
+    for _ in range(MAX_SIGNATURES):
+        stand.registry.sign(stand.digest, GOOD)
+    assert stand.verify(simple_check()).fingerprints == SIGNER
+    stand.registry.sign(stand.digest, GOOD)
+    error = stand.refusal(simple_check())
+    assert error.reason is Reason.EVIDENCE_TOO_LARGE
+    assert error.signatures == ()
+
+
+def test_an_endless_list_is_refused(stand: SimpleStand) -> None:
+    stand.registry.faults.endless("/extensions/", chunk=b" " * 65536)
+    assert stand.refusal(simple_check()).reason is Reason.EVIDENCE_TOO_LARGE
+
+
+@pytest.mark.parametrize("status", [500, 502, 403, 401, 418, 204, 301])
+def test_a_registry_that_does_not_answer_makes_it_unavailable(stand: SimpleStand, status: int) -> None:
+    stand.registry.faults.status("/extensions/", status)
+    stand.unavailable(simple_check())
+
+
+@pytest.mark.parametrize("mode", ["basic", "bearer"])
+def test_the_pods_own_credentials_are_used(mode: str) -> None:
+    with SimpleStand(auth=Auth(mode=mode, users={"robot": "s3cret"})) as stand:
+        stand.registry.sign(stand.digest, GOOD)
+        credentials = login(stand.registry)
+        assert stand.verify(simple_check(), credentials=credentials).fingerprints == SIGNER
+        with pytest.raises(UnauthorizedError):
+            stand.verify(simple_check())
+
+
+def test_a_registry_with_tls_is_asked_over_it() -> None:
+    with SimpleStand(tls=True) as stand:
+        stand.registry.sign(stand.digest, GOOD)
+        assert stand.verify(simple_check()).fingerprints == SIGNER
+
+
+def test_what_was_put_as_the_documentation_says_can_be_read(stand: SimpleStand) -> None:
+    name = f"{stand.digest}@cddeb7006d914716e2728000746a0b23"
+    entry = {"schemaVersion": 2, "version": 2, "type": "atomic", "name": name, "content": b64encode(GOOD).decode()}
+    path = f"/extensions/v2/team/api/signatures/{stand.digest}"
+    assert stand.request("PUT", path, json.dumps(entry)).status == 201
+    assert stand.verify(simple_check()).fingerprints == SIGNER
+
+
+def test_one_image_in_two_repositories_has_the_same_signatures_and_only_one_of_them_counts(stand: SimpleStand) -> None:
+    media_type, body = stand.registry.manifest("team/api", "1.4")
+    stand.registry.push_manifest("other/api", "1.4", body, media_type)
+    stand.registry.sign(stand.digest, GOOD)
+    assert stand.verify(simple_check()).fingerprints == SIGNER
+    error = stand.refusal(simple_check(), "registry.example.org/other/api:1.4")
+    assert error.reason is Reason.REPOSITORY_MISMATCH
+
+
+def test_no_name_gets_into_the_path_that_is_not_one() -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        session = session_of(client)
+        for repository in (Repository(registry.host, "../x"), Repository(registry.host, "a?b")):
+            with pytest.raises(InvalidReferenceError):
+                session.signatures(repository, Digest("sha256:" + "0" * 64), 100)
+        with pytest.raises(InvalidReferenceError):
+            session.signatures(repository_of(registry), Digest("../../x"), 100)
+        assert registry.paths == []
+
+
+def test_time_that_runs_out_between_two_signatures_ends_the_search(stand: SimpleStand) -> None:
+    stand.registry.sign(stand.digest, message("one-byte-changed"))
+    sources = stand.sources()
+    spent = replace(sources, deadline=Deadline(stand.clock, stand.clock.monotonic()))
+    with pytest.raises(DeadlineError):
+        simple_check().verify(stand.image(), spent)
+
+
+def test_the_simulator_says_that_it_has_the_extension_as_the_server_does(stand: SimpleStand) -> None:
+    assert stand.request("GET", "/v2/").headers["X-Registry-Supports-Signatures"] == "1"

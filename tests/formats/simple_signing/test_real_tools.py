@@ -1,0 +1,236 @@
+"""Against gpg and skopeo themselves: what they sign verifies, and nothing verifies that they would refuse."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sealgate.clocks import Deadline, SystemClock
+from sealgate.errors import Reason, VerificationError
+from sealgate.formats.interface import Image, Sources
+from sealgate.keys.openpgp import load_keyring
+from sealgate.references import parse_reference
+from tests.formats.simple_signing.test_messages import EVERY_MESSAGE
+from tests.support.openshift_simulator import OpenShiftSimulator
+from tests.support.registry_clients import client_for, session_of
+from tests.support.simple_signing import DATA, REFERENCE, keyring, message
+from tests.support.simple_signing_stands import SimpleStand, rule, simple_check
+from tests.support.tools import require_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sealgate.findings import Verified
+    from sealgate.formats.simple_signing import SimpleSigningCheck
+
+pytestmark = pytest.mark.real
+#: What gpg finds good and sealgate refuses all the same: weak keys and digests, forms other than one binary
+#: message, keys that may not sign by now, and notations that are critical and known to nobody.
+STRICTER = {
+    "armored",
+    "by-dsa-1024-too-short",
+    "by-ecdsa-brainpool-unsupported-curve",
+    "by-ecdsa-secp256k1-unsupported-curve",
+    "by-rsa-1024-too-short",
+    "cleartext",
+    "followed-by-bytes",
+    "ripemd160-digest",
+    "sha1-digest",
+    "text-mode",
+}
+#: What skopeo accepts and sealgate refuses all the same.
+STRICTER_THAN_SKOPEO = {"armored", "payload-not-utf8"}
+
+
+class Home:
+    """gpg, and skopeo with it, with keys of their own.
+
+    Attributes:
+        path: GNUPGHOME.
+        environment: of every program started here.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.gpg = require_tool("gpg")
+        self.environment = {**os.environ, "GNUPGHOME": str(path), "HOME": str(path), "LC_ALL": "C"}
+
+    def run(self, *arguments: str, data: bytes = b"", check: bool = True) -> bytes:
+        fixed = [self.gpg, "--batch", "--yes", "--no-tty", "--pinentry-mode=loopback", "--passphrase="]
+        done = subprocess.run(
+            [*fixed, *arguments], input=data, env=self.environment, capture_output=True, check=check, timeout=60
+        )
+        return done.stdout
+
+    def skopeo(self, *arguments: str, check: bool = True) -> int:
+        command = [require_tool("skopeo"), *arguments]
+        return subprocess.run(command, env=self.environment, capture_output=True, check=check, timeout=60).returncode
+
+    def key(self, name: str = "release@example.org", kind: str = "ed25519") -> str:
+        self.run("--quick-gen-key", name, kind, "sign", "1d")
+        listing = self.run("--with-colons", "--list-keys", name).decode()
+        return next(line.split(":")[9] for line in listing.splitlines() if line.startswith("fpr:"))
+
+    def export(self, name: str) -> str:
+        return self.run("--armor", "--export", name).decode()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    path = tmp_path / "gnupg"
+    path.mkdir(mode=0o700)
+    home = Home(path)
+    yield home
+    subprocess.run([require_tool("gpgconf"), "--kill", "all"], env=home.environment, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("kind", ["rsa2048", "ed25519", "nistp256", "nistp384"])
+def test_what_gpg_signs_now_is_verified(home: Home, kind: str) -> None:
+    fingerprint = home.key(kind=kind)
+    signed = home.run("--sign", data=b"hello")
+    verified = load_keyring(home.export(fingerprint)).verify(signed, datetime.now(UTC))
+    assert verified.payload == b"hello"
+    assert verified.signing_fingerprint == verified.primary_fingerprint == fingerprint
+
+
+def test_a_key_revoked_by_gpg_is_not_used_any_more(home: Home) -> None:
+    fingerprint = home.key()
+    signed = home.run("--sign", data=b"hello")
+    revocation = (home.path / "openpgp-revocs.d" / f"{fingerprint}.rev").read_bytes().replace(b":---", b"---")
+    home.run("--import", data=revocation)
+    with pytest.raises(VerificationError) as caught:
+        load_keyring(home.export(fingerprint)).verify(signed, datetime.now(UTC))
+    assert caught.value.reason is Reason.REVOKED
+
+
+def test_nothing_verifies_that_gpg_does_not_find_good(home: Home) -> None:
+    keys = sorted(path.stem for path in (DATA / "keys").glob("*.asc"))
+    home.run("--import", data="".join((DATA / "keys" / f"{name}.asc").read_text() for name in keys).encode())
+    usable = [name for name in keys if _loads(name)]
+    ring, now = keyring(*usable), datetime(2025, 1, 1, tzinfo=UTC)
+    good, accepted = set(), set()
+    for name in EVERY_MESSAGE:
+        status = home.run(
+            "--faked-system-time=20250101T000000!", "--status-fd=1", "--output=/dev/null", "--decrypt",
+            data=message(name), check=False,
+        ).decode(errors="replace")  # fmt: skip
+        words = [line.split()[1] for line in status.splitlines() if line.startswith("[GNUPG:]")]
+        if words.count("GOODSIG") == words.count("VALIDSIG") == 1 and "NEWSIG" in words:
+            good.add(name)
+        try:
+            ring.verify(message(name), now)
+        except VerificationError:
+            continue
+        accepted.add(name)
+    assert accepted <= good
+    assert good - accepted == STRICTER
+
+
+def _loads(name: str) -> bool:
+    from sealgate.errors import InvalidKeyError
+
+    try:
+        keyring(name)
+    except InvalidKeyError:
+        return False
+    return True
+
+
+def test_nothing_verifies_exactly_that_skopeo_refuses(home: Home) -> None:
+    home.run("--import", data=(DATA / "keys" / "ed25519.asc").read_bytes())
+    home.run("--import", data=(DATA / "keys" / "skopeo.asc").read_bytes())
+    check = simple_check("ed25519", "skopeo", signedIdentity=rule("MatchExact"))
+    names = [name for name in EVERY_MESSAGE if name.startswith(("payload-", "skopeo-", "good-ed", "armored", "one-"))]
+    good, accepted = set(), set()
+    for name in names:
+        signer = keyring("skopeo" if name.startswith("skopeo-") else "ed25519").fingerprints[0]
+        path = DATA / "messages" / f"{name}.sig"
+        arguments = ["standalone-verify", str(DATA / "manifest.json"), REFERENCE, signer, str(path)]
+        if home.skopeo(*arguments, check=False) == 0:
+            good.add(name)
+        with SimpleStand() as stand:
+            stand.registry.sign(stand.digest, message(name))
+            with suppress(VerificationError):
+                accepted.update([name] if stand.verify(check).fingerprints == (signer,) else [])
+    assert accepted <= good
+    assert good - accepted == STRICTER_THAN_SKOPEO
+
+
+def verify_now(check: SimpleSigningCheck, registry: OpenShiftSimulator, text: str) -> Verified:
+    clock = SystemClock()
+    with client_for(registry) as client:
+        session = session_of(client)
+        reference = parse_reference(text)
+        digest = session.manifest(reference.repository, reference.effective_tag or "").digest
+        deadline = Deadline.after(clock, 30)
+        return check.verify(Image(reference, digest), Sources(session, client.services(deadline), clock, deadline))
+
+
+def push_signed(home: Home, registry: OpenShiftSimulator, fingerprint: str, *options: str) -> str:
+    """Have skopeo copy an image and sign the copy; return the copy's name."""
+    registry.push_image("team/source", "1")
+    image = f"{registry.host}/team/api:1.4"
+    plain = ["--src-tls-verify=false", "--dest-tls-verify=false"]
+    home.skopeo(
+        *options, "--insecure-policy", "copy", *plain, "--sign-by", fingerprint,
+        f"docker://{registry.host}/team/source:1", f"docker://{image}",
+    )  # fmt: skip
+    return image
+
+
+def test_what_skopeo_writes_through_the_extension_is_verified(home: Home) -> None:
+    with OpenShiftSimulator() as registry:
+        fingerprint = home.key("skopeo@example.org", "rsa2048")
+        image = push_signed(home, registry, fingerprint)
+        assert [path for path in registry.paths if path.startswith("/extensions/")]
+        found = verify_now(simple_check(home.export(fingerprint)), registry, image)
+        assert found.fingerprints == (fingerprint,)
+
+
+def test_what_skopeo_writes_beside_the_registry_is_verified(home: Home, tmp_path: Path) -> None:
+    folder, configuration = tmp_path / "sigstore", tmp_path / "registries.d"
+    configuration.mkdir()
+    folder.mkdir()
+    with OpenShiftSimulator() as registry:
+        registry.faults.header("^/v2/$", "X-Registry-Supports-Signatures", None)
+        place = json.dumps({"docker": {registry.host: {"sigstore": folder.as_uri()}}})
+        (configuration / "default.yaml").write_text(place)
+        fingerprint = home.key("skopeo@example.org", "rsa2048")
+        image = push_signed(home, registry, fingerprint, "--registries.d", str(configuration))
+        check = simple_check(home.export(fingerprint), store={"lookaside": {"url": folder.as_uri()}})
+        assert verify_now(check, registry, image).fingerprints == (fingerprint,)
+
+
+@pytest.mark.parametrize(("name", "accepted"), [("good-ed25519", True), ("skopeo-tag", False)])
+def test_skopeo_reads_from_the_simulator_as_from_a_server(
+    home: Home,
+    tmp_path: Path,
+    name: str,
+    accepted: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    with SimpleStand() as stand:
+        registry = stand.registry
+        registry.push_blob("team/api", b"")
+        digest = registry.push_image("team/api", "1.4")
+        registry.sign(digest, _message_for(home, registry, digest) if accepted else message(name))
+        key = tmp_path / "key.asc"
+        key.write_text(home.export("release@example.org") if accepted else (DATA / "keys/ed25519.asc").read_text())
+        policy = tmp_path / "policy.json"
+        policy.write_text(json.dumps({"default": [{"type": "signedBy", "keyType": "GPGKeys", "keyPath": str(key)}]}))
+        source, target = f"docker://{registry.host}/team/api:1.4", f"dir:{tmp_path / 'out'}"
+        code = home.skopeo("--policy", str(policy), "copy", "--src-tls-verify=false", source, target, check=False)
+        assert (code == 0) is accepted
+
+
+def _message_for(home: Home, registry: OpenShiftSimulator, digest: str) -> bytes:
+    from tests.support.simple_signing import payload
+
+    home.key()
+    return home.run("--sign", data=payload(digest, f"{registry.host}/team/api:1.4"))

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from gunicorn.config import Config
 
-from sealgate_webhook.logs import GunicornLogger, configure_logs
+from sealgate.services.logs import configure_logs
+from sealgate_webhook.logs import GunicornLogger
 
 
 class Terminal(io.StringIO):

@@ -13,7 +13,7 @@ import urllib3
 
 from sealgate.errors import Reason
 from sealgate.findings import Finding, Outcome
-from sealgate_webhook.logs import configure_logs
+from sealgate.services.logs import configure_logs
 from sealgate_webhook.metrics import MAX_SCRAPES, Metrics, serve_metrics
 from tests.webhook.servers import eventually
 

@@ -24,11 +24,11 @@ from sealgate.decisions import UnmatchedImages
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
 from sealgate.registry.settings import RegistrySettings
+from sealgate.services.logs import configure_logs
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
 from sealgate_webhook.admission import Admission
 from sealgate_webhook.app import create_app
-from sealgate_webhook.logs import configure_logs
 from sealgate_webhook.metrics import Metrics
 from sealgate_webhook.sources import SharedCredentials
 from sealgate_webhook.standalone import PolicyFilesSource

@@ -23,13 +23,14 @@ from sealgate.errors import ConfigError
 from sealgate.messages import quote
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.settings import RegistrySettings
+from sealgate.services.logs import configure_logs
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
 from sealgate_webhook.admission import Admission
 from sealgate_webhook.app import create_app
 from sealgate_webhook.certificates import CertificateFiles, make_self_signed
 from sealgate_webhook.durations import MAX_SECONDS
-from sealgate_webhook.logs import GunicornLogger, configure_logs
+from sealgate_webhook.logs import GunicornLogger
 from sealgate_webhook.metrics import Metrics, serve_metrics
 from sealgate_webhook.sources import SharedCredentials
 from sealgate_webhook.standalone import PolicyFilesSource
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.registry.credentials import CredentialProvider
+    from sealgate.services.logs import LogStyle
     from sealgate_webhook.certificates import Certificates
-    from sealgate_webhook.logs import LogStyle
 
 #: Longer than the 90 s for which the API server keeps a connection it may use again.
 KEEP_ALIVE_SECONDS: Final = 120

@@ -15,7 +15,7 @@ from sealgate.verification.settings import VerifierSettings
 
 if TYPE_CHECKING:
     from sealgate.cli.options import PolicyOptions, RegistryOptions, TLSOptions
-    from sealgate_webhook.logs import LogStyle
+    from sealgate.services.logs import LogStyle
 
 #: What `--output` says, as the logs call it; without it people get text and programs JSON.
 _STYLES: dict[str | None, LogStyle] = {None: "auto", "text": "console", "json": "json"}

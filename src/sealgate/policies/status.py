@@ -6,10 +6,13 @@ older webhook meets a newer operator while a release is rolled out) and written 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
+
+if TYPE_CHECKING:
+    from sealgate.policies.base import SecretKey
 
 Timestamp = Annotated[
     str,
@@ -114,3 +117,8 @@ class AuthenticatorStatus(Status):
 
 class VerificationPolicyStatus(Status):
     """What the operator has found out about a VerificationPolicy; only it writes here."""
+
+
+def secret_source(reference: SecretKey) -> str:
+    """Return how `status.keys[].source` names a key of a Secret."""
+    return f"secretRef {reference.name}/{reference.key}"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from kubernetes.client.configuration import Configuration
 
-from sealgate_webhook.cluster.api import KubernetesAPI
-from sealgate_webhook.logs import configure_logs
+from sealgate.services.kubernetes_api import KubernetesAPI
+from sealgate.services.logs import configure_logs
 from tests.support.kubernetes_simulator import KubernetesSimulator
 
 if TYPE_CHECKING:

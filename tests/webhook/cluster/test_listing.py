@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate.errors import NotFoundError, UnauthorizedError, UnavailableError
-from sealgate_webhook.cluster.api import ConflictError, GoneError, KubernetesAPI
+from sealgate.services.kubernetes_api import ConflictError, GoneError, KubernetesAPI
 from sealgate_webhook.cluster.listing import Listing
 from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
 from tests.webhook.cluster.conftest import running

@@ -14,7 +14,7 @@ from tests.webhook.cluster.conftest import running
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from sealgate_webhook.cluster.api import KubernetesAPI
+    from sealgate.services.kubernetes_api import KubernetesAPI
 
 
 def test_labels_come_from_memory_and_of_a_new_namespace_from_the_api_server(

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
+    from sealgate.services.kubernetes_api import KubernetesAPI
     from sealgate.verification.policy_sets import PolicySet
-    from sealgate_webhook.cluster.api import KubernetesAPI
     from tests.support.kubernetes_simulator import KubernetesSimulator
 
 KEY = new_key("ECDSA P-256")

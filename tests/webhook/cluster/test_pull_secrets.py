@@ -16,7 +16,7 @@ from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from sealgate_webhook.cluster.api import KubernetesAPI
+    from sealgate.services.kubernetes_api import KubernetesAPI
 
 REPOSITORY = parse_repository("registry.example.org/team/app")
 

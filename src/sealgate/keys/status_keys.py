@@ -1,0 +1,76 @@
+"""An authenticator's keys in a cluster: inline ones from its spec, the others from its status.
+
+Only the operator may write the status, and it has read the Secret or the KMS. The webhook therefore holds no
+credentials for either, and admission by inline keys needs no operator. The operator reads back what it is about to
+write in the same way, so that its *Ready* means what the webhook will find.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sealgate.errors import Reason, UnavailableError
+from sealgate.keys.public_keys import load_public_key
+from sealgate.policies.status import secret_source
+
+if TYPE_CHECKING:
+    from sealgate.keys.public_keys import PublicKey
+    from sealgate.policies.models import KeyEntry, SecretKey
+    from sealgate.policies.status import AuthenticatorStatus, KeyStatus
+
+
+class StatusKeys:
+    """The keys of one authenticator.
+
+    Args:
+        status: what the operator wrote.
+        now: the time at which keys must still be valid.
+
+    Attributes:
+        valid_until: the earliest end of a key that was used; None where none ends.
+    """
+
+    def __init__(self, status: AuthenticatorStatus, now: datetime) -> None:
+        self._status = status
+        self._now = now
+        self.valid_until: datetime | None = None
+
+    def public_keys(self, entry: KeyEntry) -> tuple[PublicKey, ...]:
+        """Return the keys behind an entry; see `sealgate.keys.sources.KeyResolver`."""
+        if entry.pem is not None:
+            return (load_public_key(entry.pem, entry.algorithm),)
+        assert entry.secret_ref is not None  # noqa: S101 - the model has checked that it is one of them
+        found = self._accepted(secret_source(entry.secret_ref))
+        return tuple(load_public_key(key.pem or "", entry.algorithm) for key in found)
+
+    def secret(self, reference: SecretKey) -> bytes:
+        """Return what the operator read from a Secret (a keyring, a certificate).
+
+        Raises:
+            UnavailableError: it has not, or refused it.
+        """
+        return (self._accepted(secret_source(reference))[0].pem or "").encode()
+
+    def _accepted(self, source: str) -> list[KeyStatus]:
+        known = [key for key in self._status.keys if key.source == source]
+        usable = [key for key in known if key.state == "Accepted" and key.pem and self._holds(key)]
+        if usable:
+            return usable
+        refused = next((key.message for key in known if key.message), "")
+        why = refused or ("it has to be read again" if known else "the operator has not read it yet")
+        raise UnavailableError(f"{source}: {why}", reason=Reason.AUTHENTICATOR_NOT_READY)
+
+    def _holds(self, key: KeyStatus) -> bool:
+        if key.valid_until is None:
+            return True
+        try:
+            end = datetime.fromisoformat(key.valid_until)
+        except ValueError:
+            return False
+        if end.tzinfo is None:
+            end = end.replace(tzinfo=UTC)
+        if end <= self._now:
+            return False
+        self.valid_until = end if self.valid_until is None else min(self.valid_until, end)
+        return True

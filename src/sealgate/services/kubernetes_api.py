@@ -1,0 +1,234 @@
+"""The few requests that the webhook and the operator make of the API server.
+
+`kubernetes` gives the connection: address, certificate authority, credentials and their renewal, in a pod or from a
+kubeconfig. Objects stay plain JSON: the library's typed models would more than double the webhook's memory
+(`docs/decisions/0004-plain-objects-from-the-api-server.md`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import urllib3
+from kubernetes.client.api_client import ApiClient
+from kubernetes.client.configuration import Configuration
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
+
+from sealgate.errors import ConfigError, NotFoundError, UnauthorizedError, UnavailableError
+from sealgate.messages import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+#: Seconds that an ordinary request may take.
+REQUEST_SECONDS = 10.0
+CONNECT_SECONDS = 5.0
+#: The most bytes of one ordinary answer: a page of 500 objects, or one Secret.
+MAX_ANSWER_BYTES = 64 << 20
+
+_CHUNK = 1 << 16
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+
+
+class GoneError(UnavailableError):
+    """The API server no longer has the history asked for (410): list again."""
+
+
+class ConflictError(UnavailableError):
+    """There is an object of that name already, or it is no longer the version that was read (409)."""
+
+
+class RefusedError(UnavailableError):
+    """The API server does not take what was sent (422), such as a patch whose test does not hold."""
+
+
+class KubernetesAPI:
+    """A connection to the API server; thread-safe.
+
+    Args:
+        configuration: address, authority and credentials.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        configuration.retries = False
+        configuration.keep_alive = True
+        self._configuration = configuration
+        self._client = ApiClient(configuration)
+
+    def get(self, path: str, query: Mapping[str, str | int] | None = None) -> dict[str, Any]:
+        """Return what the API server has at a path ("/api/v1/namespaces/default").
+
+        Raises:
+            NotFoundError: it has nothing there.
+            GoneError: a list's continuation has expired.
+            UnavailableError: it could not be asked (and its subclasses).
+        """
+        return self._document(self._send("GET", path, query))
+
+    def create(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Create an object in the collection at a path and return it.
+
+        Raises:
+            ConflictError: there is one of that name.
+            UnavailableError: it could not be done (and its subclasses).
+        """
+        return self._document(self._send("POST", path, body=document, content_type=JSON))
+
+    def merge(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Change the object at a path by a merge patch and return it.
+
+        Raises:
+            NotFoundError: it has nothing there.
+            UnavailableError: it could not be done (and its subclasses).
+        """
+        return self._document(self._send("PATCH", path, body=document, content_type=MERGE_PATCH))
+
+    def replace(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Replace the object at a path and return it; with a `resourceVersion`, only that version of it.
+
+        Raises:
+            NotFoundError: it has nothing there.
+            ConflictError: it has another version.
+            UnavailableError: it could not be done (and its subclasses).
+        """
+        return self._document(self._send("PUT", path, body=document, content_type=JSON))
+
+    def patch(self, path: str, operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Change the object at a path by a JSON patch (RFC 6902) and return it.
+
+        Raises:
+            NotFoundError: it has nothing there.
+            RefusedError: a test of the patch does not hold, or the outcome is no such object.
+            UnavailableError: it could not be done (and its subclasses).
+        """
+        return self._document(self._send("PATCH", path, body=list(operations), content_type=JSON_PATCH))
+
+    @property
+    def configuration(self) -> Configuration:
+        """Address, authority and credentials, for other clients of the same API server."""
+        return self._configuration
+
+    def watch(self, path: str, query: Mapping[str, str | int], silence: float) -> Iterator[dict[str, Any]]:
+        """Yield the events of a watch until the API server ends it.
+
+        Args:
+            path: of the collection.
+            query: `resourceVersion`, `timeoutSeconds` and the like.
+            silence: seconds without any byte after which the connection counts as lost.
+
+        Raises:
+            GoneError: the resource version is too old.
+            UnavailableError: the connection could not be made, or was lost.
+        """
+        response = self._send("GET", path, {**query, "watch": "true"}, timeout=(CONNECT_SECONDS, silence))
+        try:
+            for line in _lines(response):
+                event = _parse(line)
+                if event.get("type") == "ERROR":
+                    raise _error(event.get("object", {}).get("code", 0), path)
+                yield event
+        finally:
+            # A watch that is left early has more to say; the connection cannot be used again.
+            response.close()
+
+    def _document(self, response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
+        try:
+            body = response.read(MAX_ANSWER_BYTES + 1)
+        except urllib3.exceptions.HTTPError as error:
+            raise UnavailableError(f"the API server's answer broke off: {type(error).__name__}") from error
+        finally:
+            response.release_conn()
+        if len(body) > MAX_ANSWER_BYTES:
+            raise UnavailableError("the API server's answer is too large")
+        return _parse(body)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int] | None = None,
+        body: Mapping[str, Any] | list[Mapping[str, Any]] | None = None,
+        content_type: str | None = None,
+        timeout: float | tuple[float, float] = REQUEST_SECONDS,
+    ) -> urllib3.BaseHTTPResponse:
+        headers = {"Accept": JSON}
+        if content_type is not None:
+            headers["Content-Type"] = content_type
+        request = self._client.param_serialize(
+            method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
+        )
+        url = f"{request[1]}?{urlencode(query)}" if query else request[1]
+        try:
+            answer = self._client.call_api(method, url, request[2], request[3], _request_timeout=timeout)
+        except ApiException as error:
+            raise UnavailableError(f"the API server could not be asked: {quote(error.reason, 128)}") from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise UnavailableError(f"the API server could not be asked: {type(error).__name__}") from error
+        response: urllib3.BaseHTTPResponse = answer.response
+        if not 200 <= response.status < 300:  # noqa: PLR2004 - what HTTP calls success
+            response.drain_conn()
+            response.release_conn()
+            raise _error(response.status, path)
+        return response
+
+
+def connect(kubeconfig: Path | None = None) -> KubernetesAPI:
+    """Return a connection: in a pod by its ServiceAccount, elsewhere by a kubeconfig.
+
+    Raises:
+        ConfigError: there is neither, or it cannot be read.
+    """
+    configuration = Configuration()
+    try:
+        if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+            load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # it has no types
+        else:
+            path = str(kubeconfig) if kubeconfig else None
+            load_kube_config(path, client_configuration=configuration)  # type: ignore[no-untyped-call]  # it has no types
+    except (ConfigException, OSError) as error:
+        raise ConfigError(f"no way to the API server: {quote(error)}") from error
+    return KubernetesAPI(configuration)
+
+
+def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    """Yield the lines of a stream as they arrive."""
+    rest = b""
+    try:
+        while chunk := response.read1(_CHUNK):
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > MAX_ANSWER_BYTES:
+                raise UnavailableError("an event of the API server is too large")
+            yield from (line for line in lines if line)
+    except urllib3.exceptions.HTTPError as error:
+        raise UnavailableError(f"the watch broke off: {type(error).__name__}") from error
+
+
+def _parse(text: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise UnavailableError("the API server's answer is not JSON") from error
+    if not isinstance(document, dict):
+        raise UnavailableError("the API server's answer is not an object")
+    return document
+
+
+def _error(status: int, path: str) -> UnavailableError:
+    message = f"the API server answered {status} for {quote(path)}"
+    kinds: dict[int, type[UnavailableError]] = {
+        401: UnauthorizedError,
+        403: UnauthorizedError,
+        404: NotFoundError,
+        409: ConflictError,
+        410: GoneError,
+        422: RefusedError,
+    }
+    return kinds.get(status, UnavailableError)(message)

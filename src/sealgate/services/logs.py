@@ -1,0 +1,99 @@
+"""Logs: one JSON object a line on standard error, or coloured text where a person is watching.
+
+Messages are constant, values stand beside them under names of their own. Foreign text (uids, namespaces, image
+names) goes through `sealgate.messages.quote` before it gets here, so it can neither start a line of its own nor move a
+terminal's cursor. gunicorn, Kopf and everything else that uses `logging` come out in the same shape.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import TYPE_CHECKING, Any, Literal, TextIO
+
+import structlog
+
+from sealgate.messages import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping
+
+    from structlog.typing import FilteringBoundLogger, Processor
+
+LogStyle = Literal["auto", "json", "console"]
+
+#: The most characters of a message that another library composed.
+MAX_FOREIGN = 2000
+
+
+def configure_logs(
+    style: LogStyle = "auto", stream: TextIO | None = None, level: int = logging.INFO
+) -> FilteringBoundLogger:
+    """Make this process log in one shape and return the logger to pass on.
+
+    Args:
+        style: how lines look; "auto" is text on a terminal and JSON elsewhere.
+        stream: where to; standard error by default.
+        level: the least that is said, one of `logging`'s.
+    """
+    stream = stream or sys.stderr
+    renderer = _renderer(style, stream)
+    _adopt_standard_logging(renderer, stream, level)
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        structlog.WriteLogger(stream),
+        processors=[*_SHARED, structlog.processors.format_exc_info, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        context_class=dict,
+        cache_logger_on_first_use=True,
+    )
+    return logger
+
+
+def _renderer(style: LogStyle, stream: TextIO) -> Processor:
+    if style == "console" or (style == "auto" and stream.isatty()):
+        return structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, sort_keys=False
+        )
+    return _render_json
+
+
+def _render_json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+    # What every line has comes first, where eyes look for it.
+    return _ENCODER.encode({name: event.pop(name) for name in ("time", "level", "event")} | dict(event))
+
+
+def _adopt_standard_logging(renderer: Processor, stream: TextIO, level: int) -> None:
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*_SHARED, _name_logger, _bound_message],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+
+
+def _name_logger(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    event["logger"] = event["_record"].name
+    return event
+
+
+def _bound_message(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    event["event"] = quote(event["event"], MAX_FOREIGN)
+    return event
+
+
+#: Made once: `json.dumps` would make one for each line. What is no JSON is shown as Python shows it.
+_ENCODER = json.JSONEncoder(default=repr)
+
+_SHARED: tuple[Processor, ...] = (
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+)

@@ -108,3 +108,11 @@ def test_json_is_all_there_is_on_standard_output_even_if_nothing_is_a_key(tmp_pa
     shown = sealgate("key", "show", "-o", "json", tmp_path / "gone.pub")
     assert shown.exit_code == 2
     assert json.loads(shown.stdout) == []
+
+
+def test_several_keys_are_set_apart(release: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.pub"
+    other.write_text(public_pem(ed25519.Ed25519PrivateKey.generate()))
+    shown = sealgate("key", "show", release, other)
+    assert shown.exit_code == 0
+    assert shown.stdout.count("\n\n") == 1

@@ -162,3 +162,16 @@ def test_completions_are_offered_to_the_shell() -> None:
     env = {**os.environ, "_SEALGATE_COMPLETE": "bash_complete", "COMP_WORDS": "sealgate ver", "COMP_CWORD": "1"}
     done = subprocess.run([SEALGATE], capture_output=True, check=False, env=env, text=True)
     assert done.stdout == "plain,verify\n"
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_a_defect_is_owned_up_to_and_admits_nothing(shop: Shop, debug: bool) -> None:  # noqa: FBT001 - a parameter
+    code = "import sys; sys.modules['sealgate.workloads'] = None; from sealgate.cli import main; main()"
+    env = {**os.environ, "SEALGATE_DEBUG": "1" if debug else ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments(shop, "signed")], capture_output=True, check=False, env=env, text=True
+    )
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert "Error: sealgate failed in a way it should not: ModuleNotFoundError" in done.stderr
+    assert ("Traceback" in done.stderr) is debug

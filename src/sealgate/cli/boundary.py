@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sealgate.cli.exits import Exit
-from sealgate.errors import PolicyError, SealgateError, UnavailableError, VerificationError
+from sealgate.errors import PolicyError, SealgateError, UnavailableError
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
@@ -70,11 +70,7 @@ def _explain(error: SealgateError) -> int:
     if isinstance(error, PolicyError):
         for problem in error.problems:
             click.echo(f"  {problem}", err=True)
-    if isinstance(error, VerificationError):
-        return Exit.DENIED
-    if isinstance(error, UnavailableError):
-        return Exit.UNDETERMINED
-    return Exit.WRONG_INPUT
+    return Exit.UNDETERMINED if isinstance(error, UnavailableError) else Exit.WRONG_INPUT
 
 
 def _confess(error: Exception) -> int:

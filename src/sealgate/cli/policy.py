@@ -54,8 +54,6 @@ def check(paths: tuple[str, ...], output: str) -> Exit:
     try:
         files = load_standalone(paths)
     except PolicyError as error:
-        if not error.problems:
-            raise
         problems = error.problems
     for note in files.notes if files is not None else ():
         click.echo(note, err=True)
@@ -65,7 +63,7 @@ def check(paths: tuple[str, ...], output: str) -> Exit:
         console.output().print(console.plain(f"{_count(files)}: nothing is wrong", "green"))
     else:
         _print_problems(problems)
-    return Exit.WRONG_INPUT if problems else Exit.ADMITTED
+    return Exit.WRONG_INPUT if files is None else Exit.ADMITTED
 
 
 @policy.command(

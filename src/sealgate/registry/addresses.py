@@ -66,8 +66,10 @@ _FORBIDDEN = tuple(
     )
 )
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
-#: Private by use, though Python's tables call some of them global.
+#: Private by use, though the tables of some Pythons call them global.
 _PRIVATE = (
+    ipaddress.ip_network("192.0.0.0/24"),  # protocol assignments
+    ipaddress.ip_network("2002::/16"),  # 6to4, which nothing routes any more
     ipaddress.ip_network("64:ff9b:1::/48"),  # local NAT64
     ipaddress.ip_network("fec0::/10"),  # site-local, the older private range
     ipaddress.ip_network("5f00::/16"),  # segment routing inside one network

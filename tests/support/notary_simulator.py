@@ -349,8 +349,13 @@ class NotaryRepository:
     def relink(self, role: str, data: bytes) -> None:
         """Store bytes as a role's file, whatever they are, and let snapshot and timestamp vouch for them."""
         self.store(role, data)
-        self.signed["snapshot"]["meta"][role] = file_hashes(data)
-        self.link()
+        if role == "timestamp":
+            return
+        if role != "snapshot":
+            self.signed["snapshot"]["meta"][role] = file_hashes(data)
+            self.write("snapshot")
+        self.signed["timestamp"]["meta"]["snapshot"] = file_hashes(self.files["snapshot"])
+        self.write("timestamp")
 
     def resign(self, role: str, *signatures: dict[str, str]) -> None:
         """Give a file these signatures, and let snapshot and timestamp vouch for it."""

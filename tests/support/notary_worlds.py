@@ -52,12 +52,14 @@ class NotaryWorld:
         credentials: the pod's.
         state: what sealgate remembers.
         clock: what time it is for expiry.
+        trust_registry: whether the settings know the authority of its TLS certificate.
     """
 
     dtr_options: dict[str, Any] = field(default_factory=dict)
     credentials: CredentialProvider = field(default_factory=NoCredentials)
     state: TrustedState = field(default_factory=MemoryTrustedState)
     clock: Clock = field(default_factory=lambda: FakeClock(NOW))
+    trust_registry: bool = True
 
     def __post_init__(self) -> None:
         self.dtr = NotarySimulator(**self.dtr_options)
@@ -74,7 +76,7 @@ class NotaryWorld:
         self.repository.publish()
         self.root = self.repository.signers["root"][0]
         # Listed as insecure because it is on loopback; what shows a certificate is checked all the same.
-        ca = {self.dtr.host: self.dtr.ca_pem} if self.dtr.ca_pem else {}
+        ca = {self.dtr.host: self.dtr.ca_pem} if self.dtr.ca_pem and self.trust_registry else {}
         self.client = RegistryClient(RegistrySettings(insecure=frozenset({self.dtr.host}), ca=ca))
 
     def __enter__(self) -> Self:

@@ -6,6 +6,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import dsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from pydantic import ValidationError
 
 from sealgate.errors import InvalidKeyError, Reason, UnavailableError
@@ -122,6 +127,27 @@ PRIVATE = certified("private")
 SIGNER = {"pem": certified("signer").certificate_pem}
 
 
+def _certificate_of(der: bytes) -> str:
+    return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM).decode()
+
+
+def _dsa_certificate() -> str:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "dsa")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
+    builder = builder.not_valid_before(NOW).not_valid_after(NOW + timedelta(days=1))
+    builder = builder.public_key(dsa.generate_private_key(1024).public_key())
+    return builder.sign(PRIVATE.private, SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+DSA = _dsa_certificate()
+# The object identifier of P-256 with another last digit: a curve that nobody has.
+ODD_CURVE = _certificate_of(
+    PRIVATE.certificates[0]
+    .public_bytes(Encoding.DER)
+    .replace(bytes.fromhex("06082a8648ce3d030107"), bytes.fromhex("06082a8648ce3d03017f"))
+)
+
+
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
@@ -133,6 +159,8 @@ SIGNER = {"pem": certified("signer").certificate_pem}
         ({"root": {"ca": {"pem": PRIVATE.public_pem}}}, "does not hold a certificate"),
         ({"roles": [{"name": RELEASES, "keys": [{"pem": SIGNER["pem"] * 2}]}]}, "2 keys in one text"),
         ({"roles": [role(RELEASES, certified("weak", rsa_key(bits=1024)))]}, "1024 bits"),
+        ({"root": {"pem": ODD_CURVE}}, "not supported"),
+        ({"root": {"pem": DSA}}, "neither ECDSA nor RSA nor Ed25519"),
     ],
 )
 def test_a_pin_or_key_that_cannot_be_read_is_told_when_the_policy_is_read(

@@ -296,10 +296,10 @@ def test_two_replicas_that_trust_two_roots_of_one_version_do_not_both_verify(wor
 
 
 def test_a_memory_that_cannot_be_written_means_not_verified(world: NotaryWorld, tmp_path: Path) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    world.state = FolderTrustedState(blocked / "state")
-    with pytest.raises(UnavailableError) as caught:
+    nowhere = tmp_path / "state"
+    nowhere.symlink_to(tmp_path / "gone")
+    world.state = FolderTrustedState(nowhere)
+    with pytest.raises(UnavailableError, match="cannot be written") as caught:
         world.verify()
     assert caught.value.reason is Reason.STATE_UNAVAILABLE
 

@@ -25,10 +25,7 @@ def check_dates(certificate: x509.Certificate, now: datetime) -> None:
     Raises:
         VerificationError: it is not valid yet, or no longer.
     """
-    try:
-        begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    except ValueError as error:
-        raise _malformed("the key's certificate has dates that are none") from error
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now < begins:
         when = f"is not valid before {begins:%Y-%m-%d}"
     elif now > ends:

@@ -44,30 +44,30 @@ def check_signatures(file: SignedFile, role: RoleKeys, now: datetime | None) -> 
     keys: dict[str, MetadataKey] = {}
     seen: list[SeenSignature] = []
     for signature in file.signatures:
-        key = role.keys.get(signature.key_id)
+        source = f"{file.what}, key {quote(signature.key_id, 64)}"
         try:
-            _check_signature(file, signature, key, role, now)
+            key = _check_signature(file, signature, role, now)
         except VerificationError as error:
-            seen.append(_seen(file, signature, error))
+            seen.append(SeenSignature(source, error.reason, error.message))
             continue
-        if key is not None:
-            seen.append(SeenSignature(_source(file, signature), Reason.VERIFIED, "it counts", key.fingerprint))
-            # By the bare key: neither a second signature nor a second certificate makes a second signer.
-            keys.setdefault(key.canonical_id, key)
+        seen.append(SeenSignature(source, Reason.VERIFIED, "it counts", key.fingerprint))
+        # By the bare key: neither a second signature nor a second certificate makes a second signer.
+        keys.setdefault(key.canonical_id, key)
     if len(keys) < role.threshold:
         raise _too_few(file, role, len(keys), seen)
     return Signers(tuple(keys.values()), tuple(seen))
 
 
-def _check_signature(
-    file: SignedFile, signature: Signature, key: MetadataKey | None, role: RoleKeys, now: datetime | None
-) -> None:
+def _check_signature(file: SignedFile, signature: Signature, role: RoleKeys, now: datetime | None) -> MetadataKey:
+    """Return the key of the role that made a signature."""
+    key = role.keys.get(signature.key_id)
     if key is None:
         msg = f"{role.name} has no usable key {quote(signature.key_id, 64)}"
         raise VerificationError(msg, reason=Reason.UNKNOWN_KEY)
     key.verify(signature.method, signature.value, file.message)
     if now is not None:
         key.check_dates(now)
+    return key
 
 
 def _too_few(file: SignedFile, role: RoleKeys, count: int, seen: list[SeenSignature]) -> UnusableFileError:
@@ -76,11 +76,3 @@ def _too_few(file: SignedFile, role: RoleKeys, count: int, seen: list[SeenSignat
     reason = refusals[0].reason if refusals else Reason.INVALID_SIGNATURE
     msg = f"{file.what} is signed by {count} of the {role.threshold} keys that it needs{why}"
     return UnusableFileError(msg, reason=reason, signatures=seen)
-
-
-def _source(file: SignedFile, signature: Signature) -> str:
-    return f"{file.what}, key {quote(signature.key_id, 64)}"
-
-
-def _seen(file: SignedFile, signature: Signature, error: VerificationError) -> SeenSignature:
-    return SeenSignature(_source(file, signature), error.reason, error.message)

@@ -1,0 +1,97 @@
+"""From an Authenticator in YAML to a verdict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import yaml
+
+from sealgate.clocks import Deadline, SystemClock
+from sealgate.decisions import Verdict
+from sealgate.errors import Reason
+from sealgate.keys.sources import StandaloneKeys
+from sealgate.policies.matching import Namespace
+from sealgate.policies.models import Authenticator
+from sealgate.registry.credentials import NoCredentials
+from sealgate.trusted_state import FolderTrustedState
+from sealgate.verification.policy_sets import build_policy_set
+from sealgate.verification.reviews import Review
+from sealgate.verification.verifier import Verifier
+from tests.support.clocks import FakeClock
+from tests.support.worlds import policy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sealgate.decisions import ImageVerdict
+    from tests.support.notary_worlds import NotaryWorld
+
+AUTHENTICATOR = """
+apiVersion: sealgate.dev/v1alpha1
+kind: Authenticator
+metadata: {name: dtr-admins}
+spec:
+  notary:
+    server: %(server)s
+    root:
+      pem: |
+        %(root)s
+    roles:
+      - name: targets/releases
+        keys:
+          - pem: |
+              %(alice)s
+      - name: targets/admin
+        keys:
+          - pem: |
+              %(bob)s
+"""
+
+
+def authenticator(world: NotaryWorld) -> Authenticator:
+    pems = {"root": world.root.certificate_pem, "alice": world.alice.public_pem, "bob": world.bob.certificate_pem}
+    blocks = {name: pem.strip().replace("\n", "\n              ") for name, pem in pems.items()}
+    blocks["root"] = pems["root"].strip().replace("\n", "\n        ")
+    return Authenticator.model_validate(yaml.safe_load(AUTHENTICATOR % {"server": world.dtr.url, **blocks}))
+
+
+def verdicts(world: NotaryWorld, verifier: Verifier, *references: str) -> list[ImageVerdict]:
+    policies = build_policy_set(
+        [authenticator(world)], [policy("production", "dtr-admins")], lambda _: StandaloneKeys({})
+    )
+    review = Review(policies, Namespace("default"), NoCredentials(), Deadline.after(SystemClock(), 30))
+    return list(verifier.verify([f"{world.dtr.host}/dev/nginx{reference}" for reference in references], review))
+
+
+def test_a_verdict_follows_the_tag_and_not_only_the_image(world: NotaryWorld) -> None:
+    """Two tags of one image: the signed one is admitted and the other is not, in either order, from memory too."""
+    world.dtr.tag("dev/nginx", "unsigned", world.digest)
+    verifier = Verifier(world.client, FakeClock())
+    expected = {":1.4": Verdict.ADMIT, ":unsigned": Verdict.DENY, f":1.4@{world.digest}": Verdict.ADMIT}
+    for references in (list(expected), list(reversed(expected)), list(expected)):
+        found = [verdict.verdict for verdict in verdicts(world, verifier, *references)]
+        assert found == [expected[reference] for reference in references]
+    verifier.close()
+
+
+def test_a_refusal_says_why_and_lists_what_was_seen(world: NotaryWorld) -> None:
+    verifier = Verifier(world.client, FakeClock())
+    (verdict,) = verdicts(world, verifier, ":1.5")
+    verifier.close()
+    assert verdict.verdict is Verdict.DENY
+    (finding,) = verdict.policies[0].findings
+    assert (finding.format, finding.reason) == ("notary", Reason.NO_SIGNATURE)
+    assert "targets/releases does not name the tag 1.5" in finding.message
+    assert [seen.fingerprint for seen in finding.signatures] == [world.alice.fingerprint, world.bob.fingerprint]
+
+
+def test_the_verifier_remembers_versions_where_it_is_told_to(world: NotaryWorld, tmp_path: Path) -> None:
+    old = world.repository.copy()
+    world.repository.bump()
+    world.repository.publish()
+    for repository, expected in ((world.repository, Verdict.ADMIT), (old, Verdict.DENY)):
+        world.dtr.host_repository(repository)
+        verifier = Verifier(world.client, FakeClock(), state=FolderTrustedState(tmp_path))
+        (verdict,) = verdicts(world, verifier, ":1.4")
+        verifier.close()
+        assert verdict.verdict is expected, verdict.message

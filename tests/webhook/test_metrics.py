@@ -14,7 +14,8 @@ import urllib3
 from sealgate.errors import Reason
 from sealgate.findings import Finding, Outcome
 from sealgate.services.logs import configure_logs
-from sealgate_webhook.metrics import MAX_SCRAPES, Metrics, serve_metrics
+from sealgate.services.side_server import MAX_SCRAPES
+from sealgate_webhook.metrics import Metrics, serve_metrics
 from tests.webhook.servers import eventually
 
 if TYPE_CHECKING:

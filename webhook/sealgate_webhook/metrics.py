@@ -6,20 +6,19 @@ enumerations, and a host is named only if a policy or authenticator names it lit
 
 from __future__ import annotations
 
-import threading
 from functools import lru_cache
-from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Final
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
 
 from sealgate.errors import Reason
 from sealgate.findings import Outcome
+from sealgate.services.side_server import serve_beside
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
+    from wsgiref.simple_server import WSGIServer
 
     from structlog.typing import FilteringBoundLogger
 
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
 #: From answers out of memory to the longest limit a webhook can have, seconds.
 LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0)
-#: Connections to the metrics port that are served at once; Prometheus needs one.
-MAX_SCRAPES: Final = 16
 #: What a host is called that no policy names literally.
 OTHER: Final = "other"
 
@@ -249,46 +246,4 @@ def serve_metrics(listener: socket.socket, registry: CollectorRegistry) -> WSGIS
     Returns:
         the server; `shutdown` ends it before.
     """
-    server = _MetricsServer(listener.getsockname()[:2])
-    server.socket.close()
-    server.socket = listener
-    server.server_name, server.server_port = listener.getsockname()[:2]
-    server.setup_environ()
-    server.set_app(make_wsgi_app(registry))
-    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-    return server
-
-
-class _MetricsServer(ThreadingMixIn, WSGIServer):
-    """One thread a scrape, so that a slow reader holds up nobody else; but never many."""
-
-    daemon_threads = True
-
-    def __init__(self, address: tuple[str, int]) -> None:
-        super().__init__(address, _SilentHandler, bind_and_activate=False)
-        self._places = threading.BoundedSemaphore(MAX_SCRAPES)
-
-    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
-        """Hand a connection to a thread of its own, or close it where there are too many already."""
-        if self._places.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
-    def process_request_thread(
-        self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
-    ) -> None:
-        """Serve a connection, and make its place free again."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._places.release()
-
-
-class _SilentHandler(WSGIRequestHandler):
-    """Scrapes come every few seconds and are not worth a line; a silent client is let go."""
-
-    timeout = 10
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        """Write nothing."""
+    return serve_beside(listener, make_wsgi_app(registry))

@@ -32,11 +32,17 @@ Fixture = dict[str, Any]
 
 
 class Notary:
-    """A notary server with its store in memory, and the CLI in front of it."""
+    """A notary server with its store in memory, and the CLI in front of it.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: for everything that they write.
+        auth: the server's `auth`; the CLI then logs in as robot.
+    """
+
+    def __init__(self, folder: Path, auth: Mapping[str, Any] | None = None) -> None:
         """Set up, without starting."""
         self.folder = folder
+        self.auth = auth
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{found.getsockname()[1]}"
@@ -44,15 +50,17 @@ class Notary:
 
     def __enter__(self) -> Self:
         """Start the server and wait until it answers."""
-        config = {
+        config: dict[str, Any] = {
             "server": {"http_addr": self.address},
             "trust_service": {"type": "local", "hostname": "", "port": "", "key_algorithm": "ecdsa"},
             "logging": {"level": "error"},
             "storage": {"backend": "memory"},
         }
+        if self.auth is not None:
+            config["auth"] = self.auth
         path = self.folder / "server.json"
         path.write_text(json.dumps(config))
-        self.server = subprocess.Popen(["notary-server", "-config", str(path)])
+        self.server = subprocess.Popen(["notary-server", "-config", str(path)], stderr=subprocess.DEVNULL)
         for _ in range(100):
             try:
                 urllib.request.urlopen(f"{self.url}/_notary_server/health").close()  # noqa: S310 - our own server
@@ -72,6 +80,7 @@ class Notary:
         """Run the CLI."""
         roles = ("ROOT", "TARGETS", "SNAPSHOT", "DELEGATION")
         environment = os.environ | {f"NOTARY_{role}_PASSPHRASE": PASSPHRASE for role in roles}
+        environment["NOTARY_AUTH"] = base64.b64encode(b"robot:s3cret").decode()
         command = ["notary", "-s", self.url, "-d", str(self.folder / "trust"), *arguments]
         done = subprocess.run(
             command, env=environment, input=answers, text=True, check=True, capture_output=True, timeout=60

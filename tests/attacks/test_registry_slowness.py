@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import DeadlineError
@@ -101,11 +103,16 @@ def test_attack_34_a_stalled_name_server_ends_at_the_deadline_and_stops_nobody_e
     answer.set()
 
 
-def test_attack_34_a_slow_request_body_ends_at_the_deadline() -> None:
-    with silent_server() as host, client_for(insecure=frozenset({host})) as client:
-        services = client.services(Deadline.after(SystemClock(), 0.3))
+@pytest.mark.parametrize("tls", [False, True])
+def test_attack_34_a_server_that_stops_reading_ends_at_the_deadline(*, tls: bool) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with silent_server(context if tls else None) as host, client_for(insecure=frozenset({host})) as client:
+        services = client.services(Deadline.after(SystemClock(), 0.5))
+        url, ca = f"{'https' if tls else 'http'}://{host}/", authority.cert_pem.bytes().decode()
         with pytest.raises(DeadlineError):
-            services.request("POST", f"http://{host}/", body=b"x" * 20_000_000)
+            services.request("POST", url, body=b"x" * 20_000_000, ca=ca)
 
 
 def test_attack_34_one_hung_registry_does_not_hold_up_another() -> None:

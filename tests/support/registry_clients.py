@@ -16,6 +16,7 @@ from sealgate.registry.settings import RegistrySettings
 from tests.support.registry_simulator import RegistrySimulator, encode
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator, Mapping, Sequence
 
     from sealgate.clocks import Clock
@@ -87,15 +88,16 @@ def login(simulator: RegistrySimulator, username: str = "robot", password: str =
 
 
 @contextlib.contextmanager
-def silent_server() -> Iterator[str]:
-    """Accept connections on 127.0.0.1 and never say a word; yields `host:port`."""
+def silent_server(tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Accept connections on 127.0.0.1 and never say a word (with TLS: after the handshake); yields `host:port`."""
     closing = threading.Event()
     accepted: list[socket.socket] = []
 
     def serve(listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while not closing.is_set():
-                accepted.append(listener.accept()[0])
+                connection = listener.accept()[0]
+                accepted.append(connection if tls is None else tls.wrap_socket(connection, server_side=True))
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, args=(listener,), daemon=True)

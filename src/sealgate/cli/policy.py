@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from sealgate.cli import console, options
 from sealgate.cli.exits import Exit
@@ -117,11 +118,8 @@ def _print_problems(problems: Sequence[Problem]) -> None:
     out = console.output()
     for problem in problems:
         place = f"{problem.file}:{problem.line}" if problem.line else problem.file
-        line = console.plain(f"{place}: ", "bold")
-        if problem.field:
-            line.append_text(console.plain(f"{problem.field}: ", "cyan"))
-        line.append_text(console.plain(problem.message))
-        out.print(line)
+        field = console.plain(f"{problem.field}: ", "cyan") if problem.field else ""
+        out.print(Text.assemble(console.plain(f"{place}: ", "bold"), field, console.plain(problem.message)))
         if problem.suggestion:
             out.print(console.plain(f"    {problem.suggestion}", "green"))
     out.print(console.plain(f"{_number(len(problems), 'problem')} found", "bold red"))

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich.table import Table
+from rich.text import Text
 from rich.tree import Tree
 
 from sealgate.cli.console import plain
@@ -16,8 +17,6 @@ from sealgate.messages import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from rich.text import Text
 
     from sealgate.cli.questions import Answer
     from sealgate.decisions import ImageVerdict, PolicyResult
@@ -82,18 +81,21 @@ def summary(answers: Sequence[Answer]) -> Text:
 
 def _heading(answer: Answer) -> Text:
     verdict = answer.verdict.verdict
-    heading = plain(verdict.value.upper(), _STYLES[verdict])
-    heading.append_text(plain(f"  {quote(answer.verdict.image)}", "bold"))
-    heading.append_text(plain(f"  in namespace {answer.question.namespace}", "dim"))
-    return heading
+    return Text.assemble(
+        plain(verdict.value.upper(), _STYLES[verdict]),
+        plain(f"  {quote(answer.verdict.image)}", "bold"),
+        plain(f"  in namespace {answer.question.namespace}", "dim"),
+    )
 
 
 def _add_policy(tree: Tree, policy: PolicyResult) -> None:
-    line = plain("policy ")
-    line.append_text(plain(policy.name, "bold"))
-    line.append_text(plain(f" ({policy.action}): "))
-    line.append_text(plain("met" if policy.met else "not met", "green" if policy.met else "red"))
-    line.append_text(plain(f", {policy.satisfied} of {policy.required} required"))
+    line = Text.assemble(
+        "policy ",
+        plain(policy.name, "bold"),
+        plain(f" ({policy.action}): "),
+        plain("met", "green") if policy.met else plain("not met", "red"),
+        f", {policy.satisfied} of {policy.required} required",
+    )
     branch = tree.add(line)
     for finding in policy.findings:
         _add_finding(branch, finding)
@@ -101,8 +103,9 @@ def _add_policy(tree: Tree, policy: PolicyResult) -> None:
 
 def _add_finding(tree: Tree, finding: Finding) -> None:
     form = f" ({finding.format})" if finding.format else ""
-    line = plain(f"{finding.authenticator}{form}: ")
-    line.append_text(plain(finding.outcome.value, _OUTCOMES[finding.outcome]))
+    line = Text.assemble(
+        plain(f"{finding.authenticator}{form}: "), plain(finding.outcome.value, _OUTCOMES[finding.outcome])
+    )
     if finding.outcome is not Outcome.VERIFIED:
         said = any(signature.message in finding.message for signature in finding.signatures)
         line.append_text(plain(f", {finding.reason.value}" + ("" if said else f": {finding.message}")))
@@ -113,11 +116,12 @@ def _add_finding(tree: Tree, finding: Finding) -> None:
 
 def _signature(signature: SeenSignature) -> Text:
     counted = signature.reason is Reason.VERIFIED
-    line = plain("counts" if counted else f"does not count, {signature.reason.value}", "green" if counted else "red")
-    line.append_text(plain(f": {signature.source}: {signature.message}"))
-    if signature.fingerprint is not None and signature.fingerprint not in signature.message:
-        line.append_text(plain(f" (key {signature.fingerprint})"))
-    return line
+    named = signature.fingerprint is None or signature.fingerprint in signature.message
+    return Text.assemble(
+        plain("counts", "green") if counted else plain(f"does not count, {signature.reason.value}", "red"),
+        plain(f": {signature.source}: {signature.message}"),
+        "" if named else plain(f" (key {signature.fingerprint})"),
+    )
 
 
 def _why(verdict: ImageVerdict) -> str:

@@ -7,7 +7,7 @@ import threading
 from base64 import b64encode
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
@@ -185,10 +185,7 @@ class Tokens:
 
     def _send(self, request: Request, leave: Leave) -> Response:
         try:
-            limited = Request(
-                request.url, _MAX_ANSWER, request.method, request.headers, request.body, Follow.SAME_ORIGIN
-            )
-            return self._http.send(limited, leave).response
+            return self._http.send(replace(request, limit=_MAX_ANSWER, follow=Follow.SAME_ORIGIN), leave).response
         except VerificationError:
             raise UnavailableError(
                 f"the token service {quote(request.url.origin.authority)} answers too much"

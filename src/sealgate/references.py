@@ -23,6 +23,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple, NewType
 
 from sealgate.errors import InvalidReferenceError
@@ -35,6 +36,8 @@ DOCKER_HUB = "docker.io"
 MAX_NAME_LENGTH = 255
 #: Longer than any reference can be; what is longer is not even looked at.
 MAX_LENGTH = 1024
+#: References that are remembered parsed: a cluster asks about the same ones again and again.
+REMEMBERED = 4096
 
 _HUB_ALIASES = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
 #: Spellings of Docker Hub after which docker takes a single component for one of `library`.
@@ -114,6 +117,7 @@ def parse_digest(text: str) -> Digest:
     return Digest(text)
 
 
+@lru_cache(REMEMBERED)
 def parse_reference(text: str) -> Reference:
     """Parse and normalise an image reference.
 

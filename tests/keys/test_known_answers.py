@@ -38,7 +38,7 @@ def test_a_recorded_signature_verifies(vector: dict[str, str]) -> None:
 
 
 def test_every_algorithm_is_recorded_with_every_kind_of_key() -> None:
-    assert {vector["algorithm"] for vector in RECORDED} == set(Algorithm) - {Algorithm.ED25519_PH}
+    assert {vector["algorithm"] for vector in RECORDED} == set(Algorithm) - {Algorithm.ED25519_PH, Algorithm.SM2}
     assert len({vector["kind"] for vector in RECORDED}) == 6
 
 

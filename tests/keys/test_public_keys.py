@@ -186,12 +186,6 @@ def test_other_kinds_of_keys_are_refused(key: dsa.DSAPublicKey) -> None:
         load_public_key(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
 
 
-def test_an_sm2_key_is_refused_as_not_supported() -> None:
-    der = bytes.fromhex("3059301306072a8648ce3d020106082a811ccf5501822d03420004") + bytes(64)
-    with pytest.raises(InvalidKeyError, match="not supported"):
-        load_public_key(pem_of(der))
-
-
 def test_a_point_off_its_curve_is_refused() -> None:
     der = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004") + b"\1" * 64
     with pytest.raises(InvalidKeyError, match="not on its curve"):

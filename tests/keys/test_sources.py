@@ -50,6 +50,6 @@ def test_a_secret_that_holds_no_key_is_named(key: str, what: str) -> None:
 
 @pytest.mark.parametrize(("pem", "secret"), [(None, None), (PEM, SecretKey(name="release", key="cosign.pub"))])
 def test_an_entry_has_exactly_one_source(pem: str | None, secret: SecretKey | None) -> None:
-    unchecked = KeyEntry.model_construct(pem=pem, secret_ref=secret, algorithm=None)
+    unchecked = KeyEntry.model_construct(pem=pem, secret_ref=secret, kms=None, algorithm=None)
     with pytest.raises(InvalidKeyError, match="exactly one source"):
         StandaloneKeys(SECRETS).public_keys(unchecked)

@@ -32,6 +32,7 @@ class Algorithm(StrEnum):
     RSA_PSS_SHA_512 = "RSA_PSS_SHA_512"
     ED25519 = "ED25519"
     ED25519_PH = "ED25519_PH"
+    SM2 = "SM2"
 
 
 # The first of each is the default of its key type.
@@ -55,6 +56,7 @@ RSA_ALGORITHMS = (
     Algorithm.RSA_PSS_SHA_512,
 )
 ED25519_ALGORITHMS = (Algorithm.ED25519, Algorithm.ED25519_PH)
+SM2_ALGORITHMS = (Algorithm.SM2,)
 
 _HASHES: Mapping[str, hashes.HashAlgorithm] = {
     "SHA_224": hashes.SHA224(),

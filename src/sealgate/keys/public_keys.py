@@ -1,7 +1,7 @@
 """Accepted public keys: loaded once, strictly, each with its one algorithm.
 
 A key is refused while it is read, not when a signature arrives: private keys, certificates, several keys in one
-text, short RSA keys, curves other than P-256, P-384 and P-521. `PublicKey.verify` raises; it returns nothing.
+text, short RSA keys, curves other than P-256, P-384, P-521 and SM2's. `PublicKey.verify` raises; it returns nothing.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from sealgate.keys.algorithms import (
     CURVES,
     ED25519_ALGORITHMS,
     RSA_ALGORITHMS,
+    SM2_ALGORITHMS,
     Algorithm,
     hash_of,
     rsa_padding_of,
 )
 from sealgate.keys.ed25519ph import Ed25519phKey, check_point
 from sealgate.keys.pem import read_public_key_pem
+from sealgate.keys.sm2 import CURVE_OID, DEFAULT_ID, SM2Key
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 MIN_RSA_BITS = 2048
 MAX_RSA_BITS = 16384
 _MAX_RSA_EXPONENT = 2**32 - 1
+
+# Where the algorithm stands in a SubjectPublicKeyInfo; its point or modulus comes later.
+_ALGORITHM_BYTES = 48
 
 _Key = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
 
@@ -44,7 +49,8 @@ class PublicKey:
     Attributes:
         fingerprint: `sha256:<hex>` of the DER SubjectPublicKeyInfo: the key's identity, however it was written.
         algorithm: the only algorithm that a signature of this key may have.
-        kind: type and size for people: "ECDSA P-256", "RSA 3072", "Ed25519".
+        kind: type and size for people: "ECDSA P-256", "RSA 3072", "Ed25519", "SM2".
+        distinguishing_id: of an SM2 key: the id that is signed with every message; None for all others.
     """
 
     fingerprint: str
@@ -52,6 +58,13 @@ class PublicKey:
     kind: str
     # Signature and message in, InvalidSignature out if they do not fit.
     _check: Callable[[bytes, bytes], None] = field(repr=False, compare=False)
+    distinguishing_id: str | None = None
+
+    @property
+    def content(self) -> tuple[str, ...]:
+        """Everything that decides which signatures verify; keys that differ in it are to be kept apart."""
+        known = (self.fingerprint, self.algorithm.value)
+        return known if self.distinguishing_id is None else (*known, self.distinguishing_id)
 
     def verify(self, signature: bytes, message: bytes) -> None:
         """Verify a signature over a message.
@@ -73,18 +86,24 @@ class PublicKey:
             raise VerificationError(msg, reason=Reason.INVALID_SIGNATURE) from error
 
 
-def load_public_key(pem: str | bytes, algorithm: str | None = None) -> PublicKey:
+def load_public_key(pem: str | bytes, algorithm: str | None = None, distinguishing_id: str | None = None) -> PublicKey:
     """Load a public key.
 
     Args:
         pem: one PEM block, `-----BEGIN PUBLIC KEY-----`, and nothing else.
         algorithm: the name of the only algorithm to accept; None for the default of the key's type.
+        distinguishing_id: of an SM2 key, 1 to 128 bytes; None for the usual one. No other key has one.
 
     Raises:
         InvalidKeyError: it is no such key, too weak, of an unsupported kind, or does not fit the algorithm.
     """
-    key = _load(pem)
+    spki = read_public_key_pem(pem)
+    if _is_sm2(spki):
+        return _load_sm2(spki, algorithm, DEFAULT_ID if distinguishing_id is None else distinguishing_id)
+    key = _load(spki)
     kind, algorithms = _describe(key)
+    if distinguishing_id is not None:
+        raise InvalidKeyError(f"only SM2 keys have a distinguishing id, not this {kind} key; leave it out")
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     fingerprint = "sha256:" + hashlib.sha256(der).hexdigest()
     chosen = algorithms[0] if algorithm is None else _choose(algorithm, kind, algorithms)
@@ -97,11 +116,26 @@ def allowed_algorithms(pem: str | bytes) -> tuple[Algorithm, ...]:
     Raises:
         InvalidKeyError: see `load_public_key`.
     """
-    return _describe(_load(pem))[1]
+    spki = read_public_key_pem(pem)
+    return SM2_ALGORITHMS if _is_sm2(spki) else _describe(_load(spki))[1]
 
 
-def _load(pem: str | bytes) -> _Key:
-    der = read_public_key_pem(pem)
+def _is_sm2(der: bytes) -> bool:
+    return CURVE_OID in der[:_ALGORITHM_BYTES]
+
+
+def _load_sm2(der: bytes, algorithm: str | None, distinguishing_id: str) -> PublicKey:
+    try:
+        key = SM2Key(der, distinguishing_id)
+    except ValueError as error:
+        msg = f"the SM2 key cannot be used: {error}; export it uncompressed (openssl pkey -in key.pem -pubout)"
+        raise InvalidKeyError(msg) from error
+    chosen = SM2_ALGORITHMS[0] if algorithm is None else _choose(algorithm, "SM2", SM2_ALGORITHMS)
+    fingerprint = "sha256:" + hashlib.sha256(der).hexdigest()
+    return PublicKey(fingerprint, chosen, "SM2", key.verify, distinguishing_id)
+
+
+def _load(der: bytes) -> _Key:
     try:
         key = load_der_public_key(der)
     except UnsupportedAlgorithm as error:
@@ -116,7 +150,7 @@ def _load(pem: str | bytes) -> _Key:
     return key
 
 
-_SUPPORTED = "use an ECDSA key on P-256, P-384 or P-521, an RSA key of 2048 bits or more, or an Ed25519 key"
+_SUPPORTED = "use an ECDSA key on P-256, P-384 or P-521, an RSA key of 2048 bits or more, an Ed25519 or an SM2 key"
 
 
 def _describe(key: _Key) -> tuple[str, tuple[Algorithm, ...]]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from sealgate.keys.public_keys import PublicKey
     from sealgate.policies.models import KeyEntry, SecretKey
+    from sealgate.policies.specs_kms import KMSSource
 
 
 class KeyResolver(Protocol):
@@ -39,28 +40,45 @@ class KeyResolver(Protocol):
         """
 
 
+class KMSKeySource(Protocol):
+    """Keys that were read from key management services a while ago, and may still be used."""
+
+    def public_keys(self, entry: KeyEntry) -> tuple[PublicKey, ...]:
+        """Return the keys behind a `kms` entry; see `KeyResolver.public_keys`. Never waits for a network."""
+
+
 class StandaloneKeys:
-    """Inline keys, and Secrets that stand among the policy files.
+    """Inline keys, Secrets that stand among the policy files, and keys that somebody reads from a KMS.
 
     Args:
         secrets: the decoded data of each Secret by its name.
+        kms: keys out of KMSs; without it, entries that name one are not ready.
     """
 
-    def __init__(self, secrets: Mapping[str, Mapping[str, bytes]]) -> None:
+    def __init__(self, secrets: Mapping[str, Mapping[str, bytes]], kms: KMSKeySource | None = None) -> None:
         self._secrets = secrets
+        self._kms = kms
 
     def public_keys(self, entry: KeyEntry) -> tuple[PublicKey, ...]:
-        """Return the entry's one key; see `KeyResolver.public_keys`."""
-        if (entry.pem is None) == (entry.secret_ref is None):
-            msg = "a key entry has exactly one source: write either pem or secretRef"
+        """Return the entry's keys; see `KeyResolver.public_keys`."""
+        if sum(source is not None for source in (entry.pem, entry.secret_ref, entry.kms)) != 1:
+            msg = "a key entry has exactly one source: write either pem, secretRef or kms"
             raise InvalidKeyError(msg)
+        if entry.kms is not None:
+            return self._of_kms(entry, entry.kms)
         if entry.secret_ref is None:
-            return (load_public_key(entry.pem or "", entry.algorithm),)
+            return (load_public_key(entry.pem or "", entry.algorithm, entry.distinguishing_id),)
         try:
-            return (load_public_key(self.secret(entry.secret_ref), entry.algorithm),)
+            return (load_public_key(self.secret(entry.secret_ref), entry.algorithm, entry.distinguishing_id),)
         except InvalidKeyError as error:
             msg = f"key {quote(entry.secret_ref.key)} of Secret {quote(entry.secret_ref.name)}: {error.message}"
             raise InvalidKeyError(msg) from error
+
+    def _of_kms(self, entry: KeyEntry, kms: KMSSource) -> tuple[PublicKey, ...]:
+        if self._kms is None:
+            msg = f"{kms.source}: nothing here reads keys from a KMS"
+            raise UnavailableError(msg, reason=Reason.AUTHENTICATOR_NOT_READY)
+        return self._kms.public_keys(entry)
 
     def secret(self, reference: SecretKey) -> bytes:
         """Return one key of a Secret among the policy files; see `KeyResolver.secret`."""

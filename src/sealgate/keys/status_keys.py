@@ -39,10 +39,13 @@ class StatusKeys:
     def public_keys(self, entry: KeyEntry) -> tuple[PublicKey, ...]:
         """Return the keys behind an entry; see `sealgate.keys.sources.KeyResolver`."""
         if entry.pem is not None:
-            return (load_public_key(entry.pem, entry.algorithm),)
+            return (load_public_key(entry.pem, entry.algorithm, entry.distinguishing_id),)
+        if entry.kms is not None:
+            found = self._accepted(entry.kms.source, entry.kms.versions)
+            return tuple(load_public_key(key.pem or "", entry.algorithm, entry.distinguishing_id) for key in found)
         assert entry.secret_ref is not None  # noqa: S101 - the model has checked that it is one of them
         found = self._accepted(secret_source(entry.secret_ref))
-        return tuple(load_public_key(key.pem or "", entry.algorithm) for key in found)
+        return tuple(load_public_key(key.pem or "", entry.algorithm, entry.distinguishing_id) for key in found)
 
     def secret(self, reference: SecretKey) -> bytes:
         """Return what the operator read from a Secret (a keyring, a certificate).
@@ -52,8 +55,10 @@ class StatusKeys:
         """
         return (self._accepted(secret_source(reference))[0].pem or "").encode()
 
-    def _accepted(self, source: str) -> list[KeyStatus]:
+    def _accepted(self, source: str, versions: tuple[str, ...] = ()) -> list[KeyStatus]:
+        """Return the keys that were read from a source; of some versions only, if some are named."""
         known = [key for key in self._status.keys if key.source == source]
+        known = [key for key in known if not versions or key.key_version in versions]
         usable = [key for key in known if key.state == "Accepted" and key.pem and self._holds(key)]
         if usable:
             return usable

@@ -2,74 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import ConfigDict, Field, model_validator
 
-ObjectName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$", min_length=1, max_length=253)
-]
+from sealgate.policies.basics import Metadata, Model, ObjectName, SecretKey, exactly_one
+from sealgate.policies.specs_kms import KMSSource
 
-
-class Model(BaseModel):
-    """What all models share: unknown fields refused, nothing coerced, nothing changed after."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        validate_by_name=False,
-        validate_by_alias=True,
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _lists_are_tuples(cls, value: Any) -> Any:  # noqa: ANN401 - it has not been validated yet
-        """Take lists where tuples are kept: YAML and JSON have nothing else, and strict models would refuse them."""
-        if not isinstance(value, dict):
-            return value
-        return {key: tuple(member) if isinstance(member, list) else member for key, member in value.items()}
-
-
-def exactly_one(value: BaseModel, what: str, names: tuple[str, ...]) -> None:
-    """Check that of some optional fields exactly one is written.
-
-    Args:
-        value: the model.
-        what: what the fields are, for the message ("key source").
-        names: the fields, as the model's attributes.
-
-    Raises:
-        ValueError: none is, or several are; the message names them.
-    """
-    given = [name for name in names if getattr(value, name) is not None]
-    if len(given) == 1:
-        return
-    known = ", ".join(to_camel(name) for name in names)
-    if given:
-        several = " and ".join(to_camel(name) for name in given)
-        raise ValueError(f"has {several}; write exactly one {what} ({known})")
-    raise ValueError(f"has no {what}; write exactly one ({known})")
-
-
-class Metadata(BaseModel):
-    """The parts of `metadata` that sealgate reads; Kubernetes owns the rest, so unknown members are fine."""
-
-    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
-
-    name: ObjectName
-    generation: int = 0
-    resource_version: str = ""
-
-
-class SecretKey(Model):
-    """One key of a Secret in sealgate's own namespace (in standalone mode: of a Secret among the policy files)."""
-
-    name: ObjectName = Field(description="Name of the Secret.")
-    key: str = Field(min_length=1, max_length=253, description="Key inside the Secret's data.")
-
+# What other parts look for here although it stands in `sealgate.policies.basics`.
+__all__ = ["AlgorithmName", "KeyEntry", "Metadata", "Model", "ObjectName", "SecretKey", "exactly_one"]
 
 AlgorithmName = Literal[
     "ECDSA_SHA_256",
@@ -85,7 +26,11 @@ AlgorithmName = Literal[
     "RSA_PSS_SHA_512",
     "ED25519",
     "ED25519_PH",
+    "SM2",
 ]
+
+#: The most bytes of a distinguishing id.
+MAX_ID_BYTES = 128
 
 
 class KeyEntry(Model):
@@ -95,13 +40,42 @@ class KeyEntry(Model):
         default=None, max_length=65536, description="The public key itself: PEM, -----BEGIN PUBLIC KEY-----."
     )
     secret_ref: SecretKey | None = Field(default=None, description="A Secret that holds the PEM.")
+    kms: KMSSource | None = Field(default=None, description="A key in a key management service.")
     algorithm: AlgorithmName | None = Field(
         default=None,
         description="The only algorithm accepted from this key. Default by key type: P-256 ECDSA_SHA_256, "
-        "P-384 ECDSA_SHA_384, P-521 ECDSA_SHA_512, RSA RSA_PKCS1_SHA_256, Ed25519 ED25519.",
+        "P-384 ECDSA_SHA_384, P-521 ECDSA_SHA_512, RSA RSA_PKCS1_SHA_256, Ed25519 ED25519, SM2 SM2.",
+    )
+    distinguishing_id: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_ID_BYTES,
+        description="The id of the signer that SM2 signs with every message, only with algorithm SM2. Default "
+        "1234567812345678, which everybody uses.",
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "!has(self.distinguishingId) || (has(self.algorithm) && self.algorithm == 'SM2')",
+                    "message": "distinguishingId belongs to algorithm SM2: write algorithm: SM2, or leave it out",
+                }
+            ]
+        }
     )
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
-        exactly_one(self, "key source", ("pem", "secret_ref"))
+        exactly_one(self, "key source", ("pem", "secret_ref", "kms"))
+        return self
+
+    @model_validator(mode="after")
+    def _has_an_id_only_with_sm2(self) -> Self:
+        if self.distinguishing_id is None:
+            return self
+        if self.algorithm != "SM2":
+            raise ValueError("has a distinguishingId, which belongs to algorithm SM2; write algorithm: SM2 or drop it")
+        if len(self.distinguishing_id.encode()) > MAX_ID_BYTES:
+            raise ValueError(f"has a distinguishingId of more than {MAX_ID_BYTES} bytes; no signer has one")
         return self

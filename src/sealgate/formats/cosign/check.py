@@ -93,11 +93,11 @@ def build(spec: CosignSpec, keys: KeyResolver) -> CosignCheck:
 
 
 def _resolve(spec: CosignSpec, keys: KeyResolver) -> tuple[PublicKey, ...]:
-    accepted: dict[tuple[str, str], PublicKey] = {}
+    accepted: dict[tuple[str, ...], PublicKey] = {}
     for number, entry in enumerate(spec.keys):
         try:
             for key in keys.public_keys(entry):
-                accepted.setdefault((key.fingerprint, key.algorithm), key)
+                accepted.setdefault(key.content, key)
         except InvalidKeyError as error:
             raise InvalidKeyError(f"cosign.keys[{number}]: {error.message}") from error
         except UnavailableError as error:
@@ -111,7 +111,7 @@ def _content(keys: tuple[PublicKey, ...], spec: CosignSpec, place: Repository | 
     document = {
         "format": "cosign",
         "rules": _RULES_VERSION,
-        "keys": sorted([key.fingerprint, key.algorithm.value] for key in keys),
+        "keys": sorted(key.content for key in keys),
         "annotations": spec.annotations,
         "matchRepository": spec.match_repository,
         "signatureRepository": place.name if place else None,

@@ -1,0 +1,71 @@
+"""What all models are made of: the strict base, names, and how a choice of fields is checked."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.alias_generators import to_camel
+
+ObjectName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$", min_length=1, max_length=253)
+]
+
+
+class Model(BaseModel):
+    """What all models share: unknown fields refused, nothing coerced, nothing changed after."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        validate_by_name=False,
+        validate_by_alias=True,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_are_tuples(cls, value: Any) -> Any:  # noqa: ANN401 - it has not been validated yet
+        """Take lists where tuples are kept: YAML and JSON have nothing else, and strict models would refuse them."""
+        if not isinstance(value, dict):
+            return value
+        return {key: tuple(member) if isinstance(member, list) else member for key, member in value.items()}
+
+
+def exactly_one(value: BaseModel, what: str, names: tuple[str, ...]) -> None:
+    """Check that of some optional fields exactly one is written.
+
+    Args:
+        value: the model.
+        what: what the fields are, for the message ("key source").
+        names: the fields, as the model's attributes.
+
+    Raises:
+        ValueError: none is, or several are; the message names them.
+    """
+    given = [name for name in names if getattr(value, name) is not None]
+    if len(given) == 1:
+        return
+    known = ", ".join(to_camel(name) for name in names)
+    if given:
+        several = " and ".join(to_camel(name) for name in given)
+        raise ValueError(f"has {several}; write exactly one {what} ({known})")
+    raise ValueError(f"has no {what}; write exactly one ({known})")
+
+
+class Metadata(BaseModel):
+    """The parts of `metadata` that sealgate reads; Kubernetes owns the rest, so unknown members are fine."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
+
+    name: ObjectName
+    generation: int = 0
+    resource_version: str = ""
+
+
+class SecretKey(Model):
+    """One key of a Secret in sealgate's own namespace (in standalone mode: of a Secret among the policy files)."""
+
+    name: ObjectName = Field(description="Name of the Secret.")
+    key: str = Field(min_length=1, max_length=253, description="Key inside the Secret's data.")

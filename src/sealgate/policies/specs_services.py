@@ -1,0 +1,27 @@
+"""What the fields of formats share that ask a service for signatures: its address, authorities and credentials."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from sealgate.policies.basics import Model, ObjectName
+
+#: A web address without user name, query and fragment.
+ServiceURL = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#@\s]+(/[^?#@\s]*)?$", max_length=512)]
+
+
+class ServiceCA(Model):
+    """Who may certify a service's own TLS certificate."""
+
+    pem: str = Field(max_length=262144, description="PEM bundle of authorities; it replaces the system's.")
+
+
+class CredentialsSecret(Model):
+    """A Secret, in sealgate's own namespace, with credentials for a service.
+
+    In standalone mode and on the command line it is a Secret among the policy files.
+    """
+
+    name: ObjectName = Field(description="Name of the Secret.")

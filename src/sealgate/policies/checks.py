@@ -33,6 +33,11 @@ def check_policy(policy: Document, authenticators: Collection[str]) -> Iterator[
         if name not in authenticators:
             suggestion = did_you_mean(name, authenticators, "there are") or "add it to the files"
             yield policy.problem(place, f"there is no Authenticator named {quote(name, 64)}", suggestion)
+    yield from check_patterns(policy)
+
+
+def check_patterns(policy: Document) -> Iterator[Problem]:
+    """Yield what is wrong with a verification policy's patterns."""
     for field in ("images", "excludeImages"):
         for place, text in _texts(policy, "spec", field, "*", "repository"):
             yield from _check_pattern(policy, place, text, compile_repository_pattern)

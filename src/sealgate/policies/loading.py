@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.errors import PolicyError
 from sealgate.messages import quote
-from sealgate.policies.checks import check_policy, check_secrets
+from sealgate.policies.checks import check_patterns, check_policy, check_secrets
 from sealgate.policies.documents import Document, join_field, key_part, read_documents
 from sealgate.policies.files import read_policy_files
 from sealgate.policies.models import API_VERSION, Authenticator, VerificationPolicy
@@ -107,6 +107,27 @@ def load_policy_texts(texts: Iterable[tuple[str, str]], *, checks: Sequence[Poli
     """
     texts = list(texts)
     return _load(texts, [], checks, ", ".join(quote(name) for name, _ in texts))
+
+
+def check_object(value: Mapping[str, Any], *, checks: Sequence[PolicyCheck] = ()) -> tuple[Problem, ...]:
+    """Return everything that is wrong with one object by itself, as an API server sends it.
+
+    What it names need not be there: objects are applied in any order.
+
+    Args:
+        value: the object, as JSON has it.
+        checks: further checks, given the object if it is well formed.
+    """
+    problems: list[Problem] = []
+    collector = _Collector(problems)
+    document = Document(_name(value) or "the object", value, {})
+    collector.add(document)
+    if value.get("kind") == "VerificationPolicy":
+        problems.extend(check_patterns(document))
+    files = collector.result(())
+    for check in checks:
+        problems.extend(check(files))
+    return tuple(sorted(set(problems)))
 
 
 def _load(

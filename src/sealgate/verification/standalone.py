@@ -6,7 +6,7 @@ The command line and the webhook's standalone mode read policies through the sam
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -16,11 +16,12 @@ from sealgate.formats import build_check
 from sealgate.keys.sources import StandaloneKeys
 from sealgate.policies.base import KeyEntry
 from sealgate.policies.documents import join_field
-from sealgate.policies.loading import load_policy_files
+from sealgate.policies.loading import check_object, load_policy_files
+from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate.verification.policy_sets import PolicySet, build_policy_set
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sealgate.policies.loading import PolicyFiles
@@ -40,15 +41,25 @@ def load_standalone(paths: Sequence[Path | str]) -> PolicyFiles:
     return load_policy_files(paths, checks=[authenticator_problems])
 
 
+def object_problems(value: Mapping[str, Any]) -> tuple[Problem, ...]:
+    """Return everything that is wrong with one object by itself, keys and formats' options included.
+
+    Args:
+        value: an `Authenticator` or `VerificationPolicy`, as an API server sends it.
+    """
+    return check_object(value, checks=[authenticator_problems])
+
+
 def standalone_policies(files: PolicyFiles, unmatched: UnmatchedImages = UnmatchedImages.ADMIT) -> PolicySet:
-    """Make policy files ready to decide, with the Secrets among them as the source of keys.
+    """Make policy files ready to decide, with the Secrets among them as the source of keys and of credentials.
 
     Args:
         files: read by `load_standalone`.
         unmatched: what happens to an image that no policy matches.
     """
     keys = StandaloneKeys(files.secrets)
-    return build_policy_set(files.authenticators, files.policies, lambda _: keys, unmatched)
+    secrets = StandaloneServiceSecrets(files.secrets)
+    return build_policy_set(files.authenticators, files.policies, lambda _: keys, unmatched, secrets)
 
 
 def authenticator_problems(files: PolicyFiles) -> Iterator[Problem]:

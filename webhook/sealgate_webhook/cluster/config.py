@@ -1,0 +1,144 @@
+"""The webhook's configuration file in a cluster, as the chart writes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from sealgate.decisions import UnmatchedImages
+from sealgate.errors import ConfigError
+from sealgate.messages import quote
+from sealgate.registry.settings import RegistrySettings
+from sealgate.verification.settings import VerifierSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_CONFIG_BYTES = 1 << 20
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
+
+
+class Registries(_Model):
+    """How registries are reached.
+
+    Attributes:
+        insecure: hosts that may be asked over plain HTTP and on loopback addresses.
+        private: further hosts that may have private addresses.
+        mirrors: host -> host that is asked instead.
+        ca: host -> PEM bundle.
+        docker_config_secret: Secret with credentials for every namespace's images; empty for none.
+        verifications_per_minute: budget of each host.
+        burst: how many of them may come at once.
+    """
+
+    insecure: tuple[str, ...] = ()
+    private: tuple[str, ...] = ()
+    mirrors: dict[str, str] = Field(default_factory=dict)
+    ca: dict[str, str] = Field(default_factory=dict)
+    docker_config_secret: str = ""
+    verifications_per_minute: Annotated[float, Field(gt=0)] = 300.0
+    burst: Annotated[int, Field(ge=1)] = 300
+
+    def settings(self) -> RegistrySettings:
+        """Return the same as the registry client takes it.
+
+        Raises:
+            ConfigError: a host is none.
+        """
+        return RegistrySettings(
+            insecure=frozenset(self.insecure), ca=self.ca, mirrors=self.mirrors, private=frozenset(self.private)
+        )
+
+
+class Cache(_Model):
+    """How long answers are remembered, seconds, and how many."""
+
+    tag_seconds: Annotated[float, Field(ge=0)] = 30.0
+    verified_seconds: Annotated[float, Field(ge=0)] = 600.0
+    refused_seconds: Annotated[float, Field(ge=0)] = 30.0
+    entries: Annotated[int, Field(ge=1)] = 100_000
+
+
+class CustomKind(_Model):
+    """A further kind whose images are looked at.
+
+    Attributes:
+        group: its API group; for the chart's rules.
+        versions: for the chart's rules.
+        resource: for the chart's rules.
+        kind: as its objects say it ("Rollout").
+        pod_spec: path to its pod spec ("spec.template.spec").
+    """
+
+    group: str
+    versions: tuple[str, ...]
+    resource: str
+    kind: str
+    pod_spec: str
+
+
+class WebhookConfig(_Model):
+    """The whole file.
+
+    Attributes:
+        listen: where reviews are taken, HOST:PORT.
+        metrics_listen: where Prometheus scrapes, HOST:PORT.
+        tls_directory: folder with tls.crt and tls.key.
+        registries: how registries are reached.
+        pull_secrets: whether workloads' own pull secrets are read.
+        unmatched_images: what happens to an image that no policy matches.
+        cache: how long answers are remembered.
+        custom_kinds: further kinds whose images are looked at.
+        log_level: the least serious log line.
+    """
+
+    listen: str
+    metrics_listen: str
+    tls_directory: str
+    registries: Registries = Field(default_factory=Registries)
+    pull_secrets: bool = True
+    unmatched_images: UnmatchedImages = UnmatchedImages.ADMIT
+    cache: Cache = Field(default_factory=Cache)
+    custom_kinds: tuple[CustomKind, ...] = ()
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    def verifier_settings(self) -> VerifierSettings:
+        """Return the limits of the verifier."""
+        return VerifierSettings(
+            tag_seconds=self.cache.tag_seconds,
+            verified_seconds=self.cache.verified_seconds,
+            refused_seconds=self.cache.refused_seconds,
+            entries=self.cache.entries,
+            verifications_per_minute=self.registries.verifications_per_minute,
+            burst=self.registries.burst,
+        )
+
+    def pod_specs(self) -> dict[str, tuple[str, ...]]:
+        """Return the custom kinds, each with the path to its pod spec."""
+        return {custom.kind: tuple(custom.pod_spec.split(".")) for custom in self.custom_kinds}
+
+
+def read_config(path: Path) -> WebhookConfig:
+    """Read the configuration file.
+
+    Raises:
+        ConfigError: it cannot be read, or something in it is wrong; the message names the first field that is.
+    """
+    try:
+        with path.open("rb") as file:
+            document = yaml.safe_load(file.read(MAX_CONFIG_BYTES))
+        return WebhookConfig.model_validate(document)
+    except OSError as error:
+        raise ConfigError(f"{quote(path)} cannot be read: {quote(error.strerror)}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{quote(path)} is not YAML: {quote(error)}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(map(str, first["loc"])) or "the whole file"
+        raise ConfigError(f"{quote(path)}: {quote(field)}: {quote(first['msg'])}") from error

@@ -70,6 +70,8 @@ def dump(*objects: Mapping[str, Any]) -> str:
 
 
 def write(path: Path, *objects: Mapping[str, Any]) -> Path:
+    """Write a file as a whole, so that nobody who watches it sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(dump(*objects))
-    return path
+    scratch = path.with_name(f".{path.name}")
+    scratch.write_text(dump(*objects))
+    return scratch.replace(path)

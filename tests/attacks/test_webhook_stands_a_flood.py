@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.verification.settings import VerifierSettings
+from sealgate_webhook.endpoints import LARGE_BYTES, MAX_LARGE
 from sealgate_webhook.reviews import MAX_REVIEW_BYTES
 from tests.webhook.objects import encode, pod, review
 from tests.webhook.servers import eventually, running
@@ -73,6 +74,25 @@ def test_attack_35_an_object_of_three_megabytes_is_judged(world: World) -> None:
     big = pod(world.push("team/bad", "v1"))
     big["metadata"]["annotations"] = {"note": "x" * (3 << 20)}
     assert not world.validate(review(big, "UPDATE", oldObject=big | {"spec": {"containers": []}})).allowed
+
+
+def test_attack_35_large_reviews_are_worked_on_a_few_at_a_time(world: World) -> None:
+    """However many come at once, and however long each of them waits for its registry."""
+    large = pod(world.sign("team/app", "v1"))
+    large["metadata"]["annotations"] = {"note": "x" * LARGE_BYTES}
+    go = threading.Event()
+    world.registry.faults.wait_for("/manifests/v1", go)
+    assert world.get("/readyz").status_code == 200
+    with ThreadPoolExecutor(MAX_LARGE + 2) as pool:
+        taking = [pool.submit(world.validate, review(large), "timeout=30s") for _ in range(MAX_LARGE)]
+        eventually(lambda: world.metric("sealgate_single_flight_joins_total", work="tag") == MAX_LARGE - 1)
+        for path in ("/validate", "/mutate"):
+            response = pool.submit(world.post, f"{path}?timeout=100ms", encode(review(large))).result(60)
+            assert response.status_code == 503
+        assert world.validate(review(pod("docker.io/library/nginx:1"))).allowed
+        go.set()
+        assert all(answer.result(60).allowed for answer in taking)
+    assert world.validate(review(large)).allowed
 
 
 @pytest.mark.parametrize(

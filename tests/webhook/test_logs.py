@@ -102,3 +102,18 @@ def test_where_lines_go_when_nobody_says(capsys: pytest.CaptureFixture[str]) -> 
     captured = capsys.readouterr()
     assert captured.out == ""
     assert json.loads(captured.err)["event"] == "review"
+
+
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError(), OSError(28, "No space left on device"), ValueError("closed file")]
+)
+def test_a_log_that_cannot_be_written_costs_nobody_an_answer(error: Exception) -> None:
+    class Broken(io.StringIO):
+        def write(self, _: str) -> int:
+            raise error
+
+        def flush(self) -> None:
+            raise error
+
+    configure_logs("json", Broken()).info("review")
+    logging.getLogger("gunicorn.error").info("starting")

@@ -7,12 +7,13 @@ from memory. Flask serves everything else.
 
 from __future__ import annotations
 
+from threading import Semaphore
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
-from sealgate_webhook.endpoints import Reviewer, ReviewPaths
+from sealgate_webhook.endpoints import MAX_LARGE, Reviewer, ReviewPaths
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -36,12 +37,11 @@ def create_app(
         log: gets a line for every review.
     """
     app = Flask("sealgate_webhook", static_folder=None)
+    large = Semaphore(MAX_LARGE)
+    validate = Reviewer("validate", admission.judge, denies=True, large=large, clock=clock, metrics=metrics, log=log)
+    mutate = Reviewer("mutate", admission.pin, denies=False, large=large, clock=clock, metrics=metrics, log=log)
     app.wsgi_app = ReviewPaths(  # type: ignore[method-assign]  # how Flask takes middleware
-        app.wsgi_app,
-        {
-            "/validate": Reviewer("validate", admission.judge, denies=True, clock=clock, metrics=metrics, log=log),
-            "/mutate": Reviewer("mutate", admission.pin, denies=False, clock=clock, metrics=metrics, log=log),
-        },
+        app.wsgi_app, {"/validate": validate, "/mutate": mutate}
     )
 
     @app.get("/healthz")

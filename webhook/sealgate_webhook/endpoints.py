@@ -18,6 +18,7 @@ from sealgate_webhook.reviews import MAX_REVIEW_BYTES, MalformedReviewError, Unu
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from threading import Semaphore
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from structlog.typing import FilteringBoundLogger
@@ -34,6 +35,10 @@ ARRIVED: Final = "sealgate.arrived"
 RECEIVED: Final = "sealgate.received"
 #: The most images that the log line of a review tells about.
 MAX_LOGGED_IMAGES: Final = 20
+
+#: Reviews of more bytes than this, or of unknown length, are worked on only a few at a time.
+LARGE_BYTES: Final = 128 << 10
+MAX_LARGE: Final = 4
 
 _CONTENT_TYPE: Final = "application/json"
 
@@ -69,17 +74,27 @@ class Reviewer:
         name: of the path, for metrics and log.
         judge: what the reviews are for.
         denies: whether a review that fails is denied; otherwise it is let on to the endpoint that does.
+        large: places for large reviews, which all endpoints share.
         clock: deadlines are set on it.
         metrics: told of every review.
         log: gets a line for every review.
     """
 
     def __init__(  # noqa: PLR0913 - what every endpoint of the webhook needs
-        self, name: str, judge: Judge, *, denies: bool, clock: Clock, metrics: Metrics, log: FilteringBoundLogger
+        self,
+        name: str,
+        judge: Judge,
+        *,
+        denies: bool,
+        large: Semaphore,
+        clock: Clock,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
     ) -> None:
         self._name = name
         self._judge = judge
         self._denies = denies
+        self._large = large
         self._clock = clock
         self._metrics = metrics
         self._log = log
@@ -100,8 +115,19 @@ class Reviewer:
         return (body,)
 
     def _review(self, environ: WSGIEnvironment, arrived: float) -> bytes:
-        body = _read_body(environ)
+        length = _check_head(environ)
         deadline = Deadline(self._clock, arrived + answer_within(environ.get("QUERY_STRING", "")))
+        if 0 <= length <= LARGE_BYTES:
+            return self._answer(_read_body(environ, length), deadline, arrived)
+        # JSON takes many times its size when it is read, and a flood of such reviews would take all memory.
+        if not self._large.acquire(timeout=max(deadline.remaining(), 0)):
+            raise _HTTPError("503 Service Unavailable", "too many large reviews at once; try again")
+        try:
+            return self._answer(_read_body(environ, length), deadline, arrived)
+        finally:
+            self._large.release()
+
+    def _answer(self, body: bytes, deadline: Deadline, arrived: float) -> bytes:
         try:
             request = decode_review(body)
         except MalformedReviewError as error:
@@ -161,7 +187,8 @@ class _HTTPError(Exception):
         return (body,)
 
 
-def _read_body(environ: WSGIEnvironment) -> bytes:
+def _check_head(environ: WSGIEnvironment) -> int:
+    """Return the length that the body says it has; -1 where it is chunked."""
     if environ["REQUEST_METHOD"] != "POST":
         raise _HTTPError("405 Method Not Allowed", "reviews are posted", [("Allow", "POST")])
     content_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
@@ -172,6 +199,10 @@ def _read_body(environ: WSGIEnvironment) -> bytes:
     length = _content_length(environ)
     if length > MAX_REVIEW_BYTES:
         raise _too_large()
+    return length
+
+
+def _read_body(environ: WSGIEnvironment, length: int) -> bytes:
     # One byte more than may be: of a body that does not say its length, that is how to see that it is too long.
     body: bytes = environ["wsgi.input"].read(length if length >= 0 else MAX_REVIEW_BYTES + 1)
     if len(body) > MAX_REVIEW_BYTES:
@@ -184,7 +215,6 @@ def _read_body(environ: WSGIEnvironment) -> bytes:
 
 
 def _content_length(environ: WSGIEnvironment) -> int:
-    """Return the length that the body says it has; -1 where it is chunked."""
     text = environ.get("CONTENT_LENGTH") or ""
     if text.isascii() and text.isdigit():
         return int(text)

@@ -7,10 +7,11 @@ terminal's cursor. gunicorn, Kopf and everything else that uses `logging` come o
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
 import structlog
 
@@ -37,7 +38,7 @@ def configure_logs(
         stream: where to; standard error by default.
         level: the least that is said, one of `logging`'s.
     """
-    stream = stream or sys.stderr
+    stream = cast("TextIO", _Steady(stream or sys.stderr))
     renderer = _renderer(style, stream)
     _adopt_standard_logging(renderer, stream, level)
     logger: FilteringBoundLogger = structlog.wrap_logger(
@@ -48,6 +49,32 @@ def configure_logs(
         cache_logger_on_first_use=True,
     )
     return logger
+
+
+class _Steady:
+    """A stream whose failures go no further: a full disk or a closed pipe must not cost an answer.
+
+    Args:
+        stream: the one behind it.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, if that is possible."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, if that is possible."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Return whether a person is watching."""
+        return self._stream.isatty()
 
 
 def _renderer(style: LogStyle, stream: TextIO) -> Processor:

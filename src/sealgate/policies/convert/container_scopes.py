@@ -1,0 +1,126 @@
+"""Scopes of containers' `policy.json`, and the image selectors that cover the same images.
+
+====================================  =================================================================
+empty                                 every image
+`*.example.org`                       every registry below a domain, at any depth
+`registry.example.org:5000`           every repository of a registry
+`registry.example.org/team`           a repository, and every repository below that name
+`registry.example.org/team/api:1.4`   one tag of a repository
+`registry.example.org/team/api@...`   one digest; selectors have no digests
+====================================  =================================================================
+
+Of several scopes that cover an image only the narrowest counts there, while here all policies count. So the policy
+of a wide scope excludes what narrower ones cover.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sealgate.errors import InvalidPatternError
+from sealgate.messages import quote
+from sealgate.patterns import compile_repository_pattern, compile_tag_pattern
+from sealgate.references import DOCKER_HUB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_SPECIAL = frozenset("*?{}, \t")
+
+
+class NoSelectorError(Exception):
+    """No image selector covers what a scope does; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One scope.
+
+    Attributes:
+        text: as written.
+        name: host and path; for a wildcard what follows the star (".example.org"); empty for every image.
+        wildcard: whether it is one over registries.
+        tag: the tag, if it has one.
+    """
+
+    text: str = field(compare=False)
+    name: str
+    wildcard: bool = False
+    tag: str | None = None
+
+    def covers(self, other: Scope) -> bool:
+        """Return whether every image of the other scope is one of this scope, and not the other way round."""
+        if self == other:
+            return False
+        if not self.name:
+            return True
+        if self.wildcard:
+            return other.name.partition("/")[0].endswith(self.name)
+        if self.tag is not None or other.wildcard:
+            return False
+        return other.name.startswith(f"{self.name}/") or other.name == self.name
+
+    def selectors(self) -> list[Mapping[str, Any]]:
+        """Return image selectors that cover exactly the same images."""
+        if self.tag is not None:
+            return [{"repository": self.name, "tags": [self.tag]}]
+        return [{"repository": pattern} for pattern in self._patterns()]
+
+    def places(self) -> list[str]:
+        """Return the names under which settings for this scope may stand, the narrowest first."""
+        if not self.name or self.wildcard:
+            return [self.text] if self.text else []
+        parts = self.name.split("/")
+        above = ["/".join(parts[:length]) for length in range(len(parts), 0, -1)]
+        return [self.text, *above] if self.tag is not None else above
+
+    def _patterns(self) -> list[str]:
+        if not self.name:
+            return ["**"]
+        if self.wildcard:
+            return [f"*{self.name}/**"]
+        host, slash, path = self.name.partition("/")
+        # On Docker Hub a single name is a namespace: its own images are in library.
+        if not slash or (host == DOCKER_HUB and "/" not in path):
+            return [f"{self.name}/**"]
+        return [self.name, f"{self.name}/**"]
+
+
+def parse_scope(text: str) -> Scope:
+    """Return the scope.
+
+    Raises:
+        NoSelectorError: it is no scope, or one that no selector can express.
+    """
+    scope = _parse(text)
+    try:
+        for selector in scope.selectors():
+            compile_repository_pattern(selector["repository"])
+            for tag in selector.get("tags", ()):
+                compile_tag_pattern(tag)
+    except InvalidPatternError as error:
+        raise NoSelectorError(error.message) from error
+    return scope
+
+
+def narrower(scope: Scope, others: Iterable[Scope]) -> list[Scope]:
+    """Return the scopes directly inside a scope: what they cover, its policy must leave to them."""
+    inside = [other for other in others if scope.covers(other)]
+    return [one for one in inside if not any(other.covers(one) for other in inside)]
+
+
+def _parse(text: str) -> Scope:
+    if not text:
+        return Scope(text, "")
+    if "@" in text:
+        raise NoSelectorError("image selectors have no digests, so the wider scope counts for this image")
+    wildcard = text.startswith("*.")
+    name = text.removeprefix("*")
+    if _SPECIAL & set(name) or (wildcard and "/" in name):
+        raise NoSelectorError(f"{quote(text)} is no scope of the docker transport")
+    host, slash, path = name.partition("/")
+    if wildcard:
+        return Scope(text, host.lower(), wildcard=True)
+    path, colon, tag = path.partition(":")
+    return Scope(text, f"{host.lower().removesuffix(':443')}{slash}{path}", tag=tag if colon else None)

@@ -1,0 +1,274 @@
+"""From containers' `policy.json` (podman, skopeo, CRI-O, OpenShift nodes) to objects that require the same.
+
+What counts in a cluster are the scopes of the `docker` transport; those of `atomic`, the older name for OpenShift's
+registry, are read as well. An image is judged by its narrowest scope there and by all policies here, so the policies
+of wide scopes exclude the narrower ones. All requirements of a scope must be met, by whichever keys, so each becomes a
+policy of its own.
+
+A requirement without an equivalent never becomes admission: its images are left to no policy, and images without a
+policy are then to be denied. Only a scope of one digest is lost, with a note, since selectors have no digests.
+
+`policy.json` does not say where signatures are; `registries.d` does, if it is given.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from sealgate.errors import PolicyError
+from sealgate.messages import quote
+from sealgate.policies.convert.container_requirements import (
+    ACCEPT,
+    REJECT,
+    SIGNED_BY,
+    SIGSTORE_SIGNED,
+    MalformedError,
+    NoEquivalentError,
+    check_requirement,
+    cosign,
+    read_keys,
+    simple_signing,
+)
+from sealgate.policies.convert.container_scopes import NoSelectorError, Scope, narrower, parse_scope
+from sealgate.policies.convert.results import Conversion, Note
+from sealgate.policies.models import API_VERSION
+from sealgate.policies.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sealgate.policies.convert.container_requirements import Secret
+
+#: The most selectors of one object.
+MAX_SELECTORS = 256
+
+_TRANSPORTS = ("docker", "atomic")
+_OPENSHIFT: Mapping[str, Any] = {"openshift": {}}
+_EVERYTHING = "the default"
+_AUTHENTICATOR, _POLICY = "Authenticator", "VerificationPolicy"
+
+
+def convert_containers_policy(
+    policy: object,
+    *,
+    read_file: Callable[[str], bytes] | None = None,
+    registries: Mapping[str, Any] | None = None,
+) -> Conversion:
+    """Convert a `policy.json`.
+
+    Args:
+        policy: the parsed JSON.
+        read_file: returns the content of a key file or raises `OSError`; without it, and for files that cannot be
+            read, authenticators name Secrets and notes say what to put there.
+        registries: the parsed and merged YAML of `registries.d`, which says where signatures are; without it they
+            are looked for in OpenShift's extension of the image's registry.
+
+    Raises:
+        PolicyError: it is no such policy; the tools it is for would refuse it as well.
+    """
+    return _Converter(read_file, registries).convert(policy)
+
+
+class _Converter:
+    """One conversion."""
+
+    def __init__(self, read_file: Callable[[str], bytes] | None, registries: Mapping[str, Any] | None) -> None:
+        self._read_file = read_file
+        self._registries = registries or {}
+        self._notes: list[Note] = []
+        self._authenticators: dict[str, dict[str, Any]] = {}
+        self._names: dict[str, str] = {}  # what an authenticator is made from -> its name
+        self._used: set[tuple[str, str]] = set()
+
+    def convert(self, policy: object) -> Conversion:
+        """Return the objects."""
+        table = self._table(policy)
+        outcomes = {scope: self._outcome(scope, field, given) for scope, (field, given) in table.items()}
+        unmatched = "deny" if any(outcome is None for outcome in outcomes.values()) else "admit"
+        self._note("", f"images that no policy covers must be {_PAST[unmatched]}: set unmatchedImages: {unmatched}")
+        policies: list[Mapping[str, Any]] = []
+        for scope, names in outcomes.items():
+            policies += self._policies(scope, names, list(outcomes), unmatched)
+        return Conversion((*self._authenticators.values(), *policies), tuple(self._notes), unmatched)
+
+    # What it says ------------------------------------------------------------------------------------------------
+
+    def _table(self, policy: object) -> dict[Scope, tuple[str, Sequence[object]]]:
+        """Return the requirements of every scope that counts, the widest first, each with its field."""
+        if not isinstance(policy, Mapping) or policy.keys() - {"default", "transports"}:
+            raise _malformed("", "a policy.json is an object with default and transports, and nothing else")
+        table = {Scope("", ""): ("default", _requirements("default", policy.get("default")))}
+        transports = policy.get("transports", {})
+        if not isinstance(transports, Mapping):
+            raise _malformed("transports", "must be an object")
+        for transport, scopes in transports.items():
+            field = f"transports.{quote(transport, 64)}"
+            if not isinstance(scopes, Mapping):
+                raise _malformed(field, "must be an object")
+            for text, given in scopes.items():
+                _requirements(f'{field}["{quote(text)}"]', given)
+            if transport not in _TRANSPORTS:
+                self._note(field, "images of a cluster do not come through this transport; left out")
+        for transport in _TRANSPORTS:
+            for text, given in transports.get(transport, {}).items():
+                self._add_scope(table, transport, text, given)
+        return table
+
+    def _add_scope(
+        self, table: dict[Scope, tuple[str, Sequence[object]]], transport: str, text: str, given: Sequence[object]
+    ) -> None:
+        field = f'transports.{transport}["{quote(text)}"]'
+        try:
+            scope = parse_scope(text)
+        except NoSelectorError as error:
+            self._note(field, f"left out: {error}")
+            return
+        known = table.get(scope)
+        if known is not None and known[0].startswith("transports.docker"):
+            self._note(field, f"left out: {known[0]} is about the same images")
+            return
+        if transport == "atomic" and not text:
+            self._note(field, "left out: the default of the docker transport, or the global one, counts")
+            return
+        if scope.tag is not None:
+            self._note(field, "a pod that names a digest is held to this tag's policy and to that of the wider scope")
+        table[scope] = (field, given)
+
+    def _outcome(self, scope: Scope, field: str, given: Sequence[object]) -> list[str] | None:
+        """Return the authenticators that a scope's images need, all of them; None if they are rejected."""
+        names: list[str] = []
+        rejected = False
+        for number, requirement in enumerate(given):
+            place = f"{field}[{number}]"
+            try:
+                checked = check_requirement(requirement)
+                if checked["type"] == REJECT:
+                    rejected = True
+                elif checked["type"] != ACCEPT:
+                    names.append(self._authenticator(scope, place, checked))
+            except MalformedError as error:
+                raise _malformed(place, str(error)) from error
+            except NoEquivalentError as error:
+                self._note(place, f"has no equivalent, so its images are rejected: {error}")
+                rejected = True
+        if len(given) > 1 and any(isinstance(one, Mapping) and one.get("type") == ACCEPT for one in given):
+            self._note(field, f"{ACCEPT} beside other requirements does nothing; left out")
+        return None if rejected else names
+
+    # What comes of it --------------------------------------------------------------------------------------------
+
+    def _authenticator(self, scope: Scope, place: str, requirement: Mapping[str, Any]) -> str:
+        """Return the name of an authenticator for a requirement, the same for the same requirement."""
+        kind = requirement["type"]
+        if kind not in {SIGNED_BY, SIGSTORE_SIGNED}:
+            raise NoEquivalentError(f"{quote(kind, 64)} is a requirement that is not known here")
+        keys = read_keys(requirement, self._read_file)
+        store = self._store(scope, place) if kind == SIGNED_BY else {}
+        content = json.dumps([requirement, store], sort_keys=True)
+        if content in self._names:
+            return self._names[content]
+        name = self._name(_AUTHENTICATOR, scope)
+        secrets: Sequence[Secret]
+        if kind == SIGNED_BY:
+            spec, secret = simple_signing(requirement, keys, store, name)
+            secrets = [] if secret is None else [secret]
+        else:
+            spec, secrets = cosign(requirement, keys, name)
+        for wanted in secrets:
+            files = " ".join(wanted.paths) or "the key data"
+            self._note(place, f"put {quote(files)} into the Secret {wanted.name} under the key {wanted.key}")
+        self._names[content] = name
+        self._authenticators[name] = _object(_AUTHENTICATOR, name, spec)
+        return name
+
+    def _policies(
+        self, scope: Scope, names: list[str] | None, scopes: Sequence[Scope], unmatched: str
+    ) -> list[Mapping[str, Any]]:
+        where = scope.text or _EVERYTHING
+        if names is None:
+            return []
+        spec: dict[str, Any] = {"images": scope.selectors()}
+        excluded = [selector for inside in narrower(scope, scopes) for selector in inside.selectors()]
+        if len(excluded) > MAX_SELECTORS:
+            raise _malformed(where, f"more narrower scopes than fit into one policy ({MAX_SELECTORS} selectors)")
+        if excluded:
+            spec["excludeImages"] = excluded
+        if names:
+            return [
+                _object(_POLICY, self._name(_POLICY, scope), spec | {"require": {"authenticators": [name]}})
+                for name in dict.fromkeys(names)
+            ]
+        return self._accepting(scope, spec, unmatched)
+
+    def _accepting(self, scope: Scope, spec: Mapping[str, Any], unmatched: str) -> list[Mapping[str, Any]]:
+        """Return what lets a scope's images in unverified; nothing where images without a policy come in anyway."""
+        where = quote(scope.text or _EVERYTHING)
+        if unmatched == "admit":
+            self._note(where, "images are admitted unverified, by no policy covering them")
+            return []
+        if not self._authenticators:
+            self._note(
+                where, f"{ACCEPT} has no equivalent where other images are denied and none is verified; left out"
+            )
+            return []
+        name = next(iter(self._authenticators))
+        self._note(where, f"images are admitted unverified, by a policy that only audits; it names {name}")
+        audit = {**spec, "action": "Audit", "require": {"authenticators": [name]}}
+        return [_object(_POLICY, self._name(_POLICY, scope), audit)]
+
+    def _store(self, scope: Scope, place: str) -> Mapping[str, Any]:
+        """Return where the signatures of a scope's images are, as far as it is known."""
+        docker = self._registries.get("docker", {})
+        found = [docker.get(name) for name in scope.places()] + [self._registries.get("default-docker")]
+        settings = next((one for one in found if isinstance(one, Mapping) and _address(one)), None)
+        if settings is not None:
+            return {"lookaside": {"url": _address(settings)}}
+        self._note(
+            place,
+            "policy.json does not say where signatures are stored; taken for OpenShift's extension of the registry. If "
+            "registries.d names a lookaside address, write store: {lookaside: {url: ...}}",
+        )
+        return _OPENSHIFT
+
+    def _name(self, kind: str, scope: Scope) -> str:
+        """Return a name for an object that no other of its kind has."""
+        slug = re.sub(r"[^a-z0-9]+", "-", scope.text.lower()).strip("-")[:200].strip("-") or "default"
+        names = (slug if number == 1 else f"{slug}-{number}" for number in count(1))
+        name = next(name for name in names if (kind, name) not in self._used)
+        self._used.add((kind, name))
+        return name
+
+    def _note(self, field: str, message: str) -> None:
+        note = Note(field, message)
+        if note not in self._notes:
+            self._notes.append(note)
+
+
+_PAST = {"admit": "admitted", "deny": "denied"}
+
+
+def _requirements(field: str, given: object) -> Sequence[object]:
+    if not isinstance(given, list) or not given:
+        raise _malformed(field, "must be a list of requirements, at least one")
+    return given
+
+
+def _address(settings: Mapping[str, Any]) -> str | None:
+    """Return where signatures are read from; the second name is the older one."""
+    for name in ("lookaside", "sigstore"):
+        if isinstance(settings.get(name), str):
+            return str(settings[name])
+    return None
+
+
+def _object(kind: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": dict(spec)}
+
+
+def _malformed(field: str, message: str) -> PolicyError:
+    problem = Problem("policy.json", 0, field, message)
+    return PolicyError(f"{problem}", problems=[problem])

@@ -1,0 +1,470 @@
+"""A policy.json becomes objects that require the same."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sealgate.decisions import UnmatchedImages, Verdict, decide
+from sealgate.errors import PolicyError, Reason
+from sealgate.findings import Finding, Outcome
+from sealgate.formats import build_check
+from sealgate.keys.sources import StandaloneKeys
+from sealgate.policies.convert import Conversion, convert_containers_policy
+from sealgate.policies.matching import Namespace, PolicyIndex
+from sealgate.policies.models import Authenticator, VerificationPolicy
+from sealgate.references import Digest, parse_reference
+from tests.support.simple_signing import armored_key, keyring
+
+ACCEPT, REJECT = {"type": "insecureAcceptAnything"}, {"type": "reject"}
+DATA = b64encode(armored_key("ed25519").encode()).decode()
+
+
+def signed_by(identity: dict[str, Any] | None = None, **source: Any) -> dict[str, Any]:
+    more = {} if identity is None else {"signedIdentity": identity}
+    return {"type": "signedBy", "keyType": "GPGKeys", **(source or {"keyData": DATA}), **more}
+
+
+def convert(docker: dict[str, Any], default: Any = REJECT, **options: Any) -> Conversion:
+    return convert_containers_policy({"default": [default], "transports": {"docker": docker}}, **options)
+
+
+def split(conversion: Conversion) -> tuple[dict[str, Authenticator], dict[str, VerificationPolicy]]:
+    """The objects as models, by name: each must be one that the API server takes and the library loads."""
+    authenticators, policies = {}, {}
+    for found in conversion.objects:
+        document = json.loads(json.dumps(found))
+        if found["kind"] == "Authenticator":
+            authenticators[found["metadata"]["name"]] = Authenticator.model_validate(document)
+        else:
+            policies[found["metadata"]["name"]] = VerificationPolicy.model_validate(document)
+    return authenticators, policies
+
+
+def notes(conversion: Conversion) -> str:
+    return "\n".join(map(str, conversion.notes))
+
+
+def test_the_usual_policy_becomes_one_authenticator_and_one_policy() -> None:
+    conversion = convert({"registry.example.org/team": [signed_by()]})
+    authenticators, policies = split(conversion)
+    assert conversion.unmatched == "deny"
+    (spec,) = (found.spec.simple_signing for found in authenticators.values())
+    assert spec is not None
+    assert spec.store.openshift is not None
+    assert spec.signed_identity.match_policy == "MatchRepoDigestOrExact"
+    (policy,) = policies.values()
+    assert policy.spec.action == "Enforce"
+    assert [image.repository for image in policy.spec.images] == [
+        "registry.example.org/team",
+        "registry.example.org/team/**",
+    ]
+    assert policy.spec.require.authenticators == ("registry-example-org-team",)
+    check: Any = build_check(authenticators["registry-example-org-team"], StandaloneKeys({}))
+    assert check.keyring.fingerprints == keyring("ed25519").fingerprints
+    assert "unmatchedImages: deny" in notes(conversion)
+
+
+@pytest.mark.parametrize(
+    ("scope", "patterns", "tags"),
+    [
+        ("registry.example.org", ["registry.example.org/**"], None),
+        ("registry.example.org:5000", ["registry.example.org:5000/**"], None),
+        ("Registry.example.org:443", ["registry.example.org/**"], None),
+        ("localhost", ["localhost/**"], None),
+        ("registry.example.org/a/b", ["registry.example.org/a/b", "registry.example.org/a/b/**"], None),
+        ("registry.example.org:5000/a/b:1.4", ["registry.example.org:5000/a/b"], ("1.4",)),
+        ("docker.io", ["docker.io/**"], None),
+        ("docker.io/openshift", ["docker.io/openshift/**"], None),
+        ("docker.io/library/busybox", ["docker.io/library/busybox", "docker.io/library/busybox/**"], None),
+        ("docker.io/library/busybox:latest", ["docker.io/library/busybox"], ("latest",)),
+        ("*.example.org", ["*.example.org/**"], None),
+        ("", ["**"], None),
+    ],
+)
+def test_every_kind_of_scope_becomes_selectors(scope: str, patterns: list[str], tags: tuple[str, ...] | None) -> None:
+    conversion = convert({scope: [signed_by()]})
+    (policy,) = split(conversion)[1].values()
+    assert [image.repository for image in policy.spec.images] == patterns
+    assert {image.tags for image in policy.spec.images} == {tags}
+    assert policy.spec.exclude_images == ()
+
+
+@pytest.mark.parametrize(
+    ("identity", "expected"),
+    [
+        ({"type": "matchExact"}, {"matchPolicy": "MatchExact"}),
+        ({"type": "matchRepoDigestOrExact"}, {"matchPolicy": "MatchRepoDigestOrExact"}),
+        ({"type": "matchRepository"}, {"matchPolicy": "MatchRepository"}),
+        (
+            {"type": "exactReference", "dockerReference": "r.example.org/a:1"},
+            {"matchPolicy": "ExactReference", "exactReference": {"reference": "r.example.org/a:1"}},
+        ),
+        (
+            {"type": "exactRepository", "dockerRepository": "r.example.org/a"},
+            {"matchPolicy": "ExactRepository", "exactRepository": {"repository": "r.example.org/a"}},
+        ),
+        (
+            {"type": "remapIdentity", "prefix": "m.example.org", "signedPrefix": "r.example.org"},
+            {
+                "matchPolicy": "RemapIdentity",
+                "remapIdentity": {"prefix": "m.example.org", "signedPrefix": "r.example.org"},
+            },
+        ),
+    ],
+    ids=lambda value: str(value.get("type", "")),
+)
+def test_every_identity_is_kept(identity: dict[str, Any], expected: dict[str, Any]) -> None:
+    conversion = convert({"registry.example.org": [signed_by(identity)]})
+    spec = conversion.objects[0]["spec"]["simpleSigning"]
+    assert spec["signedIdentity"] == expected
+    (authenticator,) = split(conversion)[0].values()
+    assert build_check(authenticator, StandaloneKeys({})).format == "simpleSigning"
+
+
+def test_narrower_scopes_are_excluded_from_wider_ones() -> None:
+    conversion = convert(
+        {
+            "": [signed_by()],
+            "registry.example.org": [signed_by()],
+            "registry.example.org/team": [ACCEPT],
+            "registry.example.org/team/api": [signed_by({"type": "matchRepository"})],
+            "registry.example.org/team/api:dev": [REJECT],
+            "*.example.com": [signed_by()],
+            "a.example.com": [REJECT],
+        }
+    )
+    policies = split(conversion)[1]
+    excluded = {name: [image.repository for image in found.spec.exclude_images] for name, found in policies.items()}
+    assert excluded == {
+        "default": ["registry.example.org/**", "*.example.com/**"],
+        "registry-example-org": ["registry.example.org/team", "registry.example.org/team/**"],
+        "registry-example-org-team": ["registry.example.org/team/api", "registry.example.org/team/api/**"],
+        "registry-example-org-team-api": ["registry.example.org/team/api"],
+        "example-com": ["a.example.com/**"],
+    }
+    assert policies["registry-example-org-team-api"].spec.exclude_images[0].tags == ("dev",)
+    assert policies["registry-example-org-team"].spec.action == "Audit"
+
+
+def test_the_docker_default_counts_before_the_global_one() -> None:
+    conversion = convert({"": [ACCEPT], "registry.example.org": [signed_by()]}, default=REJECT)
+    assert conversion.unmatched == "admit"
+    assert list(split(conversion)[1]) == ["registry-example-org"]
+
+
+def test_everything_rejected_needs_no_objects() -> None:
+    conversion = convert_containers_policy({"default": [REJECT]})
+    assert (conversion.objects, conversion.unmatched) == ((), "deny")
+
+
+def test_everything_accepted_needs_no_objects_either() -> None:
+    conversion = convert_containers_policy({"default": [ACCEPT]})
+    assert (conversion.objects, conversion.unmatched) == ((), "admit")
+    assert "admitted unverified" in notes(conversion)
+
+
+def test_acceptance_among_rejection_needs_an_authenticator_to_name() -> None:
+    without = convert({"registry.example.org/open": [ACCEPT]})
+    assert without.objects == ()
+    assert "no equivalent where other images are denied" in notes(without)
+    policies = split(convert({"registry.example.org/open": [ACCEPT], "other.example.org": [signed_by()]}))[1]
+    assert policies["registry-example-org-open"].spec.action == "Audit"
+
+
+def test_several_requirements_are_policies_of_their_own_so_that_one_key_may_meet_both() -> None:
+    vendor = signed_by({"type": "exactRepository", "dockerRepository": "vendor.example.org/product"})
+    authenticators, policies = split(convert({"registry.example.org/product": [vendor, signed_by()]}))
+    assert len(authenticators) == 2
+    assert [policy.spec.require.authenticators for policy in policies.values()] == [(name,) for name in authenticators]
+
+
+def test_the_same_requirement_is_one_authenticator_wherever_it_stands() -> None:
+    authenticators, policies = split(
+        convert({"a.example.org": [signed_by()], "b.example.org": [signed_by(), signed_by()]})
+    )
+    assert len(authenticators) == 1
+    assert len(policies) == 2
+
+
+def test_acceptance_beside_a_requirement_does_nothing() -> None:
+    conversion = convert({"a.example.org": [ACCEPT, signed_by()]})
+    assert len(split(conversion)[1]) == 1
+    assert "does nothing" in notes(conversion)
+
+
+def test_rejection_beside_a_requirement_rejects() -> None:
+    conversion = convert({"a.example.org": [REJECT, signed_by()]}, default=ACCEPT)
+    assert "a-example-org" not in split(conversion)[1]
+    assert conversion.unmatched == "deny"
+
+
+def test_key_files_are_read_where_they_can_be() -> None:
+    files = {
+        "/keys/a": armored_key("ed25519").encode(),
+        "/keys/b": b"\x99binary",
+        "/keys/c": b"Key of C\n" + armored_key("rsa-2048").encode(),
+    }
+    one = convert({"a.example.org": [signed_by(keyPaths=["/keys/a", "/keys/c"])]}, read_file=files.__getitem__)
+    (authenticator,) = split(one)[0].values()
+    check: Any = build_check(authenticator, StandaloneKeys({}))
+    assert check.keyring.fingerprints == keyring("ed25519", "rsa-2048").fingerprints
+    binary = convert({"a.example.org": [signed_by(keyPath="/keys/b")]}, read_file=files.__getitem__)
+    assert "mWJpbmFyeQ==" in binary.objects[0]["spec"]["simpleSigning"]["keyring"]["inline"]
+
+
+def unreadable(path: str) -> bytes:
+    raise FileNotFoundError(path)
+
+
+@pytest.mark.parametrize("read_file", [None, unreadable, lambda _: armored_key("ed25519").encode() * 1000])
+def test_key_files_that_cannot_be_read_become_a_secret_to_be_made(read_file: Any) -> None:
+    conversion = convert({"a.example.org": [signed_by(keyPaths=["/etc/pki/x", "/etc/pki/y"])]}, read_file=read_file)
+    (authenticator,) = split(conversion)[0].values()
+    assert authenticator.spec.simple_signing is not None
+    reference = authenticator.spec.simple_signing.keyring.secret_ref
+    assert reference is not None
+    assert (reference.name, reference.key) == ("a-example-org", "keyring.asc")
+    assert "put /etc/pki/x /etc/pki/y into the Secret a-example-org under the key keyring.asc" in notes(conversion)
+
+
+REGISTRIES = {
+    "default-docker": {"sigstore": "https://sigstore.example.org", "sigstore-staging": "file:///staging"},
+    "docker": {
+        "registry.example.org": {"lookaside": "https://one.example.org", "sigstore": "https://old.example.org"},
+        "registry.example.org/team/api": {"lookaside": "file:///srv/sigstore"},
+        "registry.example.org/team/web:1": {"use-sigstore-attachments": True},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("scope", "url"),
+    [
+        ("registry.example.org", "https://one.example.org"),
+        ("registry.example.org/team", "https://one.example.org"),
+        ("registry.example.org/team/api", "file:///srv/sigstore"),
+        ("registry.example.org/team/api:1", "file:///srv/sigstore"),
+        ("registry.example.org/team/web:1", "https://one.example.org"),
+        ("other.example.org", "https://sigstore.example.org"),
+        ("*.example.com", "https://sigstore.example.org"),
+        ("", "https://sigstore.example.org"),
+    ],
+)
+def test_registries_d_says_where_signatures_are(scope: str, url: str) -> None:
+    conversion = convert({scope: [signed_by()]}, registries=REGISTRIES)
+    assert conversion.objects[0]["spec"]["simpleSigning"]["store"] == {"lookaside": {"url": url}}
+    assert "does not say where" not in notes(conversion)
+
+
+def test_without_registries_d_the_registry_is_asked_and_a_note_says_so() -> None:
+    conversion = convert({"a.example.org": [signed_by()]}, registries={"docker": {"b.example.org": {"lookaside": "x"}}})
+    assert conversion.objects[0]["spec"]["simpleSigning"]["store"] == {"openshift": {}}
+    assert "does not say where signatures are stored" in notes(conversion)
+
+
+def test_the_older_transport_for_openshift_is_read_as_well() -> None:
+    policy = {
+        "default": [REJECT],
+        "transports": {
+            "atomic": {
+                "a.example.org": [signed_by()],
+                "b.example.org": [signed_by({"type": "matchExact"})],
+                "": [ACCEPT],
+            },
+            "docker": {"b.example.org": [ACCEPT]},
+            "dir": {"": [ACCEPT]},
+        },
+    }
+    conversion = convert_containers_policy(policy)
+    authenticators, policies = split(conversion)
+    assert list(authenticators) == ["a-example-org"]
+    assert {name: policy.spec.action for name, policy in policies.items()} == {
+        "a-example-org": "Enforce",
+        "b-example-org": "Audit",
+    }
+    text = notes(conversion)
+    assert "transports.dir: images of a cluster do not come through this transport" in text
+    assert 'transports.atomic["b.example.org"]: left out' in text
+    assert 'transports.atomic[""]: left out' in text
+
+
+@pytest.mark.parametrize(
+    "requirement",
+    [
+        signed_by() | {"keyType": "X509Certificates"},
+        signed_by({"type": "matchSomething"}),
+        {"type": "signedBaseLayer", "baseLayerIdentity": {}},
+        {"type": "fromTheFuture"},
+        {"type": "sigstoreSigned", "keyPath": "/k"},
+        {"type": "sigstoreSigned", "keyPath": "/k", "signedIdentity": {"type": "exactRepository"}},
+        {"type": "sigstoreSigned", "fulcio": {}, "rekorPublicKeyPath": "/r", "keyPath": "/k"},
+    ],
+    ids=lambda requirement: str(requirement)[:60],
+)
+def test_what_has_no_equivalent_is_rejected_and_noted(requirement: dict[str, Any]) -> None:
+    conversion = convert({"a.example.org": [requirement]}, default=ACCEPT)
+    assert "has no equivalent, so its images are rejected" in notes(conversion)
+    assert conversion.unmatched == "deny"
+    assert conversion.objects == ()
+
+
+@pytest.mark.parametrize("read_file", [None, lambda _: b"-----BEGIN PUBLIC KEY-----"])
+def test_a_cosign_key_that_is_held_to_the_repository_is_converted(read_file: Any) -> None:
+    requirement = {"type": "sigstoreSigned", "keyPath": "/k", "signedIdentity": {"type": "matchRepository"}}
+    conversion = convert({"a.example.org": [requirement]}, read_file=read_file)
+    (authenticator,) = split(conversion)[0].values()
+    assert authenticator.spec.cosign is not None
+    assert authenticator.spec.cosign.match_repository
+    assert (authenticator.spec.cosign.keys[0].secret_ref is None) is (read_file is not None)
+
+
+@pytest.mark.parametrize(
+    "scope", ["registry.example.org/a@sha256:" + "1" * 64, "example*.*.com", "*.example.org/a", "host/a", "a b"]
+)
+def test_a_scope_that_no_selector_expresses_is_left_out_and_noted(scope: str) -> None:
+    conversion = convert({scope: [signed_by()], "a.example.org": [signed_by()]})
+    assert list(split(conversion)[1]) == ["a-example-org"]
+    assert "left out" in notes(conversion)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        None,
+        [],
+        {},
+        {"default": []},
+        {"default": {}},
+        {"default": [ACCEPT], "extra": 1},
+        {"default": [ACCEPT], "transports": []},
+        {"default": [ACCEPT], "transports": {"docker": []}},
+        {"default": [ACCEPT], "transports": {"docker": {"a.example.org": []}}},
+        {"default": [ACCEPT], "transports": {"dir": {"": []}}},
+        {"default": ["reject"]},
+        {"default": [{}]},
+        {"default": [{"type": 1}]},
+        {"default": [{"type": "reject", "extra": 1}]},
+        {"default": [signed_by() | {"extra": 1}]},
+        {"default": [{"type": "signedBy", "keyType": "GPGKeys"}]},
+        {"default": [signed_by(keyPath="/a", keyData="AAAA")]},
+        {"default": [signed_by(keyPath=1)]},
+        {"default": [signed_by(keyPaths=[])]},
+        {"default": [signed_by(keyPaths="/a")]},
+        {"default": [signed_by(keyData="%%%")]},
+        {"default": [signed_by() | {"signedIdentity": "matchExact"}]},
+        {"default": [signed_by({"type": "matchExact", "extra": "x"})]},
+        {"default": [signed_by({"type": "exactReference"})]},
+        {"default": [signed_by({"type": "exactReference", "dockerReference": 1})]},
+    ],
+    ids=lambda policy: str(policy)[:70],
+)
+def test_what_is_no_policy_is_refused_with_its_field(policy: Any) -> None:
+    with pytest.raises(PolicyError) as caught:
+        convert_containers_policy(policy)
+    assert caught.value.problems[0].file == "policy.json"
+
+
+def test_more_narrower_scopes_than_fit_are_refused() -> None:
+    scopes: dict[str, Any] = {f"registry.example.org/a/x{number}": [REJECT] for number in range(129)}
+    with pytest.raises(PolicyError, match="more narrower scopes"):
+        convert({"registry.example.org": [signed_by()], **scopes})
+
+
+# The same images are admitted: against a plain telling of how the narrowest scope is found. ---------------------------
+
+KEYS = {"one": b64encode(b"\x99one").decode(), "two": b64encode(b"\x99two").decode()}
+SCOPES = [
+    "",
+    "r.example.org",
+    "r.example.org/a",
+    "r.example.org/a/b",
+    "r.example.org/a/b:1",
+    "r.example.org/ab",
+    "*.example.org",
+    "*.r.example.org",
+    "x.r.example.org",
+    "docker.io",
+    "docker.io/library",
+    "docker.io/a",
+    "docker.io/library/a:1",
+]
+IMAGES = [
+    "r.example.org/a:1",
+    "r.example.org/a/b:1",
+    "r.example.org/a/b:2",
+    "r.example.org/a/b/c:1",
+    "r.example.org/ab:1",
+    "x.r.example.org/a:1",
+    "y.x.r.example.org/a:1",
+    "r.example.org.evil.example/a:1",
+    "a:1",
+    "a:2",
+    "a/b:1",
+    "other.example/a:1",
+]
+requirements = st.lists(
+    st.sampled_from([ACCEPT, REJECT, signed_by(keyData=KEYS["one"]), signed_by(keyData=KEYS["two"])]),
+    min_size=1,
+    max_size=3,
+)
+
+
+def plainly_accepted(policy: dict[str, Any], image: str, signers: set[str]) -> bool:
+    reference = parse_reference(image)
+    parts = reference.name.split("/")
+    domains = reference.repository.registry.split(".")
+    order = [
+        f"{reference.name}:{reference.tag}",
+        *("/".join(parts[:length]) for length in range(len(parts), 0, -1)),
+        *(f"*.{'.'.join(domains[at:])}" for at in range(1, len(domains))),
+        "",
+    ]
+    docker = policy["transports"]["docker"]
+    given = next((docker[scope] for scope in order if scope in docker), policy["default"])
+    return all(
+        one["type"] == "insecureAcceptAnything" or (one["type"] == "signedBy" and one["keyData"] in signers)
+        for one in given
+    )
+
+
+def admitted(conversion: Conversion, image: str, signers: set[str]) -> bool:
+    authenticators, policies = split(conversion)
+    reference, namespace = parse_reference(image), Namespace("default")
+    results = []
+    for policy in PolicyIndex(policies.values()).match(reference, namespace):
+        findings = []
+        for name in policy.authenticators:
+            spec = authenticators[name].spec.simple_signing
+            assert spec is not None
+            keys = [key for key in signers if key in (spec.keyring.inline or "")]
+            outcome = (Outcome.VERIFIED, Reason.VERIFIED) if keys else (Outcome.REFUSED, Reason.NO_SIGNATURE)
+            findings.append(Finding(name, "simpleSigning", *outcome, "told", tuple(keys)))
+        results.append((policy, findings))
+    unmatched = UnmatchedImages.ADMIT if conversion.unmatched == "admit" else UnmatchedImages.DENY
+    verdict = decide(image, reference, Digest("sha256:" + "1" * 64), results, unmatched)
+    return verdict.verdict is Verdict.ADMIT
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    default=requirements,
+    docker=st.dictionaries(st.sampled_from(SCOPES), requirements, max_size=6),
+    image=st.sampled_from(IMAGES),
+    signers=st.sets(st.sampled_from(sorted(KEYS.values()))),
+)
+def test_the_same_images_are_admitted(
+    default: list[Any], docker: dict[str, Any], image: str, signers: set[str]
+) -> None:
+    policy = {"default": default, "transports": {"docker": docker}}
+    conversion = convert_containers_policy(policy)
+    accepted = plainly_accepted(policy, image, signers)
+    if admitted(conversion, image, signers):
+        assert accepted
+    elif accepted:
+        assert "no equivalent where other images are denied" in notes(conversion)

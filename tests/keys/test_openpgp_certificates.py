@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -221,3 +221,12 @@ def test_trust_packets_of_an_internal_keyring_are_passed_over() -> None:
     packets = keyring_packets("ed25519")
     ring = load_keyring(b"".join([packets[0], packet(12, b"x"), *packets[1:], packet(12, b"x")]))
     assert ring.fingerprints == keyring("ed25519").fingerprints
+
+
+def test_a_key_made_by_a_clock_a_little_ahead_is_used() -> None:
+    signer = Signer()
+    data = signer.sign(b"x")
+    ring = load_keyring(signer.public)
+    assert ring.verify(data, datetime.now(UTC) - timedelta(minutes=4)).payload == b"x"
+    with pytest.raises(VerificationError, match="from the future"):
+        ring.verify(data, datetime.now(UTC) - timedelta(minutes=10))

@@ -18,13 +18,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pysequoia
 
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
 from sealgate.keys.openpgp_certificates import (
+    CLOCK_SKEW,
     Certificate,
     LibraryError,
     SigningKey,
@@ -51,8 +51,6 @@ MAX_KEYRING_BYTES = 1 << 20
 MAX_CERTIFICATES = 64
 
 _BINARY_DOCUMENT = 0x00
-#: How far ahead of ours a signer's clock may be.
-_CLOCK_SKEW = timedelta(minutes=5)
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}")
 _PACKET_MARK = 0x80
 _MAX_KEYRING_PACKETS = 20_000
@@ -230,7 +228,7 @@ def _verify(packets: SignedPackets, certificate: Certificate, signer: SigningKey
             f"the signature by OpenPGP key {signer.key.fingerprint} expired at {signature.expires:%Y-%m-%d %H:%M}",
             reason=Reason.EXPIRED,
         )
-    if signature.created > now + _CLOCK_SKEW:
+    if signature.created > now + CLOCK_SKEW:
         raise _invalid(f"the signature by OpenPGP key {signer.key.fingerprint} is from the future")
     if signature.created < signer.created:
         raise _invalid(f"the signature by OpenPGP key {signer.key.fingerprint} is older than the key")

@@ -29,6 +29,9 @@ from sealgate.messages import quote
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+#: How far ahead of ours a signer's clock may be.
+CLOCK_SKEW = timedelta(minutes=5)
+
 _PUBLIC_KEY, _TRUST, _USER_ID, _PUBLIC_SUBKEY = 6, 12, 13, 14
 _SELF_CERTIFICATIONS = frozenset({0x10, 0x11, 0x12, 0x13})
 _SUBKEY_BINDING, _PRIMARY_BINDING, _DIRECT_KEY = 0x18, 0x19, 0x1F
@@ -122,9 +125,9 @@ class Certificate:
         expires = self.expires(signer, now)
         if expires is not None and expires <= now:
             raise VerificationError(f"OpenPGP key {name} expired at {expires:%Y-%m-%d %H:%M}", reason=Reason.EXPIRED)
-        if now < signer.created:
+        if now + CLOCK_SKEW < signer.created:
             raise VerificationError(f"OpenPGP key {name} is from the future", reason=Reason.INVALID_SIGNATURE)
-        endorsement = signer.endorsement(now)
+        endorsement = signer.endorsement(now + CLOCK_SKEW)
         if endorsement is None or not may_sign(endorsement):
             raise VerificationError(f"OpenPGP key {name} may not sign", reason=Reason.INVALID_SIGNATURE)
 
@@ -135,7 +138,7 @@ class Certificate:
             VerificationError: the library no longer accepts the certificate.
         """
         with self._library_verdict():
-            ends = (self.cert.expiration, None if signer.primary else signer.expires(now))
+            ends = (self.cert.expiration, None if signer.primary else signer.expires(now + CLOCK_SKEW))
         return min((end for end in ends if end is not None), default=None)
 
     def _is_revoked(self) -> bool:

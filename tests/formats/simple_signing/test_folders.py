@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +16,8 @@ from tests.support.simple_signing import keyring, message, subject
 from tests.support.simple_signing_stands import simple_check
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.simple_signing_stands import SimpleStand
 
 GOOD = message("good-ed25519")
@@ -126,30 +127,28 @@ def test_more_than_the_most_files_are_refused(stand: SimpleStand, tmp_path: Path
     assert stand.refusal(simple_check(store=store(tmp_path))).reason is Reason.EVIDENCE_TOO_LARGE
 
 
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with files inside and outside of it, and links that lead out and around."""
+    root = tmp_path_factory.mktemp("tree")
+    base = root / "base"
+    (base / "a" / "b").mkdir(parents=True)
+    for place in (base / "x", base / "a" / "x", base / "a" / "b" / "x"):
+        place.write_bytes(b"inside")
+    for place in (root / "x", root / "a", root / "out"):
+        place.write_bytes(b"outside")
+    (base / "out").symlink_to(root)
+    (base / "a" / "out").symlink_to("../../out")
+    (base / "loop").symlink_to("a/loop")
+    (base / "a" / "loop").symlink_to("../loop")
+    return base
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.sampled_from(["..", ".", "a", "b", "x", "out", "loop", ""]), min_size=1, max_size=8))
-def test_no_name_whatsoever_reads_what_is_outside(parts: list[str]) -> None:
-    base = _tree()
+def test_no_name_whatsoever_reads_what_is_outside(tree: Path, parts: list[str]) -> None:
     try:
-        content = read_below(base, "/".join(parts), 100)
+        content = read_below(tree, "/".join(parts), 100)
     except (NotFoundError, VerificationError, UnavailableError):
         return
     assert content == b"inside"
-
-
-def _tree() -> Path:
-    import tempfile
-
-    root = Path(tempfile.gettempdir()) / f"sealgate-folders-{os.getpid()}"
-    base = root / "base"
-    if not base.exists():
-        (base / "a" / "b").mkdir(parents=True)
-        for place in (base / "x", base / "a" / "x", base / "a" / "b" / "x"):
-            place.write_bytes(b"inside")
-        for place in (root / "x", root / "a", root / "out"):
-            place.write_bytes(b"outside")
-        (base / "out").symlink_to(root)
-        (base / "a" / "out").symlink_to("../../out")
-        (base / "loop").symlink_to("a/loop")
-        (base / "a" / "loop").symlink_to("../loop")
-    return base

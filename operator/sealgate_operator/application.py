@@ -1,0 +1,185 @@
+"""Puts the operator together and runs it: followers wait, the leader works, whoever loses the Lease ends at once."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+from sealgate.errors import ConfigError, SealgateError
+from sealgate.messages import quote
+from sealgate.services.side_server import serve_beside
+from sealgate_operator.certificate_keeper import CertificateKeeper
+from sealgate_operator.events import Events
+from sealgate_operator.handlers import Watcher
+from sealgate_operator.key_sources import SecretKeys
+from sealgate_operator.leadership import Lease, Timing
+from sealgate_operator.metrics import Metrics, side_app
+from sealgate_operator.reconciler import WORKERS, Reconciler
+from sealgate_operator.view import View
+from sealgate_operator.work_queue import WorkQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from structlog.typing import FilteringBoundLogger
+
+    from sealgate.clocks import Clock
+    from sealgate.services.kubernetes_api import KubernetesAPI
+    from sealgate_operator.config import OperatorConfig
+    from sealgate_operator.key_sources import KeySource
+
+#: Seconds between two comparisons of everything with the API server.
+SWEEP_SECONDS = 60.0
+#: Seconds between two looks whether this replica still leads; how late it may notice is this much.
+_BEAT_SECONDS = 0.25
+#: Seconds that an orderly end may take.
+_GOODBYE_SECONDS = 5.0
+
+
+class Operator:
+    """One replica.
+
+    Args:
+        config: its settings.
+        namespace: sealgate's own.
+        identity: of this replica; no two alike.
+        api: the API server.
+        clock: what time it is.
+        log: told of everything.
+        timing: of the Lease.
+        sources: where keys come from that stand neither in a spec nor in a Secret.
+        sweep_seconds: between two comparisons of everything.
+
+    Raises:
+        ConfigError: the address for metrics cannot be had.
+    """
+
+    def __init__(  # noqa: PLR0913 - everything that it stands between
+        self,
+        config: OperatorConfig,
+        *,
+        namespace: str,
+        identity: str,
+        api: KubernetesAPI,
+        clock: Clock,
+        log: FilteringBoundLogger,
+        timing: Timing = Timing(),  # noqa: B008 - frozen
+        sources: Sequence[KeySource] = (),
+        sweep_seconds: float = SWEEP_SECONDS,
+    ) -> None:
+        self._log = log
+        self._sweep_seconds = sweep_seconds
+        self._lease = Lease(api, namespace, config.lease, identity, clock, log, timing)
+        self.metrics = Metrics(self._lease.leads)
+        view = View({config.tls_secret, config.ca_secret})
+        self._queue = WorkQueue(clock)
+        self.metrics.watch_queue(self._queue.__len__)
+        self._reconciler = Reconciler(
+            api=api,
+            namespace=namespace,
+            view=view,
+            queue=self._queue,
+            secrets=SecretKeys(view.secret, {config.tls_secret, config.ca_secret}),
+            sources=sources,
+            fence=self._lease,
+            events=Events(api, identity, clock, self.metrics, log),
+            clock=clock,
+            refresh_seconds=config.key_refresh_seconds,
+            metrics=self.metrics,
+            log=log,
+        )
+        self._watcher = Watcher(api.configuration, namespace, self._reconciler.noticed, log)
+        self._keeper: CertificateKeeper | None = None
+        if config.certificates.managed:
+            self._keeper = CertificateKeeper(api, config, namespace, clock, self._lease, self.metrics, log)
+        self._listed = threading.Event()
+        self._broken = threading.Event()
+        self._listener = _bind(config.metrics_address)
+        self.address: tuple[str, int] = self._listener.getsockname()[:2]
+
+    def run(self, stop: threading.Event) -> int:
+        """Run until told to stop, or until another replica may be at work.
+
+        Returns:
+            the process's exit status: 0 if it was told to stop.
+        """
+        side = serve_beside(self._listener, side_app(self.metrics, lambda: not self._broken.is_set()))
+        lease_stop = threading.Event()
+        lease = self._start("lease", self._lease.run, lease_stop)
+        try:
+            while not stop.is_set() and not self._broken.is_set() and not self._lease.leads():
+                stop.wait(_BEAT_SECONDS)
+            if not stop.is_set() and not self._broken.is_set():
+                self._lead(stop)
+            return 0 if stop.is_set() else 1
+        finally:
+            lease_stop.set()
+            lease.join(_GOODBYE_SECONDS)
+            side.shutdown()
+            side.server_close()
+
+    def _lead(self, stop: threading.Event) -> None:
+        self._log.info("this replica works now")
+        ended = threading.Event()
+        tasks: dict[str, Callable[[threading.Event], None]] = {
+            "sweep": self._sweep,
+            "watch": self._watch,
+            **{f"worker-{number}": self._work for number in range(WORKERS)},
+        }
+        if self._keeper is not None:
+            tasks["certificates"] = self._keeper.run
+        threads = [self._start(name, task, ended) for name, task in tasks.items()]
+        while not stop.is_set() and not self._broken.is_set() and self._lease.leads():
+            stop.wait(_BEAT_SECONDS)
+        ended.set()
+        self._queue.close()
+        if stop.is_set():
+            for thread in threads:
+                thread.join(_GOODBYE_SECONDS)
+        else:
+            self._log.error("this replica may not work any longer; it ends, and is started again as a follower")
+
+    def _sweep(self, stop: threading.Event) -> None:
+        pause = _BEAT_SECONDS
+        while not stop.is_set() and not self._listed.is_set():
+            try:
+                self._reconciler.sweep()
+                self._listed.set()
+            except SealgateError as error:
+                self._log.warning("the objects cannot be listed yet", error=error.message)
+                stop.wait(pause)
+                pause = min(pause * 2, 5.0)
+        self._reconciler.sweep_again_and_again(stop, self._sweep_seconds)
+
+    def _watch(self, stop: threading.Event) -> None:
+        # Kopf asks once which kinds there are; that they can be listed says that they are there.
+        while not self._listed.wait(_BEAT_SECONDS):
+            if stop.is_set():
+                return
+        self._watcher.run(stop)
+
+    def _work(self, _: threading.Event) -> None:
+        self._reconciler.work()
+
+    def _start(self, name: str, task: Callable[[threading.Event], None], stop: threading.Event) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                task(stop)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, a replica without this task is none
+                self._log.error("a task ended that must not", task=name, exc_info=error)
+            if not stop.is_set():
+                self._broken.set()
+
+        thread = threading.Thread(target=guarded, name=name, daemon=True)
+        thread.start()
+        return thread
+
+
+def _bind(address: tuple[str, int]) -> socket.socket:
+    host, port = address
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        why = quote(error.strerror or error)
+        raise ConfigError(f"cannot listen on {quote(host)}:{port} for metrics: {why}") from error

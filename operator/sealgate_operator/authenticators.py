@@ -1,0 +1,244 @@
+"""What an Authenticator's status should say. Pure, but for what the key sources ask of others.
+
+A format is built twice. The first time its keys come from the sources, and everything that it asks for is noted; the
+second time they come from the status that came of it, just as the webhook will read it. So `Ready` says what the
+webhook will find, for every format and every option, and a further format needs nothing here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from sealgate.errors import InvalidKeyError, Reason, SealgateError, UnavailableError
+from sealgate.formats import FORMATS, build_check
+from sealgate.keys.openpgp import Keyring
+from sealgate.keys.public_keys import PublicKey, load_public_key
+from sealgate.keys.status_keys import StatusKeys
+from sealgate.policies.models import Authenticator
+from sealgate.policies.status import AuthenticatorStatus, KeyStatus, secret_source
+from sealgate_operator.conditions import (
+    READY,
+    Judgement,
+    conditions_of,
+    explain_invalid,
+    generation_of,
+    read_status,
+    timestamp,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from sealgate.formats.interface import Check
+    from sealgate.policies.base import KeyEntry, SecretKey
+    from sealgate_operator.key_sources import KeySource, SecretKeys
+
+#: The fields that make a model the place of a key, whatever the format.
+_KEY_FIELDS = frozenset({"secret_ref", "key_id"})
+#: The most entries of `status.keys`.
+_MAX_KEYS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What was found out about an Authenticator.
+
+    Attributes:
+        status: what its status should say.
+        ready: whether the webhook can use it.
+        message: why not, or how well.
+        fingerprints: the keys whose signatures it takes; None where others choose them.
+        refresh_seconds: after which it must be looked at again although nothing changed; None for whenever.
+    """
+
+    status: AuthenticatorStatus
+    ready: bool
+    message: str
+    fingerprints: frozenset[str] | None = None
+    refresh_seconds: float | None = None
+
+
+def assess(obj: Mapping[str, Any], secrets: SecretKeys, others: Sequence[KeySource], now: datetime) -> Assessment:
+    """Return what an Authenticator's status should say.
+
+    Args:
+        obj: the object, with the status it has.
+        secrets: the source of keys in Secrets.
+        others: further sources.
+        now: the time.
+    """
+    before = read_status(AuthenticatorStatus, obj)
+    try:
+        authenticator = Authenticator.model_validate(obj)
+    except ValidationError as error:
+        judgement = Judgement(READY, False, "InvalidSpec", explain_invalid(error))
+        return Assessment(_status(obj, before, judgement, now), ready=False, message=judgement.message)
+    collector = _Collector((secrets, *others), secrets, before.keys, now)
+    collector.collect(authenticator)
+    keys = tuple(_dated(key, before.keys, generation_of(obj), now) for key in collector.found())
+    resolved = StatusKeys(AuthenticatorStatus(keys=keys), now)
+    try:
+        check = build_check(authenticator, resolved)
+    except SealgateError as error:
+        judgement, fingerprints = _not_ready(error, keys), None
+    else:
+        judgement, fingerprints = _ready(check, keys, now), _fingerprints(check, now)
+    status = _status(obj, before, judgement, now).model_copy(
+        update={
+            "format": next(name for name in FORMATS if getattr(authenticator.spec, name) is not None),
+            "key_summary": _summary(authenticator, keys, collector.refused_inline),
+            "keys": keys,
+        }
+    )
+    return Assessment(status, judgement.holds is True, judgement.message, fingerprints, collector.refresh_seconds)
+
+
+class _Collector:
+    """A `KeyResolver` that asks the sources and notes what they say."""
+
+    def __init__(
+        self, sources: Sequence[KeySource], secrets: SecretKeys, known: Sequence[KeyStatus], now: datetime
+    ) -> None:
+        self._sources = sources
+        self._secrets = secrets
+        self._known = known
+        self._now = now
+        self._found: dict[tuple[str, str | None], tuple[KeyStatus, ...]] = {}
+        self.refused_inline = 0
+        self.refresh_seconds: float | None = None
+
+    def collect(self, authenticator: Authenticator) -> None:
+        """Have the format ask for all of its keys."""
+        try:
+            build_check(authenticator, self)
+        except SealgateError:
+            # Said once all keys are known, by the format that reads them from the status.
+            return
+
+    def found(self) -> tuple[KeyStatus, ...]:
+        """Return what was found, each place as often as it has keys, in the order of the spec."""
+        found = (key for keys in self._found.values() for key in keys)
+        return tuple(dict.fromkeys(found))[:_MAX_KEYS]
+
+    def public_keys(self, entry: KeyEntry) -> tuple[PublicKey, ...]:
+        """Return the usable keys of an entry; none is no error yet, so that the others are asked for too."""
+        if entry.pem is not None:
+            try:
+                return (load_public_key(entry.pem, entry.algorithm),)
+            except InvalidKeyError:
+                self.refused_inline += 1
+                return ()
+        found = self._observe(entry)
+        return tuple(load_public_key(key.pem or "", entry.algorithm) for key in found if key.state == "Accepted")
+
+    def secret(self, reference: SecretKey) -> bytes:
+        """Return what is public in one key of a Secret."""
+        source = secret_source(reference)
+        found = self._secrets.observe_whole(reference)
+        self._found[source, None] = (found,)
+        if found.state == "Refused":
+            raise UnavailableError(found.message, reason=Reason.AUTHENTICATOR_NOT_READY)
+        return (found.pem or "").encode()
+
+    def _observe(self, entry: KeyEntry) -> tuple[KeyStatus, ...]:
+        for source in self._sources:
+            name = source.name(entry)
+            if name is None:
+                continue
+            if source.refresh_seconds is not None:
+                self.refresh_seconds = min(self.refresh_seconds or source.refresh_seconds, source.refresh_seconds)
+            if (name, entry.algorithm) not in self._found:
+                known = [key for key in self._known if key.source == name]
+                self._found[name, entry.algorithm] = source.observe(entry, known, self._now)
+            return self._found[name, entry.algorithm]
+        raise UnavailableError("no source for this kind of key", reason=Reason.AUTHENTICATOR_NOT_READY)
+
+
+def _dated(key: KeyStatus, known: Sequence[KeyStatus], generation: int, now: datetime) -> KeyStatus:
+    """Return a key with when it was read; the same key keeps its time, or every look would be a change."""
+    for earlier in known:
+        same = key.model_copy(
+            update={"observed_at": earlier.observed_at, "observed_generation": earlier.observed_generation}
+        )
+        if earlier.observed_at and same == earlier and key.observed_at in (None, earlier.observed_at):
+            return earlier.model_copy(update={"observed_generation": generation})
+    return key.model_copy(update={"observed_at": key.observed_at or timestamp(now), "observed_generation": generation})
+
+
+def _status(
+    obj: Mapping[str, Any], before: AuthenticatorStatus, judgement: Judgement, now: datetime
+) -> AuthenticatorStatus:
+    generation = generation_of(obj)
+    conditions = conditions_of((judgement,), before, generation, now)
+    return AuthenticatorStatus(observed_generation=generation, conditions=conditions)
+
+
+def _not_ready(error: SealgateError, keys: Sequence[KeyStatus]) -> Judgement:
+    refused = [key for key in keys if key.state == "Refused"]
+    if refused:
+        # One that has a name of its own says more than that some key was refused.
+        reason = refused[0].reason if refused[0].reason != Reason.INVALID_KEY else "KeyRefused"
+        return Judgement(READY, False, reason, error.message)
+    return Judgement(READY, False, error.reason.value, error.message)
+
+
+def _ready(check: Check, keys: Sequence[KeyStatus], now: datetime) -> Judgement:
+    notes = [key.message for key in keys if key.state == "Refused"]
+    keyring = getattr(check, "keyring", None)
+    if isinstance(keyring, Keyring):
+        states = keyring.states(now)
+        spoilt = [state for state in states if state.reason is not Reason.VERIFIED]
+        notes += [f"OpenPGP key {state.fingerprint}: {state.message}" for state in spoilt]
+        if len(spoilt) == len(states):
+            reason = spoilt[0].reason.value if spoilt else Reason.INVALID_KEY.value
+            why = "; ".join(notes) or "no key of the keyring can sign"
+            return Judgement(READY, False, reason, f"no key can be used: {why}; put a current key into the keyring")
+    if notes:
+        return Judgement(READY, True, "SomeKeysRefused", f"can be used, but not all of its keys: {'; '.join(notes)}")
+    return Judgement(READY, True, "KeysResolved", "every key can be used")
+
+
+def _fingerprints(check: Check, now: datetime) -> frozenset[str] | None:
+    keys = getattr(check, "keys", None)
+    if isinstance(keys, tuple) and all(isinstance(key, PublicKey) for key in keys):
+        return frozenset(key.fingerprint for key in keys)
+    keyring = getattr(check, "keyring", None)
+    if isinstance(keyring, Keyring):
+        return frozenset(state.fingerprint for state in keyring.states(now) if state.reason is Reason.VERIFIED)
+    return None
+
+
+def _summary(authenticator: Authenticator, keys: Sequence[KeyStatus], refused_inline: int) -> str:
+    """Return how many keys can be used of how many: those in the status, and those that stand in the spec."""
+    inline = sum(getattr(place, "secret_ref", None) is None for place in _key_places(authenticator.spec))
+    accepted = sum(key.state == "Accepted" for key in keys)
+    return f"{inline - min(refused_inline, inline) + accepted}/{inline + len(keys)}"
+
+
+def _key_places(value: object) -> Iterator[BaseModel]:
+    """Yield every part of a spec that says where a key is."""
+    if isinstance(value, tuple):
+        for member in value:
+            yield from _key_places(member)
+    elif isinstance(value, BaseModel):
+        fields = type(value).model_fields
+        if _KEY_FIELDS.intersection(fields):
+            yield value
+        for name in fields:
+            yield from _key_places(getattr(value, name))
+
+
+def secrets_named_in(value: object) -> frozenset[str]:
+    """Return the names of all Secrets that a spec refers to by `secretRef`, whether or not it can be understood."""
+    if isinstance(value, list):
+        return frozenset().union(*map(secrets_named_in, value))
+    if not isinstance(value, dict):
+        return frozenset()
+    found = frozenset().union(*map(secrets_named_in, value.values()))
+    reference = value.get("secretRef")
+    name = reference.get("name") if isinstance(reference, dict) else None
+    return found | {name} if isinstance(name, str) else found

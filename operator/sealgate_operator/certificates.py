@@ -1,0 +1,397 @@
+"""The webhook's certificates: what the next step is, given what there is. Pure, but for the making of keys.
+
+An authority signs one server certificate (the leaf). Both live in Secrets; the authority's certificate is also in the
+`caBundle` of the webhook configurations, which API servers read. The leaf is renewed after two thirds of its life, by
+the same authority. An authority is replaced after two thirds of its own, in steps of which each is one write, so that
+whoever takes over after a crash sees from what is written which step comes next:
+
+1. a *next* authority is made;
+2. `caBundle` has both, everywhere; when that is seen, the time is noted;
+3. one settling time later every API server knows both, and the next authority becomes the current one, the current one
+   the *old* one;
+4. the leaf is issued anew by what is now the current authority; when that is seen, the time is noted;
+5. one settling time later every webhook serves it, and the old authority is forgotten;
+6. `caBundle` is left with one.
+
+At every moment what an API server trusted up to one settling time ago verifies what a webhook served up to one
+settling time ago.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+#: How far before now a certificate begins, for machines whose clocks are behind.
+BACKDATE = timedelta(minutes=5)
+#: The longest time that is left to API servers and to webhooks to notice a change.
+LONGEST_SETTLING = timedelta(minutes=10)
+#: The most certificates that an old authority's Secret is read for; more is nothing that was written here.
+_MAX_OLD = 4
+
+CURRENT, CURRENT_KEY = "ca.crt", "ca.key"
+NEXT, NEXT_KEY, NEXT_PUBLISHED = "next-ca.crt", "next-ca.key", "next-ca.published"
+OLD, OLD_REPLACED = "old-ca.crt", "old-ca.replaced"
+LEAF, LEAF_KEY, LEAF_BUNDLE = "tls.crt", "tls.key", "ca.crt"
+
+Data = dict[str, bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How certificates are made.
+
+    Attributes:
+        names: DNS names of the webhook's Service.
+        ca_lifetime: for how long an authority is good.
+        leaf_lifetime: for how long a leaf is good; no longer than the authority.
+    """
+
+    names: tuple[str, ...]
+    ca_lifetime: timedelta
+    leaf_lifetime: timedelta
+
+    @property
+    def settling(self) -> timedelta:
+        """What is left to others to notice a change; a tenth of the leaf's life where that is less."""
+        return min(LONGEST_SETTLING, self.leaf_lifetime / 10)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteAuthorities:
+    """Change the authority's Secret: new values, None to remove.
+
+    Attributes:
+        why: for the log.
+        data: what to change; holds private keys.
+    """
+
+    why: str
+    data: Data = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteLeaf:
+    """Change the leaf's Secret; see `WriteAuthorities`."""
+
+    why: str
+    data: Data = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Make this the `caBundle` of every webhook.
+
+    Attributes:
+        why: for the log.
+        bundle: PEM.
+    """
+
+    why: str
+    bundle: bytes
+
+
+Step = WriteAuthorities | WriteLeaf | Publish
+
+
+def next_step(
+    authorities: Mapping[str, bytes],
+    leaf: Mapping[str, bytes],
+    published: Sequence[bytes],
+    rules: Rules,
+    now: datetime,
+) -> Step | None:
+    """Return what has to be written next; None when everything is as it should be for now.
+
+    Args:
+        authorities: data of the authority's Secret.
+        leaf: data of the leaf's Secret.
+        published: the `caBundle` of every webhook as it is.
+        rules: how certificates are made.
+        now: the time.
+    """
+    state = _State(authorities, leaf, rules, now)
+    step = state.make_authority()
+    if step is not None:
+        return step
+    bundle = state.bundle()
+    if any(found != bundle for found in published):
+        return Publish("the authorities in force are published", bundle)
+    return state.hand_over() or state.issue_leaf(bundle) or state.let_go()
+
+
+class _State:
+    """What the two Secrets say, and the steps that follow from it."""
+
+    def __init__(
+        self, authorities: Mapping[str, bytes], leaf: Mapping[str, bytes], rules: Rules, now: datetime
+    ) -> None:
+        self._rules = rules
+        self._now = now
+        self._current = _read_pair(authorities, CURRENT, CURRENT_KEY, now)
+        self._next = _read_pair(authorities, NEXT, NEXT_KEY, now)
+        self._old = [one for one in _read_certificates(authorities.get(OLD)) if one.not_valid_after_utc > now]
+        self._has_old = OLD in authorities
+        self._next_published = _read_time(authorities.get(NEXT_PUBLISHED), now)
+        self._old_replaced = _read_time(authorities.get(OLD_REPLACED), now)
+        self._leaf = _read_pair(leaf, LEAF, LEAF_KEY, now)
+        self._leaf_bundle = leaf.get(LEAF_BUNDLE, b"")
+
+    def make_authority(self) -> Step | None:
+        """Return the making of an authority, if one is missing or should be followed soon."""
+        if self._current is None and self._next is None:
+            return self._start_over()
+        if self._current is None and not self._old:
+            # Nothing that is served could still be verified, so there is nothing to wait for.
+            return self._promote("the current authority is lost or expired; the next one takes over at once")
+        due = self._current is not None and is_due(self._current.certificate, self._now)
+        if due and self._next is None and not self._has_old:
+            return WriteAuthorities("the authority is due; the next one is made", self._make_next())
+        return None
+
+    def bundle(self) -> bytes:
+        """Return every authority that somebody may need, the current one first."""
+        pairs = [pair.certificate for pair in (self._current, self._next) if pair is not None]
+        return b"".join(one.public_bytes(Encoding.PEM) for one in dict.fromkeys([*pairs, *self._old]))
+
+    def hand_over(self) -> Step | None:
+        """Return the step towards the next authority; what is in `bundle` has been seen everywhere."""
+        if self._next is None:
+            return None
+        if self._next_published is None:
+            return WriteAuthorities("the next authority is published", {NEXT_PUBLISHED: _write_time(self._now)})
+        if self._now < self._next_published + self._rules.settling:
+            return None
+        return self._promote("the next authority takes over")
+
+    def issue_leaf(self, bundle: bytes) -> Step | None:
+        """Return the issuing of a leaf, if there is none, or it should be replaced."""
+        if self._current is None:
+            return None
+        why = self._leaf_problem()
+        if why:
+            return WriteLeaf(f"a certificate is issued: {why}", _issue(self._current, self._rules, self._now, bundle))
+        if self._leaf_bundle != bundle:
+            return WriteLeaf("the authorities beside the certificate are brought up to date", {LEAF_BUNDLE: bundle})
+        return None
+
+    def let_go(self) -> Step | None:
+        """Return the step towards forgetting the old authority; the leaf is one of the current one."""
+        if not self._has_old or self._current is None:
+            return None
+        if self._old_replaced is None:
+            return WriteAuthorities("the old authority is replaced", {OLD_REPLACED: _write_time(self._now)})
+        if self._now < self._old_replaced + self._rules.settling:
+            return None
+        return WriteAuthorities("the old authority is forgotten", {OLD: None, OLD_REPLACED: None})
+
+    def _start_over(self) -> Step:
+        """Make an authority where there is none; what is served still counts, if it is known who signed it."""
+        signers = [one for one in _read_certificates(self._leaf_bundle) if self._leaf and _signed(one, self._leaf)]
+        signers = [one for one in signers if one.not_valid_after_utc > self._now]
+        fresh: Data = dict.fromkeys((CURRENT, CURRENT_KEY, NEXT, NEXT_KEY, NEXT_PUBLISHED, OLD, OLD_REPLACED))
+        if signers:
+            kept = b"".join(one.public_bytes(Encoding.PEM) for one in signers)
+            why = "the authority is lost; the next one is made"
+            return WriteAuthorities(why, {**fresh, **self._make_next(), OLD: kept})
+        made = _make_authority(self._rules, self._now)
+        return WriteAuthorities("an authority is made", {**fresh, CURRENT: made[0], CURRENT_KEY: made[1]})
+
+    def _make_next(self) -> Data:
+        certificate, key = _make_authority(self._rules, self._now)
+        return {NEXT: certificate, NEXT_KEY: key, NEXT_PUBLISHED: None}
+
+    def _promote(self, why: str) -> Step:
+        assert self._next is not None  # noqa: S101 - both callers have looked
+        old = [*([self._current.certificate] if self._current else []), *self._old]
+        data: Data = {
+            CURRENT: self._next.certificate.public_bytes(Encoding.PEM),
+            CURRENT_KEY: _write_key(self._next.key),
+            NEXT: None,
+            NEXT_KEY: None,
+            NEXT_PUBLISHED: None,
+            OLD: b"".join(one.public_bytes(Encoding.PEM) for one in old) or None,
+            OLD_REPLACED: None,
+        }
+        return WriteAuthorities(why, data)
+
+    def _leaf_problem(self) -> str:
+        """Return why the leaf has to be replaced; empty if it has not."""
+        assert self._current is not None  # noqa: S101 - the caller has looked
+        if self._leaf is None:
+            return "there is none that is good"
+        if not _signed(self._current.certificate, self._leaf):
+            return "another authority signed the one there is"
+        if is_due(self._leaf.certificate, self._now):
+            return "two thirds of its life are over"
+        return "" if _names(self._leaf.certificate) == self._rules.names else "its names are others"
+
+
+# Certificates ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey = field(repr=False)
+
+
+def is_due(certificate: x509.Certificate, now: datetime) -> bool:
+    """Return whether two thirds of a certificate's life are over."""
+    begin = certificate.not_valid_before_utc + BACKDATE
+    return now >= begin + (certificate.not_valid_after_utc - begin) * 2 / 3
+
+
+def expiry(data: Mapping[str, bytes], name: str) -> datetime | None:
+    """Return when the certificate under a name ends; None if there is none that can be read."""
+    found = _read_certificates(data.get(name))
+    return found[0].not_valid_after_utc if found else None
+
+
+def service_names(service: str, namespace: str) -> tuple[str, ...]:
+    """Return the DNS names by which a Service is called."""
+    name = f"{service}.{namespace}.svc"
+    return (name, f"{name}.cluster.local", f"{service}.{namespace}", service)
+
+
+def _make_authority(rules: Rules, now: datetime) -> tuple[bytes, bytes]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    # A name of its own: clients that find the issuer by name must not take one generation for another.
+    subject = _name(f"sealgate webhook CA {x509.random_serial_number():x}"[:64])
+    certificate = (
+        _builder(subject, subject, key, now, rules.ca_lifetime)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(ca=True), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(Encoding.PEM), _write_key(key)
+
+
+def _issue(authority: _Pair, rules: Rules, now: datetime, bundle: bytes) -> Data:
+    key = ec.generate_private_key(ec.SECP256R1())
+    lifetime = min(rules.leaf_lifetime, authority.certificate.not_valid_after_utc - now)
+    issuer = authority.certificate.subject
+    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
+    certificate = (
+        _builder(_name("sealgate webhook"), issuer, key, now, lifetime)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(ca=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in rules.names]), critical=False)
+        .add_extension(identifier, critical=False)
+        .sign(authority.key, hashes.SHA256())
+    )
+    return {LEAF: certificate.public_bytes(Encoding.PEM), LEAF_KEY: _write_key(key), LEAF_BUNDLE: bundle}
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime, lifetime: timedelta
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - BACKDATE)
+        .not_valid_after(now + lifetime)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _usage(*, ca: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _names(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (x509.ExtensionNotFound, ValueError):
+        return ()
+    return tuple(extension.value.get_values_for_type(x509.DNSName))
+
+
+def _signed(authority: x509.Certificate, leaf: _Pair) -> bool:
+    try:
+        leaf.certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+# Reading what was written ----------------------------------------------------------------------------------------
+
+
+def _read_pair(data: Mapping[str, bytes], certificate: str, key: str, now: datetime) -> _Pair | None:
+    """Return a certificate with its key; None if they are not there, no pair, or the time is over."""
+    found = _read_certificates(data.get(certificate))
+    if not found or found[0].not_valid_after_utc <= now:
+        return None
+    try:
+        private = load_pem_private_key(data.get(key, b""), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    if not isinstance(private, ec.EllipticCurvePrivateKey):
+        return None
+    pair = _Pair(found[0], private)
+    return pair if _public(private.public_key()) == _public(found[0].public_key()) else None
+
+
+def _read_certificates(text: bytes | None) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(text or b"")[:_MAX_OLD]
+    except ValueError:
+        return []
+
+
+def _read_time(text: bytes | None, now: datetime) -> datetime | None:
+    """Return a time that was noted; one that cannot be, or is yet to come, was not."""
+    try:
+        found = datetime.fromisoformat((text or b"").decode())
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None and found <= now else None
+
+
+def _write_time(now: datetime) -> bytes:
+    return now.astimezone(UTC).isoformat().encode()
+
+
+def _write_key(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _public(key: object) -> bytes:
+    encode = getattr(key, "public_bytes", None)
+    return encode(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) if encode else b""

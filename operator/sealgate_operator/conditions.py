@@ -1,0 +1,100 @@
+"""Conditions as Kubernetes has them: a status, a reason for machines, a message for people, and since when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from pydantic import ValidationError
+
+from sealgate.messages import quote
+from sealgate.policies.status import Condition, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+S = TypeVar("S", bound=Status)
+
+READY = "Ready"
+#: The longest message of a condition.
+MAX_MESSAGE = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a condition says, without since when.
+
+    Attributes:
+        type: what it is about.
+        holds: whether it does; None where that cannot be known.
+        reason: why, one CamelCase word.
+        message: why, for a person, and what to do.
+    """
+
+    type: str
+    holds: bool | None
+    reason: str
+    message: str
+
+    @property
+    def status(self) -> Literal["True", "False", "Unknown"]:
+        """The same as Kubernetes writes it."""
+        if self.holds is None:
+            return "Unknown"
+        return "True" if self.holds else "False"
+
+
+def conditions_of(
+    judgements: Iterable[Judgement], before: Status, generation: int, now: datetime
+) -> tuple[Condition, ...]:
+    """Return judgements as conditions; the time of one moves only when its status does.
+
+    Args:
+        judgements: what is to be said now.
+        before: the status as it was.
+        generation: of the object that was judged.
+        now: the time.
+    """
+    known = {condition.type: condition for condition in before.conditions}
+    result = []
+    for judgement in judgements:
+        earlier = known.get(judgement.type)
+        same = earlier is not None and earlier.status == judgement.status
+        result.append(
+            Condition(
+                type=judgement.type,
+                status=judgement.status,
+                reason=judgement.reason,
+                message=judgement.message[:MAX_MESSAGE],
+                last_transition_time=earlier.last_transition_time if earlier and same else timestamp(now),
+                observed_generation=generation,
+            )
+        )
+    return tuple(result)
+
+
+def timestamp(now: datetime) -> str:
+    """Return a time as Kubernetes writes it."""
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def read_status(model: type[S], obj: Mapping[str, Any]) -> S:
+    """Return an object's status as it stands; one that cannot be understood counts as none."""
+    try:
+        return model.model_validate(obj.get("status") or {})
+    except ValidationError:
+        return model()
+
+
+def generation_of(obj: Mapping[str, Any]) -> int:
+    """Return an object's `metadata.generation`."""
+    return int(obj["metadata"].get("generation") or 0)
+
+
+def explain_invalid(error: ValidationError) -> str:
+    """Return in a sentence where an object's spec is wrong, without what was written there."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    message = quote(f"{place}: {first['msg'].removeprefix('Value error, ')}", 512)
+    return f"{message}; correct it and apply the object again"

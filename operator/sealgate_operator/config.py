@@ -1,0 +1,121 @@
+"""The operator's settings: the file that the chart writes."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from sealgate.errors import ConfigError
+from sealgate.messages import quote
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MAX_BYTES = 1 << 20
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$", max_length=253)]
+
+
+class _Settings(BaseModel):
+    """What all parts of the file share: camelCase, unknown members refused."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
+
+
+class WebhookConfigurations(_Settings):
+    """The webhook configurations whose `caBundle` the operator keeps; an empty name for none."""
+
+    validating: Name
+    mutating: Name | Literal[""] = ""
+
+
+class WebhookService(_Settings):
+    """The Service that the API server calls."""
+
+    name: Name
+    port: int = Field(default=443, ge=1, le=65535)
+
+
+class CertificateSettings(_Settings):
+    """The webhook's certificates, and for how long they are made."""
+
+    managed: bool = True
+    ca_lifetime_hours: float = Field(default=8760, gt=0, le=24 * 365 * 30)
+    leaf_lifetime_hours: float = Field(default=720, gt=0, le=24 * 365 * 10)
+
+    @model_validator(mode="after")
+    def _authority_outlives_leaf(self) -> CertificateSettings:
+        if self.leaf_lifetime_hours > self.ca_lifetime_hours:
+            raise ValueError("leafLifetimeHours is more than caLifetimeHours; an authority must outlive what it signs")
+        return self
+
+    @property
+    def ca_lifetime(self) -> timedelta:
+        """For how long an authority is good."""
+        return timedelta(hours=self.ca_lifetime_hours)
+
+    @property
+    def leaf_lifetime(self) -> timedelta:
+        """For how long a server's certificate is good."""
+        return timedelta(hours=self.leaf_lifetime_hours)
+
+
+class OperatorConfig(_Settings):
+    """Everything in the file.
+
+    Attributes:
+        metrics_listen: `host:port` of metrics and `/healthz`.
+        lease: name of the Lease that says which replica works.
+        registries: how registries are reached; read by whoever talks to one.
+    """
+
+    metrics_listen: str = Field(default="0.0.0.0:8080", pattern=r"^[^\s]*:[0-9]{1,5}$")
+    lease: Name
+    webhook_configurations: WebhookConfigurations
+    webhook_service: WebhookService
+    tls_secret: Name
+    ca_secret: Name
+    certificates: CertificateSettings = CertificateSettings()
+    key_refresh_seconds: float = Field(default=300, ge=1)
+    registries: dict[str, Any] = Field(default_factory=dict)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def metrics_address(self) -> tuple[str, int]:
+        """Host and port of metrics and `/healthz`."""
+        host, _, port = self.metrics_listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
+    def level(self) -> int:
+        """The least that is logged, as `logging` has it."""
+        return logging.getLevelNamesMapping()[self.log_level.upper()]
+
+
+def load_config(path: Path) -> OperatorConfig:
+    """Read the file.
+
+    Raises:
+        ConfigError: it cannot be read, is not YAML, or does not say what it must; the message names every field.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = yaml.safe_load(text[:_MAX_BYTES])
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        why = quote(getattr(error, "strerror", None) or getattr(error, "problem", None) or type(error).__name__)
+        raise ConfigError(f"{quote(path)} cannot be read: {why}") from error
+    try:
+        return OperatorConfig.model_validate(document)
+    except ValidationError as error:
+        found = "; ".join(map(_explain, error.errors(include_url=False, include_input=False)))
+        raise ConfigError(f"{quote(path)}: {found}") from error
+
+
+def _explain(error: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    place = ".".join(map(str, error["loc"])) or "the file"
+    return f"{quote(place)}: {quote(error['msg'].removeprefix('Value error, '))}"

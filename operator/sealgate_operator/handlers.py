@@ -1,0 +1,148 @@
+"""What Kopf is asked to do: watch three collections and tell of every change.
+
+Kopf writes nothing: no finalizers, which would hold up an uninstallation; no annotations, for which the operator has
+no right; no Events of its own; no peering, since the Lease says who works. Cluster-scoped kinds are watched in the
+whole cluster and Secrets in one namespace, which is what Kopf does when it is given namespaces.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import kopf
+
+from sealgate.policies.models import API_VERSION
+from sealgate_operator.reconciler import SECRET_SELECTOR
+from sealgate_operator.view import AUTHENTICATOR, POLICY, SECRET
+
+if TYPE_CHECKING:
+    import threading
+    from typing import Protocol
+
+    from kubernetes.client.configuration import Configuration
+    from structlog.typing import FilteringBoundLogger
+
+    from sealgate_operator.view import Object
+
+    class Noticed(Protocol):
+        """Who is told of changes."""
+
+        def __call__(self, kind: str, obj: Object, *, gone: bool = False) -> None:
+            """Take in what a watch told of an object."""
+
+
+_GROUP, _, _VERSION = API_VERSION.partition("/")
+#: Seconds after which the API server ends a watch, and after which we do if it does not.
+_WATCH_SECONDS, _LONGEST_WATCH_SECONDS = 240, 270
+#: Seconds without any event or bookmark after which a watch counts as lost.
+_SILENCE_SECONDS = 75.0
+_CONNECT_SECONDS, _REQUEST_SECONDS = 5.0, 15.0
+#: Seconds before Kopf is started anew, at first and at most.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
+
+
+class Watcher:
+    """Runs Kopf in the calling thread, and starts it anew when it gives up.
+
+    Args:
+        configuration: address, authority and credentials of the API server.
+        namespace: sealgate's own.
+        noticed: told of every change.
+        log: told when Kopf gives up.
+    """
+
+    def __init__(
+        self, configuration: Configuration, namespace: str, noticed: Noticed, log: FilteringBoundLogger
+    ) -> None:
+        self._configuration = configuration
+        self._namespace = namespace
+        self._noticed = noticed
+        self._log = log
+
+    def run(self, stop: threading.Event) -> None:
+        """Watch until told to stop."""
+        pause = _FIRST_PAUSE
+        while not stop.is_set():
+            try:
+                asyncio.run(
+                    kopf.operator(
+                        registry=self._registry(),
+                        settings=_settings(),
+                        standalone=True,
+                        namespaces=[self._namespace],
+                        stop_flag=stop,
+                    )
+                )
+            except Exception as error:  # noqa: BLE001 - Kopf ends with whatever it could not cope with
+                self._log.warning("the watches are started again", error=type(error).__name__, pause=pause)
+            stop.wait(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _registry(self) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+
+        @kopf.on.login(registry=registry, errors=kopf.ErrorsMode.PERMANENT)
+        def login(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - whatever Kopf passes
+            return _connection(self._configuration)
+
+        self._tell_of(registry, AUTHENTICATOR, _GROUP, _VERSION, "authenticators")
+        self._tell_of(registry, POLICY, _GROUP, _VERSION, "verificationpolicies")
+        self._tell_of(registry, SECRET, "", "v1", "secrets")
+        return registry
+
+    def _tell_of(self, registry: kopf.OperatorRegistry, kind: str, *resource: str) -> None:
+        @kopf.on.event(*resource, registry=registry, id=kind)
+        async def changed(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401, RUF029 - whatever Kopf passes; it wants a coroutine
+            # Objects in a list do not say what they are.
+            obj = {"apiVersion": "/".join(filter(None, resource[:2])), **event["object"], "kind": kind}
+            self._noticed(kind, obj, gone=event["type"] == "DELETED")
+
+
+def quieten_kopf(level: int) -> None:
+    """Leave of Kopf's own log what a person can use.
+
+    Args:
+        level: the least that is logged of everything else.
+    """
+    logging.getLogger("kopf").setLevel(level if level <= logging.DEBUG else logging.WARNING)
+
+
+def _settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    # It would kill the process; whoever runs us does that.
+    settings.process.ultimate_exiting_timeout = None
+    settings.watching.server_timeout = _WATCH_SECONDS
+    settings.watching.client_timeout = _LONGEST_WATCH_SECONDS
+    settings.watching.inactivity_timeout = _SILENCE_SECONDS
+    settings.watching.connect_timeout = _CONNECT_SECONDS
+    settings.watching.chunk_size = 500
+    settings.watching.field_selectors["", "v1", "secrets"] = SECRET_SELECTOR
+    settings.networking.connect_timeout = _CONNECT_SECONDS
+    settings.networking.request_timeout = _REQUEST_SECONDS
+    settings.networking.error_backoffs = (0.5, 1, 2, 4)
+    settings.queueing.exit_timeout = 0.5
+    settings.queueing.idle_timeout = 1.0
+    return settings
+
+
+def _connection(configuration: Configuration) -> kopf.ConnectionInfo:
+    """Return the same connection that all other requests use; asked again when the API server refuses the token."""
+    header = configuration.get_api_key_with_prefix("BearerToken") or configuration.get_api_key_with_prefix(
+        "authorization"
+    )
+    scheme, _, token = (header or "").rpartition(" ")
+    return kopf.ConnectionInfo(
+        server=configuration.host,
+        ca_path=configuration.ssl_ca_cert,
+        insecure=not configuration.verify_ssl,
+        username=configuration.username or None,
+        password=configuration.password or None,
+        scheme=scheme or None,
+        token=token or None,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+    )

@@ -1,0 +1,105 @@
+"""What may be copied out of a Secret into a status that everybody can read: public keys, and nothing beside them.
+
+Whoever writes an `Authenticator` chooses which Secret of sealgate's namespace it names. So nothing of a Secret gets
+out, not even into a message, but what has been parsed as a public key, a certificate or an OpenPGP certificate; and of
+these only the parsed parts, not what stands around them.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sealgate.errors import InvalidKeyError, VerificationError
+from sealgate.keys.openpgp import load_keyring
+from sealgate.keys.openpgp_packets import armored_blocks
+from sealgate.keys.public_keys import PublicKey, load_public_key
+
+#: The most characters of one entry in a status.
+MAX_TEXT = 65536
+
+_LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,60})-----")
+_PACKET_MARK = 0x80
+_LINE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class PublicMaterial:
+    """What may be copied.
+
+    Attributes:
+        text: PEM, or armored OpenPGP.
+        fingerprint: of the one key in it; None where it is not one.
+        algorithm: the only algorithm that is accepted from it; None where that does not apply.
+    """
+
+    text: str
+    fingerprint: str | None = None
+    algorithm: str | None = None
+
+
+def read_key(raw: bytes, algorithm: str | None) -> PublicMaterial:
+    """Return the one public key that bytes must be.
+
+    Args:
+        raw: as in the Secret.
+        algorithm: the only algorithm to accept; None for the key's default.
+
+    Raises:
+        InvalidKeyError: they are anything else.
+    """
+    key: PublicKey = load_public_key(raw, algorithm)
+    # Loading takes one PEM block and nothing else, so the text is the key.
+    return PublicMaterial(raw.decode("ascii").strip() + "\n", key.fingerprint, key.algorithm.value)
+
+
+def read_public(raw: bytes) -> PublicMaterial:
+    """Return OpenPGP certificates or X.509 certificates out of bytes that may hold anything.
+
+    Raises:
+        InvalidKeyError: they hold none, or something secret, or too much.
+    """
+    if b"PRIVATE KEY" in raw:
+        raise InvalidKeyError(
+            "it holds a private key, which nothing here needs; store only the public part, and if others can read "
+            "this Secret, make a new key"
+        )
+    labels = {label.decode() for label in _LABEL.findall(raw)}
+    if "PGP PUBLIC KEY BLOCK" in labels or (raw and raw[0] & _PACKET_MARK):
+        return _bounded(_openpgp(raw))
+    if labels == {"CERTIFICATE"}:
+        return _bounded(_certificates(raw))
+    raise InvalidKeyError(
+        "it holds neither OpenPGP public keys nor certificates; write what `gpg --armor --export` prints, or PEM"
+    )
+
+
+def _openpgp(raw: bytes) -> PublicMaterial:
+    keyring = load_keyring(raw)
+    try:
+        packets = raw if raw[0] & _PACKET_MARK else b"".join(content for _, content in armored_blocks(raw))
+    except VerificationError as error:  # pragma: no cover - loading has read the same blocks
+        raise InvalidKeyError(error.message) from error
+    body = base64.b64encode(packets).decode()
+    lines = [body[at : at + _LINE] for at in range(0, len(body), _LINE)]
+    text = "\n".join(("-----BEGIN PGP PUBLIC KEY BLOCK-----", "", *lines, "-----END PGP PUBLIC KEY BLOCK-----", ""))
+    return PublicMaterial(text, keyring.fingerprints[0] if len(keyring.fingerprints) == 1 else None)
+
+
+def _certificates(raw: bytes) -> PublicMaterial:
+    try:
+        found = x509.load_pem_x509_certificates(raw)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise InvalidKeyError("it holds a certificate that cannot be read; copy the whole of it again") from error
+    return PublicMaterial("".join(one.public_bytes(Encoding.PEM).decode() for one in found))
+
+
+def _bounded(material: PublicMaterial) -> PublicMaterial:
+    if len(material.text) > MAX_TEXT:
+        raise InvalidKeyError(f"it holds more than {MAX_TEXT} characters; leave out keys that nobody uses")
+    return material

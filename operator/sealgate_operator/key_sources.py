@@ -1,0 +1,99 @@
+"""Where keys are read that do not stand in a spec: one class for each kind of place.
+
+A source observes; it never raises for what it finds. What it returns goes into `status.keys` as it is, and there the
+webhook finds it. A source that cannot be watched gives its keys an end (`validUntil`) and is asked again before it
+(`refresh_seconds`); while it does not answer, it returns what it knew, with the end unmoved.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from sealgate.errors import InvalidKeyError
+from sealgate.messages import quote
+from sealgate.policies.status import KeyStatus, secret_source
+from sealgate_operator.key_material import read_key, read_public
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from datetime import datetime
+
+    from sealgate.policies.base import KeyEntry, SecretKey
+    from sealgate_operator.key_material import PublicMaterial
+
+
+class KeySource(Protocol):
+    """A kind of place in which public keys are kept, such as a KMS."""
+
+    #: Seconds after which its keys must be read again; None where changes are seen at once.
+    refresh_seconds: float | None
+
+    def name(self, entry: KeyEntry) -> str | None:
+        """Return what `status.keys[].source` calls the entry's place; None if the entry is not of this kind."""
+
+    def observe(self, entry: KeyEntry, known: Sequence[KeyStatus], now: datetime) -> tuple[KeyStatus, ...]:
+        """Return the keys at the entry's place, at least one, refused ones with reason and message.
+
+        Args:
+            entry: what the spec says.
+            known: what the status says about this place.
+            now: the time.
+        """
+
+
+class SecretKeys:
+    """Keys in Secrets of the operator's own namespace.
+
+    Args:
+        read: returns the decoded data of a Secret; None if there is none.
+        forbidden: Secrets that are sealgate's own and nobody's keys.
+    """
+
+    refresh_seconds: float | None = None
+
+    def __init__(
+        self, read: Callable[[str], Mapping[str, bytes] | None], forbidden: Collection[str] = frozenset()
+    ) -> None:
+        self._read = read
+        self._forbidden = frozenset(forbidden)
+
+    def name(self, entry: KeyEntry) -> str | None:
+        """Return `secretRef NAME/KEY`; see `KeySource`."""
+        return None if entry.secret_ref is None else secret_source(entry.secret_ref)
+
+    def observe(self, entry: KeyEntry, known: Sequence[KeyStatus], now: datetime) -> tuple[KeyStatus, ...]:  # noqa: ARG002 - of the protocol
+        """Return the one key; see `KeySource`."""
+        assert entry.secret_ref is not None  # noqa: S101 - `name` has said that it is one of these
+        return (self._status(entry.secret_ref, lambda raw: read_key(raw, entry.algorithm)),)
+
+    def observe_whole(self, reference: SecretKey) -> KeyStatus:
+        """Return what is public in one key of a Secret: a keyring, a certificate."""
+        return self._status(reference, read_public)
+
+    def _status(self, reference: SecretKey, parse: Callable[[bytes], PublicMaterial]) -> KeyStatus:
+        source, name, key = secret_source(reference), quote(reference.name, 64), quote(reference.key, 64)
+        if reference.name in self._forbidden:
+            message = f"Secret {name} is sealgate's own; put the key into another one"
+            return _refused(source, "SecretNotAllowed", message)
+        data = self._read(reference.name)
+        if data is None:
+            message = f"there is no Secret {name} in sealgate's namespace; create it there, or name another"
+            return _refused(source, "SecretNotFound", message)
+        if reference.key not in data:
+            message = f"Secret {name} has no key {key}; add it, or name another"
+            return _refused(source, "SecretKeyNotFound", message)
+        try:
+            found = parse(data[reference.key])
+        except InvalidKeyError as error:
+            return _refused(source, "InvalidKey", f"key {key} of Secret {name}: {error.message}")
+        return KeyStatus(
+            source=source,
+            state="Accepted",
+            pem=found.text,
+            algorithm=found.algorithm,
+            fingerprint=found.fingerprint,
+        )
+
+
+def _refused(source: str, reason: str, message: str) -> KeyStatus:
+    return KeyStatus(source=source, state="Refused", reason=reason, message=message[:4096])

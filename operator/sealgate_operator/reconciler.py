@@ -1,0 +1,269 @@
+"""Brings every status to what it should say.
+
+A look at an object starts from what there is, not from what happened: whatever was missed, doubled or came in another
+order, the next look finds the same. It writes only what differs, so that looking costs nothing while nothing changes.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from sealgate.errors import NotFoundError, SealgateError
+from sealgate.policies.models import API_VERSION
+from sealgate.policies.status import AuthenticatorStatus, Condition, VerificationPolicyStatus
+from sealgate.services.kubernetes_api import ConflictError
+from sealgate_operator.authenticators import Assessment, assess
+from sealgate_operator.conditions import READY, read_status
+from sealgate_operator.verification_policies import authenticators_named_in, policy_status
+from sealgate_operator.view import AUTHENTICATOR, KINDS, POLICY, SECRET
+from sealgate_operator.work_queue import Key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from structlog.typing import FilteringBoundLogger
+
+    from sealgate.clocks import Clock
+    from sealgate.services.kubernetes_api import KubernetesAPI
+    from sealgate_operator.events import Events
+    from sealgate_operator.key_sources import KeySource, SecretKeys
+    from sealgate_operator.leadership import Fence
+    from sealgate_operator.metrics import Metrics
+    from sealgate_operator.view import Object, View
+    from sealgate_operator.work_queue import WorkQueue
+
+#: Threads that look at objects; what they wait for is the API server.
+WORKERS = 4
+_PAGE = 500
+_PATHS = {
+    AUTHENTICATOR: f"/apis/{API_VERSION}/authenticators",
+    POLICY: f"/apis/{API_VERSION}/verificationpolicies",
+}
+#: Secrets that cannot be anybody's keys and may be large.
+SECRET_SELECTOR = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token"  # noqa: S105 - a selector
+
+
+class Reconciler:
+    """Looks at objects as they come out of the queue.
+
+    Args:
+        api: the API server.
+        namespace: sealgate's own.
+        view: what there is.
+        queue: what is to be looked at.
+        secrets: where keys in Secrets come from.
+        sources: where other keys come from.
+        fence: whether this replica may still write.
+        events: where warnings go.
+        clock: what time it is.
+        refresh_seconds: between two looks at the same object although nothing changed.
+        metrics: told of every look.
+        log: told of every change, and of failures.
+    """
+
+    def __init__(  # noqa: PLR0913 - everything that it stands between
+        self,
+        *,
+        api: KubernetesAPI,
+        namespace: str,
+        view: View,
+        queue: WorkQueue,
+        secrets: SecretKeys,
+        sources: Sequence[KeySource],
+        fence: Fence,
+        events: Events,
+        clock: Clock,
+        refresh_seconds: float,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._api = api
+        self._paths = {**_PATHS, SECRET: f"/api/v1/namespaces/{namespace}/secrets"}
+        self._view = view
+        self._queue = queue
+        self._secrets = secrets
+        self._sources = tuple(sources)
+        self._fence = fence
+        self._events = events
+        self._clock = clock
+        self._refresh_seconds = refresh_seconds
+        self._metrics = metrics
+        self._log = log
+        self._lock = threading.Lock()
+        self._assessments: dict[str, Assessment] = {}
+
+    # What happens elsewhere ---------------------------------------------------------------------------------------
+
+    def noticed(self, kind: str, obj: Object, *, gone: bool = False) -> None:
+        """Take in what a watch told of an object, and have what follows from it looked at."""
+        news = self._view.remove(kind, obj) if gone else self._view.put(kind, obj)
+        if news:
+            self._follow(kind, obj["metadata"]["name"])
+
+    def sweep(self) -> None:
+        """Compare everything with the API server, and have looked at whatever was missed.
+
+        Raises:
+            UnavailableError: it could not be listed.
+        """
+        for kind in KINDS:
+            objects, version = self._list(kind)
+            for name in self._view.replace(kind, objects, version):
+                self._follow(kind, name)
+        self._tell()
+
+    def sweep_again_and_again(self, stop: threading.Event, seconds: float) -> None:
+        """Sweep until told to stop."""
+        while not stop.wait(seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads load, guards nothing
+            try:
+                self.sweep()
+            except SealgateError as error:
+                self._metrics.failed("sweep")
+                self._log.warning("the sweep is tried again", error=error.message)
+
+    def _follow(self, kind: str, name: str) -> None:
+        if kind == SECRET:
+            keys = [Key(AUTHENTICATOR, found) for found in self._view.authenticators_with(name)]
+        elif kind == AUTHENTICATOR:
+            keys = [Key(AUTHENTICATOR, name)]
+        else:
+            keys = [Key(POLICY, name)]
+        for key in keys:
+            self._queue.add(key)
+
+    def _list(self, kind: str) -> tuple[list[Object], str]:
+        query: dict[str, str | int] = {"limit": _PAGE}
+        if kind == SECRET:
+            query["fieldSelector"] = SECRET_SELECTOR
+        objects: list[Object] = []
+        while True:
+            page = self._api.get(self._paths[kind], query)
+            # Objects in a list do not say what they are.
+            version = page.get("apiVersion") or ""
+            objects += [{**item, "apiVersion": version, "kind": kind} for item in page.get("items") or ()]
+            if not page["metadata"].get("continue"):
+                return objects, page["metadata"]["resourceVersion"]
+            query["continue"] = page["metadata"]["continue"]
+
+    # Looking ------------------------------------------------------------------------------------------------------
+
+    def work(self) -> None:
+        """Look at what the queue gives until it is closed."""
+        while (key := self._queue.take()) is not None:
+            try:
+                self._look(key)
+            except Exception as error:  # noqa: BLE001 - the boundary: whatever goes wrong is told, and tried again
+                self._failed(key, error)
+            else:
+                self._metrics.worked(key.kind)
+                self._queue.done(key)
+
+    def _failed(self, key: Key, error: Exception) -> None:
+        pause = self._queue.failed(key)
+        self._metrics.failed(key.kind)
+        told = {"kind": key.kind, "name": key.name, "pause": round(pause, 1)}
+        if isinstance(error, ConflictError):
+            self._log.debug("an object changed meanwhile", **told)
+        elif isinstance(error, SealgateError):
+            self._log.warning("an object is looked at again", error=error.message, **told)
+        else:
+            self._log.error("an object is looked at again", exc_info=error, **told)
+
+    def _look(self, key: Key) -> None:
+        obj = self._view.get(key.kind, key.name)
+        is_authenticator = key.kind == AUTHENTICATOR
+        delay = self._look_at_authenticator(key.name, obj) if is_authenticator else self._look_at_policy(obj)
+        if obj is not None:
+            self._queue.add(key, delay * random.uniform(0.9, 1.0))  # noqa: S311 - spreads load, guards nothing
+
+    def _look_at_authenticator(self, name: str, obj: Object | None) -> float:
+        assessment = None if obj is None else assess(obj, self._secrets, self._sources, self._clock.now())
+        with self._lock:
+            before = self._assessments.get(name)
+            if assessment is None:
+                self._assessments.pop(name, None)
+            else:
+                self._assessments[name] = assessment
+        if _outside(before) != _outside(assessment):
+            for policy in self._view.policies_with(name):
+                self._queue.add(Key(POLICY, policy))
+        if obj is None or assessment is None:
+            return self._refresh_seconds
+        if read_status(AuthenticatorStatus, obj) != assessment.status:
+            self._write(AUTHENTICATOR, obj, assessment.status)
+        return min(assessment.refresh_seconds or self._refresh_seconds, self._refresh_seconds)
+
+    def _look_at_policy(self, obj: Object | None) -> float:
+        if obj is None:
+            return self._refresh_seconds
+        with self._lock:
+            known = dict(self._assessments)
+        waiting = [
+            name
+            for name in authenticators_named_in(obj)
+            if name not in known and self._view.get(AUTHENTICATOR, name) is not None
+        ]
+        if waiting:
+            # After a start: it comes again once they have been looked at, and until then its status stands.
+            return self._refresh_seconds
+        status = policy_status(obj, known, self._clock.now())
+        if read_status(VerificationPolicyStatus, obj) != status:
+            self._write(POLICY, obj, status)
+        return self._refresh_seconds
+
+    # Writing ------------------------------------------------------------------------------------------------------
+
+    def _write(self, kind: str, obj: Object, status: AuthenticatorStatus | VerificationPolicyStatus) -> None:
+        metadata = obj["metadata"]
+        path = f"{self._paths[kind]}/{metadata['name']}"
+        document = {
+            "metadata": {"resourceVersion": metadata["resourceVersion"]},
+            "status": status.model_dump(mode="json", by_alias=True, exclude_none=True),
+        }
+        self._fence.check()
+        try:
+            written = self._api.merge(f"{path}/status", document)
+        except NotFoundError:
+            # Deleted meanwhile; the watch tells, or the next sweep.
+            return
+        except ConflictError:
+            self._view.put(kind, {**self._api.get(path), "kind": kind})
+            raise
+        self._view.put(kind, written)
+        self._metrics.wrote(kind)
+        ready = _ready(status.conditions)
+        self._log.info(
+            "a status was written", kind=kind, name=metadata["name"], ready=ready.status, reason=ready.reason
+        )
+        if ready.status == "False" and _words(ready) != _words(_ready(read_status(type(status), obj).conditions)):
+            self._events.warn(obj, ready)
+
+    def _tell(self) -> None:
+        with self._lock:
+            states = [key.state for found in self._assessments.values() for key in found.status.keys]
+        objects: Counter[tuple[str, str]] = Counter(
+            (kind, _ready(read_status(AuthenticatorStatus, obj).conditions).status)
+            for kind in (AUTHENTICATOR, POLICY)
+            for obj in self._view.all(kind)
+        )
+        self._metrics.counted(states, objects)
+
+
+#: What an object without a status says.
+_PENDING = Condition(type=READY, status="Unknown", reason="Pending", last_transition_time="")
+
+
+def _outside(assessment: Assessment | None) -> tuple[Any, ...] | None:
+    """Return what policies see of an assessment."""
+    return None if assessment is None else (assessment.ready, assessment.message, assessment.fingerprints)
+
+
+def _ready(conditions: Iterable[Condition]) -> Condition:
+    return next((condition for condition in conditions if condition.type == READY), _PENDING)
+
+
+def _words(condition: Condition) -> tuple[str, str]:
+    return condition.reason, condition.message

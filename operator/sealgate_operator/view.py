@@ -1,0 +1,134 @@
+"""What the API server has, as this replica knows it: authenticators, policies, and the Secrets beside them.
+
+Watches tell of changes at once; from time to time a whole list is compared, because a watch that breaks off may lose a
+deletion. Both may arrive in any order, so versions decide: an older one never replaces a newer one, and what was
+deleted stays so. Versions are compared as numbers, which Kubernetes promises (since 1.35) and has always kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import threading
+from typing import TYPE_CHECKING, Any
+
+from sealgate_operator.authenticators import secrets_named_in
+from sealgate_operator.verification_policies import authenticators_named_in
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+AUTHENTICATOR = "Authenticator"
+POLICY = "VerificationPolicy"
+SECRET = "Secret"  # noqa: S105 - a kind
+KINDS = (AUTHENTICATOR, POLICY, SECRET)
+
+Object = dict[str, Any]
+
+
+class View:
+    """Every object by kind and name; thread-safe. Objects in it are never changed.
+
+    Args:
+        ignored: Secrets that are nobody's keys and are not even kept.
+    """
+
+    def __init__(self, ignored: Collection[str] = frozenset()) -> None:
+        self._ignored = frozenset(ignored)
+        self._lock = threading.Lock()
+        self._objects: dict[str, dict[str, Object]] = {kind: {} for kind in KINDS}
+        self._gone: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
+        #: What each authenticator and each policy names, so that nobody has to read them all after every change.
+        self._names: dict[str, dict[str, frozenset[str]]] = {AUTHENTICATOR: {}, POLICY: {}}
+
+    def get(self, kind: str, name: str) -> Object | None:
+        """Return an object; None if there is none."""
+        with self._lock:
+            return self._objects[kind].get(name)
+
+    def all(self, kind: str) -> list[Object]:
+        """Return every object of a kind."""
+        with self._lock:
+            return list(self._objects[kind].values())
+
+    def secret(self, name: str) -> Mapping[str, bytes] | None:
+        """Return the decoded data of a Secret; None if there is none. What is not base64 is empty."""
+        found = self.get(SECRET, name)
+        return None if found is None else {key: _decode(value) for key, value in (found.get("data") or {}).items()}
+
+    def put(self, kind: str, obj: Object) -> bool:
+        """Take an object as it is now; return whether that was news."""
+        name, version = obj["metadata"]["name"], _version(obj)
+        if kind == SECRET and name in self._ignored:
+            return False
+        with self._lock:
+            known = self._objects[kind].get(name)
+            if known is not None and version <= _version(known):
+                return False
+            if version <= self._gone[kind].get(name, -1):
+                return False
+            self._objects[kind][name] = obj
+            if kind == AUTHENTICATOR:
+                self._names[kind][name] = secrets_named_in(obj.get("spec"))
+            elif kind == POLICY:
+                self._names[kind][name] = authenticators_named_in(obj)
+            return True
+
+    def remove(self, kind: str, obj: Object) -> bool:
+        """Take it that an object is gone; return whether that was news.
+
+        Args:
+            kind: the object's.
+            obj: as the watch told of its end, with the version at which it went.
+        """
+        with self._lock:
+            return self._remove(kind, obj["metadata"]["name"], _version(obj))
+
+    def replace(self, kind: str, objects: Iterable[Object], version: str) -> set[str]:
+        """Take a whole list; return the names of the objects of which there was news.
+
+        Args:
+            kind: of all of them.
+            objects: what there was at a version.
+            version: that version.
+        """
+        listed = {obj["metadata"]["name"]: obj for obj in objects}
+        changed = {name for name, obj in listed.items() if self.put(kind, obj)}
+        with self._lock:
+            for name in self._objects[kind].keys() - listed.keys():
+                if self._remove(kind, name, int(version)):
+                    changed.add(name)
+            gone = self._gone[kind]
+            self._gone[kind] = {name: at for name, at in gone.items() if at > int(version)}
+        return changed
+
+    def authenticators_with(self, secret: str) -> list[str]:
+        """Return the names of the authenticators that take something from a Secret."""
+        return self._users(AUTHENTICATOR, secret)
+
+    def policies_with(self, authenticator: str) -> list[str]:
+        """Return the names of the policies that name an authenticator."""
+        return self._users(POLICY, authenticator)
+
+    def _users(self, kind: str, name: str) -> list[str]:
+        with self._lock:
+            return [user for user, names in self._names[kind].items() if name in names]
+
+    def _remove(self, kind: str, name: str, version: int) -> bool:
+        known = self._objects[kind].get(name)
+        if known is not None and _version(known) > version:
+            return False
+        self._gone[kind][name] = max(version, self._gone[kind].get(name, -1))
+        self._names.get(kind, {}).pop(name, None)
+        return self._objects[kind].pop(name, None) is not None
+
+
+def _version(obj: Mapping[str, Any]) -> int:
+    return int(obj["metadata"]["resourceVersion"])
+
+
+def _decode(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return b""

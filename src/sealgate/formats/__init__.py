@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sealgate.errors import PolicyError
-from sealgate.formats import cosign, notary, simple_signing
+from sealgate.formats import cosign, grafeas, notary, oracle, simple_signing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,6 +22,8 @@ _BUILDERS: Mapping[str, Callable[[Any, KeyResolver], Check]] = {
     "cosign": cosign.build,
     "simple_signing": simple_signing.build,
     "notary": notary.build,
+    "grafeas": grafeas.build,
+    "oracle": oracle.build,
 }
 
 #: The names of all formats, as in the fields of an `Authenticator`.

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from sealgate.service_secrets import NoServiceSecrets, ServiceSecrets
 from sealgate.trusted_state import TrustedState, UnconfiguredTrustedState
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Sources:
         clock: what time it is (expiry of keys, signatures and metadata).
         deadline: when the whole verification must be over.
         state: the highest versions seen, for formats whose evidence is versioned; they refuse to work without one.
+        secrets: credentials for signature stores that an authenticator names.
     """
 
     registry: Registry
@@ -59,6 +61,7 @@ class Sources:
     clock: Clock
     deadline: Deadline
     state: TrustedState = field(default_factory=UnconfiguredTrustedState)
+    secrets: ServiceSecrets = field(default_factory=NoServiceSecrets)
 
 
 class Check(Protocol):

@@ -65,6 +65,11 @@ class KeyEntry(Model):
         }
     )
 
+    @property
+    def resolvable(self) -> bool:
+        """Whether a `KeyResolver` is asked for it; an entry that holds another kind of key itself is not."""
+        return True
+
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
         exactly_one(self, "key source", ("pem", "secret_ref", "kms"))

@@ -21,7 +21,9 @@ from sealgate.policies.base import (
     exactly_one,
 )
 from sealgate.policies.labels import check_label_key, check_label_value
+from sealgate.policies.specs_grafeas import GrafeasSpec
 from sealgate.policies.specs_notary import NotarySpec
+from sealgate.policies.specs_oracle import OracleSpec
 from sealgate.policies.specs_simple_signing import SimpleSigningSpec
 
 API_VERSION = "sealgate.dev/v1alpha1"
@@ -58,6 +60,12 @@ class AuthenticatorSpec(Model):
     )
     notary: NotarySpec | None = Field(
         default=None, description="Signed tags in Notary v1: Docker Content Trust, DTR and UCP."
+    )
+    grafeas: GrafeasSpec | None = Field(
+        default=None, description="Attestations in Grafeas: kritis, and Alibaba Cloud's kritis-validation-hook."
+    )
+    oracle: OracleSpec | None = Field(
+        default=None, description="Signature records of Oracle Cloud's registry (OCIR)."
     )
 
     @model_validator(mode="after")

@@ -5,13 +5,14 @@ A `PolicySet` is a snapshot. A review takes one and keeps it to its end, so that
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sealgate.decisions import UnmatchedImages
 from sealgate.errors import SealgateError
 from sealgate.formats import build_check
 from sealgate.policies.matching import PolicyIndex
+from sealgate.service_secrets import NoServiceSecrets, ServiceSecrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -30,12 +31,14 @@ class PolicySet:
         checks: each authenticator's check by its name, or the error that keeps it from being used.
         unmatched: what happens to an image that no policy matches.
         literal_hosts: the registries that a policy or an authenticator names literally.
+        secrets: credentials for the signature stores that authenticators name.
     """
 
     index: PolicyIndex
     checks: Mapping[str, Check | SealgateError]
     unmatched: UnmatchedImages
     literal_hosts: frozenset[str]
+    secrets: ServiceSecrets = field(default_factory=NoServiceSecrets)
 
 
 def build_policy_set(
@@ -43,6 +46,7 @@ def build_policy_set(
     policies: Iterable[VerificationPolicy],
     keys_of: Callable[[Authenticator], KeyResolver],
     unmatched: UnmatchedImages = UnmatchedImages.ADMIT,
+    secrets: ServiceSecrets | None = None,
 ) -> PolicySet:
     """Compile a snapshot.
 
@@ -54,6 +58,7 @@ def build_policy_set(
         policies: the objects.
         keys_of: where an authenticator's keys come from (the files' Secrets, or the object's status).
         unmatched: what happens to an image that no policy matches.
+        secrets: credentials for signature stores; none by default.
 
     Raises:
         InvalidPatternError: a policy's pattern does not compile. It would match nothing, which would admit.
@@ -66,4 +71,5 @@ def build_policy_set(
             checks[authenticator.metadata.name] = error
     index = PolicyIndex(policies)
     named = (check.named_hosts for check in checks.values() if not isinstance(check, SealgateError))
-    return PolicySet(index, checks, unmatched, index.literal_hosts.union(*named))
+    literal_hosts = index.literal_hosts.union(*named)
+    return PolicySet(index, checks, unmatched, literal_hosts, secrets or NoServiceSecrets())

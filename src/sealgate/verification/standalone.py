@@ -92,9 +92,10 @@ def _format_problems(authenticator: Authenticator, keys: StandaloneKeys, files: 
 
 
 def _key_entries(value: object, place: str) -> Iterator[tuple[str, KeyEntry]]:
-    """Yield every key entry in a model, whatever the format, with its field."""
+    """Yield every key entry in a model that a resolver is asked for, whatever the format, with its field."""
     if isinstance(value, KeyEntry):
-        yield place, value
+        if value.resolvable:
+            yield place, value
     elif isinstance(value, BaseModel):
         for name, field in type(value).model_fields.items():
             yield from _key_entries(getattr(value, name), join_field(place, field.alias or name))

@@ -106,6 +106,7 @@ class Verification:
                 clock=engine.clock,
                 deadline=deadline,
                 state=engine.state,
+                secrets=self._review.policies.secrets,
             )
             verified = self._check.verify(self._image, sources)
         except Exception as error:  # noqa: BLE001 - the one place where anything raised becomes "not verified"

@@ -1,0 +1,159 @@
+"""The keys of an authority, by the ids that attestations give them.
+
+An id selects among the keys that the policy accepts; it never adds one, and the key's own type says how its
+signatures are read, whatever the attestation says.
+"""
+
+from __future__ import annotations
+
+import base64
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sealgate.errors import InvalidKeyError, Reason, UnavailableError, VerificationError
+from sealgate.keys.openpgp import load_keyring
+from sealgate.messages import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from sealgate.formats.grafeas.occurrences import AttestedSignature
+    from sealgate.keys.openpgp import Keyring
+    from sealgate.keys.public_keys import PublicKey
+    from sealgate.keys.sources import KeyResolver
+    from sealgate.policies.specs_grafeas import GrafeasKey
+
+_FINGERPRINT_SCHEME = "ni:///sha-256;"
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """Every accepted key by its id. Immutable, thread-safe.
+
+    Attributes:
+        public_keys: the keys that sign bytes beside them.
+        keyrings: the OpenPGP keys, whose signatures hold what they sign.
+        identity: everything above as text, for hashes: equal texts, equal authorities.
+    """
+
+    public_keys: Mapping[str, tuple[PublicKey, ...]]
+    keyrings: Mapping[str, tuple[Keyring, ...]]
+    identity: tuple[tuple[str, ...], ...]
+
+    @property
+    def fingerprints(self) -> frozenset[str] | None:
+        """The fingerprints of all keys; None where OpenPGP certificates are, each with any number of keys."""
+        if self.keyrings:
+            return None
+        return frozenset(key.fingerprint for keys in self.public_keys.values() for key in keys)
+
+    def verify(self, signature: AttestedSignature, now: datetime) -> tuple[str, str, bytes]:
+        """Verify a signature by the keys of its id.
+
+        Args:
+            signature: as an occurrence has it.
+            now: the time that OpenPGP keys must be good at.
+
+        Returns:
+            The signer's fingerprint, how it was made, and the exact bytes that were signed.
+
+        Raises:
+            VerificationError: no key has that id, or none of those made it.
+        """
+        name = signature.key_id
+        shown = quote(name, 128)
+        if name in self.keyrings:
+            return _verify_attached(self.keyrings[name], signature.signature(), now)
+        if name not in self.public_keys:
+            msg = f"made with the key {shown}, which is not accepted" if name else "it names no key"
+            raise VerificationError(msg, reason=Reason.UNKNOWN_KEY)
+        if signature.attached:
+            msg = f"it is an OpenPGP attestation, and the key {shown} is none of OpenPGP"
+            raise VerificationError(msg, reason=Reason.INVALID_SIGNATURE)
+        return _verify_detached(self.public_keys[name], signature, shown)
+
+
+def load_authority(entries: Sequence[GrafeasKey], resolver: KeyResolver) -> Authority:
+    """Load the keys of an authenticator.
+
+    Raises:
+        InvalidKeyError: one cannot be accepted, or there is none.
+        UnavailableError: one is not there (yet).
+    """
+    public_keys: dict[str, list[PublicKey]] = {}
+    keyrings: dict[str, list[Keyring]] = {}
+    identity: set[tuple[str, ...]] = set()
+    for number, entry in enumerate(entries):
+        with _naming(f"grafeas.keys[{number}]"):
+            if entry.pgp is not None:
+                for name, keyring in _keyrings(entry, entry.pgp):
+                    keyrings.setdefault(name, []).append(keyring)
+                    identity.add(("pgp", name, entry.pgp))
+                continue
+            for key in resolver.public_keys(entry):
+                name = entry.id or default_id(key)
+                known = public_keys.setdefault(name, [])
+                if key not in known:
+                    known.append(key)
+                identity.add(("key", name, key.fingerprint, key.algorithm.value))
+    if not identity:
+        raise InvalidKeyError("grafeas.keys is empty: without a key no attestation can count; add one")
+    if both := sorted(public_keys.keys() & keyrings.keys()):
+        raise InvalidKeyError(f"grafeas.keys: the id {quote(both[0], 128)} stands for an OpenPGP key and for another")
+    return Authority(
+        {name: tuple(found) for name, found in public_keys.items()},
+        {name: tuple(found) for name, found in keyrings.items()},
+        tuple(sorted(identity)),
+    )
+
+
+def default_id(key: PublicKey) -> str:
+    """Return the id that kritis gives a key without one: its fingerprint as a named-information URI (RFC 6920)."""
+    digest = bytes.fromhex(key.fingerprint.removeprefix("sha256:"))
+    return _FINGERPRINT_SCHEME + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def _keyrings(entry: GrafeasKey, armored: str) -> Iterator[tuple[str, Keyring]]:
+    keyring = load_keyring(armored)
+    if entry.id is not None:
+        yield entry.id, keyring
+        return
+    for fingerprint in keyring.fingerprints:
+        yield fingerprint, keyring.only([fingerprint])
+
+
+@contextmanager
+def _naming(place: str) -> Iterator[None]:
+    """Say which entry an error is about."""
+    try:
+        yield
+    except InvalidKeyError as error:
+        raise InvalidKeyError(f"{place}: {error.message}") from error
+    except UnavailableError as error:
+        raise UnavailableError(f"{place}: {error.message}", reason=error.reason) from error
+
+
+def _verify_detached(keys: Sequence[PublicKey], signature: AttestedSignature, shown: str) -> tuple[str, str, bytes]:
+    content, payload = signature.signature(), signature.payload()
+    for key in keys:
+        with suppress(VerificationError):
+            key.verify(content, payload)
+            return key.fingerprint, f"made by the {key.kind} key {key.fingerprint} with {key.algorithm}", payload
+    msg = f"the signature was not made by the key {shown} over the payload beside it"
+    raise VerificationError(msg, reason=Reason.INVALID_SIGNATURE)
+
+
+def _verify_attached(keyrings: Sequence[Keyring], message: bytes, now: datetime) -> tuple[str, str, bytes]:
+    refusal: VerificationError | None = None
+    for keyring in keyrings:
+        try:
+            signed = keyring.verify_armored(message, now)
+        except VerificationError as error:
+            refusal = refusal or error
+            continue
+        how = f"made by OpenPGP key {signed.signing_fingerprint} of {signed.primary_fingerprint}"
+        return signed.signing_fingerprint, how, signed.payload
+    assert refusal is not None  # noqa: S101 - for the type checker: there is at least one keyring
+    raise refusal

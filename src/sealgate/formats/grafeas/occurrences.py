@@ -1,0 +1,233 @@
+"""Occurrences as Grafeas serves them over REST: fetched page by page, compared again, taken apart.
+
+Servers differ: some ignore filters, some write `resource_uri` where others write `resourceUri`, older ones have the
+API v1beta1. So whatever is listed is compared here with what was asked for, in either spelling, and a member that is
+there in both is refused, since nobody could say which one counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode, urlsplit
+
+from sealgate.errors import Reason, VerificationError
+from sealgate.formats.interface import MAX_SIGNATURE_BYTES
+from sealgate.formats.records import Page, name_record, require_success
+from sealgate.messages import quote
+from sealgate.strict_json import as_object, decode_base64, malformed, parse_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from sealgate.formats.interface import Image
+    from sealgate.registry.interface import Services
+
+#: The most bytes of one page.
+MAX_PAGE_BYTES = 4 << 20
+#: Records asked for at once; servers may send fewer.
+PAGE_SIZE = 1000
+
+_KIND = "ATTESTATION"
+#: Content types of v1beta1 that mean the payload that is checked here; the first is what is not written at all.
+_CONTENT_TYPES = ("CONTENT_TYPE_UNSPECIFIED", "SIMPLE_SIGNING_JSON")
+
+
+@dataclass(frozen=True, slots=True)
+class AttestedSignature:
+    """One signature of an occurrence, nothing of it verified.
+
+    Attributes:
+        source: where it is, for people.
+        key_id: the id of the key as it says; empty where it says none.
+        attached: whether it must be an OpenPGP message that holds what it signs.
+        content: the signature as it is written: text of an attached one, base64 of any other.
+        serialized: base64 of what was signed; empty where that is inside the signature.
+    """
+
+    source: str
+    key_id: str
+    attached: bool
+    content: str
+    serialized: str
+
+    def signature(self) -> bytes:
+        """Return the signature.
+
+        Raises:
+            VerificationError: it is not base64, or too large.
+        """
+        if self.attached:
+            return _bounded(self.content.encode(), "the signature")
+        return _bounded(decode_base64(self.content, "the signature"), "the signature")
+
+    def payload(self) -> bytes:
+        """Return what was signed.
+
+        Raises:
+            VerificationError: it is not base64, or too large.
+        """
+        return _bounded(decode_base64(self.serialized, "the payload"), "the payload")
+
+
+@dataclass(frozen=True, slots=True)
+class GrafeasServer:
+    """A Grafeas server, and where in it to look.
+
+    Attributes:
+        url: without a slash at its end.
+        ca: PEM bundle of the server's authorities; None for the system's.
+        api_version: "v1" or "v1beta1".
+        note: whose occurrences count, `projects/<project>/notes/<note>`.
+        parent: whose occurrences are listed: the note, or a project.
+        filter: what the server's filter calls the image; "none" for no filter.
+    """
+
+    url: str
+    ca: str | None
+    api_version: str
+    note: str
+    parent: str
+    filter: str
+
+    @property
+    def host(self) -> str:
+        """The server's host, with its port if it has one."""
+        return urlsplit(self.url).netloc
+
+    def page(self, token: str, image: Image, services: Services, authorization: Mapping[str, str]) -> Page:
+        """Fetch one page of occurrences.
+
+        Args:
+            token: of the page; empty for the first.
+            image: whose occurrences are asked for.
+            services: how.
+            authorization: further headers, with credentials.
+
+        Raises:
+            VerificationError: it is too large or malformed.
+            UnavailableError: it could not be fetched.
+        """
+        query = {"pageSize": str(PAGE_SIZE)}
+        if self.filter != "none":
+            query["filter"] = f'{self.filter}="{resource_uri(image)}" AND kind="{_KIND}"'
+        if token:
+            query["pageToken"] = token
+        url = f"{self.url}/{self.api_version}/{self.parent}/occurrences?{urlencode(query)}"
+        headers = {"Accept": "application/json", **authorization}
+        response = services.request("GET", url, headers=headers, limit=MAX_PAGE_BYTES, ca=self.ca)
+        body = require_success(response, f"listing occurrences of {self.parent} at {quote(self.host)}")
+        answer = parse_object(body, "the list of occurrences", limit=MAX_PAGE_BYTES)
+        records = _member(answer, "occurrences", "the list of occurrences")
+        next_token = _text(answer, "nextPageToken", "the list of occurrences")
+        return Page(_as_list(records, "occurrences of the list"), next_token)
+
+    def signatures(self, record: object, image: Image, number: int) -> Iterator[AttestedSignature]:
+        """Yield the signatures of an occurrence; none where it is not an attestation of that image under the note.
+
+        Args:
+            record: the occurrence.
+            image: what it must be about.
+            number: which one it is, for messages.
+
+        Raises:
+            VerificationError: it is about the image, and malformed or of a kind that is not read.
+        """
+        source = f"occurrence {number}"
+        occurrence = as_object(record, source)
+        if not self._concerns(occurrence, image, source):
+            return
+        source = name_record(occurrence.get("name"), source)
+        attestation = _object(occurrence, "attestation", source)
+        read = _read_v1 if self.api_version == "v1" else _read_v1beta1
+        yield from read(attestation, source)
+
+    def _concerns(self, occurrence: Mapping[str, object], image: Image, source: str) -> bool:
+        if self.api_version == "v1":
+            about = _text(occurrence, "resourceUri", source)
+        else:
+            about = _text(_object(occurrence, "resource", source), "uri", source)
+        return (
+            _text(occurrence, "kind", source) == _KIND
+            and _text(occurrence, "noteName", source) == self.note
+            and about == resource_uri(image)
+        )
+
+
+def resource_uri(image: Image) -> str:
+    """Return what occurrences call an image: its repository and the digest that it resolved to."""
+    return f"https://{image.reference.name}@{image.digest}"
+
+
+def _read_v1(attestation: Mapping[str, object], source: str) -> Iterator[AttestedSignature]:
+    signatures = _as_list(_member(attestation, "signatures", source), f"signatures of {source}")
+    if not signatures:
+        what = "only JWTs, which are not read" if _member(attestation, "jwts", source) else "no signature"
+        raise VerificationError(f"it has {what}", reason=Reason.TYPE_MISMATCH)
+    serialized = _text(attestation, "serializedPayload", source)
+    for number, item in enumerate(signatures, 1):
+        place = f"{source}, signature {number}"
+        entry = as_object(item, place)
+        yield AttestedSignature(
+            place, _text(entry, "publicKeyId", place), False, _text(entry, "signature", place), serialized
+        )
+
+
+def _read_v1beta1(attestation: Mapping[str, object], source: str) -> Iterator[AttestedSignature]:
+    inner = _object(attestation, "attestation", source)
+    pgp = _member(inner, "pgpSignedAttestation", source)
+    generic = _member(inner, "genericSignedAttestation", source)
+    if (pgp is None) == (generic is None):
+        what = "no attestation that is read here" if pgp is None else "two attestations in one"
+        raise VerificationError(f"it has {what}", reason=Reason.TYPE_MISMATCH)
+    details = as_object(pgp if generic is None else generic, f"attestation of {source}")
+    content_type = _text(details, "contentType", source) or _CONTENT_TYPES[0]
+    if content_type not in _CONTENT_TYPES:
+        msg = f"its content is of the type {quote(content_type, 80)}, not {_CONTENT_TYPES[1]}"
+        raise VerificationError(msg, reason=Reason.TYPE_MISMATCH)
+    if generic is not None:
+        yield from _read_v1(details, source)
+        return
+    key_id, content = _text(details, "pgpKeyId", source), _text(details, "signature", source)
+    yield AttestedSignature(source, key_id, True, content, "")
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+
+
+def _member(parent: Mapping[str, object], name: str, what: str) -> object:
+    """Return a member in the one spelling that it has; None where it is missing or null, which mean the same here."""
+    other = _snake(name)
+    if other != name and name in parent and other in parent:
+        raise malformed(what, f"it has both {name} and {other}")
+    return parent.get(name, parent.get(other))
+
+
+def _text(parent: Mapping[str, object], name: str, what: str) -> str:
+    value = _member(parent, name, what)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise malformed(what, f"{name} should be a string")
+    return value
+
+
+def _object(parent: Mapping[str, object], name: str, what: str) -> Mapping[str, object]:
+    value = _member(parent, name, what)
+    return {} if value is None else as_object(value, f"{name} of {what}")
+
+
+def _as_list(value: object, what: str) -> list[object]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise malformed(what, "it should be a list")
+    return value
+
+
+def _bounded(data: bytes, what: str) -> bytes:
+    if len(data) > MAX_SIGNATURE_BYTES:
+        msg = f"{what} is larger than {MAX_SIGNATURE_BYTES} bytes"
+        raise VerificationError(msg, reason=Reason.EVIDENCE_TOO_LARGE)
+    return data

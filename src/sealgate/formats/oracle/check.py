@@ -1,0 +1,141 @@
+"""An Oracle authenticator, ready to verify images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from sealgate.errors import VerificationError
+from sealgate.formats.oracle.keys import load_trusted_keys
+from sealgate.formats.oracle.service import (
+    SignatureService,
+    read_record,
+    repository_name,
+    service_url,
+)
+from sealgate.formats.oracle.statements import Expectations
+from sealgate.formats.records import Tally, list_records
+from sealgate.keys.kms.oci_signing import OCICredentials
+
+if TYPE_CHECKING:
+    from sealgate.findings import Verified
+    from sealgate.formats.interface import Image, Sources
+    from sealgate.formats.oracle.keys import TrustedKeys
+    from sealgate.keys.sources import KeyResolver
+    from sealgate.policies.specs_oracle import OracleSpec
+    from sealgate.service_secrets import ServiceSecrets
+
+# Part of `content`: raise it when the same keys and options come to mean something else.
+_RULES_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class OracleCheck:
+    """One Oracle authenticator's rules. Immutable, thread-safe.
+
+    Attributes:
+        service: where signatures are.
+        keys: the trusted keys.
+        expectations: what signed messages must say.
+        credentials: the Secret with the API key; None for requests that are not signed.
+        content: see `sealgate.formats.interface.Check`.
+        format: "oracle".
+        depends_on_tag: False: records are about digests.
+    """
+
+    service: SignatureService
+    keys: TrustedKeys
+    expectations: Expectations
+    credentials: str | None
+    content: str
+    format: str = "oracle"
+    depends_on_tag: bool = False
+
+    @property
+    def named_hosts(self) -> frozenset[str]:
+        """None: what it names is a service, not a registry."""
+        return frozenset()
+
+    def budget_host(self, image: Image) -> str:
+        """Return the service's host."""
+        del image
+        return self.service.host
+
+    def verify(self, image: Image, sources: Sources) -> Verified:
+        """Verify the image's signatures; see `sealgate.formats.interface.Check`.
+
+        Raises:
+            VerificationError: no signature counts, or there are too many; carries every signature seen.
+            UnavailableError: no signature counts, and not all could be fetched.
+        """
+        name = repository_name(image)
+        credentials = self._credentials(sources.secrets)
+        tally = Tally(sources.deadline, self.keys.fingerprints)
+        with tally.listing():
+            records = list_records(
+                lambda token: self.service.page(token, image, sources.services, credentials, sources.clock.now()),
+                sources.deadline,
+            )
+            for number, record in enumerate(records, 1):
+                self._look_at(record, number, image, tally)
+                if tally.complete:
+                    break
+        return tally.conclude(f"there is no signature for {image.digest} of {name} in {self.service.compartment}")
+
+    def _look_at(self, item: object, number: int, image: Image, tally: Tally) -> None:
+        source = f"record {number}"
+        try:
+            record = read_record(item, source)
+            source = record.source
+            record.require_available()
+            self.keys.require_trusted(record)
+        except VerificationError as error:
+            tally.pass_over(source, error.reason, error.message)
+            return
+        tally.judge(
+            record.source,
+            lambda: self.keys.verify(record),
+            lambda message: self.expectations.require(message, record, image),
+        )
+
+    def _credentials(self, secrets: ServiceSecrets) -> OCICredentials | None:
+        if self.credentials is None:
+            return None
+        return OCICredentials.from_secret(self.credentials, secrets.read(self.credentials))
+
+
+def build(spec: OracleSpec, keys: KeyResolver) -> OracleCheck:
+    """Turn the `oracle` field of an `Authenticator` into a check.
+
+    Raises:
+        InvalidKeyError: a key cannot be accepted, or there is none.
+        PolicyError: the service's address is not known.
+        UnavailableError: a key is not there (yet).
+    """
+    url = spec.endpoint or service_url(spec.region, spec.compartment_id)
+    service = SignatureService(
+        url=url.rstrip("/"),
+        ca=None if spec.ca is None else spec.ca.pem,
+        compartment=spec.compartment_id,
+        subtree=spec.compartment_id_in_subtree,
+    )
+    trusted = load_trusted_keys(spec.trusted_keys, keys)
+    expectations = Expectations(spec.region, spec.description, dict(spec.metadata))
+    credentials = None if spec.credentials_secret is None else spec.credentials_secret.name
+    return OracleCheck(
+        service, trusted, expectations, credentials, _content(service, trusted, expectations, credentials)
+    )
+
+
+def _content(service: SignatureService, keys: TrustedKeys, expectations: Expectations, credentials: str | None) -> str:
+    document = {
+        "format": "oracle",
+        "rules": _RULES_VERSION,
+        "service": asdict(service),
+        "keys": [entry.identity for entry in keys.entries],
+        "expectations": asdict(expectations),
+        "credentials": credentials,
+    }
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,148 @@
+"""The trusted keys of an authenticator: by the key's OCID, its versions, and the algorithm that a record names.
+
+The four algorithms are the only ones that image signatures have. A record chooses among them (or among those that the
+policy leaves) and never adds one; the same name stands in the signed message and is compared there.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sealgate.errors import InvalidKeyError, Reason, UnavailableError, VerificationError
+from sealgate.messages import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sealgate.formats.oracle.service import SignatureRecord
+    from sealgate.keys.public_keys import PublicKey
+    from sealgate.keys.sources import KeyResolver
+    from sealgate.policies.specs_oracle import OracleKey
+
+#: What Oracle calls the algorithms of image signatures, and what policies call them.
+ALGORITHMS = {
+    "SHA_224_RSA_PKCS_PSS": "RSA_PSS_SHA_224",
+    "SHA_256_RSA_PKCS_PSS": "RSA_PSS_SHA_256",
+    "SHA_384_RSA_PKCS_PSS": "RSA_PSS_SHA_384",
+    "SHA_512_RSA_PKCS_PSS": "RSA_PSS_SHA_512",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedKey:
+    """A key of a vault, in some or all of its versions.
+
+    Attributes:
+        key_id: its OCID.
+        versions: the OCIDs of the versions that it stands for; empty for every version.
+        keys: its public keys for each algorithm that it may sign with, by Oracle's name of that.
+    """
+
+    key_id: str
+    versions: frozenset[str]
+    keys: Mapping[str, tuple[PublicKey, ...]]
+
+    @property
+    def identity(self) -> list[object]:
+        """Everything above as plain values, for hashes."""
+        keys = {name: sorted(key.fingerprint for key in found) for name, found in self.keys.items()}
+        return [self.key_id, sorted(self.versions), keys]
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedKeys:
+    """All of them. Immutable, thread-safe.
+
+    Attributes:
+        entries: at least one.
+    """
+
+    entries: tuple[TrustedKey, ...]
+
+    @property
+    def fingerprints(self) -> frozenset[str]:
+        """The fingerprints of all public keys."""
+        found = (key.fingerprint for entry in self.entries for keys in entry.keys.values() for key in keys)
+        return frozenset(found)
+
+    def require_trusted(self, record: SignatureRecord) -> None:
+        """Require that a record names a trusted key and version; whether that made it, `verify` finds out.
+
+        Raises:
+            VerificationError: it does not.
+        """
+        named = [entry for entry in self.entries if entry.key_id == record.key_id]
+        if not named:
+            msg = f"made with the key {quote(record.key_id, 128)}, which is not trusted"
+            raise VerificationError(msg, reason=Reason.UNKNOWN_KEY)
+        if not any(not entry.versions or record.key_version_id in entry.versions for entry in named):
+            msg = f"made with the version {quote(record.key_version_id, 128)} of a trusted key, which is not accepted"
+            raise VerificationError(msg, reason=Reason.UNKNOWN_KEY)
+
+    def verify(self, record: SignatureRecord) -> tuple[str, str, bytes]:
+        """Verify a record's signature over its message.
+
+        Returns:
+            The signer's fingerprint, how it was made, and the exact bytes that were signed.
+
+        Raises:
+            VerificationError: its algorithm is none of image signatures', or no trusted key made it.
+        """
+        if record.algorithm not in ALGORITHMS:
+            msg = f"its algorithm {quote(record.algorithm, 64)} is not one of {', '.join(ALGORITHMS)}"
+            raise VerificationError(msg, reason=Reason.INVALID_SIGNATURE)
+        for key in self._candidates(record):
+            with suppress(VerificationError):
+                key.verify(record.signature, record.message)
+                how = f"made by the {key.kind} key {key.fingerprint} with {record.algorithm}"
+                return key.fingerprint, how, record.message
+        msg = f"the signature was not made by the key {quote(record.key_id, 128)} with {record.algorithm}"
+        raise VerificationError(msg, reason=Reason.INVALID_SIGNATURE)
+
+    def _candidates(self, record: SignatureRecord) -> Iterator[PublicKey]:
+        for entry in self.entries:
+            if entry.key_id == record.key_id and (not entry.versions or record.key_version_id in entry.versions):
+                yield from entry.keys.get(record.algorithm, ())
+
+
+def load_trusted_keys(entries: Sequence[OracleKey], resolver: KeyResolver) -> TrustedKeys:
+    """Load the keys of an authenticator.
+
+    Raises:
+        InvalidKeyError: one cannot be accepted, or there is none.
+        UnavailableError: one is not there (yet).
+    """
+    loaded: list[TrustedKey] = []
+    for number, entry in enumerate(entries):
+        place = f"oracle.trustedKeys[{number}]"
+        try:
+            loaded.extend(_load(entry, resolver))
+        except InvalidKeyError as error:
+            raise InvalidKeyError(f"{place}: {error.message}") from error
+        except UnavailableError as error:
+            raise UnavailableError(f"{place}: {error.message}", reason=error.reason) from error
+    trusted = TrustedKeys(tuple(loaded))
+    if not trusted.fingerprints:
+        raise InvalidKeyError("oracle.trustedKeys is empty: without a key no signature can count; add one")
+    return trusted
+
+
+def _load(entry: OracleKey, resolver: KeyResolver) -> Iterator[TrustedKey]:
+    if entry.kms is None or entry.kms.oracle is None:
+        yield TrustedKey(entry.key_id, frozenset(entry.key_version_ids), _public_keys(entry, resolver))
+        return
+    versions = entry.key_version_ids or entry.kms.oracle.key_version_ids
+    if not versions:
+        yield TrustedKey(entry.key_id, frozenset(), _public_keys(entry, resolver))
+    # One at a time, so that each public key stands for the version that it belongs to.
+    for version in versions:
+        vault = entry.kms.oracle.model_copy(update={"key_version_ids": (version,)})
+        single = entry.model_copy(update={"kms": entry.kms.model_copy(update={"oracle": vault})})
+        yield TrustedKey(entry.key_id, frozenset({version}), _public_keys(single, resolver))
+
+
+def _public_keys(entry: OracleKey, resolver: KeyResolver) -> dict[str, tuple[PublicKey, ...]]:
+    wanted = {name: ours for name, ours in ALGORITHMS.items() if entry.algorithm in (None, ours)}
+    return {name: resolver.public_keys(entry.model_copy(update={"algorithm": ours})) for name, ours in wanted.items()}

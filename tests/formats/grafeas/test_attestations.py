@@ -1,0 +1,366 @@
+"""What an attestation must be to count, and what must be refused."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sealgate.errors import Reason
+from sealgate.formats.grafeas.keys import default_id
+from sealgate.keys.public_keys import load_public_key
+from tests.support.cosign_signing import fingerprint, new_key, public_pem, sign
+from tests.support.grafeas_simulator import payload_of
+from tests.support.grafeas_stands import (
+    DIGEST,
+    KEY,
+    OTHER_DIGEST,
+    REPOSITORY,
+    STRANGER,
+    GrafeasStand,
+    key_entry,
+    pgp_entry,
+    uri,
+)
+from tests.support.simple_signing import Signer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.cosign_signing import PrivateKey
+
+GOOD = payload_of(DIGEST, REPOSITORY)
+PGP = Signer()
+
+KINDS = [
+    ("RSA 2048", "RSA_PSS_SHA_256"),
+    ("RSA 2048", "RSA_PKCS1_SHA_256"),
+    ("RSA 4096", "RSA_PKCS1_SHA_512"),
+    ("RSA 4096", "RSA_PSS_SHA_512"),
+    ("ECDSA P-256", "ECDSA_SHA_256"),
+    ("ECDSA P-384", "ECDSA_SHA_384"),
+    ("ECDSA P-521", "ECDSA_SHA_512"),
+]
+
+
+@pytest.mark.parametrize(("kind", "algorithm"), KINDS)
+def test_every_algorithm_of_kritis_and_of_alibaba_kms_verifies(kind: str, algorithm: str) -> None:
+    key = new_key(kind)
+    with GrafeasStand() as stand:
+        stand.attest(key, algorithm=algorithm)
+        assert stand.verify(stand.check(key_entry(key, algorithm))).fingerprints == (fingerprint(key),)
+
+
+@pytest.mark.parametrize("salt", [0, 20, 32, 222])
+def test_pss_verifies_with_any_length_of_salt(stand: GrafeasStand, salt: int) -> None:
+    key = new_key("RSA 2048")
+    signature = sign(key, GOOD, "RSA_PSS_SHA_256", salt)
+    entry = {"signature": b64encode(signature).decode(), "publicKeyId": "kms-key"}
+    stand.server.store(uri(), stand.server.detached(GOOD, entry))
+    stand.verify(stand.check(key_entry(key, "RSA_PSS_SHA_256", "kms-key")))
+
+
+def test_both_versions_of_the_api_are_read(either: GrafeasStand) -> None:
+    either.attest()
+    assert either.verify().fingerprints == (fingerprint(KEY),)
+
+
+def test_both_spellings_of_members_are_read(either: GrafeasStand) -> None:
+    either.server.snake_case = True
+    either.attest()
+    assert either.verify().fingerprints == (fingerprint(KEY),)
+
+
+def test_a_member_in_both_spellings_is_refused(stand: GrafeasStand) -> None:
+    stand.attest(note_name="projects/prod/notes/dev")
+    stand.refuses(Reason.MALFORMED_EVIDENCE)
+
+
+def test_an_openpgp_attestation_verifies(either: GrafeasStand) -> None:
+    either.server.attest_pgp(uri(), GOOD, PGP)
+    verified = either.verify(either.check(pgp_entry(PGP)))
+    assert len(verified.fingerprints) == 1
+    assert f"of {PGP.fingerprint}" in verified.signatures[0].message
+
+
+def test_an_openpgp_key_without_id_is_known_by_its_fingerprint(either: GrafeasStand) -> None:
+    either.server.attest_pgp(uri(), GOOD, PGP)
+    either.verify(either.check({"pgp": PGP.public}))
+
+
+def test_a_key_without_id_is_known_by_the_id_that_kritis_gives_it(stand: GrafeasStand) -> None:
+    name = default_id(load_public_key(public_pem(KEY)))
+    assert name.startswith("ni:///sha-256;")
+    assert "=" not in name
+    stand.attest(key_id=name)
+    assert stand.verify(stand.check({"pem": public_pem(KEY)})).fingerprints == (fingerprint(KEY),)
+
+
+def test_the_payload_beside_an_openpgp_message_is_not_looked_at(stand: GrafeasStand) -> None:
+    attestation = stand.server.attached(PGP.sign(GOOD, armor=True), PGP.fingerprint)
+    attestation["serializedPayload"] = b64encode(payload_of(OTHER_DIGEST, REPOSITORY)).decode()
+    stand.server.store(uri(), attestation)
+    stand.verify(stand.check(pgp_entry(PGP)))
+
+
+def test_all_signatures_of_an_occurrence_are_looked_at(stand: GrafeasStand) -> None:
+    entries = [
+        {"signature": b64encode(sign(key, GOOD)).decode(), "publicKeyId": fingerprint(key)} for key in (STRANGER, KEY)
+    ]
+    stand.server.store(uri(), stand.server.detached(GOOD, *entries))
+    verified = stand.verify()
+    assert verified.fingerprints == (fingerprint(KEY),)
+    assert [seen.reason for seen in verified.signatures] == [Reason.UNKNOWN_KEY, Reason.VERIFIED]
+
+
+def test_every_key_that_verifies_is_named_once(stand: GrafeasStand) -> None:
+    for key in (KEY, STRANGER, KEY):
+        stand.attest(key)
+    verified = stand.verify(stand.check(key_entry(KEY), key_entry(STRANGER)))
+    assert verified.fingerprints == (fingerprint(KEY), fingerprint(STRANGER))
+
+
+def test_a_name_of_docker_hub_is_compared_as_references_are(stand: GrafeasStand) -> None:
+    name = "docker.io/library/nginx"
+    stand.server.attest(uri(DIGEST, name), payload_of(DIGEST, "nginx"), KEY)
+    stand.verify(image=stand.image("nginx"))
+
+
+# What must be refused -------------------------------------------------------------------------------------------------
+
+
+def _unknown_key_id(stand: GrafeasStand) -> None:
+    stand.attest(key_id="another-kms-key")
+
+
+def _signed_by_a_stranger_under_a_known_key_id(stand: GrafeasStand) -> None:
+    stand.attest(STRANGER, key_id=fingerprint(KEY))
+
+
+def _no_key_id(stand: GrafeasStand) -> None:
+    stand.attest(key_id="")
+
+
+def _occurrence_of_another_image(stand: GrafeasStand) -> None:
+    stand.server.honours_filter = False
+    stand.attest(uri=uri(OTHER_DIGEST))
+
+
+def _occurrence_of_another_repository(stand: GrafeasStand) -> None:
+    stand.server.honours_filter = False
+    stand.attest(uri=uri(repository="demo-registry.example.org/ns/other"))
+
+
+def _occurrence_of_a_tag(stand: GrafeasStand) -> None:
+    stand.server.honours_filter = False
+    stand.attest(uri=f"https://{REPOSITORY}:1.4")
+
+
+def _moved_to_another_digest(stand: GrafeasStand) -> None:
+    stand.attest(payload=payload_of(OTHER_DIGEST, REPOSITORY))
+
+
+def _moved_to_another_repository(stand: GrafeasStand) -> None:
+    stand.attest(payload=payload_of(DIGEST, "demo-registry.example.org/ns/other"))
+
+
+def _made_for_a_tag(stand: GrafeasStand) -> None:
+    stand.attest(payload=payload_of(DIGEST, f"{REPOSITORY}:1.4"))
+
+
+def _made_for_no_repository(stand: GrafeasStand) -> None:
+    stand.attest(payload=payload_of(DIGEST, ""))
+
+
+def _under_another_note(stand: GrafeasStand) -> None:
+    stand.server.honours_filter = False
+    stand.attest(noteName="projects/prod/notes/dev")
+
+
+def _of_another_kind(stand: GrafeasStand) -> None:
+    stand.server.honours_filter = False
+    stand.attest(kind="BUILD")
+
+
+def _signed_as_something_else(stand: GrafeasStand) -> None:
+    stand.attest(payload=payload_of(DIGEST, REPOSITORY, type="Google cloud binauthz container signature"))
+
+
+def _only_jwts(stand: GrafeasStand) -> None:
+    stand.server.store(uri(), {"jwts": [{"compactJwt": "eyJhbGciOiJFUzI1NiJ9.e30.AAAA"}]})
+
+
+def _no_signatures(stand: GrafeasStand) -> None:
+    stand.server.store(uri(), stand.server.detached(GOOD))
+
+
+def _payload_changed_by_a_byte(stand: GrafeasStand) -> None:
+    entry = {"signature": b64encode(sign(KEY, GOOD)).decode(), "publicKeyId": fingerprint(KEY)}
+    stand.server.store(uri(), stand.server.detached(GOOD + b" ", entry))
+
+
+def _payload_with_a_member_twice(stand: GrafeasStand) -> None:
+    stand.attest(payload=GOOD[:-1] + b',"critical":' + json.dumps(json.loads(GOOD)["critical"]).encode() + b"}")
+
+
+def _payload_with_something_after_it(stand: GrafeasStand) -> None:
+    stand.attest(payload=GOOD + b"{}")
+
+
+def _payload_with_an_unknown_critical_member(stand: GrafeasStand) -> None:
+    stand.attest(payload=payload_of(DIGEST, REPOSITORY, expires="2020-01-01"))
+
+
+def _payload_that_is_not_json(stand: GrafeasStand) -> None:
+    stand.attest(payload=b"\xff\xfe")
+
+
+def _signature_that_is_not_base64(stand: GrafeasStand) -> None:
+    entry = {"signature": "!" * 8, "publicKeyId": fingerprint(KEY)}
+    stand.server.store(uri(), stand.server.detached(GOOD, entry))
+
+
+def _signatures_that_are_no_list(stand: GrafeasStand) -> None:
+    stand.server.store(uri(), {"serializedPayload": "", "signatures": {"0": {}}})
+
+
+def _signature_that_is_a_number(stand: GrafeasStand) -> None:
+    stand.server.store(uri(), stand.server.detached(GOOD, {"signature": 5, "publicKeyId": fingerprint(KEY)}))
+
+
+def _occurrence_that_is_text(stand: GrafeasStand) -> None:
+    stand.server.occurrences.append("projects/prod/occurrences/1")
+
+
+BROKEN: dict[str, tuple[Callable[[GrafeasStand], None], Reason]] = {
+    "unknown key id": (_unknown_key_id, Reason.UNKNOWN_KEY),
+    "signed by a stranger under a known key id": (
+        _signed_by_a_stranger_under_a_known_key_id,
+        Reason.INVALID_SIGNATURE,
+    ),
+    "no key id": (_no_key_id, Reason.UNKNOWN_KEY),
+    "occurrence of another image": (_occurrence_of_another_image, Reason.NO_SIGNATURE),
+    "occurrence of another repository": (_occurrence_of_another_repository, Reason.NO_SIGNATURE),
+    "occurrence of a tag": (_occurrence_of_a_tag, Reason.NO_SIGNATURE),
+    "moved to another digest": (_moved_to_another_digest, Reason.DIGEST_MISMATCH),
+    "moved to another repository": (_moved_to_another_repository, Reason.REPOSITORY_MISMATCH),
+    "made for a tag": (_made_for_a_tag, Reason.REPOSITORY_MISMATCH),
+    "made for no repository": (_made_for_no_repository, Reason.REPOSITORY_MISMATCH),
+    "under another note": (_under_another_note, Reason.NO_SIGNATURE),
+    "of another kind": (_of_another_kind, Reason.NO_SIGNATURE),
+    "signed as something else": (_signed_as_something_else, Reason.TYPE_MISMATCH),
+    "only JWTs": (_only_jwts, Reason.TYPE_MISMATCH),
+    "no signatures": (_no_signatures, Reason.TYPE_MISMATCH),
+    "payload changed by a byte": (_payload_changed_by_a_byte, Reason.INVALID_SIGNATURE),
+    "payload with a member twice": (_payload_with_a_member_twice, Reason.MALFORMED_EVIDENCE),
+    "payload with something after it": (_payload_with_something_after_it, Reason.MALFORMED_EVIDENCE),
+    "payload with an unknown critical member": (_payload_with_an_unknown_critical_member, Reason.MALFORMED_EVIDENCE),
+    "payload that is not JSON": (_payload_that_is_not_json, Reason.MALFORMED_EVIDENCE),
+    "signature that is not base64": (_signature_that_is_not_base64, Reason.MALFORMED_EVIDENCE),
+    "signatures that are no list": (_signatures_that_are_no_list, Reason.MALFORMED_EVIDENCE),
+    "signature that is a number": (_signature_that_is_a_number, Reason.MALFORMED_EVIDENCE),
+    "occurrence that is text": (_occurrence_that_is_text, Reason.MALFORMED_EVIDENCE),
+}
+
+
+@pytest.mark.parametrize("defect", BROKEN)
+def test_a_broken_attestation_is_refused(stand: GrafeasStand, defect: str) -> None:
+    store, reason = BROKEN[defect]
+    store(stand)
+    stand.refuses(reason)
+
+
+@pytest.mark.parametrize("defect", BROKEN)
+def test_a_broken_attestation_beside_a_good_one_is_only_reported(stand: GrafeasStand, defect: str) -> None:
+    BROKEN[defect][0](stand)
+    stand.attest()
+    assert stand.verify().fingerprints == (fingerprint(KEY),)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "used"),
+    [
+        ("RSA_PSS_SHA_256", "RSA_PKCS1_SHA_256"),
+        ("RSA_PKCS1_SHA_256", "RSA_PSS_SHA_256"),
+        ("RSA_PSS_SHA_256", "RSA_PSS_SHA_512"),
+        (None, "RSA_PKCS1_SHA_512"),
+    ],
+)
+def test_another_algorithm_than_the_authoritys_is_refused(stand: GrafeasStand, accepted: str | None, used: str) -> None:
+    key = new_key("RSA 2048")
+    stand.attest(key, algorithm=used)
+    stand.refuses(Reason.INVALID_SIGNATURE, stand.check(key_entry(key, accepted)))
+
+
+# A key id that is right for a key of another type ---------------------------------------------------------------------
+
+
+def test_an_openpgp_message_under_the_id_of_another_kind_of_key_is_refused(either: GrafeasStand) -> None:
+    message = PGP.sign(GOOD, armor=True)
+    either.server.store(uri(), either.server.attached(message, fingerprint(KEY)))
+    either.refuses(Reason.INVALID_SIGNATURE)
+
+
+def test_a_plain_signature_under_the_id_of_an_openpgp_key_is_refused(either: GrafeasStand) -> None:
+    either.attest(key_id=PGP.fingerprint)
+    either.refuses(Reason.MALFORMED_EVIDENCE, either.check(pgp_entry(PGP)))
+
+
+def test_an_armored_detached_openpgp_signature_is_refused(either: GrafeasStand) -> None:
+    armored = b"-----BEGIN PGP SIGNATURE-----\n\niQ==\n-----END PGP SIGNATURE-----\n"
+    either.server.store(uri(), either.server.attached(armored, PGP.fingerprint))
+    either.refuses(Reason.MALFORMED_EVIDENCE, either.check(pgp_entry(PGP)))
+
+
+def test_a_binary_openpgp_message_is_refused(stand: GrafeasStand) -> None:
+    stand.server.store(uri(), stand.server.attached(PGP.sign(GOOD), PGP.fingerprint))
+    stand.refuses(Reason.MALFORMED_EVIDENCE, stand.check(pgp_entry(PGP)))
+
+
+def test_an_openpgp_message_by_another_key_than_its_id_says_is_refused(either: GrafeasStand) -> None:
+    message = Signer().sign(GOOD, armor=True)
+    either.server.store(uri(), either.server.attached(message, PGP.fingerprint))
+    either.refuses(Reason.UNKNOWN_KEY, either.check(pgp_entry(PGP)))
+
+
+def test_an_openpgp_message_about_another_image_is_refused(either: GrafeasStand) -> None:
+    either.server.attest_pgp(uri(), payload_of(OTHER_DIGEST, REPOSITORY), PGP)
+    either.refuses(Reason.DIGEST_MISMATCH, either.check(pgp_entry(PGP)))
+
+
+V1BETA1: dict[str, tuple[dict[str, Any], Reason]] = {
+    "no attestation": ({}, Reason.TYPE_MISMATCH),
+    "two attestations": (
+        {"pgpSignedAttestation": {}, "genericSignedAttestation": {}},
+        Reason.TYPE_MISMATCH,
+    ),
+    "content of another type": (
+        {"pgpSignedAttestation": {"contentType": "IN_TOTO", "signature": "x", "pgpKeyId": "x"}},
+        Reason.TYPE_MISMATCH,
+    ),
+    "attestation that is text": ({"pgpSignedAttestation": "x"}, Reason.MALFORMED_EVIDENCE),
+}
+
+
+@pytest.mark.parametrize("defect", V1BETA1)
+def test_a_broken_attestation_of_the_older_api_is_refused(defect: str) -> None:
+    attestation, reason = V1BETA1[defect]
+    with GrafeasStand("v1beta1") as stand:
+        stand.server.store(uri(), attestation)
+        stand.refuses(reason)
+
+
+def test_a_signature_or_payload_that_is_too_large_is_refused(stand: GrafeasStand) -> None:
+    huge = b64encode(bytes((1 << 20) + 1)).decode()
+    stand.server.store(uri(), stand.server.detached(GOOD, {"signature": huge, "publicKeyId": fingerprint(KEY)}))
+    stand.refuses(Reason.EVIDENCE_TOO_LARGE)
+
+
+def test_two_keys_may_share_an_id_while_one_replaces_the_other(stand: GrafeasStand) -> None:
+    keys: list[PrivateKey] = [KEY, STRANGER]
+    check = stand.check(*(key_entry(key, key_id="kms-key") for key in keys), key_entry(KEY, key_id="kms-key"))
+    for key in keys:
+        stand.attest(key, key_id="kms-key")
+    assert len(stand.verify(check).fingerprints) == 2

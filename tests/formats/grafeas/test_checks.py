@@ -1,0 +1,98 @@
+"""What a `grafeas` field may be, and what makes two of them different."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from sealgate.errors import InvalidKeyError, Reason, UnavailableError
+from sealgate.formats import build_check
+from sealgate.keys.sources import StandaloneKeys
+from sealgate.verification.standalone import load_standalone, standalone_policies
+from tests.cli.objects import policy, write
+from tests.support.cosign_signing import public_pem
+from tests.support.grafeas_stands import KEY, STRANGER, GrafeasStand, key_entry, pgp_entry
+from tests.support.simple_signing import Signer
+
+PGP = Signer()
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "no keys": ({"keys": []}, "at least 1 item"),
+    "no source": ({"keys": [{"id": "a"}]}, "has no key source; write exactly one"),
+    "two sources": ({"keys": [{"pem": "x", "pgp": "y"}]}, "has pem and pgp"),
+    "algorithm of OpenPGP": ({"keys": [{"pgp": "y", "algorithm": "ED25519"}]}, "brings its own"),
+    "server with a user": ({"server": "https://me@grafeas.example.org"}, "server"),
+    "server with a query": ({"server": "https://grafeas.example.org/?a=b"}, "server"),
+    "no note": ({"note": "projects/prod"}, "note"),
+    "note with a path in it": ({"note": "projects/prod/notes/../../x"}, "note"),
+    "note with a query": ({"note": "projects/prod/notes/qa?x"}, "note"),
+    "project with a path in it": ({"project": "projects/.."}, "project"),
+    "unknown version": ({"apiVersion": "v2"}, "apiVersion"),
+    "unknown field": ({"notes": "x"}, "notes"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_meant_is_refused(stand: GrafeasStand, name: str) -> None:
+    fields, message = WRONG[name]
+    with pytest.raises(ValidationError, match=message):
+        stand.authenticator(**fields)
+
+
+def test_a_key_that_does_not_fit_its_algorithm_is_refused(stand: GrafeasStand) -> None:
+    with pytest.raises(InvalidKeyError, match=r"grafeas\.keys\[0\]: .*does not fit"):
+        stand.check(key_entry(KEY, "RSA_PSS_SHA_256"))
+
+
+def test_an_openpgp_key_that_is_none_is_refused(stand: GrafeasStand) -> None:
+    with pytest.raises(InvalidKeyError, match=r"grafeas\.keys\[1\]: "):
+        stand.check(key_entry(KEY), {"pgp": "-----BEGIN PGP"})
+
+
+def test_an_id_stands_for_one_type_of_key(stand: GrafeasStand) -> None:
+    with pytest.raises(InvalidKeyError, match="the id kms-key stands for an OpenPGP key and for another"):
+        stand.check(key_entry(KEY, key_id="kms-key"), pgp_entry(PGP) | {"id": "kms-key"})
+
+
+def test_a_secret_that_is_missing_makes_it_not_ready(stand: GrafeasStand) -> None:
+    authenticator = stand.authenticator({"id": "a", "secretRef": {"name": "qa", "key": "pem"}})
+    with pytest.raises(UnavailableError) as caught:
+        build_check(authenticator, StandaloneKeys({}))
+    assert caught.value.reason is Reason.AUTHENTICATOR_NOT_READY
+    build_check(authenticator, StandaloneKeys({"qa": {"pem": public_pem(KEY).encode()}}))
+
+
+def test_everything_that_decides_is_part_of_the_content(stand: GrafeasStand) -> None:
+    checks = [
+        stand.check(),
+        stand.check(key_entry(STRANGER)),
+        stand.check(key_entry(KEY, key_id="other")),
+        stand.check(key_entry(KEY, "ECDSA_SHA_384")),
+        stand.check(key_entry(KEY), pgp_entry(PGP)),
+        stand.check(note="projects/prod/notes/dev"),
+        stand.check(project="projects/prod"),
+        stand.check(filter="none"),
+        stand.check(server="https://grafeas.example.org"),
+        stand.check(credentialsSecret={"name": "a"}),
+        stand.check(ca={"pem": "x"}),
+    ]
+    assert len({check.content for check in checks}) == len(checks)
+    assert stand.check().content == stand.check().content
+
+
+def test_policy_files_are_checked_and_bring_keys_and_credentials(stand: GrafeasStand, tmp_path: Any) -> None:
+    authenticator = stand.authenticator(
+        key_entry(KEY), pgp_entry(PGP), credentialsSecret={"name": "grafeas"}
+    ).model_dump(mode="json", by_alias=True, exclude_none=True)
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "grafeas"},
+        "stringData": {"token": "s3cret"},
+    }
+    write(tmp_path / "all.yaml", authenticator, secret, policy("production", "**", ["acr-qa"]))
+    policies = standalone_policies(load_standalone([tmp_path]))
+    assert policies.secrets.read("grafeas") == {"token": b"s3cret"}
+    assert policies.checks["acr-qa"].format == "grafeas"  # type: ignore[union-attr]  # else it is an error, and fails

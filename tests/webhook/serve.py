@@ -7,16 +7,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sealgate.decisions import UnmatchedImages
 from sealgate.registry.credentials import NoCredentials
 from sealgate.registry.settings import RegistrySettings
+from sealgate_webhook.backends import files_backend
 from sealgate_webhook.server import Address, ServerSettings, run_server
 
 
 def settings_of(given: dict[str, Any]) -> ServerSettings:
     """Return the settings that a test gave."""
     return ServerSettings(
-        policies=tuple(map(Path, given["policies"])),
-        credentials=NoCredentials(),
         listen=Address.parse(given.get("listen", "127.0.0.1:0")),
         tls_cert=Path(given["tls_cert"]) if "tls_cert" in given else None,
         tls_key=Path(given["tls_key"]) if "tls_key" in given else None,
@@ -29,4 +29,6 @@ def settings_of(given: dict[str, Any]) -> ServerSettings:
 
 
 if __name__ == "__main__":
-    run_server(settings_of(json.loads(sys.argv[1])))
+    given = json.loads(sys.argv[1])
+    policies = files_backend(tuple(map(Path, given["policies"])), UnmatchedImages.ADMIT, NoCredentials())
+    run_server(settings_of(given), policies)

@@ -9,17 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sealgate.decisions import UnmatchedImages
 from sealgate.errors import ConfigError, PolicyError
 from sealgate.registry.credentials import NoCredentials
 from sealgate.registry.settings import RegistrySettings
+from sealgate_webhook.backends import files_backend
 from sealgate_webhook.server import Address, ServerSettings, check_tls, run_server
 from tests.webhook.worlds import policy, write_objects
 
 if TYPE_CHECKING:
+    from sealgate_webhook.backends import MakeBackend
     from tests.webhook.worlds import World
 
-SETTINGS = ServerSettings(policies=(Path("policies"),), credentials=NoCredentials(), listen=Address("127.0.0.1", 0))
+SETTINGS = ServerSettings(listen=Address("127.0.0.1", 0))
 EVERYWHERE = Address("0.0.0.0", 8443)  # noqa: S104 - the case that matters
+
+
+def policies_in(folder: Path) -> MakeBackend:
+    return files_backend([folder], UnmatchedImages.ADMIT, NoCredentials())
 
 
 @pytest.mark.parametrize(
@@ -76,26 +83,26 @@ def test_tls_or_loopback(changes: dict[str, Any]) -> None:
 )
 def test_neither_is_a_mistake_in_the_configuration(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        run_server(replace(SETTINGS, **changes))
+        run_server(replace(SETTINGS, **changes), policies_in(Path("policies")))
 
 
 def test_bad_policies_are_said_before_anything_is_served(tmp_path: Path) -> None:
     write_objects(tmp_path / "policies", policy("a", "{a", need=("nobody",)))
     with pytest.raises(PolicyError) as caught:
-        run_server(replace(SETTINGS, policies=(tmp_path / "policies",)))
+        run_server(SETTINGS, policies_in(tmp_path / "policies"))
     assert caught.value.problems
 
 
 def test_a_certificate_that_is_not_there_is_said_before_anything_is_served(world: World, tmp_path: Path) -> None:
-    settings = replace(SETTINGS, policies=(world.folder,), tls_cert=tmp_path / "tls.crt", tls_key=tmp_path / "tls.key")
+    settings = replace(SETTINGS, tls_cert=tmp_path / "tls.crt", tls_key=tmp_path / "tls.key")
     with pytest.raises(ConfigError, match=r"tls\.crt"):
-        run_server(settings)
+        run_server(settings, policies_in(world.folder))
 
 
 def test_a_bad_authority_of_a_registry_is_said_before_anything_is_served(world: World) -> None:
     registry = RegistrySettings(ca={"registry.example.com": "nonsense"})
     with pytest.raises(ConfigError, match="a CA bundle does not parse"):
-        run_server(replace(SETTINGS, policies=(world.folder,), registry=registry))
+        run_server(replace(SETTINGS, registry=registry), policies_in(world.folder))
 
 
 @pytest.mark.parametrize("field", ["listen", "metrics"])
@@ -104,12 +111,10 @@ def test_a_port_that_is_taken_is_said_in_one_sentence(world: World, field: str) 
         address = Address(*taken.getsockname())
         changes: dict[str, Any] = {field: address}
         with pytest.raises(ConfigError, match=f"cannot listen on {address}: "):
-            run_server(replace(SETTINGS, policies=(world.folder,), **changes))
+            run_server(replace(SETTINGS, **changes), policies_in(world.folder))
 
 
 def test_a_host_that_is_none_is_said_in_one_sentence(world: World) -> None:
-    settings = replace(
-        SETTINGS, policies=(world.folder,), listen=Address("no.such.host.invalid", 1), tls_self_signed=True
-    )
+    settings = replace(SETTINGS, listen=Address("no.such.host.invalid", 1), tls_self_signed=True)
     with pytest.raises(ConfigError, match=r"cannot listen on no\.such\.host\.invalid:1"):
-        run_server(settings)
+        run_server(settings, policies_in(world.folder))

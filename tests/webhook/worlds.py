@@ -27,7 +27,6 @@ from sealgate.registry.settings import RegistrySettings
 from sealgate.services.logs import configure_logs
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
-from sealgate_webhook.admission import Admission
 from sealgate_webhook.app import create_app
 from sealgate_webhook.metrics import Metrics
 from sealgate_webhook.sources import SharedCredentials
@@ -46,7 +45,9 @@ if TYPE_CHECKING:
     from sealgate.references import Digest
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.verification.engines import Network
-    from sealgate_webhook.sources import Namespaces, PolicySource
+    from sealgate_webhook.endpoints import Judge
+    from sealgate_webhook.reviews import AdmissionRequest
+    from sealgate_webhook.sources import CredentialSource, Namespaces, PolicySource
     from tests.support.cosign_signing import PrivateKey
 
 
@@ -215,15 +216,10 @@ class World:
                 self.metrics.literal_hosts = self._source.literal_hosts
             verifier = Verifier(self._network(), self.clock, self.verifier_settings, self.metrics)
             self._closers.append(verifier.close)
-            policies = self.policies or self._source
-            admission = Admission(
-                verifier,
-                policies,
-                self.namespaces or self._source,
-                SharedCredentials(self.credentials),
-                self.custom_kinds,
+            backend = _Backend(
+                self.policies or self._source, self.namespaces or self._source, SharedCredentials(self.credentials)
             )
-            app = create_app(admission, policies, self.clock, self.metrics, self.logger)
+            app = create_app(verifier, backend, self.custom_kinds, self.clock, self.metrics, self.logger)
             self._assembled = app.test_client()
         return self._assembled
 
@@ -235,6 +231,28 @@ class World:
         )
         self._closers.append(client.close)
         return client
+
+
+@dataclass
+class _Backend:
+    """The parts that a test chose."""
+
+    policies: PolicySource
+    namespaces: Namespaces
+    credentials: CredentialSource
+    judge_object: Judge | None = None
+
+    def literal_hosts(self) -> frozenset[str]:
+        return frozenset()
+
+    def prepare(self) -> None:
+        """Nothing to do."""
+
+    def tasks(self) -> tuple[()]:
+        return ()
+
+    def denied(self, request: AdmissionRequest, message: str) -> None:
+        """Nobody wants to know."""
 
 
 @contextlib.contextmanager

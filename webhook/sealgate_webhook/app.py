@@ -7,42 +7,58 @@ from memory. Flask serves everything else.
 
 from __future__ import annotations
 
+from functools import partial
 from threading import Semaphore
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
+from sealgate_webhook.admission import Admission
 from sealgate_webhook.endpoints import MAX_LARGE, Reviewer, ReviewPaths
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
-    from sealgate_webhook.admission import Admission
+    from sealgate.verification.verifier import Verifier
+    from sealgate_webhook.backends import Backend
     from sealgate_webhook.metrics import Metrics
-    from sealgate_webhook.sources import PolicySource
 
 
-def create_app(
-    admission: Admission, policies: PolicySource, clock: Clock, metrics: Metrics, log: FilteringBoundLogger
+def create_app(  # noqa: PLR0913, PLR0917 - the parts that a webhook is put together from
+    verifier: Verifier,
+    backend: Backend,
+    custom_kinds: Mapping[str, tuple[str, ...]],
+    clock: Clock,
+    metrics: Metrics,
+    log: FilteringBoundLogger,
 ) -> Flask:
     """Return the webhook: `POST /validate`, `POST /mutate`, `GET /healthz`, `GET /readyz`.
 
+    Where policy objects are applied, `POST /validate-policies` looks at them.
+
     Args:
-        admission: judges and pins.
-        policies: the policies in force; without any the webhook is not ready.
+        verifier: verifies images.
+        backend: policies, without which the webhook is not ready, and everything else about the world.
+        custom_kinds: further kinds that hold a pod spec, each with the path to it.
         clock: deadlines are set on it.
         metrics: told of every review.
         log: gets a line for every review.
     """
     app = Flask("sealgate_webhook", static_folder=None)
     large = Semaphore(MAX_LARGE)
-    validate = Reviewer("validate", admission.judge, denies=True, large=large, clock=clock, metrics=metrics, log=log)
-    mutate = Reviewer("mutate", admission.pin, denies=False, large=large, clock=clock, metrics=metrics, log=log)
-    app.wsgi_app = ReviewPaths(  # type: ignore[method-assign]  # how Flask takes middleware
-        app.wsgi_app, {"/validate": validate, "/mutate": mutate}
-    )
+    admission = Admission(verifier, backend.policies, backend.namespaces, backend.credentials, custom_kinds)
+    reviewer = partial(Reviewer, large=large, clock=clock, metrics=metrics, log=log)
+    reviewers = {
+        "/validate": reviewer("validate", admission.judge, denies=True, denied=backend.denied),
+        "/mutate": reviewer("mutate", admission.pin, denies=False),
+    }
+    if backend.judge_object is not None:
+        reviewers["/validate-policies"] = reviewer("validate-policies", backend.judge_object, denies=True)
+    app.wsgi_app = ReviewPaths(app.wsgi_app, reviewers)  # type: ignore[method-assign]  # how Flask takes middleware
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -50,8 +66,9 @@ def create_app(
 
     @app.get("/readyz")
     def readyz() -> Response:
-        if policies.current() is None:
-            return _plain(f"not ready: {policies.problem()}", 503)
+        problem = backend.policies.problem()
+        if problem:
+            return _plain(f"not ready: {problem}", 503)
         return _plain("ok")
 
     @app.errorhandler(HTTPException)

@@ -17,7 +17,7 @@ from sealgate_webhook.durations import answer_within
 from sealgate_webhook.reviews import MAX_REVIEW_BYTES, MalformedReviewError, UnusableReviewError, decode_review
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from threading import Semaphore
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -75,6 +75,7 @@ class Reviewer:
         judge: what the reviews are for.
         denies: whether a review that fails is denied; otherwise it is let on to the endpoint that does.
         large: places for large reviews, which all endpoints share.
+        denied: told of every denial, with its message.
         clock: deadlines are set on it.
         metrics: told of every review.
         log: gets a line for every review.
@@ -90,6 +91,7 @@ class Reviewer:
         clock: Clock,
         metrics: Metrics,
         log: FilteringBoundLogger,
+        denied: Callable[[AdmissionRequest, str], None] | None = None,
     ) -> None:
         self._name = name
         self._judge = judge
@@ -98,6 +100,7 @@ class Reviewer:
         self._clock = clock
         self._metrics = metrics
         self._log = log
+        self._denied = denied
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
@@ -146,6 +149,8 @@ class Reviewer:
             judgement = self._failed(message, "internal error", unavailable=True)
             answer = encode_answer(request.uid, judgement.answer)
         self._record(judgement, _describe(request), arrived)
+        if self._denied is not None and not judgement.answer.allowed:
+            self._denied(request, judgement.answer.message)
         return answer
 
     def _failed(self, message: str, reason: str, *, unavailable: bool = False) -> Judgement:

@@ -7,6 +7,7 @@ once, in one sentence; everything with threads begins in the worker, since threa
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import socket
@@ -18,7 +19,6 @@ from typing import TYPE_CHECKING, Final, cast
 from gunicorn.app.base import BaseApplication
 
 from sealgate.clocks import SystemClock
-from sealgate.decisions import UnmatchedImages
 from sealgate.errors import ConfigError
 from sealgate.messages import quote
 from sealgate.registry.client import RegistryClient
@@ -26,14 +26,11 @@ from sealgate.registry.settings import RegistrySettings
 from sealgate.services.logs import configure_logs
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
-from sealgate_webhook.admission import Admission
 from sealgate_webhook.app import create_app
 from sealgate_webhook.certificates import CertificateFiles, make_self_signed
 from sealgate_webhook.durations import MAX_SECONDS
 from sealgate_webhook.logs import GunicornLogger
 from sealgate_webhook.metrics import Metrics, serve_metrics
-from sealgate_webhook.sources import SharedCredentials
-from sealgate_webhook.standalone import PolicyFilesSource
 from sealgate_webhook.workers import ReviewWorker
 
 if TYPE_CHECKING:
@@ -44,8 +41,8 @@ if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
     from structlog.typing import FilteringBoundLogger
 
-    from sealgate.registry.credentials import CredentialProvider
     from sealgate.services.logs import LogStyle
+    from sealgate_webhook.backends import MakeBackend
     from sealgate_webhook.certificates import Certificates
 
 #: Longer than the 90 s for which the API server keeps a connection it may use again.
@@ -93,8 +90,6 @@ class ServerSettings:
     """How the webhook is served.
 
     Attributes:
-        policies: files and folders of policies.
-        credentials: for registries.
         listen: where reviews are posted.
         tls_cert: PEM file with the certificate, the leaf first; read again when it changes.
         tls_key: PEM file with its key.
@@ -102,15 +97,13 @@ class ServerSettings:
         metrics: where Prometheus scrapes, over plain HTTP; None for nowhere.
         threads: reviews worked on at once.
         connections: open at once; a further one takes the place of the one that has been idle longest.
-        unmatched: what happens to an image that no policy matches.
         registry: how registries are reached.
         verifier: limits of verification.
         custom_kinds: further kinds that hold a pod spec, each with the path to it.
         log_style: how log lines look.
+        log_level: the least that is said, one of `logging`'s.
     """
 
-    policies: tuple[Path, ...]
-    credentials: CredentialProvider
     listen: Address
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -118,23 +111,27 @@ class ServerSettings:
     metrics: Address | None = None
     threads: int = 64
     connections: int = 2000
-    unmatched: UnmatchedImages = UnmatchedImages.ADMIT
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     verifier: VerifierSettings = field(default_factory=VerifierSettings)
     custom_kinds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     log_style: LogStyle = "auto"
+    log_level: int = logging.INFO
 
 
-def run_server(settings: ServerSettings) -> None:
+def run_server(settings: ServerSettings, make_backend: MakeBackend) -> None:
     """Serve until SIGTERM or SIGINT. Does not return: it ends with `SystemExit`, 0 when it was told to stop.
+
+    Args:
+        settings: how it is served.
+        make_backend: makes what is behind it.
 
     Raises:
         ConfigError: the settings, a certificate or a port cannot be used.
         PolicyError: something is wrong with the policies; carries everything that is.
     """
     check_tls(settings)
-    log = configure_logs(settings.log_style)
-    _Server(settings, log).run()
+    log = configure_logs(settings.log_style, level=settings.log_level)
+    _Server(settings, make_backend, log).run()
 
 
 def check_tls(settings: ServerSettings) -> None:
@@ -157,14 +154,14 @@ def check_tls(settings: ServerSettings) -> None:
 class _Server(BaseApplication):
     """gunicorn's idea of an application: its configuration, and the WSGI application once it is in the worker."""
 
-    def __init__(self, settings: ServerSettings, log: FilteringBoundLogger) -> None:
+    def __init__(self, settings: ServerSettings, make_backend: MakeBackend, log: FilteringBoundLogger) -> None:
         self._settings = settings
         self._log = log
         self._clock = SystemClock()
         self._metrics = Metrics(log)
-        self._policies = PolicyFilesSource(settings.policies, settings.unmatched, self._clock, self._metrics, log)
-        self._metrics.literal_hosts = self._policies.literal_hosts
-        self._policies.load()
+        self._backend = make_backend(self._clock, self._metrics, log)
+        self._metrics.literal_hosts = self._backend.literal_hosts
+        self._backend.prepare()
         # The worker makes its own; this one finds out whether it can.
         RegistryClient(settings.registry, clock=self._clock).close()
         self._certificates = self._open_certificates()
@@ -210,15 +207,13 @@ class _Server(BaseApplication):
         )
         network = RegistryClient(settings.registry, clock=self._clock, observer=self._metrics)
         verifier = Verifier(network, self._clock, verifier_settings, self._metrics)
-        admission = Admission(
-            verifier, self._policies, self._policies, SharedCredentials(settings.credentials), settings.custom_kinds
-        )
-        app = create_app(admission, self._policies, self._clock, self._metrics, self._log)
+        app = create_app(verifier, self._backend, settings.custom_kinds, self._clock, self._metrics, self._log)
         return cast("_WSGIAppType", app)
 
     def _start_threads(self, worker: ReviewWorker) -> None:
         stop = threading.Event()
-        threading.Thread(target=self._policies.watch, args=(stop,), name="policies", daemon=True).start()
+        for task in self._backend.tasks():
+            threading.Thread(target=task, args=(stop,), name="backend", daemon=True).start()
         if self._metrics_listener is not None:
             serve_metrics(self._metrics_listener, self._metrics.registry)
             self._log.info("metrics served", address=_address_of(self._metrics_listener))

@@ -71,6 +71,7 @@ def serve(  # noqa: PLR0913, PLR0917 - click hands over one argument for each op
     Exit codes: 0 it was told to stop, 2 wrong usage, policy or file.
     """
     try:
+        from sealgate_webhook.backends import files_backend
         from sealgate_webhook.server import Address, ServerSettings, run_server
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0].startswith("sealgate"):
@@ -80,18 +81,16 @@ def serve(  # noqa: PLR0913, PLR0917 - click hands over one argument for each op
         ) from error
     run_server(
         ServerSettings(
-            policies=tuple(Path(path) for path in policies.paths),
-            credentials=credentials_of(registries),
             listen=Address.parse(listen),
             tls_cert=tls.certificate,
             tls_key=tls.key,
             tls_self_signed=tls.self_signed,
             metrics=None if metrics_listen is None else Address.parse(metrics_listen),
             threads=threads,
-            unmatched=policies.unmatched,
             registry=settings_of(registries),
             verifier=VerifierSettings(verifications_per_minute=rate),
             custom_kinds=custom_kinds,
             log_style=_STYLES[output],
-        )
+        ),
+        files_backend(tuple(Path(path) for path in policies.paths), policies.unmatched, credentials_of(registries)),
     )

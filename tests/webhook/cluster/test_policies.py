@@ -11,6 +11,7 @@ from sealgate.errors import SealgateError
 from sealgate.policies.matching import Namespace
 from sealgate.policies.models import API_VERSION
 from sealgate.references import parse_reference
+from sealgate.service_secrets import NoServiceSecrets
 from sealgate_webhook.cluster.policies import AUTHENTICATORS, POLICIES, ClusterPolicies
 from sealgate_webhook.metrics import Metrics
 from tests.support.clocks import FakeClock
@@ -49,7 +50,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def policies(api: KubernetesAPI, clock: FakeClock, log: FilteringBoundLogger) -> ClusterPolicies:
-    return ClusterPolicies(api, UnmatchedImages.DENY, clock, Metrics(log), log)
+    return ClusterPolicies(api, UnmatchedImages.DENY, NoServiceSecrets(), clock, Metrics(log), log)
 
 
 def wait_for(policies: ClusterPolicies, holds: Callable[[PolicySet], bool]) -> PolicySet:

@@ -64,6 +64,12 @@ class Listing(Generic[T]):
         #: Where in the collection's history the values stand; None when it has to be listed.
         self._version: str | None = None
 
+    @property
+    def complete(self) -> bool:
+        """Whether the first list is whole."""
+        with self._lock:
+            return self._complete
+
     def snapshot(self) -> Mapping[str, T] | None:
         """Return every object's value by its name, as of now; None until the first list is whole."""
         with self._lock:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from sealgate.clocks import Clock
     from sealgate.decisions import UnmatchedImages
+    from sealgate.service_secrets import ServiceSecrets
     from sealgate.services.kubernetes_api import KubernetesAPI
     from sealgate.verification.policy_sets import PolicySet
     from sealgate_webhook.metrics import Metrics
@@ -78,6 +79,7 @@ class ClusterPolicies:
     Args:
         api: the API server.
         unmatched: what happens to an image that no policy matches.
+        secrets: credentials for signature stores.
         clock: for keys that end.
         metrics: told of every set.
         log: told of every set, and of every object that cannot be understood.
@@ -87,11 +89,13 @@ class ClusterPolicies:
         self,
         api: KubernetesAPI,
         unmatched: UnmatchedImages,
+        secrets: ServiceSecrets,
         clock: Clock,
         metrics: Metrics,
         log: FilteringBoundLogger,
     ) -> None:
         self._unmatched = unmatched
+        self._secrets = secrets
         self._clock = clock
         self._metrics = metrics
         self._log = log
@@ -141,6 +145,7 @@ class ClusterPolicies:
             [read.object for read in policies.values() if read.object is not None],
             lambda authenticator: resolvers[authenticator.metadata.name],
             self._unmatched,
+            self._secrets,
         )
         broken = {read.name: PolicyError(read.problem) for read in authenticators.values() if read.object is None}
         self._current = replace(compiled, checks={**compiled.checks, **broken})

@@ -1,0 +1,55 @@
+"""The webhook in a cluster: `python -m sealgate_webhook --config /etc/sealgate/config.yaml`.
+
+Standalone, with policies from files, it is `sealgate serve`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from sealgate.errors import SealgateError
+from sealgate.services.kubernetes_api import connect
+from sealgate_webhook.cluster.backend import cluster_backend
+from sealgate_webhook.cluster.config import read_config
+from sealgate_webhook.server import Address, ServerSettings, run_server
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until told to stop; return an exit code when it cannot begin.
+
+    Args:
+        arguments: of the command line; the process's own by default.
+    """
+    parser = argparse.ArgumentParser(prog="python -m sealgate_webhook", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="configuration file, as the chart writes it")
+    parser.add_argument("--kubeconfig", type=Path, help="how to reach the cluster; default: as a pod of it")
+    chosen = parser.parse_args(arguments)
+    try:
+        config = read_config(chosen.config)
+        tls = Path(config.tls_directory)
+        settings = ServerSettings(
+            listen=Address.parse(config.listen),
+            tls_cert=tls / "tls.crt",
+            tls_key=tls / "tls.key",
+            metrics=Address.parse(config.metrics_listen),
+            registry=config.registries.settings(),
+            verifier=config.verifier_settings(),
+            custom_kinds=config.pod_specs(),
+            log_style="json",
+            log_level=logging.getLevelNamesMapping()[config.log_level.upper()],
+        )
+        namespace = os.environ.get("POD_NAMESPACE", "sealgate")
+        instance = os.environ.get("POD_NAME", "sealgate-webhook")
+        run_server(settings, cluster_backend(connect(chosen.kubeconfig), config, namespace, instance))
+    except SealgateError as error:
+        print(f"Error: {error.message}", file=sys.stderr)  # noqa: T201 - the log is not set up yet
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

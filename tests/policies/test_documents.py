@@ -173,7 +173,7 @@ def test_json_is_yaml(value: dict[str, Any]) -> None:
     assert documents[0].value == value
 
 
-def test_attack_sized_documents_end_the_reading() -> None:
+def test_documents_of_an_attackers_size_end_the_reading() -> None:
     deep = "[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1)
     wide = f"[{'1,' * (MAX_VALUES + 1)}]"
 

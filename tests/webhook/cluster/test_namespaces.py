@@ -3,18 +3,15 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-import pytest
-
-from sealgate.errors import UnavailableError
 from sealgate_webhook.cluster.listing import Listing
 from sealgate_webhook.cluster.namespaces import PATH, ClusterNamespaces, read_namespace
-from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
 from tests.webhook.cluster.conftest import running
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.services.kubernetes_api import KubernetesAPI
+    from tests.support.kubernetes_simulator import KubernetesSimulator
 
 
 def test_labels_come_from_memory_and_of_a_new_namespace_from_the_api_server(
@@ -31,14 +28,3 @@ def test_labels_come_from_memory_and_of_a_new_namespace_from_the_api_server(
         assert namespaces.get("shop").labels["env"] == "production"
         assert namespaces.get("shop").labels["kubernetes.io/metadata.name"] == "shop"
         assert not any(request.path == f"{PATH}/shop" for request in cluster.requests[before:])
-
-
-def test_attack_17_a_namespace_whose_labels_are_not_known_is_not_guessed(
-    cluster: KubernetesSimulator, api: KubernetesAPI, log: FilteringBoundLogger
-) -> None:
-    namespaces = ClusterNamespaces(Listing(api, PATH, read_namespace, lambda: None, log), api)
-    with pytest.raises(UnavailableError, match="there is no namespace shop"):
-        namespaces.get("shop")
-    cluster.faults.append(Fault("GET", "/namespaces/shop", 500))
-    with pytest.raises(UnavailableError, match="500"):
-        namespaces.get("shop")

@@ -138,24 +138,3 @@ def test_an_api_server_that_cannot_be_asked_makes_the_image_unavailable(
 def test_an_object_without_a_pod_spec_is_refused(credentials: ClusterCredentials) -> None:
     with pytest.raises(InvalidWorkloadError):
         credentials.provider(AdmissionRequest("1", "", "Pod", "", "shop", "app", "CREATE", {}, None, dry_run=False))
-
-
-def test_attack_24_no_pull_secret_of_another_namespace_is_ever_read(
-    cluster: KubernetesSimulator, credentials: ClusterCredentials
-) -> None:
-    put_secret(cluster, "bank", "pull", "bank")
-    for name in ("pull", "../bank/secrets/pull", "..%2fbank%2fsecrets%2fpull", "pull?namespace=bank"):
-        assert username(credentials, request("shop", imagePullSecrets=[{"name": name}])) is None
-    assert not any("/namespaces/bank/" in seen.path for seen in cluster.requests)
-
-
-def test_attack_24_pods_of_different_namespaces_or_secrets_share_no_scope(credentials: ClusterCredentials) -> None:
-    reviews = [
-        request("shop"),
-        request("bank"),
-        request("shop", serviceAccountName="builder"),
-        request("shop", imagePullSecrets=[{"name": "a"}]),
-        request("shop", imagePullSecrets=[{"name": "a"}, {"name": "b"}]),
-    ]
-    scopes = [credentials.provider(review).scope for review in reviews]
-    assert len(set(scopes)) == len(scopes)

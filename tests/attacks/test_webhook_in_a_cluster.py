@@ -1,0 +1,70 @@
+"""Attacks on what the webhook takes from the API server: namespaces without labels, other tenants' Secrets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from kubernetes.client.configuration import Configuration
+
+from sealgate.errors import UnavailableError
+from sealgate.services.kubernetes_api import KubernetesAPI
+from sealgate.services.logs import configure_logs
+from sealgate_webhook.cluster.listing import Listing
+from sealgate_webhook.cluster.namespaces import PATH, ClusterNamespaces, read_namespace
+from sealgate_webhook.cluster.pull_secrets import ClusterCredentials, SecretReader
+from tests.support.clocks import FakeClock
+from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
+from tests.webhook.cluster.test_pull_secrets import put_secret, request, username
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def cluster() -> Iterator[KubernetesSimulator]:
+    with KubernetesSimulator() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def api(cluster: KubernetesSimulator) -> KubernetesAPI:
+    return KubernetesAPI(Configuration(host=cluster.url))
+
+
+@pytest.fixture
+def credentials(api: KubernetesAPI) -> ClusterCredentials:
+    reader = SecretReader(api, FakeClock(), configure_logs("json"))
+    return ClusterCredentials(reader, None, pull_secrets=True, custom_kinds={})
+
+
+def test_attack_17_a_namespace_whose_labels_are_not_known_is_not_guessed(
+    cluster: KubernetesSimulator, api: KubernetesAPI
+) -> None:
+    namespaces = ClusterNamespaces(Listing(api, PATH, read_namespace, lambda: None, configure_logs("json")), api)
+    with pytest.raises(UnavailableError, match="there is no namespace shop"):
+        namespaces.get("shop")
+    cluster.faults.append(Fault("GET", "/namespaces/shop", 500))
+    with pytest.raises(UnavailableError, match="500"):
+        namespaces.get("shop")
+
+
+def test_attack_24_no_pull_secret_of_another_namespace_is_ever_read(
+    cluster: KubernetesSimulator, credentials: ClusterCredentials
+) -> None:
+    put_secret(cluster, "bank", "pull", "bank")
+    for name in ("pull", "../bank/secrets/pull", "..%2fbank%2fsecrets%2fpull", "pull?namespace=bank"):
+        assert username(credentials, request("shop", imagePullSecrets=[{"name": name}])) is None
+    assert not any("/namespaces/bank/" in seen.path for seen in cluster.requests)
+
+
+def test_attack_24_pods_of_different_namespaces_or_secrets_share_no_scope(credentials: ClusterCredentials) -> None:
+    reviews = [
+        request("shop"),
+        request("bank"),
+        request("shop", serviceAccountName="builder"),
+        request("shop", imagePullSecrets=[{"name": "a"}]),
+        request("shop", imagePullSecrets=[{"name": "a"}, {"name": "b"}]),
+    ]
+    scopes = [credentials.provider(review).scope for review in reviews]
+    assert len(set(scopes)) == len(scopes)

@@ -107,6 +107,8 @@ def quieten_kopf(level: int) -> None:
         level: the least that is logged of everything else.
     """
     logging.getLogger("kopf").setLevel(level if level <= logging.DEBUG else logging.WARNING)
+    # It warns that it does not handle signals in a thread; it is not meant to.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
 
 
 def _settings() -> kopf.OperatorSettings:

@@ -109,9 +109,10 @@ class Reconciler:
         Raises:
             UnavailableError: it could not be listed.
         """
-        for kind in KINDS:
-            objects, version = self._list(kind)
-            for name in self._view.replace(kind, objects, version):
+        # All of it before anything is looked at: an authenticator is not to be found without its Secret.
+        changed = [(kind, self._view.replace(kind, *self._list(kind))) for kind in KINDS]
+        for kind, names in changed:
+            for name in names:
                 self._follow(kind, name)
         self._tell()
 

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sealgate.formats import build_check
+from sealgate.keys.openpgp_packets import armored_blocks
+from sealgate.keys.status_keys import StatusKeys
+from sealgate.policies.models import Authenticator
+from sealgate.policies.status import KeyStatus
+from sealgate_operator.authenticators import assess, secrets_named_in
+from sealgate_operator.key_sources import SecretKeys
+from tests.operator.objects import authenticator, cosign, fingerprint_of, inline, pem, secret_ref
+from tests.support.clocks import NOW
+from tests.support.simple_signing import AFTER_SPOILT, BEFORE_SPOILT, armored_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sealgate.policies.base import KeyEntry
+    from sealgate_operator.authenticators import Assessment
+
+Secrets = dict[str, dict[str, bytes]]
+
+
+def look(
+    obj: dict[str, Any], secrets: Secrets | None = None, now: datetime = NOW, others: Sequence[Any] = ()
+) -> Assessment:
+    return assess(obj, SecretKeys((secrets or {}).get, {"own"}), others, now)
+
+
+def simple_signing(keyring: dict[str, Any], **options: Any) -> dict[str, Any]:
+    return authenticator("ops", {"simpleSigning": {"keyring": keyring, "store": {"openshift": {}}, **options}})
+
+
+def condition(assessment: Assessment) -> tuple[str, str]:
+    (ready,) = assessment.status.conditions
+    return ready.status, ready.reason
+
+
+def test_inline_keys_are_ready_and_stay_out_of_the_status() -> None:
+    found = look(authenticator("a", cosign(inline("one"), inline("two"))))
+    assert condition(found) == ("True", "KeysResolved")
+    assert (found.status.format, found.status.key_summary, found.status.keys) == ("cosign", "2/2", ())
+    assert found.fingerprints == {fingerprint_of("one"), fingerprint_of("two")}
+
+
+def test_a_key_in_a_secret_is_put_into_the_status_as_the_webhook_reads_it() -> None:
+    obj = authenticator("a", cosign(secret_ref("keys"), inline("two")))
+    found = look(obj, {"keys": {"cosign.pub": pem("one").encode()}})
+    (key,) = found.status.keys
+    assert key.source == "secretRef keys/cosign.pub"
+    assert (key.state, key.algorithm, key.fingerprint) == ("Accepted", "ECDSA_SHA_256", fingerprint_of("one"))
+    assert (key.observed_at, key.observed_generation, key.valid_until) == ("2026-11-21T12:00:00Z", 1, None)
+    assert found.status.key_summary == "2/2"
+    resolved = StatusKeys(found.status, NOW)
+    check = build_check(Authenticator.model_validate(obj), resolved)
+    both_inline = Authenticator.model_validate(authenticator("a", cosign(inline("one"), inline("two"))))
+    assert check.content == build_check(both_inline, resolved).content
+
+
+def test_nothing_changes_while_nothing_changes() -> None:
+    obj = authenticator("a", cosign(secret_ref("keys")))
+    secrets = {"keys": {"cosign.pub": pem("one").encode()}}
+    first = look(obj, secrets)
+    again = look({**obj, "status": first.status.model_dump(by_alias=True)}, secrets, NOW + timedelta(hours=1))
+    assert again.status == first.status
+
+
+def test_another_key_in_the_secret_is_a_new_observation_without_a_transition() -> None:
+    obj = authenticator("a", cosign(secret_ref("keys")))
+    first = look(obj, {"keys": {"cosign.pub": pem("one").encode()}})
+    later = look(
+        {**obj, "status": first.status.model_dump(by_alias=True)},
+        {"keys": {"cosign.pub": pem("two").encode()}},
+        NOW + timedelta(hours=1),
+    )
+    assert later.status.keys[0].fingerprint == fingerprint_of("two")
+    assert later.status.keys[0].observed_at == "2026-11-21T13:00:00Z"
+    assert later.status.conditions[0].last_transition_time == "2026-11-21T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("secrets", "reason", "told"),
+    [
+        ({}, "SecretNotFound", "there is no Secret keys in sealgate's namespace; create it there"),
+        ({"keys": {"other": b""}}, "SecretKeyNotFound", "Secret keys has no key cosign.pub; add it"),
+        ({"keys": {"cosign.pub": b"rubbish"}}, "KeyRefused", "it is not PEM"),
+        ({"keys": {"cosign.pub": b""}}, "KeyRefused", "it is empty"),
+        ({"keys": {"cosign.pub": b"\xff\xfe"}}, "KeyRefused", "convert DER"),
+    ],
+)
+def test_a_secret_without_a_good_key_says_what_to_do(secrets: Secrets, reason: str, told: str) -> None:
+    found = look(authenticator("a", cosign(secret_ref("keys"))), secrets)
+    assert condition(found) == ("False", reason)
+    assert told in found.message
+    assert found.status.keys[0].state == "Refused"
+    assert found.status.keys[0].pem is None
+    assert found.status.key_summary == "0/1"
+    assert found.fingerprints is None
+
+
+def test_every_key_is_listed_although_the_first_one_is_refused() -> None:
+    obj = authenticator("a", cosign(secret_ref("gone"), inline("two"), secret_ref("keys")))
+    found = look(obj, {"keys": {"cosign.pub": pem("one").encode()}})
+    assert [key.state for key in found.status.keys] == ["Refused", "Accepted"]
+    assert found.status.key_summary == "2/3"
+    assert not found.ready
+
+
+def test_a_wrong_inline_key_is_not_ready_whatever_let_it_in() -> None:
+    found = look(authenticator("a", cosign({"pem": "rubbish"}, inline("two"))))
+    assert condition(found) == ("False", "InvalidKey")
+    assert found.status.key_summary == "1/2"
+    assert "cosign.keys[0]" in found.message
+
+
+def test_a_key_that_does_not_fit_its_algorithm_is_refused() -> None:
+    obj = authenticator("a", cosign(secret_ref("keys", algorithm="ED25519")))
+    found = look(obj, {"keys": {"cosign.pub": pem("one").encode()}})
+    assert condition(found) == ("False", "KeyRefused")
+    assert "ED25519 does not fit" in found.message
+
+
+def test_one_secret_may_be_named_twice_with_different_algorithms() -> None:
+    entries = [secret_ref("keys", algorithm=algorithm) for algorithm in ("ECDSA_SHA_256", "ECDSA_SHA_512")]
+    found = look(authenticator("a", cosign(*entries)), {"keys": {"cosign.pub": pem("one").encode()}})
+    assert [key.algorithm for key in found.status.keys] == ["ECDSA_SHA_256", "ECDSA_SHA_512"]
+    assert found.ready
+
+
+def test_an_option_that_cannot_be_meant_is_not_ready() -> None:
+    found = look(authenticator("a", cosign(inline("one"), signatureRepository="NOT A REPOSITORY")))
+    assert condition(found) == ("False", "InvalidReference")
+
+
+def test_an_object_that_cannot_be_understood_says_where() -> None:
+    found = look(authenticator("a", {"cosign": {"keys": [], "colour": "red"}}))
+    assert condition(found) == ("False", "InvalidSpec")
+    assert "spec.cosign" in found.message
+    assert not found.ready
+
+
+def test_a_status_that_cannot_be_understood_is_written_anew() -> None:
+    found = look(authenticator("a", cosign(inline("one")), status={"conditions": "none"}))
+    assert found.ready
+
+
+def test_sealgates_own_secrets_are_nobodys_keys() -> None:
+    found = look(authenticator("a", cosign(secret_ref("own"))), {"own": {"cosign.pub": pem("one").encode()}})
+    assert condition(found) == ("False", "SecretNotAllowed")
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_keyring_in_a_secret_is_put_into_the_status_armored(binary: bool) -> None:  # noqa: FBT001
+    text = armored_key("rsa-3072").encode()
+    raw = armored_blocks(text)[0][1] if binary else b"To whom it may concern\n" + text
+    obj = simple_signing({"secretRef": {"name": "keys", "key": "ring"}})
+    found = look(obj, {"keys": {"ring": raw}}, BEFORE_SPOILT)
+    assert condition(found) == ("True", "KeysResolved")
+    (key,) = found.status.keys
+    assert key.pem is not None
+    assert key.pem.startswith("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n")
+    assert armored_blocks(key.pem.encode()) == armored_blocks(text)
+    assert (found.status.format, found.status.key_summary) == ("simple_signing", "1/1")
+    assert found.fingerprints is not None
+    assert len(found.fingerprints) == 1
+
+
+@pytest.mark.parametrize(("now", "ready"), [(BEFORE_SPOILT, "True"), (AFTER_SPOILT, "False")])
+def test_a_keyring_that_time_has_spoilt_is_not_ready(now: datetime, ready: str) -> None:
+    found = look(simple_signing({"inline": armored_key("expired")}), now=now)
+    assert condition(found) == (ready, "KeysResolved" if ready == "True" else "Expired")
+    assert found.ready is (ready == "True")
+
+
+def test_a_keyring_with_one_good_key_is_ready_and_names_the_other() -> None:
+    keyring = armored_key("expired") + armored_key("rsa-3072")
+    found = look(simple_signing({"inline": keyring}), now=AFTER_SPOILT)
+    assert condition(found) == ("True", "SomeKeysRefused")
+    assert "expired" in found.message
+
+
+def test_a_pinned_certificate_that_is_not_in_the_keyring_is_not_ready() -> None:
+    found = look(simple_signing({"inline": armored_key("rsa-3072")}, fingerprints=["A" * 40]), now=BEFORE_SPOILT)
+    assert condition(found) == ("False", "InvalidKey")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"-----BEGIN PRIVATE KEY-----", "holds a private key"),
+        (b"hello", "neither OpenPGP public keys nor certificates"),
+        (b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n", "cannot be read"),
+        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be read"),
+    ],
+)
+def test_a_keyring_that_is_none_is_refused(content: bytes, told: str) -> None:
+    found = look(simple_signing({"secretRef": {"name": "keys", "key": "ring"}}), {"keys": {"ring": content}})
+    assert told in found.message
+    assert found.status.keys[0].state == "Refused"
+
+
+def test_the_signers_of_a_notary_role_may_be_in_secrets() -> None:
+    role = {"name": "targets/releases", "keys": [secret_ref("keys"), {"keyId": "a" * 64}]}
+    obj = authenticator("dtr", {"notary": {"root": {"keyId": "b" * 64}, "roles": [role]}})
+    found = look(obj, {"keys": {"cosign.pub": pem("one").encode()}})
+    assert condition(found) == ("True", "KeysResolved")
+    assert found.status.key_summary == "3/3"
+    assert found.fingerprints is None
+
+
+class Vault:
+    """A key source that cannot be watched: `pem` is its key, by the names that Secrets have."""
+
+    refresh_seconds = 60.0
+
+    def __init__(self, *keys: KeyStatus) -> None:
+        self.keys = keys
+        self.known: list[KeyStatus] = []
+
+    def name(self, entry: KeyEntry) -> str | None:
+        found = entry.secret_ref is not None and entry.secret_ref.name.startswith("vault-")
+        return "secretRef vault-1/key" if found else None
+
+    def observe(self, _: KeyEntry, known: Sequence[KeyStatus], __: datetime) -> tuple[KeyStatus, ...]:
+        self.known = list(known)
+        return self.keys
+
+
+class NoSecrets(SecretKeys):
+    def name(self, _: KeyEntry) -> str | None:
+        return None
+
+
+def test_a_further_source_gives_keys_an_end_and_is_asked_again() -> None:
+    end = (NOW + timedelta(minutes=5)).isoformat()
+    accepted = KeyStatus(source="secretRef vault-1/key", state="Accepted", pem=pem("one"), valid_until=end)
+    disabled = KeyStatus(source="secretRef vault-1/key", state="Refused", reason="Disabled", message="version 1 is off")
+    vault = Vault(accepted, disabled)
+    obj = authenticator("a", cosign(secret_ref("vault-1", "key")))
+    found = assess(obj, NoSecrets({}.get), [vault], NOW)
+    assert condition(found) == ("True", "SomeKeysRefused")
+    assert found.refresh_seconds == 60
+    assert found.status.key_summary == "1/2"
+    obj["status"] = found.status.model_dump(by_alias=True)
+    late = assess(obj, NoSecrets({}.get), [vault], NOW + timedelta(minutes=6))
+    assert condition(late)[0] == "False"
+    assert len(vault.known) == 2
+
+
+def test_a_key_of_no_known_source_is_not_ready() -> None:
+    found = assess(authenticator("a", cosign(secret_ref("keys"))), NoSecrets({}.get), [], NOW)
+    assert condition(found) == ("False", "AuthenticatorNotReady")
+
+
+def test_secrets_are_found_wherever_they_are_named() -> None:
+    spec = {"a": [{"secretRef": {"name": "one"}}], "b": {"c": {"secretRef": {"name": "two"}}}, "d": {"secretRef": 7}}
+    assert secrets_named_in(spec) == {"one", "two"}
+    assert secrets_named_in({"secretRef": {"name": 7}}) == frozenset()

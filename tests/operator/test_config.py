@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from sealgate.errors import ConfigError
+from sealgate_operator.config import OperatorConfig, load_config
+from tests.operator.objects import settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def load(folder: Path, document: Any) -> OperatorConfig:
+    path = folder / "config.yaml"
+    path.write_text(document if isinstance(document, str) else yaml.safe_dump(document))
+    return load_config(path)
+
+
+def test_what_the_chart_writes_is_read(tmp_path: Path) -> None:
+    config = load(tmp_path, settings(metricsListen="[::1]:8080", logLevel="warning"))
+    assert config.metrics_address == ("::1", 8080)
+    assert config.certificates.ca_lifetime == timedelta(hours=8760)
+    assert config.certificates.leaf_lifetime == timedelta(hours=720)
+    assert config.level == logging.WARNING
+
+
+def test_lifetimes_may_be_fractions_of_an_hour(tmp_path: Path) -> None:
+    short = {"managed": True, "caLifetimeHours": 0.1, "leafLifetimeHours": 0.02}
+    assert load(tmp_path, settings(certificates=short)).certificates.leaf_lifetime == timedelta(seconds=72)
+
+
+def test_without_pinning_there_is_no_mutating_configuration(tmp_path: Path) -> None:
+    config = load(tmp_path, settings(webhookConfigurations={"validating": "sealgate", "mutating": ""}))
+    assert config.webhook_configurations.mutating == ""
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        (settings(lease="NOT A NAME"), "lease: "),
+        (settings(colour="red"), "colour: Extra inputs"),
+        (settings(certificates={"managed": True, "caLifetimeHours": 1, "leafLifetimeHours": 2}), "must outlive"),
+        (settings(certificates={"managed": "yes"}), "certificates.managed: "),
+        ({}, "lease: Field required"),
+        ("[]", "the file: "),
+        ("lease: [", "cannot be read: "),
+    ],
+)
+def test_a_wrong_file_is_refused_with_every_field_that_is_wrong(tmp_path: Path, document: Any, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, document)
+    assert told in caught.value.message
+    assert "config.yaml" in caught.value.message
+
+
+def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        load_config(tmp_path / "config.yaml")

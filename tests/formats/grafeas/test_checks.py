@@ -96,3 +96,19 @@ def test_policy_files_are_checked_and_bring_keys_and_credentials(stand: GrafeasS
     policies = standalone_policies(load_standalone([tmp_path]))
     assert policies.secrets.read("grafeas") == {"token": b"s3cret"}
     assert policies.checks["acr-qa"].format == "grafeas"  # type: ignore[union-attr]  # else it is an error, and fails
+
+
+class NoKeys:
+    """A key source that has lost its keys."""
+
+    def public_keys(self, entry: Any) -> tuple[()]:
+        del entry
+        return ()
+
+    def secret(self, reference: Any) -> bytes:
+        raise AssertionError(reference)
+
+
+def test_a_resolver_that_returns_no_keys_makes_no_check(stand: GrafeasStand) -> None:
+    with pytest.raises(InvalidKeyError, match="without a key no attestation can count"):
+        build_check(stand.authenticator(), NoKeys())

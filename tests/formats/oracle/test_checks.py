@@ -1,0 +1,165 @@
+"""What an `oracle` field may be, and what makes two of them different."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import ValidationError
+
+from sealgate.errors import InvalidKeyError, PolicyError, Reason, UnavailableError
+from sealgate.formats import build_check
+from sealgate.keys.public_keys import PublicKey, load_public_key
+from sealgate.keys.sources import StandaloneKeys
+from tests.support.cosign_signing import fingerprint, new_key, public_pem
+from tests.support.ocir_simulator import KEY_ID, VERSION_ID
+from tests.support.oracle_stands import KEY, STRANGER, OracleStand, trusted
+
+if TYPE_CHECKING:
+    from sealgate.policies.base import KeyEntry
+
+OTHER_VERSION_ID = "ocid1.keyversion.oc1.phx.bbqehaq3aadfa.other"
+VAULT = {
+    "endpoint": "https://bbqehaq3aadfa-management.kms.us-phoenix-1.oraclecloud.com",
+    "keyId": KEY_ID,
+    "credentialsSecret": {"name": "oci"},
+}
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "no keys": ({"trustedKeys": []}, "at least 1 item"),
+    "no source": ({"trustedKeys": [{"keyId": KEY_ID}]}, "has no key source"),
+    "no key id": ({"trustedKeys": [{"pem": "x"}]}, "keyId"),
+    "key id that is none": ({"trustedKeys": [trusted(key_id="ocid1.vault.oc1..x")]}, "keyId"),
+    "version that is none": ({"trustedKeys": [trusted(KEY, KEY_ID)]}, "keyVersionIds"),
+    "algorithm that no image signature has": (
+        {"trustedKeys": [trusted(algorithm="RSA_PKCS1_SHA_256")]},
+        "image signatures have RSA_PSS_SHA_224",
+    ),
+    "key of another KMS": (
+        {
+            "trustedKeys": [
+                {
+                    "keyId": KEY_ID,
+                    "kms": {"alibaba": {"region": "cn", "keyId": "k", "credentialsSecret": {"name": "a"}}},
+                }
+            ]
+        },
+        "not oracle",
+    ),
+    "another key of the vault": (
+        {"trustedKeys": [{"keyId": KEY_ID + "x", "kms": {"oracle": VAULT}}]},
+        "another keyId than its kms",
+    ),
+    "region that is none": ({"region": "us/phoenix"}, "region"),
+    "compartment that is none": ({"compartmentId": "prod"}, "compartmentId"),
+    "endpoint with a query": ({"endpoint": "https://artifacts.example.org/?x"}, "endpoint"),
+    "empty description": ({"description": ""}, "description"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_meant_is_refused(stand: OracleStand, name: str) -> None:
+    fields, message = WRONG[name]
+    with pytest.raises(ValidationError, match=message):
+        stand.authenticator(**fields)
+
+
+def test_a_key_that_is_not_rsa_is_refused(stand: OracleStand) -> None:
+    with pytest.raises(InvalidKeyError, match=r"oracle\.trustedKeys\[0\]: .*does not fit"):
+        stand.check(trusted(new_key("ECDSA P-256")))
+
+
+def test_a_secret_that_is_missing_makes_it_not_ready(stand: OracleStand) -> None:
+    authenticator = stand.authenticator({"keyId": KEY_ID, "secretRef": {"name": "vault", "key": "pem"}})
+    with pytest.raises(UnavailableError, match=r"oracle\.trustedKeys\[0\]: ") as caught:
+        build_check(authenticator, StandaloneKeys({}))
+    assert caught.value.reason is Reason.AUTHENTICATOR_NOT_READY
+    build_check(authenticator, StandaloneKeys({"vault": {"pem": public_pem(KEY).encode()}}))
+
+
+class Vault:
+    """Resolves entries as if the vault had been read: one key for each version."""
+
+    def __init__(self, **keys: str) -> None:
+        self.keys = {VERSION_ID: keys["first"], OTHER_VERSION_ID: keys["second"]}
+
+    def public_keys(self, entry: KeyEntry) -> tuple[PublicKey, ...]:
+        assert entry.kms is not None
+        versions = entry.kms.versions or tuple(self.keys)
+        return tuple(load_public_key(self.keys[version], entry.algorithm) for version in versions)
+
+    def secret(self, reference: Any) -> bytes:
+        raise AssertionError(reference)
+
+
+@pytest.mark.parametrize("place", ["keyVersionIds", "kms", "nowhere"])
+def test_versions_in_a_vault_each_have_their_own_public_key(stand: OracleStand, place: str) -> None:
+    versions = [VERSION_ID, OTHER_VERSION_ID]
+    vault = VAULT | ({"keyVersionIds": versions} if place == "kms" else {})
+    entry = {"keyId": KEY_ID, "kms": {"oracle": vault}} | ({place: versions} if place == "keyVersionIds" else {})
+    resolver = Vault(first=public_pem(KEY), second=public_pem(STRANGER))
+    check = build_check(stand.authenticator(entry), resolver)
+    stand.sign(STRANGER, kmsKeyVersionId=OTHER_VERSION_ID)
+    verified = check.verify(stand.image(), stand.sources())
+    assert verified.fingerprints == (fingerprint(STRANGER),)
+
+
+@pytest.mark.parametrize(
+    ("realm", "host"),
+    [
+        ("oc1", "artifacts.us-phoenix-1.oci.oraclecloud.com"),
+        ("oc3", "artifacts.us-phoenix-1.oci.oraclegovcloud.com"),
+        ("oc4", "artifacts.us-phoenix-1.oci.oraclegovcloud.uk"),
+    ],
+)
+def test_the_address_follows_from_region_and_realm(stand: OracleStand, realm: str, host: str) -> None:
+    check = stand.check(endpoint=None, compartmentId=f"ocid1.compartment.{realm}..aaaa")
+    assert check.service.url == f"https://{host}"
+    assert check.budget_host(stand.image()) == host
+
+
+def test_an_unknown_realm_needs_an_address(stand: OracleStand) -> None:
+    with pytest.raises(PolicyError, match="write endpoint"):
+        stand.check(endpoint=None, compartmentId="ocid1.compartment.oc99..aaaa")
+    stand.check(compartmentId="ocid1.tenancy.oc99..aaaa")
+
+
+def test_everything_that_decides_is_part_of_the_content(stand: OracleStand) -> None:
+    checks = [
+        stand.check(),
+        stand.check(trusted(STRANGER)),
+        stand.check(trusted(KEY, VERSION_ID)),
+        stand.check(trusted(key_id=KEY_ID + "x")),
+        stand.check(trusted(algorithm="RSA_PSS_SHA_256")),
+        stand.check(region="eu-frankfurt-1"),
+        stand.check(endpoint="https://artifacts.example.org"),
+        stand.check(compartmentId="ocid1.compartment.oc1..bbbb"),
+        stand.check(compartmentIdInSubtree=True),
+        stand.check(credentialsSecret={"name": "oci"}),
+        stand.check(description="nightly"),
+        stand.check(metadata={"buildnumber": "8447"}),
+        stand.check(ca={"pem": "x"}),
+    ]
+    assert len({check.content for check in checks}) == len(checks)
+    assert stand.check().content == stand.check().content
+    assert (stand.check().format, stand.check().depends_on_tag, stand.check().named_hosts) == (
+        "oracle",
+        False,
+        frozenset(),
+    )
+
+
+class NoKeys:
+    """A key source that has lost its keys."""
+
+    def public_keys(self, entry: Any) -> tuple[()]:
+        del entry
+        return ()
+
+    def secret(self, reference: Any) -> bytes:
+        raise AssertionError(reference)
+
+
+def test_a_resolver_that_returns_no_keys_makes_no_check(stand: OracleStand) -> None:
+    with pytest.raises(InvalidKeyError, match="without a key no signature can count"):
+        build_check(stand.authenticator(), NoKeys())

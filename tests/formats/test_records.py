@@ -1,0 +1,60 @@
+"""Listings, whoever serves them."""
+
+from __future__ import annotations
+
+import pytest
+
+from sealgate.clocks import Deadline
+from sealgate.errors import DeadlineError, Reason, VerificationError
+from sealgate.formats.records import MAX_PAGES, Page, Tally, list_records, name_record
+from tests.support.clocks import FakeClock
+
+
+def soon(clock: FakeClock | None = None) -> Deadline:
+    return Deadline.after(clock or FakeClock(), 30)
+
+
+def test_pages_without_records_and_without_end_are_refused() -> None:
+    asked: list[str] = []
+
+    def fetch(token: str) -> Page:
+        asked.append(token)
+        return Page((), f"{len(asked)}")
+
+    with pytest.raises(VerificationError) as caught:
+        list(list_records(fetch, soon()))
+    assert caught.value.reason is Reason.EVIDENCE_TOO_LARGE
+    assert len(asked) == MAX_PAGES
+
+
+def test_time_ends_a_listing_between_two_pages() -> None:
+    clock = FakeClock()
+
+    def fetch(token: str) -> Page:
+        clock.advance(20)
+        return Page((token,), f"{token}x")
+
+    records = list_records(fetch, soon(clock))
+    assert [next(records), next(records)] == ["", "x"]
+    with pytest.raises(DeadlineError):
+        next(records)
+
+
+def test_no_page_is_fetched_before_it_is_needed() -> None:
+    records = list_records(lambda token: Page((1, 2), f"{token}x"), soon())
+    assert [next(records), next(records), next(records)] == [1, 2, 1]
+
+
+def test_an_error_outside_of_ours_is_not_kept_but_goes_through() -> None:
+    tally = Tally(soon(), None)
+    with pytest.raises(ZeroDivisionError), tally.listing():
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("name", [None, "", 5, {}])
+def test_a_record_without_a_name_is_called_by_its_place(name: object) -> None:
+    assert name_record(name, "record 1") == "record 1"
+
+
+def test_a_name_that_somebody_else_chose_is_quoted() -> None:
+    assert name_record("a\nb", "record 1") == r"a\nb"

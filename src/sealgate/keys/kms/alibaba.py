@@ -1,0 +1,108 @@
+"""Alibaba Cloud KMS, API 2016-01-20."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sealgate.errors import NotFoundError
+from sealgate.keys.kms.alibaba_signing import AlibabaCredentials, RPCCall, sign_call
+from sealgate.keys.kms.answers import Call, ask_object, member, objects, same, text
+from sealgate.keys.kms.interface import MAX_VERSIONS, KMSKey, refused
+from sealgate.messages import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sealgate.clocks import Clock
+    from sealgate.policies.specs_kms import AlibabaKMS
+    from sealgate.registry.interface import Services
+    from sealgate.service_secrets import ServiceSecrets
+
+_WHAT = "Alibaba Cloud KMS"
+_VERSION = "2016-01-20"
+_ENABLED = "Enabled"
+_STATES: Mapping[str, str] = {
+    "Disabled": "is disabled",
+    "PendingDeletion": "is going to be deleted",
+    "PendingImport": "still has to be imported",
+}
+_KINDS: Mapping[str, str] = {
+    "RSA_2048": "RSA 2048",
+    "RSA_3072": "RSA 3072",
+    "RSA_4096": "RSA 4096",
+    "EC_P256": "ECDSA P-256",
+    "EC_SM2": "SM2",
+}
+
+
+def fetch(source: AlibabaKMS, secrets: ServiceSecrets, services: Services, clock: Clock) -> tuple[KMSKey, ...]:
+    """Ask for a key, in the one version that the source names or in all of them; see `interface.Fetch`."""
+    caller = _Caller(source, secrets, services, clock)
+    only = source.key_version_id or ""
+    try:
+        details = member(caller.call("DescribeKey"), "KeyMetadata", _WHAT)
+    except NotFoundError as error:
+        return refused(only, "", "KeyNotFound", f"{error.message}: there is no such key; check keyId and region")
+    same(text(details, "KeyId", _WHAT), _bare(source.key_id), _WHAT)
+    state = text(details, "KeyState", _WHAT)
+    wrong = _what_is_wrong(details, state)
+    if wrong is not None:
+        return refused(only, state, *wrong)
+    kind = _KINDS[text(details, "KeySpec", _WHAT)]
+    versions = (only,) if only else caller.versions()
+    return tuple(caller.key(version, state, kind) for version in versions[:MAX_VERSIONS])
+
+
+def _bare(key_id: str) -> str:
+    """Return the id in an ARN; an id as it is."""
+    return key_id.rpartition("/")[2]
+
+
+def _what_is_wrong(details: Mapping[str, object], state: str) -> tuple[str, str] | None:
+    """Return reason and message of a refusal; None if the key may be used."""
+    if state != _ENABLED:
+        known = state in _STATES
+        how = _STATES[state] if known else f"is in the state {quote(state, 40)}"
+        return state if known else "NotEnabled", f"the key {how}; enable it in KMS, or take it out of the policy"
+    usage = details.get("KeyUsage")
+    if usage != "SIGN/VERIFY":
+        return "WrongUsage", f"the key is for {quote(usage, 40)}; only keys for SIGN/VERIFY sign images"
+    spec = details.get("KeySpec")
+    if spec not in _KINDS:
+        return "UnsupportedAlgorithm", f"a key of type {quote(spec, 40)} is not supported; use {', '.join(_KINDS)}"
+    return None
+
+
+class _Caller:
+    """Calls of the API about one key."""
+
+    def __init__(self, source: AlibabaKMS, secrets: ServiceSecrets, services: Services, clock: Clock) -> None:
+        name = source.credentials_secret.name
+        self._source = source
+        self._credentials = AlibabaCredentials.from_secret(name, secrets.read(name))
+        self._services = services
+        self._clock = clock
+
+    def call(self, action: str, **parameters: str) -> Mapping[str, object]:
+        source = self._source
+        endpoint = (source.endpoint or f"https://kms.{source.region}.aliyuncs.com").rstrip("/")
+        call = RPCCall(endpoint, action, _VERSION, {"KeyId": source.key_id, **parameters})
+        headers = sign_call(call, self._credentials, self._clock.now())
+        ca = source.ca.pem if source.ca is not None else None
+        request = Call("POST", call.url, headers, None, ca, source.credentials_secret.name)
+        return ask_object(self._services, request, _WHAT)
+
+    def versions(self) -> tuple[str, ...]:
+        """Return every version: an asymmetric key has no primary one, so all of them count."""
+        page = member(self.call("ListKeyVersions", PageSize=str(MAX_VERSIONS)), "KeyVersions", _WHAT)
+        return tuple(text(version, "KeyVersionId", _WHAT) for version in objects(page.get("KeyVersion"), _WHAT))
+
+    def key(self, version: str, state: str, kind: str) -> KMSKey:
+        try:
+            answer = self.call("GetPublicKey", KeyVersionId=version)
+        except NotFoundError as error:
+            msg = f"{error.message}: the key has no version {quote(version, 128)}; check keyVersionId"
+            return KMSKey(version, state, reason="VersionNotFound", message=msg)
+        same(text(answer, "KeyId", _WHAT), _bare(self._source.key_id), _WHAT)
+        same(text(answer, "KeyVersionId", _WHAT), version, _WHAT)
+        return KMSKey(version, state, text(answer, "PublicKey", _WHAT), kind)

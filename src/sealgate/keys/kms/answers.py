@@ -1,0 +1,167 @@
+"""Asking key management services, and reading what they answer: bounded, strict, and without its own words.
+
+What a service writes into an error may repeat what it was sent, signatures included. So of an error only the status
+and the code are passed on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sealgate import strict_json
+from sealgate.errors import NotFoundError, Reason, UnauthorizedError, UnavailableError, VerificationError
+from sealgate.messages import quote
+
+if TYPE_CHECKING:
+    from sealgate.registry.interface import Response, Services
+
+#: The most bytes of one answer; a key has about 1,000, a page of versions about 50,000.
+MAX_ANSWER_BYTES = 256 << 10
+
+_OK = 200
+_REFUSED = frozenset({401, 403})
+_NOT_FOUND = 404
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_CODE_MEMBERS = ("Code", "code", "error_code")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, signed.
+
+    Attributes:
+        method: "GET".
+        url: the whole of it.
+        headers: all that have to be sent.
+        body: the bytes, if any.
+        ca: PEM bundle of the service's authorities; None for the system's.
+        secret: name of the Secret that the credentials are from, for messages.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None
+    ca: str | None
+    secret: str
+
+
+def ask(services: Services, call: Call, what: str) -> object:
+    """Send a request and return the JSON value that is the answer.
+
+    Args:
+        services: how it is sent.
+        call: the request.
+        what: who is asked, for messages ("Huawei DEW").
+
+    Raises:
+        NotFoundError: the service has no such thing (or does not show it to these credentials).
+        UnauthorizedError: it does not take the credentials.
+        UnavailableError: it did not answer, or nothing that makes sense.
+    """
+    return _read(_send(services, call, what), call, what)
+
+
+def ask_object(services: Services, call: Call, what: str) -> Mapping[str, object]:
+    """Send a request and return the JSON object that is the answer; see `ask`.
+
+    Raises:
+        UnavailableError: as there, or it is no object.
+    """
+    value = ask(services, call, what)
+    if not isinstance(value, Mapping):
+        raise _senseless(what, "it is no object")
+    return value
+
+
+def text(answer: Mapping[str, object], name: str, what: str) -> str:
+    """Return a member that must be text.
+
+    Raises:
+        UnavailableError: it is missing or something else.
+    """
+    value = answer.get(name)
+    if not isinstance(value, str):
+        raise _senseless(what, f"{name} is missing or no text")
+    return value
+
+
+def member(answer: Mapping[str, object], name: str, what: str) -> Mapping[str, object]:
+    """Return a member that must be an object.
+
+    Raises:
+        UnavailableError: it is missing or something else.
+    """
+    value = answer.get(name)
+    if not isinstance(value, Mapping):
+        raise _senseless(what, f"{name} is missing or no object")
+    return value
+
+
+def objects(value: object, what: str) -> tuple[Mapping[str, object], ...]:
+    """Return the items of a list of objects.
+
+    Raises:
+        UnavailableError: it is something else.
+    """
+    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+        raise _senseless(what, "it does not list objects")
+    return tuple(value)
+
+
+def same(found: str, wanted: str, what: str) -> None:
+    """See that an answer is about what was asked for.
+
+    Raises:
+        UnavailableError: it is about something else.
+    """
+    if found != wanted:
+        raise _senseless(what, f"it is about {quote(found, 128)}, not {quote(wanted, 128)}")
+
+
+def _send(services: Services, call: Call, what: str) -> Response:
+    try:
+        return services.request(
+            call.method, call.url, headers=call.headers, body=call.body, limit=MAX_ANSWER_BYTES, ca=call.ca
+        )
+    except VerificationError as error:  # too large: of a service that is no evidence, only no answer
+        raise _senseless(what, error.message) from error
+
+
+def _read(response: Response, call: Call, what: str) -> object:
+    if response.status == _OK:
+        try:
+            return strict_json.parse(response.body, "it", limit=MAX_ANSWER_BYTES)
+        except VerificationError as error:
+            raise _senseless(what, error.message) from error
+    code = _code(response.body)
+    answer = f"{what} answers {response.status}{f' {code}' if code else ''}"
+    if response.status == _NOT_FOUND:
+        raise NotFoundError(answer)
+    if response.status in _REFUSED:
+        msg = f"{answer}; check the credentials in Secret {quote(call.secret)}, and what they may do"
+        raise UnauthorizedError(msg)
+    raise UnavailableError(answer)
+
+
+def _code(body: bytes) -> str:
+    """Return the code of an error, wherever this service has it; empty where there is none."""
+    try:
+        document = strict_json.parse_object(body, "it")
+    except VerificationError:
+        return ""
+    inner = document.get("error")
+    places = (inner, document) if isinstance(inner, Mapping) else (document,)
+    for place in places:
+        for name in _CODE_MEMBERS:
+            value = place.get(name)
+            if isinstance(value, str) and _CODE.fullmatch(value):
+                return value
+    return ""
+
+
+def _senseless(what: str, why: str) -> UnavailableError:
+    return UnavailableError(f"the answer of {what} makes no sense: {why}", reason=Reason.AUTHENTICATOR_NOT_READY)

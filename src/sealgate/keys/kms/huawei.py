@@ -1,0 +1,92 @@
+"""Huawei Cloud: keys in Data Encryption Workshop (DEW), KMS API v1.0."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from sealgate.errors import NotFoundError
+from sealgate.keys.kms.answers import Call, ask_object, member, same, text
+from sealgate.keys.kms.huawei_signing import HuaweiCredentials, sign_request
+from sealgate.keys.kms.interface import KMSKey, refused
+from sealgate.messages import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sealgate.clocks import Clock
+    from sealgate.policies.specs_kms import HuaweiKMS
+    from sealgate.registry.interface import Services
+    from sealgate.service_secrets import ServiceSecrets
+
+_WHAT = "Huawei DEW"
+_ENABLED = "2"
+_STATES: Mapping[str, tuple[str, str]] = {
+    "1": ("PendingActivation", "is not activated yet"),
+    "3": ("Disabled", "is disabled"),
+    "4": ("PendingDeletion", "is going to be deleted"),
+    "5": ("PendingImport", "still has to be imported"),
+}
+_KINDS: Mapping[str, str] = {
+    "EC_P256": "ECDSA P-256",
+    "EC_P384": "ECDSA P-384",
+    "SM2": "SM2",
+    "RSA_2048": "RSA 2048",
+    "RSA_3072": "RSA 3072",
+    "RSA_4096": "RSA 4096",
+}
+
+
+def fetch(source: HuaweiKMS, secrets: ServiceSecrets, services: Services, clock: Clock) -> tuple[KMSKey, ...]:
+    """Ask for a key, which has one version; see `sealgate.keys.kms.interface.Fetch`."""
+    caller = _Caller(source, secrets, services, clock)
+    try:
+        details = member(caller.call("describe-key"), "key_info", _WHAT)
+    except NotFoundError as error:
+        return refused(
+            "", "", "KeyNotFound", f"{error.message}: the project has no such key; check keyId and projectId"
+        )
+    same(text(details, "key_id", _WHAT), source.key_id, _WHAT)
+    state = text(details, "key_state", _WHAT)
+    wrong = _what_is_wrong(details, state)
+    if wrong is not None:
+        return refused("", state, *wrong)
+    answer = caller.call("get-publickey")
+    same(text(answer, "key_id", _WHAT), source.key_id, _WHAT)
+    kind = _KINDS[text(details, "key_spec", _WHAT)]
+    return (KMSKey("", state, text(answer, "public_key", _WHAT), kind),)
+
+
+def _what_is_wrong(details: Mapping[str, object], state: str) -> tuple[str, str] | None:
+    """Return reason and message of a refusal; None if the key may be used."""
+    if state != _ENABLED:
+        reason, how = _STATES.get(state, ("NotEnabled", f"is in the state {quote(state, 40)}"))
+        return reason, f"the key {how}; enable it in DEW, or take it out of the policy"
+    usage = details.get("key_usage")
+    if usage != "SIGN_VERIFY":
+        return "WrongUsage", f"the key is for {quote(usage, 40)}; only keys for SIGN_VERIFY sign images"
+    spec = details.get("key_spec")
+    if spec not in _KINDS:
+        return "UnsupportedAlgorithm", f"a key of type {quote(spec, 40)} is not supported; use {', '.join(_KINDS)}"
+    return None
+
+
+class _Caller:
+    """Calls of the API about one key."""
+
+    def __init__(self, source: HuaweiKMS, secrets: ServiceSecrets, services: Services, clock: Clock) -> None:
+        name = source.credentials_secret.name
+        self._source = source
+        self._credentials = HuaweiCredentials.from_secret(name, secrets.read(name))
+        self._services = services
+        self._clock = clock
+
+    def call(self, action: str) -> Mapping[str, object]:
+        source = self._source
+        endpoint = (source.endpoint or f"https://kms.{source.region}.myhuaweicloud.com").rstrip("/")
+        url = f"{endpoint}/v1.0/{source.project_id}/kms/{action}"
+        body = json.dumps({"key_id": source.key_id}).encode()
+        given = {"content-type": "application/json", "x-project-id": source.project_id}
+        headers = sign_request("POST", url, given, body, self._credentials, self._clock.now())
+        ca = source.ca.pem if source.ca is not None else None
+        return ask_object(self._services, Call("POST", url, headers, body, ca, source.credentials_secret.name), _WHAT)

@@ -1,0 +1,114 @@
+"""Oracle Cloud Vault: keys behind a vault's management endpoint, API 20180608."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sealgate.errors import NotFoundError
+from sealgate.keys.kms.answers import Call, ask, ask_object, member, objects, same, text
+from sealgate.keys.kms.interface import MAX_VERSIONS, KMSKey, refused
+from sealgate.keys.kms.oci_signing import OCICredentials, sign_request
+from sealgate.messages import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sealgate.clocks import Clock
+    from sealgate.policies.specs_kms import OracleKMS
+    from sealgate.registry.interface import Services
+    from sealgate.service_secrets import ServiceSecrets
+
+_WHAT = "Oracle Vault"
+_ENABLED = "ENABLED"
+_REASONS: Mapping[str, str] = {
+    "DISABLED": "Disabled",
+    "DISABLING": "Disabled",
+    "PENDING_DELETION": "PendingDeletion",
+    "SCHEDULING_DELETION": "PendingDeletion",
+    "DELETING": "Deleted",
+    "DELETED": "Deleted",
+}
+_BITS_A_BYTE = 8
+_RSA_BYTES = frozenset({256, 384, 512})
+_CURVES: Mapping[object, str] = {
+    "NIST_P256": "ECDSA P-256",
+    "NIST_P384": "ECDSA P-384",
+    "NIST_P521": "ECDSA P-521",
+}
+
+
+def fetch(source: OracleKMS, secrets: ServiceSecrets, services: Services, clock: Clock) -> tuple[KMSKey, ...]:
+    """Ask for a key, in the versions that the source names or in all of them; see `interface.Fetch`."""
+    caller = _Caller(source, secrets, services, clock)
+    try:
+        details = caller.get("")
+    except NotFoundError as error:
+        why = "there is no such key, or the credentials may not see it; check keyId and endpoint"
+        return refused("", "", "KeyNotFound", f"{error.message}: {why}")
+    same(text(details, "id", _WHAT), source.key_id, _WHAT)
+    state = text(details, "lifecycleState", _WHAT)
+    if state != _ENABLED:
+        return refused("", state, *_not_enabled("key", state))
+    shape = member(details, "keyShape", _WHAT)
+    kind = _kind(shape)
+    if not kind:
+        found = quote(shape.get("algorithm"), 40)
+        msg = f"a key of type {found} and this size is not supported; use RSA, or ECDSA on a NIST curve"
+        return refused("", state, "UnsupportedAlgorithm", msg)
+    versions = source.key_version_ids or caller.versions()
+    return tuple(caller.key(version, kind) for version in versions)
+
+
+def _not_enabled(what: str, state: str) -> tuple[str, str]:
+    """Return reason and message."""
+    msg = f"the {what} is in the state {quote(state, 40)}; enable it in the vault, or take it out of the policy"
+    return _REASONS.get(state, "NotEnabled"), msg
+
+
+def _kind(shape: Mapping[str, object]) -> str:
+    """Return what a key is, in the words of `PublicKey.kind`; empty if it cannot sign images."""
+    algorithm, length = shape.get("algorithm"), shape.get("length")
+    if algorithm == "RSA" and isinstance(length, int) and length in _RSA_BYTES:
+        return f"RSA {_BITS_A_BYTE * length}"
+    return _CURVES.get(shape.get("curveId"), "") if algorithm == "ECDSA" else ""
+
+
+class _Caller:
+    """Calls of the API about one key."""
+
+    def __init__(self, source: OracleKMS, secrets: ServiceSecrets, services: Services, clock: Clock) -> None:
+        name = source.credentials_secret.name
+        self._source = source
+        self._credentials = OCICredentials.from_secret(name, secrets.read(name))
+        self._services = services
+        self._clock = clock
+
+    def get(self, below: str) -> Mapping[str, object]:
+        return ask_object(self._services, self._call(below), _WHAT)
+
+    def versions(self) -> tuple[str, ...]:
+        """Return every version, so that a rotation does not spoil what was signed before it."""
+        found = objects(ask(self._services, self._call(f"/keyVersions?limit={MAX_VERSIONS}"), _WHAT), _WHAT)
+        return tuple(text(version, "id", _WHAT) for version in found[:MAX_VERSIONS])
+
+    def key(self, version: str, kind: str) -> KMSKey:
+        try:
+            answer = self.get(f"/keyVersions/{version}")
+        except NotFoundError as error:
+            msg = f"{error.message}: the key has no version {quote(version, 255)}; check keyVersionIds"
+            return KMSKey(version, "", reason="VersionNotFound", message=msg)
+        same(text(answer, "id", _WHAT), version, _WHAT)
+        same(text(answer, "keyId", _WHAT), self._source.key_id, _WHAT)
+        state = text(answer, "lifecycleState", _WHAT)
+        if state != _ENABLED:
+            reason, msg = _not_enabled("version", state)
+            return KMSKey(version, state, reason=reason, message=msg)
+        return KMSKey(version, state, text(answer, "publicKey", _WHAT), kind)
+
+    def _call(self, below: str) -> Call:
+        source = self._source
+        url = f"{source.endpoint.rstrip('/')}/20180608/keys/{source.key_id}{below}"
+        given = {"accept": "application/json"}
+        headers = sign_request("GET", url, given, None, self._credentials, self._clock.now())
+        ca = source.ca.pem if source.ca is not None else None
+        return Call("GET", url, headers, None, ca, source.credentials_secret.name)

@@ -1,0 +1,142 @@
+"""From a `kms` entry of a policy to keys that verify, or to why they do not: the same for whoever asks.
+
+The operator writes the result into the authenticator's status; the command line and standalone mode keep it in
+memory. Both use a key until `validUntil` at the latest, so that a service that cannot be reached is not trusted for
+ever. A service that answers is believed at once: what is disabled or deleted there is refused from then on.
+
+A further provider is one module with a `fetch`, one line in `_PROVIDERS`, and its fields in
+`sealgate.policies.specs_kms`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from sealgate.errors import InvalidKeyError, UnavailableError
+from sealgate.keys.kms import alibaba, huawei, oracle
+from sealgate.keys.kms.interface import KMSKey
+from sealgate.keys.public_keys import load_public_key
+from sealgate.policies.status import KeyStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from sealgate.clocks import Clock
+    from sealgate.keys.kms.interface import Fetch
+    from sealgate.keys.public_keys import PublicKey
+    from sealgate.policies.base import KeyEntry
+    from sealgate.registry.interface import Services
+    from sealgate.service_secrets import ServiceSecrets
+
+#: Seconds between two looks at a key: what was disabled is refused after that at the latest.
+REFRESH_SECONDS = 300.0
+#: How many looks may fail before a key that was good is not used any more.
+REFRESHES_VALID = 3
+
+_PROVIDERS: Mapping[str, Fetch[Any]] = {
+    "huawei": huawei.fetch,
+    "alibaba": alibaba.fetch,
+    "oracle": oracle.fetch,
+}
+_MAX_MESSAGE = 4096
+
+
+def resolve_kms(
+    entry: KeyEntry, secrets: ServiceSecrets, services: Services, clock: Clock, *, refresh: float = REFRESH_SECONDS
+) -> tuple[KeyStatus, ...]:
+    """Ask a KMS for the key of an entry, and say what it is worth.
+
+    Args:
+        entry: with `kms`.
+        secrets: where credentials are.
+        services: how the service is asked, and until when.
+        clock: the time.
+        refresh: seconds after which it will be asked again; an accepted key is valid for three times that.
+
+    Returns:
+        At least one: each version of the key, accepted with its PEM or refused with the reason.
+
+    Raises:
+        UnavailableError: nothing could be found out; what was known before stays valid until it ends.
+    """
+    assert entry.kms is not None  # noqa: S101 - nobody else gets here
+    asked_at = clock.now()
+    found = _PROVIDERS[entry.kms.provider](entry.kms.of, secrets, services, clock)
+    none = KMSKey("", "", reason="KeyNotFound", message="the key has no versions; create one, or check keyId")
+    return tuple(_judge(entry, key, asked_at, refresh) for key in found or (none,))
+
+
+def observe_kms(  # noqa: PLR0913 - what `resolve_kms` takes, and what is known
+    entry: KeyEntry,
+    known: Iterable[KeyStatus],
+    secrets: ServiceSecrets,
+    services: Services,
+    clock: Clock,
+    *,
+    refresh: float = REFRESH_SECONDS,
+) -> tuple[KeyStatus, ...]:
+    """Return what is known about an entry's key after asking for it once more; see `resolve_kms`. Never raises.
+
+    Where nothing can be found out, keys that were good stay so until they end, with their end unmoved. When none is
+    left, one refused key says why.
+
+    Args:
+        entry: with `kms`.
+        known: what the last look returned.
+        secrets: where credentials are.
+        services: how the service is asked, and until when.
+        clock: the time.
+        refresh: seconds until the next look.
+    """
+    try:
+        return resolve_kms(entry, secrets, services, clock, refresh=refresh)
+    except UnavailableError as error:
+        now = _time(clock.now())
+        kept = tuple(key for key in known if key.state == "Accepted" and (key.valid_until or "") > now)
+        none = KMSKey("", "")
+        return kept or (_refused(entry, none, error.reason.value, error.message, clock.now()),)
+
+
+def _judge(entry: KeyEntry, key: KMSKey, asked_at: datetime, refresh: float) -> KeyStatus:
+    if key.pem is None:
+        return _refused(entry, key, key.reason, key.message, asked_at)
+    try:
+        loaded = load_public_key(key.pem, entry.algorithm, entry.distinguishing_id)
+    except InvalidKeyError as error:
+        return _refused(entry, key, "InvalidKey", error.message, asked_at)
+    if loaded.kind != key.kind:
+        msg = f"the KMS calls the key {key.kind}, and it is {loaded.kind}; check endpoint and keyId"
+        return _refused(entry, key, "InvalidKey", msg, asked_at)
+    return _accepted(entry, key, loaded, asked_at, refresh)
+
+
+def _accepted(entry: KeyEntry, key: KMSKey, loaded: PublicKey, asked_at: datetime, refresh: float) -> KeyStatus:
+    assert entry.kms is not None  # noqa: S101 - as above
+    return KeyStatus(
+        source=entry.kms.source,
+        state="Accepted",
+        pem=key.pem,
+        algorithm=loaded.algorithm.value,
+        fingerprint=loaded.fingerprint,
+        key_version=key.version or None,
+        observed_at=_time(asked_at),
+        valid_until=_time(asked_at + timedelta(seconds=REFRESHES_VALID * refresh)),
+    )
+
+
+def _refused(entry: KeyEntry, key: KMSKey, reason: str, message: str, asked_at: datetime) -> KeyStatus:
+    assert entry.kms is not None  # noqa: S101 - as above
+    return KeyStatus(
+        source=entry.kms.source,
+        state="Refused",
+        reason=reason,
+        message=message[:_MAX_MESSAGE],
+        key_version=key.version or None,
+        observed_at=_time(asked_at),
+    )
+
+
+def _time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

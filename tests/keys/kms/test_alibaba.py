@@ -1,0 +1,142 @@
+"""Keys in Alibaba Cloud KMS: only enabled ones for SIGN/VERIFY, in one version or all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sealgate.errors import UnauthorizedError, UnavailableError
+from sealgate.keys.public_keys import load_public_key
+from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
+from tests.support.kms_keys import pem_of_key
+from tests.support.kms_stands import SECRET
+from tests.support.registry_simulator import Answer, encode
+
+if TYPE_CHECKING:
+    from tests.support.alibaba_kms_simulator import AlibabaKey
+    from tests.support.kms_stands import KMSStand
+
+
+def add(stand: KMSStand, spec: str = "EC_P256", *versions: str, **members: str) -> AlibabaKey:
+    assert isinstance(stand.kms, AlibabaKMSSimulator)
+    return stand.kms.add(stand.key_id, spec, *(versions or ("version-1",)), **members)
+
+
+@pytest.mark.parametrize(
+    ("spec", "algorithm"),
+    [
+        ("EC_P256", "ECDSA_SHA_256"),
+        ("EC_SM2", "SM2"),
+        ("RSA_2048", "RSA_PKCS1_SHA_256"),
+        ("RSA_3072", "RSA_PKCS1_SHA_256"),
+    ],
+)
+def test_an_enabled_signing_key_is_accepted(alibaba: KMSStand, spec: str, algorithm: str) -> None:
+    key = add(alibaba, spec)
+    status = alibaba.resolve_one()
+    fingerprint = load_public_key(pem_of_key(key.versions["version-1"])).fingerprint
+    assert (status.state, status.algorithm, status.fingerprint) == ("Accepted", algorithm, fingerprint)
+    assert (status.source, status.key_version) == ("kms alibaba cn-north-4/key-hzz630494463", "version-1")
+
+
+def test_an_rsa_key_has_the_padding_that_the_policy_says(alibaba: KMSStand) -> None:
+    add(alibaba, "RSA_2048")
+    assert alibaba.resolve_one(alibaba.entry("RSA_PSS_SHA_256")).algorithm == "RSA_PSS_SHA_256"
+
+
+def test_a_new_version_is_accepted_beside_the_old_ones(alibaba: KMSStand) -> None:
+    key = add(alibaba, "EC_SM2", "version-1")
+    assert [status.key_version for status in alibaba.resolve()] == ["version-1"]
+    key.versions["version-2"] = add(alibaba, "EC_SM2", "new").versions["new"]
+    assert isinstance(alibaba.kms, AlibabaKMSSimulator)
+    alibaba.kms.keys[alibaba.key_id] = key
+    found = alibaba.resolve()
+    assert [status.key_version for status in found] == ["version-1", "version-2"]
+    assert len({status.fingerprint for status in found}) == 2
+
+
+def test_only_the_version_that_is_named_is_accepted(alibaba: KMSStand) -> None:
+    add(alibaba, "EC_SM2", "version-1", "version-2")
+    assert alibaba.resolve_one(alibaba.entry(keyVersionId="version-2")).key_version == "version-2"
+    missing = alibaba.resolve_one(alibaba.entry(keyVersionId="version-3"))
+    assert (missing.state, missing.reason, missing.key_version) == ("Refused", "VersionNotFound", "version-3")
+
+
+def test_a_key_of_another_account_is_named_by_its_arn(alibaba: KMSStand) -> None:
+    add(alibaba)
+    arn = f"acs:kms:cn-hangzhou:1540355698840000:key/{alibaba.key_id}"
+    assert alibaba.resolve_one(alibaba.entry(keyId=arn)).state == "Accepted"
+
+
+@pytest.mark.parametrize(
+    ("members", "reason", "message"),
+    [
+        ({"state": "Disabled"}, "Disabled", "the key is disabled; enable it in KMS"),
+        ({"state": "PendingDeletion"}, "PendingDeletion", "is going to be deleted"),
+        ({"state": "PendingImport"}, "PendingImport", "still has to be imported"),
+        ({"state": "Odd"}, "NotEnabled", "in the state Odd"),
+        ({"usage": "ENCRYPT/DECRYPT"}, "WrongUsage", "is for ENCRYPT/DECRYPT"),
+        ({"spec": "Aliyun_AES_256"}, "UnsupportedAlgorithm", "Aliyun_AES_256 is not supported"),
+        ({"spec": "EC_P256K"}, "UnsupportedAlgorithm", "EC_P256K is not supported"),
+    ],
+)
+def test_every_other_key_is_refused_with_the_reason(
+    alibaba: KMSStand, members: dict[str, str], reason: str, message: str
+) -> None:
+    add(alibaba, **{"spec": "EC_P256", **members})
+    status = alibaba.resolve_one()
+    assert (status.state, status.reason, status.pem) == ("Refused", reason, None)
+    assert message in status.message
+
+
+def test_a_key_that_is_gone_or_has_no_versions_is_refused(alibaba: KMSStand) -> None:
+    assert alibaba.resolve_one().reason == "KeyNotFound"
+    add(alibaba).versions.clear()
+    assert alibaba.resolve_one().reason == "KeyNotFound"
+
+
+def test_temporary_credentials_bring_their_token(alibaba: KMSStand) -> None:
+    add(alibaba)
+    assert isinstance(alibaba.kms, AlibabaKMSSimulator)
+    alibaba.kms.security_token = "a-token"
+    with pytest.raises(UnauthorizedError, match=r"403 InvalidAccessKeyId\.NotFound; check the credentials in Secret"):
+        alibaba.resolve()
+    alibaba.secrets[SECRET] = alibaba.kms.secret
+    assert alibaba.resolve_one().state == "Accepted"
+
+
+def test_no_request_is_sent_twice(alibaba: KMSStand) -> None:
+    add(alibaba)
+    for _ in range(3):
+        alibaba.resolve()
+    nonces = [request.headers["x-acs-signature-nonce"] for request in alibaba.kms.requests]
+    assert len(set(nonces)) == len(nonces) == 9
+
+
+@pytest.mark.parametrize(
+    ("action", "document"),
+    [
+        ("DescribeKey", {"KeyMetadata": {"KeyId": "key-other", "KeyState": "Enabled"}}),
+        ("DescribeKey", {"KeyMetadata": []}),
+        ("DescribeKey", []),
+        ("ListKeyVersions", {"KeyVersions": {"KeyVersion": "version-1"}}),
+        ("ListKeyVersions", {"KeyVersions": {"KeyVersion": [{"KeyVersionId": 7}]}}),
+        ("GetPublicKey", {"KeyId": "key-hzz630494463", "KeyVersionId": "version-2", "PublicKey": "x"}),
+    ],
+)
+def test_answers_that_make_no_sense_are_no_answers(alibaba: KMSStand, action: str, document: object) -> None:
+    add(alibaba)
+    respond = alibaba.kms.respond
+    senseless = Answer(200, {}, encode(document))
+    alibaba.kms.respond = lambda request: (  # type: ignore[method-assign]  # the simulator is the test's own
+        senseless if request.headers["x-acs-action"] == action else respond(request)
+    )
+    with pytest.raises(UnavailableError, match="makes no sense"):
+        alibaba.resolve()
+
+
+def test_without_an_endpoint_the_regions_own_is_asked(alibaba: KMSStand) -> None:
+    with pytest.raises(UnavailableError, match=r"kms\.cn-nowhere-9\.aliyuncs\.com"):
+        alibaba.resolve(alibaba.entry(region="cn-nowhere-9", endpoint=None))
+    assert alibaba.names.asked == ["kms.cn-nowhere-9.aliyuncs.com"]

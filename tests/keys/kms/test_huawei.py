@@ -1,0 +1,120 @@
+"""Keys in Huawei DEW: only enabled ones for SIGN_VERIFY, of kinds that are supported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sealgate.errors import UnauthorizedError, UnavailableError
+from sealgate.keys.public_keys import load_public_key
+from tests.support.cosign_signing import new_key, public_pem
+from tests.support.dew_simulator import DEWSimulator
+from tests.support.kms_keys import pem_of_key
+from tests.support.kms_stands import SECRET
+from tests.support.registry_simulator import encode
+
+if TYPE_CHECKING:
+    from tests.support.dew_simulator import DEWKey
+    from tests.support.kms_stands import KMSStand
+
+
+def dew(stand: KMSStand) -> DEWSimulator:
+    assert isinstance(stand.kms, DEWSimulator)
+    return stand.kms
+
+
+def add(stand: KMSStand, spec: str = "EC_P256", **members: str) -> DEWKey:
+    return dew(stand).add(stand.key_id, spec, **members)
+
+
+@pytest.mark.parametrize(
+    ("spec", "algorithm"),
+    [
+        ("EC_P256", "ECDSA_SHA_256"),
+        ("EC_P384", "ECDSA_SHA_384"),
+        ("SM2", "SM2"),
+        ("RSA_2048", "RSA_PKCS1_SHA_256"),
+        ("RSA_3072", "RSA_PKCS1_SHA_256"),
+    ],
+)
+def test_an_enabled_signing_key_is_accepted(huawei: KMSStand, spec: str, algorithm: str) -> None:
+    key = add(huawei, spec)
+    status = huawei.resolve_one()
+    loaded = load_public_key(pem_of_key(key.private))
+    assert (status.state, status.algorithm, status.fingerprint) == ("Accepted", algorithm, loaded.fingerprint)
+    assert status.source == "kms huawei cn-north-4/0a1b2c3d4e5f/b1c2-d3"
+    assert status.pem is not None
+    assert load_public_key(status.pem) == loaded
+    assert (status.key_version, status.reason, status.message) == (None, "", "")
+
+
+@pytest.mark.parametrize(
+    ("members", "reason", "message"),
+    [
+        ({"state": "1"}, "PendingActivation", "not activated yet"),
+        ({"state": "3"}, "Disabled", "the key is disabled; enable it in DEW"),
+        ({"state": "4"}, "PendingDeletion", "is going to be deleted"),
+        ({"state": "5"}, "PendingImport", "still has to be imported"),
+        ({"state": "9\n"}, "NotEnabled", r"in the state 9\\n"),
+        ({"usage": "ENCRYPT_DECRYPT"}, "WrongUsage", "is for ENCRYPT_DECRYPT; only keys for SIGN_VERIFY"),
+        ({"spec": "AES_256"}, "UnsupportedAlgorithm", "a key of type AES_256 is not supported"),
+        ({"spec": "ML_DSA_44"}, "UnsupportedAlgorithm", "ML_DSA_44"),
+    ],
+)
+def test_every_other_key_is_refused_with_the_reason(
+    huawei: KMSStand, members: dict[str, str], reason: str, message: str
+) -> None:
+    add(huawei, **members)
+    status = huawei.resolve_one()
+    assert (status.state, status.reason, status.pem, status.valid_until) == ("Refused", reason, None, None)
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(status.message)
+    assert [request.path.rpartition("/")[2] for request in huawei.kms.requests] == ["describe-key"]
+
+
+def test_a_key_that_is_gone_is_refused(huawei: KMSStand) -> None:
+    status = huawei.resolve_one()
+    assert (status.state, status.reason) == ("Refused", "KeyNotFound")
+    assert "Huawei DEW answers 404 KMS.0222" in status.message
+
+
+def test_a_key_that_does_not_fit_its_algorithm_is_refused(huawei: KMSStand) -> None:
+    add(huawei, "SM2")
+    status = huawei.resolve_one(huawei.entry(algorithm="ECDSA_SHA_256"))
+    assert (status.state, status.reason) == ("Refused", "InvalidKey")
+    assert "ECDSA_SHA_256 does not fit this SM2 key" in status.message
+
+
+@pytest.mark.parametrize("public", [public_pem(new_key("ECDSA P-384")), "MFkw", "-----BEGIN PUBLIC KEY-----\nAA==\n"])
+def test_a_key_that_is_not_what_the_service_says_is_refused(huawei: KMSStand, public: str) -> None:
+    add(huawei).public = public
+    assert huawei.resolve_one().reason == "InvalidKey"
+
+
+def test_an_id_of_a_signer_is_taken_with_sm2(huawei: KMSStand) -> None:
+    add(huawei, "SM2")
+    assert huawei.resolve_one(huawei.entry("SM2", "release@example.org")).state == "Accepted"
+
+
+def test_temporary_credentials_bring_their_token(huawei: KMSStand) -> None:
+    add(huawei)
+    dew(huawei).security_token = "a-token"
+    with pytest.raises(UnauthorizedError):
+        huawei.resolve()
+    huawei.secrets[SECRET] = huawei.kms.secret
+    assert huawei.resolve_one().state == "Accepted"
+
+
+def test_an_answer_about_another_key_is_no_answer(huawei: KMSStand) -> None:
+    add(huawei)
+    info = {"key_id": "other", "key_state": "2", "key_spec": "EC_P256", "key_usage": "SIGN_VERIFY"}
+    huawei.kms.faults.body("describe-key", encode({"key_info": info}))
+    with pytest.raises(UnavailableError, match="makes no sense: it is about other, not b1c2-d3"):
+        huawei.resolve()
+
+
+def test_without_an_endpoint_the_regions_own_is_asked(huawei: KMSStand) -> None:
+    with pytest.raises(UnavailableError, match=r"kms\.cn-nowhere-9\.myhuaweicloud\.com"):
+        huawei.resolve(huawei.entry(region="cn-nowhere-9", endpoint=None))
+    assert huawei.names.asked == ["kms.cn-nowhere-9.myhuaweicloud.com"]

@@ -1,0 +1,111 @@
+"""Keys in an Oracle Cloud vault: enabled keys, in their enabled versions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from sealgate.errors import UnauthorizedError, UnavailableError
+from sealgate.keys.public_keys import load_public_key
+from tests.support.cosign_signing import new_key
+from tests.support.kms_keys import pem_of_key
+from tests.support.kms_stands import SECRET
+from tests.support.oci_vault_simulator import OCIVaultSimulator
+from tests.support.registry_simulator import encode
+
+if TYPE_CHECKING:
+    from tests.support.kms_stands import KMSStand
+    from tests.support.oci_vault_simulator import VaultKey
+
+V1, V2, V3 = (f"ocid1.keyversion.oc1.phx.vault.v{number}" for number in (1, 2, 3))
+
+
+def add(stand: KMSStand, kind: str = "ECDSA P-256", *versions: str, **members: str) -> VaultKey:
+    assert isinstance(stand.kms, OCIVaultSimulator)
+    return stand.kms.add(stand.key_id, kind, *(versions or (V1,)), **members)
+
+
+@pytest.mark.parametrize(("kind", "algorithm"), [("RSA 2048", "RSA_PKCS1_SHA_256"), ("ECDSA P-256", "ECDSA_SHA_256")])
+def test_an_enabled_key_is_accepted(oracle: KMSStand, kind: str, algorithm: str) -> None:
+    key = add(oracle, kind)
+    status = oracle.resolve_one()
+    fingerprint = load_public_key(pem_of_key(key.versions[V1])).fingerprint
+    assert (status.state, status.algorithm, status.fingerprint) == ("Accepted", algorithm, fingerprint)
+    assert (status.source, status.key_version) == (f"kms oracle {oracle.key_id}", V1)
+
+
+def test_all_versions_count_unless_some_are_named(oracle: KMSStand) -> None:
+    add(oracle, "ECDSA P-256", V1, V2)
+    assert [status.key_version for status in oracle.resolve()] == [V2, V1]
+    assert [status.key_version for status in oracle.resolve(oracle.entry(keyVersionIds=[V1]))] == [V1]
+    found = oracle.resolve(oracle.entry(keyVersionIds=[V2, V3]))
+    assert [(status.key_version, status.state, status.reason) for status in found] == [
+        (V2, "Accepted", ""),
+        (V3, "Refused", "VersionNotFound"),
+    ]
+
+
+def test_a_version_that_is_not_enabled_is_refused_and_the_others_are_not(oracle: KMSStand) -> None:
+    key = add(oracle, "ECDSA P-256", V1, V2, V3)
+    key.states = {V1: "DISABLED", V2: "PENDING_DELETION"}
+    assert [(status.key_version, status.state, status.reason) for status in oracle.resolve()] == [
+        (V3, "Accepted", ""),
+        (V2, "Refused", "PendingDeletion"),
+        (V1, "Refused", "Disabled"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ("DISABLED", "Disabled"),
+        ("PENDING_DELETION", "PendingDeletion"),
+        ("DELETED", "Deleted"),
+        ("UPDATING", "NotEnabled"),
+    ],
+)
+def test_a_key_that_is_not_enabled_is_refused(oracle: KMSStand, state: str, reason: str) -> None:
+    add(oracle, "ECDSA P-256", V1, state=state)
+    status = oracle.resolve_one()
+    assert (status.state, status.reason) == ("Refused", reason)
+    assert f"in the state {state}; enable it in the vault" in status.message
+
+
+def test_keys_that_cannot_sign_and_keys_that_are_gone_are_refused(oracle: KMSStand) -> None:
+    missing = oracle.resolve_one()
+    assert (missing.state, missing.reason) == ("Refused", "KeyNotFound")
+    assert "404 NotAuthorizedOrNotFound" in missing.message
+    add(oracle, "AES")
+    assert oracle.resolve_one().reason == "UnsupportedAlgorithm"
+
+
+def test_a_key_without_versions_is_refused(oracle: KMSStand) -> None:
+    add(oracle).versions.clear()
+    assert oracle.resolve_one().reason == "KeyNotFound"
+
+
+def test_another_api_key_is_refused_by_the_vault(oracle: KMSStand) -> None:
+    add(oracle)
+    pem = new_key("RSA 2048", "somebody else's").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    oracle.secrets[SECRET] = {**oracle.kms.secret, "privateKey": pem}
+    with pytest.raises(UnauthorizedError, match="401 NotAuthenticated; check the credentials in Secret cloud"):
+        oracle.resolve()
+
+
+@pytest.mark.parametrize(
+    ("path", "document"),
+    [
+        (r"/keys/[^/]+$", {"id": "ocid1.key.oc1.phx.vault.other", "lifecycleState": "ENABLED"}),
+        (r"/keyVersions\?", {"items": []}),
+        (r"/keyVersions/", {"id": V2, "keyId": "ocid1.key.oc1.phx.vault.k"}),
+        (r"/keyVersions/", {"id": V1, "keyId": "ocid1.key.oc1.phx.vault.other"}),
+        (r"/keyVersions/", {"id": V1, "keyId": "ocid1.key.oc1.phx.vault.k", "lifecycleState": "ENABLED"}),
+    ],
+)
+def test_answers_that_make_no_sense_are_no_answers(oracle: KMSStand, path: str, document: object) -> None:
+    add(oracle)
+    oracle.kms.faults.body(path, encode(document))
+    with pytest.raises(UnavailableError, match="makes no sense"):
+        oracle.resolve()

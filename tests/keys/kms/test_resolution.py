@@ -1,0 +1,198 @@
+"""What is the same for every KMS: how long a key is good, what happens when nothing can be found out, what is said."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from pydantic import ValidationError
+
+from sealgate.clocks import Deadline
+from sealgate.errors import (
+    ForbiddenAddressError,
+    NotFoundError,
+    RateLimitedError,
+    Reason,
+    SealgateError,
+    UnauthorizedError,
+    UnavailableError,
+)
+from sealgate.keys.kms import REFRESH_SECONDS, observe_kms, resolve_kms
+from sealgate.keys.kms.answers import MAX_ANSWER_BYTES
+from sealgate.keys.kms.budgets import BudgetedServices
+from sealgate.policies.base import KeyEntry
+from sealgate.policies.status import KeyStatus
+from sealgate.registry.client import RegistryClient
+from sealgate.service_secrets import StandaloneServiceSecrets
+from sealgate.verification.budgets import Budgets
+from tests.support.kms_stands import SECRET, KMSStand
+
+
+def observe(stand: KMSStand, known: tuple[KeyStatus, ...] = ()) -> tuple[KeyStatus, ...]:
+    services = stand.client.services(Deadline.after(stand.clock, 20))
+    return observe_kms(stand.entry(), known, StandaloneServiceSecrets(stand.secrets), services, stand.clock)
+
+
+def moment(text: str | None) -> datetime:
+    assert text is not None
+    return datetime.fromisoformat(text)
+
+
+def test_an_accepted_key_is_good_for_three_refreshes_from_when_it_was_asked_for(any_kms: KMSStand) -> None:
+    now = any_kms.clock.now()
+    status = any_kms.resolve_one()
+    assert moment(status.observed_at) == now
+    assert moment(status.valid_until) == now + timedelta(seconds=3 * REFRESH_SECONDS)
+    services = any_kms.client.services(Deadline.after(any_kms.clock, 20))
+    secrets = StandaloneServiceSecrets(any_kms.secrets)
+    (short,) = resolve_kms(any_kms.entry(), secrets, services, any_kms.clock, refresh=10)
+    assert moment(short.valid_until) == now + timedelta(seconds=30)
+
+
+def test_a_key_outlives_a_service_that_is_away_until_its_end_and_no_longer(any_kms: KMSStand) -> None:
+    good = observe(any_kms)
+    any_kms.kms.faults.status("", 500)
+    any_kms.clock.advance(3 * REFRESH_SECONDS - 1)
+    assert observe(any_kms, good) == good
+    any_kms.clock.advance(1)
+    (gone,) = observe(any_kms, good)
+    assert (gone.state, gone.reason, gone.pem) == ("Refused", "RegistryUnavailable", None)
+    assert "answers 500" in gone.message
+    any_kms.kms.faults.clear()
+    assert [key.state for key in observe(any_kms, (gone,))] == ["Accepted"]
+
+
+def test_a_key_that_the_service_refuses_is_refused_at_once(any_kms: KMSStand) -> None:
+    good = observe(any_kms)
+    any_kms.kms.keys.clear()
+    (gone,) = observe(any_kms, good)
+    assert (gone.state, gone.reason) == ("Refused", "KeyNotFound")
+
+
+def test_a_refused_key_does_not_come_back_because_the_service_goes_away(any_kms: KMSStand) -> None:
+    refused = KeyStatus(source="kms", state="Refused", reason="Disabled")
+    any_kms.kms.faults.status("", 503)
+    (status,) = observe(any_kms, (refused,))
+    assert status.state == "Refused"
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(400, UnavailableError), (401, UnauthorizedError), (403, UnauthorizedError), (302, UnavailableError)],
+)
+def test_answers_other_than_yes_and_no_find_nothing_out(
+    any_kms: KMSStand, status: int, error: type[SealgateError]
+) -> None:
+    any_kms.kms.faults.answer("", status, {"Location": "https://elsewhere.example.org/"}, b"<html>")
+    with pytest.raises(error, match=f"answers {status}") as caught:
+        any_kms.resolve()
+    assert not isinstance(caught.value, NotFoundError)
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"[1]", b'"x"', b'{"a":1,"a":1}', b"{}", b"\xff", b"[" * 5000])
+def test_an_answer_that_is_not_the_apis_is_no_answer(any_kms: KMSStand, body: bytes) -> None:
+    any_kms.kms.faults.body("", body)
+    with pytest.raises(UnavailableError, match="makes no sense") as caught:
+        any_kms.resolve()
+    assert caught.value.reason is Reason.AUTHENTICATOR_NOT_READY
+
+
+def test_an_answer_is_bounded(any_kms: KMSStand) -> None:
+    any_kms.kms.faults.body("", b" " * (MAX_ANSWER_BYTES + 1))
+    with pytest.raises(UnavailableError, match="more than 262144 bytes"):
+        any_kms.resolve()
+
+
+def test_a_secret_that_is_missing_or_empty_says_what_to_add(any_kms: KMSStand) -> None:
+    any_kms.secrets.clear()
+    with pytest.raises(UnavailableError, match=f"Secret {SECRET} is not among the policy files"):
+        any_kms.resolve()
+    any_kms.secrets[SECRET] = {}
+    with pytest.raises(UnavailableError, match=f"Secret {SECRET}: it has no [A-Za-z]+; add it"):
+        any_kms.resolve()
+    assert any_kms.kms.requests == []
+
+
+def test_a_service_that_asks_to_wait_is_heard(any_kms: KMSStand) -> None:
+    any_kms.kms.faults.rate_limit("", "3600", times=None)
+    with pytest.raises(RateLimitedError):
+        any_kms.resolve()
+
+
+def test_plain_http_and_loopback_need_the_host_to_be_listed(any_kms: KMSStand) -> None:
+    with RegistryClient(clock=any_kms.clock) as client:
+        services = client.services(Deadline.after(any_kms.clock, 20))
+        secrets = StandaloneServiceSecrets(any_kms.secrets)
+        with pytest.raises(ForbiddenAddressError):
+            resolve_kms(any_kms.entry(), secrets, services, any_kms.clock)
+
+
+def test_a_private_authority_is_taken_from_the_entry(any_kms: KMSStand) -> None:
+    with KMSStand(type(any_kms.kms), tls=True) as private:
+        private.add_key()
+        with RegistryClient(clock=private.clock) as strict:
+            # The certificate is not the system's, nor is loopback allowed: only the entry's CA is looked at here.
+            services = strict.services(Deadline.after(private.clock, 20))
+            with pytest.raises(UnavailableError):
+                resolve_kms(private.entry(), StandaloneServiceSecrets(private.secrets), services, private.clock)
+        assert private.resolve_one(private.entry(ca={"pem": private.kms.ca_pem})).state == "Accepted"
+        with pytest.raises(UnavailableError):
+            private.resolve(private.entry(ca={"pem": "no certificate"}))
+
+
+def test_every_request_takes_a_place_in_the_budget_of_its_host(any_kms: KMSStand) -> None:
+    budgets = Budgets(60, 1, any_kms.clock)
+    deadline = Deadline.after(any_kms.clock, 10)
+    services = BudgetedServices(any_kms.client.services(deadline), budgets, deadline)
+    resolve_kms(any_kms.entry(), StandaloneServiceSecrets(any_kms.secrets), services, any_kms.clock)
+    assert any_kms.clock.slept == [1.0] * (len(any_kms.kms.requests) - 1)
+    tight = Deadline.after(any_kms.clock, 0.5)
+    short = BudgetedServices(any_kms.client.services(tight), budgets, tight)
+    with pytest.raises(RateLimitedError, match="retry in 1 s"):
+        resolve_kms(any_kms.entry(), StandaloneServiceSecrets(any_kms.secrets), short, any_kms.clock)
+
+
+HUAWEI = {"region": "cn-north-4", "projectId": "0a", "keyId": "b1", "credentialsSecret": {"name": "dew"}}
+
+
+@pytest.mark.parametrize(
+    ("kms", "message"),
+    [
+        ({}, "has no KMS; write exactly one"),
+        ({"huawei": HUAWEI, "alibaba": {**HUAWEI, "projectId": None}}, "projectId"),
+        ({"huawei": {**HUAWEI, "region": "evil.example.org/"}}, "region"),
+        ({"huawei": {**HUAWEI, "projectId": "../.."}}, "projectId"),
+        ({"huawei": {**HUAWEI, "keyId": "a/b"}}, "keyId"),
+        ({"huawei": {**HUAWEI, "endpoint": "https://user@host"}}, "endpoint"),
+        ({"huawei": {**HUAWEI, "endpoint": "https://host/path"}}, "endpoint"),
+        ({"alibaba": {"region": "r", "keyId": "alias/x", "credentialsSecret": {"name": "a"}}}, "keyId"),
+        ({"oracle": {"keyId": "ocid1.key.a", "credentialsSecret": {"name": "a"}}}, "endpoint"),
+        ({"oracle": {"keyId": "ocid1.key.a/../b", "endpoint": "https://v", "credentialsSecret": {"name": "a"}}}, "key"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_by_the_model(kms: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        KeyEntry.model_validate({"kms": kms})
+
+
+def test_an_entry_with_two_kms_or_two_sources_is_refused() -> None:
+    alibaba = {"region": "r", "keyId": "k", "credentialsSecret": {"name": "a"}}
+    with pytest.raises(ValidationError, match="has huawei and alibaba; write exactly one KMS"):
+        KeyEntry.model_validate({"kms": {"huawei": HUAWEI, "alibaba": alibaba}})
+    with pytest.raises(ValidationError, match="has pem and kms; write exactly one key source"):
+        KeyEntry.model_validate({"pem": "x", "kms": {"huawei": HUAWEI}})
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"distinguishingId": "x"}, "belongs to algorithm SM2"),
+        ({"distinguishingId": "x", "algorithm": "ECDSA_SHA_256"}, "belongs to algorithm SM2"),
+        ({"distinguishingId": "", "algorithm": "SM2"}, "distinguishingId"),
+        ({"distinguishingId": "x" * 129, "algorithm": "SM2"}, "distinguishingId"),
+        ({"distinguishingId": "\u7b7e" * 43, "algorithm": "SM2"}, "more than 128 bytes"),
+    ],
+)
+def test_a_distinguishing_id_belongs_to_sm2(members: dict[str, str], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        KeyEntry.model_validate({"pem": "x", **members})

@@ -1,0 +1,175 @@
+"""An Oracle Cloud vault: keys, key versions and sign, with every request's HTTP signature checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from base64 import b64decode, b64encode
+from dataclasses import dataclass, field
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from sealgate.clocks import SystemClock
+from tests.support.cosign_signing import new_key
+from tests.support.kms_keys import pem_of_key, sign_digest
+from tests.support.registry_simulator import Answer, RecordedRequest, RegistrySimulator, encode
+
+if TYPE_CHECKING:
+    from sealgate.clocks import Clock
+    from tests.support.kms_keys import KMSPrivateKey
+
+TENANCY, USER, FINGERPRINT = "ocid1.tenancy.oc1..t", "ocid1.user.oc1..u", "20:3b:97:13"
+SHAPES: dict[str, dict[str, Any]] = {
+    "RSA 2048": {"algorithm": "RSA", "length": 256},
+    "RSA 3072": {"algorithm": "RSA", "length": 384},
+    "ECDSA P-256": {"algorithm": "ECDSA", "length": 32, "curveId": "NIST_P256"},
+    "AES": {"algorithm": "AES", "length": 32},
+}
+_KEY = re.compile(r"/20180608/keys/([^/]+)")
+_VERSIONS = re.compile(r"/20180608/keys/([^/]+)/keyVersions")
+_VERSION = re.compile(r"/20180608/keys/([^/]+)/keyVersions/([^/]+)")
+_AUTHORIZATION = re.compile(
+    r'Signature algorithm="rsa-sha256",headers="([^"]+)",keyId="([^"]+)",signature="([^"]+)",version="1"'
+)
+_SKEW = timedelta(minutes=5)
+
+
+@dataclass
+class VaultKey:
+    """One key; change it at will.
+
+    Attributes:
+        versions: private keys by version OCID.
+        states: of versions that are not ENABLED.
+    """
+
+    kind: str
+    state: str = "ENABLED"
+    versions: dict[str, KMSPrivateKey] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
+
+
+class OCIVaultSimulator(RegistrySimulator):
+    """The vault, management and crypto endpoint in one; see `RegistrySimulator` for faults, TLS and requests.
+
+    Attributes:
+        keys: by OCID.
+        api_key: of the one user it knows.
+    """
+
+    def __init__(self, *, clock: Clock | None = None, **more: Any) -> None:
+        self.keys: dict[str, VaultKey] = {}
+        api_key = new_key("RSA 2048", "an API key")
+        assert isinstance(api_key, rsa.RSAPrivateKey)
+        self.api_key = api_key
+        self._clock = clock or SystemClock()
+        super().__init__(**more)
+
+    def add(self, key_id: str, kind: str, *versions: str, **members: Any) -> VaultKey:
+        """Store a new key with these versions."""
+        key = VaultKey(kind, **members)
+        for version in versions:
+            key.versions[version] = new_key("ECDSA P-256" if kind == "AES" else kind, version)
+        self.keys[key_id] = key
+        return key
+
+    @property
+    def secret(self) -> dict[str, bytes]:
+        """The content of a Secret with the right credentials."""
+        pem = self.api_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return {
+            "tenancy": TENANCY.encode(),
+            "user": USER.encode(),
+            "fingerprint": FINGERPRINT.encode(),
+            "privateKey": pem,
+        }
+
+    def respond(self, request: RecordedRequest) -> Answer:
+        if not self._signed(request):
+            return _error(401, "NotAuthenticated")
+        if request.path == "/20180608/sign" and request.method == "POST":
+            return self._sign(json.loads(request.body))
+        for pattern, answer in ((_KEY, self._key), (_VERSIONS, self._list), (_VERSION, self._version)):
+            match = pattern.fullmatch(request.path)
+            if match is not None:
+                key = self.keys.get(match[1])
+                return answer(key, *match.groups()) if key is not None else _error(404, "NotAuthorizedOrNotFound")
+        return _error(404, "NotAuthorizedOrNotFound")
+
+    def _key(self, key: VaultKey, key_id: str) -> Answer:
+        current = list(key.versions)[-1] if key.versions else ""
+        return _json(
+            {
+                "id": key_id,
+                "lifecycleState": key.state,
+                "keyShape": SHAPES[key.kind],
+                "currentKeyVersion": current,
+                "displayName": "release",
+            }
+        )
+
+    def _list(self, key: VaultKey, key_id: str) -> Answer:
+        return _json([self._summary(key, key_id, version) for version in reversed(key.versions)])
+
+    def _version(self, key: VaultKey, key_id: str, version: str) -> Answer:
+        if version not in key.versions:
+            return _error(404, "NotAuthorizedOrNotFound")
+        public = None if key.kind == "AES" else pem_of_key(key.versions[version])
+        return _json({**self._summary(key, key_id, version), "publicKey": public})
+
+    @staticmethod
+    def _summary(key: VaultKey, key_id: str, version: str) -> dict[str, Any]:
+        return {"id": version, "keyId": key_id, "lifecycleState": key.states.get(version, "ENABLED")}
+
+    def _sign(self, asked: dict[str, Any]) -> Answer:
+        key = self.keys[asked["keyId"]]
+        version = asked["keyVersionId"]
+        if key.state != "ENABLED" or key.states.get(version, "ENABLED") != "ENABLED":
+            return _error(409, "IncorrectState")
+        name = re.fullmatch(r"SHA_(\d+)_(?:RSA_PKCS_PSS|RSA_PKCS1_V1_5)|ECDSA_SHA_(\d+)", asked["signingAlgorithm"])
+        assert name
+        message = b64decode(asked["message"])
+        raw = asked["messageType"] == "RAW"
+        digest = hashlib.new(f"sha{name[1] or name[2]}", message).digest() if raw else message
+        signature = sign_digest(key.versions[version], digest, pss="PSS" in asked["signingAlgorithm"])
+        return _json({"keyId": asked["keyId"], "keyVersionId": version, "signature": b64encode(signature).decode()})
+
+    def _signed(self, request: RecordedRequest) -> bool:
+        given = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
+        if given is None or given[2] != f"{TENANCY}/{USER}/{FINGERPRINT}":
+            return False
+        if abs(self._clock.now() - parsedate_to_datetime(request.headers["date"])) > _SKEW:
+            return False
+        names = given[1].split(" ")
+        needed = {"date", "(request-target)", "host"}
+        if request.method in ("POST", "PUT", "PATCH"):
+            needed |= {"content-length", "content-type", "x-content-sha256"}
+            digest = b64encode(hashlib.sha256(request.body).digest()).decode()
+            if request.headers.get("x-content-sha256") != digest:
+                return False
+        if not needed <= set(names):
+            return False
+        target = request.path + (f"?{urlencode(request.query)}" if request.query else "")
+        values = {**request.headers, "(request-target)": f"{request.method.lower()} {target}"}
+        text = "\n".join(f"{name}: {values[name]}" for name in names)
+        try:
+            self.api_key.public_key().verify(b64decode(given[3]), text.encode(), padding.PKCS1v15(), hashes.SHA256())
+        except InvalidSignature:
+            return False
+        return True
+
+
+def _json(document: object) -> Answer:
+    return Answer(200, {"Content-Type": "application/json"}, encode(document))
+
+
+def _error(status: int, code: str) -> Answer:
+    return Answer(status, {"Content-Type": "application/json"}, encode({"code": code, "message": "said in words"}))

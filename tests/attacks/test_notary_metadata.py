@@ -337,3 +337,16 @@ def test_attack_14_a_hash_is_compared_in_full(world: NotaryWorld) -> None:
     world.repository.signed[ADMIN]["targets"][TAG]["hashes"] = {"md5": hashes["sha256"], "sha512": hashes["sha512"]}
     world.repository.publish()
     world.refuses(Reason.MALFORMED_EVIDENCE)
+
+
+def test_attack_14_a_file_of_the_right_length_is_compared_by_its_one_hash(world: NotaryWorld) -> None:
+    """Older servers list no sha512 beside the sha256."""
+    del world.repository.signed["snapshot"]["meta"]["targets"]["hashes"]["sha512"]
+    world.repository.link()
+    del world.repository.signed["timestamp"]["meta"]["snapshot"]["hashes"]["sha512"]
+    world.repository.write("timestamp")
+    world.verify()
+    good = world.repository.files["targets"]
+    world.repository.files[world.repository.published_name("targets")] = good.replace(b'"version":1', b'"version":2')
+    refusal = world.refuses(Reason.MALFORMED_EVIDENCE)
+    assert "hash" in refusal.message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import timedelta
 
 import pytest
@@ -112,6 +113,21 @@ def test_attack_10_a_signature_in_the_way_of_another_kind_of_key_is_none() -> No
             for method in {"ecdsa", "rsapss", "rsapkcs1v15", "eddsa", "rsapss-pycrypto", "none", ""} - {good["method"]}:
                 world.repository.resign(RELEASES, good | {"method": method})
                 world.refuses(Reason.INVALID_SIGNATURE, roles=[role(RELEASES, signer)])
+
+
+@pytest.mark.parametrize("change", ["a zero more before s", "a zero more after s", "a zero more before r"])
+def test_attack_10_an_ecdsa_signature_has_exactly_one_length(change: str) -> None:
+    with NotaryWorld() as world:
+        good = world.alice.sign(world.repository.message(RELEASES))
+        raw = base64.b64decode(good["sig"])
+        half = len(raw) // 2
+        spoilt = {
+            "a zero more before s": raw[:half] + b"\0" + raw[half:],
+            "a zero more after s": raw + b"\0",
+            "a zero more before r": b"\0" + raw,
+        }[change]
+        world.repository.resign(RELEASES, good | {"sig": base64.b64encode(spoilt).decode()})
+        world.refuses(Reason.INVALID_SIGNATURE)
 
 
 def test_attack_10_a_key_called_another_kind_than_it_is_is_no_key() -> None:

@@ -77,6 +77,16 @@ def test_a_folder_outlives_the_process_and_is_for_its_user_alone(tmp_path: Path)
     assert sorted(path.suffix for path in folder.iterdir()) == [".json", ".lock"]
 
 
+def test_what_is_known_already_is_not_written_again(tmp_path: Path) -> None:
+    state = FolderTrustedState(tmp_path)
+    state.advance(KEY, OLD)
+    (path,) = tmp_path.glob("*.json")
+    before = path.stat()
+    assert state.advance(KEY, OLD) == OLD
+    assert state.advance(KEY, TrustRecord({"timestamp": 4})) == OLD
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
 def test_names_of_files_do_not_follow_names_of_repositories(tmp_path: Path) -> None:
     state = FolderTrustedState(tmp_path / "state")
     state.advance(TrustKey("https://dtr.example.org/../..", "../../../etc/passwd\0"), OLD)

@@ -91,6 +91,12 @@ def test_an_authority_that_has_expired_certifies_nothing(world: NotaryWorld) -> 
     world.refuses(Reason.UNKNOWN_KEY, root=authority_pin(authority))
 
 
+def test_a_certified_root_that_has_expired_is_refused_for_that(world: NotaryWorld) -> None:
+    authority = certified("authority", authority=True)
+    replace_root(world, certified(world.repository.gun, issuer=authority, ends=NOW - timedelta(seconds=1)))
+    world.refuses(Reason.EXPIRED, root=authority_pin(authority))
+
+
 def test_an_rsa_root_is_verified(world: NotaryWorld) -> None:
     root = certified(world.repository.gun, rsa_key())
     replace_root(world, root)

@@ -6,7 +6,7 @@ READY := .venv/.ready
 UV := $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format bench fixtures clean
+.PHONY: help demo serve test check format picture bench clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
@@ -37,6 +37,9 @@ check: $(READY) ## format, lint, types, import contracts, dependencies
 	$(BIN)/mypy examples/demo/demo.py
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+
+picture: $(READY) ## draw the README's picture from what the demo prints
+	@$(BIN)/python hack/draw_demo.py
 
 format: $(READY) ## put the code into its format
 	$(BIN)/ruff check --fix .

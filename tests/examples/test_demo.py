@@ -129,3 +129,14 @@ def test_nothing_is_left_behind_when_it_ends() -> None:
     assert process.returncode == 0
     (post, *_) = [line for line in lines if line.startswith("  curl ")]
     assert not os.path.lexists(shlex.split(post)[2])
+
+
+def test_the_picture_in_the_readme_shows_what_the_demo_prints(tmp_path: Path) -> None:
+    script = (
+        (ROOT / "hack/draw_demo.py")
+        .read_text()
+        .replace('ROOT / "docs" / "demo.svg"', f"Path({str(tmp_path)!r}, 'drawn.svg')")
+    )
+    (tmp_path / "draw.py").write_text(script.replace("Path(__file__).resolve().parent.parent", f"Path({str(ROOT)!r})"))
+    subprocess.run([sys.executable, str(tmp_path / "draw.py")], check=True, timeout=60)
+    assert (tmp_path / "drawn.svg").read_text() == (ROOT / "docs/demo.svg").read_text(), "draw it again: make picture"

@@ -1,0 +1,45 @@
+"""Draws docs/demo.svg from what `make demo` really prints: `.venv/bin/python hack/draw_demo.py`."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+ROOT = Path(__file__).resolve().parent.parent
+PICTURE = ROOT / "docs" / "demo.svg"
+WIDTH = 122
+
+
+def demo_output() -> str:
+    """Return what the demo prints, with colours, and with ports that stay the same from run to run."""
+    environment = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(WIDTH), "TERM": "xterm-256color"}
+    environment.pop("NO_COLOR", None)
+    command = [sys.executable, str(ROOT / "examples" / "demo" / "demo.py")]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)  # noqa: S603 - ours
+    ports = iter(("5000", "8443"))
+    names: dict[str, str] = {}
+
+    def same(match: re.Match[str]) -> str:
+        return f"127.0.0.1:{names.setdefault(match[1], next(ports, match[1]))}"
+
+    return re.sub(r"127\.0\.0\.1:(\d+)", same, f"$ make demo\n{done.stdout}")
+
+
+def draw(output: str) -> str:
+    """Return a picture of a terminal that shows the output."""
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
+    console.print(Text.from_ansi(output))
+    svg = console.export_svg(title="make demo", unique_id="demo")
+    # No picture of ours fetches anything: whoever looks at it has a font of his own.
+    return re.sub(r"\s*@font-face \{.*?\}\n", "\n", svg, flags=re.DOTALL).replace("Fira Code, monospace", "monospace")
+
+
+if __name__ == "__main__":
+    PICTURE.write_text(draw(demo_output()))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import dsa
+from cryptography.hazmat.primitives.asymmetric import ed448
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
@@ -137,15 +137,15 @@ def _certificate_of(der: bytes) -> str:
     return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM).decode()
 
 
-def _dsa_certificate() -> str:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "dsa")])
+def _ed448_certificate() -> str:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ed448")])
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
     builder = builder.not_valid_before(NOW).not_valid_after(NOW + timedelta(days=1))
-    builder = builder.public_key(dsa.generate_private_key(1024).public_key())
+    builder = builder.public_key(ed448.Ed448PrivateKey.generate().public_key())
     return builder.sign(PRIVATE.private, SHA256()).public_bytes(Encoding.PEM).decode()
 
 
-DSA = _dsa_certificate()
+ED448 = _ed448_certificate()
 # The object identifier of P-256 with another last digit: a curve that nobody has.
 ODD_CURVE = _certificate_of(
     PRIVATE.certificates[0]
@@ -166,7 +166,7 @@ ODD_CURVE = _certificate_of(
         ({"roles": [{"name": RELEASES, "keys": [{"pem": SIGNER["pem"] * 2}]}]}, "2 keys in one text"),
         ({"roles": [role(RELEASES, certified("weak", rsa_key(bits=1024)))]}, "1024 bits"),
         ({"root": {"pem": ODD_CURVE}}, "not supported"),
-        ({"root": {"pem": DSA}}, "neither ECDSA nor RSA nor Ed25519"),
+        ({"root": {"pem": ED448}}, "neither ECDSA nor RSA nor Ed25519"),
     ],
 )
 def test_a_pin_or_key_that_cannot_be_read_is_told_when_the_policy_is_read(

@@ -64,9 +64,7 @@ class AuthenticatorSpec(Model):
     grafeas: GrafeasSpec | None = Field(
         default=None, description="Attestations in Grafeas: kritis, and Alibaba Cloud's kritis-validation-hook."
     )
-    oracle: OracleSpec | None = Field(
-        default=None, description="Signature records of Oracle Cloud's registry (OCIR)."
-    )
+    oracle: OracleSpec | None = Field(default=None, description="Signature records of Oracle Cloud's registry (OCIR).")
 
     @model_validator(mode="after")
     def _has_one_format(self) -> Self:

@@ -36,6 +36,7 @@ Object = dict[str, Any]
 RESOURCES: dict[str, tuple[str, str, str, bool]] = {
     "namespaces": ("Namespace", "", "v1", False),
     "secrets": ("Secret", "", "v1", True),
+    "configmaps": ("ConfigMap", "", "v1", True),
     "serviceaccounts": ("ServiceAccount", "", "v1", True),
     "events": ("Event", "", "v1", True),
     "pods": ("Pod", "", "v1", True),

@@ -1,0 +1,102 @@
+"""The highest versions seen, shared by all replicas: in ConfigMaps of sealgate's own namespace.
+
+The chart makes the ConfigMaps, empty, and gives the webhook the right to update exactly these. There are several, so
+that together they hold more than the one MiB that Kubernetes allows each. Two replicas that write at once are told
+apart by the `resourceVersion`: the later one reads again and merges, so the record only ever goes forward.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote as quote_path
+
+from sealgate.errors import NotFoundError, Reason, UnavailableError
+from sealgate.messages import quote
+from sealgate.services.kubernetes_api import ConflictError
+from sealgate.trusted_state import TrustRecord, decode_record, encode_record
+
+if TYPE_CHECKING:
+    from sealgate.services.kubernetes_api import KubernetesAPI
+    from sealgate.trusted_state import TrustKey
+
+#: ConfigMaps that the chart makes. Another number would look for records where they are not.
+SHARDS: Final = 8
+#: How often a write that another replica came before is tried again.
+MAX_TRIES: Final = 10
+
+
+class ConfigMapTrustedState:
+    """Remembers in ConfigMaps; see `sealgate.trusted_state.TrustedState`.
+
+    Args:
+        api: the API server.
+        namespace: sealgate's own.
+        name: of the ConfigMaps, without their number.
+    """
+
+    def __init__(self, api: KubernetesAPI, namespace: str, name: str) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._name = name
+
+    def load(self, key: TrustKey) -> TrustRecord:
+        """Return what is remembered.
+
+        Raises:
+            UnavailableError: it cannot be read, or is not a record of that repository.
+        """
+        return self._record(self._read(key), key)
+
+    def advance(self, key: TrustKey, record: TrustRecord) -> TrustRecord:
+        """Write the higher of both, and return it.
+
+        Raises:
+            UnavailableError: it cannot be written.
+        """
+        for _ in range(MAX_TRIES):
+            shard = self._read(key)
+            stored = self._record(shard, key)
+            merged = stored.merged(record)
+            if merged == stored:
+                return merged
+            data = {**(shard.get("data") or {}), key.hashed: encode_record(merged, key).decode()}
+            try:
+                self._api.replace(self._path(key), {**shard, "data": data})
+            except ConflictError:
+                continue
+            return merged
+        raise self._unavailable(f"{self.describe(key)} is written by others all the time")
+
+    def describe(self, key: TrustKey) -> str:
+        """Return the ConfigMap and its key."""
+        return f"{key.hashed} in ConfigMap {self._namespace}/{self._shard(key)}"
+
+    def _read(self, key: TrustKey) -> dict[str, Any]:
+        try:
+            return self._api.get(self._path(key))
+        except NotFoundError as error:
+            raise self._unavailable(
+                f"there is no ConfigMap {self._namespace}/{self._shard(key)} for the versions of {quote(key.name)}; "
+                "the chart makes it"
+            ) from error
+
+    def _record(self, shard: dict[str, Any], key: TrustKey) -> TrustRecord:
+        text = (shard.get("data") or {}).get(key.hashed)
+        if text is None:
+            return TrustRecord()
+        try:
+            return decode_record(text.encode(), key)
+        except ValueError as error:
+            raise self._unavailable(
+                f"{self.describe(key)} is damaged ({quote(error)}): restore it, or remove it on purpose"
+            ) from error
+
+    def _shard(self, key: TrustKey) -> str:
+        return f"{self._name}-{int(key.hashed[:8], 16) % SHARDS}"
+
+    def _path(self, key: TrustKey) -> str:
+        return f"/api/v1/namespaces/{quote_path(self._namespace, safe='')}/configmaps/{self._shard(key)}"
+
+    @staticmethod
+    def _unavailable(message: str) -> UnavailableError:
+        return UnavailableError(message, reason=Reason.STATE_UNAVAILABLE)

@@ -26,6 +26,7 @@ VALUE_SETS: dict[str, Manifest] = {
         "logLevel": "debug",
         "registries": {
             "insecure": ["registry.test:5000"],
+            "private": ["registry.corp.test"],
             "mirrors": {"docker.io": "mirror.test"},
             "ca": {"registry.example.org": "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"},
             "dockerConfigSecret": "pull",

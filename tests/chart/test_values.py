@@ -11,6 +11,8 @@ import jsonschema
 import pytest
 import yaml
 
+from sealgate_operator.config import OperatorConfig
+from sealgate_webhook.cluster.config import WebhookConfig
 from tests.chart.rendering import CHART, ROOT, VALUE_SETS, config, find, helm, render
 
 if TYPE_CHECKING:
@@ -81,24 +83,40 @@ def test_the_webhook_is_configured_by_the_values() -> None:
         "tlsDirectory": "/etc/sealgate/tls",
         "registries": {
             "insecure": [],
+            "private": [],
             "mirrors": {},
             "ca": {},
             "dockerConfigSecret": "",
             "verificationsPerMinute": 300,
             "burst": 300,
         },
+        "pullSecrets": True,
         "unmatchedImages": "Admit",
         "cache": {"tagSeconds": 30, "verifiedSeconds": 600, "refusedSeconds": 30, "entries": 100000},
         "customKinds": [],
         "logLevel": "info",
     }
+    assert config(render(VALUE_SETS["bare"]), "webhook")["pullSecrets"] is False
     everything = config(render(VALUE_SETS["everything"]), "webhook")
+    assert everything["registries"]["private"] == ["registry.corp.test"]
     assert everything["unmatchedImages"] == "Deny"
     assert everything["registries"]["insecure"] == ["registry.test:5000"]
     assert everything["registries"]["dockerConfigSecret"] == "pull"
     assert everything["registries"]["verificationsPerMinute"] == 1000000
     assert everything["cache"]["entries"] == 2000000
     assert everything["customKinds"][0]["podSpec"] == "spec.template.spec"
+
+
+@pytest.mark.parametrize("name", ["default", "everything", "cert-manager"])
+def test_the_webhook_takes_what_the_chart_writes(name: str) -> None:
+    written = config(render(VALUE_SETS[name]), "webhook")
+    assert WebhookConfig.model_validate(written).model_dump(by_alias=True, mode="json") == written
+
+
+@pytest.mark.parametrize("name", ["default", "everything", "cert-manager", "outside"])
+def test_the_operator_takes_what_the_chart_writes(name: str) -> None:
+    written = config(render(VALUE_SETS[name]), "operator")
+    assert OperatorConfig.model_validate(written).model_dump(by_alias=True, mode="json") == written
 
 
 def test_the_operator_is_configured_by_the_values() -> None:

@@ -92,6 +92,7 @@ annotations:
 {{- define "sealgate.registries" -}}
 {{- with .Values.registries -}}
 insecure: {{ .insecure | toJson }}
+private: {{ .private | toJson }}
 mirrors: {{ .mirrors | toJson }}
 ca: {{ .ca | toJson }}
 dockerConfigSecret: {{ .dockerConfigSecret | quote }}

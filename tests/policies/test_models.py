@@ -50,7 +50,7 @@ def test_an_authenticator_has_exactly_one_format() -> None:
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({}, "has no key source; write exactly one (pem, secretRef)"),
+        ({}, "has no key source; write exactly one (pem, secretRef, kms)"),
         ({"algorithm": "ED25519"}, "has no key source"),
         ({"pem": "x", "secretRef": {"name": "a", "key": "b"}}, "has pem and secretRef; write exactly one key source"),
     ],

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from sealgate.registry.settings import RegistrySettings
+from sealgate.verification.kms import KMSKeeper
 from sealgate_webhook.sources import SharedCredentials
 from sealgate_webhook.standalone import PolicyFilesSource
 
@@ -79,6 +81,7 @@ class FilesBackend:
         clock: for the time of a reload.
         metrics: told of every reload.
         log: told of every reload.
+        registry: how services are reached that hold keys.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - three of them are what every backend is given
@@ -89,8 +92,9 @@ class FilesBackend:
         clock: Clock,
         metrics: Metrics,
         log: FilteringBoundLogger,
+        registry: RegistrySettings,
     ) -> None:
-        self.policies = PolicyFilesSource(paths, unmatched, clock, metrics, log)
+        self.policies = PolicyFilesSource(paths, unmatched, clock, metrics, log, KMSKeeper(registry, clock))
         self.namespaces = self.policies
         self.credentials = SharedCredentials(shared)
         self.judge_object: Judge | None = None
@@ -108,13 +112,19 @@ class FilesBackend:
         self.policies.load()
 
     def tasks(self) -> Iterable[Callable[[threading.Event], None]]:
-        """Return the look at the files."""
-        return (self.policies.watch,)
+        """Return the look at the files, and at the keys that are elsewhere."""
+        return (self.policies.watch, self.policies.keep_keys)
 
     def denied(self, request: AdmissionRequest, message: str) -> None:
         """Do nothing: the answer and the log say it all."""
 
 
-def files_backend(paths: Sequence[Path], unmatched: UnmatchedImages, shared: CredentialProvider) -> MakeBackend:
+def files_backend(
+    paths: Sequence[Path],
+    unmatched: UnmatchedImages,
+    shared: CredentialProvider,
+    registry: RegistrySettings | None = None,
+) -> MakeBackend:
     """Return what makes a `FilesBackend`; see there for the arguments."""
-    return lambda clock, metrics, log: FilesBackend(paths, unmatched, shared, clock, metrics, log)
+    settings = registry or RegistrySettings()
+    return lambda clock, metrics, log: FilesBackend(paths, unmatched, shared, clock, metrics, log, settings)

@@ -15,17 +15,20 @@ from typing import TYPE_CHECKING, Final
 from sealgate.errors import PolicyError, SealgateError
 from sealgate.messages import quote
 from sealgate.policies.matching import Namespace
+from sealgate.registry.settings import RegistrySettings
+from sealgate.verification.kms import KMSKeeper
 from sealgate.verification.standalone import load_standalone, standalone_policies
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
     from sealgate.decisions import UnmatchedImages
+    from sealgate.policies.loading import PolicyFiles
     from sealgate.verification.policy_sets import PolicySet
     from sealgate_webhook.metrics import Metrics
 
@@ -41,8 +44,11 @@ _Signature = tuple[tuple[str, int, int, int], ...]
 class _Snapshot:
     """Everything that one state of the files says."""
 
+    files: PolicyFiles
     policies: PolicySet
     namespaces: Mapping[str, Namespace]
+    #: What the KMS keys were that the policies were made ready with.
+    keys: Hashable
 
 
 class PolicyFilesSource:
@@ -54,6 +60,7 @@ class PolicyFilesSource:
         clock: for the time of a reload.
         metrics: told of every reload.
         log: told of every reload, and of everything wrong with one that is refused.
+        kms: keeps the keys that are in a KMS; by default one that reaches services in the usual way.
     """
 
     def __init__(
@@ -63,7 +70,9 @@ class PolicyFilesSource:
         clock: Clock,
         metrics: Metrics,
         log: FilteringBoundLogger,
+        kms: KMSKeeper | None = None,
     ) -> None:
+        self._kms = kms or KMSKeeper(RegistrySettings(), clock)
         self._paths = tuple(paths)
         self._unmatched = unmatched
         self._clock = clock
@@ -80,13 +89,15 @@ class PolicyFilesSource:
         """
         # The signature first: what changes while the files are read is then seen the next time.
         self._signature = _look(self._paths)
-        self._snapshot = self._read()
+        self._snapshot = self._compile(load_standalone(self._paths))
 
     def poll(self) -> None:
         """Read the files again if they changed; if they are bad now, keep what is in force and say so."""
         try:
             if _look(self._paths) != self._signature:
                 self.load()
+            elif self._snapshot is not None and self._kms.state() != self._snapshot.keys:
+                self._snapshot = self._compile(self._snapshot.files)
         except Exception as error:  # noqa: BLE001 - policies that cannot be read, for whatever reason, are not taken
             self._refuse(error)
 
@@ -94,6 +105,16 @@ class PolicyFilesSource:
         """Look at the files again and again until told to stop."""
         while not stop.wait(POLL_SECONDS):
             self.poll()
+
+    def keep_keys(self, stop: threading.Event) -> None:
+        """Read the keys that are in a KMS, and again when they are due, until told to stop."""
+        while not stop.is_set():
+            try:
+                if self._snapshot is not None:
+                    self._kms.refresh(self._snapshot.files)
+            except Exception as error:  # noqa: BLE001 - keys that are not read any more end; this goes on looking
+                self._log.error("keys in a KMS cannot be read", exc_info=error)
+            stop.wait(POLL_SECONDS)
 
     def current(self) -> PolicySet | None:
         """Return the newest good set; None until there is one."""
@@ -112,9 +133,10 @@ class PolicyFilesSource:
         known = self._snapshot.namespaces.get(name) if self._snapshot else None
         return known or Namespace(name)
 
-    def _read(self) -> _Snapshot:
-        files = load_standalone(self._paths)
-        policies = standalone_policies(files, self._unmatched)
+    def _compile(self, files: PolicyFiles) -> _Snapshot:
+        # The state first: keys that change meanwhile are then seen the next time.
+        keys = self._kms.state()
+        policies = standalone_policies(files, self._unmatched, self._kms)
         unusable = sum(isinstance(check, SealgateError) for check in policies.checks.values())
         self._metrics.policies_loaded(
             len(files.policies), len(files.authenticators), unusable, self._clock.now().timestamp()
@@ -122,7 +144,8 @@ class PolicyFilesSource:
         self._log.info(
             "policies loaded", policies=len(files.policies), authenticators=len(files.authenticators), unusable=unusable
         )
-        return _Snapshot(policies, {name: Namespace(name, labels) for name, labels in files.namespaces.items()})
+        namespaces = {name: Namespace(name, labels) for name, labels in files.namespaces.items()}
+        return _Snapshot(files, policies, namespaces, keys)
 
     def _refuse(self, error: Exception) -> None:
         self._metrics.policies_refused()

@@ -92,5 +92,10 @@ def serve(  # noqa: PLR0913, PLR0917 - click hands over one argument for each op
             custom_kinds=custom_kinds,
             log_style=_STYLES[output],
         ),
-        files_backend(tuple(Path(path) for path in policies.paths), policies.unmatched, credentials_of(registries)),
+        files_backend(
+            tuple(Path(path) for path in policies.paths),
+            policies.unmatched,
+            credentials_of(registries),
+            settings_of(registries),
+        ),
     )

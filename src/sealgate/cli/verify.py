@@ -13,9 +13,12 @@ from sealgate.cli.help import examples
 from sealgate.cli.manifests import Manifests
 from sealgate.cli.namespaces import namespace_of
 from sealgate.cli.questions import Question
+from sealgate.cli.registries import settings_of
 from sealgate.cli.runs import open_run
+from sealgate.clocks import SystemClock
 from sealgate.messages import quote
 from sealgate.references import parse_reference
+from sealgate.verification.kms import KMSKeeper
 from sealgate.verification.standalone import load_standalone, standalone_policies
 from sealgate.workloads import POD_SPECS
 
@@ -105,7 +108,9 @@ def verify(  # noqa: PLR0913, PLR0917 - click hands over one argument for each g
         question.namespace: namespace_of(question.namespace, namespace, files, found.namespaces)
         for question in questions
     }
-    with open_run(standalone_policies(files, policies.unmatched), registries, limits) as run:
+    keys = KMSKeeper(settings_of(registries), SystemClock())
+    keys.refresh(files, limits.timeout)
+    with open_run(standalone_policies(files, policies.unmatched, keys), registries, limits) as run:
         answers = _ask(run, questions, namespaces)
     _report(answers, found, output)
     return exit_of(answer.verdict.verdict for answer in answers)

@@ -7,7 +7,6 @@ write in the same way, so that its *Ready* means what the webhook will find.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sealgate.errors import Reason, UnavailableError
@@ -15,6 +14,8 @@ from sealgate.keys.public_keys import load_public_key
 from sealgate.policies.status import secret_source
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sealgate.keys.public_keys import PublicKey
     from sealgate.policies.models import KeyEntry, SecretKey
     from sealgate.policies.status import AuthenticatorStatus, KeyStatus
@@ -58,8 +59,9 @@ class StatusKeys:
     def _accepted(self, source: str, versions: tuple[str, ...] = ()) -> list[KeyStatus]:
         """Return the keys that were read from a source; of some versions only, if some are named."""
         known = [key for key in self._status.keys if key.source == source]
-        known = [key for key in known if not versions or key.key_version in versions]
-        usable = [key for key in known if key.state == "Accepted" and key.pem and self._holds(key)]
+        if versions:  # a key that is refused as a whole has no version in its status
+            known = [key for key in known if key.key_version in versions or key.key_version is None]
+        usable = [key for key in known if self._holds(key)]
         if usable:
             return usable
         refused = next((key.message for key in known if key.message), "")
@@ -67,15 +69,9 @@ class StatusKeys:
         raise UnavailableError(f"{source}: {why}", reason=Reason.AUTHENTICATOR_NOT_READY)
 
     def _holds(self, key: KeyStatus) -> bool:
-        if key.valid_until is None:
-            return True
-        try:
-            end = datetime.fromisoformat(key.valid_until)
-        except ValueError:
+        if not key.is_usable(self._now):
             return False
-        if end.tzinfo is None:
-            end = end.replace(tzinfo=UTC)
-        if end <= self._now:
-            return False
-        self.valid_until = end if self.valid_until is None else min(self.valid_until, end)
+        end = key.end
+        if end is not None:
+            self.valid_until = end if self.valid_until is None else min(self.valid_until, end)
         return True

@@ -46,23 +46,28 @@ def check_patterns(policy: Document) -> Iterator[Problem]:
 
 
 def check_secrets(authenticator: Document, secrets: Mapping[str, Collection[str]]) -> Iterator[Problem]:
-    """Yield what is wrong with the Secrets that an authenticator names: every `secretRef`, whatever the format.
+    """Yield what is wrong with the Secrets that an authenticator names, whatever the format.
 
     Args:
         authenticator: the object.
         secrets: the names of all Secrets, each with its keys.
     """
-    for place, wanted in _secret_refs(authenticator.value, ""):
+    for place, wanted in _mappings("credentialsSecret", authenticator.value, ""):
+        yield from _check_secret(authenticator, place, wanted.get("name"), secrets)
+    for place, wanted in _mappings("secretRef", authenticator.value, ""):
         name, key = wanted.get("name"), wanted.get("key")
-        if not isinstance(name, str):
-            continue
-        if name not in secrets:
-            suggestion = did_you_mean(name, secrets, "there are") or "add it to the files"
-            message = f"there is no Secret named {quote(name, 64)} among the files"
-            yield authenticator.problem(f"{place}.name", message, suggestion)
-        elif isinstance(key, str) and key not in secrets[name]:
+        yield from _check_secret(authenticator, place, name, secrets)
+        if isinstance(name, str) and name in secrets and isinstance(key, str) and key not in secrets[name]:
             message = f"the Secret {quote(name, 64)} has no key {quote(key, 64)}"
             yield authenticator.problem(f"{place}.key", message, did_you_mean(key, secrets[name], "it has"))
+
+
+def _check_secret(document: Document, place: str, name: object, secrets: Collection[str]) -> Iterator[Problem]:
+    if isinstance(name, str) and name not in secrets:
+        suggestion = did_you_mean(name, secrets, "there are") or "add it to the files"
+        yield document.problem(
+            f"{place}.name", f"there is no Secret named {quote(name, 64)} among the files", suggestion
+        )
 
 
 def _check_pattern(
@@ -92,14 +97,15 @@ def _members(place: str, value: object, part: str) -> Iterator[tuple[str, Any]]:
         yield join_field(place, part), value[part]
 
 
-def _secret_refs(value: object, place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _mappings(field: str, value: object, place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield place and value of every object that stands in a field of that name, however deep."""
     if isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _secret_refs(item, join_field(place, index))
+            yield from _mappings(field, item, join_field(place, index))
     elif isinstance(value, Mapping):
         for key, member in value.items():
             inside = join_field(place, key_part(key))
-            if key == "secretRef" and isinstance(member, Mapping):
+            if key == field and isinstance(member, Mapping):
                 yield inside, member
             else:
-                yield from _secret_refs(member, inside)
+                yield from _mappings(field, member, inside)

@@ -6,6 +6,7 @@ older webhook meets a newer operator while a release is rolled out) and written 
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -85,6 +86,27 @@ class KeyStatus(StatusModel):
     observed_generation: int = Field(
         default=0, ge=0, description="The metadata.generation for which the key was last read."
     )
+
+    @property
+    def end(self) -> datetime | None:
+        """The moment after which it is not used; None where there is none.
+
+        Raises:
+            ValueError: `valid_until` is no time.
+        """
+        if self.valid_until is None:
+            return None
+        end = datetime.fromisoformat(self.valid_until)
+        return end if end.tzinfo is not None else end.replace(tzinfo=UTC)
+
+    def is_usable(self, now: datetime) -> bool:
+        """Return whether signatures may be verified with it at that time."""
+        if self.state != "Accepted" or not self.pem:
+            return False
+        try:
+            return self.end is None or now < self.end
+        except ValueError:
+            return False
 
 
 class Status(StatusModel):

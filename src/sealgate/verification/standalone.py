@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from sealgate.keys.sources import KMSKeySource
     from sealgate.policies.loading import PolicyFiles
     from sealgate.policies.models import Authenticator
     from sealgate.policies.problems import Problem
@@ -50,16 +51,25 @@ def object_problems(value: Mapping[str, Any]) -> tuple[Problem, ...]:
     return check_object(value, checks=[authenticator_problems])
 
 
-def standalone_policies(files: PolicyFiles, unmatched: UnmatchedImages = UnmatchedImages.ADMIT) -> PolicySet:
+def standalone_policies(
+    files: PolicyFiles, unmatched: UnmatchedImages = UnmatchedImages.ADMIT, kms: KMSKeySource | None = None
+) -> PolicySet:
     """Make policy files ready to decide, with the Secrets among them as the source of keys and of credentials.
 
     Args:
         files: read by `load_standalone`.
         unmatched: what happens to an image that no policy matches.
+        kms: keys out of KMSs, as far as they were read; without it, authenticators that need some are not ready.
     """
-    keys = StandaloneKeys(files.secrets)
+    keys = StandaloneKeys(files.secrets, kms)
     secrets = StandaloneServiceSecrets(files.secrets)
     return build_policy_set(files.authenticators, files.policies, lambda _: keys, unmatched, secrets)
+
+
+def kms_entries(files: PolicyFiles) -> tuple[KeyEntry, ...]:
+    """Return the key entries whose keys are in a KMS, each once."""
+    found = (entry for one in files.authenticators for _, entry in _key_entries(one.spec, "") if entry.kms is not None)
+    return tuple(dict.fromkeys(found))
 
 
 def authenticator_problems(files: PolicyFiles) -> Iterator[Problem]:

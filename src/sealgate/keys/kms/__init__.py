@@ -7,6 +7,6 @@ Nothing here keeps anything: who asks again, and when, is up to the caller.
 
 from __future__ import annotations
 
-from sealgate.keys.kms.resolution import REFRESH_SECONDS, observe_kms, resolve_kms
+from sealgate.keys.kms.resolution import REFRESH_SECONDS, observe_kms, remaining_keys, resolve_kms
 
-__all__ = ["REFRESH_SECONDS", "observe_kms", "resolve_kms"]
+__all__ = ["REFRESH_SECONDS", "observe_kms", "remaining_keys", "resolve_kms"]

@@ -93,10 +93,22 @@ def observe_kms(  # noqa: PLR0913 - what `resolve_kms` takes, and what is known
     try:
         return resolve_kms(entry, secrets, services, clock, refresh=refresh)
     except UnavailableError as error:
-        now = _time(clock.now())
-        kept = tuple(key for key in known if key.state == "Accepted" and (key.valid_until or "") > now)
-        none = KMSKey("", "")
-        return kept or (_refused(entry, none, error.reason.value, error.message, clock.now()),)
+        return remaining_keys(entry, known, error, clock.now())
+
+
+def remaining_keys(
+    entry: KeyEntry, known: Iterable[KeyStatus], error: UnavailableError, now: datetime
+) -> tuple[KeyStatus, ...]:
+    """Return what is left of an entry's keys when nothing new could be found out about them; see `observe_kms`.
+
+    Args:
+        entry: with `kms`.
+        known: what was known.
+        error: why there is nothing new.
+        now: the time.
+    """
+    kept = tuple(key for key in known if key.is_usable(now))
+    return kept or (_refused(entry, KMSKey("", ""), error.reason.value, error.message, now),)
 
 
 def _judge(entry: KeyEntry, key: KMSKey, asked_at: datetime, refresh: float) -> KeyStatus:

@@ -1,0 +1,146 @@
+"""Keys out of KMSs where there is no operator: read by the command line and by standalone mode themselves.
+
+The keeper asks again and again, in the time of whoever calls `refresh`; verification only looks at what it has. A key
+that ended, because its KMS could not be asked for too long, is not used: its authenticator is then not ready.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sealgate.clocks import Deadline
+from sealgate.errors import Reason, UnavailableError
+from sealgate.keys.kms import REFRESH_SECONDS, remaining_keys, resolve_kms
+from sealgate.keys.kms.budgets import BURST, REQUESTS_PER_MINUTE, BudgetedServices
+from sealgate.keys.status_keys import StatusKeys
+from sealgate.policies.status import AuthenticatorStatus, KeyStatus
+from sealgate.registry.client import RegistryClient
+from sealgate.service_secrets import StandaloneServiceSecrets
+from sealgate.verification.budgets import Budgets
+from sealgate.verification.standalone import kms_entries
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from sealgate.clocks import Clock
+    from sealgate.keys.public_keys import PublicKey
+    from sealgate.policies.base import KeyEntry
+    from sealgate.policies.loading import PolicyFiles
+    from sealgate.registry.resolution import Resolver
+    from sealgate.registry.settings import RegistrySettings
+    from sealgate.service_secrets import ServiceSecrets
+
+#: Seconds that asking for one key may take, and until it is asked for again after it could not be.
+FETCH_SECONDS = 20.0
+RETRY_SECONDS = 30.0
+#: Keys that are asked for at the same time.
+_TOGETHER = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the last look at a key found.
+
+    Attributes:
+        keys: each version of the key.
+        due: when the next look is, in the clock's monotonic seconds.
+    """
+
+    keys: tuple[KeyStatus, ...]
+    due: float
+
+
+class KMSKeeper:
+    """Keys of the `kms` entries of policy files. Thread-safe.
+
+    Args:
+        settings: how services are reached.
+        clock: the time.
+        resolver: names to addresses; the machine's own by default.
+        refresh: seconds between two looks at a key; it is used for three times as long.
+    """
+
+    def __init__(
+        self,
+        settings: RegistrySettings,
+        clock: Clock,
+        *,
+        resolver: Resolver | None = None,
+        refresh: float = REFRESH_SECONDS,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._resolver = resolver
+        self._refresh = refresh
+        self._budgets = Budgets(REQUESTS_PER_MINUTE, BURST, clock)
+        self._lock = threading.Lock()
+        self._known: dict[KeyEntry, _Known] = {}
+
+    def refresh(self, files: PolicyFiles, seconds: float = FETCH_SECONDS) -> None:
+        """Look at every key that is due, and forget those that no policy file names any more.
+
+        What cannot be found out is no error here: it is what `public_keys` says afterwards.
+
+        Args:
+            files: the policies in force, with the Secrets that hold the credentials.
+            seconds: that asking for one key may take.
+
+        Raises:
+            ConfigError: a CA bundle of the settings does not parse.
+        """
+        entries = kms_entries(files)
+        now = self._clock.monotonic()
+        with self._lock:
+            known = {entry: found for entry in entries if (found := self._known.get(entry)) is not None}
+            self._known = known
+        due = [entry for entry in entries if entry not in known or known[entry].due <= now]
+        if not due:
+            return
+        secrets = StandaloneServiceSecrets(files.secrets)
+        # Seldom enough for connections of its own: kept ones would have been closed by the other side.
+        with (
+            RegistryClient(self._settings, clock=self._clock, resolver=self._resolver) as network,
+            ThreadPoolExecutor(min(_TOGETHER, len(due)), thread_name_prefix="kms") as pool,
+        ):
+            looks = [pool.submit(self._look, entry, known.get(entry), secrets, network, seconds) for entry in due]
+            for entry, look in zip(due, looks, strict=True):
+                found = look.result()
+                with self._lock:
+                    self._known[entry] = found
+
+    def public_keys(self, entry: KeyEntry) -> tuple[PublicKey, ...]:
+        """Return the keys behind a `kms` entry as they were last read; see `sealgate.keys.sources.KMSKeySource`."""
+        assert entry.kms is not None  # noqa: S101 - the caller has looked
+        source = entry.kms.source
+        with self._lock:
+            keys = tuple(key for found in self._known.values() for key in found.keys if key.source == source)
+        if not keys:
+            msg = f"{source}: it has not been asked for yet; ask again in a moment"
+            raise UnavailableError(msg, reason=Reason.AUTHENTICATOR_NOT_READY)
+        # Not validated: the status of an object has limits that memory has not.
+        status = AuthenticatorStatus.model_construct(keys=keys)
+        return StatusKeys(status, self._clock.now()).public_keys(entry)
+
+    def state(self) -> Hashable:
+        """Return what changes whenever `public_keys` comes to answer differently: by a look, or because a key ended."""
+        now = self._clock.now()
+        with self._lock:
+            keys = [key for found in self._known.values() for key in found.keys]
+        usable = frozenset((key.source, key.key_version, key.pem) for key in keys if key.is_usable(now))
+        return usable, frozenset((key.source, key.key_version, key.message) for key in keys if key.message)
+
+    def _look(
+        self, entry: KeyEntry, known: _Known | None, secrets: ServiceSecrets, network: RegistryClient, seconds: float
+    ) -> _Known:
+        deadline = Deadline.after(self._clock, seconds)
+        services = BudgetedServices(network.services(deadline), self._budgets, deadline)
+        now = self._clock.monotonic()
+        try:
+            found = resolve_kms(entry, secrets, services, self._clock, refresh=self._refresh)
+        except UnavailableError as error:
+            kept = remaining_keys(entry, known.keys if known else (), error, self._clock.now())
+            return _Known(kept, now + min(RETRY_SECONDS, self._refresh))
+        return _Known(found, now + self._refresh)

@@ -14,6 +14,7 @@ from tests.cli.objects import authenticator, deployment, dump, policy, write
 from tests.cli.running import sealgate
 from tests.cli.shop import RELEASE
 from tests.support.cosign_signing import Classic, public_pem, push_classic
+from tests.support.kritis_objects import attestation_policy, authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,6 +86,9 @@ def checkout(tmp_path: Path, registry: RegistrySimulator, monkeypatch: pytest.Mo
     write(tmp_path / "policies/production.yaml", policy("production", "registry.example.org/**", ["release-key"]))
     write(tmp_path / "deployment.yaml", deployment("web", IMAGE))
     (tmp_path / "release.pub").write_text(public_pem(RELEASE))
+    write(tmp_path / "kritis.yaml", authority(), attestation_policy("signed", "qa"))
+    (tmp_path / "policy.json").write_text('{"default": [{"type": "reject"}]}')
+    (tmp_path / "registries.d").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EXAMPLE_VERIFY_MIRRORS", f"registry.example.org={registry.host}")
     monkeypatch.setenv("EXAMPLE_VERIFY_INSECURE", registry.host)

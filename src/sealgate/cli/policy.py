@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sealgate.cli import console, options
+from sealgate.cli.convert import convert
 from sealgate.cli.exits import Exit
 from sealgate.cli.help import examples
 from sealgate.cli.namespaces import namespace_of
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def policy() -> None:
-    """Check policy files and see what they cover."""
+    """Check policy files, see what they cover, and convert those of other tools."""
+
+
+policy.add_command(convert)
 
 
 @policy.command(

@@ -1,0 +1,117 @@
+"""What is in files that are to be converted, and which conversion it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from sealgate.errors import PolicyError
+from sealgate.messages import quote
+from sealgate.policies.convert.containers_policy import convert_containers_policy
+from sealgate.policies.convert.kritis import GROUP, KINDS, convert_kritis
+from sealgate.policies.documents import read_documents
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from sealgate.policies.convert.results import Conversion
+    from sealgate.policies.documents import Document
+    from sealgate.policies.problems import Problem
+
+_HINT = f"it takes {', '.join(KINDS)} of {GROUP}, or one containers policy.json"
+
+
+def convert_texts(
+    texts: Iterable[tuple[str, str]],
+    *,
+    server: str | None = None,
+    namespace: str = "default",
+    read_file: Callable[[str], bytes] | None = None,
+    registries: Mapping[str, Any] | None = None,
+) -> Conversion:
+    """Convert the objects of other tools.
+
+    Args:
+        texts: name and content of each file, YAML or JSON.
+        server: of kritis's attestations; see `convert_kritis`.
+        namespace: of kritis's objects that name none.
+        read_file: of a policy.json's keys; see `convert_containers_policy`.
+        registries: of a policy.json's signatures; see there.
+
+    Raises:
+        PolicyError: there is nothing to convert, or something that cannot be.
+    """
+    problems: list[Problem] = []
+    documents: list[Document] = []
+    for name, text in texts:
+        found, wrong = read_documents(text, name)
+        problems.extend(wrong)
+        documents.extend(item for document in found for item in _items(document))
+    if problems:
+        raise PolicyError("this cannot be converted", problems=problems)
+    containers = [document for document in documents if _is_containers_policy(document.value)]
+    kritis = [document for document in documents if _is_kritis(document.value)]
+    if containers and not kritis and len(documents) == 1:
+        return convert_containers_policy(documents[0].value, read_file=read_file, registries=registries)
+    if containers:
+        raise PolicyError("a policy.json is converted alone: convert the other files in a run of their own")
+    if not any(document.value.get("kind") in KINDS for document in kritis):
+        raise PolicyError(f"there is nothing to convert; {_HINT}")
+    return convert_kritis(kritis, server=server, namespace=namespace)
+
+
+def to_yaml(conversion: Conversion) -> str:
+    """Return the objects as `kubectl apply` takes them, with the notes as comments before them."""
+    notes = "".join(f"# {line}\n" for note in conversion.notes for line in _lines(str(note)))
+    return notes + "".join(
+        "---\n" + yaml.dump(_plain(obj), Dumper=_Dumper, sort_keys=False, width=110) for obj in conversion.objects
+    )
+
+
+def _items(document: Document) -> Iterator[Document]:
+    value = document.value
+    if (
+        isinstance(value, Mapping)
+        and str(value.get("kind", "")).endswith("List")
+        and isinstance(value.get("items"), list)
+    ):
+        for index, item in enumerate(value["items"]):
+            yield document.item(f"items[{index}]", item)
+    else:
+        yield document
+
+
+def _is_containers_policy(value: object) -> bool:
+    return isinstance(value, Mapping) and "default" in value and "kind" not in value
+
+
+def _is_kritis(value: object) -> bool:
+    return isinstance(value, Mapping) and str(value.get("apiVersion", "")).partition("/")[0] == GROUP
+
+
+def _lines(text: str) -> list[str]:
+    # Messages quote what is foreign in them; a comment that a line break could end would be no comment.
+    return [quote(line, 2000) for line in text.splitlines()]
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any part of an object
+    if isinstance(value, Mapping):
+        return {key: _plain(member) for key, member in value.items()}
+    return [_plain(member) for member in value] if isinstance(value, list | tuple) else value
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes keys as people paste them, and what occurs twice twice."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        del data
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)

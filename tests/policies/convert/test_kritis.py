@@ -1,0 +1,360 @@
+"""kritis's objects, and what they become."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from sealgate.errors import PolicyError
+from sealgate.policies.convert import convert_texts, to_yaml
+from sealgate.policies.convert.kritis_patterns import NoSelectorError, selector_of
+from sealgate.policies.loading import load_policy_texts
+from sealgate.policies.matching import Namespace, PolicyIndex
+from sealgate.references import parse_reference
+from sealgate.verification.standalone import authenticator_problems
+from tests.support.kritis_objects import EC_PEM, RSA_PEM, allowlist, attestation_policy, authority, kritis
+from tests.support.simple_signing import Signer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sealgate.policies.convert import Conversion
+
+SERVER = "https://grafeas.example.org"
+DIGEST = "@sha256:" + "4a" * 32
+
+
+def convert(*objects: Mapping[str, Any], **options: Any) -> Conversion:
+    """Convert objects, and see that the result is what `sealgate policy check` calls right."""
+    conversion = convert_texts([("kritis.yaml", yaml.safe_dump_all(objects))], **{"server": SERVER, **options})
+    load_policy_texts([("-", to_yaml(conversion))], checks=[authenticator_problems])
+    return conversion
+
+
+def problems(*objects: Mapping[str, Any]) -> str:
+    with pytest.raises(PolicyError) as caught:
+        convert(*objects)
+    return "\n".join(map(str, caught.value.problems)) or caught.value.message
+
+
+def specs(conversion: Conversion, kind: str = "VerificationPolicy") -> dict[str, Any]:
+    return {obj["metadata"]["name"]: obj["spec"] for obj in conversion.objects if obj["kind"] == kind}
+
+
+def notes(conversion: Conversion) -> str:
+    return "\n".join(map(str, conversion.notes))
+
+
+def excluded(conversion: Conversion, image: str, namespace: str = "default") -> bool:
+    """Return whether every policy leaves an image of a namespace alone."""
+    index = PolicyIndex(load_policy_texts([("-", to_yaml(conversion))]).policies)
+    return not index.match(parse_reference(image), Namespace(namespace))
+
+
+def test_an_authority_becomes_an_authenticator() -> None:
+    conversion = convert(authority())
+    assert specs(conversion, "Authenticator") == {
+        "qa": {
+            "grafeas": {
+                "server": SERVER,
+                "note": "projects/prod/notes/qa",
+                "keys": [{"id": "qa-kms-key", "pem": EC_PEM}],
+            }
+        }
+    }
+    assert "no image has to be verified" in notes(conversion)
+    assert conversion.unmatched == "admit"
+
+
+@pytest.mark.parametrize(
+    ("reference", "note"),
+    [
+        ("projects/prod", "projects/prod/notes/qa"),
+        ("v1alpha1/projects/prod", "projects/prod/notes/qa"),
+        ("v1beta1/projects/prod/notes/n", "projects/prod/notes/n"),
+        ("namespaces/demo", "projects/demo/notes/qa"),
+    ],
+)
+def test_a_note_is_written_in_full(reference: str, note: str) -> None:
+    conversion = convert(authority(noteReference=reference))
+    assert specs(conversion, "Authenticator")["qa"]["grafeas"]["note"] == note
+    assert ("Alibaba" in notes(conversion)) == reference.startswith("namespaces/")
+
+
+def test_without_a_server_one_is_named_that_never_answers() -> None:
+    conversion = convert(authority(), server=None)
+    assert specs(conversion, "Authenticator")["qa"]["grafeas"]["server"] == "https://grafeas.invalid"
+    assert "replace https://grafeas.invalid" in notes(conversion)
+
+
+def test_an_rsa_key_may_sign_in_both_ways_of_the_signature_rule() -> None:
+    conversion = convert(authority(pem=RSA_PEM))
+    keys = specs(conversion, "Authenticator")["qa"]["grafeas"]["keys"]
+    assert [key["algorithm"] for key in keys] == ["RSA_PSS_SHA_256", "RSA_PKCS1_SHA_256"]
+    assert "remove the entry" in notes(conversion)
+
+
+def test_an_openpgp_key_stays_one() -> None:
+    signer = Signer()
+    conversion = convert(authority(pem=signer.public, publicKeyId=None))
+    assert specs(conversion, "Authenticator")["qa"]["grafeas"]["keys"] == [{"pgp": signer.public}]
+
+
+def test_a_key_may_stand_there_without_base64() -> None:
+    conversion = convert(authority(publicKeyData=EC_PEM))
+    assert specs(conversion, "Authenticator")["qa"]["grafeas"]["keys"][0]["pem"] == EC_PEM
+
+
+def test_several_keys_each_bring_their_type_and_algorithm() -> None:
+    signer = Signer()
+    keys = [
+        {"keyType": "PGP", "keyId": signer.fingerprint, "asciiArmoredPgpPublicKey": signer.public},
+        {
+            "keyType": "PKIX",
+            "keyId": "a",
+            "pkixPublicKey": {"publicKey": RSA_PEM, "signatureAlgorithm": "RSA_SIGN_PKCS1_2048_SHA256"},
+        },
+        {
+            "keyType": "PKIX",
+            "pkixPublicKey": {
+                "publicKey": b64encode(EC_PEM.encode()).decode(),
+                "signatureAlgorithm": "ECDSA_P256_SHA256",
+            },
+        },
+    ]
+    conversion = convert(authority(publicKeys=keys, publicKeyData=None))
+    found = specs(conversion, "Authenticator")["qa"]["grafeas"]["keys"]
+    assert [(key.get("id"), key.get("algorithm")) for key in found] == [
+        (signer.fingerprint, None),
+        ("a", "RSA_PKCS1_SHA_256"),
+        (None, "ECDSA_SHA_256"),
+    ]
+
+
+BAD_AUTHORITIES: dict[str, tuple[dict[str, Any], str]] = {
+    "no note": ({"noteReference": None}, "noteReference is missing"),
+    "another note": ({"noteReference": "notes/qa"}, "write projects/PROJECT/notes/NOTE"),
+    "no key": ({"publicKeyData": None}, "has no public key"),
+    "empty list of keys": ({"publicKeys": []}, "has no public key"),
+    "keys that are no list": ({"publicKeys": {"a": 1}}, "no list of keys"),
+    "key that is not base64": ({"publicKeyData": "%%"}, "neither PEM nor base64"),
+    "key that is none": ({"publicKeyData": b64encode(b"key").decode()}, "cannot be accepted"),
+    "key of another type": ({"publicKeys": [{"keyType": "JWT"}]}, "type JWT has no equivalent"),
+    "algorithm that is not known": (
+        {"publicKeys": [{"keyType": "PKIX", "pkixPublicKey": {"publicKey": EC_PEM, "signatureAlgorithm": "RSA_SHA1"}}]},
+        "RSA_SHA1 has no equivalent",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_AUTHORITIES)
+def test_an_authority_that_cannot_be_meant_is_refused(name: str) -> None:
+    fields, message = BAD_AUTHORITIES[name]
+    assert message in problems(authority(**fields))
+
+
+def test_all_authorities_of_a_policy_must_attest_in_its_namespace() -> None:
+    conversion = convert(
+        authority("qa", namespace="prod"),
+        authority("security", namespace="prod"),
+        attestation_policy("signed", "qa", "security", namespace="prod"),
+    )
+    assert specs(conversion) == {
+        "signed": {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "prod"}},
+            "images": [{"repository": "**"}],
+            "require": {"authenticators": ["qa", "security"]},
+        }
+    }
+
+
+def test_objects_without_a_namespace_are_in_the_one_that_was_said() -> None:
+    conversion = convert(authority(), attestation_policy("signed", "qa"), namespace="shop")
+    assert specs(conversion)["signed"]["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}
+
+
+def test_one_name_in_two_namespaces_stays_two_authenticators() -> None:
+    conversion = convert(
+        *(authority(namespace=space) for space in ("a", "b")),
+        *(attestation_policy("signed", "qa", namespace=space) for space in ("a", "b")),
+    )
+    assert set(specs(conversion, "Authenticator")) == {"a-qa", "b-qa"}
+    assert {name: spec["require"]["authenticators"] for name, spec in specs(conversion).items()} == {
+        "a-signed": ["a-qa"],
+        "b-signed": ["b-qa"],
+    }
+
+
+def test_of_several_policies_with_one_authority_each_one_is_enough() -> None:
+    conversion = convert(
+        authority("qa"), authority("dev"), attestation_policy("one", "qa"), attestation_policy("two", "dev")
+    )
+    assert specs(conversion)["default-attested"]["require"] == {"authenticators": ["dev", "qa"], "count": 1}
+
+
+def test_a_policy_that_asks_for_more_than_another_asks_for_nothing() -> None:
+    conversion = convert(
+        authority("qa"),
+        authority("dev"),
+        attestation_policy("both", "qa", "dev"),
+        attestation_policy("one", "qa"),
+        attestation_policy("same", "qa"),
+    )
+    assert {name: spec["require"] for name, spec in specs(conversion).items()} == {"one": {"authenticators": ["qa"]}}
+    assert "both, same asked for no less than one" in notes(conversion)
+
+
+def test_alternatives_that_cannot_be_said_become_stricter() -> None:
+    conversion = convert(
+        *(authority(name) for name in ("a", "b", "c")),
+        attestation_policy("one", "a", "b"),
+        attestation_policy("two", "c"),
+    )
+    assert set(specs(conversion)) == {"one", "two"}
+    assert "stricter" in notes(conversion)
+
+
+@pytest.mark.parametrize("names", [[], "qa", [5]])
+def test_a_policy_without_authorities_is_refused(names: Any) -> None:
+    policy = kritis("GenericAttestationPolicy", "signed", {"attestationAuthorityNames": names})
+    assert "names no authority" in problems(authority(), policy)
+
+
+def test_a_policy_with_more_authorities_than_can_be_said_is_refused() -> None:
+    names = [f"a{number}" for number in range(17)]
+    assert "more than 16" in problems(*map(authority, names), attestation_policy("signed", *names))
+
+
+def test_an_authority_of_another_namespace_is_none() -> None:
+    text = problems(authority(namespace="a"), attestation_policy("signed", "qa", namespace="b"))
+    assert "no AttestationAuthority qa in the namespace b" in text
+
+
+# Allowlists -----------------------------------------------------------------------------------------------------------
+
+REGISTRY = "registry.example.org"
+PATTERNS = [
+    (f"{REGISTRY}/acs/*", [f"{REGISTRY}/acs/pause:3.5", f"{REGISTRY}/acs/a"], [f"{REGISTRY}/acs/a/b", "acs/a"]),
+    (f"{REGISTRY}/app", [f"{REGISTRY}/app", f"{REGISTRY}/app:latest"], [f"{REGISTRY}/app:v1", f"{REGISTRY}/app-x"]),
+    (f"{REGISTRY}/app:v1", [f"{REGISTRY}/app:v1"], [f"{REGISTRY}/app", f"{REGISTRY}/app:v1{DIGEST}"]),
+    (f"{REGISTRY}/app:*", [f"{REGISTRY}/app:v1", f"{REGISTRY}/app:v1{DIGEST}"], [f"{REGISTRY}/apps:v1"]),
+    (f"{REGISTRY}/app:v*", [f"{REGISTRY}/app:v1.2"], [f"{REGISTRY}/app:1"]),
+    (f"{REGISTRY}/app*", [f"{REGISTRY}/app:v1", f"{REGISTRY}/app-x:v1{DIGEST}"], [f"{REGISTRY}/app/x"]),
+    (f"{REGISTRY}/*/app", [f"{REGISTRY}/team/app"], [f"{REGISTRY}/team/app:v1", f"{REGISTRY}/a/b/app"]),
+    ("nginx", ["nginx", "docker.io/library/nginx:latest"], ["nginx:1", f"{REGISTRY}/nginx"]),
+    ("nginx*", ["nginx:1", "nginx-x"], ["team/nginx"]),
+    ("team/*", ["team/app:1"], ["app:1", f"{REGISTRY}/team/app:1"]),
+    ("index.docker.io/nginx*", ["nginx:1"], [f"{REGISTRY}/nginx"]),
+    (
+        "registry*.*.aliyuncs.com/acs/*",
+        ["registry-vpc.cn-hangzhou.aliyuncs.com/acs/pause:3.5"],
+        ["registry.cn-hangzhou.aliyuncs.com/other/pause", "registry.evil.com/acs/pause"],
+    ),
+    ("localhost:5000/*", ["localhost:5000/app:1"], ["localhost:5001/app:1"]),
+    ("REGISTRY.example.org/app:v1", [f"{REGISTRY}/app:v1"], []),
+]
+
+
+@pytest.mark.parametrize(("pattern", "inside", "outside"), PATTERNS, ids=[pattern[0] for pattern in PATTERNS])
+def test_a_pattern_excludes_what_it_covered(pattern: str, inside: list[str], outside: list[str]) -> None:
+    conversion = convert(authority(), attestation_policy("signed", "qa"), allowlist(pattern))
+    assert [image for image in inside if not excluded(conversion, image)] == []
+    assert [image for image in outside if excluded(conversion, image)] == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        (f"{REGISTRY}/app{DIGEST}", "digest"),
+        ("registry.*/app", "other people"),
+        ("registry.*.com/app", "other people"),
+        ("*.com:5000/app", "other people"),
+        ("registry*:5000/app", "other people"),
+        (f"{REGISTRY}/app:", "empty"),
+        (f"{REGISTRY}/a b", "."),
+        (f"{REGISTRY}/App", "."),
+        (f"{REGISTRY}//app", "."),
+    ],
+)
+def test_a_pattern_that_nothing_covers_is_left_out_and_told_of(pattern: str, why: str) -> None:
+    with pytest.raises(NoSelectorError, match=why):
+        selector_of(pattern)
+    conversion = convert(authority(), attestation_policy("signed", "qa"), allowlist(pattern))
+    assert "excludeImages" not in specs(conversion)["signed"]
+    assert "not converted, so these images must be attested" in notes(conversion)
+
+
+def test_a_pattern_for_a_namespace_holds_there_alone() -> None:
+    conversion = convert(
+        *(authority(namespace=space) for space in ("a", "b")),
+        *(attestation_policy("signed", "qa", namespace=space) for space in ("a", "b")),
+        allowlist(("nginx*", "a"), "busybox*", ("redis*", "c")),
+    )
+    assert excluded(conversion, "nginx", "a")
+    assert not excluded(conversion, "nginx", "b")
+    assert excluded(conversion, "busybox", "a")
+    assert excluded(conversion, "busybox", "b")
+    assert "no policy is in the namespace c" in notes(conversion)
+
+
+def test_more_patterns_than_can_be_said_are_told_of() -> None:
+    patterns = [f"{REGISTRY}/app{number}*" for number in range(257)]
+    conversion = convert(authority(), attestation_policy("signed", "qa"), allowlist(*patterns))
+    assert len(specs(conversion)["signed"]["excludeImages"]) == 256
+    assert "only the first 256 of 257" in notes(conversion)
+
+
+@pytest.mark.parametrize("patterns", ["nginx", ["nginx"], [{"namePattern": ""}], [{}]])
+def test_an_allowlist_that_cannot_be_meant_is_refused(patterns: Any) -> None:
+    assert "spec.patterns" in problems(authority(), kritis("AdmissionAllowlist", "x", {"patterns": patterns}))
+
+
+# Files ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_list_is_as_good_as_its_items() -> None:
+    conversion = convert({"apiVersion": "v1", "kind": "List", "items": [authority(), attestation_policy("p", "qa")]})
+    assert len(conversion.objects) == 2
+
+
+def test_other_kinds_of_kritis_are_told_of() -> None:
+    conversion = convert(authority(), kritis("ImageSecurityPolicy", "vulnerabilities", {}))
+    assert "ImageSecurityPolicy vulnerabilities has no equivalent" in notes(conversion)
+
+
+def test_two_objects_of_one_name_are_refused() -> None:
+    assert "there already is a AttestationAuthority" in problems(authority(), authority())
+
+
+@pytest.mark.parametrize("broken", [{"metadata": {}}, {"spec": None}, {"metadata": None}])
+def test_an_object_without_name_or_spec_is_refused(broken: dict[str, Any]) -> None:
+    assert "needs metadata.name and spec" in problems(authority() | broken)
+
+
+@pytest.mark.parametrize("text", ["", "a: 1", "[]", "kind: Pod\napiVersion: v1\n"])
+def test_a_file_with_nothing_to_convert_is_refused(text: str) -> None:
+    with pytest.raises(PolicyError, match="nothing to convert"):
+        convert_texts([("x", text)])
+
+
+def test_a_file_that_is_not_yaml_is_refused() -> None:
+    with pytest.raises(PolicyError) as caught:
+        convert_texts([("x", "a: [")])
+    assert caught.value.problems
+
+
+def test_a_containers_policy_is_converted_alone() -> None:
+    policy = '{"default": [{"type": "reject"}]}'
+    assert convert_texts([("policy.json", policy)]).unmatched == "deny"
+    with pytest.raises(PolicyError, match="alone"):
+        convert_texts([("policy.json", policy), ("k.yaml", yaml.safe_dump(authority()))])
+
+
+def test_foreign_text_does_not_leave_its_comment() -> None:
+    conversion = convert(authority(), allowlist("evil\n---\nkind: Pod"), attestation_policy("p", "qa"))
+    text = to_yaml(conversion)
+    assert "\nkind: Pod" not in text
+    assert [document["kind"] for document in yaml.safe_load_all(text)] == ["Authenticator", "VerificationPolicy"]

@@ -19,6 +19,12 @@ AUTHENTICATOR: dict[str, Any] = {
     "metadata": {"name": "release-key"},
     "spec": {"cosign": {"keys": [{"pem": PEM}]}},
 }
+HUAWEI: dict[str, Any] = {
+    "region": "cn-north-4",
+    "projectId": "0a1b",
+    "keyId": "b1c2",
+    "credentialsSecret": {"name": "dew"},
+}
 POLICY: dict[str, Any] = {
     "apiVersion": "sealgate.dev/v1alpha1",
     "kind": "VerificationPolicy",
@@ -131,4 +137,26 @@ WRONG = (
         "Secret without a key", "spec.cosign.keys.0", {"secretRef": {"name": "a"}}, "Required value", "authenticator"
     ),
     Wrong("number for a string", "spec.cosign.annotations", {"env": 1}, "must be of type string", "authenticator"),
+    Wrong("no KMS", "spec.cosign.keys.0", {"kms": {}}, "set exactly one KMS", "authenticator"),
+    Wrong(
+        "two KMSs",
+        "spec.cosign.keys.0",
+        {"kms": {"huawei": HUAWEI, "alibaba": {name: HUAWEI[name] for name in HUAWEI if name != "projectId"}}},
+        "set exactly one KMS: huawei or alibaba or oracle",
+        "authenticator",
+    ),
+    Wrong(
+        "region that is a host",
+        "spec.cosign.keys.0",
+        {"kms": {"huawei": {**HUAWEI, "region": "a.example.org/"}}},
+        "should match",
+        "authenticator",
+    ),
+    Wrong(
+        "signer's id without SM2",
+        "spec.cosign.keys.0.distinguishingId",
+        "release@example.org",
+        "distinguishingId belongs to algorithm SM2",
+        "authenticator",
+    ),
 )

@@ -1,0 +1,189 @@
+"""Keys in a KMS without an operator: read, used until they end, dropped when the KMS says so."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sealgate.errors import Reason, UnavailableError
+from sealgate.keys.kms import REFRESH_SECONDS
+from sealgate.keys.sources import StandaloneKeys
+from sealgate.policies.loading import PolicyFiles, load_policy_texts
+from sealgate.policies.models import API_VERSION
+from sealgate.verification.kms import RETRY_SECONDS, KMSKeeper
+from sealgate.verification.standalone import kms_entries, standalone_policies
+from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
+from tests.support.dew_simulator import DEWSimulator
+from tests.support.kms_stands import SECRET, KMSStand
+from tests.support.registry_clients import settings_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sealgate.keys.public_keys import PublicKey
+
+
+@pytest.fixture
+def stand() -> Iterator[KMSStand]:
+    with KMSStand(DEWSimulator) as stand:
+        stand.add_key()
+        yield stand
+
+
+def files_of(stand: KMSStand, *sources: dict[str, Any]) -> PolicyFiles:
+    keys = [{"kms": {stand.provider: source}} for source in sources or (stand.source(),)]
+    documents = [
+        {
+            "apiVersion": API_VERSION,
+            "kind": "Authenticator",
+            "metadata": {"name": "release"},
+            "spec": {"cosign": {"keys": keys}},
+        },
+        *(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": name},
+                "stringData": {key: value.decode() for key, value in data.items()},
+            }
+            for name, data in stand.secrets.items()
+        ),
+    ]
+    return load_policy_texts([("policies.json", json.dumps({"apiVersion": "v1", "kind": "List", "items": documents}))])
+
+
+def keeper_of(stand: KMSStand) -> KMSKeeper:
+    return KMSKeeper(settings_for(stand.kms), stand.clock)
+
+
+def keys_of(keeper: KMSKeeper, files: PolicyFiles) -> tuple[PublicKey, ...]:
+    return tuple(key for entry in kms_entries(files) for key in StandaloneKeys({}, keeper).public_keys(entry))
+
+
+def not_ready(keeper: KMSKeeper, files: PolicyFiles) -> str:
+    with pytest.raises(UnavailableError) as caught:
+        keys_of(keeper, files)
+    assert caught.value.reason is Reason.AUTHENTICATOR_NOT_READY
+    return caught.value.message
+
+
+def test_a_key_is_there_once_it_was_read(stand: KMSStand) -> None:
+    keeper, files = keeper_of(stand), files_of(stand)
+    assert "has not been asked for yet" in not_ready(keeper, files)
+    keeper.refresh(files)
+    (key,) = keys_of(keeper, files)
+    assert key.kind == "ECDSA P-256"
+
+
+def test_without_anybody_who_reads_keys_the_authenticator_is_not_ready(stand: KMSStand) -> None:
+    (entry,) = kms_entries(files_of(stand))
+    with pytest.raises(UnavailableError, match="nothing here reads keys from a KMS"):
+        StandaloneKeys({}).public_keys(entry)
+    check = standalone_policies(files_of(stand)).checks["release"]
+    assert isinstance(check, UnavailableError)
+
+
+def test_a_key_is_asked_for_when_it_is_due_and_not_before(stand: KMSStand) -> None:
+    keeper, files = keeper_of(stand), files_of(stand)
+    keeper.refresh(files)
+    asked = len(stand.kms.requests)
+    stand.clock.advance(REFRESH_SECONDS - 1)
+    keeper.refresh(files)
+    assert len(stand.kms.requests) == asked
+    stand.clock.advance(1)
+    keeper.refresh(files)
+    assert len(stand.kms.requests) == 2 * asked
+
+
+def test_a_disabled_key_is_dropped_at_the_next_look(stand: KMSStand) -> None:
+    keeper, files = keeper_of(stand), files_of(stand)
+    keeper.refresh(files)
+    before = keeper.state()
+    assert isinstance(stand.kms, DEWSimulator)
+    stand.kms.keys[stand.key_id].state = "3"
+    stand.clock.advance(REFRESH_SECONDS)
+    keeper.refresh(files)
+    assert "the key is disabled" in not_ready(keeper, files)
+    assert keeper.state() != before
+    stand.kms.keys[stand.key_id].state = "2"
+    stand.clock.advance(REFRESH_SECONDS)
+    keeper.refresh(files)
+    assert keys_of(keeper, files)
+
+
+def test_a_key_ends_when_its_kms_cannot_be_asked_for_too_long(stand: KMSStand) -> None:
+    keeper, files = keeper_of(stand), files_of(stand)
+    keeper.refresh(files)
+    before = keeper.state()
+    stand.kms.faults.status("", 500)
+    stand.clock.advance(3 * REFRESH_SECONDS - 1)
+    keeper.refresh(files)
+    assert keys_of(keeper, files)
+    assert keeper.state() == before
+    stand.clock.advance(1)
+    assert "has to be read again" in not_ready(keeper, files)
+    assert keeper.state() != before
+    stand.clock.advance(RETRY_SECONDS)
+    keeper.refresh(files)
+    assert "answers 500" in not_ready(keeper, files)
+
+
+def test_what_could_not_be_read_is_tried_again_soon(stand: KMSStand) -> None:
+    keeper, files = keeper_of(stand), files_of(stand)
+    stand.kms.faults.status("", 500, times=1)
+    keeper.refresh(files)
+    assert "answers 500" in not_ready(keeper, files)
+    stand.clock.advance(RETRY_SECONDS)
+    keeper.refresh(files)
+    assert keys_of(keeper, files)
+
+
+def test_a_key_that_no_policy_names_any_more_is_forgotten(stand: KMSStand) -> None:
+    keeper, files = keeper_of(stand), files_of(stand)
+    keeper.refresh(files)
+    keeper.refresh(files_of(stand, stand.source(keyId="other")))
+    assert "has not been asked for yet" in not_ready(keeper, files)
+
+
+def test_several_keys_are_asked_for_together_and_fail_alone(stand: KMSStand) -> None:
+    keeper, files = keeper_of(stand), files_of(stand, stand.source(), stand.source(keyId="missing"))
+    keeper.refresh(files)
+    good, missing = kms_entries(files)
+    assert keeper.public_keys(good)
+    with pytest.raises(UnavailableError, match="has no such key"):
+        keeper.public_keys(missing)
+
+
+def test_an_entry_for_one_version_finds_it_among_those_that_were_read() -> None:
+    with KMSStand(AlibabaKMSSimulator) as stand:
+        assert isinstance(stand.kms, AlibabaKMSSimulator)
+        stand.kms.add(stand.key_id, "EC_SM2", "version-1", "version-2")
+        keeper, files = keeper_of(stand), files_of(stand)
+        keeper.refresh(files)
+        assert len(keys_of(keeper, files)) == 2
+        one = stand.entry(keyVersionId="version-2")
+        assert len(keeper.public_keys(one)) == 1
+        with pytest.raises(UnavailableError, match="not read it yet"):
+            keeper.public_keys(stand.entry(keyVersionId="version-3"))
+
+
+def test_a_version_of_a_refused_key_says_why_the_key_is_refused() -> None:
+    with KMSStand(AlibabaKMSSimulator) as stand:
+        assert isinstance(stand.kms, AlibabaKMSSimulator)
+        stand.kms.add(stand.key_id, "EC_SM2", "version-1", state="Disabled")
+        keeper, files = keeper_of(stand), files_of(stand)
+        keeper.refresh(files)
+        with pytest.raises(UnavailableError, match="the key is disabled"):
+            keeper.public_keys(stand.entry(keyVersionId="version-1"))
+
+
+def test_credentials_come_from_the_secret_among_the_files(stand: KMSStand) -> None:
+    keeper = keeper_of(stand)
+    stand.secrets[SECRET]["secretKey"] = b"wrong"
+    files = files_of(stand)
+    keeper.refresh(files)
+    message = not_ready(keeper, files)
+    assert "401 APIGW.0301; check the credentials in Secret cloud" in message
+    assert "wrong" not in message

@@ -46,6 +46,7 @@ VALUE_SETS: dict[str, Manifest] = {
             "image": {"tag": "1.2.3", "digest": "sha256:" + "1" * 64, "pullPolicy": "Always"},
             "timeoutSeconds": 7,
             "excludedNamespaces": ["kube-system", "node-problem-detector"],
+            "serviceSecrets": ["oci"],
             "autoscaling": {"enabled": True},
             "serviceAccountAnnotations": {"example.org/role": "webhook"},
             "podAnnotations": {"example.org/a": "b"},

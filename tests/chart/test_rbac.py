@@ -52,6 +52,11 @@ def test_the_webhook_reads_one_secret_of_its_own_namespace_where_it_is_named() -
     assert rights(role) == _all("/secrets", "get", "pull")
 
 
+def test_the_webhook_reads_the_credentials_of_signature_stores_that_are_named() -> None:
+    values = {"webhook": {"serviceSecrets": ["oci", "grafeas"]}, "registries": {"dockerConfigSecret": "pull"}}
+    assert rights(find(render(values), "Role", "sealgate-webhook")) == _all("/secrets", "get", "oci", "grafeas", "pull")
+
+
 def test_the_operator_writes_status_authority_and_events() -> None:
     assert rights(find(render(), "ClusterRole", "sealgate-operator")) == (
         POLICIES

@@ -91,6 +91,7 @@ def test_the_webhook_is_configured_by_the_values() -> None:
             "burst": 300,
         },
         "pullSecrets": True,
+        "serviceSecrets": [],
         "unmatchedImages": "Admit",
         "cache": {"tagSeconds": 30, "verifiedSeconds": 600, "refusedSeconds": 30, "entries": 100000},
         "customKinds": [],
@@ -100,6 +101,7 @@ def test_the_webhook_is_configured_by_the_values() -> None:
     everything = config(render(VALUE_SETS["everything"]), "webhook")
     assert everything["registries"]["private"] == ["registry.corp.test"]
     assert everything["unmatchedImages"] == "Deny"
+    assert everything["serviceSecrets"] == ["oci"]
     assert everything["registries"]["insecure"] == ["registry.test:5000"]
     assert everything["registries"]["dockerConfigSecret"] == "pull"
     assert everything["registries"]["verificationsPerMinute"] == 1000000

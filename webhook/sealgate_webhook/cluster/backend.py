@@ -18,7 +18,7 @@ from sealgate_webhook.cluster.pull_secrets import ClusterCredentials, SecretRead
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from structlog.typing import FilteringBoundLogger
 
@@ -38,18 +38,26 @@ class OwnSecrets:
     Args:
         api: the API server.
         namespace: sealgate's own.
+        names: the only Secrets that are read. Whoever writes an Authenticator names a Secret and the server that its
+            content is sent to, so that which Secrets are meant for that is decided elsewhere.
     """
 
-    def __init__(self, api: KubernetesAPI, namespace: str) -> None:
+    def __init__(self, api: KubernetesAPI, namespace: str, names: Collection[str]) -> None:
         self._api = api
         self._namespace = namespace
+        self._names = frozenset(names)
 
     def read(self, name: str) -> Mapping[str, bytes]:
         """Return the whole content of a Secret.
 
         Raises:
-            UnavailableError: it is not there, or cannot be read.
+            UnavailableError: it is not there, or may not or cannot be read.
         """
+        if name not in self._names:
+            raise UnavailableError(
+                f"Secret {quote(name)} is not meant for signature stores: list it in webhook.serviceSecrets",
+                reason=Reason.AUTHENTICATOR_NOT_READY,
+            )
         path = f"/api/v1/namespaces/{quote_path(self._namespace, safe='')}/secrets/{quote_path(name, safe='')}"
         try:
             data = self._api.get(path).get("data") or {}
@@ -108,7 +116,8 @@ class ClusterBackend:
         metrics: Metrics,
         log: FilteringBoundLogger,
     ) -> None:
-        self._compiled = ClusterPolicies(api, config.unmatched_images, OwnSecrets(api, namespace), clock, metrics, log)
+        secrets = OwnSecrets(api, namespace, config.service_secrets)
+        self._compiled = ClusterPolicies(api, config.unmatched_images, secrets, clock, metrics, log)
         self._namespaces = Listing(api, PATH, read_namespace, lambda: None, log)
         self._events = EventRecorder(api, instance, clock, metrics, log)
         reader = SecretReader(api, clock, log)

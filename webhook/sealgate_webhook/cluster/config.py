@@ -92,6 +92,7 @@ class WebhookConfig(_Model):
         tls_directory: folder with tls.crt and tls.key.
         registries: how registries are reached.
         pull_secrets: whether workloads' own pull secrets are read.
+        service_secrets: Secrets of sealgate's own namespace that authenticators may name as credentials.
         unmatched_images: what happens to an image that no policy matches.
         cache: how long answers are remembered.
         custom_kinds: further kinds whose images are looked at.
@@ -103,6 +104,7 @@ class WebhookConfig(_Model):
     tls_directory: str
     registries: Registries = Field(default_factory=Registries)
     pull_secrets: bool = True
+    service_secrets: tuple[str, ...] = ()
     unmatched_images: UnmatchedImages = UnmatchedImages.ADMIT
     cache: Cache = Field(default_factory=Cache)
     custom_kinds: tuple[CustomKind, ...] = ()

@@ -33,13 +33,14 @@ def fill() -> None:
 
     gc.collect()
     rest = resident_mib()
+    keys = [f"sha256:{number:064x}" for number in range(7)]
     cache = FindingCache(VerifierSettings(entries=SUBJECTS, verified_seconds=3600), SystemClock())
     for number in range(SUBJECTS):
         digest = f"sha256:{number:064x}"
-        fingerprint = f"sha256:{number % 7:064x}"
+        fingerprint = keys[number % len(keys)]
         source = f"tag {digest.replace(':', '-')}.sig, layer 1"
         cache.put(
-            FindingKey("release:" + "0" * 64, f"registry.example.org/team-{number % 500}/app", digest, None, ""),
+            FindingKey(f"release:{0:064}", f"registry.example.org/team-{number % 500}/app", digest, None, ""),
             Finding(
                 "release",
                 "cosign",

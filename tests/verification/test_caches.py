@@ -7,7 +7,7 @@ import pytest
 from sealgate.errors import Reason
 from sealgate.findings import Finding, Outcome, SeenSignature
 from sealgate.references import Repository, parse_digest
-from sealgate.verification.caches import FindingCache, FindingKey, TagCache
+from sealgate.verification.caches import FindingCache, FindingKey, Remembered, TagCache
 from sealgate.verification.settings import VerifierSettings
 from tests.support.clocks import FakeClock
 
@@ -28,7 +28,7 @@ def test_a_finding_is_believed_for_its_time_and_no_longer(outcome: Outcome, reas
     cache = FindingCache(SETTINGS, clock)
     cache.put(KEY, finding(outcome, reason))
     clock.advance(seconds - 0.001)
-    assert cache.get(KEY) == finding(outcome, reason)
+    assert cache.get(KEY) == Remembered(finding(outcome, reason), seconds)
     clock.advance(0.001)
     assert cache.get(KEY) is None
 
@@ -79,7 +79,7 @@ def test_a_tag_is_remembered_shortly() -> None:
     repository = Repository("registry.example.org", "app")
     digest = parse_digest("sha256:" + "4a" * 32)
     cache.put(repository, "v1", digest)
-    assert cache.get(repository, "v1") == digest
+    assert cache.get(repository, "v1") == Remembered(digest, 30)
     assert cache.get(repository, "v2") is None
     clock.advance(30)
     assert cache.get(repository, "v1") is None

@@ -174,7 +174,7 @@ class Metrics:
     def _define_verifier_metrics(self) -> None:
         hits = Counter("sealgate_cache_hits", "Answers from memory.", ("cache",), registry=self.registry)
         misses = Counter("sealgate_cache_misses", "Answers not in memory.", ("cache",), registry=self.registry)
-        kinds: tuple[CacheKind, ...] = ("finding", "tag")
+        kinds: tuple[CacheKind, ...] = ("finding", "tag", "verdict")
         self._hits = {kind: hits.labels(kind) for kind in kinds}
         self._misses = {kind: misses.labels(kind) for kind in kinds}
         self._joins = Counter(

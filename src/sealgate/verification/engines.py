@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from sealgate.verification.budgets import Budgets
 from sealgate.verification.caches import FindingCache, TagCache
 from sealgate.verification.flights import Flights
+from sealgate.verification.verdicts import VerdictMemory
 
 if TYPE_CHECKING:
     from sealgate.clocks import Clock, Deadline
@@ -41,6 +42,7 @@ class Engine:
         tags: digests that tags resolved to.
         budgets: how much each host may be asked.
         flights: resolutions and verifications under way.
+        verdicts: verdicts that rest on what is in memory.
         state: the highest versions seen of versioned evidence.
     """
 
@@ -52,6 +54,7 @@ class Engine:
     tags: TagCache
     budgets: Budgets
     flights: Flights
+    verdicts: VerdictMemory
     state: TrustedState
 
     @classmethod
@@ -73,5 +76,6 @@ class Engine:
             TagCache(settings, clock),
             Budgets(settings.verifications_per_minute, settings.burst, clock),
             Flights(settings, clock),
+            VerdictMemory(clock),
             state,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import FIRST_COMPLETED, wait
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from sealgate.decisions import decide, refuse_reference
@@ -26,31 +27,38 @@ if TYPE_CHECKING:
 
 
 class Inquiry:
-    """One image's way from reference to verdict."""
+    """One image's way from reference to verdict.
+
+    Attributes:
+        image: as written.
+        until: the earliest moment from which on something that the verdict rests on may not be believed; infinitely
+            long ago when not all of it was in memory. Final once the verdict is made.
+        flights: what is being waited for: flight -> (its host, what to do with its result, and with its exception).
+    """
 
     def __init__(self, engine: Engine, review: Review, image: str) -> None:
         self._engine = engine
         self._review = review
-        self._image = image
+        self.image = image
+        self.until = inf
         self._digest: Digest | None = None
         self._findings: dict[str, Finding] = {}
         self._matched: tuple[CompiledPolicy, ...] = ()
         self._reference: Reference | None = None
         self._invalid: InvalidReferenceError | None = None
-        #: What is being waited for: flight -> (its host, what to do with its result).
         self.flights: dict[Future[Any], tuple[str, Callable[[Any], None], Callable[[BaseException], None]]] = {}
         self._start()
 
     def verdict(self) -> ImageVerdict:
         """Return the verdict; whatever is still under way counts as *unavailable*."""
         if self._invalid is not None:
-            return refuse_reference(self._image, self._invalid)
+            return refuse_reference(self.image, self._invalid)
         late = DeadlineError("ran out of time before the signatures were verified; try again")
         results = [
             (policy, [self._findings.get(name) or self._failed(name, late) for name in policy.authenticators])
             for policy in self._matched
         ]
-        return decide(self._image, self._reference, self._digest, results, self._review.policies.unmatched)
+        return decide(self.image, self._reference, self._digest, results, self._review.policies.unmatched)
 
     def give_up(self) -> None:
         """Stop waiting; what lands later still goes into memory."""
@@ -70,18 +78,20 @@ class Inquiry:
 
     def _start(self) -> None:
         try:
-            self._reference = parse_reference(self._image)
+            self._reference = parse_reference(self.image)
         except InvalidReferenceError as error:
             self._invalid = error
+            self.until = -inf
             return
         self._matched = self._review.policies.index.match(self._reference, self._review.namespace)
         if not self._matched:
             self._digest = self._reference.digest
             return
         resolution = Resolution(self._engine, self._review, self._reference)
-        digest = resolution.known()
-        if digest is not None:
-            self._resolved(digest)
+        known = resolution.known()
+        if known is not None:
+            self.until = known.until
+            self._resolved(known.value)
             return
         self._board(
             self._reference.repository.registry,
@@ -109,7 +119,8 @@ class Inquiry:
         verification = Verification(self._engine, self._review, name, check, image)
         known = verification.known()
         if known is not None:
-            self._findings[name] = known
+            self.until = min(self.until, known.until)
+            self._findings[name] = known.value
             return
         self._board(
             verification.host,
@@ -125,6 +136,7 @@ class Inquiry:
         take: Callable[[Any], None],
         fail: Callable[[BaseException], None],
     ) -> None:
+        self.until = -inf
         try:
             self._engine.flights.wait_in(host)
         except UnavailableError as error:
@@ -140,6 +152,7 @@ class Inquiry:
         return list(dict.fromkeys(name for policy in self._matched for name in policy.authenticators))
 
     def _failed(self, name: str, error: BaseException | None) -> Finding:
+        self.until = -inf
         check = self._review.policies.checks.get(name)
         if check is None:
             error = UnavailableError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from sealgate.findings import Finding
 
-CacheKind = Literal["finding", "tag"]
+CacheKind = Literal["finding", "tag", "verdict"]
 
 
 class VerifierObserver(Protocol):

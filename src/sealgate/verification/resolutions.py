@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from sealgate.clocks import Deadline
 from sealgate.errors import NotFoundError, Reason
+from sealgate.verification.caches import Remembered
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -23,10 +25,10 @@ class Resolution:
         self._reference = reference
         self._review = review
 
-    def known(self) -> Digest | None:
-        """Return the subject if no request is needed for it."""
+    def known(self) -> Remembered[Digest] | None:
+        """Return the subject if no request is needed for it; a digest that is written holds for ever."""
         if self._reference.digest is not None:
-            return self._reference.digest
+            return Remembered(self._reference.digest, inf)
         digest = self._engine.tags.get(self._reference.repository, self._tag)
         if digest is None:
             self._engine.observer.cache_miss("tag")
@@ -57,7 +59,7 @@ class Resolution:
         engine = self._engine
         known = engine.tags.get(self._reference.repository, self._tag)
         if known is not None:
-            return known
+            return known.value
         deadline = Deadline.after(engine.clock, engine.settings.verification_seconds)
         registry = self._review.session(engine, deadline)
         try:

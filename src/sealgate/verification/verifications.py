@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from sealgate.formats.interface import Check
+    from sealgate.verification.caches import Remembered
     from sealgate.verification.engines import Engine
     from sealgate.verification.observers import VerifierObserver
     from sealgate.verification.reviews import Review
@@ -42,7 +43,7 @@ class Verification:
             review.credentials.scope,
         )
 
-    def known(self) -> Finding | None:
+    def known(self) -> Remembered[Finding] | None:
         """Return the finding if it is in memory."""
         finding = self._remembered()
         if finding is None:
@@ -63,7 +64,7 @@ class Verification:
             self._engine.observer.joined("finding")
         return flight
 
-    def _remembered(self) -> Finding | None:
+    def _remembered(self) -> Remembered[Finding] | None:
         findings = self._engine.findings
         return findings.get(self._key._replace(scope=None)) or findings.get(self._key)
 
@@ -72,7 +73,7 @@ class Verification:
         # Between the caller's look and now another flight may have landed.
         known = self._remembered()
         if known is not None:
-            return lambda: known
+            return lambda: known.value
         try:
             delay = engine.budgets.reserve(self.host, self._review.deadline)
         except UnavailableError:

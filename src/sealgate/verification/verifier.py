@@ -65,9 +65,22 @@ class Verifier:
             images: references as written; each distinct one is looked at once.
             review: policies, namespace, credentials and deadline.
         """
-        inquiries = {image: Inquiry(self._engine, review, image) for image in dict.fromkeys(images)}
-        follow(list(inquiries.values()), review.deadline)
-        return tuple(inquiries[image].verdict() for image in images)
+        memory = self._engine.verdicts.of(review)
+        verdicts: dict[str, ImageVerdict] = {}
+        inquiries: list[Inquiry] = []
+        for image in dict.fromkeys(images):
+            known = memory.get(image)
+            if known is None:
+                self._engine.observer.cache_miss("verdict")
+                inquiries.append(Inquiry(self._engine, review, image))
+            else:
+                self._engine.observer.cache_hit("verdict")
+                verdicts[image] = known
+        follow(inquiries, review.deadline)
+        for inquiry in inquiries:
+            verdict = verdicts[inquiry.image] = inquiry.verdict()
+            memory.put(verdict, inquiry.until)
+        return tuple(verdicts[image] for image in images)
 
     def resolve(self, reference: Reference, review: Review) -> Digest:
         """Return the digest that a reference names now (or named a short while ago).
@@ -78,7 +91,7 @@ class Verifier:
         resolution = Resolution(self._engine, review, reference)
         known = resolution.known()
         if known is not None:
-            return known
+            return known.value
         host = reference.repository.registry
         self._engine.flights.wait_in(host)
         try:

@@ -1,0 +1,107 @@
+"""Verdicts that need not be thought over again.
+
+What the API server asks about is mostly what it asked about a moment ago. A verdict that rests on nothing but what is
+in memory is remembered by everything that made it, and for exactly as long as all of what it rests on:
+
+- under the very policy set that decided. Another one, whatever changed in it, starts with nothing remembered;
+- for the labels of the namespace, which choose the policies, its name among them;
+- for the scope of the credentials: another tenant's refusal is nobody else's;
+- for the image as written, until the earliest moment from which on its tag's digest or a finding may not be believed.
+
+A verdict for which anything had to be asked, or could not be found out, is not remembered here: it is made anew from
+the findings, which are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from sealgate.verification.caches import Remembered
+
+if TYPE_CHECKING:
+    from sealgate.clocks import Clock
+    from sealgate.decisions import ImageVerdict
+    from sealgate.verification.policy_sets import PolicySet
+    from sealgate.verification.reviews import Review
+
+#: When so many are remembered all are forgotten; making them anew from findings costs little.
+MAX_VERDICTS = 10_000
+
+
+class _Key(NamedTuple):
+    labels: frozenset[tuple[str, str]]
+    scope: str
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Generation:
+    """What is remembered under one policy set."""
+
+    policies: PolicySet
+    verdicts: dict[_Key, Remembered[ImageVerdict]]
+
+
+class VerdictMemory:
+    """The verdicts of one process. Thread-safe: every step is one operation on a dictionary.
+
+    Args:
+        clock: what was remembered expires on it.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._generation: _Generation | None = None
+
+    def of(self, review: Review) -> ReviewVerdicts:
+        """Return the verdicts that a review may take over, and to which it may add its own."""
+        generation = self._generation
+        if generation is None or generation.policies is not review.policies:
+            # A review that began under the former set adds to what is then forgotten, never to this.
+            self._generation = generation = _Generation(review.policies, {})
+        return ReviewVerdicts(
+            generation.verdicts,
+            frozenset(review.namespace.labels.items()),
+            review.credentials.scope,
+            self._clock.monotonic(),
+        )
+
+    def __len__(self) -> int:
+        """Return how many are remembered, expired ones included."""
+        return 0 if self._generation is None else len(self._generation.verdicts)
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewVerdicts:
+    """The verdicts that one review may take over.
+
+    Attributes:
+        verdicts: those under the review's policy set.
+        labels: of the review's namespace.
+        scope: of its credentials.
+        now: when it began, in the clock's `monotonic` seconds.
+    """
+
+    verdicts: dict[_Key, Remembered[ImageVerdict]]
+    labels: frozenset[tuple[str, str]]
+    scope: str
+    now: float
+
+    def get(self, image: str) -> ImageVerdict | None:
+        """Return the verdict for an image, as written, if it still holds."""
+        remembered = self.verdicts.get(_Key(self.labels, self.scope, image))
+        return remembered.value if remembered is not None and self.now < remembered.until else None
+
+    def put(self, verdict: ImageVerdict, until: float) -> None:
+        """Remember a verdict, if there is any time left for it.
+
+        Args:
+            verdict: the verdict.
+            until: the earliest moment from which on something that it rests on may not be believed.
+        """
+        if until <= self.now:
+            return
+        if len(self.verdicts) >= MAX_VERDICTS:
+            self.verdicts.clear()
+        self.verdicts[_Key(self.labels, self.scope, verdict.image)] = Remembered(verdict, until)

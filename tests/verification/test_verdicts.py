@@ -1,0 +1,277 @@
+"""Verdicts that are taken over from a moment ago: only where thinking again would give the same."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sealgate.decisions import UnmatchedImages, Verdict
+from sealgate.errors import Reason
+from sealgate.policies.matching import Namespace
+from sealgate.registry.credentials import Credentials
+from sealgate.verification import verdicts
+from sealgate.verification.observers import SilentObserver
+from sealgate.verification.settings import VerifierSettings
+from sealgate.verification.verdicts import VerdictMemory
+from tests.support.clocks import FakeClock
+from tests.support.cosign_signing import Classic, push_classic
+from tests.support.worlds import KEY, RELEASE, REPOSITORY, STRANGER, World, authenticator, policy, policy_set
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sealgate.references import Digest, Repository
+    from sealgate.verification.observers import CacheKind
+
+SETTINGS = VerifierSettings(tag_seconds=30, refused_seconds=60, verified_seconds=600, verifications_per_minute=1e9)
+
+
+class Counting(SilentObserver):
+    """Counts verdicts that were taken over, and those that were not."""
+
+    def __init__(self) -> None:
+        self.taken_over = 0
+        self.made = 0
+
+    def cache_hit(self, kind: CacheKind) -> None:
+        self.taken_over += kind == "verdict"
+
+    def cache_miss(self, kind: CacheKind) -> None:
+        self.made += kind == "verdict"
+
+
+class User:
+    """One user's credentials."""
+
+    def __init__(self, name: str) -> None:
+        self.scope = name
+
+    def credentials(self, repository: Repository) -> Credentials | None:
+        del repository
+        return Credentials(self.scope, "secret")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def observer() -> Counting:
+    return Counting()
+
+
+@pytest.fixture
+def world(clock: FakeClock, observer: Counting) -> Iterator[World]:
+    with World(SETTINGS, clock, observer) as world:
+        yield world
+
+
+def by_digest(world: World, digest: Digest) -> str:
+    return f"{world.registry.host}/{REPOSITORY}@{digest}"
+
+
+def test_a_verdict_that_rests_on_memory_alone_is_taken_over(world: World, observer: Counting) -> None:
+    world.push_signed()
+    answers = [world.verify(world.image()) for _ in range(4)]
+    assert answers == answers[:1] * 4
+    # The first had to ask, the second found everything in memory, the others need not look there again.
+    assert (observer.made, observer.taken_over) == (2, 2)
+
+
+def test_images_of_one_review_are_taken_over_one_by_one_and_come_in_their_order(world: World) -> None:
+    world.push_signed("good")
+    world.registry.push_image(REPOSITORY, "bad")
+    good, bad = world.image("good"), world.image("bad")
+    for _ in range(2):
+        world.verify(good)
+    for _ in range(3):
+        answers = world.verify(bad, good, bad)
+        assert [answer.verdict for answer in answers] == [Verdict.DENY, Verdict.ADMIT, Verdict.DENY]
+        assert [answer.image for answer in answers] == [bad, good, bad]
+
+
+def test_a_verdict_ends_with_the_resolution_of_its_tag(world: World, clock: FakeClock) -> None:
+    world.push_signed()
+    world.verify(world.image())
+    # Remembered late in the tag's life: it gets no longer for that.
+    clock.advance(29)
+    for _ in range(2):
+        assert world.verify(world.image())[0].verdict is Verdict.ADMIT
+    world.registry.tag(REPOSITORY, "v1", world.registry.push_image(REPOSITORY, "unsigned"))
+    clock.advance(0.999)
+    assert world.verify(world.image())[0].verdict is Verdict.ADMIT
+    clock.advance(0.001)
+    assert world.verify(world.image())[0].verdict is Verdict.DENY
+
+
+def test_a_verdict_ends_with_its_finding(world: World, clock: FakeClock) -> None:
+    digest = world.push_signed()
+    image = by_digest(world, digest)
+    world.verify(image)
+    clock.advance(599)
+    for _ in range(2):
+        assert world.verify(image)[0].verdict is Verdict.ADMIT
+    world.registry.delete(REPOSITORY, digest.replace(":", "-") + ".sig")
+    clock.advance(1)
+    assert world.verify(image)[0].verdict is Verdict.DENY
+
+
+def test_a_verdict_ends_with_the_first_of_its_findings_that_does(world: World, clock: FakeClock) -> None:
+    digest = world.push_signed()
+    image = by_digest(world, digest)
+    policies = policy_set(
+        [authenticator("release", KEY), authenticator("security", STRANGER)],
+        [policy("either", "release", "security", count=1)],
+    )
+    for _ in range(3):
+        (verdict,) = world.verify(image, policies=policies)
+        assert (verdict.verdict, verdict.policies[0].satisfied) == (Verdict.ADMIT, 1)
+    push_classic(world.registry, REPOSITORY, Classic(digest, KEY), Classic(digest, STRANGER))
+    clock.advance(59.999)
+    assert world.verify(image, policies=policies)[0].policies[0].satisfied == 1
+    clock.advance(0.001)
+    assert world.verify(image, policies=policies)[0].policies[0].satisfied == 2
+
+
+def test_a_verdict_with_a_partial_finding_ends_as_soon_as_that(world: World, clock: FakeClock) -> None:
+    digest = world.registry.push_image(REPOSITORY, "v1")
+    push_classic(world.registry, REPOSITORY, Classic(digest, KEY), Classic(digest, STRANGER))
+    image = by_digest(world, digest)
+    one = policy_set([authenticator("release", KEY, STRANGER)], [policy("production", "release")])
+    world.registry.faults.status("/blobs/", 503, times=1)
+    for _ in range(3):
+        (verdict,) = world.verify(image, policies=one)
+        assert verdict.verdict is Verdict.ADMIT
+        assert verdict.policies[0].findings[0].partial
+    world.registry.faults.clear()
+    clock.advance(60)
+    (verdict,) = world.verify(image, policies=one)
+    assert len(verdict.policies[0].findings[0].fingerprints) == 2
+
+
+def test_a_changed_key_a_changed_action_and_a_changed_way_with_unmatched_images_are_in_force_at_once(
+    world: World,
+) -> None:
+    world.push_signed()
+    stranger = policy_set([authenticator("release", STRANGER)], [policy("production", "release")])
+    warn = policy_set([authenticator("release", STRANGER)], [policy("production", "release", action="Warn")])
+    nobody, unmatched = policy_set([], []), policy_set([], [], UnmatchedImages.DENY)
+    expected = {
+        Verdict.ADMIT: [RELEASE, nobody],
+        Verdict.DENY: [stranger, unmatched],
+        Verdict.WARN: [warn],
+    }
+    for _ in range(3):
+        for verdict, sets in expected.items():
+            for policies in sets:
+                for _ in range(3):
+                    assert world.verify(world.image(), policies=policies)[0].verdict is verdict
+
+
+def test_changed_labels_of_a_namespace_are_in_force_at_once(world: World) -> None:
+    world.registry.push_image(REPOSITORY, "v1")
+    policies = policy_set(
+        [authenticator("release", KEY)],
+        [policy("production", "release", namespaceSelector={"matchLabels": {"env": "production"}})],
+    )
+    expected = {"lab": Verdict.ADMIT, "production": Verdict.DENY, "": Verdict.ADMIT}
+    for _ in range(3):
+        for env, verdict in expected.items():
+            namespace = Namespace("shop", {"env": env})
+            assert world.verify(world.image(), policies=policies, namespace=namespace)[0].verdict is verdict
+
+
+def test_another_namespace_is_another_even_with_the_same_labels(world: World) -> None:
+    world.registry.push_image(REPOSITORY, "v1")
+    named = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["shop"]}]}
+    policies = policy_set([authenticator("release", KEY)], [policy("shop", "release", namespaceSelector=named)])
+    for _ in range(3):
+        assert world.verify(world.image(), policies=policies, namespace=Namespace("lab"))[0].verdict is Verdict.ADMIT
+        assert world.verify(world.image(), policies=policies, namespace=Namespace("shop"))[0].verdict is Verdict.DENY
+
+
+def test_one_users_refusal_is_not_taken_over_for_another(world: World) -> None:
+    image = by_digest(world, world.push_signed())
+    world.registry.faults.status(r"\.sig", 404)
+    for _ in range(3):
+        assert world.verify(image, credentials=User("stranger"))[0].verdict is Verdict.DENY
+    world.registry.faults.clear()
+    assert world.verify(image, credentials=User("member"))[0].verdict is Verdict.ADMIT
+
+
+def test_what_could_not_be_found_out_is_not_remembered(world: World, observer: Counting) -> None:
+    world.push_signed()
+    policies = policy_set([authenticator("release", KEY)], [policy("both", "release", "absent", count=2)])
+    for _ in range(3):
+        assert world.verify(world.image(), policies=policies)[0].verdict is Verdict.UNAVAILABLE
+    world.registry.faults.status("/v2/", 503)
+    for _ in range(3):
+        assert world.verify(world.image("v2"))[0].verdict is Verdict.UNAVAILABLE
+    world.registry.faults.clear()
+    world.push_signed("v2")
+    assert world.verify(world.image("v2"))[0].verdict is Verdict.ADMIT
+    assert observer.taken_over == 0
+
+
+def test_a_text_that_is_no_reference_is_not_remembered(world: World, observer: Counting) -> None:
+    for _ in range(3):
+        assert world.verify("Not An Image")[0].reason is Reason.INVALID_REFERENCE
+    assert observer.taken_over == 0
+
+
+def test_a_memory_of_nothing_remembers_nothing(clock: FakeClock) -> None:
+    observer = Counting()
+    with World(VerifierSettings(tag_seconds=0, refused_seconds=0, verified_seconds=0), clock, observer) as world:
+        world.push_signed()
+        for _ in range(3):
+            assert world.verify(world.image())[0].verdict is Verdict.ADMIT
+        assert observer.taken_over == 0
+
+
+def test_so_many_verdicts_are_remembered_and_no_more(
+    world: World, observer: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verdicts, "MAX_VERDICTS", 10)
+    for number in range(95):
+        world.verify(world.image(f"random-{number}"), policies=RELEASE if number < 5 else policy_set([], []))
+    nobody = policy_set([], [])
+    for number in range(95):
+        world.verify(world.image(f"random-{number}"), policies=nobody)
+    assert len(world.verifier._engine.verdicts) <= 10
+    world.verify(world.image("random-94"), policies=nobody)
+    assert observer.taken_over == 1
+
+
+ACTIONS = st.sampled_from(["ask", "ask", "move to signed", "move to unsigned", "sign", "unsign"])
+STEPS = st.lists(st.tuples(ACTIONS, st.sampled_from([0.0, 0.001, 10.0, 29.999, 30.0, 60.0, 299.0, 600.0])), max_size=30)
+
+
+@settings(max_examples=40, deadline=None)
+@given(steps=STEPS)
+def test_a_verdict_is_always_what_thinking_again_would_give(steps: list[tuple[str, float]]) -> None:
+    clock = FakeClock()
+    with World(SETTINGS, clock) as world:
+        signed, other = world.push_signed(), world.registry.push_image(REPOSITORY, "other")
+        forgetful = copy.copy(world.verifier)
+        forgetful._engine = replace(world.verifier._engine, verdicts=VerdictMemory(clock))
+        images = [world.image(), by_digest(world, other)]
+        for action, seconds in steps:
+            if action == "move to signed":
+                world.registry.tag(REPOSITORY, "v1", signed)
+            elif action == "move to unsigned":
+                world.registry.tag(REPOSITORY, "v1", other)
+            elif action == "sign":
+                push_classic(world.registry, REPOSITORY, Classic(other, KEY))
+            elif action == "unsign":
+                world.registry.delete(REPOSITORY, other.replace(":", "-") + ".sig")
+            clock.advance(seconds)
+            # A copy of the policies is another set, for which nothing is remembered.
+            anew = forgetful.verify(images, world.review(policies=replace(RELEASE)))
+            assert world.verify(*images) == anew
+            assert world.verify(*images) == anew

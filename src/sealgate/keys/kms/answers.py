@@ -25,6 +25,7 @@ _OK = 200
 _REFUSED = frozenset({401, 403})
 _NOT_FOUND = 404
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _CODE_MEMBERS = ("Code", "code", "error_code")
 
 
@@ -110,6 +111,17 @@ def objects(value: object, what: str) -> tuple[Mapping[str, object], ...]:
     if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
         raise _senseless(what, "it does not list objects")
     return tuple(value)
+
+
+def word(found: str, what: str) -> str:
+    """Return an id that is going to be a part of a URL: one word, whoever made it up.
+
+    Raises:
+        UnavailableError: it is something else.
+    """
+    if _WORD.fullmatch(found) is None:
+        raise _senseless(what, f"{quote(found, 128)} is no id")
+    return found
 
 
 def same(found: str, wanted: str, what: str) -> None:

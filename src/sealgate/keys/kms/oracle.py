@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealgate.errors import NotFoundError
-from sealgate.keys.kms.answers import Call, ask, ask_object, member, objects, same, text
+from sealgate.keys.kms.answers import Call, ask, ask_object, member, objects, same, text, word
 from sealgate.keys.kms.interface import MAX_VERSIONS, KMSKey, refused
 from sealgate.keys.kms.oci_signing import OCICredentials, sign_request
 from sealgate.messages import quote
@@ -89,7 +89,7 @@ class _Caller:
     def versions(self) -> tuple[str, ...]:
         """Return every version, so that a rotation does not spoil what was signed before it."""
         found = objects(ask(self._services, self._call(f"/keyVersions?limit={MAX_VERSIONS}"), _WHAT), _WHAT)
-        return tuple(text(version, "id", _WHAT) for version in found[:MAX_VERSIONS])
+        return tuple(word(text(version, "id", _WHAT), _WHAT) for version in found[:MAX_VERSIONS])
 
     def key(self, version: str, kind: str) -> KMSKey:
         try:

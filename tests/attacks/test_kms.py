@@ -1,0 +1,210 @@
+"""Attacks by way of key management services: keys that were taken back, answers that flood, requests that stray."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import ValidationError
+
+from sealgate.clocks import Deadline
+from sealgate.errors import ForbiddenAddressError, SealgateError, UnavailableError
+from sealgate.keys.kms import REFRESH_SECONDS, observe_kms, resolve_kms
+from sealgate.policies.base import KeyEntry
+from sealgate.registry.client import RegistryClient
+from sealgate.registry.settings import RegistrySettings
+from sealgate.service_secrets import StandaloneServiceSecrets
+from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
+from tests.support.dew_simulator import DEWSimulator
+from tests.support.kms_stands import SECRET, KMSStand
+from tests.support.oci_vault_simulator import OCIVaultSimulator
+from tests.support.registry_clients import Names
+from tests.support.registry_simulator import RegistrySimulator, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sealgate.policies.status import KeyStatus
+
+
+@pytest.fixture(params=[DEWSimulator, AlibabaKMSSimulator, OCIVaultSimulator], ids=["huawei", "alibaba", "oracle"])
+def stand(request: pytest.FixtureRequest) -> Iterator[KMSStand]:
+    with KMSStand(request.param) as stand:
+        stand.add_key()
+        yield stand
+
+
+def observe(stand: KMSStand, known: tuple[KeyStatus, ...]) -> tuple[KeyStatus, ...]:
+    services = stand.client.services(Deadline.after(stand.clock, 20))
+    return observe_kms(stand.entry(), known, StandaloneServiceSecrets(stand.secrets), services, stand.clock)
+
+
+def disable(stand: KMSStand) -> None:
+    words = {DEWSimulator: "3", AlibabaKMSSimulator: "Disabled", OCIVaultSimulator: "DISABLED"}
+    stand.kms.keys[stand.key_id].state = words[type(stand.kms)]
+
+
+# 16: a key that was taken back is refused within a stated time -------------------------------------------------------
+
+
+def test_attack_16_a_disabled_key_is_refused_at_the_next_look(stand: KMSStand) -> None:
+    good = stand.resolve()
+    disable(stand)
+    (status,) = observe(stand, good)
+    assert (status.state, status.reason) == ("Refused", "Disabled")
+
+
+def test_attack_16_a_deleted_key_is_refused_at_the_next_look(stand: KMSStand) -> None:
+    good = stand.resolve()
+    stand.kms.keys.clear()
+    (status,) = observe(stand, good)
+    assert (status.state, status.reason) == ("Refused", "KeyNotFound")
+
+
+def test_attack_16_cutting_off_the_kms_keeps_a_key_for_three_refreshes_and_no_longer(stand: KMSStand) -> None:
+    good = stand.resolve()
+    disable(stand)
+    stand.kms.faults.drop("")
+    for elapsed in (REFRESH_SECONDS, 2 * REFRESH_SECONDS):
+        stand.clock.advance(REFRESH_SECONDS)
+        assert observe(stand, good) == good, elapsed
+    stand.clock.advance(REFRESH_SECONDS)
+    (status,) = observe(stand, good)
+    assert status.state == "Refused"
+
+
+def test_attack_16_a_key_for_encryption_is_never_accepted() -> None:
+    with KMSStand(DEWSimulator) as huawei, KMSStand(AlibabaKMSSimulator) as alibaba:
+        assert isinstance(huawei.kms, DEWSimulator)
+        assert isinstance(alibaba.kms, AlibabaKMSSimulator)
+        huawei.kms.add(huawei.key_id, "EC_P256", usage="ENCRYPT_DECRYPT")
+        alibaba.kms.add(alibaba.key_id, "EC_P256", "v", usage="ENCRYPT/DECRYPT")
+        assert [one.resolve_one().reason for one in (huawei, alibaba)] == ["WrongUsage"] * 2
+
+
+# 32: floods ----------------------------------------------------------------------------------------------------------
+
+
+def test_attack_32_an_endless_answer_is_cut_off(stand: KMSStand) -> None:
+    stand.kms.faults.endless("")
+    with pytest.raises(UnavailableError, match="makes no sense"):
+        stand.resolve()
+
+
+def test_attack_32_a_key_with_endless_versions_is_read_to_a_limit() -> None:
+    with KMSStand(AlibabaKMSSimulator) as alibaba, KMSStand(OCIVaultSimulator) as oracle:
+        assert isinstance(alibaba.kms, AlibabaKMSSimulator)
+        assert isinstance(oracle.kms, OCIVaultSimulator)
+        alibaba.kms.add(alibaba.key_id, "EC_P256", *(f"v{number}" for number in range(100)))
+        key = oracle.kms.add(oracle.key_id, "ECDSA P-256", "ocid1.keyversion.oc1.v0")
+        (only,) = key.versions.values()
+        key.versions = {f"ocid1.keyversion.oc1.v{number}": only for number in range(100)}
+        assert [len(one.resolve()) for one in (alibaba, oracle)] == [64, 64]
+
+
+# 37: requests that stray ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "127.0.0.1", "::1", "fe80::1"])
+def test_attack_37_an_endpoint_at_a_metadata_or_loopback_address_is_never_asked(stand: KMSStand, address: str) -> None:
+    names = Names({"kms.example.org": address})
+    with RegistryClient(RegistrySettings(), clock=stand.clock, resolver=names) as client:
+        services = client.services(Deadline.after(stand.clock, 20))
+        entry = stand.entry(endpoint="https://kms.example.org")
+        with pytest.raises(ForbiddenAddressError):
+            resolve_kms(entry, StandaloneServiceSecrets(stand.secrets), services, stand.clock)
+
+
+def test_attack_37_a_redirect_of_a_kms_is_not_followed_elsewhere(stand: KMSStand) -> None:
+    with RegistrySimulator() as elsewhere:
+        stand.kms.faults.redirect("", f"{elsewhere.url}/", status=307)
+        with pytest.raises(UnavailableError, match="answers 307"):
+            stand.resolve()
+        assert elsewhere.requests == []
+
+
+# 38: credentials -----------------------------------------------------------------------------------------------------
+
+
+def test_attack_38_secrets_leave_only_as_signatures(stand: KMSStand) -> None:
+    stand.resolve()
+    kept = {"secretKey", "accessKeySecret", "privateKey"}
+    (secret,) = (value for name, value in stand.secrets[SECRET].items() if name in kept)
+    for request in stand.kms.requests:
+        sent = repr((request.path, request.query, dict(request.headers), request.body))
+        assert secret.decode().strip() not in sent
+
+
+def test_attack_38_a_signature_does_not_hold_for_another_host_or_request(stand: KMSStand) -> None:
+    stand.resolve()
+    first = stand.kms.requests[0]
+    assert stand.kms.host == first.headers["host"]
+    with KMSStand(type(stand.kms)) as other:
+        other.add_key()
+        stolen = type(first)(
+            first.method, first.path, first.query, {**first.headers, "host": other.kms.host}, first.body, 1
+        )
+        assert other.kms.respond(stolen).status in (401, 403)
+
+
+# 39: paths -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["../../v3/x", "a/../b", "a%2f..", "a?b=c", "a#b", "a b", "a\nb", ".."])
+@pytest.mark.parametrize("field", ["keyId", "region"])
+def test_attack_39_what_becomes_a_part_of_a_url_is_one_word(stand: KMSStand, field: str, value: str) -> None:
+    with pytest.raises(ValidationError):
+        stand.entry(**{field: value})
+
+
+@pytest.mark.parametrize("version", ["../other", "v/../../x", "v?x"])
+def test_attack_39_a_version_that_the_service_lists_is_checked_before_it_becomes_a_path(version: str) -> None:
+    with KMSStand(OCIVaultSimulator) as oracle:
+        assert isinstance(oracle.kms, OCIVaultSimulator)
+        oracle.add_key()
+        oracle.kms.keys[oracle.key_id].versions[version] = next(iter(oracle.kms.keys[oracle.key_id].versions.values()))
+        with pytest.raises(UnavailableError, match="makes no sense"):
+            oracle.resolve()
+        assert all(".." not in request.path for request in oracle.kms.requests)
+
+
+# 40: what is said ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 500])
+def test_attack_40_what_a_kms_says_never_reaches_a_message(stand: KMSStand, status: int) -> None:
+    secrets = b" ".join(stand.secrets[SECRET].values()).decode()
+    said = {"code": "Bad\nlevel=info", "Code": "x y", "message": secrets, "error": {"error_msg": secrets}}
+    stand.kms.faults.answer("", status, {}, encode(said))
+    message = outcome(stand)
+    assert message.isprintable()
+    assert "level=info" not in message
+    for value in stand.secrets[SECRET].values():
+        assert value.decode().strip() not in message
+
+
+@pytest.mark.parametrize("name", ["accessKey", "secretKey", "accessKeyId", "accessKeySecret", "privateKey", "tenancy"])
+def test_attack_40_credentials_that_do_not_parse_are_not_repeated(stand: KMSStand, name: str) -> None:
+    if name not in stand.secrets[SECRET]:
+        return
+    stand.secrets[SECRET][name] = b"hunter2\r\nX-Injected: yes"
+    message = outcome(stand)
+    assert "hunter2" not in message
+    assert "Injected" not in message
+    assert stand.kms.requests == []
+
+
+def outcome(stand: KMSStand) -> str:
+    """Return what is said when a key cannot be used."""
+    try:
+        statuses: Any = stand.resolve()
+    except SealgateError as error:
+        return error.message
+    assert all(status.state == "Refused" for status in statuses)
+    return " ".join(status.message for status in statuses)
+
+
+def test_attack_38_an_entry_cannot_name_credentials_in_its_endpoint() -> None:
+    source = {"region": "r", "keyId": "k", "credentialsSecret": {"name": "a"}, "endpoint": "https://user:pass@host"}
+    with pytest.raises(ValidationError):
+        KeyEntry.model_validate({"kms": {"alibaba": source}})

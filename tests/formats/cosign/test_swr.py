@@ -1,0 +1,174 @@
+"""Images in Huawei SWR: signed by DEW's algorithms, the signature under the `.sig` tag in base64 of its DER.
+
+The three lines of the table in SWR's document, each with what must not pass for it. The images these policies cover
+are chosen with the examples of the same document.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from sealgate.errors import Reason
+from sealgate.policies.matching import Namespace, PolicyIndex
+from sealgate.policies.models import API_VERSION, VerificationPolicy
+from sealgate.references import parse_reference
+from sealgate.verification.settings import VerifierSettings
+from tests.support.cosign_signing import Classic, fingerprint, new_key, public_pem, push_classic, sign
+from tests.support.cosign_stands import REPOSITORY, Stand
+from tests.support.registry_simulator import encode
+from tests.support.sm2_signing import SM2PrivateKey, sm3
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SM2 = SM2PrivateKey.generate()
+P256, P384 = new_key("ECDSA P-256"), new_key("ECDSA P-384")
+UNUSED = P256  # `Classic` wants a key even where the signature is given
+
+
+@pytest.fixture
+def stand() -> Iterator[Stand]:
+    with Stand() as stand:
+        yield stand
+
+
+def payload_of(stand: Stand) -> bytes:
+    return encode(Classic(stand.digest, UNUSED).document())
+
+
+def push_sm2(stand: Stand, signature: bytes, annotation: str | None = None) -> None:
+    signed = Classic(stand.digest, UNUSED, payload=payload_of(stand), signature=signature, annotation=annotation)
+    push_classic(stand.registry, REPOSITORY, signed)
+
+
+def sm2_entry(**members: Any) -> dict[str, Any]:
+    return {"pem": SM2.public_pem, "algorithm": "SM2", **members}
+
+
+# ECC: EC_P256 with ECDSA_SHA_256, EC_P384 with ECDSA_SHA_384 ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(("key", "algorithm"), [(P256, "ECDSA_SHA_256"), (P384, "ECDSA_SHA_384")])
+def test_ecc_keys_verify_with_the_hash_of_the_table(stand: Stand, key: Any, algorithm: str) -> None:
+    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, key, algorithm=algorithm))
+    entry = {"pem": public_pem(key), "algorithm": algorithm}
+    assert stand.verify(entry).fingerprints == (fingerprint(key),)
+    assert stand.verify(key).fingerprints == (fingerprint(key),)  # it is the default of its kind
+
+
+def test_p384_over_sha_256_is_refused_where_the_rule_says_sha_384(stand: Stand) -> None:
+    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, P384, algorithm="ECDSA_SHA_256"))
+    entry = {"pem": public_pem(P384), "algorithm": "ECDSA_SHA_384"}
+    stand.refused(Reason.INVALID_SIGNATURE, entry)
+
+
+# SM2 ------------------------------------------------------------------------------------------------------------------
+
+
+def test_sm2_verifies_with_the_usual_id(stand: Stand) -> None:
+    push_sm2(stand, SM2.sign(payload_of(stand)))
+    (found,) = stand.verify({"pem": SM2.public_pem}).fingerprints
+    assert stand.verify(sm2_entry()).fingerprints == (found,)
+
+
+def test_sm2_verifies_with_an_id_that_the_policy_says(stand: Stand) -> None:
+    push_sm2(stand, SM2.sign(payload_of(stand), b"release@example.org"))
+    stand.verify(sm2_entry(distinguishingId="release@example.org"))
+    stand.refused(Reason.INVALID_SIGNATURE, sm2_entry())
+
+
+def test_the_same_key_with_two_ids_is_accepted_with_either_and_is_one_signer(stand: Stand) -> None:
+    push_sm2(stand, SM2.sign(payload_of(stand), b"release@example.org"))
+    verified = stand.verify(sm2_entry(), sm2_entry(distinguishingId="release@example.org"))
+    assert len(verified.fingerprints) == 1
+
+
+def test_sm2_without_z_is_refused(stand: Stand) -> None:
+    push_sm2(stand, SM2.sign_digest(sm3(payload_of(stand))))
+    stand.refused(Reason.INVALID_SIGNATURE, sm2_entry())
+
+
+def test_sm2_in_raw_numbers_is_refused(stand: Stand) -> None:
+    r, s = decode_dss_signature(SM2.sign(payload_of(stand)))
+    push_sm2(stand, r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+    stand.refused(Reason.INVALID_SIGNATURE, sm2_entry())
+
+
+def test_the_hex_of_an_sm2_signature_is_refused(stand: Stand) -> None:
+    signature = SM2.sign(payload_of(stand))
+    push_sm2(stand, signature, annotation=base64.b64encode(signature.hex().encode()).decode())
+    stand.refused(Reason.INVALID_SIGNATURE, sm2_entry())
+
+
+def test_an_ecdsa_signature_does_not_pass_for_sm2(stand: Stand) -> None:
+    push_sm2(stand, sign(P256, payload_of(stand)))
+    stand.refused(Reason.INVALID_SIGNATURE, sm2_entry())
+
+
+def test_an_sm2_signature_of_another_image_is_refused(stand: Stand) -> None:
+    other = encode(Classic("sha256:" + "0" * 64, UNUSED).document())
+    signed = Classic(stand.digest, UNUSED, payload=other, signature=SM2.sign(other))
+    push_classic(stand.registry, REPOSITORY, signed)
+    stand.refused(Reason.DIGEST_MISMATCH, sm2_entry())
+
+
+# Application scope ----------------------------------------------------------------------------------------------------
+
+
+def covers(image: str, repository: str, *tags: str) -> bool:
+    selector: dict[str, Any] = {"repository": repository, **({"tags": list(tags)} if tags else {})}
+    policy = VerificationPolicy.model_validate(
+        {
+            "apiVersion": API_VERSION,
+            "kind": "VerificationPolicy",
+            "metadata": {"name": "rule"},
+            "spec": {"images": [selector], "require": {"authenticators": ["swr"]}},
+        }
+    )
+    return bool(PolicyIndex([policy]).match(parse_reference(image), Namespace("default")))
+
+
+@pytest.mark.parametrize(
+    ("image", "repository", "covered"),
+    [
+        ("swr.example.com/library/nginx-web", "swr.example.com/library/nginx-*", True),
+        ("swr.example.com/library/nginx", "swr.example.com/library/nginx-*", False),
+        ("swr.example.com/library/nginx-web/x", "swr.example.com/library/nginx-*", False),
+        ("swr.example.com/library/repo1", "swr.example.com/library/{repo1, repo2}", True),
+        ("swr.example.com/library/repo2", "swr.example.com/library/{repo1, repo2}", True),
+        ("swr.example.com/library/repo3", "swr.example.com/library/{repo1, repo2}", False),
+        ("swr.example.com/library/web", "swr.example.com/*/web", True),
+        ("swr.example.com/library/team/web", "swr.example.com/*/web", False),
+        ("swr.example.com/library/team/web", "swr.example.com/**/web", True),
+        ("swr.example.com/library/team/web", "swr.example.com/library/**", True),
+        ("swr.example.com/library/repo1", "swr.example.com/library/repo?", True),
+        ("swr.example.com/library/repo10", "swr.example.com/library/repo?", False),
+        ("swr.example.com/library/a/b", "swr.example.com/library/a?b", False),
+    ],
+)
+def test_the_documents_patterns_for_images_mean_what_it_says(image: str, repository: str, covered: bool) -> None:  # noqa: FBT001 - a column of the table
+    assert covers(f"{image}:1.0", repository) is covered
+
+
+@pytest.mark.parametrize(
+    ("tag", "pattern", "covered"),
+    [
+        ("nginx-1.27", "nginx-*", True),
+        ("1.27-nginx", "nginx-*", False),
+        ("v1", "v?", True),
+        ("v10", "v?", False),
+        ("dev", "{dev, qa}", True),
+        ("prod", "{dev, qa}", False),
+        ("anything", "**", True),
+    ],
+)
+def test_the_documents_patterns_for_tags_mean_what_it_says(tag: str, pattern: str, covered: bool) -> None:  # noqa: FBT001 - a column of the table
+    assert covers(f"swr.example.com/library/web:{tag}", "swr.example.com/library/*", pattern) is covered
+
+
+def test_300_tags_a_minute_are_the_default_budget() -> None:
+    assert VerifierSettings().verifications_per_minute == 300

@@ -12,7 +12,9 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import kopf
+from kopf._core.engines.peering import Identity  # the type of a public argument; public nowhere
 
+from sealgate.messages import quote
 from sealgate.policies.models import API_VERSION
 from sealgate_operator.reconciler import SECRET_SELECTOR
 from sealgate_operator.view import AUTHENTICATOR, POLICY, SECRET
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 
 _GROUP, _, _VERSION = API_VERSION.partition("/")
+IDENTITY = "sealgate"
 #: Seconds after which the API server ends a watch, and after which we do if it does not.
 _WATCH_SECONDS, _LONGEST_WATCH_SECONDS = 240, 270
 #: Seconds without any event or bookmark after which a watch counts as lost.
@@ -71,12 +74,14 @@ class Watcher:
                         registry=self._registry(),
                         settings=_settings(),
                         standalone=True,
+                        # Kopf would make one of the user's name, and in the image the user has none.
+                        identity=Identity(IDENTITY),
                         namespaces=[self._namespace],
                         stop_flag=stop,
                     )
                 )
             except Exception as error:  # noqa: BLE001 - Kopf ends with whatever it could not cope with
-                self._log.warning("the watches are started again", error=type(error).__name__, pause=pause)
+                self._log.warning("the watches are started again", error=_told(error), pause=pause)
             stop.wait(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -98,6 +103,10 @@ class Watcher:
             # Objects in a list do not say what they are.
             obj = {"apiVersion": "/".join(filter(None, resource[:2])), **event["object"], "kind": kind}
             self._noticed(kind, obj, gone=event["type"] == "DELETED")
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {quote(error, 256)}"
 
 
 def quieten_kopf(level: int) -> None:

@@ -64,14 +64,15 @@ class Server:
     Args:
         settings: see `tests.webhook.serve`.
         trust: PEM of the authority that its certificate leads to; None for plain HTTP.
+        arguments: module and arguments to run instead.
     """
 
-    def __init__(self, settings: dict[str, Any], trust: str | None = None) -> None:
+    def __init__(self, settings: dict[str, Any], trust: str | None = None, arguments: tuple[str, ...] = ()) -> None:
         self._changed = threading.Condition()
         self._lines: list[dict[str, Any]] = []
         self._ended = False
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.webhook.serve", json.dumps(settings)],
+            [sys.executable, "-m", *(arguments or ("tests.webhook.serve", json.dumps(settings)))],
             cwd=ROOT,
             stderr=subprocess.PIPE,
             text=True,
@@ -188,9 +189,9 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 
 @contextlib.contextmanager
-def running(settings: dict[str, Any], trust: str | None = None) -> Iterator[Server]:
-    """Start a server and see to it that it ends."""
-    server = Server(settings, trust)
+def running(settings: dict[str, Any], trust: str | None = None, arguments: tuple[str, ...] = ()) -> Iterator[Server]:
+    """Start a server and see to it that it ends; see `Server`."""
+    server = Server(settings, trust, arguments)
     try:
         yield server
     finally:

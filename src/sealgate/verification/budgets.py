@@ -53,7 +53,7 @@ class Budgets:
             now = self._clock.monotonic()
             empty_at = max(self._empty_at.get(host, now), now)
             wait = max(0.0, empty_at - self._tolerance - now)
-            if wait > deadline.remaining():
+            if wait > max(deadline.remaining(), 0.0):
                 raise RateLimitedError(
                     f"rate limited: the budget of verifications for {host} is used up, retry in {wait:.0f} s",
                     retry_after=wait,

@@ -1,0 +1,135 @@
+"""`sealgate verify` with keys that are in a KMS, and `sealgate key show` and `policy check` about them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.cli.objects import policy, write
+from tests.cli.running import sealgate
+from tests.support.cosign_signing import Classic, new_key, push_classic
+from tests.support.dew_simulator import PROJECT, DEWSimulator
+from tests.support.registry_simulator import RegistrySimulator, encode
+from tests.support.sm2_signing import SM2PrivateKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from click.testing import Result
+
+KEY_ID = "b1c2"
+
+
+class World:
+    """An image signed with a key of a KMS, and the policy files for it."""
+
+    def __init__(self, registry: RegistrySimulator, kms: DEWSimulator, folder: Path) -> None:
+        self.registry, self.kms, self.folder = registry, kms, folder
+        self.key = kms.add(KEY_ID, "SM2")
+        assert isinstance(self.key.private, SM2PrivateKey)
+        digest = registry.push_image("library/web", "1.0")
+        signed = Classic(digest, new_key("ECDSA P-256"))
+        payload = encode(signed.document())
+        signed.payload, signed.signature = payload, self.key.private.sign(payload)
+        push_classic(registry, "library/web", signed)
+        self.write()
+
+    def write(self, *, secret: bool = True, **source: Any) -> None:
+        named = {
+            "region": "cn-north-4",
+            "projectId": PROJECT,
+            "keyId": KEY_ID,
+            "credentialsSecret": {"name": "dew"},
+            "endpoint": self.kms.url,
+            **source,
+        }
+        keys = [{"kms": {"huawei": named}, "algorithm": "SM2"}]
+        authenticator = {
+            "apiVersion": "sealgate.dev/v1alpha1",
+            "kind": "Authenticator",
+            "metadata": {"name": "swr"},
+            "spec": {"cosign": {"keys": keys}},
+        }
+        data = {name: value.decode() for name, value in self.kms.secret.items()}
+        secrets = [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "dew"}, "stringData": data}]
+        rule = policy("library", f"{self.registry.host}/library/**", ["swr"])
+        write(self.folder / "policies.yaml", authenticator, rule, *(secrets if secret else []))
+
+    def verify(self, *args: str) -> Result:
+        insecure = [part for host in (self.registry.host, self.kms.host) for part in ("--insecure-registry", host)]
+        image = f"{self.registry.host}/library/web:1.0"
+        return sealgate("verify", image, "--policies", self.folder, *insecure, *args)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with RegistrySimulator() as registry, DEWSimulator() as kms:
+        yield World(registry, kms, tmp_path)
+
+
+def test_an_image_signed_by_a_key_in_a_kms_is_admitted(world: World) -> None:
+    result = world.verify("--output", "json")
+    assert result.exit_code == 0, result.output
+    (entry,) = json.loads(result.stdout)
+    (finding,) = entry["policies"][0]["findings"]
+    assert finding["outcome"] == "verified"
+
+
+def test_a_disabled_key_verifies_nothing_and_says_so(world: World) -> None:
+    world.key.state = "3"
+    result = world.verify()
+    assert result.exit_code == 3
+    assert "the key is disabled" in " ".join(result.stdout.split())
+
+
+def test_a_kms_that_is_away_means_that_nothing_can_be_determined(world: World) -> None:
+    world.kms.faults.status("", 500)
+    result = world.verify()
+    assert result.exit_code == 3
+    assert "Huawei DEW answers 500" in " ".join(result.stdout.split())
+
+
+def test_a_kms_that_is_not_listed_as_insecure_is_not_asked_over_plain_http(world: World) -> None:
+    result = sealgate(
+        "verify",
+        f"{world.registry.host}/library/web:1.0",
+        "--policies",
+        world.folder,
+        "--insecure-registry",
+        world.registry.host,
+    )
+    assert result.exit_code == 3
+    assert world.kms.requests == []
+
+
+def test_policies_are_checked_without_asking_a_kms(world: World) -> None:
+    assert sealgate("policy", "check", world.folder).exit_code == 0
+    assert world.kms.requests == []
+
+
+def test_credentials_that_are_not_among_the_files_are_missed(world: World) -> None:
+    world.write(secret=False)
+    result = sealgate("policy", "check", world.folder)
+    assert result.exit_code == 2
+    said = " ".join(result.stdout.split())
+    assert "spec.cosign.keys[0].kms.huawei.credentialsSecret.name: there is no Secret named dew" in said
+
+
+def test_what_cannot_be_a_kms_entry_is_said_with_its_field(world: World) -> None:
+    world.write(region="evil.example.org")
+    result = sealgate("policy", "check", world.folder, "--output", "json")
+    assert result.exit_code == 2
+    (problem,) = json.loads(result.stdout)
+    assert problem["field"] == "spec.cosign.keys[0].kms.huawei.region"
+
+
+def test_an_sm2_key_is_shown(world: World) -> None:
+    assert isinstance(world.key.private, SM2PrivateKey)
+    result = sealgate("key", "show", "-", "--output", "json", stdin=world.key.private.public_pem)
+    assert result.exit_code == 0
+    (shown,) = json.loads(result.stdout)
+    assert (shown["type"], shown["size"]) == ("SM2", 256)
+    assert (shown["defaultAlgorithm"], shown["algorithms"]) == ("SM2", ["SM2"])

@@ -24,6 +24,7 @@ from sealgate.keys.public_keys import PublicKey, load_public_key
 MAX_TEXT = 65536
 
 _LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,60})-----")
+_BLOCK = re.compile(rb"-----BEGIN (CERTIFICATE|PUBLIC KEY)-----[A-Za-z0-9+/=\s]*-----END \1-----")
 _PACKET_MARK = 0x80
 _LINE = 64
 
@@ -59,7 +60,7 @@ def read_key(raw: bytes, algorithm: str | None) -> PublicMaterial:
 
 
 def read_public(raw: bytes) -> PublicMaterial:
-    """Return OpenPGP certificates or X.509 certificates out of bytes that may hold anything.
+    """Return OpenPGP certificates, X.509 certificates or public keys out of bytes that may hold anything.
 
     Raises:
         InvalidKeyError: they hold none, or something secret, or too much.
@@ -72,10 +73,11 @@ def read_public(raw: bytes) -> PublicMaterial:
     labels = {label.decode() for label in _LABEL.findall(raw)}
     if "PGP PUBLIC KEY BLOCK" in labels or (raw and raw[0] & _PACKET_MARK):
         return _bounded(_openpgp(raw))
-    if labels == {"CERTIFICATE"}:
-        return _bounded(_certificates(raw))
+    if labels and labels <= {"CERTIFICATE", "PUBLIC KEY"}:
+        return _bounded(_pem(raw))
     raise InvalidKeyError(
-        "it holds neither OpenPGP public keys nor certificates; write what `gpg --armor --export` prints, or PEM"
+        "it holds neither OpenPGP public keys nor certificates nor public keys in PEM; write what "
+        "`gpg --armor --export` prints, or PEM"
     )
 
 
@@ -91,12 +93,22 @@ def _openpgp(raw: bytes) -> PublicMaterial:
     return PublicMaterial(text, keyring.fingerprints[0] if len(keyring.fingerprints) == 1 else None)
 
 
-def _certificates(raw: bytes) -> PublicMaterial:
+def _pem(raw: bytes) -> PublicMaterial:
+    found = [_pem_block(match[0], match[1].decode()) for match in _BLOCK.finditer(raw)]
+    if not found or len(found) != len(_LABEL.findall(raw)):
+        raise InvalidKeyError("it holds a PEM block that does not end; copy the whole of it again")
+    if len(found) == 1:
+        return found[0]
+    return PublicMaterial("".join(one.text for one in found))
+
+
+def _pem_block(block: bytes, label: str) -> PublicMaterial:
+    if label == "PUBLIC KEY":
+        return read_key(block, None)
     try:
-        found = x509.load_pem_x509_certificates(raw)
+        return PublicMaterial(x509.load_pem_x509_certificate(block).public_bytes(Encoding.PEM).decode())
     except (ValueError, UnsupportedAlgorithm) as error:
         raise InvalidKeyError("it holds a certificate that cannot be read; copy the whole of it again") from error
-    return PublicMaterial("".join(one.public_bytes(Encoding.PEM).decode() for one in found))
 
 
 def _bounded(material: PublicMaterial) -> PublicMaterial:

@@ -157,13 +157,16 @@ ODD_CURVE = _certificate_of(
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
-        ({"root": {"pem": "hello"}}, "0 PEM blocks"),
+        ({"root": {"pem": "hello"}}, "the root's pin: 0 PEM blocks"),
         ({"root": {"pem": PRIVATE.private_pem}}, "private key"),
         ({"root": {"pem": PRIVATE.certificate_pem.replace("MII", "MIX")}}, "does not hold a certificate"),
         ({"root": {"pem": PRIVATE.certificate_pem * 17}}, "17 PEM blocks"),
         ({"root": {"ca": {"pem": PRIVATE.certificate_pem}}}, "not one of an authority"),
         ({"root": {"ca": {"pem": PRIVATE.public_pem}}}, "does not hold a certificate"),
-        ({"roles": [{"name": RELEASES, "keys": [{"pem": SIGNER["pem"] * 2}]}]}, "2 keys in one text"),
+        (
+            {"roles": [{"name": RELEASES, "keys": [SIGNER, {"pem": SIGNER["pem"] * 2}]}]},
+            "key 2 of the role targets/releases",
+        ),
         ({"roles": [role(RELEASES, certified("weak", rsa_key(bits=1024)))]}, "1024 bits"),
         ({"root": {"pem": ODD_CURVE}}, "not supported"),
         ({"root": {"pem": ED448}}, "neither ECDSA nor RSA nor Ed25519"),
@@ -205,10 +208,14 @@ def test_a_spec_outside_the_schema_is_refused(world: NotaryWorld, fields: Mappin
 
 def test_keys_may_stand_in_secrets(world: NotaryWorld) -> None:
     spec = world.spec(roles=[{"name": RELEASES, "keys": [{"secretRef": {"name": "ucp", "key": "alice.pem"}}]}])
-    check = build(spec, StandaloneKeys({"ucp": {"alice.pem": world.alice.public_pem.encode()}}))
-    assert check.verify(world.image(), world.sources()).fingerprints == (world.alice.fingerprint,)
+    for pem in (world.alice.public_pem, world.alice.certificate_pem):
+        check = build(spec, StandaloneKeys({"ucp": {"alice.pem": pem.encode()}}))
+        assert check.verify(world.image(), world.sources()).fingerprints == (world.alice.fingerprint,)
     with pytest.raises(UnavailableError):
         build(spec, StandaloneKeys({}))
+    for odd in (b"", b"\xff\xfe", world.alice.private_pem.encode()):
+        with pytest.raises(InvalidKeyError, match="key 1 of the role targets/releases"):
+            build(spec, StandaloneKeys({"ucp": {"alice.pem": odd}}))
 
 
 def test_whatever_decides_is_in_the_content_of_a_check(world: NotaryWorld) -> None:
@@ -223,8 +230,9 @@ def test_whatever_decides_is_in_the_content_of_a_check(world: NotaryWorld) -> No
         world.check(roles=[]).content,
         build(spec, StandaloneKeys({"ucp": {"alice.pem": world.alice.public_pem.encode()}})).content,
         build(spec, StandaloneKeys({"ucp": {"alice.pem": world.bob.public_pem.encode()}})).content,
+        build(spec, StandaloneKeys({"ucp": {"alice.pem": world.alice.certificate_pem.encode()}})).content,
     }
-    assert len(contents) == 9
+    assert len(contents) == 10
     assert world.check().content == world.check().content
 
 

@@ -59,7 +59,7 @@ def verdicts(world: NotaryWorld, verifier: Verifier, *references: str) -> list[I
     policies = build_policy_set(
         [authenticator(world)], [policy("production", "dtr-admins")], lambda _: StandaloneKeys({})
     )
-    review = Review(policies, Namespace("default"), NoCredentials(), Deadline.after(SystemClock(), 30))
+    review = Review(policies, Namespace("default"), NoCredentials(), Deadline.after(SystemClock(), 90))
     return list(verifier.verify([f"{world.dtr.host}/dev/nginx{reference}" for reference in references], review))
 
 

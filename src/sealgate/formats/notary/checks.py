@@ -162,7 +162,7 @@ def build(spec: NotarySpec, keys: KeyResolver) -> NotaryCheck:
         InvalidKeyError: a pin or a key cannot be accepted.
         UnavailableError: a key is not there (yet).
     """
-    required = tuple(RequiredRole(role.name, read_signers(role.keys, keys)) for role in spec.roles)
+    required = tuple(RequiredRole(role.name, read_signers(role, keys)) for role in spec.roles)
     return NotaryCheck(
         content=_content(spec, required),
         server=None if spec.server is None else _one_spelling(spec.server),
@@ -175,7 +175,7 @@ def build(spec: NotarySpec, keys: KeyResolver) -> NotaryCheck:
 
 def _content(spec: NotarySpec, required: tuple[RequiredRole, ...]) -> str:
     # The spec has everything but the keys that stand in Secrets.
-    resolved = [str(accepted.fingerprint) for role in required for accepted in role.accepted]
+    resolved = [accepted.content for role in required for accepted in role.accepted]
     return hashlib.sha256("\n".join(["notary", spec.model_dump_json(), *resolved]).encode()).hexdigest()
 
 

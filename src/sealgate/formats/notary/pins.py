@@ -10,21 +10,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import verification
 
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
 from sealgate.formats.notary.certificates import check_dates, is_authority
 from sealgate.formats.notary.keys import UNREADABLE, check_strength
 from sealgate.keys.public_keys import load_public_key
-from sealgate.policies.base import KeyEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
     from sealgate.formats.notary.keys import MetadataKey
     from sealgate.keys.sources import KeyResolver
-    from sealgate.policies.specs_notary import NotaryKey, NotaryRoot, NotaryRootCA
+    from sealgate.policies.specs_notary import NotaryKey, NotaryRole, NotaryRoot, NotaryRootCA
 
 _CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 _BEGIN = "-----BEGIN "
@@ -55,6 +54,12 @@ class AcceptedKey:
     fingerprint: str | None = None
     key_id: str | None = None
     certificate: x509.Certificate | None = None
+
+    @property
+    def content(self) -> str:
+        """Everything that decides, as text."""
+        certificate = "" if self.certificate is None else self.certificate.fingerprint(SHA256()).hex()
+        return f"{self.fingerprint} {self.key_id} {certificate}"
 
     def is_key(self, key: MetadataKey) -> bool:
         """Return whether this is the key, whatever certificate it came in."""
@@ -122,33 +127,43 @@ def read_pin(root: NotaryRoot) -> RootPin:
     Raises:
         InvalidKeyError: what it holds cannot be read.
     """
-    if root.ca is not None:
-        return _read_authorities(root.ca)
-    if root.key_id is not None:
-        return KeyPin((AcceptedKey(key_id=root.key_id),))
-    return KeyPin(tuple(_read_accepted(block) for block in _split(root.pem or "")))
+    try:
+        if root.ca is not None:
+            return _read_authorities(root.ca)
+        if root.key_id is not None:
+            return KeyPin((AcceptedKey(key_id=root.key_id),))
+        return KeyPin(tuple(_read_accepted(block) for block in _split(root.pem or "")))
+    except InvalidKeyError as error:
+        raise InvalidKeyError(f"the root's pin: {error.message}") from error
 
 
-def read_signers(entries: Sequence[NotaryKey], keys: KeyResolver) -> tuple[AcceptedKey, ...]:
+def read_signers(role: NotaryRole, keys: KeyResolver) -> tuple[AcceptedKey, ...]:
     """Return the signers that a policy accepts for a role.
 
     Raises:
         InvalidKeyError: one is not a key that can be accepted.
         UnavailableError: one is not there (yet).
     """
-    return tuple(accepted for entry in entries for accepted in _read_signer(entry, keys))
+    accepted: list[AcceptedKey] = []
+    for number, entry in enumerate(role.keys, 1):
+        try:
+            accepted.append(_read_signer(entry, keys))
+        except InvalidKeyError as error:
+            raise InvalidKeyError(f"key {number} of the role {role.name}: {error.message}") from error
+    return tuple(accepted)
 
 
-def _read_signer(entry: NotaryKey, keys: KeyResolver) -> tuple[AcceptedKey, ...]:
+def _read_signer(entry: NotaryKey, keys: KeyResolver) -> AcceptedKey:
     if entry.key_id is not None:
-        return (AcceptedKey(key_id=entry.key_id),)
+        return AcceptedKey(key_id=entry.key_id)
+    pem = entry.pem or ""
     if entry.secret_ref is not None:
-        resolved = keys.public_keys(KeyEntry(secretRef=entry.secret_ref))
-        return tuple(AcceptedKey(fingerprint=key.fingerprint) for key in resolved)
-    blocks = _split(entry.pem or "")
+        # What is not ASCII is no PEM, and is told so further down.
+        pem = keys.secret(entry.secret_ref).decode("ascii", "replace")
+    blocks = _split(pem)
     if len(blocks) > 1:
         raise InvalidKeyError(f"there are {len(blocks)} keys in one text; give each signer an entry of its own")
-    return (_read_accepted(blocks[0]),)
+    return _read_accepted(blocks[0])
 
 
 def _read_accepted(pem: str) -> AcceptedKey:

@@ -1,14 +1,16 @@
-"""`sealgate verify` with keys that are in a KMS, and `sealgate key show` and `policy check` about them."""
+"""`sealgate verify` and `sealgate serve` with keys in a KMS, and `key show` and `policy check` about them."""
 
 from __future__ import annotations
 
 import json
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import urllib3
 
-from tests.cli.objects import policy, write
-from tests.cli.running import sealgate
+from tests.cli.objects import pod, policy, write
+from tests.cli.running import sealgate, start
 from tests.support.cosign_signing import Classic, new_key, push_classic
 from tests.support.dew_simulator import PROJECT, DEWSimulator
 from tests.support.registry_simulator import RegistrySimulator, encode
@@ -58,10 +60,17 @@ class World:
         rule = policy("library", f"{self.registry.host}/library/**", ["swr"])
         write(self.folder / "policies.yaml", authenticator, rule, *(secrets if secret else []))
 
-    def verify(self, *args: str) -> Result:
+    @property
+    def image(self) -> str:
+        return f"{self.registry.host}/library/web:1.0"
+
+    @property
+    def options(self) -> list[object]:
         insecure = [part for host in (self.registry.host, self.kms.host) for part in ("--insecure-registry", host)]
-        image = f"{self.registry.host}/library/web:1.0"
-        return sealgate("verify", image, "--policies", self.folder, *insecure, *args)
+        return ["--policies", self.folder, *insecure]
+
+    def verify(self, *args: str) -> Result:
+        return sealgate("verify", self.image, *self.options, *args)
 
 
 @pytest.fixture
@@ -133,3 +142,29 @@ def test_an_sm2_key_is_shown(world: World) -> None:
     (shown,) = json.loads(result.stdout)
     assert (shown["type"], shown["size"]) == ("SM2", 256)
     assert (shown["defaultAlgorithm"], shown["algorithms"]) == ("SM2", ["SM2"])
+
+
+def test_the_server_reads_keys_by_itself_and_admits_with_them(world: World) -> None:
+    request = {
+        "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
+        "kind": {"group": "", "version": "v1", "kind": "Pod"},
+        "namespace": "shop",
+        "operation": "CREATE",
+        "object": pod("web", world.image, namespace="shop"),
+    }
+    review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
+    with start("serve", *world.options, "--listen", "127.0.0.1:0", "--output", "json") as process:
+        try:
+            assert process.stderr is not None
+            address, usable = "", False
+            for line in process.stderr:
+                entry = json.loads(line)
+                address = entry["address"] if entry["event"] == "reviews served" else address
+                usable = usable or (entry["event"] == "policies loaded" and entry["unusable"] == 0)
+                if address and usable:
+                    break
+            with urllib3.PoolManager() as pool:
+                answer = pool.request("POST", f"http://{address}/validate?timeout=10s", json=review, timeout=30)
+            assert json.loads(answer.data)["response"]["allowed"], answer.data
+        finally:
+            process.send_signal(signal.SIGTERM)

@@ -167,9 +167,10 @@ class _State:
         return None
 
     def bundle(self) -> bytes:
-        """Return every authority that somebody may need, the current one first."""
+        """Return every authority that somebody may need, the oldest first, so that a change of roles is none here."""
         pairs = [pair.certificate for pair in (self._current, self._next) if pair is not None]
-        return b"".join(one.public_bytes(Encoding.PEM) for one in dict.fromkeys([*pairs, *self._old]))
+        every = sorted({*pairs, *self._old}, key=lambda one: (one.not_valid_before_utc, one.serial_number))
+        return b"".join(one.public_bytes(Encoding.PEM) for one in every)
 
     def hand_over(self) -> Step | None:
         """Return the step towards the next authority; what is in `bundle` has been seen everywhere."""

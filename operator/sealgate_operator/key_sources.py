@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 class KeySource(Protocol):
     """A kind of place in which public keys are kept, such as a KMS."""
 
-    #: Seconds after which its keys must be read again; None where changes are seen at once.
-    refresh_seconds: float | None
+    @property
+    def refresh_seconds(self) -> float | None:
+        """Seconds after which its keys must be read again; None where changes are seen at once."""
 
     def name(self, entry: KeyEntry) -> str | None:
         """Return what `status.keys[].source` calls the entry's place; None if the entry is not of this kind."""

@@ -44,7 +44,7 @@ def test_inline_keys_are_ready_and_stay_out_of_the_status() -> None:
     found = look(authenticator("a", cosign(inline("one"), inline("two"))))
     assert condition(found) == ("True", "KeysResolved")
     assert (found.status.format, found.status.key_summary, found.status.keys) == ("cosign", "2/2", ())
-    assert found.fingerprints == {fingerprint_of("one"), fingerprint_of("two")}
+    assert found.fingerprints == frozenset({fingerprint_of("one"), fingerprint_of("two")})
 
 
 def test_a_key_in_a_secret_is_put_into_the_status_as_the_webhook_reads_it() -> None:
@@ -193,6 +193,7 @@ def test_a_pinned_certificate_that_is_not_in_the_keyring_is_not_ready() -> None:
     [
         (b"-----BEGIN PRIVATE KEY-----", "holds a private key"),
         (b"hello", "neither OpenPGP public keys nor certificates"),
+        (b"-----BEGIN PUBLIC KEY-----\nAAAA\n", "does not end"),
         (b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n", "cannot be read"),
         (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be read"),
     ],
@@ -241,18 +242,18 @@ def test_a_further_source_gives_keys_an_end_and_is_asked_again() -> None:
     disabled = KeyStatus(source="secretRef vault-1/key", state="Refused", reason="Disabled", message="version 1 is off")
     vault = Vault(accepted, disabled)
     obj = authenticator("a", cosign(secret_ref("vault-1", "key")))
-    found = assess(obj, NoSecrets({}.get), [vault], NOW)
+    found = assess(obj, NoSecrets(lambda _: None), [vault], NOW)
     assert condition(found) == ("True", "SomeKeysRefused")
     assert found.refresh_seconds == 60
     assert found.status.key_summary == "1/2"
     obj["status"] = found.status.model_dump(by_alias=True)
-    late = assess(obj, NoSecrets({}.get), [vault], NOW + timedelta(minutes=6))
+    late = assess(obj, NoSecrets(lambda _: None), [vault], NOW + timedelta(minutes=6))
     assert condition(late)[0] == "False"
     assert len(vault.known) == 2
 
 
 def test_a_key_of_no_known_source_is_not_ready() -> None:
-    found = assess(authenticator("a", cosign(secret_ref("keys"))), NoSecrets({}.get), [], NOW)
+    found = assess(authenticator("a", cosign(secret_ref("keys"))), NoSecrets(lambda _: None), [], NOW)
     assert condition(found) == ("False", "AuthenticatorNotReady")
 
 

@@ -424,6 +424,8 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body are two writes; without this the second waits for the first to be acknowledged.
+    disable_nagle_algorithm = True
     server: _Server
 
     def _respond(self) -> None:

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography import x509
+
+from sealgate.errors import UnavailableError
+from sealgate.services.kubernetes_api import KubernetesAPI
+from sealgate_operator.certificate_keeper import CertificateKeeper
+from sealgate_operator.certificates import LEAF, LEAF_BUNDLE, OLD
+from sealgate_operator.config import OperatorConfig
+from sealgate_operator.leadership import NotLeadingError
+from sealgate_operator.metrics import Metrics
+from tests.operator.objects import settings
+from tests.operator.test_certificates import verify
+from tests.operator.worlds import CA_SECRET, MUTATING, TLS_SECRET, VALIDATING, api_of, bundles, data, log
+from tests.support.clocks import FakeClock
+from tests.support.kubernetes_simulator import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tests.support.kubernetes_simulator import KubernetesSimulator
+
+#: An authority for an hour, certificates for half of one; three minutes to settle.
+HOURS = {"managed": True, "caLifetimeHours": 1.0, "leafLifetimeHours": 0.5}
+
+
+class Open:
+    def check(self) -> None:
+        """Anybody may write."""
+
+
+class Closed:
+    def check(self) -> None:
+        raise NotLeadingError("another replica may be at work")
+
+
+class KilledError(BaseException):
+    """The process is gone."""
+
+
+class Mortal(KubernetesAPI):
+    """An API server connection of a process that is killed right after so many writes."""
+
+    def __init__(self, cluster: KubernetesSimulator, writes: int) -> None:
+        super().__init__(api_of(cluster).configuration)
+        self.writes = writes
+
+    def merge(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
+        answer = super().merge(path, document)
+        self._die()
+        return answer
+
+    def patch(self, path: str, operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        answer = super().patch(path, operations)
+        self._die()
+        return answer
+
+    def _die(self) -> None:
+        self.writes -= 1
+        if self.writes == 0:
+            raise KilledError
+
+
+def keeper(cluster: KubernetesSimulator, clock: FakeClock, api: KubernetesAPI | None = None) -> CertificateKeeper:
+    config = OperatorConfig.model_validate(settings(certificates=HOURS))
+    return CertificateKeeper(api or api_of(cluster), config, "sealgate", clock, Open(), Metrics(lambda: True), log())
+
+
+def check(cluster: KubernetesSimulator, clock: FakeClock) -> None:
+    for bundle in bundles(cluster):
+        verify(bundle, data(cluster, TLS_SECRET)[LEAF], clock.now())
+
+
+def test_the_empty_secrets_and_configurations_of_the_chart_are_filled(cluster: KubernetesSimulator) -> None:
+    clock = FakeClock()
+    keeper(cluster, clock).look()
+    check(cluster, clock)
+    assert bundles(cluster) == {data(cluster, TLS_SECRET)[LEAF_BUNDLE]}
+
+
+def test_a_second_look_writes_nothing(cluster: KubernetesSimulator) -> None:
+    kept = keeper(cluster, FakeClock())
+    kept.look()
+    cluster.requests.clear()
+    kept.look()
+    assert {request.method for request in cluster.requests} == {"GET"}
+
+
+@pytest.mark.parametrize("writes", range(1, 12))
+def test_a_keeper_that_is_killed_between_any_two_writes_is_followed_by_one_that_goes_on(
+    cluster: KubernetesSimulator, writes: int
+) -> None:
+    clock = FakeClock()
+    api = Mortal(cluster, writes)
+    kept = keeper(cluster, clock, api)
+    killed = False
+    # Two whole rotations of the authority.
+    for _ in range(130):
+        try:
+            kept.look()
+        except KilledError:
+            killed = True
+            kept = keeper(cluster, clock)
+            clock.advance(20)
+            kept.look()
+        check(cluster, clock)
+        clock.advance(60)
+    assert killed
+    (bundle,) = bundles(cluster)
+    assert OLD not in data(cluster, CA_SECRET)
+    assert len(x509.load_pem_x509_certificates(bundle)) == 1
+
+
+def test_a_bundle_that_somebody_emptied_is_back_after_the_next_look(cluster: KubernetesSimulator) -> None:
+    clock = FakeClock()
+    kept = keeper(cluster, clock)
+    kept.look()
+    before = bundles(cluster)
+    validating = cluster.get(f"{VALIDATING}/sealgate")
+    validating["webhooks"][1]["clientConfig"]["caBundle"] = "Cg=="
+    del validating["webhooks"][0]["clientConfig"]["caBundle"]
+    cluster.put(VALIDATING, validating)
+    kept.look()
+    assert bundles(cluster) == before
+
+
+def test_what_is_no_base64_counts_as_nothing(cluster: KubernetesSimulator) -> None:
+    clock = FakeClock()
+    secret = cluster.get(TLS_SECRET)
+    cluster.put(TLS_SECRET.rpartition("/")[0], {**secret, "data": {LEAF: "!"}})
+    keeper(cluster, clock).look()
+    check(cluster, clock)
+
+
+def test_a_configuration_that_is_not_there_holds_up_nothing(cluster: KubernetesSimulator) -> None:
+    clock = FakeClock()
+    cluster.delete(f"{MUTATING}/sealgate")
+    kept = keeper(cluster, clock)
+    kept.look()
+    assert LEAF in data(cluster, TLS_SECRET)
+    cluster.put(MUTATING, {"metadata": {"name": "sealgate"}, "webhooks": [{"name": "x", "clientConfig": {}}]})
+    kept.look()
+    check(cluster, clock)
+
+
+def test_a_configuration_that_changes_under_the_patch_is_not_patched(cluster: KubernetesSimulator) -> None:
+    clock = FakeClock()
+    kept = keeper(cluster, clock)
+    cluster.faults.append(Fault("PATCH", "validatingwebhookconfigurations", 422, times=1))
+    with pytest.raises(UnavailableError, match="422"):
+        kept.look()
+    kept.look()
+    check(cluster, clock)
+
+
+def test_two_keepers_at_once_do_not_mix_their_authorities(cluster: KubernetesSimulator) -> None:
+    """One of them works from what it read before the other wrote."""
+    clock = FakeClock()
+
+    class Interrupted(KubernetesAPI):
+        def merge(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
+            keeper(cluster, clock).look()
+            return super().merge(path, document)
+
+    slow = keeper(cluster, clock, Interrupted(api_of(cluster).configuration))
+    with pytest.raises(UnavailableError, match="409"):
+        slow.look()
+    check(cluster, clock)
+
+
+def test_a_replica_that_may_not_write_does_not(cluster: KubernetesSimulator) -> None:
+    config = OperatorConfig.model_validate(settings())
+    kept = CertificateKeeper(api_of(cluster), config, "sealgate", FakeClock(), Closed(), Metrics(lambda: False), log())
+    with pytest.raises(NotLeadingError):
+        kept.look()
+    assert {request.method for request in cluster.requests} == {"GET"}
+
+
+def test_somebody_who_undoes_every_step_is_not_fought_without_end(cluster: KubernetesSimulator) -> None:
+    class Undone(KubernetesAPI):
+        def patch(self, path: str, operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+            return super().patch(path, [{**one, "value": "Cg=="} for one in operations if one["op"] == "add"])
+
+    with pytest.raises(UnavailableError, match="do not come to rest"):
+        keeper(cluster, FakeClock(), Undone(api_of(cluster).configuration)).look()
+
+
+def test_failures_are_told_and_the_next_look_goes_on(
+    cluster: KubernetesSimulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock, stop = FakeClock(), threading.Event()
+    cluster.faults.append(Fault("GET", "secrets", 500, times=2))
+    config = OperatorConfig.model_validate(
+        settings(certificates={"managed": True, "caLifetimeHours": 0.1, "leafLifetimeHours": 0.01})
+    )
+    metrics = Metrics(lambda: True)
+    kept = CertificateKeeper(api_of(cluster), config, "sealgate", clock, Open(), metrics, log())
+    assert timedelta(seconds=kept.pause) < timedelta(seconds=1)
+    thread = threading.Thread(target=kept.run, args=(stop,), daemon=True)
+    thread.start()
+    cluster.wait_for(lambda _: LEAF in data(cluster, TLS_SECRET))
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert metrics.registry.get_sample_value("sealgate_operator_errors_total", {"kind": "certificates"}) == 2
+    written = capsys.readouterr()
+    assert "PRIVATE KEY" not in written.out + written.err

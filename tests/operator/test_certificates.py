@@ -1,0 +1,340 @@
+"""The rotation, stepped through with a clock that tests move and the verification that API servers do."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sealgate_operator.certificates import (
+    BACKDATE,
+    CURRENT,
+    CURRENT_KEY,
+    LEAF,
+    LEAF_BUNDLE,
+    LEAF_KEY,
+    NEXT,
+    NEXT_PUBLISHED,
+    OLD,
+    OLD_REPLACED,
+    Publish,
+    Rules,
+    WriteAuthorities,
+    expiry,
+    is_due,
+    next_step,
+    service_names,
+)
+from tests.support.clocks import NOW
+
+NAMES = service_names("sealgate-webhook", "sealgate")
+HOUR = timedelta(hours=1)
+USUAL = Rules(NAMES, timedelta(hours=8760), timedelta(hours=720))
+
+
+def verify(bundle: bytes, leaf: bytes, now: datetime) -> None:
+    """Verify a served certificate as an API server does that trusts a bundle."""
+    store = Store(x509.load_pem_x509_certificates(bundle))
+    verifier = PolicyBuilder().store(store).time(now).build_server_verifier(x509.DNSName(NAMES[0]))
+    verifier.verify(x509.load_pem_x509_certificate(leaf), [])
+
+
+class Cluster:
+    """What is stored, and what it was at every moment before."""
+
+    def __init__(self, rules: Rules, now: datetime = NOW) -> None:
+        self.rules = rules
+        self.now = now
+        self.authorities: dict[str, bytes] = {}
+        self.leaf: dict[str, bytes] = {}
+        self.bundle = b""
+        self.steps: list[str] = []
+        self._bundles: list[tuple[datetime, bytes]] = []
+        self._leaves: list[tuple[datetime, bytes]] = []
+
+    def look(self, most: int = 20) -> int:
+        """Take the steps that can be taken now, at most so many; return how many were."""
+        for count in range(most):
+            step = next_step(self.authorities, self.leaf, [self.bundle, self.bundle], self.rules, self.now)
+            if step is None:
+                return count
+            self.steps.append(step.why)
+            if isinstance(step, Publish):
+                self.bundle = step.bundle
+                self._bundles.append((self.now, self.bundle))
+                continue
+            target = self.authorities if isinstance(step, WriteAuthorities) else self.leaf
+            for name, value in step.data.items():
+                if value is None:
+                    target.pop(name, None)
+                else:
+                    target[name] = value
+            if target is self.leaf:
+                self._leaves.append((self.now, self.leaf[LEAF]))
+        return most
+
+    def pass_time(self, time: timedelta) -> None:
+        """Let time pass, with an operator that looks often enough."""
+        end = self.now + time
+        while self.now < end:
+            self.now = min(end, self.now + self.rules.leaf_lifetime / 10)
+            self.look()
+
+    def check(self) -> None:
+        """Verify everything that may be served by everything that may be trusted, each up to one settling time old."""
+        for bundle in self._lately(self._bundles):
+            for leaf in self._lately(self._leaves):
+                verify(bundle, leaf, self.now)
+
+    def _lately(self, history: list[tuple[datetime, bytes]]) -> list[bytes]:
+        since = self.now - self.rules.settling
+        before = [value for at, value in history if at <= since]
+        return before[-1:] + [value for at, value in history if at > since]
+
+    @property
+    def serial(self) -> int:
+        return x509.load_pem_x509_certificate(self.leaf[LEAF]).serial_number
+
+
+def settled(rules: Rules = USUAL) -> Cluster:
+    cluster = Cluster(rules)
+    cluster.look()
+    return cluster
+
+
+def authorities_in(bundle: bytes) -> int:
+    return len(x509.load_pem_x509_certificates(bundle))
+
+
+def test_from_nothing_to_a_certificate_that_verifies() -> None:
+    cluster = settled()
+    assert cluster.steps == [
+        "an authority is made",
+        "the authorities in force are published",
+        "a certificate is issued: there is none that is good",
+    ]
+    cluster.check()
+    assert cluster.leaf[LEAF_BUNDLE] == cluster.bundle
+    key = load_pem_private_key(cluster.leaf[LEAF_KEY], None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    assert isinstance(key.curve, ec.SECP256R1)
+
+
+def test_the_certificate_is_good_for_every_name_of_the_service() -> None:
+    certificate = x509.load_pem_x509_certificate(settled().leaf[LEAF])
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == [
+        "sealgate-webhook.sealgate.svc",
+        "sealgate-webhook.sealgate.svc.cluster.local",
+        "sealgate-webhook.sealgate",
+        "sealgate-webhook",
+    ]
+
+
+def test_when_everything_is_in_order_nothing_is_written() -> None:
+    cluster = settled()
+    cluster.now += timedelta(days=1)
+    assert cluster.look() == 0
+
+
+def test_a_certificate_is_renewed_after_two_thirds_of_its_life_by_the_same_authority() -> None:
+    cluster = settled()
+    before = cluster.serial, cluster.bundle
+    cluster.now += timedelta(hours=479)
+    assert cluster.look() == 0
+    cluster.now += timedelta(hours=2)
+    assert cluster.look() == 1
+    assert cluster.serial != before[0]
+    assert cluster.bundle == before[1]
+    cluster.check()
+
+
+def test_an_emptied_bundle_is_put_back() -> None:
+    cluster = settled()
+    cluster.bundle = b""
+    cluster.look()
+    assert authorities_in(cluster.bundle) == 1
+
+
+def test_a_rotation_of_the_authority_takes_its_steps_in_order() -> None:
+    cluster = settled()
+    cluster.pass_time(timedelta(hours=5839))
+    cluster.steps.clear()
+    cluster.now += timedelta(hours=2)
+    for _ in range(60):
+        cluster.look()
+        cluster.check()
+        cluster.now += timedelta(minutes=1)
+    assert cluster.steps == [
+        "the authority is due; the next one is made",
+        "the authorities in force are published",
+        "the next authority is published",
+        "the authorities beside the certificate are brought up to date",
+        "the next authority takes over",
+        "a certificate is issued: another authority signed the one there is",
+        "the old authority is replaced",
+        "the old authority is forgotten",
+        "the authorities in force are published",
+        "the authorities beside the certificate are brought up to date",
+    ]
+    assert authorities_in(cluster.bundle) == 1
+
+
+@pytest.mark.parametrize("lifetimes", [(8760, 720), (3, 1), (1, 1), (0.1, 0.03)])
+def test_what_api_servers_trust_verifies_what_webhooks_serve_through_every_rotation(
+    lifetimes: tuple[float, float],
+) -> None:
+    rules = Rules(NAMES, *(timedelta(hours=hours) for hours in lifetimes))
+    cluster = settled(rules)
+    step = rules.settling / 3
+    end = cluster.now + 3 * rules.ca_lifetime
+    while cluster.now < end:
+        cluster.look()
+        cluster.check()
+        # Nothing happens for most of the time.
+        quiet = OLD not in cluster.authorities and NEXT not in cluster.authorities
+        cluster.now += rules.leaf_lifetime / 20 if quiet else step
+    assert cluster.steps.count("the next authority takes over") >= 3
+    assert cluster.steps.count("the old authority is forgotten") >= 3
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 400), st.lists(st.tuples(st.integers(0, 2), st.floats(0.0, 0.3)), min_size=40, max_size=80))
+def test_an_operator_that_is_killed_after_any_write_goes_on_where_it_was(
+    start: int, moves: list[tuple[int, float]]
+) -> None:
+    rules = Rules(NAMES, 4 * HOUR, HOUR)
+    cluster = settled(rules)
+    cluster.pass_time(timedelta(minutes=start))
+    for number, (steps, settlings) in enumerate(moves):
+        cluster.now += rules.settling * settlings
+        # Killed after so many writes; once in a while it is left in peace.
+        cluster.look(20 if number % 6 == 0 else steps)
+        cluster.check()
+
+
+def test_after_a_long_absence_everything_is_made_anew() -> None:
+    cluster = settled()
+    cluster.now += timedelta(days=800)
+    cluster.look()
+    verify(cluster.bundle, cluster.leaf[LEAF], cluster.now)
+
+
+def test_a_next_authority_takes_over_at_once_when_the_current_one_has_expired() -> None:
+    cluster = settled()
+    cluster.now += timedelta(hours=5841)
+    cluster.look()
+    assert NEXT_PUBLISHED in cluster.authorities
+    cluster.now += timedelta(hours=2950)
+    cluster.look()
+    verify(cluster.bundle, cluster.leaf[LEAF], cluster.now)
+    assert NEXT not in cluster.authorities
+
+
+def test_an_authority_that_somebody_deleted_is_replaced_without_a_failed_call() -> None:
+    cluster = settled()
+    cluster.authorities.clear()
+    for _ in range(40):
+        cluster.look()
+        cluster.check()
+        cluster.now += timedelta(minutes=1)
+    assert authorities_in(cluster.bundle) == 1
+    assert OLD not in cluster.authorities
+
+
+def test_when_both_secrets_are_emptied_a_new_pair_is_made_at_once() -> None:
+    cluster = settled()
+    cluster.authorities.clear()
+    cluster.leaf.clear()
+    cluster.look()
+    verify(cluster.bundle, cluster.leaf[LEAF], cluster.now)
+    assert authorities_in(cluster.bundle) == 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {LEAF: b"rubbish"},
+        {LEAF_KEY: b"rubbish"},
+        {LEAF: b""},
+    ],
+)
+def test_a_damaged_certificate_is_issued_anew(damage: dict[str, bytes]) -> None:
+    cluster = settled()
+    cluster.leaf.update(damage)
+    cluster.look()
+    verify(cluster.bundle, cluster.leaf[LEAF], cluster.now)
+
+
+def test_a_key_of_another_certificate_is_no_pair() -> None:
+    cluster, other = settled(), settled()
+    cluster.leaf[LEAF_KEY] = other.leaf[LEAF_KEY]
+    assert cluster.look() == 1
+    cluster.authorities[CURRENT_KEY] = other.authorities[CURRENT_KEY]
+    cluster.look()
+    cluster.check()
+
+
+def test_a_service_of_another_name_gets_another_certificate() -> None:
+    cluster = settled()
+    cluster.rules = Rules(service_names("other", "sealgate"), USUAL.ca_lifetime, USUAL.leaf_lifetime)
+    assert cluster.look() == 1
+
+
+def test_a_time_that_is_yet_to_come_or_unreadable_was_not_noted() -> None:
+    cluster = settled()
+    cluster.now += timedelta(hours=5841)
+    cluster.look()
+    for text in (b"2099-01-01T00:00:00+00:00", b"soon", b"2026-11-21T12:00:00"):
+        cluster.authorities[NEXT_PUBLISHED] = text
+        cluster.look()
+        assert cluster.authorities[NEXT_PUBLISHED] == cluster.now.isoformat().encode()
+
+
+def test_an_rsa_key_that_somebody_put_there_is_not_ours() -> None:
+    cluster = settled()
+    key = rsa.generate_private_key(65537, 2048)
+    cluster.leaf[LEAF_KEY] = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    assert cluster.look() == 1
+
+
+def test_the_old_authority_is_kept_until_the_new_certificate_is_everywhere() -> None:
+    cluster = settled()
+    cluster.pass_time(timedelta(hours=5841))
+    cluster.now += USUAL.settling
+    cluster.look()
+    assert OLD_REPLACED in cluster.authorities
+    assert authorities_in(cluster.bundle) == 2
+    cluster.now += USUAL.settling - timedelta(seconds=1)
+    assert cluster.look() == 0
+
+
+def test_a_client_of_the_old_authority_alone_does_not_verify_the_new_certificate() -> None:
+    """So the tests above can fail."""
+    cluster = settled()
+    old = cluster.bundle
+    cluster.pass_time(timedelta(hours=6000))
+    with pytest.raises(VerificationError):
+        verify(old, cluster.leaf[LEAF], cluster.now)
+
+
+def test_private_keys_stand_in_no_description_of_a_step() -> None:
+    step: Any = next_step({}, {}, [], USUAL, NOW)
+    assert "KEY" not in repr(step)
+
+
+def test_expiry_is_read_from_what_is_stored() -> None:
+    cluster = settled()
+    assert expiry(cluster.leaf, LEAF) == NOW + timedelta(hours=720)
+    assert expiry(cluster.authorities, CURRENT) == NOW + timedelta(hours=8760)
+    assert expiry({}, LEAF) is None
+    certificate = x509.load_pem_x509_certificate(cluster.leaf[LEAF])
+    assert certificate.not_valid_before_utc == NOW - BACKDATE
+    assert not is_due(certificate, NOW + timedelta(hours=479))

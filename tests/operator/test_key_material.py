@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+import trustme
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sealgate.errors import InvalidKeyError
+from sealgate_operator.key_material import MAX_TEXT, read_key, read_public
+from tests.operator.objects import fingerprint_of, pem
+from tests.support.simple_signing import armored_key
+
+
+def certificate() -> str:
+    return trustme.CA().cert_pem.bytes().decode()
+
+
+def test_a_public_key_keeps_its_fingerprint() -> None:
+    found = read_public(b"some words\n" + pem("one").encode() + b"more words\n")
+    assert (found.text, found.fingerprint) == (pem("one"), fingerprint_of("one"))
+    assert "words" not in found.text
+
+
+def test_certificates_and_keys_may_follow_one_another_without_what_stands_between() -> None:
+    first = certificate()
+    found = read_public(f"a secret word\n{first}another\n{pem('one')}".encode())
+    assert found.text == first + pem("one")
+    assert found.fingerprint is None
+
+
+def test_two_openpgp_certificates_have_no_fingerprint_of_their_own() -> None:
+    both = armored_key("rsa-3072") + armored_key("ed25519")
+    assert read_public(both.encode()).fingerprint is None
+
+
+def test_a_certificate_beside_its_private_key_is_refused() -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("example.org")
+    with pytest.raises(InvalidKeyError, match="private key"):
+        read_public(issued.private_key_and_cert_chain_pem.bytes())
+
+
+def test_more_than_a_status_can_hold_is_refused() -> None:
+    many = certificate() * (MAX_TEXT // 500)
+    with pytest.raises(InvalidKeyError, match="leave out keys"):
+        read_public(many.encode())
+
+
+def test_a_key_has_blanks_around_it_taken_away() -> None:
+    assert read_key(f"\n\n {pem('one')}\n\n".encode(), None).text == pem("one")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=400))
+def test_whatever_bytes_there_are_they_are_refused_by_an_error_of_ours(raw: bytes) -> None:
+    for read in (read_public, lambda data: read_key(data, None)):
+        with pytest.raises(InvalidKeyError):
+            read(raw)

@@ -116,7 +116,10 @@ class GrafeasSimulator(RegistrySimulator):
         query = dict(request.query)
         with self.lock:
             found = [item for item in self.occurrences if self._wanted(item, match[2], query.get("filter"))]
-        start = int(query.get("pageToken", "0"))
+        token = query.get("pageToken", "0")
+        if not token.isdecimal():
+            return _answer(400, {"error": {"code": 400, "status": "INVALID_ARGUMENT"}})
+        start = int(token)
         end = start + min(int(query.get("pageSize", "20")), self.occurrences_per_page)
         more = {"nextPageToken": str(end)} if end < len(found) else {"nextPageToken": ""}
         page = {"occurrences": found[start:end], **more}

@@ -141,7 +141,10 @@ class OCIRSimulator(RegistrySimulator):
             return _answer(404, {"code": "NotAuthorizedOrNotFound", "message": "Authorization failed or not found."})
         with self.lock:
             found = [record for record in self.records if self._wanted(record, query)]
-        start = int(query.get("page", "0"))
+        token = query.get("page", "0")
+        if not token.isdecimal():
+            return _answer(400, {"code": "InvalidParameter", "message": "page"})
+        start = int(token)
         end = start + min(int(query["limit"]), self.records_per_page)
         answer = _answer(200, {"items": found[start:end], "remainingItemsCount": max(len(found) - end, 0)})
         if end < len(found):

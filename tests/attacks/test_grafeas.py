@@ -1,0 +1,345 @@
+"""Attacks on attestations in Grafeas, by somebody who may write into the metadata store, or who is the store."""
+
+from __future__ import annotations
+
+import gzip
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import ValidationError
+
+from sealgate.decisions import Verdict
+from sealgate.errors import Reason
+from tests.support.attestation_worlds import GRAFEAS_KEY, PSS, GrafeasWorld, grafeas_spec, requiring
+from tests.support.clocks import FakeClock
+from tests.support.cosign_signing import fingerprint, new_key
+from tests.support.grafeas_simulator import payload_of
+from tests.support.grafeas_stands import key_entry, pgp_entry
+from tests.support.registry_simulator import RegistrySimulator
+from tests.support.simple_signing import Signer, compressed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sealgate.decisions import ImageVerdict
+
+STRANGER = new_key("RSA 2048", "grafeas attacker")
+SECOND = new_key("RSA 2048", "second")
+PGP = Signer()
+
+
+@pytest.fixture
+def world() -> Iterator[GrafeasWorld]:
+    with GrafeasWorld() as world:
+        yield world
+
+
+def reason(verdict: ImageVerdict) -> Reason:
+    """Return why an image was denied."""
+    assert verdict.verdict is Verdict.DENY, verdict.message
+    return verdict.policies[0].findings[0].reason
+
+
+def test_an_attested_image_is_admitted_by_tag_though_kritis_would_want_its_digest(world: GrafeasWorld) -> None:
+    digest = world.push()
+    world.attest(digest)
+    verdict = world.verdict()
+    assert (verdict.verdict, verdict.subject) == (Verdict.ADMIT, digest)
+
+
+# 3: what was signed is not what runs ----------------------------------------------------------------------------------
+
+
+def test_attack_03_an_occurrence_moved_to_another_image_is_refused(world: GrafeasWorld) -> None:
+    attested, target = world.push("attested"), world.push()
+    world.attest(attested)["resourceUri"] = f"https://{world.name()}@{target}"
+    assert reason(world.verdict()) is Reason.DIGEST_MISMATCH
+
+
+def test_attack_03_an_occurrence_served_for_every_image_is_refused(world: GrafeasWorld) -> None:
+    world.server.honours_filter = False
+    world.attest(world.push("attested"))
+    world.push()
+    assert reason(world.verdict()) is Reason.NO_SIGNATURE
+
+
+def test_attack_03_an_attestation_of_the_same_digest_in_another_repository_is_refused(world: GrafeasWorld) -> None:
+    digest = world.push()
+    world.attest(digest, payload=payload_of(digest, f"{world.server.host}/ns/other"))
+    assert reason(world.verdict()) is Reason.REPOSITORY_MISMATCH
+
+
+def test_attack_03_a_payload_swapped_under_a_genuine_signature_is_refused(world: GrafeasWorld) -> None:
+    attested, target = world.push("attested"), world.push()
+    occurrence = world.attest(attested)
+    occurrence["resourceUri"] = f"https://{world.name()}@{target}"
+    occurrence["attestation"]["serializedPayload"] = b64encode(payload_of(target, world.name())).decode()
+    assert reason(world.verdict()) is Reason.INVALID_SIGNATURE
+
+
+def test_attack_03_a_moved_tag_is_another_image() -> None:
+    clock = FakeClock()
+    with GrafeasWorld(clock=clock) as moving:
+        moving.attest(moving.push())
+        assert moving.verdict().verdict is Verdict.ADMIT
+        moving.server.tag("ns/app", "v1", moving.push("other"))
+        clock.advance(31)
+        assert reason(moving.verdict()) is Reason.NO_SIGNATURE
+
+
+# 6: other things that the same key signs ------------------------------------------------------------------------------
+
+
+def test_attack_06_what_the_key_signed_for_another_purpose_is_refused(world: GrafeasWorld) -> None:
+    digest = world.push()
+    world.attest(digest, payload=payload_of(digest, world.name(), type="cosign container image signature"))
+    assert reason(world.verdict()) is Reason.TYPE_MISMATCH
+
+
+# 8: one signer dressed up as several ----------------------------------------------------------------------------------
+
+
+def test_attack_08_one_key_under_two_ids_and_two_notes_is_one_signer(world: GrafeasWorld) -> None:
+    digest = world.push()
+    world.attest(digest, key_id="one")
+    world.attest(digest, key_id="two", noteName="projects/prod/notes/security")
+    policies = requiring(
+        grafeas_spec(world.server, key_entry(GRAFEAS_KEY, PSS, "one")),
+        grafeas_spec(world.server, key_entry(GRAFEAS_KEY, PSS, "two"), note="projects/prod/notes/security"),
+    )
+    verdict = world.verdict(policies)
+    assert (verdict.verdict, verdict.policies[0].satisfied) == (Verdict.DENY, 1)
+
+
+def test_attack_08_one_key_with_two_algorithms_is_one_signer(world: GrafeasWorld) -> None:
+    digest = world.push()
+    world.attest(digest)
+    world.attest(digest, algorithm="RSA_PKCS1_SHA_256")
+    policies = requiring(
+        grafeas_spec(world.server, key_entry(GRAFEAS_KEY, PSS)),
+        grafeas_spec(world.server, key_entry(GRAFEAS_KEY, "RSA_PKCS1_SHA_256")),
+    )
+    assert world.verdict(policies).verdict is Verdict.DENY
+
+
+def test_attack_08_two_keys_are_two_signers(world: GrafeasWorld) -> None:
+    digest = world.push()
+    world.attest(digest)
+    world.attest(digest, SECOND)
+    policies = requiring(grafeas_spec(world.server), grafeas_spec(world.server, key_entry(SECOND, PSS)))
+    assert world.verdict(policies).verdict is Verdict.ADMIT
+
+
+# 10: algorithms and types of keys -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("used", ["RSA_PKCS1_SHA_256", "RSA_PSS_SHA_512", "RSA_PSS_SHA_1", "RSA_PKCS1_SHA_1"])
+def test_attack_10_another_algorithm_than_the_keys_is_refused(world: GrafeasWorld, used: str) -> None:
+    world.attest(world.push(), algorithm=used)
+    assert reason(world.verdict()) is Reason.INVALID_SIGNATURE
+
+
+def test_attack_10_a_key_id_does_not_make_a_key_accepted(world: GrafeasWorld) -> None:
+    world.attest(world.push(), STRANGER, key_id=fingerprint(GRAFEAS_KEY))
+    assert reason(world.verdict()) is Reason.INVALID_SIGNATURE
+
+
+def test_attack_10_an_openpgp_message_under_the_id_of_another_kind_of_key_is_refused(world: GrafeasWorld) -> None:
+    digest = world.push()
+    message = PGP.sign(payload_of(digest, world.name()), armor=True)
+    world.server.store(f"https://{world.name()}@{digest}", world.server.attached(message, fingerprint(GRAFEAS_KEY)))
+    assert reason(world.verdict()) is Reason.INVALID_SIGNATURE
+
+
+# 12: text that looks like an OpenPGP message --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "{message}{message}",
+        "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n{payload}\n{message}",
+        "{other}{message}",
+    ],
+)
+def test_attack_12_a_message_with_something_beside_it_is_refused(world: GrafeasWorld, around: str) -> None:
+    digest = world.push()
+    payload = payload_of(digest, world.name())
+    parts = {
+        "message": PGP.sign(payload, armor=True).decode(),
+        "other": Signer().sign(payload, armor=True).decode(),
+        "payload": payload.decode(),
+    }
+    attached = world.server.attached(around.format(**parts).encode(), PGP.fingerprint)
+    world.server.store(f"https://{world.name()}@{digest}", attached)
+    policies = requiring(grafeas_spec(world.server, pgp_entry(PGP)))
+    assert reason(world.verdict(policies)) is Reason.MALFORMED_EVIDENCE
+
+
+# 16: what was taken back ----------------------------------------------------------------------------------------------
+
+
+def test_attack_16_a_deleted_attestation_counts_no_longer_than_findings_are_remembered() -> None:
+    clock = FakeClock()
+    with GrafeasWorld(clock=clock) as world:
+        world.attest(world.push())
+        assert world.verdict().verdict is Verdict.ADMIT
+        world.server.occurrences.clear()
+        clock.advance(601)
+        assert reason(world.verdict()) is Reason.NO_SIGNATURE
+
+
+def test_attack_16_a_key_that_is_removed_from_the_authenticator_counts_no_more_at_once(world: GrafeasWorld) -> None:
+    world.attest(world.push())
+    assert world.verdict().verdict is Verdict.ADMIT
+    assert reason(world.verdict(requiring(grafeas_spec(world.server, key_entry(SECOND, PSS))))) is Reason.UNKNOWN_KEY
+
+
+# 17: errors never admit -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [200, 204, 301, 400, 401, 403, 404, 418, 429, 500, 503])
+def test_attack_17_no_status_of_the_server_admits(world: GrafeasWorld, status: int) -> None:
+    world.push()
+    world.server.faults.status("occurrences", status)
+    assert world.verdict(seconds=2.0).verdict in {Verdict.DENY, Verdict.UNAVAILABLE}
+
+
+# 32, 33: floods and bombs ---------------------------------------------------------------------------------------------
+
+
+def test_attack_32_an_endless_page_is_cut_off(world: GrafeasWorld) -> None:
+    world.push()
+    world.server.faults.endless("occurrences", chunk=b" " * 65536)
+    assert reason(world.verdict()) is Reason.EVIDENCE_TOO_LARGE
+
+
+def test_attack_32_a_flood_of_signatures_is_refused_after_the_first_128(world: GrafeasWorld) -> None:
+    digest = world.push()
+    occurrence = world.attest(digest, STRANGER)
+    occurrence["attestation"]["signatures"] *= 5000
+    assert reason(world.verdict()) is Reason.EVIDENCE_TOO_LARGE
+
+
+def test_attack_33_a_compressed_page_is_not_unpacked(world: GrafeasWorld) -> None:
+    world.push()
+    bomb = gzip.compress(b'{"occurrences":[' + b" " * (1 << 24) + b"]}")
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    world.server.faults.answer("occurrences", 200, headers, bomb)
+    assert world.verdict().verdict is Verdict.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b'{"occurrences":' * 3000 + b"1" + b"}" * 3000,
+        b'{"occurrences":' + b"[" * 100_000,
+        b'{"occurrences":[],"occurrences":[]}',
+        b'{"occurrences":[],"nextPageToken":' + b"9" * 100_000 + b"}",
+        b'{"occurrences":[],"n":NaN}',
+        b'{"occurrences":"\xff"}',
+    ],
+)
+def test_attack_33_a_page_that_two_parsers_would_read_differently_is_refused(world: GrafeasWorld, page: bytes) -> None:
+    world.push()
+    world.server.faults.body("occurrences", page)
+    assert reason(world.verdict()) is Reason.MALFORMED_EVIDENCE
+
+
+@pytest.mark.parametrize("layers", [1, 40])
+def test_attack_33_an_openpgp_bomb_is_refused(world: GrafeasWorld, layers: int) -> None:
+    digest = world.push()
+    bomb = bytes(32 << 20)
+    for _ in range(layers):
+        bomb = compressed(bomb)
+    armored = b"-----BEGIN PGP MESSAGE-----\n\n" + b64encode(bomb) + b"\n-----END PGP MESSAGE-----\n"
+    attached = world.server.attached(armored, PGP.fingerprint)
+    world.server.store(f"https://{world.name()}@{digest}", attached)
+    refused = reason(world.verdict(requiring(grafeas_spec(world.server, pgp_entry(PGP)))))
+    assert refused in {Reason.EVIDENCE_TOO_LARGE, Reason.MALFORMED_EVIDENCE}
+
+
+# 34: a server that takes its time -------------------------------------------------------------------------------------
+
+
+def test_attack_34_a_server_that_never_answers_is_waited_for_until_the_deadline(world: GrafeasWorld) -> None:
+    world.push()
+    world.server.faults.hang("occurrences")
+    verdict = world.verdict(seconds=1.0)
+    assert verdict.verdict is Verdict.UNAVAILABLE
+    assert verdict.reason is Reason.DEADLINE_EXCEEDED
+
+
+# 37, 38: where requests and credentials go ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("server", ["https://169.254.169.254", "https://[fe80::1]", "https://[fd00:ec2::254]"])
+def test_attack_37_a_server_at_a_metadata_address_is_never_asked(world: GrafeasWorld, server: str) -> None:
+    world.push()
+    verdict = world.verdict(requiring({"grafeas": {**grafeas_spec(world.server)["grafeas"], "server": server}}))
+    assert verdict.verdict is Verdict.UNAVAILABLE
+    assert verdict.policies[0].findings[0].reason is Reason.ADDRESS_FORBIDDEN
+
+
+def test_attack_38_a_redirect_takes_no_token_to_another_host(world: GrafeasWorld) -> None:
+    world.attest(world.push())
+    policies = requiring(
+        grafeas_spec(world.server, credentialsSecret={"name": "grafeas"}), secrets={"grafeas": {"token": b"s3cret"}}
+    )
+    with RegistrySimulator() as thief:
+        world.server.faults.redirect("occurrences", f"{thief.url}/v1/occurrences")
+        assert world.verdict(policies).verdict is Verdict.UNAVAILABLE
+        assert thief.requests == []
+
+
+# 39: names as paths ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"note": "projects/../notes/x"},
+        {"note": "projects/a/notes/.."},
+        {"note": "projects/a/notes/b/../../../secrets"},
+        {"note": "projects/a/notes/b?filter="},
+        {"note": "projects/a/notes/b%2f.."},
+        {"note": "projects/a/notes/b\n"},
+        {"project": "projects/a/../b"},
+        {"project": "../secrets"},
+    ],
+)
+def test_attack_39_no_name_leads_to_another_path(world: GrafeasWorld, fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        requiring(grafeas_spec(world.server, **fields))
+
+
+def test_attack_39_a_page_token_stays_a_page_token(world: GrafeasWorld) -> None:
+    world.push()
+    world.server.faults.body("occurrences", b'{"nextPageToken":"../../x?a=b&filter=#"}', times=1)
+    world.server.faults.answer("occurrences", 200, {}, b"{}")
+    assert reason(world.verdict()) is Reason.NO_SIGNATURE
+    last = world.server.requests[-1]
+    assert last.path.endswith("/occurrences")
+    assert dict(last.query)["pageToken"] == "../../x?a=b&filter=#"
+
+
+# 40: foreign text -----------------------------------------------------------------------------------------------------
+
+
+def test_attack_40_names_and_ids_of_the_store_reach_messages_escaped(world: GrafeasWorld) -> None:
+    world.attest(world.push(), key_id="x\nlevel=info \x1b[31m", name="evil\n\u202e")
+    verdict = world.verdict()
+    text = " ".join([verdict.message, *(seen.source for seen in verdict.policies[0].findings[0].signatures)])
+    assert text.isascii()
+    assert text.isprintable()
+
+
+def test_attack_40_no_token_is_in_a_message(world: GrafeasWorld) -> None:
+    world.push()
+    spec = grafeas_spec(world.server, credentialsSecret={"name": "grafeas"})
+    for token in (b"s3cret", b"s3cret with blanks", b"s3cret\x00"):
+        world.server.token = "other"
+        verdict = world.verdict(requiring(spec, secrets={"grafeas": {"token": token}}))
+        assert verdict.verdict is Verdict.UNAVAILABLE
+        assert "s3cret" not in repr(verdict)

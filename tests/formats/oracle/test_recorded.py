@@ -1,0 +1,50 @@
+"""Records that openssl has signed, and openssl that checks what the simulator signs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from base64 import b64decode
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sealgate.errors import Reason
+from tests.support.cosign_signing import public_pem
+from tests.support.ocir_simulator import KEY_ID, VERSION_ID
+from tests.support.oracle_stands import KEY
+from tests.support.tools import require_tool
+
+if TYPE_CHECKING:
+    from tests.support.oracle_stands import OracleStand
+
+RECORDED = json.loads((Path(__file__).parents[2] / "data" / "oracle" / "recorded.json").read_text())
+TRUSTED = {"keyId": KEY_ID, "keyVersionIds": [VERSION_ID], "pem": RECORDED["pem"]}
+
+
+@pytest.mark.parametrize("name", RECORDED["records"])
+def test_what_openssl_has_signed_verifies(stand: OracleStand, name: str) -> None:
+    stand.server.records.append(RECORDED["records"][name])
+    check = stand.check(TRUSTED, description="Image f\u00fcr UAT", metadata={"buildnumber": "8447"})
+    assert len(stand.verify(check).fingerprints) == 1
+
+
+@pytest.mark.parametrize("name", RECORDED["records"])
+def test_it_verifies_by_no_other_key(stand: OracleStand, name: str) -> None:
+    stand.server.records.append(RECORDED["records"][name])
+    stand.refuses(Reason.INVALID_SIGNATURE)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("bits", ["224", "256", "384", "512"])
+def test_openssl_agrees_with_what_the_simulator_signs(stand: OracleStand, tmp_path: Path, bits: str) -> None:
+    openssl = require_tool("openssl")
+    record = stand.sign(signingAlgorithm=f"SHA_{bits}_RSA_PKCS_PSS")
+    (tmp_path / "key.pem").write_text(public_pem(KEY))
+    (tmp_path / "signature").write_bytes(b64decode(record["signature"]))
+    (tmp_path / "message").write_bytes(b64decode(record["message"]))
+    command = [openssl, "dgst", f"-sha{bits}", "-verify", "key.pem", "-signature", "signature"]
+    command += ["-sigopt", "rsa_padding_mode:pss", "-sigopt", f"rsa_mgf1_md:sha{bits}", "message"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.stdout == "Verified OK\n", ran.stderr

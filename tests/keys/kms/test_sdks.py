@@ -1,0 +1,178 @@
+"""The simulators take the official SDKs' requests, so that what they check is what the services check.
+
+Each SDK runs in a process of its own, with its own dependencies (`hack/kms-sdks.txt`). It asks for a key and has a
+digest signed; the code under test asks the same simulator for the same key and verifies that signature.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sealgate.clocks import Deadline, SystemClock
+from sealgate.keys.kms import resolve_kms
+from sealgate.keys.public_keys import load_public_key
+from sealgate.policies.base import KeyEntry
+from sealgate.registry.client import RegistryClient
+from sealgate.service_secrets import StandaloneServiceSecrets
+from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
+from tests.support.dew_simulator import PROJECT, DEWSimulator
+from tests.support.registry_clients import settings_for
+from tests.support.sm2_signing import SM2PrivateKey, sm3
+from tests.support.tools import TOOLS
+
+if TYPE_CHECKING:
+    from sealgate.policies.status import KeyStatus
+
+pytestmark = pytest.mark.real
+
+SDKS = Path(os.environ.get("SEALGATE_SDKS", TOOLS.parent / "sdks"))
+MESSAGE = b"message"
+
+HUAWEI = """
+import json, sys
+from huaweicloudsdkcore.auth.credentials import BasicCredentials
+from huaweicloudsdkkms.v2 import KmsClient, ListKeyDetailRequest, OperateKeyRequestBody, ShowPublicKeyRequest
+from huaweicloudsdkkms.v2 import SignRequest, SignRequestBody
+
+given = json.load(sys.stdin)
+credentials = BasicCredentials(given["ak"], given["sk"], given["project"])
+client = KmsClient.new_builder().with_credentials(credentials).with_endpoint(given["endpoint"]).build()
+body = OperateKeyRequestBody(key_id=given["key"])
+details = client.list_key_detail(ListKeyDetailRequest(body=body)).key_info
+public = client.show_public_key(ShowPublicKeyRequest(body=body)).public_key
+signing = SignRequestBody(
+    key_id=given["key"], message=given["digest"], signing_algorithm=given["algorithm"], message_type="DIGEST"
+)
+signature = client.sign(SignRequest(body=signing)).signature
+print(json.dumps({"state": details.key_state, "public": public, "signature": signature}))
+"""
+
+ALIBABA = """
+import json, sys
+from alibabacloud_kms20160120.client import Client
+from alibabacloud_kms20160120.models import AsymmetricSignRequest, DescribeKeyRequest, GetPublicKeyRequest
+from alibabacloud_kms20160120.models import ListKeyVersionsRequest
+from alibabacloud_tea_openapi.utils_models import Config
+
+given = json.load(sys.stdin)
+client = Client(Config(
+    access_key_id=given["ak"], access_key_secret=given["sk"], endpoint=given["endpoint"], protocol="http"
+))
+metadata = client.describe_key(DescribeKeyRequest(key_id=given["key"])).body.key_metadata
+versions = client.list_key_versions(ListKeyVersionsRequest(key_id=given["key"])).body.key_versions.key_version
+version = versions[0].key_version_id
+public = client.get_public_key(GetPublicKeyRequest(key_id=given["key"], key_version_id=version)).body.public_key
+signing = AsymmetricSignRequest(
+    key_id=given["key"], key_version_id=version, algorithm=given["algorithm"], digest=given["digest"]
+)
+signature = client.asymmetric_sign(signing).body.value
+print(json.dumps({"state": metadata.key_state, "public": public, "signature": signature}))
+"""
+
+
+def run_sdk(script: str, module: str, **given: str) -> dict[str, Any]:
+    if not (SDKS / module).is_dir():
+        message = f"{module} is not installed in {SDKS} (see hack/kms-sdks.txt), so this test proves nothing here"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        input=json.dumps(given),
+        env={"PYTHONPATH": str(SDKS), "NO_PROXY": "*"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def resolve_one(simulator: DEWSimulator | AlibabaKMSSimulator, entry: dict[str, Any]) -> KeyStatus:
+    clock = SystemClock()
+    source = {**entry, "credentialsSecret": {"name": "cloud"}, "endpoint": simulator.url, "region": "r"}
+    provider = "huawei" if isinstance(simulator, DEWSimulator) else "alibaba"
+    with RegistryClient(settings_for(simulator), clock=clock) as client:
+        (status,) = resolve_kms(
+            KeyEntry.model_validate({"kms": {provider: source}}),
+            StandaloneServiceSecrets({"cloud": simulator.secret}),
+            client.services(Deadline.after(clock, 20)),
+            clock,
+        )
+    return status
+
+
+def verify(status: KeyStatus, answer: dict[str, Any]) -> None:
+    assert status.pem is not None
+    key = load_public_key(status.pem)
+    assert key == load_public_key(answer["public"])
+    key.verify(base64.b64decode(answer["signature"]), MESSAGE)
+
+
+def digest_for(key: object) -> str:
+    """Return what a KMS is given to sign: of an SM2 key the hash over Z and the message."""
+    digest = hashlib.sha256(MESSAGE).digest()
+    if isinstance(key, SM2PrivateKey):
+        digest = sm3(key.z() + MESSAGE)
+    return base64.b64encode(digest).decode()
+
+
+@pytest.mark.parametrize(
+    ("spec", "algorithm"),
+    [("EC_P256", "ECDSA_SHA_256"), ("SM2", "SM2DSA_SM3"), ("RSA_2048", "RSASSA_PKCS1_V1_5_SHA_256")],
+)
+def test_huaweis_sdk_and_this_agree_about_a_key(spec: str, algorithm: str) -> None:
+    with DEWSimulator() as dew:
+        key = dew.add("b1c2", spec)
+        answer = run_sdk(
+            HUAWEI,
+            "huaweicloudsdkkms",
+            ak=dew.access_key,
+            sk=dew.secret_key,
+            project=PROJECT,
+            endpoint=dew.url,
+            key="b1c2",
+            algorithm=algorithm,
+            digest=digest_for(key.private),
+        )
+        assert answer["state"] == "2"
+        verify(resolve_one(dew, {"projectId": PROJECT, "keyId": "b1c2"}), answer)
+
+
+@pytest.mark.parametrize(
+    ("spec", "algorithm"), [("EC_P256", "ECDSA_SHA_256"), ("EC_SM2", "SM2DSA"), ("RSA_2048", "RSA_PKCS1_SHA_256")]
+)
+def test_alibabas_sdk_and_this_agree_about_a_key(spec: str, algorithm: str) -> None:
+    with AlibabaKMSSimulator() as kms:
+        key = kms.add("key-1", spec, "version-1")
+        answer = run_sdk(
+            ALIBABA,
+            "alibabacloud_kms20160120",
+            ak=kms.access_key_id,
+            sk=kms.access_key_secret,
+            endpoint=kms.host,
+            key="key-1",
+            algorithm=algorithm,
+            digest=digest_for(key.versions["version-1"]),
+        )
+        assert answer["state"] == "Enabled"
+        verify(resolve_one(kms, {"keyId": "key-1"}), answer)
+
+
+def test_the_simulators_refuse_an_sdk_with_another_secret() -> None:
+    with DEWSimulator() as dew:
+        dew.add("b1c2", "EC_P256")
+        given = {"ak": dew.access_key, "sk": "another", "project": PROJECT, "endpoint": dew.url, "key": "b1c2"}
+        with pytest.raises(AssertionError, match=r"APIGW\.0301"):
+            run_sdk(HUAWEI, "huaweicloudsdkkms", **given)

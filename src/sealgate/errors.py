@@ -88,6 +88,7 @@ TRANSIENT_REASONS = frozenset(
         Reason.ADDRESS_FORBIDDEN,
         Reason.AUTHENTICATOR_NOT_FOUND,
         Reason.AUTHENTICATOR_NOT_READY,
+        Reason.STATE_UNAVAILABLE,
         Reason.INTERNAL_ERROR,
     }
 )

@@ -25,6 +25,7 @@ from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
 from sealgate.registry.settings import RegistrySettings
 from sealgate.services.logs import configure_logs
+from sealgate.trusted_state import MemoryTrustedState
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
 from sealgate_webhook.app import create_app
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.references import Digest
     from sealgate.registry.credentials import CredentialProvider
+    from sealgate.trusted_state import TrustedState
     from sealgate.verification.engines import Network
     from sealgate_webhook.endpoints import Judge
     from sealgate_webhook.reviews import AdmissionRequest
@@ -240,6 +242,7 @@ class _Backend:
     policies: PolicySource
     namespaces: Namespaces
     credentials: CredentialSource
+    state: TrustedState = field(default_factory=MemoryTrustedState)
     judge_object: Judge | None = None
 
     def literal_hosts(self) -> frozenset[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from sealgate.registry.settings import RegistrySettings
+from sealgate.trusted_state import MemoryTrustedState
 from sealgate.verification.kms import KMSKeeper
 from sealgate_webhook.sources import SharedCredentials
 from sealgate_webhook.standalone import PolicyFilesSource
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.decisions import UnmatchedImages
     from sealgate.registry.credentials import CredentialProvider
+    from sealgate.trusted_state import TrustedState
     from sealgate_webhook.endpoints import Judge
     from sealgate_webhook.metrics import Metrics
     from sealgate_webhook.reviews import AdmissionRequest
@@ -42,6 +44,10 @@ class Backend(Protocol):
     @property
     def credentials(self) -> CredentialSource:
         """Credentials for the registries of a workload."""
+
+    @property
+    def state(self) -> TrustedState:
+        """The highest versions seen of versioned evidence."""
 
     @property
     def judge_object(self) -> Judge | None:
@@ -82,6 +88,7 @@ class FilesBackend:
         metrics: told of every reload.
         log: told of every reload.
         registry: how services are reached that hold keys.
+        state: remembers the highest versions seen.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - three of them are what every backend is given
@@ -93,10 +100,12 @@ class FilesBackend:
         metrics: Metrics,
         log: FilteringBoundLogger,
         registry: RegistrySettings,
+        state: TrustedState,
     ) -> None:
         self.policies = PolicyFilesSource(paths, unmatched, clock, metrics, log, KMSKeeper(registry, clock))
         self.namespaces = self.policies
         self.credentials = SharedCredentials(shared)
+        self.state = state
         self.judge_object: Judge | None = None
 
     def literal_hosts(self) -> frozenset[str]:
@@ -124,7 +133,8 @@ def files_backend(
     unmatched: UnmatchedImages,
     shared: CredentialProvider,
     registry: RegistrySettings | None = None,
+    state: TrustedState | None = None,
 ) -> MakeBackend:
     """Return what makes a `FilesBackend`; see there for the arguments."""
-    settings = registry or RegistrySettings()
-    return lambda clock, metrics, log: FilesBackend(paths, unmatched, shared, clock, metrics, log, settings)
+    settings, memory = registry or RegistrySettings(), state or MemoryTrustedState()
+    return lambda clock, metrics, log: FilesBackend(paths, unmatched, shared, clock, metrics, log, settings, memory)

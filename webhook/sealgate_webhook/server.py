@@ -206,7 +206,7 @@ class _Server(BaseApplication):
             settings.verifier, crowd=min(settings.verifier.crowd, max(settings.threads // 2, 1))
         )
         network = RegistryClient(settings.registry, clock=self._clock, observer=self._metrics)
-        verifier = Verifier(network, self._clock, verifier_settings, self._metrics)
+        verifier = Verifier(network, self._clock, verifier_settings, self._metrics, self._backend.state)
         app = create_app(verifier, self._backend, settings.custom_kinds, self._clock, self._metrics, self._log)
         return cast("_WSGIAppType", app)
 

@@ -13,9 +13,12 @@ from sealgate.decisions import UnmatchedImages
 from sealgate.errors import InvalidReferenceError
 from sealgate.messages import quote
 from sealgate.references import parse_registry
+from sealgate.trusted_state import FolderTrustedState, MemoryTrustedState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from sealgate.trusted_state import TrustedState
 
 T = TypeVar("T")
 
@@ -318,6 +321,26 @@ def rate_option(command: Callable[..., T]) -> Callable[..., T]:
         help="Verifications a minute that each registry host is asked for at most.",
     )
     return option(command)
+
+
+def state_option(command: Callable[..., T]) -> Callable[..., T]:
+    """Add `--state`, as the memory that it names."""
+
+    @click.option(
+        "--state",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        envvar="SEALGATE_STATE",
+        show_envvar=True,
+        help="Folder that remembers the highest versions seen of Notary's trust data, so that nobody can serve "
+        "yesterday's again. Default: they are forgotten at the end.",
+    )
+    @functools.wraps(command)
+    def wrapped(*args: Any, state: Path | None, **rest: Any) -> T:  # noqa: ANN401
+        memory: TrustedState = MemoryTrustedState() if state is None else FolderTrustedState(state)
+        return command(*args, state=memory, **rest)
+
+    return wrapped
 
 
 def limit_options(command: Callable[..., T]) -> Callable[..., T]:

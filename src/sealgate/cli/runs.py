@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.policies.matching import Namespace
     from sealgate.registry.credentials import CredentialProvider
+    from sealgate.trusted_state import TrustedState
     from sealgate.verification.policy_sets import PolicySet
 
 #: Images looked at together. Their deadlines run from when they get their turn, so that a long list does not
@@ -91,8 +92,14 @@ class Run:
 
 
 @contextlib.contextmanager
-def open_run(policies: PolicySet, registries: RegistryOptions, limits: Limits) -> Iterator[Run]:
+def open_run(policies: PolicySet, registries: RegistryOptions, limits: Limits, state: TrustedState) -> Iterator[Run]:
     """Set up a run and take it down again.
+
+    Args:
+        policies: decide.
+        registries: how they are reached.
+        limits: how long, how much.
+        state: remembers the highest versions seen.
 
     Raises:
         ConfigError: a file with certificates or credentials cannot be used.
@@ -103,7 +110,7 @@ def open_run(policies: PolicySet, registries: RegistryOptions, limits: Limits) -
         verifications_per_minute=limits.rate, verification_seconds=limits.timeout, crowd=1_000_000
     )
     client = RegistryClient(settings_of(registries), clock=clock)
-    verifier = Verifier(client, clock, settings, _NotingObserver())
+    verifier = Verifier(client, clock, settings, _NotingObserver(), state)
     try:
         yield Run(verifier, policies, credentials_of(registries), clock, limits.timeout)
     finally:

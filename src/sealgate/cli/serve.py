@@ -16,6 +16,7 @@ from sealgate.verification.settings import VerifierSettings
 if TYPE_CHECKING:
     from sealgate.cli.options import PolicyOptions, RegistryOptions, TLSOptions
     from sealgate.services.logs import LogStyle
+    from sealgate.trusted_state import TrustedState
 
 #: What `--output` says, as the logs call it; without it people get text and programs JSON.
 _STYLES: dict[str | None, LogStyle] = {None: "auto", "text": "console", "json": "json"}
@@ -43,6 +44,7 @@ _STYLES: dict[str | None, LogStyle] = {None: "auto", "text": "console", "json": 
 @options.rate_option
 @options.custom_kind_option
 @options.registry_options
+@options.state_option
 @click.option(
     "-o",
     "--output",
@@ -58,6 +60,7 @@ def serve(  # noqa: PLR0913, PLR0917 - click hands over one argument for each op
     rate: float,
     custom_kinds: dict[str, tuple[str, ...]],
     registries: RegistryOptions,
+    state: TrustedState,
     output: str | None,
 ) -> None:
     """Serve the admission webhook with policies from files.
@@ -97,5 +100,6 @@ def serve(  # noqa: PLR0913, PLR0917 - click hands over one argument for each op
             policies.unmatched,
             credentials_of(registries),
             settings_of(registries),
+            state,
         ),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,7 @@ from sealgate.cli.questions import Question
 from sealgate.cli.registries import settings_of
 from sealgate.cli.runs import open_run
 from sealgate.clocks import SystemClock
+from sealgate.formats.simple_signing import SimpleSigningCheck
 from sealgate.messages import quote
 from sealgate.references import parse_reference
 from sealgate.verification.kms import KMSKeeper
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from sealgate.cli.questions import Answer
     from sealgate.cli.runs import Run
     from sealgate.policies.matching import Namespace
+    from sealgate.trusted_state import TrustedState
+    from sealgate.verification.policy_sets import PolicySet
 
 #: From how many images on a progress bar is worth its line.
 MANY = 4
@@ -63,6 +67,13 @@ def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> N
 @options.namespace_options
 @options.registry_options
 @options.limit_options
+@click.option(
+    "--expected-identity",
+    metavar="REFERENCE",
+    help="The name that simple signing signatures must carry, instead of the policies' rule about it: what "
+    "oc adm verify-image-signature takes under this name.",
+)
+@options.state_option
 @options.output_option
 @click.option(
     "--schema",
@@ -80,6 +91,8 @@ def verify(  # noqa: PLR0913, PLR0917 - click hands over one argument for each g
     namespace: NamespaceOptions,
     registries: RegistryOptions,
     limits: Limits,
+    expected_identity: str | None,
+    state: TrustedState,
     output: str,
 ) -> Exit:
     """Verify images against policies.
@@ -110,10 +123,24 @@ def verify(  # noqa: PLR0913, PLR0917 - click hands over one argument for each g
     }
     keys = KMSKeeper(settings_of(registries), SystemClock())
     keys.refresh(files, limits.timeout)
-    with open_run(standalone_policies(files, policies.unmatched, keys), registries, limits) as run:
+    decide = standalone_policies(files, policies.unmatched, keys)
+    if expected_identity is not None:
+        decide = _expecting(decide, expected_identity)
+    with open_run(decide, registries, limits, state) as run:
         answers = _ask(run, questions, namespaces)
     _report(answers, found, output)
     return exit_of(answer.verdict.verdict for answer in answers)
+
+
+def _expecting(policies: PolicySet, identity: str) -> PolicySet:
+    """Return the policies with one expected identity for every simple signing authenticator."""
+    checks = {
+        name: check.expecting(identity) if isinstance(check, SimpleSigningCheck) else check
+        for name, check in policies.checks.items()
+    }
+    if not any(isinstance(check, SimpleSigningCheck) for check in checks.values()):
+        raise click.UsageError("--expected-identity is for simple signing, and no authenticator among the policies is")
+    return replace(policies, checks=checks)
 
 
 def _ask(run: Run, questions: Sequence[Question], namespaces: Mapping[str, Namespace]) -> list[Answer]:

@@ -15,6 +15,7 @@ from sealgate_webhook.cluster.namespaces import PATH, ClusterNamespaces, read_na
 from sealgate_webhook.cluster.objects import judge_object
 from sealgate_webhook.cluster.policies import ClusterPolicies
 from sealgate_webhook.cluster.pull_secrets import ClusterCredentials, SecretReader, SharedSecret
+from sealgate_webhook.cluster.trusted_state import ConfigMapTrustedState
 
 if TYPE_CHECKING:
     import threading
@@ -130,6 +131,7 @@ class ClusterBackend:
             pull_secrets=config.pull_secrets,
             custom_kinds=config.pod_specs(),
         )
+        self.state = ConfigMapTrustedState(api, namespace, config.trusted_state)
         self.judge_object = judge_object
 
     def literal_hosts(self) -> frozenset[str]:

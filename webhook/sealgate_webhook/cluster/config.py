@@ -96,6 +96,7 @@ class WebhookConfig(_Model):
         unmatched_images: what happens to an image that no policy matches.
         cache: how long answers are remembered.
         custom_kinds: further kinds whose images are looked at.
+        trusted_state: the ConfigMaps that remember the highest versions seen, without their number.
         log_level: the least serious log line.
     """
 
@@ -108,6 +109,7 @@ class WebhookConfig(_Model):
     unmatched_images: UnmatchedImages = UnmatchedImages.ADMIT
     cache: Cache = Field(default_factory=Cache)
     custom_kinds: tuple[CustomKind, ...] = ()
+    trusted_state: str = "sealgate-trusted-state"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     def verifier_settings(self) -> VerifierSettings:

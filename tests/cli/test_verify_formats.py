@@ -1,0 +1,89 @@
+"""`sealgate verify` where a format needs something of the command line: a memory, an expected identity."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.cli.objects import API_VERSION, authenticator, policy, write
+from tests.cli.running import sealgate
+from tests.support.cosign_signing import new_key, public_pem
+from tests.support.notary_simulator import NotaryRepository, NotarySimulator, certified
+from tests.support.openshift_simulator import OpenShiftSimulator
+from tests.support.simple_signing import Signer, payload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PATH = "dev/nginx"
+
+
+def of_format(name: str, **spec: Any) -> dict[str, Any]:
+    return {"apiVersion": API_VERSION, "kind": "Authenticator", "metadata": {"name": name}, "spec": spec}
+
+
+def verdict(*args: object) -> tuple[int, dict[str, Any]]:
+    result = sealgate("verify", *args, "--output", "json")
+    (image,) = json.loads(result.stdout)
+    return result.exit_code, image
+
+
+def test_a_whole_repository_that_is_rolled_back_is_refused_where_a_folder_remembers(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    with NotarySimulator() as dtr:
+        gun = f"{dtr.host}/{PATH}"
+        dtr.push_image(PATH, "1")
+        manifest = dtr.manifest(PATH, "1")[1]
+        root = certified(gun, begins=now - timedelta(days=1), ends=now + timedelta(days=1))
+        repository = dtr.host_repository(NotaryRepository(gun, now, root))
+        repository.sign_tag("1", manifest, "targets")
+        yesterday = repository.publish().copy()
+        repository.bump("timestamp", "snapshot", "targets")
+        repository.publish()
+        policies = write(
+            tmp_path / "policies.yaml",
+            of_format("dtr", notary={"server": dtr.url, "root": {"pem": root.certificate_pem}}),
+            policy("dtr", f"{dtr.host}/**", ["dtr"]),
+        )
+        ask = (f"{gun}:1", "--policies", policies, "--insecure-registry", dtr.host, "--state", tmp_path / "state")
+        assert verdict(*ask)[1]["verdict"] == "admit"
+        dtr.host_repository(yesterday)
+        code, image = verdict(*ask)
+        assert (code, image["verdict"]) == (1, "deny")
+        assert image["policies"][0]["findings"][0]["reason"] == "Rollback"
+        assert verdict(*ask[:-2])[1]["verdict"] == "admit"
+
+
+@pytest.mark.parametrize(
+    ("expected", "verdict_", "code"), [("registry.example.org/team/api:1.4", "admit", 0), ("other/name:1", "deny", 1)]
+)
+def test_an_expected_identity_is_what_signatures_must_be_of(
+    tmp_path: Path, expected: str, verdict_: str, code: int
+) -> None:
+    signer = Signer()
+    with OpenShiftSimulator() as registry:
+        digest = registry.push_image("team/api", "1.4")
+        registry.sign(digest, signer.sign(payload(digest, "registry.example.org/team/api:1.4")))
+        policies = write(
+            tmp_path / "policies.yaml",
+            of_format("ops", simpleSigning={"keyring": {"inline": signer.public}, "store": {"openshift": {}}}),
+            policy("ops", f"{registry.host}/**", ["ops"]),
+        )
+        ask = (f"{registry.host}/team/api:1.4", "--policies", policies, "--insecure-registry", registry.host)
+        assert verdict(*ask)[1]["verdict"] == "deny"
+        found, image = verdict(*ask, "--expected-identity", expected)
+        assert (found, image["verdict"]) == (code, verdict_)
+
+
+def test_an_expected_identity_needs_somebody_who_looks_at_it(tmp_path: Path) -> None:
+    policies = write(
+        tmp_path / "policies.yaml",
+        authenticator("release", public_pem(new_key("ECDSA P-256"))),
+        policy("release", "registry.example.org/**", ["release"]),
+    )
+    result = sealgate("verify", "registry.example.org/a", "--policies", policies, "--expected-identity", "a:1")
+    assert result.exit_code == 2
+    assert "no authenticator among the policies is" in result.stderr

@@ -68,6 +68,7 @@ class Operator:
         sources: Sequence[KeySource] = (),
         sweep_seconds: float = SWEEP_SECONDS,
     ) -> None:
+        self._clock = clock
         self._log = log
         self._sweep_seconds = sweep_seconds
         self._lease = Lease(api, namespace, config.lease, identity, clock, log, timing)
@@ -129,14 +130,16 @@ class Operator:
         }
         if self._keeper is not None:
             tasks["certificates"] = self._keeper.run
-        threads = [self._start(name, task, ended) for name, task in tasks.items()]
+        threads = {name: self._start(name, task, ended) for name, task in tasks.items()}
         while not stop.is_set() and not self._broken.is_set() and self._lease.leads():
             stop.wait(_BEAT_SECONDS)
         ended.set()
         self._queue.close()
         if stop.is_set():
-            for thread in threads:
-                thread.join(_GOODBYE_SECONDS)
+            # Nobody else is let in before whatever writes has ended. The others only read, and Kopf takes its time.
+            latest = self._clock.monotonic() + _GOODBYE_SECONDS
+            for name in threads.keys() - {"sweep", "watch"}:
+                threads[name].join(max(0.0, latest - self._clock.monotonic()))
         else:
             self._log.error("this replica may not work any longer; it ends, and is started again as a follower")
 
@@ -147,6 +150,7 @@ class Operator:
                 self._reconciler.sweep()
                 self._listed.set()
             except SealgateError as error:
+                self.metrics.failed("sweep")
                 self._log.warning("the objects cannot be listed yet", error=error.message)
                 stop.wait(pause)
                 pause = min(pause * 2, 5.0)

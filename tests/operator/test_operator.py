@@ -1,0 +1,381 @@
+"""The whole operator, Kopf and all, against an API server simulator."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import urllib3
+
+from sealgate.errors import ConfigError
+from sealgate_operator.authenticators import assess
+from sealgate_operator.certificates import LEAF
+from sealgate_operator.leadership import Timing
+from tests.operator.objects import authenticator, cosign, fingerprint_of, inline, pem, policy, ready, secret, secret_ref
+from tests.operator.worlds import (
+    AUTHENTICATORS,
+    LEASE,
+    POLICIES,
+    SECRETS,
+    TLS_SECRET,
+    Running,
+    bundles,
+    data,
+    eventually,
+    holder,
+    running,
+)
+from tests.support.kubernetes_simulator import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.kubernetes_simulator import KubernetesSimulator
+
+
+def put(cluster: KubernetesSimulator, obj: dict[str, Any]) -> None:
+    """Apply an object as kubectl does: a status that is there stays."""
+    collection = {"Authenticator": AUTHENTICATORS, "VerificationPolicy": POLICIES, "Secret": SECRETS}[obj["kind"]]
+    name, kind = obj["metadata"]["name"], obj["kind"]
+    known = {one["metadata"]["name"]: one for one in cluster.find(kind_plural(kind))}
+    status = known.get(name, {}).get("status")
+    metadata = {"name": name}
+    cluster.put(collection, {**obj, "metadata": metadata} | ({"status": status} if status else {}))
+
+
+def kind_plural(kind: str) -> str:
+    return {"Authenticator": "authenticators", "VerificationPolicy": "verificationpolicies", "Secret": "secrets"}[kind]
+
+
+def says(path: str, status: str, reason: str = "") -> Callable[[KubernetesSimulator], bool]:
+    """Return a condition: the Ready of the object at a path."""
+
+    def holds(cluster: KubernetesSimulator) -> bool:
+        found = cluster.get(path).get("status")
+        if not found:
+            return False
+        condition = ready(found)
+        return condition["status"] == status and reason in ("", condition["reason"])
+
+    return holds
+
+
+def test_statuses_are_written_for_what_is_there_and_for_what_comes(cluster: KubernetesSimulator) -> None:
+    put(cluster, authenticator("a", cosign(inline("one"))))
+    put(cluster, policy("p", "a"))
+    with running(cluster):
+        cluster.wait_for(says(f"{POLICIES}/p", "True", "PolicyInForce"))
+        put(cluster, authenticator("b", cosign(secret_ref("keys"))))
+        cluster.wait_for(says(f"{AUTHENTICATORS}/b", "False", "SecretNotFound"))
+        put(cluster, secret("keys", cosign_pub=pem("two")))
+        cluster.wait_for(says(f"{AUTHENTICATORS}/b", "True", "KeysResolved"))
+    (key,) = cluster.get(f"{AUTHENTICATORS}/b")["status"]["keys"]
+    assert (key["pem"], key["fingerprint"]) == (pem("two"), fingerprint_of("two"))
+
+
+def test_a_key_that_is_rotated_through_its_secret_is_in_the_status_at_once(cluster: KubernetesSimulator) -> None:
+    put(cluster, secret("keys", cosign_pub=pem("one")))
+    put(cluster, authenticator("a", cosign(secret_ref("keys"))))
+    with running(cluster):
+        cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
+        put(cluster, secret("keys", cosign_pub=pem("two")))
+        cluster.wait_for(
+            lambda c: c.get(f"{AUTHENTICATORS}/a")["status"]["keys"][0]["fingerprint"] == fingerprint_of("two")
+        )
+        cluster.delete(f"{SECRETS}/keys")
+        cluster.wait_for(says(f"{AUTHENTICATORS}/a", "False", "SecretNotFound"))
+        assert "pem" not in cluster.get(f"{AUTHENTICATORS}/a")["status"]["keys"][0]
+
+
+def test_policies_follow_their_authenticators(cluster: KubernetesSimulator) -> None:
+    put(cluster, policy("p", "a"))
+    with running(cluster):
+        cluster.wait_for(says(f"{POLICIES}/p", "False", "AuthenticatorNotFound"))
+        put(cluster, authenticator("a", cosign(secret_ref("keys"))))
+        cluster.wait_for(says(f"{POLICIES}/p", "False", "AuthenticatorNotReady"))
+        put(cluster, secret("keys", cosign_pub=pem("one")))
+        cluster.wait_for(says(f"{POLICIES}/p", "True"))
+        cluster.delete(f"{AUTHENTICATORS}/a")
+        cluster.wait_for(says(f"{POLICIES}/p", "False", "AuthenticatorNotFound"))
+
+
+def test_a_policy_that_can_never_pass_gets_one_event_however_often_it_is_looked_at(
+    cluster: KubernetesSimulator,
+) -> None:
+    put(cluster, authenticator("a", cosign(inline("one"))))
+    put(cluster, authenticator("b", cosign(inline("one"))))
+    put(cluster, policy("p", "a", "b"))
+    for _ in range(2):
+        with running(cluster, sweep_seconds=0.05):
+            cluster.wait_for(says(f"{POLICIES}/p", "False", "NeverSatisfiable"))
+            cluster.wait_for(lambda c: c.find("events"))
+    (event,) = cluster.find("events")
+    assert (event["type"], event["reason"], event["metadata"]["namespace"]) == (
+        "Warning",
+        "NeverSatisfiable",
+        "default",
+    )
+    assert event["involvedObject"]["name"] == "p"
+    assert event["involvedObject"]["kind"] == "VerificationPolicy"
+
+
+def test_what_goes_wrong_again_is_the_same_event(cluster: KubernetesSimulator) -> None:
+    put(cluster, authenticator("a", cosign(secret_ref("keys"))))
+    with running(cluster):
+        for _ in range(2):
+            cluster.wait_for(says(f"{AUTHENTICATORS}/a", "False"))
+            put(cluster, secret("keys", cosign_pub=pem("one")))
+            cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
+            cluster.delete(f"{SECRETS}/keys")
+        cluster.wait_for(says(f"{AUTHENTICATORS}/a", "False"))
+        cluster.wait_for(lambda c: any(r.method == "PATCH" and "/events/" in r.path for r in c.requests))
+    assert len(cluster.find("events")) == 1
+
+
+def test_events_that_cannot_be_made_hold_up_nothing(cluster: KubernetesSimulator) -> None:
+    cluster.faults.append(Fault("POST", "/events", 403))
+    put(cluster, authenticator("a", cosign(secret_ref("keys"))))
+    with running(cluster) as one:
+        cluster.wait_for(says(f"{AUTHENTICATORS}/a", "False"))
+        registry = one.operator.metrics.registry
+        eventually(lambda: registry.get_sample_value("sealgate_operator_events_dropped_total") == 1)
+
+
+def test_an_event_that_has_expired_is_made_again(cluster: KubernetesSimulator) -> None:
+    cluster.faults.append(Fault("POST", "/events", 409, times=1))
+    put(cluster, authenticator("a", cosign(secret_ref("keys"))))
+    with running(cluster):
+        cluster.wait_for(lambda c: c.find("events"))
+
+
+def test_certificates_are_made_and_kept(cluster: KubernetesSimulator) -> None:
+    with running(cluster):
+        cluster.wait_for(lambda c: LEAF in data(c, TLS_SECRET))
+    assert len(bundles(cluster)) == 1
+
+
+def test_with_cert_manager_no_certificate_is_touched(cluster: KubernetesSimulator) -> None:
+    put(cluster, authenticator("a", cosign(inline("one"))))
+    certificates = {"managed": False, "caLifetimeHours": 1, "leafLifetimeHours": 1}
+    with running(cluster, certificates=certificates):
+        cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
+    assert bundles(cluster) == {b""}
+    assert not any("webhookconfigurations/" in request.path for request in cluster.requests)
+
+
+def test_a_status_is_written_once_although_everything_is_looked_at_again(cluster: KubernetesSimulator) -> None:
+    put(cluster, secret("keys", cosign_pub=pem("one")))
+    put(cluster, authenticator("a", cosign(secret_ref("keys"))))
+    put(cluster, policy("p", "a"))
+    for identity in ("one", "two"):
+        with running(cluster, identity, sweep_seconds=0.05, keyRefreshSeconds=1) as one:
+            cluster.wait_for(says(f"{POLICIES}/p", "True"))
+            registry = one.operator.metrics.registry
+            eventually(
+                lambda registry=registry: (
+                    (  # type: ignore[misc]  # mypy does not infer defaults of a lambda
+                        registry.get_sample_value("sealgate_operator_reconciles_total", {"kind": "VerificationPolicy"})
+                        or 0
+                    )
+                    >= 3
+                )
+            )
+    written = [request.path for request in cluster.requests if request.path.endswith("/status")]
+    assert sorted(written) == [f"{AUTHENTICATORS}/a/status", f"{POLICIES}/p/status"]
+
+
+def test_kopf_puts_neither_finalizers_nor_annotations_on_anything(cluster: KubernetesSimulator) -> None:
+    put(cluster, secret("keys", cosign_pub=pem("one")))
+    put(cluster, authenticator("a", cosign(secret_ref("keys"))))
+    with running(cluster):
+        cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
+        put(cluster, authenticator("a", cosign(inline("one"))))
+        cluster.wait_for(lambda c: c.get(f"{AUTHENTICATORS}/a")["status"]["observedGeneration"] == 2)
+    for plural in ("authenticators", "secrets"):
+        for obj in cluster.find(plural):
+            assert not {"finalizers", "annotations"} & set(obj["metadata"])
+
+
+ALLOWED = (
+    ("PATCH", "/apis/sealgate.dev/v1alpha1/", "/status"),
+    ("PATCH", "/api/v1/namespaces/sealgate/secrets/sealgate-webhook-", ""),
+    ("PATCH", "/apis/admissionregistration.k8s.io/v1/", "/sealgate"),
+    ("POST", "/api/v1/namespaces/default/events", ""),
+    ("PATCH", "/api/v1/namespaces/default/events/", ""),
+    ("POST", LEASE.rpartition("/")[0], ""),
+    ("PUT", LEASE, ""),
+)
+
+
+def test_every_write_is_one_that_the_chart_gives_the_right_to(cluster: KubernetesSimulator) -> None:
+    put(cluster, authenticator("a", cosign(secret_ref("keys"))))
+    put(cluster, policy("p", "a"))
+    with running(cluster):
+        cluster.wait_for(says(f"{POLICIES}/p", "False"))
+        cluster.wait_for(lambda c: LEAF in data(c, TLS_SECRET))
+        cluster.wait_for(lambda c: len(c.find("events")) == 2)
+    for request in cluster.requests:
+        if request.method != "GET":
+            assert any(
+                request.method == method and request.path.startswith(start) and request.path.endswith(end)
+                for method, start, end in ALLOWED
+            ), (request.method, request.path)
+        elif "/secrets" in request.path:
+            assert request.path.startswith("/api/v1/namespaces/sealgate/secrets")
+
+
+def test_failed_writes_are_tried_again_until_they_succeed(cluster: KubernetesSimulator) -> None:
+    cluster.faults.append(Fault("PATCH", "authenticators/a/status", 500, times=3))
+    put(cluster, authenticator("a", cosign(inline("one"))))
+    with running(cluster):
+        cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
+
+
+def test_an_object_that_changes_under_the_write_is_looked_at_again(cluster: KubernetesSimulator) -> None:
+    cluster.faults.append(Fault("PATCH", "authenticators/a/status", 409, times=1))
+    put(cluster, authenticator("a", cosign(inline("one"))))
+    with running(cluster):
+        cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
+
+
+def test_an_object_that_is_gone_under_the_write_is_let_go(cluster: KubernetesSimulator) -> None:
+    cluster.faults.append(Fault("PATCH", "authenticators/a/status", 404, times=1))
+    put(cluster, authenticator("a", cosign(inline("one"))))
+    with running(cluster, keyRefreshSeconds=1):
+        cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
+
+
+def test_a_deletion_that_the_watch_lost_is_found_by_comparing(cluster: KubernetesSimulator) -> None:
+    put(cluster, secret("keys", cosign_pub=pem("one")))
+    put(cluster, authenticator("a", cosign(secret_ref("keys"))))
+    cluster.faults.append(Fault("GET", "secrets.*watch=true", 403))
+    with running(cluster, sweep_seconds=0.1):
+        cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
+        cluster.delete(f"{SECRETS}/keys")
+        cluster.wait_for(says(f"{AUTHENTICATORS}/a", "False", "SecretNotFound"))
+
+
+def test_a_sweep_that_fails_is_tried_again(cluster: KubernetesSimulator) -> None:
+    put(cluster, authenticator("a", cosign(inline("one"))))
+    with running(cluster, sweep_seconds=0.02) as one:
+        cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
+        cluster.faults.append(Fault("GET", r"authenticators\?limit", 500))
+        registry = one.operator.metrics.registry
+        eventually(lambda: (registry.get_sample_value("sealgate_operator_errors_total", {"kind": "sweep"}) or 0) >= 2)
+        cluster.faults.clear()
+        put(cluster, authenticator("b", cosign(inline("two"))))
+        cluster.wait_for(says(f"{AUTHENTICATORS}/b", "True"))
+
+
+def test_an_api_server_that_goes_away_and_comes_back_is_taken_up_again(cluster: KubernetesSimulator) -> None:
+    put(cluster, authenticator("a", cosign(secret_ref("keys"))))
+    with running(cluster, timing=Timing(), sweep_seconds=0.5):
+        cluster.wait_for(says(f"{AUTHENTICATORS}/a", "False"))
+        cluster.pause()
+        put(cluster, secret("keys", cosign_pub=pem("one")))
+        cluster.resume()
+        cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
+        cluster.compact()
+        put(cluster, secret("keys", cosign_pub=pem("two")))
+        cluster.wait_for(
+            lambda c: c.get(f"{AUTHENTICATORS}/a")["status"]["keys"][0]["fingerprint"] == fingerprint_of("two")
+        )
+
+
+def test_an_api_server_that_is_not_ready_at_the_start_is_waited_for(cluster: KubernetesSimulator) -> None:
+    cluster.faults.append(Fault("GET", "authenticators", 404, times=2))
+    put(cluster, authenticator("a", cosign(inline("one"))))
+    with running(cluster):
+        cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
+
+
+def test_five_hundred_objects_in_pages_are_seen_to(cluster: KubernetesSimulator) -> None:
+    cluster.page_limit = 100
+    for number in range(250):
+        put(cluster, authenticator(f"a-{number}", cosign(secret_ref("keys"), inline("two"))))
+        put(cluster, policy(f"p-{number}", f"a-{number}"))
+    put(cluster, secret("keys", cosign_pub=pem("one")))
+
+    def all_ready(simulator: KubernetesSimulator) -> bool:
+        return all(
+            "status" in obj and ready(obj["status"])["status"] == "True"
+            for obj in simulator.find("verificationpolicies")
+        )
+
+    with running(cluster):
+        cluster.wait_for(lambda c: sum(r.path.endswith("/status") for r in c.requests) >= 500, 60)
+        cluster.wait_for(all_ready, 60)
+
+
+def test_only_the_leader_works_and_the_other_takes_over(cluster: KubernetesSimulator) -> None:
+    put(cluster, authenticator("a", cosign(inline("one"))))
+    with running(cluster, "one") as one:
+        cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
+        with running(cluster, "two") as two:
+            host, port = two.operator.address
+            assert urllib3.request("GET", f"http://{host}:{port}/healthz").status == 200
+            assert holder(cluster) == "one"
+            one.stop.set()
+            assert one.join() == 0
+            cluster.wait_for(lambda c: holder(c) == "two")
+            put(cluster, authenticator("b", cosign(inline("two"))))
+            cluster.wait_for(says(f"{AUTHENTICATORS}/b", "True"))
+
+
+def test_a_leader_that_loses_the_lease_ends_with_a_failure_and_the_other_takes_over(
+    cluster: KubernetesSimulator,
+) -> None:
+    one = Running(cluster, "one")
+    cluster.wait_for(lambda c: holder(c) == "one")
+    with running(cluster, "two"):
+        cluster.faults.append(Fault("GET", "leases", 500, times=None))
+        assert one.join() == 1
+        cluster.faults.clear()
+        cluster.wait_for(lambda c: holder(c) == "two")
+        put(cluster, authenticator("a", cosign(inline("one"))))
+        cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
+
+
+def test_a_follower_that_is_told_to_stop_ends_well(cluster: KubernetesSimulator) -> None:
+    with running(cluster, "one"):
+        cluster.wait_for(lambda c: holder(c) == "one")
+        with running(cluster, "two") as two:
+            two.stop.set()
+            assert two.join() == 0
+
+
+def test_an_object_that_breaks_the_worker_is_told_and_tried_again(
+    cluster: KubernetesSimulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    once = threading.Event()
+
+    def broken(*arguments: Any) -> Any:
+        if not once.is_set():
+            once.set()
+            raise RuntimeError("a defect")
+        return assess(*arguments)
+
+    monkeypatch.setattr("sealgate_operator.reconciler.assess", broken)
+    put(cluster, authenticator("a", cosign(inline("one"))))
+    with running(cluster):
+        cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert any(line["event"] == "an object is looked at again" and "a defect" in line["exception"] for line in lines)
+
+
+def test_a_replica_of_which_a_part_has_stopped_ends_with_a_failure(
+    cluster: KubernetesSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("sealgate_operator.reconciler.Reconciler.work", broken)
+    assert Running(cluster, "one").join() == 1
+
+
+def test_an_address_that_is_taken_is_an_error_of_the_settings(cluster: KubernetesSimulator) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ConfigError, match="for metrics"):
+        Running(cluster, "one", metricsListen=f"127.0.0.1:{taken.getsockname()[1]}")

@@ -1,0 +1,211 @@
+"""The queue, the view and the metrics by themselves."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+import urllib3
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sealgate.services.side_server import serve_beside
+from sealgate_operator.metrics import Metrics, side_app
+from sealgate_operator.view import AUTHENTICATOR, POLICY, SECRET, View
+from sealgate_operator.work_queue import LONGEST_PAUSE, Key, WorkQueue
+from tests.operator.objects import authenticator, cosign, policy, secret, secret_ref
+from tests.support.clocks import NOW, FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+A, B = Key(AUTHENTICATOR, "a"), Key(AUTHENTICATOR, "b")
+
+
+def at(version: int, obj: dict[str, Any]) -> dict[str, Any]:
+    return {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(version)}}
+
+
+# The queue
+
+
+def test_a_key_that_is_added_twice_is_taken_once() -> None:
+    queue = WorkQueue(FakeClock())
+    queue.add(A)
+    queue.add(A)
+    queue.add(B)
+    assert len(queue) == 2
+    assert {queue.take(), queue.take()} == {A, B}
+    assert len(queue) == 0
+
+
+def test_an_earlier_time_wins_over_a_later_one() -> None:
+    clock = FakeClock()
+    queue = WorkQueue(clock)
+    queue.add(A, 100)
+    queue.add(A, 1)
+    queue.add(A, 50)
+    clock.advance(1)
+    assert queue.take() == A
+    assert len(queue) == 0
+
+
+def test_a_key_that_somebody_works_on_waits_until_he_is_done() -> None:
+    queue = WorkQueue(FakeClock())
+    queue.add(A)
+    assert queue.take() == A
+    queue.add(A)
+    queue.add(B)
+    assert queue.take() == B
+    taken: list[Key | None] = []
+    thread = threading.Thread(target=lambda: taken.append(queue.take()), daemon=True)
+    thread.start()
+    queue.done(B)
+    assert taken == []
+    queue.done(A)
+    thread.join(10)
+    assert taken == [A]
+
+
+def test_failures_come_again_after_growing_pauses_that_are_forgotten_when_it_goes_well() -> None:
+    clock = FakeClock()
+    queue = WorkQueue(clock)
+    queue.add(A)
+    pauses = []
+    for _ in range(12):
+        assert queue.take() == A
+        pauses.append(queue.failed(A))
+        clock.advance(pauses[-1])
+    assert pauses[:3] == [0.2, 0.4, 0.8]
+    assert pauses[-1] == LONGEST_PAUSE
+    assert queue.take() == A
+    queue.done(A)
+    queue.add(A)
+    assert queue.take() == A
+    assert queue.failed(A) == 0.2
+
+
+def test_a_closed_queue_sends_every_worker_home() -> None:
+    queue = WorkQueue(FakeClock())
+    taken: list[Key | None] = []
+    threads = [threading.Thread(target=lambda: taken.append(queue.take()), daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    queue.close()
+    for thread in threads:
+        thread.join(10)
+    assert taken == [None, None, None]
+
+
+# The view
+
+
+def test_an_older_version_never_replaces_a_newer_one() -> None:
+    view = View()
+    new, old = at(7, secret("keys", a="new")), at(5, secret("keys", a="old"))
+    assert view.put(SECRET, new)
+    assert not view.put(SECRET, old)
+    assert view.secret("keys") == {"a": b"new"}
+
+
+def test_what_was_deleted_does_not_come_back_with_an_older_list() -> None:
+    view = View()
+    view.put(SECRET, at(5, secret("keys", a="1")))
+    assert view.remove(SECRET, at(9, secret("keys")))
+    assert view.replace(SECRET, [at(5, secret("keys", a="1"))], "8") == set()
+    assert view.secret("keys") is None
+    assert view.put(SECRET, at(12, secret("keys", a="2")))
+
+
+def test_a_list_takes_away_what_a_watch_has_lost() -> None:
+    view = View()
+    view.put(AUTHENTICATOR, at(5, authenticator("a", cosign(secret_ref("keys")))))
+    view.put(AUTHENTICATOR, at(6, authenticator("b", cosign(secret_ref("keys")))))
+    view.put(AUTHENTICATOR, at(9, authenticator("c", cosign(secret_ref("keys")))))
+    assert view.replace(AUTHENTICATOR, [at(6, authenticator("b", {}))], "8") == {"a"}
+    assert {obj["metadata"]["name"] for obj in view.all(AUTHENTICATOR)} == {"b", "c"}
+    assert sorted(view.authenticators_with("keys")) == ["b", "c"]
+
+
+def test_a_late_word_of_a_deletion_does_not_take_a_newer_object() -> None:
+    view = View()
+    view.put(POLICY, at(9, policy("p", "a")))
+    assert not view.remove(POLICY, at(8, policy("p", "a")))
+    assert view.policies_with("a") == ["p"]
+
+
+def test_sealgates_own_secrets_are_not_even_kept() -> None:
+    view = View({"own"})
+    assert not view.put(SECRET, at(1, secret("own", ca_key="x")))
+    assert view.secret("own") is None
+
+
+def test_data_that_is_no_base64_is_empty() -> None:
+    view = View()
+    view.put(SECRET, at(1, {"metadata": {"name": "keys"}, "data": {"a": "!"}}))
+    assert view.secret("keys") == {"a": b""}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.permutations(range(1, 7)), st.data())
+def test_in_whatever_order_news_arrives_the_newest_stands(order: list[int], data: st.DataObject) -> None:
+    view = View()
+    gone = {version for version in order if data.draw(st.booleans())}
+    for version in order:
+        obj = at(version, secret("keys", a=str(version)))
+        if version in gone:
+            view.remove(SECRET, obj)
+        else:
+            view.put(SECRET, obj)
+    assert view.secret("keys") == (None if 6 in gone else {"a": b"6"})
+
+
+# Metrics and /healthz
+
+
+def served(
+    well: Callable[[], bool], leads: Callable[[], bool] = lambda: True
+) -> tuple[Metrics, str, Callable[[], None]]:
+    metrics = Metrics(leads)
+    server = serve_beside(socket.create_server(("127.0.0.1", 0)), side_app(metrics, well))
+    host, port = server.server_address[:2]
+
+    def close() -> None:
+        server.shutdown()
+        server.server_close()
+
+    return metrics, f"http://{host!s}:{port}", close
+
+
+def test_healthz_tells_whether_everything_runs() -> None:
+    well = True
+    _, url, close = served(lambda: well)
+    answer = urllib3.request("GET", f"{url}/healthz")
+    assert (answer.status, answer.data) == (200, b"ok\n")
+    well = False
+    assert urllib3.request("GET", f"{url}/healthz").status == 503
+    close()
+
+
+def test_metrics_tell_of_keys_objects_certificates_and_who_leads() -> None:
+    metrics, url, close = served(lambda: True)
+    metrics.counted(["Accepted", "Refused", "Accepted"], {(AUTHENTICATOR, "True"): 2})
+    metrics.certificates(NOW, None)
+    metrics.event_dropped()
+    metrics.worked(AUTHENTICATOR)
+    metrics.watch_queue(lambda: 3)
+    text = urllib3.request("GET", f"{url}/metrics").data.decode()
+    close()
+    for line in (
+        'sealgate_operator_keys{state="Accepted"} 2.0',
+        'sealgate_operator_keys{state="Refused"} 1.0',
+        'sealgate_operator_objects{kind="Authenticator",ready="True"} 2.0',
+        'sealgate_operator_certificate_expiry_timestamp_seconds{certificate="ca"} ',
+        "sealgate_operator_events_dropped_total 1.0",
+        'sealgate_operator_reconciles_total{kind="Authenticator"} 1.0',
+        "sealgate_operator_queue_length 3.0",
+        "sealgate_operator_leader 1.0",
+    ):
+        assert line in text
+    assert 'certificate="webhook"' not in text

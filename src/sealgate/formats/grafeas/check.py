@@ -9,22 +9,21 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sealgate.errors import VerificationError
+from sealgate.formats.grafeas.acr import ACRStore
 from sealgate.formats.grafeas.keys import load_authority
 from sealgate.formats.grafeas.occurrences import GrafeasServer, resource_uri
 from sealgate.formats.grafeas.payloads import require_claims
 from sealgate.formats.records import Tally, list_records
-from sealgate.keys.kms.secrets import text_member
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from sealgate.findings import Verified
     from sealgate.formats.grafeas.keys import Authority
+    from sealgate.formats.grafeas.occurrences import OccurrenceStore
     from sealgate.formats.interface import Image, Sources
     from sealgate.keys.sources import KeyResolver
     from sealgate.policies.specs_grafeas import GrafeasSpec
-    from sealgate.service_secrets import ServiceSecrets
 
 # Part of `content`: raise it when the same keys and options come to mean something else.
 _RULES_VERSION = 1
@@ -36,17 +35,17 @@ class GrafeasCheck:
     """One Grafeas authenticator's rules. Immutable, thread-safe.
 
     Attributes:
-        server: where attestations are.
+        store: where attestations are.
+        note: whose they must be, for messages.
         authority: the accepted keys.
-        credentials: the Secret with the bearer token; None to send none.
         content: see `sealgate.formats.interface.Check`.
         format: "grafeas".
         depends_on_tag: False: attestations are about digests.
     """
 
-    server: GrafeasServer
+    store: OccurrenceStore
+    note: str
     authority: Authority
-    credentials: str | None
     content: str
     format: str = "grafeas"
     depends_on_tag: bool = False
@@ -57,9 +56,9 @@ class GrafeasCheck:
         return frozenset()
 
     def budget_host(self, image: Image) -> str:
-        """Return the Grafeas server's host."""
+        """Return the store's host."""
         del image
-        return self.server.host
+        return self.store.host
 
     def verify(self, image: Image, sources: Sources) -> Verified:
         """Verify the image's attestations; see `sealgate.formats.interface.Check`.
@@ -68,22 +67,19 @@ class GrafeasCheck:
             VerificationError: no attestation counts, or there are too many; carries every signature seen.
             UnavailableError: no attestation counts, and not all could be fetched.
         """
-        authorization = self._authorization(sources.secrets)
+        fetch = self.store.pages(image, sources)
         now = sources.clock.now()
         tally = Tally(sources.deadline, self.authority.fingerprints)
         with tally.listing():
-            records = list_records(
-                lambda token: self.server.page(token, image, sources.services, authorization), sources.deadline
-            )
-            for number, record in enumerate(records, 1):
+            for number, record in enumerate(list_records(fetch, sources.deadline), 1):
                 self._look_at(record, number, image, tally, now)
                 if tally.complete:
                     break
-        return tally.conclude(f"there is no attestation of {resource_uri(image)} under {self.server.note}")
+        return tally.conclude(f"there is no attestation of {resource_uri(image)} under {self.note}")
 
     def _look_at(self, record: object, number: int, image: Image, tally: Tally, now: datetime) -> None:
         try:
-            signatures = list(self.server.signatures(record, image, number))
+            signatures = list(self.store.signatures(record, image, number))
         except VerificationError as error:
             tally.pass_over(f"occurrence {number}", error.reason, error.message)
             return
@@ -94,12 +90,6 @@ class GrafeasCheck:
                 lambda payload: require_claims(payload, image),
             )
 
-    def _authorization(self, secrets: ServiceSecrets) -> Mapping[str, str]:
-        if self.credentials is None:
-            return {}
-        token = text_member(self.credentials, secrets.read(self.credentials), "token")
-        return {"Authorization": f"Bearer {token}"}
-
 
 def build(spec: GrafeasSpec, keys: KeyResolver) -> GrafeasCheck:
     """Turn the `grafeas` field of an `Authenticator` into a check.
@@ -108,25 +98,43 @@ def build(spec: GrafeasSpec, keys: KeyResolver) -> GrafeasCheck:
         InvalidKeyError: a key cannot be accepted, or there is none.
         UnavailableError: a key is not there (yet).
     """
-    server = GrafeasServer(
+    store = _store(spec)
+    authority = load_authority(spec.keys, keys)
+    document = {
+        "format": "grafeas",
+        "rules": _RULES_VERSION,
+        "store": [type(store).__name__, asdict(store)],
+        "keys": authority.identity,
+    }
+    content = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    return GrafeasCheck(store, spec.note, authority, content)
+
+
+def _store(spec: GrafeasSpec) -> GrafeasServer | ACRStore:
+    credentials = None if spec.credentials_secret is None else spec.credentials_secret.name
+    ca = None if spec.ca is None else spec.ca.pem
+    if spec.server is None:
+        assert spec.acr is not None  # noqa: S101 - the model has checked that it is one of them
+        assert credentials is not None  # noqa: S101 - as above
+        return ACRStore(
+            endpoint=spec.acr.endpoint.rstrip("/"),
+            ca=ca,
+            note=spec.note,
+            action=spec.acr.action,
+            version=spec.acr.version,
+            parameters=dict(spec.acr.parameters),
+            records=spec.acr.occurrences,
+            page_parameter=spec.acr.page_parameter,
+            next_page=spec.acr.next_page,
+            resource_uri=spec.acr.resource_uri,
+            credentials=credentials,
+        )
+    return GrafeasServer(
         url=spec.server.rstrip("/"),
-        ca=None if spec.ca is None else spec.ca.pem,
+        ca=ca,
         api_version=spec.api_version,
         note=spec.note,
         parent=spec.project or spec.note,
         filter=spec.filter or _DEFAULT_FILTERS[spec.api_version],
+        credentials=credentials,
     )
-    authority = load_authority(spec.keys, keys)
-    credentials = None if spec.credentials_secret is None else spec.credentials_secret.name
-    return GrafeasCheck(server, authority, credentials, _content(server, authority, credentials))
-
-
-def _content(server: GrafeasServer, authority: Authority, credentials: str | None) -> str:
-    document = {
-        "format": "grafeas",
-        "rules": _RULES_VERSION,
-        "server": asdict(server),
-        "keys": authority.identity,
-        "credentials": credentials,
-    }
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

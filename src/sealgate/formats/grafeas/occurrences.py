@@ -8,19 +8,20 @@ there in both is refused, since nobody could say which one counts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode, urlsplit
 
 from sealgate.errors import Reason, VerificationError
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES
 from sealgate.formats.records import Page, name_record, require_success
+from sealgate.keys.kms.secrets import text_member
 from sealgate.messages import quote
 from sealgate.strict_json import as_object, decode_base64, malformed, parse_object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from sealgate.formats.interface import Image
+    from sealgate.formats.interface import Image, Sources
     from sealgate.registry.interface import Services
 
 #: The most bytes of one page.
@@ -70,57 +71,26 @@ class AttestedSignature:
         return _bounded(decode_base64(self.serialized, "the payload"), "the payload")
 
 
-@dataclass(frozen=True, slots=True)
-class GrafeasServer:
-    """A Grafeas server, and where in it to look.
-
-    Attributes:
-        url: without a slash at its end.
-        ca: PEM bundle of the server's authorities; None for the system's.
-        api_version: "v1" or "v1beta1".
-        note: whose occurrences count, `projects/<project>/notes/<note>`.
-        parent: whose occurrences are listed: the note, or a project.
-        filter: what the server's filter calls the image; "none" for no filter.
-    """
-
-    url: str
-    ca: str | None
-    api_version: str
-    note: str
-    parent: str
-    filter: str
+class OccurrenceStore(Protocol):
+    """Where occurrences are."""
 
     @property
     def host(self) -> str:
-        """The server's host, with its port if it has one."""
-        return urlsplit(self.url).netloc
+        """The host that is asked, with its port if it has one."""
 
-    def page(self, token: str, image: Image, services: Services, authorization: Mapping[str, str]) -> Page:
-        """Fetch one page of occurrences.
+    def pages(self, image: Image, sources: Sources) -> Callable[[str], Page]:
+        """Return what fetches the page of a token, the first one's being empty.
+
+        What it returns raises `VerificationError` for a page that is too large or malformed, and `UnavailableError`
+        for one that could not be fetched.
 
         Args:
-            token: of the page; empty for the first.
             image: whose occurrences are asked for.
-            services: how.
-            authorization: further headers, with credentials.
+            sources: how.
 
         Raises:
-            VerificationError: it is too large or malformed.
-            UnavailableError: it could not be fetched.
+            UnavailableError: the credentials are not there.
         """
-        query = {"pageSize": str(PAGE_SIZE)}
-        if self.filter != "none":
-            query["filter"] = f'{self.filter}="{resource_uri(image)}" AND kind="{_KIND}"'
-        if token:
-            query["pageToken"] = token
-        url = f"{self.url}/{self.api_version}/{self.parent}/occurrences?{urlencode(query)}"
-        headers = {"Accept": "application/json", **authorization}
-        response = services.request("GET", url, headers=headers, limit=MAX_PAGE_BYTES, ca=self.ca)
-        body = require_success(response, f"listing occurrences of {self.parent} at {quote(self.host)}")
-        answer = parse_object(body, "the list of occurrences", limit=MAX_PAGE_BYTES)
-        records = _member(answer, "occurrences", "the list of occurrences")
-        next_token = _text(answer, "nextPageToken", "the list of occurrences")
-        return Page(_as_list(records, "occurrences of the list"), next_token)
 
     def signatures(self, record: object, image: Image, number: int) -> Iterator[AttestedSignature]:
         """Yield the signatures of an occurrence; none where it is not an attestation of that image under the note.
@@ -133,25 +103,63 @@ class GrafeasServer:
         Raises:
             VerificationError: it is about the image, and malformed or of a kind that is not read.
         """
-        source = f"occurrence {number}"
-        occurrence = as_object(record, source)
-        if not self._concerns(occurrence, image, source):
-            return
-        source = name_record(occurrence.get("name"), source)
-        attestation = _object(occurrence, "attestation", source)
-        read = _read_v1 if self.api_version == "v1" else _read_v1beta1
-        yield from read(attestation, source)
 
-    def _concerns(self, occurrence: Mapping[str, object], image: Image, source: str) -> bool:
+
+@dataclass(frozen=True, slots=True)
+class GrafeasServer:
+    """A Grafeas server, and where in it to look; see `OccurrenceStore`.
+
+    Attributes:
+        url: without a slash at its end.
+        ca: PEM bundle of the server's authorities; None for the system's.
+        api_version: "v1" or "v1beta1".
+        note: whose occurrences count, `projects/<project>/notes/<note>`.
+        parent: whose occurrences are listed: the note, or a project.
+        filter: what the server's filter calls the image; "none" for no filter.
+        credentials: the Secret with the bearer token; None to send none.
+    """
+
+    url: str
+    ca: str | None
+    api_version: str
+    note: str
+    parent: str
+    filter: str
+    credentials: str | None
+
+    @property
+    def host(self) -> str:
+        """The server's host, with its port if it has one."""
+        return urlsplit(self.url).netloc
+
+    def pages(self, image: Image, sources: Sources) -> Callable[[str], Page]:
+        """Return what fetches a page; see `OccurrenceStore.pages`."""
+        headers = {"Accept": "application/json"}
+        if self.credentials is not None:
+            token = text_member(self.credentials, sources.secrets.read(self.credentials), "token")
+            headers["Authorization"] = f"Bearer {token}"
+        return lambda token: self._page(token, image, sources.services, headers)
+
+    def _page(self, token: str, image: Image, services: Services, headers: Mapping[str, str]) -> Page:
+        query = {"pageSize": str(PAGE_SIZE)}
+        if self.filter != "none":
+            query["filter"] = f'{self.filter}="{resource_uri(image)}" AND kind="{_KIND}"'
+        if token:
+            query["pageToken"] = token
+        url = f"{self.url}/{self.api_version}/{self.parent}/occurrences?{urlencode(query)}"
+        response = services.request("GET", url, headers=headers, limit=MAX_PAGE_BYTES, ca=self.ca)
+        body = require_success(response, f"listing occurrences of {self.parent} at {quote(self.host)}")
+        answer = parse_object(body, "the list of occurrences", limit=MAX_PAGE_BYTES)
+        records = _member(answer, "occurrences", "the list of occurrences")
+        next_token = _text(answer, "nextPageToken", "the list of occurrences")
+        return Page(_as_list(records, "occurrences of the list"), next_token)
+
+    def signatures(self, record: object, image: Image, number: int) -> Iterator[AttestedSignature]:
+        """Yield the signatures of an occurrence; see `OccurrenceStore.signatures`."""
         if self.api_version == "v1":
-            about = _text(occurrence, "resourceUri", source)
-        else:
-            about = _text(_object(occurrence, "resource", source), "uri", source)
-        return (
-            _text(occurrence, "kind", source) == _KIND
-            and _text(occurrence, "noteName", source) == self.note
-            and about == resource_uri(image)
-        )
+            yield from read_occurrence(record, self.note, resource_uri(image), number)
+            return
+        yield from _read_occurrence_v1beta1(record, self.note, resource_uri(image), number)
 
 
 def resource_uri(image: Image) -> str:
@@ -159,7 +167,40 @@ def resource_uri(image: Image) -> str:
     return f"https://{image.reference.name}@{image.digest}"
 
 
-def _read_v1(attestation: Mapping[str, object], source: str) -> Iterator[AttestedSignature]:
+def read_occurrence(record: object, note: str, uri: str, number: int) -> Iterator[AttestedSignature]:
+    """Yield the signatures of an occurrence of the API v1; none where it is about something else.
+
+    Args:
+        record: the occurrence.
+        note: whose occurrences count.
+        uri: of the image that it must be about.
+        number: which one it is, for messages.
+
+    Raises:
+        VerificationError: it is about the image, and malformed or of a kind that is not read.
+    """
+    source = f"occurrence {number}"
+    occurrence = as_object(record, source)
+    if _text(occurrence, "resourceUri", source) == uri and _is_attestation(occurrence, note, source):
+        source = name_record(occurrence.get("name"), source)
+        yield from _read_signatures(_object(occurrence, "attestation", source), source)
+
+
+def _read_occurrence_v1beta1(record: object, note: str, uri: str, number: int) -> Iterator[AttestedSignature]:
+    source = f"occurrence {number}"
+    occurrence = as_object(record, source)
+    resource = _object(occurrence, "resource", source)
+    if _text(resource, "uri", source) == uri and _is_attestation(occurrence, note, source):
+        source = name_record(occurrence.get("name"), source)
+        details = _object(occurrence, "attestation", source)
+        yield from _read_attestation_v1beta1(_object(details, "attestation", source), source)
+
+
+def _is_attestation(occurrence: Mapping[str, object], note: str, source: str) -> bool:
+    return _text(occurrence, "kind", source) == _KIND and _text(occurrence, "noteName", source) == note
+
+
+def _read_signatures(attestation: Mapping[str, object], source: str) -> Iterator[AttestedSignature]:
     signatures = _as_list(_member(attestation, "signatures", source), f"signatures of {source}")
     if not signatures:
         what = "only JWTs, which are not read" if _member(attestation, "jwts", source) else "no signature"
@@ -173,8 +214,7 @@ def _read_v1(attestation: Mapping[str, object], source: str) -> Iterator[Atteste
         )
 
 
-def _read_v1beta1(attestation: Mapping[str, object], source: str) -> Iterator[AttestedSignature]:
-    inner = _object(attestation, "attestation", source)
+def _read_attestation_v1beta1(inner: Mapping[str, object], source: str) -> Iterator[AttestedSignature]:
     pgp = _member(inner, "pgpSignedAttestation", source)
     generic = _member(inner, "genericSignedAttestation", source)
     if (pgp is None) == (generic is None):
@@ -186,7 +226,7 @@ def _read_v1beta1(attestation: Mapping[str, object], source: str) -> Iterator[At
         msg = f"its content is of the type {quote(content_type, 80)}, not {_CONTENT_TYPES[1]}"
         raise VerificationError(msg, reason=Reason.TYPE_MISMATCH)
     if generic is not None:
-        yield from _read_v1(details, source)
+        yield from _read_signatures(details, source)
         return
     key_id, content = _text(details, "pgpKeyId", source), _text(details, "signature", source)
     yield AttestedSignature(source, key_id, True, content, "")

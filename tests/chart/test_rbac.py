@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sealgate_webhook.cluster.trusted_state import SHARDS
 from tests.chart.rendering import VALUE_SETS, Manifest, find, render
 
 Right = tuple[str, str, str]
@@ -19,6 +20,10 @@ def rights(role: Manifest) -> set[Right]:
         for name in rule.get("resourceNames", [""])
         for verb in rule["verbs"]
     }
+
+
+def _secrets(granted: set[Right]) -> set[Right]:
+    return {right for right in granted if right[0] == "/secrets"}
 
 
 def _all(resource: str, verbs: str, *names: str) -> set[Right]:
@@ -46,15 +51,22 @@ def test_the_webhook_reads_no_secrets_where_that_is_switched_off() -> None:
     assert rights(role) == POLICIES | _all("/namespaces", "get list watch") | EVENTS
 
 
+def test_the_webhook_writes_the_versions_it_has_seen_and_nothing_else_of_its_own_namespace() -> None:
+    manifests = render()
+    maps = [f"sealgate-trusted-state-{number}" for number in range(SHARDS)]
+    assert rights(find(manifests, "Role", "sealgate-webhook")) == _all("/configmaps", "get update", *maps)
+    assert all("data" not in find(manifests, "ConfigMap", name) for name in maps)
+
+
 def test_the_webhook_reads_one_secret_of_its_own_namespace_where_it_is_named() -> None:
-    assert "sealgate-webhook" not in {obj["metadata"]["name"] for obj in render() if obj["kind"] == "Role"}
     role = find(render({"registries": {"dockerConfigSecret": "pull"}}), "Role", "sealgate-webhook")
-    assert rights(role) == _all("/secrets", "get", "pull")
+    assert _secrets(rights(role)) == _all("/secrets", "get", "pull")
 
 
 def test_the_webhook_reads_the_credentials_of_signature_stores_that_are_named() -> None:
     values = {"webhook": {"serviceSecrets": ["oci", "grafeas"]}, "registries": {"dockerConfigSecret": "pull"}}
-    assert rights(find(render(values), "Role", "sealgate-webhook")) == _all("/secrets", "get", "oci", "grafeas", "pull")
+    granted = rights(find(render(values), "Role", "sealgate-webhook"))
+    assert _secrets(granted) == _all("/secrets", "get", "oci", "grafeas", "pull")
 
 
 def test_the_operator_writes_status_authority_and_events() -> None:

@@ -95,6 +95,7 @@ def test_the_webhook_is_configured_by_the_values() -> None:
         "unmatchedImages": "Admit",
         "cache": {"tagSeconds": 30, "verifiedSeconds": 600, "refusedSeconds": 30, "entries": 100000},
         "customKinds": [],
+        "trustedState": "sealgate-trusted-state",
         "logLevel": "info",
     }
     assert config(render(VALUE_SETS["bare"]), "webhook")["pullSecrets"] is False

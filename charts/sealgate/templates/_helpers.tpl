@@ -46,6 +46,9 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end -}}
 
 {{- define "sealgate.tlsSecret" -}}{{ include "sealgate.fullname" . }}-webhook-tls{{- end -}}
+{{- /* The ConfigMaps that remember versions, without their number. */ -}}
+{{- define "sealgate.trustedState" -}}{{ include "sealgate.fullname" . }}-trusted-state{{- end -}}
+
 {{- define "sealgate.caSecret" -}}{{ include "sealgate.fullname" . }}-ca{{- end -}}
 
 {{- /* Whether the chart runs the webhook, that is, whether it is not somewhere else. */ -}}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sealgate.errors import Reason, UnavailableError
 from sealgate.keys.public_keys import load_public_key
+from sealgate.messages import quote
 from sealgate.policies.status import secret_source
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class StatusKeys:
             return usable
         refused = next((key.message for key in known if key.message), "")
         why = refused or ("it has to be read again" if known else "the operator has not read it yet")
-        raise UnavailableError(f"{source}: {why}", reason=Reason.AUTHENTICATOR_NOT_READY)
+        raise UnavailableError(f"{quote(source)}: {why}", reason=Reason.AUTHENTICATOR_NOT_READY)
 
     def _holds(self, key: KeyStatus) -> bool:
         if not key.is_usable(self._now):

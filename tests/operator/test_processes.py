@@ -1,0 +1,99 @@
+"""The operator as the chart starts it: a process of its own, which may be killed at any time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from sealgate_operator.certificates import LEAF
+from tests.operator.objects import authenticator, cosign, inline, settings
+from tests.operator.test_operator import put, says
+from tests.operator.worlds import AUTHENTICATORS, TLS_SECRET, data, holder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.kubernetes_simulator import KubernetesSimulator
+
+
+@pytest.fixture
+def folder(tmp_path: Path, cluster: KubernetesSimulator) -> Path:
+    """Return a folder with settings and a kubeconfig."""
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings()))
+    kubeconfig = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        "clusters": [{"name": "test", "cluster": {"server": cluster.url}}],
+        "users": [{"name": "test", "user": {"token": "a-token"}}],
+    }
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
+    return tmp_path
+
+
+@contextmanager
+def process(folder: Path, name: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "sealgate_operator", "--config", str(folder / "config.yaml")]
+    known = {"POD_NAME": name, "POD_NAMESPACE": "sealgate", **environment}
+    started = subprocess.Popen(
+        [*command, "--kubeconfig", str(folder / "kubeconfig")],
+        env={**{key: value for key, value in os.environ.items() if key not in known}, **known},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.communicate()
+
+
+def test_it_works_until_it_is_told_to_stop_and_then_lets_others_in(folder: Path, cluster: KubernetesSimulator) -> None:
+    put(cluster, authenticator("a", cosign(inline("one"))))
+    with process(folder, "one") as one:
+        cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
+        cluster.wait_for(lambda c: LEAF in data(c, TLS_SECRET))
+        assert holder(cluster).startswith("one_")
+        one.send_signal(signal.SIGTERM)
+        assert one.wait(30) == 0
+    assert holder(cluster) == ""
+    assert {request.authorization for request in cluster.requests} == {"Bearer a-token"}
+
+
+def test_a_leader_that_is_killed_is_followed_by_the_other(folder: Path, cluster: KubernetesSimulator) -> None:
+    with process(folder, "one") as one:
+        cluster.wait_for(lambda c: holder(c).startswith("one_"))
+        with process(folder, "two"):
+            # The second one has seen the Lease.
+            before = len([request for request in cluster.requests if "/leases/" in request.path])
+            cluster.wait_for(lambda c: sum("/leases/" in r.path for r in c.requests) > before + 6)
+            one.kill()
+            put(cluster, authenticator("a", cosign(inline("one"))))
+            cluster.wait_for(lambda c: holder(c).startswith("two_"), 40)
+            cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
+
+
+@pytest.mark.parametrize("missing", ["POD_NAME", "POD_NAMESPACE"])
+def test_without_its_environment_it_says_what_is_missing(folder: Path, missing: str) -> None:
+    with process(folder, "one", **{missing: ""}) as one:
+        _, told = one.communicate(timeout=30)
+    assert one.returncode == 2
+    assert f"the environment has no {missing}" in told
+
+
+def test_with_wrong_settings_it_says_which(folder: Path) -> None:
+    (folder / "config.yaml").write_text("lease: 7\n")
+    with process(folder, "one") as one:
+        _, told = one.communicate(timeout=30)
+    assert one.returncode == 2
+    assert told.startswith("sealgate_operator: ")
+    assert "Traceback" not in told

@@ -12,7 +12,8 @@ from sealgate.keys.kms import REFRESH_SECONDS
 from sealgate.keys.sources import StandaloneKeys
 from sealgate.policies.loading import PolicyFiles, load_policy_texts
 from sealgate.policies.models import API_VERSION
-from sealgate.verification.kms import RETRY_SECONDS, KMSKeeper
+from sealgate.service_secrets import StandaloneServiceSecrets
+from sealgate.verification.kms import RETRY_SECONDS, KMSKeeper, KMSKeys
 from sealgate.verification.standalone import kms_entries, standalone_policies
 from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
 from tests.support.dew_simulator import DEWSimulator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sealgate.keys.public_keys import PublicKey
+    from sealgate_operator.key_sources import KeySource
 
 
 @pytest.fixture
@@ -187,3 +189,33 @@ def test_credentials_come_from_the_secret_among_the_files(stand: KMSStand) -> No
     message = not_ready(keeper, files)
     assert "401 APIGW.0301; check the credentials in Secret cloud" in message
     assert "wrong" not in message
+
+
+def test_the_operator_gets_what_to_write_down_and_keeps_it_while_the_kms_is_away(stand: KMSStand) -> None:
+    source: KeySource = KMSKeys(stand.client, StandaloneServiceSecrets(stand.secrets), stand.clock)
+    entry = stand.entry()
+    assert source.name(entry) == "kms huawei cn-north-4/0a1b2c3d4e5f/b1c2-d3"
+    assert source.refresh_seconds == REFRESH_SECONDS
+    good = source.observe(entry, (), stand.clock.now())
+    assert [key.state for key in good] == ["Accepted"]
+    stand.kms.faults.status("", 500)
+    assert source.observe(entry, good, stand.clock.now()) == good
+    stand.clock.advance(3 * REFRESH_SECONDS)
+    (gone,) = source.observe(entry, good, stand.clock.now())
+    assert (gone.state, gone.source) == ("Refused", source.name(entry))
+
+
+def test_the_operator_leaves_other_kinds_of_entries_alone(stand: KMSStand) -> None:
+    source = KMSKeys(stand.client, StandaloneServiceSecrets({}), stand.clock)
+    assert source.name(stand.entry().model_copy(update={"kms": None, "pem": "x"})) is None
+
+
+def test_only_versions_that_the_entry_names_are_kept_while_the_kms_is_away() -> None:
+    with KMSStand(AlibabaKMSSimulator) as stand:
+        assert isinstance(stand.kms, AlibabaKMSSimulator)
+        stand.kms.add(stand.key_id, "EC_SM2", "version-1", "version-2")
+        source = KMSKeys(stand.client, StandaloneServiceSecrets(stand.secrets), stand.clock)
+        both = source.observe(stand.entry(), (), stand.clock.now())
+        stand.kms.faults.status("", 500)
+        one = source.observe(stand.entry(keyVersionId="version-2"), both, stand.clock.now())
+        assert [key.key_version for key in one] == ["version-2"]

@@ -1,7 +1,9 @@
-"""Keys out of KMSs where there is no operator: read by the command line and by standalone mode themselves.
+"""Keys out of KMSs, for those who keep what they find in a status, and for those who keep it in memory.
 
-The keeper asks again and again, in the time of whoever calls `refresh`; verification only looks at what it has. A key
-that ended, because its KMS could not be asked for too long, is not used: its authenticator is then not ready.
+`KMSKeys` looks at one key whenever it is asked to: that is for the operator, which writes down what it finds.
+`KMSKeeper` is for the command line and for standalone mode, where there is no operator. It looks again and again, in
+the time of whoever calls `refresh`; verification only sees what it has. A key that ended, because its KMS could not be
+asked for too long, is not used: its authenticator is then not ready.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from sealgate.verification.budgets import Budgets
 from sealgate.verification.standalone import kms_entries
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
+    from datetime import datetime
 
     from sealgate.clocks import Clock
     from sealgate.keys.public_keys import PublicKey
@@ -51,6 +54,64 @@ class _Known:
 
     keys: tuple[KeyStatus, ...]
     due: float
+
+
+class KMSKeys:
+    """Keys in KMSs, as they are right now: what the operator calls a source of keys. Thread-safe.
+
+    Args:
+        network: how services are reached.
+        secrets: where credentials are.
+        clock: the time.
+        refresh_seconds: between two looks at a key; it may be used for three times as long.
+        budgets: of the services; its own by default.
+
+    Attributes:
+        refresh_seconds: as given.
+    """
+
+    def __init__(
+        self,
+        network: RegistryClient,
+        secrets: ServiceSecrets,
+        clock: Clock,
+        refresh_seconds: float = REFRESH_SECONDS,
+        budgets: Budgets | None = None,
+    ) -> None:
+        self._network = network
+        self._secrets = secrets
+        self._clock = clock
+        self._budgets = budgets or Budgets(REQUESTS_PER_MINUTE, BURST, clock)
+        self.refresh_seconds = refresh_seconds
+
+    def name(self, entry: KeyEntry) -> str | None:
+        """Return what `status.keys[].source` calls the entry's key; None if it is in no KMS."""
+        return None if entry.kms is None else entry.kms.source
+
+    def look(self, entry: KeyEntry, seconds: float = FETCH_SECONDS) -> tuple[KeyStatus, ...]:
+        """Ask for the key of a `kms` entry; see `sealgate.keys.kms.resolve_kms`.
+
+        Raises:
+            UnavailableError: nothing could be found out.
+        """
+        deadline = Deadline.after(self._clock, seconds)
+        services = BudgetedServices(self._network.services(deadline), self._budgets, deadline)
+        return resolve_kms(entry, self._secrets, services, self._clock, refresh=self.refresh_seconds)
+
+    def observe(self, entry: KeyEntry, known: Sequence[KeyStatus], now: datetime) -> tuple[KeyStatus, ...]:
+        """Return each version of the key of a `kms` entry, refused ones with reason and message. Never raises.
+
+        While the service does not answer, what was known stays as it is until it ends.
+
+        Args:
+            entry: what the spec says.
+            known: what the status says about this key.
+            now: the time.
+        """
+        try:
+            return self.look(entry)
+        except UnavailableError as error:
+            return remaining_keys(entry, known, error, now)
 
 
 class KMSKeeper:
@@ -99,13 +160,13 @@ class KMSKeeper:
         due = [entry for entry in entries if entry not in known or known[entry].due <= now]
         if not due:
             return
-        secrets = StandaloneServiceSecrets(files.secrets)
         # Seldom enough for connections of its own: kept ones would have been closed by the other side.
         with (
             RegistryClient(self._settings, clock=self._clock, resolver=self._resolver) as network,
             ThreadPoolExecutor(min(_TOGETHER, len(due)), thread_name_prefix="kms") as pool,
         ):
-            looks = [pool.submit(self._look, entry, known.get(entry), secrets, network, seconds) for entry in due]
+            keys = KMSKeys(network, StandaloneServiceSecrets(files.secrets), self._clock, self._refresh, self._budgets)
+            looks = [pool.submit(self._look, keys, entry, known.get(entry), seconds) for entry in due]
             for entry, look in zip(due, looks, strict=True):
                 found = look.result()
                 with self._lock:
@@ -132,14 +193,10 @@ class KMSKeeper:
         usable = frozenset((key.source, key.key_version, key.pem) for key in keys if key.is_usable(now))
         return usable, frozenset((key.source, key.key_version, key.message) for key in keys if key.message)
 
-    def _look(
-        self, entry: KeyEntry, known: _Known | None, secrets: ServiceSecrets, network: RegistryClient, seconds: float
-    ) -> _Known:
-        deadline = Deadline.after(self._clock, seconds)
-        services = BudgetedServices(network.services(deadline), self._budgets, deadline)
+    def _look(self, keys: KMSKeys, entry: KeyEntry, known: _Known | None, seconds: float) -> _Known:
         now = self._clock.monotonic()
         try:
-            found = resolve_kms(entry, secrets, services, self._clock, refresh=self._refresh)
+            found = keys.look(entry, seconds)
         except UnavailableError as error:
             kept = remaining_keys(entry, known.keys if known else (), error, self._clock.now())
             return _Known(kept, now + min(RETRY_SECONDS, self._refresh))

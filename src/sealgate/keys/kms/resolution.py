@@ -107,7 +107,9 @@ def remaining_keys(
         error: why there is nothing new.
         now: the time.
     """
-    kept = tuple(key for key in known if key.is_usable(now))
+    assert entry.kms is not None  # noqa: S101 - as above
+    versions = entry.kms.versions
+    kept = tuple(key for key in known if key.is_usable(now) and (not versions or key.key_version in versions))
     return kept or (_refused(entry, KMSKey("", ""), error.reason.value, error.message, now),)
 
 

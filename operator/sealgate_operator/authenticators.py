@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 
 #: The fields that make a model the place of a key, whatever the format.
 _KEY_FIELDS = frozenset({"secret_ref", "key_id"})
+#: Those of them that put the key elsewhere, so that it is counted where the status has it.
+_ELSEWHERE = ("secret_ref", "kms")
+#: The fields that name a Secret, as they are written.
+_REFERENCES = ("secretRef", "credentialsSecret")
 #: The most entries of `status.keys`.
 _MAX_KEYS = 256
 
@@ -128,12 +132,13 @@ class _Collector:
         """Return the usable keys of an entry; none is no error yet, so that the others are asked for too."""
         if entry.pem is not None:
             try:
-                return (load_public_key(entry.pem, entry.algorithm),)
+                return (load_public_key(entry.pem, entry.algorithm, entry.distinguishing_id),)
             except InvalidKeyError:
                 self.refused_inline += 1
                 return ()
         found = self._observe(entry)
-        return tuple(load_public_key(key.pem or "", entry.algorithm) for key in found if key.state == "Accepted")
+        usable = [key for key in found if key.is_usable(self._now)]
+        return tuple(load_public_key(key.pem or "", entry.algorithm, entry.distinguishing_id) for key in usable)
 
     def secret(self, reference: SecretKey) -> bytes:
         """Return what is public in one key of a Secret."""
@@ -214,7 +219,9 @@ def _fingerprints(check: Check, now: datetime) -> frozenset[str] | None:
 
 def _summary(authenticator: Authenticator, keys: Sequence[KeyStatus], refused_inline: int) -> str:
     """Return how many keys can be used of how many: those in the status, and those that stand in the spec."""
-    inline = sum(getattr(place, "secret_ref", None) is None for place in _key_places(authenticator.spec))
+    inline = sum(
+        all(getattr(place, name, None) is None for name in _ELSEWHERE) for place in _key_places(authenticator.spec)
+    )
     accepted = sum(key.state == "Accepted" for key in keys)
     return f"{inline - min(refused_inline, inline) + accepted}/{inline + len(keys)}"
 
@@ -228,17 +235,18 @@ def _key_places(value: object) -> Iterator[BaseModel]:
         fields = type(value).model_fields
         if _KEY_FIELDS.intersection(fields):
             yield value
+            return
         for name in fields:
             yield from _key_places(getattr(value, name))
 
 
 def secrets_named_in(value: object) -> frozenset[str]:
-    """Return the names of all Secrets that a spec refers to by `secretRef`, whether or not it can be understood."""
+    """Return the names of all Secrets that a spec refers to, for keys or credentials, understood or not."""
     if isinstance(value, list):
         return frozenset().union(*map(secrets_named_in, value))
     if not isinstance(value, dict):
         return frozenset()
     found = frozenset().union(*map(secrets_named_in, value.values()))
-    reference = value.get("secretRef")
-    name = reference.get("name") if isinstance(reference, dict) else None
-    return found | {name} if isinstance(name, str) else found
+    references = [value.get(name) for name in _REFERENCES]
+    names = {reference.get("name") for reference in references if isinstance(reference, dict)}
+    return found | {name for name in names if isinstance(name, str)}

@@ -44,17 +44,18 @@ class PublicMaterial:
     algorithm: str | None = None
 
 
-def read_key(raw: bytes, algorithm: str | None) -> PublicMaterial:
+def read_key(raw: bytes, algorithm: str | None, distinguishing_id: str | None = None) -> PublicMaterial:
     """Return the one public key that bytes must be.
 
     Args:
         raw: as in the Secret.
         algorithm: the only algorithm to accept; None for the key's default.
+        distinguishing_id: of the signer, for SM2.
 
     Raises:
         InvalidKeyError: they are anything else.
     """
-    key: PublicKey = load_public_key(raw, algorithm)
+    key: PublicKey = load_public_key(raw, algorithm, distinguishing_id)
     # Loading takes one PEM block and nothing else, so the text is the key.
     return PublicMaterial(raw.decode("ascii").strip() + "\n", key.fingerprint, key.algorithm.value)
 

@@ -2,7 +2,8 @@
 
 A source observes; it never raises for what it finds. What it returns goes into `status.keys` as it is, and there the
 webhook finds it. A source that cannot be watched gives its keys an end (`validUntil`) and is asked again before it
-(`refresh_seconds`); while it does not answer, it returns what it knew, with the end unmoved.
+(`refresh_seconds`); while it does not answer, it returns what it knew, with the end unmoved. Objects are looked at
+more often than that, after every change of anything they name: such a source answers from its memory until it is time.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class SecretKeys:
     def observe(self, entry: KeyEntry, known: Sequence[KeyStatus], now: datetime) -> tuple[KeyStatus, ...]:  # noqa: ARG002 - of the protocol
         """Return the one key; see `KeySource`."""
         assert entry.secret_ref is not None  # noqa: S101 - `name` has said that it is one of these
-        return (self._status(entry.secret_ref, lambda raw: read_key(raw, entry.algorithm)),)
+        return (self._status(entry.secret_ref, lambda raw: read_key(raw, entry.algorithm, entry.distinguishing_id)),)
 
     def observe_whole(self, reference: SecretKey) -> KeyStatus:
         """Return what is public in one key of a Secret: a keyring, a certificate."""

@@ -15,6 +15,7 @@ from sealgate_operator.key_sources import SecretKeys
 from tests.operator.objects import authenticator, cosign, fingerprint_of, inline, pem, secret_ref
 from tests.support.clocks import NOW
 from tests.support.simple_signing import AFTER_SPOILT, BEFORE_SPOILT, armored_key
+from tests.support.sm2_signing import SM2PrivateKey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -258,6 +259,27 @@ def test_a_key_of_no_known_source_is_not_ready() -> None:
 
 
 def test_secrets_are_found_wherever_they_are_named() -> None:
-    spec = {"a": [{"secretRef": {"name": "one"}}], "b": {"c": {"secretRef": {"name": "two"}}}, "d": {"secretRef": 7}}
-    assert secrets_named_in(spec) == {"one", "two"}
+    spec: dict[str, Any] = {
+        "a": [{"secretRef": {"name": "one"}}],
+        "b": {"c": {"secretRef": {"name": "two"}}},
+        "d": {"secretRef": 7},
+    }
+    spec["e"] = {"kms": {"credentialsSecret": {"name": "three"}}}
+    assert secrets_named_in(spec) == {"one", "two", "three"}
     assert secrets_named_in({"secretRef": {"name": 7}}) == frozenset()
+
+
+def test_sm2_keys_in_secrets_keep_the_id_of_their_signer() -> None:
+    entry = secret_ref("keys", algorithm="SM2", distinguishingId="somebody")
+    found = look(
+        authenticator("a", cosign(entry)), {"keys": {"cosign.pub": SM2PrivateKey.generate().public_pem.encode()}}
+    )
+    assert condition(found) == ("True", "KeysResolved")
+    assert found.status.keys[0].algorithm == "SM2"
+
+
+def test_a_key_in_a_kms_that_nothing_here_asks_is_not_ready() -> None:
+    key = {"region": "cn-north-4", "projectId": "0a1b", "keyId": "b1c2", "credentialsSecret": {"name": "x"}}
+    found = look(authenticator("a", cosign({"kms": {"huawei": key}})))
+    assert condition(found) == ("False", "AuthenticatorNotReady")
+    assert "the operator has not read it yet" in found.message

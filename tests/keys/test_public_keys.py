@@ -233,3 +233,18 @@ def test_the_fingerprint_is_the_hash_of_the_der_that_openssl_writes() -> None:
     pem = public_pem(new_key("ECDSA P-256"))
     der = base64.b64decode("".join(pem.splitlines()[1:-1]))
     assert load_public_key(pem).fingerprint == f"sha256:{hashlib.sha256(der).hexdigest()}"
+
+
+def test_a_key_can_be_given_another_algorithm_that_fits_it() -> None:
+    key = new_key("RSA 2048")
+    loaded = load_public_key(public_pem(key)).with_algorithm("RSA_PSS_SHA_384")
+    assert loaded == load_public_key(public_pem(key), "RSA_PSS_SHA_384")
+    loaded.verify(sign(key, b"message", "RSA_PSS_SHA_384"), b"message")
+    with pytest.raises(VerificationError):
+        loaded.verify(sign(key, b"message", "RSA_PKCS1_SHA_256"), b"message")
+
+
+@pytest.mark.parametrize("kind", ["RSA 2048", "ECDSA P-256", "Ed25519"])
+def test_a_key_cannot_be_given_an_algorithm_that_does_not_fit_it(kind: str) -> None:
+    with pytest.raises(InvalidKeyError, match="does not fit"):
+        load_public_key(public_pem(new_key(kind))).with_algorithm("SM2")

@@ -235,3 +235,9 @@ def test_the_test_signer_agrees_with_the_standard() -> None:
     assert standard.public_der == STANDARD_KEY
     assert standard.z().hex() == "b2e14c5c79c6df5b85f4fe7ed8db7a262b9da7e07ccb0ea9f4747b8ccda8a4f3"
     assert multiply(N, G) is None
+
+
+def test_an_sm2_key_has_no_other_algorithm() -> None:
+    assert loaded().with_algorithm("SM2") == loaded()
+    with pytest.raises(InvalidKeyError, match="does not fit this SM2 key"):
+        loaded().with_algorithm("ECDSA_SHA_256")

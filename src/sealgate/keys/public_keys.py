@@ -7,7 +7,7 @@ text, short RSA keys, curves other than P-256, P-384, P-521 and SM2's. `PublicKe
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -59,12 +59,25 @@ class PublicKey:
     # Signature and message in, InvalidSignature out if they do not fit.
     _check: Callable[[bytes, bytes], None] = field(repr=False, compare=False)
     distinguishing_id: str | None = None
+    # What other algorithms are made from; None where there is no other.
+    _key: _Key | None = field(default=None, repr=False, compare=False)
 
     @property
     def content(self) -> tuple[str, ...]:
         """Everything that decides which signatures verify; keys that differ in it are to be kept apart."""
         known = (self.fingerprint, self.algorithm.value)
         return known if self.distinguishing_id is None else (*known, self.distinguishing_id)
+
+    def with_algorithm(self, algorithm: str) -> PublicKey:
+        """Return the same key with another algorithm, for formats whose policies accept several of one key.
+
+        Raises:
+            InvalidKeyError: it does not fit the key.
+        """
+        if self._key is None:
+            return replace(self, algorithm=_choose(algorithm, self.kind, (self.algorithm,)))
+        chosen = _choose(algorithm, self.kind, _describe(self._key)[1])
+        return replace(self, algorithm=chosen, _check=_checker(self._key, chosen))
 
     def verify(self, signature: bytes, message: bytes) -> None:
         """Verify a signature over a message.
@@ -107,7 +120,7 @@ def load_public_key(pem: str | bytes, algorithm: str | None = None, distinguishi
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     fingerprint = "sha256:" + hashlib.sha256(der).hexdigest()
     chosen = algorithms[0] if algorithm is None else _choose(algorithm, kind, algorithms)
-    return PublicKey(fingerprint, chosen, kind, _checker(key, chosen))
+    return PublicKey(fingerprint, chosen, kind, _checker(key, chosen), _key=key)
 
 
 def allowed_algorithms(pem: str | bytes) -> tuple[Algorithm, ...]:

@@ -29,8 +29,13 @@ class OracleKey(KeyEntry):
         default=(),
         max_length=64,
         description="OCIDs of the versions that this entry is for; records of other versions do not count by it. "
-        "Default: every version that the public key fits.",
+        "Default: every version that the public key fits. With kms, write kms.oracle.keyVersionIds instead.",
     )
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The versions that this entry is for; empty for every version."""
+        return self.key_version_ids if self.kms is None else self.kms.versions
 
     @model_validator(mode="after")
     def _signs_as_image_signatures_do(self) -> Self:
@@ -42,6 +47,10 @@ class OracleKey(KeyEntry):
             raise ValueError("has a kms that is not oracle; keys of image signatures are in a vault of Oracle Cloud")
         if self.kms is not None and self.kms.oracle is not None and self.kms.oracle.key_id != self.key_id:
             raise ValueError("has another keyId than its kms; write the same in both")
+        if self.kms is not None and self.key_version_ids:
+            raise ValueError(
+                "has keyVersionIds beside kms; write them in kms.oracle, where they choose the public keys"
+            )
         return self
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
-from sealgate.errors import InvalidKeyError, PolicyError, Reason, UnavailableError
+from sealgate.errors import InvalidKeyError, PolicyError, Reason, UnavailableError, VerificationError
 from sealgate.formats import build_check
 from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.keys.sources import StandaloneKeys
@@ -49,6 +49,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "another key of the vault": (
         {"trustedKeys": [{"keyId": KEY_ID + "x", "kms": {"oracle": VAULT}}]},
         "another keyId than its kms",
+    ),
+    "versions beside a vault": (
+        {"trustedKeys": [{"keyId": KEY_ID, "keyVersionIds": [VERSION_ID], "kms": {"oracle": VAULT}}]},
+        "write them in kms.oracle",
     ),
     "region that is none": ({"region": "us/phoenix"}, "region"),
     "compartment that is none": ({"compartmentId": "prod"}, "compartmentId"),
@@ -92,16 +96,28 @@ class Vault:
         raise AssertionError(reference)
 
 
-@pytest.mark.parametrize("place", ["keyVersionIds", "kms", "nowhere"])
-def test_versions_in_a_vault_each_have_their_own_public_key(stand: OracleStand, place: str) -> None:
-    versions = [VERSION_ID, OTHER_VERSION_ID]
-    vault = VAULT | ({"keyVersionIds": versions} if place == "kms" else {})
-    entry = {"keyId": KEY_ID, "kms": {"oracle": vault}} | ({place: versions} if place == "keyVersionIds" else {})
+@pytest.mark.parametrize("versions", [[], [VERSION_ID, OTHER_VERSION_ID]])
+def test_all_versions_of_a_key_in_a_vault_count_or_those_that_are_named(
+    stand: OracleStand, versions: list[str]
+) -> None:
+    entry = {"keyId": KEY_ID, "kms": {"oracle": VAULT | {"keyVersionIds": versions}}}
     resolver = Vault(first=public_pem(KEY), second=public_pem(STRANGER))
     check = build_check(stand.authenticator(entry), resolver)
     stand.sign(STRANGER, kmsKeyVersionId=OTHER_VERSION_ID)
     verified = check.verify(stand.image(), stand.sources())
     assert verified.fingerprints == (fingerprint(STRANGER),)
+
+
+@pytest.mark.parametrize("named", [VERSION_ID, OTHER_VERSION_ID])
+def test_a_version_in_a_vault_that_is_not_named_does_not_count_whatever_it_says_it_is(
+    stand: OracleStand, named: str
+) -> None:
+    entry = {"keyId": KEY_ID, "kms": {"oracle": VAULT | {"keyVersionIds": [VERSION_ID]}}}
+    resolver = Vault(first=public_pem(KEY), second=public_pem(STRANGER))
+    check = build_check(stand.authenticator(entry), resolver)
+    stand.sign(STRANGER, kmsKeyVersionId=named)
+    with pytest.raises(VerificationError):
+        check.verify(stand.image(), stand.sources())
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def load_authority(entries: Sequence[GrafeasKey], resolver: KeyResolver) -> Auth
                 known = public_keys.setdefault(name, [])
                 if key not in known:
                     known.append(key)
-                identity.add(("key", name, key.fingerprint, key.algorithm.value))
+                identity.add(("key", name, *key.content))
     if not identity:
         raise InvalidKeyError("grafeas.keys is empty: without a key no attestation can count; add one")
     if both := sorted(public_keys.keys() & keyrings.keys()):

@@ -118,7 +118,7 @@ def load_trusted_keys(entries: Sequence[OracleKey], resolver: KeyResolver) -> Tr
     for number, entry in enumerate(entries):
         place = f"oracle.trustedKeys[{number}]"
         try:
-            loaded.extend(_load(entry, resolver))
+            loaded.append(_load(entry, resolver))
         except InvalidKeyError as error:
             raise InvalidKeyError(f"{place}: {error.message}") from error
         except UnavailableError as error:
@@ -129,20 +129,11 @@ def load_trusted_keys(entries: Sequence[OracleKey], resolver: KeyResolver) -> Tr
     return trusted
 
 
-def _load(entry: OracleKey, resolver: KeyResolver) -> Iterator[TrustedKey]:
-    if entry.kms is None or entry.kms.oracle is None:
-        yield TrustedKey(entry.key_id, frozenset(entry.key_version_ids), _public_keys(entry, resolver))
-        return
-    versions = entry.key_version_ids or entry.kms.oracle.key_version_ids
-    if not versions:
-        yield TrustedKey(entry.key_id, frozenset(), _public_keys(entry, resolver))
-    # One at a time, so that each public key stands for the version that it belongs to.
-    for version in versions:
-        vault = entry.kms.oracle.model_copy(update={"key_version_ids": (version,)})
-        single = entry.model_copy(update={"kms": entry.kms.model_copy(update={"oracle": vault})})
-        yield TrustedKey(entry.key_id, frozenset({version}), _public_keys(single, resolver))
-
-
-def _public_keys(entry: OracleKey, resolver: KeyResolver) -> dict[str, tuple[PublicKey, ...]]:
-    wanted = {name: ours for name, ours in ALGORITHMS.items() if entry.algorithm in (None, ours)}
-    return {name: resolver.public_keys(entry.model_copy(update={"algorithm": ours})) for name, ours in wanted.items()}
+def _load(entry: OracleKey, resolver: KeyResolver) -> TrustedKey:
+    accepted = {name: ours for name, ours in ALGORITHMS.items() if entry.algorithm in (None, ours)}
+    found = resolver.public_keys(entry)
+    return TrustedKey(
+        entry.key_id,
+        frozenset(entry.versions),
+        {name: tuple(key.with_algorithm(ours) for key in found) for name, ours in accepted.items()},
+    )

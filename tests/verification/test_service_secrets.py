@@ -1,0 +1,19 @@
+"""Credentials of signature stores: from the policy files, or from nowhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from sealgate.errors import Reason, UnavailableError
+from sealgate.service_secrets import NoServiceSecrets, ServiceSecrets, StandaloneServiceSecrets
+
+
+@pytest.mark.parametrize("secrets", [NoServiceSecrets(), StandaloneServiceSecrets({})], ids=["none", "files"])
+def test_a_secret_that_is_not_there_makes_the_authenticator_not_ready(secrets: ServiceSecrets) -> None:
+    with pytest.raises(UnavailableError, match=r"Secret a\\nb ") as caught:
+        secrets.read("a\nb")
+    assert caught.value.reason is Reason.AUTHENTICATOR_NOT_READY
+
+
+def test_a_secret_among_the_files_is_read_whole() -> None:
+    assert StandaloneServiceSecrets({"oci": {"user": b"u"}}).read("oci") == {"user": b"u"}

@@ -1,0 +1,98 @@
+"""Signature stores on the command line: addresses, keys and credentials all from policy files."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.cli.objects import policy, write
+from tests.cli.running import sealgate
+from tests.support.attestation_worlds import (
+    ORACLE_REPOSITORY,
+    GrafeasWorld,
+    OracleWorld,
+    grafeas_spec,
+    oracle_spec,
+)
+from tests.support.ocir_simulator import APIKey
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from click.testing import Result
+
+API_KEY = APIKey()
+
+
+def files(folder: Path, spec: dict[str, Any], secrets: Mapping[str, Mapping[str, bytes]]) -> Path:
+    authenticator = {
+        "apiVersion": "sealgate.dev/v1alpha1",
+        "kind": "Authenticator",
+        "metadata": {"name": "store"},
+        "spec": spec,
+    }
+    contents = [
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name},
+            "stringData": {key: value.decode() for key, value in data.items()},
+        }
+        for name, data in secrets.items()
+    ]
+    return write(folder / "policies.yaml", authenticator, policy("production", "**", ["store"]), *contents)
+
+
+def verify(image: str, policies: Path) -> Result:
+    host = image.partition("/")[0]
+    return sealgate("verify", image, "--policies", policies, "--insecure-registry", host, "--output", "json")
+
+
+def reason(ran: Result) -> str:
+    return str(json.loads(ran.stdout)[0]["policies"][0]["findings"][0]["reason"])
+
+
+def test_oracles_records_are_asked_for_with_the_api_key_of_the_files(tmp_path: Path) -> None:
+    with OracleWorld() as world:
+        world.server.api_key = API_KEY
+        record = world.sign(world.push())
+        spec = oracle_spec(world.server, credentialsSecret={"name": "oci"})
+        policies = files(tmp_path, spec, {"oci": API_KEY.secret})
+        image = f"{world.server.host}/{ORACLE_REPOSITORY}:v1"
+        assert verify(image, policies).exit_code == 0
+        record["lifecycleState"] = "DELETED"
+        refused = verify(image, policies)
+        assert (refused.exit_code, reason(refused)) == (1, "Revoked")
+        world.server.api_key = APIKey()
+        unknown = verify(image, policies)
+        assert (unknown.exit_code, reason(unknown)) == (3, "RegistryUnauthorized")
+
+
+def test_attestations_are_asked_for_with_the_token_of_the_files(tmp_path: Path) -> None:
+    with GrafeasWorld() as world:
+        world.server.token = "s3cret"
+        world.attest(world.push())
+        spec = grafeas_spec(world.server, credentialsSecret={"name": "grafeas"})
+        policies = files(tmp_path, spec, {"grafeas": {"token": b"s3cret"}})
+        assert verify(f"{world.name()}:v1", policies).exit_code == 0
+        world.server.occurrences.clear()
+        refused = verify(f"{world.name()}:v1", policies)
+        assert (refused.exit_code, reason(refused)) == (1, "NoSignature")
+
+
+@pytest.mark.parametrize("make", [GrafeasWorld, OracleWorld])
+def test_a_secret_that_is_missing_is_said_before_anything_is_asked(
+    tmp_path: Path, make: type[GrafeasWorld | OracleWorld]
+) -> None:
+    with make() as world:
+        secret = {"credentialsSecret": {"name": "absent"}}
+        if isinstance(world, GrafeasWorld):
+            spec = grafeas_spec(world.server, **secret)
+        else:
+            spec = oracle_spec(world.server, **secret)
+        ran = sealgate("policy", "check", files(tmp_path, spec, {}))
+    assert ran.exit_code == 2
+    assert "there is no Secret named absent" in ran.stdout

@@ -1,0 +1,106 @@
+"""Whatever stands in a listing, it is refused by an error of ours or not at all."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sealgate.errors import VerificationError
+from sealgate.formats.grafeas.occurrences import GrafeasServer, resource_uri
+from sealgate.formats.grafeas.payloads import require_claims
+from sealgate.formats.interface import Image
+from sealgate.formats.oracle.service import SignatureRecord, read_record
+from sealgate.formats.oracle.statements import Expectations
+from sealgate.references import parse_reference
+from tests.support.grafeas_simulator import NOTE
+from tests.support.ocir_simulator import message_of
+from tests.support.oracle_stands import DIGEST, REPOSITORY
+
+IMAGE = Image(parse_reference(f"phx.ocir.io/ansh81vru1zp/{REPOSITORY}"), DIGEST)
+RECORD = SignatureRecord("record 1", "k", "v", "SHA_256_RSA_PKCS_PSS", "AVAILABLE", b"", b"")
+EXPECTATIONS = Expectations("us-phoenix-1", "d", {"a": "b"})
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=8)
+    | st.sampled_from(["AA==", "!", NOTE, "ATTESTATION"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def objects(*names: str) -> st.SearchStrategy[dict[str, Any]]:
+    """Return objects with some of these members, each of any kind."""
+    return st.fixed_dictionaries({}, optional=dict.fromkeys(names, VALUES))
+
+
+def server(version: str) -> GrafeasServer:
+    return GrafeasServer("https://grafeas.example.org", None, version, NOTE, NOTE, "none", None)
+
+
+SIGNED = objects("signatures", "serializedPayload", "jwts", "signature", "pgpKeyId", "contentType")
+V1BETA1 = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(("pgpSignedAttestation", "genericSignedAttestation"), SIGNED)
+)
+ATTESTATIONS = VALUES | SIGNED | st.builds(lambda inner: {"attestation": inner}, V1BETA1)
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta1"])
+@given(attestation=ATTESTATIONS)
+@settings(max_examples=150)
+def test_no_occurrence_breaks_its_reading(version: str, attestation: Any) -> None:
+    uri = resource_uri(IMAGE)
+    occurrence = {
+        "resourceUri": uri,
+        "resource": {"uri": uri},
+        "kind": "ATTESTATION",
+        "noteName": NOTE,
+        "attestation": attestation,
+    }
+    with suppress(VerificationError):
+        for signature in server(version).signatures(occurrence, IMAGE, 1):
+            with suppress(VerificationError):
+                signature.signature()
+            with suppress(VerificationError):
+                signature.payload()
+
+
+@given(record=VALUES)
+@settings(max_examples=100)
+def test_nothing_in_a_listing_breaks_its_reading(record: Any) -> None:
+    with suppress(VerificationError):
+        list(server("v1").signatures(record, IMAGE, 1))
+    with suppress(VerificationError):
+        read_record(record, "record 1")
+
+
+@given(
+    record=objects("id", "message", "signature", "kmsKeyId", "kmsKeyVersionId", "signingAlgorithm", "lifecycleState")
+)
+@settings(max_examples=150)
+def test_no_record_breaks_its_reading(record: dict[str, Any]) -> None:
+    with suppress(VerificationError):
+        read_record(record, "record 1")
+
+
+@given(raw=st.binary(max_size=200))
+@settings(max_examples=150)
+def test_no_signed_bytes_pass_by_chance(raw: bytes) -> None:
+    with pytest.raises(VerificationError):
+        require_claims(raw, IMAGE)
+    with pytest.raises(VerificationError):
+        EXPECTATIONS.require(raw, RECORD, IMAGE)
+
+
+@given(changes=objects(*message_of(DIGEST, REPOSITORY), "unknown"))
+@settings(max_examples=150)
+def test_no_message_with_other_members_passes(changes: dict[str, Any]) -> None:
+    message = {**message_of(DIGEST, REPOSITORY), **changes}
+    with pytest.raises(VerificationError):
+        EXPECTATIONS.require(json.dumps(message).encode(), RECORD, IMAGE)

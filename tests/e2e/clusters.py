@@ -1,0 +1,79 @@
+"""What can only be done to a cluster by whoever runs it: single parts that end, and the power that fails.
+
+This needs the cluster tool (`SEALGATE_CLUSTER`), which runs every part of a cluster as a process of this machine.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.kube import eventually, kubectl, run
+
+
+class Machine:
+    """The machine that the cluster runs on.
+
+    Args:
+        tool: the cluster tool.
+    """
+
+    def __init__(self, tool: Path) -> None:
+        self._tool = tool
+        self.state = Path(os.environ.get("CLUSTER_STATE", "/var/tmp/cluster"))  # noqa: S108 - where the tool keeps it
+        #: This machine's address for pods.
+        self.address = "10.85.0.1"
+
+    def name(self, host: str) -> None:
+        """Give this machine a further name, for pods, the node and itself."""
+        with (self.state / "hosts").open("a") as file:
+            file.write(f"{self.address} {host}\n")
+        line = f"{self.address} {host} # cluster\n"  # the tool takes such lines out in the end
+        hosts = Path("/etc/hosts")
+        if line not in hosts.read_text():
+            with hosts.open("a") as file:
+                file.write(line)
+
+    def plain(self, registry: str) -> None:
+        """Let the node pull from a registry of this machine over plain HTTP."""
+        folder = self.state / "certs.d" / registry
+        folder.mkdir(parents=True, exist_ok=True)
+        address = f"http://{self.address}:{registry.rpartition(':')[2]}"
+        (folder / "hosts.toml").write_text(f'[host."{address}"]\n  capabilities = ["pull", "resolve"]\n')
+
+    def power_off(self) -> None:
+        """End everything at once."""
+        self._run("off")
+
+    def power_on(self) -> None:
+        """Start it again with the same data."""
+        self._run("up")
+
+    def restart_api_server(self) -> None:
+        """End the API server as a fault would, and start it as it was started."""
+        file = self.state / "pid" / "kube-apiserver"
+        command = Path(f"/proc/{file.read_text().strip()}/cmdline").read_bytes().split(b"\0")[:-1]
+        self._run("kill", "kube-apiserver")
+        with (self.state / "log" / "kube-apiserver-again.log").open("wb") as log:
+            process = subprocess.Popen(
+                command, cwd=self.state, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        file.write_text(f"{process.pid}\n")
+        eventually(lambda: kubectl("get", "--raw", "/readyz").ok, "the API server is back")
+
+    def _run(self, *arguments: str) -> None:
+        run(str(self._tool), *arguments).checked()
+
+
+def require_machine() -> Machine:
+    """Return the machine; without the cluster tool skip the test, or fail it in CI, where nothing is skipped."""
+    tool = os.environ.get("SEALGATE_CLUSTER", "")
+    if tool and Path(tool).exists():
+        return Machine(Path(tool))
+    message = "this test ends parts of a cluster: set SEALGATE_CLUSTER to the cluster tool"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)

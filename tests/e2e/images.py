@@ -1,0 +1,130 @@
+"""Images for the tests: a static busybox and a label, pushed with skopeo and signed with cosign."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.e2e.kube import run
+from tests.support.cosign_tool import Cosign
+from tests.support.tools import require_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image in a registry.
+
+    Attributes:
+        tagged: `registry/repository:tag`.
+        digest: `sha256:...` of its manifest.
+    """
+
+    tagged: str
+    digest: str
+
+    @property
+    def by_digest(self) -> str:
+        """`registry/repository@digest`."""
+        return f"{self.tagged.rpartition(':')[0]}@{self.digest}"
+
+
+class Workshop:
+    """Makes, pushes and signs images.
+
+    Args:
+        folder: an empty one to work in.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._cosign = Cosign(_made(folder / "cosign"))
+        self._layer = _layer(Path(require_tool("busybox")).read_bytes())
+        self._config = _made(folder / "docker")
+
+    def new_key(self, name: str) -> str:
+        """Make a key pair and return the public half in PEM."""
+        return self._cosign.new_key(name)
+
+    def login(self, registry: str, username: str, password: str) -> None:
+        """Have a password for a registry from now on."""
+        run(
+            *(require_tool("skopeo"), "login", "--tls-verify=false", f"--authfile={self._config}/config.json"),
+            *("-u", username, "-p", password, registry),
+        ).checked()
+
+    def push(self, tagged: str, content: str) -> Image:
+        """Push an image, another one for each content."""
+        layout = _layout(
+            self._folder / hashlib.sha256(f"{tagged} {content}".encode()).hexdigest(), self._layer, content
+        )
+        digest = json.loads((layout / "index.json").read_text())["manifests"][0]["digest"]
+        options = ["--dest-tls-verify=false"]
+        if (self._config / "config.json").exists():
+            options.append(f"--authfile={self._config}/config.json")
+        run(
+            *(require_tool("skopeo"), "--insecure-policy", "copy", "--preserve-digests", "-q", *options),
+            *(f"oci:{layout}", f"docker://{tagged}"),
+        ).checked()
+        return Image(tagged, digest)
+
+    def sign(self, image: Image, key: str) -> None:
+        """Sign an image with a key, in the way that cosign does by default."""
+        self._cosign.sign(image.by_digest, key, bundle=True, environment={"DOCKER_CONFIG": str(self._config)})
+
+    def signed(self, tagged: str, key: str) -> Image:
+        """Push an image and sign it."""
+        image = self.push(tagged, tagged)
+        self.sign(image, key)
+        return image
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _layer(busybox: bytes) -> bytes:
+    """Return a layer with busybox alone."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        info = tarfile.TarInfo("busybox")
+        info.size, info.mode = len(busybox), 0o755
+        tar.addfile(info, io.BytesIO(busybox))
+    return file.getvalue()
+
+
+def _layout(folder: Path, layer: bytes, content: str) -> Path:
+    """Write an OCI image layout with one image."""
+    blobs = _made(folder / "blobs" / "sha256")
+
+    def put(data: bytes, media_type: str) -> dict[str, Any]:
+        digest = hashlib.sha256(data).hexdigest()
+        (blobs / digest).write_bytes(data)
+        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
+
+    packed = put(gzip.compress(layer, mtime=0), LAYER)
+    config: Mapping[str, Any] = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Entrypoint": ["/busybox"], "Cmd": ["sleep", "100000"], "Labels": {"content": content}},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
+    }
+    described = put(json.dumps(config).encode(), CONFIG)
+    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": described, "layers": [packed]}
+    index = {"schemaVersion": 2, "manifests": [put(json.dumps(manifest).encode(), MANIFEST)]}
+    (folder / "index.json").write_text(json.dumps(index))
+    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    return folder

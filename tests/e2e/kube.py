@@ -1,0 +1,131 @@
+"""The cluster as its users see it: kubectl, and the API server over HTTP where kubectl would be too slow."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import urllib3
+
+from sealgate.services.kubernetes_api import connect
+from tests.support.tools import require_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+Object = dict[str, Any]
+T = TypeVar("T")
+
+#: Seconds between two looks at something that is going to happen.
+LOOK_SECONDS = 0.1
+PATIENCE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a command ended.
+
+    Attributes:
+        code: its exit status.
+        out: its standard output.
+        err: its standard error.
+    """
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether it succeeded."""
+        return self.code == 0
+
+    def checked(self) -> Done:
+        """Return itself, or fail with what the command said."""
+        assert self.ok, self.err or self.out
+        return self
+
+
+def run(*command: str, text: str = "", environment: Mapping[str, str] | None = None, seconds: float = 180) -> Done:
+    """Run a program to its end."""
+    done = subprocess.run(
+        command,
+        input=text,
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=seconds,
+        env={**os.environ, **(environment or {})},
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def kubectl(*arguments: str, text: str = "") -> Done:
+    """Run kubectl."""
+    return run(require_tool("kubectl"), *arguments, text=text)
+
+
+def helm(*arguments: str, text: str = "") -> Done:
+    """Run helm; `--values -` reads `text`."""
+    return run(require_tool("helm"), *arguments, text=text, seconds=300)
+
+
+def apply(*objects: Object, dry_run: bool = False) -> Done:
+    """Run `kubectl apply` on objects."""
+    options = ["--dry-run=server"] if dry_run else []
+    document = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+    return kubectl("apply", *options, "-f", "-", text=json.dumps(document))
+
+
+def get(*arguments: str) -> Any:  # noqa: ANN401 - any JSON
+    """Return what `kubectl get -o json` prints."""
+    return json.loads(kubectl("get", "-o", "json", *arguments).checked().out)
+
+
+def eventually(look: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS) -> T:
+    """Look again and again until there is something true, and return it; fail when it takes too long."""
+    end = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        assert time.monotonic() < end, f"{what}: not within {seconds:.0f} s"
+        time.sleep(LOOK_SECONDS)
+
+
+class Api:
+    """The API server of the kubeconfig, over connections that are kept; thread-safe."""
+
+    def __init__(self) -> None:
+        found = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
+        configuration = connect(Path(found) if found else None).configuration
+        self._host = configuration.host
+        token = configuration.get_api_key_with_prefix("BearerToken") or configuration.get_api_key_with_prefix(
+            "authorization"
+        )
+        self._headers = {"Accept": "application/json", **({"Authorization": token} if token else {})}
+        self._pool = urllib3.PoolManager(
+            maxsize=16,
+            cert_reqs="CERT_REQUIRED" if configuration.verify_ssl else "CERT_NONE",
+            ca_certs=configuration.ssl_ca_cert,
+            cert_file=configuration.cert_file,
+            key_file=configuration.key_file,
+            retries=False,
+            timeout=40,
+        )
+
+    def ask(self, method: str, path: str, body: Object | None = None) -> tuple[int, Object]:
+        """Send a request and return the status and the document; (0, {}) when there was no answer."""
+        headers = {**self._headers, "Content-Type": "application/json"}
+        try:
+            answer = self._pool.request(
+                method, self._host + path, body=json.dumps(body) if body else None, headers=headers
+            )
+        except urllib3.exceptions.HTTPError as error:
+            return 0, {"message": type(error).__name__}
+        return answer.status, json.loads(answer.data)

@@ -1,0 +1,91 @@
+"""The objects that the tests apply, each as small as may be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.e2e.kube import Object
+
+#: What keeps a container of the test images running, and what lets it end.
+STAY = ["/busybox", "sleep", "100000"]
+END = ["/busybox", "true"]
+#: Kinds that make pods, each with its group's version.
+MAKERS = {
+    "Deployment": "apps/v1",
+    "StatefulSet": "apps/v1",
+    "DaemonSet": "apps/v1",
+    "ReplicaSet": "apps/v1",
+    "ReplicationController": "v1",
+    "Job": "batch/v1",
+    "CronJob": "batch/v1",
+    "PodTemplate": "v1",
+}
+
+
+def authenticator(name: str, *keys: Object) -> Object:
+    """Return an Authenticator for cosign signatures; each key is an entry of `keys`."""
+    return {
+        "apiVersion": "sealgate.dev/v1alpha1",
+        "kind": "Authenticator",
+        "metadata": {"name": name},
+        "spec": {"cosign": {"keys": list(keys)}},
+    }
+
+
+def policy(
+    name: str,
+    authenticators: Sequence[str],
+    namespace: str | None,
+    action: str = "Enforce",
+    repository: str = "**",
+) -> Object:
+    """Return a VerificationPolicy; without a namespace it is for all."""
+    spec: Object = {
+        "action": action,
+        "images": [{"repository": repository}],
+        "require": {"authenticators": list(authenticators)},
+    }
+    if namespace is not None:
+        spec["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+    return {
+        "apiVersion": "sealgate.dev/v1alpha1",
+        "kind": "VerificationPolicy",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+def pod_spec(image: str, command: Sequence[str] = STAY, **more: Any) -> Object:  # noqa: ANN401 - whatever a pod spec has
+    """Return the spec of a pod that ends at once when it is told to."""
+    return {
+        "terminationGracePeriodSeconds": 0,
+        "containers": [{"name": "main", "image": image, "command": list(command)}],
+        **more,
+    }
+
+
+def pod(name: str, image: str, **more: Any) -> Object:  # noqa: ANN401 - whatever a pod spec has
+    """Return a Pod."""
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": pod_spec(image, **more)}
+
+
+def maker(kind: str, name: str, image: str) -> Object:
+    """Return an object that makes pods of an image."""
+    labels = {"app": name}
+    template: Object = {"metadata": {"labels": labels}, "spec": pod_spec(image)}
+    obj: Object = {"apiVersion": MAKERS[kind], "kind": kind, "metadata": {"name": name}}
+    if kind in {"Job", "CronJob"}:
+        template["spec"] = pod_spec(image, END, restartPolicy="Never")
+        job = {"template": template, "backoffLimit": 0}
+        return obj | {"spec": job if kind == "Job" else {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": job}}}
+    if kind == "PodTemplate":
+        return obj | {"template": template}
+    spec: Object = {"selector": labels if kind == "ReplicationController" else {"matchLabels": labels}}
+    if kind == "StatefulSet":
+        spec["serviceName"] = name
+    if kind != "DaemonSet":
+        spec["replicas"] = 1
+    return obj | {"spec": spec | {"template": template}}

@@ -1,0 +1,90 @@
+"""sealgate itself, as Helm installs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from tests.chart.rendering import CHART, NAMESPACE
+from tests.e2e.kube import eventually, get, helm, kubectl
+
+if TYPE_CHECKING:
+    from tests.e2e.kube import Done, Object
+
+NAME = "sealgate"
+#: Registries of the tests, as the webhook has to know them.
+REGISTRY = os.environ.get("SEALGATE_E2E_REGISTRY", "registry.test:5000")
+PRIVATE = os.environ.get("SEALGATE_E2E_PRIVATE_REGISTRY", "private.test:5001")
+
+
+def values() -> Object:
+    """Return the values that the tests install with; what is run comes from the environment."""
+    policy = os.environ.get("SEALGATE_E2E_PULL_POLICY", "Never")
+
+    def image(component: str) -> Object:
+        name = os.environ.get(f"SEALGATE_E2E_{component.upper()}_IMAGE", f"localhost/sealgate-{component}:e2e")
+        repository, _, tag = name.rpartition(":")
+        return {"image": {"repository": repository, "tag": tag, "pullPolicy": policy}}
+
+    return {
+        "webhook": image("webhook"),
+        "operator": image("operator"),
+        "registries": {"insecure": [REGISTRY, PRIVATE]},
+    }
+
+
+def install(more: Object | None = None) -> float:
+    """Install sealgate and return the seconds until helm was satisfied."""
+    begin = time.monotonic()
+    helm(
+        *("install", NAME, str(CHART), "--namespace", NAMESPACE, "--create-namespace"),
+        *("--wait", "--timeout", "2m", "--values", "-"),
+        text=json.dumps({**values(), **(more or {})}),
+    ).checked()
+    return time.monotonic() - begin
+
+
+def upgrade(changes: Object) -> None:
+    """Change values of what is installed, and wait until it is in place."""
+    helm(
+        *("upgrade", NAME, str(CHART), "--namespace", NAMESPACE, "--reset-then-reuse-values"),
+        *("--wait", "--timeout", "2m", "--values", "-"),
+        text=json.dumps(changes),
+    ).checked()
+    settled()
+
+
+def rollback() -> None:
+    """Go back to the values before."""
+    helm("rollback", NAME, "--namespace", NAMESPACE, "--wait", "--timeout", "2m").checked()
+    settled()
+
+
+def uninstall() -> None:
+    """Take sealgate away."""
+    helm("uninstall", NAME, "--namespace", NAMESPACE, "--wait", "--timeout", "2m").checked()
+
+
+def installed() -> bool:
+    """Whether there is a release."""
+    return helm("status", NAME, "--namespace", NAMESPACE).ok
+
+
+def settled() -> None:
+    """Wait until exactly the replicas that are wanted run, all of them ready."""
+    for component in ("webhook", "operator"):
+        kubectl("-n", NAMESPACE, "rollout", "status", f"deployment/{NAME}-{component}", "--timeout=120s").checked()
+        eventually(lambda component=component: len(pods(component)) == 2, f"two replicas of the {component}")  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+
+
+def pods(component: str) -> list[Any]:
+    """Return the pods of the webhook or the operator that are not on their way out."""
+    found = get("pod", "-n", NAMESPACE, "-l", f"app.kubernetes.io/component={component}")["items"]
+    return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+
+def restart(component: str) -> Done:
+    """Replace the pods of the webhook or the operator, one by one."""
+    return kubectl("-n", NAMESPACE, "rollout", "restart", f"deployment/{NAME}-{component}").checked()

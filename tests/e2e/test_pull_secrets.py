@@ -1,0 +1,104 @@
+"""A registry with a password: what a pod's own pull secrets open, and nobody else's."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.clusters import Machine, require_machine
+from tests.e2e.kube import eventually, run
+from tests.e2e.objects import maker, pod
+from tests.e2e.release import PRIVATE
+from tests.support.tools import require_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.e2e.conftest import Shelf
+    from tests.e2e.images import Image, Workshop
+    from tests.e2e.teams import Team
+
+USER, PASSWORD = "robot", "e2e-password"  # noqa: S105 - of a registry that lives as long as these tests
+CONFIG = """\
+version: 0.1
+storage: {{filesystem: {{rootdirectory: {folder}/data}}}}
+http: {{addr: "{address}"}}
+auth: {{htpasswd: {{realm: e2e, path: {folder}/htpasswd}}}}
+"""
+
+
+@pytest.fixture(scope="module")
+def private(tmp_path_factory: pytest.TempPathFactory, workshop: Workshop, shelf: Shelf) -> Iterator[Image]:
+    """A signed image in a registry that asks for a password."""
+    machine = require_machine()
+    folder = tmp_path_factory.mktemp("private")
+    host, _, port = PRIVATE.rpartition(":")
+    machine.name(host)
+    machine.plain(PRIVATE)
+    process = _start(folder, machine, int(port))
+    try:
+        workshop.login(PRIVATE, USER, PASSWORD)
+        yield workshop.signed(f"{PRIVATE}/team/app:1", shelf.key.name)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _start(folder: Path, machine: Machine, port: int) -> subprocess.Popen[bytes]:
+    line = run(require_tool("htpasswd"), "-nbB", USER, PASSWORD).checked().out
+    (folder / "htpasswd").write_text(line)
+    (folder / "config.yml").write_text(CONFIG.format(folder=folder, address=f"{machine.address}:{port}"))
+    process = subprocess.Popen(
+        [require_tool("docker-registry"), "serve", str(folder / "config.yml")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def listening() -> bool:
+        with socket.socket() as client:
+            return client.connect_ex((machine.address, port)) == 0
+
+    eventually(listening, "the registry listens")
+    return process
+
+
+def _give_secret(team: Team) -> None:
+    options = (f"--docker-server={PRIVATE}", f"--docker-username={USER}", f"--docker-password={PASSWORD}")
+    team.kubectl("create", "secret", "docker-registry", "pull", *options).checked()
+
+
+def test_without_credentials_nothing_can_be_said_and_nothing_gets_in(team: Team, private: Image) -> None:
+    done = team.create(pod("app", private.tagged))
+    assert not done.ok
+    assert private.tagged in done.err
+    assert PASSWORD not in done.err
+
+
+def test_a_pods_pull_secret_is_used(team: Team, private: Image) -> None:
+    _give_secret(team)
+    team.create(pod("app", private.tagged, imagePullSecrets=[{"name": "pull"}])).checked()
+    team.wait("condition=Ready", "pod/app")
+    assert team.get("pod/app")["status"]["containerStatuses"][0]["imageID"].endswith(private.digest)
+
+
+def test_the_service_accounts_pull_secret_is_used(team: Team, private: Image) -> None:
+    _give_secret(team)
+    patch = '{"imagePullSecrets": [{"name": "pull"}]}'
+    team.kubectl("patch", "serviceaccount", "default", "-p", patch).checked()
+    team.create(maker("Deployment", "app", private.tagged)).checked()
+    team.kubectl("rollout", "status", "deployment/app", "--timeout=60s").checked()
+
+
+def test_a_secret_of_another_namespace_opens_nothing(
+    team: Team, new_team: Callable[[], Team], shelf: Shelf, private: Image
+) -> None:
+    _give_secret(team)
+    team.create(pod("app", private.tagged, imagePullSecrets=[{"name": "pull"}])).checked()
+    other = new_team()
+    other.trust(shelf.key.entry, probe=shelf.unsigned.tagged)
+    done = other.create(pod("app", private.tagged, imagePullSecrets=[{"name": "pull"}]))
+    assert not done.ok

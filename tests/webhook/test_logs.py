@@ -5,13 +5,18 @@ from __future__ import annotations
 import io
 import json
 import logging
-from typing import Any
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from gunicorn.config import Config
 
 from sealgate.services.logs import configure_logs
 from sealgate_webhook.logs import GunicornLogger
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Terminal(io.StringIO):
@@ -117,3 +122,49 @@ def test_a_log_that_cannot_be_written_costs_nobody_an_answer(error: Exception) -
 
     configure_logs("json", Broken()).info("review")
     logging.getLogger("gunicorn.error").info("starting")
+
+
+def test_lines_of_many_threads_go_to_a_file_whole_and_at_once() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader) as output, os.fdopen(writer, "w") as stream:
+        log = configure_logs("json", stream)
+        with ThreadPoolExecutor(16) as pool:
+            written = pool.map(lambda number: log.info("review", number=number, text="x" * 2000), range(500))
+            # Nothing is left in a buffer: every line can be read while the stream is open.
+            read = [json.loads(output.readline())["number"] for _ in range(500)]
+            assert len(list(written)) == 500
+    assert sorted(read) == list(range(500))
+
+
+def test_a_line_that_is_longer_than_a_pipe_arrives_whole() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader) as output, os.fdopen(writer, "w") as stream:
+        log = configure_logs("json", stream)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(log.warning, "review", text="x" * 1_000_000)
+            assert len(json.loads(output.readline())["text"]) == 1_000_000
+
+
+def test_a_line_is_written_whatever_characters_are_in_it(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w", encoding="ascii") as stream:
+        configure_logs("console", stream).error("caf\u00e9 \ud800")
+        assert "caf\u00e9 \\ud800" in (tmp_path / "log").read_text(encoding="utf-8")
+
+
+def test_a_log_whose_file_is_closed_costs_nobody_an_answer_and_writes_nowhere_else(tmp_path: Path) -> None:
+    stream = (tmp_path / "log").open("w")
+    log = configure_logs("json", stream)
+    stream.close()
+    with (tmp_path / "other").open("w+") as other:
+        log.info("review")
+        logging.getLogger("gunicorn.error").warning("also")
+        assert other.read() == ""
+
+
+def test_a_pipe_without_room_that_nobody_waits_for_costs_nobody_an_answer() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with os.fdopen(reader), os.fdopen(writer, "w") as stream:
+        log = configure_logs("json", stream)
+        for _ in range(100):
+            log.info("review", text="x" * 10_000)

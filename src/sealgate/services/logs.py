@@ -8,10 +8,11 @@ terminal's cursor. gunicorn, Kopf and everything else that uses `logging` come o
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import structlog
 
@@ -38,11 +39,11 @@ def configure_logs(
         stream: where to; standard error by default.
         level: the least that is said, one of `logging`'s.
     """
-    stream = cast("TextIO", _Steady(stream or sys.stderr))
-    renderer = _renderer(style, stream)
-    _adopt_standard_logging(renderer, stream, level)
+    steady = _Steady(stream or sys.stderr)
+    renderer = _renderer(style, steady)
+    _adopt_standard_logging(renderer, steady, level)
     logger: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.WriteLogger(stream),
+        _Lines(steady),
         processors=[*_SHARED, structlog.processors.format_exc_info, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         context_class=dict,
@@ -54,30 +55,65 @@ def configure_logs(
 class _Steady:
     """A stream whose failures go no further: a full disk or a closed pipe must not cost an answer.
 
+    Where there is a file behind the stream, a text goes to it as a whole and past all buffers. Those have locks, and
+    a thread that waits for the system inside such a lock makes all others queue there, at twice the cost of a review
+    that is answered from memory. The system itself keeps apart what is written at once; only a text of more than 4
+    KiB can be torn, and only in a pipe whose reader does not keep up.
+
     Args:
         stream: the one behind it.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        raw = getattr(getattr(stream, "buffer", None), "raw", None)
+        self._file = raw if isinstance(raw, io.FileIO) else None
 
     def write(self, text: str) -> int:
         """Write, if that is possible."""
         with contextlib.suppress(OSError, ValueError):
-            self._stream.write(text)
+            if self._file is None:
+                self._stream.write(text)
+            else:
+                _write_all(self._file, text.encode(errors="backslashreplace"))
         return len(text)
 
     def flush(self) -> None:
-        """Flush, if that is possible."""
-        with contextlib.suppress(OSError, ValueError):
-            self._stream.flush()
+        """Flush, if that is needed and possible."""
+        if self._file is None:
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.flush()
 
     def isatty(self) -> bool:
         """Return whether a person is watching."""
         return self._stream.isatty()
 
 
-def _renderer(style: LogStyle, stream: TextIO) -> Processor:
+class _Lines:
+    """What structlog writes its lines to.
+
+    Args:
+        stream: where to.
+    """
+
+    def __init__(self, stream: _Steady) -> None:
+        self._stream = stream
+
+    def msg(self, line: str) -> None:
+        """Write a line."""
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+    debug = info = warning = error = critical = msg
+
+
+def _write_all(file: io.FileIO, data: bytes) -> None:
+    """Write data; what a file that never waits has no room for is dropped."""
+    while data:
+        data = data[file.write(data) or len(data) :]
+
+
+def _renderer(style: LogStyle, stream: _Steady) -> Processor:
     if style == "console" or (style == "auto" and stream.isatty()):
         return structlog.dev.ConsoleRenderer(
             colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, sort_keys=False
@@ -90,7 +126,7 @@ def _render_json(_logger: object, _method: str, event: MutableMapping[str, Any])
     return _ENCODER.encode({name: event.pop(name) for name in ("time", "level", "event")} | dict(event))
 
 
-def _adopt_standard_logging(renderer: Processor, stream: TextIO, level: int) -> None:
+def _adopt_standard_logging(renderer: Processor, stream: _Steady, level: int) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

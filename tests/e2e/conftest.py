@@ -48,7 +48,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = [item for item in items if "tests/e2e/" in item.nodeid]
     for item in here:
         item.add_marker(pytest.mark.e2e)
-        item.add_marker(pytest.mark.timeout(300))
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(300))
+        # A kubeconfig may say that nobody is to look at the API server's certificate.
+        item.add_marker(pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning"))
         if not os.environ.get("SEALGATE_E2E"):
             item.add_marker(pytest.mark.skip(reason=REASON))
     ordered = sorted(here, key=_place)

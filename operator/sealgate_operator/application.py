@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from sealgate.errors import ConfigError, SealgateError
 from sealgate.messages import quote
+from sealgate.registry.client import RegistryClient
 from sealgate.services.side_server import serve_beside
+from sealgate.verification.kms import KMSKeys
 from sealgate_operator.certificate_keeper import CertificateKeeper
 from sealgate_operator.events import Events
 from sealgate_operator.handlers import Watcher
-from sealgate_operator.key_sources import SecretKeys
+from sealgate_operator.key_sources import CredentialSecrets, SecretKeys
 from sealgate_operator.leadership import Lease, Timing
 from sealgate_operator.metrics import Metrics, side_app
 from sealgate_operator.reconciler import WORKERS, Reconciler
@@ -20,14 +22,13 @@ from sealgate_operator.view import View
 from sealgate_operator.work_queue import WorkQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
     from sealgate.services.kubernetes_api import KubernetesAPI
     from sealgate_operator.config import OperatorConfig
-    from sealgate_operator.key_sources import KeySource
 
 #: Seconds between two comparisons of everything with the API server.
 SWEEP_SECONDS = 60.0
@@ -48,7 +49,6 @@ class Operator:
         clock: what time it is.
         log: told of everything.
         timing: of the Lease.
-        sources: where keys come from that stand neither in a spec nor in a Secret.
         sweep_seconds: between two comparisons of everything.
 
     Raises:
@@ -65,7 +65,6 @@ class Operator:
         clock: Clock,
         log: FilteringBoundLogger,
         timing: Timing = Timing(),  # noqa: B008 - frozen
-        sources: Sequence[KeySource] = (),
         sweep_seconds: float = SWEEP_SECONDS,
     ) -> None:
         self._clock = clock
@@ -73,7 +72,10 @@ class Operator:
         self._sweep_seconds = sweep_seconds
         self._lease = Lease(api, namespace, config.lease, identity, clock, log, timing)
         self.metrics = Metrics(self._lease.leads)
-        view = View({config.tls_secret, config.ca_secret})
+        own = {config.tls_secret, config.ca_secret}
+        view = View(own)
+        self._network = RegistryClient(config.registries.settings(), clock=clock)
+        kms = KMSKeys(self._network, CredentialSecrets(view.secret, own), clock, config.key_refresh_seconds)
         self._queue = WorkQueue(clock)
         self.metrics.watch_queue(self._queue.__len__)
         self._reconciler = Reconciler(
@@ -81,8 +83,8 @@ class Operator:
             namespace=namespace,
             view=view,
             queue=self._queue,
-            secrets=SecretKeys(view.secret, {config.tls_secret, config.ca_secret}),
-            sources=sources,
+            secrets=SecretKeys(view.secret, own),
+            sources=(kms,),
             fence=self._lease,
             events=Events(api, identity, clock, self.metrics, log),
             clock=clock,
@@ -119,6 +121,7 @@ class Operator:
             lease.join(_GOODBYE_SECONDS)
             side.shutdown()
             side.server_close()
+            self._network.close()
 
     def _lead(self, stop: threading.Event) -> None:
         self._log.info("this replica works now")

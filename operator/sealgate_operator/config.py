@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from sealgate.errors import ConfigError
 from sealgate.messages import quote
+from sealgate.registry.settings import RegistrySettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,13 +66,34 @@ class CertificateSettings(_Settings):
         return timedelta(hours=self.leaf_lifetime_hours)
 
 
+class Registries(_Settings):
+    """How registries, and key management services, are reached; the webhook's part of it is not read."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
+
+    insecure: list[str] = Field(default_factory=list)
+    private: list[str] = Field(default_factory=list)
+    mirrors: dict[str, str] = Field(default_factory=dict)
+    ca: dict[str, str] = Field(default_factory=dict)
+
+    def settings(self) -> RegistrySettings:
+        """Return the same as the HTTP client takes it.
+
+        Raises:
+            ConfigError: a host is none.
+        """
+        return RegistrySettings(
+            insecure=frozenset(self.insecure), private=frozenset(self.private), mirrors=self.mirrors, ca=self.ca
+        )
+
+
 class OperatorConfig(_Settings):
     """Everything in the file.
 
     Attributes:
         metrics_listen: `host:port` of metrics and `/healthz`.
         lease: name of the Lease that says which replica works.
-        registries: how registries are reached; read by whoever talks to one.
+        registries: how key management services are reached.
     """
 
     metrics_listen: str = Field(default="0.0.0.0:8080", pattern=r"^[^\s]*:[0-9]{1,5}$")
@@ -82,7 +104,7 @@ class OperatorConfig(_Settings):
     ca_secret: Name
     certificates: CertificateSettings = CertificateSettings()
     key_refresh_seconds: float = Field(default=300, ge=1)
-    registries: dict[str, Any] = Field(default_factory=dict)
+    registries: Registries = Registries()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from sealgate.errors import InvalidKeyError
+from sealgate.errors import InvalidKeyError, Reason, UnavailableError
 from sealgate.messages import quote
 from sealgate.policies.status import KeyStatus, secret_source
 from sealgate_operator.key_material import read_key, read_public
@@ -95,6 +95,31 @@ class SecretKeys:
             algorithm=found.algorithm,
             fingerprint=found.fingerprint,
         )
+
+
+class CredentialSecrets:
+    """Credentials for key management services, in Secrets of the operator's own namespace; see `ServiceSecrets`.
+
+    Args:
+        read: returns the decoded data of a Secret; None if there is none.
+        forbidden: Secrets that are sealgate's own and nobody's credentials.
+    """
+
+    def __init__(self, read: Callable[[str], Mapping[str, bytes] | None], forbidden: Collection[str]) -> None:
+        self._read = read
+        self._forbidden = frozenset(forbidden)
+
+    def read(self, name: str) -> Mapping[str, bytes]:
+        """Return the whole content of a Secret.
+
+        Raises:
+            UnavailableError: there is none, or it is sealgate's own.
+        """
+        data = None if name in self._forbidden else self._read(name)
+        if data is None:
+            message = f"there is no Secret {quote(name, 64)} for credentials in sealgate's namespace; create it there"
+            raise UnavailableError(message, reason=Reason.AUTHENTICATOR_NOT_READY)
+        return data
 
 
 def _refused(source: str, reason: str, message: str) -> KeyStatus:

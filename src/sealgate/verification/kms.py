@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cachetools import TTLCache
+
 from sealgate.clocks import Deadline
 from sealgate.errors import Reason, UnavailableError
 from sealgate.keys.kms import REFRESH_SECONDS, remaining_keys, resolve_kms
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 #: Seconds that asking for one key may take, and until it is asked for again after it could not be.
 FETCH_SECONDS = 20.0
 RETRY_SECONDS = 30.0
+#: Keys whose last answer is remembered by `KMSKeys`.
+MAX_ANSWERS = 1000
 #: Keys that are asked for at the same time.
 _TOGETHER = 8
 
@@ -83,6 +87,11 @@ class KMSKeys:
         self._clock = clock
         self._budgets = budgets or Budgets(REQUESTS_PER_MINUTE, BURST, clock)
         self.refresh_seconds = refresh_seconds
+        # Objects are looked at after every change of anything they name, a service only when it is time again.
+        self._answers: TTLCache[str, tuple[KeyStatus, ...]] = TTLCache(
+            MAX_ANSWERS, refresh_seconds / 2, timer=clock.monotonic
+        )
+        self._lock = threading.Lock()
 
     def name(self, entry: KeyEntry) -> str | None:
         """Return what `status.keys[].source` calls the entry's key; None if it is in no KMS."""
@@ -101,17 +110,25 @@ class KMSKeys:
     def observe(self, entry: KeyEntry, known: Sequence[KeyStatus], now: datetime) -> tuple[KeyStatus, ...]:
         """Return each version of the key of a `kms` entry, refused ones with reason and message. Never raises.
 
-        While the service does not answer, what was known stays as it is until it ends.
+        An answer stands for half of the time between two looks. While the service does not answer, what was known
+        stays as it is until it ends.
 
         Args:
             entry: what the spec says.
             known: what the status says about this key.
             now: the time.
         """
-        try:
-            return self.look(entry)
-        except UnavailableError as error:
-            return remaining_keys(entry, known, error, now)
+        asked = entry.model_dump_json()
+        with self._lock:
+            answer = self._answers.get(asked)
+        if answer is None:
+            try:
+                answer = self.look(entry)
+            except UnavailableError as error:
+                return remaining_keys(entry, known, error, now)
+            with self._lock:
+                self._answers[asked] = answer
+        return answer
 
 
 class KMSKeeper:

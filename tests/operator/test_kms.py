@@ -1,0 +1,51 @@
+"""Keys in a KMS, from the object to its status, through the whole operator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sealgate.clocks import SystemClock
+from tests.operator.objects import authenticator, cosign, secret
+from tests.operator.test_operator import put, says
+from tests.operator.worlds import AUTHENTICATORS, install, running
+from tests.support.dew_simulator import PROJECT, DEWSimulator
+
+if TYPE_CHECKING:
+    from tests.support.kubernetes_simulator import KubernetesSimulator
+
+RELEASE = f"{AUTHENTICATORS}/release"
+
+
+def entry(dew: DEWSimulator, key: str) -> dict[str, object]:
+    huawei = {
+        "region": "cn-north-4",
+        "projectId": PROJECT,
+        "keyId": key,
+        "endpoint": dew.url,
+        "credentialsSecret": {"name": "dew"},
+    }
+    return {"kms": {"huawei": huawei}}
+
+
+def test_a_key_in_a_kms_comes_into_the_status_with_an_end_and_a_disabled_one_is_refused(
+    cluster: KubernetesSimulator,
+) -> None:
+    with DEWSimulator(clock=SystemClock()) as dew:
+        install(cluster)
+        dew.add("good", "EC_P256")
+        dew.add("disabled", "EC_P256")
+        dew.keys["disabled"].state = "3"
+        credentials = dict(dew.secret)
+        with running(cluster, registries={"insecure": [dew.host]}):
+            put(cluster, authenticator("release", cosign(entry(dew, "good"))))
+            cluster.wait_for(says(RELEASE, "False"))
+            put(cluster, secret("dew", **credentials))
+            cluster.wait_for(says(RELEASE, "True"), 60)
+            (key,) = cluster.get(RELEASE)["status"]["keys"]
+            assert key["source"] == f"kms huawei cn-north-4/{PROJECT}/good"
+            assert key["state"] == "Accepted"
+            assert key["validUntil"] > key["observedAt"]
+            put(cluster, authenticator("release", cosign(entry(dew, "disabled"))))
+            cluster.wait_for(says(RELEASE, "False"))
+            (key,) = cluster.get(RELEASE)["status"]["keys"]
+            assert (key["state"], key.get("pem")) == ("Refused", None)

@@ -107,14 +107,49 @@ def test_what_keeps_work_from_starting_goes_to_the_caller_and_leaves_nothing_beh
 def test_a_crowd_before_a_silent_host_does_not_grow(flights: Flights, clock: FakeClock) -> None:
     gate = Gate()
     flights.board("a", HOST, work(gate))
-    for _ in range(3):
-        flights.wait_in(HOST)
+    first, *_ = [flights.wait_in(HOST) for _ in range(3)]
     clock.advance(5.1)
     with pytest.raises(UnavailableError, match="has not answered for 5 s and 3 reviews wait"):
         flights.wait_in(HOST)
     flights.wait_in("quick.example.org")
-    flights.wait_out(HOST)
+    first.leave()
     flights.wait_in(HOST)
+    gate.open.set()
+
+
+def test_a_crowd_that_came_before_the_host_was_silent_gives_way_down_to_what_may_wait(
+    flights: Flights, clock: FakeClock
+) -> None:
+    gate = Gate()
+    flights.board("a", HOST, work(gate))
+    places = [flights.wait_in(HOST) for _ in range(10)]
+    clock.advance(5.0)
+    for place in places:
+        place.keep()
+    clock.advance(0.1)
+    for place in places[:7]:
+        with pytest.raises(UnavailableError, match="has not answered for 5 s"):
+            place.keep()
+        place.leave()
+    for place in places[7:]:
+        place.keep()
+    with pytest.raises(UnavailableError):
+        flights.wait_in(HOST)
+    places[7].leave()
+    flights.wait_in(HOST)
+    gate.open.set()
+
+
+def test_nobody_gives_way_while_the_host_answers(flights: Flights, clock: FakeClock) -> None:
+    gate = Gate()
+    flights.board("a", HOST, work(gate))
+    places = [flights.wait_in(HOST) for _ in range(10)]
+    for number in range(10):
+        clock.advance(4.9)
+        answered, _ = flights.board(("b", number), HOST, work(lambda: "quick"))
+        answered.result(PATIENCE)
+        for place in places:
+            place.keep()
     gate.open.set()
 
 

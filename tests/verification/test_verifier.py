@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sealgate.decisions import UnmatchedImages, Verdict
-from sealgate.errors import DeadlineError, NotFoundError, Reason
+from sealgate.errors import DeadlineError, NotFoundError, Reason, UnavailableError
 from sealgate.findings import Outcome
 from sealgate.policies.matching import Namespace
 from sealgate.policies.models import AuthenticatorSpec
@@ -19,6 +20,7 @@ from tests.support.cosign_signing import Classic, fingerprint, push_classic
 from tests.support.registry_simulator import Auth
 from tests.support.worlds import (
     KEY,
+    PATIENCE,
     REPOSITORY,
     STRANGER,
     World,
@@ -28,7 +30,7 @@ from tests.support.worlds import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sealgate.references import Repository
 
@@ -37,6 +39,14 @@ if TYPE_CHECKING:
 def world() -> Iterator[World]:
     with World() as world:
         yield world
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Return as soon as something is so; fail when it does not come to pass."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 class User:
@@ -176,6 +186,36 @@ def test_a_slow_image_does_not_keep_the_others_of_its_review_from_being_verified
     slow, quick = world.verify(world.image("slow"), world.image("quick"), seconds=1)
     assert slow.reason is Reason.DEADLINE_EXCEEDED
     assert quick.verdict is Verdict.ADMIT
+
+
+@pytest.mark.parametrize("way", ["verify", "resolve"])
+def test_a_crowd_before_a_host_that_never_answers_gives_way_long_before_its_deadline(way: str) -> None:
+    clock = FakeClock()
+    # The registry goes first, and with it whoever still waits.
+    with ThreadPoolExecutor(10) as pool, World(VerifierSettings(crowd=3, patience_seconds=5), clock) as world:
+        fault = world.registry.faults.hang("/v2/")
+
+        def ask(number: int) -> Reason:
+            image = world.image(f"v{number}")
+            if way == "verify":
+                return world.verify(image)[0].reason
+            try:
+                world.verifier.resolve(parse_reference(image), world.review())
+            except UnavailableError as error:
+                return error.reason
+            return Reason.VERIFIED
+
+        asked = [pool.submit(ask, number) for number in range(10)]
+        assert fault.hit.wait(PATIENCE)
+        hosts = world.verifier._engine.flights._hosts
+        wait_until(lambda: hosts[world.registry.host].waiting == 10)
+        clock.advance(5.1)
+        wait_until(lambda: sum(one.done() for one in asked) == 7)
+        assert hosts[world.registry.host].waiting == 3
+        # Whoever asks for another host is not concerned, and nobody else gives way.
+        assert world.verify("localhost:1/team/app:v1", seconds=5)[0].reason is Reason.REGISTRY_UNAVAILABLE
+        assert sum(one.done() for one in asked) == 7
+        assert {one.result() for one in asked if one.done()} == {Reason.REGISTRY_UNAVAILABLE}
 
 
 def test_work_goes_on_after_the_deadline_so_that_the_next_review_is_answered_from_memory(world: World) -> None:

@@ -19,11 +19,13 @@ from sealgate.errors import DeadlineError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from sealgate.clocks import Clock
+    from sealgate.clocks import Clock, Deadline
     from sealgate.verification.settings import VerifierSettings
 
 #: Flights that may queue for one host; beyond this nobody would be answered in time anyway.
 MAX_QUEUED = 10_000
+#: How often reviews that wait look whether they should give way, seconds.
+PATIENCE_CHECK_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -35,6 +37,45 @@ class _Host:
     queue: deque[Callable[[], None]] = field(default_factory=deque)
     #: When it last answered; a host that nobody asked yet gets the benefit of the doubt.
     answered_at: float = 0.0
+
+
+class Place:
+    """A review's place among those that wait for a host; for one thread.
+
+    Args:
+        flights: where it counts.
+        host: the host.
+    """
+
+    def __init__(self, flights: Flights, host: str) -> None:
+        self._flights = flights
+        self._host = host
+        self._left = False
+
+    def keep(self) -> None:
+        """Go on waiting, or give way where a crowd came before anybody could know that the host is silent.
+
+        To be asked every `PATIENCE_CHECK_SECONDS`. The crowd shrinks to what may wait for such a host, and no further.
+
+        Raises:
+            UnavailableError: the place was given up.
+        """
+        try:
+            self._flights.wait_on(self._host)
+        except UnavailableError:
+            self._left = True
+            raise
+
+    def leave(self) -> None:
+        """Give the place up, unless that has been done."""
+        if not self._left:
+            self._left = True
+            self._flights.wait_out(self._host)
+
+
+def next_look(deadline: Deadline) -> float:
+    """Return how many seconds to wait before `Place.keep` is due: fewer than usual when the deadline comes first."""
+    return max(min(deadline.remaining(), PATIENCE_CHECK_SECONDS), 0)
 
 
 class Flights:
@@ -82,24 +123,28 @@ class Flights:
             self._enqueue(state, lambda: self._fly(key, host, flight, work))
             return flight, False
 
-    def wait_in(self, host: str) -> None:
-        """Count one more review that waits for a host; pair it with `wait_out`.
+    def wait_in(self, host: str) -> Place:
+        """Take a place among the reviews that wait for a host, to be left again.
 
         Raises:
             UnavailableError: the host has been silent for a while and a crowd waits for it already.
         """
         with self._lock:
             state = self._hosts.setdefault(host, _Host(answered_at=self._clock.monotonic()))
-            silent = self._clock.monotonic() - state.answered_at
-            if state.waiting >= self._settings.crowd and silent > self._settings.patience_seconds:
-                raise UnavailableError(
-                    f"{host} has not answered for {silent:.0f} s and {state.waiting} reviews wait for it; "
-                    "try again later"
-                )
+            self._turn_away(host, state, state.waiting)
+            state.waiting += 1
+        return Place(self, host)
+
+    def wait_on(self, host: str) -> None:
+        """Go on waiting for a host, or give up a place; see `Place.keep`."""
+        with self._lock:
+            state = self._hosts[host]
+            state.waiting -= 1
+            self._turn_away(host, state, state.waiting)
             state.waiting += 1
 
     def wait_out(self, host: str) -> None:
-        """Count one review less that waits for a host."""
+        """Give up a place; see `Place.leave`."""
         with self._lock:
             state = self._hosts[host]
             state.waiting -= 1
@@ -108,6 +153,13 @@ class Flights:
     def close(self) -> None:
         """Start nothing more and let go of the workers; what is under way ends by itself."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _turn_away(self, host: str, state: _Host, others: int) -> None:
+        silent = self._clock.monotonic() - state.answered_at
+        if others >= self._settings.crowd and silent > self._settings.patience_seconds:
+            raise UnavailableError(
+                f"{host} has not answered for {silent:.0f} s and {others} reviews wait for it; try again later"
+            )
 
     def _enqueue(self, state: _Host, flight: Callable[[], None]) -> None:
         if state.under_way >= self._settings.host_concurrency:

@@ -10,6 +10,7 @@ from sealgate.decisions import decide, refuse_reference
 from sealgate.errors import DeadlineError, InvalidReferenceError, Reason, SealgateError, UnavailableError
 from sealgate.formats.interface import Image
 from sealgate.references import parse_reference
+from sealgate.verification.flights import PATIENCE_CHECK_SECONDS, next_look
 from sealgate.verification.resolutions import Resolution
 from sealgate.verification.verifications import Verification, failed
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sealgate.policies.matching import CompiledPolicy
     from sealgate.references import Digest, Reference
     from sealgate.verification.engines import Engine
+    from sealgate.verification.flights import Place
     from sealgate.verification.reviews import Review
 
 
@@ -33,7 +35,7 @@ class Inquiry:
         image: as written.
         until: the earliest moment from which on something that the verdict rests on may not be believed; infinitely
             long ago when not all of it was in memory. Final once the verdict is made.
-        flights: what is being waited for: flight -> (its host, what to do with its result, and with its exception).
+        flights: what is being waited for: flight -> (the place, what to do with the result, and with an exception).
     """
 
     def __init__(self, engine: Engine, review: Review, image: str) -> None:
@@ -46,7 +48,7 @@ class Inquiry:
         self._matched: tuple[CompiledPolicy, ...] = ()
         self._reference: Reference | None = None
         self._invalid: InvalidReferenceError | None = None
-        self.flights: dict[Future[Any], tuple[str, Callable[[Any], None], Callable[[BaseException], None]]] = {}
+        self.flights: dict[Future[Any], tuple[Place, Callable[[Any], None], Callable[[BaseException], None]]] = {}
         self._start()
 
     def verdict(self) -> ImageVerdict:
@@ -60,16 +62,25 @@ class Inquiry:
         ]
         return decide(self.image, self._reference, self._digest, results, self._review.policies.unmatched)
 
+    def go_on(self) -> None:
+        """Stop waiting for hosts that are silent and have too many waiting for them."""
+        for flight, (place, _, fail) in list(self.flights.items()):
+            try:
+                place.keep()
+            except UnavailableError as error:
+                del self.flights[flight]
+                fail(error)
+
     def give_up(self) -> None:
         """Stop waiting; what lands later still goes into memory."""
-        for host, _, _ in self.flights.values():
-            self._engine.flights.wait_out(host)
+        for place, _, _ in self.flights.values():
+            place.leave()
         self.flights.clear()
 
     def land(self, flight: Future[Any]) -> None:
         """Take the result of a flight that is done."""
-        host, take, fail = self.flights.pop(flight)
-        self._engine.flights.wait_out(host)
+        place, take, fail = self.flights.pop(flight)
+        place.leave()
         error = flight.exception()
         if error is not None:
             fail(error)
@@ -138,14 +149,14 @@ class Inquiry:
     ) -> None:
         self.until = -inf
         try:
-            self._engine.flights.wait_in(host)
+            place = self._engine.flights.wait_in(host)
         except UnavailableError as error:
             fail(error)
             return
         try:
-            self.flights[start()] = (host, take, fail)
+            self.flights[start()] = (place, take, fail)
         except UnavailableError as error:
-            self._engine.flights.wait_out(host)
+            place.leave()
             fail(error)
 
     def _needed(self) -> list[str]:
@@ -170,11 +181,14 @@ class Inquiry:
 def follow(inquiries: Sequence[Inquiry], deadline: Deadline) -> None:
     """Land flights as they arrive until none is left or the time is over."""
     while flights := {flight for inquiry in inquiries for flight in inquiry.flights}:
-        done, _ = wait(flights, timeout=max(deadline.remaining(), 0), return_when=FIRST_COMPLETED)
-        if not done:
+        timeout = next_look(deadline)
+        done, _ = wait(flights, timeout, return_when=FIRST_COMPLETED)
+        if not done and timeout < PATIENCE_CHECK_SECONDS:
             break
         for inquiry in inquiries:
             for flight in [flight for flight in inquiry.flights if flight in done]:
                 inquiry.land(flight)
+            if not done:
+                inquiry.go_on()
     for inquiry in inquiries:
         inquiry.give_up()

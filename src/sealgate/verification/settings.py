@@ -20,8 +20,9 @@ class VerifierSettings:
             has been answered, so that the next review finds the result.
         host_concurrency: verifications and resolutions under way at once for one host.
         workers: the same for all hosts together.
-        crowd: reviews that may wait for a host that has not answered for `patience_seconds`; further ones are
-            answered *unavailable* at once, so that one dead registry cannot take every server thread.
+        crowd: reviews that may wait for a host that has not answered for `patience_seconds`; all others, those that
+            wait already included, are answered *unavailable*, so that one dead registry cannot keep every server
+            thread.
         patience_seconds: see `crowd`.
     """
 

@@ -7,11 +7,13 @@ that lands starts the verifications of its image, so a slow registry holds up it
 
 from __future__ import annotations
 
+from concurrent.futures import wait
 from typing import TYPE_CHECKING
 
 from sealgate.errors import DeadlineError
 from sealgate.trusted_state import MemoryTrustedState
 from sealgate.verification.engines import Engine
+from sealgate.verification.flights import PATIENCE_CHECK_SECONDS, next_look
 from sealgate.verification.inquiries import Inquiry, follow
 from sealgate.verification.observers import SilentObserver
 from sealgate.verification.resolutions import Resolution
@@ -93,13 +95,16 @@ class Verifier:
         if known is not None:
             return known.value
         host = reference.repository.registry
-        self._engine.flights.wait_in(host)
+        place = self._engine.flights.wait_in(host)
         try:
-            return resolution.start().result(max(review.deadline.remaining(), 0))
-        except TimeoutError:
-            raise DeadlineError(f"ran out of time while asking {host} for {reference}") from None
+            flight = resolution.start()
+            while not wait([flight], timeout := next_look(review.deadline)).done:
+                if timeout < PATIENCE_CHECK_SECONDS:
+                    raise DeadlineError(f"ran out of time while asking {host} for {reference}")
+                place.keep()
+            return flight.result()
         finally:
-            self._engine.flights.wait_out(host)
+            place.leave()
 
     def close(self) -> None:
         """Start no further work."""

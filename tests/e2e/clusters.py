@@ -14,6 +14,10 @@ import pytest
 from tests.e2e.kube import eventually, kubectl, run
 
 
+#: What was started and must outlive the tests; Python complains of a process that nobody knows any more.
+_STARTED: list[subprocess.Popen[bytes]] = []
+
+
 class Machine:
     """The machine that the cluster runs on.
 
@@ -61,6 +65,7 @@ class Machine:
             process = subprocess.Popen(
                 command, cwd=self.state, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+        _STARTED.append(process)
         file.write_text(f"{process.pid}\n")
         eventually(lambda: kubectl("get", "--raw", "/readyz").ok, "the API server is back")
 

@@ -13,7 +13,6 @@ import pytest
 
 from tests.e2e.kube import eventually, kubectl, run
 
-
 #: What was started and must outlive the tests; Python complains of a process that nobody knows any more.
 _STARTED: list[subprocess.Popen[bytes]] = []
 

@@ -61,12 +61,33 @@ def test_the_readme_names_every_folder() -> None:
         ("registry.example.org/x:v1", ["env=production", "sealgate.dev/exempt=yes"], {"everywhere"}),
         ("registry.example.org/tools/x:v1", ["env=production"], {"everywhere"}),
         ("nginx", ["env=production"], {"everywhere"}),
+        ("swr.example.org/library/repo2:1", [], {"swr", "everywhere"}),
+        ("swr.example.org/library/nginx-web:v1.2", [], {"swr", "everywhere"}),
+        ("swr.example.org/library/nginx-web:latest", [], {"everywhere"}),
+        ("phx.ocir.io/ansh81vru1zp/project01/acme-web-app:v2.0.test", [], {"ocir", "everywhere"}),
+        ("docker-registry.example.org/dev/app:1", [], {"openshift", "everywhere"}),
+        ("mirror.example.org/openshift/dev/app:1", [], {"openshift-mirror", "everywhere"}),
+        ("dtr.example.org/dev/nginx:1", [], {"dtr", "everywhere"}),
     ],
 )
 def test_the_examples_cover_what_their_comments_say(image: str, labels: list[str], covering: set[str]) -> None:
     options = [part for label in labels for part in ("--namespace-label", label)]
     matched = sealgate("policy", "match", image, "--policies", ROOT / "examples/policies", "-o", "json", *options)
     assert {entry["name"] for entry in json.loads(matched.stdout)["policies"] if entry["matches"]} == covering
+
+
+@pytest.mark.parametrize(
+    ("image", "namespace", "covered"),
+    [
+        ("registry.example.org/x:v1", "payments", True),
+        ("registry-vpc.cn-hongkong.aliyuncs.com/acs/agent:v1", "payments", False),
+        ("registry.example.org/x:v1", "kube-system", False),
+    ],
+)
+def test_the_policy_that_is_bound_to_namespaces_holds_there_alone(image: str, namespace: str, *, covered: bool) -> None:
+    path = ROOT / "examples/policies/6-alibaba-acr.yaml"
+    matched = sealgate("policy", "match", image, "--policies", path, "-o", "json", "--namespace", namespace)
+    assert [entry["matches"] for entry in json.loads(matched.stdout)["policies"]] == [covered]
 
 
 def test_the_reviews_of_the_demo_are_what_an_api_server_posts() -> None:

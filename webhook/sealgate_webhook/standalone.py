@@ -89,7 +89,7 @@ class PolicyFilesSource:
         """
         # The signature first: what changes while the files are read is then seen the next time.
         self._signature = _look(self._paths)
-        self._snapshot = self._compile(load_standalone(self._paths))
+        self._put_in_force(load_standalone(self._paths))
 
     def poll(self) -> None:
         """Read the files again if they changed; if they are bad now, keep what is in force and say so."""
@@ -97,7 +97,7 @@ class PolicyFilesSource:
             if _look(self._paths) != self._signature:
                 self.load()
             elif self._snapshot is not None and self._kms.state() != self._snapshot.keys:
-                self._snapshot = self._compile(self._snapshot.files)
+                self._put_in_force(self._snapshot.files)
         except Exception as error:  # noqa: BLE001 - policies that cannot be read, for whatever reason, are not taken
             self._refuse(error)
 
@@ -133,10 +133,13 @@ class PolicyFilesSource:
         known = self._snapshot.namespaces.get(name) if self._snapshot else None
         return known or Namespace(name)
 
-    def _compile(self, files: PolicyFiles) -> _Snapshot:
+    def _put_in_force(self, files: PolicyFiles) -> None:
         # The state first: keys that change meanwhile are then seen the next time.
         keys = self._kms.state()
         policies = standalone_policies(files, self._unmatched, self._kms)
+        namespaces = {name: Namespace(name, labels) for name, labels in files.namespaces.items()}
+        self._snapshot = _Snapshot(files, policies, namespaces, keys)
+        # Only now, so that whoever reads it finds it true.
         unusable = sum(isinstance(check, SealgateError) for check in policies.checks.values())
         self._metrics.policies_loaded(
             len(files.policies), len(files.authenticators), unusable, self._clock.now().timestamp()
@@ -144,8 +147,6 @@ class PolicyFilesSource:
         self._log.info(
             "policies loaded", policies=len(files.policies), authenticators=len(files.authenticators), unusable=unusable
         )
-        namespaces = {name: Namespace(name, labels) for name, labels in files.namespaces.items()}
-        return _Snapshot(files, policies, namespaces, keys)
 
     def _refuse(self, error: Exception) -> None:
         self._metrics.policies_refused()

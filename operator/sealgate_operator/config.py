@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from sealgate.errors import ConfigError
 from sealgate.messages import quote
-from sealgate.registry.settings import RegistrySettings
+from sealgate.services.registries import ReachedRegistries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,27 +66,6 @@ class CertificateSettings(_Settings):
         return timedelta(hours=self.leaf_lifetime_hours)
 
 
-class Registries(_Settings):
-    """How registries, and key management services, are reached; the webhook's part of it is not read."""
-
-    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
-
-    insecure: list[str] = Field(default_factory=list)
-    private: list[str] = Field(default_factory=list)
-    mirrors: dict[str, str] = Field(default_factory=dict)
-    ca: dict[str, str] = Field(default_factory=dict)
-
-    def settings(self) -> RegistrySettings:
-        """Return the same as the HTTP client takes it.
-
-        Raises:
-            ConfigError: a host is none.
-        """
-        return RegistrySettings(
-            insecure=frozenset(self.insecure), private=frozenset(self.private), mirrors=self.mirrors, ca=self.ca
-        )
-
-
 class OperatorConfig(_Settings):
     """Everything in the file.
 
@@ -104,7 +83,7 @@ class OperatorConfig(_Settings):
     ca_secret: Name
     certificates: CertificateSettings = CertificateSettings()
     key_refresh_seconds: float = Field(default=300, ge=1)
-    registries: Registries = Registries()
+    registries: ReachedRegistries = ReachedRegistries()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property

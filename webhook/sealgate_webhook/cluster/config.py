@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from sealgate.decisions import UnmatchedImages
 from sealgate.errors import ConfigError
 from sealgate.messages import quote
-from sealgate.registry.settings import RegistrySettings
+from sealgate.services.registries import ReachedRegistries
 from sealgate.verification.settings import VerifierSettings
 
 if TYPE_CHECKING:
@@ -24,36 +24,20 @@ class _Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
 
-class Registries(_Model):
+class Registries(ReachedRegistries):
     """How registries are reached.
 
     Attributes:
-        insecure: hosts that may be asked over plain HTTP and on loopback addresses.
-        private: further hosts that may have private addresses.
-        mirrors: host -> host that is asked instead.
-        ca: host -> PEM bundle.
         docker_config_secret: Secret with credentials for every namespace's images; empty for none.
         verifications_per_minute: budget of each host.
         burst: how many of them may come at once.
     """
 
-    insecure: tuple[str, ...] = ()
-    private: tuple[str, ...] = ()
-    mirrors: dict[str, str] = Field(default_factory=dict)
-    ca: dict[str, str] = Field(default_factory=dict)
+    model_config = ConfigDict(extra="forbid")
+
     docker_config_secret: str = ""
     verifications_per_minute: Annotated[float, Field(gt=0)] = 300.0
     burst: Annotated[int, Field(ge=1)] = 300
-
-    def settings(self) -> RegistrySettings:
-        """Return the same as the registry client takes it.
-
-        Raises:
-            ConfigError: a host is none.
-        """
-        return RegistrySettings(
-            insecure=frozenset(self.insecure), ca=self.ca, mirrors=self.mirrors, private=frozenset(self.private)
-        )
 
 
 class Cache(_Model):

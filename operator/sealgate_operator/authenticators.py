@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from sealgate.errors import InvalidKeyError, Reason, SealgateError, UnavailableError
 from sealgate.formats import FORMATS, build_check
+from sealgate.formats.incomplete import IncompleteCheck
 from sealgate.keys.openpgp import Keyring
 from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.keys.status_keys import StatusKeys
@@ -208,7 +209,7 @@ def _ready(check: Check, keys: Sequence[KeyStatus], now: datetime) -> Judgement:
 
 
 def _fingerprints(check: Check, now: datetime) -> frozenset[str] | None:
-    keys = getattr(check, "keys", None)
+    keys = getattr(check.check if isinstance(check, IncompleteCheck) else check, "keys", None)
     if isinstance(keys, tuple) and all(isinstance(key, PublicKey) for key in keys):
         return frozenset(key.fingerprint for key in keys)
     keyring = getattr(check, "keyring", None)

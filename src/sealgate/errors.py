@@ -9,11 +9,13 @@
     │   ├── RateLimitedError          a budget or a registry's 429 said "later" (carries `retry_after`, seconds)
     │   ├── NotFoundError             the registry or service has no such thing
     │   ├── UnauthorizedError         the registry or service wants other credentials
+    │   ├── KeyRefusedError           a key is known, and must not be used
     │   └── ForbiddenAddressError     the request would have gone where none may go
     ├── InvalidInputError             somebody wrote something that cannot be meant
     │   ├── InvalidReferenceError     an image reference outside the grammar
     │   ├── InvalidPatternError       an image pattern outside the pattern language
     │   ├── InvalidKeyError           a public key that does not parse, is too weak or does not fit its algorithm
+    │   │   └── NoKeyError            an authenticator without any key
     │   ├── InvalidWorkloadError      an object whose images cannot be told
     │   └── PolicyError               policy files that are wrong (carries every problem found)
     └── ConfigError                   sealgate itself is set up wrongly (options, files, certificates)
@@ -167,6 +169,12 @@ class UnauthorizedError(UnavailableError):
     reason = Reason.REGISTRY_UNAUTHORIZED
 
 
+class KeyRefusedError(UnavailableError):
+    """Where a key is kept says that it must not be used (disabled, deleted, of another usage), or that it is none."""
+
+    reason = Reason.AUTHENTICATOR_NOT_READY
+
+
 class ForbiddenAddressError(UnavailableError):
     """The host, one of its addresses, its scheme or a redirect is one that no request may go to."""
 
@@ -193,6 +201,10 @@ class InvalidKeyError(InvalidInputError):
     """A public key that does not parse, is too weak, or does not fit the algorithm asked of it."""
 
     reason = Reason.INVALID_KEY
+
+
+class NoKeyError(InvalidKeyError):
+    """An authenticator without any key."""
 
 
 class InvalidWorkloadError(InvalidInputError):

@@ -11,7 +11,7 @@ import urllib3
 
 from tests.cli.objects import pod, policy, write
 from tests.cli.running import sealgate, start
-from tests.support.cosign_signing import Classic, new_key, push_classic
+from tests.support.cosign_signing import Classic, PrivateKey, new_key, public_pem, push_classic
 from tests.support.dew_simulator import PROJECT, DEWSimulator
 from tests.support.registry_simulator import RegistrySimulator, encode
 from tests.support.sm2_signing import SM2PrivateKey
@@ -39,7 +39,10 @@ class World:
         push_classic(registry, "library/web", signed)
         self.write()
 
-    def write(self, *, secret: bool = True, **source: Any) -> None:
+    def sign(self, tag: str, key: PrivateKey) -> None:
+        push_classic(self.registry, "library/web", Classic(self.registry.push_image("library/web", tag), key))
+
+    def write(self, *further: dict[str, Any], secret: bool = True, **source: Any) -> None:
         named = {
             "region": "cn-north-4",
             "projectId": PROJECT,
@@ -48,7 +51,7 @@ class World:
             "endpoint": self.kms.url,
             **source,
         }
-        keys = [{"kms": {"huawei": named}, "algorithm": "SM2"}]
+        keys = [{"kms": {"huawei": named}, "algorithm": "SM2"}, *further]
         authenticator = {
             "apiVersion": "sealgate.dev/v1alpha1",
             "kind": "Authenticator",
@@ -69,8 +72,8 @@ class World:
         insecure = [part for host in (self.registry.host, self.kms.host) for part in ("--insecure-registry", host)]
         return ["--policies", self.folder, *insecure]
 
-    def verify(self, *args: str) -> Result:
-        return sealgate("verify", self.image, *self.options, *args)
+    def verify(self, *args: str, tag: str = "1.0") -> Result:
+        return sealgate("verify", f"{self.registry.host}/library/web:{tag}", *self.options, *args)
 
 
 @pytest.fixture
@@ -96,6 +99,31 @@ def test_a_disabled_key_verifies_nothing_and_says_so(world: World) -> None:
 
 def test_a_kms_that_is_away_means_that_nothing_can_be_determined(world: World) -> None:
     world.kms.faults.status("", 500)
+    result = world.verify()
+    assert result.exit_code == 3
+    assert "Huawei DEW answers 500" in " ".join(result.stdout.split())
+
+
+def test_a_key_that_was_disabled_does_not_stop_those_beside_it(world: World) -> None:
+    following = new_key("ECDSA P-256", "following")
+    world.write({"pem": public_pem(following)})
+    world.sign("2.0", following)
+    world.sign("3.0", new_key("ECDSA P-256", "stranger"))
+    assert [world.verify(tag=tag).exit_code for tag in ("1.0", "2.0", "3.0")] == [0, 0, 1]
+    world.key.state = "3"
+    assert world.verify(tag="2.0").exit_code == 0
+    for tag in ("1.0", "3.0"):
+        refused = world.verify(tag=tag)
+        assert refused.exit_code == 1
+        assert "the key is disabled" in " ".join(refused.stdout.split())
+
+
+def test_what_a_key_may_have_signed_that_nobody_could_look_at_is_not_determined(world: World) -> None:
+    following = new_key("ECDSA P-256", "following")
+    world.write({"pem": public_pem(following)})
+    world.sign("2.0", following)
+    world.kms.faults.status("", 500)
+    assert world.verify(tag="2.0").exit_code == 0
     result = world.verify()
     assert result.exit_code == 3
     assert "Huawei DEW answers 500" in " ".join(result.stdout.split())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sealgate.errors import InvalidKeyError, Reason, UnavailableError
+from sealgate.errors import InvalidKeyError, KeyRefusedError, Reason, UnavailableError
 from sealgate.keys.status_keys import StatusKeys
 from sealgate.policies.base import KeyEntry
 from sealgate.policies.status import AuthenticatorStatus, KeyStatus
@@ -77,6 +77,16 @@ def test_a_refused_key_is_never_used_and_says_why() -> None:
     named = entry({"alibaba": {**ALIBABA, "keyVersionId": "v1"}})
     for wanted in (named, entry({"alibaba": ALIBABA})):
         assert "the key is disabled" in refused(keys(whole), wanted)
+        with pytest.raises(KeyRefusedError):
+            keys(whole).public_keys(wanted)
+
+
+@pytest.mark.parametrize("known", [(), (Reason.REGISTRY_UNAVAILABLE,), ("Disabled", Reason.REGISTRY_UNAVAILABLE)])
+def test_a_key_that_nobody_could_look_at_is_not_refused(known: tuple[str, ...]) -> None:
+    listed = [KeyStatus(source=ALIBABA_SOURCE, state="Refused", reason=reason, message="so it is") for reason in known]
+    with pytest.raises(UnavailableError) as caught:
+        keys(*listed).public_keys(entry({"alibaba": ALIBABA}))
+    assert not isinstance(caught.value, KeyRefusedError)
 
 
 def test_a_key_that_ended_is_not_used() -> None:

@@ -108,7 +108,14 @@ def test_every_key_is_listed_although_the_first_one_is_refused() -> None:
     found = look(obj, {"keys": {"cosign.pub": pem("one").encode()}})
     assert [key.state for key in found.status.keys] == ["Refused", "Accepted"]
     assert found.status.key_summary == "2/3"
-    assert not found.ready
+
+
+def test_a_refused_key_does_not_stop_the_others() -> None:
+    obj = authenticator("a", cosign(secret_ref("gone"), inline("two"), secret_ref("keys")))
+    found = look(obj, {"keys": {"cosign.pub": pem("one").encode()}})
+    assert condition(found) == ("True", "SomeKeysRefused")
+    assert "there is no Secret gone" in found.message
+    assert found.fingerprints == {fingerprint_of("one"), fingerprint_of("two")}
 
 
 def test_a_wrong_inline_key_is_not_ready_whatever_let_it_in() -> None:

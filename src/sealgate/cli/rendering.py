@@ -107,7 +107,7 @@ def _add_finding(tree: Tree, finding: Finding) -> None:
         plain(f"{finding.authenticator}{form}: "), plain(finding.outcome.value, _OUTCOMES[finding.outcome])
     )
     if finding.outcome is not Outcome.VERIFIED:
-        said = any(signature.message in finding.message for signature in finding.signatures)
+        said = any(finding.message.endswith(signature.message) for signature in finding.signatures)
         line.append_text(plain(f", {finding.reason.value}" + ("" if said else f": {finding.message}")))
     branch = tree.add(line)
     for signature in finding.signatures:

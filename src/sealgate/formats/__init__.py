@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sealgate.errors import PolicyError
+from sealgate.errors import NoKeyError, PolicyError
 from sealgate.formats import cosign, grafeas, notary, oracle, simple_signing
+from sealgate.formats.incomplete import IncompleteCheck
+from sealgate.keys.sources import UsableKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,7 +43,7 @@ def build_check(authenticator: Authenticator, keys: KeyResolver) -> Check:
         PolicyError: it has no format, or several.
         InvalidKeyError: one of its keys cannot be accepted, or it has none.
         InvalidReferenceError: it names a repository that cannot be one.
-        UnavailableError: one of its keys is not there (yet).
+        UnavailableError: none of its keys can be used (now); those that cannot are left out otherwise.
     """
     spec = authenticator.spec
     chosen = [name for name in _BUILDERS if getattr(spec, name) is not None]
@@ -49,4 +51,9 @@ def build_check(authenticator: Authenticator, keys: KeyResolver) -> Check:
         what = f"{' and '.join(chosen)} are both there" if chosen else f"write one of: {', '.join(_BUILDERS)}"
         msg = f"Authenticator {authenticator.metadata.name} must have exactly one format; {what}"
         raise PolicyError(msg)
-    return _BUILDERS[chosen[0]](getattr(spec, chosen[0]), keys)
+    usable = UsableKeys(keys)
+    try:
+        check = _BUILDERS[chosen[0]](getattr(spec, chosen[0]), usable)
+    except NoKeyError as error:
+        raise (usable.missing[0] if usable.missing else error) from None
+    return IncompleteCheck(check, tuple(usable.missing)) if usable.missing else check

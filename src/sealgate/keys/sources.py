@@ -25,10 +25,13 @@ class KeyResolver(Protocol):
     """The keys behind one entry of an authenticator."""
 
     def public_keys(self, entry: KeyEntry) -> tuple[PublicKey, ...]:
-        """Return the keys that the entry stands for, at least one; a KMS key may have several versions.
+        """Return the keys that the entry stands for; a KMS key may have several versions.
+
+        None are returned only by resolvers that leave out what cannot be used (`UsableKeys`).
 
         Raises:
             InvalidKeyError: what the entry names is not a key that can be accepted.
+            KeyRefusedError: what the entry names must not be used.
             UnavailableError: what the entry names is not there (yet); reason *AuthenticatorNotReady*.
         """
 
@@ -38,6 +41,36 @@ class KeyResolver(Protocol):
         Raises:
             UnavailableError: it is not there (yet); reason *AuthenticatorNotReady*.
         """
+
+
+class UsableKeys:
+    """What can be used of an authenticator's keys, and why the rest cannot.
+
+    One key that was disabled in its KMS must not stop an authenticator that has others: images signed with those would
+    be denied.
+
+    Args:
+        resolver: where the keys come from.
+
+    Attributes:
+        missing: why entries were left out.
+    """
+
+    def __init__(self, resolver: KeyResolver) -> None:
+        self._resolver = resolver
+        self.missing: list[UnavailableError] = []
+
+    def public_keys(self, entry: KeyEntry) -> tuple[PublicKey, ...]:
+        """Return the entry's keys, none where they cannot be used; see `KeyResolver.public_keys`."""
+        try:
+            return self._resolver.public_keys(entry)
+        except UnavailableError as error:
+            self.missing.append(error)
+            return ()
+
+    def secret(self, reference: SecretKey) -> bytes:
+        """Return one key of a Secret; see `KeyResolver.secret`."""
+        return self._resolver.secret(reference)
 
 
 class KMSKeySource(Protocol):

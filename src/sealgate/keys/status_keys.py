@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sealgate.errors import Reason, UnavailableError
+from sealgate.errors import TRANSIENT_REASONS, KeyRefusedError, Reason, UnavailableError
 from sealgate.keys.public_keys import load_public_key
 from sealgate.messages import quote
 from sealgate.policies.status import secret_source
@@ -65,8 +65,10 @@ class StatusKeys:
         usable = [key for key in known if self._holds(key)]
         if usable:
             return usable
-        refused = next((key.message for key in known if key.message), "")
-        why = refused or ("it has to be read again" if known else "the operator has not read it yet")
+        said = next((key.message for key in known if key.message), "")
+        why = said or ("it has to be read again" if known else "the operator has not read it yet")
+        if known and all(_is_final(key) for key in known):
+            raise KeyRefusedError(f"{quote(source)}: {why}")
         raise UnavailableError(f"{quote(source)}: {why}", reason=Reason.AUTHENTICATOR_NOT_READY)
 
     def _holds(self, key: KeyStatus) -> bool:
@@ -76,3 +78,8 @@ class StatusKeys:
         if end is not None:
             self.valid_until = end if self.valid_until is None else min(self.valid_until, end)
         return True
+
+
+def _is_final(key: KeyStatus) -> bool:
+    """Return whether a key is refused for what it is, and not because nobody could look at it."""
+    return key.state == "Refused" and key.reason not in TRANSIENT_REASONS

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
-from sealgate.errors import InvalidKeyError, PolicyError, Reason, UnavailableError, VerificationError
+from sealgate.errors import InvalidKeyError, KeyRefusedError, PolicyError, Reason, UnavailableError, VerificationError
 from sealgate.formats import build_check
 from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.keys.sources import StandaloneKeys
@@ -75,7 +75,7 @@ def test_a_key_that_is_not_rsa_is_refused(stand: OracleStand) -> None:
 
 def test_a_secret_that_is_missing_makes_it_not_ready(stand: OracleStand) -> None:
     authenticator = stand.authenticator({"keyId": KEY_ID, "secretRef": {"name": "vault", "key": "pem"}})
-    with pytest.raises(UnavailableError, match=r"oracle\.trustedKeys\[0\]: ") as caught:
+    with pytest.raises(UnavailableError, match="^Secret vault is not among") as caught:
         build_check(authenticator, StandaloneKeys({}))
     assert caught.value.reason is Reason.AUTHENTICATOR_NOT_READY
     build_check(authenticator, StandaloneKeys({"vault": {"pem": public_pem(KEY).encode()}}))
@@ -118,6 +118,28 @@ def test_a_version_in_a_vault_that_is_not_named_does_not_count_whatever_it_says_
     stand.sign(STRANGER, kmsKeyVersionId=named)
     with pytest.raises(VerificationError):
         check.verify(stand.image(), stand.sources())
+
+
+def test_a_version_that_must_not_be_used_leaves_the_others_in_use(stand: OracleStand) -> None:
+    class HalfDisabled(Vault):
+        def public_keys(self, entry: KeyEntry) -> tuple[PublicKey, ...]:
+            assert entry.kms is not None
+            if entry.kms.versions == (OTHER_VERSION_ID,):
+                raise KeyRefusedError("kms oracle k: the version is disabled")
+            return super().public_keys(entry)
+
+    entries = [
+        {"keyId": KEY_ID, "kms": {"oracle": VAULT | {"keyVersionIds": [version]}}}
+        for version in (OTHER_VERSION_ID, VERSION_ID)
+    ]
+    check = build_check(stand.authenticator(*entries), HalfDisabled(first=public_pem(KEY), second=public_pem(STRANGER)))
+    record = stand.sign(KEY)
+    assert check.verify(stand.image(), stand.sources()).fingerprints == (fingerprint(KEY),)
+    stand.server.records.remove(record)
+    stand.sign(STRANGER, kmsKeyVersionId=OTHER_VERSION_ID)
+    with pytest.raises(VerificationError, match="the version is disabled") as caught:
+        check.verify(stand.image(), stand.sources())
+    assert caught.value.reason is Reason.UNKNOWN_KEY
 
 
 @pytest.mark.parametrize(

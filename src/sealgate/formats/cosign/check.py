@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealgate.errors import InvalidKeyError, UnavailableError
+from sealgate.errors import InvalidKeyError, NoKeyError
 from sealgate.formats.cosign.claims import Claims
 from sealgate.formats.cosign.searches import Search
 from sealgate.references import parse_repository
@@ -77,9 +77,9 @@ def build(spec: CosignSpec, keys: KeyResolver) -> CosignCheck:
     """Turn the `cosign` field of an `Authenticator` into a check.
 
     Raises:
-        InvalidKeyError: a key cannot be accepted, or there is none.
+        InvalidKeyError: a key cannot be accepted.
         InvalidReferenceError: the signature repository is no repository.
-        UnavailableError: a key is not there (yet).
+        NoKeyError: there is no key.
     """
     accepted = _resolve(spec, keys)
     place = None if spec.signature_repository is None else parse_repository(spec.signature_repository)
@@ -100,10 +100,8 @@ def _resolve(spec: CosignSpec, keys: KeyResolver) -> tuple[PublicKey, ...]:
                 accepted.setdefault(key.content, key)
         except InvalidKeyError as error:
             raise InvalidKeyError(f"cosign.keys[{number}]: {error.message}") from error
-        except UnavailableError as error:
-            raise UnavailableError(f"cosign.keys[{number}]: {error.message}", reason=error.reason) from error
     if not accepted:
-        raise InvalidKeyError("cosign.keys is empty: without a key no signature can count; add one")
+        raise NoKeyError("cosign.keys is empty: without a key no signature can count; add one")
     return tuple(accepted.values())
 
 

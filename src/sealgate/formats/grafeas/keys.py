@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealgate.errors import InvalidKeyError, Reason, UnavailableError, VerificationError
+from sealgate.errors import InvalidKeyError, NoKeyError, Reason, VerificationError
 from sealgate.keys.openpgp import load_keyring
 from sealgate.messages import quote
 
@@ -79,8 +79,8 @@ def load_authority(entries: Sequence[GrafeasKey], resolver: KeyResolver) -> Auth
     """Load the keys of an authenticator.
 
     Raises:
-        InvalidKeyError: one cannot be accepted, or there is none.
-        UnavailableError: one is not there (yet).
+        InvalidKeyError: one cannot be accepted.
+        NoKeyError: there is none.
     """
     public_keys: dict[str, list[PublicKey]] = {}
     keyrings: dict[str, list[Keyring]] = {}
@@ -99,7 +99,7 @@ def load_authority(entries: Sequence[GrafeasKey], resolver: KeyResolver) -> Auth
                     known.append(key)
                 identity.add(("key", name, *key.content))
     if not identity:
-        raise InvalidKeyError("grafeas.keys is empty: without a key no attestation can count; add one")
+        raise NoKeyError("grafeas.keys is empty: without a key no attestation can count; add one")
     if both := sorted(public_keys.keys() & keyrings.keys()):
         raise InvalidKeyError(f"grafeas.keys: the id {quote(both[0], 128)} stands for an OpenPGP key and for another")
     return Authority(
@@ -131,8 +131,6 @@ def _naming(place: str) -> Iterator[None]:
         yield
     except InvalidKeyError as error:
         raise InvalidKeyError(f"{place}: {error.message}") from error
-    except UnavailableError as error:
-        raise UnavailableError(f"{place}: {error.message}", reason=error.reason) from error
 
 
 def _verify_detached(keys: Sequence[PublicKey], signature: AttestedSignature, shown: str) -> tuple[str, str, bytes]:

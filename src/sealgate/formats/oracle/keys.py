@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealgate.errors import InvalidKeyError, Reason, UnavailableError, VerificationError
+from sealgate.errors import InvalidKeyError, NoKeyError, Reason, VerificationError
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
@@ -111,8 +111,8 @@ def load_trusted_keys(entries: Sequence[OracleKey], resolver: KeyResolver) -> Tr
     """Load the keys of an authenticator.
 
     Raises:
-        InvalidKeyError: one cannot be accepted, or there is none.
-        UnavailableError: one is not there (yet).
+        InvalidKeyError: one cannot be accepted.
+        NoKeyError: there is none.
     """
     loaded: list[TrustedKey] = []
     for number, entry in enumerate(entries):
@@ -121,11 +121,9 @@ def load_trusted_keys(entries: Sequence[OracleKey], resolver: KeyResolver) -> Tr
             loaded.append(_load(entry, resolver))
         except InvalidKeyError as error:
             raise InvalidKeyError(f"{place}: {error.message}") from error
-        except UnavailableError as error:
-            raise UnavailableError(f"{place}: {error.message}", reason=error.reason) from error
-    trusted = TrustedKeys(tuple(loaded))
+    trusted = TrustedKeys(tuple(entry for entry in loaded if any(entry.keys.values())))
     if not trusted.fingerprints:
-        raise InvalidKeyError("oracle.trustedKeys is empty: without a key no signature can count; add one")
+        raise NoKeyError("oracle.trustedKeys is empty: without a key no signature can count; add one")
     return trusted
 
 

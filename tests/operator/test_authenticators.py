@@ -115,7 +115,7 @@ def test_a_refused_key_does_not_stop_the_others() -> None:
     found = look(obj, {"keys": {"cosign.pub": pem("one").encode()}})
     assert condition(found) == ("True", "SomeKeysRefused")
     assert "there is no Secret gone" in found.message
-    assert found.fingerprints == {fingerprint_of("one"), fingerprint_of("two")}
+    assert found.fingerprints == frozenset({fingerprint_of("one"), fingerprint_of("two")})
 
 
 def test_a_wrong_inline_key_is_not_ready_whatever_let_it_in() -> None:

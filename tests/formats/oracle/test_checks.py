@@ -75,7 +75,7 @@ def test_a_key_that_is_not_rsa_is_refused(stand: OracleStand) -> None:
 
 def test_a_secret_that_is_missing_makes_it_not_ready(stand: OracleStand) -> None:
     authenticator = stand.authenticator({"keyId": KEY_ID, "secretRef": {"name": "vault", "key": "pem"}})
-    with pytest.raises(UnavailableError, match="^Secret vault is not among") as caught:
+    with pytest.raises(UnavailableError, match=r"^Secret vault is not among") as caught:
         build_check(authenticator, StandaloneKeys({}))
     assert caught.value.reason is Reason.AUTHENTICATOR_NOT_READY
     build_check(authenticator, StandaloneKeys({"vault": {"pem": public_pem(KEY).encode()}}))

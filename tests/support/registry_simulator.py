@@ -293,7 +293,7 @@ class _Repository:
 
 
 class RegistrySimulator:
-    """A threaded registry on 127.0.0.1. Use it as a context manager, or call `close`.
+    """A threaded registry, on 127.0.0.1 if nothing else is said. Use it as a context manager, or call `close`.
 
     Args:
         referrers_api: whether it has the referrers API; without it pushing a manifest with a subject updates
@@ -302,7 +302,9 @@ class RegistrySimulator:
         names: further names the TLS certificate is valid for.
         auth: what it asks callers for.
         page_size: entries of one page of the referrers API; None for all on one.
-        host_name: the host part of `host`.
+        host_name: the host part of `host`; None for the address.
+        address: where it listens.
+        port: where it listens; 0 for one that is free.
 
     Attributes:
         host: "127.0.0.1:port", as it stands in references.
@@ -321,7 +323,9 @@ class RegistrySimulator:
         names: tuple[str, ...] = (),
         auth: Auth | None = None,
         page_size: int | None = None,
-        host_name: str = "127.0.0.1",
+        host_name: str | None = None,
+        address: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
         """Start serving at once."""
         self.referrers_api = referrers_api
@@ -335,10 +339,10 @@ class RegistrySimulator:
         self.repositories: dict[str, _Repository] = {}
         self.ca_pem = ""
         self.tls_context = self._make_tls(names) if tls else None
-        self._server = _Server(self)
+        self._server = _Server(self, (address, port))
         self.scheme = "https" if tls else "http"
         self.port = self._server.server_address[1]
-        self.host = f"{host_name}:{self.port}"
+        self.host = f"{host_name or address}:{self.port}"
         self.url = f"{self.scheme}://{self.host}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
@@ -712,12 +716,12 @@ class _Server(HTTPServer):
     request_queue_size = 256
     allow_reuse_address = True
 
-    def __init__(self, simulator: RegistrySimulator) -> None:
+    def __init__(self, simulator: RegistrySimulator, address: tuple[str, int]) -> None:
         self.simulator = simulator
         self.connections: dict[socket.socket, threading.Thread] = {}
         self.accepted = 0
         self.lock = threading.Lock()
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         thread = threading.Thread(target=self._serve, args=(request, client_address), daemon=True)

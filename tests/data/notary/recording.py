@@ -7,6 +7,7 @@ import json
 import os
 import re
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -15,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import trustme
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from tests.support.notary_simulator import PrivateKey, Signer, certified, file_hashes, load_signer
 
@@ -37,21 +39,31 @@ class Notary:
     Args:
         folder: for everything that they write.
         auth: the server's `auth`; the CLI then logs in as robot.
+        host: where it listens.
+        name: to serve HTTPS under, with a certificate of an authority of its own (`ca_pem`); empty for plain HTTP.
     """
 
-    def __init__(self, folder: Path, auth: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, folder: Path, auth: Mapping[str, Any] | None = None, host: str = "127.0.0.1", name: str = ""
+    ) -> None:
         """Set up, without starting."""
         self.folder = folder
         self.auth = auth
+        self.ca_pem = ""
+        self._tls: dict[str, str] = {}
+        self._trust: ssl.SSLContext | None = None
+        if name:
+            self._certify(name)
         with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{found.getsockname()[1]}"
-        self.url = f"http://{self.address}"
+            found.bind((host, 0))
+            self.address = f"{host}:{found.getsockname()[1]}"
+        port = self.address.rpartition(":")[2]
+        self.url = f"https://{name}:{port}" if name else f"http://{self.address}"
 
     def __enter__(self) -> Self:
         """Start the server and wait until it answers."""
         config: dict[str, Any] = {
-            "server": {"http_addr": self.address},
+            "server": {"http_addr": self.address, **self._tls},
             "trust_service": {"type": "local", "hostname": "", "port": "", "key_algorithm": "ecdsa"},
             "logging": {"level": "error"},
             "storage": {"backend": "memory"},
@@ -63,7 +75,7 @@ class Notary:
         self.server = subprocess.Popen(["notary-server", "-config", str(path)], stderr=subprocess.DEVNULL)
         for _ in range(100):
             try:
-                urllib.request.urlopen(f"{self.url}/_notary_server/health").close()  # noqa: S310 - our own server
+                self._open("/_notary_server/health").close()
             except urllib.error.URLError:
                 time.sleep(0.05)
             else:
@@ -81,7 +93,7 @@ class Notary:
         roles = ("ROOT", "TARGETS", "SNAPSHOT", "DELEGATION")
         environment = os.environ | {f"NOTARY_{role}_PASSPHRASE": PASSPHRASE for role in roles}
         environment["NOTARY_AUTH"] = base64.b64encode(b"robot:s3cret").decode()
-        command = ["notary", "-s", self.url, "-d", str(self.folder / "trust"), *arguments]
+        command = ["notary", "-s", self.url, "-d", str(self.folder / "trust"), *self._ca(), *arguments]
         done = subprocess.run(
             command, env=environment, input=answers, text=True, check=True, capture_output=True, timeout=60
         )
@@ -100,10 +112,26 @@ class Notary:
 
     def get(self, gun: str, name: str) -> bytes:
         """Return one file."""
-        url = f"{self.url}/v2/{gun}/_trust/tuf/{name}.json"
-        with urllib.request.urlopen(url) as response:  # noqa: S310 - our own server
+        with self._open(f"/v2/{gun}/_trust/tuf/{name}.json") as response:
             data: bytes = response.read()
         return data
+
+    def _open(self, path: str) -> Any:
+        return urllib.request.urlopen(self.url + path, context=self._trust)  # noqa: S310 - our own server
+
+    def _certify(self, name: str) -> None:
+        authority = trustme.CA()
+        self.ca_pem = authority.cert_pem.bytes().decode()
+        self._trust = ssl.create_default_context(cadata=self.ca_pem)
+        authority.cert_pem.write_to_path(self.folder / "ca.pem")
+        certificate = authority.issue_cert(name)
+        certificate.private_key_pem.write_to_path(self.folder / "server.key")
+        certificate.cert_chain_pems[0].write_to_path(self.folder / "server.crt")
+        files = {"tls_cert_file": "server.crt", "tls_key_file": "server.key"}
+        self._tls = {option: str(self.folder / file) for option, file in files.items()}
+
+    def _ca(self) -> tuple[str, ...]:
+        return ("--tlscacert", str(self.folder / "ca.pem")) if self.ca_pem else ()
 
     def private_key(self, key_id: str) -> PrivateKey:
         """Return a private key that the CLI made."""

@@ -160,3 +160,8 @@ class SimpleSigningSpec(Model):
     signed_identity: SignedIdentity = Field(
         default_factory=SignedIdentity, description="How the name that was signed must match the name of the image."
     )
+    accept_platform_signatures: bool = Field(
+        default=False,
+        description="Whether an image for several platforms whose index has no signature that counts may instead have "
+        "one on the manifest of every platform, all of them by the same key. Default no: the index must be signed.",
+    )

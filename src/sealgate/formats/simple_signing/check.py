@@ -22,6 +22,7 @@ from sealgate.formats.simple_signing.identities import (
     parse_signed_reference,
 )
 from sealgate.formats.simple_signing.payloads import parse_payload
+from sealgate.formats.simple_signing.platforms import verify_platforms
 from sealgate.formats.simple_signing.stores import OpenShiftStore, Store, read_location
 from sealgate.keys.openpgp import Keyring, load_keyring
 from sealgate.messages import quote
@@ -64,6 +65,7 @@ class SimpleSigningCheck:
         store: where signatures are.
         identity: how the signed name must match the image's.
         content: see `sealgate.formats.interface.Check`.
+        accept_platforms: whether signatures on every platform's manifest may stand for one on the index.
         format: "simpleSigning".
     """
 
@@ -71,6 +73,7 @@ class SimpleSigningCheck:
     store: Store
     identity: Identity
     content: str
+    accept_platforms: bool = False
     format: str = "simpleSigning"
 
     @property
@@ -107,6 +110,15 @@ class SimpleSigningCheck:
             VerificationError: no signature counts, or there are too many; carries every signature seen.
             UnavailableError: no signature counts, and one could not be fetched.
         """
+        try:
+            return self._verify(image, sources)
+        except VerificationError as refusal:
+            if not self.accept_platforms:
+                raise
+            return verify_platforms(image, sources, self._verify, refusal)
+
+    def _verify(self, image: Image, sources: Sources) -> Verified:
+        """Verify the signatures on one digest and nothing else."""
         search = _Search(self, image, sources.clock.now())
         unavailable: UnavailableError | None = None
         try:
@@ -194,6 +206,7 @@ def build(spec: SimpleSigningSpec, keys: KeyResolver) -> SimpleSigningCheck:
         store=_store(spec.store),
         identity=_identity(spec.signed_identity),
         content=_content(spec, raw),
+        accept_platforms=spec.accept_platform_signatures,
     )
 
 
@@ -219,10 +232,12 @@ def _identity(spec: SignedIdentity) -> Identity:
 
 
 def _content(spec: SimpleSigningSpec, keyring: bytes) -> str:
+    # An option that is off leaves the hash as it was before there was the option.
+    left_out = {"keyring"} if spec.accept_platform_signatures else {"keyring", "accept_platform_signatures"}
     document = {
         "format": "simpleSigning",
         "rules": _RULES_VERSION,
         "keyring": hashlib.sha256(keyring).hexdigest(),
-        "spec": spec.model_dump(mode="json", exclude={"keyring"}),
+        "spec": spec.model_dump(mode="json", exclude=left_out),
     }
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

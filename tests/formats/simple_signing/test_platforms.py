@@ -1,0 +1,573 @@
+"""Signatures on the manifest of every platform, where a policy lets them stand for one on the index."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sealgate.clocks import Deadline
+from sealgate.errors import DeadlineError, Reason, UnavailableError, VerificationError
+from sealgate.formats.interface import MAX_SIGNATURES
+from sealgate.formats.simple_signing.platforms import MAX_PLATFORMS
+from sealgate.keys.openpgp import load_keyring
+from sealgate.references import Digest
+from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from tests.support.registry_simulator import Answer, digest_of, encode
+from tests.support.simple_signing import REFERENCE, Signer, payload
+from tests.support.simple_signing_stands import OPENSHIFT, REPOSITORY, SimpleStand, rule, simple_check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sealgate.findings import Verified
+    from sealgate.formats.simple_signing import SimpleSigningCheck
+
+RELEASE, SECOND, STRANGER = Signer(), Signer(), Signer()
+KEYS = RELEASE.public + SECOND.public
+#: Of the keys that sign: a signer's certificate keeps them apart from the one that names it.
+KEY_OF = {
+    signer: load_keyring(signer.public).verify(signer.sign(b"x"), datetime.now(UTC)).signing_fingerprint
+    for signer in (RELEASE, SECOND, STRANGER)
+}
+INSTEAD = "every platform could be signed instead, but"
+SCHEMA_1 = ["application/vnd.docker.distribution.manifest.v1+json"]
+SCHEMA_1.append("application/vnd.docker.distribution.manifest.v1+prettyjws")
+
+Store = Callable[[Digest, bytes], None]
+Change = Callable[[dict[str, Any]], object]
+
+
+class Index(SimpleStand):
+    """A stand with an index of two platforms that nobody has signed.
+
+    Attributes:
+        amd64, arm64: the manifests' digests.
+        index: the index's.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(datetime.now(UTC))
+        self.amd64 = self.push("amd64")
+        self.arm64 = self.push("arm64")
+        self.index = self.registry.push_index(REPOSITORY, "1.4", (self.amd64, self.arm64))
+
+    def push(self, name: str, media_type: str = OCI_MANIFEST) -> Digest:
+        return self.registry.push_image(REPOSITORY, None, content=name.encode(), media_type=media_type)
+
+    def push_changed(self, change: Change) -> Digest:
+        """Push the index with something else in it."""
+        document = json.loads(self.registry.manifest(REPOSITORY, self.index)[1])
+        change(document)
+        return self.registry.push_manifest(REPOSITORY, None, encode(document), OCI_INDEX)
+
+    def sign(self, *digests: Digest, by: Signer = RELEASE, name: str = REFERENCE) -> None:
+        for digest in digests:
+            self.registry.sign(digest, signed(digest, by, name))
+
+    def ask(self, check: SimpleSigningCheck, digest: Digest | None = None, image: str = REFERENCE) -> Verified:
+        return check.verify(self.image(image, digest or self.index), self.sources())
+
+    def refused(
+        self, check: SimpleSigningCheck, digest: Digest | None = None, image: str = REFERENCE
+    ) -> VerificationError:
+        with pytest.raises(VerificationError) as caught:
+            self.ask(check, digest, image)
+        return caught.value
+
+    def not_available(self, check: SimpleSigningCheck, digest: Digest | None = None) -> UnavailableError:
+        with pytest.raises(UnavailableError) as caught:
+            self.ask(check, digest)
+        return caught.value
+
+
+@pytest.fixture
+def stand() -> Iterator[Index]:
+    with Index() as stand:
+        yield stand
+
+
+@pytest.fixture(params=["openshift", "lookaside", "folder"])
+def store(request: pytest.FixtureRequest, stand: Index, tmp_path: Path) -> tuple[dict[str, Any], Store]:
+    """Every place for signatures: the field `store`, and what puts a first signature there."""
+
+    def put_file(digest: Digest, message: bytes) -> None:
+        place = tmp_path / f"{REPOSITORY}@{digest.replace(':', '=')}"
+        place.mkdir(parents=True)
+        (place / "signature-1").write_bytes(message)
+
+    def put_document(digest: Digest, message: bytes) -> None:
+        path = f"/sigstore/{REPOSITORY}@{digest.replace(':', '=')}/signature-1"
+        stand.registry.documents[path] = Answer(200, {"Content-Type": "application/octet-stream"}, message)
+
+    places: dict[str, tuple[dict[str, Any], Store]] = {
+        "openshift": (OPENSHIFT, stand.registry.sign),
+        "lookaside": ({"lookaside": {"url": f"{stand.registry.url}/sigstore"}}, put_document),
+        "folder": ({"lookaside": {"url": tmp_path.as_uri()}}, put_file),
+    }
+    return places[request.param]
+
+
+def signed(digest: Digest, by: Signer = RELEASE, name: str = REFERENCE) -> bytes:
+    return by.sign(payload(digest, name))
+
+
+def on(*keys: str, **fields: Any) -> SimpleSigningCheck:
+    return simple_check(*(keys or (KEYS,)), acceptPlatformSignatures=True, **fields)
+
+
+# What counts ----------------------------------------------------------------------------------------------------------
+
+
+def test_signatures_on_every_platform_stand_for_one_on_the_index(
+    stand: Index, store: tuple[dict[str, Any], Store]
+) -> None:
+    field, put = store
+    put(stand.amd64, signed(stand.amd64))
+    assert "linux/arm64" in stand.refused(on(store=field)).message
+    put(stand.arm64, signed(stand.arm64))
+    found = stand.ask(on(store=field))
+    assert found.fingerprints == (KEY_OF[RELEASE],)
+    names = [f"platform linux/amd64 ({stand.amd64}), ", f"platform linux/arm64 ({stand.arm64}), "]
+    assert [seen.reason for seen in found.signatures] == [Reason.VERIFIED] * 2
+    assert all(seen.source.startswith(name) for seen, name in zip(found.signatures, names, strict=True))
+
+
+def test_unless_the_policy_says_so_only_the_index_is_looked_at(stand: Index) -> None:
+    stand.sign(stand.amd64, stand.arm64)
+    error = stand.refused(simple_check(KEYS))
+    assert (error.reason, error.signatures) == (Reason.NO_SIGNATURE, ())
+    assert stand.registry.paths == [f"/extensions/v2/{REPOSITORY}/signatures/{stand.index}"]
+
+
+def test_a_signature_on_the_index_is_the_answer_and_nothing_else_is_asked_for(stand: Index) -> None:
+    stand.sign(stand.index, by=SECOND)
+    stand.sign(stand.amd64, stand.arm64)
+    assert stand.ask(on()).fingerprints == (KEY_OF[SECOND],)
+    assert stand.registry.paths == [f"/extensions/v2/{REPOSITORY}/signatures/{stand.index}"]
+
+
+def test_a_useless_signature_on_the_index_is_told_of_and_does_no_harm(stand: Index) -> None:
+    stand.sign(stand.index, by=STRANGER)
+    stand.sign(stand.amd64, stand.arm64)
+    found = stand.ask(on())
+    assert found.fingerprints == (KEY_OF[RELEASE],)
+    assert [seen.reason for seen in found.signatures] == [Reason.UNKNOWN_KEY, Reason.VERIFIED, Reason.VERIFIED]
+
+
+def test_a_docker_manifest_list_is_an_index_too(stand: Index) -> None:
+    digests = stand.push("amd64", DOCKER_MANIFEST), stand.push("arm64", DOCKER_MANIFEST)
+    index = stand.registry.push_index(REPOSITORY, "1.4", digests, DOCKER_LIST)
+    stand.sign(*digests)
+    assert stand.ask(on(), index).fingerprints == (KEY_OF[RELEASE],)
+
+
+def test_the_requests_are_those_that_the_documentation_says(stand: Index) -> None:
+    stand.sign(stand.amd64, stand.arm64)
+    stand.ask(on())
+    lists, manifests = f"/extensions/v2/{REPOSITORY}/signatures", f"/v2/{REPOSITORY}/manifests"
+    everything = (stand.index, stand.amd64, stand.arm64)
+    assert sorted(stand.registry.paths) == sorted(
+        [*(f"{lists}/{one}" for one in everything), *(f"{manifests}/{one}" for one in everything)]
+    )
+
+
+def test_the_same_manifest_twice_is_looked_at_once(stand: Index) -> None:
+    index = stand.push_changed(lambda found: found["manifests"].append(found["manifests"][0]))
+    stand.sign(stand.amd64, stand.arm64)
+    assert len(stand.ask(on(), index).signatures) == 2
+
+
+# Which platforms ------------------------------------------------------------------------------------------------------
+
+
+def test_no_platform_may_be_without(stand: Index) -> None:
+    stand.sign(stand.arm64)
+    error = stand.refused(on())
+    assert error.reason is Reason.NO_SIGNATURE
+    assert f"{INSTEAD} linux/amd64 ({stand.amd64}) is not: there is no signature for {stand.amd64}" in error.message
+    stand.sign(stand.amd64, by=STRANGER)
+    error = stand.refused(on())
+    assert error.reason is Reason.UNKNOWN_KEY
+    assert [seen.source.partition(",")[0] for seen in error.signatures] == [f"platform linux/amd64 ({stand.amd64})"]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"platform": {"os": "unknown", "architecture": "unknown"}},
+        {"annotations": {"vnd.docker.reference.type": "attestation-manifest"}},
+        {"artifactType": "application/vnd.example.sbom"},
+        {},
+    ],
+)
+def test_what_the_index_says_about_a_manifest_excuses_none(stand: Index, entry: dict[str, Any]) -> None:
+    extra = stand.push("extra")
+    listed = {"mediaType": OCI_MANIFEST, "digest": extra, "size": 1, **entry}
+    index = stand.push_changed(lambda found: found["manifests"].append(listed))
+    stand.sign(stand.amd64, stand.arm64)
+    error = stand.refused(on(), index)
+    assert error.reason is Reason.NO_SIGNATURE
+    assert f"({extra}) is not: there is no signature" in error.message
+    stand.sign(extra)
+    assert stand.ask(on(), index).fingerprints == (KEY_OF[RELEASE],)
+
+
+def test_a_plain_manifest_has_only_its_own_signatures(stand: Index) -> None:
+    stand.sign(stand.index, stand.arm64)
+    error = stand.refused(on(), stand.amd64)
+    assert (error.reason, error.message) == (
+        Reason.NO_SIGNATURE,
+        stand.refused(simple_check(KEYS), stand.amd64).message,
+    )
+    stand.sign(stand.amd64)
+    assert stand.ask(on(), stand.amd64).fingerprints == (KEY_OF[RELEASE],)
+
+
+def test_a_signature_for_the_index_is_none_for_a_platform_nor_the_other_way_round(stand: Index) -> None:
+    stand.registry.sign(stand.index, signed(stand.amd64))
+    stand.registry.sign(stand.amd64, signed(stand.index))
+    stand.sign(stand.arm64)
+    error = stand.refused(on())
+    assert error.reason is Reason.DIGEST_MISMATCH
+    assert [seen.reason for seen in error.signatures] == [Reason.DIGEST_MISMATCH] * 2
+
+
+# Whose signatures, under which name -----------------------------------------------------------------------------------
+
+
+def test_only_keys_that_signed_every_platform_count(stand: Index) -> None:
+    stand.sign(stand.amd64, by=SECOND)
+    stand.sign(stand.amd64, stand.arm64)
+    found = stand.ask(on())
+    assert found.fingerprints == (KEY_OF[RELEASE],)
+    assert len(found.signatures) == 3
+
+
+def test_two_keys_that_signed_one_platform_each_have_not_signed_the_image(stand: Index) -> None:
+    stand.sign(stand.amd64)
+    stand.sign(stand.arm64, by=SECOND)
+    error = stand.refused(on())
+    assert error.reason is Reason.NO_SIGNATURE
+    assert f"{INSTEAD} no single key signed all 2 platforms, although each of them is signed" in error.message
+    assert [seen.fingerprint for seen in error.signatures] == [KEY_OF[RELEASE], KEY_OF[SECOND]]
+
+
+SUBSETS = st.lists(st.sets(st.sampled_from([RELEASE, SECOND, STRANGER])), min_size=1, max_size=4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(SUBSETS)
+def test_whoever_verified_signed_every_platform_and_is_accepted(signers: list[set[Signer]]) -> None:
+    with Index() as stand:
+        digests = tuple(stand.push(f"platform {number}") for number in range(len(signers)))
+        index = stand.registry.push_index(REPOSITORY, None, digests)
+        for digest, each in zip(digests, signers, strict=True):
+            for signer in each:
+                stand.sign(digest, by=signer)
+        expected = {KEY_OF[signer] for signer in set.intersection(*signers) - {STRANGER}}
+        if expected:
+            assert set(stand.ask(on(), index).fingerprints) == expected
+        else:
+            stand.refused(on(), index)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("registry.example.org/team/api:1.5", Reason.IDENTITY_MISMATCH),
+        ("registry.example.org/team/api", Reason.IDENTITY_MISMATCH),
+        ("registry.example.org/team/web:1.4", Reason.REPOSITORY_MISMATCH),
+    ],
+)
+def test_the_rule_for_names_is_that_of_the_image(stand: Index, name: str, reason: Reason) -> None:
+    stand.sign(stand.amd64)
+    stand.sign(stand.arm64, name=name)
+    error = stand.refused(on())
+    assert error.reason is reason
+    assert f"linux/arm64 ({stand.arm64}) is not: " in error.message
+
+
+def test_a_wider_rule_for_names_holds_for_platforms_too(stand: Index) -> None:
+    stand.sign(stand.amd64, name="registry.example.org/team/api:1.4-amd64")
+    stand.sign(stand.arm64, name="registry.example.org/team/api:1.4-arm64")
+    assert stand.refused(on()).reason is Reason.IDENTITY_MISMATCH
+    check = on(signedIdentity=rule("MatchRepository"))
+    assert stand.ask(check).fingerprints == (KEY_OF[RELEASE],)
+    assert stand.ask(on(), image=f"registry.example.org/team/api@{stand.index}").fingerprints == (KEY_OF[RELEASE],)
+
+
+def test_an_expected_identity_holds_for_platforms_too(stand: Index) -> None:
+    stand.sign(stand.amd64, stand.arm64)
+    elsewhere = "registry.example.org/team/api:other"
+    assert stand.ask(on().expecting(REFERENCE), image=elsewhere).fingerprints == (KEY_OF[RELEASE],)
+    assert stand.refused(on().expecting(elsewhere)).reason is Reason.IDENTITY_MISMATCH
+
+
+# What cannot be found out ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("platform", ["index", "amd64", "arm64"])
+@pytest.mark.parametrize("what", ["signatures", "manifests"])
+def test_nothing_is_verified_while_anything_cannot_be_asked_for(stand: Index, platform: str, what: str) -> None:
+    stand.sign(stand.amd64, stand.arm64)
+    stand.registry.faults.status(f"{what}/{getattr(stand, platform)}", 503)
+    stand.not_available(on())
+    stand.registry.faults.clear()
+    assert stand.ask(on()).fingerprints == (KEY_OF[RELEASE],)
+
+
+def test_a_manifest_that_is_not_there_leaves_it_open(stand: Index) -> None:
+    stand.sign(stand.amd64, stand.arm64)
+    stand.registry.faults.status(f"manifests/{stand.arm64}", 404)
+    stand.not_available(on())
+
+
+def test_a_signature_that_could_not_be_fetched_may_be_the_one_that_is_missing(stand: Index) -> None:
+    def put(digest: Digest, number: int, by: Signer) -> None:
+        path = f"/sigstore/{REPOSITORY}@{digest.replace(':', '=')}/signature-{number}"
+        stand.registry.documents[path] = Answer(200, {}, signed(digest, by))
+
+    put(stand.amd64, 1, RELEASE)
+    put(stand.amd64, 2, SECOND)
+    put(stand.arm64, 1, SECOND)
+    check = on(store={"lookaside": {"url": f"{stand.registry.url}/sigstore"}})
+    assert stand.ask(check).fingerprints == (KEY_OF[SECOND],)
+    stand.registry.faults.status("/signature-2", 500)
+    error = stand.not_available(check)
+    assert error.reason is Reason.REGISTRY_UNAVAILABLE
+    assert "no single key signed all 2 platforms" in error.message
+    put(stand.arm64, 1, RELEASE)
+    found = stand.ask(check)
+    assert found.fingerprints == (KEY_OF[RELEASE],)
+    assert Reason.REGISTRY_UNAVAILABLE in {seen.reason for seen in found.signatures}
+
+
+def test_time_that_runs_out_between_platforms_ends_the_search(stand: Index) -> None:
+    stand.sign(stand.amd64, stand.arm64)
+    spent = replace(stand.sources(), deadline=Deadline(stand.clock, stand.clock.monotonic()))
+    with pytest.raises(DeadlineError):
+        on().verify(stand.image(REFERENCE, stand.index), spent)
+
+
+# What is no index -----------------------------------------------------------------------------------------------------
+
+
+def first(**members: Any) -> Change:
+    return lambda found: found["manifests"][0].update(members)
+
+
+NOT_AN_INDEX: dict[str, tuple[Change, Reason, str]] = {
+    "without a manifest": (lambda found: found["manifests"].clear(), Reason.MALFORMED_EVIDENCE, "lists no manifest"),
+    "without a list": (lambda found: found.pop("manifests"), Reason.MALFORMED_EVIDENCE, "manifests is missing"),
+    "with something else as list": (lambda found: found.update(manifests={}), Reason.MALFORMED_EVIDENCE, "a list"),
+    "with an entry that is none": (
+        lambda found: found["manifests"].append("x"),
+        Reason.MALFORMED_EVIDENCE,
+        "should be an object",
+    ),
+    "that is an image too": (
+        lambda found: found.update(config={}, layers=[]),
+        Reason.MALFORMED_EVIDENCE,
+        "unknown member config",
+    ),
+    "with two lists": (
+        lambda found: found.update(Manifests=[]),
+        Reason.MALFORMED_EVIDENCE,
+        "unknown member Manifests",
+    ),
+    "with two digests in an entry": (
+        first(Digest=f"sha256:{'0' * 64}"),
+        Reason.MALFORMED_EVIDENCE,
+        "unknown member Digest",
+    ),
+    "with the manifest elsewhere": (
+        first(urls=["https://a.example.org"]),
+        Reason.MALFORMED_EVIDENCE,
+        "unknown member urls",
+    ),
+    "with the manifest inside": (first(data="e30="), Reason.MALFORMED_EVIDENCE, "unknown member data"),
+    "of schema 1": (lambda found: found.update(schemaVersion=1), Reason.MALFORMED_EVIDENCE, "should be 2"),
+    "of schema true": (lambda found: found.update(schemaVersion=True), Reason.MALFORMED_EVIDENCE, "should be 2"),
+    "of no schema": (lambda found: found.pop("schemaVersion"), Reason.MALFORMED_EVIDENCE, "should be 2"),
+    "that says it is a manifest": (
+        lambda found: found.update(mediaType=OCI_MANIFEST),
+        Reason.MALFORMED_EVIDENCE,
+        "says it is application/vnd.oci.image.manifest",
+    ),
+    "with an entry without type": (
+        lambda found: found["manifests"][0].pop("mediaType"),
+        Reason.MALFORMED_EVIDENCE,
+        "mediaType is missing",
+    ),
+    "with an entry without digest": (
+        lambda found: found["manifests"][0].pop("digest"),
+        Reason.MALFORMED_EVIDENCE,
+        "digest is missing",
+    ),
+    "with another digest": (first(digest=f"sha512:{'0' * 128}"), Reason.MALFORMED_EVIDENCE, "not a digest"),
+    "with a short digest": (first(digest="sha256:00"), Reason.MALFORMED_EVIDENCE, "not a digest"),
+    "with an index in it": (first(mediaType=OCI_INDEX), Reason.UNSUPPORTED_IMAGE, "an index within the index"),
+    "with a list in it": (first(mediaType=DOCKER_LIST), Reason.UNSUPPORTED_IMAGE, "an index within the index"),
+    "with schema 1 in it": (first(mediaType=SCHEMA_1[0]), Reason.UNSUPPORTED_IMAGE, "no image manifest"),
+    "with signed schema 1 in it": (first(mediaType=SCHEMA_1[1]), Reason.UNSUPPORTED_IMAGE, "no image manifest"),
+    "with a layer in it": (
+        first(mediaType="application/vnd.oci.image.layer.v1.tar"),
+        Reason.UNSUPPORTED_IMAGE,
+        "no image manifest",
+    ),
+    "with a manifest of two types": (
+        lambda found: found["manifests"].append({**found["manifests"][0], "mediaType": DOCKER_MANIFEST}),
+        Reason.MALFORMED_EVIDENCE,
+        "under two types",
+    ),
+    "with a platform that is none": (first(platform="linux/amd64"), Reason.MALFORMED_EVIDENCE, "should be an object"),
+    "with an odd architecture": (first(platform={"architecture": 7}), Reason.MALFORMED_EVIDENCE, "architecture should"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason", "why"), NOT_AN_INDEX.values(), ids=NOT_AN_INDEX)
+def test_an_index_is_refused_that_two_programs_might_read_differently(
+    stand: Index, change: Change, reason: Reason, why: str
+) -> None:
+    index = stand.push_changed(change)
+    stand.sign(stand.amd64, stand.arm64)
+    error = stand.refused(on(), index)
+    assert (error.reason, why in error.message, INSTEAD in error.message) == (reason, True, True)
+    stand.sign(index)
+    # What is signed itself is not read at all.
+    assert stand.ask(on(), index).fingerprints == (KEY_OF[RELEASE],)
+
+
+@pytest.mark.parametrize(
+    "change", [(b"}", b"}x"), (b'"manifests"', b'"manifests":[],"manifests"'), (b"linux", b"\xff")]
+)
+def test_an_index_is_strict_json(stand: Index, change: tuple[bytes, bytes]) -> None:
+    body = stand.registry.manifest(REPOSITORY, stand.index)[1].replace(*change)
+    index = stand.registry.push_manifest(REPOSITORY, None, body, OCI_INDEX)
+    stand.sign(stand.amd64, stand.arm64)
+    assert stand.refused(on(), index).reason is Reason.MALFORMED_EVIDENCE
+
+
+def test_annotations_and_a_subject_make_no_other_index_of_it(stand: Index) -> None:
+    more = {"annotations": {"a": "b"}, "subject": {}, "artifactType": "application/vnd.example"}
+    index = stand.push_changed(lambda found: found.update(more))
+    stand.sign(stand.amd64, stand.arm64)
+    assert stand.ask(on(), index).fingerprints == (KEY_OF[RELEASE],)
+
+
+def test_a_platforms_name_is_told_as_it_may_stand_in_a_message(stand: Index) -> None:
+    hostile = first(platform={"os": "li\nnux", "architecture": "arm\x1b[31m", "variant": "v8" * 500})
+    error = stand.refused(on(), stand.push_changed(hostile))
+    assert "li\\nnux/arm\\x1b[31m/v8v8" in error.message
+    assert error.message.isprintable()
+    assert len(error.message) < 1000
+
+
+def test_an_index_has_so_many_manifests_and_no_more(stand: Index) -> None:
+    digests = [stand.push(f"platform {number}") for number in range(MAX_PLATFORMS + 1)]
+    stand.sign(*digests)
+    most = stand.registry.push_index(REPOSITORY, None, tuple(digests[:-1]))
+    assert len(stand.ask(on(), most).signatures) == MAX_PLATFORMS
+    stand.registry.requests.clear()
+    error = stand.refused(on(), stand.registry.push_index(REPOSITORY, None, tuple(digests)))
+    assert error.reason is Reason.EVIDENCE_TOO_LARGE
+    assert len(stand.registry.requests) == 2
+
+
+def test_every_platform_has_so_many_signatures_and_no_more(stand: Index) -> None:
+    stand.sign(stand.amd64, stand.arm64)
+    entry = stand.registry.signatures[stand.arm64][0]
+    stand.registry.signatures[stand.arm64] = [entry] * (MAX_SIGNATURES + 1)
+    error = stand.refused(on())
+    assert error.reason is Reason.EVIDENCE_TOO_LARGE
+    assert f"linux/arm64 ({stand.arm64}) is not: there are more than" in error.message
+
+
+# What is served as something else -------------------------------------------------------------------------------------
+
+
+def test_a_signed_index_is_not_a_platform_however_it_is_listed(stand: Index) -> None:
+    inner = stand.registry.push_index(REPOSITORY, None, (stand.amd64, stand.arm64))
+    outer = stand.push_changed(first(digest=inner))
+    stand.sign(inner, stand.arm64)
+    error = stand.refused(on(), outer)
+    assert error.reason is Reason.TYPE_MISMATCH
+    assert f"the manifest of linux/amd64 ({inner}) is not the {OCI_MANIFEST} that the index says it is" in error.message
+    # Nor if the registry lies about it too.
+    stand.registry.faults.header(f"/manifests/{inner}", "Content-Type", OCI_MANIFEST)
+    assert stand.refused(on(), outer).reason is Reason.TYPE_MISMATCH
+
+
+def test_a_manifest_of_another_type_than_it_is_listed_as_is_refused(stand: Index) -> None:
+    index = stand.push_changed(first(mediaType=DOCKER_MANIFEST))
+    stand.sign(stand.amd64, stand.arm64)
+    assert stand.refused(on(), index).reason is Reason.TYPE_MISMATCH
+
+
+def test_an_image_served_as_an_index_is_none(stand: Index) -> None:
+    stand.registry.faults.header(f"/manifests/{stand.amd64}", "Content-Type", OCI_INDEX)
+    error = stand.refused(on(), stand.amd64)
+    assert (error.reason, INSTEAD in error.message) == (Reason.MALFORMED_EVIDENCE, True)
+
+
+def test_an_index_served_as_an_image_has_only_its_own_signatures(stand: Index) -> None:
+    stand.sign(stand.amd64, stand.arm64)
+    stand.registry.faults.header(f"/manifests/{stand.index}", "Content-Type", OCI_MANIFEST)
+    error = stand.refused(on())
+    assert (error.reason, INSTEAD in error.message) == (Reason.NO_SIGNATURE, False)
+
+
+@pytest.mark.parametrize("place", ["index", "amd64"])
+def test_other_bytes_than_asked_for_are_refused(stand: Index, place: str) -> None:
+    stand.sign(stand.amd64, stand.arm64)
+    digest = getattr(stand, place)
+    other = stand.registry.push_index(REPOSITORY, None, (stand.arm64,))
+    stand.registry.faults.body(f"/manifests/{digest}", stand.registry.manifest(REPOSITORY, other)[1])
+    assert stand.refused(on()).reason is Reason.DIGEST_MISMATCH
+
+
+@pytest.mark.parametrize("media_type", SCHEMA_1)
+@pytest.mark.parametrize("place", ["index", "arm64"])
+def test_schema_1_is_refused_wherever_a_manifest_is_fetched(stand: Index, place: str, media_type: str) -> None:
+    stand.sign(stand.amd64, stand.arm64)
+    stand.registry.faults.header(f"/manifests/{getattr(stand, place)}", "Content-Type", media_type)
+    error = stand.refused(on())
+    assert error.reason is Reason.UNSUPPORTED_IMAGE
+    assert "is of the old schema 1, which cannot be verified; build and push the image anew" in error.message
+
+
+def test_a_schema_1_image_by_its_digest_is_what_was_signed_or_nothing(stand: Index) -> None:
+    body = encode({"schemaVersion": 1, "name": REPOSITORY, "fsLayers": [], "history": []})
+    served = body[:-1] + b',"signatures":[]}'
+    # Its digest is that of the bytes without their signatures; so much is what a key signs.
+    digest = digest_of(body)
+    stand.registry.repositories[REPOSITORY].manifests[digest] = (SCHEMA_1[1], served)
+    assert stand.refused(simple_check(KEYS), digest).reason is Reason.NO_SIGNATURE
+    assert stand.refused(on(), digest).reason is Reason.UNSUPPORTED_IMAGE
+
+
+# The option -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_option_is_off_and_changes_what_findings_are_remembered_by_only_if_it_is_on() -> None:
+    off = simple_check("ed25519")
+    assert off.content == simple_check("ed25519", acceptPlatformSignatures=False).content
+    assert off.content != on("ed25519").content
+    # What this was before there was the option: a new version does not forget what is known. It changes with the
+    # fixture's key and whenever the rules do.
+    assert off.content == "ff0ff66a333606ebecba68cb3f11a6bcf62077d0773cd2e6bb0cdc2ccf0b80a7"
+
+
+def test_the_option_is_a_field_that_the_operator_checks_and_the_cluster_knows() -> None:
+    from sealgate.policies.models import Authenticator
+
+    schema = json.dumps(Authenticator.model_json_schema())
+    assert '"acceptPlatformSignatures": {"default": false' in schema

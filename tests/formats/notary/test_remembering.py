@@ -42,14 +42,51 @@ def test_versions_and_root_are_remembered_once_all_is_verified(world: NotaryWorl
     assert versions(world) == {"root": 1, "timestamp": 2, "snapshot": 2, "targets": 2, RELEASES: 2, ADMIN: 1}
 
 
-def test_nothing_is_remembered_of_what_did_not_verify(world: NotaryWorld) -> None:
+def test_nothing_is_remembered_of_a_repository_that_is_not_trusted(world: NotaryWorld) -> None:
+    world.refuses(Reason.UNKNOWN_KEY, root={"pem": world.mallory.certificate_pem})
+    world.repository.expire("timestamp")
+    world.repository.publish()
+    world.refuses(Reason.EXPIRED)
+    assert not versions(world)
+
+
+def test_a_file_that_is_not_trusted_is_not_remembered_and_those_above_it_are(world: NotaryWorld) -> None:
+    world.verify()
+    world.repository.bump()
+    world.repository.signers[ADMIN] = [world.mallory]
+    world.repository.publish()
+    world.refuses(Reason.UNKNOWN_KEY)
+    assert versions(world) == {"root": 1, "timestamp": 2, "snapshot": 2, "targets": 2, RELEASES: 2, ADMIN: 1}
+
+
+def test_trusted_files_are_remembered_though_the_answer_is_no(world: NotaryWorld) -> None:
     world.verify()
     publish_next(world)
     world.refuses(Reason.NO_SIGNATURE, world.image(":unsigned"))
+    assert versions(world) == {"root": 1} | dict.fromkeys(["timestamp", "snapshot", "targets", RELEASES, ADMIN], 2)
+    publish_next(world)
     world.dtr.delete("dev/nginx", world.digest)
     with pytest.raises(NotFoundError):
         world.verify()
-    assert set(versions(world).values()) == {1}
+    assert versions(world)["timestamp"] == 3
+
+
+def test_a_tag_that_was_withdrawn_is_not_brought_back_by_older_files(world: NotaryWorld) -> None:
+    world.verify()
+    signed = world.repository.copy()
+    for name in (RELEASES, ADMIN):
+        del world.repository.signed[name]["targets"][TAG]
+    publish_next(world)
+    world.refuses(Reason.NO_SIGNATURE)
+    world.dtr.host_repository(signed)
+    world.refuses(Reason.ROLLBACK)
+
+
+def test_a_refusal_stands_though_the_memory_cannot_be_written(world: NotaryWorld, tmp_path: Path) -> None:
+    nowhere = tmp_path / "state"
+    nowhere.symlink_to(tmp_path / "gone")
+    world.state = FolderTrustedState(nowhere)
+    world.refuses(Reason.NO_SIGNATURE, world.image(":unsigned"))
 
 
 @pytest.mark.parametrize("rolled_back", ["timestamp", "snapshot", "targets", RELEASES])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote as quote_url
 from urllib.parse import urlsplit
 
-from sealgate.errors import Reason, UnavailableError, VerificationError
+from sealgate.errors import Reason, SealgateError, UnavailableError, VerificationError
 from sealgate.findings import Verified
 from sealgate.formats.notary.errors import RootChangedError
 from sealgate.formats.notary.limits import LIMITS
@@ -71,7 +72,7 @@ class NotaryCheck:
         return urlsplit(self._server_of(image)).netloc
 
     def verify(self, image: Image, sources: Sources) -> Verified:
-        """Verify that the image's tag is signed, and remember what was seen.
+        """Verify that the image's tag is signed, and remember the trusted files that say so, or say otherwise.
 
         Raises:
             VerificationError: it is not, or what is there is not to be trusted.
@@ -98,7 +99,13 @@ class NotaryCheck:
             seen.clear()
             record = sources.state.load(key)
             reader = self._read(image, sources, record)
-            verified = self._find(image, sources, reader, seen)
+            try:
+                verified = self._find(image, sources, reader, seen)
+            except SealgateError:
+                # Trusted files that refuse count as seen: one that withdraws a tag must not be rolled back either.
+                with suppress(UnavailableError):
+                    _remember(sources, key, record, reader.record)
+                raise
             if _remember(sources, key, record, reader.record):
                 return verified
         msg = f"the trust data of {image.reference.name} keeps changing while it is read; try again"
@@ -185,7 +192,7 @@ def _one_spelling(server: str) -> str:
 
 
 def _remember(sources: Sources, key: TrustKey, record: TrustRecord, current: TrustRecord) -> bool:
-    """Remember what was read, now that all of it is verified; return whether nobody has meanwhile seen newer."""
+    """Remember the trusted files that were read; return whether nobody has meanwhile seen newer."""
     if record.merged(current) == record:
         return True
     merged = sources.state.advance(key, current)

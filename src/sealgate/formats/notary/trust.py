@@ -60,7 +60,7 @@ class TrustReader:
 
     @property
     def record(self) -> TrustRecord:
-        """The versions of every file read here, and the root: what is to be remembered if all goes well."""
+        """The versions of every file that was read here and is trusted, and the root: what is to be remembered."""
         return TrustRecord(dict(self._versions), self._root.file.raw)
 
     def targets(self, role: str) -> TargetsFile:

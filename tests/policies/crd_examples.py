@@ -25,6 +25,60 @@ HUAWEI: dict[str, Any] = {
     "keyId": "b1c2",
     "credentialsSecret": {"name": "dew"},
 }
+PGP = (
+    "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmDMEawFzRBYJKwYBBAHaRw8BAQdADsg54lZ6\n-----END PGP PUBLIC KEY BLOCK-----\n"
+)
+CERTIFICATE = PEM.replace("PUBLIC KEY", "CERTIFICATE")
+KEY_ID = "ocid1.key.oc1.phx.bbqehaq3aadfa.abyh"
+VAULT: dict[str, Any] = {
+    "keyId": KEY_ID,
+    "endpoint": "https://vault-management.kms.us-phoenix-1.oraclecloud.com",
+    "credentialsSecret": {"name": "oci"},
+}
+#: A good spec of each further format, with every option that a rule of the CRD is about.
+FORMATS: dict[str, dict[str, Any]] = {
+    "simpleSigning": {
+        "keyring": {"inline": PGP},
+        "store": {"lookaside": {"url": "https://signatures.example.org", "ca": {"pem": CERTIFICATE}}},
+        "signedIdentity": {
+            "matchPolicy": "RemapIdentity",
+            "remapIdentity": {"prefix": "mirror.example.org", "signedPrefix": "vendor.example.com"},
+        },
+    },
+    "notary": {
+        "server": "https://dtr.example.org",
+        "ca": {"pem": CERTIFICATE},
+        "root": {"keyId": "0a" * 32},
+        "roles": [{"name": "targets/releases", "keys": [{"pem": CERTIFICATE}, {"keyId": "0b" * 32}]}],
+    },
+    "grafeas": {
+        "server": "https://grafeas.example.org",
+        "ca": {"pem": CERTIFICATE},
+        "note": "projects/prod/notes/qa",
+        "keys": [{"id": "kms-key-id", "pem": PEM, "algorithm": "RSA_PSS_SHA_256"}, {"pgp": PGP}],
+        "credentialsSecret": {"name": "grafeas"},
+    },
+    "oracle": {
+        "region": "us-phoenix-1",
+        "endpoint": "https://artifacts.example.org",
+        "ca": {"pem": CERTIFICATE},
+        "compartmentId": "ocid1.compartment.oc1..aaaaaaaa23",
+        "credentialsSecret": {"name": "oci"},
+        "trustedKeys": [
+            {"keyId": KEY_ID, "keyVersionIds": ["ocid1.keyversion.oc1.phx.bbqehaq3aadfa.acy6"], "pem": PEM},
+            {"keyId": KEY_ID, "kms": {"oracle": VAULT}},
+        ],
+        "description": "nightly",
+        "metadata": {"buildnumber": "8447"},
+    },
+}
+
+
+def of_format(name: str) -> dict[str, Any]:
+    """Return a good Authenticator of a further format."""
+    return {**AUTHENTICATOR, "metadata": {"name": name.lower()}, "spec": {name: FORMATS[name]}}
+
+
 POLICY: dict[str, Any] = {
     "apiVersion": "sealgate.dev/v1alpha1",
     "kind": "VerificationPolicy",
@@ -47,6 +101,7 @@ class Wrong:
         path: where in the object.
         value: what stands there instead; `...` takes the member out.
         says: what the refusal must say.
+        base: the good object: "policy", "authenticator" (cosign), or a further format.
     """
 
     name: str
@@ -56,7 +111,8 @@ class Wrong:
     base: str = "policy"
 
     def object(self) -> dict[str, Any]:
-        obj = copy.deepcopy(AUTHENTICATOR if self.base == "authenticator" else POLICY)
+        good = {"policy": POLICY, "authenticator": AUTHENTICATOR}
+        obj = copy.deepcopy(good[self.base] if self.base in good else of_format(self.base))
         *parents, last = self.path.split(".")
         place: Any = obj
         for part in parents:
@@ -159,4 +215,55 @@ WRONG = (
         "distinguishingId belongs to algorithm SM2",
         "authenticator",
     ),
+    Wrong("no keyring", "spec.simpleSigning.keyring", {}, "set exactly one source of the keyring", "simpleSigning"),
+    Wrong("no store", "spec.simpleSigning.store", {}, "set exactly one place", "simpleSigning"),
+    Wrong("two stores", "spec.simpleSigning.store.openshift", {}, "set exactly one place", "simpleSigning"),
+    Wrong(
+        "identity without its parameter",
+        "spec.simpleSigning.signedIdentity.remapIdentity",
+        ...,
+        "remapIdentity belongs to matchPolicy RemapIdentity: set both or neither",
+        "simpleSigning",
+    ),
+    Wrong(
+        "parameter of another identity",
+        "spec.simpleSigning.signedIdentity.matchPolicy",
+        "MatchExact",
+        "remapIdentity belongs to matchPolicy RemapIdentity: set both or neither",
+        "simpleSigning",
+    ),
+    Wrong(
+        "short fingerprint", "spec.simpleSigning.fingerprints", ["0780065DCF8431C7"], "should match", "simpleSigning"
+    ),
+    Wrong(
+        "lookaside over ftp",
+        "spec.simpleSigning.store.lookaside.url",
+        "ftp://signatures.example.org",
+        "should match",
+        "simpleSigning",
+    ),
+    Wrong("no pin", "spec.notary.root", {}, "set exactly one pin of the root", "notary"),
+    Wrong("trust on first use", "spec.notary.root", ..., "spec.notary.root: Required value", "notary"),
+    Wrong("two pins", "spec.notary.root.pem", CERTIFICATE, "set exactly one pin of the root", "notary"),
+    Wrong("role that is none", "spec.notary.roles.0.name", "releases", "should match", "notary"),
+    Wrong("role without keys", "spec.notary.roles.0.keys", [], "should have at least 1 items", "notary"),
+    Wrong("no server and no adapter", "spec.grafeas.server", ..., "set exactly one of server and acr", "grafeas"),
+    Wrong(
+        "server and adapter",
+        "spec.grafeas.acr",
+        {"endpoint": "https://cr.example.org"},
+        "set exactly one of server and acr",
+        "grafeas",
+    ),
+    Wrong("note without a project", "spec.grafeas.note", "qa", "projects/PROJECT/notes/NOTE", "grafeas"),
+    Wrong("no attestors", "spec.grafeas.keys", [], "should have at least 1 items", "grafeas"),
+    Wrong("PGP and PEM", "spec.grafeas.keys.1.pem", PEM, "set exactly one key source", "grafeas"),
+    Wrong("unknown API", "spec.grafeas.apiVersion", "v2", 'supported values: "v1", "v1beta1"', "grafeas"),
+    Wrong("server with a query", "spec.grafeas.server", "https://grafeas.example.org/?a", "should match", "grafeas"),
+    Wrong("no compartment", "spec.oracle.compartmentId", ..., "spec.oracle.compartmentId: Required value", "oracle"),
+    Wrong("compartment that is a user", "spec.oracle.compartmentId", "ocid1.user.oc1..a", "should match", "oracle"),
+    Wrong("no trusted keys", "spec.oracle.trustedKeys", [], "should have at least 1 items", "oracle"),
+    Wrong("key without its OCID", "spec.oracle.trustedKeys.0.keyId", ..., "Required value", "oracle"),
+    Wrong("key and vault", "spec.oracle.trustedKeys.1.pem", PEM, "set exactly one source of the key", "oracle"),
+    Wrong("region with a slash", "spec.oracle.region", "us/phoenix", "should match", "oracle"),
 )

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from sealgate.policies import crds, models
 from sealgate.policies.structural import UnstructuredError, structural_schema
 from tests.chart.rendering import CHART
-from tests.policies.crd_examples import AUTHENTICATOR, POLICY, WRONG, Wrong
+from tests.policies.crd_examples import AUTHENTICATOR, FORMATS, POLICY, WRONG, Wrong, of_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,7 +123,9 @@ def test_patterns_and_rules_are_ones_that_the_api_server_can_read(node: dict[str
         assert rule["rule"].count("(") == rule["rule"].count(")")
 
 
-@pytest.mark.parametrize("obj", [AUTHENTICATOR, POLICY], ids=lambda obj: obj["kind"])
+@pytest.mark.parametrize(
+    "obj", [AUTHENTICATOR, POLICY, *map(of_format, FORMATS)], ids=lambda obj: obj["metadata"]["name"]
+)
 def test_good_objects_are_good_for_the_schema_and_for_the_model(obj: dict[str, Any]) -> None:
     jsonschema.validate(obj, schema(obj["kind"]))
     _model(obj).model_validate_json(_json(obj))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.chart.rendering import CHART
-from tests.policies.crd_examples import AUTHENTICATOR, POLICY, WRONG, Wrong
+from tests.policies.crd_examples import AUTHENTICATOR, FORMATS, POLICY, WRONG, Wrong, of_format
 from tests.support.tools import require_tool
 
 pytestmark = [
@@ -35,7 +35,9 @@ def _crds() -> None:
         assert "NonStructuralSchema" not in conditions
 
 
-@pytest.mark.parametrize("obj", [AUTHENTICATOR, POLICY], ids=lambda obj: obj["kind"])
+@pytest.mark.parametrize(
+    "obj", [AUTHENTICATOR, POLICY, *map(of_format, FORMATS)], ids=lambda obj: obj["metadata"]["name"]
+)
 def test_good_objects_are_taken(obj: dict[str, Any]) -> None:
     done = _apply(obj)
     assert done.returncode == 0, done.stderr

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from kubernetes.client.configuration import Configuration
 
 from sealgate.errors import Reason, UnavailableError
+from sealgate.services.kubernetes_api import KubernetesAPI
 from sealgate.trusted_state import TrustKey, TrustRecord
-from sealgate_webhook.cluster.trusted_state import SHARDS, ConfigMapTrustedState
+from sealgate_webhook.cluster.trusted_state import MAX_TRIES, SHARDS, ConfigMapTrustedState
 from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
 
 if TYPE_CHECKING:
-    from sealgate.services.kubernetes_api import KubernetesAPI
+    from collections.abc import Mapping
 
 KEYS = [TrustKey("https://notary.example.org", f"dtr.example.org/dev/app-{number}") for number in range(40)]
 MAPS = "/api/v1/namespaces/sealgate/configmaps"
@@ -51,6 +54,46 @@ def test_replicas_that_write_at_once_lose_nothing(state: ConfigMapTrustedState) 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda role: state.advance(key, TrustRecord({f"targets/{role}": role})), range(1, 9)))
     assert state.load(key).versions == {f"targets/{role}": role for role in range(1, 9)}
+
+
+def test_many_writes_of_one_replica_to_one_map_do_not_get_in_each_others_way(
+    cluster: KubernetesSimulator, state: ConfigMapTrustedState
+) -> None:
+    names = (f"dtr.example.org/dev/app-{number}" for number in range(1000))
+    candidates = (TrustKey("https://notary.example.org", name) for name in names)
+    keys = [key for key in candidates if state.describe(key).endswith("-0")][: 3 * MAX_TRIES]
+    with ThreadPoolExecutor(len(keys)) as pool:
+        list(pool.map(lambda key: state.advance(key, TrustRecord({"timestamp": 1})), keys))
+    assert all(state.load(key).version("timestamp") == 1 for key in keys)
+    assert sum(request.method == "PUT" for request in cluster.requests) == len(keys)
+
+
+def test_a_write_does_not_wait_for_an_api_server_that_hangs_without_end(
+    cluster: KubernetesSimulator, state: ConfigMapTrustedState
+) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    class HangingAPI(KubernetesAPI):
+        """Answers when it is told to."""
+
+        def get(self, path: str, query: Mapping[str, str | int] | None = None) -> dict[str, Any]:
+            asked.set()
+            assert go_on.wait(30)
+            return super().get(path, query)
+
+    del state  # made the ConfigMaps
+    impatient = ConfigMapTrustedState(
+        HangingAPI(Configuration(host=cluster.url)), "sealgate", "trusted-state", queue_seconds=0
+    )
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(impatient.advance, KEYS[0], TrustRecord({"timestamp": 1}))
+        try:
+            assert asked.wait(30)
+            with pytest.raises(UnavailableError, match="waits for other writes"):
+                impatient.advance(KEYS[0], TrustRecord({"timestamp": 2}))
+        finally:
+            go_on.set()
+        assert first.result().version("timestamp") == 1
 
 
 def test_what_is_written_by_others_all_the_time_is_unavailable(

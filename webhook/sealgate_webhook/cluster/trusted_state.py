@@ -2,11 +2,14 @@
 
 The chart makes the ConfigMaps, empty, and gives the webhook the right to update exactly these. There are several, so
 that together they hold more than the one MiB that Kubernetes allows each. Two replicas that write at once are told
-apart by the `resourceVersion`: the later one reads again and merges, so the record only ever goes forward.
+apart by the `resourceVersion`: the later one reads again and merges, so the record only ever goes forward. Within one
+replica writes to a ConfigMap queue up, so that a burst of new repositories does not use up its tries against itself.
 """
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote as quote_path
 
@@ -16,6 +19,8 @@ from sealgate.services.kubernetes_api import ConflictError
 from sealgate.trusted_state import TrustRecord, decode_record, encode_record
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sealgate.services.kubernetes_api import KubernetesAPI
     from sealgate.trusted_state import TrustKey
 
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
 SHARDS: Final = 8
 #: How often a write that another replica came before is tried again.
 MAX_TRIES: Final = 10
+#: How long one write waits for others of this replica, in seconds.
+QUEUE_SECONDS: Final = 10.0
 
 
 class ConfigMapTrustedState:
@@ -32,12 +39,15 @@ class ConfigMapTrustedState:
         api: the API server.
         namespace: sealgate's own.
         name: of the ConfigMaps, without their number.
+        queue_seconds: how long one write waits for others of this replica.
     """
 
-    def __init__(self, api: KubernetesAPI, namespace: str, name: str) -> None:
+    def __init__(self, api: KubernetesAPI, namespace: str, name: str, *, queue_seconds: float = QUEUE_SECONDS) -> None:
         self._api = api
         self._namespace = namespace
         self._name = name
+        self._queue_seconds = queue_seconds
+        self._queues = [threading.Lock() for _ in range(SHARDS)]
 
     def load(self, key: TrustKey) -> TrustRecord:
         """Return what is remembered.
@@ -53,23 +63,35 @@ class ConfigMapTrustedState:
         Raises:
             UnavailableError: it cannot be written.
         """
-        for _ in range(MAX_TRIES):
-            shard = self._read(key)
-            stored = self._record(shard, key)
-            merged = stored.merged(record)
-            if merged == stored:
+        with self._turn(key):
+            for _ in range(MAX_TRIES):
+                shard = self._read(key)
+                stored = self._record(shard, key)
+                merged = stored.merged(record)
+                if merged == stored:
+                    return merged
+                data = {**(shard.get("data") or {}), key.hashed: encode_record(merged, key).decode()}
+                try:
+                    self._api.replace(self._path(key), {**shard, "data": data})
+                except ConflictError:
+                    continue
                 return merged
-            data = {**(shard.get("data") or {}), key.hashed: encode_record(merged, key).decode()}
-            try:
-                self._api.replace(self._path(key), {**shard, "data": data})
-            except ConflictError:
-                continue
-            return merged
-        raise self._unavailable(f"{self.describe(key)} is written by others all the time")
+            raise self._unavailable(f"{self.describe(key)} is written by others all the time")
 
     def describe(self, key: TrustKey) -> str:
         """Return the ConfigMap and its key."""
         return f"{key.hashed} in ConfigMap {self._namespace}/{self._shard(key)}"
+
+    @contextmanager
+    def _turn(self, key: TrustKey) -> Iterator[None]:
+        queue = self._queues[self._number(key)]
+        # Bounded, because an API server that hangs must not keep every worker that comes after.
+        if not queue.acquire(timeout=self._queue_seconds):
+            raise self._unavailable(f"{self.describe(key)} waits for other writes of this replica")
+        try:
+            yield
+        finally:
+            queue.release()
 
     def _read(self, key: TrustKey) -> dict[str, Any]:
         try:
@@ -92,10 +114,14 @@ class ConfigMapTrustedState:
             ) from error
 
     def _shard(self, key: TrustKey) -> str:
-        return f"{self._name}-{int(key.hashed[:8], 16) % SHARDS}"
+        return f"{self._name}-{self._number(key)}"
 
     def _path(self, key: TrustKey) -> str:
         return f"/api/v1/namespaces/{quote_path(self._namespace, safe='')}/configmaps/{self._shard(key)}"
+
+    @staticmethod
+    def _number(key: TrustKey) -> int:
+        return int(key.hashed[:8], 16) % SHARDS
 
     @staticmethod
     def _unavailable(message: str) -> UnavailableError:

@@ -66,7 +66,8 @@ class SecretKeys:
     def observe(self, entry: KeyEntry, known: Sequence[KeyStatus], now: datetime) -> tuple[KeyStatus, ...]:  # noqa: ARG002 - of the protocol
         """Return the one key; see `KeySource`."""
         assert entry.secret_ref is not None  # noqa: S101 - `name` has said that it is one of these
-        return (self._status(entry.secret_ref, lambda raw: read_key(raw, entry.algorithm, entry.distinguishing_id)),)
+        found = self._status(entry.secret_ref, lambda raw: read_key(raw, entry.algorithm, entry.distinguishing_id))
+        return (found if entry.has_one_algorithm else found.model_copy(update={"algorithm": None}),)
 
     def observe_whole(self, reference: SecretKey) -> KeyStatus:
         """Return what is public in one key of a Secret: a keyring, a certificate."""

@@ -14,6 +14,7 @@ from sealgate_operator.authenticators import assess, secrets_named_in
 from sealgate_operator.key_sources import SecretKeys
 from tests.operator.objects import authenticator, cosign, fingerprint_of, inline, pem, secret_ref
 from tests.support.clocks import NOW
+from tests.support.cosign_signing import new_key, public_pem
 from tests.support.simple_signing import AFTER_SPOILT, BEFORE_SPOILT, armored_key
 from tests.support.sm2_signing import SM2PrivateKey
 
@@ -60,6 +61,19 @@ def test_a_key_in_a_secret_is_put_into_the_status_as_the_webhook_reads_it() -> N
     check = build_check(Authenticator.model_validate(obj), resolved)
     both_inline = Authenticator.model_validate(authenticator("a", cosign(inline("one"), inline("two"))))
     assert check.content == build_check(both_inline, resolved).content
+
+
+@pytest.mark.parametrize("algorithm", [None, "RSA_PSS_SHA_256"])
+def test_a_key_whose_signatures_name_their_algorithm_has_one_in_the_status_only_if_the_spec_has(
+    algorithm: str | None,
+) -> None:
+    key_id = "ocid1.key.oc1.phx.vault.k"
+    entry = {"keyId": key_id, **secret_ref("keys"), **({"algorithm": algorithm} if algorithm else {})}
+    fields = {"region": "us-phoenix-1", "compartmentId": "ocid1.compartment.oc1..a", "trustedKeys": [entry]}
+    rsa = public_pem(new_key("RSA 2048", "vault")).encode()
+    found = look(authenticator("a", {"oracle": fields}), {"keys": {"cosign.pub": rsa}})
+    assert [key.algorithm for key in found.status.keys] == [algorithm]
+    assert found.ready
 
 
 def test_nothing_changes_while_nothing_changes() -> None:

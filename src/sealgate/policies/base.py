@@ -70,6 +70,11 @@ class KeyEntry(Model):
         """Whether a `KeyResolver` is asked for it; an entry that holds another kind of key itself is not."""
         return True
 
+    @property
+    def has_one_algorithm(self) -> bool:
+        """Whether a key verifies with one algorithm only, its default or the one written; else signatures name it."""
+        return True
+
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
         exactly_one(self, "key source", ("pem", "secret_ref", "kms"))

@@ -37,6 +37,11 @@ class OracleKey(KeyEntry):
         """The versions that this entry is for; empty for every version."""
         return self.key_version_ids if self.kms is None else self.kms.versions
 
+    @property
+    def has_one_algorithm(self) -> bool:
+        """Whether one is written; without, each of the four PSS algorithms is accepted."""
+        return self.algorithm is not None
+
     @model_validator(mode="after")
     def _signs_as_image_signatures_do(self) -> Self:
         if self.algorithm is not None and not self.algorithm.startswith(_PSS):

@@ -69,7 +69,9 @@ class KeyStatus(StatusModel):
         default=None, max_length=65536, description="The public key as it was read: PEM, or armored OpenPGP."
     )
     algorithm: str | None = Field(
-        default=None, max_length=64, description="The only algorithm that is accepted from this key."
+        default=None,
+        max_length=64,
+        description="The only algorithm that is accepted from this key; absent where signatures name one of several.",
     )
     fingerprint: str | None = Field(
         default=None,

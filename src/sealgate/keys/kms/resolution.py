@@ -132,7 +132,7 @@ def _accepted(entry: KeyEntry, key: KMSKey, loaded: PublicKey, asked_at: datetim
         source=entry.kms.source,
         state="Accepted",
         pem=key.pem,
-        algorithm=loaded.algorithm.value,
+        algorithm=loaded.algorithm.value if entry.has_one_algorithm else None,
         fingerprint=loaded.fingerprint,
         key_version=key.version or None,
         observed_at=_time(asked_at),

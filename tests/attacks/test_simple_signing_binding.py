@@ -12,6 +12,7 @@ from sealgate.errors import Reason
 from sealgate.keys.openpgp_packets import read_packets, read_signature
 from tests.support.clocks import FakeClock
 from tests.support.openshift_simulator import OpenShiftSimulator
+from tests.support.registry_simulator import OCI_INDEX, OCI_MANIFEST, encode
 from tests.support.simple_signing import Signer, message, packet, payload
 from tests.support.simple_signing_stands import SimpleStand, rule, simple_authenticator, simple_check
 from tests.support.worlds import World, policy, policy_set
@@ -97,6 +98,56 @@ def test_attack_04_an_old_signature_does_not_count_for_a_new_tag(
     assert refused(ask(world, world.image("v2"), strict)) is Reason.IDENTITY_MISMATCH
     assert refused(ask(world, f"{world.image('v2')}@{digest}", strict)) is Reason.IDENTITY_MISMATCH
     assert ask(world, f"{world.image('v1')}@{digest}", strict).verdict is Verdict.ADMIT
+
+
+@pytest.mark.parametrize("switch", [False, True])
+def test_attack_05_a_signature_on_one_platform_does_not_admit_the_index(
+    world: World,
+    registry: OpenShiftSimulator,
+    switch: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    release = simple_authenticator("release", RELEASE.public, acceptPlatformSignatures=switch)
+    amd64, arm64 = (registry.push_image("team/app", None, content=name) for name in (b"amd64", b"arm64"))
+    index = registry.push_index("team/app", "v1", (amd64, arm64))
+    registry.sign(amd64, RELEASE.sign(payload(amd64, world.image("v1"))))
+    assert refused(ask(world, world.image("v1"), release)) is Reason.NO_SIGNATURE
+    assert refused(ask(world, f"{world.image('v1')}@{index}", release)) is Reason.NO_SIGNATURE
+    assert ask(world, f"{world.image('v1')}@{amd64}", release).verdict is Verdict.ADMIT
+
+
+@pytest.mark.parametrize("switch", [False, True])
+def test_attack_05_a_signature_on_the_index_does_not_admit_a_platform_by_its_own_digest(
+    world: World,
+    registry: OpenShiftSimulator,
+    switch: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    release = simple_authenticator("release", RELEASE.public, acceptPlatformSignatures=switch)
+    platform = registry.push_image("team/app", None)
+    index = registry.push_index("team/app", "v1", (platform,))
+    registry.sign(index, RELEASE.sign(payload(index, world.image("v1"))))
+    assert ask(world, world.image("v1"), release).verdict is Verdict.ADMIT
+    assert refused(ask(world, f"{world.image('v1')}@{platform}", release)) is Reason.NO_SIGNATURE
+
+
+@pytest.mark.parametrize("member", ["layers", "Manifests", "MANIFESTS", "manifest\u017f", "fsLayers"])
+def test_attack_05_an_index_of_signed_platforms_that_is_something_else_as_well_is_refused(
+    world: World, registry: OpenShiftSimulator, member: str
+) -> None:
+    """Go's decoder takes members in any case, the last one winning; a runtime may run what stands there."""
+    release = simple_authenticator("release", RELEASE.public, acceptPlatformSignatures=True)
+    signed, evil = (registry.push_image("team/app", None, content=name) for name in (b"signed", b"evil"))
+    registry.sign(signed, RELEASE.sign(payload(signed, world.image("v1"))))
+    document = {
+        "schemaVersion": 2,
+        "mediaType": OCI_INDEX,
+        "manifests": [{"mediaType": OCI_MANIFEST, "digest": signed}],
+    }
+    registry.push_manifest("team/app", "v1", encode(document), OCI_INDEX)
+    assert ask(world, world.image("v1"), release).verdict is Verdict.ADMIT
+    document[member] = [{"mediaType": OCI_MANIFEST, "digest": evil}]
+    registry.push_manifest("team/app", "v2", encode(document), OCI_INDEX)
+    registry.sign(signed, RELEASE.sign(payload(signed, world.image("v2"))))
+    assert refused(ask(world, world.image("v2"), release)) is Reason.MALFORMED_EVIDENCE
 
 
 def test_attack_06_a_cosign_payload_signed_by_openpgp_is_no_simple_signing(

@@ -566,7 +566,7 @@ def test_the_option_is_off_and_changes_what_findings_are_remembered_by_only_if_i
     assert off.content == "ff0ff66a333606ebecba68cb3f11a6bcf62077d0773cd2e6bb0cdc2ccf0b80a7"
 
 
-def test_the_option_is_a_field_that_the_operator_checks_and_the_cluster_knows() -> None:
+def test_the_schema_of_the_objects_has_the_option_and_that_it_is_off() -> None:
     from sealgate.policies.models import Authenticator
 
     schema = json.dumps(Authenticator.model_json_schema())

@@ -19,6 +19,7 @@ from sealgate.references import parse_reference
 from tests.formats.simple_signing.test_messages import EVERY_MESSAGE
 from tests.support.openshift_simulator import OpenShiftSimulator
 from tests.support.registry_clients import client_for, session_of
+from tests.support.registry_simulator import digest_of
 from tests.support.simple_signing import DATA, REFERENCE, keyring, message
 from tests.support.simple_signing_stands import SimpleStand, rule, simple_check
 from tests.support.tools import require_tool
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from sealgate.findings import Verified
     from sealgate.formats.simple_signing import SimpleSigningCheck
+    from sealgate.references import Digest
 
 pytestmark = pytest.mark.real
 #: What gpg finds good and sealgate refuses all the same: weak keys and digests, forms other than one binary
@@ -227,6 +229,86 @@ def test_skopeo_reads_from_the_simulator_as_from_a_server(
         source, target = f"docker://{registry.host}/team/api:1.4", f"dir:{tmp_path / 'out'}"
         code = home.skopeo("--policy", str(policy), "copy", "--src-tls-verify=false", source, target, check=False)
         assert (code == 0) is accepted
+
+
+def push_index_signed(home: Home, registry: OpenShiftSimulator, fingerprint: str, *options: str) -> tuple[str, Digest]:
+    """Have skopeo copy an index of two platforms, all of it, and sign; return the copy's name and digest."""
+    source = registry.push_index(
+        "team/source", "1", tuple(registry.push_image("team/source", None, content=name) for name in (b"one", b"two"))
+    )
+    image = f"{registry.host}/team/api:1.4"
+    plain = ["--src-tls-verify=false", "--dest-tls-verify=false"]
+    home.skopeo(
+        *options, "--insecure-policy", "copy", "--all", *plain, "--sign-by", fingerprint,
+        f"docker://{registry.host}/team/source@{source}", f"docker://{image}",
+    )  # fmt: skip
+    return image, digest_of(registry.manifest("team/api", "1.4")[1])
+
+
+def platforms_of(registry: OpenShiftSimulator) -> list[str]:
+    return [entry["digest"] for entry in json.loads(registry.manifest("team/api", "1.4")[1])["manifests"]]
+
+
+def test_skopeo_signs_the_index_and_every_platform_and_either_is_verified(home: Home) -> None:
+    with OpenShiftSimulator() as registry:
+        fingerprint = home.key("skopeo@example.org", "rsa2048")
+        image, index = push_index_signed(home, registry, fingerprint)
+        assert sorted(registry.signatures) == sorted([index, *platforms_of(registry)])
+        only, either = (
+            simple_check(home.export(fingerprint), acceptPlatformSignatures=platforms) for platforms in (False, True)
+        )
+        assert len(verify_now(only, registry, image).signatures) == 1
+        assert len(verify_now(either, registry, image).signatures) == 1
+        del registry.signatures[index]
+        with pytest.raises(VerificationError):
+            verify_now(only, registry, image)
+        found = verify_now(either, registry, image)
+        assert (found.fingerprints, len(found.signatures)) == ((fingerprint,), 2)
+        del registry.signatures[platforms_of(registry)[1]]
+        with pytest.raises(VerificationError):
+            verify_now(either, registry, image)
+
+
+def test_skopeo_signs_the_index_and_every_platform_beside_the_registry_too(home: Home, tmp_path: Path) -> None:
+    folder, configuration = tmp_path / "sigstore", tmp_path / "registries.d"
+    configuration.mkdir()
+    folder.mkdir()
+    with OpenShiftSimulator() as registry:
+        registry.faults.header("^/v2/$", "X-Registry-Supports-Signatures", None)
+        place = json.dumps({"docker": {registry.host: {"sigstore": folder.as_uri()}}})
+        (configuration / "default.yaml").write_text(place)
+        fingerprint = home.key("skopeo@example.org", "rsa2048")
+        image, index = push_index_signed(home, registry, fingerprint, "--registries.d", str(configuration))
+        (folder / "team" / f"api@{index.replace(':', '=')}" / "signature-1").unlink()
+        store = {"lookaside": {"url": folder.as_uri()}}
+        with pytest.raises(VerificationError):
+            verify_now(simple_check(home.export(fingerprint), store=store), registry, image)
+        either = simple_check(home.export(fingerprint), store=store, acceptPlatformSignatures=True)
+        assert verify_now(either, registry, image).fingerprints == (fingerprint,)
+
+
+def test_skopeo_itself_looks_at_the_one_platform_that_it_pulls(home: Home, tmp_path: Path) -> None:
+    """What a policy.json requires is converted as that: see `sealgate policy convert`."""
+    with OpenShiftSimulator() as registry:
+        fingerprint = home.key("skopeo@example.org", "rsa2048")
+        image, index = push_index_signed(home, registry, fingerprint)
+        key, policy = tmp_path / "key.asc", tmp_path / "policy.json"
+        key.write_text(home.export(fingerprint))
+        policy.write_text(json.dumps({"default": [{"type": "signedBy", "keyType": "GPGKeys", "keyPath": str(key)}]}))
+
+        def pull() -> int:
+            return home.skopeo(
+                "--policy", str(policy), "--override-os=linux", "--override-arch=amd64", "copy",
+                "--src-tls-verify=false", f"docker://{image}", f"dir:{tmp_path / 'out'}", check=False,
+            )  # fmt: skip
+
+        amd64, arm64 = platforms_of(registry)
+        signature = registry.signatures.pop(index)
+        del registry.signatures[arm64]
+        assert pull() == 0
+        del registry.signatures[amd64]
+        registry.signatures[index] = signature
+        assert pull() != 0
 
 
 def _message_for(home: Home, registry: OpenShiftSimulator, digest: str) -> bytes:

@@ -127,6 +127,15 @@ def test_every_identity_is_kept(identity: dict[str, Any], expected: dict[str, An
     assert build_check(authenticator, StandaloneKeys({})).format == "simpleSigning"
 
 
+def test_signatures_on_every_platform_count_as_such_policies_look_at_platforms() -> None:
+    conversion = convert({"registry.example.org": [signed_by()], "registry.example.com": [signed_by()]})
+    for authenticator in split(conversion)[0].values():
+        assert authenticator.spec.simple_signing is not None
+        assert authenticator.spec.simple_signing.accept_platform_signatures
+    assert notes(conversion).count("acceptPlatformSignatures") == 1
+    assert "acceptPlatformSignatures" not in notes(convert({"registry.example.org": [REJECT]}))
+
+
 def test_narrower_scopes_are_excluded_from_wider_ones() -> None:
     conversion = convert(
         {

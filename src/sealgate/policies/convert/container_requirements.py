@@ -136,8 +136,14 @@ def simple_signing(
     else:
         secret = Secret(name, "keyring.asc", keys.paths)
         source = {"secretRef": {"name": secret.name, "key": secret.key}}
-    identity = _identity(requirement.get("signedIdentity", _DEFAULT_IDENTITY))
-    return {"simpleSigning": {"keyring": source, "store": dict(store), "signedIdentity": identity}}, secret
+    spec = {
+        "keyring": source,
+        "store": dict(store),
+        "signedIdentity": _identity(requirement.get("signedIdentity", _DEFAULT_IDENTITY)),
+        # What such a policy is about is the manifest of the one platform that is pulled, never the index.
+        "acceptPlatformSignatures": True,
+    }
+    return {"simpleSigning": spec}, secret
 
 
 def cosign(requirement: Mapping[str, Any], keys: Keys, name: str) -> tuple[dict[str, Any], Sequence[Secret]]:

@@ -49,6 +49,10 @@ MAX_SELECTORS = 256
 _TRANSPORTS = ("docker", "atomic")
 _OPENSHIFT: Mapping[str, Any] = {"openshift": {}}
 _EVERYTHING = "the default"
+_PLATFORMS = (
+    "of an image for several platforms, a node looks at the one manifest that it pulls; here the index must be signed, "
+    "or the manifest of every platform (acceptPlatformSignatures)"
+)
 _AUTHENTICATOR, _POLICY = "Authenticator", "VerificationPolicy"
 
 
@@ -176,6 +180,7 @@ class _Converter:
         if kind == SIGNED_BY:
             spec, secret = simple_signing(requirement, keys, store, name)
             secrets = [] if secret is None else [secret]
+            self._note("", _PLATFORMS)
         else:
             spec, secrets = cosign(requirement, keys, name)
         for wanted in secrets:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 DATA = Path(__file__).parent.parent / "data" / "sm2"
 KEY = SM2PrivateKey.generate()
 MESSAGE = b"message"
+X_WHERE_Y_IS_1 = 0x9C17043EFFE1A805A74A9A5E70B9D659705D3242094A566DC016F49311178D1F
 COMPRESSED_PREFIX = bytes.fromhex("3039301306072a8648ce3d020106082a811ccf5501822d032200")
 
 # GB/T 32918.5, annex A.
@@ -133,7 +134,9 @@ def test_a_point_at_infinity_is_no_signature() -> None:
     ("what", "der"),
     [
         ("off the curve", spki(G[0], G[1] ^ 1)),
-        ("x is p or more", spki(P + 2, pow(2 * 2 * 2 - 6 + B, (P + 1) // 4, P))),
+        # Both points are on the curve, so only their spelling is wrong: two spellings would be two fingerprints.
+        ("x is p, for 0", spki(P, pow(B, (P + 1) // 4, P))),
+        ("y is p + 1, for 1", spki(X_WHERE_Y_IS_1, P + 1)),
         ("zero", spki(0, 0)),
         ("trailing bytes", KEY.public_der + b"\0"),
         ("too short", KEY.public_der[:-1]),
@@ -148,6 +151,11 @@ def test_what_is_not_an_sm2_key_is_refused(what: str, der: bytes) -> None:
     del what
     with pytest.raises(InvalidKeyError, match="the SM2 key cannot be used"):
         load_public_key(pem_of(der))
+
+
+def test_the_points_whose_other_spellings_are_refused_are_keys() -> None:
+    for point in ((0, pow(B, (P + 1) // 4, P)), (X_WHERE_Y_IS_1, 1)):
+        assert load_public_key(pem_of(spki(*point))).kind == "SM2"
 
 
 def test_a_p256_key_labelled_sm2_and_the_other_way_round_are_refused() -> None:

@@ -353,7 +353,7 @@ def test_a_signature_that_could_not_be_fetched_may_be_the_one_that_is_missing(st
 def test_time_that_runs_out_between_platforms_ends_the_search(stand: Index) -> None:
     stand.sign(stand.amd64, stand.arm64)
     spent = replace(stand.sources(), deadline=Deadline(stand.clock, stand.clock.monotonic()))
-    with pytest.raises(DeadlineError):
+    with pytest.raises(DeadlineError, match="every platform"):
         on().verify(stand.image(REFERENCE, stand.index), spent)
 
 

@@ -88,7 +88,9 @@ def verify_platforms(
     seen = list(refusal.signatures)
     try:
         index = sources.registry.manifest(image.reference.repository, image.digest)
-        keys = _sign_all(read_platforms(index), image, sources, verify, seen) if index.media_type in _INDEXES else None
+        keys = (
+            _common_keys(read_platforms(index), image, sources, verify, seen) if index.media_type in _INDEXES else None
+        )
     except VerificationError as error:
         msg = f"{refusal.message}; every platform could be signed instead, but {error.message}"
         raise VerificationError(msg, reason=error.reason, signatures=seen) from error
@@ -108,8 +110,7 @@ def read_platforms(index: Manifest) -> tuple[Platform, ...]:
     """
     body = parse_object(index.body, _WHAT, limit=MAX_MANIFEST_BYTES)
     only_members(body, _INDEX_MEMBERS, _WHAT)
-    version = body.get("schemaVersion")
-    if version is True or version != _SCHEMA_VERSION:
+    if body.get("schemaVersion") != _SCHEMA_VERSION:
         raise malformed(_WHAT, "schemaVersion should be 2")
     inner = optional_text(body, "mediaType", _WHAT)
     if inner is not None and inner != index.media_type:
@@ -128,7 +129,7 @@ def read_platforms(index: Manifest) -> tuple[Platform, ...]:
     return tuple(found.values())
 
 
-def _sign_all(
+def _common_keys(
     platforms: Sequence[Platform],
     image: Image,
     sources: Sources,

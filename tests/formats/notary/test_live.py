@@ -163,6 +163,21 @@ def test_without_roles_docker_s_order_is_that_of_the_real_thing(dtr: Live) -> No
     dtr.verify(spec, layer="another")
 
 
+def test_roles_and_keys_that_were_taken_away_spoil_nothing_else(dtr: Live) -> None:
+    spec, notary = sign_as_ucp_wants_it(dtr), dtr.notary
+    carol, certificate = notary.signer("carol", EC), str(notary.folder / "carol.crt")
+    notary.run("delegation", "add", "-p", GUN, "targets/carol", certificate, "--all-paths")
+    notary.run("delegation", "remove", "-p", GUN, "targets/carol", carol.canonical_id, "-y")
+    assert b'"keyids":null' in notary.get(GUN, "targets")
+    dtr.verify(spec)
+    notary.run("add", "-p", GUN, TAG, notary.manifest("layer"))
+    for role in ("targets/carol", RELEASES, ADMIN):
+        notary.run("delegation", "remove", "-p", GUN, role, "-y")
+    assert b'"roles":null' in notary.get(GUN, "targets")
+    dtr.refuses(Reason.NO_SIGNATURE, spec)
+    dtr.verify({"root": dtr.pin()})
+
+
 # A server that asks for tokens -----------------------------------------------------------------------------------
 
 

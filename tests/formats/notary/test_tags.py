@@ -105,6 +105,26 @@ def test_a_role_below_a_role_may_name_no_more_than_the_one_above(world: NotaryWo
     world.refuses(Reason.NO_SIGNATURE, world.image(":2.0"), roles=roles)
 
 
+def test_a_role_whose_last_key_was_taken_away_spoils_no_other(world: NotaryWorld) -> None:
+    """The notary client then writes null for the list of its keys."""
+    nobodys = "targets/nobodys"
+    world.repository.delegate(nobodys, world.mallory)
+    world.repository.sign_tag(TAG, world.manifest, nobodys)
+    world.repository.delegation(nobodys)["keyids"] = None
+    world.repository.publish()
+    world.verify()
+    world.refuses(Reason.UNKNOWN_KEY, roles=[role(nobodys, world.mallory)])
+
+
+def test_when_all_roles_were_taken_away_targets_still_count(world: NotaryWorld) -> None:
+    """The notary client then writes null for the list of roles."""
+    world.repository.sign_tag(TAG, world.manifest, "targets")
+    world.repository.signed["targets"]["delegations"] = {"keys": {}, "roles": None}
+    world.repository.publish()
+    world.verify(roles=[])
+    world.refuses(Reason.NO_SIGNATURE)
+
+
 def test_the_threshold_of_a_role_is_met_by_distinct_keys(world: NotaryWorld) -> None:
     world.repository.delegate(RELEASES, world.alice, world.mallory, threshold=2)
     world.repository.publish()

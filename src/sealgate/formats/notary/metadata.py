@@ -199,7 +199,7 @@ def read_delegations(file: SignedFile) -> Mapping[str, RoleKeys]:
     delegations = object_member(file.members, "delegations", file.what)
     keys = _read_keys(object_member(delegations, "keys", what), what)
     roles: dict[str, RoleKeys] = {}
-    for item in list_member(delegations, "roles", what):
+    for item in _list_or_null(delegations, "roles", what):
         members = as_object(item, what)
         name = text_member(members, "name", what)
         if not is_delegation(name) or name.rpartition("/")[0] != file.role:
@@ -285,7 +285,7 @@ def _read_role(
     paths: tuple[str, ...] = ("",),
 ) -> RoleKeys:
     where = f"role {name} of {what}"
-    ids = list_member(members, "keyids", where)
+    ids = _list_or_null(members, "keyids", where)
     if not all(isinstance(item, str) for item in ids):
         raise malformed(where, "keyids should be strings")
     listed = {str(item): keys[str(item)] for item in ids if item in keys}
@@ -299,6 +299,11 @@ def _read_paths(members: Mapping[str, object], what: str) -> tuple[str, ...]:
     if not all(isinstance(path, str) for path in paths):
         raise malformed(what, "paths should be strings")
     return tuple(str(path) for path in paths)
+
+
+def _list_or_null(members: Mapping[str, object], name: str, what: str) -> list[object]:
+    """Return a list that the notary client writes as null once its last item is removed."""
+    return [] if name in members and members[name] is None else list_member(members, name, what)
 
 
 def _integer(members: Mapping[str, object], name: str, what: str) -> int:

@@ -87,6 +87,11 @@ class Signer:
     def sign(self, data: bytes, *, armor: bool = False) -> bytes:
         return pysequoia.sign(self._secret.signer(), data, armor=armor)
 
+    def sign_detached(self, data: bytes) -> bytes:
+        """Return an armored signature without what it is over."""
+        mode = pysequoia.SignatureMode.DETACHED
+        return pysequoia.sign(self._secret.signer(), data, mode=mode, armor=True)
+
 
 def packet(tag: int, body: bytes) -> bytes:
     return bytes([0xC0 | tag, 0xFF]) + len(body).to_bytes(4, "big") + body

@@ -300,7 +300,9 @@ def test_another_algorithm_than_the_authoritys_is_refused(stand: GrafeasStand, a
 def test_an_openpgp_message_under_the_id_of_another_kind_of_key_is_refused(either: GrafeasStand) -> None:
     message = PGP.sign(GOOD, armor=True)
     either.server.store(uri(), either.server.attached(message, fingerprint(KEY)))
-    either.refuses(Reason.INVALID_SIGNATURE)
+    error = either.refuses(Reason.INVALID_SIGNATURE)
+    if either.server.version == "v1beta1":  # only this API says that a signature is one of OpenPGP
+        assert "is none of OpenPGP" in error.message
 
 
 def test_a_plain_signature_under_the_id_of_an_openpgp_key_is_refused(either: GrafeasStand) -> None:
@@ -311,6 +313,19 @@ def test_a_plain_signature_under_the_id_of_an_openpgp_key_is_refused(either: Gra
 def test_an_armored_detached_openpgp_signature_is_refused(either: GrafeasStand) -> None:
     armored = b"-----BEGIN PGP SIGNATURE-----\n\niQ==\n-----END PGP SIGNATURE-----\n"
     either.server.store(uri(), either.server.attached(armored, PGP.fingerprint))
+    either.refuses(Reason.MALFORMED_EVIDENCE, either.check(pgp_entry(PGP)))
+
+
+def test_an_armored_detached_openpgp_signature_over_the_payload_beside_it_is_refused(either: GrafeasStand) -> None:
+    attestation = either.server.attached(PGP.sign_detached(GOOD), PGP.fingerprint)
+    attestation["serializedPayload"] = b64encode(GOOD).decode()
+    either.server.store(uri(), attestation)
+    either.refuses(Reason.MALFORMED_EVIDENCE, either.check(pgp_entry(PGP)))
+
+
+def test_an_openpgp_message_that_is_called_something_else_is_refused(either: GrafeasStand) -> None:
+    message = PGP.sign(GOOD, armor=True).replace(b"PGP MESSAGE", b"PGP SIGNATURE")
+    either.server.store(uri(), either.server.attached(message, PGP.fingerprint))
     either.refuses(Reason.MALFORMED_EVIDENCE, either.check(pgp_entry(PGP)))
 
 
@@ -342,6 +357,20 @@ V1BETA1: dict[str, tuple[dict[str, Any], Reason]] = {
     ),
     "attestation that is text": ({"pgpSignedAttestation": "x"}, Reason.MALFORMED_EVIDENCE),
 }
+
+
+def test_an_occurrence_of_another_image_does_not_count_in_either_version(either: GrafeasStand) -> None:
+    either.server.honours_filter = False
+    either.attest(uri=uri(OTHER_DIGEST))
+    either.refuses(Reason.NO_SIGNATURE)
+
+
+def test_two_good_attestations_in_one_are_refused() -> None:
+    with GrafeasStand("v1beta1") as stand:
+        entry = {"signature": b64encode(sign(KEY, GOOD)).decode(), "publicKeyId": fingerprint(KEY)}
+        attached = stand.server.attached(PGP.sign(GOOD, armor=True), PGP.fingerprint)
+        stand.server.store(uri(), {**attached, **stand.server.detached(GOOD, entry)})
+        stand.refuses(Reason.TYPE_MISMATCH, stand.check(key_entry(KEY), pgp_entry(PGP)))
 
 
 @pytest.mark.parametrize("defect", V1BETA1)

@@ -89,6 +89,14 @@ class SigningKey:
         return self.created + timedelta(seconds=seconds) if seconds else None
 
     @property
+    def is_ahead(self) -> bool:
+        """Whether the key is endorsed, but only as of a time to come: its owner's clock is ahead of this machine's.
+
+        Going by this machine's clock, as the library does, which then finds no endorsement at all.
+        """
+        return bool(self.endorsements) and self.endorsement(datetime.now(UTC)) is None
+
+    @property
     def ever_signs(self) -> bool:
         """Whether the primary key ever let it sign."""
         return any(map(may_sign, self.endorsements))
@@ -137,9 +145,11 @@ class Certificate:
         Raises:
             VerificationError: the library no longer accepts the certificate.
         """
+        primary = self.keys[0]
         with self._library_verdict():
-            ends = (self.cert.expiration, None if signer.primary else signer.expires(now + CLOCK_SKEW))
-        return min((end for end in ends if end is not None), default=None)
+            ends = primary.expires(now + CLOCK_SKEW) if primary.is_ahead else self.cert.expiration
+        both = (ends, None if signer.primary else signer.expires(now + CLOCK_SKEW))
+        return min((end for end in both if end is not None), default=None)
 
     def _is_revoked(self) -> bool:
         with self._library_verdict():
@@ -201,7 +211,8 @@ def _read_certificate(copies: list[list[Packet]]) -> Certificate:
             cert = pysequoia.Cert.from_bytes(_join(copies[0]))
             for copy in copies[1:]:
                 cert = cert.merge(pysequoia.Cert.from_bytes(_join(copy)))
-            _ = cert.expiration  # raises unless the certificate holds together
+            if not primary.is_ahead:
+                _ = cert.expiration  # raises unless the certificate holds together
     except LibraryError as error:
         why = "it is certified by SHA-1 only; renew its self-signature" if _is_sha1_only(components) else quote(error)
         raise InvalidKeyError(f"OpenPGP key {name} is not a certificate that can be accepted: {why}") from error

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +15,7 @@ from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import Reason, VerificationError
 from sealgate.formats.interface import Image, Sources
 from sealgate.keys.openpgp import load_keyring
+from sealgate.keys.openpgp_certificates import CLOCK_SKEW
 from sealgate.references import parse_reference
 from tests.formats.simple_signing.test_messages import EVERY_MESSAGE
 from tests.support.openshift_simulator import OpenShiftSimulator
@@ -100,6 +101,31 @@ def test_what_gpg_signs_now_is_verified(home: Home, kind: str) -> None:
     verified = load_keyring(home.export(fingerprint)).verify(signed, datetime.now(UTC))
     assert verified.payload == b"hello"
     assert verified.signing_fingerprint == verified.primary_fingerprint == fingerprint
+
+
+@pytest.mark.parametrize("minutes", [2, 30])
+def test_a_key_by_a_clock_that_is_ahead_is_no_mistake_and_counts_within_some_minutes(home: Home, minutes: int) -> None:
+    """`minutes` before the key was made, as its maker's clock has it; clocks are rarely more than 5 apart."""
+    ahead = (datetime.now(UTC) + timedelta(minutes=minutes)).strftime("--faked-system-time=%Y%m%dT%H%M%S")
+    home.run(ahead, "--quick-gen-key", "release@example.org", "ed25519", "sign", "1d")
+    signed = home.run(ahead, "--sign", data=b"hello")
+    keys = load_keyring(home.export("release@example.org"))
+    if minutes < CLOCK_SKEW / timedelta(minutes=1):
+        assert keys.verify(signed, datetime.now(UTC)).payload == b"hello"
+    else:
+        with pytest.raises(VerificationError, match="from the future"):
+            keys.verify(signed, datetime.now(UTC))
+    (state,) = keys.states(datetime.now(UTC) + timedelta(days=2))
+    assert state.reason is Reason.EXPIRED
+
+
+def test_a_key_renewed_by_a_clock_that_is_ahead_is_used_on(home: Home) -> None:
+    fingerprint = home.key()
+    signed = home.run("--sign", data=b"hello")
+    ahead = (datetime.now(UTC) + timedelta(minutes=2)).strftime("--faked-system-time=%Y%m%dT%H%M%S")
+    home.run(ahead, "--quick-set-expire", fingerprint, "2d")
+    keys = load_keyring(home.export(fingerprint))
+    assert keys.verify(signed, datetime.now(UTC)).payload == b"hello"
 
 
 def test_a_key_revoked_by_gpg_is_not_used_any_more(home: Home) -> None:

@@ -1,4 +1,4 @@
-"""What can only be done to a cluster by whoever runs it: single parts that end, and the power that fails.
+"""What only whoever runs a cluster can do: name servers beside it, end single parts of it, let the power fail.
 
 This needs the cluster tool (`SEALGATE_CLUSTER`), which runs every part of a cluster as a process of this machine.
 """
@@ -31,14 +31,13 @@ class Machine:
         self.address = "10.85.0.1"
 
     def name(self, host: str) -> None:
-        """Give this machine a further name, for pods, the node and itself."""
-        with (self.state / "hosts").open("a") as file:
-            file.write(f"{self.address} {host}\n")
-        line = f"{self.address} {host} # cluster\n"  # the tool takes such lines out in the end
-        hosts = Path("/etc/hosts")
-        if line not in hosts.read_text():
-            with hosts.open("a") as file:
-                file.write(line)
+        """Give this machine a further name, for pods, the node and itself; pods may need some seconds to notice."""
+        line = f"{self.address} {host}"
+        # The tool takes the lines of this machine out in the end.
+        for hosts, written in ((self.state / "hosts", f"{line}\n"), (Path("/etc/hosts"), f"{line} # cluster\n")):
+            if written not in hosts.read_text():
+                with hosts.open("a") as file:
+                    file.write(written)
 
     def plain(self, registry: str) -> None:
         """Let the node pull from a registry of this machine over plain HTTP."""
@@ -72,12 +71,18 @@ class Machine:
         run(str(self._tool), *arguments).checked()
 
 
+def find_machine() -> Machine | None:
+    """Return the machine; None without the cluster tool."""
+    tool = os.environ.get("SEALGATE_CLUSTER", "")
+    return Machine(Path(tool)) if tool and Path(tool).exists() else None
+
+
 def require_machine() -> Machine:
     """Return the machine; without the cluster tool skip the test, or fail it in CI, where nothing is skipped."""
-    tool = os.environ.get("SEALGATE_CLUSTER", "")
-    if tool and Path(tool).exists():
-        return Machine(Path(tool))
-    message = "this test ends parts of a cluster: set SEALGATE_CLUSTER to the cluster tool"
+    machine = find_machine()
+    if machine is not None:
+        return machine
+    message = "this test needs the cluster's own machine: set SEALGATE_CLUSTER to the cluster tool"
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)

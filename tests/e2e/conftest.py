@@ -18,6 +18,7 @@ from tests.chart.rendering import NAMESPACE
 from tests.e2e import release
 from tests.e2e.clusters import Machine, require_machine
 from tests.e2e.images import Image, Workshop
+from tests.e2e.servers import name_servers
 from tests.e2e.teams import Team
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ ORDER = (
     "test_pinning",
     "test_denials",
     "test_pull_secrets",
+    "test_huawei_swr",
+    "test_alibaba_acr",
+    "test_oracle_ocir",
+    "test_openshift",
+    "test_docker_dtr",
     "test_changes",
     "test_many_policies",
     "test_upgrades",
@@ -132,6 +138,7 @@ def shelf(workshop: Workshop, repository: str) -> Shelf:
 @pytest.fixture(scope="session", autouse=True)
 def sealgate() -> Iterator[None]:
     """sealgate, installed; what is there already stays, and is not taken away in the end."""
+    name_servers()
     if release.installed():
         yield
         return
@@ -150,6 +157,16 @@ def _numbers() -> Iterator[int]:
 @pytest.fixture
 def new_team(_numbers: Iterator[int]) -> Iterator[Callable[[], Team]]:
     """Makes namespaces; they are deleted in the end."""
+    yield from _make_teams(_numbers)
+
+
+@pytest.fixture(scope="module")
+def new_module_team(_numbers: Iterator[int]) -> Iterator[Callable[[], Team]]:
+    """Makes namespaces for all tests of a module."""
+    yield from _make_teams(_numbers)
+
+
+def _make_teams(_numbers: Iterator[int]) -> Iterator[Callable[[], Team]]:
     teams: list[Team] = []
 
     def make() -> Team:

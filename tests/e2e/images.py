@@ -10,13 +10,19 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
+
+import urllib3
 
 from tests.e2e.kube import run
 from tests.support.cosign_tool import Cosign
+from tests.support.registry_simulator import digest_of
 from tests.support.tools import require_tool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from sealgate.references import Digest
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -36,9 +42,55 @@ class Image:
     digest: str
 
     @property
+    def name(self) -> str:
+        """`registry/repository`."""
+        return self.tagged.rpartition(":")[0]
+
+    @property
+    def path(self) -> str:
+        """The repository without the registry."""
+        return self.name.partition("/")[2]
+
+    @property
     def by_digest(self) -> str:
         """`registry/repository@digest`."""
-        return f"{self.tagged.rpartition(':')[0]}@{self.digest}"
+        return f"{self.name}@{self.digest}"
+
+
+class PlainRegistry:
+    """A registry without a password over plain HTTP, as those that sign write to it.
+
+    Args:
+        host: `host[:port]`.
+    """
+
+    def __init__(self, host: str) -> None:
+        self._url = f"http://{host}"
+        self._pool = urllib3.PoolManager(retries=False, timeout=20)
+
+    def push_blob(self, repository: str, data: bytes) -> Digest:
+        """Store a blob."""
+        digest = digest_of(data)
+        begun = self._send("POST", f"{self._url}/v2/{repository}/blobs/uploads/")
+        place = urljoin(self._url, begun.headers["Location"])
+        self._send("PUT", f"{place}{'&' if '?' in place else '?'}digest={digest}", data, "application/octet-stream")
+        return digest
+
+    def push_manifest(self, repository: str, reference: str | None, body: bytes, media_type: str = MANIFEST) -> Digest:
+        """Store a manifest, under a tag if `reference` is one."""
+        digest = digest_of(body)
+        self._send("PUT", f"{self._url}/v2/{repository}/manifests/{reference or digest}", body, media_type)
+        return digest
+
+    def manifest(self, image: Image) -> bytes:
+        """Return an image's manifest."""
+        headers = {"Accept": MANIFEST}
+        return self._pool.request("GET", f"{self._url}/v2/{image.path}/manifests/{image.digest}", headers=headers).data
+
+    def _send(self, method: str, url: str, data: bytes = b"", kind: str = "") -> urllib3.BaseHTTPResponse:
+        answer = self._pool.request(method, url, body=data, headers={"Content-Type": kind} if kind else {})
+        assert answer.status in {201, 202}, answer.data
+        return answer
 
 
 class Workshop:

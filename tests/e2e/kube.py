@@ -87,6 +87,12 @@ def get(*arguments: str) -> Any:  # noqa: ANN401 - any JSON
     return json.loads(kubectl("get", "-o", "json", *arguments).checked().out)
 
 
+def condition(kind: str, name: str) -> Any:  # noqa: ANN401 - any JSON
+    """Return the condition Ready of an object of ours; an empty one when it has none yet."""
+    conditions = get(kind, name).get("status", {}).get("conditions", [])
+    return next((found for found in conditions if found["type"] == "Ready"), {})
+
+
 def eventually(look: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS) -> T:
     """Look again and again until there is something true, and return it; fail when it takes too long."""
     end = time.monotonic() + seconds

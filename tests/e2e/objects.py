@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
+from tests.chart.rendering import NAMESPACE
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tests.e2e.kube import Object
 
@@ -27,11 +30,26 @@ MAKERS = {
 
 def authenticator(name: str, *keys: Object) -> Object:
     """Return an Authenticator for cosign signatures; each key is an entry of `keys`."""
+    return authenticator_of(name, {"cosign": {"keys": list(keys)}})
+
+
+def authenticator_of(name: str, spec: Object) -> Object:
+    """Return an Authenticator of any format."""
     return {
         "apiVersion": "sealgate.dev/v1alpha1",
         "kind": "Authenticator",
         "metadata": {"name": name},
-        "spec": {"cosign": {"keys": list(keys)}},
+        "spec": spec,
+    }
+
+
+def secret(name: str, data: Mapping[str, bytes]) -> Object:
+    """Return a Secret in the release's namespace."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
     }
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from tests.chart.rendering import CHART, NAMESPACE
-from tests.e2e.kube import eventually, get, helm, kubectl
+from tests.e2e.kube import Api, eventually, get, helm, kubectl
 
 if TYPE_CHECKING:
     from tests.e2e.kube import Done, Object
@@ -17,6 +18,12 @@ NAME = "sealgate"
 #: Registries of the tests, as the webhook has to know them.
 REGISTRY = os.environ.get("SEALGATE_E2E_REGISTRY", "registry.test:5000")
 PRIVATE = os.environ.get("SEALGATE_E2E_PRIVATE_REGISTRY", "private.test:5001")
+OPENSHIFT = "openshift.test:5002"
+DTR = "dtr.test:5003"
+#: Secrets with credentials for signature stores.
+SERVICE_SECRETS = ("e2e-grafeas", "e2e-ocir", "e2e-ocir-stranger")
+#: Seconds between two looks at keys in a KMS: the shortest that the chart takes.
+KEY_REFRESH = 10
 
 
 def values() -> Object:
@@ -29,9 +36,10 @@ def values() -> Object:
         return {"image": {"repository": repository, "tag": tag, "pullPolicy": policy}}
 
     return {
-        "webhook": image("webhook"),
+        "webhook": {**image("webhook"), "serviceSecrets": list(SERVICE_SECRETS)},
         "operator": image("operator"),
-        "registries": {"insecure": [REGISTRY, PRIVATE]},
+        "registries": {"insecure": [REGISTRY, PRIVATE, OPENSHIFT, DTR]},
+        "keyRefreshSeconds": KEY_REFRESH,
     }
 
 
@@ -83,6 +91,30 @@ def pods(component: str) -> list[Any]:
     """Return the pods of the webhook or the operator that are not on their way out."""
     found = get("pod", "-n", NAMESPACE, "-l", f"app.kubernetes.io/component={component}")["items"]
     return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+
+def ask_each(namespace: str, obj: Object) -> list[Any]:
+    """Ask every replica of the webhook itself, past its Service, about a pod, and return their responses."""
+    review = {
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": str(uuid.uuid4()),
+            "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "namespace": namespace,
+            "operation": "CREATE",
+            "dryRun": True,
+            "object": obj,
+        },
+    }
+    api = Api()  # `kubectl create --raw` says nothing of the content's type
+    responses = []
+    for found in pods("webhook"):
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods/https:{found['metadata']['name']}:8443/proxy/validate?timeout=10s"
+        status, answer = api.ask("POST", path, review)
+        assert status == 200, answer  # noqa: PLR2004 - what HTTP calls good
+        responses.append(answer["response"])
+    return responses
 
 
 def restart(component: str) -> Done:

@@ -6,10 +6,12 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from tests.e2e import release
 from tests.e2e.kube import apply, eventually, get, kubectl
-from tests.e2e.objects import authenticator, pod, policy
+from tests.e2e.objects import authenticator_of, pod, policy
 
 if TYPE_CHECKING:
+    from tests.e2e.images import Image
     from tests.e2e.kube import Done, Object
 
 
@@ -22,6 +24,8 @@ class Team:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.authenticators = [name]
+        self._pods = 0
         apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}).checked()
         eventually(lambda: kubectl("-n", name, "get", "serviceaccount", "default").ok, "the namespace's ServiceAccount")
 
@@ -33,8 +37,14 @@ class Team:
             action: what happens to the others.
             probe: an image that none of them has signed.
         """
-        apply(authenticator(self.name, *keys), policy(self.name, [self.name], self.name, action)).checked()
+        self.demand({"cosign": {"keys": list(keys)}}, action=action)
         self.settle(probe, admitted=action != "Enforce", warned=action == "Warn")
+
+    def demand(self, *specs: Object, action: str = "Enforce") -> None:
+        """Apply an authenticator for each spec, and the policy that every image must be verified by all of them."""
+        self.authenticators = [self.name, *(f"{self.name}-{number}" for number in range(2, len(specs) + 1))]
+        objects = [authenticator_of(name, spec) for name, spec in zip(self.authenticators, specs, strict=True)]
+        apply(*objects, policy(self.name, self.authenticators, self.name, action)).checked()
 
     def settle(self, probe: str, *, admitted: bool, warned: bool = False) -> float:
         """Wait until every replica answers the same, and return the seconds it took until the last other answer."""
@@ -55,8 +65,41 @@ class Team:
 
     def forget(self) -> None:
         """Take the policy away, and have the namespace deleted."""
-        kubectl("delete", "vpol,authn", self.name, "--ignore-not-found", "--wait=false")
+        kubectl("delete", "vpol,authn", *self.authenticators, "--ignore-not-found", "--wait=false")
         kubectl("delete", "namespace", self.name, "--wait=false", "--ignore-not-found")
+
+    def runs(self, *images: Image, by_digest: bool = False) -> list[Any]:
+        """Expect that pods of these images are admitted, pulled and ready; return them as they are then."""
+        names = []
+        for image in images:
+            self._pods += 1
+            names.append(f"pod/app-{self._pods}")
+            self.create(pod(f"app-{self._pods}", image.by_digest if by_digest else image.tagged)).checked()
+        self.wait("condition=Ready", *names)
+        found = [self.get(name) for name in names]
+        for one, image in zip(found, images, strict=True):
+            assert one["status"]["containerStatuses"][0]["imageID"].endswith(f"@{image.digest}")
+        return found
+
+    def refuses(self, image: str, reason: str, *words: str) -> str:
+        """Expect that a pod of an image is denied, and by every replica for that reason; return what kubectl says.
+
+        Args:
+            image: as a pod names it.
+            reason: as the audit log has it ("NoSignature").
+            words: what must stand in the message.
+        """
+        done = self.create(pod("bad", image))
+        assert not done.ok, f"{image} got in"
+        assert 'admission webhook "workloads.sealgate.dev" denied the request' in done.err
+        for word in (image, self.name, *words):
+            assert word in done.err, done.err
+        answers = release.ask_each(self.name, pod("bad", image))
+        assert len(answers) == 2
+        for answer in answers:
+            assert not answer["allowed"]
+            assert answer["auditAnnotations"]["container.main"] == f"not verified: {reason}: {image}", answer
+        return done.err
 
     def kubectl(self, *arguments: str, text: str = "") -> Done:
         """Run kubectl in the namespace."""

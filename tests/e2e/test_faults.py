@@ -9,7 +9,7 @@ import pytest
 
 from tests.chart.rendering import NAMESPACE
 from tests.e2e import release
-from tests.e2e.kube import apply, eventually, get, kubectl
+from tests.e2e.kube import apply, condition, eventually, get, kubectl
 from tests.e2e.objects import authenticator, maker, pod, policy
 from tests.e2e.witnesses import Witness
 
@@ -132,14 +132,9 @@ def _restarts(component: str) -> list[int]:
 
 
 def _ready(name: str) -> bool:
-    return all(_condition(kind, name).get("status") == "True" for kind in ("authenticator", "verificationpolicy"))
+    return all(condition(kind, name).get("status") == "True" for kind in ("authenticator", "verificationpolicy"))
 
 
 def _observed(name: str) -> bool:
     generation = get("authenticator", name)["metadata"]["generation"]
-    return bool(_condition("authenticator", name).get("observedGeneration") == generation)
-
-
-def _condition(kind: str, name: str) -> dict[str, object]:
-    conditions = get(kind, name).get("status", {}).get("conditions", [])
-    return next((condition for condition in conditions if condition["type"] == "Ready"), {})
+    return bool(condition("authenticator", name).get("observedGeneration") == generation)

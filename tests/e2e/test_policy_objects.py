@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.chart.rendering import NAMESPACE
-from tests.e2e.kube import apply, eventually, get, kubectl
+from tests.e2e.kube import apply, condition, eventually, get, kubectl
 from tests.e2e.objects import authenticator, policy
 from tests.support.tools import require_tool
 
@@ -119,14 +119,9 @@ def _secret(name: str, pem: str) -> Object:
     return _labelled({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
 
 
-def _condition(what: str) -> Object:
-    conditions = get(what).get("status", {}).get("conditions", [])
-    return next((condition for condition in conditions if condition["type"] == "Ready"), {})
-
-
 def _ready(what: str) -> str:
-    return str(_condition(what).get("status", ""))
+    return str(condition(*what.split("/")).get("status", ""))
 
 
 def _message(what: str) -> str:
-    return str(_condition(what).get("message", ""))
+    return str(condition(*what.split("/")).get("message", ""))

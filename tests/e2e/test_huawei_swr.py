@@ -1,0 +1,181 @@
+"""Huawei Cloud SWR and DEW: images signed with keys of DEW, which the operator reads from a simulator over TLS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.chart.rendering import NAMESPACE
+from tests.e2e import release
+from tests.e2e.images import PlainRegistry
+from tests.e2e.kube import condition, eventually, get, kubectl
+from tests.e2e.objects import pod
+from tests.e2e.servers import ca_of, secrets, serve
+from tests.support.cosign_signing import Classic, encode, new_key, push_classic
+from tests.support.cosign_signing import sign as sign_with
+from tests.support.dew_simulator import PROJECT, DEWSimulator
+from tests.support.sm2_signing import SM2PrivateKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.e2e.images import Image, Workshop
+    from tests.e2e.kube import Object
+    from tests.e2e.teams import Team
+    from tests.support.kms_keys import KMSPrivateKey
+
+#: Keys of DEW that sign, and how.
+SIGNING = {
+    "release-p256": ("EC_P256", "ECDSA_SHA_256"),
+    "release-p384": ("EC_P384", "ECDSA_SHA_384"),
+    "release-sm2": ("SM2", "SM2"),
+}
+#: Keys that must not be used, and why.
+REFUSED = {
+    "encrypting": "WrongUsage",
+    "symmetric": "UnsupportedAlgorithm",
+    "paused": "Disabled",
+    "nowhere": "KeyNotFound",
+}
+WRONG = "sk-of-somebody-else"
+
+
+@dataclass(frozen=True, slots=True)
+class SWR:
+    """Images in a registry, the DEW that has the keys, and a namespace that demands a signature by one of them.
+
+    Attributes:
+        dew: the simulator.
+        team: the namespace; its one authenticator lists all keys, those that are refused too.
+        signed: images by the key that signed them.
+        unsigned: signed by nobody.
+        strange: signed by a key that is not in DEW.
+    """
+
+    dew: DEWSimulator
+    team: Team
+    signed: dict[str, Image]
+    unsigned: Image
+    strange: Image
+
+    def status(self) -> dict[str, Any]:
+        """Return the status of each key, by its id."""
+        keys = get("authenticator", self.team.name).get("status", {}).get("keys", [])
+        return {key["source"].rpartition("/")[2]: key for key in keys}
+
+
+@pytest.fixture(scope="module")
+def swr(workshop: Workshop, repository: str, new_module_team: Callable[[], Team]) -> Iterator[SWR]:
+    """Everything, with its keys read."""
+    with (
+        serve(DEWSimulator, "dew.test") as dew,
+        secrets(e2e_dew=dew.secret, e2e_dew_wrong=dew.secret | {"secretKey": WRONG.encode()}),
+    ):
+        for name, (spec, _) in SIGNING.items():
+            dew.add(name, spec)
+        dew.add("encrypting", "EC_P256", usage="ENCRYPT_DECRYPT").private = new_key("ECDSA P-256", "encrypting")
+        dew.add("symmetric", "AES_256")
+        dew.add("paused", "EC_P256", state="3").private = new_key("ECDSA P-256", "paused")
+        usable = (*SIGNING, "encrypting", "paused")
+        images = {name: workshop.push(f"{repository}/swr:{name}", name) for name in usable}
+        for name, image in images.items():
+            sign(image, dew.keys[name].private)
+        strange = workshop.push(f"{repository}/swr:strange", "strange")
+        sign(strange, new_key("ECDSA P-256", "stranger"))
+        team = new_module_team()
+        team.demand({"cosign": {"keys": [entry(dew, name) for name in (*SIGNING, *REFUSED)]}})
+        eventually(lambda: condition("authenticator", team.name), "DEW was asked")
+        unsigned = workshop.push(f"{repository}/swr:unsigned", "unsigned")
+        swr = SWR(dew, team, images, unsigned, strange)
+        team.settle(images["release-sm2"].tagged, admitted=True)
+        team.settle(unsigned.tagged, admitted=False)
+        yield swr
+
+
+def entry(dew: DEWSimulator, name: str, credentials: str = "e2e-dew") -> Object:
+    """Return what an Authenticator says of a key in DEW."""
+    source = {
+        "region": "cn-north-4",
+        "projectId": PROJECT,
+        "keyId": name,
+        "credentialsSecret": {"name": credentials},
+        "endpoint": dew.url,
+        "ca": ca_of(dew),
+    }
+    algorithm = {"algorithm": SIGNING[name][1]} if name in SIGNING else {}
+    return {"kms": {"huawei": source}, **algorithm}
+
+
+def sign(image: Image, key: KMSPrivateKey) -> None:
+    """Sign an image as SWR does: cosign's layout, with the hash that belongs to the key."""
+    classic = Classic(image.digest, new_key("ECDSA P-256"), reference=image.name)
+    classic.payload = encode(classic.document())
+    message = classic.payload
+    classic.signature = key.sign(message) if isinstance(key, SM2PrivateKey) else sign_with(key, message)
+    push_classic(PlainRegistry(release.REGISTRY), image.path, classic)
+
+
+def test_images_signed_by_keys_of_dew_run(swr: SWR) -> None:
+    swr.team.runs(*(swr.signed[name] for name in SIGNING))
+
+
+def test_others_are_refused(swr: SWR) -> None:
+    swr.team.refuses(swr.unsigned.tagged, "NoSignature")
+    swr.team.refuses(swr.strange.tagged, "InvalidSignature")
+
+
+def test_the_status_says_which_keys_were_read_and_which_are_no_good(swr: SWR) -> None:
+    found = swr.status()
+    assert set(found) == {*SIGNING, *REFUSED}
+    for name, (_, algorithm) in SIGNING.items():
+        assert (found[name]["state"], found[name]["algorithm"]) == ("Accepted", algorithm)
+        assert found[name]["source"] == f"kms huawei cn-north-4/{PROJECT}/{name}"
+        assert found[name]["fingerprint"].startswith("sha256:")
+        assert found[name]["validUntil"] > found[name]["observedAt"]
+    for name, reason in REFUSED.items():
+        assert (found[name]["state"], found[name]["reason"]) == ("Refused", reason)
+        assert found[name]["message"]
+        assert "pem" not in found[name]
+    ready = condition("authenticator", swr.team.name)
+    assert (ready["status"], ready["reason"]) == ("True", "SomeKeysRefused")
+    assert "3/7" in kubectl("get", "authn", swr.team.name).checked().out
+
+
+@pytest.mark.parametrize("name", ["encrypting", "paused"])
+def test_a_key_that_may_not_sign_counts_for_nothing_although_its_signature_is_good(swr: SWR, name: str) -> None:
+    swr.team.refuses(swr.signed[name].tagged, "InvalidSignature")
+
+
+def test_a_key_that_is_disabled_in_dew_is_dropped_at_the_next_look_and_comes_back(swr: SWR) -> None:
+    name = "release-p384"
+    swr.dew.keys[name].state = "3"
+    eventually(lambda: swr.status()[name]["reason"] == "Disabled", "the status says so", 2 * release.KEY_REFRESH)
+    swr.team.settle(swr.signed[name].tagged, admitted=False)
+    swr.team.refuses(swr.signed[name].tagged, "InvalidSignature")
+    swr.team.create(pod("other", swr.signed["release-p256"].tagged), dry_run=True).checked()
+    swr.dew.keys[name].state = "2"
+    eventually(lambda: swr.status()[name]["state"] == "Accepted", "the key is back", 2 * release.KEY_REFRESH)
+    swr.team.settle(swr.signed[name].tagged, admitted=True)
+
+
+def test_what_opens_dew_or_does_not_is_told_to_nobody(swr: SWR, new_team: Callable[[], Team]) -> None:
+    team = new_team()
+    good, wrong = entry(swr.dew, "release-p256"), entry(swr.dew, "release-p384", "e2e-dew-wrong")
+    team.demand({"cosign": {"keys": [good, wrong]}})
+    team.settle(swr.signed["release-p256"].tagged, admitted=True)
+    # The other key may be good or not: nobody knows, so nothing is refused for good.
+    team.refuses(swr.signed["release-p384"].tagged, "AuthenticatorNotReady", "release-p384", "401")
+    objects = kubectl("get", "authn,vpol,events", "-A", "-o", "yaml").checked().out
+    logs = "".join(
+        kubectl("-n", NAMESPACE, "logs", f"pod/{found['metadata']['name']}", "--tail=-1").checked().out
+        for component in ("operator", "webhook")
+        for found in release.pods(component)
+    )
+    for text in (objects, logs):
+        assert team.name in text
+        assert swr.dew.secret_key not in text
+        assert WRONG not in text
+        # The simulator, as bad servers do, tells whoever may not enter what he has sent.
+        assert "SDK-HMAC" not in text

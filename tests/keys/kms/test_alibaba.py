@@ -122,7 +122,9 @@ def test_no_request_is_sent_twice(alibaba: KMSStand) -> None:
         ("DescribeKey", []),
         ("ListKeyVersions", {"KeyVersions": {"KeyVersion": "version-1"}}),
         ("ListKeyVersions", {"KeyVersions": {"KeyVersion": [{"KeyVersionId": 7}]}}),
+        ("ListKeyVersions", {"KeyVersions": {"KeyVersion": [{"KeyVersionId": "v" * 300}]}}),
         ("GetPublicKey", {"KeyId": "key-hzz630494463", "KeyVersionId": "version-2", "PublicKey": "x"}),
+        ("GetPublicKey", {"KeyId": "key-other", "KeyVersionId": "version-1", "PublicKey": "x"}),
     ],
 )
 def test_answers_that_make_no_sense_are_no_answers(alibaba: KMSStand, action: str, document: object) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sealgate.errors import NotFoundError
 from sealgate.keys.kms.alibaba_signing import AlibabaCredentials, RPCCall, sign_call
-from sealgate.keys.kms.answers import Call, ask_object, member, objects, same, text
+from sealgate.keys.kms.answers import Call, ask_object, member, objects, same, text, word
 from sealgate.keys.kms.interface import MAX_VERSIONS, KMSKey, refused
 from sealgate.messages import quote
 
@@ -95,7 +95,8 @@ class _Caller:
     def versions(self) -> tuple[str, ...]:
         """Return every version: an asymmetric key has no primary one, so all of them count."""
         page = member(self.call("ListKeyVersions", PageSize=str(MAX_VERSIONS)), "KeyVersions", _WHAT)
-        return tuple(text(version, "KeyVersionId", _WHAT) for version in objects(page.get("KeyVersion"), _WHAT))
+        found = objects(page.get("KeyVersion"), _WHAT)
+        return tuple(word(text(version, "KeyVersionId", _WHAT), _WHAT) for version in found)
 
     def key(self, version: str, state: str, kind: str) -> KMSKey:
         try:

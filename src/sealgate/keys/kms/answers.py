@@ -114,7 +114,7 @@ def objects(value: object, what: str) -> tuple[Mapping[str, object], ...]:
 
 
 def word(found: str, what: str) -> str:
-    """Return an id that is going to be a part of a URL: one word, whoever made it up.
+    """Return an id that is going to be a part of a URL or of a status: one short word, whoever made it up.
 
     Raises:
         UnavailableError: it is something else.

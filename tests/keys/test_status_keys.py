@@ -81,6 +81,11 @@ def test_a_refused_key_is_never_used_and_says_why() -> None:
             keys(whole).public_keys(wanted)
 
 
+def test_a_refused_key_is_not_used_although_the_status_has_it() -> None:
+    resolver = keys(key(HUAWEI_SOURCE, SM2.public_pem, state="Refused", reason="Disabled", message="it is disabled"))
+    assert "it is disabled" in refused(resolver, entry({"huawei": HUAWEI}))
+
+
 @pytest.mark.parametrize("known", [(), (Reason.REGISTRY_UNAVAILABLE,), ("Disabled", Reason.REGISTRY_UNAVAILABLE)])
 def test_a_key_that_nobody_could_look_at_is_not_refused(known: tuple[str, ...]) -> None:
     listed = [KeyStatus(source=ALIBABA_SOURCE, state="Refused", reason=reason, message="so it is") for reason in known]

@@ -114,6 +114,14 @@ def test_an_answer_about_another_key_is_no_answer(huawei: KMSStand) -> None:
         huawei.resolve()
 
 
+def test_the_public_key_of_another_key_is_no_answer(huawei: KMSStand) -> None:
+    add(huawei)
+    other = {"key_id": "other", "public_key": public_pem(new_key("ECDSA P-256", "other"))}
+    huawei.kms.faults.body("get-publickey", encode(other))
+    with pytest.raises(UnavailableError, match="makes no sense: it is about other, not b1c2-d3"):
+        huawei.resolve()
+
+
 def test_without_an_endpoint_the_regions_own_is_asked(huawei: KMSStand) -> None:
     with pytest.raises(UnavailableError, match=r"kms\.cn-nowhere-9\.myhuaweicloud\.com"):
         huawei.resolve(huawei.entry(region="cn-nowhere-9", endpoint=None))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,11 +15,12 @@ from tests.support.cosign_signing import new_key
 from tests.support.kms_keys import pem_of_key
 from tests.support.kms_stands import SECRET
 from tests.support.oci_vault_simulator import OCIVaultSimulator
-from tests.support.registry_simulator import encode
+from tests.support.registry_simulator import Answer, encode
 
 if TYPE_CHECKING:
     from tests.support.kms_stands import KMSStand
     from tests.support.oci_vault_simulator import VaultKey
+    from tests.support.registry_simulator import RecordedRequest
 
 V1, V2, V3 = (f"ocid1.keyversion.oc1.phx.vault.v{number}" for number in (1, 2, 3))
 
@@ -108,4 +111,29 @@ def test_answers_that_make_no_sense_are_no_answers(oracle: KMSStand, path: str, 
     add(oracle)
     oracle.kms.faults.body(path, encode(document))
     with pytest.raises(UnavailableError, match="makes no sense"):
+        oracle.resolve()
+
+
+@pytest.mark.parametrize(
+    ("path", "member", "value"),
+    [
+        (r"/keys/[^/]+$", "id", "ocid1.key.oc1.phx.vault.other"),
+        (r"/keyVersions/[^/]+$", "id", V2),
+        (r"/keyVersions/[^/]+$", "keyId", "ocid1.key.oc1.phx.vault.other"),
+    ],
+)
+def test_a_good_answer_about_another_key_or_version_is_no_answer(
+    oracle: KMSStand, path: str, member: str, value: str
+) -> None:
+    add(oracle)
+    respond = oracle.kms.respond
+
+    def answer(request: RecordedRequest) -> Answer:
+        given = respond(request)
+        if not re.search(path, request.path):
+            return given
+        return Answer(given.status, given.headers, encode({**json.loads(given.body), member: value}))
+
+    oracle.kms.respond = answer  # type: ignore[method-assign]  # the simulator is the test's own
+    with pytest.raises(UnavailableError, match="makes no sense: it is about"):
         oracle.resolve()

@@ -12,7 +12,7 @@ import pytest
 from tests.e2e import release
 from tests.e2e.images import Image
 from tests.e2e.kube import condition, eventually
-from tests.e2e.objects import maker
+from tests.e2e.objects import maker, pod
 from tests.e2e.servers import ca_of, secrets, serve
 from tests.formats.simple_signing.test_real_tools import Home
 from tests.support.openshift_simulator import OpenShiftSimulator
@@ -136,6 +136,22 @@ def test_an_image_under_a_name_that_it_was_not_signed_for_is_refused(openshift: 
     # By digest alone the repository is enough, and under its own name it is admitted, so that the name is what counts.
     openshift.team.runs(image)
     openshift.team.runs(retagged, by_digest=True)
+
+
+def test_the_extension_is_asked_with_the_pod_s_own_pull_secret(openshift: OpenShift) -> None:
+    image = openshift.signed(f"{API}:5", openshift.release)
+    openshift.registry.auth.users["robot"] = "e2e-password"
+    openshift.registry.auth.mode = "basic"
+    try:
+        said = openshift.team.refuses(image.tagged, "RegistryUnauthorized")
+        assert "e2e-password" not in said
+        options = ("--docker-username=robot", "--docker-password=e2e-password")
+        server = f"--docker-server={release.OPENSHIFT}"
+        openshift.team.kubectl("create", "secret", "docker-registry", "pull", server, *options).checked()
+        openshift.team.create(pod("with-secret", image.tagged, imagePullSecrets=[{"name": "pull"}])).checked()
+        openshift.team.wait("condition=Ready", "pod/with-secret")
+    finally:
+        openshift.registry.auth.mode = "none"
 
 
 def test_signatures_on_a_web_server_of_a_private_authority_count(

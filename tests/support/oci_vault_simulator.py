@@ -1,4 +1,4 @@
-"""An Oracle Cloud vault: keys, key versions and sign, with every request's HTTP signature checked."""
+"""An Oracle Cloud vault: keys, key versions, sign and verify, with every request's HTTP signature checked."""
 
 from __future__ import annotations
 
@@ -10,35 +10,38 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from sealgate.clocks import SystemClock
 from tests.support.cosign_signing import new_key
 from tests.support.kms_keys import pem_of_key, sign_digest
+from tests.support.ocir_simulator import APIKey
 from tests.support.registry_simulator import Answer, RecordedRequest, RegistrySimulator, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sealgate.clocks import Clock
     from tests.support.kms_keys import KMSPrivateKey
 
-TENANCY, USER, FINGERPRINT = "ocid1.tenancy.oc1..t", "ocid1.user.oc1..u", "20:3b:97:13"
 SHAPES: dict[str, dict[str, Any]] = {
     "RSA 2048": {"algorithm": "RSA", "length": 256},
     "RSA 3072": {"algorithm": "RSA", "length": 384},
     "ECDSA P-256": {"algorithm": "ECDSA", "length": 32, "curveId": "NIST_P256"},
     "AES": {"algorithm": "AES", "length": 32},
 }
+_HASHES = {
+    "SHA_224_RSA_PKCS_PSS": hashes.SHA224(),
+    "SHA_256_RSA_PKCS_PSS": hashes.SHA256(),
+    "SHA_384_RSA_PKCS_PSS": hashes.SHA384(),
+    "SHA_512_RSA_PKCS_PSS": hashes.SHA512(),
+}
 _KEY = re.compile(r"/20180608/keys/([^/]+)")
 _VERSIONS = re.compile(r"/20180608/keys/([^/]+)/keyVersions")
 _VERSION = re.compile(r"/20180608/keys/([^/]+)/keyVersions/([^/]+)")
-_AUTHORIZATION = re.compile(
-    r'Signature algorithm="rsa-sha256",headers="([^"]+)",keyId="([^"]+)",signature="([^"]+)",version="1"'
-)
 _SKEW = timedelta(minutes=5)
 
 
@@ -62,14 +65,14 @@ class OCIVaultSimulator(RegistrySimulator):
 
     Attributes:
         keys: by OCID.
-        api_key: of the one user it knows.
+        api_key: of the one user it knows; change it at will.
     """
 
     def __init__(self, *, clock: Clock | None = None, **more: Any) -> None:
         self.keys: dict[str, VaultKey] = {}
-        api_key = new_key("RSA 2048", "an API key")
-        assert isinstance(api_key, rsa.RSAPrivateKey)
-        self.api_key = api_key
+        private = new_key("RSA 2048", "an API key")
+        assert isinstance(private, rsa.RSAPrivateKey)
+        self.api_key = APIKey(private)
         self._clock = clock or SystemClock()
         super().__init__(**more)
 
@@ -82,21 +85,17 @@ class OCIVaultSimulator(RegistrySimulator):
         return key
 
     @property
-    def secret(self) -> dict[str, bytes]:
+    def secret(self) -> Mapping[str, bytes]:
         """The content of a Secret with the right credentials."""
-        pem = self.api_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return {
-            "tenancy": TENANCY.encode(),
-            "user": USER.encode(),
-            "fingerprint": FINGERPRINT.encode(),
-            "privateKey": pem,
-        }
+        return self.api_key.secret
 
     def respond(self, request: RecordedRequest) -> Answer:
         if not self._signed(request):
             return _error(401, "NotAuthenticated")
         if request.path == "/20180608/sign" and request.method == "POST":
             return self._sign(json.loads(request.body))
+        if request.path == "/20180608/verify" and request.method == "POST":
+            return self._verify(json.loads(request.body))
         for pattern, answer in ((_KEY, self._key), (_VERSIONS, self._list), (_VERSION, self._version)):
             match = pattern.fullmatch(request.path)
             if match is not None:
@@ -142,29 +141,23 @@ class OCIVaultSimulator(RegistrySimulator):
         signature = sign_digest(key.versions[version], digest, pss="PSS" in asked["signingAlgorithm"])
         return _json({"keyId": asked["keyId"], "keyVersionId": version, "signature": b64encode(signature).decode()})
 
-    def _signed(self, request: RecordedRequest) -> bool:
-        given = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
-        if given is None or given[2] != f"{TENANCY}/{USER}/{FINGERPRINT}":
-            return False
-        if abs(self._clock.now() - parsedate_to_datetime(request.headers["date"])) > _SKEW:
-            return False
-        names = given[1].split(" ")
-        needed = {"date", "(request-target)", "host"}
-        if request.method in ("POST", "PUT", "PATCH"):
-            needed |= {"content-length", "content-type", "x-content-sha256"}
-            digest = b64encode(hashlib.sha256(request.body).digest()).decode()
-            if request.headers.get("x-content-sha256") != digest:
-                return False
-        if not needed <= set(names):
-            return False
-        target = request.path + (f"?{urlencode(request.query)}" if request.query else "")
-        values = {**request.headers, "(request-target)": f"{request.method.lower()} {target}"}
-        text = "\n".join(f"{name}: {values[name]}" for name in names)
+    def _verify(self, asked: dict[str, Any]) -> Answer:
+        """Verify a PSS signature over a whole message, which is all that image signatures need."""
+        key = self.keys[asked["keyId"]]
+        private = key.versions[asked["keyVersionId"]]
+        assert isinstance(private, rsa.RSAPrivateKey)
+        algorithm = _HASHES[asked["signingAlgorithm"]]
+        pss = padding.PSS(padding.MGF1(algorithm), padding.PSS.AUTO)
         try:
-            self.api_key.public_key().verify(b64decode(given[3]), text.encode(), padding.PKCS1v15(), hashes.SHA256())
+            private.public_key().verify(b64decode(asked["signature"]), b64decode(asked["message"]), pss, algorithm)
         except InvalidSignature:
-            return False
-        return True
+            return _json({"isSignatureValid": False})
+        return _json({"isSignatureValid": True})
+
+    def _signed(self, request: RecordedRequest) -> bool:
+        sent = request.headers.get("date")
+        on_time = sent is not None and abs(self._clock.now() - parsedate_to_datetime(sent)) <= _SKEW
+        return on_time and self.api_key.signed(request)
 
 
 def _json(document: object) -> Answer:

@@ -6,6 +6,7 @@ is None.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from base64 import b64decode, b64encode
@@ -31,6 +32,7 @@ COMPARTMENT = "ocid1.compartment.oc1..aaaaaaaa23"
 KEY_ID = "ocid1.key.oc1.phx.bbqehaq3aadfa.abyh"
 VERSION_ID = "ocid1.keyversion.oc1.phx.bbqehaq3aadfa.acy6"
 _PATH = "/20160918/container/imageSignatures"
+_IMAGE = re.compile(r"/20160918/container/images/([^/]+)")
 _AUTHORIZATION = re.compile(
     r'Signature algorithm="rsa-sha256",headers="([^"]+)",keyId="([^"]+)",signature="([^"]+)",version="1"'
 )
@@ -81,12 +83,36 @@ class APIKey:
         parts = {name: part.encode() for name, part in zip(names, self.key_id, strict=True)}
         return parts | {"privateKey": pem}
 
+    def signed(self, request: RecordedRequest) -> bool:
+        """Return whether a request carries a signature of this key over all that it must be over."""
+        match = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
+        if match is None or match[2] != "/".join(self.key_id):
+            return False
+        names = match[1].split(" ")
+        needed = {"date", "(request-target)", "host"}
+        if request.method in ("POST", "PUT", "PATCH"):
+            needed |= {"content-length", "content-type", "x-content-sha256"}
+            digest = b64encode(hashlib.sha256(request.body).digest()).decode()
+            if request.headers.get("x-content-sha256") != digest:
+                return False
+        if not needed <= set(names):
+            return False
+        target = request.path + (f"?{urlencode(request.query)}" if request.query else "")
+        values = {**request.headers, "(request-target)": f"{request.method.lower()} {target}"}
+        text = "\n".join(f"{name}: {values[name]}" for name in names)
+        try:
+            self.private.public_key().verify(b64decode(match[3]), text.encode(), padding.PKCS1v15(), SHA256())
+        except InvalidSignature:
+            return False
+        return True
+
 
 class OCIRSimulator(RegistrySimulator):
     """The service of image signatures; see `RegistrySimulator` for faults, TLS and recorded requests.
 
     Attributes:
         records: as they are served. Change them to serve what no service would.
+        images: digest and repository of each image that signatures may be uploaded for, by its OCID.
         api_key: what requests must be signed with; None for none.
         honours_filter: whether repository and digest are filtered by.
         records_per_page: as many as a page holds at most.
@@ -94,6 +120,7 @@ class OCIRSimulator(RegistrySimulator):
 
     def __init__(self, *, api_key: APIKey | None = None, **more: Any) -> None:
         self.records: list[Any] = []
+        self.images: dict[str, tuple[str, str]] = {}
         self.api_key = api_key
         self.honours_filter = True
         self.records_per_page = 50
@@ -132,11 +159,18 @@ class OCIRSimulator(RegistrySimulator):
         return record
 
     def respond(self, request: RecordedRequest) -> Answer:
-        if request.path != _PATH:
+        image = _IMAGE.fullmatch(request.path)
+        if request.path != _PATH and image is None:
             return super().respond(request)
-        if self.api_key is not None and not self._is_signed(request, self.api_key):
+        if self.api_key is not None and not self.api_key.signed(request):
             return _answer(401, {"code": "NotAuthenticated", "message": "The required information was not provided."})
-        query = dict(request.query)
+        if image is not None:
+            return self._image(image[1])
+        if request.method == "POST":
+            return self._upload(json.loads(request.body))
+        return self._list(dict(request.query))
+
+    def _list(self, query: Mapping[str, str]) -> Answer:
         if query.get("compartmentId") != COMPARTMENT:
             return _answer(404, {"code": "NotAuthorizedOrNotFound", "message": "Authorization failed or not found."})
         with self.lock:
@@ -145,11 +179,31 @@ class OCIRSimulator(RegistrySimulator):
         if not token.isdecimal():
             return _answer(400, {"code": "InvalidParameter", "message": "page"})
         start = int(token)
-        end = start + min(int(query["limit"]), self.records_per_page)
+        end = start + min(int(query.get("limit", self.records_per_page)), self.records_per_page)
         answer = _answer(200, {"items": found[start:end], "remainingItemsCount": max(len(found) - end, 0)})
         if end < len(found):
             answer.headers["opc-next-page"] = str(end)
         return answer
+
+    def _image(self, ocid: str) -> Answer:
+        if ocid not in self.images:
+            return _answer(404, {"code": "NotAuthorizedOrNotFound", "message": "Authorization failed or not found."})
+        digest, repository = self.images[ocid]
+        return _answer(200, {"id": ocid, "digest": digest, "repositoryName": repository, "compartmentId": COMPARTMENT})
+
+    def _upload(self, details: dict[str, Any]) -> Answer:
+        if details["imageId"] not in self.images or details["compartmentId"] != COMPARTMENT:
+            return _answer(404, {"code": "NotAuthorizedOrNotFound", "message": "Authorization failed or not found."})
+        number = len(self.records) + 1
+        record = {
+            **details,
+            "id": f"ocid1.containerimagesignature.oc1.phx.0.ansh81vru1zp.{number}",
+            "displayName": f"containersignature{number}",
+            "lifecycleState": "AVAILABLE",
+            "timeCreated": "2026-11-01T10:00:00Z",
+        }
+        self.records.append(record)
+        return _answer(200, record)
 
     def _wanted(self, record: Any, query: Mapping[str, str]) -> bool:
         if not self.honours_filter or not isinstance(record, dict):
@@ -162,23 +216,6 @@ class OCIRSimulator(RegistrySimulator):
             )
         except (ValueError, KeyError, TypeError):
             return True  # what a service cannot tell, it lists by the image that it was stored for
-
-    @staticmethod
-    def _is_signed(request: RecordedRequest, key: APIKey) -> bool:
-        match = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
-        if match is None or match[2] != "/".join(key.key_id):
-            return False
-        names = match[1].split()
-        if not {"date", "(request-target)", "host"} <= set(names):
-            return False
-        target = f"{request.path}?{urlencode(request.query)}"
-        values = {**request.headers, "(request-target)": f"{request.method.lower()} {target}"}
-        text = "\n".join(f"{name}: {values[name]}" for name in names)
-        try:
-            key.private.public_key().verify(b64decode(match[3]), text.encode(), padding.PKCS1v15(), SHA256())
-        except InvalidSignature:
-            return False
-        return True
 
 
 def _answer(status: int, document: Any) -> Answer:

@@ -1,6 +1,6 @@
 """The simulators take the official SDKs' requests, so that what they check is what the services check.
 
-Each SDK runs in a process of its own, with its own dependencies (`hack/kms-sdks.txt`). It asks for a key and has a
+Each SDK runs in a process of its own, with its own dependencies (`hack/vendor-tools.txt`). It asks for a key and has a
 digest signed; the code under test asks the same simulator for the same key and verifies that signature.
 """
 
@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real
 
-SDKS = Path(os.environ.get("SEALGATE_SDKS", TOOLS.parent / "sdks"))
+SDKS = TOOLS.parent / "vendors"
 MESSAGE = b"message"
 
 HUAWEI = """
@@ -81,7 +80,7 @@ print(json.dumps({"state": metadata.key_state, "public": public, "signature": si
 def run_sdk(script: str, **given: str) -> dict[str, Any]:
     python = SDKS / "bin" / "python"
     if not python.is_file():
-        message = f"{SDKS} is no environment with the SDKs (see hack/kms-sdks.txt), so this test proves nothing here"
+        message = f"{SDKS} has no SDKs (see hack/vendor-tools.txt), so this test proves nothing here"
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)

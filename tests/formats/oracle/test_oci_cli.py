@@ -1,0 +1,213 @@
+"""Oracle's own command line signs and verifies: `oci artifacts container image-signature`.
+
+It runs with the addresses that it has built in, over TLS, against simulators of registry and vault that check its
+signed requests. What it signs and uploads must verify here, and what does not verify here must not there either, but
+for what it does not look at.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from sealgate.clocks import Deadline, SystemClock
+from sealgate.errors import Reason, VerificationError
+from sealgate.formats import build_check
+from sealgate.formats.interface import Image, Sources
+from sealgate.keys.kms import resolve_kms
+from sealgate.keys.sources import StandaloneKeys
+from sealgate.policies.base import KeyEntry
+from sealgate.policies.models import API_VERSION, Authenticator
+from sealgate.references import Digest, parse_reference
+from sealgate.registry.client import RegistryClient
+from sealgate.registry.credentials import NoCredentials
+from sealgate.service_secrets import StandaloneServiceSecrets
+from tests.support.connect_proxy import ConnectProxy
+from tests.support.cosign_signing import new_key, public_pem
+from tests.support.oci_vault_simulator import OCIVaultSimulator
+from tests.support.ocir_simulator import COMPARTMENT, REGION, APIKey, OCIRSimulator
+from tests.support.registry_clients import settings_for
+from tests.support.tools import require_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from sealgate.findings import Verified
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
+
+VAULT = "bbqehaq3aadfa"
+KEY_ID = f"ocid1.key.oc1.phx.{VAULT}.{'abyh' * 15}"
+VERSION_ID = f"ocid1.keyversion.oc1.phx.{VAULT}.{'acy6' * 15}"
+IMAGE_ID = f"ocid1.containerimage.oc1.phx.0.ansh81vru1zp.{'lqzj' * 15}"
+REPOSITORY = "project01/acme-web-app"
+IMAGE = f"phx.ocir.io/ansh81vru1zp/{REPOSITORY}:v2.0.test"
+DIGEST = Digest("sha256:" + "4a" * 32)
+ALGORITHMS = [f"SHA_{bits}_RSA_PKCS_PSS" for bits in (224, 256, 384, 512)]
+FINGERPRINT = ":".join(["20", "3b", "97", "13"] * 4)
+
+
+class Oracle:
+    """Registry, vault, and the command line in front of them; sealgate beside it.
+
+    Attributes:
+        registry: the service of image signatures.
+        vault: has one key in one version.
+    """
+
+    def __init__(self, folder: Path, registry: OCIRSimulator, vault: OCIVaultSimulator, proxy: ConnectProxy) -> None:
+        self.registry, self.vault = registry, vault
+        self._folder = folder
+        private = new_key("RSA 2048", "a user of Oracle Cloud")
+        assert isinstance(private, rsa.RSAPrivateKey)
+        api_key = APIKey(private, (f"ocid1.tenancy.oc1..{'t' * 60}", f"ocid1.user.oc1..{'u' * 60}", FINGERPRINT))
+        registry.api_key = vault.api_key = api_key
+        registry.images[IMAGE_ID] = (DIGEST, REPOSITORY)
+        vault.add(KEY_ID, "RSA 2048", VERSION_ID)
+        self._secrets: Mapping[str, Mapping[str, bytes]] = {"oci": api_key.secret}
+        key_file = folder / "api_key.pem"
+        key_file.write_bytes(api_key.secret["privateKey"])
+        authorities = folder / "ca.pem"
+        authorities.write_text(registry.ca_pem + vault.ca_pem)
+        tenancy, user, fingerprint = api_key.key_id
+        config = folder / "config"
+        config.write_text(
+            f"[DEFAULT]\nuser={user}\ntenancy={tenancy}\nfingerprint={fingerprint}\nregion={REGION}\n"
+            f"key_file={key_file}\n"
+        )
+        for path in (config, key_file):
+            path.chmod(0o600)
+        self._command = [
+            *(require_tool("oci"), "--config-file", str(config), "--cert-bundle", str(authorities)),
+            *("--proxy", proxy.url, "artifacts", "container", "image-signature"),
+        ]
+
+    def run(self, command: str, **options: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the group."""
+        given = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", value)]
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self._folder), "SUPPRESS_LABEL_WARNING": "True"}
+        return subprocess.run(
+            [*self._command, command, *given], env=environment, capture_output=True, text=True, check=False, timeout=120
+        )
+
+    def sign(self, algorithm: str = "SHA_256_RSA_PKCS_PSS", **more: str) -> dict[str, Any]:
+        """Sign the image and upload the signature; return the record."""
+        done = self.run(
+            "sign-upload",
+            compartment_id=COMPARTMENT,
+            kms_key_id=KEY_ID,
+            kms_key_version_id=VERSION_ID,
+            signing_algorithm=algorithm,
+            image_id=IMAGE_ID,
+            **more,
+        )
+        assert done.returncode == 0, done.stderr
+        record: dict[str, Any] = self.registry.records[-1]
+        return record
+
+    def oracle_finds_it_valid(self) -> bool:
+        """Ask Oracle's tool whether the image is signed by the key."""
+        done = self.run(
+            "get-verify",
+            compartment_id=COMPARTMENT,
+            repo_name=REPOSITORY,
+            image_digest=DIGEST,
+            trusted_keys=KEY_ID,
+        )
+        assert done.returncode == 0, done.stderr
+        answer: bool = json.loads(done.stdout[done.stdout.index("{") :])["data"]["is-signature-valid"]
+        return answer
+
+    def verify(self, pem: str | None = None, **fields: Any) -> Verified:
+        """Verify the image with sealgate; with the key inline, by default the one in the vault."""
+        trusted = {"keyId": KEY_ID, "keyVersionIds": [VERSION_ID], "pem": pem or self.public_pem}
+        spec = {
+            "region": REGION,
+            "endpoint": self.registry.url,
+            "ca": {"pem": self.registry.ca_pem},
+            "compartmentId": COMPARTMENT,
+            "credentialsSecret": {"name": "oci"},
+            "trustedKeys": [trusted],
+            **fields,
+        }
+        authenticator = Authenticator.model_validate(
+            {"apiVersion": API_VERSION, "kind": "Authenticator", "metadata": {"name": "ocir"}, "spec": {"oracle": spec}}
+        )
+        clock = SystemClock()
+        deadline = Deadline.after(clock, 30)
+        with RegistryClient(settings_for(self.registry)) as client:
+            sources = Sources(
+                registry=client.session(NoCredentials(), deadline),
+                services=client.services(deadline),
+                clock=clock,
+                deadline=deadline,
+                secrets=StandaloneServiceSecrets(self._secrets),
+            )
+            return build_check(authenticator, StandaloneKeys({})).verify(Image(parse_reference(IMAGE), DIGEST), sources)
+
+    def refuses(self, reason: Reason, **fields: Any) -> None:
+        """Require that sealgate refuses the image for that reason."""
+        with pytest.raises(VerificationError) as caught:
+            self.verify(**fields)
+        assert caught.value.reason is reason, caught.value.message
+
+    @property
+    def public_pem(self) -> str:
+        """The public key, as sealgate reads it out of the vault with the API key that the command line uses."""
+        kms = {"keyId": KEY_ID, "endpoint": self.vault.url, "ca": {"pem": self.vault.ca_pem}}
+        entry = KeyEntry.model_validate({"kms": {"oracle": {**kms, "credentialsSecret": {"name": "oci"}}}})
+        clock = SystemClock()
+        with RegistryClient(settings_for(self.vault)) as client:
+            services = client.services(Deadline.after(clock, 30))
+            (status,) = resolve_kms(entry, StandaloneServiceSecrets(self._secrets), services, clock)
+        assert status.pem, status.message
+        return status.pem
+
+
+@pytest.fixture
+def oracle(tmp_path: Path) -> Iterator[Oracle]:
+    hosts = (f"artifacts.{REGION}.oci.oraclecloud.com", f"{VAULT}-crypto.kms.{REGION}.oraclecloud.com")
+    with (
+        OCIRSimulator(tls=True, names=hosts[:1]) as registry,
+        OCIVaultSimulator(tls=True, names=hosts[1:]) as vault,
+        ConnectProxy(dict(zip(hosts, (registry.port, vault.port), strict=True))) as proxy,
+    ):
+        yield Oracle(tmp_path, registry, vault, proxy)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_what_oracles_tool_signs_verifies(oracle: Oracle, algorithm: str) -> None:
+    oracle.refuses(Reason.NO_SIGNATURE)
+    record = oracle.sign(algorithm, description="Image for UAT testing", metadata='{"buildNumber":"123"}')
+    assert record["signingAlgorithm"] == algorithm
+    verified = oracle.verify(description="Image for UAT testing", metadata={"buildNumber": "123"})
+    assert len(verified.fingerprints) == 1
+    oracle.refuses(Reason.ANNOTATION_MISMATCH, description="Image for production")
+    oracle.refuses(Reason.ANNOTATION_MISMATCH, metadata={"buildNumber": "124"})
+
+
+def test_both_refuse_a_signature_by_another_key_and_a_message_that_was_changed(oracle: Oracle) -> None:
+    record = oracle.sign()
+    assert oracle.oracle_finds_it_valid()
+    oracle.verify()
+    oracle.refuses(Reason.INVALID_SIGNATURE, pem=public_pem(new_key("RSA 2048", "another key")))
+    message = b64decode(record["message"])
+    record["message"] = b64encode(message.replace(b'"description":""', b'"description":"changed"')).decode()
+    assert not oracle.oracle_finds_it_valid()
+    oracle.refuses(Reason.INVALID_SIGNATURE)
+
+
+def test_a_signature_of_another_image_is_refused_which_oracles_tool_does_not_notice(oracle: Oracle) -> None:
+    other = "sha256:" + "5b" * 32
+    oracle.registry.images[IMAGE_ID] = (other, REPOSITORY)
+    oracle.sign()
+    oracle.registry.honours_filter = False  # as a registry would that lists a signature under the wrong image
+    assert oracle.oracle_finds_it_valid()
+    oracle.refuses(Reason.DIGEST_MISMATCH)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sealgate.errors import Reason, VerificationError
 from sealgate.keys.openpgp import Keyring, load_keyring
-from sealgate.keys.openpgp_packets import MAX_MESSAGE_BYTES, read_packets
+from sealgate.keys.openpgp_packets import MAX_MESSAGE_BYTES, Packet, read_packets, read_signed_message
 from tests.support.simple_signing import (
     AFTER_SPOILT,
     BEFORE_SPOILT,
@@ -112,6 +112,17 @@ def test_a_message_that_is_not_one_good_binary_signature_is_refused(name: str, r
     assert refusal(keyring(*TRUSTED), message(name)).reason is reason
 
 
+@pytest.mark.parametrize("form", [b"t", b"u", b"l", b"1"])
+def test_a_message_whose_content_calls_itself_text_is_refused(form: bytes) -> None:
+    """The signature does not cover what the content is called, so anybody may change that."""
+    one_pass, literal, signature = read_packets(message("good-uncompressed"))
+    renamed = bytes(Packet(literal.tag, form + literal.body[1:]))
+    whole = bytes(one_pass) + bytes(literal) + bytes(signature)
+    assert keyring("ed25519").verify(whole, NOW).payload
+    changed = bytes(one_pass) + renamed + bytes(signature)
+    assert refusal(keyring("ed25519"), changed).reason is Reason.MALFORMED_EVIDENCE
+
+
 @pytest.mark.parametrize("why", ["without-reason", "as-compromised", "as-superseded", "as-retired"])
 @pytest.mark.parametrize("which", ["revoked", "subkey-revoked"])
 def test_a_revoked_key_is_never_used_whatever_the_reason(which: str, why: str) -> None:
@@ -140,6 +151,16 @@ def test_an_expired_key_is_used_until_it_expires_and_not_after(key: str, data: s
 def test_a_key_whose_expiry_was_extended_keeps_verifying_what_it_signed_before(which: str) -> None:
     ring = keyring(f"{which}-then-extended")
     accept(ring, message(f"by-{which}"), AFTER_SPOILT)
+
+
+@pytest.mark.parametrize("which", ["expired", "subkey-expired"])
+def test_an_extended_key_does_not_carry_what_it_did_not_sign(which: str) -> None:
+    """Here the library refuses anyway, so its verdict says nothing about the signature itself."""
+    one_pass, literal, signature = read_packets(read_signed_message(message(f"by-{which}")).data)
+    forged = bytes(Packet(literal.tag, literal.body.replace(b":1.4", b":1.5")))
+    error = refusal(keyring(f"{which}-then-extended"), bytes(one_pass) + forged + bytes(signature), AFTER_SPOILT)
+    assert error.reason is Reason.INVALID_SIGNATURE
+    assert "is not by key" in error.message
 
 
 def test_an_extended_key_does_not_carry_what_is_critical_and_not_understood() -> None:

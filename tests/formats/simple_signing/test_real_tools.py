@@ -128,6 +128,24 @@ def test_a_key_renewed_by_a_clock_that_is_ahead_is_used_on(home: Home) -> None:
     assert keys.verify(signed, datetime.now(UTC)).payload == b"hello"
 
 
+@pytest.mark.parametrize(("digest", "good"), [("SHA512", True), ("SHA1", False)])
+def test_a_key_renewed_since_does_not_carry_a_weak_digest(home: Home, digest: str, good: bool) -> None:  # noqa: FBT001 - a parameter
+    """The library has nothing to say about what a key signed before its only self-signature was made."""
+    made, used = (
+        (datetime.now(UTC) - timedelta(hours=hours)).strftime("--faked-system-time=%Y%m%dT%H%M%S") for hours in (2, 1)
+    )
+    home.run(made, "--quick-gen-key", "release@example.org", "rsa2048", "sign", "1d")
+    signed = home.run(used, "--digest-algo", digest, "--sign", data=b"hello")
+    listing = home.run("--with-colons", "--list-keys").decode()
+    home.run("--quick-set-expire", listing.partition("\nfpr:")[2].split(":")[8], "2d")
+    keys = load_keyring(home.export("release@example.org"))
+    if good:
+        assert keys.verify(signed, datetime.now(UTC)).payload == b"hello"
+    else:
+        with pytest.raises(VerificationError, match="hash algorithm"):
+            keys.verify(signed, datetime.now(UTC))
+
+
 def test_a_key_revoked_by_gpg_is_not_used_any_more(home: Home) -> None:
     fingerprint = home.key()
     signed = home.run("--sign", data=b"hello")

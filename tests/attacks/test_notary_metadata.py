@@ -154,6 +154,18 @@ def test_attack_14_an_old_root_with_a_key_that_was_replaced_is_refused(world: No
     world.refuses(Reason.UNKNOWN_KEY, root=both)
 
 
+def test_attack_14_an_older_root_is_refused_though_all_below_it_is_new(world: NotaryWorld) -> None:
+    """With the root go back the keys that it lists; whoever has stolen those can sign the rest anew."""
+    stolen = world.repository.copy()
+    world.verify()
+    world.repository.rotate_root(world.root)
+    world.verify()
+    for _ in range(3):
+        stolen.bump()
+    world.dtr.host_repository(stolen.publish())
+    assert "the root file" in world.refuses(Reason.ROLLBACK).message
+
+
 def test_attack_14_a_stolen_timestamp_key_does_not_roll_anything_else_back(world: NotaryWorld) -> None:
     old = world.repository.copy()
     publish_next(world)

@@ -112,7 +112,7 @@ class _Collector:
         self._secrets = secrets
         self._known = known
         self._now = now
-        self._found: dict[tuple[str, str | None], tuple[KeyStatus, ...]] = {}
+        self._found: dict[str, tuple[KeyStatus, ...]] = {}
         self.refused_inline = 0
         self.refresh_seconds: float | None = None
 
@@ -145,7 +145,7 @@ class _Collector:
         """Return what is public in one key of a Secret."""
         source = secret_source(reference)
         found = self._secrets.observe_whole(reference)
-        self._found[source, None] = (found,)
+        self._found[source] = (found,)
         if found.state == "Refused":
             raise UnavailableError(found.message, reason=Reason.AUTHENTICATOR_NOT_READY)
         return (found.pem or "").encode()
@@ -155,12 +155,15 @@ class _Collector:
             name = source.name(entry)
             if name is None:
                 continue
-            if source.refresh_seconds is not None:
-                self.refresh_seconds = min(self.refresh_seconds or source.refresh_seconds, source.refresh_seconds)
-            if (name, entry.algorithm) not in self._found:
+            # Of one key, entries may want different versions, or different algorithms.
+            asked = entry.model_dump_json()
+            if asked not in self._found:
                 known = [key for key in self._known if key.source == name]
-                self._found[name, entry.algorithm] = source.observe(entry, known, self._now)
-            return self._found[name, entry.algorithm]
+                self._found[asked] = source.observe(entry, known, self._now)
+                again = source.again_after(entry)
+                if again is not None:
+                    self.refresh_seconds = min(self.refresh_seconds or again, again)
+            return self._found[asked]
         raise UnavailableError("no source for this kind of key", reason=Reason.AUTHENTICATOR_NOT_READY)
 
 
@@ -194,6 +197,8 @@ def _not_ready(error: SealgateError, keys: Sequence[KeyStatus]) -> Judgement:
 
 def _ready(check: Check, keys: Sequence[KeyStatus], now: datetime) -> Judgement:
     notes = [key.message for key in keys if key.state == "Refused"]
+    if isinstance(check, IncompleteCheck) and not notes:
+        notes = [why.message for why in check.missing]
     keyring = getattr(check, "keyring", None)
     if isinstance(keyring, Keyring):
         states = keyring.states(now)

@@ -2,7 +2,7 @@
 
 A source observes; it never raises for what it finds. What it returns goes into `status.keys` as it is, and there the
 webhook finds it. A source that cannot be watched gives its keys an end (`validUntil`) and is asked again before it
-(`refresh_seconds`); while it does not answer, it returns what it knew, with the end unmoved. Objects are looked at
+(`again_after`); while it does not answer, it returns what it knew, with the end unmoved. Objects are looked at
 more often than that, after every change of anything they name: such a source answers from its memory until it is time.
 """
 
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 class KeySource(Protocol):
     """A kind of place in which public keys are kept, such as a KMS."""
 
-    @property
-    def refresh_seconds(self) -> float | None:
-        """Seconds after which its keys must be read again; None where changes are seen at once."""
-
     def name(self, entry: KeyEntry) -> str | None:
         """Return what `status.keys[].source` calls the entry's place; None if the entry is not of this kind."""
 
@@ -42,6 +38,9 @@ class KeySource(Protocol):
             now: the time.
         """
 
+    def again_after(self, entry: KeyEntry) -> float | None:
+        """Return the seconds after which an entry that was observed must be again; None where changes are seen."""
+
 
 class SecretKeys:
     """Keys in Secrets of the operator's own namespace.
@@ -50,8 +49,6 @@ class SecretKeys:
         read: returns the decoded data of a Secret; None if there is none.
         forbidden: Secrets that are sealgate's own and nobody's keys.
     """
-
-    refresh_seconds: float | None = None
 
     def __init__(
         self, read: Callable[[str], Mapping[str, bytes] | None], forbidden: Collection[str] = frozenset()
@@ -68,6 +65,10 @@ class SecretKeys:
         assert entry.secret_ref is not None  # noqa: S101 - `name` has said that it is one of these
         found = self._status(entry.secret_ref, lambda raw: read_key(raw, entry.algorithm, entry.distinguishing_id))
         return (found if entry.has_one_algorithm else found.model_copy(update={"algorithm": None}),)
+
+    def again_after(self, entry: KeyEntry) -> float | None:  # noqa: ARG002 - of the protocol
+        """Return None: Secrets are watched."""
+        return None
 
     def observe_whole(self, reference: SecretKey) -> KeyStatus:
         """Return what is public in one key of a Secret: a keyring, a certificate."""

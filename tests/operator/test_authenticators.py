@@ -6,15 +6,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate.formats import build_check
+from sealgate.keys.kms import REFRESH_SECONDS
 from sealgate.keys.openpgp_packets import armored_blocks
 from sealgate.keys.status_keys import StatusKeys
 from sealgate.policies.models import Authenticator
 from sealgate.policies.status import KeyStatus
+from sealgate.service_secrets import StandaloneServiceSecrets
+from sealgate.verification.kms import RETRY_SECONDS, KMSKeys
 from sealgate_operator.authenticators import assess, secrets_named_in
 from sealgate_operator.key_sources import SecretKeys
 from tests.operator.objects import authenticator, cosign, fingerprint_of, inline, pem, secret_ref
+from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
 from tests.support.clocks import NOW
 from tests.support.cosign_signing import new_key, public_pem
+from tests.support.dew_simulator import DEWSimulator
+from tests.support.kms_stands import KMSStand
 from tests.support.simple_signing import AFTER_SPOILT, BEFORE_SPOILT, armored_key
 from tests.support.sm2_signing import SM2PrivateKey
 
@@ -238,8 +244,6 @@ def test_the_signers_of_a_notary_role_may_be_in_secrets() -> None:
 class Vault:
     """A key source that cannot be watched: `pem` is its key, by the names that Secrets have."""
 
-    refresh_seconds = 60.0
-
     def __init__(self, *keys: KeyStatus) -> None:
         self.keys = keys
         self.known: list[KeyStatus] = []
@@ -252,10 +256,38 @@ class Vault:
         self.known = list(known)
         return self.keys
 
+    def again_after(self, _: KeyEntry) -> float | None:
+        return 60.0
+
 
 class NoSecrets(SecretKeys):
     def name(self, _: KeyEntry) -> str | None:
         return None
+
+
+def test_of_one_key_two_entries_may_want_a_version_each() -> None:
+    with KMSStand(AlibabaKMSSimulator) as stand:
+        assert isinstance(stand.kms, AlibabaKMSSimulator)
+        stand.kms.add(stand.key_id, "EC_SM2", "one", "two")
+        kms = KMSKeys(stand.client, StandaloneServiceSecrets(stand.secrets), stand.clock)
+        entries = [{"kms": {"alibaba": stand.source(keyVersionId=version)}} for version in ("one", "two")]
+        found = assess(authenticator("a", cosign(*entries)), SecretKeys(lambda _: None), [kms], stand.clock.now())
+        assert [key.key_version for key in found.status.keys] == ["one", "two"]
+        assert condition(found) == ("True", "KeysResolved")
+        assert found.fingerprints is not None
+        assert len(found.fingerprints) == 2
+
+
+def test_what_could_not_be_looked_at_is_looked_at_again_soon() -> None:
+    with KMSStand(DEWSimulator) as stand:
+        stand.add_key()
+        kms = KMSKeys(stand.client, StandaloneServiceSecrets(stand.secrets), stand.clock)
+        stand.kms.faults.status("", 503, times=1)
+        obj = authenticator("a", cosign({"kms": {"huawei": stand.source()}}))
+        away = assess(obj, SecretKeys(lambda _: None), [kms], stand.clock.now())
+        assert (away.ready, away.refresh_seconds) == (False, RETRY_SECONDS)
+        back = assess(obj, SecretKeys(lambda _: None), [kms], stand.clock.now())
+        assert (back.ready, back.refresh_seconds) == (True, REFRESH_SECONDS)
 
 
 def test_a_further_source_gives_keys_an_end_and_is_asked_again() -> None:

@@ -42,7 +42,7 @@ def test_a_key_in_a_kms_comes_into_the_status_with_an_end_and_a_disabled_one_is_
             put(cluster, secret("dew", **credentials))
             cluster.wait_for(says(RELEASE, "True"), 60)
             (key,) = cluster.get(RELEASE)["status"]["keys"]
-            assert key["source"] == f"kms huawei cn-north-4/{PROJECT}/good"
+            assert key["source"] == f"kms huawei cn-north-4/{PROJECT}/good at {dew.url}"
             assert key["state"] == "Accepted"
             assert key["validUntil"] > key["observedAt"]
             put(cluster, authenticator("release", cosign(entry(dew, "disabled"))))

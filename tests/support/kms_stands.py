@@ -53,7 +53,7 @@ class KMSStand:
         self.kms = simulator(clock=self.clock, **more)
         self.names = Names({"127.0.0.1": "127.0.0.1"})
         self.client = RegistryClient(settings_for(self.kms), clock=self.clock, resolver=self.names)
-        self.secrets: dict[str, Mapping[str, bytes]] = {SECRET: self.kms.secret}
+        self.secrets: dict[str, dict[str, bytes]] = {SECRET: dict(self.kms.secret)}
 
     def __enter__(self) -> Self:
         return self

@@ -7,22 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.errors import Reason, UnavailableError
+from sealgate.clocks import SystemClock
+from sealgate.errors import DeadlineError, KeyRefusedError, Reason, UnavailableError
 from sealgate.keys.kms import REFRESH_SECONDS
 from sealgate.keys.sources import StandaloneKeys
 from sealgate.policies.loading import PolicyFiles, load_policy_texts
 from sealgate.policies.models import API_VERSION
+from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate.verification.kms import RETRY_SECONDS, KMSKeeper, KMSKeys
 from sealgate.verification.standalone import kms_entries, standalone_policies
 from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
+from tests.support.cosign_signing import new_key
 from tests.support.dew_simulator import DEWSimulator
 from tests.support.kms_stands import SECRET, KMSStand
-from tests.support.registry_clients import settings_for
+from tests.support.registry_clients import Names, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sealgate.clocks import Deadline
     from sealgate.keys.public_keys import PublicKey
     from sealgate_operator.key_sources import KeySource
 
@@ -149,6 +153,63 @@ def test_a_key_that_no_policy_names_any_more_is_forgotten(stand: KMSStand) -> No
     assert "has not been asked for yet" in not_ready(keeper, files)
 
 
+def test_keys_of_the_same_name_at_two_addresses_are_two_keys(stand: KMSStand) -> None:
+    with KMSStand(DEWSimulator) as other:
+        other.add_key()
+        assert isinstance(stand.kms, DEWSimulator)
+        assert isinstance(other.kms, DEWSimulator)
+        other.kms.keys[other.key_id].private = new_key("ECDSA P-256", "of the other service")
+        files = files_of(stand, stand.source(), other.source())
+        here, there = kms_entries(files)
+        keeper = KMSKeeper(settings_for(stand.kms, other.kms), stand.clock)
+        keeper.refresh(files)
+        assert len({keeper.public_keys(entry)[0].fingerprint for entry in (here, there)}) == 2
+        stand.kms.keys[stand.key_id].state = "3"
+        stand.clock.advance(REFRESH_SECONDS)
+        keeper.refresh(files)
+        assert keeper.public_keys(there)
+        with pytest.raises(KeyRefusedError, match="the key is disabled"):
+            keeper.public_keys(here)
+
+
+class OddNames(Names):
+    """A resolver with a fault in it."""
+
+    def resolve(self, host: str, deadline: Deadline) -> tuple[str, ...]:
+        if host == "odd.example.org":
+            raise ZeroDivisionError
+        return super().resolve(host, deadline)
+
+
+def test_an_error_that_nobody_has_thought_of_stops_one_key_and_is_told(stand: KMSStand) -> None:
+    files = files_of(stand, stand.source(endpoint="https://odd.example.org"), stand.source())
+    odd, good = kms_entries(files)
+    keeper = KMSKeeper(settings_for(stand.kms), stand.clock, resolver=OddNames({"127.0.0.1": "127.0.0.1"}))
+    with pytest.raises(ZeroDivisionError):
+        keeper.refresh(files)
+    assert keeper.public_keys(good)
+    with pytest.raises(UnavailableError, match="has not been asked for yet"):
+        keeper.public_keys(odd)
+
+
+def test_a_service_that_is_silent_does_not_keep_others_waiting(stand: KMSStand) -> None:
+    with KMSStand(DEWSimulator) as other:
+        other.add_key()
+        stand.kms.faults.hang("")
+        clock = SystemClock()
+        network = RegistryClient(settings_for(stand.kms, other.kms), clock=clock)
+        source = KMSKeys(network, StandaloneServiceSecrets(stand.secrets), clock)
+        with pytest.raises(DeadlineError):
+            source.look(stand.entry(), seconds=0.2)
+        asked = len(stand.kms.requests)
+        for entry in (stand.entry(), stand.entry(keyId="another")):
+            with pytest.raises(UnavailableError, match="asked again in a moment"):
+                source.look(entry)
+        assert len(stand.kms.requests) == asked
+        assert source.look(other.entry())
+        network.close()
+
+
 def test_several_keys_are_asked_for_together_and_fail_alone(stand: KMSStand) -> None:
     keeper, files = keeper_of(stand), files_of(stand, stand.source(), stand.source(keyId="missing"))
     keeper.refresh(files)
@@ -194,13 +255,15 @@ def test_credentials_come_from_the_secret_among_the_files(stand: KMSStand) -> No
 def test_the_operator_gets_what_to_write_down_and_keeps_it_while_the_kms_is_away(stand: KMSStand) -> None:
     source: KeySource = KMSKeys(stand.client, StandaloneServiceSecrets(stand.secrets), stand.clock)
     entry = stand.entry()
-    assert source.name(entry) == "kms huawei cn-north-4/0a1b2c3d4e5f/b1c2-d3"
-    assert source.refresh_seconds == REFRESH_SECONDS
+    assert source.name(entry) == f"kms huawei cn-north-4/0a1b2c3d4e5f/b1c2-d3 at {stand.kms.url}"
     good = source.observe(entry, (), stand.clock.now())
     assert [key.state for key in good] == ["Accepted"]
+    assert source.again_after(entry) == REFRESH_SECONDS
+    stand.clock.advance(REFRESH_SECONDS)
     stand.kms.faults.status("", 500)
     assert source.observe(entry, good, stand.clock.now()) == good
-    stand.clock.advance(3 * REFRESH_SECONDS)
+    assert source.again_after(entry) == RETRY_SECONDS
+    stand.clock.advance(2 * REFRESH_SECONDS)
     (gone,) = source.observe(entry, good, stand.clock.now())
     assert (gone.state, gone.source) == ("Refused", source.name(entry))
 

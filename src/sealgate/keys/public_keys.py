@@ -51,6 +51,7 @@ class PublicKey:
         algorithm: the only algorithm that a signature of this key may have.
         kind: type and size for people: "ECDSA P-256", "RSA 3072", "Ed25519", "SM2".
         distinguishing_id: of an SM2 key: the id that is signed with every message; None for all others.
+        version: the version of a KMS's key that it is, where it came from one; empty otherwise.
     """
 
     fingerprint: str
@@ -59,6 +60,7 @@ class PublicKey:
     # Signature and message in, InvalidSignature out if they do not fit.
     _check: Callable[[bytes, bytes], None] = field(repr=False, compare=False)
     distinguishing_id: str | None = None
+    version: str = field(default="", compare=False)
     # What other algorithms are made from; None where there is no other.
     _key: _Key | None = field(default=None, repr=False, compare=False)
 
@@ -67,6 +69,10 @@ class PublicKey:
         """Everything that decides which signatures verify; keys that differ in it are to be kept apart."""
         known = (self.fingerprint, self.algorithm.value)
         return known if self.distinguishing_id is None else (*known, self.distinguishing_id)
+
+    def of_version(self, version: str) -> PublicKey:
+        """Return the same key as a version of a KMS's key."""
+        return replace(self, version=version)
 
     def with_algorithm(self, algorithm: str) -> PublicKey:
         """Return the same key with another algorithm, for formats whose policies accept several of one key.

@@ -44,10 +44,13 @@ class StatusKeys:
             return (load_public_key(entry.pem, entry.algorithm, entry.distinguishing_id),)
         if entry.kms is not None:
             found = self._accepted(entry.kms.source, entry.kms.versions)
-            return tuple(load_public_key(key.pem or "", entry.algorithm, entry.distinguishing_id) for key in found)
-        assert entry.secret_ref is not None  # noqa: S101 - the model has checked that it is one of them
-        found = self._accepted(secret_source(entry.secret_ref))
-        return tuple(load_public_key(key.pem or "", entry.algorithm, entry.distinguishing_id) for key in found)
+        else:
+            assert entry.secret_ref is not None  # noqa: S101 - the model has checked that it is one of them
+            found = self._accepted(secret_source(entry.secret_ref))
+        return tuple(
+            load_public_key(key.pem or "", entry.algorithm, entry.distinguishing_id).of_version(key.key_version or "")
+            for key in found
+        )
 
     def secret(self, reference: SecretKey) -> bytes:
         """Return what the operator read from a Secret (a keyring, a certificate).

@@ -126,8 +126,24 @@ class KMSSource(Model):
 
     @property
     def source(self) -> str:
-        """How `status.keys[].source` and messages name the key: `kms PROVIDER ID`."""
-        return f"kms {self.provider} {self.of.name}"
+        """How `status.keys[].source` and messages name the key: `kms PROVIDER ID`, and `at ENDPOINT` where one is set.
+
+        The same id at another address is another key.
+        """
+        place = "" if self.of.endpoint is None else f" at {self.of.endpoint}"
+        return f"kms {self.provider} {self.of.name}{place}"
+
+    @property
+    def service(self) -> str:
+        """Who is asked: the same for all keys of one service."""
+        return f"{self.provider} {self.of.endpoint or self.of.region}"
+
+    def is_same_key(self, other: KMSSource) -> bool:
+        """Return whether both name one key and ask for it in the same way, of whichever versions."""
+        versions = {"key_version_id", "key_version_ids"}
+        return self.provider == other.provider and (
+            self.of.model_dump(exclude=versions) == other.of.model_dump(exclude=versions)
+        )
 
     @property
     def versions(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from cachetools import TTLCache
 
 from sealgate.clocks import Deadline
-from sealgate.errors import Reason, UnavailableError
+from sealgate.errors import DeadlineError, Reason, UnavailableError
 from sealgate.keys.kms import REFRESH_SECONDS, remaining_keys, resolve_kms
 from sealgate.keys.kms.budgets import BURST, REQUESTS_PER_MINUTE, BudgetedServices
 from sealgate.keys.status_keys import StatusKeys
@@ -69,9 +69,6 @@ class KMSKeys:
         clock: the time.
         refresh_seconds: between two looks at a key; it may be used for three times as long.
         budgets: of the services; its own by default.
-
-    Attributes:
-        refresh_seconds: as given.
     """
 
     def __init__(
@@ -86,10 +83,13 @@ class KMSKeys:
         self._secrets = secrets
         self._clock = clock
         self._budgets = budgets or Budgets(REQUESTS_PER_MINUTE, BURST, clock)
-        self.refresh_seconds = refresh_seconds
+        self._refresh_seconds = refresh_seconds
         # Objects are looked at after every change of anything they name, a service only when it is time again.
         self._answers: TTLCache[str, tuple[KeyStatus, ...]] = TTLCache(
             MAX_ANSWERS, refresh_seconds / 2, timer=clock.monotonic
+        )
+        self._silent: TTLCache[str, DeadlineError] = TTLCache(
+            MAX_ANSWERS, min(RETRY_SECONDS, refresh_seconds) / 2, timer=clock.monotonic
         )
         self._lock = threading.Lock()
 
@@ -100,12 +100,26 @@ class KMSKeys:
     def look(self, entry: KeyEntry, seconds: float = FETCH_SECONDS) -> tuple[KeyStatus, ...]:
         """Ask for the key of a `kms` entry; see `sealgate.keys.kms.resolve_kms`.
 
+        A service that let a deadline pass in silence is not asked for a moment, so that its keys do not keep those of
+        others waiting until they end.
+
         Raises:
             UnavailableError: nothing could be found out.
         """
+        assert entry.kms is not None  # noqa: S101 - nobody asks about others
+        service = entry.kms.service
+        with self._lock:
+            silence = self._silent.get(service)
+        if silence is not None:
+            raise UnavailableError(f"{silence.message}; it is asked again in a moment", reason=silence.reason)
         deadline = Deadline.after(self._clock, seconds)
         services = BudgetedServices(self._network.services(deadline), self._budgets, deadline)
-        return resolve_kms(entry, self._secrets, services, self._clock, refresh=self.refresh_seconds)
+        try:
+            return resolve_kms(entry, self._secrets, services, self._clock, refresh=self._refresh_seconds)
+        except DeadlineError as error:
+            with self._lock:
+                self._silent[service] = error
+            raise
 
     def observe(self, entry: KeyEntry, known: Sequence[KeyStatus], now: datetime) -> tuple[KeyStatus, ...]:
         """Return each version of the key of a `kms` entry, refused ones with reason and message. Never raises.
@@ -129,6 +143,12 @@ class KMSKeys:
             with self._lock:
                 self._answers[asked] = answer
         return answer
+
+    def again_after(self, entry: KeyEntry) -> float:
+        """Return the seconds after which the key is to be observed once more: sooner where nothing was found out."""
+        with self._lock:
+            answered = entry.model_dump_json() in self._answers
+        return self._refresh_seconds if answered else min(RETRY_SECONDS, self._refresh_seconds)
 
 
 class KMSKeeper:
@@ -184,19 +204,23 @@ class KMSKeeper:
         ):
             keys = KMSKeys(network, StandaloneServiceSecrets(files.secrets), self._clock, self._refresh, self._budgets)
             looks = [pool.submit(self._look, keys, entry, known.get(entry), seconds) for entry in due]
-            for entry, look in zip(due, looks, strict=True):
-                found = look.result()
-                with self._lock:
-                    self._known[entry] = found
+            # One that ends in an error that nobody has thought of must not take the others with it.
+            unexpected = [error for look in looks if (error := look.exception()) is not None]
+            read = {entry: look.result() for entry, look in zip(due, looks, strict=True) if look.exception() is None}
+        with self._lock:
+            self._known.update(read)
+        if unexpected:
+            raise unexpected[0]
 
     def public_keys(self, entry: KeyEntry) -> tuple[PublicKey, ...]:
         """Return the keys behind a `kms` entry as they were last read; see `sealgate.keys.sources.KMSKeySource`."""
         assert entry.kms is not None  # noqa: S101 - the caller has looked
-        source = entry.kms.source
         with self._lock:
-            keys = tuple(key for found in self._known.values() for key in found.keys if key.source == source)
+            known = self._known.get(entry)
+            same = [] if known else [found for at, found in self._known.items() if _is_same_key(at, entry)]
+        keys = tuple(key for found in ([known] if known else same) for key in found.keys)
         if not keys:
-            msg = f"{source}: it has not been asked for yet; ask again in a moment"
+            msg = f"{entry.kms.source}: it has not been asked for yet; ask again in a moment"
             raise UnavailableError(msg, reason=Reason.AUTHENTICATOR_NOT_READY)
         # Not validated: the status of an object has limits that memory has not.
         status = AuthenticatorStatus.model_construct(keys=keys)
@@ -218,3 +242,7 @@ class KMSKeeper:
             kept = remaining_keys(entry, known.keys if known else (), error, self._clock.now())
             return _Known(kept, now + min(RETRY_SECONDS, self._refresh))
         return _Known(found, now + self._refresh)
+
+
+def _is_same_key(one: KeyEntry, other: KeyEntry) -> bool:
+    return one.kms is not None and other.kms is not None and one.kms.is_same_key(other.kms)

@@ -90,7 +90,8 @@ class Vault:
     def public_keys(self, entry: KeyEntry) -> tuple[PublicKey, ...]:
         assert entry.kms is not None
         versions = entry.kms.versions or tuple(self.keys)
-        return tuple(load_public_key(self.keys[version], entry.algorithm) for version in versions)
+        found = (load_public_key(self.keys[version], entry.algorithm).of_version(version) for version in versions)
+        return tuple(found)
 
     def secret(self, reference: Any) -> bytes:
         raise AssertionError(reference)
@@ -118,6 +119,16 @@ def test_a_version_in_a_vault_that_is_not_named_does_not_count_whatever_it_says_
     stand.sign(STRANGER, kmsKeyVersionId=named)
     with pytest.raises(VerificationError):
         check.verify(stand.image(), stand.sources())
+
+
+def test_the_key_of_one_version_does_not_sign_in_the_name_of_another(stand: OracleStand) -> None:
+    """So that a version that was disabled stays so, whoever may still sign with the next one."""
+    entry = {"keyId": KEY_ID, "kms": {"oracle": VAULT}}
+    check = build_check(stand.authenticator(entry), Vault(first=public_pem(KEY), second=public_pem(STRANGER)))
+    stand.sign(STRANGER, kmsKeyVersionId=VERSION_ID)
+    with pytest.raises(VerificationError) as caught:
+        check.verify(stand.image(), stand.sources())
+    assert caught.value.reason is Reason.INVALID_SIGNATURE
 
 
 def test_a_version_that_must_not_be_used_leaves_the_others_in_use(stand: OracleStand) -> None:

@@ -43,7 +43,7 @@ def test_an_enabled_signing_key_is_accepted(huawei: KMSStand, spec: str, algorit
     status = huawei.resolve_one()
     loaded = load_public_key(pem_of_key(key.private))
     assert (status.state, status.algorithm, status.fingerprint) == ("Accepted", algorithm, loaded.fingerprint)
-    assert status.source == "kms huawei cn-north-4/0a1b2c3d4e5f/b1c2-d3"
+    assert status.source == f"kms huawei cn-north-4/0a1b2c3d4e5f/b1c2-d3 at {huawei.kms.url}"
     assert status.pem is not None
     assert load_public_key(status.pem) == loaded
     assert (status.key_version, status.reason, status.message) == (None, "", "")
@@ -102,7 +102,7 @@ def test_temporary_credentials_bring_their_token(huawei: KMSStand) -> None:
     dew(huawei).security_token = "a-token"
     with pytest.raises(UnauthorizedError):
         huawei.resolve()
-    huawei.secrets[SECRET] = huawei.kms.secret
+    huawei.secrets[SECRET] = dict(huawei.kms.secret)
     assert huawei.resolve_one().state == "Accepted"
 
 

@@ -36,7 +36,7 @@ def test_an_enabled_key_is_accepted(oracle: KMSStand, kind: str, algorithm: str)
     status = oracle.resolve_one()
     fingerprint = load_public_key(pem_of_key(key.versions[V1])).fingerprint
     assert (status.state, status.algorithm, status.fingerprint) == ("Accepted", algorithm, fingerprint)
-    assert (status.source, status.key_version) == (f"kms oracle {oracle.key_id}", V1)
+    assert (status.source, status.key_version) == (f"kms oracle {oracle.key_id} at {oracle.kms.url}", V1)
 
 
 def test_all_versions_count_unless_some_are_named(oracle: KMSStand) -> None:

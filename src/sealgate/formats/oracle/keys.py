@@ -47,7 +47,7 @@ class TrustedKey:
     @property
     def identity(self) -> list[object]:
         """Everything above as plain values, for hashes."""
-        keys = {name: sorted(key.fingerprint for key in found) for name, found in self.keys.items()}
+        keys = {name: sorted((key.fingerprint, key.version) for key in found) for name, found in self.keys.items()}
         return [self.key_id, sorted(self.versions), keys]
 
 
@@ -104,7 +104,9 @@ class TrustedKeys:
     def _candidates(self, record: SignatureRecord) -> Iterator[PublicKey]:
         for entry in self.entries:
             if entry.key_id == record.key_id and (not entry.versions or record.key_version_id in entry.versions):
-                yield from entry.keys.get(record.algorithm, ())
+                # What a vault says is one version's key makes no signature in another's name.
+                found = entry.keys.get(record.algorithm, ())
+                yield from (key for key in found if key.version in ("", record.key_version_id))
 
 
 def load_trusted_keys(entries: Sequence[OracleKey], resolver: KeyResolver) -> TrustedKeys:

@@ -31,6 +31,18 @@ def test_attack_32_a_file_without_end_is_cut_off(name: str) -> None:
         world.refuses(Reason.EVIDENCE_TOO_LARGE)
 
 
+@pytest.mark.parametrize("name", ["root", "timestamp"])
+def test_attack_32_a_good_file_of_more_than_a_mebibyte_is_too_large(name: str) -> None:
+    """Nothing above says how long these two are; blanks at the end would change nothing in them."""
+    with NotaryWorld() as world:
+        good = world.repository.files["timestamp"]
+        world.repository.files["timestamp"] = good.ljust(1 << 20)
+        world.verify()
+        world.repository.files["timestamp"] = good
+        world.repository.files[name] = world.repository.files[name].ljust((1 << 20) + 1)
+        world.refuses(Reason.EVIDENCE_TOO_LARGE)
+
+
 def test_attack_32_a_file_that_is_said_to_be_huge_is_not_even_asked_for() -> None:
     with NotaryWorld() as world:
         world.repository.signed["snapshot"]["meta"][RELEASES]["length"] = 1 << 40

@@ -116,7 +116,7 @@ def test_an_image_that_both_authorities_attest_runs(acr: ACR) -> None:
     acr.team.runs(acr.images["both"])
     (key,) = get("authenticator", acr.team.authenticators[1])["status"]["keys"]
     assert (key["state"], key["algorithm"], key["keyVersion"]) == ("Accepted", PSS, "version-1")
-    assert key["source"].startswith(f"kms alibaba cn-hongkong/{IDS[SIGNED]}")
+    assert key["source"] == f"kms alibaba cn-hongkong/{IDS[SIGNED]} at {acr.kms.url}"
 
 
 def test_an_image_that_nobody_attests_is_refused(acr: ACR) -> None:

@@ -63,7 +63,7 @@ class SWR:
     def status(self) -> dict[str, Any]:
         """Return the status of each key, by its id."""
         keys = get("authenticator", self.team.name).get("status", {}).get("keys", [])
-        return {key["source"].rpartition("/")[2]: key for key in keys}
+        return {key["source"].removesuffix(f" at {self.dew.url}").rpartition("/")[2]: key for key in keys}
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_the_status_says_which_keys_were_read_and_which_are_no_good(swr: SWR) ->
     assert set(found) == {*SIGNING, *REFUSED}
     for name, (_, algorithm) in SIGNING.items():
         assert (found[name]["state"], found[name]["algorithm"]) == ("Accepted", algorithm)
-        assert found[name]["source"].startswith(f"kms huawei cn-north-4/{PROJECT}/{name}")
+        assert found[name]["source"] == f"kms huawei cn-north-4/{PROJECT}/{name} at {swr.dew.url}"
         assert found[name]["fingerprint"].startswith("sha256:")
         assert found[name]["validUntil"] > found[name]["observedAt"]
     for name, reason in REFUSED.items():

@@ -107,7 +107,7 @@ def ocir(workshop: Workshop, repository: str, new_module_team: Callable[[], Team
 def test_images_with_a_record_by_a_key_inline_or_in_the_vault_run(ocir: OCIR) -> None:
     ocir.team.runs(ocir.images["inline"], ocir.images["vault"])
     assert (ocir.key()["state"], ocir.key()["keyVersion"]) == ("Accepted", VERSIONS[IN_VAULT])
-    assert ocir.key()["source"].startswith(f"kms oracle {IN_VAULT}")
+    assert ocir.key()["source"] == f"kms oracle {IN_VAULT} at {ocir.vault.url}"
 
 
 def test_images_without_a_record_are_refused(ocir: OCIR) -> None:

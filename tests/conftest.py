@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("sealgate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("sealgate")
+
 #: Longer texts are keys, signatures and documents, and not what anybody calls a test.
 MAX_TEXT = 100
 

@@ -3,61 +3,22 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import yaml
 
 from sealgate.errors import PolicyError
 from sealgate.policies.convert import convert_texts, to_yaml
-from sealgate.policies.convert.kritis_patterns import NoSelectorError, selector_of
-from sealgate.policies.loading import load_policy_texts
-from sealgate.policies.matching import Namespace, PolicyIndex
-from sealgate.references import parse_reference
-from sealgate.verification.standalone import authenticator_problems
+from tests.policies.convert.kritis_conversions import SERVER, convert, notes, problems, specs
 from tests.support.kritis_objects import EC_PEM, RSA_PEM, allowlist, attestation_policy, authority, kritis
 from tests.support.simple_signing import Signer
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sealgate.policies.convert import Conversion
-
-SERVER = "https://grafeas.example.org"
-DIGEST = "@sha256:" + "4a" * 32
-
-
-def convert(*objects: Mapping[str, Any], **options: Any) -> Conversion:
-    """Convert objects, and see that the result is what `sealgate policy check` calls right."""
-    conversion = convert_texts([("kritis.yaml", yaml.safe_dump_all(objects))], **{"server": SERVER, **options})
-    load_policy_texts([("-", to_yaml(conversion))], checks=[authenticator_problems])
-    return conversion
-
-
-def problems(*objects: Mapping[str, Any]) -> str:
-    with pytest.raises(PolicyError) as caught:
-        convert(*objects)
-    return "\n".join(map(str, caught.value.problems)) or caught.value.message
-
-
-def specs(conversion: Conversion, kind: str = "VerificationPolicy") -> dict[str, Any]:
-    return {obj["metadata"]["name"]: obj["spec"] for obj in conversion.objects if obj["kind"] == kind}
-
-
-def notes(conversion: Conversion) -> str:
-    return "\n".join(map(str, conversion.notes))
-
-
-def excluded(conversion: Conversion, image: str, namespace: str = "default") -> bool:
-    """Return whether every policy leaves an image of a namespace alone."""
-    index = PolicyIndex(load_policy_texts([("-", to_yaml(conversion))]).policies)
-    return not index.match(parse_reference(image), Namespace(namespace))
 
 
 def test_an_authority_becomes_an_authenticator() -> None:
     conversion = convert(authority())
     assert specs(conversion, "Authenticator") == {
-        "qa": {
+        "default.qa": {
             "grafeas": {
                 "server": SERVER,
                 "note": "projects/prod/notes/qa",
@@ -80,19 +41,19 @@ def test_an_authority_becomes_an_authenticator() -> None:
 )
 def test_a_note_is_written_in_full(reference: str, note: str) -> None:
     conversion = convert(authority(noteReference=reference))
-    assert specs(conversion, "Authenticator")["qa"]["grafeas"]["note"] == note
+    assert specs(conversion, "Authenticator")["default.qa"]["grafeas"]["note"] == note
     assert ("Alibaba" in notes(conversion)) == reference.startswith("namespaces/")
 
 
 def test_without_a_server_one_is_named_that_never_answers() -> None:
     conversion = convert(authority(), server=None)
-    assert specs(conversion, "Authenticator")["qa"]["grafeas"]["server"] == "https://grafeas.invalid"
+    assert specs(conversion, "Authenticator")["default.qa"]["grafeas"]["server"] == "https://grafeas.invalid"
     assert "replace https://grafeas.invalid" in notes(conversion)
 
 
 def test_an_rsa_key_may_sign_in_both_ways_of_the_signature_rule() -> None:
     conversion = convert(authority(pem=RSA_PEM))
-    keys = specs(conversion, "Authenticator")["qa"]["grafeas"]["keys"]
+    keys = specs(conversion, "Authenticator")["default.qa"]["grafeas"]["keys"]
     assert [key["algorithm"] for key in keys] == ["RSA_PSS_SHA_256", "RSA_PKCS1_SHA_256"]
     assert "remove the entry" in notes(conversion)
 
@@ -100,12 +61,12 @@ def test_an_rsa_key_may_sign_in_both_ways_of_the_signature_rule() -> None:
 def test_an_openpgp_key_stays_one() -> None:
     signer = Signer()
     conversion = convert(authority(pem=signer.public, publicKeyId=None))
-    assert specs(conversion, "Authenticator")["qa"]["grafeas"]["keys"] == [{"pgp": signer.public}]
+    assert specs(conversion, "Authenticator")["default.qa"]["grafeas"]["keys"] == [{"pgp": signer.public}]
 
 
 def test_a_key_may_stand_there_without_base64() -> None:
     conversion = convert(authority(publicKeyData=EC_PEM))
-    assert specs(conversion, "Authenticator")["qa"]["grafeas"]["keys"][0]["pem"] == EC_PEM
+    assert specs(conversion, "Authenticator")["default.qa"]["grafeas"]["keys"][0]["pem"] == EC_PEM
 
 
 def test_several_keys_each_bring_their_type_and_algorithm() -> None:
@@ -126,7 +87,7 @@ def test_several_keys_each_bring_their_type_and_algorithm() -> None:
         },
     ]
     conversion = convert(authority(publicKeys=keys, publicKeyData=None))
-    found = specs(conversion, "Authenticator")["qa"]["grafeas"]["keys"]
+    found = specs(conversion, "Authenticator")["default.qa"]["grafeas"]["keys"]
     assert [(key.get("id"), key.get("algorithm")) for key in found] == [
         (signer.fingerprint, None),
         ("a", "RSA_PKCS1_SHA_256"),
@@ -163,17 +124,19 @@ def test_all_authorities_of_a_policy_must_attest_in_its_namespace() -> None:
         attestation_policy("signed", "qa", "security", namespace="prod"),
     )
     assert specs(conversion) == {
-        "signed": {
+        "prod.signed": {
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "prod"}},
             "images": [{"repository": "**"}],
-            "require": {"authenticators": ["qa", "security"]},
+            "require": {"authenticators": ["prod.qa", "prod.security"]},
         }
     }
 
 
 def test_objects_without_a_namespace_are_in_the_one_that_was_said() -> None:
     conversion = convert(authority(), attestation_policy("signed", "qa"), namespace="shop")
-    assert specs(conversion)["signed"]["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}
+    assert specs(conversion)["shop.signed"]["namespaceSelector"] == {
+        "matchLabels": {"kubernetes.io/metadata.name": "shop"}
+    }
 
 
 def test_one_name_in_two_namespaces_stays_two_authenticators() -> None:
@@ -181,10 +144,10 @@ def test_one_name_in_two_namespaces_stays_two_authenticators() -> None:
         *(authority(namespace=space) for space in ("a", "b")),
         *(attestation_policy("signed", "qa", namespace=space) for space in ("a", "b")),
     )
-    assert set(specs(conversion, "Authenticator")) == {"a-qa", "b-qa"}
+    assert set(specs(conversion, "Authenticator")) == {"a.qa", "b.qa"}
     assert {name: spec["require"]["authenticators"] for name, spec in specs(conversion).items()} == {
-        "a-signed": ["a-qa"],
-        "b-signed": ["b-qa"],
+        "a.signed": ["a.qa"],
+        "b.signed": ["b.qa"],
     }
 
 
@@ -192,7 +155,7 @@ def test_of_several_policies_with_one_authority_each_one_is_enough() -> None:
     conversion = convert(
         authority("qa"), authority("dev"), attestation_policy("one", "qa"), attestation_policy("two", "dev")
     )
-    assert specs(conversion)["default-attested"]["require"] == {"authenticators": ["dev", "qa"], "count": 1}
+    assert specs(conversion)["default"]["require"] == {"authenticators": ["default.dev", "default.qa"], "count": 1}
 
 
 def test_a_policy_that_asks_for_more_than_another_asks_for_nothing() -> None:
@@ -203,7 +166,9 @@ def test_a_policy_that_asks_for_more_than_another_asks_for_nothing() -> None:
         attestation_policy("one", "qa"),
         attestation_policy("same", "qa"),
     )
-    assert {name: spec["require"] for name, spec in specs(conversion).items()} == {"one": {"authenticators": ["qa"]}}
+    assert {name: spec["require"] for name, spec in specs(conversion).items()} == {
+        "default.one": {"authenticators": ["default.qa"]}
+    }
     assert "both, same asked for no less than one" in notes(conversion)
 
 
@@ -213,7 +178,7 @@ def test_alternatives_that_cannot_be_said_become_stricter() -> None:
         attestation_policy("one", "a", "b"),
         attestation_policy("two", "c"),
     )
-    assert set(specs(conversion)) == {"one", "two"}
+    assert set(specs(conversion)) == {"default.one", "default.two"}
     assert "stricter" in notes(conversion)
 
 
@@ -231,85 +196,6 @@ def test_a_policy_with_more_authorities_than_can_be_said_is_refused() -> None:
 def test_an_authority_of_another_namespace_is_none() -> None:
     text = problems(authority(namespace="a"), attestation_policy("signed", "qa", namespace="b"))
     assert "no AttestationAuthority qa in the namespace b" in text
-
-
-# Allowlists -----------------------------------------------------------------------------------------------------------
-
-REGISTRY = "registry.example.org"
-PATTERNS = [
-    (f"{REGISTRY}/acs/*", [f"{REGISTRY}/acs/pause:3.5", f"{REGISTRY}/acs/a"], [f"{REGISTRY}/acs/a/b", "acs/a"]),
-    (f"{REGISTRY}/app", [f"{REGISTRY}/app", f"{REGISTRY}/app:latest"], [f"{REGISTRY}/app:v1", f"{REGISTRY}/app-x"]),
-    (f"{REGISTRY}/app:v1", [f"{REGISTRY}/app:v1"], [f"{REGISTRY}/app", f"{REGISTRY}/app:v1{DIGEST}"]),
-    (f"{REGISTRY}/app:*", [f"{REGISTRY}/app:v1", f"{REGISTRY}/app:v1{DIGEST}"], [f"{REGISTRY}/apps:v1"]),
-    (f"{REGISTRY}/app:v*", [f"{REGISTRY}/app:v1.2"], [f"{REGISTRY}/app:1"]),
-    (f"{REGISTRY}/app*", [f"{REGISTRY}/app:v1", f"{REGISTRY}/app-x:v1{DIGEST}"], [f"{REGISTRY}/app/x"]),
-    (f"{REGISTRY}/*/app", [f"{REGISTRY}/team/app"], [f"{REGISTRY}/team/app:v1", f"{REGISTRY}/a/b/app"]),
-    ("nginx", ["nginx", "docker.io/library/nginx:latest"], ["nginx:1", f"{REGISTRY}/nginx"]),
-    ("nginx*", ["nginx:1", "nginx-x"], ["team/nginx"]),
-    ("team/*", ["team/app:1"], ["app:1", f"{REGISTRY}/team/app:1"]),
-    ("index.docker.io/nginx*", ["nginx:1"], [f"{REGISTRY}/nginx"]),
-    (
-        "registry*.*.aliyuncs.com/acs/*",
-        ["registry-vpc.cn-hangzhou.aliyuncs.com/acs/pause:3.5"],
-        ["registry.cn-hangzhou.aliyuncs.com/other/pause", "registry.evil.com/acs/pause"],
-    ),
-    ("localhost:5000/*", ["localhost:5000/app:1"], ["localhost:5001/app:1"]),
-    ("REGISTRY.example.org/app:v1", [f"{REGISTRY}/app:v1"], []),
-]
-
-
-@pytest.mark.parametrize(("pattern", "inside", "outside"), PATTERNS, ids=[pattern[0] for pattern in PATTERNS])
-def test_a_pattern_excludes_what_it_covered(pattern: str, inside: list[str], outside: list[str]) -> None:
-    conversion = convert(authority(), attestation_policy("signed", "qa"), allowlist(pattern))
-    assert [image for image in inside if not excluded(conversion, image)] == []
-    assert [image for image in outside if excluded(conversion, image)] == []
-
-
-@pytest.mark.parametrize(
-    ("pattern", "why"),
-    [
-        (f"{REGISTRY}/app{DIGEST}", "digest"),
-        ("registry.*/app", "other people"),
-        ("registry.*.com/app", "other people"),
-        ("*.com:5000/app", "other people"),
-        ("registry*:5000/app", "other people"),
-        (f"{REGISTRY}/app:", "empty"),
-        (f"{REGISTRY}/a b", "."),
-        (f"{REGISTRY}/App", "."),
-        (f"{REGISTRY}//app", "."),
-    ],
-)
-def test_a_pattern_that_nothing_covers_is_left_out_and_told_of(pattern: str, why: str) -> None:
-    with pytest.raises(NoSelectorError, match=why):
-        selector_of(pattern)
-    conversion = convert(authority(), attestation_policy("signed", "qa"), allowlist(pattern))
-    assert "excludeImages" not in specs(conversion)["signed"]
-    assert "not converted, so these images must be attested" in notes(conversion)
-
-
-def test_a_pattern_for_a_namespace_holds_there_alone() -> None:
-    conversion = convert(
-        *(authority(namespace=space) for space in ("a", "b")),
-        *(attestation_policy("signed", "qa", namespace=space) for space in ("a", "b")),
-        allowlist(("nginx*", "a"), "busybox*", ("redis*", "c")),
-    )
-    assert excluded(conversion, "nginx", "a")
-    assert not excluded(conversion, "nginx", "b")
-    assert excluded(conversion, "busybox", "a")
-    assert excluded(conversion, "busybox", "b")
-    assert "no policy is in the namespace c" in notes(conversion)
-
-
-def test_more_patterns_than_can_be_said_are_told_of() -> None:
-    patterns = [f"{REGISTRY}/app{number}*" for number in range(257)]
-    conversion = convert(authority(), attestation_policy("signed", "qa"), allowlist(*patterns))
-    assert len(specs(conversion)["signed"]["excludeImages"]) == 256
-    assert "only the first 256 of 257" in notes(conversion)
-
-
-@pytest.mark.parametrize("patterns", ["nginx", ["nginx"], [{"namePattern": ""}], [{}]])
-def test_an_allowlist_that_cannot_be_meant_is_refused(patterns: Any) -> None:
-    assert "spec.patterns" in problems(authority(), kritis("AdmissionAllowlist", "x", {"patterns": patterns}))
 
 
 # Files ----------------------------------------------------------------------------------------------------------------

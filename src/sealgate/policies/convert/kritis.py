@@ -6,13 +6,19 @@
   where that says the same: where each has a single authority (one of them must verify), or where one asks for less
   than each other. Else all of them must be met, which is stricter, and a note says so.
 - Patterns of an `AdmissionAllowlist` become `excludeImages` of those policies: of every namespace's, or of that one's
-  that the pattern names (`kritis_patterns` has the details).
+  that the pattern names (`kritis_patterns` has the details). Where such an exclusion covers more than its pattern did,
+  a second policy, its name ending in `.more-dots`, holds what is beyond the pattern to the same authorities.
+
+Objects here are not in namespaces, so the namespace is part of their names, always: `prod.signed` for `signed` in
+`prod`, and `prod` for a policy made of several. A namespace's name holds no dot, so no two objects get one name, and
+none gets another one because of what else is converted, now or later.
 
 What is in a namespace without a policy was admitted, so images without a policy still are.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from sealgate.errors import PolicyError
 from sealgate.messages import quote
 from sealgate.policies.convert.kritis_authorities import MalformedError, grafeas_spec
-from sealgate.policies.convert.kritis_patterns import NoSelectorError, selector_of
+from sealgate.policies.convert.kritis_patterns import Exclusion, NoSelectorError, exclusion_of
 from sealgate.policies.convert.results import Conversion, Note
 from sealgate.policies.matching import NAME_LABEL
 from sealgate.policies.models import API_VERSION
@@ -38,6 +44,15 @@ KINDS = (AUTHORITY, POLICY, ALLOWLIST)
 #: The most selectors and authenticators of one policy.
 MAX_SELECTORS = 256
 MAX_AUTHENTICATORS = 16
+#: The longest name of an object.
+MAX_NAME = 253
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_NAMESPACE = re.compile(rf"(?=.{{1,63}}$){_LABEL}")
+_NAME = re.compile(rf"(?=.{{1,{MAX_NAME}}}$){_LABEL}(?:\.{_LABEL})*")
+
+#: What the name of a policy ends in that is about what is beyond the patterns of an allowlist.
+_BEYOND = ".more-dots"
 
 _Place = tuple[str, str]  # namespace, name
 
@@ -69,12 +84,13 @@ class _Converter:
         self._authorities: dict[_Place, Document] = {}
         self._policies: dict[_Place, Document] = {}
         self._allowlists: list[Document] = []
+        self._used: set[tuple[str, str]] = set()
 
     def convert(self, documents: Sequence[Document]) -> Conversion:
         """Return the objects."""
         for document in documents:
             self._sort(document)
-        names = self._names()
+        names = {place: f"{place[0]}.{place[1]}" for place in self._authorities}
         authenticators = [self._authenticator(place, names[place]) for place in sorted(self._authorities)]
         exclusions = self._exclusions()
         policies = [policy for found in self._by_namespace() for policy in self._of_namespace(found, names, exclusions)]
@@ -102,17 +118,22 @@ class _Converter:
             self._allowlists.append(document)
         else:
             place = (metadata.get("namespace") or self._namespace, name)
+            if not self._is_place(document, *place):
+                return
             known = self._authorities if kind == AUTHORITY else self._policies
             if place in known:
                 self._wrong(document, "metadata.name", f"there already is a {kind} of that name in its namespace")
             known[place] = document
 
-    def _names(self) -> dict[_Place, str]:
-        """Return the authenticator of each authority: its own name where no other namespace has the same."""
-        count: dict[str, int] = defaultdict(int)
-        for _, name in self._authorities:
-            count[name] += 1
-        return {(space, name): name if count[name] == 1 else f"{space}-{name}" for space, name in self._authorities}
+    def _is_place(self, document: Document, space: object, name: str) -> bool:
+        """Return whether both are names of Kubernetes's, which names here are made of."""
+        if not isinstance(space, str) or not _NAMESPACE.fullmatch(space):
+            self._wrong(document, "metadata.namespace", f"{quote(space, 64)} is no name of a namespace")
+        elif not _NAME.fullmatch(name):
+            self._wrong(document, "metadata.name", f"{quote(name, 64)} is no name that Kubernetes takes")
+        else:
+            return True
+        return False
 
     def _by_namespace(self) -> list[dict[_Place, Document]]:
         found: dict[str, dict[_Place, Document]] = defaultdict(dict)
@@ -131,12 +152,12 @@ class _Converter:
             return None
         for note in notes:
             self._note(f"{AUTHORITY} {quote(place[1], 64)}", note)
-        return {"apiVersion": API_VERSION, "kind": "Authenticator", "metadata": {"name": name}, "spec": spec}
+        return self._object(document, "Authenticator", name, spec)
 
     # Allowlists --------------------------------------------------------------------------------------------------
 
-    def _exclusions(self) -> list[tuple[str | None, dict[str, Any]]]:
-        """Return the selector of each pattern, with the namespace it is for, None for all of them."""
+    def _exclusions(self) -> list[tuple[str | None, Exclusion]]:
+        """Return what covers the images of each pattern, with the namespace it is for, None for all of them."""
         found = []
         spaces = {space for space, _ in self._policies}
         for document in self._allowlists:
@@ -149,21 +170,23 @@ class _Converter:
                 pattern = item.get("namePattern")
                 if not isinstance(pattern, str) or not pattern:
                     self._wrong(document, field, "is required, as text")
+                elif space is not None and not isinstance(space, str):
+                    self._wrong(document, f"spec.patterns[{index}].namespace", "is no name of a namespace")
                 elif space is not None and space not in spaces:
                     self._note(quote(pattern), f"no policy is in the namespace {quote(space, 64)}: nothing to exclude")
-                elif (selector := self._selector(pattern)) is not None:
-                    found.append((space, selector))
+                elif (exclusion := self._exclusion(pattern)) is not None:
+                    found.append((space, exclusion))
         return found
 
-    def _selector(self, pattern: str) -> dict[str, Any] | None:
+    def _exclusion(self, pattern: str) -> Exclusion | None:
         try:
-            selector, difference = selector_of(pattern)
+            exclusion = exclusion_of(pattern)
         except NoSelectorError as error:
             self._note(quote(pattern), f"not converted, so these images must be attested: {error}")
             return None
-        if difference:
-            self._note(quote(pattern), difference)
-        return selector
+        if exclusion.difference:
+            self._note(quote(pattern), exclusion.difference)
+        return exclusion
 
     # Policies ----------------------------------------------------------------------------------------------------
 
@@ -171,27 +194,37 @@ class _Converter:
         self,
         found: Mapping[_Place, Document],
         names: Mapping[_Place, str],
-        exclusions: Iterable[tuple[str | None, dict[str, Any]]],
+        exclusions: Iterable[tuple[str | None, Exclusion]],
     ) -> list[Mapping[str, Any]]:
         space = next(iter(found))[0]
         wanted = {place[1]: self._wanted(place, document, names) for place, document in found.items()}
-        excluded = [selector for bound, selector in exclusions if bound in (None, space)]
-        if len(excluded) > MAX_SELECTORS:
-            self._note(f"namespace {space}", f"only the first {MAX_SELECTORS} of {len(excluded)} patterns are taken")
+        excluded, beyond = self._fitting(space, [one for bound, one in exclusions if bound in (None, space)])
         made: list[Mapping[str, Any]] = []
-        for name, authenticators, count in self._alternatives(space, wanted):
+        for name, document, authenticators, count in self._alternatives(space, found, wanted):
             require: dict[str, Any] = {"authenticators": list(authenticators)}
             if count is not None:
                 require["count"] = count
-            spec: dict[str, Any] = {
-                "namespaceSelector": {"matchLabels": {NAME_LABEL: space}},
-                "images": [{"repository": "**"}],
-                **({"excludeImages": excluded[:MAX_SELECTORS]} if excluded else {}),
-                "require": require,
-            }
-            metadata = {"name": name}
-            made.append({"apiVersion": API_VERSION, "kind": "VerificationPolicy", "metadata": metadata, "spec": spec})
+            if beyond:
+                # First, so that while objects are applied one by one no exclusion is there without its limits.
+                exact = [one.selector for one in excluded if not one.beyond]
+                spec = _spec(space, beyond, exact, require)
+                made.append(self._object(document, "VerificationPolicy", f"{name}{_BEYOND}", spec))
+            spec = _spec(space, [{"repository": "**"}], [one.selector for one in excluded], require)
+            made.append(self._object(document, "VerificationPolicy", name, spec))
         return made
+
+    def _fitting(self, space: str, exclusions: Sequence[Exclusion]) -> tuple[list[Exclusion], list[Mapping[str, Any]]]:
+        """Return as many of the exclusions as fit into one policy, and what is beyond those."""
+        kept: list[Exclusion] = []
+        beyond: list[Mapping[str, Any]] = []
+        for exclusion in exclusions:
+            more = [selector for selector in exclusion.beyond if selector not in beyond]
+            if len(kept) == MAX_SELECTORS or len(beyond) + len(more) > MAX_SELECTORS:
+                self._note(f"namespace {space}", f"only the first {len(kept)} of {len(exclusions)} patterns are taken")
+                break
+            kept.append(exclusion)
+            beyond += more
+        return kept, beyond
 
     def _wanted(self, place: _Place, document: Document, names: Mapping[_Place, str]) -> frozenset[str]:
         """Return the authenticators that a policy asks for."""
@@ -209,9 +242,9 @@ class _Converter:
         return frozenset(names.get((place[0], name), name) for name in listed)
 
     def _alternatives(
-        self, space: str, wanted: Mapping[str, frozenset[str]]
-    ) -> Iterable[tuple[str, Sequence[str], int | None]]:
-        """Yield name, authenticators and count of the policies that together say: any one of these."""
+        self, space: str, found: Mapping[_Place, Document], wanted: Mapping[str, frozenset[str]]
+    ) -> Iterable[tuple[str, Document, Sequence[str], int | None]]:
+        """Yield name, origin, authenticators and count of the policies that together say: any one of these."""
         smallest = {
             name: asked
             for name, asked in wanted.items()
@@ -223,7 +256,7 @@ class _Converter:
             self._note(f"namespace {space}", f"{', '.join(dropped)} asked for no less than {kept}, which is enough")
         several = [next(iter(asked)) for asked in smallest.values() if len(asked) == 1]
         if len(smallest) > 1 and len(several) == len(smallest) <= MAX_AUTHENTICATORS:
-            yield f"{space}-attested", sorted(several), 1
+            yield space, next(iter(found.values())), sorted(several), 1
             return
         if len(smallest) > 1:
             self._note(
@@ -231,14 +264,31 @@ class _Converter:
                 f"any one of {', '.join(sorted(smallest))} was enough; here all of them must be met, which is stricter",
             )
         for name, asked in smallest.items():
-            yield self._policy_name(space, name), sorted(asked), None
+            yield f"{space}.{name}", found[space, name], sorted(asked), None
 
-    def _policy_name(self, space: str, name: str) -> str:
-        alone = sum(other == name for _, other in self._policies) == 1
-        return name if alone else f"{space}-{name}"
+    def _object(self, document: Document, kind: str, name: str, spec: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return an object, made of a document; its name is one that no other has."""
+        if len(name) > MAX_NAME:
+            why = f"{name} would be longer than the {MAX_NAME} characters of a name; rename it"
+            self._wrong(document, "metadata.name", why)
+        elif (kind, name) in self._used:
+            self._wrong(document, "metadata.name", f"{name} would be the name of two objects; rename one")
+        self._used.add((kind, name))
+        return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
 
     def _note(self, field: str, message: str) -> None:
         self._notes.append(Note(field, message))
 
     def _wrong(self, document: Document, field: str, message: str) -> None:
         self._problems.append(document.problem(field, message))
+
+
+def _spec(
+    space: str, images: Sequence[Mapping[str, Any]], excluded: Sequence[Mapping[str, Any]], require: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "namespaceSelector": {"matchLabels": {NAME_LABEL: space}},
+        "images": list(images),
+        **({"excludeImages": list(excluded)} if excluded else {}),
+        "require": dict(require),
+    }

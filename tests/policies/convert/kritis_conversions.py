@@ -1,0 +1,50 @@
+"""Converting kritis's objects, and asking what came out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from sealgate.errors import PolicyError
+from sealgate.policies.convert import convert_texts, to_yaml
+from sealgate.policies.loading import load_policy_texts
+from sealgate.policies.matching import Namespace, PolicyIndex
+from sealgate.references import parse_reference
+from sealgate.verification.standalone import authenticator_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sealgate.policies.convert import Conversion
+
+SERVER = "https://grafeas.example.org"
+DIGEST = "@sha256:" + "4a" * 32
+
+
+def convert(*objects: Mapping[str, Any], **options: Any) -> Conversion:
+    """Convert objects, and see that the result is what `sealgate policy check` calls right."""
+    conversion = convert_texts([("kritis.yaml", yaml.safe_dump_all(objects))], **{"server": SERVER, **options})
+    load_policy_texts([("-", to_yaml(conversion))], checks=[authenticator_problems])
+    return conversion
+
+
+def problems(*objects: Mapping[str, Any], **options: Any) -> str:
+    with pytest.raises(PolicyError) as caught:
+        convert(*objects, **options)
+    return "\n".join(map(str, caught.value.problems)) or caught.value.message
+
+
+def specs(conversion: Conversion, kind: str = "VerificationPolicy") -> dict[str, Any]:
+    return {obj["metadata"]["name"]: obj["spec"] for obj in conversion.objects if obj["kind"] == kind}
+
+
+def notes(conversion: Conversion) -> str:
+    return "\n".join(map(str, conversion.notes))
+
+
+def excluded(conversion: Conversion, image: str, namespace: str = "default") -> bool:
+    """Return whether every policy leaves an image of a namespace alone."""
+    index = PolicyIndex(load_policy_texts([("-", to_yaml(conversion))]).policies)
+    return not index.match(parse_reference(image), Namespace(namespace))

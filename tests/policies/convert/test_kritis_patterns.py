@@ -1,0 +1,269 @@
+"""Patterns of allowlists, and that none lets in what it did not let in there."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import assume, event, given, settings
+from hypothesis import strategies as st
+
+from sealgate.errors import InvalidReferenceError
+from sealgate.policies.convert import to_yaml
+from sealgate.policies.convert.kritis_patterns import NoSelectorError, exclusion_of
+from sealgate.policies.loading import load_policy_texts
+from sealgate.policies.matching import Namespace, PolicyIndex
+from sealgate.references import parse_reference
+from tests.policies.convert.kritis_conversions import DIGEST, convert, excluded, notes, problems, specs
+from tests.support.kritis_objects import allowlist, attestation_policy, authority, kritis
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REGISTRY = "registry.example.org"
+PATTERNS = [
+    (f"{REGISTRY}/acs/*", [f"{REGISTRY}/acs/pause:3.5", f"{REGISTRY}/acs/a"], [f"{REGISTRY}/acs/a/b", "acs/a"]),
+    (f"{REGISTRY}/acs/**", [f"{REGISTRY}/acs/pause:3.5"], [f"{REGISTRY}/acs/a/b", f"{REGISTRY}/acs/a/b/c"]),
+    (f"{REGISTRY}/***", [f"{REGISTRY}/a.b:3.5"], [f"{REGISTRY}/acs/a", f"{REGISTRY}/acs/a/b/c"]),
+    (f"{REGISTRY}/app", [f"{REGISTRY}/app", f"{REGISTRY}/app:latest"], [f"{REGISTRY}/app:v1", f"{REGISTRY}/app-x"]),
+    (f"{REGISTRY}/app:v1", [f"{REGISTRY}/app:v1"], [f"{REGISTRY}/app", f"{REGISTRY}/app:v1{DIGEST}"]),
+    (
+        f"{REGISTRY}/app:*",
+        [f"{REGISTRY}/app:v1", f"{REGISTRY}/app"],
+        [f"{REGISTRY}/apps:v1", f"{REGISTRY}/app{DIGEST}", f"{REGISTRY}/app:v1{DIGEST}"],
+    ),
+    (f"{REGISTRY}/app:v*", [f"{REGISTRY}/app:v1.2"], [f"{REGISTRY}/app:1"]),
+    (f"{REGISTRY}/app:v*-x", [f"{REGISTRY}/app:v1-x"], [f"{REGISTRY}/app:v1.2-x", f"{REGISTRY}/app:v1"]),
+    (f"{REGISTRY}/app*", [f"{REGISTRY}/app:v1", f"{REGISTRY}/app-x:v1{DIGEST}"], [f"{REGISTRY}/app/x"]),
+    (f"{REGISTRY}/a*p*", [f"{REGISTRY}/a-p.x:v1"], [f"{REGISTRY}/a.p", f"{REGISTRY}/a/p"]),
+    (f"{REGISTRY}/*/app", [f"{REGISTRY}/team/app"], [f"{REGISTRY}/team/app:v1", f"{REGISTRY}/a/b/app"]),
+    (f"{REGISTRY}/**/app", [f"{REGISTRY}/team/app"], [f"{REGISTRY}/a/b/app", f"{REGISTRY}/te.am/app"]),
+    ("nginx", ["nginx", "docker.io/library/nginx:latest"], ["nginx:1", f"{REGISTRY}/nginx"]),
+    ("nginx*", ["nginx:1", "nginx-x"], ["team/nginx"]),
+    ("**", ["nginx:1"], ["team/nginx", f"{REGISTRY}/nginx"]),
+    ("team/*", ["team/app:1"], ["app:1", f"{REGISTRY}/team/app:1"]),
+    ("docker.io/*/app", ["team/app"], ["docker.io/te.am/app", "docker.io/a/b/app"]),
+    ("index.docker.io/nginx*", ["nginx:1"], [f"{REGISTRY}/nginx"]),
+    (
+        "registry*.*.aliyuncs.com/acs/*",
+        ["registry-vpc.cn-hangzhou.aliyuncs.com/acs/pause:3.5", "registry.cn-beijing.aliyuncs.com/acs/a.b"],
+        [
+            "registry.cn-hangzhou.aliyuncs.com/other/pause",
+            "registry.evil.com/acs/pause",
+            # Registries that anybody may open under the same domain.
+            "registry-mine-registry.cn-hangzhou.cr.aliyuncs.com/acs/pause",
+            "registry.a.b.aliyuncs.com/acs/pause",
+        ],
+    ),
+    (
+        "**.cr.aliyuncs.com/acs/*",
+        ["x.cr.aliyuncs.com/acs/app"],
+        ["evil.example.com/y.cr.aliyuncs.com/acs/app", "evil.example.cr.aliyuncs.com/acs/app"],
+    ),
+    ("localhost:5000/*", ["localhost:5000/app:1"], ["localhost:5001/app:1"]),
+    ("REGISTRY.example.org/app:v1", [f"{REGISTRY}/app:v1"], []),
+]
+
+
+@pytest.mark.parametrize(("pattern", "inside", "outside"), PATTERNS, ids=[pattern[0] for pattern in PATTERNS])
+def test_a_pattern_excludes_what_it_covered(pattern: str, inside: list[str], outside: list[str]) -> None:
+    conversion = convert(authority(), attestation_policy("signed", "qa"), allowlist(pattern))
+    assert [image for image in inside if not excluded(conversion, image)] == []
+    assert [image for image in outside if excluded(conversion, image)] == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        (f"{REGISTRY}/app{DIGEST}", "digest"),
+        ("registry.*/app", "other people"),
+        ("registry.*.com/app", "other people"),
+        ("*.com:5000/app", "other people"),
+        ("registry*:5000/app", "other people"),
+        ("*/app", "stand for a registry"),
+        ("local*/app", "stand for a registry"),
+        ("{evil.example.com,x}.cr.aliyuncs.com/*", "stands for itself"),
+        (f"{REGISTRY}/{{a,b}}/*", "stands for itself"),
+        (f"{REGISTRY}/a?c*", "stands for itself"),
+        (f"{REGISTRY}/app:{{v1,v2}}", "stands for itself"),
+        (f"{REGISTRY}/app:?", "stands for itself"),
+        (f"{REGISTRY}/[ab]*", "stands for itself"),
+        (f"{REGISTRY}/app:", "empty"),
+        (f"{REGISTRY}/app:{'v' * 129}", "longer than"),
+        (f"{REGISTRY}/app:{'v' * 60}*{'v' * 67}", "longer than"),
+        (f"{REGISTRY}/{'a' * 500}", "longer than"),
+        (f"{REGISTRY}/a b", "."),
+        (f"{REGISTRY}/App", "."),
+        (f"{REGISTRY}//app", "."),
+    ],
+)
+def test_a_pattern_that_nothing_covers_is_left_out_and_told_of(pattern: str, why: str) -> None:
+    with pytest.raises(NoSelectorError, match=why):
+        exclusion_of(pattern)
+    conversion = convert(authority(), attestation_policy("signed", "qa"), allowlist(pattern))
+    (spec,) = specs(conversion).values()
+    assert "excludeImages" not in spec
+    assert "not converted, so these images must be attested" in notes(conversion)
+
+
+def test_what_has_more_dots_than_a_pattern_is_held_to_a_policy_of_its_own() -> None:
+    conversion = convert(
+        authority(), attestation_policy("signed", "qa"), allowlist("registry*.*.aliyuncs.com/acs/*", "nginx*")
+    )
+    found = specs(conversion)
+    # It comes first, so that there is no moment at which only the other one is there.
+    assert list(found) == ["default.signed.more-dots", "default.signed"]
+    assert found["default.signed.more-dots"] == {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}},
+        "images": [{"repository": "registry*.*.*.aliyuncs.com/acs/*"}],
+        "excludeImages": [{"repository": "docker.io/library/nginx*"}],
+        "require": {"authenticators": ["default.qa"]},
+    }
+    assert "held to the policies named ....more-dots" in notes(conversion)
+
+
+def test_an_image_with_more_dots_may_be_allowed_by_a_pattern_without_such_a_wildcard() -> None:
+    conversion = convert(
+        authority(),
+        attestation_policy("signed", "qa"),
+        allowlist("registry*.*.aliyuncs.com/acs/*", "registry.a.b.aliyuncs.com/acs/*"),
+    )
+    assert excluded(conversion, "registry.a.b.aliyuncs.com/acs/pause:1")
+    assert not excluded(conversion, "registry.a.c.aliyuncs.com/acs/pause:1")
+
+
+def test_a_pattern_for_a_namespace_holds_there_alone() -> None:
+    conversion = convert(
+        *(authority(namespace=space) for space in ("a", "b")),
+        *(attestation_policy("signed", "qa", namespace=space) for space in ("a", "b")),
+        allowlist(("nginx*", "a"), "busybox*", ("redis*", "c")),
+    )
+    assert excluded(conversion, "nginx", "a")
+    assert not excluded(conversion, "nginx", "b")
+    assert excluded(conversion, "busybox", "a")
+    assert excluded(conversion, "busybox", "b")
+    assert "no policy is in the namespace c" in notes(conversion)
+
+
+@pytest.mark.parametrize("wildcard", ["*", "*-x*-y*-z"])
+def test_more_patterns_than_can_be_said_are_told_of(wildcard: str) -> None:
+    patterns = [f"{REGISTRY}/app{number}{wildcard}" for number in range(257)]
+    conversion = convert(authority(), attestation_policy("signed", "qa"), allowlist(*patterns))
+    kept = 256 if wildcard == "*" else 85
+    assert len(specs(conversion)["default.signed"]["excludeImages"]) == kept
+    assert f"only the first {kept} of 257" in notes(conversion)
+    assert not excluded(conversion, f"{REGISTRY}/app0.1-x-y-z") or wildcard == "*"
+
+
+@pytest.mark.parametrize("patterns", ["nginx", ["nginx"], [{"namePattern": ""}], [{}]])
+def test_an_allowlist_that_cannot_be_meant_is_refused(patterns: Any) -> None:
+    assert "spec.patterns" in problems(authority(), kritis("AdmissionAllowlist", "x", {"patterns": patterns}))
+
+
+@pytest.mark.parametrize("space", [["a"], 5, {"a": 1}])
+def test_a_namespace_that_is_none_is_refused(space: Any) -> None:
+    listed = {"patterns": [{"namePattern": "nginx*", "namespace": space}]}
+    assert "spec.patterns[0].namespace" in problems(authority(), kritis("AdmissionAllowlist", "x", listed))
+
+
+# Nothing comes in that did not there: against a plain telling of the hook's rule. -------------------------------------
+
+
+def hook_allows(pattern: str, image: str) -> bool:
+    """Return whether the hook lets an image pass, as its documents tell: the last `*` is all but `/`, others words."""
+    if not pattern:
+        return not image
+    if pattern == "*":
+        return "/" not in image
+    if pattern[0] != "*":
+        return image[:1] == pattern[0] and hook_allows(pattern[1:], image[1:])
+    word = re.match(r"[A-Za-z0-9_-]*", image)
+    assert word is not None
+    return any(hook_allows(pattern[1:], image[length:]) for length in range(word.end() + 1))
+
+
+def spellings(image: str) -> Iterator[str]:
+    """Yield every way to write an image that means exactly the same: the same registry, repository, tag and digest."""
+    reference = parse_reference(image)
+    registry, path = reference.repository
+    names = [reference.name]
+    if registry == "docker.io":
+        names += [path, f"index.docker.io/{path}", f"registry-1.docker.io/{path}"]
+        names += [name.replace("library/", "", 1) for name in names if path.startswith("library/")]
+    if ":" not in registry:
+        names += [f"{registry}:443/{path}"]
+    digest = f"@{reference.digest}" if reference.digest else ""
+    tags = {f":{reference.tag}" if reference.tag else ""}
+    if not digest and reference.effective_tag == "latest":
+        tags = {"", ":latest"}
+    for written in (f"{name}{tag}{digest}" for name in names for tag in tags):
+        try:
+            same = parse_reference(written)
+        except InvalidReferenceError:
+            continue
+        if (same.name, same.effective_tag, same.digest) == (reference.name, reference.effective_tag, reference.digest):
+            yield written
+
+
+HOSTS = ["registry.example.org", "r.cr.aliyuncs.com", "docker.io", "localhost", "a.b:5000", "index.docker.io", "team"]
+PARTS = ["a", "acs", "app", "library", "localhost", "te.am", "v1", "latest", "x-y", "a.b", "nginx"]
+specials = st.sampled_from(["*", "*", "*", "**", "***", "?", "{", "}", ",", "{a,b}", ".", "-", ":", "/", "[", " "])
+pieces = st.lists(st.sampled_from(PARTS) | specials, min_size=1, max_size=4).map("".join)
+hosts = st.sampled_from(HOSTS) | st.tuples(
+    st.sampled_from(["*", "**", "r*.*", "a*", "*."]), st.sampled_from([*HOSTS, ""])
+).map("".join)
+names = st.tuples(hosts, st.lists(pieces, min_size=1, max_size=3)).map(lambda parts: "/".join([parts[0], *parts[1]]))
+patterns = st.one_of(
+    names,
+    pieces,
+    st.tuples(names | pieces, pieces | st.just("*")).map(":".join),
+    st.tuples(st.sampled_from(["*", "local*", "l*t"]), pieces).map("/".join),
+)
+runs = st.sampled_from(["", "a", "x-y", "a_b", ".", "a.b", "evil.example.com/y", "a/b", "b:v1", "v1.2", "localhost"])
+
+
+def alike(pattern: str) -> st.SearchStrategy[str]:
+    """Draw what looks much like an image of a pattern, whoever's wildcards are meant."""
+    texts = [
+        runs if part[0] == "*" else st.sampled_from(["a", "b", "ab", part]) if part[0] in "?{" else st.just(part)
+        for part in re.findall(r"\*+|\?|\{[^}]*\}|[^*?{]+|\{", pattern)
+    ]
+    ends = st.sampled_from(["", "", ":latest", ":v1", DIGEST, f":v1{DIGEST}"])
+    images = st.tuples(st.sampled_from(["", "", "docker.io/"]), *texts, ends).map("".join)
+    return images | images.map(lambda image: re.sub(r":[^/]*$", "", image) + DIGEST)
+
+
+@settings(max_examples=600, deadline=None)
+@given(data=st.data(), listed=st.lists(patterns, min_size=1, max_size=3))
+def test_what_is_excluded_was_allowed(data: st.DataObject, listed: list[str]) -> None:
+    conversion = convert(authority(), attestation_policy("signed", "qa"), allowlist(*listed))
+    index = PolicyIndex(load_policy_texts([("-", to_yaml(conversion))]).policies)
+    for pattern in listed:
+        for image in data.draw(st.lists(alike(pattern), min_size=1, max_size=6)):
+            try:
+                reference = parse_reference(image)
+            except InvalidReferenceError:
+                continue
+            if not index.match(reference, Namespace("default")):
+                event("excluded")
+                assert any(hook_allows(each, same) for each in listed for same in spellings(image)), image
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), pattern=patterns)
+def test_what_a_pattern_without_tags_allowed_is_excluded_if_it_is_converted(data: st.DataObject, pattern: str) -> None:
+    try:
+        exclusion = exclusion_of(pattern)
+    except NoSelectorError:
+        assume(False)
+    image = data.draw(alike(pattern).filter(partial(hook_allows, pattern)))
+    try:
+        reference = parse_reference(image)
+    except InvalidReferenceError:
+        return
+    conversion = convert(authority(), attestation_policy("signed", "qa"), allowlist(pattern))
+    # A wildcard at the end may stand for what a wildcard before it does; then there is more than one way to read it.
+    if "tags" not in exclusion.selector and not re.search(r"[^*/]\*+[^*/]+\*+$", pattern):
+        assert excluded(conversion, str(reference))

@@ -25,6 +25,9 @@ ACCEPT, REJECT = {"type": "insecureAcceptAnything"}, {"type": "reject"}
 DATA = b64encode(armored_key("ed25519").encode()).decode()
 
 
+PLACE, LOST = "r.example.org/a", "sha256:" + "1" * 64
+
+
 def signed_by(identity: dict[str, Any] | None = None, **source: Any) -> dict[str, Any]:
     more = {} if identity is None else {"signedIdentity": identity}
     return {"type": "signedBy", "keyType": "GPGKeys", **(source or {"keyData": DATA}), **more}
@@ -88,7 +91,7 @@ def test_the_usual_policy_becomes_one_authenticator_and_one_policy() -> None:
     ],
 )
 def test_every_kind_of_scope_becomes_selectors(scope: str, patterns: list[str], tags: tuple[str, ...] | None) -> None:
-    conversion = convert({scope: [signed_by()]})
+    conversion = convert({scope: [signed_by()]}, default=ACCEPT)
     (policy,) = split(conversion)[1].values()
     assert [image.repository for image in policy.spec.images] == patterns
     assert {image.tags for image in policy.spec.images} == {tags}
@@ -334,7 +337,8 @@ def test_a_cosign_key_that_is_held_to_the_repository_is_converted(read_file: Any
 
 
 @pytest.mark.parametrize(
-    "scope", ["registry.example.org/a@sha256:" + "1" * 64, "example*.*.com", "*.example.org/a", "host/a", "a b"]
+    "scope",
+    ["registry.example.org/a@sha256:" + "1" * 64, "example*.*.com", "*.example.org/a", "host/a", "a b", "-a.org"],
 )
 def test_a_scope_that_no_selector_expresses_is_left_out_and_noted(scope: str) -> None:
     conversion = convert({scope: [signed_by()], "a.example.org": [signed_by()]})
@@ -385,6 +389,69 @@ def test_more_narrower_scopes_than_fit_are_refused() -> None:
         convert({"registry.example.org": [signed_by()], **scopes})
 
 
+def test_a_tag_lets_no_digest_in_that_the_wider_scope_rejects() -> None:
+    conversion = convert({f"{PLACE}:1": [ACCEPT], "other.example.org": [signed_by()]})
+    assert list(split(conversion)[1]) == ["other-example-org"]
+    assert "its tag could stand beside any digest" in notes(conversion)
+    for image in (PLACE, f"{PLACE}@{LOST}", f"{PLACE}:1@{LOST}"):
+        assert not admitted(conversion, image, set())
+
+
+def test_a_scope_of_one_digest_is_left_out_where_that_admits_no_more() -> None:
+    for docker in (
+        {f"{PLACE}@{LOST}": [ACCEPT], PLACE: [signed_by()]},
+        {f"{PLACE}@{LOST}": [signed_by()], PLACE: [signed_by()]},
+        {f"{PLACE}@{LOST}": [signed_by()], PLACE: [REJECT]},
+    ):
+        assert "left out" in notes(convert(docker, default=ACCEPT))
+
+
+@pytest.mark.parametrize(
+    "docker",
+    [
+        {f"{PLACE}@{LOST}": [REJECT]},
+        {f"{PLACE}:1@{LOST}": [REJECT]},
+        {f"{PLACE}@{LOST}": [signed_by(), signed_by({"type": "matchExact"})], PLACE: [signed_by()]},
+        {"registry-1.docker.io": [REJECT]},
+        {"registry-1.docker.io": [signed_by()], "docker.io": [ACCEPT], "": [REJECT]},
+        {"registry-1.docker.io/library/a": [signed_by()], "docker.io": [ACCEPT]},
+    ],
+    ids=str,
+)
+def test_what_asks_for_more_and_cannot_be_selected_is_refused(docker: dict[str, Any]) -> None:
+    with pytest.raises(PolicyError, match="asks for something else than the wider scope"):
+        convert(docker, default=ACCEPT)
+
+
+def test_docker_hub_has_one_name_in_scopes() -> None:
+    conversion = convert(
+        {"index.docker.io": [ACCEPT], "registry-1.docker.io": [ACCEPT], "a.example.org": [signed_by()]}
+    )
+    assert list(split(conversion)[1]) == ["a-example-org"]
+    assert notes(conversion).count("left out") == 2
+    assert not admitted(conversion, "docker.io/library/a:1", set())
+
+
+@pytest.mark.parametrize(
+    ("scope", "pattern"), [("registry:443", "registry:443/**"), ("*.example.org:443", "*.example.org/**")]
+)
+def test_the_usual_port_is_left_out_where_references_leave_it_out(scope: str, pattern: str) -> None:
+    conversion = convert({scope: [signed_by()]}, default=ACCEPT)
+    (policy,) = split(conversion)[1].values()
+    assert [image.repository for image in policy.spec.images] == [pattern]
+
+
+@pytest.mark.parametrize(("one", "other"), [("r.example.org", "r.example.org:443"), ("*.r.org", "*.R.org")])
+def test_two_scopes_for_the_same_images_have_to_say_the_same(one: str, other: str) -> None:
+    conversion = convert({one: [signed_by()], other: [signed_by()]})
+    assert len(split(conversion)[1]) == 1
+    with pytest.raises(PolicyError, match="about the same images"):
+        convert({one: [ACCEPT], other: [REJECT]})
+    atomic = {"default": [REJECT], "transports": {"atomic": {one: [REJECT], other: [ACCEPT]}}}
+    with pytest.raises(PolicyError, match="about the same images"):
+        convert_containers_policy(atomic)
+
+
 # The same images are admitted: against a plain telling of how the narrowest scope is found. ---------------------------
 
 KEYS = {"one": b64encode(b"\x99one").decode(), "two": b64encode(b"\x99two").decode()}
@@ -416,6 +483,11 @@ IMAGES = [
     "a:2",
     "a/b:1",
     "other.example/a:1",
+    "r.example.org/a/b",
+    f"r.example.org/a/b@{LOST}",
+    f"r.example.org/a/b:1@{LOST}",
+    "a",
+    f"a:1@{LOST}",
 ]
 requirements = st.lists(
     st.sampled_from([ACCEPT, REJECT, signed_by(keyData=KEYS["one"]), signed_by(keyData=KEYS["two"])]),
@@ -429,7 +501,8 @@ def plainly_accepted(policy: dict[str, Any], image: str, signers: set[str]) -> b
     parts = reference.name.split("/")
     domains = reference.repository.registry.split(".")
     order = [
-        f"{reference.name}:{reference.tag}",
+        # Beside a digest a tag counts for nothing; without either it is latest.
+        reference.name if reference.digest else f"{reference.name}:{reference.effective_tag}",
         *("/".join(parts[:length]) for length in range(len(parts), 0, -1)),
         *(f"*.{'.'.join(domains[at:])}" for at in range(1, len(domains))),
         "",
@@ -472,8 +545,14 @@ def test_the_same_images_are_admitted(
 ) -> None:
     policy = {"default": default, "transports": {"docker": docker}}
     conversion = convert_containers_policy(policy)
-    accepted = plainly_accepted(policy, image, signers)
+    reference, accepted = parse_reference(image), plainly_accepted(policy, image, signers)
     if admitted(conversion, image, signers):
         assert accepted
     elif accepted:
-        assert "no equivalent where other images are denied" in notes(conversion)
+        told = notes(conversion)
+        whole = reference.digest is None and reference.tag is not None
+        assert (
+            "no equivalent where other images are denied" in told
+            or "its tag could stand beside any digest" in told
+            or (not whole and "a pod that names a digest or no tag" in told)
+        )

@@ -11,17 +11,19 @@ empty                                 every image
 
 Of several scopes that cover an image only the narrowest counts there, while here all policies count. So the policy
 of a wide scope excludes what narrower ones cover.
+
+Hosts are folded as in references. Docker Hub is `docker.io` in scopes, whatever it is called in a pull.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from sealgate.errors import InvalidPatternError
+from sealgate.errors import InvalidPatternError, InvalidReferenceError
 from sealgate.messages import quote
 from sealgate.patterns import compile_repository_pattern, compile_tag_pattern
-from sealgate.references import DOCKER_HUB
+from sealgate.references import DOCKER_HUB, parse_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,7 +32,15 @@ _SPECIAL = frozenset("*?{}, \t")
 
 
 class NoSelectorError(Exception):
-    """No image selector covers what a scope does; the text says why."""
+    """No image selector covers what a scope does; the text says why.
+
+    Attributes:
+        scope: about the images that are of it; None if there can be none.
+    """
+
+    def __init__(self, message: str, scope: Scope | None = None) -> None:
+        super().__init__(message)
+        self.scope = scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +120,37 @@ def narrower(scope: Scope, others: Iterable[Scope]) -> list[Scope]:
     return [one for one in inside if not any(other.covers(one) for other in inside)]
 
 
+def wider(scope: Scope, others: Iterable[Scope]) -> Scope:
+    """Return the narrowest of the scopes that cover a scope; one of them must be for every image."""
+    around = [other for other in others if other.covers(scope)]
+    return next(one for one in around if not any(one.covers(other) for other in around))
+
+
 def _parse(text: str) -> Scope:
     if not text:
         return Scope(text, "")
-    if "@" in text:
-        raise NoSelectorError("image selectors have no digests, so the wider scope counts for this image")
+    name, at, digest = text.partition("@")
+    if at:
+        raise NoSelectorError("image selectors have no digests", replace(_parse(name), text=text, tag=f"@{digest}"))
     wildcard = text.startswith("*.")
     name = text.removeprefix("*")
     if _SPECIAL & set(name) or (wildcard and "/" in name):
         raise NoSelectorError(f"{quote(text)} is no scope of the docker transport")
     host, slash, path = name.partition("/")
     if wildcard:
-        return Scope(text, host.lower(), wildcard=True)
+        return Scope(text, host.lower().removesuffix(":443"), wildcard=True)
     path, colon, tag = path.partition(":")
-    return Scope(text, f"{host.lower().removesuffix(':443')}{slash}{path}", tag=tag if colon else None)
+    registry = _registry(host)
+    scope = Scope(text, f"{registry}{slash}{path}", tag=tag if colon else None)
+    if registry == DOCKER_HUB and host.lower() == "index.docker.io":
+        raise NoSelectorError(f"Docker Hub is {DOCKER_HUB} in scopes, so no image is of this one")
+    if registry == DOCKER_HUB and host.lower().startswith("registry-1."):
+        raise NoSelectorError(f"Docker Hub is {DOCKER_HUB} here, whatever it is called in a pull", scope)
+    return scope
+
+
+def _registry(host: str) -> str:
+    try:
+        return parse_registry(host)
+    except InvalidReferenceError as error:
+        raise NoSelectorError(error.message) from error

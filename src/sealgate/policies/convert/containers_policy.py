@@ -6,7 +6,9 @@ of wide scopes exclude the narrower ones. All requirements of a scope must be me
 policy of its own.
 
 A requirement without an equivalent never becomes admission: its images are left to no policy, and images without a
-policy are then to be denied. Only a scope of one digest is lost, with a note, since selectors have no digests.
+policy are then to be denied. Selectors have no digests: a scope of one digest is left out where that admits no more,
+and refused where it would. A tag says nothing beside a digest, so a scope of one tag is rejected where the wider scope
+rejects.
 
 `policy.json` does not say where signatures are; `registries.d` does, if it is given.
 """
@@ -33,10 +35,11 @@ from sealgate.policies.convert.container_requirements import (
     read_keys,
     simple_signing,
 )
-from sealgate.policies.convert.container_scopes import NoSelectorError, Scope, narrower, parse_scope
+from sealgate.policies.convert.container_scopes import NoSelectorError, Scope, narrower, parse_scope, wider
 from sealgate.policies.convert.results import Conversion, Note
 from sealgate.policies.models import API_VERSION
 from sealgate.policies.problems import Problem
+from sealgate.references import DOCKER_HUB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,11 +90,14 @@ class _Converter:
         self._authenticators: dict[str, dict[str, Any]] = {}
         self._names: dict[str, str] = {}  # what an authenticator is made from -> its name
         self._used: set[tuple[str, str]] = set()
+        self._lost: list[tuple[Scope, str, Sequence[object]]] = []  # scopes that no selector covers
 
     def convert(self, policy: object) -> Conversion:
         """Return the objects."""
         table = self._table(policy)
         outcomes = {scope: self._outcome(scope, field, given) for scope, (field, given) in table.items()}
+        self._check_lost(table, outcomes)
+        self._reject_tags(table, outcomes)
         unmatched = "deny" if any(outcome is None for outcome in outcomes.values()) else "admit"
         self._note("", f"images that no policy covers must be {_PAST[unmatched]}: set unmatchedImages: {unmatched}")
         policies: list[Mapping[str, Any]] = []
@@ -130,8 +136,12 @@ class _Converter:
             scope = parse_scope(text)
         except NoSelectorError as error:
             self._note(field, f"left out: {error}")
+            if error.scope is not None:
+                self._lost.append((error.scope, field, given))
             return
         known = table.get(scope)
+        if known is not None and known[0].startswith(f"transports.{transport}[") and known[1] != given:
+            raise _malformed(field, f"says something else than {known[0]} about the same images; keep one of them")
         if known is not None and known[0].startswith("transports.docker"):
             self._note(field, f"left out: {known[0]} is about the same images")
             return
@@ -139,8 +149,35 @@ class _Converter:
             self._note(field, "left out: the default of the docker transport, or the global one, counts")
             return
         if scope.tag is not None:
-            self._note(field, "a pod that names a digest is held to this tag's policy and to that of the wider scope")
+            self._note(
+                field, "a pod that names a digest or no tag is held to this tag's policy and to that of the wider scope"
+            )
         table[scope] = (field, given)
+
+    def _check_lost(
+        self, table: Mapping[Scope, tuple[str, Sequence[object]]], outcomes: Mapping[Scope, list[str] | None]
+    ) -> None:
+        """Refuse scopes that no selector covers, unless without them the same or less is admitted."""
+        for scope, field, given in self._lost:
+            around = scope if scope in table else wider(scope, table)
+            accepts = all(isinstance(one, Mapping) and one.get("type") == ACCEPT for one in given)
+            if not accepts and outcomes[around] is not None and table[around][1] != given:
+                why = f"asks for something else than the wider scope, {table[around][0]}, and no selector covers it"
+                raise _malformed(
+                    field, f"{why}; give the repository, as {DOCKER_HUB} if it is there, what both ask for"
+                )
+
+    def _reject_tags(
+        self, table: Mapping[Scope, tuple[str, Sequence[object]]], outcomes: dict[Scope, list[str] | None]
+    ) -> None:
+        """Reject the images of a tag where those around it are: pods may write any tag, or none, beside a digest."""
+        for scope, names in outcomes.items():
+            if scope.tag is not None and names is not None and outcomes[around := wider(scope, table)] is None:
+                why = f"its tag could stand beside any digest, and {table[around][0]} rejects those"
+                self._note(
+                    table[scope][0], f"{why}; so its images are rejected too: write the repository, if that is meant"
+                )
+                outcomes[scope] = None
 
     def _outcome(self, scope: Scope, field: str, given: Sequence[object]) -> list[str] | None:
         """Return the authenticators that a scope's images need, all of them; None if they are rejected."""

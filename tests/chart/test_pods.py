@@ -40,6 +40,16 @@ def test_only_pods_that_ask_the_api_server_have_a_token(name: str) -> None:
             assert "serviceAccountName" not in obj["spec"]
 
 
+def test_the_webhook_may_be_given_a_folder_of_signatures() -> None:
+    volume = {"name": "signatures", "persistentVolumeClaim": {"claimName": "signatures", "readOnly": True}}
+    mount = {"name": "signatures", "mountPath": "/signatures", "readOnly": True}
+    manifests = render({"webhook": {"extraVolumes": [volume], "extraVolumeMounts": [mount]}})
+    given = [spec for spec in pods(manifests) if volume in spec["volumes"]]
+    assert [spec["containers"][0]["name"] for spec in given] == ["webhook"]
+    assert mount in given[0]["containers"][0]["volumeMounts"]
+    assert {"name": "tmp", "mountPath": "/tmp"} in given[0]["containers"][0]["volumeMounts"]
+
+
 def test_pods_know_their_name_and_namespace() -> None:
     for component in ("webhook", "operator"):
         env = _container(component)["env"]

@@ -62,6 +62,8 @@ _SCHEMA_1 = (
     "application/vnd.docker.distribution.manifest.v1+prettyjws",
 )
 _HASHES = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
+#: How servers say of a path that they do not know it.
+_NO_EXTENSION = (404, 405, 501)
 _OK, _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 200, 400, 401, 403, 404
 #: How registries without the referrers API answer it.
 _NO_REFERRERS = frozenset({400, 404, 405, 406, 501})
@@ -268,6 +270,8 @@ class Session:
         path = place.repository.path
         target = f"/extensions/v2/{path}/signatures/{digest}"
         answer = self._get(place, _Question(target, limit, follow=Follow.SAME_ORIGIN))
+        if answer.response.status in _NO_EXTENSION:
+            raise NotFoundError(f"{quote(place.host)} does not have the signature extension")
         _expect_ok(place, answer.response, f"a list of signatures of {quote(path)}@{digest}")
         return answer.response.body
 

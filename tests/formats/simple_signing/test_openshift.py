@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -83,7 +84,12 @@ def test_the_name_of_an_entry_is_a_digest_and_thirty_two_characters(stand: Simpl
         assert stand.refusal(simple_check()).reason is Reason.MALFORMED_EVIDENCE
 
 
-@pytest.mark.parametrize("length", [0, 31, 33, 64])
+def test_what_openshift_imported_is_named_after_its_hash(stand: SimpleStand) -> None:
+    stand.registry.sign(stand.digest, GOOD, name=f"{stand.digest}@{sha256(GOOD).hexdigest()}")
+    assert stand.verify(simple_check()).fingerprints == SIGNER
+
+
+@pytest.mark.parametrize("length", [0, 31, 33, 63, 65])
 def test_a_name_of_another_length_is_refused(stand: SimpleStand, length: int) -> None:
     stand.registry.sign(stand.digest, GOOD, name=f"{stand.digest}@{'a' * length}")
     assert stand.refusal(simple_check()).reason is Reason.MALFORMED_EVIDENCE
@@ -129,6 +135,14 @@ def test_a_registry_without_the_extension_has_no_signatures() -> None:
         with pytest.raises(VerificationError) as caught:
             simple_check().verify(image, sources)
         assert caught.value.reason is Reason.NO_SIGNATURE
+
+
+@pytest.mark.parametrize("status", [405, 501])
+def test_a_registry_that_does_not_know_such_paths_has_no_signatures(stand: SimpleStand, status: int) -> None:
+    stand.registry.faults.status("/extensions/", status)
+    with pytest.raises(VerificationError) as caught:
+        simple_check().verify(stand.image(f"{stand.registry.host}/team/api:1.4"), stand.sources())
+    assert caught.value.reason is Reason.NO_SIGNATURE
 
 
 def test_an_image_that_the_registry_does_not_know_has_no_signatures(stand: SimpleStand) -> None:

@@ -10,7 +10,7 @@ from kubernetes.client.configuration import Configuration
 from sealgate.errors import Reason, UnavailableError
 from sealgate.services.kubernetes_api import KubernetesAPI
 from sealgate.trusted_state import TrustKey, TrustRecord
-from sealgate_webhook.cluster.trusted_state import MAX_TRIES, SHARDS, ConfigMapTrustedState
+from sealgate_webhook.cluster.trusted_state import MAX_BYTES, MAX_TRIES, SHARDS, ConfigMapTrustedState
 from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
 
 if TYPE_CHECKING:
@@ -102,6 +102,18 @@ def test_what_is_written_by_others_all_the_time_is_unavailable(
     cluster.faults.append(Fault("PUT", "configmaps", 409))
     with pytest.raises(UnavailableError, match="all the time"):
         state.advance(KEYS[0], TrustRecord({"timestamp": 1}))
+
+
+def test_a_map_that_is_full_says_what_to_do_and_keeps_what_it_has(
+    cluster: KubernetesSimulator, state: ConfigMapTrustedState
+) -> None:
+    key = KEYS[0]
+    state.advance(key, TrustRecord({"root": 1}, b"root"))
+    with pytest.raises(UnavailableError, match=r"is full with 1 repositories: remove the records") as full:
+        state.advance(key, TrustRecord({"root": 2}, b"r" * MAX_BYTES))
+    assert full.value.reason is Reason.STATE_UNAVAILABLE
+    assert state.load(key).version("root") == 1
+    assert [request.method for request in cluster.requests if request.method == "PUT"] == ["PUT"]
 
 
 def test_a_record_that_is_missing_or_damaged_is_an_error_and_never_an_empty_one(

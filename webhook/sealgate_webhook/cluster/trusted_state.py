@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from sealgate.services.kubernetes_api import KubernetesAPI
     from sealgate.trusted_state import TrustKey
 
-#: ConfigMaps that the chart makes. Another number would look for records where they are not.
-SHARDS: Final = 8
+#: ConfigMaps that the chart makes. Another number would look for records where they are not. A record takes some 4 KiB.
+SHARDS: Final = 32
+#: What Kubernetes allows the data of one ConfigMap, names and values together.
+MAX_BYTES: Final = 1 << 20
 #: How often a write that another replica came before is tried again.
 MAX_TRIES: Final = 10
 #: How long one write waits for others of this replica, in seconds.
@@ -71,6 +73,11 @@ class ConfigMapTrustedState:
                 if merged == stored:
                     return merged
                 data = {**(shard.get("data") or {}), key.hashed: encode_record(merged, key).decode()}
+                if sum(len(name) + len(value.encode()) for name, value in data.items()) > MAX_BYTES:
+                    raise self._unavailable(
+                        f"ConfigMap {self._namespace}/{self._shard(key)} is full with {len(data)} repositories: remove "
+                        "the records of those that are gone"
+                    )
                 try:
                     self._api.replace(self._path(key), {**shard, "data": data})
                 except ConflictError:

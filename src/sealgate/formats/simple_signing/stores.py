@@ -37,7 +37,8 @@ MAX_LIST_BYTES = 4 << 20
 
 _SCHEMA_VERSION = 2
 _TYPE = "atomic"
-_NAME = re.compile(r"(sha256:[0-9a-f]{64})@([^\s@]{32})")
+# Of 32 characters, as the API wants them, or a hash, as OpenShift names what it imports from elsewhere.
+_NAME = re.compile(r"(sha256:[0-9a-f]{64})@([^\s@]{32}|[0-9a-f]{64})")
 _OK, _NOT_FOUND = 200, 404
 _UNAUTHORIZED = (401, 403)
 
@@ -110,7 +111,7 @@ class _Entry:
         name = text_member(entry, "name", what)
         match = _NAME.fullmatch(name)
         if match is None:
-            raise malformed(what, f"{quote(name, 128)} is not a digest, @ and 32 characters")
+            raise malformed(what, f"{quote(name, 128)} is not a digest, @ and 32 characters or 64 hex digits")
         if match[1] != self.digest:
             raise VerificationError(f"{what} is about {match[1]}", reason=Reason.DIGEST_MISMATCH)
         content = base64_member(entry, "content", what)

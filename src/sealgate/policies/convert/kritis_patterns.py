@@ -132,8 +132,8 @@ def _difference(tags: list[str], beyond: Iterable[object]) -> str:
     said = []
     if beyond:
         said.append(
-            "* covers dots here and did not there: images with more dots are held to the policies named ....more-dots, "
-            "unless a pattern without such a * allows them; keep those policies, or write the names out"
+            "* covers dots here and did not there: images with more dots are held to the policies whose names end in "
+            ".more-dots, unless a pattern without such a * allows them; keep those policies, or write the names out"
         )
     if tags not in ([], ["latest"]):
         said.append(f"it holds for the tag {quote(tags[0], MAX_TAG)} without a digest only")

@@ -9,6 +9,7 @@ from tests.chart.rendering import NAMESPACE
 from tests.e2e.clusters import find_machine, require_machine
 from tests.e2e.kube import apply, kubectl
 from tests.e2e.objects import secret
+from tests.e2e.release import PRIVATE
 from tests.support.registry_simulator import RegistrySimulator
 
 if TYPE_CHECKING:
@@ -34,12 +35,12 @@ S = TypeVar("S", bound=RegistrySimulator)
 def name_servers() -> None:
     """Give the machine its names, if there is one.
 
-    This comes before sealgate is installed, which takes longer than pods take to notice: an operator that comes too
-    early for a KMS looks again only after half a minute.
+    This comes before sealgate is installed, since pods take some seconds to notice: a pod whose image is asked for too
+    early is denied, and an operator that comes too early for a KMS looks again later.
     """
     machine = find_machine()
     if machine is not None:
-        for name in NAMES:
+        for name in (PRIVATE.partition(":")[0], *NAMES):
             machine.name(name)
 
 

@@ -86,7 +86,7 @@ def test_the_usual_policy_becomes_one_authenticator_and_one_policy() -> None:
         ("docker.io/openshift", ["docker.io/openshift/**"], None),
         ("docker.io/library/busybox", ["docker.io/library/busybox", "docker.io/library/busybox/**"], None),
         ("docker.io/library/busybox:latest", ["docker.io/library/busybox"], ("latest",)),
-        ("*.example.org", ["*.example.org/**"], None),
+        ("*.example.org", ["*.example.org/**", "*.example.org:*/**"], None),
         ("", ["**"], None),
     ],
 )
@@ -154,7 +154,7 @@ def test_narrower_scopes_are_excluded_from_wider_ones() -> None:
     policies = split(conversion)[1]
     excluded = {name: [image.repository for image in found.spec.exclude_images] for name, found in policies.items()}
     assert excluded == {
-        "default": ["registry.example.org/**", "*.example.com/**"],
+        "default": ["registry.example.org/**", "*.example.com/**", "*.example.com:*/**"],
         "registry-example-org": ["registry.example.org/team", "registry.example.org/team/**"],
         "registry-example-org-team": ["registry.example.org/team/api", "registry.example.org/team/api/**"],
         "registry-example-org-team-api": ["registry.example.org/team/api"],
@@ -306,6 +306,35 @@ def test_the_older_transport_for_openshift_is_read_as_well() -> None:
     assert 'transports.atomic[""]: left out' in text
 
 
+@pytest.mark.parametrize("wide", ["", "a.example.org"])
+def test_the_older_transport_never_asks_less_of_images_than_the_one_that_they_come_through(wide: str) -> None:
+    older = {"a.example.org/team": [ACCEPT], "a.example.org/ops": [signed_by({"type": "matchExact"})]}
+    policy = {"default": [REJECT], "transports": {"docker": {wide: [signed_by()]}, "atomic": older}}
+    conversion = convert_containers_policy(policy)
+    assert len(split(conversion)[1]) == 1
+    for scope in older:
+        assert f'transports.atomic["{scope}"]: left out: transports.docker["{wide}"]' in notes(conversion)
+
+
+def test_what_only_the_older_transport_accepts_is_not_admitted() -> None:
+    policy = {"default": [signed_by()], "transports": {"atomic": {"a.example.org": [ACCEPT]}}}
+    conversion = convert_containers_policy(policy)
+    (default,) = split(conversion)[1].values()
+    assert default.spec.exclude_images == ()
+    assert "accepted through the atomic transport only" in notes(conversion)
+
+
+def test_signatures_in_a_narrower_place_are_pointed_out() -> None:
+    registries = {
+        "docker": {name: {"lookaside": f"https://{name}"} for name in ("a.example.org", "a.example.org/team")}
+    }
+    conversion = convert({"a.example.org": [signed_by()]}, registries=registries)
+    assert "give a.example.org/team a scope of its own in policy.json" in notes(conversion)
+    apart = convert({"a.example.org": [signed_by()], "a.example.org/team": [signed_by()]}, registries=registries)
+    stores = {found.spec.simple_signing.store.lookaside.url for found in split(apart)[0].values()}  # type: ignore[union-attr]
+    assert stores == {"https://a.example.org", "https://a.example.org/team"}
+
+
 @pytest.mark.parametrize(
     "requirement",
     [
@@ -432,13 +461,18 @@ def test_docker_hub_has_one_name_in_scopes() -> None:
     assert not admitted(conversion, "docker.io/library/a:1", set())
 
 
-@pytest.mark.parametrize(
-    ("scope", "pattern"), [("registry:443", "registry:443/**"), ("*.example.org:443", "*.example.org/**")]
-)
-def test_the_usual_port_is_left_out_where_references_leave_it_out(scope: str, pattern: str) -> None:
-    conversion = convert({scope: [signed_by()]}, default=ACCEPT)
+def test_the_usual_port_is_left_out_where_references_leave_it_out() -> None:
+    conversion = convert({"registry:443": [signed_by()]}, default=ACCEPT)
     (policy,) = split(conversion)[1].values()
-    assert [image.repository for image in policy.spec.images] == [pattern]
+    assert [image.repository for image in policy.spec.images] == ["registry:443/**"]
+
+
+@pytest.mark.parametrize("scope", ["*.example.org:443", "*.example.org:5000"])
+def test_no_image_is_of_a_wildcard_with_a_port(scope: str) -> None:
+    conversion = convert({"a.example.org": [signed_by()], scope: [ACCEPT]})
+    assert list(split(conversion)[1]) == ["a-example-org"]
+    assert not admitted(conversion, "b.example.org/a:1", set())
+    assert f'transports.docker["{scope}"]: left out' in notes(conversion)
 
 
 @pytest.mark.parametrize(("one", "other"), [("r.example.org", "r.example.org:443"), ("*.r.org", "*.R.org")])
@@ -465,6 +499,7 @@ SCOPES = [
     "*.example.org",
     "*.r.example.org",
     "x.r.example.org",
+    "x.r.example.org:5000",
     "docker.io",
     "docker.io/library",
     "docker.io/a",
@@ -478,6 +513,7 @@ IMAGES = [
     "r.example.org/ab:1",
     "x.r.example.org/a:1",
     "y.x.r.example.org/a:1",
+    "x.r.example.org:5000/a:1",
     "r.example.org.evil.example/a:1",
     "a:1",
     "a:2",
@@ -499,7 +535,7 @@ requirements = st.lists(
 def plainly_accepted(policy: dict[str, Any], image: str, signers: set[str]) -> bool:
     reference = parse_reference(image)
     parts = reference.name.split("/")
-    domains = reference.repository.registry.split(".")
+    domains = reference.repository.registry.partition(":")[0].split(".")
     order = [
         # Beside a digest a tag counts for nothing; without either it is latest.
         reference.name if reference.digest else f"{reference.name}:{reference.effective_tag}",

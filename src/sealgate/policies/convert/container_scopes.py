@@ -2,7 +2,7 @@
 
 ====================================  =================================================================
 empty                                 every image
-`*.example.org`                       every registry below a domain, at any depth
+`*.example.org`                       every registry below a domain, at any depth, with any port
 `registry.example.org:5000`           every repository of a registry
 `registry.example.org/team`           a repository, and every repository below that name
 `registry.example.org/team/api:1.4`   one tag of a repository
@@ -66,7 +66,8 @@ class Scope:
         if not self.name:
             return True
         if self.wildcard:
-            return other.name.partition("/")[0].endswith(self.name)
+            # The tools drop the port before they look at wildcards.
+            return other.name.partition("/")[0].partition(":")[0].endswith(self.name)
         if self.tag is not None or other.wildcard:
             return False
         return other.name.startswith(f"{self.name}/") or other.name == self.name
@@ -89,7 +90,7 @@ class Scope:
         if not self.name:
             return ["**"]
         if self.wildcard:
-            return [f"*{self.name}/**"]
+            return [f"*{self.name}/**", f"*{self.name}:*/**"]
         host, slash, path = self.name.partition("/")
         # On Docker Hub a single name is a namespace: its own images are in library.
         if not slash or (host == DOCKER_HUB and "/" not in path):
@@ -137,8 +138,12 @@ def _parse(text: str) -> Scope:
     if _SPECIAL & set(name) or (wildcard and "/" in name):
         raise NoSelectorError(f"{quote(text)} is no scope of the docker transport")
     host, slash, path = name.partition("/")
+    if wildcard and ":" in host:
+        raise NoSelectorError(
+            "the tools drop the port of a registry before they look at wildcards: none is of this one"
+        )
     if wildcard:
-        return Scope(text, host.lower().removesuffix(":443"), wildcard=True)
+        return Scope(text, host.lower(), wildcard=True)
     path, colon, tag = path.partition(":")
     registry = _registry(host)
     scope = Scope(text, f"{registry}{slash}{path}", tag=tag if colon else None)

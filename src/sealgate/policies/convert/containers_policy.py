@@ -1,9 +1,9 @@
 """From containers' `policy.json` (podman, skopeo, CRI-O, OpenShift nodes) to objects that require the same.
 
 What counts in a cluster are the scopes of the `docker` transport; those of `atomic`, the older name for OpenShift's
-registry, are read as well. An image is judged by its narrowest scope there and by all policies here, so the policies
-of wide scopes exclude the narrower ones. All requirements of a scope must be met, by whichever keys, so each becomes a
-policy of its own.
+registry, are read as well where they ask for more than those say. An image is judged by its narrowest scope there and
+by all policies here, so the policies of wide scopes exclude the narrower ones. All requirements of a scope must be met,
+by whichever keys, so each becomes a policy of its own.
 
 A requirement without an equivalent never becomes admission: its images are left to no policy, and images without a
 policy are then to be denied. Selectors have no digests: a scope of one digest is left out where that admits no more,
@@ -145,8 +145,8 @@ class _Converter:
         if known is not None and known[0].startswith("transports.docker"):
             self._note(field, f"left out: {known[0]} is about the same images")
             return
-        if transport == "atomic" and not text:
-            self._note(field, "left out: the default of the docker transport, or the global one, counts")
+        if transport == "atomic" and (why := _atomic_that_does_not_count(scope, given, table)):
+            self._note(field, f"left out: {why}")
             return
         if scope.tag is not None:
             self._note(
@@ -267,6 +267,7 @@ class _Converter:
         docker = self._registries.get("docker", {})
         found = [docker.get(name) for name in scope.places()] + [self._registries.get("default-docker")]
         settings = next((one for one in found if isinstance(one, Mapping) and _address(one)), None)
+        self._note_narrower_stores(scope, place, None if settings is None else _address(settings))
         if settings is not None:
             return {"lookaside": {"url": _address(settings)}}
         self._note(
@@ -275,6 +276,20 @@ class _Converter:
             "registries.d names a lookaside address, write store: {lookaside: {url: ...}}",
         )
         return _OPENSHIFT
+
+    def _note_narrower_stores(self, scope: Scope, place: str, address: str | None) -> None:
+        """Say which images of a scope have their signatures elsewhere; an authenticator has one store."""
+        for name, settings in self._registries.get("docker", {}).items():
+            elsewhere = _address(settings) if isinstance(settings, Mapping) else None
+            if elsewhere is None or elsewhere == address:
+                continue
+            try:
+                inside = scope.covers(parse_scope(name))
+            except NoSelectorError:
+                continue
+            if inside:
+                why = f"registries.d has the signatures of {quote(name)} at {quote(elsewhere)}, and one store is read"
+                self._note(place, f"{why}: give {quote(name)} a scope of its own in policy.json, or those are refused")
 
     def _name(self, kind: str, scope: Scope) -> str:
         """Return a name for an object that no other of its kind has."""
@@ -288,6 +303,28 @@ class _Converter:
         note = Note(field, message)
         if note not in self._notes:
             self._notes.append(note)
+
+
+def _atomic_that_does_not_count(
+    scope: Scope, given: Sequence[object], table: Mapping[Scope, tuple[str, Sequence[object]]]
+) -> str:
+    """Return why a scope of the atomic transport must not decide about images of the docker transport; empty if it may.
+
+    Args:
+        scope: the scope.
+        given: its requirements.
+        table: every scope before it, those of the docker transport among them.
+    """
+    if not scope.text:
+        return "the default of the docker transport, or the global one, counts"
+    around = next(
+        (f for other, (f, _) in table.items() if f.startswith("transports.docker") and other.covers(scope)), ""
+    )
+    if around:
+        return f"{around} is about the same images, which a cluster pulls through the docker transport"
+    if all(isinstance(one, Mapping) and one.get("type") == ACCEPT for one in given):
+        return "what it accepts is accepted through the atomic transport only"
+    return ""
 
 
 _PAST = {"admit": "admitted", "deny": "denied"}

@@ -57,6 +57,29 @@ def test_a_whole_repository_that_is_rolled_back_is_refused_where_a_folder_rememb
         assert verdict(*ask[:-2])[1]["verdict"] == "admit"
 
 
+@pytest.mark.parametrize("tls", [True, False])
+def test_the_registry_itself_is_the_notary_server_with_or_without_tls(tmp_path: Path, *, tls: bool) -> None:
+    now = datetime.now(UTC)
+    with NotarySimulator(tls=tls) as dtr:
+        gun = f"{dtr.host}/{PATH}"
+        dtr.push_image(PATH, "1")
+        root = certified(gun, begins=now - timedelta(days=1), ends=now + timedelta(days=1))
+        repository = dtr.host_repository(NotaryRepository(gun, now, root))
+        repository.sign_tag("1", dtr.manifest(PATH, "1")[1], "targets")
+        repository.publish()
+        policies = write(
+            tmp_path / "policies.yaml",
+            of_format("dtr", notary={"root": {"pem": root.certificate_pem}}),
+            policy("dtr", f"{dtr.host}/**", ["dtr"]),
+        )
+        authority = tmp_path / "ca.pem"
+        authority.write_text(dtr.ca_pem)
+        reached = ("--insecure-registry", dtr.host, *(("--registry-ca", f"{dtr.host}={authority}") if tls else ()))
+        assert verdict(f"{gun}:1", "--policies", policies, *reached)[1]["verdict"] == "admit"
+        for asked in dtr.requests:
+            assert "authorization" not in asked.headers
+
+
 @pytest.mark.parametrize(
     ("expected", "verdict_", "code"), [("registry.example.org/team/api:1.4", "admit", 0), ("other/name:1", "deny", 1)]
 )

@@ -124,6 +124,8 @@ def test_what_a_key_may_have_signed_that_nobody_could_look_at_is_not_determined(
     world.sign("2.0", following)
     world.kms.faults.status("", 500)
     assert world.verify(tag="2.0").exit_code == 0
+    world.registry.push_image("library/web", "unsigned")
+    assert world.verify(tag="unsigned").exit_code == 1
     result = world.verify()
     assert result.exit_code == 3
     assert "Huawei DEW answers 500" in " ".join(result.stdout.split())

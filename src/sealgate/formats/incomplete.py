@@ -56,12 +56,14 @@ class IncompleteCheck:
         """Verify the image's signatures with the keys that can be used.
 
         Raises:
-            VerificationError: none of them signed it, and the others must not be used.
+            VerificationError: nobody signed it, or none of them did and the others must not be used.
             UnavailableError: none of them signed it, and of another it is not known yet; or nothing could be fetched.
         """
         try:
             return self.check.verify(image, sources)
         except VerificationError as error:
+            if error.reason is Reason.NO_SIGNATURE and not error.signatures:
+                raise  # there is nothing that any key could have made
             message = f"{error.message}; {explain(self.missing)}"
             if all(isinstance(why, KeyRefusedError) for why in self.missing):
                 raise VerificationError(message, reason=error.reason, signatures=error.signatures) from error

@@ -175,7 +175,11 @@ class Session:
         owner = Repository(host, repository.removeprefix(f"{host}/"))
         question = _Question(parsed.target, limit, follow=Follow.SAME_ORIGIN)
         try:
-            answer = self._ask(place, parsed.origin, question, owner)
+            if named or ca is not None:
+                answer = self._ask(place, parsed.origin, question, owner)
+            else:
+                # An address that nobody wrote is reached like the registry whose name it has.
+                answer = self._get(place, question, owner)
         except ConfigError as error:
             raise UnavailableError(error.message, reason=Reason.AUTHENTICATOR_NOT_READY) from error
         _expect_ok(place, answer.response, quote(str(parsed)))
@@ -277,17 +281,17 @@ class Session:
 
     # How ----------------------------------------------------------------------------------------------------------
 
-    def _get(self, place: _Place, question: _Question) -> Answer:
-        """Send a GET over the scheme that the host speaks."""
+    def _get(self, place: _Place, question: _Question, owner: Repository | None = None) -> Answer:
+        """Send a GET over the scheme that the host speaks; see `_ask`."""
         settings, without_tls = self._client.settings, self._client.without_tls
         authority = api_host(place.host)
         if not settings.is_insecure(place.host) or settings.ca_of(place.host) is not None:
-            return self._ask(place, parse_origin("https", authority), question)
+            return self._ask(place, parse_origin("https", authority), question, owner)
         if not without_tls.holds(place.host):
             with contextlib.suppress(NotTLSError):
-                return self._ask(place, parse_origin("https", authority), question)
+                return self._ask(place, parse_origin("https", authority), question, owner)
         try:
-            answer = self._ask(place, parse_origin("http", authority), question)
+            answer = self._ask(place, parse_origin("http", authority), question, owner)
         except DeadlineError:
             raise
         except UnavailableError:

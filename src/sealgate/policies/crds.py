@@ -186,6 +186,8 @@ _ALTERNATIVES = (
     ("source of the key", ("pem", "pgp", "inline", "secretRef", "kms", "keyId", "ca")),
     ("place where signatures are stored", ("openshift", "lookaside")),
 )
+#: What the alternatives of some models are called, as the models themselves do.
+_OTHER_WORDS = {"KeyringSource": "source of the keyring", "NotaryRoot": "pin of the root"}
 
 
 def custom_resource_definition(kind: Kind) -> Schema:
@@ -249,7 +251,7 @@ def extend(place: str, node: Schema, times: int) -> Schema:
     if place == "AuthenticatorSpec":
         rules.append(_exactly_one("format", list(node["properties"])))
     elif node["type"] == "object":
-        rules += _alternatives(node)
+        rules += _alternatives(place, node)
     return {"x-kubernetes-validations": rules} if rules else {}
 
 
@@ -273,12 +275,12 @@ def _key_material(node: Schema, times: int) -> Iterable[Schema]:
         ) | {"fieldPath": f".{name}"}
 
 
-def _alternatives(node: Schema) -> Iterable[Schema]:
+def _alternatives(place: str, node: Schema) -> Iterable[Schema]:
     optional = [name for name in node.get("properties", ()) if name not in node.get("required", ())]
     for what, names in _ALTERNATIVES:
         found = [name for name in optional if name in names]
         if len(found) > 1:
-            yield _exactly_one(what, found)
+            yield _exactly_one(_OTHER_WORDS.get(place, what), found)
 
 
 def _exactly_one(what: str, names: list[str]) -> Schema:

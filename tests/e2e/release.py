@@ -6,6 +6,7 @@ import json
 import os
 import time
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.chart.rendering import CHART, NAMESPACE
@@ -22,6 +23,8 @@ OPENSHIFT = "openshift.test:5002"
 DTR = "dtr.test:5003"
 #: Secrets with credentials for signature stores.
 SERVICE_SECRETS = ("e2e-grafeas", "e2e-ocir", "e2e-ocir-stranger")
+#: A folder of the node's, and where the webhook has it.
+NODE_FOLDER, FOLDER = Path("/var/tmp/sealgate-e2e-signatures"), "/signatures"  # noqa: S108 - of the tests alone
 #: Seconds between two looks at keys in a KMS: the shortest that the chart takes.
 KEY_REFRESH = 10
 
@@ -35,8 +38,14 @@ def values() -> Object:
         repository, _, tag = name.rpartition(":")
         return {"image": {"repository": repository, "tag": tag, "pullPolicy": policy}}
 
+    volume = {"name": "signatures", "hostPath": {"path": str(NODE_FOLDER), "type": "DirectoryOrCreate"}}
     return {
-        "webhook": {**image("webhook"), "serviceSecrets": list(SERVICE_SECRETS)},
+        "webhook": {
+            **image("webhook"),
+            "serviceSecrets": list(SERVICE_SECRETS),
+            "extraVolumes": [volume],
+            "extraVolumeMounts": [{"name": "signatures", "mountPath": FOLDER, "readOnly": True}],
+        },
         "operator": image("operator"),
         "registries": {"insecure": [REGISTRY, PRIVATE, OPENSHIFT, DTR]},
         "keyRefreshSeconds": KEY_REFRESH,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import secrets as randomness
+import shutil
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -154,14 +156,19 @@ def test_the_extension_is_asked_with_the_pod_s_own_pull_secret(openshift: OpenSh
         openshift.registry.auth.mode = "none"
 
 
-def test_signatures_on_a_web_server_of_a_private_authority_count(
-    openshift: OpenShift, repository: str, new_team: Callable[[], Team], tmp_path: Path
-) -> None:
-    folder, configuration = tmp_path / "signatures", tmp_path / "registries.d"
+def signed_aside(openshift: OpenShift, tagged: str, folder: Path, configuration: Path) -> Image:
+    """Have skopeo sign an image and put the signature into a folder."""
     configuration.mkdir()
     place = json.dumps({"docker": {release.REGISTRY: {"lookaside-staging": folder.as_uri()}}})
     (configuration / "default.yaml").write_text(place)
-    image = openshift.signed(f"{repository}/aside:1", openshift.release, "--registries.d", str(configuration))
+    return openshift.signed(tagged, openshift.release, "--registries.d", str(configuration))
+
+
+def test_signatures_on_a_web_server_of_a_private_authority_count(
+    openshift: OpenShift, repository: str, new_team: Callable[[], Team], tmp_path: Path
+) -> None:
+    folder = tmp_path / "signatures"
+    image = signed_aside(openshift, f"{repository}/aside:1", folder, tmp_path / "registries.d")
     unsigned = openshift.workshop.push(f"{repository}/aside:2", "unsigned")
     with serve(RegistrySimulator, "lookaside.test") as server:
         for file in folder.rglob("signature-*"):
@@ -178,3 +185,21 @@ def test_signatures_on_a_web_server_of_a_private_authority_count(
         team.demand(spec({"lookaside": {"url": url}}))
         team.settle(image.tagged, admitted=False)
         team.refuses(image.tagged, "RegistryUnavailable", "lookaside.test", "certificate")
+
+
+def test_signatures_in_a_folder_that_the_webhook_mounts_count(
+    openshift: OpenShift, repository: str, new_team: Callable[[], Team], tmp_path: Path
+) -> None:
+    folder = release.NODE_FOLDER / randomness.token_hex(4)
+    image = signed_aside(openshift, f"{repository}/folder:1", folder, tmp_path / "registries.d")
+    unsigned = openshift.workshop.push(f"{repository}/folder:2", "unsigned")
+    try:
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o755)
+        team = new_team()
+        team.demand(spec({"lookaside": {"url": f"file://{release.FOLDER}/{folder.name}"}}))
+        team.settle(image.tagged, admitted=True)
+        team.runs(image)
+        team.refuses(unsigned.tagged, "NoSignature")
+    finally:
+        shutil.rmtree(folder)

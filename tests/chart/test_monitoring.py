@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
+from sealgate_operator.metrics import Metrics as OperatorMetrics
 from sealgate_webhook.metrics import Metrics
 from tests.chart.rendering import CHART, VALUE_SETS, find, render
 
@@ -24,8 +25,8 @@ def samples() -> frozenset[str]:
     def names(metric: Metric) -> list[str]:
         return [metric.name + suffix for suffix in kinds[metric.type]]
 
-    registry = Metrics(structlog.get_logger()).registry
-    return frozenset(name for metric in registry.collect() for name in names(metric))
+    registries = (Metrics(structlog.get_logger()).registry, OperatorMetrics(lambda: True).registry)
+    return frozenset(name for registry in registries for metric in registry.collect() for name in names(metric))
 
 
 def _asked(expressions: list[str]) -> set[str]:
@@ -36,7 +37,7 @@ def test_alerts_ask_for_metrics_that_there_are(samples: frozenset[str]) -> None:
     rule = find(render(VALUE_SETS["everything"]), "PrometheusRule")
     alerts = rule["spec"]["groups"][0]["rules"]
     asked = _asked([alert["expr"] for alert in alerts])
-    assert len(asked) >= 7
+    assert len(asked) >= 10
     assert asked <= samples
     for alert in alerts:
         assert alert["alert"].startswith("Sealgate")

@@ -193,21 +193,21 @@ def test_an_error_that_nobody_has_thought_of_stops_one_key_and_is_told(stand: KM
 
 
 def test_a_service_that_is_silent_does_not_keep_others_waiting(stand: KMSStand) -> None:
-    with KMSStand(DEWSimulator) as other:
-        other.add_key()
-        stand.kms.faults.hang("")
-        clock = SystemClock()
-        network = RegistryClient(settings_for(stand.kms, other.kms), clock=clock)
-        source = KMSKeys(network, StandaloneServiceSecrets(stand.secrets), clock)
-        with pytest.raises(DeadlineError):
-            source.look(stand.entry(), seconds=0.2)
-        asked = len(stand.kms.requests)
-        for entry in (stand.entry(), stand.entry(keyId="another")):
-            with pytest.raises(UnavailableError, match="asked again in a moment"):
-                source.look(entry)
-        assert len(stand.kms.requests) == asked
-        assert source.look(other.entry())
-        network.close()
+    clock = SystemClock()  # of a deadline that really passes, so of both services too
+    with DEWSimulator(clock=clock) as silent, DEWSimulator(clock=clock) as other:
+        other.add(stand.key_id, "EC_P256")
+        silent.faults.hang("")
+        with RegistryClient(settings_for(silent, other), clock=clock) as network:
+            source = KMSKeys(network, StandaloneServiceSecrets({SECRET: other.secret}), clock)
+            entry = stand.entry(endpoint=silent.url)
+            with pytest.raises(DeadlineError):
+                source.look(entry, seconds=0.2)
+            asked = len(silent.requests)
+            for further in (entry, stand.entry(endpoint=silent.url, keyId="another")):
+                with pytest.raises(UnavailableError, match="asked again in a moment"):
+                    source.look(further)
+            assert len(silent.requests) == asked
+            assert source.look(stand.entry(endpoint=other.url))
 
 
 def test_several_keys_are_asked_for_together_and_fail_alone(stand: KMSStand) -> None:

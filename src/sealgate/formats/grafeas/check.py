@@ -95,8 +95,8 @@ def build(spec: GrafeasSpec, keys: KeyResolver) -> GrafeasCheck:
     """Turn the `grafeas` field of an `Authenticator` into a check.
 
     Raises:
-        InvalidKeyError: a key cannot be accepted, or there is none.
-        UnavailableError: a key is not there (yet).
+        InvalidKeyError: a key cannot be accepted.
+        NoKeyError: there is no key.
     """
     store = _store(spec)
     authority = load_authority(spec.keys, keys)

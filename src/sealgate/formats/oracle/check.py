@@ -110,9 +110,9 @@ def build(spec: OracleSpec, keys: KeyResolver) -> OracleCheck:
     """Turn the `oracle` field of an `Authenticator` into a check.
 
     Raises:
-        InvalidKeyError: a key cannot be accepted, or there is none.
+        InvalidKeyError: a key cannot be accepted.
         PolicyError: the service's address is not known.
-        UnavailableError: a key is not there (yet).
+        NoKeyError: there is no key.
     """
     url = spec.endpoint or service_url(spec.region, spec.compartment_id)
     service = SignatureService(

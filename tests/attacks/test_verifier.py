@@ -162,6 +162,37 @@ def test_attack_30_three_hundred_reviews_of_one_new_image_are_one_verification(w
     assert len(world.registry.paths) == 3
 
 
+# 31: replicas disagree no longer than either remembers, and never about what runs ------------------------------------
+
+
+def test_attack_31_a_replica_that_refused_agrees_again_once_its_refusal_is_forgotten(
+    world: World, clock: FakeClock
+) -> None:
+    digest = world.registry.push_image(REPOSITORY, "v1")
+    other = Verifier(world.client, clock)
+    assert world.verify(world.image())[0].verdict is Verdict.DENY
+    push_classic(world.registry, REPOSITORY, Classic(digest, KEY))
+    assert other.verify((world.image(),), world.review())[0].verdict is Verdict.ADMIT
+    clock.advance(VerifierSettings().refused_seconds)
+    assert world.verify(world.image())[0].verdict is Verdict.ADMIT
+    other.close()
+
+
+def test_attack_31_what_one_replica_has_pinned_is_what_another_judges_wherever_the_tag_went(
+    world: World, clock: FakeClock
+) -> None:
+    world.push_signed()
+    (pinned,) = world.verify(world.image())
+    world.registry.tag(REPOSITORY, "v1", world.registry.push_image(REPOSITORY, "unsigned"))
+    other = Verifier(world.client, clock)
+    judged = other.verify((f"{world.image()}@{pinned.subject}", world.image()), world.review())
+    assert [verdict.verdict for verdict in judged] == [Verdict.ADMIT, Verdict.DENY]
+    assert judged[0].subject == pinned.subject
+    clock.advance(VerifierSettings().tag_seconds)
+    assert world.verify(world.image())[0].verdict is Verdict.DENY
+    other.close()
+
+
 # 17: no way from an error to "admit" ---------------------------------------------------------------------------------
 
 ERRORS: list[type[BaseException]] = [

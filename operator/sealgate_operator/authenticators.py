@@ -19,7 +19,7 @@ from sealgate.keys.openpgp import Keyring
 from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.keys.status_keys import StatusKeys
 from sealgate.policies.models import Authenticator
-from sealgate.policies.status import AuthenticatorStatus, KeyStatus, secret_source
+from sealgate.policies.status import AuthenticatorStatus, KeyStatus
 from sealgate_operator.conditions import (
     READY,
     Judgement,
@@ -112,7 +112,7 @@ class _Collector:
         self._secrets = secrets
         self._known = known
         self._now = now
-        self._found: dict[str, tuple[KeyStatus, ...]] = {}
+        self._found: dict[KeyEntry | SecretKey, tuple[KeyStatus, ...]] = {}
         self.refused_inline = 0
         self.refresh_seconds: float | None = None
 
@@ -143,9 +143,8 @@ class _Collector:
 
     def secret(self, reference: SecretKey) -> bytes:
         """Return what is public in one key of a Secret."""
-        source = secret_source(reference)
         found = self._secrets.observe_whole(reference)
-        self._found[source] = (found,)
+        self._found[reference] = (found,)
         if found.state == "Refused":
             raise UnavailableError(found.message, reason=Reason.AUTHENTICATOR_NOT_READY)
         return (found.pem or "").encode()
@@ -156,14 +155,13 @@ class _Collector:
             if name is None:
                 continue
             # Of one key, entries may want different versions, or different algorithms.
-            asked = entry.model_dump_json()
-            if asked not in self._found:
+            if entry not in self._found:
                 known = [key for key in self._known if key.source == name]
-                self._found[asked] = source.observe(entry, known, self._now)
+                self._found[entry] = source.observe(entry, known, self._now)
                 again = source.again_after(entry)
                 if again is not None:
                     self.refresh_seconds = min(self.refresh_seconds or again, again)
-            return self._found[asked]
+            return self._found[entry]
         raise UnavailableError("no source for this kind of key", reason=Reason.AUTHENTICATOR_NOT_READY)
 
 

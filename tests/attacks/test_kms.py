@@ -9,11 +9,12 @@ from pydantic import ValidationError
 
 from sealgate.clocks import Deadline
 from sealgate.errors import ForbiddenAddressError, SealgateError, UnavailableError
-from sealgate.keys.kms import REFRESH_SECONDS, observe_kms, resolve_kms
+from sealgate.keys.kms import REFRESH_SECONDS, resolve_kms
 from sealgate.policies.base import KeyEntry
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.settings import RegistrySettings
 from sealgate.service_secrets import StandaloneServiceSecrets
+from sealgate.verification.kms import KMSKeys
 from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
 from tests.support.dew_simulator import DEWSimulator
 from tests.support.kms_stands import SECRET, KMSStand
@@ -35,8 +36,8 @@ def stand(request: pytest.FixtureRequest) -> Iterator[KMSStand]:
 
 
 def observe(stand: KMSStand, known: tuple[KeyStatus, ...]) -> tuple[KeyStatus, ...]:
-    services = stand.client.services(Deadline.after(stand.clock, 20))
-    return observe_kms(stand.entry(), known, StandaloneServiceSecrets(stand.secrets), services, stand.clock)
+    keys = KMSKeys(stand.client, StandaloneServiceSecrets(stand.secrets), stand.clock)
+    return keys.observe(stand.entry(), known, stand.clock.now())
 
 
 def disable(stand: KMSStand) -> None:

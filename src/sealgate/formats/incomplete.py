@@ -64,13 +64,13 @@ class IncompleteCheck:
         except VerificationError as error:
             if error.reason is Reason.NO_SIGNATURE and not error.signatures:
                 raise  # there is nothing that any key could have made
-            message = f"{error.message}; {explain(self.missing)}"
+            message = f"{error.message}; {_explain(self.missing)}"
             if all(isinstance(why, KeyRefusedError) for why in self.missing):
                 raise VerificationError(message, reason=error.reason, signatures=error.signatures) from error
             raise UnavailableError(message, reason=Reason.AUTHENTICATOR_NOT_READY) from error
 
 
-def explain(missing: tuple[UnavailableError, ...]) -> str:
+def _explain(missing: tuple[UnavailableError, ...]) -> str:
     """Return why keys cannot be used, in words: the first one's reason, and how many there are more."""
     more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
     return f"a key that is accepted too cannot be used now: {missing[0].message}{more}"

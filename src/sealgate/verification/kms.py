@@ -85,7 +85,7 @@ class KMSKeys:
         self._budgets = budgets or Budgets(REQUESTS_PER_MINUTE, BURST, clock)
         self._refresh_seconds = refresh_seconds
         # Objects are looked at after every change of anything they name, a service only when it is time again.
-        self._answers: TTLCache[str, tuple[KeyStatus, ...]] = TTLCache(
+        self._answers: TTLCache[KeyEntry, tuple[KeyStatus, ...]] = TTLCache(
             MAX_ANSWERS, refresh_seconds / 2, timer=clock.monotonic
         )
         self._silent: TTLCache[str, DeadlineError] = TTLCache(
@@ -132,22 +132,21 @@ class KMSKeys:
             known: what the status says about this key.
             now: the time.
         """
-        asked = entry.model_dump_json()
         with self._lock:
-            answer = self._answers.get(asked)
+            answer = self._answers.get(entry)
         if answer is None:
             try:
                 answer = self.look(entry)
             except UnavailableError as error:
                 return remaining_keys(entry, known, error, now)
             with self._lock:
-                self._answers[asked] = answer
+                self._answers[entry] = answer
         return answer
 
     def again_after(self, entry: KeyEntry) -> float:
         """Return the seconds after which the key is to be observed once more: sooner where nothing was found out."""
         with self._lock:
-            answered = entry.model_dump_json() in self._answers
+            answered = entry in self._answers
         return self._refresh_seconds if answered else min(RETRY_SECONDS, self._refresh_seconds)
 
 
@@ -217,8 +216,8 @@ class KMSKeeper:
         assert entry.kms is not None  # noqa: S101 - the caller has looked
         with self._lock:
             known = self._known.get(entry)
-            same = [] if known else [found for at, found in self._known.items() if _is_same_key(at, entry)]
-        keys = tuple(key for found in ([known] if known else same) for key in found.keys)
+            same = (found for at, found in self._known.items() if at.kms and at.kms.is_same_key(entry.kms))
+            keys = tuple(key for found in ([known] if known else same) for key in found.keys)
         if not keys:
             msg = f"{entry.kms.source}: it has not been asked for yet; ask again in a moment"
             raise UnavailableError(msg, reason=Reason.AUTHENTICATOR_NOT_READY)
@@ -242,7 +241,3 @@ class KMSKeeper:
             kept = remaining_keys(entry, known.keys if known else (), error, self._clock.now())
             return _Known(kept, now + min(RETRY_SECONDS, self._refresh))
         return _Known(found, now + self._refresh)
-
-
-def _is_same_key(one: KeyEntry, other: KeyEntry) -> bool:
-    return one.kms is not None and other.kms is not None and one.kms.is_same_key(other.kms)

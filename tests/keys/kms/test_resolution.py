@@ -17,7 +17,7 @@ from sealgate.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from sealgate.keys.kms import REFRESH_SECONDS, observe_kms, resolve_kms
+from sealgate.keys.kms import REFRESH_SECONDS, resolve_kms
 from sealgate.keys.kms.answers import MAX_ANSWER_BYTES
 from sealgate.keys.kms.budgets import BudgetedServices
 from sealgate.policies.base import KeyEntry
@@ -25,12 +25,13 @@ from sealgate.policies.status import KeyStatus
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate.verification.budgets import Budgets
+from sealgate.verification.kms import KMSKeys
 from tests.support.kms_stands import SECRET, KMSStand
 
 
 def observe(stand: KMSStand, known: tuple[KeyStatus, ...] = ()) -> tuple[KeyStatus, ...]:
-    services = stand.client.services(Deadline.after(stand.clock, 20))
-    return observe_kms(stand.entry(), known, StandaloneServiceSecrets(stand.secrets), services, stand.clock)
+    keys = KMSKeys(stand.client, StandaloneServiceSecrets(stand.secrets), stand.clock)
+    return keys.observe(stand.entry(), known, stand.clock.now())
 
 
 def moment(text: str | None) -> datetime:

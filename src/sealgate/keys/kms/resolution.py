@@ -68,38 +68,12 @@ def resolve_kms(
     return tuple(_judge(entry, key, asked_at, refresh) for key in found or (none,))
 
 
-def observe_kms(  # noqa: PLR0913 - what `resolve_kms` takes, and what is known
-    entry: KeyEntry,
-    known: Iterable[KeyStatus],
-    secrets: ServiceSecrets,
-    services: Services,
-    clock: Clock,
-    *,
-    refresh: float = REFRESH_SECONDS,
-) -> tuple[KeyStatus, ...]:
-    """Return what is known about an entry's key after asking for it once more; see `resolve_kms`. Never raises.
-
-    Where nothing can be found out, keys that were good stay so until they end, with their end unmoved. When none is
-    left, one refused key says why.
-
-    Args:
-        entry: with `kms`.
-        known: what the last look returned.
-        secrets: where credentials are.
-        services: how the service is asked, and until when.
-        clock: the time.
-        refresh: seconds until the next look.
-    """
-    try:
-        return resolve_kms(entry, secrets, services, clock, refresh=refresh)
-    except UnavailableError as error:
-        return remaining_keys(entry, known, error, clock.now())
-
-
 def remaining_keys(
     entry: KeyEntry, known: Iterable[KeyStatus], error: UnavailableError, now: datetime
 ) -> tuple[KeyStatus, ...]:
-    """Return what is left of an entry's keys when nothing new could be found out about them; see `observe_kms`.
+    """Return what is left of an entry's keys when nothing new could be found out about them.
+
+    Keys that were good stay so until they end, with their end unmoved. When none is left, one refused key says why.
 
     Args:
         entry: with `kms`.
@@ -107,7 +81,7 @@ def remaining_keys(
         error: why there is nothing new.
         now: the time.
     """
-    assert entry.kms is not None  # noqa: S101 - as above
+    assert entry.kms is not None  # noqa: S101 - nobody else gets here
     versions = entry.kms.versions
     kept = tuple(key for key in known if key.is_usable(now) and (not versions or key.key_version in versions))
     return kept or (_refused(entry, KMSKey("", ""), error.reason.value, error.message, now),)

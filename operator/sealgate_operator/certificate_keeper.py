@@ -8,7 +8,6 @@ them nor a second writer leaves anything that the next look does not put right. 
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import TYPE_CHECKING, Any
 
 from sealgate.errors import NotFoundError, UnavailableError
@@ -22,6 +21,7 @@ from sealgate_operator.certificates import (
     next_step,
     service_names,
 )
+from sealgate_operator.secret_data import decode, secret_data
 
 if TYPE_CHECKING:
     import threading
@@ -105,7 +105,7 @@ class CertificateKeeper:
             authorities, leaf = self._api.get(self._ca_secret), self._api.get(self._tls_secret)
             configurations = self._read_configurations()
             published = [_bundle_of(hook) for found in configurations.values() for hook in found["webhooks"]]
-            data, served = _data(authorities), _data(leaf)
+            data, served = secret_data(authorities), secret_data(leaf)
             self._metrics.certificates(expiry(data, CURRENT), expiry(served, LEAF))
             step = next_step(data, served, published, self._rules, self._clock.now())
             if step is None:
@@ -172,15 +172,4 @@ def _operations(configuration: Mapping[str, Any], bundle: bytes) -> list[dict[st
 
 
 def _bundle_of(hook: Mapping[str, Any]) -> bytes:
-    return _decode(hook["clientConfig"].get("caBundle") or "")
-
-
-def _data(secret: Mapping[str, Any]) -> dict[str, bytes]:
-    return {name: _decode(value) for name, value in (secret.get("data") or {}).items()}
-
-
-def _decode(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error:
-        return b""
+    return decode(hook["clientConfig"].get("caBundle") or "")

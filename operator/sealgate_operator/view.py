@@ -7,12 +7,11 @@ deleted stays so. Versions are compared as numbers, which Kubernetes promises (s
 
 from __future__ import annotations
 
-import base64
-import binascii
 import threading
 from typing import TYPE_CHECKING, Any
 
 from sealgate_operator.authenticators import secrets_named_in
+from sealgate_operator.secret_data import secret_data
 from sealgate_operator.verification_policies import authenticators_named_in
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class View:
     def secret(self, name: str) -> Mapping[str, bytes] | None:
         """Return the decoded data of a Secret; None if there is none. What is not base64 is empty."""
         found = self.get(SECRET, name)
-        return None if found is None else {key: _decode(value) for key, value in (found.get("data") or {}).items()}
+        return None if found is None else secret_data(found)
 
     def put(self, kind: str, obj: Object) -> bool:
         """Take an object as it is now; return whether that was news."""
@@ -125,10 +124,3 @@ class View:
 
 def _version(obj: Mapping[str, Any]) -> int:
     return int(obj["metadata"]["resourceVersion"])
-
-
-def _decode(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error:
-        return b""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sealgate.errors import InvalidKeyError, NoKeyError
+from sealgate.formats.contents import hash_content
 from sealgate.formats.cosign.claims import Claims
 from sealgate.formats.cosign.searches import Search
 from sealgate.references import parse_repository
@@ -114,4 +113,4 @@ def _content(keys: tuple[PublicKey, ...], spec: CosignSpec, place: Repository | 
         "matchRepository": spec.match_repository,
         "signatureRepository": place.name if place else None,
     }
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    return hash_content(document)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from sealgate.errors import VerificationError
+from sealgate.formats.contents import hash_content
 from sealgate.formats.grafeas.acr import ACRStore
 from sealgate.formats.grafeas.keys import load_authority
 from sealgate.formats.grafeas.occurrences import GrafeasServer, resource_uri
@@ -106,7 +105,7 @@ def build(spec: GrafeasSpec, keys: KeyResolver) -> GrafeasCheck:
         "store": [type(store).__name__, asdict(store)],
         "keys": authority.identity,
     }
-    content = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    content = hash_content(document)
     return GrafeasCheck(store, spec.note, authority, content)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from sealgate.errors import VerificationError
+from sealgate.formats.contents import hash_content
 from sealgate.formats.oracle.keys import load_trusted_keys
 from sealgate.formats.oracle.service import (
     SignatureService,
@@ -138,4 +137,4 @@ def _content(service: SignatureService, keys: TrustedKeys, expectations: Expecta
         "expectations": asdict(expectations),
         "credentials": credentials,
     }
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    return hash_content(document)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sealgate.errors import InvalidKeyError, Reason, UnavailableError, VerificationError
 from sealgate.findings import SeenSignature, Verified
+from sealgate.formats.contents import hash_content
 from sealgate.formats.simple_signing.identities import (
     ExactRepository,
     ExpectedIdentity,
@@ -240,4 +240,4 @@ def _content(spec: SimpleSigningSpec, keyring: bytes) -> str:
         "keyring": hashlib.sha256(keyring).hexdigest(),
         "spec": spec.model_dump(mode="json", exclude=left_out),
     }
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    return hash_content(document)

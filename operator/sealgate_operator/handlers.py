@@ -12,7 +12,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import kopf
-from kopf._core.engines.peering import Identity  # the type of a public argument; public nowhere
+from kopf._cogs.structs.credentials import Vault  # this and the next: types of public arguments; public nowhere
+from kopf._core.engines.peering import Identity
 
 from sealgate.messages import quote
 from sealgate.policies.models import API_VERSION
@@ -42,6 +43,8 @@ _WATCH_SECONDS, _LONGEST_WATCH_SECONDS = 240, 270
 #: Seconds without any event or bookmark after which a watch counts as lost.
 _SILENCE_SECONDS = 75.0
 _CONNECT_SECONDS, _REQUEST_SECONDS = 5.0, 15.0
+#: Seconds after which Kopf learns at the latest that it is to stop.
+_BEAT_SECONDS = 0.25
 #: Seconds before Kopf is started anew, at first and at most.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
 
@@ -69,21 +72,32 @@ class Watcher:
         pause = _FIRST_PAUSE
         while not stop.is_set():
             try:
-                asyncio.run(
-                    kopf.operator(
-                        registry=self._registry(),
-                        settings=_settings(),
-                        standalone=True,
-                        # Kopf would make one of the user's name, and in the image the user has none.
-                        identity=Identity(IDENTITY),
-                        namespaces=[self._namespace],
-                        stop_flag=stop,
-                    )
-                )
+                asyncio.run(self._watch(stop))
             except Exception as error:  # noqa: BLE001 - Kopf ends with whatever it could not cope with
                 self._log.warning("the watches are started again", error=_told(error), pause=pause)
             stop.wait(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _watch(self, stop: threading.Event) -> None:
+        told = asyncio.Event()
+        telling = asyncio.create_task(_pass_on(stop, told))
+        vault = Vault()
+        try:
+            await kopf.operator(
+                registry=self._registry(),
+                settings=_settings(),
+                standalone=True,
+                # Kopf would make one of the user's name, and in the image the user has none.
+                identity=Identity(IDENTITY),
+                namespaces=[self._namespace],
+                # A thread that waits for the event itself could not be ended when Kopf gives up.
+                stop_flag=told,
+                vault=vault,
+            )
+        finally:
+            telling.cancel()
+            # Kopf closes its connections before its last requests have ended, and those open new ones.
+            await vault.close()
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
@@ -103,6 +117,12 @@ class Watcher:
             # Objects in a list do not say what they are.
             obj = {"apiVersion": "/".join(filter(None, resource[:2])), **event["object"], "kind": kind}
             self._noticed(kind, obj, gone=event["type"] == "DELETED")
+
+
+async def _pass_on(stop: threading.Event, told: asyncio.Event) -> None:
+    while not stop.is_set():  # noqa: ASYNC110 - it is set by another thread
+        await asyncio.sleep(_BEAT_SECONDS)
+    told.set()
 
 
 def _told(error: Exception) -> str:

@@ -272,7 +272,7 @@ def test_a_sweep_that_fails_is_tried_again(cluster: KubernetesSimulator) -> None
 
 def test_an_api_server_that_goes_away_and_comes_back_is_taken_up_again(cluster: KubernetesSimulator) -> None:
     put(cluster, authenticator("a", cosign(secret_ref("keys"))))
-    with running(cluster, timing=Timing(), sweep_seconds=0.5):
+    with running(cluster, sweep_seconds=0.5):
         cluster.wait_for(says(f"{AUTHENTICATORS}/a", "False"))
         cluster.pause()
         put(cluster, secret("keys", cosign_pub=pem("one")))
@@ -328,9 +328,9 @@ def test_only_the_leader_works_and_the_other_takes_over(cluster: KubernetesSimul
 def test_a_leader_that_loses_the_lease_ends_with_a_failure_and_the_other_takes_over(
     cluster: KubernetesSimulator,
 ) -> None:
-    one = Running(cluster, "one")
+    one = Running(cluster, "one", timing=Timing(duration=1.5, deadline=1.0, period=0.1))
     cluster.wait_for(lambda c: holder(c) == "one")
-    with running(cluster, "two"):
+    with running(cluster, "two", timing=Timing(duration=1.5, deadline=60, period=0.1)):
         cluster.faults.append(Fault("GET", "leases", 500, times=None))
         assert one.join() == 1
         cluster.faults.clear()

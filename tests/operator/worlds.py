@@ -33,7 +33,8 @@ CA_SECRET, TLS_SECRET = f"{SECRETS}/sealgate-webhook-ca", f"{SECRETS}/sealgate-w
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/sealgate/leases/sealgate-operator"
 VALIDATING = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 MUTATING = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
-QUICK = Timing(duration=1.5, deadline=1.0, period=0.1)
+#: So long that no machine is so busy that the Lease is lost.
+PATIENT = Timing(duration=90, deadline=60, period=0.1)
 
 
 def install(cluster: KubernetesSimulator) -> None:
@@ -76,7 +77,7 @@ class Running:
     """An operator in a thread of this process."""
 
     def __init__(self, cluster: KubernetesSimulator, identity: str, **options: Any) -> None:
-        timing = options.pop("timing", QUICK)
+        timing = options.pop("timing", PATIENT)
         sweep_seconds = options.pop("sweep_seconds", 60.0)
         self.operator = Operator(
             OperatorConfig.model_validate(settings(**options)),

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+
 from hypothesis import HealthCheck, settings
 
 # How long an example takes says how busy the machine is, and nothing about the code.
 settings.register_profile("sealgate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("sealgate")
+
+# Shells let background jobs ignore Ctrl-C; whatever is started here would go on ignoring it, and some of it must not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: Longer texts are keys, signatures and documents, and not what anybody calls a test.
 MAX_TEXT = 100

@@ -20,7 +20,6 @@ from tests.support.registry_simulator import Auth, RegistrySimulator
 from tests.support.simple_signing import keyring, message
 from tests.support.simple_signing_stands import SimpleStand, simple_check
 
-PATIENCE = Deadline.after(SystemClock(), 600)
 GOOD = message("good-ed25519")
 SIGNER = keyring("ed25519").fingerprints
 
@@ -131,7 +130,8 @@ def test_a_registry_without_the_extension_has_no_signatures() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         digest = registry.push_image("team/app", "1")
         image = Image(parse_reference(f"{registry.host}/team/app:1"), digest)
-        sources = Sources(session_of(client), client.services(PATIENCE), FakeClock(), PATIENCE)
+        deadline = Deadline.after(SystemClock(), 30)
+        sources = Sources(session_of(client), client.services(deadline), FakeClock(), deadline)
         with pytest.raises(VerificationError) as caught:
             simple_check().verify(image, sources)
         assert caught.value.reason is Reason.NO_SIGNATURE

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.clocks import SystemClock
 from sealgate.errors import DeadlineError, KeyRefusedError, Reason, UnavailableError
 from sealgate.keys.kms import REFRESH_SECONDS
 from sealgate.keys.sources import StandaloneKeys
@@ -193,15 +192,16 @@ def test_an_error_that_nobody_has_thought_of_stops_one_key_and_is_told(stand: KM
 
 
 def test_a_service_that_is_silent_does_not_keep_others_waiting(stand: KMSStand) -> None:
-    clock = SystemClock()  # of a deadline that really passes, so of both services too
+    clock = stand.clock
     with DEWSimulator(clock=clock) as silent, DEWSimulator(clock=clock) as other:
         other.add(stand.key_id, "EC_P256")
-        silent.faults.hang("")
+        silence = silent.faults.hang("")
         with RegistryClient(settings_for(silent, other), clock=clock) as network:
             source = KMSKeys(network, StandaloneServiceSecrets({SECRET: other.secret}), clock)
             entry = stand.entry(endpoint=silent.url)
             with pytest.raises(DeadlineError):
                 source.look(entry, seconds=0.2)
+            assert silence.hit.wait(30)
             asked = len(silent.requests)
             for further in (entry, stand.entry(endpoint=silent.url, keyId="another")):
                 with pytest.raises(UnavailableError, match="asked again in a moment"):

@@ -14,6 +14,7 @@ from sealgate.policies.matching import Namespace
 from sealgate.policies.models import AuthenticatorSpec
 from sealgate.references import parse_reference
 from sealgate.registry.credentials import Credentials
+from sealgate.verification.observers import SilentObserver
 from sealgate.verification.settings import VerifierSettings
 from tests.support.clocks import FakeClock
 from tests.support.cosign_signing import Classic, fingerprint, push_classic
@@ -32,6 +33,7 @@ from tests.support.worlds import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sealgate.findings import Finding
     from sealgate.references import Repository
 
 
@@ -179,11 +181,30 @@ def test_a_registry_that_never_answers_is_unavailable_at_the_deadline(world: Wor
     assert (verdict.verdict, verdict.reason) == (Verdict.UNAVAILABLE, Reason.DEADLINE_EXCEEDED)
 
 
-def test_a_slow_image_does_not_keep_the_others_of_its_review_from_being_verified(world: World) -> None:
-    world.push_signed("quick")
-    world.push_signed("slow")
-    world.registry.faults.hang("/manifests/slow")
-    slow, quick = world.verify(world.image("slow"), world.image("quick"), seconds=1)
+class Verified(SilentObserver):
+    """Says when something was verified."""
+
+    def __init__(self) -> None:
+        self.seen = threading.Event()
+
+    def verification(self, finding: Finding, seconds: float) -> None:
+        del finding, seconds
+        self.seen.set()
+
+
+def test_a_slow_image_does_not_keep_the_others_of_its_review_from_being_verified() -> None:
+    clock, verified = FakeClock(), Verified()
+    with ThreadPoolExecutor(1) as pool, World(clock=clock, observer=verified) as world:
+        world.push_signed("quick")
+        world.push_signed("slow")
+        world.registry.faults.hang("/manifests/slow")
+        asked = pool.submit(world.verify, world.image("slow"), world.image("quick"), seconds=10)
+        assert verified.seen.wait(PATIENCE)
+        # The review has taken the quick one's finding when it waits for the slow one alone.
+        hosts = world.verifier._engine.flights._hosts
+        wait_until(lambda: hosts[world.registry.host].waiting == 1)
+        clock.advance(11)
+        slow, quick = asked.result(PATIENCE)
     assert slow.reason is Reason.DEADLINE_EXCEEDED
     assert quick.verdict is Verdict.ADMIT
 
@@ -218,17 +239,20 @@ def test_a_crowd_before_a_host_that_never_answers_gives_way_long_before_its_dead
         assert {one.result() for one in asked if one.done()} == {Reason.REGISTRY_UNAVAILABLE}
 
 
-def test_work_goes_on_after_the_deadline_so_that_the_next_review_is_answered_from_memory(world: World) -> None:
-    world.push_signed()
-    let_go = threading.Event()
-    fault = world.registry.faults.wait_for("/blobs/", let_go)
-    (late,) = world.verify(world.image(), seconds=0.3)
-    assert late.verdict is Verdict.UNAVAILABLE
-    assert fault.hit.is_set()
-    let_go.set()
-    (verdict,) = world.verify(world.image())
-    assert verdict.verdict is Verdict.ADMIT
-    assert len(world.registry.paths) == 3
+def test_work_goes_on_after_the_deadline_so_that_the_next_review_is_answered_from_memory() -> None:
+    clock, let_go = FakeClock(), threading.Event()
+    with ThreadPoolExecutor(1) as pool, World(clock=clock) as world:
+        world.push_signed()
+        fault = world.registry.faults.wait_for("/blobs/", let_go)
+        asked = pool.submit(world.verify, world.image(), seconds=10)
+        assert fault.hit.wait(PATIENCE)
+        clock.advance(11)
+        (late,) = asked.result(PATIENCE)
+        assert late.verdict is Verdict.UNAVAILABLE
+        let_go.set()
+        (verdict,) = world.verify(world.image())
+        assert verdict.verdict is Verdict.ADMIT
+        assert len(world.registry.paths) == 3
 
 
 def test_a_moved_tag_is_another_subject_as_soon_as_the_tag_is_looked_up_again() -> None:

@@ -143,7 +143,7 @@ def test_a_private_authority_is_taken_from_the_entry(any_kms: KMSStand) -> None:
 
 def test_every_request_takes_a_place_in_the_budget_of_its_host(any_kms: KMSStand) -> None:
     budgets = Budgets(60, 1, any_kms.clock)
-    deadline = Deadline.after(any_kms.clock, 10)
+    deadline = Deadline.after(any_kms.clock, 60)
     services = BudgetedServices(any_kms.client.services(deadline), budgets, deadline)
     resolve_kms(any_kms.entry(), StandaloneServiceSecrets(any_kms.secrets), services, any_kms.clock)
     assert any_kms.clock.slept == [1.0] * (len(any_kms.kms.requests) - 1)

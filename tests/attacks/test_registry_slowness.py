@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from sealgate.clocks import Deadline, SystemClock
-from sealgate.errors import DeadlineError
+from sealgate.errors import DeadlineError, UnavailableError
 from sealgate.references import Repository
 from sealgate.registry.resolution import SystemResolver
 from tests.support.clocks import FakeClock
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("tls", [False, True])
 @pytest.mark.parametrize("headers", [False, True])
-def test_attack_34_a_byte_a_second_ends_at_the_deadline(*, tls: bool, headers: bool) -> None:
+def test_attack_34_an_answer_byte_by_byte_ends_at_the_deadline(*, tls: bool, headers: bool) -> None:
     clock = FakeClock()
     with RegistrySimulator(tls=tls) as registry, client_for(registry, clock=clock) as client:
         registry.push_image("team/app", "v1")
-        # Far less than a second passes for each read; only the total is too long.
-        registry.faults.drip("manifests", lambda: clock.advance(1), headers=headers)
+        # No read takes long, however busy the machine is; only the total is too long.
+        registry.faults.drip("manifests", lambda: clock.advance(30), headers=headers)
         with pytest.raises(DeadlineError, match=f"asking {registry.host}"):
-            session_of(client, clock=clock, seconds=30).manifest(repository_of(registry), "v1")
-        assert clock.monotonic() >= 30
+            session_of(client, clock=clock, seconds=900).manifest(repository_of(registry), "v1")
+        assert clock.monotonic() >= 900
 
 
 @pytest.mark.parametrize("status", [302, 401, 404, 500])
@@ -68,12 +68,12 @@ def test_attack_34_a_redirect_does_not_start_the_time_anew() -> None:
         away = Answer(307, {"Location": f"/v2/team/app/blobs/{digest}"})
 
         def change(_: Answer) -> Answer:
-            clock.advance(4)
+            clock.advance(40)
             return away
 
         registry.faults.add(Fault("blobs", change))
         with pytest.raises(DeadlineError):
-            session_of(client, clock=clock, seconds=10).blob(repository_of(registry), digest, 10)
+            session_of(client, clock=clock, seconds=100).blob(repository_of(registry), digest, 10)
         assert len(registry.requests) == 3
 
 
@@ -97,7 +97,7 @@ def test_attack_34_a_stalled_name_server_ends_at_the_deadline_and_stops_nobody_e
     with RegistrySimulator(host_name="registry.example.test") as registry:
         registry.push_image("team/app", "v1")
         with client_for(registry, resolver=resolver) as client:
-            with pytest.raises(DeadlineError, match="looking up"):
+            with pytest.raises(DeadlineError):
                 session_of(client, seconds=0.1).manifest(Repository("stalled.example.test", "app"), "v1")
             session_of(client).manifest(repository_of(registry), "v1")
     answer.set()
@@ -123,15 +123,17 @@ def test_attack_34_one_hung_registry_does_not_hold_up_another() -> None:
 
         def wait() -> None:
             try:
-                session_of(client, seconds=1).manifest(repository_of(hung), "v1")
-            except DeadlineError:
-                outcomes.append("deadline")
+                session_of(client, seconds=60).manifest(repository_of(hung), "v1")
+            except UnavailableError:
+                outcomes.append("unavailable")
 
         threads = [threading.Thread(target=wait) for _ in range(8)]
         for thread in threads:
             thread.start()
-        assert stuck.hit.wait(10)
-        session_of(client, seconds=20).manifest(repository_of(other), "v1")
+        assert stuck.hit.wait(30)
+        session_of(client).manifest(repository_of(other), "v1")
+        assert outcomes == []
+        hung.close()
         for thread in threads:
             thread.join()
-        assert outcomes == ["deadline"] * 8
+        assert outcomes == ["unavailable"] * 8

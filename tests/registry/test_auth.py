@@ -12,7 +12,7 @@ from sealgate.errors import DeadlineError, ForbiddenAddressError, UnauthorizedEr
 from sealgate.registry.credentials import Credentials, NoCredentials
 from tests.support.clocks import FakeClock
 from tests.support.registry_clients import client_for, login, repository_of, session_of
-from tests.support.registry_simulator import Answer, Auth, RegistrySimulator, encode
+from tests.support.registry_simulator import Answer, Auth, Fault, RegistrySimulator, encode
 
 if TYPE_CHECKING:
     from sealgate.references import Repository
@@ -306,7 +306,7 @@ def test_threads_that_want_the_same_token_fetch_it_once() -> None:
         threads = [threading.Thread(target=read) for _ in range(6)]
         for thread in threads:
             thread.start()
-        assert fault.hit.wait(10)
+        assert fault.hit.wait(30)
         gate.set()
         for thread in threads:
             thread.join()
@@ -317,24 +317,35 @@ def test_threads_that_want_the_same_token_fetch_it_once() -> None:
 def test_who_waits_for_anothers_token_keeps_to_its_own_deadline_and_does_not_share_its_failure() -> None:
     with RegistrySimulator(auth=Auth("bearer", anonymous=True)) as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")
-        gate = threading.Event()
-        fault = registry.faults.hang("/token", times=1)
+        clock, waited_for = FakeClock(), threading.Event()
         failures: list[Exception] = []
+
+        def answer_too_late(answer: Answer) -> Answer:
+            waited_for.wait(60)
+            clock.advance(100)
+            return answer
+
+        class Telling(Deadline):
+            def check(self, doing: str) -> float:
+                if doing == "waiting for a token":
+                    waited_for.set()
+                return super().check(doing)
 
         def lead() -> None:
             try:
-                session_of(client, seconds=0.6).manifest(repository_of(registry), "v1")
+                session_of(client, clock=clock, seconds=100).manifest(repository_of(registry), "v1")
             except DeadlineError as error:
                 failures.append(error)
-            gate.set()
 
+        fault = registry.faults.add(Fault("/token", answer_too_late, times=1))
         thread = threading.Thread(target=lead)
         thread.start()
-        assert fault.hit.wait(10)
+        assert fault.hit.wait(30)
         with pytest.raises(DeadlineError):
             session_of(client, seconds=0.1).manifest(repository_of(registry), "v1")
-        session_of(client, seconds=20).manifest(repository_of(registry), "v1")
-        assert gate.wait(10)
+        assert not waited_for.is_set()
+        patient = Telling.after(SystemClock(), 60)
+        client.session(NoCredentials(), patient).manifest(repository_of(registry), "v1")
         thread.join()
         assert len(failures) == 1
 

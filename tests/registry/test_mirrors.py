@@ -8,8 +8,9 @@ import pytest
 
 from sealgate.errors import ForbiddenAddressError, RateLimitedError, UnauthorizedError, VerificationError
 from sealgate.references import Repository
+from tests.support.clocks import FakeClock
 from tests.support.registry_clients import client_for, docker_config, session_of
-from tests.support.registry_simulator import Auth, RegistrySimulator
+from tests.support.registry_simulator import Answer, Auth, Fault, RegistrySimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,10 +63,17 @@ def test_a_mirror_that_fails_is_passed_over(origin: RegistrySimulator, mirror: R
 
 
 def test_a_mirror_that_hangs_leaves_time_for_the_origin(origin: RegistrySimulator, mirror: RegistrySimulator) -> None:
-    mirror.faults.hang("manifests")
-    with client_for(origin, mirror, mirrors={origin.host: mirror.host}) as client:
-        session_of(client, seconds=2).manifest(Repository(origin.host, "team/app"), "v1")
-    assert len(origin.requests) == 1
+    clock = FakeClock()
+
+    def let_half_of_the_time_pass(answer: Answer) -> Answer:
+        clock.advance(31)
+        return answer
+
+    mirror.push_image("team/app", "v1")
+    mirror.faults.add(Fault("manifests", let_half_of_the_time_pass))
+    with client_for(origin, mirror, clock=clock, mirrors={origin.host: mirror.host}) as client:
+        session_of(client, clock=clock, seconds=60).manifest(Repository(origin.host, "team/app"), "v1")
+    assert len(origin.requests) == len(mirror.requests) == 1
 
 
 def test_a_mirror_that_is_gone_is_passed_over(origin: RegistrySimulator, mirror: RegistrySimulator) -> None:

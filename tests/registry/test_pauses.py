@@ -52,7 +52,7 @@ def test_a_pause_beyond_the_deadline_is_reported_at_once_and_to_everybody() -> N
         registry.faults.rate_limit("manifests/v1", "60")
         for reference in ("v1", "v2"):
             with pytest.raises(RateLimitedError, match="retry in 60 s") as limited:
-                session_of(client, clock=clock, seconds=10).manifest(repository_of(registry), reference)
+                session_of(client, clock=clock, seconds=30).manifest(repository_of(registry), reference)
             assert limited.value.retry_after == 60
         assert clock.slept == []
         assert len(registry.requests) == 1
@@ -64,7 +64,7 @@ def test_whoever_has_the_time_waits_for_a_pause_that_another_caused() -> None:
         registry.push_image("team/app", "v1")
         registry.faults.rate_limit("manifests", "60")
         with pytest.raises(RateLimitedError):
-            session_of(client, clock=clock, seconds=10).manifest(repository_of(registry), "v1")
+            session_of(client, clock=clock, seconds=30).manifest(repository_of(registry), "v1")
         clock.advance(20)
         session_of(client, clock=clock, seconds=100).manifest(repository_of(registry), "v1")
         assert clock.slept == [40]
@@ -97,8 +97,8 @@ def test_one_hosts_pause_is_nobody_elses() -> None:
         other.push_image("team/app", "v1")
         one.faults.rate_limit("manifests", "60")
         with pytest.raises(RateLimitedError):
-            session_of(client, clock=clock, seconds=10).manifest(repository_of(one), "v1")
-        session_of(client, clock=clock, seconds=10).manifest(repository_of(other), "v1")
+            session_of(client, clock=clock, seconds=30).manifest(repository_of(one), "v1")
+        session_of(client, clock=clock, seconds=30).manifest(repository_of(other), "v1")
         assert clock.slept == []
 
 

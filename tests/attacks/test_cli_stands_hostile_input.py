@@ -101,7 +101,7 @@ def test_attack_32_files_without_end_are_not_read_to_the_end(policies: Path, arg
     ],
 )
 def test_attack_37_images_lead_no_request_into_the_network_behind(policies: Path, image: str) -> None:
-    verified = sealgate("verify", image, "--policies", policies, "-o", "json", "--timeout", "5")
+    verified = sealgate("verify", image, "--policies", policies, "-o", "json", "--timeout", "60")
     assert verified.exit_code == 3
     (entry,) = json.loads(verified.stdout)
     assert entry["policies"][0]["findings"][0]["reason"] == "AddressForbidden"

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sealgate.clocks import SystemClock
 from sealgate.errors import Reason, UnavailableError
 from sealgate.trusted_state import (
     FolderTrustedState,
@@ -95,7 +96,13 @@ def test_names_of_files_do_not_follow_names_of_repositories(tmp_path: Path) -> N
 
 
 def test_many_writers_only_ever_go_forward(tmp_path: Path) -> None:
-    states: list[TrustedState] = [FolderTrustedState(tmp_path) for _ in range(4)]
+    class Patient(SystemClock):
+        """Nobody gives up, however slow the disk is."""
+
+        def monotonic(self) -> float:
+            return 0.0
+
+    states: list[TrustedState] = [FolderTrustedState(tmp_path, Patient()) for _ in range(4)]
     seen: list[list[int]] = [[] for _ in states]
 
     def write(number: int) -> None:

@@ -36,7 +36,12 @@ if TYPE_CHECKING:
 
 KEY = new_key("ECDSA P-256")
 CHECK = cosign_check(KEY, annotations={"env": "prod"}, matchRepository=True)
-SOME = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SOME = settings(
+    max_examples=60,
+    deadline=None,
+    # As everywhere, how long it takes says nothing; the fixture is meant to be shared.
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 
 LEAVES = (
     st.none()

@@ -127,8 +127,8 @@ def test_an_empty_answer_means_that_there_is_no_attestation(stand: GrafeasStand)
     [(404, NotFoundError), (401, UnauthorizedError), (403, UnauthorizedError), (429, RateLimitedError)],
 )
 def test_a_server_that_refuses_makes_it_unavailable(stand: GrafeasStand, status: int, error: type) -> None:
-    stand.seconds = 1.0
-    stand.server.faults.status("occurrences", status)
+    # Longer than anybody waits for a server that limits its rate.
+    stand.server.faults.answer("occurrences", status, {"Retry-After": "300"})
     assert isinstance(stand.unavailable(), error)
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 PASSPHRASE = "correct horse"
+#: Seconds after which a server or a command is called hung; nothing that works takes any of it.
+PATIENCE = 100.0
 RELEASES = "targets/releases"
 ADMIN = "targets/admin"
 TAG = "1.4"
@@ -54,9 +56,11 @@ class Notary:
         self._trust: ssl.SSLContext | None = None
         if name:
             self._certify(name)
-        with socket.socket() as found:
-            found.bind((host, 0))
-            self.address = f"{host}:{found.getsockname()[1]}"
+        # Kept until the server has ended, so that nobody else is given its port; servers may listen there all the same.
+        self._place = socket.socket()
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._place.bind((host, 0))
+        self.address = f"{host}:{self._place.getsockname()[1]}"
         port = self.address.rpartition(":")[2]
         self.url = f"https://{name}:{port}" if name else f"http://{self.address}"
 
@@ -73,20 +77,30 @@ class Notary:
         path = self.folder / "server.json"
         path.write_text(json.dumps(config))
         self.server = subprocess.Popen(["notary-server", "-config", str(path)], stderr=subprocess.DEVNULL)
-        for _ in range(100):
-            try:
-                self._open("/_notary_server/health").close()
-            except urllib.error.URLError:
-                time.sleep(0.05)
-            else:
-                return self
-        msg = "notary-server does not start"
-        raise RuntimeError(msg)
+        end = time.monotonic() + PATIENCE
+        while not self._answers():
+            if self.server.poll() is not None or time.monotonic() > end:
+                self.__exit__()
+                msg = "notary-server does not start"
+                raise RuntimeError(msg)
+            time.sleep(0.05)
+        return self
 
     def __exit__(self, *_: object) -> None:
         """Stop the server."""
         self.server.terminate()
         self.server.wait()
+        self._place.close()
+
+    def _answers(self) -> bool:
+        try:
+            self._open("/_notary_server/health").close()
+        except urllib.error.HTTPError as error:
+            error.close()
+            return False
+        except OSError:
+            return False
+        return True
 
     def run(self, *arguments: str, answers: str = "") -> str:
         """Run the CLI."""
@@ -95,7 +109,7 @@ class Notary:
         environment["NOTARY_AUTH"] = base64.b64encode(b"robot:s3cret").decode()
         command = ["notary", "-s", self.url, "-d", str(self.folder / "trust"), *self._ca(), *arguments]
         done = subprocess.run(
-            command, env=environment, input=answers, text=True, check=True, capture_output=True, timeout=60
+            command, env=environment, input=answers, text=True, check=True, capture_output=True, timeout=PATIENCE
         )
         return done.stdout
 

@@ -44,7 +44,7 @@ class ConnectProxy:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(30)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -55,7 +55,8 @@ class ConnectProxy:
                 thread.start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client:
+        # Whoever goes away in the middle has nobody left to tell.
+        with client, contextlib.suppress(OSError):
             head = b""
             while b"\r\n\r\n" not in head:
                 data = client.recv(4096)
@@ -73,7 +74,7 @@ class ConnectProxy:
                 back = threading.Thread(target=_copy, args=(server, client), daemon=True)
                 back.start()
                 _copy(client, server)
-                back.join(10)
+                back.join(30)
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:

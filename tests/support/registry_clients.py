@@ -107,6 +107,6 @@ def silent_server(tls: ssl.SSLContext | None = None) -> Iterator[str]:
         finally:
             closing.set()
             listener.shutdown(socket.SHUT_RDWR)
-            thread.join(10)
+            thread.join(30)
             for connection in accepted:
                 connection.close()

@@ -725,9 +725,10 @@ class _Server(HTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         thread = threading.Thread(target=self._serve, args=(request, client_address), daemon=True)
+        # At once, because a thread that has not started cannot be waited for.
         with self.lock:
             self.connections[request] = thread
-        thread.start()
+            thread.start()
 
     def _serve(self, request: socket.socket, client_address: Any) -> None:
         # A client that goes away in the middle is what half of the tests are about.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="pool")
 def _pool() -> Iterator[urllib3.PoolManager]:
-    with urllib3.PoolManager(retries=False, timeout=10) as pool:
+    with urllib3.PoolManager(retries=False, timeout=60) as pool:
         yield pool
 
 

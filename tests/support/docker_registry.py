@@ -116,6 +116,8 @@ class DockerRegistry:
             found = _LISTENING.search(line)
             if found:
                 return found[1]
+        self._process.wait()
+        self._process.stderr.close()
         raise AssertionError(f"docker-registry did not start: {''.join(said)}")
 
     def _read_all(self) -> None:

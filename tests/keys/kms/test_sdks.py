@@ -63,7 +63,8 @@ from alibabacloud_tea_openapi.utils_models import Config
 
 given = json.load(sys.stdin)
 client = Client(Config(
-    access_key_id=given["ak"], access_key_secret=given["sk"], endpoint=given["endpoint"], protocol="http"
+    access_key_id=given["ak"], access_key_secret=given["sk"], endpoint=given["endpoint"], protocol="http",
+    connect_timeout=60_000, read_timeout=60_000
 ))
 metadata = client.describe_key(DescribeKeyRequest(key_id=given["key"])).body.key_metadata
 versions = client.list_key_versions(ListKeyVersionsRequest(key_id=given["key"])).body.key_versions.key_version
@@ -90,7 +91,7 @@ def run_sdk(script: str, **given: str) -> dict[str, Any]:
         env={"NO_PROXY": "*"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -205,7 +205,7 @@ def test_failures_are_told_and_the_next_look_goes_on(
     thread.start()
     cluster.wait_for(lambda _: LEAF in data(cluster, TLS_SECRET))
     stop.set()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert metrics.registry.get_sample_value("sealgate_operator_errors_total", {"kind": "certificates"}) == 2
     written = capsys.readouterr()

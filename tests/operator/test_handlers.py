@@ -21,8 +21,13 @@ def test_watches_that_kopf_gives_up_are_started_again(cluster: KubernetesSimulat
     watching = threading.Thread(target=watcher.run, args=(stop,), daemon=True)
     watching.start()
     try:
-        cluster.wait_for(lambda c: sum("watch=true" in request.path for request in c.requests) == 3)
+        cluster.wait_for(lambda c: len(watched(c)) == 3)
     finally:
         stop.set()
-        watching.join(30.0)
+        watching.join(60.0)
     assert not watching.is_alive()
+
+
+def watched(cluster: KubernetesSimulator) -> set[str]:
+    """Return the collections that watches were asked for."""
+    return {request.path.partition("?")[0] for request in cluster.requests if "watch=true" in request.path}

@@ -128,7 +128,7 @@ def test_who_is_told_to_stop_gives_the_lease_back(cluster: KubernetesSimulator) 
     cluster.wait_for(lambda simulator: holder(simulator) == "one")
     eventually(one.leads)
     stop.set()
-    thread.join(10)
+    thread.join(60)
     assert holder(cluster) == ""
     assert not one.leads()
     two.attempt()
@@ -169,7 +169,7 @@ def test_an_api_server_that_is_away_is_tried_again(cluster: KubernetesSimulator)
     thread.start()
     cluster.wait_for(lambda simulator: holder(simulator) == "one")
     stop.set()
-    thread.join(10)
+    thread.join(60)
 
 
 def test_an_empty_lease_that_somebody_made_is_taken(cluster: KubernetesSimulator) -> None:

@@ -329,7 +329,8 @@ def test_a_leader_that_loses_the_lease_ends_with_a_failure_and_the_other_takes_o
     cluster: KubernetesSimulator,
 ) -> None:
     one = Running(cluster, "one", timing=Timing(duration=1.5, deadline=1.0, period=0.1))
-    cluster.wait_for(lambda c: holder(c) == "one")
+    # Only the one that leads lists anything. On a busy machine it may have lost the Lease before anybody took it away.
+    eventually(lambda: one.status is not None or any("/authenticators" in r.path for r in cluster.requests))
     with running(cluster, "two", timing=Timing(duration=1.5, deadline=60, period=0.1)):
         cluster.faults.append(Fault("GET", "leases", 500, times=None))
         assert one.join() == 1

@@ -64,7 +64,7 @@ def test_a_key_that_somebody_works_on_waits_until_he_is_done() -> None:
     queue.done(B)
     assert taken == []
     queue.done(A)
-    thread.join(10)
+    thread.join(60)
     assert taken == [A]
 
 
@@ -94,7 +94,7 @@ def test_a_closed_queue_sends_every_worker_home() -> None:
         thread.start()
     queue.close()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert taken == [None, None, None]
 
 

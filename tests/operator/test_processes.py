@@ -64,7 +64,7 @@ def test_it_works_until_it_is_told_to_stop_and_then_lets_others_in(folder: Path,
         cluster.wait_for(lambda c: LEAF in data(c, TLS_SECRET))
         assert holder(cluster).startswith("one_")
         one.send_signal(signal.SIGTERM)
-        assert one.wait(30) == 0
+        assert one.wait(60) == 0
     assert holder(cluster) == ""
     assert {request.authorization for request in cluster.requests} == {"Bearer a-token"}
 
@@ -78,14 +78,14 @@ def test_a_leader_that_is_killed_is_followed_by_the_other(folder: Path, cluster:
             cluster.wait_for(lambda c: sum("/leases/" in r.path for r in c.requests) > before + 6)
             one.kill()
             put(cluster, authenticator("a", cosign(inline("one"))))
-            cluster.wait_for(lambda c: holder(c).startswith("two_"), 40)
+            cluster.wait_for(lambda c: holder(c).startswith("two_"), 60)
             cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
 
 
 @pytest.mark.parametrize("missing", ["POD_NAME", "POD_NAMESPACE"])
 def test_without_its_environment_it_says_what_is_missing(folder: Path, missing: str) -> None:
     with process(folder, "one", **{missing: ""}) as one:
-        _, told = one.communicate(timeout=30)
+        _, told = one.communicate(timeout=60)
     assert one.returncode == 2
     assert f"the environment has no {missing}" in told
 
@@ -93,7 +93,7 @@ def test_without_its_environment_it_says_what_is_missing(folder: Path, missing: 
 def test_with_wrong_settings_it_says_which(folder: Path) -> None:
     (folder / "config.yaml").write_text("lease: 7\n")
     with process(folder, "one") as one:
-        _, told = one.communicate(timeout=30)
+        _, told = one.communicate(timeout=60)
     assert one.returncode == 2
     assert told.startswith("sealgate_operator: ")
     assert "Traceback" not in told

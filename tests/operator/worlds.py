@@ -35,6 +35,8 @@ VALIDATING = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurati
 MUTATING = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 #: So long that no machine is so busy that the Lease is lost.
 PATIENT = Timing(duration=90, deadline=60, period=0.1)
+#: What an operator calls its threads, besides its workers.
+TASKS = frozenset({"lease", "sweep", "watch", "certificates"})
 
 
 def install(cluster: KubernetesSimulator) -> None:
@@ -97,7 +99,7 @@ class Running:
     def _run(self) -> None:
         self.status = self.operator.run(self.stop)
 
-    def join(self, seconds: float = 30.0) -> int | None:
+    def join(self, seconds: float = 60.0) -> int | None:
         """Wait for its end and return its exit status."""
         self._thread.join(seconds)
         return self.status
@@ -114,7 +116,21 @@ def running(cluster: KubernetesSimulator, identity: str = "one", **options: Any)
         assert operator.join() is not None
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def wait_for_threads() -> None:
+    """Return when nothing of any operator runs here any more.
+
+    An operator that ends does not wait for those of its threads that only read: its process ends with it. This one
+    goes on, to tests that must not find them at work, nor what they say on their way out in a log.
+    """
+
+    def at_work() -> list[str]:
+        names = [thread.name for thread in threading.enumerate()]
+        return [name for name in names if name in TASKS or name.startswith("worker-")]
+
+    eventually(lambda: not at_work())
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Return when a condition holds that no simulator can be asked about."""
     end = time.monotonic() + seconds
     while not condition():

@@ -18,7 +18,7 @@ import urllib3
 from cryptography import x509
 
 from tests.webhook.objects import encode
-from tests.webhook.worlds import ReviewAnswer
+from tests.webhook.worlds import PATIENCE, ReviewAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -122,7 +122,7 @@ class Server:
         return self.pool.request("GET", self.url + path)
 
     def validate(
-        self, document: dict[str, Any], query: str = "timeout=10s", pool: urllib3.PoolManager | None = None
+        self, document: dict[str, Any], query: str = PATIENCE, pool: urllib3.PoolManager | None = None
     ) -> ReviewAnswer:
         response = (pool or self.pool).request(
             "POST",

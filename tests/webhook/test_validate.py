@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -346,10 +347,15 @@ def test_a_used_up_budget_says_when_to_come_back(world: World) -> None:
 
 def test_the_answer_comes_before_the_api_server_stops_waiting(world: World) -> None:
     """The registry accepts and never answers; the review's time is what the URL says, not what the registry takes."""
+    world.clock = clock = FakeClock()
     image = world.sign("team/app", "v1")
     hanging = world.registry.faults.hang("/v2/")
-    answer = world.validate(review(pod(image)), "timeout=1s")
-    assert hanging.hit.is_set()
+    with ThreadPoolExecutor(1) as pool:
+        review_under_way = pool.submit(world.validate, review(pod(image)), "timeout=1s")
+        asked = hanging.hit.wait(60)
+        clock.advance(0.8)
+        answer = review_under_way.result(60)
+    assert asked
     assert answer.code == 503
     assert "ran out of time" in answer.message
 

@@ -52,6 +52,9 @@ if TYPE_CHECKING:
     from sealgate_webhook.sources import CredentialSource, Namespaces, PolicySource
     from tests.support.cosign_signing import PrivateKey
 
+#: The most time that a review can have, for those in which it is not what the test is about.
+PATIENCE = "timeout=30s"
+
 
 def authenticator(name: str, *keys: PrivateKey) -> dict[str, Any]:
     """Return an Authenticator of cosign keys."""
@@ -76,7 +79,8 @@ def namespace(name: str, **labels: str) -> dict[str, Any]:
 def write_objects(folder: Path, *objects: dict[str, Any], file: str = "policies.json") -> Path:
     """Write objects to one file, replacing it as a whole, and return the folder."""
     folder.mkdir(exist_ok=True)
-    scratch = folder / ".scratch"
+    # Beside the folder: a server that looks in between must not find it changed before the objects are there.
+    scratch = folder.with_name(f".{folder.name}.scratch")
     scratch.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
     scratch.rename(folder / file)
     return folder
@@ -181,10 +185,10 @@ class World:
     def get(self, path: str) -> TestResponse:
         return self.post(path, b"", method="GET")
 
-    def validate(self, document: dict[str, Any], query: str = "timeout=10s") -> ReviewAnswer:
+    def validate(self, document: dict[str, Any], query: str = PATIENCE) -> ReviewAnswer:
         return self._review("/validate", document, query)
 
-    def mutate(self, document: dict[str, Any], query: str = "timeout=10s") -> ReviewAnswer:
+    def mutate(self, document: dict[str, Any], query: str = PATIENCE) -> ReviewAnswer:
         return self._review("/mutate", document, query)
 
     def lines(self, event: str) -> list[dict[str, Any]]:

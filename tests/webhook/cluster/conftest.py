@@ -47,5 +47,5 @@ def running(tasks: Iterable[Callable[[threading.Event], None]], cluster: Kuberne
         stop.set()
         cluster.close()
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
         assert not any(thread.is_alive() for thread in threads)

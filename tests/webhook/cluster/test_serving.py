@@ -16,7 +16,7 @@ from tests.support.cosign_signing import Classic, new_key, public_pem, push_clas
 from tests.support.kubernetes_simulator import Fault
 from tests.support.registry_simulator import RegistrySimulator
 from tests.webhook.objects import encode, pod, review
-from tests.webhook.servers import Server, TLSFiles, running
+from tests.webhook.servers import Server, TLSFiles, eventually, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +104,7 @@ def test_pods_are_judged_by_the_policies_of_the_cluster_and_denials_become_event
         assert not bad.allowed
         assert not other.allowed
         cluster.wait_for(lambda cluster: len(cluster.find("events")) == 2)
-        assert server.get("/readyz").status == 200
+        eventually(lambda: server.get("/readyz").status == 200)
     assert all(request.authorization in ("Bearer secret", "bearer secret") for request in cluster.requests)
     event = cluster.find("events")[0]
     assert event["involvedObject"]["name"] == "web"
@@ -143,7 +143,7 @@ def test_policy_objects_are_looked_at_when_they_are_applied(
         document["request"]["name"] = "release"
         answer = server.pool.request(
             "POST",
-            f"{server.url}/validate-policies?timeout=10s",
+            f"{server.url}/validate-policies?timeout=30s",
             body=encode(document),
             headers={"Content-Type": "application/json"},
         )

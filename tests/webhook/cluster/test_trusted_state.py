@@ -24,7 +24,7 @@ MAPS = "/api/v1/namespaces/sealgate/configmaps"
 def state(cluster: KubernetesSimulator, api: KubernetesAPI) -> ConfigMapTrustedState:
     for number in range(SHARDS):
         cluster.put(MAPS, {"metadata": {"name": f"trusted-state-{number}"}})
-    return ConfigMapTrustedState(api, "sealgate", "trusted-state")
+    return ConfigMapTrustedState(api, "sealgate", "trusted-state", queue_seconds=60)
 
 
 def test_what_one_replica_remembers_another_knows(

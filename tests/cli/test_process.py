@@ -39,10 +39,10 @@ def test_the_installed_command_answers_like_the_one_under_test(shop: Shop) -> No
 
 def test_ctrl_c_ends_a_run_at_once_with_130(shop: Shop) -> None:
     hanging = shop.registry.faults.hang("/shop/")
-    process = start(*arguments(shop, "signed", "unsigned"))
-    assert hanging.hit.wait(30)
+    process = start(*arguments(shop, "signed", "unsigned"), "--timeout", "600")
+    assert hanging.hit.wait(60)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)  # the run itself would have waited 30 s
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert out == b""
     assert err.strip() == b"Interrupted."
@@ -53,7 +53,7 @@ def into_a_closed_pipe(*args: str) -> tuple[int, bytes]:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        return process.wait(30), process.stderr.read()
+        return process.wait(60), process.stderr.read()
 
 
 def test_a_reader_that_goes_away_is_no_verdict(shop: Shop) -> None:
@@ -96,7 +96,7 @@ def on_a_terminal(args: list[str], **env: str) -> tuple[int, bytes]:
     process = subprocess.Popen([str(SEALGATE), *args], stdin=side, stdout=side, stderr=side, env=environment)
     os.close(side)
     shown = b""
-    while select.select([main], [], [], 30)[0]:
+    while select.select([main], [], [], 60)[0]:
         try:
             part = os.read(main, 65536)
         except OSError:  # the other side has closed
@@ -105,7 +105,7 @@ def on_a_terminal(args: list[str], **env: str) -> tuple[int, bytes]:
             break
         shown += part
     os.close(main)
-    return process.wait(30), shown
+    return process.wait(60), shown
 
 
 def test_colours_and_progress_are_for_terminals_only(shop: Shop) -> None:

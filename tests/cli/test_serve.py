@@ -65,13 +65,13 @@ def fetch(url: str, document: object = None, pem: str | None = None) -> bytes:
     """Post JSON, or get a page."""
     context = None if pem is None else ssl.create_default_context(cadata=pem)
     with urllib3.PoolManager(ssl_context=context) as pool:
-        answer = pool.request("GET" if document is None else "POST", url, json=document, timeout=30)
+        answer = pool.request("GET" if document is None else "POST", url, json=document, timeout=60)
         assert answer.status == 200, answer.data
         return answer.data
 
 
 def allowed(url: str, image: str, pem: str | None = None) -> bool:
-    return bool(json.loads(fetch(f"{url}/validate?timeout=10s", review(image), pem))["response"]["allowed"])
+    return bool(json.loads(fetch(f"{url}/validate?timeout=30s", review(image), pem))["response"]["allowed"])
 
 
 def test_reviews_are_answered_over_tls_with_a_certificate_made_on_the_spot(shop: Shop) -> None:
@@ -84,7 +84,7 @@ def test_reviews_are_answered_over_tls_with_a_certificate_made_on_the_spot(shop:
         assert allowed(f"https://{address}", shop.image("signed"), pem)
         assert not allowed(f"https://{address}", shop.image("unsigned"), pem)
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(30) == 0
+        assert server.process.wait(60) == 0
 
 
 def test_a_certificate_can_be_given(shop: Shop, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_wrong_options_are_said_before_anything_begins(shop: Shop, args: list[st
 )
 def test_what_cannot_be_used_is_said_before_anything_is_served(shop: Shop, args: list[str], why: bytes) -> None:
     with start("serve", "--policies", shop.policies, "--listen", "127.0.0.1:0", *args) as process:
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 2
     assert err.splitlines()[-1].startswith((b"Error: ", b"  "))
     assert why in err
@@ -153,7 +153,7 @@ def test_what_cannot_be_used_is_said_before_anything_is_served(shop: Shop, args:
 def test_without_its_packages_serve_says_what_to_install(shop: Shop) -> None:
     code = "import sys; sys.modules['gunicorn'] = None; from sealgate.cli import main; main()"
     args = ["serve", "--policies", str(shop.policies), "--listen", "127.0.0.1:0"]
-    done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, check=False, timeout=30, text=True)
+    done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, check=False, timeout=60, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("Error: the webhook needs gunicorn")
     assert done.stderr.endswith("pip install 'sealgate[webhook]'\n")

@@ -194,7 +194,7 @@ def test_the_server_reads_keys_by_itself_and_admits_with_them(world: World) -> N
                 if address and usable:
                     break
             with urllib3.PoolManager() as pool:
-                answer = pool.request("POST", f"http://{address}/validate?timeout=10s", json=review, timeout=30)
+                answer = pool.request("POST", f"http://{address}/validate?timeout=30s", json=review, timeout=60)
             assert json.loads(answer.data)["response"]["allowed"], answer.data
         finally:
             process.send_signal(signal.SIGTERM)

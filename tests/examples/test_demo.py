@@ -118,7 +118,7 @@ def test_what_serve_prints_works_as_it_stands() -> None:
 
 def run_line(line: str) -> bytes:
     arguments: Sequence[str] = shlex.split(line)
-    return subprocess.run([*arguments, "--silent", "--fail"], capture_output=True, check=True, timeout=30).stdout
+    return subprocess.run([*arguments, "--silent", "--fail"], capture_output=True, check=True, timeout=60).stdout
 
 
 def test_nothing_is_left_behind_when_it_ends() -> None:

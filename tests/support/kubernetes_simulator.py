@@ -10,7 +10,8 @@
 
 It knows every collection that something was put into, or that `resources` names, lists in pages, watches from a
 version with bookmarks, and takes POST, PUT, PATCH (merge and JSON) and DELETE, the `status` subresource apart from
-the rest. `faults` spoil answers; `pause` drops every connection and refuses new ones until `resume`.
+the rest. `faults` spoil answers; `pause` drops every connection and refuses new ones until `resume`; `restore` goes
+back to a `backup`, versions included.
 """
 
 from __future__ import annotations
@@ -78,6 +79,19 @@ class _Target:
     subresource: str
 
 
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """What an API server had at one moment.
+
+    Attributes:
+        objects: all of them.
+        version: the newest.
+    """
+
+    objects: dict[tuple[str, str, str], Object]
+    version: int
+
+
 @dataclass(slots=True)
 class Fault:
     """An answer instead of the right one.
@@ -87,12 +101,14 @@ class Fault:
         path: a regular expression searched in path and query.
         status: the answer's.
         times: how often it still happens; None for always.
+        document: the answer's; by default what tells of the status.
     """
 
     method: str
     path: str
     status: int
     times: int | None = None
+    document: Object | None = None
 
 
 @dataclass(slots=True)
@@ -120,17 +136,21 @@ class KubernetesSimulator:
         faults: answers to spoil; the first that matches wins.
         requests: everything that arrived.
         page_limit: the most objects of one page, whatever is asked; None for what is asked.
+        watches_begun: how many watches began.
     """
 
     faults: list[Fault] = field(default_factory=list)
     requests: list[RecordedRequest] = field(default_factory=list)
     page_limit: int | None = None
+    watches_begun: int = 0
 
     def __post_init__(self) -> None:
         self._objects: dict[tuple[str, str, str], Object] = {}
         self._history: list[_Change] = []
         self._oldest = 0
         self._version = 100
+        #: How often all watches were ended.
+        self._watches = 0
         self._condition = threading.Condition(threading.RLock())
         self._closing = False
         self._server: _Server | None = None
@@ -198,6 +218,30 @@ class KubernetesSimulator:
             self._oldest = self._version
             self._history.clear()
             self._condition.notify_all()
+
+    def end_watches(self) -> None:
+        """Have every watch end as one ends whose time is over."""
+        with self._condition:
+            self._watches += 1
+            self._condition.notify_all()
+
+    def backup(self) -> Backup:
+        """Return what there is now, for `restore`."""
+        with self._condition:
+            return Backup(copy.deepcopy(self._objects), self._version)
+
+    def restore(self, backup: Backup) -> None:
+        """Put back what there was, versions included, as when etcd is restored: every connection ends.
+
+        Whoever watches from a version that is yet to come is told nothing, not even by a bookmark, until it has passed.
+        """
+        self.pause()
+        with self._condition:
+            self._objects, self._version = copy.deepcopy(backup.objects), backup.version
+            self._history.clear()
+            self._oldest = backup.version
+        self.end_watches()
+        self.resume()
 
     def wait_for(self, condition: Any, timeout: float = 30.0) -> None:
         """Return when a condition over this simulator holds; it is looked at after every change and request."""
@@ -284,7 +328,7 @@ class KubernetesSimulator:
             fault = self._take_fault(handler)
             self._condition.notify_all()
         if fault is not None:
-            handler.answer(fault.status, _status(fault.status))
+            handler.answer(fault.status, _status(fault.status) if fault.document is None else fault.document)
         elif (document := _discover(parts.path)) is not None:
             handler.answer(200, document)
         elif (match := _PATH.fullmatch(parts.path)) is None or match["plural"] not in RESOURCES:
@@ -368,6 +412,10 @@ class KubernetesSimulator:
 
     def _watch(self, handler: _Handler, target: _Target, query: dict[str, str]) -> None:
         version = int(query.get("resourceVersion") or 0)
+        with self._condition:
+            watches = self._watches
+            self.watches_begun += 1
+            self._condition.notify_all()
         handler.start_stream()
         if not version:
             with self._condition:
@@ -375,10 +423,10 @@ class KubernetesSimulator:
                 version = self._version
             for obj in present:
                 handler.send_event({"type": "ADDED", "object": obj})
-        if query.get("allowWatchBookmarks"):
+        if query.get("allowWatchBookmarks") and version <= self._version:
             bookmark = {"kind": RESOURCES[target.plural][0], "metadata": {"resourceVersion": str(version)}}
             handler.send_event({"type": "BOOKMARK", "object": bookmark})
-        while (news := self._news(version)) is not None:
+        while (news := self._news(version, watches)) is not None:
             if version < self._oldest:
                 handler.send_event({"type": "ERROR", "object": _status(410)})
                 return
@@ -388,11 +436,14 @@ class KubernetesSimulator:
                 if _covers(target, key):
                     handler.send_event({"type": change.kind, "object": change.object})
 
-    def _news(self, version: int) -> list[_Change] | None:
+    def _news(self, version: int, watches: int) -> list[_Change] | None:
         """Wait for changes after a version, or for that version to be gone; None at the end."""
         with self._condition:
-            self._condition.wait_for(lambda: self._closing or version < self._oldest or self._has_news(version))
-            return None if self._closing else [change for change in self._history if change.version > version]
+            self._condition.wait_for(
+                lambda: self._closing or watches != self._watches or version < self._oldest or self._has_news(version)
+            )
+            ended = self._closing or watches != self._watches
+            return None if ended else [change for change in self._history if change.version > version]
 
     def _has_news(self, version: int) -> bool:
         return bool(self._history) and self._history[-1].version > version
@@ -434,7 +485,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _respond  # noqa: N815 - the names that http.server looks for
 
     def answer(self, status: int, document: Object) -> None:
-        body = json.dumps(document).encode()
+        body = json.dumps(document).encode() + b"\n"
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

@@ -34,7 +34,7 @@ from sealgate_webhook.metrics import Metrics, serve_metrics
 from sealgate_webhook.workers import ReviewWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from gunicorn._types import _WSGIAppType
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 #: Longer than the 90 s for which the API server keeps a connection it may use again.
 KEEP_ALIVE_SECONDS: Final = 120
 BACKLOG: Final = 1024
+#: Seconds before a task is started again that failed.
+RESTART_SECONDS: Final = 1.0
 MAX_PORT: Final = 65535
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -213,13 +215,22 @@ class _Server(BaseApplication):
     def _start_threads(self, worker: ReviewWorker) -> None:
         stop = threading.Event()
         for task in self._backend.tasks():
-            threading.Thread(target=task, args=(stop,), name="backend", daemon=True).start()
+            threading.Thread(target=self._keep_running, args=(task, stop), name="backend", daemon=True).start()
         if self._metrics_listener is not None:
             serve_metrics(self._metrics_listener, self._metrics.registry)
             self._log.info("metrics served", address=_address_of(self._metrics_listener))
         scheme = "http" if self._certificates is None else "https"
         for listener in worker.sockets:
             self._log.info("reviews served", scheme=scheme, address=_address_of(listener))
+
+    def _keep_running(self, task: Callable[[threading.Event], None], stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                task(stop)
+            except Exception as error:  # noqa: BLE001 - whatever it is: reviews would go on with what was known last
+                self._metrics.internal_errors.inc()
+                self._log.error("a task failed and is started again", exc_info=error)
+            stop.wait(RESTART_SECONDS)
 
     def _open_certificates(self) -> Certificates | None:
         settings = self._settings

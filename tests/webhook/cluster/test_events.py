@@ -103,3 +103,20 @@ def test_a_dry_run_leaves_no_event_and_a_failing_api_server_no_broken_recorder(
         recorder.denied(denied("kept"), "denied")
         (event,) = made(cluster, 1)
     assert event["involvedObject"]["name"] == "kept"
+
+
+@pytest.mark.parametrize(
+    "unusable",
+    [
+        denied("", {"generateName": "\ud800"}),
+        AdmissionRequest("1", "", "Pod", "", "\ud800", "app", "CREATE", {}, None),
+    ],
+)
+def test_a_denial_of_what_no_event_can_name_costs_others_no_event(
+    cluster: KubernetesSimulator, recorder: EventRecorder, unusable: AdmissionRequest
+) -> None:
+    with running([recorder.run], cluster):
+        recorder.denied(unusable, "denied")
+        recorder.denied(denied(), "denied")
+        (event,) = made(cluster, 1)
+    assert event["involvedObject"]["name"] == "app"

@@ -81,11 +81,14 @@ def test_a_watch_that_ends_is_taken_up_where_it_stopped(cluster: KubernetesSimul
     cluster.put(NAMESPACES, namespace("a"))
     with running([watched.listing.run], cluster):
         watched.wait_for({"a": {}})
+        # What the watch tells: one that ends without a word leads to a new list.
+        cluster.put(NAMESPACES, namespace("c"))
+        watched.wait_for({"a": {}, "c": {}})
         cluster.pause()
         cluster.put(NAMESPACES, namespace("b"))
         cluster.delete(f"{NAMESPACES}/a")
         cluster.resume()
-        watched.wait_for({"b": {}})
+        watched.wait_for({"b": {}, "c": {}})
     lists = [request for request in cluster.requests if "watch" not in request.path]
     assert len(lists) == 1
 
@@ -103,6 +106,64 @@ def test_a_history_that_is_gone_is_listed_anew(cluster: KubernetesSimulator, wat
         cluster.compact()
         cluster.put(NAMESPACES, namespace("c"))
         watched.wait_for({"b": {}, "c": {}})
+
+
+def test_a_history_that_went_back_is_listed_anew(cluster: KubernetesSimulator, watched: Watched) -> None:
+    cluster.put(NAMESPACES, namespace("a", env="lab"))
+    backup = cluster.backup()
+    with running([watched.listing.run], cluster):
+        watched.wait_for({"a": {"env": "lab"}})
+        for number in range(20):
+            cluster.put(NAMESPACES, namespace("b", number=str(number)))
+        watched.wait_for({"a": {"env": "lab"}, "b": {"number": "19"}})
+        begun = cluster.watches_begun
+        cluster.restore(backup)
+        cluster.put(NAMESPACES, namespace("a", env="production"))
+        cluster.wait_for(lambda c: c.watches_begun > begun)
+        cluster.end_watches()
+        watched.wait_for({"a": {"env": "production"}})
+
+
+class Pauses(threading.Event):
+    """Told to stop or not, it never waits; it notes what it was asked to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.asked.append(timeout or 0.0)
+        return super().wait(0)
+
+
+@pytest.mark.parametrize("document", [{}, {"type": "ERROR", "object": {"code": 410}}])
+def test_a_watch_that_ends_at_once_is_asked_for_again_after_growing_pauses(
+    cluster: KubernetesSimulator, watched: Watched, document: dict[str, Any]
+) -> None:
+    stop = Pauses()
+    cluster.faults.append(Fault("GET", "watch=true", 200, times=8, document=document))
+    with running([lambda _: watched.listing.run(stop)], cluster):
+        cluster.wait_for(lambda c: sum("watch=true" in request.path for request in c.requests) == 9)
+        cluster.put(NAMESPACES, namespace("a"))
+        watched.wait_for({"a": {}})
+        pauses = stop.asked[:]
+        stop.set()
+    assert len(pauses) == 8
+    assert pauses[-1] > 5
+
+
+@pytest.mark.parametrize("document", [{}, {"items": [{}], "metadata": {}}, {"metadata": None, "items": None}])
+@pytest.mark.parametrize("watch", [False, True])
+def test_an_answer_without_sense_does_not_end_it(
+    cluster: KubernetesSimulator, watched: Watched, document: dict[str, Any], *, watch: bool
+) -> None:
+    path = "watch=true" if watch else "limit="
+    cluster.faults.append(Fault("GET", path, 200, times=1, document=document))
+    cluster.put(NAMESPACES, namespace("a"))
+    with running([watched.listing.run], cluster):
+        watched.wait_for({"a": {}})
+        cluster.put(NAMESPACES, namespace("b"))
+        watched.wait_for({"a": {}, "b": {}})
 
 
 def test_what_was_known_stays_while_the_api_server_is_away(cluster: KubernetesSimulator, watched: Watched) -> None:

@@ -20,6 +20,7 @@ from tests.webhook.cluster.conftest import running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from structlog.typing import FilteringBoundLogger
 
@@ -173,3 +174,32 @@ def test_a_policy_that_becomes_wrong_stays_as_it_was(cluster: KubernetesSimulato
         cluster.put(POLICIES, unreadable)
         cluster.put(POLICIES, policy("most", "**"))
         wait_for(policies, lambda current: matched(current) == ["more", "most", "production"])
+
+
+class Stumbling(FakeClock):
+    """A clock that fails when it is told to; it stands for whatever nobody has thought of."""
+
+    failed = 0
+    fails = False
+
+    def now(self) -> datetime:
+        if self.fails:
+            self.failed += 1
+            raise OverflowError
+        return super().now()
+
+
+def test_a_set_that_cannot_be_compiled_leaves_the_last_one_in_force_until_one_can(
+    cluster: KubernetesSimulator, api: KubernetesAPI, log: FilteringBoundLogger
+) -> None:
+    clock = Stumbling()
+    policies = ClusterPolicies(api, UnmatchedImages.DENY, NoServiceSecrets(), clock, Metrics(log), log)
+    cluster.put(AUTHENTICATORS, authenticator())
+    with running(policies.tasks(), cluster):
+        current = wait_for(policies, lambda current: "release" in current.checks)
+        clock.fails = True
+        cluster.put(POLICIES, policy())
+        assert wait_for(policies, lambda _: clock.failed > 0) is current
+        clock.fails = False
+        cluster.put(POLICIES, policy("later"))
+        wait_for(policies, lambda current: matched(current) == ["later", "production"])

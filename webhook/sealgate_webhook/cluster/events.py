@@ -17,6 +17,7 @@ from cachetools import TTLCache
 
 from sealgate.clocks import Deadline
 from sealgate.errors import NotFoundError, RateLimitedError, UnavailableError
+from sealgate.messages import quote
 from sealgate.services.kubernetes_api import ConflictError
 from sealgate.verification.budgets import Budgets
 
@@ -106,9 +107,10 @@ class EventRecorder:
                 continue
             try:
                 self._record(denial)
-            except UnavailableError as error:
+            except Exception as error:  # noqa: BLE001 - whatever a review made up must not cost others their Events
                 self._metrics.event_dropped()
-                self._log.warning("an Event could not be made", namespace=denial.namespace, error=error.message)
+                told = {"error": error.message} if isinstance(error, UnavailableError) else {"exc_info": error}
+                self._log.warning("an Event could not be made", namespace=quote(denial.namespace), **told)
 
     def _record(self, denial: Denial) -> None:
         try:

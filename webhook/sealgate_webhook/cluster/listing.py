@@ -4,6 +4,10 @@ The list is read in pages at one point of history, and the watch goes on from th
 where it stopped; a history that is gone is listed anew; an API server that is away is asked again with growing pauses,
 and what was known stays in force meanwhile. Nobody ever sees half of a list: `snapshot` is None until the first one is
 whole, and a later one replaces the former at once.
+
+A history may also be replaced by an older one, when a backup is restored. Nobody says so: a watch from a version that
+is yet to come is taken, and stays silent until that version has passed. So a watch that told nothing at all, not even
+how far it is, and an API server that was away for long, lead to a new list.
 """
 
 from __future__ import annotations
@@ -63,6 +67,8 @@ class Listing(Generic[T]):
         self._complete = False
         #: Where in the collection's history the values stand; None when it has to be listed.
         self._version: str | None = None
+        #: Whether the watch under way has told anything.
+        self._told = False
 
     @property
     def complete(self) -> bool:
@@ -84,17 +90,35 @@ class Listing(Generic[T]):
         """Keep the collection until told to stop."""
         pause = FIRST_PAUSE
         while not stop.is_set():
-            try:
-                if self._version is None:
-                    self._list()
-                self._watch(stop)
+            error = self._list_and_watch(stop)
+            if self._told:
                 pause = FIRST_PAUSE
-            except GoneError:
+            if error is None:
+                continue
+            if pause >= LONGEST_PAUSE or isinstance(error, GoneError) or not isinstance(error, UnavailableError):
                 self._version = None
-            except UnavailableError as error:
-                self._log.warning("the API server is asked again", error=error.message, pause=round(pause, 1))
-                stop.wait(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads replicas, guards nothing
-                pause = min(pause * 2, LONGEST_PAUSE)
+            self._tell(error, pause)
+            stop.wait(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads replicas, guards nothing
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _list_and_watch(self, stop: threading.Event) -> Exception | None:
+        """Return why the watch is over; None where it only has to be taken up again."""
+        self._told = False
+        try:
+            if self._version is None:
+                self._list()
+            self._watch(stop)
+        except Exception as error:  # noqa: BLE001 - whatever it is: without this thread nobody would see any change
+            return error
+        return None if self._told else GoneError("a watch ended without a word")
+
+    def _tell(self, error: Exception, pause: float) -> None:
+        if isinstance(error, GoneError):
+            self._log.debug("the collection is listed anew", error=error.message)
+        elif isinstance(error, UnavailableError):
+            self._log.warning("the API server is asked again", error=error.message, pause=round(pause, 1))
+        else:
+            self._log.error("the collection is listed anew", exc_info=error, pause=round(pause, 1))
 
     def _list(self) -> None:
         values: dict[str, T] = {}
@@ -127,6 +151,7 @@ class Listing(Generic[T]):
             if event["type"] != "BOOKMARK":
                 self._apply(event["type"], item)
             self._version = item["metadata"]["resourceVersion"]
+            self._told = True
 
     def _apply(self, change: str, item: dict[str, Any]) -> None:
         name = item["metadata"]["name"]

@@ -39,6 +39,8 @@ POLICIES = f"/apis/{API_VERSION}/verificationpolicies"
 GATHER_SECONDS = 0.1
 #: Seconds after which the set is compiled anew although nothing changed, at most.
 REFRESH_SECONDS = 300.0
+#: The same after a set that could not be compiled.
+RETRY_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,12 @@ class ClusterPolicies:
             elif until > 1.0:
                 until -= 1.0
                 continue
-            until = self._compile()
+            try:
+                until = self._compile()
+            except Exception as error:  # noqa: BLE001 - a set that cannot be compiled, for whatever reason, is not taken
+                until = RETRY_SECONDS
+                self._metrics.policies_refused()
+                self._log.error("bad policies; the last good ones stay in force", exc_info=error)
 
     def _compile(self) -> float:
         """Put a new set in force, and return the seconds after which the next one is due."""

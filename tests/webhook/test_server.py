@@ -17,6 +17,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from sealgate_webhook.workers import IO_SECONDS
 from tests.webhook.objects import pod, review
 from tests.webhook.servers import TLSFiles, children_of, eventually, running
 from tests.webhook.worlds import policy
@@ -169,6 +170,27 @@ def test_clients_that_stop_in_the_middle_are_cut_off_and_silent_ones_hold_no_thr
         assert server.get("/healthz").status == 200
         assert cut_off(handshake)
         assert cut_off(request)
+
+
+def test_a_client_is_not_cut_off_for_the_time_in_which_the_server_itself_stood_still(
+    server: Server, tls: TLSFiles
+) -> None:
+    assert server.get("/healthz").status == 200
+    (worker,) = children_of(server.pid)
+    context = ssl.create_default_context(cadata=tls.trust)
+    plain = socket.create_connection(server.address, 60)
+    with context.wrap_socket(plain, server_hostname="127.0.0.1") as client:
+        client.sendall(
+            b"POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{"
+        )
+        eventually(lambda: "sealgate_reviews_in_flight 1.0" in server.metrics())
+        os.kill(worker, signal.SIGSTOP)
+        threading.Event().wait(IO_SECONDS + 1)
+        os.kill(worker, signal.SIGCONT)
+        # By the second answer the server has looked at who is slow.
+        assert [server.get("/healthz").status for _ in range(2)] == [200, 200]
+        client.sendall(b"}")
+        assert client.recv(4096).startswith(b"HTTP/1.1 400 ")
 
 
 def test_when_connections_run_out_the_most_idle_one_makes_room(world: World, tls: TLSFiles) -> None:

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 IO_SECONDS: Final = 5.0
 #: How long a new connection may stay silent; it holds no thread.
 SILENCE_SECONDS: Final = 10.0
+#: The most that counts of the time between two looks at who is slow, which come about once a second. When more has
+#: passed, this process itself stood still, and nobody else is to blame for that.
+_LOOK_SECONDS: Final = 2.0
 
 
 class ReviewWorker(ThreadWorker):
@@ -42,8 +45,10 @@ class ReviewWorker(ThreadWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's own arguments, passed on
         super().__init__(*args, **kwargs)
-        #: Connections that a thread waits for, to receive or to send, each with the moment since when.
+        #: Connections that a thread waits for, to receive or to send, each with the moment since when; see `_awake`.
         self._waited_for: dict[TConn, float] = {}
+        #: When the last look was, on the machine's clock, and how many seconds until then this process was awake.
+        self._looked_at, self._awake_until_look = time.monotonic(), 0.0
         #: Connections with a request that was there to be read, each with the moment when.
         self._arrived: dict[TConn, float] = {}
         self._current = threading.local()
@@ -60,7 +65,7 @@ class ReviewWorker(ThreadWorker):
             try:
                 return application(environ, start_response)
             finally:
-                self._waited_for[connection] = time.monotonic()
+                self._waited_for[connection] = self._awake()
 
         self.wsgi = application_with_times
 
@@ -89,7 +94,7 @@ class ReviewWorker(ThreadWorker):
     def handle(self, conn: TConn) -> bool:
         """Receive a request and answer it; runs in a thread."""
         self._current.connection = conn
-        self._waited_for[conn] = time.monotonic()
+        self._waited_for[conn] = self._awake()
         try:
             return super().handle(conn)
         finally:
@@ -99,13 +104,19 @@ class ReviewWorker(ThreadWorker):
     def murder_pending(self) -> None:
         """Let go of clients that are silent or slow; called about once a second."""
         super().murder_pending()
-        too_old = time.monotonic() - IO_SECONDS
+        # In this order: a thread that reads in between takes the moment for later than it is, never for earlier.
+        self._awake_until_look, self._looked_at = self._awake(), time.monotonic()
+        too_old = self._awake_until_look - IO_SECONDS
         for connection, since in list(self._waited_for.items()):
             if since < too_old:
                 # Only ends the thread's wait, which then closes it. The plain socket's method: an SSLSocket's own
                 # would take the TLS state away under the thread.
                 with contextlib.suppress(OSError):
                     socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+
+    def _awake(self) -> float:
+        """Return the seconds for which this process has been awake."""
+        return self._awake_until_look + min(time.monotonic() - self._looked_at, _LOOK_SECONDS)
 
     def _close_most_idle(self) -> None:
         queues: tuple[deque[TConn], ...] = (self.pending_conns, self.keepalived_conns)

@@ -154,6 +154,8 @@ class KubernetesSimulator:
         self._condition = threading.Condition(threading.RLock())
         self._closing = False
         self._server: _Server | None = None
+        #: Keeps the port while nothing is served there.
+        self._kept: socket.socket | None = None
         self.port = 0
         self._serve()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -172,18 +174,24 @@ class KubernetesSimulator:
             self._closing = True
             self._condition.notify_all()
         self.pause()
+        self._let_go()
 
     def pause(self) -> None:
-        """Drop every connection and take no new ones."""
+        """Drop every connection and refuse new ones."""
         server, self._server = self._server, None
         if server is not None:
             server.shutdown()
             server.server_close()
+            # Nobody else on this machine is to get the port meanwhile.
+            self._kept = socket.socket()
+            self._kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._kept.bind(("127.0.0.1", self.port))
             server.drop_connections()
 
     def resume(self) -> None:
         """Serve again, on the same port."""
         self._serve()
+        self._let_go()
 
     def put(self, path: str, obj: Object) -> Object:
         """Create or replace an object in the collection at a path, as an administrator would; return it as stored."""
@@ -243,7 +251,7 @@ class KubernetesSimulator:
         self.end_watches()
         self.resume()
 
-    def wait_for(self, condition: Any, timeout: float = 30.0) -> None:
+    def wait_for(self, condition: Any, timeout: float = 60.0) -> None:
         """Return when a condition over this simulator holds; it is looked at after every change and request."""
         with self._condition:
             if not self._condition.wait_for(lambda: condition(self), timeout):
@@ -309,6 +317,11 @@ class KubernetesSimulator:
         self._condition.notify_all()
 
     # What is answered -------------------------------------------------------------------------------------------
+
+    def _let_go(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
 
     def _serve(self) -> None:
         self._server = _Server(self, self.port)

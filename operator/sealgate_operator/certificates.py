@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 BACKDATE = timedelta(minutes=5)
 #: The longest time that is left to API servers and to webhooks to notice a change.
 LONGEST_SETTLING = timedelta(minutes=10)
+#: How far ahead an authority may begin before it counts as made by a clock that was wrong: others trust none that is
+#: yet to come. Clocks of machines that are a little apart must not take each other's authorities away.
+MOST_AHEAD = timedelta(hours=1)
 #: The most certificates that an old authority's Secret is read for; more is nothing that was written here.
 _MAX_OLD = 4
 
@@ -145,8 +148,8 @@ class _State:
     ) -> None:
         self._rules = rules
         self._now = now
-        self._current = _read_pair(authorities, CURRENT, CURRENT_KEY, now)
-        self._next = _read_pair(authorities, NEXT, NEXT_KEY, now)
+        self._current = _begun(_read_pair(authorities, CURRENT, CURRENT_KEY, now), now)
+        self._next = _begun(_read_pair(authorities, NEXT, NEXT_KEY, now), now)
         self._old = [one for one in _read_certificates(authorities.get(OLD)) if one.not_valid_after_utc > now]
         self._has_old = OLD in authorities
         self._next_published = _read_time(authorities.get(NEXT_PUBLISHED), now)
@@ -206,7 +209,8 @@ class _State:
     def _start_over(self) -> Step:
         """Make an authority where there is none; what is served still counts, if it is known who signed it."""
         signers = [one for one in _read_certificates(self._leaf_bundle) if self._leaf and _signed(one, self._leaf)]
-        signers = [one for one in signers if one.not_valid_after_utc > self._now]
+        ahead = self._now + MOST_AHEAD
+        signers = [one for one in signers if one.not_valid_before_utc <= ahead and one.not_valid_after_utc > self._now]
         fresh: Data = dict.fromkeys((CURRENT, CURRENT_KEY, NEXT, NEXT_KEY, NEXT_PUBLISHED, OLD, OLD_REPLACED))
         if signers:
             kept = b"".join(one.public_bytes(Encoding.PEM) for one in signers)
@@ -240,6 +244,8 @@ class _State:
             return "there is none that is good"
         if not _signed(self._current.certificate, self._leaf):
             return "another authority signed the one there is"
+        if self._leaf.certificate.not_valid_before_utc > self._now:
+            return "the one there is begins later: it was made by a clock that was wrong"
         if is_due(self._leaf.certificate, self._now):
             return "two thirds of its life are over"
         return "" if _names(self._leaf.certificate) == self._rules.names else "its names are others"
@@ -367,6 +373,10 @@ def _read_pair(data: Mapping[str, bytes], certificate: str, key: str, now: datet
         return None
     pair = _Pair(found[0], private)
     return pair if _public(private.public_key()) == _public(found[0].public_key()) else None
+
+
+def _begun(pair: _Pair | None, now: datetime) -> _Pair | None:
+    return pair if pair is not None and pair.certificate.not_valid_before_utc <= now + MOST_AHEAD else None
 
 
 def _read_certificates(text: bytes | None) -> list[x509.Certificate]:

@@ -298,6 +298,31 @@ def test_a_time_that_is_yet_to_come_or_unreadable_was_not_noted() -> None:
         assert cluster.authorities[NEXT_PUBLISHED] == cluster.now.isoformat().encode()
 
 
+@pytest.mark.parametrize("ahead", [timedelta(days=25), timedelta(days=250), timedelta(days=400)])
+@pytest.mark.parametrize("for_so_long", [timedelta(0), 1.5 * USUAL.settling, 3 * HOUR])
+def test_what_was_made_by_a_clock_that_was_wrong_is_made_anew(ahead: timedelta, for_so_long: timedelta) -> None:
+    cluster = settled()
+    cluster.now += ahead
+    cluster.look()
+    cluster.now += for_so_long
+    cluster.look()
+    cluster.now = NOW + HOUR
+    cluster.look()
+    verify(cluster.bundle, cluster.leaf[LEAF], cluster.now)
+    cluster.pass_time(timedelta(days=1))
+    verify(cluster.bundle, cluster.leaf[LEAF], cluster.now)
+    assert cluster.look() == 0
+
+
+def test_an_authority_of_a_machine_whose_clock_is_a_little_ahead_is_kept() -> None:
+    cluster = settled()
+    made = cluster.authorities[CURRENT]
+    cluster.now -= timedelta(minutes=30)
+    cluster.look()
+    assert cluster.authorities[CURRENT] == made
+    verify(cluster.bundle, cluster.leaf[LEAF], NOW)
+
+
 def test_an_rsa_key_that_somebody_put_there_is_not_ours() -> None:
     cluster = settled()
     key = rsa.generate_private_key(65537, 2048)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import socket
 import ssl
 import threading
@@ -151,6 +152,22 @@ def test_a_pair_that_is_gone_for_a_moment_leaves_the_last_good_one_in_use(
     assert handshake(certificates).serial == good
     assert not errors
     pair.renew()
+    assert handshake(certificates).serial == pair.serial
+
+
+def test_a_pair_that_cannot_be_read_for_a_moment_is_taken_at_the_next_connection(
+    pair: Pair, certificates: CertificateFiles, errors: list[str]
+) -> None:
+    first = certificates.context()
+    pair.renew()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        found = certificates.context(), certificates.context()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert found == (first, first)
+    assert len(errors) == 1
     assert handshake(certificates).serial == pair.serial
 
 

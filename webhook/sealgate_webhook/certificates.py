@@ -74,7 +74,7 @@ class CertificateFiles:
         self._lock = threading.Lock()
         try:
             # The signature first: what changes while the files are read is then seen at the next connection.
-            self._signature = self._look()
+            self._signature = self._refused = self._look()
             self._context = load_context(certificate, key)
         except OSError as error:
             raise ConfigError(_why(certificate, key, error)) from error
@@ -88,15 +88,19 @@ class CertificateFiles:
                 # In the middle of a replacement; the next connection looks again.
                 return self._context
             if signature != self._signature:
-                self._signature = signature
-                self._reload()
+                self._reload(signature)
             return self._context
 
-    def _reload(self) -> None:
+    def _reload(self, signature: _Signature) -> None:
         try:
             self._context = load_context(*self._files)
         except OSError as error:
-            self._on_error(_why(*self._files, error))
+            # Tried again for every connection: it may have been for want of descriptors, not because of the files.
+            if signature != self._refused:
+                self._refused = signature
+                self._on_error(_why(*self._files, error))
+        else:
+            self._signature = signature
 
     def _look(self) -> _Signature:
         return tuple((status.st_mtime_ns, status.st_ino, status.st_size) for status in map(os.stat, self._files))

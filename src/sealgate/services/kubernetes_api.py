@@ -162,15 +162,16 @@ class KubernetesAPI:
         headers = {"Accept": JSON}
         if content_type is not None:
             headers["Content-Type"] = content_type
-        request = self._client.param_serialize(
-            method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
-        )
-        url = f"{request[1]}?{urlencode(query)}" if query else request[1]
         try:
+            # This reads the token again when it is due.
+            request = self._client.param_serialize(
+                method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
+            )
+            url = f"{request[1]}?{urlencode(query)}" if query else request[1]
             answer = self._client.call_api(method, url, request[2], request[3], _request_timeout=timeout)
         except ApiException as error:
             raise UnavailableError(f"the API server could not be asked: {quote(error.reason, 128)}") from error
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except (urllib3.exceptions.HTTPError, OSError, ConfigException) as error:
             raise UnavailableError(f"the API server could not be asked: {type(error).__name__}") from error
         response: urllib3.BaseHTTPResponse = answer.response
         if not 200 <= response.status < 300:  # noqa: PLR2004 - what HTTP calls success

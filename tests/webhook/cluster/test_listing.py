@@ -4,6 +4,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from kubernetes.client.configuration import Configuration
+from kubernetes.config import ConfigException
 
 from sealgate.errors import NotFoundError, UnauthorizedError, UnavailableError
 from sealgate.services.kubernetes_api import ConflictError, GoneError, KubernetesAPI
@@ -208,3 +210,21 @@ def test_an_api_server_that_is_not_there_is_unavailable(cluster: KubernetesSimul
     cluster.close()
     with pytest.raises(UnavailableError):
         api.get(NAMESPACES)
+
+
+@pytest.mark.parametrize("error", [ConfigException("Token file exists but empty."), FileNotFoundError()])
+def test_a_token_that_cannot_be_read_is_tried_again(cluster: KubernetesSimulator, error: Exception) -> None:
+    errors = [error]
+
+    def read_token(configuration: Configuration) -> None:
+        if errors:
+            raise errors.pop()
+        configuration.api_key["BearerToken"] = "Bearer secret"
+
+    configuration = Configuration(host=cluster.url, api_key={"BearerToken": "Bearer old"})
+    configuration.refresh_api_key_hook = read_token  # type: ignore[assignment]  # it is None at first, says its type
+    api = KubernetesAPI(configuration)
+    with pytest.raises(UnavailableError, match=type(error).__name__):
+        api.get(NAMESPACES)
+    assert api.get(NAMESPACES)["items"] == []
+    assert [request.authorization for request in cluster.requests] == ["Bearer secret"]

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.errors import InvalidKeyError, NotFoundError, SealgateError
+from sealgate.errors import InvalidKeyError, NotFoundError, Reason, SealgateError, VerificationError
 from sealgate.formats.notary.keys import read_key
 from sealgate.formats.notary.pins import AcceptedKey, KeyPin
 from sealgate.formats.notary.trust import TrustReader
@@ -114,7 +114,21 @@ def test_a_key_may_be_anything(kind: str, public: bytes) -> None:
 def test_any_byte_of_a_root_certificate_may_be_another(at: int, value: int) -> None:
     der = bytearray(ROOT.certificates[0].public_bytes(Encoding.DER))
     der[at % len(der)] = value
-    pem = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(bytes(der)) + b"-----END CERTIFICATE-----\n"
+    with contextlib.suppress(SealgateError):
+        read(with_root_certificate(bytes(der)))
+
+
+def test_a_root_certificate_that_names_a_country_instead_is_refused() -> None:
+    common_name, country = b"\x06\x03\x55\x04\x03", b"\x06\x03\x55\x04\x06"
+    der = ROOT.certificates[0].public_bytes(Encoding.DER).replace(common_name, country)
+    with pytest.raises(VerificationError) as caught:
+        read(with_root_certificate(der))
+    assert caught.value.reason is Reason.REPOSITORY_MISMATCH
+
+
+def with_root_certificate(der: bytes) -> dict[str, bytes]:
+    """Return the files, signed again, with a root key that comes in another certificate."""
+    pem = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
     repository = REPOSITORY.copy()
     root = repository.signed["root"]
     odd = key_id("ecdsa-x509", pem)
@@ -124,5 +138,4 @@ def test_any_byte_of_a_root_certificate_may_be_another(at: int, value: int) -> N
     }
     root["roles"]["root"]["keyids"] = [odd]
     repository.resign("root", ROOT.sign(repository.message("root")) | {"keyid": odd})
-    with contextlib.suppress(SealgateError):
-        read(repository.files)
+    return repository.files

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 import kopf
-from kopf._cogs.structs.credentials import Vault  # this and the next: types of public arguments; public nowhere
+from kopf._cogs.structs.credentials import Vault  # this and the next two: types of public arguments; public nowhere
+from kopf._cogs.structs.references import Insights
 from kopf._core.engines.peering import Identity
 
 from sealgate.messages import quote
@@ -21,7 +23,6 @@ from sealgate_operator.reconciler import SECRET_SELECTOR
 from sealgate_operator.view import AUTHENTICATOR, POLICY, SECRET
 
 if TYPE_CHECKING:
-    import threading
     from typing import Protocol
 
     from kubernetes.client.configuration import Configuration
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
 
 
 _GROUP, _, _VERSION = API_VERSION.partition("/")
+_RESOURCES = {
+    AUTHENTICATOR: (_GROUP, _VERSION, "authenticators"),
+    POLICY: (_GROUP, _VERSION, "verificationpolicies"),
+    SECRET: ("", "v1", "secrets"),
+}
 IDENTITY = "sealgate"
 #: Seconds after which the API server ends a watch, and after which we do if it does not.
 _WATCH_SECONDS, _LONGEST_WATCH_SECONDS = 240, 270
@@ -49,8 +55,15 @@ _BEAT_SECONDS = 0.25
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
 
 
+class NotAllWatchedError(Exception):
+    """Kopf runs, and does not tell of everything."""
+
+
 class Watcher:
-    """Runs Kopf in the calling thread, and starts it anew when it gives up.
+    """Runs Kopf in the calling thread, and starts it anew when it gives up or does not watch everything.
+
+    Kopf asks once which kinds there are, and never misses one that was not named to it then: of several API servers
+    one may not know the CRDs yet.
 
     Args:
         configuration: address, authority and credentials of the API server.
@@ -66,6 +79,11 @@ class Watcher:
         self._namespace = namespace
         self._noticed = noticed
         self._log = log
+        self._doubted = threading.Event()
+
+    def doubt(self) -> None:
+        """Have Kopf started anew: it does not tell what others see, whatever it waits for."""
+        self._doubted.set()
 
     def run(self, stop: threading.Event) -> None:
         """Watch until told to stop."""
@@ -79,13 +97,16 @@ class Watcher:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _watch(self, stop: threading.Event) -> None:
+        self._doubted.clear()
+        insights = Insights()
         told = asyncio.Event()
-        telling = asyncio.create_task(_pass_on(stop, told))
+        telling = asyncio.create_task(self._tell_when_to_end(told, stop, insights))
         vault = Vault()
         try:
             await kopf.operator(
                 registry=self._registry(),
                 settings=_settings(),
+                insights=insights,
                 standalone=True,
                 # Kopf would make one of the user's name, and in the image the user has none.
                 identity=Identity(IDENTITY),
@@ -98,6 +119,14 @@ class Watcher:
             telling.cancel()
             # Kopf closes its connections before its last requests have ended, and those open new ones.
             await vault.close()
+        if not stop.is_set():
+            why = "what a list had was not told of" if self._doubted.is_set() else f"not there: {_missing(insights)}"
+            raise NotAllWatchedError(why)
+
+    async def _tell_when_to_end(self, told: asyncio.Event, stop: threading.Event, insights: Insights) -> None:
+        while not (stop.is_set() or self._doubted.is_set() or _missing(insights)):  # noqa: ASYNC110 - the first two are set by other threads
+            await asyncio.sleep(_BEAT_SECONDS)
+        told.set()
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
@@ -106,9 +135,8 @@ class Watcher:
         def login(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - whatever Kopf passes
             return _connection(self._configuration)
 
-        self._tell_of(registry, AUTHENTICATOR, _GROUP, _VERSION, "authenticators")
-        self._tell_of(registry, POLICY, _GROUP, _VERSION, "verificationpolicies")
-        self._tell_of(registry, SECRET, "", "v1", "secrets")
+        for kind, resource in _RESOURCES.items():
+            self._tell_of(registry, kind, *resource)
         return registry
 
     def _tell_of(self, registry: kopf.OperatorRegistry, kind: str, *resource: str) -> None:
@@ -119,10 +147,12 @@ class Watcher:
             self._noticed(kind, obj, gone=event["type"] == "DELETED")
 
 
-async def _pass_on(stop: threading.Event, told: asyncio.Event) -> None:
-    while not stop.is_set():  # noqa: ASYNC110 - it is set by another thread
-        await asyncio.sleep(_BEAT_SECONDS)
-    told.set()
+def _missing(insights: Insights) -> str:
+    """Return what Kopf should watch and does not, once it knows what there is."""
+    if not insights.ready_resources.is_set():
+        return ""
+    watched = {(found.group, found.version, found.plural) for found in insights.watched_resources}
+    return ", ".join(plural for *group, plural in _RESOURCES.values() if (*group, plural) not in watched)
 
 
 def _told(error: Exception) -> str:

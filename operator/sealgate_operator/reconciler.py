@@ -22,7 +22,7 @@ from sealgate_operator.view import AUTHENTICATOR, KINDS, POLICY, SECRET
 from sealgate_operator.work_queue import Key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
@@ -103,24 +103,36 @@ class Reconciler:
         if news:
             self._follow(kind, obj["metadata"]["name"])
 
-    def sweep(self) -> None:
-        """Compare everything with the API server, and have looked at whatever was missed.
+    def sweep(self) -> bool:
+        """Compare everything with the API server, have looked at whatever was missed; return whether anything was.
 
         Raises:
             UnavailableError: it could not be listed.
         """
         # All of it before anything is looked at: an authenticator is not to be found without its Secret.
-        changed = [(kind, self._view.replace(kind, *self._list(kind))) for kind in KINDS]
+        changed = [(kind, self._compare(kind)) for kind in KINDS]
         for kind, names in changed:
             for name in names:
                 self._follow(kind, name)
         self._tell()
+        return any(names for _, names in changed)
 
-    def sweep_again_and_again(self, stop: threading.Event, seconds: float) -> None:
-        """Sweep until told to stop."""
+    def sweep_again_and_again(self, stop: threading.Event, seconds: float, deaf: Callable[[], None]) -> None:
+        """Sweep until told to stop.
+
+        Args:
+            stop: tells.
+            seconds: between two sweeps.
+            deaf: called when two sweeps, one after the other, found what no watch had told of.
+        """
+        missed = False
         while not stop.wait(seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads load, guards nothing
             try:
-                self.sweep()
+                # What changes while it is listed may be in the list first; twice in a row is no accident.
+                before, missed = missed, self.sweep()
+                if before and missed:
+                    missed = False
+                    deaf()
             except SealgateError as error:
                 self._metrics.failed("sweep")
                 self._log.warning("the sweep is tried again", error=error.message)
@@ -134,6 +146,13 @@ class Reconciler:
             keys = [Key(POLICY, name)]
         for key in keys:
             self._queue.add(key)
+
+    def _compare(self, kind: str) -> set[str]:
+        since = self._view.newest(kind)
+        objects, version = self._list(kind)
+        if int(version) < since:
+            self._log.warning("the API server went back to an older state", kind=kind, version=version, known=since)
+        return self._view.replace(kind, objects, version, since)
 
     def _list(self, kind: str) -> tuple[list[Object], str]:
         query: dict[str, str | int] = {"limit": _PAGE}

@@ -3,6 +3,9 @@
 Watches tell of changes at once; from time to time a whole list is compared, because a watch that breaks off may lose a
 deletion. Both may arrive in any order, so versions decide: an older one never replaces a newer one, and what was
 deleted stays so. Versions are compared as numbers, which Kubernetes promises (since 1.35) and has always kept.
+
+Where a backup is restored, versions go back. A list that is older than what was known before it was asked for says so,
+and then nothing else that was known counts.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ class View:
         self._lock = threading.Lock()
         self._objects: dict[str, dict[str, Object]] = {kind: {} for kind in KINDS}
         self._gone: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
+        #: The highest version of each kind that anybody told of.
+        self._newest = dict.fromkeys(KINDS, 0)
         #: What each authenticator and each policy names, so that nobody has to read them all after every change.
         self._names: dict[str, dict[str, frozenset[str]]] = {AUTHENTICATOR: {}, POLICY: {}}
 
@@ -55,23 +60,15 @@ class View:
         found = self.get(SECRET, name)
         return None if found is None else secret_data(found)
 
+    def newest(self, kind: str) -> int:
+        """Return the highest version that was told of; a list that is asked for now cannot be older than that."""
+        with self._lock:
+            return self._newest[kind]
+
     def put(self, kind: str, obj: Object) -> bool:
         """Take an object as it is now; return whether that was news."""
-        name, version = obj["metadata"]["name"], _version(obj)
-        if kind == SECRET and name in self._ignored:
-            return False
         with self._lock:
-            known = self._objects[kind].get(name)
-            if known is not None and version <= _version(known):
-                return False
-            if version <= self._gone[kind].get(name, -1):
-                return False
-            self._objects[kind][name] = obj
-            if kind == AUTHENTICATOR:
-                self._names[kind][name] = secrets_named_in(obj.get("spec"))
-            elif kind == POLICY:
-                self._names[kind][name] = authenticators_named_in(obj)
-            return True
+            return self._put(kind, obj)
 
     def remove(self, kind: str, obj: Object) -> bool:
         """Take it that an object is gone; return whether that was news.
@@ -83,17 +80,22 @@ class View:
         with self._lock:
             return self._remove(kind, obj["metadata"]["name"], _version(obj))
 
-    def replace(self, kind: str, objects: Iterable[Object], version: str) -> set[str]:
+    def replace(self, kind: str, objects: Iterable[Object], version: str, since: int = 0) -> set[str]:
         """Take a whole list; return the names of the objects of which there was news.
 
         Args:
             kind: of all of them.
             objects: what there was at a version.
             version: that version.
+            since: what `newest` was before the list was asked for.
         """
         listed = {obj["metadata"]["name"]: obj for obj in objects}
-        changed = {name for name, obj in listed.items() if self.put(kind, obj)}
+        changed: set[str] = set()
         with self._lock:
+            if int(version) < since:
+                changed |= self._forget(kind)
+            self._newest[kind] = max(self._newest[kind], int(version))
+            changed |= {name for name, obj in listed.items() if self._put(kind, obj)}
             for name in self._objects[kind].keys() - listed.keys():
                 if self._remove(kind, name, int(version)):
                     changed.add(name)
@@ -113,7 +115,33 @@ class View:
         with self._lock:
             return [user for user, names in self._names[kind].items() if name in names]
 
+    def _put(self, kind: str, obj: Object) -> bool:
+        name, version = obj["metadata"]["name"], _version(obj)
+        if kind == SECRET and name in self._ignored:
+            return False
+        self._newest[kind] = max(self._newest[kind], version)
+        known = self._objects[kind].get(name)
+        if known is not None and version <= _version(known):
+            return False
+        if version <= self._gone[kind].get(name, -1):
+            return False
+        self._objects[kind][name] = obj
+        if kind == AUTHENTICATOR:
+            self._names[kind][name] = secrets_named_in(obj.get("spec"))
+        elif kind == POLICY:
+            self._names[kind][name] = authenticators_named_in(obj)
+        return True
+
+    def _forget(self, kind: str) -> set[str]:
+        names = set(self._objects[kind])
+        self._objects[kind].clear()
+        self._gone[kind].clear()
+        self._names.get(kind, {}).clear()
+        self._newest[kind] = 0
+        return names
+
     def _remove(self, kind: str, name: str, version: int) -> bool:
+        self._newest[kind] = max(self._newest[kind], version)
         known = self._objects[kind].get(name)
         if known is not None and _version(known) > version:
             return False

@@ -285,6 +285,38 @@ def test_an_api_server_that_goes_away_and_comes_back_is_taken_up_again(cluster: 
         )
 
 
+def test_an_api_server_whose_backup_was_restored_is_believed_and_watched_anew(cluster: KubernetesSimulator) -> None:
+    put(cluster, secret("keys", cosign_pub=pem("one")))
+    put(cluster, authenticator("a", cosign(secret_ref("keys"))))
+
+    def shows(name: str) -> Callable[[KubernetesSimulator], bool]:
+        def holds(cluster: KubernetesSimulator) -> bool:
+            keys = (cluster.get(f"{AUTHENTICATORS}/a").get("status") or {}).get("keys") or [{}]
+            return bool(keys[0].get("fingerprint") == fingerprint_of(name))
+
+        return holds
+
+    with running(cluster, sweep_seconds=0.3):
+        cluster.wait_for(shows("one"))
+        backup = cluster.backup()
+        for number in range(3000):
+            cluster.put("/api/v1/namespaces", {"metadata": {"name": "busy", "labels": {"number": str(number)}}})
+        put(cluster, secret("keys", cosign_pub=pem("two")))
+        cluster.wait_for(shows("two"))
+        cluster.restore(backup)
+        cluster.wait_for(shows("one"))
+        put(cluster, secret("keys", cosign_pub=pem("three")))
+        cluster.wait_for(shows("three"))
+
+        def watched_anew() -> bool:
+            put(cluster, secret("keys", cosign_pub=pem("three"), other=str(len(cluster.requests))))
+            watches = [one.path for one in cluster.requests if "secrets" in one.path and "watch=true" in one.path]
+            version = int(watches[-1].partition("resourceVersion=")[2].partition("&")[0])
+            return version <= int(cluster.get(f"{SECRETS}/keys")["metadata"]["resourceVersion"])
+
+        eventually(watched_anew)
+
+
 def test_an_api_server_that_is_not_ready_at_the_start_is_waited_for(cluster: KubernetesSimulator) -> None:
     cluster.faults.append(Fault("GET", "authenticators", 404, times=2))
     put(cluster, authenticator("a", cosign(inline("one"))))

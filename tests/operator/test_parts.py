@@ -6,11 +6,12 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import urllib3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.services.side_server import serve_beside
+from sealgate.services.side_server import MAX_SCRAPES, serve_beside
 from sealgate_operator.metrics import Metrics, side_app
 from sealgate_operator.view import AUTHENTICATOR, POLICY, SECRET, View
 from sealgate_operator.work_queue import LONGEST_PAUSE, Key, WorkQueue
@@ -135,6 +136,22 @@ def test_a_late_word_of_a_deletion_does_not_take_a_newer_object() -> None:
     assert view.policies_with("a") == ["p"]
 
 
+def test_a_list_from_before_what_was_known_is_of_another_history_and_takes_its_place() -> None:
+    view = View()
+    view.put(AUTHENTICATOR, at(5, authenticator("a", cosign(secret_ref("new")))))
+    view.put(AUTHENTICATOR, at(6, authenticator("b", {})))
+    view.put(AUTHENTICATOR, at(7, authenticator("c", {})))
+    view.remove(AUTHENTICATOR, at(9, authenticator("c", {})))
+    since = view.newest(AUTHENTICATOR)
+    assert since == 9
+    restored = [at(2, authenticator("a", cosign(secret_ref("old")))), at(3, authenticator("c", {}))]
+    assert view.replace(AUTHENTICATOR, restored, "4", since) == {"a", "b", "c"}
+    assert {obj["metadata"]["name"] for obj in view.all(AUTHENTICATOR)} == {"a", "c"}
+    assert (view.authenticators_with("old"), view.authenticators_with("new")) == (["a"], [])
+    assert view.put(AUTHENTICATOR, at(5, authenticator("a", {})))
+    assert view.newest(AUTHENTICATOR) == 5
+
+
 def test_sealgates_own_secrets_are_not_even_kept() -> None:
     view = View({"own"})
     assert not view.put(SECRET, at(1, secret("own", ca_key="x")))
@@ -186,6 +203,27 @@ def test_healthz_tells_whether_everything_runs() -> None:
     well = False
     assert urllib3.request("GET", f"{url}/healthz").status == 503
     close()
+
+
+def test_scrapes_that_no_thread_could_be_started_for_take_no_places(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    failed: list[threading.Thread] = []
+
+    def start(thread: threading.Thread) -> None:
+        failed.append(thread)
+        raise RuntimeError("can't start new thread")
+
+    _, url, close = served(lambda: True)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        for _ in range(MAX_SCRAPES):
+            with pytest.raises(urllib3.exceptions.HTTPError):
+                urllib3.request("GET", f"{url}/healthz", retries=False)
+    assert len(failed) == MAX_SCRAPES
+    assert urllib3.request("GET", f"{url}/healthz").status == 200
+    close()
+    assert "can't start new thread" in capfd.readouterr().err
 
 
 def test_metrics_tell_of_keys_objects_certificates_and_who_leads() -> None:

@@ -117,3 +117,15 @@ def test_lookups_under_way_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         resolver.resolve("b.example.org", _soon())
     answer.set()
     assert resolver.resolve("a.example.org", _soon()) == ("192.0.2.1",)
+
+
+def test_a_lookup_that_could_not_begin_is_begun_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    resolver = SystemResolver(SystemClock(), lambda _: ("192.0.2.1",))
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        with pytest.raises(RuntimeError):
+            resolver.resolve("a.example.org", _soon())
+    assert resolver.resolve("a.example.org", _soon(10)) == ("192.0.2.1",)

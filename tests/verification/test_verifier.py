@@ -239,6 +239,22 @@ def test_a_crowd_before_a_host_that_never_answers_gives_way_long_before_its_dead
         assert {one.result() for one in asked if one.done()} == {Reason.REGISTRY_UNAVAILABLE}
 
 
+def test_reviews_that_fail_unexpectedly_do_not_count_among_those_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    clock = FakeClock()
+    with World(VerifierSettings(crowd=3, patience_seconds=5), clock) as world:
+        world.push_signed("later")
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", start)
+            for number in range(3):
+                with pytest.raises(RuntimeError):
+                    world.verify(world.image(f"v{number}"))
+        clock.advance(60)
+        assert world.verify(world.image("later"))[0].verdict is Verdict.ADMIT
+
+
 def test_work_goes_on_after_the_deadline_so_that_the_next_review_is_answered_from_memory() -> None:
     clock, let_go = FakeClock(), threading.Event()
     with ThreadPoolExecutor(1) as pool, World(clock=clock) as world:

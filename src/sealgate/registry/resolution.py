@@ -82,8 +82,10 @@ class SystemResolver:
         if lookup is None:
             if len(self._under_way) >= MAX_LOOKUPS:
                 raise UnavailableError(f"{quote(host)} is not looked up: too many other lookups wait for an answer")
-            lookup = self._under_way[host] = Future()
+            lookup = Future()
             threading.Thread(target=self._run, args=(host, lookup), name="lookup", daemon=True).start()
+            # Only now: one that did not start would be waited for by everybody who comes after.
+            self._under_way[host] = lookup
         return lookup
 
     def _run(self, host: str, lookup: Future[tuple[str, ...]]) -> None:

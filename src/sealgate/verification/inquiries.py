@@ -49,7 +49,11 @@ class Inquiry:
         self._reference: Reference | None = None
         self._invalid: InvalidReferenceError | None = None
         self.flights: dict[Future[Any], tuple[Place, Callable[[Any], None], Callable[[BaseException], None]]] = {}
-        self._start()
+        try:
+            self._start()
+        except BaseException:
+            self.give_up()
+            raise
 
     def verdict(self) -> ImageVerdict:
         """Return the verdict; whatever is still under way counts as *unavailable*."""
@@ -158,6 +162,10 @@ class Inquiry:
         except UnavailableError as error:
             place.leave()
             fail(error)
+        except BaseException:
+            # A place that nobody leaves would count for ever among those that wait.
+            place.leave()
+            raise
 
     def _needed(self) -> list[str]:
         return list(dict.fromkeys(name for policy in self._matched for name in policy.authenticators))
@@ -190,5 +198,3 @@ def follow(inquiries: Sequence[Inquiry], deadline: Deadline) -> None:
                 inquiry.land(flight)
             if not done:
                 inquiry.go_on()
-    for inquiry in inquiries:
-        inquiry.give_up()

@@ -70,15 +70,19 @@ class Verifier:
         memory = self._engine.verdicts.of(review)
         verdicts: dict[str, ImageVerdict] = {}
         inquiries: list[Inquiry] = []
-        for image in dict.fromkeys(images):
-            known = memory.get(image)
-            if known is None:
-                self._engine.observer.cache_miss("verdict")
-                inquiries.append(Inquiry(self._engine, review, image))
-            else:
-                self._engine.observer.cache_hit("verdict")
-                verdicts[image] = known
-        follow(inquiries, review.deadline)
+        try:
+            for image in dict.fromkeys(images):
+                known = memory.get(image)
+                if known is None:
+                    self._engine.observer.cache_miss("verdict")
+                    inquiries.append(Inquiry(self._engine, review, image))
+                else:
+                    self._engine.observer.cache_hit("verdict")
+                    verdicts[image] = known
+            follow(inquiries, review.deadline)
+        finally:
+            for inquiry in inquiries:
+                inquiry.give_up()
         for inquiry in inquiries:
             verdict = verdicts[inquiry.image] = inquiry.verdict()
             memory.put(verdict, inquiry.until)

@@ -118,9 +118,16 @@ def test_any_byte_of_a_root_certificate_may_be_another(at: int, value: int) -> N
         read(with_root_certificate(bytes(der)))
 
 
-def test_a_root_certificate_that_names_a_country_instead_is_refused() -> None:
-    common_name, country = b"\x06\x03\x55\x04\x03", b"\x06\x03\x55\x04\x06"
-    der = ROOT.certificates[0].public_bytes(Encoding.DER).replace(common_name, country)
+COMMON_NAME = b"\x06\x03\x55\x04\x03\x0c"
+
+
+@pytest.mark.parametrize(
+    "other", [b"\x06\x03\x55\x04\x06\x0c", b"\x06\x03\x55\x04\x03\x03"], ids=["a country", "a string of bits"]
+)
+def test_a_root_certificate_with_something_else_for_a_name_is_refused(other: bytes) -> None:
+    der = ROOT.certificates[0].public_bytes(Encoding.DER)
+    assert COMMON_NAME in der
+    der = der.replace(COMMON_NAME, other)
     with pytest.raises(VerificationError) as caught:
         read(with_root_certificate(der))
     assert caught.value.reason is Reason.REPOSITORY_MISMATCH

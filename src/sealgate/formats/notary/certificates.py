@@ -72,7 +72,7 @@ def is_authority(certificate: x509.Certificate) -> bool:
 def _check_name(leaf: x509.Certificate, gun: str) -> None:
     try:
         names = [attribute.value for attribute in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    except (ValueError, UserWarning):  # the latter for names of an odd length, and only where warnings are errors
+    except (ValueError, TypeError, UserWarning):  # the last for names of an odd length, where warnings are errors
         names = []
     name = names[0] if len(names) == 1 and isinstance(names[0], str) else ""
     covered = gun.startswith(name.rstrip(_WILDCARD)) if name.endswith(_WILDCARD) else name == gun

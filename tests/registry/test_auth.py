@@ -258,6 +258,22 @@ def test_a_token_service_that_fails_is_unavailable() -> None:
         assert type(failed.value) is UnavailableError
 
 
+def test_a_registry_that_needs_its_failing_token_service_no_more_is_read_again() -> None:
+    clock = FakeClock()
+    with (
+        RegistrySimulator(auth=Auth("bearer", anonymous=True)) as registry,
+        client_for(registry, clock=clock) as client,
+    ):
+        registry.push_image("team/app", "v1")
+        session_of(client, clock=clock).manifest(repository_of(registry), "v1")
+        registry.faults.status("/token", 503)
+        registry.auth.mode = "none"
+        clock.advance(300)
+        with pytest.raises(UnavailableError, match="status 503"):
+            session_of(client, clock=clock).manifest(repository_of(registry), "v1")
+        session_of(client, clock=clock).manifest(repository_of(registry), "v1")
+
+
 def test_a_token_service_may_not_send_credentials_elsewhere() -> None:
     with RegistrySimulator(auth=Auth("bearer", users=USERS)) as registry, RegistrySimulator() as other:
         registry.faults.redirect("/token", f"{other.url}/token")

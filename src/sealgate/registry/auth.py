@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cachetools import TTLCache
 
-from sealgate.errors import ForbiddenAddressError, UnauthorizedError
+from sealgate.errors import ForbiddenAddressError, UnauthorizedError, UnavailableError
 from sealgate.messages import quote
 from sealgate.registry.challenges import parse_challenges
 from sealgate.registry.tokens import TokenRequest, Tokens, basic
@@ -90,7 +90,15 @@ class Gate:
         with self._lock:
             way = self._ways.get(visit.registry)
         if isinstance(way, _Bearer):
-            return "Bearer " + self._tokens.get(_usual_request(visit, way), visit.credentials, visit.leave)
+            try:
+                return "Bearer " + self._tokens.get(_usual_request(visit, way), visit.credentials, visit.leave)
+            except UnauthorizedError:
+                raise
+            except UnavailableError:
+                # Perhaps it has another token service by now, or none; the next request asks the registry.
+                with self._lock:
+                    self._ways.pop(visit.registry, None)
+                raise
         if isinstance(way, _Basic) and visit.credentials is not None and visit.credentials.username:
             return basic(visit.credentials)
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import pytest
 
 from sealgate.decisions import UnmatchedImages
 from sealgate.errors import PolicyError
-from sealgate_webhook.standalone import PolicyFilesSource
+from sealgate_webhook.standalone import RETRY_SECONDS, PolicyFilesSource
 from tests.support.clocks import FakeClock
 from tests.support.cosign_signing import new_key
 from tests.webhook.objects import pod, review
@@ -95,6 +96,34 @@ def test_a_bad_set_is_complained_about_once_not_at_every_look(world: World) -> N
     world.write(policy("broken", "{a"))
     for _ in range(3):
         world.source.poll()
+    assert world.metric("sealgate_policy_reload_errors_total") == 1
+
+
+def test_a_file_that_could_not_be_read_for_a_moment_is_read_again(world: World) -> None:
+    world.clock = clock = FakeClock()
+    file = world.folder / "policies.json"
+    source = source_of(world, file)
+    source.load()
+    world.write(policy("newer", "registry.example.com/**"))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        source.poll()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert names_of(source) == ["all"]
+    clock.advance(RETRY_SECONDS)
+    source.poll()
+    assert names_of(source) == ["newer"]
+
+
+def test_a_bad_set_is_read_again_now_and_then_without_another_word(world: World) -> None:
+    world.clock = clock = FakeClock()
+    assert world.source.current()
+    world.write(policy("broken", "{a"))
+    for _ in range(3):
+        world.source.poll()
+        clock.advance(RETRY_SECONDS)
     assert world.metric("sealgate_policy_reload_errors_total") == 1
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from sealgate.errors import PolicyError, SealgateError
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at the files.
 POLL_SECONDS: Final = 1.0
+#: Seconds after which bad files are read again although they did not change: it may not have been their fault.
+RETRY_SECONDS: Final = 30.0
 #: The most problems of a bad set that the log tells about.
 MAX_LOGGED_PROBLEMS: Final = 20
 
@@ -79,6 +82,9 @@ class PolicyFilesSource:
         self._metrics = metrics
         self._log = log
         self._signature: _Signature = ()
+        #: When bad files are read again, and what was said about them.
+        self._retry_at = inf
+        self._complaint: tuple[_Signature, str] | None = None
         self._snapshot: _Snapshot | None = None
 
     def load(self) -> None:
@@ -94,7 +100,7 @@ class PolicyFilesSource:
     def poll(self) -> None:
         """Read the files again if they changed; if they are bad now, keep what is in force and say so."""
         try:
-            if _look(self._paths) != self._signature:
+            if _look(self._paths) != self._signature or self._clock.monotonic() >= self._retry_at:
                 self.load()
             elif self._snapshot is not None and self._kms.state() != self._snapshot.keys:
                 self._put_in_force(self._snapshot.files)
@@ -139,6 +145,7 @@ class PolicyFilesSource:
         policies = standalone_policies(files, self._unmatched, self._kms)
         namespaces = {name: Namespace(name, labels) for name, labels in files.namespaces.items()}
         self._snapshot = _Snapshot(files, policies, namespaces, keys)
+        self._retry_at, self._complaint = inf, None
         # Only now, so that whoever reads it finds it true.
         unusable = sum(isinstance(check, SealgateError) for check in policies.checks.values())
         self._metrics.policies_loaded(
@@ -149,6 +156,11 @@ class PolicyFilesSource:
         )
 
     def _refuse(self, error: Exception) -> None:
+        self._retry_at = self._clock.monotonic() + RETRY_SECONDS
+        complaint = (self._signature, str(error))
+        if complaint == self._complaint:
+            return
+        self._complaint = complaint
         self._metrics.policies_refused()
         if isinstance(error, SealgateError):
             found = error.problems if isinstance(error, PolicyError) else ()

@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sealgate.decisions import UnmatchedImages
 from sealgate.registry.credentials import NoCredentials
 from sealgate.registry.settings import RegistrySettings
-from sealgate_webhook.backends import files_backend
+from sealgate.trusted_state import MemoryTrustedState
+from sealgate_webhook.backends import FilesBackend, files_backend
 from sealgate_webhook.server import Address, ServerSettings, run_server
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterable
+
+    from sealgate_webhook.backends import MakeBackend
 
 
 def settings_of(given: dict[str, Any]) -> ServerSettings:
@@ -28,7 +35,36 @@ def settings_of(given: dict[str, Any]) -> ServerSettings:
     )
 
 
+class StumblingBackend(FilesBackend):
+    """A backend whose every task fails once before it begins."""
+
+    def tasks(self) -> Iterable[Callable[[threading.Event], None]]:
+        """Return what has to run in the worker."""
+        return [_stumbling(task) for task in super().tasks()]
+
+
+def _stumbling(task: Callable[[threading.Event], None]) -> Callable[[threading.Event], None]:
+    failures = [RuntimeError("a fault nobody foresaw")]
+
+    def run(stop: threading.Event) -> None:
+        if failures:
+            raise failures.pop()
+        task(stop)
+
+    return run
+
+
+def backend_of(given: dict[str, Any]) -> MakeBackend:
+    """Return what makes the backend that a test wants."""
+    paths, everybody = tuple(map(Path, given["policies"])), NoCredentials()
+    if not given.get("stumbling"):
+        return files_backend(paths, UnmatchedImages.ADMIT, everybody)
+    settings, state = RegistrySettings(), MemoryTrustedState()
+    return lambda clock, metrics, log: StumblingBackend(
+        paths, UnmatchedImages.ADMIT, everybody, clock, metrics, log, settings, state
+    )
+
+
 if __name__ == "__main__":
     given = json.loads(sys.argv[1])
-    policies = files_backend(tuple(map(Path, given["policies"])), UnmatchedImages.ADMIT, NoCredentials())
-    run_server(settings_of(given), policies)
+    run_server(settings_of(given), backend_of(given))

@@ -73,6 +73,15 @@ def test_changed_policies_take_effect_without_a_signal(world: World, server: Ser
     assert server.validate(review(pod(image))).allowed
 
 
+def test_a_task_that_fails_is_told_and_started_again(world: World, tls: TLSFiles) -> None:
+    with running({**settings_of(world, tls), "stumbling": True}, tls.trust) as server:
+        line = server.wait_for_line("a task failed and is started again", 2)
+        assert "a fault nobody foresaw" in line["exception"]
+        world.write(policy("elsewhere", "registry.example.com/**"))
+        server.wait_for_line("policies loaded", 2)
+        assert "sealgate_internal_errors_total 2.0" in server.metrics()
+
+
 def test_bad_policies_leave_the_last_good_ones_in_force(world: World, server: Server) -> None:
     image = world.push("team/app", "v1")
     assert not server.validate(review(pod(image))).allowed

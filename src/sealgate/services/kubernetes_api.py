@@ -148,7 +148,12 @@ class KubernetesAPI:
             response.release_conn()
         if len(body) > MAX_ANSWER_BYTES:
             raise UnavailableError("the API server's answer is too large")
-        return _parse(body)
+        document = _parse(body)
+        metadata = document.get("metadata")
+        # Something in between may answer for an API server that is away; whoever asks counts on these.
+        if not isinstance(metadata, dict) or not isinstance(metadata.get("resourceVersion"), str):
+            raise UnavailableError("the API server's answer is no object of its own")
+        return document
 
     def _send(
         self,

@@ -198,6 +198,17 @@ def test_every_refusal_of_the_api_server_is_an_error_of_its_own(
         api.get(NAMESPACES)
 
 
+@pytest.mark.parametrize("document", [{}, {"metadata": None}, {"metadata": {}}, {"metadata": {"resourceVersion": 1}}])
+def test_an_answer_that_is_no_object_is_no_answer(
+    cluster: KubernetesSimulator, api: KubernetesAPI, document: dict[str, Any]
+) -> None:
+    cluster.faults.append(Fault("", NAMESPACES, 200, document=document))
+    with pytest.raises(UnavailableError, match="no object"):
+        api.get(f"{NAMESPACES}/a")
+    with pytest.raises(UnavailableError, match="no object"):
+        api.replace(f"{NAMESPACES}/a", namespace("a"))
+
+
 def test_objects_are_created_and_merged(cluster: KubernetesSimulator, api: KubernetesAPI) -> None:
     api.create(NAMESPACES, namespace("a", env="lab"))
     with pytest.raises(ConflictError):

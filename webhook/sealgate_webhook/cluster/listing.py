@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PAGE = 500
-#: Seconds after which the API server ends a watch, and of silence after which we do.
+#: Seconds after which the API server ends a watch, and of silence after which we do: it tells every minute how far it
+#: is, and one that is gone without a word must not keep changes from us for longer.
 WATCH_SECONDS = 240
-SILENCE_SECONDS = 270.0
+SILENCE_SECONDS = 75.0
 #: Seconds of the first and of the longest pause after a failure.
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 15.0

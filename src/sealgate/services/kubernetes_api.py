@@ -7,6 +7,7 @@ kubeconfig. Objects stay plain JSON: the library's typed models would more than 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from sealgate.errors import ConfigError, NotFoundError, UnauthorizedError, Unava
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 #: Seconds that an ordinary request may take.
@@ -55,12 +56,14 @@ class KubernetesAPI:
 
     Args:
         configuration: address, authority and credentials.
+        renew: reads the credentials again; called when the API server refuses them.
     """
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, renew: Callable[[], object] = lambda: None) -> None:
         configuration.retries = False
         configuration.keep_alive = True
         self._configuration = configuration
+        self._renew = renew
         self._client = ApiClient(configuration)
 
     def get(self, path: str, query: Mapping[str, str | int] | None = None) -> dict[str, Any]:
@@ -182,6 +185,10 @@ class KubernetesAPI:
         if not 200 <= response.status < 300:  # noqa: PLR2004 - what HTTP calls success
             response.drain_conn()
             response.release_conn()
+            if response.status == 401:  # noqa: PLR2004 - HTTP's "unauthorised"
+                # When a token is read again is told by the wall clock, which may have been set back.
+                with contextlib.suppress(OSError, ConfigException):
+                    self._renew()
             raise _error(response.status, path)
         return response
 
@@ -193,12 +200,16 @@ def connect(kubeconfig: Path | None = None) -> KubernetesAPI:
         ConfigError: there is neither, or it cannot be read.
     """
     configuration = Configuration()
+
+    def read_service_account() -> None:
+        load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # it has no types
+
     try:
         if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
-            load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # it has no types
-        else:
-            path = str(kubeconfig) if kubeconfig else None
-            load_kube_config(path, client_configuration=configuration)  # type: ignore[no-untyped-call]  # it has no types
+            read_service_account()
+            return KubernetesAPI(configuration, read_service_account)
+        path = str(kubeconfig) if kubeconfig else None
+        load_kube_config(path, client_configuration=configuration)  # type: ignore[no-untyped-call]  # it has no types
     except (ConfigException, OSError) as error:
         raise ConfigError(f"no way to the API server: {quote(error)}") from error
     return KubernetesAPI(configuration)

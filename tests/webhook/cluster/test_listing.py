@@ -1,19 +1,25 @@
 from __future__ import annotations
 
+import json
 import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from kubernetes.client.configuration import Configuration
-from kubernetes.config import ConfigException
+from kubernetes.config import ConfigException, incluster_config
 
 from sealgate.errors import NotFoundError, UnauthorizedError, UnavailableError
-from sealgate.services.kubernetes_api import ConflictError, GoneError, KubernetesAPI
+from sealgate.services.kubernetes_api import ConflictError, GoneError, KubernetesAPI, connect
+from sealgate_webhook.certificates import load_context
 from sealgate_webhook.cluster.listing import Listing
 from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
 from tests.webhook.cluster.conftest import running
+from tests.webhook.servers import TLSFiles
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from structlog.typing import FilteringBoundLogger
 
 NAMESPACES = "/api/v1/namespaces"
@@ -239,3 +245,48 @@ def test_a_token_that_cannot_be_read_is_tried_again(cluster: KubernetesSimulator
         api.get(NAMESPACES)
     assert api.get(NAMESPACES)["items"] == []
     assert [request.authorization for request in cluster.requests] == ["Bearer secret"]
+
+
+class OnlyNew(BaseHTTPRequestHandler):
+    """An API server that takes one token only."""
+
+    def do_GET(self) -> None:
+        taken = self.headers["Authorization"].lower() == "bearer new"
+        body = json.dumps({"metadata": {"resourceVersion": "1"}}).encode()
+        self.send_response(200 if taken else 401)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+def test_in_a_pod_a_token_that_is_refused_is_read_again_whatever_the_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls, token, authority = TLSFiles(tmp_path / "tls"), tmp_path / "token", tmp_path / "ca.crt"
+    token.write_text("old")
+    authority.write_text(tls.trust)
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(authority))
+    server = HTTPServer(("127.0.0.1", 0), OnlyNew)
+    server.socket = load_context(tls.certificate, tls.key).wrap_socket(server.socket, server_side=True)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(server.server_port))
+    serving = threading.Thread(target=server.serve_forever, daemon=True)
+    serving.start()
+    try:
+        api = connect()
+        # The library would read it again in a minute, by the wall clock.
+        token.unlink()
+        with pytest.raises(UnauthorizedError):
+            api.get(NAMESPACES)
+        token.write_text("new")
+        with pytest.raises(UnauthorizedError):
+            api.get(NAMESPACES)
+        assert api.get(NAMESPACES)["metadata"]["resourceVersion"] == "1"
+    finally:
+        server.shutdown()
+        server.server_close()
+        serving.join(10)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import signal
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # How long an example takes says how busy the machine is, and nothing about the code.
 settings.register_profile("sealgate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -22,3 +28,13 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     if isinstance(val, bytes | bytearray) or (isinstance(val, str) and len(val) > MAX_TEXT):
         return argname
     return None
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Programs set up logging for their process, which here is everybody's."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)

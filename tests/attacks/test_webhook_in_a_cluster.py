@@ -41,7 +41,8 @@ def credentials(api: KubernetesAPI) -> ClusterCredentials:
 def test_attack_17_a_namespace_whose_labels_are_not_known_is_not_guessed(
     cluster: KubernetesSimulator, api: KubernetesAPI
 ) -> None:
-    namespaces = ClusterNamespaces(Listing(api, PATH, read_namespace, lambda: None, configure_logs("json")), api)
+    listing = Listing(api, PATH, read_namespace, lambda: None, FakeClock(), configure_logs("json"))
+    namespaces = ClusterNamespaces(listing, api)
     with pytest.raises(UnavailableError, match="there is no namespace shop"):
         namespaces.get("shop")
     cluster.faults.append(Fault("GET", "/namespaces/shop", 500))

@@ -40,7 +40,7 @@ JSON_PATCH = "application/json-patch+json"
 
 
 class GoneError(UnavailableError):
-    """The API server no longer has the history asked for (410): list again."""
+    """The history asked for is no longer there (410), or nobody can tell whether it is: list again."""
 
 
 class ConflictError(UnavailableError):
@@ -128,7 +128,7 @@ class KubernetesAPI:
             silence: seconds without any byte after which the connection counts as lost.
 
         Raises:
-            GoneError: the resource version is too old.
+            GoneError: the resource version is too old, or nothing was heard for too long.
             UnavailableError: the connection could not be made, or was lost.
         """
         response = self._send("GET", path, {**query, "watch": "true"}, timeout=(CONNECT_SECONDS, silence))
@@ -224,6 +224,8 @@ def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
             if len(rest) > MAX_ANSWER_BYTES:
                 raise UnavailableError("an event of the API server is too large")
             yield from (line for line in lines if line)
+    except urllib3.exceptions.ReadTimeoutError as error:
+        raise GoneError("the watch was silent for too long") from error
     except urllib3.exceptions.HTTPError as error:
         raise UnavailableError(f"the watch broke off: {type(error).__name__}") from error
 

@@ -12,7 +12,8 @@ from kubernetes.config import ConfigException, incluster_config
 from sealgate.errors import NotFoundError, UnauthorizedError, UnavailableError
 from sealgate.services.kubernetes_api import ConflictError, GoneError, KubernetesAPI, connect
 from sealgate_webhook.certificates import load_context
-from sealgate_webhook.cluster.listing import Listing
+from sealgate_webhook.cluster.listing import FIRST_PAUSE, WATCH_SECONDS, Listing
+from tests.support.clocks import FakeClock
 from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
 from tests.webhook.cluster.conftest import running
 from tests.webhook.servers import TLSFiles
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from structlog.typing import FilteringBoundLogger
+
+    from sealgate.clocks import Clock
 
 NAMESPACES = "/api/v1/namespaces"
 PATIENCE = 30
@@ -33,10 +36,10 @@ def namespace(name: str, **labels: str) -> dict[str, Any]:
 class Watched:
     """A listing of namespaces' labels, and a way to wait for what it comes to."""
 
-    def __init__(self, api: KubernetesAPI, log: FilteringBoundLogger) -> None:
+    def __init__(self, api: KubernetesAPI, clock: Clock, log: FilteringBoundLogger) -> None:
         self._changed = threading.Condition()
         self.listing: Listing[dict[str, str]] = Listing(
-            api, NAMESPACES, lambda item, _: item["metadata"].get("labels") or {}, self._notify, log
+            api, NAMESPACES, lambda item, _: item["metadata"].get("labels") or {}, self._notify, clock, log
         )
 
     def _notify(self) -> None:
@@ -52,7 +55,7 @@ class Watched:
 
 @pytest.fixture
 def watched(api: KubernetesAPI, log: FilteringBoundLogger) -> Watched:
-    return Watched(api, log)
+    return Watched(api, FakeClock(), log)
 
 
 def test_objects_are_listed_and_then_watched(cluster: KubernetesSimulator, watched: Watched) -> None:
@@ -158,6 +161,27 @@ def test_a_watch_that_ends_at_once_is_asked_for_again_after_growing_pauses(
         stop.set()
     assert len(pauses) == 8
     assert pauses[-1] > 5
+
+
+def test_a_watch_that_lasted_without_a_word_is_taken_up_again_at_once(
+    cluster: KubernetesSimulator, api: KubernetesAPI, log: FilteringBoundLogger
+) -> None:
+    class Slow(FakeClock):
+        def monotonic(self) -> float:
+            self.advance(WATCH_SECONDS)
+            return super().monotonic()
+
+    stop, watched = Pauses(), Watched(api, Slow(), log)
+    cluster.faults.append(Fault("GET", "watch=true", 200, times=8, document={"type": "ERROR", "object": {"code": 410}}))
+    with running([lambda _: watched.listing.run(stop)], cluster):
+        cluster.wait_for(lambda c: sum("watch=true" in request.path for request in c.requests) == 9)
+        stop.set()
+    assert max(stop.asked) <= FIRST_PAUSE
+
+
+def test_a_watch_that_is_silent_for_too_long_is_over(api: KubernetesAPI) -> None:
+    with pytest.raises(GoneError, match="silent"):
+        next(api.watch(NAMESPACES, {"resourceVersion": "100"}, 0.2))
 
 
 @pytest.mark.parametrize("document", [{}, {"items": [{}], "metadata": {}}, {"metadata": None, "items": None}])

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from sealgate_webhook.cluster.listing import Listing
 from sealgate_webhook.cluster.namespaces import PATH, ClusterNamespaces, read_namespace
+from tests.support.clocks import FakeClock
 from tests.webhook.cluster.conftest import running
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def test_labels_come_from_memory_and_of_a_new_namespace_from_the_api_server(
 ) -> None:
     cluster.put(PATH, {"metadata": {"name": "shop", "labels": {"env": "production"}}})
     read = threading.Event()
-    listing = Listing(api, PATH, read_namespace, read.set, log)
+    listing = Listing(api, PATH, read_namespace, read.set, FakeClock(), log)
     namespaces = ClusterNamespaces(listing, api)
     assert namespaces.get("shop").labels["env"] == "production"
     with running([listing.run], cluster):

@@ -119,7 +119,7 @@ class ClusterBackend:
     ) -> None:
         secrets = OwnSecrets(api, namespace, config.service_secrets)
         self._compiled = ClusterPolicies(api, config.unmatched_images, secrets, clock, metrics, log)
-        self._namespaces = Listing(api, PATH, read_namespace, lambda: None, log)
+        self._namespaces = Listing(api, PATH, read_namespace, lambda: None, clock, log)
         self._events = EventRecorder(api, instance, clock, metrics, log)
         reader = SecretReader(api, clock, log)
         shared = config.registries.docker_config_secret

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
+    from sealgate.clocks import Clock
     from sealgate.services.kubernetes_api import KubernetesAPI
 
 T = TypeVar("T")
@@ -47,21 +48,24 @@ class Listing(Generic[T]):
         read: makes the value that is kept; called once for each change of an object. The value before the change is
             its second argument, None where there was none.
         changed: called after every change, from the listing's thread.
+        clock: how long a watch lasted is measured on it.
         log: told of failures.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - two of them are what every thread of the webhook is given
         self,
         api: KubernetesAPI,
         path: str,
         read: Callable[[dict[str, Any], T | None], T],
         changed: Callable[[], None],
+        clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
         self._api = api
         self._path = path
         self._read = read
         self._changed = changed
+        self._clock = clock
         self._log = log.bind(collection=path)
         self._lock = threading.Lock()
         self._values: dict[str, T] = {}
@@ -91,8 +95,10 @@ class Listing(Generic[T]):
         """Keep the collection until told to stop."""
         pause = FIRST_PAUSE
         while not stop.is_set():
+            begun = self._clock.monotonic()
             error = self._list_and_watch(stop)
-            if self._told:
+            # In a quiet cluster an API server may say nothing for hours, and is not to be left alone for that.
+            if self._told or self._clock.monotonic() - begun > LONGEST_PAUSE:
                 pause = FIRST_PAUSE
             if error is None:
                 continue

@@ -103,8 +103,8 @@ class ClusterPolicies:
         self._log = log
         self._changed = threading.Event()
         self._current: PolicySet | None = None
-        self._authenticators = Listing(api, AUTHENTICATORS, read_authenticator, self._changed.set, log)
-        self._policies = Listing(api, POLICIES, read_policy, self._changed.set, log)
+        self._authenticators = Listing(api, AUTHENTICATORS, read_authenticator, self._changed.set, clock, log)
+        self._policies = Listing(api, POLICIES, read_policy, self._changed.set, clock, log)
 
     def current(self) -> PolicySet | None:
         """Return the newest set; None until everything was read once."""

@@ -51,6 +51,8 @@ _SILENCE_SECONDS = 75.0
 _CONNECT_SECONDS, _REQUEST_SECONDS = 5.0, 15.0
 #: Seconds after which Kopf learns at the latest that it is to stop.
 _BEAT_SECONDS = 0.25
+#: Seconds for which Kopf is left alone when it ends; it waits for five of them for what it began.
+_GOODBYE_SECONDS = 8.0
 #: Seconds before Kopf is started anew, at first and at most.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
 
@@ -98,13 +100,11 @@ class Watcher:
 
     async def _watch(self, stop: threading.Event) -> None:
         self._doubted.clear()
-        insights = Insights()
-        told = asyncio.Event()
-        telling = asyncio.create_task(self._tell_when_to_end(told, stop, insights))
-        vault = Vault()
-        try:
-            await kopf.operator(
-                registry=self._registry(),
+        insights, vault, over = Insights(), Vault(), asyncio.Event()
+        asyncio.create_task(self._tell_when_to_end(over, stop, insights))  # noqa: RUF006 - `_see_off` ends it
+        running = asyncio.create_task(
+            kopf.operator(
+                registry=self._registry(over),
                 settings=_settings(),
                 insights=insights,
                 standalone=True,
@@ -112,28 +112,36 @@ class Watcher:
                 identity=Identity(IDENTITY),
                 namespaces=[self._namespace],
                 # A thread that waits for the event itself could not be ended when Kopf gives up.
-                stop_flag=told,
+                stop_flag=over,
                 vault=vault,
             )
-        finally:
-            telling.cancel()
-            # Kopf closes its connections before its last requests have ended, and those open new ones.
-            await vault.close()
-        if not stop.is_set():
-            why = "what a list had was not told of" if self._doubted.is_set() else f"not there: {_missing(insights)}"
-            raise NotAllWatchedError(why)
+        )
+        await _see_off(running, over)
+        # Kopf closes its connections before its last requests have ended, and those open new ones.
+        await vault.close()
+        if stop.is_set():
+            return
+        if not running.cancelled():
+            running.result()  # raises what made Kopf give up
+        if self._doubted.is_set():
+            raise NotAllWatchedError("what a list had was not told of")
+        raise NotAllWatchedError(f"not there: {_missing(insights)}" if _missing(insights) else "it did not end well")
 
-    async def _tell_when_to_end(self, told: asyncio.Event, stop: threading.Event, insights: Insights) -> None:
+    async def _tell_when_to_end(self, over: asyncio.Event, stop: threading.Event, insights: Insights) -> None:
         while not (stop.is_set() or self._doubted.is_set() or _missing(insights)):  # noqa: ASYNC110 - the first two are set by other threads
             await asyncio.sleep(_BEAT_SECONDS)
-        told.set()
+        over.set()
 
-    def _registry(self) -> kopf.OperatorRegistry:
+    def _registry(self, over: asyncio.Event) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
 
         @kopf.on.login(registry=registry, errors=kopf.ErrorsMode.PERMANENT)
         def login(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - whatever Kopf passes
             return _connection(self._configuration)
+
+        @kopf.on.cleanup(registry=registry)
+        async def ending(**_: Any) -> None:  # noqa: ANN401, RUF029 - whatever Kopf passes; it wants a coroutine
+            over.set()
 
         for kind, resource in _RESOURCES.items():
             self._tell_of(registry, kind, *resource)
@@ -145,6 +153,21 @@ class Watcher:
             # Objects in a list do not say what they are.
             obj = {"apiVersion": "/".join(filter(None, resource[:2])), **event["object"], "kind": kind}
             self._noticed(kind, obj, gone=event["type"] == "DELETED")
+
+
+async def _see_off(running: asyncio.Task[None], over: asyncio.Event) -> None:
+    """Return when Kopf has ended and nothing that it began is left.
+
+    Once it is over, Kopf waits without end for all that it began, and of that some passes over being cancelled: a
+    request whose watch is cancelled at the same moment takes it for a pause, and the watch goes on.
+    """
+    running.add_done_callback(lambda _: over.set())
+    await over.wait()
+    await asyncio.wait([running], timeout=_GOODBYE_SECONDS)
+    while left := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=_BEAT_SECONDS)
 
 
 def _missing(insights: Insights) -> str:

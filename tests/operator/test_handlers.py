@@ -1,19 +1,22 @@
 from __future__ import annotations
 
+import asyncio
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sealgate_operator.handlers import Watcher
-from tests.operator.worlds import api_of, log
+from tests.operator.objects import pem, secret
+from tests.operator.worlds import SECRETS, api_of, eventually, log
 from tests.support.kubernetes_simulator import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sealgate_operator.handlers import Noticed
     from tests.support.kubernetes_simulator import KubernetesSimulator
 
 
@@ -53,11 +56,39 @@ def test_watches_that_are_doubted_are_started_again(cluster: KubernetesSimulator
         cluster.wait_for(lambda c: c.watches_begun >= begun + 3)
 
 
+def test_what_passes_over_being_cancelled_does_not_keep_kopf_from_ending(cluster: KubernetesSimulator) -> None:
+    """As requests of Kopf's own do now and then; here something is begun in its loop that always does, three times."""
+    begun: list[asyncio.Task[None]] = []
+
+    async def stubborn() -> None:
+        for _ in range(3):
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+
+    def noticed(kind: str, obj: dict[str, Any], *, gone: bool = False) -> None:
+        del kind, obj, gone
+        begun.append(asyncio.get_running_loop().create_task(stubborn()))
+
+    with watching(cluster, noticed) as watcher:
+        cluster.wait_for(lambda c: len(watched(c)) == 3)
+        cluster.put(SECRETS, secret("keys", cosign_pub=pem("one")))
+        eventually(lambda: bool(begun))
+        watches = cluster.watches_begun
+        watcher.doubt()
+        cluster.wait_for(lambda c: c.watches_begun >= watches + 3)
+    assert all(task.done() for task in begun)
+
+
+def ignore(kind: str, obj: dict[str, Any], *, gone: bool = False) -> None:
+    """Be told of a change."""
+    del kind, obj, gone
+
+
 @contextmanager
-def watching(cluster: KubernetesSimulator) -> Iterator[Watcher]:
+def watching(cluster: KubernetesSimulator, noticed: Noticed = ignore) -> Iterator[Watcher]:
     """Run a watcher; at the end it is told to stop."""
     stop = threading.Event()
-    watcher = Watcher(api_of(cluster).configuration, "sealgate", lambda *_, **__: None, log())
+    watcher = Watcher(api_of(cluster).configuration, "sealgate", noticed, log())
     thread = threading.Thread(target=watcher.run, args=(stop,), daemon=True)
     thread.start()
     try:

@@ -209,8 +209,7 @@ class _State:
     def _start_over(self) -> Step:
         """Make an authority where there is none; what is served still counts, if it is known who signed it."""
         signers = [one for one in _read_certificates(self._leaf_bundle) if self._leaf and _signed(one, self._leaf)]
-        ahead = self._now + MOST_AHEAD
-        signers = [one for one in signers if one.not_valid_before_utc <= ahead and one.not_valid_after_utc > self._now]
+        signers = [one for one in signers if _has_begun(one, self._now) and one.not_valid_after_utc > self._now]
         fresh: Data = dict.fromkeys((CURRENT, CURRENT_KEY, NEXT, NEXT_KEY, NEXT_PUBLISHED, OLD, OLD_REPLACED))
         if signers:
             kept = b"".join(one.public_bytes(Encoding.PEM) for one in signers)
@@ -376,7 +375,11 @@ def _read_pair(data: Mapping[str, bytes], certificate: str, key: str, now: datet
 
 
 def _begun(pair: _Pair | None, now: datetime) -> _Pair | None:
-    return pair if pair is not None and pair.certificate.not_valid_before_utc <= now + MOST_AHEAD else None
+    return pair if pair is not None and _has_begun(pair.certificate, now) else None
+
+
+def _has_begun(authority: x509.Certificate, now: datetime) -> bool:
+    return authority.not_valid_before_utc <= now + MOST_AHEAD
 
 
 def _read_certificates(text: bytes | None) -> list[x509.Certificate]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from typing import IO, Self
 
 SEALGATE = Path(sys.executable).with_name("sealgate")
+#: How often to look whether there was a signal.
+LOOK_SECONDS = 0.5
 
 
 class Webhook:
@@ -57,7 +59,8 @@ class Webhook:
             self.stop()
             raise
         self._client = urllib3.PoolManager(ssl_context=ssl.create_default_context(cadata=self.certificate))
-        threading.Thread(target=self._follow, daemon=True).start()
+        self._follower = threading.Thread(target=self._follow, daemon=True)
+        self._follower.start()
 
     def __enter__(self) -> Self:
         """Return itself; it already serves."""
@@ -80,6 +83,9 @@ class Webhook:
 
     def wait(self) -> int:
         """Wait until it ends by itself; returns its exit code."""
+        # Again and again: a signal that comes right before a wait without an end is not seen until the wait is over.
+        while self._follower.is_alive():
+            self._follower.join(LOOK_SECONDS)
         return self._process.wait()
 
     def stop(self) -> None:

@@ -17,10 +17,11 @@ from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate.verification.kms import KMSKeys
 from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
 from tests.support.dew_simulator import DEWSimulator
+from tests.support.http_messages import encode
 from tests.support.kms_stands import SECRET, KMSStand
 from tests.support.oci_vault_simulator import OCIVaultSimulator
 from tests.support.registry_clients import Names
-from tests.support.registry_simulator import RegistrySimulator, encode
+from tests.support.registry_simulator import RegistrySimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,8 +18,8 @@ from sealgate.keys.sources import StandaloneKeys
 from sealgate.registry.client import RegistryClient
 from tests.support.notary_simulator import NotarySimulator
 from tests.support.notary_worlds import ADMIN, RELEASES, NotaryWorld, role
+from tests.support.registry_auth import Auth
 from tests.support.registry_clients import Names, client_for, login, session_of
-from tests.support.registry_simulator import Auth
 
 EVERY_FILE = pytest.mark.parametrize("name", ["root", "timestamp", "snapshot", "tuf/targets", "releases", "admin"])
 

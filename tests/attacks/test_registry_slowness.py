@@ -14,8 +14,11 @@ from sealgate.errors import DeadlineError, UnavailableError
 from sealgate.references import Repository
 from sealgate.registry.resolution import SystemResolver
 from tests.support.clocks import FakeClock
+from tests.support.http_faults import Fault
+from tests.support.http_messages import Answer
+from tests.support.registry_auth import Auth
 from tests.support.registry_clients import client_for, login, repository_of, session_of, silent_server
-from tests.support.registry_simulator import Answer, Auth, Fault, RegistrySimulator, digest_of
+from tests.support.registry_simulator import RegistrySimulator, digest_of
 
 if TYPE_CHECKING:
     from sealgate.registry.sessions import Session

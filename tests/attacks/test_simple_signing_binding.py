@@ -10,9 +10,10 @@ import pytest
 from sealgate.decisions import ImageVerdict, Verdict
 from sealgate.errors import Reason
 from sealgate.keys.openpgp_packets import read_packets, read_signature
+from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
 from tests.support.clocks import FakeClock
+from tests.support.http_messages import encode
 from tests.support.openshift_simulator import OpenShiftSimulator
-from tests.support.registry_simulator import OCI_INDEX, OCI_MANIFEST, encode
 from tests.support.simple_signing import Signer, message, packet, payload
 from tests.support.simple_signing_stands import SimpleStand, rule, simple_authenticator, simple_check
 from tests.support.worlds import World, policy, policy_set

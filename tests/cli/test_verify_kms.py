@@ -13,7 +13,8 @@ from tests.cli.objects import pod, policy, write
 from tests.cli.running import sealgate, start
 from tests.support.cosign_signing import Classic, PrivateKey, new_key, public_pem, push_classic
 from tests.support.dew_simulator import PROJECT, DEWSimulator
-from tests.support.registry_simulator import RegistrySimulator, encode
+from tests.support.http_messages import encode
+from tests.support.registry_simulator import RegistrySimulator
 from tests.support.sm2_signing import SM2PrivateKey
 
 if TYPE_CHECKING:

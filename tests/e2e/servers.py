@@ -10,7 +10,7 @@ from tests.e2e.clusters import find_machine, require_machine
 from tests.e2e.kube import apply, kubectl
 from tests.e2e.objects import secret
 from tests.e2e.release import PRIVATE
-from tests.support.registry_simulator import RegistrySimulator
+from tests.support.http_simulator import HTTPSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ NAMES = (
     "dtr.test",
 )
 
-S = TypeVar("S", bound=RegistrySimulator)
+S = TypeVar("S", bound=HTTPSimulator)
 
 
 def name_servers() -> None:
@@ -60,7 +60,7 @@ def serve(simulator: type[S], name: str, port: int = 0, **more: Any) -> S:  # no
     return simulator(address=machine.address, port=port, host_name=name, tls=not port, names=(name,), **more)
 
 
-def ca_of(server: RegistrySimulator) -> Object:
+def ca_of(server: HTTPSimulator) -> Object:
     """Return the field `ca` of whatever names a server."""
     return {"pem": server.ca_pem}
 

@@ -17,8 +17,9 @@ from tests.e2e.kube import condition, eventually
 from tests.e2e.objects import maker, pod
 from tests.e2e.servers import ca_of, secrets, serve
 from tests.formats.simple_signing.test_real_tools import Home
+from tests.support.http_messages import Answer
 from tests.support.openshift_simulator import OpenShiftSimulator
-from tests.support.registry_simulator import Answer, RegistrySimulator
+from tests.support.registry_simulator import RegistrySimulator
 from tests.support.tools import require_tool
 
 if TYPE_CHECKING:

@@ -11,8 +11,11 @@ from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import DeadlineError, ForbiddenAddressError, UnauthorizedError, UnavailableError
 from sealgate.registry.credentials import Credentials, NoCredentials
 from tests.support.clocks import FakeClock
+from tests.support.http_faults import Fault
+from tests.support.http_messages import Answer, encode
+from tests.support.registry_auth import Auth
 from tests.support.registry_clients import client_for, login, repository_of, session_of
-from tests.support.registry_simulator import Answer, Auth, Fault, RegistrySimulator, encode
+from tests.support.registry_simulator import RegistrySimulator
 
 if TYPE_CHECKING:
     from sealgate.references import Repository

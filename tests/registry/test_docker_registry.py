@@ -10,8 +10,9 @@ from sealgate.errors import NotFoundError, UnauthorizedError, VerificationError
 from sealgate.references import Repository
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
 from tests.support.docker_registry import DockerRegistry
+from tests.support.http_messages import encode
 from tests.support.registry_clients import client_for, docker_config, session_of
-from tests.support.registry_simulator import digest_of, encode
+from tests.support.registry_simulator import digest_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from sealgate.errors import ConfigError, Reason, UnavailableError
 from sealgate.references import Repository
 from sealgate.registry import helpers
 from sealgate.registry.credentials import Credentials, DockerConfigCredentials
-from tests.support.registry_simulator import encode
+from tests.support.http_messages import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,9 @@ from sealgate.clocks import SystemClock
 from sealgate.errors import ForbiddenAddressError, Reason, UnavailableError, VerificationError
 from sealgate.registry.interface import OCI_INDEX, Descriptor
 from tests.support.clocks import FakeClock
+from tests.support.http_messages import encode
 from tests.support.registry_clients import client_for, repository_of, session_of
-from tests.support.registry_simulator import RegistrySimulator, digest_of, encode
+from tests.support.registry_simulator import RegistrySimulator, digest_of
 
 ONE = digest_of(b"one")
 

@@ -8,8 +8,9 @@ import pytest
 
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import ForbiddenAddressError, Reason, UnavailableError, VerificationError
+from tests.support.http_messages import Answer
 from tests.support.registry_clients import Names, client_for, repository_of, session_of
-from tests.support.registry_simulator import Answer, RegistrySimulator
+from tests.support.registry_simulator import RegistrySimulator
 
 
 @pytest.mark.parametrize("status", [200, 404, 500])

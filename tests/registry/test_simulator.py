@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import urllib3
 
-from tests.support.registry_simulator import Answer, Auth, RegistrySimulator, digest_of, encode
+from tests.support.http_messages import Answer, encode
+from tests.support.registry_auth import Auth
+from tests.support.registry_simulator import RegistrySimulator, digest_of
 from tests.support.tools import require_tool
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sealgate.clocks import SystemClock
+from tests.support.http_messages import Answer, RecordedRequest, json_answer
+from tests.support.http_simulator import HTTPSimulator
 from tests.support.kms_keys import new_kms_key, pem_of_key, sign_digest
-from tests.support.registry_simulator import Answer, RecordedRequest, RegistrySimulator, encode
 
 if TYPE_CHECKING:
     from sealgate.clocks import Clock
@@ -40,8 +41,8 @@ class AlibabaKey:
     versions: dict[str, KMSPrivateKey] = field(default_factory=dict)
 
 
-class AlibabaKMSSimulator(RegistrySimulator):
-    """The service; see `RegistrySimulator` for faults, TLS and recorded requests.
+class AlibabaKMSSimulator(HTTPSimulator):
+    """The service; see `HTTPSimulator` for faults, TLS and recorded requests.
 
     Attributes:
         keys: by id.
@@ -96,25 +97,25 @@ class AlibabaKMSSimulator(RegistrySimulator):
 
     def _describe(self, key_id: str, _: dict[str, str], key: AlibabaKey) -> Answer:
         data = {"KeyId": key_id, "KeyState": key.state, "KeySpec": key.spec, "KeyUsage": key.usage}
-        return _json({"KeyMetadata": {**data, "Origin": "Aliyun_KMS"}, "RequestId": "r"})
+        return json_answer({"KeyMetadata": {**data, "Origin": "Aliyun_KMS"}, "RequestId": "r"})
 
     def _list(self, key_id: str, asked: dict[str, str], key: AlibabaKey) -> Answer:
         found = [{"KeyId": key_id, "KeyVersionId": version} for version in key.versions]
         page = found[: int(asked.get("PageSize", "10"))]
-        return _json({"KeyVersions": {"KeyVersion": page}, "PageNumber": 1, "TotalCount": len(found)})
+        return json_answer({"KeyVersions": {"KeyVersion": page}, "PageNumber": 1, "TotalCount": len(found)})
 
     def _public(self, key_id: str, asked: dict[str, str], key: AlibabaKey) -> Answer:
         version = asked.get("KeyVersionId", "")
         if version not in key.versions:
             return _error(404, "Forbidden.KeyVersionNotFound")
-        return _json({"KeyId": key_id, "KeyVersionId": version, "PublicKey": pem_of_key(key.versions[version])})
+        return json_answer({"KeyId": key_id, "KeyVersionId": version, "PublicKey": pem_of_key(key.versions[version])})
 
     def _sign(self, key_id: str, asked: dict[str, str], key: AlibabaKey) -> Answer:
         if key.state != "Enabled" or key.usage != "SIGN/VERIFY":
             return _error(409, "Rejected.Disabled")
         version = asked["KeyVersionId"]
         signature = sign_digest(key.versions[version], b64decode(asked["Digest"]), pss="PSS" in asked["Algorithm"])
-        return _json({"KeyId": key_id, "KeyVersionId": version, "Value": b64encode(signature).decode()})
+        return json_answer({"KeyId": key_id, "KeyVersionId": version, "Value": b64encode(signature).decode()})
 
     def _refusal(self, request: RecordedRequest) -> str:
         """Return the code of what is wrong with the signature; empty if it is right."""
@@ -145,9 +146,5 @@ class AlibabaKMSSimulator(RegistrySimulator):
         return ""
 
 
-def _json(document: object) -> Answer:
-    return Answer(200, {"Content-Type": "application/json"}, encode(document))
-
-
 def _error(status: int, code: str) -> Answer:
-    return Answer(status, {"Content-Type": "application/json"}, encode({"Code": code, "Message": "said in words"}))
+    return json_answer({"Code": code, "Message": "said in words"}, status)

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sealgate.clocks import SystemClock
+from tests.support.http_messages import Answer, RecordedRequest, json_answer
+from tests.support.http_simulator import HTTPSimulator
 from tests.support.kms_keys import new_kms_key, pem_of_key, sign_digest
-from tests.support.registry_simulator import Answer, RecordedRequest, RegistrySimulator, encode
 
 if TYPE_CHECKING:
     from sealgate.clocks import Clock
@@ -48,8 +49,8 @@ class DEWKey:
     public: str | None = None
 
 
-class DEWSimulator(RegistrySimulator):
-    """The service; see `RegistrySimulator` for faults, TLS and recorded requests.
+class DEWSimulator(HTTPSimulator):
+    """The service; see `HTTPSimulator` for faults, TLS and recorded requests.
 
     Attributes:
         keys: by id.
@@ -93,19 +94,19 @@ class DEWSimulator(RegistrySimulator):
 
     def _describe(self, asked: dict[str, Any], key: DEWKey) -> Answer:
         info = {"key_id": asked["key_id"], "key_state": key.state, "key_spec": key.spec, "key_usage": key.usage}
-        return _json({"key_info": {**info, "domain_id": "d", "key_alias": "a", "default_key_flag": "0"}})
+        return json_answer({"key_info": {**info, "domain_id": "d", "key_alias": "a", "default_key_flag": "0"}})
 
     def _public(self, asked: dict[str, Any], key: DEWKey) -> Answer:
         if key.state != "2":
             return _error(400, "KMS.0211", "the key is not enabled")
-        return _json({"key_id": asked["key_id"], "public_key": key.public or pem_of_key(key.private)})
+        return json_answer({"key_id": asked["key_id"], "public_key": key.public or pem_of_key(key.private)})
 
     def _sign(self, asked: dict[str, Any], key: DEWKey) -> Answer:
         if key.state != "2" or key.usage != "SIGN_VERIFY" or asked["message_type"] != "DIGEST":
             return _error(400, "KMS.0309", "the key cannot sign that")
         pss = "PSS" in asked["signing_algorithm"]
         signature = sign_digest(key.private, b64decode(asked["message"]), pss=pss)
-        return _json({"key_id": asked["key_id"], "signature": b64encode(signature).decode()})
+        return json_answer({"key_id": asked["key_id"], "signature": b64encode(signature).decode()})
 
     def _signed(self, request: RecordedRequest) -> bool:
         given = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
@@ -130,11 +131,5 @@ class DEWSimulator(RegistrySimulator):
         return hmac.new(self.secret_key.encode(), text.encode(), hashlib.sha256).hexdigest() == given[3]
 
 
-def _json(document: object) -> Answer:
-    return Answer(200, {"Content-Type": "application/json"}, encode(document))
-
-
 def _error(status: int, code: str, message: str) -> Answer:
-    return Answer(
-        status, {"Content-Type": "application/json"}, encode({"error": {"error_code": code, "error_msg": message}})
-    )
+    return json_answer({"error": {"error_code": code, "error_msg": message}}, status)

@@ -5,13 +5,13 @@ What is stored is served as it is, so sign it for real: `attest` and `attest_pgp
 
 from __future__ import annotations
 
-import json
 import re
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 from tests.support.cosign_signing import fingerprint, sign
-from tests.support.registry_simulator import Answer, RecordedRequest, RegistrySimulator, encode
+from tests.support.http_messages import Answer, RecordedRequest, encode, json_answer
+from tests.support.registry_simulator import RegistrySimulator
 
 if TYPE_CHECKING:
     from tests.support.cosign_signing import PrivateKey
@@ -112,18 +112,18 @@ class GrafeasSimulator(RegistrySimulator):
         if match is None or match[1] != self.version:
             return super().respond(request)
         if self.token and request.headers.get("authorization") != f"Bearer {self.token}":
-            return _answer(401, {"error": {"code": 401, "status": "UNAUTHENTICATED"}})
+            return json_answer({"error": {"code": 401, "status": "UNAUTHENTICATED"}}, 401)
         query = dict(request.query)
         with self.lock:
             found = [item for item in self.occurrences if self._wanted(item, match[2], query.get("filter"))]
         token = query.get("pageToken", "0")
         if not token.isdecimal():
-            return _answer(400, {"error": {"code": 400, "status": "INVALID_ARGUMENT"}})
+            return json_answer({"error": {"code": 400, "status": "INVALID_ARGUMENT"}}, 400)
         start = int(token)
         end = start + min(int(query.get("pageSize", "20")), self.occurrences_per_page)
         more = {"nextPageToken": str(end)} if end < len(found) else {"nextPageToken": ""}
         page = {"occurrences": found[start:end], **more}
-        return _answer(200, _snake_keys(page) if self.snake_case else page)
+        return json_answer(_snake_keys(page) if self.snake_case else page)
 
     def _wanted(self, item: Any, parent: str, wanted: str | None) -> bool:
         if not isinstance(item, dict):
@@ -136,10 +136,6 @@ class GrafeasSimulator(RegistrySimulator):
         assert match is not None, wanted
         about = item.get("resourceUri") or item.get("resource", {}).get("uri")
         return (about, item.get("kind")) == (match[2], match[3])
-
-
-def _answer(status: int, document: Any) -> Answer:
-    return Answer(status, {"Content-Type": "application/json"}, json.dumps(document).encode())
 
 
 def _snake_keys(value: Any) -> Any:

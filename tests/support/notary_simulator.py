@@ -29,13 +29,15 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from tests.support.registry_simulator import Answer, RegistrySimulator, encode
+from tests.support.http_messages import Answer, encode
+from tests.support.registry_auth import scope_of
+from tests.support.registry_simulator import RegistrySimulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Self
 
-    from tests.support.registry_simulator import RecordedRequest
+    from tests.support.http_messages import RecordedRequest
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
@@ -429,7 +431,8 @@ class NotarySimulator(RegistrySimulator):
         if match is None:
             return super().respond(request)
         with self.lock:
-            return self._authorize_trust(request, match[1]) or self._serve_trust(match[1], match[2])
+            scope = scope_of(request.method, match[1])
+            return self.auth.refusal(request, scope, self.url) or self._serve_trust(match[1], match[2])
 
     @property
     def asked(self) -> list[str]:
@@ -445,13 +448,3 @@ class NotarySimulator(RegistrySimulator):
             body = encode({"errors": [{"code": "METADATA_NOT_FOUND", "message": "no such metadata", "detail": {}}]})
             return Answer(404, {"Content-Type": "application/json; charset=utf-8"}, body)
         return Answer(200, {"Content-Type": "application/json"}, repository.files[name])
-
-    def _authorize_trust(self, request: RecordedRequest, gun: str) -> Answer | None:
-        scope = f"repository:{gun}:pull"
-        given = request.headers.get("authorization", "")
-        if self.auth.mode == "none" or (self.auth.mode == "bearer" and self._token_covers(given, scope)):
-            return None
-        if self.auth.mode == "basic":
-            return None if self._user(given) else self._challenge('Basic realm="simulator"')
-        realm = self.auth.realm or f"{self.url}/token"
-        return self._challenge(f'Bearer realm="{realm}",service="{self.auth.service}",scope="{scope}"')

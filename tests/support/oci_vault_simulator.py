@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from sealgate.clocks import SystemClock
 from tests.support.cosign_signing import new_key
+from tests.support.http_messages import Answer, RecordedRequest, json_answer
+from tests.support.http_simulator import HTTPSimulator
 from tests.support.kms_keys import pem_of_key, sign_digest
 from tests.support.ocir_simulator import APIKey
-from tests.support.registry_simulator import Answer, RecordedRequest, RegistrySimulator, encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,8 +61,8 @@ class VaultKey:
     states: dict[str, str] = field(default_factory=dict)
 
 
-class OCIVaultSimulator(RegistrySimulator):
-    """The vault, management and crypto endpoint in one; see `RegistrySimulator` for faults, TLS and requests.
+class OCIVaultSimulator(HTTPSimulator):
+    """The vault, management and crypto endpoint in one; see `HTTPSimulator` for faults, TLS and requests.
 
     Attributes:
         keys: by OCID.
@@ -105,7 +106,7 @@ class OCIVaultSimulator(RegistrySimulator):
 
     def _key(self, key: VaultKey, key_id: str) -> Answer:
         current = list(key.versions)[-1] if key.versions else ""
-        return _json(
+        return json_answer(
             {
                 "id": key_id,
                 "lifecycleState": key.state,
@@ -116,13 +117,13 @@ class OCIVaultSimulator(RegistrySimulator):
         )
 
     def _list(self, key: VaultKey, key_id: str) -> Answer:
-        return _json([self._summary(key, key_id, version) for version in reversed(key.versions)])
+        return json_answer([self._summary(key, key_id, version) for version in reversed(key.versions)])
 
     def _version(self, key: VaultKey, key_id: str, version: str) -> Answer:
         if version not in key.versions:
             return _error(404, "NotAuthorizedOrNotFound")
         public = None if key.kind == "AES" else pem_of_key(key.versions[version])
-        return _json({**self._summary(key, key_id, version), "publicKey": public})
+        return json_answer({**self._summary(key, key_id, version), "publicKey": public})
 
     @staticmethod
     def _summary(key: VaultKey, key_id: str, version: str) -> dict[str, Any]:
@@ -139,7 +140,9 @@ class OCIVaultSimulator(RegistrySimulator):
         raw = asked["messageType"] == "RAW"
         digest = hashlib.new(f"sha{name[1] or name[2]}", message).digest() if raw else message
         signature = sign_digest(key.versions[version], digest, pss="PSS" in asked["signingAlgorithm"])
-        return _json({"keyId": asked["keyId"], "keyVersionId": version, "signature": b64encode(signature).decode()})
+        return json_answer(
+            {"keyId": asked["keyId"], "keyVersionId": version, "signature": b64encode(signature).decode()}
+        )
 
     def _verify(self, asked: dict[str, Any]) -> Answer:
         """Verify a PSS signature over a whole message, which is all that image signatures need."""
@@ -151,8 +154,8 @@ class OCIVaultSimulator(RegistrySimulator):
         try:
             private.public_key().verify(b64decode(asked["signature"]), b64decode(asked["message"]), pss, algorithm)
         except InvalidSignature:
-            return _json({"isSignatureValid": False})
-        return _json({"isSignatureValid": True})
+            return json_answer({"isSignatureValid": False})
+        return json_answer({"isSignatureValid": True})
 
     def _signed(self, request: RecordedRequest) -> bool:
         sent = request.headers.get("date")
@@ -160,9 +163,5 @@ class OCIVaultSimulator(RegistrySimulator):
         return on_time and self.api_key.signed(request)
 
 
-def _json(document: object) -> Answer:
-    return Answer(200, {"Content-Type": "application/json"}, encode(document))
-
-
 def _error(status: int, code: str) -> Answer:
-    return Answer(status, {"Content-Type": "application/json"}, encode({"code": code, "message": "said in words"}))
+    return json_answer({"code": code, "message": "said in words"}, status)

@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.support.cosign_signing import sign
-from tests.support.registry_simulator import Answer, RecordedRequest, RegistrySimulator
+from tests.support.http_messages import Answer, RecordedRequest, json_answer
+from tests.support.registry_simulator import RegistrySimulator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -163,7 +164,9 @@ class OCIRSimulator(RegistrySimulator):
         if request.path != _PATH and image is None:
             return super().respond(request)
         if self.api_key is not None and not self.api_key.signed(request):
-            return _answer(401, {"code": "NotAuthenticated", "message": "The required information was not provided."})
+            return json_answer(
+                {"code": "NotAuthenticated", "message": "The required information was not provided."}, 401
+            )
         if image is not None:
             return self._image(image[1])
         if request.method == "POST":
@@ -172,28 +175,28 @@ class OCIRSimulator(RegistrySimulator):
 
     def _list(self, query: Mapping[str, str]) -> Answer:
         if query.get("compartmentId") != COMPARTMENT:
-            return _answer(404, {"code": "NotAuthorizedOrNotFound", "message": "Authorization failed or not found."})
+            return _not_found()
         with self.lock:
             found = [record for record in self.records if self._wanted(record, query)]
         token = query.get("page", "0")
         if not token.isdecimal():
-            return _answer(400, {"code": "InvalidParameter", "message": "page"})
+            return json_answer({"code": "InvalidParameter", "message": "page"}, 400)
         start = int(token)
         end = start + min(int(query.get("limit", self.records_per_page)), self.records_per_page)
-        answer = _answer(200, {"items": found[start:end], "remainingItemsCount": max(len(found) - end, 0)})
+        answer = json_answer({"items": found[start:end], "remainingItemsCount": max(len(found) - end, 0)})
         if end < len(found):
             answer.headers["opc-next-page"] = str(end)
         return answer
 
     def _image(self, ocid: str) -> Answer:
         if ocid not in self.images:
-            return _answer(404, {"code": "NotAuthorizedOrNotFound", "message": "Authorization failed or not found."})
+            return _not_found()
         digest, repository = self.images[ocid]
-        return _answer(200, {"id": ocid, "digest": digest, "repositoryName": repository, "compartmentId": COMPARTMENT})
+        return json_answer({"id": ocid, "digest": digest, "repositoryName": repository, "compartmentId": COMPARTMENT})
 
     def _upload(self, details: dict[str, Any]) -> Answer:
         if details["imageId"] not in self.images or details["compartmentId"] != COMPARTMENT:
-            return _answer(404, {"code": "NotAuthorizedOrNotFound", "message": "Authorization failed or not found."})
+            return _not_found()
         number = len(self.records) + 1
         record = {
             **details,
@@ -203,7 +206,7 @@ class OCIRSimulator(RegistrySimulator):
             "timeCreated": "2026-11-01T10:00:00Z",
         }
         self.records.append(record)
-        return _answer(200, record)
+        return json_answer(record)
 
     def _wanted(self, record: Any, query: Mapping[str, str]) -> bool:
         if not self.honours_filter or not isinstance(record, dict):
@@ -218,5 +221,5 @@ class OCIRSimulator(RegistrySimulator):
             return True  # what a service cannot tell, it lists by the image that it was stored for
 
 
-def _answer(status: int, document: Any) -> Answer:
-    return Answer(status, {"Content-Type": "application/json"}, json.dumps(document).encode())
+def _not_found() -> Answer:
+    return json_answer({"code": "NotAuthorizedOrNotFound", "message": "Authorization failed or not found."}, 404)

@@ -10,10 +10,11 @@ import json
 import re
 import secrets
 from base64 import b64decode, b64encode
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tests.support.registry_simulator import Answer, RecordedRequest, RegistrySimulator, encode
+from tests.support.http_messages import Answer, RecordedRequest, encode, registry_error
+from tests.support.registry_auth import scope_of
+from tests.support.registry_simulator import RegistrySimulator
 
 if TYPE_CHECKING:
     from sealgate.references import Digest
@@ -57,12 +58,12 @@ class OpenShiftSimulator(RegistrySimulator):
             return answer
         repository, digest = match.groups()
         with self.lock:
-            refusal = self._authorize(replace(request, path=f"/v2/{repository}/manifests/{digest}"))
+            refusal = self.auth.refusal(request, scope_of(request.method, repository), self.url)
             if refusal is not None:
                 return refusal
             known = self.repositories.get(repository)
             if known is None or digest not in known.manifests:
-                return _error(404, "MANIFEST_UNKNOWN")
+                return registry_error(404, "MANIFEST_UNKNOWN")
             return self._put(digest, request.body) if request.method == "PUT" else self._get(digest)
 
     def _get(self, digest: str) -> Answer:
@@ -73,15 +74,10 @@ class OpenShiftSimulator(RegistrySimulator):
         entry = json.loads(body)
         name = _NAME.fullmatch(entry.get("name", ""))
         if entry.get("schemaVersion") != 2 or name is None or name[1] != digest or not b64decode(entry["content"]):
-            return _error(400, "SIGNATURE_INVALID")
+            return registry_error(400, "SIGNATURE_INVALID")
         stored = self.signatures.setdefault(digest, [])
         if any(other["name"] == entry["name"] for other in stored):
-            return _error(409, "SIGNATURE_EXISTS")
+            return registry_error(409, "SIGNATURE_EXISTS")
         members = {member: entry[member] for member in ("schemaVersion", "name", "content")}
         stored.append({**members, "type": entry.get("type") or _TYPE})
         return Answer(201)
-
-
-def _error(status: int, code: str) -> Answer:
-    body = encode({"errors": [{"code": code, "message": code.lower().replace("_", " ")}]})
-    return Answer(status, {"Content-Type": "application/json"}, body)

@@ -13,7 +13,7 @@ from sealgate.references import Repository
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import DockerConfigCredentials, NoCredentials
 from sealgate.registry.settings import RegistrySettings
-from tests.support.registry_simulator import RegistrySimulator, encode
+from tests.support.http_messages import encode
 
 if TYPE_CHECKING:
     import ssl
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.registry.sessions import Session
+    from tests.support.http_simulator import HTTPSimulator
 
 
 class Names:
@@ -45,7 +46,7 @@ class Names:
         return tuple((answers.pop(0) if len(answers) > 1 else answers[0]).split())
 
 
-def settings_for(*simulators: RegistrySimulator, **more: Any) -> RegistrySettings:
+def settings_for(*simulators: HTTPSimulator, **more: Any) -> RegistrySettings:
     """Return settings that list the simulators as insecure, and trust the authorities of those with TLS."""
     insecure = frozenset(simulator.host for simulator in simulators) | more.pop("insecure", frozenset())
     ca = {simulator.host: simulator.ca_pem for simulator in simulators if simulator.ca_pem}
@@ -53,7 +54,7 @@ def settings_for(*simulators: RegistrySimulator, **more: Any) -> RegistrySetting
 
 
 def client_for(
-    *simulators: RegistrySimulator, clock: Clock | None = None, resolver: Any = None, observer: Any = None, **more: Any
+    *simulators: HTTPSimulator, clock: Clock | None = None, resolver: Any = None, observer: Any = None, **more: Any
 ) -> RegistryClient:
     """Return a client whose settings are `settings_for(...)`."""
     return RegistryClient(settings_for(*simulators, **more), clock=clock, resolver=resolver, observer=observer)
@@ -72,7 +73,7 @@ def session_of(
     return client.session(credentials or NoCredentials(), deadline, literal)
 
 
-def repository_of(simulator: RegistrySimulator, path: str = "team/app") -> Repository:
+def repository_of(simulator: HTTPSimulator, path: str = "team/app") -> Repository:
     """Return a repository of the simulator, as references have it."""
     return Repository(simulator.host, path)
 
@@ -82,7 +83,7 @@ def docker_config(auths: Mapping[str, Mapping[str, str]]) -> DockerConfigCredent
     return DockerConfigCredentials.from_bytes(encode({"auths": auths}), "a config of a test")
 
 
-def login(simulator: RegistrySimulator, username: str = "robot", password: str = "s3cret") -> DockerConfigCredentials:
+def login(simulator: HTTPSimulator, username: str = "robot", password: str = "s3cret") -> DockerConfigCredentials:
     """Return credentials for one simulator, as a docker config has them."""
     return docker_config({simulator.host: {"username": username, "password": password}})
 

@@ -20,8 +20,8 @@ from sealgate.registry.credentials import NoCredentials
 from sealgate.registry.interface import DOCKER_MANIFEST
 from sealgate.registry.settings import RegistrySettings
 from tests.support.clocks import FakeClock
+from tests.support.http_messages import Answer
 from tests.support.openshift_simulator import OpenShiftSimulator
-from tests.support.registry_simulator import Answer
 from tests.support.simple_signing import AFTER_SPOILT, DATA, REFERENCE, armored_key, subject
 
 if TYPE_CHECKING:

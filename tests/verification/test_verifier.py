@@ -18,7 +18,7 @@ from sealgate.verification.observers import SilentObserver
 from sealgate.verification.settings import VerifierSettings
 from tests.support.clocks import FakeClock
 from tests.support.cosign_signing import Classic, fingerprint, push_classic
-from tests.support.registry_simulator import Auth
+from tests.support.registry_auth import Auth
 from tests.support.worlds import (
     KEY,
     PATIENCE,

@@ -19,7 +19,7 @@ from sealgate.references import parse_reference
 from sealgate.verification.settings import VerifierSettings
 from tests.support.cosign_signing import Classic, fingerprint, new_key, public_pem, push_classic, sign
 from tests.support.cosign_stands import REPOSITORY, Stand
-from tests.support.registry_simulator import encode
+from tests.support.http_messages import encode
 from tests.support.sm2_signing import SM2PrivateKey, sm3
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from sealgate.errors import Reason, UnauthorizedError
 from tests.support.cosign_signing import fingerprint
 from tests.support.grafeas_simulator import payload_of
 from tests.support.grafeas_stands import DIGEST, KEY, OTHER_DIGEST, REPOSITORY, STRANGER, GrafeasStand, key_entry, uri
-from tests.support.registry_simulator import Answer, RecordedRequest
+from tests.support.http_messages import Answer, RecordedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

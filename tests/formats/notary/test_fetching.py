@@ -14,8 +14,8 @@ from sealgate.errors import (
 )
 from sealgate.formats.notary.limits import LIMITS
 from tests.support.notary_worlds import PATH, NotaryWorld
+from tests.support.registry_auth import Auth
 from tests.support.registry_clients import docker_config, login, session_of
-from tests.support.registry_simulator import Auth
 
 USERS = {"robot": "s3cret"}
 

@@ -19,7 +19,8 @@ from sealgate.formats.simple_signing.platforms import MAX_PLATFORMS
 from sealgate.keys.openpgp import load_keyring
 from sealgate.references import Digest
 from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
-from tests.support.registry_simulator import Answer, digest_of, encode
+from tests.support.http_messages import Answer, encode
+from tests.support.registry_simulator import digest_of
 from tests.support.simple_signing import REFERENCE, Signer, payload
 from tests.support.simple_signing_stands import OPENSHIFT, REPOSITORY, SimpleStand, rule, simple_check
 

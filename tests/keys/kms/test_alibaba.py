@@ -9,9 +9,9 @@ import pytest
 from sealgate.errors import UnauthorizedError, UnavailableError
 from sealgate.keys.public_keys import load_public_key
 from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
+from tests.support.http_messages import Answer, encode
 from tests.support.kms_keys import pem_of_key
 from tests.support.kms_stands import SECRET
-from tests.support.registry_simulator import Answer, encode
 
 if TYPE_CHECKING:
     from tests.support.alibaba_kms_simulator import AlibabaKey

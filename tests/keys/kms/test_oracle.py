@@ -12,15 +12,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sealgate.errors import UnauthorizedError, UnavailableError
 from sealgate.keys.public_keys import load_public_key
 from tests.support.cosign_signing import new_key
+from tests.support.http_messages import Answer, encode
 from tests.support.kms_keys import pem_of_key
 from tests.support.kms_stands import SECRET
 from tests.support.oci_vault_simulator import OCIVaultSimulator
-from tests.support.registry_simulator import Answer, encode
 
 if TYPE_CHECKING:
+    from tests.support.http_messages import RecordedRequest
     from tests.support.kms_stands import KMSStand
     from tests.support.oci_vault_simulator import VaultKey
-    from tests.support.registry_simulator import RecordedRequest
 
 V1, V2, V3 = (f"ocid1.keyversion.oc1.phx.vault.v{number}" for number in (1, 2, 3))
 

@@ -1,0 +1,55 @@
+"""What goes over the wire to and from a simulator."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def encode(document: object) -> bytes:
+    """Return a document as the bytes that the simulator stores for it: compact JSON."""
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRequest:
+    """One request as it arrived.
+
+    Attributes:
+        method: "GET".
+        path: without the query ("/v2/team/app/manifests/v1").
+        query: the query's pairs, in order.
+        headers: names in lower case.
+        body: the bytes.
+        connection: which TCP connection it came on; 1 for the first that carried a request.
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...]
+    headers: Mapping[str, str]
+    body: bytes
+    connection: int
+
+
+@dataclass(slots=True)
+class Answer:
+    """What goes back: status, headers, body."""
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+def json_answer(document: object, status: int = 200) -> Answer:
+    """Return an answer that is JSON."""
+    return Answer(status, {"Content-Type": "application/json"}, encode(document))
+
+
+def registry_error(status: int, code: str) -> Answer:
+    """Return an error as registries tell it."""
+    return json_answer({"errors": [{"code": code, "message": code.lower().replace("_", " ")}]}, status)

@@ -27,37 +27,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.support.kubernetes_patches import json_patch, merge
+from tests.support.kubernetes_resources import RESOURCES, WITH_STATUS, Key, Object, Target, discover, find_target
+
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
-
-Object = dict[str, Any]
-
-#: plural -> (kind, group, version, namespaced); what discovery tells.
-RESOURCES: dict[str, tuple[str, str, str, bool]] = {
-    "namespaces": ("Namespace", "", "v1", False),
-    "secrets": ("Secret", "", "v1", True),
-    "configmaps": ("ConfigMap", "", "v1", True),
-    "serviceaccounts": ("ServiceAccount", "", "v1", True),
-    "events": ("Event", "", "v1", True),
-    "pods": ("Pod", "", "v1", True),
-    "leases": ("Lease", "coordination.k8s.io", "v1", True),
-    "validatingwebhookconfigurations": (
-        "ValidatingWebhookConfiguration",
-        "admissionregistration.k8s.io",
-        "v1",
-        False,
-    ),
-    "mutatingwebhookconfigurations": ("MutatingWebhookConfiguration", "admissionregistration.k8s.io", "v1", False),
-    "customresourcedefinitions": ("CustomResourceDefinition", "apiextensions.k8s.io", "v1", False),
-    "authenticators": ("Authenticator", "sealgate.dev", "v1alpha1", False),
-    "verificationpolicies": ("VerificationPolicy", "sealgate.dev", "v1alpha1", False),
-}
-_WITH_STATUS = frozenset({"authenticators", "verificationpolicies", "pods", "namespaces"})
-_PATH = re.compile(
-    r"/(?:api|apis/(?P<group>[^/]+))/(?P<version>v[^/]+)(?:/namespaces/(?P<namespace>[^/]+)(?=/))?"
-    r"/(?P<plural>[a-z]+)(?:/(?P<name>[^/]+))?(?:/(?P<subresource>[a-z]+))?"
-)
 
 
 @dataclass(slots=True)
@@ -69,16 +44,6 @@ class _Change:
     object: Object
 
 
-@dataclass(slots=True)
-class _Target:
-    """What a path names."""
-
-    plural: str
-    namespace: str
-    name: str
-    subresource: str
-
-
 @dataclass(frozen=True, slots=True)
 class Backup:
     """What an API server had at one moment.
@@ -88,7 +53,7 @@ class Backup:
         version: the newest.
     """
 
-    objects: dict[tuple[str, str, str], Object]
+    objects: dict[Key, Object]
     version: int
 
 
@@ -145,7 +110,7 @@ class KubernetesSimulator:
     watches_begun: int = 0
 
     def __post_init__(self) -> None:
-        self._objects: dict[tuple[str, str, str], Object] = {}
+        self._objects: dict[Key, Object] = {}
         self._history: list[_Change] = []
         self._oldest = 0
         self._version = 100
@@ -195,7 +160,7 @@ class KubernetesSimulator:
 
     def put(self, path: str, obj: Object) -> Object:
         """Create or replace an object in the collection at a path, as an administrator would; return it as stored."""
-        target = _parse(path)
+        target = _target(path)
         with self._condition:
             key = (target.plural, target.namespace, obj["metadata"]["name"])
             if key in self._objects:
@@ -204,15 +169,15 @@ class KubernetesSimulator:
 
     def delete(self, path: str) -> None:
         """Delete the object at a path."""
-        target = _parse(path)
+        target = _target(path)
         with self._condition:
-            self._delete((target.plural, target.namespace, target.name))
+            self._delete(target.key)
 
     def get(self, path: str) -> Object:
         """Return the object at a path."""
-        target = _parse(path)
+        target = _target(path)
         with self._condition:
-            return copy.deepcopy(self._objects[target.plural, target.namespace, target.name])
+            return copy.deepcopy(self._objects[target.key])
 
     def find(self, plural: str) -> list[Object]:
         """Return every object of a collection, of all namespaces."""
@@ -259,7 +224,7 @@ class KubernetesSimulator:
 
     # What happens to objects ------------------------------------------------------------------------------------
 
-    def _create(self, target: _Target, obj: Object) -> Object:
+    def _create(self, target: Target, obj: Object) -> Object:
         kind, group, version, _ = RESOURCES[target.plural]
         stored = copy.deepcopy(obj)
         metadata = stored.setdefault("metadata", {})
@@ -274,13 +239,13 @@ class KubernetesSimulator:
         self._store("ADDED", (target.plural, target.namespace, metadata["name"]), stored)
         return copy.deepcopy(stored)
 
-    def _replace(self, key: tuple[str, str, str], obj: Object, *, whole: bool = False, status: bool = False) -> Object:
+    def _replace(self, key: Key, obj: Object, *, whole: bool = False, status: bool = False) -> Object:
         before = self._objects[key]
         after = copy.deepcopy(obj)
         kept = {name: before["metadata"][name] for name in ("uid", "creationTimestamp", "generation", "name")}
         after = {"apiVersion": before["apiVersion"], "kind": before["kind"], **after}
         after["metadata"] = {**after.get("metadata", {}), **kept}
-        if key[0] in _WITH_STATUS and not whole:
+        if key[0] in WITH_STATUS and not whole:
             if status:
                 after = {**before, "status": after.get("status"), "metadata": dict(before["metadata"])}
             elif "status" in before:
@@ -298,7 +263,7 @@ class KubernetesSimulator:
             self._store("MODIFIED", key, after)
         return copy.deepcopy(after)
 
-    def _delete(self, key: tuple[str, str, str]) -> None:
+    def _delete(self, key: Key) -> None:
         obj = copy.deepcopy(self._objects[key])
         if obj["metadata"].get("finalizers"):
             obj["metadata"]["deletionTimestamp"] = "2026-11-21T12:00:00Z"
@@ -306,7 +271,7 @@ class KubernetesSimulator:
         else:
             self._store("DELETED", key, obj)
 
-    def _store(self, change: str, key: tuple[str, str, str], obj: Object) -> None:
+    def _store(self, change: str, key: Key, obj: Object) -> None:
         self._version += 1
         obj["metadata"]["resourceVersion"] = str(self._version)
         if change == "DELETED":
@@ -342,12 +307,12 @@ class KubernetesSimulator:
             self._condition.notify_all()
         if fault is not None:
             handler.answer(fault.status, _status(fault.status) if fault.document is None else fault.document)
-        elif (document := _discover(parts.path)) is not None:
+        elif (document := discover(parts.path)) is not None:
             handler.answer(200, document)
-        elif (match := _PATH.fullmatch(parts.path)) is None or match["plural"] not in RESOURCES:
+        elif (target := find_target(parts.path)) is None:
             handler.answer(404, _status(404))
         else:
-            self._respond_to(handler, _parse(parts.path), query, body)
+            self._respond_to(handler, target, query, body)
 
     def _take_fault(self, handler: _Handler) -> Fault | None:
         for fault in self.faults:
@@ -357,7 +322,7 @@ class KubernetesSimulator:
                 return fault
         return None
 
-    def _respond_to(self, handler: _Handler, target: _Target, query: dict[str, str], body: Any) -> None:
+    def _respond_to(self, handler: _Handler, target: Target, query: dict[str, str], body: Any) -> None:
         if handler.command == "GET" and not target.name:
             if query.get("watch") in ("true", "1", "True"):
                 self._watch(handler, target, query)
@@ -368,8 +333,8 @@ class KubernetesSimulator:
             status, document = self._change(handler, target, body)
         handler.answer(status, document)
 
-    def _change(self, handler: _Handler, target: _Target, body: Any) -> tuple[int, Object]:
-        key = (target.plural, target.namespace, target.name)
+    def _change(self, handler: _Handler, target: Target, body: Any) -> tuple[int, Object]:
+        key = target.key
         if handler.command == "POST":
             name = body.get("metadata", {}).get("name", "")
             if (target.plural, target.namespace, name) in self._objects:
@@ -384,14 +349,14 @@ class KubernetesSimulator:
             return 200, _status(200)
         return self._edit(key, self._edited(handler, key, body), status=target.subresource == "status")
 
-    def _edited(self, handler: _Handler, key: tuple[str, str, str], body: Any) -> Any:
+    def _edited(self, handler: _Handler, key: Key, body: Any) -> Any:
         if handler.command == "PUT":
             return body
         if "json-patch" in (handler.headers.get("Content-Type") or ""):
-            return _json_patch(self._objects[key], body)
-        return _merge(self._objects[key], body)
+            return json_patch(self._objects[key], body)
+        return merge(self._objects[key], body)
 
-    def _edit(self, key: tuple[str, str, str], after: Any, *, status: bool) -> tuple[int, Object]:
+    def _edit(self, key: Key, after: Any, *, status: bool) -> tuple[int, Object]:
         if after is None:
             return 422, _status(422)
         version = after.get("metadata", {}).get("resourceVersion")
@@ -399,10 +364,10 @@ class KubernetesSimulator:
             return 409, _status(409)
         return 200, self._replace(key, after, status=status)
 
-    def _list(self, target: _Target, query: dict[str, str]) -> tuple[int, Object]:
+    def _list(self, target: Target, query: dict[str, str]) -> tuple[int, Object]:
         with self._condition:
             kind, group, version, _ = RESOURCES[target.plural]
-            items = [obj for key, obj in sorted(self._objects.items()) if _covers(target, key)]
+            items = [obj for key, obj in sorted(self._objects.items()) if target.covers(key)]
             if query.get("fieldSelector", "").startswith("metadata.name="):
                 wanted = query["fieldSelector"].partition("=")[2]
                 items = [item for item in items if item["metadata"]["name"] == wanted]
@@ -423,7 +388,7 @@ class KubernetesSimulator:
                 "items": copy.deepcopy(page),
             }
 
-    def _watch(self, handler: _Handler, target: _Target, query: dict[str, str]) -> None:
+    def _watch(self, handler: _Handler, target: Target, query: dict[str, str]) -> None:
         version = int(query.get("resourceVersion") or 0)
         with self._condition:
             watches = self._watches
@@ -432,7 +397,7 @@ class KubernetesSimulator:
         handler.start_stream()
         if not version:
             with self._condition:
-                present = [copy.deepcopy(obj) for key, obj in sorted(self._objects.items()) if _covers(target, key)]
+                present = [copy.deepcopy(obj) for key, obj in sorted(self._objects.items()) if target.covers(key)]
                 version = self._version
             for obj in present:
                 handler.send_event({"type": "ADDED", "object": obj})
@@ -446,7 +411,7 @@ class KubernetesSimulator:
             for change in news:
                 version = change.version
                 key = (change.plural, change.namespace, change.object["metadata"]["name"])
-                if _covers(target, key):
+                if target.covers(key):
                     handler.send_event({"type": change.kind, "object": change.object})
 
     def _news(self, version: int, watches: int) -> list[_Change] | None:
@@ -520,93 +485,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def _parse(path: str) -> _Target:
-    match = _PATH.fullmatch(path)
-    if match is None:
-        raise ValueError(path)
-    return _Target(match["plural"], match["namespace"] or "", match["name"] or "", match["subresource"] or "")
-
-
-def _covers(target: _Target, key: tuple[str, str, str]) -> bool:
-    return key[0] == target.plural and target.namespace in ("", key[1])
-
-
-def _discover(path: str) -> Object | None:
-    """Return what the API server tells about itself at a path, if it is such a path."""
-    groups = sorted({(group, version) for _, group, version, _ in RESOURCES.values() if group})
-    if path == "/version":
-        return {"major": "1", "minor": "36", "gitVersion": "v1.36.0"}
-    if path == "/api":
-        return {"kind": "APIVersions", "versions": ["v1"]}
-    if path == "/apis":
-        return {
-            "kind": "APIGroupList",
-            "groups": [
-                {
-                    "name": group,
-                    "versions": [{"groupVersion": f"{group}/{version}", "version": version}],
-                    "preferredVersion": {"groupVersion": f"{group}/{version}", "version": version},
-                }
-                for group, version in groups
-            ],
-        }
-    for group, version in [("", "v1"), *groups]:
-        if path == (f"/apis/{group}/{version}" if group else f"/api/{version}"):
-            return {
-                "kind": "APIResourceList",
-                "groupVersion": f"{group}/{version}" if group else version,
-                "resources": list(_resources(group)),
-            }
-    return None
-
-
-def _resources(wanted: str) -> list[Object]:
-    found = []
-    for plural, (kind, group, _, namespaced) in RESOURCES.items():
-        if group == wanted:
-            verbs = ["create", "delete", "get", "list", "patch", "update", "watch"]
-            names = {"name": plural, "singularName": kind.lower(), "kind": kind, "namespaced": namespaced}
-            found.append({**names, "verbs": verbs})
-            if plural in _WITH_STATUS:
-                found.append({**names, "name": f"{plural}/status", "verbs": ["get", "patch", "update"]})
-    return found
-
-
-def _merge(before: Any, patch: Any) -> Any:
-    if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
-    merged = copy.deepcopy(before) if isinstance(before, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            merged.pop(key, None)
-        else:
-            merged[key] = _merge(merged.get(key), value)
-    return merged
-
-
-def _json_patch(before: Any, operations: list[Object]) -> Any:
-    """Return the patched object; None if a test fails or a path is not there."""
-    document = copy.deepcopy(before)
-    for operation in operations:
-        *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
-        place = document
-        try:
-            for part in parents:
-                place = place[int(part)] if isinstance(place, list) else place[part]
-            if operation["op"] == "test":
-                found = place[int(last)] if isinstance(place, list) else place.get(last)
-                if found != operation["value"]:
-                    return None
-            elif operation["op"] == "remove":
-                del place[int(last) if isinstance(place, list) else last]
-            elif isinstance(place, list):
-                index = len(place) if last == "-" else int(last)
-                place[index : index + (operation["op"] == "replace")] = [operation["value"]]
-            else:
-                place[last] = operation["value"]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return document
+def _target(path: str) -> Target:
+    target = find_target(path)
+    assert target is not None, path
+    return target
 
 
 def _status(code: int) -> Object:

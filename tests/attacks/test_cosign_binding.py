@@ -15,13 +15,13 @@ from tests.support.cosign_signing import (
     CLASSIC_REFERRER_TYPE,
     BundleOf,
     Classic,
-    encode,
     push_bundle,
     push_classic,
     push_referrer,
-    sign,
     signature_tag,
 )
+from tests.support.http_messages import encode
+from tests.support.private_keys import sign
 from tests.support.worlds import KEY, RELEASE, REPOSITORY, STRANGER, World, authenticator, policy, policy_set
 
 if TYPE_CHECKING:

@@ -15,21 +15,11 @@ from sealgate.errors import InvalidKeyError, Reason
 from sealgate.formats import build_check
 from sealgate.keys.sources import StandaloneKeys
 from sealgate.policies.models import CosignSpec
-from tests.support.cosign_signing import (
-    BundleOf,
-    Classic,
-    encode,
-    fingerprint,
-    new_key,
-    public_pem,
-    push_bundle,
-    push_classic,
-    push_referrer,
-    sign,
-    signature_tag,
-)
+from tests.support.cosign_signing import BundleOf, Classic, push_bundle, push_classic, push_referrer, signature_tag
 from tests.support.cosign_stands import Stand, cosign_check
+from tests.support.http_messages import encode
 from tests.support.key_encodings import compressed_p256
+from tests.support.private_keys import fingerprint, new_key, public_pem, sign
 from tests.support.worlds import KEY, REPOSITORY, STRANGER, World, authenticator, policy, policy_set
 
 if TYPE_CHECKING:

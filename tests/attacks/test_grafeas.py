@@ -13,9 +13,9 @@ from sealgate.decisions import Verdict
 from sealgate.errors import Reason
 from tests.support.attestation_worlds import GRAFEAS_KEY, PSS, GrafeasWorld, grafeas_spec, requiring
 from tests.support.clocks import FakeClock
-from tests.support.cosign_signing import fingerprint, new_key
 from tests.support.grafeas_simulator import payload_of
 from tests.support.grafeas_stands import key_entry, pgp_entry
+from tests.support.private_keys import fingerprint, new_key
 from tests.support.registry_simulator import RegistrySimulator
 from tests.support.simple_signing import Signer, compressed
 

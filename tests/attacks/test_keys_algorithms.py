@@ -14,12 +14,13 @@ from sealgate.errors import InvalidKeyError, Reason, VerificationError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.policies.models import KeyEntry
-from tests.support.cosign_signing import Classic, new_key, public_pem, push_classic, sign
+from tests.support.cosign_signing import Classic, push_classic
 from tests.support.cosign_stands import REPOSITORY, Stand
 from tests.support.key_encodings import rsa_pem
+from tests.support.private_keys import new_key, public_pem, sign
 
 if TYPE_CHECKING:
-    from tests.support.cosign_signing import PrivateKey
+    from tests.support.private_keys import PrivateKey
 
 ORDERS = {
     "ECDSA P-256": 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,

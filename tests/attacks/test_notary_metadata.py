@@ -11,7 +11,8 @@ import pytest
 from sealgate.errors import Reason, VerificationError
 from sealgate.trusted_state import FolderTrustedState
 from tests.support.clocks import FakeClock
-from tests.support.notary_simulator import NotaryRepository, certified, wire
+from tests.support.notary_signing import certified, wire
+from tests.support.notary_simulator import NotaryRepository
 from tests.support.notary_worlds import ADMIN, PATH, RELEASES, TAG, NotaryWorld, role
 
 if TYPE_CHECKING:

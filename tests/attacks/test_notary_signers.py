@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from sealgate.errors import Reason
 from tests.support.clocks import FakeClock
-from tests.support.notary_simulator import NOW, Signer, certified, key_id, rsa_key
+from tests.support.notary_signing import NOW, Signer, certified, key_id, rsa_key
 from tests.support.notary_worlds import ADMIN, RELEASES, NotaryWorld, role
 
 # 8: thresholds count distinct keys -------------------------------------------------------------------------------

@@ -13,9 +13,9 @@ from sealgate.decisions import Verdict
 from sealgate.errors import Reason
 from tests.support.attestation_worlds import ORACLE_KEY, OracleWorld, oracle_spec, requiring
 from tests.support.clocks import FakeClock
-from tests.support.cosign_signing import new_key, sign
 from tests.support.ocir_simulator import KEY_ID, VERSION_ID, APIKey, compact, message_of
 from tests.support.oracle_stands import trusted
+from tests.support.private_keys import new_key, sign
 from tests.support.registry_simulator import RegistrySimulator
 
 if TYPE_CHECKING:

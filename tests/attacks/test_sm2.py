@@ -7,10 +7,11 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
 from sealgate.keys.public_keys import load_public_key
-from tests.support.cosign_signing import Classic, new_key, public_pem, push_classic
+from tests.support.cosign_signing import Classic, push_classic
 from tests.support.cosign_stands import REPOSITORY, Stand, cosign_check
 from tests.support.http_messages import encode
 from tests.support.key_encodings import pem_of
+from tests.support.private_keys import new_key, public_pem
 from tests.support.sm2_signing import N, SM2PrivateKey, sm3, spki
 
 KEY = SM2PrivateKey.generate()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from tests.cli.objects import authenticator, policy, write
 from tests.cli.running import sealgate
-from tests.support.cosign_signing import Classic, fingerprint, new_key, public_pem, push_classic
+from tests.support.cosign_signing import Classic, push_classic
+from tests.support.private_keys import fingerprint, new_key, public_pem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

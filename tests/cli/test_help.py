@@ -13,8 +13,9 @@ from sealgate.cli.app import cli
 from tests.cli.objects import authenticator, deployment, dump, policy, write
 from tests.cli.running import sealgate
 from tests.cli.shop import RELEASE
-from tests.support.cosign_signing import Classic, public_pem, push_classic
+from tests.support.cosign_signing import Classic, push_classic
 from tests.support.kritis_objects import attestation_policy, authority
+from tests.support.private_keys import public_pem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

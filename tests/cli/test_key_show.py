@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.cli.keys import private_pem
 from tests.cli.running import sealgate
-from tests.support.cosign_signing import public_pem
+from tests.support.private_keys import public_pem
 
 if TYPE_CHECKING:
     from pathlib import Path

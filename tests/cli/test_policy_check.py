@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from tests.cli.keys import private_pem
 from tests.cli.objects import API_VERSION, authenticator, namespace, policy, write
 from tests.cli.running import sealgate
-from tests.support.cosign_signing import public_pem
+from tests.support.private_keys import public_pem
 
 if TYPE_CHECKING:
     from pathlib import Path

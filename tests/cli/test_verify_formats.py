@@ -10,9 +10,10 @@ import pytest
 
 from tests.cli.objects import API_VERSION, authenticator, policy, write
 from tests.cli.running import sealgate
-from tests.support.cosign_signing import new_key, public_pem
-from tests.support.notary_simulator import NotaryRepository, NotarySimulator, certified
+from tests.support.notary_signing import certified
+from tests.support.notary_simulator import NotaryRepository, NotarySimulator
 from tests.support.openshift_simulator import OpenShiftSimulator
+from tests.support.private_keys import new_key, public_pem
 from tests.support.simple_signing import Signer, payload
 
 if TYPE_CHECKING:

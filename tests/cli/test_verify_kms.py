@@ -11,9 +11,10 @@ import urllib3
 
 from tests.cli.objects import pod, policy, write
 from tests.cli.running import sealgate, start
-from tests.support.cosign_signing import Classic, PrivateKey, new_key, public_pem, push_classic
+from tests.support.cosign_signing import Classic, push_classic
 from tests.support.dew_simulator import PROJECT, DEWSimulator
 from tests.support.http_messages import encode
+from tests.support.private_keys import PrivateKey, new_key, public_pem
 from tests.support.registry_simulator import RegistrySimulator
 from tests.support.sm2_signing import SM2PrivateKey
 

@@ -17,7 +17,8 @@ from tests.e2e.clusters import require_machine
 from tests.e2e.images import PlainRegistry
 from tests.e2e.kube import get, kubectl
 from tests.e2e.servers import serve
-from tests.support.notary_simulator import NotaryRepository, NotarySimulator, certified
+from tests.support.notary_signing import certified
+from tests.support.notary_simulator import NotaryRepository, NotarySimulator
 from tests.support.tools import require_tool
 
 if TYPE_CHECKING:

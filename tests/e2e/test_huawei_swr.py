@@ -13,9 +13,11 @@ from tests.e2e.images import PlainRegistry
 from tests.e2e.kube import condition, eventually, get, kubectl
 from tests.e2e.objects import pod
 from tests.e2e.servers import ca_of, secrets, serve
-from tests.support.cosign_signing import Classic, encode, new_key, push_classic
-from tests.support.cosign_signing import sign as sign_with
+from tests.support.cosign_signing import Classic, push_classic
 from tests.support.dew_simulator import PROJECT, DEWSimulator
+from tests.support.http_messages import encode
+from tests.support.private_keys import new_key
+from tests.support.private_keys import sign as sign_with
 from tests.support.sm2_signing import SM2PrivateKey
 
 if TYPE_CHECKING:

@@ -18,19 +18,12 @@ from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
 from sealgate.registry.settings import RegistrySettings
 from tests.data.cosign import generate
 from tests.support.cosign_layouts import DEMO, RECORDED, entries, load_layout
-from tests.support.cosign_signing import (
-    BUNDLE_TYPE,
-    BundleOf,
-    Classic,
-    encode,
-    new_key,
-    public_pem,
-    push_bundle,
-    push_classic,
-)
+from tests.support.cosign_signing import BUNDLE_TYPE, BundleOf, Classic, push_bundle, push_classic
 from tests.support.cosign_stands import PATIENCE, cosign_check
 from tests.support.cosign_tool import Cosign
 from tests.support.docker_registry import DockerRegistry
+from tests.support.http_messages import encode
+from tests.support.private_keys import new_key, public_pem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.keys.public_keys import PublicKey, allowed_algorithms, load_public_key
-from tests.support.cosign_signing import new_key, public_pem, sign
 from tests.support.key_encodings import pem_of
+from tests.support.private_keys import new_key, public_pem, sign
 from tests.support.sm2_signing import B, G, N, P, SM2PrivateKey, multiply, sm3, spki
 from tests.support.tools import require_tool
 

@@ -8,7 +8,7 @@ from sealgate.errors import InvalidKeyError, Reason, UnavailableError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.keys.sources import StandaloneKeys
 from sealgate.policies.models import KeyEntry, SecretKey
-from tests.support.cosign_signing import fingerprint, new_key, public_pem
+from tests.support.private_keys import fingerprint, new_key, public_pem
 
 KEY = new_key("ECDSA P-384")
 PEM = public_pem(KEY)

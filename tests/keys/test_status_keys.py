@@ -12,7 +12,7 @@ from sealgate.keys.status_keys import StatusKeys
 from sealgate.policies.base import KeyEntry
 from sealgate.policies.status import AuthenticatorStatus, KeyStatus
 from tests.support.clocks import NOW
-from tests.support.cosign_signing import fingerprint, new_key, public_pem
+from tests.support.private_keys import fingerprint, new_key, public_pem
 from tests.support.sm2_signing import SM2PrivateKey
 
 SM2 = SM2PrivateKey.generate()

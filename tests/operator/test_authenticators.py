@@ -18,9 +18,9 @@ from sealgate_operator.key_sources import SecretKeys
 from tests.operator.objects import authenticator, cosign, fingerprint_of, inline, pem, secret_ref
 from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
 from tests.support.clocks import NOW
-from tests.support.cosign_signing import new_key, public_pem
 from tests.support.dew_simulator import DEWSimulator
 from tests.support.kms_stands import KMSStand
+from tests.support.private_keys import new_key, public_pem
 from tests.support.simple_signing import AFTER_SPOILT, BEFORE_SPOILT, armored_key
 from tests.support.sm2_signing import SM2PrivateKey
 

@@ -8,11 +8,11 @@ from sealgate.keys.sources import StandaloneKeys
 from sealgate.policies.models import API_VERSION, Authenticator
 from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate.verification.policy_sets import build_policy_set
-from tests.support.cosign_signing import new_key
 from tests.support.grafeas_simulator import NOTE, GrafeasSimulator, payload_of
 from tests.support.grafeas_stands import key_entry
 from tests.support.ocir_simulator import COMPARTMENT, REGION, OCIRSimulator, message_of
 from tests.support.oracle_stands import trusted
+from tests.support.private_keys import new_key
 from tests.support.worlds import World, policy
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sealgate.decisions import ImageVerdict
     from sealgate.references import Digest
     from sealgate.verification.policy_sets import PolicySet
-    from tests.support.cosign_signing import PrivateKey
+    from tests.support.private_keys import PrivateKey
 
 GRAFEAS_KEY = new_key("RSA 2048", "grafeas world")
 ORACLE_KEY = new_key("RSA 2048", "oracle world")

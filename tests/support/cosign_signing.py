@@ -15,24 +15,17 @@ The layouts are those that cosign 3.1 was seen to write; the fixtures in `tests/
 from __future__ import annotations
 
 import base64
-import functools
-import hashlib
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
 from sealgate.registry.interface import OCI_MANIFEST
+from tests.support.http_messages import encode
+from tests.support.private_keys import PrivateKey, sign, spki_hash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sealgate.references import Digest
-
-PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
 CLASSIC_REFERRER_TYPE = "application/vnd.dev.cosign.artifact.sig.v1+json"
@@ -43,21 +36,6 @@ SIGNATURE_ANNOTATION = "dev.cosignproject.cosign/signature"
 SIGN_PREDICATE = "https://sigstore.dev/cosign/sign/v1"
 IN_TOTO = "application/vnd.in-toto+json"
 
-_CURVES: dict[str, ec.EllipticCurve] = {
-    "P-224": ec.SECP224R1(),
-    "P-256": ec.SECP256R1(),
-    "P-384": ec.SECP384R1(),
-    "P-521": ec.SECP521R1(),
-    "secp256k1": ec.SECP256K1(),
-}
-_HASHES: dict[str, hashes.HashAlgorithm] = {
-    "SHA_1": hashes.SHA1(),  # noqa: S303 - to show that it is refused
-    "SHA_224": hashes.SHA224(),
-    "SHA_256": hashes.SHA256(),
-    "SHA_384": hashes.SHA384(),
-    "SHA_512": hashes.SHA512(),
-}
-
 
 class Pusher(Protocol):
     """Where signatures go: the registry simulator, a real registry, a folder."""
@@ -67,62 +45,6 @@ class Pusher(Protocol):
 
     def push_manifest(self, repository: str, reference: str | None, body: bytes, media_type: str = ...) -> Digest:
         """Store a manifest, under a tag if `reference` is one."""
-
-
-# Keys ---------------------------------------------------------------------------------------------------------------
-
-
-@functools.cache
-def new_key(kind: str, name: str = "") -> PrivateKey:
-    """Return a private key, made once for each kind and name: "ECDSA P-256", "RSA 2048", "Ed25519"."""
-    del name
-    family, _, size = kind.partition(" ")
-    if family == "RSA":
-        return rsa.generate_private_key(65537, int(size))
-    return ec.generate_private_key(_CURVES[size]) if family == "ECDSA" else ed25519.Ed25519PrivateKey.generate()
-
-
-def public_pem(key: PrivateKey) -> str:
-    """Return the public half as policies hold it."""
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-
-
-def fingerprint(key: PrivateKey) -> str:
-    """Return the fingerprint that findings name."""
-    return "sha256:" + _spki_hash(key).hex()
-
-
-def default_algorithm(key: PrivateKey) -> str:
-    """Return the algorithm that cosign would sign with, but for Ed25519, where it is the plain one."""
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        return {256: "ECDSA_SHA_256", 384: "ECDSA_SHA_384", 521: "ECDSA_SHA_512"}[key.curve.key_size]
-    return "RSA_PKCS1_SHA_256" if isinstance(key, rsa.RSAPrivateKey) else "ED25519"
-
-
-def sign(key: PrivateKey, message: bytes, algorithm: str | None = None, salt_length: int | None = None) -> bytes:
-    """Return a signature.
-
-    Args:
-        key: the private key.
-        message: the bytes, before any hash.
-        algorithm: as policies name it (and "..._SHA_1"); None for the key's default.
-        salt_length: of PSS, in bytes; None for as long as the hash.
-    """
-    if isinstance(key, ed25519.Ed25519PrivateKey):
-        return key.sign(message)
-    name = algorithm or default_algorithm(key)
-    digest = _HASHES["SHA_" + name.rpartition("SHA_")[2]]
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        return key.sign(message, ec.ECDSA(digest))
-    if name.startswith("RSA_PSS"):
-        salt = digest.digest_size if salt_length is None else salt_length
-        return key.sign(message, padding.PSS(padding.MGF1(digest), salt), digest)
-    return key.sign(message, padding.PKCS1v15(), digest)
-
-
-def _spki_hash(key: PrivateKey) -> bytes:
-    der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(der).digest()
 
 
 # Classic signatures -------------------------------------------------------------------------------------------------
@@ -298,7 +220,7 @@ class BundleOf:
     def document(self) -> dict[str, Any]:
         """Return the bundle before it is encoded."""
         payload = encode(self.statement()) if self.payload is None else self.payload
-        hint = base64.b64encode(_spki_hash(self.key)).decode() if self.hint is None else self.hint
+        hint = base64.b64encode(spki_hash(self.key)).decode() if self.hint is None else self.hint
         return {
             "mediaType": BUNDLE_TYPE,
             "verificationMaterial": self.material if self.material is not None else {"publicKey": {"hint": hint}},
@@ -367,8 +289,3 @@ def push_bundle(
 def descriptor(pusher: Pusher, repository: str, data: bytes, media_type: str) -> dict[str, Any]:
     """Push a blob and return its descriptor."""
     return {"mediaType": media_type, "size": len(data), "digest": pusher.push_blob(repository, data)}
-
-
-def encode(document: object) -> bytes:
-    """Return compact JSON, as Go writes it."""
-    return json.dumps(document, separators=(",", ":")).encode()

@@ -16,7 +16,7 @@ from sealgate.references import parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
 from sealgate.registry.settings import RegistrySettings
-from tests.support.cosign_signing import public_pem
+from tests.support.private_keys import public_pem
 from tests.support.registry_simulator import RegistrySimulator
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sealgate.findings import Verified
     from sealgate.formats.interface import Check
     from sealgate.references import Digest
-    from tests.support.cosign_signing import PrivateKey
+    from tests.support.private_keys import PrivateKey
 
 REPOSITORY = "team/app"
 #: Seconds after which a test calls something hung; nothing that works takes any of it.

@@ -9,12 +9,12 @@ import re
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
-from tests.support.cosign_signing import fingerprint, sign
 from tests.support.http_messages import Answer, RecordedRequest, encode, json_answer
+from tests.support.private_keys import fingerprint, sign
 from tests.support.registry_simulator import RegistrySimulator
 
 if TYPE_CHECKING:
-    from tests.support.cosign_signing import PrivateKey
+    from tests.support.private_keys import PrivateKey
     from tests.support.simple_signing import Signer
 
 NOTE = "projects/prod/notes/qa"

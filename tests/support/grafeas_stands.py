@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.formats.grafeas import GrafeasCheck
 from sealgate.references import Digest
-from tests.support.cosign_signing import fingerprint, new_key, public_pem
 from tests.support.grafeas_simulator import NOTE, GrafeasSimulator, payload_of
+from tests.support.private_keys import fingerprint, new_key, public_pem
 from tests.support.store_stands import StoreStand
 
 if TYPE_CHECKING:
-    from tests.support.cosign_signing import PrivateKey
+    from tests.support.private_keys import PrivateKey
     from tests.support.simple_signing import Signer
 
 REPOSITORY = "demo-registry.example.org/ns/app"

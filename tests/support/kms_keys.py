@@ -5,7 +5,7 @@ from __future__ import annotations
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
-from tests.support.cosign_signing import PrivateKey, new_key, public_pem
+from tests.support.private_keys import PrivateKey, new_key, public_pem
 from tests.support.sm2_signing import SM2PrivateKey
 
 KMSPrivateKey = PrivateKey | SM2PrivateKey

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import Any
 
-from tests.support.cosign_signing import new_key, public_pem
+from tests.support.private_keys import new_key, public_pem
 
 EC_PEM = public_pem(new_key("ECDSA P-256", "kritis"))
 RSA_PEM = public_pem(new_key("RSA 2048", "kritis"))

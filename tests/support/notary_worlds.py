@@ -23,7 +23,8 @@ from sealgate.registry.credentials import NoCredentials
 from sealgate.registry.settings import RegistrySettings
 from sealgate.trusted_state import MemoryTrustedState
 from tests.support.clocks import FakeClock
-from tests.support.notary_simulator import NOW, NotaryRepository, NotarySimulator, Signer, certified
+from tests.support.notary_signing import NOW, Signer, certified
+from tests.support.notary_simulator import NotaryRepository, NotarySimulator
 
 if TYPE_CHECKING:
     from types import TracebackType

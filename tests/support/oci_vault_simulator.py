@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from sealgate.clocks import SystemClock
-from tests.support.cosign_signing import new_key
 from tests.support.http_messages import Answer, RecordedRequest, json_answer
 from tests.support.http_simulator import HTTPSimulator
 from tests.support.kms_keys import pem_of_key, sign_digest
 from tests.support.ocir_simulator import APIKey
+from tests.support.private_keys import new_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

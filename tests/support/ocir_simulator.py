@@ -19,14 +19,14 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.support.cosign_signing import sign
 from tests.support.http_messages import Answer, RecordedRequest, json_answer
+from tests.support.private_keys import sign
 from tests.support.registry_simulator import RegistrySimulator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.support.cosign_signing import PrivateKey
+    from tests.support.private_keys import PrivateKey
 
 REGION = "us-phoenix-1"
 COMPARTMENT = "ocid1.compartment.oc1..aaaaaaaa23"

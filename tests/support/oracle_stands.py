@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.formats.oracle import OracleCheck
 from sealgate.references import Digest
-from tests.support.cosign_signing import new_key, public_pem
 from tests.support.ocir_simulator import COMPARTMENT, KEY_ID, REGION, OCIRSimulator, message_of
+from tests.support.private_keys import new_key, public_pem
 from tests.support.store_stands import StoreStand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.support.cosign_signing import PrivateKey
+    from tests.support.private_keys import PrivateKey
 
 IMAGE = "phx.ocir.io/ansh81vru1zp/project01/acme-web-app:v2.0.test"
 REPOSITORY = "project01/acme-web-app"

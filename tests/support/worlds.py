@@ -17,7 +17,8 @@ from sealgate.verification.policy_sets import build_policy_set
 from sealgate.verification.reviews import Review
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
-from tests.support.cosign_signing import Classic, new_key, public_pem, push_classic
+from tests.support.cosign_signing import Classic, push_classic
+from tests.support.private_keys import new_key, public_pem
 from tests.support.registry_simulator import RegistrySimulator
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.verification.observers import VerifierObserver
     from sealgate.verification.policy_sets import PolicySet
-    from tests.support.cosign_signing import PrivateKey
+    from tests.support.private_keys import PrivateKey
 
 KEY = new_key("ECDSA P-256", "release")
 STRANGER = new_key("ECDSA P-256", "stranger")

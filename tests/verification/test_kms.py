@@ -17,9 +17,9 @@ from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate.verification.kms import RETRY_SECONDS, KMSKeeper, KMSKeys
 from sealgate.verification.standalone import kms_entries, standalone_policies
 from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
-from tests.support.cosign_signing import new_key
 from tests.support.dew_simulator import DEWSimulator
 from tests.support.kms_stands import SECRET, KMSStand
+from tests.support.private_keys import new_key
 from tests.support.registry_clients import Names, settings_for
 
 if TYPE_CHECKING:

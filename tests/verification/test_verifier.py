@@ -17,7 +17,8 @@ from sealgate.registry.credentials import Credentials
 from sealgate.verification.observers import SilentObserver
 from sealgate.verification.settings import VerifierSettings
 from tests.support.clocks import FakeClock
-from tests.support.cosign_signing import Classic, fingerprint, push_classic
+from tests.support.cosign_signing import Classic, push_classic
+from tests.support.private_keys import fingerprint
 from tests.support.registry_auth import Auth
 from tests.support.worlds import (
     KEY,

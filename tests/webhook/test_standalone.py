@@ -13,7 +13,7 @@ from sealgate.decisions import UnmatchedImages
 from sealgate.errors import PolicyError
 from sealgate_webhook.standalone import RETRY_SECONDS, PolicyFilesSource
 from tests.support.clocks import FakeClock
-from tests.support.cosign_signing import new_key
+from tests.support.private_keys import new_key
 from tests.webhook.objects import pod, review
 from tests.webhook.worlds import authenticator, namespace, policy, write_objects
 

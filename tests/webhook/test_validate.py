@@ -12,7 +12,7 @@ from sealgate.decisions import UnmatchedImages
 from sealgate.errors import UnavailableError
 from sealgate.verification.settings import VerifierSettings
 from tests.support.clocks import FakeClock
-from tests.support.cosign_signing import new_key
+from tests.support.private_keys import new_key
 from tests.webhook.objects import GROUPS, pod, review, workload
 from tests.webhook.worlds import authenticator, namespace, policy
 

@@ -32,7 +32,8 @@ from sealgate_webhook.app import create_app
 from sealgate_webhook.metrics import Metrics
 from sealgate_webhook.sources import SharedCredentials
 from sealgate_webhook.standalone import PolicyFilesSource
-from tests.support.cosign_signing import Classic, new_key, public_pem, push_classic
+from tests.support.cosign_signing import Classic, push_classic
+from tests.support.private_keys import new_key, public_pem
 from tests.support.registry_simulator import RegistrySimulator
 from tests.webhook.objects import encode
 
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from sealgate_webhook.endpoints import Judge
     from sealgate_webhook.reviews import AdmissionRequest
     from sealgate_webhook.sources import CredentialSource, Namespaces, PolicySource
-    from tests.support.cosign_signing import PrivateKey
+    from tests.support.private_keys import PrivateKey
 
 #: The most time that a review can have, for those in which it is not what the test is about.
 PATIENCE = "timeout=30s"

@@ -14,19 +14,18 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.data.notary.recording import ADMIN, GUN, RELEASES, Fixture, Notary, manifest_of, root_certificate, save
-from tests.support.notary_simulator import (
-    NotaryRepository,
+from tests.support.notary_signing import (
     Signer,
     canonical,
     certified,
     ecdsa_signer,
     ed25519_signer,
-    file_hashes,
     key_id,
     load_signer,
     rsa_key,
     wire,
 )
+from tests.support.notary_simulator import NotaryRepository, file_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,17 +9,10 @@ import pytest
 
 from sealgate.errors import Reason
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
-from tests.support.cosign_signing import (
-    BUNDLE_TYPE,
-    SIGN_PREDICATE,
-    BundleOf,
-    encode,
-    fingerprint,
-    new_key,
-    public_pem,
-    push_bundle,
-)
+from tests.support.cosign_signing import BUNDLE_TYPE, SIGN_PREDICATE, BundleOf, push_bundle
 from tests.support.cosign_stands import REPOSITORY
+from tests.support.http_messages import encode
+from tests.support.private_keys import fingerprint, new_key, public_pem
 
 if TYPE_CHECKING:
     from tests.support.cosign_stands import Stand

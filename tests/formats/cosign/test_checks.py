@@ -10,8 +10,8 @@ from sealgate.errors import InvalidKeyError, InvalidReferenceError, PolicyError,
 from sealgate.formats import FORMATS, build_check
 from sealgate.keys.sources import StandaloneKeys
 from sealgate.policies.models import API_VERSION, Authenticator, AuthenticatorSpec, CosignSpec, Metadata
-from tests.support.cosign_signing import new_key, public_pem
 from tests.support.cosign_stands import cosign_check
+from tests.support.private_keys import new_key, public_pem
 
 if TYPE_CHECKING:
     from tests.support.cosign_stands import Stand

@@ -10,18 +10,10 @@ import pytest
 
 from sealgate.errors import Reason
 from sealgate.registry.interface import DOCKER_MANIFEST, OCI_INDEX
-from tests.support.cosign_signing import (
-    SIGNATURE_ANNOTATION,
-    Classic,
-    encode,
-    fingerprint,
-    new_key,
-    public_pem,
-    push_classic,
-    sign,
-    signature_tag,
-)
+from tests.support.cosign_signing import SIGNATURE_ANNOTATION, Classic, push_classic, signature_tag
 from tests.support.cosign_stands import REPOSITORY
+from tests.support.http_messages import encode
+from tests.support.private_keys import fingerprint, new_key, public_pem, sign
 
 if TYPE_CHECKING:
     from tests.support.cosign_stands import Stand

@@ -19,14 +19,14 @@ from tests.support.cosign_signing import (
     BUNDLE_TYPE,
     BundleOf,
     Classic,
-    encode,
-    new_key,
     push_bundle,
     push_classic,
     push_referrer,
     signature_tag,
 )
 from tests.support.cosign_stands import REPOSITORY, Stand, cosign_check
+from tests.support.http_messages import encode
+from tests.support.private_keys import new_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,14 +13,13 @@ from tests.support.cosign_signing import (
     CLASSIC_REFERRER_TYPE,
     BundleOf,
     Classic,
-    encode,
-    fingerprint,
-    new_key,
     push_bundle,
     push_classic,
     push_referrer,
 )
 from tests.support.cosign_stands import REPOSITORY
+from tests.support.http_messages import encode
+from tests.support.private_keys import fingerprint, new_key
 
 if TYPE_CHECKING:
     from tests.support.cosign_stands import Stand

@@ -17,9 +17,10 @@ from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.policies.models import API_VERSION, VerificationPolicy
 from sealgate.references import parse_reference
 from sealgate.verification.settings import VerifierSettings
-from tests.support.cosign_signing import Classic, fingerprint, new_key, public_pem, push_classic, sign
+from tests.support.cosign_signing import Classic, push_classic
 from tests.support.cosign_stands import REPOSITORY, Stand
 from tests.support.http_messages import encode
+from tests.support.private_keys import fingerprint, new_key, public_pem, sign
 from tests.support.sm2_signing import SM2PrivateKey, sm3
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ import pytest
 from pydantic import ValidationError
 
 from sealgate.errors import Reason, UnauthorizedError
-from tests.support.cosign_signing import fingerprint
 from tests.support.grafeas_simulator import payload_of
 from tests.support.grafeas_stands import DIGEST, KEY, OTHER_DIGEST, REPOSITORY, STRANGER, GrafeasStand, key_entry, uri
 from tests.support.http_messages import Answer, RecordedRequest
+from tests.support.private_keys import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

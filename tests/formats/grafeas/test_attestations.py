@@ -11,7 +11,6 @@ import pytest
 from sealgate.errors import Reason
 from sealgate.formats.grafeas.keys import default_id
 from sealgate.keys.public_keys import load_public_key
-from tests.support.cosign_signing import fingerprint, new_key, public_pem, sign
 from tests.support.grafeas_simulator import payload_of
 from tests.support.grafeas_stands import (
     DIGEST,
@@ -24,12 +23,13 @@ from tests.support.grafeas_stands import (
     pgp_entry,
     uri,
 )
+from tests.support.private_keys import fingerprint, new_key, public_pem, sign
 from tests.support.simple_signing import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support.cosign_signing import PrivateKey
+    from tests.support.private_keys import PrivateKey
 
 GOOD = payload_of(DIGEST, REPOSITORY)
 PGP = Signer()

@@ -12,8 +12,8 @@ from sealgate.formats import build_check
 from sealgate.keys.sources import StandaloneKeys
 from sealgate.verification.standalone import load_standalone, standalone_policies
 from tests.cli.objects import policy, write
-from tests.support.cosign_signing import public_pem
 from tests.support.grafeas_stands import KEY, STRANGER, GrafeasStand, key_entry, pgp_entry
+from tests.support.private_keys import public_pem
 from tests.support.simple_signing import Signer
 
 PGP = Signer()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.errors import Reason
-from tests.support.cosign_signing import new_key, public_pem
+from tests.support.private_keys import new_key, public_pem
 from tests.support.tools import require_tool
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from sealgate.errors import (
 )
 from sealgate.formats.interface import MAX_SIGNATURES
 from sealgate.formats.records import MAX_RECORDS
-from tests.support.cosign_signing import fingerprint
 from tests.support.grafeas_simulator import NOTE
 from tests.support.grafeas_stands import DIGEST, KEY, OTHER_DIGEST, REPOSITORY, STRANGER, GrafeasStand, key_entry, uri
+from tests.support.private_keys import fingerprint
 
 
 def test_one_request_asks_for_the_notes_attestations_of_the_image(stand: GrafeasStand) -> None:

@@ -17,7 +17,8 @@ from sealgate.formats.notary.keys import read_key
 from sealgate.formats.notary.pins import AcceptedKey, KeyPin
 from sealgate.formats.notary.trust import TrustReader
 from sealgate.trusted_state import TrustRecord
-from tests.support.notary_simulator import GUN, NOW, NotaryRepository, ecdsa_signer, key_id
+from tests.support.notary_signing import NOW, ecdsa_signer, key_id
+from tests.support.notary_simulator import GUN, NotaryRepository
 
 REPOSITORY = NotaryRepository()
 REPOSITORY.delegate("targets/releases", ecdsa_signer())

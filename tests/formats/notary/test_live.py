@@ -24,7 +24,7 @@ from sealgate.registry.interface import DOCKER_MANIFEST
 from sealgate.trusted_state import FolderTrustedState
 from tests.data.notary.recording import ADMIN, EC, GUN, RELEASES, RSA, TAG, Notary, manifest_of, root_certificate
 from tests.support.http_messages import Answer, encode
-from tests.support.notary_simulator import certified
+from tests.support.notary_signing import certified
 from tests.support.registry_clients import client_for, docker_config
 from tests.support.registry_simulator import RegistrySimulator, digest_of
 from tests.support.tools import require_tool

@@ -17,7 +17,7 @@ from sealgate.errors import InvalidKeyError, Reason, UnavailableError
 from sealgate.formats.notary import build
 from sealgate.keys.sources import StandaloneKeys
 from sealgate.trusted_state import MemoryTrustedState
-from tests.support.notary_simulator import NOW, Signer, certified, rsa_key
+from tests.support.notary_signing import NOW, Signer, certified, rsa_key
 from tests.support.notary_worlds import PATH, RELEASES, NotaryWorld, role
 
 if TYPE_CHECKING:

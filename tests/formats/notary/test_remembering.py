@@ -11,7 +11,7 @@ from sealgate.errors import NotFoundError, Reason, UnavailableError, Verificatio
 from sealgate.formats.interface import Sources
 from sealgate.formats.notary.limits import LIMITS
 from sealgate.trusted_state import FolderTrustedState, MemoryTrustedState, TrustKey, TrustRecord
-from tests.support.notary_simulator import certified
+from tests.support.notary_signing import certified
 from tests.support.notary_worlds import ADMIN, RELEASES, TAG, role
 
 if TYPE_CHECKING:

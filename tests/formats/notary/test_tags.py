@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sealgate.errors import Reason
-from tests.support.notary_simulator import certified, ecdsa_signer, ed25519_signer, rsa_key
+from tests.support.notary_signing import certified, ecdsa_signer, ed25519_signer, rsa_key
 from tests.support.notary_worlds import ADMIN, PATH, RELEASES, TAG, role
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from sealgate.errors import InvalidKeyError, KeyRefusedError, PolicyError, Reaso
 from sealgate.formats import build_check
 from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.keys.sources import StandaloneKeys
-from tests.support.cosign_signing import fingerprint, new_key, public_pem
 from tests.support.ocir_simulator import KEY_ID, VERSION_ID
 from tests.support.oracle_stands import KEY, STRANGER, OracleStand, trusted
+from tests.support.private_keys import fingerprint, new_key, public_pem
 
 if TYPE_CHECKING:
     from sealgate.policies.base import KeyEntry

@@ -29,9 +29,9 @@ from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
 from sealgate.service_secrets import StandaloneServiceSecrets
 from tests.support.connect_proxy import ConnectProxy
-from tests.support.cosign_signing import new_key, public_pem
 from tests.support.oci_vault_simulator import OCIVaultSimulator
 from tests.support.ocir_simulator import COMPARTMENT, REGION, APIKey, OCIRSimulator
+from tests.support.private_keys import new_key, public_pem
 from tests.support.registry_clients import settings_for
 from tests.support.tools import require_tool
 

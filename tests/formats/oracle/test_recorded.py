@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.errors import Reason
-from tests.support.cosign_signing import public_pem
 from tests.support.ocir_simulator import KEY_ID, VERSION_ID
 from tests.support.oracle_stands import KEY
+from tests.support.private_keys import public_pem
 from tests.support.tools import require_tool
 
 if TYPE_CHECKING:

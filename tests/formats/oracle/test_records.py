@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate.errors import Reason
-from tests.support.cosign_signing import fingerprint, new_key, sign
 from tests.support.ocir_simulator import KEY_ID, VERSION_ID, compact, message_of
 from tests.support.oracle_stands import (
     DIGEST,
@@ -19,6 +18,7 @@ from tests.support.oracle_stands import (
     OracleStand,
     trusted,
 )
+from tests.support.private_keys import fingerprint, new_key, sign
 
 if TYPE_CHECKING:
     from collections.abc import Callable

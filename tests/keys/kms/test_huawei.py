@@ -8,11 +8,11 @@ import pytest
 
 from sealgate.errors import UnauthorizedError, UnavailableError
 from sealgate.keys.public_keys import load_public_key
-from tests.support.cosign_signing import new_key, public_pem
 from tests.support.dew_simulator import DEWSimulator
 from tests.support.http_messages import encode
 from tests.support.kms_keys import pem_of_key
 from tests.support.kms_stands import SECRET
+from tests.support.private_keys import new_key, public_pem
 
 if TYPE_CHECKING:
     from tests.support.dew_simulator import DEWKey

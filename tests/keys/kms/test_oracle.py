@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from sealgate.errors import UnauthorizedError, UnavailableError
 from sealgate.keys.public_keys import load_public_key
-from tests.support.cosign_signing import new_key
 from tests.support.http_messages import Answer, encode
 from tests.support.kms_keys import pem_of_key
 from tests.support.kms_stands import SECRET
 from tests.support.oci_vault_simulator import OCIVaultSimulator
+from tests.support.private_keys import new_key
 
 if TYPE_CHECKING:
     from tests.support.http_messages import RecordedRequest

@@ -15,7 +15,7 @@ from sealgate.service_secrets import NoServiceSecrets
 from sealgate_webhook.cluster.policies import AUTHENTICATORS, POLICIES, ClusterPolicies
 from sealgate_webhook.metrics import Metrics
 from tests.support.clocks import FakeClock
-from tests.support.cosign_signing import new_key, public_pem
+from tests.support.private_keys import new_key, public_pem
 from tests.webhook.cluster.conftest import running
 
 if TYPE_CHECKING:

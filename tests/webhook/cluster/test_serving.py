@@ -12,8 +12,9 @@ import yaml
 from sealgate.policies.models import API_VERSION
 from sealgate_webhook.__main__ import main
 from sealgate_webhook.cluster.policies import AUTHENTICATORS, POLICIES
-from tests.support.cosign_signing import Classic, new_key, public_pem, push_classic
+from tests.support.cosign_signing import Classic, push_classic
 from tests.support.kubernetes_simulator import Fault
+from tests.support.private_keys import new_key, public_pem
 from tests.support.registry_simulator import RegistrySimulator
 from tests.webhook.objects import encode, pod, review
 from tests.webhook.servers import Server, TLSFiles, eventually, running

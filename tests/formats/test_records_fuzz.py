@@ -64,11 +64,11 @@ def test_no_occurrence_breaks_its_reading(version: str, attestation: Any) -> Non
         "attestation": attestation,
     }
     with suppress(VerificationError):
-        for signature in server(version).signatures(occurrence, IMAGE, 1):
+        for entry in server(version).signatures(occurrence, IMAGE, 1):
             with suppress(VerificationError):
-                signature.signature()
+                entry.read().signature()
             with suppress(VerificationError):
-                signature.payload()
+                entry.read().payload()
 
 
 @given(record=VALUES)

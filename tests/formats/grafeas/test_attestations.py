@@ -280,6 +280,22 @@ def test_a_broken_attestation_beside_a_good_one_is_only_reported(stand: GrafeasS
 
 
 @pytest.mark.parametrize(
+    "neighbour",
+    ["text", None, [], {"signature": 5}, {"signature": "!", "publicKeyId": fingerprint(KEY)}, {"publicKeyId": [5]}],
+)
+def test_a_malformed_signature_is_reported_and_leaves_others_of_its_occurrence_alone(
+    either: GrafeasStand, neighbour: Any
+) -> None:
+    good = {"signature": b64encode(sign(KEY, GOOD)).decode(), "publicKeyId": fingerprint(KEY)}
+    either.server.store(uri(), either.server.detached(GOOD, neighbour, good))
+    verified = either.verify()
+    assert verified.fingerprints == (fingerprint(KEY),)
+    (bad, _) = verified.signatures
+    assert bad.source.endswith(", signature 1")
+    assert bad.reason in {Reason.MALFORMED_EVIDENCE, Reason.UNKNOWN_KEY}
+
+
+@pytest.mark.parametrize(
     ("accepted", "used"),
     [
         ("RSA_PSS_SHA_256", "RSA_PKCS1_SHA_256"),

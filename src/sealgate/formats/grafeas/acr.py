@@ -22,7 +22,7 @@ from sealgate.strict_json import as_object, malformed, parse_object
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sealgate.formats.grafeas.occurrences import AttestedSignature
+    from sealgate.formats.grafeas.occurrences import Entry
     from sealgate.formats.interface import Image, Sources
 
 _WHAT = "the list of occurrences"
@@ -82,7 +82,7 @@ class ACRStore:
             raise malformed(_WHAT, f"there is no list at {self.records}, or no text at {self.next_page}")
         return Page(records, following or "")
 
-    def signatures(self, record: object, image: Image, number: int) -> Iterator[AttestedSignature]:
+    def signatures(self, record: object, image: Image, number: int) -> Iterator[Entry]:
         """Yield the signatures of an occurrence; see `OccurrenceStore.signatures`."""
         spelt = _decapitalised(as_object(record, f"occurrence {number}"))
         yield from read_occurrence(spelt, self.note, _fill_in(self.resource_uri, image), number)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sealgate.findings import Verified
     from sealgate.formats.grafeas.keys import Authority
-    from sealgate.formats.grafeas.occurrences import OccurrenceStore
+    from sealgate.formats.grafeas.occurrences import Entry, OccurrenceStore
     from sealgate.formats.interface import Image, Sources
     from sealgate.keys.sources import KeyResolver
     from sealgate.policies.specs_grafeas import GrafeasSpec
@@ -78,16 +78,17 @@ class GrafeasCheck:
 
     def _look_at(self, record: object, number: int, image: Image, tally: Tally, now: datetime) -> None:
         try:
-            signatures = list(self.store.signatures(record, image, number))
+            entries = list(self.store.signatures(record, image, number))
         except VerificationError as error:
             tally.pass_over(f"occurrence {number}", error.reason, error.message)
             return
-        for signature in signatures:
+        for entry in entries:
             tally.judge(
-                signature.source,
-                partial(self.authority.verify, signature, now),
-                lambda payload: require_claims(payload, image),
+                entry.source, partial(self._verify_entry, entry, now), lambda payload: require_claims(payload, image)
             )
+
+    def _verify_entry(self, entry: Entry, now: datetime) -> tuple[str, str, bytes]:
+        return self.authority.verify(entry.read(), now)
 
 
 def build(spec: GrafeasSpec, keys: KeyResolver) -> GrafeasCheck:

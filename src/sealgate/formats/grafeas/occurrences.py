@@ -8,6 +8,7 @@ there in both is refused, since nobody could say which one counts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode, urlsplit
 
@@ -39,14 +40,12 @@ class AttestedSignature:
     """One signature of an occurrence, nothing of it verified.
 
     Attributes:
-        source: where it is, for people.
         key_id: the id of the key as it says; empty where it says none.
         attached: whether it must be an OpenPGP message that holds what it signs.
         content: the signature as it is written: text of an attached one, base64 of any other.
         serialized: base64 of what was signed; empty where that is inside the signature.
     """
 
-    source: str
     key_id: str
     attached: bool
     content: str
@@ -71,6 +70,19 @@ class AttestedSignature:
         return _bounded(decode_base64(self.serialized, "the payload"), "the payload")
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The place of one signature in an occurrence, nothing of it read.
+
+    Attributes:
+        source: where it is, for people.
+        read: returns the signature; raises `VerificationError` where it is malformed, which its neighbours may not be.
+    """
+
+    source: str
+    read: Callable[[], AttestedSignature]
+
+
 class OccurrenceStore(Protocol):
     """Where occurrences are."""
 
@@ -92,7 +104,7 @@ class OccurrenceStore(Protocol):
             UnavailableError: the credentials are not there.
         """
 
-    def signatures(self, record: object, image: Image, number: int) -> Iterator[AttestedSignature]:
+    def signatures(self, record: object, image: Image, number: int) -> Iterator[Entry]:
         """Yield the signatures of an occurrence; none where it is not an attestation of that image under the note.
 
         Args:
@@ -101,7 +113,7 @@ class OccurrenceStore(Protocol):
             number: which one it is, for messages.
 
         Raises:
-            VerificationError: it is about the image, and malformed or of a kind that is not read.
+            VerificationError: it is about the image, and malformed as a whole or of a kind that is not read.
         """
 
 
@@ -154,7 +166,7 @@ class GrafeasServer:
         next_token = _text(answer, "nextPageToken", "the list of occurrences")
         return Page(_as_list(records, "occurrences of the list"), next_token)
 
-    def signatures(self, record: object, image: Image, number: int) -> Iterator[AttestedSignature]:
+    def signatures(self, record: object, image: Image, number: int) -> Iterator[Entry]:
         """Yield the signatures of an occurrence; see `OccurrenceStore.signatures`."""
         if self.api_version == "v1":
             yield from read_occurrence(record, self.note, resource_uri(image), number)
@@ -167,7 +179,7 @@ def resource_uri(image: Image) -> str:
     return f"https://{image.reference.name}@{image.digest}"
 
 
-def read_occurrence(record: object, note: str, uri: str, number: int) -> Iterator[AttestedSignature]:
+def read_occurrence(record: object, note: str, uri: str, number: int) -> Iterator[Entry]:
     """Yield the signatures of an occurrence of the API v1; none where it is about something else.
 
     Args:
@@ -177,7 +189,7 @@ def read_occurrence(record: object, note: str, uri: str, number: int) -> Iterato
         number: which one it is, for messages.
 
     Raises:
-        VerificationError: it is about the image, and malformed or of a kind that is not read.
+        VerificationError: it is about the image, and malformed as a whole or of a kind that is not read.
     """
     source = f"occurrence {number}"
     occurrence = as_object(record, source)
@@ -186,7 +198,7 @@ def read_occurrence(record: object, note: str, uri: str, number: int) -> Iterato
         yield from _read_signatures(_object(occurrence, "attestation", source), source)
 
 
-def _read_occurrence_v1beta1(record: object, note: str, uri: str, number: int) -> Iterator[AttestedSignature]:
+def _read_occurrence_v1beta1(record: object, note: str, uri: str, number: int) -> Iterator[Entry]:
     source = f"occurrence {number}"
     occurrence = as_object(record, source)
     resource = _object(occurrence, "resource", source)
@@ -200,7 +212,7 @@ def _is_attestation(occurrence: Mapping[str, object], note: str, source: str) ->
     return _text(occurrence, "kind", source) == _KIND and _text(occurrence, "noteName", source) == note
 
 
-def _read_signatures(attestation: Mapping[str, object], source: str) -> Iterator[AttestedSignature]:
+def _read_signatures(attestation: Mapping[str, object], source: str) -> Iterator[Entry]:
     signatures = _as_list(_member(attestation, "signatures", source), f"signatures of {source}")
     if not signatures:
         what = "only JWTs, which are not read" if _member(attestation, "jwts", source) else "no signature"
@@ -208,13 +220,15 @@ def _read_signatures(attestation: Mapping[str, object], source: str) -> Iterator
     serialized = _text(attestation, "serializedPayload", source)
     for number, item in enumerate(signatures, 1):
         place = f"{source}, signature {number}"
-        entry = as_object(item, place)
-        yield AttestedSignature(
-            place, _text(entry, "publicKeyId", place), False, _text(entry, "signature", place), serialized
-        )
+        yield Entry(place, partial(_read_signature, item, place, serialized))
 
 
-def _read_attestation_v1beta1(inner: Mapping[str, object], source: str) -> Iterator[AttestedSignature]:
+def _read_signature(item: object, place: str, serialized: str) -> AttestedSignature:
+    entry = as_object(item, place)
+    return AttestedSignature(_text(entry, "publicKeyId", place), False, _text(entry, "signature", place), serialized)
+
+
+def _read_attestation_v1beta1(inner: Mapping[str, object], source: str) -> Iterator[Entry]:
     pgp = _member(inner, "pgpSignedAttestation", source)
     generic = _member(inner, "genericSignedAttestation", source)
     if (pgp is None) == (generic is None):
@@ -228,8 +242,8 @@ def _read_attestation_v1beta1(inner: Mapping[str, object], source: str) -> Itera
     if generic is not None:
         yield from _read_signatures(details, source)
         return
-    key_id, content = _text(details, "pgpKeyId", source), _text(details, "signature", source)
-    yield AttestedSignature(source, key_id, True, content, "")
+    signature = AttestedSignature(_text(details, "pgpKeyId", source), True, _text(details, "signature", source), "")
+    yield Entry(source, lambda: signature)
 
 
 def _snake(name: str) -> str:

@@ -1,4 +1,7 @@
-"""Keys, certificates and signatures as Notary v1's metadata shows them; every part is real."""
+"""Keys, certificates and signatures as Notary v1's metadata shows them; every part is real.
+
+Canonical JSON and key ids are made here by other means than in sealgate.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from tests.support.private_keys import PrivateKey
+from tests.support.private_keys import PrivateKey, fingerprint, public_pem
 
 if TYPE_CHECKING:
     from typing import Self
@@ -92,7 +95,7 @@ class Signer:
 
     @property
     def public_pem(self) -> str:
-        return self.private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+        return public_pem(self.private)
 
     @property
     def private_pem(self) -> str:
@@ -100,8 +103,7 @@ class Signer:
 
     @property
     def fingerprint(self) -> str:
-        der = self.private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        return "sha256:" + hashlib.sha256(der).hexdigest()
+        return fingerprint(self.private)
 
     @property
     def key_id(self) -> str:

@@ -2,7 +2,7 @@
 
 `NotaryRepository` holds the metadata as plain dictionaries. A test changes what it likes and calls `publish`, which
 signs every file anew with the keys it holds and links hashes and lengths; `NotarySimulator` serves what was published
-beside the images themselves, as DTR does. Canonical JSON and key ids are made here by other means than in sealgate.
+beside the images themselves, as DTR does.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from sealgate.errors import Reason, UnauthorizedError
 from tests.support.grafeas_simulator import payload_of
 from tests.support.grafeas_stands import DIGEST, KEY, OTHER_DIGEST, REPOSITORY, STRANGER, GrafeasStand, key_entry, uri
-from tests.support.http_messages import Answer, RecordedRequest
+from tests.support.http_messages import Answer, RecordedRequest, json_answer
 from tests.support.private_keys import fingerprint
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ class ACRStand(GrafeasStand):
     def _respond(self, request: RecordedRequest) -> Answer:
         query = dict(request.query)
         if (request.method, request.path) != ("POST", "/") or not self._is_signed(request):
-            return Answer(403, {"Content-Type": "application/json"}, b'{"Code":"SignatureDoesNotMatch"}')
+            return json_answer({"Code": "SignatureDoesNotMatch"}, 403)
         start = int(query.get("NextToken", "0"))
         found = self.server.occurrences[start : start + self.per_page]
         more = {"NextToken": str(start + self.per_page)} if start + self.per_page < len(self.server.occurrences) else {}
         body = {"RequestId": "1", "Data": {"Occurrences": pascal(found), **more}}
-        return Answer(200, {"Content-Type": "application/json"}, json.dumps(body).encode())
+        return json_answer(body)
 
     @staticmethod
     def _is_signed(request: RecordedRequest) -> bool:

@@ -23,7 +23,7 @@ from sealgate.references import parse_reference
 from sealgate.registry.interface import DOCKER_MANIFEST
 from sealgate.trusted_state import FolderTrustedState
 from tests.data.notary.recording import ADMIN, EC, GUN, RELEASES, RSA, TAG, Notary, manifest_of, root_certificate
-from tests.support.http_messages import Answer, encode
+from tests.support.http_messages import Answer, encode, json_answer
 from tests.support.notary_signing import certified
 from tests.support.registry_clients import client_for, docker_config
 from tests.support.registry_simulator import RegistrySimulator, digest_of
@@ -216,7 +216,7 @@ def robot(host: str) -> CredentialProvider:
 def test_the_token_flow_is_that_of_the_real_server(tmp_path: Path) -> None:
     with RegistrySimulator() as registry:
         token, bundle = token_for(GUN, tmp_path)
-        registry.documents["/tokens"] = Answer(200, {"Content-Type": "application/json"}, encode({"token": token}))
+        registry.documents["/tokens"] = json_answer({"token": token})
         options = {"realm": f"{registry.url}/tokens", "service": "notary", "issuer": "token service"}
         auth = {"type": "token", "options": {**options, "rootcertbundle": str(bundle)}}
         with live(tmp_path, registry, auth) as dtr:

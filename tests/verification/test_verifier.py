@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.decisions import UnmatchedImages, Verdict
-from sealgate.errors import DeadlineError, NotFoundError, Reason, UnavailableError
+from sealgate.errors import Reason
 from sealgate.findings import Outcome
 from sealgate.policies.matching import Namespace
 from sealgate.policies.models import AuthenticatorSpec
@@ -221,11 +221,8 @@ def test_a_crowd_before_a_host_that_never_answers_gives_way_long_before_its_dead
             image = world.image(f"v{number}")
             if way == "verify":
                 return world.verify(image)[0].reason
-            try:
-                world.verifier.resolve(parse_reference(image), world.review())
-            except UnavailableError as error:
-                return error.reason
-            return Reason.VERIFIED
+            found = world.verifier.resolve([parse_reference(image)], world.review())
+            return Reason.VERIFIED if found else Reason.REGISTRY_UNAVAILABLE
 
         asked = [pool.submit(ask, number) for number in range(10)]
         assert fault.hit.wait(PATIENCE)
@@ -348,17 +345,36 @@ def test_one_verification_serves_everybody_who_asks_at_the_same_time(world: Worl
     assert len(world.registry.paths) == 3
 
 
-def test_resolving_returns_the_digest_and_raises_what_kept_it_from_being_found(world: World) -> None:
-    digest = world.push_signed()
-    reference = parse_reference(world.image())
-    assert world.verifier.resolve(reference, world.review()) == digest
-    assert world.verifier.resolve(reference, world.review()) == digest
-    assert len(world.registry.paths) == 1
-    with pytest.raises(NotFoundError):
-        world.verifier.resolve(parse_reference(world.image("absent")), world.review())
-    world.registry.faults.hang("/manifests/slow")
-    with pytest.raises(DeadlineError):
-        world.verifier.resolve(parse_reference(world.image("slow")), world.review(seconds=0.2))
+def test_resolving_returns_what_could_be_resolved_in_time() -> None:
+    clock = FakeClock()
+    with ThreadPoolExecutor(1) as pool, World(clock=clock) as world:
+        digest = world.push_signed()
+        world.registry.faults.hang("/manifests/slow")
+        references = [parse_reference(world.image(tag)) for tag in ("slow", "absent", "v1", "v1")]
+        asked = pool.submit(world.verifier.resolve, references, world.review(seconds=10))
+        engine = world.verifier._engine
+        wait_until(lambda: len(engine.tags) == 1)
+        wait_until(lambda: engine.flights._hosts[world.registry.host].waiting == 1)
+        clock.advance(11)
+        assert asked.result(PATIENCE) == {references[-1]: digest}
+        # From the cache now: neither the clock nor the registry is needed.
+        requests = len(world.registry.requests)
+        assert world.verifier.resolve(references[-1:], world.review()) == {references[-1]: digest}
+        assert len(world.registry.requests) == requests
+
+
+def test_all_references_are_resolved_at_the_same_time(world: World) -> None:
+    tags = [f"v{number}" for number in range(30)]
+    references = [parse_reference(world.image(tag)) for tag in tags]
+    for tag in tags:
+        world.push_signed(tag)
+    release = threading.Event()
+    world.registry.faults.wait_for("/manifests/v", release)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(world.verifier.resolve, references, world.review())
+        wait_until(lambda: len(world.registry.requests) == 30)
+        release.set()
+        assert set(asked.result(PATIENCE)) == set(references)
 
 
 def test_a_registry_that_only_an_authenticator_names_is_named_literally() -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from sealgate.clocks import Deadline
     from sealgate.decisions import ImageVerdict
+    from sealgate.references import Reference
     from sealgate.verification.policy_sets import PolicySet
     from sealgate.verification.verifier import Verifier
     from sealgate.workloads import ContainerImage
@@ -166,24 +167,21 @@ class Admission:
         return Review(policies, namespace, self._credentials.provider(request), deadline)
 
     def _pinned(self, images: Iterable[ContainerImage], review: Review) -> Mapping[str, str]:
-        pinned: dict[str, str] = {}
+        """Return the pinned text of each image that names no digest, that a policy covers and that can be resolved."""
+        references: dict[str, Reference] = {}
         for text in _distinct(images)[:MAX_IMAGES]:
-            value = self._pin(text, review)
-            if value is not None:
-                pinned[text] = value
-        return pinned
-
-    def _pin(self, text: str, review: Review) -> str | None:
-        try:
-            reference = parse_reference(text)
-        except InvalidReferenceError:
-            return None
-        if reference.digest is not None or not review.policies.index.match(reference, review.namespace):
-            return None
-        try:
-            return pin(text, reference, self._verifier.resolve(reference, review))
-        except SealgateError:
-            return None
+            try:
+                reference = parse_reference(text)
+            except InvalidReferenceError:
+                continue
+            if reference.digest is None and review.policies.index.match(reference, review.namespace):
+                references[text] = reference
+        digests = self._verifier.resolve(references.values(), review)
+        return {
+            text: pin(text, reference, digests[reference])
+            for text, reference in references.items()
+            if reference in digests
+        }
 
 
 def _distinct(images: Iterable[ContainerImage]) -> list[str]:

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from concurrent.futures import FIRST_COMPLETED, wait
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sealgate.decisions import decide, refuse_reference
 from sealgate.errors import DeadlineError, InvalidReferenceError, Reason, SealgateError, UnavailableError
 from sealgate.formats.interface import Image
 from sealgate.references import parse_reference
-from sealgate.verification.flights import PATIENCE_CHECK_SECONDS, next_look
 from sealgate.verification.resolutions import Resolution
 from sealgate.verification.verifications import Verification, failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from concurrent.futures import Future
-
-    from sealgate.clocks import Deadline
     from sealgate.decisions import ImageVerdict
     from sealgate.findings import Finding
     from sealgate.policies.matching import CompiledPolicy
     from sealgate.references import Digest, Reference
     from sealgate.verification.engines import Engine
-    from sealgate.verification.flights import Place
+    from sealgate.verification.pending import PendingWork
     from sealgate.verification.reviews import Review
 
 
@@ -35,12 +29,12 @@ class Inquiry:
         image: as written.
         until: the earliest moment from which on something that the verdict rests on may not be believed; infinitely
             long ago when not all of it was in memory. Final once the verdict is made.
-        flights: what is being waited for: flight -> (the place, what to do with the result, and with an exception).
     """
 
-    def __init__(self, engine: Engine, review: Review, image: str) -> None:
+    def __init__(self, engine: Engine, review: Review, work: PendingWork, image: str) -> None:
         self._engine = engine
         self._review = review
+        self._work = work
         self.image = image
         self.until = inf
         self._digest: Digest | None = None
@@ -48,12 +42,7 @@ class Inquiry:
         self._matched: tuple[CompiledPolicy, ...] = ()
         self._reference: Reference | None = None
         self._invalid: InvalidReferenceError | None = None
-        self.flights: dict[Future[Any], tuple[Place, Callable[[Any], None], Callable[[BaseException], None]]] = {}
-        try:
-            self._start()
-        except BaseException:
-            self.give_up()
-            raise
+        self._start()
 
     def verdict(self) -> ImageVerdict:
         """Return the verdict; whatever is still under way counts as *unavailable*."""
@@ -65,31 +54,6 @@ class Inquiry:
             for policy in self._matched
         ]
         return decide(self.image, self._reference, self._digest, results, self._review.policies.unmatched)
-
-    def go_on(self) -> None:
-        """Stop waiting for hosts that are silent and have too many waiting for them."""
-        for flight, (place, _, fail) in list(self.flights.items()):
-            try:
-                place.keep()
-            except UnavailableError as error:
-                del self.flights[flight]
-                fail(error)
-
-    def give_up(self) -> None:
-        """Stop waiting; what lands later still goes into memory."""
-        for place, _, _ in self.flights.values():
-            place.leave()
-        self.flights.clear()
-
-    def land(self, flight: Future[Any]) -> None:
-        """Take the result of a flight that is done."""
-        place, take, fail = self.flights.pop(flight)
-        place.leave()
-        error = flight.exception()
-        if error is not None:
-            fail(error)
-        else:
-            take(flight.result())
 
     def _start(self) -> None:
         try:
@@ -108,7 +72,8 @@ class Inquiry:
             self.until = known.until
             self._resolved(known.value)
             return
-        self._board(
+        self.until = -inf
+        self._work.board(
             self._reference.repository.registry,
             resolution.start,
             self._resolved,
@@ -137,35 +102,13 @@ class Inquiry:
             self.until = min(self.until, known.until)
             self._findings[name] = known.value
             return
-        self._board(
+        self.until = -inf
+        self._work.board(
             verification.host,
             verification.start,
             lambda finding: self._findings.__setitem__(name, finding),
             lambda error: self._findings.__setitem__(name, self._failed(name, error)),
         )
-
-    def _board(
-        self,
-        host: str,
-        start: Callable[[], Future[Any]],
-        take: Callable[[Any], None],
-        fail: Callable[[BaseException], None],
-    ) -> None:
-        self.until = -inf
-        try:
-            place = self._engine.flights.wait_in(host)
-        except UnavailableError as error:
-            fail(error)
-            return
-        try:
-            self.flights[start()] = (place, take, fail)
-        except UnavailableError as error:
-            place.leave()
-            fail(error)
-        except BaseException:
-            # A place that nobody leaves would count for ever among those that wait.
-            place.leave()
-            raise
 
     def _needed(self) -> list[str]:
         return list(dict.fromkeys(name for policy in self._matched for name in policy.authenticators))
@@ -184,17 +127,3 @@ class Inquiry:
             )
         form = "" if check is None or isinstance(check, SealgateError) else check.format
         return failed(name, form, error, self._engine.observer)
-
-
-def follow(inquiries: Sequence[Inquiry], deadline: Deadline) -> None:
-    """Land flights as they arrive until none is left or the time is over."""
-    while flights := {flight for inquiry in inquiries for flight in inquiry.flights}:
-        timeout = next_look(deadline)
-        done, _ = wait(flights, timeout, return_when=FIRST_COMPLETED)
-        if not done and timeout < PATIENCE_CHECK_SECONDS:
-            break
-        for inquiry in inquiries:
-            for flight in [flight for flight in inquiry.flights if flight in done]:
-                inquiry.land(flight)
-            if not done:
-                inquiry.go_on()

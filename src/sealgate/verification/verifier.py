@@ -7,20 +7,20 @@ that lands starts the verifications of its image, so a slow registry holds up it
 
 from __future__ import annotations
 
-from concurrent.futures import wait
+from functools import partial
 from typing import TYPE_CHECKING
 
-from sealgate.errors import DeadlineError
+from sealgate.errors import SealgateError
 from sealgate.trusted_state import MemoryTrustedState
 from sealgate.verification.engines import Engine
-from sealgate.verification.flights import PATIENCE_CHECK_SECONDS, next_look
-from sealgate.verification.inquiries import Inquiry, follow
+from sealgate.verification.inquiries import Inquiry
 from sealgate.verification.observers import SilentObserver
+from sealgate.verification.pending import PendingWork
 from sealgate.verification.resolutions import Resolution
 from sealgate.verification.settings import VerifierSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sealgate.clocks import Clock
     from sealgate.decisions import ImageVerdict
@@ -70,46 +70,55 @@ class Verifier:
         memory = self._engine.verdicts.of(review)
         verdicts: dict[str, ImageVerdict] = {}
         inquiries: list[Inquiry] = []
+        work = PendingWork(self._engine.flights)
         try:
             for image in dict.fromkeys(images):
                 known = memory.get(image)
                 if known is None:
                     self._engine.observer.cache_miss("verdict")
-                    inquiries.append(Inquiry(self._engine, review, image))
+                    inquiries.append(Inquiry(self._engine, review, work, image))
                 else:
                     self._engine.observer.cache_hit("verdict")
                     verdicts[image] = known
-            follow(inquiries, review.deadline)
+            work.follow(review.deadline)
         finally:
-            for inquiry in inquiries:
-                inquiry.give_up()
+            work.give_up()
         for inquiry in inquiries:
             verdict = verdicts[inquiry.image] = inquiry.verdict()
             memory.put(verdict, inquiry.until)
         return tuple(verdicts[image] for image in images)
 
-    def resolve(self, reference: Reference, review: Review) -> Digest:
-        """Return the digest that a reference names now (or named a short while ago).
+    def resolve(self, references: Iterable[Reference], review: Review) -> Mapping[Reference, Digest]:
+        """Return the digests that references name now (or named a short while ago), all looked up at the same time.
 
-        Raises:
-            SealgateError: it could not be found out before the review's deadline.
+        Args:
+            references: each distinct one is looked up once; the caller bounds their number.
+            review: policies, namespace, credentials and deadline.
+
+        Returns:
+            The digest of each reference; those that could not be resolved before the deadline are missing.
         """
-        resolution = Resolution(self._engine, review, reference)
-        known = resolution.known()
-        if known is not None:
-            return known.value
-        host = reference.repository.registry
-        place = self._engine.flights.wait_in(host)
+        digests: dict[Reference, Digest] = {}
+        work = PendingWork(self._engine.flights)
         try:
-            flight = resolution.start()
-            while not wait([flight], timeout := next_look(review.deadline)).done:
-                if timeout < PATIENCE_CHECK_SECONDS:
-                    raise DeadlineError(f"ran out of time while asking {host} for {reference}")
-                place.keep()
-            return flight.result()
+            for reference in dict.fromkeys(references):
+                resolution = Resolution(self._engine, review, reference)
+                known = resolution.known()
+                if known is not None:
+                    digests[reference] = known.value
+                    continue
+                take = partial(digests.__setitem__, reference)
+                work.board(reference.repository.registry, resolution.start, take, self._unresolved)
+            work.follow(review.deadline)
         finally:
-            place.leave()
+            work.give_up()
+        return digests
 
     def close(self) -> None:
         """Start no further work."""
         self._engine.flights.close()
+
+    def _unresolved(self, error: BaseException) -> None:
+        """Report an exception that is not about the registry; the reference stays unresolved either way."""
+        if not isinstance(error, SealgateError):
+            self._engine.observer.internal_error(error)

@@ -89,6 +89,11 @@ VALUE_SETS: dict[str, Manifest] = {
         "webhook": {"url": "https://192.0.2.1:8443", "caBundle": "TUE9PQ=="},
         "metrics": {"serviceMonitor": {"enabled": True}},
     },
+    "host-network": {
+        "webhook": {"hostNetwork": {"enabled": True}},
+        "omitUserIds": "Always",
+        "metrics": {"serviceMonitor": {"enabled": True}},
+    },
     "bare": {
         "webhook": {
             "pullSecrets": {"enabled": False},

@@ -84,11 +84,46 @@ matchExpressions:
     values: {{ append .Values.webhook.excludedNamespaces .Release.Namespace | uniq | toJson }}
 {{- end -}}
 
+{{- /* Annotations of the webhook configurations. AKS otherwise adds exceptions of its own to namespaceSelector, by labels
+       that users may set; elsewhere the annotation has no effect. */ -}}
 {{- define "sealgate.webhookAnnotations" -}}
-{{- if and .Values.certificates.certManager.enabled (include "sealgate.inCluster" .) }}
 annotations:
+  admissions.enforcer/disabled: "true"
+  {{- if and .Values.certificates.certManager.enabled (include "sealgate.inCluster" .) }}
   cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "sealgate.fullname" . }}-webhook
+  {{- end }}
+{{- end -}}
+
+{{- /* Whether the webhook's pods use the network of their node. */ -}}
+{{- define "sealgate.hostNetwork" -}}
+{{- if and .Values.webhook.hostNetwork.enabled (include "sealgate.inCluster" .) }}true{{ end -}}
+{{- end -}}
+
+{{- /* Fails where the namespace is known to refuse pods in the network of their node. */ -}}
+{{- define "sealgate.checkPodSecurity" -}}
+{{- $namespace := lookup "v1" "Namespace" "" .Release.Namespace }}
+{{- $level := dig "metadata" "labels" "pod-security.kubernetes.io/enforce" "" $namespace }}
+{{- if and (include "sealgate.hostNetwork" .) (has $level (list "baseline" "restricted")) }}
+{{- fail (printf "webhook.hostNetwork needs Pod Security level privileged, and namespace %s enforces %s: kubectl label --overwrite namespace %s pod-security.kubernetes.io/enforce=privileged" .Release.Namespace $level .Release.Namespace) }}
 {{- end }}
+{{- end -}}
+
+{{- define "sealgate.webhookPort" -}}
+{{ ternary .Values.webhook.hostNetwork.port 8443 (not (empty (include "sealgate.hostNetwork" .))) | int64 }}
+{{- end -}}
+
+{{- define "sealgate.webhookMetricsPort" -}}
+{{ ternary .Values.webhook.hostNetwork.metricsPort 8080 (not (empty (include "sealgate.hostNetwork" .))) | int64 }}
+{{- end -}}
+
+{{- /* The security context of pods. User and group IDs are left out where the cluster assigns them. */ -}}
+{{- define "sealgate.podSecurityContext" -}}
+{{- $openshift := .Capabilities.APIVersions.Has "security.openshift.io/v1" }}
+{{- if or (eq .Values.omitUserIds "Always") (and (eq .Values.omitUserIds "Auto") $openshift) -}}
+{{ omit .Values.podSecurityContext "runAsUser" "runAsGroup" "fsGroup" | toYaml }}
+{{- else -}}
+{{ toYaml .Values.podSecurityContext }}
+{{- end -}}
 {{- end -}}
 
 {{- /* How registries are reached: the same for both components. */ -}}
@@ -119,7 +154,7 @@ imagePullSecrets:
   {{- end }}
 {{- end }}
 securityContext:
-  {{- toYaml .root.Values.podSecurityContext | nindent 2 }}
+  {{- include "sealgate.podSecurityContext" .root | nindent 2 }}
 {{- with .values.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}

@@ -1,0 +1,48 @@
+{{- /* What the notes say about the cluster that the release is installed on. Each part begins with an empty line.
+       `lookup` finds nothing without a cluster (helm template) or without the right to read. */ -}}
+{{- define "sealgate.notes.where" -}}
+{{- include "sealgate.notes.hostNetwork" . -}}
+{{- include "sealgate.notes.firewall" . -}}
+{{- include "sealgate.notes.nodeCritical" . -}}
+{{- end -}}
+
+{{- define "sealgate.notes.hostNetwork" -}}
+{{- if include "sealgate.hostNetwork" . }}
+
+ATTENTION: webhook.hostNetwork is enabled. Port {{ include "sealgate.webhookPort" . }} of every node that runs the webhook answers every client that
+reaches the node, and NetworkPolicies do not apply to it. Open it to the API server only, in the firewall of the nodes.
+{{- end }}
+{{- end -}}
+
+{{- /* The control plane of a private GKE cluster reaches only the ports of nodes and pods that a firewall rule names. */ -}}
+{{- define "sealgate.notes.firewall" -}}
+{{- if and (contains "-gke." .Capabilities.KubeVersion.Version) (include "sealgate.inCluster" .) }}
+
+GKE: in a private cluster, a firewall rule must let the control plane reach TCP port {{ include "sealgate.webhookPort" . }} (docs/install.md).
+{{- if and .Values.priorityClassName (not .Values.resourceQuota.enabled) }}
+If pods of sealgate are refused because of their priority class, set resourceQuota.enabled=true.
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* Networking, storage and DNS of nodes in namespaces that are not excluded: after the loss of every node, sealgate
+       cannot start before them, and their pods cannot be created before sealgate answers. */ -}}
+{{- define "sealgate.notes.nodeCritical" -}}
+{{- $excluded := append .Values.webhook.excludedNamespaces .Release.Namespace }}
+{{- $found := list }}
+{{- range (lookup "apps/v1" "DaemonSet" "" "").items }}
+{{- $class := dig "spec" "template" "spec" "priorityClassName" "" . }}
+{{- if and (eq $class "system-node-critical") (not (has .metadata.namespace $excluded)) }}
+{{- $found = append $found (printf "%s/%s" .metadata.namespace .metadata.name) }}
+{{- end }}
+{{- end }}
+{{- if $found }}
+
+ATTENTION: these DaemonSets have the class system-node-critical and are in namespaces that are not excluded:
+{{- range $found | sortAlpha }}
+  {{ . }}
+{{- end }}
+If every node is lost, sealgate may be unable to start without them, and their pods cannot be created without sealgate.
+If nodes need them for networking, storage or DNS, add their namespaces to webhook.excludedNamespaces (docs/runbook.md).
+{{- end }}
+{{- end -}}

@@ -73,14 +73,12 @@ def _sum_up(policy: VerificationPolicy, parts: Sequence[Judgement]) -> Judgement
     for part in parts:
         if part.holds is not True:
             return Judgement(READY, part.holds, part.reason, part.message)
-    names = policy.spec.require.authenticators
-    message = f"{policy.spec.action}: images need {_required(policy)} of {', '.join(names)}"
-    return Judgement(READY, True, "PolicyInForce", message)
-
-
-def _required(policy: VerificationPolicy) -> int:
     require = policy.spec.require
-    return len(require.authenticators) if require.count is None else require.count
+    if require is None:
+        message = f"{policy.spec.action}: images are admitted unverified unless an Enforce policy covers them"
+    else:
+        message = f"{policy.spec.action}: images need {require.needed} of {', '.join(require.authenticators)}"
+    return Judgement(READY, True, "PolicyInForce", message)
 
 
 # What the policy covers ------------------------------------------------------------------------------------------
@@ -160,7 +158,9 @@ def _can_satisfy(key: str, selector: LabelSelector) -> bool:
 
 
 def _judge_authenticators(policy: VerificationPolicy, known: Mapping[str, Assessment]) -> Judgement:
-    names, required = policy.spec.require.authenticators, _required(policy)
+    if policy.spec.require is None:
+        return Judgement(AUTHENTICATORS, True, "NoneRequired", "an Exempt policy needs no authenticator")
+    names, required = policy.spec.require.authenticators, policy.spec.require.needed
     missing = [name for name in names if name not in known]
     unready = [name for name in names if name in known and not known[name].ready]
     usable = {name: known[name] for name in names if name in known and known[name].ready}

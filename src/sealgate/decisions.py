@@ -5,6 +5,10 @@ as many authenticators as possible are met. A policy that is not met refuses (`E
 put on record (`Audit`). The worst answer of all matching policies is the image's: no policy can weaken another, and
 their order does not matter.
 
+Only an `Enforce` policy covers an image, and only an `Exempt` policy exempts one. `Warn` and `Audit` inform; they
+never give permission. `unmatchedImages` decides about an image that is neither covered nor exempt, in addition to
+the policies that match it.
+
 An `Enforce` policy that is not met is *unavailable* instead of refused where findings that could not be made might
 still have met it. That never admits anything either; it says that asking again makes sense.
 """
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sealgate.errors import SealgateError
-    from sealgate.policies.matching import CompiledPolicy
+    from sealgate.policies.matching import CompiledPolicy, Match
     from sealgate.references import Digest, Reference
 
 #: The longest message of a verdict, and of one authenticator in it, in characters.
@@ -43,14 +47,29 @@ class Verdict(StrEnum):
 _SEVERITY = {Verdict.ADMIT: 0, Verdict.WARN: 1, Verdict.UNAVAILABLE: 2, Verdict.DENY: 3}
 
 
+class Coverage(StrEnum):
+    """Whether verification policies decide about an image in its namespace, or `unmatchedImages` does.
+
+    `COVERED`: at least one Enforce policy that is known to select the namespace must be met. `EXEMPT`: none must, but
+    an Exempt policy names the image. `UNMATCHED`: neither. An Enforce policy that only may select the namespace, since
+    not all labels are known, must be met too, and leaves the image unmatched (`ImageVerdict.enforced`).
+    """
+
+    COVERED = "covered"
+    EXEMPT = "exempt"
+    UNMATCHED = "unmatched"
+
+
 class UnmatchedImages(StrEnum):
-    """What happens to an image that no policy matches."""
+    """What happens to an image that is neither covered nor exempt."""
 
     ADMIT = "Admit"
     WARN = "Warn"
     DENY = "Deny"
 
 
+#: Actions that deny nothing; one that is not known enforces.
+_LENIENT = frozenset({"Warn", "Audit", "Exempt"})
 _UNMATCHED = {
     UnmatchedImages.ADMIT: (Verdict.ADMIT, "admitted"),
     UnmatchedImages.WARN: (Verdict.WARN, "admitted with a warning"),
@@ -108,7 +127,8 @@ class ImageVerdict:
         verdict: the answer.
         reason: why, for machines; of an image that is admitted although a policy is not met, why that is.
         message: one line for a person: image, policy, authenticator, reason, what to do.
-        policies: the result of every policy that matches, sorted by name.
+        policies: the result of every policy that matches, sorted by name; Exempt policies have none.
+        coverage: whether policies decide about the image.
     """
 
     image: str
@@ -118,6 +138,12 @@ class ImageVerdict:
     reason: Reason
     message: str
     policies: tuple[PolicyResult, ...]
+    coverage: Coverage = Coverage.UNMATCHED
+
+    @property
+    def enforced(self) -> bool:
+        """Whether at least one Enforce policy must be met, one that only may select the namespace included."""
+        return any(policy.action not in _LENIENT for policy in self.policies)
 
     @property
     def verified(self) -> bool:
@@ -129,7 +155,7 @@ def decide(
     image: str,
     reference: Reference | None,
     subject: Digest | None,
-    results: Sequence[tuple[CompiledPolicy, Sequence[Finding]]],
+    results: Sequence[tuple[Match, Sequence[Finding]]],
     unmatched: UnmatchedImages,
 ) -> ImageVerdict:
     """Combine findings into the verdict for one image.
@@ -140,19 +166,29 @@ def decide(
         subject: the digest that the findings are about; None when it could not be found out.
         results: every policy that matches, with the findings of its authenticators. A finding that is missing
             counts as unavailable, one of an authenticator that the policy does not name counts for nothing.
-        unmatched: what happens to an image that no policy matches.
+        unmatched: what happens to an image that is neither covered nor exempt.
     """
-    if not results:
-        verdict, what = _UNMATCHED[unmatched]
-        advice = "" if verdict is Verdict.ADMIT else "; write one that does, or let unmatched images in"
-        message = f"{quote(image)}: {what}: no verification policy covers it in this namespace{advice}"
-        return ImageVerdict(image, reference, subject, verdict, Reason.NO_POLICY_MATCHES, message, ())
-    policies = tuple(sorted((_weigh(policy, findings) for policy, findings in results), key=lambda p: p.name))
-    verdict = max((policy.verdict for policy in policies), key=_SEVERITY.__getitem__)
+    coverage = _coverage([match for match, _ in results])
+    exempting = sorted(match.policy.name for match, _ in results if match.policy.action == "Exempt")
+    weighed = (_weigh(match.policy, findings) for match, findings in results if match.policy.action != "Exempt")
+    policies = tuple(sorted(weighed, key=lambda policy: policy.name))
+    default, what = _UNMATCHED[unmatched] if coverage is Coverage.UNMATCHED else (Verdict.ADMIT, "admitted")
+    verdict = max([default, *(policy.verdict for policy in policies)], key=_SEVERITY.__getitem__)
     # The message is about the policies that made the verdict; for an admitted image, about those only on record.
     deciding = [policy for policy in policies if not policy.met and policy.verdict is verdict]
+    if deciding:
+        reason = _reason(deciding)
+        message = f"{_LEAD[verdict]}: " + "; ".join(_describe(policy) for policy in deciding)
+    elif coverage is Coverage.UNMATCHED and not (policies and verdict is Verdict.ADMIT):
+        reason, message = Reason.NO_POLICY_MATCHES, f"{what}: {_NOT_COVERED}"
+        message += "" if verdict is Verdict.ADMIT else "; write one that does, or let unmatched images in"
+    elif policies:
+        reason = Reason.VERIFIED
+        message = f"verified by {_named(policy.name for policy in policies)}"
+    else:
+        reason, message = Reason.EXEMPT, f"admitted unverified: exempt by {_named(exempting)}"
     return ImageVerdict(
-        image, reference, subject, verdict, _reason(deciding), _message(image, verdict, deciding, policies), policies
+        image, reference, subject, verdict, reason, _bounded(f"{quote(image)}: {message}"), policies, coverage
     )
 
 
@@ -190,6 +226,14 @@ def count_met(keys: Mapping[str, Iterable[str]]) -> int:
     return sum(find_key(name, set()) for name in accepted)
 
 
+def _coverage(matches: Sequence[Match]) -> Coverage:
+    if any(match.certain and match.policy.action not in _LENIENT for match in matches):
+        return Coverage.COVERED
+    if any(match.certain and match.policy.action == "Exempt" for match in matches):
+        return Coverage.EXEMPT
+    return Coverage.UNMATCHED
+
+
 def _weigh(policy: CompiledPolicy, findings: Sequence[Finding]) -> PolicyResult:
     """Return the policy's result; each of its authenticators has exactly one finding, whatever was handed in."""
     chosen = tuple(_finding_of(name, findings) for name in dict.fromkeys(policy.authenticators))
@@ -207,6 +251,7 @@ def _finding_of(authenticator: str, findings: Sequence[Finding]) -> Finding:
     return min(own, key=lambda f: (_OUTCOMES.index(f.outcome), len(f.fingerprints), f.fingerprints, f.message))
 
 
+_NOT_COVERED = "no verification policy covers it in this namespace"
 _OUTCOMES = (Outcome.REFUSED, Outcome.UNAVAILABLE, Outcome.VERIFIED)
 _LEAD = {
     Verdict.ADMIT: "admitted, for the record only",
@@ -218,8 +263,6 @@ _LEAD = {
 
 def _reason(deciding: Sequence[PolicyResult]) -> Reason:
     """Return the one reason that all deciding findings share, or the general one."""
-    if not deciding:
-        return Reason.VERIFIED
     reasons = {finding.reason for policy in deciding for finding in _failures(policy)}
     return reasons.pop() if len(reasons) == 1 else Reason.POLICY_NOT_SATISFIED
 
@@ -234,12 +277,9 @@ def _failures(policy: PolicyResult) -> list[Finding]:
     ]
 
 
-def _message(image: str, verdict: Verdict, deciding: Sequence[PolicyResult], policies: Sequence[PolicyResult]) -> str:
-    if not deciding:
-        names = ", ".join(policy.name for policy in policies)
-        return _bounded(f"{quote(image)}: verified by {'policy' if len(policies) == 1 else 'policies'} {names}")
-    lead = _LEAD[verdict]
-    return _bounded(f"{quote(image)}: {lead}: " + "; ".join(_describe(policy) for policy in deciding))
+def _named(names: Iterable[str]) -> str:
+    listed = list(names)
+    return f"{'policy' if len(listed) == 1 else 'policies'} {', '.join(listed)}"
 
 
 def _describe(policy: PolicyResult) -> str:

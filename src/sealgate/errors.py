@@ -75,6 +75,7 @@ class Reason(StrEnum):
     INVALID_CONFIG = "InvalidConfig"
     # Verdicts that no finding explains.
     NO_POLICY_MATCHES = "NoPolicyMatches"
+    EXEMPT = "Exempt"
     POLICY_NOT_SATISFIED = "PolicyNotSatisfied"
 
 

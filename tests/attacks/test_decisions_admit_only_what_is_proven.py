@@ -14,11 +14,17 @@ from sealgate.findings import Finding, Outcome
 from tests.decisions.cases import IMAGE, REFERENCE, SUBJECT, policy, refused, unavailable, verified
 
 if TYPE_CHECKING:
-    from sealgate.policies.matching import CompiledPolicy
+    from typing import Any
+
+    from sealgate.policies.matching import Match
 
 
-def answer(*results: tuple[CompiledPolicy, list[Finding]]) -> ImageVerdict:
+def answer(*results: tuple[Match, list[Finding]]) -> ImageVerdict:
     return decide(IMAGE, REFERENCE, SUBJECT, results, UnmatchedImages.ADMIT)
+
+
+def broken(match: Match, **fields: Any) -> Match:
+    return replace(match, policy=replace(match.policy, **fields))
 
 
 def test_attack_08_one_key_in_two_authenticators_counts_once() -> None:
@@ -56,14 +62,14 @@ def test_attack_08_a_shared_key_is_given_to_whom_it_helps() -> None:
 
 def test_attack_09_a_count_of_zero_is_not_met_by_nothing() -> None:
     for count in (0, -1):
-        found = answer((replace(policy("p", "a"), count=count), [refused("a")]))
+        found = answer((broken(policy("p", "a"), count=count), [refused("a")]))
 
         assert (found.verdict, found.policies[0].required) == (Verdict.DENY, 1)
 
 
 def test_attack_09_a_policy_without_authenticators_is_never_met() -> None:
     for count in (0, 1):
-        found = answer((replace(policy(), authenticators=(), count=count), []))
+        found = answer((broken(policy(), authenticators=(), count=count), []))
 
         assert found.verdict is Verdict.DENY
         assert not found.verified

@@ -18,7 +18,7 @@ TEAM = Namespace("team")
 
 
 def matched(index: PolicyIndex, image: str, namespace: Namespace = TEAM) -> list[str]:
-    return [found.name for found in index.match(parse_reference(image), namespace)]
+    return [found.policy.name for found in index.match(parse_reference(image), namespace)]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sealgate.errors import Reason
 from sealgate.findings import Finding, Outcome
-from sealgate.policies.matching import CompiledPolicy, compile_policy
+from sealgate.policies.matching import Match, compile_policy
 from sealgate.policies.models import VerificationPolicy
 from sealgate.references import parse_digest, parse_reference
 
@@ -13,20 +13,23 @@ REFERENCE = parse_reference(IMAGE)
 SUBJECT = parse_digest("sha256:" + "4a" * 32)
 
 
-def policy(
-    name: str = "production", *authenticators: str, action: str = "Enforce", count: int | None = None
-) -> CompiledPolicy:
+def policy(name: str = "production", *authenticators: str, action: str = "Enforce", count: int | None = None) -> Match:
     require: dict[str, object] = {"authenticators": list(authenticators or ("release-key",))}
     if count is not None:
         require["count"] = count
-    return compile_policy(
-        VerificationPolicy.model_validate(
-            {
-                "apiVersion": "sealgate.dev/v1alpha1",
-                "kind": "VerificationPolicy",
-                "metadata": {"name": name},
-                "spec": {"action": action, "images": [{"repository": "**"}], "require": require},
-            }
+    spec: dict[str, object] = {"action": action, "images": [{"repository": "**"}]}
+    if action != "Exempt":
+        spec["require"] = require
+    return Match(
+        compile_policy(
+            VerificationPolicy.model_validate(
+                {
+                    "apiVersion": "sealgate.dev/v1alpha1",
+                    "kind": "VerificationPolicy",
+                    "metadata": {"name": name},
+                    "spec": spec,
+                }
+            )
         )
     )
 

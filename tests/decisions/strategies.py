@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from sealgate.decisions import UnmatchedImages, Verdict, decide
 from sealgate.findings import Finding
-from sealgate.policies.matching import CompiledPolicy
+from sealgate.policies.matching import Match
 from tests.decisions.cases import IMAGE, REFERENCE, SUBJECT, policy, refused, unavailable, verified
 
 SEVERITY = [Verdict.ADMIT, Verdict.WARN, Verdict.UNAVAILABLE, Verdict.DENY]
 NAMES = ["a", "b", "c", "d"]
-Result = tuple[CompiledPolicy, list[Finding]]
+Result = tuple[Match, list[Finding]]
 
 
 @st.composite

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,9 @@ from sealgate.decisions import UnmatchedImages, Verdict, count_met, decide
 from sealgate.findings import Outcome
 from tests.decisions.cases import IMAGE, REFERENCE, SUBJECT, verified
 from tests.decisions.strategies import NAMES, SEVERAL, Result, by_hand, results_of, verdict_of
+
+if TYPE_CHECKING:
+    from sealgate.policies.matching import Match
 
 
 @settings(max_examples=200)
@@ -28,7 +32,7 @@ def test_unavailable_means_that_the_missing_findings_could_have_met_the_policy(r
         finding
         if (finding := found.get(name)) is not None and finding.outcome is not Outcome.UNAVAILABLE
         else verified(name, f"own-key-of-{name}")
-        for name in chosen.authenticators
+        for name in chosen.policy.authenticators
     ]
     answer = decide(IMAGE, REFERENCE, SUBJECT, [result], UnmatchedImages.ADMIT)
 
@@ -39,7 +43,11 @@ def test_unavailable_means_that_the_missing_findings_could_have_met_the_policy(r
 @settings(max_examples=100)
 @given(SEVERAL)
 def test_an_action_that_nobody_knows_enforces(results: list[Result]) -> None:
-    unknown = [(replace(chosen, action="enforce"), findings) for chosen, findings in results]
-    strict = [(replace(chosen, action="Enforce"), findings) for chosen, findings in results]
+    unknown = [(_acting(chosen, "enforce"), findings) for chosen, findings in results]
+    strict = [(_acting(chosen, "Enforce"), findings) for chosen, findings in results]
 
     assert verdict_of(unknown) == verdict_of(strict)
+
+
+def _acting(match: Match, action: str) -> Match:
+    return replace(match, policy=replace(match.policy, action=action))

@@ -12,12 +12,12 @@ from sealgate.findings import Finding, Outcome
 from tests.decisions.cases import IMAGE, REFERENCE, SUBJECT, policy, refused, unavailable, verified
 
 if TYPE_CHECKING:
-    from sealgate.policies.matching import CompiledPolicy
+    from sealgate.policies.matching import Match
 
 ADMIT = UnmatchedImages.ADMIT
 
 
-def verdict_of(*results: tuple[CompiledPolicy, list[Finding]]) -> Verdict:
+def verdict_of(*results: tuple[Match, list[Finding]]) -> Verdict:
     return decide(IMAGE, REFERENCE, SUBJECT, results, ADMIT).verdict
 
 

@@ -137,6 +137,8 @@ WRONG = (
     Wrong("no images", "spec.images", ..., "spec.images: Required value"),
     Wrong("empty images", "spec.images", [], "should have at least 1 items"),
     Wrong("empty tags", "spec.images.0.tags", [], "should have at least 1 items"),
+    Wrong("no requirement", "spec.require", ..., "name the authenticators that must verify, or write action: Exempt"),
+    Wrong("a requirement of an exemption", "spec.action", "Exempt", "remove require, or choose another action"),
     Wrong("no authenticators", "spec.require.authenticators", [], "should have at least 1 items"),
     Wrong("count of nothing", "spec.require.count", 0, "should be greater than or equal to 1"),
     Wrong("count too high", "spec.require.count", 3, "lower count, or list more authenticators"),

@@ -18,7 +18,7 @@ TEAM = Namespace("team", {"env": "production"})
 
 
 def names(index: PolicyIndex, image: str, namespace: Namespace = TEAM) -> list[str]:
-    return [found.name for found in index.match(parse_reference(image), namespace)]
+    return [found.policy.name for found in index.match(parse_reference(image), namespace)]
 
 
 def covers(image: str, **spec: Any) -> bool:
@@ -56,7 +56,7 @@ def test_the_compiled_policy_knows_what_it_requires() -> None:
         ]
     )
 
-    every, some = index.match(parse_reference("nginx"), TEAM)
+    every, some = (match.policy for match in index.match(parse_reference("nginx"), TEAM))
     assert (every.name, every.action, every.authenticators, every.count) == ("all", "Warn", ("b", "a"), 2)
     assert (some.action, some.count) == ("Enforce", 1)
 

@@ -25,6 +25,7 @@ def test_objects_are_taken_as_json_has_them() -> None:
 
     assert policy.spec.images[0].repository == "quay.io/*"
     assert policy.spec.action == "Enforce"
+    assert policy.spec.require is not None
     assert policy.spec.require.authenticators == ("release-key",)
     assert authenticator.spec.cosign is not None
     assert authenticator.spec.cosign.keys[0].pem == "-----BEGIN PUBLIC KEY-----"

@@ -69,6 +69,12 @@ def policy(name: str, *repositories: str, need: tuple[str, ...] = ("release",), 
     return _ours("VerificationPolicy", name, {"images": images, "require": {"authenticators": list(need)}, **spec})
 
 
+def exemption(name: str, *repositories: str, **spec: Any) -> dict[str, Any]:
+    """Return a VerificationPolicy with action Exempt over repository patterns."""
+    images = [{"repository": repository} for repository in repositories]
+    return _ours("VerificationPolicy", name, {"action": "Exempt", "images": images, **spec})
+
+
 def _ours(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
     return {"apiVersion": "sealgate.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 

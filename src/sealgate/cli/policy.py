@@ -150,7 +150,7 @@ def _table(explanations: Sequence[Explanation]) -> Table:
     table.add_column("Needs", overflow="fold")
     for explanation in sorted(explanations, key=lambda explanation: not explanation.matched):
         policy = explanation.policy
-        needs = f"{policy.count} of {', '.join(policy.authenticators)}"
+        needs = f"{policy.count} of {', '.join(policy.authenticators)}" if policy.authenticators else "-"
         table.add_row(
             console.plain(policy.name),
             console.plain("yes", "green") if explanation.matched else console.plain("no", "dim"),

@@ -168,6 +168,16 @@ _RULES: Mapping[str, list[Schema]] = {
             "In and NotIn need values, Exists and DoesNotExist take none",
         ),
     ],
+    "VerificationPolicySpec": [
+        _rule(
+            "self.action == 'Exempt' || has(self.require)",
+            "require is missing: name the authenticators that must verify, or write action: Exempt",
+        ),
+        _rule(
+            "self.action != 'Exempt' || !has(self.require)",
+            "action Exempt verifies nothing: remove require, or choose another action",
+        ),
+    ],
     "Requirement": [
         _rule(
             "!has(self.count) || self.count <= size(self.authenticators)",

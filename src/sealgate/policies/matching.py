@@ -114,9 +114,9 @@ class CompiledPolicy:
 
     Attributes:
         name: the policy's name.
-        action: Enforce, Warn or Audit.
-        authenticators: the names of those that may verify, in the order written.
-        count: how many of them must.
+        action: Enforce, Warn, Audit or Exempt.
+        authenticators: the names of those that may verify, in the order written; empty for Exempt.
+        count: how many of them must; 0 for Exempt.
         images: what it covers.
         exclude_images: what it does not cover after all.
         namespace_selector: the namespaces it is about.
@@ -138,6 +138,20 @@ class CompiledPolicy:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A policy that covers one image in one namespace.
+
+    Attributes:
+        policy: the policy.
+        certain: whether it is known to select the namespace. False if that depends on labels that are not known: the
+            policy must be met, but an image is not *covered* by it alone (`sealgate.decisions.Coverage`).
+    """
+
+    policy: CompiledPolicy
+    certain: bool = True
+
+
 def compile_policy(policy: VerificationPolicy) -> CompiledPolicy:
     """Compile a policy's patterns.
 
@@ -148,8 +162,8 @@ def compile_policy(policy: VerificationPolicy) -> CompiledPolicy:
     return CompiledPolicy(
         name=policy.metadata.name,
         action=spec.action,
-        authenticators=spec.require.authenticators,
-        count=len(spec.require.authenticators) if spec.require.count is None else spec.require.count,
+        authenticators=() if spec.require is None else spec.require.authenticators,
+        count=0 if spec.require is None else spec.require.needed,
         images=tuple(_compile_selector(selector) for selector in spec.images),
         exclude_images=tuple(_compile_selector(selector) for selector in spec.exclude_images),
         namespace_selector=spec.namespace_selector,
@@ -177,15 +191,15 @@ class PolicyIndex:
         self._groups = tuple(_group(self.policies))
         self._remembered: dict[frozenset[tuple[str, str]], tuple[_Lookup, ...]] = {}
 
-    def match(self, reference: Reference, namespace: Namespace) -> tuple[CompiledPolicy, ...]:
-        """Return the policies that cover the image in that namespace, sorted by name."""
+    def match(self, reference: Reference, namespace: Namespace) -> tuple[Match, ...]:
+        """Return the policies that cover the image in that namespace, sorted by name, Exempt ones among them."""
         name = reference.name
         found: dict[str, CompiledPolicy] = {}
         for lookup in self._selected(namespace):
             for policy, selector in lookup.find(name):
                 if policy.name not in found and selector.covers_tag(reference):
                     found[policy.name] = policy
-        return tuple(found[key] for key in sorted(found) if found[key].excluded_by(reference) is None)
+        return tuple(Match(found[key]) for key in sorted(found) if found[key].excluded_by(reference) is None)
 
     def explain(self, reference: Reference, namespace: Namespace) -> tuple[Explanation, ...]:
         """Return what every policy has to say about the image in that namespace, sorted by name."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticKnownError
 
 from sealgate.policies.base import (
     AlgorithmName,
@@ -150,6 +151,11 @@ class Requirement(Model):
         description="How many of them must verify, each by a key of its own; default all.",
     )
 
+    @property
+    def needed(self) -> int:
+        """How many authenticators must verify; at least 1."""
+        return len(self.authenticators) if self.count is None else self.count
+
     @model_validator(mode="after")
     def _can_be_met(self) -> Self:
         twice = sorted({name for name in self.authenticators if self.authenticators.count(name) > 1})
@@ -166,10 +172,11 @@ class Requirement(Model):
 class VerificationPolicySpec(Model):
     """Which images, in which namespaces, need which authenticators, and what happens if not."""
 
-    action: Literal["Enforce", "Warn", "Audit"] = Field(
+    action: Literal["Enforce", "Warn", "Audit", "Exempt"] = Field(
         default="Enforce",
-        description="Enforce denies, Warn admits with a warning, Audit admits and records. "
-        "Warn and Audit never weaken another policy's Enforce.",
+        description="Enforce denies, Warn admits with a warning, Audit admits and records: both inform and never give "
+        "permission. Exempt has no require: it only keeps its images from being unmatched. None of the three weakens "
+        "another policy's Enforce.",
     )
     namespace_selector: LabelSelector = Field(
         default_factory=LabelSelector, description="Namespaces by their labels; default every namespace."
@@ -181,7 +188,21 @@ class VerificationPolicySpec(Model):
         description="Images that are not covered after all. With tags only where the tag decides what is pulled: "
         "beside a digest anybody may write any tag.",
     )
-    require: Requirement = Field(description="What must verify.")
+    require: Requirement | None = Field(
+        default=None,
+        validate_default=True,
+        description="What must verify. Required, except with action Exempt, which takes none.",
+    )
+
+    @field_validator("require")
+    @classmethod
+    def _fits_the_action(cls, require: Requirement | None, info: ValidationInfo) -> Requirement | None:
+        action = info.data.get("action")  # absent if it is invalid, which is reported instead
+        if action == "Exempt" and require is not None:
+            raise ValueError("has no meaning with action Exempt, which verifies nothing; remove require or the action")
+        if action not in (None, "Exempt") and require is None:
+            raise PydanticKnownError("missing")
+        return require
 
 
 class VerificationPolicy(Model):

@@ -15,7 +15,7 @@ from sealgate.verification.verifications import Verification, failed
 if TYPE_CHECKING:
     from sealgate.decisions import ImageVerdict
     from sealgate.findings import Finding
-    from sealgate.policies.matching import CompiledPolicy
+    from sealgate.policies.matching import Match
     from sealgate.references import Digest, Reference
     from sealgate.verification.engines import Engine
     from sealgate.verification.pending import PendingWork
@@ -39,7 +39,7 @@ class Inquiry:
         self.until = inf
         self._digest: Digest | None = None
         self._findings: dict[str, Finding] = {}
-        self._matched: tuple[CompiledPolicy, ...] = ()
+        self._matched: tuple[Match, ...] = ()
         self._reference: Reference | None = None
         self._invalid: InvalidReferenceError | None = None
         self._start()
@@ -50,8 +50,8 @@ class Inquiry:
             return refuse_reference(self.image, self._invalid)
         late = DeadlineError("ran out of time before the signatures were verified; try again")
         results = [
-            (policy, [self._findings.get(name) or self._failed(name, late) for name in policy.authenticators])
-            for policy in self._matched
+            (match, [self._findings.get(name) or self._failed(name, late) for name in match.policy.authenticators])
+            for match in self._matched
         ]
         return decide(self.image, self._reference, self._digest, results, self._review.policies.unmatched)
 
@@ -63,7 +63,7 @@ class Inquiry:
             self.until = -inf
             return
         self._matched = self._review.policies.index.match(self._reference, self._review.namespace)
-        if not self._matched:
+        if not self._needed():
             self._digest = self._reference.digest
             return
         resolution = Resolution(self._engine, self._review, self._reference)
@@ -111,7 +111,7 @@ class Inquiry:
         )
 
     def _needed(self) -> list[str]:
-        return list(dict.fromkeys(name for policy in self._matched for name in policy.authenticators))
+        return list(dict.fromkeys(name for match in self._matched for name in match.policy.authenticators))
 
     def _failed(self, name: str, error: BaseException | None) -> Finding:
         self.until = -inf

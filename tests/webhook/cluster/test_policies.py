@@ -66,7 +66,7 @@ def wait_for(policies: ClusterPolicies, holds: Callable[[PolicySet], bool]) -> P
 
 
 def matched(current: PolicySet) -> list[str]:
-    return [policy.name for policy in current.index.match(IMAGE, Namespace("default"))]
+    return [match.policy.name for match in current.index.match(IMAGE, Namespace("default"))]
 
 
 def test_there_is_no_set_until_both_kinds_were_read(cluster: KubernetesSimulator, policies: ClusterPolicies) -> None:

@@ -252,15 +252,8 @@ class _Converter:
         if unmatched == "admit":
             self._note(where, "images are admitted unverified, by no policy covering them")
             return []
-        if not self._authenticators:
-            self._note(
-                where, f"{ACCEPT} has no equivalent where other images are denied and none is verified; left out"
-            )
-            return []
-        name = next(iter(self._authenticators))
-        self._note(where, f"images are admitted unverified, by a policy that only audits; it names {name}")
-        audit = {**spec, "action": "Audit", "require": {"authenticators": [name]}}
-        return [_object(_POLICY, self._name(_POLICY, scope), audit)]
+        self._note(where, "images are admitted unverified, by a policy with action Exempt")
+        return [_object(_POLICY, self._name(_POLICY, scope), {**spec, "action": "Exempt"})]
 
     def _store(self, scope: Scope, place: str) -> Mapping[str, Any]:
         """Return where the signatures of a scope's images are, as far as it is known."""

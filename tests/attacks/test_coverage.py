@@ -1,0 +1,107 @@
+"""Permission from a policy that must not give any: which images `unmatchedImages` decides about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sealgate.decisions import Coverage, UnmatchedImages, Verdict, decide
+from tests.decisions.cases import IMAGE, REFERENCE, SUBJECT, policy, refused, verified
+from tests.decisions.strategies import SEVERAL, SEVERITY, Result, results_of, verdict_of
+from tests.webhook.objects import pod, review
+from tests.webhook.worlds import World, exemption, open_world
+from tests.webhook.worlds import policy as policy_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LENIENT = st.sampled_from(["Warn", "Audit"]).flatmap(lambda action: results_of("lenient", action))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with open_world(tmp_path) as world:
+        yield world
+
+
+@pytest.mark.parametrize("action", ["Audit", "Warn"])
+def test_attack_56_a_policy_that_informs_does_not_cancel_unmatched_images(world: World, action: str) -> None:
+    world.unmatched = UnmatchedImages.DENY
+    world.write(policy_object("inform", "**", action=action))
+
+    for image in (world.push("team/app", "v1"), world.sign("team/signed", "v1")):
+        answer = world.validate(review(pod(image)))
+        assert not answer.allowed
+        assert "no verification policy covers it" in answer.message
+
+
+@pytest.mark.parametrize("unmatched", UnmatchedImages)
+def test_attack_56_an_exempt_policy_admits_its_images_only(world: World, unmatched: UnmatchedImages) -> None:
+    world.unmatched = unmatched
+    world.write(exemption("vendor", f"{world.registry.host}/vendor/**"))
+
+    assert world.validate(review(pod(world.push("vendor/app", "v1")))).allowed
+    other = world.validate(review(pod(world.push("team/app", "v1"))))
+    assert other.allowed == (unmatched is not UnmatchedImages.DENY)
+
+
+def test_attack_56_an_exempt_policy_does_not_weaken_an_enforcing_one(world: World) -> None:
+    world.write(policy_object("all", f"{world.registry.host}/**"), exemption("everything", "**"))
+
+    assert not world.validate(review(pod(world.push("team/app", "v1")))).allowed
+    assert world.validate(review(pod(world.sign("team/signed", "v1")))).allowed
+
+
+def test_attack_56_an_exclusion_exempts_nothing(world: World) -> None:
+    world.unmatched = UnmatchedImages.DENY
+    excluded = [{"repository": f"{world.registry.host}/team/app"}]
+    world.write(policy_object("all", f"{world.registry.host}/**", excludeImages=excluded))
+
+    assert not world.validate(review(pod(world.push("team/app", "v1")))).allowed
+
+
+@settings(max_examples=100)
+@given(SEVERAL, LENIENT, st.sampled_from(UnmatchedImages))
+def test_attack_56_adding_a_policy_that_informs_admits_nothing_more(
+    results: list[Result], lenient: Result, unmatched: UnmatchedImages
+) -> None:
+    for before in (results, []):
+        assert verdict_of([*before, lenient], unmatched) >= verdict_of(before, unmatched)
+
+
+@settings(max_examples=100)
+@given(SEVERAL, st.sampled_from(UnmatchedImages))
+def test_attack_56_an_exemption_changes_unmatched_images_only(
+    results: list[Result], unmatched: UnmatchedImages
+) -> None:
+    exempt: Result = (policy("exempt", action="Exempt"), [])
+
+    assert verdict_of([*results, exempt], unmatched) == verdict_of(results, UnmatchedImages.ADMIT)
+    assert verdict_of([exempt], unmatched) == SEVERITY.index(Verdict.ADMIT)
+
+
+def test_coverage_follows_enforce_and_exempt_policies() -> None:
+    enforce: Result = (policy("e"), [verified()])
+    exempt: Result = (policy("x", action="Exempt"), [])
+    audit, warn = (policy("a", action="Audit"), [refused()]), (policy("w", action="Warn"), [verified()])
+    expected = [
+        ([], Coverage.UNMATCHED),
+        ([audit, warn], Coverage.UNMATCHED),
+        ([audit, exempt, warn], Coverage.EXEMPT),
+        ([exempt, enforce], Coverage.COVERED),
+        ([audit, enforce], Coverage.COVERED),
+    ]
+    for results, coverage in expected:
+        assert decide(IMAGE, REFERENCE, SUBJECT, results, UnmatchedImages.ADMIT).coverage is coverage
+
+
+def test_an_exempt_image_is_not_called_verified() -> None:
+    answer = decide(IMAGE, REFERENCE, None, [(policy("vendor", action="Exempt"), [])], UnmatchedImages.DENY)
+
+    assert not answer.verified
+    assert (answer.reason, answer.policies) == ("Exempt", ())
+    assert answer.message == f"{IMAGE}: admitted unverified: exempt by policy vendor"

@@ -19,6 +19,7 @@ from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.keys.openpgp import load_keyring
 from sealgate.keys.openpgp_packets import armored_blocks
 from sealgate.keys.public_keys import PublicKey, load_public_key
+from sealgate.keys.spki import read_certificate_key
 
 #: The most characters of one entry in a status.
 MAX_TEXT = 65536
@@ -107,7 +108,9 @@ def _pem_block(block: bytes, label: str) -> PublicMaterial:
     if label == "PUBLIC KEY":
         return read_key(block, None)
     try:
-        return PublicMaterial(x509.load_pem_x509_certificate(block).public_bytes(Encoding.PEM).decode())
+        certificate = x509.load_pem_x509_certificate(block)
+        read_certificate_key(certificate)
+        return PublicMaterial(certificate.public_bytes(Encoding.PEM).decode())
     except (ValueError, UnsupportedAlgorithm) as error:
         raise InvalidKeyError("it holds a certificate that cannot be read; copy the whole of it again") from error
 

@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import ValidationError
 
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
@@ -16,7 +17,7 @@ from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.policies.models import KeyEntry
 from tests.support.cosign_signing import Classic, push_classic
 from tests.support.cosign_stands import REPOSITORY, Stand
-from tests.support.key_encodings import rsa_pem
+from tests.support.key_encodings import explicit_p256, rsa_pem
 from tests.support.private_keys import new_key, public_pem, sign
 
 if TYPE_CHECKING:
@@ -167,6 +168,12 @@ def test_attack_10_an_ed25519_signature_with_an_oversize_scalar_is_refused() -> 
     signature = sign(key, MESSAGE)
     scalar = int.from_bytes(signature[32:], "little") + order
     refuses(public(key), signature[:32] + scalar.to_bytes(32, "little"))
+
+
+def test_attack_10_a_key_that_brings_its_own_curve_is_refused_before_it_verifies_anything() -> None:
+    point = new_key("ECDSA P-256").public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    with pytest.raises(InvalidKeyError, match="RFC 5480"):
+        load_public_key(explicit_p256(point))
 
 
 def test_attack_10_a_key_on_another_curve_under_a_fitting_name_is_refused() -> None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from sealgate.errors import Reason
 from tests.support.clocks import FakeClock
-from tests.support.notary_signing import NOW, Signer, certified, key_id, rsa_key
+from tests.support.notary_signing import NOW, Signer, certified, key_id, key_usage, rsa_key
 from tests.support.notary_worlds import ADMIN, RELEASES, NotaryWorld, role
 
 # 8: thresholds count distinct keys -------------------------------------------------------------------------------
@@ -141,6 +141,18 @@ def test_attack_10_a_key_called_another_kind_than_it_is_is_no_key() -> None:
         world.repository.publish()
         world.repository.resign(RELEASES, rsa.sign(world.repository.message(RELEASES)) | {"keyid": odd})
         world.refuses(Reason.UNKNOWN_KEY, roles=[{"name": RELEASES, "keys": [{"keyId": odd}]}])
+
+
+# 14: who may certify a root ------------------------------------------------------------------------------------
+
+
+def test_attack_14_an_issuer_that_may_not_certify_certifies_no_root() -> None:
+    with NotaryWorld() as world:
+        authority = certified("authority", authority=True)
+        employee = certified("employee", issuer=authority, authority=True, usage=key_usage("digital_signature"))
+        world.repository.set_keys("root", certified(world.repository.gun, issuer=employee))
+        world.repository.publish()
+        world.refuses(Reason.UNKNOWN_KEY, root={"ca": {"pem": authority.certificate_pem}})
 
 
 # 15: both roles of UCP -------------------------------------------------------------------------------------------

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa, x25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.keys.public_keys import allowed_algorithms, load_public_key
-from tests.support.key_encodings import compressed_p256, pem_of, rsa_pem
+from tests.support.key_encodings import compressed_p256, explicit_p256, pem_of, rsa_pem
 from tests.support.private_keys import fingerprint, new_key, public_pem, sign
 
 if TYPE_CHECKING:
@@ -134,6 +134,18 @@ def test_a_compressed_point_has_the_fingerprint_of_the_plain_one() -> None:
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     point = key.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
     assert load_public_key(compressed_p256(point)).fingerprint == fingerprint(key)
+
+
+def test_explicit_curve_parameters_are_refused_even_those_of_a_known_curve() -> None:
+    key = new_key("ECDSA P-256")
+    point = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    explicit = explicit_p256(point)
+    der = base64.b64decode("".join(explicit.splitlines()[1:-1]))
+    # The library that parses keys takes it for the plain key.
+    assert load_der_public_key(der) == key.public_key()
+    for read in (load_public_key, allowed_algorithms):
+        with pytest.raises(InvalidKeyError, match=r"RFC 5480, 2\.1\.1.*named_curve"):
+            read(explicit)
 
 
 @pytest.mark.parametrize("kind", ["ECDSA P-224", "ECDSA secp256k1"])

@@ -1,14 +1,22 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 import trustme
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.errors import InvalidKeyError
 from sealgate_operator.key_material import MAX_TEXT, read_key, read_public
 from tests.operator.objects import fingerprint_of, pem
+from tests.support.key_encodings import explicit_p256
 from tests.support.simple_signing import armored_key
+
+DATA = Path(__file__).parent.parent / "data"
 
 
 def certificate() -> str:
@@ -38,6 +46,16 @@ def test_a_certificate_beside_its_private_key_is_refused() -> None:
     issued = authority.issue_cert("example.org")
     with pytest.raises(InvalidKeyError, match="private key"):
         read_public(issued.private_key_and_cert_chain_pem.bytes())
+
+
+def test_a_key_or_certificate_with_explicit_curve_parameters_is_refused() -> None:
+    point = ec.generate_private_key(ec.SECP256R1()).public_key()
+    explicit = explicit_p256(point.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)).encode()
+    chains = json.loads((DATA / "notary_chains" / "chains.json").read_text())["chains"]
+    certificate = next(chain["roots"] for chain in chains if chain["name"].startswith("root's key with explicit"))
+    for raw in (explicit, certificate.encode()):
+        with pytest.raises(InvalidKeyError, match="RFC 5480"):
+            read_public(raw)
 
 
 def test_more_than_a_status_can_hold_is_refused() -> None:

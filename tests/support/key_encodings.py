@@ -15,6 +15,26 @@ def compressed_p256(point: bytes) -> str:
     return pem_of(bytes.fromhex("3039301306072a8648ce3d020106082a8648ce3d030107032200") + point)
 
 
+def explicit_p256(point: bytes) -> str:
+    """Return the PEM of a P-256 key that spells out its curve, as openssl does with `-param_enc explicit`.
+
+    Args:
+        point: uncompressed, 65 bytes.
+    """
+    p = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
+    a, b = p - 3, 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+    n = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    g = bytes.fromhex(
+        "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
+        "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"
+    )
+    field = _der(0x30, bytes.fromhex("06072a8648ce3d0101") + _integer(p))
+    curve = _der(0x30, _der(0x04, a.to_bytes(32, "big")) + _der(0x04, b.to_bytes(32, "big")))
+    parameters = _der(0x30, _integer(1) + field + curve + _der(0x04, g) + _integer(n) + _integer(1))
+    algorithm = _der(0x30, bytes.fromhex("06072a8648ce3d0201") + parameters)
+    return pem_of(_der(0x30, algorithm + _der(0x03, b"\0" + point)))
+
+
 def rsa_pem(n: int, e: int) -> str:
     """Return the PEM of an RSA key with any numbers."""
     numbers = _der(0x30, _integer(n) + _integer(e))
@@ -27,5 +47,6 @@ def _integer(number: int) -> bytes:
 
 def _der(tag: int, content: bytes) -> bytes:
     size = len(content)
-    length = bytes((size,)) if size < 0x80 else b"\x82" + size.to_bytes(2, "big")
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    length = bytes((size,)) if size < 0x80 else bytes((0x80 | len(octets),)) + octets
     return bytes((tag,)) + length + content

@@ -164,6 +164,7 @@ def certified(
     begins: datetime = NOW - timedelta(days=1),
     ends: datetime = NOW + timedelta(days=3650),
     algorithm: SHA256 | SHA384 | None = None,
+    usage: x509.KeyUsage | None = None,
 ) -> Signer:
     """Return a signer with a certificate, its own or certified by another (whose certificates then follow)."""
     private = private or ec.generate_private_key(ec.SECP256R1())
@@ -178,11 +179,20 @@ def certified(
         .not_valid_after(ends)
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
     )
+    if usage is not None:
+        builder = builder.add_extension(usage, critical=True)
     hashing = None if isinstance(private, ed25519.Ed25519PrivateKey) else algorithm or SHA256()
     certificate = builder.sign(issuer.private if issuer else private, hashing)
     # As bundles have it: the intermediate authorities follow, the topmost does not.
     above = issuer.certificates if issuer and issuer.certificates[0].issuer != issuer.certificates[0].subject else ()
     return Signer(private, (certificate, *above))
+
+
+def key_usage(*wanted: str) -> x509.KeyUsage:
+    """Return a key usage with just those bits, by `cryptography`'s names of them."""
+    names = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
+    more = ("key_cert_sign", "crl_sign", "encipher_only", "decipher_only")
+    return x509.KeyUsage(**{name: name in wanted for name in (*names, *more)})
 
 
 def load_signer(private_pem: str, certificate_pem: str | None = None) -> Signer:

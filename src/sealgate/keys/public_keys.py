@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
 from sealgate.keys.algorithms import (
@@ -27,6 +27,7 @@ from sealgate.keys.algorithms import (
 from sealgate.keys.ed25519ph import Ed25519phKey, check_point
 from sealgate.keys.pem import read_public_key_pem
 from sealgate.keys.sm2 import CURVE_OID, DEFAULT_ID, SM2Key
+from sealgate.keys.spki import read_spki
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def _load_sm2(der: bytes, algorithm: str | None, distinguishing_id: str) -> Publ
 
 def _load(der: bytes) -> _Key:
     try:
-        key = load_der_public_key(der)
+        key = read_spki(der)
     except UnsupportedAlgorithm as error:
         msg = f"the key is of a kind that is not supported ({quote(error, 120)}); {_SUPPORTED}"
         raise InvalidKeyError(msg) from error

@@ -17,7 +17,7 @@ from sealgate.errors import InvalidKeyError, Reason, UnavailableError
 from sealgate.formats.notary import build
 from sealgate.keys.sources import StandaloneKeys
 from sealgate.trusted_state import MemoryTrustedState
-from tests.support.notary_signing import NOW, Signer, certified, rsa_key
+from tests.support.notary_signing import NOW, Signer, certified, key_id, key_usage, rsa_key
 from tests.support.notary_worlds import PATH, RELEASES, NotaryWorld, role
 
 if TYPE_CHECKING:
@@ -89,6 +89,33 @@ def test_an_authority_that_has_expired_certifies_nothing(world: NotaryWorld) -> 
     authority = certified("authority", authority=True, ends=NOW - timedelta(seconds=1))
     replace_root(world, certified(world.repository.gun, issuer=authority))
     world.refuses(Reason.UNKNOWN_KEY, root=authority_pin(authority))
+
+
+@pytest.mark.parametrize("name", ["root", "timestamp", "snapshot", "targets"])
+def test_a_root_that_names_a_key_which_is_not_in_it_is_malformed(world: NotaryWorld, name: str) -> None:
+    members = world.repository.signed["root"]
+    members["roles"][name]["keyids"] = [*members["roles"][name]["keyids"], "0" * 64]
+    world.repository.publish()
+    refusal = world.refuses(Reason.MALFORMED_EVIDENCE)
+    assert f"role {name}" in refusal.message
+    assert "not among the file's keys" in refusal.message
+
+
+def test_a_root_that_names_a_key_of_an_unknown_type_is_read(world: NotaryWorld) -> None:
+    members = world.repository.signed["root"]
+    odd = key_id("quantum", b"key")
+    members["keys"][odd] = {"keytype": "quantum", "keyval": {"private": None, "public": "a2V5"}}
+    members["roles"]["root"]["keyids"] = [*members["roles"]["root"]["keyids"], odd]
+    world.repository.publish()
+    world.verify()
+
+
+def test_an_issuer_that_may_not_certify_certifies_nothing(world: NotaryWorld) -> None:
+    authority = certified("authority", authority=True)
+    between = certified("between", issuer=authority, authority=True, usage=key_usage("digital_signature"))
+    replace_root(world, certified(world.repository.gun, issuer=between))
+    refusal = world.refuses(Reason.UNKNOWN_KEY, root=authority_pin(authority))
+    assert "keyCertSign" in refusal.message
 
 
 def test_a_certified_root_that_has_expired_is_refused_for_that(world: NotaryWorld) -> None:

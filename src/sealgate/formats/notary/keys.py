@@ -18,12 +18,13 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.utils import CryptographyDeprecationWarning
 
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
 from sealgate.formats.notary.certificates import check_dates
 from sealgate.keys.public_keys import load_public_key
+from sealgate.keys.spki import read_certificate_key, read_spki
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
@@ -134,12 +135,14 @@ def check_strength(key: object) -> tuple[SupportedKey, str]:
 
 
 def _read_bare(public: bytes) -> tuple[tuple[x509.Certificate, ...], object]:
-    return (), load_der_public_key(public)
+    return (), read_spki(public)
 
 
 def _read_certificates(public: bytes) -> tuple[tuple[x509.Certificate, ...], object]:
     certificates = tuple(x509.load_pem_x509_certificates(public))
-    return certificates, certificates[0].public_key()
+    # All of them, as Go reads a bundle: one that cannot be read makes it none.
+    key, *_others = [read_certificate_key(certificate) for certificate in certificates]
+    return certificates, key
 
 
 def _read_ed25519(public: bytes) -> tuple[tuple[x509.Certificate, ...], object]:

@@ -180,7 +180,7 @@ def read_root_roles(file: SignedFile) -> Mapping[str, RoleKeys]:
     """Return who may sign for the four base roles.
 
     Raises:
-        VerificationError: the file is malformed.
+        VerificationError: the file is malformed, or a role names a key that is not in it.
     """
     keys = _read_keys(object_member(file.members, "keys", file.what), file.what)
     roles = object_member(file.members, "roles", file.what)
@@ -191,7 +191,8 @@ def read_delegations(file: SignedFile) -> Mapping[str, RoleKeys]:
     """Return who may sign for the delegations of a file of targets.
 
     Raises:
-        VerificationError: the file is malformed, or delegates to what is not its child.
+        VerificationError: the file is malformed, delegates to what is not its child, or a role names a key that is not
+            in it.
     """
     if "delegations" not in file.members:
         return {}
@@ -253,17 +254,18 @@ def _read_signatures(envelope: Mapping[str, object], what: str) -> tuple[Signatu
     )
 
 
-def _read_keys(entries: Mapping[str, object], what: str) -> Mapping[str, MetadataKey]:
-    """Return the usable keys by id.
+def _read_keys(entries: Mapping[str, object], what: str) -> Mapping[str, MetadataKey | None]:
+    """Return every key by the id that it is listed under; None for one that is not usable.
 
-    A key under another id than its own is dropped, as are types that nobody here knows, so that they count for
-    nobody: what is left must still reach the threshold.
+    A key under another id than its own is not usable, nor is one of a type that is not supported. Such keys count for
+    no role: what is left must still reach the threshold.
     """
     if len(entries) > LIMITS.keys:
         msg = f"{what} lists {len(entries)} keys, more than {LIMITS.keys}"
         raise VerificationError(msg, reason=Reason.EVIDENCE_TOO_LARGE)
-    keys: dict[str, MetadataKey] = {}
+    keys: dict[str, MetadataKey | None] = {}
     for name, entry in entries.items():
+        keys[name] = None
         where = f"key {quote(name, 64)} of {what}"
         members = as_object(entry, where)
         kind = text_member(members, "keytype", where)
@@ -280,7 +282,7 @@ def _read_keys(entries: Mapping[str, object], what: str) -> Mapping[str, Metadat
 def _read_role(
     members: Mapping[str, object],
     name: str,
-    keys: Mapping[str, MetadataKey],
+    keys: Mapping[str, MetadataKey | None],
     what: str,
     paths: tuple[str, ...] = ("",),
 ) -> RoleKeys:
@@ -288,8 +290,13 @@ def _read_role(
     ids = _list_or_null(members, "keyids", where)
     if not all(isinstance(item, str) for item in ids):
         raise malformed(where, "keyids should be strings")
-    listed = {str(item): keys[str(item)] for item in ids if item in keys}
-    return RoleKeys(name, listed, _positive(members, "threshold", where), paths)
+    names = [str(item) for item in ids]
+    missing = next((item for item in names if item not in keys), None)
+    if missing is not None:
+        # The notary client refuses such a file as a whole (tuf/data/root.go, isValidRootRoleStructure).
+        raise malformed(where, f"it names the key {quote(missing, 64)}, which is not among the file's keys")
+    usable = {item: key for item in names if (key := keys[item]) is not None}
+    return RoleKeys(name, usable, _positive(members, "threshold", where), paths)
 
 
 def _read_paths(members: Mapping[str, object], what: str) -> tuple[str, ...]:

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Protocol
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import verification
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
 from sealgate.formats.notary.certificates import check_dates, is_authority
 from sealgate.formats.notary.keys import UNREADABLE, check_strength
 from sealgate.keys.public_keys import load_public_key
+from sealgate.keys.spki import read_certificate_key
+from sealgate.messages import quote
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 _CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 _BEGIN = "-----BEGIN "
 _MAX_BLOCKS = 16
+_PURPOSES = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
 
 
 class RootPin(Protocol):
@@ -109,16 +113,37 @@ class AuthorityPin:
         try:
             self._verifier(now).verify(leaf, others)
         except (verification.VerificationError, ValueError) as error:
-            msg = f"the certificate of the root key {key.canonical_id} does not lead to an authority of the policy"
+            msg = (
+                f"the certificate of the root key {key.canonical_id} does not lead to an authority of the policy: "
+                f"{quote(error, 200)}"
+            )
             raise VerificationError(msg, reason=Reason.UNKNOWN_KEY) from error
 
     def _verifier(self, now: datetime) -> verification.ClientVerifier:
-        # Root certificates are no web certificates: their name is the repository, and purposes differ. What makes
-        # an authority one is checked all the same.
+        # Root certificates are not web certificates: their name is the repository. What must hold of them is what
+        # the notary client asks of Go's x509: issuers certify, and any purposes that are stated include servers'.
         anything = verification.ExtensionPolicy.permit_all()
-        authority = anything.require_present(x509.BasicConstraints, verification.Criticality.AGNOSTIC, None)
+        either = verification.Criticality.AGNOSTIC
+        leaf = anything.may_be_present(x509.ExtendedKeyUsage, either, _require_purpose)
+        issuer = leaf.require_present(x509.BasicConstraints, either, None).may_be_present(
+            x509.KeyUsage, either, _require_certifying
+        )
         builder = verification.PolicyBuilder().store(verification.Store(list(self.authorities))).time(now)
-        return builder.extension_policies(ca_policy=authority, ee_policy=anything).build_client_verifier()
+        return builder.extension_policies(ca_policy=issuer, ee_policy=leaf).build_client_verifier()
+
+
+def _require_certifying(_policy: verification.Policy, _issuer: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+    """Refuse an issuer whose key usage does not include keyCertSign (RFC 5280, 4.2.1.3)."""
+    if usage is not None and not usage.key_cert_sign:
+        raise ValueError("the key usage of an issuer does not include keyCertSign")
+
+
+def _require_purpose(
+    _policy: verification.Policy, _certificate: x509.Certificate, purposes: x509.ExtendedKeyUsage | None
+) -> None:
+    """Refuse extended key usages without that of servers: the notary client leaves Go's default, which asks for it."""
+    if purposes is not None and not _PURPOSES.intersection(purposes):
+        raise ValueError("an extended key usage does not include serverAuth")
 
 
 def read_pin(root: NotaryRoot) -> RootPin:
@@ -169,26 +194,27 @@ def _read_signer(entry: NotaryKey, keys: KeyResolver) -> AcceptedKey:
 def _read_accepted(pem: str) -> AcceptedKey:
     if _CERTIFICATE not in pem:
         return AcceptedKey(fingerprint=load_public_key(pem).fingerprint)
-    certificate = _read_certificate(pem)
-    try:
-        key = certificate.public_key()
-    except UNREADABLE as error:
-        raise InvalidKeyError("the certificate holds a key of a kind that is not supported") from error
+    certificate, key = _read_certificate(pem)
     return AcceptedKey(fingerprint=check_strength(key)[1], certificate=certificate)
 
 
 def _read_authorities(ca: NotaryRootCA) -> AuthorityPin:
-    authorities = tuple(_read_certificate(block) for block in _split(ca.pem))
+    authorities = tuple(_read_certificate(block)[0] for block in _split(ca.pem))
     if not all(is_authority(certificate) for certificate in authorities):
         raise InvalidKeyError("a certificate of the root's ca is not one of an authority; pin it with pem instead")
     return AuthorityPin(authorities, ca.gun_prefix)
 
 
-def _read_certificate(pem: str) -> x509.Certificate:
+def _read_certificate(pem: str) -> tuple[x509.Certificate, object]:
+    """Return a certificate and the key in it."""
     try:
-        return x509.load_pem_x509_certificate(pem.encode())
+        certificate = x509.load_pem_x509_certificate(pem.encode())
     except UNREADABLE as error:
         raise InvalidKeyError("the PEM block does not hold a certificate; copy the whole block again") from error
+    try:
+        return certificate, read_certificate_key(certificate)
+    except UNREADABLE as error:
+        raise InvalidKeyError("the certificate holds a key of a kind that is not supported") from error
 
 
 def _split(pem: str) -> list[str]:

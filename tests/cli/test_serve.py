@@ -120,6 +120,9 @@ def test_policies_that_change_are_taken_and_bad_ones_are_not(shop: Shop) -> None
         (["--listen", "0.0.0.0:0"], "without a certificate the webhook listens on loopback only"),
         (["--tls-cert", "/nowhere"], "a certificate needs its key"),
         (["--tls-cert", "/nowhere", "--tls-key", "/nowhere", "--tls-self-signed"], "not both"),
+        (["--tls-self-signed", "--client-ca", "/nowhere"], "the client CA and the client names belong together"),
+        (["--tls-self-signed", "--client-name", "x"], "the client CA and the client names belong together"),
+        (["--client-ca", "/nowhere", "--client-name", "x"], "client certificates need TLS"),
         (["--metrics-listen", "1:2:3"], "1:2:3 is not an address to listen on"),
         (["--threads", "0"], "0 is not in the range"),
         (["--docker-config", "/nowhere"], "the docker config /nowhere cannot be read"),
@@ -138,6 +141,10 @@ def test_wrong_options_are_said_before_anything_begins(shop: Shop, args: list[st
     [
         (["--listen", "192.0.2.1:1", "--tls-self-signed"], b"cannot listen on 192.0.2.1:1"),
         (["--tls-cert", "/nowhere", "--tls-key", "/nowhere"], b"cannot be used"),
+        (
+            ["--tls-self-signed", "--client-ca", "/nowhere", "--client-name", "x"],
+            b"the client CA /nowhere cannot be read",
+        ),
         (["--policies", "/nowhere"], b"/nowhere: cannot be read"),
     ],
 )

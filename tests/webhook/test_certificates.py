@@ -26,7 +26,7 @@ from tests.support.clocks import NOW
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sealgate_webhook.certificates import Certificates
+    from sealgate_webhook.certificates import SelfSigned
 
 
 class Pair:
@@ -76,7 +76,7 @@ def certificates(pair: Pair, errors: list[str]) -> CertificateFiles:
     return CertificateFiles(pair.certificate, pair.key, errors.append)
 
 
-def handshake(certificates: Certificates, configure: Callable[[ssl.SSLContext], object] = lambda _: None) -> Seen:
+def handshake(certificates: CertificateFiles, configure: Callable[[ssl.SSLContext], object] = lambda _: None) -> Seen:
     """Shake hands with a client that checks nothing, over a real connection; return the client's end."""
     client_end, server_end = socket.socketpair()
     served: list[BaseException] = []
@@ -208,7 +208,7 @@ def test_a_certificate_made_on_the_spot_is_good_for_its_names() -> None:
     assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == ["127.0.0.1", "::1"]
     assert certificate.not_valid_before_utc < NOW < certificate.not_valid_after_utc < NOW + timedelta(days=398)
     assert made.fingerprint.replace(":", "").lower() == certificate.fingerprint(SHA256()).hex()
-    assert handshake(made).serial == certificate.serial_number
+    assert handshake(served(made)).serial == certificate.serial_number
 
 
 def test_a_certificate_made_on_the_spot_is_trusted_by_whoever_is_given_it() -> None:
@@ -218,7 +218,7 @@ def test_a_certificate_made_on_the_spot_is_trusted_by_whoever_is_given_it() -> N
         context.load_verify_locations(cadata=made.pem)
         context.verify_mode = ssl.CERT_REQUIRED
 
-    assert handshake(made, trusting).version == "TLSv1.3"
+    assert handshake(served(made), trusting).version == "TLSv1.3"
 
 
 def test_the_key_of_a_certificate_made_on_the_spot_touches_no_disk(
@@ -229,6 +229,10 @@ def test_the_key_of_a_certificate_made_on_the_spot_touches_no_disk(
     make_self_signed(["localhost"], NOW)
     assert not list(tmp_path.iterdir())
     assert not [file for file in open_files() if "sealgate-tls" in file]
+
+
+def served(made: SelfSigned) -> CertificateFiles:
+    return CertificateFiles(made.pair, made.pair, pytest.fail)
 
 
 def open_files() -> Iterator[str]:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.trusted_state import TrustedState
     from sealgate.verification.engines import Network
+    from sealgate_webhook.callers import PermittedCallers
     from sealgate_webhook.endpoints import Judge
     from sealgate_webhook.reviews import AdmissionRequest
     from sealgate_webhook.sources import CredentialSource, Namespaces, PolicySource
@@ -133,6 +134,7 @@ class World:
         namespaces: instead of the files.
         custom_kinds: further kinds that hold pods.
         credentials: for the registry.
+        callers: whose reviews are answered; None for everybody's.
     """
 
     registry: RegistrySimulator
@@ -146,6 +148,7 @@ class World:
     custom_kinds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     credentials: CredentialProvider = field(default_factory=NoCredentials)
+    callers: PermittedCallers | None = None
 
     def __post_init__(self) -> None:
         self.key = new_key("ECDSA P-256", "release")
@@ -232,7 +235,7 @@ class World:
             backend = _Backend(
                 self.policies or self._source, self.namespaces or self._source, SharedCredentials(self.credentials)
             )
-            app = create_app(verifier, backend, self.custom_kinds, self.clock, self.metrics, self.logger)
+            app = create_app(verifier, backend, self.custom_kinds, self.clock, self.metrics, self.logger, self.callers)
             self._assembled = app.test_client()
         return self._assembled
 

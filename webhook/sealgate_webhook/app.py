@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.verification.verifier import Verifier
     from sealgate_webhook.backends import Backend
+    from sealgate_webhook.callers import PermittedCallers
     from sealgate_webhook.metrics import Metrics
 
 
@@ -35,6 +36,7 @@ def create_app(  # noqa: PLR0913, PLR0917 - the parts that a webhook is put toge
     clock: Clock,
     metrics: Metrics,
     log: FilteringBoundLogger,
+    callers: PermittedCallers | None = None,
 ) -> Flask:
     """Return the webhook: `POST /validate`, `POST /mutate`, `GET /healthz`, `GET /readyz`.
 
@@ -47,11 +49,12 @@ def create_app(  # noqa: PLR0913, PLR0917 - the parts that a webhook is put toge
         clock: deadlines are set on it.
         metrics: told of every review.
         log: gets a line for every review.
+        callers: whose reviews are answered; None for everybody's. The other paths answer everybody.
     """
     app = Flask("sealgate_webhook", static_folder=None)
     large = Semaphore(MAX_LARGE)
     admission = Admission(verifier, backend.policies, backend.namespaces, backend.credentials, custom_kinds)
-    reviewer = partial(Reviewer, large=large, clock=clock, metrics=metrics, log=log)
+    reviewer = partial(Reviewer, large=large, clock=clock, metrics=metrics, log=log, callers=callers)
     reviewers = {
         "/validate": reviewer("validate", admission.judge, denies=True, denied=backend.denied),
         "/mutate": reviewer("mutate", admission.pin, denies=False),

@@ -12,9 +12,11 @@ import ipaddress
 import os
 import ssl
 import threading
+import weakref
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -23,10 +25,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sealgate.errors import ConfigError
 from sealgate.messages import quote
+from sealgate_webhook.client_certificates import ServerContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
+
+    from sealgate_webhook.client_certificates import ClientTrust, ClientTrustFiles
 
 #: TLS 1.2 with forward secrecy and authenticated encryption only; TLS 1.3 has no others.
 CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL"
@@ -35,65 +39,85 @@ SELF_SIGNED_DAYS: Final = 365
 _Signature = tuple[tuple[int, int, int], ...]
 
 
-class Certificates(Protocol):
-    """Where a new connection gets its TLS context from. Called from many threads."""
-
-    def context(self) -> ssl.SSLContext:
-        """Return the context to use for a connection that begins now."""
-
-
-def load_context(certificate: Path | str, key: Path | str) -> ssl.SSLContext:
+def load_context(certificate: Path | str, key: Path | str, clients: ClientTrust | None = None) -> ServerContext:
     """Return a server's context for a pair of PEM files: TLS 1.2 or later, modern ciphers.
+
+    Args:
+        certificate: PEM file, the leaf first.
+        key: PEM file, not encrypted.
+        clients: what a client certificate must lead to, if the client presents one; None requests none.
 
     Raises:
         OSError: a file cannot be read, or (its subclass `ssl.SSLError`) they are not a pair.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
     # The password is never asked for: a server has nobody to ask.
     context.load_cert_chain(certificate, key, password=_no_password)
+    if clients is not None:
+        context.clients = clients
+        context.verify_mode = ssl.CERT_OPTIONAL
+        # The configured CA counts as it is, also where another CA issued it.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.load_verify_locations(cadata=clients.anchors)
+        # A resumed session takes over the identity of an earlier one without verifying it again.
+        context.options |= ssl.OP_NO_TICKET
+        context.num_tickets = 0
     return context
 
 
 class CertificateFiles:
-    """A pair of files, read again when either changes.
+    """Where a new connection gets its TLS context from: a pair of files, read again when either changes.
 
     Args:
         certificate: PEM, the leaf first.
         key: PEM, not encrypted.
         on_error: told (once for each change) why a new pair was not taken.
+        clients: what client certificates must lead to; None requests none.
 
     Raises:
         ConfigError: the first pair does not load.
     """
 
-    def __init__(self, certificate: Path, key: Path, on_error: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        certificate: Path,
+        key: Path,
+        on_error: Callable[[str], None],
+        clients: ClientTrustFiles | None = None,
+    ) -> None:
         self._files = (certificate, key)
         self._on_error = on_error
+        self._clients = clients
         self._lock = threading.Lock()
         try:
             # The signature first: what changes while the files are read is then seen at the next connection.
             self._signature = self._refused = self._look()
-            self._context = load_context(certificate, key)
+            self._context = load_context(certificate, key, self.clients())
         except OSError as error:
             raise ConfigError(_why(certificate, key, error)) from error
 
-    def context(self) -> ssl.SSLContext:
-        """Return the context of the newest pair that loaded."""
+    def clients(self) -> ClientTrust | None:
+        """Return what client certificates must lead to now; None where none is requested."""
+        return None if self._clients is None else self._clients.current()
+
+    def context(self) -> ServerContext:
+        """Return the context of the newest pair that loaded. Thread-safe."""
         with self._lock:
+            clients = self.clients()
             try:
                 signature = self._look()
             except OSError:
                 # In the middle of a replacement; the next connection looks again.
                 return self._context
-            if signature != self._signature:
-                self._reload(signature)
+            if signature != self._signature or clients != self._context.clients:
+                self._reload(signature, clients)
             return self._context
 
-    def _reload(self, signature: _Signature) -> None:
+    def _reload(self, signature: _Signature, clients: ClientTrust | None) -> None:
         try:
-            self._context = load_context(*self._files)
+            self._context = load_context(*self._files, clients)
         except OSError as error:
             # Tried again for every connection: it may have been for want of descriptors, not because of the files.
             if signature != self._refused:
@@ -106,22 +130,19 @@ class CertificateFiles:
         return tuple((status.st_mtime_ns, status.st_ino, status.st_size) for status in map(os.stat, self._files))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class SelfSigned:
     """A certificate made on the spot, for trying things out; its key is in memory only.
 
     Attributes:
         pem: the certificate, for clients that are to trust it.
         fingerprint: SHA-256 of the certificate, as openssl prints it.
+        pair: file with certificate and key, for this process and those that it forks, as long as this object exists.
     """
 
     pem: str
     fingerprint: str
-    _context: ssl.SSLContext
-
-    def context(self) -> ssl.SSLContext:
-        """Return the one context there is."""
-        return self._context
+    pair: Path
 
 
 def make_self_signed(names: Iterable[str], now: datetime) -> SelfSigned:
@@ -153,17 +174,13 @@ def make_self_signed(names: Iterable[str], now: datetime) -> SelfSigned:
     )
     digest = hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest().upper()
     fingerprint = ":".join(digest[i : i + 2] for i in range(0, len(digest), 2))
-    return SelfSigned(pem.decode(), fingerprint, _context_of(pem + private))
-
-
-def _context_of(pair: bytes) -> ssl.SSLContext:
     # Python's ssl reads keys from files only. An anonymous file in memory never reaches a disk, and works where
     # nothing can be written.
-    with open(os.memfd_create("sealgate-tls"), "wb") as file:  # noqa: PTH123 - a descriptor, not a path
-        file.write(pair)
-        file.flush()
-        path = f"/proc/self/fd/{file.fileno()}"
-        return load_context(path, path)
+    descriptor = os.memfd_create("sealgate-tls")
+    os.write(descriptor, pem + private)
+    made = SelfSigned(pem.decode(), fingerprint, Path(f"/proc/self/fd/{descriptor}"))
+    weakref.finalize(made, os.close, descriptor)
+    return made
 
 
 def _general_name(name: str) -> x509.GeneralName:

@@ -13,6 +13,7 @@ from sealgate.clocks import Deadline
 from sealgate.messages import quote
 from sealgate_webhook.admission import Judgement
 from sealgate_webhook.answers import ALLOWED, deny, encode_answer
+from sealgate_webhook.callers import CALLER
 from sealgate_webhook.durations import answer_within
 from sealgate_webhook.reviews import MAX_REVIEW_BYTES, MalformedReviewError, UnusableReviewError, decode_review
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from sealgate.clocks import Clock
     from sealgate.decisions import ImageVerdict
+    from sealgate_webhook.callers import PermittedCallers
     from sealgate_webhook.metrics import Metrics
     from sealgate_webhook.reviews import AdmissionRequest
 
@@ -76,6 +78,7 @@ class Reviewer:
         denies: whether a review that fails is denied; otherwise it is let on to the endpoint that does.
         large: places for large reviews, which all endpoints share.
         denied: told of every denial, with its message.
+        callers: whose reviews are answered; None for everybody's.
         clock: deadlines are set on it.
         metrics: told of every review.
         log: gets a line for every review.
@@ -92,6 +95,7 @@ class Reviewer:
         metrics: Metrics,
         log: FilteringBoundLogger,
         denied: Callable[[AdmissionRequest, str], None] | None = None,
+        callers: PermittedCallers | None = None,
     ) -> None:
         self._name = name
         self._judge = judge
@@ -101,21 +105,30 @@ class Reviewer:
         self._metrics = metrics
         self._log = log
         self._denied = denied
+        self._callers = callers
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         arrived = environ.get(ARRIVED) or self._clock.monotonic()
         self._metrics.in_flight.inc()
         try:
+            self._check_caller(environ)
             body = self._review(environ, arrived)
         except _HTTPError as error:
-            self._metrics.reviewed(self._name, "malformed", self._clock.monotonic() - arrived)
-            self._log.warning("malformed review", endpoint=self._name, status=error.status, problem=error.text)
+            self._metrics.reviewed(self._name, error.outcome, self._clock.monotonic() - arrived)
+            self._log.warning(f"{error.outcome} review", endpoint=self._name, status=error.status, problem=error.text)
             return error.respond(start_response)
         finally:
             self._metrics.in_flight.dec()
         start_response("200 OK", [("Content-Type", _CONTENT_TYPE), ("Content-Length", str(len(body)))])
         return (body,)
+
+    def _check_caller(self, environ: WSGIEnvironment) -> None:
+        if self._callers is None:
+            return
+        refusal = self._callers.refusal(environ.get(CALLER))
+        if refusal:
+            raise _HTTPError("403 Forbidden", refusal, outcome="forbidden")
 
     def _review(self, environ: WSGIEnvironment, arrived: float) -> bytes:
         length = _check_head(environ)
@@ -169,18 +182,22 @@ class Reviewer:
 
 
 class _HTTPError(Exception):
-    """A request that is no review.
+    """A request that is no review, or not one of a permitted caller.
 
     Args:
         status: HTTP status line.
         text: what is wrong, foreign text already quoted.
         headers: further headers.
+        outcome: "malformed" or "forbidden", for metrics and log.
     """
 
-    def __init__(self, status: str, text: str, headers: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, status: str, text: str, headers: Iterable[tuple[str, str]] = (), outcome: str = "malformed"
+    ) -> None:
         super().__init__(status)
         self.status = status
         self.text = text
+        self.outcome = outcome
         self._headers = headers
 
     def respond(self, start_response: StartResponse) -> Iterable[bytes]:

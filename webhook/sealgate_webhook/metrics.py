@@ -62,7 +62,7 @@ class Metrics:
 
         Args:
             endpoint: "validate" or "mutate".
-            answer: "allowed", "denied", "patched", "malformed" or "error".
+            answer: "allowed", "denied", "patched", "malformed" or "forbidden" (the caller is not permitted).
             seconds: how long it took.
         """
         count, latency = self._of_reviews(endpoint, answer)
@@ -97,6 +97,10 @@ class Metrics:
     def certificate_refused(self) -> None:
         """Note that a certificate was bad and the one before stays in use."""
         self._certificate_errors.inc()
+
+    def port_open(self, open_to_all: bool) -> None:  # noqa: FBT001 - the value of the metric
+        """Set whether reviews are answered for every caller that reaches the port."""
+        self._port_open.set(open_to_all)
 
     def event_dropped(self) -> None:
         """Count a Kubernetes Event that was not made."""
@@ -237,6 +241,11 @@ class Metrics:
         )
         self._certificate_errors = Counter(
             "sealgate_certificate_reload_errors", "Serving certificates that were bad.", registry=self.registry
+        )
+        self._port_open = Gauge(
+            "sealgate_review_port_open",
+            "1 if reviews are answered for every caller that reaches the port, 0 if a client certificate is required.",
+            registry=self.registry,
         )
 
 

@@ -27,15 +27,18 @@ from sealgate.services.logs import configure_logs
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
 from sealgate_webhook.app import create_app
+from sealgate_webhook.callers import CALLER, PermittedCallers
 from sealgate_webhook.certificates import CertificateFiles, make_self_signed
+from sealgate_webhook.client_certificates import ClientTrustFiles, identify
 from sealgate_webhook.durations import MAX_SECONDS
 from sealgate_webhook.logs import GunicornLogger
 from sealgate_webhook.metrics import Metrics, serve_metrics
-from sealgate_webhook.workers import ReviewWorker
+from sealgate_webhook.workers import CLOSE, SOCKET, ReviewWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from gunicorn._types import _WSGIAppType
     from gunicorn.arbiter import Arbiter
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
 
     from sealgate.services.logs import LogStyle
     from sealgate_webhook.backends import MakeBackend
-    from sealgate_webhook.certificates import Certificates
+    from sealgate_webhook.certificates import SelfSigned
 
 #: Longer than the 90 s for which the API server keeps a connection it may use again.
 KEEP_ALIVE_SECONDS: Final = 120
@@ -96,6 +99,10 @@ class ServerSettings:
         tls_cert: PEM file with the certificate, the leaf first; read again when it changes.
         tls_key: PEM file with its key.
         tls_self_signed: whether to make a certificate on the spot instead.
+        client_ca: PEM bundle of CAs that client certificates must lead to; read again when it changes. None answers
+            the reviews of every caller.
+        client_names: names of which a client certificate must carry one; given exactly where client_ca is.
+        self_test_certificate: PEM file with the client certificate of the self-test; it may be absent.
         metrics: where Prometheus scrapes, over plain HTTP; None for nowhere.
         threads: reviews worked on at once.
         connections: open at once; a further one takes the place of the one that has been idle longest.
@@ -110,6 +117,9 @@ class ServerSettings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_self_signed: bool = False
+    client_ca: Path | None = None
+    client_names: frozenset[str] = frozenset()
+    self_test_certificate: Path | None = None
     metrics: Address | None = None
     threads: int = 64
     connections: int = 2000
@@ -151,6 +161,13 @@ def check_tls(settings: ServerSettings) -> None:
             f"without a certificate the webhook listens on loopback only, not on {quote(settings.listen.host)}: "
             "give a certificate and its key, or have one made (self-signed)"
         )
+    if (settings.client_ca is None) != (not settings.client_names):
+        raise ConfigError(
+            "the client CA and the client names belong together: give both, or neither. "
+            "A CA without names would let in everybody to whom it has issued a certificate"
+        )
+    if settings.client_ca is not None and not settings.tls_self_signed and settings.tls_cert is None:
+        raise ConfigError("client certificates need TLS: give the webhook a certificate and its key")
 
 
 class _Server(BaseApplication):
@@ -166,6 +183,9 @@ class _Server(BaseApplication):
         self._backend.prepare()
         # The worker makes its own; this one finds out whether it can.
         RegistryClient(settings.registry, clock=self._clock).close()
+        self._callers = PermittedCallers(settings.client_names, self._clock) if settings.client_ca else None
+        self._metrics.port_open(self._callers is None)
+        self._self_signed: SelfSigned | None = None
         self._certificates = self._open_certificates()
         self._metrics_listener = None if settings.metrics is None else _bind(settings.metrics)
         self._listener = _bind(settings.listen)
@@ -209,8 +229,12 @@ class _Server(BaseApplication):
         )
         network = RegistryClient(settings.registry, clock=self._clock, observer=self._metrics)
         verifier = Verifier(network, self._clock, verifier_settings, self._metrics, self._backend.state)
-        app = create_app(verifier, self._backend, settings.custom_kinds, self._clock, self._metrics, self._log)
-        return cast("_WSGIAppType", app)
+        app = create_app(
+            verifier, self._backend, settings.custom_kinds, self._clock, self._metrics, self._log, self._callers
+        )
+        if self._certificates is None:
+            return cast("_WSGIAppType", app)
+        return cast("_WSGIAppType", _Identified(app, self._certificates))
 
     def _start_threads(self, worker: ReviewWorker) -> None:
         stop = threading.Event()
@@ -232,20 +256,51 @@ class _Server(BaseApplication):
                 self._log.error("a task failed and is started again", exc_info=error)
             stop.wait(RESTART_SECONDS)
 
-    def _open_certificates(self) -> Certificates | None:
+    def _open_certificates(self) -> CertificateFiles | None:
         settings = self._settings
+        clients = None
+        if settings.client_ca is not None:
+            clients = ClientTrustFiles(settings.client_ca, settings.self_test_certificate, self._client_ca_refused)
         if settings.tls_cert is not None and settings.tls_key is not None:
-            return CertificateFiles(settings.tls_cert, settings.tls_key, self._certificate_refused)
+            return CertificateFiles(settings.tls_cert, settings.tls_key, self._certificate_refused, clients)
         if not settings.tls_self_signed:
             return None
         names = {settings.listen.host, "localhost", "127.0.0.1", "::1", socket.gethostname()}
         made = make_self_signed(sorted(names - {"0.0.0.0", "::"}), self._clock.now())  # noqa: S104 - compared, not bound
         self._log.info("certificate made", sha256_fingerprint=made.fingerprint)
-        return made
+        self._self_signed = made
+        return CertificateFiles(made.pair, made.pair, self._certificate_refused, clients)
+
+    def _client_ca_refused(self, problem: str) -> None:
+        self._metrics.certificate_refused()
+        self._log.error("client CA not usable; keeping the last good one", error=problem)
 
     def _certificate_refused(self, problem: str) -> None:
         self._metrics.certificate_refused()
         self._log.error("bad certificate; the last good one stays in use", error=problem)
+
+
+class _Identified:
+    """Middleware that puts the `Caller` of a request's connection into its WSGI environment.
+
+    Args:
+        app: the application behind it.
+        certificates: what client certificates must lead to.
+    """
+
+    def __init__(self, app: WSGIApplication, certificates: CertificateFiles) -> None:
+        self._app = app
+        self._certificates = certificates
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        trust = self._certificates.clients()
+        if trust is not None:
+            environ[CALLER], current = identify(environ[SOCKET], trust)
+            if not current:
+                # The next request shakes hands again, with what is trusted now.
+                environ[CLOSE]()
+        return self._app(environ, start_response)
 
 
 def _bind(address: Address) -> socket.socket:

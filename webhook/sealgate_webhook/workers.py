@@ -29,7 +29,12 @@ if TYPE_CHECKING:
     from collections import deque
 
     from gunicorn._types import _EnvironType, _ResponseBodyType, _StartResponseType
+    from gunicorn.http.message import Request
 
+#: WSGI environment key of the connection, with TLS an `ssl.SSLSocket`; gunicorn's own.
+SOCKET: Final = "gunicorn.socket"
+#: WSGI environment key of a function that has the connection closed after the response.
+CLOSE: Final = "sealgate.close"
 #: The longest that a client may take to send a request, its handshake included, or to take an answer, seconds. The
 #: API server needs milliseconds.
 IO_SECONDS: Final = 5.0
@@ -60,6 +65,7 @@ class ReviewWorker(ThreadWorker):
 
         def application_with_times(environ: _EnvironType, start_response: _StartResponseType) -> _ResponseBodyType:
             connection = self._current.connection
+            environ[CLOSE] = self._current.request.force_close
             environ[ARRIVED] = self._arrived.pop(connection)
             environ[RECEIVED] = partial(self._waited_for.pop, connection, None)
             try:
@@ -100,6 +106,11 @@ class ReviewWorker(ThreadWorker):
         finally:
             self._waited_for.pop(conn, None)
             self._arrived.pop(conn, None)
+
+    def handle_request(self, req: Request, conn: TConn) -> bool:
+        """Answer a request."""
+        self._current.request = req
+        return super().handle_request(req, conn)
 
     def murder_pending(self) -> None:
         """Let go of clients that are silent or slow; called about once a second."""

@@ -70,11 +70,15 @@ class TLSOptions:
         certificate: PEM file.
         key: PEM file.
         self_signed: whether to make a pair on the spot instead.
+        client_ca: PEM bundle of CAs that client certificates must lead to; None if none is required.
+        client_names: names of which a client certificate must carry one.
     """
 
     certificate: Path | None
     key: Path | None
     self_signed: bool
+    client_ca: Path | None
+    client_names: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,8 +374,32 @@ def tls_options(command: Callable[..., T]) -> Callable[..., T]:
         is_flag=True,
         help="Make a certificate on the spot, to try things out; the log has its fingerprint.",
     )
+    @click.option(
+        "--client-ca",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="PEM file with the CAs that callers' client certificates must lead to; read again when it changes. Needs "
+        "--client-name. Without it, reviews of every caller are answered.",
+    )
+    @click.option(
+        "--client-name",
+        "client_names",
+        metavar="NAME",
+        multiple=True,
+        help="A common name, or a DNS name, URI or email address of the subject alternative name, that a permitted "
+        "caller's certificate has; compared exactly. Repeatable.",
+    )
     @functools.wraps(command)
-    def wrapped(*args: Any, tls_cert: Path | None, tls_key: Path | None, tls_self_signed: bool, **rest: Any) -> T:  # noqa: ANN401
-        return command(*args, tls=TLSOptions(tls_cert, tls_key, tls_self_signed), **rest)
+    def wrapped(  # noqa: PLR0913 - click hands over one argument for each option
+        *args: Any,  # noqa: ANN401
+        tls_cert: Path | None,
+        tls_key: Path | None,
+        tls_self_signed: bool,
+        client_ca: Path | None,
+        client_names: tuple[str, ...],
+        **rest: Any,  # noqa: ANN401
+    ) -> T:
+        options = TLSOptions(tls_cert, tls_key, tls_self_signed, client_ca, frozenset(client_names))
+        return command(*args, tls=options, **rest)
 
     return wrapped

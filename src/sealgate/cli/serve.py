@@ -71,6 +71,9 @@ def serve(  # noqa: PLR0913, PLR0917 - click hands over one argument for each op
 
     Without a certificate it listens on loopback only, and speaks plain HTTP there.
 
+    With --client-ca and --client-name, reviews are answered only for callers that present a client certificate of that
+    CA with one of those names; /healthz and /readyz need none.
+
     Exit codes: 0 it was told to stop, 2 wrong usage, policy or file.
     """
     try:
@@ -88,6 +91,8 @@ def serve(  # noqa: PLR0913, PLR0917 - click hands over one argument for each op
             tls_cert=tls.certificate,
             tls_key=tls.key,
             tls_self_signed=tls.self_signed,
+            client_ca=tls.client_ca,
+            client_names=tls.client_names,
             metrics=None if metrics_listen is None else Address.parse(metrics_listen),
             threads=threads,
             registry=settings_of(registries),

@@ -74,6 +74,9 @@ class WebhookConfig(_Model):
         listen: where reviews are taken, HOST:PORT.
         metrics_listen: where Prometheus scrapes, HOST:PORT.
         tls_directory: folder with tls.crt and tls.key.
+        client_ca: PEM bundle of CAs that callers' client certificates must lead to; empty for reviews of every caller.
+        client_names: names of which a client certificate must carry one.
+        self_test_certificate: PEM file with the client certificate of the self-test; empty for none.
         registries: how registries are reached.
         pull_secrets: whether workloads' own pull secrets are read.
         service_secrets: Secrets of sealgate's own namespace that authenticators may name as credentials.
@@ -87,6 +90,9 @@ class WebhookConfig(_Model):
     listen: str
     metrics_listen: str
     tls_directory: str
+    client_ca: str = ""
+    client_names: tuple[str, ...] = ()
+    self_test_certificate: str = ""
     registries: Registries = Field(default_factory=Registries)
     pull_secrets: bool = True
     service_secrets: tuple[str, ...] = ()

@@ -1,17 +1,18 @@
 """Which images a Kubernetes object would run: of pods, and of everything that holds a pod template.
 
-Containers, init containers, ephemeral containers and image volumes all count. Nothing else about an object does:
-not its owner references, annotations, labels, replicas or deletion timestamp, since whoever may write the object
-writes those too.
+Containers, init containers, ephemeral containers and image volumes all count, and the fields that a custom kind names.
+Nothing else about an object does: not its owner references, annotations, labels, replicas or deletion timestamp,
+since whoever may write the object writes those too.
 
-An object whose images cannot be told is an error that names the field, never an object without images.
+Which kind an object is of is the caller's to say (`sealgate.workload_kinds`). An object whose images cannot be told
+is an error that names the field, never an object without images.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from sealgate.errors import InvalidWorkloadError
@@ -20,36 +21,22 @@ from sealgate.messages import quote
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sealgate.workload_kinds import FieldPath, Step, WorkloadKind
+
 ImageKind = Literal["container", "init", "ephemeral", "volume"]
 
-_TEMPLATE = ("spec", "template", "spec")
+#: Where something is in an object, apart from the order of named items: the fields, and for each item of a list its
+#: name and its index among the items of that name. The items of a list that have no name are told apart by that index.
+Slot = tuple["str | tuple[str, int]", ...]
 
-#: Where each kind of object has its pod spec.
-POD_SPECS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "Pod": ("spec",),
-        "Deployment": _TEMPLATE,
-        "ReplicaSet": _TEMPLATE,
-        "StatefulSet": _TEMPLATE,
-        "DaemonSet": _TEMPLATE,
-        "Job": _TEMPLATE,
-        "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
-        "ReplicationController": _TEMPLATE,
-        "PodTemplate": ("template", "spec"),
-    }
-)
-
-#: API groups in which those kinds are Kubernetes' own; `Job` also is the name of other people's objects.
-_GROUPS = frozenset({"", "apps", "batch", "extensions"})
+#: How deep lists of lists may go.
+_MAX_LIST_DEPTH = 8
 
 _CONTAINER_LISTS: tuple[tuple[str, ImageKind], ...] = (
     ("initContainers", "init"),
     ("containers", "container"),
     ("ephemeralContainers", "ephemeral"),
 )
-
-#: How deep lists of lists may go.
-_MAX_LIST_DEPTH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,87 +46,102 @@ class ContainerImage:
     Attributes:
         image: the text as written.
         field: where it stands ("spec.template.spec.initContainers[0].image").
-        container: the container's name, or the volume's.
+        container: name of the container or volume; empty where it has none.
         kind: what it is the image of.
+        slot: where it stands, for the comparison with an object's former state.
     """
 
     image: str
     field: str
     container: str
     kind: ImageKind
+    slot: Slot = ()
 
 
-def is_workload(
-    obj: Mapping[str, Any], kind: str | None = None, *, pod_specs: Mapping[str, tuple[str, ...]] = POD_SPECS
-) -> bool:
-    """Return whether sealgate knows where an object of this kind has its images.
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A value in an object and where it stands."""
 
-    Args:
-        obj: the object.
-        kind: its kind, where the caller knows it from elsewhere; then `apiVersion` is not looked at.
-        pod_specs: kinds, each with the path to its pod spec.
+    value: Any
+    field: str
+    slot: Slot
+
+
+def identify(obj: Mapping[str, Any]) -> tuple[str, str]:
+    """Return API group and kind of an object.
 
     Raises:
-        InvalidWorkloadError: the object has no kind.
+        InvalidWorkloadError: it does not say its kind or its apiVersion.
     """
-    if kind is not None:
-        return kind in pod_specs
     kind = _kind(obj)
-    if kind not in pod_specs:
-        return False
-    group, separator, _ = str(obj.get("apiVersion") or "").partition("/")
-    return kind not in POD_SPECS or not separator or group in _GROUPS
+    version = obj.get("apiVersion")
+    if not isinstance(version, str) or not version:
+        raise _invalid("apiVersion", "is missing; a Kubernetes object says which API it is of")
+    return version.rpartition("/")[0], kind
 
 
-def extract_images(
-    obj: Mapping[str, Any], kind: str | None = None, *, pod_specs: Mapping[str, tuple[str, ...]] = POD_SPECS
-) -> tuple[ContainerImage, ...]:
-    """Return every image that an object would run or mount; none for a kind that `is_workload` does not know.
+def extract_images(obj: Mapping[str, Any], kind: WorkloadKind) -> tuple[ContainerImage, ...]:
+    """Return every image that an object would run or mount.
 
     Args:
         obj: the object, as JSON has it.
-        kind: its kind, where the caller knows it from elsewhere; default its own `kind`.
-        pod_specs: kinds, each with the path to its pod spec.
+        kind: of which kind it is.
 
     Raises:
         InvalidWorkloadError: its images cannot be told; the message names the field.
     """
-    if not is_workload(obj, kind, pod_specs=pod_specs):
-        return ()
-    path = pod_specs[kind if kind is not None else _kind(obj)]
-    spec: Any = obj
-    for depth, part in enumerate(path, start=1):
-        spec = _mapping(spec.get(part), ".".join(path[:depth]))
-    return tuple(_images(spec, ".".join(path)))
+    found: list[ContainerImage] = []
+    for path in kind.pod_specs:
+        for spec in _follow(obj, path, required=not kind.optional):
+            found += _images(_mapping(spec.value, spec.field), spec.field, spec.slot, required=not kind.optional)
+    for path in kind.images:
+        for text in _follow(obj, path, required=not kind.optional):
+            image = _image(text.value, text.field)
+            container = next((part[0] for part in reversed(text.slot) if isinstance(part, tuple)), "")
+            found.append(ContainerImage(image, text.field, container, "container", text.slot))
+    return tuple(found)
 
 
 def changed_images(
-    obj: Mapping[str, Any],
-    old: Mapping[str, Any] | None,
-    kind: str | None = None,
-    *,
-    pod_specs: Mapping[str, tuple[str, ...]] = POD_SPECS,
+    obj: Mapping[str, Any], old: Mapping[str, Any] | None, kind: WorkloadKind
 ) -> tuple[ContainerImage, ...]:
     """Return the images of an object that its former state did not have in the same place.
 
-    An image is unchanged when the same list had a container (or volume) of the same name with the same text.
+    An image is unchanged when the same list had a container (or volume) of the same name with the same text. Of
+    several containers of one name, or without one, the same position among them counts.
 
     Args:
         obj: the object as it would be.
         old: the object as it is; None for a new one. If its images cannot be told, everything has changed.
-        kind: as in `extract_images`.
-        pod_specs: as in `extract_images`.
+        kind: of which kind both are.
 
     Raises:
         InvalidWorkloadError: the new object's images cannot be told.
     """
-    images = extract_images(obj, kind, pod_specs=pod_specs)
+    images = extract_images(obj, kind)
     try:
-        before = extract_images(old, kind, pod_specs=pod_specs) if old is not None else ()
+        before = extract_images(old, kind) if old is not None else ()
     except InvalidWorkloadError:
         before = ()
-    known = {(image.kind, image.container, image.image) for image in before}
-    return tuple(image for image in images if (image.kind, image.container, image.image) not in known)
+    known = {(image.slot, image.image) for image in before}
+    return tuple(image for image in images if (image.slot, image.image) not in known)
+
+
+def pod_specs(obj: Mapping[str, Any], kind: WorkloadKind) -> tuple[Mapping[str, Any], ...]:
+    """Return the pod specs of an object; none for an object of a custom kind that has none.
+
+    Args:
+        obj: the object, as JSON has it.
+        kind: of which kind it is.
+
+    Raises:
+        InvalidWorkloadError: a pod spec is missing or is not an object.
+    """
+    return tuple(
+        _mapping(spec.value, spec.field)
+        for path in kind.pod_specs
+        for spec in _follow(obj, path, required=not kind.optional)
+    )
 
 
 def flatten_lists(obj: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
@@ -168,27 +170,61 @@ def _flatten(obj: Mapping[str, Any], field: str, depth: int) -> Iterator[Mapping
         yield from _flatten(element, f"{place}.", depth + 1)
 
 
-def _images(spec: Mapping[str, Any], path: str) -> Iterator[ContainerImage]:
-    if not _listed(spec, path, "containers"):
+def _images(spec: Mapping[str, Any], path: str, slot: Slot, *, required: bool) -> Iterator[ContainerImage]:
+    if required and not _listed(spec, path, "containers"):
         raise _invalid(f"{path}.containers", "is missing or empty; a pod has at least one container")
+    if spec and not any(name in spec for name, _ in _CONTAINER_LISTS):
+        raise _invalid(path, "has neither containers nor initContainers; is that the path of a pod spec?")
     for name, kind in _CONTAINER_LISTS:
-        for place, container in _items(spec, path, name):
-            field = f"{place}.image"
-            yield ContainerImage(_image(container.get("image"), field), field, _name(container, place), kind)
-    for place, volume in _items(spec, path, "volumes"):
+        for item in _items(spec, path, slot, name):
+            field = f"{item.field}.image"
+            image = _image(item.value.get("image"), field)
+            yield ContainerImage(image, field, _name(item.value, item.field), kind, item.slot)
+    for item in _items(spec, path, slot, "volumes"):
+        volume = item.value
         if volume.get("image") is not None:
-            source, field = _mapping(volume["image"], f"{place}.image"), f"{place}.image.reference"
-            yield ContainerImage(_image(source.get("reference"), field), field, _name(volume, place), "volume")
+            source, field = _mapping(volume["image"], f"{item.field}.image"), f"{item.field}.image.reference"
+            image = _image(source.get("reference"), field)
+            yield ContainerImage(image, field, _name(volume, item.field), "volume", item.slot)
 
 
-def _items(spec: Mapping[str, Any], path: str, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for index, item in enumerate(_listed(spec, path, name)):
-        place = f"{path}.{name}[{index}]"
-        yield place, _mapping(item, place)
+def _items(spec: Mapping[str, Any], path: str, slot: Slot, name: str) -> Iterator[_Place]:
+    for place in _numbered(_listed(spec, path, name), f"{path}.{name}", (*slot, name)):
+        _mapping(place.value, place.field)
+        yield place
 
 
 def _listed(spec: Mapping[str, Any], path: str, name: str) -> Sequence[Any]:
     return _sequence(spec[name], f"{path}.{name}") if spec.get(name) is not None else ()
+
+
+def _follow(obj: Mapping[str, Any], path: FieldPath, *, required: bool) -> list[_Place]:
+    """Return the values that a path leads to; none where a field on the way is absent, unless it is required."""
+    places = [_Place(obj, "", ())]
+    for step in path.steps:
+        places = [below for place in places for below in _enter(place, step, required=required)]
+    return places
+
+
+def _enter(place: _Place, step: Step, *, required: bool) -> Iterator[_Place]:
+    field = f"{place.field}.{step.name}" if place.field else step.name
+    value = _mapping(place.value, place.field).get(step.name)
+    slot = (*place.slot, step.name)
+    if value is None and not required:
+        return
+    if step.each:
+        yield from _numbered(_sequence(value, field), field, slot)
+    else:
+        yield _Place(value, field, slot)
+
+
+def _numbered(items: Sequence[Any], field: str, slot: Slot) -> Iterator[_Place]:
+    seen: Counter[str] = Counter()
+    for index, item in enumerate(items):
+        name = item.get("name") if isinstance(item, Mapping) else None
+        name = name if isinstance(name, str) else ""
+        yield _Place(item, f"{field}[{index}]", (*slot, (name, seen[name])))
+        seen[name] += 1
 
 
 def _kind(obj: Mapping[str, Any]) -> str:
@@ -208,8 +244,10 @@ def _image(value: object, field: str) -> str:
 
 def _name(item: Mapping[str, Any], place: str) -> str:
     name = item.get("name")
-    if not isinstance(name, str) or not name:
-        raise _invalid(f"{place}.name", "is missing or is not text")
+    if name is None:
+        return ""
+    if not isinstance(name, str):
+        raise _invalid(f"{place}.name", f"must be text, not {type(name).__name__}; put it in quotes")
     return name
 
 

@@ -10,6 +10,7 @@ from kubernetes.client.configuration import Configuration
 from sealgate.errors import UnavailableError
 from sealgate.services.kubernetes_api import KubernetesAPI
 from sealgate.services.logs import configure_logs
+from sealgate.workload_kinds import BUILT_IN
 from sealgate_webhook.cluster.listing import Listing
 from sealgate_webhook.cluster.namespaces import PATH, ClusterNamespaces, read_namespace
 from sealgate_webhook.cluster.pull_secrets import ClusterCredentials, SecretReader
@@ -35,7 +36,7 @@ def api(cluster: KubernetesSimulator) -> KubernetesAPI:
 @pytest.fixture
 def credentials(api: KubernetesAPI) -> ClusterCredentials:
     reader = SecretReader(api, FakeClock(), configure_logs("json"))
-    return ClusterCredentials(reader, None, pull_secrets=True, custom_kinds={})
+    return ClusterCredentials(reader, None, pull_secrets=True, kinds=BUILT_IN)
 
 
 def test_attack_17_a_namespace_whose_labels_are_not_known_is_not_guessed(

@@ -7,19 +7,18 @@ from typing import Any
 import pytest
 
 from sealgate.errors import InvalidWorkloadError
-from sealgate.workloads import changed_images, extract_images
-from tests.workloads.objects import TEMPLATE_KINDS, pod, pod_spec, workload
+from tests.workloads.objects import TEMPLATE_KINDS, changed_of, images_of, pod, pod_spec, workload
 
 EVIL = "evil.com/miner:latest"
 KINDS = [("v1", "Pod"), ("v1", "PodTemplate"), ("batch/v1", "CronJob"), *TEMPLATE_KINDS]
 
 
 def images(obj: dict[str, Any]) -> set[str]:
-    return {image.image for image in extract_images(obj)}
+    return {image.image for image in images_of(obj)}
 
 
 def changed(obj: dict[str, Any], old: dict[str, Any]) -> list[str]:
-    return [image.image for image in changed_images(obj, old)]
+    return [image.image for image in changed_of(obj, old)]
 
 
 def test_attack_04_a_container_that_is_added_with_a_known_text_is_looked_at_again() -> None:
@@ -55,7 +54,7 @@ def test_attack_19_init_containers_and_image_volumes_are_looked_at(version: str,
 @pytest.mark.parametrize("value", ["", 0, False, {}, {"0": {"name": "c", "image": EVIL}}, "x"])
 def test_attack_19_a_list_that_is_none_hides_nothing(field: str, value: Any) -> None:
     with pytest.raises(InvalidWorkloadError, match=f"{field} must be a list"):
-        extract_images(pod("good", **{field: value}))
+        images_of(pod("good", **{field: value}))
 
 
 @pytest.mark.parametrize("image", ["", " ", "\n", None, [], {}, 0, False])
@@ -63,7 +62,7 @@ def test_attack_19_an_image_that_is_filled_in_later_is_refused(image: Any) -> No
     obj = workload("apps/v1", "Deployment", {"containers": [{"name": "c", "image": image}]})
 
     with pytest.raises(InvalidWorkloadError, match=r"spec\.template\.spec\.containers\[0\]\.image"):
-        extract_images(obj)
+        images_of(obj)
 
 
 def test_attack_20_an_object_that_is_being_deleted_is_looked_at_all_the_same() -> None:
@@ -116,7 +115,7 @@ def test_attack_21_an_owner_exempts_nothing(kind: str) -> None:
         {"apiVersion": "apps/v1", "kind": kind, "name": "good", "uid": "4a4a", "controller": True}
     ]
 
-    assert extract_images(owned) == extract_images(plain) != ()
+    assert images_of(owned) == images_of(plain) != ()
 
 
 @pytest.mark.parametrize(("version", "kind"), KINDS)
@@ -137,7 +136,7 @@ def test_attack_24_nothing_written_on_an_object_exempts_it(version: str, kind: s
     if "template" in marked.get("spec", {}):
         marked["spec"]["template"]["metadata"] = {"annotations": {note: "true"}, "labels": {note: "true"}}
 
-    assert extract_images(marked) == extract_images(plain) != ()
+    assert images_of(marked) == images_of(plain) != ()
     assert changed(marked, workload(version, kind, pod_spec("good"))) == [EVIL]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sealgate.workloads import POD_SPECS
+from sealgate.workload_kinds import BUILT_IN
 from tests.chart.rendering import NAMESPACE, VALUE_SETS, Manifest, find, render
 
 #: The plural that a rule names, for each kind that the library knows.
@@ -33,7 +33,7 @@ def webhooks(values: Manifest | None = None) -> dict[str, Manifest]:
 def test_every_kind_that_the_library_can_read_is_sent() -> None:
     rules = webhooks()["workloads.sealgate.dev"]["rules"]
     sent = {resource for rule in rules if rule["operations"] == ["CREATE", "UPDATE"] for resource in rule["resources"]}
-    assert sent == {PLURALS[kind] for kind in POD_SPECS}
+    assert sent == {PLURALS[kind.kind] for kind in BUILT_IN.kinds}
 
 
 def test_custom_kinds_are_sent_too() -> None:

@@ -51,7 +51,7 @@ def test_what_kubectl_prints_can_be_piped_in(shop: Shop, listed: str, encode: An
     if listed == "DeploymentList":
         for item in items:
             del item["kind"], item["apiVersion"]
-    text = encode({"apiVersion": "v1", "kind": listed, "items": items})
+    text = encode({"apiVersion": "v1" if listed == "List" else "apps/v1", "kind": listed, "items": items})
     assert verdicts(shop, text) == [("shop/signed:1.0", "admit"), ("shop/unsigned:1.0", "deny")]
 
 
@@ -159,9 +159,9 @@ def test_text_that_is_no_reference_is_denied_as_the_webhook_would(shop: Shop) ->
         ("kind: List\nitems: {}\n", "items must be a list"),
         ("kind: List\nitems: [1]\n", "items[0] must be an object"),
         ("apiVersion: v1\nkind: Pod\n", "document 1: Pod default/: spec is missing"),
-        ("kind: Pod\nspec: {containers: [{name: a, image: 1}]}\n", "spec.containers[0].image must be text"),
-        ("kind: Pod\nspec: {containers: []}\n", "spec.containers is missing or empty"),
-        ("kind: Pod\nmetadata: {name: a, namespace: 7}\n", "metadata.namespace must be text"),
+        ("apiVersion: v1\nkind: Pod\nspec: {containers: [{name: a, image: 1}]}\n", "containers[0].image must be text"),
+        ("apiVersion: v1\nkind: Pod\nspec: {containers: []}\n", "spec.containers is missing or empty"),
+        ("apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: 7}\n", "metadata.namespace must be text"),
         ("kind: !!python/name:os.system x\n", "means nothing to Kubernetes"),
         ("kind: Pod\nspec: !Ref {}\n", "the tag !Ref means nothing to Kubernetes"),
         (b"\xff\xfe\x00", "standard input is not text in UTF-8"),

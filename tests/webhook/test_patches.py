@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.references import Digest, parse_reference
-from sealgate.workloads import extract_images
 from sealgate_webhook.patches import pin, pin_operations
 from tests.webhook.objects import pod
+from tests.workloads.objects import images_of
 
 DIGEST = Digest("sha256:" + "a" * 64)
 
@@ -54,7 +54,7 @@ def test_applied_to_the_object_it_replaces_just_what_was_pinned(
     pinned: dict[str, str],
 ) -> None:
     before = pod(*images, init=init, ephemeral=ephemeral, volumes=volumes)
-    operations = pin_operations(extract_images(before), pinned)
+    operations = pin_operations(images_of(before), pinned)
     after = json.loads(json.dumps(before))
     tested: dict[str, str] = {}
     for operation in operations:
@@ -65,8 +65,8 @@ def test_applied_to_the_object_it_replaces_just_what_was_pinned(
         else:
             assert tested[operation["path"]] == place[last]
             place[last] = operation["value"]
-    expected = [pinned.get(image.image, image.image) for image in extract_images(before)]
-    assert [image.image for image in extract_images(after)] == expected
+    expected = [pinned.get(image.image, image.image) for image in images_of(before)]
+    assert [image.image for image in images_of(after)] == expected
 
 
 def _place(obj: Any, pointer: str) -> tuple[Any, str]:

@@ -11,6 +11,7 @@ import pytest
 from sealgate.decisions import UnmatchedImages
 from sealgate.errors import UnavailableError
 from sealgate.verification.settings import VerifierSettings
+from sealgate.workload_kinds import BUILT_IN, WorkloadKind
 from tests.support.clocks import FakeClock
 from tests.support.private_keys import new_key
 from tests.webhook.objects import GROUPS, pod, review, workload
@@ -179,7 +180,7 @@ def test_kinds_that_hold_no_pods_are_admitted_without_work(
 
 
 def test_kinds_of_others_are_looked_at_when_configured(world: World) -> None:
-    world.custom_kinds = {"Rollout": ("spec", "template", "spec")}
+    world.kinds = BUILT_IN.with_custom([WorkloadKind.custom("argoproj.io", "Rollout", ["spec.template.spec"])])
     rollout = {
         **workload("Deployment", world.push("team/app", "v1")),
         "apiVersion": "argoproj.io/v1",

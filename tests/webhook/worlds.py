@@ -28,6 +28,7 @@ from sealgate.services.logs import configure_logs
 from sealgate.trusted_state import MemoryTrustedState
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
+from sealgate.workload_kinds import BUILT_IN, WorkloadKinds
 from sealgate_webhook.app import create_app
 from sealgate_webhook.metrics import Metrics
 from sealgate_webhook.sources import SharedCredentials
@@ -132,7 +133,7 @@ class World:
         network: instead of requests to the registry.
         policies: instead of the files.
         namespaces: instead of the files.
-        custom_kinds: further kinds that hold pods.
+        kinds: the kinds whose images are verified.
         credentials: for the registry.
         callers: whose reviews are answered; None for everybody's.
     """
@@ -145,7 +146,7 @@ class World:
     network: Network | None = None
     policies: PolicySource | None = None
     namespaces: Namespaces | None = None
-    custom_kinds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    kinds: WorkloadKinds = BUILT_IN
 
     credentials: CredentialProvider = field(default_factory=NoCredentials)
     callers: PermittedCallers | None = None
@@ -235,7 +236,7 @@ class World:
             backend = _Backend(
                 self.policies or self._source, self.namespaces or self._source, SharedCredentials(self.credentials)
             )
-            app = create_app(verifier, backend, self.custom_kinds, self.clock, self.metrics, self.logger, self.callers)
+            app = create_app(verifier, backend, self.kinds, self.clock, self.metrics, self.logger, self.callers)
             self._assembled = app.test_client()
         return self._assembled
 

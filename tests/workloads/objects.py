@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from sealgate.workload_kinds import BUILT_IN
+from sealgate.workloads import changed_images, extract_images, identify
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sealgate.workload_kinds import WorkloadKind
+    from sealgate.workloads import ContainerImage
 
 TEMPLATE_KINDS = [
     ("apps/v1", "Deployment"),
@@ -32,3 +41,20 @@ def workload(version: str, kind: str, spec: Any) -> dict[str, Any]:
     if kind == "CronJob":
         return {**obj, "spec": {"jobTemplate": {"spec": {"template": {"spec": spec}}}}}
     return {**obj, "spec": {"template": {"spec": spec}}}
+
+
+def kind_of(obj: Mapping[str, Any]) -> WorkloadKind:
+    """Return the built-in kind of an object."""
+    kind = BUILT_IN.find(*identify(obj))
+    assert kind is not None
+    return kind
+
+
+def images_of(obj: Mapping[str, Any]) -> tuple[ContainerImage, ...]:
+    """Return the images of an object of a built-in kind."""
+    return extract_images(obj, kind_of(obj))
+
+
+def changed_of(obj: dict[str, Any], old: dict[str, Any] | None) -> tuple[ContainerImage, ...]:
+    """Return the changed images of an object of a built-in kind."""
+    return changed_images(obj, old, kind_of(obj))

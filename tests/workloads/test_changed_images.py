@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from sealgate.errors import InvalidWorkloadError
+from sealgate.workload_kinds import POD
 from sealgate.workloads import changed_images
-from tests.workloads.objects import pod, pod_spec, workload
+from tests.workloads.objects import changed_of, pod, pod_spec, workload
 
 
 def changed(obj: dict[str, Any], old: dict[str, Any] | None) -> list[str]:
-    return [image.field for image in changed_images(obj, old)]
+    return [image.field for image in changed_of(obj, old)]
 
 
 def test_an_update_that_changes_no_image_changes_none() -> None:
@@ -54,4 +55,4 @@ def test_beside_a_former_state_that_cannot_be_read_everything_is_new(old: dict[s
 
 def test_a_new_state_that_cannot_be_read_is_an_error() -> None:
     with pytest.raises(InvalidWorkloadError):
-        changed_images({"kind": "Pod", "spec": {}}, pod("a"))
+        changed_images({"spec": {}}, pod("a"), POD)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from sealgate.errors import InvalidWorkloadError
-from sealgate.workloads import extract_images, flatten_lists
-from tests.workloads.objects import pod, workload
+from sealgate.workloads import flatten_lists
+from tests.workloads.objects import images_of, pod, workload
 
 
 def test_an_object_that_is_no_list_is_itself() -> None:
@@ -27,7 +27,7 @@ def test_the_items_of_a_list_of_one_kind_are_of_that_kind() -> None:
 
     flat = flatten_lists({"apiVersion": "v1", "kind": "PodList", "items": items})
 
-    assert [extract_images(item)[0].image for item in flat] == ["a", "b"]
+    assert [images_of(item)[0].image for item in flat] == ["a", "b"]
 
 
 def test_a_list_may_be_empty() -> None:

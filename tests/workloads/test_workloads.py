@@ -10,16 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.errors import InvalidWorkloadError, Reason
-from sealgate.workloads import POD_SPECS, changed_images, extract_images, flatten_lists, is_workload
-from tests.workloads.objects import TEMPLATE_KINDS, pod, pod_spec, workload
+from sealgate.ready_made_kinds import READY_MADE
+from sealgate.workload_kinds import BUILT_IN, WorkloadKind
+from sealgate.workloads import changed_images, extract_images, flatten_lists, identify
+from tests.workloads.objects import TEMPLATE_KINDS, images_of, pod, pod_spec, workload
 
 
 def images(obj: dict[str, Any]) -> list[str]:
-    return [image.image for image in extract_images(obj)]
+    return [image.image for image in images_of(obj)]
 
 
 def test_every_image_of_a_pod_is_found_with_its_place() -> None:
-    found = extract_images(
+    found = images_of(
         pod(
             "main",
             initContainers=[{"name": "setup", "image": "init"}],
@@ -52,9 +54,8 @@ def test_every_image_of_a_pod_is_found_with_its_place() -> None:
 def test_every_kind_that_holds_a_pod_is_read(version: str, kind: str, path: str) -> None:
     obj = workload(version, kind, pod_spec("a", "b"))
 
-    found = extract_images(obj)
+    found = images_of(obj)
 
-    assert is_workload(obj)
     assert [(image.image, image.field) for image in found] == [
         ("a", f"{path}.containers[0].image"),
         ("b", f"{path}.containers[1].image"),
@@ -75,38 +76,41 @@ def test_the_text_is_kept_as_written() -> None:
         {"apiVersion": "v1", "kind": "Service", "spec": {"containers": []}},
         {"apiVersion": "batch.volcano.sh/v1alpha1", "kind": "Job", "spec": {"tasks": []}},
         {"apiVersion": "example.org/v1", "kind": "Pod"},
-        {"kind": "ConfigMap"},
+        {"apiVersion": "v1", "kind": "Deployment"},
+        {"apiVersion": "apps/v1", "kind": "Pod"},
+        {"apiVersion": "batch/v1", "kind": "Deployment"},
+        {"apiVersion": "apps.kruise.io/v1beta1", "kind": "StatefulSet"},
+        {"apiVersion": "v1", "kind": "ConfigMap"},
     ],
 )
-def test_a_kind_that_is_not_known_has_no_images_and_is_told_apart(obj: dict[str, Any]) -> None:
-    assert not is_workload(obj)
-    assert extract_images(obj) == ()
-
-
-def test_a_kind_that_the_caller_knows_is_taken_at_its_word() -> None:
-    obj = {**pod("a"), "kind": "Service", "apiVersion": "example.org/v1"}
-
-    assert is_workload(obj, "Pod")
-    assert [image.image for image in extract_images(obj, "Pod")] == ["a"]
-    assert not is_workload(pod("a"), "Service")
-    assert extract_images(pod("a"), "Service") == ()
-
-
-def test_kinds_of_others_can_be_added() -> None:
-    kinds = {**POD_SPECS, "Rollout": ("spec", "template", "spec")}
-    obj = workload("argoproj.io/v1alpha1", "Rollout", pod_spec("a"))
-
-    assert not is_workload(obj)
-    assert is_workload(obj, pod_specs=kinds)
-    assert [image.field for image in extract_images(obj, pod_specs=kinds)] == ["spec.template.spec.containers[0].image"]
-    assert changed_images(obj, obj, pod_specs=kinds) == ()
+def test_a_kind_of_another_group_is_another_kind(obj: dict[str, Any]) -> None:
+    assert BUILT_IN.find(*identify(obj)) is None
 
 
 @pytest.mark.parametrize(
     ("obj", "message"),
     [
         ({}, "kind is missing"),
-        ({"kind": 5}, "kind is missing"),
+        ({"kind": 5, "apiVersion": "v1"}, "kind is missing"),
+        ({"kind": "Pod"}, "apiVersion is missing"),
+        ({"kind": "Pod", "apiVersion": ""}, "apiVersion is missing"),
+        ({"kind": "Pod", "apiVersion": 1}, "apiVersion is missing"),
+    ],
+)
+def test_an_object_says_what_it_is(obj: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidWorkloadError, match=message):
+        identify(obj)
+
+
+def test_a_container_needs_no_name() -> None:
+    obj = pod("a", containers=[{"image": "a"}], volumes=[{"image": {"reference": "b"}}])
+
+    assert [(image.image, image.container) for image in images_of(obj)] == [("a", ""), ("b", "")]
+
+
+@pytest.mark.parametrize(
+    ("obj", "message"),
+    [
         ({"kind": "Pod"}, "spec is missing"),
         ({"kind": "Pod", "spec": None}, "spec is missing"),
         ({"kind": "Pod", "spec": []}, "spec must be an object, not list"),
@@ -124,28 +128,29 @@ def test_kinds_of_others_can_be_added() -> None:
         (pod("a", volumes=[None]), "spec.volumes[0] is missing"),
         (pod("a", volumes=[{"name": "x", "image": "y"}]), "spec.volumes[0].image must be an object, not str"),
         (pod("a", volumes=[{"name": "x", "image": {}}]), "spec.volumes[0].image.reference is empty"),
-        (pod("a", volumes=[{"image": {"reference": "y"}}]), "spec.volumes[0].name is missing"),
         ({"kind": "Pod", "spec": {"containers": ["a"]}}, "spec.containers[0] must be an object, not str"),
         ({"kind": "Pod", "spec": {"containers": [{"name": "c"}]}}, "spec.containers[0].image is empty"),
-        ({"kind": "Pod", "spec": {"containers": [{"image": "x"}]}}, "spec.containers[0].name is missing"),
         (pod(""), "spec.containers[0].image is empty"),
         (pod("a", "  \n"), "spec.containers[1].image is empty"),
         ({"kind": "Pod", "spec": {"containers": [{"name": "c", "image": 1.27}]}}, "image must be text, not float"),
-        ({"kind": "Pod", "spec": {"containers": [{"name": 5, "image": "x"}]}}, "spec.containers[0].name is missing"),
+        (
+            {"kind": "Pod", "spec": {"containers": [{"name": 5, "image": "x"}]}},
+            "spec.containers[0].name must be text, not int",
+        ),
     ],
 )
 def test_an_object_whose_images_cannot_be_told_is_an_error_that_names_the_field(
     obj: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InvalidWorkloadError) as caught:
-        extract_images(obj)
+        extract_images(obj, BUILT_IN.named(obj.get("kind", "Pod"))[0])
 
     assert message in caught.value.message
     assert caught.value.reason is Reason.INVALID_WORKLOAD
 
 
 def test_many_containers_are_read_in_one_go() -> None:
-    assert len(extract_images(pod(*["a"] * 5000))) == 5000
+    assert len(images_of(pod(*["a"] * 5000))) == 5000
 
 
 _JSON = st.recursive(
@@ -165,14 +170,14 @@ _JSON = st.recursive(
 
 
 @settings(max_examples=400)
-@given(st.sampled_from([*POD_SPECS, "List", "Service", "PodList"]), _JSON, _JSON)
-def test_any_object_is_read_or_is_the_declared_error(kind: str, spec: Any, items: Any) -> None:
-    obj = {"kind": kind, "spec": spec, "template": spec, "items": items}
+@given(st.sampled_from([*BUILT_IN.kinds, *READY_MADE.kinds]), st.sampled_from(["Pod", "List", "PodList"]), _JSON, _JSON)
+def test_any_object_is_read_or_is_the_declared_error(kind: WorkloadKind, name: str, spec: Any, items: Any) -> None:
+    obj = {"kind": name, "spec": spec, "template": spec, "items": items}
 
     with contextlib.suppress(InvalidWorkloadError):
-        for image in extract_images(obj):
+        for image in extract_images(obj, kind):
             assert image.image.strip()
     with contextlib.suppress(InvalidWorkloadError):
         flatten_lists(obj)
     with contextlib.suppress(InvalidWorkloadError):
-        changed_images(obj, {"kind": kind, "spec": items})
+        changed_images(obj, {"spec": items}, kind)

@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
             metrics=Address.parse(config.metrics_listen),
             registry=config.registries.settings(),
             verifier=config.verifier_settings(),
-            custom_kinds=config.pod_specs(),
+            kinds=config.workload_kinds(),
             log_style="json",
             log_level=logging.getLevelNamesMapping()[config.log_level.upper()],
         )

@@ -9,14 +9,14 @@ Which requests bring images:
   DELETE and CONNECT are not looked at;
 - of an UPDATE only the images that the old object did not have in the same place. That needs no list of
   subresources: `pods/ephemeralcontainers` adds images and is judged, `pods/status` and `pods/resize` change none;
-- kinds that hold no pods (`Scale`, `Binding`, `Eviction`, what others define) are admitted without work. Only the
-  kind that the request states counts, with its API group: a `Job` of somebody else's group is not Kubernetes' own.
+- kinds without images (`Scale`, `Binding`, `Eviction`, custom resources that are not configured) are admitted without
+  work. Only the group and kind that the request states count, never the object's own: the API server writes the
+  former, and a `Job` of another group is not Kubernetes' own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from sealgate.decisions import Verdict
@@ -24,7 +24,8 @@ from sealgate.errors import InvalidReferenceError, InvalidWorkloadError, Sealgat
 from sealgate.messages import quote
 from sealgate.references import parse_reference
 from sealgate.verification.reviews import Review
-from sealgate.workloads import POD_SPECS, changed_images, is_workload
+from sealgate.workload_kinds import BUILT_IN, POD
+from sealgate.workloads import changed_images
 from sealgate_webhook.answers import ALLOWED, Answer, answer_verdicts, deny
 from sealgate_webhook.patches import pin, pin_operations
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from sealgate.references import Reference
     from sealgate.verification.policy_sets import PolicySet
     from sealgate.verification.verifier import Verifier
+    from sealgate.workload_kinds import WorkloadKind, WorkloadKinds
     from sealgate.workloads import ContainerImage
     from sealgate_webhook.reviews import AdmissionRequest
     from sealgate_webhook.sources import CredentialSource, Namespaces, PolicySource
@@ -75,8 +77,7 @@ class Admission:
         policies: the policies in force.
         namespaces: labels of namespaces.
         credentials: for the registries.
-        custom_kinds: further kinds that hold a pod spec, each with the path to it ("Rollout": ("spec", "template",
-            "spec")).
+        kinds: the kinds whose images are verified.
     """
 
     def __init__(
@@ -85,13 +86,13 @@ class Admission:
         policies: PolicySource,
         namespaces: Namespaces,
         credentials: CredentialSource,
-        custom_kinds: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+        kinds: WorkloadKinds = BUILT_IN,
     ) -> None:
         self._verifier = verifier
         self._policies = policies
         self._namespaces = namespaces
         self._credentials = credentials
-        self._pod_specs = {**custom_kinds, **POD_SPECS}
+        self._kinds = kinds
 
     def judge(self, request: AdmissionRequest, deadline: Deadline) -> Judgement:
         """Decide about a request.
@@ -115,10 +116,10 @@ class Admission:
             deadline: by when the answer must be on its way.
         """
         policies = self._policies.current()
-        if request.kind != "Pod" or request.group or request.operation not in JUDGED_OPERATIONS or policies is None:
+        if not _is_pod(request) or request.operation not in JUDGED_OPERATIONS or policies is None:
             return NOTHING_TO_PIN
         try:
-            images = self._images(request)
+            images = _brought_images(request, POD)
             review = self._review(request, policies, deadline)
         except SealgateError:
             # The validating call follows, and says what is wrong.
@@ -129,9 +130,10 @@ class Admission:
     def _judge(self, request: AdmissionRequest, deadline: Deadline) -> Judgement:
         if request.operation not in JUDGED_OPERATIONS:
             return NOT_JUDGED
-        if not self._holds_pods(request):
+        kind = self._kind(request)
+        if kind is None:
             return NOT_A_WORKLOAD
-        images = self._images(request)
+        images = _brought_images(request, kind)
         if not images:
             return NO_NEW_IMAGES
         policies = self._policies.current()
@@ -146,19 +148,11 @@ class Admission:
         verdicts = self._verifier.verify(texts, self._review(request, policies, deadline))
         return Judgement(answer_verdicts(images, verdicts), _worst(verdicts), verdicts)
 
-    def _holds_pods(self, request: AdmissionRequest) -> bool:
-        if request.subresource == "ephemeralcontainers" and request.kind != "Pod":
+    def _kind(self, request: AdmissionRequest) -> WorkloadKind | None:
+        if request.subresource == "ephemeralcontainers" and not _is_pod(request):
             # Kubernetes before 1.23 sent a kind of its own here, which would bring its images past us.
             raise InvalidWorkloadError(f"ephemeral containers as {quote(request.kind)} are not understood")
-        version = f"{request.group}/v1" if request.group else "v1"
-        return is_workload({"apiVersion": version, "kind": request.kind}, pod_specs=self._pod_specs)
-
-    def _images(self, request: AdmissionRequest) -> Sequence[ContainerImage]:
-        """Return the images that the request brings: all of a new object, the changed ones of an old one."""
-        if request.object is None:
-            raise InvalidWorkloadError(f"the {quote(request.operation)} request has no object")
-        before = request.old_object if request.operation == "UPDATE" else None
-        return changed_images(request.object, before, request.kind, pod_specs=self._pod_specs)
+        return self._kinds.find(request.group, request.kind)
 
     def _review(self, request: AdmissionRequest, policies: PolicySet, deadline: Deadline) -> Review:
         if not request.namespace:
@@ -182,6 +176,18 @@ class Admission:
             for text, reference in references.items()
             if reference in digests
         }
+
+
+def _is_pod(request: AdmissionRequest) -> bool:
+    return (request.group, request.kind) == (POD.group, POD.kind)
+
+
+def _brought_images(request: AdmissionRequest, kind: WorkloadKind) -> Sequence[ContainerImage]:
+    """Return the images that a request brings: all of a new object, the changed ones of an old one."""
+    if request.object is None:
+        raise InvalidWorkloadError(f"the {quote(request.operation)} request has no object")
+    before = request.old_object if request.operation == "UPDATE" else None
+    return changed_images(request.object, before, kind)
 
 
 def _distinct(images: Iterable[ContainerImage]) -> list[str]:

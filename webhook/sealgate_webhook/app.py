@@ -18,12 +18,11 @@ from sealgate_webhook.admission import Admission
 from sealgate_webhook.endpoints import MAX_LARGE, Reviewer, ReviewPaths
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
     from sealgate.verification.verifier import Verifier
+    from sealgate.workload_kinds import WorkloadKinds
     from sealgate_webhook.backends import Backend
     from sealgate_webhook.callers import PermittedCallers
     from sealgate_webhook.metrics import Metrics
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 def create_app(  # noqa: PLR0913, PLR0917 - the parts that a webhook is put together from
     verifier: Verifier,
     backend: Backend,
-    custom_kinds: Mapping[str, tuple[str, ...]],
+    kinds: WorkloadKinds,
     clock: Clock,
     metrics: Metrics,
     log: FilteringBoundLogger,
@@ -45,7 +44,7 @@ def create_app(  # noqa: PLR0913, PLR0917 - the parts that a webhook is put toge
     Args:
         verifier: verifies images.
         backend: policies, without which the webhook is not ready, and everything else about the world.
-        custom_kinds: further kinds that hold a pod spec, each with the path to it.
+        kinds: the kinds whose images are verified.
         clock: deadlines are set on it.
         metrics: told of every review.
         log: gets a line for every review.
@@ -53,7 +52,7 @@ def create_app(  # noqa: PLR0913, PLR0917 - the parts that a webhook is put toge
     """
     app = Flask("sealgate_webhook", static_folder=None)
     large = Semaphore(MAX_LARGE)
-    admission = Admission(verifier, backend.policies, backend.namespaces, backend.credentials, custom_kinds)
+    admission = Admission(verifier, backend.policies, backend.namespaces, backend.credentials, kinds)
     reviewer = partial(Reviewer, large=large, clock=clock, metrics=metrics, log=log, callers=callers)
     reviewers = {
         "/validate": reviewer("validate", admission.judge, denies=True, denied=backend.denied),

@@ -26,6 +26,7 @@ from sealgate.registry.settings import RegistrySettings
 from sealgate.services.logs import configure_logs
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
+from sealgate.workload_kinds import BUILT_IN, WorkloadKinds
 from sealgate_webhook.app import create_app
 from sealgate_webhook.callers import CALLER, PermittedCallers
 from sealgate_webhook.certificates import CertificateFiles, make_self_signed
@@ -36,7 +37,7 @@ from sealgate_webhook.metrics import Metrics, serve_metrics
 from sealgate_webhook.workers import CLOSE, SOCKET, ReviewWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from pathlib import Path
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -108,7 +109,7 @@ class ServerSettings:
         connections: open at once; a further one takes the place of the one that has been idle longest.
         registry: how registries are reached.
         verifier: limits of verification.
-        custom_kinds: further kinds that hold a pod spec, each with the path to it.
+        kinds: the kinds whose images are verified.
         log_style: how log lines look.
         log_level: the least that is said, one of `logging`'s.
     """
@@ -125,7 +126,7 @@ class ServerSettings:
     connections: int = 2000
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     verifier: VerifierSettings = field(default_factory=VerifierSettings)
-    custom_kinds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    kinds: WorkloadKinds = BUILT_IN
     log_style: LogStyle = "auto"
     log_level: int = logging.INFO
 
@@ -230,7 +231,7 @@ class _Server(BaseApplication):
         network = RegistryClient(settings.registry, clock=self._clock, observer=self._metrics)
         verifier = Verifier(network, self._clock, verifier_settings, self._metrics, self._backend.state)
         app = create_app(
-            verifier, self._backend, settings.custom_kinds, self._clock, self._metrics, self._log, self._callers
+            verifier, self._backend, settings.kinds, self._clock, self._metrics, self._log, self._callers
         )
         if self._certificates is None:
             return cast("_WSGIAppType", app)

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sealgate.cli.files import STDIN, name_of, read_text
 from sealgate.cli.questions import Question
 from sealgate.cli.yaml_objects import load_documents
 from sealgate.errors import ConfigError, InvalidWorkloadError
 from sealgate.messages import quote
-from sealgate.workloads import extract_images, flatten_lists, is_workload
+from sealgate.workloads import extract_images, flatten_lists, identify
+
+if TYPE_CHECKING:
+    from sealgate.workload_kinds import WorkloadKinds
 
 MAX_MANIFEST_BYTES = 64 << 20
-
-PodSpecs = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(slots=True)
@@ -24,14 +25,14 @@ class Manifests:
     """What manifests hold.
 
     Attributes:
-        pod_specs: the kinds whose images are looked for, each with the path to its pod spec.
+        kinds: the kinds whose images are verified.
         places: (image, namespace) -> where it is used, in the order of the manifests.
         namespaces: labels of the `Namespace` objects, by name.
         ignored: kinds that have no images, and how many objects of each there were.
         objects: how many objects there were in all.
     """
 
-    pod_specs: PodSpecs
+    kinds: WorkloadKinds
     places: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     namespaces: dict[str, dict[str, str]] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
@@ -81,7 +82,8 @@ def _add_object(found: Manifests, item: Mapping[str, Any], where: str, default_n
     name = metadata.get("name", metadata.get("generateName", ""))
     if item["kind"] == "Namespace":
         found.namespaces[str(name)] = _labels(metadata.get("labels"))
-    if not is_workload(item, pod_specs=found.pod_specs):
+    kind = found.kinds.find(*identify(item))
+    if kind is None:
         found.ignored[item["kind"]] += 1
         return
     namespace = metadata.get("namespace") or default_namespace
@@ -89,7 +91,7 @@ def _add_object(found: Manifests, item: Mapping[str, Any], where: str, default_n
     if not isinstance(namespace, str):
         raise InvalidWorkloadError(f"{title}: metadata.namespace must be text; put it in quotes")
     try:
-        images = extract_images(item, pod_specs=found.pod_specs)
+        images = extract_images(item, kind)
     except InvalidWorkloadError as error:
         raise InvalidWorkloadError(f"{title}: {error.message}") from error
     for image in images:

@@ -10,15 +10,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from sealgate.decisions import UnmatchedImages
-from sealgate.errors import InvalidReferenceError
+from sealgate.errors import ConfigError, InvalidReferenceError
 from sealgate.messages import quote
+from sealgate.ready_made_kinds import READY_MADE
 from sealgate.references import parse_registry
 from sealgate.trusted_state import FolderTrustedState, MemoryTrustedState
+from sealgate.workload_kinds import BUILT_IN, WorkloadKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sealgate.trusted_state import TrustedState
+    from sealgate.workload_kinds import WorkloadKinds
+
+#: In front of a field that holds the text of an image, in `--custom-kind`.
+_IMAGES = "images:"
 
 T = TypeVar("T")
 
@@ -146,8 +152,44 @@ def _labels(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> di
     return {key: value for key, _, value in pairs}
 
 
-def _pod_specs(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    return {kind: tuple(path.split(".")) for kind, path in (_pair(text, "KIND=FIELD") for text in texts)}
+def _kinds(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> WorkloadKinds:
+    try:
+        return BUILT_IN.with_custom(_custom_kind(text) for text in texts)
+    except ConfigError as error:
+        raise click.BadParameter(error.message) from error
+
+
+def _custom_kind(text: str) -> WorkloadKind:
+    """Return the kind that `GROUP/KIND[=FIELD[,FIELD...]]` describes.
+
+    Raises:
+        click.BadParameter: the kind has no group and is not the name of exactly one ready-made kind, or it has no
+            field and is not ready-made.
+        ConfigError: group, kind or a field is not valid.
+    """
+    name, separator, fields = text.partition("=")
+    group, slash, kind = name.rpartition("/")
+    if not slash:
+        ready_made = READY_MADE.named(kind)
+        if len(ready_made) != 1:
+            names = ", ".join(map(str, READY_MADE.kinds))
+            raise click.BadParameter(
+                f"{quote(text)} does not say the API group of the kind: write "
+                f"GROUP/{quote(kind)}={quote(fields or 'spec.template.spec')}, as in "
+                f"argoproj.io/Rollout=spec.template.spec; only these are known without a group: {names}"
+            )
+        group = ready_made[0].group
+    if separator:
+        paths = fields.split(",")
+        images = [path.removeprefix(_IMAGES) for path in paths if path.startswith(_IMAGES)]
+        return WorkloadKind.custom(group, kind, [path for path in paths if not path.startswith(_IMAGES)], images)
+    known = READY_MADE.find(group, kind)
+    if known is None:
+        raise click.BadParameter(
+            f"{quote(text)} does not say where the kind has its pod spec, and it is not a ready-made kind; "
+            f"write {quote(name)}=FIELD, such as {quote(name)}=spec.template.spec"
+        )
+    return known
 
 
 def output_option(command: Callable[..., T]) -> Callable[..., T]:
@@ -288,15 +330,17 @@ def registry_options(command: Callable[..., T]) -> Callable[..., T]:
 
 
 def custom_kind_option(command: Callable[..., T]) -> Callable[..., T]:
-    """Add `--custom-kind`, passed on as `custom_kinds`: kind -> path to its pod spec."""
+    """Add `--custom-kind`, passed on as `kinds`: the kinds of Kubernetes and the further ones."""
     option = click.option(
         "--custom-kind",
-        "custom_kinds",
-        callback=_pod_specs,
-        metavar="KIND=FIELD",
+        "kinds",
+        callback=_kinds,
+        metavar="GROUP/KIND[=FIELD,...]",
         multiple=True,
-        help="A further kind whose images to look at, with the field that holds its pod spec, such as "
-        "Rollout=spec.template.spec. Repeatable.",
+        help="A further kind whose images to verify, with the field of its pod spec, such as "
+        "argoproj.io/Rollout=spec.template.spec; [*] behind a field goes through a list, and images: in front of a "
+        "field says that it holds the text of an image. Without FIELD for a ready-made kind, and without GROUP/ if "
+        f"only one of those has that name: {', '.join(map(str, READY_MADE.kinds))}. Repeatable.",
     )
     return option(command)
 

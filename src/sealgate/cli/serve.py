@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sealgate.cli.options import PolicyOptions, RegistryOptions, TLSOptions
     from sealgate.services.logs import LogStyle
     from sealgate.trusted_state import TrustedState
+    from sealgate.workload_kinds import WorkloadKinds
 
 #: What `--output` says, as the logs call it; without it people get text and programs JSON.
 _STYLES: dict[str | None, LogStyle] = {None: "auto", "text": "console", "json": "json"}
@@ -58,7 +59,7 @@ def serve(  # noqa: PLR0913, PLR0917 - click hands over one argument for each op
     metrics_listen: str | None,
     threads: int,
     rate: float,
-    custom_kinds: dict[str, tuple[str, ...]],
+    kinds: WorkloadKinds,
     registries: RegistryOptions,
     state: TrustedState,
     output: str | None,
@@ -97,7 +98,7 @@ def serve(  # noqa: PLR0913, PLR0917 - click hands over one argument for each op
             threads=threads,
             registry=settings_of(registries),
             verifier=VerifierSettings(verifications_per_minute=rate),
-            custom_kinds=custom_kinds,
+            kinds=kinds,
             log_style=_STYLES[output],
         ),
         files_backend(

@@ -22,7 +22,6 @@ from sealgate.messages import quote
 from sealgate.references import parse_reference
 from sealgate.verification.kms import KMSKeeper
 from sealgate.verification.standalone import load_standalone, standalone_policies
-from sealgate.workloads import POD_SPECS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from sealgate.policies.matching import Namespace
     from sealgate.trusted_state import TrustedState
     from sealgate.verification.policy_sets import PolicySet
+    from sealgate.workload_kinds import WorkloadKinds
 
 #: From how many images on a progress bar is worth its line.
 MANY = 4
@@ -86,7 +86,7 @@ def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> N
 def verify(  # noqa: PLR0913, PLR0917 - click hands over one argument for each group of options
     images: tuple[str, ...],
     manifests: tuple[str, ...],
-    custom_kinds: dict[str, tuple[str, ...]],
+    kinds: WorkloadKinds,
     policies: PolicyOptions,
     namespace: NamespaceOptions,
     registries: RegistryOptions,
@@ -108,7 +108,7 @@ def verify(  # noqa: PLR0913, PLR0917 - click hands over one argument for each g
     """
     if not images and not manifests:
         raise click.UsageError("name images, or manifests with -f")
-    found = Manifests({**POD_SPECS, **custom_kinds})
+    found = Manifests(kinds)
     if manifests:
         found.read((*manifests, *images), namespace.name)
         questions = found.questions()

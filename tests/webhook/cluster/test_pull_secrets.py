@@ -8,6 +8,7 @@ import pytest
 
 from sealgate.errors import InvalidWorkloadError, UnavailableError
 from sealgate.references import parse_repository
+from sealgate.workload_kinds import BUILT_IN
 from sealgate_webhook.cluster.pull_secrets import REMEMBER_SECONDS, ClusterCredentials, SecretReader, SharedSecret
 from sealgate_webhook.reviews import AdmissionRequest
 from tests.support.clocks import FakeClock
@@ -56,7 +57,7 @@ def reader(api: KubernetesAPI, clock: FakeClock, log: FilteringBoundLogger) -> S
 @pytest.fixture
 def credentials(reader: SecretReader) -> ClusterCredentials:
     shared = SharedSecret(reader, "sealgate", "registries")
-    return ClusterCredentials(reader, shared, pull_secrets=True, custom_kinds={})
+    return ClusterCredentials(reader, shared, pull_secrets=True, kinds=BUILT_IN)
 
 
 def username(credentials: ClusterCredentials, review: AdmissionRequest) -> str | None:

@@ -129,7 +129,7 @@ class ClusterBackend:
             reader,
             SharedSecret(reader, namespace, shared) if shared else None,
             pull_secrets=config.pull_secrets,
-            custom_kinds=config.pod_specs(),
+            kinds=config.workload_kinds(),
         )
         self.state = ConfigMapTrustedState(api, namespace, config.trusted_state)
         self.judge_object = judge_object

@@ -13,6 +13,7 @@ from sealgate.errors import ConfigError
 from sealgate.messages import quote
 from sealgate.services.registries import ReachedRegistries
 from sealgate.verification.settings import VerifierSettings
+from sealgate.workload_kinds import BUILT_IN, WorkloadKind, WorkloadKinds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,21 +51,32 @@ class Cache(_Model):
 
 
 class CustomKind(_Model):
-    """A further kind whose images are looked at.
+    """A further kind whose images are verified; see `WorkloadKind.custom`.
 
     Attributes:
-        group: its API group; for the chart's rules.
+        group: its API group.
         versions: for the chart's rules.
         resource: for the chart's rules.
         kind: as its objects say it ("Rollout").
-        pod_spec: path to its pod spec ("spec.template.spec").
+        pod_spec: path of its pod spec ("spec.template.spec"), or several.
+        images: paths of further images ("spec.taskSpec.steps[*].image").
     """
 
     group: str
     versions: tuple[str, ...]
     resource: str
     kind: str
-    pod_spec: str
+    pod_spec: str | tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+
+    def workload_kind(self) -> WorkloadKind:
+        """Return the kind as the library takes it.
+
+        Raises:
+            ConfigError: group, kind or a path is not valid.
+        """
+        pod_specs = (self.pod_spec,) if isinstance(self.pod_spec, str) else self.pod_spec
+        return WorkloadKind.custom(self.group, self.kind, pod_specs, self.images)
 
 
 class WebhookConfig(_Model):
@@ -82,7 +94,7 @@ class WebhookConfig(_Model):
         service_secrets: Secrets of sealgate's own namespace that authenticators may name as credentials.
         unmatched_images: what happens to an image that no policy matches.
         cache: how long answers are remembered.
-        custom_kinds: further kinds whose images are looked at.
+        custom_kinds: further kinds whose images are verified.
         trusted_state: the ConfigMaps that remember the highest versions seen, without their number.
         log_level: the least serious log line.
     """
@@ -113,9 +125,13 @@ class WebhookConfig(_Model):
             burst=self.registries.burst,
         )
 
-    def pod_specs(self) -> dict[str, tuple[str, ...]]:
-        """Return the custom kinds, each with the path to its pod spec."""
-        return {custom.kind: tuple(custom.pod_spec.split(".")) for custom in self.custom_kinds}
+    def workload_kinds(self) -> WorkloadKinds:
+        """Return the kinds whose images are verified: those of Kubernetes and the custom ones.
+
+        Raises:
+            ConfigError: a custom kind is not valid, or there twice.
+        """
+        return BUILT_IN.with_custom(custom.workload_kind() for custom in self.custom_kinds)
 
 
 def read_config(path: Path) -> WebhookConfig:

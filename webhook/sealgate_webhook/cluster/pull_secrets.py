@@ -18,7 +18,7 @@ from cachetools import TTLCache
 
 from sealgate.errors import ConfigError, InvalidWorkloadError, NotFoundError
 from sealgate.registry.credentials import CredentialChain, DockerConfigCredentials
-from sealgate.workloads import POD_SPECS
+from sealgate.workloads import pod_specs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sealgate.references import Repository
     from sealgate.registry.credentials import CredentialProvider, Credentials
     from sealgate.services.kubernetes_api import KubernetesAPI
+    from sealgate.workload_kinds import WorkloadKinds
     from sealgate_webhook.reviews import AdmissionRequest
 
 #: Seconds that a Secret or ServiceAccount that was read is remembered, and how many of them are.
@@ -36,6 +37,8 @@ REMEMBER_SECONDS = 30.0
 MAX_REMEMBERED = 1000
 #: Pull secrets of one workload that are looked at.
 MAX_SECRETS = 32
+#: Pod specs of one object that name different Secrets.
+MAX_POD_SPECS = 8
 
 _KEYS = (".dockerconfigjson", ".dockercfg")
 DEFAULT_ACCOUNT = "default"
@@ -173,7 +176,7 @@ class ClusterCredentials:
         reader: reads Secrets.
         shared: asked when the workload has none of its own; None for nobody.
         pull_secrets: whether workloads' own pull secrets are read.
-        custom_kinds: further kinds that hold a pod spec, each with the path to it.
+        kinds: the kinds whose images are verified.
     """
 
     def __init__(
@@ -182,37 +185,52 @@ class ClusterCredentials:
         shared: SharedSecret | None,
         *,
         pull_secrets: bool,
-        custom_kinds: Mapping[str, tuple[str, ...]],
+        kinds: WorkloadKinds,
     ) -> None:
         self._reader = reader
         self._shared = shared
         self._pull_secrets = pull_secrets
-        self._pod_specs = {**custom_kinds, **POD_SPECS}
+        self._kinds = kinds
 
     def provider(self, request: AdmissionRequest) -> CredentialProvider:
         """Return where a request's images get their credentials from.
 
         Raises:
-            InvalidWorkloadError: the object's pod spec cannot be told.
+            InvalidWorkloadError: one of the object's pod specs cannot be told, or there are more than
+                `MAX_POD_SPECS` that name different Secrets.
         """
         providers: list[CredentialProvider] = []
         if self._pull_secrets:
-            spec = self._pod_spec(request)
-            secrets = tuple(_names(spec.get("imagePullSecrets")))
-            account = spec.get("serviceAccountName")
-            account = account if isinstance(account, str) and account else DEFAULT_ACCOUNT
-            providers.append(WorkloadCredentials(self._reader, request.namespace, secrets, account))
+            named = dict.fromkeys(_pull_secrets(spec) for spec in self._pod_specs(request))
+            if len(named) > MAX_POD_SPECS:
+                raise InvalidWorkloadError(
+                    f"the object has {len(named)} pod specs with different pull secrets, and at most {MAX_POD_SPECS} "
+                    "are possible"
+                )
+            providers.extend(WorkloadCredentials(self._reader, request.namespace, *names) for names in named)
         if self._shared is not None:
             providers.append(self._shared)
         return CredentialChain(providers)
 
-    def _pod_spec(self, request: AdmissionRequest) -> Mapping[str, Any]:
-        spec: Any = request.object
-        for part in self._pod_specs[request.kind]:
-            spec = spec.get(part) if isinstance(spec, dict) else None
-        if not isinstance(spec, dict):
+    def _pod_specs(self, request: AdmissionRequest) -> tuple[Mapping[str, Any], ...]:
+        """Return the pod specs of a request's object.
+
+        An object without one, such as one of a kind that makes pods out of other fields, has what its `spec` names,
+        where a pod spec would have it.
+        """
+        kind = self._kinds.find(request.group, request.kind)
+        if kind is None or request.object is None:
             raise InvalidWorkloadError("the object has no pod spec")
-        return spec
+        found = pod_specs(request.object, kind)
+        spec = request.object.get("spec")
+        return found or (spec if isinstance(spec, dict) else {},)
+
+
+def _pull_secrets(spec: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
+    """Return the names of a pod spec's pull secrets and of its ServiceAccount."""
+    account = spec.get("serviceAccountName")
+    account = account if isinstance(account, str) and account else DEFAULT_ACCOUNT
+    return tuple(_names(spec.get("imagePullSecrets"))), account
 
 
 def _names(references: object) -> Iterator[str]:

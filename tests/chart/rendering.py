@@ -39,7 +39,8 @@ VALUE_SETS: dict[str, Manifest] = {
                 "versions": ["v1alpha1"],
                 "resource": "rollouts",
                 "kind": "Rollout",
-                "podSpec": "spec.template.spec",
+                "podSpec": ["spec.template.spec"],
+                "images": ["spec.hooks[*].image"],
             }
         ],
         "webhook": {

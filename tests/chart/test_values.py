@@ -37,6 +37,25 @@ def test_the_defaults_fit_their_schema() -> None:
     jsonschema.validate(yaml.safe_load((CHART / "values.yaml").read_text()), schema)
 
 
+ROLLOUT = {
+    "group": "argoproj.io",
+    "versions": ["v1alpha1"],
+    "resource": "rollouts",
+    "kind": "Rollout",
+    "podSpec": "spec.template.spec",
+}
+
+
+def test_a_custom_kind_is_configured_once() -> None:
+    done = helm("template", "sealgate", str(CHART), values={"customKinds": [ROLLOUT, {**ROLLOUT, "versions": ["v1"]}]})
+    assert done.returncode != 0
+    assert "customKinds has argoproj.io/Rollout twice: give all its fields in one entry" in done.stderr
+    other = {**ROLLOUT, "group": "example.org"}
+    written = config(render({"customKinds": [ROLLOUT, other]}), "webhook")
+    assert written["customKinds"] == [ROLLOUT, other]
+    assert len(WebhookConfig.model_validate(written).workload_kinds().named("Rollout")) == 2
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -52,7 +71,11 @@ def test_the_defaults_fit_their_schema() -> None:
         {"registries": {"insecure": "registry.test:5000"}},
         {"registries": {"insecure": [5000]}},
         {"certificates": {"leafLifetimeHours": 0}},
-        {"customKinds": [{"group": "argoproj.io", "versions": ["v1"], "kind": "Rollout"}]},
+        {"customKinds": [{"group": "argoproj.io", "versions": ["v1"], "kind": "Rollout", "podSpec": "spec"}]},
+        {"customKinds": [{"group": "argoproj.io", "versions": ["v1"], "kind": "Rollout", "resource": "rollouts"}]},
+        {"customKinds": [{**ROLLOUT, "podSpec": []}]},
+        {"customKinds": [{**ROLLOUT, "images": []}]},
+        {"customKinds": [{**ROLLOUT, "group": ""}]},
     ],
 )
 def test_values_that_cannot_be_meant_are_refused(values: dict[str, Any]) -> None:
@@ -107,7 +130,7 @@ def test_the_webhook_is_configured_by_the_values() -> None:
     assert everything["registries"]["dockerConfigSecret"] == "pull"
     assert everything["registries"]["verificationsPerMinute"] == 1000000
     assert everything["cache"]["entries"] == 2000000
-    assert everything["customKinds"][0]["podSpec"] == "spec.template.spec"
+    assert everything["customKinds"][0]["podSpec"] == ["spec.template.spec"]
 
 
 @pytest.mark.parametrize("name", ["default", "everything", "cert-manager"])

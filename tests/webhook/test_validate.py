@@ -240,7 +240,7 @@ def test_subresources_of_pods_that_change_no_image_are_admitted(world: World, su
         ({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": "nginx"}}, "must be a list"),
         ({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "a", "image": 1}]}}, "must be text"),
         ({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "a"}]}}, "is empty"),
-        ({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"image": "nginx"}]}}, "name is missing"),
+        ({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": 5, "image": "a"}]}}, "name must be text"),
     ],
 )
 def test_an_object_whose_images_cannot_be_told_is_denied(world: World, obj: dict[str, Any] | None, said: str) -> None:

@@ -230,9 +230,7 @@ class _Server(BaseApplication):
         )
         network = RegistryClient(settings.registry, clock=self._clock, observer=self._metrics)
         verifier = Verifier(network, self._clock, verifier_settings, self._metrics, self._backend.state)
-        app = create_app(
-            verifier, self._backend, settings.kinds, self._clock, self._metrics, self._log, self._callers
-        )
+        app = create_app(verifier, self._backend, settings.kinds, self._clock, self._metrics, self._log, self._callers)
         if self._certificates is None:
             return cast("_WSGIAppType", app)
         return cast("_WSGIAppType", _Identified(app, self._certificates))

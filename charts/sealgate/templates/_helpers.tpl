@@ -195,3 +195,14 @@ topologySpreadConstraints:
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
+
+{{- /* The custom kinds as JSON; a kind is its group and its name, and is there once. */ -}}
+{{- define "sealgate.customKinds" -}}
+{{- $seen := dict -}}
+{{- range .Values.customKinds -}}
+{{- $name := printf "%s/%s" .group .kind -}}
+{{- if hasKey $seen $name }}{{ fail (printf "customKinds has %s twice: give all its fields in one entry" $name) }}{{ end -}}
+{{- $_ := set $seen $name true -}}
+{{- end -}}
+{{ .Values.customKinds | toJson }}
+{{- end -}}

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from sealgate.decisions import Verdict
 from sealgate.errors import Reason, VerificationError
+from sealgate.references import parse_reference
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
 from tests.support.registry_clients import client_for, repository_of, session_of
 from tests.support.registry_simulator import RegistrySimulator, digest_of
+from tests.support.worlds import REPOSITORY, World
 
 OTHER = b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","other":true}'
 
 
-def test_attack_01_the_digest_of_a_tag_is_computed_and_not_read_from_a_header() -> None:
+def test_attack_01_the_digest_of_what_a_tag_serves_is_computed_and_not_read_from_a_header() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         signed = registry.push_image("team/app", "v1")
         # Other bytes under the digest header of the signed image.
@@ -24,6 +27,24 @@ def test_attack_01_the_digest_of_a_tag_is_computed_and_not_read_from_a_header() 
         registry.faults.answer("manifests", 200, {"Content-Type": OCI_MANIFEST}, OTHER)
         served = session_of(client).manifest(repository_of(registry), "v1")
         assert served.digest == digest_of(OTHER) != signed
+
+
+def test_attack_01_a_lying_header_only_chooses_which_digest_is_verified_pinned_and_reported() -> None:
+    with World() as world:
+        signed, unsigned = world.push_signed("v1"), world.registry.push_image(REPOSITORY, "v2")
+        # The tag of the unsigned image, and the digest of the signed one.
+        world.registry.faults.header("manifests/v2", "Docker-Content-Digest", signed)
+        (chosen,) = world.verify(world.image("v2"))
+        reference = parse_reference(world.image("v2"))
+        pinned = world.verifier.resolve([reference], world.review())
+        assert (chosen.verdict, chosen.subject, pinned) == (Verdict.ADMIT, signed, {reference: signed})
+        # The other way round, and a digest that is not there.
+        for lie in (unsigned, digest_of(b"not there")):
+            world.registry.faults.clear()
+            world.registry.faults.header(f"manifests/{lie[-4:]}", "Docker-Content-Digest", lie)
+            world.registry.tag(REPOSITORY, lie[-4:], signed)
+            (refused,) = world.verify(world.image(lie[-4:]))
+            assert (refused.verdict, refused.subject) == (Verdict.DENY, lie)
 
 
 def test_attack_02_a_digest_that_the_registry_chose_is_refused() -> None:

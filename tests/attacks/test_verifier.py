@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sealgate.clocks import Deadline
+    from sealgate.references import Repository
+    from sealgate.registry.callers import Access
     from sealgate.registry.client import RegistryClient
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.registry.interface import Registry, Services
@@ -236,6 +238,12 @@ class BrokenNetwork:
             _raise(self._error)
         return self._network.services(deadline)
 
+    def places(self, repository: Repository) -> tuple[Repository, ...]:
+        return self._network.places(repository)
+
+    def asks(self, repository: Repository) -> bool:
+        return self._network.asks(repository)
+
     def count(self) -> None:
         self._place -= 1
         if self._place == 1:
@@ -246,6 +254,10 @@ class _BrokenSession:
     def __init__(self, session: Registry, network: BrokenNetwork) -> None:
         self._session = session
         self._network = network
+
+    @property
+    def access(self) -> Access:
+        return self._session.access
 
     def __getattr__(self, name: str) -> Any:
         self._network.count()

@@ -60,13 +60,18 @@ def test_attack_24_no_pull_secret_of_another_namespace_is_ever_read(
     assert not any("/namespaces/bank/" in seen.path for seen in cluster.requests)
 
 
-def test_attack_24_pods_of_different_namespaces_or_secrets_share_no_scope(credentials: ClusterCredentials) -> None:
+def test_attack_48_pods_of_different_namespaces_or_secrets_have_different_sources(
+    credentials: ClusterCredentials,
+) -> None:
     reviews = [
         request("shop"),
         request("bank"),
         request("shop", serviceAccountName="builder"),
         request("shop", imagePullSecrets=[{"name": "a"}]),
         request("shop", imagePullSecrets=[{"name": "a"}, {"name": "b"}]),
+        request("shop", imagePullSecrets=[{"name": "a,b"}]),
+        request("shop", imagePullSecrets=[{"name": "builder"}]),
+        request("shop", imagePullSecrets=[{"name": "default"}]),
     ]
-    scopes = [credentials.provider(review).scope for review in reviews]
-    assert len(set(scopes)) == len(scopes)
+    sources = [credentials.provider(review).source for review in reviews]
+    assert len(set(sources)) == len(sources)

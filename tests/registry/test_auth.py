@@ -9,7 +9,7 @@ import pytest
 
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import DeadlineError, ForbiddenAddressError, UnauthorizedError, UnavailableError
-from sealgate.registry.credentials import Credentials, NoCredentials
+from sealgate.registry.credentials import Candidate, Credentials, Exactness, NoCredentials
 from tests.support.clocks import FakeClock
 from tests.support.http_faults import Fault
 from tests.support.http_messages import Answer, encode
@@ -18,6 +18,8 @@ from tests.support.registry_clients import client_for, login, repository_of, ses
 from tests.support.registry_simulator import RegistrySimulator
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sealgate.references import Repository
 
 USERS = {"robot": "s3cret"}
@@ -26,15 +28,18 @@ USERS = {"robot": "s3cret"}
 class Given:
     """A provider of fixed credentials that counts how often it is asked."""
 
-    scope = "given"
+    source = "given"
 
-    def __init__(self, credentials: Credentials) -> None:
-        self._credentials = credentials
+    def __init__(self, *credentials: Credentials) -> None:
+        self._candidates = [Candidate(Exactness(literal=True, registry=1, path=0), each) for each in credentials]
         self.asked: list[Repository] = []
 
-    def credentials(self, repository: Repository) -> Credentials:
+    def candidates(self, repository: Repository) -> Sequence[Candidate]:
         self.asked.append(repository)
-        return self._credentials
+        return self._candidates
+
+    def cached(self, _: Repository) -> None:
+        return None
 
 
 def test_a_password_is_sent_after_the_registry_asked_and_then_at_once() -> None:

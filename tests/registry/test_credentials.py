@@ -13,7 +13,7 @@ from sealgate.errors import ConfigError
 from sealgate.references import Repository, parse_reference
 from sealgate.registry.credentials import CredentialChain, Credentials, DockerConfigCredentials, NoCredentials
 from tests.support.http_messages import encode
-from tests.support.registry_clients import docker_config
+from tests.support.registry_clients import credentials_for, docker_config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def _user(image: str, *keys: str) -> str | None:
     """Return the key whose credentials an image gets, of a config that has an entry for each key."""
     config = docker_config({key: {"username": key, "password": "x"} for key in keys})
-    found = config.credentials(parse_reference(image).repository)
+    found = credentials_for(config, parse_reference(image).repository)
     return None if found is None else found.username
 
 
@@ -97,30 +97,30 @@ def test_the_most_exact_entry_wins() -> None:
 
 def test_name_and_password_may_come_in_one() -> None:
     config = docker_config({"a.example.org": {"auth": b64encode(b"robot:pass:word\0").decode()}})
-    assert config.credentials(Repository("a.example.org", "x")) == Credentials("robot", "pass:word")
+    assert credentials_for(config, Repository("a.example.org", "x")) == Credentials("robot", "pass:word")
 
 
 def test_identity_tokens_are_read() -> None:
     config = docker_config({"a.example.org": {"identitytoken": "refresh me"}})
-    assert config.credentials(Repository("a.example.org", "x")) == Credentials(identity_token="refresh me")
+    assert credentials_for(config, Repository("a.example.org", "x")) == Credentials(identity_token="refresh me")
 
 
 def test_entries_without_anything_count_for_nothing() -> None:
     assert _user("a.example.org/x") is None
     config = docker_config({"a.example.org": {}, "a.example.org/x": {"email": "a@example.org", "auth": ""}})
-    assert config.credentials(Repository("a.example.org", "x")) is None
+    assert credentials_for(config, Repository("a.example.org", "x")) is None
 
 
 def test_the_older_form_is_read_too() -> None:
     data = encode({"https://a.example.org/v1/": {"auth": b64encode(b"robot:x").decode(), "email": "e"}})
     config = DockerConfigCredentials.from_bytes(data, "Secret shop/pull")
-    assert config.credentials(Repository("a.example.org", "x")) == Credentials("robot", "x")
+    assert credentials_for(config, Repository("a.example.org", "x")) == Credentials("robot", "x")
 
 
 def test_a_config_without_logins_is_fine(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text('{"auths": null, "HttpHeaders": {"User-Agent": "x"}, "credHelpers": null, "credsStore": ""}')
-    assert DockerConfigCredentials.from_file(path).credentials(Repository("a.example.org", "x")) is None
+    assert credentials_for(DockerConfigCredentials.from_file(path), Repository("a.example.org", "x")) is None
 
 
 @pytest.mark.parametrize(
@@ -130,21 +130,56 @@ def test_a_config_without_logins_is_fine(tmp_path: Path) -> None:
         b"hunter2",
         b"[]",
         b'{"auths":[]}',
-        b'{"auths":{"a.example.org":"hunter2"}}',
-        b'{"auths":{"a.example.org":{"auth":"hunter2!"}}}',
-        b'{"auths":{"a.example.org":{"auth":"aHVudGVyMg=="}}}',
-        b'{"auths":{"a.example.org":{"auth":"//8="}}}',
-        b'{"auths":{"a.example.org":{"username":1}}}',
         b'{"auths":{},"auths":{}}',
         b'{"hunter2":' * 1000,
     ],
 )
 def test_a_bad_config_is_named_and_never_quoted(data: bytes) -> None:
-    with pytest.raises(ConfigError, match=r"Secret shop/pull\\n is no docker config") as wrong:
+    with pytest.raises(ConfigError, match=r"Secret shop/pull\\n is not a docker config") as wrong:
         DockerConfigCredentials.from_bytes(data, "Secret shop/pull\n")
     assert "hunter2" not in str(wrong.value)
     assert wrong.value.__cause__ is None
     assert wrong.value.__suppress_context__
+
+
+def test_a_config_with_too_many_entries_is_refused() -> None:
+    data = encode({"auths": {f"{number}.example.org": {} for number in range(1025)}})
+    with pytest.raises(ConfigError, match="more than 1024 entries"):
+        DockerConfigCredentials.from_bytes(data, "Secret shop/pull")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "hunter2",
+        {"auth": "hunter2!"},
+        {"auth": "aHVudGVyMg=="},
+        {"auth": "//8="},
+        {"auth": "aHVudGVyMjp=="},
+        {"username": 1},
+        [],
+    ],
+)
+def test_a_bad_entry_spoils_only_itself_and_is_named(entry: object) -> None:
+    good = {"username": "robot", "password": "x"}
+    data = encode({"auths": {"bad.example.org": entry, "null.example.org": None, "a.example.org": good}})
+    config = DockerConfigCredentials.from_bytes(data, "Secret shop/pull")
+    assert config.unreadable == ("bad.example.org",)
+    assert credentials_for(config, Repository("a.example.org", "x")) == Credentials("robot", "x")
+    assert credentials_for(config, Repository("bad.example.org", "x")) is None
+
+
+@pytest.mark.parametrize("auth", ["dXU6cHA", "dXU6cHA=", " dXU6\r\ncHA=\n", "dXU6 cHA"])
+def test_base64_is_read_without_padding_and_with_white_space(auth: str) -> None:
+    config = docker_config({"a.example.org": {"auth": auth}})
+    assert credentials_for(config, Repository("a.example.org", "x")) == Credentials("uu", "pp")
+
+
+def test_the_older_form_may_have_name_and_password() -> None:
+    data = encode({"https://a.example.org": {"username": "u", "password": "p", "email": "a@example.org"}, "b.c": None})
+    config = DockerConfigCredentials.from_bytes(data, "Secret shop/pull")
+    assert config.unreadable == ()
+    assert credentials_for(config, Repository("a.example.org", "x")) == Credentials("u", "p")
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -159,17 +194,31 @@ def test_a_file_that_is_too_large_is_no_config(tmp_path: Path) -> None:
         DockerConfigCredentials.from_file(path)
 
 
-def test_the_first_of_a_chain_that_has_credentials_wins() -> None:
-    one = docker_config({"a.example.org": {"username": "one", "password": "x"}})
-    two = docker_config({"*.example.org": {"username": "two", "password": "x"}})
+def test_a_chain_has_all_candidates_the_longest_path_first_then_in_its_order() -> None:
+    one = docker_config(
+        {
+            "a.example.org": {"username": "one", "password": "x"},
+            "a.example.org/team": {"username": "one-team", "password": "x"},
+        }
+    )
+    two = docker_config(
+        {
+            "*.example.org": {"username": "two-wildcard", "password": "x"},
+            "a.example.org": {"username": "two", "password": "x"},
+            "a.example.org/team/app": {"username": "two-app", "password": "x"},
+        }
+    )
     chain = CredentialChain([NoCredentials(), one, two])
     assert [
-        None if found is None else found.username
-        for found in (chain.credentials(Repository(f"{name}.example.org", "x")) for name in ("a", "b", "c.d"))
-    ] == ["one", "two", None]
+        [
+            candidate.credentials.username
+            for candidate in chain.candidates(Repository(f"{name}.example.org", "team/app"))
+        ]
+        for name in ("a", "b", "c.d")
+    ] == [["two-app", "one-team", "one", "two", "two-wildcard"], ["two-wildcard"], []]
 
 
-def test_scopes_differ_whenever_credentials_may() -> None:
+def test_sources_differ_whenever_credentials_may() -> None:
     one = docker_config({"a.example.org": {"username": "one", "password": "x"}})
     two = docker_config({"a.example.org": {"username": "one", "password": "y"}})
     providers: list[CredentialProvider] = [
@@ -179,8 +228,8 @@ def test_scopes_differ_whenever_credentials_may() -> None:
         CredentialChain([one, two]),
         CredentialChain([two, one]),
     ]
-    assert len({provider.scope for provider in providers}) == 5
-    assert NoCredentials().scope == CredentialChain([]).scope == CredentialChain([NoCredentials()]).scope == ""
+    assert len({provider.source for provider in providers}) == 5
+    assert NoCredentials().source == CredentialChain([]).source
 
 
 def test_secrets_do_not_show() -> None:

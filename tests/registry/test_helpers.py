@@ -11,6 +11,7 @@ from sealgate.references import Repository
 from sealgate.registry import helpers
 from sealgate.registry.credentials import Credentials, DockerConfigCredentials
 from tests.support.http_messages import encode
+from tests.support.registry_clients import credentials_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,9 +52,9 @@ def test_a_helper_is_asked_for_its_registry(tmp_path: Path, helper: Callable[[st
         tmp_path, {"credHelpers": {"https://A.example.org": "one"}, "credsStore": "two", "auths": {"a.example.org": {}}}
     )
     for _ in range(2):
-        assert config.credentials(Repository("a.example.org", "x")) == Credentials("robot", "of a.example.org")
+        assert credentials_for(config, Repository("a.example.org", "x")) == Credentials("robot", "of a.example.org")
     assert program.with_name(f"{program.name}.log").read_text() == "get a.example.org\n"
-    assert config.credentials(Repository("b.example.org", "x")) == Credentials("robot", "of b.example.org")
+    assert credentials_for(config, Repository("b.example.org", "x")) == Credentials("robot", "of b.example.org")
 
 
 def test_the_store_is_asked_after_the_entries(tmp_path: Path, helper: Callable[[str, str], Path]) -> None:
@@ -61,8 +62,8 @@ def test_the_store_is_asked_after_the_entries(tmp_path: Path, helper: Callable[[
     config = _config(
         tmp_path, {"credsStore": "store", "auths": {"a.example.org": {"username": "entry", "password": "x"}, "c.d": {}}}
     )
-    assert config.credentials(Repository("a.example.org", "x")) == Credentials("entry", "x")
-    assert config.credentials(Repository("c.d", "x")) == Credentials("robot", "of c.d")
+    assert credentials_for(config, Repository("a.example.org", "x")) == Credentials("entry", "x")
+    assert credentials_for(config, Repository("c.d", "x")) == Credentials("robot", "of c.d")
 
 
 def test_a_registry_without_helper_or_entry_has_no_credentials(
@@ -70,7 +71,7 @@ def test_a_registry_without_helper_or_entry_has_no_credentials(
 ) -> None:
     helper("one", ANSWER)
     config = _config(tmp_path, {"credHelpers": {"a.example.org": "one"}})
-    assert config.credentials(Repository("b.example.org", "x")) is None
+    assert credentials_for(config, Repository("b.example.org", "x")) is None
 
 
 def test_docker_hub_is_asked_for_under_the_name_that_helpers_know(
@@ -78,19 +79,19 @@ def test_docker_hub_is_asked_for_under_the_name_that_helpers_know(
 ) -> None:
     helper("store", ANSWER)
     config = _config(tmp_path, {"credsStore": "store"})
-    found = config.credentials(Repository("docker.io", "library/nginx"))
+    found = credentials_for(config, Repository("docker.io", "library/nginx"))
     assert found == Credentials("robot", "of https://index.docker.io/v1/")
 
 
 def test_a_helper_may_hold_an_identity_token(tmp_path: Path, helper: Callable[[str, str], Path]) -> None:
     helper("store", """#!/bin/sh\necho '{"Username":"<token>","Secret":"refresh me"}'\n""")
     config = _config(tmp_path, {"credsStore": "store"})
-    assert config.credentials(Repository("a.example.org", "x")) == Credentials(identity_token="refresh me")
+    assert credentials_for(config, Repository("a.example.org", "x")) == Credentials(identity_token="refresh me")
 
 
 def test_a_helper_may_have_nothing(tmp_path: Path, helper: Callable[[str, str], Path]) -> None:
     helper("store", "#!/bin/sh\necho credentials not found in native keychain\nexit 1\n")
-    assert _config(tmp_path, {"credsStore": "store"}).credentials(Repository("a.example.org", "x")) is None
+    assert credentials_for(_config(tmp_path, {"credsStore": "store"}), Repository("a.example.org", "x")) is None
 
 
 @pytest.mark.parametrize(
@@ -108,14 +109,14 @@ def test_a_helper_that_fails_says_how_and_its_output_stays_here(
 ) -> None:
     helper("bad", script)
     with pytest.raises(UnavailableError, match=f"docker-credential-bad failed: {why}") as failed:
-        _config(tmp_path, {"credsStore": "bad"}).credentials(Repository("a.example.org", "x"))
+        credentials_for(_config(tmp_path, {"credsStore": "bad"}), Repository("a.example.org", "x"))
     assert failed.value.reason is Reason.REGISTRY_UNAUTHORIZED
     assert "hunter2" not in str(failed.value)
 
 
 def test_a_helper_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="docker-credential-no-such-helper failed: it is not installed"):
-        _config(tmp_path, {"credsStore": "no-such-helper"}).credentials(Repository("a.example.org", "x"))
+        credentials_for(_config(tmp_path, {"credsStore": "no-such-helper"}), Repository("a.example.org", "x"))
 
 
 def test_a_helper_that_hangs_is_ended_with_all_it_started(
@@ -124,7 +125,7 @@ def test_a_helper_that_hangs_is_ended_with_all_it_started(
     monkeypatch.setattr(helpers, "HELPER_SECONDS", 0.2)
     helper("slow", "#!/bin/sh\nsleep 1000 &\nsleep 1000\n")
     with pytest.raises(UnavailableError, match="docker-credential-slow failed"):
-        _config(tmp_path, {"credsStore": "slow"}).credentials(Repository("a.example.org", "x"))
+        credentials_for(_config(tmp_path, {"credsStore": "slow"}), Repository("a.example.org", "x"))
 
 
 @pytest.mark.parametrize("name", ["../x", "/bin/sh", "a b", "", "x\n", "-x"])
@@ -137,5 +138,5 @@ def test_configs_that_others_wrote_run_no_programs(helper: Callable[[str, str], 
     program = helper("store", ANSWER)
     data = encode({"credsStore": "store", "credHelpers": {"a.example.org": "store"}})
     config = DockerConfigCredentials.from_bytes(data, "Secret shop/pull")
-    assert config.credentials(Repository("a.example.org", "x")) is None
+    assert credentials_for(config, Repository("a.example.org", "x")) is None
     assert not program.with_name(f"{program.name}.log").exists()

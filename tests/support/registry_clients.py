@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sealgate.clocks import Clock
-    from sealgate.registry.credentials import CredentialProvider
+    from sealgate.registry.credentials import CredentialProvider, Credentials
     from sealgate.registry.sessions import Session
     from tests.support.http_simulator import HTTPSimulator
 
@@ -81,6 +81,11 @@ def repository_of(simulator: HTTPSimulator, path: str = "team/app") -> Repositor
 def docker_config(auths: Mapping[str, Mapping[str, str]]) -> DockerConfigCredentials:
     """Return the credentials of a docker config with these entries."""
     return DockerConfigCredentials.from_bytes(encode({"auths": auths}), "a config of a test")
+
+
+def credentials_for(provider: CredentialProvider, repository: Repository) -> Credentials | None:
+    """Return the credentials that are tried first for a repository; None if there are none."""
+    return next((candidate.credentials for candidate in provider.candidates(repository)), None)
 
 
 def login(simulator: HTTPSimulator, username: str = "robot", password: str = "s3cret") -> DockerConfigCredentials:

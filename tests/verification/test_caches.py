@@ -1,18 +1,40 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sealgate.errors import Reason
 from sealgate.findings import Finding, Outcome, SeenSignature
 from sealgate.references import Repository, parse_digest
+from sealgate.registry.callers import OPEN, Access, Caller
+from sealgate.registry.client import RegistryClient
+from sealgate.registry.credentials import NoCredentials
+from sealgate.verification.askers import Asker
 from sealgate.verification.caches import FindingCache, FindingKey, Remembered, TagCache
 from sealgate.verification.settings import VerifierSettings
 from tests.support.clocks import FakeClock
+from tests.support.registry_clients import docker_config
 
-KEY = FindingKey("release:00", "registry.example.org/app", "sha256:" + "4a" * 32, None, "")
+if TYPE_CHECKING:
+    from sealgate.registry.credentials import CredentialProvider
+
+KEY = FindingKey("release", "00", "registry.example.org/app", "sha256:" + "4a" * 32, None)
+REPOSITORY = Repository("registry.example.org", "app")
+REGISTRIES = RegistryClient()
 SETTINGS = VerifierSettings(verified_seconds=600, refused_seconds=30, tag_seconds=30, entries=100)
+
+
+def asker(provider: CredentialProvider) -> Asker:
+    return Asker(REGISTRIES, Caller(provider), REPOSITORY)
+
+
+def user(name: str) -> Asker:
+    return asker(docker_config({REPOSITORY.registry: {"username": name, "password": "secret"}}))
+
+
+NOBODY = asker(NoCredentials())
 
 
 def finding(outcome: Outcome, reason: Reason) -> Finding:
@@ -26,60 +48,127 @@ def finding(outcome: Outcome, reason: Reason) -> Finding:
 def test_a_finding_is_believed_for_its_time_and_no_longer(outcome: Outcome, reason: Reason, seconds: float) -> None:
     clock = FakeClock()
     cache = FindingCache(SETTINGS, clock)
-    cache.put(KEY, finding(outcome, reason))
+    cache.put(KEY, finding(outcome, reason), NOBODY, OPEN)
     clock.advance(seconds - 0.001)
-    assert cache.get(KEY) == Remembered(finding(outcome, reason), seconds)
+    assert cache.get(KEY, NOBODY) == Remembered(finding(outcome, reason), seconds)
     clock.advance(0.001)
-    assert cache.get(KEY) is None
+    assert cache.get(KEY, NOBODY) is None
 
 
 def test_a_finding_for_which_not_every_signature_could_be_looked_at_is_believed_shortly() -> None:
     clock = FakeClock()
     cache = FindingCache(SETTINGS, clock)
     neighbour = SeenSignature("layer 2", Reason.REGISTRY_UNAVAILABLE, "the registry answered 503")
-    cache.put(KEY, replace(finding(Outcome.VERIFIED, Reason.VERIFIED), signatures=(neighbour,)))
+    cache.put(KEY, replace(finding(Outcome.VERIFIED, Reason.VERIFIED), signatures=(neighbour,)), NOBODY, OPEN)
     clock.advance(SETTINGS.refused_seconds)
-    assert cache.get(KEY) is None
+    assert cache.get(KEY, NOBODY) is None
 
 
 def test_what_could_not_be_found_out_is_never_remembered() -> None:
     cache = FindingCache(SETTINGS, FakeClock())
     with pytest.raises(ValueError, match="never remembered"):
-        cache.put(KEY, finding(Outcome.UNAVAILABLE, Reason.REGISTRY_UNAVAILABLE))
-    assert cache.get(KEY) is None
+        cache.put(KEY, finding(Outcome.UNAVAILABLE, Reason.REGISTRY_UNAVAILABLE), NOBODY, OPEN)
+    assert cache.get(KEY, NOBODY) is None
 
 
 def test_a_cache_never_grows_beyond_its_entries() -> None:
     cache = FindingCache(SETTINGS, FakeClock())
     for number in range(1000):
-        cache.put(KEY._replace(digest=f"sha256:{number:064x}"), finding(Outcome.VERIFIED, Reason.VERIFIED))
+        cache.put(
+            KEY._replace(digest=f"sha256:{number:064x}"), finding(Outcome.VERIFIED, Reason.VERIFIED), NOBODY, OPEN
+        )
     assert len(cache) == 100
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        KEY._replace(check="release:01"),
-        KEY._replace(check="other:00"),
+        KEY._replace(content="01"),
+        KEY._replace(authenticator="other"),
         KEY._replace(repository="registry.example.org/other"),
         KEY._replace(digest="sha256:" + "4b" * 32),
         KEY._replace(tag="v1"),
-        KEY._replace(scope="team-a"),
     ],
 )
 def test_a_finding_answers_for_nothing_but_its_own_key(other: FindingKey) -> None:
     cache = FindingCache(SETTINGS, FakeClock())
-    cache.put(KEY, finding(Outcome.VERIFIED, Reason.VERIFIED))
-    assert cache.get(other) is None
+    cache.put(KEY, finding(Outcome.VERIFIED, Reason.VERIFIED), NOBODY, OPEN)
+    assert cache.get(other, NOBODY) is None
 
 
 def test_a_tag_is_remembered_shortly() -> None:
     clock = FakeClock()
     cache = TagCache(SETTINGS, clock)
-    repository = Repository("registry.example.org", "app")
     digest = parse_digest("sha256:" + "4a" * 32)
-    cache.put(repository, "v1", digest)
-    assert cache.get(repository, "v1") == Remembered(digest, 30)
-    assert cache.get(repository, "v2") is None
+    cache.put("v1", digest, NOBODY, OPEN)
+    assert cache.get("v1", NOBODY) == Remembered(digest, 30)
+    assert cache.get("v2", NOBODY) is None
     clock.advance(30)
-    assert cache.get(repository, "v1") is None
+    assert cache.get("v1", NOBODY) is None
+
+
+def access(of: Asker) -> Access:
+    return of.access(of.require_holder())
+
+
+def test_tag_resolved_with_credentials_is_only_for_equal_credentials() -> None:
+    cache = TagCache(SETTINGS, FakeClock())
+    digest = parse_digest("sha256:" + "4a" * 32)
+    cache.put("v1", digest, user("robot"), access(user("robot")))
+    assert cache.get("v1", user("robot")) == Remembered(digest, 30, access(user("robot")))
+    assert cache.get("v1", user("other")) is None
+    assert cache.get("v1", NOBODY) is None
+
+
+def test_tag_resolved_anonymously_is_for_every_caller() -> None:
+    cache = TagCache(SETTINGS, FakeClock())
+    digest = parse_digest("sha256:" + "4a" * 32)
+    cache.put("v1", digest, NOBODY, access(NOBODY))
+    assert cache.get("v1", user("robot")) == Remembered(digest, 30)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.VERIFIED, Outcome.REFUSED])
+def test_finding_made_with_credentials_is_only_for_equal_credentials(outcome: Outcome) -> None:
+    cache = FindingCache(SETTINGS, FakeClock())
+    made = finding(outcome, Reason.NO_SIGNATURE)
+    cache.put(KEY, made, user("robot"), access(user("robot")))
+    own = cache.get(KEY, user("robot"))
+    assert own is not None
+    assert (own.value, own.access) == (made, access(user("robot")))
+    assert cache.get(KEY, user("other")) is None
+    assert cache.get(KEY, NOBODY) is None
+
+
+def test_verified_finding_is_lent_after_a_grant_for_as_long_as_it_may_be_believed() -> None:
+    clock = FakeClock()
+    cache = FindingCache(SETTINGS, clock)
+    cache.put(KEY, finding(Outcome.VERIFIED, Reason.VERIFIED), user("robot"), access(user("robot")))
+    clock.advance(100)
+    assert cache.lends(KEY, user("other"))
+    cache.grant(KEY, user("other"))
+    known = cache.get(KEY, user("other"))
+    assert known is not None
+    assert (known.until, known.access) == (600, access(user("other")))
+    assert cache.get(KEY, user("third")) is None
+    clock.advance(500)
+    assert cache.get(KEY, user("other")) is None
+    assert not cache.lends(KEY, user("other"))
+
+
+def test_refusal_and_partial_finding_are_never_lent() -> None:
+    cache = FindingCache(SETTINGS, FakeClock())
+    neighbour = SeenSignature("layer 2", Reason.REGISTRY_UNAUTHORIZED, "not for this caller")
+    partial = replace(finding(Outcome.VERIFIED, Reason.VERIFIED), signatures=(neighbour,))
+    for made in (finding(Outcome.REFUSED, Reason.NO_SIGNATURE), partial):
+        cache.put(KEY, made, user("robot"), access(user("robot")))
+        assert not cache.lends(KEY, user("other"))
+        cache.grant(KEY, user("other"))
+        assert cache.get(KEY, user("other")) is None
+
+
+def test_refusal_made_without_credentials_where_some_are_asked_for_is_only_for_callers_without() -> None:
+    cache = FindingCache(SETTINGS, FakeClock())
+    made = finding(Outcome.REFUSED, Reason.NO_SIGNATURE)
+    cache.put(KEY, made, NOBODY, access(NOBODY))
+    assert cache.get(KEY, NOBODY) is not None
+    assert cache.get(KEY, user("robot")) is None

@@ -13,19 +13,20 @@ from hypothesis import strategies as st
 from sealgate.decisions import UnmatchedImages, Verdict
 from sealgate.errors import Reason
 from sealgate.policies.matching import Namespace
-from sealgate.registry.credentials import Credentials
 from sealgate.verification import verdicts
 from sealgate.verification.observers import SilentObserver
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verdicts import VerdictMemory
 from tests.support.clocks import FakeClock
 from tests.support.cosign_signing import Classic, push_classic
+from tests.support.registry_auth import Auth
+from tests.support.registry_clients import login
 from tests.support.worlds import KEY, RELEASE, REPOSITORY, STRANGER, World, authenticator, policy, policy_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sealgate.references import Digest, Repository
+    from sealgate.references import Digest
     from sealgate.verification.observers import CacheKind
 
 SETTINGS = VerifierSettings(tag_seconds=30, refused_seconds=60, verified_seconds=600, verifications_per_minute=1e9)
@@ -43,17 +44,6 @@ class Counting(SilentObserver):
 
     def cache_miss(self, kind: CacheKind) -> None:
         self.made += kind == "verdict"
-
-
-class User:
-    """One user's credentials."""
-
-    def __init__(self, name: str) -> None:
-        self.scope = name
-
-    def credentials(self, repository: Repository) -> Credentials | None:
-        del repository
-        return Credentials(self.scope, "secret")
 
 
 @pytest.fixture
@@ -197,12 +187,28 @@ def test_another_namespace_is_another_even_with_the_same_labels(world: World) ->
 
 
 def test_one_users_refusal_is_not_taken_over_for_another(world: World) -> None:
-    image = by_digest(world, world.push_signed())
+    world.push_signed()
+    world.registry.auth = Auth(mode="basic", users={"stranger": "secret", "member": "secret"})
+    stranger, member = (login(world.registry, name, "secret") for name in ("stranger", "member"))
     world.registry.faults.status(r"\.sig", 404)
     for _ in range(3):
-        assert world.verify(image, credentials=User("stranger"))[0].verdict is Verdict.DENY
+        assert world.verify(world.image(), credentials=stranger)[0].verdict is Verdict.DENY
     world.registry.faults.clear()
-    assert world.verify(image, credentials=User("member"))[0].verdict is Verdict.ADMIT
+    assert world.verify(world.image(), credentials=member)[0].verdict is Verdict.ADMIT
+    assert world.verify(world.image(), credentials=stranger)[0].verdict is Verdict.DENY
+
+
+def test_verdict_that_rests_on_credentials_is_taken_over_for_equal_ones_only(world: World, observer: Counting) -> None:
+    world.push_signed()
+    world.registry.auth = Auth(mode="basic", users={"robot": "secret"})
+    for _ in range(4):
+        robot = login(world.registry, "robot", "secret")
+        assert world.verify(world.image(), credentials=robot)[0].verdict is Verdict.ADMIT
+    assert (observer.made, observer.taken_over) == (2, 2)
+    for _ in range(4):
+        (verdict,) = world.verify(world.image())
+        assert (verdict.verdict, verdict.subject) == (Verdict.UNAVAILABLE, None)
+    assert observer.taken_over == 2
 
 
 def test_what_could_not_be_found_out_is_not_remembered(world: World, observer: Counting) -> None:

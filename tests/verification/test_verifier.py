@@ -13,13 +13,13 @@ from sealgate.findings import Outcome
 from sealgate.policies.matching import Namespace
 from sealgate.policies.models import AuthenticatorSpec
 from sealgate.references import parse_reference
-from sealgate.registry.credentials import Credentials
 from sealgate.verification.observers import SilentObserver
 from sealgate.verification.settings import VerifierSettings
 from tests.support.clocks import FakeClock
 from tests.support.cosign_signing import Classic, push_classic
 from tests.support.private_keys import fingerprint
 from tests.support.registry_auth import Auth
+from tests.support.registry_clients import login
 from tests.support.worlds import (
     KEY,
     PATIENCE,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sealgate.findings import Finding
-    from sealgate.references import Repository
 
 
 @pytest.fixture
@@ -50,17 +49,6 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
-
-
-class User:
-    """One user's credentials."""
-
-    def __init__(self, name: str) -> None:
-        self.scope = name
-
-    def credentials(self, repository: Repository) -> Credentials | None:
-        del repository
-        return Credentials(self.scope, "secret") if self.scope else None
 
 
 def test_a_signed_image_is_admitted_and_the_verdict_names_what_was_verified(world: World) -> None:
@@ -317,13 +305,13 @@ def test_a_place_in_the_budget_that_comes_before_the_deadline_is_waited_for() ->
 
 
 def test_a_refusal_for_who_may_not_look_is_no_refusal_for_who_may(world: World) -> None:
-    digest = world.push_signed()
-    image = f"{world.registry.host}/{REPOSITORY}@{digest}"
+    world.push_signed()
+    world.registry.auth = Auth(mode="bearer", anonymous=True, users={"member": "secret"})
     world.registry.faults.status(r"\.sig", 404)  # how some registries answer who may not see a repository
-    (stranger,) = world.verify(image, credentials=User(""))
+    (stranger,) = world.verify(world.image())
     assert (stranger.verdict, stranger.reason) == (Verdict.DENY, Reason.NO_SIGNATURE)
     world.registry.faults.clear()
-    (member,) = world.verify(image, credentials=User("member"))
+    (member,) = world.verify(world.image(), credentials=login(world.registry, "member", "secret"))
     assert member.verdict is Verdict.ADMIT
 
 
@@ -331,8 +319,8 @@ def test_who_has_no_credentials_joins_nobody_who_has(world: World) -> None:
     digest = world.push_signed()
     image = f"{world.registry.host}/{REPOSITORY}@{digest}"
     world.registry.auth = Auth(mode="basic", users={"member": "secret"})
-    (stranger,) = world.verify(image, credentials=User(""))
-    (member,) = world.verify(image, credentials=User("member"))
+    (stranger,) = world.verify(image)
+    (member,) = world.verify(image, credentials=login(world.registry, "member", "secret"))
     assert (stranger.verdict, stranger.reason) == (Verdict.UNAVAILABLE, Reason.REGISTRY_UNAUTHORIZED)
     assert member.verdict is Verdict.ADMIT
 

@@ -134,7 +134,8 @@ class World:
         policies: instead of the files.
         namespaces: instead of the files.
         kinds: the kinds whose images are verified.
-        credentials: for the registry.
+        credentials: for the registry, the same for every namespace.
+        credential_source: instead of `credentials`, for each request.
         callers: whose reviews are answered; None for everybody's.
     """
 
@@ -149,6 +150,7 @@ class World:
     kinds: WorkloadKinds = BUILT_IN
 
     credentials: CredentialProvider = field(default_factory=NoCredentials)
+    credential_source: CredentialSource | None = None
     callers: PermittedCallers | None = None
 
     def __post_init__(self) -> None:
@@ -234,7 +236,9 @@ class World:
             verifier = Verifier(self._network(), self.clock, self.verifier_settings, self.metrics)
             self._closers.append(verifier.close)
             backend = _Backend(
-                self.policies or self._source, self.namespaces or self._source, SharedCredentials(self.credentials)
+                self.policies or self._source,
+                self.namespaces or self._source,
+                self.credential_source or SharedCredentials(self.credentials),
             )
             app = create_app(verifier, backend, self.kinds, self.clock, self.metrics, self.logger, self.callers)
             self._assembled = app.test_client()

@@ -19,7 +19,7 @@ from sealgate.registry.tokens import TokenRequest, Tokens, basic
 from sealgate.registry.urls import parse_url
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sealgate.clocks import Clock
     from sealgate.registry.challenges import Challenge
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 #: Registries whose way of asking is remembered, and for how many seconds.
 MAX_REMEMBERED = 1024
 REMEMBER_SECONDS = 600.0
+#: Repositories of which it is kept which of a caller's credentials may read them.
+MAX_PREFERRED = 4096
 _MAX_SCOPES = 8
 _MAX_SCOPE = 512
 
@@ -61,6 +63,10 @@ class Visit(NamedTuple):
     leave: Leave
 
 
+#: A registry, a repository of it, and the fingerprints of all credentials that a caller has for it.
+_Asked = tuple["Origin", str, tuple[bytes, ...]]
+
+
 class Gate:
     """What all registries ask for, and what was given. Long-lived and thread-safe.
 
@@ -74,7 +80,27 @@ class Gate:
         self._ways: TTLCache[Origin, _Basic | _Bearer] = TTLCache(
             MAX_REMEMBERED, REMEMBER_SECONDS, timer=clock.monotonic
         )
+        self._preferred: TTLCache[_Asked, bytes] = TTLCache(MAX_PREFERRED, REMEMBER_SECONDS, timer=clock.monotonic)
         self._lock = threading.Lock()
+
+    def preferred(self, visit: Visit, every: Sequence[Credentials]) -> Sequence[Credentials]:
+        """Return credentials in the order in which to try them: first those that did the last time.
+
+        Args:
+            visit: what is asked; its credentials do not matter.
+            every: all credentials at hand, the first to try first.
+        """
+        if len(every) == 1:
+            return every
+        with self._lock:
+            preferred = self._preferred.get(_asked(visit, every))
+        return sorted(every, key=lambda credentials: credentials.fingerprint != preferred)
+
+    def prefer(self, visit: Visit, every: Sequence[Credentials]) -> None:
+        """Keep which of several credentials may read a repository, so that the others are not tried each time."""
+        if len(every) > 1 and visit.credentials is not None:
+            with self._lock:
+                self._preferred[_asked(visit, every)] = visit.credentials.fingerprint
 
     def challenged(self, registry: Origin) -> bool:
         """Return whether that registry is known to ask who comes; if not, nobody needs to look for credentials."""
@@ -166,8 +192,12 @@ def refused(visit: Visit) -> UnauthorizedError:
     return UnauthorizedError(f"the credentials at hand may not read {quote(place)}; check the pull secret")
 
 
+def _asked(visit: Visit, every: Sequence[Credentials]) -> _Asked:
+    return visit.registry, visit.path, tuple(credentials.fingerprint for credentials in every)
+
+
 def _usual_request(visit: Visit, way: _Bearer) -> TokenRequest:
-    account = visit.credentials.fingerprint if visit.credentials is not None else ""
+    account = visit.credentials.fingerprint if visit.credentials is not None else b""
     return TokenRequest(visit.registry, way.realm, way.service, (f"repository:{visit.path}:pull",), account)
 
 

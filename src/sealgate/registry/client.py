@@ -19,18 +19,20 @@ from sealgate.registry.http import Follow, HTTPClient, Leave, Request
 from sealgate.registry.interface import MAX_MANIFEST_BYTES, Response
 from sealgate.registry.resolution import SystemResolver
 from sealgate.registry.sessions import Session
-from sealgate.registry.settings import RegistrySettings, fold
-from sealgate.registry.urls import parse_url
+from sealgate.registry.settings import RegistrySettings, api_host, fold
+from sealgate.registry.urls import parse_origin, parse_url
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
     from typing import Self
 
     from sealgate.clocks import Clock, Deadline
+    from sealgate.references import Repository
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.registry.http import RegistryObserver
     from sealgate.registry.resolution import Resolver
+    from sealgate.registry.urls import Origin
 
 #: Registries of which it is remembered that they have no referrers API or no TLS, and for how many seconds.
 MAX_REMEMBERED = 1024
@@ -118,6 +120,21 @@ class RegistryClient:
                 only they (and those that the settings name) may have private addresses.
         """
         return Session(self, credentials, Leave(deadline, literal_hosts))
+
+    def places(self, repository: Repository) -> tuple[Repository, ...]:
+        """Return the repositories that are asked for a repository's content: its mirror's, then itself."""
+        mirror = self.settings.mirrors.get(repository.registry)
+        return (repository,) if mirror is None else (repository._replace(registry=mirror), repository)
+
+    def asks(self, repository: Repository) -> bool:
+        """Return whether one of those places is known to ask who comes, so that credentials count there."""
+        return any(self.gate.challenged(origin) for place in self.places(repository) for origin in self._origins(place))
+
+    def _origins(self, place: Repository) -> Iterator[Origin]:
+        authority = api_host(place.registry)
+        yield parse_origin("https", authority)
+        if self.settings.is_insecure(place.registry):
+            yield parse_origin("http", authority)
 
     def services(self, deadline: Deadline) -> ServiceRequests:
         """Return requests to signature stores for one verification."""

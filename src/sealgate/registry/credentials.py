@@ -1,17 +1,25 @@
-"""Who one is to a registry: docker config files, credential helpers, and the seam for other sources.
+"""Credentials for registries: docker config files, credential helpers, and the protocol for other sources.
 
 Matching follows kubelets: an entry is for the images whose registry is the entry's (a `*` stands for any run of
-characters inside one part of the name) and whose repository begins with the entry's path; the most exact entry wins.
+characters inside one part of the name) and whose repository begins with the entry's path. Every entry that matches is
+a *candidate*; the most exact one is tried first.
+
+Credentials are compared by a *fingerprint*, a hash of their content under a random key of this process, so that equal
+robot accounts in many namespaces are one and nothing that is kept in memory or logged can be tried against a password
+list. The fingerprints of all candidates for a repository, in order, are the *identity* of whoever holds them.
 """
 
 from __future__ import annotations
 
 import binascii
-import hashlib
+import re
 from base64 import b64decode
+from collections import defaultdict
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from secrets import token_bytes
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sealgate import strict_json
 from sealgate.errors import ConfigError, InvalidReferenceError, VerificationError
@@ -20,14 +28,23 @@ from sealgate.references import DOCKER_HUB, parse_registry
 from sealgate.registry.helpers import CredentialHelpers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Mapping, Sequence
 
     from sealgate.references import Repository
 
 #: The most bytes of a docker config file.
 MAX_CONFIG_BYTES = 1 << 20
+#: The most entries of its `auths`.
+MAX_ENTRIES = 1024
 #: The key under which docker keeps Docker Hub's credentials.
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
+#: The key of fingerprints: another one in every process.
+_FINGERPRINT_KEY = token_bytes(32)
+_FINGERPRINT_BYTES = 16
+#: What an entry takes in memory beside its text, bytes, roughly.
+_ENTRY_BYTES = 1 << 10
+_ENTRY_MEMBERS = frozenset({"auth", "username"})
+_WHITE_SPACE = re.compile(r"\s+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,69 +55,125 @@ class Credentials:
         username: may be empty beside an identity token.
         password: may be empty beside an identity token.
         identity_token: an OAuth2 refresh token for the registry's token service.
+        fingerprint: a keyed hash of all of the above, 16 bytes; equal for equal credentials in this process.
     """
 
     username: str = ""
     password: str = field(default="", repr=False)
     identity_token: str | None = field(default=None, repr=False)
+    fingerprint: bytes = field(init=False, repr=False, compare=False)
 
-    @property
-    def fingerprint(self) -> str:
-        """A hash that differs whenever anything in here differs (hex)."""
-        parts = (self.username, self.password, self.identity_token or "")
-        return hashlib.sha256("\0".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()
+    def __post_init__(self) -> None:
+        """Compute the fingerprint.
+
+        Raises:
+            ValueError: a part is not text that can be sent (it has lone surrogates).
+        """
+        hasher = blake2b(key=_FINGERPRINT_KEY, digest_size=_FINGERPRINT_BYTES)
+        for part in (self.username, self.password, self.identity_token or ""):
+            data = part.encode()
+            # The length first, so that no two lists of parts are hashed as the same bytes.
+            hasher.update(len(data).to_bytes(8, "big"))
+            hasher.update(data)
+        object.__setattr__(self, "fingerprint", hasher.digest())
+
+
+class Exactness(NamedTuple):
+    """How exactly an entry names a repository; the greater, the earlier it is tried.
+
+    Attributes:
+        literal: whether the registry is written without wildcards.
+        registry: characters of the registry as written.
+        path: characters of the path.
+    """
+
+    literal: bool
+    registry: int
+    path: int
+
+
+class Candidate(NamedTuple):
+    """Credentials that match a repository.
+
+    Attributes:
+        exactness: how exactly.
+        credentials: what to send.
+    """
+
+    exactness: Exactness
+    credentials: Credentials
 
 
 class CredentialProvider(Protocol):
     """Where credentials come from. Thread-safe."""
 
     @property
-    def scope(self) -> str:
-        """A text that differs whenever the credentials may differ; empty for nobody's.
+    def source(self) -> Hashable:
+        """What the credentials are read from: providers with equal sources have equal credentials."""
 
-        What one set of credentials could not see says nothing about another, so refusals are kept by it.
+    def candidates(self, repository: Repository) -> Sequence[Candidate]:
+        """Return all credentials that match a repository, the first to try first; may wait for a network.
+
+        Raises:
+            UnavailableError: they could not be read.
         """
 
-    def credentials(self, repository: Repository) -> Credentials | None:
-        """Return the credentials for a repository's registry; None if there are none."""
+    def cached(self, repository: Repository) -> Sequence[Candidate] | None:
+        """Return the same from memory, at once; None if something would have to be read."""
 
 
 class NoCredentials:
-    """Nobody in particular."""
+    """No credentials for any registry."""
 
     @property
-    def scope(self) -> str:
-        """Empty."""
-        return ""
+    def source(self) -> Hashable:
+        """The same for every instance."""
+        return ()
 
-    def credentials(self, repository: Repository) -> None:
-        """Return None."""
+    def candidates(self, repository: Repository) -> Sequence[Candidate]:
+        """Return none."""
         del repository
+        return ()
+
+    def cached(self, repository: Repository) -> Sequence[Candidate]:
+        """Return none."""
+        return self.candidates(repository)
 
 
 class CredentialChain:
-    """Several providers, asked in order; the first that has credentials wins.
+    """All credentials of several providers, the most exact first; of equally exact ones the first provider's.
 
     Args:
-        providers: the most specific first (a pod's pull secrets before its service account's).
+        providers: the most specific first (a pod's pull secrets before the cluster's).
     """
 
     def __init__(self, providers: Iterable[CredentialProvider]) -> None:
         self._providers = tuple(providers)
 
     @property
-    def scope(self) -> str:
-        """All of theirs."""
-        scopes = [provider.scope for provider in self._providers]
-        return "+".join(scopes) if any(scopes) else ""
+    def source(self) -> Hashable:
+        """The sources of all providers, in order."""
+        return tuple(provider.source for provider in self._providers)
 
-    def credentials(self, repository: Repository) -> Credentials | None:
-        """Return what the first provider has that has any."""
+    def candidates(self, repository: Repository) -> Sequence[Candidate]:
+        """Return the candidates of all providers."""
+        return merge(provider.candidates(repository) for provider in self._providers)
+
+    def cached(self, repository: Repository) -> Sequence[Candidate] | None:
+        """Return the same from memory; None if one of the providers would have to read."""
+        found = []
         for provider in self._providers:
-            found = provider.credentials(repository)
-            if found is not None:
-                return found
-        return None
+            candidates = provider.cached(repository)
+            if candidates is None:
+                return None
+            found.append(candidates)
+        return merge(found)
+
+
+def merge(lists: Iterable[Sequence[Candidate]]) -> Sequence[Candidate]:
+    """Return the candidates of all lists, the most exact first; equally exact ones stay in the order given."""
+    every = [candidate for candidates in lists for candidate in candidates]
+    return sorted(every, key=lambda candidate: candidate.exactness, reverse=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +188,9 @@ class _Entry:
         return repository.path.startswith(self.path) and _covers_registry(self.registry, repository.registry)
 
     @property
-    def exactness(self) -> tuple[bool, int, int]:
-        return ("*" not in self.registry, len(self.registry), len(self.path))
+    def candidate(self) -> Candidate:
+        exactness = Exactness("*" not in self.registry, len(self.registry), len(self.path))
+        return Candidate(exactness, self.credentials)
 
 
 class DockerConfigCredentials:
@@ -125,13 +199,21 @@ class DockerConfigCredentials:
     Args:
         entries: the entries of `auths` that hold credentials.
         helpers: the programs that may be asked; None for none.
-        scope: see `CredentialProvider.scope`.
+        unreadable: keys of the entries that were left out because they cannot be read.
+        size: of the config, bytes.
     """
 
-    def __init__(self, entries: Sequence[_Entry], helpers: CredentialHelpers | None, scope: str) -> None:
-        self._entries = sorted(entries, key=lambda entry: entry.exactness, reverse=True)
+    def __init__(
+        self, entries: Sequence[_Entry], helpers: CredentialHelpers | None, unreadable: Sequence[str], size: int
+    ) -> None:
+        self._literal: defaultdict[str, list[_Entry]] = defaultdict(list)
+        self._wildcards: list[_Entry] = []
+        for entry in entries:
+            (self._wildcards if "*" in entry.registry else self._literal[entry.registry]).append(entry)
         self._helpers = helpers
-        self._scope = scope
+        self.unreadable = tuple(unreadable)
+        #: Roughly what this takes in memory, bytes.
+        self.size = size + len(entries) * _ENTRY_BYTES
 
     @classmethod
     def from_file(cls, path: Path | str) -> DockerConfigCredentials:
@@ -158,49 +240,68 @@ class DockerConfigCredentials:
             run_helpers: whether programs that it names may be run. Never for configs that tenants write.
 
         Raises:
-            ConfigError: it is no docker config. The message has none of its content.
+            ConfigError: it is not a docker config. The message has none of its content. An entry that cannot be read
+                is left out and listed in `unreadable`.
         """
         try:
             config = strict_json.parse_object(data, "it", limit=MAX_CONFIG_BYTES)
             auths = _objects(config, "auths") if "auths" in config or not _is_legacy(config) else config
-            entries = [_read_entry(key, strict_json.as_object(value, "it")) for key, value in auths.items()]
             helpers = _read_helpers(config) if run_helpers else None
         except (VerificationError, ValueError):
             # No cause either: tracebacks end up in logs, and the cause may quote a secret.
-            msg = f"{quote(name)} is no docker config: expected JSON with auths, each entry with auth or username"
+            msg = f"{quote(name)} is not a docker config: expected JSON with auths"
             raise ConfigError(msg) from None
-        return cls([entry for entry in entries if entry is not None], helpers, hashlib.sha256(data).hexdigest())
+        if len(auths) > MAX_ENTRIES:
+            raise ConfigError(f"{quote(name)} is a docker config with more than {MAX_ENTRIES} entries")
+        entries, unreadable = [], []
+        for key, value in auths.items():
+            try:
+                entry = None if value is None else _read_entry(key, strict_json.as_object(value, "it"))
+            except (VerificationError, ValueError):
+                unreadable.append(key)
+                continue
+            if entry is not None:
+                entries.append(entry)
+        return cls(entries, helpers, unreadable, len(data))
 
     @property
-    def scope(self) -> str:
-        """A hash of the whole config."""
-        return self._scope
+    def source(self) -> Hashable:
+        """The object itself: nothing is shared with another config."""
+        return self
 
-    def credentials(self, repository: Repository) -> Credentials | None:
-        """Return the most exact entry's credentials, else what the registry's credential helper says.
+    def candidates(self, repository: Repository) -> Sequence[Candidate]:
+        """Return all entries that match, or what the registry's credential helper returns.
 
         Raises:
             UnavailableError: a credential helper failed.
         """
-        if self._helpers is not None and self._helpers.has_own(repository.registry):
-            return self._ask_helper(self._helpers, repository)
-        for entry in self._entries:
-            if entry.covers(repository):
-                return entry.credentials
-        return self._ask_helper(self._helpers, repository) if self._helpers is not None else None
+        return self._matching(repository) or self._ask_helper(repository)
 
-    def _ask_helper(self, helpers: CredentialHelpers, repository: Repository) -> Credentials | None:
+    def cached(self, repository: Repository) -> Sequence[Candidate] | None:
+        """Return the same; None where a credential helper has to be asked."""
+        return self._matching(repository) or (() if self._helpers is None else None)
+
+    def _matching(self, repository: Repository) -> Sequence[Candidate]:
+        if self._helpers is not None and self._helpers.has_own(repository.registry):
+            return ()
+        entries = [*self._literal.get(repository.registry, ()), *self._wildcards]
+        return merge([[entry.candidate for entry in entries if entry.covers(repository)]])
+
+    def _ask_helper(self, repository: Repository) -> Sequence[Candidate]:
+        if self._helpers is None:
+            return ()
         registry = repository.registry
-        found = helpers.get(registry, DOCKER_HUB_KEY if registry == DOCKER_HUB else registry)
+        found = self._helpers.get(registry, DOCKER_HUB_KEY if registry == DOCKER_HUB else registry)
         if found is None:
-            return None
+            return ()
         username, secret = found
-        return Credentials(identity_token=secret) if username == "<token>" else Credentials(username, secret)
+        credentials = Credentials(identity_token=secret) if username == "<token>" else Credentials(username, secret)
+        return (Candidate(Exactness(True, len(registry), 0), credentials),)  # noqa: FBT003 - a NamedTuple's field
 
 
 def _is_legacy(config: Mapping[str, object]) -> bool:
-    """Return whether it looks like a `.dockercfg`: registries at the top, and nothing that a config.json has."""
-    return bool(config) and all(isinstance(value, dict) and "auth" in value for value in config.values())
+    """Return whether a config without `auths` is a `.dockercfg`: registries at the top, with what entries have."""
+    return any(isinstance(value, dict) and not _ENTRY_MEMBERS.isdisjoint(value) for value in config.values())
 
 
 def _objects(config: Mapping[str, object], name: str) -> Mapping[str, object]:
@@ -230,8 +331,11 @@ def _read_entry(key: str, entry: Mapping[str, object]) -> _Entry | None:
 
 
 def _decode_auth(auth: str) -> tuple[str, str]:
+    """Return name and password. As kubelets do, take base64 without padding and with white space."""
+    packed = _WHITE_SPACE.sub("", auth)
+    padding = "" if packed.endswith("=") else "=" * (-len(packed) % 4)
     try:
-        text = b64decode(auth, validate=True).decode()
+        text = b64decode(packed + padding, validate=True).decode()
     except binascii.Error as error:
         raise ValueError("auth is not base64") from error
     username, separator, password = text.partition(":")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sealgate.references import Digest, Repository
+    from sealgate.registry.callers import Access
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -59,6 +60,31 @@ class Descriptor:
 
 class Registry(Protocol):
     """Reads of one pod's registries: credentials, deadline, budgets of pauses and address rules are inside."""
+
+    @property
+    def access(self) -> Access:
+        """Whose credentials all answers so far rest on; see `sealgate.registry.callers`."""
+
+    def resolve(self, repository: Repository, tag: str) -> Digest:
+        """Return the digest that a tag names now, as the registry says (`Docker-Content-Digest` of a HEAD).
+
+        Where a registry does not say it, the manifest is fetched and hashed. A digest that was said is proven by
+        nothing: what is fetched by it must hash to it, and what is verified, pinned and reported must be about it.
+
+        Raises:
+            NotFoundError: the registry has no such tag.
+            VerificationError: the manifest had to be fetched, and cannot be verified.
+            UnavailableError: it could not be asked (and its subclasses).
+        """
+
+    def confirm(self, repository: Repository, digest: Digest) -> None:
+        """Return if the registry lets this caller read a manifest; its content does not matter.
+
+        Raises:
+            NotFoundError: the registry has no such manifest, or none for this caller.
+            VerificationError: the manifest had to be fetched, and has other bytes.
+            UnavailableError: it could not be asked (and its subclasses).
+        """
 
     def manifest(self, repository: Repository, reference: str) -> Manifest:
         """Fetch a manifest by tag or by digest and hash it.

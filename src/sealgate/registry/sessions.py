@@ -1,6 +1,8 @@
 """Reads of registries for one verification: manifests, blobs, referrers.
 
-Bytes first: whatever was fetched is hashed, and the hash is what counts. A header may only contradict it.
+Bytes first: whatever was fetched is hashed, and the hash is what counts. A header may only contradict it, with one
+exception: which digest a tag names is what the registry says in `Docker-Content-Digest`. A header that lies there
+chooses which digest is verified, pinned and reported, and nothing else.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from sealgate.errors import (
 from sealgate.messages import quote
 from sealgate.references import Digest, Repository, parse_digest, parse_repository
 from sealgate.registry.auth import Visit, refused
+from sealgate.registry.callers import Caller, access_of
 from sealgate.registry.http import Follow, Leave, NotTLSError, Request
 from sealgate.registry.interface import (
     DOCKER_LIST,
@@ -45,8 +48,9 @@ from sealgate.registry.urls import URL, Origin, parse_origin, parse_url
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from sealgate.registry.callers import Access, Identity
     from sealgate.registry.client import RegistryClient
-    from sealgate.registry.credentials import CredentialProvider, Credentials
+    from sealgate.registry.credentials import CredentialProvider
     from sealgate.registry.http import Answer
     from sealgate.registry.interface import Response
 
@@ -65,6 +69,8 @@ _HASHES = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib
 #: How servers say of a path that they do not know it.
 _NO_EXTENSION = (404, 405, 501)
 _OK, _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 200, 400, 401, 403, 404
+#: Answers to a HEAD that say something about the manifest; others may be about the method.
+_KNOWS_HEAD = frozenset({_OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND})
 #: How registries without the referrers API answer it.
 _NO_REFERRERS = frozenset({400, 404, 405, 406, 501})
 
@@ -77,12 +83,14 @@ class _Question(NamedTuple):
         limit: the most bytes of the answer.
         accept: the media types; empty for any.
         follow: which redirects.
+        method: GET or HEAD.
     """
 
     target: str
     limit: int
     accept: str = ""
     follow: Follow = Follow.ANYWHERE
+    method: str = "GET"
 
 
 class _Place(NamedTuple):
@@ -117,9 +125,35 @@ class Session:
 
     def __init__(self, client: RegistryClient, credentials: CredentialProvider, leave: Leave) -> None:
         self._client = client
-        self._provider = credentials
+        self._caller = Caller(credentials)
         self._leave = leave
-        self._known: dict[Repository, Credentials | None] = {}
+        self._looked_up: dict[Repository, Identity] = {}
+
+    @property
+    def access(self) -> Access:
+        """See `Registry.access`."""
+        return access_of(self._looked_up)
+
+    def resolve(self, repository: Repository, tag: str) -> Digest:
+        """See `Registry.resolve`.
+
+        Raises:
+            InvalidReferenceError: the repository or the tag is not one.
+        """
+        _check_repository(repository)
+        if _as_digest(tag) is not None:
+            raise InvalidReferenceError(f"{quote(tag)} is a digest, not a tag")
+        return self._read(repository, lambda place: self._resolve(place, tag))
+
+    def confirm(self, repository: Repository, digest: Digest) -> None:
+        """See `Registry.confirm`.
+
+        Raises:
+            InvalidReferenceError: the repository or the digest is not one.
+        """
+        _check_repository(repository)
+        parse_digest(digest)
+        self._read(repository, lambda place: self._confirm(place, digest))
 
     def manifest(self, repository: Repository, reference: str) -> Manifest:
         """See `Registry.manifest`.
@@ -203,11 +237,37 @@ class Session:
 
     # What ---------------------------------------------------------------------------------------------------------
 
+    def _resolve(self, place: _Place, tag: str) -> Digest:
+        response = self._head(place, tag)
+        if response is not None and _media_type(response) in _MANIFEST_TYPES:
+            with contextlib.suppress(InvalidReferenceError):
+                return parse_digest(response.headers.get("docker-content-digest", ""))
+        # Not a registry that says it, or nothing that can be verified, which the manifest itself shows.
+        return self._manifest(place, tag, None).digest
+
+    def _confirm(self, place: _Place, digest: Digest) -> None:
+        if self._head(place, digest) is None:
+            self._manifest(place, digest, digest)
+
+    def _head(self, place: _Place, reference: str) -> Response | None:
+        """Return what a registry says about a manifest without sending it; None if it does not know HEAD.
+
+        Registries count a GET of a manifest as a pull, and a HEAD as nothing.
+        """
+        target = place.target(f"manifests/{reference}")
+        response = self._get(
+            place, _Question(target, MAX_MANIFEST_BYTES, ", ".join(_MANIFEST_TYPES), method="HEAD")
+        ).response
+        if response.status not in _KNOWS_HEAD:
+            return None
+        _expect_ok(place, response, _manifest_name(place, reference))
+        return response
+
     def _manifest(self, place: _Place, reference: str, digest: Digest | None) -> Manifest:
         answer = self._get(
             place, _Question(place.target(f"manifests/{reference}"), MAX_MANIFEST_BYTES, ", ".join(_MANIFEST_TYPES))
         )
-        what = f"the manifest {quote(place.repository.path)}{'@' if digest else ':'}{quote(reference)}"
+        what = _manifest_name(place, reference)
         _expect_ok(place, answer.response, what)
         media_type = _media_type(answer.response)
         if media_type in _SCHEMA_1:
@@ -282,7 +342,7 @@ class Session:
     # How ----------------------------------------------------------------------------------------------------------
 
     def _get(self, place: _Place, question: _Question, owner: Repository | None = None) -> Answer:
-        """Send a GET over the scheme that the host speaks; see `_ask`."""
+        """Send a request over the scheme that the host speaks; see `_ask`."""
         settings, without_tls = self._client.settings, self._client.without_tls
         authority = api_host(place.host)
         if not settings.is_insecure(place.host) or settings.ca_of(place.host) is not None:
@@ -305,20 +365,64 @@ class Session:
         return answer
 
     def _ask(self, place: _Place, origin: Origin, question: _Question, owner: Repository | None = None) -> Answer:
-        """Send a GET with the credentials that the host wants: those for `owner`, by default for the place itself."""
-        gate = self._client.gate
-        owner = owner or place.repository
-        known = self._credentials(owner) if gate.challenged(origin) else None
-        visit = Visit(origin, place.repository.path, known, place.leave)
-        sent = gate.header(visit)
-        answer = self._send(visit, question, sent)
-        # What a storage elsewhere asks for is not for the registry's credentials to answer.
-        if answer.response.status != _UNAUTHORIZED or answer.url.origin != origin:
+        """Send a request with the credentials that the host asks for.
+
+        Args:
+            place: which repository is asked, and under what terms.
+            origin: the host and how it is reached.
+            question: what to ask.
+            owner: whose credentials are sent; by default those for the repository of the place.
+        """
+        nobody = Visit(origin, place.repository.path, None, place.leave)
+        if self._client.gate.challenged(origin):
+            return self._ask_as_caller(nobody, question, owner or place.repository, None)
+        answer = self._send(nobody, question, None)
+        if not _is_from(answer, origin, _UNAUTHORIZED):
             return answer
-        visit = visit._replace(credentials=self._credentials(owner))
-        value = gate.answer(visit, answer.response.headers.get("www-authenticate"), sent)
+        return self._ask_as_caller(nobody, question, owner or place.repository, answer)
+
+    def _ask_as_caller(self, nobody: Visit, question: _Question, owner: Repository, refusal: Answer | None) -> Answer:
+        """Send a request with each of the caller's credentials until one may read what is asked for.
+
+        Args:
+            nobody: the visit, without credentials.
+            question: what to ask.
+            owner: whose credentials are sent.
+            refusal: the 401 that the request was answered with when it was sent without credentials, if it was.
+        """
+        gate = self._client.gate
+        every = self._caller.credentials(owner)
+        self._looked_up[owner] = self._caller.identity(owner)
+        if not every:
+            return self._ask_as(nobody, question, refusal)
+        first: Answer | UnauthorizedError | None = None
+        for credentials in gate.preferred(nobody, every):
+            visit = nobody._replace(credentials=credentials)
+            try:
+                answer = self._ask_as(visit, question, refusal)
+            except UnauthorizedError as error:
+                first = first or error
+                continue
+            if not _is_from(answer, nobody.registry, _FORBIDDEN):
+                gate.prefer(visit, every)
+                return answer
+            first = first or answer
+        assert first is not None  # noqa: S101 - for the type checker: each of at least one credentials set it
+        if isinstance(first, UnauthorizedError):
+            raise first
+        return first
+
+    def _ask_as(self, visit: Visit, question: _Question, refusal: Answer | None) -> Answer:
+        gate = self._client.gate
+        sent = None
+        if refusal is None:
+            sent = gate.header(visit)
+            refusal = self._send(visit, question, sent)
+            if not _is_from(refusal, visit.registry, _UNAUTHORIZED):
+                return refusal
+        value = gate.answer(visit, refusal.response.headers.get("www-authenticate"), sent)
         answer = self._send(visit, question, value)
-        if answer.response.status == _UNAUTHORIZED and answer.url.origin == origin:
+        if _is_from(answer, visit.registry, _UNAUTHORIZED):
             raise refused(visit)
         return answer
 
@@ -328,13 +432,13 @@ class Session:
             headers["Authorization"] = authorization
         url = URL(visit.registry, question.target)
         return self._client.http.send(
-            Request(url, question.limit, headers=headers, follow=question.follow), visit.leave
+            Request(url, question.limit, question.method, headers, follow=question.follow), visit.leave
         )
 
-    def _credentials(self, repository: Repository) -> Credentials | None:
-        if repository not in self._known:
-            self._known[repository] = self._provider.credentials(repository)
-        return self._known[repository]
+
+def _is_from(answer: Answer, origin: Origin, status: int) -> bool:
+    """Return whether an answer has that status and is the registry's own, not that of a storage it redirects to."""
+    return answer.response.status == status and answer.url.origin == origin
 
 
 @lru_cache(4096)
@@ -364,6 +468,11 @@ def _expect_ok(place: _Place, response: Response, what: str) -> None:
         why = f" ({codes})" if codes else ""
         raise UnauthorizedError(f"{host} does not give out {what}{why}; check the pull secret and its rights")
     raise UnavailableError(f"{host} answers with status {response.status} when asked for {what}")
+
+
+def _manifest_name(place: _Place, reference: str) -> str:
+    separator = "@" if ":" in reference else ":"
+    return f"the manifest {quote(place.repository.path)}{separator}{quote(reference)}"
 
 
 def _media_type(response: Response) -> str:

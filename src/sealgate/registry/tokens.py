@@ -50,14 +50,14 @@ class TokenRequest(NamedTuple):
         realm: who gives tokens.
         service: as the registry named it; empty if it did not.
         scopes: what the token is to be good for.
-        account: a hash of the credentials; empty without any.
+        account: the fingerprint of the credentials; empty without any.
     """
 
     registry: Origin
     realm: URL
     service: str
     scopes: tuple[str, ...]
-    account: str
+    account: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from sealgate.verification.verdicts import VerdictMemory
 
 if TYPE_CHECKING:
     from sealgate.clocks import Clock, Deadline
+    from sealgate.references import Repository
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.registry.interface import Registry, Services
     from sealgate.trusted_state import TrustedState
@@ -27,6 +28,12 @@ class Network(Protocol):
 
     def services(self, deadline: Deadline) -> Services:
         """Return requests to signature stores under this deadline."""
+
+    def places(self, repository: Repository) -> tuple[Repository, ...]:
+        """Return the repositories that are asked for a repository's content, the first to ask first."""
+
+    def asks(self, repository: Repository) -> bool:
+        """Return whether one of those places is known to ask who comes, so that credentials count there."""
 
 
 @dataclass(frozen=True, slots=True)

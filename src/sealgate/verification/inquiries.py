@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sealgate.decisions import decide, refuse_reference
 from sealgate.errors import DeadlineError, InvalidReferenceError, Reason, SealgateError, UnavailableError
 from sealgate.formats.interface import Image
 from sealgate.references import parse_reference
+from sealgate.registry.callers import OPEN, join_access
 from sealgate.verification.resolutions import Resolution
 from sealgate.verification.verifications import Verification, failed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
     from sealgate.decisions import ImageVerdict
     from sealgate.findings import Finding
     from sealgate.policies.matching import Match
-    from sealgate.references import Digest, Reference
+    from sealgate.references import Digest, Reference, Repository
+    from sealgate.verification.askers import Read
+    from sealgate.verification.caches import Remembered
     from sealgate.verification.engines import Engine
     from sealgate.verification.pending import PendingWork
     from sealgate.verification.reviews import Review
+
+    Fail = Callable[[BaseException], None]
 
 
 class Inquiry:
@@ -29,6 +38,7 @@ class Inquiry:
         image: as written.
         until: the earliest moment from which on something that the verdict rests on may not be believed; infinitely
             long ago when not all of it was in memory. Final once the verdict is made.
+        access: whose credentials the verdict rests on. Final once the verdict is made.
     """
 
     def __init__(self, engine: Engine, review: Review, work: PendingWork, image: str) -> None:
@@ -37,6 +47,7 @@ class Inquiry:
         self._work = work
         self.image = image
         self.until = inf
+        self.access = OPEN
         self._digest: Digest | None = None
         self._findings: dict[str, Finding] = {}
         self._matched: tuple[Match, ...] = ()
@@ -69,14 +80,13 @@ class Inquiry:
         resolution = Resolution(self._engine, self._review, self._reference)
         known = resolution.known()
         if known is not None:
-            self.until = known.until
+            self._rest_on(known)
             self._resolved(known.value)
             return
-        self.until = -inf
-        self._work.board(
-            self._reference.repository.registry,
-            resolution.start,
-            self._resolved,
+        repository = self._reference.repository
+        self._identified(
+            repository,
+            lambda: self._board(repository.registry, resolution.start, self._resolved, self._unresolved),
             self._unresolved,
         )
 
@@ -99,16 +109,59 @@ class Inquiry:
         verification = Verification(self._engine, self._review, name, check, image)
         known = verification.known()
         if known is not None:
-            self.until = min(self.until, known.until)
+            self._rest_on(known)
             self._findings[name] = known.value
             return
+        fail = partial(self._fail, name)
+        self._identified(image.reference.repository, lambda: self._borrow(name, verification, fail), fail)
+
+    def _borrow(self, name: str, verification: Verification, fail: Fail) -> None:
+        """Take over another caller's finding if there is one and the registry lets this caller, else verify."""
+
+        def verify() -> None:
+            self._board(verification.host, verification.start, partial(self._findings.__setitem__, name), fail)
+
+        def confirmed(read: Read | None) -> None:
+            finding = verification.borrow(read)
+            if finding is None:
+                verify()
+            else:
+                self._findings[name] = finding
+
+        if verification.lent:
+            self._board(verification.registry, verification.confirm, confirmed, fail)
+        else:
+            verify()
+
+    def _identified(self, repository: Repository, then: Callable[[], None], fail: Fail) -> None:
+        """Go on once it is known which answers in memory the review's credentials may take over."""
+        asker = self._review.asker(self._engine, repository)
+        if not asker.must_read:
+            then()
+            return
+
+        def start() -> Future[Read]:
+            self._review.deadline.check("reading pull secrets")
+            key = ("credentials", repository, self._review.caller.source)
+            return self._engine.flights.board(key, repository.registry, lambda: asker.read)[0]
+
+        def take(read: Read) -> None:
+            asker.learn(read)
+            then()
+
+        self._board(repository.registry, start, take, fail)
+
+    def _board(self, host: str, start: Callable[[], Future[Any]], take: Callable[[Any], None], fail: Fail) -> None:
         self.until = -inf
-        self._work.board(
-            verification.host,
-            verification.start,
-            lambda finding: self._findings.__setitem__(name, finding),
-            lambda error: self._findings.__setitem__(name, self._failed(name, error)),
-        )
+        self._work.board(host, start, take, fail)
+
+    def _rest_on(self, known: Remembered[Any]) -> None:
+        """Note that the verdict rests on something in memory."""
+        self.until = min(self.until, known.until)
+        self.access = join_access((self.access, known.access))
+
+    def _fail(self, name: str, error: BaseException) -> None:
+        self._findings[name] = self._failed(name, error)
 
     def _needed(self) -> list[str]:
         return list(dict.fromkeys(name for match in self._matched for name in match.policy.authenticators))

@@ -1,4 +1,7 @@
-"""From a reference to its subject: the digest it names, or the one its tag names now."""
+"""From a reference to its subject: the digest it names, or the one its tag names now.
+
+A resolution is shared between callers with equal credentials, and with every caller where it was obtained anonymously.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,13 @@ class Resolution:
         self._engine = engine
         self._reference = reference
         self._review = review
+        self._asker = review.asker(engine, reference.repository)
 
     def known(self) -> Remembered[Digest] | None:
         """Return the subject if no request is needed for it; a digest that is written holds for ever."""
         if self._reference.digest is not None:
             return Remembered(self._reference.digest, inf)
-        digest = self._engine.tags.get(self._reference.repository, self._tag)
+        digest = self._engine.tags.get(self._tag, self._asker)
         if digest is None:
             self._engine.observer.cache_miss("tag")
         else:
@@ -45,7 +49,7 @@ class Resolution:
         self._review.deadline.check(f"resolving {self._reference}")
         repository = self._reference.repository
         flight, joined = self._engine.flights.board(
-            ("tag", repository, self._tag, self._review.credentials.scope), repository.registry, lambda: self._fetch
+            ("tag", repository, self._tag, self._asker.key), repository.registry, lambda: self._fetch
         )
         if joined:
             self._engine.observer.joined("tag")
@@ -56,16 +60,18 @@ class Resolution:
         return self._reference.effective_tag or "latest"
 
     def _fetch(self) -> Digest:
-        engine = self._engine
-        known = engine.tags.get(self._reference.repository, self._tag)
+        engine, repository = self._engine, self._reference.repository
+        if self._asker.must_read:
+            self._asker.read()
+        known = engine.tags.get(self._tag, self._asker)
         if known is not None:
             return known.value
         deadline = Deadline.after(engine.clock, engine.settings.verification_seconds)
         registry = self._review.session(engine, deadline)
         try:
-            digest = registry.manifest(self._reference.repository, self._tag).digest
+            digest = registry.resolve(repository, self._tag)
         except NotFoundError as error:
             error.reason = Reason.IMAGE_NOT_FOUND
             raise
-        engine.tags.put(self._reference.repository, self._tag, digest)
+        engine.tags.put(self._tag, digest, self._asker, registry.access)
         return digest

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from sealgate.registry.callers import Caller
+from sealgate.verification.askers import Asker
 
 if TYPE_CHECKING:
     from sealgate.clocks import Deadline
     from sealgate.policies.matching import Namespace
+    from sealgate.references import Repository
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.registry.interface import Registry
     from sealgate.verification.engines import Engine
@@ -23,13 +27,23 @@ class Review:
         namespace: the namespace its images are for.
         credentials: for its images' registries.
         deadline: by when it must have been answered.
+        caller: the credentials as this review has read them.
     """
 
     policies: PolicySet
     namespace: Namespace
     credentials: CredentialProvider
     deadline: Deadline
+    caller: Caller = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make the caller."""
+        object.__setattr__(self, "caller", Caller(self.credentials))
+
+    def asker(self, engine: Engine, repository: Repository) -> Asker:
+        """Return the review's caller as one repository sees it."""
+        return Asker(engine.network, self.caller, repository)
 
     def session(self, engine: Engine, deadline: Deadline) -> Registry:
         """Return reads of registries for work on behalf of this review, under the work's own deadline."""
-        return engine.network.session(self.credentials, deadline, self.policies.literal_hosts)
+        return engine.network.session(self.caller, deadline, self.policies.literal_hosts)

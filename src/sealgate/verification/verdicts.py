@@ -5,7 +5,7 @@ in memory is remembered by everything that made it, and for exactly as long as a
 
 - under the very policy set that decided. Another one, whatever changed in it, starts with nothing remembered;
 - for the labels of the namespace, which choose the policies, its name among them;
-- for the scope of the credentials: another tenant's refusal is nobody else's;
+- for the credentials that it rests on, where any were used: callers with others make a verdict of their own;
 - for the image as written, until the earliest moment from which on its tag's digest or a finding may not be believed.
 
 A verdict for which anything had to be asked, or could not be found out, is not remembered here: it is made anew from
@@ -22,17 +22,22 @@ from sealgate.verification.caches import Remembered
 if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.decisions import ImageVerdict
+    from sealgate.registry.callers import Access, Caller
     from sealgate.verification.policy_sets import PolicySet
     from sealgate.verification.reviews import Review
 
 #: When so many are remembered all are forgotten; making them anew from findings costs little.
 MAX_VERDICTS = 10_000
+#: Verdicts on one image for one namespace that are remembered, each resting on other credentials.
+MAX_VARIANTS = 8
 
 
 class _Key(NamedTuple):
     labels: frozenset[tuple[str, str]]
-    scope: str
     image: str
+
+
+_Verdicts = dict[_Key, tuple[Remembered["ImageVerdict"], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ class _Generation:
     """What is remembered under one policy set."""
 
     policies: PolicySet
-    verdicts: dict[_Key, Remembered[ImageVerdict]]
+    verdicts: _Verdicts
 
 
 class VerdictMemory:
@@ -63,7 +68,7 @@ class VerdictMemory:
         return ReviewVerdicts(
             generation.verdicts,
             frozenset(review.namespace.labels.items()),
-            review.credentials.scope,
+            review.caller,
             self._clock.monotonic(),
         )
 
@@ -79,29 +84,34 @@ class ReviewVerdicts:
     Attributes:
         verdicts: those under the review's policy set.
         labels: of the review's namespace.
-        scope: of its credentials.
+        caller: its credentials.
         now: when it began, in the clock's `monotonic` seconds.
     """
 
-    verdicts: dict[_Key, Remembered[ImageVerdict]]
+    verdicts: _Verdicts
     labels: frozenset[tuple[str, str]]
-    scope: str
+    caller: Caller
     now: float
 
     def get(self, image: str) -> ImageVerdict | None:
         """Return the verdict for an image, as written, if it still holds."""
-        remembered = self.verdicts.get(_Key(self.labels, self.scope, image))
-        return remembered.value if remembered is not None and self.now < remembered.until else None
+        for remembered in self.verdicts.get(_Key(self.labels, image), ()):
+            if self.now < remembered.until and self.caller.has(remembered.access):
+                return remembered.value
+        return None
 
-    def put(self, verdict: ImageVerdict, until: float) -> None:
+    def put(self, verdict: ImageVerdict, until: float, access: Access) -> None:
         """Remember a verdict, if there is any time left for it.
 
         Args:
             verdict: the verdict.
             until: the earliest moment from which on something that it rests on may not be believed.
+            access: whose credentials it rests on.
         """
         if until <= self.now:
             return
         if len(self.verdicts) >= MAX_VERDICTS:
             self.verdicts.clear()
-        self.verdicts[_Key(self.labels, self.scope, verdict.image)] = Remembered(verdict, until)
+        key = _Key(self.labels, verdict.image)
+        others = [known for known in self.verdicts.get(key, ()) if self.now < known.until and known.access != access]
+        self.verdicts[key] = (Remembered(verdict, until, access), *others[: MAX_VARIANTS - 1])

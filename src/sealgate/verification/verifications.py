@@ -1,5 +1,7 @@
 """One authenticator asked about one image: from memory, or by its check in a worker.
 
+What another caller's credentials found is taken over only after the registry gave the manifest to this caller too.
+
 There is one place where any exception becomes a finding, `Verification._find`, and nothing it returns says *verified*
 unless the check returned.
 """
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from sealgate.formats.interface import Check
+    from sealgate.registry.callers import Access
+    from sealgate.registry.interface import Registry
+    from sealgate.verification.askers import Read
     from sealgate.verification.caches import Remembered
     from sealgate.verification.engines import Engine
     from sealgate.verification.observers import VerifierObserver
@@ -35,17 +40,19 @@ class Verification:
         self._image = image
         self._review = review
         self.host = check.budget_host(image)
+        self.registry = image.reference.repository.registry
+        self._asker = review.asker(engine, image.reference.repository)
         self._key = FindingKey(
-            f"{name}:{check.content}",
+            name,
+            check.content,
             image.reference.name,
             image.digest,
             image.reference.effective_tag if check.depends_on_tag else None,
-            review.credentials.scope,
         )
 
     def known(self) -> Remembered[Finding] | None:
         """Return the finding if it is in memory."""
-        finding = self._remembered()
+        finding = self._engine.findings.get(self._key, self._asker)
         if finding is None:
             self._engine.observer.cache_miss("finding")
         else:
@@ -59,19 +66,55 @@ class Verification:
             UnavailableError: it cannot be started, or not before the deadline.
         """
         self._review.deadline.check(f"verifying {self._image.reference}")
-        flight, joined = self._engine.flights.board(self._key, self.host, self._prepare)
+        flight, joined = self._engine.flights.board((self._key, self._asker.key), self.host, self._prepare)
         if joined:
             self._engine.observer.joined("finding")
         return flight
 
-    def _remembered(self) -> Remembered[Finding] | None:
-        findings = self._engine.findings
-        return findings.get(self._key._replace(scope=None)) or findings.get(self._key)
+    @property
+    def lent(self) -> bool:
+        """Whether another caller's finding will do, if the registry gives the manifest to this caller too."""
+        return self._engine.findings.lends(self._key, self._asker)
+
+    def confirm(self) -> Future[Read | None]:
+        """Return the flight that asks the registry for the manifest, to be passed to `borrow`.
+
+        Raises:
+            UnavailableError: it cannot be started before the deadline.
+        """
+        repository = self._image.reference.repository
+        self._review.deadline.check(f"verifying {self._image.reference}")
+        key = ("confirm", repository, self._image.digest, self._asker.key)
+        return self._engine.flights.board(key, repository.registry, lambda: self._confirm)[0]
+
+    def borrow(self, confirmed: Read | None) -> Finding | None:
+        """Return another caller's finding if the registry gave the manifest; None if the caller needs one of its own.
+
+        Args:
+            confirmed: what `confirm` gave.
+        """
+        if confirmed is None:
+            return None
+        self._asker.learn(confirmed)
+        self._engine.findings.grant(self._key, self._asker)
+        known = self._engine.findings.get(self._key, self._asker)
+        return None if known is None else known.value
+
+    def _confirm(self) -> Read | None:
+        engine = self._engine
+        deadline = Deadline.after(engine.clock, engine.settings.verification_seconds)
+        try:
+            self._review.session(engine, deadline).confirm(self._image.reference.repository, self._image.digest)
+            return self._asker.read()
+        except SealgateError:
+            # The caller's own verification follows and says what is wrong, in the words that it has for every caller:
+            # nothing in the answer may show that another caller's finding is there.
+            return None
 
     def _prepare(self) -> Callable[[], Finding]:
         engine = self._engine
         # Between the caller's look and now another flight may have landed.
-        known = self._remembered()
+        known = engine.findings.get(self._key, self._asker)
         if known is not None:
             return lambda: known.value
         try:
@@ -89,20 +132,21 @@ class Verification:
         if delay > 0:
             engine.clock.sleep(delay)
         began = engine.clock.monotonic()
-        finding = self._find()
-        if finding.outcome is Outcome.VERIFIED:
-            engine.findings.put(self._key._replace(scope=None), finding)
-        elif finding.outcome is Outcome.REFUSED:
-            engine.findings.put(self._key, finding)
+        finding, access = self._find()
+        if finding.outcome is not Outcome.UNAVAILABLE and access is not None:
+            engine.findings.put(self._key, finding, self._asker, access)
         engine.observer.verification(finding, engine.clock.monotonic() - began)
         return finding
 
-    def _find(self) -> Finding:
+    def _find(self) -> tuple[Finding, Access | None]:
+        """Return the finding, and whose credentials it rests on; None if that is not known."""
         engine = self._engine
         deadline = Deadline.after(engine.clock, engine.settings.verification_seconds)
+        registry: Registry | None = None
         try:
+            registry = self._review.session(engine, deadline)
             sources = Sources(
-                registry=self._review.session(engine, deadline),
+                registry=registry,
                 services=engine.network.services(deadline),
                 clock=engine.clock,
                 deadline=deadline,
@@ -111,16 +155,18 @@ class Verification:
             )
             verified = self._check.verify(self._image, sources)
         except Exception as error:  # noqa: BLE001 - the one place where anything raised becomes "not verified"
-            return failed(self._name, self._check.format, error, engine.observer)
-        return Finding(
-            self._name,
-            self._check.format,
-            Outcome.VERIFIED,
-            Reason.VERIFIED,
-            f"signed by {', '.join(verified.fingerprints)}",
-            verified.fingerprints,
-            verified.signatures,
-        )
+            finding = failed(self._name, self._check.format, error, engine.observer)
+        else:
+            finding = Finding(
+                self._name,
+                self._check.format,
+                Outcome.VERIFIED,
+                Reason.VERIFIED,
+                f"signed by {', '.join(verified.fingerprints)}",
+                verified.fingerprints,
+                verified.signatures,
+            )
+        return finding, None if registry is None else registry.access
 
 
 def failed(authenticator: str, form: str, error: BaseException | None, observer: VerifierObserver) -> Finding:

@@ -85,7 +85,7 @@ class Verifier:
             work.give_up()
         for inquiry in inquiries:
             verdict = verdicts[inquiry.image] = inquiry.verdict()
-            memory.put(verdict, inquiry.until)
+            memory.put(verdict, inquiry.until, inquiry.access)
         return tuple(verdicts[image] for image in images)
 
     def resolve(self, references: Iterable[Reference], review: Review) -> Mapping[Reference, Digest]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -30,8 +31,14 @@ def api(cluster: KubernetesSimulator) -> KubernetesAPI:
 
 
 @pytest.fixture
-def log() -> FilteringBoundLogger:
-    return configure_logs("json")
+def output() -> io.StringIO:
+    """What was logged, one JSON object a line."""
+    return io.StringIO()
+
+
+@pytest.fixture
+def log(output: io.StringIO) -> FilteringBoundLogger:
+    return configure_logs("json", output)
 
 
 @contextmanager

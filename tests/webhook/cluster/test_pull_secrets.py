@@ -15,6 +15,8 @@ from tests.support.clocks import FakeClock
 from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
 
 if TYPE_CHECKING:
+    import io
+
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.services.kubernetes_api import KubernetesAPI
@@ -61,8 +63,12 @@ def credentials(reader: SecretReader) -> ClusterCredentials:
 
 
 def username(credentials: ClusterCredentials, review: AdmissionRequest) -> str | None:
-    found = credentials.provider(review).credentials(REPOSITORY)
-    return found.username if found else None
+    return next(iter(usernames(credentials, review)), None)
+
+
+def usernames(credentials: ClusterCredentials, review: AdmissionRequest) -> list[str]:
+    found = credentials.provider(review).candidates(REPOSITORY)
+    return [candidate.credentials.username for candidate in found]
 
 
 def test_a_pods_own_pull_secrets_are_used_in_their_order(
@@ -95,11 +101,55 @@ def test_the_shared_secret_is_asked_last(cluster: KubernetesSimulator, credentia
     assert username(credentials, request(imagePullSecrets=[{"name": "own"}])) == "own"
 
 
+def test_all_credentials_are_candidates_the_longest_path_first(
+    cluster: KubernetesSimulator, credentials: ClusterCredentials
+) -> None:
+    put_secret(cluster, "sealgate", "registries", "shared")
+    put_secret(cluster, "shop", "one", "first")
+    config = json.dumps({"auths": {"registry.example.org/team": {"username": "team", "password": "secret"}}})
+    put_secret(cluster, "shop", "two", "", **{".dockerconfigjson": base64.b64encode(config.encode()).decode()})
+    review = request(imagePullSecrets=[{"name": "one"}, {"name": "two"}])
+    assert usernames(credentials, review) == ["team", "first", "shared"]
+
+
+def test_what_was_read_is_known_without_reading_again(
+    cluster: KubernetesSimulator, credentials: ClusterCredentials, clock: FakeClock
+) -> None:
+    cluster.put(
+        "/api/v1/namespaces/shop/serviceaccounts",
+        {"metadata": {"name": "default"}, "imagePullSecrets": [{"name": "pull"}]},
+    )
+    put_secret(cluster, "shop", "pull", "account")
+    provider = credentials.provider(request())
+    read = provider.candidates(REPOSITORY)
+    requests = len(cluster.requests)
+    assert credentials.provider(request()).cached(REPOSITORY) == read
+    clock.advance(REMEMBER_SECONDS)
+    assert credentials.provider(request()).cached(REPOSITORY) is None
+    assert len(cluster.requests) == requests
+
+
+def test_an_entry_that_cannot_be_read_spoils_only_itself_and_is_named(
+    cluster: KubernetesSimulator, credentials: ClusterCredentials, output: io.StringIO
+) -> None:
+    auths = {
+        "broken.example.org": {"auth": "!"},
+        "gone.example.org": None,
+        "registry.example.org": {"auth": "dXU6cHA"},
+    }
+    config = json.dumps({"auths": auths})
+    put_secret(cluster, "shop", "pull", "", **{".dockerconfigjson": base64.b64encode(config.encode()).decode()})
+    assert username(credentials, request(imagePullSecrets=[{"name": "pull"}])) == "uu"
+    (line,) = [json.loads(line) for line in output.getvalue().splitlines()]
+    assert line["event"] == "entries of a pull secret cannot be read"
+    assert (line["namespace"], line["secret"], line["entries"]) == ("shop", "pull", ["broken.example.org"])
+
+
 def test_nothing_is_read_before_a_registry_is_asked(
     cluster: KubernetesSimulator, credentials: ClusterCredentials
 ) -> None:
     provider = credentials.provider(request(imagePullSecrets=[{"name": "own"}]))
-    assert provider.scope
+    assert provider.cached(REPOSITORY) is None
     assert cluster.requests == []
 
 
@@ -113,7 +163,7 @@ def test_what_was_read_is_remembered_briefly(
     assert username(credentials, review) == "before"
     clock.advance(REMEMBER_SECONDS)
     assert username(credentials, review) == "after"
-    assert len(cluster.requests) == 2
+    assert [seen.path.rpartition("/")[2] for seen in cluster.requests] == ["own", "registries"] * 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,213 @@
+"""Attacks by one tenant on what the registry answered another: through a webhook, with pull secrets in a cluster."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from kubernetes.client.configuration import Configuration
+
+from sealgate.services.kubernetes_api import KubernetesAPI
+from sealgate.workload_kinds import BUILT_IN
+from sealgate_webhook.cluster.pull_secrets import REMEMBER_SECONDS, ClusterCredentials, SecretReader
+from tests.support.clocks import FakeClock
+from tests.support.kubernetes_simulator import KubernetesSimulator
+from tests.support.registry_auth import Auth
+from tests.webhook.objects import pod, review
+from tests.webhook.worlds import World, open_world
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.webhook.worlds import ReviewAnswer
+
+USERS = {"robot": "s3cret", "member": "pa55word"}
+
+
+class Tenants:
+    """A webhook in front of a private registry, and namespaces with pull secrets of their own.
+
+    Args:
+        world: the webhook and its registry.
+        cluster: where the Secrets are.
+        clock: everybody's.
+    """
+
+    def __init__(self, world: World, cluster: KubernetesSimulator, clock: FakeClock) -> None:
+        self.world = world
+        self.clock = clock
+        self.cluster = cluster
+        api = KubernetesAPI(Configuration(host=cluster.url))
+        reader = SecretReader(api, clock, world.logger)
+        world.credential_source = ClusterCredentials(reader, None, pull_secrets=True, kinds=BUILT_IN)
+
+    def put_secret(self, namespace: str, name: str, username: str, password: str | None = None, **more: Any) -> None:
+        """Store a pull secret for the registry; `more` are further members of its docker config."""
+        entry = {"username": username, "password": password or USERS.get(username, "wrong")}
+        config = json.dumps({"auths": {self.world.registry.host: entry}, **more})
+        data = {".dockerconfigjson": base64.b64encode(config.encode()).decode()}
+        self.cluster.put(f"/api/v1/namespaces/{namespace}/secrets", {"metadata": {"name": name}, "data": data})
+
+    def put_account(self, namespace: str, name: str, *secrets: str) -> None:
+        account = {"metadata": {"name": name}, "imagePullSecrets": [{"name": secret} for secret in secrets]}
+        self.cluster.put(f"/api/v1/namespaces/{namespace}/serviceaccounts", account)
+
+    def validate(self, namespace: str, image: str, *secrets: str, account: str = "") -> ReviewAnswer:
+        return self.world.validate(_pod_review(namespace, image, secrets, account))
+
+    def mutate(self, namespace: str, image: str, *secrets: str) -> ReviewAnswer:
+        return self.world.mutate(_pod_review(namespace, image, secrets, ""))
+
+    @property
+    def requests(self) -> int:
+        """How many requests the registry has got."""
+        return len(self.world.registry.requests)
+
+
+def _pod_review(namespace: str, image: str, secrets: tuple[str, ...], account: str) -> dict[str, Any]:
+    document = pod(image)
+    document["spec"]["imagePullSecrets"] = [{"name": name} for name in secrets]
+    if account:
+        document["spec"]["serviceAccountName"] = account
+    request = review(document)
+    request["request"]["namespace"] = namespace
+    return request
+
+
+@pytest.fixture(params=["basic", "bearer"])
+def tenants(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Tenants]:
+    with KubernetesSimulator() as cluster, open_world(tmp_path) as world:
+        world.clock = clock = FakeClock()
+        world.registry.auth = Auth(request.param, users=USERS)
+        yield Tenants(world, cluster, clock)
+
+
+@pytest.fixture
+def shop(tenants: Tenants) -> Tenants:
+    """Tenants of which `shop` has a pull secret and `evil` has none."""
+    tenants.put_secret("shop", "pull", "robot")
+    return tenants
+
+
+def test_attack_47_a_tag_that_another_tenant_resolved_is_not_pinned(shop: Tenants) -> None:
+    image = shop.world.sign("team/app", "v1")
+    assert "patch" in shop.mutate("shop", image, "pull").response
+    answer = shop.mutate("evil", image)
+    assert "patch" not in answer.response
+    assert shop.world.digest("team/app", "v1") not in json.dumps(answer.response)
+
+
+@pytest.mark.parametrize("tag", ["v1", None])
+def test_attack_47_a_verdict_on_a_private_image_is_for_those_who_may_read_it(shop: Tenants, tag: str | None) -> None:
+    image = shop.world.sign("team/app", tag)
+    before = shop.validate("evil", image)
+    for _ in range(3):
+        assert shop.validate("shop", image, "pull").allowed
+    for _ in range(3):
+        after = shop.validate("evil", image)
+        assert not after.allowed
+        # Whether another tenant uses the image changes nothing in the answer.
+        assert (after.code, after.message) == (before.code, before.message)
+    assert before.code == 503
+
+
+def test_attack_47_the_answer_does_not_tell_whether_a_private_image_exists(shop: Tenants) -> None:
+    there = shop.world.sign("team/app", "v1")
+    unsigned = shop.world.push("team/app", "v2")
+    for image in (there, unsigned):
+        for _ in range(2):
+            shop.validate("shop", image, "pull")
+    absent = shop.world.reference("team/app", "v3", shop.world.registry.push_image("team/other", "v1"))
+    messages = {shop.validate("evil", image).message.replace(image, "IMAGE") for image in (there, unsigned, absent)}
+    assert len(messages) == 1
+
+
+def test_attack_47_a_wrong_password_gets_no_answer_of_the_right_one(shop: Tenants) -> None:
+    image = shop.world.sign("team/app", "v1")
+    for _ in range(2):
+        assert shop.validate("shop", image, "pull").allowed
+    shop.put_secret("evil", "pull", "robot", "a guess")
+    assert not shop.validate("evil", image, "pull").allowed
+
+
+def test_attack_47_one_tenants_refusal_is_not_anothers(shop: Tenants) -> None:
+    image = shop.world.sign("team/app", "v1")
+    shop.put_secret("evil", "pull", "member")
+    shop.world.registry.faults.status(r"\.sig", 404)
+    assert shop.validate("evil", image, "pull").code == 403
+    shop.world.registry.faults.clear()
+    assert shop.validate("shop", image, "pull").allowed
+    assert shop.validate("evil", image, "pull").code == 403
+
+
+def test_attack_47_a_finding_is_lent_after_one_head_that_is_remembered(shop: Tenants) -> None:
+    image = shop.world.sign("team/app", None)
+    shop.put_secret("friend", "pull", "member")
+    assert shop.validate("shop", image, "pull").allowed
+    before = shop.requests
+    for _ in range(5):
+        assert shop.validate("friend", image, "pull").allowed
+    heads = [request.method for request in shop.world.registry.requests[before:] if "/manifests/" in request.path]
+    assert heads == ["HEAD"]
+    assert (
+        shop.world.metric("sealgate_verifications_total", format="cosign", outcome="verified", reason="Verified") == 1
+    )
+
+
+def test_attack_47_one_robot_account_in_many_namespaces_costs_one_verification(shop: Tenants) -> None:
+    image = shop.world.sign("team/app", "v1")
+    assert shop.validate("shop", image, "pull").allowed
+    before = shop.requests
+    for number in range(20):
+        # The same account, in Secrets whose bytes differ.
+        shop.put_secret(f"team-{number}", f"pull-{number}", "robot", HttpHeaders={"X-Team": str(number)})
+        assert shop.validate(f"team-{number}", image, f"pull-{number}").allowed
+    assert shop.requests == before
+
+
+def test_attack_47_answers_obtained_anonymously_are_for_every_tenant(shop: Tenants) -> None:
+    shop.world.registry.auth = Auth("none")
+    image = shop.world.sign("team/app", "v1")
+    assert shop.validate("evil", image).allowed
+    before = shop.requests
+    assert shop.validate("shop", image, "pull").allowed
+    assert shop.requests == before
+    # Nobody asked who comes, so no Secret was read.
+    assert not any("/secrets/" in request.path for request in shop.cluster.requests)
+
+
+def test_attack_47_a_secret_that_changed_is_another_identity(shop: Tenants) -> None:
+    image = shop.world.sign("team/app", None)
+    for _ in range(2):
+        assert shop.validate("shop", image, "pull").allowed
+    shop.put_secret("shop", "pull", "stranger")
+    shop.clock.advance(REMEMBER_SECONDS)
+    assert shop.validate("shop", image, "pull").code == 503
+
+
+def test_attack_48_two_pull_secrets_are_not_one_whose_name_joins_theirs(shop: Tenants) -> None:
+    image = shop.world.sign("team/app", "v1")
+    shop.put_secret("shop", "a", "stranger")
+    shop.put_secret("shop", "b", "robot")
+    for _ in range(3):
+        assert shop.validate("shop", image, "a", "b").allowed
+        assert not shop.validate("shop", image, "a,b").allowed
+        assert not shop.validate("shop", image, "b,a").allowed
+    assert "patch" in shop.mutate("shop", image, "a", "b").response
+    assert "patch" not in shop.mutate("shop", image, "a,b").response
+
+
+def test_attack_48_a_pull_secret_is_not_the_service_account_of_its_name(shop: Tenants) -> None:
+    image = shop.world.sign("team/app", "v1")
+    shop.put_account("shop", "builder")
+    shop.put_secret("shop", "builder", "robot")
+    shop.put_account("shop", "robot", "builder")
+    shop.put_secret("shop", "robot", "stranger")
+    for _ in range(3):
+        assert shop.validate("shop", image, "builder").allowed
+        assert not shop.validate("shop", image, account="builder").allowed
+        assert shop.validate("shop", image, account="robot").allowed
+        assert not shop.validate("shop", image, "robot").allowed

@@ -12,6 +12,7 @@ from sealgate.registry.client import RegistryClient
 from sealgate.services.side_server import serve_beside
 from sealgate.verification.kms import KMSKeys
 from sealgate_operator.certificate_keeper import CertificateKeeper
+from sealgate_operator.enforcement import Enforcement
 from sealgate_operator.events import Events
 from sealgate_operator.handlers import Watcher
 from sealgate_operator.key_sources import CredentialSecrets, SecretKeys
@@ -78,6 +79,8 @@ class Operator:
         kms = KMSKeys(self._network, CredentialSecrets(view.secret, own), clock, config.key_refresh_seconds)
         self._queue = WorkQueue(clock)
         self.metrics.watch_queue(self._queue.__len__)
+        events = Events(api, identity, clock, self.metrics, log)
+        self._enforcement = Enforcement(api, config, namespace, self._lease, events, self.metrics, log)
         self._reconciler = Reconciler(
             api=api,
             namespace=namespace,
@@ -86,7 +89,7 @@ class Operator:
             secrets=SecretKeys(view.secret, own),
             sources=(kms,),
             fence=self._lease,
-            events=Events(api, identity, clock, self.metrics, log),
+            events=events,
             clock=clock,
             refresh_seconds=config.key_refresh_seconds,
             metrics=self.metrics,
@@ -107,9 +110,12 @@ class Operator:
         Returns:
             the process's exit status: 0 if it was told to stop.
         """
-        side = serve_beside(self._listener, side_app(self.metrics, lambda: not self._broken.is_set()))
-        lease_stop = threading.Event()
+        app = side_app(self.metrics, lambda: not self._broken.is_set(), self._enforcement.problem)
+        side = serve_beside(self._listener, app)
+        lease_stop, enforcement_stop = threading.Event(), threading.Event()
         lease = self._start("lease", self._lease.run, lease_stop)
+        # A follower observes, so that it is ready when the leader has done its work.
+        enforcement = self._start("enforcement", self._enforcement.run, enforcement_stop)
         try:
             while not stop.is_set() and not self._broken.is_set() and not self._lease.leads():
                 stop.wait(_BEAT_SECONDS)
@@ -117,6 +123,9 @@ class Operator:
                 self._lead(stop)
             return 0 if stop.is_set() else 1
         finally:
+            # What writes ends before the Lease is given back.
+            enforcement_stop.set()
+            enforcement.join(_GOODBYE_SECONDS)
             lease_stop.set()
             lease.join(_GOODBYE_SECONDS)
             side.shutdown()

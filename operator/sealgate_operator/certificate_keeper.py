@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from sealgate.errors import NotFoundError, UnavailableError
+from sealgate.errors import UnavailableError
 from sealgate_operator.certificates import (
     CURRENT,
     LEAF,
@@ -22,6 +22,7 @@ from sealgate_operator.certificates import (
     service_names,
 )
 from sealgate_operator.secret_data import decode, secret_data
+from sealgate_operator.webhooks import apply_fields, read_configuration, read_release, webhook_of
 
 if TYPE_CHECKING:
     import threading
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
     from sealgate_operator.config import OperatorConfig
     from sealgate_operator.leadership import Fence
     from sealgate_operator.metrics import Metrics
+    from sealgate_operator.webhooks import WebhookConfiguration
 
+#: The field manager that owns `caBundle`.
+MANAGER = "sealgate-operator-certificates"
 #: Seconds between two looks, at most.
 LOOK_SECONDS = 3.0
 #: More steps than this at one look are none that lead anywhere.
@@ -73,7 +77,8 @@ class CertificateKeeper:
         secrets = f"/api/v1/namespaces/{namespace}/secrets"
         self._ca_secret = f"{secrets}/{config.ca_secret}"
         self._tls_secret = f"{secrets}/{config.tls_secret}"
-        self._configurations = _configuration_paths(config)
+        self._namespace = namespace
+        self._config_map = config.webhooks
         self._rules = Rules(
             service_names(config.webhook_service.name, namespace),
             config.certificates.ca_lifetime,
@@ -104,7 +109,9 @@ class CertificateKeeper:
         for _ in range(_MAX_STEPS):
             authorities, leaf = self._api.get(self._ca_secret), self._api.get(self._tls_secret)
             configurations = self._read_configurations()
-            published = [_bundle_of(hook) for found in configurations.values() for hook in found["webhooks"]]
+            if configurations is None:
+                return
+            published = [_bundle_of(one, found) for one, found in configurations]
             data, served = secret_data(authorities), secret_data(leaf)
             self._metrics.certificates(expiry(data, CURRENT), expiry(served, LEAF))
             step = next_step(data, served, published, self._rules, self._clock.now())
@@ -121,13 +128,13 @@ class CertificateKeeper:
         step: Step,
         authorities: Mapping[str, Any],
         leaf: Mapping[str, Any],
-        configurations: Mapping[str, Mapping[str, Any]],
+        configurations: list[tuple[WebhookConfiguration, dict[str, Any]]],
     ) -> None:
         if isinstance(step, Publish):
-            for path, found in configurations.items():
-                operations = _operations(found, step.bundle)
-                if operations:
-                    self._api.patch(path, operations)
+            fields = {"clientConfig": {"caBundle": base64.b64encode(step.bundle).decode()}}
+            for one, found in configurations:
+                if _bundle_of(one, found) != step.bundle:
+                    apply_fields(self._api, one, found, fields, MANAGER)
         elif isinstance(step, WriteAuthorities):
             self._write(self._ca_secret, authorities, step.data)
         else:
@@ -138,38 +145,21 @@ class CertificateKeeper:
         version = found["metadata"]["resourceVersion"]
         self._api.merge(path, {"metadata": {"resourceVersion": version}, "data": encoded})
 
-    def _read_configurations(self) -> dict[str, Any]:
-        found = {}
-        for path in self._configurations:
-            try:
-                configuration = self._api.get(path)
-            except NotFoundError:
+    def _read_configurations(self) -> list[tuple[WebhookConfiguration, dict[str, Any]]] | None:
+        """Return the configurations that are there; None if the release leaves certificates to others by now."""
+        release = read_release(self._api, self._namespace, self._config_map)
+        if not release.managed_certificates:
+            return None
+        configurations = []
+        for one in (release.self_test, *release.configurations):
+            found = read_configuration(self._api, one)
+            if found is None:
                 # Between the deletion and the creation of `--force-replace`, or while sealgate is uninstalled.
-                self._log.warning("a webhook configuration is not there", configuration=path)
+                self._log.warning("a webhook configuration is not there", configuration=one.name)
                 continue
-            found[path] = {**configuration, "webhooks": configuration.get("webhooks") or []}
-        return found
+            configurations.append((one, found))
+        return configurations
 
 
-def _configuration_paths(config: OperatorConfig) -> tuple[str, ...]:
-    group = "/apis/admissionregistration.k8s.io/v1"
-    names = config.webhook_configurations
-    validating = f"{group}/validatingwebhookconfigurations/{names.validating}"
-    mutating = f"{group}/mutatingwebhookconfigurations/{names.mutating}"
-    return (validating, mutating) if names.mutating else (validating,)
-
-
-def _operations(configuration: Mapping[str, Any], bundle: bytes) -> list[dict[str, Any]]:
-    """Return a JSON patch that sets the bundle of every webhook, and fails if they are no longer the same ones."""
-    encoded = base64.b64encode(bundle).decode()
-    operations: list[dict[str, Any]] = []
-    for number, hook in enumerate(configuration["webhooks"]):
-        if _bundle_of(hook) != bundle:
-            place = f"/webhooks/{number}"
-            operations.append({"op": "test", "path": f"{place}/name", "value": hook["name"]})
-            operations.append({"op": "add", "path": f"{place}/clientConfig/caBundle", "value": encoded})
-    return operations
-
-
-def _bundle_of(hook: Mapping[str, Any]) -> bytes:
-    return decode(hook["clientConfig"].get("caBundle") or "")
+def _bundle_of(configuration: WebhookConfiguration, found: Mapping[str, Any]) -> bytes:
+    return decode(webhook_of(configuration, found)["clientConfig"].get("caBundle") or "")

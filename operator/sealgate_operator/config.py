@@ -28,13 +28,6 @@ class _Settings(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
 
 
-class WebhookConfigurations(_Settings):
-    """The webhook configurations whose `caBundle` the operator keeps; an empty name for none."""
-
-    validating: Name
-    mutating: Name | Literal[""] = ""
-
-
 class WebhookService(_Settings):
     """The Service that the API server calls."""
 
@@ -72,12 +65,13 @@ class OperatorConfig(_Settings):
     Attributes:
         metrics_listen: `host:port` of metrics and `/healthz`.
         lease: name of the Lease that says which replica works.
+        webhooks: name of the ConfigMap that lists the release's webhook configurations (`sealgate_operator.webhooks`).
         registries: how key management services are reached.
     """
 
     metrics_listen: str = Field(default="0.0.0.0:8080", pattern=r"^[^\s]*:[0-9]{1,5}$")
     lease: Name
-    webhook_configurations: WebhookConfigurations
+    webhooks: Name
     webhook_service: WebhookService
     tls_secret: Name
     ca_secret: Name

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.policies.status import Condition
     from sealgate.services.kubernetes_api import KubernetesAPI
+    from sealgate_operator.conditions import Judgement
     from sealgate_operator.metrics import Metrics
 
 COMPONENT = "sealgate-operator"
@@ -44,7 +45,7 @@ class Events:
         self._metrics = metrics
         self._log = log
 
-    def warn(self, obj: Mapping[str, Any], condition: Condition) -> None:
+    def warn(self, obj: Mapping[str, Any], condition: Condition | Judgement) -> None:
         """Say at an object that something about it does not work."""
         event = self._event(obj, condition)
         try:
@@ -64,7 +65,7 @@ class Events:
         except NotFoundError:
             self._api.create(_COLLECTION, event)
 
-    def _event(self, obj: Mapping[str, Any], condition: Condition) -> dict[str, Any]:
+    def _event(self, obj: Mapping[str, Any], condition: Condition | Judgement) -> dict[str, Any]:
         metadata = obj["metadata"]
         involved = {
             "apiVersion": obj["apiVersion"],

@@ -38,6 +38,14 @@ class Metrics:
             "certificate_expiry_timestamp_seconds", "When a certificate ends, seconds since 1970.", "certificate"
         )
         self._waiting = Gauge(f"{_PREFIX}_queue_length", "Objects that wait to be looked at.", registry=self.registry)
+        self._enforcing = Gauge(
+            f"{_PREFIX}_enforcing", "Whether every webhook configuration carries its rules.", registry=self.registry
+        )
+        self._rules_restored = Counter(
+            f"{_PREFIX}_rules_restored",
+            "Webhook configurations whose rules another client had changed, and that got them back.",
+            registry=self.registry,
+        )
         leader = Gauge(f"{_PREFIX}_leader", "Whether this replica is the one that works.", registry=self.registry)
         leader.set_function(lambda: float(leads()))
 
@@ -56,6 +64,14 @@ class Metrics:
     def event_dropped(self) -> None:
         """Count an Event that could not be made."""
         self._events_dropped.inc()
+
+    def enforcing(self, *, enforcing: bool) -> None:
+        """Set whether every webhook configuration carries its rules."""
+        self._enforcing.set(float(enforcing))
+
+    def rules_restored(self) -> None:
+        """Count a webhook configuration that got its rules back."""
+        self._rules_restored.inc()
 
     def watch_queue(self, length: Callable[[], int]) -> None:
         """Have the length of the queue told from now on."""
@@ -88,20 +104,25 @@ class Metrics:
         return Gauge(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
 
 
-def side_app(metrics: Metrics, well: Callable[[], bool]) -> WSGIApplication:
-    """Return what answers on the port: `/healthz`, on followers too, and metrics everywhere else.
+def side_app(metrics: Metrics, well: Callable[[], bool], problem: Callable[[], str]) -> WSGIApplication:
+    """Return what answers on the port: `/healthz` and `/readyz`, on followers too, and metrics everywhere else.
 
     Args:
         metrics: what there is to tell.
         well: whether everything runs that has to.
+        problem: why this replica is not ready; empty if it is.
     """
     told: WSGIApplication = make_wsgi_app(metrics.registry)
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if environ.get("PATH_INFO") != "/healthz":
+        path = environ.get("PATH_INFO")
+        if path not in {"/healthz", "/readyz"}:
             return told(environ, start_response)
-        status, body = ("200 OK", b"ok\n") if well() else ("503 Service Unavailable", b"something has stopped\n")
+        why = "" if well() else "something has stopped"
+        if path == "/readyz":
+            why = why or problem()
+        status, body = ("503 Service Unavailable", f"{why}\n") if why else ("200 OK", "ok\n")
         start_response(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
-        return [body]
+        return [body.encode("ascii", "backslashreplace")]
 
     return answer

@@ -152,3 +152,18 @@ def config(manifests: tuple[Manifest, ...], component: str) -> Manifest:
     parsed = yaml.safe_load(data)
     assert isinstance(parsed, dict)
     return parsed
+
+
+def webhooks(manifests: tuple[Manifest, ...]) -> dict[str, Manifest]:
+    """Return every webhook by name, as the API server has it once the operator has applied the rules."""
+    (maps,) = (obj["data"]["webhooks.yaml"] for obj in manifests if "webhooks.yaml" in (obj.get("data") or {}))
+    wanted = yaml.safe_load(maps)["configurations"]
+    rules = {(one["kind"], one["name"], one["webhook"]): one["rules"] for one in wanted}
+    found = {}
+    for obj in manifests:
+        if obj["kind"].endswith("WebhookConfiguration"):
+            for webhook in obj["webhooks"]:
+                applied = rules.pop((obj["kind"], obj["metadata"]["name"], webhook["name"]), None)
+                found[webhook["name"]] = {**webhook, "rules": applied or webhook["rules"]}
+    assert not rules, "rules for configurations that the chart does not have"
+    return found

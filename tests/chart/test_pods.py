@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chart.rendering import VALUE_SETS, Manifest, find, pods, render
+from tests.chart.rendering import VALUE_SETS, Manifest, find, pods, render, webhooks
 
 
 @pytest.mark.parametrize("name", VALUE_SETS)
@@ -62,7 +62,16 @@ def test_the_webhook_is_probed_over_tls_and_the_operator_is_not() -> None:
     webhook = _container("webhook")
     assert webhook["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "https", "scheme": "HTTPS"}
     assert webhook["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "https", "scheme": "HTTPS"}
-    assert _container("operator")["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
+    operator = _container("operator")
+    assert operator["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
+    # Only replicas that have seen the rules in place are ready; one that has not is not ended for it.
+    assert operator["startupProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
+    assert operator["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}
+
+
+def test_helm_waits_for_the_operator() -> None:
+    """`helm --wait` takes a Deployment for ready without as many replicas as its strategy lets be away."""
+    assert "strategy" not in find(render(), "Deployment", "sealgate-operator")["spec"]  # a quarter, rounded down
 
 
 def test_a_replica_under_load_is_not_ended_for_it() -> None:
@@ -72,7 +81,7 @@ def test_a_replica_under_load_is_not_ended_for_it() -> None:
 
 def test_the_webhook_has_time_to_answer_what_is_in_flight() -> None:
     spec = find(render(), "Deployment", "sealgate-webhook")["spec"]
-    longest = max(webhook["timeoutSeconds"] for webhook in find(render(), "ValidatingWebhookConfiguration")["webhooks"])
+    longest = max(webhook["timeoutSeconds"] for webhook in webhooks(render()).values())
     assert spec["template"]["spec"]["terminationGracePeriodSeconds"] > 2 * longest
     assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
     assert _container("webhook")["lifecycle"]["preStop"]["exec"]["command"][0] == "python"

@@ -36,6 +36,10 @@ POLICIES = _all("sealgate.dev/authenticators", "get list watch") | _all(
 )
 
 
+VALIDATING = "admissionregistration.k8s.io/validatingwebhookconfigurations"
+MUTATING = "admissionregistration.k8s.io/mutatingwebhookconfigurations"
+
+
 def test_the_webhook_reads_what_it_decides_by_and_writes_events() -> None:
     assert rights(find(render(), "ClusterRole", "sealgate-webhook")) == (
         POLICIES
@@ -74,8 +78,8 @@ def test_the_operator_writes_status_authority_and_events() -> None:
         POLICIES
         | _all("sealgate.dev/authenticators/status", "get patch update")
         | _all("sealgate.dev/verificationpolicies/status", "get patch update")
-        | _all("admissionregistration.k8s.io/validatingwebhookconfigurations", "get list watch patch", "sealgate")
-        | _all("admissionregistration.k8s.io/mutatingwebhookconfigurations", "get list watch patch", "sealgate")
+        | _all(VALIDATING, "get patch", "sealgate-workloads", "sealgate-policies", "sealgate-self-test")
+        | _all(MUTATING, "get patch", "sealgate-pods")
         | EVENTS
     )
 
@@ -84,8 +88,9 @@ def test_the_operator_reads_the_secrets_of_its_own_namespace_and_writes_two() ->
     assert rights(find(render(), "Role", "sealgate-operator")) == (
         _all("/secrets", "get list watch")
         | _all("/secrets", "patch update", "sealgate-webhook-tls", "sealgate-ca")
+        | _all("/configmaps", "get", "sealgate-operator")
         | _all("coordination.k8s.io/leases", "create")
-        | _all("coordination.k8s.io/leases", "get list watch patch update", "sealgate-operator")
+        | _all("coordination.k8s.io/leases", "get list watch patch update", "sealgate-leader")
     )
 
 
@@ -93,9 +98,24 @@ def test_the_operator_reads_the_secrets_of_its_own_namespace_and_writes_two() ->
 def test_the_operator_may_not_touch_what_others_look_after(name: str) -> None:
     manifests = render(VALUE_SETS[name])
     cluster = rights(find(manifests, "ClusterRole", "sealgate-operator"))
-    assert not [right for right in cluster if right[0].startswith("admissionregistration.k8s.io")]
+    # Rules are applied in any case; the self-test's configuration has its own.
+    assert {right for right in cluster if right[0].startswith("admissionregistration.k8s.io")} == (
+        _all(VALIDATING, "get patch", "sealgate-workloads", "sealgate-policies")
+        | _all(VALIDATING, "get", "sealgate-self-test")
+        | _all(MUTATING, "get patch", "sealgate-pods")
+    )
     own = rights(find(manifests, "Role", "sealgate-operator"))
     assert {verb for resource, _, verb in own if resource == "/secrets"} == {"get", "list", "watch"}
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_the_operator_may_patch_exactly_the_configurations_that_it_is_told_to(name: str) -> None:
+    manifests = render(VALUE_SETS[name])
+    role = next(o for o in manifests if o["kind"] == "ClusterRole" and o["metadata"]["name"].endswith("-operator"))
+    granted = {(kind, right) for kind, right, verb in rights(role) if kind in {VALIDATING, MUTATING} and verb == "get"}
+    plurals = {"ValidatingWebhookConfiguration": VALIDATING, "MutatingWebhookConfiguration": MUTATING}
+    rendered = {(plurals[o["kind"]], o["metadata"]["name"]) for o in manifests if o["kind"] in plurals}
+    assert granted == rendered
 
 
 def test_people_who_see_the_cluster_see_policies() -> None:

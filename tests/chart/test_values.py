@@ -13,7 +13,7 @@ import yaml
 
 from sealgate_operator.config import OperatorConfig
 from sealgate_webhook.cluster.config import WebhookConfig
-from tests.chart.rendering import CHART, ROOT, VALUE_SETS, config, find, helm, render
+from tests.chart.rendering import CHART, ROOT, VALUE_SETS, config, find, helm, render, webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,7 +151,7 @@ def test_the_operator_takes_what_the_chart_writes(name: str) -> None:
 def test_the_operator_is_configured_by_the_values() -> None:
     operator = config(render({"certificates": {"leafLifetimeHours": 0.05}}), "operator")
     assert operator["certificates"] == {"managed": True, "caLifetimeHours": 8760, "leafLifetimeHours": 0.05}
-    assert operator["webhookConfigurations"] == {"validating": "sealgate", "mutating": "sealgate"}
+    assert operator["webhooks"] == "sealgate-operator"
     assert operator["webhookService"] == {"name": "sealgate-webhook", "port": 443}
     assert operator["tlsSecret"] == "sealgate-webhook-tls"
     assert operator["caSecret"] == "sealgate-ca"
@@ -180,6 +180,12 @@ def test_pods_are_replaced_when_their_configuration_changes(component: str) -> N
     assert checksum({}) != checksum({"logLevel": "debug"})
 
 
+def test_operators_are_replaced_when_the_rules_change() -> None:
+    kinds = VALUE_SETS["everything"]["customKinds"]
+    before, after = (find(render(values), "Deployment", "sealgate-operator") for values in ({}, {"customKinds": kinds}))
+    assert before["spec"]["template"] != after["spec"]["template"]
+
+
 def test_autoscaling_leaves_the_number_of_replicas_alone() -> None:
     assert find(render(), "Deployment", "sealgate-webhook")["spec"]["replicas"] == 2
     manifests = render(VALUE_SETS["everything"])
@@ -191,7 +197,7 @@ def test_no_webhook_is_installed_beside_one_that_runs_elsewhere() -> None:
     manifests = render(VALUE_SETS["outside"])
     names = {(obj["kind"], obj["metadata"]["name"]) for obj in manifests}
     assert [name for name in names if name[1] == "sealgate-webhook"] == []
-    client = find(manifests, "ValidatingWebhookConfiguration")["webhooks"][0]["clientConfig"]
+    client = webhooks(manifests)["workloads.sealgate.dev"]["clientConfig"]
     assert client == {"url": "https://192.0.2.1:8443/validate", "caBundle": "TUE9PQ=="}
 
 

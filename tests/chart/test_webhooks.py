@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sealgate import self_test
 from sealgate.workload_kinds import BUILT_IN
+from tests.chart import rendering
 from tests.chart.rendering import NAMESPACE, VALUE_SETS, Manifest, find, render
 
 #: The plural that a rule names, for each kind that the library knows.
@@ -22,12 +24,34 @@ PLURALS = {
 
 
 def webhooks(values: Manifest | None = None) -> dict[str, Manifest]:
-    return {
-        webhook["name"]: webhook
-        for obj in render(values)
-        if obj["kind"].endswith("WebhookConfiguration")
-        for webhook in obj["webhooks"]
-    }
+    return rendering.webhooks(render(values))
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_nothing_is_matched_before_the_operator_has_applied_the_rules(name: str) -> None:
+    configurations = [obj for obj in render(VALUE_SETS[name]) if obj["kind"].endswith("WebhookConfiguration")]
+    for configuration in configurations:
+        (webhook,) = configuration["webhooks"]  # of its own, so that its rules go when the chart drops it
+        assert ("rules" in webhook) == (webhook["name"] == "self-test.sealgate.dev")
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_the_self_test_matches_nothing_but_its_own_leases(name: str) -> None:
+    webhook = webhooks(VALUE_SETS[name])["self-test.sealgate.dev"]
+    assert webhook["rules"] == [
+        {
+            "apiGroups": ["coordination.k8s.io"],
+            "apiVersions": ["v1"],
+            "operations": ["CREATE"],
+            "resources": ["leases"],
+            "scope": "Namespaced",
+        }
+    ]
+    assert webhook["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}
+    assert webhook["objectSelector"] == {"matchExpressions": [{"key": self_test.LABEL, "operator": "Exists"}]}
+    assert webhook["sideEffects"] == "None"  # else a dry run is not sent
+    client = webhook["clientConfig"]
+    assert (client.get("url") or client["service"]["path"]).endswith(self_test.PATH)
 
 
 def test_every_kind_that_the_library_can_read_is_sent() -> None:
@@ -66,11 +90,14 @@ def test_dry_runs_have_no_side_effects() -> None:
         "workloads.sealgate.dev": "NoneOnDryRun",
         "policies.sealgate.dev": "None",
         "pods.sealgate.dev": "None",
+        "self-test.sealgate.dev": "None",
     }
 
 
 def test_the_time_limit_is_the_value_s() -> None:
-    assert {webhook["timeoutSeconds"] for webhook in webhooks(VALUE_SETS["everything"]).values()} == {7}
+    found = webhooks(VALUE_SETS["everything"])
+    assert found.pop("self-test.sealgate.dev")["timeoutSeconds"] == 5
+    assert {webhook["timeoutSeconds"] for webhook in found.values()} == {7}
 
 
 def test_policies_can_always_be_taken_away_and_their_status_written() -> None:
@@ -101,10 +128,10 @@ def test_the_service_is_the_chart_s() -> None:
 def test_cert_manager_writes_the_authority_where_it_issues() -> None:
     manifests = render(VALUE_SETS["cert-manager"])
     certificate = find(manifests, "Certificate", "sealgate-webhook")
-    for kind in ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"):
-        annotations = find(manifests, kind)["metadata"]["annotations"]
-        authority = annotations["cert-manager.io/inject-ca-from"]
-        assert authority == f"{NAMESPACE}/{certificate['metadata']['name']}"
+    for obj in manifests:
+        if obj["kind"].endswith("WebhookConfiguration"):
+            authority = obj["metadata"]["annotations"]["cert-manager.io/inject-ca-from"]
+            assert authority == f"{NAMESPACE}/{certificate['metadata']['name']}"
     assert certificate["spec"]["secretName"] == "sealgate-webhook-tls"
     assert f"sealgate-webhook.{NAMESPACE}.svc" in certificate["spec"]["dnsNames"]
     assert certificate["spec"]["issuerRef"] == {"kind": "Issuer", "name": "sealgate-ca"}

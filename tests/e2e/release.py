@@ -102,6 +102,13 @@ def pods(component: str) -> list[Any]:
     return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
 
+def webhooks() -> list[Any]:
+    """Return every webhook of the release as the API server has it."""
+    kinds = "validatingwebhookconfigurations,mutatingwebhookconfigurations"
+    found = get(kinds, "-l", f"app.kubernetes.io/instance={NAME}")["items"]
+    return [hook for configuration in found for hook in configuration["webhooks"]]
+
+
 def ask_each(namespace: str, obj: Object) -> list[Any]:
     """Ask every replica of the webhook itself, past its Service, about a pod, and return their responses."""
     review = {

@@ -97,5 +97,5 @@ def _leaf() -> str:
 
 
 def _bundle() -> str:
-    hooks = get("validatingwebhookconfiguration", release.NAME)["webhooks"]
+    hooks = get("validatingwebhookconfiguration", f"{release.NAME}-workloads")["webhooks"]
     return str(hooks[0]["clientConfig"]["caBundle"])

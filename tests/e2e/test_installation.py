@@ -30,15 +30,18 @@ def test_two_replicas_of_each_run_and_none_was_restarted() -> None:
 
 
 def test_one_operator_works() -> None:
-    lease = get("lease", f"{release.NAME}-operator", "-n", NAMESPACE)
+    lease = get("lease", f"{release.NAME}-leader", "-n", NAMESPACE)
     holder = lease["spec"]["holderIdentity"].partition("_")[0]
     assert holder in {pod["metadata"]["name"] for pod in release.pods("operator")}
 
 
 def test_the_api_server_trusts_the_webhook_by_one_authority() -> None:
-    for kind in ("validatingwebhookconfiguration", "mutatingwebhookconfiguration"):
-        bundles = {hook["clientConfig"]["caBundle"] for hook in get(kind, release.NAME)["webhooks"]}
-        assert len(bundles) == 1
+    bundles = {hook["clientConfig"]["caBundle"] for hook in release.webhooks()}
+    assert len(bundles) == 1
+
+
+def test_rules_are_in_place_as_soon_as_helm_is_satisfied() -> None:
+    assert all(hook.get("rules") for hook in release.webhooks())
 
 
 def test_a_namespace_without_a_policy_is_left_alone(team: Team, shelf: Shelf) -> None:

@@ -63,8 +63,8 @@ def settings(**members: Any) -> dict[str, Any]:
     """Return the operator's settings as the chart writes them."""
     return {
         "metricsListen": "127.0.0.1:0",
-        "lease": "sealgate-operator",
-        "webhookConfigurations": {"validating": "sealgate", "mutating": "sealgate"},
+        "lease": "sealgate-leader",
+        "webhooks": "sealgate-operator",
         "webhookService": {"name": "sealgate-webhook", "port": 443},
         "tlsSecret": "sealgate-webhook-tls",
         "caSecret": "sealgate-webhook-ca",

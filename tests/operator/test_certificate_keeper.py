@@ -16,12 +16,27 @@ from sealgate_operator.leadership import NotLeadingError
 from sealgate_operator.metrics import Metrics
 from tests.operator.objects import settings
 from tests.operator.test_certificates import verify
-from tests.operator.worlds import CA_SECRET, MUTATING, TLS_SECRET, VALIDATING, api_of, bundles, data, log
+from tests.operator.worlds import (
+    CA_SECRET,
+    CONFIG_MAPS,
+    MUTATING,
+    PODS,
+    POLICY_OBJECTS,
+    TLS_SECRET,
+    VALIDATING,
+    WORKLOADS,
+    api_of,
+    bundles,
+    chart_webhook,
+    data,
+    log,
+    release,
+)
 from tests.support.clocks import FakeClock
 from tests.support.kubernetes_simulator import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from tests.support.kubernetes_simulator import KubernetesSimulator
 
@@ -55,8 +70,8 @@ class Mortal(KubernetesAPI):
         self._die()
         return answer
 
-    def patch(self, path: str, operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        answer = super().patch(path, operations)
+    def apply(self, path: str, document: Mapping[str, Any], manager: str) -> dict[str, Any]:
+        answer = super().apply(path, document, manager)
         self._die()
         return answer
 
@@ -121,10 +136,11 @@ def test_a_bundle_that_somebody_emptied_is_back_after_the_next_look(cluster: Kub
     kept = keeper(cluster, clock)
     kept.look()
     before = bundles(cluster)
-    validating = cluster.get(f"{VALIDATING}/sealgate")
-    validating["webhooks"][1]["clientConfig"]["caBundle"] = "Cg=="
-    del validating["webhooks"][0]["clientConfig"]["caBundle"]
-    cluster.put(VALIDATING, validating)
+    workloads, policies = cluster.get(WORKLOADS), cluster.get(POLICY_OBJECTS)
+    policies["webhooks"][0]["clientConfig"]["caBundle"] = "Cg=="
+    del workloads["webhooks"][0]["clientConfig"]["caBundle"]
+    cluster.put(VALIDATING, workloads)
+    cluster.put(VALIDATING, policies)
     kept.look()
     assert bundles(cluster) == before
 
@@ -139,13 +155,21 @@ def test_what_is_no_base64_counts_as_nothing(cluster: KubernetesSimulator) -> No
 
 def test_a_configuration_that_is_not_there_holds_up_nothing(cluster: KubernetesSimulator) -> None:
     clock = FakeClock()
-    cluster.delete(f"{MUTATING}/sealgate")
+    cluster.delete(PODS)
     kept = keeper(cluster, clock)
     kept.look()
     assert LEAF in data(cluster, TLS_SECRET)
-    cluster.put(MUTATING, {"metadata": {"name": "sealgate"}, "webhooks": [{"name": "x", "clientConfig": {}}]})
+    assert not any(request.path.startswith(MUTATING) for request in cluster.requests if request.method != "GET")
+    cluster.put(MUTATING, chart_webhook(PODS))
     kept.look()
     check(cluster, clock)
+
+
+def test_a_release_that_leaves_certificates_to_others_gets_none(cluster: KubernetesSimulator) -> None:
+    cluster.put(CONFIG_MAPS, release(managedCertificates=False))
+    keeper(cluster, FakeClock()).look()
+    assert {request.method for request in cluster.requests} == {"GET"}
+    assert bundles(cluster) == {b""}
 
 
 def test_a_configuration_that_changes_under_the_patch_is_not_patched(cluster: KubernetesSimulator) -> None:
@@ -183,8 +207,10 @@ def test_a_replica_that_may_not_write_does_not(cluster: KubernetesSimulator) -> 
 
 def test_somebody_who_undoes_every_step_is_not_fought_without_end(cluster: KubernetesSimulator) -> None:
     class Undone(KubernetesAPI):
-        def patch(self, path: str, operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-            return super().patch(path, [{**one, "value": "Cg=="} for one in operations if one["op"] == "add"])
+        def apply(self, path: str, document: Mapping[str, Any], manager: str) -> dict[str, Any]:
+            answer = super().apply(path, document, manager)
+            cluster.put(path.rpartition("/")[0], chart_webhook(path))
+            return answer
 
     with pytest.raises(UnavailableError, match="do not come to rest"):
         keeper(cluster, FakeClock(), Undone(api_of(cluster).configuration)).look()

@@ -34,11 +34,6 @@ def test_lifetimes_may_be_fractions_of_an_hour(tmp_path: Path) -> None:
     assert load(tmp_path, settings(certificates=short)).certificates.leaf_lifetime == timedelta(seconds=72)
 
 
-def test_without_pinning_there_is_no_mutating_configuration(tmp_path: Path) -> None:
-    config = load(tmp_path, settings(webhookConfigurations={"validating": "sealgate", "mutating": ""}))
-    assert config.webhook_configurations.mutating == ""
-
-
 @pytest.mark.parametrize(
     ("document", "told"),
     [

@@ -21,7 +21,7 @@ TIMING = Timing(duration=12, deadline=8, period=2)
 
 
 def replica(cluster: KubernetesSimulator, name: str, clock: FakeClock, api: KubernetesAPI | None = None) -> Lease:
-    return Lease(api or api_of(cluster), "sealgate", "sealgate-operator", name, clock, log(), TIMING)
+    return Lease(api or api_of(cluster), "sealgate", "sealgate-leader", name, clock, log(), TIMING)
 
 
 def test_the_first_replica_gets_the_lease(cluster: KubernetesSimulator) -> None:
@@ -159,7 +159,7 @@ def test_an_api_server_that_is_away_is_tried_again(cluster: KubernetesSimulator)
     one = Lease(
         api_of(cluster),
         "sealgate",
-        "sealgate-operator",
+        "sealgate-leader",
         "one",
         clock,
         log(),
@@ -173,7 +173,7 @@ def test_an_api_server_that_is_away_is_tried_again(cluster: KubernetesSimulator)
 
 
 def test_an_empty_lease_that_somebody_made_is_taken(cluster: KubernetesSimulator) -> None:
-    cluster.put(LEASE.rpartition("/")[0], {"metadata": {"name": "sealgate-operator"}})
+    cluster.put(LEASE.rpartition("/")[0], {"metadata": {"name": "sealgate-leader"}})
     one = replica(cluster, "one", FakeClock())
     one.attempt()
     assert one.leads()
@@ -182,7 +182,7 @@ def test_an_empty_lease_that_somebody_made_is_taken(cluster: KubernetesSimulator
 def test_a_longer_promise_of_another_holder_is_respected(cluster: KubernetesSimulator) -> None:
     clock = FakeClock()
     spec = {"holderIdentity": "other", "leaseDurationSeconds": 60}
-    cluster.put(LEASE.rpartition("/")[0], {"metadata": {"name": "sealgate-operator"}, "spec": spec})
+    cluster.put(LEASE.rpartition("/")[0], {"metadata": {"name": "sealgate-leader"}, "spec": spec})
     one = replica(cluster, "one", clock)
     one.attempt()
     clock.advance(59)

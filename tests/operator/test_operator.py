@@ -17,13 +17,16 @@ from sealgate_operator.leadership import Timing
 from tests.operator.objects import authenticator, cosign, fingerprint_of, inline, pem, policy, ready, secret, secret_ref
 from tests.operator.worlds import (
     AUTHENTICATORS,
+    ENFORCED,
     LEASE,
     POLICIES,
     SECRETS,
+    SELF_TEST,
     TLS_SECRET,
     Running,
     bundles,
     data,
+    enforcing,
     eventually,
     holder,
     running,
@@ -163,7 +166,7 @@ def test_with_cert_manager_no_certificate_is_touched(cluster: KubernetesSimulato
     with running(cluster, certificates=certificates):
         cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
     assert bundles(cluster) == {b""}
-    assert not any("webhookconfigurations/" in request.path for request in cluster.requests)
+    assert not any("webhookconfigurations/" in r.path for r in cluster.requests if r.method != "GET")
 
 
 def test_a_status_is_written_once_although_everything_is_looked_at_again(cluster: KubernetesSimulator) -> None:
@@ -202,10 +205,11 @@ def test_kopf_puts_neither_finalizers_nor_annotations_on_anything(cluster: Kuber
 ALLOWED = (
     ("PATCH", "/apis/sealgate.dev/v1alpha1/", "/status"),
     ("PATCH", "/api/v1/namespaces/sealgate/secrets/sealgate-webhook-", ""),
-    ("PATCH", "/apis/admissionregistration.k8s.io/v1/", "/sealgate"),
+    *(("PATCH", f"{path}?fieldManager=sealgate-operator-", "&force=true") for path in (SELF_TEST, *ENFORCED)),
     ("POST", "/api/v1/namespaces/default/events", ""),
     ("PATCH", "/api/v1/namespaces/default/events/", ""),
-    ("POST", LEASE.rpartition("/")[0], ""),
+    ("POST", LEASE.rpartition("/")[0], "leases"),
+    ("POST", LEASE.rpartition("/")[0], "?dryRun=All"),
     ("PUT", LEASE, ""),
 )
 
@@ -217,6 +221,7 @@ def test_every_write_is_one_that_the_chart_gives_the_right_to(cluster: Kubernete
         cluster.wait_for(says(f"{POLICIES}/p", "False"))
         cluster.wait_for(lambda c: LEAF in data(c, TLS_SECRET))
         cluster.wait_for(lambda c: len(c.find("events")) == 2)
+        cluster.wait_for(enforcing)
     for request in cluster.requests:
         if request.method != "GET":
             assert any(

@@ -182,10 +182,10 @@ def test_in_whatever_order_news_arrives_the_newest_stands(order: list[int], data
 
 
 def served(
-    well: Callable[[], bool], leads: Callable[[], bool] = lambda: True
+    well: Callable[[], bool], leads: Callable[[], bool] = lambda: True, problem: Callable[[], str] = str
 ) -> tuple[Metrics, str, Callable[[], None]]:
     metrics = Metrics(leads)
-    server = serve_beside(socket.create_server(("127.0.0.1", 0)), side_app(metrics, well))
+    server = serve_beside(socket.create_server(("127.0.0.1", 0)), side_app(metrics, well, problem))
     host, port = server.server_address[:2]
 
     def close() -> None:
@@ -202,6 +202,19 @@ def test_healthz_tells_whether_everything_runs() -> None:
     assert (answer.status, answer.data) == (200, b"ok\n")
     well = False
     assert urllib3.request("GET", f"{url}/healthz").status == 503
+    close()
+
+
+def test_readyz_says_why_a_replica_is_not_ready() -> None:
+    well, problem = True, "no rules yet"
+    _, url, close = served(lambda: well, problem=lambda: problem)
+    answer = urllib3.request("GET", f"{url}/readyz")
+    assert (answer.status, answer.data) == (503, b"no rules yet\n")
+    assert urllib3.request("GET", f"{url}/healthz").status == 200
+    problem = ""
+    assert urllib3.request("GET", f"{url}/readyz").status == 200
+    well = False
+    assert urllib3.request("GET", f"{url}/readyz").status == 503
     close()
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
+import json
 import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from cryptography import x509
 from kubernetes.client.configuration import Configuration
 
+from sealgate import self_test
 from sealgate.clocks import SystemClock
 from sealgate.services.kubernetes_api import KubernetesAPI
 from sealgate.services.logs import configure_logs
 from sealgate_operator.application import Operator
+from sealgate_operator.certificates import LEAF
 from sealgate_operator.config import OperatorConfig
 from sealgate_operator.handlers import quieten_kopf
 from sealgate_operator.leadership import Timing
@@ -30,22 +34,99 @@ AUTHENTICATORS = "/apis/sealgate.dev/v1alpha1/authenticators"
 POLICIES = "/apis/sealgate.dev/v1alpha1/verificationpolicies"
 SECRETS = "/api/v1/namespaces/sealgate/secrets"
 CA_SECRET, TLS_SECRET = f"{SECRETS}/sealgate-webhook-ca", f"{SECRETS}/sealgate-webhook-tls"
-LEASE = "/apis/coordination.k8s.io/v1/namespaces/sealgate/leases/sealgate-operator"
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/sealgate/leases/sealgate-leader"
+CONFIG_MAPS = "/api/v1/namespaces/sealgate/configmaps"
 VALIDATING = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 MUTATING = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 #: So long that no machine is so busy that the Lease is lost.
 PATIENT = Timing(duration=90, deadline=60, period=0.1)
 #: What an operator calls its threads, besides its workers.
-TASKS = frozenset({"lease", "sweep", "watch", "certificates"})
+TASKS = frozenset({"lease", "enforcement", "sweep", "watch", "certificates"})
+
+
+WORKLOADS, POLICY_OBJECTS, SELF_TEST = (
+    f"{VALIDATING}/sealgate-{name}" for name in ("workloads", "policies", "self-test")
+)
+PODS = f"{MUTATING}/sealgate-pods"
+#: The configurations whose rules the operator applies.
+ENFORCED = (WORKLOADS, POLICY_OBJECTS, PODS)
+
+
+def rules(*resources: str) -> list[dict[str, Any]]:
+    """Return rules as the chart writes them."""
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "scope": "Namespaced"}
+    return [{**rule, "resources": list(resources)}]
+
+
+def listed(path: str, *resources: str) -> dict[str, Any]:
+    """Return what the chart's list says of a configuration."""
+    kind = "MutatingWebhookConfiguration" if path.startswith(MUTATING) else "ValidatingWebhookConfiguration"
+    name = path.rpartition("/")[2]
+    found = {"kind": kind, "name": name, "webhook": f"{name.removeprefix('sealgate-')}.sealgate.dev"}
+    return {**found, "rules": rules(*resources)} if resources else found
+
+
+def release(*configurations: dict[str, Any], **members: Any) -> dict[str, Any]:
+    """Return the ConfigMap that lists the webhooks; by default all of them, with the operator's certificates."""
+    listing = {
+        "managedCertificates": True,
+        "selfTest": listed(SELF_TEST),
+        "configurations": list(configurations)
+        or [listed(WORKLOADS, "pods", "podtemplates"), listed(POLICY_OBJECTS, "authenticators"), listed(PODS, "pods")],
+        **members,
+    }
+    return {"metadata": {"name": "sealgate-operator"}, "data": {"webhooks.yaml": json.dumps(listing)}}
+
+
+def chart_webhook(path: str) -> dict[str, Any]:
+    """Return a webhook configuration as the chart writes it: without rules and without a CA bundle."""
+    hook: dict[str, Any] = {
+        "name": listed(path)["webhook"],
+        "clientConfig": {"service": {"namespace": "sealgate", "name": "sealgate-webhook", "port": 443, "path": "/x"}},
+    }
+    if path == SELF_TEST:
+        hook["rules"] = rules("leases")
+    return {"metadata": {"name": path.rpartition("/")[2]}, "webhooks": [hook]}
 
 
 def install(cluster: KubernetesSimulator) -> None:
-    """Put there what the chart does: two Secrets without data, two configurations without a bundle."""
+    """Put there what the chart does: two Secrets without data, and configurations without rules and CA bundles."""
     for path in (CA_SECRET, TLS_SECRET):
         cluster.put(SECRETS, {"metadata": {"name": path.rpartition("/")[2]}, "type": "Opaque"})
-    for collection, names in ((VALIDATING, ("workloads", "policies")), (MUTATING, ("pods",))):
-        hooks = [{"name": f"{name}.sealgate.dev", "clientConfig": {"service": {"path": "/x"}}} for name in names]
-        cluster.put(collection, {"metadata": {"name": "sealgate"}, "webhooks": hooks})
+    cluster.put(CONFIG_MAPS, release())
+    for path in (SELF_TEST, *ENFORCED):
+        cluster.apply(path, chart_webhook(path), "helm")
+    cluster.admission = lambda obj: call_self_test(cluster, obj)
+
+
+def call_self_test(cluster: KubernetesSimulator, obj: dict[str, Any]) -> str:
+    """Answer for a webhook that runs as soon as it has a certificate, called by an API server that checks it."""
+    if self_test.LABEL not in (obj["metadata"].get("labels") or {}):
+        return ""
+    (hook,) = cluster.get(SELF_TEST)["webhooks"]
+    failed = f'Internal error occurred: failed calling webhook "{hook["name"]}"'
+    leaf, bundle = data(cluster, TLS_SECRET).get(LEAF), hook["clientConfig"].get("caBundle")
+    if leaf is None:
+        return f"{failed}: connection refused"
+    if not bundle or not _issued(base64.b64decode(bundle), leaf):
+        return f"{failed}: tls: failed to verify certificate: x509: certificate signed by unknown authority"
+    return self_test.refusal_by(hook["name"])
+
+
+def _issued(bundle: bytes, leaf: bytes) -> bool:
+    names = {authority.subject for authority in x509.load_pem_x509_certificates(bundle)}
+    return x509.load_pem_x509_certificate(leaf).issuer in names
+
+
+def rules_on(cluster: KubernetesSimulator, path: str) -> list[dict[str, Any]]:
+    """Return the rules of a webhook configuration; empty without any."""
+    (hook,) = cluster.get(path)["webhooks"]
+    return list(hook.get("rules") or [])
+
+
+def enforcing(cluster: KubernetesSimulator) -> bool:
+    """Return whether every configuration has rules."""
+    return all(rules_on(cluster, path) for path in ENFORCED)
 
 
 def api_of(cluster: KubernetesSimulator) -> KubernetesAPI:
@@ -59,7 +140,7 @@ def log() -> FilteringBoundLogger:
 
 def bundles(cluster: KubernetesSimulator) -> set[bytes]:
     """Return every different bundle of a webhook."""
-    found = [cluster.get(f"{VALIDATING}/sealgate"), cluster.get(f"{MUTATING}/sealgate")]
+    found = [cluster.get(path) for path in (SELF_TEST, *ENFORCED)]
     hooks = [hook for configuration in found for hook in configuration["webhooks"]]
     return {base64.b64decode(hook["clientConfig"].get("caBundle", "")) for hook in hooks}
 

@@ -9,9 +9,10 @@
         cluster.compact()                     # whoever watches from before now is told 410
 
 It knows every collection that something was put into, or that `resources` names, lists in pages, watches from a
-version with bookmarks, and takes POST, PUT, PATCH (merge and JSON) and DELETE, the `status` subresource apart from
-the rest. `faults` spoil answers; `pause` drops every connection and refuses new ones until `resume`; `restore` goes
-back to a `backup`, versions included.
+version with bookmarks, and takes POST, PUT, PATCH (merge, and server-side apply) and DELETE, the `status` subresource
+apart from the rest. `admission` is asked about every object that is created, in dry runs too. `faults` spoil answers;
+`pause` drops every connection and refuses new ones until `resume`; `restore` goes back to a `backup`, versions
+included.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.support.kubernetes_patches import json_patch, merge
+from tests.support.kubernetes_apply import apply, disown
+from tests.support.kubernetes_patches import merge
 from tests.support.kubernetes_resources import RESOURCES, WITH_STATUS, Key, Object, Target, discover, find_target
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
@@ -102,12 +105,14 @@ class KubernetesSimulator:
         requests: everything that arrived.
         page_limit: the most objects of one page, whatever is asked; None for what is asked.
         watches_begun: how many watches began.
+        admission: returns, of an object that a request would create, the message of the refusal; empty to admit.
     """
 
     faults: list[Fault] = field(default_factory=list)
     requests: list[RecordedRequest] = field(default_factory=list)
     page_limit: int | None = None
     watches_begun: int = 0
+    admission: Callable[[Object], str] = field(default=lambda _: "")
 
     def __post_init__(self) -> None:
         self._objects: dict[Key, Object] = {}
@@ -166,6 +171,14 @@ class KubernetesSimulator:
             if key in self._objects:
                 return self._replace(key, obj, whole=True)
             return self._create(target, obj)
+
+    def apply(self, path: str, document: Object, manager: str) -> Object:
+        """Apply fields to the object at a path by server-side apply, as `helm` would; return it as stored."""
+        target = _target(path)
+        with self._condition:
+            status, stored = self._apply(target, {"fieldManager": manager}, document)
+        assert status in (200, 201), stored
+        return stored
 
     def delete(self, path: str) -> None:
         """Delete the object at a path."""
@@ -239,7 +252,9 @@ class KubernetesSimulator:
         self._store("ADDED", (target.plural, target.namespace, metadata["name"]), stored)
         return copy.deepcopy(stored)
 
-    def _replace(self, key: Key, obj: Object, *, whole: bool = False, status: bool = False) -> Object:
+    def _replace(
+        self, key: Key, obj: Object, *, whole: bool = False, status: bool = False, applied: bool = False
+    ) -> Object:
         before = self._objects[key]
         after = copy.deepcopy(obj)
         kept = {name: before["metadata"][name] for name in ("uid", "creationTimestamp", "generation", "name")}
@@ -255,6 +270,8 @@ class KubernetesSimulator:
         if after.get("spec") != before.get("spec"):
             after["metadata"]["generation"] += 1
         after["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"]
+        if not applied:
+            disown(before, after)
         if after == before:
             return copy.deepcopy(before)
         if after["metadata"].get("deletionTimestamp") and not after["metadata"].get("finalizers"):
@@ -330,16 +347,15 @@ class KubernetesSimulator:
                 handler.answer(*self._list(target, query))
             return
         with self._condition:
-            status, document = self._change(handler, target, body)
+            status, document = self._change(handler, target, query, body)
         handler.answer(status, document)
 
-    def _change(self, handler: _Handler, target: Target, body: Any) -> tuple[int, Object]:
+    def _change(self, handler: _Handler, target: Target, query: dict[str, str], body: Any) -> tuple[int, Object]:
         key = target.key
         if handler.command == "POST":
-            name = body.get("metadata", {}).get("name", "")
-            if (target.plural, target.namespace, name) in self._objects:
-                return 409, _status(409)
-            return 201, self._create(target, body)
+            return self._post(target, query, body)
+        if "apply-patch" in (handler.headers.get("Content-Type") or ""):
+            return self._apply(target, query, body)
         if key not in self._objects:
             return 404, _status(404)
         if handler.command == "GET":
@@ -347,18 +363,39 @@ class KubernetesSimulator:
         if handler.command == "DELETE":
             self._delete(key)
             return 200, _status(200)
-        return self._edit(key, self._edited(handler, key, body), status=target.subresource == "status")
+        after = body if handler.command == "PUT" else merge(self._objects[key], body)
+        return self._edit(key, after, status=target.subresource == "status")
 
-    def _edited(self, handler: _Handler, key: Key, body: Any) -> Any:
-        if handler.command == "PUT":
-            return body
-        if "json-patch" in (handler.headers.get("Content-Type") or ""):
-            return json_patch(self._objects[key], body)
-        return merge(self._objects[key], body)
+    def _post(self, target: Target, query: dict[str, str], body: Object) -> tuple[int, Object]:
+        refusal = self.admission(body)
+        if refusal:
+            return 403, {**_status(403), "message": refusal, "reason": "Forbidden"}
+        if query.get("dryRun") == "All":
+            return 201, body
+        name = body.get("metadata", {}).get("name", "")
+        if (target.plural, target.namespace, name) in self._objects:
+            return 409, _status(409)
+        return 201, self._create(target, body)
+
+    def _apply(self, target: Target, query: dict[str, str], document: Object) -> tuple[int, Object]:
+        before, uid = self._objects.get(target.key), document["metadata"].get("uid")
+        if uid is not None and (before is None or before["metadata"]["uid"] != uid):
+            return 409, _status(409)
+        after = apply(
+            before or {"metadata": {"name": target.name}},
+            document,
+            query["fieldManager"],
+            force=query.get("force") == "true",
+        )
+        if after is None:
+            return 409, _status(409)
+        if not all({"service", "url"} & set(hook.get("clientConfig") or ()) for hook in after.get("webhooks") or ()):
+            return 422, {**_status(422), "message": "clientConfig: Required value: exactly one of url or service"}
+        if before is None:
+            return 201, self._create(target, after)
+        return 200, self._replace(target.key, after, applied=True)
 
     def _edit(self, key: Key, after: Any, *, status: bool) -> tuple[int, Object]:
-        if after is None:
-            return 422, _status(422)
         version = after.get("metadata", {}).get("resourceVersion")
         if version and version != self._objects[key]["metadata"]["resourceVersion"]:
             return 409, _status(409)

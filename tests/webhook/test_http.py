@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sealgate import self_test
 from sealgate_webhook.endpoints import ARRIVED, RECEIVED
 from sealgate_webhook.reviews import MAX_REVIEW_BYTES
 from tests.support.clocks import FakeClock
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from sealgate.verification.policy_sets import PolicySet
     from tests.webhook.worlds import World
 
-ENDPOINTS = ("/validate", "/mutate")
+ENDPOINTS = ("/validate", "/mutate", "/self-test")
 GOOD = encode(review(pod("docker.io/library/nginx:1")))
 
 
@@ -146,6 +147,29 @@ def test_a_fault_inside_is_a_denial_with_the_uid_and_never_a_500(world: World) -
     assert line["uid"] == answer.response["uid"]
     assert "RuntimeError" in line["exception"]
     assert world.metric("sealgate_internal_errors_total") == 1
+
+
+LEASE = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "sealgate-self-test"}}
+
+
+def test_the_self_test_is_always_refused_with_the_agreed_text(world: World) -> None:
+    answer = world.self_test(review(LEASE, dryRun=True))
+    assert not answer.allowed
+    assert answer.response["status"]["message"] == self_test.TEXT
+
+
+def test_the_self_test_does_not_succeed_without_policies(world: World) -> None:
+    class NotYet:
+        def current(self) -> PolicySet | None:
+            return None
+
+        def problem(self) -> str:
+            return "waiting for the API server"
+
+    world.policies = NotYet()
+    answer = world.self_test(review(LEASE, dryRun=True))
+    assert not answer.allowed
+    assert answer.response["status"]["message"] == "the webhook is not ready: waiting for the API server"
 
 
 def test_it_is_alive(world: World) -> None:

@@ -19,6 +19,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sealgate import self_test
 from sealgate.clocks import SystemClock
 from sealgate.decisions import UnmatchedImages
 from sealgate.registry.client import RegistryClient
@@ -203,6 +204,9 @@ class World:
 
     def mutate(self, document: dict[str, Any], query: str = PATIENCE) -> ReviewAnswer:
         return self._review("/mutate", document, query)
+
+    def self_test(self, document: dict[str, Any], query: str = PATIENCE) -> ReviewAnswer:
+        return self._review(self_test.PATH, document, query)
 
     def lines(self, event: str) -> list[dict[str, Any]]:
         """Return the log's lines of one event."""

@@ -14,18 +14,23 @@ from typing import TYPE_CHECKING
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
-from sealgate_webhook.admission import Admission
+from sealgate import self_test
+from sealgate_webhook.admission import Admission, Judgement
+from sealgate_webhook.answers import deny
 from sealgate_webhook.endpoints import MAX_LARGE, Reviewer, ReviewPaths
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from sealgate.clocks import Clock
+    from sealgate.clocks import Clock, Deadline
     from sealgate.verification.verifier import Verifier
     from sealgate.workload_kinds import WorkloadKinds
     from sealgate_webhook.backends import Backend
     from sealgate_webhook.callers import PermittedCallers
+    from sealgate_webhook.endpoints import Judge
     from sealgate_webhook.metrics import Metrics
+    from sealgate_webhook.reviews import AdmissionRequest
+    from sealgate_webhook.sources import PolicySource
 
 
 def create_app(  # noqa: PLR0913, PLR0917 - the parts that a webhook is put together from
@@ -37,7 +42,7 @@ def create_app(  # noqa: PLR0913, PLR0917 - the parts that a webhook is put toge
     log: FilteringBoundLogger,
     callers: PermittedCallers | None = None,
 ) -> Flask:
-    """Return the webhook: `POST /validate`, `POST /mutate`, `GET /healthz`, `GET /readyz`.
+    """Return the webhook: `POST /validate`, `POST /mutate`, `POST /self-test`, `GET /healthz`, `GET /readyz`.
 
     Where policy objects are applied, `POST /validate-policies` looks at them.
 
@@ -57,6 +62,7 @@ def create_app(  # noqa: PLR0913, PLR0917 - the parts that a webhook is put toge
     reviewers = {
         "/validate": reviewer("validate", admission.judge, denies=True, denied=backend.denied),
         "/mutate": reviewer("mutate", admission.pin, denies=False),
+        self_test.PATH: reviewer("self-test", _self_test(backend.policies), denies=True),
     }
     if backend.judge_object is not None:
         reviewers["/validate-policies"] = reviewer("validate-policies", backend.judge_object, denies=True)
@@ -80,6 +86,19 @@ def create_app(  # noqa: PLR0913, PLR0917 - the parts that a webhook is put toge
         return response
 
     return app
+
+
+def _self_test(policies: PolicySource) -> Judge:
+    """Return what answers the self-test: always a refusal, with the agreed text where images can be verified."""
+
+    def judge(request: AdmissionRequest, deadline: Deadline) -> Judgement:
+        del request, deadline
+        problem = policies.problem()
+        if problem:
+            return Judgement(deny(f"the webhook is not ready: {problem}", unavailable=True), "self-test")
+        return Judgement(deny(self_test.TEXT), "self-test")
+
+    return judge
 
 
 def _plain(text: str, status: int = 200) -> Response:

@@ -49,6 +49,11 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- /* The ConfigMaps that remember versions, without their number. */ -}}
 {{- define "sealgate.trustedState" -}}{{ include "sealgate.fullname" . }}-trusted-state{{- end -}}
 
+{{- /* The Lease of the replica that works. Charts that owned the webhooks' rules called it FULLNAME-operator. Under another
+       name an operator of those loses, with this chart's Role, the right to renew its Lease and stops within seconds;
+       leading on, it would keep the new replicas, which wait for the rules, from ever becoming ready. */ -}}
+{{- define "sealgate.lease" -}}{{ include "sealgate.fullname" . }}-leader{{- end -}}
+
 {{- define "sealgate.caSecret" -}}{{ include "sealgate.fullname" . }}-ca{{- end -}}
 
 {{- /* Whether the chart runs the webhook, that is, whether it is not somewhere else. */ -}}

@@ -23,7 +23,7 @@ from sealgate.errors import ConfigError, NotFoundError, UnauthorizedError, Unava
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 #: Seconds that an ordinary request may take.
@@ -36,7 +36,10 @@ _CHUNK = 1 << 16
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
-JSON_PATCH = "application/json-patch+json"
+#: Server-side apply. JSON is YAML.
+APPLY_PATCH = "application/apply-patch+yaml"
+#: The most bytes that are read of an error's Status, and the most characters of its message that are kept.
+_MAX_STATUS_BYTES, MAX_STATUS_MESSAGE = 1 << 16, 512
 
 
 class GoneError(UnavailableError):
@@ -48,7 +51,7 @@ class ConflictError(UnavailableError):
 
 
 class RefusedError(UnavailableError):
-    """The API server does not take what was sent (422), such as a patch whose test does not hold."""
+    """The API server does not take what was sent (422): the outcome would be invalid."""
 
 
 class KubernetesAPI:
@@ -104,15 +107,46 @@ class KubernetesAPI:
         """
         return self._document(self._send("PUT", path, body=document, content_type=JSON))
 
-    def patch(self, path: str, operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Change the object at a path by a JSON patch (RFC 6902) and return it.
+    def apply(self, path: str, document: Mapping[str, Any], manager: str) -> dict[str, Any]:
+        """Apply fields to an existing object by server-side apply, with force, and return the object.
+
+        Fields that the manager applied before and that are not in the document any more are removed.
+
+        Args:
+            path: of the object.
+            document: the fields. It must carry the `metadata.uid` of the object that was read: with a uid the API
+                server changes that very object and never creates one.
+            manager: the field manager that owns the fields from then on.
 
         Raises:
-            NotFoundError: it has nothing there.
-            RefusedError: a test of the patch does not hold, or the outcome is no such object.
+            ConflictError: the object is gone, or another one has its name.
+            RefusedError: the outcome would be invalid; the message carries the API server's reason.
             UnavailableError: it could not be done (and its subclasses).
         """
-        return self._document(self._send("PATCH", path, body=list(operations), content_type=JSON_PATCH))
+        query = {"fieldManager": manager, "force": "true"}
+        body = json.dumps(document).encode()
+        return self._document(self._send("PATCH", path, query, body=body, content_type=APPLY_PATCH))
+
+    def dry_run(self, path: str, document: Mapping[str, Any]) -> str:
+        """Ask, by a server-side dry run, whether an object would be created in the collection at a path.
+
+        Returns:
+            the API server's reason why not, unquoted, of at most `MAX_STATUS_MESSAGE` characters; empty if it would be.
+
+        Raises:
+            UnavailableError: the API server could not be asked, or gave no reason.
+        """
+        response = self._exchange("POST", path, {"dryRun": "All"}, body=document, content_type=JSON)
+        try:
+            if _is_success(response):
+                return ""
+            message = _status_message(response)
+        finally:
+            response.drain_conn()
+            response.release_conn()
+        if not message:
+            raise _error(response.status, path)
+        return message
 
     @property
     def configuration(self) -> Configuration:
@@ -163,10 +197,35 @@ class KubernetesAPI:
         method: str,
         path: str,
         query: Mapping[str, str | int] | None = None,
-        body: Mapping[str, Any] | list[Mapping[str, Any]] | None = None,
+        body: Mapping[str, Any] | bytes | None = None,
         content_type: str | None = None,
         timeout: float | tuple[float, float] = REQUEST_SECONDS,
     ) -> urllib3.BaseHTTPResponse:
+        """Send a request and return the response, which says that it was done."""
+        response = self._exchange(method, path, query, body, content_type, timeout)
+        if _is_success(response):
+            return response
+        try:
+            reason = _status_message(response) if content_type == APPLY_PATCH else ""
+        finally:
+            response.drain_conn()
+            response.release_conn()
+        if response.status == 401:  # noqa: PLR2004 - HTTP's "unauthorised"
+            # When a token is read again is told by the wall clock, which may have been set back.
+            with contextlib.suppress(OSError, ConfigException):
+                self._renew()
+        raise _error(response.status, path, reason)
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int] | None = None,
+        body: Mapping[str, Any] | bytes | None = None,
+        content_type: str | None = None,
+        timeout: float | tuple[float, float] = REQUEST_SECONDS,
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a request and return the response, whatever its status."""
         headers = {"Accept": JSON}
         if content_type is not None:
             headers["Content-Type"] = content_type
@@ -182,14 +241,6 @@ class KubernetesAPI:
         except (urllib3.exceptions.HTTPError, OSError, ConfigException) as error:
             raise UnavailableError(f"the API server could not be asked: {type(error).__name__}") from error
         response: urllib3.BaseHTTPResponse = answer.response
-        if not 200 <= response.status < 300:  # noqa: PLR2004 - what HTTP calls success
-            response.drain_conn()
-            response.release_conn()
-            if response.status == 401:  # noqa: PLR2004 - HTTP's "unauthorised"
-                # When a token is read again is told by the wall clock, which may have been set back.
-                with contextlib.suppress(OSError, ConfigException):
-                    self._renew()
-            raise _error(response.status, path)
         return response
 
 
@@ -240,8 +291,24 @@ def _parse(text: bytes) -> dict[str, Any]:
     return document
 
 
-def _error(status: int, path: str) -> UnavailableError:
+def _is_success(response: urllib3.BaseHTTPResponse) -> bool:
+    return 200 <= response.status < 300  # noqa: PLR2004 - what HTTP calls success
+
+
+def _status_message(response: urllib3.BaseHTTPResponse) -> str:
+    """Return the message of the Status that a failure carries; empty if it carries none."""
+    try:
+        document = _parse(response.read(_MAX_STATUS_BYTES))
+    except (urllib3.exceptions.HTTPError, UnavailableError):
+        return ""
+    message = document.get("message") if document.get("kind") == "Status" else None
+    return message[:MAX_STATUS_MESSAGE] if isinstance(message, str) else ""
+
+
+def _error(status: int, path: str, reason: str = "") -> UnavailableError:
     message = f"the API server answered {status} for {quote(path)}"
+    if reason:
+        message += f": {quote(reason, MAX_STATUS_MESSAGE)}"
     kinds: dict[int, type[UnavailableError]] = {
         401: UnauthorizedError,
         403: UnauthorizedError,

@@ -1,0 +1,89 @@
+{{- /* Every webhook of the release is in a configuration object of its own, so that its `rules` go when the chart drops
+       it. Takes (dict "root" $ "webhook" "workloads"). */ -}}
+{{- define "sealgate.webhookConfiguration" -}}
+{{ include "sealgate.fullname" .root }}-{{ .webhook }}
+{{- end -}}
+
+{{- /* What the operator applies to the webhook configurations, and to which. The configurations themselves are rendered
+       without `rules`, and a webhook without rules matches nothing: a release whose webhook cannot be called refuses no
+       pod. The operator reads this list from the API server, so that a replica from before an upgrade applies what the
+       release now wants. */ -}}
+{{- define "sealgate.webhooks" -}}
+managedCertificates: {{ ternary true false (not (empty (include "sealgate.managedCertificates" .))) }}
+selfTest:
+  kind: ValidatingWebhookConfiguration
+  name: {{ include "sealgate.webhookConfiguration" (dict "root" . "webhook" "self-test") }}
+  webhook: self-test.sealgate.dev
+configurations:
+  - kind: ValidatingWebhookConfiguration
+    name: {{ include "sealgate.webhookConfiguration" (dict "root" . "webhook" "workloads") }}
+    webhook: workloads.sealgate.dev
+    rules:
+      {{- include "sealgate.workloadRules" . | nindent 6 }}
+  - kind: ValidatingWebhookConfiguration
+    name: {{ include "sealgate.webhookConfiguration" (dict "root" . "webhook" "policies") }}
+    webhook: policies.sealgate.dev
+    rules:
+      {{- include "sealgate.policyRules" . | nindent 6 }}
+  {{- if .Values.webhook.pinDigests }}
+  - kind: MutatingWebhookConfiguration
+    name: {{ include "sealgate.webhookConfiguration" (dict "root" . "webhook" "pods") }}
+    webhook: pods.sealgate.dev
+    rules:
+      {{- include "sealgate.podRules" . | nindent 6 }}
+  {{- end }}
+{{- end -}}
+
+{{- /* Only pods are rewritten. */ -}}
+{{- define "sealgate.podRules" -}}
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE]
+  resources: [pods]
+  scope: Namespaced
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [UPDATE]
+  resources: [pods/ephemeralcontainers]
+  scope: Namespaced
+{{- end -}}
+
+{{- define "sealgate.workloadRules" -}}
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE]
+  resources: [pods, replicationcontrollers, podtemplates]
+  scope: Namespaced
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [UPDATE]
+  resources: [pods/ephemeralcontainers]
+  scope: Namespaced
+- apiGroups: [apps]
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE]
+  resources: [deployments, replicasets, statefulsets, daemonsets]
+  scope: Namespaced
+- apiGroups: [batch]
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE]
+  resources: [jobs, cronjobs]
+  scope: Namespaced
+{{- range .Values.customKinds }}
+- apiGroups: [{{ .group }}]
+  apiVersions: {{ .versions | toJson }}
+  operations: [CREATE, UPDATE]
+  resources: [{{ .resource }}]
+  scope: Namespaced
+{{- end }}
+{{- end -}}
+
+{{- /* Deletions and status are not matched, so that policies can be deleted, and the operator can work, whatever the
+       webhook does. */ -}}
+{{- define "sealgate.policyRules" -}}
+- apiGroups: [sealgate.dev]
+  apiVersions: [v1alpha1]
+  operations: [CREATE, UPDATE]
+  resources: [authenticators, verificationpolicies]
+  scope: Cluster
+{{- end -}}

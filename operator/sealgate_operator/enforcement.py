@@ -1,0 +1,181 @@
+"""Applies `rules` to the release's webhook configurations, once the API server has got an answer from the webhook.
+
+A webhook without rules matches nothing, so until then no pod is refused: an install that fails leaves a cluster that
+admits pods. The proof is the self-test (`sealgate.self_test`), through the API server itself and the same connection
+(address and CA bundle) that the configurations use.
+
+Rules that are applied stay, whatever happens to the webhook or the operator; nothing here removes them. Rules that
+another client removes or changes are applied again after another self-test, and that is reported. Only the replica that
+leads writes; every replica observes, and is ready once it has seen the rules on every configuration.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from sealgate import self_test
+from sealgate.errors import UnavailableError
+from sealgate.messages import quote
+from sealgate.services.kubernetes_api import MAX_STATUS_MESSAGE
+from sealgate_operator.conditions import Judgement
+from sealgate_operator.webhooks import apply_fields, read_configuration, read_release, was_taken_away, webhook_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from structlog.typing import FilteringBoundLogger
+
+    from sealgate.services.kubernetes_api import KubernetesAPI
+    from sealgate_operator.config import OperatorConfig
+    from sealgate_operator.events import Events
+    from sealgate_operator.leadership import Lease
+    from sealgate_operator.metrics import Metrics
+    from sealgate_operator.webhooks import ReleaseWebhooks, WebhookConfiguration
+
+#: The field manager that owns the rules.
+MANAGER = "sealgate-operator-rules"
+#: Seconds between two reconciliations.
+PERIOD = 2.0
+#: What the API server assumes for a rule without a scope.
+_DEFAULT_SCOPE = "*"
+
+
+class Enforcement:
+    """Reconciles the rules of the webhook configurations.
+
+    Args:
+        api: the API server.
+        config: name of the ConfigMap that lists the configurations.
+        namespace: sealgate's own.
+        lease: says whether this replica leads.
+        events: gets an Event for rules that another client has changed.
+        metrics: told whether the rules are in place.
+        log: told of every change.
+    """
+
+    def __init__(
+        self,
+        api: KubernetesAPI,
+        config: OperatorConfig,
+        namespace: str,
+        lease: Lease,
+        events: Events,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._api = api
+        self._config_map = config.webhooks
+        self._namespace = namespace
+        self._lease = lease
+        self._events = events
+        self._metrics = metrics
+        self._log = log
+        self._seen = threading.Event()
+        self._problem = "the webhook configurations were not read yet"
+
+    def problem(self) -> str:
+        """Return why this replica is not ready; empty once it has seen the rules on every configuration."""
+        return "" if self._seen.is_set() else self._problem
+
+    def run(self, stop: threading.Event) -> None:
+        """Reconcile periodically until told to stop."""
+        while not stop.is_set():
+            try:
+                self.reconcile()
+            except UnavailableError as error:
+                self._metrics.failed("rules")
+                self._note(error.message)
+            stop.wait(PERIOD)
+
+    def reconcile(self) -> None:
+        """Compare the rules with what the release wants, and apply what differs.
+
+        Raises:
+            UnavailableError: the API server could not be asked, or cannot call the webhook.
+        """
+        release = read_release(self._api, self._namespace, self._config_map)
+        differing = self._differing(release)
+        if differing and self._lease.leads():
+            self._prove(release)
+            self._apply(release, differing)
+            differing = self._differing(release)
+        self._metrics.enforcing(enforcing=not differing)
+        if differing:
+            self._note(f"rules are not in place on {', '.join(one.name for one in differing)}")
+            return
+        self._metrics.worked("rules")
+        self._problem = ""
+        if not self._seen.is_set():
+            self._log.info("the API server sends workloads to the webhook; images are verified")
+            self._seen.set()
+
+    def _differing(self, release: ReleaseWebhooks) -> list[WebhookConfiguration]:
+        """Return the configurations that are not there, or have other rules."""
+        differing = []
+        for one in release.configurations:
+            found = read_configuration(self._api, one)
+            if found is None or _comparable(webhook_of(one, found).get("rules")) != _comparable(one.rules):
+                differing.append(one)
+        return differing
+
+    def _prove(self, release: ReleaseWebhooks) -> None:
+        """Return if the API server has got the webhook's answer to the self-test.
+
+        Raises:
+            UnavailableError: it has not; the message says what it got instead.
+        """
+        lease = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": "sealgate-self-test", "labels": {self_test.LABEL: "true"}},
+        }
+        path = f"/apis/coordination.k8s.io/v1/namespaces/{self._namespace}/leases"
+        answer = self._api.dry_run(path, lease)
+        if answer != self_test.refusal_by(release.self_test.webhook):
+            got = quote(answer, MAX_STATUS_MESSAGE) or "the API server did not call it"
+            raise UnavailableError(f"the webhook does not answer the API server's self-test: {got}")
+
+    def _apply(self, release: ReleaseWebhooks, differing: list[WebhookConfiguration]) -> None:
+        tested = read_configuration(self._api, release.self_test)
+        for one in differing:
+            found = read_configuration(self._api, one)
+            if tested is None or found is None:
+                continue
+            webhook = webhook_of(one, found)
+            # The self-test says nothing about another address or CA bundle.
+            if _connection(webhook) != _connection(webhook_of(release.self_test, tested)):
+                continue
+            self._lease.check()
+            apply_fields(self._api, one, found, {"rules": one.rules}, MANAGER)
+            if was_taken_away(one, found, MANAGER, "rules"):
+                self._report(one, found)
+            else:
+                self._log.info("rules applied", configuration=one.name)
+
+    def _report(self, one: WebhookConfiguration, found: Mapping[str, Any]) -> None:
+        """Report rules that another client has removed or changed."""
+        self._metrics.rules_restored()
+        self._log.warning("rules were changed by another client; applied again", configuration=one.name)
+        message = (
+            "The rules of this webhook were changed by another client and are applied again. In between images may not "
+            "have been verified: the API server's audit log says who it was. Do not use kubectl replace on this object."
+        )
+        self._events.warn(found, Judgement("Enforcing", holds=False, reason="RulesChanged", message=message))
+
+    def _note(self, problem: str) -> None:
+        if problem != self._problem:
+            self._log.warning("the rules of the webhooks are not in place; will retry", problem=problem)
+        self._problem = problem
+
+
+def _connection(webhook: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return how the API server reaches a webhook, without the path."""
+    client = webhook["clientConfig"]
+    service = client.get("service") or {}
+    host = (client.get("url") or "").rpartition("/")[0]
+    return host, service.get("namespace"), service.get("name"), service.get("port"), client.get("caBundle") or ""
+
+
+def _comparable(rules: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+    return [{"scope": _DEFAULT_SCOPE, **rule} for rule in rules or ()]

@@ -1,0 +1,356 @@
+"""When the API server begins to send workloads to the webhook: the rules, and who is ready when."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import urllib3
+
+from sealgate import self_test
+from sealgate.errors import UnavailableError
+from sealgate_operator.certificates import LEAF_BUNDLE
+from sealgate_operator.config import OperatorConfig
+from sealgate_operator.enforcement import MANAGER, Enforcement
+from sealgate_operator.events import Events
+from sealgate_operator.leadership import Lease
+from sealgate_operator.metrics import Metrics
+from tests.operator.objects import settings
+from tests.operator.test_certificate_keeper import keeper
+from tests.operator.worlds import (
+    CONFIG_MAPS,
+    ENFORCED,
+    MUTATING,
+    PODS,
+    POLICY_OBJECTS,
+    SELF_TEST,
+    TLS_SECRET,
+    VALIDATING,
+    WORKLOADS,
+    api_of,
+    chart_webhook,
+    data,
+    enforcing,
+    eventually,
+    holder,
+    listed,
+    log,
+    release,
+    rules,
+    rules_on,
+    running,
+)
+from tests.support.clocks import FakeClock
+from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
+
+if TYPE_CHECKING:
+    from tests.operator.worlds import Running
+
+
+class Replica:
+    """The part of a replica that applies the rules, reconciled by hand."""
+
+    def __init__(self, cluster: KubernetesSimulator, identity: str = "one", *, leads: bool = True) -> None:
+        clock, api = FakeClock(), api_of(cluster)
+        lease = Lease(api, "sealgate", "sealgate-leader", identity, clock, log())
+        self.metrics = Metrics(lease.leads)
+        events = Events(api, identity, clock, self.metrics, log())
+        config = OperatorConfig.model_validate(settings())
+        self.enforcement = Enforcement(api, config, "sealgate", lease, events, self.metrics, log())
+        if leads:
+            lease.attempt()
+            assert lease.leads()
+
+    @property
+    def ready(self) -> bool:
+        return not self.enforcement.problem()
+
+    def sample(self, name: str) -> float | None:
+        return self.metrics.registry.get_sample_value(f"sealgate_operator_{name}")
+
+
+@pytest.fixture
+def certified(cluster: KubernetesSimulator) -> KubernetesSimulator:
+    """A cluster whose webhook has a certificate, which the API server trusts."""
+    keeper(cluster, FakeClock()).look()
+    cluster.requests.clear()
+    return cluster
+
+
+def writes(cluster: KubernetesSimulator) -> list[str]:
+    """Return the paths of all changes that were asked for, dry runs, Leases and Events aside."""
+    changes = [request for request in cluster.requests if request.method not in {"GET", "POST"}]
+    return [request.path.partition("?")[0] for request in changes if "/leases/" not in request.path]
+
+
+def readyz(replica: Running) -> tuple[int, str]:
+    host, port = replica.operator.address
+    answer = urllib3.request("GET", f"http://{host}:{port}/readyz")
+    return answer.status, answer.data.decode()
+
+
+def test_an_installation_refuses_nothing_until_the_webhook_has_answered(cluster: KubernetesSimulator) -> None:
+    answers: list[bool] = []
+    working = cluster.admission
+
+    def admission(obj: dict[str, Any]) -> str:
+        # Nothing is enforced whenever the self-test has not gone well yet.
+        assert not enforcing(cluster)
+        answer = working(obj)
+        answers.append(answer == self_test.refusal_by("self-test.sealgate.dev"))
+        return answer
+
+    cluster.admission = lambda obj: admission(obj) if self_test.LABEL in obj["metadata"].get("labels", {}) else ""
+    with running(cluster) as one:
+        cluster.wait_for(enforcing)
+        eventually(lambda: readyz(one) == (200, "ok\n"))
+    assert answers[-1]
+    assert not any(answers[:-1])
+    assert [rules_on(cluster, path) for path in ENFORCED] == [
+        rules("pods", "podtemplates"),
+        rules("authenticators"),
+        rules("pods"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        'Internal error occurred: failed calling webhook "self-test.sealgate.dev": connection refused',
+        f'admission webhook "other.example.org" denied the request: {self_test.TEXT}',
+        'admission webhook "self-test.sealgate.dev" denied the request: the webhook is not ready: no policies',
+        self_test.TEXT,
+        f"{self_test.refusal_by('self-test.sealgate.dev')}.",
+    ],
+)
+def test_only_the_webhook_s_own_words_count(certified: KubernetesSimulator, answer: str) -> None:
+    certified.admission = lambda obj: answer if self_test.LABEL in obj["metadata"].get("labels", {}) else ""
+    replica = Replica(certified)
+    with pytest.raises(UnavailableError, match="does not answer the API server's self-test"):
+        replica.enforcement.reconcile()
+    assert writes(certified) == []
+    assert not replica.ready
+
+
+def test_the_self_test_leaves_nothing_behind(certified: KubernetesSimulator) -> None:
+    Replica(certified).enforcement.reconcile()
+    (dry_run,) = (request for request in certified.requests if "dryRun" in request.path)
+    assert dry_run.path == "/apis/coordination.k8s.io/v1/namespaces/sealgate/leases?dryRun=All"
+    assert dry_run.body["metadata"]["labels"] == {self_test.LABEL: "true"}
+    assert [lease["metadata"]["name"] for lease in certified.find("leases")] == ["sealgate-leader"]
+
+
+def test_rules_are_applied_once_and_owned_by_the_operator(certified: KubernetesSimulator) -> None:
+    replica = Replica(certified)
+    replica.enforcement.reconcile()
+    assert sorted(writes(certified)) == sorted(ENFORCED)
+    assert replica.ready
+    assert replica.sample("enforcing") == 1.0
+    certified.requests.clear()
+    replica.enforcement.reconcile()
+    assert writes(certified) == []
+    assert not any("dryRun" in request.path for request in certified.requests)
+    for path in ENFORCED:
+        managers = {entry["manager"] for entry in certified.get(path)["metadata"]["managedFields"]}
+        assert managers == {"helm", MANAGER, "sealgate-operator-certificates"}
+
+
+def test_the_chart_s_manifest_applied_again_leaves_rules_and_bundle_alone(certified: KubernetesSimulator) -> None:
+    Replica(certified).enforcement.reconcile()
+    before = certified.get(WORKLOADS)
+    manifest = chart_webhook(WORKLOADS)
+    manifest["webhooks"][0]["timeoutSeconds"] = 7
+    certified.apply(WORKLOADS, manifest, "helm")
+    (hook,), (was,) = certified.get(WORKLOADS)["webhooks"], before["webhooks"]
+    assert hook == {**was, "timeoutSeconds": 7}
+
+
+def test_a_follower_writes_nothing_and_is_ready_when_it_has_seen_the_rules(certified: KubernetesSimulator) -> None:
+    follower = Replica(certified, "two", leads=False)
+    follower.enforcement.reconcile()
+    assert not follower.ready
+    assert "sealgate-workloads" in follower.enforcement.problem()
+    assert {request.method for request in certified.requests} == {"GET"}
+    assert follower.sample("enforcing") == 0.0
+    Replica(certified).enforcement.reconcile()
+    follower.enforcement.reconcile()
+    assert follower.ready
+
+
+def test_a_webhook_that_is_gone_takes_no_rules_away_and_no_replica_s_readiness(certified: KubernetesSimulator) -> None:
+    replica = Replica(certified)
+    replica.enforcement.reconcile()
+    certified.admission = lambda _: "Internal error occurred: failed calling webhook"
+    replica.enforcement.reconcile()
+    assert enforcing(certified)
+    assert replica.ready
+    # Nor those of a replica that starts meanwhile.
+    newer = Replica(certified, "two", leads=False)
+    newer.enforcement.reconcile()
+    assert newer.ready
+
+
+def test_rules_that_another_client_removes_are_back_and_reported(
+    certified: KubernetesSimulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replica = Replica(certified)
+    replica.enforcement.reconcile()
+    certified.put(VALIDATING, chart_webhook(WORKLOADS))  # kubectl replace
+    assert rules_on(certified, WORKLOADS) == []
+    keeper(certified, FakeClock()).look()
+    replica.enforcement.reconcile()
+    assert rules_on(certified, WORKLOADS) == rules("pods", "podtemplates")
+    assert replica.sample("rules_restored_total") == 1.0
+    (event,) = certified.find("events")
+    assert (event["reason"], event["type"]) == ("RulesChanged", "Warning")
+    assert event["involvedObject"]["name"] == "sealgate-workloads"
+    assert "rules were changed by another client; applied again" in capsys.readouterr().err
+
+
+def test_rules_that_another_client_narrows_are_put_right_too(certified: KubernetesSimulator) -> None:
+    replica = Replica(certified)
+    replica.enforcement.reconcile()
+    edited = certified.get(PODS)
+    edited["webhooks"][0]["rules"] = rules("podtemplates")
+    certified.put(MUTATING, edited)
+    replica.enforcement.reconcile()
+    assert rules_on(certified, PODS) == rules("pods")
+    assert replica.sample("rules_restored_total") == 1.0
+
+
+def test_a_removed_rule_waits_for_a_webhook_that_answers(certified: KubernetesSimulator) -> None:
+    replica = Replica(certified)
+    replica.enforcement.reconcile()
+    certified.put(VALIDATING, chart_webhook(WORKLOADS))
+    certified.admission = lambda _: "Internal error occurred: failed calling webhook"
+    with pytest.raises(UnavailableError, match="self-test"):
+        replica.enforcement.reconcile()
+    assert rules_on(certified, WORKLOADS) == []
+
+
+def test_what_the_release_wants_after_an_upgrade_is_applied_without_a_gap(certified: KubernetesSimulator) -> None:
+    """The replica that leads is still the one from before the upgrade."""
+    replica = Replica(certified)
+    replica.enforcement.reconcile()
+    certified.put(CONFIG_MAPS, release(listed(WORKLOADS, "pods", "rollouts"), listed(POLICY_OBJECTS, "authenticators")))
+    certified.delete(PODS)
+    newer = Replica(certified, "two", leads=False)
+    newer.enforcement.reconcile()
+    assert not newer.ready
+    replica.enforcement.reconcile()
+    assert rules_on(certified, WORKLOADS) == rules("pods", "rollouts")
+    newer.enforcement.reconcile()
+    assert newer.ready
+    assert replica.sample("rules_restored_total") == 0.0
+    changes = [r.body["webhooks"][0]["rules"] for r in certified.requests if r.path.startswith(f"{WORKLOADS}?")]
+    assert changes == [rules("pods", "podtemplates"), rules("pods", "rollouts")]
+
+
+def test_a_later_release_s_list_may_have_members_that_are_not_known(certified: KubernetesSimulator) -> None:
+    more = {**listed(WORKLOADS, "pods"), "matchConditions": []}
+    certified.put(CONFIG_MAPS, release(more, listed(POLICY_OBJECTS, "authenticators"), colour="red"))
+    Replica(certified).enforcement.reconcile()
+    assert rules_on(certified, WORKLOADS) == rules("pods")
+
+
+def test_a_configuration_that_is_not_there_is_not_created(certified: KubernetesSimulator) -> None:
+    certified.delete(PODS)
+    replica = Replica(certified)
+    replica.enforcement.reconcile()
+    assert rules_on(certified, WORKLOADS)
+    assert certified.find("mutatingwebhookconfigurations") == []
+    assert not replica.ready
+    assert replica.enforcement.problem() == "rules are not in place on sealgate-pods"
+    certified.apply(PODS, chart_webhook(PODS), "helm")
+    keeper(certified, FakeClock()).look()
+    replica.enforcement.reconcile()
+    assert replica.ready
+
+
+def test_a_configuration_that_is_made_anew_meanwhile_is_left_for_the_next_time(certified: KubernetesSimulator) -> None:
+    working = certified.admission
+
+    def replace(obj: dict[str, Any]) -> str:
+        if self_test.LABEL not in obj["metadata"].get("labels", {}):
+            return ""
+        certified.admission = working
+        answer = working(obj)
+        original = certified.get(WORKLOADS)
+        certified.faults.append(
+            Fault(
+                "GET", WORKLOADS, 200, times=1, document={**original, "metadata": {**original["metadata"], "uid": "x"}}
+            )
+        )
+        return answer
+
+    certified.admission = replace
+    replica = Replica(certified)
+    with pytest.raises(UnavailableError, match="409"):
+        replica.enforcement.reconcile()
+    assert rules_on(certified, WORKLOADS) == []
+    replica.enforcement.reconcile()
+    assert enforcing(certified)
+
+
+@pytest.mark.parametrize("member", ["caBundle", "service"])
+def test_the_self_test_proves_nothing_about_another_connection(certified: KubernetesSimulator, member: str) -> None:
+    """As while cert-manager has filled in one configuration and not yet the other."""
+    other = certified.get(WORKLOADS)
+    client = other["webhooks"][0]["clientConfig"]
+    client[member] = (
+        base64.b64encode(b"another").decode() if member == "caBundle" else {**client["service"], "port": 8443}
+    )
+    certified.put(VALIDATING, other)
+    replica = Replica(certified)
+    replica.enforcement.reconcile()
+    assert rules_on(certified, WORKLOADS) == []
+    assert rules_on(certified, POLICY_OBJECTS)
+    assert not replica.ready
+
+
+def test_with_cert_manager_rules_follow_the_bundle_that_it_injects(cluster: KubernetesSimulator) -> None:
+    keeper(cluster, FakeClock()).look()
+    bundle = data(cluster, TLS_SECRET)[LEAF_BUNDLE]
+    cluster.put(CONFIG_MAPS, release(managedCertificates=False))
+    for path in (SELF_TEST, *ENFORCED):
+        cluster.put(path.rpartition("/")[0], chart_webhook(path))
+    cluster.requests.clear()
+    certificates = {"managed": False, "caLifetimeHours": 1, "leafLifetimeHours": 1}
+    with running(cluster, certificates=certificates) as one:
+        cluster.wait_for(lambda c: any("dryRun" in request.path for request in c.requests))
+        status, why = readyz(one)
+        assert status == 503
+        assert "read yet" in why or "signed by unknown authority" in why
+        for path in (SELF_TEST, *ENFORCED):
+            injected = chart_webhook(path)
+            injected["webhooks"][0]["clientConfig"]["caBundle"] = base64.b64encode(bundle).decode()
+            cluster.put(path.rpartition("/")[0], injected)
+        cluster.wait_for(enforcing)
+    assert not any("certificates" in request.path for request in cluster.requests if request.method == "PATCH")
+
+
+def test_a_release_whose_list_cannot_be_read_changes_nothing(certified: KubernetesSimulator) -> None:
+    for text in ("", "[]", "{", "configurations: []"):
+        certified.put(CONFIG_MAPS, {"metadata": {"name": "sealgate-operator"}, "data": {"webhooks.yaml": text}})
+        replica = Replica(certified)
+        with pytest.raises(UnavailableError, match="not a list of webhooks"):
+            replica.enforcement.reconcile()
+        assert writes(certified) == []
+
+
+def test_what_the_api_server_refuses_is_in_the_reason(certified: KubernetesSimulator) -> None:
+    refusal = {"kind": "Status", "code": 422, "message": "webhooks[0].rules[0].resources: Invalid value: Rollouts"}
+    certified.faults.append(Fault("PATCH", WORKLOADS, 422, document=refusal))
+    with running(certified) as one:
+        eventually(lambda: "Invalid value: Rollouts" in readyz(one)[1])
+        assert readyz(one)[0] == 503
+
+
+def test_followers_become_ready_beside_the_leader(cluster: KubernetesSimulator) -> None:
+    with running(cluster, "one") as one:
+        cluster.wait_for(lambda c: holder(c) == "one")
+        with running(cluster, "two") as two:
+            eventually(lambda: readyz(one)[0] == readyz(two)[0] == 200)
+            assert holder(cluster) == "one"

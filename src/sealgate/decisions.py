@@ -15,7 +15,7 @@ still have met it. That never admits anything either; it says that asking again 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -66,6 +66,17 @@ class UnmatchedImages(StrEnum):
     ADMIT = "Admit"
     WARN = "Warn"
     DENY = "Deny"
+
+
+class Workloads(StrEnum):
+    """What happens to an object that is not a Pod and whose images are not verified: a template, or a custom kind.
+
+    Pods are always enforced. With `Ignore` the other objects are not verified at all.
+    """
+
+    ENFORCE = "Enforce"
+    WARN = "Warn"
+    IGNORE = "Ignore"
 
 
 #: Actions that deny nothing; one that is not known enforces.
@@ -203,6 +214,42 @@ def refuse_reference(image: str, error: SealgateError) -> ImageVerdict:
     """
     message = _bounded(f"{quote(image)}: {_LEAD[Verdict.DENY]}: {error.message}")
     return ImageVerdict(image, None, None, Verdict.DENY, error.reason, message, ())
+
+
+def require_digest(verdict: ImageVerdict) -> ImageVerdict:
+    """Return the verdict for an image of a Pod that must name the digest that was verified.
+
+    What a bare tag names can change before the kubelet pulls it. So an image that an Enforce policy must be met for and
+    that would be admitted is *unavailable* without a digest: `/mutate` could not pin it, was not called, or another
+    webhook has put the tag back. A refusal stays one, since it says more.
+
+    Args:
+        verdict: the verdict on what the reference names now.
+    """
+    reference = verdict.reference
+    if reference is None or reference.digest is not None or verdict.verdict not in (Verdict.ADMIT, Verdict.WARN):
+        return verdict
+    if not verdict.enforced:
+        return verdict
+    message = _bounded(
+        f"{quote(verdict.image)}: {_LEAD[Verdict.UNAVAILABLE]}: it could not be pinned, and the tag may name another "
+        "image when it is pulled; try again, or name the digest (IMAGE@sha256:...). If this does not go away, a "
+        "webhook that runs after sealgate puts tags back, or the API server does not call sealgate's /mutate"
+    )
+    return replace(verdict, verdict=Verdict.UNAVAILABLE, reason=Reason.NOT_PINNED, message=message)
+
+
+def soften(verdict: ImageVerdict) -> ImageVerdict:
+    """Return the verdict for an image of an object that is only warned about (`Workloads.WARN`).
+
+    Args:
+        verdict: the verdict under the policies.
+    """
+    if verdict.verdict not in (Verdict.DENY, Verdict.UNAVAILABLE):
+        return verdict
+    image, lead = f"{quote(verdict.image)}: ", _LEAD[verdict.verdict]
+    why = verdict.message.removeprefix(image).removeprefix(lead)
+    return replace(verdict, verdict=Verdict.WARN, message=_bounded(f"{image}{_LEAD[Verdict.WARN]}{why}"))
 
 
 def count_met(keys: Mapping[str, Iterable[str]]) -> int:

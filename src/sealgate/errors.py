@@ -66,6 +66,7 @@ class Reason(StrEnum):
     AUTHENTICATOR_NOT_READY = "AuthenticatorNotReady"
     STATE_UNAVAILABLE = "StateUnavailable"
     INTERNAL_ERROR = "InternalError"
+    NOT_PINNED = "NotPinned"
     # Wrong input.
     INVALID_REFERENCE = "InvalidReference"
     INVALID_PATTERN = "InvalidPattern"
@@ -92,6 +93,7 @@ TRANSIENT_REASONS = frozenset(
         Reason.AUTHENTICATOR_NOT_FOUND,
         Reason.AUTHENTICATOR_NOT_READY,
         Reason.STATE_UNAVAILABLE,
+        Reason.NOT_PINNED,
         Reason.INTERNAL_ERROR,
     }
 )

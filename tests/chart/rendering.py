@@ -99,6 +99,7 @@ VALUE_SETS: dict[str, Manifest] = {
         "webhook": {
             "pullSecrets": {"enabled": False},
             "pinDigests": False,
+            "workloads": "Ignore",
             "podDisruptionBudget": {"enabled": False},
         },
         "operator": {"podDisruptionBudget": {"enabled": False}},

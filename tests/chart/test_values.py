@@ -66,6 +66,7 @@ def test_a_custom_kind_is_configured_once() -> None:
         {"webhook": {"replicas": "two"}},
         {"webhook": {"timeoutSeconds": 31}},
         {"webhook": {"failurePolicy": "ignore"}},
+        {"webhook": {"workloads": "Audit"}},
         {"webhook": {"url": "http://example.org"}},
         {"webhook": {"url": "https://example.org/path"}},
         {"registries": {"insecure": "registry.test:5000"}},
@@ -116,12 +117,15 @@ def test_the_webhook_is_configured_by_the_values() -> None:
         "pullSecrets": True,
         "serviceSecrets": [],
         "unmatchedImages": "Admit",
+        "requireDigests": True,
+        "workloads": "Enforce",
         "cache": {"tagSeconds": 30, "verifiedSeconds": 600, "refusedSeconds": 30, "entries": 100000},
         "customKinds": [],
         "trustedState": "sealgate-trusted-state",
         "logLevel": "info",
     }
-    assert config(render(VALUE_SETS["bare"]), "webhook")["pullSecrets"] is False
+    bare = config(render(VALUE_SETS["bare"]), "webhook")
+    assert (bare["pullSecrets"], bare["requireDigests"], bare["workloads"]) == (False, False, "Ignore")
     everything = config(render(VALUE_SETS["everything"]), "webhook")
     assert everything["registries"]["private"] == ["registry.corp.test"]
     assert everything["unmatchedImages"] == "Deny"

@@ -113,6 +113,20 @@ def test_policies_that_change_are_taken_and_bad_ones_are_not(shop: Shop) -> None
         assert not allowed(url, shop.image("signed"))
 
 
+def test_pods_without_digests_are_refused_and_templates_warned_about_on_demand(shop: Shop) -> None:
+    with serving(shop, "--require-digests", "--workloads", "warn") as server:
+        url = f"http://{server.wait_for('reviews served')['address']}"
+        answer = json.loads(fetch(f"{url}/validate?timeout=30s", review(shop.image("signed"))))["response"]
+        assert answer["status"]["code"] == 503
+        assert "could not be pinned" in answer["status"]["message"]
+        template = review(shop.image("unsigned"))
+        template["request"]["kind"] = {"group": "", "version": "v1", "kind": "PodTemplate"}
+        template["request"]["object"] = {"template": template["request"]["object"]}
+        answer = json.loads(fetch(f"{url}/validate?timeout=30s", template))["response"]
+        assert answer["allowed"]
+        assert "admitted with a warning" in answer["warnings"][0]
+
+
 @pytest.mark.parametrize(
     ("args", "why"),
     [
@@ -124,6 +138,7 @@ def test_policies_that_change_are_taken_and_bad_ones_are_not(shop: Shop) -> None
         (["--tls-self-signed", "--client-name", "x"], "the client CA and the client names belong together"),
         (["--client-ca", "/nowhere", "--client-name", "x"], "client certificates need TLS"),
         (["--metrics-listen", "1:2:3"], "1:2:3 is not an address to listen on"),
+        (["--workloads", "audit"], "'audit' is not one of 'enforce', 'warn', 'ignore'"),
         (["--threads", "0"], "0 is not in the range"),
         (["--docker-config", "/nowhere"], "the docker config /nowhere cannot be read"),
         (["--registry-ca", "x.org=/nowhere"], "cannot read /nowhere"),

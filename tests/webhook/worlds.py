@@ -30,6 +30,7 @@ from sealgate.trusted_state import MemoryTrustedState
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
 from sealgate.workload_kinds import BUILT_IN, WorkloadKinds
+from sealgate_webhook.admission import DEFAULT_RULES
 from sealgate_webhook.app import create_app
 from sealgate_webhook.metrics import Metrics
 from sealgate_webhook.sources import SharedCredentials
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.trusted_state import TrustedState
     from sealgate.verification.engines import Network
+    from sealgate_webhook.admission import AdmissionRules
     from sealgate_webhook.callers import PermittedCallers
     from sealgate_webhook.endpoints import Judge
     from sealgate_webhook.reviews import AdmissionRequest
@@ -135,6 +137,7 @@ class World:
         policies: instead of the files.
         namespaces: instead of the files.
         kinds: the kinds whose images are verified.
+        rules: what the installation chooses about reviews.
         credentials: for the registry, the same for every namespace.
         credential_source: instead of `credentials`, for each request.
         callers: whose reviews are answered; None for everybody's.
@@ -149,6 +152,7 @@ class World:
     policies: PolicySource | None = None
     namespaces: Namespaces | None = None
     kinds: WorkloadKinds = BUILT_IN
+    rules: AdmissionRules = DEFAULT_RULES
 
     credentials: CredentialProvider = field(default_factory=NoCredentials)
     credential_source: CredentialSource | None = None
@@ -244,7 +248,16 @@ class World:
                 self.namespaces or self._source,
                 self.credential_source or SharedCredentials(self.credentials),
             )
-            app = create_app(verifier, backend, self.kinds, self.clock, self.metrics, self.logger, self.callers)
+            app = create_app(
+                verifier,
+                backend,
+                self.kinds,
+                self.clock,
+                self.metrics,
+                self.logger,
+                callers=self.callers,
+                rules=self.rules,
+            )
             self._assembled = app.test_client()
         return self._assembled
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sealgate.errors import SealgateError
 from sealgate.services.kubernetes_api import connect
+from sealgate_webhook.admission import AdmissionRules
 from sealgate_webhook.cluster.backend import cluster_backend
 from sealgate_webhook.cluster.config import read_config
 from sealgate_webhook.server import Address, ServerSettings, run_server
@@ -42,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
             registry=config.registries.settings(),
             verifier=config.verifier_settings(),
             kinds=config.workload_kinds(),
+            rules=AdmissionRules(config.require_digests, config.workloads),
             log_style="json",
             log_level=logging.getLevelNamesMapping()[config.log_level.upper()],
         )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from sealgate.decisions import Verdict
+from sealgate.errors import Reason
 from sealgate.messages import quote
 from sealgate_webhook.reviews import API_VERSION, KIND
 
@@ -73,12 +74,26 @@ def deny(message: str, *, unavailable: bool = False) -> Answer:
     return Answer(allowed=False, code=code, reason=reason, message=_cut(message, MAX_MESSAGE))
 
 
-def answer_verdicts(images: Sequence[ContainerImage], verdicts: Sequence[ImageVerdict]) -> Answer:
+def warn(message: str, reason: str) -> Answer:
+    """Return an answer that admits what was not verified, with a warning.
+
+    Args:
+        message: why it was not verified; foreign text in it already quoted.
+        reason: the same for the audit log, one word.
+    """
+    annotations = {"object": f"not verified: {reason}"}
+    return Answer(
+        allowed=True, warnings=_warnings([f"sealgate: admitted with a warning: {message}"]), annotations=annotations
+    )
+
+
+def answer_verdicts(images: Sequence[ContainerImage], verdicts: Sequence[ImageVerdict], note: str = "") -> Answer:
     """Return the answer that verdicts amount to: denied if any image is.
 
     Args:
         images: every image that was looked at, with its place.
         verdicts: one for each different image text among them.
+        note: the last line of a denial; empty for none.
     """
     places = _places(images)
     refused = [verdict for verdict in verdicts if verdict.verdict in (Verdict.DENY, Verdict.UNAVAILABLE)]
@@ -92,7 +107,7 @@ def answer_verdicts(images: Sequence[ContainerImage], verdicts: Sequence[ImageVe
         )
     unavailable = all(verdict.verdict is Verdict.UNAVAILABLE for verdict in refused)
     code, reason = _UNAVAILABLE if unavailable else _REFUSED
-    message = _lines(f"{_where(places, verdict)}: {verdict.message}" for verdict in refused)
+    message = _lines((f"{_where(places, verdict)}: {verdict.message}" for verdict in refused), note)
     return Answer(allowed=False, code=code, reason=reason, message=message, annotations=annotations)
 
 
@@ -135,18 +150,20 @@ def _where(places: Mapping[str, Sequence[str]], verdict: ImageVerdict) -> str:
     return ", ".join(found[:MAX_PLACES]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _lines(lines: Iterable[str]) -> str:
-    """Return lines as one text; what is too much is counted."""
+def _lines(lines: Iterable[str], note: str) -> str:
+    """Return lines as one text, the note last; what is too much is counted."""
     kept: list[str] = []
     size = dropped = 0
     for line in lines:
         size += len(line) + 1
-        if size > MAX_MESSAGE - 64:
+        if size > MAX_MESSAGE - len(note) - 64:
             dropped += 1
         else:
             kept.append(line)
     if dropped:
         kept.append(f"and {dropped} more images were refused")
+    if note:
+        kept.append(note)
     return "\n".join(kept)
 
 
@@ -172,7 +189,7 @@ def _annotations(images: Iterable[ContainerImage], verdicts: Mapping[str, ImageV
         if len(annotations) == MAX_ANNOTATIONS:
             break
         verdict = verdicts[image.image]
-        if verdict.verified and verdict.reference is not None:
+        if verdict.verified and verdict.reference is not None and verdict.reason is not Reason.NOT_PINNED:
             annotations[_key(image, index, annotations)] = f"{verdict.reference.name}@{verdict.subject}"
         elif verdict.policies:
             annotations[_key(image, index, annotations)] = f"not verified: {verdict.reason}: {quote(image.image)}"

@@ -15,7 +15,7 @@ from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from sealgate import self_test
-from sealgate_webhook.admission import Admission, Judgement
+from sealgate_webhook.admission import DEFAULT_RULES, Admission, Judgement
 from sealgate_webhook.answers import deny
 from sealgate_webhook.endpoints import MAX_LARGE, Reviewer, ReviewPaths
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock, Deadline
     from sealgate.verification.verifier import Verifier
     from sealgate.workload_kinds import WorkloadKinds
+    from sealgate_webhook.admission import AdmissionRules
     from sealgate_webhook.backends import Backend
     from sealgate_webhook.callers import PermittedCallers
     from sealgate_webhook.endpoints import Judge
@@ -41,6 +42,7 @@ def create_app(  # noqa: PLR0913, PLR0917 - the parts that a webhook is put toge
     metrics: Metrics,
     log: FilteringBoundLogger,
     callers: PermittedCallers | None = None,
+    rules: AdmissionRules = DEFAULT_RULES,
 ) -> Flask:
     """Return the webhook: `POST /validate`, `POST /mutate`, `POST /self-test`, `GET /healthz`, `GET /readyz`.
 
@@ -54,10 +56,11 @@ def create_app(  # noqa: PLR0913, PLR0917 - the parts that a webhook is put toge
         metrics: told of every review.
         log: gets a line for every review.
         callers: whose reviews are answered; None for everybody's. The other paths answer everybody.
+        rules: what the installation chooses about reviews.
     """
     app = Flask("sealgate_webhook", static_folder=None)
     large = Semaphore(MAX_LARGE)
-    admission = Admission(verifier, backend.policies, backend.namespaces, backend.credentials, kinds)
+    admission = Admission(verifier, backend.policies, backend.namespaces, backend.credentials, kinds, rules)
     reviewer = partial(Reviewer, large=large, clock=clock, metrics=metrics, log=log, callers=callers)
     reviewers = {
         "/validate": reviewer("validate", admission.judge, denies=True, denied=backend.denied),

@@ -27,6 +27,7 @@ from sealgate.services.logs import configure_logs
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
 from sealgate.workload_kinds import BUILT_IN, WorkloadKinds
+from sealgate_webhook.admission import DEFAULT_RULES
 from sealgate_webhook.app import create_app
 from sealgate_webhook.callers import CALLER, PermittedCallers
 from sealgate_webhook.certificates import CertificateFiles, make_self_signed
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.services.logs import LogStyle
+    from sealgate_webhook.admission import AdmissionRules
     from sealgate_webhook.backends import MakeBackend
     from sealgate_webhook.certificates import SelfSigned
 
@@ -110,6 +112,7 @@ class ServerSettings:
         registry: how registries are reached.
         verifier: limits of verification.
         kinds: the kinds whose images are verified.
+        rules: what the installation chooses about reviews.
         log_style: how log lines look.
         log_level: the least that is said, one of `logging`'s.
     """
@@ -127,6 +130,7 @@ class ServerSettings:
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     verifier: VerifierSettings = field(default_factory=VerifierSettings)
     kinds: WorkloadKinds = BUILT_IN
+    rules: AdmissionRules = DEFAULT_RULES
     log_style: LogStyle = "auto"
     log_level: int = logging.INFO
 
@@ -230,7 +234,16 @@ class _Server(BaseApplication):
         )
         network = RegistryClient(settings.registry, clock=self._clock, observer=self._metrics)
         verifier = Verifier(network, self._clock, verifier_settings, self._metrics, self._backend.state)
-        app = create_app(verifier, self._backend, settings.kinds, self._clock, self._metrics, self._log, self._callers)
+        app = create_app(
+            verifier,
+            self._backend,
+            settings.kinds,
+            self._clock,
+            self._metrics,
+            self._log,
+            callers=self._callers,
+            rules=settings.rules,
+        )
         if self._certificates is None:
             return cast("_WSGIAppType", app)
         return cast("_WSGIAppType", _Identified(app, self._certificates))

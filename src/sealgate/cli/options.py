@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from sealgate.decisions import UnmatchedImages
+from sealgate.decisions import UnmatchedImages, Workloads
 from sealgate.errors import ConfigError, InvalidReferenceError
 from sealgate.messages import quote
 from sealgate.ready_made_kinds import READY_MADE
@@ -85,6 +85,19 @@ class TLSOptions:
     self_signed: bool
     client_ca: Path | None
     client_names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionOptions:
+    """What an installation chooses about reviews, beside its policies.
+
+    Attributes:
+        require_digests: whether Pods are admitted only if their images name digests.
+        workloads: what happens to a denied object that is not a Pod.
+    """
+
+    require_digests: bool
+    workloads: Workloads
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,6 +412,30 @@ def limit_options(command: Callable[..., T]) -> Callable[..., T]:
     @functools.wraps(command)
     def wrapped(*args: Any, timeout: float, rate: float, **rest: Any) -> T:  # noqa: ANN401
         return command(*args, limits=Limits(timeout, rate), **rest)
+
+    return wrapped
+
+
+def admission_options(command: Callable[..., T]) -> Callable[..., T]:
+    """Add `--require-digests` and `--workloads`, gathered as `admission`."""
+
+    @click.option(
+        "--require-digests",
+        is_flag=True,
+        help="Admit a Pod only if its images name digests, as /mutate writes them; needs a "
+        "MutatingWebhookConfiguration that calls it.",
+    )
+    @click.option(
+        "--workloads",
+        type=click.Choice([choice.value.lower() for choice in Workloads]),
+        default=Workloads.ENFORCE.value.lower(),
+        show_default=True,
+        help="What happens to objects other than Pods whose images are not verified. Pods are always enforced.",
+    )
+    @functools.wraps(command)
+    def wrapped(*args: Any, require_digests: bool, workloads: str, **rest: Any) -> T:  # noqa: ANN401
+        chosen = AdmissionOptions(require_digests, Workloads(workloads.capitalize()))
+        return command(*args, admission=chosen, **rest)
 
     return wrapped
 

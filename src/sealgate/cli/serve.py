@@ -14,7 +14,7 @@ from sealgate.errors import ConfigError
 from sealgate.verification.settings import VerifierSettings
 
 if TYPE_CHECKING:
-    from sealgate.cli.options import PolicyOptions, RegistryOptions, TLSOptions
+    from sealgate.cli.options import AdmissionOptions, PolicyOptions, RegistryOptions, TLSOptions
     from sealgate.services.logs import LogStyle
     from sealgate.trusted_state import TrustedState
     from sealgate.workload_kinds import WorkloadKinds
@@ -43,6 +43,7 @@ _STYLES: dict[str | None, LogStyle] = {None: "auto", "text": "console", "json": 
     help="Reviews worked on at once.",
 )
 @options.rate_option
+@options.admission_options
 @options.custom_kind_option
 @options.registry_options
 @options.state_option
@@ -60,6 +61,7 @@ def serve(  # noqa: PLR0913, PLR0917 - click hands over one argument for each op
     threads: int,
     rate: float,
     kinds: WorkloadKinds,
+    admission: AdmissionOptions,
     registries: RegistryOptions,
     state: TrustedState,
     output: str | None,
@@ -78,6 +80,7 @@ def serve(  # noqa: PLR0913, PLR0917 - click hands over one argument for each op
     Exit codes: 0 it was told to stop, 2 wrong usage, policy or file.
     """
     try:
+        from sealgate_webhook.admission import AdmissionRules
         from sealgate_webhook.backends import files_backend
         from sealgate_webhook.server import Address, ServerSettings, run_server
     except ModuleNotFoundError as error:
@@ -99,6 +102,7 @@ def serve(  # noqa: PLR0913, PLR0917 - click hands over one argument for each op
             registry=settings_of(registries),
             verifier=VerifierSettings(verifications_per_minute=rate),
             kinds=kinds,
+            rules=AdmissionRules(admission.require_digests, admission.workloads),
             log_style=_STYLES[output],
         ),
         files_backend(

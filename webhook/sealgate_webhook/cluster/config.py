@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from sealgate.decisions import UnmatchedImages
+from sealgate.decisions import UnmatchedImages, Workloads
 from sealgate.errors import ConfigError
 from sealgate.messages import quote
 from sealgate.services.registries import ReachedRegistries
@@ -93,6 +93,8 @@ class WebhookConfig(_Model):
         pull_secrets: whether workloads' own pull secrets are read.
         service_secrets: Secrets of sealgate's own namespace that authenticators may name as credentials.
         unmatched_images: what happens to an image that no policy matches.
+        require_digests: whether Pods are admitted only if their images name digests, as /mutate writes them.
+        workloads: what happens to a denied object that is not a Pod.
         cache: how long answers are remembered.
         custom_kinds: further kinds whose images are verified.
         trusted_state: the ConfigMaps that remember the highest versions seen, without their number.
@@ -109,6 +111,8 @@ class WebhookConfig(_Model):
     pull_secrets: bool = True
     service_secrets: tuple[str, ...] = ()
     unmatched_images: UnmatchedImages = UnmatchedImages.ADMIT
+    require_digests: bool = False
+    workloads: Workloads = Workloads.ENFORCE
     cache: Cache = Field(default_factory=Cache)
     custom_kinds: tuple[CustomKind, ...] = ()
     trusted_state: str = "sealgate-trusted-state"

@@ -1,0 +1,300 @@
+"""At the webhook: a Pod gets in only with the digests that were verified, however `/mutate` failed to write them."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sealgate.errors import UnavailableError
+from sealgate.registry.client import RegistryClient
+from sealgate.registry.settings import RegistrySettings
+from sealgate_webhook.admission import AdmissionRules
+from tests.support.clocks import FakeClock
+from tests.support.http_faults import Fault
+from tests.support.private_keys import new_key
+from tests.support.registry_simulator import RegistrySimulator
+from tests.webhook.objects import GROUPS, pod, review, workload
+from tests.webhook.test_mutate import apply, operations
+from tests.webhook.worlds import World, authenticator, open_world, policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from sealgate.clocks import Deadline
+    from sealgate.policies.matching import Namespace
+    from sealgate.registry.credentials import CredentialProvider
+    from sealgate.registry.sessions import Session
+    from tests.support.http_faults import Faults
+    from tests.support.http_messages import Answer
+    from tests.webhook.worlds import ReviewAnswer
+
+#: A moment that only a broken test waits for, seconds.
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with open_world(tmp_path) as world:
+        world.rules = AdmissionRules(require_digests=True)
+        yield world
+
+
+def mutate(world: World, obj: dict[str, Any], **members: Any) -> dict[str, Any]:
+    """Return the object as `/mutate` leaves it."""
+    operation = "UPDATE" if "oldObject" in members else "CREATE"
+    return apply(operations(world.mutate(review(obj, operation, **members))), obj)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Return as soon as something is so; fail when it does not come to pass."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def images(obj: dict[str, Any], containers: str = "containers") -> list[str]:
+    return [container["image"] for container in obj["spec"][containers]]
+
+
+def not_pinned(answer: ReviewAnswer) -> bool:
+    """Return whether an answer says that an image could not be pinned, and to try again."""
+    if answer.allowed:
+        return False
+    return answer.code == 503 and "could not be pinned" in answer.message and "try again" in answer.message
+
+
+@pytest.mark.parametrize(
+    "break_registry",
+    [
+        pytest.param(lambda faults: faults.status("/manifests/v1", 503), id="503"),
+        pytest.param(lambda faults: faults.status("/manifests/v1", 500), id="500"),
+        pytest.param(lambda faults: faults.rate_limit("/manifests/v1", "1", times=None), id="429"),
+        pytest.param(lambda faults: faults.drop("/manifests/v1"), id="connection lost"),
+    ],
+)
+def test_attack_42_a_registry_that_fails_only_mutate_gets_no_tag_in(
+    world: World, break_registry: Callable[[Faults], object]
+) -> None:
+    world.clock = FakeClock()
+    image = world.sign("team/app", "v1")
+    break_registry(world.registry.faults)
+    left = mutate(world, pod(image))
+    assert images(left) == [image]
+    world.registry.faults.clear()
+    world.clock.advance(120)
+    assert not_pinned(world.validate(review(left)))
+    # What is tried again is pinned and gets in.
+    assert world.validate(review(mutate(world, pod(image)))).allowed
+
+
+def test_attack_42_an_internal_error_in_mutate_gets_no_tag_in(world: World) -> None:
+    class BrokenOnce:
+        broken = True
+
+        def get(self, name: str) -> Namespace:
+            if self.broken:
+                raise RuntimeError(name)
+            return world.source.get(name)
+
+    namespaces = world.namespaces = BrokenOnce()
+    image = world.sign("team/app", "v1")
+    left = mutate(world, pod(image))
+    assert images(left) == [image]
+    namespaces.broken = False
+    assert not_pinned(world.validate(review(left)))
+
+
+def test_attack_42_an_internal_error_about_one_image_leaves_the_others_pinned(world: World) -> None:
+    class FailsOnce(RegistryClient):
+        """A registry client that fails once, in a way that was not foreseen."""
+
+        failed = False
+
+        def session(
+            self, credentials: CredentialProvider, deadline: Deadline, literal_hosts: frozenset[str] = frozenset()
+        ) -> Session:
+            if not self.failed:
+                self.failed = True
+                raise ZeroDivisionError
+            return super().session(credentials, deadline, literal_hosts)
+
+    client = world.network = FailsOnce(RegistrySettings(insecure=frozenset({world.registry.host})), clock=world.clock)
+    with contextlib.closing(client):
+        signed = [world.sign("team/app", f"v{number}") for number in range(3)]
+        left = mutate(world, pod(*signed))
+        assert sum("@" in image for image in images(left)) == 2
+        assert world.metric("sealgate_internal_errors_total") == 1
+        assert not_pinned(world.validate(review(left)))
+
+
+def test_attack_42_a_slow_host_leaves_the_images_of_a_fast_one_pinned(world: World) -> None:
+    with RegistrySimulator() as slow:
+        clock = world.clock = FakeClock()
+        hosts = frozenset({world.registry.host, slow.host})
+        client = world.network = RegistryClient(RegistrySettings(insecure=hosts), clock=clock)
+        world.write(policy("all", "**"))
+        fast, hanging = world.sign("team/app", "v1"), f"{slow.host}/team/app:v1"
+        fault, release = slow.faults.hang("/v2/"), threading.Event()
+        answered = world.registry.faults.wait_for("/manifests/v1", release)
+        with contextlib.closing(client), ThreadPoolExecutor(2) as pool:
+            asked = pool.submit(mutate, world, pod(hanging, fast))
+            assert fault.hit.wait(PATIENCE)
+            assert answered.hit.wait(PATIENCE)
+            # One who waits for the same tag, and so knows when it has been resolved.
+            witness = pool.submit(mutate, world, pod(fast))
+            wait_until(lambda: world.metric("sealgate_single_flight_joins_total", work="tag") == 1)
+            release.set()
+            pinned = f"{fast}@{world.digest('team/app', 'v1')}"
+            assert images(witness.result(PATIENCE)) == [pinned]
+            clock.advance(30)
+            assert images(asked.result(PATIENCE)) == [hanging, pinned]
+
+
+def test_attack_42_thirty_images_are_resolved_at_the_same_time(world: World) -> None:
+    signed = [world.sign("team/app", f"v{number}") for number in range(30)]
+    everyone = threading.Barrier(30)
+
+    def answer_together(answer: Answer) -> Answer:
+        everyone.wait(PATIENCE)
+        return answer
+
+    world.registry.faults.add(Fault("/manifests/v", answer_together))
+    left = mutate(world, pod(*signed))
+    assert all("@sha256:" in image for image in images(left))
+    assert world.validate(review(left)).allowed
+
+
+def test_attack_42_a_later_webhook_that_puts_a_tag_back_gets_no_tag_in(world: World) -> None:
+    image, other = world.sign("team/app", "v1"), world.sign("team/app", "v2")
+    pinned = mutate(world, pod(image))
+    assert world.validate(review(pinned)).allowed
+    for put_back in (image, other):
+        changed = copy.deepcopy(pinned)
+        changed["spec"]["containers"][0]["image"] = put_back
+        answer = world.validate(review(changed))
+        assert not_pinned(answer)
+        assert answer.response["auditAnnotations"] == {"container.main-0": f"not verified: NotPinned: {put_back}"}
+
+
+@pytest.mark.parametrize("place", ["init", "ephemeral", "volumes"])
+def test_attack_42_no_list_of_a_pod_takes_a_bare_tag(world: World, place: str) -> None:
+    image = world.sign("team/app", "v1")
+    lists: dict[str, Any] = {place: (image,)}
+    pinned = f"{image}@{world.digest('team/app', 'v1')}"
+    answer = world.validate(review(pod(pinned, **lists)))
+    assert not_pinned(answer)
+    assert world.validate(review(mutate(world, pod(image, **lists)))).allowed
+
+
+def test_attack_42_an_ephemeral_container_is_pinned_and_held_to_its_digest(world: World) -> None:
+    running, debug = world.push("team/old", "v1"), world.sign("team/debug", "v1")
+    old, new = pod(running), pod(running, ephemeral=(debug,))
+    members: dict[str, Any] = {"oldObject": old, "subResource": "ephemeralcontainers"}
+    answer = world.validate(review(new, "UPDATE", **members))
+    assert not_pinned(answer)
+    assert answer.message.startswith("spec.ephemeralContainers[0]: ")
+    pinned = mutate(world, new, **members)
+    assert images(pinned) == [running]
+    assert images(pinned, "ephemeralContainers") == [f"{debug}@{world.digest('team/debug', 'v1')}"]
+    assert world.validate(review(pinned, "UPDATE", **members)).allowed
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": {"app": "web"}},
+        {"ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "1"}]},
+        {"finalizers": ["example.com/keep"]},
+    ],
+)
+def test_attack_42_a_pod_that_ran_before_can_be_labelled_owned_and_finalised(
+    world: World, change: dict[str, Any]
+) -> None:
+    old = pod(world.push("team/old", "v1"), init=(world.push("team/first", "v1"),))
+    new = copy.deepcopy(old)
+    new["metadata"].update(change)
+    asked = len(world.registry.requests)
+    for before, after in ((old, new), (new, old)):
+        assert mutate(world, after, oldObject=before) == after
+        assert world.validate(review(after, "UPDATE", oldObject=before)).allowed
+    assert len(world.registry.requests) == asked
+
+
+def test_attack_42_of_an_update_only_the_changed_image_needs_a_digest(world: World) -> None:
+    running, changed = world.push("team/old", "v1"), world.sign("team/app", "v2")
+    old, new = pod(running, world.push("team/old", "v2")), pod(running, changed)
+    answer = world.validate(review(new, "UPDATE", oldObject=old))
+    assert not_pinned(answer)
+    assert answer.message.startswith("spec.containers[1]: ")
+    assert "spec.containers[0]" not in answer.message
+    pinned = mutate(world, new, oldObject=old)
+    assert images(pinned) == [running, f"{changed}@{world.digest('team/app', 'v2')}"]
+    assert world.validate(review(pinned, "UPDATE", oldObject=old)).allowed
+
+
+def test_attack_42_a_refusal_says_more_than_a_missing_digest(world: World) -> None:
+    signed, unsigned = world.sign("team/app", "v1"), world.push("team/app", "v2")
+    answer = world.validate(review(pod(signed, unsigned)))
+    assert (answer.allowed, answer.code) == (False, 403)
+    first, second = answer.message.splitlines()
+    assert "could not be pinned" in first
+    assert "could not be pinned" not in second
+    world.registry.faults.status("/manifests/v3", 503)
+    down = world.validate(review(pod(world.sign("team/app", "v3"))))
+    assert (down.code, "could not be pinned" in down.message) == (503, False)
+
+
+def test_attack_42_a_missing_digest_is_nobody_elses_verdict(world: World) -> None:
+    image = world.sign("team/app", "v1")
+    for _ in range(3):
+        assert not_pinned(world.validate(review(pod(image))))
+        assert world.validate(review(workload("Deployment", image))).allowed
+        assert world.validate(review(mutate(world, pod(image)))).allowed
+    assert world.metric("sealgate_decisions_total", verdict="unavailable", reason="NotPinned") == 3
+
+
+@pytest.mark.parametrize("kind", sorted(set(GROUPS) - {"Pod"}))
+def test_attack_42_templates_keep_their_tags(world: World, kind: str) -> None:
+    assert world.validate(review(workload(kind, world.sign("team/app", "v1")))).allowed
+
+
+@pytest.mark.parametrize("action", ["Warn", "Audit"])
+def test_attack_42_images_that_no_policy_enforces_keep_their_tags(world: World, action: str) -> None:
+    world.write(policy("all", "**", action=action))
+    assert world.validate(review(pod(world.sign("team/app", "v1")))).allowed
+
+
+def test_attack_42_an_exempt_image_keeps_its_tag_and_costs_no_request(world: World) -> None:
+    image = world.push("team/app", "v1")
+    exempt = policy("others", "**", action="Exempt")
+    del exempt["spec"]["require"]
+    world.write(exempt, policy("all", "**/other"))
+    assert images(mutate(world, pod(image))) == [image]
+    assert world.validate(review(pod(image))).allowed
+    assert not world.registry.requests
+
+
+def test_attack_42_a_warning_beside_an_enforced_policy_admits_no_bare_tag(world: World) -> None:
+    other = authenticator("other", new_key("ECDSA P-256", "other"))
+    world.write(policy("all", "**"), other, policy("more", "**", need=("other",), action="Warn"))
+    assert not_pinned(world.validate(review(pod(world.sign("team/app", "v1")))))
+
+
+def test_attack_42_without_the_namespace_nothing_is_pinned_and_nothing_gets_in(world: World) -> None:
+    class Nowhere:
+        def get(self, name: str) -> Namespace:
+            raise UnavailableError(f"the labels of namespace {name} are not known yet")
+
+    world.namespaces = Nowhere()
+    image = world.sign("team/app", "v1")
+    left = mutate(world, pod(image))
+    assert images(left) == [image]
+    assert world.validate(review(left)).code == 503

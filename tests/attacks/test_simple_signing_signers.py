@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.decisions import ImageVerdict, Verdict
-from sealgate.errors import InvalidKeyError, Reason
+from sealgate.errors import InvalidKeyError, Reason, VerificationError
+from sealgate.keys.openpgp import load_keyring
 from sealgate.verification.settings import VerifierSettings
 from tests.support.clocks import FakeClock
+from tests.support.openpgp_certificates import NOW, certificates
 from tests.support.openshift_simulator import OpenShiftSimulator
 from tests.support.simple_signing import Signer, message, payload
 from tests.support.simple_signing_stands import SimpleStand, simple_authenticator, simple_check
@@ -146,6 +148,22 @@ def test_attack_16_what_has_expired_is_worth_nothing(key: str, signed: str) -> N
     with SimpleStand() as stand:
         stand.registry.sign(stand.digest, message(signed))
         assert stand.refusal(simple_check(key)).reason is Reason.EXPIRED
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "binding: signature expired since, alone",
+        "binding: signature expired since, after a good one",
+        "binding: critical notation, alone, after the message",
+        "binding: agreement with a critical notation, alone, after the message",
+        "newer direct over a user id that never ends: key expired",
+    ],
+)
+def test_attack_16_what_a_certificate_no_longer_binds_has_signed_nothing(name: str) -> None:
+    case = certificates()[name]
+    with pytest.raises((VerificationError, InvalidKeyError)):
+        load_keyring(case.certificate).verify(case.signed, NOW)
 
 
 def test_attack_16_a_deleted_signature_refuses_once_what_was_remembered_has_aged(

@@ -100,7 +100,7 @@ def test_a_subkey_that_did_not_agree_to_be_bound_is_not_used() -> None:
 
 
 def embedded_in(binding: bytes) -> bytes:
-    return read_signature(read_packets(binding)[0].body).embedded
+    return read_signature(read_packets(binding)[0].body).embedded[0]
 
 
 def without_embedded(binding: bytes, replacement: bytes) -> bytes:
@@ -151,7 +151,7 @@ def test_a_signature_packet_cut_short_is_refused(body: bytes) -> None:
     ids=["no time", "two times", "short time", "two expiries"],
 )
 def test_a_signature_whose_times_are_ambiguous_is_refused(subpackets: bytes) -> None:
-    with pytest.raises(VerificationError, match=r"times|when it was made"):
+    with pytest.raises(VerificationError, match=r"ambiguous|when it was made"):
         read_signature(b"\x04\0\x16\x08" + len(subpackets).to_bytes(2, "big") + subpackets + bytes(4))
 
 
@@ -179,7 +179,7 @@ def test_a_certificate_that_the_library_no_longer_accepts_is_not_used() -> None:
     (good,) = read_certificates(read_packets(bytes(Signer().certificate), 100))
     aged = Certificate(FaultyCert(), good.fingerprint, good.keys)  # type: ignore[arg-type]  # the library's, on another day
     with pytest.raises(VerificationError, match=r"no longer accepted: Policy rejected asymmetric algorithm$"):
-        aged.require_current(good.keys[0], datetime.now(UTC))
+        aged.require_current(good.keys[1], datetime.now(UTC))
 
 
 def test_a_panic_of_the_library_is_an_error_like_any_other() -> None:
@@ -203,17 +203,16 @@ def test_a_certificate_that_only_sha1_holds_together_is_refused_and_says_so() ->
         keyring("self-signed-with-sha1")
 
 
-def test_a_subkey_that_may_no_longer_sign_is_not_used_from_then_on() -> None:
+@pytest.mark.parametrize("now", [BEFORE_SPOILT, NOW], ids=["said ahead of time", "said before"])
+def test_a_subkey_that_may_no_longer_sign_is_not_used(now: datetime) -> None:
     ring = load_keyring((DATA / "keys" / "subkey-may-no-longer-sign.pgp").read_bytes())
-    data = message("by-subkey-that-may-no-longer-sign")
-    assert ring.verify(data, BEFORE_SPOILT).primary_fingerprint == ring.fingerprints[0]
     with pytest.raises(VerificationError, match="may not sign"):
-        ring.verify(data, NOW)
+        ring.verify(message("by-subkey-that-may-no-longer-sign"), now)
 
 
 def test_what_a_key_endorses_by_a_hash_nobody_knows_does_not_count() -> None:
     (certificate,) = read_certificates(read_packets(b"".join(keyring_packets("ed25519")), 100))
-    endorsement = certificate.keys[0].endorsements[0]
+    endorsement = certificate.keys[0].endorsements[0].fields
     assert not certificate.keys[0].key.endorses(replace(endorsement, hash_algorithm=99), b"")
 
 

@@ -17,6 +17,7 @@ spoilt stay in it and are never used; `Keyring.states` says which.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,12 +25,9 @@ import pysequoia
 
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
 from sealgate.keys.openpgp_certificates import (
-    CLOCK_SKEW,
     Certificate,
     LibraryError,
-    SigningKey,
     library_errors,
-    only_understood,
     read_certificates,
 )
 from sealgate.keys.openpgp_packets import (
@@ -40,6 +38,7 @@ from sealgate.keys.openpgp_packets import (
     read_packets,
     read_signed_message,
 )
+from sealgate.keys.openpgp_self_signatures import CLOCK_SKEW, SigningKey, only_understood
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
@@ -222,6 +221,10 @@ def _verify(packets: SignedPackets, certificate: Certificate, signer: SigningKey
     """Verify a message by the one key that says it signed it."""
     signature = packets.signature
     signer.key.check(signature, packets.payload)
+    if not only_understood(signature):
+        raise _invalid(
+            f"the signature by OpenPGP key {signer.key.fingerprint} marks as critical what is not known here"
+        )
     certificate.require_current(signer, now)
     if signature.expires is not None and signature.expires <= now:
         raise VerificationError(
@@ -235,7 +238,7 @@ def _verify(packets: SignedPackets, certificate: Certificate, signer: SigningKey
     try:
         _ask_library(packets, certificate, signer)
     except LibraryError as error:
-        if not (certificate.is_renewed(signer, signature.created) and only_understood(signature)):
+        if not certificate.is_renewed(signer, signature.created):
             raise _invalid(f"the OpenPGP library refuses the signature: {quote(error)}") from error
     return SignedMessage(packets.payload, signer.key.fingerprint, certificate.fingerprint)
 
@@ -256,10 +259,11 @@ def _ask_library(packets: SignedPackets, certificate: Certificate, signer: Signi
 def _state(certificate: Certificate, key: SigningKey, now: datetime) -> KeyState:
     reason, message, expires = Reason.VERIFIED, "in use", None
     try:
-        expires = certificate.expires(key, now)
         certificate.require_current(key, now)
     except VerificationError as error:
         reason, message = error.reason, error.message
+    with suppress(VerificationError):
+        expires = certificate.expires(key, now)
     return KeyState(
         fingerprint=key.key.fingerprint,
         primary_fingerprint=certificate.fingerprint,

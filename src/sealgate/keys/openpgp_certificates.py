@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pysequoia
 
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
-from sealgate.keys.openpgp_packets import Packet, SignatureFields, Subpacket, Tag, read_signature
+from sealgate.keys.openpgp_packets import Packet, SignatureFields, Subpacket, Tag, read_self_signature
+from sealgate.keys.openpgp_self_signatures import CLOCK_SKEW, SigningKey, flags_let_sign, read_statements
 from sealgate.keys.openpgp_signatures import (
     ENCRYPTION_ONLY,
     KeyPacket,
@@ -29,17 +30,11 @@ from sealgate.messages import quote
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-#: How far ahead of ours a signer's clock may be.
-CLOCK_SKEW = timedelta(minutes=5)
-
 _PUBLIC_KEY, _TRUST, _USER_ID, _PUBLIC_SUBKEY = 6, 12, 13, 14
 _SELF_CERTIFICATIONS = frozenset({0x10, 0x11, 0x12, 0x13})
-_SUBKEY_BINDING, _PRIMARY_BINDING, _DIRECT_KEY = 0x18, 0x19, 0x1F
+_SUBKEY_BINDING, _DIRECT_KEY = 0x18, 0x1F
 _KEY_REVOCATION, _SUBKEY_REVOCATION = 0x20, 0x28
-_MAY_SIGN = 0x02
 _SHA1 = 2
-#: Subpackets that may be marked critical: all others might forbid what nobody here understands.
-_UNDERSTOOD = frozenset(Subpacket) - {Subpacket.NOTATION}
 
 
 class LibraryError(Exception):
@@ -61,53 +56,6 @@ def library_errors() -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class SigningKey:
-    """A key of a certificate that may sign messages.
-
-    Attributes:
-        key: the key.
-        primary: whether it is the certificate's primary key.
-        endorsements: the primary key's own signatures that bind it (for the primary key: that certify its user ids
-            and itself), newest first.
-        revoked: whether there is a revocation of it, for whatever reason.
-    """
-
-    key: KeyPacket
-    primary: bool
-    endorsements: tuple[SignatureFields, ...]
-    revoked: bool
-
-    def endorsement(self, at: datetime) -> SignatureFields | None:
-        """Return the endorsement that holds at that time: the newest that was there."""
-        return next((found for found in self.endorsements if found.created <= at), None)
-
-    def expires(self, at: datetime) -> datetime | None:
-        """Return when the key ends, going by what holds at that time; None when it does not."""
-        endorsement = self.endorsement(at)
-        period = b"" if endorsement is None else endorsement.hashed.get(Subpacket.KEY_EXPIRES, b"")
-        seconds = int.from_bytes(period, "big")
-        return self.created + timedelta(seconds=seconds) if seconds else None
-
-    @property
-    def is_ahead(self) -> bool:
-        """Whether the key is endorsed, but only as of a time to come: its owner's clock is ahead of this machine's.
-
-        Going by this machine's clock, as the library does, which then finds no endorsement at all.
-        """
-        return bool(self.endorsements) and self.endorsement(datetime.now(UTC)) is None
-
-    @property
-    def ever_signs(self) -> bool:
-        """Whether the primary key ever let it sign."""
-        return any(map(may_sign, self.endorsements))
-
-    @property
-    def created(self) -> datetime:
-        """When the key was made."""
-        return datetime.fromtimestamp(self.key.created, UTC)
-
-
-@dataclass(frozen=True, slots=True)
 class Certificate:
     """One public certificate whose signing keys all are strong enough.
 
@@ -122,22 +70,29 @@ class Certificate:
     keys: tuple[SigningKey, ...]
 
     def require_current(self, signer: SigningKey, now: datetime) -> None:
-        """Refuse a key that is not good now.
+        """Refuse a key that is not good now. This is the one place that decides about it.
 
         Raises:
-            VerificationError: it or its primary key is revoked or expired, or may no longer sign.
+            VerificationError: it or its primary key is revoked, expired or not endorsed, or it may not sign.
         """
         name = signer.key.fingerprint
-        if self._is_revoked() or signer.revoked:
-            raise VerificationError(f"OpenPGP key {name} is revoked", reason=Reason.REVOKED)
-        expires = self.expires(signer, now)
-        if expires is not None and expires <= now:
-            raise VerificationError(f"OpenPGP key {name} expired at {expires:%Y-%m-%d %H:%M}", reason=Reason.EXPIRED)
+        if self.keys[0].revoked or signer.revoked:
+            raise _revoked(name)
+        for key in (self.keys[0], signer):
+            ends = key.expires(now)
+            if ends is not None and ends <= now:
+                raise _expired(name, ends)
         if now + CLOCK_SKEW < signer.created:
             raise VerificationError(f"OpenPGP key {name} is from the future", reason=Reason.INVALID_SIGNATURE)
-        endorsement = signer.endorsement(now + CLOCK_SKEW)
-        if endorsement is None or not may_sign(endorsement):
-            raise VerificationError(f"OpenPGP key {name} may not sign", reason=Reason.INVALID_SIGNATURE)
+        for key in (self.keys[0], signer):
+            key.require_endorsed(now)
+        signer.require_signing(now)
+        with self._library_verdict():
+            if self.cert.is_revoked:
+                raise _revoked(name)
+        ends = self.expires(signer, now)
+        if ends is not None and ends <= now:
+            raise _expired(name, ends)
 
     def expires(self, signer: SigningKey, now: datetime) -> datetime | None:
         """Return when the key ends; a subkey ends with its primary key at the latest. None when it does not.
@@ -147,13 +102,14 @@ class Certificate:
         """
         primary = self.keys[0]
         with self._library_verdict():
-            ends = primary.expires(now + CLOCK_SKEW) if primary.is_ahead else self.cert.expiration
-        both = (ends, None if signer.primary else signer.expires(now + CLOCK_SKEW))
-        return min((end for end in both if end is not None), default=None)
+            library = None if primary.is_ahead else self.cert.expiration
+        return min(
+            (end for end in (library, primary.expires(now), signer.expires(now)) if end is not None), default=None
+        )
 
-    def _is_revoked(self) -> bool:
-        with self._library_verdict():
-            return self.keys[0].revoked or self.cert.is_revoked
+    def is_renewed(self, signer: SigningKey, since: datetime) -> bool:
+        """Return whether the certificate has nothing to say about the key as of that time, but has now."""
+        return not all(key.is_endorsed(since) for key in (self.keys[0], signer))
 
     @contextmanager
     def _library_verdict(self) -> Iterator[None]:
@@ -165,21 +121,6 @@ class Certificate:
             raise VerificationError(
                 f"OpenPGP key {self.fingerprint} is no longer accepted: {quote(error)}", reason=Reason.INVALID_SIGNATURE
             ) from error
-
-    def is_renewed(self, signer: SigningKey, since: datetime) -> bool:
-        """Return whether the certificate has nothing to say about the key as of that time, but has now."""
-        return any(not key.endorsement(since) for key in (self.keys[0], signer))
-
-
-def may_sign(endorsement: SignatureFields) -> bool:
-    """Return whether the endorsement lets the key sign; one that says nothing leaves it to the library."""
-    flags = endorsement.hashed.get(Subpacket.KEY_FLAGS)
-    return flags is None or bool(flags[:1] and flags[0] & _MAY_SIGN)
-
-
-def only_understood(signature: SignatureFields) -> bool:
-    """Return whether everything that is marked critical in a signature is understood here."""
-    return signature.critical <= _UNDERSTOOD
 
 
 def read_certificates(packets: Iterable[Packet]) -> list[Certificate]:
@@ -211,16 +152,26 @@ def _read_certificate(copies: list[list[Packet]]) -> Certificate:
             cert = pysequoia.Cert.from_bytes(_join(copies[0]))
             for copy in copies[1:]:
                 cert = cert.merge(pysequoia.Cert.from_bytes(_join(copy)))
-            if not primary.is_ahead:
+            if _is_endorsed_today(primary):
                 _ = cert.expiration  # raises unless the certificate holds together
     except LibraryError as error:
         why = "it is certified by SHA-1 only; renew its self-signature" if _is_sha1_only(components) else quote(error)
         raise InvalidKeyError(f"OpenPGP key {name} is not a certificate that can be accepted: {why}") from error
+    if not any(statements.signatures for statements in primary.user_ids):
+        why = (
+            "it is certified by SHA-1 only; renew its self-signature"
+            if _is_sha1_only(components)
+            else ("it certifies none of its user ids, or only with critical parts that are not understood here")
+        )
+        raise InvalidKeyError(f"OpenPGP key {name} is not a certificate that can be accepted: {why}")
     revocations = [found for component in components for found in component.of_type(_SUBKEY_REVOCATION)]
     subkeys = [_read_subkey(primary.key, component, revocations) for component in components if component.is_subkey]
     keys = (primary, *(key for key in subkeys if key is not None))
     if not any(key.ever_signs for key in keys):
-        raise InvalidKeyError(f"OpenPGP key {name} can only encrypt or certify; it has no key that signs")
+        raise InvalidKeyError(
+            f"OpenPGP key {name} can only encrypt or certify; it has no key that signs, or none that is bound by a "
+            "signature whose critical parts are all understood here and that the subkey agreed to"
+        )
     return Certificate(cert, name, keys)
 
 
@@ -256,7 +207,7 @@ def _components(copies: list[list[Packet]]) -> list[_Component]:
 
 def _add_signature(component: _Component, body: bytes) -> None:
     try:
-        component.signatures.append(read_signature(body))
+        component.signatures.append(read_self_signature(body))
     except VerificationError:
         kind = body[2:3] if body[:1] == b"\x03" else body[1:2]
         component.unread_revocation |= kind in {bytes([_KEY_REVOCATION]), bytes([_SUBKEY_REVOCATION])}
@@ -274,12 +225,23 @@ def _join(packets: list[Packet]) -> bytes:
 def _read_primary(components: list[_Component]) -> SigningKey:
     component = components[0]
     key = read_key(component.packet.body)
-    endorsements = genuine(key, component.of_type(_DIRECT_KEY), key.hashed)
-    for other in components[1:]:
-        if other.packet.tag == _USER_ID:
-            certifications = other.of_type(*_SELF_CERTIFICATIONS)
-            endorsements += genuine(key, certifications, certification_data(key, other.packet.body))
-    return SigningKey(key, True, _newest_first(endorsements), _is_revoked(component, key, _KEY_REVOCATION))
+    own = read_statements(key, component.of_type(_DIRECT_KEY), key.hashed)
+    user_ids = tuple(
+        read_statements(key, other.of_type(*_SELF_CERTIFICATIONS), certification_data(key, other.packet.body))
+        for other in components[1:]
+        if other.packet.tag == _USER_ID
+    )
+    return SigningKey(key, True, own, user_ids, _is_revoked(component, _KEY_REVOCATION, _revokers(key, components)))
+
+
+def _revokers(key: KeyPacket, components: list[_Component]) -> set[str]:
+    """Return fingerprints and key ids of all keys that may revoke the primary key: itself and those it appointed."""
+    names = {key.fingerprint}
+    for found in (signature for component in components for signature in component.signatures):
+        appointed = found.hashed.get(Subpacket.REVOCATION_KEY, b"")[2:].hex().upper()
+        if appointed and (not found.issuers or found.issuers & {key.fingerprint, key.fingerprint[-16:]}):
+            names.add(appointed)
+    return names | {name[-16:] for name in names}
 
 
 def _read_subkey(primary: KeyPacket, component: _Component, revocations: list[SignatureFields]) -> SigningKey | None:
@@ -291,31 +253,35 @@ def _read_subkey(primary: KeyPacket, component: _Component, revocations: list[Si
         revocations: of any subkey, from anywhere in the certificate; some programs put them in the wrong place.
     """
     bindings = component.of_type(_SUBKEY_BINDING)
-    if not any(map(may_sign, bindings)):
+    if not any(flags_let_sign(found) for found in bindings):
         return None
     key = read_key(component.packet.body)
     data = binding_data(primary, key)
-    endorsements = [found for found in genuine(primary, bindings, data) if _is_counter_signed(found, key, data)]
-    revoked = _is_revoked(component, primary, _SUBKEY_REVOCATION) or bool(genuine(primary, revocations, data))
-    return SigningKey(key, False, _newest_first(endorsements), revoked)
+    makers = {primary.fingerprint, primary.fingerprint[-16:]}
+    revoked = _is_revoked(component, _SUBKEY_REVOCATION, makers) or bool(genuine(primary, revocations, data))
+    return SigningKey(key, False, read_statements(primary, bindings, data, key), (), revoked)
 
 
-def _is_counter_signed(binding: SignatureFields, subkey: KeyPacket, data: bytes) -> bool:
-    """Return whether the subkey agrees to be the primary key's, as a key that signs must."""
-    if not may_sign(binding):
-        return True
+def _is_endorsed_today(primary: SigningKey) -> bool:
+    """Return whether the primary key's self-signatures hold by this machine's clock, by which the library judges.
+
+    Where they do not, time has spoilt the certificate, or its owner's clock is ahead: it stays, and is not used.
+    """
     try:
-        counter = read_signature(binding.embedded)
+        primary.require_endorsed(datetime.now(UTC) - CLOCK_SKEW)
     except VerificationError:
         return False
-    return counter.type == _PRIMARY_BINDING and subkey.endorses(counter, data)
+    return not primary.is_ahead
 
 
-def _newest_first(endorsements: list[SignatureFields]) -> tuple[SignatureFields, ...]:
-    return tuple(sorted(endorsements, key=lambda found: found.created, reverse=True))
-
-
-def _is_revoked(component: _Component, primary: KeyPacket, kind: int) -> bool:
-    makers = {primary.fingerprint, primary.fingerprint[-16:]}
+def _is_revoked(component: _Component, kind: int, makers: set[str]) -> bool:
     named = (not found.issuers or found.issuers & makers for found in component.of_type(kind))
     return component.unread_revocation or any(named)
+
+
+def _revoked(name: str) -> VerificationError:
+    return VerificationError(f"OpenPGP key {name} is revoked", reason=Reason.REVOKED)
+
+
+def _expired(name: str, when: datetime) -> VerificationError:
+    return VerificationError(f"OpenPGP key {name} expired at {when:%Y-%m-%d %H:%M}", reason=Reason.EXPIRED)

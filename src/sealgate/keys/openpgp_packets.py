@@ -27,6 +27,8 @@ _MESSAGE_PACKETS = 3
 _BINARY_FORMAT = ord("b")
 _RAW_DEFLATE = -15
 _VERSION = 4
+#: Octets of a time.
+_TIME = 4
 
 
 class Tag(IntEnum):
@@ -43,13 +45,21 @@ class Subpacket(IntEnum):
 
     CREATED = 2
     EXPIRES = 3
+    EXPORTABLE = 4
+    REVOCABLE = 7
     KEY_EXPIRES = 9
+    PREFERRED_CIPHERS = 11
+    REVOCATION_KEY = 12
     ISSUER = 16
     NOTATION = 20
+    PREFERRED_HASHES = 21
+    PREFERRED_COMPRESSION = 22
     KEYSERVER = 24
+    PRIMARY_USER_ID = 25
     POLICY_URL = 26
     KEY_FLAGS = 27
     SIGNERS_USER_ID = 28
+    FEATURES = 30
     EMBEDDED_SIGNATURE = 32
     ISSUER_FINGERPRINT = 33
 
@@ -86,8 +96,10 @@ class SignatureFields:
         hash_algorithm: number of the hash algorithm.
         hashed: the subpackets that the signature covers, type to body; a time of making is always among them.
         critical: types of hashed subpackets marked critical.
+        loose: types of subpackets marked critical in the part that the signature does not cover.
         issuers: key ids and fingerprints that it names as its maker, upper-case hex. A hint, never trusted.
-        embedded: body of the signature packet inside it, empty without one. Not covered; to be verified by itself.
+        embedded: bodies of the signature packets inside it. Not covered; to be verified by themselves.
+        ambiguous: whether a time or the key flags are there twice, or a time has another size than four octets.
         trailer: the bytes that end the hashed data.
         numbers: the algorithm's numbers, as encoded.
     """
@@ -97,8 +109,10 @@ class SignatureFields:
     hash_algorithm: int
     hashed: dict[int, bytes]
     critical: frozenset[int]
+    loose: frozenset[int]
     issuers: frozenset[str]
-    embedded: bytes
+    embedded: tuple[bytes, ...]
+    ambiguous: bool
     trailer: bytes
     numbers: bytes
 
@@ -198,24 +212,42 @@ def read_signature(body: bytes) -> SignatureFields:
     """Take the body of a signature packet apart.
 
     Raises:
-        VerificationError: it is not a version 4 signature, or cut short.
+        VerificationError: it is not a version 4 signature, cut short, or can be read in two ways.
+    """
+    signature = read_self_signature(body)
+    if signature.ambiguous:
+        raise malformed("has a signature with ambiguous times or key flags")
+    return signature
+
+
+def read_self_signature(body: bytes) -> SignatureFields:
+    """Take the body of a signature packet apart, also of one that can be read in two ways.
+
+    Such a signature of a certificate must not be passed over, or an older one would come back in its place.
+
+    Raises:
+        VerificationError: it is not a version 4 signature, cut short, or does not say when it was made.
     """
     if body[:1] != bytes([_VERSION]):
         raise malformed(f"has a signature that is not of version {_VERSION}")
     end = 6 + int.from_bytes(_take(body, 4, 2), "big")
     hashed = _subpackets(_take(body, 6, end - 6))
-    _require_times(hashed)
     unhashed_size = int.from_bytes(_take(body, end, 2), "big")
     unhashed = _subpackets(_take(body, end + 2, unhashed_size))
-    _take(body, end + 2 + unhashed_size, 2)  # two octets of the hash, of no use to anybody
+    _take(body, end + 2 + unhashed_size, 2)  # The first two octets of the hash are not needed.
+    made = [content for kind, _critical, content in hashed if kind == Subpacket.CREATED and len(content) == _TIME]
+    if not made:
+        raise malformed("has a signature that does not say when it was made")
     return SignatureFields(
         type=body[1],
         algorithm=body[2],
         hash_algorithm=body[3],
-        hashed={kind: content for kind, _critical, content in hashed},
-        critical=frozenset(kind for kind, critical, _content in hashed if critical),
+        hashed={kind: content for kind, _critical, content in hashed} | {int(Subpacket.CREATED): max(made)},
+        critical=_critical(hashed),
+        loose=_critical(unhashed),
         issuers=frozenset(_issuers(hashed + unhashed)),
-        embedded=next((found for kind, _, found in hashed + unhashed if kind == Subpacket.EMBEDDED_SIGNATURE), b""),
+        embedded=tuple(found for kind, _, found in hashed + unhashed if kind == Subpacket.EMBEDDED_SIGNATURE),
+        ambiguous=_is_ambiguous(hashed),
         trailer=body[:end] + bytes([_VERSION, 0xFF]) + end.to_bytes(4, "big"),
         numbers=body[end + 4 + unhashed_size :],
     )
@@ -351,14 +383,15 @@ def _subpackets(area: bytes) -> list[tuple[int, bool, bytes]]:
     return found
 
 
-def _require_times(hashed: list[tuple[int, bool, bytes]]) -> None:
-    """Refuse a signature without one time of making, and times that could be read in two ways."""
-    for kind in _TIMES:
-        bodies = [content for found, _critical, content in hashed if found == kind]
-        if len(bodies) > 1 or any(len(body) != 4 for body in bodies):  # noqa: PLR2004 - times have four octets
-            raise malformed("has a signature with ambiguous times")
-        if kind == Subpacket.CREATED and not bodies:
-            raise malformed("has a signature that does not say when it was made")
+def _critical(subpackets: list[tuple[int, bool, bytes]]) -> frozenset[int]:
+    return frozenset(kind for kind, critical, _content in subpackets if critical)
+
+
+def _is_ambiguous(hashed: list[tuple[int, bool, bytes]]) -> bool:
+    """Return whether what decides is there twice, or a time is of another size than times have."""
+    kinds = [kind for kind, _critical, _content in hashed]
+    sizes = [len(content) for kind, _critical, content in hashed if kind in _TIMES]
+    return any(kinds.count(kind) > 1 for kind in (*_TIMES, Subpacket.KEY_FLAGS)) or any(size != _TIME for size in sizes)
 
 
 def _issuers(subpackets: list[tuple[int, bool, bytes]]) -> list[str]:

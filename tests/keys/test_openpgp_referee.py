@@ -1,0 +1,186 @@
+"""Hand-made certificates and gpg's verdict on each: nothing verifies here that gpg 2.2 refuses.
+
+The verdicts are recorded in `tests/data/openpgp_certificates`; the tests marked `real` ask gpg itself again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sealgate.errors import InvalidKeyError, Reason, SealgateError, VerificationError
+from sealgate.keys.openpgp import load_keyring
+from tests.support.gpg_referee import judge
+from tests.support.openpgp_certificates import NOW, PAYLOAD, certificates
+from tests.support.tools import require_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VERDICTS: Mapping[str, str] = json.loads(
+    (Path(__file__).parent.parent / "data" / "openpgp_certificates" / "verdicts.json").read_text()
+)
+
+#: Where sealgate is stricter than gpg, by the name of the case, and why.
+STRICTER = {
+    r"SHA-1": "SHA-1 is not accepted in what holds a certificate together",
+    r"agreement expired since": "the agreement of a subkey has expired; gpg does not look",
+    r"agreement of the future": "the library finds no agreement as of the message",
+    r"two agreements": "one of several agreements does not verify; which one counts is a guess",
+    r"two (key )?expiries": "a time that is there twice can be read in two ways",
+    r"not hashed": "something critical where no signature covers it",
+    r"not exportable": "gpg leaves such signatures out or takes them, depending on where they stand",
+    r"critical known notation": "no notation is known here",
+    r"critical subpacket (4|6)\b": "limits on exporting and on user ids are not followed here",
+    r"signature expired since": "the newest self-signature over the user id has expired; gpg takes the user id on",
+    r"signature expires later": "the OpenPGP library judges by the clock of the machine, by which it has expired",
+    r"no flags": "without key flags the OpenPGP library takes a key to certify only",
+    r"earlier in order|at the time of a good one": "of two in one second gpg takes the later in order; both must agree",
+    r"alone, in the future": "a self-signature that is dated in the future gives nothing",
+    r"before a good one": "the newer one is good, but the library judges by the older, as of the message",
+    r"revocation|revoked by": "a revocation that names its maker is believed unseen",
+}
+
+
+@cache
+def verdict(name: str) -> str:
+    """What sealgate says about a case: "good", or why it refuses."""
+    case = certificates()[name]
+    try:
+        signed = load_keyring(case.certificate).verify(case.signed, NOW)
+    except SealgateError as error:
+        return error.message
+    assert signed.payload == PAYLOAD
+    return "good"
+
+
+def kind(name: str) -> str:
+    return re.split(r"[:,]", name)[0]
+
+
+KINDS = sorted({kind(name) for name in VERDICTS})
+
+
+def of(group: str) -> list[str]:
+    return [name for name in VERDICTS if kind(name) == group]
+
+
+def test_gpg_has_judged_every_case() -> None:
+    assert VERDICTS.keys() == certificates().keys()
+    assert sum(said == "good" for said in VERDICTS.values()) > 500
+    assert sum(said != "good" for said in VERDICTS.values()) > 250
+
+
+@pytest.mark.parametrize("group", KINDS)
+def test_nothing_verifies_that_gpg_refuses(group: str) -> None:
+    laxer = [name for name in of(group) if verdict(name) == "good" and VERDICTS[name] != "good"]
+    assert laxer == []
+
+
+@pytest.mark.parametrize("group", KINDS)
+def test_what_gpg_finds_good_verifies_but_for_stated_reasons(group: str) -> None:
+    stricter = [name for name in of(group) if verdict(name) != "good" and VERDICTS[name] == "good"]
+    unexplained = [f"{name}: {verdict(name)}" for name in stricter if not re.search("|".join(STRICTER), name)]
+    assert unexplained == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "binding: good, alone",
+        "binding: good, alone, after the message",
+        "binding: notation, alone",
+        "binding: key expires later, after a good one",
+        "binding: critical notation, after a good one",
+        "user id: good, alone",
+        "user id: key never expires, after a good one",
+        "direct: good, alone",
+        "subkey under direct: good",
+        "message: notation",
+    ],
+)
+def test_what_is_usual_verifies(name: str) -> None:
+    assert verdict(name) == VERDICTS[name] == "good"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("binding: signature expired since, alone", "expired at 2024-12-31"),
+        ("binding: signature expired since, after a good one", "expired at"),
+        ("binding: critical notation, alone, after the message", "critical parts"),
+        ("binding: agreement with a critical notation, alone, after the message", "critical parts"),
+        ("newer direct over a user id that never ends: key expired", "expired at 2024-12-31"),
+        ("user id: critical notation, alone", "certifies none of its user ids"),
+        ("message: critical subpacket 28", "marks as critical"),
+        ("no user id, direct: good", "certifies none of its user ids"),
+        ("key revoked by an appointed revoker", "revoked"),
+    ],
+)
+def test_a_refusal_says_why(name: str, why: str) -> None:
+    assert why in verdict(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("binding: good, alone", Reason.VERIFIED),
+        ("binding: signature expired since, alone", Reason.EXPIRED),
+        ("binding: signature expired since, after a good one", Reason.EXPIRED),
+        ("binding: key expired, alone", Reason.EXPIRED),
+        ("newer direct over a user id that never ends: key expired", Reason.EXPIRED),
+        ("subkey under direct: key expired", Reason.EXPIRED),
+        ("user id: signature expired since, alone", Reason.EXPIRED),
+        ("key revoked, superseded", Reason.REVOKED),
+        ("subkey revoked, retired, in the future", Reason.REVOKED),
+        ("binding: flags of nothing, after a good one", Reason.INVALID_SIGNATURE),
+    ],
+)
+def test_the_state_of_a_key_is_what_verification_says(name: str, reason: Reason) -> None:
+    case = certificates()[name]
+    ring = load_keyring(case.certificate)
+    state = next(one for one in ring.states(NOW) if one.fingerprint == case.signer.fingerprint.hex().upper())
+    assert state.reason is reason
+    if reason is not Reason.VERIFIED:
+        with pytest.raises(VerificationError) as caught:
+            ring.verify(case.signed, NOW)
+        assert (caught.value.reason, caught.value.message) == (state.reason, state.message)
+
+
+def test_no_case_with_a_usable_state_is_refused_for_its_key() -> None:
+    for name, case in certificates().items():
+        try:
+            ring = load_keyring(case.certificate)
+        except InvalidKeyError:
+            continue
+        states = {state.fingerprint: state for state in ring.states(NOW)}
+        state = states.get(case.signer.fingerprint.hex().upper())
+        if verdict(name) == "good":
+            assert state is not None
+            assert state.reason is Reason.VERIFIED, name
+
+
+@pytest.mark.real
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("part", range(4))
+def test_gpg_finds_good_what_verifies(part: int) -> None:
+    gpg = require_tool("gpg")
+    for name in list(VERDICTS)[part * 5 :: 20 * 4]:
+        case = certificates()[name]
+        if verdict(name) == "good":
+            assert judge(gpg, case.certificate, case.signed, NOW) == "good", name
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    "name",
+    ["binding: signature expired since, alone", "binding: critical notation, alone", "direct: key expired, alone"],
+)
+def test_gpg_still_refuses(name: str) -> None:
+    case = certificates()[name]
+    assert judge(require_tool("gpg"), case.certificate, case.signed, NOW) != "good"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sealgate.errors import NotFoundError, Reason, UnauthorizedError, UnavailableError, VerificationError
 from sealgate.findings import SeenSignature, Verified
 from sealgate.formats.interface import MAX_SIGNATURES
+from sealgate.formats.other_hashes import HashTrials, StrangerError
 from sealgate.messages import quote
 from sealgate.strict_json import malformed
 
@@ -127,6 +128,7 @@ class Tally:
     _candidates: int = 0
     _passed_over: int = 0
     _ended: VerificationError | UnavailableError | None = None
+    _trials: HashTrials = field(default_factory=HashTrials)
 
     @property
     def complete(self) -> bool:
@@ -168,6 +170,8 @@ class Tally:
             signer, how, signed = verify()
             claims(signed)
         except VerificationError as error:
+            if isinstance(error, StrangerError):
+                self._trials.keep(error.keys, error.signature, error.signed)
             self._seen.append(SeenSignature(source, error.reason, error.message, signer))
             return
         self._verified[signer] = None
@@ -195,7 +199,8 @@ class Tally:
             raise VerificationError(self._ended.message, reason=self._ended.reason, signatures=self._seen)
         best = min(self._seen, key=_telling)
         more = f" (and {len(self._seen) - 1} more that do not count)" if len(self._seen) > 1 else ""
-        msg = f"{best.source}: {best.message}{more}"
+        hint = self._trials.hint() if best.reason is Reason.INVALID_SIGNATURE else ""
+        msg = f"{best.source}: {best.message}{more}{hint}"
         raise VerificationError(msg, reason=best.reason, signatures=self._seen)
 
 

@@ -75,6 +75,12 @@ class PublicKey:
         """Return the same key as a version of a KMS's key."""
         return replace(self, version=version)
 
+    @property
+    def other_algorithms(self) -> tuple[Algorithm, ...]:
+        """The algorithms that the key could have been given instead of its own."""
+        allowed = () if self._key is None else _describe(self._key)[1]
+        return tuple(algorithm for algorithm in allowed if algorithm is not self.algorithm)
+
     def with_algorithm(self, algorithm: str) -> PublicKey:
         """Return the same key with another algorithm, for formats whose policies accept several of one key.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sealgate.errors import Reason, UnavailableError, VerificationError
 from sealgate.findings import SeenSignature, Verified
 from sealgate.formats.interface import MAX_SIGNATURES
+from sealgate.formats.other_hashes import HashTrials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -50,6 +51,7 @@ class Attempts:
         self._seen: list[SeenSignature] = []
         self._verified: dict[str, None] = {}
         self._unavailable: list[UnavailableError] = []
+        self._trials = HashTrials()
 
     @property
     def complete(self) -> bool:
@@ -113,6 +115,7 @@ class Attempts:
         self._deadline.check("looking at signatures")
         key = _signer(self._keys, signature, signed)
         if key is None:
+            self._trials.keep(self._keys, signature, signed)
             raise stranger
         try:
             claims()
@@ -144,7 +147,8 @@ class Attempts:
             raise VerificationError(nothing, reason=Reason.NO_SIGNATURE)
         best = min(self._seen, key=_telling)
         more = f" (and {len(self._seen) - 1} more that do not count)" if len(self._seen) > 1 else ""
-        msg = f"{best.source}: {best.message}{more}"
+        hint = self._trials.hint() if best.reason is Reason.INVALID_SIGNATURE else ""
+        msg = f"{best.source}: {best.message}{more}{hint}"
         raise VerificationError(msg, reason=best.reason, signatures=self._seen)
 
 

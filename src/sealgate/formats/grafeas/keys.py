@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sealgate.errors import InvalidKeyError, NoKeyError, Reason, VerificationError
+from sealgate.formats.other_hashes import StrangerError
 from sealgate.keys.openpgp import load_keyring
 from sealgate.messages import quote
 
@@ -140,7 +141,7 @@ def _verify_detached(keys: Sequence[PublicKey], signature: AttestedSignature, sh
             key.verify(content, payload)
             return key.fingerprint, f"made by the {key.kind} key {key.fingerprint} with {key.algorithm}", payload
     msg = f"the signature was not made by the key {shown} over the payload beside it"
-    raise VerificationError(msg, reason=Reason.INVALID_SIGNATURE)
+    raise StrangerError(msg, keys, content, payload)
 
 
 def _verify_attached(keyrings: Sequence[Keyring], message: bytes, now: datetime) -> tuple[str, str, bytes]:

@@ -1,0 +1,77 @@
+"""A signature by an accepted key with another hash: refused, and the message says which algorithm to set."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from sealgate.errors import Reason
+from sealgate.formats.other_hashes import MAX_CANDIDATES, MAX_TRIALS, HashTrials
+from sealgate.keys.public_keys import PublicKey, load_public_key
+from tests.support.cosign_signing import Classic, push_classic
+from tests.support.cosign_stands import REPOSITORY, Stand
+from tests.support.private_keys import new_key, public_pem, sign
+
+
+def key_of(*kind_and_name: str) -> PublicKey:
+    return load_public_key(public_pem(new_key(*kind_and_name)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "made", "named"),
+    [
+        ("ECDSA P-384", "ECDSA_SHA_256", "set algorithm: ECDSA_SHA_256"),
+        ("ECDSA P-521", "ECDSA_SHA_384", "set algorithm: ECDSA_SHA_384"),
+        ("ECDSA P-256", "ECDSA_SHA_512", "set algorithm: ECDSA_SHA_512"),
+        ("RSA 2048", "RSA_PSS_SHA_256", "set algorithm: RSA_PSS_SHA_256"),
+        ("RSA 2048", "RSA_PKCS1_SHA_512", "set algorithm: RSA_PKCS1_SHA_512"),
+    ],
+)
+def test_a_cosign_signature_with_another_hash_is_refused_and_the_message_says_how(
+    kind: str, made: str, named: str
+) -> None:
+    key = new_key(kind)
+    with Stand() as stand:
+        push_classic(stand.registry, REPOSITORY, Classic(stand.digest, key, made))
+        refusal = stand.refused(Reason.INVALID_SIGNATURE, key)
+        assert named in refusal.message
+        assert key_of(kind).fingerprint in refusal.message
+        stand.verify({"pem": public_pem(key), "algorithm": made})
+
+
+def test_a_strangers_signature_has_no_such_hint() -> None:
+    with Stand() as stand:
+        push_classic(stand.registry, REPOSITORY, Classic(stand.digest, new_key("ECDSA P-384", "stranger")))
+        refusal = stand.refused(Reason.INVALID_SIGNATURE, new_key("ECDSA P-384"))
+        assert "set algorithm" not in refusal.message
+
+
+def test_only_the_first_candidates_are_tried() -> None:
+    key = new_key("ECDSA P-384")
+    other = sign(key, b"signed", "ECDSA_SHA_256")
+    for junk, hinted in ((MAX_CANDIDATES - 1, True), (MAX_CANDIDATES, False)):
+        trials = HashTrials()
+        for _ in range(junk):
+            trials.keep([key_of("ECDSA P-384")], b"junk", b"signed")
+        trials.keep([key_of("ECDSA P-384")], other, b"signed")
+        assert bool(trials.hint()) is hinted
+
+
+def test_the_number_of_checks_is_bounded_whatever_the_number_of_keys() -> None:
+    key = new_key("ECDSA P-384")
+    others = [key_of("ECDSA P-384", f"other {number}") for number in range(MAX_TRIALS // 2)]
+    for keys, hinted in (
+        ([*others[:-1], key_of("ECDSA P-384")], True),
+        ([*others, key_of("ECDSA P-384")], False),
+    ):
+        trials = HashTrials()
+        trials.keep(keys, sign(key, b"signed", "ECDSA_SHA_256"), b"signed")
+        assert bool(trials.hint()) is hinted
+
+
+def test_a_trial_gives_text_and_nothing_else() -> None:
+    # What a caller could take for a verification does not exist: no key, no finding, no error comes out.
+    public = [member for name, member in inspect.getmembers(HashTrials, callable) if not name.startswith("_")]
+    assert sorted(member.__name__ for member in public) == ["hint", "keep"]
+    assert [inspect.signature(member).return_annotation for member in public] == ["str", "None"]

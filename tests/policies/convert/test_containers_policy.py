@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.decisions import UnmatchedImages, Verdict, decide
-from sealgate.errors import PolicyError, Reason
+from sealgate.errors import PolicyError, Reason, VerificationError
 from sealgate.findings import Finding, Outcome
 from sealgate.formats import build_check
+from sealgate.formats.simple_signing.check import SimpleSigningCheck
 from sealgate.keys.sources import StandaloneKeys
 from sealgate.policies.convert import Conversion, convert_containers_policy
 from sealgate.policies.matching import Namespace, PolicyIndex
@@ -31,6 +32,35 @@ PLACE, LOST = "r.example.org/a", "sha256:" + "1" * 64
 def signed_by(identity: dict[str, Any] | None = None, **source: Any) -> dict[str, Any]:
     more = {} if identity is None else {"signedIdentity": identity}
     return {"type": "signedBy", "keyType": "GPGKeys", **(source or {"keyData": DATA}), **more}
+
+
+def sigstore_signed(identity: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "sigstoreSigned", "keyData": DATA, "signedIdentity": identity}
+
+
+#: What containers/image refuses when it reads a policy (signature/policy_config.go).
+WRONG_IDENTITIES: list[dict[str, Any]] = [
+    {"type": "exactReference", "dockerReference": "r.example.org/a"},
+    {"type": "exactReference", "dockerReference": "r.example.org/A:1"},
+    {"type": "exactReference", "dockerReference": "UPPER/case:INVALID:reference"},
+    {"type": "exactReference", "dockerReference": ""},
+    {"type": "exactRepository", "dockerRepository": "r.example.org/A"},
+    {"type": "exactRepository", "dockerRepository": "r.example.org/a/"},
+    *(
+        {"type": "remapIdentity", "prefix": one, "signedPrefix": other}
+        for wrong in (
+            "",
+            "/",
+            "r.example.org/",
+            "r.example.org/A",
+            "r.example.org/a:1",
+            "-r.example.org",
+            "r_x/a",
+            "a b",
+        )
+        for one, other in ((wrong, "r.example.org"), ("r.example.org", wrong))
+    ),
+]
 
 
 def convert(docker: dict[str, Any], default: Any = REJECT, **options: Any) -> Conversion:
@@ -348,7 +378,11 @@ def test_signatures_in_a_narrower_place_are_pointed_out() -> None:
         {"type": "signedBaseLayer", "baseLayerIdentity": {}},
         {"type": "fromTheFuture"},
         {"type": "sigstoreSigned", "keyPath": "/k"},
-        {"type": "sigstoreSigned", "keyPath": "/k", "signedIdentity": {"type": "exactRepository"}},
+        {
+            "type": "sigstoreSigned",
+            "keyPath": "/k",
+            "signedIdentity": {"type": "exactRepository", "dockerRepository": "a.example.org/b"},
+        },
         {"type": "sigstoreSigned", "fulcio": {}, "rekorPublicKeyPath": "/r", "keyPath": "/k"},
     ],
     ids=lambda requirement: str(requirement)[:60],
@@ -411,6 +445,8 @@ def test_a_scope_that_no_selector_expresses_is_left_out_and_noted(scope: str) ->
         {"default": [signed_by({"type": "matchExact", "extra": "x"})]},
         {"default": [signed_by({"type": "exactReference"})]},
         {"default": [signed_by({"type": "exactReference", "dockerReference": 1})]},
+        *({"default": [signed_by(identity)]} for identity in WRONG_IDENTITIES),
+        *({"default": [sigstore_signed(identity)]} for identity in WRONG_IDENTITIES),
     ],
     ids=lambda policy: str(policy)[:70],
 )
@@ -418,6 +454,37 @@ def test_what_is_no_policy_is_refused_with_its_field(policy: Any) -> None:
     with pytest.raises(PolicyError) as caught:
         convert_containers_policy(policy)
     assert caught.value.problems[0].file == "policy.json"
+
+
+@pytest.mark.parametrize(
+    ("identity", "why"),
+    [
+        (WRONG_IDENTITIES[0], "neither a tag nor a digest"),
+        (WRONG_IDENTITIES[1], "lower-case"),
+        ({"type": "remapIdentity", "prefix": "r.example.org/A", "signedPrefix": "x.example.org"}, "is not a prefix"),
+    ],
+)
+def test_what_the_tools_refuse_is_refused_with_the_reason(identity: dict[str, Any], why: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        convert_containers_policy({"default": [signed_by(identity)]})
+    assert why in str(caught.value.problems[0])
+
+
+@pytest.mark.parametrize("prefix", ["R.example.org", "index.docker.io", "r.example.org:443/a"])
+def test_a_prefix_that_is_compared_otherwise_here_rejects_its_images(prefix: str) -> None:
+    identity = {"type": "remapIdentity", "prefix": prefix, "signedPrefix": "r.example.org"}
+    conversion = convert_containers_policy({"default": [signed_by(identity)]})
+    assert (conversion.objects, conversion.unmatched) == ((), "deny")
+    assert "signedIdentity" in notes(conversion)
+
+
+def test_the_repository_of_an_identity_is_taken_without_its_tag() -> None:
+    identity = {"type": "exactRepository", "dockerRepository": "r.example.org/a:1"}
+    (authenticator,) = split(convert_containers_policy({"default": [signed_by(identity)]}))[0].values()
+    spec = authenticator.spec.simple_signing
+    assert spec is not None
+    assert spec.signed_identity.exact_repository is not None
+    assert spec.signed_identity.exact_repository.repository == "r.example.org/a"
 
 
 def test_more_narrower_scopes_than_fit_are_refused() -> None:
@@ -598,3 +665,70 @@ def test_the_same_images_are_admitted(
         assert "its tag could stand beside any digest" in told or (
             not whole and "a pod that names a digest or no tag" in told
         )
+
+
+# Identities: against a plain telling of signature/policy_reference_match.go. ------------------------------------------
+
+NAMES = ["r.example.org/a", "r.example.org/a/b", "r.example.org/ab", "s.example.org/a", "s.example.org/a/b"]
+ENDS = ["", ":1", ":2", f"@{LOST}", f"@sha256:{'2' * 64}"]
+PREFIXES = ["r.example.org", "r.example.org/a", "s.example.org", "s.example.org/a", "t.example.org"]
+identities = st.one_of(
+    st.sampled_from([{"type": kind} for kind in ("matchExact", "matchRepoDigestOrExact", "matchRepository")]),
+    st.builds(
+        lambda name, end: {"type": "exactReference", "dockerReference": name + end},
+        st.sampled_from(NAMES),
+        st.sampled_from(ENDS[1:]),
+    ),
+    st.sampled_from([{"type": "exactRepository", "dockerRepository": name} for name in NAMES]),
+    st.builds(
+        lambda one, other: {"type": "remapIdentity", "prefix": one, "signedPrefix": other},
+        st.sampled_from(PREFIXES),
+        st.sampled_from(PREFIXES),
+    ),
+)
+
+
+def plainly_identical(identity: dict[str, Any], image: str, signed: str) -> bool:  # noqa: PLR0911 - one for each rule
+    """Say whether the tools take a signature for an image; both names are in full."""
+    parsed, other = parse_reference(image), parse_reference(signed)
+    bare = {name for name in (image, signed) if name in NAMES}
+    match identity["type"]:
+        case "matchExact":
+            return not bare and image == signed
+        case "matchRepoDigestOrExact":
+            if parsed.tag is not None:
+                return image == signed
+            return parsed.digest is not None and signed not in bare and parsed.name == other.name
+        case "matchRepository":
+            return parsed.name == other.name
+        case "exactReference":
+            return bool(identity["dockerReference"] == signed)
+        case "exactRepository":
+            return bool(identity["dockerRepository"] == other.name)
+        case _:
+            prefix, replacement = identity["prefix"], identity["signedPrefix"]
+            if parsed.name == prefix or parsed.name.startswith(f"{prefix}/"):
+                image = replacement + image.removeprefix(prefix)
+            return plainly_identical({"type": "matchRepoDigestOrExact"}, image, signed)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    identity=identities,
+    name=st.sampled_from(NAMES),
+    end=st.sampled_from(ENDS[1:]),
+    signed=st.builds(str.__add__, st.sampled_from([*NAMES, "t.example.org/a"]), st.sampled_from(ENDS)),
+)
+def test_a_signed_name_is_taken_only_where_the_tools_take_it(
+    identity: dict[str, Any], name: str, end: str, signed: str
+) -> None:
+    (authenticator,) = split(convert_containers_policy({"default": [signed_by(identity)]}))[0].values()
+    check = build_check(authenticator, StandaloneKeys({}))
+    assert isinstance(check, SimpleSigningCheck)
+    try:
+        check.identity.require(parse_reference(name + end), parse_reference(signed))
+    except VerificationError:
+        taken = False
+    else:
+        taken = True
+    assert taken == plainly_identical(identity, name + end, signed)

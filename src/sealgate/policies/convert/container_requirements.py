@@ -5,14 +5,16 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sealgate.errors import InvalidReferenceError
 from sealgate.messages import quote
+from sealgate.references import parse_reference, parse_registry, parse_repository
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 #: The longest keyring that stands in an object itself; beyond that it belongs into a Secret.
 MAX_INLINE = 262144
@@ -34,6 +36,11 @@ _IDENTITIES: Mapping[str, Mapping[str, str]] = {
     "exactRepository": {"dockerRepository": "repository"},
     "remapIdentity": {"prefix": "prefix", "signedPrefix": "signedPrefix"},
 }
+# The grammar of distribution's reference package, in which the tools hold prefixes of remapIdentity.
+_COMPONENT = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_DOMAIN = rf"(?:{_COMPONENT}(?:\.{_COMPONENT})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+_SEGMENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_PREFIX = re.compile(rf"{_DOMAIN}(?:/{_SEGMENT})*")
 _DEFAULT_IDENTITY = {"type": "matchRepoDigestOrExact"}
 _ARMOR = re.compile(rb"-----BEGIN PGP PUBLIC KEY BLOCK-----.*?-----END PGP PUBLIC KEY BLOCK-----", re.DOTALL)
 
@@ -155,8 +162,8 @@ def cosign(requirement: Mapping[str, Any], keys: Keys, name: str) -> tuple[dict[
     more = sorted(requirement.keys() - _SIGSTORE_MEMBERS)
     if more:
         raise NoEquivalentError(f"its {quote(more[0], 64)} has no equivalent for cosign keys")
-    identity = requirement.get("signedIdentity", _DEFAULT_IDENTITY)
-    if not isinstance(identity, Mapping) or identity.get("type") != "matchRepository":
+    identity = _identity(requirement.get("signedIdentity", _DEFAULT_IDENTITY))
+    if identity["matchPolicy"] != "MatchRepository":
         raise NoEquivalentError(
             "of a cosign signature only the repository is compared here; with signedIdentity matchRepository it could "
             "be converted"
@@ -180,8 +187,56 @@ def _identity(identity: object) -> dict[str, Any]:
         raise MalformedError(f"signedIdentity {kind} has exactly {', '.join(['type', *members])}")
     converted: dict[str, Any] = {"matchPolicy": kind[0].upper() + kind[1:]}
     if members:
-        converted[kind] = {ours: identity[theirs] for theirs, ours in members.items()}
+        read = _IDENTITY_VALUES[kind]
+        converted[kind] = {ours: read(identity[theirs]) for theirs, ours in members.items()}
     return converted
+
+
+def _exact_reference(text: str) -> str:
+    try:
+        reference = parse_reference(text)
+    except InvalidReferenceError as error:
+        raise MalformedError(f"dockerReference: {error.message}") from error
+    if reference.tag is None and reference.digest is None:
+        raise MalformedError(f"dockerReference {quote(text)} has neither a tag nor a digest")
+    return text
+
+
+def _exact_repository(text: str) -> str:
+    """Return the repository; the tools take a reference, and look at its repository alone."""
+    try:
+        return parse_reference(text).name
+    except InvalidReferenceError as error:
+        raise MalformedError(f"dockerRepository: {error.message}") from error
+
+
+def _prefix(text: str) -> str:
+    if not _PREFIX.fullmatch(text):
+        raise MalformedError(
+            f"{quote(text)} is not a prefix of remapIdentity: write a registry, or a name that has one"
+        )
+    host, slash, path = text.partition("/")
+    try:
+        registry = parse_registry(host)
+        if slash:
+            parse_repository(f"{registry}/{path}/x")
+    except InvalidReferenceError as error:
+        raise NoEquivalentError(
+            f"the prefix {quote(text)} of its signedIdentity cannot be used: {error.message}"
+        ) from error
+    if registry != host:
+        raise NoEquivalentError(
+            f"the prefix {quote(text)} of its signedIdentity is compared as it is written there, and the registry is "
+            f"called {registry} here"
+        )
+    return text
+
+
+_IDENTITY_VALUES: Mapping[str, Callable[[str], str]] = {
+    "exactReference": _exact_reference,
+    "exactRepository": _exact_repository,
+    "remapIdentity": _prefix,
+}
 
 
 def _decode(text: str) -> bytes:

@@ -8,6 +8,8 @@
 - Patterns of an `AdmissionAllowlist` become `excludeImages` of those policies: of every namespace's, or of that one's
   that the pattern names (`kritis_patterns` has the details). Where such an exclusion covers more than its pattern did,
   a second policy, its name ending in `.more-dots`, holds what is beyond the pattern to the same authorities.
+- `admissionAllowlistPatterns` of a `GenericAttestationPolicy` do the same for its namespace; in these a `*` counts only
+  at the end.
 
 Objects here are not in namespaces, so the namespace is part of their names, always: `prod.signed` for `signed` in
 `prod`, and `prod` for a policy made of several. A namespace's name holds no dot, so no two objects get one name, and
@@ -53,6 +55,9 @@ _NAME = re.compile(rf"(?=.{{1,{MAX_NAME}}}$){_LABEL}(?:\.{_LABEL})*")
 
 #: What the name of a policy ends in that is about what is beyond the patterns of an allowlist.
 _BEYOND = ".more-dots"
+
+#: The member of a GenericAttestationPolicy with patterns of its own.
+_OWN_PATTERNS = "admissionAllowlistPatterns"
 
 _Place = tuple[str, str]  # namespace, name
 
@@ -174,6 +179,25 @@ class _Converter:
                     self._wrong(document, f"spec.patterns[{index}].namespace", "is no name of a namespace")
                 elif space is not None and space not in spaces:
                     self._note(quote(pattern), f"no policy is in the namespace {quote(space, 64)}: nothing to exclude")
+                elif (exclusion := self._exclusion(pattern)) is not None:
+                    found.append((space, exclusion))
+        return found + self._own_exclusions()
+
+    def _own_exclusions(self) -> list[tuple[str | None, Exclusion]]:
+        """Return what covers the images of the patterns in policies: those of one hold for all of its namespace."""
+        found: list[tuple[str | None, Exclusion]] = []
+        for (space, _), document in self._policies.items():
+            patterns = document.value["spec"].get(_OWN_PATTERNS) or []
+            if not isinstance(patterns, list) or not all(isinstance(item, Mapping) for item in patterns):
+                self._wrong(document, f"spec.{_OWN_PATTERNS}", "is not a list of patterns")
+                continue
+            for index, item in enumerate(patterns):
+                pattern = item.get("namePattern")
+                if not isinstance(pattern, str) or not pattern:
+                    self._wrong(document, f"spec.{_OWN_PATTERNS}[{index}].namePattern", "is required, as text")
+                elif "*" in pattern[:-1]:
+                    why = "in a policy a * stands for itself unless it is the last character"
+                    self._note(quote(pattern), f"not converted, so these images must be attested: {why}")
                 elif (exclusion := self._exclusion(pattern)) is not None:
                     found.append((space, exclusion))
         return found

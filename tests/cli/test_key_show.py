@@ -10,7 +10,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.cli.keys import private_pem
 from tests.cli.running import sealgate
+from tests.support.key_encodings import explicit_p256
+from tests.support.openpgp_certificates import certificates
 from tests.support.private_keys import public_pem
+from tests.support.simple_signing import armored_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,3 +119,34 @@ def test_several_keys_are_set_apart(release: Path, tmp_path: Path) -> None:
     shown = sealgate("key", "show", release, other)
     assert shown.exit_code == 0
     assert shown.stdout.count("\n\n") == 1
+
+
+def test_the_keys_of_a_keyring_are_shown_with_their_states(tmp_path: Path) -> None:
+    path = tmp_path / "keyring.asc"
+    path.write_text(armored_key("ed25519") + armored_key("revoked-as-retired"))
+    shown = sealgate("key", "show", path)
+    assert shown.exit_code == 0
+    assert "OpenPGP, Ed25519" in shown.stdout
+    assert "in use" in shown.stdout
+    assert "is revoked" in shown.stdout
+    entries = json.loads(sealgate("key", "show", "--output", "json", path).stdout)
+    assert [entry["usable"] for entry in entries] == [True, False]
+    assert {entry["type"] for entry in entries} == {"OpenPGP"}
+
+
+def test_a_keyring_without_a_usable_key_is_wrong_input(tmp_path: Path) -> None:
+    path = tmp_path / "keyring.pgp"
+    case = certificates()["binding: signature expired since, alone"]
+    path.write_bytes(case.certificate)
+    shown = sealgate("key", "show", path)
+    assert shown.exit_code == 2
+    assert "expired at 2024-12-31" in shown.stderr
+
+
+def test_a_key_with_explicit_curve_parameters_is_wrong_input(tmp_path: Path) -> None:
+    path = tmp_path / "key.pub"
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    path.write_text(explicit_p256(key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)))
+    shown = sealgate("key", "show", path)
+    assert shown.exit_code == 2
+    assert "RFC 5480" in shown.stderr

@@ -11,7 +11,7 @@ import pytest
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
 from sealgate.keys.openpgp import load_keyring
 from sealgate.keys.openpgp_certificates import Certificate, LibraryError, library_errors, read_certificates
-from sealgate.keys.openpgp_packets import read_packets, read_signature
+from sealgate.keys.openpgp_packets import read_packets, read_self_signature, read_signature
 from sealgate.keys.openpgp_signatures import read_key
 from tests.support.simple_signing import BEFORE_SPOILT, DATA, Signer, keyring, keyring_packets, message, packet
 
@@ -153,6 +153,15 @@ def test_a_signature_packet_cut_short_is_refused(body: bytes) -> None:
 def test_a_signature_whose_times_are_ambiguous_is_refused(subpackets: bytes) -> None:
     with pytest.raises(VerificationError, match=r"ambiguous|when it was made"):
         read_signature(b"\x04\0\x16\x08" + len(subpackets).to_bytes(2, "big") + subpackets + bytes(4))
+
+
+@pytest.mark.parametrize("kind", [3, 9])
+def test_a_time_of_another_size_is_ambiguous_and_nothing_is_calculated_with_it(kind: int) -> None:
+    subpackets = b"\x05\x02\0\0\0\1" + bytes([22, kind]) + b"\xff" * 21
+    signature = read_self_signature(b"\x04\0\x16\x08" + len(subpackets).to_bytes(2, "big") + subpackets + bytes(4))
+    assert signature.ambiguous
+    assert signature.expires is None
+    assert kind not in signature.hashed
 
 
 def test_subpackets_with_two_octet_lengths_are_read() -> None:

@@ -43,6 +43,8 @@ STRICTER = {
     r"earlier in order|at the time of a good one": "of two in one second gpg takes the later in order; both must agree",
     r"alone, in the future": "a self-signature that is dated in the future gives nothing",
     r"before a good one": "the newer one is good, but the library judges by the older, as of the message",
+    r"another maker as well": "a message that names two makers can be read in two ways",
+    r"eight octets": "a time of another size than four octets can be read in two ways",
     r"revocation|revoked by": "a revocation that names its maker is believed unseen",
 }
 

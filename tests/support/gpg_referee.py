@@ -38,6 +38,7 @@ def judge(gpg: str, certificate: bytes, message: bytes, now: datetime) -> str:
         done = run("--verify", str(home / "message"))
     words = [line[len(_STATUS) :].split() for line in done.stdout.splitlines() if line.startswith(_STATUS)]
     said = [found for found in words if found and found[0] in _TELLING]
-    if done.returncode == 0 and [found[0] for found in said] == [b"GOODSIG"]:
+    # The exit code also tells of mishaps elsewhere, such as a subpacket that gpg found too short and passed over.
+    if [found[0] for found in said] == [b"GOODSIG"]:
         return "good"
     return " ".join(found[0].decode() for found in said) or "nothing"

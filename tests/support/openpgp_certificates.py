@@ -368,6 +368,52 @@ def _certificates() -> Iterator[tuple[str, Case]]:
         Case((Statement(SINCE),), subkey=Key("late", SINCE), signer=Key("late", SINCE)),
     )
     yield from _revocations()
+    yield from _mutations()
+
+
+def _mutations() -> Iterator[tuple[str, Case]]:
+    """Yield what random mutations found: certificates that were taken more leniently than gpg takes them."""
+    both = CERTIFY | SIGN
+    plain = Statement(flags=both)
+    exportable = subpacket(4, b"\x01", critical=True)
+    yield (
+        "mutation: an end in what marks as critical that it may be exported",
+        Case(
+            user_ids=(
+                (USER_ID, (replace(plain, key_ends=NOW - DAY, more=exportable),)),
+                (OTHER_USER_ID, (replace(plain, made=SINCE, key_ends=MADE),)),
+            ),
+            signer=PRIMARY,
+        ),
+    )
+    yield (
+        "mutation: a newer binding by SHA-1 that does not let sign",
+        Case((Statement(), Statement(SINCE, flags=0, digest="sha1"))),
+    )
+    yield (
+        "mutation: an expired newer user id lets sign and the other does not",
+        Case(
+            user_ids=(
+                (USER_ID, (replace(plain, flags=0),)),
+                (OTHER_USER_ID, (replace(plain, made=SINCE, ends=NOW - DAY),)),
+            ),
+            signer=PRIMARY,
+        ),
+    )
+    other_maker = subpacket(_ISSUER, STRANGER.fingerprint[-8:])
+    yield (
+        "mutation: what names another maker lets sign and the other does not",
+        Case(
+            user_ids=((USER_ID, (plain,)),),
+            direct=(replace(plain, flags=0), replace(plain, made=SINCE, more=other_maker)),
+            signer=PRIMARY,
+        ),
+    )
+    yield (
+        "mutation: the message names another maker as well",
+        Case((Statement(),), message=Statement(SIGNED, flags=None, more=other_maker)),
+    )
+    yield "mutation: an expiry of eight octets", Case((Statement(more=subpacket(_EXPIRES, b"\x7f" * 8)),))
 
 
 @cache

@@ -11,12 +11,18 @@ from rich.table import Table
 from sealgate.cli import console, files, options
 from sealgate.cli.exits import Exit
 from sealgate.cli.help import examples
-from sealgate.errors import ConfigError, InvalidKeyError
+from sealgate.clocks import SystemClock
+from sealgate.errors import ConfigError, InvalidKeyError, Reason
+from sealgate.keys.openpgp import load_keyring
 from sealgate.keys.public_keys import allowed_algorithms, load_public_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
+_PGP = b"BEGIN PGP PUBLIC KEY BLOCK"
+#: The bit that every binary OpenPGP packet begins with.
+_PACKET_MARK = 0x80
 #: More than any public key has; what is larger is the wrong file.
 MAX_KEY_BYTES = 1 << 20
 
@@ -42,13 +48,16 @@ def show(paths: tuple[str, ...], output: str) -> Exit:
     that verdicts name: SHA-256 of the DER SubjectPublicKeyInfo. A key with no algorithm in the policy uses its
     default, the one named first.
 
-    Exit codes: 0 every file is a key that can be used, 2 one of them is not.
+    FILE may also be an OpenPGP keyring, as gpg --export writes it. Every key in it that signs is shown with its
+    state, which is what verification says about it now.
+
+    Exit codes: 0 every file has a key that can be used, 2 one of them has not.
     """
     shown: list[dict[str, Any]] = []
     wrong: list[str] = []
     for path in paths:
         try:
-            shown.append(_describe(path))
+            shown += _describe(path, SystemClock().now())
         except (ConfigError, InvalidKeyError) as error:
             wrong.append(error.message if isinstance(error, ConfigError) else f"{files.name_of(path)}: {error.message}")
     if output == "json":
@@ -60,17 +69,40 @@ def show(paths: tuple[str, ...], output: str) -> Exit:
     return Exit.WRONG_INPUT if wrong else Exit.ADMITTED
 
 
-def _describe(path: str) -> dict[str, Any]:
-    pem = files.read_bytes(path, MAX_KEY_BYTES)
-    loaded = load_public_key(pem)
-    return {
-        "file": path,
-        "type": loaded.kind.split()[0],
-        "size": _size(loaded.kind),
-        "fingerprint": loaded.fingerprint,
-        "defaultAlgorithm": loaded.algorithm.value,
-        "algorithms": [algorithm.value for algorithm in allowed_algorithms(pem)],
-    }
+def _describe(path: str, now: datetime) -> list[dict[str, Any]]:
+    content = files.read_bytes(path, MAX_KEY_BYTES)
+    if _PGP in content or (content and content[0] & _PACKET_MARK):
+        return _describe_keyring(path, content, now)
+    loaded = load_public_key(content)
+    return [
+        {
+            "file": path,
+            "type": loaded.kind.split()[0],
+            "size": _size(loaded.kind),
+            "fingerprint": loaded.fingerprint,
+            "defaultAlgorithm": loaded.algorithm.value,
+            "algorithms": [algorithm.value for algorithm in allowed_algorithms(content)],
+        }
+    ]
+
+
+def _describe_keyring(path: str, content: bytes, now: datetime) -> list[dict[str, Any]]:
+    states = load_keyring(content).states(now)
+    if not any(state.reason is Reason.VERIFIED for state in states):
+        raise InvalidKeyError("; ".join(state.message for state in states))
+    return [
+        {
+            "file": path,
+            "type": "OpenPGP",
+            "kind": state.kind,
+            "fingerprint": state.fingerprint,
+            "primaryFingerprint": state.primary_fingerprint,
+            "usable": state.reason is Reason.VERIFIED,
+            "message": state.message,
+            "expires": None if state.expires is None else state.expires.isoformat(),
+        }
+        for state in states
+    ]
 
 
 def _size(kind: str) -> int:
@@ -86,10 +118,25 @@ def _print(keys: Sequence[dict[str, Any]]) -> None:
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
         table.add_row("file", console.plain(entry["file"]))
-        table.add_row("type", console.plain(f"{entry['type']}, {entry['size']} bits"))
-        table.add_row("fingerprint", console.plain(entry["fingerprint"]))
-        table.add_row("default algorithm", console.plain(entry["defaultAlgorithm"]))
-        table.add_row("allowed algorithms", console.plain(", ".join(entry["algorithms"])))
+        for title, text in _rows(entry).items():
+            table.add_row(title, console.plain(text))
         out.print(table)
         if entry is not keys[-1]:
             out.print()
+
+
+def _rows(entry: dict[str, Any]) -> dict[str, str]:
+    if entry["type"] == "OpenPGP":
+        return {
+            "type": f"OpenPGP, {entry['kind']}",
+            "fingerprint": entry["fingerprint"],
+            "primary key": entry["primaryFingerprint"],
+            "state": entry["message"],
+            "expires": entry["expires"] or "never",
+        }
+    return {
+        "type": f"{entry['type']}, {entry['size']} bits",
+        "fingerprint": entry["fingerprint"],
+        "default algorithm": entry["defaultAlgorithm"],
+        "allowed algorithms": ", ".join(entry["algorithms"]),
+    }

@@ -225,6 +225,8 @@ def _verify(packets: SignedPackets, certificate: Certificate, signer: SigningKey
         raise _invalid(
             f"the signature by OpenPGP key {signer.key.fingerprint} marks as critical what is not known here"
         )
+    if not signature.issuers <= {signer.key.fingerprint, signer.key.fingerprint[-16:]}:
+        raise _invalid(f"the signature by OpenPGP key {signer.key.fingerprint} names another maker as well")
     certificate.require_current(signer, now)
     if signature.expires is not None and signature.expires <= now:
         raise VerificationError(

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import pysequoia
 
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
-from sealgate.keys.openpgp_packets import Packet, SignatureFields, Subpacket, Tag, read_self_signature
-from sealgate.keys.openpgp_self_signatures import CLOCK_SKEW, SigningKey, flags_let_sign, read_statements
+from sealgate.keys.openpgp_packets import Packet, SignatureFields, Subpacket, Tag, read_numbers, read_self_signature
+from sealgate.keys.openpgp_self_signatures import CLOCK_SKEW, SigningKey, Statements, flags_let_sign, read_statements
 from sealgate.keys.openpgp_signatures import (
     ENCRYPTION_ONLY,
     KeyPacket,
@@ -33,8 +33,12 @@ if TYPE_CHECKING:
 _PUBLIC_KEY, _TRUST, _USER_ID, _PUBLIC_SUBKEY = 6, 12, 13, 14
 _SELF_CERTIFICATIONS = frozenset({0x10, 0x11, 0x12, 0x13})
 _SUBKEY_BINDING, _DIRECT_KEY = 0x18, 0x1F
-_KEY_REVOCATION, _SUBKEY_REVOCATION = 0x20, 0x28
+_KEY_REVOCATION, _SUBKEY_REVOCATION, _USER_ID_REVOCATION = 0x20, 0x28, 0x30
 _SHA1 = 2
+#: Versions of signatures, besides 4, that there are; all but revocations are left out.
+_OTHER_VERSIONS = frozenset({b"\x02", b"\x03", b"\x05", b"\x06"})
+#: How many numbers a signature has, by its algorithm: RSA, DSA, ECDSA, EdDSA.
+_NUMBERS = {1: 1, 3: 1, 17: 2, 19: 2, 22: 2}
 
 
 class LibraryError(Exception):
@@ -157,7 +161,7 @@ def _read_certificate(copies: list[list[Packet]]) -> Certificate:
     except LibraryError as error:
         why = "it is certified by SHA-1 only; renew its self-signature" if _is_sha1_only(components) else quote(error)
         raise InvalidKeyError(f"OpenPGP key {name} is not a certificate that can be accepted: {why}") from error
-    if not any(statements.signatures for statements in primary.user_ids):
+    if not any(statements.counting.signatures for statements in primary.user_ids):
         why = (
             "it is certified by SHA-1 only; renew its self-signature"
             if _is_sha1_only(components)
@@ -206,11 +210,23 @@ def _components(copies: list[list[Packet]]) -> list[_Component]:
 
 
 def _add_signature(component: _Component, body: bytes) -> None:
-    try:
-        component.signatures.append(read_self_signature(body))
-    except VerificationError:
+    if body[:1] not in _OTHER_VERSIONS:
+        component.signatures.append(_read_whole(body))
+    else:
         kind = body[2:3] if body[:1] == b"\x03" else body[1:2]
         component.unread_revocation |= kind in {bytes([_KEY_REVOCATION]), bytes([_SUBKEY_REVOCATION])}
+
+
+def _read_whole(body: bytes) -> SignatureFields:
+    """Read a version 4 signature; a keyring with a damaged one is refused, as gpg refuses to import it."""
+    try:
+        signature = read_self_signature(body)
+        count = _NUMBERS.get(signature.algorithm)
+        if count is not None:
+            read_numbers(signature.numbers, count)
+    except VerificationError as error:
+        raise InvalidKeyError(f"the keyring holds a damaged signature: {error.message}; export it again") from error
+    return signature
 
 
 def _is_sha1_only(components: list[_Component]) -> bool:
@@ -226,12 +242,23 @@ def _read_primary(components: list[_Component]) -> SigningKey:
     component = components[0]
     key = read_key(component.packet.body)
     own = read_statements(key, component.of_type(_DIRECT_KEY), key.hashed)
-    user_ids = tuple(
-        read_statements(key, other.of_type(*_SELF_CERTIFICATIONS), certification_data(key, other.packet.body))
-        for other in components[1:]
-        if other.packet.tag == _USER_ID
-    )
+    user_ids = _read_user_ids(key, components)
     return SigningKey(key, True, own, user_ids, _is_revoked(component, _KEY_REVOCATION, _revokers(key, components)))
+
+
+def _read_user_ids(key: KeyPacket, components: list[_Component]) -> tuple[Statements, ...]:
+    """Return the certifications of every user id, without those that the key took back, unless it took back all."""
+    standing, everything = [], []
+    for component in components[1:]:
+        if component.packet.tag == _USER_ID:
+            data = certification_data(key, component.packet.body)
+            taken_back = genuine(key, component.of_type(_USER_ID_REVOCATION), data)
+            certifications = component.of_type(*_SELF_CERTIFICATIONS)
+            latest = max((found.created for found in taken_back), default=None)
+            left = [found for found in certifications if latest is None or found.created > latest]
+            standing.append(read_statements(key, left, data))
+            everything.append(read_statements(key, certifications, data))
+    return tuple(standing if any(one.counting.signatures for one in standing) else everything)
 
 
 def _revokers(key: KeyPacket, components: list[_Component]) -> set[str]:

@@ -99,6 +99,7 @@ class SignatureFields:
         loose: types of subpackets marked critical in the part that the signature does not cover.
         issuers: key ids and fingerprints that it names as its maker, upper-case hex. A hint, never trusted.
         embedded: bodies of the signature packets inside it. Not covered; to be verified by themselves.
+        local: whether it says anywhere, covered or not, that it is not to be exported.
         ambiguous: whether a time or the key flags are there twice, or a time has another size than four octets.
         trailer: the bytes that end the hashed data.
         numbers: the algorithm's numbers, as encoded.
@@ -112,6 +113,7 @@ class SignatureFields:
     loose: frozenset[int]
     issuers: frozenset[str]
     embedded: tuple[bytes, ...]
+    local: bool
     ambiguous: bool
     trailer: bytes
     numbers: bytes
@@ -242,11 +244,14 @@ def read_self_signature(body: bytes) -> SignatureFields:
         type=body[1],
         algorithm=body[2],
         hash_algorithm=body[3],
-        hashed={kind: content for kind, _critical, content in hashed} | {int(Subpacket.CREATED): max(made)},
+        # A time of another size makes the signature ambiguous; nothing is calculated with it.
+        hashed={kind: content for kind, _critical, content in hashed if kind not in _TIMES or len(content) == _TIME}
+        | {int(Subpacket.CREATED): max(made)},
         critical=_critical(hashed),
         loose=_critical(unhashed),
         issuers=frozenset(_issuers(hashed + unhashed)),
         embedded=tuple(found for kind, _, found in hashed + unhashed if kind == Subpacket.EMBEDDED_SIGNATURE),
+        local=any(kind == Subpacket.EXPORTABLE and content[:1] != b"\1" for kind, _, content in hashed + unhashed),
         ambiguous=_is_ambiguous(hashed),
         trailer=body[:end] + bytes([_VERSION, 0xFF]) + end.to_bytes(4, "big"),
         numbers=body[end + 4 + unhashed_size :],

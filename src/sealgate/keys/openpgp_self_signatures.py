@@ -2,8 +2,10 @@
 
 The rules are those of gpg 2.2 wherever gpg refuses, and stricter where it is lenient:
 
-- A self-signature counts only if the primary key made it, not before that key existed, with an accepted algorithm. One
-  that marks as critical what is not understood here is as good as absent (RFC 4880, 5.2.3.1).
+- A self-signature counts only if the primary key made it, not before that key existed, with an accepted hash, and if it
+  names no other maker and marks nothing as critical that is not understood here (RFC 4880, 5.2.3.1). One that the
+  primary key may have made and that does not count cannot give anything, but it can take away: what it says of expiry
+  and key flags is met as well.
 - Of the self-signatures about one user id, one subkey, or the primary key itself, the newest decides. Once it has
   expired, the older ones do not come back. Several that were made in the same second must all agree.
 - A self-signature that is dated in the future can take away and cannot give: a key must be good with it and without it.
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from sealgate.errors import Reason, VerificationError
 from sealgate.keys.openpgp_packets import Subpacket, read_signature
-from sealgate.keys.openpgp_signatures import genuine
+from sealgate.keys.openpgp_signatures import genuine, is_accepted_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,12 +46,14 @@ class SelfSignature:
     """A signature by which a primary key says something about its certificate.
 
     Attributes:
-        fields: the signature, which verifies.
+        fields: the signature.
+        counts: whether it verifies and everything critical in it is understood, so that it can give something.
         sound: whether it says one thing, and the subkey agrees where it has to.
         ends: when it, or the agreement of the subkey, ends; None when neither does.
     """
 
     fields: SignatureFields
+    counts: bool
     sound: bool
     ends: datetime | None
 
@@ -75,15 +79,24 @@ class Statements:
 
     signatures: tuple[SelfSignature, ...]
 
+    @property
+    def counting(self) -> Statements:
+        """Those that can give something."""
+        return Statements(tuple(found for found in self.signatures if found.counts))
+
     def current(self, at: datetime) -> tuple[SelfSignature, ...]:
         """Return those that decide at a time: the newest that were there, several if they are equally new."""
         held = [found for found in self.signatures if found.fields.created <= at]
         return tuple(found for found in held if found.fields.created == held[0].fields.created)
 
-    def periods(self, at: datetime, now: datetime) -> list[timedelta]:
-        """Return how long the key lives by those that decide, and by those that would if expired ones were absent."""
+    def readings(self, now: datetime) -> tuple[Statements, ...]:
+        """Return what these may be taken for: all of them, or without those that do not count or have ended."""
         unended = Statements(tuple(found for found in self.signatures if not found.has_ended(now)))
-        deciding = (*self.current(at), *unended.current(at))
+        return self, self.counting, unended, unended.counting
+
+    def periods(self, at: datetime, now: datetime) -> list[timedelta]:
+        """Return how long the key lives by those that decide at a time, in every reading."""
+        deciding = [found for reading in self.readings(now) for found in reading.current(at)]
         return [found.key_period for found in deciding if found.key_period is not None]
 
 
@@ -127,11 +140,11 @@ class SigningKey:
     @property
     def ever_signs(self) -> bool:
         """Whether the primary key ever let it sign."""
-        return any(found.sound and found.may_sign for found in self.endorsements)
+        return any(found.counts and found.sound and found.may_sign for found in self.endorsements)
 
     def is_endorsed(self, at: datetime) -> bool:
         """Return whether the certificate says anything about the key as of a time."""
-        return any(found.fields.created <= at for found in self.endorsements)
+        return any(found.counts and found.fields.created <= at for found in self.endorsements)
 
     def expires(self, now: datetime) -> datetime | None:
         """Return when the key ends, by what holds now and what is dated ahead; None when it does not."""
@@ -145,9 +158,12 @@ class SigningKey:
             VerificationError: no self-signature counts, the newest has expired, or it can be read in two ways.
         """
         for at in _views(now):
-            found = [statements.current(at) for statements in (self.user_ids if self.primary else (self.own,))]
+            found = [about.counting.current(at) for about in (self.user_ids if self.primary else (self.own,))]
             if not any(_is_good(current, now) for current in found):
                 raise self._not_endorsed([one for current in found for one in current], now)
+            latest = self.own.current(at)
+            if not self.primary and any(one.has_ended(now) for one in latest):
+                raise self._not_endorsed(list(latest), now)
             if not all(one.sound for about in (self.own, *self.user_ids) for one in about.current(at)):
                 raise self._not_endorsed([], now)
 
@@ -158,27 +174,32 @@ class SigningKey:
             VerificationError: something that decides about it does not let it sign.
         """
         for at in _views(now):
-            if not all(found.may_sign for found in self._deciding(at)):
+            if not all(found.may_sign for found in self._deciding(at, now)):
                 raise _invalid(f"OpenPGP key {self.key.fingerprint} may not sign")
 
-    def _deciding(self, at: datetime) -> list[SelfSignature]:
-        """Return what says whether the key may sign: about the key itself, and by the newest user ids."""
-        certifications = [current for one in self.user_ids if (current := one.current(at))]
-        flagged = [
-            current for current in certifications if any(Subpacket.KEY_FLAGS in one.fields.hashed for one in current)
-        ]
-        newest = [found for group in (certifications, flagged) for current in _newest(group) for found in current]
-        return [*self.own.current(at), *newest]
+    def _deciding(self, at: datetime, now: datetime) -> list[SelfSignature]:
+        """Return what says whether the key may sign, in every reading: about itself, and by the newest user ids."""
+        deciding = [found for reading in self.own.readings(now) for found in reading.current(at)]
+        for about in zip(*(one.readings(now) for one in self.user_ids), strict=True):
+            groups = [current for one in about if (current := one.current(at))]
+            flagged = [group for group in groups if any(Subpacket.KEY_FLAGS in one.fields.hashed for one in group)]
+            deciding += [found for some in (groups, flagged) for group in _newest(some) for found in group]
+        return deciding
 
     def _periods(self, at: datetime, now: datetime) -> list[timedelta]:
         own = self.own.periods(at, now)
-        if own or not self.primary:
+        # The primary key's own signatures come first; where one that may decide says nothing, a user id does.
+        groups = [reading.current(at) for reading in self.own.readings(now)]
+        settled = all(group and all(one.key_period is not None for one in group) for group in groups)
+        if not self.primary or settled:
             return own
         # Of the user ids the one decides that was certified last and says anything about it (as gpg has it).
-        saying = [one for one in self.user_ids if one.periods(at, now)]
-        latest = max((one.current(at)[0].fields.created for one in saying), default=None)
-        chosen = [one for one in saying if one.current(at)[0].fields.created == latest]
-        return [period for one in chosen for period in one.periods(at, now)]
+        for about in zip(*(one.readings(now) for one in self.user_ids), strict=True):
+            saying = [one for one in about if one.periods(at, now)]
+            latest = max((one.current(at)[0].fields.created for one in saying), default=None)
+            chosen = [one for one in saying if one.current(at)[0].fields.created == latest]
+            own += [period for one in chosen for period in one.periods(at, now)]
+        return own
 
     def _not_endorsed(self, current: list[SelfSignature], now: datetime) -> VerificationError:
         name = self.key.fingerprint
@@ -216,24 +237,28 @@ def read_statements(
         subkey: whose bindings they are; None if they are not bindings.
     """
     made = datetime.fromtimestamp(primary.created, UTC)
-    counting = [
-        _self_signature(found, data, subkey)
-        for found in genuine(primary, signatures, data)
-        if found.critical <= _UNDERSTOOD and found.created >= made
+    own = [found for found in signatures if found.created >= made]
+    verified = genuine(primary, own, data)
+    # What cannot be verified here for its hash is believed where it takes away, as revocations are.
+    makers = {primary.fingerprint, primary.fingerprint[-16:]}
+    claimed = [one for one in own if not is_accepted_hash(one) and (not one.issuers or one.issuers & makers)]
+    found = [
+        _self_signature(one, data, subkey, counts=one.critical <= _UNDERSTOOD and one.issuers <= makers)
+        for one in verified
     ]
-    return Statements(tuple(sorted(counting, key=lambda found: found.fields.created, reverse=True)))
+    found += [_self_signature(one, data, subkey, counts=False) for one in claimed]
+    return Statements(tuple(sorted(found, key=lambda one: one.fields.created, reverse=True)))
 
 
-def _self_signature(fields: SignatureFields, data: bytes, subkey: KeyPacket | None) -> SelfSignature:
-    clear = not fields.ambiguous and fields.loose <= _UNDERSTOOD
+def _self_signature(fields: SignatureFields, data: bytes, subkey: KeyPacket | None, *, counts: bool) -> SelfSignature:
     # gpg leaves a signature that is not to be exported out when it imports a certificate.
-    found = SelfSignature(fields, clear and fields.hashed.get(Subpacket.EXPORTABLE) != b"\0", fields.expires)
-    if subkey is None or not found.may_sign or not found.sound:
-        return found
+    sound = not fields.local and not fields.ambiguous and fields.loose <= _UNDERSTOOD
+    if subkey is None or not flags_let_sign(fields) or not sound:
+        return SelfSignature(fields, counts, sound, fields.expires)
     agreements = [_agreement(body, data, subkey) for body in fields.embedded]
     agreed = [agreement for agreement in agreements if agreement is not None]
     ends = [one.expires for one in (fields, *agreed) if one.expires is not None]
-    return SelfSignature(fields, bool(agreed) and len(agreed) == len(agreements), min(ends, default=None))
+    return SelfSignature(fields, counts, bool(agreed) and len(agreed) == len(agreements), min(ends, default=None))
 
 
 def _agreement(body: bytes, data: bytes, subkey: KeyPacket) -> SignatureFields | None:

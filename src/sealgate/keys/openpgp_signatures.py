@@ -166,6 +166,11 @@ def genuine(key: KeyPacket, signatures: Iterable[SignatureFields], data: bytes) 
     return [signature for signature in signatures if key.endorses(signature, data)]
 
 
+def is_accepted_hash(signature: SignatureFields) -> bool:
+    """Return whether a signature is over a hash that is accepted here, and can be verified."""
+    return signature.hash_algorithm in _HASHES
+
+
 def _read_public(algorithm: int, material: bytes) -> tuple[PublicKeyTypes | None, str]:
     """Return the key (None when it is not accepted) and what kind it is."""
     if algorithm in _RSA:

@@ -33,7 +33,10 @@ from sealgate.messages import quote
 Digest = NewType("Digest", str)
 
 DOCKER_HUB = "docker.io"
-MAX_NAME_LENGTH = 255
+#: The most characters of a repository's path. The registry before it does not count, as in `distribution/reference`.
+MAX_PATH_LENGTH = 255
+#: The most characters of `host[:port]`; the DNS has shorter names only.
+MAX_REGISTRY_LENGTH = 255
 #: Longer than any reference can be; what is longer is not even looked at.
 MAX_LENGTH = 1024
 #: References that are remembered parsed: a cluster asks about the same ones again and again.
@@ -156,7 +159,7 @@ def parse_registry(text: str) -> str:
     Raises:
         InvalidReferenceError: it is no host.
     """
-    matched = _REGISTRY.fullmatch(text) if len(text) <= MAX_NAME_LENGTH else None
+    matched = _REGISTRY.fullmatch(text) if len(text) <= MAX_REGISTRY_LENGTH else None
     if matched is None:
         raise _invalid_registry(text, "write host or host:port")
     host = _normalise_host(text, matched[1].lower())
@@ -219,8 +222,8 @@ def _parse_repository(rest: str, text: str) -> Repository:
         if first not in _HUB_WITH_LIBRARY:
             raise _invalid(text, f"Docker Hub's own images are in library: write {DOCKER_HUB}/library/{quote(path)}")
         path = f"library/{path}"
-    if len(registry) + 1 + len(path) > MAX_NAME_LENGTH:
-        raise _invalid(text, f"the name is longer than {MAX_NAME_LENGTH} characters")
+    if len(path) > MAX_PATH_LENGTH:
+        raise _invalid(text, f"the repository is longer than {MAX_PATH_LENGTH} characters, its registry not counted")
     if not all(_COMPONENT.fullmatch(component) for component in path.split("/")):
         raise _invalid(text, "the repository must be lower-case letters, digits and single separators")
     return Repository(registry, path)

@@ -6,7 +6,7 @@ import pytest
 
 from sealgate.errors import InvalidPatternError, InvalidReferenceError
 from sealgate.patterns import MAX_ALTERNATIVES, MAX_EXPANDED, MAX_LENGTH, compile_pattern, compile_repository_pattern
-from sealgate.references import MAX_NAME_LENGTH, parse_reference
+from sealgate.references import MAX_PATH_LENGTH, parse_reference
 
 DIGEST = "sha256:" + "4a" * 32
 
@@ -85,7 +85,7 @@ def test_attack_23_the_worst_pattern_takes_one_step_for_each_character(pattern: 
     """With backtracking, any of these would take longer than the universe has been there."""
     compiled = compile_pattern(pattern)
 
-    for text in ("a" * MAX_NAME_LENGTH, "ab" * 120, "a/" * 120, "a" * MAX_NAME_LENGTH + "c"):
+    for text in ("a" * MAX_PATH_LENGTH, "ab" * 120, "a/" * 120, "a" * MAX_PATH_LENGTH + "c"):
         assert isinstance(compiled.matches(text), bool)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.errors import InvalidReferenceError
-from sealgate.references import MAX_NAME_LENGTH, parse_digest, parse_reference, parse_registry, parse_repository
+from sealgate.references import MAX_REGISTRY_LENGTH, parse_digest, parse_reference, parse_registry, parse_repository
 from tests.references.docker_grammar import docker_parts
 
 _LABELS = st.from_regex(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,5}[a-zA-Z0-9])?", fullmatch=True)
@@ -69,7 +69,7 @@ def _is_refused_on_purpose(domain: str, path: str, tag: str | None, digest: str 
     last = host.lower().rpartition(".")[2]
     return (
         (digest is not None and not re.fullmatch(r"sha256:[0-9a-f]{64}", digest))
-        or len(domain) + 1 + len(path) > MAX_NAME_LENGTH
+        or len(domain) > MAX_REGISTRY_LENGTH
         or port.startswith("0")
         or int(port) > 65535
         or host.startswith("[")

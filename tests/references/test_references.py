@@ -7,7 +7,7 @@ import pytest
 from sealgate.errors import InvalidReferenceError, Reason
 from sealgate.references import (
     MAX_LENGTH,
-    MAX_NAME_LENGTH,
+    MAX_PATH_LENGTH,
     Repository,
     parse_digest,
     parse_reference,
@@ -127,10 +127,20 @@ def test_what_is_outside_the_grammar_is_refused(text: str) -> None:
     assert caught.value.message
 
 
-def test_a_name_is_at_most_255_characters_long_after_normalisation() -> None:
-    room = MAX_NAME_LENGTH - len("docker.io/library/")
+@pytest.mark.parametrize("before", ["library/", "registry.example.org/", f"{'a' * 63}.{'b' * 63}.example.org:5000/"])
+def test_path_is_at_most_255_characters_long_whatever_its_registry(before: str) -> None:
+    room = MAX_PATH_LENGTH - (len(before) if before == "library/" else 0)
+    tag = "t" * 128
 
-    assert len(parse_reference("x" * room).name) == MAX_NAME_LENGTH
+    reference = parse_reference(f"{before}{'x' * room}:{tag}@{DIGEST}")
+    assert (len(reference.repository.path), reference.tag) == (MAX_PATH_LENGTH, tag)
+    with pytest.raises(InvalidReferenceError, match="longer than 255"):
+        parse_reference(f"{before}{'x' * (room + 1)}:{tag}@{DIGEST}")
+
+
+def test_path_of_docker_hub_is_measured_after_library_is_added() -> None:
+    room = MAX_PATH_LENGTH - len("library/")
+    assert len(parse_reference("x" * room).repository.path) == MAX_PATH_LENGTH
     with pytest.raises(InvalidReferenceError, match="longer than 255"):
         parse_reference("x" * (room + 1))
 

@@ -9,10 +9,12 @@ import pytest
 
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import DeadlineError, ForbiddenAddressError, UnauthorizedError, UnavailableError
+from sealgate.registry.callers import MAX_CREDENTIALS
 from sealgate.registry.credentials import Candidate, Credentials, Exactness, NoCredentials
+from sealgate.registry.tokens import basic
 from tests.support.clocks import FakeClock
 from tests.support.http_faults import Fault
-from tests.support.http_messages import Answer, encode
+from tests.support.http_messages import Answer, encode, registry_error
 from tests.support.registry_auth import Auth
 from tests.support.registry_clients import client_for, login, repository_of, session_of
 from tests.support.registry_simulator import RegistrySimulator
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sealgate.references import Repository
+    from tests.support.http_messages import RecordedRequest
 
 USERS = {"robot": "s3cret"}
 
@@ -380,3 +383,54 @@ def test_a_token_service_must_be_one_that_may_be_asked() -> None:
         with client_for(registry) as client, pytest.raises(ForbiddenAddressError):
             client.session(NoCredentials(), Deadline.after(SystemClock(), 20)).manifest(repository_of(registry), "v1")
         assert other.requests == []
+
+
+WRONG = Credentials("robot", "wrong")
+RIGHT = Credentials("robot", "s3cret")
+
+
+@pytest.mark.parametrize("mode", ["basic", "bearer"])
+def test_all_credentials_are_tried_in_order_and_those_that_did_first_the_next_time(mode: str) -> None:
+    with RegistrySimulator(auth=Auth(mode, users=USERS)) as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        given = Given(WRONG, RIGHT)
+        session_of(client, given).manifest(repository_of(registry), "v1")
+        before = len(registry.requests)
+        session_of(client, given).manifest(repository_of(registry), "v1")
+        assert len(registry.requests) == before + 1
+
+
+def test_a_403_goes_on_to_the_next_credentials() -> None:
+    class _Forbidding(RegistrySimulator):
+        def respond(self, request: RecordedRequest) -> Answer:
+            if request.headers.get("authorization") == basic(Credentials("other", "x")):
+                return registry_error(403, "DENIED")
+            return super().respond(request)
+
+    users = {**USERS, "other": "x"}
+    with _Forbidding(auth=Auth("basic", users=users)) as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        session_of(client, Given(Credentials("other", "x"), RIGHT)).manifest(repository_of(registry), "v1")
+        with pytest.raises(UnauthorizedError, match="DENIED"):
+            session_of(client, Given(Credentials("other", "x"), WRONG)).manifest(repository_of(registry), "v1")
+
+
+def test_credentials_are_tried_up_to_a_bound_and_each_once() -> None:
+    with RegistrySimulator(auth=Auth("basic", users=USERS)) as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        wrong = [Credentials("robot", f"guess {number}") for number in range(MAX_CREDENTIALS)]
+        with pytest.raises(UnauthorizedError, match="may not read"):
+            session_of(client, Given(*wrong, *wrong, RIGHT)).manifest(repository_of(registry), "v1")
+        sent = [request.headers["authorization"] for request in registry.requests if "authorization" in request.headers]
+        assert sorted(set(sent)) == sorted(basic(credentials) for credentials in wrong)
+        session_of(client, Given(*wrong[1:], *wrong[1:], RIGHT)).manifest(repository_of(registry), "v1")
+
+
+def test_credentials_are_not_tried_where_nobody_asks_for_them() -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        registry.push_image("team/app", "v1")
+        given = Given(WRONG, RIGHT)
+        registry.faults.status("manifests", 403)
+        with pytest.raises(UnauthorizedError):
+            session_of(client, given).manifest(repository_of(registry), "v1")
+        assert (given.asked, len(registry.requests)) == ([], 1)

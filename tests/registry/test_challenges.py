@@ -36,6 +36,16 @@ from sealgate.registry.challenges import Challenge, parse_challenges
                 Challenge("bearer", {"realm": "b", "service": "c"}),
             ),
         ),
+        ("Basic realm=Registry Realm", (Challenge("basic"),)),
+        ("Basic realm='Registry Realm'", (Challenge("basic"),)),
+        ("basic realm='a b', charset=\"UTF-8\"", (Challenge("basic"),)),
+        ('Basic realm="not ended', (Challenge("basic"),)),
+        ("Basic realm=", (Challenge("basic"),)),
+        ("Basic realm=https://a.example.org/", (Challenge("basic"),)),
+        (
+            'Bearer realm="https://a/t", Basic realm=\'a b',
+            (Challenge("bearer", {"realm": "https://a/t"}), Challenge("basic")),
+        ),
         ("Negotiate abc/def==, Basic realm=x", (Challenge("negotiate"), Challenge("basic", {"realm": "x"}))),
     ],
 )
@@ -48,6 +58,10 @@ def test_challenges_are_told_apart(header: str, expected: tuple[Challenge, ...])
     [
         'Bearer realm="a',
         'Bearer realm="a" service="b"',
+        "Bearer realm='a b'",
+        "Bearer realm=https://a/t",
+        "Basic realm='a b', Bearer realm=\"b\"",
+        "Digest realm='a b'",
         'Bearer realm="a",realm="b"',
         'Bearer realm="a\nb"',
         "Bearer realm=,=",

@@ -8,10 +8,11 @@ import pytest
 
 from sealgate.clocks import SystemClock
 from sealgate.errors import ForbiddenAddressError, Reason, UnavailableError, VerificationError
-from sealgate.registry.interface import OCI_INDEX, Descriptor
+from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST, Descriptor
 from tests.support.clocks import FakeClock
 from tests.support.http_messages import encode
-from tests.support.registry_clients import client_for, repository_of, session_of
+from tests.support.registry_auth import Auth
+from tests.support.registry_clients import client_for, login, repository_of, session_of
 from tests.support.registry_simulator import RegistrySimulator, digest_of
 
 ONE = digest_of(b"one")
@@ -52,6 +53,48 @@ def test_nothing_that_refers_is_an_empty_answer(*, referrers_api: bool) -> None:
         subject = registry.push_image("team/app", "v1")
         assert session_of(client).referrers(repository_of(registry), subject, 10) == ()
         assert session_of(client).referrers(repository_of(registry, "team/other"), subject, 10) == ()
+
+
+def test_an_image_does_not_refer_to_itself() -> None:
+    """Some registries resolve the fallback tag to the image whose digest it names."""
+    with RegistrySimulator(referrers_api=False) as registry, client_for(registry) as client:
+        for media_type in (OCI_MANIFEST, OCI_INDEX):
+            body = encode({"schemaVersion": 2, "mediaType": media_type, "config": {}, "layers": [], "manifests": []})
+            digest = registry.push_manifest("team/app", None, body, media_type)
+            registry.tag("team/app", digest.replace(":", "-"), digest)
+            assert session_of(client).referrers(repository_of(registry), digest, 10) == ()
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_list_and_its_pages_may_be_kept_by_another_host_without_credentials(*, tls: bool) -> None:
+    with (
+        RegistrySimulator(auth=Auth("basic", users={"robot": "s3cret"}), tls=tls) as registry,
+        RegistrySimulator(page_size=2, tls=tls) as storage,
+        client_for(registry, storage) as client,
+    ):
+        subject, pushed = _sign(storage, 5)
+        target = f"/v2/team/app/referrers/{subject}"
+        registry.faults.redirect("referrers", f"{storage.url}{target}")
+        found = session_of(client, login(registry)).referrers(repository_of(registry), subject, 10)
+        assert [descriptor.digest for descriptor in found] == pushed
+        assert len(storage.requests) == 3
+        assert not any("authorization" in request.headers for request in storage.requests)
+
+
+def test_list_is_not_followed_to_an_address_that_is_not_allowed() -> None:
+    with RegistrySimulator() as registry, RegistrySimulator() as storage, client_for(registry) as client:
+        registry.faults.redirect("referrers", f"{storage.url}/v2/team/app/referrers/{ONE}")
+        with pytest.raises(ForbiddenAddressError):
+            session_of(client).referrers(repository_of(registry), ONE, 10)
+        assert storage.requests == []
+
+
+def test_redirects_of_a_list_end() -> None:
+    with RegistrySimulator() as registry, client_for(registry) as client:
+        registry.faults.redirect("referrers", f"/v2/team/app/referrers/{ONE}")
+        with pytest.raises(UnavailableError, match="redirects more than"):
+            session_of(client).referrers(repository_of(registry), ONE, 10)
+        assert len(registry.requests) == 6
 
 
 def test_all_pages_are_read() -> None:

@@ -47,7 +47,7 @@ class CosignSpec(Model):
     )
     signature_repository: str | None = Field(
         default=None,
-        max_length=255,
+        max_length=511,
         description="Repository (registry/path) that holds the signatures instead of the image's own.",
     )
 

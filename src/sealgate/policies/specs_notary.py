@@ -29,7 +29,7 @@ class NotaryRootCA(Model):
     gun_prefix: str | None = Field(
         default=None,
         min_length=1,
-        max_length=255,
+        max_length=511,
         description="Only repositories at or below this full name (registry/path) may have a root certified by "
         "them; default any that the root certificate's common name allows.",
     )

@@ -16,7 +16,7 @@ LookasideURL = Annotated[
 #: A full OpenPGP fingerprint, in any case, with or without the blanks that gpg prints.
 Fingerprint = Annotated[str, StringConstraints(pattern=r"^([0-9A-Fa-f] {0,2}){39}[0-9A-Fa-f]$", max_length=120)]
 #: `host[:port]`, or that and the beginning of a repository's path.
-RepositoryPrefix = Annotated[str, StringConstraints(pattern=r"^[^\s@]+$", min_length=1, max_length=255)]
+RepositoryPrefix = Annotated[str, StringConstraints(pattern=r"^[^\s@]+$", min_length=1, max_length=511)]
 
 _PARAMETERS = {
     "ExactReference": "exact_reference",
@@ -93,7 +93,7 @@ class ExactReference(Model):
 class ExactRepository(Model):
     """The one repository that signatures must name."""
 
-    repository: str = Field(min_length=1, max_length=255, description="registry/repository, without tag and digest.")
+    repository: str = Field(min_length=1, max_length=511, description="registry/repository, without tag and digest.")
 
 
 class RemapIdentity(Model):

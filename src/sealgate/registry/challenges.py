@@ -1,4 +1,9 @@
-"""`WWW-Authenticate`, parsed strictly: several challenges, quoted strings, and nothing half understood."""
+"""`WWW-Authenticate`, parsed strictly: several challenges, quoted strings, and nothing half understood.
+
+One thing is taken that is outside the grammar, because registries send it and other clients take it: a Basic challenge
+at the end of the header whose realm is not quoted, in single quotes, or in quotes that do not end. Its realm is a text
+for people, on which nothing depends. The realm of a Bearer challenge says where credentials go, so it stays strict.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +16,15 @@ if TYPE_CHECKING:
 
 _MAX_HEADER = 8192
 _MAX_CHALLENGES = 8
+_BASIC = "basic"
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _SKIP = re.compile(r"[ \t,]*")
 _SCHEME = re.compile(rf"({_WORD})(?:[ \t]+|(?=,)|$)")
 _PARAMETER = re.compile(rf'({_WORD})[ \t]*=[ \t]*(?:"((?:[^"\\\x00-\x1f]|\\[!-~ ])*)"|({_WORD}))[ \t]*(?:,|$)')
 _TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*[ \t]*(?:,|$)")
+_LOOSE_REALM = re.compile(
+    r"""realm[ \t]*=[ \t]*(?:"[^"]*|'[^'"]*'?|[^'",]*)(?:,[ \t]*charset[ \t]*=[ \t]*"?utf-8"?)?[ \t]*""", re.IGNORECASE
+)
 _ESCAPE = re.compile(r"\\(.)")
 
 
@@ -46,9 +55,17 @@ def parse_challenges(header: str) -> tuple[Challenge, ...]:
         scheme = _SCHEME.match(header, position)
         if scheme is None or len(challenges) == _MAX_CHALLENGES:
             raise ValueError("the challenge is outside the grammar")
+        if scheme[1].lower() == _BASIC and _has_loose_realm(header, scheme.end()):
+            challenges.append(Challenge(_BASIC))
+            break
         parameters, position = _parse_parameters(header, scheme.end())
         challenges.append(Challenge(scheme[1].lower(), parameters))
     return tuple(challenges)
+
+
+def _has_loose_realm(header: str, position: int) -> bool:
+    """Return whether all that follows is a realm outside the grammar."""
+    return _PARAMETER.match(header, position) is None and _LOOSE_REALM.fullmatch(header, position) is not None
 
 
 def _parse_parameters(header: str, position: int) -> tuple[dict[str, str], int]:

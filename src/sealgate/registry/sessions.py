@@ -300,22 +300,25 @@ class Session:
         if found is None:
             tag = digest.replace(":", "-")
             manifest = self._manifest(place, tag, None)
+            if manifest.digest == digest:
+                # Some registries resolve such a tag to the image that it names. An image does not refer to itself.
+                raise _nothing_refers_to(place, digest)
             what = f"the list of referrers {quote(place.repository.path)}:{tag}"
             if manifest.media_type != OCI_INDEX:
                 raise VerificationError(f"{what} is no OCI index", reason=Reason.MALFORMED_EVIDENCE)
             found = _bounded({}, read_index(manifest.body, what), limit, what)
         if not found:
             # A mirror that knows of none does not speak for the origin.
-            raise NotFoundError(f"{quote(place.repository.name)} has nothing that refers to {digest}")
+            raise _nothing_refers_to(place, digest)
         return tuple(found.values())
 
     def _referrers_of_api(self, place: _Place, digest: Digest, limit: int) -> dict[Digest, Descriptor] | None:
         """Return what the referrers API lists; None if the registry has no such API."""
         what = f"the list of referrers of {quote(place.repository.path)}@{digest}"
         found: dict[Digest, Descriptor] = {}
-        target = place.target(f"referrers/{digest}")
+        question = _Question(place.target(f"referrers/{digest}"), MAX_MANIFEST_BYTES, OCI_INDEX)
+        answer = self._get(place, question)
         for _ in range(MAX_PAGES):
-            answer = self._get(place, _Question(target, MAX_MANIFEST_BYTES, OCI_INDEX, Follow.SAME_ORIGIN))
             response = answer.response
             missing = response.status in _NO_REFERRERS
             if missing or (response.status == _OK and _media_type(response) != OCI_INDEX):
@@ -327,8 +330,15 @@ class Session:
             following = next_page(answer.url, response.headers.get("link"))
             if following is None:
                 return found
-            target = following.target
+            answer = self._next_page(place, following, question)
         raise VerificationError(f"{what} has more than {MAX_PAGES} pages", reason=Reason.EVIDENCE_TOO_LARGE)
+
+    def _next_page(self, place: _Place, url: URL, question: _Question) -> Answer:
+        """Return the next page of a list: from the registry, or without credentials from where it redirected to."""
+        if url.origin.authority == api_host(place.host):
+            return self._get(place, question._replace(target=url.target))
+        request = Request(url, question.limit, headers={"Accept": question.accept}, follow=question.follow)
+        return self._client.http.send(request, place.leave)
 
     def _signatures(self, place: _Place, digest: Digest, limit: int) -> bytes:
         path = place.repository.path
@@ -473,6 +483,10 @@ def _expect_ok(place: _Place, response: Response, what: str) -> None:
 def _manifest_name(place: _Place, reference: str) -> str:
     separator = "@" if ":" in reference else ":"
     return f"the manifest {quote(place.repository.path)}{separator}{quote(reference)}"
+
+
+def _nothing_refers_to(place: _Place, digest: Digest) -> NotFoundError:
+    return NotFoundError(f"{quote(place.repository.name)} has nothing that refers to {digest}")
 
 
 def _media_type(response: Response) -> str:

@@ -107,6 +107,13 @@ def test_every_distinct_key_that_verified_is_named(stand: Stand) -> None:
     assert stand.verify(KEY, OTHER).fingerprints == (fingerprint(OTHER), fingerprint(KEY))
 
 
+@pytest.mark.parametrize("suffix", [".sig", ""])
+def test_tag_that_resolves_to_the_image_itself_is_no_signature(stand: Stand, suffix: str) -> None:
+    stand.registry.referrers_api = False
+    stand.registry.tag(REPOSITORY, stand.digest.replace(":", "-") + suffix, stand.digest)
+    stand.refused(Reason.NO_SIGNATURE, KEY)
+
+
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [

@@ -104,6 +104,8 @@ class Search:
                 manifest = self._registry.manifest(self._place, tag)
             except NotFoundError:
                 return
+            if manifest.digest == self._digest:
+                return  # a registry that resolves such a tag to the image that it names
             self._look_at_layers(parse_artifact_manifest(manifest, "the manifest").layers, source)
 
     def _search_referrers(self) -> None:

@@ -413,6 +413,12 @@ def _mutations() -> Iterator[tuple[str, Case]]:
         "mutation: the message names another maker as well",
         Case((Statement(),), message=Statement(SIGNED, flags=None, more=other_maker)),
     )
+    two_ends = replace(plain, key_ends=NOW - DAY, more=subpacket(_KEY_EXPIRES, bytes(4)))
+    unknown = replace(plain, made=SINCE, more=subpacket(23, b"\x80", critical=True))
+    yield (
+        "mutation: two ends behind a newer one that is not understood",
+        Case(user_ids=((USER_ID, (two_ends, unknown)), (OTHER_USER_ID, (plain,))), signer=PRIMARY),
+    )
     yield "mutation: an expiry of eight octets", Case((Statement(more=subpacket(_EXPIRES, b"\x7f" * 8)),))
 
 

@@ -164,7 +164,8 @@ class SigningKey:
             latest = self.own.current(at)
             if not self.primary and any(one.has_ended(now) for one in latest):
                 raise self._not_endorsed(list(latest), now)
-            if not all(one.sound for about in (self.own, *self.user_ids) for one in about.current(at)):
+            readings = [reading for about in (self.own, *self.user_ids) for reading in about.readings(now)]
+            if not all(one.sound for reading in readings for one in reading.current(at)):
                 raise self._not_endorsed([], now)
 
     def require_signing(self, now: datetime) -> None:

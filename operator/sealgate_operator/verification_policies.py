@@ -15,7 +15,7 @@ from sealgate.errors import InvalidPatternError
 from sealgate.messages import quote
 from sealgate.patterns import compile_repository_pattern, compile_tag_pattern
 from sealgate.policies.models import LabelSelector, VerificationPolicy
-from sealgate.policies.selectors import selects
+from sealgate.policies.selectors import Selection, select
 from sealgate.policies.status import VerificationPolicyStatus
 from sealgate_operator.conditions import (
     READY,
@@ -151,7 +151,9 @@ def _can_satisfy(key: str, selector: LabelSelector) -> bool:
     mentioned = {*wanted.values(), *(value for expression in expressions for value in expression.values)}
     # Absent, each value that is mentioned, and one that is not.
     fresh = "x" * (max(map(len, mentioned), default=0) + 1)
-    return any(selects(part, labels) for labels in ({}, *({key: value} for value in (*mentioned, fresh))))
+    return any(
+        select(part, labels) is Selection.YES for labels in ({}, *({key: value} for value in (*mentioned, fresh)))
+    )
 
 
 # Who may verify --------------------------------------------------------------------------------------------------

@@ -98,6 +98,7 @@ class PolicyResult:
         satisfied: authenticators met, each by a key of its own.
         required: how many had to be; at least 1.
         findings: one for each of the policy's authenticators, in its order.
+        problem: why the policy cannot be read, so that nothing meets it; empty if it can be.
     """
 
     name: str
@@ -105,6 +106,7 @@ class PolicyResult:
     satisfied: int
     required: int
     findings: tuple[Finding, ...]
+    problem: str = ""
 
     @property
     def met(self) -> bool:
@@ -189,7 +191,9 @@ def decide(
     deciding = [policy for policy in policies if not policy.met and policy.verdict is verdict]
     if deciding:
         reason = _reason(deciding)
-        message = f"{_LEAD[verdict]}: " + "; ".join(_describe(policy) for policy in deciding)
+        # Those that nothing meets first, so that a message that is cut off still names them.
+        ordered = sorted(deciding, key=lambda policy: not policy.problem)
+        message = f"{_LEAD[verdict]}: " + "; ".join(_describe(policy) for policy in ordered)
     elif coverage is Coverage.UNMATCHED and not (policies and verdict is Verdict.ADMIT):
         reason, message = Reason.NO_POLICY_MATCHES, f"{what}: {_NOT_COVERED}"
         message += "" if verdict is Verdict.ADMIT else "; write one that does, or let unmatched images in"
@@ -201,6 +205,40 @@ def decide(
     return ImageVerdict(
         image, reference, subject, verdict, reason, _bounded(f"{quote(image)}: {message}"), policies, coverage
     )
+
+
+def disown_tag(verdict: ImageVerdict, tag: str) -> ImageVerdict:
+    """Return the verdict for an image whose tag does not name its digest, with a message that says so if it matters.
+
+    Args:
+        verdict: the verdict without a known tag.
+        tag: the tag as written.
+    """
+    if verdict.verdict is Verdict.ADMIT:
+        return verdict
+    note = f"; tag {tag} does not name this digest in the registry, so no rule about tags takes it into account"
+    return replace(verdict, message=_bounded(verdict.message, MAX_MESSAGE - len(note)) + note)
+
+
+def doubt_tag(strict: ImageVerdict, as_tagged: ImageVerdict, tag: str, why: Finding) -> ImageVerdict:
+    """Return the verdict for an image whose tag could not be compared with its digest.
+
+    The image must meet what it must meet without a known tag. If it is refused only for that, the answer is
+    *unavailable*.
+
+    Args:
+        strict: the verdict as if the tag did not name the digest.
+        as_tagged: the verdict as if it did.
+        tag: the tag.
+        why: what kept the registry from being asked.
+    """
+    if strict.verdict is not Verdict.DENY or as_tagged.verdict is Verdict.DENY:
+        return strict
+    lead = f"{quote(strict.image)}: {_LEAD[Verdict.UNAVAILABLE]}"
+    unknown = f"whether tag {tag} names this digest is not known ({_bounded(_clause(why.message), MAX_PART)})"
+    refusal = strict.message.removeprefix(f"{quote(strict.image)}: ")
+    message = _bounded(f"{lead}: {unknown}; without that tag it is {refusal}")
+    return replace(strict, verdict=Verdict.UNAVAILABLE, reason=why.reason, message=message)
 
 
 def refuse_reference(image: str, error: SealgateError) -> ImageVerdict:
@@ -286,7 +324,7 @@ def _weigh(policy: CompiledPolicy, findings: Sequence[Finding]) -> PolicyResult:
     chosen = tuple(_finding_of(name, findings) for name in dict.fromkeys(policy.authenticators))
     met = count_met({f.authenticator: f.fingerprints for f in chosen if f.outcome is Outcome.VERIFIED})
     # A count below one, or of nobody, is refused when a policy is read; here it must not mean "nothing to do".
-    return PolicyResult(policy.name, policy.action, met, max(policy.count, 1), chosen)
+    return PolicyResult(policy.name, policy.action, met, max(policy.count, 1), chosen, policy.problem)
 
 
 def _finding_of(authenticator: str, findings: Sequence[Finding]) -> Finding:
@@ -311,6 +349,8 @@ _LEAD = {
 def _reason(deciding: Sequence[PolicyResult]) -> Reason:
     """Return the one reason that all deciding findings share, or the general one."""
     reasons = {finding.reason for policy in deciding for finding in _failures(policy)}
+    if any(policy.problem for policy in deciding):
+        reasons.add(Reason.INVALID_POLICY)
     return reasons.pop() if len(reasons) == 1 else Reason.POLICY_NOT_SATISFIED
 
 
@@ -330,6 +370,10 @@ def _named(names: Iterable[str]) -> str:
 
 
 def _describe(policy: PolicyResult) -> str:
+    if policy.problem:
+        remedy = f"correct it, or delete it with kubectl delete vpol {policy.name}"
+        why = _bounded(_clause(policy.problem), MAX_PART)
+        return f"policy {policy.name} cannot be read, so no image meets it; {remedy} ({why})"
     parts = [
         f"{finding.authenticator}: {_bounded(_clause(finding.message), MAX_PART)}" for finding in _failures(policy)
     ]

@@ -2,11 +2,13 @@
 
 Labels never hold image names, namespaces or anything else that a stranger can invent: verdicts and reasons are
 enumerations, and a host is named only if a policy or authenticator names it literally, otherwise it is "other".
+Policies and authenticators, which only administrators make, are named if they cannot be read.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
@@ -17,7 +19,7 @@ from sealgate.services.side_server import serve_beside
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from wsgiref.simple_server import WSGIServer
 
     from structlog.typing import FilteringBoundLogger
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0)
 #: What a host is called that no policy names literally.
 OTHER: Final = "other"
+#: The most objects that cannot be read which are named.
+MAX_UNREADABLE: Final = 100
 
 #: HTTP statuses that registries give, and what is told instead when there is none.
 _OUTCOMES: Final = frozenset(
@@ -51,6 +55,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._log = log
         self.literal_hosts = literal_hosts
+        self._unreadable_named: set[tuple[str, str]] = set()
         self._define_review_metrics()
         self._define_verifier_metrics()
         self._define_policy_metrics()
@@ -88,6 +93,19 @@ class Metrics:
         self._authenticators.labels("unusable").set(unusable)
         self._reload_success.set(1)
         self._reload_time.set(now)
+
+    def objects_unreadable(self, objects: Iterable[tuple[str, str]]) -> None:
+        """Note which objects in force cannot be read.
+
+        Args:
+            objects: kind and name of each; beyond `MAX_UNREADABLE` they are not named.
+        """
+        named = set(islice(objects, MAX_UNREADABLE))
+        for gone in self._unreadable_named - named:
+            self._unreadable.remove(*gone)
+        for kind, name in named:
+            self._unreadable.labels(kind, name).set(1)
+        self._unreadable_named = named
 
     def policies_refused(self) -> None:
         """Note that a set of policies was bad and the one before stays in force."""
@@ -227,6 +245,12 @@ class Metrics:
         self._policies = Gauge("sealgate_policies", "Verification policies in force.", registry=self.registry)
         self._authenticators = Gauge(
             "sealgate_authenticators", "Authenticators in force.", ("state",), registry=self.registry
+        )
+        self._unreadable = Gauge(
+            "sealgate_unreadable_objects",
+            "Authenticators and verification policies that cannot be read, so that no image meets them; 1 for each.",
+            ("kind", "name"),
+            registry=self.registry,
         )
         self._reload_errors = Counter(
             "sealgate_policy_reload_errors", "Sets of policies that were bad.", registry=self.registry

@@ -135,9 +135,9 @@ class PolicyFilesSource:
         return self._snapshot.policies.literal_hosts if self._snapshot else frozenset()
 
     def get(self, name: str) -> Namespace:
-        """Return a namespace, with the labels of its object among the files if there is one."""
+        """Return a namespace with the labels of its object among the files; without one its labels are not known."""
         known = self._snapshot.namespaces.get(name) if self._snapshot else None
-        return known or Namespace(name)
+        return known or Namespace(name, complete=False)
 
     def _put_in_force(self, files: PolicyFiles) -> None:
         # The state first: keys that change meanwhile are then seen the next time.

@@ -19,7 +19,10 @@ def namespace_of(
     files: PolicyFiles,
     manifests: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Namespace:
-    """Return a namespace with all labels known of it; of the same label the command line's wins, then the policies'.
+    """Return a namespace with what is known of it; of the same label the command line's wins, then the policies'.
+
+    All of its labels are known only if a `Namespace` object of that name says so. If neither an object nor the command
+    line names the namespace, its name is not known either, so only labels of the command line are.
 
     Args:
         name: of the namespace.
@@ -27,5 +30,8 @@ def namespace_of(
         files: may hold `Namespace` objects.
         manifests: labels of the `Namespace` objects among the manifests.
     """
-    labels = {**(manifests or {}).get(name, {}), **files.namespaces.get(name, {}), **options.labels}
-    return Namespace(name, labels)
+    if name == options.name and not options.given:
+        return Namespace(name, options.labels, complete=False, named=False)
+    known = manifests or {}
+    labels = {**known.get(name, {}), **files.namespaces.get(name, {}), **options.labels}
+    return Namespace(name, labels, complete=name in known or name in files.namespaces)

@@ -49,10 +49,12 @@ class NamespaceOptions:
     Attributes:
         name: of the namespace, where an object does not say it.
         labels: that every namespace has, beyond those of `Namespace` objects in the files.
+        given: whether the name was given; otherwise it is only what is shown.
     """
 
     name: str
     labels: dict[str, str]
+    given: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,9 +264,8 @@ def namespace_options(command: Callable[..., T]) -> Callable[..., T]:
         "--namespace",
         "namespace_name",
         metavar="NAME",
-        default="default",
-        show_default=True,
-        help="Namespace that the images are for, where the object itself does not say.",
+        help="Namespace that the images are for, where the object itself does not say. Without it, policies that "
+        "select namespaces by labels must be met, too.",
     )
     @click.option(
         "--namespace-label",
@@ -276,8 +277,9 @@ def namespace_options(command: Callable[..., T]) -> Callable[..., T]:
         "the files. Repeatable.",
     )
     @functools.wraps(command)
-    def wrapped(*args: Any, namespace_name: str, labels: dict[str, str], **rest: Any) -> T:  # noqa: ANN401
-        return command(*args, namespace=NamespaceOptions(namespace_name, labels), **rest)
+    def wrapped(*args: Any, namespace_name: str | None, labels: dict[str, str], **rest: Any) -> T:  # noqa: ANN401
+        given = namespace_name is not None
+        return command(*args, namespace=NamespaceOptions(namespace_name or "default", labels, given), **rest)
 
     return wrapped
 

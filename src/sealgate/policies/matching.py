@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sealgate.messages import quote
 from sealgate.patterns import Pattern, compile_repository_pattern, compile_tag_pattern
 from sealgate.policies.lookup import GlobLookup
-from sealgate.policies.selectors import selects
+from sealgate.policies.selectors import Selection, select
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -38,20 +38,30 @@ class Namespace:
     Attributes:
         name: its name.
         labels: its labels; `kubernetes.io/metadata.name` always is its name, whatever was given.
+        complete: whether those are all of its labels. If there may be others, a selector about them may hold or not.
+        named: whether the name is known; if not, `name` is for display only and no label says it.
+        key: the same for namespaces that no selector can tell apart.
     """
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    complete: bool = True
+    named: bool = True
+    key: tuple[frozenset[tuple[str, str]], bool] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Put the name among the labels, as the API server does."""
-        object.__setattr__(self, "labels", MappingProxyType({**self.labels, NAME_LABEL: self.name}))
+        labels = {**self.labels, NAME_LABEL: self.name} if self.named else dict(self.labels)
+        object.__setattr__(self, "labels", MappingProxyType(labels))
+        object.__setattr__(self, "key", (frozenset(labels.items()), self.complete))
 
 
 class Cause(StrEnum):
     """Why a policy covers an image, or does not."""
 
     MATCHED = "Matched"
+    NAMESPACE_UNKNOWN = "NamespaceMayBeSelected"
+    TAG_UNKNOWN = "DependsOnTag"
     NAMESPACE = "NamespaceNotSelected"
     IMAGE = "ImageNotCovered"
     TAG = "TagNotCovered"
@@ -74,8 +84,8 @@ class Explanation:
 
     @property
     def matched(self) -> bool:
-        """Whether the policy covers the image."""
-        return self.cause is Cause.MATCHED
+        """Whether the policy covers the image as far as is known; an Exempt one only if that is certain."""
+        return self.cause in (Cause.MATCHED, Cause.NAMESPACE_UNKNOWN, Cause.TAG_UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +100,23 @@ class CompiledSelector:
     repository: Pattern
     tags: tuple[Pattern, ...] | None
 
-    def covers_tag(self, reference: Reference) -> bool:
-        """Return whether the selector covers the reference's tag; one without a tag may be any of them."""
-        if self.tags is None or reference.tag is None:
-            return True
-        return any(pattern.matches(reference.tag) for pattern in self.tags)
+    @classmethod
+    def compile(cls, selector: ImageSelector) -> CompiledSelector:
+        """Compile a selector's patterns.
 
-    def excludes_tag(self, reference: Reference) -> bool:
-        """Return whether the reference is certain to be of an excluded tag.
-
-        Beside a digest a tag decides nothing: whoever writes the pod may write any tag there. So an exclusion that
-        names tags holds only where the tag decides what is pulled.
+        Raises:
+            InvalidPatternError: one of them does not compile.
         """
-        if self.tags is None:
-            return True
-        tag = reference.effective_tag
-        return tag is not None and reference.digest is None and any(pattern.matches(tag) for pattern in self.tags)
+        tags = None if selector.tags is None else tuple(compile_tag_pattern(tag) for tag in selector.tags)
+        return cls(compile_repository_pattern(selector.repository), tags)
+
+    def may_cover(self, tag: str | None) -> bool:
+        """Return whether the selector covers a tag, or could if it were known; None is a tag that is not known."""
+        return self.tags is None or tag is None or any(pattern.matches(tag) for pattern in self.tags)
+
+    def surely_covers(self, tag: str | None) -> bool:
+        """Return whether the selector certainly covers a tag; None is a tag that is not known."""
+        return self.tags is None or (tag is not None and any(pattern.matches(tag) for pattern in self.tags))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +131,8 @@ class CompiledPolicy:
         images: what it covers.
         exclude_images: what it does not cover after all.
         namespace_selector: the namespaces it is about.
+        problem: why it cannot be read; empty if it can. No image meets a policy that cannot be read
+            (`sealgate.policies.unreadable`).
     """
 
     name: str
@@ -129,11 +142,34 @@ class CompiledPolicy:
     images: tuple[CompiledSelector, ...]
     exclude_images: tuple[CompiledSelector, ...]
     namespace_selector: LabelSelector
+    problem: str = ""
 
-    def excluded_by(self, reference: Reference) -> Pattern | None:
-        """Return the pattern of the exclusion that the reference falls under, if any."""
+    @property
+    def exempts(self) -> bool:
+        """Whether the policy gives permission instead of asking for signatures, so that doubt narrows it."""
+        return self.action == "Exempt"
+
+    def takes_tag(self, selector: CompiledSelector, tag: str | None) -> bool:
+        """Return whether the policy counts a tag as covered by one of its `images`.
+
+        Args:
+            selector: the entry of `images`.
+            tag: the image's tag; None if it is not known. Every pattern then covers it, except those of a policy that
+                exempts.
+        """
+        return selector.surely_covers(tag) if self.exempts else selector.may_cover(tag)
+
+    def excluded_by(self, name: str, tag: str | None) -> Pattern | None:
+        """Return the pattern of the exclusion that an image falls under, if any.
+
+        Args:
+            name: the normalised repository name.
+            tag: its tag; None if it is not known. No exclusion by tag then holds, except those of a policy that
+                exempts.
+        """
         for selector in self.exclude_images:
-            if selector.excludes_tag(reference) and selector.repository.matches(reference.name):
+            excluded = selector.may_cover(tag) if self.exempts else selector.surely_covers(tag)
+            if excluded and selector.repository.matches(name):
                 return selector.repository
         return None
 
@@ -164,15 +200,19 @@ def compile_policy(policy: VerificationPolicy) -> CompiledPolicy:
         action=spec.action,
         authenticators=() if spec.require is None else spec.require.authenticators,
         count=0 if spec.require is None else spec.require.needed,
-        images=tuple(_compile_selector(selector) for selector in spec.images),
-        exclude_images=tuple(_compile_selector(selector) for selector in spec.exclude_images),
+        images=tuple(map(CompiledSelector.compile, spec.images)),
+        exclude_images=tuple(map(CompiledSelector.compile, spec.exclude_images)),
         namespace_selector=spec.namespace_selector,
     )
 
 
-def _compile_selector(selector: ImageSelector) -> CompiledSelector:
-    tags = None if selector.tags is None else tuple(compile_tag_pattern(tag) for tag in selector.tags)
-    return CompiledSelector(compile_repository_pattern(selector.repository), tags)
+def known_tag(reference: Reference) -> str | None:
+    """Return the tag that patterns are compared with before any registry is asked.
+
+    `app` is `app:latest`. Beside a digest a tag is not known: any could be written there. What the reference is if the
+    registry says that its tag names its digest is the same reference without the digest.
+    """
+    return None if reference.digest is not None else reference.effective_tag
 
 
 class PolicyIndex:
@@ -180,40 +220,49 @@ class PolicyIndex:
 
     Args:
         policies: the policies, each name at most once.
+        unreadable: those that cannot be read, under further names.
 
     Raises:
         InvalidPatternError: a pattern does not compile.
     """
 
-    def __init__(self, policies: Iterable[VerificationPolicy]) -> None:
-        self.policies = tuple(sorted(map(compile_policy, policies), key=lambda policy: policy.name))
+    def __init__(self, policies: Iterable[VerificationPolicy], unreadable: Iterable[CompiledPolicy] = ()) -> None:
+        compiled = [*map(compile_policy, policies), *unreadable]
+        self.policies = tuple(sorted(compiled, key=lambda policy: policy.name))
         self.literal_hosts = frozenset(_literal_hosts(self.policies))
         self._groups = tuple(_group(self.policies))
-        self._remembered: dict[frozenset[tuple[str, str]], tuple[_Lookup, ...]] = {}
+        self._remembered: dict[object, tuple[tuple[_Lookup, bool], ...]] = {}
 
     def match(self, reference: Reference, namespace: Namespace) -> tuple[Match, ...]:
-        """Return the policies that cover the image in that namespace, sorted by name, Exempt ones among them."""
-        name = reference.name
-        found: dict[str, CompiledPolicy] = {}
-        for lookup in self._selected(namespace):
+        """Return the policies that cover the image in that namespace, sorted by name, Exempt ones among them.
+
+        Beside a digest the tag counts as not known (`known_tag`): the policies that cover the image whatever its tag
+        is, and those that depend on it. Without the digest, those that hold if the tag names it.
+        """
+        name, tag = reference.name, known_tag(reference)
+        found: dict[str, Match] = {}
+        for lookup, certain in self._selected(namespace):
             for policy, selector in lookup.find(name):
-                if policy.name not in found and selector.covers_tag(reference):
-                    found[policy.name] = policy
-        return tuple(Match(found[key]) for key in sorted(found) if found[key].excluded_by(reference) is None)
+                if policy.name not in found and (certain or not policy.exempts) and policy.takes_tag(selector, tag):
+                    found[policy.name] = Match(policy, certain)
+        return tuple(found[key] for key in sorted(found) if found[key].policy.excluded_by(name, tag) is None)
 
     def explain(self, reference: Reference, namespace: Namespace) -> tuple[Explanation, ...]:
         """Return what every policy has to say about the image in that namespace, sorted by name."""
         return tuple(_explain(policy, reference, namespace) for policy in self.policies)
 
-    def _selected(self, namespace: Namespace) -> Sequence[_Lookup]:
-        """Return the lookups of the policies that select the namespace; its labels seldom change."""
-        key = frozenset(namespace.labels.items())
-        selected = self._remembered.get(key)
+    def _selected(self, namespace: Namespace) -> Sequence[tuple[_Lookup, bool]]:
+        """Return the lookups of the policies that may select the namespace, each with whether they certainly do."""
+        # The labels of a namespace seldom change.
+        selected = self._remembered.get(namespace.key)
         if selected is None:
-            selected = tuple(lookup for selector, lookup in self._groups if selects(selector, namespace.labels))
+            found = (
+                (lookup, select(one, namespace.labels, complete=namespace.complete)) for one, lookup in self._groups
+            )
+            selected = tuple((lookup, how is Selection.YES) for lookup, how in found if how is not Selection.NO)
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
-            self._remembered[key] = selected
+            self._remembered[namespace.key] = selected
         return selected
 
 
@@ -244,18 +293,36 @@ def _literal_hosts(policies: Iterable[CompiledPolicy]) -> Iterable[str]:
 
 
 def _explain(policy: CompiledPolicy, reference: Reference, namespace: Namespace) -> Explanation:
-    if not selects(policy.namespace_selector, namespace.labels):
-        return Explanation(
-            policy, Cause.NAMESPACE, f"its namespaceSelector does not select {quote(namespace.name, 64)}"
-        )
-    named = [selector for selector in policy.images if selector.repository.matches(reference.name)]
+    where = quote(namespace.name, 64)
+    selection = select(policy.namespace_selector, namespace.labels, complete=namespace.complete)
+    if selection is Selection.NO:
+        return Explanation(policy, Cause.NAMESPACE, f"its namespaceSelector does not select {where}")
+    cause, message = _explain_image(policy, reference.name, known_tag(reference), str(reference))
+    if reference.digest is not None and reference.tag is not None:
+        otherwise, _ = _explain_image(policy, reference.name, reference.tag, str(reference))
+        if otherwise is not cause:
+            holds = f"the registry says that tag {reference.tag} names this digest"
+            if cause is Cause.MATCHED:
+                cause, message = Cause.TAG_UNKNOWN, f"{message}, unless {holds}"
+            elif otherwise is Cause.MATCHED:
+                message = f"it exempts the image only if {holds}"
+    if cause in (Cause.MATCHED, Cause.TAG_UNKNOWN) and selection is Selection.MAYBE:
+        why = f"not all labels of {where} are known, so its namespaceSelector may select it"
+        if policy.exempts:
+            return Explanation(policy, Cause.NAMESPACE, f"{why}, and that exempts nothing")
+        return Explanation(policy, Cause.NAMESPACE_UNKNOWN, f"{message}; {why}")
+    return Explanation(policy, cause, message)
+
+
+def _explain_image(policy: CompiledPolicy, name: str, tag: str | None, written: str) -> tuple[Cause, str]:
+    named = [selector for selector in policy.images if selector.repository.matches(name)]
     if not named:
-        return Explanation(policy, Cause.IMAGE, f"none of its images covers {reference.name}")
-    covering = next((selector for selector in named if selector.covers_tag(reference)), None)
+        return Cause.IMAGE, f"none of its images covers {name}"
+    covering = next((selector for selector in named if policy.takes_tag(selector, tag)), None)
     if covering is None:
-        message = f"{quote(named[0].repository.text)} covers the repository, but its tags do not cover {reference.tag}"
-        return Explanation(policy, Cause.TAG, message)
-    excluded = policy.excluded_by(reference)
+        what = f"tag {tag}" if tag is not None else f"{written}, of which no tag is known"
+        return Cause.TAG, f"{quote(named[0].repository.text)} covers the repository, but its tags do not cover {what}"
+    excluded = policy.excluded_by(name, tag)
     if excluded is not None:
-        return Explanation(policy, Cause.EXCLUDED, f"excludeImages has {quote(excluded.text)}")
-    return Explanation(policy, Cause.MATCHED, f"{quote(covering.repository.text)} covers it")
+        return Cause.EXCLUDED, f"excludeImages has {quote(excluded.text)}"
+    return Cause.MATCHED, f"{quote(covering.repository.text)} covers it"

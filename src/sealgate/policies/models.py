@@ -101,7 +101,8 @@ class ImageSelector(Model):
         default=None,
         min_length=1,
         max_length=64,
-        description="Patterns over the tag; default any. A reference without a tag matches any tag pattern.",
+        description="Patterns over the tag; default any. app is app:latest. Beside a digest a tag counts only if the "
+        "registry says that it names that digest now; if not, or without a tag, every pattern covers the image.",
     )
 
 
@@ -185,8 +186,8 @@ class VerificationPolicySpec(Model):
     exclude_images: tuple[ImageSelector, ...] = Field(
         default=(),
         max_length=256,
-        description="Images that are not covered after all. With tags only where the tag decides what is pulled: "
-        "beside a digest anybody may write any tag.",
+        description="Images that this policy does not cover after all; it exempts them from nothing. Entries with tags "
+        "hold beside a digest only if the registry says that the tag names that digest now.",
     )
     require: Requirement | None = Field(
         default=None,

@@ -1,7 +1,8 @@
-"""Label selectors as Kubernetes has them, over the labels of a namespace."""
+"""Label selectors as Kubernetes has them, over the labels of a namespace, all or some of which are known."""
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,20 +11,51 @@ if TYPE_CHECKING:
     from sealgate.policies.models import LabelSelector, LabelSelectorRequirement
 
 
-def selects(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
-    """Return whether every part of the selector holds; an empty selector selects everything."""
-    return all(labels.get(key) == value for key, value in selector.match_labels.items()) and all(
-        _holds(expression, labels) for expression in selector.match_expressions
-    )
+class Selection(Enum):
+    """Whether a selector holds."""
+
+    YES = "yes"
+    NO = "no"
+    MAYBE = "maybe"
 
 
-def _holds(expression: LabelSelectorRequirement, labels: Mapping[str, str]) -> bool:
+def select(selector: LabelSelector, labels: Mapping[str, str], *, complete: bool = True) -> Selection:
+    """Return whether every part of the selector holds; an empty selector selects everything.
+
+    Args:
+        selector: the selector.
+        labels: the labels that are known.
+        complete: whether there are no others. If there may be, a part about a key that is not among them may hold or
+            not, `NotIn` and `DoesNotExist` included.
+
+    Returns:
+        NO if a part certainly does not hold, otherwise MAYBE if a part may not, otherwise YES. Parts are looked at one
+        by one, so parts that contradict each other about an unknown label are MAYBE.
+    """
+    parts = [_holds_exactly(key, value, labels, complete) for key, value in selector.match_labels.items()]
+    parts += [_holds(expression, labels, complete) for expression in selector.match_expressions]
+    if Selection.NO in parts:
+        return Selection.NO
+    return Selection.MAYBE if Selection.MAYBE in parts else Selection.YES
+
+
+def _holds_exactly(key: str, value: str, labels: Mapping[str, str], complete: bool) -> Selection:  # noqa: FBT001
+    if key not in labels and not complete:
+        return Selection.MAYBE
+    return Selection.YES if labels.get(key) == value else Selection.NO
+
+
+def _holds(expression: LabelSelectorRequirement, labels: Mapping[str, str], complete: bool) -> Selection:  # noqa: FBT001
     value = labels.get(expression.key)
+    if value is None and not complete:
+        return Selection.MAYBE
     if expression.operator == "Exists":
-        return value is not None
-    if expression.operator == "DoesNotExist":
-        return value is None
-    if expression.operator == "In":
-        return value is not None and value in expression.values
-    # NotIn: a label that is not there has none of the values either.
-    return value is None or value not in expression.values
+        holds = value is not None
+    elif expression.operator == "DoesNotExist":
+        holds = value is None
+    elif expression.operator == "In":
+        holds = value is not None and value in expression.values
+    else:
+        # NotIn: a label that does not exist has none of the values either.
+        holds = value is None or value not in expression.values
+    return Selection.YES if holds else Selection.NO

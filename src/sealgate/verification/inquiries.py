@@ -1,13 +1,20 @@
-"""One image's way from reference to verdict, as a review follows it."""
+"""One image's way from reference to verdict, as a review follows it.
+
+Beside a digest a tag counts only if the registry says now that it names that digest. That is asked for only where the
+answer can make a difference: where a policy or an authenticator that may apply looks at tags. If the tag does not name
+the digest, the image is one without a known tag. If the registry cannot be asked, the image must meet the same, and
+what is refused only for that reason is *unavailable*.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sealgate.decisions import decide, refuse_reference
-from sealgate.errors import DeadlineError, InvalidReferenceError, Reason, SealgateError, UnavailableError
+from sealgate.decisions import decide, disown_tag, doubt_tag, refuse_reference
+from sealgate.errors import DeadlineError, InvalidReferenceError, NotFoundError, Reason, SealgateError, UnavailableError
 from sealgate.formats.interface import Image
 from sealgate.references import parse_reference
 from sealgate.registry.callers import OPEN, join_access
@@ -15,7 +22,7 @@ from sealgate.verification.resolutions import Resolution
 from sealgate.verification.verifications import Verification, failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
     from sealgate.decisions import ImageVerdict
@@ -29,6 +36,21 @@ if TYPE_CHECKING:
     from sealgate.verification.reviews import Review
 
     Fail = Callable[[BaseException], None]
+    Key = tuple[str, str | None]
+
+_LATE = DeadlineError("ran out of time before the signatures were verified; try again")
+
+
+class _Doubt(NamedTuple):
+    """A tag of which it is not known whether it names the digest beside it.
+
+    Attributes:
+        matched: the policies that cover the image if it does.
+        error: why it is not known.
+    """
+
+    matched: tuple[Match, ...]
+    error: BaseException
 
 
 class Inquiry:
@@ -48,85 +70,156 @@ class Inquiry:
         self.image = image
         self.until = inf
         self.access = OPEN
-        self._digest: Digest | None = None
-        self._findings: dict[str, Finding] = {}
+        # By authenticator and the tag that it is shown, which is one for all but those that look at tags.
+        self._findings: dict[Key, Finding] = {}
+        self._asked: set[Key] = set()
         self._matched: tuple[Match, ...] = ()
-        self._reference: Reference | None = None
-        self._invalid: InvalidReferenceError | None = None
-        self._start()
+        self._doubt: _Doubt | None = None
+        self._unresolved: BaseException = _LATE
+        # The image as written, and as formats that look at tags see it; None until its digest is known.
+        self._written: Image | None = None
+        self._seen: Image | None = None
+        try:
+            self._reference: Reference | InvalidReferenceError = parse_reference(image)
+        except InvalidReferenceError as error:
+            self._reference = error
+            self.until = -inf
+        else:
+            self._start(self._reference)
 
     def verdict(self) -> ImageVerdict:
         """Return the verdict; whatever is still under way counts as *unavailable*."""
-        if self._invalid is not None:
-            return refuse_reference(self.image, self._invalid)
-        late = DeadlineError("ran out of time before the signatures were verified; try again")
-        results = [
-            (match, [self._findings.get(name) or self._failed(name, late) for name in match.policy.authenticators])
-            for match in self._matched
-        ]
-        return decide(self.image, self._reference, self._digest, results, self._review.policies.unmatched)
+        reference = self._reference
+        if isinstance(reference, InvalidReferenceError):
+            return refuse_reference(self.image, reference)
+        verdict = self._decide(reference, self._matched, self._seen)
+        if reference.tag is None or self._seen is self._written:
+            return verdict
+        if self._doubt is None:
+            return disown_tag(verdict, reference.tag)
+        why = failed("", "", self._doubt.error, self._engine.observer)
+        return doubt_tag(verdict, self._decide(reference, self._doubt.matched, self._written), reference.tag, why)
 
-    def _start(self) -> None:
-        try:
-            self._reference = parse_reference(self.image)
-        except InvalidReferenceError as error:
-            self._invalid = error
-            self.until = -inf
+    def _decide(self, reference: Reference, matched: Sequence[Match], image: Image | None) -> ImageVerdict:
+        results = [(match, [self._found(name, image) for name in match.policy.authenticators]) for match in matched]
+        digest = reference.digest if image is None else image.digest
+        return decide(self.image, reference, digest, results, self._review.policies.unmatched)
+
+    def _found(self, name: str, image: Image | None) -> Finding:
+        if image is None:
+            return self._failed(name, self._unresolved)
+        return self._findings.get((name, self._view(name, image).reference.tag)) or self._failed(name, _LATE)
+
+    def _start(self, reference: Reference) -> None:
+        index, namespace = self._review.policies.index, self._review.namespace
+        self._matched = index.match(reference, namespace)
+        if reference.digest is None:
+            if _needed(self._matched):
+                self._resolve(reference)
             return
-        self._matched = self._review.policies.index.match(self._reference, self._review.namespace)
-        if not self._needed():
-            self._digest = self._reference.digest
-            return
-        resolution = Resolution(self._engine, self._review, self._reference)
+        self._written = self._seen = Image(reference, reference.digest)
+        if reference.tag is not None:
+            matched_if_named = index.match(replace(reference, digest=None), namespace)
+            if matched_if_named != self._matched or any(map(self._depends_on_tag, _needed(self._matched))):
+                self._compare(reference, reference.digest, matched_if_named)
+                return
+        self._ask_all()
+
+    def _resolve(self, reference: Reference) -> None:
+        """Find out which digest a tag names, and verify it."""
+        resolution = Resolution(self._engine, self._review, reference)
+
+        def resolved(digest: Digest) -> None:
+            self._written = self._seen = Image(reference, digest)
+            self._ask_all()
+
+        def unresolved(error: BaseException) -> None:
+            self._unresolved = error
+
+        self._follow(resolution, reference.repository, resolved, unresolved)
+
+    def _compare(self, reference: Reference, digest: Digest, matched_if_named: tuple[Match, ...]) -> None:
+        """Find out whether the tag names the digest beside it, and verify accordingly.
+
+        Args:
+            reference: with tag and digest.
+            digest: the reference's.
+            matched_if_named: the policies that cover the image if the tag names the digest.
+        """
+        resolution = Resolution(self._engine, self._review, replace(reference, digest=None))
+        self._seen = Image(replace(reference, tag=None), digest)
+        self._doubt = _Doubt(matched_if_named, _LATE)
+
+        def answered(named: Digest) -> None:
+            self._doubt = None
+            if named == digest:
+                self._matched, self._seen = matched_if_named, self._written
+            self._ask_all()
+
+        def failed_to_answer(error: BaseException) -> None:
+            if isinstance(error, NotFoundError) and error.reason is Reason.IMAGE_NOT_FOUND:
+                self._doubt = None
+            else:
+                self._doubt = _Doubt(matched_if_named, error)
+                self._ask(_needed(matched_if_named), self._written)
+            self._ask_all()
+
+        # What is needed whatever the answer is need not wait for it.
+        both = set(_needed(self._matched)).intersection(_needed(matched_if_named))
+        self._ask(sorted(name for name in both if not self._depends_on_tag(name)), self._written)
+        self._follow(resolution, reference.repository, answered, failed_to_answer)
+
+    def _follow(
+        self, resolution: Resolution, repository: Repository, take: Callable[[Digest], None], fail: Fail
+    ) -> None:
+        """Resolve a tag, from memory if possible."""
         known = resolution.known()
         if known is not None:
             self._rest_on(known)
-            self._resolved(known.value)
+            take(known.value)
             return
-        repository = self._reference.repository
-        self._identified(
-            repository,
-            lambda: self._board(repository.registry, resolution.start, self._resolved, self._unresolved),
-            self._unresolved,
-        )
+        self._identified(repository, lambda: self._board(repository.registry, resolution.start, take, fail), fail)
 
-    def _resolved(self, digest: Digest) -> None:
-        assert self._reference is not None  # noqa: S101 - for the type checker: _start has set it
-        self._digest = digest
-        image = Image(self._reference, digest)
-        for name in self._needed():
-            self._ask(name, image)
+    def _ask_all(self) -> None:
+        self._ask(_needed(self._matched), self._seen)
 
-    def _unresolved(self, error: BaseException) -> None:
-        for name in self._needed():
-            self._findings[name] = self._failed(name, error)
+    def _ask(self, names: Sequence[str], image: Image | None) -> None:
+        """Start to verify an image by authenticators, from memory where it can be; none is asked twice."""
+        assert image is not None  # noqa: S101 - for the type checker: called once the digest is known
+        for name in names:
+            view = self._view(name, image)
+            key = name, view.reference.tag
+            if key not in self._asked:
+                self._asked.add(key)
+                self._verify(key, view)
 
-    def _ask(self, name: str, image: Image) -> None:
+    def _verify(self, key: Key, image: Image) -> None:
+        name, _ = key
         check = self._review.policies.checks.get(name)
         if check is None or isinstance(check, SealgateError):
-            self._findings[name] = self._failed(name, check)
+            self._findings[key] = self._failed(name, check)
             return
         verification = Verification(self._engine, self._review, name, check, image)
         known = verification.known()
         if known is not None:
             self._rest_on(known)
-            self._findings[name] = known.value
+            self._findings[key] = known.value
             return
-        fail = partial(self._fail, name)
-        self._identified(image.reference.repository, lambda: self._borrow(name, verification, fail), fail)
+        fail = partial(self._fail, key)
+        self._identified(image.reference.repository, lambda: self._borrow(key, verification, fail), fail)
 
-    def _borrow(self, name: str, verification: Verification, fail: Fail) -> None:
+    def _borrow(self, key: Key, verification: Verification, fail: Fail) -> None:
         """Take over another caller's finding if there is one and the registry lets this caller, else verify."""
 
         def verify() -> None:
-            self._board(verification.host, verification.start, partial(self._findings.__setitem__, name), fail)
+            self._board(verification.host, verification.start, partial(self._findings.__setitem__, key), fail)
 
         def confirmed(read: Read | None) -> None:
             finding = verification.borrow(read)
             if finding is None:
                 verify()
             else:
-                self._findings[name] = finding
+                self._findings[key] = finding
 
         if verification.lent:
             self._board(verification.registry, verification.confirm, confirmed, fail)
@@ -160,11 +253,17 @@ class Inquiry:
         self.until = min(self.until, known.until)
         self.access = join_access((self.access, known.access))
 
-    def _fail(self, name: str, error: BaseException) -> None:
-        self._findings[name] = self._failed(name, error)
+    def _fail(self, key: Key, error: BaseException) -> None:
+        self._findings[key] = self._failed(key[0], error)
 
-    def _needed(self) -> list[str]:
-        return list(dict.fromkeys(name for match in self._matched for name in match.policy.authenticators))
+    def _view(self, name: str, image: Image) -> Image:
+        """Return an image as an authenticator sees it: as written, unless it looks at tags."""
+        assert self._written is not None  # noqa: S101 - for the type checker: called once the digest is known
+        return image if self._depends_on_tag(name) else self._written
+
+    def _depends_on_tag(self, name: str) -> bool:
+        check = self._review.policies.checks.get(name)
+        return check is not None and not isinstance(check, SealgateError) and check.depends_on_tag
 
     def _failed(self, name: str, error: BaseException | None) -> Finding:
         self.until = -inf
@@ -180,3 +279,8 @@ class Inquiry:
             )
         form = "" if check is None or isinstance(check, SealgateError) else check.format
         return failed(name, form, error, self._engine.observer)
+
+
+def _needed(matched: Sequence[Match]) -> list[str]:
+    """Return the authenticators that policies name, each once."""
+    return list(dict.fromkeys(name for match in matched for name in match.policy.authenticators))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sealgate.formats.interface import Check
     from sealgate.keys.sources import KeyResolver
+    from sealgate.policies.matching import CompiledPolicy
     from sealgate.policies.models import Authenticator, VerificationPolicy
 
 
@@ -47,6 +48,7 @@ def build_policy_set(
     keys_of: Callable[[Authenticator], KeyResolver],
     unmatched: UnmatchedImages = UnmatchedImages.ADMIT,
     secrets: ServiceSecrets | None = None,
+    unreadable: Iterable[CompiledPolicy] = (),
 ) -> PolicySet:
     """Compile a snapshot.
 
@@ -59,6 +61,7 @@ def build_policy_set(
         keys_of: where an authenticator's keys come from (the files' Secrets, or the object's status).
         unmatched: what happens to an image that no policy matches.
         secrets: credentials for signature stores; none by default.
+        unreadable: further policies that cannot be read; no image meets them.
 
     Raises:
         InvalidPatternError: a policy's pattern does not compile. It would match nothing, which would admit.
@@ -69,7 +72,7 @@ def build_policy_set(
             checks[authenticator.metadata.name] = build_check(authenticator, keys_of(authenticator))
         except SealgateError as error:
             checks[authenticator.metadata.name] = error
-    index = PolicyIndex(policies)
+    index = PolicyIndex(policies, unreadable)
     named = (check.named_hosts for check in checks.values() if not isinstance(check, SealgateError))
     literal_hosts = index.literal_hosts.union(*named)
     return PolicySet(index, checks, unmatched, literal_hosts, secrets or NoServiceSecrets())

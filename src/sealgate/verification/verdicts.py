@@ -4,7 +4,7 @@ What the API server asks about is mostly what it asked about a moment ago. A ver
 in memory is remembered by everything that made it, and for exactly as long as all of what it rests on:
 
 - under the very policy set that decided. Another one, whatever changed in it, starts with nothing remembered;
-- for the labels of the namespace, which choose the policies, its name among them;
+- for the labels of the namespace that are known, which choose the policies, its name among them;
 - for the credentials that it rests on, where any were used: callers with others make a verdict of their own;
 - for the image as written, until the earliest moment from which on its tag's digest or a finding may not be believed.
 
@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from sealgate.verification.caches import Remembered
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from sealgate.clocks import Clock
     from sealgate.decisions import ImageVerdict
     from sealgate.registry.callers import Access, Caller
@@ -33,7 +35,7 @@ MAX_VARIANTS = 8
 
 
 class _Key(NamedTuple):
-    labels: frozenset[tuple[str, str]]
+    namespace: Hashable
     image: str
 
 
@@ -67,7 +69,7 @@ class VerdictMemory:
             self._generation = generation = _Generation(review.policies, {})
         return ReviewVerdicts(
             generation.verdicts,
-            frozenset(review.namespace.labels.items()),
+            review.namespace.key,
             review.caller,
             self._clock.monotonic(),
         )
@@ -83,19 +85,19 @@ class ReviewVerdicts:
 
     Attributes:
         verdicts: those under the review's policy set.
-        labels: of the review's namespace.
+        namespace: the key of the review's namespace.
         caller: its credentials.
         now: when it began, in the clock's `monotonic` seconds.
     """
 
     verdicts: _Verdicts
-    labels: frozenset[tuple[str, str]]
+    namespace: Hashable
     caller: Caller
     now: float
 
     def get(self, image: str) -> ImageVerdict | None:
         """Return the verdict for an image, as written, if it still holds."""
-        for remembered in self.verdicts.get(_Key(self.labels, image), ()):
+        for remembered in self.verdicts.get(_Key(self.namespace, image), ()):
             if self.now < remembered.until and self.caller.has(remembered.access):
                 return remembered.value
         return None
@@ -112,6 +114,6 @@ class ReviewVerdicts:
             return
         if len(self.verdicts) >= MAX_VERDICTS:
             self.verdicts.clear()
-        key = _Key(self.labels, verdict.image)
+        key = _Key(self.namespace, verdict.image)
         others = [known for known in self.verdicts.get(key, ()) if self.now < known.until and known.access != access]
         self.verdicts[key] = (Remembered(verdict, until, access), *others[: MAX_VARIANTS - 1])

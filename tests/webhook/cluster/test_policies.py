@@ -162,18 +162,50 @@ def test_an_authenticator_that_cannot_be_understood_leaves_the_others_working(
         assert not isinstance(current.checks["release"], SealgateError)
 
 
-def test_a_policy_that_becomes_wrong_stays_as_it_was(cluster: KubernetesSimulator, policies: ClusterPolicies) -> None:
+def problems(current: PolicySet) -> list[str]:
+    return [
+        bool(match.policy.problem) * match.policy.name for match in current.index.match(IMAGE, Namespace("default"))
+    ]
+
+
+def test_a_policy_that_becomes_unreadable_counts_as_one_that_nothing_meets(
+    cluster: KubernetesSimulator, policies: ClusterPolicies
+) -> None:
     cluster.put(POLICIES, policy())
     with running(policies.tasks(), cluster):
-        wait_for(policies, lambda current: matched(current) == ["production"])
+        wait_for(policies, lambda current: problems(current) == [""])
         cluster.put(POLICIES, policy(pattern="registry.example.org/{a,{b}}"))
-        cluster.put(POLICIES, policy("more", "**"))
-        wait_for(policies, lambda current: matched(current) == ["more", "production"])
+        wait_for(policies, lambda current: problems(current) == ["production"])
+        cluster.put(POLICIES, policy())
+        wait_for(policies, lambda current: problems(current) == [""])
         unreadable = policy()
         unreadable["spec"]["require"] = {"authenticators": []}
         cluster.put(POLICIES, unreadable)
-        cluster.put(POLICIES, policy("most", "**"))
-        wait_for(policies, lambda current: matched(current) == ["more", "most", "production"])
+        wait_for(policies, lambda current: problems(current) == ["production"])
+        cluster.delete(f"{POLICIES}/production")
+        wait_for(policies, lambda current: problems(current) == [])
+
+
+def test_objects_that_cannot_be_read_are_in_the_log_and_in_a_metric(
+    cluster: KubernetesSimulator, api: KubernetesAPI, log: FilteringBoundLogger, clock: FakeClock
+) -> None:
+    metrics = Metrics(log)
+    policies = ClusterPolicies(api, UnmatchedImages.DENY, NoServiceSecrets(), clock, metrics, log)
+
+    def unreadable(kind: str, name: str) -> float | None:
+        return metrics.registry.get_sample_value("sealgate_unreadable_objects", {"kind": kind, "name": name})
+
+    broken = authenticator("release")
+    broken["spec"]["cosign"]["future"] = True
+    cluster.put(AUTHENTICATORS, broken)
+    cluster.put(POLICIES, policy(pattern="{"))
+    cluster.put(POLICIES, policy("good"))
+    with running(policies.tasks(), cluster):
+        wait_for(policies, lambda _: unreadable("VerificationPolicy", "production") == 1)
+        assert unreadable("Authenticator", "release") == 1
+        assert unreadable("VerificationPolicy", "good") is None
+        cluster.put(POLICIES, policy())
+        wait_for(policies, lambda _: unreadable("VerificationPolicy", "production") is None)
 
 
 class Stumbling(FakeClock):

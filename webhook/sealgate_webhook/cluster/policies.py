@@ -1,8 +1,9 @@
 """The policies in force in a cluster: compiled anew, in one piece, whenever an object changes.
 
-Reviews go on with the set they have until the next one is whole. An object that cannot be understood (it passed the
-API server while the webhook was away) does not take the others with it: an authenticator is then not ready, and a
-policy stays as it last was. Each such object is in the log, in a metric and, by the operator, in its own status.
+Reviews go on with the set they have until the next one is whole. An object that cannot be read (a later release stored
+it, or the API server let it through while the webhook was away) does not take the others with it, and never counts as
+no object: no image meets an authenticator or a policy that cannot be read (`sealgate.policies.unreadable`). Each such
+object is in the log, in a metric and, by the operator, in its own status.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from pydantic import ValidationError
 
 from sealgate.errors import PolicyError, SealgateError
 from sealgate.keys.status_keys import StatusKeys
-from sealgate.policies.matching import compile_policy
+from sealgate.messages import quote
+from sealgate.policies.matching import CompiledPolicy, compile_policy
 from sealgate.policies.models import API_VERSION, Authenticator, VerificationPolicy
 from sealgate.policies.status import AuthenticatorStatus
+from sealgate.policies.unreadable import compile_unreadable
 from sealgate.verification.policy_sets import build_policy_set
 from sealgate_webhook.cluster.listing import Listing
 
@@ -49,9 +52,9 @@ class ReadAuthenticator:
 
     Attributes:
         name: its name.
-        object: the object; None if it cannot be understood.
+        object: the object; None if it cannot be read.
         status: what the operator wrote.
-        problem: why it cannot be understood.
+        problem: why it cannot be read; empty if it can.
     """
 
     name: str
@@ -66,12 +69,12 @@ class ReadPolicy:
 
     Attributes:
         name: its name.
-        object: the newest version that can be understood; None if there never was one.
-        problem: why the newest version of all cannot be understood; empty if it can.
+        object: the policy, or what stands for it if it cannot be read.
+        problem: why it cannot be read; empty if it can.
     """
 
     name: str
-    object: VerificationPolicy | None
+    object: VerificationPolicy | CompiledPolicy
     problem: str = ""
 
 
@@ -84,7 +87,7 @@ class ClusterPolicies:
         secrets: credentials for signature stores.
         clock: for keys that end.
         metrics: told of every set.
-        log: told of every set, and of every object that cannot be understood.
+        log: told of every set, and of every object that cannot be read.
     """
 
     def __init__(
@@ -149,10 +152,11 @@ class ClusterPolicies:
         usable = [read.object for read in authenticators.values() if read.object is not None]
         compiled = build_policy_set(
             usable,
-            [read.object for read in policies.values() if read.object is not None],
+            [read.object for read in policies.values() if isinstance(read.object, VerificationPolicy)],
             lambda authenticator: resolvers[authenticator.metadata.name],
             self._unmatched,
             self._secrets,
+            [read.object for read in policies.values() if isinstance(read.object, CompiledPolicy)],
         )
         broken = {read.name: PolicyError(read.problem) for read in authenticators.values() if read.object is None}
         self._current = replace(compiled, checks={**compiled.checks, **broken})
@@ -166,34 +170,42 @@ class ClusterPolicies:
         unusable = sum(isinstance(check, SealgateError) for check in checks.values())
         self._metrics.policies_loaded(policies, len(checks), unusable, self._clock.now().timestamp())
         self._log.info("policies loaded", policies=policies, authenticators=len(checks), unusable=unusable)
-        for read in objects:
-            if read.problem:
-                self._log.error("an object cannot be understood", object=read.name, problem=read.problem)
+        unreadable = [read for read in objects if read.problem]
+        self._metrics.objects_unreadable((_kind(read), read.name) for read in unreadable)
+        for read in unreadable:
+            self._log.error("object cannot be read", kind=_kind(read), object=read.name, problem=read.problem)
+
+
+def _kind(read: ReadAuthenticator | ReadPolicy) -> str:
+    return "Authenticator" if isinstance(read, ReadAuthenticator) else "VerificationPolicy"
 
 
 def read_authenticator(item: dict[str, Any], _: ReadAuthenticator | None = None) -> ReadAuthenticator:
-    """Return an authenticator and its status; what cannot be understood says so."""
+    """Return an authenticator and its status; one that cannot be read, for whatever reason, says so."""
     name = item["metadata"]["name"]
     try:
         status = AuthenticatorStatus.model_validate(item.get("status") or {})
         return ReadAuthenticator(name, Authenticator.model_validate(item), status)
-    except ValidationError as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, no image must meet the authenticator
         return ReadAuthenticator(name, None, AuthenticatorStatus(), _explain(error))
 
 
-def read_policy(item: dict[str, Any], before: ReadPolicy | None = None) -> ReadPolicy:
-    """Return a policy; one that cannot be understood stays as it was before."""
+def read_policy(item: dict[str, Any], _: ReadPolicy | None = None) -> ReadPolicy:
+    """Return a policy; for one that cannot be read, for whatever reason, what no image meets."""
     name = item["metadata"]["name"]
     try:
         policy = VerificationPolicy.model_validate(item)
         compile_policy(policy)
-    except ValidationError as error:
-        return ReadPolicy(name, before.object if before else None, _explain(error))
-    except SealgateError as error:
-        return ReadPolicy(name, before.object if before else None, error.message)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the policy must not count as none
+        problem = _explain(error)
+        return ReadPolicy(name, compile_unreadable(name, item, problem), problem)
     return ReadPolicy(name, policy)
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: Exception) -> str:
+    if isinstance(error, SealgateError):
+        return error.message
+    if not isinstance(error, ValidationError):
+        return f"{type(error).__name__} while it was read"
     first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return quote(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")

@@ -1,0 +1,99 @@
+"""Verification policies that cannot be read: what is certain about them, and the strictest guess for the rest.
+
+A policy that was stored by a later release, or that the API server let through although this release refuses it, must
+not count as no policy. It counts as one that no image meets, over the images and the namespaces that it names, each
+read as a whole: what cannot be read counts as the widest thing that it could have said.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from sealgate.errors import InvalidPatternError
+from sealgate.patterns import compile_repository_pattern, compile_tag_pattern
+from sealgate.policies.matching import CompiledPolicy, CompiledSelector
+from sealgate.policies.models import ImageSelector, LabelSelector
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sealgate.patterns import Pattern
+
+_ACTIONS = frozenset({"Enforce", "Warn", "Audit", "Exempt"})
+_FIELDS = frozenset(field.alias or name for name, field in ImageSelector.model_fields.items())
+_EVERY_IMAGE = CompiledSelector(compile_repository_pattern("**"), None)
+
+
+def compile_unreadable(name: str, value: Mapping[str, Any], problem: str) -> CompiledPolicy:
+    """Return a policy that no image meets in place of one that cannot be read.
+
+    - `action` counts if it is one of the actions, otherwise as Enforce. An Exempt policy exempts nothing.
+    - an entry of `images` counts as every image if its repository pattern cannot be read, and as every tag if its
+      `tags` cannot be or if it has fields that are not known; `images` that are not a list count as every image.
+    - `excludeImages` that are not wholly readable count as none.
+    - a `namespaceSelector` that is not wholly readable counts as every namespace.
+
+    Args:
+        name: the policy's name.
+        value: the object, as JSON has it; anything in it may be of any type.
+        problem: why it cannot be read, one sentence.
+    """
+    spec = value.get("spec")
+    spec = spec if isinstance(spec, dict) else {}
+    action = spec.get("action", "Enforce")
+    action = action if isinstance(action, str) and action in _ACTIONS else "Enforce"
+    return CompiledPolicy(
+        name=name,
+        action=action,
+        authenticators=(),
+        count=1,
+        images=() if action == "Exempt" else _images(spec.get("images")),
+        exclude_images=_exclusions(spec.get("excludeImages", [])),
+        namespace_selector=_namespaces(spec.get("namespaceSelector", {})),
+        problem=problem,
+    )
+
+
+def _images(value: object) -> tuple[CompiledSelector, ...]:
+    if not isinstance(value, list) or not value:
+        return (_EVERY_IMAGE,)
+    return tuple(_image(entry) for entry in value)
+
+
+def _image(entry: object) -> CompiledSelector:
+    repository = entry.get("repository") if isinstance(entry, dict) else None
+    if not isinstance(entry, dict) or not isinstance(repository, str):
+        return _EVERY_IMAGE
+    try:
+        pattern = compile_repository_pattern(repository)
+    except InvalidPatternError:
+        return _EVERY_IMAGE
+    return CompiledSelector(pattern, _tags(entry.get("tags")) if entry.keys() <= _FIELDS else None)
+
+
+def _tags(value: object) -> tuple[Pattern, ...] | None:
+    if not isinstance(value, list) or not value or not all(isinstance(tag, str) for tag in value):
+        return None
+    try:
+        return tuple(compile_tag_pattern(tag) for tag in value)
+    except InvalidPatternError:
+        return None
+
+
+def _exclusions(value: object) -> tuple[CompiledSelector, ...]:
+    if not isinstance(value, list):
+        return ()
+    try:
+        selectors = [ImageSelector.model_validate(entry) for entry in value]
+        return tuple(CompiledSelector.compile(selector) for selector in selectors)
+    except (ValidationError, InvalidPatternError):
+        return ()
+
+
+def _namespaces(value: object) -> LabelSelector:
+    try:
+        return LabelSelector.model_validate(value)
+    except ValidationError:
+        return LabelSelector()

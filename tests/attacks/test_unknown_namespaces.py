@@ -1,0 +1,174 @@
+"""A namespace of which not all labels are known: policies that may select it hold, and permit nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sealgate.decisions import UnmatchedImages
+from sealgate.policies.matching import NAME_LABEL, Namespace, PolicyIndex
+from sealgate.policies.models import LabelSelector, VerificationPolicy
+from sealgate.policies.selectors import Selection, select
+from sealgate.references import parse_reference
+from tests.cli import objects as cli_objects
+from tests.cli.shop import Shop, open_shop
+from tests.policies.objects import policy_object
+from tests.support.registry_simulator import RegistrySimulator
+from tests.webhook.objects import pod, review
+from tests.webhook.worlds import exemption, namespace, open_world, policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.webhook.worlds import World
+
+PROD = {"matchLabels": {"env": "prod"}}
+MAY_SELECT: list[dict[str, Any]] = [
+    PROD,
+    {"matchExpressions": [{"key": "env", "operator": "In", "values": ["prod"]}]},
+    {"matchExpressions": [{"key": "env", "operator": "NotIn", "values": ["dev"]}]},
+    {"matchExpressions": [{"key": "env", "operator": "Exists"}]},
+    {"matchExpressions": [{"key": "env", "operator": "DoesNotExist"}]},
+    {"matchLabels": {NAME_LABEL: "team-a", "env": "prod"}},
+]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with open_world(tmp_path) as world:
+        yield world
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    with RegistrySimulator() as registry:
+        yield open_shop(registry, tmp_path)
+
+
+@pytest.mark.parametrize("selector", MAY_SELECT, ids=json.dumps)
+def test_attack_46_a_policy_that_may_select_a_namespace_must_be_met(world: World, selector: dict[str, Any]) -> None:
+    world.write(policy("labelled", f"{world.registry.host}/**", namespaceSelector=selector))
+
+    assert not world.validate(review(pod(world.push("team/app", "v1")), namespace="team-a")).allowed
+    assert world.validate(review(pod(world.sign("team/good", "v1")), namespace="team-a")).allowed
+
+
+@pytest.mark.parametrize("selector", MAY_SELECT, ids=json.dumps)
+def test_attack_46_a_policy_that_may_select_a_namespace_covers_nothing(world: World, selector: dict[str, Any]) -> None:
+    world.unmatched = UnmatchedImages.DENY
+    world.write(policy("labelled", f"{world.registry.host}/**", namespaceSelector=selector))
+
+    answer = world.validate(review(pod(world.sign("team/good", "v1")), namespace="team-a"))
+    assert not answer.allowed
+    assert "no verification policy covers it" in answer.message
+
+
+@pytest.mark.parametrize("selector", MAY_SELECT, ids=json.dumps)
+def test_attack_46_an_exemption_that_may_select_a_namespace_exempts_nothing(
+    world: World, selector: dict[str, Any]
+) -> None:
+    world.unmatched = UnmatchedImages.DENY
+    world.write(exemption("labelled", "**", namespaceSelector=selector))
+
+    assert not world.validate(review(pod(world.push("team/app", "v1")), namespace="team-a")).allowed
+
+
+def test_attack_46_the_name_of_a_namespace_is_known(world: World) -> None:
+    elsewhere = {"matchLabels": {NAME_LABEL: "elsewhere"}}
+    world.write(policy("named", f"{world.registry.host}/**", namespaceSelector=elsewhere))
+    image = world.push("team/app", "v1")
+
+    assert world.validate(review(pod(image), namespace="team-a")).allowed
+    assert not world.validate(review(pod(image), namespace="elsewhere")).allowed
+
+
+def test_attack_46_a_namespace_among_the_files_has_the_labels_that_it_has(world: World) -> None:
+    world.write(
+        policy("labelled", f"{world.registry.host}/**", namespaceSelector=PROD),
+        namespace("shop", env="prod"),
+        namespace("lab", env="dev"),
+        namespace("bare"),
+    )
+    image = world.push("team/app", "v1")
+
+    assert not world.validate(review(pod(image), namespace="shop")).allowed
+    assert world.validate(review(pod(image), namespace="lab")).allowed
+    assert world.validate(review(pod(image), namespace="bare")).allowed
+
+
+def test_attack_46_verify_without_a_namespace_meets_policies_that_select_by_label(shop: Shop, tmp_path: Path) -> None:
+    by_label, by_name = ({"matchLabels": {key: "prod"}} for key in ("env", NAME_LABEL))
+    for selector in (by_label, by_name):
+        cli_objects.write(
+            tmp_path / "policies/strict.yaml",
+            cli_objects.policy("strict", "**", ["qa-key"], namespaceSelector=selector),
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}},
+        )
+        assert shop.verify(shop.image("signed")).exit_code == 1
+        # The Namespace object says which labels it has.
+        assert shop.verify(shop.image("signed"), "--namespace", "default").exit_code == 0
+        assert shop.verify(shop.image("signed"), "--namespace-label", "env=prod").exit_code == 1
+
+
+def test_attack_46_labels_of_the_command_line_are_known_and_others_are_not(shop: Shop, tmp_path: Path) -> None:
+    selector = {"matchLabels": {"env": "prod", "tier": "front"}}
+    cli_objects.write(
+        tmp_path / "policies/strict.yaml", cli_objects.policy("strict", "**", ["qa-key"], namespaceSelector=selector)
+    )
+    assert shop.verify(shop.image("signed"), "--namespace-label", "env=prod").exit_code == 1
+    assert shop.verify(shop.image("signed"), "--namespace-label", "env=dev").exit_code == 0
+
+
+KEYS = ["a", "b", "c"]
+LABELS = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(["1", "2"]))
+
+
+@st.composite
+def _expression(draw: st.DrawFn) -> dict[str, Any]:
+    operator = draw(st.sampled_from(["In", "NotIn", "Exists", "DoesNotExist"]))
+    values = draw(st.lists(st.sampled_from(["1", "2"]), min_size=1, max_size=2))
+    return {"key": draw(st.sampled_from(KEYS)), "operator": operator} | (
+        {"values": values} if operator in ("In", "NotIn") else {}
+    )
+
+
+SELECTORS = st.builds(
+    lambda labels, expressions: {"matchLabels": labels, "matchExpressions": expressions},
+    LABELS,
+    st.lists(_expression(), max_size=2),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(SELECTORS, LABELS, st.sets(st.sampled_from(KEYS)))
+def test_attack_46_what_is_certain_about_some_labels_holds_for_all(
+    selector: dict[str, Any], labels: dict[str, str], hidden: set[str]
+) -> None:
+    parsed = LabelSelector.model_validate(selector)
+    truth = select(parsed, labels)
+    known = {key: value for key, value in labels.items() if key not in hidden}
+
+    assert truth is not Selection.MAYBE
+    assert select(parsed, known, complete=False) in (truth, Selection.MAYBE)
+
+
+@settings(max_examples=200, deadline=None)
+@given(SELECTORS, LABELS, st.sets(st.sampled_from(KEYS)), st.sampled_from(["Enforce", "Exempt"]))
+def test_attack_46_less_knowledge_asks_for_more_and_permits_less(
+    selector: dict[str, Any], labels: dict[str, str], hidden: set[str], action: str
+) -> None:
+    value = policy_object("p", action=action, namespaceSelector=selector)
+    if action == "Exempt":
+        del value["spec"]["require"]
+    index = PolicyIndex([VerificationPolicy.model_validate(value)])
+    known = {key: found for key, found in labels.items() if key not in hidden}
+    some, everything = Namespace("n", known, complete=False), Namespace("n", labels)
+
+    matched, truth = (bool(index.match(parse_reference("nginx"), found)) for found in (some, everything))
+    assert truth >= matched if action == "Exempt" else matched >= truth

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from sealgate.errors import InvalidKeyError, Reason, SealgateError, UnavailableError
 from sealgate.formats import FORMATS, build_check
 from sealgate.formats.incomplete import IncompleteCheck
+from sealgate.formats.signers import signers_of
 from sealgate.keys.openpgp import Keyring
 from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.keys.status_keys import StatusKeys
@@ -91,7 +92,7 @@ def assess(obj: Mapping[str, Any], secrets: SecretKeys, others: Sequence[KeySour
     except SealgateError as error:
         judgement, fingerprints = _not_ready(error, keys), None
     else:
-        judgement, fingerprints = _ready(check, keys, now), _fingerprints(check, now)
+        judgement, fingerprints = _ready(check, keys, now), signers_of(check, now)
     status = _status(obj, before, judgement, now).model_copy(
         update={
             "format": next(name for name in FORMATS if getattr(authenticator.spec, name) is not None),
@@ -209,16 +210,6 @@ def _ready(check: Check, keys: Sequence[KeyStatus], now: datetime) -> Judgement:
     if notes:
         return Judgement(READY, True, "SomeKeysRefused", f"can be used, but not all of its keys: {'; '.join(notes)}")
     return Judgement(READY, True, "KeysResolved", "every key can be used")
-
-
-def _fingerprints(check: Check, now: datetime) -> frozenset[str] | None:
-    keys = getattr(check.check if isinstance(check, IncompleteCheck) else check, "keys", None)
-    if isinstance(keys, tuple) and all(isinstance(key, PublicKey) for key in keys):
-        return frozenset(key.fingerprint for key in keys)
-    keyring = getattr(check, "keyring", None)
-    if isinstance(keyring, Keyring):
-        return frozenset(state.fingerprint for state in keyring.states(now) if state.reason is Reason.VERIFIED)
-    return None
 
 
 def _summary(authenticator: Authenticator, keys: Sequence[KeyStatus], refused_inline: int) -> str:

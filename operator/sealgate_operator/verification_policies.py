@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from sealgate.decisions import count_met
 from sealgate.errors import InvalidPatternError
 from sealgate.messages import quote
 from sealgate.patterns import compile_repository_pattern, compile_tag_pattern
-from sealgate.policies.models import LabelSelector, VerificationPolicy
-from sealgate.policies.selectors import Selection, select
+from sealgate.policies.models import VerificationPolicy
+from sealgate.policies.prospects import count_reachable, reach_of
 from sealgate.policies.status import VerificationPolicyStatus
 from sealgate_operator.conditions import (
     READY,
@@ -30,13 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from sealgate.patterns import Pattern
-    from sealgate.policies.models import ImageSelector
     from sealgate_operator.authenticators import Assessment
 
 PATTERNS = "PatternsValid"
 AUTHENTICATORS = "AuthenticatorsReady"
-_WILDCARDS = frozenset("*?{}")
+_NOT_MET = "until that is put right no image that the policy names meets it"
 
 
 def policy_status(
@@ -53,7 +50,7 @@ def policy_status(
     try:
         policy = VerificationPolicy.model_validate(obj)
     except ValidationError as error:
-        judgements = [Judgement(READY, False, "InvalidSpec", explain_invalid(error))]
+        judgements = [Judgement(READY, False, "InvalidSpec", f"{explain_invalid(error)}; {_NOT_MET}")]
     else:
         parts = [_judge_patterns(policy), _judge_authenticators(policy, authenticators)]
         judgements = [_sum_up(policy, parts), *parts]
@@ -87,22 +84,13 @@ def _sum_up(policy: VerificationPolicy, parts: Sequence[Judgement]) -> Judgement
 def _judge_patterns(policy: VerificationPolicy) -> Judgement:
     wrong = list(_wrong_patterns(policy))
     if wrong:
-        return Judgement(PATTERNS, False, "InvalidPattern", "; ".join(wrong))
-    if not _can_select(policy.spec.namespace_selector):
-        message = "no namespace can have labels that its namespaceSelector wants; loosen it"
-        return Judgement(PATTERNS, False, "MatchesNothing", message)
-    hidden = [
-        (number, selector.repository, excluder)
-        for number, selector in enumerate(policy.spec.images)
-        if (excluder := _excluder(selector, policy.spec.exclude_images)) is not None
-    ]
-    if not hidden:
-        return Judgement(PATTERNS, True, "PatternsCompile", "every pattern can match")
-    number, text, excluder = hidden[0]
-    what = f"images[{number}] ({quote(text, 128)}) is excluded altogether by {quote(excluder, 128)}"
-    if len(hidden) == len(policy.spec.images):
-        return Judgement(PATTERNS, False, "MatchesNothing", f"the policy covers no image: {what}")
-    return Judgement(PATTERNS, True, "SomeImagesExcluded", f"{what}; one of them can go")
+        return Judgement(PATTERNS, False, "InvalidPattern", f"{'; '.join(wrong)}; {_NOT_MET}")
+    reach = reach_of(policy.spec)
+    if reach.nothing:
+        return Judgement(PATTERNS, False, "MatchesNothing", reach.note)
+    if reach.note:
+        return Judgement(PATTERNS, True, "SomeImagesExcluded", reach.note)
+    return Judgement(PATTERNS, True, "PatternsCompile", "every pattern can match")
 
 
 def _wrong_patterns(policy: VerificationPolicy) -> Iterator[str]:
@@ -116,46 +104,6 @@ def _wrong_patterns(policy: VerificationPolicy) -> Iterator[str]:
                 yield f"{field}[{number}]: {error.message}"
 
 
-def _excluder(selector: ImageSelector, excluders: Sequence[ImageSelector]) -> str | None:
-    """Return the exclusion that certainly leaves nothing of a selector, if there is one."""
-    pattern = compile_repository_pattern(selector.repository)
-    for excluder in excluders:
-        if excluder.tags is None and _contains(compile_repository_pattern(excluder.repository), pattern):
-            return excluder.repository
-    return None
-
-
-def _contains(outer: Pattern, inner: Pattern) -> bool:
-    """Return whether whatever the inner pattern covers, the outer one does; False where that is not plain to see."""
-    if outer.text == inner.text:
-        return True
-    stem = outer.text.removesuffix("**")
-    open_ended = stem != outer.text and not _WILDCARDS.intersection(stem)
-    start = outer.globs[0].prefix if open_ended else None
-    return all(
-        (glob.literal and outer.matches(glob.prefix)) or (start is not None and glob.prefix.startswith(start))
-        for glob in inner.globs
-    )
-
-
-def _can_select(selector: LabelSelector) -> bool:
-    """Return whether any labels satisfy a selector; each key is on its own, so values are tried key by key."""
-    keys = {*selector.match_labels, *(expression.key for expression in selector.match_expressions)}
-    return all(_can_satisfy(key, selector) for key in keys)
-
-
-def _can_satisfy(key: str, selector: LabelSelector) -> bool:
-    wanted = {name: value for name, value in selector.match_labels.items() if name == key}
-    expressions = tuple(expression for expression in selector.match_expressions if expression.key == key)
-    part = LabelSelector(matchLabels=wanted, matchExpressions=expressions)
-    mentioned = {*wanted.values(), *(value for expression in expressions for value in expression.values)}
-    # Absent, each value that is mentioned, and one that is not.
-    fresh = "x" * (max(map(len, mentioned), default=0) + 1)
-    return any(
-        select(part, labels) is Selection.YES for labels in ({}, *({key: value} for value in (*mentioned, fresh)))
-    )
-
-
 # Who may verify --------------------------------------------------------------------------------------------------
 
 
@@ -165,8 +113,8 @@ def _judge_authenticators(policy: VerificationPolicy, known: Mapping[str, Assess
     names, required = policy.spec.require.authenticators, policy.spec.require.needed
     missing = [name for name in names if name not in known]
     unready = [name for name in names if name in known and not known[name].ready]
-    usable = {name: known[name] for name in names if name in known and known[name].ready}
-    reachable = _reachable(usable)
+    usable = {name: known[name].fingerprints for name in names if name in known and known[name].ready}
+    reachable = count_reachable(usable)
     if missing or unready:
         reason = "AuthenticatorNotFound" if missing else "AuthenticatorNotReady"
         message = "; ".join(
@@ -186,13 +134,3 @@ def _judge_authenticators(policy: VerificationPolicy, known: Mapping[str, Assess
         )
         return Judgement(AUTHENTICATORS, False, "NeverSatisfiable", message)
     return Judgement(AUTHENTICATORS, True, "AuthenticatorsReady", "every authenticator can be used")
-
-
-def _reachable(usable: Mapping[str, Assessment]) -> int:
-    """Return how many authenticators could be met by one image; whose signers are not known may have any."""
-    return count_met(
-        {
-            name: [f"any key of {name}"] if assessment.fingerprints is None else assessment.fingerprints
-            for name, assessment in usable.items()
-        }
-    )

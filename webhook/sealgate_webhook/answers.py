@@ -102,7 +102,7 @@ def answer_verdicts(images: Sequence[ContainerImage], verdicts: Sequence[ImageVe
         warned = (verdict for verdict in verdicts if verdict.verdict is Verdict.WARN)
         return Answer(
             allowed=True,
-            warnings=_warnings(f"sealgate: {_where(places, verdict)}: {verdict.message}" for verdict in warned),
+            warnings=bound_warnings(f"sealgate: {_where(places, verdict)}: {verdict.message}" for verdict in warned),
             annotations=annotations,
         )
     unavailable = all(verdict.verdict is Verdict.UNAVAILABLE for verdict in refused)
@@ -167,7 +167,8 @@ def _lines(lines: Iterable[str], note: str) -> str:
     return "\n".join(kept)
 
 
-def _warnings(warnings: Iterable[str]) -> tuple[str, ...]:
+def bound_warnings(warnings: Iterable[str]) -> tuple[str, ...]:
+    """Return warnings within what Kubernetes passes on; those left out are counted."""
     kept: list[str] = []
     size = dropped = 0
     for warning in warnings:

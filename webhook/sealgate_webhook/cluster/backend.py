@@ -12,7 +12,7 @@ from sealgate.messages import quote
 from sealgate_webhook.cluster.events import EventRecorder
 from sealgate_webhook.cluster.listing import Listing
 from sealgate_webhook.cluster.namespaces import PATH, ClusterNamespaces, read_namespace
-from sealgate_webhook.cluster.objects import judge_object
+from sealgate_webhook.cluster.objects import ObjectJudge
 from sealgate_webhook.cluster.policies import ClusterPolicies
 from sealgate_webhook.cluster.pull_secrets import ClusterCredentials, SecretReader, SharedSecret
 from sealgate_webhook.cluster.trusted_state import ConfigMapTrustedState
@@ -132,7 +132,7 @@ class ClusterBackend:
             kinds=config.workload_kinds(),
         )
         self.state = ConfigMapTrustedState(api, namespace, config.trusted_state)
-        self.judge_object = judge_object
+        self.judge_object = ObjectJudge(self._compiled, clock).judge
 
     def literal_hosts(self) -> frozenset[str]:
         """Return the registries that the policies in force name literally."""

@@ -1,0 +1,106 @@
+"""What a readable policy can come to: whether an image can fall under it, and whether one can meet it. Pure.
+
+The operator says it in a policy's status, the webhook as a warning when a policy is applied.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sealgate.decisions import count_met
+from sealgate.messages import quote
+from sealgate.patterns import compile_repository_pattern
+from sealgate.policies.models import LabelSelector
+from sealgate.policies.selectors import Selection, select
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from sealgate.patterns import Pattern
+    from sealgate.policies.models import ImageSelector, VerificationPolicySpec
+
+_WILDCARDS = frozenset("*?{}")
+
+
+class Reach(NamedTuple):
+    """What a policy can match.
+
+    Attributes:
+        nothing: whether no image in any namespace can fall under it.
+        note: why, or which entry of `images` is superfluous; empty if all of it can match.
+    """
+
+    nothing: bool
+    note: str
+
+
+def reach_of(spec: VerificationPolicySpec) -> Reach:
+    """Return what a policy can match, as far as that is plain to see.
+
+    Raises:
+        InvalidPatternError: a repository pattern does not compile.
+    """
+    if not _can_select(spec.namespace_selector):
+        return Reach(nothing=True, note="no namespace can have labels that its namespaceSelector wants; loosen it")
+    hidden = [
+        (number, selector.repository, excluder)
+        for number, selector in enumerate(spec.images)
+        if (excluder := _excluder(selector, spec.exclude_images)) is not None
+    ]
+    if not hidden:
+        return Reach(nothing=False, note="")
+    number, text, excluder = hidden[0]
+    what = f"images[{number}] ({quote(text, 128)}) is excluded altogether by {quote(excluder, 128)}"
+    if len(hidden) == len(spec.images):
+        return Reach(nothing=True, note=f"the policy covers no image: {what}")
+    return Reach(nothing=False, note=f"{what}; one of them can go")
+
+
+def count_reachable(signers: Mapping[str, Collection[str] | None]) -> int:
+    """Return how many authenticators one image could meet, each by a key of its own.
+
+    Args:
+        signers: authenticators that can be used, each with the fingerprints of the keys that it accepts; None where
+            they are not known beforehand, so that it may have any.
+    """
+    return count_met({name: [f"any key of {name}"] if keys is None else keys for name, keys in signers.items()})
+
+
+def _excluder(selector: ImageSelector, excluders: Sequence[ImageSelector]) -> str | None:
+    """Return the exclusion that certainly leaves nothing of a selector, if there is one."""
+    pattern = compile_repository_pattern(selector.repository)
+    for excluder in excluders:
+        if excluder.tags is None and _contains(compile_repository_pattern(excluder.repository), pattern):
+            return excluder.repository
+    return None
+
+
+def _contains(outer: Pattern, inner: Pattern) -> bool:
+    """Return whether whatever the inner pattern covers, the outer one does; False where that is not plain to see."""
+    if outer.text == inner.text:
+        return True
+    stem = outer.text.removesuffix("**")
+    open_ended = stem != outer.text and not _WILDCARDS.intersection(stem)
+    start = outer.globs[0].prefix if open_ended else None
+    return all(
+        (glob.literal and outer.matches(glob.prefix)) or (start is not None and glob.prefix.startswith(start))
+        for glob in inner.globs
+    )
+
+
+def _can_select(selector: LabelSelector) -> bool:
+    """Return whether any labels satisfy a selector; each key is on its own, so values are tried key by key."""
+    keys = {*selector.match_labels, *(expression.key for expression in selector.match_expressions)}
+    return all(_can_satisfy(key, selector) for key in keys)
+
+
+def _can_satisfy(key: str, selector: LabelSelector) -> bool:
+    wanted = {name: value for name, value in selector.match_labels.items() if name == key}
+    expressions = tuple(expression for expression in selector.match_expressions if expression.key == key)
+    part = LabelSelector(matchLabels=wanted, matchExpressions=expressions)
+    mentioned = {*wanted.values(), *(value for expression in expressions for value in expression.values)}
+    # Absent, each value that is mentioned, and one that is not.
+    fresh = "x" * (max(map(len, mentioned), default=0) + 1)
+    return any(
+        select(part, labels) is Selection.YES for labels in ({}, *({key: value} for value in (*mentioned, fresh)))
+    )

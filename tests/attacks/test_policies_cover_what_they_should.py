@@ -77,9 +77,12 @@ def test_attack_22_no_spelling_gets_around_a_policy(image: str) -> None:
 
 def test_attack_22_leaving_the_tag_out_does_not_get_around_tag_patterns() -> None:
     index = PolicyIndex([policy("p", images=[{"repository": "good.com/app", "tags": ["v*"]}])])
+    latest = PolicyIndex([policy("p", images=[{"repository": "good.com/app", "tags": ["latest"]}])])
 
-    assert matched(index, "good.com/app") == ["p"]
     assert matched(index, f"good.com/app@{DIGEST}") == ["p"]
+    # Without a digest, what is pulled is `latest`.
+    assert matched(latest, "good.com/app") == ["p"]
+    assert matched(index, "good.com/app") == matched(index, "good.com/app:latest") == []
 
 
 @pytest.mark.parametrize(

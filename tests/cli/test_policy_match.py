@@ -32,6 +32,7 @@ def policies(tmp_path: Path) -> Path:
         ),
         policy("hub", "docker.io/library/*", ["qa-key"], images=[{"repository": "docker.io/**", "tags": ["v*"]}]),
         namespace("shop", env="production"),
+        namespace("lab", env="test"),
     )
 
 
@@ -46,13 +47,25 @@ def test_each_policy_says_whether_and_why_it_covers_the_image(policies: Path) ->
     assert causes(image, "--policies", policies) == {
         "everything": "Matched",
         "hub": "ImageNotCovered",
-        "production": "NamespaceNotSelected",
+        "production": "NamespaceMayBeSelected",
     }
+    assert causes(image, "--policies", policies, "--namespace", "lab")["production"] == "NamespaceNotSelected"
     assert causes(image, "--policies", policies, "--namespace", "shop")["production"] == "Matched"
     assert causes(image, "--policies", policies, "--namespace-label", "env=production")["production"] == "Matched"
     assert causes("nginx:1.27", "--policies", policies)["hub"] == "TagNotCovered"
     excluded = causes("registry.example.org/shop/dev", "--policies", policies, "-n", "shop")
     assert excluded["production"] == "ImageExcluded"
+
+
+def test_a_tag_beside_a_digest_leaves_policies_open_that_depend_on_it(policies: Path) -> None:
+    digest = "sha256:" + "4a" * 32
+    matched = sealgate("policy", "match", f"nginx:1.27@{digest}", "--policies", policies, "-o", "json")
+    (entry,) = [entry for entry in json.loads(matched.stdout)["policies"] if entry["name"] == "hub"]
+    assert (entry["matches"], entry["cause"]) == (True, "DependsOnTag")
+    assert entry["message"].endswith("covers it, unless the registry says that tag 1.27 names this digest")
+    assert causes(f"nginx:v1@{digest}", "--policies", policies)["hub"] == "Matched"
+    assert causes(f"nginx@{digest}", "--policies", policies)["hub"] == "Matched"
+    assert causes("nginx", "--policies", policies)["hub"] == "TagNotCovered"
 
 
 def test_the_text_shows_the_covering_policies_first(policies: Path) -> None:
@@ -65,17 +78,17 @@ def test_the_text_shows_the_covering_policies_first(policies: Path) -> None:
 
 
 def test_the_json_names_what_each_policy_needs(policies: Path) -> None:
-    matched = sealgate("policy", "match", "nginx", "--policies", policies, "-o", "json")
+    matched = sealgate("policy", "match", "nginx", "--policies", policies, "-o", "json", "-n", "lab")
     document = json.loads(matched.stdout)
     assert (document["image"], document["reference"]) == ("nginx", "docker.io/library/nginx")
-    assert document["namespace"] == "default"
+    assert document["namespace"] == "lab"
     (entry,) = [entry for entry in document["policies"] if entry["name"] == "production"]
     assert entry == {
         "name": "production",
         "action": "Enforce",
         "matches": False,
         "cause": "NamespaceNotSelected",
-        "message": "its namespaceSelector does not select default",
+        "message": "its namespaceSelector does not select lab",
         "authenticators": ["release-key", "qa-key"],
         "required": 2,
     }

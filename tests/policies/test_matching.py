@@ -84,13 +84,13 @@ def test_a_bad_pattern_is_no_index() -> None:
         ("quay.io/app:v2.0", True),
         ("quay.io/app:1", False),
         ("quay.io/app:latest", False),
-        ("quay.io/app", True),
+        ("quay.io/app", False),
         (f"quay.io/app@{DIGEST}", True),
         (f"quay.io/app:v1@{DIGEST}", True),
-        (f"quay.io/app:dev@{DIGEST}", False),
+        (f"quay.io/app:dev@{DIGEST}", True),
     ],
 )
-def test_a_reference_without_a_tag_is_covered_by_any_tag_pattern(image: str, covered: bool) -> None:  # noqa: FBT001 - a column of the table above
+def test_an_image_of_which_no_tag_is_known_is_covered_by_any_tag_pattern(image: str, covered: bool) -> None:  # noqa: FBT001 - a column of the table above
     assert covers(image, images=[{"repository": "quay.io/*", "tags": ["v*"]}]) is covered
 
 

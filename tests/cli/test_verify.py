@@ -133,13 +133,16 @@ def test_namespaces_decide_which_policies_cover_an_image(shop: Shop) -> None:
         shop.policies / "production.yaml",
         policy("production", f"{shop.registry.host}/**", ["qa-key"], namespaceSelector=selector),
         namespace("live", env="production"),
+        namespace("test"),
     )
     image = shop.image("signed")
 
     def policies(*args: object) -> list[str]:
         return [found["name"] for found in entries(shop, image, *args)[0]["policies"]]
 
-    assert policies() == ["shop"]
+    # Nothing says which namespace the image is for, so the policy may select it.
+    assert policies() == ["production", "shop"]
+    assert policies("--namespace", "test") == ["shop"]
     assert policies("--namespace", "live") == ["production", "shop"]
     assert policies("--namespace-label", "env=production") == ["production", "shop"]
     assert policies("--namespace", "live", "--namespace-label", "env=test") == ["shop"]
@@ -151,7 +154,7 @@ def test_every_namespace_has_the_label_of_its_name(shop: Shop) -> None:
     (entry,) = entries(shop, shop.image("signed"), "--namespace", "live")
     assert [found["name"] for found in entry["policies"]] == ["live", "shop"]
     lie = ("--namespace-label", "kubernetes.io/metadata.name=live")
-    (entry,) = entries(shop, shop.image("signed"), *lie)
+    (entry,) = entries(shop, shop.image("signed"), *lie, "--namespace", "other")
     assert [found["name"] for found in entry["policies"]] == ["shop"]
 
 

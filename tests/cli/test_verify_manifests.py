@@ -69,6 +69,7 @@ def test_each_image_is_answered_once_for_each_namespace(shop: Shop, tmp_path: Pa
         shop.policies / "production.yaml",
         policy("production", f"{shop.registry.host}/**", ["qa-key"], namespaceSelector=selector),
         namespace("live", env="production"),
+        namespace("test"),
     )
     image = shop.image("signed")
     path = write(
@@ -78,13 +79,13 @@ def test_each_image_is_answered_once_for_each_namespace(shop: Shop, tmp_path: Pa
         pod("c", image),
         pod("d", image, namespace="live"),
     )
-    verified = shop.verify("-f", path, "-o", "json")
+    verified = shop.verify("-f", path, "-o", "json", "--namespace", "test")
     assert [(entry["image"], entry["verdict"]) for entry in json.loads(verified.stdout)] == [
         (image, "admit"),
         (image, "deny"),
     ]
-    shown = shop.verify("-f", path).stdout
-    assert "Pod default/c, spec.containers[0].image" in shown
+    shown = shop.verify("-f", path, "--namespace", "test").stdout
+    assert "Pod test/c, spec.containers[0].image" in shown
     assert [cell.strip() for cell in shown.splitlines()[-3].split("│")][2] == "live"
     moved = shop.verify("-f", path, "-o", "json", "--namespace", "live")
     assert [entry["verdict"] for entry in json.loads(moved.stdout)] == ["deny"]

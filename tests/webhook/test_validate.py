@@ -130,7 +130,8 @@ def test_a_policy_only_for_other_namespaces_does_not_count(world: World) -> None
     image = world.push("team/app", "v1")
     assert not world.validate(review(pod(image), namespace="shop")).allowed
     assert world.validate(review(pod(image), namespace="test")).allowed
-    assert world.validate(review(pod(image), namespace="unheard-of")).allowed
+    # No file says which labels it has.
+    assert not world.validate(review(pod(image), namespace="unheard-of")).allowed
 
 
 def test_a_namespace_can_be_selected_by_the_name_label_kubernetes_gives_it(world: World) -> None:

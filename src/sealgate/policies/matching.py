@@ -51,7 +51,9 @@ class Namespace:
 
     def __post_init__(self) -> None:
         """Put the name among the labels, as the API server does."""
-        labels = {**self.labels, NAME_LABEL: self.name} if self.named else dict(self.labels)
+        labels = {key: value for key, value in self.labels.items() if key != NAME_LABEL}
+        if self.named:
+            labels[NAME_LABEL] = self.name
         object.__setattr__(self, "labels", MappingProxyType(labels))
         object.__setattr__(self, "key", (frozenset(labels.items()), self.complete))
 

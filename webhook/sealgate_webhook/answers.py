@@ -83,7 +83,9 @@ def warn(message: str, reason: str) -> Answer:
     """
     annotations = {"object": f"not verified: {reason}"}
     return Answer(
-        allowed=True, warnings=_warnings([f"sealgate: admitted with a warning: {message}"]), annotations=annotations
+        allowed=True,
+        warnings=bound_warnings([f"sealgate: admitted with a warning: {message}"]),
+        annotations=annotations,
     )
 
 

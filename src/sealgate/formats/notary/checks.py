@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 _DOCKER_HUB_SERVER = "https://notary.docker.io"
 
 
+# Part of `content`: raise it when the same keys and options come to mean something else.
+_RULES_VERSION = 2
+
+
 @dataclass(frozen=True, slots=True)
 class NotaryCheck:
     """One authenticator's rules; see `sealgate.formats.interface.Check`.
@@ -183,7 +187,9 @@ def build(spec: NotarySpec, keys: KeyResolver) -> NotaryCheck:
 def _content(spec: NotarySpec, required: tuple[RequiredRole, ...]) -> str:
     # The spec has everything but the keys that stand in Secrets.
     resolved = [accepted.content for role in required for accepted in role.accepted]
-    return hashlib.sha256("\n".join(["notary", spec.model_dump_json(), *resolved]).encode()).hexdigest()
+    return hashlib.sha256(
+        "\n".join([f"notary {_RULES_VERSION}", spec.model_dump_json(), *resolved]).encode()
+    ).hexdigest()
 
 
 def _one_spelling(server: str) -> str:

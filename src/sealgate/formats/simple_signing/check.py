@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from sealgate.policies.specs_simple_signing import SignatureStore, SignedIdentity, SimpleSigningSpec
 
 # Part of `content`: raise it when the same keys and options come to mean something else.
-_RULES_VERSION = 1
+_RULES_VERSION = 2
 
 # Which refusal explains most: one by an accepted key that says the wrong thing before one by a stranger, and a
 # stranger's before something that is no signature.

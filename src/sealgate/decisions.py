@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import ceil
 from typing import TYPE_CHECKING
 
 from sealgate.errors import Reason
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 #: The longest message of a verdict, and of one authenticator in it, in characters.
 MAX_MESSAGE = 1024
-MAX_PART = 320
+MAX_PART = 640
 
 
 class Verdict(StrEnum):
@@ -130,6 +131,24 @@ class PolicyResult:
 
 
 @dataclass(frozen=True, slots=True)
+class CachedRefusal:
+    """When a refusal was found that a verdict takes from the cache; `Clock.monotonic` seconds.
+
+    Attributes:
+        since: when it was found.
+        until: from when on the signatures are looked up again.
+    """
+
+    since: float
+    until: float
+
+    def describe(self, now: float) -> str:
+        """Return the clause that says how old the refusal is and when signatures are looked up again."""
+        age, left = max(int(now - self.since), 0), max(ceil(self.until - now), 0)
+        return f"refused {age} s ago, looked up again in {left} s"
+
+
+@dataclass(frozen=True, slots=True)
 class ImageVerdict:
     """The answer for one image.
 
@@ -142,6 +161,8 @@ class ImageVerdict:
         message: one line for a person: image, policy, authenticator, reason, what to do.
         policies: the result of every policy that matches, sorted by name; Exempt policies have none.
         coverage: whether policies decide about the image.
+        cached: of an image that is refused for what is in the cache, the refusal that is looked up again first. The
+            message does not say it, since it is the same for as long as the verdict is.
     """
 
     image: str
@@ -152,6 +173,7 @@ class ImageVerdict:
     message: str
     policies: tuple[PolicyResult, ...]
     coverage: Coverage = Coverage.UNMATCHED
+    cached: CachedRefusal | None = None
 
     @property
     def enforced(self) -> bool:
@@ -274,7 +296,7 @@ def require_digest(verdict: ImageVerdict) -> ImageVerdict:
         "image when it is pulled; try again, or name the digest (IMAGE@sha256:...). If this does not go away, a "
         "webhook that runs after sealgate puts tags back, or the API server does not call sealgate's /mutate"
     )
-    return replace(verdict, verdict=Verdict.UNAVAILABLE, reason=Reason.NOT_PINNED, message=message)
+    return replace(verdict, verdict=Verdict.UNAVAILABLE, reason=Reason.NOT_PINNED, message=message, cached=None)
 
 
 def soften(verdict: ImageVerdict) -> ImageVerdict:

@@ -7,7 +7,14 @@ control characters nor fill a screen.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 MAX_QUOTED = 256
+#: The most keys that a message names.
+MAX_NAMED_KEYS = 3
 
 
 def quote(text: object, limit: int = MAX_QUOTED) -> str:
@@ -31,3 +38,20 @@ def quote(text: object, limit: int = MAX_QUOTED) -> str:
     if len(raw) > limit or len(escaped) > 2 * limit:
         return escaped[:limit] + "..."
     return escaped
+
+
+def name_accepted(fingerprints: Iterable[str]) -> str:
+    """Return the clause of a message about a wrong key that names the keys which would have been accepted.
+
+    Args:
+        fingerprints: of the accepted keys, in any order; empty for an empty clause.
+
+    >>> name_accepted(["c", "b", "a", "d", "a"])
+    ' (accepted: a, b, c and 1 more)'
+    """
+    found = sorted(set(fingerprints))
+    if not found:
+        return ""
+    rest = len(found) - MAX_NAMED_KEYS
+    named = ", ".join(quote(fingerprint, 80) for fingerprint in found[:MAX_NAMED_KEYS])
+    return f" (accepted: {named}{f' and {rest} more' if rest > 0 else ''})"

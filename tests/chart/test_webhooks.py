@@ -60,6 +60,12 @@ def test_every_kind_that_the_library_can_read_is_sent() -> None:
     assert sent == {PLURALS[kind.kind] for kind in BUILT_IN.kinds}
 
 
+def test_only_pods_are_sent_where_other_objects_are_ignored() -> None:
+    values = {**VALUE_SETS["everything"], "webhook": {**VALUE_SETS["everything"]["webhook"], "workloads": "Ignore"}}
+    rules = webhooks(values)["workloads.sealgate.dev"]["rules"]
+    assert [rule["resources"] for rule in rules] == [["pods"], ["pods/ephemeralcontainers"]]
+
+
 def test_custom_kinds_are_sent_too() -> None:
     rules = webhooks(VALUE_SETS["everything"])["workloads.sealgate.dev"]["rules"]
     assert {

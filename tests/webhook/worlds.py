@@ -165,6 +165,8 @@ class World:
         self.metrics = Metrics(self.logger)
         self._closers: list[Callable[[], None]] = []
         self._assembled: Any = None
+        #: What Events would be made of.
+        self.denials: list[str] = []
         self.write(policy("all", f"{self.registry.host}/**"))
 
     def write(self, *policies: dict[str, Any]) -> None:
@@ -247,6 +249,7 @@ class World:
                 self.policies or self._source,
                 self.namespaces or self._source,
                 self.credential_source or SharedCredentials(self.credentials),
+                denials=self.denials,
             )
             app = create_app(
                 verifier,
@@ -290,8 +293,10 @@ class _Backend:
     def tasks(self) -> tuple[()]:
         return ()
 
-    def denied(self, request: AdmissionRequest, message: str) -> None:
-        """Nobody wants to know."""
+    denials: list[str] = field(default_factory=list)
+
+    def denied(self, request: AdmissionRequest, message: str) -> None:  # noqa: ARG002 - as the protocol has it
+        self.denials.append(message)
 
 
 @contextlib.contextmanager

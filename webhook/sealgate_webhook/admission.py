@@ -82,11 +82,13 @@ class Judgement:
         answer: what the API server is told.
         reason: one word for the log and the metrics: a verdict, or why there was nothing to judge.
         verdicts: one for each different image that was looked at.
+        lasting: the denial without what changes from second to second; empty where that is the answer's message.
     """
 
     answer: Answer
     reason: str
     verdicts: tuple[ImageVerdict, ...] = ()
+    lasting: str = ""
 
 
 NOT_JUDGED: Final = Judgement(ALLOWED, "operation without images")
@@ -182,7 +184,9 @@ class Admission:
         elif workloads is Workloads.WARN:
             verdicts = tuple(soften(verdict) for verdict in verdicts)
         note = "" if _brings_pod(request) else _TEMPLATE_NOTE
-        return Judgement(answer_verdicts(images, verdicts, note), _worst(verdicts), verdicts)
+        answer = answer_verdicts(images, verdicts, note, deadline.clock.monotonic())
+        lasting = "" if answer.allowed else answer_verdicts(images, verdicts, note).message
+        return Judgement(answer, _worst(verdicts), verdicts, lasting)
 
     def _refuse(self, request: AdmissionRequest, message: str, reason: str, *, unavailable: bool = False) -> Judgement:
         """Refuse a request whose images could not be verified one by one; warn instead where that is chosen."""

@@ -89,13 +89,16 @@ def warn(message: str, reason: str) -> Answer:
     )
 
 
-def answer_verdicts(images: Sequence[ContainerImage], verdicts: Sequence[ImageVerdict], note: str = "") -> Answer:
+def answer_verdicts(
+    images: Sequence[ContainerImage], verdicts: Sequence[ImageVerdict], note: str = "", now: float | None = None
+) -> Answer:
     """Return the answer that verdicts amount to: denied if any image is.
 
     Args:
         images: every image that was looked at, with its place.
         verdicts: one for each different image text among them.
         note: the last line of a denial; empty for none.
+        now: `Clock.monotonic` seconds, for the age of cached refusals; None to say nothing about it.
     """
     places = _places(images)
     refused = [verdict for verdict in verdicts if verdict.verdict in (Verdict.DENY, Verdict.UNAVAILABLE)]
@@ -104,12 +107,12 @@ def answer_verdicts(images: Sequence[ContainerImage], verdicts: Sequence[ImageVe
         warned = (verdict for verdict in verdicts if verdict.verdict is Verdict.WARN)
         return Answer(
             allowed=True,
-            warnings=bound_warnings(f"sealgate: {_where(places, verdict)}: {verdict.message}" for verdict in warned),
+            warnings=bound_warnings(_warning(_where(places, verdict), verdict, now) for verdict in warned),
             annotations=annotations,
         )
     unavailable = all(verdict.verdict is Verdict.UNAVAILABLE for verdict in refused)
     code, reason = _UNAVAILABLE if unavailable else _REFUSED
-    message = _lines((f"{_where(places, verdict)}: {verdict.message}" for verdict in refused), note)
+    message = _lines((f"{_where(places, verdict)}: {verdict.message}{_age(verdict, now)}" for verdict in refused), note)
     return Answer(allowed=False, code=code, reason=reason, message=message, annotations=annotations)
 
 
@@ -167,6 +170,17 @@ def _lines(lines: Iterable[str], note: str) -> str:
     if note:
         kept.append(note)
     return "\n".join(kept)
+
+
+def _age(verdict: ImageVerdict, now: float | None) -> str:
+    """Return what follows a message that rests on a cached refusal."""
+    return "" if verdict.cached is None or now is None else f"; {verdict.cached.describe(now)}"
+
+
+def _warning(where: str, verdict: ImageVerdict, now: float | None) -> str:
+    """Return a warning whose end, the age of a cached refusal, is not cut off."""
+    age = _age(verdict, now)
+    return _cut(f"sealgate: {where}: {verdict.message}", MAX_WARNING - len(age)) + age
 
 
 def bound_warnings(warnings: Iterable[str]) -> tuple[str, ...]:

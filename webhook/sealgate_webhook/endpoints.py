@@ -163,7 +163,8 @@ class Reviewer:
             answer = encode_answer(request.uid, judgement.answer)
         self._record(judgement, _describe(request), arrived)
         if self._denied is not None and not judgement.answer.allowed:
-            self._denied(request, judgement.answer.message)
+            # Without the age of a cached refusal: the same denial must stay one Event.
+            self._denied(request, judgement.lasting or judgement.answer.message)
         return answer
 
     def _failed(self, message: str, reason: str, *, unavailable: bool = False) -> Judgement:

@@ -39,7 +39,7 @@ from sealgate.keys.openpgp_packets import (
     read_signed_message,
 )
 from sealgate.keys.openpgp_self_signatures import CLOCK_SKEW, SigningKey, only_understood
-from sealgate.messages import quote
+from sealgate.messages import name_accepted, quote
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -153,7 +153,8 @@ class Keyring:
         if refusal is not None:
             raise refusal
         issuer = quote(max(packets.signature.issuers, key=len, default="that it does not name"), 40)
-        raise VerificationError(f"signed by OpenPGP key {issuer}, which is not accepted", reason=Reason.UNKNOWN_KEY)
+        msg = f"signed by OpenPGP key {issuer}, which is not accepted{name_accepted(self.fingerprints)}"
+        raise VerificationError(msg, reason=Reason.UNKNOWN_KEY)
 
     def verify_armored(self, message: bytes, now: datetime) -> SignedMessage:
         """Verify a signed message in ASCII armor, for the formats that store it so.

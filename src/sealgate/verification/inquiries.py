@@ -13,8 +13,9 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sealgate.decisions import decide, disown_tag, doubt_tag, refuse_reference
+from sealgate.decisions import CachedRefusal, Verdict, decide, disown_tag, doubt_tag, refuse_reference
 from sealgate.errors import DeadlineError, InvalidReferenceError, NotFoundError, Reason, SealgateError, UnavailableError
+from sealgate.findings import Outcome
 from sealgate.formats.interface import Image
 from sealgate.references import parse_reference
 from sealgate.registry.callers import OPEN, join_access
@@ -73,6 +74,8 @@ class Inquiry:
         # By authenticator and the tag that it is shown, which is one for all but those that look at tags.
         self._findings: dict[Key, Finding] = {}
         self._asked: set[Key] = set()
+        # Authenticators whose refusal was in the cache, each with when it expires.
+        self._refused: dict[str, float] = {}
         self._matched: tuple[Match, ...] = ()
         self._doubt: _Doubt | None = None
         self._unresolved: BaseException = _LATE
@@ -89,6 +92,20 @@ class Inquiry:
 
     def verdict(self) -> ImageVerdict:
         """Return the verdict; whatever is still under way counts as *unavailable*."""
+        verdict = self._verdict()
+        return replace(verdict, cached=self._cached_refusal(verdict)) if self._refused else verdict
+
+    def _cached_refusal(self, verdict: ImageVerdict) -> CachedRefusal | None:
+        """Return the cached refusal behind a verdict that is looked up again first."""
+        failed = (
+            finding for policy in verdict.policies if policy.verdict is verdict.verdict for finding in policy.findings
+        )
+        until = min((self._refused[f.authenticator] for f in failed if f.authenticator in self._refused), default=None)
+        if until is None or verdict.verdict not in (Verdict.DENY, Verdict.WARN):
+            return None
+        return CachedRefusal(until - self._engine.settings.refused_seconds, until)
+
+    def _verdict(self) -> ImageVerdict:
         reference = self._reference
         if isinstance(reference, InvalidReferenceError):
             return refuse_reference(self.image, reference)
@@ -204,6 +221,8 @@ class Inquiry:
         if known is not None:
             self._rest_on(known)
             self._findings[key] = known.value
+            if known.value.outcome is Outcome.REFUSED:
+                self._refused[key[0]] = min(known.until, self._refused.get(key[0], inf))
             return
         fail = partial(self._fail, key)
         self._identified(image.reference.repository, lambda: self._borrow(key, verification, fail), fail)

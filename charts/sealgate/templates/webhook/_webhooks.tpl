@@ -52,13 +52,14 @@ configurations:
 - apiGroups: [""]
   apiVersions: [v1]
   operations: [CREATE, UPDATE]
-  resources: [pods, replicationcontrollers, podtemplates]
+  resources: {{ ternary "[pods]" "[pods, replicationcontrollers, podtemplates]" (eq .Values.webhook.workloads "Ignore") }}
   scope: Namespaced
 - apiGroups: [""]
   apiVersions: [v1]
   operations: [UPDATE]
   resources: [pods/ephemeralcontainers]
   scope: Namespaced
+{{- if ne .Values.webhook.workloads "Ignore" }}
 - apiGroups: [apps]
   apiVersions: [v1]
   operations: [CREATE, UPDATE]
@@ -75,6 +76,7 @@ configurations:
   operations: [CREATE, UPDATE]
   resources: [{{ .resource }}]
   scope: Namespaced
+{{- end }}
 {{- end }}
 {{- end -}}
 

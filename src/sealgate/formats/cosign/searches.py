@@ -15,7 +15,7 @@ from sealgate.formats.cosign.claims import SIGN_PREDICATE
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES
 from sealgate.formats.manifests import is_image_manifest, parse_artifact_manifest
 from sealgate.keys.algorithms import Algorithm
-from sealgate.messages import quote
+from sealgate.messages import name_accepted, quote
 from sealgate.registry.interface import DOCKER_MANIFEST, OCI_MANIFEST
 from sealgate.strict_json import decode_base64, malformed
 
@@ -178,15 +178,21 @@ class Search:
 
     def _bundle_stranger(self, bundle: Bundle) -> VerificationError:
         if bundle.keyless:
-            msg = "it was made with a certificate (keyless); this authenticator accepts only its keys"
+            msg = (
+                f"it was made with a certificate (keyless); this authenticator accepts only its keys{self._accepted()}"
+            )
             return VerificationError(msg, reason=Reason.UNKNOWN_KEY)
         if bundle.hint and bundle.hint not in {key_hint(key.fingerprint) for key in self._keys}:
-            msg = f"it says it was made by the key {quote(bundle.hint, 100)}, which this authenticator does not accept"
+            hint = quote(bundle.hint, 100)
+            msg = f"it says it was made by the key {hint}, which this authenticator does not accept{self._accepted()}"
             return VerificationError(msg, reason=Reason.UNKNOWN_KEY)
         return self._stranger()
 
+    def _accepted(self) -> str:
+        return name_accepted(key.fingerprint for key in self._keys)
+
     def _stranger(self) -> VerificationError:
-        msg = "none of the authenticator's keys made it, or it was changed afterwards"
+        msg = f"none of the authenticator's keys made it, or it was changed afterwards{self._accepted()}"
         if any(key.algorithm is Algorithm.ED25519 for key in self._keys):
             msg += f"; cosign 3 signs with {Algorithm.ED25519_PH}, which the key's algorithm must then say"
         return VerificationError(msg, reason=Reason.INVALID_SIGNATURE)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sealgate.errors import InvalidKeyError, NoKeyError, Reason, VerificationError
 from sealgate.formats.other_hashes import StrangerError
 from sealgate.keys.openpgp import load_keyring
-from sealgate.messages import quote
+from sealgate.messages import name_accepted, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,6 +50,13 @@ class Authority:
             return None
         return frozenset(key.fingerprint for keys in self.public_keys.values() for key in keys)
 
+    def _named_fingerprints(self) -> Iterator[str]:
+        """Yield the fingerprints of all keys, of OpenPGP certificates those of their primary keys."""
+        yield from (key.fingerprint for keys in self.public_keys.values() for key in keys)
+        yield from (
+            found for keyrings in self.keyrings.values() for keyring in keyrings for found in keyring.fingerprints
+        )
+
     def verify(self, signature: AttestedSignature, now: datetime) -> tuple[str, str, bytes]:
         """Verify a signature by the keys of its id.
 
@@ -69,6 +76,7 @@ class Authority:
             return _verify_attached(self.keyrings[name], signature.signature(), now)
         if name not in self.public_keys:
             msg = f"made with the key {shown}, which is not accepted" if name else "it names no key"
+            msg += name_accepted(self._named_fingerprints())
             raise VerificationError(msg, reason=Reason.UNKNOWN_KEY)
         if signature.attached:
             msg = f"it is an OpenPGP attestation, and the key {shown} is none of OpenPGP"
@@ -140,7 +148,8 @@ def _verify_detached(keys: Sequence[PublicKey], signature: AttestedSignature, sh
         with suppress(VerificationError):
             key.verify(content, payload)
             return key.fingerprint, f"made by the {key.kind} key {key.fingerprint} with {key.algorithm}", payload
-    msg = f"the signature was not made by the key {shown} over the payload beside it"
+    accepted = name_accepted(key.fingerprint for key in keys)
+    msg = f"the signature was not made by the key {shown}{accepted} over the payload beside it"
     raise StrangerError(msg, keys, content, payload)
 
 

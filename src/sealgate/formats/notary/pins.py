@@ -19,7 +19,7 @@ from sealgate.formats.notary.certificates import check_dates, is_authority
 from sealgate.formats.notary.keys import UNREADABLE, check_strength
 from sealgate.keys.public_keys import load_public_key
 from sealgate.keys.spki import read_certificate_key
-from sealgate.messages import quote
+from sealgate.messages import name_accepted, quote
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -65,6 +65,11 @@ class AcceptedKey:
         certificate = "" if self.certificate is None else self.certificate.fingerprint(SHA256()).hex()
         return f"{self.fingerprint} {self.key_id} {certificate}"
 
+    @property
+    def name(self) -> str:
+        """What a person knows it by: its fingerprint, or its key id where the policy names nothing else."""
+        return self.fingerprint or self.key_id or ""
+
     def is_key(self, key: MetadataKey) -> bool:
         """Return whether this is the key, whatever certificate it came in."""
         if self.key_id is not None:
@@ -93,7 +98,8 @@ class KeyPin:
         for accepted in self.accepted:
             if accepted.is_key(key) and accepted.certificate in (None, key.certificates[0]):
                 return
-        msg = f"the root key {key.canonical_id} is not the one that the policy pins"
+        pinned = name_accepted(accepted.name for accepted in self.accepted)
+        msg = f"the root key {key.canonical_id} is not the one that the policy pins{pinned}"
         raise VerificationError(msg, reason=Reason.UNKNOWN_KEY)
 
 

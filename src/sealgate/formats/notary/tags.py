@@ -9,6 +9,7 @@ from sealgate.errors import Reason, VerificationError
 from sealgate.findings import SeenSignature
 from sealgate.formats.notary.errors import MissingRoleError, UnusableFileError
 from sealgate.formats.notary.metadata import TARGETS
+from sealgate.messages import name_accepted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,7 +160,8 @@ def _check_accepted(key: MetadataKey, role: RequiredRole, now: datetime) -> None
             refusal = error
         else:
             return
-    msg = f"{role.name} is signed by the key {key.canonical_id}, which the policy does not accept for it"
+    accepted_keys = name_accepted(accepted.name for accepted in role.accepted)
+    msg = f"{role.name} is signed by the key {key.canonical_id}, which the policy does not accept for it{accepted_keys}"
     raise refusal or VerificationError(msg, reason=Reason.UNKNOWN_KEY)
 
 

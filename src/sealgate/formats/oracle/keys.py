@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sealgate.errors import InvalidKeyError, NoKeyError, Reason, VerificationError
-from sealgate.messages import quote
+from sealgate.messages import name_accepted, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -75,7 +75,9 @@ class TrustedKeys:
         """
         named = [entry for entry in self.entries if entry.key_id == record.key_id]
         if not named:
-            msg = f"made with the key {quote(record.key_id, 128)}, which is not trusted"
+            msg = (
+                f"made with the key {quote(record.key_id, 128)}, which is not trusted{name_accepted(self.fingerprints)}"
+            )
             raise VerificationError(msg, reason=Reason.UNKNOWN_KEY)
         if not any(not entry.versions or record.key_version_id in entry.versions for entry in named):
             msg = f"made with the version {quote(record.key_version_id, 128)} of a trusted key, which is not accepted"
@@ -98,7 +100,8 @@ class TrustedKeys:
                 key.verify(record.signature, record.message)
                 how = f"made by the {key.kind} key {key.fingerprint} with {record.algorithm}"
                 return key.fingerprint, how, record.message
-        msg = f"the signature was not made by the key {quote(record.key_id, 128)} with {record.algorithm}"
+        accepted = name_accepted(key.fingerprint for key in self._candidates(record))
+        msg = f"the signature was not made by the key {quote(record.key_id, 128)}{accepted} with {record.algorithm}"
         raise VerificationError(msg, reason=Reason.INVALID_SIGNATURE)
 
     def _candidates(self, record: SignatureRecord) -> Iterator[PublicKey]:

@@ -29,10 +29,8 @@ ImageKind = Literal["container", "init", "ephemeral", "volume"]
 #: name and its index among the items of that name. The items of a list that have no name are told apart by that index.
 Slot = tuple["str | tuple[str, int]", ...]
 
-#: How deep lists of lists may go.
-_MAX_LIST_DEPTH = 8
-
-_CONTAINER_LISTS: tuple[tuple[str, ImageKind], ...] = (
+#: The lists of containers of a pod spec, and what an image in each is the image of.
+CONTAINER_LISTS: tuple[tuple[str, ImageKind], ...] = (
     ("initContainers", "init"),
     ("containers", "container"),
     ("ephemeralContainers", "ephemeral"),
@@ -96,7 +94,7 @@ def extract_images(obj: Mapping[str, Any], kind: WorkloadKind) -> tuple[Containe
             found += _images(_mapping(spec.value, spec.field), spec.field, spec.slot, required=not kind.optional)
     for path in kind.images:
         for text in _follow(obj, path, required=not kind.optional):
-            image = _image(text.value, text.field)
+            image = read_image(text.value, text.field)
             container = next((part[0] for part in reversed(text.slot) if isinstance(part, tuple)), "")
             found.append(ContainerImage(image, text.field, container, "container", text.slot))
     return tuple(found)
@@ -144,47 +142,38 @@ def pod_specs(obj: Mapping[str, Any], kind: WorkloadKind) -> tuple[Mapping[str, 
     )
 
 
-def flatten_lists(obj: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    """Return the objects of a `List` (or `PodList`, ...), or the object itself.
+def read_image(value: object, field: str) -> str:
+    """Return the text of an image as it is written in an object.
+
+    Args:
+        value: what the object has there.
+        field: where that is, for the message.
 
     Raises:
-        InvalidWorkloadError: the object has no kind, or its items are no objects.
+        InvalidWorkloadError: it is missing, blank, or not text.
     """
-    return tuple(_flatten(obj, "", 0))
-
-
-def _flatten(obj: Mapping[str, Any], field: str, depth: int) -> Iterator[Mapping[str, Any]]:
-    kind = _kind(obj)
-    if not kind.endswith("List") or "items" not in obj:
-        yield obj
-        return
-    if depth == _MAX_LIST_DEPTH:
-        raise _invalid(field, f"lists are nested more than {_MAX_LIST_DEPTH} deep")
-    item_kind = kind.removesuffix("List")
-    for index, item in enumerate(_sequence(obj["items"], f"{field}items")):
-        place = f"{field}items[{index}]"
-        element = _mapping(item, place)
-        if item_kind and "kind" not in element:
-            # The API leaves out what the list's own kind says for all its items.
-            element = {"apiVersion": obj.get("apiVersion", ""), **element, "kind": item_kind}
-        yield from _flatten(element, f"{place}.", depth + 1)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise _invalid(field, "is empty; name an image, since what a controller fills in later cannot be verified now")
+    if not isinstance(value, str):
+        raise _invalid(field, f"must be text, not {type(value).__name__}; put it in quotes")
+    return value
 
 
 def _images(spec: Mapping[str, Any], path: str, slot: Slot, *, required: bool) -> Iterator[ContainerImage]:
     if required and not _listed(spec, path, "containers"):
         raise _invalid(f"{path}.containers", "is missing or empty; a pod has at least one container")
-    if spec and not any(name in spec for name, _ in _CONTAINER_LISTS):
+    if spec and not any(name in spec for name, _ in CONTAINER_LISTS):
         raise _invalid(path, "has neither containers nor initContainers; is that the path of a pod spec?")
-    for name, kind in _CONTAINER_LISTS:
+    for name, kind in CONTAINER_LISTS:
         for item in _items(spec, path, slot, name):
             field = f"{item.field}.image"
-            image = _image(item.value.get("image"), field)
+            image = read_image(item.value.get("image"), field)
             yield ContainerImage(image, field, _name(item.value, item.field), kind, item.slot)
     for item in _items(spec, path, slot, "volumes"):
         volume = item.value
         if volume.get("image") is not None:
             source, field = _mapping(volume["image"], f"{item.field}.image"), f"{item.field}.image.reference"
-            image = _image(source.get("reference"), field)
+            image = read_image(source.get("reference"), field)
             yield ContainerImage(image, field, _name(volume, item.field), "volume", item.slot)
 
 
@@ -232,14 +221,6 @@ def _kind(obj: Mapping[str, Any]) -> str:
     if not isinstance(kind, str) or not kind:
         raise _invalid("kind", "is missing; a Kubernetes object says what it is")
     return kind
-
-
-def _image(value: object, field: str) -> str:
-    if value is None or (isinstance(value, str) and not value.strip()):
-        raise _invalid(field, "is empty; name an image, since what a controller fills in later cannot be verified now")
-    if not isinstance(value, str):
-        raise _invalid(field, f"must be text, not {type(value).__name__}; put it in quotes")
-    return value
 
 
 def _name(item: Mapping[str, Any], place: str) -> str:

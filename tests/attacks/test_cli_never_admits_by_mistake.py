@@ -122,3 +122,23 @@ def test_attack_33_a_key_written_twice_hides_no_image(shop: Shop, text: str) -> 
     verified = shop.verify("-f", "-", stdin=written)
     assert verified.exit_code == 2
     assert "there twice" in verified.stderr
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "Pod", "Job", "PodTemplate", "Anything"])
+@pytest.mark.parametrize("known", [(), ("--custom-kind", "apps.kruise.io/StatefulSet=spec.template.spec")])
+def test_attack_44_a_kind_named_like_a_built_in_one_is_verified(shop: Shop, kind: str, known: tuple[str, ...]) -> None:
+    spec = {"template": {"spec": pod("a", shop.image("unsigned"))["spec"]}}
+    obj = {"apiVersion": "apps.kruise.io/v1beta1", "kind": kind, "metadata": {"name": "web"}, "spec": spec}
+    assert shop.verify("-f", "-", *known, stdin=dump(obj)).exit_code == 1
+
+
+def test_attack_44_a_list_of_another_name_hides_no_object(shop: Shop) -> None:
+    """kubectl takes whatever has items for a list."""
+    inside = pod("a", shop.image("unsigned"))
+    obj = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}, "items": [inside]}
+    assert shop.verify("-f", "-", stdin=dump(obj)).exit_code == 1
+
+
+def test_attack_44_items_hide_no_object(shop: Shop) -> None:
+    """The API server does not take what has items for a list, and drops them."""
+    assert shop.verify("-f", "-", stdin=dump({**pod("a", shop.image("unsigned")), "items": []})).exit_code == 1

@@ -42,6 +42,7 @@ def test_a_signed_image_is_admitted_with_the_key_that_counted(shop: Shop) -> Non
         "image": shop.image("signed"),
         "subject": shop.digests["signed"],
         "verdict": "admit",
+        "coverage": "covered",
         "policies": [
             {
                 "name": "shop",
@@ -83,7 +84,7 @@ def test_the_text_ends_with_a_table_and_a_count(shop: Shop) -> None:
     assert gone.startswith("unavailable ")
     assert "ImageNotFound (shop)" in gone
     assert "NoPolicyMatches" in elsewhere
-    assert count == "4 images: 2 admitted, 1 denied, 1 not determined"
+    assert count == "4 images: 2 admitted, 1 denied, 1 not determined (1 verified, 0 exempt, 1 unmatched)"
 
 
 def test_answers_come_in_the_order_of_the_questions(shop: Shop) -> None:
@@ -122,7 +123,13 @@ def test_what_no_policy_covers_is_up_to_the_user(shop: Shop, unmatched: str, ver
     verified = shop.verify("elsewhere.example.org/x", "--unmatched", unmatched, "-o", "json")
     assert verified.exit_code == code
     assert json.loads(verified.stdout) == [
-        {"image": "elsewhere.example.org/x", "subject": None, "verdict": verdict, "policies": []}
+        {
+            "image": "elsewhere.example.org/x",
+            "subject": None,
+            "verdict": verdict,
+            "coverage": "unmatched",
+            "policies": [],
+        }
     ]
     assert "no verification policy covers it" in verified.stderr
 

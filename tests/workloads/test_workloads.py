@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sealgate.cli.items import items_of
 from sealgate.errors import InvalidWorkloadError, Reason
+from sealgate.pod_shapes import find_pod_shapes
 from sealgate.ready_made_kinds import READY_MADE
 from sealgate.workload_kinds import BUILT_IN, WorkloadKind
-from sealgate.workloads import changed_images, extract_images, flatten_lists, identify
+from sealgate.workloads import changed_images, extract_images, identify
 from tests.workloads.objects import TEMPLATE_KINDS, images_of, pod, pod_spec, workload
 
 
@@ -178,6 +180,9 @@ def test_any_object_is_read_or_is_the_declared_error(kind: WorkloadKind, name: s
         for image in extract_images(obj, kind):
             assert image.image.strip()
     with contextlib.suppress(InvalidWorkloadError):
-        flatten_lists(obj)
+        for shape in find_pod_shapes(obj):
+            assert shape.images
+    for item in items_of(obj):
+        assert bool(item.value) != bool(item.problem)
     with contextlib.suppress(InvalidWorkloadError):
         changed_images(obj, {"spec": items}, kind)

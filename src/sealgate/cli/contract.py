@@ -32,6 +32,7 @@ def _verdict(verdict: ImageVerdict) -> dict[str, Any]:
         "image": verdict.image,
         "subject": verdict.subject,
         "verdict": verdict.verdict.value,
+        "coverage": verdict.coverage.value,
         "policies": [_policy(policy) for policy in verdict.policies],
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from pathlib import Path
 
@@ -40,12 +41,36 @@ def read_text(path: str, limit: int) -> str:
         limit: the most bytes that make sense here.
 
     Raises:
-        ConfigError: it cannot be read, is larger, or is no text in UTF-8.
+        ConfigError: it cannot be read, is larger, or is not text in UTF-8, nor in UTF-16 with a byte order mark.
     """
+    content = read_bytes(path, limit)
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
-        return read_bytes(path, limit).decode("utf-8-sig")
+        return content.decode(encoding)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{name_of(path)} is not text in UTF-8; is it the right file?") from error
+
+
+def list_directory(path: str, suffixes: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return the files of a directory, sorted, without those of its subdirectories; None if it is not a directory.
+
+    Args:
+        path: as the user wrote it.
+        suffixes: of the files that count (".yaml").
+
+    Raises:
+        ConfigError: it is a directory and cannot be read, or has no such file.
+    """
+    try:
+        if path == STDIN or not Path(path).is_dir():
+            return None
+        found = sorted(str(entry) for entry in Path(path).iterdir() if entry.suffix in suffixes and not entry.is_dir())
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise ConfigError(f"cannot read {name_of(path)}: {quote(why)}") from error
+    if not found:
+        raise ConfigError(f"{name_of(path)} has no file that ends in {', '.join(suffixes)}")
+    return tuple(found)
 
 
 def name_of(path: str) -> str:

@@ -10,7 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from sealgate.cli.console import plain
-from sealgate.decisions import Verdict
+from sealgate.decisions import Coverage, Verdict
 from sealgate.errors import Reason
 from sealgate.findings import Outcome
 from sealgate.messages import quote
@@ -72,11 +72,17 @@ def table(answers: Sequence[Answer]) -> Table:
 
 
 def summary(answers: Sequence[Answer]) -> Text:
-    """Return the last line: how many images, and what became of them."""
+    """Return the last line: how many images, what became of them, and how many of them policies decided about."""
     counts = Counter(answer.verdict.verdict for answer in answers)
     parts = [f"{counts[verdict]} {_PAST.get(verdict, 'not determined')}" for verdict in Verdict if counts[verdict]]
     images = "1 image" if len(answers) == 1 else f"{len(answers) or 'no'} images"
-    return plain(f"{images}: {', '.join(parts)}" if parts else images)
+    return plain(f"{images}: {', '.join(parts)} ({_counts(answers)})" if parts else f"{images} ({_counts(answers)})")
+
+
+def _counts(answers: Sequence[Answer]) -> str:
+    verified = sum(answer.verdict.verified for answer in answers)
+    coverage = Counter(answer.verdict.coverage for answer in answers)
+    return f"{verified} verified, {coverage[Coverage.EXEMPT]} exempt, {coverage[Coverage.UNMATCHED]} unmatched"
 
 
 def _heading(answer: Answer) -> Text:

@@ -17,6 +17,7 @@ from sealgate.cli.questions import Question
 from sealgate.cli.registries import settings_of
 from sealgate.cli.runs import open_run
 from sealgate.clocks import SystemClock
+from sealgate.decisions import Coverage
 from sealgate.formats.simple_signing import SimpleSigningCheck
 from sealgate.messages import quote
 from sealgate.references import parse_reference
@@ -59,8 +60,14 @@ def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> N
     "manifests",
     metavar="MANIFEST",
     multiple=True,
-    help="Kubernetes YAML or JSON whose images to verify instead, - for standard input. Lists and several documents "
-    "are fine; kinds without images are skipped. Whatever else is named is a manifest then, too.",
+    help="Kubernetes YAML or JSON whose images to verify instead, - for standard input; of a directory the .yaml, .yml "
+    "and .json files in it. Lists and several documents are fine; kinds without images are skipped. Whatever else is "
+    "named is a manifest then, too.",
+)
+@click.option(
+    "--fail-on-unmatched",
+    is_flag=True,
+    help="Exit with 1 if an image is neither covered by an Enforce policy nor exempt by an Exempt policy.",
 )
 @options.custom_kind_option
 @options.policy_options
@@ -86,6 +93,7 @@ def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> N
 def verify(  # noqa: PLR0913, PLR0917 - click hands over one argument for each group of options
     images: tuple[str, ...],
     manifests: tuple[str, ...],
+    fail_on_unmatched: bool,  # noqa: FBT001 - click passes it by name
     kinds: WorkloadKinds,
     policies: PolicyOptions,
     namespace: NamespaceOptions,
@@ -101,9 +109,14 @@ def verify(  # noqa: PLR0913, PLR0917 - click hands over one argument for each g
     looked at, whose key made it, and why it counts or does not.
 
     Name the images, or with -f the manifests that use them. An image of a manifest belongs to its object's
-    namespace. Each image is verified once for each namespace.
+    namespace. Each image is verified once for each namespace. Kinds are identified by API group and name; pod specs
+    in kinds that are neither Kubernetes' own nor named with --custom-kind are found by their shape, and a note says
+    so. An object that cannot be read does not keep the others from being verified.
 
-    Exit codes: 0 admitted (a warning included), 1 denied, 2 wrong usage, policy or file, 3 could not be
+    The last line counts the images that were verified, that are exempt and that no policy decides about; with
+    --output json each image says so.
+
+    Exit codes: 0 admitted (a warning included), 1 denied, 2 wrong usage, policy, file or object, 3 could not be
     determined. Of several images the highest code.
     """
     if not images and not manifests:
@@ -111,7 +124,11 @@ def verify(  # noqa: PLR0913, PLR0917 - click hands over one argument for each g
     found = Manifests(kinds)
     if manifests:
         found.read((*manifests, *images), namespace.name)
+        for problem in found.problems:
+            click.echo(f"Error: {problem}", err=True)
         questions = found.questions()
+        if found.problems and not questions:
+            return Exit.WRONG_INPUT
     else:
         for image in images:
             parse_reference(image)  # a slip of whoever types, not a refusal
@@ -129,7 +146,12 @@ def verify(  # noqa: PLR0913, PLR0917 - click hands over one argument for each g
     with open_run(decide, registries, limits, state) as run:
         answers = _ask(run, questions, namespaces)
     _report(answers, found, output)
-    return exit_of(answer.verdict.verdict for answer in answers)
+    unmatched = any(answer.verdict.coverage is Coverage.UNMATCHED for answer in answers)
+    return max(
+        exit_of(answer.verdict.verdict for answer in answers),
+        Exit.WRONG_INPUT if found.problems else Exit.ADMITTED,
+        Exit.DENIED if fail_on_unmatched and unmatched else Exit.ADMITTED,
+    )
 
 
 def _expecting(policies: PolicySet, identity: str) -> PolicySet:
@@ -161,6 +183,9 @@ def _ask(run: Run, questions: Sequence[Question], namespaces: Mapping[str, Names
 
 
 def _report(answers: Sequence[Answer], found: Manifests, output: str) -> None:
+    for kind, count in sorted(found.guessed.items()):
+        objects = "1 object" if count == 1 else f"{count} objects"
+        click.echo(f"pod specs found by shape in {objects}; to say where they are: --custom-kind {kind}", err=True)
     if found.ignored:
         kinds = ", ".join(f"{quote(kind)} ({count})" for kind, count in sorted(found.ignored.items()))
         objects = "1 object" if found.objects == 1 else f"{found.objects} objects"

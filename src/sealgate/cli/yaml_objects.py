@@ -3,18 +3,21 @@
 The ordinary loaders are not fit for input from strangers: deep nesting ends the process in the C parser, merge keys
 and aliases can grow without bound, and a key written twice hides its first value. Here depth is checked on the
 stream of events, before anything is built; merges cost no more than what they are merged into; and a key that is
-there twice is an error.
+there twice makes its object `Unreadable`.
+
+Documents are told apart as kubectl does it: by lines that begin with `---`, each of which may hold YAML, or JSON
+objects in a row, and may begin with a byte order mark. A document that cannot be read does not keep others from it.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sealgate.cli.files import name_of
-from sealgate.errors import ConfigError
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
@@ -34,40 +37,116 @@ _CONVERTED = frozenset(f"{_TAG}{name}" for name in ("null", "bool", "int", "floa
 #: Everything else that Kubernetes knows; dates are text to it.
 _KNOWN = _CONVERTED | {f"{_TAG}{name}" for name in ("str", "timestamp", "value", "merge", "map", "seq")}
 
+_MARK = "\ufeff"
+_SEPARATOR = re.compile(r"---(?=[ \t\r]|$)")
+_END = re.compile(r"\.\.\.(?=[ \t\r]|$)")
+#: What may stand before a JSON object: a separator, comments, blanks.
+_BEFORE_JSON = re.compile(r"(?:---[ \t]*(?=[#\r\n])|#[^\n]*|\s+)*")
 
-def load_documents(text: str, path: str) -> list[Any]:
-    """Return the documents of a file: one for JSON, one for each document of YAML, empty ones included.
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands where something is that cannot be read: a document, an object, or a value in one.
+
+    Attributes:
+        line: where it is in the file, from 1; 0 where that is not known.
+        problem: what is wrong with it, foreign text already quoted.
+    """
+
+    line: int
+    problem: str
+
+    def __str__(self) -> str:
+        """Return the problem with its line."""
+        return f"line {self.line}: {self.problem}" if self.line else self.problem
+
+
+def load_documents(text: str) -> list[Any]:
+    """Return the documents of a file: each object of JSON, each document of YAML, empty ones included.
+
+    A document, or any value in one, may be `Unreadable`.
 
     Args:
         text: the content.
-        path: the file, for messages.
-
-    Raises:
-        ConfigError: it is neither, or not safe to read.
     """
-    if text.lstrip()[:1] in ("{", "["):
-        try:
-            return [json.loads(text, object_pairs_hook=_pairs)]
-        except _DuplicateKeyError as error:
-            raise ConfigError(f"{name_of(path)}: the key {quote(error)} is there twice in one object") from error
-        except (ValueError, RecursionError):
-            pass  # flow style YAML, JSON documents in a row, or wrong: the YAML reader says what and where
+    return [document for line, chunk in _chunks(text) for document in _load_chunk(chunk, line)]
+
+
+def find_unreadable(value: object) -> Unreadable | None:
+    """Return the first `Unreadable` in a value; None if all of it can be read."""
+    seen: set[int] = set()
+    waiting = [value]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, Unreadable):
+            return current
+        if isinstance(current, (dict, list)) and id(current) not in seen:
+            seen.add(id(current))
+            below = list(current.values()) if isinstance(current, dict) else current
+            waiting += below[::-1]
+    return None
+
+
+def _chunks(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the documents of a stream as text, each with the number of its first line.
+
+    Directives and comments belong to the document behind them.
+    """
+    lines: list[str] = []
+    first, begun = 1, False
+    for number, raw in enumerate(text.split("\n"), start=1):
+        line = raw
+        if all(not before.strip() or before.startswith(("---", "#")) for before in lines[-1:]):
+            line = raw.removeprefix(_MARK)
+        if _SEPARATOR.match(line) and begun:
+            yield first, "\n".join(lines)
+            lines, first, begun = [], number, False
+        lines.append(line)
+        begun = begun or bool(_SEPARATOR.match(line)) or bool(line.strip() and line[0] not in "#%")
+        if _END.match(line):
+            yield first, "\n".join(lines)
+            lines, first, begun = [], number + 1, False
+    if begun:
+        yield first, "\n".join(lines)
+
+
+def _load_chunk(chunk: str, first: int) -> list[Any]:
+    if (start := _BEFORE_JSON.match(chunk)) and chunk.startswith("{", start.end()):
+        objects = _load_json(chunk, start.end(), first)
+        if objects:
+            return objects
+        # Flow style YAML, or wrong: the YAML reader says what and where.
+    documents: list[Any] = []
     try:
-        _check_depth(text)
-        return [_Builder().build(node) for node in yaml.compose_all(text, Loader=_LOADER)]
+        _check_depth(chunk)
+        documents.extend(_Builder(first).build(node) for node in yaml.compose_all(chunk, Loader=_LOADER))
     except _UnsafeYAMLError as error:
-        raise ConfigError(f"{name_of(path)}:{error.line}: {error}") from error
+        documents.append(Unreadable(error.line + first - 1, str(error)))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark else ""
         problem = quote(error.problem or error.context or "it cannot be read")
-        raise ConfigError(f"{name_of(path)}{line}: not YAML or JSON: {problem}") from error
+        documents.append(Unreadable(mark.line + first if mark else 0, f"not YAML or JSON: {problem}"))
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{name_of(path)}: not YAML or JSON: {quote(str(error).splitlines()[0])}") from error
+        documents.append(Unreadable(0, f"not YAML or JSON: {quote(str(error).splitlines()[0])}"))
+    return documents
 
 
-class _DuplicateKeyError(Exception):
-    """A JSON object has the same key twice."""
+def _load_json(chunk: str, start: int, first: int) -> list[Any]:
+    """Return the JSON objects in a row from a position on; none if not even the first is JSON."""
+    objects: list[Any] = []
+    position = start
+    while position < len(chunk):
+        try:
+            value, position = _DECODER.raw_decode(chunk, position)
+        except (ValueError, RecursionError):
+            if objects:
+                line = first + chunk.count("\n", 0, position)
+                objects.append(Unreadable(line, "not JSON, behind an object that is"))
+            return objects
+        objects.append(value)
+        if behind := _BEFORE_JSON.match(chunk, position):
+            position = behind.end()
+    return objects
 
 
 class _UnsafeYAMLError(Exception):
@@ -83,13 +162,20 @@ class _UnsafeYAMLError(Exception):
         self.line = position.start_mark.line + 1 if position.start_mark else 0
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Unreadable:
     members: dict[str, Any] = {}
     for key, value in pairs:
         if key in members:
-            raise _DuplicateKeyError(key)
+            return Unreadable(0, _twice(key))
         members[key] = value
     return members
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_members)
+
+
+def _twice(key: str) -> str:
+    return f"the key {quote(key)} is there twice"
 
 
 def _check_depth(text: str) -> None:
@@ -105,9 +191,16 @@ def _check_depth(text: str) -> None:
 
 
 class _Builder:
-    """Turns the nodes of one document into values; a node that aliases name several times is built once."""
+    """Turns the nodes of one document into values; a node that aliases name several times is built once.
 
-    def __init__(self) -> None:
+    What cannot be read becomes `Unreadable`, as small a part of the document as is possible.
+
+    Args:
+        first: number of the document's first line in its file.
+    """
+
+    def __init__(self, first: int) -> None:
+        self._first = first
         self._built: dict[int, Any] = {}
         self._sizes: dict[int, int] = {}
         self._under_way: set[int] = set()
@@ -117,19 +210,33 @@ class _Builder:
         """Return the node's value."""
         if node is None:
             return None
+        key = id(node)
+        if key not in self._built:
+            entered = key not in self._under_way
+            try:
+                value = self._value(node)
+            except _UnsafeYAMLError as error:
+                value = Unreadable(error.line + self._first - 1, str(error))
+            except (yaml.YAMLError, ValueError) as error:
+                problem = f"not YAML or JSON: {quote(str(error).splitlines()[0])}"
+                value = Unreadable(node.start_mark.line + self._first, problem)
+            if not entered:
+                return value
+            self._under_way.discard(key)
+            self._built[key] = value
+        return self._built[key]
+
+    def _value(self, node: yaml.Node) -> object:
         if node.tag not in _KNOWN:
             raise _UnsafeYAMLError(node, f"the tag {quote(node.tag)} means nothing to Kubernetes")
         if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node)
-        key = id(node)
-        if key in self._under_way:
+            return self._scalars.construct_object(node) if node.tag in _CONVERTED else str(node.value)
+        if id(node) in self._under_way:
             raise _UnsafeYAMLError(node, "an alias names what it is in")
-        if key not in self._built:
-            self._under_way.add(key)
-            self._built[key] = self._collection(node)
-            self._sizes[key] = self._measure(node)
-            self._under_way.remove(key)
-        return self._built[key]
+        self._under_way.add(id(node))
+        value = self._collection(node)
+        self._sizes[id(node)] = self._measure(node)
+        return value
 
     def _measure(self, node: yaml.Node) -> int:
         parts = node.value if isinstance(node, yaml.SequenceNode) else [value for _, value in node.value]
@@ -137,11 +244,6 @@ class _Builder:
         if size > MAX_VALUES:
             raise _UnsafeYAMLError(node, f"aliases make it more than {MAX_VALUES} values")
         return size
-
-    def _scalar(self, node: yaml.ScalarNode) -> object:
-        if node.tag in _CONVERTED:
-            return self._scalars.construct_object(node)
-        return str(node.value)
 
     def _collection(self, node: yaml.Node) -> object:
         if isinstance(node, yaml.SequenceNode):
@@ -155,7 +257,7 @@ class _Builder:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise _UnsafeYAMLError(key_node, "a key is not text")
             if key_node.value in members:
-                raise _UnsafeYAMLError(key_node, f"the key {quote(key_node.value)} is there twice")
+                raise _UnsafeYAMLError(key_node, _twice(key_node.value))
             members[key_node.value] = self.build(value_node)
         return {**merged, **members}
 

@@ -1,0 +1,83 @@
+"""The objects of a document: itself, or the items of a list, as kubectl takes them apart.
+
+kubectl takes every object with `items` for a list, whatever its kind. What is wrong with one object is a finding about
+that object; the others are read all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sealgate.cli.yaml_objects import Unreadable, find_unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: How deep lists of lists may go.
+MAX_DEPTH: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One object of a document.
+
+    Attributes:
+        field: where it is in the document ("items[2]"); empty for the document itself.
+        value: the object; empty if it cannot be read.
+        problem: why it cannot be read; empty if it can.
+    """
+
+    field: str
+    value: Mapping[str, Any]
+    problem: str = ""
+
+
+def items_of(document: object) -> Iterator[Item]:
+    """Yield the objects of a document in order, and what is in the place of an object and is not one.
+
+    Args:
+        document: one document, as `load_documents` returns it.
+    """
+    yield from _items(document, "", 0)
+
+
+def _items(value: object, field: str, depth: int) -> Iterator[Item]:
+    if isinstance(value, Unreadable):
+        yield Item(field, {}, str(value))
+        return
+    if not isinstance(value, Mapping):
+        yield Item(field, {}, "a Kubernetes object is a mapping with apiVersion and kind")
+        return
+    kind = value.get("kind")
+    is_list = "items" in value and isinstance(kind, str) and kind.endswith("List")
+    head = {key: member for key, member in value.items() if key != "items"}
+    unreadable = find_unreadable(head)
+    if unreadable is not None:
+        yield Item(field, {}, str(unreadable))
+    elif not is_list:
+        yield Item(field, head)
+    if "items" in value:
+        yield from _listed(value, field, depth, must_be_list=is_list)
+
+
+def _listed(parent: Mapping[str, Any], field: str, depth: int, *, must_be_list: bool) -> Iterator[Item]:
+    items, place = parent["items"], f"{field}.items" if field else "items"
+    if items is None:
+        return
+    if isinstance(items, Unreadable):
+        yield Item(place, {}, str(items))
+    elif not isinstance(items, Sequence) or isinstance(items, str):
+        if must_be_list:
+            yield Item(place, {}, f"must be a list, not {type(items).__name__}")
+    elif depth == MAX_DEPTH:
+        yield Item(place, {}, f"lists are nested more than {MAX_DEPTH} deep")
+    else:
+        kind = str(parent.get("kind") or "").removesuffix("List")
+        for index, item in enumerate(items):
+            element = item
+            if isinstance(item, Mapping) and not item.get("kind") and not item.get("apiVersion"):
+                # The API leaves out what the list's own kind says for all its items.
+                element = {**item, "apiVersion": parent.get("apiVersion"), "kind": kind}
+            yield from _items(element, f"{place}[{index}]", depth + 1)

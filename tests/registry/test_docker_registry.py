@@ -8,6 +8,7 @@ import pytest
 
 from sealgate.errors import NotFoundError, UnauthorizedError, VerificationError
 from sealgate.references import Repository
+from sealgate.registry.credentials import CredentialChain
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
 from tests.support.docker_registry import DockerRegistry
 from tests.support.http_messages import encode
@@ -48,14 +49,18 @@ def test_everything_that_is_read_of_a_registry_is_read_of_the_real_one(tmp_path:
     with DockerRegistry(tmp_path) as registry, client_for(insecure=frozenset({registry.host})) as client:
         subject, referrer = _fill(registry)
         session, repository = session_of(client), Repository(registry.host, "team/app")
-        assert session.manifest(repository, "v1").digest == subject
+        assert session.manifest(repository, "v1").digest == session.resolve(repository, "v1") == subject
+        session.confirm(repository, subject)
         assert session.manifest(repository, subject) == session.manifest(repository, "v1")
         assert session.blob(repository, digest_of(PAYLOAD), 100) == PAYLOAD
         assert [found.digest for found in session.referrers(repository, digest_of(b""), 10)] == []
         found = session.referrers(repository, session.manifest(repository, "v1").digest, 10)
         assert [(descriptor.digest, descriptor.artifact_type) for descriptor in found] == [(referrer, "x/y")]
+        for read in (session.manifest, session.resolve):
+            with pytest.raises(NotFoundError):
+                read(repository, "v2")
         with pytest.raises(NotFoundError):
-            session.manifest(repository, "v2")
+            session.confirm(repository, digest_of(b"absent"))
         with pytest.raises(NotFoundError):
             session.blob(repository, digest_of(b"no such blob"), 100)
         with pytest.raises(VerificationError):
@@ -80,3 +85,6 @@ def test_passwords_of_the_real_registry(tmp_path: Path) -> None:
         for credentials in (bad, None):
             with pytest.raises(UnauthorizedError):
                 session_of(client, credentials).manifest(repository, "v1")
+        several = CredentialChain([bad, good])
+        assert session_of(client, several).resolve(repository, "v1")
+        assert session_of(client, several).manifest(repository, "v1").media_type == OCI_MANIFEST

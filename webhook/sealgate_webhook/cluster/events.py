@@ -8,6 +8,7 @@ counted in a metric and is in the log, as every denial is.
 from __future__ import annotations
 
 import hashlib
+import json
 import queue
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,7 @@ class Denial:
     @property
     def name(self) -> str:
         """The Event's name: the same for the same denial of the same object."""
-        parts = "\0".join((*sorted(self.involved.values()), self.message))
+        parts = json.dumps([sorted(self.involved.items()), self.message], ensure_ascii=False)
         return f"{self.involved['name'][:MAX_NAME]}.{hashlib.sha256(parts.encode()).hexdigest()[:16]}"
 
 

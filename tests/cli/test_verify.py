@@ -186,6 +186,20 @@ def test_credentials_come_from_the_docker_config(shop: Shop, tmp_path: Path) -> 
     assert shop.verify(shop.image("signed")).exit_code == 0
 
 
+def test_an_entry_of_a_docker_config_that_cannot_be_read_is_named_and_spoils_only_itself(
+    shop: Shop, tmp_path: Path
+) -> None:
+    shop.registry.auth.mode = "basic"
+    shop.registry.auth.users = {"robot": "s3cret"}
+    config = tmp_path / "config.json"
+    login = {"username": "robot", "password": "s3cret"}
+    config.write_text(json.dumps({"auths": {"bad.example.org": {"auth": "hunter2!"}, shop.registry.host: login}}))
+    result = shop.verify(shop.image("signed"), "--docker-config", config)
+    assert result.exit_code == 0
+    assert "the entry bad.example.org of" in result.stderr
+    assert "hunter2" not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("variable", "name"),
     [

@@ -18,6 +18,8 @@ from tests.support.registry_simulator import digest_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sealgate.references import Digest
+
 pytestmark = pytest.mark.real
 
 #: The password is "s3cret".
@@ -25,7 +27,7 @@ HTPASSWD = "robot:$2b$05$wpnVnahdtf5u0qHj8lvDruHjvEI90IiFz8xNyFGP.Q.j..jOclG1G\n
 PAYLOAD = b"a payload"
 
 
-def _fill(registry: DockerRegistry) -> tuple[str, str]:
+def _fill(registry: DockerRegistry) -> tuple[Digest, Digest]:
     """Push an image and something that refers to it; return both digests."""
     config = registry.push_blob("team/app", b"{}")
     registry.push_blob("team/app", PAYLOAD)

@@ -6,7 +6,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from sealgate.cli.files import read_text
+from sealgate.messages import quote
 from sealgate.registry.credentials import CredentialChain, DockerConfigCredentials, NoCredentials
 from sealgate.registry.settings import RegistrySettings
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 #: More than a bundle of every public authority has.
 MAX_CA_BYTES = 4 << 20
+#: Entries of a docker config that cannot be read and are named.
+MAX_NAMED = 8
 
 
 def settings_of(options: RegistryOptions) -> RegistrySettings:
@@ -33,13 +38,22 @@ def settings_of(options: RegistryOptions) -> RegistrySettings:
 def credentials_of(options: RegistryOptions) -> CredentialProvider:
     """Return the credentials of the docker config that was named, else of those that docker and podman use.
 
+    Entries that cannot be read are named on standard error; the others count.
+
     Raises:
-        ConfigError: a config cannot be read, or is none.
+        ConfigError: a config cannot be read, or is not a docker config.
     """
     if options.docker_config is not None:
-        return DockerConfigCredentials.from_file(options.docker_config)
-    found = [DockerConfigCredentials.from_file(path) for path in _usual_configs() if _exists(path)]
+        return _read(options.docker_config)
+    found = [_read(path) for path in _usual_configs() if _exists(path)]
     return CredentialChain(found) if found else NoCredentials()
+
+
+def _read(path: Path | str) -> DockerConfigCredentials:
+    config = DockerConfigCredentials.from_file(path)
+    for entry in config.unreadable[:MAX_NAMED]:
+        click.echo(f"Warning: the entry {quote(entry)} of {quote(path)} cannot be read and is left out", err=True)
+    return config
 
 
 def _usual_configs() -> Iterator[Path]:

@@ -18,6 +18,7 @@ from sealgate_operator.handlers import Watcher
 from sealgate_operator.key_sources import CredentialSecrets, SecretKeys
 from sealgate_operator.leadership import Lease, Timing
 from sealgate_operator.metrics import Metrics, side_app
+from sealgate_operator.node_critical import NodeCritical
 from sealgate_operator.reconciler import WORKERS, Reconciler
 from sealgate_operator.view import View
 from sealgate_operator.work_queue import WorkQueue
@@ -88,6 +89,13 @@ class Operator:
             queue=self._queue,
             secrets=SecretKeys(view.secret, own),
             sources=(kms,),
+            node_critical=NodeCritical(
+                api,
+                config.excluded_namespaces,
+                blocking=config.failure_policy == "Fail",
+                metrics=self.metrics,
+                log=log,
+            ),
             fence=self._lease,
             events=events,
             clock=clock,

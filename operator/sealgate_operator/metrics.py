@@ -37,6 +37,9 @@ class Metrics:
         self._expiry = self._gauge(
             "certificate_expiry_timestamp_seconds", "When a certificate ends, seconds since 1970.", "certificate"
         )
+        self._node_critical = self._gauge(
+            "node_critical_daemonsets", "DaemonSets of class system-node-critical in namespaces that are not excluded."
+        )
         self._waiting = Gauge(f"{_PREFIX}_queue_length", "Objects that wait to be looked at.", registry=self.registry)
         self._enforcing = Gauge(
             f"{_PREFIX}_enforcing", "Whether every webhook configuration carries its rules.", registry=self.registry
@@ -90,6 +93,10 @@ class Metrics:
         self._objects.clear()
         for (kind, ready), count in objects.items():
             self._objects.labels(kind, ready).set(count)
+
+    def node_critical(self, count: int) -> None:
+        """Set how many DaemonSets of class system-node-critical are in namespaces that are not excluded."""
+        self._node_critical.set(count)
 
     def certificates(self, authority: datetime | None, leaf: datetime | None) -> None:
         """Set when the certificates end."""

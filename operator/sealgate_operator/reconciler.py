@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sealgate_operator.key_sources import KeySource, SecretKeys
     from sealgate_operator.leadership import Fence
     from sealgate_operator.metrics import Metrics
+    from sealgate_operator.node_critical import NodeCritical
     from sealgate_operator.view import Object, View
     from sealgate_operator.work_queue import WorkQueue
 
@@ -56,6 +57,7 @@ class Reconciler:
         queue: what is to be looked at.
         secrets: where keys in Secrets come from.
         sources: where other keys come from.
+        node_critical: finds DaemonSets that the cluster needs before sealgate.
         fence: whether this replica may still write.
         events: where warnings go.
         clock: what time it is.
@@ -73,6 +75,7 @@ class Reconciler:
         queue: WorkQueue,
         secrets: SecretKeys,
         sources: Sequence[KeySource],
+        node_critical: NodeCritical,
         fence: Fence,
         events: Events,
         clock: Clock,
@@ -86,6 +89,7 @@ class Reconciler:
         self._queue = queue
         self._secrets = secrets
         self._sources = tuple(sources)
+        self._node_critical = node_critical
         self._fence = fence
         self._events = events
         self._clock = clock
@@ -111,6 +115,9 @@ class Reconciler:
         """
         # All of it before anything is looked at: an authenticator is not to be found without its Secret.
         changed = [(kind, self._compare(kind)) for kind in KINDS]
+        if self._node_critical.refresh():
+            for obj in self._view.all(POLICY):
+                self._queue.add(Key(POLICY, obj["metadata"]["name"]))
         for kind, names in changed:
             for name in names:
                 self._follow(kind, name)
@@ -229,7 +236,7 @@ class Reconciler:
         if waiting:
             # After a start: it comes again once they have been looked at, and until then its status stands.
             return self._refresh_seconds
-        status = policy_status(obj, known, self._clock.now())
+        status = policy_status(obj, known, self._clock.now(), self._node_critical.judgement())
         if read_status(VerificationPolicyStatus, obj) != status:
             self._write(POLICY, obj, status)
         return self._refresh_seconds

@@ -37,7 +37,7 @@ _NOT_MET = "until that is put right no image that the policy names meets it"
 
 
 def policy_status(
-    obj: Mapping[str, Any], authenticators: Mapping[str, Assessment], now: datetime
+    obj: Mapping[str, Any], authenticators: Mapping[str, Assessment], now: datetime, *cluster: Judgement
 ) -> VerificationPolicyStatus:
     """Return what a policy's status should say.
 
@@ -45,6 +45,7 @@ def policy_status(
         obj: the object, with the status it has.
         authenticators: every authenticator that there is.
         now: the time.
+        cluster: further conditions, which are the same for every policy.
     """
     before, generation = read_status(VerificationPolicyStatus, obj), generation_of(obj)
     try:
@@ -54,7 +55,7 @@ def policy_status(
     else:
         parts = [_judge_patterns(policy), _judge_authenticators(policy, authenticators)]
         judgements = [_sum_up(policy, parts), *parts]
-    conditions = conditions_of(judgements, before, generation, now)
+    conditions = conditions_of([*judgements, *cluster], before, generation, now)
     return VerificationPolicyStatus(observed_generation=generation, conditions=conditions)
 
 

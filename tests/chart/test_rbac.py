@@ -80,6 +80,7 @@ def test_the_operator_writes_status_authority_and_events() -> None:
         | _all("sealgate.dev/verificationpolicies/status", "get patch update")
         | _all(VALIDATING, "get patch", "sealgate-workloads", "sealgate-policies", "sealgate-self-test")
         | _all(MUTATING, "get patch", "sealgate-pods")
+        | _all("apps/daemonsets", "list")
         | EVENTS
     )
 

@@ -13,7 +13,7 @@ import yaml
 
 from sealgate_operator.config import OperatorConfig
 from sealgate_webhook.cluster.config import WebhookConfig
-from tests.chart.rendering import CHART, ROOT, VALUE_SETS, config, find, helm, render, webhooks
+from tests.chart.rendering import CHART, NAMESPACE, ROOT, VALUE_SETS, config, find, helm, render, webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,6 +160,8 @@ def test_the_operator_is_configured_by_the_values() -> None:
     assert operator["tlsSecret"] == "sealgate-webhook-tls"
     assert operator["caSecret"] == "sealgate-ca"
     assert operator["keyRefreshSeconds"] == 300
+    assert operator["failurePolicy"] == "Fail"
+    assert operator["excludedNamespaces"] == ["kube-system", "kube-public", "kube-node-lease", NAMESPACE]
 
 
 def test_both_components_reach_registries_in_the_same_way() -> None:

@@ -70,6 +70,8 @@ def settings(**members: Any) -> dict[str, Any]:
         "caSecret": "sealgate-webhook-ca",
         "certificates": {"managed": True, "caLifetimeHours": 8760, "leafLifetimeHours": 720},
         "keyRefreshSeconds": 300,
+        "failurePolicy": "Fail",
+        "excludedNamespaces": ["kube-system", "sealgate"],
         "registries": {"insecure": [], "mirrors": {}, "ca": {}, "dockerConfigSecret": "", "burst": 100},
         "logLevel": "info",
         **members,

@@ -18,6 +18,7 @@ RESOURCES: dict[str, tuple[str, str, str, bool]] = {
     "serviceaccounts": ("ServiceAccount", "", "v1", True),
     "events": ("Event", "", "v1", True),
     "pods": ("Pod", "", "v1", True),
+    "daemonsets": ("DaemonSet", "apps", "v1", True),
     "leases": ("Lease", "coordination.k8s.io", "v1", True),
     "validatingwebhookconfigurations": (
         "ValidatingWebhookConfiguration",

@@ -81,12 +81,17 @@ service:
 {{- end -}}
 {{- end -}}
 
+{{- /* The namespaces whose pods are not sent to the webhook, as a JSON list. */ -}}
+{{- define "sealgate.excludedNamespaces" -}}
+{{ append .Values.webhook.excludedNamespaces .Release.Namespace | uniq | toJson }}
+{{- end -}}
+
 {{- /* Only by a label that the API server writes itself: nobody can exempt a namespace by labelling it. */ -}}
 {{- define "sealgate.namespaceSelector" -}}
 matchExpressions:
   - key: kubernetes.io/metadata.name
     operator: NotIn
-    values: {{ append .Values.webhook.excludedNamespaces .Release.Namespace | uniq | toJson }}
+    values: {{ include "sealgate.excludedNamespaces" . }}
 {{- end -}}
 
 {{- /* Annotations of the webhook configurations. AKS otherwise adds exceptions of its own to namespaceSelector, by labels

@@ -28,7 +28,7 @@ If pods of sealgate are refused because of their priority class, set resourceQuo
 {{- /* Networking, storage and DNS of nodes in namespaces that are not excluded: after the loss of every node, sealgate
        cannot start before them, and their pods cannot be created before sealgate answers. */ -}}
 {{- define "sealgate.notes.nodeCritical" -}}
-{{- $excluded := append .Values.webhook.excludedNamespaces .Release.Namespace }}
+{{- $excluded := include "sealgate.excludedNamespaces" . | fromJsonArray }}
 {{- $found := list }}
 {{- range (lookup "apps/v1" "DaemonSet" "" "").items }}
 {{- $class := dig "spec" "template" "spec" "priorityClassName" "" . }}
@@ -36,7 +36,7 @@ If pods of sealgate are refused because of their priority class, set resourceQuo
 {{- $found = append $found (printf "%s/%s" .metadata.namespace .metadata.name) }}
 {{- end }}
 {{- end }}
-{{- if $found }}
+{{- if and $found (eq .Values.webhook.failurePolicy "Fail") }}
 
 ATTENTION: these DaemonSets have the class system-node-critical and are in namespaces that are not excluded:
 {{- range $found | sortAlpha }}

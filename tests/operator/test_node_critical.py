@@ -1,0 +1,94 @@
+"""DaemonSets that a cluster needs before sealgate can start are named in time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sealgate_operator.node_critical import MAX_NAMES
+from tests.operator.objects import policy
+from tests.operator.worlds import POLICIES, eventually, running
+from tests.support.kubernetes_simulator import Fault
+
+if TYPE_CHECKING:
+    from tests.support.kubernetes_simulator import KubernetesSimulator
+
+DAEMON_SETS = "/apis/apps/v1/daemonsets"
+METRIC = "sealgate_operator_node_critical_daemonsets"
+
+
+def _put(cluster: KubernetesSimulator, namespace: str, name: str, priority: str = "system-node-critical") -> str:
+    path = f"/apis/apps/v1/namespaces/{namespace}/daemonsets"
+    spec = {"priorityClassName": priority} if priority else {}
+    cluster.put(path, {"metadata": {"name": name, "namespace": namespace}, "spec": {"template": {"spec": spec}}})
+    return f"{path}/{name}"
+
+
+def _condition(cluster: KubernetesSimulator, name: str = "p") -> dict[str, Any]:
+    status = cluster.get(f"{POLICIES}/{name}").get("status") or {}
+    found = [one for one in status.get("conditions", ()) if one["type"] == "ClusterRestartSafe"]
+    return found[0] if found else {}
+
+
+def _ready(cluster: KubernetesSimulator) -> str:
+    conditions = cluster.get(f"{POLICIES}/p")["status"]["conditions"]
+    return next(str(one["reason"]) for one in conditions if one["type"] == "Ready")
+
+
+@pytest.fixture
+def installed(cluster: KubernetesSimulator) -> KubernetesSimulator:
+    cluster.put(POLICIES, policy("p", "a"))
+    return cluster
+
+
+def test_daemon_sets_in_namespaces_that_are_not_excluded_are_named(installed: KubernetesSimulator) -> None:
+    _put(installed, "calico-system", "calico-node")
+    _put(installed, "cilium", "cilium")
+    _put(installed, "kube-system", "kube-proxy")
+    _put(installed, "sealgate", "own")
+    _put(installed, "monitoring", "node-exporter", "")
+    _put(installed, "monitoring", "agent", "system-cluster-critical")
+    with running(installed) as operator:
+        eventually(lambda: _condition(installed).get("status") == "False")
+        message = _condition(installed)["message"]
+        assert "not excluded: calico-system/calico-node, cilium/cilium. If every node is lost" in message
+        assert "webhook.excludedNamespaces" in message
+        assert operator.operator.metrics.registry.get_sample_value(METRIC) == 2
+        # It warns of the cluster and says nothing about the policy.
+        assert _ready(installed) == "AuthenticatorNotFound"
+
+
+def test_the_condition_follows_what_is_there(installed: KubernetesSimulator) -> None:
+    with running(installed, sweep_seconds=0.1):
+        eventually(lambda: _condition(installed).get("status") == "True")
+        path = _put(installed, "cilium", "cilium")
+        eventually(lambda: _condition(installed)["status"] == "False")
+        installed.delete(path)
+        eventually(lambda: _condition(installed)["status"] == "True")
+
+
+def test_of_many_only_some_are_named(installed: KubernetesSimulator) -> None:
+    for number in range(150):
+        _put(installed, f"network-{number:03}", "node")
+    with running(installed):
+        eventually(lambda: _condition(installed).get("status") == "False")
+        message = _condition(installed)["message"]
+        assert f"network-{MAX_NAMES - 1:03}/node and {150 - MAX_NAMES} more." in message
+        assert f"network-{MAX_NAMES:03}" not in message
+
+
+def test_without_the_right_to_list_them_the_condition_is_unknown(installed: KubernetesSimulator) -> None:
+    _put(installed, "cilium", "cilium")
+    installed.faults.append(Fault(method="GET", path=DAEMON_SETS, status=403))
+    with running(installed):
+        eventually(lambda: _condition(installed).get("reason") == "NotListed")
+        assert _condition(installed)["status"] == "Unknown"
+        assert _ready(installed) == "AuthenticatorNotFound"
+
+
+def test_nothing_waits_for_a_webhook_that_may_be_passed_by(installed: KubernetesSimulator) -> None:
+    _put(installed, "cilium", "cilium")
+    with running(installed, failurePolicy="Ignore"):
+        eventually(lambda: _condition(installed).get("reason") == "FailurePolicyIgnore")
+        assert _condition(installed)["status"] == "True"

@@ -33,5 +33,26 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_section_leads_to_one(page: Path) -> None:
+    for target, section in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            there = (page.parent / target) if target else page
+            assert section in _anchors(there.read_text(encoding="utf-8")), f"{target}#{section}"
+
+
+def _anchors(text: str) -> set[str]:
+    """Return what GitHub makes of the headings of a page."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    titles = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    linked = {(ROOT / target).resolve() for target in re.findall(r"\]\(([^)#\s]+)", README) if "://" not in target}
+    pages = {path.resolve() for path in ROOT.glob("docs/*.md")}
+    assert sorted(path.name for path in pages - linked) == []
+
+
 def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) < 100

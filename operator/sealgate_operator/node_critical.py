@@ -3,7 +3,7 @@
 After the loss of every node, the pods of the webhook may be unable to start without the networking, storage or DNS of
 their node, and the pods of those DaemonSets cannot be created while the webhook does not answer. Such a cluster does
 not come back by itself, so the operator says in time which namespaces have to be excluded. It lists the DaemonSets of
-the whole cluster and keeps nothing but names (`docs/decisions/0008-the-operator-lists-daemonsets.md`).
+the whole cluster and keeps nothing but names (`docs/decisions/0007-the-operator-lists-daemonsets.md`).
 """
 
 from __future__ import annotations

@@ -279,5 +279,8 @@ def test_a_verdict_is_always_what_thinking_again_would_give(steps: list[tuple[st
             clock.advance(seconds)
             # A copy of the policies is another set, for which nothing is remembered.
             anew = forgetful.verify(images, world.review(policies=replace(RELEASE)))
-            assert world.verify(*images) == anew
-            assert world.verify(*images) == anew
+            for _ in range(2):
+                # Only whether a refusal was cached may differ: the first to ask has made it.
+                assert [replace(verdict, cached=None) for verdict in world.verify(*images)] == [
+                    replace(verdict, cached=None) for verdict in anew
+                ]

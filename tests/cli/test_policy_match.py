@@ -101,6 +101,14 @@ def test_an_image_that_nothing_covers_says_who_decides(tmp_path: Path) -> None:
     assert "No policy covers it" in matched.stdout
 
 
+@pytest.mark.parametrize(("action", "decides"), [("Audit", False), ("Warn", False), ("Enforce", True)])
+def test_a_policy_that_informs_leaves_an_image_unmatched(tmp_path: Path, action: str, decides: bool) -> None:  # noqa: FBT001 - a column of the table above
+    path = write(tmp_path / "p.yaml", authenticator("k", KEY), policy("all", "**", ["k"], action=action))
+    matched = sealgate("policy", "match", "nginx", "--policies", path)
+    assert matched.exit_code == 0
+    assert ("No policy covers it" in matched.stdout) is not decides
+
+
 @pytest.mark.parametrize("image", ["", "shop/UPPER", "a b", "x\x1b[31m", "nginx@sha256:abc", "a" * 300])
 def test_what_is_no_reference_is_wrong_usage(policies: Path, image: str) -> None:
     matched = sealgate("policy", "match", image, "--policies", policies)

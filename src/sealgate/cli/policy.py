@@ -16,7 +16,7 @@ from sealgate.cli.help import examples
 from sealgate.cli.namespaces import namespace_of
 from sealgate.errors import PolicyError
 from sealgate.messages import quote
-from sealgate.policies.matching import PolicyIndex
+from sealgate.policies.matching import Cause, PolicyIndex
 from sealgate.references import parse_reference
 from sealgate.verification.standalone import load_standalone
 
@@ -104,8 +104,14 @@ def match(image: str, policy_paths: tuple[str, ...], namespace: NamespaceOptions
     out.print(console.plain(f"{reference} in namespace {quote(namespace.name)}", "bold"))
     if explanations:
         out.print(_table(explanations))
-    if not any(explanation.matched for explanation in explanations):
+    if not any(_decides(explanation) for explanation in explanations):
         out.print(console.plain("No policy covers it: --unmatched, or the chart's unmatchedImages, decides.", "yellow"))
+
+
+def _decides(explanation: Explanation) -> bool:
+    """Return whether a policy covers or exempts the image, so that it is not unmatched."""
+    certain = explanation.matched and explanation.cause is not Cause.NAMESPACE_UNKNOWN
+    return certain and explanation.policy.action in ("Enforce", "Exempt")
 
 
 def _problem(problem: Problem) -> dict[str, object]:

@@ -20,6 +20,7 @@ from sealgate_operator.leadership import Lease, Timing
 from sealgate_operator.metrics import Metrics, side_app
 from sealgate_operator.node_critical import NodeCritical
 from sealgate_operator.reconciler import WORKERS, Reconciler
+from sealgate_operator.self_test_certificate import SelfTestCertificateKeeper
 from sealgate_operator.view import View
 from sealgate_operator.work_queue import WorkQueue
 
@@ -107,6 +108,10 @@ class Operator:
         self._keeper: CertificateKeeper | None = None
         if config.certificates.managed:
             self._keeper = CertificateKeeper(api, config, namespace, clock, self._lease, self.metrics, log)
+        self._self_test: SelfTestCertificateKeeper | None = None
+        if config.self_test_secret:
+            path = f"/api/v1/namespaces/{namespace}/secrets/{config.self_test_secret}"
+            self._self_test = SelfTestCertificateKeeper(api, path, clock, self._lease, self.metrics, log)
         self._listed = threading.Event()
         self._broken = threading.Event()
         self._listener = _bind(config.metrics_address)
@@ -150,6 +155,8 @@ class Operator:
         }
         if self._keeper is not None:
             tasks["certificates"] = self._keeper.run
+        if self._self_test is not None:
+            tasks["self-test certificate"] = self._self_test.run
         threads = {name: self._start(name, task, ended) for name, task in tasks.items()}
         while not stop.is_set() and not self._broken.is_set() and self._lease.leads():
             stop.wait(_BEAT_SECONDS)

@@ -66,6 +66,7 @@ class OperatorConfig(_Settings):
         metrics_listen: `host:port` of metrics and `/healthz`.
         lease: name of the Lease that says which replica works.
         webhooks: name of the ConfigMap that lists the release's webhook configurations (`sealgate_operator.webhooks`).
+        self_test_secret: Secret for the self-test's client certificate; empty where the webhook requires none.
         excluded_namespaces: names of the namespaces whose pods are not sent to the webhook.
         failure_policy: what the API server does while the webhook does not answer.
         registries: how key management services are reached.
@@ -77,6 +78,7 @@ class OperatorConfig(_Settings):
     webhook_service: WebhookService
     tls_secret: Name
     ca_secret: Name
+    self_test_secret: Name | Literal[""] = ""
     certificates: CertificateSettings = CertificateSettings()
     key_refresh_seconds: float = Field(default=300, ge=1)
     excluded_namespaces: list[Name] = Field(default_factory=list)

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import socket
 import ssl
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from sealgate import self_test
+from sealgate_operator.self_test_certificate import CERTIFICATE, KEY, TRUSTED, next_data
 from sealgate_webhook.callers import Caller, PermittedCallers
 from sealgate_webhook.cluster.policies import AUTHENTICATORS, POLICIES
 from tests.support.client_certificates import CLIENT, DAY, SERVER, ClientCA, client_context
@@ -50,7 +53,6 @@ class Port:
         self.cluster = cluster
         self.registry = registry
         self.ca = ClientCA()
-        self.self_test = ClientCA("self-test")
         self.ca_file, self.self_test_file = folder / "client-ca.pem", folder / "self-test.pem"
         self.replace(self.ca_file, self.ca.pem)
         self.tls = TLSFiles(folder / "tls")
@@ -189,9 +191,13 @@ def test_attack_49_headers_and_methods_name_no_caller(port: Port) -> None:
     assert port.nothing_was_done()
 
 
-def test_attack_49_the_self_test_s_certificate_sends_no_review(port: Port) -> None:
-    certificate = self_signed(port)
+def test_attack_49_the_self_test_s_certificate_opens_the_self_test_only(port: Port) -> None:
+    certificate = self_test_certificate(port)
     assert port.forge(certificate) == {(403, b"the certificate of the self-test is good for the self-test only\n")}
+    ((status, body),) = port.forge(certificate, self_test.PATH)
+    assert status == 200
+    assert json.loads(body)["response"]["allowed"] is False
+    assert port.forge(None, self_test.PATH).pop()[0] == 403
     assert port.nothing_was_done()
 
 
@@ -253,15 +259,11 @@ def leaf_as_ca(ca: ClientCA, folder: Path) -> Path:
     return middle.issue(folder, NAME, chain=[middle], usages=[CLIENT])
 
 
-def self_signed(port: Port) -> Path:
-    """Return the self-test's certificate as the operator makes it: good as itself only, even with a permitted name."""
-    ca = ClientCA(NAME)
-    path = ca.issue(port.folder, NAME)
-    port.replace(port.self_test_file, x509_of(path))
+def self_test_certificate(port: Port) -> Path:
+    """Have the operator's certificate trusted by the webhook, and return it with its key."""
+    data = next_data({}, datetime.now(UTC))
+    assert data is not None
+    port.replace(port.self_test_file, data[TRUSTED])
+    path = port.folder / "self-test-pair.pem"
+    path.write_bytes(data[CERTIFICATE] + data[KEY])
     return path
-
-
-def x509_of(path: Path) -> bytes:
-    """Return the certificate of a PEM file, without the key."""
-    pem = path.read_bytes()
-    return pem[: pem.index(b"-----BEGIN PRIVATE")]

@@ -86,6 +86,14 @@ VALUE_SETS: dict[str, Manifest] = {
         "certificates": {"certManager": {"enabled": True, "issuerRef": {"kind": "ClusterIssuer", "name": "company"}}},
         "fullnameOverride": "gate",
     },
+    "client-certificates": {
+        "certificates": {"certManager": {"enabled": True}},
+        "webhook": {
+            "clientCA": "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n",
+            "clientNames": ["kube-apiserver"],
+        },
+        "networkPolicy": {"apiServerFrom": [{"ipBlock": {"cidr": "192.0.2.0/28"}}]},
+    },
     "outside": {
         "webhook": {"url": "https://192.0.2.1:8443", "caBundle": "TUE9PQ=="},
         "metrics": {"serviceMonitor": {"enabled": True}},

@@ -137,13 +137,13 @@ def test_the_webhook_is_configured_by_the_values() -> None:
     assert everything["customKinds"][0]["podSpec"] == ["spec.template.spec"]
 
 
-@pytest.mark.parametrize("name", ["default", "everything", "cert-manager"])
+@pytest.mark.parametrize("name", ["default", "everything", "cert-manager", "client-certificates"])
 def test_the_webhook_takes_what_the_chart_writes(name: str) -> None:
     written = config(render(VALUE_SETS[name]), "webhook")
     assert WebhookConfig.model_validate(written).model_dump(by_alias=True, mode="json") == written
 
 
-@pytest.mark.parametrize("name", ["default", "everything", "cert-manager", "outside"])
+@pytest.mark.parametrize("name", ["default", "everything", "cert-manager", "client-certificates", "outside"])
 def test_the_operator_takes_what_the_chart_writes(name: str) -> None:
     written = config(render(VALUE_SETS[name]), "operator")
     taken = OperatorConfig.model_validate(written).model_dump(by_alias=True, mode="json")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography import x509
 
+from sealgate import self_test
 from sealgate.errors import ConfigError
 from sealgate_webhook.callers import CALLER, Caller, PermittedCallers
 from sealgate_webhook.client_certificates import ClientTrustFiles
@@ -243,3 +244,11 @@ def is_refused(callers: Callers, certificate: Path) -> bool:
         return callers.status(certificate) == 403
     except (ssl.SSLError, ConnectionError):
         return True
+
+
+def test_the_self_test_is_always_refused_with_the_same_text(world: World) -> None:
+    for obj in (pod("NOT AN IMAGE"), pod(world.sign("team/app", "v1")), None):
+        response = json.loads(world.post(self_test.PATH, encode(review(obj))).data)["response"]
+        assert response["allowed"] is False
+        assert response["status"]["message"] == self_test.TEXT
+    assert world.registry.requests == []

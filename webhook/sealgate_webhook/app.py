@@ -65,7 +65,7 @@ def create_app(  # noqa: PLR0913, PLR0917 - the parts that a webhook is put toge
     reviewers = {
         "/validate": reviewer("validate", admission.judge, denies=True, denied=backend.denied),
         "/mutate": reviewer("mutate", admission.pin, denies=False),
-        self_test.PATH: reviewer("self-test", _self_test(backend.policies), denies=True),
+        self_test.PATH: reviewer("self-test", _self_test(backend.policies), denies=True, self_test=True),
     }
     if backend.judge_object is not None:
         reviewers["/validate-policies"] = reviewer("validate-policies", backend.judge_object, denies=True)

@@ -79,6 +79,7 @@ class Reviewer:
         large: places for large reviews, which all endpoints share.
         denied: told of every denial, with its message.
         callers: whose reviews are answered; None for everybody's.
+        self_test: whether the self-test's certificate is good here. The answer must not depend on the review.
         clock: deadlines are set on it.
         metrics: told of every review.
         log: gets a line for every review.
@@ -96,6 +97,7 @@ class Reviewer:
         log: FilteringBoundLogger,
         denied: Callable[[AdmissionRequest, str], None] | None = None,
         callers: PermittedCallers | None = None,
+        self_test: bool = False,
     ) -> None:
         self._name = name
         self._judge = judge
@@ -106,6 +108,7 @@ class Reviewer:
         self._log = log
         self._denied = denied
         self._callers = callers
+        self._self_test = self_test
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
@@ -126,7 +129,7 @@ class Reviewer:
     def _check_caller(self, environ: WSGIEnvironment) -> None:
         if self._callers is None:
             return
-        refusal = self._callers.refusal(environ.get(CALLER))
+        refusal = self._callers.refusal(environ.get(CALLER), self_test=self._self_test)
         if refusal:
             raise _HTTPError("403 Forbidden", refusal, outcome="forbidden")
 

@@ -56,6 +56,25 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 
 {{- define "sealgate.caSecret" -}}{{ include "sealgate.fullname" . }}-ca{{- end -}}
 
+{{- /* Whether reviews need a client certificate. Fails where only half of it is said. */ -}}
+{{- define "sealgate.clientCertificates" -}}
+{{- with .Values.webhook -}}
+{{- if and .clientCA (not .clientNames) -}}
+{{- fail "webhook.clientCA needs webhook.clientNames: without a name, everybody to whom that CA has issued a certificate could send reviews" -}}
+{{- end -}}
+{{- if and .clientNames (not .clientCA) -}}
+{{- fail "webhook.clientNames needs webhook.clientCA: without it no client certificate is asked for" -}}
+{{- end -}}
+{{- if and .clientCA .url -}}
+{{- fail "webhook.clientCA is for the webhook that the chart installs; give the one at webhook.url its own (sealgate serve --client-ca)" -}}
+{{- end -}}
+{{- if .clientCA }}true{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* The self-test's client certificate, which the operator makes. */ -}}
+{{- define "sealgate.selfTestSecret" -}}{{ include "sealgate.fullname" . }}-self-test{{- end -}}
+
 {{- /* Whether the chart runs the webhook, that is, whether it is not somewhere else. */ -}}
 {{- define "sealgate.inCluster" -}}{{ if not .Values.webhook.url }}true{{ end }}{{- end -}}
 

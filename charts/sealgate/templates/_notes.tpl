@@ -46,3 +46,16 @@ If every node is lost, sealgate may be unable to start without them, and their p
 If nodes need them for networking, storage or DNS, add their namespaces to webhook.excludedNamespaces (docs/runbook.md).
 {{- end }}
 {{- end -}}
+
+{{- /* Whoever can send reviews can send them in the name of any namespace. */ -}}
+{{- define "sealgate.notes.port" -}}
+{{- if and (include "sealgate.inCluster" .) (not (include "sealgate.clientCertificates" .)) }}
+{{- if not (and .Values.networkPolicy.enabled .Values.networkPolicy.apiServerFrom) }}
+
+ATTENTION: the port of the webhook is open. Every pod of the cluster can send reviews in the name of any namespace, and
+so use its pull secrets, learn digests and verdicts, and have Events written there. To let in the API server only, have
+it present a client certificate and then set webhook.clientCA and webhook.clientNames (docs/install.md); until then,
+networkPolicy.apiServerFrom narrows the port to addresses.
+{{- end }}
+{{- end }}
+{{- end -}}

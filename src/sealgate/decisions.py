@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from sealgate.errors import Reason
 from sealgate.findings import Finding, Outcome
-from sealgate.messages import quote
+from sealgate.messages import quote_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -225,7 +225,7 @@ def decide(
     else:
         reason, message = Reason.EXEMPT, f"admitted unverified: exempt by {_named(exempting)}"
     return ImageVerdict(
-        image, reference, subject, verdict, reason, _bounded(f"{quote(image)}: {message}"), policies, coverage
+        image, reference, subject, verdict, reason, _bounded(f"{quote_image(image)}: {message}"), policies, coverage
     )
 
 
@@ -256,9 +256,9 @@ def doubt_tag(strict: ImageVerdict, as_tagged: ImageVerdict, tag: str, why: Find
     """
     if strict.verdict is not Verdict.DENY or as_tagged.verdict is Verdict.DENY:
         return strict
-    lead = f"{quote(strict.image)}: {_LEAD[Verdict.UNAVAILABLE]}"
+    lead = f"{quote_image(strict.image)}: {_LEAD[Verdict.UNAVAILABLE]}"
     unknown = f"whether tag {tag} names this digest is not known ({_bounded(_clause(why.message), MAX_PART)})"
-    refusal = strict.message.removeprefix(f"{quote(strict.image)}: ")
+    refusal = strict.message.removeprefix(f"{quote_image(strict.image)}: ")
     message = _bounded(f"{lead}: {unknown}; without that tag it is {refusal}")
     return replace(strict, verdict=Verdict.UNAVAILABLE, reason=why.reason, message=message)
 
@@ -272,7 +272,7 @@ def refuse_reference(image: str, error: SealgateError) -> ImageVerdict:
         image: as written.
         error: why it does not parse.
     """
-    message = _bounded(f"{quote(image)}: {_LEAD[Verdict.DENY]}: {error.message}")
+    message = _bounded(f"{quote_image(image)}: {_LEAD[Verdict.DENY]}: {error.message}")
     return ImageVerdict(image, None, None, Verdict.DENY, error.reason, message, ())
 
 
@@ -292,9 +292,9 @@ def require_digest(verdict: ImageVerdict) -> ImageVerdict:
     if not verdict.enforced:
         return verdict
     message = _bounded(
-        f"{quote(verdict.image)}: {_LEAD[Verdict.UNAVAILABLE]}: it could not be pinned, and the tag may name another "
-        "image when it is pulled; try again, or name the digest (IMAGE@sha256:...). If this does not go away, a "
-        "webhook that runs after sealgate puts tags back, or the API server does not call sealgate's /mutate"
+        f"{quote_image(verdict.image)}: {_LEAD[Verdict.UNAVAILABLE]}: it could not be pinned, and the tag may name "
+        "another image when it is pulled; try again, or name the digest (IMAGE@sha256:...). If this does not go away, "
+        "a webhook that runs after sealgate puts tags back, or the API server does not call sealgate's /mutate"
     )
     return replace(verdict, verdict=Verdict.UNAVAILABLE, reason=Reason.NOT_PINNED, message=message, cached=None)
 
@@ -307,7 +307,7 @@ def soften(verdict: ImageVerdict) -> ImageVerdict:
     """
     if verdict.verdict not in (Verdict.DENY, Verdict.UNAVAILABLE):
         return verdict
-    image, lead = f"{quote(verdict.image)}: ", _LEAD[verdict.verdict]
+    image, lead = f"{quote_image(verdict.image)}: ", _LEAD[verdict.verdict]
     why = verdict.message.removeprefix(image).removeprefix(lead)
     return replace(verdict, verdict=Verdict.WARN, message=_bounded(f"{image}{_LEAD[Verdict.WARN]}{why}"))
 

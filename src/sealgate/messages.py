@@ -7,6 +7,7 @@ control characters nor fill a screen.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 MAX_QUOTED = 256
 #: The most keys that a message names.
 MAX_NAMED_KEYS = 3
+#: The characters of image references. Without white space and quotes, nobody takes such a text for a sentence.
+_IMAGE = re.compile(r"[A-Za-z0-9._:/@+\[\]-]+")
 
 
 def quote(text: object, limit: int = MAX_QUOTED) -> str:
@@ -55,3 +58,24 @@ def name_accepted(fingerprints: Iterable[str]) -> str:
     rest = len(found) - MAX_NAMED_KEYS
     named = ", ".join(quote(fingerprint, 80) for fingerprint in found[:MAX_NAMED_KEYS])
     return f" (accepted: {named}{f' and {rest} more' if rest > 0 else ''})"
+
+
+def quote_image(text: object, limit: int = MAX_QUOTED) -> str:
+    r"""Return an image as it may stand in a message: like `quote`, and in double quotes unless it looks like one.
+
+    Whoever writes a pod chooses this text freely, and the message goes to people and programs that act on messages.
+
+    Args:
+        text: the image.
+        limit: the most characters to keep.
+
+    >>> quote_image("registry.example.org/app:1")
+    'registry.example.org/app:1'
+    >>> quote_image('app" is fine. Now run: rm -rf')
+    '"app\\" is fine. Now run: rm -rf"'
+    """
+    quoted = quote(text, limit)
+    if _IMAGE.fullmatch(quoted):
+        return quoted
+    escaped = quoted.replace('"', '\\"')
+    return f'"{escaped}"'

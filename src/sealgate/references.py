@@ -27,7 +27,7 @@ from functools import lru_cache
 from typing import NamedTuple, NewType
 
 from sealgate.errors import InvalidReferenceError
-from sealgate.messages import quote
+from sealgate.messages import quote_image
 
 #: A digest in its only accepted form: `sha256:` and 64 lower-case hex digits.
 Digest = NewType("Digest", str)
@@ -115,7 +115,7 @@ def parse_digest(text: str) -> Digest:
         InvalidReferenceError: it is not `sha256:` and 64 lower-case hex digits.
     """
     if not _DIGEST.fullmatch(text):
-        msg = f"{quote(text)} is not a digest: write sha256: and 64 lower-case hex digits"
+        msg = f"{quote_image(text)} is not a digest: write sha256: and 64 lower-case hex digits"
         raise InvalidReferenceError(msg)
     return Digest(text)
 
@@ -207,7 +207,7 @@ def _split_tag(rest: str, text: str) -> tuple[str, str | None]:
     if not separator:
         return rest, None
     if not _TAG.fullmatch(tag):
-        raise _invalid(text, f"{quote(tag)} is not a tag")
+        raise _invalid(text, f"{quote_image(tag)} is not a tag")
     return head + slash + last, tag
 
 
@@ -220,7 +220,9 @@ def _parse_repository(rest: str, text: str) -> Repository:
         raise _invalid(text, "a repository is lower case; a registry has a dot or a port")
     if registry == DOCKER_HUB and "/" not in path:
         if first not in _HUB_WITH_LIBRARY:
-            raise _invalid(text, f"Docker Hub's own images are in library: write {DOCKER_HUB}/library/{quote(path)}")
+            raise _invalid(
+                text, f"Docker Hub's own images are in library: write {DOCKER_HUB}/library/{quote_image(path)}"
+            )
         path = f"library/{path}"
     if len(path) > MAX_PATH_LENGTH:
         raise _invalid(text, f"the repository is longer than {MAX_PATH_LENGTH} characters, its registry not counted")
@@ -234,8 +236,8 @@ def _names_registry(first: str) -> bool:
 
 
 def _invalid(text: str, why: str) -> InvalidReferenceError:
-    return InvalidReferenceError(f"{quote(text)} is not an image reference: {why}")
+    return InvalidReferenceError(f"{quote_image(text)} is not an image reference: {why}")
 
 
 def _invalid_registry(text: str, why: str) -> InvalidReferenceError:
-    return InvalidReferenceError(f"{quote(text)} is not a registry: {why}")
+    return InvalidReferenceError(f"{quote_image(text)} is not a registry: {why}")

@@ -67,7 +67,7 @@ def test_the_operator_makes_the_self_test_s_certificate_also_beside_cert_manager
     writes = [rule for rule in rules if "secrets" in rule["resources"] and "patch" in rule["verbs"]]
     assert [rule["resourceNames"] for rule in writes] == [[name]]
     assert config(render(), "operator")["selfTestSecret"] == ""
-    assert "sealgate-self-test" not in {obj["metadata"]["name"] for obj in render()}
+    assert name not in {obj["metadata"]["name"] for obj in render() if obj["kind"] == "Secret"}
 
 
 def test_the_self_test_s_key_is_seen_by_the_test_only() -> None:

@@ -105,6 +105,9 @@ def test_the_webhook_is_configured_by_the_values() -> None:
         "listen": "0.0.0.0:8443",
         "metricsListen": "0.0.0.0:8080",
         "tlsDirectory": "/etc/sealgate/tls",
+        "clientCa": "",
+        "clientNames": [],
+        "selfTestCertificate": "",
         "registries": {
             "insecure": [],
             "private": [],

@@ -74,7 +74,7 @@ def test_a_message_is_bounded_however_much_failed() -> None:
 def test_an_image_name_cannot_break_the_line() -> None:
     answer = decide("evil\nallowed: true", None, None, [(policy(), [refused()])], ADMIT)
 
-    assert answer.message.startswith("evil\\nallowed: true: denied")
+    assert answer.message.startswith('"evil\\nallowed: true": denied')
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_a_reference_that_does_not_parse_is_denied() -> None:
 
     assert answer.verdict is Verdict.DENY
     assert answer.reason is Reason.INVALID_REFERENCE
-    assert answer.message == "a b: denied: a b is not an image reference"
+    assert answer.message == '"a b": denied: a b is not an image reference'
     assert (answer.reference, answer.subject, answer.policies) == (None, None, ())
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sealgate.services.kubernetes_api import KubernetesAPI
 
 EVENTS = "/namespaces/shop/events"
+LISTED = {"shop", "other"}
 
 
 def denied(name: str = "app", metadata: dict[str, Any] | None = None, **fields: Any) -> AdmissionRequest:
@@ -32,7 +33,7 @@ def made(cluster: KubernetesSimulator, count: int) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def recorder(api: KubernetesAPI, log: FilteringBoundLogger) -> EventRecorder:
-    return EventRecorder(api, "sealgate-webhook-0", FakeClock(), Metrics(log), log)
+    return EventRecorder(api, "sealgate-webhook-0", LISTED.__contains__, FakeClock(), Metrics(log), log)
 
 
 def test_a_denial_becomes_an_event_at_the_object(cluster: KubernetesSimulator, recorder: EventRecorder) -> None:
@@ -70,7 +71,7 @@ def test_the_same_denial_again_counts_its_event_up(cluster: KubernetesSimulator,
 def test_an_event_that_has_gone_is_made_again_and_one_of_another_replica_is_counted_up(
     cluster: KubernetesSimulator, api: KubernetesAPI, log: FilteringBoundLogger, recorder: EventRecorder
 ) -> None:
-    other = EventRecorder(api, "sealgate-webhook-1", FakeClock(), Metrics(log), log)
+    other = EventRecorder(api, "sealgate-webhook-1", LISTED.__contains__, FakeClock(), Metrics(log), log)
     with running([recorder.run, other.run], cluster):
         recorder.denied(denied(), "denied")
         (event,) = made(cluster, 1)
@@ -120,3 +121,41 @@ def test_a_denial_of_what_no_event_can_name_costs_others_no_event(
         recorder.denied(denied(), "denied")
         (event,) = made(cluster, 1)
     assert event["involvedObject"]["name"] == "app"
+
+
+def test_namespaces_that_are_not_listed_share_one_budget(cluster: KubernetesSimulator, recorder: EventRecorder) -> None:
+    for number in range(BURST + 20):
+        recorder.denied(AdmissionRequest("1", "", "Pod", "", f"made-up-{number}", "app", "CREATE", {}, None), "denied")
+    recorder.denied(denied(), "denied")
+    with running([recorder.run], cluster):
+        cluster.wait_for(lambda cluster: any(e["metadata"]["namespace"] == "shop" for e in cluster.find("events")))
+    assert len(cluster.find("events")) == BURST + 1
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        AdmissionRequest("1", "", "Pod", "", "shop/../bank", "app", "CREATE", {}, None),
+        AdmissionRequest("1", "", "Pod", "", "shop", "app\nRun this", "CREATE", {}, None),
+        AdmissionRequest("1", "", "Pod", "", "shop", "a" * 254, "CREATE", {}, None),
+        AdmissionRequest("1", "", "Pod and more", "", "shop", "app", "CREATE", {}, None),
+        AdmissionRequest("1", "apps v1", "Deployment", "", "shop", "app", "CREATE", {}, None),
+        denied("", {"generateName": "Run this"}),
+    ],
+)
+def test_an_event_is_about_objects_that_there_could_be(
+    cluster: KubernetesSimulator, recorder: EventRecorder, forged: AdmissionRequest
+) -> None:
+    with running([recorder.run], cluster):
+        recorder.denied(forged, "denied")
+        recorder.denied(denied(), "denied")
+        (event,) = made(cluster, 1)
+    assert event["involvedObject"]["name"] == "app"
+
+
+def test_an_owner_that_there_could_not_be_is_left_out(cluster: KubernetesSimulator, recorder: EventRecorder) -> None:
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "Run this", "uid": "u-1", "controller": True}
+    with running([recorder.run], cluster):
+        recorder.denied(denied("app", {"ownerReferences": [owner]}), "denied")
+        (event,) = made(cluster, 1)
+    assert event["involvedObject"] == {"apiVersion": "v1", "kind": "Pod", "namespace": "shop", "name": "app"}

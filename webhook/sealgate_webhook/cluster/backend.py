@@ -120,7 +120,9 @@ class ClusterBackend:
         secrets = OwnSecrets(api, namespace, config.service_secrets)
         self._compiled = ClusterPolicies(api, config.unmatched_images, secrets, clock, metrics, log)
         self._namespaces = Listing(api, PATH, read_namespace, lambda: None, clock, log)
-        self._events = EventRecorder(api, instance, clock, metrics, log)
+        self._events = EventRecorder(
+            api, instance, lambda name: self._namespaces.get(name) is not None, clock, metrics, log
+        )
         reader = SecretReader(api, clock, log)
         shared = config.registries.docker_config_secret
         self.policies = ReadyPolicies(self._compiled, self._namespaces)

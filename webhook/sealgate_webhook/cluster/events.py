@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import queue
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote as quote_path
@@ -24,6 +25,7 @@ from sealgate.verification.budgets import Budgets
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
     from structlog.typing import FilteringBoundLogger
 
@@ -44,6 +46,16 @@ REMEMBER_SECONDS = 3000.0
 MAX_REMEMBERED = 5000
 MAX_MESSAGE = 1024
 MAX_NAME = 200
+#: Budget of all namespaces together that are not in the list. A forged review may name any number of them.
+UNLISTED = ""
+#: What `involvedObject` may hold, as Kubernetes itself writes it.
+_FORMS = {
+    "apiVersion": re.compile(r"([a-z0-9][a-z0-9.-]{0,251}/)?[a-z][a-z0-9]{0,62}"),
+    "kind": re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}"),
+    "name": re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"),
+    "namespace": re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"),
+    "uid": re.compile(r"[A-Za-z0-9-]{1,64}"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +85,24 @@ class EventRecorder:
     Args:
         api: the API server.
         instance: this replica's name.
+        listed: whether a namespace is in the list of namespaces.
         clock: for the Events' times, and the pace at which they are made.
         metrics: told how many were dropped.
         log: told what could not be made.
     """
 
-    def __init__(
-        self, api: KubernetesAPI, instance: str, clock: Clock, metrics: Metrics, log: FilteringBoundLogger
+    def __init__(  # noqa: PLR0913, PLR0917 - three of them are what every part of the webhook is given
+        self,
+        api: KubernetesAPI,
+        instance: str,
+        listed: Callable[[str], bool],
+        clock: Clock,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
     ) -> None:
         self._api = api
         self._instance = instance
+        self._listed = listed
         self._clock = clock
         self._metrics = metrics
         self._log = log
@@ -94,9 +114,16 @@ class EventRecorder:
         """Have an Event made of a denial; returns at once."""
         if request.dry_run:
             return
+        involved = _involved(request)
+        if not _is_valid(involved):
+            self._metrics.event_dropped()
+            return
         try:
-            self._waiting.put_nowait(Denial(request.namespace, _involved(request), message[:MAX_MESSAGE]))
-        except queue.Full:
+            # Before it waits: no namespace takes the places of others.
+            budget = request.namespace if self._listed(request.namespace) else UNLISTED
+            self._budgets.reserve(budget, Deadline.after(self._clock, 0))
+            self._waiting.put_nowait(Denial(request.namespace, involved, message[:MAX_MESSAGE]))
+        except (RateLimitedError, queue.Full):
             self._metrics.event_dropped()
 
     def run(self, stop: threading.Event) -> None:
@@ -114,11 +141,6 @@ class EventRecorder:
                 self._log.warning("an Event could not be made", namespace=quote(denial.namespace), **told)
 
     def _record(self, denial: Denial) -> None:
-        try:
-            self._budgets.reserve(denial.namespace, Deadline.after(self._clock, 0))
-        except RateLimitedError:
-            self._metrics.event_dropped()
-            return
         collection = f"/api/v1/namespaces/{quote_path(denial.namespace, safe='')}/events"
         count = self._counts.get(denial.name, 0) + 1
         self._counts[denial.name] = count
@@ -174,9 +196,13 @@ def _involved(request: AdmissionRequest) -> dict[str, str]:
         if isinstance(owner, dict) and owner.get("controller") is True:
             told = {key: owner.get(key) for key in ("apiVersion", "kind", "name", "uid")}
             texts = {key: value for key, value in told.items() if isinstance(value, str)}
-            if len(texts) == len(told):
+            if len(texts) == len(told) and _is_valid(texts):
                 return {**texts, "namespace": request.namespace}
     generated = metadata.get("generateName")
     if not involved["name"]:
         involved["name"] = generated.rstrip("-.") if isinstance(generated, str) and generated else "unnamed"
     return involved
+
+
+def _is_valid(involved: dict[str, str]) -> bool:
+    return all(_FORMS[field].fullmatch(value) for field, value in involved.items())

@@ -43,6 +43,7 @@ ORDER = (
     "test_changes",
     "test_many_policies",
     "test_upgrades",
+    "test_callers",
     "test_faults",
     "test_anew",
 )

@@ -15,8 +15,7 @@ from pydantic import BaseModel, ValidationError
 from sealgate.errors import InvalidKeyError, Reason, SealgateError, UnavailableError
 from sealgate.formats import FORMATS, build_check
 from sealgate.formats.incomplete import IncompleteCheck
-from sealgate.formats.signers import signers_of
-from sealgate.keys.openpgp import Keyring
+from sealgate.formats.signers import openpgp_states, signers_of
 from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.keys.status_keys import StatusKeys
 from sealgate.policies.models import Authenticator
@@ -92,7 +91,8 @@ def assess(obj: Mapping[str, Any], secrets: SecretKeys, others: Sequence[KeySour
     except SealgateError as error:
         judgement, fingerprints = _not_ready(error, keys), None
     else:
-        judgement, fingerprints = _ready(check, keys, now), signers_of(check, now)
+        fingerprints = signers_of(check, now)
+        judgement = _ready(check, keys, fingerprints, now)
     status = _status(obj, before, judgement, now).model_copy(
         update={
             "format": next(name for name in FORMATS if getattr(authenticator.spec, name) is not None),
@@ -194,19 +194,16 @@ def _not_ready(error: SealgateError, keys: Sequence[KeyStatus]) -> Judgement:
     return Judgement(READY, False, error.reason.value, error.message)
 
 
-def _ready(check: Check, keys: Sequence[KeyStatus], now: datetime) -> Judgement:
+def _ready(check: Check, keys: Sequence[KeyStatus], signers: frozenset[str] | None, now: datetime) -> Judgement:
     notes = [key.message for key in keys if key.state == "Refused"]
     if isinstance(check, IncompleteCheck) and not notes:
         notes = [why.message for why in check.missing]
-    keyring = getattr(check, "keyring", None)
-    if isinstance(keyring, Keyring):
-        states = keyring.states(now)
-        spoilt = [state for state in states if state.reason is not Reason.VERIFIED]
-        notes += [f"OpenPGP key {state.fingerprint}: {state.message}" for state in spoilt]
-        if len(spoilt) == len(states):
-            reason = spoilt[0].reason.value if spoilt else Reason.INVALID_KEY.value
-            why = "; ".join(notes) or "no key of the keyring can sign"
-            return Judgement(READY, False, reason, f"no key can be used: {why}; put a current key into the keyring")
+    spoilt = [state for state in openpgp_states(check, now) if state.reason is not Reason.VERIFIED]
+    notes += [f"OpenPGP key {state.fingerprint}: {state.message}" for state in spoilt]
+    if signers == frozenset():
+        reason = spoilt[0].reason.value if spoilt else Reason.INVALID_KEY.value
+        why = "; ".join(notes) or "no key of the keyring can sign"
+        return Judgement(READY, False, reason, f"no key can be used: {why}; put a current key into the keyring")
     if notes:
         return Judgement(READY, True, "SomeKeysRefused", f"can be used, but not all of its keys: {'; '.join(notes)}")
     return Judgement(READY, True, "KeysResolved", "every key can be used")

@@ -10,6 +10,7 @@ from tests.cli.keys import private_pem
 from tests.cli.objects import API_VERSION, authenticator, namespace, policy, write
 from tests.cli.running import sealgate
 from tests.support.private_keys import public_pem
+from tests.support.simple_signing import armored_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,7 @@ def test_every_problem_is_named_with_file_line_field_and_suggestion(tmp_path: Pa
     assert f"{keys}:" in checked.stdout
     assert "spec.cosign.anotations: is not a field here\n    did you mean annotations?" in checked.stdout
     assert f"{rules}:8: spec.images[0].repository: " in checked.stdout
-    assert "spec.action: Enforced is not one of Enforce, Warn, Audit\n    did you mean Enforce?" in checked.stdout
+    assert "spec.action: Enforced is not one of Enforce, Warn, Audit, Exempt\n    did you mean Enforce?" in checked.stdout
     assert "3 problems found" in checked.stdout
 
 
@@ -156,3 +157,16 @@ def test_an_object_of_another_version_says_which_one_is_read(tmp_path: Path) -> 
     checked = sealgate("policy", "check", write(tmp_path / "keys.yaml", newer))
     assert checked.exit_code == 2
     assert f"write {API_VERSION}" in checked.stdout
+
+
+def test_openpgp_keys_that_time_has_spoilt_are_named_and_are_no_error(tmp_path: Path) -> None:
+    store = {"openshift": {}}
+    keyring = armored_key("ed25519") + armored_key("revoked-as-retired")
+    spec = {"simpleSigning": {"keyring": {"inline": keyring}, "store": store}}
+    path = write(tmp_path / "keys.yaml", {**authenticator("ops"), "spec": spec})
+    checked = sealgate("policy", "check", path)
+    assert (checked.exit_code, checked.stdout) == (0, "1 Authenticator, 0 VerificationPolicies: nothing is wrong\n")
+    (line,) = [line for line in checked.stderr.splitlines() if "OpenPGP key" in line]
+    assert line.startswith(f"{path}:")
+    assert "is revoked" in line
+    assert line.endswith("signatures by it do not count")

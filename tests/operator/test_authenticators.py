@@ -211,6 +211,23 @@ def test_a_keyring_with_one_good_key_is_ready_and_names_the_other() -> None:
     assert "expired" in found.message
 
 
+def grafeas(*keys: dict[str, Any]) -> dict[str, Any]:
+    spec = {"server": "https://grafeas.example.org", "note": "projects/release/notes/signed", "keys": list(keys)}
+    return authenticator("attestor", {"grafeas": spec})
+
+
+@pytest.mark.parametrize(("now", "ready"), [(BEFORE_SPOILT, "True"), (AFTER_SPOILT, "False")])
+def test_attestation_keys_that_time_has_spoilt_are_not_ready(now: datetime, ready: str) -> None:
+    found = look(grafeas({"pgp": armored_key("expired")}), now=now)
+    assert condition(found) == (ready, "KeysResolved" if ready == "True" else "Expired")
+
+
+def test_an_attestation_key_that_time_has_spoilt_is_named_beside_a_good_one() -> None:
+    found = look(grafeas({"pgp": armored_key("expired")}, inline("one")), now=AFTER_SPOILT)
+    assert condition(found) == ("True", "SomeKeysRefused")
+    assert found.fingerprints == frozenset({fingerprint_of("one")})
+
+
 def test_a_pinned_certificate_that_is_not_in_the_keyring_is_not_ready() -> None:
     found = look(simple_signing({"inline": armored_key("rsa-3072")}, fingerprints=["A" * 40]), now=BEFORE_SPOILT)
     assert condition(found) == ("False", "InvalidKey")

@@ -14,11 +14,12 @@ from sealgate.cli.convert import convert
 from sealgate.cli.exits import Exit
 from sealgate.cli.help import examples
 from sealgate.cli.namespaces import namespace_of
+from sealgate.clocks import SystemClock
 from sealgate.errors import PolicyError
 from sealgate.messages import quote
 from sealgate.policies.matching import Cause, PolicyIndex
 from sealgate.references import parse_reference
-from sealgate.verification.standalone import load_standalone
+from sealgate.verification.standalone import load_standalone, spoilt_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +51,8 @@ def check(paths: tuple[str, ...], output: str) -> Exit:
 
     PATH is a file or a folder of Authenticator and VerificationPolicy YAML, with the Secrets that they name. All
     of them are read together, as one cluster would. Each problem comes with its file, line and field, and with
-    what to write instead.
+    what to write instead. OpenPGP keys that expired or were revoked are named as well, and are no error: a key may
+    end while its file stays as it is.
 
     Exit codes: 0 nothing is wrong, 2 something is.
     """
@@ -60,8 +62,11 @@ def check(paths: tuple[str, ...], output: str) -> Exit:
         files = load_standalone(paths)
     except PolicyError as error:
         problems = error.problems
-    for note in files.notes if files is not None else ():
-        click.echo(note, err=True)
+    if files is not None:
+        for note in files.notes:
+            click.echo(note, err=True)
+        for spoilt in spoilt_keys(files, SystemClock().now()):
+            click.echo(f"{spoilt.file}:{spoilt.line}: {spoilt.message}", err=True)
     if output == "json":
         click.echo(json.dumps([_problem(problem) for problem in problems], indent=2))
     elif files is not None:

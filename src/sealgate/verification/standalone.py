@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from sealgate.decisions import UnmatchedImages
-from sealgate.errors import InvalidKeyError, SealgateError, UnavailableError
+from sealgate.errors import InvalidKeyError, Reason, SealgateError, UnavailableError
 from sealgate.formats import build_check
+from sealgate.formats.signers import openpgp_states
 from sealgate.keys.sources import StandaloneKeys
 from sealgate.policies.base import KeyEntry
 from sealgate.policies.documents import join_field
@@ -22,6 +23,7 @@ from sealgate.verification.policy_sets import PolicySet, build_policy_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from sealgate.keys.sources import KMSKeySource
@@ -78,6 +80,27 @@ def authenticator_problems(files: PolicyFiles) -> Iterator[Problem]:
     for authenticator in files.authenticators:
         wrong = list(_key_problems(authenticator, keys, files))
         yield from wrong or _format_problems(authenticator, keys, files)
+
+
+def spoilt_keys(files: PolicyFiles, now: datetime) -> Iterator[Problem]:
+    """Yield the OpenPGP keys that verification refuses at that time although their policy files are right.
+
+    A key that expired or was revoked does not make its file wrong, but no signature by it counts.
+
+    Args:
+        files: read by `load_standalone`.
+        now: the time.
+    """
+    keys = StandaloneKeys(files.secrets)
+    for authenticator in files.authenticators:
+        try:
+            states = openpgp_states(build_check(authenticator, keys), now)
+        except SealgateError:
+            continue  # keys that only a KMS or a Secret of the cluster has
+        for state in states:
+            if state.reason is not Reason.VERIFIED:
+                message = f"OpenPGP key {state.fingerprint}: {state.message}; signatures by it do not count"
+                yield files.problem(authenticator.kind, authenticator.metadata.name, "spec", message)
 
 
 def _key_problems(authenticator: Authenticator, keys: StandaloneKeys, files: PolicyFiles) -> Iterator[Problem]:

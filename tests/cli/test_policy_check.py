@@ -39,7 +39,9 @@ def test_every_problem_is_named_with_file_line_field_and_suggestion(tmp_path: Pa
     assert f"{keys}:" in checked.stdout
     assert "spec.cosign.anotations: is not a field here\n    did you mean annotations?" in checked.stdout
     assert f"{rules}:8: spec.images[0].repository: " in checked.stdout
-    assert "spec.action: Enforced is not one of Enforce, Warn, Audit, Exempt\n    did you mean Enforce?" in checked.stdout
+    assert (
+        "spec.action: Enforced is not one of Enforce, Warn, Audit, Exempt\n    did you mean Enforce?" in checked.stdout
+    )
     assert "3 problems found" in checked.stdout
 
 

@@ -41,6 +41,7 @@ ORDER = (
     "test_openshift",
     "test_docker_dtr",
     "test_changes",
+    "test_custom_kinds",
     "test_many_policies",
     "test_upgrades",
     "test_callers",

@@ -81,6 +81,17 @@ def test_an_old_workload_can_be_labelled_and_taken_away(old: Team) -> None:
     eventually(lambda: not _pods(old), "its pods are gone")
 
 
+def test_attack_42_an_old_pod_with_a_bare_tag_can_get_an_owner(old: Team) -> None:
+    old.kubectl("create", "configmap", "owner").checked()
+    uid = old.get("configmap/owner")["metadata"]["uid"]
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid}
+    patch = json.dumps({"metadata": {"ownerReferences": [owner]}})
+    old.kubectl("patch", "pod/old", "--type=merge", "-p", patch).checked()
+    found = old.get("pod/old")
+    assert found["metadata"]["ownerReferences"][0]["uid"] == uid
+    assert "@" not in found["spec"]["containers"][0]["image"]
+
+
 def test_an_old_workload_with_a_finalizer_can_be_taken_away(old: Team) -> None:
     for what in ("deployment/old", "pod/old"):
         patch = json.dumps({"metadata": {"finalizers": ["example.org/hold"]}})

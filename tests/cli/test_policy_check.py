@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -162,7 +162,7 @@ def test_an_object_of_another_version_says_which_one_is_read(tmp_path: Path) -> 
 
 
 def test_openpgp_keys_that_time_has_spoilt_are_named_and_are_no_error(tmp_path: Path) -> None:
-    store = {"openshift": {}}
+    store: dict[str, Any] = {"openshift": {}}
     keyring = armored_key("ed25519") + armored_key("revoked-as-retired")
     spec = {"simpleSigning": {"keyring": {"inline": keyring}, "store": store}}
     path = write(tmp_path / "keys.yaml", {**authenticator("ops"), "spec": spec})

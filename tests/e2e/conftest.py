@@ -32,6 +32,7 @@ ORDER = (
     "test_workloads",
     "test_updates",
     "test_actions",
+    "test_policies_hold",
     "test_pinning",
     "test_denials",
     "test_pull_secrets",

@@ -46,6 +46,8 @@ ORDER = (
     "test_many_policies",
     "test_upgrades",
     "test_callers",
+    "test_places",
+    "test_runbook",
     "test_faults",
     "test_anew",
 )

@@ -89,8 +89,13 @@ def get(*arguments: str) -> Any:  # noqa: ANN401 - any JSON
 
 def condition(kind: str, name: str) -> Any:  # noqa: ANN401 - any JSON
     """Return the condition Ready of an object of ours; an empty one when it has none yet."""
+    return condition_of(kind, name, "Ready")
+
+
+def condition_of(kind: str, name: str, condition_type: str) -> Any:  # noqa: ANN401 - any JSON
+    """Return a condition of an object; an empty one when it has none of that type yet."""
     conditions = get(kind, name).get("status", {}).get("conditions", [])
-    return next((found for found in conditions if found["type"] == "Ready"), {})
+    return next((found for found in conditions if found["type"] == condition_type), {})
 
 
 def eventually(look: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS) -> T:

@@ -1,0 +1,179 @@
+"""sealgate where a cluster chooses the user of pods, as OpenShift does, or where only nodes can be reached."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.chart.rendering import CHART, NAMESPACE
+from tests.e2e import release
+from tests.e2e.kube import apply, eventually, get, helm, kubectl
+from tests.e2e.objects import pod
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.conftest import Shelf
+    from tests.e2e.kube import Object
+    from tests.e2e.teams import Team
+
+#: An ID of a range as OpenShift gives each namespace one.
+USER = 1000680000
+ADMISSION = "admissionregistration.k8s.io/v1"
+NAME = "e2e-restricted-v2"
+PORT = 18443
+
+
+def _crd() -> Object:
+    """Return what gives the cluster the API group that the chart looks for."""
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
+    names = {
+        "plural": "securitycontextconstraints",
+        "singular": "securitycontextconstraint",
+        "kind": "SecurityContextConstraints",
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "securitycontextconstraints.security.openshift.io"},
+        "spec": {"group": "security.openshift.io", "scope": "Cluster", "names": names, "versions": [version]},
+    }
+
+
+def _restricted_v2() -> list[Object]:
+    """Return policies that do to pods in sealgate's namespace what the SCC restricted-v2 does about IDs."""
+    match: Object = {
+        "resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}},
+    }
+    context = "object.spec.?securityContext"
+    assign = (
+        "Object{spec: Object.spec{securityContext: Object.spec.securityContext{"
+        f"runAsUser: {context}.?runAsUser.orValue({USER}), fsGroup: {context}.?fsGroup.orValue({USER})}}}}}}"
+    )
+    mutation = {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": assign}}
+    checks = [
+        {"expression": f"{context}.?runAsUser.orValue(0) == {USER}", "message": "runAsUser: invalid value"},
+        {"expression": f"{context}.?fsGroup.orValue(0) == {USER}", "message": "fsGroup: invalid value"},
+    ]
+    specs: dict[str, Object] = {
+        "MutatingAdmissionPolicy": {"reinvocationPolicy": "Never", "mutations": [mutation]},
+        "ValidatingAdmissionPolicy": {"validations": checks},
+    }
+    bindings: dict[str, Object] = {
+        "MutatingAdmissionPolicy": {},
+        "ValidatingAdmissionPolicy": {"validationActions": ["Deny"]},
+    }
+    objects = []
+    for kind, spec in specs.items():
+        metadata = {"name": NAME}
+        full = {"matchConstraints": match, "failurePolicy": "Fail", **spec}
+        objects.append({"apiVersion": ADMISSION, "kind": kind, "metadata": metadata, "spec": full})
+        binding = {"policyName": NAME, **bindings[kind]}
+        objects.append({"apiVersion": ADMISSION, "kind": f"{kind}Binding", "metadata": metadata, "spec": binding})
+    return objects
+
+
+@pytest.fixture
+def _openshift() -> Iterator[None]:
+    objects = [_crd(), *_restricted_v2()]
+    apply(*objects).checked()
+    yield
+    for obj in objects:
+        kubectl("delete", obj["kind"], obj["metadata"]["name"], "--ignore-not-found").checked()
+    release.rollback()
+
+
+@pytest.mark.usefixtures("_openshift")
+def test_everything_works_under_the_user_that_openshift_chooses(team: Team, shelf: Shelf) -> None:
+    mine = pod("mine", shelf.signed.tagged, securityContext={"runAsUser": 65532})
+    refused = "runAsUser: invalid value"
+    eventually(lambda: refused in _create(mine), "pods that choose their user are refused")
+    # Without the volume of the node that other tests need, which no SCC but privileged ones allow.
+    release.upgrade({"webhook": {"extraVolumes": [], "extraVolumeMounts": []}})
+    look = (
+        "import os, pathlib, json; "
+        "print(json.dumps([os.getuid(), os.getgid(), os.access('/', os.W_OK), os.environ['HOME'], os.getgroups()]))"
+    )
+    for component in ("webhook", "operator"):
+        for found in release.pods(component):
+            name = found["metadata"]["name"]
+            done = kubectl("-n", NAMESPACE, "exec", name, "--", "python", "-c", look).checked()
+            user, group, writable, home, groups = json.loads(done.out)
+            assert (user, group, writable, home) == (USER, 0, False, "/tmp")  # noqa: S108 - the volume for temporary files
+            assert USER in groups
+    team.settle(shelf.signed.tagged, admitted=True)
+    team.settle(shelf.unsigned.tagged, admitted=False)
+    helm("test", release.NAME, "--namespace", NAMESPACE).checked()
+    label = "pod-security.kubernetes.io/enforce=restricted"
+    done = kubectl("label", "--dry-run=server", "--overwrite", "namespace", NAMESPACE, label).checked()
+    assert "Warning" not in done.err
+
+
+def _create(obj: Object) -> str:
+    return kubectl("-n", NAMESPACE, "create", "--dry-run=server", "-f", "-", text=json.dumps(obj)).err
+
+
+def test_the_namespace_has_to_allow_the_network_of_the_node() -> None:
+    label = "pod-security.kubernetes.io/enforce"
+    kubectl("label", "namespace", NAMESPACE, f"{label}=baseline").checked()
+    try:
+        done = _upgrade(hostNetwork={"enabled": True})
+    finally:
+        kubectl("label", "namespace", NAMESPACE, f"{label}-").checked()
+    assert not done.ok
+    assert "webhook.hostNetwork needs Pod Security level privileged" in done.err
+
+
+@pytest.fixture
+def _host_network() -> Iterator[None]:
+    _upgrade(hostNetwork={"enabled": True}, replicas=1).checked()
+    yield
+    release.rollback()
+
+
+@pytest.mark.usefixtures("_host_network")
+def test_the_webhook_answers_in_the_network_of_its_node(team: Team, shelf: Shelf) -> None:
+    (node,) = get("nodes")["items"]
+    (address,) = (found["address"] for found in node["status"]["addresses"] if found["type"] == "InternalIP")
+    eventually(lambda: _endpoints() == {(address, PORT)}, "the webhook is called at its node")
+    team.settle(shelf.signed.tagged, admitted=True)
+    team.settle(shelf.unsigned.tagged, admitted=False)
+    helm("test", release.NAME, "--namespace", NAMESPACE).checked()
+    # A node has its ports once.
+    deployment = f"deployment/{release.NAME}-webhook"
+    kubectl("-n", NAMESPACE, "scale", deployment, "--replicas=2").checked()
+    eventually(lambda: "didn't have free ports" in _unscheduled(), "the second replica waits for another node")
+    kubectl("-n", NAMESPACE, "scale", deployment, "--replicas=1").checked()
+    # An update ends the old replica first, or it would wait for the ports for ever.
+    release.restart("webhook")
+    kubectl("-n", NAMESPACE, "rollout", "status", deployment, "--timeout=120s").checked()
+    team.settle(shelf.signed.tagged, admitted=True)
+
+
+def _upgrade(**webhook: Any) -> Any:
+    return helm(
+        *("upgrade", release.NAME, str(CHART), "--namespace", NAMESPACE, "--reset-then-reuse-values"),
+        *("--wait", "--timeout", "2m", "--values", "-"),
+        text=json.dumps({"webhook": webhook}),
+    )
+
+
+def _endpoints() -> set[tuple[str, int]]:
+    select = f"kubernetes.io/service-name={release.NAME}-webhook"
+    slices = get("endpointslices", "-n", NAMESPACE, "-l", select)["items"]
+    return {
+        (address, port["port"])
+        for found in slices
+        for endpoint in found["endpoints"] or ()
+        if endpoint["conditions"]["ready"]
+        for address in endpoint["addresses"]
+        for port in found["ports"]
+        if port["name"] == "https"
+    }
+
+
+def _unscheduled() -> str:
+    return json.dumps([found["status"].get("conditions") for found in release.pods("webhook")])

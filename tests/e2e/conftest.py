@@ -50,6 +50,7 @@ ORDER = (
     "test_runbook",
     "test_faults",
     "test_anew",
+    "test_enforcement",
 )
 REASON = "needs a cluster of its own: set SEALGATE_E2E and KUBECONFIG (make e2e)"
 

@@ -70,9 +70,9 @@ def kubectl(*arguments: str, text: str = "") -> Done:
     return run(require_tool("kubectl"), *arguments, text=text)
 
 
-def helm(*arguments: str, text: str = "") -> Done:
-    """Run helm; `--values -` reads `text`."""
-    return run(require_tool("helm"), *arguments, text=text, seconds=300)
+def helm(*arguments: str, text: str = "", tool: str = "helm") -> Done:
+    """Run helm, or helm3; `--values -` reads `text`."""
+    return run(require_tool(tool), *arguments, text=text, seconds=300)
 
 
 def apply(*objects: Object, dry_run: bool = False) -> Done:

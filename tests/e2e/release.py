@@ -52,23 +52,25 @@ def values() -> Object:
     }
 
 
-def install(more: Object | None = None) -> float:
+def install(more: Object | None = None, *, chart: Path = CHART, tool: str = "helm") -> float:
     """Install sealgate and return the seconds until helm was satisfied."""
     begin = time.monotonic()
     helm(
-        *("install", NAME, str(CHART), "--namespace", NAMESPACE, "--create-namespace"),
+        *("install", NAME, str(chart), "--namespace", NAMESPACE, "--create-namespace"),
         *("--wait", "--timeout", "2m", "--values", "-"),
         text=json.dumps({**values(), **(more or {})}),
+        tool=tool,
     ).checked()
     return time.monotonic() - begin
 
 
-def upgrade(changes: Object) -> None:
+def upgrade(changes: Object, *, tool: str = "helm") -> None:
     """Change values of what is installed, and wait until it is in place."""
     helm(
         *("upgrade", NAME, str(CHART), "--namespace", NAMESPACE, "--reset-then-reuse-values"),
         *("--wait", "--timeout", "2m", "--values", "-"),
         text=json.dumps(changes),
+        tool=tool,
     ).checked()
     settled()
 

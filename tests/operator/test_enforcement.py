@@ -348,6 +348,15 @@ def test_what_the_api_server_refuses_is_in_the_reason(certified: KubernetesSimul
         assert readyz(one)[0] == 503
 
 
+def test_an_api_server_that_gives_no_reason_is_asked_again(certified: KubernetesSimulator) -> None:
+    certified.faults.append(Fault("POST", "dryRun", 500, times=1))
+    replica = Replica(certified)
+    with pytest.raises(UnavailableError, match="500"):
+        replica.enforcement.reconcile()
+    replica.enforcement.reconcile()
+    assert replica.ready
+
+
 def test_followers_become_ready_beside_the_leader(cluster: KubernetesSimulator) -> None:
     with running(cluster, "one") as one:
         cluster.wait_for(lambda c: holder(c) == "one")

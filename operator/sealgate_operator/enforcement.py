@@ -96,11 +96,13 @@ class Enforcement:
         """
         release = read_release(self._api, self._namespace, self._config_map)
         differing = self._differing(release)
+        # Told at once: the self-test may fail.
+        self._metrics.enforcing(enforcing=not differing)
         if differing and self._lease.leads():
             self._prove(release)
             self._apply(release, differing)
             differing = self._differing(release)
-        self._metrics.enforcing(enforcing=not differing)
+            self._metrics.enforcing(enforcing=not differing)
         if differing:
             self._note(f"rules are not in place on {', '.join(one.name for one in differing)}")
             return

@@ -228,6 +228,7 @@ def test_a_removed_rule_waits_for_a_webhook_that_answers(certified: KubernetesSi
     with pytest.raises(UnavailableError, match="self-test"):
         replica.enforcement.reconcile()
     assert rules_on(certified, WORKLOADS) == []
+    assert replica.sample("enforcing") == 0.0
 
 
 def test_what_the_release_wants_after_an_upgrade_is_applied_without_a_gap(certified: KubernetesSimulator) -> None:

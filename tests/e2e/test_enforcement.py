@@ -90,7 +90,7 @@ def test_with_helm_3_images_are_verified_when_it_is_satisfied_and_nothing_takes_
     before = _hooks()
     assert all(hook["rules"] for hook in before.values())
 
-    for way in ((), ("--server-side", "--force-conflicts", "--field-manager=helm")):
+    for way in ((), ("--server-side", "--force-conflicts")):
         assert kubectl("diff", *way, "-f", "-", text=manifest).out == ""
         kubectl("apply", *way, "-f", "-", text=manifest).checked()
     with Witness(team.name, shelf.unsigned.tagged) as witness:

@@ -46,7 +46,7 @@ def test_every_command_of_the_readme_works(command: str, monkeypatch: pytest.Mon
 
 def test_the_readme_names_every_folder() -> None:
     folders = {path.name for path in (ROOT / "examples").iterdir() if path.is_dir()}
-    assert folders == set(re.findall(r"^\| `(\w+)/` ", README, re.MULTILINE))
+    assert folders == set(re.findall(r"^\| `([\w-]+)/` ", README, re.MULTILINE))
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,7 @@ def test_the_readme_names_every_folder() -> None:
 )
 def test_the_examples_cover_what_their_comments_say(image: str, labels: list[str], covering: set[str]) -> None:
     options = [part for label in labels for part in ("--namespace-label", label)]
+    options += ["--namespace", "default"]
     matched = sealgate("policy", "match", image, "--policies", ROOT / "examples/policies", "-o", "json", *options)
     assert {entry["name"] for entry in json.loads(matched.stdout)["policies"] if entry["matches"]} == covering
 

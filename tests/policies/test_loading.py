@@ -167,7 +167,10 @@ def test_a_document_that_is_no_object_is_a_problem(text: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "problem"),
     [
-        ({"action": "enforce"}, "spec.action: enforce is not one of Enforce, Warn, Audit, Exempt (did you mean Enforce?)"),
+        (
+            {"action": "enforce"},
+            "spec.action: enforce is not one of Enforce, Warn, Audit, Exempt (did you mean Enforce?)",
+        ),
         ({"action": "Block"}, "spec.action: Block is not one of Enforce, Warn, Audit"),
         ({"excludedImages": []}, "spec.excludedImages: is not a field here (did you mean excludeImages?)"),
         (

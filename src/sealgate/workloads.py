@@ -106,7 +106,9 @@ def changed_images(
     """Return the images of an object that its former state did not have in the same place.
 
     An image is unchanged when the same list had a container (or volume) of the same name with the same text. Of
-    several containers of one name, or without one, the same position among them counts.
+    several containers of one name, or without one, the same position among them counts. Where nothing changed in the
+    fields that hold images, there is no changed image, even if those fields cannot be read: such an object may have
+    been stored before anybody looked at it, and its labels and finalizers must be able to change.
 
     Args:
         obj: the object as it would be.
@@ -114,9 +116,14 @@ def changed_images(
         kind: of which kind both are.
 
     Raises:
-        InvalidWorkloadError: the new object's images cannot be told.
+        InvalidWorkloadError: the new object's images cannot be told, and they may have changed.
     """
-    images = extract_images(obj, kind)
+    try:
+        images = extract_images(obj, kind)
+    except InvalidWorkloadError:
+        if old is not None and _hold_the_same(obj, old, kind):
+            return ()
+        raise
     try:
         before = extract_images(old, kind) if old is not None else ()
     except InvalidWorkloadError:
@@ -157,6 +164,18 @@ def read_image(value: object, field: str) -> str:
     if not isinstance(value, str):
         raise _invalid(field, f"must be text, not {type(value).__name__}; put it in quotes")
     return value
+
+
+def _hold_the_same(obj: Mapping[str, Any], old: Mapping[str, Any], kind: WorkloadKind) -> bool:
+    """Return whether the same stands at each of a kind's paths; False where a path cannot be followed."""
+    try:
+        return all(
+            [place.value for place in _follow(obj, path, required=False)]
+            == [place.value for place in _follow(old, path, required=False)]
+            for path in (*kind.pod_specs, *kind.images)
+        )
+    except InvalidWorkloadError:
+        return False
 
 
 def _images(spec: Mapping[str, Any], path: str, slot: Slot, *, required: bool) -> Iterator[ContainerImage]:

@@ -45,6 +45,13 @@ def test_a_template_whose_images_cannot_be_told_names_the_value_too(world: World
     assert "webhook.workloads" in answer.message
 
 
+def test_an_object_stored_with_images_that_cannot_be_told_can_be_labelled_and_finalised(world: World) -> None:
+    old = workload("Deployment", " ")
+    new = {**old, "metadata": {**old["metadata"], "labels": {"team": "shop"}}}
+    assert world.validate(review(new, "UPDATE", oldObject=old)).allowed
+    assert not world.validate(review(workload("Deployment", " ", "a"), "UPDATE", oldObject=old)).allowed
+
+
 @pytest.mark.parametrize("kind", TEMPLATES)
 def test_a_template_is_admitted_with_a_warning(world: World, kind: str) -> None:
     choose(world, Workloads.WARN)

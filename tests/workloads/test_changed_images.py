@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sealgate.errors import InvalidWorkloadError
-from sealgate.workload_kinds import POD
+from sealgate.workload_kinds import POD, WorkloadKind
 from sealgate.workloads import changed_images
 from tests.workloads.objects import changed_of, pod, pod_spec, workload
 
@@ -56,3 +56,32 @@ def test_beside_a_former_state_that_cannot_be_read_everything_is_new(old: dict[s
 def test_a_new_state_that_cannot_be_read_is_an_error() -> None:
     with pytest.raises(InvalidWorkloadError):
         changed_images({"spec": {}}, pod("a"), POD)
+
+
+PLACEHOLDER: dict[str, Any] = {"spec": {"replicas": 1, "template": {"spec": pod_spec(" ")}}}
+CUSTOM = WorkloadKind.custom("example.org", "App", ["spec.template.spec"], ["spec.image"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (PLACEHOLDER, {**PLACEHOLDER, "metadata": {"finalizers": []}}),
+        (PLACEHOLDER, {"spec": {**PLACEHOLDER["spec"], "replicas": 2}}),
+        ({"spec": {"image": 1}}, {"spec": {"image": 1}, "metadata": {"labels": {"a": "b"}}}),
+    ],
+)
+def test_what_cannot_be_read_and_did_not_change_brings_no_image(old: dict[str, Any], new: dict[str, Any]) -> None:
+    assert changed_images(new, old, CUSTOM) == ()
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        {"spec": {"template": {"spec": pod_spec(" ", "a")}}},
+        {"spec": {**PLACEHOLDER["spec"], "image": "a"}},
+        {"spec": {"template": []}},
+    ],
+)
+def test_what_cannot_be_read_and_changed_is_an_error(new: dict[str, Any]) -> None:
+    with pytest.raises(InvalidWorkloadError):
+        changed_images(new, PLACEHOLDER, CUSTOM)

@@ -117,12 +117,14 @@ def test_label_values() -> None:
             check_label_value(value)
 
 
-@pytest.mark.parametrize("field", ["images", "require"])
-def test_what_a_policy_needs(field: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "message"), [("images", "Field required"), ("require", "is required: name the authenticators")]
+)
+def test_what_a_policy_needs(field: str, message: str) -> None:
     obj = policy_object("p")
     del obj["spec"][field]
 
-    assert "Field required" in errors(obj)
+    assert message in errors(obj)
 
 
 @pytest.mark.parametrize("tags", [[], [""], [5], "v*"])

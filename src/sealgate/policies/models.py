@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticKnownError
 
 from sealgate.policies.base import (
     AlgorithmName,
@@ -202,7 +201,7 @@ class VerificationPolicySpec(Model):
         if action == "Exempt" and require is not None:
             raise ValueError("has no meaning with action Exempt, which verifies nothing; remove require or the action")
         if action not in (None, "Exempt") and require is None:
-            raise PydanticKnownError("missing")
+            raise ValueError("is required: name the authenticators that must verify, or write action: Exempt")
         return require
 
 

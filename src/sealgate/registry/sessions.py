@@ -317,8 +317,9 @@ class Session:
         what = f"the list of referrers of {quote(place.repository.path)}@{digest}"
         found: dict[Digest, Descriptor] = {}
         question = _Question(place.target(f"referrers/{digest}"), MAX_MANIFEST_BYTES, OCI_INDEX)
-        answer = self._get(place, question)
+        following: URL | None = None
         for _ in range(MAX_PAGES):
+            answer = self._get(place, question) if following is None else self._next_page(place, following, question)
             response = answer.response
             missing = response.status in _NO_REFERRERS
             if missing or (response.status == _OK and _media_type(response) != OCI_INDEX):
@@ -330,7 +331,6 @@ class Session:
             following = next_page(answer.url, response.headers.get("link"))
             if following is None:
                 return found
-            answer = self._next_page(place, following, question)
         raise VerificationError(f"{what} has more than {MAX_PAGES} pages", reason=Reason.EVIDENCE_TOO_LARGE)
 
     def _next_page(self, place: _Place, url: URL, question: _Question) -> Answer:

@@ -218,7 +218,7 @@ def decide(
         message = f"{_LEAD[verdict]}: " + "; ".join(_describe(policy) for policy in ordered)
     elif coverage is Coverage.UNMATCHED and not (policies and verdict is Verdict.ADMIT):
         reason, message = Reason.NO_POLICY_MATCHES, f"{what}: {_NOT_COVERED}"
-        message += "" if verdict is Verdict.ADMIT else "; write one that does, or let unmatched images in"
+        message += "" if verdict is Verdict.ADMIT else "; write one that does, or one with action: Exempt"
     elif policies:
         reason = Reason.VERIFIED
         message = f"verified by {_named(policy.name for policy in policies)}"
@@ -238,7 +238,10 @@ def disown_tag(verdict: ImageVerdict, tag: str) -> ImageVerdict:
     """
     if verdict.verdict is Verdict.ADMIT:
         return verdict
-    note = f"; tag {tag} does not name this digest in the registry, so no rule about tags takes it into account"
+    note = (
+        f"; tag {tag} does not name this digest in the registry, so no rule about tags takes it into account; write "
+        "one that does"
+    )
     return replace(verdict, message=_bounded(verdict.message, MAX_MESSAGE - len(note)) + note)
 
 

@@ -246,7 +246,7 @@ def policy_options(command: Callable[..., T]) -> Callable[..., T]:
         type=click.Choice([choice.value.lower() for choice in UnmatchedImages]),
         default=UnmatchedImages.ADMIT.value.lower(),
         show_default=True,
-        help="What happens to an image that no policy matches.",
+        help="What happens to an image that is neither covered by an Enforce policy nor exempt by an Exempt policy.",
     )
     @functools.wraps(command)
     def wrapped(*args: Any, policy_paths: tuple[str, ...], unmatched: str, **rest: Any) -> T:  # noqa: ANN401

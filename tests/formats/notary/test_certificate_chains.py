@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from datetime import datetime
 from pathlib import Path
@@ -75,6 +76,12 @@ def test_the_table_holds_chains_of_both_kinds() -> None:
 )
 def test_the_refusal_of_a_chain_says_why(name: str, what: str) -> None:
     assert what in refusal(CHAINS[name])
+
+
+@pytest.mark.parametrize("name", sorted(CHAINS))
+def test_a_refusal_has_no_words_of_the_library_about_itself(name: str) -> None:
+    said = refusal(CHAINS[name])
+    assert not re.search("exhausted|Python|Error|Identifier|<", said), said
 
 
 @pytest.mark.real

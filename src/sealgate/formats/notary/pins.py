@@ -6,6 +6,7 @@ passed is no mistake in the policy; it just accepts nothing any more.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 _CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 _BEGIN = "-----BEGIN "
 _MAX_BLOCKS = 16
+#: What the library puts in front of a reason, and what it says where it found no issuer to try.
+_LIBRARY = re.compile(r"^validation failed: |candidates exhausted: |Python extension validator failed: ValueError: ")
+_NO_ISSUER = "all candidates exhausted with no interior errors"
 _PURPOSES = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
 
 
@@ -120,8 +124,8 @@ class AuthorityPin:
             self._verifier(now).verify(leaf, others)
         except (verification.VerificationError, ValueError) as error:
             msg = (
-                f"the certificate of the root key {key.canonical_id} does not lead to an authority of the policy: "
-                f"{quote(error, 200)}"
+                f"the certificate of the root key {key.canonical_id} does not lead to a CA of the authenticator's "
+                f"root.ca: {_why(error)}; correct the chain, or root.ca"
             )
             raise VerificationError(msg, reason=Reason.UNKNOWN_KEY) from error
 
@@ -136,6 +140,12 @@ class AuthorityPin:
         )
         builder = verification.PolicyBuilder().store(verification.Store(list(self.authorities))).time(now)
         return builder.extension_policies(ca_policy=issuer, ee_policy=leaf).build_client_verifier()
+
+
+def _why(error: Exception) -> str:
+    """Return the reason in an error of the library, without what it says about itself."""
+    text = re.sub(r" \(encountered processing .*|: AlgorithmIdentifier .*", "", str(error), flags=re.DOTALL)
+    return quote(_LIBRARY.sub("", text).replace(_NO_ISSUER, "no certificate of its issuer is there"), 200)
 
 
 def _require_certifying(_policy: verification.Policy, _issuer: x509.Certificate, usage: x509.KeyUsage | None) -> None:

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from kubernetes.client.configuration import Configuration
 
+from sealgate.registry.client import RegistryClient
+from sealgate.registry.settings import RegistrySettings
 from sealgate.services.kubernetes_api import KubernetesAPI
 from sealgate.workload_kinds import BUILT_IN
 from sealgate_webhook.cluster.pull_secrets import REMEMBER_SECONDS, ClusterCredentials, SecretReader
+from tests.attacks.test_webhook_admits_no_bare_tag import PATIENCE, wait_until
 from tests.support.clocks import FakeClock
+from tests.support.cosign_signing import Classic, push_classic
+from tests.support.http_faults import Fault
 from tests.support.kubernetes_simulator import KubernetesSimulator
 from tests.support.registry_auth import Auth
+from tests.support.registry_simulator import RegistrySimulator
 from tests.webhook.objects import pod, review
-from tests.webhook.worlds import World, open_world
+from tests.webhook.worlds import World, authenticator, open_world, policy, write_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.support.http_messages import Answer
     from tests.webhook.worlds import ReviewAnswer
 
 USERS = {"robot": "s3cret", "member": "pa55word"}
@@ -44,10 +53,12 @@ class Tenants:
         reader = SecretReader(api, clock, world.logger)
         world.credential_source = ClusterCredentials(reader, None, pull_secrets=True, kinds=BUILT_IN)
 
-    def put_secret(self, namespace: str, name: str, username: str, password: str | None = None, **more: Any) -> None:
-        """Store a pull secret for the registry; `more` are further members of its docker config."""
+    def put_secret(
+        self, namespace: str, name: str, username: str, password: str | None = None, registry: str = "", **more: Any
+    ) -> None:
+        """Store a pull secret, by default for the world's registry; `more` are further members of its docker config."""
         entry = {"username": username, "password": password or USERS.get(username, "wrong")}
-        config = json.dumps({"auths": {self.world.registry.host: entry}, **more})
+        config = json.dumps({"auths": {registry or self.world.registry.host: entry}, **more})
         data = {".dockerconfigjson": base64.b64encode(config.encode()).decode()}
         self.cluster.put(f"/api/v1/namespaces/{namespace}/secrets", {"metadata": {"name": name}, "data": data})
 
@@ -211,3 +222,72 @@ def test_attack_48_a_pull_secret_is_not_the_service_account_of_its_name(shop: Te
         assert not shop.validate("shop", image, account="builder").allowed
         assert shop.validate("shop", image, account="robot").allowed
         assert not shop.validate("shop", image, "robot").allowed
+
+
+class Signatures:
+    """An open registry with images, and signatures in a private one that only `shop` has a pull secret for."""
+
+    def __init__(self, tenants: Tenants, private: RegistrySimulator) -> None:
+        self.tenants = tenants
+        self.private = private
+        world = tenants.world
+        world.registry.auth = Auth("none")
+        release = authenticator("release", world.key)
+        release["spec"]["cosign"]["signatureRepository"] = f"{private.host}/signatures"
+        write_objects(world.folder, release, policy("all", f"{world.registry.host}/**"))
+        tenants.put_secret("shop", "pull", "robot", registry=private.host)
+        # From here on, the credentials of both are in memory.
+        image = self.sign("first")
+        for _ in range(2):
+            assert tenants.validate("shop", image, "pull").allowed
+            tenants.validate("evil", image)
+
+    def sign(self, name: str) -> str:
+        world = self.tenants.world
+        digest = world.registry.push_image(f"team/{name}", None)
+        push_classic(self.private, "signatures", Classic(digest, world.key))
+        return world.reference(f"team/{name}", None, digest)
+
+    def join(self, first: str, second: str, image: str) -> tuple[ReviewAnswer, ReviewAnswer]:
+        """Have one tenant ask while the other's verification is under way; return both answers."""
+        release = threading.Event()
+
+        def wait(answer: Answer) -> Answer:
+            release.wait(PATIENCE)
+            return answer
+
+        fault = self.private.faults.add(Fault(r"\.sig", wait, times=1))
+        secrets = {"shop": ("pull",), "evil": ()}
+        with ThreadPoolExecutor(2) as pool:
+            one = pool.submit(self.tenants.validate, first, image, *secrets[first])
+            assert fault.hit.wait(PATIENCE)
+            joins = self._joins
+            two = pool.submit(self.tenants.validate, second, image, *secrets[second])
+            wait_until(lambda: self._joins > joins)
+            release.set()
+            return one.result(PATIENCE), two.result(PATIENCE)
+
+    @property
+    def _joins(self) -> float:
+        return self.tenants.world.metric("sealgate_single_flight_joins_total", work="finding")
+
+
+@pytest.fixture
+def signatures(tenants: Tenants) -> Iterator[Signatures]:
+    with RegistrySimulator(auth=Auth("basic", users=USERS)) as private:
+        hosts = frozenset({tenants.world.registry.host, private.host})
+        with RegistryClient(RegistrySettings(insecure=hosts), clock=tenants.clock) as client:
+            tenants.world.network = client
+            yield Signatures(tenants, private)
+
+
+def test_attack_47_a_refusal_under_way_for_one_tenant_is_not_anothers(signatures: Signatures) -> None:
+    evil, shop = signatures.join("evil", "shop", signatures.sign("app"))
+    assert (evil.allowed, shop.allowed) == (False, True)
+
+
+def test_attack_47_an_answer_under_way_for_one_tenant_is_not_anothers(signatures: Signatures) -> None:
+    image = signatures.sign("app")
+    signatures.tenants.world.registry.faults.status("/manifests/", 403)
+    shop, evil = signatures.join("shop", "evil", image)
+    assert (shop.allowed, evil.allowed) == (True, False)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sealgate.verification.engines import Engine
     from sealgate.verification.pending import PendingWork
     from sealgate.verification.reviews import Review
+    from sealgate.verification.verifications import Landed
 
     Fail = Callable[[BaseException], None]
     Key = tuple[str, str | None]
@@ -230,8 +231,17 @@ class Inquiry:
     def _borrow(self, key: Key, verification: Verification, fail: Fail) -> None:
         """Take over another caller's finding if there is one and the registry lets this caller, else verify."""
 
+        def take(landed: Landed) -> None:
+            self._findings[key] = landed.finding
+
+        def take_if_own(landed: Landed) -> None:
+            if verification.may_take(landed):
+                take(landed)
+            else:
+                self._board(verification.host, verification.start_apart, take, fail)
+
         def verify() -> None:
-            self._board(verification.host, verification.start, partial(self._findings.__setitem__, key), fail)
+            self._board(verification.host, verification.start, take_if_own, fail)
 
         def confirmed(read: Read | None) -> None:
             finding = verification.borrow(read)

@@ -8,7 +8,7 @@ unless the check returned.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sealgate.clocks import Deadline
 from sealgate.errors import Reason, SealgateError, UnavailableError, VerificationError
@@ -17,7 +17,7 @@ from sealgate.formats.interface import Image, Sources
 from sealgate.verification.caches import FindingKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
     from concurrent.futures import Future
 
     from sealgate.formats.interface import Check
@@ -28,6 +28,18 @@ if TYPE_CHECKING:
     from sealgate.verification.engines import Engine
     from sealgate.verification.observers import VerifierObserver
     from sealgate.verification.reviews import Review
+
+
+class Landed(NamedTuple):
+    """What a flight brings.
+
+    Attributes:
+        finding: the finding.
+        access: whose credentials it rests on; None if it rests on no answer of a registry.
+    """
+
+    finding: Finding
+    access: Access | None
 
 
 class Verification:
@@ -42,6 +54,8 @@ class Verification:
         self.host = check.budget_host(image)
         self.registry = image.reference.repository.registry
         self._asker = review.asker(engine, image.reference.repository)
+        #: Whether it waits for the flight of another caller, who is the same at the image's registry.
+        self._by_identity = False
         self._key = FindingKey(
             name,
             check.content,
@@ -59,17 +73,39 @@ class Verification:
             self._engine.observer.cache_hit("finding")
         return finding
 
-    def start(self) -> Future[Finding]:
-        """Return the flight that makes the finding.
+    def start(self) -> Future[Landed]:
+        """Return the flight that makes the finding; what it brings is this caller's if `may_take` says so.
 
         Raises:
             UnavailableError: it cannot be started, or not before the deadline.
         """
+        by_identity = self._asker.holder is not None
+        flight, joined = self._board(self._asker.key)
+        self._by_identity = joined and by_identity
+        return flight
+
+    def may_take(self, landed: Landed) -> bool:
+        """Return whether what the flight of `start` has brought is for this caller too.
+
+        Callers join a flight by their identity at the image's registry. A check may have read elsewhere, such as in a
+        repository of signatures, where they are not the same.
+        """
+        return not self._by_identity or landed.access is None or self._asker.has(landed.access)
+
+    def start_apart(self) -> Future[Landed]:
+        """Return a flight that only callers with the same source of credentials join.
+
+        Raises:
+            UnavailableError: it cannot be started, or not before the deadline.
+        """
+        return self._board(self._review.caller.source)[0]
+
+    def _board(self, who: Hashable) -> tuple[Future[Landed], bool]:
         self._review.deadline.check(f"verifying {self._image.reference}")
-        flight, joined = self._engine.flights.board((self._key, self._asker.key), self.host, self._prepare)
+        flight, joined = self._engine.flights.board((self._key, who), self.host, self._prepare)
         if joined:
             self._engine.observer.joined("finding")
-        return flight
+        return flight, joined
 
     @property
     def lent(self) -> bool:
@@ -111,12 +147,12 @@ class Verification:
             # nothing in the answer may show that another caller's finding is there.
             return None
 
-    def _prepare(self) -> Callable[[], Finding]:
+    def _prepare(self) -> Callable[[], Landed]:
         engine = self._engine
         # Between the caller's look and now another flight may have landed.
         known = engine.findings.get(self._key, self._asker)
         if known is not None:
-            return lambda: known.value
+            return lambda: Landed(known.value, known.access)
         try:
             delay = engine.budgets.reserve(self.host, self._review.deadline)
         except UnavailableError:
@@ -126,7 +162,7 @@ class Verification:
         due = engine.clock.monotonic() + delay
         return lambda: self._run(due)
 
-    def _run(self, due: float) -> Finding:
+    def _run(self, due: float) -> Landed:
         engine = self._engine
         delay = due - engine.clock.monotonic()
         if delay > 0:
@@ -136,7 +172,7 @@ class Verification:
         if finding.outcome is not Outcome.UNAVAILABLE and access is not None:
             engine.findings.put(self._key, finding, self._asker, access)
         engine.observer.verification(finding, engine.clock.monotonic() - began)
-        return finding
+        return Landed(finding, access)
 
     def _find(self) -> tuple[Finding, Access | None]:
         """Return the finding, and whose credentials it rests on; None if that is not known."""

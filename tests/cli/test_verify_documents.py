@@ -244,6 +244,7 @@ def test_images_are_counted_by_what_decides_about_them(shop: Shop) -> None:
 
     failed = shop.verify("-f", "-", "--fail-on-unmatched", "-o", "json", stdin=text)
     assert failed.exit_code == 1
+    assert "--fail-on-unmatched: some images are neither covered nor exempt" in failed.stderr
     assert [entry["coverage"] for entry in json.loads(failed.stdout)] == ["covered", "unmatched"]
 
     exempt = policy("exempt", "registry.test/**", [], action="Exempt")

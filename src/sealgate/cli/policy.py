@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from sealgate.policies.matching import Explanation
     from sealgate.policies.problems import Problem
 
+_UNMATCHED = (
+    "No Enforce policy covers it and no Exempt policy exempts it, so the image is unmatched: --unmatched, or the "
+    "chart's unmatchedImages, decides."
+)
+
 
 @click.group()
 def policy() -> None:
@@ -87,11 +92,11 @@ def check(paths: tuple[str, ...], output: str) -> Exit:
 @options.namespace_options
 @options.output_option
 def match(image: str, policy_paths: tuple[str, ...], namespace: NamespaceOptions, output: str) -> None:
-    """Say which policies cover an image and why, and why the others do not.
+    """Say which policies match an image and why, and why the others do not.
 
     Nothing is asked of any registry. Policies see the normalised name: nginx is docker.io/library/nginx.
 
-    Exit codes: 0 whatever covers it, 2 wrong usage, policy or file.
+    Exit codes: 0 whatever matches it, 2 wrong usage, policy or file.
     """
     reference = parse_reference(image)
     files = load_standalone(policy_paths)
@@ -110,7 +115,7 @@ def match(image: str, policy_paths: tuple[str, ...], namespace: NamespaceOptions
     if explanations:
         out.print(_table(explanations))
     if not any(_decides(explanation) for explanation in explanations):
-        out.print(console.plain("No policy covers it: --unmatched, or the chart's unmatchedImages, decides.", "yellow"))
+        out.print(console.plain(_UNMATCHED, "yellow"))
 
 
 def _decides(explanation: Explanation) -> bool:
@@ -155,7 +160,7 @@ def _explanation(explanation: Explanation) -> dict[str, object]:
 def _table(explanations: Sequence[Explanation]) -> Table:
     table = Table(show_edge=False, pad_edge=False, header_style="bold")
     table.add_column("Policy", overflow="fold")
-    table.add_column("Covers it", no_wrap=True)
+    table.add_column("Matches", no_wrap=True)
     table.add_column("Why", overflow="fold")
     table.add_column("Action", no_wrap=True)
     table.add_column("Needs", overflow="fold")

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 
 #: From how many images on a progress bar is worth its line.
 MANY = 4
+_FAILED_ON_UNMATCHED = (
+    "--fail-on-unmatched: some images are neither covered nor exempt; write a policy that covers them, or one with "
+    "action: Exempt"
+)
 
 
 def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's signature
@@ -146,11 +150,13 @@ def verify(  # noqa: PLR0913, PLR0917 - click hands over one argument for each g
     with open_run(decide, registries, limits, state) as run:
         answers = _ask(run, questions, namespaces)
     _report(answers, found, output)
-    unmatched = any(answer.verdict.coverage is Coverage.UNMATCHED for answer in answers)
+    unmatched = fail_on_unmatched and any(answer.verdict.coverage is Coverage.UNMATCHED for answer in answers)
+    if unmatched:
+        click.echo(f"Error: {_FAILED_ON_UNMATCHED}", err=True)
     return max(
         exit_of(answer.verdict.verdict for answer in answers),
         Exit.WRONG_INPUT if found.problems else Exit.ADMITTED,
-        Exit.DENIED if fail_on_unmatched and unmatched else Exit.ADMITTED,
+        Exit.DENIED if unmatched else Exit.ADMITTED,
     )
 
 

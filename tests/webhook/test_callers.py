@@ -149,6 +149,21 @@ def test_open_connections_go_on_while_their_ca_stays_among_those_in_force(caller
         assert (status, closes) == (200, True)
 
 
+def test_open_connections_go_on_through_an_intermediate_ca_while_no_ca_is_withdrawn(callers: Callers) -> None:
+    middle = ClientCA("middle", callers.ca)
+    certificate = middle.issue(callers.folder, NAME, chain=[middle])
+    with callers.connect(certificate) as connection:
+        assert send(connection)[0] == 200
+        callers.replace_ca(callers.ca.pem + ClientCA("other").pem)
+        status, _, closes = send(connection)
+        assert (status, closes) == (200, True)
+        # The next connection: its CA is withdrawn.
+        assert send(connection)[0] == 200
+        callers.replace_ca(ClientCA("another").pem)
+        status, _, closes = send(connection)
+        assert (status, closes) == (403, True)
+
+
 def test_a_bad_ca_file_leaves_the_last_good_one_in_force(callers: Callers) -> None:
     good = callers.ca.issue(callers.folder, NAME)
     malformed = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"

@@ -4,8 +4,9 @@ The TLS context requests a certificate and verifies it against the configured CA
 client without one is let through the handshake, since kubelets probe the port without certificates. A certificate that
 does not verify ends the handshake. What a caller may do is decided for each request, see `sealgate_webhook.callers`.
 
-The CA file can be replaced while the webhook serves. A connection that was verified against an earlier CA keeps its
-identity only if its certificate was issued directly by a CA of the new file, and is closed after its next response.
+The CA file can be replaced while the webhook serves. A connection that was verified against earlier files keeps its
+identity only if no CA of theirs was withdrawn or its certificate was issued directly by a CA of the new file, and is
+closed after its next response.
 """
 
 from __future__ import annotations
@@ -138,9 +139,10 @@ def identify(connection: object, trust: ClientTrust) -> tuple[Caller | None, boo
     if not isinstance(connection, ssl.SSLSocket):
         return None, True
     context = connection.context
-    current = isinstance(context, ServerContext) and context.clients == trust
+    before = context.clients if isinstance(context, ServerContext) else None
+    current = before == trust
     der = connection.getpeercert(binary_form=True)
-    if der is None or not (current or is_still_trusted(der, trust)):
+    if der is None or not (current or is_still_trusted(der, trust, before)):
         return None, current
     caller = _read_caller(der)
     return (replace(caller, self_test=True) if caller and der in trust.self_test else caller), current
@@ -174,12 +176,20 @@ def _read_caller(der: bytes) -> Caller | None:
         return None
 
 
-def is_still_trusted(der: bytes, trust: ClientTrust) -> bool:
+def is_still_trusted(der: bytes, trust: ClientTrust, before: ClientTrust | None) -> bool:
     """Return whether a certificate that an earlier trust verified may count under a new one.
 
-    Only certificates that a CA of the new trust issued directly do; the rest of a longer chain is not known any more.
+    It does if every CA of the earlier trust is in the new one. Otherwise only certificates that a CA of the new trust
+    issued directly do; the rest of a longer chain is not known any more.
+
+    Args:
+        der: the certificate.
+        trust: the new one.
+        before: the earlier one; None if it is not known.
     """
     if der in trust.self_test:
+        return True
+    if before is not None and der not in before.self_test and set(before.authorities) <= set(trust.authorities):
         return True
     certificate = x509.load_der_x509_certificate(der)
     return any(_issued_by(certificate, x509.load_der_x509_certificate(authority)) for authority in trust.authorities)

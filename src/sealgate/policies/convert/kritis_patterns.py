@@ -18,7 +18,8 @@ An exclusion must never let in what the pattern did not. What a selector covers 
 beside it, so that it can be held to a policy of its own: our `*` covers dots as well, so it is everything with a dot in
 the place of such a `*`. In registries' names that matters most: under a domain where anybody may open a registry,
 more labels are other people's. A pattern for registries is converted only if at least two labels follow its last `*`
-there. An exclusion by tag holds only for references without a digest, and digests cannot be selected at all.
+there. Beside a digest an exclusion by tag holds only if the registry says that the tag names it, and digests cannot be
+selected at all.
 """
 
 from __future__ import annotations
@@ -136,5 +137,6 @@ def _difference(tags: list[str], beyond: Iterable[object]) -> str:
             ".more-dots, unless a pattern without such a * allows them; keep those policies, or write the names out"
         )
     if tags not in ([], ["latest"]):
-        said.append(f"it holds for the tag {quote(tags[0], MAX_TAG)} without a digest only")
+        tag = quote(tags[0], MAX_TAG)
+        said.append(f"it holds for the tag {tag}, and beside a digest only if the registry says that the tag names it")
     return "; ".join(said)

@@ -140,7 +140,8 @@ class Enforcement:
 
     def _apply(self, release: ReleaseWebhooks, differing: list[WebhookConfiguration]) -> None:
         tested = read_configuration(self._api, release.self_test)
-        for one in differing:
+        # Pods are admitted only with digests, so what writes them comes first: mutating before validating.
+        for one in sorted(differing, key=lambda one: one.kind):
             found = read_configuration(self._api, one)
             if tested is None or found is None:
                 continue

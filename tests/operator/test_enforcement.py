@@ -157,6 +157,16 @@ def test_rules_are_applied_once_and_owned_by_the_operator(certified: KubernetesS
         assert managers == {"helm", MANAGER, "sealgate-operator-certificates"}
 
 
+def test_no_pod_is_refused_for_a_digest_that_nothing_writes_yet(certified: KubernetesSimulator) -> None:
+    certified.faults.append(Fault("PATCH", PODS, 500, times=1))
+    replica = Replica(certified)
+    with pytest.raises(UnavailableError, match="500"):
+        replica.enforcement.reconcile()
+    assert [rules_on(certified, path) for path in ENFORCED] == [[], [], []]
+    replica.enforcement.reconcile()
+    assert enforcing(certified)
+
+
 def test_the_chart_s_manifest_applied_again_leaves_rules_and_bundle_alone(certified: KubernetesSimulator) -> None:
     Replica(certified).enforcement.reconcile()
     before = certified.get(WORKLOADS)

@@ -214,3 +214,9 @@ def _nodes(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, A
     for name, node in schema.get("properties", {}).items():
         yield f"{path}{name}", node
         yield from _nodes(node, f"{path}{name}.")
+
+
+def test_the_ready_made_custom_kinds_are_values_of_the_chart() -> None:
+    values = yaml.safe_load((CHART / "values-custom-kinds.yaml").read_text())
+    settings = config(render(values), "webhook")
+    assert settings["customKinds"] == values["customKinds"]

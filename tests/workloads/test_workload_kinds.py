@@ -299,3 +299,5 @@ def test_the_documented_entries_are_the_ready_made_kinds() -> None:
 
     assert kinds == set(READY_MADE.kinds)
     assert {entry["resource"] for entry in entries} == {f"{entry['kind'].lower()}s" for entry in entries}
+    values = (ROOT / "charts/sealgate/values-custom-kinds.yaml").read_text(encoding="utf-8")
+    assert yaml.safe_load(values) == {"customKinds": entries}

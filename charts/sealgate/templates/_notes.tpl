@@ -54,8 +54,8 @@ If nodes need them for networking, storage or DNS, add their namespaces to webho
 
 ATTENTION: the port of the webhook is open. Every pod of the cluster can send reviews in the name of any namespace, and
 so use its pull secrets, learn digests and verdicts, and have Events written there. To let in the API server only, have
-it present a client certificate and then set webhook.clientCA and webhook.clientNames (docs/client-certificates.md); until then,
-networkPolicy.apiServerFrom narrows the port to addresses.
+it present a client certificate and then set webhook.clientCA and webhook.clientNames (docs/client-certificates.md);
+until then, networkPolicy.apiServerFrom narrows the port to addresses.
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sealgate.errors import UnauthorizedError, UnavailableError
 from sealgate.keys.public_keys import load_public_key
 from tests.support.dew_simulator import DEWSimulator
 from tests.support.http_messages import encode
+from tests.support.key_encodings import explicit_p256
 from tests.support.kms_keys import pem_of_key
 from tests.support.kms_stands import SECRET
 from tests.support.private_keys import new_key, public_pem
@@ -90,6 +92,14 @@ def test_a_key_that_does_not_fit_its_algorithm_is_refused(huawei: KMSStand) -> N
 def test_a_key_that_is_not_what_the_service_says_is_refused(huawei: KMSStand, public: str) -> None:
     add(huawei).public = public
     assert huawei.resolve_one().reason == "InvalidKey"
+
+
+def test_key_with_explicit_curve_parameters_is_refused(huawei: KMSStand) -> None:
+    point = new_key("ECDSA P-256").public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    add(huawei).public = explicit_p256(point)
+    status = huawei.resolve_one()
+    assert (status.state, status.reason) == ("Refused", "InvalidKey")
+    assert "RFC 5480" in status.message
 
 
 def test_an_id_of_a_signer_is_taken_with_sm2(huawei: KMSStand) -> None:

@@ -125,6 +125,17 @@ def test_attack_46_labels_of_the_command_line_are_known_and_others_are_not(shop:
     assert shop.verify(shop.image("signed"), "--namespace-label", "env=dev").exit_code == 0
 
 
+def test_attack_46_a_namespace_among_the_manifests_walks_around_no_policy(shop: Shop, tmp_path: Path) -> None:
+    """`kubectl apply` of a Namespace leaves the labels that the object does not mention."""
+    cli_objects.write(
+        tmp_path / "policies/strict.yaml", cli_objects.policy("strict", "**", ["qa-key"], namespaceSelector=PROD)
+    )
+    pod_of_shop = cli_objects.pod("a", shop.image("signed"), namespace="shop")
+    for labels, code in (({}, 1), ({"team": "shop"}, 1), ({"env": "dev"}, 0)):
+        text = cli_objects.dump(cli_objects.namespace("shop", **labels), pod_of_shop)
+        assert shop.verify("-f", "-", "--namespace", "shop", stdin=text).exit_code == code
+
+
 KEYS = ["a", "b", "c"]
 LABELS = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(["1", "2"]))
 

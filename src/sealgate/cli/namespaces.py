@@ -21,7 +21,9 @@ def namespace_of(
 ) -> Namespace:
     """Return a namespace with what is known of it; of the same label the command line's wins, then the policies'.
 
-    All of its labels are known only if a `Namespace` object of that name says so. If neither an object nor the command
+    All of its labels are known only if a `Namespace` object among the policies says so. One among the manifests says
+    which labels it will have, not which others it has in the cluster: `kubectl apply` leaves those, and whoever writes
+    the manifests must not choose the policies that they are to meet. If neither an object nor the command
     line names the namespace, its name is not known either, so only labels of the command line are.
 
     Args:
@@ -34,4 +36,4 @@ def namespace_of(
         return Namespace(name, options.labels, complete=False, named=False)
     known = manifests or {}
     labels = {**known.get(name, {}), **files.namespaces.get(name, {}), **options.labels}
-    return Namespace(name, labels, complete=name in known or name in files.namespaces)
+    return Namespace(name, labels, complete=name in files.namespaces)

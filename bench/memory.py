@@ -1,4 +1,6 @@
-"""How much memory 100,000 remembered subjects take, in a process of its own.
+"""How much memory 100,000 cached findings take, in a process of its own.
+
+The findings are those of private repositories: each says with whose credentials it was obtained.
 
 python bench/memory.py
 """
@@ -28,6 +30,11 @@ def fill() -> None:
     from sealgate.clocks import SystemClock
     from sealgate.errors import Reason
     from sealgate.findings import Finding, Outcome, SeenSignature
+    from sealgate.references import Repository
+    from sealgate.registry.callers import Caller, access_of
+    from sealgate.registry.client import RegistryClient
+    from sealgate.registry.credentials import NoCredentials
+    from sealgate.verification.askers import Asker
     from sealgate.verification.caches import FindingCache, FindingKey
     from sealgate.verification.settings import VerifierSettings
 
@@ -35,12 +42,14 @@ def fill() -> None:
     rest = resident_mib()
     keys = [f"sha256:{number:064x}" for number in range(7)]
     cache = FindingCache(VerifierSettings(entries=SUBJECTS, verified_seconds=3600), SystemClock())
+    client, caller = RegistryClient(), Caller(NoCredentials())
     for number in range(SUBJECTS):
         digest = f"sha256:{number:064x}"
         fingerprint = keys[number % len(keys)]
         source = f"tag {digest.replace(':', '-')}.sig, layer 1"
+        repository = Repository("registry.example.org", f"team-{number % 500}/app")
         cache.put(
-            FindingKey(f"release:{0:064}", f"registry.example.org/team-{number % 500}/app", digest, None, ""),
+            FindingKey("release", f"{0:064}", repository.name, digest, None),
             Finding(
                 "release",
                 "cosign",
@@ -50,6 +59,8 @@ def fill() -> None:
                 (fingerprint,),
                 (SeenSignature(source, Reason.VERIFIED, "verified", fingerprint),),
             ),
+            Asker(client, caller, repository),
+            access_of({repository: (b"%032d" % (number % 500),)}),
         )
     gc.collect()
     if len(cache) != SUBJECTS:

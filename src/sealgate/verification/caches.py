@@ -115,14 +115,22 @@ class FindingKey(NamedTuple):
 
 
 class _Kept(NamedTuple):
-    """A key in the memory of findings.
+    """A key in the memory of findings: one flat tuple, since there are many of them.
 
     Attributes:
-        finding: what the finding is about.
-        holder: whose it is; None for a verified finding, whose access says that.
+        authenticator: see `FindingKey`, as for the following four.
+        content: see there.
+        repository: see there.
+        digest: see there.
+        tag: see there.
+        holder: whose the finding is; None for a verified finding, whose access says that.
     """
 
-    finding: FindingKey
+    authenticator: str
+    content: str
+    repository: str
+    digest: str
+    tag: str | None
     holder: Holder | None
 
 
@@ -145,7 +153,7 @@ class FindingCache:
 
     def get(self, key: FindingKey, asker: Asker) -> Remembered[Finding] | None:
         """Return the finding that a caller may take over, if there is one that still may be believed."""
-        verified = self._memory.get(_Kept(key, None))
+        verified = self._memory.get(_Kept(*key, None))
         if verified is not None:
             if asker.has(verified.access):
                 return verified
@@ -156,12 +164,12 @@ class FindingCache:
 
     def lends(self, key: FindingKey, asker: Asker) -> bool:
         """Return whether there is a verified finding that the caller may take over once the registry confirms it."""
-        verified = self._memory.get(_Kept(key, None))
+        verified = self._memory.get(_Kept(*key, None))
         return verified is not None and not asker.has(verified.access)
 
     def grant(self, key: FindingKey, asker: Asker) -> None:
         """Remember that the registry gave the caller the manifest, for as long as the finding may be believed."""
-        verified = self._memory.get(_Kept(key, None))
+        verified = self._memory.get(_Kept(*key, None))
         if verified is None:
             return
         holder = asker.require_holder()
@@ -192,15 +200,15 @@ class FindingCache:
             finding = replace(finding, message=intern(finding.message))
         if verified and not finding.partial:
             shown_to = OPEN if is_anonymous(access) else access
-            self._memory.put(_Kept(key, None), finding, self._settings.verified_seconds, shown_to)
+            self._memory.put(_Kept(*key, None), finding, self._settings.verified_seconds, shown_to)
             return
         holder = asker.require_holder() if access else _ANYBODY
-        self._memory.put(_Kept(key, holder), finding, self._settings.refused_seconds, access)
+        self._memory.put(_Kept(*key, holder), finding, self._settings.refused_seconds, access)
 
     def _refused(self, key: FindingKey, asker: Asker) -> Remembered[Finding] | None:
-        found = self._memory.get(_Kept(key, _ANYBODY))
+        found = self._memory.get(_Kept(*key, _ANYBODY))
         if found is None and (holder := asker.holder) is not None:
-            found = self._memory.get(_Kept(key, holder))
+            found = self._memory.get(_Kept(*key, holder))
         return found if found is not None and asker.has(found.access) else None
 
     def _granted(self, key: FindingKey, asker: Asker) -> Remembered[None] | None:

@@ -131,7 +131,7 @@ def test_the_namespace_has_to_allow_the_network_of_the_node() -> None:
 def _host_network() -> Iterator[None]:
     _upgrade(hostNetwork={"enabled": True}, replicas=1).checked()
     yield
-    release.rollback()
+    release.upgrade({"webhook": {"hostNetwork": {"enabled": False}, "replicas": 2}})
 
 
 @pytest.mark.usefixtures("_host_network")
@@ -144,19 +144,20 @@ def test_the_webhook_answers_in_the_network_of_its_node(team: Team, shelf: Shelf
     helm("test", release.NAME, "--namespace", NAMESPACE).checked()
     # A node has its ports once.
     deployment = f"deployment/{release.NAME}-webhook"
-    kubectl("-n", NAMESPACE, "scale", deployment, "--replicas=2").checked()
+    _upgrade(replicas=2, wait=False).checked()
     eventually(lambda: "didn't have free ports" in _unscheduled(), "the second replica waits for another node")
-    kubectl("-n", NAMESPACE, "scale", deployment, "--replicas=1").checked()
+    _upgrade(replicas=1).checked()
     # An update ends the old replica first, or it would wait for the ports for ever.
     release.restart("webhook")
     kubectl("-n", NAMESPACE, "rollout", "status", deployment, "--timeout=120s").checked()
     team.settle(shelf.signed.tagged, admitted=True)
 
 
-def _upgrade(**webhook: Any) -> Any:
+def _upgrade(*, wait: bool = True, **webhook: Any) -> Any:
     return helm(
         *("upgrade", release.NAME, str(CHART), "--namespace", NAMESPACE, "--reset-then-reuse-values"),
-        *("--wait", "--timeout", "2m", "--values", "-"),
+        *(("--wait", "--timeout", "2m") if wait else ()),
+        *("--values", "-"),
         text=json.dumps({"webhook": webhook}),
     )
 

@@ -45,7 +45,8 @@ def load_context(certificate: Path | str, key: Path | str, clients: ClientTrust 
     Args:
         certificate: PEM file, the leaf first.
         key: PEM file, not encrypted.
-        clients: what a client certificate must lead to, if the client presents one; None requests none.
+        clients: what a client certificate must lead to, if the client presents one, over TLS 1.3 only; None requests
+            none.
 
     Raises:
         OSError: a file cannot be read, or (its subclass `ssl.SSLError`) they are not a pair.
@@ -61,8 +62,9 @@ def load_context(certificate: Path | str, key: Path | str, clients: ClientTrust 
         # The configured CA counts as it is, also where another CA issued it.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         context.load_verify_locations(cadata=clients.anchors)
-        # A resumed session takes over the identity of an earlier one without verifying it again.
-        context.options |= ssl.OP_NO_TICKET
+        # A resumed session takes over the identity of an earlier one without verifying it again. TLS 1.3 resumes by
+        # tickets only; in TLS 1.2 resumption by session ID cannot be switched off here. API servers speak TLS 1.3.
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.num_tickets = 0
     return context
 

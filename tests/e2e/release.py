@@ -75,12 +75,6 @@ def upgrade(changes: Object, *, tool: str = "helm") -> None:
     settled()
 
 
-def notes() -> str:
-    """Return the notes that an upgrade would print now."""
-    options = ("--namespace", NAMESPACE, "--reset-then-reuse-values", "--dry-run=server")
-    return helm("upgrade", NAME, str(CHART), *options).checked().out.partition("NOTES:")[2]
-
-
 def rollback() -> None:
     """Go back to the values before."""
     helm("rollback", NAME, "--namespace", NAMESPACE, "--wait", "--timeout", "2m").checked()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 import time
 
+from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.policies.matching import Namespace, PolicyIndex
-from sealgate.policies.models import VerificationPolicy
 from sealgate.references import parse_reference
 
 POLICIES = 5_000

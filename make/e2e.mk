@@ -10,4 +10,4 @@
 .PHONY: e2e
 
 e2e: $(READY) ## install on the cluster of KUBECONFIG and test everything there (see make/e2e.mk)
-	@SEALGATE_E2E=1 $(BIN)/pytest -p no:randomly -m e2e -rP --durations=10 tests/e2e tests/policies/test_crds_on_a_cluster.py $(E2E)
+	@SEALGATE_E2E=1 $(BIN)/pytest -p no:randomly -m e2e -rP --durations=10 tests/e2e tests/api/test_crds_on_a_cluster.py $(E2E)

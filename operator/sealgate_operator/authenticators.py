@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
+from sealgate.api.v1alpha1.status import AuthenticatorStatus, KeyStatus
+from sealgate.api.v1alpha1.verification_policy import Authenticator
 from sealgate.errors import InvalidKeyError, Reason, SealgateError, UnavailableError
 from sealgate.formats import FORMATS, build_check
 from sealgate.formats.incomplete import IncompleteCheck
 from sealgate.formats.signers import openpgp_states, signers_of
 from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.keys.status_keys import StatusKeys
-from sealgate.policies.models import Authenticator
-from sealgate.policies.status import AuthenticatorStatus, KeyStatus
 from sealgate_operator.conditions import (
     READY,
     Judgement,
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from sealgate.api.v1alpha1.keys import KeyEntry, SecretKey
     from sealgate.formats.interface import Check
-    from sealgate.policies.base import KeyEntry, SecretKey
     from sealgate_operator.key_sources import KeySource, SecretKeys
 
 #: The fields that make a model the place of a key, whatever the format.

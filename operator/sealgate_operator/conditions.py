@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
+from sealgate.api.v1alpha1.status import Condition, Status
 from sealgate.messages import quote
-from sealgate.policies.status import Condition, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
+    from sealgate.api.v1alpha1.status import Condition
     from sealgate.clocks import Clock
-    from sealgate.policies.status import Condition
     from sealgate.services.kubernetes_api import KubernetesAPI
     from sealgate_operator.conditions import Judgement
     from sealgate_operator.metrics import Metrics

@@ -11,9 +11,9 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from sealgate.api.v1alpha1.status import AuthenticatorStatus, Condition, VerificationPolicyStatus
+from sealgate.api.v1alpha1.verification_policy import API_VERSION
 from sealgate.errors import NotFoundError, SealgateError
-from sealgate.policies.models import API_VERSION
-from sealgate.policies.status import AuthenticatorStatus, Condition, VerificationPolicyStatus
 from sealgate.services.kubernetes_api import ConflictError
 from sealgate_operator.authenticators import Assessment, assess
 from sealgate_operator.conditions import READY, read_status

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from sealgate.api.v1alpha1.status import VerificationPolicyStatus
+from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.errors import InvalidPatternError
 from sealgate.messages import quote
 from sealgate.patterns import compile_repository_pattern, compile_tag_pattern
-from sealgate.policies.models import VerificationPolicy
 from sealgate.policies.prospects import count_reachable, reach_of
-from sealgate.policies.status import VerificationPolicyStatus
 from sealgate_operator.conditions import (
     READY,
     Judgement,

@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import ValidationError
 
+from sealgate.api.v1alpha1.verification_policy import KeyEntry
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.keys.public_keys import PublicKey, load_public_key
-from sealgate.policies.models import KeyEntry
 from tests.support.cosign_signing import Classic, push_classic
 from tests.support.cosign_stands import REPOSITORY, Stand
 from tests.support.key_encodings import explicit_p256, rsa_pem

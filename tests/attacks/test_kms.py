@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
+from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.clocks import Deadline
 from sealgate.errors import ForbiddenAddressError, SealgateError, UnavailableError
 from sealgate.keys.kms import REFRESH_SECONDS, resolve_kms
-from sealgate.policies.base import KeyEntry
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.settings import RegistrySettings
 from sealgate.service_secrets import StandaloneServiceSecrets
@@ -26,7 +26,7 @@ from tests.support.registry_simulator import RegistrySimulator
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sealgate.policies.status import KeyStatus
+    from sealgate.api.v1alpha1.status import KeyStatus
 
 
 @pytest.fixture(params=[DEWSimulator, AlibabaKMSSimulator, OCIVaultSimulator], ids=["huawei", "alibaba", "oracle"])

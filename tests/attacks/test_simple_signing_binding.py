@@ -21,7 +21,7 @@ from tests.support.worlds import World, policy, policy_set
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sealgate.policies.models import Authenticator
+    from sealgate.api.v1alpha1.verification_policy import Authenticator
 
 RELEASE, STRANGER = Signer(), Signer()
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kubernetes.client.configuration import Configuration
 
+from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.clocks import SystemClock
 from sealgate.decisions import Coverage, UnmatchedImages, Verdict, decide
 from sealgate.policies.matching import Match, Namespace, PolicyIndex, compile_policy
-from sealgate.policies.models import VerificationPolicy
 from sealgate.policies.unreadable import compile_unreadable
 from sealgate.references import parse_reference
 from sealgate.service_secrets import NoServiceSecrets

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from sealgate.policies.crds import render_crds
+from sealgate.api.crds import render_crds
 from tests.cli.running import sealgate
 
 if TYPE_CHECKING:

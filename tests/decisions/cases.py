@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.errors import Reason
 from sealgate.findings import Finding, Outcome
 from sealgate.policies.matching import Match, compile_policy
-from sealgate.policies.models import VerificationPolicy
 from sealgate.references import parse_digest, parse_reference
 
 IMAGE = "registry.example.org/app:v1"

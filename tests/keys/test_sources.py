@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from sealgate.api.v1alpha1.verification_policy import KeyEntry, SecretKey
 from sealgate.errors import InvalidKeyError, Reason, UnavailableError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.keys.sources import StandaloneKeys
-from sealgate.policies.models import KeyEntry, SecretKey
 from tests.support.private_keys import fingerprint, new_key, public_pem
 
 KEY = new_key("ECDSA P-384")

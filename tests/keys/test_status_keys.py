@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from sealgate.api.v1alpha1.keys import KeyEntry
+from sealgate.api.v1alpha1.status import AuthenticatorStatus, KeyStatus
 from sealgate.errors import InvalidKeyError, KeyRefusedError, Reason, UnavailableError
 from sealgate.keys.status_keys import StatusKeys
-from sealgate.policies.base import KeyEntry
-from sealgate.policies.status import AuthenticatorStatus, KeyStatus
 from tests.support.clocks import NOW
 from tests.support.private_keys import fingerprint, new_key, public_pem
 from tests.support.sm2_signing import SM2PrivateKey

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sealgate.api.v1alpha1.status import KeyStatus
+from sealgate.api.v1alpha1.verification_policy import Authenticator
 from sealgate.formats import build_check
 from sealgate.keys.kms import REFRESH_SECONDS
 from sealgate.keys.openpgp_packets import armored_blocks
 from sealgate.keys.status_keys import StatusKeys
-from sealgate.policies.models import Authenticator
-from sealgate.policies.status import KeyStatus
 from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate.verification.kms import RETRY_SECONDS, KMSKeys
 from sealgate_operator.authenticators import assess, secrets_named_in
@@ -27,7 +27,7 @@ from tests.support.sm2_signing import SM2PrivateKey
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealgate.policies.base import KeyEntry
+    from sealgate.api.v1alpha1.keys import KeyEntry
     from sealgate_operator.authenticators import Assessment
 
 Secrets = dict[str, dict[str, bytes]]

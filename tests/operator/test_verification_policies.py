@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sealgate.policies.status import AuthenticatorStatus
+from sealgate.api.v1alpha1.status import AuthenticatorStatus
 from sealgate_operator.authenticators import Assessment
 from sealgate_operator.verification_policies import authenticators_named_in, policy_status
 from tests.operator.objects import policy

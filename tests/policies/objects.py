@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sealgate.policies.models import API_VERSION, VerificationPolicy
+from sealgate.api.v1alpha1.verification_policy import API_VERSION, VerificationPolicy
 
 
 def policy_object(name: str, *repositories: str, **spec: Any) -> dict[str, Any]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.clocks import Deadline
 from sealgate.keys.kms import resolve_kms
-from sealgate.policies.base import KeyEntry
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
 from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from sealgate.policies.status import KeyStatus
+    from sealgate.api.v1alpha1.status import KeyStatus
 
 KMSSimulator = DEWSimulator | AlibabaKMSSimulator | OCIVaultSimulator
 PROVIDERS: Mapping[type[KMSSimulator], str] = {

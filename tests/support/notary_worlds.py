@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sealgate.api.v1alpha1.notary import NotarySpec
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import Reason, VerificationError
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.notary import build
 from sealgate.keys.sources import StandaloneKeys
-from sealgate.policies.specs_notary import NotarySpec
 from sealgate.references import Digest, parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials

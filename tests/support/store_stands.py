@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pytest
 
+from sealgate.api.v1alpha1.verification_policy import API_VERSION, Authenticator
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import UnavailableError, VerificationError
 from sealgate.formats import build_check
 from sealgate.formats.interface import Image, Sources
 from sealgate.keys.sources import StandaloneKeys
-from sealgate.policies.models import API_VERSION, Authenticator
 from sealgate.references import parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sealgate.api.v1alpha1.verification_policy import API_VERSION
 from sealgate.errors import DeadlineError, KeyRefusedError, Reason, UnavailableError
 from sealgate.keys.kms import REFRESH_SECONDS
 from sealgate.keys.sources import StandaloneKeys
 from sealgate.policies.loading import PolicyFiles, load_policy_texts
-from sealgate.policies.models import API_VERSION
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate.verification.kms import RETRY_SECONDS, KMSKeeper, KMSKeys

@@ -15,9 +15,9 @@ from sealgate.keys.sources import UsableKeys
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sealgate.api.v1alpha1.verification_policy import Authenticator
     from sealgate.formats.interface import Check
     from sealgate.keys.sources import KeyResolver
-    from sealgate.policies.models import Authenticator
 
 # The field of the Authenticator's spec, and what turns that field's value into a check.
 _BUILDERS: Mapping[str, Callable[[Any, KeyResolver], Check]] = {

@@ -16,9 +16,9 @@ from sealgate.messages import quote
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sealgate.api.v1alpha1.kms import KMSSource
+    from sealgate.api.v1alpha1.verification_policy import KeyEntry, SecretKey
     from sealgate.keys.public_keys import PublicKey
-    from sealgate.policies.models import KeyEntry, SecretKey
-    from sealgate.policies.specs_kms import KMSSource
 
 
 class KeyResolver(Protocol):

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sealgate.api.v1alpha1.status import secret_source
 from sealgate.errors import TRANSIENT_REASONS, KeyRefusedError, Reason, UnavailableError
 from sealgate.keys.public_keys import load_public_key
 from sealgate.messages import quote
-from sealgate.policies.status import secret_source
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sealgate.api.v1alpha1.status import AuthenticatorStatus, KeyStatus
+    from sealgate.api.v1alpha1.verification_policy import KeyEntry, SecretKey
     from sealgate.keys.public_keys import PublicKey
-    from sealgate.policies.models import KeyEntry, SecretKey
-    from sealgate.policies.status import AuthenticatorStatus, KeyStatus
 
 
 class StatusKeys:

@@ -20,8 +20,8 @@ from sealgate.policies.selectors import Selection, select
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from sealgate.api.v1alpha1.verification_policy import ImageSelector, LabelSelector, VerificationPolicy
     from sealgate.patterns import Glob
-    from sealgate.policies.models import ImageSelector, LabelSelector, VerificationPolicy
     from sealgate.references import Reference
 
 #: The label that Kubernetes itself puts on every namespace, with its name.

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from sealgate.api.v1alpha1.verification_policy import LabelSelector
 from sealgate.decisions import count_met
 from sealgate.messages import quote
 from sealgate.patterns import compile_repository_pattern
-from sealgate.policies.models import LabelSelector
 from sealgate.policies.selectors import Selection, select
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from sealgate.api.v1alpha1.verification_policy import ImageSelector, VerificationPolicySpec
     from sealgate.patterns import Pattern
-    from sealgate.policies.models import ImageSelector, VerificationPolicySpec
 
 _WILDCARDS = frozenset("*?{}")
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from sealgate.api.v1alpha1.verification_policy import ImageSelector, LabelSelector
 from sealgate.errors import InvalidPatternError
 from sealgate.patterns import compile_repository_pattern, compile_tag_pattern
 from sealgate.policies.matching import CompiledPolicy, CompiledSelector
-from sealgate.policies.models import ImageSelector, LabelSelector
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

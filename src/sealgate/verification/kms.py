@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from cachetools import TTLCache
 
+from sealgate.api.v1alpha1.status import AuthenticatorStatus, KeyStatus
 from sealgate.clocks import Deadline
 from sealgate.errors import DeadlineError, Reason, UnavailableError
 from sealgate.keys.kms import REFRESH_SECONDS, remaining_keys, resolve_kms
 from sealgate.keys.kms.budgets import BURST, REQUESTS_PER_MINUTE, BudgetedServices
 from sealgate.keys.status_keys import StatusKeys
-from sealgate.policies.status import AuthenticatorStatus, KeyStatus
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate.verification.budgets import Budgets
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
     from datetime import datetime
 
+    from sealgate.api.v1alpha1.keys import KeyEntry
     from sealgate.clocks import Clock
     from sealgate.keys.public_keys import PublicKey
-    from sealgate.policies.base import KeyEntry
     from sealgate.policies.loading import PolicyFiles
     from sealgate.registry.resolution import Resolver
     from sealgate.registry.settings import RegistrySettings

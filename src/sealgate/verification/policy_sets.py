@@ -17,10 +17,10 @@ from sealgate.service_secrets import NoServiceSecrets, ServiceSecrets
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from sealgate.api.v1alpha1.verification_policy import Authenticator, VerificationPolicy
     from sealgate.formats.interface import Check
     from sealgate.keys.sources import KeyResolver
     from sealgate.policies.matching import CompiledPolicy
-    from sealgate.policies.models import Authenticator, VerificationPolicy
 
 
 @dataclass(frozen=True, slots=True)

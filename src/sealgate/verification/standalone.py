@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.decisions import UnmatchedImages
 from sealgate.errors import InvalidKeyError, Reason, SealgateError, UnavailableError
 from sealgate.formats import build_check
 from sealgate.formats.signers import openpgp_states
 from sealgate.keys.sources import StandaloneKeys
-from sealgate.policies.base import KeyEntry
 from sealgate.policies.documents import join_field
 from sealgate.policies.loading import check_object, load_policy_files
 from sealgate.service_secrets import StandaloneServiceSecrets
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from sealgate.api.v1alpha1.verification_policy import Authenticator
     from sealgate.keys.sources import KMSKeySource
     from sealgate.policies.loading import PolicyFiles
-    from sealgate.policies.models import Authenticator
     from sealgate.policies.problems import Problem
 
 

@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sealgate.api.v1alpha1.verification_policy import (
+    API_VERSION,
+    Authenticator,
+    AuthenticatorSpec,
+    CosignSpec,
+    Metadata,
+)
 from sealgate.errors import InvalidKeyError, InvalidReferenceError, PolicyError, Reason, UnavailableError
 from sealgate.formats import FORMATS, build_check
 from sealgate.keys.sources import StandaloneKeys
-from sealgate.policies.models import API_VERSION, Authenticator, AuthenticatorSpec, CosignSpec, Metadata
 from tests.support.cosign_stands import cosign_check
 from tests.support.private_keys import new_key, public_pem
 

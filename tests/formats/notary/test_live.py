@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sealgate.api.v1alpha1.notary import NotarySpec
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import Reason, UnauthorizedError, VerificationError
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.notary import build
 from sealgate.keys.sources import StandaloneKeys
-from sealgate.policies.specs_notary import NotarySpec
 from sealgate.references import parse_reference
 from sealgate.registry.interface import DOCKER_MANIFEST
 from sealgate.trusted_state import FolderTrustedState

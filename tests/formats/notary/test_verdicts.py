@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from sealgate.api.v1alpha1.verification_policy import Authenticator
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.decisions import Verdict
 from sealgate.errors import Reason
 from sealgate.keys.sources import StandaloneKeys
 from sealgate.policies.matching import Namespace
-from sealgate.policies.models import Authenticator
 from sealgate.registry.credentials import NoCredentials
 from sealgate.trusted_state import FolderTrustedState
 from sealgate.verification.policy_sets import build_policy_set

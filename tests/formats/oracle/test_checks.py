@@ -16,7 +16,7 @@ from tests.support.oracle_stands import KEY, STRANGER, OracleStand, trusted
 from tests.support.private_keys import fingerprint, new_key, public_pem
 
 if TYPE_CHECKING:
-    from sealgate.policies.base import KeyEntry
+    from sealgate.api.v1alpha1.keys import KeyEntry
 
 OTHER_VERSION_ID = "ocid1.keyversion.oc1.phx.bbqehaq3aadfa.other"
 VAULT = {

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from sealgate.api.v1alpha1.keys import KeyEntry
+from sealgate.api.v1alpha1.verification_policy import API_VERSION, Authenticator
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import Reason, VerificationError
 from sealgate.formats import build_check
 from sealgate.formats.interface import Image, Sources
 from sealgate.keys.kms import resolve_kms
 from sealgate.keys.sources import StandaloneKeys
-from sealgate.policies.base import KeyEntry
-from sealgate.policies.models import API_VERSION, Authenticator
 from sealgate.references import Digest, parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
+from sealgate.api.v1alpha1.keys import KeyEntry
+from sealgate.api.v1alpha1.status import KeyStatus
 from sealgate.clocks import Deadline
 from sealgate.errors import (
     ForbiddenAddressError,
@@ -20,8 +22,6 @@ from sealgate.errors import (
 from sealgate.keys.kms import REFRESH_SECONDS, resolve_kms
 from sealgate.keys.kms.answers import MAX_ANSWER_BYTES
 from sealgate.keys.kms.budgets import BudgetedServices
-from sealgate.policies.base import KeyEntry
-from sealgate.policies.status import KeyStatus
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate.verification.budgets import Budgets

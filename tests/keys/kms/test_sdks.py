@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.keys.kms import resolve_kms
 from sealgate.keys.public_keys import load_public_key
-from sealgate.policies.base import KeyEntry
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
 from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
@@ -28,7 +28,7 @@ from tests.support.sm2_signing import SM2PrivateKey, sm3
 from tests.support.tools import TOOLS
 
 if TYPE_CHECKING:
-    from sealgate.policies.status import KeyStatus
+    from sealgate.api.v1alpha1.status import KeyStatus
 
 pytestmark = pytest.mark.real
 

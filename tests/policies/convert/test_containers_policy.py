@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sealgate.api.v1alpha1.verification_policy import Authenticator, VerificationPolicy
 from sealgate.decisions import UnmatchedImages, Verdict, decide
 from sealgate.errors import PolicyError, Reason, VerificationError
 from sealgate.findings import Finding, Outcome
@@ -18,7 +19,6 @@ from sealgate.formats.simple_signing.check import SimpleSigningCheck
 from sealgate.keys.sources import StandaloneKeys
 from sealgate.policies.convert import Conversion, convert_containers_policy
 from sealgate.policies.matching import Namespace, PolicyIndex
-from sealgate.policies.models import Authenticator, VerificationPolicy
 from sealgate.references import Digest, parse_reference
 from tests.support.simple_signing import armored_key, keyring
 

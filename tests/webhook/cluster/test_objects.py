@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sealgate.api.v1alpha1.status import AuthenticatorStatus
+from sealgate.api.v1alpha1.verification_policy import Authenticator
 from sealgate.clocks import Deadline
 from sealgate.keys.status_keys import StatusKeys
-from sealgate.policies.models import Authenticator
-from sealgate.policies.status import AuthenticatorStatus
 from sealgate.verification.policy_sets import PolicySet, build_policy_set
 from sealgate_webhook.cluster.objects import ObjectJudge
 from sealgate_webhook.reviews import AdmissionRequest

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.errors import InvalidWorkloadError, SealgateError
 from sealgate.formats.signers import signers_of
 from sealgate.messages import quote
-from sealgate.policies.models import VerificationPolicy
 from sealgate.policies.prospects import count_reachable, reach_of
 from sealgate.policies.validation import did_you_mean
 from sealgate.verification.standalone import object_problems
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from sealgate.api.v1alpha1.verification_policy import Requirement
     from sealgate.clocks import Clock, Deadline
     from sealgate.formats.interface import Check
-    from sealgate.policies.models import Requirement
     from sealgate_webhook.reviews import AdmissionRequest
     from sealgate_webhook.sources import PolicySource
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from sealgate.api.v1alpha1.status import AuthenticatorStatus
+from sealgate.api.v1alpha1.verification_policy import API_VERSION, Authenticator, VerificationPolicy
 from sealgate.errors import PolicyError, SealgateError
 from sealgate.keys.status_keys import StatusKeys
 from sealgate.messages import quote
 from sealgate.policies.matching import CompiledPolicy, compile_policy
-from sealgate.policies.models import API_VERSION, Authenticator, VerificationPolicy
-from sealgate.policies.status import AuthenticatorStatus
 from sealgate.policies.unreadable import compile_unreadable
 from sealgate.verification.policy_sets import build_policy_set
 from sealgate_webhook.cluster.listing import Listing

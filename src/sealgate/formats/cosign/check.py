@@ -14,11 +14,11 @@ from sealgate.references import parse_repository
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sealgate.api.v1alpha1.verification_policy import CosignSpec
     from sealgate.findings import Verified
     from sealgate.formats.interface import Image, Sources
     from sealgate.keys.public_keys import PublicKey
     from sealgate.keys.sources import KeyResolver
-    from sealgate.policies.models import CosignSpec
     from sealgate.references import Repository
 
 # Part of `content`: raise it when the same keys and options come to mean something else.

@@ -17,12 +17,12 @@ from sealgate.formats.records import Tally, list_records
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sealgate.api.v1alpha1.grafeas import GrafeasSpec
     from sealgate.findings import Verified
     from sealgate.formats.grafeas.keys import Authority
     from sealgate.formats.grafeas.occurrences import Entry, OccurrenceStore
     from sealgate.formats.interface import Image, Sources
     from sealgate.keys.sources import KeyResolver
-    from sealgate.policies.specs_grafeas import GrafeasSpec
 
 # Part of `content`: raise it when the same keys and options come to mean something else.
 _RULES_VERSION = 2

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from sealgate.api.v1alpha1.grafeas import GrafeasKey
     from sealgate.formats.grafeas.occurrences import AttestedSignature
     from sealgate.keys.openpgp import Keyring
     from sealgate.keys.public_keys import PublicKey
     from sealgate.keys.sources import KeyResolver
-    from sealgate.policies.specs_grafeas import GrafeasKey
 
 _FINGERPRINT_SCHEME = "ni:///sha-256;"
 

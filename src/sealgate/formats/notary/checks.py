@@ -20,13 +20,13 @@ from sealgate.references import DOCKER_HUB
 from sealgate.trusted_state import TrustKey
 
 if TYPE_CHECKING:
+    from sealgate.api.v1alpha1.notary import NotarySpec
     from sealgate.findings import SeenSignature
     from sealgate.formats.interface import Image, Sources
     from sealgate.formats.notary.metadata import FileHashes
     from sealgate.formats.notary.pins import RootPin
     from sealgate.formats.notary.tags import Roles
     from sealgate.keys.sources import KeyResolver
-    from sealgate.policies.specs_notary import NotarySpec
     from sealgate.trusted_state import TrustRecord
 
 _DOCKER_HUB_SERVER = "https://notary.docker.io"

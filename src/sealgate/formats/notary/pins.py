@@ -25,9 +25,9 @@ from sealgate.messages import name_accepted, quote
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sealgate.api.v1alpha1.notary import NotaryKey, NotaryRole, NotaryRoot, NotaryRootCA
     from sealgate.formats.notary.keys import MetadataKey
     from sealgate.keys.sources import KeyResolver
-    from sealgate.policies.specs_notary import NotaryKey, NotaryRole, NotaryRoot, NotaryRootCA
 
 _CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 _BEGIN = "-----BEGIN "

@@ -19,11 +19,11 @@ from sealgate.formats.records import Tally, list_records
 from sealgate.keys.kms.oci_signing import OCICredentials
 
 if TYPE_CHECKING:
+    from sealgate.api.v1alpha1.oracle import OracleSpec
     from sealgate.findings import Verified
     from sealgate.formats.interface import Image, Sources
     from sealgate.formats.oracle.keys import TrustedKeys
     from sealgate.keys.sources import KeyResolver
-    from sealgate.policies.specs_oracle import OracleSpec
     from sealgate.service_secrets import ServiceSecrets
 
 # Part of `content`: raise it when the same keys and options come to mean something else.

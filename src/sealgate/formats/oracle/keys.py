@@ -16,10 +16,10 @@ from sealgate.messages import name_accepted, quote
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from sealgate.api.v1alpha1.oracle import OracleKey
     from sealgate.formats.oracle.service import SignatureRecord
     from sealgate.keys.public_keys import PublicKey
     from sealgate.keys.sources import KeyResolver
-    from sealgate.policies.specs_oracle import OracleKey
 
 #: What Oracle calls the algorithms of image signatures, and what policies call them.
 ALGORITHMS = {

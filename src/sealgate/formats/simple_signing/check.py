@@ -31,11 +31,11 @@ from sealgate.references import parse_repository
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sealgate.api.v1alpha1.simple_signing import SignatureStore, SignedIdentity, SimpleSigningSpec
     from sealgate.formats.interface import Image, Sources
     from sealgate.formats.simple_signing.stores import Candidate
     from sealgate.keys.openpgp import SignedMessage
     from sealgate.keys.sources import KeyResolver
-    from sealgate.policies.specs_simple_signing import SignatureStore, SignedIdentity, SimpleSigningSpec
 
 # Part of `content`: raise it when the same keys and options come to mean something else.
 _RULES_VERSION = 2

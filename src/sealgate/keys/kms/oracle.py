@@ -13,8 +13,8 @@ from sealgate.messages import quote
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sealgate.api.v1alpha1.kms import OracleKMS
     from sealgate.clocks import Clock
-    from sealgate.policies.specs_kms import OracleKMS
     from sealgate.registry.interface import Services
     from sealgate.service_secrets import ServiceSecrets
 

@@ -5,7 +5,7 @@ memory. Both use a key until `validUntil` at the latest, so that a service that 
 ever. A service that answers is believed at once: what is disabled or deleted there is refused from then on.
 
 A further provider is one module with a `fetch`, one line in `_PROVIDERS`, and its fields in
-`sealgate.policies.specs_kms`.
+`sealgate.api.v1alpha1.kms`.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from sealgate.api.v1alpha1.status import KeyStatus
 from sealgate.errors import InvalidKeyError, UnavailableError
 from sealgate.keys.kms import alibaba, huawei, oracle
 from sealgate.keys.kms.interface import KMSKey
 from sealgate.keys.public_keys import load_public_key
-from sealgate.policies.status import KeyStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
+    from sealgate.api.v1alpha1.keys import KeyEntry
     from sealgate.clocks import Clock
     from sealgate.keys.kms.interface import Fetch
     from sealgate.keys.public_keys import PublicKey
-    from sealgate.policies.base import KeyEntry
     from sealgate.registry.interface import Services
     from sealgate.service_secrets import ServiceSecrets
 

@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from sealgate.api.v1alpha1.verification_policy import API_VERSION
 from sealgate.errors import PolicyError
 from sealgate.messages import quote
 from sealgate.policies.convert.container_requirements import (
@@ -37,7 +38,6 @@ from sealgate.policies.convert.container_requirements import (
 )
 from sealgate.policies.convert.container_scopes import NoSelectorError, Scope, narrower, parse_scope, wider
 from sealgate.policies.convert.results import Conversion, Note
-from sealgate.policies.models import API_VERSION
 from sealgate.policies.problems import Problem
 from sealgate.references import DOCKER_HUB
 

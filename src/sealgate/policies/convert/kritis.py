@@ -25,13 +25,13 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from sealgate.api.v1alpha1.verification_policy import API_VERSION
 from sealgate.errors import PolicyError
 from sealgate.messages import quote
 from sealgate.policies.convert.kritis_authorities import MalformedError, grafeas_spec
 from sealgate.policies.convert.kritis_patterns import Exclusion, NoSelectorError, exclusion_of
 from sealgate.policies.convert.results import Conversion, Note
 from sealgate.policies.matching import NAME_LABEL
-from sealgate.policies.models import API_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

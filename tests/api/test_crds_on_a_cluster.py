@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.api.crd_examples import AUTHENTICATOR, FORMATS, POLICY, WRONG, Wrong, of_format
 from tests.chart.rendering import CHART
-from tests.policies.crd_examples import AUTHENTICATOR, FORMATS, POLICY, WRONG, Wrong, of_format
 from tests.support.tools import require_tool
 
 pytestmark = [

@@ -11,7 +11,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
-from sealgate.policies.base import (
+from sealgate.api.v1alpha1.grafeas import GrafeasSpec
+from sealgate.api.v1alpha1.keys import (
     AlgorithmName,
     KeyEntry,
     Metadata,
@@ -20,15 +21,14 @@ from sealgate.policies.base import (
     SecretKey,
     exactly_one,
 )
+from sealgate.api.v1alpha1.notary import NotarySpec
+from sealgate.api.v1alpha1.oracle import OracleSpec
+from sealgate.api.v1alpha1.simple_signing import SimpleSigningSpec
 from sealgate.policies.labels import check_label_key, check_label_value
-from sealgate.policies.specs_grafeas import GrafeasSpec
-from sealgate.policies.specs_notary import NotarySpec
-from sealgate.policies.specs_oracle import OracleSpec
-from sealgate.policies.specs_simple_signing import SimpleSigningSpec
 
 API_VERSION = "sealgate.dev/v1alpha1"
 
-# What other parts look for here although it stands in `sealgate.policies.base`.
+# What other parts look for here although it stands in `sealgate.api.v1alpha1.keys`.
 __all__ = ["AlgorithmName", "KeyEntry", "Metadata", "Model", "ObjectName", "SecretKey"]
 
 

@@ -6,10 +6,10 @@ from typing import Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from sealgate.policies.basics import Metadata, Model, ObjectName, SecretKey, exactly_one
-from sealgate.policies.specs_kms import KMSSource
+from sealgate.api.v1alpha1.kms import KMSSource
+from sealgate.api.v1alpha1.model import Metadata, Model, ObjectName, SecretKey, exactly_one
 
-# What other parts look for here although it stands in `sealgate.policies.basics`.
+# What other parts look for here although it stands in `sealgate.api.v1alpha1.model`.
 __all__ = ["AlgorithmName", "KeyEntry", "Metadata", "Model", "ObjectName", "SecretKey", "exactly_one"]
 
 AlgorithmName = Literal[

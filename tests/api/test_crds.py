@@ -11,10 +11,11 @@ import pytest
 import yaml
 from pydantic import BaseModel, Field
 
-from sealgate.policies import crds, models
-from sealgate.policies.structural import UnstructuredError, structural_schema
+from sealgate.api import crds
+from sealgate.api.structural import UnstructuredError, structural_schema
+from sealgate.api.v1alpha1 import verification_policy as models
+from tests.api.crd_examples import AUTHENTICATOR, FORMATS, POLICY, WRONG, Wrong, of_format
 from tests.chart.rendering import CHART
-from tests.policies.crd_examples import AUTHENTICATOR, FORMATS, POLICY, WRONG, Wrong, of_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,8 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from sealgate.policies.basics import Model, exactly_one
-from sealgate.policies.specs_services import CredentialsSecret, ServiceCA
+from sealgate.api.v1alpha1.model import Model, exactly_one
+from sealgate.api.v1alpha1.services import CredentialsSecret, ServiceCA
 
 PROVIDERS = ("huawei", "alibaba", "oracle")
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from sealgate.policies.basics import Model, ObjectName
+from sealgate.api.v1alpha1.model import Model, ObjectName
 
 #: A web address without user name, query and fragment.
 ServiceURL = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#@\s]+(/[^?#@\s]*)?$", max_length=512)]

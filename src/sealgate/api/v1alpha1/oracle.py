@@ -6,9 +6,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from sealgate.policies.base import KeyEntry, Model
-from sealgate.policies.specs_kms import OracleKeyID, OracleVersionID, Region
-from sealgate.policies.specs_services import CredentialsSecret, ServiceCA, ServiceURL
+from sealgate.api.v1alpha1.keys import KeyEntry, Model
+from sealgate.api.v1alpha1.kms import OracleKeyID, OracleVersionID, Region
+from sealgate.api.v1alpha1.services import CredentialsSecret, ServiceCA, ServiceURL
 
 #: A compartment's id; the root compartment's is the tenancy's.
 CompartmentID = Annotated[

@@ -7,9 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from sealgate.policies.base import KeyEntry, Model, exactly_one
-from sealgate.policies.specs_kms import Endpoint
-from sealgate.policies.specs_services import CredentialsSecret, ServiceCA, ServiceURL
+from sealgate.api.v1alpha1.keys import KeyEntry, Model, exactly_one
+from sealgate.api.v1alpha1.kms import Endpoint
+from sealgate.api.v1alpha1.services import CredentialsSecret, ServiceCA, ServiceURL
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.:~-]{0,126}"
 NoteName = Annotated[str, StringConstraints(pattern=rf"^{_NAME}(/{_NAME}){{1,5}}$", max_length=300)]

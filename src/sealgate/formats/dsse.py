@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealgate.strict_json import as_object, base64_member, list_member, malformed, text_member
+from sealgate.parsing.strict_json import as_object, base64_member, list_member, malformed, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

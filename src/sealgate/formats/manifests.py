@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 
 from sealgate.errors import InvalidReferenceError, Reason, VerificationError
 from sealgate.messages import quote
-from sealgate.references import parse_digest
-from sealgate.registry.interface import DOCKER_MANIFEST, MAX_MANIFEST_BYTES, OCI_MANIFEST
-from sealgate.strict_json import (
+from sealgate.parsing.strict_json import (
     as_object,
     list_member,
     malformed,
@@ -22,6 +20,8 @@ from sealgate.strict_json import (
     parse_object,
     text_member,
 )
+from sealgate.references import parse_digest
+from sealgate.registry.interface import DOCKER_MANIFEST, MAX_MANIFEST_BYTES, OCI_MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,7 @@ from sealgate.findings import SeenSignature, Verified
 from sealgate.formats.interface import MAX_SIGNATURES
 from sealgate.formats.other_hashes import HashTrials, StrangerError
 from sealgate.messages import quote
-from sealgate.strict_json import malformed
+from sealgate.parsing.strict_json import malformed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.errors import InvalidPatternError
 from sealgate.messages import quote
+from sealgate.parsing.documents import join_field, key_part
 from sealgate.patterns import compile_repository_pattern, compile_tag_pattern
-from sealgate.policies.documents import join_field, key_part
 from sealgate.policies.validation import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from sealgate.policies.documents import Document
+    from sealgate.parsing.documents import Document
     from sealgate.policies.problems import Problem
 
 

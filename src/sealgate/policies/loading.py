@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any
 from sealgate.api.v1alpha1.verification_policy import API_VERSION, Authenticator, VerificationPolicy
 from sealgate.errors import PolicyError
 from sealgate.messages import quote
+from sealgate.parsing.documents import Document, join_field, key_part, read_documents
 from sealgate.policies.checks import check_patterns, check_policy, check_secrets
-from sealgate.policies.documents import Document, join_field, key_part, read_documents
 from sealgate.policies.files import read_policy_files
 from sealgate.policies.problems import Problem
 from sealgate.policies.validation import did_you_mean, validate

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from sealgate.messages import quote
-from sealgate.policies.documents import join_field, key_part
+from sealgate.parsing.documents import join_field, key_part
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
-    from sealgate.policies.documents import Document
+    from sealgate.parsing.documents import Document
     from sealgate.policies.problems import Problem
 
 M = TypeVar("M", bound=BaseModel)

@@ -21,9 +21,9 @@ from pathlib import Path
 from secrets import token_bytes
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from sealgate import strict_json
 from sealgate.errors import ConfigError, InvalidReferenceError, VerificationError
 from sealgate.messages import quote
+from sealgate.parsing import strict_json
 from sealgate.references import DOCKER_HUB, parse_registry
 from sealgate.registry.helpers import CredentialHelpers
 

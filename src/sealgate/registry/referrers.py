@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sealgate import strict_json
 from sealgate.errors import ForbiddenAddressError, InvalidReferenceError, VerificationError
 from sealgate.messages import quote
+from sealgate.parsing import strict_json
 from sealgate.references import parse_digest
 from sealgate.registry.interface import MAX_MANIFEST_BYTES, Descriptor
 from sealgate.registry.urls import URL, join_url

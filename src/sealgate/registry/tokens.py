@@ -13,9 +13,9 @@ from urllib.parse import urlencode
 
 from cachetools import TLRUCache
 
-from sealgate import strict_json
 from sealgate.errors import DeadlineError, SealgateError, UnauthorizedError, UnavailableError, VerificationError
 from sealgate.messages import quote
+from sealgate.parsing import strict_json
 from sealgate.registry.http import Follow, Request
 from sealgate.registry.urls import URL
 

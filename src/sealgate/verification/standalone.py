@@ -16,7 +16,7 @@ from sealgate.errors import InvalidKeyError, Reason, SealgateError, UnavailableE
 from sealgate.formats import build_check
 from sealgate.formats.signers import openpgp_states
 from sealgate.keys.sources import StandaloneKeys
-from sealgate.policies.documents import join_field
+from sealgate.parsing.documents import join_field
 from sealgate.policies.loading import check_object, load_policy_files
 from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate.verification.policy_sets import PolicySet, build_policy_set

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sealgate.errors import Reason, VerificationError
 from sealgate.formats.dsse import parse_envelope
 from sealgate.messages import quote
-from sealgate.strict_json import object_member, optional_text, parse_object, text_member
+from sealgate.parsing.strict_json import object_member, optional_text, parse_object, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,8 +16,8 @@ from sealgate.formats.interface import MAX_SIGNATURE_BYTES
 from sealgate.formats.manifests import is_image_manifest, parse_artifact_manifest
 from sealgate.keys.algorithms import Algorithm
 from sealgate.messages import name_accepted, quote
+from sealgate.parsing.strict_json import decode_base64, malformed
 from sealgate.registry.interface import DOCKER_MANIFEST, OCI_MANIFEST
-from sealgate.strict_json import decode_base64, malformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

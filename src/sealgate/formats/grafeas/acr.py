@@ -17,7 +17,7 @@ from sealgate.formats.grafeas.occurrences import MAX_PAGE_BYTES, read_occurrence
 from sealgate.formats.records import Page, require_success
 from sealgate.keys.kms.alibaba_signing import AlibabaCredentials, RPCCall, sign_call
 from sealgate.messages import quote
-from sealgate.strict_json import as_object, malformed, parse_object
+from sealgate.parsing.strict_json import as_object, malformed, parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

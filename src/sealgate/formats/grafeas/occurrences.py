@@ -17,7 +17,7 @@ from sealgate.formats.interface import MAX_SIGNATURE_BYTES
 from sealgate.formats.records import Page, name_record, require_success
 from sealgate.keys.kms.secrets import text_member
 from sealgate.messages import quote
-from sealgate.strict_json import as_object, decode_base64, malformed, parse_object
+from sealgate.parsing.strict_json import as_object, decode_base64, malformed, parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -20,7 +20,7 @@ from sealgate.formats.notary.errors import UnusableFileError
 from sealgate.formats.notary.keys import MetadataKey, key_id, read_key
 from sealgate.formats.notary.limits import LIMITS
 from sealgate.messages import quote
-from sealgate.strict_json import (
+from sealgate.parsing.strict_json import (
     as_object,
     base64_member,
     list_member,

@@ -15,7 +15,7 @@ from sealgate.formats.notary.metadata import ROOT, SNAPSHOT, TARGETS, TIMESTAMP,
 from sealgate.formats.notary.roots import check_pinned, check_successor, read_root
 from sealgate.formats.notary.signatures import check_signatures
 from sealgate.formats.notary.targets import read_targets
-from sealgate.strict_json import malformed, object_member
+from sealgate.parsing.strict_json import malformed, object_member
 from sealgate.trusted_state import TrustRecord
 
 if TYPE_CHECKING:

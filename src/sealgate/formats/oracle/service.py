@@ -10,7 +10,7 @@ from sealgate.errors import PolicyError, Reason, VerificationError
 from sealgate.formats.records import Page, name_record, require_success
 from sealgate.keys.kms.oci_signing import OCICredentials, sign_request
 from sealgate.messages import quote
-from sealgate.strict_json import as_object, base64_member, list_member, malformed, parse_object, text_member
+from sealgate.parsing.strict_json import as_object, base64_member, list_member, malformed, parse_object, text_member
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from sealgate.errors import Reason, VerificationError
 from sealgate.formats.oracle.service import repository_name
 from sealgate.messages import quote
-from sealgate.strict_json import only_members, optional_text, parse_object, text_member
+from sealgate.parsing.strict_json import only_members, optional_text, parse_object, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

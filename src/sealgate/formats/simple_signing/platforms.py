@@ -18,9 +18,7 @@ from typing import TYPE_CHECKING
 from sealgate.errors import TRANSIENT_REASONS, InvalidReferenceError, Reason, UnavailableError, VerificationError
 from sealgate.findings import SeenSignature, Verified
 from sealgate.messages import quote
-from sealgate.references import parse_digest
-from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, MAX_MANIFEST_BYTES, OCI_INDEX, OCI_MANIFEST
-from sealgate.strict_json import (
+from sealgate.parsing.strict_json import (
     as_object,
     list_member,
     malformed,
@@ -30,6 +28,8 @@ from sealgate.strict_json import (
     parse_object,
     text_member,
 )
+from sealgate.references import parse_digest
+from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, MAX_MANIFEST_BYTES, OCI_INDEX, OCI_MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -24,7 +24,7 @@ from sealgate.errors import (
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES, MAX_SIGNATURES
 from sealgate.formats.simple_signing.folders import read_below
 from sealgate.messages import quote
-from sealgate.strict_json import as_object, base64_member, list_member, malformed, parse_object, text_member
+from sealgate.parsing.strict_json import as_object, base64_member, list_member, malformed, parse_object, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sealgate import strict_json
 from sealgate.errors import NotFoundError, Reason, UnauthorizedError, UnavailableError, VerificationError
 from sealgate.messages import quote
+from sealgate.parsing import strict_json
 
 if TYPE_CHECKING:
     from sealgate.registry.interface import Response, Services

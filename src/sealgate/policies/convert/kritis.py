@@ -36,7 +36,7 @@ from sealgate.policies.matching import NAME_LABEL
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sealgate.policies.documents import Document
+    from sealgate.parsing.documents import Document
     from sealgate.policies.problems import Problem
 
 GROUP = "kritis.grafeas.io"

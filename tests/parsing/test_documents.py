@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.policies.documents import MAX_DEPTH, MAX_VALUES, Document, read_documents
+from sealgate.parsing.documents import MAX_DEPTH, MAX_VALUES, Document, read_documents
 
 
 def read(text: str) -> Document:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.errors import Reason, VerificationError
-from sealgate.strict_json import (
+from sealgate.parsing.strict_json import (
     MAX_BYTES,
     MAX_DEPTH,
     base64_member,

@@ -1,0 +1,1 @@
+"""Foreign JSON and YAML, read strictly and with bounds."""

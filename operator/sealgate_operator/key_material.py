@@ -16,8 +16,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sealgate.errors import InvalidKeyError, VerificationError
-from sealgate.keys.openpgp import load_keyring
-from sealgate.keys.openpgp_packets import armored_blocks
+from sealgate.keys.openpgp.keyring import load_keyring
+from sealgate.keys.openpgp.packets import armored_blocks
 from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.keys.spki import read_certificate_key
 

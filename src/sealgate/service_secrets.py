@@ -1,6 +1,6 @@
 """Credentials for signature stores: Secrets that are read when one is about to be asked, and go nowhere.
 
-Public keys come from an object's spec or status (`sealgate.keys.sources`). Credentials are private, so no status may
+Public keys come from an object's spec or status (`sealgate.keys.resolvers`). Credentials are private, so no status may
 hold them: whoever asks a store reads the Secret itself. In standalone mode it stands among the policy files; in a
 cluster the webhook reads it, by name, from its own namespace.
 """

@@ -14,7 +14,7 @@ from sealgate.errors import (
     VerificationError,
 )
 from sealgate.formats.notary import build
-from sealgate.keys.sources import StandaloneKeys
+from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.registry.client import RegistryClient
 from tests.support.notary_simulator import NotarySimulator
 from tests.support.notary_worlds import ADMIN, RELEASES, NotaryWorld, role

@@ -10,7 +10,7 @@ import pytest
 
 from sealgate.errors import ForbiddenAddressError, InvalidReferenceError, Reason
 from sealgate.formats.interface import MAX_SIGNATURES
-from sealgate.keys.openpgp_packets import MAX_MESSAGE_BYTES
+from sealgate.keys.openpgp.packets import MAX_MESSAGE_BYTES
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.settings import RegistrySettings
 from tests.support.registry_clients import Names, login

@@ -9,7 +9,7 @@ from sealgate.api.v1alpha1.status import KeyStatus
 from sealgate.api.v1alpha1.verification_policy import Authenticator
 from sealgate.formats import build_check
 from sealgate.keys.kms import REFRESH_SECONDS
-from sealgate.keys.openpgp_packets import armored_blocks
+from sealgate.keys.openpgp.packets import armored_blocks
 from sealgate.keys.status_keys import StatusKeys
 from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate.verification.kms import RETRY_SECONDS, KMSKeys

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sealgate.api.v1alpha1.verification_policy import API_VERSION, Authenticator
-from sealgate.keys.sources import StandaloneKeys
+from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate.verification.policy_sets import build_policy_set
 from tests.support.grafeas_simulator import NOTE, GrafeasSimulator, payload_of

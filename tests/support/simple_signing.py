@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pysequoia
 
-from sealgate.keys.openpgp import Keyring, load_keyring
-from sealgate.keys.openpgp_packets import armored_blocks, read_packets
+from sealgate.keys.openpgp.keyring import Keyring, load_keyring
+from sealgate.keys.openpgp.packets import armored_blocks, read_packets
 from sealgate.references import Digest
 
 DATA = Path(__file__).parent.parent / "data" / "simple_signing"

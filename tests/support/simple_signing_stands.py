@@ -13,7 +13,7 @@ from sealgate.errors import UnavailableError, VerificationError
 from sealgate.formats import build_check
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.simple_signing import SimpleSigningCheck
-from sealgate.keys.sources import StandaloneKeys
+from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.references import parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sealgate.api.v1alpha1.verification_policy import API_VERSION, Authenticator, VerificationPolicy
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.decisions import UnmatchedImages
-from sealgate.keys.sources import StandaloneKeys
+from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.policies.matching import Namespace
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials

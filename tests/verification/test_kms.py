@@ -10,7 +10,7 @@ import pytest
 from sealgate.api.v1alpha1.verification_policy import API_VERSION
 from sealgate.errors import DeadlineError, KeyRefusedError, Reason, UnavailableError
 from sealgate.keys.kms import REFRESH_SECONDS
-from sealgate.keys.sources import StandaloneKeys
+from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.policies.loading import PolicyFiles, load_policy_texts
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets

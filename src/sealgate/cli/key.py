@@ -13,7 +13,7 @@ from sealgate.cli.exits import Exit
 from sealgate.cli.help import examples
 from sealgate.clocks import SystemClock
 from sealgate.errors import ConfigError, InvalidKeyError, Reason
-from sealgate.keys.openpgp import load_keyring
+from sealgate.keys.openpgp.keyring import load_keyring
 from sealgate.keys.public_keys import allowed_algorithms, load_public_key
 
 if TYPE_CHECKING:

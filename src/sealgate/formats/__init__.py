@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from sealgate.errors import NoKeyError, PolicyError
 from sealgate.formats import cosign, grafeas, notary, oracle, simple_signing
 from sealgate.formats.incomplete import IncompleteCheck
-from sealgate.keys.sources import UsableKeys
+from sealgate.keys.resolvers import UsableKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sealgate.api.v1alpha1.verification_policy import Authenticator
     from sealgate.formats.interface import Check
-    from sealgate.keys.sources import KeyResolver
+    from sealgate.keys.resolvers import KeyResolver
 
 # The field of the Authenticator's spec, and what turns that field's value into a check.
 _BUILDERS: Mapping[str, Callable[[Any, KeyResolver], Check]] = {

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from sealgate.errors import Reason
 from sealgate.formats.grafeas.keys import Authority
 from sealgate.formats.incomplete import IncompleteCheck
-from sealgate.keys.openpgp import Keyring
+from sealgate.keys.openpgp.keyring import Keyring
 from sealgate.keys.public_keys import PublicKey
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sealgate.formats.interface import Check
-    from sealgate.keys.openpgp import KeyState
+    from sealgate.keys.openpgp.keyring import KeyState
 
 
 def signers_of(check: Check, now: datetime) -> frozenset[str] | None:

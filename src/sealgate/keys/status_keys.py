@@ -39,7 +39,7 @@ class StatusKeys:
         self.valid_until: datetime | None = None
 
     def public_keys(self, entry: KeyEntry) -> tuple[PublicKey, ...]:
-        """Return the keys behind an entry; see `sealgate.keys.sources.KeyResolver`."""
+        """Return the keys behind an entry; see `sealgate.keys.resolvers.KeyResolver`."""
         if entry.pem is not None:
             return (load_public_key(entry.pem, entry.algorithm, entry.distinguishing_id),)
         if entry.kms is not None:

@@ -212,7 +212,7 @@ class KMSKeeper:
             raise unexpected[0]
 
     def public_keys(self, entry: KeyEntry) -> tuple[PublicKey, ...]:
-        """Return the keys behind a `kms` entry as they were last read; see `sealgate.keys.sources.KMSKeySource`."""
+        """Return the keys behind a `kms` entry as they were last read; see `sealgate.keys.resolvers.KMSKeySource`."""
         assert entry.kms is not None  # noqa: S101 - the caller has looked
         with self._lock:
             known = self._known.get(entry)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sealgate.api.v1alpha1.verification_policy import Authenticator, VerificationPolicy
     from sealgate.formats.interface import Check
-    from sealgate.keys.sources import KeyResolver
+    from sealgate.keys.resolvers import KeyResolver
     from sealgate.policies.matching import CompiledPolicy
 
 

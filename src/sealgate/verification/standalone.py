@@ -15,7 +15,7 @@ from sealgate.decisions import UnmatchedImages
 from sealgate.errors import InvalidKeyError, Reason, SealgateError, UnavailableError
 from sealgate.formats import build_check
 from sealgate.formats.signers import openpgp_states
-from sealgate.keys.sources import StandaloneKeys
+from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.parsing.documents import join_field
 from sealgate.policies.loading import check_object, load_policy_files
 from sealgate.service_secrets import StandaloneServiceSecrets
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sealgate.api.v1alpha1.verification_policy import Authenticator
-    from sealgate.keys.sources import KMSKeySource
+    from sealgate.keys.resolvers import KMSKeySource
     from sealgate.policies.loading import PolicyFiles
     from sealgate.policies.problems import Problem
 

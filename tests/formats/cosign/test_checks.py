@@ -15,7 +15,7 @@ from sealgate.api.v1alpha1.verification_policy import (
 )
 from sealgate.errors import InvalidKeyError, InvalidReferenceError, PolicyError, Reason, UnavailableError
 from sealgate.formats import FORMATS, build_check
-from sealgate.keys.sources import StandaloneKeys
+from sealgate.keys.resolvers import StandaloneKeys
 from tests.support.cosign_stands import cosign_check
 from tests.support.private_keys import new_key, public_pem
 

@@ -18,7 +18,7 @@ from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import Reason, UnauthorizedError, VerificationError
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.notary import build
-from sealgate.keys.sources import StandaloneKeys
+from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.references import parse_reference
 from sealgate.registry.interface import DOCKER_MANIFEST
 from sealgate.trusted_state import FolderTrustedState

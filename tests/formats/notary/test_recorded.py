@@ -16,7 +16,7 @@ from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import Reason, VerificationError
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.notary import build
-from sealgate.keys.sources import StandaloneKeys
+from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.references import Reference, parse_repository
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials

@@ -10,7 +10,7 @@ from sealgate.api.v1alpha1.verification_policy import Authenticator
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.decisions import Verdict
 from sealgate.errors import Reason
-from sealgate.keys.sources import StandaloneKeys
+from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.policies.matching import Namespace
 from sealgate.registry.credentials import NoCredentials
 from sealgate.trusted_state import FolderTrustedState

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sealgate.errors import InvalidKeyError, KeyRefusedError, PolicyError, Reason, UnavailableError, VerificationError
 from sealgate.formats import build_check
 from sealgate.keys.public_keys import PublicKey, load_public_key
-from sealgate.keys.sources import StandaloneKeys
+from sealgate.keys.resolvers import StandaloneKeys
 from tests.support.ocir_simulator import KEY_ID, VERSION_ID
 from tests.support.oracle_stands import KEY, STRANGER, OracleStand, trusted
 from tests.support.private_keys import fingerprint, new_key, public_pem

@@ -16,7 +16,7 @@ from sealgate.clocks import Deadline
 from sealgate.errors import DeadlineError, Reason, UnavailableError, VerificationError
 from sealgate.formats.interface import MAX_SIGNATURES
 from sealgate.formats.simple_signing.platforms import MAX_PLATFORMS
-from sealgate.keys.openpgp import load_keyring
+from sealgate.keys.openpgp.keyring import load_keyring
 from sealgate.references import Digest
 from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from tests.support.http_messages import Answer, encode

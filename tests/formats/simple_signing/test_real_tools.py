@@ -14,8 +14,8 @@ import pytest
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import Reason, VerificationError
 from sealgate.formats.interface import Image, Sources
-from sealgate.keys.openpgp import load_keyring
-from sealgate.keys.openpgp_self_signatures import CLOCK_SKEW
+from sealgate.keys.openpgp.keyring import load_keyring
+from sealgate.keys.openpgp.self_signatures import CLOCK_SKEW
 from sealgate.references import parse_reference
 from tests.formats.simple_signing.test_messages import EVERY_MESSAGE
 from tests.support.openshift_simulator import OpenShiftSimulator

@@ -16,7 +16,7 @@ from sealgate.errors import PolicyError, Reason, VerificationError
 from sealgate.findings import Finding, Outcome
 from sealgate.formats import build_check
 from sealgate.formats.simple_signing.check import SimpleSigningCheck
-from sealgate.keys.sources import StandaloneKeys
+from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.policies.convert import Conversion, convert_containers_policy
 from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.references import Digest, parse_reference

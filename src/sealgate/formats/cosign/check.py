@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sealgate.findings import Verified
     from sealgate.formats.interface import Image, Sources
     from sealgate.keys.public_keys import PublicKey
-    from sealgate.keys.sources import KeyResolver
+    from sealgate.keys.resolvers import KeyResolver
     from sealgate.references import Repository
 
 # Part of `content`: raise it when the same keys and options come to mean something else.

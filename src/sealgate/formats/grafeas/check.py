@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sealgate.formats.grafeas.keys import Authority
     from sealgate.formats.grafeas.occurrences import Entry, OccurrenceStore
     from sealgate.formats.interface import Image, Sources
-    from sealgate.keys.sources import KeyResolver
+    from sealgate.keys.resolvers import KeyResolver
 
 # Part of `content`: raise it when the same keys and options come to mean something else.
 _RULES_VERSION = 2

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sealgate.errors import InvalidKeyError, NoKeyError, Reason, VerificationError
 from sealgate.formats.other_hashes import StrangerError
-from sealgate.keys.openpgp import load_keyring
+from sealgate.keys.openpgp.keyring import load_keyring
 from sealgate.messages import name_accepted, quote
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from sealgate.api.v1alpha1.grafeas import GrafeasKey
     from sealgate.formats.grafeas.occurrences import AttestedSignature
-    from sealgate.keys.openpgp import Keyring
+    from sealgate.keys.openpgp.keyring import Keyring
     from sealgate.keys.public_keys import PublicKey
-    from sealgate.keys.sources import KeyResolver
+    from sealgate.keys.resolvers import KeyResolver
 
 _FINGERPRINT_SCHEME = "ni:///sha-256;"
 

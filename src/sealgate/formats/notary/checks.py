@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sealgate.formats.notary.metadata import FileHashes
     from sealgate.formats.notary.pins import RootPin
     from sealgate.formats.notary.tags import Roles
-    from sealgate.keys.sources import KeyResolver
+    from sealgate.keys.resolvers import KeyResolver
     from sealgate.trusted_state import TrustRecord
 
 _DOCKER_HUB_SERVER = "https://notary.docker.io"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sealgate.api.v1alpha1.notary import NotaryKey, NotaryRole, NotaryRoot, NotaryRootCA
     from sealgate.formats.notary.keys import MetadataKey
-    from sealgate.keys.sources import KeyResolver
+    from sealgate.keys.resolvers import KeyResolver
 
 _CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 _BEGIN = "-----BEGIN "

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sealgate.findings import Verified
     from sealgate.formats.interface import Image, Sources
     from sealgate.formats.oracle.keys import TrustedKeys
-    from sealgate.keys.sources import KeyResolver
+    from sealgate.keys.resolvers import KeyResolver
     from sealgate.service_secrets import ServiceSecrets
 
 # Part of `content`: raise it when the same keys and options come to mean something else.

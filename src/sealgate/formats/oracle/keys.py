@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sealgate.api.v1alpha1.oracle import OracleKey
     from sealgate.formats.oracle.service import SignatureRecord
     from sealgate.keys.public_keys import PublicKey
-    from sealgate.keys.sources import KeyResolver
+    from sealgate.keys.resolvers import KeyResolver
 
 #: What Oracle calls the algorithms of image signatures, and what policies call them.
 ALGORITHMS = {

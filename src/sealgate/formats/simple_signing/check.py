@@ -24,7 +24,7 @@ from sealgate.formats.simple_signing.identities import (
 from sealgate.formats.simple_signing.payloads import parse_payload
 from sealgate.formats.simple_signing.platforms import verify_platforms
 from sealgate.formats.simple_signing.stores import OpenShiftStore, Store, read_location
-from sealgate.keys.openpgp import Keyring, load_keyring
+from sealgate.keys.openpgp.keyring import Keyring, load_keyring
 from sealgate.messages import quote
 from sealgate.references import parse_repository
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from sealgate.api.v1alpha1.simple_signing import SignatureStore, SignedIdentity, SimpleSigningSpec
     from sealgate.formats.interface import Image, Sources
     from sealgate.formats.simple_signing.stores import Candidate
-    from sealgate.keys.openpgp import SignedMessage
-    from sealgate.keys.sources import KeyResolver
+    from sealgate.keys.openpgp.keyring import SignedMessage
+    from sealgate.keys.resolvers import KeyResolver
 
 # Part of `content`: raise it when the same keys and options come to mean something else.
 _RULES_VERSION = 2

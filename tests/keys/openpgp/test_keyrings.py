@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.errors import InvalidKeyError
-from sealgate.keys.openpgp import MAX_CERTIFICATES, MAX_KEYRING_BYTES, load_keyring
-from sealgate.keys.openpgp_packets import armored_blocks
+from sealgate.keys.openpgp.keyring import MAX_CERTIFICATES, MAX_KEYRING_BYTES, load_keyring
+from sealgate.keys.openpgp.packets import armored_blocks
 from tests.support.simple_signing import Signer, armored_key, keyring, message, packet
 
 

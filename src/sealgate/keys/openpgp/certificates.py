@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import pysequoia
 
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
-from sealgate.keys.openpgp_packets import Packet, SignatureFields, Subpacket, Tag, read_numbers, read_self_signature
-from sealgate.keys.openpgp_self_signatures import CLOCK_SKEW, SigningKey, Statements, flags_let_sign, read_statements
-from sealgate.keys.openpgp_signatures import (
+from sealgate.keys.openpgp.packets import Packet, SignatureFields, Subpacket, Tag, read_numbers, read_self_signature
+from sealgate.keys.openpgp.self_signatures import CLOCK_SKEW, SigningKey, Statements, flags_let_sign, read_statements
+from sealgate.keys.openpgp.signatures import (
     ENCRYPTION_ONLY,
     KeyPacket,
     binding_data,

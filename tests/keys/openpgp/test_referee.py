@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.errors import InvalidKeyError, Reason, SealgateError, VerificationError
-from sealgate.keys.openpgp import load_keyring
+from sealgate.keys.openpgp.keyring import load_keyring
 from tests.support.gpg_referee import judge
 from tests.support.openpgp_certificates import NOW, PAYLOAD, certificates
 from tests.support.tools import require_tool

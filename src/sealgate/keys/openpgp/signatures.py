@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding,
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
-from sealgate.keys.openpgp_packets import SignatureFields, read_numbers
+from sealgate.keys.openpgp.packets import SignatureFields, read_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

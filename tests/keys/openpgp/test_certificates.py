@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
-from sealgate.keys.openpgp import load_keyring
-from sealgate.keys.openpgp_certificates import Certificate, LibraryError, library_errors, read_certificates
-from sealgate.keys.openpgp_packets import read_packets, read_self_signature, read_signature
-from sealgate.keys.openpgp_signatures import read_key
+from sealgate.keys.openpgp.certificates import Certificate, LibraryError, library_errors, read_certificates
+from sealgate.keys.openpgp.keyring import load_keyring
+from sealgate.keys.openpgp.packets import read_packets, read_self_signature, read_signature
+from sealgate.keys.openpgp.signatures import read_key
 from tests.support.simple_signing import BEFORE_SPOILT, DATA, Signer, keyring, keyring_packets, message, packet
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)

@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING
 import pysequoia
 
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
-from sealgate.keys.openpgp_certificates import (
+from sealgate.keys.openpgp.certificates import (
     Certificate,
     LibraryError,
     library_errors,
     read_certificates,
 )
-from sealgate.keys.openpgp_packets import (
+from sealgate.keys.openpgp.packets import (
     Packet,
     SignedPackets,
     armored_blocks,
@@ -38,7 +38,7 @@ from sealgate.keys.openpgp_packets import (
     read_packets,
     read_signed_message,
 )
-from sealgate.keys.openpgp_self_signatures import CLOCK_SKEW, SigningKey, only_understood
+from sealgate.keys.openpgp.self_signatures import CLOCK_SKEW, SigningKey, only_understood
 from sealgate.messages import name_accepted, quote
 
 if TYPE_CHECKING:

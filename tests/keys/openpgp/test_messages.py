@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.errors import Reason, VerificationError
-from sealgate.keys.openpgp import Keyring, load_keyring
-from sealgate.keys.openpgp_packets import MAX_MESSAGE_BYTES, Packet, read_packets, read_signed_message
+from sealgate.keys.openpgp.keyring import Keyring, load_keyring
+from sealgate.keys.openpgp.packets import MAX_MESSAGE_BYTES, Packet, read_packets, read_signed_message
 from tests.support.simple_signing import (
     AFTER_SPOILT,
     BEFORE_SPOILT,

@@ -2,7 +2,7 @@
 
 Only the one shape that signing tools write is read: perhaps a compressed packet, and in it exactly a one-pass
 signature, literal data and a signature (RFC 4880, 11.3). Decompression happens here, with a limit, so that the
-OpenPGP library behind `sealgate.keys.openpgp` is never handed anything compressed. What it is handed are the three
+OpenPGP library behind `keyring` is never handed anything compressed. What it is handed are the three
 packets written anew with plain lengths, so both read the same message.
 """
 

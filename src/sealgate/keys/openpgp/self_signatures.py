@@ -20,14 +20,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sealgate.errors import Reason, VerificationError
-from sealgate.keys.openpgp_packets import Subpacket, read_signature
-from sealgate.keys.openpgp_signatures import genuine, is_accepted_hash
+from sealgate.keys.openpgp.packets import Subpacket, read_signature
+from sealgate.keys.openpgp.signatures import genuine, is_accepted_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sealgate.keys.openpgp_packets import SignatureFields
-    from sealgate.keys.openpgp_signatures import KeyPacket
+    from sealgate.keys.openpgp.packets import SignatureFields
+    from sealgate.keys.openpgp.signatures import KeyPacket
 
 #: How far ahead of ours a signer's clock may be.
 CLOCK_SKEW = timedelta(minutes=5)

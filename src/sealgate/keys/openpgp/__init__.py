@@ -1,0 +1,1 @@
+"""OpenPGP certificates and signatures, judged as gpg judges them or more strictly."""

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.clocks import Deadline
 from sealgate.errors import ForbiddenAddressError, SealgateError, UnavailableError
+from sealgate.http.settings import RegistrySettings
 from sealgate.keys.kms import REFRESH_SECONDS, resolve_kms
 from sealgate.registry.client import RegistryClient
-from sealgate.registry.settings import RegistrySettings
 from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate.verification.kms import KMSKeys
 from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator

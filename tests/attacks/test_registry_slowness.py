@@ -11,8 +11,8 @@ import trustme
 
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import DeadlineError, UnavailableError
+from sealgate.http.dns import SystemResolver
 from sealgate.references import Repository
-from sealgate.registry.resolution import SystemResolver
 from tests.support.clocks import FakeClock
 from tests.support.http_faults import Fault
 from tests.support.http_messages import Answer

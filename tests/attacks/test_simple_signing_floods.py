@@ -10,9 +10,9 @@ import pytest
 
 from sealgate.errors import ForbiddenAddressError, InvalidReferenceError, Reason
 from sealgate.formats.interface import MAX_SIGNATURES
+from sealgate.http.settings import RegistrySettings
 from sealgate.keys.openpgp.packets import MAX_MESSAGE_BYTES
 from sealgate.registry.client import RegistryClient
-from sealgate.registry.settings import RegistrySettings
 from tests.support.registry_clients import Names, login
 from tests.support.registry_simulator import RegistrySimulator
 from tests.support.simple_signing import compressed, message, packet

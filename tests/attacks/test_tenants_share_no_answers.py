@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kubernetes.client.configuration import Configuration
 
+from sealgate.http.settings import RegistrySettings
 from sealgate.registry.client import RegistryClient
-from sealgate.registry.settings import RegistrySettings
 from sealgate.services.kubernetes_api import KubernetesAPI
 from sealgate.workload_kinds import BUILT_IN
 from sealgate_webhook.cluster.pull_secrets import REMEMBER_SECONDS, ClusterCredentials, SecretReader

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate.errors import UnavailableError
+from sealgate.http.settings import RegistrySettings
 from sealgate.registry.client import RegistryClient
-from sealgate.registry.settings import RegistrySettings
 from sealgate_webhook.admission import AdmissionRules
 from tests.support.clocks import FakeClock
 from tests.support.http_faults import Fault

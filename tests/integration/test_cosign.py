@@ -10,12 +10,12 @@ import pytest
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import Reason, VerificationError
 from sealgate.formats.interface import Image, Sources
+from sealgate.http.settings import RegistrySettings
 from sealgate.keys.public_keys import load_public_key
 from sealgate.references import parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
-from sealgate.registry.settings import RegistrySettings
 from tests.data.cosign import generate
 from tests.support.cosign_layouts import DEMO, RECORDED, entries, load_layout
 from tests.support.cosign_signing import BUNDLE_TYPE, BundleOf, Classic, push_bundle, push_classic

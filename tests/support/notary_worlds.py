@@ -16,11 +16,11 @@ from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import Reason, VerificationError
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.notary import build
+from sealgate.http.settings import RegistrySettings
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.references import Digest, parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
-from sealgate.registry.settings import RegistrySettings
 from sealgate.trusted_state import MemoryTrustedState
 from tests.support.clocks import FakeClock
 from tests.support.notary_signing import NOW, Signer, certified

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import UnavailableError
+from sealgate.http.settings import RegistrySettings
 from sealgate.references import Repository
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import DockerConfigCredentials, NoCredentials
-from sealgate.registry.settings import RegistrySettings
 from tests.support.http_messages import encode
 
 if TYPE_CHECKING:

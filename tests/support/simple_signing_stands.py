@@ -13,12 +13,12 @@ from sealgate.errors import UnavailableError, VerificationError
 from sealgate.formats import build_check
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.simple_signing import SimpleSigningCheck
+from sealgate.http.settings import RegistrySettings
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.references import parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
 from sealgate.registry.interface import DOCKER_MANIFEST
-from sealgate.registry.settings import RegistrySettings
 from tests.support.clocks import FakeClock
 from tests.support.http_messages import Answer
 from tests.support.openshift_simulator import OpenShiftSimulator

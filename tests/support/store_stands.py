@@ -11,11 +11,11 @@ from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import UnavailableError, VerificationError
 from sealgate.formats import build_check
 from sealgate.formats.interface import Image, Sources
+from sealgate.http.settings import RegistrySettings
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.references import parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
-from sealgate.registry.settings import RegistrySettings
 from sealgate.service_secrets import StandaloneServiceSecrets
 from tests.support.registry_simulator import RegistrySimulator
 

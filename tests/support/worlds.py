@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from sealgate.api.v1alpha1.verification_policy import API_VERSION, Authenticator, VerificationPolicy
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.decisions import UnmatchedImages
+from sealgate.http.settings import RegistrySettings
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.policies.matching import Namespace
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
-from sealgate.registry.settings import RegistrySettings
 from sealgate.verification.policy_sets import build_policy_set
 from sealgate.verification.reviews import Review
 from sealgate.verification.settings import VerifierSettings

@@ -11,8 +11,8 @@ import pytest
 
 from sealgate.decisions import UnmatchedImages
 from sealgate.errors import ConfigError, PolicyError
+from sealgate.http.settings import RegistrySettings
 from sealgate.registry.credentials import NoCredentials
-from sealgate.registry.settings import RegistrySettings
 from sealgate_webhook.backends import files_backend
 from sealgate_webhook.server import Address, ServerSettings, check_tls, run_server
 from tests.webhook.worlds import policy, write_objects

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 from sealgate import self_test
 from sealgate.clocks import SystemClock
 from sealgate.decisions import UnmatchedImages
+from sealgate.http.settings import RegistrySettings
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
-from sealgate.registry.settings import RegistrySettings
 from sealgate.services.logs import configure_logs
 from sealgate.trusted_state import MemoryTrustedState
 from sealgate.verification.settings import VerifierSettings

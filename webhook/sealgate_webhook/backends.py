@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from sealgate.registry.settings import RegistrySettings
+from sealgate.http.settings import RegistrySettings
 from sealgate.trusted_state import MemoryTrustedState
 from sealgate.verification.kms import KMSKeeper
 from sealgate_webhook.sources import SharedCredentials

@@ -20,9 +20,9 @@ from gunicorn.app.base import BaseApplication
 
 from sealgate.clocks import SystemClock
 from sealgate.errors import ConfigError
+from sealgate.http.settings import RegistrySettings
 from sealgate.messages import quote
 from sealgate.registry.client import RegistryClient
-from sealgate.registry.settings import RegistrySettings
 from sealgate.services.logs import configure_logs
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier

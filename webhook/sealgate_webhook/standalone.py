@@ -14,9 +14,9 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from sealgate.errors import PolicyError, SealgateError
+from sealgate.http.settings import RegistrySettings
 from sealgate.messages import quote
 from sealgate.policies.matching import Namespace
-from sealgate.registry.settings import RegistrySettings
 from sealgate.verification.kms import KMSKeeper
 from sealgate.verification.standalone import load_standalone, standalone_policies
 

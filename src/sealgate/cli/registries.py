@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from sealgate.cli.files import read_text
+from sealgate.http.settings import RegistrySettings
 from sealgate.messages import quote
 from sealgate.registry.credentials import CredentialChain, DockerConfigCredentials, NoCredentials
-from sealgate.registry.settings import RegistrySettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, NamedTuple
 from cachetools import TTLCache
 
 from sealgate.errors import ForbiddenAddressError, UnauthorizedError, UnavailableError
+from sealgate.http.urls import parse_url
 from sealgate.messages import quote
 from sealgate.registry.challenges import parse_challenges
 from sealgate.registry.tokens import TokenRequest, Tokens, basic
-from sealgate.registry.urls import parse_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sealgate.clocks import Clock
+    from sealgate.http.client import HTTPClient, Leave
+    from sealgate.http.urls import URL, Origin
     from sealgate.registry.challenges import Challenge
     from sealgate.registry.credentials import Credentials
-    from sealgate.registry.http import HTTPClient, Leave
-    from sealgate.registry.urls import URL, Origin
 
 #: Registries whose way of asking is remembered, and for how many seconds.
 MAX_REMEMBERED = 1024

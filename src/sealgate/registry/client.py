@@ -14,13 +14,13 @@ from cachetools import TTLCache
 
 from sealgate.clocks import SystemClock
 from sealgate.errors import ConfigError, Reason, UnavailableError
+from sealgate.http.client import Follow, HTTPClient, Leave, Request
+from sealgate.http.dns import SystemResolver
+from sealgate.http.settings import RegistrySettings, api_host, fold
+from sealgate.http.urls import parse_origin, parse_url
 from sealgate.registry.auth import Gate
-from sealgate.registry.http import Follow, HTTPClient, Leave, Request
 from sealgate.registry.interface import MAX_MANIFEST_BYTES, Response
-from sealgate.registry.resolution import SystemResolver
 from sealgate.registry.sessions import Session
-from sealgate.registry.settings import RegistrySettings, api_host, fold
-from sealgate.registry.urls import parse_origin, parse_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from typing import Self
 
     from sealgate.clocks import Clock, Deadline
+    from sealgate.http.client import RegistryObserver
+    from sealgate.http.dns import Resolver
+    from sealgate.http.urls import Origin
     from sealgate.references import Repository
     from sealgate.registry.credentials import CredentialProvider
-    from sealgate.registry.http import RegistryObserver
-    from sealgate.registry.resolution import Resolver
-    from sealgate.registry.urls import Origin
 
 #: Registries of which it is remembered that they have no referrers API or no TLS, and for how many seconds.
 MAX_REMEMBERED = 1024

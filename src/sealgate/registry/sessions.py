@@ -27,11 +27,13 @@ from sealgate.errors import (
     UnavailableError,
     VerificationError,
 )
+from sealgate.http.client import Follow, Leave, NotTLSError, Request
+from sealgate.http.settings import api_host, fold
+from sealgate.http.urls import URL, Origin, parse_origin, parse_url
 from sealgate.messages import quote
 from sealgate.references import Digest, Repository, parse_digest, parse_repository
 from sealgate.registry.auth import Visit, refused
 from sealgate.registry.callers import Caller, access_of
-from sealgate.registry.http import Follow, Leave, NotTLSError, Request
 from sealgate.registry.interface import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
@@ -42,16 +44,14 @@ from sealgate.registry.interface import (
     Manifest,
 )
 from sealgate.registry.referrers import error_codes, lacks_api, next_page, read_index
-from sealgate.registry.settings import api_host, fold
-from sealgate.registry.urls import URL, Origin, parse_origin, parse_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from sealgate.http.client import Answer
     from sealgate.registry.callers import Access, Identity
     from sealgate.registry.client import RegistryClient
     from sealgate.registry.credentials import CredentialProvider
-    from sealgate.registry.http import Answer
     from sealgate.registry.interface import Response
 
 T = TypeVar("T")

@@ -14,19 +14,19 @@ from urllib.parse import urlencode
 from cachetools import TLRUCache
 
 from sealgate.errors import DeadlineError, SealgateError, UnauthorizedError, UnavailableError, VerificationError
+from sealgate.http.client import Follow, Request
+from sealgate.http.urls import URL
 from sealgate.messages import quote
 from sealgate.parsing import strict_json
-from sealgate.registry.http import Follow, Request
-from sealgate.registry.urls import URL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sealgate.clocks import Clock
+    from sealgate.http.client import HTTPClient, Leave
+    from sealgate.http.urls import Origin
     from sealgate.registry.credentials import Credentials
-    from sealgate.registry.http import HTTPClient, Leave
     from sealgate.registry.interface import Response
-    from sealgate.registry.urls import Origin
 
 #: Seconds a token lives whose answer does not say; the docker token specification's default.
 DEFAULT_LIFETIME = 60

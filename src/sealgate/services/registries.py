@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from sealgate.registry.settings import RegistrySettings
+from sealgate.http.settings import RegistrySettings
 
 
 class ReachedRegistries(BaseModel):

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
     from sealgate.api.v1alpha1.keys import KeyEntry
     from sealgate.clocks import Clock
+    from sealgate.http.dns import Resolver
+    from sealgate.http.settings import RegistrySettings
     from sealgate.keys.public_keys import PublicKey
     from sealgate.policies.loading import PolicyFiles
-    from sealgate.registry.resolution import Resolver
-    from sealgate.registry.settings import RegistrySettings
     from sealgate.service_secrets import ServiceSecrets
 
 #: Seconds that asking for one key may take, and until it is asked for again after it could not be.

@@ -16,12 +16,12 @@ from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import Reason, VerificationError
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.notary import build
+from sealgate.http.settings import RegistrySettings
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.references import Reference, parse_repository
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
 from sealgate.registry.interface import DOCKER_MANIFEST
-from sealgate.registry.settings import RegistrySettings
 from sealgate.trusted_state import MemoryTrustedState, TrustKey
 from tests.support.clocks import FakeClock
 from tests.support.notary_simulator import NotaryRepository, NotarySimulator

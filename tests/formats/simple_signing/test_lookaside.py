@@ -8,8 +8,8 @@ import pytest
 
 from sealgate.errors import ForbiddenAddressError, RateLimitedError, Reason, UnauthorizedError
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES, MAX_SIGNATURES
+from sealgate.http.settings import RegistrySettings
 from sealgate.registry.client import RegistryClient
-from sealgate.registry.settings import RegistrySettings
 from tests.support.registry_simulator import RegistrySimulator
 from tests.support.simple_signing import keyring, message
 from tests.support.simple_signing_stands import SimpleStand, simple_check

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from sealgate.http.urls import parse_url
 from sealgate.keys.kms.secrets import optional_text_member, text_member
-from sealgate.registry.urls import parse_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from sealgate.http.urls import parse_url
 from sealgate.registry.interface import MAX_MANIFEST_BYTES
-from sealgate.registry.urls import parse_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

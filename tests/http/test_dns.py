@@ -9,8 +9,8 @@ import pytest
 
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import DeadlineError, UnavailableError
-from sealgate.registry import resolution
-from sealgate.registry.resolution import SystemResolver
+from sealgate.http import dns as resolution
+from sealgate.http.dns import SystemResolver
 from tests.support.clocks import FakeClock
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
     from sealgate.clocks import Deadline
-    from sealgate.registry.urls import Origin
+    from sealgate.http.urls import Origin
 
 
 class FloodError(Exception):

@@ -9,8 +9,8 @@ import pytest
 
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import DeadlineError, UnavailableError
+from sealgate.http import pools
 from sealgate.references import Repository
-from sealgate.registry import pools
 from tests.support.clocks import FakeClock
 from tests.support.registry_clients import Names, client_for, repository_of, session_of
 from tests.support.registry_simulator import RegistrySimulator, digest_of

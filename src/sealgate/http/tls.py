@@ -8,7 +8,7 @@ import threading
 from cachetools import LRUCache
 
 from sealgate.errors import ConfigError
-from sealgate.registry.connections import GuardedTLSSocket
+from sealgate.http.connections import GuardedTLSSocket
 
 #: Contexts kept at once; each authenticator may bring a bundle of its own.
 MAX_CONTEXTS = 256

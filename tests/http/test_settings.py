@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sealgate.errors import ConfigError
-from sealgate.registry.settings import RegistrySettings
+from sealgate.http.settings import RegistrySettings
 
 
 def test_hosts_are_folded_as_in_references() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.errors import ForbiddenAddressError
-from sealgate.registry.urls import join_url, parse_origin, parse_url
+from sealgate.http.urls import join_url, parse_origin, parse_url
 
 
 @pytest.mark.parametrize(

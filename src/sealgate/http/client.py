@@ -2,7 +2,7 @@
 
 A request has one deadline for everything (name, connection, handshake, headers, body, redirects, pauses) and one
 limit of bytes. Every host it goes to, after each redirect too, is vetted: plain HTTP and loopback only where the
-settings list the host as insecure, addresses as `sealgate.registry.addresses` has it. `Authorization` stays with
+settings list the host as insecure, addresses as `sealgate.http.addresses` has it. `Authorization` stays with
 the origin it was made for. There are no cookies, no proxies or passwords from the environment, and nothing is
 decoded: an answer that is compressed although nobody asked for that is refused.
 """
@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Protocol
 import urllib3.exceptions
 
 from sealgate.errors import ForbiddenAddressError, Reason, SealgateError, UnavailableError, VerificationError
+from sealgate.http.addresses import vet
+from sealgate.http.connections import Connection, FloodError, Guard, PlainConnection, TLSConnection
+from sealgate.http.pauses import Pauses
+from sealgate.http.pools import IdleConnections
+from sealgate.http.settings import fold
+from sealgate.http.tls import TLSContexts
+from sealgate.http.urls import URL, join_url
 from sealgate.messages import quote
-from sealgate.registry.addresses import vet
-from sealgate.registry.connections import Connection, FloodError, Guard, PlainConnection, TLSConnection
 from sealgate.registry.interface import MAX_MANIFEST_BYTES, Response
-from sealgate.registry.pauses import Pauses
-from sealgate.registry.pools import IdleConnections
-from sealgate.registry.settings import fold
-from sealgate.registry.tls import TLSContexts
-from sealgate.registry.urls import URL, join_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from urllib3.response import HTTPResponse
 
     from sealgate.clocks import Clock, Deadline
-    from sealgate.registry.resolution import Resolver
-    from sealgate.registry.settings import RegistrySettings
-    from sealgate.registry.urls import Origin
+    from sealgate.http.dns import Resolver
+    from sealgate.http.settings import RegistrySettings
+    from sealgate.http.urls import Origin
 
 #: The most redirects that one request follows.
 MAX_REDIRECTS = 5

@@ -6,7 +6,7 @@ import pytest
 
 from sealgate.clocks import Deadline
 from sealgate.errors import RateLimitedError, UnavailableError
-from sealgate.registry.pauses import Pauses
+from sealgate.http.pauses import Pauses
 from tests.support.clocks import FakeClock
 from tests.support.registry_clients import client_for, repository_of, session_of
 from tests.support.registry_simulator import RegistrySimulator

@@ -10,9 +10,9 @@ import trustme
 
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import ConfigError, DeadlineError, ForbiddenAddressError, Reason, UnavailableError
+from sealgate.http.settings import RegistrySettings
 from sealgate.references import Repository
 from sealgate.registry.client import RegistryClient
-from sealgate.registry.settings import RegistrySettings
 from tests.support.clocks import FakeClock
 from tests.support.registry_clients import Names, client_for, repository_of, session_of, silent_server
 from tests.support.registry_simulator import RegistrySimulator

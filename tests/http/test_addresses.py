@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.errors import ForbiddenAddressError
-from sealgate.registry.addresses import AddressKind, classify, vet
+from sealgate.http.addresses import AddressKind, classify, vet
 
 FORBIDDEN = [
     "169.254.169.254",

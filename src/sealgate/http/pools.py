@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from sealgate.clocks import Clock
-    from sealgate.registry.connections import Connection
+    from sealgate.http.connections import Connection
 
 #: Idle connections kept for one place; the webhook has 64 threads.
 MAX_IDLE = 64

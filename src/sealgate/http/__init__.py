@@ -1,0 +1,1 @@
+"""One HTTP policy for every request: addresses, TLS, redirects, timeouts and limits."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sealgate.clocks import SystemClock
 from sealgate.errors import ConfigError
-from sealgate.services.kubernetes_api import connect
+from sealgate.kubernetes.client import connect
 from sealgate.services.logs import configure_logs
 from sealgate_operator.application import Operator
 from sealgate_operator.config import load_config

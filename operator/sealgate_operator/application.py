@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from sealgate.errors import ConfigError, SealgateError
+from sealgate.kubernetes.lease import Lease, Timing
 from sealgate.messages import quote
 from sealgate.registry.client import RegistryClient
 from sealgate.services.side_server import serve_beside
@@ -16,7 +17,6 @@ from sealgate_operator.enforcement import Enforcement
 from sealgate_operator.events import Events
 from sealgate_operator.handlers import Watcher
 from sealgate_operator.key_sources import CredentialSecrets, SecretKeys
-from sealgate_operator.leadership import Lease, Timing
 from sealgate_operator.metrics import Metrics, side_app
 from sealgate_operator.node_critical import NodeCritical
 from sealgate_operator.reconciler import WORKERS, Reconciler
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
-    from sealgate.services.kubernetes_api import KubernetesAPI
+    from sealgate.kubernetes.client import KubernetesAPI
     from sealgate_operator.config import OperatorConfig
 
 #: Seconds between two comparisons of everything with the API server.

@@ -11,6 +11,7 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from sealgate.errors import UnavailableError
+from sealgate.kubernetes.secrets import decode, secret_data
 from sealgate_operator.certificates import (
     CURRENT,
     LEAF,
@@ -21,7 +22,6 @@ from sealgate_operator.certificates import (
     next_step,
     service_names,
 )
-from sealgate_operator.secret_data import decode, secret_data
 from sealgate_operator.webhooks import apply_fields, read_configuration, read_release, webhook_of
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
-    from sealgate.services.kubernetes_api import KubernetesAPI
+    from sealgate.kubernetes.client import KubernetesAPI
+    from sealgate.kubernetes.lease import Fence
     from sealgate_operator.certificates import Step
     from sealgate_operator.config import OperatorConfig
-    from sealgate_operator.leadership import Fence
     from sealgate_operator.metrics import Metrics
     from sealgate_operator.webhooks import WebhookConfiguration
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate import self_test
 from sealgate.errors import UnavailableError
+from sealgate.kubernetes.client import MAX_STATUS_MESSAGE
 from sealgate.messages import quote
-from sealgate.services.kubernetes_api import MAX_STATUS_MESSAGE
 from sealgate_operator.conditions import Judgement
 from sealgate_operator.webhooks import apply_fields, read_configuration, read_release, was_taken_away, webhook_of
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from sealgate.services.kubernetes_api import KubernetesAPI
+    from sealgate.kubernetes.client import KubernetesAPI
+    from sealgate.kubernetes.lease import Lease
     from sealgate_operator.config import OperatorConfig
     from sealgate_operator.events import Events
-    from sealgate_operator.leadership import Lease
     from sealgate_operator.metrics import Metrics
     from sealgate_operator.webhooks import ReleaseWebhooks, WebhookConfiguration
 

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from sealgate.errors import NotFoundError, UnavailableError
-from sealgate.services.kubernetes_api import ConflictError
+from sealgate.kubernetes.client import ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sealgate.api.v1alpha1.status import Condition
     from sealgate.clocks import Clock
-    from sealgate.services.kubernetes_api import KubernetesAPI
+    from sealgate.kubernetes.client import KubernetesAPI
     from sealgate_operator.conditions import Judgement
     from sealgate_operator.metrics import Metrics
 

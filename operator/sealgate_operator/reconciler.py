@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sealgate.api.v1alpha1.status import AuthenticatorStatus, Condition, VerificationPolicyStatus
 from sealgate.api.v1alpha1.verification_policy import API_VERSION
 from sealgate.errors import NotFoundError, SealgateError
-from sealgate.services.kubernetes_api import ConflictError
+from sealgate.kubernetes.client import ConflictError
 from sealgate_operator.authenticators import Assessment, assess
 from sealgate_operator.conditions import READY, read_status
 from sealgate_operator.verification_policies import authenticators_named_in, policy_status
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
-    from sealgate.services.kubernetes_api import KubernetesAPI
+    from sealgate.kubernetes.client import KubernetesAPI
+    from sealgate.kubernetes.lease import Fence
     from sealgate_operator.events import Events
     from sealgate_operator.key_sources import KeySource, SecretKeys
-    from sealgate_operator.leadership import Fence
     from sealgate_operator.metrics import Metrics
     from sealgate_operator.node_critical import NodeCritical
     from sealgate_operator.view import Object, View

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sealgate.errors import UnavailableError
+from sealgate.kubernetes.secrets import secret_data
 from sealgate_operator.certificates import BACKDATE, is_due
-from sealgate_operator.secret_data import secret_data
 
 if TYPE_CHECKING:
     import threading
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
-    from sealgate.services.kubernetes_api import KubernetesAPI
-    from sealgate_operator.leadership import Fence
+    from sealgate.kubernetes.client import KubernetesAPI
+    from sealgate.kubernetes.lease import Fence
     from sealgate_operator.metrics import Metrics
 
 CERTIFICATE, KEY, TRUSTED = "tls.crt", "tls.key", "trusted.crt"

@@ -13,8 +13,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from sealgate.kubernetes.secrets import secret_data
 from sealgate_operator.authenticators import secrets_named_in
-from sealgate_operator.secret_data import secret_data
 from sealgate_operator.verification_policies import authenticators_named_in
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from sealgate.errors import NotFoundError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sealgate.services.kubernetes_api import KubernetesAPI
+    from sealgate.kubernetes.client import KubernetesAPI
 
 _API_VERSION = "admissionregistration.k8s.io/v1"
 _PLURALS = {

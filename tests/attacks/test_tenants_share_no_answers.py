@@ -12,8 +12,8 @@ import pytest
 from kubernetes.client.configuration import Configuration
 
 from sealgate.http.settings import RegistrySettings
+from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.registry.client import RegistryClient
-from sealgate.services.kubernetes_api import KubernetesAPI
 from sealgate.workload_kinds import BUILT_IN
 from sealgate_webhook.cluster.pull_secrets import REMEMBER_SECONDS, ClusterCredentials, SecretReader
 from tests.attacks.test_webhook_admits_no_bare_tag import PATIENCE, wait_until

@@ -13,11 +13,11 @@ from kubernetes.client.configuration import Configuration
 from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.clocks import SystemClock
 from sealgate.decisions import Coverage, UnmatchedImages, Verdict, decide
+from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.policies.matching import Match, Namespace, PolicyIndex, compile_policy
 from sealgate.policies.unreadable import compile_unreadable
 from sealgate.references import parse_reference
 from sealgate.service_secrets import NoServiceSecrets
-from sealgate.services.kubernetes_api import KubernetesAPI
 from sealgate.services.logs import configure_logs
 from sealgate_webhook.cluster.policies import AUTHENTICATORS, POLICIES, ClusterPolicies
 from sealgate_webhook.metrics import Metrics

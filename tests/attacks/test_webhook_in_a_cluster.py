@@ -8,10 +8,10 @@ import pytest
 from kubernetes.client.configuration import Configuration
 
 from sealgate.errors import UnavailableError
-from sealgate.services.kubernetes_api import KubernetesAPI
+from sealgate.kubernetes.client import KubernetesAPI
+from sealgate.kubernetes.watch import Listing
 from sealgate.services.logs import configure_logs
 from sealgate.workload_kinds import BUILT_IN
-from sealgate_webhook.cluster.listing import Listing
 from sealgate_webhook.cluster.namespaces import PATH, ClusterNamespaces, read_namespace
 from sealgate_webhook.cluster.pull_secrets import ClusterCredentials, SecretReader
 from tests.support.clocks import FakeClock

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import urllib3
 
-from sealgate.services.kubernetes_api import connect
+from sealgate.kubernetes.client import connect
 from tests.support.tools import require_tool
 
 if TYPE_CHECKING:

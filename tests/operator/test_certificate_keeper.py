@@ -8,11 +8,11 @@ import pytest
 from cryptography import x509
 
 from sealgate.errors import UnavailableError
-from sealgate.services.kubernetes_api import KubernetesAPI
+from sealgate.kubernetes.client import KubernetesAPI
+from sealgate.kubernetes.lease import NotLeadingError
 from sealgate_operator.certificate_keeper import CertificateKeeper
 from sealgate_operator.certificates import LEAF, LEAF_BUNDLE, OLD
 from sealgate_operator.config import OperatorConfig
-from sealgate_operator.leadership import NotLeadingError
 from sealgate_operator.metrics import Metrics
 from tests.operator.objects import settings
 from tests.operator.test_certificates import verify

@@ -10,11 +10,11 @@ import urllib3
 
 from sealgate import self_test
 from sealgate.errors import UnavailableError
+from sealgate.kubernetes.lease import Lease
 from sealgate_operator.certificates import LEAF_BUNDLE
 from sealgate_operator.config import OperatorConfig
 from sealgate_operator.enforcement import MANAGER, Enforcement
 from sealgate_operator.events import Events
-from sealgate_operator.leadership import Lease
 from sealgate_operator.metrics import Metrics
 from tests.operator.objects import settings
 from tests.operator.test_certificate_keeper import keeper

@@ -11,9 +11,9 @@ import pytest
 import urllib3
 
 from sealgate.errors import ConfigError
+from sealgate.kubernetes.lease import Timing
 from sealgate_operator.authenticators import assess
 from sealgate_operator.certificates import LEAF
-from sealgate_operator.leadership import Timing
 from tests.operator.objects import authenticator, cosign, fingerprint_of, inline, pem, policy, ready, secret, secret_ref
 from tests.operator.worlds import (
     AUTHENTICATORS,

@@ -12,7 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from kubernetes.client.configuration import Configuration
 
 from sealgate.errors import UnavailableError
-from sealgate.services.kubernetes_api import KubernetesAPI
+from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.services.logs import configure_logs
 from sealgate_operator.metrics import Metrics
 from sealgate_operator.self_test_certificate import (

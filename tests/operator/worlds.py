@@ -14,13 +14,13 @@ from kubernetes.client.configuration import Configuration
 
 from sealgate import self_test
 from sealgate.clocks import SystemClock
-from sealgate.services.kubernetes_api import KubernetesAPI
+from sealgate.kubernetes.client import KubernetesAPI
+from sealgate.kubernetes.lease import Timing
 from sealgate.services.logs import configure_logs
 from sealgate_operator.application import Operator
 from sealgate_operator.certificates import LEAF
 from sealgate_operator.config import OperatorConfig
 from sealgate_operator.handlers import quieten_kopf
-from sealgate_operator.leadership import Timing
 from tests.operator.objects import settings
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from sealgate.errors import SealgateError
-from sealgate.services.kubernetes_api import connect
+from sealgate.kubernetes.client import connect
 from sealgate_webhook.admission import AdmissionRules
 from sealgate_webhook.cluster.backend import cluster_backend
 from sealgate_webhook.cluster.config import read_config

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from kubernetes.client.configuration import Configuration
 
-from sealgate.services.kubernetes_api import KubernetesAPI
+from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.services.logs import configure_logs
 from tests.support.kubernetes_simulator import KubernetesSimulator
 

@@ -14,7 +14,7 @@ from tests.webhook.cluster.conftest import running
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from sealgate.services.kubernetes_api import KubernetesAPI
+    from sealgate.kubernetes.client import KubernetesAPI
 
 EVENTS = "/namespaces/shop/events"
 LISTED = {"shop", "other"}

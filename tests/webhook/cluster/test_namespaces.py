@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from sealgate_webhook.cluster.listing import Listing
+from sealgate.kubernetes.watch import Listing
 from sealgate_webhook.cluster.namespaces import PATH, ClusterNamespaces, read_namespace
 from tests.support.clocks import FakeClock
 from tests.webhook.cluster.conftest import running
@@ -11,7 +11,7 @@ from tests.webhook.cluster.conftest import running
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from sealgate.services.kubernetes_api import KubernetesAPI
+    from sealgate.kubernetes.client import KubernetesAPI
     from tests.support.kubernetes_simulator import KubernetesSimulator
 
 

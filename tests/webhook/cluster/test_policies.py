@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from sealgate.services.kubernetes_api import KubernetesAPI
+    from sealgate.kubernetes.client import KubernetesAPI
     from sealgate.verification.policy_sets import PolicySet
     from tests.support.kubernetes_simulator import KubernetesSimulator
 

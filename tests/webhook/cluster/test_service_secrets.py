@@ -11,7 +11,7 @@ from sealgate.errors import Reason, UnavailableError
 from sealgate_webhook.cluster.backend import OwnSecrets
 
 if TYPE_CHECKING:
-    from sealgate.services.kubernetes_api import KubernetesAPI
+    from sealgate.kubernetes.client import KubernetesAPI
     from tests.support.kubernetes_simulator import KubernetesSimulator
 
 PATH = "/api/v1/namespaces/sealgate/secrets"

@@ -8,7 +8,7 @@ import pytest
 from kubernetes.client.configuration import Configuration
 
 from sealgate.errors import Reason, UnavailableError
-from sealgate.services.kubernetes_api import KubernetesAPI
+from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.trusted_state import TrustKey, TrustRecord
 from sealgate_webhook.cluster.trusted_state import MAX_BYTES, MAX_TRIES, SHARDS, ConfigMapTrustedState
 from tests.support.kubernetes_simulator import Fault, KubernetesSimulator

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote as quote_path
 
 from sealgate.errors import NotFoundError, Reason, UnavailableError
+from sealgate.kubernetes.watch import Listing
 from sealgate.messages import quote
 from sealgate_webhook.cluster.events import EventRecorder
-from sealgate_webhook.cluster.listing import Listing
 from sealgate_webhook.cluster.namespaces import PATH, ClusterNamespaces, read_namespace
 from sealgate_webhook.cluster.objects import ObjectJudge
 from sealgate_webhook.cluster.policies import ClusterPolicies
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
+    from sealgate.kubernetes.client import KubernetesAPI
     from sealgate.policies.matching import Namespace
-    from sealgate.services.kubernetes_api import KubernetesAPI
     from sealgate.verification.policy_sets import PolicySet
     from sealgate_webhook.backends import MakeBackend
     from sealgate_webhook.cluster.config import WebhookConfig

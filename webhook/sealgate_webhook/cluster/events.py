@@ -19,8 +19,8 @@ from cachetools import TTLCache
 
 from sealgate.clocks import Deadline
 from sealgate.errors import NotFoundError, RateLimitedError, UnavailableError
+from sealgate.kubernetes.client import ConflictError
 from sealgate.messages import quote
-from sealgate.services.kubernetes_api import ConflictError
 from sealgate.verification.budgets import Budgets
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
-    from sealgate.services.kubernetes_api import KubernetesAPI
+    from sealgate.kubernetes.client import KubernetesAPI
     from sealgate_webhook.metrics import Metrics
     from sealgate_webhook.reviews import AdmissionRequest
 

@@ -10,8 +10,8 @@ from sealgate.messages import quote
 from sealgate.policies.matching import Namespace
 
 if TYPE_CHECKING:
-    from sealgate.services.kubernetes_api import KubernetesAPI
-    from sealgate_webhook.cluster.listing import Listing
+    from sealgate.kubernetes.client import KubernetesAPI
+    from sealgate.kubernetes.watch import Listing
 
 PATH = "/api/v1/namespaces"
 

@@ -18,11 +18,11 @@ from sealgate.api.v1alpha1.status import AuthenticatorStatus
 from sealgate.api.v1alpha1.verification_policy import API_VERSION, Authenticator, VerificationPolicy
 from sealgate.errors import PolicyError, SealgateError
 from sealgate.keys.status_keys import StatusKeys
+from sealgate.kubernetes.watch import Listing
 from sealgate.messages import quote
 from sealgate.policies.matching import CompiledPolicy, compile_policy
 from sealgate.policies.unreadable import compile_unreadable
 from sealgate.verification.policy_sets import build_policy_set
-from sealgate_webhook.cluster.listing import Listing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from sealgate.clocks import Clock
     from sealgate.decisions import UnmatchedImages
+    from sealgate.kubernetes.client import KubernetesAPI
     from sealgate.service_secrets import ServiceSecrets
-    from sealgate.services.kubernetes_api import KubernetesAPI
     from sealgate.verification.policy_sets import PolicySet
     from sealgate_webhook.metrics import Metrics
 

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
+    from sealgate.kubernetes.client import KubernetesAPI
     from sealgate.references import Repository
     from sealgate.registry.credentials import Candidate, CredentialProvider
-    from sealgate.services.kubernetes_api import KubernetesAPI
     from sealgate.workload_kinds import WorkloadKinds
     from sealgate_webhook.reviews import AdmissionRequest
 

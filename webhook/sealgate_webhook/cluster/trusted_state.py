@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote as quote_path
 
 from sealgate.errors import NotFoundError, Reason, UnavailableError
+from sealgate.kubernetes.client import ConflictError
 from sealgate.messages import quote
-from sealgate.services.kubernetes_api import ConflictError
 from sealgate.trusted_state import TrustRecord, decode_record, encode_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sealgate.services.kubernetes_api import KubernetesAPI
+    from sealgate.kubernetes.client import KubernetesAPI
     from sealgate.trusted_state import TrustKey
 
 #: ConfigMaps that the chart makes. Another number would look for records where they are not. A record takes some 4 KiB.

@@ -17,7 +17,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sealgate.errors import UnavailableError
-from sealgate.services.kubernetes_api import GoneError
+from sealgate.kubernetes.client import GoneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
-    from sealgate.services.kubernetes_api import KubernetesAPI
+    from sealgate.kubernetes.client import KubernetesAPI
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sealgate.errors import NotFoundError, UnavailableError
+from sealgate.kubernetes.client import ConflictError
 from sealgate.messages import quote
-from sealgate.services.kubernetes_api import ConflictError
 
 if TYPE_CHECKING:
     import threading
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
-    from sealgate.services.kubernetes_api import KubernetesAPI
+    from sealgate.kubernetes.client import KubernetesAPI
 
 
 class NotLeadingError(UnavailableError):

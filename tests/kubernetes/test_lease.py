@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate.errors import UnavailableError
-from sealgate.services.kubernetes_api import KubernetesAPI
-from sealgate_operator.leadership import Lease, NotLeadingError, Timing
+from sealgate.kubernetes.client import KubernetesAPI
+from sealgate.kubernetes.lease import Lease, NotLeadingError, Timing
 from tests.operator.worlds import LEASE, api_of, eventually, holder, log
 from tests.support.clocks import FakeClock
 from tests.support.kubernetes_simulator import Fault

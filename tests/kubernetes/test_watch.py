@@ -10,9 +10,9 @@ from kubernetes.client.configuration import Configuration
 from kubernetes.config import ConfigException, incluster_config
 
 from sealgate.errors import NotFoundError, UnauthorizedError, UnavailableError
-from sealgate.services.kubernetes_api import ConflictError, GoneError, KubernetesAPI, connect
+from sealgate.kubernetes.client import ConflictError, GoneError, KubernetesAPI, connect
+from sealgate.kubernetes.watch import FIRST_PAUSE, WATCH_SECONDS, Listing
 from sealgate_webhook.certificates import load_context
-from sealgate_webhook.cluster.listing import FIRST_PAUSE, WATCH_SECONDS, Listing
 from tests.support.clocks import FakeClock
 from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
 from tests.webhook.cluster.conftest import running

@@ -1,0 +1,1 @@
+"""The API server: requests, lists and watches, Events, Secrets and leases."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate.errors import Reason, VerificationError
-from sealgate.trusted_state import FolderTrustedState
+from sealgate.trusted_state.stores import FolderTrustedState
 from tests.support.clocks import FakeClock
 from tests.support.notary_signing import certified, wire
 from tests.support.notary_simulator import NotaryRepository

@@ -21,7 +21,7 @@ from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.references import Digest, parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
-from sealgate.trusted_state import MemoryTrustedState
+from sealgate.trusted_state.stores import MemoryTrustedState
 from tests.support.clocks import FakeClock
 from tests.support.notary_signing import NOW, Signer, certified
 from tests.support.notary_simulator import NotaryRepository, NotarySimulator
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sealgate.findings import Verified
     from sealgate.formats.notary import NotaryCheck
     from sealgate.registry.credentials import CredentialProvider
-    from sealgate.trusted_state import TrustedState
+    from sealgate.trusted_state.stores import TrustedState
 
 PATH = "dev/nginx"
 TAG = "1.4"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sealgate.clocks import SystemClock
 from sealgate.errors import Reason, UnavailableError
-from sealgate.trusted_state import (
+from sealgate.trusted_state.stores import (
     FolderTrustedState,
     MemoryTrustedState,
     TrustedState,

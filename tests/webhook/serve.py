@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sealgate.decisions import UnmatchedImages
 from sealgate.http.settings import RegistrySettings
 from sealgate.registry.credentials import NoCredentials
-from sealgate.trusted_state import MemoryTrustedState
+from sealgate.trusted_state.stores import MemoryTrustedState
 from sealgate_webhook.backends import FilesBackend, files_backend
 from sealgate_webhook.server import Address, ServerSettings, run_server
 

@@ -26,7 +26,7 @@ from sealgate.http.settings import RegistrySettings
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
 from sealgate.services.logs import configure_logs
-from sealgate.trusted_state import MemoryTrustedState
+from sealgate.trusted_state.stores import MemoryTrustedState
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
 from sealgate.workload_kinds import BUILT_IN, WorkloadKinds
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.references import Digest
     from sealgate.registry.credentials import CredentialProvider
-    from sealgate.trusted_state import TrustedState
+    from sealgate.trusted_state.stores import TrustedState
     from sealgate.verification.engines import Network
     from sealgate_webhook.admission import AdmissionRules
     from sealgate_webhook.callers import PermittedCallers

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from sealgate.http.settings import RegistrySettings
-from sealgate.trusted_state import MemoryTrustedState
+from sealgate.trusted_state.stores import MemoryTrustedState
 from sealgate.verification.kms import KMSKeeper
 from sealgate_webhook.sources import SharedCredentials
 from sealgate_webhook.standalone import PolicyFilesSource
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.decisions import UnmatchedImages
     from sealgate.registry.credentials import CredentialProvider
-    from sealgate.trusted_state import TrustedState
+    from sealgate.trusted_state.stores import TrustedState
     from sealgate_webhook.endpoints import Judge
     from sealgate_webhook.metrics import Metrics
     from sealgate_webhook.reviews import AdmissionRequest

@@ -14,13 +14,13 @@ from sealgate.errors import ConfigError, InvalidReferenceError
 from sealgate.messages import quote
 from sealgate.ready_made_kinds import READY_MADE
 from sealgate.references import parse_registry
-from sealgate.trusted_state import FolderTrustedState, MemoryTrustedState
+from sealgate.trusted_state.stores import FolderTrustedState, MemoryTrustedState
 from sealgate.workload_kinds import BUILT_IN, WorkloadKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealgate.trusted_state import TrustedState
+    from sealgate.trusted_state.stores import TrustedState
     from sealgate.workload_kinds import WorkloadKinds
 
 #: In front of a field that holds the text of an image, in `--custom-kind`.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.policies.matching import Namespace
     from sealgate.registry.credentials import CredentialProvider
-    from sealgate.trusted_state import TrustedState
+    from sealgate.trusted_state.stores import TrustedState
     from sealgate.verification.policy_sets import PolicySet
 
 #: Images looked at together. Their deadlines run from when they get their turn, so that a long list does not

@@ -16,7 +16,7 @@ from sealgate.verification.settings import VerifierSettings
 if TYPE_CHECKING:
     from sealgate.cli.options import AdmissionOptions, PolicyOptions, RegistryOptions, TLSOptions
     from sealgate.services.logs import LogStyle
-    from sealgate.trusted_state import TrustedState
+    from sealgate.trusted_state.stores import TrustedState
     from sealgate.workload_kinds import WorkloadKinds
 
 #: What `--output` says, as the logs call it; without it people get text and programs JSON.

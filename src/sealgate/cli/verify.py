@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sealgate.cli.questions import Answer
     from sealgate.cli.runs import Run
     from sealgate.policies.matching import Namespace
-    from sealgate.trusted_state import TrustedState
+    from sealgate.trusted_state.stores import TrustedState
     from sealgate.verification.policy_sets import PolicySet
     from sealgate.workload_kinds import WorkloadKinds
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from sealgate.service_secrets import NoServiceSecrets, ServiceSecrets
-from sealgate.trusted_state import TrustedState, UnconfiguredTrustedState
+from sealgate.trusted_state.stores import TrustedState, UnconfiguredTrustedState
 
 if TYPE_CHECKING:
     from sealgate.clocks import Clock, Deadline

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sealgate.references import Repository
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.registry.interface import Registry, Services
-    from sealgate.trusted_state import TrustedState
+    from sealgate.trusted_state.stores import TrustedState
     from sealgate.verification.observers import VerifierObserver
     from sealgate.verification.settings import VerifierSettings
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sealgate.errors import SealgateError
-from sealgate.trusted_state import MemoryTrustedState
+from sealgate.trusted_state.stores import MemoryTrustedState
 from sealgate.verification.engines import Engine
 from sealgate.verification.inquiries import Inquiry
 from sealgate.verification.observers import SilentObserver
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.decisions import ImageVerdict
     from sealgate.references import Digest, Reference
-    from sealgate.trusted_state import TrustedState
+    from sealgate.trusted_state.stores import TrustedState
     from sealgate.verification.engines import Network
     from sealgate.verification.observers import VerifierObserver
     from sealgate.verification.reviews import Review

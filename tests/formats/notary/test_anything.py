@@ -16,7 +16,7 @@ from sealgate.errors import InvalidKeyError, NotFoundError, Reason, SealgateErro
 from sealgate.formats.notary.keys import read_key
 from sealgate.formats.notary.pins import AcceptedKey, KeyPin
 from sealgate.formats.notary.trust import TrustReader
-from sealgate.trusted_state import TrustRecord
+from sealgate.trusted_state.stores import TrustRecord
 from tests.support.notary_signing import NOW, ecdsa_signer, key_id
 from tests.support.notary_simulator import GUN, NotaryRepository
 

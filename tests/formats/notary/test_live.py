@@ -21,7 +21,7 @@ from sealgate.formats.notary import build
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.references import parse_reference
 from sealgate.registry.interface import DOCKER_MANIFEST
-from sealgate.trusted_state import FolderTrustedState
+from sealgate.trusted_state.stores import FolderTrustedState
 from tests.data.notary.recording import ADMIN, EC, GUN, RELEASES, RSA, TAG, Notary, manifest_of, root_certificate
 from tests.support.http_messages import Answer, encode, json_answer
 from tests.support.notary_signing import certified

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from sealgate.errors import InvalidKeyError, Reason, UnavailableError
 from sealgate.formats.notary import build
 from sealgate.keys.resolvers import StandaloneKeys
-from sealgate.trusted_state import MemoryTrustedState
+from sealgate.trusted_state.stores import MemoryTrustedState
 from tests.support.notary_signing import NOW, Signer, certified, key_id, key_usage, rsa_key
 from tests.support.notary_worlds import PATH, RELEASES, NotaryWorld, role
 

@@ -22,7 +22,7 @@ from sealgate.references import Reference, parse_repository
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
 from sealgate.registry.interface import DOCKER_MANIFEST
-from sealgate.trusted_state import MemoryTrustedState, TrustKey
+from sealgate.trusted_state.stores import MemoryTrustedState, TrustKey
 from tests.support.clocks import FakeClock
 from tests.support.notary_simulator import NotaryRepository, NotarySimulator
 from tests.support.registry_simulator import digest_of

@@ -10,7 +10,7 @@ import pytest
 from sealgate.errors import NotFoundError, Reason, UnavailableError, VerificationError
 from sealgate.formats.interface import Sources
 from sealgate.formats.notary.limits import LIMITS
-from sealgate.trusted_state import FolderTrustedState, MemoryTrustedState, TrustKey, TrustRecord
+from sealgate.trusted_state.stores import FolderTrustedState, MemoryTrustedState, TrustKey, TrustRecord
 from tests.support.notary_signing import certified
 from tests.support.notary_worlds import ADMIN, RELEASES, TAG, role
 

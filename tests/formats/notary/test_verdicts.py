@@ -13,7 +13,7 @@ from sealgate.errors import Reason
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.policies.matching import Namespace
 from sealgate.registry.credentials import NoCredentials
-from sealgate.trusted_state import FolderTrustedState
+from sealgate.trusted_state.stores import FolderTrustedState
 from sealgate.verification.policy_sets import build_policy_set
 from sealgate.verification.reviews import Review
 from sealgate.verification.verifier import Verifier

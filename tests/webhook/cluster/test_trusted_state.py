@@ -9,7 +9,7 @@ from kubernetes.client.configuration import Configuration
 
 from sealgate.errors import Reason, UnavailableError
 from sealgate.kubernetes.client import KubernetesAPI
-from sealgate.trusted_state import TrustKey, TrustRecord
+from sealgate.trusted_state.stores import TrustKey, TrustRecord
 from sealgate_webhook.cluster.trusted_state import MAX_BYTES, MAX_TRIES, SHARDS, ConfigMapTrustedState
 from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
 

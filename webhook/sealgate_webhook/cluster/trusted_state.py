@@ -16,13 +16,13 @@ from urllib.parse import quote as quote_path
 from sealgate.errors import NotFoundError, Reason, UnavailableError
 from sealgate.kubernetes.client import ConflictError
 from sealgate.messages import quote
-from sealgate.trusted_state import TrustRecord, decode_record, encode_record
+from sealgate.trusted_state.stores import TrustRecord, decode_record, encode_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sealgate.kubernetes.client import KubernetesAPI
-    from sealgate.trusted_state import TrustKey
+    from sealgate.trusted_state.stores import TrustKey
 
 #: ConfigMaps that the chart makes. Another number would look for records where they are not. A record takes some 4 KiB.
 SHARDS: Final = 32
@@ -35,7 +35,7 @@ QUEUE_SECONDS: Final = 10.0
 
 
 class ConfigMapTrustedState:
-    """Remembers in ConfigMaps; see `sealgate.trusted_state.TrustedState`.
+    """Remembers in ConfigMaps; see `sealgate.trusted_state.stores.TrustedState`.
 
     Args:
         api: the API server.

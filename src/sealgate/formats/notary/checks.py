@@ -17,7 +17,7 @@ from sealgate.formats.notary.pins import read_pin, read_signers
 from sealgate.formats.notary.tags import DockerOrder, RequiredRole, RequiredRoles, Statement, find_tag, tags_naming
 from sealgate.formats.notary.trust import TrustReader
 from sealgate.references import DOCKER_HUB
-from sealgate.trusted_state import TrustKey
+from sealgate.trusted_state.stores import TrustKey
 
 if TYPE_CHECKING:
     from sealgate.api.v1alpha1.notary import NotarySpec
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sealgate.formats.notary.pins import RootPin
     from sealgate.formats.notary.tags import Roles
     from sealgate.keys.resolvers import KeyResolver
-    from sealgate.trusted_state import TrustRecord
+    from sealgate.trusted_state.stores import TrustRecord
 
 _DOCKER_HUB_SERVER = "https://notary.docker.io"
 

@@ -16,7 +16,7 @@ from sealgate.formats.notary.roots import check_pinned, check_successor, read_ro
 from sealgate.formats.notary.signatures import check_signatures
 from sealgate.formats.notary.targets import read_targets
 from sealgate.parsing.strict_json import malformed, object_member
-from sealgate.trusted_state import TrustRecord
+from sealgate.trusted_state.stores import TrustRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -16,7 +16,7 @@ from tests.support.registry_simulator import RegistrySimulator, digest_of
 
 if TYPE_CHECKING:
     from sealgate.references import Repository
-    from sealgate.registry.sessions import Session
+    from sealgate.registry.session import Session
 
 ONE = digest_of(b"one")
 CHUNKED = {"Content-Type": OCI_MANIFEST, "Transfer-Encoding": "chunked"}

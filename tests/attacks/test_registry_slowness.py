@@ -21,7 +21,7 @@ from tests.support.registry_clients import client_for, login, repository_of, ses
 from tests.support.registry_simulator import RegistrySimulator, digest_of
 
 if TYPE_CHECKING:
-    from sealgate.registry.sessions import Session
+    from sealgate.registry.session import Session
 
 
 @pytest.mark.parametrize("tls", [False, True])

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Deadline
     from sealgate.policies.matching import Namespace
     from sealgate.registry.credentials import CredentialProvider
-    from sealgate.registry.sessions import Session
+    from sealgate.registry.session import Session
     from tests.support.http_faults import Faults
     from tests.support.http_messages import Answer
     from tests.webhook.worlds import ReviewAnswer

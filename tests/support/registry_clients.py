@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sealgate.clocks import Clock
     from sealgate.registry.credentials import CredentialProvider, Credentials
-    from sealgate.registry.sessions import Session
+    from sealgate.registry.session import Session
     from tests.support.http_simulator import HTTPSimulator
 
 

@@ -20,7 +20,7 @@ from sealgate.http.settings import RegistrySettings, api_host, fold
 from sealgate.http.urls import parse_origin, parse_url
 from sealgate.registry.auth import Gate
 from sealgate.registry.interface import MAX_MANIFEST_BYTES, Response
-from sealgate.registry.sessions import Session
+from sealgate.registry.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

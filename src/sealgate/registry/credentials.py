@@ -25,7 +25,7 @@ from sealgate.errors import ConfigError, InvalidReferenceError, VerificationErro
 from sealgate.messages import quote
 from sealgate.parsing import strict_json
 from sealgate.references import DOCKER_HUB, parse_registry
-from sealgate.registry.helpers import CredentialHelpers
+from sealgate.registry.credential_helpers import CredentialHelpers
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence

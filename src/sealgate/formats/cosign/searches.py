@@ -13,11 +13,11 @@ from sealgate.formats.cosign.attempts import Attempts, TooManyError
 from sealgate.formats.cosign.bundles import BUNDLE_TYPE, key_hint, parse_bundle
 from sealgate.formats.cosign.claims import SIGN_PREDICATE
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES
-from sealgate.formats.manifests import is_image_manifest, parse_artifact_manifest
 from sealgate.keys.algorithms import Algorithm
 from sealgate.messages import name_accepted, quote
 from sealgate.parsing.strict_json import decode_base64, malformed
 from sealgate.registry.interface import DOCKER_MANIFEST, OCI_MANIFEST
+from sealgate.registry.manifests import is_image_manifest, parse_artifact_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from sealgate.formats.cosign.bundles import Bundle
     from sealgate.formats.cosign.claims import Claims
     from sealgate.formats.interface import Sources
-    from sealgate.formats.manifests import ArtifactManifest, Layer
     from sealgate.keys.public_keys import PublicKey
     from sealgate.references import Digest, Repository
     from sealgate.registry.interface import Descriptor, Manifest
+    from sealgate.registry.manifests import ArtifactManifest, Layer
 
 #: The type of a layer that is a classic signature.
 PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"

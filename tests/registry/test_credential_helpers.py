@@ -8,7 +8,7 @@ import pytest
 
 from sealgate.errors import ConfigError, Reason, UnavailableError
 from sealgate.references import Repository
-from sealgate.registry import helpers
+from sealgate.registry import credential_helpers as helpers
 from sealgate.registry.credentials import Credentials, DockerConfigCredentials
 from tests.support.http_messages import encode
 from tests.support.registry_clients import credentials_for

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.errors import Reason, SealgateError, VerificationError
-from sealgate.formats.manifests import parse_artifact_manifest
 from sealgate.references import Digest
 from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Manifest
+from sealgate.registry.manifests import parse_artifact_manifest
 
 DIGEST = Digest("sha256:" + "4a" * 32)
 LAYER = {"mediaType": "text/plain", "digest": DIGEST, "size": 3, "annotations": {"a": "b", "c": 1}}

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from sealgate.cloud.alibaba import AlibabaCredentials, RPCCall, sign_call
 from sealgate.formats.grafeas.occurrences import MAX_PAGE_BYTES, read_occurrence
 from sealgate.formats.records import Page, require_success
-from sealgate.keys.kms.alibaba_signing import AlibabaCredentials, RPCCall, sign_call
 from sealgate.messages import quote
 from sealgate.parsing.strict_json import as_object, malformed, parse_object
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from sealgate.cloud.oracle import OCICredentials
 from sealgate.errors import VerificationError
 from sealgate.formats.contents import hash_content
 from sealgate.formats.oracle.keys import load_trusted_keys
@@ -16,7 +17,6 @@ from sealgate.formats.oracle.service import (
 )
 from sealgate.formats.oracle.statements import Expectations
 from sealgate.formats.records import Tally, list_records
-from sealgate.keys.kms.oci_signing import OCICredentials
 
 if TYPE_CHECKING:
     from sealgate.api.v1alpha1.oracle import OracleSpec

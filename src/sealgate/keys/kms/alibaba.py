@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sealgate.cloud.alibaba import AlibabaCredentials, RPCCall, sign_call
 from sealgate.errors import NotFoundError
-from sealgate.keys.kms.alibaba_signing import AlibabaCredentials, RPCCall, sign_call
 from sealgate.keys.kms.answers import Call, ask_object, member, objects, same, text, word
 from sealgate.keys.kms.interface import MAX_VERSIONS, KMSKey, refused
 from sealgate.messages import quote

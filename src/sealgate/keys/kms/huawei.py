@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from sealgate.cloud.huawei import HuaweiCredentials, sign_request
 from sealgate.errors import NotFoundError
 from sealgate.keys.kms.answers import Call, ask_object, member, same, text
-from sealgate.keys.kms.huawei_signing import HuaweiCredentials, sign_request
 from sealgate.keys.kms.interface import KMSKey, refused
 from sealgate.messages import quote
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sealgate.cloud.oracle import OCICredentials, sign_request
 from sealgate.errors import NotFoundError
 from sealgate.keys.kms.answers import Call, ask, ask_object, member, objects, same, text, word
 from sealgate.keys.kms.interface import MAX_VERSIONS, KMSKey, refused
-from sealgate.keys.kms.oci_signing import OCICredentials, sign_request
 from sealgate.messages import quote
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from sealgate.cloud.oracle import OCICredentials, sign_request
 from sealgate.errors import Reason, UnavailableError
-from sealgate.keys.kms.oci_signing import OCICredentials, sign_request
 
 KEY = rsa.generate_private_key(65537, 2048)
 NOW = datetime(2026, 11, 21, 9, 5, 7, tzinfo=UTC)

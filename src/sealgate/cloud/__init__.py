@@ -1,0 +1,1 @@
+"""Requests signed with the credentials of a cloud."""

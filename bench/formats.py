@@ -24,7 +24,7 @@ from tests.support.registry_simulator import RegistrySimulator
 from tests.support.simple_signing import Signer, payload
 from tests.support.worlds import KEY, World
 
-from sealgate.decisions import Verdict
+from sealgate.policies.decisions import Verdict
 from sealgate.verification.verifier import Verifier
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.decisions import Verdict
 from sealgate.errors import Reason
+from sealgate.policies.decisions import Verdict
 from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from tests.support.cosign_signing import (
     BUNDLE_TYPE,

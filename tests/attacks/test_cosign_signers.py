@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import ValidationError
 
 from sealgate.api.v1alpha1.verification_policy import CosignSpec
-from sealgate.decisions import Verdict
 from sealgate.errors import InvalidKeyError, Reason
 from sealgate.formats import build_check
 from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.policies.decisions import Verdict
 from tests.support.cosign_signing import BundleOf, Classic, push_bundle, push_classic, push_referrer, signature_tag
 from tests.support.cosign_stands import Stand, cosign_check
 from tests.support.http_messages import encode

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.decisions import Coverage, UnmatchedImages, Verdict, decide
-from tests.decisions.cases import IMAGE, REFERENCE, SUBJECT, policy, refused, verified
-from tests.decisions.strategies import SEVERAL, SEVERITY, Result, results_of, verdict_of
+from sealgate.policies.decisions import Coverage, UnmatchedImages, Verdict, decide
+from tests.policies.decisions.cases import IMAGE, REFERENCE, SUBJECT, policy, refused, verified
+from tests.policies.decisions.strategies import SEVERAL, SEVERITY, Result, results_of, verdict_of
 from tests.webhook.objects import pod, review
 from tests.webhook.worlds import World, exemption, open_world
 from tests.webhook.worlds import policy as policy_object

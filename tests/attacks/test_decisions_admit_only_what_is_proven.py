@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import ValidationError
 
-from sealgate.decisions import ImageVerdict, UnmatchedImages, Verdict, decide
 from sealgate.errors import Reason
 from sealgate.findings import Finding, Outcome
-from tests.decisions.cases import IMAGE, REFERENCE, SUBJECT, policy, refused, unavailable, verified
+from sealgate.policies.decisions import ImageVerdict, UnmatchedImages, Verdict, decide
+from tests.policies.decisions.cases import IMAGE, REFERENCE, SUBJECT, policy, refused, unavailable, verified
 
 if TYPE_CHECKING:
     from typing import Any

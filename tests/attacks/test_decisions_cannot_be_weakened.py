@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.decisions import Coverage, UnmatchedImages, Verdict, decide
 from sealgate.findings import Outcome
-from tests.decisions.cases import IMAGE, REFERENCE, SUBJECT
-from tests.decisions.strategies import SEVERAL, SEVERITY, UNMATCHED, Result, by_hand, results_of, verdict_of
+from sealgate.policies.decisions import Coverage, UnmatchedImages, Verdict, decide
+from tests.policies.decisions.cases import IMAGE, REFERENCE, SUBJECT
+from tests.policies.decisions.strategies import SEVERAL, SEVERITY, UNMATCHED, Result, by_hand, results_of, verdict_of
 
 if TYPE_CHECKING:
     import random

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
-from sealgate.decisions import Verdict
 from sealgate.errors import Reason
+from sealgate.policies.decisions import Verdict
 from tests.support.attestation_worlds import GRAFEAS_KEY, PSS, GrafeasWorld, grafeas_spec, requiring
 from tests.support.clocks import FakeClock
 from tests.support.grafeas_simulator import payload_of
@@ -22,7 +22,7 @@ from tests.support.simple_signing import Signer, compressed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sealgate.decisions import ImageVerdict
+    from sealgate.policies.decisions import ImageVerdict
 
 STRANGER = new_key("RSA 2048", "grafeas attacker")
 SECOND = new_key("RSA 2048", "second")

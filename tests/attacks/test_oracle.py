@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
-from sealgate.decisions import Verdict
 from sealgate.errors import Reason
+from sealgate.policies.decisions import Verdict
 from tests.support.attestation_worlds import ORACLE_KEY, OracleWorld, oracle_spec, requiring
 from tests.support.clocks import FakeClock
 from tests.support.ocir_simulator import KEY_ID, VERSION_ID, APIKey, compact, message_of
@@ -21,7 +21,7 @@ from tests.support.registry_simulator import RegistrySimulator
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sealgate.decisions import ImageVerdict
+    from sealgate.policies.decisions import ImageVerdict
 
 STRANGER = new_key("RSA 2048", "oracle attacker")
 SECOND = new_key("RSA 2048", "oracle second")

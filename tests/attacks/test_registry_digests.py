@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sealgate.decisions import Verdict
 from sealgate.errors import Reason, VerificationError
+from sealgate.policies.decisions import Verdict
 from sealgate.references import parse_reference
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
 from tests.support.registry_clients import client_for, repository_of, session_of

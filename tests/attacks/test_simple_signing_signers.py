@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealgate.decisions import ImageVerdict, Verdict
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
 from sealgate.keys.openpgp.keyring import load_keyring
+from sealgate.policies.decisions import ImageVerdict, Verdict
 from sealgate.verification.settings import VerifierSettings
 from tests.support.clocks import FakeClock
 from tests.support.openpgp_certificates import NOW, certificates

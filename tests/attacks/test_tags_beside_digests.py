@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.decisions import UnmatchedImages
+from sealgate.policies.decisions import UnmatchedImages
 from tests.support.clocks import FakeClock
 from tests.webhook.objects import pod, review, workload
 from tests.webhook.worlds import exemption, open_world, policy

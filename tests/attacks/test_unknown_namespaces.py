@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.api.v1alpha1.verification_policy import LabelSelector, VerificationPolicy
-from sealgate.decisions import UnmatchedImages
+from sealgate.policies.decisions import UnmatchedImages
 from sealgate.policies.matching import NAME_LABEL, Namespace, PolicyIndex
 from sealgate.policies.selectors import Selection, select
 from sealgate.references import parse_reference

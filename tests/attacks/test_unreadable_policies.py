@@ -12,8 +12,8 @@ from kubernetes.client.configuration import Configuration
 
 from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.clocks import SystemClock
-from sealgate.decisions import Coverage, UnmatchedImages, Verdict, decide
 from sealgate.kubernetes.client import KubernetesAPI
+from sealgate.policies.decisions import Coverage, UnmatchedImages, Verdict, decide
 from sealgate.policies.matching import Match, Namespace, PolicyIndex, compile_policy
 from sealgate.policies.unreadable import compile_unreadable
 from sealgate.references import parse_reference

@@ -18,7 +18,7 @@ from tests.support.worlds import World, policy
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sealgate.decisions import ImageVerdict
+    from sealgate.policies.decisions import ImageVerdict
     from sealgate.references import Digest
     from sealgate.verification.policy_sets import PolicySet
     from tests.support.private_keys import PrivateKey

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.api.v1alpha1.verification_policy import API_VERSION, Authenticator, VerificationPolicy
 from sealgate.clocks import Deadline, SystemClock
-from sealgate.decisions import UnmatchedImages
 from sealgate.http.settings import RegistrySettings
 from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.policies.decisions import UnmatchedImages
 from sealgate.policies.matching import Namespace
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from sealgate.clocks import Clock
-    from sealgate.decisions import ImageVerdict
+    from sealgate.policies.decisions import ImageVerdict
     from sealgate.references import Digest
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.verification.observers import VerifierObserver

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.decisions import UnmatchedImages, Verdict
 from sealgate.errors import Reason
+from sealgate.policies.decisions import UnmatchedImages, Verdict
 from sealgate.policies.matching import Namespace
 from sealgate.verification import verdicts
 from sealgate.verification.observers import SilentObserver

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sealgate.decisions import UnmatchedImages
 from sealgate.http.settings import RegistrySettings
+from sealgate.policies.decisions import UnmatchedImages
 from sealgate.registry.credentials import NoCredentials
 from sealgate.trusted_state.stores import MemoryTrustedState
 from sealgate_webhook.backends import FilesBackend, files_backend

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealgate.decisions import UnmatchedImages
 from sealgate.errors import SealgateError, UnavailableError
 from sealgate.keys.kms import REFRESH_SECONDS
+from sealgate.policies.decisions import UnmatchedImages
 from sealgate.verification.kms import KMSKeeper
 from sealgate_webhook.standalone import PolicyFilesSource
 from tests.support.dew_simulator import DEWSimulator

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.decisions import UnmatchedImages
 from sealgate.errors import ConfigError, PolicyError
 from sealgate.http.settings import RegistrySettings
+from sealgate.policies.decisions import UnmatchedImages
 from sealgate.registry.credentials import NoCredentials
 from sealgate_webhook.backends import files_backend
 from sealgate_webhook.server import Address, ServerSettings, check_tls, run_server

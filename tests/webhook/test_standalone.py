@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealgate.decisions import UnmatchedImages
 from sealgate.errors import PolicyError
+from sealgate.policies.decisions import UnmatchedImages
 from sealgate_webhook.standalone import RETRY_SECONDS, PolicyFilesSource
 from tests.support.clocks import FakeClock
 from tests.support.private_keys import new_key

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.decisions import UnmatchedImages
 from sealgate.errors import UnavailableError
+from sealgate.policies.decisions import UnmatchedImages
 from sealgate.verification.settings import VerifierSettings
 from sealgate.workload_kinds import BUILT_IN, WorkloadKind
 from tests.support.clocks import FakeClock

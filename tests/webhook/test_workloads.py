@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.decisions import UnmatchedImages, Workloads
 from sealgate.errors import UnavailableError
+from sealgate.policies.decisions import UnmatchedImages, Workloads
 from sealgate.ready_made_kinds import READY_MADE
 from sealgate.workload_kinds import BUILT_IN
 from sealgate_webhook.admission import MAX_IMAGES, AdmissionRules

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate import self_test
 from sealgate.clocks import SystemClock
-from sealgate.decisions import UnmatchedImages
 from sealgate.http.settings import RegistrySettings
+from sealgate.policies.decisions import UnmatchedImages
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
 from sealgate.services.logs import configure_logs

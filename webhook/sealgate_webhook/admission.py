@@ -23,9 +23,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sealgate.decisions import Verdict, Workloads, require_digest, soften
 from sealgate.errors import InvalidReferenceError, InvalidWorkloadError, SealgateError, UnavailableError
 from sealgate.messages import quote
+from sealgate.policies.decisions import Verdict, Workloads, require_digest, soften
 from sealgate.references import parse_reference
 from sealgate.verification.reviews import Review
 from sealgate.workload_kinds import BUILT_IN, POD
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sealgate.clocks import Deadline
-    from sealgate.decisions import ImageVerdict
+    from sealgate.policies.decisions import ImageVerdict
     from sealgate.policies.matching import Match
     from sealgate.references import Reference
     from sealgate.verification.policy_sets import PolicySet

@@ -12,15 +12,15 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from sealgate.decisions import Verdict
 from sealgate.errors import Reason
 from sealgate.messages import quote
+from sealgate.policies.decisions import Verdict
 from sealgate_webhook.reviews import API_VERSION, KIND
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sealgate.decisions import ImageVerdict
+    from sealgate.policies.decisions import ImageVerdict
     from sealgate.workloads import ContainerImage
 
 MAX_MESSAGE: Final = 16_384

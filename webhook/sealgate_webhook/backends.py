@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
-    from sealgate.decisions import UnmatchedImages
+    from sealgate.policies.decisions import UnmatchedImages
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.trusted_state.stores import TrustedState
     from sealgate_webhook.endpoints import Judge

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
-    from sealgate.decisions import ImageVerdict
+    from sealgate.policies.decisions import ImageVerdict
     from sealgate_webhook.callers import PermittedCallers
     from sealgate_webhook.metrics import Metrics
     from sealgate_webhook.reviews import AdmissionRequest

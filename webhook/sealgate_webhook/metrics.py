@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from sealgate.decisions import ImageVerdict
     from sealgate.findings import Finding
+    from sealgate.policies.decisions import ImageVerdict
     from sealgate.verification.observers import CacheKind
 
 #: From answers out of memory to the longest limit a webhook can have, seconds.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
-    from sealgate.decisions import UnmatchedImages
+    from sealgate.policies.decisions import UnmatchedImages
     from sealgate.policies.loading import PolicyFiles
     from sealgate.verification.policy_sets import PolicySet
     from sealgate_webhook.metrics import Metrics

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealgate.decisions import ImageVerdict, PolicyResult
     from sealgate.findings import Finding
+    from sealgate.policies.decisions import ImageVerdict, PolicyResult
 
 
 def schema_text() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from sealgate.decisions import Verdict
+from sealgate.policies.decisions import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

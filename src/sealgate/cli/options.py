@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from sealgate.decisions import UnmatchedImages, Workloads
 from sealgate.errors import ConfigError, InvalidReferenceError
 from sealgate.messages import quote
+from sealgate.policies.decisions import UnmatchedImages, Workloads
 from sealgate.ready_made_kinds import READY_MADE
 from sealgate.references import parse_registry
 from sealgate.trusted_state.stores import FolderTrustedState, MemoryTrustedState

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sealgate.decisions import ImageVerdict
+    from sealgate.policies.decisions import ImageVerdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,17 @@ from rich.text import Text
 from rich.tree import Tree
 
 from sealgate.cli.console import plain
-from sealgate.decisions import Coverage, Verdict
 from sealgate.errors import Reason
 from sealgate.findings import Outcome
 from sealgate.messages import quote
+from sealgate.policies.decisions import Coverage, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sealgate.cli.questions import Answer
-    from sealgate.decisions import ImageVerdict, PolicyResult
     from sealgate.findings import Finding, SeenSignature
+    from sealgate.policies.decisions import ImageVerdict, PolicyResult
 
 _STYLES = {
     Verdict.ADMIT: "bold green",

@@ -17,9 +17,9 @@ from sealgate.cli.questions import Question
 from sealgate.cli.registries import settings_of
 from sealgate.cli.runs import open_run
 from sealgate.clocks import SystemClock
-from sealgate.decisions import Coverage
 from sealgate.formats.simple_signing import SimpleSigningCheck
 from sealgate.messages import quote
+from sealgate.policies.decisions import Coverage
 from sealgate.references import parse_reference
 from sealgate.verification.kms import KMSKeeper
 from sealgate.verification.standalone import load_standalone, standalone_policies

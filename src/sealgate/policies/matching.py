@@ -183,7 +183,7 @@ class Match:
     Attributes:
         policy: the policy.
         certain: whether it is known to select the namespace. False if that depends on labels that are not known: the
-            policy must be met, but an image is not *covered* by it alone (`sealgate.decisions.Coverage`).
+            policy must be met, but an image is not *covered* by it alone (`sealgate.policies.decisions.Coverage`).
     """
 
     policy: CompiledPolicy

@@ -13,10 +13,10 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sealgate.decisions import CachedRefusal, Verdict, decide, disown_tag, doubt_tag, refuse_reference
 from sealgate.errors import DeadlineError, InvalidReferenceError, NotFoundError, Reason, SealgateError, UnavailableError
 from sealgate.findings import Outcome
 from sealgate.formats.interface import Image
+from sealgate.policies.decisions import CachedRefusal, Verdict, decide, disown_tag, doubt_tag, refuse_reference
 from sealgate.references import parse_reference
 from sealgate.registry.callers import OPEN, join_access
 from sealgate.verification.resolutions import Resolution
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
-    from sealgate.decisions import ImageVerdict
     from sealgate.findings import Finding
+    from sealgate.policies.decisions import ImageVerdict
     from sealgate.policies.matching import Match
     from sealgate.references import Digest, Reference, Repository
     from sealgate.verification.askers import Read

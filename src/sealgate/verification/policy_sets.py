@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sealgate.decisions import UnmatchedImages
 from sealgate.errors import SealgateError
 from sealgate.formats import build_check
+from sealgate.policies.decisions import UnmatchedImages
 from sealgate.policies.matching import PolicyIndex
 from sealgate.service_secrets import NoServiceSecrets, ServiceSecrets
 

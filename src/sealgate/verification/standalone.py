@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from sealgate.api.v1alpha1.keys import KeyEntry
-from sealgate.decisions import UnmatchedImages
 from sealgate.errors import InvalidKeyError, Reason, SealgateError, UnavailableError
 from sealgate.formats import build_check
 from sealgate.formats.signers import openpgp_states
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.parsing.documents import join_field
+from sealgate.policies.decisions import UnmatchedImages
 from sealgate.policies.loading import check_object, load_policy_files
 from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate.verification.policy_sets import PolicySet, build_policy_set

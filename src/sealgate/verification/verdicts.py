@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from sealgate.clocks import Clock
-    from sealgate.decisions import ImageVerdict
+    from sealgate.policies.decisions import ImageVerdict
     from sealgate.registry.callers import Access, Caller
     from sealgate.verification.policy_sets import PolicySet
     from sealgate.verification.reviews import Review

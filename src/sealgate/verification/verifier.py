@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sealgate.clocks import Clock
-    from sealgate.decisions import ImageVerdict
+    from sealgate.policies.decisions import ImageVerdict
     from sealgate.references import Digest, Reference
     from sealgate.trusted_state.stores import TrustedState
     from sealgate.verification.engines import Network

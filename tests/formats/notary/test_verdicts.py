@@ -8,9 +8,9 @@ import yaml
 
 from sealgate.api.v1alpha1.verification_policy import Authenticator
 from sealgate.clocks import Deadline, SystemClock
-from sealgate.decisions import Verdict
 from sealgate.errors import Reason
 from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.policies.decisions import Verdict
 from sealgate.policies.matching import Namespace
 from sealgate.registry.credentials import NoCredentials
 from sealgate.trusted_state.stores import FolderTrustedState
@@ -23,7 +23,7 @@ from tests.support.worlds import policy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sealgate.decisions import ImageVerdict
+    from sealgate.policies.decisions import ImageVerdict
     from tests.support.notary_worlds import NotaryWorld
 
 AUTHENTICATOR = """

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate.api.v1alpha1.verification_policy import API_VERSION
-from sealgate.decisions import UnmatchedImages
 from sealgate.errors import SealgateError
+from sealgate.policies.decisions import UnmatchedImages
 from sealgate.policies.matching import Namespace
 from sealgate.references import parse_reference
 from sealgate.service_secrets import NoServiceSecrets

@@ -8,9 +8,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from sealgate.decisions import UnmatchedImages, Workloads
 from sealgate.errors import ConfigError
 from sealgate.messages import quote
+from sealgate.policies.decisions import UnmatchedImages, Workloads
 from sealgate.services.registries import ReachedRegistries
 from sealgate.verification.settings import VerifierSettings
 from sealgate.workload_kinds import BUILT_IN, WorkloadKind, WorkloadKinds

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
-    from sealgate.decisions import UnmatchedImages
     from sealgate.kubernetes.client import KubernetesAPI
+    from sealgate.policies.decisions import UnmatchedImages
     from sealgate.service_secrets import ServiceSecrets
     from sealgate.verification.policy_sets import PolicySet
     from sealgate_webhook.metrics import Metrics

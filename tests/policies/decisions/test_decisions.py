@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealgate.decisions import MAX_MESSAGE, UnmatchedImages, Verdict, count_met, decide, refuse_reference
 from sealgate.errors import InvalidReferenceError, Reason
 from sealgate.findings import Finding, Outcome
-from tests.decisions.cases import IMAGE, REFERENCE, SUBJECT, policy, refused, unavailable, verified
+from sealgate.policies.decisions import MAX_MESSAGE, UnmatchedImages, Verdict, count_met, decide, refuse_reference
+from tests.policies.decisions.cases import IMAGE, REFERENCE, SUBJECT, policy, refused, unavailable, verified
 
 if TYPE_CHECKING:
     from sealgate.policies.matching import Match

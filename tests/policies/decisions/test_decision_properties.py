@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.decisions import UnmatchedImages, Verdict, count_met, decide
 from sealgate.findings import Outcome
-from tests.decisions.cases import IMAGE, REFERENCE, SUBJECT, verified
-from tests.decisions.strategies import NAMES, SEVERAL, Result, by_hand, results_of, verdict_of
+from sealgate.policies.decisions import UnmatchedImages, Verdict, count_met, decide
+from tests.policies.decisions.cases import IMAGE, REFERENCE, SUBJECT, verified
+from tests.policies.decisions.strategies import NAMES, SEVERAL, Result, by_hand, results_of, verdict_of
 
 if TYPE_CHECKING:
     from sealgate.policies.matching import Match

@@ -6,10 +6,10 @@ import itertools
 
 from hypothesis import strategies as st
 
-from sealgate.decisions import UnmatchedImages, Verdict, decide
 from sealgate.findings import Finding
+from sealgate.policies.decisions import UnmatchedImages, Verdict, decide
 from sealgate.policies.matching import Match
-from tests.decisions.cases import IMAGE, REFERENCE, SUBJECT, policy, refused, unavailable, verified
+from tests.policies.decisions.cases import IMAGE, REFERENCE, SUBJECT, policy, refused, unavailable, verified
 
 SEVERITY = [Verdict.ADMIT, Verdict.WARN, Verdict.UNAVAILABLE, Verdict.DENY]
 NAMES = ["a", "b", "c", "d"]

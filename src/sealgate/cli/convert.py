@@ -12,9 +12,9 @@ import yaml
 from sealgate.cli import files, options
 from sealgate.cli.exits import Exit
 from sealgate.cli.help import examples
+from sealgate.convert import convert_texts, to_yaml
 from sealgate.errors import ConfigError
 from sealgate.messages import quote
-from sealgate.policies.convert import convert_texts, to_yaml
 
 #: The most bytes of one file, and of one file of keys that a policy.json names.
 MAX_BYTES = 32 << 20

@@ -22,9 +22,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from sealgate.api.v1alpha1.verification_policy import API_VERSION
-from sealgate.errors import PolicyError
-from sealgate.messages import quote
-from sealgate.policies.convert.container_requirements import (
+from sealgate.convert.containers.requirements import (
     ACCEPT,
     REJECT,
     SIGNED_BY,
@@ -36,15 +34,17 @@ from sealgate.policies.convert.container_requirements import (
     read_keys,
     simple_signing,
 )
-from sealgate.policies.convert.container_scopes import NoSelectorError, Scope, narrower, parse_scope, wider
-from sealgate.policies.convert.results import Conversion, Note
+from sealgate.convert.containers.scopes import NoSelectorError, Scope, narrower, parse_scope, wider
+from sealgate.convert.results import Conversion, Note
+from sealgate.errors import PolicyError
+from sealgate.messages import quote
 from sealgate.policies.problems import Problem
 from sealgate.references import DOCKER_HUB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sealgate.policies.convert.container_requirements import Secret
+    from sealgate.convert.containers.requirements import Secret
 
 #: The most selectors of one object.
 MAX_SELECTORS = 256

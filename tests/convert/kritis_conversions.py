@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from sealgate.convert import convert_texts, to_yaml
 from sealgate.errors import PolicyError
-from sealgate.policies.convert import convert_texts, to_yaml
 from sealgate.policies.loading import load_policy_texts
 from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.references import parse_reference
@@ -17,7 +17,7 @@ from sealgate.verification.standalone import authenticator_problems
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sealgate.policies.convert import Conversion
+    from sealgate.convert import Conversion
 
 SERVER = "https://grafeas.example.org"
 DIGEST = "@sha256:" + "4a" * 32

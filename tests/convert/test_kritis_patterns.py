@@ -9,13 +9,13 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from sealgate.convert import to_yaml
+from sealgate.convert.kritis.patterns import NoSelectorError, exclusion_of
 from sealgate.errors import InvalidReferenceError
-from sealgate.policies.convert import to_yaml
-from sealgate.policies.convert.kritis_patterns import NoSelectorError, exclusion_of
 from sealgate.policies.loading import load_policy_texts
 from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.references import parse_reference
-from tests.policies.convert.kritis_conversions import DIGEST, convert, excluded, notes, problems, specs
+from tests.convert.kritis_conversions import DIGEST, convert, excluded, notes, problems, specs
 from tests.support.kritis_objects import allowlist, attestation_policy, authority, kritis
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sealgate.convert import Conversion, to_yaml
 from sealgate.errors import Reason
 from sealgate.findings import Finding, Outcome
-from sealgate.policies.convert import Conversion, to_yaml
 from sealgate.policies.decisions import UnmatchedImages, Verdict, decide
 from sealgate.policies.loading import load_policy_texts
 from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.references import Digest, parse_reference
-from tests.policies.convert.kritis_conversions import DIGEST, convert, specs
+from tests.convert.kritis_conversions import DIGEST, convert, specs
 from tests.support.private_keys import new_key, public_pem
 
 SPACES = ["prod", "dev"]

@@ -26,11 +26,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sealgate.api.v1alpha1.verification_policy import API_VERSION
+from sealgate.convert.kritis.authorities import MalformedError, grafeas_spec
+from sealgate.convert.kritis.patterns import Exclusion, NoSelectorError, exclusion_of
+from sealgate.convert.results import Conversion, Note
 from sealgate.errors import PolicyError
 from sealgate.messages import quote
-from sealgate.policies.convert.kritis_authorities import MalformedError, grafeas_spec
-from sealgate.policies.convert.kritis_patterns import Exclusion, NoSelectorError, exclusion_of
-from sealgate.policies.convert.results import Conversion, Note
 from sealgate.policies.matching import NAME_LABEL
 
 if TYPE_CHECKING:

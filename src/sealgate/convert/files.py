@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from sealgate.convert.containers.policy import convert_containers_policy
+from sealgate.convert.kritis.objects import GROUP, KINDS, convert_kritis
 from sealgate.errors import PolicyError
 from sealgate.messages import quote
 from sealgate.parsing.documents import read_documents
-from sealgate.policies.convert.containers_policy import convert_containers_policy
-from sealgate.policies.convert.kritis import GROUP, KINDS, convert_kritis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from sealgate.convert.results import Conversion
     from sealgate.parsing.documents import Document
-    from sealgate.policies.convert.results import Conversion
     from sealgate.policies.problems import Problem
 
 _HINT = f"it takes {', '.join(KINDS)} of {GROUP}, or one containers policy.json"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from sealgate.convert import convert_texts, to_yaml
 from sealgate.errors import PolicyError
-from sealgate.policies.convert import convert_texts, to_yaml
-from tests.policies.convert.kritis_conversions import SERVER, convert, notes, problems, specs
+from tests.convert.kritis_conversions import SERVER, convert, notes, problems, specs
 from tests.support.kritis_objects import EC_PEM, RSA_PEM, allowlist, attestation_policy, authority, kritis
 from tests.support.simple_signing import Signer
 

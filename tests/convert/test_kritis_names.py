@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.policies.matching import NAME_LABEL
-from tests.policies.convert.kritis_conversions import convert, problems, specs
+from tests.convert.kritis_conversions import convert, problems, specs
 from tests.support.kritis_objects import allowlist, attestation_policy, authority
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sealgate.policies.convert import Conversion
+    from sealgate.convert import Conversion
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 

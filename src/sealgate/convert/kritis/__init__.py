@@ -1,0 +1,1 @@
+"""The objects of kritis, as sealgate's objects."""

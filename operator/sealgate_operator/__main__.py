@@ -13,7 +13,7 @@ from pathlib import Path
 from sealgate.clocks import SystemClock
 from sealgate.errors import ConfigError
 from sealgate.kubernetes.client import connect
-from sealgate.services.logs import configure_logs
+from sealgate.process.logs import configure_logs
 from sealgate_operator.application import Operator
 from sealgate_operator.config import load_config
 from sealgate_operator.handlers import quieten_kopf

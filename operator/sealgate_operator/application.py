@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from sealgate.errors import ConfigError, SealgateError
 from sealgate.kubernetes.lease import Lease, Timing
 from sealgate.messages import quote
+from sealgate.process.metrics_server import serve_beside
 from sealgate.registry.client import RegistryClient
-from sealgate.services.side_server import serve_beside
 from sealgate.verification.kms import KMSKeys
 from sealgate_operator.certificate_keeper import CertificateKeeper
 from sealgate_operator.enforcement import Enforcement

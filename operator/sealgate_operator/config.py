@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from sealgate.errors import ConfigError
 from sealgate.messages import quote
-from sealgate.services.registries import ReachedRegistries
+from sealgate.process.config import ReachedRegistries
 
 if TYPE_CHECKING:
     from pathlib import Path

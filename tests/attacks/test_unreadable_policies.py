@@ -16,9 +16,9 @@ from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.policies.decisions import Coverage, UnmatchedImages, Verdict, decide
 from sealgate.policies.matching import Match, Namespace, PolicyIndex, compile_policy
 from sealgate.policies.unreadable import compile_unreadable
+from sealgate.process.logs import configure_logs
 from sealgate.references import parse_reference
 from sealgate.service_secrets import NoServiceSecrets
-from sealgate.services.logs import configure_logs
 from sealgate_webhook.cluster.policies import AUTHENTICATORS, POLICIES, ClusterPolicies
 from sealgate_webhook.metrics import Metrics
 from tests.policies.objects import policy_object

@@ -10,7 +10,7 @@ from kubernetes.client.configuration import Configuration
 from sealgate.errors import UnavailableError
 from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.kubernetes.watch import Listing
-from sealgate.services.logs import configure_logs
+from sealgate.process.logs import configure_logs
 from sealgate.workload_kinds import BUILT_IN
 from sealgate_webhook.cluster.namespaces import PATH, ClusterNamespaces, read_namespace
 from sealgate_webhook.cluster.pull_secrets import ClusterCredentials, SecretReader

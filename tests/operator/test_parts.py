@@ -11,7 +11,7 @@ import urllib3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.services.side_server import MAX_SCRAPES, serve_beside
+from sealgate.process.metrics_server import MAX_SCRAPES, serve_beside
 from sealgate_operator.metrics import Metrics, side_app
 from sealgate_operator.view import AUTHENTICATOR, POLICY, SECRET, View
 from sealgate_operator.work_queue import LONGEST_PAUSE, Key, WorkQueue

@@ -13,7 +13,7 @@ from kubernetes.client.configuration import Configuration
 
 from sealgate.errors import UnavailableError
 from sealgate.kubernetes.client import KubernetesAPI
-from sealgate.services.logs import configure_logs
+from sealgate.process.logs import configure_logs
 from sealgate_operator.metrics import Metrics
 from sealgate_operator.self_test_certificate import (
     CERTIFICATE,

@@ -16,7 +16,7 @@ from sealgate import self_test
 from sealgate.clocks import SystemClock
 from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.kubernetes.lease import Timing
-from sealgate.services.logs import configure_logs
+from sealgate.process.logs import configure_logs
 from sealgate_operator.application import Operator
 from sealgate_operator.certificates import LEAF
 from sealgate_operator.config import OperatorConfig

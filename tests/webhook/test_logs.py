@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from gunicorn.config import Config
 
-from sealgate.services.logs import configure_logs
+from sealgate.process.logs import configure_logs
 from sealgate_webhook.logs import GunicornLogger
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import urllib3
 
 from sealgate.errors import Reason
 from sealgate.findings import Finding, Outcome
-from sealgate.services.logs import configure_logs
-from sealgate.services.side_server import MAX_SCRAPES
+from sealgate.process.logs import configure_logs
+from sealgate.process.metrics_server import MAX_SCRAPES
 from sealgate_webhook.metrics import Metrics, serve_metrics
 from tests.webhook.servers import eventually
 

@@ -23,9 +23,9 @@ from sealgate import self_test
 from sealgate.clocks import SystemClock
 from sealgate.http.settings import RegistrySettings
 from sealgate.policies.decisions import UnmatchedImages
+from sealgate.process.logs import configure_logs
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
-from sealgate.services.logs import configure_logs
 from sealgate.trusted_state.stores import MemoryTrustedState
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier

@@ -1,4 +1,4 @@
-"""gunicorn's messages, in the one shape that all logs have (`sealgate.services.logs`)."""
+"""gunicorn's messages, in the one shape that all logs have (`sealgate.process.logs`)."""
 
 from __future__ import annotations
 

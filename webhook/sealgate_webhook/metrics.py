@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make
 
 from sealgate.errors import Reason
 from sealgate.findings import Outcome
-from sealgate.services.side_server import serve_beside
+from sealgate.process.metrics_server import serve_beside
 
 if TYPE_CHECKING:
     import socket

@@ -22,8 +22,8 @@ from sealgate.clocks import SystemClock
 from sealgate.errors import ConfigError
 from sealgate.http.settings import RegistrySettings
 from sealgate.messages import quote
+from sealgate.process.logs import configure_logs
 from sealgate.registry.client import RegistryClient
-from sealgate.services.logs import configure_logs
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
 from sealgate.workload_kinds import BUILT_IN, WorkloadKinds
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
     from structlog.typing import FilteringBoundLogger
 
-    from sealgate.services.logs import LogStyle
+    from sealgate.process.logs import LogStyle
     from sealgate_webhook.admission import AdmissionRules
     from sealgate_webhook.backends import MakeBackend
     from sealgate_webhook.certificates import SelfSigned

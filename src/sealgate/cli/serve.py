@@ -15,7 +15,7 @@ from sealgate.verification.settings import VerifierSettings
 
 if TYPE_CHECKING:
     from sealgate.cli.options import AdmissionOptions, PolicyOptions, RegistryOptions, TLSOptions
-    from sealgate.services.logs import LogStyle
+    from sealgate.process.logs import LogStyle
     from sealgate.trusted_state.stores import TrustedState
     from sealgate.workload_kinds import WorkloadKinds
 

@@ -9,7 +9,7 @@ import pytest
 from kubernetes.client.configuration import Configuration
 
 from sealgate.kubernetes.client import KubernetesAPI
-from sealgate.services.logs import configure_logs
+from sealgate.process.logs import configure_logs
 from tests.support.kubernetes_simulator import KubernetesSimulator
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from sealgate.errors import ConfigError
 from sealgate.messages import quote
 from sealgate.policies.decisions import UnmatchedImages, Workloads
-from sealgate.services.registries import ReachedRegistries
+from sealgate.process.config import ReachedRegistries
 from sealgate.verification.settings import VerifierSettings
 from sealgate.workload_kinds import BUILT_IN, WorkloadKind, WorkloadKinds
 

@@ -15,7 +15,7 @@ from sealgate.convert import Conversion, convert_containers_policy
 from sealgate.errors import PolicyError, Reason, VerificationError
 from sealgate.findings import Finding, Outcome
 from sealgate.formats import build_check
-from sealgate.formats.simple_signing.check import SimpleSigningCheck
+from sealgate.formats.simple_signing.verify import SimpleSigningCheck
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.policies.decisions import UnmatchedImages, Verdict, decide
 from sealgate.policies.matching import Namespace, PolicyIndex

@@ -13,7 +13,7 @@ from sealgate.errors import (
     UnauthorizedError,
 )
 from sealgate.formats.interface import MAX_SIGNATURES
-from sealgate.formats.records import MAX_RECORDS
+from sealgate.formats.listing import MAX_RECORDS
 from tests.support.grafeas_simulator import NOTE
 from tests.support.grafeas_stands import DIGEST, KEY, OTHER_DIGEST, REPOSITORY, STRANGER, GrafeasStand, key_entry, uri
 from tests.support.private_keys import fingerprint

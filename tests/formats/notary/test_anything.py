@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.errors import InvalidKeyError, NotFoundError, Reason, SealgateError, VerificationError
-from sealgate.formats.notary.keys import read_key
 from sealgate.formats.notary.pins import AcceptedKey, KeyPin
-from sealgate.formats.notary.trust import TrustReader
+from sealgate.formats.notary.reader import TrustReader
+from sealgate.formats.notary.wire.keys import read_key
 from sealgate.trusted_state.stores import TrustRecord
 from tests.support.notary_signing import NOW, ecdsa_signer, key_id
 from tests.support.notary_simulator import GUN, NotaryRepository

@@ -17,8 +17,8 @@ import pytest
 from sealgate.api.v1alpha1.notary import NotaryRoot
 from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.formats.notary.certificates import check_root_bundle
-from sealgate.formats.notary.keys import read_key
 from sealgate.formats.notary.pins import read_pin
+from sealgate.formats.notary.wire.keys import read_key
 from tests.support.notary_signing import certified
 from tests.support.tools import require_tool
 

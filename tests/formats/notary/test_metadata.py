@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
-from sealgate.formats.notary.canonical import canonical_json
-from sealgate.formats.notary.keys import read_key
-from sealgate.formats.notary.metadata import (
+from sealgate.formats.notary.wire.canonical import canonical_json
+from sealgate.formats.notary.wire.keys import read_key
+from sealgate.formats.notary.wire.metadata import (
     is_delegation,
     read_delegations,
     read_file,

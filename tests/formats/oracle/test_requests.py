@@ -11,7 +11,7 @@ from sealgate.errors import (
     UnauthorizedError,
 )
 from sealgate.formats.interface import MAX_SIGNATURES
-from sealgate.formats.records import MAX_PASSED_OVER, MAX_RECORDS
+from sealgate.formats.listing import MAX_PASSED_OVER, MAX_RECORDS
 from tests.support.ocir_simulator import COMPARTMENT, APIKey
 from tests.support.oracle_stands import DIGEST, KEY, REPOSITORY, STRANGER, OracleStand, trusted
 from tests.support.private_keys import fingerprint

@@ -12,6 +12,6 @@ by the authenticator's keys count: certificates, log entries and key hints found
 Attestations are not signatures: they say something about an image, not that somebody wants it to run.
 """
 
-from sealgate.formats.cosign.check import CosignCheck, build
+from sealgate.formats.cosign.verify import CosignCheck, build
 
 __all__ = ["CosignCheck", "build"]

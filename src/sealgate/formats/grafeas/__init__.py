@@ -7,6 +7,6 @@ them together.
 
 from __future__ import annotations
 
-from sealgate.formats.grafeas.check import GrafeasCheck, build
+from sealgate.formats.grafeas.verify import GrafeasCheck, build
 
 __all__ = ["GrafeasCheck", "build"]

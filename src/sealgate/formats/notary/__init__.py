@@ -9,6 +9,6 @@ root is the one that is pinned, `trust.py` reads a repository from its root down
 about a tag, and `checks.py` puts it together.
 """
 
-from sealgate.formats.notary.checks import NotaryCheck, build
+from sealgate.formats.notary.verify import NotaryCheck, build
 
 __all__ = ["NotaryCheck", "build"]

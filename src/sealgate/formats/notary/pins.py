@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
 from sealgate.formats.notary.certificates import check_dates, is_authority
-from sealgate.formats.notary.keys import UNREADABLE, check_strength
+from sealgate.formats.notary.wire.keys import UNREADABLE, check_strength
 from sealgate.keys.public_keys import load_public_key
 from sealgate.keys.spki import read_certificate_key
 from sealgate.messages import name_accepted, quote
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sealgate.api.v1alpha1.notary import NotaryKey, NotaryRole, NotaryRoot, NotaryRootCA
-    from sealgate.formats.notary.keys import MetadataKey
+    from sealgate.formats.notary.wire.keys import MetadataKey
     from sealgate.keys.resolvers import KeyResolver
 
 _CERTIFICATE = "-----BEGIN CERTIFICATE-----"

@@ -13,8 +13,8 @@ from sealgate.messages import quote
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sealgate.formats.notary.keys import MetadataKey
-    from sealgate.formats.notary.metadata import RoleKeys, Signature, SignedFile
+    from sealgate.formats.notary.wire.keys import MetadataKey
+    from sealgate.formats.notary.wire.metadata import RoleKeys, Signature, SignedFile
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Protocol
 from sealgate.errors import Reason, VerificationError
 from sealgate.findings import SeenSignature
 from sealgate.formats.notary.errors import MissingRoleError, UnusableFileError
-from sealgate.formats.notary.metadata import TARGETS
+from sealgate.formats.notary.wire.metadata import TARGETS
 from sealgate.messages import name_accepted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from sealgate.formats.notary.keys import MetadataKey
-    from sealgate.formats.notary.metadata import FileHashes
     from sealgate.formats.notary.pins import AcceptedKey
+    from sealgate.formats.notary.reader import TrustReader
     from sealgate.formats.notary.targets import TargetsFile
-    from sealgate.formats.notary.trust import TrustReader
+    from sealgate.formats.notary.wire.keys import MetadataKey
+    from sealgate.formats.notary.wire.metadata import FileHashes
     from sealgate.references import Digest
 
 RELEASES = "targets/releases"

@@ -6,7 +6,7 @@ from base64 import b64encode
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sealgate.formats.notary.metadata import FileHashes, RoleKeys, SignedFile, read_delegations, read_hashes
+from sealgate.formats.notary.wire.metadata import FileHashes, RoleKeys, SignedFile, read_delegations, read_hashes
 from sealgate.parsing.strict_json import object_member
 
 if TYPE_CHECKING:

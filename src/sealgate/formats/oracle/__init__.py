@@ -7,6 +7,6 @@ Oracle's own tool never looks into the message; here it is what counts.
 
 from __future__ import annotations
 
-from sealgate.formats.oracle.check import OracleCheck, build
+from sealgate.formats.oracle.verify import OracleCheck, build
 
 __all__ = ["OracleCheck", "build"]

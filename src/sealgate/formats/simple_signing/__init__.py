@@ -7,6 +7,6 @@ is a keyring (`sealgate.keys.openpgp.keyring`); whether the signed name is one f
 what keeps one repository's signatures out of another's.
 """
 
-from sealgate.formats.simple_signing.check import SimpleSigningCheck, build
+from sealgate.formats.simple_signing.verify import SimpleSigningCheck, build
 
 __all__ = ["SimpleSigningCheck", "build"]

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.errors import VerificationError
-from sealgate.formats.grafeas.occurrences import GrafeasServer, resource_uri
-from sealgate.formats.grafeas.payloads import require_claims
+from sealgate.formats.grafeas.claims import require_claims
+from sealgate.formats.grafeas.stores import GrafeasServer, resource_uri
 from sealgate.formats.interface import Image
+from sealgate.formats.oracle.claims import Expectations
 from sealgate.formats.oracle.service import SignatureRecord, read_record
-from sealgate.formats.oracle.statements import Expectations
 from sealgate.references import parse_reference
 from tests.support.grafeas_simulator import NOTE
 from tests.support.ocir_simulator import message_of

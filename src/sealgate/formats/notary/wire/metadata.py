@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
 from sealgate.formats.interface import MAX_SIGNATURES
-from sealgate.formats.notary.canonical import canonical_json
 from sealgate.formats.notary.errors import UnusableFileError
-from sealgate.formats.notary.keys import MetadataKey, key_id, read_key
 from sealgate.formats.notary.limits import LIMITS
+from sealgate.formats.notary.wire.canonical import canonical_json
+from sealgate.formats.notary.wire.keys import MetadataKey, key_id, read_key
 from sealgate.messages import quote
 from sealgate.parsing.strict_json import (
     as_object,

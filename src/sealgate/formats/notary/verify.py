@@ -14,8 +14,8 @@ from sealgate.findings import Verified
 from sealgate.formats.notary.errors import RootChangedError
 from sealgate.formats.notary.limits import LIMITS
 from sealgate.formats.notary.pins import read_pin, read_signers
+from sealgate.formats.notary.reader import TrustReader
 from sealgate.formats.notary.tags import DockerOrder, RequiredRole, RequiredRoles, Statement, find_tag, tags_naming
-from sealgate.formats.notary.trust import TrustReader
 from sealgate.references import DOCKER_HUB
 from sealgate.trusted_state.stores import TrustKey
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from sealgate.api.v1alpha1.notary import NotarySpec
     from sealgate.findings import SeenSignature
     from sealgate.formats.interface import Image, Sources
-    from sealgate.formats.notary.metadata import FileHashes
     from sealgate.formats.notary.pins import RootPin
     from sealgate.formats.notary.tags import Roles
+    from sealgate.formats.notary.wire.metadata import FileHashes
     from sealgate.keys.resolvers import KeyResolver
     from sealgate.trusted_state.stores import TrustRecord
 

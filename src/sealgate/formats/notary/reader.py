@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from sealgate.errors import NotFoundError, Reason, UnavailableError, VerificationError
 from sealgate.formats.notary.errors import MissingRoleError, RootChangedError
 from sealgate.formats.notary.limits import LIMITS
-from sealgate.formats.notary.metadata import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, read_file, read_hashes
 from sealgate.formats.notary.roots import check_pinned, check_successor, read_root
 from sealgate.formats.notary.signatures import check_signatures
 from sealgate.formats.notary.targets import read_targets
+from sealgate.formats.notary.wire.metadata import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, read_file, read_hashes
 from sealgate.parsing.strict_json import malformed, object_member
 from sealgate.trusted_state.stores import TrustRecord
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from sealgate.formats.notary.metadata import FileHashes, RoleKeys, SignedFile
     from sealgate.formats.notary.pins import RootPin
     from sealgate.formats.notary.roots import Root
     from sealgate.formats.notary.signatures import Signers
     from sealgate.formats.notary.targets import TargetsFile
+    from sealgate.formats.notary.wire.metadata import FileHashes, RoleKeys, SignedFile
 
 
 class TrustReader:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from sealgate.errors import VerificationError
 from sealgate.formats.contents import hash_content
 from sealgate.formats.grafeas.acr import ACRStore
+from sealgate.formats.grafeas.claims import require_claims
 from sealgate.formats.grafeas.keys import load_authority
-from sealgate.formats.grafeas.occurrences import GrafeasServer, resource_uri
-from sealgate.formats.grafeas.payloads import require_claims
-from sealgate.formats.records import Tally, list_records
+from sealgate.formats.grafeas.stores import GrafeasServer, resource_uri
+from sealgate.formats.listing import Tally, list_records
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sealgate.api.v1alpha1.grafeas import GrafeasSpec
     from sealgate.findings import Verified
     from sealgate.formats.grafeas.keys import Authority
-    from sealgate.formats.grafeas.occurrences import Entry, OccurrenceStore
+    from sealgate.formats.grafeas.stores import Entry, OccurrenceStore
     from sealgate.formats.interface import Image, Sources
     from sealgate.keys.resolvers import KeyResolver
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealgate.errors import NotFoundError, Reason, UnavailableError, VerificationError
-from sealgate.formats.cosign.attempts import Attempts, TooManyError
-from sealgate.formats.cosign.bundles import BUNDLE_TYPE, key_hint, parse_bundle
 from sealgate.formats.cosign.claims import SIGN_PREDICATE
+from sealgate.formats.cosign.wire import BUNDLE_TYPE, key_hint, parse_bundle
+from sealgate.formats.evidence import Attempts, TooManyError
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES
 from sealgate.keys.algorithms import Algorithm
 from sealgate.messages import name_accepted, quote
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sealgate.findings import Verified
-    from sealgate.formats.cosign.bundles import Bundle
     from sealgate.formats.cosign.claims import Claims
+    from sealgate.formats.cosign.wire import Bundle
     from sealgate.formats.interface import Sources
     from sealgate.keys.public_keys import PublicKey
     from sealgate.references import Digest, Repository

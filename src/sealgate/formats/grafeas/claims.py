@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealgate.errors import InvalidReferenceError, Reason, VerificationError
-from sealgate.formats.simple_payloads import parse_simple_payload
+from sealgate.formats.simple_payload import parse_simple_payload
 from sealgate.messages import quote
 from sealgate.references import parse_repository
 

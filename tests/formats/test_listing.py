@@ -6,7 +6,7 @@ import pytest
 
 from sealgate.clocks import Deadline
 from sealgate.errors import DeadlineError, Reason, VerificationError
-from sealgate.formats.records import MAX_PAGES, Page, Tally, list_records, name_record
+from sealgate.formats.listing import MAX_PAGES, Page, Tally, list_records, name_record
 from tests.support.clocks import FakeClock
 
 

@@ -21,9 +21,9 @@ from sealgate.formats.simple_signing.identities import (
     parse_remap,
     parse_signed_reference,
 )
-from sealgate.formats.simple_signing.payloads import parse_payload
 from sealgate.formats.simple_signing.platforms import verify_platforms
 from sealgate.formats.simple_signing.stores import OpenShiftStore, Store, read_location
+from sealgate.formats.simple_signing.wire import parse_payload
 from sealgate.keys.openpgp.keyring import Keyring, load_keyring
 from sealgate.messages import quote
 from sealgate.references import parse_repository

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sealgate.errors import Reason, VerificationError
-from sealgate.formats.simple_payloads import parse_simple_payload
+from sealgate.formats.simple_payload import parse_simple_payload
 
 DIGEST = "sha256:" + "4a" * 32
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sealgate.errors import Reason, VerificationError
-from sealgate.formats.simple_payloads import parse_simple_payload
+from sealgate.formats.simple_payload import parse_simple_payload
 from sealgate.messages import quote
 from sealgate.parsing.strict_json import malformed, object_member, optional_text, parse_object, text_member
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from sealgate.cloud.oracle import OCICredentials
 from sealgate.errors import VerificationError
 from sealgate.formats.contents import hash_content
+from sealgate.formats.listing import Tally, list_records
+from sealgate.formats.oracle.claims import Expectations
 from sealgate.formats.oracle.keys import load_trusted_keys
 from sealgate.formats.oracle.service import (
     SignatureService,
@@ -15,8 +17,6 @@ from sealgate.formats.oracle.service import (
     repository_name,
     service_url,
 )
-from sealgate.formats.oracle.statements import Expectations
-from sealgate.formats.records import Tally, list_records
 
 if TYPE_CHECKING:
     from sealgate.api.v1alpha1.oracle import OracleSpec

@@ -7,11 +7,11 @@ import threading
 from typing import TYPE_CHECKING
 
 from sealgate.errors import ConfigError, SealgateError
+from sealgate.kms.key_cache import KMSKeys
 from sealgate.kubernetes.lease import Lease, Timing
 from sealgate.messages import quote
 from sealgate.process.metrics_server import serve_beside
 from sealgate.registry.client import RegistryClient
-from sealgate.verification.kms import KMSKeys
 from sealgate_operator.certificate_keeper import CertificateKeeper
 from sealgate_operator.enforcement import Enforcement
 from sealgate_operator.events import Events

@@ -11,10 +11,10 @@ from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.clocks import Deadline
 from sealgate.errors import ForbiddenAddressError, SealgateError, UnavailableError
 from sealgate.http.settings import RegistrySettings
-from sealgate.keys.kms import REFRESH_SECONDS, resolve_kms
+from sealgate.kms import REFRESH_SECONDS, resolve_kms
+from sealgate.kms.key_cache import KMSKeys
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
-from sealgate.verification.kms import KMSKeys
 from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
 from tests.support.dew_simulator import DEWSimulator
 from tests.support.http_messages import encode

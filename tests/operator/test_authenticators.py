@@ -8,11 +8,11 @@ import pytest
 from sealgate.api.v1alpha1.status import KeyStatus
 from sealgate.api.v1alpha1.verification_policy import Authenticator
 from sealgate.formats import build_check
-from sealgate.keys.kms import REFRESH_SECONDS
 from sealgate.keys.openpgp.packets import armored_blocks
 from sealgate.keys.status_keys import StatusKeys
+from sealgate.kms import REFRESH_SECONDS
+from sealgate.kms.key_cache import RETRY_SECONDS, KMSKeys
 from sealgate.service_secrets import StandaloneServiceSecrets
-from sealgate.verification.kms import RETRY_SECONDS, KMSKeys
 from sealgate_operator.authenticators import assess, secrets_named_in
 from sealgate_operator.key_sources import SecretKeys
 from tests.operator.objects import authenticator, cosign, fingerprint_of, inline, pem, secret_ref

@@ -1,7 +1,7 @@
 """Huawei DEW: describe-key, get-publickey and sign, over HTTP, with the signature of every request checked.
 
 The check is written from the description of SDK-HMAC-SHA256, apart from the code that signs; the official SDK's
-requests pass it as well (`tests/keys/kms/test_sdks.py`).
+requests pass it as well (`tests/kms/test_sdks.py`).
 """
 
 from __future__ import annotations

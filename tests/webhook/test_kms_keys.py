@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.errors import SealgateError, UnavailableError
-from sealgate.keys.kms import REFRESH_SECONDS
+from sealgate.kms import REFRESH_SECONDS
+from sealgate.kms.key_cache import KMSKeeper
 from sealgate.policies.decisions import UnmatchedImages
-from sealgate.verification.kms import KMSKeeper
 from sealgate_webhook.standalone import PolicyFilesSource
 from tests.support.dew_simulator import DEWSimulator
 from tests.support.kms_stands import SECRET, KMSStand

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from sealgate.http.settings import RegistrySettings
+from sealgate.kms.key_cache import KMSKeeper
 from sealgate.trusted_state.stores import MemoryTrustedState
-from sealgate.verification.kms import KMSKeeper
 from sealgate_webhook.sources import SharedCredentials
 from sealgate_webhook.standalone import PolicyFilesSource
 

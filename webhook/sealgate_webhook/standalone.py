@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 from sealgate.errors import PolicyError, SealgateError
 from sealgate.http.settings import RegistrySettings
+from sealgate.kms.key_cache import KMSKeeper
 from sealgate.messages import quote
 from sealgate.policies.matching import Namespace
-from sealgate.verification.kms import KMSKeeper
 from sealgate.verification.standalone import load_standalone, standalone_policies
 
 if TYPE_CHECKING:

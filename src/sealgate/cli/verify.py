@@ -18,10 +18,10 @@ from sealgate.cli.registries import settings_of
 from sealgate.cli.runs import open_run
 from sealgate.clocks import SystemClock
 from sealgate.formats.simple_signing import SimpleSigningCheck
+from sealgate.kms.key_cache import KMSKeeper
 from sealgate.messages import quote
 from sealgate.policies.decisions import Coverage
 from sealgate.references import parse_reference
-from sealgate.verification.kms import KMSKeeper
 from sealgate.verification.standalone import load_standalone, standalone_policies
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import Reason, VerificationError
 from sealgate.formats import build_check
 from sealgate.formats.interface import Image, Sources
-from sealgate.keys.kms import resolve_kms
 from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.kms import resolve_kms
 from sealgate.references import Digest, parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials

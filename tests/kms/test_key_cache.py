@@ -9,12 +9,12 @@ import pytest
 
 from sealgate.api.v1alpha1.verification_policy import API_VERSION
 from sealgate.errors import DeadlineError, KeyRefusedError, Reason, UnavailableError
-from sealgate.keys.kms import REFRESH_SECONDS
 from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.kms import REFRESH_SECONDS
+from sealgate.kms.key_cache import RETRY_SECONDS, KMSKeeper, KMSKeys
 from sealgate.policies.loading import PolicyFiles, load_policy_texts
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
-from sealgate.verification.kms import RETRY_SECONDS, KMSKeeper, KMSKeys
 from sealgate.verification.standalone import kms_entries, standalone_policies
 from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
 from tests.support.dew_simulator import DEWSimulator

@@ -2,11 +2,11 @@
 
     statuses = resolve_kms(entry, secrets, services, clock)    # every REFRESH_SECONDS
 
-Nothing here keeps anything: who asks again, and when, is up to the caller (`sealgate.verification.kms`).
+Nothing here keeps anything: who asks again, and when, is up to the caller (`sealgate.kms.key_cache`).
 """
 
 from __future__ import annotations
 
-from sealgate.keys.kms.resolution import REFRESH_SECONDS, remaining_keys, resolve_kms
+from sealgate.kms.resolve import REFRESH_SECONDS, remaining_keys, resolve_kms
 
 __all__ = ["REFRESH_SECONDS", "remaining_keys", "resolve_kms"]

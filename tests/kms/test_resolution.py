@@ -19,13 +19,13 @@ from sealgate.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from sealgate.keys.kms import REFRESH_SECONDS, resolve_kms
-from sealgate.keys.kms.answers import MAX_ANSWER_BYTES
-from sealgate.keys.kms.budgets import BudgetedServices
+from sealgate.kms import REFRESH_SECONDS, resolve_kms
+from sealgate.kms.budgeted_services import BudgetedServices
+from sealgate.kms.key_cache import KMSKeys
+from sealgate.kms.responses import MAX_ANSWER_BYTES
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate.verification.budgets import Budgets
-from sealgate.verification.kms import KMSKeys
 from tests.support.kms_stands import SECRET, KMSStand
 
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.api.v1alpha1.status import KeyStatus
 from sealgate.errors import InvalidKeyError, UnavailableError
-from sealgate.keys.kms import alibaba, huawei, oracle
-from sealgate.keys.kms.interface import KMSKey
 from sealgate.keys.public_keys import load_public_key
+from sealgate.kms.interface import KMSKey
+from sealgate.kms.providers import alibaba, huawei, oracle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from sealgate.api.v1alpha1.keys import KeyEntry
     from sealgate.clocks import Clock
-    from sealgate.keys.kms.interface import Fetch
     from sealgate.keys.public_keys import PublicKey
+    from sealgate.kms.interface import Fetch
     from sealgate.registry.interface import Services
     from sealgate.service_secrets import ServiceSecrets
 

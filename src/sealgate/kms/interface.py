@@ -1,7 +1,7 @@
 """The seam between key management services and everything else.
 
 One module here speaks to one provider: it has a function `fetch` that asks the service for a key and says what it
-found, and stands in the table of `sealgate.keys.kms.resolution`. What a found key is worth (whether it parses, is
+found, and stands in the table of `sealgate.kms.resolve`. What a found key is worth (whether it parses, is
 strong enough, fits its algorithm) is judged there, the same for all.
 """
 

@@ -18,9 +18,9 @@ from cachetools import TTLCache
 from sealgate.api.v1alpha1.status import AuthenticatorStatus, KeyStatus
 from sealgate.clocks import Deadline
 from sealgate.errors import DeadlineError, Reason, UnavailableError
-from sealgate.keys.kms import REFRESH_SECONDS, remaining_keys, resolve_kms
-from sealgate.keys.kms.budgets import BURST, REQUESTS_PER_MINUTE, BudgetedServices
 from sealgate.keys.status_keys import StatusKeys
+from sealgate.kms import REFRESH_SECONDS, remaining_keys, resolve_kms
+from sealgate.kms.budgeted_services import BURST, REQUESTS_PER_MINUTE, BudgetedServices
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate.verification.budgets import Budgets
@@ -98,7 +98,7 @@ class KMSKeys:
         return None if entry.kms is None else entry.kms.source
 
     def look(self, entry: KeyEntry, seconds: float = FETCH_SECONDS) -> tuple[KeyStatus, ...]:
-        """Ask for the key of a `kms` entry; see `sealgate.keys.kms.resolve_kms`.
+        """Ask for the key of a `kms` entry; see `sealgate.kms.resolve_kms`.
 
         A service that let a deadline pass in silence is not asked for a moment, so that its keys do not keep those of
         others waiting until they end.

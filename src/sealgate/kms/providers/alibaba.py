@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from sealgate.cloud.alibaba import AlibabaCredentials, RPCCall, sign_call
 from sealgate.errors import NotFoundError
-from sealgate.keys.kms.answers import Call, ask_object, member, objects, same, text, word
-from sealgate.keys.kms.interface import MAX_VERSIONS, KMSKey, refused
+from sealgate.kms.interface import MAX_VERSIONS, KMSKey, refused
+from sealgate.kms.responses import Call, ask_object, member, objects, same, text, word
 from sealgate.messages import quote
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from sealgate.cloud.huawei import HuaweiCredentials, sign_request
 from sealgate.errors import NotFoundError
-from sealgate.keys.kms.answers import Call, ask_object, member, same, text
-from sealgate.keys.kms.interface import KMSKey, refused
+from sealgate.kms.interface import KMSKey, refused
+from sealgate.kms.responses import Call, ask_object, member, same, text
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _KINDS: Mapping[str, str] = {
 
 
 def fetch(source: HuaweiKMS, secrets: ServiceSecrets, services: Services, clock: Clock) -> tuple[KMSKey, ...]:
-    """Ask for a key, which has one version; see `sealgate.keys.kms.interface.Fetch`."""
+    """Ask for a key, which has one version; see `sealgate.kms.interface.Fetch`."""
     caller = _Caller(source, secrets, services, clock)
     try:
         details = member(caller.call("describe-key"), "key_info", _WHAT)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.api.v1alpha1.status import KeyStatus
+from sealgate.budgets import Budgets
 from sealgate.clocks import Deadline
 from sealgate.errors import (
     ForbiddenAddressError,
@@ -25,7 +26,6 @@ from sealgate.kms.key_cache import KMSKeys
 from sealgate.kms.responses import MAX_ANSWER_BYTES
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
-from sealgate.verification.budgets import Budgets
 from tests.support.kms_stands import SECRET, KMSStand
 
 

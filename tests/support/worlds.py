@@ -14,7 +14,7 @@ from sealgate.policies.matching import Namespace
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
 from sealgate.verification.policy_sets import build_policy_set
-from sealgate.verification.reviews import Review
+from sealgate.verification.requests import Review
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
 from tests.support.cosign_signing import Classic, push_classic

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from sealgate.references import Digest
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.trusted_state.stores import TrustedState
-    from sealgate.verification.engines import Network
+    from sealgate.verification.context import Network
     from sealgate_webhook.admission import AdmissionRules
     from sealgate_webhook.callers import PermittedCallers
     from sealgate_webhook.endpoints import Judge

@@ -27,7 +27,7 @@ from sealgate.errors import InvalidReferenceError, InvalidWorkloadError, Sealgat
 from sealgate.messages import quote
 from sealgate.policies.decisions import Verdict, Workloads, require_digest, soften
 from sealgate.references import parse_reference
-from sealgate.verification.reviews import Review
+from sealgate.verification.requests import Review
 from sealgate.workload_kinds import BUILT_IN, POD
 from sealgate.workloads import changed_images
 from sealgate_webhook.answers import ALLOWED, Answer, answer_verdicts, deny, warn

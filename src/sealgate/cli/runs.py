@@ -15,7 +15,7 @@ from sealgate.clocks import Deadline, SystemClock
 from sealgate.messages import quote
 from sealgate.registry.client import RegistryClient
 from sealgate.verification.observers import SilentObserver
-from sealgate.verification.reviews import Review
+from sealgate.verification.requests import Review
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
 

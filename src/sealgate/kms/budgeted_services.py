@@ -19,7 +19,7 @@ BURST = 60
 
 
 class Budget(Protocol):
-    """Places a minute for each host (`sealgate.verification.budgets.Budgets` is one)."""
+    """Places a minute for each host (`sealgate.budgets.Budgets` is one)."""
 
     def reserve(self, host: str, deadline: Deadline) -> float:
         """Take a place and return how many seconds to wait for it.

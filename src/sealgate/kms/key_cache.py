@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from cachetools import TTLCache
 
 from sealgate.api.v1alpha1.status import AuthenticatorStatus, KeyStatus
+from sealgate.budgets import Budgets
 from sealgate.clocks import Deadline
 from sealgate.errors import DeadlineError, Reason, UnavailableError
 from sealgate.keys.status_keys import StatusKeys
@@ -23,7 +24,6 @@ from sealgate.kms import REFRESH_SECONDS, remaining_keys, resolve_kms
 from sealgate.kms.budgeted_services import BURST, REQUESTS_PER_MINUTE, BudgetedServices
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
-from sealgate.verification.budgets import Budgets
 from sealgate.verification.standalone import kms_entries
 
 if TYPE_CHECKING:

@@ -10,14 +10,14 @@ from concurrent.futures import FIRST_COMPLETED, wait
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sealgate.errors import UnavailableError
-from sealgate.verification.flights import PATIENCE_CHECK_SECONDS, next_look
+from sealgate.verification.single_flight import PATIENCE_CHECK_SECONDS, next_look
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
     from sealgate.clocks import Deadline
-    from sealgate.verification.flights import Flights, Place
+    from sealgate.verification.single_flight import Flights, Place
 
 
 class _Waiter(NamedTuple):

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from sealgate.registry.interface import Registry
     from sealgate.verification.askers import Read
     from sealgate.verification.caches import Remembered
-    from sealgate.verification.engines import Engine
+    from sealgate.verification.context import Engine
     from sealgate.verification.observers import VerifierObserver
-    from sealgate.verification.reviews import Review
+    from sealgate.verification.requests import Review
 
 
 class Landed(NamedTuple):

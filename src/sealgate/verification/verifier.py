@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from sealgate.errors import SealgateError
 from sealgate.trusted_state.stores import MemoryTrustedState
-from sealgate.verification.engines import Engine
-from sealgate.verification.inquiries import Inquiry
+from sealgate.verification.context import Engine
+from sealgate.verification.image_tasks import Inquiry
 from sealgate.verification.observers import SilentObserver
 from sealgate.verification.pending import PendingWork
-from sealgate.verification.resolutions import Resolution
 from sealgate.verification.settings import VerifierSettings
+from sealgate.verification.tag_resolution import Resolution
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from sealgate.policies.decisions import ImageVerdict
     from sealgate.references import Digest, Reference
     from sealgate.trusted_state.stores import TrustedState
-    from sealgate.verification.engines import Network
+    from sealgate.verification.context import Network
     from sealgate.verification.observers import VerifierObserver
-    from sealgate.verification.reviews import Review
+    from sealgate.verification.requests import Review
 
 
 class Verifier:

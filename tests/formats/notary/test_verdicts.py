@@ -15,7 +15,7 @@ from sealgate.policies.matching import Namespace
 from sealgate.registry.credentials import NoCredentials
 from sealgate.trusted_state.stores import FolderTrustedState
 from sealgate.verification.policy_sets import build_policy_set
-from sealgate.verification.reviews import Review
+from sealgate.verification.requests import Review
 from sealgate.verification.verifier import Verifier
 from tests.support.clocks import FakeClock
 from tests.support.worlds import policy

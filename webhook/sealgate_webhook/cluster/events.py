@@ -17,11 +17,11 @@ from urllib.parse import quote as quote_path
 
 from cachetools import TTLCache
 
+from sealgate.budgets import Budgets
 from sealgate.clocks import Deadline
 from sealgate.errors import NotFoundError, RateLimitedError, UnavailableError
 from sealgate.kubernetes.client import ConflictError
 from sealgate.messages import quote
-from sealgate.verification.budgets import Budgets
 
 if TYPE_CHECKING:
     import threading

@@ -19,7 +19,7 @@ from sealgate.formats.interface import Image
 from sealgate.policies.decisions import CachedRefusal, Verdict, decide, disown_tag, doubt_tag, refuse_reference
 from sealgate.references import parse_reference
 from sealgate.registry.callers import OPEN, join_access
-from sealgate.verification.resolutions import Resolution
+from sealgate.verification.tag_resolution import Resolution
 from sealgate.verification.verifications import Verification, failed
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from sealgate.references import Digest, Reference, Repository
     from sealgate.verification.askers import Read
     from sealgate.verification.caches import Remembered
-    from sealgate.verification.engines import Engine
+    from sealgate.verification.context import Engine
     from sealgate.verification.pending import PendingWork
-    from sealgate.verification.reviews import Review
+    from sealgate.verification.requests import Review
     from sealgate.verification.verifications import Landed
 
     Fail = Callable[[BaseException], None]

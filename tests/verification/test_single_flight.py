@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.errors import DeadlineError, NotFoundError, UnavailableError
-from sealgate.verification.flights import Flights
 from sealgate.verification.settings import VerifierSettings
+from sealgate.verification.single_flight import Flights
 from tests.support.clocks import FakeClock
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sealgate.policies.decisions import ImageVerdict
     from sealgate.registry.callers import Access, Caller
     from sealgate.verification.policy_sets import PolicySet
-    from sealgate.verification.reviews import Review
+    from sealgate.verification.requests import Review
 
 #: When so many are remembered all are forgotten; making them anew from findings costs little.
 MAX_VERDICTS = 10_000

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from sealgate.references import Digest, Reference
-    from sealgate.verification.engines import Engine
-    from sealgate.verification.reviews import Review
+    from sealgate.verification.context import Engine
+    from sealgate.verification.requests import Review
 
 
 class Resolution:

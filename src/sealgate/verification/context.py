@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from sealgate.verification.budgets import Budgets
+from sealgate.budgets import Budgets
 from sealgate.verification.caches import FindingCache, TagCache
-from sealgate.verification.flights import Flights
-from sealgate.verification.verdicts import VerdictMemory
+from sealgate.verification.single_flight import Flights
+from sealgate.verification.verdict_cache import VerdictMemory
 
 if TYPE_CHECKING:
     from sealgate.clocks import Clock, Deadline

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from sealgate.budgets import Budgets
 from sealgate.clocks import Deadline
 from sealgate.errors import RateLimitedError, Reason
-from sealgate.verification.budgets import Budgets
 from tests.support.clocks import FakeClock
 
 HOST = "registry.example.org"

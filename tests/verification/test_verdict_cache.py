@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from sealgate.errors import Reason
 from sealgate.policies.decisions import UnmatchedImages, Verdict
 from sealgate.policies.matching import Namespace
-from sealgate.verification import verdicts
+from sealgate.verification import verdict_cache as verdicts
 from sealgate.verification.observers import SilentObserver
 from sealgate.verification.settings import VerifierSettings
-from sealgate.verification.verdicts import VerdictMemory
+from sealgate.verification.verdict_cache import VerdictMemory
 from tests.support.clocks import FakeClock
 from tests.support.cosign_signing import Classic, push_classic
 from tests.support.registry_auth import Auth

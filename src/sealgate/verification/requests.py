@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sealgate.references import Repository
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.registry.interface import Registry
-    from sealgate.verification.engines import Engine
+    from sealgate.verification.context import Engine
     from sealgate.verification.policy_sets import PolicySet
 
 

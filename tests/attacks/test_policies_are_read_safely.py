@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sealgate.errors import PolicyError
-from sealgate.policies.loading import load_policy_texts
+from sealgate.manifests.loading import load_policy_texts
 
 
 def problems(text: str) -> list[str]:

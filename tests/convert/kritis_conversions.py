@@ -9,10 +9,10 @@ import yaml
 
 from sealgate.convert import convert_texts, to_yaml
 from sealgate.errors import PolicyError
-from sealgate.policies.loading import load_policy_texts
+from sealgate.manifests.loading import load_policy_texts
+from sealgate.manifests.policies import authenticator_problems
 from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.references import parse_reference
-from sealgate.verification.standalone import authenticator_problems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

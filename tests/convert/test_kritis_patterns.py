@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sealgate.convert import to_yaml
 from sealgate.convert.kritis.patterns import NoSelectorError, exclusion_of
 from sealgate.errors import InvalidReferenceError
-from sealgate.policies.loading import load_policy_texts
+from sealgate.manifests.loading import load_policy_texts
 from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.references import parse_reference
 from tests.convert.kritis_conversions import DIGEST, convert, excluded, notes, problems, specs

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from sealgate.convert import Conversion, to_yaml
 from sealgate.errors import Reason
 from sealgate.findings import Finding, Outcome
+from sealgate.manifests.loading import load_policy_texts
 from sealgate.policies.decisions import UnmatchedImages, Verdict, decide
-from sealgate.policies.loading import load_policy_texts
 from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.references import Digest, parse_reference
 from tests.convert.kritis_conversions import DIGEST, convert, specs

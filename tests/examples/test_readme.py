@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sealgate.verification.standalone import load_standalone
+from sealgate.manifests.policies import load_standalone
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -12,10 +12,10 @@ from sealgate.errors import DeadlineError, KeyRefusedError, Reason, UnavailableE
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.kms import REFRESH_SECONDS
 from sealgate.kms.key_cache import RETRY_SECONDS, KMSKeeper, KMSKeys
-from sealgate.policies.loading import PolicyFiles, load_policy_texts
+from sealgate.manifests.loading import PolicyFiles, load_policy_texts
+from sealgate.manifests.policies import kms_entries, standalone_policies
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
-from sealgate.verification.standalone import kms_entries, standalone_policies
 from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
 from tests.support.dew_simulator import DEWSimulator
 from tests.support.kms_stands import SECRET, KMSStand

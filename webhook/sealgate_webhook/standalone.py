@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final
 from sealgate.errors import PolicyError, SealgateError
 from sealgate.http.settings import RegistrySettings
 from sealgate.kms.key_cache import KMSKeeper
+from sealgate.manifests.policies import load_standalone, standalone_policies
 from sealgate.messages import quote
 from sealgate.policies.matching import Namespace
-from sealgate.verification.standalone import load_standalone, standalone_policies
 
 if TYPE_CHECKING:
     import threading
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
+    from sealgate.manifests.loading import PolicyFiles
     from sealgate.policies.decisions import UnmatchedImages
-    from sealgate.policies.loading import PolicyFiles
     from sealgate.verification.policy_sets import PolicySet
     from sealgate_webhook.metrics import Metrics
 

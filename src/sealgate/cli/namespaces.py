@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sealgate.cli.options import NamespaceOptions
-    from sealgate.policies.loading import PolicyFiles
+    from sealgate.manifests.loading import PolicyFiles
 
 
 def namespace_of(

@@ -16,16 +16,16 @@ from sealgate.cli.help import examples
 from sealgate.cli.namespaces import namespace_of
 from sealgate.clocks import SystemClock
 from sealgate.errors import PolicyError
+from sealgate.manifests.policies import load_standalone, spoilt_keys
 from sealgate.messages import quote
 from sealgate.policies.matching import Cause, PolicyIndex
 from sealgate.references import parse_reference
-from sealgate.verification.standalone import load_standalone, spoilt_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sealgate.cli.options import NamespaceOptions
-    from sealgate.policies.loading import PolicyFiles
+    from sealgate.manifests.loading import PolicyFiles
     from sealgate.policies.matching import Explanation
     from sealgate.policies.problems import Problem
 

@@ -19,10 +19,10 @@ from sealgate.cli.runs import open_run
 from sealgate.clocks import SystemClock
 from sealgate.formats.simple_signing import SimpleSigningCheck
 from sealgate.kms.key_cache import KMSKeeper
+from sealgate.manifests.policies import load_standalone, standalone_policies
 from sealgate.messages import quote
 from sealgate.policies.decisions import Coverage
 from sealgate.references import parse_reference
-from sealgate.verification.standalone import load_standalone, standalone_policies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

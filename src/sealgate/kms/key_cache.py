@@ -22,9 +22,9 @@ from sealgate.errors import DeadlineError, Reason, UnavailableError
 from sealgate.keys.status_keys import StatusKeys
 from sealgate.kms import REFRESH_SECONDS, remaining_keys, resolve_kms
 from sealgate.kms.budgeted_services import BURST, REQUESTS_PER_MINUTE, BudgetedServices
+from sealgate.manifests.policies import kms_entries
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
-from sealgate.verification.standalone import kms_entries
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from sealgate.http.dns import Resolver
     from sealgate.http.settings import RegistrySettings
     from sealgate.keys.public_keys import PublicKey
-    from sealgate.policies.loading import PolicyFiles
+    from sealgate.manifests.loading import PolicyFiles
     from sealgate.service_secrets import ServiceSecrets
 
 #: Seconds that asking for one key may take, and until it is asked for again after it could not be.

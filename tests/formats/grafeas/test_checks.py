@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sealgate.errors import InvalidKeyError, Reason, UnavailableError
 from sealgate.formats import build_check
 from sealgate.keys.resolvers import StandaloneKeys
-from sealgate.verification.standalone import load_standalone, standalone_policies
+from sealgate.manifests.policies import load_standalone, standalone_policies
 from tests.cli.objects import policy, write
 from tests.support.grafeas_stands import KEY, STRANGER, GrafeasStand, key_entry, pgp_entry
 from tests.support.private_keys import public_pem

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.errors import InvalidWorkloadError, SealgateError
 from sealgate.formats.signers import signers_of
+from sealgate.manifests.policies import object_problems
+from sealgate.manifests.validation import did_you_mean
 from sealgate.messages import quote
 from sealgate.policies.prospects import count_reachable, reach_of
-from sealgate.policies.validation import did_you_mean
-from sealgate.verification.standalone import object_problems
 from sealgate_webhook.admission import NOT_JUDGED, Judgement
 from sealgate_webhook.answers import ALLOWED, Answer, bound_warnings, deny
 

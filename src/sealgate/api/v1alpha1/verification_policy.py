@@ -2,7 +2,7 @@
 
 These are the edge: strict pydantic models of exactly what `kubectl apply` takes. Descriptions end up in the CRDs,
 so that `kubectl explain` teaches. Field names in YAML are camelCase. What a model accepts is well formed; whether
-patterns compile and keys parse is found by `sealgate.policies.loading`, with file and line.
+patterns compile and keys parse is found by `sealgate.manifests.loading`, with file and line.
 """
 
 from __future__ import annotations

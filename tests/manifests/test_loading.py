@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from sealgate.errors import PolicyError, Reason
-from sealgate.policies.loading import PolicyFiles, load_policy_files, load_policy_texts
+from sealgate.manifests.loading import PolicyFiles, load_policy_files, load_policy_texts
 from tests.policies.objects import authenticator_object, policy_object
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from sealgate.errors import PolicyError
-from sealgate.policies import files as policy_files
-from sealgate.policies.loading import PolicyFiles, load_policy_files
+from sealgate.manifests import files as policy_files
+from sealgate.manifests.loading import PolicyFiles, load_policy_files
 from tests.policies.objects import authenticator_object, policy_object
 
 if TYPE_CHECKING:

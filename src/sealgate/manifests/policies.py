@@ -15,9 +15,9 @@ from sealgate.errors import InvalidKeyError, Reason, SealgateError, UnavailableE
 from sealgate.formats import build_check
 from sealgate.formats.signers import openpgp_states
 from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.manifests.loading import check_object, load_policy_files
 from sealgate.parsing.documents import join_field
 from sealgate.policies.decisions import UnmatchedImages
-from sealgate.policies.loading import check_object, load_policy_files
 from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate.verification.policy_sets import PolicySet, build_policy_set
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sealgate.api.v1alpha1.verification_policy import Authenticator
     from sealgate.keys.resolvers import KMSKeySource
-    from sealgate.policies.loading import PolicyFiles
+    from sealgate.manifests.loading import PolicyFiles
     from sealgate.policies.problems import Problem
 
 

@@ -2,7 +2,7 @@
 
 Files hold what `kubectl apply` takes: `Authenticator` and `VerificationPolicy`, the `Secret`s that they name, and
 `Namespace`s for their labels. Every problem is found in one go, each with file, line, field and a suggestion. What
-the objects mean to each other is looked at too (`sealgate.policies.checks`); what only others can judge, such as
+the objects mean to each other is looked at too (`sealgate.manifests.cross_checks`); what only others can judge, such as
 whether a key parses, they add as checks of their own:
 
     def key_problems(files):
@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.api.v1alpha1.verification_policy import API_VERSION, Authenticator, VerificationPolicy
 from sealgate.errors import PolicyError
+from sealgate.manifests.cross_checks import check_patterns, check_policy, check_secrets
+from sealgate.manifests.files import read_policy_files
+from sealgate.manifests.validation import did_you_mean, validate
 from sealgate.messages import quote
 from sealgate.parsing.documents import Document, join_field, key_part, read_documents
-from sealgate.policies.checks import check_patterns, check_policy, check_secrets
-from sealgate.policies.files import read_policy_files
 from sealgate.policies.problems import Problem
-from sealgate.policies.validation import did_you_mean, validate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

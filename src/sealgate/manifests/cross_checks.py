@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sealgate.errors import InvalidPatternError
+from sealgate.manifests.validation import did_you_mean
 from sealgate.messages import quote
 from sealgate.parsing.documents import join_field, key_part
 from sealgate.patterns import compile_repository_pattern, compile_tag_pattern
-from sealgate.policies.validation import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

@@ -1,0 +1,1 @@
+"""Policy files and objects: loaded, checked, and made a policy set."""

@@ -26,7 +26,7 @@ def resident_mib() -> float:
 
 def fill() -> None:
     """Import the webhook, remember 100,000 subjects as verifications would, and print both figures."""
-    import sealgate_webhook.server  # noqa: F401 - the process that is measured is the webhook's
+    import sealgate_webhook.server.server  # noqa: F401 - the process that is measured is the webhook's
     from sealgate.clocks import SystemClock
     from sealgate.errors import Reason
     from sealgate.findings import Finding, Outcome, SeenSignature

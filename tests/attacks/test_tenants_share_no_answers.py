@@ -15,7 +15,7 @@ from sealgate.http.settings import RegistrySettings
 from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.registry.client import RegistryClient
 from sealgate.workload_kinds import BUILT_IN
-from sealgate_webhook.cluster.pull_secrets import REMEMBER_SECONDS, ClusterCredentials, SecretReader
+from sealgate_webhook.backends.cluster.pull_secrets import REMEMBER_SECONDS, ClusterCredentials, SecretReader
 from tests.attacks.test_webhook_admits_no_bare_tag import PATIENCE, wait_until
 from tests.support.clocks import FakeClock
 from tests.support.cosign_signing import Classic, push_classic

@@ -14,13 +14,13 @@ import pytest
 from sealgate.errors import UnavailableError
 from sealgate.http.settings import RegistrySettings
 from sealgate.registry.client import RegistryClient
-from sealgate_webhook.admission import AdmissionRules
+from sealgate_webhook.admission.workloads import AdmissionRules
 from tests.support.clocks import FakeClock
 from tests.support.http_faults import Fault
 from tests.support.private_keys import new_key
 from tests.support.registry_simulator import RegistrySimulator
+from tests.webhook.admission.test_mutate import apply, operations
 from tests.webhook.objects import GROUPS, pod, review, workload
-from tests.webhook.test_mutate import apply, operations
 from tests.webhook.worlds import World, authenticator, open_world, policy
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.clocks import FakeClock
 from tests.support.cosign_signing import Classic, push_classic
+from tests.webhook.admission.test_mutate import apply, operations
 from tests.webhook.objects import GROUPS, pod, review, workload
-from tests.webhook.test_mutate import apply, operations
 from tests.webhook.worlds import World, open_world
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.kubernetes.watch import Listing
 from sealgate.process.logs import configure_logs
 from sealgate.workload_kinds import BUILT_IN
-from sealgate_webhook.cluster.namespaces import PATH, ClusterNamespaces, read_namespace
-from sealgate_webhook.cluster.pull_secrets import ClusterCredentials, SecretReader
+from sealgate_webhook.backends.cluster.namespaces import PATH, ClusterNamespaces, read_namespace
+from sealgate_webhook.backends.cluster.pull_secrets import ClusterCredentials, SecretReader
 from tests.support.clocks import FakeClock
 from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
-from tests.webhook.cluster.test_pull_secrets import put_secret, request, username
+from tests.webhook.backends.cluster.test_pull_secrets import put_secret, request, username
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

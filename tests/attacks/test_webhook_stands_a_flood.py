@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.verification.settings import VerifierSettings
-from sealgate_webhook.endpoints import LARGE_BYTES, MAX_LARGE
-from sealgate_webhook.reviews import MAX_REVIEW_BYTES
+from sealgate_webhook.reviews.request import MAX_REVIEW_BYTES
+from sealgate_webhook.server.endpoints import LARGE_BYTES, MAX_LARGE
 from tests.webhook.objects import encode, pod, review
 from tests.webhook.servers import eventually, running
 from tests.webhook.worlds import World, open_world

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.registry.credentials import DockerConfigCredentials
-from sealgate_webhook.certificates import load_context
+from sealgate_webhook.server.tls import load_context
 from tests.webhook.objects import encode, pod, review
 from tests.webhook.servers import TLSFiles
 from tests.webhook.worlds import World, open_world, policy

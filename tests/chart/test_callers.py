@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sealgate_webhook.cluster.config import WebhookConfig
+from sealgate_webhook.backends.cluster.config import WebhookConfig
 from tests.chart.rendering import CHART, NAMESPACE, VALUE_SETS, Manifest, config, find, helm, render
 
 CLIENTS = VALUE_SETS["client-certificates"]

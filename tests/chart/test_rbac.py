@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sealgate_webhook.cluster.trusted_state import SHARDS
+from sealgate_webhook.backends.cluster.trusted_state import SHARDS
 from tests.chart.rendering import VALUE_SETS, Manifest, find, render
 
 Right = tuple[str, str, str]

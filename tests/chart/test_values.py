@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from sealgate_operator.config import OperatorConfig
-from sealgate_webhook.cluster.config import WebhookConfig
+from sealgate_webhook.backends.cluster.config import WebhookConfig
 from tests.chart.rendering import CHART, NAMESPACE, ROOT, VALUE_SETS, config, find, helm, render, webhooks
 
 if TYPE_CHECKING:

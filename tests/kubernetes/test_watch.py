@@ -12,10 +12,10 @@ from kubernetes.config import ConfigException, incluster_config
 from sealgate.errors import NotFoundError, UnauthorizedError, UnavailableError
 from sealgate.kubernetes.client import ConflictError, GoneError, KubernetesAPI, connect
 from sealgate.kubernetes.watch import FIRST_PAUSE, WATCH_SECONDS, Listing
-from sealgate_webhook.certificates import load_context
+from sealgate_webhook.server.tls import load_context
 from tests.support.clocks import FakeClock
 from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
-from tests.webhook.cluster.conftest import running
+from tests.webhook.backends.cluster.conftest import running
 from tests.webhook.servers import TLSFiles
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from sealgate.http.settings import RegistrySettings
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate.registry.credentials import NoCredentials
 from sealgate.trusted_state.stores import MemoryTrustedState
-from sealgate_webhook.backends import FilesBackend, files_backend
-from sealgate_webhook.server import Address, ServerSettings, run_server
+from sealgate_webhook.backends.files.backend import FilesBackend, files_backend
+from sealgate_webhook.server.server import Address, ServerSettings, run_server
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterable
 
-    from sealgate_webhook.backends import MakeBackend
+    from sealgate_webhook.backends.files.backend import MakeBackend
 
 
 def settings_of(given: dict[str, Any]) -> ServerSettings:

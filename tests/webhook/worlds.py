@@ -30,11 +30,11 @@ from sealgate.trusted_state.stores import MemoryTrustedState
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
 from sealgate.workload_kinds import BUILT_IN, WorkloadKinds
-from sealgate_webhook.admission import DEFAULT_RULES
-from sealgate_webhook.app import create_app
+from sealgate_webhook.admission.sources import SharedCredentials
+from sealgate_webhook.admission.workloads import DEFAULT_RULES
+from sealgate_webhook.backends.files.policies import PolicyFilesSource
 from sealgate_webhook.metrics import Metrics
-from sealgate_webhook.sources import SharedCredentials
-from sealgate_webhook.standalone import PolicyFilesSource
+from sealgate_webhook.server.app import create_app
 from tests.support.cosign_signing import Classic, push_classic
 from tests.support.private_keys import new_key, public_pem
 from tests.support.registry_simulator import RegistrySimulator
@@ -51,11 +51,11 @@ if TYPE_CHECKING:
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.trusted_state.stores import TrustedState
     from sealgate.verification.context import Network
-    from sealgate_webhook.admission import AdmissionRules
-    from sealgate_webhook.callers import PermittedCallers
-    from sealgate_webhook.endpoints import Judge
-    from sealgate_webhook.reviews import AdmissionRequest
-    from sealgate_webhook.sources import CredentialSource, Namespaces, PolicySource
+    from sealgate_webhook.admission.sources import CredentialSource, Namespaces, PolicySource
+    from sealgate_webhook.admission.workloads import AdmissionRules
+    from sealgate_webhook.reviews.request import AdmissionRequest
+    from sealgate_webhook.server.callers import PermittedCallers
+    from sealgate_webhook.server.endpoints import Judge
     from tests.support.private_keys import PrivateKey
 
 #: The most time that a review can have, for those in which it is not what the test is about.

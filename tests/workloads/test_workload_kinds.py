@@ -13,7 +13,7 @@ from sealgate.errors import ConfigError, InvalidWorkloadError
 from sealgate.ready_made_kinds import READY_MADE
 from sealgate.workload_kinds import BUILT_IN, MAX_KINDS, MAX_PATHS, FieldPath, WorkloadKind, WorkloadKinds
 from sealgate.workloads import changed_images, extract_images, identify, pod_specs
-from sealgate_webhook.cluster.config import CustomKind
+from sealgate_webhook.backends.cluster.config import CustomKind
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = ROOT / "tests" / "data" / "custom_kinds"

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from sealgate.errors import SealgateError
 from sealgate.kubernetes.client import connect
-from sealgate_webhook.admission import AdmissionRules
-from sealgate_webhook.cluster.backend import cluster_backend
-from sealgate_webhook.cluster.config import read_config
-from sealgate_webhook.server import Address, ServerSettings, run_server
+from sealgate_webhook.admission.workloads import AdmissionRules
+from sealgate_webhook.backends.cluster.backend import cluster_backend
+from sealgate_webhook.backends.cluster.config import read_config
+from sealgate_webhook.server.server import Address, ServerSettings, run_server
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -80,9 +80,9 @@ def serve(  # noqa: PLR0913, PLR0917 - click hands over one argument for each op
     Exit codes: 0 it was told to stop, 2 wrong usage, policy or file.
     """
     try:
-        from sealgate_webhook.admission import AdmissionRules
-        from sealgate_webhook.backends import files_backend
-        from sealgate_webhook.server import Address, ServerSettings, run_server
+        from sealgate_webhook.admission.workloads import AdmissionRules
+        from sealgate_webhook.backends.files.backend import files_backend
+        from sealgate_webhook.server.server import Address, ServerSettings, run_server
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0].startswith("sealgate"):
             raise

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sealgate_webhook.backends.cluster.denial_events import BURST, EventRecorder
+from sealgate_webhook.metrics import Metrics
+from sealgate_webhook.reviews.request import AdmissionRequest
+from tests.support.clocks import FakeClock
+from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
+from tests.webhook.backends.cluster.conftest import running
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from sealgate.kubernetes.client import KubernetesAPI
+
+EVENTS = "/namespaces/shop/events"
+LISTED = {"shop", "other"}
+
+
+def denied(name: str = "app", metadata: dict[str, Any] | None = None, **fields: Any) -> AdmissionRequest:
+    obj = {"metadata": metadata or {"name": name}}
+    return AdmissionRequest("1", "", "Pod", "", "shop", name, "CREATE", obj, None, **fields)
+
+
+def made(cluster: KubernetesSimulator, count: int) -> list[dict[str, Any]]:
+    """Return the Events, once there are so many."""
+    cluster.wait_for(lambda cluster: len(cluster.find("events")) >= count)
+    return cluster.find("events")
+
+
+@pytest.fixture
+def recorder(api: KubernetesAPI, log: FilteringBoundLogger) -> EventRecorder:
+    return EventRecorder(api, "sealgate-webhook-0", LISTED.__contains__, FakeClock(), Metrics(log), log)
+
+
+def test_a_denial_becomes_an_event_at_the_object(cluster: KubernetesSimulator, recorder: EventRecorder) -> None:
+    with running([recorder.run], cluster):
+        recorder.denied(denied(), "denied because")
+        (event,) = made(cluster, 1)
+    assert event["involvedObject"] == {"apiVersion": "v1", "kind": "Pod", "namespace": "shop", "name": "app"}
+    assert (event["type"], event["reason"], event["message"]) == ("Warning", "ImageDenied", "denied because")
+    assert event["metadata"]["namespace"] == "shop"
+
+
+def test_a_pod_without_a_name_is_told_of_at_what_would_have_made_it(
+    cluster: KubernetesSimulator, recorder: EventRecorder
+) -> None:
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "app-5d", "uid": "u-1", "controller": True}
+    with running([recorder.run], cluster):
+        recorder.denied(denied("", {"generateName": "app-5d-", "ownerReferences": [owner]}), "denied")
+        recorder.denied(denied("", {"generateName": "lone-"}), "denied")
+        recorder.denied(denied("", {"ownerReferences": ["rubbish", {"controller": True}]}), "denied")
+        events = made(cluster, 3)
+    assert {(event["involvedObject"]["kind"], event["involvedObject"]["name"]) for event in events} == {
+        ("ReplicaSet", "app-5d"),
+        ("Pod", "lone"),
+        ("Pod", "unnamed"),
+    }
+
+
+def test_the_same_denial_again_counts_its_event_up(cluster: KubernetesSimulator, recorder: EventRecorder) -> None:
+    with running([recorder.run], cluster):
+        for _ in range(3):
+            recorder.denied(denied(), "denied")
+        cluster.wait_for(lambda cluster: [event["count"] for event in cluster.find("events")] == [3])
+
+
+def test_an_event_that_has_gone_is_made_again_and_one_of_another_replica_is_counted_up(
+    cluster: KubernetesSimulator, api: KubernetesAPI, log: FilteringBoundLogger, recorder: EventRecorder
+) -> None:
+    other = EventRecorder(api, "sealgate-webhook-1", LISTED.__contains__, FakeClock(), Metrics(log), log)
+    with running([recorder.run, other.run], cluster):
+        recorder.denied(denied(), "denied")
+        (event,) = made(cluster, 1)
+        other.denied(denied(), "denied")
+        cluster.wait_for(lambda cluster: cluster.find("events")[0]["count"] == 2)
+        cluster.delete(f"/api/v1/namespaces/shop/events/{event['metadata']['name']}")
+        recorder.denied(denied(), "denied")
+        made(cluster, 1)
+
+
+def test_no_more_events_are_made_than_the_api_server_should_bear(
+    cluster: KubernetesSimulator, recorder: EventRecorder
+) -> None:
+    with running([recorder.run], cluster):
+        for number in range(BURST + 20):
+            recorder.denied(denied(f"app-{number}"), "denied")
+        other = AdmissionRequest("1", "", "Pod", "", "other", "app", "CREATE", {}, None)
+        recorder.denied(other, "denied")
+        cluster.wait_for(lambda cluster: any(e["metadata"]["namespace"] == "other" for e in cluster.find("events")))
+    assert len(cluster.find("events")) == BURST + 1
+
+
+def test_a_dry_run_leaves_no_event_and_a_failing_api_server_no_broken_recorder(
+    cluster: KubernetesSimulator, recorder: EventRecorder
+) -> None:
+    cluster.faults.append(Fault("POST", EVENTS, 500, times=1))
+    with running([recorder.run], cluster):
+        recorder.denied(denied("dry", dry_run=True), "denied")
+        recorder.denied(denied("lost"), "denied")
+        recorder.denied(denied("kept"), "denied")
+        (event,) = made(cluster, 1)
+    assert event["involvedObject"]["name"] == "kept"
+
+
+@pytest.mark.parametrize(
+    "unusable",
+    [
+        denied("", {"generateName": "\ud800"}),
+        AdmissionRequest("1", "", "Pod", "", "\ud800", "app", "CREATE", {}, None),
+    ],
+)
+def test_a_denial_of_what_no_event_can_name_costs_others_no_event(
+    cluster: KubernetesSimulator, recorder: EventRecorder, unusable: AdmissionRequest
+) -> None:
+    with running([recorder.run], cluster):
+        recorder.denied(unusable, "denied")
+        recorder.denied(denied(), "denied")
+        (event,) = made(cluster, 1)
+    assert event["involvedObject"]["name"] == "app"
+
+
+def test_namespaces_that_are_not_listed_share_one_budget(cluster: KubernetesSimulator, recorder: EventRecorder) -> None:
+    for number in range(BURST + 20):
+        recorder.denied(AdmissionRequest("1", "", "Pod", "", f"made-up-{number}", "app", "CREATE", {}, None), "denied")
+    recorder.denied(denied(), "denied")
+    with running([recorder.run], cluster):
+        cluster.wait_for(lambda cluster: any(e["metadata"]["namespace"] == "shop" for e in cluster.find("events")))
+    assert len(cluster.find("events")) == BURST + 1
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        AdmissionRequest("1", "", "Pod", "", "shop/../bank", "app", "CREATE", {}, None),
+        AdmissionRequest("1", "", "Pod", "", "shop", "app\nRun this", "CREATE", {}, None),
+        AdmissionRequest("1", "", "Pod", "", "shop", "a" * 254, "CREATE", {}, None),
+        AdmissionRequest("1", "", "Pod and more", "", "shop", "app", "CREATE", {}, None),
+        AdmissionRequest("1", "apps v1", "Deployment", "", "shop", "app", "CREATE", {}, None),
+        denied("", {"generateName": "Run this"}),
+    ],
+)
+def test_an_event_is_about_objects_that_there_could_be(
+    cluster: KubernetesSimulator, recorder: EventRecorder, forged: AdmissionRequest
+) -> None:
+    with running([recorder.run], cluster):
+        recorder.denied(forged, "denied")
+        recorder.denied(denied(), "denied")
+        (event,) = made(cluster, 1)
+    assert event["involvedObject"]["name"] == "app"
+
+
+def test_an_owner_that_there_could_not_be_is_left_out(cluster: KubernetesSimulator, recorder: EventRecorder) -> None:
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "Run this", "uid": "u-1", "controller": True}
+    with running([recorder.run], cluster):
+        recorder.denied(denied("app", {"ownerReferences": [owner]}), "denied")
+        (event,) = made(cluster, 1)
+    assert event["involvedObject"] == {"apiVersion": "v1", "kind": "Pod", "namespace": "shop", "name": "app"}

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from sealgate.kubernetes.watch import Listing
+from sealgate_webhook.backends.cluster.namespaces import PATH, ClusterNamespaces, read_namespace
+from tests.support.clocks import FakeClock
+from tests.webhook.backends.cluster.conftest import running
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from sealgate.kubernetes.client import KubernetesAPI
+    from tests.support.kubernetes_simulator import KubernetesSimulator
+
+
+def test_labels_come_from_memory_and_of_a_new_namespace_from_the_api_server(
+    cluster: KubernetesSimulator, api: KubernetesAPI, log: FilteringBoundLogger
+) -> None:
+    cluster.put(PATH, {"metadata": {"name": "shop", "labels": {"env": "production"}}})
+    read = threading.Event()
+    listing = Listing(api, PATH, read_namespace, read.set, FakeClock(), log)
+    namespaces = ClusterNamespaces(listing, api)
+    assert namespaces.get("shop").labels["env"] == "production"
+    with running([listing.run], cluster):
+        assert read.wait(30)
+        before = len(cluster.requests)
+        assert namespaces.get("shop").labels["env"] == "production"
+        assert namespaces.get("shop").labels["kubernetes.io/metadata.name"] == "shop"
+        assert not any(request.path == f"{PATH}/shop" for request in cluster.requests[before:])

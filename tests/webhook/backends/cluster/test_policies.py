@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sealgate.api.v1alpha1.verification_policy import API_VERSION
+from sealgate.errors import SealgateError
+from sealgate.policies.decisions import UnmatchedImages
+from sealgate.policies.matching import Namespace
+from sealgate.references import parse_reference
+from sealgate.service_secrets import NoServiceSecrets
+from sealgate_webhook.backends.cluster.policies import AUTHENTICATORS, POLICIES, ClusterPolicies
+from sealgate_webhook.metrics import Metrics
+from tests.support.clocks import FakeClock
+from tests.support.private_keys import new_key, public_pem
+from tests.webhook.backends.cluster.conftest import running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from structlog.typing import FilteringBoundLogger
+
+    from sealgate.kubernetes.client import KubernetesAPI
+    from sealgate.verification.policy_sets import PolicySet
+    from tests.support.kubernetes_simulator import KubernetesSimulator
+
+KEY = new_key("ECDSA P-256")
+PATIENCE = 30.0
+IMAGE = parse_reference("registry.example.org/team/app:v1")
+
+
+def authenticator(name: str = "release", entry: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]:
+    spec = {"cosign": {"keys": [entry or {"pem": public_pem(KEY)}]}}
+    obj = {"apiVersion": API_VERSION, "kind": "Authenticator", "metadata": {"name": name}, "spec": spec}
+    return {**obj, "status": status} if status else obj
+
+
+def policy(name: str = "production", pattern: str = "registry.example.org/**") -> dict[str, Any]:
+    spec = {"images": [{"repository": pattern}], "require": {"authenticators": ["release"]}}
+    return {"apiVersion": API_VERSION, "kind": "VerificationPolicy", "metadata": {"name": name}, "spec": spec}
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def policies(api: KubernetesAPI, clock: FakeClock, log: FilteringBoundLogger) -> ClusterPolicies:
+    return ClusterPolicies(api, UnmatchedImages.DENY, NoServiceSecrets(), clock, Metrics(log), log)
+
+
+def wait_for(policies: ClusterPolicies, holds: Callable[[PolicySet], bool]) -> PolicySet:
+    """Return the set once it is as wanted; a set that never comes fails the test."""
+    end = threading.Event()
+    for _ in range(int(PATIENCE / 0.02)):
+        current = policies.current()
+        if current is not None and holds(current):
+            return current
+        end.wait(0.02)
+    raise AssertionError("the set never came to that")
+
+
+def matched(current: PolicySet) -> list[str]:
+    return [match.policy.name for match in current.index.match(IMAGE, Namespace("default"))]
+
+
+def test_there_is_no_set_until_both_kinds_were_read(cluster: KubernetesSimulator, policies: ClusterPolicies) -> None:
+    assert policies.current() is None
+    assert "not been read" in policies.problem()
+    cluster.put(AUTHENTICATORS, authenticator())
+    cluster.put(POLICIES, policy())
+    with running(policies.tasks(), cluster):
+        current = wait_for(policies, lambda _: True)
+        assert policies.problem() == ""
+        assert matched(current) == ["production"]
+        assert not isinstance(current.checks["release"], SealgateError)
+        assert current.unmatched is UnmatchedImages.DENY
+
+
+def test_an_empty_cluster_has_an_empty_set(cluster: KubernetesSimulator, policies: ClusterPolicies) -> None:
+    with running(policies.tasks(), cluster):
+        assert matched(wait_for(policies, lambda _: True)) == []
+
+
+def test_a_change_is_in_force_at_once(cluster: KubernetesSimulator, policies: ClusterPolicies) -> None:
+    with running(policies.tasks(), cluster):
+        wait_for(policies, lambda _: True)
+        cluster.put(POLICIES, policy())
+        wait_for(policies, lambda current: matched(current) == ["production"])
+        cluster.put(POLICIES, policy("more", "**"))
+        wait_for(policies, lambda current: matched(current) == ["more", "production"])
+        cluster.delete(f"{POLICIES}/production")
+        wait_for(policies, lambda current: matched(current) == ["more"])
+
+
+def test_keys_that_the_operator_resolved_are_used_until_they_end(
+    cluster: KubernetesSimulator, policies: ClusterPolicies, clock: FakeClock
+) -> None:
+    key = {
+        "source": "secretRef keys/cosign.pub",
+        "state": "Accepted",
+        "pem": public_pem(KEY),
+        "validUntil": (clock.now() + timedelta(seconds=2)).isoformat(),
+    }
+    entry = {"secretRef": {"name": "keys", "key": "cosign.pub"}}
+    cluster.put(AUTHENTICATORS, authenticator(entry=entry, keys=[key]))
+    with running(policies.tasks(), cluster):
+        wait_for(policies, lambda current: not isinstance(current.checks["release"], SealgateError))
+        clock.advance(3)
+        wait_for(policies, lambda current: isinstance(current.checks["release"], SealgateError))
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        ([], "the operator has not read it yet"),
+        (
+            [{"source": "secretRef keys/cosign.pub", "state": "Refused", "message": "there is no such Secret"}],
+            "there is no such Secret",
+        ),
+        ([{"source": "secretRef other/cosign.pub", "state": "Accepted", "pem": public_pem(KEY)}], "not read it yet"),
+        (
+            [
+                {
+                    "source": "secretRef keys/cosign.pub",
+                    "state": "Accepted",
+                    "pem": public_pem(KEY),
+                    "validUntil": "yesterday",
+                }
+            ],
+            "read again",
+        ),
+    ],
+)
+def test_an_authenticator_without_a_usable_key_is_not_ready_and_says_why(
+    cluster: KubernetesSimulator, policies: ClusterPolicies, keys: list[dict[str, Any]], why: str
+) -> None:
+    entry = {"secretRef": {"name": "keys", "key": "cosign.pub"}}
+    cluster.put(AUTHENTICATORS, authenticator(entry=entry, observedGeneration=1, keys=keys))
+    with running(policies.tasks(), cluster):
+        current = wait_for(policies, lambda _: True)
+        error = current.checks["release"]
+        assert isinstance(error, SealgateError)
+        assert why in error.message
+
+
+def test_an_authenticator_that_cannot_be_understood_leaves_the_others_working(
+    cluster: KubernetesSimulator, policies: ClusterPolicies
+) -> None:
+    broken = authenticator("broken")
+    broken["spec"]["cosign"]["keys"] = []
+    cluster.put(AUTHENTICATORS, broken)
+    cluster.put(AUTHENTICATORS, authenticator())
+    with running(policies.tasks(), cluster):
+        current = wait_for(policies, lambda _: True)
+        assert isinstance(current.checks["broken"], SealgateError)
+        assert not isinstance(current.checks["release"], SealgateError)
+
+
+def problems(current: PolicySet) -> list[str]:
+    return [
+        bool(match.policy.problem) * match.policy.name for match in current.index.match(IMAGE, Namespace("default"))
+    ]
+
+
+def test_a_policy_that_becomes_unreadable_counts_as_one_that_nothing_meets(
+    cluster: KubernetesSimulator, policies: ClusterPolicies
+) -> None:
+    cluster.put(POLICIES, policy())
+    with running(policies.tasks(), cluster):
+        wait_for(policies, lambda current: problems(current) == [""])
+        cluster.put(POLICIES, policy(pattern="registry.example.org/{a,{b}}"))
+        wait_for(policies, lambda current: problems(current) == ["production"])
+        cluster.put(POLICIES, policy())
+        wait_for(policies, lambda current: problems(current) == [""])
+        unreadable = policy()
+        unreadable["spec"]["require"] = {"authenticators": []}
+        cluster.put(POLICIES, unreadable)
+        wait_for(policies, lambda current: problems(current) == ["production"])
+        cluster.delete(f"{POLICIES}/production")
+        wait_for(policies, lambda current: problems(current) == [])
+
+
+def test_objects_that_cannot_be_read_are_in_the_log_and_in_a_metric(
+    cluster: KubernetesSimulator, api: KubernetesAPI, log: FilteringBoundLogger, clock: FakeClock
+) -> None:
+    metrics = Metrics(log)
+    policies = ClusterPolicies(api, UnmatchedImages.DENY, NoServiceSecrets(), clock, metrics, log)
+
+    def unreadable(kind: str, name: str) -> float | None:
+        return metrics.registry.get_sample_value("sealgate_unreadable_objects", {"kind": kind, "name": name})
+
+    broken = authenticator("release")
+    broken["spec"]["cosign"]["future"] = True
+    cluster.put(AUTHENTICATORS, broken)
+    cluster.put(POLICIES, policy(pattern="{"))
+    cluster.put(POLICIES, policy("good"))
+    with running(policies.tasks(), cluster):
+        wait_for(policies, lambda _: unreadable("VerificationPolicy", "production") == 1)
+        assert unreadable("Authenticator", "release") == 1
+        assert unreadable("VerificationPolicy", "good") is None
+        cluster.put(POLICIES, policy())
+        wait_for(policies, lambda _: unreadable("VerificationPolicy", "production") is None)
+
+
+class Stumbling(FakeClock):
+    """A clock that fails when it is told to; it stands for whatever nobody has thought of."""
+
+    failed = 0
+    fails = False
+
+    def now(self) -> datetime:
+        if self.fails:
+            self.failed += 1
+            raise OverflowError
+        return super().now()
+
+
+def test_a_set_that_cannot_be_compiled_leaves_the_last_one_in_force_until_one_can(
+    cluster: KubernetesSimulator, api: KubernetesAPI, log: FilteringBoundLogger
+) -> None:
+    clock = Stumbling()
+    policies = ClusterPolicies(api, UnmatchedImages.DENY, NoServiceSecrets(), clock, Metrics(log), log)
+    cluster.put(AUTHENTICATORS, authenticator())
+    with running(policies.tasks(), cluster):
+        current = wait_for(policies, lambda current: "release" in current.checks)
+        clock.fails = True
+        cluster.put(POLICIES, policy())
+        assert wait_for(policies, lambda _: clock.failed > 0) is current
+        clock.fails = False
+        cluster.put(POLICIES, policy("later"))
+        wait_for(policies, lambda current: matched(current) == ["later", "production"])

@@ -1,0 +1,125 @@
+"""Keys in a KMS in standalone mode: read beside the reviews, put in force at the next look, dropped when they end."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sealgate.errors import SealgateError, UnavailableError
+from sealgate.kms import REFRESH_SECONDS
+from sealgate.kms.key_cache import KMSKeeper
+from sealgate.policies.decisions import UnmatchedImages
+from sealgate_webhook.backends.files.policies import PolicyFilesSource
+from tests.support.dew_simulator import DEWSimulator
+from tests.support.kms_stands import SECRET, KMSStand
+from tests.support.registry_clients import settings_for
+from tests.webhook.worlds import policy, write_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.webhook.worlds import World
+
+
+@pytest.fixture
+def stand() -> Iterator[KMSStand]:
+    with KMSStand(DEWSimulator) as stand:
+        stand.add_key()
+        yield stand
+
+
+@pytest.fixture
+def keeper(stand: KMSStand) -> KMSKeeper:
+    return KMSKeeper(settings_for(stand.kms), stand.clock)
+
+
+@pytest.fixture
+def source(world: World, stand: KMSStand, keeper: KMSKeeper, tmp_path: Path) -> PolicyFilesSource:
+    authenticator = {
+        "apiVersion": "sealgate.dev/v1alpha1",
+        "kind": "Authenticator",
+        "metadata": {"name": "release"},
+        "spec": {"cosign": {"keys": [{"kms": {"huawei": stand.source()}}]}},
+    }
+    data = {name: value.decode() for name, value in stand.secrets[SECRET].items()}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "stringData": data}
+    write_objects(tmp_path / "kms", authenticator, policy("all", "registry.example.org/**"), secret)
+    source = PolicyFilesSource(
+        [tmp_path / "kms"], UnmatchedImages.ADMIT, stand.clock, world.metrics, world.logger, keeper
+    )
+    source.load()
+    return source
+
+
+def problem_of(source: PolicyFilesSource) -> str:
+    """Return why the authenticator is not ready; empty if it is."""
+    policies = source.current()
+    assert policies is not None
+    check = policies.checks["release"]
+    return check.message if isinstance(check, SealgateError) else ""
+
+
+class OneLook(threading.Event):
+    """Ends a thread's loop after its first round."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        del timeout
+        self.set()
+        return True
+
+
+def test_an_authenticator_gets_ready_once_its_key_was_read(source: PolicyFilesSource) -> None:
+    policies = source.current()
+    assert policies is not None
+    assert isinstance(policies.checks["release"], UnavailableError)
+    assert "not been asked for yet" in problem_of(source)
+    source.keep_keys(OneLook())
+    source.poll()
+    assert problem_of(source) == ""
+
+
+def test_a_disabled_key_is_out_of_force_at_the_look_after_it_was_read(
+    source: PolicyFilesSource, stand: KMSStand
+) -> None:
+    source.keep_keys(OneLook())
+    source.poll()
+    assert isinstance(stand.kms, DEWSimulator)
+    stand.kms.keys[stand.key_id].state = "3"
+    stand.clock.advance(REFRESH_SECONDS)
+    source.keep_keys(OneLook())
+    source.poll()
+    assert "the key is disabled" in problem_of(source)
+
+
+def test_a_key_that_ended_is_out_of_force_although_nothing_else_happened(
+    source: PolicyFilesSource, stand: KMSStand
+) -> None:
+    source.keep_keys(OneLook())
+    source.poll()
+    stand.clock.advance(3 * REFRESH_SECONDS)
+    source.poll()
+    assert "has to be read again" in problem_of(source)
+
+
+def test_nothing_is_compiled_anew_as_long_as_no_key_changes(source: PolicyFilesSource, stand: KMSStand) -> None:
+    source.keep_keys(OneLook())
+    source.poll()
+    before = source.current()
+    stand.clock.advance(REFRESH_SECONDS)
+    source.keep_keys(OneLook())
+    source.poll()
+    assert source.current() is before
+
+
+def test_reading_keys_goes_on_whatever_goes_wrong(
+    source: PolicyFilesSource, keeper: KMSKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "refresh", lambda _: 1 / 0)
+    source.keep_keys(OneLook())
+    monkeypatch.undo()
+    source.keep_keys(OneLook())
+    source.poll()
+    assert problem_of(source) == ""

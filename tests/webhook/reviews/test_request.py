@@ -1,0 +1,166 @@
+"""Reading AdmissionReviews."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sealgate_webhook.reviews.request import (
+    AdmissionRequest,
+    MalformedReviewError,
+    UnusableReviewError,
+    decode_review,
+)
+from tests.webhook.objects import UID, encode, pod, review
+
+
+def test_reads_what_decides_and_nothing_else() -> None:
+    new, old = pod("app:2"), pod("app:1")
+    members = {"subResource": "ephemeralcontainers", "dryRun": True, "futureField": {"a": [1]}}
+    document = review(new, "UPDATE", oldObject=old, **members)
+    assert decode_review(encode(document)) == AdmissionRequest(
+        uid=UID,
+        group="",
+        kind="Pod",
+        subresource="ephemeralcontainers",
+        namespace="default",
+        name="web",
+        operation="UPDATE",
+        object=new,
+        old_object=old,
+        dry_run=True,
+    )
+
+
+@pytest.mark.parametrize("missing", ["namespace", "name", "subResource", "object", "oldObject", "dryRun"])
+def test_what_is_left_out_is_empty(missing: str) -> None:
+    document = review(pod("app"))
+    document["request"].pop(missing, None)
+    field = {"subResource": "subresource", "oldObject": "old_object", "dryRun": "dry_run"}.get(missing, missing)
+    assert not getattr(decode_review(encode(document)), field)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"{}{}", "not JSON"),
+        (b'{"a": NaN}', "NaN is no JSON number"),
+        (b'{"a": -Infinity}', "-Infinity is no JSON number"),
+        (b'{"a": ' + b"1" * 5000 + b"}", "not JSON"),
+        (b"\xff", "not UTF-8"),
+        ("{}".encode("utf-16"), "not UTF-8"),
+        (b"[" * 200_000, "nested too deeply"),
+        (b"[]", "no object"),
+        (b'"text"', "no object"),
+        (b"null", "no object"),
+        (b"{}", "is None None"),
+    ],
+)
+def test_a_body_that_is_no_review_is_malformed(body: bytes, said: str) -> None:
+    with pytest.raises(MalformedReviewError, match=said):
+        decode_review(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"kind": "AdmissionReview", "kind": "AdmissionReview"}',
+        b'{"request": {"uid": "1", "uid": "2"}}',
+        b'{"request": {"object": {"spec": {"containers": [{"image": "good", "image": "bad"}]}}}}',
+        rb'{"request": {"uid": "1", "\u0075id": "2"}}',
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_wherever_it_stands(body: bytes) -> None:
+    with pytest.raises(MalformedReviewError, match="stands twice"):
+        decode_review(body)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "Pod"},
+        {"kind": None},
+        {"apiVersion": "admission.k8s.io/v1beta1"},
+        {"apiVersion": "v1"},
+        {"apiVersion": ["admission.k8s.io/v1"]},
+    ],
+)
+def test_only_version_one_of_admission_reviews_is_understood(change: dict[str, Any]) -> None:
+    with pytest.raises(MalformedReviewError, match=r"only admission\.k8s\.io/v1 AdmissionReview is understood"):
+        decode_review(encode({**review(pod("app")), **change}))
+
+
+@pytest.mark.parametrize("request_", [None, [], "text", 1])
+def test_a_review_without_a_request_is_malformed(request_: object) -> None:
+    with pytest.raises(MalformedReviewError, match="has no request"):
+        decode_review(encode({**review(None), "request": request_}))
+
+
+@pytest.mark.parametrize("uid", [None, "", 7, [], "x" * 257])
+def test_a_request_without_a_uid_is_malformed(uid: object) -> None:
+    with pytest.raises(MalformedReviewError, match="no uid"):
+        decode_review(encode(review(pod("app"), uid=uid)))
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({"kind": None}, "the kind of its object"),
+        ({"kind": "Pod"}, "the kind of its object"),
+        ({"kind": {"kind": 1}}, "kind is not text"),
+        ({"kind": {"kind": "Pod", "group": []}}, "group is not text"),
+        ({"operation": None}, "is no operation"),
+        ({"operation": "PATCH"}, "PATCH is no operation"),
+        ({"operation": "create"}, "create is no operation"),
+        ({"operation": "X\nY"}, r"X\\nY is no operation"),
+        ({"namespace": 1}, "namespace is not text"),
+        ({"name": {}}, "name is not text"),
+        ({"subResource": []}, "subResource is not text"),
+        ({"object": []}, "object is not an object"),
+        ({"object": "Pod"}, "object is not an object"),
+        ({"oldObject": 1}, "oldObject is not an object"),
+    ],
+)
+def test_a_request_with_a_uid_that_cannot_be_judged_keeps_the_uid(members: dict[str, Any], said: str) -> None:
+    with pytest.raises(UnusableReviewError, match=said) as caught:
+        decode_review(encode(review(pod("app"), **members)))
+    assert caught.value.uid == UID
+
+
+def test_foreign_text_in_messages_is_escaped() -> None:
+    document = {**review(None), "kind": "\x1b[31mPod\n"}
+    with pytest.raises(MalformedReviewError) as caught:
+        decode_review(encode(document))
+    assert caught.value.message.isprintable()
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=64))
+def test_no_bytes_whatsoever_raise_anything_else(body: bytes) -> None:
+    with pytest.raises(MalformedReviewError):
+        decode_review(body)
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(sorted(review(pod("app"))["request"])), _JSON)
+def test_no_request_whatsoever_raises_anything_else(member: str, value: Any) -> None:
+    document = review(pod("app"))
+    document["request"][member] = value
+    try:
+        request = decode_review(json.dumps(document).encode())
+    except (MalformedReviewError, UnusableReviewError):
+        return
+    assert request.operation in {"CREATE", "UPDATE", "DELETE", "CONNECT"}

@@ -1,0 +1,265 @@
+"""The webhook as a process: start, TLS, reload, rotation, signals, clients that misbehave."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import ssl
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from sealgate_webhook.server.workers import IO_SECONDS
+from tests.webhook.objects import pod, review
+from tests.webhook.servers import TLSFiles, children_of, eventually, running
+from tests.webhook.worlds import policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.webhook.servers import Server
+    from tests.webhook.worlds import World
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> TLSFiles:
+    return TLSFiles(tmp_path / "tls")
+
+
+@pytest.fixture
+def server(world: World, tls: TLSFiles) -> Iterator[Server]:
+    with running(settings_of(world, tls), tls.trust) as started:
+        yield started
+
+
+def serial_shown_by(server: Server, tls: TLSFiles) -> int:
+    context = ssl.create_default_context(cadata=tls.trust)
+    with (
+        socket.create_connection(server.address, 30) as connection,
+        context.wrap_socket(connection, server_hostname="127.0.0.1") as client,
+    ):
+        certificate = client.getpeercert(binary_form=True)
+        assert certificate is not None
+        return x509.load_der_x509_certificate(certificate).serial_number
+
+
+def test_it_serves_reviews_health_and_metrics(world: World, server: Server) -> None:
+    signed, unsigned = world.sign("team/app", "v1"), world.push("team/bad", "v1")
+    assert server.url.startswith("https://")
+    assert server.get("/healthz").data == b"ok\n"
+    assert server.get("/readyz").status == 200
+    assert server.get("/nowhere").status == 404
+    assert server.validate(review(pod(signed))).allowed
+    assert not server.validate(review(pod(unsigned))).allowed
+    metrics = server.metrics()
+    assert 'sealgate_decisions_total{reason="NoSignature",verdict="deny"} 1.0' in metrics
+    assert "sealgate_policies 1.0" in metrics
+    server.wait_for_line("review", 2)
+
+
+def test_changed_policies_take_effect_without_a_signal(world: World, server: Server) -> None:
+    image = world.push("team/app", "v1")
+    assert not server.validate(review(pod(image))).allowed
+    world.write(policy("elsewhere", "registry.example.com/**"))
+    server.wait_for_line("policies loaded", 2)
+    assert server.validate(review(pod(image))).allowed
+
+
+def test_a_task_that_fails_is_told_and_started_again(world: World, tls: TLSFiles) -> None:
+    with running({**settings_of(world, tls), "stumbling": True}, tls.trust) as server:
+        line = server.wait_for_line("a task failed and is started again", 2)
+        assert "a fault nobody foresaw" in line["exception"]
+        world.write(policy("elsewhere", "registry.example.com/**"))
+        server.wait_for_line("policies loaded", 2)
+        assert "sealgate_internal_errors_total 2.0" in server.metrics()
+
+
+def test_bad_policies_leave_the_last_good_ones_in_force(world: World, server: Server) -> None:
+    image = world.push("team/app", "v1")
+    assert not server.validate(review(pod(image))).allowed
+    world.write(policy("broken", "{a", need=("nobody",)))
+    server.wait_for_line("bad policies; the last good ones stay in force")
+    assert not server.validate(review(pod(image))).allowed
+    assert server.get("/readyz").status == 200
+    metrics = server.metrics()
+    assert "sealgate_policy_reload_errors_total 1.0" in metrics
+    assert "sealgate_policy_last_reload_success 0.0" in metrics
+
+
+def test_a_rotated_certificate_is_served_to_new_connections_and_old_ones_go_on(server: Server, tls: TLSFiles) -> None:
+    old = server.connections()
+    assert old.request("GET", f"{server.url}/healthz").status == 200
+    assert serial_shown_by(server, tls) == tls.serial
+    tls.renew()
+    assert serial_shown_by(server, tls) == tls.serial
+    assert old.request("GET", f"{server.url}/healthz").status == 200
+    old.clear()
+
+
+def test_a_bad_certificate_leaves_the_last_good_one_in_use(server: Server, tls: TLSFiles) -> None:
+    good = serial_shown_by(server, tls)
+    tls.write(b"nonsense", b"nonsense")
+    assert serial_shown_by(server, tls) == good
+    server.wait_for_line("bad certificate; the last good one stays in use")
+    assert "sealgate_certificate_reload_errors_total 1.0" in server.metrics()
+
+
+def test_sigterm_finishes_what_is_in_flight(world: World, server: Server) -> None:
+    image = world.sign("team/app", "v1")
+    go = threading.Event()
+    asked = world.registry.faults.wait_for("/manifests/", go)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(server.validate, review(pod(image)))
+        assert asked.hit.wait(30)
+        server.signal(signal.SIGTERM)
+        server.wait_for_line("Handling signal: term")
+        go.set()
+        assert answer.result(30).allowed
+    assert server.wait() == 0
+
+
+def test_sigint_ends_it_too(server: Server) -> None:
+    assert server.get("/healthz").status == 200
+    server.signal(signal.SIGINT)
+    assert server.wait() == 0
+
+
+def test_a_worker_that_dies_is_replaced_and_reads_the_newest_policies(world: World, server: Server) -> None:
+    image = world.push("team/app", "v1")
+    assert not server.validate(review(pod(image))).allowed
+    (worker,) = children_of(server.pid)
+    world.write(policy("elsewhere", "registry.example.com/**"))
+    os.kill(worker, signal.SIGKILL)
+    server.wait_for_line("reviews served", 2)
+    server.pool.clear()
+    server.wait_for_line("policies loaded", 2)
+    eventually(lambda: server.validate(review(pod(image))).allowed)
+    assert "sealgate_policies 1.0" in server.metrics()
+
+
+def test_a_registry_that_hangs_is_answered_in_time_and_holds_up_nobody_else(world: World, server: Server) -> None:
+    """More reviews wait for the dead registry than there are threads; another registry's images go through."""
+    stuck = [world.sign(f"stuck/app-{number}", "v1") for number in range(40)]
+    fine = world.sign("fine/app", "v1")
+    hanging = world.registry.faults.hang("/stuck/")
+    assert server.validate(review(pod(fine))).allowed
+    with ThreadPoolExecutor(len(stuck)) as pool:
+        waiting = [pool.submit(server.validate, review(pod(image)), "timeout=3s") for image in stuck]
+        assert hanging.hit.wait(30)
+        assert server.validate(review(pod(fine)), "timeout=3s").allowed
+        assert [answer.result(60).code for answer in waiting] == [503] * len(stuck)
+
+
+def test_clients_that_stop_in_the_middle_are_cut_off_and_silent_ones_hold_no_thread(
+    world: World, tls: TLSFiles
+) -> None:
+    settings = {**settings_of(world, tls), "threads": 2}
+    with running(settings, tls.trust) as server, contextlib.ExitStack() as stack:
+        assert server.get("/healthz").status == 200
+        for _ in range(8):
+            stack.enter_context(socket.create_connection(server.address, 60))
+        assert server.get("/healthz").status == 200
+        # One stops in the handshake, one in the request: both threads are taken, and come back by themselves.
+        handshake = stack.enter_context(socket.create_connection(server.address, 60))
+        handshake.sendall(b"\x16\x03\x01")
+        context = ssl.create_default_context(cadata=tls.trust)
+        plain = socket.create_connection(server.address, 60)
+        request = stack.enter_context(context.wrap_socket(plain, server_hostname="127.0.0.1"))
+        request.sendall(
+            b"POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+        )
+        assert server.get("/healthz").status == 200
+        assert cut_off(handshake)
+        assert cut_off(request)
+
+
+def test_a_client_is_not_cut_off_for_the_time_in_which_the_server_itself_stood_still(
+    server: Server, tls: TLSFiles
+) -> None:
+    assert server.get("/healthz").status == 200
+    (worker,) = children_of(server.pid)
+    context = ssl.create_default_context(cadata=tls.trust)
+    plain = socket.create_connection(server.address, 60)
+    with context.wrap_socket(plain, server_hostname="127.0.0.1") as client:
+        client.sendall(
+            b"POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{"
+        )
+        eventually(lambda: "sealgate_reviews_in_flight 1.0" in server.metrics())
+        os.kill(worker, signal.SIGSTOP)
+        threading.Event().wait(IO_SECONDS + 1)
+        os.kill(worker, signal.SIGCONT)
+        # By the second answer the server has looked at who is slow.
+        assert [server.get("/healthz").status for _ in range(2)] == [200, 200]
+        client.sendall(b"}")
+        assert client.recv(4096).startswith(b"HTTP/1.1 400 ")
+
+
+def test_when_connections_run_out_the_most_idle_one_makes_room(world: World, tls: TLSFiles) -> None:
+    settings = {**settings_of(world, tls), "threads": 2, "connections": 10}
+    with running(settings, tls.trust) as server, contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection(server.address, 60)) for _ in range(12)]
+        assert server.get("/healthz").status == 200
+        assert cut_off(silent[0])
+        # Those that were of use once are next, when nobody is left who said nothing.
+        idle = [server.connections() for _ in range(20)]
+        for pool in idle:
+            stack.callback(pool.clear)
+            assert pool.request("GET", f"{server.url}/healthz").status == 200
+
+
+def test_when_descriptors_run_out_the_most_idle_connection_makes_room(world: World, tls: TLSFiles) -> None:
+    with running(settings_of(world, tls), tls.trust) as server, contextlib.ExitStack() as stack:
+        assert server.get("/healthz").status == 200
+        (worker,) = children_of(server.pid)
+        used = len(list(Path(f"/proc/{worker}/fd").iterdir()))
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (used + 4, used + 4))
+        silent = [stack.enter_context(socket.create_connection(server.address, 60)) for _ in range(8)]
+        assert cut_off(silent[0])
+        assert server.connections().request("GET", f"{server.url}/healthz").status == 200
+
+
+def test_without_tls_it_serves_loopback(world: World) -> None:
+    with running({"policies": [str(world.folder)]}) as server:
+        assert server.url.startswith("http://127.0.0.1:")
+        assert server.get("/readyz").status == 200
+        assert not server.validate(review(pod("NOT AN IMAGE"))).allowed
+
+
+def test_a_certificate_made_on_the_spot_is_announced_by_its_fingerprint(world: World) -> None:
+    with running({"policies": [str(world.folder)], "tls_self_signed": True}) as server:
+        announced = server.wait_for_line("certificate made")["sha256_fingerprint"]
+        shown = x509.load_pem_x509_certificate(ssl.get_server_certificate(server.address).encode())
+        assert shown.fingerprint(SHA256()).hex() == announced.replace(":", "").lower()
+
+
+def test_a_worker_that_cannot_start_ends_the_whole_server(world: World) -> None:
+    """Not a loop of workers that come and go while nobody is served."""
+    with running({"policies": [str(world.folder)], "threads": -1}) as server:
+        assert server.wait() != 0
+
+
+def settings_of(world: World, tls: TLSFiles) -> dict[str, Any]:
+    return {
+        "policies": [str(world.folder)],
+        "insecure": [world.registry.host],
+        "tls_cert": str(tls.certificate),
+        "tls_key": str(tls.key),
+    }
+
+
+def cut_off(connection: socket.socket) -> bool:
+    """Wait for the server to close a connection; it may say something before."""
+    try:
+        while connection.recv(4096):
+            pass
+    except ConnectionResetError:
+        pass
+    return True

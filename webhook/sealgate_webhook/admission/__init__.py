@@ -1,0 +1,1 @@
+"""What becomes of a request: which images it brings, and what the verdicts on them mean."""

@@ -1,0 +1,126 @@
+"""Checks of authenticators and policies when they are applied, for what the CRDs' schemas cannot see.
+
+A key that does not parse or is too short, or a pattern that blows up, is refused: the person who applies it is told,
+and not the next one who creates a pod. What an object names need not exist yet, since objects are applied in any order;
+a name that does not exist, and a policy that no image can meet as things are, are warnings.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
+from sealgate.errors import InvalidWorkloadError, SealgateError
+from sealgate.formats.signers import signers_of
+from sealgate.manifests.policies import object_problems
+from sealgate.manifests.validation import did_you_mean
+from sealgate.messages import quote
+from sealgate.policies.prospects import count_reachable, reach_of
+from sealgate_webhook.admission.workloads import NOT_JUDGED, Judgement
+from sealgate_webhook.reviews.response import ALLOWED, Answer, bound_warnings, deny
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from sealgate.api.v1alpha1.verification_policy import Requirement
+    from sealgate.clocks import Clock, Deadline
+    from sealgate.formats.interface import Check
+    from sealgate_webhook.admission.sources import PolicySource
+    from sealgate_webhook.reviews.request import AdmissionRequest
+
+#: The most problems of one object that are reported at once.
+MAX_PROBLEMS: Final = 10
+
+
+class ObjectJudge:
+    """Judges `Authenticator` and `VerificationPolicy` objects that are applied.
+
+    Args:
+        policies: the policies and authenticators in force, which warnings are about.
+        clock: for keys that end.
+    """
+
+    def __init__(self, policies: PolicySource, clock: Clock) -> None:
+        self._policies = policies
+        self._clock = clock
+
+    def judge(self, request: AdmissionRequest, deadline: Deadline) -> Judgement:
+        """Return the outcome for an object that is applied.
+
+        Args:
+            request: the request.
+            deadline: not used: nothing here waits.
+
+        Raises:
+            InvalidWorkloadError: the request has no object.
+        """
+        del deadline
+        if request.operation not in ("CREATE", "UPDATE"):
+            return NOT_JUDGED
+        if request.object is None:
+            raise InvalidWorkloadError("the request has no object")
+        if request.old_object is not None and request.old_object.get("spec") == request.object.get("spec"):
+            # Labels, finalizers, the end of an object: nothing that anything could be wrong with.
+            return Judgement(ALLOWED, "spec unchanged")
+        problems = object_problems(request.object)
+        if problems:
+            shown = "; ".join(
+                f"{p.field}: {p.message}{f' ({p.suggestion})' if p.suggestion else ''}" for p in problems[:MAX_PROBLEMS]
+            )
+            more = f"; and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
+            return Judgement(deny(f"{request.kind} {request.name}: {shown}{more}"), "not well formed")
+        warnings = self._warnings(request)
+        return Judgement(Answer(allowed=True, warnings=warnings) if warnings else ALLOWED, "well formed")
+
+    def _warnings(self, request: AdmissionRequest) -> tuple[str, ...]:
+        policies = self._policies.current()
+        if request.kind != "VerificationPolicy" or policies is None:
+            return ()
+        found = policy_warnings(request.object or {}, policies.checks, self._clock.now())
+        return bound_warnings([f"sealgate: {warning}" for warning in found[:MAX_PROBLEMS]])
+
+
+def policy_warnings(
+    value: Mapping[str, Any], checks: Mapping[str, Check | SealgateError], now: datetime
+) -> Sequence[str]:
+    """Return what will keep a well-formed policy from working as things are, one line each.
+
+    Args:
+        value: the VerificationPolicy, as an API server sends it.
+        checks: the authenticators that exist, as in `sealgate.verification.policy_sets.PolicySet`.
+        now: the time.
+    """
+    spec = VerificationPolicy.model_validate(value).spec
+    reach = reach_of(spec)
+    warnings = [f"the policy matches nothing: {reach.note}" if reach.nothing else reach.note] if reach.note else []
+    if spec.require is not None:
+        warnings += _about_authenticators(spec.require, checks, now)
+    return warnings
+
+
+def _about_authenticators(
+    require: Requirement, checks: Mapping[str, Check | SealgateError], now: datetime
+) -> Iterator[str]:
+    signers: dict[str, frozenset[str] | None] = {}
+    missing: list[str] = []
+    unusable: list[str] = []
+    for name in require.authenticators:
+        check = checks.get(name)
+        if check is None:
+            missing.append(name)
+            suggestion = did_you_mean(name, checks)
+            yield f"there is no Authenticator {quote(name, 64)} yet{f': {suggestion}' if suggestion else ''}"
+        elif isinstance(check, SealgateError):
+            unusable.append(f"{quote(name, 64)} cannot be used now ({quote(check.message, 96)})")
+        else:
+            signers[name] = signers_of(check, now)
+    # Those that do not exist yet may have any key.
+    reachable = count_reachable({**signers, **dict.fromkeys(missing)})
+    if reachable >= require.needed:
+        return
+    consequence = f"no image can meet the policy: it needs {require.needed} authenticators, each by a key of its own"
+    if unusable:
+        yield f"{consequence}, and {unusable[0]}"
+    else:
+        yield f"{consequence}, and these have keys for {reachable}; give them different keys or lower count"

@@ -1,0 +1,260 @@
+"""What happens to one admission request: which images it brings, what becomes of them.
+
+Knows no HTTP. `judge` decides (steps 2 to 6 of a review), `pin` patches. Both take the policies in force once and
+keep to them. What cannot be judged is denied: there is no way from an error to an admitted object.
+
+Which requests bring images:
+
+- CREATE and UPDATE of a Pod, of anything that holds a pod template, and of kinds that the configuration names;
+  DELETE and CONNECT are not looked at;
+- of an UPDATE only the images that the old object did not have in the same place. That needs no list of
+  subresources: `pods/ephemeralcontainers` adds images and is judged, `pods/status` and `pods/resize` change none;
+- where digests are required, an image of a Pod that Enforce policies cover is admitted only with one. `pin` writes it
+  down, and may fail to: a registry that is slow or down, or a webhook that runs later and puts the tag back. `judge`
+  does not rely on it;
+- objects that are not Pods may be exempted or only warned about (`Workloads`); the Pods that they make never are;
+- kinds without images (`Scale`, `Binding`, `Eviction`, custom resources that are not configured) are admitted without
+  work. Only the group and kind that the request states count, never the object's own: the API server writes the
+  former, and a `Job` of another group is not Kubernetes' own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sealgate.errors import InvalidReferenceError, InvalidWorkloadError, SealgateError, UnavailableError
+from sealgate.messages import quote
+from sealgate.policies.decisions import Verdict, Workloads, require_digest, soften
+from sealgate.references import parse_reference
+from sealgate.verification.requests import Review
+from sealgate.workload_kinds import BUILT_IN, POD
+from sealgate.workloads import changed_images
+from sealgate_webhook.reviews.patches import pin, pin_operations
+from sealgate_webhook.reviews.response import ALLOWED, Answer, answer_verdicts, deny, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sealgate.clocks import Deadline
+    from sealgate.policies.decisions import ImageVerdict
+    from sealgate.policies.matching import Match
+    from sealgate.references import Reference
+    from sealgate.verification.policy_sets import PolicySet
+    from sealgate.verification.verifier import Verifier
+    from sealgate.workload_kinds import WorkloadKind, WorkloadKinds
+    from sealgate.workloads import ContainerImage
+    from sealgate_webhook.admission.sources import CredentialSource, Namespaces, PolicySource
+    from sealgate_webhook.reviews.request import AdmissionRequest
+
+#: The most different images of one object; no sensible one comes near it, and each may cost its registry requests.
+MAX_IMAGES: Final = 256
+#: Operations that bring images. DELETE brings none, CONNECT (exec, attach, port-forward) neither.
+JUDGED_OPERATIONS: Final = frozenset({"CREATE", "UPDATE"})
+
+
+#: The last line of a denial of anything but a Pod.
+_TEMPLATE_NOTE: Final = "only Pods must be verified where the chart's webhook.workloads is Warn or Ignore, not Enforce"
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionRules:
+    """What an installation chooses about reviews, beside its policies.
+
+    Attributes:
+        require_digests: whether a Pod is admitted only if every image that Enforce policies cover and that the request
+            brings names a digest; needs a `MutatingWebhookConfiguration` for `/mutate`.
+        workloads: what happens to a denied object that is not a Pod.
+    """
+
+    require_digests: bool = False
+    workloads: Workloads = Workloads.ENFORCE
+
+
+DEFAULT_RULES: Final = AdmissionRules()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What became of a request, for the API server and for the log.
+
+    Attributes:
+        answer: what the API server is told.
+        reason: one word for the log and the metrics: a verdict, or why there was nothing to judge.
+        verdicts: one for each different image that was looked at.
+        lasting: the denial without what changes from second to second; empty where that is the answer's message.
+    """
+
+    answer: Answer
+    reason: str
+    verdicts: tuple[ImageVerdict, ...] = ()
+    lasting: str = ""
+
+
+NOT_JUDGED: Final = Judgement(ALLOWED, "operation without images")
+NOT_A_WORKLOAD: Final = Judgement(ALLOWED, "kind without images")
+NOT_VERIFIED: Final = Judgement(ALLOWED, "only pods are verified")
+NO_NEW_IMAGES: Final = Judgement(ALLOWED, "no new images")
+NOTHING_TO_PIN: Final = Judgement(ALLOWED, "nothing to pin")
+
+
+class Admission:
+    """Judges and patches requests. One for each process; thread-safe.
+
+    Args:
+        verifier: verifies images.
+        policies: the policies in force.
+        namespaces: labels of namespaces.
+        credentials: for the registries.
+        kinds: the kinds whose images are verified.
+        rules: what the installation chooses.
+    """
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        policies: PolicySource,
+        namespaces: Namespaces,
+        credentials: CredentialSource,
+        kinds: WorkloadKinds = BUILT_IN,
+        rules: AdmissionRules = DEFAULT_RULES,
+    ) -> None:
+        self._verifier = verifier
+        self._policies = policies
+        self._namespaces = namespaces
+        self._credentials = credentials
+        self._kinds = kinds
+        self._rules = rules
+
+    def judge(self, request: AdmissionRequest, deadline: Deadline) -> Judgement:
+        """Decide about a request.
+
+        Args:
+            request: the request.
+            deadline: by when the answer must be on its way.
+        """
+        try:
+            return self._judge(request, deadline)
+        except UnavailableError as error:
+            return self._refuse(request, f"{error.message}; try again", error.reason, unavailable=True)
+        except SealgateError as error:
+            return self._refuse(request, error.message, error.reason)
+
+    def pin(self, request: AdmissionRequest, deadline: Deadline) -> Judgement:
+        """Pin the tags of a Pod to what they stand for now. Never denies: what cannot be pinned is left alone.
+
+        Args:
+            request: the request.
+            deadline: by when the answer must be on its way.
+        """
+        policies = self._policies.current()
+        if not _is_pod(request) or request.operation not in JUDGED_OPERATIONS or policies is None:
+            return NOTHING_TO_PIN
+        try:
+            images = _brought_images(request, POD)
+            review = self._review(request, policies, deadline)
+        except SealgateError:
+            # The validating call follows, and says what is wrong.
+            return NOTHING_TO_PIN
+        operations = pin_operations(images, self._pinned(images, review))
+        return Judgement(Answer(allowed=True, patch=operations), "pinned") if operations else NOTHING_TO_PIN
+
+    def _judge(self, request: AdmissionRequest, deadline: Deadline) -> Judgement:
+        if request.operation not in JUDGED_OPERATIONS:
+            return NOT_JUDGED
+        kind = self._kind(request)
+        if kind is None:
+            return NOT_A_WORKLOAD
+        workloads = Workloads.ENFORCE if _brings_pod(request) else self._rules.workloads
+        if workloads is Workloads.IGNORE:
+            return NOT_VERIFIED
+        images = _brought_images(request, kind)
+        if not images:
+            return NO_NEW_IMAGES
+        policies = self._policies.current()
+        if policies is None:
+            raise UnavailableError(f"no policies are loaded yet: {self._policies.problem()}")
+        texts = _distinct(images)
+        if len(texts) > MAX_IMAGES:
+            message = f"the object has {len(texts)} different images, and at most {MAX_IMAGES} are verified at once"
+            return self._refuse(request, message, "too many images")
+        verdicts = self._verifier.verify(texts, self._review(request, policies, deadline))
+        if self._rules.require_digests and _brings_pod(request):
+            verdicts = tuple(require_digest(verdict) for verdict in verdicts)
+        elif workloads is Workloads.WARN:
+            verdicts = tuple(soften(verdict) for verdict in verdicts)
+        note = "" if _brings_pod(request) else _TEMPLATE_NOTE
+        answer = answer_verdicts(images, verdicts, note, deadline.clock.monotonic())
+        lasting = "" if answer.allowed else answer_verdicts(images, verdicts, note).message
+        return Judgement(answer, _worst(verdicts), verdicts, lasting)
+
+    def _refuse(self, request: AdmissionRequest, message: str, reason: str, *, unavailable: bool = False) -> Judgement:
+        """Refuse a request whose images could not be verified one by one; warn instead where that is chosen."""
+        if _brings_pod(request):
+            return Judgement(deny(message, unavailable=unavailable), reason)
+        if self._rules.workloads is Workloads.WARN:
+            return Judgement(warn(message, reason), reason)
+        return Judgement(deny(f"{message}\n{_TEMPLATE_NOTE}", unavailable=unavailable), reason)
+
+    def _kind(self, request: AdmissionRequest) -> WorkloadKind | None:
+        if request.subresource == "ephemeralcontainers" and not _is_pod(request):
+            # Kubernetes before 1.23 sent a kind of its own here, which would bring its images past us.
+            raise InvalidWorkloadError(f"ephemeral containers as {quote(request.kind)} are not understood")
+        return self._kinds.find(request.group, request.kind)
+
+    def _review(self, request: AdmissionRequest, policies: PolicySet, deadline: Deadline) -> Review:
+        if not request.namespace:
+            raise InvalidWorkloadError("the request names no namespace, so nobody can tell which policies select it")
+        namespace = self._namespaces.get(request.namespace)
+        return Review(policies, namespace, self._credentials.provider(request), deadline)
+
+    def _pinned(self, images: Iterable[ContainerImage], review: Review) -> Mapping[str, str]:
+        """Return the pinned text of each image without a digest that a policy is about and that can be resolved."""
+        references: dict[str, Reference] = {}
+        for text in _distinct(images)[:MAX_IMAGES]:
+            try:
+                reference = parse_reference(text)
+            except InvalidReferenceError:
+                continue
+            if reference.digest is None and _any_required(review.policies.index.match(reference, review.namespace)):
+                references[text] = reference
+        digests = self._verifier.resolve(references.values(), review)
+        return {
+            text: pin(text, reference, digests[reference])
+            for text, reference in references.items()
+            if reference in digests
+        }
+
+
+def _is_pod(request: AdmissionRequest) -> bool:
+    return (request.group, request.kind) == (POD.group, POD.kind)
+
+
+def _brings_pod(request: AdmissionRequest) -> bool:
+    """Return whether the request is about a Pod, whatever the kind in which it states an ephemeral container."""
+    return _is_pod(request) or request.subresource == "ephemeralcontainers"
+
+
+def _brought_images(request: AdmissionRequest, kind: WorkloadKind) -> Sequence[ContainerImage]:
+    """Return the images that a request brings: all of a new object, the changed ones of an old one."""
+    if request.object is None:
+        raise InvalidWorkloadError(f"the {quote(request.operation)} request has no object")
+    before = request.old_object if request.operation == "UPDATE" else None
+    return changed_images(request.object, before, kind)
+
+
+def _any_required(matches: Iterable[Match]) -> bool:
+    """Return whether a policy may have to be met; an image that is only exempt costs no request."""
+    return any(match.policy.action != "Exempt" for match in matches)
+
+
+def _distinct(images: Iterable[ContainerImage]) -> list[str]:
+    return list(dict.fromkeys(image.image for image in images))
+
+
+def _worst(verdicts: Iterable[ImageVerdict]) -> Verdict:
+    found = {verdict.verdict for verdict in verdicts}
+    return next(verdict for verdict in _WORST_FIRST if verdict in found)
+
+
+_WORST_FIRST = (Verdict.DENY, Verdict.UNAVAILABLE, Verdict.WARN, Verdict.ADMIT)

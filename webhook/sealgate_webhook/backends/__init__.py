@@ -1,0 +1,1 @@
+"""Where policies, namespaces, credentials and trusted state come from."""

@@ -1,0 +1,157 @@
+"""Everything that the webhook gets from a cluster, put together."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+from urllib.parse import quote as quote_path
+
+from sealgate.errors import NotFoundError, Reason, UnavailableError
+from sealgate.kubernetes.watch import Listing
+from sealgate.messages import quote
+from sealgate_webhook.admission.policy_objects import ObjectJudge
+from sealgate_webhook.backends.cluster.denial_events import EventRecorder
+from sealgate_webhook.backends.cluster.namespaces import PATH, ClusterNamespaces, read_namespace
+from sealgate_webhook.backends.cluster.policies import ClusterPolicies
+from sealgate_webhook.backends.cluster.pull_secrets import ClusterCredentials, SecretReader, SharedSecret
+from sealgate_webhook.backends.cluster.trusted_state import ConfigMapTrustedState
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from structlog.typing import FilteringBoundLogger
+
+    from sealgate.clocks import Clock
+    from sealgate.kubernetes.client import KubernetesAPI
+    from sealgate.policies.matching import Namespace
+    from sealgate.verification.policy_sets import PolicySet
+    from sealgate_webhook.backends.cluster.config import WebhookConfig
+    from sealgate_webhook.backends.files.backend import MakeBackend
+    from sealgate_webhook.metrics import Metrics
+    from sealgate_webhook.reviews.request import AdmissionRequest
+
+
+class OwnSecrets:
+    """Secrets of sealgate's own namespace with credentials for signature stores; see `ServiceSecrets`.
+
+    Args:
+        api: the API server.
+        namespace: sealgate's own.
+        names: the only Secrets that are read. Whoever writes an Authenticator names a Secret and the server that its
+            content is sent to, so that which Secrets are meant for that is decided elsewhere.
+    """
+
+    def __init__(self, api: KubernetesAPI, namespace: str, names: Collection[str]) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._names = frozenset(names)
+
+    def read(self, name: str) -> Mapping[str, bytes]:
+        """Return the whole content of a Secret.
+
+        Raises:
+            UnavailableError: it is not there, or may not or cannot be read.
+        """
+        if name not in self._names:
+            raise UnavailableError(
+                f"Secret {quote(name)} is not meant for signature stores: list it in webhook.serviceSecrets",
+                reason=Reason.AUTHENTICATOR_NOT_READY,
+            )
+        path = f"/api/v1/namespaces/{quote_path(self._namespace, safe='')}/secrets/{quote_path(name, safe='')}"
+        try:
+            data = self._api.get(path).get("data") or {}
+            return {key: base64.b64decode(value) for key, value in data.items()}
+        except NotFoundError as error:
+            raise UnavailableError(
+                f"there is no Secret {quote(name)} in {self._namespace}", reason=Reason.AUTHENTICATOR_NOT_READY
+            ) from error
+        except binascii.Error as error:
+            raise UnavailableError(f"Secret {quote(name)} is not base64") from error
+
+
+class ReadyPolicies:
+    """The policies in force, once the namespaces that they select by label are known too.
+
+    Args:
+        policies: the policies.
+        namespaces: all namespaces.
+    """
+
+    def __init__(self, policies: ClusterPolicies, namespaces: Listing[Namespace]) -> None:
+        self._policies = policies
+        self._namespaces = namespaces
+
+    def current(self) -> PolicySet | None:
+        """Return the newest set; None until everything was read once."""
+        return self._policies.current()
+
+    def problem(self) -> str:
+        """Return why the webhook is not ready yet; empty when it is."""
+        if not self._namespaces.complete:
+            return "the namespaces have not been read from the API server yet"
+        return self._policies.problem()
+
+
+class ClusterBackend:
+    """Policies, namespaces, pull secrets and Events of one cluster.
+
+    Args:
+        api: the API server.
+        config: the webhook's configuration.
+        namespace: sealgate's own.
+        instance: this replica's name.
+        clock: the time.
+        metrics: told of everything countable.
+        log: told of everything else.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - three of them are what every backend is given
+        self,
+        api: KubernetesAPI,
+        config: WebhookConfig,
+        namespace: str,
+        instance: str,
+        clock: Clock,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+    ) -> None:
+        secrets = OwnSecrets(api, namespace, config.service_secrets)
+        self._compiled = ClusterPolicies(api, config.unmatched_images, secrets, clock, metrics, log)
+        self._namespaces = Listing(api, PATH, read_namespace, lambda: None, clock, log)
+        self._events = EventRecorder(
+            api, instance, lambda name: self._namespaces.get(name) is not None, clock, metrics, log
+        )
+        reader = SecretReader(api, clock, log)
+        shared = config.registries.docker_config_secret
+        self.policies = ReadyPolicies(self._compiled, self._namespaces)
+        self.namespaces = ClusterNamespaces(self._namespaces, api)
+        self.credentials = ClusterCredentials(
+            reader,
+            SharedSecret(reader, namespace, shared) if shared else None,
+            pull_secrets=config.pull_secrets,
+            kinds=config.workload_kinds(),
+        )
+        self.state = ConfigMapTrustedState(api, namespace, config.trusted_state)
+        self.judge_object = ObjectJudge(self._compiled, clock).judge
+
+    def literal_hosts(self) -> frozenset[str]:
+        """Return the registries that the policies in force name literally."""
+        return self._compiled.literal_hosts()
+
+    def prepare(self) -> None:
+        """Do nothing: an API server that is away now may be there soon, and until then the webhook is not ready."""
+
+    def tasks(self) -> Iterable[Callable[[threading.Event], None]]:
+        """Return what keeps everything up to date."""
+        return (*self._compiled.tasks(), self._namespaces.run, self._events.run)
+
+    def denied(self, request: AdmissionRequest, message: str) -> None:
+        """Have an Event made of a denial."""
+        self._events.denied(request, message)
+
+
+def cluster_backend(api: KubernetesAPI, config: WebhookConfig, namespace: str, instance: str) -> MakeBackend:
+    """Return what makes a `ClusterBackend`; see there for the arguments."""
+    return lambda clock, metrics, log: ClusterBackend(api, config, namespace, instance, clock, metrics, log)

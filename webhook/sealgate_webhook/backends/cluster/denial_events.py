@@ -1,0 +1,208 @@
+"""An Event for every denial, in the workload's namespace, where its owner looks.
+
+Events are made by a thread of their own and never hold up an answer. The same denial of the same object again counts
+the Event up instead of making another; and no more are made than the API server should bear: what is over that is
+counted in a metric and is in the log, as every denial is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import queue
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote as quote_path
+
+from cachetools import TTLCache
+
+from sealgate.budgets import Budgets
+from sealgate.clocks import Deadline
+from sealgate.errors import NotFoundError, RateLimitedError, UnavailableError
+from sealgate.kubernetes.client import ConflictError
+from sealgate.messages import quote
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from structlog.typing import FilteringBoundLogger
+
+    from sealgate.clocks import Clock
+    from sealgate.kubernetes.client import KubernetesAPI
+    from sealgate_webhook.metrics import Metrics
+    from sealgate_webhook.reviews.request import AdmissionRequest
+
+COMPONENT = "sealgate"
+REASON = "ImageDenied"
+#: Denials that may wait to become Events.
+MAX_WAITING = 1000
+#: Events a minute for each namespace, and at once.
+PER_MINUTE = 60
+BURST = 20
+#: Seconds for which the same denial counts an Event up; Kubernetes keeps Events for an hour.
+REMEMBER_SECONDS = 3000.0
+MAX_REMEMBERED = 5000
+MAX_MESSAGE = 1024
+MAX_NAME = 200
+#: Budget of all namespaces together that are not in the list. A forged review may name any number of them.
+UNLISTED = ""
+#: What `involvedObject` may hold, as Kubernetes itself writes it.
+_FORMS = {
+    "apiVersion": re.compile(r"([a-z0-9][a-z0-9.-]{0,251}/)?[a-z][a-z0-9]{0,62}"),
+    "kind": re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}"),
+    "name": re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"),
+    "namespace": re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"),
+    "uid": re.compile(r"[A-Za-z0-9-]{1,64}"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """What an Event tells.
+
+    Attributes:
+        namespace: of the object.
+        involved: the `involvedObject`.
+        message: why it was denied.
+    """
+
+    namespace: str
+    involved: dict[str, str]
+    message: str
+
+    @property
+    def name(self) -> str:
+        """The Event's name: the same for the same denial of the same object."""
+        parts = json.dumps([sorted(self.involved.items()), self.message], ensure_ascii=False)
+        return f"{self.involved['name'][:MAX_NAME]}.{hashlib.sha256(parts.encode()).hexdigest()[:16]}"
+
+
+class EventRecorder:
+    """Makes Events of denials.
+
+    Args:
+        api: the API server.
+        instance: this replica's name.
+        listed: whether a namespace is in the list of namespaces.
+        clock: for the Events' times, and the pace at which they are made.
+        metrics: told how many were dropped.
+        log: told what could not be made.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - three of them are what every part of the webhook is given
+        self,
+        api: KubernetesAPI,
+        instance: str,
+        listed: Callable[[str], bool],
+        clock: Clock,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._api = api
+        self._instance = instance
+        self._listed = listed
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+        self._waiting: queue.Queue[Denial] = queue.Queue(MAX_WAITING)
+        self._budgets = Budgets(PER_MINUTE, BURST, clock)
+        self._counts: TTLCache[str, int] = TTLCache(MAX_REMEMBERED, REMEMBER_SECONDS, timer=clock.monotonic)
+
+    def denied(self, request: AdmissionRequest, message: str) -> None:
+        """Have an Event made of a denial; returns at once."""
+        if request.dry_run:
+            return
+        involved = _involved(request)
+        if not _is_valid(involved):
+            self._metrics.event_dropped()
+            return
+        try:
+            # Before it waits: no namespace takes the places of others.
+            budget = request.namespace if self._listed(request.namespace) else UNLISTED
+            self._budgets.reserve(budget, Deadline.after(self._clock, 0))
+            self._waiting.put_nowait(Denial(request.namespace, involved, message[:MAX_MESSAGE]))
+        except (RateLimitedError, queue.Full):
+            self._metrics.event_dropped()
+
+    def run(self, stop: threading.Event) -> None:
+        """Make Events until told to stop."""
+        while not stop.is_set():
+            try:
+                denial = self._waiting.get(timeout=1.0)
+            except queue.Empty:
+                continue
+            try:
+                self._record(denial)
+            except Exception as error:  # noqa: BLE001 - whatever a review made up must not cost others their Events
+                self._metrics.event_dropped()
+                told = {"error": error.message} if isinstance(error, UnavailableError) else {"exc_info": error}
+                self._log.warning("an Event could not be made", namespace=quote(denial.namespace), **told)
+
+    def _record(self, denial: Denial) -> None:
+        collection = f"/api/v1/namespaces/{quote_path(denial.namespace, safe='')}/events"
+        count = self._counts.get(denial.name, 0) + 1
+        self._counts[denial.name] = count
+        if count > 1:
+            try:
+                self._count_up(collection, denial, count)
+            except NotFoundError:
+                count = 1
+            else:
+                return
+        try:
+            self._api.create(collection, self._event(denial, count))
+        except ConflictError:
+            # Another replica, or this one before it was restarted, has made it.
+            self._count_up(collection, denial, count + 1)
+
+    def _count_up(self, collection: str, denial: Denial, count: int) -> None:
+        self._api.merge(f"{collection}/{quote_path(denial.name)}", {"count": count, "lastTimestamp": self._now()})
+
+    def _event(self, denial: Denial, count: int) -> dict[str, Any]:
+        now = self._now()
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": denial.name, "namespace": denial.namespace},
+            "involvedObject": denial.involved,
+            "reason": REASON,
+            "message": denial.message,
+            "type": "Warning",
+            "source": {"component": COMPONENT},
+            "reportingComponent": COMPONENT,
+            "reportingInstance": self._instance,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": count,
+        }
+
+    def _now(self) -> str:
+        return self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _involved(request: AdmissionRequest) -> dict[str, str]:
+    """Return the object that the Event is shown at: itself, or for a pod without a name what would have made it.
+
+    An owner reference decides nothing here but where the Event is read.
+    """
+    version = f"{request.group}/v1" if request.group else "v1"
+    involved = {"apiVersion": version, "kind": request.kind, "namespace": request.namespace, "name": request.name}
+    metadata = (request.object or {}).get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    owners = metadata.get("ownerReferences")
+    for owner in owners if isinstance(owners, list) else ():
+        if isinstance(owner, dict) and owner.get("controller") is True:
+            told = {key: owner.get(key) for key in ("apiVersion", "kind", "name", "uid")}
+            texts = {key: value for key, value in told.items() if isinstance(value, str)}
+            if len(texts) == len(told) and _is_valid(texts):
+                return {**texts, "namespace": request.namespace}
+    generated = metadata.get("generateName")
+    if not involved["name"]:
+        involved["name"] = generated.rstrip("-.") if isinstance(generated, str) and generated else "unnamed"
+    return involved
+
+
+def _is_valid(involved: dict[str, str]) -> bool:
+    return all(_FORMS[field].fullmatch(value) for field, value in involved.items())

@@ -1,0 +1,1 @@
+"""The backend of policy files: the webhook outside a cluster."""

@@ -1,0 +1,140 @@
+"""What is behind the server: where policies, namespaces and credentials come from, as one piece.
+
+There are two: policy files (`FilesBackend`), and a cluster (`sealgate_webhook.backends.cluster.backend`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from sealgate.http.settings import RegistrySettings
+from sealgate.kms.key_cache import KMSKeeper
+from sealgate.trusted_state.stores import MemoryTrustedState
+from sealgate_webhook.admission.sources import SharedCredentials
+from sealgate_webhook.backends.files.policies import PolicyFilesSource
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from structlog.typing import FilteringBoundLogger
+
+    from sealgate.clocks import Clock
+    from sealgate.policies.decisions import UnmatchedImages
+    from sealgate.registry.credentials import CredentialProvider
+    from sealgate.trusted_state.stores import TrustedState
+    from sealgate_webhook.admission.sources import CredentialSource, Namespaces, PolicySource
+    from sealgate_webhook.metrics import Metrics
+    from sealgate_webhook.reviews.request import AdmissionRequest
+    from sealgate_webhook.server.endpoints import Judge
+
+
+class Backend(Protocol):
+    """Where everything about the world comes from. Made in the server's parent process, used in its worker."""
+
+    @property
+    def policies(self) -> PolicySource:
+        """The policies in force."""
+
+    @property
+    def namespaces(self) -> Namespaces:
+        """Namespaces and their labels."""
+
+    @property
+    def credentials(self) -> CredentialSource:
+        """Credentials for the registries of a workload."""
+
+    @property
+    def state(self) -> TrustedState:
+        """The highest versions seen of versioned evidence."""
+
+    @property
+    def judge_object(self) -> Judge | None:
+        """What decides about policy objects that somebody applies; None where nobody applies any."""
+
+    def literal_hosts(self) -> frozenset[str]:
+        """Return the registries that the policies in force name literally."""
+
+    def prepare(self) -> None:
+        """Do, before anything is served, what may show that it cannot be.
+
+        Raises:
+            SealgateError: it cannot.
+        """
+
+    def tasks(self) -> Iterable[Callable[[threading.Event], None]]:
+        """Return what has to run in the worker, each in a thread of its own."""
+
+    def denied(self, request: AdmissionRequest, message: str) -> None:
+        """Be told of a denial. Must return at once and must not raise."""
+
+
+class MakeBackend(Protocol):
+    """Makes a backend from what every server has."""
+
+    def __call__(self, clock: Clock, metrics: Metrics, log: FilteringBoundLogger) -> Backend:
+        """Return the backend; nothing is read yet."""
+
+
+class FilesBackend:
+    """Policies from files, the same credentials for every workload.
+
+    Args:
+        paths: files and folders of policies.
+        unmatched: what happens to an image that no policy matches.
+        shared: credentials for registries.
+        clock: for the time of a reload.
+        metrics: told of every reload.
+        log: told of every reload.
+        registry: how services are reached that hold keys.
+        state: remembers the highest versions seen.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - three of them are what every backend is given
+        self,
+        paths: Sequence[Path],
+        unmatched: UnmatchedImages,
+        shared: CredentialProvider,
+        clock: Clock,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        registry: RegistrySettings,
+        state: TrustedState,
+    ) -> None:
+        self.policies = PolicyFilesSource(paths, unmatched, clock, metrics, log, KMSKeeper(registry, clock))
+        self.namespaces = self.policies
+        self.credentials = SharedCredentials(shared)
+        self.state = state
+        self.judge_object: Judge | None = None
+
+    def literal_hosts(self) -> frozenset[str]:
+        """Return the registries that the policies in force name literally."""
+        return self.policies.literal_hosts()
+
+    def prepare(self) -> None:
+        """Read the policies.
+
+        Raises:
+            PolicyError: something is wrong with them; carries everything that is.
+        """
+        self.policies.load()
+
+    def tasks(self) -> Iterable[Callable[[threading.Event], None]]:
+        """Return the look at the files, and at the keys that are elsewhere."""
+        return (self.policies.watch, self.policies.keep_keys)
+
+    def denied(self, request: AdmissionRequest, message: str) -> None:
+        """Do nothing: the answer and the log say it all."""
+
+
+def files_backend(
+    paths: Sequence[Path],
+    unmatched: UnmatchedImages,
+    shared: CredentialProvider,
+    registry: RegistrySettings | None = None,
+    state: TrustedState | None = None,
+) -> MakeBackend:
+    """Return what makes a `FilesBackend`; see there for the arguments."""
+    settings, memory = registry or RegistrySettings(), state or MemoryTrustedState()
+    return lambda clock, metrics, log: FilesBackend(paths, unmatched, shared, clock, metrics, log, settings, memory)

@@ -1,0 +1,1 @@
+"""AdmissionReviews, decoded and encoded. Pure."""

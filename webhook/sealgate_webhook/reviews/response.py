@@ -1,0 +1,225 @@
+"""Answers to AdmissionReviews: what goes back to the API server, and from there to people and the audit log.
+
+Everything is bounded: a message to 16 KiB, warnings to what Kubernetes passes on (256 characters each, 4,096 in
+all), audit annotations to 64 with keys that Kubernetes takes.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from sealgate.errors import Reason
+from sealgate.messages import quote
+from sealgate.policies.decisions import Verdict
+from sealgate_webhook.reviews.request import API_VERSION, KIND
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sealgate.policies.decisions import ImageVerdict
+    from sealgate.workloads import ContainerImage
+
+MAX_MESSAGE: Final = 16_384
+MAX_WARNING: Final = 256
+MAX_WARNINGS: Final = 4096
+MAX_ANNOTATIONS: Final = 64
+MAX_ANNOTATION_KEY: Final = 63
+#: How many places of one image are named before the rest is only counted.
+MAX_PLACES: Final = 3
+
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
+_KEY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
+_REFUSED: Final = (403, "Forbidden")
+_UNAVAILABLE: Final = (503, "ServiceUnavailable")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the API server is told.
+
+    Attributes:
+        allowed: whether the request may go on.
+        code: HTTP status of a denial that the client sees: 403 refused, 503 could not be determined.
+        reason: the same as Kubernetes names it.
+        message: one line for each refused image.
+        warnings: shown by kubectl.
+        annotations: for the audit log, without the webhook's name in front.
+        patch: operations of a JSON patch.
+    """
+
+    allowed: bool
+    code: int = 200
+    reason: str = ""
+    message: str = ""
+    warnings: tuple[str, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    patch: Sequence[Mapping[str, str]] = ()
+
+
+ALLOWED: Final = Answer(allowed=True)
+
+
+def deny(message: str, *, unavailable: bool = False) -> Answer:
+    """Return a denial.
+
+    Args:
+        message: why, and what to do; foreign text in it already quoted.
+        unavailable: whether it may be different the next time, rather than refused.
+    """
+    code, reason = _UNAVAILABLE if unavailable else _REFUSED
+    return Answer(allowed=False, code=code, reason=reason, message=_cut(message, MAX_MESSAGE))
+
+
+def warn(message: str, reason: str) -> Answer:
+    """Return an answer that admits what was not verified, with a warning.
+
+    Args:
+        message: why it was not verified; foreign text in it already quoted.
+        reason: the same for the audit log, one word.
+    """
+    annotations = {"object": f"not verified: {reason}"}
+    return Answer(
+        allowed=True,
+        warnings=bound_warnings([f"sealgate: admitted with a warning: {message}"]),
+        annotations=annotations,
+    )
+
+
+def answer_verdicts(
+    images: Sequence[ContainerImage], verdicts: Sequence[ImageVerdict], note: str = "", now: float | None = None
+) -> Answer:
+    """Return the answer that verdicts amount to: denied if any image is.
+
+    Args:
+        images: every image that was looked at, with its place.
+        verdicts: one for each different image text among them.
+        note: the last line of a denial; empty for none.
+        now: `Clock.monotonic` seconds, for the age of cached refusals; None to say nothing about it.
+    """
+    places = _places(images)
+    refused = [verdict for verdict in verdicts if verdict.verdict in (Verdict.DENY, Verdict.UNAVAILABLE)]
+    annotations = _annotations(images, {verdict.image: verdict for verdict in verdicts})
+    if not refused:
+        warned = (verdict for verdict in verdicts if verdict.verdict is Verdict.WARN)
+        return Answer(
+            allowed=True,
+            warnings=bound_warnings(_warning(_where(places, verdict), verdict, now) for verdict in warned),
+            annotations=annotations,
+        )
+    unavailable = all(verdict.verdict is Verdict.UNAVAILABLE for verdict in refused)
+    code, reason = _UNAVAILABLE if unavailable else _REFUSED
+    message = _lines((f"{_where(places, verdict)}: {verdict.message}{_age(verdict, now)}" for verdict in refused), note)
+    return Answer(allowed=False, code=code, reason=reason, message=message, annotations=annotations)
+
+
+def encode_answer(uid: str, answer: Answer) -> bytes:
+    """Return the AdmissionReview that carries an answer.
+
+    Args:
+        uid: of the request.
+        answer: to it.
+    """
+    response: dict[str, Any] = {"uid": uid, "allowed": answer.allowed}
+    if not answer.allowed:
+        response["status"] = {
+            "status": "Failure",
+            "code": answer.code,
+            "reason": answer.reason,
+            "message": answer.message,
+        }
+    if answer.warnings:
+        response["warnings"] = answer.warnings
+    if answer.annotations:
+        response["auditAnnotations"] = answer.annotations
+    if answer.patch:
+        response["patchType"] = "JSONPatch"
+        response["patch"] = base64.b64encode(_ENCODER.encode(answer.patch).encode()).decode()
+    return _ENCODER.encode({"apiVersion": API_VERSION, "kind": KIND, "response": response}).encode()
+
+
+def _places(images: Iterable[ContainerImage]) -> Mapping[str, list[str]]:
+    """Return for each image text where it stands, as the object's author would look for it."""
+    places: dict[str, list[str]] = {}
+    for image in images:
+        places.setdefault(image.image, []).append(image.field.removesuffix(".image.reference").removesuffix(".image"))
+    return places
+
+
+def _where(places: Mapping[str, Sequence[str]], verdict: ImageVerdict) -> str:
+    found = places[verdict.image]
+    rest = len(found) - MAX_PLACES
+    return ", ".join(found[:MAX_PLACES]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _lines(lines: Iterable[str], note: str) -> str:
+    """Return lines as one text, the note last; what is too much is counted."""
+    kept: list[str] = []
+    size = dropped = 0
+    for line in lines:
+        size += len(line) + 1
+        if size > MAX_MESSAGE - len(note) - 64:
+            dropped += 1
+        else:
+            kept.append(line)
+    if dropped:
+        kept.append(f"and {dropped} more images were refused")
+    if note:
+        kept.append(note)
+    return "\n".join(kept)
+
+
+def _age(verdict: ImageVerdict, now: float | None) -> str:
+    """Return what follows a message that rests on a cached refusal."""
+    return "" if verdict.cached is None or now is None else f"; {verdict.cached.describe(now)}"
+
+
+def _warning(where: str, verdict: ImageVerdict, now: float | None) -> str:
+    """Return a warning whose end, the age of a cached refusal, is not cut off."""
+    age = _age(verdict, now)
+    return _cut(f"sealgate: {where}: {verdict.message}", MAX_WARNING - len(age)) + age
+
+
+def bound_warnings(warnings: Iterable[str]) -> tuple[str, ...]:
+    """Return warnings within what Kubernetes passes on; those left out are counted."""
+    kept: list[str] = []
+    size = dropped = 0
+    for warning in warnings:
+        text = _cut(warning, MAX_WARNING)
+        size += len(text)
+        if size > MAX_WARNINGS - MAX_WARNING:
+            dropped += 1
+        else:
+            kept.append(text)
+    if dropped:
+        kept.append(f"sealgate: {dropped} more images did not meet a policy that only warns")
+    return tuple(kept)
+
+
+def _annotations(images: Iterable[ContainerImage], verdicts: Mapping[str, ImageVerdict]) -> Mapping[str, str]:
+    """Return for each container (or volume) what was verified, or why it was admitted all the same."""
+    annotations: dict[str, str] = {}
+    for index, image in enumerate(images):
+        if len(annotations) == MAX_ANNOTATIONS:
+            break
+        verdict = verdicts[image.image]
+        if verdict.verified and verdict.reference is not None and verdict.reason is not Reason.NOT_PINNED:
+            annotations[_key(image, index, annotations)] = f"{verdict.reference.name}@{verdict.subject}"
+        elif verdict.policies:
+            annotations[_key(image, index, annotations)] = f"not verified: {verdict.reason}: {quote(image.image)}"
+    return annotations
+
+
+def _key(image: ContainerImage, index: int, taken: Mapping[str, str]) -> str:
+    """Return a key with the container's name in it, or its number where the name does not do."""
+    key = f"{image.kind}.{image.container}"
+    if len(key) <= MAX_ANNOTATION_KEY and key not in taken and _KEY.fullmatch(key):
+        return key
+    return f"image.{index}"
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -1,0 +1,1 @@
+"""Connections, TLS, endpoints and the Flask application."""

@@ -1,0 +1,273 @@
+"""From an HTTP request to a review and back.
+
+What is no review that could be answered gets a plain 4xx. From the moment a review's uid is known, every outcome is
+an answer to it with HTTP 200: an exception that nobody expected becomes a denial and a line in the log, never a 500
+that a `failurePolicy: Ignore` would let pass.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from sealgate.clocks import Deadline
+from sealgate.messages import quote
+from sealgate_webhook.admission.workloads import Judgement
+from sealgate_webhook.reviews.request import MAX_REVIEW_BYTES, MalformedReviewError, UnusableReviewError, decode_review
+from sealgate_webhook.reviews.response import ALLOWED, deny, encode_answer
+from sealgate_webhook.server.callers import CALLER
+from sealgate_webhook.server.timeouts import answer_within
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from threading import Semaphore
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from structlog.typing import FilteringBoundLogger
+
+    from sealgate.clocks import Clock
+    from sealgate.policies.decisions import ImageVerdict
+    from sealgate_webhook.metrics import Metrics
+    from sealgate_webhook.reviews.request import AdmissionRequest
+    from sealgate_webhook.server.callers import PermittedCallers
+
+#: Where the server notes (on the clock's `monotonic`) when a request was there to be read, waiting for a thread
+#: included. A WSGI environment's own key.
+ARRIVED: Final = "sealgate.arrived"
+#: Where the server puts what it wants to be called with when the request's body has been read.
+RECEIVED: Final = "sealgate.received"
+#: The most images that the log line of a review tells about.
+MAX_LOGGED_IMAGES: Final = 20
+
+#: Reviews of more bytes than this, or of unknown length, are worked on only a few at a time.
+LARGE_BYTES: Final = 128 << 10
+MAX_LARGE: Final = 4
+
+_CONTENT_TYPE: Final = "application/json"
+
+
+class Judge(Protocol):
+    """What a review is for."""
+
+    def __call__(self, request: AdmissionRequest, deadline: Deadline) -> Judgement:
+        """Say what becomes of a request."""
+
+
+class ReviewPaths:
+    """Takes the paths of reviews out of what goes to the application behind it.
+
+    Args:
+        rest: the application for all other paths.
+        reviewers: by path.
+    """
+
+    def __init__(self, rest: WSGIApplication, reviewers: Mapping[str, WSGIApplication]) -> None:
+        self._rest = rest
+        self._reviewers = reviewers
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        return self._reviewers.get(environ["PATH_INFO"], self._rest)(environ, start_response)
+
+
+class Reviewer:
+    """Answers the reviews that are posted to one path.
+
+    Args:
+        name: of the path, for metrics and log.
+        judge: what the reviews are for.
+        denies: whether a review that fails is denied; otherwise it is let on to the endpoint that does.
+        large: places for large reviews, which all endpoints share.
+        denied: told of every denial, with its message.
+        callers: whose reviews are answered; None for everybody's.
+        self_test: whether the self-test's certificate is good here. The answer must not depend on the review.
+        clock: deadlines are set on it.
+        metrics: told of every review.
+        log: gets a line for every review.
+    """
+
+    def __init__(  # noqa: PLR0913 - what every endpoint of the webhook needs
+        self,
+        name: str,
+        judge: Judge,
+        *,
+        denies: bool,
+        large: Semaphore,
+        clock: Clock,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        denied: Callable[[AdmissionRequest, str], None] | None = None,
+        callers: PermittedCallers | None = None,
+        self_test: bool = False,
+    ) -> None:
+        self._name = name
+        self._judge = judge
+        self._denies = denies
+        self._large = large
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+        self._denied = denied
+        self._callers = callers
+        self._self_test = self_test
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        arrived = environ.get(ARRIVED) or self._clock.monotonic()
+        self._metrics.in_flight.inc()
+        try:
+            self._check_caller(environ)
+            body = self._review(environ, arrived)
+        except _HTTPError as error:
+            self._metrics.reviewed(self._name, error.outcome, self._clock.monotonic() - arrived)
+            self._log.warning(f"{error.outcome} review", endpoint=self._name, status=error.status, problem=error.text)
+            return error.respond(start_response)
+        finally:
+            self._metrics.in_flight.dec()
+        start_response("200 OK", [("Content-Type", _CONTENT_TYPE), ("Content-Length", str(len(body)))])
+        return (body,)
+
+    def _check_caller(self, environ: WSGIEnvironment) -> None:
+        if self._callers is None:
+            return
+        refusal = self._callers.refusal(environ.get(CALLER), self_test=self._self_test)
+        if refusal:
+            raise _HTTPError("403 Forbidden", refusal, outcome="forbidden")
+
+    def _review(self, environ: WSGIEnvironment, arrived: float) -> bytes:
+        length = _check_head(environ)
+        deadline = Deadline(self._clock, arrived + answer_within(environ.get("QUERY_STRING", "")))
+        if 0 <= length <= LARGE_BYTES:
+            return self._answer(_read_body(environ, length), deadline, arrived)
+        # JSON takes many times its size when it is read, and a flood of such reviews would take all memory.
+        if not self._large.acquire(timeout=max(deadline.remaining(), 0)):
+            raise _HTTPError("503 Service Unavailable", "too many large reviews at once; try again")
+        try:
+            return self._answer(_read_body(environ, length), deadline, arrived)
+        finally:
+            self._large.release()
+
+    def _answer(self, body: bytes, deadline: Deadline, arrived: float) -> bytes:
+        try:
+            request = decode_review(body)
+        except MalformedReviewError as error:
+            raise _HTTPError("400 Bad Request", error.message) from error
+        except UnusableReviewError as error:
+            judgement = self._failed(error.message, "unusable review")
+            self._record(judgement, {"uid": quote(error.uid)}, arrived)
+            return encode_answer(error.uid, judgement.answer)
+        try:
+            judgement = self._judge(request, deadline)
+            answer = encode_answer(request.uid, judgement.answer)
+        except Exception:  # noqa: BLE001 - the boundary: whatever it was, the object was not verified
+            self._metrics.internal_errors.inc()
+            self._log.exception("internal error in a review", uid=quote(request.uid), endpoint=self._name)
+            message = "an internal error stopped the review; the webhook's log has it under this request's uid"
+            judgement = self._failed(message, "internal error", unavailable=True)
+            answer = encode_answer(request.uid, judgement.answer)
+        self._record(judgement, _describe(request), arrived)
+        if self._denied is not None and not judgement.answer.allowed:
+            # Without the age of a cached refusal: the same denial must stay one Event.
+            self._denied(request, judgement.lasting or judgement.answer.message)
+        return answer
+
+    def _failed(self, message: str, reason: str, *, unavailable: bool = False) -> Judgement:
+        return Judgement(deny(message, unavailable=unavailable) if self._denies else ALLOWED, reason)
+
+    def _record(self, judgement: Judgement, about: Mapping[str, str], arrived: float) -> None:
+        seconds = self._clock.monotonic() - arrived
+        answer = "patched" if judgement.answer.patch else "allowed" if judgement.answer.allowed else "denied"
+        self._metrics.reviewed(self._name, answer, seconds)
+        self._metrics.decided(judgement.verdicts)
+        fields: dict[str, Any] = {"endpoint": self._name, **about, "answer": answer, "reason": judgement.reason}
+        if judgement.verdicts:
+            fields["images"] = [_describe_verdict(verdict) for verdict in judgement.verdicts[:MAX_LOGGED_IMAGES]]
+            fields["image_count"] = len(judgement.verdicts)
+        self._log.info("review", **fields, milliseconds=round(seconds * 1000, 2))
+
+
+class _HTTPError(Exception):
+    """A request that is no review, or not one of a permitted caller.
+
+    Args:
+        status: HTTP status line.
+        text: what is wrong, foreign text already quoted.
+        headers: further headers.
+        outcome: "malformed" or "forbidden", for metrics and log.
+    """
+
+    def __init__(
+        self, status: str, text: str, headers: Iterable[tuple[str, str]] = (), outcome: str = "malformed"
+    ) -> None:
+        super().__init__(status)
+        self.status = status
+        self.text = text
+        self.outcome = outcome
+        self._headers = headers
+
+    def respond(self, start_response: StartResponse) -> Iterable[bytes]:
+        body = f"{self.text}\n".encode()
+        start_response(
+            self.status,
+            [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), *self._headers],
+        )
+        return (body,)
+
+
+def _check_head(environ: WSGIEnvironment) -> int:
+    """Return the length that the body says it has; -1 where it is chunked."""
+    if environ["REQUEST_METHOD"] != "POST":
+        raise _HTTPError("405 Method Not Allowed", "reviews are posted", [("Allow", "POST")])
+    content_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if content_type != _CONTENT_TYPE:
+        raise _HTTPError("415 Unsupported Media Type", f"reviews are {_CONTENT_TYPE}, not {quote(content_type)}")
+    if environ.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
+        raise _HTTPError("415 Unsupported Media Type", "reviews are not compressed")
+    length = _content_length(environ)
+    if length > MAX_REVIEW_BYTES:
+        raise _too_large()
+    return length
+
+
+def _read_body(environ: WSGIEnvironment, length: int) -> bytes:
+    # One byte more than may be: of a body that does not say its length, that is how to see that it is too long.
+    body: bytes = environ["wsgi.input"].read(length if length >= 0 else MAX_REVIEW_BYTES + 1)
+    if len(body) > MAX_REVIEW_BYTES:
+        raise _too_large()
+    if len(body) < length:
+        raise _HTTPError("400 Bad Request", "the body is shorter than its Content-Length")
+    if RECEIVED in environ:
+        environ[RECEIVED]()
+    return body
+
+
+def _content_length(environ: WSGIEnvironment) -> int:
+    text = environ.get("CONTENT_LENGTH") or ""
+    if text.isascii() and text.isdigit():
+        return int(text)
+    if text or not environ.get("wsgi.input_terminated"):
+        raise _HTTPError("411 Length Required", "the review does not say its length")
+    return -1
+
+
+def _too_large() -> _HTTPError:
+    return _HTTPError("413 Content Too Large", f"reviews have at most {MAX_REVIEW_BYTES} bytes")
+
+
+def _describe(request: AdmissionRequest) -> dict[str, str]:
+    about = {
+        "uid": request.uid,
+        "operation": request.operation,
+        "kind": f"{request.group}/{request.kind}" if request.group else request.kind,
+        "namespace": request.namespace,
+        "name": request.name,
+    }
+    if request.subresource:
+        about["subresource"] = request.subresource
+    return {key: quote(value) for key, value in about.items()}
+
+
+def _describe_verdict(verdict: ImageVerdict) -> dict[str, str]:
+    about = {"image": quote(verdict.image), "verdict": verdict.verdict.value, "reason": verdict.reason.value}
+    if verdict.subject is not None:
+        about["digest"] = verdict.subject
+    return about

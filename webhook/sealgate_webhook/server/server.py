@@ -1,0 +1,347 @@
+"""Serving the webhook: gunicorn with one threaded worker, TLS that rotates, metrics on a port of their own.
+
+One worker process holds the memory, the single flights and the budgets, so that they are one; several replicas are
+several pods. The parent process reads the policies and binds the ports, so that what is wrong with either is said at
+once, in one sentence; everything with threads begins in the worker, since threads do not survive a fork.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import socket
+import sys
+import threading
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, cast
+
+from gunicorn.app.base import BaseApplication
+
+from sealgate.clocks import SystemClock
+from sealgate.errors import ConfigError
+from sealgate.http.settings import RegistrySettings
+from sealgate.messages import quote
+from sealgate.process.logs import configure_logs
+from sealgate.registry.client import RegistryClient
+from sealgate.verification.settings import VerifierSettings
+from sealgate.verification.verifier import Verifier
+from sealgate.workload_kinds import BUILT_IN, WorkloadKinds
+from sealgate_webhook.admission.workloads import DEFAULT_RULES
+from sealgate_webhook.metrics import Metrics, serve_metrics
+from sealgate_webhook.server.app import create_app
+from sealgate_webhook.server.callers import CALLER, PermittedCallers
+from sealgate_webhook.server.client_certificates import ClientTrustFiles, identify
+from sealgate_webhook.server.logs import GunicornLogger
+from sealgate_webhook.server.timeouts import MAX_SECONDS
+from sealgate_webhook.server.tls import CertificateFiles, make_self_signed
+from sealgate_webhook.server.workers import CLOSE, SOCKET, ReviewWorker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from gunicorn._types import _WSGIAppType
+    from gunicorn.arbiter import Arbiter
+    from structlog.typing import FilteringBoundLogger
+
+    from sealgate.process.logs import LogStyle
+    from sealgate_webhook.admission.workloads import AdmissionRules
+    from sealgate_webhook.backends.files.backend import MakeBackend
+    from sealgate_webhook.server.tls import SelfSigned
+
+#: Longer than the 90 s for which the API server keeps a connection it may use again.
+KEEP_ALIVE_SECONDS: Final = 120
+BACKLOG: Final = 1024
+#: Seconds before a task is started again that failed.
+RESTART_SECONDS: Final = 1.0
+MAX_PORT: Final = 65535
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen.
+
+    Attributes:
+        host: a name or an IP address ("0.0.0.0" or "::" for every interface).
+        port: 0 for any that is free.
+    """
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read `HOST:PORT`; an IPv6 address stands in brackets, and no host at all means every interface.
+
+        Raises:
+            ConfigError: it is not of that form.
+        """
+        host, separator, port = text.rpartition(":")
+        if host.startswith("[") and host.endswith("]"):
+            host = host[1:-1]
+        elif ":" in host:
+            separator = ""
+        if not separator or not (port.isascii() and port.isdigit()) or int(port) > MAX_PORT:
+            raise ConfigError(f"{quote(text)} is not an address to listen on: write HOST:PORT, such as 127.0.0.1:8443")
+        return cls(host or "0.0.0.0", int(port))  # noqa: S104 - asked for by leaving the host out
+
+    def __str__(self) -> str:
+        """Return `host:port`, an IPv6 address in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """How the webhook is served.
+
+    Attributes:
+        listen: where reviews are posted.
+        tls_cert: PEM file with the certificate, the leaf first; read again when it changes.
+        tls_key: PEM file with its key.
+        tls_self_signed: whether to make a certificate on the spot instead.
+        client_ca: PEM bundle of CAs that client certificates must lead to; read again when it changes. None answers
+            the reviews of every caller.
+        client_names: names of which a client certificate must carry one; given exactly where client_ca is.
+        self_test_certificate: PEM file with the client certificate of the self-test; it may be absent.
+        metrics: where Prometheus scrapes, over plain HTTP; None for nowhere.
+        threads: reviews worked on at once.
+        connections: open at once; a further one takes the place of the one that has been idle longest.
+        registry: how registries are reached.
+        verifier: limits of verification.
+        kinds: the kinds whose images are verified.
+        rules: what the installation chooses about reviews.
+        log_style: how log lines look.
+        log_level: the least that is said, one of `logging`'s.
+    """
+
+    listen: Address
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_self_signed: bool = False
+    client_ca: Path | None = None
+    client_names: frozenset[str] = frozenset()
+    self_test_certificate: Path | None = None
+    metrics: Address | None = None
+    threads: int = 64
+    connections: int = 2000
+    registry: RegistrySettings = field(default_factory=RegistrySettings)
+    verifier: VerifierSettings = field(default_factory=VerifierSettings)
+    kinds: WorkloadKinds = BUILT_IN
+    rules: AdmissionRules = DEFAULT_RULES
+    log_style: LogStyle = "auto"
+    log_level: int = logging.INFO
+
+
+def run_server(settings: ServerSettings, make_backend: MakeBackend) -> None:
+    """Serve until SIGTERM or SIGINT. Does not return: it ends with `SystemExit`, 0 when it was told to stop.
+
+    Args:
+        settings: how it is served.
+        make_backend: makes what is behind it.
+
+    Raises:
+        ConfigError: the settings, a certificate or a port cannot be used.
+        PolicyError: something is wrong with the policies; carries everything that is.
+    """
+    check_tls(settings)
+    log = configure_logs(settings.log_style, level=settings.log_level)
+    _Server(settings, make_backend, log).run()
+
+
+def check_tls(settings: ServerSettings) -> None:
+    """See that the settings say one way to do TLS, or that reviews never leave this machine.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise ConfigError("a certificate needs its key, and a key its certificate: give both files")
+    if settings.tls_self_signed and settings.tls_cert is not None:
+        raise ConfigError("the certificate is either given or made on the spot, not both")
+    if not settings.tls_self_signed and settings.tls_cert is None and settings.listen.host not in LOOPBACK:
+        raise ConfigError(
+            f"without a certificate the webhook listens on loopback only, not on {quote(settings.listen.host)}: "
+            "give a certificate and its key, or have one made (self-signed)"
+        )
+    if (settings.client_ca is None) != (not settings.client_names):
+        raise ConfigError(
+            "the client CA and the client names belong together: give both, or neither. "
+            "A CA without names would let in everybody to whom it has issued a certificate"
+        )
+    if settings.client_ca is not None and not settings.tls_self_signed and settings.tls_cert is None:
+        raise ConfigError("client certificates need TLS: give the webhook a certificate and its key")
+
+
+class _Server(BaseApplication):
+    """gunicorn's idea of an application: its configuration, and the WSGI application once it is in the worker."""
+
+    def __init__(self, settings: ServerSettings, make_backend: MakeBackend, log: FilteringBoundLogger) -> None:
+        self._settings = settings
+        self._log = log
+        self._clock = SystemClock()
+        self._metrics = Metrics(log)
+        self._backend = make_backend(self._clock, self._metrics, log)
+        self._metrics.literal_hosts = self._backend.literal_hosts
+        self._backend.prepare()
+        # The worker makes its own; this one finds out whether it can.
+        RegistryClient(settings.registry, clock=self._clock).close()
+        self._callers = PermittedCallers(settings.client_names, self._clock) if settings.client_ca else None
+        self._metrics.port_open(self._callers is None)
+        self._self_signed: SelfSigned | None = None
+        self._certificates = self._open_certificates()
+        self._metrics_listener = None if settings.metrics is None else _bind(settings.metrics)
+        self._listener = _bind(settings.listen)
+        _allow_descriptors(4 * settings.connections)
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set what differs from gunicorn's defaults; command line and environment are not looked at."""
+        options: dict[str, object] = {
+            "bind": f"fd://{self._listener.detach()}",
+            "backlog": BACKLOG,
+            "worker_class": ReviewWorker,
+            "workers": 1,
+            "threads": self._settings.threads,
+            "worker_connections": self._settings.connections,
+            "keepalive": KEEP_ALIVE_SECONDS,
+            "graceful_timeout": int(MAX_SECONDS),
+            "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108 - memory, not a disk
+            "control_socket_disable": True,
+            # Nobody stands in front whose word about scheme, path or client would count.
+            "forwarded_allow_ips": "",
+            "logger_class": GunicornLogger,
+            "proc_name": "sealgate",
+            "post_worker_init": self._start_threads,
+            "worker_exit": _leave,
+        }
+        if self._certificates is not None:
+            certificates = self._certificates
+            # gunicorn wants to be told of a file before it does TLS; what it serves comes from the hook alone.
+            options["certfile"] = str(self._settings.tls_cert or os.devnull)
+            options["ssl_context"] = lambda _config, _default: certificates.context()
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> _WSGIAppType:
+        """Put the webhook together; called in the worker."""
+        settings = self._settings
+        # One host that does not answer may hold half of the threads, never all of them.
+        verifier_settings = replace(
+            settings.verifier, crowd=min(settings.verifier.crowd, max(settings.threads // 2, 1))
+        )
+        network = RegistryClient(settings.registry, clock=self._clock, observer=self._metrics)
+        verifier = Verifier(network, self._clock, verifier_settings, self._metrics, self._backend.state)
+        app = create_app(
+            verifier,
+            self._backend,
+            settings.kinds,
+            self._clock,
+            self._metrics,
+            self._log,
+            callers=self._callers,
+            rules=settings.rules,
+        )
+        if self._certificates is None:
+            return cast("_WSGIAppType", app)
+        return cast("_WSGIAppType", _Identified(app, self._certificates))
+
+    def _start_threads(self, worker: ReviewWorker) -> None:
+        stop = threading.Event()
+        for task in self._backend.tasks():
+            threading.Thread(target=self._keep_running, args=(task, stop), name="backend", daemon=True).start()
+        if self._metrics_listener is not None:
+            serve_metrics(self._metrics_listener, self._metrics.registry)
+            self._log.info("metrics served", address=_address_of(self._metrics_listener))
+        scheme = "http" if self._certificates is None else "https"
+        for listener in worker.sockets:
+            self._log.info("reviews served", scheme=scheme, address=_address_of(listener))
+
+    def _keep_running(self, task: Callable[[threading.Event], None], stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                task(stop)
+            except Exception as error:  # noqa: BLE001 - whatever it is: reviews would go on with what was known last
+                self._metrics.internal_errors.inc()
+                self._log.error("a task failed and is started again", exc_info=error)
+            stop.wait(RESTART_SECONDS)
+
+    def _open_certificates(self) -> CertificateFiles | None:
+        settings = self._settings
+        clients = None
+        if settings.client_ca is not None:
+            clients = ClientTrustFiles(settings.client_ca, settings.self_test_certificate, self._client_ca_refused)
+        if settings.tls_cert is not None and settings.tls_key is not None:
+            return CertificateFiles(settings.tls_cert, settings.tls_key, self._certificate_refused, clients)
+        if not settings.tls_self_signed:
+            return None
+        names = {settings.listen.host, "localhost", "127.0.0.1", "::1", socket.gethostname()}
+        made = make_self_signed(sorted(names - {"0.0.0.0", "::"}), self._clock.now())  # noqa: S104 - compared, not bound
+        self._log.info("certificate made", sha256_fingerprint=made.fingerprint)
+        self._self_signed = made
+        return CertificateFiles(made.pair, made.pair, self._certificate_refused, clients)
+
+    def _client_ca_refused(self, problem: str) -> None:
+        self._metrics.certificate_refused()
+        self._log.error("client CA not usable; keeping the last good one", error=problem)
+
+    def _certificate_refused(self, problem: str) -> None:
+        self._metrics.certificate_refused()
+        self._log.error("bad certificate; the last good one stays in use", error=problem)
+
+
+class _Identified:
+    """Middleware that puts the `Caller` of a request's connection into its WSGI environment.
+
+    Args:
+        app: the application behind it.
+        certificates: what client certificates must lead to.
+    """
+
+    def __init__(self, app: WSGIApplication, certificates: CertificateFiles) -> None:
+        self._app = app
+        self._certificates = certificates
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        trust = self._certificates.clients()
+        if trust is not None:
+            environ[CALLER], current = identify(environ[SOCKET], trust)
+            if not current:
+                # The next request shakes hands again, with what is trusted now.
+                environ[CLOSE]()
+        return self._app(environ, start_response)
+
+
+def _bind(address: Address) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((address.host, address.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {quote(address)}: {quote(error.strerror or error)}") from error
+
+
+def _address_of(listener: socket.socket) -> str:
+    return str(Address(*listener.getsockname()[:2]))
+
+
+def _allow_descriptors(wanted: int) -> None:
+    """Raise this process's own limit as far as it may; every connection is a descriptor."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY != soft < wanted:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+        )
+
+
+def _leave(_arbiter: Arbiter, worker: ReviewWorker) -> None:
+    """End the worker's process as soon as every review is answered.
+
+    Verifications may still be under way then, for a registry that hangs, say. They are for nobody any more, and
+    Python would wait for their threads.
+    """
+    if worker.booted:
+        sys.stderr.flush()
+        os._exit(int(worker.alive))

@@ -16,7 +16,7 @@ from sealgate.kubernetes.client import connect
 from sealgate.process.logs import configure_logs
 from sealgate_operator.application import Operator
 from sealgate_operator.config import load_config
-from sealgate_operator.handlers import quieten_kopf
+from sealgate_operator.controller.kopf_adapter import quieten_kopf
 
 
 def main(arguments: list[str] | None = None) -> int:

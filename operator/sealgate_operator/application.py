@@ -12,17 +12,17 @@ from sealgate.kubernetes.lease import Lease, Timing
 from sealgate.messages import quote
 from sealgate.process.metrics_server import serve_beside
 from sealgate.registry.client import RegistryClient
-from sealgate_operator.certificate_keeper import CertificateKeeper
-from sealgate_operator.enforcement import Enforcement
+from sealgate_operator.certificates.keeper import CertificateKeeper
+from sealgate_operator.certificates.self_test import SelfTestCertificateKeeper
+from sealgate_operator.controller.kopf_adapter import Watcher
+from sealgate_operator.controller.reconciler import WORKERS, Reconciler
+from sealgate_operator.controller.store import View
+from sealgate_operator.controller.work_queue import WorkQueue
 from sealgate_operator.events import Events
-from sealgate_operator.handlers import Watcher
-from sealgate_operator.key_sources import CredentialSecrets, SecretKeys
+from sealgate_operator.keys.secrets import CredentialSecrets, SecretKeys
 from sealgate_operator.metrics import Metrics, side_app
-from sealgate_operator.node_critical import NodeCritical
-from sealgate_operator.reconciler import WORKERS, Reconciler
-from sealgate_operator.self_test_certificate import SelfTestCertificateKeeper
-from sealgate_operator.view import View
-from sealgate_operator.work_queue import WorkQueue
+from sealgate_operator.webhooks.enforcement import Enforcement
+from sealgate_operator.webhooks.node_critical import NodeCritical
 
 if TYPE_CHECKING:
     from collections.abc import Callable

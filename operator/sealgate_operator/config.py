@@ -65,7 +65,7 @@ class OperatorConfig(_Settings):
     Attributes:
         metrics_listen: `host:port` of metrics and `/healthz`.
         lease: name of the Lease that says which replica works.
-        webhooks: name of the ConfigMap that lists the release's webhook configurations (`sealgate_operator.webhooks`).
+        webhooks: name of the ConfigMap that lists the release's webhook configurations (`webhooks.configurations`).
         self_test_secret: Secret for the self-test's client certificate; empty where the webhook requires none.
         excluded_namespaces: names of the namespaces whose pods are not sent to the webhook.
         failure_policy: what the API server does while the webhook does not answer.

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from sealgate.api.v1alpha1.status import Condition
     from sealgate.clocks import Clock
     from sealgate.kubernetes.client import KubernetesAPI
-    from sealgate_operator.conditions import Judgement
     from sealgate_operator.metrics import Metrics
+    from sealgate_operator.status.conditions import Judgement
 
 COMPONENT = "sealgate-operator"
 #: Where Events about objects without a namespace belong.

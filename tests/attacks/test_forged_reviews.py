@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sealgate import self_test
-from sealgate_operator.self_test_certificate import CERTIFICATE, KEY, TRUSTED, next_data
+from sealgate_operator.certificates.self_test import CERTIFICATE, KEY, TRUSTED, next_data
 from sealgate_webhook.backends.cluster.policies import AUTHENTICATORS, POLICIES
 from sealgate_webhook.server.callers import Caller, PermittedCallers
 from tests.support.client_certificates import CLIENT, DAY, SERVER, ClientCA, client_context

@@ -10,14 +10,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from sealgate_operator.authenticators import assess
-from sealgate_operator.certificate_keeper import CertificateKeeper
-from sealgate_operator.certificates import CURRENT_KEY, LEAF_KEY
+from sealgate_operator.certificates.keeper import CertificateKeeper
+from sealgate_operator.certificates.rotation import CURRENT_KEY, LEAF_KEY
 from sealgate_operator.config import OperatorConfig
-from sealgate_operator.key_sources import SecretKeys
+from sealgate_operator.controller.store import SECRET, View
+from sealgate_operator.keys.secrets import SecretKeys
 from sealgate_operator.metrics import Metrics
-from sealgate_operator.verification_policies import policy_status
-from sealgate_operator.view import SECRET, View
+from sealgate_operator.status.authenticators import assess
+from sealgate_operator.status.verification_policies import policy_status
 from tests.operator.objects import authenticator, cosign, inline, pem, policy, secret_ref, settings
 from tests.operator.worlds import CA_SECRET, TLS_SECRET, api_of, data, install, log
 from tests.support.clocks import NOW, FakeClock

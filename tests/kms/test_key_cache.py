@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sealgate.clocks import Deadline
     from sealgate.keys.public_keys import PublicKey
-    from sealgate_operator.key_sources import KeySource
+    from sealgate_operator.keys.secrets import KeySource
 
 
 @pytest.fixture

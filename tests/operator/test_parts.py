@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.process.metrics_server import MAX_SCRAPES, serve_beside
+from sealgate_operator.controller.store import AUTHENTICATOR, POLICY, SECRET, View
+from sealgate_operator.controller.work_queue import LONGEST_PAUSE, Key, WorkQueue
 from sealgate_operator.metrics import Metrics, side_app
-from sealgate_operator.view import AUTHENTICATOR, POLICY, SECRET, View
-from sealgate_operator.work_queue import LONGEST_PAUSE, Key, WorkQueue
 from tests.operator.objects import authenticator, cosign, policy, secret, secret_ref
 from tests.support.clocks import NOW, FakeClock
 

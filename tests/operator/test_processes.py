@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from sealgate_operator.certificates import LEAF
+from sealgate_operator.certificates.rotation import LEAF
+from tests.operator.controller.test_reconciler import put, says
 from tests.operator.objects import authenticator, cosign, inline, settings
-from tests.operator.test_operator import put, says
 from tests.operator.worlds import AUTHENTICATORS, TLS_SECRET, data, holder
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.kubernetes.lease import Timing
 from sealgate.process.logs import configure_logs
 from sealgate_operator.application import Operator
-from sealgate_operator.certificates import LEAF
+from sealgate_operator.certificates.rotation import LEAF
 from sealgate_operator.config import OperatorConfig
-from sealgate_operator.handlers import quieten_kopf
+from sealgate_operator.controller.kopf_adapter import quieten_kopf
 from tests.operator.objects import settings
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sealgate.errors import UnavailableError
 from sealgate.kubernetes.secrets import secret_data
-from sealgate_operator.certificates import BACKDATE, is_due
+from sealgate_operator.certificates.rotation import BACKDATE, is_due
 
 if TYPE_CHECKING:
     import threading

@@ -10,12 +10,12 @@ from cryptography import x509
 from sealgate.errors import UnavailableError
 from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.kubernetes.lease import NotLeadingError
-from sealgate_operator.certificate_keeper import CertificateKeeper
-from sealgate_operator.certificates import LEAF, LEAF_BUNDLE, OLD
+from sealgate_operator.certificates.keeper import CertificateKeeper
+from sealgate_operator.certificates.rotation import LEAF, LEAF_BUNDLE, OLD
 from sealgate_operator.config import OperatorConfig
 from sealgate_operator.metrics import Metrics
+from tests.operator.certificates.test_rotation import verify
 from tests.operator.objects import settings
-from tests.operator.test_certificates import verify
 from tests.operator.worlds import (
     CA_SECRET,
     CONFIG_MAPS,

@@ -11,13 +11,13 @@ import urllib3
 from sealgate import self_test
 from sealgate.errors import UnavailableError
 from sealgate.kubernetes.lease import Lease
-from sealgate_operator.certificates import LEAF_BUNDLE
+from sealgate_operator.certificates.rotation import LEAF_BUNDLE
 from sealgate_operator.config import OperatorConfig
-from sealgate_operator.enforcement import MANAGER, Enforcement
 from sealgate_operator.events import Events
 from sealgate_operator.metrics import Metrics
+from sealgate_operator.webhooks.enforcement import MANAGER, Enforcement
+from tests.operator.certificates.test_keeper import keeper
 from tests.operator.objects import settings
-from tests.operator.test_certificate_keeper import keeper
 from tests.operator.worlds import (
     CONFIG_MAPS,
     ENFORCED,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.errors import UnavailableError
 from sealgate.messages import quote
-from sealgate_operator.conditions import Judgement
+from sealgate_operator.status.conditions import Judgement
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

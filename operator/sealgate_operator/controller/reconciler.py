@@ -15,11 +15,11 @@ from sealgate.api.v1alpha1.status import AuthenticatorStatus, Condition, Verific
 from sealgate.api.v1alpha1.verification_policy import API_VERSION
 from sealgate.errors import NotFoundError, SealgateError
 from sealgate.kubernetes.client import ConflictError
-from sealgate_operator.authenticators import Assessment, assess
-from sealgate_operator.conditions import READY, read_status
-from sealgate_operator.verification_policies import authenticators_named_in, policy_status
-from sealgate_operator.view import AUTHENTICATOR, KINDS, POLICY, SECRET
-from sealgate_operator.work_queue import Key
+from sealgate_operator.controller.store import AUTHENTICATOR, KINDS, POLICY, SECRET
+from sealgate_operator.controller.work_queue import Key
+from sealgate_operator.status.authenticators import Assessment, assess
+from sealgate_operator.status.conditions import READY, read_status
+from sealgate_operator.status.verification_policies import authenticators_named_in, policy_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.kubernetes.client import KubernetesAPI
     from sealgate.kubernetes.lease import Fence
+    from sealgate_operator.controller.store import Object, View
+    from sealgate_operator.controller.work_queue import WorkQueue
     from sealgate_operator.events import Events
-    from sealgate_operator.key_sources import KeySource, SecretKeys
+    from sealgate_operator.keys.secrets import KeySource, SecretKeys
     from sealgate_operator.metrics import Metrics
-    from sealgate_operator.node_critical import NodeCritical
-    from sealgate_operator.view import Object, View
-    from sealgate_operator.work_queue import WorkQueue
+    from sealgate_operator.webhooks.node_critical import NodeCritical
 
 #: Threads that look at objects; what they wait for is the API server.
 WORKERS = 4

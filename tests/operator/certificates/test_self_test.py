@@ -14,8 +14,7 @@ from kubernetes.client.configuration import Configuration
 from sealgate.errors import UnavailableError
 from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.process.logs import configure_logs
-from sealgate_operator.metrics import Metrics
-from sealgate_operator.self_test_certificate import (
+from sealgate_operator.certificates.self_test import (
     CERTIFICATE,
     KEY,
     LIFETIME,
@@ -23,6 +22,7 @@ from sealgate_operator.self_test_certificate import (
     SelfTestCertificateKeeper,
     next_data,
 )
+from sealgate_operator.metrics import Metrics
 from tests.support.clocks import NOW, FakeClock
 from tests.support.kubernetes_simulator import KubernetesSimulator
 

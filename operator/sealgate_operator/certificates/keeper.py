@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.errors import UnavailableError
 from sealgate.kubernetes.secrets import decode, secret_data
-from sealgate_operator.certificates import (
+from sealgate_operator.certificates.rotation import (
     CURRENT,
     LEAF,
     Publish,
@@ -22,7 +22,7 @@ from sealgate_operator.certificates import (
     next_step,
     service_names,
 )
-from sealgate_operator.webhooks import apply_fields, read_configuration, read_release, webhook_of
+from sealgate_operator.webhooks.configurations import apply_fields, read_configuration, read_release, webhook_of
 
 if TYPE_CHECKING:
     import threading
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.kubernetes.client import KubernetesAPI
     from sealgate.kubernetes.lease import Fence
-    from sealgate_operator.certificates import Step
+    from sealgate_operator.certificates.rotation import Step
     from sealgate_operator.config import OperatorConfig
     from sealgate_operator.metrics import Metrics
-    from sealgate_operator.webhooks import WebhookConfiguration
+    from sealgate_operator.webhooks.configurations import WebhookConfiguration
 
 #: The field manager that owns `caBundle`.
 MANAGER = "sealgate-operator-certificates"

@@ -12,8 +12,8 @@ import urllib3
 
 from sealgate.errors import ConfigError
 from sealgate.kubernetes.lease import Timing
-from sealgate_operator.authenticators import assess
-from sealgate_operator.certificates import LEAF
+from sealgate_operator.certificates.rotation import LEAF
+from sealgate_operator.status.authenticators import assess
 from tests.operator.objects import authenticator, cosign, fingerprint_of, inline, pem, policy, ready, secret, secret_ref
 from tests.operator.worlds import (
     AUTHENTICATORS,
@@ -396,7 +396,7 @@ def test_an_object_that_breaks_the_worker_is_told_and_tried_again(
             raise RuntimeError("a defect")
         return assess(*arguments)
 
-    monkeypatch.setattr("sealgate_operator.reconciler.assess", broken)
+    monkeypatch.setattr("sealgate_operator.controller.reconciler.assess", broken)
     put(cluster, authenticator("a", cosign(inline("one"))))
     with running(cluster):
         cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
@@ -410,7 +410,7 @@ def test_a_replica_of_which_a_part_has_stopped_ends_with_a_failure(
     def broken(*_: Any) -> None:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr("sealgate_operator.reconciler.Reconciler.work", broken)
+    monkeypatch.setattr("sealgate_operator.controller.reconciler.Reconciler.work", broken)
     assert Running(cluster, "one").join() == 1
 
 

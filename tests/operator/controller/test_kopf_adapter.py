@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate_operator.handlers import Watcher
+from sealgate_operator.controller.kopf_adapter import Watcher
 from tests.operator.objects import pem, secret
 from tests.operator.worlds import SECRETS, api_of, eventually, log
 from tests.support.kubernetes_simulator import Fault
@@ -16,7 +16,7 @@ from tests.support.kubernetes_simulator import Fault
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sealgate_operator.handlers import Noticed
+    from sealgate_operator.controller.kopf_adapter import Noticed
     from tests.support.kubernetes_simulator import KubernetesSimulator
 
 

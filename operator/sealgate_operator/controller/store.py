@@ -14,8 +14,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from sealgate.kubernetes.secrets import secret_data
-from sealgate_operator.authenticators import secrets_named_in
-from sealgate_operator.verification_policies import authenticators_named_in
+from sealgate_operator.status.authenticators import secrets_named_in
+from sealgate_operator.status.verification_policies import authenticators_named_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

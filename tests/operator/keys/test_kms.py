@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealgate.clocks import SystemClock
+from tests.operator.controller.test_reconciler import put, says
 from tests.operator.objects import authenticator, cosign, secret
-from tests.operator.test_operator import put, says
 from tests.operator.worlds import AUTHENTICATORS, install, running
 from tests.support.dew_simulator import PROJECT, DEWSimulator
 

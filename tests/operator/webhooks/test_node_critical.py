@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate_operator.node_critical import MAX_NAMES
+from sealgate_operator.webhooks.node_critical import MAX_NAMES
 from tests.operator.objects import policy
 from tests.operator.worlds import POLICIES, eventually, running
 from tests.support.kubernetes_simulator import Fault

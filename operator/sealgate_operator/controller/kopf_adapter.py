@@ -19,8 +19,8 @@ from kopf._core.engines.peering import Identity
 
 from sealgate.api.v1alpha1.verification_policy import API_VERSION
 from sealgate.messages import quote
-from sealgate_operator.reconciler import SECRET_SELECTOR
-from sealgate_operator.view import AUTHENTICATOR, POLICY, SECRET
+from sealgate_operator.controller.reconciler import SECRET_SELECTOR
+from sealgate_operator.controller.store import AUTHENTICATOR, POLICY, SECRET
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kubernetes.client.configuration import Configuration
     from structlog.typing import FilteringBoundLogger
 
-    from sealgate_operator.view import Object
+    from sealgate_operator.controller.store import Object
 
     class Noticed(Protocol):
         """Who is told of changes."""

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Protocol
 from sealgate.api.v1alpha1.status import KeyStatus, secret_source
 from sealgate.errors import InvalidKeyError, Reason, UnavailableError
 from sealgate.messages import quote
-from sealgate_operator.key_material import read_key, read_public
+from sealgate_operator.keys.public_material import read_key, read_public
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     from sealgate.api.v1alpha1.keys import KeyEntry, SecretKey
-    from sealgate_operator.key_material import PublicMaterial
+    from sealgate_operator.keys.public_material import PublicMaterial
 
 
 class KeySource(Protocol):

@@ -13,7 +13,7 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate_operator.certificates import (
+from sealgate_operator.certificates.rotation import (
     BACKDATE,
     CURRENT,
     CURRENT_KEY,

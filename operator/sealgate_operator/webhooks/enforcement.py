@@ -18,8 +18,14 @@ from sealgate import self_test
 from sealgate.errors import UnavailableError
 from sealgate.kubernetes.client import MAX_STATUS_MESSAGE
 from sealgate.messages import quote
-from sealgate_operator.conditions import Judgement
-from sealgate_operator.webhooks import apply_fields, read_configuration, read_release, was_taken_away, webhook_of
+from sealgate_operator.status.conditions import Judgement
+from sealgate_operator.webhooks.configurations import (
+    apply_fields,
+    read_configuration,
+    read_release,
+    was_taken_away,
+    webhook_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +37,7 @@ if TYPE_CHECKING:
     from sealgate_operator.config import OperatorConfig
     from sealgate_operator.events import Events
     from sealgate_operator.metrics import Metrics
-    from sealgate_operator.webhooks import ReleaseWebhooks, WebhookConfiguration
+    from sealgate_operator.webhooks.configurations import ReleaseWebhooks, WebhookConfiguration
 
 #: The field manager that owns the rules.
 MANAGER = "sealgate-operator-rules"

@@ -13,8 +13,8 @@ from sealgate.keys.status_keys import StatusKeys
 from sealgate.kms import REFRESH_SECONDS
 from sealgate.kms.key_cache import RETRY_SECONDS, KMSKeys
 from sealgate.service_secrets import StandaloneServiceSecrets
-from sealgate_operator.authenticators import assess, secrets_named_in
-from sealgate_operator.key_sources import SecretKeys
+from sealgate_operator.keys.secrets import SecretKeys
+from sealgate_operator.status.authenticators import assess, secrets_named_in
 from tests.operator.objects import authenticator, cosign, fingerprint_of, inline, pem, secret_ref
 from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
 from tests.support.clocks import NOW
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sealgate.api.v1alpha1.keys import KeyEntry
-    from sealgate_operator.authenticators import Assessment
+    from sealgate_operator.status.authenticators import Assessment
 
 Secrets = dict[str, dict[str, bytes]]
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from sealgate.api.v1alpha1.status import AuthenticatorStatus
-from sealgate_operator.authenticators import Assessment
-from sealgate_operator.verification_policies import authenticators_named_in, policy_status
+from sealgate_operator.status.authenticators import Assessment
+from sealgate_operator.status.verification_policies import authenticators_named_in, policy_status
 from tests.operator.objects import policy
 from tests.support.clocks import NOW
 

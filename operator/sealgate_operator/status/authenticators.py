@@ -20,7 +20,7 @@ from sealgate.formats.incomplete import IncompleteCheck
 from sealgate.formats.signers import openpgp_states, signers_of
 from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.keys.status_keys import StatusKeys
-from sealgate_operator.conditions import (
+from sealgate_operator.status.conditions import (
     READY,
     Judgement,
     conditions_of,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from sealgate.api.v1alpha1.keys import KeyEntry, SecretKey
     from sealgate.formats.interface import Check
-    from sealgate_operator.key_sources import KeySource, SecretKeys
+    from sealgate_operator.keys.secrets import KeySource, SecretKeys
 
 #: The fields that make a model the place of a key, whatever the format.
 _KEY_FIELDS = frozenset({"secret_ref", "key_id"})

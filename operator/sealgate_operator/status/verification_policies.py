@@ -16,7 +16,7 @@ from sealgate.errors import InvalidPatternError
 from sealgate.messages import quote
 from sealgate.patterns import compile_repository_pattern, compile_tag_pattern
 from sealgate.policies.prospects import count_reachable, reach_of
-from sealgate_operator.conditions import (
+from sealgate_operator.status.conditions import (
     READY,
     Judgement,
     conditions_of,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from sealgate_operator.authenticators import Assessment
+    from sealgate_operator.status.authenticators import Assessment
 
 PATTERNS = "PatternsValid"
 AUTHENTICATORS = "AuthenticatorsReady"

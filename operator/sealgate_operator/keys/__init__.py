@@ -1,0 +1,1 @@
+"""Keys and credentials in Secrets."""

@@ -1,0 +1,1 @@
+"""What a status should say. Pure."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealgate.cli.files import list_directory, read_text
-from sealgate.cli.items import items_of
-from sealgate.cli.manifests import SUFFIXES
-from sealgate.cli.yaml_objects import load_documents
+from sealgate.cli.inputs.files import list_directory, read_text
+from sealgate.cli.inputs.items import items_of
+from sealgate.cli.inputs.workloads import SUFFIXES
+from sealgate.cli.inputs.yaml_objects import load_documents
 from sealgate.workloads import identify
 from tests.support.tools import require_tool
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.cli.items import items_of
+from sealgate.cli.inputs.items import items_of
 from sealgate.errors import InvalidWorkloadError, Reason
 from sealgate.pod_shapes import find_pod_shapes
 from sealgate.ready_made_kinds import READY_MADE

@@ -14,11 +14,11 @@ from sealgate.cli.help import examples
 
 #: Where each command lives. Loading one loads what it needs, so that `--version` and `--help` stay quick.
 _COMMANDS = {
-    "verify": "sealgate.cli.verify:verify",
-    "serve": "sealgate.cli.serve:serve",
-    "policy": "sealgate.cli.policy:policy",
-    "key": "sealgate.cli.key:key",
-    "crd": "sealgate.cli.crd:crd",
+    "verify": "sealgate.cli.commands.verify:verify",
+    "serve": "sealgate.cli.commands.serve:serve",
+    "policy": "sealgate.cli.commands.policy:policy",
+    "key": "sealgate.cli.commands.key:key",
+    "crd": "sealgate.cli.commands.crd:crd",
 }
 
 

@@ -56,7 +56,7 @@ def _run(command: Callable[[], object]) -> int:
         click.echo("\nInterrupted.", err=True)
         return Exit.INTERRUPTED
     except OSError:
-        raise  # of the output, most likely: what commands read goes through `sealgate.cli.files`
+        raise  # of the output, most likely: what commands read goes through `sealgate.cli.inputs.files`
     except SealgateError as error:
         return _explain(error)
     except Exception as error:  # noqa: BLE001 - the boundary: whatever it is, nothing was determined

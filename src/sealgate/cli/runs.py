@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sealgate.cli.inputs.registries import credentials_of, settings_of
 from sealgate.cli.questions import Answer
-from sealgate.cli.registries import credentials_of, settings_of
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.messages import quote
 from sealgate.registry.client import RegistryClient
@@ -22,7 +22,7 @@ from sealgate.verification.verifier import Verifier
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from sealgate.cli.options import Limits, RegistryOptions
+    from sealgate.cli.inputs.options import Limits, RegistryOptions
     from sealgate.cli.questions import Question
     from sealgate.clocks import Clock
     from sealgate.policies.matching import Namespace

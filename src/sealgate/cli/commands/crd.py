@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from sealgate.api.crds import KINDS, custom_resource_definition, render_crds
-from sealgate.cli import options
 from sealgate.cli.exits import Exit
 from sealgate.cli.help import examples
+from sealgate.cli.inputs import options
 from sealgate.errors import ConfigError
 from sealgate.messages import quote
 

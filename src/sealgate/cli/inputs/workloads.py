@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sealgate.cli.files import STDIN, list_directory, name_of, read_text
-from sealgate.cli.items import Item, items_of
+from sealgate.cli.inputs.files import STDIN, list_directory, name_of, read_text
+from sealgate.cli.inputs.items import Item, items_of
+from sealgate.cli.inputs.yaml_objects import load_documents
 from sealgate.cli.questions import Question
-from sealgate.cli.yaml_objects import load_documents
 from sealgate.errors import ConfigError, InvalidWorkloadError
 from sealgate.messages import quote
 from sealgate.pod_shapes import find_pod_shapes

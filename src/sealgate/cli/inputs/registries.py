@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sealgate.cli.files import read_text
+from sealgate.cli.inputs.files import read_text
 from sealgate.http.settings import RegistrySettings
 from sealgate.messages import quote
 from sealgate.registry.credentials import CredentialChain, DockerConfigCredentials, NoCredentials
@@ -16,7 +16,7 @@ from sealgate.registry.credentials import CredentialChain, DockerConfigCredentia
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sealgate.cli.options import RegistryOptions
+    from sealgate.cli.inputs.options import RegistryOptions
     from sealgate.registry.credentials import CredentialProvider
 
 #: More than a bundle of every public authority has.

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sealgate.cli.yaml_objects import Unreadable, find_unreadable
+from sealgate.cli.inputs.yaml_objects import Unreadable, find_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

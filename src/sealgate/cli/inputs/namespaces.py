@@ -9,7 +9,7 @@ from sealgate.policies.matching import Namespace
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sealgate.cli.options import NamespaceOptions
+    from sealgate.cli.inputs.options import NamespaceOptions
     from sealgate.manifests.loading import PolicyFiles
 
 

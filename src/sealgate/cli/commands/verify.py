@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from sealgate.cli import console, contract, options, rendering
 from sealgate.cli.exits import Exit, exit_of
 from sealgate.cli.help import examples
-from sealgate.cli.manifests import Manifests
-from sealgate.cli.namespaces import namespace_of
+from sealgate.cli.inputs import options
+from sealgate.cli.inputs.namespaces import namespace_of
+from sealgate.cli.inputs.registries import settings_of
+from sealgate.cli.inputs.workloads import Manifests
+from sealgate.cli.outputs import console, contract, rendering
 from sealgate.cli.questions import Question
-from sealgate.cli.registries import settings_of
 from sealgate.cli.runs import open_run
 from sealgate.clocks import SystemClock
 from sealgate.formats.simple_signing import SimpleSigningCheck
@@ -27,7 +28,7 @@ from sealgate.references import parse_reference
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sealgate.cli.options import Limits, NamespaceOptions, PolicyOptions, RegistryOptions
+    from sealgate.cli.inputs.options import Limits, NamespaceOptions, PolicyOptions, RegistryOptions
     from sealgate.cli.questions import Answer
     from sealgate.cli.runs import Run
     from sealgate.policies.matching import Namespace

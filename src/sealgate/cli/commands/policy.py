@@ -9,11 +9,12 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from sealgate.cli import console, options
-from sealgate.cli.convert import convert
+from sealgate.cli.commands.convert import convert
 from sealgate.cli.exits import Exit
 from sealgate.cli.help import examples
-from sealgate.cli.namespaces import namespace_of
+from sealgate.cli.inputs import options
+from sealgate.cli.inputs.namespaces import namespace_of
+from sealgate.cli.outputs import console
 from sealgate.clocks import SystemClock
 from sealgate.errors import PolicyError
 from sealgate.manifests.policies import load_standalone, spoilt_keys
@@ -24,7 +25,7 @@ from sealgate.references import parse_reference
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealgate.cli.options import NamespaceOptions
+    from sealgate.cli.inputs.options import NamespaceOptions
     from sealgate.manifests.loading import PolicyFiles
     from sealgate.policies.matching import Explanation
     from sealgate.policies.problems import Problem

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from sealgate.cli.console import plain
+from sealgate.cli.outputs.console import plain
 from sealgate.errors import Reason
 from sealgate.findings import Outcome
 from sealgate.messages import quote

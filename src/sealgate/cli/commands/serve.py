@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sealgate.cli import options
 from sealgate.cli.help import examples
-from sealgate.cli.registries import credentials_of, settings_of
+from sealgate.cli.inputs import options
+from sealgate.cli.inputs.registries import credentials_of, settings_of
 from sealgate.errors import ConfigError
 from sealgate.verification.settings import VerifierSettings
 
 if TYPE_CHECKING:
-    from sealgate.cli.options import AdmissionOptions, PolicyOptions, RegistryOptions, TLSOptions
+    from sealgate.cli.inputs.options import AdmissionOptions, PolicyOptions, RegistryOptions, TLSOptions
     from sealgate.process.logs import LogStyle
     from sealgate.trusted_state.stores import TrustedState
     from sealgate.workload_kinds import WorkloadKinds

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from sealgate.cli import console, files, options
 from sealgate.cli.exits import Exit
 from sealgate.cli.help import examples
+from sealgate.cli.inputs import files, options
+from sealgate.cli.outputs import console
 from sealgate.clocks import SystemClock
 from sealgate.errors import ConfigError, InvalidKeyError, Reason
 from sealgate.keys.openpgp.keyring import load_keyring

@@ -9,9 +9,9 @@ from typing import Any
 import click
 import yaml
 
-from sealgate.cli import files, options
 from sealgate.cli.exits import Exit
 from sealgate.cli.help import examples
+from sealgate.cli.inputs import files, options
 from sealgate.convert import convert_texts, to_yaml
 from sealgate.errors import ConfigError
 from sealgate.messages import quote

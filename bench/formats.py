@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.support.attestation_worlds import GrafeasWorld, OracleWorld, grafeas_spec, oracle_spec, requiring
-from tests.support.cosign_signing import BundleOf, Classic, push_bundle, push_classic
-from tests.support.notary_signing import certified
-from tests.support.notary_simulator import NotaryRepository, NotarySimulator
-from tests.support.openshift_simulator import OpenShiftSimulator
-from tests.support.private_keys import public_pem
-from tests.support.registry_simulator import RegistrySimulator
-from tests.support.simple_signing import Signer, payload
-from tests.support.worlds import KEY, World
+from tests.support.environments.attestations import GrafeasWorld, OracleWorld, grafeas_spec, oracle_spec, requiring
+from tests.support.environments.verifier import KEY, World
+from tests.support.signers.cosign import BundleOf, Classic, push_bundle, push_classic
+from tests.support.signers.notary import certified
+from tests.support.signers.private_keys import public_pem
+from tests.support.signers.simple_signing import Signer, payload
+from tests.support.simulators.notary import NotaryRepository, NotarySimulator
+from tests.support.simulators.openshift import OpenShiftSimulator
+from tests.support.simulators.registry import RegistrySimulator
 
 from sealgate.policies.decisions import Verdict
 from sealgate.verification.verifier import Verifier

@@ -14,7 +14,7 @@ import pytest
 
 from tests.api.crd_examples import AUTHENTICATOR, FORMATS, POLICY, WRONG, Wrong, of_format
 from tests.chart.rendering import CHART
-from tests.support.tools import require_tool
+from tests.support.real_tools.required import require_tool
 
 pytestmark = [
     pytest.mark.e2e,

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.objects import dump, pod, policy, write
 from tests.cli.shop import Shop, open_shop
-from tests.support.registry_simulator import RegistrySimulator
+from tests.support.simulators.registry import RegistrySimulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

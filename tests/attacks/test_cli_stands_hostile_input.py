@@ -10,7 +10,7 @@ import pytest
 from tests.cli.keys import private_pem
 from tests.cli.objects import authenticator, dump, pod, policy, write
 from tests.cli.running import sealgate
-from tests.support.private_keys import new_key, public_pem
+from tests.support.signers.private_keys import new_key, public_pem
 
 if TYPE_CHECKING:
     from pathlib import Path

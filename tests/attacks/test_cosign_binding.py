@@ -10,7 +10,17 @@ import pytest
 from sealgate.errors import Reason
 from sealgate.policies.decisions import Verdict
 from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
-from tests.support.cosign_signing import (
+from tests.support.environments.verifier import (
+    KEY,
+    RELEASE,
+    REPOSITORY,
+    STRANGER,
+    World,
+    authenticator,
+    policy,
+    policy_set,
+)
+from tests.support.signers.cosign import (
     BUNDLE_TYPE,
     CLASSIC_REFERRER_TYPE,
     BundleOf,
@@ -20,9 +30,8 @@ from tests.support.cosign_signing import (
     push_referrer,
     signature_tag,
 )
-from tests.support.http_messages import encode
-from tests.support.private_keys import sign
-from tests.support.worlds import KEY, RELEASE, REPOSITORY, STRANGER, World, authenticator, policy, policy_set
+from tests.support.signers.private_keys import sign
+from tests.support.simulators.http_messages import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,12 +15,12 @@ from sealgate.errors import InvalidKeyError, Reason
 from sealgate.formats import build_check
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.policies.decisions import Verdict
-from tests.support.cosign_signing import BundleOf, Classic, push_bundle, push_classic, push_referrer, signature_tag
-from tests.support.cosign_stands import Stand, cosign_check
-from tests.support.http_messages import encode
-from tests.support.key_encodings import compressed_p256
-from tests.support.private_keys import fingerprint, new_key, public_pem, sign
-from tests.support.worlds import KEY, REPOSITORY, STRANGER, World, authenticator, policy, policy_set
+from tests.support.builders.key_encodings import compressed_p256
+from tests.support.environments.cosign import Stand, cosign_check
+from tests.support.environments.verifier import KEY, REPOSITORY, STRANGER, World, authenticator, policy, policy_set
+from tests.support.signers.cosign import BundleOf, Classic, push_bundle, push_classic, push_referrer, signature_tag
+from tests.support.signers.private_keys import fingerprint, new_key, public_pem, sign
+from tests.support.simulators.http_messages import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

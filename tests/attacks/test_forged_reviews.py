@@ -21,10 +21,10 @@ from sealgate import self_test
 from sealgate_operator.certificates.self_test import CERTIFICATE, KEY, TRUSTED, next_data
 from sealgate_webhook.backends.cluster.policies import AUTHENTICATORS, POLICIES
 from sealgate_webhook.server.callers import Caller, PermittedCallers
-from tests.support.client_certificates import CLIENT, DAY, SERVER, ClientCA, client_context
 from tests.support.clocks import NOW, FakeClock
-from tests.support.kubernetes_simulator import KubernetesSimulator
-from tests.support.registry_simulator import RegistrySimulator
+from tests.support.signers.client_certificates import CLIENT, DAY, SERVER, ClientCA, client_context
+from tests.support.simulators.kubernetes import KubernetesSimulator
+from tests.support.simulators.registry import RegistrySimulator
 from tests.webhook.backends.cluster.test_serving import authenticator, configuration, kubeconfig, policy
 from tests.webhook.objects import encode, pod, review
 from tests.webhook.servers import PATIENCE_SECONDS, Server, TLSFiles, running

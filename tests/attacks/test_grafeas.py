@@ -11,13 +11,13 @@ from pydantic import ValidationError
 
 from sealgate.errors import Reason
 from sealgate.policies.decisions import Verdict
-from tests.support.attestation_worlds import GRAFEAS_KEY, PSS, GrafeasWorld, grafeas_spec, requiring
 from tests.support.clocks import FakeClock
-from tests.support.grafeas_simulator import payload_of
-from tests.support.grafeas_stands import key_entry, pgp_entry
-from tests.support.private_keys import fingerprint, new_key
-from tests.support.registry_simulator import RegistrySimulator
-from tests.support.simple_signing import Signer, compressed
+from tests.support.environments.attestations import GRAFEAS_KEY, PSS, GrafeasWorld, grafeas_spec, requiring
+from tests.support.environments.grafeas import key_entry, pgp_entry
+from tests.support.signers.private_keys import fingerprint, new_key
+from tests.support.signers.simple_signing import Signer, compressed
+from tests.support.simulators.grafeas import payload_of
+from tests.support.simulators.registry import RegistrySimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

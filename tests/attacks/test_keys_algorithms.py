@@ -15,13 +15,13 @@ from sealgate.api.v1alpha1.verification_policy import KeyEntry
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.keys.public_keys import PublicKey, load_public_key
-from tests.support.cosign_signing import Classic, push_classic
-from tests.support.cosign_stands import REPOSITORY, Stand
-from tests.support.key_encodings import explicit_p256, rsa_pem
-from tests.support.private_keys import new_key, public_pem, sign
+from tests.support.builders.key_encodings import explicit_p256, rsa_pem
+from tests.support.environments.cosign import REPOSITORY, Stand
+from tests.support.signers.cosign import Classic, push_classic
+from tests.support.signers.private_keys import new_key, public_pem, sign
 
 if TYPE_CHECKING:
-    from tests.support.private_keys import PrivateKey
+    from tests.support.signers.private_keys import PrivateKey
 
 ORDERS = {
     "ECDSA P-256": 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,

@@ -15,13 +15,13 @@ from sealgate.kms import REFRESH_SECONDS, resolve_kms
 from sealgate.kms.key_cache import KMSKeys
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
-from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
-from tests.support.dew_simulator import DEWSimulator
-from tests.support.http_messages import encode
-from tests.support.kms_stands import SECRET, KMSStand
-from tests.support.oci_vault_simulator import OCIVaultSimulator
-from tests.support.registry_clients import Names
-from tests.support.registry_simulator import RegistrySimulator
+from tests.support.environments.kms import SECRET, KMSStand
+from tests.support.environments.registry_clients import Names
+from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
+from tests.support.simulators.http_messages import encode
+from tests.support.simulators.huawei_dew import DEWSimulator
+from tests.support.simulators.oci_vault import OCIVaultSimulator
+from tests.support.simulators.registry import RegistrySimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

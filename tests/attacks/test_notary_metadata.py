@@ -11,9 +11,9 @@ import pytest
 from sealgate.errors import Reason, VerificationError
 from sealgate.trusted_state.stores import FolderTrustedState
 from tests.support.clocks import FakeClock
-from tests.support.notary_signing import certified, wire
-from tests.support.notary_simulator import NotaryRepository
-from tests.support.notary_worlds import ADMIN, PATH, RELEASES, TAG, NotaryWorld, role
+from tests.support.environments.notary import ADMIN, PATH, RELEASES, TAG, NotaryWorld, role
+from tests.support.signers.notary import certified, wire
+from tests.support.simulators.notary import NotaryRepository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,10 +16,10 @@ from sealgate.errors import (
 from sealgate.formats.notary import build
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.registry.client import RegistryClient
-from tests.support.notary_simulator import NotarySimulator
-from tests.support.notary_worlds import ADMIN, RELEASES, NotaryWorld, role
-from tests.support.registry_auth import Auth
-from tests.support.registry_clients import Names, client_for, login, session_of
+from tests.support.environments.notary import ADMIN, RELEASES, NotaryWorld, role
+from tests.support.environments.registry_clients import Names, client_for, login, session_of
+from tests.support.simulators.notary import NotarySimulator
+from tests.support.simulators.registry_auth import Auth
 
 EVERY_FILE = pytest.mark.parametrize("name", ["root", "timestamp", "snapshot", "tuf/targets", "releases", "admin"])
 

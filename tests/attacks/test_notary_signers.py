@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from sealgate.errors import Reason
 from tests.support.clocks import FakeClock
-from tests.support.notary_signing import NOW, Signer, certified, key_id, key_usage, rsa_key
-from tests.support.notary_worlds import ADMIN, RELEASES, NotaryWorld, role
+from tests.support.environments.notary import ADMIN, RELEASES, NotaryWorld, role
+from tests.support.signers.notary import NOW, Signer, certified, key_id, key_usage, rsa_key
 
 # 8: thresholds count distinct keys -------------------------------------------------------------------------------
 

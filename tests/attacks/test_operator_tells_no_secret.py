@@ -21,7 +21,7 @@ from sealgate_operator.status.verification_policies import policy_status
 from tests.operator.objects import authenticator, cosign, inline, pem, policy, secret_ref, settings
 from tests.operator.worlds import CA_SECRET, TLS_SECRET, api_of, data, install, log
 from tests.support.clocks import NOW, FakeClock
-from tests.support.kubernetes_simulator import KubernetesSimulator
+from tests.support.simulators.kubernetes import KubernetesSimulator
 
 PRIVATE = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 WORDS = b"correct-horse-battery-staple"

@@ -11,12 +11,12 @@ from pydantic import ValidationError
 
 from sealgate.errors import Reason
 from sealgate.policies.decisions import Verdict
-from tests.support.attestation_worlds import ORACLE_KEY, OracleWorld, oracle_spec, requiring
 from tests.support.clocks import FakeClock
-from tests.support.ocir_simulator import KEY_ID, VERSION_ID, APIKey, compact, message_of
-from tests.support.oracle_stands import trusted
-from tests.support.private_keys import new_key, sign
-from tests.support.registry_simulator import RegistrySimulator
+from tests.support.environments.attestations import ORACLE_KEY, OracleWorld, oracle_spec, requiring
+from tests.support.environments.oracle import trusted
+from tests.support.signers.private_keys import new_key, sign
+from tests.support.simulators.ocir import KEY_ID, VERSION_ID, APIKey, compact, message_of
+from tests.support.simulators.registry import RegistrySimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,16 @@ from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import ForbiddenAddressError, InvalidReferenceError, SealgateError, UnavailableError
 from sealgate.references import Digest, Repository
 from sealgate.registry.client import RegistryClient
-from tests.support.registry_auth import Auth
-from tests.support.registry_clients import Names, client_for, docker_config, login, repository_of, session_of
-from tests.support.registry_simulator import RegistrySimulator, digest_of
+from tests.support.environments.registry_clients import (
+    Names,
+    client_for,
+    docker_config,
+    login,
+    repository_of,
+    session_of,
+)
+from tests.support.simulators.registry import RegistrySimulator, digest_of
+from tests.support.simulators.registry_auth import Auth
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,9 +8,9 @@ from sealgate.errors import Reason, VerificationError
 from sealgate.policies.decisions import Verdict
 from sealgate.references import parse_reference
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
-from tests.support.registry_clients import client_for, repository_of, session_of
-from tests.support.registry_simulator import RegistrySimulator, digest_of
-from tests.support.worlds import REPOSITORY, World
+from tests.support.environments.registry_clients import client_for, repository_of, session_of
+from tests.support.environments.verifier import REPOSITORY, World
+from tests.support.simulators.registry import RegistrySimulator, digest_of
 
 OTHER = b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","other":true}'
 

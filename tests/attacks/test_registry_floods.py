@@ -9,10 +9,10 @@ import pytest
 
 from sealgate.errors import DeadlineError, Reason, SealgateError, UnavailableError, VerificationError
 from sealgate.registry.interface import MAX_MANIFEST_BYTES, OCI_INDEX, OCI_MANIFEST
-from tests.support.http_messages import Answer, encode
-from tests.support.registry_auth import Auth
-from tests.support.registry_clients import client_for, repository_of, session_of
-from tests.support.registry_simulator import RegistrySimulator, digest_of
+from tests.support.environments.registry_clients import client_for, repository_of, session_of
+from tests.support.simulators.http_messages import Answer, encode
+from tests.support.simulators.registry import RegistrySimulator, digest_of
+from tests.support.simulators.registry_auth import Auth
 
 if TYPE_CHECKING:
     from sealgate.references import Repository

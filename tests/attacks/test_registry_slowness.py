@@ -14,11 +14,11 @@ from sealgate.errors import DeadlineError, UnavailableError
 from sealgate.http.dns import SystemResolver
 from sealgate.references import Repository
 from tests.support.clocks import FakeClock
-from tests.support.http_faults import Fault
-from tests.support.http_messages import Answer
-from tests.support.registry_auth import Auth
-from tests.support.registry_clients import client_for, login, repository_of, session_of, silent_server
-from tests.support.registry_simulator import RegistrySimulator, digest_of
+from tests.support.environments.registry_clients import client_for, login, repository_of, session_of, silent_server
+from tests.support.simulators.http_faults import Fault
+from tests.support.simulators.http_messages import Answer
+from tests.support.simulators.registry import RegistrySimulator, digest_of
+from tests.support.simulators.registry_auth import Auth
 
 if TYPE_CHECKING:
     from sealgate.registry.session import Session

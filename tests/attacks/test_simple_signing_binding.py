@@ -12,11 +12,11 @@ from sealgate.keys.openpgp.packets import read_packets, read_signature
 from sealgate.policies.decisions import ImageVerdict, Verdict
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
 from tests.support.clocks import FakeClock
-from tests.support.http_messages import encode
-from tests.support.openshift_simulator import OpenShiftSimulator
-from tests.support.simple_signing import Signer, message, packet, payload
-from tests.support.simple_signing_stands import SimpleStand, rule, simple_authenticator, simple_check
-from tests.support.worlds import World, policy, policy_set
+from tests.support.environments.simple_signing import SimpleStand, rule, simple_authenticator, simple_check
+from tests.support.environments.verifier import World, policy, policy_set
+from tests.support.signers.simple_signing import Signer, message, packet, payload
+from tests.support.simulators.http_messages import encode
+from tests.support.simulators.openshift import OpenShiftSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,10 +13,10 @@ from sealgate.formats.interface import MAX_SIGNATURES
 from sealgate.http.settings import RegistrySettings
 from sealgate.keys.openpgp.packets import MAX_MESSAGE_BYTES
 from sealgate.registry.client import RegistryClient
-from tests.support.registry_clients import Names, login
-from tests.support.registry_simulator import RegistrySimulator
-from tests.support.simple_signing import compressed, message, packet
-from tests.support.simple_signing_stands import SimpleStand, simple_check
+from tests.support.environments.registry_clients import Names, login
+from tests.support.environments.simple_signing import SimpleStand, simple_check
+from tests.support.signers.simple_signing import compressed, message, packet
+from tests.support.simulators.registry import RegistrySimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,11 +12,11 @@ from sealgate.keys.openpgp.keyring import load_keyring
 from sealgate.policies.decisions import ImageVerdict, Verdict
 from sealgate.verification.settings import VerifierSettings
 from tests.support.clocks import FakeClock
-from tests.support.openpgp_certificates import NOW, certificates
-from tests.support.openshift_simulator import OpenShiftSimulator
-from tests.support.simple_signing import Signer, message, payload
-from tests.support.simple_signing_stands import SimpleStand, simple_authenticator, simple_check
-from tests.support.worlds import World, policy, policy_set
+from tests.support.environments.simple_signing import SimpleStand, simple_authenticator, simple_check
+from tests.support.environments.verifier import World, policy, policy_set
+from tests.support.signers.openpgp_certificates import NOW, certificates
+from tests.support.signers.simple_signing import Signer, message, payload
+from tests.support.simulators.openshift import OpenShiftSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

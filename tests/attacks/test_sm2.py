@@ -7,12 +7,12 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
 from sealgate.keys.public_keys import load_public_key
-from tests.support.cosign_signing import Classic, push_classic
-from tests.support.cosign_stands import REPOSITORY, Stand, cosign_check
-from tests.support.http_messages import encode
-from tests.support.key_encodings import pem_of
-from tests.support.private_keys import new_key, public_pem
-from tests.support.sm2_signing import N, SM2PrivateKey, sm3, spki
+from tests.support.builders.key_encodings import pem_of
+from tests.support.environments.cosign import REPOSITORY, Stand, cosign_check
+from tests.support.signers.cosign import Classic, push_classic
+from tests.support.signers.private_keys import new_key, public_pem
+from tests.support.signers.sm2 import N, SM2PrivateKey, sm3, spki
+from tests.support.simulators.http_messages import encode
 
 KEY = SM2PrivateKey.generate()
 MESSAGE = b"message"

@@ -18,11 +18,11 @@ from sealgate.workload_kinds import BUILT_IN
 from sealgate_webhook.backends.cluster.pull_secrets import REMEMBER_SECONDS, ClusterCredentials, SecretReader
 from tests.attacks.test_webhook_admits_no_bare_tag import PATIENCE, wait_until
 from tests.support.clocks import FakeClock
-from tests.support.cosign_signing import Classic, push_classic
-from tests.support.http_faults import Fault
-from tests.support.kubernetes_simulator import KubernetesSimulator
-from tests.support.registry_auth import Auth
-from tests.support.registry_simulator import RegistrySimulator
+from tests.support.signers.cosign import Classic, push_classic
+from tests.support.simulators.http_faults import Fault
+from tests.support.simulators.kubernetes import KubernetesSimulator
+from tests.support.simulators.registry import RegistrySimulator
+from tests.support.simulators.registry_auth import Auth
 from tests.webhook.objects import pod, review
 from tests.webhook.worlds import World, authenticator, open_world, policy, write_objects
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.http_messages import Answer
+    from tests.support.simulators.http_messages import Answer
     from tests.webhook.worlds import ReviewAnswer
 
 USERS = {"robot": "s3cret", "member": "pa55word"}

@@ -17,7 +17,7 @@ from sealgate.references import parse_reference
 from tests.cli import objects as cli_objects
 from tests.cli.shop import Shop, open_shop
 from tests.policies.objects import policy_object
-from tests.support.registry_simulator import RegistrySimulator
+from tests.support.simulators.registry import RegistrySimulator
 from tests.webhook.objects import pod, review
 from tests.webhook.worlds import exemption, namespace, open_world, policy
 

@@ -22,7 +22,7 @@ from sealgate.service_secrets import NoServiceSecrets
 from sealgate_webhook.backends.cluster.policies import AUTHENTICATORS, POLICIES, ClusterPolicies
 from sealgate_webhook.metrics import Metrics
 from tests.policies.objects import policy_object
-from tests.support.kubernetes_simulator import KubernetesSimulator
+from tests.support.simulators.kubernetes import KubernetesSimulator
 from tests.webhook.backends.cluster.conftest import running
 from tests.webhook.objects import pod, review
 from tests.webhook.worlds import authenticator, exemption, open_world, policy

@@ -16,8 +16,8 @@ from sealgate.policies.matching import Namespace
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
 from tests.support.clocks import FakeClock
-from tests.support.cosign_signing import Classic, push_classic
-from tests.support.worlds import KEY, REPOSITORY, STRANGER, World, authenticator, policy, policy_set
+from tests.support.environments.verifier import KEY, REPOSITORY, STRANGER, World, authenticator, policy, policy_set
+from tests.support.signers.cosign import Classic, push_classic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

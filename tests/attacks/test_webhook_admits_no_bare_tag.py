@@ -16,9 +16,9 @@ from sealgate.http.settings import RegistrySettings
 from sealgate.registry.client import RegistryClient
 from sealgate_webhook.admission.workloads import AdmissionRules
 from tests.support.clocks import FakeClock
-from tests.support.http_faults import Fault
-from tests.support.private_keys import new_key
-from tests.support.registry_simulator import RegistrySimulator
+from tests.support.signers.private_keys import new_key
+from tests.support.simulators.http_faults import Fault
+from tests.support.simulators.registry import RegistrySimulator
 from tests.webhook.admission.test_mutate import apply, operations
 from tests.webhook.objects import GROUPS, pod, review, workload
 from tests.webhook.worlds import World, authenticator, open_world, policy
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from sealgate.policies.matching import Namespace
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.registry.session import Session
-    from tests.support.http_faults import Faults
-    from tests.support.http_messages import Answer
+    from tests.support.simulators.http_faults import Faults
+    from tests.support.simulators.http_messages import Answer
     from tests.webhook.worlds import ReviewAnswer
 
 #: A moment that only a broken test waits for, seconds.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.clocks import FakeClock
-from tests.support.cosign_signing import Classic, push_classic
+from tests.support.signers.cosign import Classic, push_classic
 from tests.webhook.admission.test_mutate import apply, operations
 from tests.webhook.objects import GROUPS, pod, review, workload
 from tests.webhook.worlds import World, open_world

@@ -15,7 +15,7 @@ from sealgate.workload_kinds import BUILT_IN
 from sealgate_webhook.backends.cluster.namespaces import PATH, ClusterNamespaces, read_namespace
 from sealgate_webhook.backends.cluster.pull_secrets import ClusterCredentials, SecretReader
 from tests.support.clocks import FakeClock
-from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
+from tests.support.simulators.kubernetes import Fault, KubernetesSimulator
 from tests.webhook.backends.cluster.test_pull_secrets import put_secret, request, username
 
 if TYPE_CHECKING:

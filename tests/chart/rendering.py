@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from tests.support.tools import require_tool
+from tests.support.real_tools.required import require_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "sealgate"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.chart.rendering import ROOT
-from tests.support.tools import require_tool
+from tests.support.real_tools.required import require_tool
 
 DOCKERFILES = ("webhook/Dockerfile", "operator/Dockerfile")
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.chart.rendering import CHART, NAMESPACE, ROOT, VALUE_SETS, Manifest, config, find, helm, pods, render
-from tests.support.tools import require_tool
+from tests.support.real_tools.required import require_tool
 
 if TYPE_CHECKING:
     from pathlib import Path

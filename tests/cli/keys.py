@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 if TYPE_CHECKING:
-    from tests.support.private_keys import PrivateKey
+    from tests.support.signers.private_keys import PrivateKey
 
 
 def private_pem(key: PrivateKey) -> str:

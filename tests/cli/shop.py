@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from tests.cli.objects import authenticator, policy, write
 from tests.cli.running import sealgate
-from tests.support.cosign_signing import Classic, push_classic
-from tests.support.private_keys import fingerprint, new_key, public_pem
+from tests.support.signers.cosign import Classic, push_classic
+from tests.support.signers.private_keys import fingerprint, new_key, public_pem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
-    from tests.support.registry_simulator import RegistrySimulator
+    from tests.support.simulators.registry import RegistrySimulator
 
 RELEASE = new_key("ECDSA P-256", "release")
 QA = new_key("ECDSA P-384", "qa")

@@ -13,15 +13,15 @@ from sealgate.cli.app import cli
 from tests.cli.objects import authenticator, deployment, dump, policy, write
 from tests.cli.running import sealgate
 from tests.cli.shop import RELEASE
-from tests.support.cosign_signing import Classic, push_classic
-from tests.support.kritis_objects import attestation_policy, authority
-from tests.support.private_keys import public_pem
+from tests.support.builders.kritis import attestation_policy, authority
+from tests.support.signers.cosign import Classic, push_classic
+from tests.support.signers.private_keys import public_pem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.registry_simulator import RegistrySimulator
+    from tests.support.simulators.registry import RegistrySimulator
 
 IMAGE = "registry.example.org/shop/web:1.0"
 

@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.cli.keys import private_pem
 from tests.cli.running import sealgate
-from tests.support.key_encodings import explicit_p256
-from tests.support.openpgp_certificates import certificates
-from tests.support.private_keys import public_pem
-from tests.support.simple_signing import armored_key
+from tests.support.builders.key_encodings import explicit_p256
+from tests.support.signers.openpgp_certificates import certificates
+from tests.support.signers.private_keys import public_pem
+from tests.support.signers.simple_signing import armored_key
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from tests.cli.keys import private_pem
 from tests.cli.objects import API_VERSION, authenticator, namespace, policy, write
 from tests.cli.running import sealgate
-from tests.support.private_keys import public_pem
-from tests.support.simple_signing import armored_key
+from tests.support.signers.private_keys import public_pem
+from tests.support.signers.simple_signing import armored_key
 
 if TYPE_CHECKING:
     from pathlib import Path

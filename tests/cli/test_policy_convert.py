@@ -8,8 +8,8 @@ import yaml
 
 from tests.cli.objects import write
 from tests.cli.running import sealgate
-from tests.support.kritis_objects import allowlist, attestation_policy, authority
-from tests.support.simple_signing import armored_key
+from tests.support.builders.kritis import allowlist, attestation_policy, authority
+from tests.support.signers.simple_signing import armored_key
 
 if TYPE_CHECKING:
     from pathlib import Path

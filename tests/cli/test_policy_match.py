@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.cli.objects import authenticator, namespace, policy, write
 from tests.cli.running import sealgate
-from tests.support.private_keys import public_pem
+from tests.support.signers.private_keys import public_pem
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ import pytest
 from tests.cli.objects import authenticator, namespace, policy, write
 from tests.cli.running import sealgate
 from tests.cli.shop import QA, RELEASE, RELEASE_FINGERPRINT, Shop, open_shop
-from tests.support.private_keys import fingerprint, public_pem
-from tests.support.registry_simulator import RegistrySimulator
+from tests.support.signers.private_keys import fingerprint, public_pem
+from tests.support.simulators.registry import RegistrySimulator
 
 if TYPE_CHECKING:
     from pathlib import Path

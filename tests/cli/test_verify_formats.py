@@ -10,11 +10,11 @@ import pytest
 
 from tests.cli.objects import API_VERSION, authenticator, policy, write
 from tests.cli.running import sealgate
-from tests.support.notary_signing import certified
-from tests.support.notary_simulator import NotaryRepository, NotarySimulator
-from tests.support.openshift_simulator import OpenShiftSimulator
-from tests.support.private_keys import new_key, public_pem
-from tests.support.simple_signing import Signer, payload
+from tests.support.signers.notary import certified
+from tests.support.signers.private_keys import new_key, public_pem
+from tests.support.signers.simple_signing import Signer, payload
+from tests.support.simulators.notary import NotaryRepository, NotarySimulator
+from tests.support.simulators.openshift import OpenShiftSimulator
 
 if TYPE_CHECKING:
     from pathlib import Path

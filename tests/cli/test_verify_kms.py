@@ -11,12 +11,12 @@ import urllib3
 
 from tests.cli.objects import pod, policy, write
 from tests.cli.running import sealgate, start
-from tests.support.cosign_signing import Classic, push_classic
-from tests.support.dew_simulator import PROJECT, DEWSimulator
-from tests.support.http_messages import encode
-from tests.support.private_keys import PrivateKey, new_key, public_pem
-from tests.support.registry_simulator import RegistrySimulator
-from tests.support.sm2_signing import SM2PrivateKey
+from tests.support.signers.cosign import Classic, push_classic
+from tests.support.signers.private_keys import PrivateKey, new_key, public_pem
+from tests.support.signers.sm2 import SM2PrivateKey
+from tests.support.simulators.http_messages import encode
+from tests.support.simulators.huawei_dew import PROJECT, DEWSimulator
+from tests.support.simulators.registry import RegistrySimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,14 +9,14 @@ import pytest
 
 from tests.cli.objects import policy, write
 from tests.cli.running import sealgate
-from tests.support.attestation_worlds import (
+from tests.support.environments.attestations import (
     ORACLE_REPOSITORY,
     GrafeasWorld,
     OracleWorld,
     grafeas_spec,
     oracle_spec,
 )
-from tests.support.ocir_simulator import APIKey
+from tests.support.simulators.ocir import APIKey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,7 +20,7 @@ from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.policies.decisions import UnmatchedImages, Verdict, decide
 from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.references import Digest, parse_reference
-from tests.support.simple_signing import armored_key, keyring
+from tests.support.signers.simple_signing import armored_key, keyring
 
 ACCEPT, REJECT = {"type": "insecureAcceptAnything"}, {"type": "reject"}
 DATA = b64encode(armored_key("ed25519").encode()).decode()

@@ -11,8 +11,8 @@ import yaml
 from sealgate.convert import convert_texts, to_yaml
 from sealgate.errors import PolicyError
 from tests.convert.kritis_conversions import SERVER, convert, notes, problems, specs
-from tests.support.kritis_objects import EC_PEM, RSA_PEM, allowlist, attestation_policy, authority, kritis
-from tests.support.simple_signing import Signer
+from tests.support.builders.kritis import EC_PEM, RSA_PEM, allowlist, attestation_policy, authority, kritis
+from tests.support.signers.simple_signing import Signer
 
 
 def test_an_authority_becomes_an_authenticator() -> None:

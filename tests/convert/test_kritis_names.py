@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sealgate.policies.matching import NAME_LABEL
 from tests.convert.kritis_conversions import convert, problems, specs
-from tests.support.kritis_objects import allowlist, attestation_policy, authority
+from tests.support.builders.kritis import allowlist, attestation_policy, authority
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,7 +16,7 @@ from sealgate.manifests.loading import load_policy_texts
 from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.references import parse_reference
 from tests.convert.kritis_conversions import DIGEST, convert, excluded, notes, problems, specs
-from tests.support.kritis_objects import allowlist, attestation_policy, authority, kritis
+from tests.support.builders.kritis import allowlist, attestation_policy, authority, kritis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,7 +21,7 @@ from sealgate.policies.decisions import UnmatchedImages, Verdict, decide
 from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.references import Digest, parse_reference
 from tests.convert.kritis_conversions import DIGEST, convert, specs
-from tests.support.private_keys import new_key, public_pem
+from tests.support.signers.private_keys import new_key, public_pem
 
 SPACES = ["prod", "dev"]
 AUTHORITIES = ["one", "two", "three"]

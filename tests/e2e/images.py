@@ -15,9 +15,9 @@ from urllib.parse import urljoin
 import urllib3
 
 from tests.e2e.kube import run
-from tests.support.cosign_tool import Cosign
-from tests.support.registry_simulator import digest_of
-from tests.support.tools import require_tool
+from tests.support.real_tools.cosign import Cosign
+from tests.support.real_tools.required import require_tool
+from tests.support.simulators.registry import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import urllib3
 
 from sealgate.kubernetes.client import connect
-from tests.support.tools import require_tool
+from tests.support.real_tools.required import require_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,7 +10,7 @@ from tests.e2e.clusters import find_machine, require_machine
 from tests.e2e.kube import apply, kubectl
 from tests.e2e.objects import secret
 from tests.e2e.release import PRIVATE
-from tests.support.http_simulator import HTTPSimulator
+from tests.support.simulators.http import HTTPSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,9 +9,9 @@ import pytest
 
 from tests.e2e.kube import condition, eventually, get
 from tests.e2e.servers import ca_of, secrets, serve
-from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
-from tests.support.grafeas_simulator import GrafeasSimulator, payload_of
-from tests.support.private_keys import new_key, public_pem
+from tests.support.signers.private_keys import new_key, public_pem
+from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
+from tests.support.simulators.grafeas import GrafeasSimulator, payload_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.e2e.images import Image, Workshop
     from tests.e2e.kube import Object
     from tests.e2e.teams import Team
-    from tests.support.private_keys import PrivateKey
+    from tests.support.signers.private_keys import PrivateKey
 
 SIGNED, TESTED = "projects/prod/notes/acr-signed", "projects/prod/notes/acr-tested"
 #: The authorities' keys by their notes: the first is in KMS, the second stands in the authenticator.

@@ -17,7 +17,7 @@ from tests.chart.rendering import NAMESPACE
 from tests.e2e import release
 from tests.e2e.kube import helm
 from tests.e2e.objects import pod
-from tests.support.client_certificates import ClientCA
+from tests.support.signers.client_certificates import ClientCA
 from tests.webhook.objects import encode, review
 
 if TYPE_CHECKING:

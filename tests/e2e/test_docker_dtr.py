@@ -17,9 +17,9 @@ from tests.e2e.clusters import require_machine
 from tests.e2e.images import PlainRegistry
 from tests.e2e.kube import get, kubectl
 from tests.e2e.servers import serve
-from tests.support.notary_signing import certified
-from tests.support.notary_simulator import NotaryRepository, NotarySimulator
-from tests.support.tools import require_tool
+from tests.support.real_tools.required import require_tool
+from tests.support.signers.notary import certified
+from tests.support.simulators.notary import NotaryRepository, NotarySimulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

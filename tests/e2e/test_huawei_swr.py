@@ -13,12 +13,12 @@ from tests.e2e.images import PlainRegistry
 from tests.e2e.kube import condition, eventually, get, kubectl
 from tests.e2e.objects import pod
 from tests.e2e.servers import ca_of, secrets, serve
-from tests.support.cosign_signing import Classic, push_classic
-from tests.support.dew_simulator import PROJECT, DEWSimulator
-from tests.support.http_messages import encode
-from tests.support.private_keys import new_key
-from tests.support.private_keys import sign as sign_with
-from tests.support.sm2_signing import SM2PrivateKey
+from tests.support.signers.cosign import Classic, push_classic
+from tests.support.signers.private_keys import new_key
+from tests.support.signers.private_keys import sign as sign_with
+from tests.support.signers.sm2 import SM2PrivateKey
+from tests.support.simulators.http_messages import encode
+from tests.support.simulators.huawei_dew import PROJECT, DEWSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.e2e.images import Image, Workshop
     from tests.e2e.kube import Object
     from tests.e2e.teams import Team
-    from tests.support.kms_keys import KMSPrivateKey
+    from tests.support.simulators.kms_keys import KMSPrivateKey
 
 #: Keys of DEW that sign, and how.
 SIGNING = {

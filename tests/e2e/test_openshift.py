@@ -17,10 +17,10 @@ from tests.e2e.kube import condition, eventually
 from tests.e2e.objects import maker, pod
 from tests.e2e.servers import ca_of, secrets, serve
 from tests.formats.simple_signing.test_real_tools import Home
-from tests.support.http_messages import Answer
-from tests.support.openshift_simulator import OpenShiftSimulator
-from tests.support.registry_simulator import RegistrySimulator
-from tests.support.tools import require_tool
+from tests.support.real_tools.required import require_tool
+from tests.support.simulators.http_messages import Answer
+from tests.support.simulators.openshift import OpenShiftSimulator
+from tests.support.simulators.registry import RegistrySimulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,9 +11,9 @@ from tests.e2e import release
 from tests.e2e.kube import condition, eventually, get
 from tests.e2e.objects import pod
 from tests.e2e.servers import ca_of, secrets, serve
-from tests.support.oci_vault_simulator import OCIVaultSimulator
-from tests.support.ocir_simulator import COMPARTMENT, REGION, APIKey, OCIRSimulator, message_of
-from tests.support.private_keys import new_key, public_pem
+from tests.support.signers.private_keys import new_key, public_pem
+from tests.support.simulators.oci_vault import OCIVaultSimulator
+from tests.support.simulators.ocir import COMPARTMENT, REGION, APIKey, OCIRSimulator, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.e2e.images import Image, Workshop
     from tests.e2e.kube import Object
     from tests.e2e.teams import Team
-    from tests.support.private_keys import PrivateKey
+    from tests.support.signers.private_keys import PrivateKey
 
 INLINE, IN_VAULT = "ocid1.key.oc1.phx.inline.abyh", "ocid1.key.oc1.phx.vault.abyh"
 VERSIONS = {INLINE: "ocid1.keyversion.oc1.phx.inline.acy6", IN_VAULT: "ocid1.keyversion.oc1.phx.vault.acy6"}

@@ -12,7 +12,7 @@ import pytest
 from tests.chart.rendering import NAMESPACE
 from tests.e2e.kube import apply, condition, eventually, get, kubectl
 from tests.e2e.objects import authenticator, policy
-from tests.support.tools import require_tool
+from tests.support.real_tools.required import require_tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from tests.e2e.clusters import Machine, require_machine
 from tests.e2e.kube import eventually, run
 from tests.e2e.objects import maker, pod
 from tests.e2e.release import PRIVATE
-from tests.support.tools import require_tool
+from tests.support.real_tools.required import require_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tests.chart.rendering import NAMESPACE, find, render
-from tests.support.tools import require_tool
+from tests.support.real_tools.required import require_tool
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "client-certificates"
 #: Where the files are on a control plane node.

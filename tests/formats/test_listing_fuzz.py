@@ -17,9 +17,9 @@ from sealgate.formats.interface import Image
 from sealgate.formats.oracle.claims import Expectations
 from sealgate.formats.oracle.service import SignatureRecord, read_record
 from sealgate.references import parse_reference
-from tests.support.grafeas_simulator import NOTE
-from tests.support.ocir_simulator import message_of
-from tests.support.oracle_stands import DIGEST, REPOSITORY
+from tests.support.environments.oracle import DIGEST, REPOSITORY
+from tests.support.simulators.grafeas import NOTE
+from tests.support.simulators.ocir import message_of
 
 IMAGE = Image(parse_reference(f"phx.ocir.io/ansh81vru1zp/{REPOSITORY}"), DIGEST)
 RECORD = SignatureRecord("record 1", "k", "v", "SHA_256_RSA_PKCS_PSS", "AVAILABLE", b"", b"")

@@ -9,9 +9,9 @@ import pytest
 from sealgate.errors import Reason
 from sealgate.formats.other_hashes import MAX_CANDIDATES, MAX_TRIALS, HashTrials
 from sealgate.keys.public_keys import PublicKey, load_public_key
-from tests.support.cosign_signing import Classic, push_classic
-from tests.support.cosign_stands import REPOSITORY, Stand
-from tests.support.private_keys import new_key, public_pem, sign
+from tests.support.environments.cosign import REPOSITORY, Stand
+from tests.support.signers.cosign import Classic, push_classic
+from tests.support.signers.private_keys import new_key, public_pem, sign
 
 
 def key_of(*kind_and_name: str) -> PublicKey:

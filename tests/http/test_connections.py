@@ -12,8 +12,8 @@ from sealgate.errors import DeadlineError, UnavailableError
 from sealgate.http import pools
 from sealgate.references import Repository
 from tests.support.clocks import FakeClock
-from tests.support.registry_clients import Names, client_for, repository_of, session_of
-from tests.support.registry_simulator import RegistrySimulator, digest_of
+from tests.support.environments.registry_clients import Names, client_for, repository_of, session_of
+from tests.support.simulators.registry import RegistrySimulator, digest_of
 
 if TYPE_CHECKING:
     from sealgate.registry.client import RegistryClient

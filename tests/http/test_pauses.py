@@ -8,8 +8,8 @@ from sealgate.clocks import Deadline
 from sealgate.errors import RateLimitedError, UnavailableError
 from sealgate.http.pauses import Pauses
 from tests.support.clocks import FakeClock
-from tests.support.registry_clients import client_for, repository_of, session_of
-from tests.support.registry_simulator import RegistrySimulator
+from tests.support.environments.registry_clients import client_for, repository_of, session_of
+from tests.support.simulators.registry import RegistrySimulator
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import ForbiddenAddressError, Reason, UnavailableError, VerificationError
-from tests.support.http_messages import Answer
-from tests.support.registry_clients import Names, client_for, repository_of, session_of
-from tests.support.registry_simulator import RegistrySimulator
+from tests.support.environments.registry_clients import Names, client_for, repository_of, session_of
+from tests.support.simulators.http_messages import Answer
+from tests.support.simulators.registry import RegistrySimulator
 
 
 @pytest.mark.parametrize("status", [200, 404, 500])

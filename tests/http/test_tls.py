@@ -14,8 +14,8 @@ from sealgate.http.settings import RegistrySettings
 from sealgate.references import Repository
 from sealgate.registry.client import RegistryClient
 from tests.support.clocks import FakeClock
-from tests.support.registry_clients import Names, client_for, repository_of, session_of, silent_server
-from tests.support.registry_simulator import RegistrySimulator
+from tests.support.environments.registry_clients import Names, client_for, repository_of, session_of, silent_server
+from tests.support.simulators.registry import RegistrySimulator
 
 if TYPE_CHECKING:
     from pathlib import Path

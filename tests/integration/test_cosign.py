@@ -17,13 +17,13 @@ from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
 from tests.data.cosign import generate
-from tests.support.cosign_layouts import DEMO, RECORDED, entries, load_layout
-from tests.support.cosign_signing import BUNDLE_TYPE, BundleOf, Classic, push_bundle, push_classic
-from tests.support.cosign_stands import PATIENCE, cosign_check
-from tests.support.cosign_tool import Cosign
-from tests.support.docker_registry import DockerRegistry
-from tests.support.http_messages import encode
-from tests.support.private_keys import new_key, public_pem
+from tests.support.builders.cosign_layouts import DEMO, RECORDED, entries, load_layout
+from tests.support.environments.cosign import PATIENCE, cosign_check
+from tests.support.real_tools.cosign import Cosign
+from tests.support.real_tools.docker_registry import DockerRegistry
+from tests.support.signers.cosign import BUNDLE_TYPE, BundleOf, Classic, push_bundle, push_classic
+from tests.support.signers.private_keys import new_key, public_pem
+from tests.support.simulators.http_messages import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

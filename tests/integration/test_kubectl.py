@@ -14,7 +14,7 @@ from sealgate.cli.inputs.items import items_of
 from sealgate.cli.inputs.workloads import SUFFIXES
 from sealgate.cli.inputs.yaml_objects import load_documents
 from sealgate.workloads import identify
-from tests.support.tools import require_tool
+from tests.support.real_tools.required import require_tool
 
 if TYPE_CHECKING:
     from pathlib import Path

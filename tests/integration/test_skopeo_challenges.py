@@ -6,10 +6,10 @@ import subprocess
 
 import pytest
 
-from tests.support.registry_auth import Auth
-from tests.support.registry_clients import client_for, login, repository_of, session_of
-from tests.support.registry_simulator import RegistrySimulator, digest_of
-from tests.support.tools import require_tool
+from tests.support.environments.registry_clients import client_for, login, repository_of, session_of
+from tests.support.real_tools.required import require_tool
+from tests.support.simulators.registry import RegistrySimulator, digest_of
+from tests.support.simulators.registry_auth import Auth
 
 pytestmark = pytest.mark.real
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sealgate.errors import VerificationError
 from sealgate.keys.ed25519ph import Ed25519phKey
 from sealgate.keys.public_keys import load_public_key
-from tests.support.private_keys import public_pem
+from tests.support.signers.private_keys import public_pem
 
 # RFC 8032, section 7.3.
 PRIVATE = Ed25519PrivateKey.from_private_bytes(

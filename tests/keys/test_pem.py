@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sealgate.errors import InvalidKeyError
 from sealgate.keys.pem import MAX_PEM_BYTES, read_public_key_pem
-from tests.support.private_keys import new_key, public_pem
+from tests.support.signers.private_keys import new_key, public_pem
 
 PEM = public_pem(new_key("ECDSA P-256"))
 

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.keys.public_keys import allowed_algorithms, load_public_key
-from tests.support.key_encodings import compressed_p256, explicit_p256, pem_of, rsa_pem
-from tests.support.private_keys import fingerprint, new_key, public_pem, sign
+from tests.support.builders.key_encodings import compressed_p256, explicit_p256, pem_of, rsa_pem
+from tests.support.signers.private_keys import fingerprint, new_key, public_pem, sign
 
 if TYPE_CHECKING:
-    from tests.support.private_keys import PrivateKey
+    from tests.support.signers.private_keys import PrivateKey
 
 ECDSA = {Algorithm.ECDSA_SHA_256, Algorithm.ECDSA_SHA_384, Algorithm.ECDSA_SHA_512}
 RSA = {Algorithm(f"RSA_{padding}_SHA_{bits}") for padding in ("PKCS1", "PSS") for bits in (224, 256, 384, 512)}

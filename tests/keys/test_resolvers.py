@@ -8,7 +8,7 @@ from sealgate.api.v1alpha1.verification_policy import KeyEntry, SecretKey
 from sealgate.errors import InvalidKeyError, Reason, UnavailableError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.keys.resolvers import StandaloneKeys
-from tests.support.private_keys import fingerprint, new_key, public_pem
+from tests.support.signers.private_keys import fingerprint, new_key, public_pem
 
 KEY = new_key("ECDSA P-384")
 PEM = public_pem(KEY)

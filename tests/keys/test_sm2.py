@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from sealgate.errors import InvalidKeyError, Reason, VerificationError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.keys.public_keys import PublicKey, allowed_algorithms, load_public_key
-from tests.support.key_encodings import pem_of
-from tests.support.private_keys import new_key, public_pem, sign
-from tests.support.sm2_signing import B, G, N, P, SM2PrivateKey, multiply, sm3, spki
-from tests.support.tools import require_tool
+from tests.support.builders.key_encodings import pem_of
+from tests.support.real_tools.required import require_tool
+from tests.support.signers.private_keys import new_key, public_pem, sign
+from tests.support.signers.sm2 import B, G, N, P, SM2PrivateKey, multiply, sm3, spki
 
 if TYPE_CHECKING:
     from collections.abc import Callable

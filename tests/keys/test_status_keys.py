@@ -12,8 +12,8 @@ from sealgate.api.v1alpha1.status import AuthenticatorStatus, KeyStatus
 from sealgate.errors import InvalidKeyError, KeyRefusedError, Reason, UnavailableError
 from sealgate.keys.status_keys import StatusKeys
 from tests.support.clocks import NOW
-from tests.support.private_keys import fingerprint, new_key, public_pem
-from tests.support.sm2_signing import SM2PrivateKey
+from tests.support.signers.private_keys import fingerprint, new_key, public_pem
+from tests.support.signers.sm2 import SM2PrivateKey
 
 SM2 = SM2PrivateKey.generate()
 HUAWEI = {"region": "cn-north-4", "projectId": "0a1b", "keyId": "b1c2", "credentialsSecret": {"name": "dew"}}

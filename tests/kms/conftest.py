@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
-from tests.support.dew_simulator import DEWSimulator
-from tests.support.kms_stands import KMSStand
-from tests.support.oci_vault_simulator import OCIVaultSimulator
+from tests.support.environments.kms import KMSStand
+from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
+from tests.support.simulators.huawei_dew import DEWSimulator
+from tests.support.simulators.oci_vault import OCIVaultSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,14 +8,14 @@ import pytest
 
 from sealgate.errors import UnauthorizedError, UnavailableError
 from sealgate.keys.public_keys import load_public_key
-from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
-from tests.support.http_messages import Answer, encode
-from tests.support.kms_keys import pem_of_key
-from tests.support.kms_stands import SECRET
+from tests.support.environments.kms import SECRET
+from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
+from tests.support.simulators.http_messages import Answer, encode
+from tests.support.simulators.kms_keys import pem_of_key
 
 if TYPE_CHECKING:
-    from tests.support.alibaba_kms_simulator import AlibabaKey
-    from tests.support.kms_stands import KMSStand
+    from tests.support.environments.kms import KMSStand
+    from tests.support.simulators.alibaba_kms import AlibabaKey
 
 
 def add(stand: KMSStand, spec: str = "EC_P256", *versions: str, **members: str) -> AlibabaKey:

@@ -9,16 +9,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sealgate.errors import UnauthorizedError, UnavailableError
 from sealgate.keys.public_keys import load_public_key
-from tests.support.dew_simulator import DEWSimulator
-from tests.support.http_messages import encode
-from tests.support.key_encodings import explicit_p256
-from tests.support.kms_keys import pem_of_key
-from tests.support.kms_stands import SECRET
-from tests.support.private_keys import new_key, public_pem
+from tests.support.builders.key_encodings import explicit_p256
+from tests.support.environments.kms import SECRET
+from tests.support.signers.private_keys import new_key, public_pem
+from tests.support.simulators.http_messages import encode
+from tests.support.simulators.huawei_dew import DEWSimulator
+from tests.support.simulators.kms_keys import pem_of_key
 
 if TYPE_CHECKING:
-    from tests.support.dew_simulator import DEWKey
-    from tests.support.kms_stands import KMSStand
+    from tests.support.environments.kms import KMSStand
+    from tests.support.simulators.huawei_dew import DEWKey
 
 
 def dew(stand: KMSStand) -> DEWSimulator:

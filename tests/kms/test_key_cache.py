@@ -16,11 +16,11 @@ from sealgate.manifests.loading import PolicyFiles, load_policy_texts
 from sealgate.manifests.policies import kms_entries, standalone_policies
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
-from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
-from tests.support.dew_simulator import DEWSimulator
-from tests.support.kms_stands import SECRET, KMSStand
-from tests.support.private_keys import new_key
-from tests.support.registry_clients import Names, settings_for
+from tests.support.environments.kms import SECRET, KMSStand
+from tests.support.environments.registry_clients import Names, settings_for
+from tests.support.signers.private_keys import new_key
+from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
+from tests.support.simulators.huawei_dew import DEWSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,16 +11,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from sealgate.errors import UnauthorizedError, UnavailableError
 from sealgate.keys.public_keys import load_public_key
-from tests.support.http_messages import Answer, encode
-from tests.support.kms_keys import pem_of_key
-from tests.support.kms_stands import SECRET
-from tests.support.oci_vault_simulator import OCIVaultSimulator
-from tests.support.private_keys import new_key
+from tests.support.environments.kms import SECRET
+from tests.support.signers.private_keys import new_key
+from tests.support.simulators.http_messages import Answer, encode
+from tests.support.simulators.kms_keys import pem_of_key
+from tests.support.simulators.oci_vault import OCIVaultSimulator
 
 if TYPE_CHECKING:
-    from tests.support.http_messages import RecordedRequest
-    from tests.support.kms_stands import KMSStand
-    from tests.support.oci_vault_simulator import VaultKey
+    from tests.support.environments.kms import KMSStand
+    from tests.support.simulators.http_messages import RecordedRequest
+    from tests.support.simulators.oci_vault import VaultKey
 
 V1, V2, V3 = (f"ocid1.keyversion.oc1.phx.vault.v{number}" for number in (1, 2, 3))
 

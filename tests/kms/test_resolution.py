@@ -26,7 +26,7 @@ from sealgate.kms.key_cache import KMSKeys
 from sealgate.kms.responses import MAX_ANSWER_BYTES
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
-from tests.support.kms_stands import SECRET, KMSStand
+from tests.support.environments.kms import SECRET, KMSStand
 
 
 def observe(stand: KMSStand, known: tuple[KeyStatus, ...] = ()) -> tuple[KeyStatus, ...]:

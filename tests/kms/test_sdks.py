@@ -21,11 +21,11 @@ from sealgate.keys.public_keys import load_public_key
 from sealgate.kms import resolve_kms
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
-from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
-from tests.support.dew_simulator import PROJECT, DEWSimulator
-from tests.support.registry_clients import settings_for
-from tests.support.sm2_signing import SM2PrivateKey, sm3
-from tests.support.tools import TOOLS
+from tests.support.environments.registry_clients import settings_for
+from tests.support.real_tools.required import TOOLS
+from tests.support.signers.sm2 import SM2PrivateKey, sm3
+from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
+from tests.support.simulators.huawei_dew import PROJECT, DEWSimulator
 
 if TYPE_CHECKING:
     from sealgate.api.v1alpha1.status import KeyStatus

@@ -10,12 +10,12 @@ from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.kubernetes.lease import Lease, NotLeadingError, Timing
 from tests.operator.worlds import LEASE, api_of, eventually, holder, log
 from tests.support.clocks import FakeClock
-from tests.support.kubernetes_simulator import Fault
+from tests.support.simulators.kubernetes import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.support.kubernetes_simulator import KubernetesSimulator
+    from tests.support.simulators.kubernetes import KubernetesSimulator
 
 TIMING = Timing(duration=12, deadline=8, period=2)
 

@@ -14,7 +14,7 @@ from sealgate.kubernetes.client import ConflictError, GoneError, KubernetesAPI, 
 from sealgate.kubernetes.watch import FIRST_PAUSE, WATCH_SECONDS, Listing
 from sealgate_webhook.server.tls import load_context
 from tests.support.clocks import FakeClock
-from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
+from tests.support.simulators.kubernetes import Fault, KubernetesSimulator
 from tests.webhook.backends.cluster.conftest import running
 from tests.webhook.servers import TLSFiles
 

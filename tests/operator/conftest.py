@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.operator.worlds import install, wait_for_threads
-from tests.support.kubernetes_simulator import KubernetesSimulator
+from tests.support.simulators.kubernetes import KubernetesSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ import base64
 from functools import cache
 from typing import Any
 
-from tests.support.private_keys import fingerprint, new_key, public_pem
+from tests.support.signers.private_keys import fingerprint, new_key, public_pem
 
 API = "sealgate.dev/v1alpha1"
 

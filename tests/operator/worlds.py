@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from tests.support.kubernetes_simulator import KubernetesSimulator
+    from tests.support.simulators.kubernetes import KubernetesSimulator
 
 AUTHENTICATORS = "/apis/sealgate.dev/v1alpha1/authenticators"
 POLICIES = "/apis/sealgate.dev/v1alpha1/verificationpolicies"

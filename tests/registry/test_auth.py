@@ -13,17 +13,17 @@ from sealgate.registry.callers import MAX_CREDENTIALS
 from sealgate.registry.credentials import Candidate, Credentials, Exactness, NoCredentials
 from sealgate.registry.tokens import basic
 from tests.support.clocks import FakeClock
-from tests.support.http_faults import Fault
-from tests.support.http_messages import Answer, encode, registry_error
-from tests.support.registry_auth import Auth
-from tests.support.registry_clients import client_for, login, repository_of, session_of
-from tests.support.registry_simulator import RegistrySimulator
+from tests.support.environments.registry_clients import client_for, login, repository_of, session_of
+from tests.support.simulators.http_faults import Fault
+from tests.support.simulators.http_messages import Answer, encode, registry_error
+from tests.support.simulators.registry import RegistrySimulator
+from tests.support.simulators.registry_auth import Auth
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sealgate.references import Repository
-    from tests.support.http_messages import RecordedRequest
+    from tests.support.simulators.http_messages import RecordedRequest
 
 USERS = {"robot": "s3cret"}
 

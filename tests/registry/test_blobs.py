@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sealgate.errors import Reason, UnavailableError, VerificationError
-from tests.support.registry_clients import client_for, repository_of, session_of
-from tests.support.registry_simulator import RegistrySimulator
+from tests.support.environments.registry_clients import client_for, repository_of, session_of
+from tests.support.simulators.registry import RegistrySimulator
 
 
 def test_a_blob_of_exactly_the_limit_is_fine_and_one_more_byte_is_not() -> None:

@@ -10,8 +10,8 @@ from sealgate.errors import ConfigError, Reason, UnavailableError
 from sealgate.references import Repository
 from sealgate.registry import credential_helpers as helpers
 from sealgate.registry.credentials import Credentials, DockerConfigCredentials
-from tests.support.http_messages import encode
-from tests.support.registry_clients import credentials_for
+from tests.support.environments.registry_clients import credentials_for
+from tests.support.simulators.http_messages import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sealgate.errors import ConfigError
 from sealgate.references import Repository, parse_reference
 from sealgate.registry.credentials import CredentialChain, Credentials, DockerConfigCredentials, NoCredentials
-from tests.support.http_messages import encode
-from tests.support.registry_clients import credentials_for, docker_config
+from tests.support.environments.registry_clients import credentials_for, docker_config
+from tests.support.simulators.http_messages import encode
 
 if TYPE_CHECKING:
     from pathlib import Path

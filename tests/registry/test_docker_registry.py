@@ -10,10 +10,10 @@ from sealgate.errors import NotFoundError, UnauthorizedError, VerificationError
 from sealgate.references import Repository
 from sealgate.registry.credentials import CredentialChain
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
-from tests.support.docker_registry import DockerRegistry
-from tests.support.http_messages import encode
-from tests.support.registry_clients import client_for, docker_config, session_of
-from tests.support.registry_simulator import digest_of
+from tests.support.environments.registry_clients import client_for, docker_config, session_of
+from tests.support.real_tools.docker_registry import DockerRegistry
+from tests.support.simulators.http_messages import encode
+from tests.support.simulators.registry import digest_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ import pytest
 from sealgate.errors import NotFoundError, Reason, UnauthorizedError, UnavailableError, VerificationError
 from sealgate.references import parse_reference
 from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
-from tests.support.registry_clients import Names, client_for, repository_of, session_of
-from tests.support.registry_simulator import RegistrySimulator, digest_of
+from tests.support.environments.registry_clients import Names, client_for, repository_of, session_of
+from tests.support.simulators.registry import RegistrySimulator, digest_of
 
 
 @pytest.mark.parametrize("media_type", [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST])

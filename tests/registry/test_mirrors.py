@@ -9,15 +9,15 @@ import pytest
 from sealgate.errors import ForbiddenAddressError, RateLimitedError, UnauthorizedError, VerificationError
 from sealgate.references import Repository
 from tests.support.clocks import FakeClock
-from tests.support.http_faults import Fault
-from tests.support.registry_auth import Auth
-from tests.support.registry_clients import client_for, docker_config, session_of
-from tests.support.registry_simulator import RegistrySimulator
+from tests.support.environments.registry_clients import client_for, docker_config, session_of
+from tests.support.simulators.http_faults import Fault
+from tests.support.simulators.registry import RegistrySimulator
+from tests.support.simulators.registry_auth import Auth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.http_messages import Answer
+    from tests.support.simulators.http_messages import Answer
 
 
 @pytest.fixture(name="origin")

@@ -10,10 +10,10 @@ from sealgate.clocks import SystemClock
 from sealgate.errors import ForbiddenAddressError, Reason, UnavailableError, VerificationError
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST, Descriptor
 from tests.support.clocks import FakeClock
-from tests.support.http_messages import encode
-from tests.support.registry_auth import Auth
-from tests.support.registry_clients import client_for, login, repository_of, session_of
-from tests.support.registry_simulator import RegistrySimulator, digest_of
+from tests.support.environments.registry_clients import client_for, login, repository_of, session_of
+from tests.support.simulators.http_messages import encode
+from tests.support.simulators.registry import RegistrySimulator, digest_of
+from tests.support.simulators.registry_auth import Auth
 
 ONE = digest_of(b"one")
 

@@ -13,9 +13,9 @@ from sealgate.errors import (
     VerificationError,
 )
 from sealgate.registry.interface import OCI_MANIFEST
-from tests.support.registry_auth import Auth
-from tests.support.registry_clients import client_for, login, repository_of, session_of
-from tests.support.registry_simulator import RegistrySimulator, digest_of
+from tests.support.environments.registry_clients import client_for, login, repository_of, session_of
+from tests.support.simulators.registry import RegistrySimulator, digest_of
+from tests.support.simulators.registry_auth import Auth
 
 SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 

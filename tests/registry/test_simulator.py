@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import urllib3
 
-from tests.support.http_messages import Answer, encode
-from tests.support.registry_auth import Auth
-from tests.support.registry_simulator import RegistrySimulator, digest_of
-from tests.support.tools import require_tool
+from tests.support.real_tools.required import require_tool
+from tests.support.simulators.http_messages import Answer, encode
+from tests.support.simulators.registry import RegistrySimulator, digest_of
+from tests.support.simulators.registry_auth import Auth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from sealgate.verification.askers import Asker
 from sealgate.verification.caches import FindingCache, FindingKey, Remembered, TagCache
 from sealgate.verification.settings import VerifierSettings
 from tests.support.clocks import FakeClock
-from tests.support.registry_clients import docker_config
+from tests.support.environments.registry_clients import docker_config
 
 if TYPE_CHECKING:
     from sealgate.registry.credentials import CredentialProvider

@@ -18,10 +18,19 @@ from sealgate.verification.observers import SilentObserver
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verdict_cache import VerdictMemory
 from tests.support.clocks import FakeClock
-from tests.support.cosign_signing import Classic, push_classic
-from tests.support.registry_auth import Auth
-from tests.support.registry_clients import login
-from tests.support.worlds import KEY, RELEASE, REPOSITORY, STRANGER, World, authenticator, policy, policy_set
+from tests.support.environments.registry_clients import login
+from tests.support.environments.verifier import (
+    KEY,
+    RELEASE,
+    REPOSITORY,
+    STRANGER,
+    World,
+    authenticator,
+    policy,
+    policy_set,
+)
+from tests.support.signers.cosign import Classic, push_classic
+from tests.support.simulators.registry_auth import Auth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,11 +16,8 @@ from sealgate.references import parse_reference
 from sealgate.verification.observers import SilentObserver
 from sealgate.verification.settings import VerifierSettings
 from tests.support.clocks import FakeClock
-from tests.support.cosign_signing import Classic, push_classic
-from tests.support.private_keys import fingerprint
-from tests.support.registry_auth import Auth
-from tests.support.registry_clients import login
-from tests.support.worlds import (
+from tests.support.environments.registry_clients import login
+from tests.support.environments.verifier import (
     KEY,
     PATIENCE,
     REPOSITORY,
@@ -30,6 +27,9 @@ from tests.support.worlds import (
     policy,
     policy_set,
 )
+from tests.support.signers.cosign import Classic, push_classic
+from tests.support.signers.private_keys import fingerprint
+from tests.support.simulators.registry_auth import Auth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

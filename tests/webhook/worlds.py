@@ -35,9 +35,9 @@ from sealgate_webhook.admission.workloads import DEFAULT_RULES
 from sealgate_webhook.backends.files.policies import PolicyFilesSource
 from sealgate_webhook.metrics import Metrics
 from sealgate_webhook.server.app import create_app
-from tests.support.cosign_signing import Classic, push_classic
-from tests.support.private_keys import new_key, public_pem
-from tests.support.registry_simulator import RegistrySimulator
+from tests.support.signers.cosign import Classic, push_classic
+from tests.support.signers.private_keys import new_key, public_pem
+from tests.support.simulators.registry import RegistrySimulator
 from tests.webhook.objects import encode
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from sealgate_webhook.reviews.request import AdmissionRequest
     from sealgate_webhook.server.callers import PermittedCallers
     from sealgate_webhook.server.endpoints import Judge
-    from tests.support.private_keys import PrivateKey
+    from tests.support.signers.private_keys import PrivateKey
 
 #: The most time that a review can have, for those in which it is not what the test is about.
 PATIENCE = "timeout=30s"

@@ -24,11 +24,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.support.cosign_layouts import DATA, REF_NAME
-from tests.support.cosign_signing import CONFIG_TYPE, descriptor, signature_tag
-from tests.support.cosign_tool import KINDS, Cosign
-from tests.support.docker_registry import DockerRegistry
-from tests.support.http_messages import encode
+from tests.support.builders.cosign_layouts import DATA, REF_NAME
+from tests.support.real_tools.cosign import KINDS, Cosign
+from tests.support.real_tools.docker_registry import DockerRegistry
+from tests.support.signers.cosign import CONFIG_TYPE, descriptor, signature_tag
+from tests.support.simulators.http_messages import encode
 
 from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 

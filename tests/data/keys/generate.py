@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support.tools import require_tool
+from tests.support.real_tools.required import require_tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

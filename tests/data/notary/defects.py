@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.data.notary.recording import ADMIN, GUN, RELEASES, Fixture, Notary, manifest_of, root_certificate, save
-from tests.support.notary_signing import (
+from tests.support.signers.notary import (
     Signer,
     canonical,
     certified,
@@ -25,7 +25,7 @@ from tests.support.notary_signing import (
     rsa_key,
     wire,
 )
-from tests.support.notary_simulator import NotaryRepository, file_hashes
+from tests.support.simulators.notary import NotaryRepository, file_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import trustme
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from tests.support.notary_signing import Signer, certified, load_signer
-from tests.support.notary_simulator import file_hashes
-from tests.support.private_keys import PrivateKey
+from tests.support.signers.notary import Signer, certified, load_signer
+from tests.support.signers.private_keys import PrivateKey
+from tests.support.simulators.notary import file_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

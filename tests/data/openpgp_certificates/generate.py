@@ -1,4 +1,4 @@
-"""Has gpg judge the hand-made certificates of `tests/support/openpgp_certificates.py`, into `verdicts.json`.
+"""Has gpg judge the hand-made certificates of `tests/support/signers/openpgp_certificates.py`, into `verdicts.json`.
 
     python -m tests.data.openpgp_certificates.generate
 
@@ -14,8 +14,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.support.gpg_referee import judge
-from tests.support.openpgp_certificates import NOW, certificates
+from tests.support.real_tools.gpg import judge
+from tests.support.signers.openpgp_certificates import NOW, certificates
 
 HERE = Path(__file__).parent
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.cosign_stands import Stand
+from tests.support.environments.cosign import Stand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,13 +9,13 @@ import pytest
 
 from sealgate.errors import Reason
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
-from tests.support.cosign_signing import BUNDLE_TYPE, SIGN_PREDICATE, BundleOf, push_bundle
-from tests.support.cosign_stands import REPOSITORY
-from tests.support.http_messages import encode
-from tests.support.private_keys import fingerprint, new_key, public_pem
+from tests.support.environments.cosign import REPOSITORY
+from tests.support.signers.cosign import BUNDLE_TYPE, SIGN_PREDICATE, BundleOf, push_bundle
+from tests.support.signers.private_keys import fingerprint, new_key, public_pem
+from tests.support.simulators.http_messages import encode
 
 if TYPE_CHECKING:
-    from tests.support.cosign_stands import Stand
+    from tests.support.environments.cosign import Stand
 
 KEY = new_key("ECDSA P-256", "release")
 OTHER = new_key("ECDSA P-256", "other")

@@ -16,11 +16,11 @@ from sealgate.api.v1alpha1.verification_policy import (
 from sealgate.errors import InvalidKeyError, InvalidReferenceError, PolicyError, Reason, UnavailableError
 from sealgate.formats import FORMATS, build_check
 from sealgate.keys.resolvers import StandaloneKeys
-from tests.support.cosign_stands import cosign_check
-from tests.support.private_keys import new_key, public_pem
+from tests.support.environments.cosign import cosign_check
+from tests.support.signers.private_keys import new_key, public_pem
 
 if TYPE_CHECKING:
-    from tests.support.cosign_stands import Stand
+    from tests.support.environments.cosign import Stand
 
 KEY = new_key("ECDSA P-256", "release")
 OTHER = new_key("RSA 2048")

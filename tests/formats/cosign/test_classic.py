@@ -10,13 +10,13 @@ import pytest
 
 from sealgate.errors import Reason
 from sealgate.registry.interface import DOCKER_MANIFEST, OCI_INDEX
-from tests.support.cosign_signing import SIGNATURE_ANNOTATION, Classic, push_classic, signature_tag
-from tests.support.cosign_stands import REPOSITORY
-from tests.support.http_messages import encode
-from tests.support.private_keys import fingerprint, new_key, public_pem, sign
+from tests.support.environments.cosign import REPOSITORY
+from tests.support.signers.cosign import SIGNATURE_ANNOTATION, Classic, push_classic, signature_tag
+from tests.support.signers.private_keys import fingerprint, new_key, public_pem, sign
+from tests.support.simulators.http_messages import encode
 
 if TYPE_CHECKING:
-    from tests.support.cosign_stands import Stand
+    from tests.support.environments.cosign import Stand
 
 KEY = new_key("ECDSA P-256", "release")
 OTHER = new_key("ECDSA P-256", "other")

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from sealgate.errors import NotFoundError, SealgateError, UnavailableError, VerificationError
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
-from tests.support.cosign_signing import (
+from tests.support.environments.cosign import REPOSITORY, Stand, cosign_check
+from tests.support.signers.cosign import (
     BUNDLE_TYPE,
     BundleOf,
     Classic,
@@ -24,9 +25,8 @@ from tests.support.cosign_signing import (
     push_referrer,
     signature_tag,
 )
-from tests.support.cosign_stands import REPOSITORY, Stand, cosign_check
-from tests.support.http_messages import encode
-from tests.support.private_keys import new_key
+from tests.support.signers.private_keys import new_key
+from tests.support.simulators.http_messages import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

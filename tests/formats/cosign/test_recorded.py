@@ -10,11 +10,11 @@ import pytest
 
 from sealgate.errors import Reason
 from sealgate.keys.public_keys import load_public_key
-from tests.support.cosign_layouts import DEMO, RECORDED, entries, load_layout, public_key, read_blob
-from tests.support.cosign_signing import BundleOf as Bundle
-from tests.support.cosign_signing import Classic, push_bundle, push_classic, push_referrer, signature_tag
-from tests.support.cosign_stands import Stand
-from tests.support.private_keys import new_key
+from tests.support.builders.cosign_layouts import DEMO, RECORDED, entries, load_layout, public_key, read_blob
+from tests.support.environments.cosign import Stand
+from tests.support.signers.cosign import BundleOf as Bundle
+from tests.support.signers.cosign import Classic, push_bundle, push_classic, push_referrer, signature_tag
+from tests.support.signers.private_keys import new_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,13 +9,13 @@ import pytest
 from sealgate.errors import DeadlineError, NotFoundError, RateLimitedError, Reason, UnauthorizedError
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES, MAX_SIGNATURES
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
-from tests.support.cosign_signing import BundleOf, Classic, push_bundle, push_classic, push_referrer, signature_tag
-from tests.support.cosign_stands import PATIENCE, REPOSITORY
-from tests.support.http_messages import encode
-from tests.support.private_keys import fingerprint, new_key
+from tests.support.environments.cosign import PATIENCE, REPOSITORY
+from tests.support.signers.cosign import BundleOf, Classic, push_bundle, push_classic, push_referrer, signature_tag
+from tests.support.signers.private_keys import fingerprint, new_key
+from tests.support.simulators.http_messages import encode
 
 if TYPE_CHECKING:
-    from tests.support.cosign_stands import Stand
+    from tests.support.environments.cosign import Stand
 
 KEY = new_key("ECDSA P-256", "release")
 OTHER = new_key("ECDSA P-256", "other")

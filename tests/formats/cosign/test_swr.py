@@ -17,11 +17,11 @@ from sealgate.errors import Reason
 from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.references import parse_reference
 from sealgate.verification.settings import VerifierSettings
-from tests.support.cosign_signing import Classic, push_classic
-from tests.support.cosign_stands import REPOSITORY, Stand
-from tests.support.http_messages import encode
-from tests.support.private_keys import fingerprint, new_key, public_pem, sign
-from tests.support.sm2_signing import SM2PrivateKey, sm3
+from tests.support.environments.cosign import REPOSITORY, Stand
+from tests.support.signers.cosign import Classic, push_classic
+from tests.support.signers.private_keys import fingerprint, new_key, public_pem, sign
+from tests.support.signers.sm2 import SM2PrivateKey, sm3
+from tests.support.simulators.http_messages import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

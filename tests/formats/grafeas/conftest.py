@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.grafeas_stands import GrafeasStand
+from tests.support.environments.grafeas import GrafeasStand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

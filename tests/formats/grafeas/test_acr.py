@@ -12,10 +12,19 @@ import pytest
 from pydantic import ValidationError
 
 from sealgate.errors import Reason, UnauthorizedError
-from tests.support.grafeas_simulator import payload_of
-from tests.support.grafeas_stands import DIGEST, KEY, OTHER_DIGEST, REPOSITORY, STRANGER, GrafeasStand, key_entry, uri
-from tests.support.http_messages import Answer, RecordedRequest, json_answer
-from tests.support.private_keys import fingerprint
+from tests.support.environments.grafeas import (
+    DIGEST,
+    KEY,
+    OTHER_DIGEST,
+    REPOSITORY,
+    STRANGER,
+    GrafeasStand,
+    key_entry,
+    uri,
+)
+from tests.support.signers.private_keys import fingerprint
+from tests.support.simulators.grafeas import payload_of
+from tests.support.simulators.http_messages import Answer, RecordedRequest, json_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,7 @@ import pytest
 from sealgate.errors import Reason
 from sealgate.formats.grafeas.keys import default_id
 from sealgate.keys.public_keys import load_public_key
-from tests.support.grafeas_simulator import payload_of
-from tests.support.grafeas_stands import (
+from tests.support.environments.grafeas import (
     DIGEST,
     KEY,
     OTHER_DIGEST,
@@ -23,13 +22,14 @@ from tests.support.grafeas_stands import (
     pgp_entry,
     uri,
 )
-from tests.support.private_keys import fingerprint, new_key, public_pem, sign
-from tests.support.simple_signing import Signer
+from tests.support.signers.private_keys import fingerprint, new_key, public_pem, sign
+from tests.support.signers.simple_signing import Signer
+from tests.support.simulators.grafeas import payload_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support.private_keys import PrivateKey
+    from tests.support.signers.private_keys import PrivateKey
 
 GOOD = payload_of(DIGEST, REPOSITORY)
 PGP = Signer()

@@ -12,9 +12,9 @@ from sealgate.formats import build_check
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.manifests.policies import load_standalone, standalone_policies
 from tests.cli.objects import policy, write
-from tests.support.grafeas_stands import KEY, STRANGER, GrafeasStand, key_entry, pgp_entry
-from tests.support.private_keys import public_pem
-from tests.support.simple_signing import Signer
+from tests.support.environments.grafeas import KEY, STRANGER, GrafeasStand, key_entry, pgp_entry
+from tests.support.signers.private_keys import public_pem
+from tests.support.signers.simple_signing import Signer
 
 PGP = Signer()
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.errors import Reason
-from tests.support.private_keys import new_key, public_pem
-from tests.support.tools import require_tool
+from tests.support.real_tools.required import require_tool
+from tests.support.signers.private_keys import new_key, public_pem
 
 if TYPE_CHECKING:
-    from tests.support.grafeas_stands import GrafeasStand
+    from tests.support.environments.grafeas import GrafeasStand
 
 RECORDED = json.loads((Path(__file__).parents[2] / "data" / "grafeas" / "recorded.json").read_text())
 

@@ -14,9 +14,18 @@ from sealgate.errors import (
 )
 from sealgate.formats.interface import MAX_SIGNATURES
 from sealgate.formats.listing import MAX_RECORDS
-from tests.support.grafeas_simulator import NOTE
-from tests.support.grafeas_stands import DIGEST, KEY, OTHER_DIGEST, REPOSITORY, STRANGER, GrafeasStand, key_entry, uri
-from tests.support.private_keys import fingerprint
+from tests.support.environments.grafeas import (
+    DIGEST,
+    KEY,
+    OTHER_DIGEST,
+    REPOSITORY,
+    STRANGER,
+    GrafeasStand,
+    key_entry,
+    uri,
+)
+from tests.support.signers.private_keys import fingerprint
+from tests.support.simulators.grafeas import NOTE
 
 
 def test_one_request_asks_for_the_notes_attestations_of_the_image(stand: GrafeasStand) -> None:

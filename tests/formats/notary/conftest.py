@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.notary_worlds import NotaryWorld
+from tests.support.environments.notary import NotaryWorld
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

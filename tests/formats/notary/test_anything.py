@@ -17,8 +17,8 @@ from sealgate.formats.notary.pins import AcceptedKey, KeyPin
 from sealgate.formats.notary.reader import TrustReader
 from sealgate.formats.notary.wire.keys import read_key
 from sealgate.trusted_state.stores import TrustRecord
-from tests.support.notary_signing import NOW, ecdsa_signer, key_id
-from tests.support.notary_simulator import GUN, NotaryRepository
+from tests.support.signers.notary import NOW, ecdsa_signer, key_id
+from tests.support.simulators.notary import GUN, NotaryRepository
 
 REPOSITORY = NotaryRepository()
 REPOSITORY.delegate("targets/releases", ecdsa_signer())

@@ -19,8 +19,8 @@ from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.formats.notary.certificates import check_root_bundle
 from sealgate.formats.notary.pins import read_pin
 from sealgate.formats.notary.wire.keys import read_key
-from tests.support.notary_signing import certified
-from tests.support.tools import require_tool
+from tests.support.real_tools.required import require_tool
+from tests.support.signers.notary import certified
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,9 +13,9 @@ from sealgate.errors import (
     VerificationError,
 )
 from sealgate.formats.notary.limits import LIMITS
-from tests.support.notary_worlds import PATH, NotaryWorld
-from tests.support.registry_auth import Auth
-from tests.support.registry_clients import docker_config, login, session_of
+from tests.support.environments.notary import PATH, NotaryWorld
+from tests.support.environments.registry_clients import docker_config, login, session_of
+from tests.support.simulators.registry_auth import Auth
 
 USERS = {"robot": "s3cret"}
 

@@ -23,11 +23,11 @@ from sealgate.references import parse_reference
 from sealgate.registry.interface import DOCKER_MANIFEST
 from sealgate.trusted_state.stores import FolderTrustedState
 from tests.data.notary.recording import ADMIN, EC, GUN, RELEASES, RSA, TAG, Notary, manifest_of, root_certificate
-from tests.support.http_messages import Answer, encode, json_answer
-from tests.support.notary_signing import certified
-from tests.support.registry_clients import client_for, docker_config
-from tests.support.registry_simulator import RegistrySimulator, digest_of
-from tests.support.tools import require_tool
+from tests.support.environments.registry_clients import client_for, docker_config
+from tests.support.real_tools.required import require_tool
+from tests.support.signers.notary import certified
+from tests.support.simulators.http_messages import Answer, encode, json_answer
+from tests.support.simulators.registry import RegistrySimulator, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

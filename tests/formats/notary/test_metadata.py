@@ -21,8 +21,8 @@ from sealgate.formats.notary.wire.metadata import (
     read_hashes,
     read_root_roles,
 )
-from tests.support.notary_signing import canonical, certified, ecdsa_signer, ed25519_signer, rsa_key, wire
-from tests.support.notary_simulator import NotaryRepository
+from tests.support.signers.notary import canonical, certified, ecdsa_signer, ed25519_signer, rsa_key, wire
+from tests.support.simulators.notary import NotaryRepository
 
 LIMIT = 1 << 20
 REPOSITORY = NotaryRepository()

@@ -17,8 +17,8 @@ from sealgate.errors import InvalidKeyError, Reason, UnavailableError
 from sealgate.formats.notary import build
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.trusted_state.stores import MemoryTrustedState
-from tests.support.notary_signing import NOW, Signer, certified, key_id, key_usage, rsa_key
-from tests.support.notary_worlds import PATH, RELEASES, NotaryWorld, role
+from tests.support.environments.notary import PATH, RELEASES, NotaryWorld, role
+from tests.support.signers.notary import NOW, Signer, certified, key_id, key_usage, rsa_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -24,8 +24,8 @@ from sealgate.registry.credentials import NoCredentials
 from sealgate.registry.interface import DOCKER_MANIFEST
 from sealgate.trusted_state.stores import MemoryTrustedState, TrustKey
 from tests.support.clocks import FakeClock
-from tests.support.notary_simulator import NotaryRepository, NotarySimulator
-from tests.support.registry_simulator import digest_of
+from tests.support.simulators.notary import NotaryRepository, NotarySimulator
+from tests.support.simulators.registry import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

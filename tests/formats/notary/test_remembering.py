@@ -11,13 +11,13 @@ from sealgate.errors import NotFoundError, Reason, UnavailableError, Verificatio
 from sealgate.formats.interface import Sources
 from sealgate.formats.notary.limits import LIMITS
 from sealgate.trusted_state.stores import FolderTrustedState, MemoryTrustedState, TrustKey, TrustRecord
-from tests.support.notary_signing import certified
-from tests.support.notary_worlds import ADMIN, RELEASES, TAG, role
+from tests.support.environments.notary import ADMIN, RELEASES, TAG, role
+from tests.support.signers.notary import certified
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.notary_worlds import NotaryWorld
+    from tests.support.environments.notary import NotaryWorld
 
 
 def key_of(world: NotaryWorld) -> TrustKey:

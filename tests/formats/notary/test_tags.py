@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sealgate.errors import Reason
-from tests.support.notary_signing import certified, ecdsa_signer, ed25519_signer, rsa_key
-from tests.support.notary_worlds import ADMIN, PATH, RELEASES, TAG, role
+from tests.support.environments.notary import ADMIN, PATH, RELEASES, TAG, role
+from tests.support.signers.notary import certified, ecdsa_signer, ed25519_signer, rsa_key
 
 if TYPE_CHECKING:
-    from tests.support.notary_worlds import NotaryWorld
+    from tests.support.environments.notary import NotaryWorld
 
 
 def test_a_tag_signed_in_every_role_by_a_key_of_the_policy_is_verified(world: NotaryWorld) -> None:

@@ -18,13 +18,13 @@ from sealgate.verification.policy_sets import build_policy_set
 from sealgate.verification.requests import Review
 from sealgate.verification.verifier import Verifier
 from tests.support.clocks import FakeClock
-from tests.support.worlds import policy
+from tests.support.environments.verifier import policy
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sealgate.policies.decisions import ImageVerdict
-    from tests.support.notary_worlds import NotaryWorld
+    from tests.support.environments.notary import NotaryWorld
 
 AUTHENTICATOR = """
 apiVersion: sealgate.dev/v1alpha1

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.oracle_stands import OracleStand
+from tests.support.environments.oracle import OracleStand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,9 +11,9 @@ from sealgate.errors import InvalidKeyError, KeyRefusedError, PolicyError, Reaso
 from sealgate.formats import build_check
 from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.keys.resolvers import StandaloneKeys
-from tests.support.ocir_simulator import KEY_ID, VERSION_ID
-from tests.support.oracle_stands import KEY, STRANGER, OracleStand, trusted
-from tests.support.private_keys import fingerprint, new_key, public_pem
+from tests.support.environments.oracle import KEY, STRANGER, OracleStand, trusted
+from tests.support.signers.private_keys import fingerprint, new_key, public_pem
+from tests.support.simulators.ocir import KEY_ID, VERSION_ID
 
 if TYPE_CHECKING:
     from sealgate.api.v1alpha1.keys import KeyEntry

@@ -28,12 +28,12 @@ from sealgate.references import Digest, parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
 from sealgate.service_secrets import StandaloneServiceSecrets
-from tests.support.connect_proxy import ConnectProxy
-from tests.support.oci_vault_simulator import OCIVaultSimulator
-from tests.support.ocir_simulator import COMPARTMENT, REGION, APIKey, OCIRSimulator
-from tests.support.private_keys import new_key, public_pem
-from tests.support.registry_clients import settings_for
-from tests.support.tools import require_tool
+from tests.support.environments.registry_clients import settings_for
+from tests.support.real_tools.required import require_tool
+from tests.support.signers.private_keys import new_key, public_pem
+from tests.support.simulators.connect_proxy import ConnectProxy
+from tests.support.simulators.oci_vault import OCIVaultSimulator
+from tests.support.simulators.ocir import COMPARTMENT, REGION, APIKey, OCIRSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.errors import Reason
-from tests.support.ocir_simulator import KEY_ID, VERSION_ID
-from tests.support.oracle_stands import KEY
-from tests.support.private_keys import public_pem
-from tests.support.tools import require_tool
+from tests.support.environments.oracle import KEY
+from tests.support.real_tools.required import require_tool
+from tests.support.signers.private_keys import public_pem
+from tests.support.simulators.ocir import KEY_ID, VERSION_ID
 
 if TYPE_CHECKING:
-    from tests.support.oracle_stands import OracleStand
+    from tests.support.environments.oracle import OracleStand
 
 RECORDED = json.loads((Path(__file__).parents[2] / "data" / "oracle" / "recorded.json").read_text())
 TRUSTED = {"keyId": KEY_ID, "keyVersionIds": [VERSION_ID], "pem": RECORDED["pem"]}

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate.errors import Reason
-from tests.support.ocir_simulator import KEY_ID, VERSION_ID, compact, message_of
-from tests.support.oracle_stands import (
+from tests.support.environments.oracle import (
     DIGEST,
     KEY,
     OTHER_DIGEST,
@@ -18,7 +17,8 @@ from tests.support.oracle_stands import (
     OracleStand,
     trusted,
 )
-from tests.support.private_keys import fingerprint, new_key, sign
+from tests.support.signers.private_keys import fingerprint, new_key, sign
+from tests.support.simulators.ocir import KEY_ID, VERSION_ID, compact, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

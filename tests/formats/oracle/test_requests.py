@@ -12,9 +12,9 @@ from sealgate.errors import (
 )
 from sealgate.formats.interface import MAX_SIGNATURES
 from sealgate.formats.listing import MAX_PASSED_OVER, MAX_RECORDS
-from tests.support.ocir_simulator import COMPARTMENT, APIKey
-from tests.support.oracle_stands import DIGEST, KEY, REPOSITORY, STRANGER, OracleStand, trusted
-from tests.support.private_keys import fingerprint
+from tests.support.environments.oracle import DIGEST, KEY, REPOSITORY, STRANGER, OracleStand, trusted
+from tests.support.signers.private_keys import fingerprint
+from tests.support.simulators.ocir import COMPARTMENT, APIKey
 
 API_KEY = APIKey()
 OTHER_KEY_ID = "ocid1.key.oc1.phx.bbqehaq3aadfa.other"

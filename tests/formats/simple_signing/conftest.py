@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.simple_signing_stands import SimpleStand
+from tests.support.environments.simple_signing import SimpleStand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from sealgate.errors import InvalidKeyError, InvalidReferenceError, Reason, UnavailableError
 from sealgate.formats import FORMATS
-from tests.support.simple_signing import armored_key, keyring, message
-from tests.support.simple_signing_stands import OPENSHIFT, REGISTRY, SimpleStand, rule, simple_check
+from tests.support.environments.simple_signing import OPENSHIFT, REGISTRY, SimpleStand, rule, simple_check
+from tests.support.signers.simple_signing import armored_key, keyring, message
 
 EXACT = "registry.example.org/team/api:1.4"
 RULES: list[tuple[dict[str, Any], bool]] = [

@@ -10,8 +10,8 @@ import yaml
 
 from sealgate.api.v1alpha1.verification_policy import API_VERSION
 from tests.cli.running import sealgate
-from tests.support.openshift_simulator import OpenShiftSimulator
-from tests.support.simple_signing import Signer, payload
+from tests.support.signers.simple_signing import Signer, payload
+from tests.support.simulators.openshift import OpenShiftSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

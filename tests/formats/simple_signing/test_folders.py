@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from sealgate.errors import NotFoundError, Reason, UnavailableError, VerificationError
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES, MAX_SIGNATURES
 from sealgate.formats.simple_signing.folders import read_below
-from tests.support.simple_signing import keyring, message, subject
-from tests.support.simple_signing_stands import simple_check
+from tests.support.environments.simple_signing import simple_check
+from tests.support.signers.simple_signing import keyring, message, subject
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.simple_signing_stands import SimpleStand
+    from tests.support.environments.simple_signing import SimpleStand
 
 GOOD = message("good-ed25519")
 SIGNER = keyring("ed25519").fingerprints

@@ -10,9 +10,9 @@ from sealgate.errors import ForbiddenAddressError, RateLimitedError, Reason, Una
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES, MAX_SIGNATURES
 from sealgate.http.settings import RegistrySettings
 from sealgate.registry.client import RegistryClient
-from tests.support.registry_simulator import RegistrySimulator
-from tests.support.simple_signing import keyring, message
-from tests.support.simple_signing_stands import SimpleStand, simple_check
+from tests.support.environments.simple_signing import SimpleStand, simple_check
+from tests.support.signers.simple_signing import keyring, message
+from tests.support.simulators.registry import RegistrySimulator
 
 GOOD = message("good-ed25519")
 SIGNER = keyring("ed25519").fingerprints
@@ -129,7 +129,7 @@ def test_plain_http_needs_the_server_to_be_listed_as_insecure(stand: SimpleStand
 
 
 def test_no_credentials_of_the_pod_are_sent(stand: SimpleStand) -> None:
-    from tests.support.registry_clients import login
+    from tests.support.environments.registry_clients import login
 
     store = stand.lookaside(GOOD)
     stand.verify(simple_check(store=store), credentials=login(stand.registry))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sealgate.errors import Reason
-from tests.support.simple_signing import BEFORE_SPOILT, DATA, keyring, message
-from tests.support.simple_signing_stands import SimpleStand, simple_check
+from tests.support.environments.simple_signing import SimpleStand, simple_check
+from tests.support.signers.simple_signing import BEFORE_SPOILT, DATA, keyring, message
 
 EVERY_MESSAGE = sorted(path.stem for path in Path(DATA / "messages").iterdir())
 TRUSTED = ("ed25519", "rsa-2048", "signing-subkey", "skopeo")

@@ -15,11 +15,11 @@ from sealgate.errors import DeadlineError, InvalidReferenceError, Reason, Unauth
 from sealgate.formats.interface import MAX_SIGNATURES, Image, Sources
 from sealgate.references import Digest, Repository, parse_reference
 from tests.support.clocks import FakeClock
-from tests.support.registry_auth import Auth
-from tests.support.registry_clients import client_for, login, repository_of, session_of
-from tests.support.registry_simulator import RegistrySimulator
-from tests.support.simple_signing import keyring, message
-from tests.support.simple_signing_stands import SimpleStand, simple_check
+from tests.support.environments.registry_clients import client_for, login, repository_of, session_of
+from tests.support.environments.simple_signing import SimpleStand, simple_check
+from tests.support.signers.simple_signing import keyring, message
+from tests.support.simulators.registry import RegistrySimulator
+from tests.support.simulators.registry_auth import Auth
 
 GOOD = message("good-ed25519")
 SIGNER = keyring("ed25519").fingerprints

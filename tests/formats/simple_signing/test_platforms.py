@@ -19,10 +19,10 @@ from sealgate.formats.simple_signing.platforms import MAX_PLATFORMS
 from sealgate.keys.openpgp.keyring import load_keyring
 from sealgate.references import Digest
 from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
-from tests.support.http_messages import Answer, encode
-from tests.support.registry_simulator import digest_of
-from tests.support.simple_signing import REFERENCE, Signer, payload
-from tests.support.simple_signing_stands import OPENSHIFT, REPOSITORY, SimpleStand, rule, simple_check
+from tests.support.environments.simple_signing import OPENSHIFT, REPOSITORY, SimpleStand, rule, simple_check
+from tests.support.signers.simple_signing import REFERENCE, Signer, payload
+from tests.support.simulators.http_messages import Answer, encode
+from tests.support.simulators.registry import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

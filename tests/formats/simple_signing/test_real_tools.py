@@ -18,12 +18,12 @@ from sealgate.keys.openpgp.keyring import load_keyring
 from sealgate.keys.openpgp.self_signatures import CLOCK_SKEW
 from sealgate.references import parse_reference
 from tests.formats.simple_signing.test_messages import EVERY_MESSAGE
-from tests.support.openshift_simulator import OpenShiftSimulator
-from tests.support.registry_clients import client_for, session_of
-from tests.support.registry_simulator import digest_of
-from tests.support.simple_signing import DATA, REFERENCE, keyring, message
-from tests.support.simple_signing_stands import SimpleStand, rule, simple_check
-from tests.support.tools import require_tool
+from tests.support.environments.registry_clients import client_for, session_of
+from tests.support.environments.simple_signing import SimpleStand, rule, simple_check
+from tests.support.real_tools.required import require_tool
+from tests.support.signers.simple_signing import DATA, REFERENCE, keyring, message
+from tests.support.simulators.openshift import OpenShiftSimulator
+from tests.support.simulators.registry import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -356,7 +356,7 @@ def test_skopeo_itself_looks_at_the_one_platform_that_it_pulls(home: Home, tmp_p
 
 
 def _message_for(home: Home, registry: OpenShiftSimulator, digest: str) -> bytes:
-    from tests.support.simple_signing import payload
+    from tests.support.signers.simple_signing import payload
 
     home.key()
     return home.run("--sign", data=payload(digest, f"{registry.host}/team/api:1.4"))

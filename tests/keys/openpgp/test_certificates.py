@@ -13,7 +13,7 @@ from sealgate.keys.openpgp.certificates import Certificate, LibraryError, librar
 from sealgate.keys.openpgp.keyring import load_keyring
 from sealgate.keys.openpgp.packets import read_packets, read_self_signature, read_signature
 from sealgate.keys.openpgp.signatures import read_key
-from tests.support.simple_signing import BEFORE_SPOILT, DATA, Signer, keyring, keyring_packets, message, packet
+from tests.support.signers.simple_signing import BEFORE_SPOILT, DATA, Signer, keyring, keyring_packets, message, packet
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 EDDSA, ECDSA, RSA, DSA = 22, 19, 1, 17

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sealgate.errors import InvalidKeyError
 from sealgate.keys.openpgp.keyring import MAX_CERTIFICATES, MAX_KEYRING_BYTES, load_keyring
 from sealgate.keys.openpgp.packets import armored_blocks
-from tests.support.simple_signing import Signer, armored_key, keyring, message, packet
+from tests.support.signers.simple_signing import Signer, armored_key, keyring, message, packet
 
 
 def refusal(data: str | bytes) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sealgate.errors import Reason, VerificationError
 from sealgate.keys.openpgp.keyring import Keyring, load_keyring
 from sealgate.keys.openpgp.packets import MAX_MESSAGE_BYTES, Packet, read_packets, read_signed_message
-from tests.support.simple_signing import (
+from tests.support.signers.simple_signing import (
     AFTER_SPOILT,
     BEFORE_SPOILT,
     REFERENCE,

@@ -15,9 +15,9 @@ import pytest
 
 from sealgate.errors import InvalidKeyError, Reason, SealgateError, VerificationError
 from sealgate.keys.openpgp.keyring import load_keyring
-from tests.support.gpg_referee import judge
-from tests.support.openpgp_certificates import NOW, PAYLOAD, certificates
-from tests.support.tools import require_tool
+from tests.support.real_tools.gpg import judge
+from tests.support.real_tools.required import require_tool
+from tests.support.signers.openpgp_certificates import NOW, PAYLOAD, certificates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -33,12 +33,12 @@ from tests.operator.worlds import (
     release,
 )
 from tests.support.clocks import FakeClock
-from tests.support.kubernetes_simulator import Fault
+from tests.support.simulators.kubernetes import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.support.kubernetes_simulator import KubernetesSimulator
+    from tests.support.simulators.kubernetes import KubernetesSimulator
 
 #: An authority for an hour, certificates for half of one; three minutes to settle.
 HOURS = {"managed": True, "caLifetimeHours": 1.0, "leafLifetimeHours": 0.5}

@@ -24,7 +24,7 @@ from sealgate_operator.certificates.self_test import (
 )
 from sealgate_operator.metrics import Metrics
 from tests.support.clocks import NOW, FakeClock
-from tests.support.kubernetes_simulator import KubernetesSimulator
+from tests.support.simulators.kubernetes import KubernetesSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,13 +11,13 @@ import pytest
 from sealgate_operator.controller.kopf_adapter import Watcher
 from tests.operator.objects import pem, secret
 from tests.operator.worlds import SECRETS, api_of, eventually, log
-from tests.support.kubernetes_simulator import Fault
+from tests.support.simulators.kubernetes import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sealgate_operator.controller.kopf_adapter import Noticed
-    from tests.support.kubernetes_simulator import KubernetesSimulator
+    from tests.support.simulators.kubernetes import KubernetesSimulator
 
 
 OURS, CORE = "/apis/sealgate.dev/v1alpha1$", "/api/v1$"

@@ -31,12 +31,12 @@ from tests.operator.worlds import (
     holder,
     running,
 )
-from tests.support.kubernetes_simulator import Fault
+from tests.support.simulators.kubernetes import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support.kubernetes_simulator import KubernetesSimulator
+    from tests.support.simulators.kubernetes import KubernetesSimulator
 
 
 def put(cluster: KubernetesSimulator, obj: dict[str, Any]) -> None:

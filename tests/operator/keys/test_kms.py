@@ -8,10 +8,10 @@ from sealgate.clocks import SystemClock
 from tests.operator.controller.test_reconciler import put, says
 from tests.operator.objects import authenticator, cosign, secret
 from tests.operator.worlds import AUTHENTICATORS, install, running
-from tests.support.dew_simulator import PROJECT, DEWSimulator
+from tests.support.simulators.huawei_dew import PROJECT, DEWSimulator
 
 if TYPE_CHECKING:
-    from tests.support.kubernetes_simulator import KubernetesSimulator
+    from tests.support.simulators.kubernetes import KubernetesSimulator
 
 RELEASE = f"{AUTHENTICATORS}/release"
 

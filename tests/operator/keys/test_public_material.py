@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sealgate.errors import InvalidKeyError
 from sealgate_operator.keys.public_material import MAX_TEXT, read_key, read_public
 from tests.operator.objects import fingerprint_of, pem
-from tests.support.key_encodings import explicit_p256
-from tests.support.simple_signing import armored_key
+from tests.support.builders.key_encodings import explicit_p256
+from tests.support.signers.simple_signing import armored_key
 
 DATA = Path(__file__).parent.parent / "data"
 

@@ -16,13 +16,13 @@ from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate_operator.keys.secrets import SecretKeys
 from sealgate_operator.status.authenticators import assess, secrets_named_in
 from tests.operator.objects import authenticator, cosign, fingerprint_of, inline, pem, secret_ref
-from tests.support.alibaba_kms_simulator import AlibabaKMSSimulator
 from tests.support.clocks import NOW
-from tests.support.dew_simulator import DEWSimulator
-from tests.support.kms_stands import KMSStand
-from tests.support.private_keys import new_key, public_pem
-from tests.support.simple_signing import AFTER_SPOILT, BEFORE_SPOILT, armored_key
-from tests.support.sm2_signing import SM2PrivateKey
+from tests.support.environments.kms import KMSStand
+from tests.support.signers.private_keys import new_key, public_pem
+from tests.support.signers.simple_signing import AFTER_SPOILT, BEFORE_SPOILT, armored_key
+from tests.support.signers.sm2 import SM2PrivateKey
+from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
+from tests.support.simulators.huawei_dew import DEWSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

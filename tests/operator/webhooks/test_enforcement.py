@@ -42,7 +42,7 @@ from tests.operator.worlds import (
     running,
 )
 from tests.support.clocks import FakeClock
-from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
+from tests.support.simulators.kubernetes import Fault, KubernetesSimulator
 
 if TYPE_CHECKING:
     from tests.operator.worlds import Running

@@ -9,10 +9,10 @@ import pytest
 from sealgate_operator.webhooks.node_critical import MAX_NAMES
 from tests.operator.objects import policy
 from tests.operator.worlds import POLICIES, eventually, running
-from tests.support.kubernetes_simulator import Fault
+from tests.support.simulators.kubernetes import Fault
 
 if TYPE_CHECKING:
-    from tests.support.kubernetes_simulator import KubernetesSimulator
+    from tests.support.simulators.kubernetes import KubernetesSimulator
 
 DAEMON_SETS = "/apis/apps/v1/daemonsets"
 METRIC = "sealgate_operator_node_critical_daemonsets"

@@ -15,7 +15,7 @@ from sealgate.verification.policy_sets import PolicySet, build_policy_set
 from sealgate_webhook.admission.policy_objects import ObjectJudge
 from sealgate_webhook.reviews.request import AdmissionRequest
 from tests.support.clocks import FakeClock
-from tests.support.private_keys import new_key, public_pem
+from tests.support.signers.private_keys import new_key, public_pem
 from tests.webhook.worlds import exemption, policy
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.support.clocks import FakeClock
-from tests.support.cosign_signing import Classic, push_classic
-from tests.support.private_keys import fingerprint, new_key
+from tests.support.signers.cosign import Classic, push_classic
+from tests.support.signers.private_keys import fingerprint, new_key
 from tests.webhook.objects import pod, review, workload
 from tests.webhook.worlds import authenticator, policy, write_objects
 

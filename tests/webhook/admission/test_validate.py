@@ -13,7 +13,7 @@ from sealgate.policies.decisions import UnmatchedImages
 from sealgate.verification.settings import VerifierSettings
 from sealgate.workload_kinds import BUILT_IN, WorkloadKind
 from tests.support.clocks import FakeClock
-from tests.support.private_keys import new_key
+from tests.support.signers.private_keys import new_key
 from tests.webhook.objects import GROUPS, pod, review, workload
 from tests.webhook.worlds import authenticator, namespace, policy
 

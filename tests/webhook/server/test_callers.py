@@ -16,8 +16,8 @@ from sealgate.errors import ConfigError
 from sealgate_webhook.server.callers import CALLER, Caller, PermittedCallers
 from sealgate_webhook.server.client_certificates import ClientTrustFiles
 from sealgate_webhook.server.server import Address, ServerSettings, check_tls
-from tests.support.client_certificates import ClientCA, client_context
 from tests.support.clocks import NOW, FakeClock
+from tests.support.signers.client_certificates import ClientCA, client_context
 from tests.webhook.objects import encode, pod, review
 from tests.webhook.servers import PATIENCE_SECONDS, Server, TLSFiles, running
 

@@ -10,7 +10,7 @@ from kubernetes.client.configuration import Configuration
 
 from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.process.logs import configure_logs
-from tests.support.kubernetes_simulator import KubernetesSimulator
+from tests.support.simulators.kubernetes import KubernetesSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

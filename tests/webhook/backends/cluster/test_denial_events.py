@@ -8,7 +8,7 @@ from sealgate_webhook.backends.cluster.denial_events import BURST, EventRecorder
 from sealgate_webhook.metrics import Metrics
 from sealgate_webhook.reviews.request import AdmissionRequest
 from tests.support.clocks import FakeClock
-from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
+from tests.support.simulators.kubernetes import Fault, KubernetesSimulator
 from tests.webhook.backends.cluster.conftest import running
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.kubernetes.client import KubernetesAPI
-    from tests.support.kubernetes_simulator import KubernetesSimulator
+    from tests.support.simulators.kubernetes import KubernetesSimulator
 
 
 def test_labels_come_from_memory_and_of_a_new_namespace_from_the_api_server(

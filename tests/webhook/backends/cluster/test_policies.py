@@ -15,7 +15,7 @@ from sealgate.service_secrets import NoServiceSecrets
 from sealgate_webhook.backends.cluster.policies import AUTHENTICATORS, POLICIES, ClusterPolicies
 from sealgate_webhook.metrics import Metrics
 from tests.support.clocks import FakeClock
-from tests.support.private_keys import new_key, public_pem
+from tests.support.signers.private_keys import new_key, public_pem
 from tests.webhook.backends.cluster.conftest import running
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sealgate.kubernetes.client import KubernetesAPI
     from sealgate.verification.policy_sets import PolicySet
-    from tests.support.kubernetes_simulator import KubernetesSimulator
+    from tests.support.simulators.kubernetes import KubernetesSimulator
 
 KEY = new_key("ECDSA P-256")
 PATIENCE = 30.0

@@ -17,7 +17,7 @@ from sealgate_webhook.backends.cluster.pull_secrets import (
 )
 from sealgate_webhook.reviews.request import AdmissionRequest
 from tests.support.clocks import FakeClock
-from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
+from tests.support.simulators.kubernetes import Fault, KubernetesSimulator
 
 if TYPE_CHECKING:
     import io

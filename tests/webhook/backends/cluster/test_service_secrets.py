@@ -12,7 +12,7 @@ from sealgate_webhook.backends.cluster.backend import OwnSecrets
 
 if TYPE_CHECKING:
     from sealgate.kubernetes.client import KubernetesAPI
-    from tests.support.kubernetes_simulator import KubernetesSimulator
+    from tests.support.simulators.kubernetes import KubernetesSimulator
 
 PATH = "/api/v1/namespaces/sealgate/secrets"
 

@@ -12,10 +12,10 @@ import yaml
 from sealgate.api.v1alpha1.verification_policy import API_VERSION
 from sealgate_webhook.__main__ import main
 from sealgate_webhook.backends.cluster.policies import AUTHENTICATORS, POLICIES
-from tests.support.cosign_signing import Classic, push_classic
-from tests.support.kubernetes_simulator import Fault
-from tests.support.private_keys import new_key, public_pem
-from tests.support.registry_simulator import RegistrySimulator
+from tests.support.signers.cosign import Classic, push_classic
+from tests.support.signers.private_keys import new_key, public_pem
+from tests.support.simulators.kubernetes import Fault
+from tests.support.simulators.registry import RegistrySimulator
 from tests.webhook.objects import encode, pod, review
 from tests.webhook.servers import Server, TLSFiles, eventually, running
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.kubernetes_simulator import KubernetesSimulator
+    from tests.support.simulators.kubernetes import KubernetesSimulator
 
 KEY = new_key("ECDSA P-256")
 BROKEN = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"

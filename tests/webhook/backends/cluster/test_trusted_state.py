@@ -11,7 +11,7 @@ from sealgate.errors import Reason, UnavailableError
 from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.trusted_state.stores import TrustKey, TrustRecord
 from sealgate_webhook.backends.cluster.trusted_state import MAX_BYTES, MAX_TRIES, SHARDS, ConfigMapTrustedState
-from tests.support.kubernetes_simulator import Fault, KubernetesSimulator
+from tests.support.simulators.kubernetes import Fault, KubernetesSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

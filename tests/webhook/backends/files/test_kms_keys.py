@@ -12,9 +12,9 @@ from sealgate.kms import REFRESH_SECONDS
 from sealgate.kms.key_cache import KMSKeeper
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate_webhook.backends.files.policies import PolicyFilesSource
-from tests.support.dew_simulator import DEWSimulator
-from tests.support.kms_stands import SECRET, KMSStand
-from tests.support.registry_clients import settings_for
+from tests.support.environments.kms import SECRET, KMSStand
+from tests.support.environments.registry_clients import settings_for
+from tests.support.simulators.huawei_dew import DEWSimulator
 from tests.webhook.worlds import policy, write_objects
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from sealgate.errors import PolicyError
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate_webhook.backends.files.policies import RETRY_SECONDS, PolicyFilesSource
 from tests.support.clocks import FakeClock
-from tests.support.private_keys import new_key
+from tests.support.signers.private_keys import new_key
 from tests.webhook.objects import pod, review
 from tests.webhook.worlds import authenticator, namespace, policy, write_objects
 

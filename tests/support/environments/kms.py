@@ -1,0 +1,107 @@
+"""A simulated KMS, a policy entry that names a key in it, and the code under test asked about that entry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sealgate.api.v1alpha1.keys import KeyEntry
+from sealgate.clocks import Deadline
+from sealgate.kms import resolve_kms
+from sealgate.registry.client import RegistryClient
+from sealgate.service_secrets import StandaloneServiceSecrets
+from tests.support.clocks import FakeClock
+from tests.support.environments.registry_clients import Names, settings_for
+from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
+from tests.support.simulators.huawei_dew import PROJECT, DEWSimulator
+from tests.support.simulators.oci_vault import OCIVaultSimulator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from sealgate.api.v1alpha1.status import KeyStatus
+
+KMSSimulator = DEWSimulator | AlibabaKMSSimulator | OCIVaultSimulator
+PROVIDERS: Mapping[type[KMSSimulator], str] = {
+    DEWSimulator: "huawei",
+    AlibabaKMSSimulator: "alibaba",
+    OCIVaultSimulator: "oracle",
+}
+ORACLE_KEY = "ocid1.key.oc1.phx.vault.k"
+KEY_IDS = {"huawei": "b1c2-d3", "alibaba": "key-hzz630494463", "oracle": ORACLE_KEY}
+SECRET = "cloud"
+
+
+class KMSStand:
+    """A KMS and somebody who asks it; a context manager.
+
+    Args:
+        simulator: a class of one.
+        more: its arguments.
+
+    Attributes:
+        kms: the simulator, with the right credentials in the Secret `SECRET`.
+        clock: of both sides.
+        secrets: what there is.
+        names: what resolves, and what was looked up.
+    """
+
+    def __init__(self, simulator: type[KMSSimulator], **more: Any) -> None:
+        self.provider = PROVIDERS[simulator]
+        self.clock = FakeClock()
+        self.kms = simulator(clock=self.clock, **more)
+        self.names = Names({"127.0.0.1": "127.0.0.1"})
+        self.client = RegistryClient(settings_for(self.kms), clock=self.clock, resolver=self.names)
+        self.secrets: dict[str, dict[str, bytes]] = {SECRET: dict(self.kms.secret)}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.kms.close()
+        self.client.close()
+
+    def add_key(self) -> None:
+        """Store a good ECDSA key, on P-256, under the name that entries have."""
+        if isinstance(self.kms, DEWSimulator):
+            self.kms.add(self.key_id, "EC_P256")
+        elif isinstance(self.kms, AlibabaKMSSimulator):
+            self.kms.add(self.key_id, "EC_P256", "version-1")
+        else:
+            self.kms.add(self.key_id, "ECDSA P-256", "ocid1.keyversion.oc1.phx.vault.v1")
+
+    @property
+    def key_id(self) -> str:
+        """The key that entries name."""
+        return KEY_IDS[self.provider]
+
+    def source(self, **fields: Any) -> dict[str, Any]:
+        """Return the provider's fields of an entry, as in YAML; None leaves one out."""
+        named: dict[str, Any] = {
+            "region": "cn-north-4",
+            "keyId": self.key_id,
+            "credentialsSecret": {"name": SECRET},
+            "endpoint": self.kms.url,
+        }
+        if self.provider == "huawei":
+            named["projectId"] = PROJECT
+        return {name: value for name, value in {**named, **fields}.items() if value is not None}
+
+    def entry(self, algorithm: str | None = None, distinguishing_id: str | None = None, **fields: Any) -> KeyEntry:
+        """Return an entry that names the key."""
+        document = {"kms": {self.provider: self.source(**fields)}}
+        more = {"algorithm": algorithm, "distinguishingId": distinguishing_id}
+        return KeyEntry.model_validate({**document, **{name: value for name, value in more.items() if value}})
+
+    def resolve(self, entry: KeyEntry | None = None) -> tuple[KeyStatus, ...]:
+        """Ask about an entry; the usual one by default."""
+        services = self.client.services(Deadline.after(self.clock, 20))
+        return resolve_kms(entry or self.entry(), StandaloneServiceSecrets(self.secrets), services, self.clock)
+
+    def resolve_one(self, entry: KeyEntry | None = None) -> KeyStatus:
+        """Ask about an entry whose key has one version."""
+        (status,) = self.resolve(entry)
+        return status

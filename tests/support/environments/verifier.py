@@ -1,0 +1,136 @@
+"""A registry simulator, signing keys, policies and a verifier, put together as a user would have them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sealgate.api.v1alpha1.verification_policy import API_VERSION, Authenticator, VerificationPolicy
+from sealgate.clocks import Deadline, SystemClock
+from sealgate.http.settings import RegistrySettings
+from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.policies.decisions import UnmatchedImages
+from sealgate.policies.matching import Namespace
+from sealgate.registry.client import RegistryClient
+from sealgate.registry.credentials import NoCredentials
+from sealgate.verification.policy_sets import build_policy_set
+from sealgate.verification.requests import Review
+from sealgate.verification.settings import VerifierSettings
+from sealgate.verification.verifier import Verifier
+from tests.support.signers.cosign import Classic, push_classic
+from tests.support.signers.private_keys import new_key, public_pem
+from tests.support.simulators.registry import RegistrySimulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from sealgate.clocks import Clock
+    from sealgate.policies.decisions import ImageVerdict
+    from sealgate.references import Digest
+    from sealgate.registry.credentials import CredentialProvider
+    from sealgate.verification.observers import VerifierObserver
+    from sealgate.verification.policy_sets import PolicySet
+    from tests.support.signers.private_keys import PrivateKey
+
+KEY = new_key("ECDSA P-256", "release")
+STRANGER = new_key("ECDSA P-256", "stranger")
+REPOSITORY = "team/app"
+#: Seconds a test waits before it calls something hung; nothing that works takes any of it.
+PATIENCE = 30.0
+
+
+def authenticator(name: str, *keys: PrivateKey, **fields: Any) -> Authenticator:
+    """Return a cosign authenticator."""
+    spec = {"cosign": {"keys": [{"pem": public_pem(key)} for key in keys], **fields}}
+    return Authenticator.model_validate(
+        {"apiVersion": API_VERSION, "kind": "Authenticator", "metadata": {"name": name}, "spec": spec}
+    )
+
+
+def policy(name: str, *authenticators: str, images: Sequence[str] = ("**",), **fields: Any) -> VerificationPolicy:
+    """Return a policy over repository patterns; `count`, `action`, `namespaceSelector` as fields."""
+    count = {"count": fields.pop("count")} if "count" in fields else {}
+    spec = {
+        "images": [{"repository": pattern} for pattern in images],
+        "require": {"authenticators": list(authenticators), **count},
+        **fields,
+    }
+    return VerificationPolicy.model_validate(
+        {"apiVersion": API_VERSION, "kind": "VerificationPolicy", "metadata": {"name": name}, "spec": spec}
+    )
+
+
+def policy_set(
+    authenticators: Iterable[Authenticator],
+    policies: Iterable[VerificationPolicy],
+    unmatched: UnmatchedImages = UnmatchedImages.ADMIT,
+) -> PolicySet:
+    """Compile policies without Secrets."""
+    return build_policy_set(authenticators, policies, lambda _: StandaloneKeys({}), unmatched)
+
+
+#: Every image must be signed by KEY.
+RELEASE = policy_set([authenticator("release", KEY)], [policy("production", "release")])
+
+
+@dataclass
+class World:
+    """One registry and one verifier in front of it; a context manager.
+
+    Attributes:
+        settings: the verifier's limits.
+        clock: everybody's clock.
+        observer: told by the verifier.
+        registry: the simulator.
+        verifier: under test.
+    """
+
+    settings: VerifierSettings = field(default_factory=VerifierSettings)
+    clock: Clock = field(default_factory=SystemClock)
+    observer: VerifierObserver | None = None
+    registry: RegistrySimulator = field(default_factory=RegistrySimulator)
+
+    def __post_init__(self) -> None:
+        self.client = RegistryClient(
+            RegistrySettings(insecure=frozenset({self.registry.host, "localhost:1"})), clock=self.clock
+        )
+        self.verifier = Verifier(self.client, self.clock, self.settings, self.observer)
+
+    def __enter__(self) -> Self:
+        self.registry.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # The registry first: whatever still hangs on it is let go.
+        self.registry.__exit__(kind, error, traceback)
+        self.verifier.close()
+        self.client.close()
+
+    def image(self, tag: str = "v1", repository: str = REPOSITORY) -> str:
+        """Return the reference of an image in the registry."""
+        return f"{self.registry.host}/{repository}:{tag}"
+
+    def push_signed(self, tag: str = "v1", key: PrivateKey = KEY, repository: str = REPOSITORY) -> Digest:
+        """Push an image of its own and sign it."""
+        digest = self.registry.push_image(repository, tag)
+        push_classic(self.registry, repository, Classic(digest, key))
+        return digest
+
+    def review(
+        self,
+        policies: PolicySet = RELEASE,
+        seconds: float = PATIENCE,
+        namespace: Namespace | None = None,
+        credentials: CredentialProvider | None = None,
+    ) -> Review:
+        """Return what a review brings along."""
+        deadline = Deadline.after(self.clock, seconds)
+        return Review(policies, namespace or Namespace("default"), credentials or NoCredentials(), deadline)
+
+    def verify(self, *images: str, **review: Any) -> tuple[ImageVerdict, ...]:
+        """Verify images in a review of their own."""
+        return self.verifier.verify(images, self.review(**review))

@@ -1,0 +1,33 @@
+"""What the simulators of KMSs have in common: keys that sign digests for real, and a way to state what they are."""
+
+from __future__ import annotations
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+
+from tests.support.signers.private_keys import PrivateKey, new_key, public_pem
+from tests.support.signers.sm2 import SM2PrivateKey
+
+KMSPrivateKey = PrivateKey | SM2PrivateKey
+
+
+def new_kms_key(kind: str) -> KMSPrivateKey:
+    """Return a fresh key: "SM2", or as `new_key` has it (RSA and ECDSA; those are made once for each kind)."""
+    return SM2PrivateKey.generate() if kind == "SM2" else new_key(kind)
+
+
+def pem_of_key(key: KMSPrivateKey) -> str:
+    """Return the public half in PEM."""
+    return key.public_pem if isinstance(key, SM2PrivateKey) else public_pem(key)
+
+
+def sign_digest(key: KMSPrivateKey, digest: bytes, *, pss: bool = False) -> bytes:
+    """Return a signature over a digest, whose length says which hash it is of."""
+    if isinstance(key, SM2PrivateKey):
+        return key.sign_digest(digest)
+    algorithm = {28: hashes.SHA224(), 32: hashes.SHA256(), 48: hashes.SHA384(), 64: hashes.SHA512()}[len(digest)]
+    hashed = utils.Prehashed(algorithm)
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return key.sign(digest, ec.ECDSA(hashed))
+    assert isinstance(key, rsa.RSAPrivateKey)
+    return key.sign(digest, padding.PSS(padding.MGF1(algorithm), len(digest)) if pss else padding.PKCS1v15(), hashed)

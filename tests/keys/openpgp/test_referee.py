@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 VERDICTS: Mapping[str, str] = json.loads(
-    (Path(__file__).parent.parent / "data" / "openpgp_certificates" / "verdicts.json").read_text()
+    (Path(__file__).parents[2] / "data" / "openpgp_certificates" / "verdicts.json").read_text()
 )
 
 #: Where sealgate is stricter than gpg, by the name of the case, and why.

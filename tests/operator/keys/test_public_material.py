@@ -16,7 +16,7 @@ from tests.operator.objects import fingerprint_of, pem
 from tests.support.builders.key_encodings import explicit_p256
 from tests.support.signers.simple_signing import armored_key
 
-DATA = Path(__file__).parent.parent / "data"
+DATA = Path(__file__).parents[2] / "data"
 
 
 def certificate() -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tests.support.signers.cosign import Pusher
 
-DATA = Path(__file__).parent.parent / "data" / "cosign"
+DATA = Path(__file__).parents[2] / "data" / "cosign"
 #: The images that the demo shows.
 DEMO = DATA / "layout"
 #: Images signed in every way that cosign 3.1 offers offline.

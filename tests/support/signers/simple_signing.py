@@ -16,7 +16,7 @@ from sealgate.keys.openpgp.keyring import Keyring, load_keyring
 from sealgate.keys.openpgp.packets import armored_blocks, read_packets
 from sealgate.references import Digest
 
-DATA = Path(__file__).parent.parent / "data" / "simple_signing"
+DATA = Path(__file__).parents[2] / "data" / "simple_signing"
 REFERENCE = "registry.example.org/team/api:1.4"
 
 #: When the fixtures' messages were signed is 2024-06-01; what spoils does so at 2024-07-01.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def schema_text() -> str:
     """Return the JSON schema of the document."""
-    return resources.files("sealgate.cli").joinpath("verify.schema.json").read_text(encoding="utf-8")
+    return resources.files("sealgate.cli.outputs").joinpath("verify.schema.json").read_text(encoding="utf-8")
 
 
 def verdicts_text(verdicts: Sequence[ImageVerdict]) -> str:

@@ -28,8 +28,8 @@ def fill() -> None:
     """Import the webhook, remember 100,000 subjects as verifications would, and print both figures."""
     import sealgate_webhook.server.server  # noqa: F401 - the process that is measured is the webhook's
     from sealgate.clocks import SystemClock
-    from sealgate.errors import Reason
     from sealgate.findings import Finding, Outcome, SeenSignature
+    from sealgate.reasons import Reason
     from sealgate.references import Repository
     from sealgate.registry.callers import Caller, access_of
     from sealgate.registry.client import RegistryClient

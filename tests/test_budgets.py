@@ -4,7 +4,8 @@ import pytest
 
 from sealgate.budgets import Budgets
 from sealgate.clocks import Deadline
-from sealgate.errors import RateLimitedError, Reason
+from sealgate.errors import RateLimitedError
+from sealgate.reasons import Reason
 from tests.support.clocks import FakeClock
 
 HOST = "registry.example.org"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sealgate.errors import Reason, UnavailableError
+from sealgate.errors import UnavailableError
+from sealgate.reasons import Reason
 from sealgate.service_secrets import NoServiceSecrets, ServiceSecrets, StandaloneServiceSecrets
 
 

@@ -25,78 +25,15 @@ Verifying functions raise; they never return a flag. Whatever is raised, in this
 
 from __future__ import annotations
 
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sealgate.findings import SeenSignature
-    from sealgate.policies.problems import Problem
-
-
-class Reason(StrEnum):
-    """Why a finding, a verdict or a condition is what it is; stable, for machines, one word for one thing."""
-
-    VERIFIED = "Verified"
-    # Refusals: the evidence was seen.
-    NO_SIGNATURE = "NoSignature"
-    INVALID_SIGNATURE = "InvalidSignature"
-    UNKNOWN_KEY = "UnknownKey"
-    DIGEST_MISMATCH = "DigestMismatch"
-    REPOSITORY_MISMATCH = "RepositoryMismatch"
-    TYPE_MISMATCH = "TypeMismatch"
-    ANNOTATION_MISMATCH = "AnnotationMismatch"
-    IDENTITY_MISMATCH = "IdentityMismatch"
-    MALFORMED_EVIDENCE = "MalformedEvidence"
-    EVIDENCE_TOO_LARGE = "EvidenceTooLarge"
-    EXPIRED = "Expired"
-    REVOKED = "Revoked"
-    ROLLBACK = "Rollback"
-    UNSUPPORTED_IMAGE = "UnsupportedImage"
-    # Nothing could be found out.
-    IMAGE_NOT_FOUND = "ImageNotFound"
-    NOT_FOUND = "NotFound"
-    REGISTRY_UNAVAILABLE = "RegistryUnavailable"
-    REGISTRY_UNAUTHORIZED = "RegistryUnauthorized"
-    RATE_LIMITED = "RateLimited"
-    DEADLINE_EXCEEDED = "DeadlineExceeded"
-    ADDRESS_FORBIDDEN = "AddressForbidden"
-    AUTHENTICATOR_NOT_FOUND = "AuthenticatorNotFound"
-    AUTHENTICATOR_NOT_READY = "AuthenticatorNotReady"
-    STATE_UNAVAILABLE = "StateUnavailable"
-    INTERNAL_ERROR = "InternalError"
-    NOT_PINNED = "NotPinned"
-    # Wrong input.
-    INVALID_REFERENCE = "InvalidReference"
-    INVALID_PATTERN = "InvalidPattern"
-    INVALID_KEY = "InvalidKey"
-    INVALID_WORKLOAD = "InvalidWorkload"
-    INVALID_POLICY = "InvalidPolicy"
-    INVALID_CONFIG = "InvalidConfig"
-    # Verdicts that no finding explains.
-    NO_POLICY_MATCHES = "NoPolicyMatches"
-    EXEMPT = "Exempt"
-    POLICY_NOT_SATISFIED = "PolicyNotSatisfied"
-
-
-#: Reasons that may be gone the next time somebody asks.
-TRANSIENT_REASONS = frozenset(
-    {
-        Reason.IMAGE_NOT_FOUND,
-        Reason.NOT_FOUND,
-        Reason.REGISTRY_UNAVAILABLE,
-        Reason.REGISTRY_UNAUTHORIZED,
-        Reason.RATE_LIMITED,
-        Reason.DEADLINE_EXCEEDED,
-        Reason.ADDRESS_FORBIDDEN,
-        Reason.AUTHENTICATOR_NOT_FOUND,
-        Reason.AUTHENTICATOR_NOT_READY,
-        Reason.STATE_UNAVAILABLE,
-        Reason.NOT_PINNED,
-        Reason.INTERNAL_ERROR,
-    }
-)
 
 
 class SealgateError(Exception):
@@ -235,3 +172,29 @@ class ConfigError(SealgateError):
     """sealgate itself is set up wrongly: an option, a file, a certificate."""
 
     reason = Reason.INVALID_CONFIG
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing that is wrong with a policy file or object.
+
+    Attributes:
+        file: the file's path as given, `-` for standard input, or the object's name where there is no file.
+        line: 1 for the first; 0 where there are no lines.
+        field: the path of the field ("spec.images[0].repository"), empty for the whole object.
+        message: what is wrong, one sentence.
+        suggestion: what to write instead; may be empty.
+    """
+
+    file: str
+    line: int
+    field: str
+    message: str
+    suggestion: str = ""
+
+    def __str__(self) -> str:
+        """Return `file:line: field: message (suggestion)`."""
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        field = f" {self.field}:" if self.field else ""
+        suggestion = f" ({self.suggestion})" if self.suggestion else ""
+        return f"{place}:{field} {self.message}{suggestion}"

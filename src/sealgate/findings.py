@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sealgate.errors import TRANSIENT_REASONS, Reason
+from sealgate.reasons import TRANSIENT_REASONS, Reason
 
 
 class Outcome(StrEnum):

@@ -11,10 +11,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import ValidationError
 
 from sealgate.api.v1alpha1.verification_policy import CosignSpec
-from sealgate.errors import InvalidKeyError, Reason
+from sealgate.errors import InvalidKeyError
 from sealgate.formats import build_check
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.policies.decisions import Verdict
+from sealgate.reasons import Reason
 from tests.support.builders.key_encodings import compressed_p256
 from tests.support.environments.cosign import Stand, cosign_check
 from tests.support.environments.verifier import KEY, REPOSITORY, STRANGER, World, authenticator, policy, policy_set

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import ValidationError
 
-from sealgate.errors import Reason
 from sealgate.findings import Finding, Outcome
 from sealgate.policies.decisions import ImageVerdict, UnmatchedImages, Verdict, decide
+from sealgate.reasons import Reason
 from tests.policies.decisions.cases import IMAGE, REFERENCE, SUBJECT, policy, refused, unavailable, verified
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
-from sealgate.errors import Reason
 from sealgate.policies.decisions import Verdict
+from sealgate.reasons import Reason
 from tests.support.clocks import FakeClock
 from tests.support.environments.attestations import GRAFEAS_KEY, PSS, GrafeasWorld, grafeas_spec, requiring
 from tests.support.environments.grafeas import key_entry, pgp_entry

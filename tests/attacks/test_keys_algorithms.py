@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import ValidationError
 
 from sealgate.api.v1alpha1.verification_policy import KeyEntry
-from sealgate.errors import InvalidKeyError, Reason, VerificationError
+from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.keys.public_keys import PublicKey, load_public_key
+from sealgate.reasons import Reason
 from tests.support.builders.key_encodings import explicit_p256, rsa_pem
 from tests.support.environments.cosign import REPOSITORY, Stand
 from tests.support.signers.cosign import Classic, push_classic

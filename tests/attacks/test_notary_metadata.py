@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.errors import Reason, VerificationError
+from sealgate.errors import VerificationError
+from sealgate.reasons import Reason
 from sealgate.trusted_state.stores import FolderTrustedState
 from tests.support.clocks import FakeClock
 from tests.support.environments.notary import ADMIN, PATH, RELEASES, TAG, NotaryWorld, role

@@ -7,7 +7,6 @@ import pytest
 from sealgate.errors import (
     DeadlineError,
     ForbiddenAddressError,
-    Reason,
     SealgateError,
     UnauthorizedError,
     UnavailableError,
@@ -15,6 +14,7 @@ from sealgate.errors import (
 )
 from sealgate.formats.notary import build
 from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.reasons import Reason
 from sealgate.registry.client import RegistryClient
 from tests.support.environments.notary import ADMIN, RELEASES, NotaryWorld, role
 from tests.support.environments.registry_clients import Names, client_for, login, session_of

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from pydantic import ValidationError
 
-from sealgate.errors import Reason
+from sealgate.reasons import Reason
 from tests.support.clocks import FakeClock
 from tests.support.environments.notary import ADMIN, RELEASES, NotaryWorld, role
 from tests.support.signers.notary import NOW, Signer, certified, key_id, key_usage, rsa_key

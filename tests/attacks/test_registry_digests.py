@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sealgate.errors import Reason, VerificationError
+from sealgate.errors import VerificationError
 from sealgate.policies.decisions import Verdict
+from sealgate.reasons import Reason
 from sealgate.references import parse_reference
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
 from tests.support.environments.registry_clients import client_for, repository_of, session_of

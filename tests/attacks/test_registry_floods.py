@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealgate.errors import DeadlineError, Reason, SealgateError, UnavailableError, VerificationError
+from sealgate.errors import DeadlineError, SealgateError, UnavailableError, VerificationError
+from sealgate.reasons import Reason
 from sealgate.registry.interface import MAX_MANIFEST_BYTES, OCI_INDEX, OCI_MANIFEST
 from tests.support.environments.registry_clients import client_for, repository_of, session_of
 from tests.support.simulators.http_messages import Answer, encode

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealgate.errors import Reason
 from sealgate.keys.openpgp.packets import read_packets, read_signature
 from sealgate.policies.decisions import ImageVerdict, Verdict
+from sealgate.reasons import Reason
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
 from tests.support.clocks import FakeClock
 from tests.support.environments.simple_signing import SimpleStand, rule, simple_authenticator, simple_check

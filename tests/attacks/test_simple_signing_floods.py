@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealgate.errors import ForbiddenAddressError, InvalidReferenceError, Reason
+from sealgate.errors import ForbiddenAddressError, InvalidReferenceError
 from sealgate.formats.interface import MAX_SIGNATURES
 from sealgate.http.settings import RegistrySettings
 from sealgate.keys.openpgp.packets import MAX_MESSAGE_BYTES
+from sealgate.reasons import Reason
 from sealgate.registry.client import RegistryClient
 from tests.support.environments.registry_clients import Names, login
 from tests.support.environments.simple_signing import SimpleStand, simple_check

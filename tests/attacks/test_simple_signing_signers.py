@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealgate.errors import InvalidKeyError, Reason, VerificationError
+from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.keys.openpgp.keyring import load_keyring
 from sealgate.policies.decisions import ImageVerdict, Verdict
+from sealgate.reasons import Reason
 from sealgate.verification.settings import VerifierSettings
 from tests.support.clocks import FakeClock
 from tests.support.environments.simple_signing import SimpleStand, simple_authenticator, simple_check

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from sealgate.errors import InvalidKeyError, Reason, VerificationError
+from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.keys.public_keys import load_public_key
+from sealgate.reasons import Reason
 from tests.support.builders.key_encodings import pem_of
 from tests.support.environments.cosign import REPOSITORY, Stand, cosign_check
 from tests.support.signers.cosign import Classic, push_classic

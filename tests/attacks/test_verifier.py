@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.errors import DeadlineError, Reason, SealgateError, UnavailableError, VerificationError
+from sealgate.errors import DeadlineError, SealgateError, UnavailableError, VerificationError
 from sealgate.policies.decisions import UnmatchedImages, Verdict
 from sealgate.policies.matching import Namespace
+from sealgate.reasons import Reason
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
 from tests.support.clocks import FakeClock

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from sealgate.errors import Reason
 from sealgate.findings import Outcome
 from sealgate.policies.decisions import Verdict
+from sealgate.reasons import Reason
 from tests.cli.objects import dump, pod, policy, write
 from tests.cli.running import sealgate
 

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from sealgate.cloud.oracle import OCICredentials, sign_request
-from sealgate.errors import Reason, UnavailableError
+from sealgate.errors import UnavailableError
+from sealgate.reasons import Reason
 
 KEY = rsa.generate_private_key(65537, 2048)
 NOW = datetime(2026, 11, 21, 9, 5, 7, tzinfo=UTC)

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from sealgate.api.v1alpha1.verification_policy import Authenticator, VerificationPolicy
 from sealgate.convert import Conversion, convert_containers_policy
-from sealgate.errors import PolicyError, Reason, VerificationError
+from sealgate.errors import PolicyError, VerificationError
 from sealgate.findings import Finding, Outcome
 from sealgate.formats import build_check
 from sealgate.formats.simple_signing.verify import SimpleSigningCheck
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.policies.decisions import UnmatchedImages, Verdict, decide
 from sealgate.policies.matching import Namespace, PolicyIndex
+from sealgate.reasons import Reason
 from sealgate.references import Digest, parse_reference
 from tests.support.signers.simple_signing import armored_key, keyring
 

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.convert import Conversion, to_yaml
-from sealgate.errors import Reason
 from sealgate.findings import Finding, Outcome
 from sealgate.manifests.loading import load_policy_texts
 from sealgate.policies.decisions import UnmatchedImages, Verdict, decide
 from sealgate.policies.matching import Namespace, PolicyIndex
+from sealgate.reasons import Reason
 from sealgate.references import Digest, parse_reference
 from tests.convert.kritis_conversions import DIGEST, convert, specs
 from tests.support.signers.private_keys import new_key, public_pem

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sealgate.clocks import Deadline
-from sealgate.errors import DeadlineError, Reason, VerificationError
+from sealgate.errors import DeadlineError, VerificationError
 from sealgate.formats.listing import MAX_PAGES, Page, Tally, list_records, name_record
+from sealgate.reasons import Reason
 from tests.support.clocks import FakeClock
 
 

@@ -6,9 +6,9 @@ import inspect
 
 import pytest
 
-from sealgate.errors import Reason
 from sealgate.formats.other_hashes import MAX_CANDIDATES, MAX_TRIALS, HashTrials
 from sealgate.keys.public_keys import PublicKey, load_public_key
+from sealgate.reasons import Reason
 from tests.support.environments.cosign import REPOSITORY, Stand
 from tests.support.signers.cosign import Classic, push_classic
 from tests.support.signers.private_keys import new_key, public_pem, sign

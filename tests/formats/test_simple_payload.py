@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from sealgate.errors import Reason, VerificationError
+from sealgate.errors import VerificationError
 from sealgate.formats.simple_payload import parse_simple_payload
+from sealgate.reasons import Reason
 
 DIGEST = "sha256:" + "4a" * 32
 

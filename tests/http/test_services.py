@@ -7,7 +7,8 @@ import contextlib
 import pytest
 
 from sealgate.clocks import Deadline, SystemClock
-from sealgate.errors import ForbiddenAddressError, Reason, UnavailableError, VerificationError
+from sealgate.errors import ForbiddenAddressError, UnavailableError, VerificationError
+from sealgate.reasons import Reason
 from tests.support.environments.registry_clients import Names, client_for, repository_of, session_of
 from tests.support.simulators.http_messages import Answer
 from tests.support.simulators.registry import RegistrySimulator

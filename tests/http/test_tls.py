@@ -9,8 +9,9 @@ import pytest
 import trustme
 
 from sealgate.clocks import Deadline, SystemClock
-from sealgate.errors import ConfigError, DeadlineError, ForbiddenAddressError, Reason, UnavailableError
+from sealgate.errors import ConfigError, DeadlineError, ForbiddenAddressError, UnavailableError
 from sealgate.http.settings import RegistrySettings
+from sealgate.reasons import Reason
 from sealgate.references import Repository
 from sealgate.registry.client import RegistryClient
 from tests.support.clocks import FakeClock

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate.clocks import Deadline, SystemClock
-from sealgate.errors import Reason, VerificationError
+from sealgate.errors import VerificationError
 from sealgate.formats.interface import Image, Sources
 from sealgate.http.settings import RegistrySettings
 from sealgate.keys.public_keys import load_public_key
+from sealgate.reasons import Reason
 from sealgate.references import parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials

@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sealgate.errors import InvalidKeyError, Reason, VerificationError
+from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.keys.public_keys import allowed_algorithms, load_public_key
+from sealgate.reasons import Reason
 from tests.support.builders.key_encodings import compressed_p256, explicit_p256, pem_of, rsa_pem
 from tests.support.signers.private_keys import fingerprint, new_key, public_pem, sign
 

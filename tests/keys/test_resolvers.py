@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from sealgate.api.v1alpha1.verification_policy import KeyEntry, SecretKey
-from sealgate.errors import InvalidKeyError, Reason, UnavailableError
+from sealgate.errors import InvalidKeyError, UnavailableError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.reasons import Reason
 from tests.support.signers.private_keys import fingerprint, new_key, public_pem
 
 KEY = new_key("ECDSA P-384")

@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.errors import InvalidKeyError, Reason, VerificationError
+from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.keys.public_keys import PublicKey, allowed_algorithms, load_public_key
+from sealgate.reasons import Reason
 from tests.support.builders.key_encodings import pem_of
 from tests.support.real_tools.required import require_tool
 from tests.support.signers.private_keys import new_key, public_pem, sign

@@ -9,8 +9,9 @@ import pytest
 
 from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.api.v1alpha1.status import AuthenticatorStatus, KeyStatus
-from sealgate.errors import InvalidKeyError, KeyRefusedError, Reason, UnavailableError
+from sealgate.errors import InvalidKeyError, KeyRefusedError, UnavailableError
 from sealgate.keys.status_keys import StatusKeys
+from sealgate.reasons import Reason
 from tests.support.clocks import NOW
 from tests.support.signers.private_keys import fingerprint, new_key, public_pem
 from tests.support.signers.sm2 import SM2PrivateKey

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate.api.v1alpha1.verification_policy import API_VERSION
-from sealgate.errors import DeadlineError, KeyRefusedError, Reason, UnavailableError
+from sealgate.errors import DeadlineError, KeyRefusedError, UnavailableError
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.kms import REFRESH_SECONDS
 from sealgate.kms.key_cache import RETRY_SECONDS, KMSKeeper, KMSKeys
 from sealgate.manifests.loading import PolicyFiles, load_policy_texts
 from sealgate.manifests.policies import kms_entries, standalone_policies
+from sealgate.reasons import Reason
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
 from tests.support.environments.kms import SECRET, KMSStand

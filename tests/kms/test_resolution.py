@@ -15,7 +15,6 @@ from sealgate.errors import (
     ForbiddenAddressError,
     NotFoundError,
     RateLimitedError,
-    Reason,
     SealgateError,
     UnauthorizedError,
     UnavailableError,
@@ -24,6 +23,7 @@ from sealgate.kms import REFRESH_SECONDS, resolve_kms
 from sealgate.kms.budgeted_services import BudgetedServices
 from sealgate.kms.key_cache import KMSKeys
 from sealgate.kms.responses import MAX_ANSWER_BYTES
+from sealgate.reasons import Reason
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
 from tests.support.environments.kms import SECRET, KMSStand

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from sealgate.errors import PolicyError, Reason
+from sealgate.errors import PolicyError
 from sealgate.manifests.loading import PolicyFiles, load_policy_files, load_policy_texts
+from sealgate.reasons import Reason
 from tests.policies.objects import authenticator_object, policy_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sealgate.policies.problems import Problem
+    from sealgate.errors import Problem
 
 GOOD = """\
 apiVersion: sealgate.dev/v1alpha1

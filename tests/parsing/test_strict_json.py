@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.errors import Reason, VerificationError
+from sealgate.errors import VerificationError
 from sealgate.parsing.strict_json import (
     MAX_BYTES,
     MAX_DEPTH,
@@ -24,6 +24,7 @@ from sealgate.parsing.strict_json import (
     parse_object,
     text_member,
 )
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.errors import InvalidPatternError, Reason
+from sealgate.errors import InvalidPatternError
 from sealgate.patterns import MAX_ALTERNATIVES, MAX_LENGTH, compile_pattern, compile_tag_pattern
+from sealgate.reasons import Reason
 from tests.patterns.naive import naive_match
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sealgate.errors import InvalidReferenceError, Reason
+from sealgate.errors import InvalidReferenceError
+from sealgate.reasons import Reason
 from sealgate.references import (
     MAX_LENGTH,
     MAX_PATH_LENGTH,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sealgate.errors import Reason, UnavailableError, VerificationError
+from sealgate.errors import UnavailableError, VerificationError
+from sealgate.reasons import Reason
 from tests.support.environments.registry_clients import client_for, repository_of, session_of
 from tests.support.simulators.registry import RegistrySimulator
 

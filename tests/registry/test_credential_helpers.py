@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.errors import ConfigError, Reason, UnavailableError
+from sealgate.errors import ConfigError, UnavailableError
+from sealgate.reasons import Reason
 from sealgate.references import Repository
 from sealgate.registry import credential_helpers as helpers
 from sealgate.registry.credentials import Credentials, DockerConfigCredentials

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.errors import Reason, SealgateError, VerificationError
+from sealgate.errors import SealgateError, VerificationError
+from sealgate.reasons import Reason
 from sealgate.references import Digest
 from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Manifest
 from sealgate.registry.manifests import parse_artifact_manifest

@@ -6,7 +6,8 @@ import hashlib
 
 import pytest
 
-from sealgate.errors import NotFoundError, Reason, UnauthorizedError, UnavailableError, VerificationError
+from sealgate.errors import NotFoundError, UnauthorizedError, UnavailableError, VerificationError
+from sealgate.reasons import Reason
 from sealgate.references import parse_reference
 from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from tests.support.environments.registry_clients import Names, client_for, repository_of, session_of

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from sealgate.clocks import SystemClock
-from sealgate.errors import ForbiddenAddressError, Reason, UnavailableError, VerificationError
+from sealgate.errors import ForbiddenAddressError, UnavailableError, VerificationError
+from sealgate.reasons import Reason
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST, Descriptor
 from tests.support.clocks import FakeClock
 from tests.support.environments.registry_clients import client_for, login, repository_of, session_of

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sealgate.errors import (
-    InvalidReferenceError,
-    NotFoundError,
-    Reason,
-    UnauthorizedError,
-    UnavailableError,
-    VerificationError,
-)
+from sealgate.errors import InvalidReferenceError, NotFoundError, UnauthorizedError, UnavailableError, VerificationError
+from sealgate.reasons import Reason
 from sealgate.registry.interface import OCI_MANIFEST
 from tests.support.environments.registry_clients import client_for, login, repository_of, session_of
 from tests.support.simulators.registry import RegistrySimulator, digest_of

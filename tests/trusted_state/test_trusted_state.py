@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.clocks import SystemClock
-from sealgate.errors import Reason, UnavailableError
+from sealgate.errors import UnavailableError
+from sealgate.reasons import Reason
 from sealgate.trusted_state.stores import (
     FolderTrustedState,
     MemoryTrustedState,

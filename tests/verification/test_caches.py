@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealgate.errors import Reason
 from sealgate.findings import Finding, Outcome, SeenSignature
+from sealgate.reasons import Reason
 from sealgate.references import Repository, parse_digest
 from sealgate.registry.callers import OPEN, Access, Caller
 from sealgate.registry.client import RegistryClient

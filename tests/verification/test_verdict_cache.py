@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.errors import Reason
 from sealgate.policies.decisions import UnmatchedImages, Verdict
 from sealgate.policies.matching import Namespace
+from sealgate.reasons import Reason
 from sealgate.verification import verdict_cache as verdicts
 from sealgate.verification.observers import SilentObserver
 from sealgate.verification.settings import VerifierSettings

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.api.v1alpha1.verification_policy import AuthenticatorSpec
-from sealgate.errors import Reason
 from sealgate.findings import Outcome
 from sealgate.policies.decisions import UnmatchedImages, Verdict
 from sealgate.policies.matching import Namespace
+from sealgate.reasons import Reason
 from sealgate.references import parse_reference
 from sealgate.verification.observers import SilentObserver
 from sealgate.verification.settings import VerifierSettings

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 import urllib3
 
-from sealgate.errors import Reason
 from sealgate.findings import Finding, Outcome
 from sealgate.process.logs import configure_logs
 from sealgate.process.metrics_server import MAX_SCRAPES
+from sealgate.reasons import Reason
 from sealgate_webhook.metrics import Metrics, serve_metrics
 from tests.webhook.servers import eventually
 

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.cli.inputs.items import items_of
-from sealgate.errors import InvalidWorkloadError, Reason
+from sealgate.errors import InvalidWorkloadError
 from sealgate.pod_shapes import find_pod_shapes
 from sealgate.ready_made_kinds import READY_MADE
+from sealgate.reasons import Reason
 from sealgate.workload_kinds import BUILT_IN, WorkloadKind
 from sealgate.workloads import changed_images, extract_images, identify
 from tests.workloads.objects import TEMPLATE_KINDS, images_of, pod, pod_spec, workload

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
 
-from sealgate.errors import Reason
 from sealgate.findings import Outcome
 from sealgate.process.metrics_server import serve_beside
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     import socket

@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from sealgate.api.v1alpha1.status import KeyStatus, secret_source
-from sealgate.errors import InvalidKeyError, Reason, UnavailableError
+from sealgate.errors import InvalidKeyError, UnavailableError
 from sealgate.messages import quote
+from sealgate.reasons import Reason
 from sealgate_operator.keys.public_material import read_key, read_public
 
 if TYPE_CHECKING:

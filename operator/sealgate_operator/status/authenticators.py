@@ -14,12 +14,13 @@ from pydantic import BaseModel, ValidationError
 
 from sealgate.api.v1alpha1.status import AuthenticatorStatus, KeyStatus
 from sealgate.api.v1alpha1.verification_policy import Authenticator
-from sealgate.errors import InvalidKeyError, Reason, SealgateError, UnavailableError
+from sealgate.errors import InvalidKeyError, SealgateError, UnavailableError
 from sealgate.formats import FORMATS, build_check
 from sealgate.formats.incomplete import IncompleteCheck
 from sealgate.formats.signers import openpgp_states, signers_of
 from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.keys.status_keys import StatusKeys
+from sealgate.reasons import Reason
 from sealgate_operator.status.conditions import (
     READY,
     Judgement,

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from sealgate.convert.results import Conversion
+    from sealgate.errors import Problem
     from sealgate.parsing.documents import Document
-    from sealgate.policies.problems import Problem
 
 _HINT = f"it takes {', '.join(KINDS)} of {GROUP}, or one containers policy.json"
 

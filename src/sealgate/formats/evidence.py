@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from sealgate.errors import Reason, UnavailableError, VerificationError
+from sealgate.errors import UnavailableError, VerificationError
 from sealgate.findings import SeenSignature, Verified
 from sealgate.formats.interface import MAX_SIGNATURES
 from sealgate.formats.other_hashes import HashTrials
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

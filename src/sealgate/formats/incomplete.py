@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealgate.errors import KeyRefusedError, Reason, UnavailableError, VerificationError
+from sealgate.errors import KeyRefusedError, UnavailableError, VerificationError
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from sealgate.findings import Verified

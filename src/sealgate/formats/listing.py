@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sealgate.errors import NotFoundError, Reason, UnauthorizedError, UnavailableError, VerificationError
+from sealgate.errors import NotFoundError, UnauthorizedError, UnavailableError, VerificationError
 from sealgate.findings import SeenSignature, Verified
 from sealgate.formats.interface import MAX_SIGNATURES
 from sealgate.formats.other_hashes import HashTrials, StrangerError
 from sealgate.messages import quote
 from sealgate.parsing.strict_json import malformed
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -11,7 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sealgate.errors import Reason, VerificationError
+from sealgate.errors import VerificationError
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

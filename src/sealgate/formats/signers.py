@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sealgate.errors import Reason
 from sealgate.formats.grafeas.keys import Authority
 from sealgate.formats.incomplete import IncompleteCheck
 from sealgate.keys.openpgp.keyring import Keyring
 from sealgate.keys.public_keys import PublicKey
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import urllib3.exceptions
 
-from sealgate.errors import ForbiddenAddressError, Reason, SealgateError, UnavailableError, VerificationError
+from sealgate.errors import ForbiddenAddressError, SealgateError, UnavailableError, VerificationError
 from sealgate.http.addresses import vet
 from sealgate.http.connections import Connection, FloodError, Guard, PlainConnection, TLSConnection
 from sealgate.http.pauses import Pauses
@@ -26,6 +26,7 @@ from sealgate.http.settings import fold
 from sealgate.http.tls import TLSContexts
 from sealgate.http.urls import URL, join_url
 from sealgate.messages import quote
+from sealgate.reasons import Reason
 from sealgate.registry.interface import MAX_MANIFEST_BYTES, Response
 
 if TYPE_CHECKING:

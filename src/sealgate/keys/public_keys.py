@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from sealgate.errors import InvalidKeyError, Reason, VerificationError
+from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.keys.algorithms import (
     CURVES,
     ED25519_ALGORITHMS,
@@ -29,6 +29,7 @@ from sealgate.keys.pem import read_public_key_pem
 from sealgate.keys.sm2 import CURVE_OID, DEFAULT_ID, SM2Key
 from sealgate.keys.spki import read_spki
 from sealgate.messages import quote
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable

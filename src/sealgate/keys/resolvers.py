@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from sealgate.errors import InvalidKeyError, Reason, UnavailableError
+from sealgate.errors import InvalidKeyError, UnavailableError
 from sealgate.keys.public_keys import load_public_key
 from sealgate.messages import quote
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealgate.api.v1alpha1.status import secret_source
-from sealgate.errors import TRANSIENT_REASONS, KeyRefusedError, Reason, UnavailableError
+from sealgate.errors import KeyRefusedError, UnavailableError
 from sealgate.keys.public_keys import load_public_key
 from sealgate.messages import quote
+from sealgate.reasons import TRANSIENT_REASONS, Reason
 
 if TYPE_CHECKING:
     from datetime import datetime

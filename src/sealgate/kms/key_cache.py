@@ -18,11 +18,12 @@ from cachetools import TTLCache
 from sealgate.api.v1alpha1.status import AuthenticatorStatus, KeyStatus
 from sealgate.budgets import Budgets
 from sealgate.clocks import Deadline
-from sealgate.errors import DeadlineError, Reason, UnavailableError
+from sealgate.errors import DeadlineError, UnavailableError
 from sealgate.keys.status_keys import StatusKeys
 from sealgate.kms import REFRESH_SECONDS, remaining_keys, resolve_kms
 from sealgate.kms.budgeted_services import BURST, REQUESTS_PER_MINUTE, BudgetedServices
 from sealgate.manifests.policies import kms_entries
+from sealgate.reasons import Reason
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
 

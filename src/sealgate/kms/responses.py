@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sealgate.errors import NotFoundError, Reason, UnauthorizedError, UnavailableError, VerificationError
+from sealgate.errors import NotFoundError, UnauthorizedError, UnavailableError, VerificationError
 from sealgate.messages import quote
 from sealgate.parsing import strict_json
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from sealgate.registry.interface import Response, Services

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sealgate.errors import Reason, UnavailableError
+from sealgate.errors import UnavailableError
 from sealgate.messages import quote
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,8 +18,8 @@ from sealgate.patterns import compile_repository_pattern, compile_tag_pattern
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from sealgate.errors import Problem
     from sealgate.parsing.documents import Document
-    from sealgate.policies.problems import Problem
 
 
 def check_policy(policy: Document, authenticators: Collection[str]) -> Iterator[Problem]:

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sealgate.errors import Problem
 from sealgate.messages import quote
-from sealgate.policies.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -26,13 +26,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sealgate.api.v1alpha1.verification_policy import API_VERSION, Authenticator, VerificationPolicy
-from sealgate.errors import PolicyError
+from sealgate.errors import PolicyError, Problem
 from sealgate.manifests.cross_checks import check_patterns, check_policy, check_secrets
 from sealgate.manifests.files import read_policy_files
 from sealgate.manifests.validation import did_you_mean, validate
 from sealgate.messages import quote
 from sealgate.parsing.documents import Document, join_field, key_part, read_documents
-from sealgate.policies.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

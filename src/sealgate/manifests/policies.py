@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from sealgate.api.v1alpha1.keys import KeyEntry
-from sealgate.errors import InvalidKeyError, Reason, SealgateError, UnavailableError
+from sealgate.errors import InvalidKeyError, SealgateError, UnavailableError
 from sealgate.formats import build_check
 from sealgate.formats.signers import openpgp_states
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.manifests.loading import check_object, load_policy_files
 from sealgate.parsing.documents import join_field
 from sealgate.policies.decisions import UnmatchedImages
+from sealgate.reasons import Reason
 from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate.verification.policy_sets import PolicySet, build_policy_set
 
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sealgate.api.v1alpha1.verification_policy import Authenticator
+    from sealgate.errors import Problem
     from sealgate.keys.resolvers import KMSKeySource
     from sealgate.manifests.loading import PolicyFiles
-    from sealgate.policies.problems import Problem
 
 
 def load_standalone(paths: Sequence[Path | str]) -> PolicyFiles:

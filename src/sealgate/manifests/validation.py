@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
+    from sealgate.errors import Problem
     from sealgate.parsing.documents import Document
-    from sealgate.policies.problems import Problem
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
+from sealgate.errors import Problem
 from sealgate.messages import quote
-from sealgate.policies.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -17,8 +17,9 @@ import math
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from sealgate.errors import Reason, VerificationError
+from sealgate.errors import VerificationError
 from sealgate.messages import quote
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -20,9 +20,9 @@ from enum import StrEnum
 from math import ceil
 from typing import TYPE_CHECKING
 
-from sealgate.errors import Reason
 from sealgate.findings import Finding, Outcome
 from sealgate.messages import quote_image
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from cachetools import TTLCache
 
 from sealgate.clocks import SystemClock
-from sealgate.errors import ConfigError, Reason, UnavailableError
+from sealgate.errors import ConfigError, UnavailableError
 from sealgate.http.client import Follow, HTTPClient, Leave, Request
 from sealgate.http.dns import SystemResolver
 from sealgate.http.settings import RegistrySettings, api_host, fold
 from sealgate.http.urls import parse_origin, parse_url
+from sealgate.reasons import Reason
 from sealgate.registry.auth import Gate
 from sealgate.registry.interface import MAX_MANIFEST_BYTES, Response
 from sealgate.registry.session import Session

@@ -14,9 +14,10 @@ from typing import IO, TYPE_CHECKING, cast
 from cachetools import TTLCache
 
 from sealgate.clocks import SystemClock
-from sealgate.errors import Reason, UnavailableError, VerificationError
+from sealgate.errors import UnavailableError, VerificationError
 from sealgate.messages import quote
 from sealgate.parsing import strict_json
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealgate.errors import InvalidReferenceError, Reason, VerificationError
+from sealgate.errors import InvalidReferenceError, VerificationError
 from sealgate.messages import quote
 from sealgate.parsing.strict_json import (
     as_object,
@@ -20,6 +20,7 @@ from sealgate.parsing.strict_json import (
     parse_object,
     text_member,
 )
+from sealgate.reasons import Reason
 from sealgate.references import parse_digest
 from sealgate.registry.interface import DOCKER_MANIFEST, MAX_MANIFEST_BYTES, OCI_MANIFEST
 

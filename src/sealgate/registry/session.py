@@ -22,7 +22,6 @@ from sealgate.errors import (
     InvalidReferenceError,
     NotFoundError,
     RateLimitedError,
-    Reason,
     UnauthorizedError,
     UnavailableError,
     VerificationError,
@@ -31,6 +30,7 @@ from sealgate.http.client import Follow, Leave, NotTLSError, Request
 from sealgate.http.settings import api_host, fold
 from sealgate.http.urls import URL, Origin, parse_origin, parse_url
 from sealgate.messages import quote
+from sealgate.reasons import Reason
 from sealgate.references import Digest, Repository, parse_digest, parse_repository
 from sealgate.registry.auth import Visit, refused
 from sealgate.registry.callers import Caller, access_of

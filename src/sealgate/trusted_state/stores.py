@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sealgate.clocks import SystemClock
-from sealgate.errors import Reason, UnavailableError
+from sealgate.errors import UnavailableError
 from sealgate.messages import quote
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

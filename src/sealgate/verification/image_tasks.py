@@ -13,10 +13,11 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sealgate.errors import DeadlineError, InvalidReferenceError, NotFoundError, Reason, SealgateError, UnavailableError
+from sealgate.errors import DeadlineError, InvalidReferenceError, NotFoundError, SealgateError, UnavailableError
 from sealgate.findings import Outcome
 from sealgate.formats.interface import Image
 from sealgate.policies.decisions import CachedRefusal, Verdict, decide, disown_tag, doubt_tag, refuse_reference
+from sealgate.reasons import Reason
 from sealgate.references import parse_reference
 from sealgate.registry.callers import OPEN, join_access
 from sealgate.verification.tag_resolution import Resolution

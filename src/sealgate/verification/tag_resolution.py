@@ -9,7 +9,8 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from sealgate.clocks import Deadline
-from sealgate.errors import NotFoundError, Reason
+from sealgate.errors import NotFoundError
+from sealgate.reasons import Reason
 from sealgate.verification.caches import Remembered
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from sealgate.clocks import Deadline
-from sealgate.errors import Reason, SealgateError, UnavailableError, VerificationError
+from sealgate.errors import SealgateError, UnavailableError, VerificationError
 from sealgate.findings import Finding, Outcome
 from sealgate.formats.interface import Image, Sources
+from sealgate.reasons import Reason
 from sealgate.verification.caches import FindingKey
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.errors import Reason
+from sealgate.reasons import Reason
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
 from tests.support.environments.cosign import REPOSITORY
 from tests.support.signers.cosign import BUNDLE_TYPE, SIGN_PREDICATE, BundleOf, push_bundle

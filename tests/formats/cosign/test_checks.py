@@ -13,9 +13,10 @@ from sealgate.api.v1alpha1.verification_policy import (
     CosignSpec,
     Metadata,
 )
-from sealgate.errors import InvalidKeyError, InvalidReferenceError, PolicyError, Reason, UnavailableError
+from sealgate.errors import InvalidKeyError, InvalidReferenceError, PolicyError, UnavailableError
 from sealgate.formats import FORMATS, build_check
 from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.reasons import Reason
 from tests.support.environments.cosign import cosign_check
 from tests.support.signers.private_keys import new_key, public_pem
 

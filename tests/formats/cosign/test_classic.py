@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.errors import Reason
+from sealgate.reasons import Reason
 from sealgate.registry.interface import DOCKER_MANIFEST, OCI_INDEX
 from tests.support.environments.cosign import REPOSITORY
 from tests.support.signers.cosign import SIGNATURE_ANNOTATION, Classic, push_classic, signature_tag

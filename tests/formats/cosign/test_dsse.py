@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.errors import Reason, VerificationError
+from sealgate.errors import VerificationError
 from sealgate.formats.dsse import parse_envelope, pre_authentication_encoding
+from sealgate.reasons import Reason
 
 ENVELOPE = {"payloadType": "text/plain", "payload": "eA==", "signatures": [{"sig": "AAE="}, {"keyid": "k", "sig": ""}]}
 

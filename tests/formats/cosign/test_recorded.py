@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.errors import Reason
 from sealgate.keys.public_keys import load_public_key
+from sealgate.reasons import Reason
 from tests.support.builders.cosign_layouts import DEMO, RECORDED, entries, load_layout, public_key, read_blob
 from tests.support.environments.cosign import Stand
 from tests.support.signers.cosign import BundleOf as Bundle

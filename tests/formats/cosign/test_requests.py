@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealgate.errors import DeadlineError, NotFoundError, RateLimitedError, Reason, UnauthorizedError
+from sealgate.errors import DeadlineError, NotFoundError, RateLimitedError, UnauthorizedError
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES, MAX_SIGNATURES
+from sealgate.reasons import Reason
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
 from tests.support.environments.cosign import PATIENCE, REPOSITORY
 from tests.support.signers.cosign import BundleOf, Classic, push_bundle, push_classic, push_referrer, signature_tag

@@ -13,8 +13,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from sealgate.api.v1alpha1.verification_policy import API_VERSION, VerificationPolicy
-from sealgate.errors import Reason
 from sealgate.policies.matching import Namespace, PolicyIndex
+from sealgate.reasons import Reason
 from sealgate.references import parse_reference
 from sealgate.verification.settings import VerifierSettings
 from tests.support.environments.cosign import REPOSITORY, Stand

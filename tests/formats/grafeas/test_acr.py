@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
-from sealgate.errors import Reason, UnauthorizedError
+from sealgate.errors import UnauthorizedError
+from sealgate.reasons import Reason
 from tests.support.environments.grafeas import (
     DIGEST,
     KEY,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.errors import Reason
 from sealgate.formats.grafeas.keys import default_id
 from sealgate.keys.public_keys import load_public_key
+from sealgate.reasons import Reason
 from tests.support.environments.grafeas import (
     DIGEST,
     KEY,

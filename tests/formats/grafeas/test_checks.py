@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sealgate.errors import InvalidKeyError, Reason, UnavailableError
+from sealgate.errors import InvalidKeyError, UnavailableError
 from sealgate.formats import build_check
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.manifests.policies import load_standalone, standalone_policies
+from sealgate.reasons import Reason
 from tests.cli.objects import policy, write
 from tests.support.environments.grafeas import KEY, STRANGER, GrafeasStand, key_entry, pgp_entry
 from tests.support.signers.private_keys import public_pem

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sealgate.errors import (
-    DeadlineError,
-    ForbiddenAddressError,
-    NotFoundError,
-    RateLimitedError,
-    Reason,
-    UnauthorizedError,
-)
+from sealgate.errors import DeadlineError, ForbiddenAddressError, NotFoundError, RateLimitedError, UnauthorizedError
 from sealgate.formats.interface import MAX_SIGNATURES
 from sealgate.formats.listing import MAX_RECORDS
+from sealgate.reasons import Reason
 from tests.support.environments.grafeas import (
     DIGEST,
     KEY,

@@ -12,10 +12,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.errors import InvalidKeyError, NotFoundError, Reason, SealgateError, VerificationError
+from sealgate.errors import InvalidKeyError, NotFoundError, SealgateError, VerificationError
 from sealgate.formats.notary.pins import AcceptedKey, KeyPin
 from sealgate.formats.notary.reader import TrustReader
 from sealgate.formats.notary.wire.keys import read_key
+from sealgate.reasons import Reason
 from sealgate.trusted_state.stores import TrustRecord
 from tests.support.signers.notary import NOW, ecdsa_signer, key_id
 from tests.support.simulators.notary import GUN, NotaryRepository

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sealgate.errors import (
-    NotFoundError,
-    RateLimitedError,
-    Reason,
-    UnauthorizedError,
-    UnavailableError,
-    VerificationError,
-)
+from sealgate.errors import NotFoundError, RateLimitedError, UnauthorizedError, UnavailableError, VerificationError
 from sealgate.formats.notary.limits import LIMITS
+from sealgate.reasons import Reason
 from tests.support.environments.notary import PATH, NotaryWorld
 from tests.support.environments.registry_clients import docker_config, login, session_of
 from tests.support.simulators.registry_auth import Auth

@@ -15,10 +15,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sealgate.api.v1alpha1.notary import NotarySpec
 from sealgate.clocks import Deadline, SystemClock
-from sealgate.errors import Reason, UnauthorizedError, VerificationError
+from sealgate.errors import UnauthorizedError, VerificationError
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.notary import build
 from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.reasons import Reason
 from sealgate.references import parse_reference
 from sealgate.registry.interface import DOCKER_MANIFEST
 from sealgate.trusted_state.stores import FolderTrustedState

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.errors import InvalidKeyError, Reason, VerificationError
+from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.formats.notary.wire.canonical import canonical_json
 from sealgate.formats.notary.wire.keys import read_key
 from sealgate.formats.notary.wire.metadata import (
@@ -21,6 +21,7 @@ from sealgate.formats.notary.wire.metadata import (
     read_hashes,
     read_root_roles,
 )
+from sealgate.reasons import Reason
 from tests.support.signers.notary import canonical, certified, ecdsa_signer, ed25519_signer, rsa_key, wire
 from tests.support.simulators.notary import NotaryRepository
 

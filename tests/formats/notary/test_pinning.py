@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from pydantic import ValidationError
 
-from sealgate.errors import InvalidKeyError, Reason, UnavailableError
+from sealgate.errors import InvalidKeyError, UnavailableError
 from sealgate.formats.notary import build
 from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.reasons import Reason
 from sealgate.trusted_state.stores import MemoryTrustedState
 from tests.support.environments.notary import PATH, RELEASES, NotaryWorld, role
 from tests.support.signers.notary import NOW, Signer, certified, key_id, key_usage, rsa_key

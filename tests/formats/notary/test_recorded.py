@@ -13,11 +13,12 @@ import pytest
 
 from sealgate.api.v1alpha1.notary import NotarySpec
 from sealgate.clocks import Deadline, SystemClock
-from sealgate.errors import Reason, VerificationError
+from sealgate.errors import VerificationError
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.notary import build
 from sealgate.http.settings import RegistrySettings
 from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.reasons import Reason
 from sealgate.references import Reference, parse_repository
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealgate.errors import NotFoundError, Reason, UnavailableError, VerificationError
+from sealgate.errors import NotFoundError, UnavailableError, VerificationError
 from sealgate.formats.interface import Sources
 from sealgate.formats.notary.limits import LIMITS
+from sealgate.reasons import Reason
 from sealgate.trusted_state.stores import FolderTrustedState, MemoryTrustedState, TrustKey, TrustRecord
 from tests.support.environments.notary import ADMIN, RELEASES, TAG, role
 from tests.support.signers.notary import certified

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sealgate.errors import Reason
+from sealgate.reasons import Reason
 from tests.support.environments.notary import ADMIN, PATH, RELEASES, TAG, role
 from tests.support.signers.notary import certified, ecdsa_signer, ed25519_signer, rsa_key
 

@@ -8,10 +8,10 @@ import yaml
 
 from sealgate.api.v1alpha1.verification_policy import Authenticator
 from sealgate.clocks import Deadline, SystemClock
-from sealgate.errors import Reason
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.policies.decisions import Verdict
 from sealgate.policies.matching import Namespace
+from sealgate.reasons import Reason
 from sealgate.registry.credentials import NoCredentials
 from sealgate.trusted_state.stores import FolderTrustedState
 from sealgate.verification.policy_sets import build_policy_set

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
-from sealgate.errors import InvalidKeyError, KeyRefusedError, PolicyError, Reason, UnavailableError, VerificationError
+from sealgate.errors import InvalidKeyError, KeyRefusedError, PolicyError, UnavailableError, VerificationError
 from sealgate.formats import build_check
 from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.reasons import Reason
 from tests.support.environments.oracle import KEY, STRANGER, OracleStand, trusted
 from tests.support.signers.private_keys import fingerprint, new_key, public_pem
 from tests.support.simulators.ocir import KEY_ID, VERSION_ID

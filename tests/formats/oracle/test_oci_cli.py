@@ -19,11 +19,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.api.v1alpha1.verification_policy import API_VERSION, Authenticator
 from sealgate.clocks import Deadline, SystemClock
-from sealgate.errors import Reason, VerificationError
+from sealgate.errors import VerificationError
 from sealgate.formats import build_check
 from sealgate.formats.interface import Image, Sources
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.kms import resolve_kms
+from sealgate.reasons import Reason
 from sealgate.references import Digest, parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealgate.errors import Reason
+from sealgate.reasons import Reason
 from tests.support.environments.oracle import KEY
 from tests.support.real_tools.required import require_tool
 from tests.support.signers.private_keys import public_pem

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.errors import Reason
+from sealgate.reasons import Reason
 from tests.support.environments.oracle import (
     DIGEST,
     KEY,

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sealgate.errors import (
-    DeadlineError,
-    NotFoundError,
-    Reason,
-    UnauthorizedError,
-)
+from sealgate.errors import DeadlineError, NotFoundError, UnauthorizedError
 from sealgate.formats.interface import MAX_SIGNATURES
 from sealgate.formats.listing import MAX_PASSED_OVER, MAX_RECORDS
+from sealgate.reasons import Reason
 from tests.support.environments.oracle import DIGEST, KEY, REPOSITORY, STRANGER, OracleStand, trusted
 from tests.support.signers.private_keys import fingerprint
 from tests.support.simulators.ocir import COMPARTMENT, APIKey

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.errors import NotFoundError, Reason, UnavailableError, VerificationError
+from sealgate.errors import NotFoundError, UnavailableError, VerificationError
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES, MAX_SIGNATURES
 from sealgate.formats.simple_signing.folders import read_below
+from sealgate.reasons import Reason
 from tests.support.environments.simple_signing import simple_check
 from tests.support.signers.simple_signing import keyring, message, subject
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.errors import InvalidReferenceError, Reason, VerificationError
+from sealgate.errors import InvalidReferenceError, VerificationError
 from sealgate.formats.simple_signing.identities import (
     ExactRepository,
     Identity,
@@ -20,6 +20,7 @@ from sealgate.formats.simple_signing.identities import (
     parse_remap,
     parse_signed_reference,
 )
+from sealgate.reasons import Reason
 from sealgate.references import parse_reference, parse_repository
 
 D1, D2 = "sha256:" + "1" * 64, "sha256:" + "2" * 64

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from sealgate.errors import ForbiddenAddressError, RateLimitedError, Reason, UnauthorizedError
+from sealgate.errors import ForbiddenAddressError, RateLimitedError, UnauthorizedError
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES, MAX_SIGNATURES
 from sealgate.http.settings import RegistrySettings
+from sealgate.reasons import Reason
 from sealgate.registry.client import RegistryClient
 from tests.support.environments.simple_signing import SimpleStand, simple_check
 from tests.support.signers.simple_signing import keyring, message

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sealgate.errors import Reason
+from sealgate.reasons import Reason
 from tests.support.environments.simple_signing import SimpleStand, simple_check
 from tests.support.signers.simple_signing import BEFORE_SPOILT, DATA, keyring, message
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from sealgate.clocks import Deadline, SystemClock
-from sealgate.errors import DeadlineError, InvalidReferenceError, Reason, UnauthorizedError, VerificationError
+from sealgate.errors import DeadlineError, InvalidReferenceError, UnauthorizedError, VerificationError
 from sealgate.formats.interface import MAX_SIGNATURES, Image, Sources
+from sealgate.reasons import Reason
 from sealgate.references import Digest, Repository, parse_reference
 from tests.support.clocks import FakeClock
 from tests.support.environments.registry_clients import client_for, login, repository_of, session_of

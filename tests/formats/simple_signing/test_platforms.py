@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.clocks import Deadline
-from sealgate.errors import DeadlineError, Reason, UnavailableError, VerificationError
+from sealgate.errors import DeadlineError, UnavailableError, VerificationError
 from sealgate.formats.interface import MAX_SIGNATURES
 from sealgate.formats.simple_signing.platforms import MAX_PLATFORMS
 from sealgate.keys.openpgp.keyring import load_keyring
+from sealgate.reasons import Reason
 from sealgate.references import Digest
 from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from tests.support.environments.simple_signing import OPENSHIFT, REPOSITORY, SimpleStand, rule, simple_check

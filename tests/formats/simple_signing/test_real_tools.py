@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.clocks import Deadline, SystemClock
-from sealgate.errors import Reason, VerificationError
+from sealgate.errors import VerificationError
 from sealgate.formats.interface import Image, Sources
 from sealgate.keys.openpgp.keyring import load_keyring
 from sealgate.keys.openpgp.self_signatures import CLOCK_SKEW
+from sealgate.reasons import Reason
 from sealgate.references import parse_reference
 from tests.formats.simple_signing.test_messages import EVERY_MESSAGE
 from tests.support.environments.registry_clients import client_for, session_of

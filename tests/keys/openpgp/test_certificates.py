@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sealgate.errors import InvalidKeyError, Reason, VerificationError
+from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.keys.openpgp.certificates import Certificate, LibraryError, library_errors, read_certificates
 from sealgate.keys.openpgp.keyring import load_keyring
 from sealgate.keys.openpgp.packets import read_packets, read_self_signature, read_signature
 from sealgate.keys.openpgp.signatures import read_key
+from sealgate.reasons import Reason
 from tests.support.signers.simple_signing import BEFORE_SPOILT, DATA, Signer, keyring, keyring_packets, message, packet
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)

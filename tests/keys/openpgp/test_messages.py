@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.errors import Reason, VerificationError
+from sealgate.errors import VerificationError
 from sealgate.keys.openpgp.keyring import Keyring, load_keyring
 from sealgate.keys.openpgp.packets import MAX_MESSAGE_BYTES, Packet, read_packets, read_signed_message
+from sealgate.reasons import Reason
 from tests.support.signers.simple_signing import (
     AFTER_SPOILT,
     BEFORE_SPOILT,

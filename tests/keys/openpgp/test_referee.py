@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealgate.errors import InvalidKeyError, Reason, SealgateError, VerificationError
+from sealgate.errors import InvalidKeyError, SealgateError, VerificationError
 from sealgate.keys.openpgp.keyring import load_keyring
+from sealgate.reasons import Reason
 from tests.support.real_tools.gpg import judge
 from tests.support.real_tools.required import require_tool
 from tests.support.signers.openpgp_certificates import NOW, PAYLOAD, certificates

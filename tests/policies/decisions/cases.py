@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
-from sealgate.errors import Reason
 from sealgate.findings import Finding, Outcome
 from sealgate.policies.matching import Match, compile_policy
+from sealgate.reasons import Reason
 from sealgate.references import parse_digest, parse_reference
 
 IMAGE = "registry.example.org/app:v1"

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealgate.errors import InvalidReferenceError, Reason
+from sealgate.errors import InvalidReferenceError
 from sealgate.findings import Finding, Outcome
 from sealgate.policies.decisions import MAX_MESSAGE, UnmatchedImages, Verdict, count_met, decide, refuse_reference
+from sealgate.reasons import Reason
 from tests.policies.decisions.cases import IMAGE, REFERENCE, SUBJECT, policy, refused, unavailable, verified
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 
 from sealgate.api.v1alpha1.verification_policy import API_VERSION, Authenticator
 from sealgate.clocks import Deadline, SystemClock
-from sealgate.errors import Reason, UnavailableError, VerificationError
+from sealgate.errors import UnavailableError, VerificationError
 from sealgate.formats import build_check
 from sealgate.formats.interface import Image, Sources
 from sealgate.http.settings import RegistrySettings
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from sealgate.findings import Verified
     from sealgate.formats.interface import Check
+    from sealgate.reasons import Reason
     from sealgate.references import Digest
     from tests.support.signers.private_keys import PrivateKey
 

@@ -13,7 +13,7 @@ import pytest
 
 from sealgate.api.v1alpha1.notary import NotarySpec
 from sealgate.clocks import Deadline, SystemClock
-from sealgate.errors import Reason, VerificationError
+from sealgate.errors import VerificationError
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.notary import build
 from sealgate.http.settings import RegistrySettings
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.findings import Verified
     from sealgate.formats.notary import NotaryCheck
+    from sealgate.reasons import Reason
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.trusted_state.stores import TrustedState
 

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from sealgate.errors import Reason
     from sealgate.findings import Verified
     from sealgate.formats.interface import Check
+    from sealgate.reasons import Reason
     from sealgate.references import Digest
 
 S = TypeVar("S", bound=RegistrySimulator)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.errors import Reason
 from sealgate.policies.decisions import ImageVerdict, PolicyResult, Verdict
+from sealgate.reasons import Reason
 from sealgate.references import Digest, Reference, Repository
 from sealgate.workloads import ContainerImage, ImageKind
 from sealgate_webhook.reviews.response import Answer, answer_verdicts, deny, encode_answer

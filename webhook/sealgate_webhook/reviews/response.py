@@ -12,9 +12,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from sealgate.errors import Reason
 from sealgate.messages import quote
 from sealgate.policies.decisions import Verdict
+from sealgate.reasons import Reason
 from sealgate_webhook.reviews.request import API_VERSION, KIND
 
 if TYPE_CHECKING:

@@ -13,9 +13,10 @@ from sealgate.cli.help import examples
 from sealgate.cli.inputs import files, options
 from sealgate.cli.outputs import console
 from sealgate.clocks import SystemClock
-from sealgate.errors import ConfigError, InvalidKeyError, Reason
+from sealgate.errors import ConfigError, InvalidKeyError
 from sealgate.keys.openpgp.keyring import load_keyring
 from sealgate.keys.public_keys import allowed_algorithms, load_public_key
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

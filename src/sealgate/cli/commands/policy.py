@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sealgate.cli.inputs.options import NamespaceOptions
+    from sealgate.errors import Problem
     from sealgate.manifests.loading import PolicyFiles
     from sealgate.policies.matching import Explanation
-    from sealgate.policies.problems import Problem
 
 _UNMATCHED = (
     "No Enforce policy covers it and no Exempt policy exempts it, so the image is unmatched: --unmatched, or the "

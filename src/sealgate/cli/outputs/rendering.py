@@ -10,10 +10,10 @@ from rich.text import Text
 from rich.tree import Tree
 
 from sealgate.cli.outputs.console import plain
-from sealgate.errors import Reason
 from sealgate.findings import Outcome
 from sealgate.messages import quote
 from sealgate.policies.decisions import Coverage, Verdict
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

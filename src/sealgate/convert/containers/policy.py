@@ -36,9 +36,8 @@ from sealgate.convert.containers.requirements import (
 )
 from sealgate.convert.containers.scopes import NoSelectorError, Scope, narrower, parse_scope, wider
 from sealgate.convert.results import Conversion, Note
-from sealgate.errors import PolicyError
+from sealgate.errors import PolicyError, Problem
 from sealgate.messages import quote
-from sealgate.policies.problems import Problem
 from sealgate.references import DOCKER_HUB
 
 if TYPE_CHECKING:

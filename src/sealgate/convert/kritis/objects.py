@@ -36,8 +36,8 @@ from sealgate.policies.matching import NAME_LABEL
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from sealgate.errors import Problem
     from sealgate.parsing.documents import Document
-    from sealgate.policies.problems import Problem
 
 GROUP = "kritis.grafeas.io"
 AUTHORITY, POLICY, ALLOWLIST = "AttestationAuthority", "GenericAttestationPolicy", "AdmissionAllowlist"

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealgate.errors import InvalidReferenceError, Reason, VerificationError
+from sealgate.errors import InvalidReferenceError, VerificationError
 from sealgate.formats.dsse import IN_TOTO
 from sealgate.formats.simple_payload import parse_simple_payload
 from sealgate.messages import quote
 from sealgate.parsing.strict_json import as_object, list_member, object_member, optional_text, parse_object, text_member
+from sealgate.reasons import Reason
 from sealgate.references import parse_reference
 
 if TYPE_CHECKING:

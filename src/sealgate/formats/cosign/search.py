@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sealgate.errors import NotFoundError, Reason, UnavailableError, VerificationError
+from sealgate.errors import NotFoundError, UnavailableError, VerificationError
 from sealgate.formats.cosign.claims import SIGN_PREDICATE
 from sealgate.formats.cosign.wire import BUNDLE_TYPE, key_hint, parse_bundle
 from sealgate.formats.evidence import Attempts, TooManyError
@@ -16,6 +16,7 @@ from sealgate.formats.interface import MAX_SIGNATURE_BYTES
 from sealgate.keys.algorithms import Algorithm
 from sealgate.messages import name_accepted, quote
 from sealgate.parsing.strict_json import decode_base64, malformed
+from sealgate.reasons import Reason
 from sealgate.registry.interface import DOCKER_MANIFEST, OCI_MANIFEST
 from sealgate.registry.manifests import is_image_manifest, parse_artifact_manifest
 

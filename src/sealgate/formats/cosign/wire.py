@@ -10,10 +10,11 @@ import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealgate.errors import Reason, VerificationError
+from sealgate.errors import VerificationError
 from sealgate.formats.dsse import parse_envelope
 from sealgate.messages import quote
 from sealgate.parsing.strict_json import object_member, optional_text, parse_object, text_member
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sealgate.errors import InvalidReferenceError, Reason, VerificationError
+from sealgate.errors import InvalidReferenceError, VerificationError
 from sealgate.formats.simple_payload import parse_simple_payload
 from sealgate.messages import quote
+from sealgate.reasons import Reason
 from sealgate.references import parse_repository
 
 if TYPE_CHECKING:

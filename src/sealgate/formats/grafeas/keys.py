@@ -11,10 +11,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealgate.errors import InvalidKeyError, NoKeyError, Reason, VerificationError
+from sealgate.errors import InvalidKeyError, NoKeyError, VerificationError
 from sealgate.formats.other_hashes import StrangerError
 from sealgate.keys.openpgp.keyring import load_keyring
 from sealgate.messages import name_accepted, quote
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

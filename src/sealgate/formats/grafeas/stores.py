@@ -12,12 +12,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode, urlsplit
 
-from sealgate.errors import Reason, VerificationError
+from sealgate.errors import VerificationError
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES
 from sealgate.formats.listing import Page, name_record, require_success
 from sealgate.kms.secrets import text_member
 from sealgate.messages import quote
 from sealgate.parsing.strict_json import as_object, decode_base64, malformed, parse_object
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -9,8 +9,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.hashes import MD5, SHA1
 from cryptography.x509.oid import NameOID
 
-from sealgate.errors import Reason, VerificationError
+from sealgate.errors import VerificationError
 from sealgate.messages import quote
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,12 +15,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from sealgate.errors import InvalidKeyError, Reason, VerificationError
+from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.formats.notary.certificates import check_dates, is_authority
 from sealgate.formats.notary.wire.keys import UNREADABLE, check_strength
 from sealgate.keys.public_keys import load_public_key
 from sealgate.keys.spki import read_certificate_key
 from sealgate.messages import name_accepted, quote
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sealgate.errors import NotFoundError, Reason, UnavailableError, VerificationError
+from sealgate.errors import NotFoundError, UnavailableError, VerificationError
 from sealgate.formats.notary.errors import MissingRoleError, RootChangedError
 from sealgate.formats.notary.limits import LIMITS
 from sealgate.formats.notary.roots import check_pinned, check_successor, read_root
@@ -16,6 +16,7 @@ from sealgate.formats.notary.signatures import check_signatures
 from sealgate.formats.notary.targets import read_targets
 from sealgate.formats.notary.wire.metadata import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, read_file, read_hashes
 from sealgate.parsing.strict_json import malformed, object_member
+from sealgate.reasons import Reason
 from sealgate.trusted_state.stores import TrustRecord
 
 if TYPE_CHECKING:

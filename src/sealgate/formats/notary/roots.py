@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealgate.errors import Reason, VerificationError
+from sealgate.errors import VerificationError
 from sealgate.formats.notary.certificates import check_root_bundle
 from sealgate.formats.notary.signatures import check_signatures
 from sealgate.formats.notary.wire.metadata import ROOT, RoleKeys, SignedFile, read_file, read_root_roles
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

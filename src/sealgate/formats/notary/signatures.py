@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealgate.errors import Reason, VerificationError
+from sealgate.errors import VerificationError
 from sealgate.findings import SeenSignature
 from sealgate.formats.notary.errors import UnusableFileError
 from sealgate.messages import quote
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from datetime import datetime

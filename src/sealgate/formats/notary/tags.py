@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from sealgate.errors import Reason, VerificationError
+from sealgate.errors import VerificationError
 from sealgate.findings import SeenSignature
 from sealgate.formats.notary.errors import MissingRoleError, UnusableFileError
 from sealgate.formats.notary.wire.metadata import TARGETS
 from sealgate.messages import name_accepted
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

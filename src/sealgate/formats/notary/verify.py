@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote as quote_url
 from urllib.parse import urlsplit
 
-from sealgate.errors import Reason, SealgateError, UnavailableError, VerificationError
+from sealgate.errors import SealgateError, UnavailableError, VerificationError
 from sealgate.findings import Verified
 from sealgate.formats.notary.errors import RootChangedError
 from sealgate.formats.notary.limits import LIMITS
 from sealgate.formats.notary.pins import read_pin, read_signers
 from sealgate.formats.notary.reader import TrustReader
 from sealgate.formats.notary.tags import DockerOrder, RequiredRole, RequiredRoles, Statement, find_tag, tags_naming
+from sealgate.reasons import Reason
 from sealgate.references import DOCKER_HUB
 from sealgate.trusted_state.stores import TrustKey
 

@@ -14,10 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealgate.errors import Reason, VerificationError
+from sealgate.errors import VerificationError
 from sealgate.formats.oracle.service import repository_name
 from sealgate.messages import quote
 from sealgate.parsing.strict_json import only_members, optional_text, parse_object, text_member
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,8 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealgate.errors import InvalidKeyError, NoKeyError, Reason, VerificationError
+from sealgate.errors import InvalidKeyError, NoKeyError, VerificationError
 from sealgate.messages import name_accepted, quote
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

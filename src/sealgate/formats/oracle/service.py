@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from sealgate.cloud.oracle import OCICredentials, sign_request
-from sealgate.errors import PolicyError, Reason, VerificationError
+from sealgate.errors import PolicyError, VerificationError
 from sealgate.formats.listing import Page, name_record, require_success
 from sealgate.messages import quote
 from sealgate.parsing.strict_json import as_object, base64_member, list_member, malformed, parse_object, text_member
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -10,8 +10,9 @@ import os
 import stat
 from pathlib import Path
 
-from sealgate.errors import NotFoundError, Reason, UnavailableError, VerificationError
+from sealgate.errors import NotFoundError, UnavailableError, VerificationError
 from sealgate.messages import quote
+from sealgate.reasons import Reason
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Without blocking, or opening a pipe that nobody writes to would never end.

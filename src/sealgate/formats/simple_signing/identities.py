@@ -12,8 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from sealgate.errors import InvalidReferenceError, Reason, VerificationError
+from sealgate.errors import InvalidReferenceError, VerificationError
 from sealgate.messages import quote
+from sealgate.reasons import Reason
 from sealgate.references import Reference, Repository, parse_reference, parse_registry, parse_repository
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sealgate.errors import TRANSIENT_REASONS, InvalidReferenceError, Reason, UnavailableError, VerificationError
+from sealgate.errors import InvalidReferenceError, UnavailableError, VerificationError
 from sealgate.findings import SeenSignature, Verified
 from sealgate.messages import quote
 from sealgate.parsing.strict_json import (
@@ -28,6 +28,7 @@ from sealgate.parsing.strict_json import (
     parse_object,
     text_member,
 )
+from sealgate.reasons import TRANSIENT_REASONS, Reason
 from sealgate.references import parse_digest
 from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, MAX_MANIFEST_BYTES, OCI_INDEX, OCI_MANIFEST
 

@@ -13,18 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
-from sealgate.errors import (
-    InvalidReferenceError,
-    NotFoundError,
-    Reason,
-    UnauthorizedError,
-    UnavailableError,
-    VerificationError,
-)
+from sealgate.errors import InvalidReferenceError, NotFoundError, UnauthorizedError, UnavailableError, VerificationError
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES, MAX_SIGNATURES
 from sealgate.formats.simple_signing.folders import read_below
 from sealgate.messages import quote
 from sealgate.parsing.strict_json import as_object, base64_member, list_member, malformed, parse_object, text_member
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

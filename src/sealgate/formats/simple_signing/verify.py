@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from sealgate.errors import InvalidKeyError, Reason, UnavailableError, VerificationError
+from sealgate.errors import InvalidKeyError, UnavailableError, VerificationError
 from sealgate.findings import SeenSignature, Verified
 from sealgate.formats.contents import hash_content
 from sealgate.formats.simple_signing.identities import (
@@ -26,6 +26,7 @@ from sealgate.formats.simple_signing.stores import OpenShiftStore, Store, read_l
 from sealgate.formats.simple_signing.wire import parse_payload
 from sealgate.keys.openpgp.keyring import Keyring, load_keyring
 from sealgate.messages import quote
+from sealgate.reasons import Reason
 from sealgate.references import parse_repository
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pysequoia
 
-from sealgate.errors import InvalidKeyError, Reason, VerificationError
+from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.keys.openpgp.packets import Packet, SignatureFields, Subpacket, Tag, read_numbers, read_self_signature
 from sealgate.keys.openpgp.self_signatures import CLOCK_SKEW, SigningKey, Statements, flags_let_sign, read_statements
 from sealgate.keys.openpgp.signatures import (
@@ -26,6 +26,7 @@ from sealgate.keys.openpgp.signatures import (
     read_key,
 )
 from sealgate.messages import quote
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

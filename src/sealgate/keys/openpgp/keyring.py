@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import pysequoia
 
-from sealgate.errors import InvalidKeyError, Reason, VerificationError
+from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.keys.openpgp.certificates import (
     Certificate,
     LibraryError,
@@ -40,6 +40,7 @@ from sealgate.keys.openpgp.packets import (
 )
 from sealgate.keys.openpgp.self_signatures import CLOCK_SKEW, SigningKey, only_understood
 from sealgate.messages import name_accepted, quote
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 
-from sealgate.errors import Reason, VerificationError
+from sealgate.errors import VerificationError
+from sealgate.reasons import Reason
 
 #: The most bytes of one message, as received and after decompression.
 MAX_MESSAGE_BYTES = 1 << 20

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sealgate.errors import Reason, VerificationError
+from sealgate.errors import VerificationError
 from sealgate.keys.openpgp.packets import Subpacket, read_signature
 from sealgate.keys.openpgp.signatures import genuine, is_accepted_hash
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

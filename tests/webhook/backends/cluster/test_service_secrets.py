@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealgate.errors import Reason, UnavailableError
+from sealgate.errors import UnavailableError
+from sealgate.reasons import Reason
 from sealgate_webhook.backends.cluster.backend import OwnSecrets
 
 if TYPE_CHECKING:

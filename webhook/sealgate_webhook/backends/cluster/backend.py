@@ -7,9 +7,10 @@ import binascii
 from typing import TYPE_CHECKING
 from urllib.parse import quote as quote_path
 
-from sealgate.errors import NotFoundError, Reason, UnavailableError
+from sealgate.errors import NotFoundError, UnavailableError
 from sealgate.kubernetes.watch import Listing
 from sealgate.messages import quote
+from sealgate.reasons import Reason
 from sealgate_webhook.admission.policy_objects import ObjectJudge
 from sealgate_webhook.backends.cluster.denial_events import EventRecorder
 from sealgate_webhook.backends.cluster.namespaces import PATH, ClusterNamespaces, read_namespace

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote as quote_path
 
-from sealgate.errors import NotFoundError, Reason, UnavailableError
+from sealgate.errors import NotFoundError, UnavailableError
 from sealgate.messages import quote
 from sealgate.policies.matching import Namespace
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from sealgate.kubernetes.client import KubernetesAPI

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote as quote_path
 
-from sealgate.errors import NotFoundError, Reason, UnavailableError
+from sealgate.errors import NotFoundError, UnavailableError
 from sealgate.kubernetes.client import ConflictError
 from sealgate.messages import quote
+from sealgate.reasons import Reason
 from sealgate.trusted_state.stores import TrustRecord, decode_record, encode_record
 
 if TYPE_CHECKING:

@@ -21,11 +21,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.utils import CryptographyDeprecationWarning
 
-from sealgate.errors import InvalidKeyError, Reason, VerificationError
+from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.formats.notary.certificates import check_dates
 from sealgate.keys.public_keys import load_public_key
 from sealgate.keys.spki import read_certificate_key, read_spki
 from sealgate.messages import quote
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from sealgate.errors import InvalidKeyError, Reason, VerificationError
+from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.formats.interface import MAX_SIGNATURES
 from sealgate.formats.notary.errors import UnusableFileError
 from sealgate.formats.notary.limits import LIMITS
@@ -29,6 +29,7 @@ from sealgate.parsing.strict_json import (
     parse_object,
     text_member,
 )
+from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,0 +1,69 @@
+"""Why a finding, a verdict or a condition is what it is: stable words for machines."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a finding, a verdict or a condition is what it is; stable, for machines, one word for one thing."""
+
+    VERIFIED = "Verified"
+    # Refusals: the evidence was seen.
+    NO_SIGNATURE = "NoSignature"
+    INVALID_SIGNATURE = "InvalidSignature"
+    UNKNOWN_KEY = "UnknownKey"
+    DIGEST_MISMATCH = "DigestMismatch"
+    REPOSITORY_MISMATCH = "RepositoryMismatch"
+    TYPE_MISMATCH = "TypeMismatch"
+    ANNOTATION_MISMATCH = "AnnotationMismatch"
+    IDENTITY_MISMATCH = "IdentityMismatch"
+    MALFORMED_EVIDENCE = "MalformedEvidence"
+    EVIDENCE_TOO_LARGE = "EvidenceTooLarge"
+    EXPIRED = "Expired"
+    REVOKED = "Revoked"
+    ROLLBACK = "Rollback"
+    UNSUPPORTED_IMAGE = "UnsupportedImage"
+    # Nothing could be found out.
+    IMAGE_NOT_FOUND = "ImageNotFound"
+    NOT_FOUND = "NotFound"
+    REGISTRY_UNAVAILABLE = "RegistryUnavailable"
+    REGISTRY_UNAUTHORIZED = "RegistryUnauthorized"
+    RATE_LIMITED = "RateLimited"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    ADDRESS_FORBIDDEN = "AddressForbidden"
+    AUTHENTICATOR_NOT_FOUND = "AuthenticatorNotFound"
+    AUTHENTICATOR_NOT_READY = "AuthenticatorNotReady"
+    STATE_UNAVAILABLE = "StateUnavailable"
+    INTERNAL_ERROR = "InternalError"
+    NOT_PINNED = "NotPinned"
+    # Wrong input.
+    INVALID_REFERENCE = "InvalidReference"
+    INVALID_PATTERN = "InvalidPattern"
+    INVALID_KEY = "InvalidKey"
+    INVALID_WORKLOAD = "InvalidWorkload"
+    INVALID_POLICY = "InvalidPolicy"
+    INVALID_CONFIG = "InvalidConfig"
+    # Verdicts that no finding explains.
+    NO_POLICY_MATCHES = "NoPolicyMatches"
+    EXEMPT = "Exempt"
+    POLICY_NOT_SATISFIED = "PolicyNotSatisfied"
+
+
+#: Reasons that may be gone the next time somebody asks.
+TRANSIENT_REASONS = frozenset(
+    {
+        Reason.IMAGE_NOT_FOUND,
+        Reason.NOT_FOUND,
+        Reason.REGISTRY_UNAVAILABLE,
+        Reason.REGISTRY_UNAUTHORIZED,
+        Reason.RATE_LIMITED,
+        Reason.DEADLINE_EXCEEDED,
+        Reason.ADDRESS_FORBIDDEN,
+        Reason.AUTHENTICATOR_NOT_FOUND,
+        Reason.AUTHENTICATOR_NOT_READY,
+        Reason.STATE_UNAVAILABLE,
+        Reason.NOT_PINNED,
+        Reason.INTERNAL_ERROR,
+    }
+)

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+
 MAX_QUOTED = 256
 #: The most keys that a message names.
 MAX_NAMED_KEYS = 3
@@ -79,3 +82,22 @@ def quote_image(text: object, limit: int = MAX_QUOTED) -> str:
         return quoted
     escaped = quoted.replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def join_field(path: str, part: str | int) -> str:
+    """Return the path of a member: `a` and `b` make `a.b`, `a` and 0 make `a[0]`; unusual keys stand in quotes."""
+    if isinstance(part, int):
+        return f"{path}[{part}]"
+    if not part:
+        return path
+    return f"{path}.{part}" if path else part
+
+
+def key_part(key: str) -> str:
+    """Return a mapping's key as part of a field's path, so that dots and brackets in it mislead nobody."""
+    return key if _PLAIN_KEY.fullmatch(key) else f'"{quote(key, 64)}"'
+
+
+def name_record(name: object, fallback: str) -> str:
+    """Return how messages name a record: by its own name, bounded, where it has one."""
+    return quote(name, 160) if isinstance(name, str) and name else fallback

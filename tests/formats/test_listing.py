@@ -6,7 +6,8 @@ import pytest
 
 from sealgate.clocks import Deadline
 from sealgate.errors import DeadlineError, VerificationError
-from sealgate.formats.listing import MAX_PAGES, Page, Tally, list_records, name_record
+from sealgate.formats.listing import MAX_PAGES, Page, Tally, list_records
+from sealgate.messages import name_record
 from sealgate.reasons import Reason
 from tests.support.clocks import FakeClock
 

@@ -14,7 +14,6 @@ from sealgate.errors import NotFoundError, UnauthorizedError, UnavailableError, 
 from sealgate.findings import SeenSignature, Verified
 from sealgate.formats.interface import MAX_SIGNATURES
 from sealgate.formats.other_hashes import HashTrials, StrangerError
-from sealgate.messages import quote
 from sealgate.parsing.strict_json import malformed
 from sealgate.reasons import Reason
 
@@ -203,11 +202,6 @@ class Tally:
         hint = self._trials.hint() if best.reason is Reason.INVALID_SIGNATURE else ""
         msg = f"{best.source}: {best.message}{more}{hint}"
         raise VerificationError(msg, reason=best.reason, signatures=self._seen)
-
-
-def name_record(name: object, fallback: str) -> str:
-    """Return how messages name a record: by its own name, bounded, where it has one."""
-    return quote(name, 160) if isinstance(name, str) and name else fallback
 
 
 def _too_many(what: str) -> VerificationError:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.errors import InvalidPatternError
 from sealgate.manifests.validation import did_you_mean
-from sealgate.messages import quote
-from sealgate.parsing.documents import join_field, key_part
+from sealgate.messages import join_field, key_part, quote
 from sealgate.patterns import compile_repository_pattern, compile_tag_pattern
 
 if TYPE_CHECKING:

@@ -30,8 +30,8 @@ from sealgate.errors import PolicyError, Problem
 from sealgate.manifests.cross_checks import check_patterns, check_policy, check_secrets
 from sealgate.manifests.files import read_policy_files
 from sealgate.manifests.validation import did_you_mean, validate
-from sealgate.messages import quote
-from sealgate.parsing.documents import Document, join_field, key_part, read_documents
+from sealgate.messages import join_field, key_part, quote
+from sealgate.parsing.documents import Document, read_documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -16,7 +16,7 @@ from sealgate.formats import build_check
 from sealgate.formats.signers import openpgp_states
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.manifests.loading import check_object, load_policy_files
-from sealgate.parsing.documents import join_field
+from sealgate.messages import join_field
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate.reasons import Reason
 from sealgate.service_secrets import StandaloneServiceSecrets

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from sealgate.messages import quote
-from sealgate.parsing.documents import join_field, key_part
+from sealgate.messages import join_field, key_part, quote
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

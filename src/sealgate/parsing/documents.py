@@ -8,14 +8,13 @@ values. A wrong place does not end the reading; everything that is wrong is repo
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
 from sealgate.errors import Problem
-from sealgate.messages import quote
+from sealgate.messages import join_field, key_part, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,7 +29,6 @@ _TAG = "tag:yaml.org,2002:"
 _CONVERTED = frozenset({f"{_TAG}null", f"{_TAG}bool", f"{_TAG}int", f"{_TAG}float"})
 _TEXT = frozenset({f"{_TAG}str", f"{_TAG}timestamp", f"{_TAG}value"})
 _COLLECTIONS = frozenset({None, "!", f"{_TAG}map", f"{_TAG}seq"})
-_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +61,6 @@ class Document:
     def item(self, field: str, value: object) -> Document:
         """Return one of its members as a document of its own."""
         return Document(self.file, value, self.lines, join_field(self.prefix, field))
-
-
-def join_field(path: str, part: str | int) -> str:
-    """Return the path of a member: `a` and `b` make `a.b`, `a` and 0 make `a[0]`; unusual keys stand in quotes."""
-    if isinstance(part, int):
-        return f"{path}[{part}]"
-    if not part:
-        return path
-    return f"{path}.{part}" if path else part
-
-
-def key_part(key: str) -> str:
-    """Return a mapping's key as part of a field's path, so that dots and brackets in it mislead nobody."""
-    return key if _PLAIN_KEY.fullmatch(key) else f'"{quote(key, 64)}"'
 
 
 def read_documents(text: str, file: str) -> tuple[tuple[Document, ...], tuple[Problem, ...]]:

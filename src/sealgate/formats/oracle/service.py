@@ -8,8 +8,8 @@ from urllib.parse import urlencode, urlsplit
 
 from sealgate.cloud.oracle import OCICredentials, sign_request
 from sealgate.errors import PolicyError, VerificationError
-from sealgate.formats.listing import Page, name_record, require_success
-from sealgate.messages import quote
+from sealgate.formats.listing import Page, require_success
+from sealgate.messages import name_record, quote
 from sealgate.parsing.strict_json import as_object, base64_member, list_member, malformed, parse_object, text_member
 from sealgate.reasons import Reason
 

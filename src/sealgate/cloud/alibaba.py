@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from sealgate.http.urls import parse_url
-from sealgate.kms.secrets import optional_text_member, text_member
+from sealgate.service_secrets import optional_text_member, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from sealgate.http.urls import parse_url
-from sealgate.kms.secrets import optional_text_member, text_member
+from sealgate.service_secrets import optional_text_member, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from sealgate.http.urls import parse_url
-from sealgate.kms.secrets import bytes_member, credentials_error, text_member
+from sealgate.service_secrets import bytes_member, credentials_error, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

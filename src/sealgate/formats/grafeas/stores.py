@@ -15,10 +15,10 @@ from urllib.parse import urlencode, urlsplit
 from sealgate.errors import VerificationError
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES
 from sealgate.formats.listing import Page, require_success
-from sealgate.kms.secrets import text_member
 from sealgate.messages import name_record, quote
 from sealgate.parsing.strict_json import as_object, decode_base64, malformed, parse_object
 from sealgate.reasons import Reason
+from sealgate.service_secrets import text_member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sealgate.api.v1alpha1.verification_policy import Authenticator, VerificationPolicy
-from sealgate.policies.labels import check_label_key, check_label_value
+from sealgate.api.v1alpha1.authenticator import Authenticator
+from sealgate.api.v1alpha1.selectors import check_label_key, check_label_value
+from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from tests.policies.objects import authenticator_object, policy_object
 
 

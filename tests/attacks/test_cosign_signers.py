@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import ValidationError
 
-from sealgate.api.v1alpha1.verification_policy import CosignSpec
+from sealgate.api.v1alpha1.cosign import CosignSpec
 from sealgate.errors import InvalidKeyError
 from sealgate.formats import build_check
 from sealgate.keys.resolvers import StandaloneKeys

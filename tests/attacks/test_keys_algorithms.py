@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import ValidationError
 
-from sealgate.api.v1alpha1.verification_policy import KeyEntry
+from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.keys.public_keys import PublicKey, load_public_key

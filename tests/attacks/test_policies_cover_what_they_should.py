@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sealgate.policies.matching import NAME_LABEL, Namespace, PolicyIndex
+from sealgate.api.v1alpha1.selectors import NAME_LABEL
+from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.references import parse_reference
 from tests.policies.objects import policy
 

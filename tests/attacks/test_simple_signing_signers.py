@@ -22,7 +22,7 @@ from tests.support.simulators.openshift import OpenShiftSimulator
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sealgate.api.v1alpha1.verification_policy import Authenticator
+    from sealgate.api.v1alpha1.authenticator import Authenticator
 
 ONE, TWO = Signer(), Signer()
 

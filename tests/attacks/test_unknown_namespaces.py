@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.api.v1alpha1.verification_policy import LabelSelector, VerificationPolicy
+from sealgate.api.v1alpha1.selectors import NAME_LABEL, LabelSelector
+from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.policies.decisions import UnmatchedImages
-from sealgate.policies.matching import NAME_LABEL, Namespace, PolicyIndex
+from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.policies.selectors import Selection, select
 from sealgate.references import parse_reference
 from tests.cli import objects as cli_objects

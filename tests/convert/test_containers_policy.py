@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.api.v1alpha1.verification_policy import Authenticator, VerificationPolicy
+from sealgate.api.v1alpha1.authenticator import Authenticator
+from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.convert import Conversion, convert_containers_policy
 from sealgate.errors import PolicyError, VerificationError
 from sealgate.findings import Finding, Outcome

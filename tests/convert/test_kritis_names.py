@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.policies.matching import NAME_LABEL
+from sealgate.api.v1alpha1.selectors import NAME_LABEL
 from tests.convert.kritis_conversions import convert, problems, specs
 from tests.support.builders.kritis import allowlist, attestation_policy, authority
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sealgate.api.v1alpha1.verification_policy import KeyEntry, SecretKey
+from sealgate.api.v1alpha1.keys import KeyEntry
+from sealgate.api.v1alpha1.model import SecretKey
 from sealgate.errors import InvalidKeyError, UnavailableError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.keys.resolvers import StandaloneKeys

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.api.v1alpha1.verification_policy import API_VERSION
+from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.errors import DeadlineError, KeyRefusedError, UnavailableError
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.kms import REFRESH_SECONDS

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sealgate.api.v1alpha1.verification_policy import API_VERSION, VerificationPolicy
+from sealgate.api.v1alpha1.model import API_VERSION
+from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 
 
 def policy_object(name: str, *repositories: str, **spec: Any) -> dict[str, Any]:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sealgate.api.v1alpha1.selectors import NAME_LABEL
 from sealgate.errors import InvalidPatternError
-from sealgate.policies.matching import NAME_LABEL, Cause, Namespace, PolicyIndex
+from sealgate.policies.matching import Cause, Namespace, PolicyIndex
 from sealgate.references import parse_reference
 from tests.policies.objects import policy
 

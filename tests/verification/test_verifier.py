@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealgate.api.v1alpha1.verification_policy import AuthenticatorSpec
+from sealgate.api.v1alpha1.authenticator import AuthenticatorSpec
 from sealgate.findings import Outcome
 from sealgate.policies.decisions import UnmatchedImages, Verdict
 from sealgate.policies.matching import Namespace

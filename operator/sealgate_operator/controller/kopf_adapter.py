@@ -17,7 +17,7 @@ from kopf._cogs.structs.credentials import Vault  # this and the next two: types
 from kopf._cogs.structs.references import Insights
 from kopf._core.engines.peering import Identity
 
-from sealgate.api.v1alpha1.verification_policy import API_VERSION
+from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.messages import quote
 from sealgate_operator.controller.reconciler import SECRET_SELECTOR
 from sealgate_operator.controller.store import AUTHENTICATOR, POLICY, SECRET

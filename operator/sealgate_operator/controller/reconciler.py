@@ -11,8 +11,8 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.api.v1alpha1.status import AuthenticatorStatus, Condition, VerificationPolicyStatus
-from sealgate.api.v1alpha1.verification_policy import API_VERSION
 from sealgate.errors import NotFoundError, SealgateError
 from sealgate.kubernetes.client import ConflictError
 from sealgate_operator.controller.store import AUTHENTICATOR, KINDS, POLICY, SECRET

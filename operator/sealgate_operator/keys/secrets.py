@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
-    from sealgate.api.v1alpha1.keys import KeyEntry, SecretKey
+    from sealgate.api.v1alpha1.keys import KeyEntry
+    from sealgate.api.v1alpha1.model import SecretKey
     from sealgate_operator.keys.public_material import PublicMaterial
 
 

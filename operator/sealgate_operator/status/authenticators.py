@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
+from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.api.v1alpha1.status import AuthenticatorStatus, KeyStatus
-from sealgate.api.v1alpha1.verification_policy import Authenticator
 from sealgate.errors import InvalidKeyError, SealgateError, UnavailableError
 from sealgate.formats import FORMATS, build_check
 from sealgate.formats.incomplete import IncompleteCheck
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from sealgate.api.v1alpha1.keys import KeyEntry, SecretKey
+    from sealgate.api.v1alpha1.keys import KeyEntry
+    from sealgate.api.v1alpha1.model import SecretKey
     from sealgate.formats.interface import Check
     from sealgate_operator.keys.secrets import KeySource, SecretKeys
 

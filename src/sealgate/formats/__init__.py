@@ -15,7 +15,7 @@ from sealgate.keys.resolvers import UsableKeys
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sealgate.api.v1alpha1.verification_policy import Authenticator
+    from sealgate.api.v1alpha1.authenticator import Authenticator
     from sealgate.formats.interface import Check
     from sealgate.keys.resolvers import KeyResolver
 

@@ -17,8 +17,9 @@ from sealgate.reasons import Reason
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sealgate.api.v1alpha1.keys import KeyEntry
     from sealgate.api.v1alpha1.kms import KMSSource
-    from sealgate.api.v1alpha1.verification_policy import KeyEntry, SecretKey
+    from sealgate.api.v1alpha1.model import SecretKey
     from sealgate.keys.public_keys import PublicKey
 
 

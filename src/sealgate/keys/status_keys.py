@@ -18,8 +18,9 @@ from sealgate.reasons import TRANSIENT_REASONS, Reason
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sealgate.api.v1alpha1.keys import KeyEntry
+    from sealgate.api.v1alpha1.model import SecretKey
     from sealgate.api.v1alpha1.status import AuthenticatorStatus, KeyStatus
-    from sealgate.api.v1alpha1.verification_policy import KeyEntry, SecretKey
     from sealgate.keys.public_keys import PublicKey
 
 

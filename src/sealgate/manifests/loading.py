@@ -25,7 +25,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from sealgate.api.v1alpha1.verification_policy import API_VERSION, Authenticator, VerificationPolicy
+from sealgate.api.v1alpha1.authenticator import Authenticator
+from sealgate.api.v1alpha1.model import API_VERSION
+from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.errors import PolicyError, Problem
 from sealgate.manifests.cross_checks import check_patterns, check_policy, check_secrets
 from sealgate.manifests.files import read_policy_files

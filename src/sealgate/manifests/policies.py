@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from sealgate.api.v1alpha1.verification_policy import Authenticator
+    from sealgate.api.v1alpha1.authenticator import Authenticator
     from sealgate.errors import Problem
     from sealgate.keys.resolvers import KMSKeySource
     from sealgate.manifests.loading import PolicyFiles

@@ -12,6 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from sealgate.api.v1alpha1.selectors import NAME_LABEL
 from sealgate.messages import quote
 from sealgate.patterns import Pattern, compile_repository_pattern, compile_tag_pattern
 from sealgate.policies.lookup import GlobLookup
@@ -20,12 +21,11 @@ from sealgate.policies.selectors import Selection, select
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sealgate.api.v1alpha1.verification_policy import ImageSelector, LabelSelector, VerificationPolicy
+    from sealgate.api.v1alpha1.selectors import LabelSelector
+    from sealgate.api.v1alpha1.verification_policy import ImageSelector, VerificationPolicy
     from sealgate.patterns import Glob
     from sealgate.references import Reference
 
-#: The label that Kubernetes itself puts on every namespace, with its name.
-NAME_LABEL = "kubernetes.io/metadata.name"
 
 #: Namespaces whose selected policies are remembered.
 _REMEMBERED = 4096

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sealgate.api.v1alpha1.verification_policy import LabelSelector
+from sealgate.api.v1alpha1.selectors import LabelSelector
 from sealgate.messages import quote
 from sealgate.patterns import compile_repository_pattern
 from sealgate.policies.decisions import count_met

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sealgate.api.v1alpha1.verification_policy import LabelSelector, LabelSelectorRequirement
+    from sealgate.api.v1alpha1.selectors import LabelSelector, LabelSelectorRequirement
 
 
 class Selection(Enum):

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from sealgate.api.v1alpha1.verification_policy import ImageSelector, LabelSelector
+from sealgate.api.v1alpha1.selectors import LabelSelector
+from sealgate.api.v1alpha1.verification_policy import ImageSelector
 from sealgate.errors import InvalidPatternError
 from sealgate.patterns import compile_repository_pattern, compile_tag_pattern
 from sealgate.policies.matching import CompiledPolicy, CompiledSelector

@@ -17,7 +17,8 @@ from sealgate.service_secrets import NoServiceSecrets, ServiceSecrets
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from sealgate.api.v1alpha1.verification_policy import Authenticator, VerificationPolicy
+    from sealgate.api.v1alpha1.authenticator import Authenticator
+    from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
     from sealgate.formats.interface import Check
     from sealgate.keys.resolvers import KeyResolver
     from sealgate.policies.matching import CompiledPolicy

@@ -6,13 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.api.v1alpha1.verification_policy import (
-    API_VERSION,
-    Authenticator,
-    AuthenticatorSpec,
-    CosignSpec,
-    Metadata,
-)
+from sealgate.api.v1alpha1.authenticator import Authenticator, AuthenticatorSpec
+from sealgate.api.v1alpha1.cosign import CosignSpec
+from sealgate.api.v1alpha1.model import API_VERSION, Metadata
 from sealgate.errors import InvalidKeyError, InvalidReferenceError, PolicyError, UnavailableError
 from sealgate.formats import FORMATS, build_check
 from sealgate.keys.resolvers import StandaloneKeys

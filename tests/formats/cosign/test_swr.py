@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from sealgate.api.v1alpha1.verification_policy import API_VERSION, VerificationPolicy
+from sealgate.api.v1alpha1.model import API_VERSION
+from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.reasons import Reason
 from sealgate.references import parse_reference

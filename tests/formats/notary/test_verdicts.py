@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from sealgate.api.v1alpha1.verification_policy import Authenticator
+from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.policies.decisions import Verdict

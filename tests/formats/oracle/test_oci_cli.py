@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.api.v1alpha1.keys import KeyEntry
-from sealgate.api.v1alpha1.verification_policy import API_VERSION, Authenticator
+from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import VerificationError
 from sealgate.formats import build_check

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from sealgate.api.v1alpha1.verification_policy import API_VERSION
+from sealgate.api.v1alpha1.model import API_VERSION
 from tests.cli.running import sealgate
 from tests.support.signers.simple_signing import Signer, payload
 from tests.support.simulators.openshift import OpenShiftSimulator

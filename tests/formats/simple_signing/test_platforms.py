@@ -569,7 +569,7 @@ def test_the_option_is_off_and_changes_what_findings_are_remembered_by_only_if_i
 
 
 def test_the_schema_of_the_objects_has_the_option_and_that_it_is_off() -> None:
-    from sealgate.api.v1alpha1.verification_policy import Authenticator
+    from sealgate.api.v1alpha1.authenticator import Authenticator
 
     schema = json.dumps(Authenticator.model_json_schema())
     assert '"acceptPlatformSignatures": {"default": false' in schema

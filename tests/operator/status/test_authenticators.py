@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.api.v1alpha1.status import KeyStatus
-from sealgate.api.v1alpha1.verification_policy import Authenticator
 from sealgate.formats import build_check
 from sealgate.keys.openpgp.packets import armored_blocks
 from sealgate.keys.status_keys import StatusKeys

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sealgate.api.v1alpha1.verification_policy import API_VERSION, Authenticator
+from sealgate.api.v1alpha1.authenticator import Authenticator
+from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate.verification.policy_sets import build_policy_set

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.api.v1alpha1.verification_policy import API_VERSION, Authenticator
+from sealgate.api.v1alpha1.authenticator import Authenticator
+from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.clocks import Deadline
 from sealgate.errors import UnavailableError, VerificationError
 from sealgate.formats import build_check

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sealgate.api.v1alpha1.verification_policy import API_VERSION, Authenticator, VerificationPolicy
+from sealgate.api.v1alpha1.authenticator import Authenticator
+from sealgate.api.v1alpha1.model import API_VERSION
+from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.http.settings import RegistrySettings
 from sealgate.keys.resolvers import StandaloneKeys

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.api.v1alpha1.status import AuthenticatorStatus
-from sealgate.api.v1alpha1.verification_policy import Authenticator
 from sealgate.clocks import Deadline
 from sealgate.keys.status_keys import StatusKeys
 from sealgate.verification.policy_sets import PolicySet, build_policy_set

@@ -7,8 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from sealgate.api.v1alpha1.keys import KeyEntry, Model, exactly_one
+from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.api.v1alpha1.kms import Endpoint
+from sealgate.api.v1alpha1.model import Model, exactly_one
 from sealgate.api.v1alpha1.services import CredentialsSecret, ServiceCA, ServiceURL
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.:~-]{0,126}"

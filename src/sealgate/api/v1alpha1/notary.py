@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from sealgate.api.v1alpha1.keys import Model, SecretKey, exactly_one
+from sealgate.api.v1alpha1.model import Model, SecretKey, exactly_one
 
 #: `targets`, or a delegation below it; nothing that could be another path.
 RoleName = Annotated[

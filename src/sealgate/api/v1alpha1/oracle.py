@@ -6,8 +6,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from sealgate.api.v1alpha1.keys import KeyEntry, Model
+from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.api.v1alpha1.kms import OracleKeyID, OracleVersionID, Region
+from sealgate.api.v1alpha1.model import Model
 from sealgate.api.v1alpha1.services import CredentialsSecret, ServiceCA, ServiceURL
 
 #: A compartment's id; the root compartment's is the tenancy's.

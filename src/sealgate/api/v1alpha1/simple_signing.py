@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
-from sealgate.api.v1alpha1.keys import Model, SecretKey, exactly_one
+from sealgate.api.v1alpha1.model import Model, SecretKey, exactly_one
 
 #: A web address without user name, query and fragment, or a folder of the machine that sealgate runs on.
 LookasideURL = Annotated[

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 if TYPE_CHECKING:
-    from sealgate.api.v1alpha1.keys import SecretKey
+    from sealgate.api.v1alpha1.model import SecretKey
 
 Timestamp = Annotated[
     str,

@@ -25,13 +25,13 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sealgate.api.v1alpha1.verification_policy import API_VERSION
+from sealgate.api.v1alpha1.model import API_VERSION
+from sealgate.api.v1alpha1.selectors import NAME_LABEL
 from sealgate.convert.kritis.authorities import MalformedError, grafeas_spec
 from sealgate.convert.kritis.patterns import Exclusion, NoSelectorError, exclusion_of
 from sealgate.convert.results import Conversion, Note
 from sealgate.errors import PolicyError
 from sealgate.messages import quote
-from sealgate.policies.matching import NAME_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

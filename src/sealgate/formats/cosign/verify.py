@@ -14,7 +14,7 @@ from sealgate.references import parse_repository
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sealgate.api.v1alpha1.verification_policy import CosignSpec
+    from sealgate.api.v1alpha1.cosign import CosignSpec
     from sealgate.findings import Verified
     from sealgate.formats.interface import Image, Sources
     from sealgate.keys.public_keys import PublicKey

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.api.v1alpha1.verification_policy import API_VERSION
+from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.errors import SealgateError
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate.policies.matching import Namespace

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from sealgate.api.v1alpha1.verification_policy import API_VERSION
+from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate_webhook.__main__ import main
 from sealgate_webhook.backends.cluster.policies import AUTHENTICATORS, POLICIES
 from tests.support.signers.cosign import Classic, push_classic

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from sealgate.api.v1alpha1.authenticator import Authenticator
+from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.api.v1alpha1.status import AuthenticatorStatus
-from sealgate.api.v1alpha1.verification_policy import API_VERSION, Authenticator, VerificationPolicy
+from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.errors import PolicyError, SealgateError
 from sealgate.keys.status_keys import StatusKeys
 from sealgate.kubernetes.watch import Listing

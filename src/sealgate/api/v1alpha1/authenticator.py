@@ -1,0 +1,46 @@
+"""The object `Authenticator`: a named root of trust, exactly one format with the keys it accepts."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from sealgate.api.v1alpha1.cosign import CosignSpec
+from sealgate.api.v1alpha1.grafeas import GrafeasSpec
+from sealgate.api.v1alpha1.model import Metadata, Model, exactly_one
+from sealgate.api.v1alpha1.notary import NotarySpec
+from sealgate.api.v1alpha1.oracle import OracleSpec
+from sealgate.api.v1alpha1.simple_signing import SimpleSigningSpec
+
+
+class AuthenticatorSpec(Model):
+    """A named root of trust: exactly one format, with the keys it accepts."""
+
+    cosign: CosignSpec | None = Field(default=None, description="Signatures made by cosign.")
+    simple_signing: SimpleSigningSpec | None = Field(
+        default=None, description="OpenPGP signatures: OpenShift, atomic, podman, skopeo."
+    )
+    notary: NotarySpec | None = Field(
+        default=None, description="Signed tags in Notary v1: Docker Content Trust, DTR and UCP."
+    )
+    grafeas: GrafeasSpec | None = Field(
+        default=None, description="Attestations in Grafeas: kritis, and Alibaba Cloud's kritis-validation-hook."
+    )
+    oracle: OracleSpec | None = Field(default=None, description="Signature records of Oracle Cloud's registry (OCIR).")
+
+    @model_validator(mode="after")
+    def _has_one_format(self) -> Self:
+        exactly_one(self, "format", tuple(type(self).model_fields))
+        return self
+
+
+class Authenticator(Model):
+    """A named root of trust."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    api_version: Literal["sealgate.dev/v1alpha1"]
+    kind: Literal["Authenticator"]
+    metadata: Metadata
+    spec: AuthenticatorSpec

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from sealgate.api.v1alpha1.selectors import NAME_LABEL, LabelSelector
 from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.policies.decisions import UnmatchedImages
-from sealgate.policies.matching import Namespace, PolicyIndex
-from sealgate.policies.selectors import Selection, select
+from sealgate.policies.matching import Namespace, PolicyIndex, Selection, select
 from sealgate.references import parse_reference
 from tests.cli import objects as cli_objects
 from tests.cli.shop import Shop, open_shop

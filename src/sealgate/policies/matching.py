@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,11 @@ from sealgate.api.v1alpha1.selectors import NAME_LABEL
 from sealgate.messages import quote
 from sealgate.patterns import Pattern, compile_repository_pattern, compile_tag_pattern
 from sealgate.policies.lookup import GlobLookup
-from sealgate.policies.selectors import Selection, select
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sealgate.api.v1alpha1.selectors import LabelSelector
+    from sealgate.api.v1alpha1.selectors import LabelSelector, LabelSelectorRequirement
     from sealgate.api.v1alpha1.verification_policy import ImageSelector, VerificationPolicy
     from sealgate.patterns import Glob
     from sealgate.references import Reference
@@ -328,3 +327,53 @@ def _explain_image(policy: CompiledPolicy, name: str, tag: str | None, written: 
     if excluded is not None:
         return Cause.EXCLUDED, f"excludeImages has {quote(excluded.text)}"
     return Cause.MATCHED, f"{quote(covering.repository.text)} covers it"
+
+
+class Selection(Enum):
+    """Whether a selector holds."""
+
+    YES = "yes"
+    NO = "no"
+    MAYBE = "maybe"
+
+
+def select(selector: LabelSelector, labels: Mapping[str, str], *, complete: bool = True) -> Selection:
+    """Return whether every part of the selector holds; an empty selector selects everything.
+
+    Args:
+        selector: the selector.
+        labels: the labels that are known.
+        complete: whether there are no others. If there may be, a part about a key that is not among them may hold or
+            not, `NotIn` and `DoesNotExist` included.
+
+    Returns:
+        NO if a part certainly does not hold, otherwise MAYBE if a part may not, otherwise YES. Parts are looked at one
+        by one, so parts that contradict each other about an unknown label are MAYBE.
+    """
+    parts = [_holds_exactly(key, value, labels, complete) for key, value in selector.match_labels.items()]
+    parts += [_holds(expression, labels, complete) for expression in selector.match_expressions]
+    if Selection.NO in parts:
+        return Selection.NO
+    return Selection.MAYBE if Selection.MAYBE in parts else Selection.YES
+
+
+def _holds_exactly(key: str, value: str, labels: Mapping[str, str], complete: bool) -> Selection:  # noqa: FBT001
+    if key not in labels and not complete:
+        return Selection.MAYBE
+    return Selection.YES if labels.get(key) == value else Selection.NO
+
+
+def _holds(expression: LabelSelectorRequirement, labels: Mapping[str, str], complete: bool) -> Selection:  # noqa: FBT001
+    value = labels.get(expression.key)
+    if value is None and not complete:
+        return Selection.MAYBE
+    if expression.operator == "Exists":
+        holds = value is not None
+    elif expression.operator == "DoesNotExist":
+        holds = value is None
+    elif expression.operator == "In":
+        holds = value is not None and value in expression.values
+    else:
+        # NotIn: a label that does not exist has none of the values either.
+        holds = value is None or value not in expression.values
+    return Selection.YES if holds else Selection.NO

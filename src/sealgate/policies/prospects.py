@@ -11,7 +11,7 @@ from sealgate.api.v1alpha1.selectors import LabelSelector
 from sealgate.messages import quote
 from sealgate.patterns import compile_repository_pattern
 from sealgate.policies.decisions import count_met
-from sealgate.policies.selectors import Selection, select
+from sealgate.policies.matching import Selection, select
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

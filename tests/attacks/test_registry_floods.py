@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.errors import DeadlineError, SealgateError, UnavailableError, VerificationError
+from sealgate.http.interface import MAX_MANIFEST_BYTES
 from sealgate.reasons import Reason
-from sealgate.registry.interface import MAX_MANIFEST_BYTES, OCI_INDEX, OCI_MANIFEST
+from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
 from tests.support.environments.registry_clients import client_for, repository_of, session_of
 from tests.support.simulators.http_messages import Answer, encode
 from tests.support.simulators.registry import RegistrySimulator, digest_of

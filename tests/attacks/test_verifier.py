@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sealgate.clocks import Deadline
+    from sealgate.http.interface import Services
     from sealgate.references import Repository
     from sealgate.registry.callers import Access
     from sealgate.registry.client import RegistryClient
     from sealgate.registry.credentials import CredentialProvider
-    from sealgate.registry.interface import Registry, Services
+    from sealgate.registry.interface import Registry
 
 
 @pytest.fixture

@@ -21,8 +21,9 @@ from sealgate.trusted_state.stores import TrustedState, UnconfiguredTrustedState
 if TYPE_CHECKING:
     from sealgate.clocks import Clock, Deadline
     from sealgate.findings import Verified
+    from sealgate.http.interface import Services
     from sealgate.references import Digest, Reference
-    from sealgate.registry.interface import Registry, Services
+    from sealgate.registry.interface import Registry
 
 #: The most candidate signatures looked at for one subject and authenticator; more is a refusal.
 MAX_SIGNATURES = 128

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sealgate.clocks import Deadline
-    from sealgate.registry.interface import Response
+    from sealgate.http.interface import Response
 
 #: The most records of one listing, and the most pages, those without records among them.
 MAX_RECORDS = 10_000

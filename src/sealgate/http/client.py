@@ -20,6 +20,7 @@ import urllib3.exceptions
 from sealgate.errors import ForbiddenAddressError, SealgateError, UnavailableError, VerificationError
 from sealgate.http.addresses import vet
 from sealgate.http.connections import Connection, FloodError, Guard, PlainConnection, TLSConnection
+from sealgate.http.interface import MAX_MANIFEST_BYTES, Response
 from sealgate.http.pauses import Pauses
 from sealgate.http.pools import IdleConnections
 from sealgate.http.settings import fold
@@ -27,7 +28,6 @@ from sealgate.http.tls import TLSContexts
 from sealgate.http.urls import URL, join_url
 from sealgate.messages import quote
 from sealgate.reasons import Reason
-from sealgate.registry.interface import MAX_MANIFEST_BYTES, Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from sealgate.http.interface import MAX_MANIFEST_BYTES
 from sealgate.http.urls import parse_url
-from sealgate.registry.interface import MAX_MANIFEST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sealgate.clocks import Deadline
-    from sealgate.registry.interface import Response, Services
+    from sealgate.http.interface import Response, Services
 
 #: Requests a minute to one KMS, and how many of them may come at once. The services' own limits are far above.
 REQUESTS_PER_MINUTE = 300.0

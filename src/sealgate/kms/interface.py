@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from sealgate.clocks import Clock
-    from sealgate.registry.interface import Services
+    from sealgate.http.interface import Services
     from sealgate.service_secrets import ServiceSecrets
 
 #: The most versions of one key that are read.

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from sealgate.api.v1alpha1.keys import KeyEntry
     from sealgate.clocks import Clock
+    from sealgate.http.interface import Services
     from sealgate.keys.public_keys import PublicKey
     from sealgate.kms.interface import Fetch
-    from sealgate.registry.interface import Services
     from sealgate.service_secrets import ServiceSecrets
 
 #: Seconds between two looks at a key: what was disabled is refused after that at the latest.

@@ -17,7 +17,7 @@ from sealgate.parsing import strict_json
 from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
-    from sealgate.registry.interface import Response, Services
+    from sealgate.http.interface import Response, Services
 
 #: The most bytes of one answer; a key has about 1,000, a page of versions about 50,000.
 MAX_ANSWER_BYTES = 256 << 10

@@ -16,11 +16,11 @@ from sealgate.clocks import SystemClock
 from sealgate.errors import ConfigError, UnavailableError
 from sealgate.http.client import Follow, HTTPClient, Leave, Request
 from sealgate.http.dns import SystemResolver
+from sealgate.http.interface import MAX_MANIFEST_BYTES, Response
 from sealgate.http.settings import RegistrySettings, api_host, fold
 from sealgate.http.urls import parse_origin, parse_url
 from sealgate.reasons import Reason
 from sealgate.registry.auth import Gate
-from sealgate.registry.interface import MAX_MANIFEST_BYTES, Response
 from sealgate.registry.session import Session
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class RegistryClient:
 
 
 class ServiceRequests:
-    """Requests to servers that an authenticator names; see `sealgate.registry.interface.Services`.
+    """Requests to servers that an authenticator names; see `sealgate.http.interface.Services`.
 
     Args:
         http: how they are asked.

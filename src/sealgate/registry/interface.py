@@ -20,9 +20,6 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
-#: The most bytes of one manifest (the size the OCI distribution specification asks registries to support).
-MAX_MANIFEST_BYTES = 4 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -143,43 +140,4 @@ class Registry(Protocol):
             NotFoundError: the server has no such document.
             VerificationError: more than `limit` bytes came back.
             UnavailableError: it could not be asked (and its subclasses).
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """An answer of a service, whole and bounded.
-
-    Attributes:
-        status: the HTTP status.
-        headers: names in lower case.
-        body: the bytes, after no decoding but the transfer's.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class Services(Protocol):
-    """Requests to signature stores that an authenticator names, under one deadline and the one HTTP policy."""
-
-    def request(  # noqa: PLR0913 - the parts of an HTTP request are these
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        limit: int = MAX_MANIFEST_BYTES,
-        ca: str | None = None,
-    ) -> Response:
-        """Send one request and return the whole answer, whatever its status.
-
-        Redirects are not followed to another host. `ca` is a PEM bundle that replaces the system's for this
-        request.
-
-        Raises:
-            VerificationError: more than `limit` bytes came back.
-            UnavailableError: no answer (and its subclasses).
         """

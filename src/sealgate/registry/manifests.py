@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sealgate.errors import InvalidReferenceError, VerificationError
+from sealgate.http.interface import MAX_MANIFEST_BYTES
 from sealgate.messages import quote
 from sealgate.parsing.strict_json import (
     as_object,
@@ -22,7 +23,7 @@ from sealgate.parsing.strict_json import (
 )
 from sealgate.reasons import Reason
 from sealgate.references import parse_digest
-from sealgate.registry.interface import DOCKER_MANIFEST, MAX_MANIFEST_BYTES, OCI_MANIFEST
+from sealgate.registry.interface import DOCKER_MANIFEST, OCI_MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,11 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 from sealgate.errors import ForbiddenAddressError, InvalidReferenceError, VerificationError
+from sealgate.http.interface import MAX_MANIFEST_BYTES
 from sealgate.http.urls import URL, join_url
 from sealgate.messages import quote
 from sealgate.parsing import strict_json
 from sealgate.references import parse_digest
-from sealgate.registry.interface import MAX_MANIFEST_BYTES, Descriptor
+from sealgate.registry.interface import Descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -27,6 +27,7 @@ from sealgate.errors import (
     VerificationError,
 )
 from sealgate.http.client import Follow, Leave, NotTLSError, Request
+from sealgate.http.interface import MAX_MANIFEST_BYTES
 from sealgate.http.settings import api_host, fold
 from sealgate.http.urls import URL, Origin, parse_origin, parse_url
 from sealgate.messages import quote
@@ -34,25 +35,17 @@ from sealgate.reasons import Reason
 from sealgate.references import Digest, Repository, parse_digest, parse_repository
 from sealgate.registry.auth import Visit, refused
 from sealgate.registry.callers import Caller, access_of
-from sealgate.registry.interface import (
-    DOCKER_LIST,
-    DOCKER_MANIFEST,
-    MAX_MANIFEST_BYTES,
-    OCI_INDEX,
-    OCI_MANIFEST,
-    Descriptor,
-    Manifest,
-)
+from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
 from sealgate.registry.referrers import error_codes, lacks_api, next_page, read_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from sealgate.http.client import Answer
+    from sealgate.http.interface import Response
     from sealgate.registry.callers import Access, Identity
     from sealgate.registry.client import RegistryClient
     from sealgate.registry.credentials import CredentialProvider
-    from sealgate.registry.interface import Response
 
 T = TypeVar("T")
 

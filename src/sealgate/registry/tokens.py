@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from sealgate.clocks import Clock
     from sealgate.http.client import HTTPClient, Leave
+    from sealgate.http.interface import Response
     from sealgate.http.urls import Origin
     from sealgate.registry.credentials import Credentials
-    from sealgate.registry.interface import Response
 
 #: Seconds a token lives whose answer does not say; the docker token specification's default.
 DEFAULT_LIFETIME = 60

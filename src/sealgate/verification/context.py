@@ -12,9 +12,10 @@ from sealgate.verification.verdict_cache import VerdictMemory
 
 if TYPE_CHECKING:
     from sealgate.clocks import Clock, Deadline
+    from sealgate.http.interface import Services
     from sealgate.references import Repository
     from sealgate.registry.credentials import CredentialProvider
-    from sealgate.registry.interface import Registry, Services
+    from sealgate.registry.interface import Registry
     from sealgate.trusted_state.stores import TrustedState
     from sealgate.verification.observers import VerifierObserver
     from sealgate.verification.settings import VerifierSettings

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from sealgate.formats.interface import Image, Sources
-    from sealgate.registry.interface import Services
+    from sealgate.http.interface import Services
 
 #: The most bytes of one page.
 MAX_PAGE_BYTES = 4 << 20

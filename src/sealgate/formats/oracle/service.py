@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sealgate.formats.interface import Image
-    from sealgate.registry.interface import Services
+    from sealgate.http.interface import Services
 
 #: The most bytes of one page.
 MAX_PAGE_BYTES = 4 << 20

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from sealgate.errors import InvalidReferenceError, UnavailableError, VerificationError
 from sealgate.findings import SeenSignature, Verified
+from sealgate.http.interface import MAX_MANIFEST_BYTES
 from sealgate.messages import quote
 from sealgate.parsing.strict_json import (
     as_object,
@@ -30,7 +31,7 @@ from sealgate.parsing.strict_json import (
 )
 from sealgate.reasons import TRANSIENT_REASONS, Reason
 from sealgate.references import parse_digest
-from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, MAX_MANIFEST_BYTES, OCI_INDEX, OCI_MANIFEST
+from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

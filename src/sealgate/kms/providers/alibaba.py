@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sealgate.api.v1alpha1.kms import AlibabaKMS
     from sealgate.clocks import Clock
-    from sealgate.registry.interface import Services
+    from sealgate.http.interface import Services
     from sealgate.service_secrets import ServiceSecrets
 
 _WHAT = "Alibaba Cloud KMS"

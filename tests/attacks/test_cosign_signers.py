@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from sealgate.api.v1alpha1.cosign import CosignSpec
 from sealgate.errors import InvalidKeyError
-from sealgate.formats import build_check
+from sealgate.formats.build import build_check
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.policies.decisions import Verdict
 from sealgate.reasons import Reason

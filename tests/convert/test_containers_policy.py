@@ -15,7 +15,7 @@ from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.convert import Conversion, convert_containers_policy
 from sealgate.errors import PolicyError, VerificationError
 from sealgate.findings import Finding, Outcome
-from sealgate.formats import build_check
+from sealgate.formats.build import build_check
 from sealgate.formats.simple_signing.verify import SimpleSigningCheck
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.policies.decisions import UnmatchedImages, Verdict, decide

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.api.v1alpha1.status import AuthenticatorStatus, KeyStatus
 from sealgate.errors import InvalidKeyError, SealgateError, UnavailableError
-from sealgate.formats import FORMATS, build_check
+from sealgate.formats.build import FORMATS, build_check
 from sealgate.formats.incomplete import IncompleteCheck
 from sealgate.formats.signers import openpgp_states, signers_of
 from sealgate.keys.public_keys import PublicKey, load_public_key

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.errors import InvalidKeyError, SealgateError, UnavailableError
-from sealgate.formats import build_check
+from sealgate.formats.build import build_check
 from sealgate.formats.signers import openpgp_states
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.manifests.loading import check_object, load_policy_files

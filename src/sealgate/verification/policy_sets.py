@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sealgate.errors import SealgateError
-from sealgate.formats import build_check
+from sealgate.formats.build import build_check
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate.policies.matching import PolicyIndex
 from sealgate.service_secrets import NoServiceSecrets, ServiceSecrets

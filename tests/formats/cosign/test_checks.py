@@ -10,7 +10,7 @@ from sealgate.api.v1alpha1.authenticator import Authenticator, AuthenticatorSpec
 from sealgate.api.v1alpha1.cosign import CosignSpec
 from sealgate.api.v1alpha1.model import API_VERSION, Metadata
 from sealgate.errors import InvalidKeyError, InvalidReferenceError, PolicyError, UnavailableError
-from sealgate.formats import FORMATS, build_check
+from sealgate.formats.build import FORMATS, build_check
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.reasons import Reason
 from tests.support.environments.cosign import cosign_check

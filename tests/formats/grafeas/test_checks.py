@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from sealgate.errors import InvalidKeyError, UnavailableError
-from sealgate.formats import build_check
+from sealgate.formats.build import build_check
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.manifests.policies import load_standalone, standalone_policies
 from sealgate.reasons import Reason

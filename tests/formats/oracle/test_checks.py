@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from sealgate.errors import InvalidKeyError, KeyRefusedError, PolicyError, UnavailableError, VerificationError
-from sealgate.formats import build_check
+from sealgate.formats.build import build_check
 from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.reasons import Reason

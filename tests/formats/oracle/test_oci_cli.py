@@ -21,7 +21,7 @@ from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import VerificationError
-from sealgate.formats import build_check
+from sealgate.formats.build import build_check
 from sealgate.formats.interface import Image, Sources
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.kms import resolve_kms

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from sealgate.errors import InvalidKeyError, InvalidReferenceError, UnavailableError
-from sealgate.formats import FORMATS
+from sealgate.formats.build import FORMATS
 from sealgate.reasons import Reason
 from tests.support.environments.simple_signing import OPENSHIFT, REGISTRY, SimpleStand, rule, simple_check
 from tests.support.signers.simple_signing import armored_key, keyring, message

@@ -7,7 +7,7 @@ import pytest
 
 from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.api.v1alpha1.status import KeyStatus
-from sealgate.formats import build_check
+from sealgate.formats.build import build_check
 from sealgate.keys.openpgp.packets import armored_blocks
 from sealgate.keys.status_keys import StatusKeys
 from sealgate.kms import REFRESH_SECONDS

@@ -10,7 +10,7 @@ from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import UnavailableError, VerificationError
-from sealgate.formats import build_check
+from sealgate.formats.build import build_check
 from sealgate.formats.interface import Image, Sources
 from sealgate.http.settings import RegistrySettings
 from sealgate.keys.resolvers import StandaloneKeys

@@ -1,0 +1,55 @@
+"""Builds an authenticator's check from the format of its spec."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sealgate.errors import NoKeyError, PolicyError
+from sealgate.formats import cosign, grafeas, notary, oracle, simple_signing
+from sealgate.formats.incomplete import IncompleteCheck
+from sealgate.keys.resolvers import UsableKeys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sealgate.api.v1alpha1.authenticator import Authenticator
+    from sealgate.formats.interface import Check
+    from sealgate.keys.resolvers import KeyResolver
+
+# The field of the Authenticator's spec, and what turns that field's value into a check.
+_BUILDERS: Mapping[str, Callable[[Any, KeyResolver], Check]] = {
+    "cosign": cosign.build,
+    "simple_signing": simple_signing.build,
+    "notary": notary.build,
+    "grafeas": grafeas.build,
+    "oracle": oracle.build,
+}
+#: The names of all formats, as in the fields of an `Authenticator`.
+FORMATS = tuple(_BUILDERS)
+
+
+def build_check(authenticator: Authenticator, keys: KeyResolver) -> Check:
+    """Make an authenticator ready to verify images: its keys loaded, its options compiled.
+
+    Args:
+        authenticator: the object.
+        keys: where the keys behind its entries come from.
+
+    Raises:
+        PolicyError: it has no format, or several.
+        InvalidKeyError: one of its keys cannot be accepted, or it has none.
+        InvalidReferenceError: it names a repository that cannot be one.
+        UnavailableError: none of its keys can be used (now); those that cannot are left out otherwise.
+    """
+    spec = authenticator.spec
+    chosen = [name for name in _BUILDERS if getattr(spec, name) is not None]
+    if len(chosen) != 1:
+        what = f"{' and '.join(chosen)} are both there" if chosen else f"write one of: {', '.join(_BUILDERS)}"
+        msg = f"Authenticator {authenticator.metadata.name} must have exactly one format; {what}"
+        raise PolicyError(msg)
+    usable = UsableKeys(keys)
+    try:
+        check = _BUILDERS[chosen[0]](getattr(spec, chosen[0]), usable)
+    except NoKeyError as error:
+        raise (usable.missing[0] if usable.missing else error) from None
+    return IncompleteCheck(check, tuple(usable.missing)) if usable.missing else check

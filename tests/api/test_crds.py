@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from sealgate.api import crds
 from sealgate.api.structural import UnstructuredError, structural_schema
-from sealgate.api.v1alpha1 import verification_policy as models
+from sealgate.api.v1alpha1 import authenticator, verification_policy
 from tests.api.crd_examples import AUTHENTICATOR, FORMATS, POLICY, WRONG, Wrong, of_format
 from tests.chart.rendering import CHART
 
@@ -149,7 +149,7 @@ def test_exactly_one_format_is_demanded_of_all_that_there_are() -> None:
     spec = schema("Authenticator")["properties"]["spec"]
     (rule,) = (rule for rule in spec["x-kubernetes-validations"] if "format" in rule["message"])
     assert [f"has(self.{name})" in rule["rule"] for name in spec["properties"]] == [True] * len(spec["properties"])
-    assert spec["properties"].keys() == {field.alias for field in models.AuthenticatorSpec.model_fields.values()}
+    assert spec["properties"].keys() == {field.alias for field in authenticator.AuthenticatorSpec.model_fields.values()}
 
 
 def test_status_says_only_what_the_operator_wrote() -> None:
@@ -254,8 +254,8 @@ def test_maps_of_anything_lose_nothing_but_their_openness() -> None:
     assert "additionalProperties" not in made["some"]
 
 
-def _model(obj: dict[str, Any]) -> type[models.Authenticator | models.VerificationPolicy]:
-    return models.Authenticator if obj["kind"] == "Authenticator" else models.VerificationPolicy
+def _model(obj: dict[str, Any]) -> type[authenticator.Authenticator | verification_policy.VerificationPolicy]:
+    return authenticator.Authenticator if obj["kind"] == "Authenticator" else verification_policy.VerificationPolicy
 
 
 def _json(obj: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from sealgate.errors import (
     UnavailableError,
     VerificationError,
 )
-from sealgate.formats.notary import build
+from sealgate.formats.notary.verify import build
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.reasons import Reason
 from sealgate.registry.client import RegistryClient

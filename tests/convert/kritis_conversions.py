@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from sealgate.convert import convert_texts, to_yaml
+from sealgate.convert.files import convert_texts, to_yaml
 from sealgate.errors import PolicyError
 from sealgate.manifests.loading import load_policy_texts
 from sealgate.manifests.policies import authenticator_problems
@@ -17,7 +17,7 @@ from sealgate.references import parse_reference
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sealgate.convert import Conversion
+    from sealgate.convert.results import Conversion
 
 SERVER = "https://grafeas.example.org"
 DIGEST = "@sha256:" + "4a" * 32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
-from sealgate.convert import Conversion, convert_containers_policy
+from sealgate.convert.containers.policy import convert_containers_policy
 from sealgate.errors import PolicyError, VerificationError
 from sealgate.findings import Finding, Outcome
 from sealgate.formats.build import build_check
@@ -23,6 +23,9 @@ from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.reasons import Reason
 from sealgate.references import Digest, parse_reference
 from tests.support.signers.simple_signing import armored_key, keyring
+
+if TYPE_CHECKING:
+    from sealgate.convert.results import Conversion
 
 ACCEPT, REJECT = {"type": "insecureAcceptAnything"}, {"type": "reject"}
 DATA = b64encode(armored_key("ed25519").encode()).decode()

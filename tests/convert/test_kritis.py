@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sealgate.convert import convert_texts, to_yaml
+from sealgate.convert.files import convert_texts, to_yaml
 from sealgate.errors import PolicyError
 from tests.convert.kritis_conversions import SERVER, convert, notes, problems, specs
 from tests.support.builders.kritis import EC_PEM, RSA_PEM, allowlist, attestation_policy, authority, kritis

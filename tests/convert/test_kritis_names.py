@@ -16,7 +16,7 @@ from tests.support.builders.kritis import allowlist, attestation_policy, authori
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sealgate.convert import Conversion
+    from sealgate.convert.results import Conversion
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 

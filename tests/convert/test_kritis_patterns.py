@@ -9,7 +9,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from sealgate.convert import to_yaml
+from sealgate.convert.files import to_yaml
 from sealgate.convert.kritis.patterns import NoSelectorError, exclusion_of
 from sealgate.errors import InvalidReferenceError
 from sealgate.manifests.loading import load_policy_texts

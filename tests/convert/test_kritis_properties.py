@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.convert import Conversion, to_yaml
+from sealgate.convert.files import to_yaml
 from sealgate.findings import Finding, Outcome
 from sealgate.manifests.loading import load_policy_texts
 from sealgate.policies.decisions import UnmatchedImages, Verdict, decide
@@ -22,6 +22,9 @@ from sealgate.reasons import Reason
 from sealgate.references import Digest, parse_reference
 from tests.convert.kritis_conversions import DIGEST, convert, specs
 from tests.support.signers.private_keys import new_key, public_pem
+
+if TYPE_CHECKING:
+    from sealgate.convert.results import Conversion
 
 SPACES = ["prod", "dev"]
 AUTHORITIES = ["one", "two", "three"]

@@ -19,9 +19,9 @@ from sealgate.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from sealgate.kms import REFRESH_SECONDS, resolve_kms
 from sealgate.kms.budgeted_services import BudgetedServices
 from sealgate.kms.key_cache import KMSKeys
+from sealgate.kms.resolve import REFRESH_SECONDS, resolve_kms
 from sealgate.kms.responses import MAX_ANSWER_BYTES
 from sealgate.reasons import Reason
 from sealgate.registry.client import RegistryClient

@@ -18,7 +18,7 @@ import pytest
 from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.keys.public_keys import load_public_key
-from sealgate.kms import resolve_kms
+from sealgate.kms.resolve import resolve_kms
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
 from tests.support.environments.registry_clients import settings_for

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sealgate.errors import NoKeyError, PolicyError
-from sealgate.formats import cosign, grafeas, notary, oracle, simple_signing
+from sealgate.formats.cosign import verify as cosign
+from sealgate.formats.grafeas import verify as grafeas
 from sealgate.formats.incomplete import IncompleteCheck
+from sealgate.formats.notary import verify as notary
+from sealgate.formats.oracle import verify as oracle
+from sealgate.formats.simple_signing import verify as simple_signing
 from sealgate.keys.resolvers import UsableKeys
 
 if TYPE_CHECKING:

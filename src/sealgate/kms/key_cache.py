@@ -20,8 +20,8 @@ from sealgate.budgets import Budgets
 from sealgate.clocks import Deadline
 from sealgate.errors import DeadlineError, UnavailableError
 from sealgate.keys.status_keys import StatusKeys
-from sealgate.kms import REFRESH_SECONDS, remaining_keys, resolve_kms
 from sealgate.kms.budgeted_services import BURST, REQUESTS_PER_MINUTE, BudgetedServices
+from sealgate.kms.resolve import REFRESH_SECONDS, remaining_keys, resolve_kms
 from sealgate.manifests.policies import kms_entries
 from sealgate.reasons import Reason
 from sealgate.registry.client import RegistryClient
@@ -99,7 +99,7 @@ class KMSKeys:
         return None if entry.kms is None else entry.kms.source
 
     def look(self, entry: KeyEntry, seconds: float = FETCH_SECONDS) -> tuple[KeyStatus, ...]:
-        """Ask for the key of a `kms` entry; see `sealgate.kms.resolve_kms`.
+        """Ask for the key of a `kms` entry; see `sealgate.kms.resolve.resolve_kms`.
 
         A service that let a deadline pass in silence is not asked for a moment, so that its keys do not keep those of
         others waiting until they end.

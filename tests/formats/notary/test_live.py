@@ -17,7 +17,7 @@ from sealgate.api.v1alpha1.notary import NotarySpec
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import UnauthorizedError, VerificationError
 from sealgate.formats.interface import Image, Sources
-from sealgate.formats.notary import build
+from sealgate.formats.notary.verify import build
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.reasons import Reason
 from sealgate.references import parse_reference

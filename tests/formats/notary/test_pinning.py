@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 from pydantic import ValidationError
 
 from sealgate.errors import InvalidKeyError, UnavailableError
-from sealgate.formats.notary import build
+from sealgate.formats.notary.verify import build
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.reasons import Reason
 from sealgate.trusted_state.stores import MemoryTrustedState

@@ -24,7 +24,7 @@ from sealgate.errors import VerificationError
 from sealgate.formats.build import build_check
 from sealgate.formats.interface import Image, Sources
 from sealgate.keys.resolvers import StandaloneKeys
-from sealgate.kms import resolve_kms
+from sealgate.kms.resolve import resolve_kms
 from sealgate.reasons import Reason
 from sealgate.references import Digest, parse_reference
 from sealgate.registry.client import RegistryClient

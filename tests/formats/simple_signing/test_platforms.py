@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sealgate.findings import Verified
-    from sealgate.formats.simple_signing import SimpleSigningCheck
+    from sealgate.formats.simple_signing.verify import SimpleSigningCheck
 
 RELEASE, SECOND, STRANGER = Signer(), Signer(), Signer()
 KEYS = RELEASE.public + SECOND.public

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sealgate.findings import Verified
-    from sealgate.formats.simple_signing import SimpleSigningCheck
+    from sealgate.formats.simple_signing.verify import SimpleSigningCheck
     from sealgate.references import Digest
 
 pytestmark = pytest.mark.real

@@ -10,8 +10,8 @@ from sealgate.api.v1alpha1.status import KeyStatus
 from sealgate.formats.build import build_check
 from sealgate.keys.openpgp.packets import armored_blocks
 from sealgate.keys.status_keys import StatusKeys
-from sealgate.kms import REFRESH_SECONDS
 from sealgate.kms.key_cache import RETRY_SECONDS, KMSKeys
+from sealgate.kms.resolve import REFRESH_SECONDS
 from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate_operator.keys.secrets import SecretKeys
 from sealgate_operator.status.authenticators import assess, secrets_named_in

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sealgate.formats.grafeas import GrafeasCheck
+from sealgate.formats.grafeas.verify import GrafeasCheck
 from sealgate.references import Digest
 from tests.support.environments.stores import StoreStand
 from tests.support.signers.private_keys import fingerprint, new_key, public_pem

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.clocks import Deadline
-from sealgate.kms import resolve_kms
+from sealgate.kms.resolve import resolve_kms
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
 from tests.support.clocks import FakeClock

@@ -15,7 +15,7 @@ from sealgate.api.v1alpha1.notary import NotarySpec
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import VerificationError
 from sealgate.formats.interface import Image, Sources
-from sealgate.formats.notary import build
+from sealgate.formats.notary.verify import build
 from sealgate.http.settings import RegistrySettings
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.references import Digest, parse_reference
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from sealgate.clocks import Clock
     from sealgate.findings import Verified
-    from sealgate.formats.notary import NotaryCheck
+    from sealgate.formats.notary.verify import NotaryCheck
     from sealgate.reasons import Reason
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.trusted_state.stores import TrustedState

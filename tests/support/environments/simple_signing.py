@@ -13,7 +13,7 @@ from sealgate.clocks import Deadline
 from sealgate.errors import UnavailableError, VerificationError
 from sealgate.formats.build import build_check
 from sealgate.formats.interface import Image, Sources
-from sealgate.formats.simple_signing import SimpleSigningCheck
+from sealgate.formats.simple_signing.verify import SimpleSigningCheck
 from sealgate.http.settings import RegistrySettings
 from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.references import parse_reference

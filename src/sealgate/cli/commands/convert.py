@@ -12,7 +12,7 @@ import yaml
 from sealgate.cli.exits import Exit
 from sealgate.cli.help import examples
 from sealgate.cli.inputs import files, options
-from sealgate.convert import convert_texts, to_yaml
+from sealgate.convert.files import convert_texts, to_yaml
 from sealgate.errors import ConfigError
 from sealgate.messages import quote
 

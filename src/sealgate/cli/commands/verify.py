@@ -18,7 +18,7 @@ from sealgate.cli.outputs import console, contract, rendering
 from sealgate.cli.questions import Question
 from sealgate.cli.runs import open_run
 from sealgate.clocks import SystemClock
-from sealgate.formats.simple_signing import SimpleSigningCheck
+from sealgate.formats.simple_signing.verify import SimpleSigningCheck
 from sealgate.kms.key_cache import KMSKeeper
 from sealgate.manifests.policies import load_standalone, standalone_policies
 from sealgate.messages import quote

@@ -11,7 +11,3 @@ The tag is asked first; the referrers only while some key of the authenticator h
 by the authenticator's keys count: certificates, log entries and key hints found beside a signature add no trust.
 Attestations are not signatures: they say something about an image, not that somebody wants it to run.
 """
-
-from sealgate.formats.cosign.verify import CosignCheck, build
-
-__all__ = ["CosignCheck", "build"]

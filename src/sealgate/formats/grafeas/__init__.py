@@ -4,9 +4,3 @@ An attestation is an *occurrence* of a *note*: the note stands for the authority
 carries signatures. `occurrences` lists them, `keys` verifies one, `payloads` looks at what was signed, `check` ties
 them together.
 """
-
-from __future__ import annotations
-
-from sealgate.formats.grafeas.verify import GrafeasCheck, build
-
-__all__ = ["GrafeasCheck", "build"]

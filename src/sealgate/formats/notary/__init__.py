@@ -8,7 +8,3 @@ by the policy; nothing is trusted because it was seen first. Versions only go fo
 root is the one that is pinned, `trust.py` reads a repository from its root down, `tags.py` asks the roles that decide
 about a tag, and `checks.py` puts it together.
 """
-
-from sealgate.formats.notary.verify import NotaryCheck, build
-
-__all__ = ["NotaryCheck", "build"]

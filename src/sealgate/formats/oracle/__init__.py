@@ -4,9 +4,3 @@ A record carries a message, a signature over it, and the names of key, version a
 records of an image, `keys` verifies one, `statements` looks at what was signed, `check` ties them together.
 Oracle's own tool never looks into the message; here it is what counts.
 """
-
-from __future__ import annotations
-
-from sealgate.formats.oracle.verify import OracleCheck, build
-
-__all__ = ["OracleCheck", "build"]

@@ -6,7 +6,3 @@ is a keyring (`sealgate.keys.openpgp.keyring`); whether the signed name is one f
 (`identities`). Since a store may serve the same signature for every repository that holds the digest, that rule is
 what keeps one repository's signatures out of another's.
 """
-
-from sealgate.formats.simple_signing.verify import SimpleSigningCheck, build
-
-__all__ = ["SimpleSigningCheck", "build"]

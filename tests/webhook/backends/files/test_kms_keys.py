@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.errors import SealgateError, UnavailableError
-from sealgate.kms import REFRESH_SECONDS
 from sealgate.kms.key_cache import KMSKeeper
+from sealgate.kms.resolve import REFRESH_SECONDS
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate_webhook.backends.files.policies import PolicyFilesSource
 from tests.support.environments.kms import SECRET, KMSStand

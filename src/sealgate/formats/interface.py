@@ -12,13 +12,17 @@ verified*.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sealgate.service_secrets import NoServiceSecrets, ServiceSecrets
 from sealgate.trusted_state.stores import TrustedState, UnconfiguredTrustedState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sealgate.clocks import Clock, Deadline
     from sealgate.findings import Verified
     from sealgate.http.interface import Services
@@ -97,3 +101,12 @@ class Check(Protocol):
             VerificationError: the evidence was seen and does not do; carries every signature seen.
             UnavailableError: the evidence could not be fetched.
         """
+
+
+def hash_content(document: Mapping[str, Any]) -> str:
+    """Return the hash (hex) of everything that decides a check's outcome.
+
+    Args:
+        document: the format, the version of its rules, the keys and every option, as JSON has them.
+    """
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

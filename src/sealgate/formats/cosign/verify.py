@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sealgate.errors import InvalidKeyError, NoKeyError
-from sealgate.formats.contents import hash_content
 from sealgate.formats.cosign.claims import Claims
 from sealgate.formats.cosign.search import Search
+from sealgate.formats.interface import hash_content
 from sealgate.references import parse_repository
 
 if TYPE_CHECKING:

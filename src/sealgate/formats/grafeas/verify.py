@@ -7,11 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sealgate.errors import VerificationError
-from sealgate.formats.contents import hash_content
 from sealgate.formats.grafeas.acr import ACRStore
 from sealgate.formats.grafeas.claims import require_claims
 from sealgate.formats.grafeas.keys import load_authority
 from sealgate.formats.grafeas.stores import GrafeasServer, resource_uri
+from sealgate.formats.interface import hash_content
 from sealgate.formats.listing import Tally, list_records
 
 if TYPE_CHECKING:

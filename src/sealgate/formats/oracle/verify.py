@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sealgate.cloud.oracle import OCICredentials
 from sealgate.errors import VerificationError
-from sealgate.formats.contents import hash_content
+from sealgate.formats.interface import hash_content
 from sealgate.formats.listing import Tally, list_records
 from sealgate.formats.oracle.claims import Expectations
 from sealgate.formats.oracle.keys import load_trusted_keys

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sealgate.errors import InvalidKeyError, UnavailableError, VerificationError
 from sealgate.findings import SeenSignature, Verified
-from sealgate.formats.contents import hash_content
+from sealgate.formats.interface import hash_content
 from sealgate.formats.simple_signing.identities import (
     ExactRepository,
     ExpectedIdentity,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.errors import VerificationError
-from sealgate.formats.dsse import parse_envelope, pre_authentication_encoding
+from sealgate.formats.cosign.wire import parse_envelope, pre_authentication_encoding
 from sealgate.reasons import Reason
 
 ENVELOPE = {"payloadType": "text/plain", "payload": "eA==", "signatures": [{"sig": "AAE="}, {"keyid": "k", "sig": ""}]}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sealgate.errors import InvalidReferenceError, VerificationError
-from sealgate.formats.dsse import IN_TOTO
+from sealgate.formats.cosign.wire import IN_TOTO, SIGN_PREDICATE, SIGNATURE_TYPE, STATEMENT_TYPES
 from sealgate.formats.simple_payload import parse_simple_payload
 from sealgate.messages import quote
 from sealgate.parsing.strict_json import as_object, list_member, object_member, optional_text, parse_object, text_member
@@ -20,15 +20,8 @@ from sealgate.references import parse_reference
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sealgate.formats.dsse import Envelope
+    from sealgate.formats.cosign.wire import Envelope
     from sealgate.formats.interface import Image
-
-#: `critical.type` of a classic payload. cosign does not look at it; it keeps apart what else a key may sign.
-SIGNATURE_TYPE = "cosign container image signature"
-#: The predicate of a bundle that is an image signature and not an attestation.
-SIGN_PREDICATE = "https://sigstore.dev/cosign/sign/v1"
-#: Versions of the in-toto statement; cosign 2 writes the older one into bundles.
-STATEMENT_TYPES = ("https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealgate.errors import NotFoundError, UnavailableError, VerificationError
-from sealgate.formats.cosign.claims import SIGN_PREDICATE
-from sealgate.formats.cosign.wire import BUNDLE_TYPE, key_hint, parse_bundle
+from sealgate.formats.cosign.wire import (
+    BUNDLE_TYPE,
+    CLASSIC_REFERRER_TYPE,
+    PAYLOAD_TYPE,
+    PREDICATE_ANNOTATION,
+    SIGN_PREDICATE,
+    SIGNATURE_ANNOTATION,
+    key_hint,
+    parse_bundle,
+)
 from sealgate.formats.evidence import Attempts, TooManyError
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES
 from sealgate.keys.algorithms import Algorithm
@@ -32,14 +40,6 @@ if TYPE_CHECKING:
     from sealgate.registry.interface import Descriptor, Manifest
     from sealgate.registry.manifests import ArtifactManifest, Layer
 
-#: The type of a layer that is a classic signature.
-PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
-#: The type of a referrer with classic layers.
-CLASSIC_REFERRER_TYPE = "application/vnd.dev.cosign.artifact.sig.v1+json"
-#: The annotation of a classic layer that holds its signature.
-SIGNATURE_ANNOTATION = "dev.cosignproject.cosign/signature"
-#: The annotation of a bundle's manifest, and of its descriptor, that says what the statement inside is about.
-PREDICATE_ANNOTATION = "dev.sigstore.bundle.predicateType"
 #: The most referrers listed, of all kinds together: an image may have many that are no signatures.
 MAX_REFERRERS = 1024
 

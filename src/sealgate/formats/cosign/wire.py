@@ -11,15 +11,43 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sealgate.errors import VerificationError
-from sealgate.formats.dsse import parse_envelope
 from sealgate.messages import quote
-from sealgate.parsing.strict_json import object_member, optional_text, parse_object, text_member
+from sealgate.parsing.strict_json import (
+    as_object,
+    base64_member,
+    list_member,
+    malformed,
+    object_member,
+    optional_text,
+    parse_object,
+    text_member,
+)
 from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sealgate.formats.dsse import Envelope
+
+#: `critical.type` of a classic payload. cosign does not look at it; it keeps apart what else a key may sign.
+SIGNATURE_TYPE = "cosign container image signature"
+#: The predicate of a bundle that is an image signature and not an attestation.
+SIGN_PREDICATE = "https://sigstore.dev/cosign/sign/v1"
+#: Versions of the in-toto statement; cosign 2 writes the older one into bundles.
+STATEMENT_TYPES = ("https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1")
+
+
+#: The type of a layer that is a classic signature.
+PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
+#: The type of a referrer with classic layers.
+CLASSIC_REFERRER_TYPE = "application/vnd.dev.cosign.artifact.sig.v1+json"
+#: The annotation of a classic layer that holds its signature.
+SIGNATURE_ANNOTATION = "dev.cosignproject.cosign/signature"
+#: The annotation of a bundle's manifest, and of its descriptor, that says what the statement inside is about.
+PREDICATE_ANNOTATION = "dev.sigstore.bundle.predicateType"
+
+
+IN_TOTO = "application/vnd.in-toto+json"
+
 
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
@@ -74,3 +102,52 @@ def _hint(material: Mapping[str, object], what: str) -> str:
     if "publicKey" not in material:
         return ""
     return optional_text(object_member(material, "publicKey", what), "hint", what) or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A parsed envelope; nothing in it is verified.
+
+    Attributes:
+        payload_type: as written.
+        payload: decoded bytes.
+        signatures: decoded, in order, at least one.
+    """
+
+    payload_type: str
+    payload: bytes
+    signatures: tuple[bytes, ...]
+
+    @property
+    def signed(self) -> bytes:
+        """The exact bytes that each signature is over."""
+        return pre_authentication_encoding(self.payload_type, self.payload)
+
+
+def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
+    """Return what a DSSE signature is made over: `DSSEv1 len(type) type len(payload) payload`, lengths in bytes.
+
+    >>> pre_authentication_encoding("http://example.com/HelloWorld", b"hello world")
+    b'DSSEv1 29 http://example.com/HelloWorld 11 hello world'
+    """
+    name = payload_type.encode("utf-8")
+    return b"DSSEv1 %d %s %d %s" % (len(name), name, len(payload), payload)
+
+
+def parse_envelope(members: Mapping[str, object], what: str) -> Envelope:
+    """Take an envelope apart. Key ids in it are not looked at: they name no key that the policy did not.
+
+    Args:
+        members: the JSON object.
+        what: what they belong to, for messages ("the bundle").
+
+    Raises:
+        VerificationError: it is malformed, or has no signature.
+    """
+    signatures = tuple(
+        base64_member(as_object(item, f"a signature of {what}"), "sig", what)
+        for item in list_member(members, "signatures", what)
+    )
+    if not signatures:
+        raise malformed(what, "its envelope has no signature")
+    return Envelope(text_member(members, "payloadType", what), base64_member(members, "payload", what), signatures)

@@ -6,7 +6,6 @@ Whatever it says about a signature is only a hint; what counts is signed.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -16,23 +15,19 @@ from urllib.parse import unquote, urlsplit
 from sealgate.errors import InvalidReferenceError, NotFoundError, UnauthorizedError, UnavailableError, VerificationError
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES, MAX_SIGNATURES
 from sealgate.formats.simple_signing.folders import read_below
+from sealgate.formats.simple_signing.wire import _Entry
 from sealgate.messages import quote
-from sealgate.parsing.strict_json import as_object, base64_member, list_member, malformed, parse_object, text_member
+from sealgate.parsing.strict_json import list_member, parse_object
 from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from sealgate.formats.interface import Image, Sources
-    from sealgate.references import Digest
 
 #: The most bytes of one list of signatures; real ones have about 1 KiB a signature.
 MAX_LIST_BYTES = 4 << 20
 
-_SCHEMA_VERSION = 2
-_TYPE = "atomic"
-# Of 32 characters, as the API wants them, or a hash, as OpenShift names what it imports from elsewhere.
-_NAME = re.compile(r"(sha256:[0-9a-f]{64})@([^\s@]{32}|[0-9a-f]{64})")
 _OK, _NOT_FOUND = 200, 404
 _UNAUTHORIZED = (401, 403)
 
@@ -86,32 +81,6 @@ class OpenShiftStore:
             raise too_many()
         for number, entry in enumerate(entries, 1):
             yield Candidate(f"signature {number} in {what}", _Entry(entry, image.digest))
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One entry of the extension's list."""
-
-    value: object
-    digest: Digest
-
-    def __call__(self) -> bytes:
-        what = "the entry"
-        entry = as_object(self.value, what)
-        _check_version(entry, what)
-        kind = text_member(entry, "type", what)
-        if kind != _TYPE:
-            raise VerificationError(f"{what} is of the type {quote(kind, 80)}", reason=Reason.TYPE_MISMATCH)
-        name = text_member(entry, "name", what)
-        match = _NAME.fullmatch(name)
-        if match is None:
-            raise malformed(what, f"{quote(name, 128)} is not a digest, @ and 32 characters or 64 hex digits")
-        if match[1] != self.digest:
-            raise VerificationError(f"{what} is about {match[1]}", reason=Reason.DIGEST_MISMATCH)
-        content = base64_member(entry, "content", what)
-        if len(content) > MAX_SIGNATURE_BYTES:
-            raise VerificationError(f"{what} is larger than {MAX_SIGNATURE_BYTES}", reason=Reason.EVIDENCE_TOO_LARGE)
-        return content
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,10 +187,3 @@ def _failed(error: VerificationError) -> Callable[[], bytes]:
         raise error
 
     return fail
-
-
-def _check_version(entry: Mapping[str, object], what: str) -> None:
-    # The server writes one name, its documentation the other; both may be there.
-    versions = [entry[name] for name in ("schemaVersion", "version") if name in entry]
-    if not versions or any(version is True or version != _SCHEMA_VERSION for version in versions):
-        raise malformed(what, f"its version is not {_SCHEMA_VERSION}")

@@ -12,17 +12,35 @@ Every member of it must be there, and no other; only `optional` may hold what no
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sealgate.errors import VerificationError
+from sealgate.formats.interface import MAX_SIGNATURE_BYTES
 from sealgate.formats.simple_payload import parse_simple_payload
 from sealgate.messages import quote
-from sealgate.parsing.strict_json import malformed, object_member, optional_text, parse_object, text_member
+from sealgate.parsing.strict_json import (
+    as_object,
+    base64_member,
+    malformed,
+    object_member,
+    optional_text,
+    parse_object,
+    text_member,
+)
 from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from sealgate.references import Digest
+
+_SCHEMA_VERSION = 2
+_TYPE = "atomic"
+# Of 32 characters, as the API wants them, or a hash, as OpenShift names what it imports from elsewhere.
+_NAME = re.compile(r"(sha256:[0-9a-f]{64})@([^\s@]{32}|[0-9a-f]{64})")
+
 
 TYPE = "atomic container signature"
 _WHAT = "the signed text"
@@ -70,3 +88,36 @@ def _is_whole(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return value == int(value) and int(value) in _INT64
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One entry of the extension's list."""
+
+    value: object
+    digest: Digest
+
+    def __call__(self) -> bytes:
+        what = "the entry"
+        entry = as_object(self.value, what)
+        _check_version(entry, what)
+        kind = text_member(entry, "type", what)
+        if kind != _TYPE:
+            raise VerificationError(f"{what} is of the type {quote(kind, 80)}", reason=Reason.TYPE_MISMATCH)
+        name = text_member(entry, "name", what)
+        match = _NAME.fullmatch(name)
+        if match is None:
+            raise malformed(what, f"{quote(name, 128)} is not a digest, @ and 32 characters or 64 hex digits")
+        if match[1] != self.digest:
+            raise VerificationError(f"{what} is about {match[1]}", reason=Reason.DIGEST_MISMATCH)
+        content = base64_member(entry, "content", what)
+        if len(content) > MAX_SIGNATURE_BYTES:
+            raise VerificationError(f"{what} is larger than {MAX_SIGNATURE_BYTES}", reason=Reason.EVIDENCE_TOO_LARGE)
+        return content
+
+
+def _check_version(entry: Mapping[str, object], what: str) -> None:
+    # The server writes one name, its documentation the other; both may be there.
+    versions = [entry[name] for name in ("schemaVersion", "version") if name in entry]
+    if not versions or any(version is True or version != _SCHEMA_VERSION for version in versions):
+        raise malformed(what, f"its version is not {_SCHEMA_VERSION}")

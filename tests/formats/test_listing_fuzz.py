@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from sealgate.errors import VerificationError
 from sealgate.formats.grafeas.claims import require_claims
-from sealgate.formats.grafeas.stores import GrafeasServer, resource_uri
+from sealgate.formats.grafeas.stores import GrafeasServer
+from sealgate.formats.grafeas.wire import resource_uri
 from sealgate.formats.interface import Image
 from sealgate.formats.oracle.claims import Expectations
 from sealgate.formats.oracle.service import SignatureRecord, read_record

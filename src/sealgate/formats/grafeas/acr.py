@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sealgate.cloud.alibaba import AlibabaCredentials, RPCCall, sign_call
-from sealgate.formats.grafeas.stores import MAX_PAGE_BYTES, read_occurrence
+from sealgate.formats.grafeas.stores import MAX_PAGE_BYTES
+from sealgate.formats.grafeas.wire import read_occurrence
 from sealgate.formats.listing import Page, require_success
 from sealgate.messages import quote
 from sealgate.parsing.strict_json import as_object, malformed, parse_object
@@ -22,7 +23,7 @@ from sealgate.parsing.strict_json import as_object, malformed, parse_object
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sealgate.formats.grafeas.stores import Entry
+    from sealgate.formats.grafeas.wire import Entry
     from sealgate.formats.interface import Image, Sources
 
 _WHAT = "the list of occurrences"

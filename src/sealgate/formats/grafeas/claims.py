@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealgate.errors import InvalidReferenceError, VerificationError
+from sealgate.formats.grafeas.wire import TYPE
 from sealgate.formats.simple_payload import parse_simple_payload
 from sealgate.messages import quote
 from sealgate.reasons import Reason
@@ -12,9 +13,6 @@ from sealgate.references import parse_repository
 
 if TYPE_CHECKING:
     from sealgate.formats.interface import Image
-
-#: kritis writes this type and does not look at it; it keeps apart what else a key may sign.
-TYPE = "atomic container signature"
 
 
 def require_claims(payload: bytes, image: Image) -> None:

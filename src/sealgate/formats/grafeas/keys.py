@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sealgate.api.v1alpha1.grafeas import GrafeasKey
-    from sealgate.formats.grafeas.stores import AttestedSignature
+    from sealgate.formats.grafeas.wire import AttestedSignature
     from sealgate.keys.openpgp.keyring import Keyring
     from sealgate.keys.public_keys import PublicKey
     from sealgate.keys.resolvers import KeyResolver

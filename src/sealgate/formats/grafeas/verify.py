@@ -10,7 +10,8 @@ from sealgate.errors import VerificationError
 from sealgate.formats.grafeas.acr import ACRStore
 from sealgate.formats.grafeas.claims import require_claims
 from sealgate.formats.grafeas.keys import load_authority
-from sealgate.formats.grafeas.stores import GrafeasServer, resource_uri
+from sealgate.formats.grafeas.stores import GrafeasServer
+from sealgate.formats.grafeas.wire import resource_uri
 from sealgate.formats.interface import hash_content
 from sealgate.formats.listing import Tally, list_records
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from sealgate.api.v1alpha1.grafeas import GrafeasSpec
     from sealgate.findings import Verified
     from sealgate.formats.grafeas.keys import Authority
-    from sealgate.formats.grafeas.stores import Entry, OccurrenceStore
+    from sealgate.formats.grafeas.stores import OccurrenceStore
+    from sealgate.formats.grafeas.wire import Entry
     from sealgate.formats.interface import Image, Sources
     from sealgate.keys.resolvers import KeyResolver
 

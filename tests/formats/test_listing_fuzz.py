@@ -16,7 +16,7 @@ from sealgate.formats.grafeas.stores import GrafeasServer
 from sealgate.formats.grafeas.wire import resource_uri
 from sealgate.formats.interface import Image
 from sealgate.formats.oracle.claims import Expectations
-from sealgate.formats.oracle.service import SignatureRecord, read_record
+from sealgate.formats.oracle.wire import SignatureRecord, read_record
 from sealgate.references import parse_reference
 from tests.support.environments.oracle import DIGEST, REPOSITORY
 from tests.support.simulators.grafeas import NOTE

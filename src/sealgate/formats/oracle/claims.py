@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sealgate.errors import VerificationError
-from sealgate.formats.oracle.service import repository_name
+from sealgate.formats.oracle.wire import repository_name
 from sealgate.messages import quote
 from sealgate.parsing.strict_json import only_members, optional_text, parse_object, text_member
 from sealgate.reasons import Reason
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sealgate.formats.interface import Image
-    from sealgate.formats.oracle.service import SignatureRecord
+    from sealgate.formats.oracle.wire import SignatureRecord
 
 _WHAT = "the signed message"
 _MEMBERS = (

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sealgate.errors import InvalidKeyError, NoKeyError, VerificationError
+from sealgate.formats.oracle.wire import ALGORITHMS
 from sealgate.messages import name_accepted, quote
 from sealgate.reasons import Reason
 
@@ -18,17 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sealgate.api.v1alpha1.oracle import OracleKey
-    from sealgate.formats.oracle.service import SignatureRecord
+    from sealgate.formats.oracle.wire import SignatureRecord
     from sealgate.keys.public_keys import PublicKey
     from sealgate.keys.resolvers import KeyResolver
-
-#: What Oracle calls the algorithms of image signatures, and what policies call them.
-ALGORITHMS = {
-    "SHA_224_RSA_PKCS_PSS": "RSA_PSS_SHA_224",
-    "SHA_256_RSA_PKCS_PSS": "RSA_PSS_SHA_256",
-    "SHA_384_RSA_PKCS_PSS": "RSA_PSS_SHA_384",
-    "SHA_512_RSA_PKCS_PSS": "RSA_PSS_SHA_512",
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from sealgate.cloud.oracle import OCICredentials, sign_request
-from sealgate.errors import PolicyError, VerificationError
+from sealgate.errors import PolicyError
 from sealgate.formats.listing import Page, require_success
-from sealgate.messages import name_record, quote
-from sealgate.parsing.strict_json import as_object, base64_member, list_member, malformed, parse_object, text_member
-from sealgate.reasons import Reason
+from sealgate.formats.oracle.wire import repository_name
+from sealgate.messages import quote
+from sealgate.parsing.strict_json import list_member, parse_object
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 MAX_PAGE_BYTES = 4 << 20
 #: Records asked for at once.
 PAGE_SIZE = 100
-#: The most bytes of a message and of a signature; the vault takes messages of 4,096 bytes, or digests of longer ones.
-MAX_MESSAGE_BYTES = 1 << 16
 
-_AVAILABLE = "AVAILABLE"
 _PATH = "/20160918/container/imageSignatures"
 #: The domain of each realm, which is the second part of every OCID.
 _DOMAINS = {
@@ -39,39 +36,6 @@ _DOMAINS = {
     "oc10": "oraclecloud10.com",
     "oc14": "oraclecloud14.com",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class SignatureRecord:
-    """One record, nothing of it verified.
-
-    Attributes:
-        source: where it is, for people.
-        key_id: OCID of the key that it says.
-        key_version_id: OCID of the key's version that it says.
-        algorithm: the signing algorithm that it says.
-        state: its lifecycle state.
-        message: the exact bytes that were signed.
-        signature: over them.
-    """
-
-    source: str
-    key_id: str
-    key_version_id: str
-    algorithm: str
-    state: str
-    message: bytes
-    signature: bytes
-
-    def require_available(self) -> None:
-        """Require that the signature was not deleted; deleted ones may be listed for a while.
-
-        Raises:
-            VerificationError: it was.
-        """
-        if self.state != _AVAILABLE:
-            msg = f"the signature was deleted: its state is {quote(self.state, 40)}"
-            raise VerificationError(msg, reason=Reason.REVOKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,45 +108,3 @@ def service_url(region: str, compartment: str) -> str:
     if realm not in _DOMAINS:
         raise PolicyError(f"oracle: the domain of the realm {quote(realm, 40)} is not known here; write endpoint")
     return f"https://artifacts.{region}.oci.{_DOMAINS[realm]}"
-
-
-def repository_name(image: Image) -> str:
-    """Return what the service calls an image's repository: its path without the tenancy's namespace.
-
-    Raises:
-        VerificationError: it has no namespace, so it is no repository of this registry.
-    """
-    _, slash, name = image.reference.repository.path.partition("/")
-    if not slash:
-        msg = f"{image.reference.name} is not in a tenancy's namespace (REGION.ocir.io/NAMESPACE/REPOSITORY)"
-        raise VerificationError(msg, reason=Reason.REPOSITORY_MISMATCH)
-    return name
-
-
-def read_record(record: object, what: str) -> SignatureRecord:
-    """Take a record apart.
-
-    Args:
-        record: as the list has it.
-        what: which one it is, for messages ("record 1").
-
-    Raises:
-        VerificationError: it is malformed.
-    """
-    members = as_object(record, what)
-    what = name_record(members.get("id"), what)
-    message, signature = base64_member(members, "message", what), base64_member(members, "signature", what)
-    if max(len(message), len(signature)) > MAX_MESSAGE_BYTES:
-        msg = f"its message or signature is larger than {MAX_MESSAGE_BYTES} bytes"
-        raise VerificationError(msg, reason=Reason.EVIDENCE_TOO_LARGE)
-    if not message:
-        raise malformed(what, "its message is empty")
-    return SignatureRecord(
-        source=what,
-        key_id=text_member(members, "kmsKeyId", what),
-        key_version_id=text_member(members, "kmsKeyVersionId", what),
-        algorithm=text_member(members, "signingAlgorithm", what),
-        state=text_member(members, "lifecycleState", what),
-        message=message,
-        signature=signature,
-    )

@@ -11,12 +11,8 @@ from sealgate.formats.interface import hash_content
 from sealgate.formats.listing import Tally, list_records
 from sealgate.formats.oracle.claims import Expectations
 from sealgate.formats.oracle.keys import load_trusted_keys
-from sealgate.formats.oracle.service import (
-    SignatureService,
-    read_record,
-    repository_name,
-    service_url,
-)
+from sealgate.formats.oracle.service import SignatureService, service_url
+from sealgate.formats.oracle.wire import read_record, repository_name
 
 if TYPE_CHECKING:
     from sealgate.api.v1alpha1.oracle import OracleSpec

@@ -10,7 +10,7 @@ import pytest
 
 from sealgate.errors import VerificationError
 from sealgate.reasons import Reason
-from sealgate.trusted_state.stores import FolderTrustedState
+from sealgate.trusted_state.directory import FolderTrustedState
 from tests.support.clocks import FakeClock
 from tests.support.environments.notary import ADMIN, PATH, RELEASES, TAG, NotaryWorld, role
 from tests.support.signers.notary import certified, wire

@@ -14,16 +14,9 @@ from hypothesis import strategies as st
 from sealgate.clocks import SystemClock
 from sealgate.errors import UnavailableError
 from sealgate.reasons import Reason
-from sealgate.trusted_state.stores import (
-    FolderTrustedState,
-    MemoryTrustedState,
-    TrustedState,
-    TrustKey,
-    TrustRecord,
-    UnconfiguredTrustedState,
-    decode_record,
-    encode_record,
-)
+from sealgate.trusted_state.directory import FolderTrustedState
+from sealgate.trusted_state.records import TrustKey, TrustRecord, decode_record, encode_record
+from sealgate.trusted_state.stores import MemoryTrustedState, TrustedState, UnconfiguredTrustedState
 from tests.support.clocks import FakeClock
 
 if TYPE_CHECKING:

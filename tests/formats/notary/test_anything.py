@@ -17,7 +17,7 @@ from sealgate.formats.notary.pins import AcceptedKey, KeyPin
 from sealgate.formats.notary.reader import TrustReader
 from sealgate.formats.notary.wire.keys import read_key
 from sealgate.reasons import Reason
-from sealgate.trusted_state.stores import TrustRecord
+from sealgate.trusted_state.records import TrustRecord
 from tests.support.signers.notary import NOW, ecdsa_signer, key_id
 from tests.support.simulators.notary import GUN, NotaryRepository
 

@@ -22,7 +22,7 @@ from sealgate.keys.resolvers import StandaloneKeys
 from sealgate.reasons import Reason
 from sealgate.references import parse_reference
 from sealgate.registry.interface import DOCKER_MANIFEST
-from sealgate.trusted_state.stores import FolderTrustedState
+from sealgate.trusted_state.directory import FolderTrustedState
 from tests.data.notary.recording import ADMIN, EC, GUN, RELEASES, RSA, TAG, Notary, manifest_of, root_certificate
 from tests.support.environments.registry_clients import client_for, docker_config
 from tests.support.real_tools.required import require_tool

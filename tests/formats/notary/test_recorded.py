@@ -23,7 +23,8 @@ from sealgate.references import Reference, parse_repository
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
 from sealgate.registry.interface import DOCKER_MANIFEST
-from sealgate.trusted_state.stores import MemoryTrustedState, TrustKey
+from sealgate.trusted_state.records import TrustKey
+from sealgate.trusted_state.stores import MemoryTrustedState
 from tests.support.clocks import FakeClock
 from tests.support.simulators.notary import NotaryRepository, NotarySimulator
 from tests.support.simulators.registry import digest_of

@@ -11,7 +11,9 @@ from sealgate.errors import NotFoundError, UnavailableError, VerificationError
 from sealgate.formats.interface import Sources
 from sealgate.formats.notary.limits import LIMITS
 from sealgate.reasons import Reason
-from sealgate.trusted_state.stores import FolderTrustedState, MemoryTrustedState, TrustKey, TrustRecord
+from sealgate.trusted_state.directory import FolderTrustedState
+from sealgate.trusted_state.records import TrustKey, TrustRecord
+from sealgate.trusted_state.stores import MemoryTrustedState
 from tests.support.environments.notary import ADMIN, RELEASES, TAG, role
 from tests.support.signers.notary import certified
 

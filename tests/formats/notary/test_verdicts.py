@@ -13,7 +13,7 @@ from sealgate.policies.decisions import Verdict
 from sealgate.policies.matching import Namespace
 from sealgate.reasons import Reason
 from sealgate.registry.credentials import NoCredentials
-from sealgate.trusted_state.stores import FolderTrustedState
+from sealgate.trusted_state.directory import FolderTrustedState
 from sealgate.verification.policy_sets import build_policy_set
 from sealgate.verification.requests import Review
 from sealgate.verification.verifier import Verifier

@@ -14,7 +14,8 @@ from sealgate.messages import quote
 from sealgate.policies.decisions import UnmatchedImages, Workloads
 from sealgate.ready_made_kinds import READY_MADE
 from sealgate.references import parse_registry
-from sealgate.trusted_state.stores import FolderTrustedState, MemoryTrustedState
+from sealgate.trusted_state.directory import FolderTrustedState
+from sealgate.trusted_state.stores import MemoryTrustedState
 from sealgate.workload_kinds import BUILT_IN, WorkloadKind
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from sealgate.formats.notary.targets import read_targets
 from sealgate.formats.notary.wire.metadata import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, read_file, read_hashes
 from sealgate.parsing.strict_json import malformed, object_member
 from sealgate.reasons import Reason
-from sealgate.trusted_state.stores import TrustRecord
+from sealgate.trusted_state.records import TrustRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

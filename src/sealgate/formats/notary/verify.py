@@ -18,7 +18,7 @@ from sealgate.formats.notary.reader import TrustReader
 from sealgate.formats.notary.tags import DockerOrder, RequiredRole, RequiredRoles, Statement, find_tag, tags_naming
 from sealgate.reasons import Reason
 from sealgate.references import DOCKER_HUB
-from sealgate.trusted_state.stores import TrustKey
+from sealgate.trusted_state.records import TrustKey
 
 if TYPE_CHECKING:
     from sealgate.api.v1alpha1.notary import NotarySpec
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sealgate.formats.notary.tags import Roles
     from sealgate.formats.notary.wire.metadata import FileHashes
     from sealgate.keys.resolvers import KeyResolver
-    from sealgate.trusted_state.stores import TrustRecord
+    from sealgate.trusted_state.records import TrustRecord
 
 _DOCKER_HUB_SERVER = "https://notary.docker.io"
 

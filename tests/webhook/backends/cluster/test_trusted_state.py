@@ -10,7 +10,7 @@ from kubernetes.client.configuration import Configuration
 from sealgate.errors import UnavailableError
 from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.reasons import Reason
-from sealgate.trusted_state.stores import TrustKey, TrustRecord
+from sealgate.trusted_state.records import TrustKey, TrustRecord
 from sealgate_webhook.backends.cluster.trusted_state import MAX_BYTES, MAX_TRIES, SHARDS, ConfigMapTrustedState
 from tests.support.simulators.kubernetes import Fault, KubernetesSimulator
 

@@ -17,13 +17,13 @@ from sealgate.errors import NotFoundError, UnavailableError
 from sealgate.kubernetes.client import ConflictError
 from sealgate.messages import quote
 from sealgate.reasons import Reason
-from sealgate.trusted_state.stores import TrustRecord, decode_record, encode_record
+from sealgate.trusted_state.records import TrustRecord, decode_record, encode_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sealgate.kubernetes.client import KubernetesAPI
-    from sealgate.trusted_state.stores import TrustKey
+    from sealgate.trusted_state.records import TrustKey
 
 #: ConfigMaps that the chart makes. Another number would look for records where they are not. A record takes some 4 KiB.
 SHARDS: Final = 32

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from sealgate.errors import ConfigError, SealgateError
-from sealgate.kms.key_cache import KMSKeys
+from sealgate.kms.key_source import KMSKeys
 from sealgate.kubernetes.lease import Lease, Timing
 from sealgate.messages import quote
 from sealgate.process.metrics_server import serve_beside

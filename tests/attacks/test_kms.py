@@ -11,7 +11,7 @@ from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.clocks import Deadline
 from sealgate.errors import ForbiddenAddressError, SealgateError, UnavailableError
 from sealgate.http.settings import RegistrySettings
-from sealgate.kms.key_cache import KMSKeys
+from sealgate.kms.key_source import KMSKeys
 from sealgate.kms.resolve import REFRESH_SECONDS, resolve_kms
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets

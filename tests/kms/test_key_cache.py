@@ -10,7 +10,8 @@ import pytest
 from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.errors import DeadlineError, KeyRefusedError, UnavailableError
 from sealgate.keys.resolvers import StandaloneKeys
-from sealgate.kms.key_cache import RETRY_SECONDS, KMSKeeper, KMSKeys
+from sealgate.kms.key_cache import KMSKeeper
+from sealgate.kms.key_source import RETRY_SECONDS, KMSKeys
 from sealgate.kms.resolve import REFRESH_SECONDS
 from sealgate.manifests.loading import PolicyFiles, load_policy_texts
 from sealgate.manifests.policies import kms_entries, standalone_policies

@@ -20,7 +20,7 @@ from sealgate.errors import (
     UnavailableError,
 )
 from sealgate.kms.budgeted_services import BudgetedServices
-from sealgate.kms.key_cache import KMSKeys
+from sealgate.kms.key_source import KMSKeys
 from sealgate.kms.resolve import REFRESH_SECONDS, resolve_kms
 from sealgate.kms.responses import MAX_ANSWER_BYTES
 from sealgate.reasons import Reason

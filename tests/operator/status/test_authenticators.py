@@ -10,7 +10,7 @@ from sealgate.api.v1alpha1.status import KeyStatus
 from sealgate.formats.build import build_check
 from sealgate.keys.openpgp.packets import armored_blocks
 from sealgate.keys.status_keys import StatusKeys
-from sealgate.kms.key_cache import RETRY_SECONDS, KMSKeys
+from sealgate.kms.key_source import RETRY_SECONDS, KMSKeys
 from sealgate.kms.resolve import REFRESH_SECONDS
 from sealgate.service_secrets import StandaloneServiceSecrets
 from sealgate_operator.keys.secrets import SecretKeys

@@ -1,0 +1,120 @@
+"""Source of the keys of authenticators in key management services."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from cachetools import TTLCache
+
+from sealgate.budgets import Budgets
+from sealgate.clocks import Deadline
+from sealgate.errors import DeadlineError, UnavailableError
+from sealgate.kms.budgeted_services import BURST, REQUESTS_PER_MINUTE, BudgetedServices
+from sealgate.kms.resolve import REFRESH_SECONDS, remaining_keys, resolve_kms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sealgate.api.v1alpha1.keys import KeyEntry
+    from sealgate.api.v1alpha1.status import KeyStatus
+    from sealgate.clocks import Clock
+    from sealgate.registry.client import RegistryClient
+    from sealgate.service_secrets import ServiceSecrets
+
+#: Seconds that asking for one key may take, and until it is asked for again after it could not be.
+FETCH_SECONDS = 20.0
+RETRY_SECONDS = 30.0
+#: Keys whose last answer is remembered by `KMSKeys`.
+MAX_ANSWERS = 1000
+
+
+class KMSKeys:
+    """Keys in KMSs, as they are right now: what the operator calls a source of keys. Thread-safe.
+
+    Args:
+        network: how services are reached.
+        secrets: where credentials are.
+        clock: the time.
+        refresh_seconds: between two looks at a key; it may be used for three times as long.
+        budgets: of the services; its own by default.
+    """
+
+    def __init__(
+        self,
+        network: RegistryClient,
+        secrets: ServiceSecrets,
+        clock: Clock,
+        refresh_seconds: float = REFRESH_SECONDS,
+        budgets: Budgets | None = None,
+    ) -> None:
+        self._network = network
+        self._secrets = secrets
+        self._clock = clock
+        self._budgets = budgets or Budgets(REQUESTS_PER_MINUTE, BURST, clock)
+        self._refresh_seconds = refresh_seconds
+        # Objects are looked at after every change of anything they name, a service only when it is time again.
+        self._answers: TTLCache[KeyEntry, tuple[KeyStatus, ...]] = TTLCache(
+            MAX_ANSWERS, refresh_seconds / 2, timer=clock.monotonic
+        )
+        self._silent: TTLCache[str, DeadlineError] = TTLCache(
+            MAX_ANSWERS, min(RETRY_SECONDS, refresh_seconds) / 2, timer=clock.monotonic
+        )
+        self._lock = threading.Lock()
+
+    def name(self, entry: KeyEntry) -> str | None:
+        """Return what `status.keys[].source` calls the entry's key; None if it is in no KMS."""
+        return None if entry.kms is None else entry.kms.source
+
+    def look(self, entry: KeyEntry, seconds: float = FETCH_SECONDS) -> tuple[KeyStatus, ...]:
+        """Ask for the key of a `kms` entry; see `sealgate.kms.resolve.resolve_kms`.
+
+        A service that let a deadline pass in silence is not asked for a moment, so that its keys do not keep those of
+        others waiting until they end.
+
+        Raises:
+            UnavailableError: nothing could be found out.
+        """
+        assert entry.kms is not None  # noqa: S101 - nobody asks about others
+        service = entry.kms.service
+        with self._lock:
+            silence = self._silent.get(service)
+        if silence is not None:
+            raise UnavailableError(f"{silence.message}; it is asked again in a moment", reason=silence.reason)
+        deadline = Deadline.after(self._clock, seconds)
+        services = BudgetedServices(self._network.services(deadline), self._budgets, deadline)
+        try:
+            return resolve_kms(entry, self._secrets, services, self._clock, refresh=self._refresh_seconds)
+        except DeadlineError as error:
+            with self._lock:
+                self._silent[service] = error
+            raise
+
+    def observe(self, entry: KeyEntry, known: Sequence[KeyStatus], now: datetime) -> tuple[KeyStatus, ...]:
+        """Return each version of the key of a `kms` entry, refused ones with reason and message. Never raises.
+
+        An answer stands for half of the time between two looks. While the service does not answer, what was known
+        stays as it is until it ends.
+
+        Args:
+            entry: what the spec says.
+            known: what the status says about this key.
+            now: the time.
+        """
+        with self._lock:
+            answer = self._answers.get(entry)
+        if answer is None:
+            try:
+                answer = self.look(entry)
+            except UnavailableError as error:
+                return remaining_keys(entry, known, error, now)
+            with self._lock:
+                self._answers[entry] = answer
+        return answer
+
+    def again_after(self, entry: KeyEntry) -> float:
+        """Return the seconds after which the key is to be observed once more: sooner where nothing was found out."""
+        with self._lock:
+            answered = entry in self._answers
+        return self._refresh_seconds if answered else min(RETRY_SECONDS, self._refresh_seconds)

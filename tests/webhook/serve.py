@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterable
 
-    from sealgate_webhook.backends.files.backend import MakeBackend
+    from sealgate_webhook.backends.interface import MakeBackend
 
 
 def settings_of(given: dict[str, Any]) -> ServerSettings:

@@ -51,11 +51,11 @@ if TYPE_CHECKING:
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.trusted_state.stores import TrustedState
     from sealgate.verification.context import Network
+    from sealgate_webhook.admission.outcome import Judge
     from sealgate_webhook.admission.sources import CredentialSource, Namespaces, PolicySource
     from sealgate_webhook.admission.workloads import AdmissionRules
     from sealgate_webhook.reviews.request import AdmissionRequest
     from sealgate_webhook.server.callers import PermittedCallers
-    from sealgate_webhook.server.endpoints import Judge
     from tests.support.signers.private_keys import PrivateKey
 
 #: The most time that a review can have, for those in which it is not what the test is about.

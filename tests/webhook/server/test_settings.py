@@ -18,7 +18,7 @@ from sealgate_webhook.server.server import Address, ServerSettings, check_tls, r
 from tests.webhook.worlds import policy, write_objects
 
 if TYPE_CHECKING:
-    from sealgate_webhook.backends.files.backend import MakeBackend
+    from sealgate_webhook.backends.interface import MakeBackend
     from tests.webhook.worlds import World
 
 SETTINGS = ServerSettings(listen=Address("127.0.0.1", 0))

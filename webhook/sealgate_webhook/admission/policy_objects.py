@@ -16,7 +16,7 @@ from sealgate.manifests.policies import object_problems
 from sealgate.manifests.validation import did_you_mean
 from sealgate.messages import quote
 from sealgate.policies.prospects import count_reachable, reach_of
-from sealgate_webhook.admission.workloads import NOT_JUDGED, Judgement
+from sealgate_webhook.admission.outcome import NOT_JUDGED, Judgement
 from sealgate_webhook.reviews.response import ALLOWED, Answer, bound_warnings, deny
 
 if TYPE_CHECKING:

@@ -30,8 +30,16 @@ from sealgate.references import parse_reference
 from sealgate.verification.requests import Review
 from sealgate.workload_kinds import BUILT_IN, POD
 from sealgate.workloads import changed_images
+from sealgate_webhook.admission.outcome import (
+    NO_NEW_IMAGES,
+    NOT_A_WORKLOAD,
+    NOT_JUDGED,
+    NOT_VERIFIED,
+    NOTHING_TO_PIN,
+    Judgement,
+)
 from sealgate_webhook.reviews.patches import pin, pin_operations
-from sealgate_webhook.reviews.response import ALLOWED, Answer, answer_verdicts, deny, warn
+from sealgate_webhook.reviews.response import Answer, answer_verdicts, deny, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -72,30 +80,6 @@ class AdmissionRules:
 
 
 DEFAULT_RULES: Final = AdmissionRules()
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What became of a request, for the API server and for the log.
-
-    Attributes:
-        answer: what the API server is told.
-        reason: one word for the log and the metrics: a verdict, or why there was nothing to judge.
-        verdicts: one for each different image that was looked at.
-        lasting: the denial without what changes from second to second; empty where that is the answer's message.
-    """
-
-    answer: Answer
-    reason: str
-    verdicts: tuple[ImageVerdict, ...] = ()
-    lasting: str = ""
-
-
-NOT_JUDGED: Final = Judgement(ALLOWED, "operation without images")
-NOT_A_WORKLOAD: Final = Judgement(ALLOWED, "kind without images")
-NOT_VERIFIED: Final = Judgement(ALLOWED, "only pods are verified")
-NO_NEW_IMAGES: Final = Judgement(ALLOWED, "no new images")
-NOTHING_TO_PIN: Final = Judgement(ALLOWED, "nothing to pin")
 
 
 class Admission:

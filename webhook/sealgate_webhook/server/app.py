@@ -15,7 +15,8 @@ from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from sealgate import self_test
-from sealgate_webhook.admission.workloads import DEFAULT_RULES, Admission, Judgement
+from sealgate_webhook.admission.outcome import Judgement
+from sealgate_webhook.admission.workloads import DEFAULT_RULES, Admission
 from sealgate_webhook.reviews.response import deny
 from sealgate_webhook.server.endpoints import MAX_LARGE, Reviewer, ReviewPaths
 
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock, Deadline
     from sealgate.verification.verifier import Verifier
     from sealgate.workload_kinds import WorkloadKinds
+    from sealgate_webhook.admission.outcome import Judge
     from sealgate_webhook.admission.sources import PolicySource
     from sealgate_webhook.admission.workloads import AdmissionRules
-    from sealgate_webhook.backends.files.backend import Backend
+    from sealgate_webhook.backends.interface import Backend
     from sealgate_webhook.metrics import Metrics
     from sealgate_webhook.reviews.request import AdmissionRequest
     from sealgate_webhook.server.callers import PermittedCallers
-    from sealgate_webhook.server.endpoints import Judge
 
 
 def create_app(  # noqa: PLR0913, PLR0917 - the parts that a webhook is put together from

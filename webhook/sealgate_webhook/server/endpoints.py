@@ -7,11 +7,11 @@ that a `failurePolicy: Ignore` would let pass.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from sealgate.clocks import Deadline
 from sealgate.messages import quote
-from sealgate_webhook.admission.workloads import Judgement
+from sealgate_webhook.admission.outcome import Judge, Judgement
 from sealgate_webhook.reviews.request import MAX_REVIEW_BYTES, MalformedReviewError, UnusableReviewError, decode_review
 from sealgate_webhook.reviews.response import ALLOWED, deny, encode_answer
 from sealgate_webhook.server.callers import CALLER
@@ -43,13 +43,6 @@ LARGE_BYTES: Final = 128 << 10
 MAX_LARGE: Final = 4
 
 _CONTENT_TYPE: Final = "application/json"
-
-
-class Judge(Protocol):
-    """What a review is for."""
-
-    def __call__(self, request: AdmissionRequest, deadline: Deadline) -> Judgement:
-        """Say what becomes of a request."""
 
 
 class ReviewPaths:

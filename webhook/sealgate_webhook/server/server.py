@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from sealgate.process.logs import LogStyle
     from sealgate_webhook.admission.workloads import AdmissionRules
-    from sealgate_webhook.backends.files.backend import MakeBackend
+    from sealgate_webhook.backends.interface import MakeBackend
     from sealgate_webhook.server.tls import SelfSigned
 
 #: Longer than the 90 s for which the API server keeps a connection it may use again.

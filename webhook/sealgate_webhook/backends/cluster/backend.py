@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sealgate.policies.matching import Namespace
     from sealgate.verification.policy_sets import PolicySet
     from sealgate_webhook.backends.cluster.config import WebhookConfig
-    from sealgate_webhook.backends.files.backend import MakeBackend
+    from sealgate_webhook.backends.interface import MakeBackend
     from sealgate_webhook.metrics import Metrics
     from sealgate_webhook.reviews.request import AdmissionRequest
 

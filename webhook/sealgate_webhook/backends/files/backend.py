@@ -5,7 +5,7 @@ There are two: policy files (`FilesBackend`), and a cluster (`sealgate_webhook.b
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from sealgate.http.settings import RegistrySettings
 from sealgate.kms.key_cache import KMSKeeper
@@ -24,57 +24,10 @@ if TYPE_CHECKING:
     from sealgate.policies.decisions import UnmatchedImages
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.trusted_state.stores import TrustedState
-    from sealgate_webhook.admission.sources import CredentialSource, Namespaces, PolicySource
+    from sealgate_webhook.admission.outcome import Judge
+    from sealgate_webhook.backends.interface import MakeBackend
     from sealgate_webhook.metrics import Metrics
     from sealgate_webhook.reviews.request import AdmissionRequest
-    from sealgate_webhook.server.endpoints import Judge
-
-
-class Backend(Protocol):
-    """Where everything about the world comes from. Made in the server's parent process, used in its worker."""
-
-    @property
-    def policies(self) -> PolicySource:
-        """The policies in force."""
-
-    @property
-    def namespaces(self) -> Namespaces:
-        """Namespaces and their labels."""
-
-    @property
-    def credentials(self) -> CredentialSource:
-        """Credentials for the registries of a workload."""
-
-    @property
-    def state(self) -> TrustedState:
-        """The highest versions seen of versioned evidence."""
-
-    @property
-    def judge_object(self) -> Judge | None:
-        """What decides about policy objects that somebody applies; None where nobody applies any."""
-
-    def literal_hosts(self) -> frozenset[str]:
-        """Return the registries that the policies in force name literally."""
-
-    def prepare(self) -> None:
-        """Do, before anything is served, what may show that it cannot be.
-
-        Raises:
-            SealgateError: it cannot.
-        """
-
-    def tasks(self) -> Iterable[Callable[[threading.Event], None]]:
-        """Return what has to run in the worker, each in a thread of its own."""
-
-    def denied(self, request: AdmissionRequest, message: str) -> None:
-        """Be told of a denial. Must return at once and must not raise."""
-
-
-class MakeBackend(Protocol):
-    """Makes a backend from what every server has."""
-
-    def __call__(self, clock: Clock, metrics: Metrics, log: FilteringBoundLogger) -> Backend:
-        """Return the backend; nothing is read yet."""
 
 
 class FilesBackend:

@@ -1,0 +1,52 @@
+"""Outcome of a request: what the response says, and what is logged and counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sealgate_webhook.reviews.response import ALLOWED, Answer
+
+if TYPE_CHECKING:
+    from sealgate.clocks import Deadline
+    from sealgate.policies.decisions import ImageVerdict
+    from sealgate_webhook.reviews.request import AdmissionRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What became of a request, for the API server and for the log.
+
+    Attributes:
+        answer: what the API server is told.
+        reason: one word for the log and the metrics: a verdict, or why there was nothing to judge.
+        verdicts: one for each different image that was looked at.
+        lasting: the denial without what changes from second to second; empty where that is the answer's message.
+    """
+
+    answer: Answer
+    reason: str
+    verdicts: tuple[ImageVerdict, ...] = ()
+    lasting: str = ""
+
+
+NOT_JUDGED: Final = Judgement(ALLOWED, "operation without images")
+
+
+NOT_A_WORKLOAD: Final = Judgement(ALLOWED, "kind without images")
+
+
+NOT_VERIFIED: Final = Judgement(ALLOWED, "only pods are verified")
+
+
+NO_NEW_IMAGES: Final = Judgement(ALLOWED, "no new images")
+
+
+NOTHING_TO_PIN: Final = Judgement(ALLOWED, "nothing to pin")
+
+
+class Judge(Protocol):
+    """What a review is for."""
+
+    def __call__(self, request: AdmissionRequest, deadline: Deadline) -> Judgement:
+        """Say what becomes of a request."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from sealgate.clocks import Deadline
     from sealgate.keys.public_keys import PublicKey
-    from sealgate_operator.keys.secrets import KeySource
+    from sealgate_operator.keys.interface import KeySource
 
 
 @pytest.fixture

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from sealgate_operator.controller.store import Object, View
     from sealgate_operator.controller.work_queue import WorkQueue
     from sealgate_operator.events import Events
-    from sealgate_operator.keys.secrets import KeySource, SecretKeys
+    from sealgate_operator.keys.interface import KeySource
+    from sealgate_operator.keys.secrets import SecretKeys
     from sealgate_operator.metrics import Metrics
     from sealgate_operator.webhooks.node_critical import NodeCritical
 

@@ -8,7 +8,7 @@ more often than that, after every change of anything they name: such a source an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from sealgate.api.v1alpha1.status import KeyStatus, secret_source
 from sealgate.errors import InvalidKeyError, UnavailableError
@@ -23,25 +23,6 @@ if TYPE_CHECKING:
     from sealgate.api.v1alpha1.keys import KeyEntry
     from sealgate.api.v1alpha1.model import SecretKey
     from sealgate_operator.keys.public_material import PublicMaterial
-
-
-class KeySource(Protocol):
-    """A kind of place in which public keys are kept, such as a KMS."""
-
-    def name(self, entry: KeyEntry) -> str | None:
-        """Return what `status.keys[].source` calls the entry's place; None if the entry is not of this kind."""
-
-    def observe(self, entry: KeyEntry, known: Sequence[KeyStatus], now: datetime) -> tuple[KeyStatus, ...]:
-        """Return the keys at the entry's place, at least one, refused ones with reason and message.
-
-        Args:
-            entry: what the spec says.
-            known: what the status says about this place.
-            now: the time.
-        """
-
-    def again_after(self, entry: KeyEntry) -> float | None:
-        """Return the seconds after which an entry that was observed must be again; None where changes are seen."""
 
 
 class SecretKeys:

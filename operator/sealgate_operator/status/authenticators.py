@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from sealgate.api.v1alpha1.keys import KeyEntry
     from sealgate.api.v1alpha1.model import SecretKey
     from sealgate.formats.interface import Check
-    from sealgate_operator.keys.secrets import KeySource, SecretKeys
+    from sealgate_operator.keys.interface import KeySource
+    from sealgate_operator.keys.secrets import SecretKeys
 
 #: The fields that make a model the place of a key, whatever the format.
 _KEY_FIELDS = frozenset({"secret_ref", "key_id"})

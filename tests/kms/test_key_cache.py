@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sealgate.api.v1alpha1.dependencies import kms_entries
 from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.errors import DeadlineError, KeyRefusedError, UnavailableError
 from sealgate.keys.resolvers import StandaloneKeys
@@ -14,7 +15,7 @@ from sealgate.kms.key_cache import KMSKeeper
 from sealgate.kms.key_source import RETRY_SECONDS, KMSKeys
 from sealgate.kms.resolve import REFRESH_SECONDS
 from sealgate.manifests.loading import PolicyFiles, load_policy_texts
-from sealgate.manifests.policies import kms_entries, standalone_policies
+from sealgate.manifests.policies import standalone_policies
 from sealgate.reasons import Reason
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
@@ -65,8 +66,14 @@ def keeper_of(stand: KMSStand) -> KMSKeeper:
     return KMSKeeper(settings_for(stand.kms), stand.clock)
 
 
+def refresh(keeper: KMSKeeper, files: PolicyFiles) -> None:
+    keeper.refresh(files.authenticators, files.secrets)
+
+
 def keys_of(keeper: KMSKeeper, files: PolicyFiles) -> tuple[PublicKey, ...]:
-    return tuple(key for entry in kms_entries(files) for key in StandaloneKeys({}, keeper).public_keys(entry))
+    return tuple(
+        key for entry in kms_entries(files.authenticators) for key in StandaloneKeys({}, keeper).public_keys(entry)
+    )
 
 
 def not_ready(keeper: KMSKeeper, files: PolicyFiles) -> str:
@@ -79,13 +86,13 @@ def not_ready(keeper: KMSKeeper, files: PolicyFiles) -> str:
 def test_a_key_is_there_once_it_was_read(stand: KMSStand) -> None:
     keeper, files = keeper_of(stand), files_of(stand)
     assert "has not been asked for yet" in not_ready(keeper, files)
-    keeper.refresh(files)
+    refresh(keeper, files)
     (key,) = keys_of(keeper, files)
     assert key.kind == "ECDSA P-256"
 
 
 def test_without_anybody_who_reads_keys_the_authenticator_is_not_ready(stand: KMSStand) -> None:
-    (entry,) = kms_entries(files_of(stand))
+    (entry,) = kms_entries(files_of(stand).authenticators)
     with pytest.raises(UnavailableError, match="nothing here reads keys from a KMS"):
         StandaloneKeys({}).public_keys(entry)
     check = standalone_policies(files_of(stand)).checks["release"]
@@ -94,63 +101,63 @@ def test_without_anybody_who_reads_keys_the_authenticator_is_not_ready(stand: KM
 
 def test_a_key_is_asked_for_when_it_is_due_and_not_before(stand: KMSStand) -> None:
     keeper, files = keeper_of(stand), files_of(stand)
-    keeper.refresh(files)
+    refresh(keeper, files)
     asked = len(stand.kms.requests)
     stand.clock.advance(REFRESH_SECONDS - 1)
-    keeper.refresh(files)
+    refresh(keeper, files)
     assert len(stand.kms.requests) == asked
     stand.clock.advance(1)
-    keeper.refresh(files)
+    refresh(keeper, files)
     assert len(stand.kms.requests) == 2 * asked
 
 
 def test_a_disabled_key_is_dropped_at_the_next_look(stand: KMSStand) -> None:
     keeper, files = keeper_of(stand), files_of(stand)
-    keeper.refresh(files)
+    refresh(keeper, files)
     before = keeper.state()
     assert isinstance(stand.kms, DEWSimulator)
     stand.kms.keys[stand.key_id].state = "3"
     stand.clock.advance(REFRESH_SECONDS)
-    keeper.refresh(files)
+    refresh(keeper, files)
     assert "the key is disabled" in not_ready(keeper, files)
     assert keeper.state() != before
     stand.kms.keys[stand.key_id].state = "2"
     stand.clock.advance(REFRESH_SECONDS)
-    keeper.refresh(files)
+    refresh(keeper, files)
     assert keys_of(keeper, files)
 
 
 def test_a_key_ends_when_its_kms_cannot_be_asked_for_too_long(stand: KMSStand) -> None:
     keeper, files = keeper_of(stand), files_of(stand)
-    keeper.refresh(files)
+    refresh(keeper, files)
     before = keeper.state()
     stand.kms.faults.status("", 500)
     stand.clock.advance(3 * REFRESH_SECONDS - 1)
-    keeper.refresh(files)
+    refresh(keeper, files)
     assert keys_of(keeper, files)
     assert keeper.state() == before
     stand.clock.advance(1)
     assert "has to be read again" in not_ready(keeper, files)
     assert keeper.state() != before
     stand.clock.advance(RETRY_SECONDS)
-    keeper.refresh(files)
+    refresh(keeper, files)
     assert "answers 500" in not_ready(keeper, files)
 
 
 def test_what_could_not_be_read_is_tried_again_soon(stand: KMSStand) -> None:
     keeper, files = keeper_of(stand), files_of(stand)
     stand.kms.faults.status("", 500, times=1)
-    keeper.refresh(files)
+    refresh(keeper, files)
     assert "answers 500" in not_ready(keeper, files)
     stand.clock.advance(RETRY_SECONDS)
-    keeper.refresh(files)
+    refresh(keeper, files)
     assert keys_of(keeper, files)
 
 
 def test_a_key_that_no_policy_names_any_more_is_forgotten(stand: KMSStand) -> None:
     keeper, files = keeper_of(stand), files_of(stand)
-    keeper.refresh(files)
-    keeper.refresh(files_of(stand, stand.source(keyId="other")))
+    refresh(keeper, files)
+    refresh(keeper, files_of(stand, stand.source(keyId="other")))
     assert "has not been asked for yet" in not_ready(keeper, files)
 
 
@@ -161,13 +168,13 @@ def test_keys_of_the_same_name_at_two_addresses_are_two_keys(stand: KMSStand) ->
         assert isinstance(other.kms, DEWSimulator)
         other.kms.keys[other.key_id].private = new_key("ECDSA P-256", "of the other service")
         files = files_of(stand, stand.source(), other.source())
-        here, there = kms_entries(files)
+        here, there = kms_entries(files.authenticators)
         keeper = KMSKeeper(settings_for(stand.kms, other.kms), stand.clock)
-        keeper.refresh(files)
+        refresh(keeper, files)
         assert len({keeper.public_keys(entry)[0].fingerprint for entry in (here, there)}) == 2
         stand.kms.keys[stand.key_id].state = "3"
         stand.clock.advance(REFRESH_SECONDS)
-        keeper.refresh(files)
+        refresh(keeper, files)
         assert keeper.public_keys(there)
         with pytest.raises(KeyRefusedError, match="the key is disabled"):
             keeper.public_keys(here)
@@ -184,10 +191,10 @@ class OddNames(Names):
 
 def test_an_error_that_nobody_has_thought_of_stops_one_key_and_is_told(stand: KMSStand) -> None:
     files = files_of(stand, stand.source(endpoint="https://odd.example.org"), stand.source())
-    odd, good = kms_entries(files)
+    odd, good = kms_entries(files.authenticators)
     keeper = KMSKeeper(settings_for(stand.kms), stand.clock, resolver=OddNames({"127.0.0.1": "127.0.0.1"}))
     with pytest.raises(ZeroDivisionError):
-        keeper.refresh(files)
+        refresh(keeper, files)
     assert keeper.public_keys(good)
     with pytest.raises(UnavailableError, match="has not been asked for yet"):
         keeper.public_keys(odd)
@@ -214,8 +221,8 @@ def test_a_service_that_is_silent_does_not_keep_others_waiting(stand: KMSStand) 
 
 def test_several_keys_are_asked_for_together_and_fail_alone(stand: KMSStand) -> None:
     keeper, files = keeper_of(stand), files_of(stand, stand.source(), stand.source(keyId="missing"))
-    keeper.refresh(files)
-    good, missing = kms_entries(files)
+    refresh(keeper, files)
+    good, missing = kms_entries(files.authenticators)
     assert keeper.public_keys(good)
     with pytest.raises(UnavailableError, match="has no such key"):
         keeper.public_keys(missing)
@@ -226,7 +233,7 @@ def test_an_entry_for_one_version_finds_it_among_those_that_were_read() -> None:
         assert isinstance(stand.kms, AlibabaKMSSimulator)
         stand.kms.add(stand.key_id, "EC_SM2", "version-1", "version-2")
         keeper, files = keeper_of(stand), files_of(stand)
-        keeper.refresh(files)
+        refresh(keeper, files)
         assert len(keys_of(keeper, files)) == 2
         one = stand.entry(keyVersionId="version-2")
         assert len(keeper.public_keys(one)) == 1
@@ -239,7 +246,7 @@ def test_a_version_of_a_refused_key_says_why_the_key_is_refused() -> None:
         assert isinstance(stand.kms, AlibabaKMSSimulator)
         stand.kms.add(stand.key_id, "EC_SM2", "version-1", state="Disabled")
         keeper, files = keeper_of(stand), files_of(stand)
-        keeper.refresh(files)
+        refresh(keeper, files)
         with pytest.raises(UnavailableError, match="the key is disabled"):
             keeper.public_keys(stand.entry(keyVersionId="version-1"))
 
@@ -248,7 +255,7 @@ def test_credentials_come_from_the_secret_among_the_files(stand: KMSStand) -> No
     keeper = keeper_of(stand)
     stand.secrets[SECRET]["secretKey"] = b"wrong"
     files = files_of(stand)
-    keeper.refresh(files)
+    refresh(keeper, files)
     message = not_ready(keeper, files)
     assert "401 APIGW.0301; check the credentials in Secret cloud" in message
     assert "wrong" not in message

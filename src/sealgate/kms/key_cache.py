@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sealgate.api.v1alpha1.dependencies import kms_entries
 from sealgate.api.v1alpha1.status import AuthenticatorStatus, KeyStatus
 from sealgate.budgets import Budgets
 from sealgate.errors import UnavailableError
@@ -20,20 +21,19 @@ from sealgate.keys.status_keys import StatusKeys
 from sealgate.kms.budgeted_services import BURST, REQUESTS_PER_MINUTE
 from sealgate.kms.key_source import FETCH_SECONDS, RETRY_SECONDS, KMSKeys
 from sealgate.kms.resolve import REFRESH_SECONDS, remaining_keys
-from sealgate.manifests.policies import kms_entries
 from sealgate.reasons import Reason
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import StandaloneServiceSecrets
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterable, Mapping
 
+    from sealgate.api.v1alpha1.authenticator import Authenticator
     from sealgate.api.v1alpha1.keys import KeyEntry
     from sealgate.clocks import Clock
     from sealgate.http.dns import Resolver
     from sealgate.http.settings import RegistrySettings
     from sealgate.keys.public_keys import PublicKey
-    from sealgate.manifests.loading import PolicyFiles
 
 #: Keys that are asked for at the same time.
 _TOGETHER = 8
@@ -78,19 +78,25 @@ class KMSKeeper:
         self._lock = threading.Lock()
         self._known: dict[KeyEntry, _Known] = {}
 
-    def refresh(self, files: PolicyFiles, seconds: float = FETCH_SECONDS) -> None:
-        """Look at every key that is due, and forget those that no policy file names any more.
+    def refresh(
+        self,
+        authenticators: Iterable[Authenticator],
+        secrets: Mapping[str, Mapping[str, bytes]],
+        seconds: float = FETCH_SECONDS,
+    ) -> None:
+        """Fetch every key that is due, and evict those that no authenticator names any more.
 
         What cannot be found out is no error here: it is what `public_keys` says afterwards.
 
         Args:
-            files: the policies in force, with the Secrets that hold the credentials.
-            seconds: that asking for one key may take.
+            authenticators: the authenticators in force.
+            secrets: decoded data of the Secrets that hold the credentials, by the Secret's name.
+            seconds: limit for fetching one key.
 
         Raises:
             ConfigError: a CA bundle of the settings does not parse.
         """
-        entries = kms_entries(files)
+        entries = kms_entries(authenticators)
         now = self._clock.monotonic()
         with self._lock:
             known = {entry: found for entry in entries if (found := self._known.get(entry)) is not None}
@@ -103,7 +109,7 @@ class KMSKeeper:
             RegistryClient(self._settings, clock=self._clock, resolver=self._resolver) as network,
             ThreadPoolExecutor(min(_TOGETHER, len(due)), thread_name_prefix="kms") as pool,
         ):
-            keys = KMSKeys(network, StandaloneServiceSecrets(files.secrets), self._clock, self._refresh, self._budgets)
+            keys = KMSKeys(network, StandaloneServiceSecrets(secrets), self._clock, self._refresh, self._budgets)
             looks = [pool.submit(self._look, keys, entry, known.get(entry), seconds) for entry in due]
             # One that ends in an error that nobody has thought of must not take the others with it.
             unexpected = [error for look in looks if (error := look.exception()) is not None]

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
-from sealgate.api.v1alpha1.keys import KeyEntry
+from sealgate.api.v1alpha1.dependencies import key_entries
 from sealgate.errors import InvalidKeyError, SealgateError, UnavailableError
 from sealgate.formats.build import build_check
 from sealgate.formats.signers import openpgp_states
@@ -69,12 +67,6 @@ def standalone_policies(
     return build_policy_set(files.authenticators, files.policies, lambda _: keys, unmatched, secrets)
 
 
-def kms_entries(files: PolicyFiles) -> tuple[KeyEntry, ...]:
-    """Return the key entries whose keys are in a KMS, each once."""
-    found = (entry for one in files.authenticators for _, entry in _key_entries(one.spec, "") if entry.kms is not None)
-    return tuple(dict.fromkeys(found))
-
-
 def authenticator_problems(files: PolicyFiles) -> Iterator[Problem]:
     """Yield what keeps authenticators from being used: keys that cannot be accepted, options that cannot be meant."""
     keys = StandaloneKeys(files.secrets)
@@ -105,7 +97,7 @@ def spoilt_keys(files: PolicyFiles, now: datetime) -> Iterator[Problem]:
 
 
 def _key_problems(authenticator: Authenticator, keys: StandaloneKeys, files: PolicyFiles) -> Iterator[Problem]:
-    for place, entry in _key_entries(authenticator.spec, "spec"):
+    for place, entry in key_entries(authenticator.spec, "spec"):
         try:
             keys.public_keys(entry)
         except InvalidKeyError as error:
@@ -123,16 +115,3 @@ def _format_problems(authenticator: Authenticator, keys: StandaloneKeys, files: 
         pass  # as above
     except SealgateError as error:
         yield files.problem(authenticator.kind, authenticator.metadata.name, "spec", error.message)
-
-
-def _key_entries(value: object, place: str) -> Iterator[tuple[str, KeyEntry]]:
-    """Yield every key entry in a model that a resolver is asked for, whatever the format, with its field."""
-    if isinstance(value, KeyEntry):
-        if value.resolvable:
-            yield place, value
-    elif isinstance(value, BaseModel):
-        for name, field in type(value).model_fields.items():
-            yield from _key_entries(getattr(value, name), join_field(place, field.alias or name))
-    elif isinstance(value, tuple):
-        for index, item in enumerate(value):
-            yield from _key_entries(item, join_field(place, index))

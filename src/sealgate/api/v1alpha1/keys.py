@@ -1,4 +1,4 @@
-"""What the models of all objects share, apart so that each format's models can stand in a module of their own."""
+"""Key entries: one accepted public key, where it comes from, and the algorithm it signs with."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from typing import Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from sealgate.api.v1alpha1.kms import KMSSource
-from sealgate.api.v1alpha1.model import Metadata, Model, ObjectName, SecretKey, exactly_one
-
-# What other parts look for here although it stands in `sealgate.api.v1alpha1.model`.
-__all__ = ["AlgorithmName", "KeyEntry", "Metadata", "Model", "ObjectName", "SecretKey", "exactly_one"]
+from sealgate.api.v1alpha1.model import Model, SecretKey, exactly_one
 
 AlgorithmName = Literal[
     "ECDSA_SHA_256",

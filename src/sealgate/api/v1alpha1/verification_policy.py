@@ -1,4 +1,4 @@
-"""The objects as people write them: `Authenticator` and `VerificationPolicy`, `sealgate.dev/v1alpha1`.
+"""The object `VerificationPolicy`: which images, in which namespaces, need which authenticators.
 
 These are the edge: strict pydantic models of exactly what `kubectl apply` takes. Descriptions end up in the CRDs,
 so that `kubectl explain` teaches. Field names in YAML are camelCase. What a model accepts is well formed; whether
@@ -11,13 +11,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
-from sealgate.api.v1alpha1.keys import AlgorithmName, KeyEntry
-from sealgate.api.v1alpha1.model import Metadata, Model, ObjectName, SecretKey
+from sealgate.api.v1alpha1.model import Metadata, Model, ObjectName
 from sealgate.api.v1alpha1.selectors import LabelSelector
-
-# What other parts look for here although it stands in `sealgate.api.v1alpha1.keys`.
-__all__ = ["AlgorithmName", "KeyEntry", "Metadata", "Model", "ObjectName", "SecretKey"]
-
 
 #: A tag has at most 128 characters, so a pattern need not be longer; what a CRD's rules may cost depends on it.
 TagPattern = Annotated[str, StringConstraints(min_length=1, max_length=128)]

@@ -144,7 +144,7 @@ def verify(  # noqa: PLR0913, PLR0917 - click hands over one argument for each g
         for question in questions
     }
     keys = KMSKeeper(settings_of(registries), SystemClock())
-    keys.refresh(files, limits.timeout)
+    keys.refresh(files.authenticators, files.secrets, limits.timeout)
     decide = standalone_policies(files, policies.unmatched, keys)
     if expected_identity is not None:
         decide = _expecting(decide, expected_identity)

@@ -117,7 +117,8 @@ class PolicyFilesSource:
         while not stop.is_set():
             try:
                 if self._snapshot is not None:
-                    self._kms.refresh(self._snapshot.files)
+                    files = self._snapshot.files
+                    self._kms.refresh(files.authenticators, files.secrets)
             except Exception as error:  # noqa: BLE001 - keys that are not read any more end; this goes on looking
                 self._log.error("keys in a KMS cannot be read", exc_info=error)
             stop.wait(POLL_SECONDS)

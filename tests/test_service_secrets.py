@@ -6,10 +6,10 @@ import pytest
 
 from sealgate.errors import UnavailableError
 from sealgate.reasons import Reason
-from sealgate.service_secrets import NoServiceSecrets, ServiceSecrets, StandaloneServiceSecrets
+from sealgate.service_secrets import MappingServiceSecrets, NoServiceSecrets, ServiceSecrets
 
 
-@pytest.mark.parametrize("secrets", [NoServiceSecrets(), StandaloneServiceSecrets({})], ids=["none", "files"])
+@pytest.mark.parametrize("secrets", [NoServiceSecrets(), MappingServiceSecrets({})], ids=["none", "files"])
 def test_a_secret_that_is_not_there_makes_the_authenticator_not_ready(secrets: ServiceSecrets) -> None:
     with pytest.raises(UnavailableError, match=r"Secret a\\nb ") as caught:
         secrets.read("a\nb")
@@ -17,4 +17,4 @@ def test_a_secret_that_is_not_there_makes_the_authenticator_not_ready(secrets: S
 
 
 def test_a_secret_among_the_files_is_read_whole() -> None:
-    assert StandaloneServiceSecrets({"oci": {"user": b"u"}}).read("oci") == {"user": b"u"}
+    assert MappingServiceSecrets({"oci": {"user": b"u"}}).read("oci") == {"user": b"u"}

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from sealgate.errors import ConfigError, SealgateError
-from sealgate.kms.key_source import KMSKeys
+from sealgate.kms.key_source import KMSKeySource
 from sealgate.kubernetes.lease import Lease, Timing
 from sealgate.messages import quote
 from sealgate.process.metrics_server import serve_beside
@@ -78,7 +78,7 @@ class Operator:
         own = {config.tls_secret, config.ca_secret}
         view = View(own)
         self._network = RegistryClient(config.registries.settings(), clock=clock)
-        kms = KMSKeys(self._network, CredentialSecrets(view.secret, own), clock, config.key_refresh_seconds)
+        kms = KMSKeySource(self._network, CredentialSecrets(view.secret, own), clock, config.key_refresh_seconds)
         self._queue = WorkQueue(clock)
         self.metrics.watch_queue(self._queue.__len__)
         events = Events(api, identity, clock, self.metrics, log)

@@ -43,7 +43,7 @@ class NoServiceSecrets:
         raise UnavailableError(msg, reason=Reason.AUTHENTICATOR_NOT_READY)
 
 
-class StandaloneServiceSecrets:
+class MappingServiceSecrets:
     """The Secrets that stand among the policy files.
 
     Args:

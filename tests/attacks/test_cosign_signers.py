@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from sealgate.api.v1alpha1.cosign import CosignSpec
 from sealgate.errors import InvalidKeyError
 from sealgate.formats.build import build_check
-from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.keys.resolvers import FileKeys
 from sealgate.policies.decisions import Verdict
 from sealgate.reasons import Reason
 from tests.support.builders.key_encodings import compressed_p256
@@ -111,7 +111,7 @@ def test_attack_09_an_empty_list_of_keys_that_slips_past_the_model_is_refused(st
     keyless = right.spec.cosign.model_copy(update={"keys": ()})
     slipped = right.model_copy(update={"spec": right.spec.model_copy(update={"cosign": keyless})})
     with pytest.raises(InvalidKeyError, match="without a key no signature can count"):
-        build_check(slipped, StandaloneKeys({}))
+        build_check(slipped, FileKeys({}))
 
 
 def test_attack_09_a_resolver_that_returns_no_keys_admits_nothing() -> None:

@@ -11,10 +11,10 @@ from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.clocks import Deadline
 from sealgate.errors import ForbiddenAddressError, SealgateError, UnavailableError
 from sealgate.http.settings import RegistrySettings
-from sealgate.kms.key_source import KMSKeys
+from sealgate.kms.key_source import KMSKeySource
 from sealgate.kms.resolve import REFRESH_SECONDS, resolve_kms
 from sealgate.registry.client import RegistryClient
-from sealgate.service_secrets import StandaloneServiceSecrets
+from sealgate.service_secrets import MappingServiceSecrets
 from tests.support.environments.kms import SECRET, KMSStand
 from tests.support.environments.registry_clients import Names
 from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
@@ -37,7 +37,7 @@ def stand(request: pytest.FixtureRequest) -> Iterator[KMSStand]:
 
 
 def observe(stand: KMSStand, known: tuple[KeyStatus, ...]) -> tuple[KeyStatus, ...]:
-    keys = KMSKeys(stand.client, StandaloneServiceSecrets(stand.secrets), stand.clock)
+    keys = KMSKeySource(stand.client, MappingServiceSecrets(stand.secrets), stand.clock)
     return keys.observe(stand.entry(), known, stand.clock.now())
 
 
@@ -114,7 +114,7 @@ def test_attack_37_an_endpoint_at_a_metadata_or_loopback_address_is_never_asked(
         services = client.services(Deadline.after(stand.clock, 20))
         entry = stand.entry(endpoint="https://kms.example.org")
         with pytest.raises(ForbiddenAddressError):
-            resolve_kms(entry, StandaloneServiceSecrets(stand.secrets), services, stand.clock)
+            resolve_kms(entry, MappingServiceSecrets(stand.secrets), services, stand.clock)
 
 
 def test_attack_37_a_redirect_of_a_kms_is_not_followed_elsewhere(stand: KMSStand) -> None:

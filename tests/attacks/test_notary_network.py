@@ -13,7 +13,7 @@ from sealgate.errors import (
     VerificationError,
 )
 from sealgate.formats.notary.verify import build
-from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.keys.resolvers import FileKeys
 from sealgate.reasons import Reason
 from sealgate.registry.client import RegistryClient
 from tests.support.environments.notary import ADMIN, RELEASES, NotaryWorld, role
@@ -240,7 +240,7 @@ def test_attack_40_a_password_does_not_enter_a_message() -> None:
 def test_attack_32_what_is_refused_for_its_size_is_refused_and_not_unavailable() -> None:
     with NotaryWorld() as world:
         world.repository.files["root"] += b" " * (1 << 20)
-        check = build(world.spec(roles=[role(RELEASES, world.alice)]), StandaloneKeys({}))
+        check = build(world.spec(roles=[role(RELEASES, world.alice)]), FileKeys({}))
         with pytest.raises(VerificationError) as caught:
             check.verify(world.image(), world.sources())
         assert caught.value.reason is Reason.EVIDENCE_TOO_LARGE

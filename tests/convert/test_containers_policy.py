@@ -17,7 +17,7 @@ from sealgate.errors import PolicyError, VerificationError
 from sealgate.findings import Finding, Outcome
 from sealgate.formats.build import build_check
 from sealgate.formats.simple_signing.verify import SimpleSigningCheck
-from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.keys.resolvers import FileKeys
 from sealgate.policies.decisions import UnmatchedImages, Verdict, decide
 from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.reasons import Reason
@@ -108,7 +108,7 @@ def test_the_usual_policy_becomes_one_authenticator_and_one_policy() -> None:
         "registry.example.org/team/**",
     ]
     assert required(policy) == ("registry-example-org-team",)
-    check: Any = build_check(authenticators["registry-example-org-team"], StandaloneKeys({}))
+    check: Any = build_check(authenticators["registry-example-org-team"], FileKeys({}))
     assert check.keyring.fingerprints == keyring("ed25519").fingerprints
     assert "unmatchedImages: deny" in notes(conversion)
 
@@ -167,7 +167,7 @@ def test_every_identity_is_kept(identity: dict[str, Any], expected: dict[str, An
     spec = conversion.objects[0]["spec"]["simpleSigning"]
     assert spec["signedIdentity"] == expected
     (authenticator,) = split(conversion)[0].values()
-    assert build_check(authenticator, StandaloneKeys({})).format == "simpleSigning"
+    assert build_check(authenticator, FileKeys({})).format == "simpleSigning"
 
 
 def test_signatures_on_every_platform_count_as_such_policies_look_at_platforms() -> None:
@@ -264,7 +264,7 @@ def test_key_files_are_read_where_they_can_be() -> None:
     }
     one = convert({"a.example.org": [signed_by(keyPaths=["/keys/a", "/keys/c"])]}, read_file=files.__getitem__)
     (authenticator,) = split(one)[0].values()
-    check: Any = build_check(authenticator, StandaloneKeys({}))
+    check: Any = build_check(authenticator, FileKeys({}))
     assert check.keyring.fingerprints == keyring("ed25519", "rsa-2048").fingerprints
     binary = convert({"a.example.org": [signed_by(keyPath="/keys/b")]}, read_file=files.__getitem__)
     assert "mWJpbmFyeQ==" in binary.objects[0]["spec"]["simpleSigning"]["keyring"]["inline"]
@@ -728,7 +728,7 @@ def test_a_signed_name_is_taken_only_where_the_tools_take_it(
     identity: dict[str, Any], name: str, end: str, signed: str
 ) -> None:
     (authenticator,) = split(convert_containers_policy({"default": [signed_by(identity)]}))[0].values()
-    check = build_check(authenticator, StandaloneKeys({}))
+    check = build_check(authenticator, FileKeys({}))
     assert isinstance(check, SimpleSigningCheck)
     try:
         check.identity.require(parse_reference(name + end), parse_reference(signed))

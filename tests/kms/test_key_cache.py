@@ -10,15 +10,15 @@ import pytest
 from sealgate.api.v1alpha1.dependencies import kms_entries
 from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.errors import DeadlineError, KeyRefusedError, UnavailableError
-from sealgate.keys.resolvers import StandaloneKeys
-from sealgate.kms.key_cache import KMSKeeper
-from sealgate.kms.key_source import RETRY_SECONDS, KMSKeys
+from sealgate.keys.resolvers import FileKeys
+from sealgate.kms.key_cache import KMSKeyCache
+from sealgate.kms.key_source import RETRY_SECONDS, KMSKeySource
 from sealgate.kms.resolve import REFRESH_SECONDS
 from sealgate.manifests.loading import PolicyFiles, load_policy_texts
 from sealgate.manifests.policies import standalone_policies
 from sealgate.reasons import Reason
 from sealgate.registry.client import RegistryClient
-from sealgate.service_secrets import StandaloneServiceSecrets
+from sealgate.service_secrets import MappingServiceSecrets
 from tests.support.environments.kms import SECRET, KMSStand
 from tests.support.environments.registry_clients import Names, settings_for
 from tests.support.signers.private_keys import new_key
@@ -62,103 +62,101 @@ def files_of(stand: KMSStand, *sources: dict[str, Any]) -> PolicyFiles:
     return load_policy_texts([("policies.json", json.dumps({"apiVersion": "v1", "kind": "List", "items": documents}))])
 
 
-def keeper_of(stand: KMSStand) -> KMSKeeper:
-    return KMSKeeper(settings_for(stand.kms), stand.clock)
+def cache_of(stand: KMSStand) -> KMSKeyCache:
+    return KMSKeyCache(settings_for(stand.kms), stand.clock)
 
 
-def refresh(keeper: KMSKeeper, files: PolicyFiles) -> None:
-    keeper.refresh(files.authenticators, files.secrets)
+def refresh(cache: KMSKeyCache, files: PolicyFiles) -> None:
+    cache.refresh(files.authenticators, files.secrets)
 
 
-def keys_of(keeper: KMSKeeper, files: PolicyFiles) -> tuple[PublicKey, ...]:
-    return tuple(
-        key for entry in kms_entries(files.authenticators) for key in StandaloneKeys({}, keeper).public_keys(entry)
-    )
+def keys_of(cache: KMSKeyCache, files: PolicyFiles) -> tuple[PublicKey, ...]:
+    return tuple(key for entry in kms_entries(files.authenticators) for key in FileKeys({}, cache).public_keys(entry))
 
 
-def not_ready(keeper: KMSKeeper, files: PolicyFiles) -> str:
+def not_ready(cache: KMSKeyCache, files: PolicyFiles) -> str:
     with pytest.raises(UnavailableError) as caught:
-        keys_of(keeper, files)
+        keys_of(cache, files)
     assert caught.value.reason is Reason.AUTHENTICATOR_NOT_READY
     return caught.value.message
 
 
 def test_a_key_is_there_once_it_was_read(stand: KMSStand) -> None:
-    keeper, files = keeper_of(stand), files_of(stand)
-    assert "has not been asked for yet" in not_ready(keeper, files)
-    refresh(keeper, files)
-    (key,) = keys_of(keeper, files)
+    cache, files = cache_of(stand), files_of(stand)
+    assert "has not been asked for yet" in not_ready(cache, files)
+    refresh(cache, files)
+    (key,) = keys_of(cache, files)
     assert key.kind == "ECDSA P-256"
 
 
 def test_without_anybody_who_reads_keys_the_authenticator_is_not_ready(stand: KMSStand) -> None:
     (entry,) = kms_entries(files_of(stand).authenticators)
     with pytest.raises(UnavailableError, match="nothing here reads keys from a KMS"):
-        StandaloneKeys({}).public_keys(entry)
+        FileKeys({}).public_keys(entry)
     check = standalone_policies(files_of(stand)).checks["release"]
     assert isinstance(check, UnavailableError)
 
 
 def test_a_key_is_asked_for_when_it_is_due_and_not_before(stand: KMSStand) -> None:
-    keeper, files = keeper_of(stand), files_of(stand)
-    refresh(keeper, files)
+    cache, files = cache_of(stand), files_of(stand)
+    refresh(cache, files)
     asked = len(stand.kms.requests)
     stand.clock.advance(REFRESH_SECONDS - 1)
-    refresh(keeper, files)
+    refresh(cache, files)
     assert len(stand.kms.requests) == asked
     stand.clock.advance(1)
-    refresh(keeper, files)
+    refresh(cache, files)
     assert len(stand.kms.requests) == 2 * asked
 
 
 def test_a_disabled_key_is_dropped_at_the_next_look(stand: KMSStand) -> None:
-    keeper, files = keeper_of(stand), files_of(stand)
-    refresh(keeper, files)
-    before = keeper.state()
+    cache, files = cache_of(stand), files_of(stand)
+    refresh(cache, files)
+    before = cache.state()
     assert isinstance(stand.kms, DEWSimulator)
     stand.kms.keys[stand.key_id].state = "3"
     stand.clock.advance(REFRESH_SECONDS)
-    refresh(keeper, files)
-    assert "the key is disabled" in not_ready(keeper, files)
-    assert keeper.state() != before
+    refresh(cache, files)
+    assert "the key is disabled" in not_ready(cache, files)
+    assert cache.state() != before
     stand.kms.keys[stand.key_id].state = "2"
     stand.clock.advance(REFRESH_SECONDS)
-    refresh(keeper, files)
-    assert keys_of(keeper, files)
+    refresh(cache, files)
+    assert keys_of(cache, files)
 
 
 def test_a_key_ends_when_its_kms_cannot_be_asked_for_too_long(stand: KMSStand) -> None:
-    keeper, files = keeper_of(stand), files_of(stand)
-    refresh(keeper, files)
-    before = keeper.state()
+    cache, files = cache_of(stand), files_of(stand)
+    refresh(cache, files)
+    before = cache.state()
     stand.kms.faults.status("", 500)
     stand.clock.advance(3 * REFRESH_SECONDS - 1)
-    refresh(keeper, files)
-    assert keys_of(keeper, files)
-    assert keeper.state() == before
+    refresh(cache, files)
+    assert keys_of(cache, files)
+    assert cache.state() == before
     stand.clock.advance(1)
-    assert "has to be read again" in not_ready(keeper, files)
-    assert keeper.state() != before
+    assert "has to be read again" in not_ready(cache, files)
+    assert cache.state() != before
     stand.clock.advance(RETRY_SECONDS)
-    refresh(keeper, files)
-    assert "answers 500" in not_ready(keeper, files)
+    refresh(cache, files)
+    assert "answers 500" in not_ready(cache, files)
 
 
 def test_what_could_not_be_read_is_tried_again_soon(stand: KMSStand) -> None:
-    keeper, files = keeper_of(stand), files_of(stand)
+    cache, files = cache_of(stand), files_of(stand)
     stand.kms.faults.status("", 500, times=1)
-    refresh(keeper, files)
-    assert "answers 500" in not_ready(keeper, files)
+    refresh(cache, files)
+    assert "answers 500" in not_ready(cache, files)
     stand.clock.advance(RETRY_SECONDS)
-    refresh(keeper, files)
-    assert keys_of(keeper, files)
+    refresh(cache, files)
+    assert keys_of(cache, files)
 
 
 def test_a_key_that_no_policy_names_any_more_is_forgotten(stand: KMSStand) -> None:
-    keeper, files = keeper_of(stand), files_of(stand)
-    refresh(keeper, files)
-    refresh(keeper, files_of(stand, stand.source(keyId="other")))
-    assert "has not been asked for yet" in not_ready(keeper, files)
+    cache, files = cache_of(stand), files_of(stand)
+    refresh(cache, files)
+    refresh(cache, files_of(stand, stand.source(keyId="other")))
+    assert "has not been asked for yet" in not_ready(cache, files)
 
 
 def test_keys_of_the_same_name_at_two_addresses_are_two_keys(stand: KMSStand) -> None:
@@ -169,15 +167,15 @@ def test_keys_of_the_same_name_at_two_addresses_are_two_keys(stand: KMSStand) ->
         other.kms.keys[other.key_id].private = new_key("ECDSA P-256", "of the other service")
         files = files_of(stand, stand.source(), other.source())
         here, there = kms_entries(files.authenticators)
-        keeper = KMSKeeper(settings_for(stand.kms, other.kms), stand.clock)
-        refresh(keeper, files)
-        assert len({keeper.public_keys(entry)[0].fingerprint for entry in (here, there)}) == 2
+        cache = KMSKeyCache(settings_for(stand.kms, other.kms), stand.clock)
+        refresh(cache, files)
+        assert len({cache.public_keys(entry)[0].fingerprint for entry in (here, there)}) == 2
         stand.kms.keys[stand.key_id].state = "3"
         stand.clock.advance(REFRESH_SECONDS)
-        refresh(keeper, files)
-        assert keeper.public_keys(there)
+        refresh(cache, files)
+        assert cache.public_keys(there)
         with pytest.raises(KeyRefusedError, match="the key is disabled"):
-            keeper.public_keys(here)
+            cache.public_keys(here)
 
 
 class OddNames(Names):
@@ -192,12 +190,12 @@ class OddNames(Names):
 def test_an_error_that_nobody_has_thought_of_stops_one_key_and_is_told(stand: KMSStand) -> None:
     files = files_of(stand, stand.source(endpoint="https://odd.example.org"), stand.source())
     odd, good = kms_entries(files.authenticators)
-    keeper = KMSKeeper(settings_for(stand.kms), stand.clock, resolver=OddNames({"127.0.0.1": "127.0.0.1"}))
+    cache = KMSKeyCache(settings_for(stand.kms), stand.clock, resolver=OddNames({"127.0.0.1": "127.0.0.1"}))
     with pytest.raises(ZeroDivisionError):
-        refresh(keeper, files)
-    assert keeper.public_keys(good)
+        refresh(cache, files)
+    assert cache.public_keys(good)
     with pytest.raises(UnavailableError, match="has not been asked for yet"):
-        keeper.public_keys(odd)
+        cache.public_keys(odd)
 
 
 def test_a_service_that_is_silent_does_not_keep_others_waiting(stand: KMSStand) -> None:
@@ -206,7 +204,7 @@ def test_a_service_that_is_silent_does_not_keep_others_waiting(stand: KMSStand) 
         other.add(stand.key_id, "EC_P256")
         silence = silent.faults.hang("")
         with RegistryClient(settings_for(silent, other), clock=clock) as network:
-            source = KMSKeys(network, StandaloneServiceSecrets({SECRET: other.secret}), clock)
+            source = KMSKeySource(network, MappingServiceSecrets({SECRET: other.secret}), clock)
             entry = stand.entry(endpoint=silent.url)
             with pytest.raises(DeadlineError):
                 source.look(entry, seconds=0.2)
@@ -220,49 +218,49 @@ def test_a_service_that_is_silent_does_not_keep_others_waiting(stand: KMSStand) 
 
 
 def test_several_keys_are_asked_for_together_and_fail_alone(stand: KMSStand) -> None:
-    keeper, files = keeper_of(stand), files_of(stand, stand.source(), stand.source(keyId="missing"))
-    refresh(keeper, files)
+    cache, files = cache_of(stand), files_of(stand, stand.source(), stand.source(keyId="missing"))
+    refresh(cache, files)
     good, missing = kms_entries(files.authenticators)
-    assert keeper.public_keys(good)
+    assert cache.public_keys(good)
     with pytest.raises(UnavailableError, match="has no such key"):
-        keeper.public_keys(missing)
+        cache.public_keys(missing)
 
 
 def test_an_entry_for_one_version_finds_it_among_those_that_were_read() -> None:
     with KMSStand(AlibabaKMSSimulator) as stand:
         assert isinstance(stand.kms, AlibabaKMSSimulator)
         stand.kms.add(stand.key_id, "EC_SM2", "version-1", "version-2")
-        keeper, files = keeper_of(stand), files_of(stand)
-        refresh(keeper, files)
-        assert len(keys_of(keeper, files)) == 2
+        cache, files = cache_of(stand), files_of(stand)
+        refresh(cache, files)
+        assert len(keys_of(cache, files)) == 2
         one = stand.entry(keyVersionId="version-2")
-        assert len(keeper.public_keys(one)) == 1
+        assert len(cache.public_keys(one)) == 1
         with pytest.raises(UnavailableError, match="not read it yet"):
-            keeper.public_keys(stand.entry(keyVersionId="version-3"))
+            cache.public_keys(stand.entry(keyVersionId="version-3"))
 
 
 def test_a_version_of_a_refused_key_says_why_the_key_is_refused() -> None:
     with KMSStand(AlibabaKMSSimulator) as stand:
         assert isinstance(stand.kms, AlibabaKMSSimulator)
         stand.kms.add(stand.key_id, "EC_SM2", "version-1", state="Disabled")
-        keeper, files = keeper_of(stand), files_of(stand)
-        refresh(keeper, files)
+        cache, files = cache_of(stand), files_of(stand)
+        refresh(cache, files)
         with pytest.raises(UnavailableError, match="the key is disabled"):
-            keeper.public_keys(stand.entry(keyVersionId="version-1"))
+            cache.public_keys(stand.entry(keyVersionId="version-1"))
 
 
 def test_credentials_come_from_the_secret_among_the_files(stand: KMSStand) -> None:
-    keeper = keeper_of(stand)
+    cache = cache_of(stand)
     stand.secrets[SECRET]["secretKey"] = b"wrong"
     files = files_of(stand)
-    refresh(keeper, files)
-    message = not_ready(keeper, files)
+    refresh(cache, files)
+    message = not_ready(cache, files)
     assert "401 APIGW.0301; check the credentials in Secret cloud" in message
     assert "wrong" not in message
 
 
 def test_the_operator_gets_what_to_write_down_and_keeps_it_while_the_kms_is_away(stand: KMSStand) -> None:
-    source: KeySource = KMSKeys(stand.client, StandaloneServiceSecrets(stand.secrets), stand.clock)
+    source: KeySource = KMSKeySource(stand.client, MappingServiceSecrets(stand.secrets), stand.clock)
     entry = stand.entry()
     assert source.name(entry) == f"kms huawei cn-north-4/0a1b2c3d4e5f/b1c2-d3 at {stand.kms.url}"
     good = source.observe(entry, (), stand.clock.now())
@@ -278,7 +276,7 @@ def test_the_operator_gets_what_to_write_down_and_keeps_it_while_the_kms_is_away
 
 
 def test_the_operator_leaves_other_kinds_of_entries_alone(stand: KMSStand) -> None:
-    source = KMSKeys(stand.client, StandaloneServiceSecrets({}), stand.clock)
+    source = KMSKeySource(stand.client, MappingServiceSecrets({}), stand.clock)
     assert source.name(stand.entry().model_copy(update={"kms": None, "pem": "x"})) is None
 
 
@@ -286,7 +284,7 @@ def test_only_versions_that_the_entry_names_are_kept_while_the_kms_is_away() -> 
     with KMSStand(AlibabaKMSSimulator) as stand:
         assert isinstance(stand.kms, AlibabaKMSSimulator)
         stand.kms.add(stand.key_id, "EC_SM2", "version-1", "version-2")
-        source = KMSKeys(stand.client, StandaloneServiceSecrets(stand.secrets), stand.clock)
+        source = KMSKeySource(stand.client, MappingServiceSecrets(stand.secrets), stand.clock)
         both = source.observe(stand.entry(), (), stand.clock.now())
         stand.kms.faults.status("", 500)
         one = source.observe(stand.entry(keyVersionId="version-2"), both, stand.clock.now())

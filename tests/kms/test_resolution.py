@@ -20,17 +20,17 @@ from sealgate.errors import (
     UnavailableError,
 )
 from sealgate.kms.budgeted_services import BudgetedServices
-from sealgate.kms.key_source import KMSKeys
+from sealgate.kms.key_source import KMSKeySource
 from sealgate.kms.resolve import REFRESH_SECONDS, resolve_kms
 from sealgate.kms.responses import MAX_ANSWER_BYTES
 from sealgate.reasons import Reason
 from sealgate.registry.client import RegistryClient
-from sealgate.service_secrets import StandaloneServiceSecrets
+from sealgate.service_secrets import MappingServiceSecrets
 from tests.support.environments.kms import SECRET, KMSStand
 
 
 def observe(stand: KMSStand, known: tuple[KeyStatus, ...] = ()) -> tuple[KeyStatus, ...]:
-    keys = KMSKeys(stand.client, StandaloneServiceSecrets(stand.secrets), stand.clock)
+    keys = KMSKeySource(stand.client, MappingServiceSecrets(stand.secrets), stand.clock)
     return keys.observe(stand.entry(), known, stand.clock.now())
 
 
@@ -45,7 +45,7 @@ def test_an_accepted_key_is_good_for_three_refreshes_from_when_it_was_asked_for(
     assert moment(status.observed_at) == now
     assert moment(status.valid_until) == now + timedelta(seconds=3 * REFRESH_SECONDS)
     services = any_kms.client.services(Deadline.after(any_kms.clock, 20))
-    secrets = StandaloneServiceSecrets(any_kms.secrets)
+    secrets = MappingServiceSecrets(any_kms.secrets)
     (short,) = resolve_kms(any_kms.entry(), secrets, services, any_kms.clock, refresh=10)
     assert moment(short.valid_until) == now + timedelta(seconds=30)
 
@@ -123,7 +123,7 @@ def test_a_service_that_asks_to_wait_is_heard(any_kms: KMSStand) -> None:
 def test_plain_http_and_loopback_need_the_host_to_be_listed(any_kms: KMSStand) -> None:
     with RegistryClient(clock=any_kms.clock) as client:
         services = client.services(Deadline.after(any_kms.clock, 20))
-        secrets = StandaloneServiceSecrets(any_kms.secrets)
+        secrets = MappingServiceSecrets(any_kms.secrets)
         with pytest.raises(ForbiddenAddressError):
             resolve_kms(any_kms.entry(), secrets, services, any_kms.clock)
 
@@ -135,7 +135,7 @@ def test_a_private_authority_is_taken_from_the_entry(any_kms: KMSStand) -> None:
             # The certificate is not the system's, nor is loopback allowed: only the entry's CA is looked at here.
             services = strict.services(Deadline.after(private.clock, 20))
             with pytest.raises(UnavailableError):
-                resolve_kms(private.entry(), StandaloneServiceSecrets(private.secrets), services, private.clock)
+                resolve_kms(private.entry(), MappingServiceSecrets(private.secrets), services, private.clock)
         assert private.resolve_one(private.entry(ca={"pem": private.kms.ca_pem})).state == "Accepted"
         with pytest.raises(UnavailableError):
             private.resolve(private.entry(ca={"pem": "no certificate"}))
@@ -145,12 +145,12 @@ def test_every_request_takes_a_place_in_the_budget_of_its_host(any_kms: KMSStand
     budgets = Budgets(60, 1, any_kms.clock)
     deadline = Deadline.after(any_kms.clock, 60)
     services = BudgetedServices(any_kms.client.services(deadline), budgets, deadline)
-    resolve_kms(any_kms.entry(), StandaloneServiceSecrets(any_kms.secrets), services, any_kms.clock)
+    resolve_kms(any_kms.entry(), MappingServiceSecrets(any_kms.secrets), services, any_kms.clock)
     assert any_kms.clock.slept == [1.0] * (len(any_kms.kms.requests) - 1)
     tight = Deadline.after(any_kms.clock, 0.5)
     short = BudgetedServices(any_kms.client.services(tight), budgets, tight)
     with pytest.raises(RateLimitedError, match="retry in 1 s"):
-        resolve_kms(any_kms.entry(), StandaloneServiceSecrets(any_kms.secrets), short, any_kms.clock)
+        resolve_kms(any_kms.entry(), MappingServiceSecrets(any_kms.secrets), short, any_kms.clock)
 
 
 HUAWEI = {"region": "cn-north-4", "projectId": "0a", "keyId": "b1", "credentialsSecret": {"name": "dew"}}

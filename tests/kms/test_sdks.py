@@ -20,7 +20,7 @@ from sealgate.clocks import Deadline, SystemClock
 from sealgate.keys.public_keys import load_public_key
 from sealgate.kms.resolve import resolve_kms
 from sealgate.registry.client import RegistryClient
-from sealgate.service_secrets import StandaloneServiceSecrets
+from sealgate.service_secrets import MappingServiceSecrets
 from tests.support.environments.registry_clients import settings_for
 from tests.support.real_tools.required import TOOLS
 from tests.support.signers.sm2 import SM2PrivateKey, sm3
@@ -106,7 +106,7 @@ def resolve_one(simulator: DEWSimulator | AlibabaKMSSimulator, entry: dict[str, 
     with RegistryClient(settings_for(simulator), clock=clock) as client:
         (status,) = resolve_kms(
             KeyEntry.model_validate({"kms": {provider: source}}),
-            StandaloneServiceSecrets({"cloud": simulator.secret}),
+            MappingServiceSecrets({"cloud": simulator.secret}),
             client.services(Deadline.after(clock, 20)),
             clock,
         )

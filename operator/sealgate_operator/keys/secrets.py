@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sealgate.api.v1alpha1.keys import KeyEntry
-    from sealgate.api.v1alpha1.model import SecretKey
+    from sealgate.api.v1alpha1.model import SecretKeySelector
     from sealgate_operator.keys.public_material import PublicMaterial
 
 
@@ -53,11 +53,11 @@ class SecretKeys:
         """Return None: Secrets are watched."""
         return None
 
-    def observe_whole(self, reference: SecretKey) -> KeyStatus:
+    def observe_whole(self, reference: SecretKeySelector) -> KeyStatus:
         """Return what is public in one key of a Secret: a keyring, a certificate."""
         return self._status(reference, read_public)
 
-    def _status(self, reference: SecretKey, parse: Callable[[bytes], PublicMaterial]) -> KeyStatus:
+    def _status(self, reference: SecretKeySelector, parse: Callable[[bytes], PublicMaterial]) -> KeyStatus:
         source, name, key = secret_source(reference), quote(reference.name, 64), quote(reference.key, 64)
         if reference.name in self._forbidden:
             message = f"Secret {name} is sealgate's own; put the key into another one"

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sealgate.api.v1alpha1.keys import KeyEntry
-    from sealgate.api.v1alpha1.model import SecretKey
+    from sealgate.api.v1alpha1.model import SecretKeySelector
     from sealgate.formats.interface import Check
     from sealgate_operator.keys.interface import KeySource
     from sealgate_operator.keys.secrets import SecretKeys
@@ -116,7 +116,7 @@ class _Collector:
         self._secrets = secrets
         self._known = known
         self._now = now
-        self._found: dict[KeyEntry | SecretKey, tuple[KeyStatus, ...]] = {}
+        self._found: dict[KeyEntry | SecretKeySelector, tuple[KeyStatus, ...]] = {}
         self.refused_inline = 0
         self.refresh_seconds: float | None = None
 
@@ -145,7 +145,7 @@ class _Collector:
         usable = [key for key in found if key.is_usable(self._now)]
         return tuple(load_public_key(key.pem or "", entry.algorithm, entry.distinguishing_id) for key in usable)
 
-    def secret(self, reference: SecretKey) -> bytes:
+    def secret(self, reference: SecretKeySelector) -> bytes:
         """Return what is public in one key of a Secret."""
         found = self._secrets.observe_whole(reference)
         self._found[reference] = (found,)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sealgate.api.v1alpha1.keys import KeyEntry
     from sealgate.api.v1alpha1.kms import KMSSource
-    from sealgate.api.v1alpha1.model import SecretKey
+    from sealgate.api.v1alpha1.model import SecretKeySelector
     from sealgate.keys.public_keys import PublicKey
 
 
@@ -37,7 +37,7 @@ class KeyResolver(Protocol):
             UnavailableError: what the entry names is not there (yet); reason *AuthenticatorNotReady*.
         """
 
-    def secret(self, reference: SecretKey) -> bytes:
+    def secret(self, reference: SecretKeySelector) -> bytes:
         """Return one key of a Secret as it is: an OpenPGP keyring, a certificate.
 
         Raises:
@@ -70,19 +70,19 @@ class UsableKeys:
             self.missing.append(error)
             return ()
 
-    def secret(self, reference: SecretKey) -> bytes:
+    def secret(self, reference: SecretKeySelector) -> bytes:
         """Return one key of a Secret; see `KeyResolver.secret`."""
         return self._resolver.secret(reference)
 
 
-class KMSKeySource(Protocol):
+class KMSKeyReader(Protocol):
     """Keys that were read from key management services a while ago, and may still be used."""
 
     def public_keys(self, entry: KeyEntry) -> tuple[PublicKey, ...]:
         """Return the keys behind a `kms` entry; see `KeyResolver.public_keys`. Never waits for a network."""
 
 
-class StandaloneKeys:
+class FileKeys:
     """Inline keys, Secrets that stand among the policy files, and keys that somebody reads from a KMS.
 
     Args:
@@ -90,7 +90,7 @@ class StandaloneKeys:
         kms: keys out of KMSs; without it, entries that name one are not ready.
     """
 
-    def __init__(self, secrets: Mapping[str, Mapping[str, bytes]], kms: KMSKeySource | None = None) -> None:
+    def __init__(self, secrets: Mapping[str, Mapping[str, bytes]], kms: KMSKeyReader | None = None) -> None:
         self._secrets = secrets
         self._kms = kms
 
@@ -115,7 +115,7 @@ class StandaloneKeys:
             raise UnavailableError(msg, reason=Reason.AUTHENTICATOR_NOT_READY)
         return self._kms.public_keys(entry)
 
-    def secret(self, reference: SecretKey) -> bytes:
+    def secret(self, reference: SecretKeySelector) -> bytes:
         """Return one key of a Secret among the policy files; see `KeyResolver.secret`."""
         name, key = quote(reference.name), quote(reference.key)
         data = self._secrets.get(reference.name)

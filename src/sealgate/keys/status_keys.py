@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sealgate.api.v1alpha1.keys import KeyEntry
-    from sealgate.api.v1alpha1.model import SecretKey
+    from sealgate.api.v1alpha1.model import SecretKeySelector
     from sealgate.api.v1alpha1.status import AuthenticatorStatus, KeyStatus
     from sealgate.keys.public_keys import PublicKey
 
@@ -54,7 +54,7 @@ class StatusKeys:
             for key in found
         )
 
-    def secret(self, reference: SecretKey) -> bytes:
+    def secret(self, reference: SecretKeySelector) -> bytes:
         """Return what the operator read from a Secret (a keyring, a certificate).
 
         Raises:

@@ -1,7 +1,7 @@
 """Keys out of KMSs, for those who keep what they find in a status, and for those who keep it in memory.
 
-`KMSKeys` looks at one key whenever it is asked to: that is for the operator, which writes down what it finds.
-`KMSKeeper` is for the command line and for standalone mode, where there is no operator. It looks again and again, in
+`KMSKeySource` looks at one key whenever it is asked to: that is for the operator, which writes down what it finds.
+`KMSKeyCache` is for the command line and for standalone mode, where there is no operator. It looks again and again, in
 the time of whoever calls `refresh`; verification only sees what it has. A key that ended, because its KMS could not be
 asked for too long, is not used: its authenticator is then not ready.
 """
@@ -19,11 +19,11 @@ from sealgate.budgets import Budgets
 from sealgate.errors import UnavailableError
 from sealgate.keys.status_keys import StatusKeys
 from sealgate.kms.budgeted_services import BURST, REQUESTS_PER_MINUTE
-from sealgate.kms.key_source import FETCH_SECONDS, RETRY_SECONDS, KMSKeys
+from sealgate.kms.key_source import FETCH_SECONDS, RETRY_SECONDS, KMSKeySource
 from sealgate.kms.resolve import REFRESH_SECONDS, remaining_keys
 from sealgate.reasons import Reason
 from sealgate.registry.client import RegistryClient
-from sealgate.service_secrets import StandaloneServiceSecrets
+from sealgate.service_secrets import MappingServiceSecrets
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
@@ -52,7 +52,7 @@ class _Known:
     due: float
 
 
-class KMSKeeper:
+class KMSKeyCache:
     """Keys of the `kms` entries of policy files. Thread-safe.
 
     Args:
@@ -109,7 +109,7 @@ class KMSKeeper:
             RegistryClient(self._settings, clock=self._clock, resolver=self._resolver) as network,
             ThreadPoolExecutor(min(_TOGETHER, len(due)), thread_name_prefix="kms") as pool,
         ):
-            keys = KMSKeys(network, StandaloneServiceSecrets(secrets), self._clock, self._refresh, self._budgets)
+            keys = KMSKeySource(network, MappingServiceSecrets(secrets), self._clock, self._refresh, self._budgets)
             looks = [pool.submit(self._look, keys, entry, known.get(entry), seconds) for entry in due]
             # One that ends in an error that nobody has thought of must not take the others with it.
             unexpected = [error for look in looks if (error := look.exception()) is not None]
@@ -120,7 +120,7 @@ class KMSKeeper:
             raise unexpected[0]
 
     def public_keys(self, entry: KeyEntry) -> tuple[PublicKey, ...]:
-        """Return the keys behind a `kms` entry as they were last read; see `sealgate.keys.resolvers.KMSKeySource`."""
+        """Return the keys behind a `kms` entry as they were last read; see `sealgate.keys.resolvers.KMSKeyReader`."""
         assert entry.kms is not None  # noqa: S101 - the caller has looked
         with self._lock:
             known = self._known.get(entry)
@@ -141,7 +141,7 @@ class KMSKeeper:
         usable = frozenset((key.source, key.key_version, key.pem) for key in keys if key.is_usable(now))
         return usable, frozenset((key.source, key.key_version, key.message) for key in keys if key.message)
 
-    def _look(self, keys: KMSKeys, entry: KeyEntry, known: _Known | None, seconds: float) -> _Known:
+    def _look(self, keys: KMSKeySource, entry: KeyEntry, known: _Known | None, seconds: float) -> _Known:
         now = self._clock.monotonic()
         try:
             found = keys.look(entry, seconds)

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 #: Seconds that asking for one key may take, and until it is asked for again after it could not be.
 FETCH_SECONDS = 20.0
 RETRY_SECONDS = 30.0
-#: Keys whose last answer is remembered by `KMSKeys`.
+#: Keys whose last answer is remembered by `KMSKeySource`.
 MAX_ANSWERS = 1000
 
 
-class KMSKeys:
+class KMSKeySource:
     """Keys in KMSs, as they are right now: what the operator calls a source of keys. Thread-safe.
 
     Args:

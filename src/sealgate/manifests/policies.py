@@ -12,12 +12,12 @@ from sealgate.api.v1alpha1.dependencies import key_entries
 from sealgate.errors import InvalidKeyError, SealgateError, UnavailableError
 from sealgate.formats.build import build_check
 from sealgate.formats.signers import openpgp_states
-from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.keys.resolvers import FileKeys
 from sealgate.manifests.loading import check_object, load_policy_files
 from sealgate.messages import join_field
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate.reasons import Reason
-from sealgate.service_secrets import StandaloneServiceSecrets
+from sealgate.service_secrets import MappingServiceSecrets
 from sealgate.verification.policy_sets import PolicySet, build_policy_set
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sealgate.api.v1alpha1.authenticator import Authenticator
     from sealgate.errors import Problem
-    from sealgate.keys.resolvers import KMSKeySource
+    from sealgate.keys.resolvers import KMSKeyReader
     from sealgate.manifests.loading import PolicyFiles
 
 
@@ -53,7 +53,7 @@ def object_problems(value: Mapping[str, Any]) -> tuple[Problem, ...]:
 
 
 def standalone_policies(
-    files: PolicyFiles, unmatched: UnmatchedImages = UnmatchedImages.ADMIT, kms: KMSKeySource | None = None
+    files: PolicyFiles, unmatched: UnmatchedImages = UnmatchedImages.ADMIT, kms: KMSKeyReader | None = None
 ) -> PolicySet:
     """Make policy files ready to decide, with the Secrets among them as the source of keys and of credentials.
 
@@ -62,14 +62,14 @@ def standalone_policies(
         unmatched: what happens to an image that no policy matches.
         kms: keys out of KMSs, as far as they were read; without it, authenticators that need some are not ready.
     """
-    keys = StandaloneKeys(files.secrets, kms)
-    secrets = StandaloneServiceSecrets(files.secrets)
+    keys = FileKeys(files.secrets, kms)
+    secrets = MappingServiceSecrets(files.secrets)
     return build_policy_set(files.authenticators, files.policies, lambda _: keys, unmatched, secrets)
 
 
 def authenticator_problems(files: PolicyFiles) -> Iterator[Problem]:
     """Yield what keeps authenticators from being used: keys that cannot be accepted, options that cannot be meant."""
-    keys = StandaloneKeys(files.secrets)
+    keys = FileKeys(files.secrets)
     for authenticator in files.authenticators:
         wrong = list(_key_problems(authenticator, keys, files))
         yield from wrong or _format_problems(authenticator, keys, files)
@@ -84,7 +84,7 @@ def spoilt_keys(files: PolicyFiles, now: datetime) -> Iterator[Problem]:
         files: read by `load_standalone`.
         now: the time.
     """
-    keys = StandaloneKeys(files.secrets)
+    keys = FileKeys(files.secrets)
     for authenticator in files.authenticators:
         try:
             states = openpgp_states(build_check(authenticator, keys), now)
@@ -96,7 +96,7 @@ def spoilt_keys(files: PolicyFiles, now: datetime) -> Iterator[Problem]:
                 yield files.problem(authenticator.kind, authenticator.metadata.name, "spec", message)
 
 
-def _key_problems(authenticator: Authenticator, keys: StandaloneKeys, files: PolicyFiles) -> Iterator[Problem]:
+def _key_problems(authenticator: Authenticator, keys: FileKeys, files: PolicyFiles) -> Iterator[Problem]:
     for place, entry in key_entries(authenticator.spec, "spec"):
         try:
             keys.public_keys(entry)
@@ -108,7 +108,7 @@ def _key_problems(authenticator: Authenticator, keys: StandaloneKeys, files: Pol
             pass  # a Secret that is not there; the loading itself says so, with suggestions
 
 
-def _format_problems(authenticator: Authenticator, keys: StandaloneKeys, files: PolicyFiles) -> Iterator[Problem]:
+def _format_problems(authenticator: Authenticator, keys: FileKeys, files: PolicyFiles) -> Iterator[Problem]:
     try:
         build_check(authenticator, keys)
     except UnavailableError:

@@ -11,7 +11,7 @@ from sealgate.api.v1alpha1.cosign import CosignSpec
 from sealgate.api.v1alpha1.model import API_VERSION, Metadata
 from sealgate.errors import InvalidKeyError, InvalidReferenceError, PolicyError, UnavailableError
 from sealgate.formats.build import FORMATS, build_check
-from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.keys.resolvers import FileKeys
 from sealgate.reasons import Reason
 from tests.support.environments.cosign import cosign_check
 from tests.support.signers.private_keys import new_key, public_pem
@@ -25,7 +25,7 @@ OTHER = new_key("RSA 2048")
 
 def build(spec: dict[str, Any]) -> None:
     document = {"apiVersion": API_VERSION, "kind": "Authenticator", "metadata": {"name": "release"}, "spec": spec}
-    build_check(Authenticator.model_validate(document), StandaloneKeys({}))
+    build_check(Authenticator.model_validate(document), FileKeys({}))
 
 
 def test_cosign_is_one_of_the_formats() -> None:
@@ -93,8 +93,8 @@ def test_an_authenticator_without_a_format_or_keys_is_refused_even_if_no_model_d
         spec=AuthenticatorSpec.model_construct(),
     )
     with pytest.raises(PolicyError, match="Authenticator release must have exactly one format; write one of: cosign"):
-        build_check(empty, StandaloneKeys({}))
+        build_check(empty, FileKeys({}))
     keyless = CosignSpec.model_construct(keys=(), annotations={}, match_repository=False, signature_repository=None)
     no_keys = empty.model_copy(update={"spec": AuthenticatorSpec.model_construct(cosign=keyless)})
     with pytest.raises(InvalidKeyError, match="without a key no signature can count"):
-        build_check(no_keys, StandaloneKeys({}))
+        build_check(no_keys, FileKeys({}))

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from sealgate.errors import InvalidKeyError, UnavailableError
 from sealgate.formats.build import build_check
-from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.keys.resolvers import FileKeys
 from sealgate.manifests.policies import load_standalone, standalone_policies
 from sealgate.reasons import Reason
 from tests.cli.objects import policy, write
@@ -60,9 +60,9 @@ def test_an_id_stands_for_one_type_of_key(stand: GrafeasStand) -> None:
 def test_a_secret_that_is_missing_makes_it_not_ready(stand: GrafeasStand) -> None:
     authenticator = stand.authenticator({"id": "a", "secretRef": {"name": "qa", "key": "pem"}})
     with pytest.raises(UnavailableError) as caught:
-        build_check(authenticator, StandaloneKeys({}))
+        build_check(authenticator, FileKeys({}))
     assert caught.value.reason is Reason.AUTHENTICATOR_NOT_READY
-    build_check(authenticator, StandaloneKeys({"qa": {"pem": public_pem(KEY).encode()}}))
+    build_check(authenticator, FileKeys({"qa": {"pem": public_pem(KEY).encode()}}))
 
 
 def test_everything_that_decides_is_part_of_the_content(stand: GrafeasStand) -> None:

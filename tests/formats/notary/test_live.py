@@ -18,7 +18,7 @@ from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import UnauthorizedError, VerificationError
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.notary.verify import build
-from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.keys.resolvers import FileKeys
 from sealgate.reasons import Reason
 from sealgate.references import parse_reference
 from sealgate.registry.interface import DOCKER_MANIFEST
@@ -70,7 +70,7 @@ class Live:
         )
         written = json.dumps({"server": self.notary.url, **spec})
         image = Image(parse_reference(f"{GUN}:{tag}"), digest_of(manifest_of(layer)))
-        return build(NotarySpec.model_validate_json(written), StandaloneKeys({})).verify(image, sources)
+        return build(NotarySpec.model_validate_json(written), FileKeys({})).verify(image, sources)
 
     def refuses(self, reason: Reason, spec: Mapping[str, Any], **options: Any) -> str:
         with pytest.raises(VerificationError) as caught:

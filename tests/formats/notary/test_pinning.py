@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from sealgate.errors import InvalidKeyError, UnavailableError
 from sealgate.formats.notary.verify import build
-from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.keys.resolvers import FileKeys
 from sealgate.reasons import Reason
 from sealgate.trusted_state.stores import MemoryTrustedState
 from tests.support.environments.notary import PATH, RELEASES, NotaryWorld, role
@@ -237,13 +237,13 @@ def test_a_spec_outside_the_schema_is_refused(world: NotaryWorld, fields: Mappin
 def test_keys_may_stand_in_secrets(world: NotaryWorld) -> None:
     spec = world.spec(roles=[{"name": RELEASES, "keys": [{"secretRef": {"name": "ucp", "key": "alice.pem"}}]}])
     for pem in (world.alice.public_pem, world.alice.certificate_pem):
-        check = build(spec, StandaloneKeys({"ucp": {"alice.pem": pem.encode()}}))
+        check = build(spec, FileKeys({"ucp": {"alice.pem": pem.encode()}}))
         assert check.verify(world.image(), world.sources()).fingerprints == (world.alice.fingerprint,)
     with pytest.raises(UnavailableError):
-        build(spec, StandaloneKeys({}))
+        build(spec, FileKeys({}))
     for odd in (b"", b"\xff\xfe", world.alice.private_pem.encode()):
         with pytest.raises(InvalidKeyError, match="key 1 of the role targets/releases"):
-            build(spec, StandaloneKeys({"ucp": {"alice.pem": odd}}))
+            build(spec, FileKeys({"ucp": {"alice.pem": odd}}))
 
 
 def test_whatever_decides_is_in_the_content_of_a_check(world: NotaryWorld) -> None:
@@ -256,9 +256,9 @@ def test_whatever_decides_is_in_the_content_of_a_check(world: NotaryWorld) -> No
         world.check(roles=[role(RELEASES, world.alice)]).content,
         world.check(roles=[role(RELEASES, world.bob)]).content,
         world.check(roles=[]).content,
-        build(spec, StandaloneKeys({"ucp": {"alice.pem": world.alice.public_pem.encode()}})).content,
-        build(spec, StandaloneKeys({"ucp": {"alice.pem": world.bob.public_pem.encode()}})).content,
-        build(spec, StandaloneKeys({"ucp": {"alice.pem": world.alice.certificate_pem.encode()}})).content,
+        build(spec, FileKeys({"ucp": {"alice.pem": world.alice.public_pem.encode()}})).content,
+        build(spec, FileKeys({"ucp": {"alice.pem": world.bob.public_pem.encode()}})).content,
+        build(spec, FileKeys({"ucp": {"alice.pem": world.alice.certificate_pem.encode()}})).content,
     }
     assert len(contents) == 10
     assert world.check().content == world.check().content

@@ -17,7 +17,7 @@ from sealgate.errors import VerificationError
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.notary.verify import build
 from sealgate.http.settings import RegistrySettings
-from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.keys.resolvers import FileKeys
 from sealgate.reasons import Reason
 from sealgate.references import Reference, parse_repository
 from sealgate.registry.client import RegistryClient
@@ -60,7 +60,7 @@ class Fixture:
             deadline=deadline,
             state=self.state,
         )
-        return build(spec, StandaloneKeys({})).verify(image, sources)
+        return build(spec, FileKeys({})).verify(image, sources)
 
     def serve(self, files: dict[str, str]) -> None:
         self.dtr.host_repository(

@@ -8,7 +8,7 @@ import yaml
 
 from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.clocks import Deadline, SystemClock
-from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.keys.resolvers import FileKeys
 from sealgate.policies.decisions import Verdict
 from sealgate.policies.matching import Namespace
 from sealgate.reasons import Reason
@@ -56,9 +56,7 @@ def authenticator(world: NotaryWorld) -> Authenticator:
 
 
 def verdicts(world: NotaryWorld, verifier: Verifier, *references: str) -> list[ImageVerdict]:
-    policies = build_policy_set(
-        [authenticator(world)], [policy("production", "dtr-admins")], lambda _: StandaloneKeys({})
-    )
+    policies = build_policy_set([authenticator(world)], [policy("production", "dtr-admins")], lambda _: FileKeys({}))
     review = Review(policies, Namespace("default"), NoCredentials(), Deadline.after(SystemClock(), 90))
     return list(verifier.verify([f"{world.dtr.host}/dev/nginx{reference}" for reference in references], review))
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sealgate.errors import InvalidKeyError, KeyRefusedError, PolicyError, UnavailableError, VerificationError
 from sealgate.formats.build import build_check
 from sealgate.keys.public_keys import PublicKey, load_public_key
-from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.keys.resolvers import FileKeys
 from sealgate.reasons import Reason
 from tests.support.environments.oracle import KEY, STRANGER, OracleStand, trusted
 from tests.support.signers.private_keys import fingerprint, new_key, public_pem
@@ -77,9 +77,9 @@ def test_a_key_that_is_not_rsa_is_refused(stand: OracleStand) -> None:
 def test_a_secret_that_is_missing_makes_it_not_ready(stand: OracleStand) -> None:
     authenticator = stand.authenticator({"keyId": KEY_ID, "secretRef": {"name": "vault", "key": "pem"}})
     with pytest.raises(UnavailableError, match=r"^Secret vault is not among") as caught:
-        build_check(authenticator, StandaloneKeys({}))
+        build_check(authenticator, FileKeys({}))
     assert caught.value.reason is Reason.AUTHENTICATOR_NOT_READY
-    build_check(authenticator, StandaloneKeys({"vault": {"pem": public_pem(KEY).encode()}}))
+    build_check(authenticator, FileKeys({"vault": {"pem": public_pem(KEY).encode()}}))
 
 
 class Vault:

@@ -23,13 +23,13 @@ from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import VerificationError
 from sealgate.formats.build import build_check
 from sealgate.formats.interface import Image, Sources
-from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.keys.resolvers import FileKeys
 from sealgate.kms.resolve import resolve_kms
 from sealgate.reasons import Reason
 from sealgate.references import Digest, parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
-from sealgate.service_secrets import StandaloneServiceSecrets
+from sealgate.service_secrets import MappingServiceSecrets
 from tests.support.environments.registry_clients import settings_for
 from tests.support.real_tools.required import require_tool
 from tests.support.signers.private_keys import new_key, public_pem
@@ -150,9 +150,9 @@ class Oracle:
                 services=client.services(deadline),
                 clock=clock,
                 deadline=deadline,
-                secrets=StandaloneServiceSecrets(self._secrets),
+                secrets=MappingServiceSecrets(self._secrets),
             )
-            return build_check(authenticator, StandaloneKeys({})).verify(Image(parse_reference(IMAGE), DIGEST), sources)
+            return build_check(authenticator, FileKeys({})).verify(Image(parse_reference(IMAGE), DIGEST), sources)
 
     def refuses(self, reason: Reason, **fields: Any) -> None:
         """Require that sealgate refuses the image for that reason."""
@@ -168,7 +168,7 @@ class Oracle:
         clock = SystemClock()
         with RegistryClient(settings_for(self.vault)) as client:
             services = client.services(Deadline.after(clock, 30))
-            (status,) = resolve_kms(entry, StandaloneServiceSecrets(self._secrets), services, clock)
+            (status,) = resolve_kms(entry, MappingServiceSecrets(self._secrets), services, clock)
         assert status.pem, status.message
         return status.pem
 

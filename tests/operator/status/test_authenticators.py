@@ -10,9 +10,9 @@ from sealgate.api.v1alpha1.status import KeyStatus
 from sealgate.formats.build import build_check
 from sealgate.keys.openpgp.packets import armored_blocks
 from sealgate.keys.status_keys import StatusKeys
-from sealgate.kms.key_source import RETRY_SECONDS, KMSKeys
+from sealgate.kms.key_source import RETRY_SECONDS, KMSKeySource
 from sealgate.kms.resolve import REFRESH_SECONDS
-from sealgate.service_secrets import StandaloneServiceSecrets
+from sealgate.service_secrets import MappingServiceSecrets
 from sealgate_operator.keys.secrets import SecretKeys
 from sealgate_operator.status.authenticators import assess, secrets_named_in
 from tests.operator.objects import authenticator, cosign, fingerprint_of, inline, pem, secret_ref
@@ -286,7 +286,7 @@ def test_of_one_key_two_entries_may_want_a_version_each() -> None:
     with KMSStand(AlibabaKMSSimulator) as stand:
         assert isinstance(stand.kms, AlibabaKMSSimulator)
         stand.kms.add(stand.key_id, "EC_SM2", "one", "two")
-        kms = KMSKeys(stand.client, StandaloneServiceSecrets(stand.secrets), stand.clock)
+        kms = KMSKeySource(stand.client, MappingServiceSecrets(stand.secrets), stand.clock)
         entries = [{"kms": {"alibaba": stand.source(keyVersionId=version)}} for version in ("one", "two")]
         found = assess(authenticator("a", cosign(*entries)), SecretKeys(lambda _: None), [kms], stand.clock.now())
         assert [key.key_version for key in found.status.keys] == ["one", "two"]
@@ -298,7 +298,7 @@ def test_of_one_key_two_entries_may_want_a_version_each() -> None:
 def test_what_could_not_be_looked_at_is_looked_at_again_soon() -> None:
     with KMSStand(DEWSimulator) as stand:
         stand.add_key()
-        kms = KMSKeys(stand.client, StandaloneServiceSecrets(stand.secrets), stand.clock)
+        kms = KMSKeySource(stand.client, MappingServiceSecrets(stand.secrets), stand.clock)
         stand.kms.faults.status("", 503, times=1)
         obj = authenticator("a", cosign({"kms": {"huawei": stand.source()}}))
         away = assess(obj, SecretKeys(lambda _: None), [kms], stand.clock.now())

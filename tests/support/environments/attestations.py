@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.api.v1alpha1.model import API_VERSION
-from sealgate.keys.resolvers import StandaloneKeys
-from sealgate.service_secrets import StandaloneServiceSecrets
+from sealgate.keys.resolvers import FileKeys
+from sealgate.service_secrets import MappingServiceSecrets
 from sealgate.verification.policy_sets import build_policy_set
 from tests.support.environments.grafeas import key_entry
 from tests.support.environments.oracle import trusted
@@ -42,12 +42,12 @@ def requiring(
         for number, spec in enumerate(specs)
     ]
     names = [found.metadata.name for found in authenticators]
-    keys = StandaloneKeys({})
+    keys = FileKeys({})
     return build_policy_set(
         authenticators,
         [policy("production", *names, **fields)],
         lambda _: keys,
-        secrets=StandaloneServiceSecrets(secrets or {}),
+        secrets=MappingServiceSecrets(secrets or {}),
     )
 
 

@@ -13,7 +13,7 @@ from sealgate.errors import UnavailableError, VerificationError
 from sealgate.formats.build import build_check
 from sealgate.formats.interface import Image, Sources
 from sealgate.http.settings import RegistrySettings
-from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.keys.resolvers import FileKeys
 from sealgate.references import parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
@@ -49,7 +49,7 @@ def cosign_check(*keys: PrivateKey | dict[str, Any], **fields: Any) -> Check:
         "metadata": {"name": "release"},
         "spec": {"cosign": {"keys": entries, **fields}},
     }
-    return build_check(Authenticator.model_validate(document), StandaloneKeys({}))
+    return build_check(Authenticator.model_validate(document), FileKeys({}))
 
 
 class Stand:

@@ -8,7 +8,7 @@ from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.clocks import Deadline
 from sealgate.kms.resolve import resolve_kms
 from sealgate.registry.client import RegistryClient
-from sealgate.service_secrets import StandaloneServiceSecrets
+from sealgate.service_secrets import MappingServiceSecrets
 from tests.support.clocks import FakeClock
 from tests.support.environments.registry_clients import Names, settings_for
 from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
@@ -99,7 +99,7 @@ class KMSStand:
     def resolve(self, entry: KeyEntry | None = None) -> tuple[KeyStatus, ...]:
         """Ask about an entry; the usual one by default."""
         services = self.client.services(Deadline.after(self.clock, 20))
-        return resolve_kms(entry or self.entry(), StandaloneServiceSecrets(self.secrets), services, self.clock)
+        return resolve_kms(entry or self.entry(), MappingServiceSecrets(self.secrets), services, self.clock)
 
     def resolve_one(self, entry: KeyEntry | None = None) -> KeyStatus:
         """Ask about an entry whose key has one version."""

@@ -17,7 +17,7 @@ from sealgate.errors import VerificationError
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.notary.verify import build
 from sealgate.http.settings import RegistrySettings
-from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.keys.resolvers import FileKeys
 from sealgate.references import Digest, parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
@@ -101,7 +101,7 @@ class NotaryWorld:
 
     def check(self, **fields: Any) -> NotaryCheck:
         """Return the check of that spec."""
-        return build(self.spec(**fields), StandaloneKeys({}))
+        return build(self.spec(**fields), FileKeys({}))
 
     def image(self, reference: str = f":{TAG}", digest: str | None = None) -> Image:
         """Return an image of the repository: what follows its name, and the digest if it is not 1.4's."""

@@ -15,7 +15,7 @@ from sealgate.formats.build import build_check
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.simple_signing.verify import SimpleSigningCheck
 from sealgate.http.settings import RegistrySettings
-from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.keys.resolvers import FileKeys
 from sealgate.references import parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
@@ -70,7 +70,7 @@ def simple_check(
         secrets: for `keyring.secretRef`.
         fields: of the spec.
     """
-    check = build_check(simple_authenticator("ops-gpg", *keys, **fields), StandaloneKeys(secrets or {}))
+    check = build_check(simple_authenticator("ops-gpg", *keys, **fields), FileKeys(secrets or {}))
     assert isinstance(check, SimpleSigningCheck)
     return check
 

@@ -13,11 +13,11 @@ from sealgate.errors import UnavailableError, VerificationError
 from sealgate.formats.build import build_check
 from sealgate.formats.interface import Image, Sources
 from sealgate.http.settings import RegistrySettings
-from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.keys.resolvers import FileKeys
 from sealgate.references import parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
-from sealgate.service_secrets import StandaloneServiceSecrets
+from sealgate.service_secrets import MappingServiceSecrets
 from tests.support.simulators.registry import RegistrySimulator
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class StoreStand(Generic[S]):
 
     def check(self, *keys: dict[str, Any], **fields: Any) -> Check:
         """Return the check of that object."""
-        return build_check(self.authenticator(*keys, **fields), StandaloneKeys({}))
+        return build_check(self.authenticator(*keys, **fields), FileKeys({}))
 
     def image(self, text: str | None = None, digest: Digest | None = None) -> Image:
         return Image(parse_reference(text or self._reference), digest or self._digest)
@@ -100,7 +100,7 @@ class StoreStand(Generic[S]):
             services=self._client.services(deadline),
             clock=clock,
             deadline=deadline,
-            secrets=StandaloneServiceSecrets(self.secrets),
+            secrets=MappingServiceSecrets(self.secrets),
         )
 
     def verify(self, check: Check | None = None, image: Image | None = None) -> Verified:

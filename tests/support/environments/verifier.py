@@ -10,7 +10,7 @@ from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.http.settings import RegistrySettings
-from sealgate.keys.resolvers import StandaloneKeys
+from sealgate.keys.resolvers import FileKeys
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate.policies.matching import Namespace
 from sealgate.registry.client import RegistryClient
@@ -70,7 +70,7 @@ def policy_set(
     unmatched: UnmatchedImages = UnmatchedImages.ADMIT,
 ) -> PolicySet:
     """Compile policies without Secrets."""
-    return build_policy_set(authenticators, policies, lambda _: StandaloneKeys({}), unmatched)
+    return build_policy_set(authenticators, policies, lambda _: FileKeys({}), unmatched)
 
 
 #: Every image must be signed by KEY.

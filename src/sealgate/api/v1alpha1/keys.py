@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from sealgate.api.v1alpha1.kms import KMSSource
-from sealgate.api.v1alpha1.model import Model, SecretKey, exactly_one
+from sealgate.api.v1alpha1.model import Model, SecretKeySelector, exactly_one
 
 AlgorithmName = Literal[
     "ECDSA_SHA_256",
@@ -36,7 +36,7 @@ class KeyEntry(Model):
     pem: str | None = Field(
         default=None, max_length=65536, description="The public key itself: PEM, -----BEGIN PUBLIC KEY-----."
     )
-    secret_ref: SecretKey | None = Field(default=None, description="A Secret that holds the PEM.")
+    secret_ref: SecretKeySelector | None = Field(default=None, description="A Secret that holds the PEM.")
     kms: KMSSource | None = Field(default=None, description="A key in a key management service.")
     algorithm: AlgorithmName | None = Field(
         default=None,

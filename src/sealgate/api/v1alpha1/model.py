@@ -67,7 +67,7 @@ class Metadata(BaseModel):
     resource_version: str = ""
 
 
-class SecretKey(Model):
+class SecretKeySelector(Model):
     """One key of a Secret in sealgate's own namespace (in standalone mode: of a Secret among the policy files)."""
 
     name: ObjectName = Field(description="Name of the Secret.")

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from sealgate.api.v1alpha1.model import Model, SecretKey, exactly_one
+from sealgate.api.v1alpha1.model import Model, SecretKeySelector, exactly_one
 
 #: `targets`, or a delegation below it; nothing that could be another path.
 RoleName = Annotated[
@@ -63,7 +63,7 @@ class NotaryKey(Model):
         max_length=16384,
         description="The signer's certificate (cert.pem of a UCP client bundle) or the bare public key in it.",
     )
-    secret_ref: SecretKey | None = Field(default=None, description="A Secret that holds the same.")
+    secret_ref: SecretKeySelector | None = Field(default=None, description="A Secret that holds the same.")
     key_id: KeyID | None = Field(
         default=None,
         description="The key's id as `notary key list` and `notary delegation list` show it: 64 hex digits.",

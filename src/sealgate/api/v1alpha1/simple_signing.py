@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
-from sealgate.api.v1alpha1.model import Model, SecretKey, exactly_one
+from sealgate.api.v1alpha1.model import Model, SecretKeySelector, exactly_one
 
 #: A web address without user name, query and fragment, or a folder of the machine that sealgate runs on.
 LookasideURL = Annotated[
@@ -34,7 +34,9 @@ class KeyringSource(Model):
         description="The keys themselves, armored: -----BEGIN PGP PUBLIC KEY BLOCK-----. Several blocks may follow "
         "one another.",
     )
-    secret_ref: SecretKey | None = Field(default=None, description="A Secret that holds the keys, armored or binary.")
+    secret_ref: SecretKeySelector | None = Field(
+        default=None, description="A Secret that holds the keys, armored or binary."
+    )
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 if TYPE_CHECKING:
-    from sealgate.api.v1alpha1.model import SecretKey
+    from sealgate.api.v1alpha1.model import SecretKeySelector
 
 Timestamp = Annotated[
     str,
@@ -143,6 +143,6 @@ class VerificationPolicyStatus(Status):
     """What the operator has found out about a VerificationPolicy; only it writes here."""
 
 
-def secret_source(reference: SecretKey) -> str:
+def secret_source(reference: SecretKeySelector) -> str:
     """Return how `status.keys[].source` names a key of a Secret."""
     return f"secretRef {reference.name}/{reference.key}"

@@ -19,7 +19,7 @@ from sealgate.cli.questions import Question
 from sealgate.cli.runs import open_run
 from sealgate.clocks import SystemClock
 from sealgate.formats.simple_signing.verify import SimpleSigningCheck
-from sealgate.kms.key_cache import KMSKeeper
+from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.manifests.policies import load_standalone, standalone_policies
 from sealgate.messages import quote
 from sealgate.policies.decisions import Coverage
@@ -143,7 +143,7 @@ def verify(  # noqa: PLR0913, PLR0917 - click hands over one argument for each g
         question.namespace: namespace_of(question.namespace, namespace, files, found.namespaces)
         for question in questions
     }
-    keys = KMSKeeper(settings_of(registries), SystemClock())
+    keys = KMSKeyCache(settings_of(registries), SystemClock())
     keys.refresh(files.authenticators, files.secrets, limits.timeout)
     decide = standalone_policies(files, policies.unmatched, keys)
     if expected_identity is not None:

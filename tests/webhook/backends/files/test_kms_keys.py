@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.errors import SealgateError, UnavailableError
-from sealgate.kms.key_cache import KMSKeeper
+from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.kms.resolve import REFRESH_SECONDS
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate_webhook.backends.files.policies import PolicyFilesSource
@@ -32,12 +32,12 @@ def stand() -> Iterator[KMSStand]:
 
 
 @pytest.fixture
-def keeper(stand: KMSStand) -> KMSKeeper:
-    return KMSKeeper(settings_for(stand.kms), stand.clock)
+def keeper(stand: KMSStand) -> KMSKeyCache:
+    return KMSKeyCache(settings_for(stand.kms), stand.clock)
 
 
 @pytest.fixture
-def source(world: World, stand: KMSStand, keeper: KMSKeeper, tmp_path: Path) -> PolicyFilesSource:
+def source(world: World, stand: KMSStand, keeper: KMSKeyCache, tmp_path: Path) -> PolicyFilesSource:
     authenticator = {
         "apiVersion": "sealgate.dev/v1alpha1",
         "kind": "Authenticator",
@@ -115,7 +115,7 @@ def test_nothing_is_compiled_anew_as_long_as_no_key_changes(source: PolicyFilesS
 
 
 def test_reading_keys_goes_on_whatever_goes_wrong(
-    source: PolicyFilesSource, keeper: KMSKeeper, monkeypatch: pytest.MonkeyPatch
+    source: PolicyFilesSource, keeper: KMSKeyCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keeper, "refresh", lambda _: 1 / 0)
     source.keep_keys(OneLook())

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealgate.http.settings import RegistrySettings
-from sealgate.kms.key_cache import KMSKeeper
+from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.trusted_state.stores import MemoryTrustedState
 from sealgate_webhook.admission.sources import SharedCredentials
 from sealgate_webhook.backends.files.policies import PolicyFilesSource
@@ -55,7 +55,7 @@ class FilesBackend:
         registry: RegistrySettings,
         state: TrustedState,
     ) -> None:
-        self.policies = PolicyFilesSource(paths, unmatched, clock, metrics, log, KMSKeeper(registry, clock))
+        self.policies = PolicyFilesSource(paths, unmatched, clock, metrics, log, KMSKeyCache(registry, clock))
         self.namespaces = self.policies
         self.credentials = SharedCredentials(shared)
         self.state = state

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealgate.errors import PolicyError, SealgateError
 from sealgate.http.settings import RegistrySettings
-from sealgate.kms.key_cache import KMSKeeper
+from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.manifests.policies import load_standalone, standalone_policies
 from sealgate.messages import quote
 from sealgate.policies.matching import Namespace
@@ -73,9 +73,9 @@ class PolicyFilesSource:
         clock: Clock,
         metrics: Metrics,
         log: FilteringBoundLogger,
-        kms: KMSKeeper | None = None,
+        kms: KMSKeyCache | None = None,
     ) -> None:
-        self._kms = kms or KMSKeeper(RegistrySettings(), clock)
+        self._kms = kms or KMSKeyCache(RegistrySettings(), clock)
         self._paths = tuple(paths)
         self._unmatched = unmatched
         self._clock = clock

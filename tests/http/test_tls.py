@@ -148,9 +148,9 @@ def test_a_server_with_tls_that_had_a_bad_moment_is_asked_over_tls_again() -> No
         registry.faults.status("manifests", 400, times=1)
         with pytest.raises(UnavailableError, match="400"):
             session_of(client).manifest(repository_of(registry), "v1")
-        assert not client.without_tls.holds(registry.host)
+        assert not client.state.without_tls.holds(registry.host)
         session_of(client).manifest(repository_of(registry), "v1")
-        assert client.without_tls.holds(registry.host)
+        assert client.state.without_tls.holds(registry.host)
 
 
 @pytest.mark.parametrize("tls", [False, True])

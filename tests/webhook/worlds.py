@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from sealgate.references import Digest
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.trusted_state.stores import TrustedState
-    from sealgate.verification.context import Network
+    from sealgate.verification.network import Network
     from sealgate_webhook.admission.outcome import Judge
     from sealgate_webhook.admission.sources import CredentialSource, Namespaces, PolicySource
     from sealgate_webhook.admission.workloads import AdmissionRules

@@ -7,10 +7,7 @@ are used, until when, and which hosts somebody named literally.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
-
-from cachetools import TTLCache
 
 from sealgate.clocks import SystemClock
 from sealgate.errors import ConfigError, UnavailableError
@@ -22,6 +19,7 @@ from sealgate.http.urls import parse_origin, parse_url
 from sealgate.reasons import Reason
 from sealgate.registry.auth import Gate
 from sealgate.registry.session import Session
+from sealgate.registry.state import HostFacts, SharedState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,37 +32,6 @@ if TYPE_CHECKING:
     from sealgate.http.urls import Origin
     from sealgate.references import Repository
     from sealgate.registry.credentials import CredentialProvider
-
-#: Registries of which it is remembered that they have no referrers API or no TLS, and for how many seconds.
-MAX_REMEMBERED = 1024
-REMEMBER_SECONDS = 300.0
-
-
-class Memory:
-    """Yes-or-no facts about hosts that hold for a while. Thread-safe.
-
-    Args:
-        clock: on which they age.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._hosts: TTLCache[str, bool] = TTLCache(MAX_REMEMBERED, REMEMBER_SECONDS, timer=clock.monotonic)
-        self._lock = threading.Lock()
-
-    def holds(self, host: str) -> bool:
-        """Return whether it is remembered of that host."""
-        with self._lock:
-            return self._hosts.get(host, False)
-
-    def note(self, host: str) -> None:
-        """Remember it, for a while from the first time on."""
-        with self._lock:
-            self._hosts.setdefault(host, True)
-
-    def drop(self, host: str) -> None:
-        """Forget it."""
-        with self._lock:
-            self._hosts.pop(host, None)
 
 
 class RegistryClient:
@@ -91,9 +58,7 @@ class RegistryClient:
         clock = clock or SystemClock()
         self.settings = settings or RegistrySettings()
         self.http = HTTPClient(self.settings, clock, resolver or SystemResolver(clock), observer)
-        self.gate = Gate(self.http, clock)
-        self.without_tls = Memory(clock)
-        self.without_referrers = Memory(clock)
+        self.state = SharedState(self.http, Gate(self.http, clock), self.settings, HostFacts(clock), HostFacts(clock))
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -120,7 +85,7 @@ class RegistryClient:
             literal_hosts: registries that a policy or authenticator names literally, as references have them;
                 only they (and those that the settings name) may have private addresses.
         """
-        return Session(self, credentials, Leave(deadline, literal_hosts))
+        return Session(self.state, credentials, Leave(deadline, literal_hosts))
 
     def places(self, repository: Repository) -> tuple[Repository, ...]:
         """Return the repositories that are asked for a repository's content: its mirror's, then itself."""
@@ -129,7 +94,9 @@ class RegistryClient:
 
     def asks(self, repository: Repository) -> bool:
         """Return whether one of those places is known to ask who comes, so that credentials count there."""
-        return any(self.gate.challenged(origin) for place in self.places(repository) for origin in self._origins(place))
+        return any(
+            self.state.auth.challenged(origin) for place in self.places(repository) for origin in self._origins(place)
+        )
 
     def _origins(self, place: Repository) -> Iterator[Origin]:
         authority = api_host(place.registry)

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from sealgate.http.client import Answer
     from sealgate.http.interface import Response
     from sealgate.registry.callers import Access, Identity
-    from sealgate.registry.client import RegistryClient
     from sealgate.registry.credentials import CredentialProvider
+    from sealgate.registry.state import SharedState
 
 T = TypeVar("T")
 
@@ -111,13 +111,13 @@ class Session:
     """Reads with one set of credentials, under one deadline; see `sealgate.registry.interface.Registry`.
 
     Args:
-        client: what is shared.
+        state: what all sessions of one client share.
         credentials: who asks.
         leave: until when, and which hosts were named literally.
     """
 
-    def __init__(self, client: RegistryClient, credentials: CredentialProvider, leave: Leave) -> None:
-        self._client = client
+    def __init__(self, state: SharedState, credentials: CredentialProvider, leave: Leave) -> None:
+        self._state = state
         self._caller = Caller(credentials)
         self._leave = leave
         self._looked_up: dict[Repository, Identity] = {}
@@ -215,7 +215,7 @@ class Session:
     # Where: the registry, or its mirror first ---------------------------------------------------------------------
 
     def _read(self, repository: Repository, read: Callable[[_Place], T]) -> T:
-        mirror = self._client.settings.mirrors.get(repository.registry)
+        mirror = self._state.settings.mirrors.get(repository.registry)
         if mirror is not None:
             # Half of the time at most, so that a mirror that hangs leaves some for the origin.
             deadline = self._leave.deadline
@@ -288,7 +288,7 @@ class Session:
 
     def _referrers(self, place: _Place, digest: Digest, limit: int) -> tuple[Descriptor, ...]:
         found = None
-        if not self._client.without_referrers.holds(place.host):
+        if not self._state.without_referrers.holds(place.host):
             found = self._referrers_of_api(place, digest, limit)
         if found is None:
             tag = digest.replace(":", "-")
@@ -317,7 +317,7 @@ class Session:
             missing = response.status in _NO_REFERRERS
             if missing or (response.status == _OK and _media_type(response) != OCI_INDEX):
                 if not missing or lacks_api(response.body):
-                    self._client.without_referrers.note(place.host)
+                    self._state.without_referrers.note(place.host)
                 return None
             _expect_ok(place, response, what)
             _bounded(found, read_index(response.body, what), limit, what)
@@ -331,7 +331,7 @@ class Session:
         if url.origin.authority == api_host(place.host):
             return self._get(place, question._replace(target=url.target))
         request = Request(url, question.limit, headers={"Accept": question.accept}, follow=question.follow)
-        return self._client.http.send(request, place.leave)
+        return self._state.http.send(request, place.leave)
 
     def _signatures(self, place: _Place, digest: Digest, limit: int) -> bytes:
         path = place.repository.path
@@ -346,7 +346,7 @@ class Session:
 
     def _get(self, place: _Place, question: _Question, owner: Repository | None = None) -> Answer:
         """Send a request over the scheme that the host speaks; see `_ask`."""
-        settings, without_tls = self._client.settings, self._client.without_tls
+        settings, without_tls = self._state.settings, self._state.without_tls
         authority = api_host(place.host)
         if not settings.is_insecure(place.host) or settings.ca_of(place.host) is not None:
             return self._ask(place, parse_origin("https", authority), question, owner)
@@ -377,7 +377,7 @@ class Session:
             owner: whose credentials are sent; by default those for the repository of the place.
         """
         nobody = Visit(origin, place.repository.path, None, place.leave)
-        if self._client.gate.challenged(origin):
+        if self._state.auth.challenged(origin):
             return self._ask_as_caller(nobody, question, owner or place.repository, None)
         answer = self._send(nobody, question, None)
         if not _is_from(answer, origin, _UNAUTHORIZED):
@@ -393,7 +393,7 @@ class Session:
             owner: whose credentials are sent.
             refusal: the 401 that the request was answered with when it was sent without credentials, if it was.
         """
-        gate = self._client.gate
+        gate = self._state.auth
         every = self._caller.credentials(owner)
         self._looked_up[owner] = self._caller.identity(owner)
         if not every:
@@ -416,7 +416,7 @@ class Session:
         return first
 
     def _ask_as(self, visit: Visit, question: _Question, refusal: Answer | None) -> Answer:
-        gate = self._client.gate
+        gate = self._state.auth
         sent = None
         if refusal is None:
             sent = gate.header(visit)
@@ -434,7 +434,7 @@ class Session:
         if authorization is not None:
             headers["Authorization"] = authorization
         url = URL(visit.registry, question.target)
-        return self._client.http.send(
+        return self._state.http.send(
             Request(url, question.limit, question.method, headers, follow=question.follow), visit.leave
         )
 

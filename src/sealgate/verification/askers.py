@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sealgate.references import Repository
     from sealgate.registry.callers import Access, Caller, Identity
     from sealgate.registry.credentials import Candidate
-    from sealgate.verification.context import Network
+    from sealgate.verification.network import Network
 
 #: A caller's identity for each place that a repository's content is read from, in order.
 Holder = tuple["Identity", ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from sealgate.budgets import Budgets
 from sealgate.verification.caches import FindingCache, TagCache
@@ -12,29 +12,12 @@ from sealgate.verification.verdict_cache import VerdictMemory
 
 if TYPE_CHECKING:
     from sealgate.clocks import Clock, Deadline
-    from sealgate.http.interface import Services
-    from sealgate.references import Repository
-    from sealgate.registry.credentials import CredentialProvider
     from sealgate.registry.interface import Registry
     from sealgate.trusted_state.stores import TrustedState
+    from sealgate.verification.network import Network
     from sealgate.verification.observers import VerifierObserver
+    from sealgate.verification.requests import Review
     from sealgate.verification.settings import VerifierSettings
-
-
-class Network(Protocol):
-    """Where sessions come from; `sealgate.registry.client.RegistryClient` is one."""
-
-    def session(self, credentials: CredentialProvider, deadline: Deadline, literal_hosts: frozenset[str]) -> Registry:
-        """Return reads of registries with these credentials under this deadline."""
-
-    def services(self, deadline: Deadline) -> Services:
-        """Return requests to signature stores under this deadline."""
-
-    def places(self, repository: Repository) -> tuple[Repository, ...]:
-        """Return the repositories that are asked for a repository's content, the first to ask first."""
-
-    def asks(self, repository: Repository) -> bool:
-        """Return whether one of those places is known to ask who comes, so that credentials count there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +70,7 @@ class Engine:
             VerdictMemory(clock),
             state,
         )
+
+    def session(self, review: Review, deadline: Deadline) -> Registry:
+        """Return reads of registries with the credentials of a review, under the deadline of the work itself."""
+        return self.network.session(review.caller, deadline, review.policies.literal_hosts)

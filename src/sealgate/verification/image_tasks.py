@@ -258,7 +258,7 @@ class Inquiry:
 
     def _identified(self, repository: Repository, then: Callable[[], None], fail: Fail) -> None:
         """Go on once it is known which answers in memory the review's credentials may take over."""
-        asker = self._review.asker(self._engine, repository)
+        asker = self._review.asker(self._engine.network, repository)
         if not asker.must_read:
             then()
             return

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from sealgate.policies.matching import Namespace
     from sealgate.references import Repository
     from sealgate.registry.credentials import CredentialProvider
-    from sealgate.registry.interface import Registry
-    from sealgate.verification.context import Engine
+    from sealgate.verification.network import Network
     from sealgate.verification.policy_sets import PolicySet
 
 
@@ -40,10 +39,6 @@ class Review:
         """Make the caller."""
         object.__setattr__(self, "caller", Caller(self.credentials))
 
-    def asker(self, engine: Engine, repository: Repository) -> Asker:
+    def asker(self, network: Network, repository: Repository) -> Asker:
         """Return the review's caller as one repository sees it."""
-        return Asker(engine.network, self.caller, repository)
-
-    def session(self, engine: Engine, deadline: Deadline) -> Registry:
-        """Return reads of registries for work on behalf of this review, under the work's own deadline."""
-        return engine.network.session(self.caller, deadline, self.policies.literal_hosts)
+        return Asker(network, self.caller, repository)

@@ -28,7 +28,7 @@ class Resolution:
         self._engine = engine
         self._reference = reference
         self._review = review
-        self._asker = review.asker(engine, reference.repository)
+        self._asker = review.asker(engine.network, reference.repository)
 
     def known(self) -> Remembered[Digest] | None:
         """Return the subject if no request is needed for it; a digest that is written holds for ever."""
@@ -68,7 +68,7 @@ class Resolution:
         if known is not None:
             return known.value
         deadline = Deadline.after(engine.clock, engine.settings.verification_seconds)
-        registry = self._review.session(engine, deadline)
+        registry = engine.session(self._review, deadline)
         try:
             digest = registry.resolve(repository, self._tag)
         except NotFoundError as error:

@@ -54,7 +54,7 @@ class Verification:
         self._review = review
         self.host = check.budget_host(image)
         self.registry = image.reference.repository.registry
-        self._asker = review.asker(engine, image.reference.repository)
+        self._asker = review.asker(engine.network, image.reference.repository)
         #: Whether it waits for the flight of another caller, who is the same at the image's registry.
         self._by_identity = False
         self._key = FindingKey(
@@ -141,7 +141,7 @@ class Verification:
         engine = self._engine
         deadline = Deadline.after(engine.clock, engine.settings.verification_seconds)
         try:
-            self._review.session(engine, deadline).confirm(self._image.reference.repository, self._image.digest)
+            engine.session(self._review, deadline).confirm(self._image.reference.repository, self._image.digest)
             return self._asker.read()
         except SealgateError:
             # The caller's own verification follows and says what is wrong, in the words that it has for every caller:
@@ -181,7 +181,7 @@ class Verification:
         deadline = Deadline.after(engine.clock, engine.settings.verification_seconds)
         registry: Registry | None = None
         try:
-            registry = self._review.session(engine, deadline)
+            registry = engine.session(self._review, deadline)
             sources = Sources(
                 registry=registry,
                 services=engine.network.services(deadline),

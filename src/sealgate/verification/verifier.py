@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sealgate.policies.decisions import ImageVerdict
     from sealgate.references import Digest, Reference
     from sealgate.trusted_state.stores import TrustedState
-    from sealgate.verification.context import Network
+    from sealgate.verification.network import Network
     from sealgate.verification.observers import VerifierObserver
     from sealgate.verification.requests import Review
 

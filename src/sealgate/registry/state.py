@@ -1,0 +1,65 @@
+"""What the sessions of one registry client share: connections, authentication, settings, and facts about hosts."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cachetools import TTLCache
+
+if TYPE_CHECKING:
+    from sealgate.clocks import Clock
+    from sealgate.http.client import HTTPClient
+    from sealgate.http.settings import RegistrySettings
+    from sealgate.registry.auth import Gate
+
+#: Hosts for which one fact is cached, and its TTL in seconds.
+MAX_HOSTS = 1024
+FACT_SECONDS = 300.0
+
+
+class HostFacts:
+    """Cache of one fact that is true of some hosts. Thread-safe.
+
+    Args:
+        clock: measures the TTL.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._hosts: TTLCache[str, bool] = TTLCache(MAX_HOSTS, FACT_SECONDS, timer=clock.monotonic)
+        self._lock = threading.Lock()
+
+    def holds(self, host: str) -> bool:
+        """Return whether the fact was noted for a host within the TTL."""
+        with self._lock:
+            return self._hosts.get(host, False)
+
+    def note(self, host: str) -> None:
+        """Note the fact for a host. Noting it again does not extend its TTL."""
+        with self._lock:
+            self._hosts.setdefault(host, True)
+
+    def drop(self, host: str) -> None:
+        """Remove the fact for a host."""
+        with self._lock:
+            self._hosts.pop(host, None)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedState:
+    """What the sessions of one registry client share. Each part is thread-safe.
+
+    Attributes:
+        http: sends requests.
+        auth: answers the challenges of registries.
+        settings: how single hosts are reached.
+        without_tls: insecure hosts that do not speak TLS.
+        without_referrers: hosts without the referrers API.
+    """
+
+    http: HTTPClient
+    auth: Gate
+    settings: RegistrySettings
+    without_tls: HostFacts
+    without_referrers: HostFacts

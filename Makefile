@@ -6,7 +6,7 @@ READY := .venv/.ready
 UV := $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format picture bench clean
+.PHONY: help demo serve test coverage check format generate picture bench e2e kind-up kind-down clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
@@ -26,7 +26,10 @@ demo: $(READY) ## the main job, on this machine alone: a registry, the webhook, 
 serve: $(READY) ## the demo's registry and webhook, kept up for you to post to
 	@$(BIN)/python examples/demo/demo.py --serve
 
-test: $(READY) ## all tests, with the coverage gate
+test: $(READY) ## all tests
+	@$(BIN)/pytest -n auto --dist worksteal $(TESTS)
+
+coverage: $(READY) ## all tests under coverage, which must reach 95 % (slower; CI does it)
 	@$(BIN)/pytest -n auto --dist worksteal --cov --cov-report= $(TESTS)
 	@$(BIN)/coverage report --fail-under 95
 
@@ -38,8 +41,12 @@ check: $(READY) ## format, lint, types, import contracts, dependencies
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 
+generate: $(READY) ## write the CRDs, and the chart's README and values.schema.json, anew
+	@$(BIN)/sealgate crd --directory charts/sealgate/crds
+	@$(BIN)/python scripts/chart_docs.py
+
 picture: $(READY) ## draw the README's picture from what the demo prints
-	@$(BIN)/python hack/draw_demo.py
+	@$(BIN)/python scripts/draw_demo.py
 
 format: $(READY) ## put the code into its format
 	$(BIN)/ruff check --fix .
@@ -48,7 +55,21 @@ format: $(READY) ## put the code into its format
 bench: $(READY) ## measure what the README claims (minutes; nothing else should run)
 	@$(BIN)/python bench/run.py
 
+# The real-cluster tests use the cluster of KUBECONFIG and need it for themselves. Environment:
+#   SEALGATE_E2E_WEBHOOK_IMAGE, SEALGATE_E2E_OPERATOR_IMAGE  localhost/sealgate-webhook:e2e, localhost/sealgate-operator:e2e
+#   SEALGATE_E2E_PULL_POLICY                                 Never: the images are on the nodes already
+#   SEALGATE_E2E_REGISTRY                                    registry.test:5000, plain HTTP, for nodes, pods and this machine
+#   SEALGATE_E2E_CALLERS                                     directory made by examples/client-certificates/make-certificates.sh,
+#                                                            whose certificate the API server presents
+#   SEALGATE_CLUSTER                                         the tool that runs the cluster, for tests that stop parts of it
+e2e: $(READY) ## install on the cluster of KUBECONFIG and test everything there (.ci/e2e.sh starts one and does all of it)
+	@SEALGATE_E2E=1 $(BIN)/pytest -p no:randomly -m e2e -rP --durations=10 tests/e2e tests/api/test_crds_on_a_cluster.py $(E2E)
+
+kind-up: ## a kind cluster with sealgate, a registry and the examples (needs docker, kind, kubectl, helm)
+	@scripts/kind-up.sh
+
+kind-down: ## delete that cluster and its registry
+	@scripts/kind-down.sh
+
 clean: ## remove what make has made
 	rm -rf .venv .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
-
-include $(wildcard make/*.mk)

@@ -67,7 +67,7 @@ def test_the_build_gets_only_what_images_are_made_of() -> None:
 
 
 def test_the_build_s_own_tools_are_pinned() -> None:
-    done = _run(sys.executable, "hack/locked_requirements.py", "uv")
+    done = _run(sys.executable, "scripts/locked_requirements.py", "uv")
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"uv==\S+( --hash=sha256:[0-9a-f]{64})+\n", done.stdout)
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
@@ -75,15 +75,24 @@ def test_the_build_s_own_tools_are_pinned() -> None:
 
 
 def test_a_tool_with_dependencies_is_refused() -> None:
-    done = _run(sys.executable, "hack/locked_requirements.py", "pytest")
+    done = _run(sys.executable, "scripts/locked_requirements.py", "pytest")
     assert done.returncode == 1
     assert "no package pytest without dependencies" in done.stderr
 
 
 def test_shellcheck_finds_nothing() -> None:
-    scripts = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "hack").glob("*.sh"))
-    assert scripts
-    done = _run(_beside_python("shellcheck"), *scripts)
+    files = sorted(
+        str(path.relative_to(ROOT)) for folder in (".ci", "scripts") for path in (ROOT / folder).glob("*.sh")
+    )
+    assert ".ci/e2e.sh" in files
+    done = _run(_beside_python("shellcheck"), ".ci/run", *files)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.real
+def test_actionlint_finds_nothing() -> None:
+    workflow = ".github/workflows/ci.yml"
+    done = _run(require_tool("actionlint"), "-shellcheck", _beside_python("shellcheck"), workflow)
     assert done.returncode == 0, done.stdout
 
 

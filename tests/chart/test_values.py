@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def test_readme_and_schema_are_generated_from_the_values() -> None:
     done = subprocess.run(
-        [sys.executable, "hack/chart_docs.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "scripts/chart_docs.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 

@@ -36,7 +36,7 @@ def folder() -> Path:
     found = os.environ.get("SEALGATE_E2E_CALLERS")
     if found:
         return Path(found)
-    message = "this test needs an API server that presents a client certificate: set SEALGATE_E2E_CALLERS (.ci/e2e)"
+    message = "this test needs an API server that presents a client certificate: set SEALGATE_E2E_CALLERS (.ci/e2e.sh)"
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)

@@ -133,7 +133,7 @@ def test_nothing_is_left_behind_when_it_ends() -> None:
 
 def test_the_picture_in_the_readme_shows_what_the_demo_prints(tmp_path: Path) -> None:
     script = (
-        (ROOT / "hack/draw_demo.py")
+        (ROOT / "scripts/draw_demo.py")
         .read_text()
         .replace('ROOT / "docs" / "demo.svg"', f"Path({str(tmp_path)!r}, 'drawn.svg')")
     )

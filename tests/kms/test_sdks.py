@@ -1,6 +1,6 @@
 """The simulators take the official SDKs' requests, so that what they check is what the services check.
 
-Each SDK runs in a process of its own, with its own dependencies (`hack/vendor-tools.txt`). It asks for a key and has a
+Each SDK runs in a process of its own, with its own dependencies (`.ci/vendor-tools.txt`). It asks for a key and has a
 digest signed; the code under test asks the same simulator for the same key and verifies that signature.
 """
 
@@ -81,7 +81,7 @@ print(json.dumps({"state": metadata.key_state, "public": public, "signature": si
 def run_sdk(script: str, **given: str) -> dict[str, Any]:
     python = SDKS / "bin" / "python"
     if not python.is_file():
-        message = f"{SDKS} has no SDKs (see hack/vendor-tools.txt), so this test proves nothing here"
+        message = f"{SDKS} has no SDKs (see .ci/vendor-tools.txt), so this test proves nothing here"
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)

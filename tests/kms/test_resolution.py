@@ -176,6 +176,18 @@ def test_what_cannot_be_meant_is_refused_by_the_model(kms: dict[str, object], me
         KeyEntry.model_validate({"kms": kms})
 
 
+def test_region_of_an_oracle_key_is_ignored() -> None:
+    oracle = {"keyId": "ocid1.key.a", "endpoint": "https://v", "credentialsSecret": {"name": "a"}}
+    without = KeyEntry.model_validate({"kms": {"oracle": oracle}})
+    with_region = KeyEntry.model_validate({"kms": {"oracle": {**oracle, "region": "us-phoenix-1"}}})
+    assert without == with_region
+    assert without.kms is not None
+    assert with_region.kms is not None
+    assert with_region.kms.is_same_key(without.kms)
+    with pytest.raises(ValidationError, match="region"):
+        KeyEntry.model_validate({"kms": {"oracle": {**oracle, "region": "no region/"}}})
+
+
 def test_an_entry_with_two_kms_or_two_sources_is_refused() -> None:
     alibaba = {"region": "r", "keyId": "k", "credentialsSecret": {"name": "a"}}
     with pytest.raises(ValidationError, match="has huawei and alibaba; write exactly one KMS"):

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.api.v1alpha1.status import AuthenticatorStatus, KeyStatus
 from sealgate.errors import InvalidKeyError, SealgateError, UnavailableError
-from sealgate.formats.build import FORMATS, build_check
+from sealgate.formats.build import build_check
 from sealgate.formats.incomplete import IncompleteCheck
 from sealgate.formats.signers import openpgp_states, signers_of
 from sealgate.keys.public_keys import PublicKey, load_public_key
@@ -98,7 +98,7 @@ def assess(obj: Mapping[str, Any], secrets: SecretKeys, others: Sequence[KeySour
         judgement = _ready(check, keys, fingerprints, now)
     status = _status(obj, before, judgement, now).model_copy(
         update={
-            "format": next(name for name in FORMATS if getattr(authenticator.spec, name) is not None),
+            "format": authenticator.spec.format,
             "key_summary": _summary(authenticator, keys, collector.refused_inline),
             "keys": keys,
         }

@@ -192,7 +192,7 @@ def test_a_keyring_in_a_secret_is_put_into_the_status_armored(binary: bool) -> N
     assert key.pem is not None
     assert key.pem.startswith("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n")
     assert armored_blocks(key.pem.encode()) == armored_blocks(text)
-    assert (found.status.format, found.status.key_summary) == ("simple_signing", "1/1")
+    assert (found.status.format, found.status.key_summary) == ("simpleSigning", "1/1")
     assert found.fingerprints is not None
     assert len(found.fingerprints) == 1
 

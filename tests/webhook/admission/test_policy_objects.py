@@ -145,3 +145,22 @@ def test_warnings_stay_within_what_kubernetes_passes_on() -> None:
     found = warnings(policy("p", "**", need=tuple(f"{'a' * 100}-{number}" for number in range(16))))
     assert len(found) == 10
     assert all(len(warning) <= 256 for warning in found)
+
+
+def test_ignored_region_of_an_oracle_vault_is_a_warning() -> None:
+    vault = {
+        "keyId": "ocid1.key.oc1.phx.a",
+        "endpoint": "https://vault-management.kms.us-phoenix-1.oraclecloud.com",
+        "credentialsSecret": {"name": "oci"},
+    }
+    value = {
+        "apiVersion": "sealgate.dev/v1alpha1",
+        "kind": "Authenticator",
+        "metadata": {"name": "a"},
+        "spec": {"cosign": {"keys": [{"pem": public_pem(KEYS["release"])}, {"kms": {"oracle": vault}}]}},
+    }
+    assert warnings(value) == []
+    vault["region"] = "us-phoenix-1"
+    (warning,) = warnings(value, existing=None)
+    assert "spec.cosign.keys[1].kms.oracle.region is ignored" in warning
+    assert "remove it" in warning

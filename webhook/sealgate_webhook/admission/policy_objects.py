@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from sealgate.api.v1alpha1.authenticator import Authenticator
+from sealgate.api.v1alpha1.deprecations import deprecation_warnings
 from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.errors import InvalidWorkloadError, SealgateError
 from sealgate.formats.signers import signers_of
@@ -75,9 +77,12 @@ class ObjectJudge:
 
     def _warnings(self, request: AdmissionRequest) -> tuple[str, ...]:
         policies = self._policies.current()
-        if request.kind != "VerificationPolicy" or policies is None:
-            return ()
-        found = policy_warnings(request.object or {}, policies.checks, self._clock.now())
+        if request.kind == "Authenticator":
+            found = tuple(deprecation_warnings(Authenticator.model_validate(request.object)))
+        elif request.kind == "VerificationPolicy" and policies is not None:
+            found = tuple(policy_warnings(request.object or {}, policies.checks, self._clock.now()))
+        else:
+            found = ()
         return bound_warnings([f"sealgate: {warning}" for warning in found[:MAX_PROBLEMS]])
 
 

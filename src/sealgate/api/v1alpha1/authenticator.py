@@ -34,6 +34,13 @@ class AuthenticatorSpec(Model):
         exactly_one(self, "format", tuple(type(self).model_fields))
         return self
 
+    @property
+    def format(self) -> str:
+        """Name of the format that is set, as it is written in the spec: "simpleSigning"."""
+        return next(
+            field.alias or name for name, field in type(self).model_fields.items() if getattr(self, name) is not None
+        )
+
 
 class Authenticator(Model):
     """A named root of trust."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from sealgate.api.v1alpha1.model import Model, exactly_one
 from sealgate.api.v1alpha1.services import CredentialsSecret, ServiceCA
@@ -73,8 +73,9 @@ class AlibabaKMS(Model):
 class OracleKMS(Model):
     """A key in an Oracle Cloud vault."""
 
-    region: Region | None = Field(
-        default=None, description="Region of the vault; for people, the endpoint names it too."
+    # Validated and dropped, so that it makes no difference between two keys; see `deprecations`.
+    region: Annotated[Region | None, AfterValidator(lambda _: None)] = Field(
+        default=None, description="Deprecated and ignored, the endpoint names the region. A later release refuses it."
     )
     key_id: OracleKeyID = Field(description="The key's OCID.")
     key_version_ids: tuple[OracleVersionID, ...] = Field(

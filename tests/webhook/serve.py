@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sealgate.clocks import SystemClock
 from sealgate.http.settings import RegistrySettings
+from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate.registry.credentials import NoCredentials
 from sealgate.trusted_state.stores import MemoryTrustedState
@@ -60,11 +62,12 @@ def _stumbling(task: Callable[[threading.Event], None]) -> Callable[[threading.E
 def backend_of(given: dict[str, Any]) -> MakeBackend:
     """Return what makes the backend that a test wants."""
     paths, everybody = tuple(map(Path, given["policies"])), NoCredentials()
+    kms = KMSKeyCache(RegistrySettings(), SystemClock())
     if not given.get("stumbling"):
-        return files_backend(paths, UnmatchedImages.ADMIT, everybody)
-    settings, state = RegistrySettings(), MemoryTrustedState()
+        return files_backend(paths, UnmatchedImages.ADMIT, everybody, kms)
+    state = MemoryTrustedState()
     return lambda clock, metrics, log: StumblingBackend(
-        paths, UnmatchedImages.ADMIT, everybody, clock, metrics, log, settings, state
+        paths, UnmatchedImages.ADMIT, everybody, clock, metrics, log, kms, state
     )
 
 

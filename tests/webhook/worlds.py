@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from sealgate import self_test
 from sealgate.clocks import SystemClock
 from sealgate.http.settings import RegistrySettings
+from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate.process.logs import configure_logs
 from sealgate.registry.client import RegistryClient
@@ -239,7 +240,14 @@ class World:
 
     def _assemble(self) -> Any:
         if self._assembled is None:
-            self._source = PolicyFilesSource([self.folder], self.unmatched, self.clock, self.metrics, self.logger)
+            self._source = PolicyFilesSource(
+                [self.folder],
+                self.unmatched,
+                self.clock,
+                self.metrics,
+                self.logger,
+                KMSKeyCache(RegistrySettings(), self.clock),
+            )
             if self.policies is None:
                 self._source.load()
                 self.metrics.literal_hosts = self._source.literal_hosts

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sealgate.clocks import SystemClock
 from sealgate.errors import ConfigError, PolicyError
 from sealgate.http.settings import RegistrySettings
+from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate.registry.credentials import NoCredentials
 from sealgate_webhook.backends.files.backend import files_backend
@@ -26,7 +28,9 @@ EVERYWHERE = Address("0.0.0.0", 8443)  # noqa: S104 - the case that matters
 
 
 def policies_in(folder: Path) -> MakeBackend:
-    return files_backend([folder], UnmatchedImages.ADMIT, NoCredentials())
+    return files_backend(
+        [folder], UnmatchedImages.ADMIT, NoCredentials(), KMSKeyCache(RegistrySettings(), SystemClock())
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ import click
 from sealgate.cli.help import examples
 from sealgate.cli.inputs import options
 from sealgate.cli.inputs.registries import credentials_of, settings_of
+from sealgate.clocks import SystemClock
 from sealgate.errors import ConfigError
+from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.verification.settings import VerifierSettings
 
 if TYPE_CHECKING:
@@ -109,7 +111,7 @@ def serve(  # noqa: PLR0913, PLR0917 - click hands over one argument for each op
             tuple(Path(path) for path in policies.paths),
             policies.unmatched,
             credentials_of(registries),
-            settings_of(registries),
+            KMSKeyCache(settings_of(registries), SystemClock()),
             state,
         ),
     )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.errors import PolicyError
+from sealgate.http.settings import RegistrySettings
+from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate_webhook.backends.files.policies import RETRY_SECONDS, PolicyFilesSource
 from tests.support.clocks import FakeClock
@@ -31,7 +33,14 @@ def names_of(source: PolicyFilesSource) -> list[str]:
 
 
 def source_of(world: World, *paths: Path) -> PolicyFilesSource:
-    return PolicyFilesSource(paths, UnmatchedImages.ADMIT, world.clock, world.metrics, world.logger)
+    return PolicyFilesSource(
+        paths,
+        UnmatchedImages.ADMIT,
+        world.clock,
+        world.metrics,
+        world.logger,
+        KMSKeyCache(RegistrySettings(), world.clock),
+    )
 
 
 def test_before_the_first_load_there_is_nothing_and_it_says_so(world: World) -> None:

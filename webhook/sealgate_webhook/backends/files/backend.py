@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sealgate.http.settings import RegistrySettings
-from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.trusted_state.stores import MemoryTrustedState
 from sealgate_webhook.admission.sources import SharedCredentials
 from sealgate_webhook.backends.files.policies import PolicyFilesSource
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.trusted_state.stores import TrustedState
     from sealgate_webhook.admission.outcome import Judge
+    from sealgate_webhook.backends.files.policies import RefreshableKMSKeys
     from sealgate_webhook.backends.interface import MakeBackend
     from sealgate_webhook.metrics import Metrics
     from sealgate_webhook.reviews.request import AdmissionRequest
@@ -40,7 +39,7 @@ class FilesBackend:
         clock: for the time of a reload.
         metrics: told of every reload.
         log: told of every reload.
-        registry: how services are reached that hold keys.
+        kms: cached keys of the entries that name a KMS.
         state: remembers the highest versions seen.
     """
 
@@ -52,10 +51,10 @@ class FilesBackend:
         clock: Clock,
         metrics: Metrics,
         log: FilteringBoundLogger,
-        registry: RegistrySettings,
+        kms: RefreshableKMSKeys,
         state: TrustedState,
     ) -> None:
-        self.policies = PolicyFilesSource(paths, unmatched, clock, metrics, log, KMSKeyCache(registry, clock))
+        self.policies = PolicyFilesSource(paths, unmatched, clock, metrics, log, kms)
         self.namespaces = self.policies
         self.credentials = SharedCredentials(shared)
         self.state = state
@@ -85,9 +84,9 @@ def files_backend(
     paths: Sequence[Path],
     unmatched: UnmatchedImages,
     shared: CredentialProvider,
-    registry: RegistrySettings | None = None,
+    kms: RefreshableKMSKeys,
     state: TrustedState | None = None,
 ) -> MakeBackend:
     """Return what makes a `FilesBackend`; see there for the arguments."""
-    settings, memory = registry or RegistrySettings(), state or MemoryTrustedState()
-    return lambda clock, metrics, log: FilesBackend(paths, unmatched, shared, clock, metrics, log, settings, memory)
+    remembered = state or MemoryTrustedState()
+    return lambda clock, metrics, log: FilesBackend(paths, unmatched, shared, clock, metrics, log, kms, remembered)

@@ -11,22 +11,22 @@ import os
 import stat
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sealgate.errors import PolicyError, SealgateError
-from sealgate.http.settings import RegistrySettings
-from sealgate.kms.key_cache import KMSKeyCache
+from sealgate.keys.resolvers import KMSKeyReader
 from sealgate.manifests.policies import load_standalone, standalone_policies
 from sealgate.messages import quote
 from sealgate.policies.matching import Namespace
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Hashable, Iterator, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from structlog.typing import FilteringBoundLogger
 
+    from sealgate.api.v1alpha1.authenticator import Authenticator
     from sealgate.clocks import Clock
     from sealgate.manifests.loading import PolicyFiles
     from sealgate.policies.decisions import UnmatchedImages
@@ -41,6 +41,27 @@ RETRY_SECONDS: Final = 30.0
 MAX_LOGGED_PROBLEMS: Final = 20
 
 _Signature = tuple[tuple[str, int, int, int], ...]
+
+
+class RefreshableKMSKeys(KMSKeyReader, Protocol):
+    """Cached keys of the `kms` entries of policy files. Thread-safe.
+
+    The webhook imports no KMS code; the process that starts it passes an implementation in.
+    """
+
+    def refresh(self, authenticators: Iterable[Authenticator], secrets: Mapping[str, Mapping[str, bytes]]) -> None:
+        """Fetch every key that is due; a key that cannot be fetched is not an error.
+
+        Args:
+            authenticators: the authenticators in force.
+            secrets: decoded data of the Secrets that hold credentials, by the Secret's name.
+
+        Raises:
+            ConfigError: a CA bundle of the settings does not parse.
+        """
+
+    def state(self) -> Hashable:
+        """Return a value that changes whenever `public_keys` would return something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +84,19 @@ class PolicyFilesSource:
         clock: for the time of a reload.
         metrics: told of every reload.
         log: told of every reload, and of everything wrong with one that is refused.
-        kms: keeps the keys that are in a KMS; by default one that reaches services in the usual way.
+        kms: cached keys of the entries that name a KMS.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a source of policies is built from
         self,
         paths: Sequence[Path],
         unmatched: UnmatchedImages,
         clock: Clock,
         metrics: Metrics,
         log: FilteringBoundLogger,
-        kms: KMSKeyCache | None = None,
+        kms: RefreshableKMSKeys,
     ) -> None:
-        self._kms = kms or KMSKeyCache(RegistrySettings(), clock)
+        self._kms = kms
         self._paths = tuple(paths)
         self._unmatched = unmatched
         self._clock = clock

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.workload_kinds import BUILT_IN, WorkloadKind
+from sealgate.workloads.kinds import BUILT_IN, WorkloadKind
 from tests.webhook.objects import pod_spec, review, workload
 from tests.webhook.worlds import World, open_world
 

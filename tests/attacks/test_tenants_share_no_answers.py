@@ -14,7 +14,7 @@ from kubernetes.client.configuration import Configuration
 from sealgate.http.settings import RegistrySettings
 from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.registry.client import RegistryClient
-from sealgate.workload_kinds import BUILT_IN
+from sealgate.workloads.kinds import BUILT_IN
 from sealgate_webhook.backends.cluster.pull_secrets import REMEMBER_SECONDS, ClusterCredentials, SecretReader
 from tests.attacks.test_webhook_admits_no_bare_tag import PATIENCE, wait_until
 from tests.support.clocks import FakeClock

@@ -11,7 +11,7 @@ from sealgate.errors import UnavailableError
 from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.kubernetes.watch import Listing
 from sealgate.process.logs import configure_logs
-from sealgate.workload_kinds import BUILT_IN
+from sealgate.workloads.kinds import BUILT_IN
 from sealgate_webhook.backends.cluster.namespaces import PATH, ClusterNamespaces, read_namespace
 from sealgate_webhook.backends.cluster.pull_secrets import ClusterCredentials, SecretReader
 from tests.support.clocks import FakeClock

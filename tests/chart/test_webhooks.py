@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sealgate import self_test
-from sealgate.workload_kinds import BUILT_IN
+from sealgate.workloads.kinds import BUILT_IN
 from tests.chart import rendering
 from tests.chart.rendering import NAMESPACE, VALUE_SETS, Manifest, find, render
 

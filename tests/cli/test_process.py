@@ -166,7 +166,7 @@ def test_completions_are_offered_to_the_shell() -> None:
 
 @pytest.mark.parametrize("debug", [True, False])
 def test_a_defect_is_owned_up_to_and_admits_nothing(shop: Shop, debug: bool) -> None:  # noqa: FBT001 - a parameter
-    code = "import sys; sys.modules['sealgate.workloads'] = None; from sealgate.cli import main; main()"
+    code = "import sys; sys.modules['sealgate.workloads.images'] = None; from sealgate.cli import main; main()"
     env = {**os.environ, "SEALGATE_DEBUG": "1" if debug else ""}
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments(shop, "signed")], capture_output=True, check=False, env=env, text=True

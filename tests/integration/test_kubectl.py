@@ -13,7 +13,7 @@ from sealgate.cli.inputs.files import list_directory, read_text
 from sealgate.cli.inputs.items import items_of
 from sealgate.cli.inputs.workloads import SUFFIXES
 from sealgate.cli.inputs.yaml_objects import load_documents
-from sealgate.workloads import identify
+from sealgate.workloads.images import identify
 from tests.support.real_tools.required import require_tool
 
 if TYPE_CHECKING:

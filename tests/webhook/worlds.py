@@ -30,7 +30,7 @@ from sealgate.registry.credentials import NoCredentials
 from sealgate.trusted_state.stores import MemoryTrustedState
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
-from sealgate.workload_kinds import BUILT_IN, WorkloadKinds
+from sealgate.workloads.kinds import BUILT_IN, WorkloadKinds
 from sealgate_webhook.admission.sources import SharedCredentials
 from sealgate_webhook.admission.workloads import DEFAULT_RULES
 from sealgate_webhook.backends.files.policies import PolicyFilesSource

@@ -1,1 +1,1 @@
-"""Tests of `sealgate.workloads`."""
+"""Tests of `sealgate.workloads.images`."""

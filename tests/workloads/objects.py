@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sealgate.workload_kinds import BUILT_IN
-from sealgate.workloads import changed_images, extract_images, identify
+from sealgate.workloads.images import changed_images, extract_images, identify
+from sealgate.workloads.kinds import BUILT_IN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sealgate.workload_kinds import WorkloadKind
-    from sealgate.workloads import ContainerImage
+    from sealgate.workloads.images import ContainerImage
+    from sealgate.workloads.kinds import WorkloadKind
 
 TEMPLATE_KINDS = [
     ("apps/v1", "Deployment"),

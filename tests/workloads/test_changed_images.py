@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from sealgate.errors import InvalidWorkloadError
-from sealgate.workload_kinds import POD, WorkloadKind
-from sealgate.workloads import changed_images
+from sealgate.workloads.images import changed_images
+from sealgate.workloads.kinds import POD, WorkloadKind
 from tests.workloads.objects import changed_of, pod, pod_spec, workload
 
 

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from sealgate.errors import ConfigError, InvalidWorkloadError
-from sealgate.ready_made_kinds import READY_MADE
-from sealgate.workload_kinds import BUILT_IN, MAX_KINDS, MAX_PATHS, FieldPath, WorkloadKind, WorkloadKinds
-from sealgate.workloads import changed_images, extract_images, identify, pod_specs
+from sealgate.workloads.images import changed_images, extract_images, identify, pod_specs
+from sealgate.workloads.kinds import BUILT_IN, MAX_KINDS, MAX_PATHS, FieldPath, WorkloadKind, WorkloadKinds
+from sealgate.workloads.ready_made_kinds import READY_MADE
 from sealgate_webhook.backends.cluster.config import CustomKind
 
 ROOT = Path(__file__).resolve().parents[2]

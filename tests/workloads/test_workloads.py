@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from sealgate.cli.inputs.items import items_of
 from sealgate.errors import InvalidWorkloadError
-from sealgate.pod_shapes import find_pod_shapes
-from sealgate.ready_made_kinds import READY_MADE
 from sealgate.reasons import Reason
-from sealgate.workload_kinds import BUILT_IN, WorkloadKind
-from sealgate.workloads import changed_images, extract_images, identify
+from sealgate.workloads.images import changed_images, extract_images, identify
+from sealgate.workloads.kinds import BUILT_IN, WorkloadKind
+from sealgate.workloads.pod_shapes import find_pod_shapes
+from sealgate.workloads.ready_made_kinds import READY_MADE
 from tests.workloads.objects import TEMPLATE_KINDS, images_of, pod, pod_spec, workload
 
 

@@ -15,7 +15,7 @@ from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.errors import InvalidPatternError
 from sealgate.messages import quote
 from sealgate.patterns import compile_repository_pattern, compile_tag_pattern
-from sealgate.policies.prospects import count_reachable, reach_of
+from sealgate.policies.satisfiability import count_reachable, reach_of
 from sealgate_operator.status.conditions import (
     READY,
     Judgement,

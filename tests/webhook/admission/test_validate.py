@@ -11,7 +11,7 @@ import pytest
 from sealgate.errors import UnavailableError
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate.verification.settings import VerifierSettings
-from sealgate.workload_kinds import BUILT_IN, WorkloadKind
+from sealgate.workloads.kinds import BUILT_IN, WorkloadKind
 from tests.support.clocks import FakeClock
 from tests.support.signers.private_keys import new_key
 from tests.webhook.objects import GROUPS, pod, review, workload

@@ -9,8 +9,8 @@ import pytest
 
 from sealgate.errors import UnavailableError
 from sealgate.policies.decisions import UnmatchedImages, Workloads
-from sealgate.ready_made_kinds import READY_MADE
-from sealgate.workload_kinds import BUILT_IN
+from sealgate.workloads.kinds import BUILT_IN
+from sealgate.workloads.ready_made_kinds import READY_MADE
 from sealgate_webhook.admission.workloads import MAX_IMAGES, AdmissionRules
 from tests.webhook.objects import GROUPS, pod, review, workload
 from tests.webhook.worlds import policy

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sealgate.policies.decisions import ImageVerdict, PolicyResult, Verdict
 from sealgate.reasons import Reason
 from sealgate.references import Digest, Reference, Repository
-from sealgate.workloads import ContainerImage, ImageKind
+from sealgate.workloads.images import ContainerImage, ImageKind
 from sealgate_webhook.reviews.response import Answer, answer_verdicts, deny, encode_answer
 
 DIGEST = Digest("sha256:" + "a" * 64)

@@ -17,7 +17,7 @@ from sealgate.formats.signers import signers_of
 from sealgate.manifests.policies import object_problems
 from sealgate.manifests.validation import did_you_mean
 from sealgate.messages import quote
-from sealgate.policies.prospects import count_reachable, reach_of
+from sealgate.policies.satisfiability import count_reachable, reach_of
 from sealgate_webhook.admission.outcome import NOT_JUDGED, Judgement
 from sealgate_webhook.reviews.response import ALLOWED, Answer, bound_warnings, deny
 

@@ -28,8 +28,8 @@ from sealgate.messages import quote
 from sealgate.policies.decisions import Verdict, Workloads, require_digest, soften
 from sealgate.references import parse_reference
 from sealgate.verification.requests import Review
-from sealgate.workload_kinds import BUILT_IN, POD
-from sealgate.workloads import changed_images
+from sealgate.workloads.images import changed_images
+from sealgate.workloads.kinds import BUILT_IN, POD
 from sealgate_webhook.admission.outcome import (
     NO_NEW_IMAGES,
     NOT_A_WORKLOAD,
@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     from sealgate.references import Reference
     from sealgate.verification.policy_sets import PolicySet
     from sealgate.verification.verifier import Verifier
-    from sealgate.workload_kinds import WorkloadKind, WorkloadKinds
-    from sealgate.workloads import ContainerImage
+    from sealgate.workloads.images import ContainerImage
+    from sealgate.workloads.kinds import WorkloadKind, WorkloadKinds
     from sealgate_webhook.admission.sources import CredentialSource, Namespaces, PolicySource
     from sealgate_webhook.reviews.request import AdmissionRequest
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from sealgate.references import Digest, Reference
-    from sealgate.workloads import ContainerImage
+    from sealgate.workloads.images import ContainerImage
 
 
 def pin(text: str, reference: Reference, digest: Digest) -> str:

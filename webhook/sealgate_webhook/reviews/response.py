@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sealgate.policies.decisions import ImageVerdict
-    from sealgate.workloads import ContainerImage
+    from sealgate.workloads.images import ContainerImage
 
 MAX_MESSAGE: Final = 16_384
 MAX_WARNING: Final = 256

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sealgate.clocks import Clock, Deadline
     from sealgate.verification.verifier import Verifier
-    from sealgate.workload_kinds import WorkloadKinds
+    from sealgate.workloads.kinds import WorkloadKinds
     from sealgate_webhook.admission.outcome import Judge
     from sealgate_webhook.admission.sources import PolicySource
     from sealgate_webhook.admission.workloads import AdmissionRules

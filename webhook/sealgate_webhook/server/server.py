@@ -26,7 +26,7 @@ from sealgate.process.logs import configure_logs
 from sealgate.registry.client import RegistryClient
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
-from sealgate.workload_kinds import BUILT_IN, WorkloadKinds
+from sealgate.workloads.kinds import BUILT_IN, WorkloadKinds
 from sealgate_webhook.admission.workloads import DEFAULT_RULES
 from sealgate_webhook.metrics import Metrics, serve_metrics
 from sealgate_webhook.server.app import create_app

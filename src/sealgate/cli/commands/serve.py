@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sealgate.cli.inputs.options import AdmissionOptions, PolicyOptions, RegistryOptions, TLSOptions
     from sealgate.process.logs import LogStyle
     from sealgate.trusted_state.stores import TrustedState
-    from sealgate.workload_kinds import WorkloadKinds
+    from sealgate.workloads.kinds import WorkloadKinds
 
 #: What `--output` says, as the logs call it; without it people get text and programs JSON.
 _STYLES: dict[str | None, LogStyle] = {None: "auto", "text": "console", "json": "json"}

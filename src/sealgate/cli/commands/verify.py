@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sealgate.policies.matching import Namespace
     from sealgate.trusted_state.stores import TrustedState
     from sealgate.verification.policy_sets import PolicySet
-    from sealgate.workload_kinds import WorkloadKinds
+    from sealgate.workloads.kinds import WorkloadKinds
 
 #: From how many images on a progress bar is worth its line.
 MANY = 4

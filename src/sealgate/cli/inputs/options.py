@@ -12,17 +12,17 @@ import click
 from sealgate.errors import ConfigError, InvalidReferenceError
 from sealgate.messages import quote
 from sealgate.policies.decisions import UnmatchedImages, Workloads
-from sealgate.ready_made_kinds import READY_MADE
 from sealgate.references import parse_registry
 from sealgate.trusted_state.directory import FolderTrustedState
 from sealgate.trusted_state.stores import MemoryTrustedState
-from sealgate.workload_kinds import BUILT_IN, WorkloadKind
+from sealgate.workloads.kinds import BUILT_IN, WorkloadKind
+from sealgate.workloads.ready_made_kinds import READY_MADE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sealgate.trusted_state.stores import TrustedState
-    from sealgate.workload_kinds import WorkloadKinds
+    from sealgate.workloads.kinds import WorkloadKinds
 
 #: In front of a field that holds the text of an image, in `--custom-kind`.
 _IMAGES = "images:"

@@ -14,13 +14,13 @@ from sealgate.cli.inputs.yaml_objects import load_documents
 from sealgate.cli.questions import Question
 from sealgate.errors import ConfigError, InvalidWorkloadError
 from sealgate.messages import quote
-from sealgate.pod_shapes import find_pod_shapes
-from sealgate.workloads import extract_images, identify
+from sealgate.workloads.images import extract_images, identify
+from sealgate.workloads.pod_shapes import find_pod_shapes
 
 if TYPE_CHECKING:
-    from sealgate.pod_shapes import PodShape
-    from sealgate.workload_kinds import WorkloadKind, WorkloadKinds
-    from sealgate.workloads import ContainerImage
+    from sealgate.workloads.images import ContainerImage
+    from sealgate.workloads.kinds import WorkloadKind, WorkloadKinds
+    from sealgate.workloads.pod_shapes import PodShape
 
 MAX_MANIFEST_BYTES = 64 << 20
 #: The files of a directory that kubectl reads, too.

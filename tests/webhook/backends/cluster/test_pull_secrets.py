@@ -8,7 +8,7 @@ import pytest
 
 from sealgate.errors import InvalidWorkloadError, UnavailableError
 from sealgate.references import parse_repository
-from sealgate.workload_kinds import BUILT_IN
+from sealgate.workloads.kinds import BUILT_IN
 from sealgate_webhook.backends.cluster.pull_secrets import (
     REMEMBER_SECONDS,
     ClusterCredentials,

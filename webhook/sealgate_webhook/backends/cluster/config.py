@@ -13,7 +13,7 @@ from sealgate.messages import quote
 from sealgate.policies.decisions import UnmatchedImages, Workloads
 from sealgate.process.config import ReachedRegistries
 from sealgate.verification.settings import VerifierSettings
-from sealgate.workload_kinds import BUILT_IN, WorkloadKind, WorkloadKinds
+from sealgate.workloads.kinds import BUILT_IN, WorkloadKind, WorkloadKinds
 
 if TYPE_CHECKING:
     from pathlib import Path

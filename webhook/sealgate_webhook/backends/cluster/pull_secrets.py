@@ -22,7 +22,7 @@ from cachetools import TTLCache
 from sealgate.errors import ConfigError, InvalidWorkloadError, NotFoundError
 from sealgate.messages import quote
 from sealgate.registry.credentials import CredentialChain, DockerConfigCredentials, merge
-from sealgate.workloads import pod_specs
+from sealgate.workloads.images import pod_specs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sealgate.kubernetes.client import KubernetesAPI
     from sealgate.references import Repository
     from sealgate.registry.credentials import Candidate, CredentialProvider
-    from sealgate.workload_kinds import WorkloadKinds
+    from sealgate.workloads.kinds import WorkloadKinds
     from sealgate_webhook.reviews.request import AdmissionRequest
 
 #: Seconds that a Secret or ServiceAccount that was read is remembered, and how much of them: their bytes, roughly.

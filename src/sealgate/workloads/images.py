@@ -4,7 +4,7 @@ Containers, init containers, ephemeral containers and image volumes all count, a
 Nothing else about an object does: not its owner references, annotations, labels, replicas or deletion timestamp,
 since whoever may write the object writes those too.
 
-Which kind an object is of is the caller's to say (`sealgate.workload_kinds`). An object whose images cannot be told
+Which kind an object is of is the caller's to say (`sealgate.workloads.kinds`). An object whose images cannot be told
 is an error that names the field, never an object without images.
 """
 
@@ -21,7 +21,7 @@ from sealgate.messages import quote
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sealgate.workload_kinds import FieldPath, Step, WorkloadKind
+    from sealgate.workloads.kinds import FieldPath, Step, WorkloadKind
 
 ImageKind = Literal["container", "init", "ephemeral", "volume"]
 

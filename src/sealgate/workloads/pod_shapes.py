@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sealgate.errors import InvalidWorkloadError
 from sealgate.messages import quote
-from sealgate.workloads import CONTAINER_LISTS, ContainerImage, read_image
+from sealgate.workloads.images import CONTAINER_LISTS, ContainerImage, read_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

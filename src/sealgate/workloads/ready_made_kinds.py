@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sealgate.workload_kinds import WorkloadKind, WorkloadKinds
+from sealgate.workloads.kinds import WorkloadKind, WorkloadKinds
 
 _TEMPLATE = "spec.template.spec"
 

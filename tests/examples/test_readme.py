@@ -10,6 +10,7 @@ from sealgate.manifests.policies import load_standalone
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+INDEX = ROOT / "docs" / "README.md"
 PAGES = sorted(path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")))
 
 
@@ -48,10 +49,19 @@ def _anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
 
 
-def test_the_readme_leads_to_every_page() -> None:
-    linked = {(ROOT / target).resolve() for target in re.findall(r"\]\(([^)#\s]+)", README) if "://" not in target}
-    pages = {path.resolve() for path in ROOT.glob("docs/*.md")}
-    assert sorted(path.name for path in pages - linked) == []
+def test_readme_links_to_the_index() -> None:
+    assert INDEX.resolve() in _linked(ROOT / "README.md")
+
+
+def test_index_links_to_every_page() -> None:
+    pages = {path.resolve() for path in (*ROOT.glob("docs/*.md"), *ROOT.glob("docs/formats/*.md"), *ROOT.glob("*.md"))}
+    assert sorted(path.name for path in pages - _linked(INDEX) - {INDEX, ROOT / "README.md"}) == []
+
+
+def _linked(page: Path) -> set[Path]:
+    """Return the files that a page links to."""
+    targets = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+    return {(page.parent / target).resolve() for target in targets if "://" not in target}
 
 
 def test_the_readme_is_short() -> None:

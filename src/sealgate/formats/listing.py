@@ -14,7 +14,7 @@ from sealgate.errors import NotFoundError, UnauthorizedError, UnavailableError, 
 from sealgate.findings import SeenSignature, Verified
 from sealgate.formats.interface import MAX_SIGNATURES
 from sealgate.formats.other_hashes import HashTrials, StrangerError
-from sealgate.parsing.strict_json import malformed
+from sealgate.parsing.evidence import malformed
 from sealgate.reasons import Reason
 
 if TYPE_CHECKING:

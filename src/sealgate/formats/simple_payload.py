@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealgate.parsing.strict_json import (
+from sealgate.parsing.evidence import (
     object_member,
     only_members,
     optional_text,

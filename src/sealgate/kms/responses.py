@@ -148,8 +148,8 @@ def _read(response: Response, call: Call, what: str) -> object:
     if response.status == _OK:
         try:
             return strict_json.parse(response.body, "it", limit=MAX_ANSWER_BYTES)
-        except VerificationError as error:
-            raise _senseless(what, error.message) from error
+        except strict_json.MalformedError as error:
+            raise _senseless(what, str(error)) from error
     code = _code(response.body)
     answer = f"{what} answers {response.status}{f' {code}' if code else ''}"
     if response.status == _NOT_FOUND:
@@ -164,7 +164,7 @@ def _code(body: bytes) -> str:
     """Return the code of an error, wherever this service has it; empty where there is none."""
     try:
         document = strict_json.parse_object(body, "it")
-    except VerificationError:
+    except strict_json.MalformedError:
         return ""
     inner = document.get("error")
     places = (inner, document) if isinstance(inner, Mapping) else (document,)

@@ -1,12 +1,13 @@
-"""Strict reading of JSON that somebody else wrote: payloads, bundles, manifests.
+"""Strict parsing of JSON from outside: payloads, bundles, manifests, responses of services.
 
-Two parsers that read the same bytes differently are a way around a signature, so what is ambiguous is refused:
-a member written twice, NaN and Infinity, numbers no program agrees on, text that is not UTF-8, half a surrogate
-pair, anything after the value. What is merely large or deep is refused too, before it costs much.
+Two parsers that read the same bytes differently are a way around a signature, so ambiguous JSON is refused: a
+duplicate member, NaN and Infinity, numbers outside what all parsers agree on, bytes that are not UTF-8, an unpaired
+surrogate, anything after the value. Values that are too large or nested too deeply are refused as well, before they
+cost much.
 
-Everything here raises `VerificationError` with reason *MalformedEvidence* (*EvidenceTooLarge* for size): whoever
-reads foreign JSON is looking at evidence. Values come out as plain `object`; the `*_member` functions take them
-apart and say what is wrong where.
+Every function raises `MalformedError` (`TooLargeError` for size); `sealgate.parsing.evidence` has the same functions
+for evidence about an image. Values are plain `object`; the `*_member` functions check the type of one member and say
+what is wrong where.
 """
 
 from __future__ import annotations
@@ -17,31 +18,37 @@ import math
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from sealgate.errors import VerificationError
 from sealgate.messages import quote
-from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-#: The most bytes of one document, unless the caller says otherwise.
+#: Default limit for the size of one document, in bytes.
 MAX_BYTES = 1 << 20
-#: The most arrays and objects inside one another; real evidence has fewer than ten.
+#: Limit for the nesting of arrays and objects; real evidence has fewer than ten levels.
 MAX_DEPTH = 32
-#: The most characters of one number; 64-bit integers with a sign have 20.
+#: Limit for the length of one number, in characters; 64-bit integers with a sign have 20.
 MAX_NUMBER = 40
 
 _MAX_INT = 2**64 - 1
 
 
-def malformed(what: str, why: str) -> VerificationError:
-    """Return the error that says foreign data is not what it should be.
+class MalformedError(ValueError):
+    """Data from outside is not what it should be. Its text is one line for a person, foreign text quoted."""
+
+
+class TooLargeError(MalformedError):
+    """Data from outside is larger than its limit."""
+
+
+def malformed(what: str, why: str) -> MalformedError:
+    """Return the error for data from outside that is not what it should be.
 
     Args:
-        what: the data, as a person would name it ("payload").
+        what: name of the data for a person ("payload").
         why: what is wrong with it, foreign text already quoted.
     """
-    return VerificationError(f"{what} is malformed: {why}", reason=Reason.MALFORMED_EVIDENCE)
+    return MalformedError(f"{what} is malformed: {why}")
 
 
 def parse(data: bytes, what: str, *, limit: int = MAX_BYTES) -> object:
@@ -49,15 +56,15 @@ def parse(data: bytes, what: str, *, limit: int = MAX_BYTES) -> object:
 
     Args:
         data: the exact bytes, UTF-8.
-        what: what they are, for the message ("payload").
-        limit: the most bytes.
+        what: name of the data for messages ("payload").
+        limit: limit for the size, in bytes.
 
     Raises:
-        VerificationError: they are too many, or not unambiguous JSON.
+        TooLargeError: the data is larger than the limit.
+        MalformedError: the data is not unambiguous JSON.
     """
     if len(data) > limit:
-        msg = f"{what} is larger than {limit} bytes"
-        raise VerificationError(msg, reason=Reason.EVIDENCE_TOO_LARGE)
+        raise TooLargeError(f"{what} is larger than {limit} bytes")
     try:
         value: object = _DECODER.decode(data.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -68,8 +75,8 @@ def parse(data: bytes, what: str, *, limit: int = MAX_BYTES) -> object:
         raise malformed(what, str(error)) from error
     except json.JSONDecodeError as error:
         raise malformed(what, f"it is not JSON ({quote(error.msg, 80)} at character {error.pos})") from error
-    # Only an escape can make half a surrogate pair, and only many brackets a deep value; most documents have
-    # neither, and then there is nothing to walk through.
+    # Only an escape can make an unpaired surrogate, and only many brackets a deep value. Most documents have neither
+    # and need no second pass.
     if b"\\u" in data or data.count(b"[") + data.count(b"{") > MAX_DEPTH:
         _walk(value, what)
     return value
@@ -79,16 +86,16 @@ def parse_object(data: bytes, what: str, *, limit: int = MAX_BYTES) -> Mapping[s
     """Parse one JSON object and nothing else.
 
     Raises:
-        VerificationError: see `parse`; or it is some other value.
+        MalformedError: see `parse`; or the value is not an object.
     """
     return as_object(parse(data, what, limit=limit), what)
 
 
 def as_object(value: object, what: str) -> Mapping[str, object]:
-    """Return the value as the JSON object it should be.
+    """Return the value, which must be a JSON object.
 
     Raises:
-        VerificationError: it is something else.
+        MalformedError: it is another value.
     """
     if not isinstance(value, dict):
         raise malformed(what, f"it should be an object and is {_kind(value)}")
@@ -96,19 +103,19 @@ def as_object(value: object, what: str) -> Mapping[str, object]:
 
 
 def object_member(parent: Mapping[str, object], name: str, what: str) -> Mapping[str, object]:
-    """Return a member that must be there and be an object.
+    """Return a required member that must be an object.
 
     Raises:
-        VerificationError: it is missing or something else.
+        MalformedError: it is missing or of another type.
     """
     return as_object(_required(parent, name, what), f"{name} of {what}")
 
 
 def list_member(parent: Mapping[str, object], name: str, what: str) -> list[object]:
-    """Return a member that must be there and be a list.
+    """Return a required member that must be a list.
 
     Raises:
-        VerificationError: it is missing or something else.
+        MalformedError: it is missing or of another type.
     """
     value = _required(parent, name, what)
     if not isinstance(value, list):
@@ -117,10 +124,10 @@ def list_member(parent: Mapping[str, object], name: str, what: str) -> list[obje
 
 
 def text_member(parent: Mapping[str, object], name: str, what: str) -> str:
-    """Return a member that must be there and be a string.
+    """Return a required member that must be a string.
 
     Raises:
-        VerificationError: it is missing or something else.
+        MalformedError: it is missing or of another type.
     """
     value = _required(parent, name, what)
     if not isinstance(value, str):
@@ -129,19 +136,19 @@ def text_member(parent: Mapping[str, object], name: str, what: str) -> str:
 
 
 def optional_text(parent: Mapping[str, object], name: str, what: str) -> str | None:
-    """Return a member that must be a string if it is there; None if it is not.
+    """Return an optional member that must be a string; None if it is missing.
 
     Raises:
-        VerificationError: it is something else (null is something else).
+        MalformedError: it is not a string (null is not one).
     """
     return text_member(parent, name, what) if name in parent else None
 
 
 def base64_member(parent: Mapping[str, object], name: str, what: str) -> bytes:
-    """Return the bytes of a member that must be there and be standard base64.
+    """Return the bytes of a required member that must be standard base64.
 
     Raises:
-        VerificationError: it is missing or something else.
+        MalformedError: it is missing or of another type.
     """
     return decode_base64(text_member(parent, name, what), f"{name} of {what}")
 
@@ -150,7 +157,7 @@ def decode_base64(text: str, what: str) -> bytes:
     """Decode standard base64 in its one canonical spelling: padded, no white space, no stray bits.
 
     Raises:
-        VerificationError: it is spelt otherwise.
+        MalformedError: the text is not in that spelling.
     """
     try:
         raw = binascii.a2b_base64(text, strict_mode=True)
@@ -162,10 +169,10 @@ def decode_base64(text: str, what: str) -> bytes:
 
 
 def only_members(parent: Mapping[str, object], allowed: Iterable[str], what: str) -> None:
-    """Refuse members that nobody here understands.
+    """Refuse unknown members.
 
     Raises:
-        VerificationError: there are some.
+        MalformedError: a member is not among the allowed ones.
     """
     unknown = sorted(set(parent) - set(allowed))
     if unknown:
@@ -173,7 +180,7 @@ def only_members(parent: Mapping[str, object], allowed: Iterable[str], what: str
 
 
 class _UnwantedError(Exception):
-    """JSON that Python's parser would take and sealgate does not."""
+    """JSON that Python's parser accepts and sealgate refuses."""
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -187,7 +194,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(text: str) -> int:
-    # The length first: converting digits takes time that grows faster than their number.
+    # The length first: the time to convert digits grows faster than their number.
     if len(text) > MAX_NUMBER or abs(int(text)) > _MAX_INT:
         msg = "a number has more than 64 bits"
         raise _UnwantedError(msg)

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, cast
 from cachetools import TTLCache
 
 from sealgate.clocks import SystemClock
-from sealgate.errors import UnavailableError, VerificationError
+from sealgate.errors import UnavailableError
 from sealgate.messages import quote
 from sealgate.parsing import strict_json
 from sealgate.reasons import Reason
@@ -95,7 +95,7 @@ def _run(name: str, server: str) -> tuple[str, str] | None:
     try:
         answer = strict_json.parse_object(output, "its answer", limit=MAX_HELPER_BYTES)
         return strict_json.text_member(answer, "Username", "it"), strict_json.text_member(answer, "Secret", "it")
-    except VerificationError:
+    except strict_json.MalformedError:
         raise _failed(name, "its answer is not the JSON that helpers give") from None  # the cause may quote a secret
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from secrets import token_bytes
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from sealgate.errors import ConfigError, InvalidReferenceError, VerificationError
+from sealgate.errors import ConfigError, InvalidReferenceError
 from sealgate.messages import quote
 from sealgate.parsing import strict_json
 from sealgate.references import DOCKER_HUB, parse_registry
@@ -247,7 +247,7 @@ class DockerConfigCredentials:
             config = strict_json.parse_object(data, "it", limit=MAX_CONFIG_BYTES)
             auths = _objects(config, "auths") if "auths" in config or not _is_legacy(config) else config
             helpers = _read_helpers(config) if run_helpers else None
-        except (VerificationError, ValueError):
+        except ValueError:
             # No cause either: tracebacks end up in logs, and the cause may quote a secret.
             msg = f"{quote(name)} is not a docker config: expected JSON with auths"
             raise ConfigError(msg) from None
@@ -257,7 +257,7 @@ class DockerConfigCredentials:
         for key, value in auths.items():
             try:
                 entry = None if value is None else _read_entry(key, strict_json.as_object(value, "it"))
-            except (VerificationError, ValueError):
+            except ValueError:
                 unreadable.append(key)
                 continue
             if entry is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sealgate.errors import InvalidReferenceError, VerificationError
 from sealgate.http.interface import MAX_MANIFEST_BYTES
 from sealgate.messages import quote
-from sealgate.parsing.strict_json import (
+from sealgate.parsing.evidence import (
     as_object,
     list_member,
     malformed,

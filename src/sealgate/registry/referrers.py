@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sealgate.errors import ForbiddenAddressError, InvalidReferenceError, VerificationError
+from sealgate.errors import ForbiddenAddressError, InvalidReferenceError
 from sealgate.http.interface import MAX_MANIFEST_BYTES
 from sealgate.http.urls import URL, join_url
 from sealgate.messages import quote
-from sealgate.parsing import strict_json
+from sealgate.parsing import evidence, strict_json
 from sealgate.references import parse_digest
 from sealgate.registry.interface import Descriptor
 
@@ -31,9 +31,9 @@ def read_index(body: bytes, what: str) -> Iterator[Descriptor]:
     Raises:
         VerificationError: it is no index.
     """
-    index = strict_json.parse_object(body, what, limit=MAX_MANIFEST_BYTES)
-    for entry in strict_json.list_member(index, "manifests", what):
-        descriptor = _read_descriptor(strict_json.as_object(entry, f"an entry of {what}"), what)
+    index = evidence.parse_object(body, what, limit=MAX_MANIFEST_BYTES)
+    for entry in evidence.list_member(index, "manifests", what):
+        descriptor = _read_descriptor(evidence.as_object(entry, f"an entry of {what}"), what)
         if descriptor is not None:
             yield descriptor
 
@@ -65,7 +65,7 @@ def error_codes(body: bytes) -> tuple[str, ...]:
     """Return the error codes of a registry's error document; none if it is something else."""
     try:
         document = strict_json.parse(body, "it")
-    except VerificationError:
+    except strict_json.MalformedError:
         return ()
     errors = document.get("errors") if isinstance(document, dict) else None
     codes = [error.get("code") for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
@@ -73,23 +73,23 @@ def error_codes(body: bytes) -> tuple[str, ...]:
 
 
 def _read_descriptor(entry: Mapping[str, object], what: str) -> Descriptor | None:
-    text = strict_json.text_member(entry, "digest", what)
+    text = evidence.text_member(entry, "digest", what)
     try:
         digest = parse_digest(text)
     except InvalidReferenceError:
         if _OTHER_DIGEST.fullmatch(text) and not text.startswith("sha256:"):
             return None
-        raise strict_json.malformed(what, "an entry's digest is none") from None
+        raise evidence.malformed(what, "an entry's digest is none") from None
     size = entry.get("size")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise strict_json.malformed(what, "an entry's size is none")
-    annotations = strict_json.object_member(entry, "annotations", what) if entry.get("annotations") is not None else {}
+        raise evidence.malformed(what, "an entry's size is none")
+    annotations = evidence.object_member(entry, "annotations", what) if entry.get("annotations") is not None else {}
     if not all(isinstance(value, str) for value in annotations.values()):
-        raise strict_json.malformed(what, "an entry's annotations are not all strings")
+        raise evidence.malformed(what, "an entry's annotations are not all strings")
     return Descriptor(
         digest,
-        strict_json.text_member(entry, "mediaType", what),
+        evidence.text_member(entry, "mediaType", what),
         size,
-        strict_json.optional_text(entry, "artifactType", what) or None,
+        evidence.optional_text(entry, "artifactType", what) or None,
         {name: str(value) for name, value in annotations.items()},
     )

@@ -150,7 +150,7 @@ class Tokens:
             raise UnavailableError(f"the token service {host} answers with status {response.status}")
         try:
             text, lifetime = _read_token(response.body)
-        except VerificationError:
+        except strict_json.MalformedError:
             # What does not parse here is no evidence about an image, and its cause may quote the token.
             raise UnavailableError(f"the token service {host} answers with something that is no token") from None
         with self._lock:

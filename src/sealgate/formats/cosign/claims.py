@@ -13,7 +13,7 @@ from sealgate.errors import InvalidReferenceError, VerificationError
 from sealgate.formats.cosign.wire import IN_TOTO, SIGN_PREDICATE, SIGNATURE_TYPE, STATEMENT_TYPES
 from sealgate.formats.simple_payload import parse_simple_payload
 from sealgate.messages import quote
-from sealgate.parsing.strict_json import as_object, list_member, object_member, optional_text, parse_object, text_member
+from sealgate.parsing.evidence import as_object, list_member, object_member, optional_text, parse_object, text_member
 from sealgate.reasons import Reason
 from sealgate.references import parse_reference
 

@@ -23,7 +23,7 @@ from sealgate.formats.evidence import Attempts, TooManyError
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES
 from sealgate.keys.algorithms import Algorithm
 from sealgate.messages import name_accepted, quote
-from sealgate.parsing.strict_json import decode_base64, malformed
+from sealgate.parsing.evidence import decode_base64, malformed
 from sealgate.reasons import Reason
 from sealgate.registry.interface import DOCKER_MANIFEST, OCI_MANIFEST
 from sealgate.registry.manifests import is_image_manifest, parse_artifact_manifest

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sealgate.errors import VerificationError
 from sealgate.messages import quote
-from sealgate.parsing.strict_json import (
+from sealgate.parsing.evidence import (
     as_object,
     base64_member,
     list_member,

@@ -18,7 +18,7 @@ from sealgate.formats.grafeas.stores import MAX_PAGE_BYTES
 from sealgate.formats.grafeas.wire import read_occurrence
 from sealgate.formats.listing import Page, require_success
 from sealgate.messages import quote
-from sealgate.parsing.strict_json import as_object, malformed, parse_object
+from sealgate.parsing.evidence import as_object, malformed, parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

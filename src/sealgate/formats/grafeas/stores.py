@@ -23,7 +23,7 @@ from sealgate.formats.grafeas.wire import (
 )
 from sealgate.formats.listing import Page, require_success
 from sealgate.messages import quote
-from sealgate.parsing.strict_json import parse_object
+from sealgate.parsing.evidence import parse_object
 from sealgate.service_secrets import text_member
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sealgate.errors import VerificationError
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES
 from sealgate.messages import name_record, quote
-from sealgate.parsing.strict_json import as_object, decode_base64, malformed
+from sealgate.parsing.evidence import as_object, decode_base64, malformed
 from sealgate.reasons import Reason
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from sealgate.formats.notary.roots import check_pinned, check_successor, read_ro
 from sealgate.formats.notary.signatures import check_signatures
 from sealgate.formats.notary.targets import read_targets
 from sealgate.formats.notary.wire.metadata import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, read_file, read_hashes
-from sealgate.parsing.strict_json import malformed, object_member
+from sealgate.parsing.evidence import malformed, object_member
 from sealgate.reasons import Reason
 from sealgate.trusted_state.records import TrustRecord
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sealgate.formats.notary.wire.metadata import FileHashes, RoleKeys, SignedFile, read_delegations, read_hashes
-from sealgate.parsing.strict_json import object_member
+from sealgate.parsing.evidence import object_member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from sealgate.errors import VerificationError
 from sealgate.formats.oracle.wire import repository_name
 from sealgate.messages import quote
-from sealgate.parsing.strict_json import only_members, optional_text, parse_object, text_member
+from sealgate.parsing.evidence import only_members, optional_text, parse_object, text_member
 from sealgate.reasons import Reason
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from sealgate.errors import PolicyError
 from sealgate.formats.listing import Page, require_success
 from sealgate.formats.oracle.wire import repository_name
 from sealgate.messages import quote
-from sealgate.parsing.strict_json import list_member, parse_object
+from sealgate.parsing.evidence import list_member, parse_object
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sealgate.errors import VerificationError
 from sealgate.messages import name_record, quote
-from sealgate.parsing.strict_json import as_object, base64_member, malformed, text_member
+from sealgate.parsing.evidence import as_object, base64_member, malformed, text_member
 from sealgate.reasons import Reason
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from sealgate.errors import InvalidReferenceError, UnavailableError, Verificatio
 from sealgate.findings import SeenSignature, Verified
 from sealgate.http.interface import MAX_MANIFEST_BYTES
 from sealgate.messages import quote
-from sealgate.parsing.strict_json import (
+from sealgate.parsing.evidence import (
     as_object,
     list_member,
     malformed,

@@ -17,7 +17,7 @@ from sealgate.formats.interface import MAX_SIGNATURE_BYTES, MAX_SIGNATURES
 from sealgate.formats.simple_signing.folders import read_below
 from sealgate.formats.simple_signing.wire import _Entry
 from sealgate.messages import quote
-from sealgate.parsing.strict_json import list_member, parse_object
+from sealgate.parsing.evidence import list_member, parse_object
 from sealgate.reasons import Reason
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from sealgate.errors import VerificationError
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES
 from sealgate.formats.simple_payload import parse_simple_payload
 from sealgate.messages import quote
-from sealgate.parsing.strict_json import (
+from sealgate.parsing.evidence import (
     as_object,
     base64_member,
     malformed,

@@ -8,7 +8,7 @@ other JSON has). Numbers are whole; anything else has no canonical form.
 from __future__ import annotations
 
 from sealgate.messages import quote
-from sealgate.parsing.strict_json import malformed
+from sealgate.parsing.evidence import malformed
 
 # Beyond it programs that keep numbers as doubles, as Notary itself does, no longer agree on the digits.
 _MAX_INTEGER = 2**53
@@ -18,7 +18,7 @@ def canonical_json(value: object, what: str) -> bytes:
     """Return a parsed JSON value in canonical form.
 
     Args:
-        value: what `sealgate.parsing.strict_json` made of the bytes.
+        value: what `sealgate.parsing.evidence.parse` made of the bytes.
         what: what it is, for the message.
 
     Raises:

@@ -20,7 +20,7 @@ from sealgate.formats.notary.limits import LIMITS
 from sealgate.formats.notary.wire.canonical import canonical_json
 from sealgate.formats.notary.wire.keys import MetadataKey, key_id, read_key
 from sealgate.messages import quote
-from sealgate.parsing.strict_json import (
+from sealgate.parsing.evidence import (
     as_object,
     base64_member,
     list_member,

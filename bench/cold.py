@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import urllib3
+from environment import pod_review
 from servers import webhook
-from world import pod_review
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from world import Registry, Signer
+    from environment import Registry, Signer
 
 IMAGES = 300
 PARALLEL = 32

@@ -19,10 +19,10 @@ import formats
 import matching
 import memory
 import warm
+from environment import Registry, Signer, docker_registry, write_policies
 from rich.console import Console
 from rich.table import Table
 from servers import make_certificate, webhook
-from world import Registry, Signer, docker_registry, write_policies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trustme
-from world import free_port, wait_for
+from environment import free_port, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,12 +8,12 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from environment import need, pod_review
 from servers import trivial, webhook
-from world import need, pod_review
 
 if TYPE_CHECKING:
+    from environment import Registry, Signer
     from servers import Server
-    from world import Registry, Signer
 
 ROUNDS = 3
 SECONDS = 5

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from sealgate.policies.decisions import Coverage, UnmatchedImages, Verdict, decide
 from tests.policies.decisions.cases import IMAGE, REFERENCE, SUBJECT, policy, refused, verified
 from tests.policies.decisions.strategies import SEVERAL, SEVERITY, Result, results_of, verdict_of
+from tests.webhook.environment import World, exemption, open_world
+from tests.webhook.environment import policy as policy_object
 from tests.webhook.objects import pod, review
-from tests.webhook.worlds import World, exemption, open_world
-from tests.webhook.worlds import policy as policy_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate.workloads.kinds import BUILT_IN, WorkloadKind
+from tests.webhook.environment import World, open_world
 from tests.webhook.objects import pod_spec, review, workload
-from tests.webhook.worlds import World, open_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,8 +18,8 @@ from sealgate_operator.keys.secrets import SecretKeys
 from sealgate_operator.metrics import Metrics
 from sealgate_operator.status.authenticators import assess
 from sealgate_operator.status.verification_policies import policy_status
+from tests.operator.environment import CA_SECRET, TLS_SECRET, api_of, data, install, log
 from tests.operator.objects import authenticator, cosign, inline, pem, policy, secret_ref, settings
-from tests.operator.worlds import CA_SECRET, TLS_SECRET, api_of, data, install, log
 from tests.support.clocks import NOW, FakeClock
 from tests.support.simulators.kubernetes import KubernetesSimulator
 

@@ -8,14 +8,14 @@ import pytest
 
 from sealgate.policies.decisions import UnmatchedImages
 from tests.support.clocks import FakeClock
+from tests.webhook.environment import exemption, open_world, policy
 from tests.webhook.objects import pod, review, workload
-from tests.webhook.worlds import exemption, open_world, policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.webhook.worlds import ReviewAnswer, World
+    from tests.webhook.environment import ReviewAnswer, World
 
 
 @pytest.fixture

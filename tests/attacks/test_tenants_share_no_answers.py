@@ -23,15 +23,15 @@ from tests.support.simulators.http_faults import Fault
 from tests.support.simulators.kubernetes import KubernetesSimulator
 from tests.support.simulators.registry import RegistrySimulator
 from tests.support.simulators.registry_auth import Auth
+from tests.webhook.environment import World, authenticator, open_world, policy, write_objects
 from tests.webhook.objects import pod, review
-from tests.webhook.worlds import World, authenticator, open_world, policy, write_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.simulators.http_messages import Answer
-    from tests.webhook.worlds import ReviewAnswer
+    from tests.webhook.environment import ReviewAnswer
 
 USERS = {"robot": "s3cret", "member": "pa55word"}
 

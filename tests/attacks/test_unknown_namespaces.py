@@ -18,14 +18,14 @@ from tests.cli import objects as cli_objects
 from tests.cli.shop import Shop, open_shop
 from tests.policies.objects import policy_object
 from tests.support.simulators.registry import RegistrySimulator
+from tests.webhook.environment import exemption, namespace, open_world, policy
 from tests.webhook.objects import pod, review
-from tests.webhook.worlds import exemption, namespace, open_world, policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.webhook.worlds import World
+    from tests.webhook.environment import World
 
 PROD = {"matchLabels": {"env": "prod"}}
 MAY_SELECT: list[dict[str, Any]] = [

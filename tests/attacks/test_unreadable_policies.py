@@ -24,15 +24,15 @@ from sealgate_webhook.metrics import Metrics
 from tests.policies.objects import policy_object
 from tests.support.simulators.kubernetes import KubernetesSimulator
 from tests.webhook.backends.cluster.conftest import running
+from tests.webhook.environment import authenticator, exemption, open_world, policy
 from tests.webhook.objects import pod, review
-from tests.webhook.worlds import authenticator, exemption, open_world, policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from sealgate.findings import Finding
-    from tests.webhook.worlds import ReviewAnswer, World
+    from tests.webhook.environment import ReviewAnswer, World
 
 HERE = Namespace("team", {"env": "prod"})
 TAGGED = "registry.example.org/shop/app:v1"

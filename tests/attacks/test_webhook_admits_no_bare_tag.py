@@ -20,8 +20,8 @@ from tests.support.signers.private_keys import new_key
 from tests.support.simulators.http_faults import Fault
 from tests.support.simulators.registry import RegistrySimulator
 from tests.webhook.admission.test_mutate import apply, operations
+from tests.webhook.environment import World, authenticator, open_world, policy
 from tests.webhook.objects import GROUPS, pod, review, workload
-from tests.webhook.worlds import World, authenticator, open_world, policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sealgate.registry.session import Session
     from tests.support.simulators.http_faults import Faults
     from tests.support.simulators.http_messages import Answer
-    from tests.webhook.worlds import ReviewAnswer
+    from tests.webhook.environment import ReviewAnswer
 
 #: A moment that only a broken test waits for, seconds.
 PATIENCE = 60.0

@@ -17,8 +17,8 @@ from sealgate.errors import (
     UnavailableError,
     VerificationError,
 )
+from tests.webhook.environment import World, open_world, policy
 from tests.webhook.objects import pod, review
-from tests.webhook.worlds import World, open_world, policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,8 +10,8 @@ import pytest
 from tests.support.clocks import FakeClock
 from tests.support.signers.cosign import Classic, push_classic
 from tests.webhook.admission.test_mutate import apply, operations
+from tests.webhook.environment import World, open_world
 from tests.webhook.objects import GROUPS, pod, review, workload
-from tests.webhook.worlds import World, open_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,9 +13,9 @@ import pytest
 from sealgate.verification.settings import VerifierSettings
 from sealgate_webhook.reviews.request import MAX_REVIEW_BYTES
 from sealgate_webhook.server.endpoints import LARGE_BYTES, MAX_LARGE
+from tests.webhook.environment import World, open_world
 from tests.webhook.objects import encode, pod, review
 from tests.webhook.servers import eventually, running
-from tests.webhook.worlds import World, open_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,9 +11,9 @@ import pytest
 
 from sealgate.registry.credentials import DockerConfigCredentials
 from sealgate_webhook.server.tls import load_context
+from tests.webhook.environment import World, open_world, policy
 from tests.webhook.objects import encode, pod, review
 from tests.webhook.servers import TLSFiles
-from tests.webhook.worlds import World, open_world, policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ import pytest
 from sealgate.errors import UnavailableError
 from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.kubernetes.lease import Lease, NotLeadingError, Timing
-from tests.operator.worlds import LEASE, api_of, eventually, holder, log
+from tests.operator.environment import LEASE, api_of, eventually, holder, log
 from tests.support.clocks import FakeClock
 from tests.support.simulators.kubernetes import Fault
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.operator.worlds import install, wait_for_threads
+from tests.operator.environment import install, wait_for_threads
 from tests.support.simulators.kubernetes import KubernetesSimulator
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import yaml
 
 from sealgate_operator.certificates.rotation import LEAF
 from tests.operator.controller.test_reconciler import put, says
+from tests.operator.environment import AUTHENTICATORS, TLS_SECRET, data, holder
 from tests.operator.objects import authenticator, cosign, inline, settings
-from tests.operator.worlds import AUTHENTICATORS, TLS_SECRET, data, holder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.webhook.worlds import open_world
+from tests.webhook.environment import open_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.webhook.worlds import World
+    from tests.webhook.environment import World
 
 
 @pytest.fixture

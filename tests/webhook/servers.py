@@ -17,8 +17,8 @@ import trustme
 import urllib3
 from cryptography import x509
 
+from tests.webhook.environment import PATIENCE, ReviewAnswer
 from tests.webhook.objects import encode
-from tests.webhook.worlds import PATIENCE, ReviewAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

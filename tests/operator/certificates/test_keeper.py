@@ -15,8 +15,7 @@ from sealgate_operator.certificates.rotation import LEAF, LEAF_BUNDLE, OLD
 from sealgate_operator.config import OperatorConfig
 from sealgate_operator.metrics import Metrics
 from tests.operator.certificates.test_rotation import verify
-from tests.operator.objects import settings
-from tests.operator.worlds import (
+from tests.operator.environment import (
     CA_SECRET,
     CONFIG_MAPS,
     MUTATING,
@@ -32,6 +31,7 @@ from tests.operator.worlds import (
     log,
     release,
 )
+from tests.operator.objects import settings
 from tests.support.clocks import FakeClock
 from tests.support.simulators.kubernetes import Fault
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate_operator.controller.kopf_adapter import Watcher
+from tests.operator.environment import SECRETS, api_of, eventually, log
 from tests.operator.objects import pem, secret
-from tests.operator.worlds import SECRETS, api_of, eventually, log
 from tests.support.simulators.kubernetes import Fault
 
 if TYPE_CHECKING:

@@ -14,8 +14,7 @@ from sealgate.errors import ConfigError
 from sealgate.kubernetes.lease import Timing
 from sealgate_operator.certificates.rotation import LEAF
 from sealgate_operator.status.authenticators import assess
-from tests.operator.objects import authenticator, cosign, fingerprint_of, inline, pem, policy, ready, secret, secret_ref
-from tests.operator.worlds import (
+from tests.operator.environment import (
     AUTHENTICATORS,
     ENFORCED,
     LEASE,
@@ -31,6 +30,7 @@ from tests.operator.worlds import (
     holder,
     running,
 )
+from tests.operator.objects import authenticator, cosign, fingerprint_of, inline, pem, policy, ready, secret, secret_ref
 from tests.support.simulators.kubernetes import Fault
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from sealgate.clocks import SystemClock
 from tests.operator.controller.test_reconciler import put, says
+from tests.operator.environment import AUTHENTICATORS, install, running
 from tests.operator.objects import authenticator, cosign, secret
-from tests.operator.worlds import AUTHENTICATORS, install, running
 from tests.support.simulators.huawei_dew import PROJECT, DEWSimulator
 
 if TYPE_CHECKING:

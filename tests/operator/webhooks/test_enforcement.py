@@ -17,8 +17,7 @@ from sealgate_operator.events import Events
 from sealgate_operator.metrics import Metrics
 from sealgate_operator.webhooks.enforcement import MANAGER, Enforcement
 from tests.operator.certificates.test_keeper import keeper
-from tests.operator.objects import settings
-from tests.operator.worlds import (
+from tests.operator.environment import (
     CONFIG_MAPS,
     ENFORCED,
     MUTATING,
@@ -41,11 +40,12 @@ from tests.operator.worlds import (
     rules_on,
     running,
 )
+from tests.operator.objects import settings
 from tests.support.clocks import FakeClock
 from tests.support.simulators.kubernetes import Fault, KubernetesSimulator
 
 if TYPE_CHECKING:
-    from tests.operator.worlds import Running
+    from tests.operator.environment import Running
 
 
 class Replica:

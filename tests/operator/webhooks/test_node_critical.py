@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate_operator.webhooks.node_critical import MAX_NAMES
+from tests.operator.environment import POLICIES, eventually, running
 from tests.operator.objects import policy
-from tests.operator.worlds import POLICIES, eventually, running
 from tests.support.simulators.kubernetes import Fault
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate.errors import UnavailableError
+from tests.webhook.environment import policy
 from tests.webhook.objects import UID, encode, pod, review, workload
-from tests.webhook.worlds import policy
 
 if TYPE_CHECKING:
     from sealgate.policies.matching import Namespace
-    from tests.webhook.worlds import ReviewAnswer, World
+    from tests.webhook.environment import ReviewAnswer, World
 
 
 def operations(answer: ReviewAnswer) -> list[dict[str, str]]:

@@ -16,7 +16,7 @@ from sealgate_webhook.admission.policy_objects import ObjectJudge
 from sealgate_webhook.reviews.request import AdmissionRequest
 from tests.support.clocks import FakeClock
 from tests.support.signers.private_keys import new_key, public_pem
-from tests.webhook.worlds import exemption, policy
+from tests.webhook.environment import exemption, policy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from tests.support.clocks import FakeClock
 from tests.support.signers.cosign import Classic, push_classic
 from tests.support.signers.private_keys import fingerprint, new_key
+from tests.webhook.environment import authenticator, policy, write_objects
 from tests.webhook.objects import pod, review, workload
-from tests.webhook.worlds import authenticator, policy, write_objects
 
 if TYPE_CHECKING:
-    from tests.webhook.worlds import World
+    from tests.webhook.environment import World
 
 
 def test_a_cached_refusal_says_its_age_and_when_it_is_looked_up_again(world: World) -> None:

@@ -14,13 +14,13 @@ from sealgate.verification.settings import VerifierSettings
 from sealgate.workloads.kinds import BUILT_IN, WorkloadKind
 from tests.support.clocks import FakeClock
 from tests.support.signers.private_keys import new_key
+from tests.webhook.environment import authenticator, namespace, policy
 from tests.webhook.objects import GROUPS, pod, review, workload
-from tests.webhook.worlds import authenticator, namespace, policy
 
 if TYPE_CHECKING:
     from sealgate.policies.matching import Namespace
     from sealgate.verification.policy_sets import PolicySet
-    from tests.webhook.worlds import World
+    from tests.webhook.environment import World
 
 KINDS = sorted(GROUPS)
 

@@ -12,12 +12,12 @@ from sealgate.policies.decisions import UnmatchedImages, Workloads
 from sealgate.workloads.kinds import BUILT_IN
 from sealgate.workloads.ready_made_kinds import READY_MADE
 from sealgate_webhook.admission.workloads import MAX_IMAGES, AdmissionRules
+from tests.webhook.environment import policy
 from tests.webhook.objects import GROUPS, pod, review, workload
-from tests.webhook.worlds import policy
 
 if TYPE_CHECKING:
     from sealgate.policies.matching import Namespace
-    from tests.webhook.worlds import World
+    from tests.webhook.environment import World
 
 TEMPLATES = sorted(set(GROUPS) - {"Pod"})
 LENIENT = [Workloads.WARN, Workloads.IGNORE]

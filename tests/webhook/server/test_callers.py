@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.webhook.worlds import World
+    from tests.webhook.environment import World
 
 NAME = "kube-apiserver"
 

@@ -16,7 +16,7 @@ from tests.webhook.objects import encode, pod, review
 if TYPE_CHECKING:
     from sealgate.policies.matching import Namespace
     from sealgate.verification.policy_sets import PolicySet
-    from tests.webhook.worlds import World
+    from tests.webhook.environment import World
 
 ENDPOINTS = ("/validate", "/mutate", "/self-test")
 GOOD = encode(review(pod("docker.io/library/nginx:1")))

@@ -18,15 +18,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from sealgate_webhook.server.workers import IO_SECONDS
+from tests.webhook.environment import policy
 from tests.webhook.objects import pod, review
 from tests.webhook.servers import TLSFiles, children_of, eventually, running
-from tests.webhook.worlds import policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.webhook.environment import World
     from tests.webhook.servers import Server
-    from tests.webhook.worlds import World
 
 
 @pytest.fixture

@@ -17,11 +17,11 @@ from sealgate.policies.decisions import UnmatchedImages
 from sealgate.registry.credentials import NoCredentials
 from sealgate_webhook.backends.files.backend import files_backend
 from sealgate_webhook.server.server import Address, ServerSettings, check_tls, run_server
-from tests.webhook.worlds import policy, write_objects
+from tests.webhook.environment import policy, write_objects
 
 if TYPE_CHECKING:
     from sealgate_webhook.backends.interface import MakeBackend
-    from tests.webhook.worlds import World
+    from tests.webhook.environment import World
 
 SETTINGS = ServerSettings(listen=Address("127.0.0.1", 0))
 EVERYWHERE = Address("0.0.0.0", 8443)  # noqa: S104 - the case that matters

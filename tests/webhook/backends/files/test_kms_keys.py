@@ -15,13 +15,13 @@ from sealgate_webhook.backends.files.policies import PolicyFilesSource
 from tests.support.environments.kms import SECRET, KMSStand
 from tests.support.environments.registry_clients import settings_for
 from tests.support.simulators.huawei_dew import DEWSimulator
-from tests.webhook.worlds import policy, write_objects
+from tests.webhook.environment import policy, write_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.webhook.worlds import World
+    from tests.webhook.environment import World
 
 
 @pytest.fixture

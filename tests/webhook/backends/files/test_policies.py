@@ -16,14 +16,14 @@ from sealgate.policies.decisions import UnmatchedImages
 from sealgate_webhook.backends.files.policies import RETRY_SECONDS, PolicyFilesSource
 from tests.support.clocks import FakeClock
 from tests.support.signers.private_keys import new_key
+from tests.webhook.environment import authenticator, namespace, policy, write_objects
 from tests.webhook.objects import pod, review
-from tests.webhook.worlds import authenticator, namespace, policy, write_objects
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from tests.webhook.worlds import World
+    from tests.webhook.environment import World
 
 
 def names_of(source: PolicyFilesSource) -> list[str]:

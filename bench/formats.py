@@ -14,8 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.support.environments.attestations import GrafeasWorld, OracleWorld, grafeas_spec, oracle_spec, requiring
-from tests.support.environments.verifier import KEY, World
+from tests.support.environments.attestations import (
+    GrafeasVerifierEnvironment,
+    OracleVerifierEnvironment,
+    grafeas_spec,
+    oracle_spec,
+    requiring,
+)
+from tests.support.environments.verifier import KEY, VerifierEnvironment
 from tests.support.signers.cosign import BundleOf, Classic, push_bundle, push_classic
 from tests.support.signers.notary import certified
 from tests.support.signers.private_keys import public_pem
@@ -47,10 +53,10 @@ def measure() -> dict[str, tuple[float, float]]:
     }
 
 
-def _time(world: World, image: str, policies: PolicySet) -> tuple[float, float]:
+def _time(environment: VerifierEnvironment, image: str, policies: PolicySet) -> tuple[float, float]:
     def once(verifier: Verifier) -> float:
         began = time.perf_counter()
-        (verdict,) = verifier.verify([image], world.review(policies))
+        (verdict,) = verifier.verify([image], environment.review(policies))
         seconds = time.perf_counter() - began
         if verdict.verdict is not Verdict.ADMIT:
             raise SystemExit(verdict.message)
@@ -58,36 +64,36 @@ def _time(world: World, image: str, policies: PolicySet) -> tuple[float, float]:
 
     cold = []
     for _ in range(ROUNDS):
-        verifier = Verifier(world.client, world.clock)
+        verifier = Verifier(environment.client, environment.clock)
         cold.append(once(verifier))
         verifier.close()
-    return statistics.median(cold), statistics.median(once(world.verifier) for _ in range(WARM))
+    return statistics.median(cold), statistics.median(once(environment.verifier) for _ in range(WARM))
 
 
 def _cosign(*, bundle: bool) -> tuple[float, float]:
-    with World(registry=RegistrySimulator()) as world:
-        digest = world.registry.push_image(PATH, "v1")
+    with VerifierEnvironment(registry=RegistrySimulator()) as environment:
+        digest = environment.registry.push_image(PATH, "v1")
         if bundle:
-            push_bundle(world.registry, PATH, BundleOf(digest, KEY))
+            push_bundle(environment.registry, PATH, BundleOf(digest, KEY))
         else:
-            push_classic(world.registry, PATH, Classic(digest, KEY))
+            push_classic(environment.registry, PATH, Classic(digest, KEY))
         spec = {"cosign": {"keys": [{"pem": public_pem(KEY)}]}}
-        return _time(world, f"{world.registry.host}/{PATH}@{digest}", requiring(spec))
+        return _time(environment, f"{environment.registry.host}/{PATH}@{digest}", requiring(spec))
 
 
 def _simple_signing() -> tuple[float, float]:
     registry, signer = OpenShiftSimulator(), Signer()
-    with World(registry=registry) as world:
+    with VerifierEnvironment(registry=registry) as environment:
         digest = registry.push_image(PATH, "v1")
         image = f"{registry.host}/{PATH}"
         registry.sign(digest, signer.sign(payload(digest, f"{image}:v1")))
         keyring = {"keyring": {"inline": signer.public}, "store": {"openshift": {}}}
-        return _time(world, f"{image}@{digest}", requiring({"simpleSigning": keyring}))
+        return _time(environment, f"{image}@{digest}", requiring({"simpleSigning": keyring}))
 
 
 def _notary() -> tuple[float, float]:
     registry, now = NotarySimulator(), datetime.now(UTC)
-    with World(registry=registry) as world:
+    with VerifierEnvironment(registry=registry) as environment:
         registry.push_image(PATH, "v1")
         gun = f"{registry.host}/{PATH}"
         root = certified(gun, begins=now - timedelta(days=1), ends=now + timedelta(days=1))
@@ -95,19 +101,19 @@ def _notary() -> tuple[float, float]:
         repository.sign_tag("v1", registry.manifest(PATH, "v1")[1], "targets")
         repository.publish()
         notary: dict[str, Any] = {"server": registry.url, "root": {"pem": root.certificate_pem}}
-        return _time(world, f"{gun}:v1", requiring({"notary": notary}))
+        return _time(environment, f"{gun}:v1", requiring({"notary": notary}))
 
 
 def _grafeas() -> tuple[float, float]:
-    with GrafeasWorld() as world:
-        digest = world.push()
-        world.attest(digest)
-        return _time(world, f"{world.name()}@{digest}", requiring(grafeas_spec(world.server)))
+    with GrafeasVerifierEnvironment() as environment:
+        digest = environment.push()
+        environment.attest(digest)
+        return _time(environment, f"{environment.name()}@{digest}", requiring(grafeas_spec(environment.server)))
 
 
 def _oracle() -> tuple[float, float]:
-    with OracleWorld() as world:
-        digest = world.push()
-        world.sign(digest)
-        image = f"{world.server.host}/ansh81vru1zp/project01/acme-web-app@{digest}"
-        return _time(world, image, requiring(oracle_spec(world.server)))
+    with OracleVerifierEnvironment() as environment:
+        digest = environment.push()
+        environment.sign(digest)
+        image = f"{environment.server.host}/ansh81vru1zp/project01/acme-web-app@{digest}"
+        return _time(environment, image, requiring(oracle_spec(environment.server)))

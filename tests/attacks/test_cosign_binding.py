@@ -15,7 +15,7 @@ from tests.support.environments.verifier import (
     RELEASE,
     REPOSITORY,
     STRANGER,
-    World,
+    VerifierEnvironment,
     authenticator,
     policy,
     policy_set,
@@ -43,21 +43,21 @@ SLSA = "https://slsa.dev/provenance/v1"
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    with World() as made:
+def environment() -> Iterator[VerifierEnvironment]:
+    with VerifierEnvironment() as made:
         yield made
 
 
-def denied(world: World, image: str | None = None, policies: PolicySet = RELEASE) -> Reason:
+def denied(environment: VerifierEnvironment, image: str | None = None, policies: PolicySet = RELEASE) -> Reason:
     """Verify an image, expect that it is denied, and return the one finding's reason."""
-    (verdict,) = world.verify(image or world.image(), policies=policies)
+    (verdict,) = environment.verify(image or environment.image(), policies=policies)
     assert verdict.verdict is Verdict.DENY
     ((finding,),) = (result.findings for result in verdict.policies)
     return finding.reason
 
 
-def admitted(world: World, image: str | None = None, policies: PolicySet = RELEASE) -> bool:
-    (verdict,) = world.verify(image or world.image(), policies=policies)
+def admitted(environment: VerifierEnvironment, image: str | None = None, policies: PolicySet = RELEASE) -> bool:
+    (verdict,) = environment.verify(image or environment.image(), policies=policies)
     return verdict.verdict is Verdict.ADMIT
 
 
@@ -66,126 +66,136 @@ def requiring(**fields: Any) -> PolicySet:
     return policy_set([authenticator("release", KEY, **fields)], [policy("production", "release")])
 
 
-def by_digest(world: World, digest: Digest) -> str:
-    return f"{world.registry.host}/{REPOSITORY}@{digest}"
+def by_digest(environment: VerifierEnvironment, digest: Digest) -> str:
+    return f"{environment.registry.host}/{REPOSITORY}@{digest}"
 
 
 # 3: what was signed is not what runs ----------------------------------------------------------------------------------
 
 
-def test_attack_03_a_classic_signature_copied_from_another_image_is_refused(world: World) -> None:
-    genuine = world.push_signed("genuine")
-    target = world.registry.push_image(REPOSITORY, "v1")
-    media_type, body = world.registry.manifest(REPOSITORY, signature_tag(genuine))
-    world.registry.push_manifest(REPOSITORY, signature_tag(target), body, media_type)
-    assert denied(world) is Reason.DIGEST_MISMATCH
+def test_attack_03_a_classic_signature_copied_from_another_image_is_refused(environment: VerifierEnvironment) -> None:
+    genuine = environment.push_signed("genuine")
+    target = environment.registry.push_image(REPOSITORY, "v1")
+    media_type, body = environment.registry.manifest(REPOSITORY, signature_tag(genuine))
+    environment.registry.push_manifest(REPOSITORY, signature_tag(target), body, media_type)
+    assert denied(environment) is Reason.DIGEST_MISMATCH
 
 
-def test_attack_03_a_classic_signature_copied_into_a_referrer_is_refused(world: World) -> None:
-    genuine = world.registry.push_image(REPOSITORY, "genuine")
-    target = world.registry.push_image(REPOSITORY, "v1")
-    push_referrer(world.registry, REPOSITORY, Classic(genuine, KEY), subject=target)
-    assert denied(world) is Reason.DIGEST_MISMATCH
+def test_attack_03_a_classic_signature_copied_into_a_referrer_is_refused(environment: VerifierEnvironment) -> None:
+    genuine = environment.registry.push_image(REPOSITORY, "genuine")
+    target = environment.registry.push_image(REPOSITORY, "v1")
+    push_referrer(environment.registry, REPOSITORY, Classic(genuine, KEY), subject=target)
+    assert denied(environment) is Reason.DIGEST_MISMATCH
 
 
-def test_attack_03_a_bundle_copied_from_another_image_is_refused(world: World) -> None:
-    genuine = world.registry.push_image(REPOSITORY, "genuine")
-    target = world.registry.push_image(REPOSITORY, "v1")
-    push_bundle(world.registry, REPOSITORY, BundleOf(genuine, KEY), subject=target)
-    assert denied(world) is Reason.DIGEST_MISMATCH
+def test_attack_03_a_bundle_copied_from_another_image_is_refused(environment: VerifierEnvironment) -> None:
+    genuine = environment.registry.push_image(REPOSITORY, "genuine")
+    target = environment.registry.push_image(REPOSITORY, "v1")
+    push_bundle(environment.registry, REPOSITORY, BundleOf(genuine, KEY), subject=target)
+    assert denied(environment) is Reason.DIGEST_MISMATCH
 
 
-def test_attack_03_a_listed_signature_that_refers_to_another_image_is_refused(world: World) -> None:
-    genuine = world.registry.push_image(REPOSITORY, "genuine")
-    target = world.registry.push_image(REPOSITORY, "v1")
+def test_attack_03_a_listed_signature_that_refers_to_another_image_is_refused(environment: VerifierEnvironment) -> None:
+    genuine = environment.registry.push_image(REPOSITORY, "genuine")
+    target = environment.registry.push_image(REPOSITORY, "v1")
     # Signed for the target, but hung on another image: whoever did that had no say over the target's signatures.
-    digest = push_bundle(world.registry, REPOSITORY, BundleOf(target, KEY), subject=genuine)
+    digest = push_bundle(environment.registry, REPOSITORY, BundleOf(target, KEY), subject=genuine)
     entry = {"mediaType": OCI_MANIFEST, "digest": digest, "size": 1, "artifactType": BUNDLE_TYPE}
     index = encode({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]})
-    world.registry.faults.answer("/referrers/", 200, {"Content-Type": OCI_INDEX}, index)
-    assert denied(world) is Reason.DIGEST_MISMATCH
+    environment.registry.faults.answer("/referrers/", 200, {"Content-Type": OCI_INDEX}, index)
+    assert denied(environment) is Reason.DIGEST_MISMATCH
 
 
-def test_attack_03_a_signature_from_another_repository_is_refused_where_the_repository_matters(world: World) -> None:
-    digest = world.registry.push_image(REPOSITORY, "v1", content=b"the same bytes")
-    reference = f"{world.registry.host}/other/app"
-    push_classic(world.registry, REPOSITORY, Classic(digest, KEY, reference=reference))
-    assert denied(world, policies=requiring(matchRepository=True)) is Reason.REPOSITORY_MISMATCH
+def test_attack_03_a_signature_from_another_repository_is_refused_where_the_repository_matters(
+    environment: VerifierEnvironment,
+) -> None:
+    digest = environment.registry.push_image(REPOSITORY, "v1", content=b"the same bytes")
+    reference = f"{environment.registry.host}/other/app"
+    push_classic(environment.registry, REPOSITORY, Classic(digest, KEY, reference=reference))
+    assert denied(environment, policies=requiring(matchRepository=True)) is Reason.REPOSITORY_MISMATCH
 
 
-def test_attack_03_a_payload_swapped_under_a_genuine_signature_is_refused(world: World) -> None:
-    genuine = world.registry.push_image(REPOSITORY, "genuine")
-    target = world.registry.push_image(REPOSITORY, "v1")
+def test_attack_03_a_payload_swapped_under_a_genuine_signature_is_refused(environment: VerifierEnvironment) -> None:
+    genuine = environment.registry.push_image(REPOSITORY, "genuine")
+    target = environment.registry.push_image(REPOSITORY, "v1")
     signature = sign(KEY, encode(Classic(genuine, KEY).document()))
-    push_classic(world.registry, REPOSITORY, Classic(target, KEY, signature=signature))
-    assert denied(world) is Reason.INVALID_SIGNATURE
+    push_classic(environment.registry, REPOSITORY, Classic(target, KEY, signature=signature))
+    assert denied(environment) is Reason.INVALID_SIGNATURE
 
 
-def test_attack_03_a_registry_that_serves_another_payload_than_its_digest_is_refused(world: World) -> None:
-    world.push_signed()
-    world.registry.faults.body("/blobs/", encode({"critical": {}, "optional": None}))
-    assert denied(world) is Reason.DIGEST_MISMATCH
+def test_attack_03_a_registry_that_serves_another_payload_than_its_digest_is_refused(
+    environment: VerifierEnvironment,
+) -> None:
+    environment.push_signed()
+    environment.registry.faults.body("/blobs/", encode({"critical": {}, "optional": None}))
+    assert denied(environment) is Reason.DIGEST_MISMATCH
 
 
 @pytest.mark.parametrize(
     "written", ["", "{hex}", "{digest} ", "{upper}", "sha512:{hex}", "{digest}0", "sha256:", "sha256:{hex}@{digest}"]
 )
-def test_attack_03_a_digest_written_otherwise_matches_nothing(world: World, written: str) -> None:
-    digest = world.registry.push_image(REPOSITORY, "v1")
+def test_attack_03_a_digest_written_otherwise_matches_nothing(environment: VerifierEnvironment, written: str) -> None:
+    digest = environment.registry.push_image(REPOSITORY, "v1")
     said = written.format(digest=digest, hex=digest.removeprefix("sha256:"), upper=digest.upper())
-    push_classic(world.registry, REPOSITORY, Classic(said, KEY), tag=signature_tag(digest))
-    assert denied(world) is Reason.DIGEST_MISMATCH
+    push_classic(environment.registry, REPOSITORY, Classic(said, KEY), tag=signature_tag(digest))
+    assert denied(environment) is Reason.DIGEST_MISMATCH
 
 
 # 5: index and platform, and what is what ------------------------------------------------------------------------------
 
 
-def test_attack_05_a_signature_on_one_platform_does_not_admit_the_index(world: World) -> None:
-    platform = world.push_signed("amd64")
-    other = world.registry.push_image(REPOSITORY, "arm64")
-    index = world.registry.push_index(REPOSITORY, "v1", (platform, other))
-    assert denied(world) is Reason.NO_SIGNATURE
-    assert denied(world, by_digest(world, index)) is Reason.NO_SIGNATURE
-    assert admitted(world, by_digest(world, platform))
+def test_attack_05_a_signature_on_one_platform_does_not_admit_the_index(environment: VerifierEnvironment) -> None:
+    platform = environment.push_signed("amd64")
+    other = environment.registry.push_image(REPOSITORY, "arm64")
+    index = environment.registry.push_index(REPOSITORY, "v1", (platform, other))
+    assert denied(environment) is Reason.NO_SIGNATURE
+    assert denied(environment, by_digest(environment, index)) is Reason.NO_SIGNATURE
+    assert admitted(environment, by_digest(environment, platform))
 
 
-def test_attack_05_a_signature_on_the_index_does_not_admit_a_platform_by_its_own_digest(world: World) -> None:
-    platform = world.registry.push_image(REPOSITORY, "amd64")
-    index = world.registry.push_index(REPOSITORY, "v1", (platform,))
-    push_classic(world.registry, REPOSITORY, Classic(index, KEY))
-    assert admitted(world)
-    assert denied(world, by_digest(world, platform)) is Reason.NO_SIGNATURE
+def test_attack_05_a_signature_on_the_index_does_not_admit_a_platform_by_its_own_digest(
+    environment: VerifierEnvironment,
+) -> None:
+    platform = environment.registry.push_image(REPOSITORY, "amd64")
+    index = environment.registry.push_index(REPOSITORY, "v1", (platform,))
+    push_classic(environment.registry, REPOSITORY, Classic(index, KEY))
+    assert admitted(environment)
+    assert denied(environment, by_digest(environment, platform)) is Reason.NO_SIGNATURE
 
 
-def test_attack_05_a_signed_index_inside_an_unsigned_one_does_not_admit_the_outer(world: World) -> None:
-    inner = world.registry.push_index(REPOSITORY, "inner", (world.registry.push_image(REPOSITORY, "amd64"),))
-    push_classic(world.registry, REPOSITORY, Classic(inner, KEY))
-    world.registry.push_index(REPOSITORY, "v1", (inner,))
-    assert denied(world) is Reason.NO_SIGNATURE
+def test_attack_05_a_signed_index_inside_an_unsigned_one_does_not_admit_the_outer(
+    environment: VerifierEnvironment,
+) -> None:
+    inner = environment.registry.push_index(
+        REPOSITORY, "inner", (environment.registry.push_image(REPOSITORY, "amd64"),)
+    )
+    push_classic(environment.registry, REPOSITORY, Classic(inner, KEY))
+    environment.registry.push_index(REPOSITORY, "v1", (inner,))
+    assert denied(environment) is Reason.NO_SIGNATURE
 
 
 @pytest.mark.parametrize("media_type", [OCI_INDEX, DOCKER_LIST, DOCKER_MANIFEST])
 def test_attack_05_a_signature_manifest_served_as_something_else_than_it_says_is_refused(
-    world: World, media_type: str
+    environment: VerifierEnvironment, media_type: str
 ) -> None:
-    digest = world.push_signed()
-    body = world.registry.manifest(REPOSITORY, signature_tag(digest))[1]
-    world.registry.push_manifest(REPOSITORY, signature_tag(digest), body, media_type)
-    assert denied(world) in (Reason.MALFORMED_EVIDENCE, Reason.TYPE_MISMATCH)
+    digest = environment.push_signed()
+    body = environment.registry.manifest(REPOSITORY, signature_tag(digest))[1]
+    environment.registry.push_manifest(REPOSITORY, signature_tag(digest), body, media_type)
+    assert denied(environment) in (Reason.MALFORMED_EVIDENCE, Reason.TYPE_MISMATCH)
 
 
-def test_attack_05_a_manifest_that_is_an_index_too_is_refused(world: World) -> None:
-    digest = world.registry.push_image(REPOSITORY, "v1")
-    push_classic(world.registry, REPOSITORY, Classic(digest, KEY), manifests=[])
-    assert denied(world) is Reason.MALFORMED_EVIDENCE
+def test_attack_05_a_manifest_that_is_an_index_too_is_refused(environment: VerifierEnvironment) -> None:
+    digest = environment.registry.push_image(REPOSITORY, "v1")
+    push_classic(environment.registry, REPOSITORY, Classic(digest, KEY), manifests=[])
+    assert denied(environment) is Reason.MALFORMED_EVIDENCE
 
 
-def test_attack_05_a_schema_1_manifest_under_the_signature_tag_is_refused(world: World) -> None:
-    digest = world.push_signed()
+def test_attack_05_a_schema_1_manifest_under_the_signature_tag_is_refused(environment: VerifierEnvironment) -> None:
+    digest = environment.push_signed()
     kind = "application/vnd.docker.distribution.manifest.v1+prettyjws"
-    body = world.registry.manifest(REPOSITORY, signature_tag(digest))[1]
-    world.registry.push_manifest(REPOSITORY, signature_tag(digest), body, kind)
-    assert denied(world) is Reason.UNSUPPORTED_IMAGE
+    body = environment.registry.manifest(REPOSITORY, signature_tag(digest))[1]
+    environment.registry.push_manifest(REPOSITORY, signature_tag(digest), body, kind)
+    assert denied(environment) is Reason.UNSUPPORTED_IMAGE
 
 
 # 6: attestations and signatures are different things ------------------------------------------------------------------
@@ -198,105 +208,119 @@ def test_attack_05_a_schema_1_manifest_under_the_signature_tag_is_refused(world:
     "annotations", [None, {}, {"dev.sigstore.bundle.predicateType": "https://sigstore.dev/cosign/sign/v1"}]
 )
 def test_attack_06_an_attestation_by_the_key_is_no_signature_whatever_its_manifest_says(
-    world: World, predicate: str, annotations: dict[str, str] | None
+    environment: VerifierEnvironment, predicate: str, annotations: dict[str, str] | None
 ) -> None:
-    digest = world.registry.push_image(REPOSITORY, "v1")
+    digest = environment.registry.push_image(REPOSITORY, "v1")
     attestation = BundleOf(digest, KEY, predicate_type=predicate)
-    push_bundle(world.registry, REPOSITORY, attestation, annotations=annotations)
-    assert denied(world) in (Reason.NO_SIGNATURE, Reason.TYPE_MISMATCH)
+    push_bundle(environment.registry, REPOSITORY, attestation, annotations=annotations)
+    assert denied(environment) in (Reason.NO_SIGNATURE, Reason.TYPE_MISMATCH)
 
 
-def test_attack_06_an_attestation_under_the_signature_tag_is_no_signature(world: World) -> None:
-    digest = world.registry.push_image(REPOSITORY, "v1")
+def test_attack_06_an_attestation_under_the_signature_tag_is_no_signature(environment: VerifierEnvironment) -> None:
+    digest = environment.registry.push_image(REPOSITORY, "v1")
     envelope = encode(BundleOf(digest, KEY, predicate_type=SLSA).document()["dsseEnvelope"])
     layer = Classic(digest, KEY, payload=envelope, media_type="application/vnd.dsse.envelope.v1+json")
-    push_classic(world.registry, REPOSITORY, layer)
-    assert denied(world) is Reason.TYPE_MISMATCH
+    push_classic(environment.registry, REPOSITORY, layer)
+    assert denied(environment) is Reason.TYPE_MISMATCH
 
 
-def test_attack_06_a_signature_under_the_attestation_tag_is_not_looked_for(world: World) -> None:
-    digest = world.registry.push_image(REPOSITORY, "v1")
-    push_classic(world.registry, REPOSITORY, Classic(digest, KEY), tag=signature_tag(digest).replace(".sig", ".att"))
-    push_classic(world.registry, REPOSITORY, Classic(digest, KEY), tag=signature_tag(digest).replace(".sig", ".sbom"))
-    assert denied(world) is Reason.NO_SIGNATURE
+def test_attack_06_a_signature_under_the_attestation_tag_is_not_looked_for(environment: VerifierEnvironment) -> None:
+    digest = environment.registry.push_image(REPOSITORY, "v1")
+    push_classic(
+        environment.registry, REPOSITORY, Classic(digest, KEY), tag=signature_tag(digest).replace(".sig", ".att")
+    )
+    push_classic(
+        environment.registry, REPOSITORY, Classic(digest, KEY), tag=signature_tag(digest).replace(".sig", ".sbom")
+    )
+    assert denied(environment) is Reason.NO_SIGNATURE
 
 
-def test_attack_06_a_statement_that_was_signed_as_a_payload_is_no_signature(world: World) -> None:
-    digest = world.registry.push_image(REPOSITORY, "v1")
-    push_classic(world.registry, REPOSITORY, Classic(digest, KEY, payload=encode(BundleOf(digest, KEY).statement())))
-    assert denied(world) is Reason.MALFORMED_EVIDENCE
+def test_attack_06_a_statement_that_was_signed_as_a_payload_is_no_signature(environment: VerifierEnvironment) -> None:
+    digest = environment.registry.push_image(REPOSITORY, "v1")
+    push_classic(
+        environment.registry, REPOSITORY, Classic(digest, KEY, payload=encode(BundleOf(digest, KEY).statement()))
+    )
+    assert denied(environment) is Reason.MALFORMED_EVIDENCE
 
 
-def test_attack_06_a_payload_that_was_signed_as_a_statement_is_no_signature(world: World) -> None:
-    digest = world.registry.push_image(REPOSITORY, "v1")
+def test_attack_06_a_payload_that_was_signed_as_a_statement_is_no_signature(environment: VerifierEnvironment) -> None:
+    digest = environment.registry.push_image(REPOSITORY, "v1")
     payload = encode(Classic(digest, KEY).document())
-    push_bundle(world.registry, REPOSITORY, BundleOf(digest, KEY, payload=payload))
-    assert denied(world) is Reason.MALFORMED_EVIDENCE
+    push_bundle(environment.registry, REPOSITORY, BundleOf(digest, KEY, payload=payload))
+    assert denied(environment) is Reason.MALFORMED_EVIDENCE
 
 
 @pytest.mark.parametrize("signed_as", ["application/json", "application/vnd.in-toto+json; x", "text/plain"])
-def test_attack_06_a_statement_that_was_signed_as_another_type_is_no_signature(world: World, signed_as: str) -> None:
-    digest = world.registry.push_image(REPOSITORY, "v1")
-    shown = push_bundle(world.registry, REPOSITORY, BundleOf(digest, KEY, payload_type=signed_as))
-    assert denied(world) is Reason.TYPE_MISMATCH
-    world.registry.delete(REPOSITORY, shown)
+def test_attack_06_a_statement_that_was_signed_as_another_type_is_no_signature(
+    environment: VerifierEnvironment, signed_as: str
+) -> None:
+    digest = environment.registry.push_image(REPOSITORY, "v1")
+    shown = push_bundle(environment.registry, REPOSITORY, BundleOf(digest, KEY, payload_type=signed_as))
+    assert denied(environment) is Reason.TYPE_MISMATCH
+    environment.registry.delete(REPOSITORY, shown)
     disguised = BundleOf(digest, KEY, payload_type=signed_as, shown_type="application/vnd.in-toto+json")
-    push_bundle(world.registry, REPOSITORY, disguised)
-    with World(registry=world.registry) as fresh:
+    push_bundle(environment.registry, REPOSITORY, disguised)
+    with VerifierEnvironment(registry=environment.registry) as fresh:
         assert denied(fresh) is Reason.INVALID_SIGNATURE
 
 
 @pytest.mark.parametrize("kind", ["atomic container signature", "cosign container image signature ", "Cosign", ""])
-def test_attack_06_a_payload_signed_for_another_purpose_is_no_signature(world: World, kind: str) -> None:
-    digest = world.registry.push_image(REPOSITORY, "v1")
-    push_classic(world.registry, REPOSITORY, Classic(digest, KEY, type=kind))
-    assert denied(world) is Reason.TYPE_MISMATCH
+def test_attack_06_a_payload_signed_for_another_purpose_is_no_signature(
+    environment: VerifierEnvironment, kind: str
+) -> None:
+    digest = environment.registry.push_image(REPOSITORY, "v1")
+    push_classic(environment.registry, REPOSITORY, Classic(digest, KEY, type=kind))
+    assert denied(environment) is Reason.TYPE_MISMATCH
 
 
 # 7: finding something is not verifying it -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", [CLASSIC_REFERRER_TYPE, BUNDLE_TYPE])
-def test_attack_07_a_listed_referrer_of_the_right_type_proves_nothing(world: World, kind: str) -> None:
-    digest = world.registry.push_image(REPOSITORY, "v1")
-    world.registry.push_artifact(REPOSITORY, None, (), subject=digest, artifact_type=kind)
-    (verdict,) = world.verify(world.image())
+def test_attack_07_a_listed_referrer_of_the_right_type_proves_nothing(
+    environment: VerifierEnvironment, kind: str
+) -> None:
+    digest = environment.registry.push_image(REPOSITORY, "v1")
+    environment.registry.push_artifact(REPOSITORY, None, (), subject=digest, artifact_type=kind)
+    (verdict,) = environment.verify(environment.image())
     assert verdict.verdict is Verdict.DENY
 
 
-def test_attack_07_an_empty_signature_manifest_proves_nothing(world: World) -> None:
-    digest = world.registry.push_image(REPOSITORY, "v1")
-    push_classic(world.registry, REPOSITORY, Classic(digest, KEY), layers=[])
-    assert denied(world) is Reason.NO_SIGNATURE
+def test_attack_07_an_empty_signature_manifest_proves_nothing(environment: VerifierEnvironment) -> None:
+    digest = environment.registry.push_image(REPOSITORY, "v1")
+    push_classic(environment.registry, REPOSITORY, Classic(digest, KEY), layers=[])
+    assert denied(environment) is Reason.NO_SIGNATURE
 
 
-def test_attack_07_the_key_certificate_and_log_entry_beside_a_signature_prove_nothing(world: World) -> None:
-    digest = world.registry.push_image(REPOSITORY, "v1")
+def test_attack_07_the_key_certificate_and_log_entry_beside_a_signature_prove_nothing(
+    environment: VerifierEnvironment,
+) -> None:
+    digest = environment.registry.push_image(REPOSITORY, "v1")
     bundle = json.dumps({"SignedEntryTimestamp": "AAAA", "Payload": {"body": "AAAA", "logIndex": 1}})
     beside = {
         "dev.sigstore.cosign/certificate": "-----BEGIN CERTIFICATE-----",
         "dev.sigstore.cosign/chain": "-----BEGIN CERTIFICATE-----",
         "dev.sigstore.cosign/bundle": bundle,
     }
-    push_classic(world.registry, REPOSITORY, Classic(digest, STRANGER, annotations=beside))
+    push_classic(environment.registry, REPOSITORY, Classic(digest, STRANGER, annotations=beside))
     material = {"certificate": {"rawBytes": "AAAA"}, "tlogEntries": [{"logIndex": "1"}]}
-    push_bundle(world.registry, REPOSITORY, BundleOf(digest, STRANGER, material=material))
-    assert denied(world) is Reason.INVALID_SIGNATURE
+    push_bundle(environment.registry, REPOSITORY, BundleOf(digest, STRANGER, material=material))
+    assert denied(environment) is Reason.INVALID_SIGNATURE
 
 
-def test_attack_07_a_hint_at_the_right_key_proves_nothing(world: World) -> None:
-    digest = world.registry.push_image(REPOSITORY, "v1")
+def test_attack_07_a_hint_at_the_right_key_proves_nothing(environment: VerifierEnvironment) -> None:
+    digest = environment.registry.push_image(REPOSITORY, "v1")
     hint = BundleOf(digest, KEY).document()["verificationMaterial"]["publicKey"]["hint"]
-    push_bundle(world.registry, REPOSITORY, BundleOf(digest, STRANGER, hint=hint))
-    assert denied(world) is Reason.INVALID_SIGNATURE
+    push_bundle(environment.registry, REPOSITORY, BundleOf(digest, STRANGER, hint=hint))
+    assert denied(environment) is Reason.INVALID_SIGNATURE
 
 
-def test_attack_07_key_ids_in_an_envelope_prove_nothing(world: World) -> None:
-    digest = world.registry.push_image(REPOSITORY, "v1")
+def test_attack_07_key_ids_in_an_envelope_prove_nothing(environment: VerifierEnvironment) -> None:
+    digest = environment.registry.push_image(REPOSITORY, "v1")
     bundle = BundleOf(digest, STRANGER)
     bundle.signatures = [{**bundle.signature(STRANGER), "keyid": "release"}]
-    push_bundle(world.registry, REPOSITORY, bundle)
-    assert denied(world) is Reason.UNKNOWN_KEY
+    push_bundle(environment.registry, REPOSITORY, bundle)
+    assert denied(environment) is Reason.UNKNOWN_KEY
 
 
 # 11: what must be signed is compared whole, and only where it is signed -----------------------------------------------
@@ -304,31 +328,33 @@ def test_attack_07_key_ids_in_an_envelope_prove_nothing(world: World) -> None:
 
 @pytest.mark.parametrize("value", ["prod.evil", "evil-prod", "PROD", "prod ", "", "p.*", None, ["prod"], {"prod": 1}])
 @pytest.mark.parametrize("layout", ["classic", "bundle"])
-def test_attack_11_a_required_annotation_is_compared_whole(world: World, layout: str, value: object) -> None:
-    digest = world.registry.push_image(REPOSITORY, "v1")
+def test_attack_11_a_required_annotation_is_compared_whole(
+    environment: VerifierEnvironment, layout: str, value: object
+) -> None:
+    digest = environment.registry.push_image(REPOSITORY, "v1")
     if layout == "classic":
-        push_classic(world.registry, REPOSITORY, Classic(digest, KEY, optional={"env": value}))
+        push_classic(environment.registry, REPOSITORY, Classic(digest, KEY, optional={"env": value}))
     else:
-        push_bundle(world.registry, REPOSITORY, BundleOf(digest, KEY, annotations={"env": value}))
-    assert denied(world, policies=requiring(annotations={"env": "prod"})) is Reason.ANNOTATION_MISMATCH
+        push_bundle(environment.registry, REPOSITORY, BundleOf(digest, KEY, annotations={"env": value}))
+    assert denied(environment, policies=requiring(annotations={"env": "prod"})) is Reason.ANNOTATION_MISMATCH
 
 
 @pytest.mark.parametrize("required", ["p*", "prod|dev", "^prod$", ".*", "", "**"])
-def test_attack_11_a_required_annotation_is_no_pattern(world: World, required: str) -> None:
-    digest = world.registry.push_image(REPOSITORY, "v1")
-    push_classic(world.registry, REPOSITORY, Classic(digest, KEY, optional={"env": "prod"}))
-    assert denied(world, policies=requiring(annotations={"env": required})) is Reason.ANNOTATION_MISMATCH
+def test_attack_11_a_required_annotation_is_no_pattern(environment: VerifierEnvironment, required: str) -> None:
+    digest = environment.registry.push_image(REPOSITORY, "v1")
+    push_classic(environment.registry, REPOSITORY, Classic(digest, KEY, optional={"env": "prod"}))
+    assert denied(environment, policies=requiring(annotations={"env": required})) is Reason.ANNOTATION_MISMATCH
 
 
-def test_attack_11_annotations_outside_what_is_signed_do_not_count(world: World) -> None:
-    digest = world.registry.push_image(REPOSITORY, "v1")
+def test_attack_11_annotations_outside_what_is_signed_do_not_count(environment: VerifierEnvironment) -> None:
+    digest = environment.registry.push_image(REPOSITORY, "v1")
     push_classic(
-        world.registry, REPOSITORY, Classic(digest, KEY, annotations={"env": "prod"}), annotations={"env": "prod"}
+        environment.registry, REPOSITORY, Classic(digest, KEY, annotations={"env": "prod"}), annotations={"env": "prod"}
     )
     push_bundle(
-        world.registry, REPOSITORY, BundleOf(digest, KEY, predicate={"env": "prod"}), annotations={"env": "prod"}
+        environment.registry, REPOSITORY, BundleOf(digest, KEY, predicate={"env": "prod"}), annotations={"env": "prod"}
     )
-    assert denied(world, policies=requiring(annotations={"env": "prod"})) is Reason.ANNOTATION_MISMATCH
+    assert denied(environment, policies=requiring(annotations={"env": "prod"})) is Reason.ANNOTATION_MISMATCH
 
 
 @pytest.mark.parametrize(
@@ -346,8 +372,8 @@ def test_attack_11_annotations_outside_what_is_signed_do_not_count(world: World)
         "**",
     ],
 )
-def test_attack_11_the_signed_repository_is_compared_whole(world: World, reference: str) -> None:
-    digest = world.registry.push_image(REPOSITORY, "v1")
-    written = reference.format(host=world.registry.host, path=REPOSITORY)
-    push_classic(world.registry, REPOSITORY, Classic(digest, KEY, reference=written))
-    assert denied(world, policies=requiring(matchRepository=True)) is Reason.REPOSITORY_MISMATCH
+def test_attack_11_the_signed_repository_is_compared_whole(environment: VerifierEnvironment, reference: str) -> None:
+    digest = environment.registry.push_image(REPOSITORY, "v1")
+    written = reference.format(host=environment.registry.host, path=REPOSITORY)
+    push_classic(environment.registry, REPOSITORY, Classic(digest, KEY, reference=written))
+    assert denied(environment, policies=requiring(matchRepository=True)) is Reason.REPOSITORY_MISMATCH

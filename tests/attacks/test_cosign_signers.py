@@ -17,8 +17,16 @@ from sealgate.keys.resolvers import FileKeys
 from sealgate.policies.decisions import Verdict
 from sealgate.reasons import Reason
 from tests.support.builders.key_encodings import compressed_p256
-from tests.support.environments.cosign import Stand, cosign_check
-from tests.support.environments.verifier import KEY, REPOSITORY, STRANGER, World, authenticator, policy, policy_set
+from tests.support.environments.cosign import CosignEnvironment, cosign_check
+from tests.support.environments.verifier import (
+    KEY,
+    REPOSITORY,
+    STRANGER,
+    VerifierEnvironment,
+    authenticator,
+    policy,
+    policy_set,
+)
 from tests.support.signers.cosign import BundleOf, Classic, push_bundle, push_classic, push_referrer, signature_tag
 from tests.support.signers.private_keys import fingerprint, new_key, public_pem, sign
 from tests.support.simulators.http_messages import encode
@@ -30,56 +38,58 @@ ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 @pytest.fixture
-def stand() -> Iterator[Stand]:
-    with Stand() as made:
+def environment() -> Iterator[CosignEnvironment]:
+    with CosignEnvironment() as made:
         yield made
 
 
 # 8: signers are counted by distinct key ------------------------------------------------------------------------------
 
 
-def test_attack_08_one_key_that_signed_everywhere_and_often_is_one_key(stand: Stand) -> None:
-    push_classic(stand.registry, REPOSITORY, *[Classic(stand.digest, KEY)] * 5)
-    push_referrer(stand.registry, REPOSITORY, Classic(stand.digest, KEY), Classic(stand.digest, KEY))
-    bundle = BundleOf(stand.digest, KEY)
+def test_attack_08_one_key_that_signed_everywhere_and_often_is_one_key(environment: CosignEnvironment) -> None:
+    push_classic(environment.registry, REPOSITORY, *[Classic(environment.digest, KEY)] * 5)
+    push_referrer(environment.registry, REPOSITORY, Classic(environment.digest, KEY), Classic(environment.digest, KEY))
+    bundle = BundleOf(environment.digest, KEY)
     bundle.signatures = [bundle.signature(KEY) for _ in range(3)]
-    push_bundle(stand.registry, REPOSITORY, bundle)
-    found = stand.verify(KEY, STRANGER)
+    push_bundle(environment.registry, REPOSITORY, bundle)
+    found = environment.verify(KEY, STRANGER)
     assert found.fingerprints == (fingerprint(KEY),)
     assert len(found.signatures) == 10
 
 
-def test_attack_08_the_two_forms_of_one_ecdsa_signature_are_one_key(stand: Stand) -> None:
-    r, s = decode_dss_signature(sign(KEY, encode(Classic(stand.digest, KEY).document())))
+def test_attack_08_the_two_forms_of_one_ecdsa_signature_are_one_key(environment: CosignEnvironment) -> None:
+    r, s = decode_dss_signature(sign(KEY, encode(Classic(environment.digest, KEY).document())))
     forms = [encode_dss_signature(r, s), encode_dss_signature(r, ORDER - s)]
-    push_classic(stand.registry, REPOSITORY, *(Classic(stand.digest, KEY, signature=form) for form in forms))
-    assert stand.verify(KEY).fingerprints == (fingerprint(KEY),)
+    push_classic(
+        environment.registry, REPOSITORY, *(Classic(environment.digest, KEY, signature=form) for form in forms)
+    )
+    assert environment.verify(KEY).fingerprints == (fingerprint(KEY),)
 
 
-def test_attack_08_one_key_listed_twice_and_written_differently_is_one_key(stand: Stand) -> None:
+def test_attack_08_one_key_listed_twice_and_written_differently_is_one_key(environment: CosignEnvironment) -> None:
     assert isinstance(KEY, ec.EllipticCurvePrivateKey)
     point = KEY.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
-    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY), Classic(stand.digest, KEY))
-    found = stand.verify(KEY, {"pem": compressed_p256(point)}, {"pem": public_pem(KEY).replace("\n", "\r\n")})
+    push_classic(environment.registry, REPOSITORY, Classic(environment.digest, KEY), Classic(environment.digest, KEY))
+    found = environment.verify(KEY, {"pem": compressed_p256(point)}, {"pem": public_pem(KEY).replace("\n", "\r\n")})
     assert found.fingerprints == (fingerprint(KEY),)
 
 
-def test_attack_08_one_rsa_key_under_two_algorithms_is_one_key(stand: Stand) -> None:
+def test_attack_08_one_rsa_key_under_two_algorithms_is_one_key(environment: CosignEnvironment) -> None:
     key = new_key("RSA 2048")
     algorithms = ("RSA_PKCS1_SHA_256", "RSA_PSS_SHA_256")
-    push_classic(stand.registry, REPOSITORY, *(Classic(stand.digest, key, name) for name in algorithms))
+    push_classic(environment.registry, REPOSITORY, *(Classic(environment.digest, key, name) for name in algorithms))
     entries = [{"pem": public_pem(key), "algorithm": name} for name in algorithms]
-    assert stand.verify(*entries).fingerprints == (fingerprint(key),)
+    assert environment.verify(*entries).fingerprints == (fingerprint(key),)
 
 
 def test_attack_08_two_authenticators_with_the_same_key_are_not_two_signers() -> None:
     both = [authenticator("one", KEY), authenticator("two", KEY)]
     needs_two = policy_set(both, [policy("production", "one", "two")])
-    with World() as world:
-        digest = world.push_signed()
-        push_classic(world.registry, REPOSITORY, Classic(digest, KEY), Classic(digest, KEY))
-        push_bundle(world.registry, REPOSITORY, BundleOf(digest, KEY))
-        (verdict,) = world.verify(world.image(), policies=needs_two)
+    with VerifierEnvironment() as environment:
+        digest = environment.push_signed()
+        push_classic(environment.registry, REPOSITORY, Classic(digest, KEY), Classic(digest, KEY))
+        push_bundle(environment.registry, REPOSITORY, BundleOf(digest, KEY))
+        (verdict,) = environment.verify(environment.image(), policies=needs_two)
     assert verdict.verdict is Verdict.DENY
     assert verdict.policies[0].satisfied == 1
 
@@ -87,12 +97,12 @@ def test_attack_08_two_authenticators_with_the_same_key_are_not_two_signers() ->
 def test_attack_08_two_authenticators_with_keys_of_their_own_are_two_signers() -> None:
     both = [authenticator("one", KEY, STRANGER), authenticator("two", KEY)]
     needs_two = policy_set(both, [policy("production", "one", "two")])
-    with World() as world:
-        digest = world.registry.push_image(REPOSITORY, "v1")
+    with VerifierEnvironment() as environment:
+        digest = environment.registry.push_image(REPOSITORY, "v1")
         # KEY alone would do for either; that STRANGER signed too is found although KEY verified first.
-        push_classic(world.registry, REPOSITORY, Classic(digest, KEY))
-        push_bundle(world.registry, REPOSITORY, BundleOf(digest, STRANGER))
-        (verdict,) = world.verify(world.image(), policies=needs_two)
+        push_classic(environment.registry, REPOSITORY, Classic(digest, KEY))
+        push_bundle(environment.registry, REPOSITORY, BundleOf(digest, STRANGER))
+        (verdict,) = environment.verify(environment.image(), policies=needs_two)
     assert verdict.verdict is Verdict.ADMIT
 
 
@@ -104,8 +114,8 @@ def test_attack_09_an_empty_list_of_keys_is_refused_by_the_model() -> None:
         authenticator("release")
 
 
-def test_attack_09_an_empty_list_of_keys_that_slips_past_the_model_is_refused(stand: Stand) -> None:
-    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY))
+def test_attack_09_an_empty_list_of_keys_that_slips_past_the_model_is_refused(environment: CosignEnvironment) -> None:
+    push_classic(environment.registry, REPOSITORY, Classic(environment.digest, KEY))
     right = authenticator("release", KEY)
     assert right.spec.cosign is not None
     keyless = right.spec.cosign.model_copy(update={"keys": ()})
@@ -133,25 +143,27 @@ def test_attack_09_an_authenticator_without_usable_keys_denies_every_image() -> 
     spec = CosignSpec.model_validate({"keys": [{"secretRef": {"name": "gone", "key": "cosign.pub"}}]})
     right = authenticator("release", KEY)
     waiting = right.model_copy(update={"spec": right.spec.model_copy(update={"cosign": spec})})
-    with World() as world:
-        world.push_signed()
-        (verdict,) = world.verify(world.image(), policies=policy_set([waiting], [policy("production", "release")]))
+    with VerifierEnvironment() as environment:
+        environment.push_signed()
+        (verdict,) = environment.verify(
+            environment.image(), policies=policy_set([waiting], [policy("production", "release")])
+        )
     assert verdict.verdict is not Verdict.ADMIT
     assert verdict.reason is Reason.AUTHENTICATOR_NOT_READY
 
 
 @pytest.mark.parametrize("signature", [b"", b"\0", b"\x30\0", b"\x30\x06\x02\x01\0\x02\x01\0"])
-def test_attack_09_an_empty_signature_is_not_one(stand: Stand, signature: bytes) -> None:
-    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY, signature=signature))
-    stand.refused(Reason.INVALID_SIGNATURE, KEY)
+def test_attack_09_an_empty_signature_is_not_one(environment: CosignEnvironment, signature: bytes) -> None:
+    push_classic(environment.registry, REPOSITORY, Classic(environment.digest, KEY, signature=signature))
+    environment.refused(Reason.INVALID_SIGNATURE, KEY)
 
 
-def test_attack_09_an_empty_required_annotation_is_not_met_by_a_missing_one(stand: Stand) -> None:
-    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY))
-    stand.refused(Reason.ANNOTATION_MISMATCH, KEY, annotations={"env": ""})
+def test_attack_09_an_empty_required_annotation_is_not_met_by_a_missing_one(environment: CosignEnvironment) -> None:
+    push_classic(environment.registry, REPOSITORY, Classic(environment.digest, KEY))
+    environment.refused(Reason.ANNOTATION_MISMATCH, KEY, annotations={"env": ""})
 
 
-def test_attack_09_a_tag_without_signatures_is_no_signature(stand: Stand) -> None:
-    stand.registry.push_image(REPOSITORY, signature_tag(stand.digest))
+def test_attack_09_a_tag_without_signatures_is_no_signature(environment: CosignEnvironment) -> None:
+    environment.registry.push_image(REPOSITORY, signature_tag(environment.digest))
     with pytest.raises(Exception, match="not an image signature"):
-        stand.ask(cosign_check(KEY))
+        environment.ask(cosign_check(KEY))

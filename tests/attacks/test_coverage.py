@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sealgate.policies.decisions import Coverage, UnmatchedImages, Verdict, decide
 from tests.policies.decisions.cases import IMAGE, REFERENCE, SUBJECT, policy, refused, verified
 from tests.policies.decisions.strategies import SEVERAL, SEVERITY, Result, results_of, verdict_of
-from tests.webhook.environment import World, exemption, open_world
+from tests.webhook.environment import WebhookEnvironment, exemption, open_environment
 from tests.webhook.environment import policy as policy_object
 from tests.webhook.objects import pod, review
 
@@ -23,45 +23,49 @@ LENIENT = st.sampled_from(["Warn", "Audit"]).flatmap(lambda action: results_of("
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with open_world(tmp_path) as world:
-        yield world
+def environment(tmp_path: Path) -> Iterator[WebhookEnvironment]:
+    with open_environment(tmp_path) as environment:
+        yield environment
 
 
 @pytest.mark.parametrize("action", ["Audit", "Warn"])
-def test_attack_56_a_policy_that_informs_does_not_cancel_unmatched_images(world: World, action: str) -> None:
-    world.unmatched = UnmatchedImages.DENY
-    world.write(policy_object("inform", "**", action=action))
+def test_attack_56_a_policy_that_informs_does_not_cancel_unmatched_images(
+    environment: WebhookEnvironment, action: str
+) -> None:
+    environment.unmatched = UnmatchedImages.DENY
+    environment.write(policy_object("inform", "**", action=action))
 
-    for image in (world.push("team/app", "v1"), world.sign("team/signed", "v1")):
-        answer = world.validate(review(pod(image)))
+    for image in (environment.push("team/app", "v1"), environment.sign("team/signed", "v1")):
+        answer = environment.validate(review(pod(image)))
         assert not answer.allowed
         assert "no verification policy covers it" in answer.message
 
 
 @pytest.mark.parametrize("unmatched", UnmatchedImages)
-def test_attack_56_an_exempt_policy_admits_its_images_only(world: World, unmatched: UnmatchedImages) -> None:
-    world.unmatched = unmatched
-    world.write(exemption("vendor", f"{world.registry.host}/vendor/**"))
+def test_attack_56_an_exempt_policy_admits_its_images_only(
+    environment: WebhookEnvironment, unmatched: UnmatchedImages
+) -> None:
+    environment.unmatched = unmatched
+    environment.write(exemption("vendor", f"{environment.registry.host}/vendor/**"))
 
-    assert world.validate(review(pod(world.push("vendor/app", "v1")))).allowed
-    other = world.validate(review(pod(world.push("team/app", "v1"))))
+    assert environment.validate(review(pod(environment.push("vendor/app", "v1")))).allowed
+    other = environment.validate(review(pod(environment.push("team/app", "v1"))))
     assert other.allowed == (unmatched is not UnmatchedImages.DENY)
 
 
-def test_attack_56_an_exempt_policy_does_not_weaken_an_enforcing_one(world: World) -> None:
-    world.write(policy_object("all", f"{world.registry.host}/**"), exemption("everything", "**"))
+def test_attack_56_an_exempt_policy_does_not_weaken_an_enforcing_one(environment: WebhookEnvironment) -> None:
+    environment.write(policy_object("all", f"{environment.registry.host}/**"), exemption("everything", "**"))
 
-    assert not world.validate(review(pod(world.push("team/app", "v1")))).allowed
-    assert world.validate(review(pod(world.sign("team/signed", "v1")))).allowed
+    assert not environment.validate(review(pod(environment.push("team/app", "v1")))).allowed
+    assert environment.validate(review(pod(environment.sign("team/signed", "v1")))).allowed
 
 
-def test_attack_56_an_exclusion_exempts_nothing(world: World) -> None:
-    world.unmatched = UnmatchedImages.DENY
-    excluded = [{"repository": f"{world.registry.host}/team/app"}]
-    world.write(policy_object("all", f"{world.registry.host}/**", excludeImages=excluded))
+def test_attack_56_an_exclusion_exempts_nothing(environment: WebhookEnvironment) -> None:
+    environment.unmatched = UnmatchedImages.DENY
+    excluded = [{"repository": f"{environment.registry.host}/team/app"}]
+    environment.write(policy_object("all", f"{environment.registry.host}/**", excludeImages=excluded))
 
-    assert not world.validate(review(pod(world.push("team/app", "v1")))).allowed
+    assert not environment.validate(review(pod(environment.push("team/app", "v1")))).allowed
 
 
 @settings(max_examples=100)

@@ -12,7 +12,13 @@ from pydantic import ValidationError
 from sealgate.policies.decisions import Verdict
 from sealgate.reasons import Reason
 from tests.support.clocks import FakeClock
-from tests.support.environments.attestations import GRAFEAS_KEY, PSS, GrafeasWorld, grafeas_spec, requiring
+from tests.support.environments.attestations import (
+    GRAFEAS_KEY,
+    PSS,
+    GrafeasVerifierEnvironment,
+    grafeas_spec,
+    requiring,
+)
 from tests.support.environments.grafeas import key_entry, pgp_entry
 from tests.support.signers.private_keys import fingerprint, new_key
 from tests.support.signers.simple_signing import Signer, compressed
@@ -30,9 +36,9 @@ PGP = Signer()
 
 
 @pytest.fixture
-def world() -> Iterator[GrafeasWorld]:
-    with GrafeasWorld() as world:
-        yield world
+def environment() -> Iterator[GrafeasVerifierEnvironment]:
+    with GrafeasVerifierEnvironment() as environment:
+        yield environment
 
 
 def reason(verdict: ImageVerdict) -> Reason:
@@ -41,46 +47,52 @@ def reason(verdict: ImageVerdict) -> Reason:
     return verdict.policies[0].findings[0].reason
 
 
-def test_an_attested_image_is_admitted_by_tag_though_kritis_would_want_its_digest(world: GrafeasWorld) -> None:
-    digest = world.push()
-    world.attest(digest)
-    verdict = world.verdict()
+def test_an_attested_image_is_admitted_by_tag_though_kritis_would_want_its_digest(
+    environment: GrafeasVerifierEnvironment,
+) -> None:
+    digest = environment.push()
+    environment.attest(digest)
+    verdict = environment.verdict()
     assert (verdict.verdict, verdict.subject) == (Verdict.ADMIT, digest)
 
 
 # 3: what was signed is not what runs ----------------------------------------------------------------------------------
 
 
-def test_attack_03_an_occurrence_moved_to_another_image_is_refused(world: GrafeasWorld) -> None:
-    attested, target = world.push("attested"), world.push()
-    world.attest(attested)["resourceUri"] = f"https://{world.name()}@{target}"
-    assert reason(world.verdict()) is Reason.DIGEST_MISMATCH
+def test_attack_03_an_occurrence_moved_to_another_image_is_refused(environment: GrafeasVerifierEnvironment) -> None:
+    attested, target = environment.push("attested"), environment.push()
+    environment.attest(attested)["resourceUri"] = f"https://{environment.name()}@{target}"
+    assert reason(environment.verdict()) is Reason.DIGEST_MISMATCH
 
 
-def test_attack_03_an_occurrence_served_for_every_image_is_refused(world: GrafeasWorld) -> None:
-    world.server.honours_filter = False
-    world.attest(world.push("attested"))
-    world.push()
-    assert reason(world.verdict()) is Reason.NO_SIGNATURE
+def test_attack_03_an_occurrence_served_for_every_image_is_refused(environment: GrafeasVerifierEnvironment) -> None:
+    environment.server.honours_filter = False
+    environment.attest(environment.push("attested"))
+    environment.push()
+    assert reason(environment.verdict()) is Reason.NO_SIGNATURE
 
 
-def test_attack_03_an_attestation_of_the_same_digest_in_another_repository_is_refused(world: GrafeasWorld) -> None:
-    digest = world.push()
-    world.attest(digest, payload=payload_of(digest, f"{world.server.host}/ns/other"))
-    assert reason(world.verdict()) is Reason.REPOSITORY_MISMATCH
+def test_attack_03_an_attestation_of_the_same_digest_in_another_repository_is_refused(
+    environment: GrafeasVerifierEnvironment,
+) -> None:
+    digest = environment.push()
+    environment.attest(digest, payload=payload_of(digest, f"{environment.server.host}/ns/other"))
+    assert reason(environment.verdict()) is Reason.REPOSITORY_MISMATCH
 
 
-def test_attack_03_a_payload_swapped_under_a_genuine_signature_is_refused(world: GrafeasWorld) -> None:
-    attested, target = world.push("attested"), world.push()
-    occurrence = world.attest(attested)
-    occurrence["resourceUri"] = f"https://{world.name()}@{target}"
-    occurrence["attestation"]["serializedPayload"] = b64encode(payload_of(target, world.name())).decode()
-    assert reason(world.verdict()) is Reason.INVALID_SIGNATURE
+def test_attack_03_a_payload_swapped_under_a_genuine_signature_is_refused(
+    environment: GrafeasVerifierEnvironment,
+) -> None:
+    attested, target = environment.push("attested"), environment.push()
+    occurrence = environment.attest(attested)
+    occurrence["resourceUri"] = f"https://{environment.name()}@{target}"
+    occurrence["attestation"]["serializedPayload"] = b64encode(payload_of(target, environment.name())).decode()
+    assert reason(environment.verdict()) is Reason.INVALID_SIGNATURE
 
 
 def test_attack_03_a_moved_tag_is_another_image() -> None:
     clock = FakeClock()
-    with GrafeasWorld(clock=clock) as moving:
+    with GrafeasVerifierEnvironment(clock=clock) as moving:
         moving.attest(moving.push())
         assert moving.verdict().verdict is Verdict.ADMIT
         moving.server.tag("ns/app", "v1", moving.push("other"))
@@ -91,65 +103,71 @@ def test_attack_03_a_moved_tag_is_another_image() -> None:
 # 6: other things that the same key signs ------------------------------------------------------------------------------
 
 
-def test_attack_06_what_the_key_signed_for_another_purpose_is_refused(world: GrafeasWorld) -> None:
-    digest = world.push()
-    world.attest(digest, payload=payload_of(digest, world.name(), type="cosign container image signature"))
-    assert reason(world.verdict()) is Reason.TYPE_MISMATCH
+def test_attack_06_what_the_key_signed_for_another_purpose_is_refused(environment: GrafeasVerifierEnvironment) -> None:
+    digest = environment.push()
+    environment.attest(digest, payload=payload_of(digest, environment.name(), type="cosign container image signature"))
+    assert reason(environment.verdict()) is Reason.TYPE_MISMATCH
 
 
 # 8: one signer dressed up as several ----------------------------------------------------------------------------------
 
 
-def test_attack_08_one_key_under_two_ids_and_two_notes_is_one_signer(world: GrafeasWorld) -> None:
-    digest = world.push()
-    world.attest(digest, key_id="one")
-    world.attest(digest, key_id="two", noteName="projects/prod/notes/security")
+def test_attack_08_one_key_under_two_ids_and_two_notes_is_one_signer(environment: GrafeasVerifierEnvironment) -> None:
+    digest = environment.push()
+    environment.attest(digest, key_id="one")
+    environment.attest(digest, key_id="two", noteName="projects/prod/notes/security")
     policies = requiring(
-        grafeas_spec(world.server, key_entry(GRAFEAS_KEY, PSS, "one")),
-        grafeas_spec(world.server, key_entry(GRAFEAS_KEY, PSS, "two"), note="projects/prod/notes/security"),
+        grafeas_spec(environment.server, key_entry(GRAFEAS_KEY, PSS, "one")),
+        grafeas_spec(environment.server, key_entry(GRAFEAS_KEY, PSS, "two"), note="projects/prod/notes/security"),
     )
-    verdict = world.verdict(policies)
+    verdict = environment.verdict(policies)
     assert (verdict.verdict, verdict.policies[0].satisfied) == (Verdict.DENY, 1)
 
 
-def test_attack_08_one_key_with_two_algorithms_is_one_signer(world: GrafeasWorld) -> None:
-    digest = world.push()
-    world.attest(digest)
-    world.attest(digest, algorithm="RSA_PKCS1_SHA_256")
+def test_attack_08_one_key_with_two_algorithms_is_one_signer(environment: GrafeasVerifierEnvironment) -> None:
+    digest = environment.push()
+    environment.attest(digest)
+    environment.attest(digest, algorithm="RSA_PKCS1_SHA_256")
     policies = requiring(
-        grafeas_spec(world.server, key_entry(GRAFEAS_KEY, PSS)),
-        grafeas_spec(world.server, key_entry(GRAFEAS_KEY, "RSA_PKCS1_SHA_256")),
+        grafeas_spec(environment.server, key_entry(GRAFEAS_KEY, PSS)),
+        grafeas_spec(environment.server, key_entry(GRAFEAS_KEY, "RSA_PKCS1_SHA_256")),
     )
-    assert world.verdict(policies).verdict is Verdict.DENY
+    assert environment.verdict(policies).verdict is Verdict.DENY
 
 
-def test_attack_08_two_keys_are_two_signers(world: GrafeasWorld) -> None:
-    digest = world.push()
-    world.attest(digest)
-    world.attest(digest, SECOND)
-    policies = requiring(grafeas_spec(world.server), grafeas_spec(world.server, key_entry(SECOND, PSS)))
-    assert world.verdict(policies).verdict is Verdict.ADMIT
+def test_attack_08_two_keys_are_two_signers(environment: GrafeasVerifierEnvironment) -> None:
+    digest = environment.push()
+    environment.attest(digest)
+    environment.attest(digest, SECOND)
+    policies = requiring(grafeas_spec(environment.server), grafeas_spec(environment.server, key_entry(SECOND, PSS)))
+    assert environment.verdict(policies).verdict is Verdict.ADMIT
 
 
 # 10: algorithms and types of keys -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("used", ["RSA_PKCS1_SHA_256", "RSA_PSS_SHA_512", "RSA_PSS_SHA_1", "RSA_PKCS1_SHA_1"])
-def test_attack_10_another_algorithm_than_the_keys_is_refused(world: GrafeasWorld, used: str) -> None:
-    world.attest(world.push(), algorithm=used)
-    assert reason(world.verdict()) is Reason.INVALID_SIGNATURE
+def test_attack_10_another_algorithm_than_the_keys_is_refused(
+    environment: GrafeasVerifierEnvironment, used: str
+) -> None:
+    environment.attest(environment.push(), algorithm=used)
+    assert reason(environment.verdict()) is Reason.INVALID_SIGNATURE
 
 
-def test_attack_10_a_key_id_does_not_make_a_key_accepted(world: GrafeasWorld) -> None:
-    world.attest(world.push(), STRANGER, key_id=fingerprint(GRAFEAS_KEY))
-    assert reason(world.verdict()) is Reason.INVALID_SIGNATURE
+def test_attack_10_a_key_id_does_not_make_a_key_accepted(environment: GrafeasVerifierEnvironment) -> None:
+    environment.attest(environment.push(), STRANGER, key_id=fingerprint(GRAFEAS_KEY))
+    assert reason(environment.verdict()) is Reason.INVALID_SIGNATURE
 
 
-def test_attack_10_an_openpgp_message_under_the_id_of_another_kind_of_key_is_refused(world: GrafeasWorld) -> None:
-    digest = world.push()
-    message = PGP.sign(payload_of(digest, world.name()), armor=True)
-    world.server.store(f"https://{world.name()}@{digest}", world.server.attached(message, fingerprint(GRAFEAS_KEY)))
-    assert reason(world.verdict()) is Reason.INVALID_SIGNATURE
+def test_attack_10_an_openpgp_message_under_the_id_of_another_kind_of_key_is_refused(
+    environment: GrafeasVerifierEnvironment,
+) -> None:
+    digest = environment.push()
+    message = PGP.sign(payload_of(digest, environment.name()), armor=True)
+    environment.server.store(
+        f"https://{environment.name()}@{digest}", environment.server.attached(message, fingerprint(GRAFEAS_KEY))
+    )
+    assert reason(environment.verdict()) is Reason.INVALID_SIGNATURE
 
 
 # 12: text that looks like an OpenPGP message --------------------------------------------------------------------------
@@ -163,18 +181,20 @@ def test_attack_10_an_openpgp_message_under_the_id_of_another_kind_of_key_is_ref
         "{other}{message}",
     ],
 )
-def test_attack_12_a_message_with_something_beside_it_is_refused(world: GrafeasWorld, around: str) -> None:
-    digest = world.push()
-    payload = payload_of(digest, world.name())
+def test_attack_12_a_message_with_something_beside_it_is_refused(
+    environment: GrafeasVerifierEnvironment, around: str
+) -> None:
+    digest = environment.push()
+    payload = payload_of(digest, environment.name())
     parts = {
         "message": PGP.sign(payload, armor=True).decode(),
         "other": Signer().sign(payload, armor=True).decode(),
         "payload": payload.decode(),
     }
-    attached = world.server.attached(around.format(**parts).encode(), PGP.fingerprint)
-    world.server.store(f"https://{world.name()}@{digest}", attached)
-    policies = requiring(grafeas_spec(world.server, pgp_entry(PGP)))
-    assert reason(world.verdict(policies)) is Reason.MALFORMED_EVIDENCE
+    attached = environment.server.attached(around.format(**parts).encode(), PGP.fingerprint)
+    environment.server.store(f"https://{environment.name()}@{digest}", attached)
+    policies = requiring(grafeas_spec(environment.server, pgp_entry(PGP)))
+    assert reason(environment.verdict(policies)) is Reason.MALFORMED_EVIDENCE
 
 
 # 16: what was taken back ----------------------------------------------------------------------------------------------
@@ -182,52 +202,59 @@ def test_attack_12_a_message_with_something_beside_it_is_refused(world: GrafeasW
 
 def test_attack_16_a_deleted_attestation_counts_no_longer_than_findings_are_remembered() -> None:
     clock = FakeClock()
-    with GrafeasWorld(clock=clock) as world:
-        world.attest(world.push())
-        assert world.verdict().verdict is Verdict.ADMIT
-        world.server.occurrences.clear()
+    with GrafeasVerifierEnvironment(clock=clock) as environment:
+        environment.attest(environment.push())
+        assert environment.verdict().verdict is Verdict.ADMIT
+        environment.server.occurrences.clear()
         clock.advance(601)
-        assert reason(world.verdict()) is Reason.NO_SIGNATURE
+        assert reason(environment.verdict()) is Reason.NO_SIGNATURE
 
 
-def test_attack_16_a_key_that_is_removed_from_the_authenticator_counts_no_more_at_once(world: GrafeasWorld) -> None:
-    world.attest(world.push())
-    assert world.verdict().verdict is Verdict.ADMIT
-    assert reason(world.verdict(requiring(grafeas_spec(world.server, key_entry(SECOND, PSS))))) is Reason.UNKNOWN_KEY
+def test_attack_16_a_key_that_is_removed_from_the_authenticator_counts_no_more_at_once(
+    environment: GrafeasVerifierEnvironment,
+) -> None:
+    environment.attest(environment.push())
+    assert environment.verdict().verdict is Verdict.ADMIT
+    assert (
+        reason(environment.verdict(requiring(grafeas_spec(environment.server, key_entry(SECOND, PSS)))))
+        is Reason.UNKNOWN_KEY
+    )
 
 
 # 17: errors never admit -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 400, 401, 403, 404, 418, 429, 500, 503])
-def test_attack_17_no_status_of_the_server_admits(world: GrafeasWorld, status: int) -> None:
-    world.push()
-    world.server.faults.status("occurrences", status)
-    assert world.verdict(seconds=2.0).verdict in {Verdict.DENY, Verdict.UNAVAILABLE}
+def test_attack_17_no_status_of_the_server_admits(environment: GrafeasVerifierEnvironment, status: int) -> None:
+    environment.push()
+    environment.server.faults.status("occurrences", status)
+    assert environment.verdict(seconds=2.0).verdict in {Verdict.DENY, Verdict.UNAVAILABLE}
 
 
 # 32, 33: floods and bombs ---------------------------------------------------------------------------------------------
 
 
-def test_attack_32_an_endless_page_is_cut_off(world: GrafeasWorld) -> None:
-    world.push()
-    world.server.faults.endless("occurrences", chunk=b" " * 65536)
-    assert reason(world.verdict()) is Reason.EVIDENCE_TOO_LARGE
+def test_attack_32_an_endless_page_is_cut_off(environment: GrafeasVerifierEnvironment) -> None:
+    environment.push()
+    environment.server.faults.endless("occurrences", chunk=b" " * 65536)
+    assert reason(environment.verdict()) is Reason.EVIDENCE_TOO_LARGE
 
 
-def test_attack_32_a_flood_of_signatures_is_refused_after_the_first_128(world: GrafeasWorld) -> None:
-    digest = world.push()
-    occurrence = world.attest(digest, STRANGER)
+def test_attack_32_a_flood_of_signatures_is_refused_after_the_first_128(
+    environment: GrafeasVerifierEnvironment,
+) -> None:
+    digest = environment.push()
+    occurrence = environment.attest(digest, STRANGER)
     occurrence["attestation"]["signatures"] *= 5000
-    assert reason(world.verdict()) is Reason.EVIDENCE_TOO_LARGE
+    assert reason(environment.verdict()) is Reason.EVIDENCE_TOO_LARGE
 
 
-def test_attack_33_a_compressed_page_is_not_unpacked(world: GrafeasWorld) -> None:
-    world.push()
+def test_attack_33_a_compressed_page_is_not_unpacked(environment: GrafeasVerifierEnvironment) -> None:
+    environment.push()
     bomb = gzip.compress(b'{"occurrences":[' + b" " * (1 << 24) + b"]}")
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
-    world.server.faults.answer("occurrences", 200, headers, bomb)
-    assert world.verdict().verdict is Verdict.UNAVAILABLE
+    environment.server.faults.answer("occurrences", 200, headers, bomb)
+    assert environment.verdict().verdict is Verdict.UNAVAILABLE
 
 
 @pytest.mark.parametrize(
@@ -241,32 +268,36 @@ def test_attack_33_a_compressed_page_is_not_unpacked(world: GrafeasWorld) -> Non
         b'{"occurrences":"\xff"}',
     ],
 )
-def test_attack_33_a_page_that_two_parsers_would_read_differently_is_refused(world: GrafeasWorld, page: bytes) -> None:
-    world.push()
-    world.server.faults.body("occurrences", page)
-    assert reason(world.verdict()) is Reason.MALFORMED_EVIDENCE
+def test_attack_33_a_page_that_two_parsers_would_read_differently_is_refused(
+    environment: GrafeasVerifierEnvironment, page: bytes
+) -> None:
+    environment.push()
+    environment.server.faults.body("occurrences", page)
+    assert reason(environment.verdict()) is Reason.MALFORMED_EVIDENCE
 
 
 @pytest.mark.parametrize("layers", [1, 40])
-def test_attack_33_an_openpgp_bomb_is_refused(world: GrafeasWorld, layers: int) -> None:
-    digest = world.push()
+def test_attack_33_an_openpgp_bomb_is_refused(environment: GrafeasVerifierEnvironment, layers: int) -> None:
+    digest = environment.push()
     bomb = bytes(32 << 20)
     for _ in range(layers):
         bomb = compressed(bomb)
     armored = b"-----BEGIN PGP MESSAGE-----\n\n" + b64encode(bomb) + b"\n-----END PGP MESSAGE-----\n"
-    attached = world.server.attached(armored, PGP.fingerprint)
-    world.server.store(f"https://{world.name()}@{digest}", attached)
-    refused = reason(world.verdict(requiring(grafeas_spec(world.server, pgp_entry(PGP)))))
+    attached = environment.server.attached(armored, PGP.fingerprint)
+    environment.server.store(f"https://{environment.name()}@{digest}", attached)
+    refused = reason(environment.verdict(requiring(grafeas_spec(environment.server, pgp_entry(PGP)))))
     assert refused in {Reason.EVIDENCE_TOO_LARGE, Reason.MALFORMED_EVIDENCE}
 
 
 # 34: a server that takes its time -------------------------------------------------------------------------------------
 
 
-def test_attack_34_a_server_that_never_answers_is_waited_for_until_the_deadline(world: GrafeasWorld) -> None:
-    world.push()
-    world.server.faults.hang("occurrences")
-    verdict = world.verdict(seconds=1.0)
+def test_attack_34_a_server_that_never_answers_is_waited_for_until_the_deadline(
+    environment: GrafeasVerifierEnvironment,
+) -> None:
+    environment.push()
+    environment.server.faults.hang("occurrences")
+    verdict = environment.verdict(seconds=1.0)
     assert verdict.verdict is Verdict.UNAVAILABLE
     assert verdict.reason is Reason.DEADLINE_EXCEEDED
 
@@ -275,21 +306,26 @@ def test_attack_34_a_server_that_never_answers_is_waited_for_until_the_deadline(
 
 
 @pytest.mark.parametrize("server", ["https://169.254.169.254", "https://[fe80::1]", "https://[fd00:ec2::254]"])
-def test_attack_37_a_server_at_a_metadata_address_is_never_asked(world: GrafeasWorld, server: str) -> None:
-    world.push()
-    verdict = world.verdict(requiring({"grafeas": {**grafeas_spec(world.server)["grafeas"], "server": server}}))
+def test_attack_37_a_server_at_a_metadata_address_is_never_asked(
+    environment: GrafeasVerifierEnvironment, server: str
+) -> None:
+    environment.push()
+    verdict = environment.verdict(
+        requiring({"grafeas": {**grafeas_spec(environment.server)["grafeas"], "server": server}})
+    )
     assert verdict.verdict is Verdict.UNAVAILABLE
     assert verdict.policies[0].findings[0].reason is Reason.ADDRESS_FORBIDDEN
 
 
-def test_attack_38_a_redirect_takes_no_token_to_another_host(world: GrafeasWorld) -> None:
-    world.attest(world.push())
+def test_attack_38_a_redirect_takes_no_token_to_another_host(environment: GrafeasVerifierEnvironment) -> None:
+    environment.attest(environment.push())
     policies = requiring(
-        grafeas_spec(world.server, credentialsSecret={"name": "grafeas"}), secrets={"grafeas": {"token": b"s3cret"}}
+        grafeas_spec(environment.server, credentialsSecret={"name": "grafeas"}),
+        secrets={"grafeas": {"token": b"s3cret"}},
     )
     with RegistrySimulator() as thief:
-        world.server.faults.redirect("occurrences", f"{thief.url}/v1/occurrences")
-        assert world.verdict(policies).verdict is Verdict.UNAVAILABLE
+        environment.server.faults.redirect("occurrences", f"{thief.url}/v1/occurrences")
+        assert environment.verdict(policies).verdict is Verdict.UNAVAILABLE
         assert thief.requests == []
 
 
@@ -309,17 +345,19 @@ def test_attack_38_a_redirect_takes_no_token_to_another_host(world: GrafeasWorld
         {"project": "../secrets"},
     ],
 )
-def test_attack_39_no_name_leads_to_another_path(world: GrafeasWorld, fields: dict[str, Any]) -> None:
+def test_attack_39_no_name_leads_to_another_path(
+    environment: GrafeasVerifierEnvironment, fields: dict[str, Any]
+) -> None:
     with pytest.raises(ValidationError):
-        requiring(grafeas_spec(world.server, **fields))
+        requiring(grafeas_spec(environment.server, **fields))
 
 
-def test_attack_39_a_page_token_stays_a_page_token(world: GrafeasWorld) -> None:
-    world.push()
-    world.server.faults.body("occurrences", b'{"nextPageToken":"../../x?a=b&filter=#"}', times=1)
-    world.server.faults.answer("occurrences", 200, {}, b"{}")
-    assert reason(world.verdict()) is Reason.NO_SIGNATURE
-    last = world.server.requests[-1]
+def test_attack_39_a_page_token_stays_a_page_token(environment: GrafeasVerifierEnvironment) -> None:
+    environment.push()
+    environment.server.faults.body("occurrences", b'{"nextPageToken":"../../x?a=b&filter=#"}', times=1)
+    environment.server.faults.answer("occurrences", 200, {}, b"{}")
+    assert reason(environment.verdict()) is Reason.NO_SIGNATURE
+    last = environment.server.requests[-1]
     assert last.path.endswith("/occurrences")
     assert dict(last.query)["pageToken"] == "../../x?a=b&filter=#"
 
@@ -327,19 +365,19 @@ def test_attack_39_a_page_token_stays_a_page_token(world: GrafeasWorld) -> None:
 # 40: foreign text -----------------------------------------------------------------------------------------------------
 
 
-def test_attack_40_names_and_ids_of_the_store_reach_messages_escaped(world: GrafeasWorld) -> None:
-    world.attest(world.push(), key_id="x\nlevel=info \x1b[31m", name="evil\n\u202e")
-    verdict = world.verdict()
+def test_attack_40_names_and_ids_of_the_store_reach_messages_escaped(environment: GrafeasVerifierEnvironment) -> None:
+    environment.attest(environment.push(), key_id="x\nlevel=info \x1b[31m", name="evil\n\u202e")
+    verdict = environment.verdict()
     text = " ".join([verdict.message, *(seen.source for seen in verdict.policies[0].findings[0].signatures)])
     assert text.isascii()
     assert text.isprintable()
 
 
-def test_attack_40_no_token_is_in_a_message(world: GrafeasWorld) -> None:
-    world.push()
-    spec = grafeas_spec(world.server, credentialsSecret={"name": "grafeas"})
+def test_attack_40_no_token_is_in_a_message(environment: GrafeasVerifierEnvironment) -> None:
+    environment.push()
+    spec = grafeas_spec(environment.server, credentialsSecret={"name": "grafeas"})
     for token in (b"s3cret", b"s3cret with blanks", b"s3cret\x00"):
-        world.server.token = "other"
-        verdict = world.verdict(requiring(spec, secrets={"grafeas": {"token": token}}))
+        environment.server.token = "other"
+        verdict = environment.verdict(requiring(spec, secrets={"grafeas": {"token": token}}))
         assert verdict.verdict is Verdict.UNAVAILABLE
         assert "s3cret" not in repr(verdict)

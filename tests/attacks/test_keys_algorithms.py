@@ -17,7 +17,7 @@ from sealgate.keys.algorithms import Algorithm
 from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.reasons import Reason
 from tests.support.builders.key_encodings import explicit_p256, rsa_pem
-from tests.support.environments.cosign import REPOSITORY, Stand
+from tests.support.environments.cosign import REPOSITORY, CosignEnvironment
 from tests.support.signers.cosign import Classic, push_classic
 from tests.support.signers.private_keys import new_key, public_pem, sign
 
@@ -81,20 +81,22 @@ def test_attack_10_sha_1_is_refused(kind: str) -> None:
 
 def test_attack_10_the_hash_of_the_policy_is_the_only_one_tried() -> None:
     key = new_key("ECDSA P-384")
-    with Stand() as stand:
-        push_classic(stand.registry, REPOSITORY, Classic(stand.digest, key, "ECDSA_SHA_256"))
-        stand.refused(Reason.INVALID_SIGNATURE, key)
-        stand.refused(Reason.INVALID_SIGNATURE, {"pem": public_pem(key), "algorithm": "ECDSA_SHA_512"})
-        stand.verify({"pem": public_pem(key), "algorithm": "ECDSA_SHA_256"})
+    with CosignEnvironment() as environment:
+        push_classic(environment.registry, REPOSITORY, Classic(environment.digest, key, "ECDSA_SHA_256"))
+        environment.refused(Reason.INVALID_SIGNATURE, key)
+        environment.refused(Reason.INVALID_SIGNATURE, {"pem": public_pem(key), "algorithm": "ECDSA_SHA_512"})
+        environment.verify({"pem": public_pem(key), "algorithm": "ECDSA_SHA_256"})
 
 
 @pytest.mark.parametrize("name", ["alg", "algorithm", "dev.sigstore.cosign/algorithm", "signatureAlgorithm"])
 def test_attack_10_what_a_signature_says_of_its_algorithm_is_not_read(name: str) -> None:
     key = new_key("RSA 2048")
-    with Stand() as stand:
+    with CosignEnvironment() as environment:
         beside = {name: "RSA_PSS_SHA_256"}
-        push_classic(stand.registry, REPOSITORY, Classic(stand.digest, key, "RSA_PSS_SHA_256", annotations=beside))
-        stand.refused(Reason.INVALID_SIGNATURE, key)
+        push_classic(
+            environment.registry, REPOSITORY, Classic(environment.digest, key, "RSA_PSS_SHA_256", annotations=beside)
+        )
+        environment.refused(Reason.INVALID_SIGNATURE, key)
 
 
 @pytest.mark.parametrize("bits", [512, 1024, 2047])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate.workloads.kinds import BUILT_IN, WorkloadKind
-from tests.webhook.environment import World, open_world
+from tests.webhook.environment import WebhookEnvironment, open_environment
 from tests.webhook.objects import pod_spec, review, workload
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ KRUISE = WorkloadKind.custom("apps.kruise.io", "StatefulSet", [TEMPLATE])
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with open_world(tmp_path) as world:
-        yield world
+def environment(tmp_path: Path) -> Iterator[WebhookEnvironment]:
+    with open_environment(tmp_path) as environment:
+        yield environment
 
 
 def kruise(image: str, **members: Any) -> dict[str, Any]:
@@ -29,52 +29,56 @@ def kruise(image: str, **members: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet", "Deployment", "Job", "Pod", "PodTemplate"])
-def test_attack_44_a_custom_kind_named_like_a_built_in_one_is_verified(world: World, kind: str) -> None:
-    world.kinds = BUILT_IN.with_custom([WorkloadKind.custom("example.org", kind, [TEMPLATE])])
-    unsigned = kruise(world.push("team/app", "v1"), apiVersion="example.org/v1", kind=kind)
-    signed = kruise(world.sign("team/other", "v1"), apiVersion="example.org/v1", kind=kind)
+def test_attack_44_a_custom_kind_named_like_a_built_in_one_is_verified(
+    environment: WebhookEnvironment, kind: str
+) -> None:
+    environment.kinds = BUILT_IN.with_custom([WorkloadKind.custom("example.org", kind, [TEMPLATE])])
+    unsigned = kruise(environment.push("team/app", "v1"), apiVersion="example.org/v1", kind=kind)
+    signed = kruise(environment.sign("team/other", "v1"), apiVersion="example.org/v1", kind=kind)
 
-    assert world.validate(review(unsigned)).code == 403
-    assert world.validate(review(signed)).allowed
-
-
-def test_attack_44_the_built_in_kind_of_that_name_is_verified_all_the_same(world: World) -> None:
-    world.kinds = BUILT_IN.with_custom([WorkloadKind.custom("apps.kruise.io", "StatefulSet", ["spec.nowhere"])])
-
-    assert not world.validate(review(workload("StatefulSet", world.push("team/app", "v1")))).allowed
+    assert environment.validate(review(unsigned)).code == 403
+    assert environment.validate(review(signed)).allowed
 
 
-def test_attack_44_two_custom_kinds_of_one_name_are_both_verified(world: World) -> None:
-    world.kinds = BUILT_IN.with_custom([KRUISE, WorkloadKind.custom("example.org", "StatefulSet", ["spec.pod"])])
-    image = world.push("team/app", "v1")
+def test_attack_44_the_built_in_kind_of_that_name_is_verified_all_the_same(environment: WebhookEnvironment) -> None:
+    environment.kinds = BUILT_IN.with_custom([WorkloadKind.custom("apps.kruise.io", "StatefulSet", ["spec.nowhere"])])
+
+    assert not environment.validate(review(workload("StatefulSet", environment.push("team/app", "v1")))).allowed
+
+
+def test_attack_44_two_custom_kinds_of_one_name_are_both_verified(environment: WebhookEnvironment) -> None:
+    environment.kinds = BUILT_IN.with_custom([KRUISE, WorkloadKind.custom("example.org", "StatefulSet", ["spec.pod"])])
+    image = environment.push("team/app", "v1")
     other = {"apiVersion": "example.org/v1", "kind": "StatefulSet", "spec": {"pod": pod_spec(image)}}
 
-    assert not world.validate(review(kruise(image))).allowed
-    assert not world.validate(review(other)).allowed
+    assert not environment.validate(review(kruise(image))).allowed
+    assert not environment.validate(review(other)).allowed
 
 
 @pytest.mark.parametrize(
     ("version", "kind"), [("v1", "ConfigMap"), ("apps/v1", "StatefulSet"), ("", ""), (None, None), ([], {})]
 )
-def test_attack_44_the_kind_that_the_api_server_states_counts(world: World, version: Any, kind: Any) -> None:
+def test_attack_44_the_kind_that_the_api_server_states_counts(
+    environment: WebhookEnvironment, version: Any, kind: Any
+) -> None:
     """Whoever writes the object writes its apiVersion and kind."""
-    world.kinds = BUILT_IN.with_custom([KRUISE])
+    environment.kinds = BUILT_IN.with_custom([KRUISE])
     stated = {"group": "apps.kruise.io", "version": "v1beta1", "kind": "StatefulSet"}
-    obj = kruise(world.push("team/app", "v1"), apiVersion=version, kind=kind)
+    obj = kruise(environment.push("team/app", "v1"), apiVersion=version, kind=kind)
 
-    assert not world.validate(review(kruise("x"), object=obj, kind=stated)).allowed
+    assert not environment.validate(review(kruise("x"), object=obj, kind=stated)).allowed
 
 
-def test_attack_44_containers_without_names_that_trade_places_are_verified(world: World) -> None:
-    world.kinds = BUILT_IN.with_custom([WorkloadKind.custom("serving.knative.dev", "Service", [TEMPLATE])])
+def test_attack_44_containers_without_names_that_trade_places_are_verified(environment: WebhookEnvironment) -> None:
+    environment.kinds = BUILT_IN.with_custom([WorkloadKind.custom("serving.knative.dev", "Service", [TEMPLATE])])
 
     def service(*images: str) -> dict[str, Any]:
         containers = [{"image": image} for image in images]
         template = {"template": {"spec": {"containers": containers}}}
         return {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "spec": template}
 
-    old = service(world.push("team/old", "v1"), world.push("team/other", "v1"))
-    swapped = service(world.push("team/other", "v1"), world.push("team/old", "v1"))
+    old = service(environment.push("team/old", "v1"), environment.push("team/other", "v1"))
+    swapped = service(environment.push("team/other", "v1"), environment.push("team/old", "v1"))
 
-    assert world.validate(review(old, "UPDATE", oldObject=old)).allowed
-    assert not world.validate(review(swapped, "UPDATE", oldObject=old)).allowed
+    assert environment.validate(review(old, "UPDATE", oldObject=old)).allowed
+    assert not environment.validate(review(swapped, "UPDATE", oldObject=old)).allowed

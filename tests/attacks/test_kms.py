@@ -15,7 +15,7 @@ from sealgate.kms.key_source import KMSKeySource
 from sealgate.kms.resolve import REFRESH_SECONDS, resolve_kms
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import MappingServiceSecrets
-from tests.support.environments.kms import SECRET, KMSStand
+from tests.support.environments.kms import SECRET, KMSEnvironment
 from tests.support.environments.registry_clients import Names
 from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
 from tests.support.simulators.http_messages import encode
@@ -30,53 +30,55 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(params=[DEWSimulator, AlibabaKMSSimulator, OCIVaultSimulator], ids=["huawei", "alibaba", "oracle"])
-def stand(request: pytest.FixtureRequest) -> Iterator[KMSStand]:
-    with KMSStand(request.param) as stand:
-        stand.add_key()
-        yield stand
+def environment(request: pytest.FixtureRequest) -> Iterator[KMSEnvironment]:
+    with KMSEnvironment(request.param) as environment:
+        environment.add_key()
+        yield environment
 
 
-def observe(stand: KMSStand, known: tuple[KeyStatus, ...]) -> tuple[KeyStatus, ...]:
-    keys = KMSKeySource(stand.client, MappingServiceSecrets(stand.secrets), stand.clock)
-    return keys.observe(stand.entry(), known, stand.clock.now())
+def observe(environment: KMSEnvironment, known: tuple[KeyStatus, ...]) -> tuple[KeyStatus, ...]:
+    keys = KMSKeySource(environment.client, MappingServiceSecrets(environment.secrets), environment.clock)
+    return keys.observe(environment.entry(), known, environment.clock.now())
 
 
-def disable(stand: KMSStand) -> None:
+def disable(environment: KMSEnvironment) -> None:
     words = {DEWSimulator: "3", AlibabaKMSSimulator: "Disabled", OCIVaultSimulator: "DISABLED"}
-    stand.kms.keys[stand.key_id].state = words[type(stand.kms)]
+    environment.kms.keys[environment.key_id].state = words[type(environment.kms)]
 
 
 # 16: a key that was taken back is refused within a stated time -------------------------------------------------------
 
 
-def test_attack_16_a_disabled_key_is_refused_at_the_next_look(stand: KMSStand) -> None:
-    good = stand.resolve()
-    disable(stand)
-    (status,) = observe(stand, good)
+def test_attack_16_a_disabled_key_is_refused_at_the_next_look(environment: KMSEnvironment) -> None:
+    good = environment.resolve()
+    disable(environment)
+    (status,) = observe(environment, good)
     assert (status.state, status.reason) == ("Refused", "Disabled")
 
 
-def test_attack_16_a_deleted_key_is_refused_at_the_next_look(stand: KMSStand) -> None:
-    good = stand.resolve()
-    stand.kms.keys.clear()
-    (status,) = observe(stand, good)
+def test_attack_16_a_deleted_key_is_refused_at_the_next_look(environment: KMSEnvironment) -> None:
+    good = environment.resolve()
+    environment.kms.keys.clear()
+    (status,) = observe(environment, good)
     assert (status.state, status.reason) == ("Refused", "KeyNotFound")
 
 
-def test_attack_16_cutting_off_the_kms_keeps_a_key_for_three_refreshes_and_no_longer(stand: KMSStand) -> None:
-    good = stand.resolve()
-    disable(stand)
-    stand.kms.faults.drop("")
+def test_attack_16_cutting_off_the_kms_keeps_a_key_for_three_refreshes_and_no_longer(
+    environment: KMSEnvironment,
+) -> None:
+    good = environment.resolve()
+    disable(environment)
+    environment.kms.faults.drop("")
     for elapsed in (REFRESH_SECONDS, 2 * REFRESH_SECONDS):
-        stand.clock.advance(REFRESH_SECONDS)
-        assert observe(stand, good) == good, elapsed
-    stand.clock.advance(REFRESH_SECONDS)
-    (status,) = observe(stand, good)
+        environment.clock.advance(REFRESH_SECONDS)
+        assert observe(environment, good) == good, elapsed
+    environment.clock.advance(REFRESH_SECONDS)
+    (status,) = observe(environment, good)
     assert status.state == "Refused"
 
 
 def test_attack_16_a_key_for_encryption_is_never_accepted() -> None:
-    with KMSStand(DEWSimulator) as huawei, KMSStand(AlibabaKMSSimulator) as alibaba:
+    with KMSEnvironment(DEWSimulator) as huawei, KMSEnvironment(AlibabaKMSSimulator) as alibaba:
         assert isinstance(huawei.kms, DEWSimulator)
         assert isinstance(alibaba.kms, AlibabaKMSSimulator)
         huawei.kms.add(huawei.key_id, "EC_P256", usage="ENCRYPT_DECRYPT")
@@ -87,14 +89,14 @@ def test_attack_16_a_key_for_encryption_is_never_accepted() -> None:
 # 32: floods ----------------------------------------------------------------------------------------------------------
 
 
-def test_attack_32_an_endless_answer_is_cut_off(stand: KMSStand) -> None:
-    stand.kms.faults.endless("")
+def test_attack_32_an_endless_answer_is_cut_off(environment: KMSEnvironment) -> None:
+    environment.kms.faults.endless("")
     with pytest.raises(UnavailableError, match="makes no sense"):
-        stand.resolve()
+        environment.resolve()
 
 
 def test_attack_32_a_key_with_endless_versions_is_read_to_a_limit() -> None:
-    with KMSStand(AlibabaKMSSimulator) as alibaba, KMSStand(OCIVaultSimulator) as oracle:
+    with KMSEnvironment(AlibabaKMSSimulator) as alibaba, KMSEnvironment(OCIVaultSimulator) as oracle:
         assert isinstance(alibaba.kms, AlibabaKMSSimulator)
         assert isinstance(oracle.kms, OCIVaultSimulator)
         alibaba.kms.add(alibaba.key_id, "EC_P256", *(f"v{number}" for number in range(100)))
@@ -108,40 +110,42 @@ def test_attack_32_a_key_with_endless_versions_is_read_to_a_limit() -> None:
 
 
 @pytest.mark.parametrize("address", ["169.254.169.254", "127.0.0.1", "::1", "fe80::1"])
-def test_attack_37_an_endpoint_at_a_metadata_or_loopback_address_is_never_asked(stand: KMSStand, address: str) -> None:
+def test_attack_37_an_endpoint_at_a_metadata_or_loopback_address_is_never_asked(
+    environment: KMSEnvironment, address: str
+) -> None:
     names = Names({"kms.example.org": address})
-    with RegistryClient(RegistrySettings(), clock=stand.clock, resolver=names) as client:
-        services = client.services(Deadline.after(stand.clock, 20))
-        entry = stand.entry(endpoint="https://kms.example.org")
+    with RegistryClient(RegistrySettings(), clock=environment.clock, resolver=names) as client:
+        services = client.services(Deadline.after(environment.clock, 20))
+        entry = environment.entry(endpoint="https://kms.example.org")
         with pytest.raises(ForbiddenAddressError):
-            resolve_kms(entry, MappingServiceSecrets(stand.secrets), services, stand.clock)
+            resolve_kms(entry, MappingServiceSecrets(environment.secrets), services, environment.clock)
 
 
-def test_attack_37_a_redirect_of_a_kms_is_not_followed_elsewhere(stand: KMSStand) -> None:
+def test_attack_37_a_redirect_of_a_kms_is_not_followed_elsewhere(environment: KMSEnvironment) -> None:
     with RegistrySimulator() as elsewhere:
-        stand.kms.faults.redirect("", f"{elsewhere.url}/", status=307)
+        environment.kms.faults.redirect("", f"{elsewhere.url}/", status=307)
         with pytest.raises(UnavailableError, match="answers 307"):
-            stand.resolve()
+            environment.resolve()
         assert elsewhere.requests == []
 
 
 # 38: credentials -----------------------------------------------------------------------------------------------------
 
 
-def test_attack_38_secrets_leave_only_as_signatures(stand: KMSStand) -> None:
-    stand.resolve()
+def test_attack_38_secrets_leave_only_as_signatures(environment: KMSEnvironment) -> None:
+    environment.resolve()
     kept = {"secretKey", "accessKeySecret", "privateKey"}
-    (secret,) = (value for name, value in stand.secrets[SECRET].items() if name in kept)
-    for request in stand.kms.requests:
+    (secret,) = (value for name, value in environment.secrets[SECRET].items() if name in kept)
+    for request in environment.kms.requests:
         sent = repr((request.path, request.query, dict(request.headers), request.body))
         assert secret.decode().strip() not in sent
 
 
-def test_attack_38_a_signature_does_not_hold_for_another_host_or_request(stand: KMSStand) -> None:
-    stand.resolve()
-    first = stand.kms.requests[0]
-    assert stand.kms.host == first.headers["host"]
-    with KMSStand(type(stand.kms)) as other:
+def test_attack_38_a_signature_does_not_hold_for_another_host_or_request(environment: KMSEnvironment) -> None:
+    environment.resolve()
+    first = environment.kms.requests[0]
+    assert environment.kms.host == first.headers["host"]
+    with KMSEnvironment(type(environment.kms)) as other:
         other.add_key()
         stolen = type(first)(
             first.method, first.path, first.query, {**first.headers, "host": other.kms.host}, first.body, 1
@@ -154,14 +158,16 @@ def test_attack_38_a_signature_does_not_hold_for_another_host_or_request(stand: 
 
 @pytest.mark.parametrize("value", ["../../v3/x", "a/../b", "a%2f..", "a?b=c", "a#b", "a b", "a\nb", ".."])
 @pytest.mark.parametrize("field", ["keyId", "region"])
-def test_attack_39_what_becomes_a_part_of_a_url_is_one_word(stand: KMSStand, field: str, value: str) -> None:
+def test_attack_39_what_becomes_a_part_of_a_url_is_one_word(
+    environment: KMSEnvironment, field: str, value: str
+) -> None:
     with pytest.raises(ValidationError):
-        stand.entry(**{field: value})
+        environment.entry(**{field: value})
 
 
 @pytest.mark.parametrize("version", ["../other", "v/../../x", "v?x"])
 def test_attack_39_a_version_that_the_service_lists_is_checked_before_it_becomes_a_path(version: str) -> None:
-    with KMSStand(OCIVaultSimulator) as oracle:
+    with KMSEnvironment(OCIVaultSimulator) as oracle:
         assert isinstance(oracle.kms, OCIVaultSimulator)
         oracle.add_key()
         oracle.kms.keys[oracle.key_id].versions[version] = next(iter(oracle.kms.keys[oracle.key_id].versions.values()))
@@ -174,32 +180,32 @@ def test_attack_39_a_version_that_the_service_lists_is_checked_before_it_becomes
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 500])
-def test_attack_40_what_a_kms_says_never_reaches_a_message(stand: KMSStand, status: int) -> None:
-    secrets = b" ".join(stand.secrets[SECRET].values()).decode()
+def test_attack_40_what_a_kms_says_never_reaches_a_message(environment: KMSEnvironment, status: int) -> None:
+    secrets = b" ".join(environment.secrets[SECRET].values()).decode()
     said = {"code": "Bad\nlevel=info", "Code": "x y", "message": secrets, "error": {"error_msg": secrets}}
-    stand.kms.faults.answer("", status, {}, encode(said))
-    message = outcome(stand)
+    environment.kms.faults.answer("", status, {}, encode(said))
+    message = outcome(environment)
     assert message.isprintable()
     assert "level=info" not in message
-    for value in stand.secrets[SECRET].values():
+    for value in environment.secrets[SECRET].values():
         assert value.decode().strip() not in message
 
 
 @pytest.mark.parametrize("name", ["accessKey", "secretKey", "accessKeyId", "accessKeySecret", "privateKey", "tenancy"])
-def test_attack_40_credentials_that_do_not_parse_are_not_repeated(stand: KMSStand, name: str) -> None:
-    if name not in stand.secrets[SECRET]:
+def test_attack_40_credentials_that_do_not_parse_are_not_repeated(environment: KMSEnvironment, name: str) -> None:
+    if name not in environment.secrets[SECRET]:
         return
-    stand.secrets[SECRET][name] = b"hunter2\r\nX-Injected: yes"
-    message = outcome(stand)
+    environment.secrets[SECRET][name] = b"hunter2\r\nX-Injected: yes"
+    message = outcome(environment)
     assert "hunter2" not in message
     assert "Injected" not in message
-    assert stand.kms.requests == []
+    assert environment.kms.requests == []
 
 
-def outcome(stand: KMSStand) -> str:
+def outcome(environment: KMSEnvironment) -> str:
     """Return what is said when a key cannot be used."""
     try:
-        statuses: Any = stand.resolve()
+        statuses: Any = environment.resolve()
     except SealgateError as error:
         return error.message
     assert all(status.state == "Refused" for status in statuses)

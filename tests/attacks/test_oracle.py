@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from sealgate.policies.decisions import Verdict
 from sealgate.reasons import Reason
 from tests.support.clocks import FakeClock
-from tests.support.environments.attestations import ORACLE_KEY, OracleWorld, oracle_spec, requiring
+from tests.support.environments.attestations import ORACLE_KEY, OracleVerifierEnvironment, oracle_spec, requiring
 from tests.support.environments.oracle import trusted
 from tests.support.signers.private_keys import new_key, sign
 from tests.support.simulators.ocir import KEY_ID, VERSION_ID, APIKey, compact, message_of
@@ -31,9 +31,9 @@ LIST = "imageSignatures"
 
 
 @pytest.fixture
-def world() -> Iterator[OracleWorld]:
-    with OracleWorld() as world:
-        yield world
+def environment() -> Iterator[OracleVerifierEnvironment]:
+    with OracleVerifierEnvironment() as environment:
+        yield environment
 
 
 def reason(verdict: ImageVerdict) -> Reason:
@@ -42,23 +42,25 @@ def reason(verdict: ImageVerdict) -> Reason:
     return verdict.policies[0].findings[0].reason
 
 
-def test_a_signed_image_is_admitted(world: OracleWorld) -> None:
-    digest = world.push()
-    world.sign(digest)
-    verdict = world.verdict()
+def test_a_signed_image_is_admitted(environment: OracleVerifierEnvironment) -> None:
+    digest = environment.push()
+    environment.sign(digest)
+    verdict = environment.verdict()
     assert (verdict.verdict, verdict.subject) == (Verdict.ADMIT, digest)
 
 
 # 3: what was signed is not what runs ----------------------------------------------------------------------------------
 
 
-def test_attack_03_a_record_made_for_one_image_with_the_message_of_another_is_refused(world: OracleWorld) -> None:
+def test_attack_03_a_record_made_for_one_image_with_the_message_of_another_is_refused(
+    environment: OracleVerifierEnvironment,
+) -> None:
     """Oracle's own `get-verify` takes it: it never looks into the message."""
-    signed = world.push("signed")
-    world.push()
-    world.server.honours_filter = False
-    world.sign(signed)
-    assert reason(world.verdict()) is Reason.DIGEST_MISMATCH
+    signed = environment.push("signed")
+    environment.push()
+    environment.server.honours_filter = False
+    environment.sign(signed)
+    assert reason(environment.verdict()) is Reason.DIGEST_MISMATCH
 
 
 @pytest.mark.parametrize(
@@ -71,148 +73,166 @@ def test_attack_03_a_record_made_for_one_image_with_the_message_of_another_is_re
     ],
 )
 def test_attack_03_a_message_about_something_else_is_refused(
-    world: OracleWorld, member: str, value: str, why: Reason
+    environment: OracleVerifierEnvironment, member: str, value: str, why: Reason
 ) -> None:
-    world.server.honours_filter = False
+    environment.server.honours_filter = False
     message: Any = {member: value}
-    world.sign(world.push(), **message)
-    assert reason(world.verdict()) is why
+    environment.sign(environment.push(), **message)
+    assert reason(environment.verdict()) is why
 
 
-def test_attack_03_a_message_swapped_under_a_genuine_signature_is_refused(world: OracleWorld) -> None:
-    target = world.push()
-    record = world.sign(world.push("signed"))
+def test_attack_03_a_message_swapped_under_a_genuine_signature_is_refused(
+    environment: OracleVerifierEnvironment,
+) -> None:
+    target = environment.push()
+    record = environment.sign(environment.push("signed"))
     message = message_of(target, "project01/acme-web-app")
     record["message"] = b64encode(compact(message)).decode()
-    assert reason(world.verdict()) is Reason.INVALID_SIGNATURE
+    assert reason(environment.verdict()) is Reason.INVALID_SIGNATURE
 
 
 # 8: one signer dressed up as several ----------------------------------------------------------------------------------
 
 
-def test_attack_08_one_public_key_under_two_key_ids_is_one_signer(world: OracleWorld) -> None:
-    digest = world.push()
-    world.sign(digest)
-    world.sign(digest, kmsKeyId=OTHER_KEY_ID)
-    policies = requiring(oracle_spec(world.server), oracle_spec(world.server, trusted(ORACLE_KEY, key_id=OTHER_KEY_ID)))
-    verdict = world.verdict(policies)
+def test_attack_08_one_public_key_under_two_key_ids_is_one_signer(environment: OracleVerifierEnvironment) -> None:
+    digest = environment.push()
+    environment.sign(digest)
+    environment.sign(digest, kmsKeyId=OTHER_KEY_ID)
+    policies = requiring(
+        oracle_spec(environment.server), oracle_spec(environment.server, trusted(ORACLE_KEY, key_id=OTHER_KEY_ID))
+    )
+    verdict = environment.verdict(policies)
     assert (verdict.verdict, verdict.policies[0].satisfied) == (Verdict.DENY, 1)
 
 
-def test_attack_08_one_key_signing_twice_with_two_algorithms_is_one_signer(world: OracleWorld) -> None:
-    digest = world.push()
-    world.sign(digest)
-    world.sign(digest, signingAlgorithm="SHA_512_RSA_PKCS_PSS")
+def test_attack_08_one_key_signing_twice_with_two_algorithms_is_one_signer(
+    environment: OracleVerifierEnvironment,
+) -> None:
+    digest = environment.push()
+    environment.sign(digest)
+    environment.sign(digest, signingAlgorithm="SHA_512_RSA_PKCS_PSS")
     policies = requiring(
-        oracle_spec(world.server, trusted(ORACLE_KEY, algorithm="RSA_PSS_SHA_256")),
-        oracle_spec(world.server, trusted(ORACLE_KEY, algorithm="RSA_PSS_SHA_512")),
+        oracle_spec(environment.server, trusted(ORACLE_KEY, algorithm="RSA_PSS_SHA_256")),
+        oracle_spec(environment.server, trusted(ORACLE_KEY, algorithm="RSA_PSS_SHA_512")),
     )
-    assert world.verdict(policies).verdict is Verdict.DENY
+    assert environment.verdict(policies).verdict is Verdict.DENY
 
 
-def test_attack_08_two_keys_are_two_signers(world: OracleWorld) -> None:
-    digest = world.push()
-    world.sign(digest)
-    world.sign(digest, SECOND, kmsKeyId=OTHER_KEY_ID)
-    policies = requiring(oracle_spec(world.server), oracle_spec(world.server, trusted(SECOND, key_id=OTHER_KEY_ID)))
-    assert world.verdict(policies).verdict is Verdict.ADMIT
+def test_attack_08_two_keys_are_two_signers(environment: OracleVerifierEnvironment) -> None:
+    digest = environment.push()
+    environment.sign(digest)
+    environment.sign(digest, SECOND, kmsKeyId=OTHER_KEY_ID)
+    policies = requiring(
+        oracle_spec(environment.server), oracle_spec(environment.server, trusted(SECOND, key_id=OTHER_KEY_ID))
+    )
+    assert environment.verdict(policies).verdict is Verdict.ADMIT
 
 
 # 10: algorithms -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["SHA_256_RSA_PKCS1_V1_5", "ECDSA_SHA_256", "SHA_1_RSA_PKCS_PSS", "", "none"])
-def test_attack_10_an_algorithm_that_image_signatures_do_not_have_is_refused(world: OracleWorld, name: str) -> None:
-    record = world.sign(world.push(), signingAlgorithm="SHA_256_RSA_PKCS_PSS")
+def test_attack_10_an_algorithm_that_image_signatures_do_not_have_is_refused(
+    environment: OracleVerifierEnvironment, name: str
+) -> None:
+    record = environment.sign(environment.push(), signingAlgorithm="SHA_256_RSA_PKCS_PSS")
     record["signingAlgorithm"] = name
-    assert reason(world.verdict()) is Reason.INVALID_SIGNATURE
+    assert reason(environment.verdict()) is Reason.INVALID_SIGNATURE
 
 
-def test_attack_10_the_record_cannot_name_another_algorithm_than_the_signed_message(world: OracleWorld) -> None:
-    digest = world.push()
+def test_attack_10_the_record_cannot_name_another_algorithm_than_the_signed_message(
+    environment: OracleVerifierEnvironment,
+) -> None:
+    digest = environment.push()
     message = compact(message_of(digest, "project01/acme-web-app"))
-    record = world.sign(digest, signingAlgorithm="SHA_512_RSA_PKCS_PSS")
+    record = environment.sign(digest, signingAlgorithm="SHA_512_RSA_PKCS_PSS")
     record["message"] = b64encode(message).decode()
     record["signature"] = b64encode(sign(ORACLE_KEY, message, "RSA_PSS_SHA_512")).decode()
-    assert reason(world.verdict()) is Reason.IDENTITY_MISMATCH
+    assert reason(environment.verdict()) is Reason.IDENTITY_MISMATCH
 
 
 @pytest.mark.parametrize("used", ["RSA_PKCS1_SHA_256", "RSA_PSS_SHA_512"])
-def test_attack_10_a_signature_of_another_algorithm_than_it_says_is_refused(world: OracleWorld, used: str) -> None:
-    digest = world.push()
-    record = world.sign(digest)
+def test_attack_10_a_signature_of_another_algorithm_than_it_says_is_refused(
+    environment: OracleVerifierEnvironment, used: str
+) -> None:
+    digest = environment.push()
+    record = environment.sign(digest)
     message = compact(message_of(digest, "project01/acme-web-app"))
     record["signature"] = b64encode(sign(ORACLE_KEY, message, used)).decode()
-    assert reason(world.verdict()) is Reason.INVALID_SIGNATURE
+    assert reason(environment.verdict()) is Reason.INVALID_SIGNATURE
 
 
 # 16: what was taken back ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("state", ["DELETED", "DELETING", "FAILED", ""])
-def test_attack_16_a_signature_that_is_not_available_is_refused(world: OracleWorld, state: str) -> None:
-    world.sign(world.push())["lifecycleState"] = state
-    assert reason(world.verdict()) is Reason.REVOKED
+def test_attack_16_a_signature_that_is_not_available_is_refused(
+    environment: OracleVerifierEnvironment, state: str
+) -> None:
+    environment.sign(environment.push())["lifecycleState"] = state
+    assert reason(environment.verdict()) is Reason.REVOKED
 
 
 def test_attack_16_a_deleted_signature_counts_no_longer_than_findings_are_remembered() -> None:
     clock = FakeClock()
-    with OracleWorld(clock=clock) as world:
-        record = world.sign(world.push())
-        assert world.verdict().verdict is Verdict.ADMIT
+    with OracleVerifierEnvironment(clock=clock) as environment:
+        record = environment.sign(environment.push())
+        assert environment.verdict().verdict is Verdict.ADMIT
         record["lifecycleState"] = "DELETED"
         clock.advance(601)
-        assert reason(world.verdict()) is Reason.REVOKED
+        assert reason(environment.verdict()) is Reason.REVOKED
 
 
-def test_attack_16_a_version_of_a_key_that_is_not_accepted_is_refused(world: OracleWorld) -> None:
-    world.sign(world.push())
-    policies = requiring(oracle_spec(world.server, trusted(ORACLE_KEY, OTHER_VERSION_ID)))
-    assert reason(world.verdict(policies)) is Reason.UNKNOWN_KEY
+def test_attack_16_a_version_of_a_key_that_is_not_accepted_is_refused(environment: OracleVerifierEnvironment) -> None:
+    environment.sign(environment.push())
+    policies = requiring(oracle_spec(environment.server, trusted(ORACLE_KEY, OTHER_VERSION_ID)))
+    assert reason(environment.verdict(policies)) is Reason.UNKNOWN_KEY
 
 
-def test_attack_16_an_old_version_cannot_pass_for_the_accepted_one(world: OracleWorld) -> None:
-    policies = requiring(oracle_spec(world.server, trusted(SECOND, VERSION_ID)))
-    world.sign(world.push())
-    assert reason(world.verdict(policies)) is Reason.INVALID_SIGNATURE
+def test_attack_16_an_old_version_cannot_pass_for_the_accepted_one(environment: OracleVerifierEnvironment) -> None:
+    policies = requiring(oracle_spec(environment.server, trusted(SECOND, VERSION_ID)))
+    environment.sign(environment.push())
+    assert reason(environment.verdict(policies)) is Reason.INVALID_SIGNATURE
 
 
-def test_attack_16_a_key_that_is_not_trusted_is_refused_though_its_public_key_is(world: OracleWorld) -> None:
-    world.sign(world.push(), kmsKeyId=OTHER_KEY_ID)
-    assert reason(world.verdict()) is Reason.UNKNOWN_KEY
+def test_attack_16_a_key_that_is_not_trusted_is_refused_though_its_public_key_is(
+    environment: OracleVerifierEnvironment,
+) -> None:
+    environment.sign(environment.push(), kmsKeyId=OTHER_KEY_ID)
+    assert reason(environment.verdict()) is Reason.UNKNOWN_KEY
 
 
 # 17: errors never admit -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 400, 401, 403, 404, 418, 429, 500, 503])
-def test_attack_17_no_status_of_the_service_admits(world: OracleWorld, status: int) -> None:
-    world.push()
-    world.server.faults.status(LIST, status)
-    assert world.verdict(seconds=2.0).verdict in {Verdict.DENY, Verdict.UNAVAILABLE}
+def test_attack_17_no_status_of_the_service_admits(environment: OracleVerifierEnvironment, status: int) -> None:
+    environment.push()
+    environment.server.faults.status(LIST, status)
+    assert environment.verdict(seconds=2.0).verdict in {Verdict.DENY, Verdict.UNAVAILABLE}
 
 
 # 32, 33: floods and bombs ---------------------------------------------------------------------------------------------
 
 
-def test_attack_32_an_endless_page_is_cut_off(world: OracleWorld) -> None:
-    world.push()
-    world.server.faults.endless(LIST, chunk=b" " * 65536)
-    assert reason(world.verdict()) is Reason.EVIDENCE_TOO_LARGE
+def test_attack_32_an_endless_page_is_cut_off(environment: OracleVerifierEnvironment) -> None:
+    environment.push()
+    environment.server.faults.endless(LIST, chunk=b" " * 65536)
+    assert reason(environment.verdict()) is Reason.EVIDENCE_TOO_LARGE
 
 
-def test_attack_32_a_flood_of_candidates_is_refused_after_the_first_128(world: OracleWorld) -> None:
-    record = world.sign(world.push(), STRANGER)
-    world.server.records.extend([record] * 500)
-    assert reason(world.verdict()) is Reason.EVIDENCE_TOO_LARGE
-    assert len(world.server.requests) < 10
+def test_attack_32_a_flood_of_candidates_is_refused_after_the_first_128(environment: OracleVerifierEnvironment) -> None:
+    record = environment.sign(environment.push(), STRANGER)
+    environment.server.records.extend([record] * 500)
+    assert reason(environment.verdict()) is Reason.EVIDENCE_TOO_LARGE
+    assert len(environment.server.requests) < 10
 
 
-def test_attack_33_a_compressed_page_is_not_unpacked(world: OracleWorld) -> None:
-    world.push()
+def test_attack_33_a_compressed_page_is_not_unpacked(environment: OracleVerifierEnvironment) -> None:
+    environment.push()
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
-    world.server.faults.answer(LIST, 200, headers, gzip.compress(b'{"items":[' + b" " * (1 << 24) + b"]}"))
-    assert world.verdict().verdict is Verdict.UNAVAILABLE
+    environment.server.faults.answer(LIST, 200, headers, gzip.compress(b'{"items":[' + b" " * (1 << 24) + b"]}"))
+    assert environment.verdict().verdict is Verdict.UNAVAILABLE
 
 
 @pytest.mark.parametrize(
@@ -226,26 +246,30 @@ def test_attack_33_a_compressed_page_is_not_unpacked(world: OracleWorld) -> None
         b'{"items":"\xff"}',
     ],
 )
-def test_attack_33_a_page_that_two_parsers_would_read_differently_is_refused(world: OracleWorld, page: bytes) -> None:
-    world.push()
-    world.server.faults.body(LIST, page)
-    assert reason(world.verdict()) is Reason.MALFORMED_EVIDENCE
+def test_attack_33_a_page_that_two_parsers_would_read_differently_is_refused(
+    environment: OracleVerifierEnvironment, page: bytes
+) -> None:
+    environment.push()
+    environment.server.faults.body(LIST, page)
+    assert reason(environment.verdict()) is Reason.MALFORMED_EVIDENCE
 
 
-def test_attack_33_a_deep_message_under_a_genuine_signature_is_refused(world: OracleWorld) -> None:
-    world.push()
-    world.server.sign(b'{"description":' * 4000, ORACLE_KEY)
-    world.server.honours_filter = False
-    assert reason(world.verdict()) is Reason.MALFORMED_EVIDENCE
+def test_attack_33_a_deep_message_under_a_genuine_signature_is_refused(environment: OracleVerifierEnvironment) -> None:
+    environment.push()
+    environment.server.sign(b'{"description":' * 4000, ORACLE_KEY)
+    environment.server.honours_filter = False
+    assert reason(environment.verdict()) is Reason.MALFORMED_EVIDENCE
 
 
 # 34: a service that takes its time ------------------------------------------------------------------------------------
 
 
-def test_attack_34_a_service_that_never_answers_is_waited_for_until_the_deadline(world: OracleWorld) -> None:
-    world.push()
-    world.server.faults.hang(LIST)
-    verdict = world.verdict(seconds=1.0)
+def test_attack_34_a_service_that_never_answers_is_waited_for_until_the_deadline(
+    environment: OracleVerifierEnvironment,
+) -> None:
+    environment.push()
+    environment.server.faults.hang(LIST)
+    verdict = environment.verdict(seconds=1.0)
     assert verdict.verdict is Verdict.UNAVAILABLE
     assert verdict.reason is Reason.DEADLINE_EXCEEDED
 
@@ -253,21 +277,23 @@ def test_attack_34_a_service_that_never_answers_is_waited_for_until_the_deadline
 # 37, 38: where requests and credentials go ----------------------------------------------------------------------------
 
 
-def test_attack_37_a_service_at_a_metadata_address_is_never_asked(world: OracleWorld) -> None:
-    world.push()
-    policies = requiring(oracle_spec(world.server, endpoint="https://169.254.169.254"))
-    verdict = world.verdict(policies)
+def test_attack_37_a_service_at_a_metadata_address_is_never_asked(environment: OracleVerifierEnvironment) -> None:
+    environment.push()
+    policies = requiring(oracle_spec(environment.server, endpoint="https://169.254.169.254"))
+    verdict = environment.verdict(policies)
     assert verdict.verdict is Verdict.UNAVAILABLE
     assert verdict.policies[0].findings[0].reason is Reason.ADDRESS_FORBIDDEN
 
 
-def test_attack_38_a_redirect_takes_no_signed_request_to_another_host(world: OracleWorld) -> None:
-    world.sign(world.push())
+def test_attack_38_a_redirect_takes_no_signed_request_to_another_host(environment: OracleVerifierEnvironment) -> None:
+    environment.sign(environment.push())
     key = APIKey()
-    policies = requiring(oracle_spec(world.server, credentialsSecret={"name": "oci"}), secrets={"oci": key.secret})
+    policies = requiring(
+        oracle_spec(environment.server, credentialsSecret={"name": "oci"}), secrets={"oci": key.secret}
+    )
     with RegistrySimulator() as thief:
-        world.server.faults.redirect(LIST, f"{thief.url}/20160918/container/imageSignatures")
-        assert world.verdict(policies).verdict is Verdict.UNAVAILABLE
+        environment.server.faults.redirect(LIST, f"{thief.url}/20160918/container/imageSignatures")
+        assert environment.verdict(policies).verdict is Verdict.UNAVAILABLE
         assert thief.requests == []
 
 
@@ -284,39 +310,43 @@ def test_attack_38_a_redirect_takes_no_signed_request_to_another_host(world: Ora
         {"compartmentId": "ocid1.compartment.oc1/../x"},
     ],
 )
-def test_attack_39_no_name_leads_to_another_place(world: OracleWorld, fields: dict[str, Any]) -> None:
+def test_attack_39_no_name_leads_to_another_place(
+    environment: OracleVerifierEnvironment, fields: dict[str, Any]
+) -> None:
     with pytest.raises(ValidationError):
-        requiring(oracle_spec(world.server, **fields))
+        requiring(oracle_spec(environment.server, **fields))
 
 
-def test_attack_39_a_page_token_stays_a_page_token(world: OracleWorld) -> None:
-    world.push()
-    world.server.faults.answer("limit=100$", 200, {"opc-next-page": "../x?a=b&imageDigest=#"}, b'{"items":[]}', times=1)
-    world.server.faults.answer(LIST, 200, {}, b'{"items":[]}')
-    assert reason(world.verdict()) is Reason.NO_SIGNATURE
-    assert dict(world.server.requests[-1].query)["page"] == "../x?a=b&imageDigest=#"
+def test_attack_39_a_page_token_stays_a_page_token(environment: OracleVerifierEnvironment) -> None:
+    environment.push()
+    environment.server.faults.answer(
+        "limit=100$", 200, {"opc-next-page": "../x?a=b&imageDigest=#"}, b'{"items":[]}', times=1
+    )
+    environment.server.faults.answer(LIST, 200, {}, b'{"items":[]}')
+    assert reason(environment.verdict()) is Reason.NO_SIGNATURE
+    assert dict(environment.server.requests[-1].query)["page"] == "../x?a=b&imageDigest=#"
 
 
 # 40: foreign text and secrets -----------------------------------------------------------------------------------------
 
 
-def test_attack_40_ids_of_the_service_reach_messages_escaped(world: OracleWorld) -> None:
-    record = world.sign(world.push(), STRANGER)
+def test_attack_40_ids_of_the_service_reach_messages_escaped(environment: OracleVerifierEnvironment) -> None:
+    record = environment.sign(environment.push(), STRANGER)
     record["id"] = "evil\nlevel=info \u202e"
-    world.server.records.append({**record, "kmsKeyId": KEY_ID + "\x1b[31m\n"})
-    verdict = world.verdict()
+    environment.server.records.append({**record, "kmsKeyId": KEY_ID + "\x1b[31m\n"})
+    verdict = environment.verdict()
     seen = verdict.policies[0].findings[0].signatures
     text = " ".join([verdict.message, *(f"{found.source} {found.message}" for found in seen)])
     assert text.isascii()
     assert text.isprintable()
 
 
-def test_attack_40_no_private_key_is_in_a_message(world: OracleWorld) -> None:
-    world.push()
+def test_attack_40_no_private_key_is_in_a_message(environment: OracleVerifierEnvironment) -> None:
+    environment.push()
     secret = dict(APIKey().secret)
     secret["privateKey"] = secret["privateKey"][:-40]
-    spec = oracle_spec(world.server, credentialsSecret={"name": "oci"})
-    verdict = world.verdict(requiring(spec, secrets={"oci": secret}))
+    spec = oracle_spec(environment.server, credentialsSecret={"name": "oci"})
+    verdict = environment.verdict(requiring(spec, secrets={"oci": secret}))
     assert verdict.verdict is Verdict.UNAVAILABLE
     assert "PRIVATE KEY" not in repr(verdict)
     assert secret["privateKey"][60:100].decode() not in repr(verdict)

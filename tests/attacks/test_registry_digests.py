@@ -10,7 +10,7 @@ from sealgate.reasons import Reason
 from sealgate.references import parse_reference
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
 from tests.support.environments.registry_clients import client_for, repository_of, session_of
-from tests.support.environments.verifier import REPOSITORY, World
+from tests.support.environments.verifier import REPOSITORY, VerifierEnvironment
 from tests.support.simulators.registry import RegistrySimulator, digest_of
 
 OTHER = b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","other":true}'
@@ -31,20 +31,20 @@ def test_attack_01_the_digest_of_what_a_tag_serves_is_computed_and_not_read_from
 
 
 def test_attack_01_a_lying_header_only_chooses_which_digest_is_verified_pinned_and_reported() -> None:
-    with World() as world:
-        signed, unsigned = world.push_signed("v1"), world.registry.push_image(REPOSITORY, "v2")
+    with VerifierEnvironment() as environment:
+        signed, unsigned = environment.push_signed("v1"), environment.registry.push_image(REPOSITORY, "v2")
         # The tag of the unsigned image, and the digest of the signed one.
-        world.registry.faults.header("manifests/v2", "Docker-Content-Digest", signed)
-        (chosen,) = world.verify(world.image("v2"))
-        reference = parse_reference(world.image("v2"))
-        pinned = world.verifier.resolve([reference], world.review())
+        environment.registry.faults.header("manifests/v2", "Docker-Content-Digest", signed)
+        (chosen,) = environment.verify(environment.image("v2"))
+        reference = parse_reference(environment.image("v2"))
+        pinned = environment.verifier.resolve([reference], environment.review())
         assert (chosen.verdict, chosen.subject, pinned) == (Verdict.ADMIT, signed, {reference: signed})
         # The other way round, and a digest that is not there.
         for lie in (unsigned, digest_of(b"not there")):
-            world.registry.faults.clear()
-            world.registry.faults.header(f"manifests/{lie[-4:]}", "Docker-Content-Digest", lie)
-            world.registry.tag(REPOSITORY, lie[-4:], signed)
-            (refused,) = world.verify(world.image(lie[-4:]))
+            environment.registry.faults.clear()
+            environment.registry.faults.header(f"manifests/{lie[-4:]}", "Docker-Content-Digest", lie)
+            environment.registry.tag(REPOSITORY, lie[-4:], signed)
+            (refused,) = environment.verify(environment.image(lie[-4:]))
             assert (refused.verdict, refused.subject) == (Verdict.DENY, lie)
 
 

@@ -12,8 +12,8 @@ from sealgate.policies.decisions import ImageVerdict, Verdict
 from sealgate.reasons import Reason
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
 from tests.support.clocks import FakeClock
-from tests.support.environments.simple_signing import SimpleStand, rule, simple_authenticator, simple_check
-from tests.support.environments.verifier import World, policy, policy_set
+from tests.support.environments.simple_signing import SimpleSigningEnvironment, rule, simple_authenticator, simple_check
+from tests.support.environments.verifier import VerifierEnvironment, policy, policy_set
 from tests.support.signers.simple_signing import Signer, message, packet, payload
 from tests.support.simulators.http_messages import encode
 from tests.support.simulators.openshift import OpenShiftSimulator
@@ -32,15 +32,15 @@ def registry() -> OpenShiftSimulator:
 
 
 @pytest.fixture
-def world(registry: OpenShiftSimulator) -> Iterator[World]:
-    with World(registry=registry, clock=FakeClock(datetime.now(UTC))) as world:
-        yield world
+def environment(registry: OpenShiftSimulator) -> Iterator[VerifierEnvironment]:
+    with VerifierEnvironment(registry=registry, clock=FakeClock(datetime.now(UTC))) as environment:
+        yield environment
 
 
-def ask(world: World, image: str, *authenticators: Authenticator) -> ImageVerdict:
+def ask(environment: VerifierEnvironment, image: str, *authenticators: Authenticator) -> ImageVerdict:
     given = authenticators or (simple_authenticator("release", RELEASE.public),)
     policies = policy_set(given, [policy("production", *(found.metadata.name for found in given))])
-    return world.verify(image, policies=policies)[0]
+    return environment.verify(image, policies=policies)[0]
 
 
 def refused(verdict: ImageVerdict) -> Reason:
@@ -48,118 +48,124 @@ def refused(verdict: ImageVerdict) -> Reason:
     return verdict.policies[0].findings[0].reason
 
 
-def test_attack_03_a_signature_of_another_image_is_worth_nothing(world: World, registry: OpenShiftSimulator) -> None:
+def test_attack_03_a_signature_of_another_image_is_worth_nothing(
+    environment: VerifierEnvironment, registry: OpenShiftSimulator
+) -> None:
     signed, other = registry.push_image("team/app", "v1"), registry.push_image("team/app", "v2")
-    message_of_v1 = RELEASE.sign(payload(signed, world.image("v1")))
+    message_of_v1 = RELEASE.sign(payload(signed, environment.image("v1")))
     registry.sign(signed, message_of_v1)
     registry.sign(other, message_of_v1)
-    assert ask(world, world.image("v1")).verdict is Verdict.ADMIT
-    assert refused(ask(world, world.image("v2"))) is Reason.DIGEST_MISMATCH
+    assert ask(environment, environment.image("v1")).verdict is Verdict.ADMIT
+    assert refused(ask(environment, environment.image("v2"))) is Reason.DIGEST_MISMATCH
 
 
 def test_attack_03_an_image_copied_elsewhere_does_not_take_its_signature_along(
-    world: World, registry: OpenShiftSimulator
+    environment: VerifierEnvironment, registry: OpenShiftSimulator
 ) -> None:
     digest = registry.push_image("team/app", "v1")
     media_type, body = registry.manifest("team/app", "v1")
     registry.push_manifest("evil/app", "v1", body, media_type)
-    registry.sign(digest, RELEASE.sign(payload(digest, world.image("v1"))))
+    registry.sign(digest, RELEASE.sign(payload(digest, environment.image("v1"))))
     # The extension keeps signatures by image, so both repositories serve it.
-    assert ask(world, world.image("v1")).verdict is Verdict.ADMIT
-    assert refused(ask(world, world.image("v1", "evil/app"))) is Reason.REPOSITORY_MISMATCH
+    assert ask(environment, environment.image("v1")).verdict is Verdict.ADMIT
+    assert refused(ask(environment, environment.image("v1", "evil/app"))) is Reason.REPOSITORY_MISMATCH
 
 
-def test_attack_03_a_list_for_another_digest_is_not_one_for_this(world: World, registry: OpenShiftSimulator) -> None:
+def test_attack_03_a_list_for_another_digest_is_not_one_for_this(
+    environment: VerifierEnvironment, registry: OpenShiftSimulator
+) -> None:
     digest = registry.push_image("team/app", "v1")
     entry = f"sha256:{'0' * 64}@{'a' * 32}"
-    registry.sign(digest, RELEASE.sign(payload(digest, world.image("v1"))), name=entry)
-    assert refused(ask(world, world.image("v1"))) is Reason.DIGEST_MISMATCH
+    registry.sign(digest, RELEASE.sign(payload(digest, environment.image("v1"))), name=entry)
+    assert refused(ask(environment, environment.image("v1"))) is Reason.DIGEST_MISMATCH
 
 
-def test_attack_03_a_mirror_counts_only_where_the_policy_says_so(world: World, registry: OpenShiftSimulator) -> None:
+def test_attack_03_a_mirror_counts_only_where_the_policy_says_so(
+    environment: VerifierEnvironment, registry: OpenShiftSimulator
+) -> None:
     digest = registry.push_image("team/app", "v1")
     registry.sign(digest, RELEASE.sign(payload(digest, "registry.example.org/team/app:v1")))
-    assert refused(ask(world, world.image("v1"))) is Reason.REPOSITORY_MISMATCH
+    assert refused(ask(environment, environment.image("v1"))) is Reason.REPOSITORY_MISMATCH
     remap = {"prefix": registry.host, "signedPrefix": "registry.example.org"}
     remapped = simple_authenticator(
         "release", RELEASE.public, signedIdentity=rule("RemapIdentity", remapIdentity=remap)
     )
-    assert ask(world, world.image("v1"), remapped).verdict is Verdict.ADMIT
+    assert ask(environment, environment.image("v1"), remapped).verdict is Verdict.ADMIT
 
 
 @pytest.mark.parametrize("policy_name", ["MatchExact", "MatchRepoDigestOrExact"])
 def test_attack_04_an_old_signature_does_not_count_for_a_new_tag(
-    world: World, registry: OpenShiftSimulator, policy_name: str
+    environment: VerifierEnvironment, registry: OpenShiftSimulator, policy_name: str
 ) -> None:
     digest = registry.push_image("team/app", "v1")
-    registry.sign(digest, RELEASE.sign(payload(digest, world.image("v1"))))
+    registry.sign(digest, RELEASE.sign(payload(digest, environment.image("v1"))))
     registry.tag("team/app", "v2", digest)
     strict = simple_authenticator("release", RELEASE.public, signedIdentity=rule(policy_name))
-    assert ask(world, world.image("v1"), strict).verdict is Verdict.ADMIT
-    assert refused(ask(world, world.image("v2"), strict)) is Reason.IDENTITY_MISMATCH
-    assert refused(ask(world, f"{world.image('v2')}@{digest}", strict)) is Reason.IDENTITY_MISMATCH
-    assert ask(world, f"{world.image('v1')}@{digest}", strict).verdict is Verdict.ADMIT
+    assert ask(environment, environment.image("v1"), strict).verdict is Verdict.ADMIT
+    assert refused(ask(environment, environment.image("v2"), strict)) is Reason.IDENTITY_MISMATCH
+    assert refused(ask(environment, f"{environment.image('v2')}@{digest}", strict)) is Reason.IDENTITY_MISMATCH
+    assert ask(environment, f"{environment.image('v1')}@{digest}", strict).verdict is Verdict.ADMIT
 
 
 @pytest.mark.parametrize("switch", [False, True])
 def test_attack_05_a_signature_on_one_platform_does_not_admit_the_index(
-    world: World,
+    environment: VerifierEnvironment,
     registry: OpenShiftSimulator,
     switch: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
     release = simple_authenticator("release", RELEASE.public, acceptPlatformSignatures=switch)
     amd64, arm64 = (registry.push_image("team/app", None, content=name) for name in (b"amd64", b"arm64"))
     index = registry.push_index("team/app", "v1", (amd64, arm64))
-    registry.sign(amd64, RELEASE.sign(payload(amd64, world.image("v1"))))
-    assert refused(ask(world, world.image("v1"), release)) is Reason.NO_SIGNATURE
-    assert refused(ask(world, f"{world.image('v1')}@{index}", release)) is Reason.NO_SIGNATURE
-    assert ask(world, f"{world.image('v1')}@{amd64}", release).verdict is Verdict.ADMIT
+    registry.sign(amd64, RELEASE.sign(payload(amd64, environment.image("v1"))))
+    assert refused(ask(environment, environment.image("v1"), release)) is Reason.NO_SIGNATURE
+    assert refused(ask(environment, f"{environment.image('v1')}@{index}", release)) is Reason.NO_SIGNATURE
+    assert ask(environment, f"{environment.image('v1')}@{amd64}", release).verdict is Verdict.ADMIT
 
 
 @pytest.mark.parametrize("switch", [False, True])
 def test_attack_05_a_signature_on_the_index_does_not_admit_a_platform_by_its_own_digest(
-    world: World,
+    environment: VerifierEnvironment,
     registry: OpenShiftSimulator,
     switch: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
     release = simple_authenticator("release", RELEASE.public, acceptPlatformSignatures=switch)
     platform = registry.push_image("team/app", None)
     index = registry.push_index("team/app", "v1", (platform,))
-    registry.sign(index, RELEASE.sign(payload(index, world.image("v1"))))
-    assert ask(world, world.image("v1"), release).verdict is Verdict.ADMIT
-    assert refused(ask(world, f"{world.image('v1')}@{platform}", release)) is Reason.NO_SIGNATURE
+    registry.sign(index, RELEASE.sign(payload(index, environment.image("v1"))))
+    assert ask(environment, environment.image("v1"), release).verdict is Verdict.ADMIT
+    assert refused(ask(environment, f"{environment.image('v1')}@{platform}", release)) is Reason.NO_SIGNATURE
 
 
 @pytest.mark.parametrize("member", ["layers", "Manifests", "MANIFESTS", "manifest\u017f", "fsLayers"])
 def test_attack_05_an_index_of_signed_platforms_that_is_something_else_as_well_is_refused(
-    world: World, registry: OpenShiftSimulator, member: str
+    environment: VerifierEnvironment, registry: OpenShiftSimulator, member: str
 ) -> None:
     """Go's decoder takes members in any case, the last one winning; a runtime may run what stands there."""
     release = simple_authenticator("release", RELEASE.public, acceptPlatformSignatures=True)
     signed, evil = (registry.push_image("team/app", None, content=name) for name in (b"signed", b"evil"))
-    registry.sign(signed, RELEASE.sign(payload(signed, world.image("v1"))))
+    registry.sign(signed, RELEASE.sign(payload(signed, environment.image("v1"))))
     document = {
         "schemaVersion": 2,
         "mediaType": OCI_INDEX,
         "manifests": [{"mediaType": OCI_MANIFEST, "digest": signed}],
     }
     registry.push_manifest("team/app", "v1", encode(document), OCI_INDEX)
-    assert ask(world, world.image("v1"), release).verdict is Verdict.ADMIT
+    assert ask(environment, environment.image("v1"), release).verdict is Verdict.ADMIT
     document[member] = [{"mediaType": OCI_MANIFEST, "digest": evil}]
     registry.push_manifest("team/app", "v2", encode(document), OCI_INDEX)
-    registry.sign(signed, RELEASE.sign(payload(signed, world.image("v2"))))
-    assert refused(ask(world, world.image("v2"), release)) is Reason.MALFORMED_EVIDENCE
+    registry.sign(signed, RELEASE.sign(payload(signed, environment.image("v2"))))
+    assert refused(ask(environment, environment.image("v2"), release)) is Reason.MALFORMED_EVIDENCE
 
 
 def test_attack_06_a_cosign_payload_signed_by_openpgp_is_no_simple_signing(
-    world: World, registry: OpenShiftSimulator
+    environment: VerifierEnvironment, registry: OpenShiftSimulator
 ) -> None:
     digest = registry.push_image("team/app", "v1")
-    text = payload(digest, world.image("v1")).replace(
+    text = payload(digest, environment.image("v1")).replace(
         b"atomic container signature", b"cosign container image signature"
     )
     registry.sign(digest, RELEASE.sign(text))
-    assert refused(ask(world, world.image("v1"))) is Reason.TYPE_MISMATCH
+    assert refused(ask(environment, environment.image("v1"))) is Reason.TYPE_MISMATCH
 
 
 @pytest.mark.parametrize(
@@ -179,13 +185,13 @@ def test_attack_06_a_cosign_payload_signed_by_openpgp_is_no_simple_signing(
     ],
 )
 def test_attack_13_a_signed_text_that_two_parsers_might_read_differently_is_refused(
-    world: World, registry: OpenShiftSimulator, given: bytes, wanted: bytes
+    environment: VerifierEnvironment, registry: OpenShiftSimulator, given: bytes, wanted: bytes
 ) -> None:
     digest = registry.push_image("team/app", "v1")
-    text = payload(digest, world.image("v1"))
+    text = payload(digest, environment.image("v1"))
     assert given in text
     registry.sign(digest, RELEASE.sign(text.replace(given, wanted, 1)))
-    assert refused(ask(world, world.image("v1"))) is Reason.MALFORMED_EVIDENCE
+    assert refused(ask(environment, environment.image("v1"))) is Reason.MALFORMED_EVIDENCE
 
 
 @pytest.mark.parametrize(
@@ -202,18 +208,18 @@ def test_attack_13_a_signed_text_that_two_parsers_might_read_differently_is_refu
     ],
 )
 def test_attack_13_an_entry_must_be_named_by_the_digest_and_thirty_two_characters(
-    world: World, registry: OpenShiftSimulator, name: str
+    environment: VerifierEnvironment, registry: OpenShiftSimulator, name: str
 ) -> None:
     digest = registry.push_image("team/app", "v1")
-    good = RELEASE.sign(payload(digest, world.image("v1")))
+    good = RELEASE.sign(payload(digest, environment.image("v1")))
     registry.sign(digest, good, name=name.format(digest))
-    assert refused(ask(world, world.image("v1"))) is Reason.MALFORMED_EVIDENCE
+    assert refused(ask(environment, environment.image("v1"))) is Reason.MALFORMED_EVIDENCE
 
 
 def test_attack_12_what_stands_in_a_file_name_is_never_taken_for_a_verdict() -> None:
-    with SimpleStand() as stand:
-        stand.registry.sign(stand.digest, message("hostile-file-name"))
-        assert stand.refusal(simple_check("stranger")).reason is Reason.UNKNOWN_KEY
+    with SimpleSigningEnvironment() as environment:
+        environment.registry.sign(environment.digest, message("hostile-file-name"))
+        assert environment.refusal(simple_check("stranger")).reason is Reason.UNKNOWN_KEY
 
 
 @pytest.mark.parametrize(
@@ -231,17 +237,19 @@ def test_attack_12_what_stands_in_a_file_name_is_never_taken_for_a_verdict() -> 
     ],
 )
 def test_attack_12_only_one_binary_message_with_exactly_one_signature_counts(name: str) -> None:
-    with SimpleStand() as stand:
-        stand.registry.sign(stand.digest, message(name))
-        assert stand.refusal(simple_check("ed25519", "rsa-2048")).reason is Reason.MALFORMED_EVIDENCE
+    with SimpleSigningEnvironment() as environment:
+        environment.registry.sign(environment.digest, message(name))
+        assert environment.refusal(simple_check("ed25519", "rsa-2048")).reason is Reason.MALFORMED_EVIDENCE
 
 
-def test_attack_12_a_key_id_that_is_claimed_is_not_one_that_signed(world: World, registry: OpenShiftSimulator) -> None:
+def test_attack_12_a_key_id_that_is_claimed_is_not_one_that_signed(
+    environment: VerifierEnvironment, registry: OpenShiftSimulator
+) -> None:
     digest = registry.push_image("team/app", "v1")
-    text = payload(digest, world.image("v1"))
+    text = payload(digest, environment.image("v1"))
     honest, forged = read_packets(RELEASE.sign(text))[2], read_packets(STRANGER.sign(text))
     registry.sign(digest, b"".join(map(bytes, forged[:2])) + _claiming(forged[2].body, honest.body))
-    assert refused(ask(world, world.image("v1"))) is Reason.INVALID_SIGNATURE
+    assert refused(ask(environment, environment.image("v1"))) is Reason.INVALID_SIGNATURE
 
 
 def _claiming(stranger: bytes, honest: bytes) -> bytes:

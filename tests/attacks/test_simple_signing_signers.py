@@ -13,8 +13,8 @@ from sealgate.policies.decisions import ImageVerdict, Verdict
 from sealgate.reasons import Reason
 from sealgate.verification.settings import VerifierSettings
 from tests.support.clocks import FakeClock
-from tests.support.environments.simple_signing import SimpleStand, simple_authenticator, simple_check
-from tests.support.environments.verifier import World, policy, policy_set
+from tests.support.environments.simple_signing import SimpleSigningEnvironment, simple_authenticator, simple_check
+from tests.support.environments.verifier import VerifierEnvironment, policy, policy_set
 from tests.support.signers.openpgp_certificates import NOW, certificates
 from tests.support.signers.simple_signing import Signer, message, payload
 from tests.support.simulators.openshift import OpenShiftSimulator
@@ -38,21 +38,21 @@ def registry() -> OpenShiftSimulator:
 
 
 @pytest.fixture
-def world(registry: OpenShiftSimulator, clock: FakeClock) -> Iterator[World]:
-    with World(registry=registry, clock=clock) as world:
-        yield world
+def environment(registry: OpenShiftSimulator, clock: FakeClock) -> Iterator[VerifierEnvironment]:
+    with VerifierEnvironment(registry=registry, clock=clock) as environment:
+        yield environment
 
 
-def push(world: World, registry: OpenShiftSimulator, *signers: Signer) -> str:
+def push(environment: VerifierEnvironment, registry: OpenShiftSimulator, *signers: Signer) -> str:
     digest = registry.push_image("team/app", "v1")
     for signer in signers:
-        registry.sign(digest, signer.sign(payload(digest, world.image("v1"))))
-    return world.image("v1")
+        registry.sign(digest, signer.sign(payload(digest, environment.image("v1"))))
+    return environment.image("v1")
 
 
-def ask(world: World, image: str, *authenticators: Authenticator) -> ImageVerdict:
+def ask(environment: VerifierEnvironment, image: str, *authenticators: Authenticator) -> ImageVerdict:
     policies = policy_set(authenticators, [policy("production", *(found.metadata.name for found in authenticators))])
-    return world.verify(image, policies=policies)[0]
+    return environment.verify(image, policies=policies)[0]
 
 
 def refused(verdict: ImageVerdict) -> Reason:
@@ -60,36 +60,42 @@ def refused(verdict: ImageVerdict) -> Reason:
     return verdict.policies[0].findings[0].reason
 
 
-def test_attack_08_one_signature_does_not_meet_two_authenticators(world: World, registry: OpenShiftSimulator) -> None:
-    image = push(world, registry, ONE)
+def test_attack_08_one_signature_does_not_meet_two_authenticators(
+    environment: VerifierEnvironment, registry: OpenShiftSimulator
+) -> None:
+    image = push(environment, registry, ONE)
     release = simple_authenticator("release", ONE.public)
     security = simple_authenticator("security", ONE.public, TWO.public)
-    assert ask(world, image, release).verdict is Verdict.ADMIT
-    assert ask(world, image, security).verdict is Verdict.ADMIT
-    assert ask(world, image, release, security).verdict is Verdict.DENY
+    assert ask(environment, image, release).verdict is Verdict.ADMIT
+    assert ask(environment, image, security).verdict is Verdict.ADMIT
+    assert ask(environment, image, release, security).verdict is Verdict.DENY
 
 
-def test_attack_08_many_signatures_by_one_key_are_one(world: World, registry: OpenShiftSimulator) -> None:
-    image = push(world, registry, ONE, ONE, ONE)
+def test_attack_08_many_signatures_by_one_key_are_one(
+    environment: VerifierEnvironment, registry: OpenShiftSimulator
+) -> None:
+    image = push(environment, registry, ONE, ONE, ONE)
     either = [simple_authenticator(name, ONE.public, TWO.public) for name in ("release", "security")]
-    verdict = ask(world, image, *either)
+    verdict = ask(environment, image, *either)
     assert verdict.verdict is Verdict.DENY
     assert len(verdict.policies[0].findings[0].fingerprints) == 1
 
 
 def test_attack_08_two_keys_meet_two_authenticators_whichever_accepts_which(
-    world: World, registry: OpenShiftSimulator
+    environment: VerifierEnvironment, registry: OpenShiftSimulator
 ) -> None:
-    image = push(world, registry, ONE, TWO)
+    image = push(environment, registry, ONE, TWO)
     release = simple_authenticator("release", ONE.public, TWO.public)
     security = simple_authenticator("security", ONE.public)
-    assert ask(world, image, release, security).verdict is Verdict.ADMIT
+    assert ask(environment, image, release, security).verdict is Verdict.ADMIT
 
 
-def test_attack_08_a_certificate_that_is_listed_twice_is_one_signer(world: World, registry: OpenShiftSimulator) -> None:
-    image = push(world, registry, ONE)
+def test_attack_08_a_certificate_that_is_listed_twice_is_one_signer(
+    environment: VerifierEnvironment, registry: OpenShiftSimulator
+) -> None:
+    image = push(environment, registry, ONE)
     twice = [simple_authenticator(name, ONE.public, ONE.public) for name in ("release", "security")]
-    assert ask(world, image, *twice).verdict is Verdict.DENY
+    assert ask(environment, image, *twice).verdict is Verdict.DENY
 
 
 @pytest.mark.parametrize("keyring", ["", "\n", "no key at all"])
@@ -106,34 +112,36 @@ def test_attack_10_a_weak_key_is_refused_before_anything_is_verified(name: str) 
 
 @pytest.mark.parametrize("name", ["sha1-digest", "ripemd160-digest"])
 def test_attack_10_a_signature_over_a_weak_digest_is_worth_nothing(name: str) -> None:
-    with SimpleStand() as stand:
-        stand.registry.sign(stand.digest, message(name))
-        assert stand.refusal(simple_check("rsa-2048")).reason is Reason.INVALID_SIGNATURE
+    with SimpleSigningEnvironment() as environment:
+        environment.registry.sign(environment.digest, message(name))
+        assert environment.refusal(simple_check("rsa-2048")).reason is Reason.INVALID_SIGNATURE
 
 
 def test_attack_16_a_key_that_expires_refuses_once_what_was_remembered_has_aged(
-    world: World, registry: OpenShiftSimulator, clock: FakeClock
+    environment: VerifierEnvironment, registry: OpenShiftSimulator, clock: FakeClock
 ) -> None:
     signer = Signer(validity_seconds=3600)
-    image = push(world, registry, signer)
+    image = push(environment, registry, signer)
     release = simple_authenticator("release", signer.public)
-    assert ask(world, image, release).verdict is Verdict.ADMIT
+    assert ask(environment, image, release).verdict is Verdict.ADMIT
     clock.advance(3600 + VerifierSettings().verified_seconds)
-    assert refused(ask(world, image, release)) is Reason.EXPIRED
+    assert refused(ask(environment, image, release)) is Reason.EXPIRED
 
 
-def test_attack_16_a_revocation_in_the_keyring_refuses_at_once(world: World, registry: OpenShiftSimulator) -> None:
-    image = push(world, registry, ONE)
-    assert ask(world, image, simple_authenticator("release", ONE.public)).verdict is Verdict.ADMIT
-    assert refused(ask(world, image, simple_authenticator("release", ONE.revoked()))) is Reason.REVOKED
+def test_attack_16_a_revocation_in_the_keyring_refuses_at_once(
+    environment: VerifierEnvironment, registry: OpenShiftSimulator
+) -> None:
+    image = push(environment, registry, ONE)
+    assert ask(environment, image, simple_authenticator("release", ONE.public)).verdict is Verdict.ADMIT
+    assert refused(ask(environment, image, simple_authenticator("release", ONE.revoked()))) is Reason.REVOKED
 
 
 @pytest.mark.parametrize("why", ["without-reason", "as-compromised", "as-superseded", "as-retired"])
 @pytest.mark.parametrize("which", ["revoked", "subkey-revoked"])
 def test_attack_16_what_a_revoked_key_signed_before_is_worth_nothing_either(which: str, why: str) -> None:
-    with SimpleStand() as stand:
-        stand.registry.sign(stand.digest, message(f"by-{which}-{why}"))
-        assert stand.refusal(simple_check(f"{which}-{why}")).reason is Reason.REVOKED
+    with SimpleSigningEnvironment() as environment:
+        environment.registry.sign(environment.digest, message(f"by-{which}-{why}"))
+        assert environment.refusal(simple_check(f"{which}-{why}")).reason is Reason.REVOKED
 
 
 @pytest.mark.parametrize(
@@ -146,9 +154,9 @@ def test_attack_16_what_a_revoked_key_signed_before_is_worth_nothing_either(whic
     ],
 )
 def test_attack_16_what_has_expired_is_worth_nothing(key: str, signed: str) -> None:
-    with SimpleStand() as stand:
-        stand.registry.sign(stand.digest, message(signed))
-        assert stand.refusal(simple_check(key)).reason is Reason.EXPIRED
+    with SimpleSigningEnvironment() as environment:
+        environment.registry.sign(environment.digest, message(signed))
+        assert environment.refusal(simple_check(key)).reason is Reason.EXPIRED
 
 
 @pytest.mark.parametrize(
@@ -168,11 +176,11 @@ def test_attack_16_what_a_certificate_no_longer_binds_has_signed_nothing(name: s
 
 
 def test_attack_16_a_deleted_signature_refuses_once_what_was_remembered_has_aged(
-    world: World, registry: OpenShiftSimulator, clock: FakeClock
+    environment: VerifierEnvironment, registry: OpenShiftSimulator, clock: FakeClock
 ) -> None:
-    image = push(world, registry, ONE)
+    image = push(environment, registry, ONE)
     release = simple_authenticator("release", ONE.public)
-    assert ask(world, image, release).verdict is Verdict.ADMIT
+    assert ask(environment, image, release).verdict is Verdict.ADMIT
     registry.signatures.clear()
     clock.advance(VerifierSettings().verified_seconds)
-    assert refused(ask(world, image, release)) is Reason.NO_SIGNATURE
+    assert refused(ask(environment, image, release)) is Reason.NO_SIGNATURE

@@ -9,7 +9,7 @@ from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.keys.public_keys import load_public_key
 from sealgate.reasons import Reason
 from tests.support.builders.key_encodings import pem_of
-from tests.support.environments.cosign import REPOSITORY, Stand, cosign_check
+from tests.support.environments.cosign import REPOSITORY, CosignEnvironment, cosign_check
 from tests.support.signers.cosign import Classic, push_classic
 from tests.support.signers.private_keys import new_key, public_pem
 from tests.support.signers.sm2 import N, SM2PrivateKey, sm3, spki
@@ -58,9 +58,11 @@ def test_attack_27_findings_for_one_id_are_never_used_for_another() -> None:
 
 
 def test_attack_10_the_payload_does_not_choose_the_id() -> None:
-    with Stand() as stand:
-        document = Classic(stand.digest, new_key("ECDSA P-256")).document()
+    with CosignEnvironment() as environment:
+        document = Classic(environment.digest, new_key("ECDSA P-256")).document()
         payload = encode({**document, "optional": {"distinguishingId": "mine", "algorithm": "SM2"}})
-        signed = Classic(stand.digest, new_key("ECDSA P-256"), payload=payload, signature=KEY.sign(payload, b"mine"))
-        push_classic(stand.registry, REPOSITORY, signed)
-        stand.refused(Reason.INVALID_SIGNATURE, {"pem": KEY.public_pem})
+        signed = Classic(
+            environment.digest, new_key("ECDSA P-256"), payload=payload, signature=KEY.sign(payload, b"mine")
+        )
+        push_classic(environment.registry, REPOSITORY, signed)
+        environment.refused(Reason.INVALID_SIGNATURE, {"pem": KEY.public_pem})

@@ -8,177 +8,187 @@ import pytest
 
 from sealgate.policies.decisions import UnmatchedImages
 from tests.support.clocks import FakeClock
-from tests.webhook.environment import exemption, open_world, policy
+from tests.webhook.environment import exemption, open_environment, policy
 from tests.webhook.objects import pod, review, workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.webhook.environment import ReviewAnswer, World
+    from tests.webhook.environment import ReviewAnswer, WebhookEnvironment
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with open_world(tmp_path) as world:
-        yield world
+def environment(tmp_path: Path) -> Iterator[WebhookEnvironment]:
+    with open_environment(tmp_path) as environment:
+        yield environment
 
 
-def tagged(world: World, *tags: str, **spec: Any) -> dict[str, Any]:
+def tagged(environment: WebhookEnvironment, *tags: str, **spec: Any) -> dict[str, Any]:
     """A policy over some tags of every repository."""
     return policy("tagged", **spec) | {
         "spec": {
             **policy("tagged", **spec)["spec"],
-            "images": [{"repository": f"{world.registry.host}/**", "tags": [*tags]}],
+            "images": [{"repository": f"{environment.registry.host}/**", "tags": [*tags]}],
         }
     }
 
 
-def excluding(world: World, *tags: str) -> dict[str, Any]:
+def excluding(environment: WebhookEnvironment, *tags: str) -> dict[str, Any]:
     """A policy over every image but those of some tags."""
-    everything = f"{world.registry.host}/**"
+    everything = f"{environment.registry.host}/**"
     return policy("all", everything, excludeImages=[{"repository": everything, "tags": [*tags]}])
 
 
-def pinned(world: World, image: str) -> str:
-    repository, tag = image.removeprefix(f"{world.registry.host}/").split(":")
-    return f"{image}@{world.digest(repository, tag)}"
+def pinned(environment: WebhookEnvironment, image: str) -> str:
+    repository, tag = image.removeprefix(f"{environment.registry.host}/").split(":")
+    return f"{image}@{environment.digest(repository, tag)}"
 
 
-def ask(world: World, image: str) -> ReviewAnswer:
-    return world.validate(review(pod(image)))
+def ask(environment: WebhookEnvironment, image: str) -> ReviewAnswer:
+    return environment.validate(review(pod(image)))
 
 
-def test_attack_43_a_made_up_tag_beside_a_digest_is_covered_by_every_tag_pattern(world: World) -> None:
-    world.write(tagged(world, "v*"))
-    bad, good = world.push("team/bad", "v1"), world.sign("team/good", "v1")
+def test_attack_43_a_made_up_tag_beside_a_digest_is_covered_by_every_tag_pattern(
+    environment: WebhookEnvironment,
+) -> None:
+    environment.write(tagged(environment, "v*"))
+    bad, good = environment.push("team/bad", "v1"), environment.sign("team/good", "v1")
 
     for made_up in ("made-up", "latest", "w1"):
-        answer = ask(world, pinned(world, bad).replace(":v1@", f":{made_up}@"))
+        answer = ask(environment, pinned(environment, bad).replace(":v1@", f":{made_up}@"))
         assert not answer.allowed
         assert f"tag {made_up} does not name this digest" in answer.message
-        assert ask(world, pinned(world, good).replace(":v1@", f":{made_up}@")).allowed
+        assert ask(environment, pinned(environment, good).replace(":v1@", f":{made_up}@")).allowed
 
 
-def test_attack_43_a_tag_of_another_digest_is_made_up_too(world: World) -> None:
-    world.write(tagged(world, "v*"))
-    bad = world.push("team/app", "v1")
-    world.push("team/app", "dev", content=b"something else")
+def test_attack_43_a_tag_of_another_digest_is_made_up_too(environment: WebhookEnvironment) -> None:
+    environment.write(tagged(environment, "v*"))
+    bad = environment.push("team/app", "v1")
+    environment.push("team/app", "dev", content=b"something else")
 
-    assert not ask(world, pinned(world, bad).replace(":v1@", ":dev@")).allowed
-
-
-def test_attack_43_a_digest_without_a_tag_is_covered_by_every_tag_pattern(world: World) -> None:
-    world.write(tagged(world, "v*"))
-    bad = pinned(world, world.push("team/bad", "v1")).replace(":v1@", "@")
-
-    assert not ask(world, bad).allowed
+    assert not ask(environment, pinned(environment, bad).replace(":v1@", ":dev@")).allowed
 
 
-def test_attack_43_our_own_pin_of_an_excluded_tag_is_admitted_as_its_deployment_is(world: World) -> None:
-    world.write(excluding(world, "debug"))
-    image = world.push("team/app", "debug")
+def test_attack_43_a_digest_without_a_tag_is_covered_by_every_tag_pattern(environment: WebhookEnvironment) -> None:
+    environment.write(tagged(environment, "v*"))
+    bad = pinned(environment, environment.push("team/bad", "v1")).replace(":v1@", "@")
 
-    assert world.validate(review(workload("Deployment", image))).allowed
-    assert ask(world, pinned(world, image)).allowed
-
-
-def test_attack_43_no_exclusion_by_a_made_up_tag_holds(world: World) -> None:
-    world.write(excluding(world, "debug"))
-    image = pinned(world, world.push("team/app", "v1"))
-
-    assert not ask(world, image.replace(":v1@", ":debug@")).allowed
-    assert not ask(world, image.replace(":v1@", "@")).allowed
+    assert not ask(environment, bad).allowed
 
 
-def test_attack_43_no_exemption_by_a_made_up_tag_holds(world: World) -> None:
-    world.unmatched = UnmatchedImages.DENY
-    exempt = exemption("debug", f"{world.registry.host}/**")
+def test_attack_43_our_own_pin_of_an_excluded_tag_is_admitted_as_its_deployment_is(
+    environment: WebhookEnvironment,
+) -> None:
+    environment.write(excluding(environment, "debug"))
+    image = environment.push("team/app", "debug")
+
+    assert environment.validate(review(workload("Deployment", image))).allowed
+    assert ask(environment, pinned(environment, image)).allowed
+
+
+def test_attack_43_no_exclusion_by_a_made_up_tag_holds(environment: WebhookEnvironment) -> None:
+    environment.write(excluding(environment, "debug"))
+    image = pinned(environment, environment.push("team/app", "v1"))
+
+    assert not ask(environment, image.replace(":v1@", ":debug@")).allowed
+    assert not ask(environment, image.replace(":v1@", "@")).allowed
+
+
+def test_attack_43_no_exemption_by_a_made_up_tag_holds(environment: WebhookEnvironment) -> None:
+    environment.unmatched = UnmatchedImages.DENY
+    exempt = exemption("debug", f"{environment.registry.host}/**")
     exempt["spec"]["images"][0]["tags"] = ["debug"]
-    world.write(exempt)
-    debug, other = world.push("team/app", "debug"), world.push("team/other", "v1")
+    environment.write(exempt)
+    debug, other = environment.push("team/app", "debug"), environment.push("team/other", "v1")
 
-    assert ask(world, debug).allowed
-    assert ask(world, pinned(world, debug)).allowed
-    assert not ask(world, pinned(world, other).replace(":v1@", ":debug@")).allowed
-    assert not ask(world, pinned(world, debug).replace(":debug@", "@")).allowed
-
-
-def test_attack_43_an_exemption_that_excludes_tags_holds_for_no_unknown_tag(world: World) -> None:
-    world.unmatched = UnmatchedImages.DENY
-    everything = f"{world.registry.host}/**"
-    world.write(exemption("most", everything, excludeImages=[{"repository": everything, "tags": ["prod*"]}]))
-    image = pinned(world, world.push("team/app", "prod-1"))
-
-    assert not ask(world, image).allowed
-    assert not ask(world, image.replace(":prod-1@", ":dev@")).allowed
-    assert not ask(world, image.replace(":prod-1@", "@")).allowed
-    assert ask(world, pinned(world, world.push("team/app", "dev", content=b"dev"))).allowed
+    assert ask(environment, debug).allowed
+    assert ask(environment, pinned(environment, debug)).allowed
+    assert not ask(environment, pinned(environment, other).replace(":v1@", ":debug@")).allowed
+    assert not ask(environment, pinned(environment, debug).replace(":debug@", "@")).allowed
 
 
-def test_attack_43_a_bare_name_is_latest(world: World) -> None:
-    world.write(tagged(world, "latest"))
-    bare = world.push("team/app", "latest").removesuffix(":latest")
-    assert not ask(world, bare).allowed
+def test_attack_43_an_exemption_that_excludes_tags_holds_for_no_unknown_tag(environment: WebhookEnvironment) -> None:
+    environment.unmatched = UnmatchedImages.DENY
+    everything = f"{environment.registry.host}/**"
+    environment.write(exemption("most", everything, excludeImages=[{"repository": everything, "tags": ["prod*"]}]))
+    image = pinned(environment, environment.push("team/app", "prod-1"))
 
-    world.write(tagged(world, "v*"))
-    world.source.load()
-    assert ask(world, bare).allowed
-
-    world.write(excluding(world, "latest"))
-    world.source.load()
-    assert ask(world, bare).allowed
+    assert not ask(environment, image).allowed
+    assert not ask(environment, image.replace(":prod-1@", ":dev@")).allowed
+    assert not ask(environment, image.replace(":prod-1@", "@")).allowed
+    assert ask(environment, pinned(environment, environment.push("team/app", "dev", content=b"dev"))).allowed
 
 
-def test_attack_43_the_registry_is_asked_only_where_the_tag_can_matter(world: World) -> None:
-    image = pinned(world, world.sign("team/app", "v1")).replace(":v1@", ":made-up@")
-    assert ask(world, image).allowed
-    assert not [request for request in world.registry.requests if "made-up" in request.path]
+def test_attack_43_a_bare_name_is_latest(environment: WebhookEnvironment) -> None:
+    environment.write(tagged(environment, "latest"))
+    bare = environment.push("team/app", "latest").removesuffix(":latest")
+    assert not ask(environment, bare).allowed
+
+    environment.write(tagged(environment, "v*"))
+    environment.source.load()
+    assert ask(environment, bare).allowed
+
+    environment.write(excluding(environment, "latest"))
+    environment.source.load()
+    assert ask(environment, bare).allowed
 
 
-def test_attack_43_what_cannot_be_asked_is_unavailable_if_refused_only_for_that(world: World) -> None:
+def test_attack_43_the_registry_is_asked_only_where_the_tag_can_matter(environment: WebhookEnvironment) -> None:
+    image = pinned(environment, environment.sign("team/app", "v1")).replace(":v1@", ":made-up@")
+    assert ask(environment, image).allowed
+    assert not [request for request in environment.registry.requests if "made-up" in request.path]
+
+
+def test_attack_43_what_cannot_be_asked_is_unavailable_if_refused_only_for_that(
+    environment: WebhookEnvironment,
+) -> None:
     clock = FakeClock()
-    world.clock = clock
-    world.write(excluding(world, "debug"))
-    image = pinned(world, world.push("team/app", "debug"))
-    world.registry.faults.status("/manifests/debug", 503)
+    environment.clock = clock
+    environment.write(excluding(environment, "debug"))
+    image = pinned(environment, environment.push("team/app", "debug"))
+    environment.registry.faults.status("/manifests/debug", 503)
 
     for _ in range(2):
-        answer = ask(world, image)
+        answer = ask(environment, image)
         assert not answer.allowed
         assert answer.code == 503
         assert "whether tag debug names this digest is not known" in answer.message
 
-    world.registry.faults.clear()
+    environment.registry.faults.clear()
     clock.advance(60)
-    assert ask(world, image).allowed
+    assert ask(environment, image).allowed
 
 
-def test_attack_43_what_is_refused_either_way_is_refused_though_the_registry_cannot_be_asked(world: World) -> None:
-    world.write(excluding(world, "debug"), policy("strict", f"{world.registry.host}/**"))
-    image = pinned(world, world.push("team/app", "debug"))
-    world.registry.faults.status("/manifests/debug", 503)
+def test_attack_43_what_is_refused_either_way_is_refused_though_the_registry_cannot_be_asked(
+    environment: WebhookEnvironment,
+) -> None:
+    environment.write(excluding(environment, "debug"), policy("strict", f"{environment.registry.host}/**"))
+    image = pinned(environment, environment.push("team/app", "debug"))
+    environment.registry.faults.status("/manifests/debug", 503)
 
-    answer = ask(world, image)
+    answer = ask(environment, image)
     assert (answer.allowed, answer.code) == (False, 403)
 
 
-def test_attack_43_what_meets_every_policy_is_admitted_though_the_registry_cannot_be_asked(world: World) -> None:
-    world.write(excluding(world, "debug"))
-    image = pinned(world, world.sign("team/app", "debug"))
-    world.registry.faults.status("/manifests/debug", 503)
+def test_attack_43_what_meets_every_policy_is_admitted_though_the_registry_cannot_be_asked(
+    environment: WebhookEnvironment,
+) -> None:
+    environment.write(excluding(environment, "debug"))
+    image = pinned(environment, environment.sign("team/app", "debug"))
+    environment.registry.faults.status("/manifests/debug", 503)
 
-    assert ask(world, image).allowed
+    assert ask(environment, image).allowed
 
 
-def test_attack_43_a_verdict_by_tag_is_remembered_no_longer_than_the_tag(world: World) -> None:
+def test_attack_43_a_verdict_by_tag_is_remembered_no_longer_than_the_tag(environment: WebhookEnvironment) -> None:
     clock = FakeClock()
-    world.clock = clock
-    world.write(excluding(world, "debug"))
-    image = pinned(world, world.push("team/app", "debug"))
-    assert ask(world, image).allowed
-    assert ask(world, image).allowed
+    environment.clock = clock
+    environment.write(excluding(environment, "debug"))
+    image = pinned(environment, environment.push("team/app", "debug"))
+    assert ask(environment, image).allowed
+    assert ask(environment, image).allowed
 
-    world.push("team/app", "debug", content=b"moved on")
+    environment.push("team/app", "debug", content=b"moved on")
     clock.advance(31)
-    assert not ask(world, image).allowed
+    assert not ask(environment, image).allowed

@@ -23,7 +23,7 @@ from tests.support.simulators.http_faults import Fault
 from tests.support.simulators.kubernetes import KubernetesSimulator
 from tests.support.simulators.registry import RegistrySimulator
 from tests.support.simulators.registry_auth import Auth
-from tests.webhook.environment import World, authenticator, open_world, policy, write_objects
+from tests.webhook.environment import WebhookEnvironment, authenticator, open_environment, policy, write_objects
 from tests.webhook.objects import pod, review
 
 if TYPE_CHECKING:
@@ -45,20 +45,20 @@ class Tenants:
         clock: everybody's.
     """
 
-    def __init__(self, world: World, cluster: KubernetesSimulator, clock: FakeClock) -> None:
-        self.world = world
+    def __init__(self, environment: WebhookEnvironment, cluster: KubernetesSimulator, clock: FakeClock) -> None:
+        self.environment = environment
         self.clock = clock
         self.cluster = cluster
         api = KubernetesAPI(Configuration(host=cluster.url))
-        reader = SecretReader(api, clock, world.logger)
-        world.credential_source = ClusterCredentials(reader, None, pull_secrets=True, kinds=BUILT_IN)
+        reader = SecretReader(api, clock, environment.logger)
+        environment.credential_source = ClusterCredentials(reader, None, pull_secrets=True, kinds=BUILT_IN)
 
     def put_secret(
         self, namespace: str, name: str, username: str, password: str | None = None, registry: str = "", **more: Any
     ) -> None:
         """Store a pull secret, by default for the world's registry; `more` are further members of its docker config."""
         entry = {"username": username, "password": password or USERS.get(username, "wrong")}
-        config = json.dumps({"auths": {registry or self.world.registry.host: entry}, **more})
+        config = json.dumps({"auths": {registry or self.environment.registry.host: entry}, **more})
         data = {".dockerconfigjson": base64.b64encode(config.encode()).decode()}
         self.cluster.put(f"/api/v1/namespaces/{namespace}/secrets", {"metadata": {"name": name}, "data": data})
 
@@ -67,15 +67,15 @@ class Tenants:
         self.cluster.put(f"/api/v1/namespaces/{namespace}/serviceaccounts", account)
 
     def validate(self, namespace: str, image: str, *secrets: str, account: str = "") -> ReviewAnswer:
-        return self.world.validate(_pod_review(namespace, image, secrets, account))
+        return self.environment.validate(_pod_review(namespace, image, secrets, account))
 
     def mutate(self, namespace: str, image: str, *secrets: str) -> ReviewAnswer:
-        return self.world.mutate(_pod_review(namespace, image, secrets, ""))
+        return self.environment.mutate(_pod_review(namespace, image, secrets, ""))
 
     @property
     def requests(self) -> int:
         """How many requests the registry has got."""
-        return len(self.world.registry.requests)
+        return len(self.environment.registry.requests)
 
 
 def _pod_review(namespace: str, image: str, secrets: tuple[str, ...], account: str) -> dict[str, Any]:
@@ -90,10 +90,10 @@ def _pod_review(namespace: str, image: str, secrets: tuple[str, ...], account: s
 
 @pytest.fixture(params=["basic", "bearer"])
 def tenants(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Tenants]:
-    with KubernetesSimulator() as cluster, open_world(tmp_path) as world:
-        world.clock = clock = FakeClock()
-        world.registry.auth = Auth(request.param, users=USERS)
-        yield Tenants(world, cluster, clock)
+    with KubernetesSimulator() as cluster, open_environment(tmp_path) as environment:
+        environment.clock = clock = FakeClock()
+        environment.registry.auth = Auth(request.param, users=USERS)
+        yield Tenants(environment, cluster, clock)
 
 
 @pytest.fixture
@@ -104,16 +104,16 @@ def shop(tenants: Tenants) -> Tenants:
 
 
 def test_attack_47_a_tag_that_another_tenant_resolved_is_not_pinned(shop: Tenants) -> None:
-    image = shop.world.sign("team/app", "v1")
+    image = shop.environment.sign("team/app", "v1")
     assert "patch" in shop.mutate("shop", image, "pull").response
     answer = shop.mutate("evil", image)
     assert "patch" not in answer.response
-    assert shop.world.digest("team/app", "v1") not in json.dumps(answer.response)
+    assert shop.environment.digest("team/app", "v1") not in json.dumps(answer.response)
 
 
 @pytest.mark.parametrize("tag", ["v1", None])
 def test_attack_47_a_verdict_on_a_private_image_is_for_those_who_may_read_it(shop: Tenants, tag: str | None) -> None:
-    image = shop.world.sign("team/app", tag)
+    image = shop.environment.sign("team/app", tag)
     before = shop.validate("evil", image)
     for _ in range(3):
         assert shop.validate("shop", image, "pull").allowed
@@ -126,18 +126,18 @@ def test_attack_47_a_verdict_on_a_private_image_is_for_those_who_may_read_it(sho
 
 
 def test_attack_47_the_answer_does_not_tell_whether_a_private_image_exists(shop: Tenants) -> None:
-    there = shop.world.sign("team/app", "v1")
-    unsigned = shop.world.push("team/app", "v2")
+    there = shop.environment.sign("team/app", "v1")
+    unsigned = shop.environment.push("team/app", "v2")
     for image in (there, unsigned):
         for _ in range(2):
             shop.validate("shop", image, "pull")
-    absent = shop.world.reference("team/app", "v3", shop.world.registry.push_image("team/other", "v1"))
+    absent = shop.environment.reference("team/app", "v3", shop.environment.registry.push_image("team/other", "v1"))
     messages = {shop.validate("evil", image).message.replace(image, "IMAGE") for image in (there, unsigned, absent)}
     assert len(messages) == 1
 
 
 def test_attack_47_a_wrong_password_gets_no_answer_of_the_right_one(shop: Tenants) -> None:
-    image = shop.world.sign("team/app", "v1")
+    image = shop.environment.sign("team/app", "v1")
     for _ in range(2):
         assert shop.validate("shop", image, "pull").allowed
     shop.put_secret("evil", "pull", "robot", "a guess")
@@ -145,31 +145,32 @@ def test_attack_47_a_wrong_password_gets_no_answer_of_the_right_one(shop: Tenant
 
 
 def test_attack_47_one_tenants_refusal_is_not_anothers(shop: Tenants) -> None:
-    image = shop.world.sign("team/app", "v1")
+    image = shop.environment.sign("team/app", "v1")
     shop.put_secret("evil", "pull", "member")
-    shop.world.registry.faults.status(r"\.sig", 404)
+    shop.environment.registry.faults.status(r"\.sig", 404)
     assert shop.validate("evil", image, "pull").code == 403
-    shop.world.registry.faults.clear()
+    shop.environment.registry.faults.clear()
     assert shop.validate("shop", image, "pull").allowed
     assert shop.validate("evil", image, "pull").code == 403
 
 
 def test_attack_47_a_finding_is_lent_after_one_head_that_is_remembered(shop: Tenants) -> None:
-    image = shop.world.sign("team/app", None)
+    image = shop.environment.sign("team/app", None)
     shop.put_secret("friend", "pull", "member")
     assert shop.validate("shop", image, "pull").allowed
     before = shop.requests
     for _ in range(5):
         assert shop.validate("friend", image, "pull").allowed
-    heads = [request.method for request in shop.world.registry.requests[before:] if "/manifests/" in request.path]
+    heads = [request.method for request in shop.environment.registry.requests[before:] if "/manifests/" in request.path]
     assert heads == ["HEAD"]
     assert (
-        shop.world.metric("sealgate_verifications_total", format="cosign", outcome="verified", reason="Verified") == 1
+        shop.environment.metric("sealgate_verifications_total", format="cosign", outcome="verified", reason="Verified")
+        == 1
     )
 
 
 def test_attack_47_one_robot_account_in_many_namespaces_costs_one_verification(shop: Tenants) -> None:
-    image = shop.world.sign("team/app", "v1")
+    image = shop.environment.sign("team/app", "v1")
     assert shop.validate("shop", image, "pull").allowed
     before = shop.requests
     for number in range(20):
@@ -180,8 +181,8 @@ def test_attack_47_one_robot_account_in_many_namespaces_costs_one_verification(s
 
 
 def test_attack_47_answers_obtained_anonymously_are_for_every_tenant(shop: Tenants) -> None:
-    shop.world.registry.auth = Auth("none")
-    image = shop.world.sign("team/app", "v1")
+    shop.environment.registry.auth = Auth("none")
+    image = shop.environment.sign("team/app", "v1")
     assert shop.validate("evil", image).allowed
     before = shop.requests
     assert shop.validate("shop", image, "pull").allowed
@@ -191,7 +192,7 @@ def test_attack_47_answers_obtained_anonymously_are_for_every_tenant(shop: Tenan
 
 
 def test_attack_47_a_secret_that_changed_is_another_identity(shop: Tenants) -> None:
-    image = shop.world.sign("team/app", None)
+    image = shop.environment.sign("team/app", None)
     for _ in range(2):
         assert shop.validate("shop", image, "pull").allowed
     shop.put_secret("shop", "pull", "stranger")
@@ -200,7 +201,7 @@ def test_attack_47_a_secret_that_changed_is_another_identity(shop: Tenants) -> N
 
 
 def test_attack_48_two_pull_secrets_are_not_one_whose_name_joins_theirs(shop: Tenants) -> None:
-    image = shop.world.sign("team/app", "v1")
+    image = shop.environment.sign("team/app", "v1")
     shop.put_secret("shop", "a", "stranger")
     shop.put_secret("shop", "b", "robot")
     for _ in range(3):
@@ -212,7 +213,7 @@ def test_attack_48_two_pull_secrets_are_not_one_whose_name_joins_theirs(shop: Te
 
 
 def test_attack_48_a_pull_secret_is_not_the_service_account_of_its_name(shop: Tenants) -> None:
-    image = shop.world.sign("team/app", "v1")
+    image = shop.environment.sign("team/app", "v1")
     shop.put_account("shop", "builder")
     shop.put_secret("shop", "builder", "robot")
     shop.put_account("shop", "robot", "builder")
@@ -230,11 +231,11 @@ class Signatures:
     def __init__(self, tenants: Tenants, private: RegistrySimulator) -> None:
         self.tenants = tenants
         self.private = private
-        world = tenants.world
-        world.registry.auth = Auth("none")
-        release = authenticator("release", world.key)
+        environment = tenants.environment
+        environment.registry.auth = Auth("none")
+        release = authenticator("release", environment.key)
         release["spec"]["cosign"]["signatureRepository"] = f"{private.host}/signatures"
-        write_objects(world.folder, release, policy("all", f"{world.registry.host}/**"))
+        write_objects(environment.folder, release, policy("all", f"{environment.registry.host}/**"))
         tenants.put_secret("shop", "pull", "robot", registry=private.host)
         # From here on, the credentials of both are in memory.
         image = self.sign("first")
@@ -243,10 +244,10 @@ class Signatures:
             tenants.validate("evil", image)
 
     def sign(self, name: str) -> str:
-        world = self.tenants.world
-        digest = world.registry.push_image(f"team/{name}", None)
-        push_classic(self.private, "signatures", Classic(digest, world.key))
-        return world.reference(f"team/{name}", None, digest)
+        environment = self.tenants.environment
+        digest = environment.registry.push_image(f"team/{name}", None)
+        push_classic(self.private, "signatures", Classic(digest, environment.key))
+        return environment.reference(f"team/{name}", None, digest)
 
     def join(self, first: str, second: str, image: str) -> tuple[ReviewAnswer, ReviewAnswer]:
         """Have one tenant ask while the other's verification is under way; return both answers."""
@@ -269,15 +270,15 @@ class Signatures:
 
     @property
     def _joins(self) -> float:
-        return self.tenants.world.metric("sealgate_single_flight_joins_total", work="finding")
+        return self.tenants.environment.metric("sealgate_single_flight_joins_total", work="finding")
 
 
 @pytest.fixture
 def signatures(tenants: Tenants) -> Iterator[Signatures]:
     with RegistrySimulator(auth=Auth("basic", users=USERS)) as private:
-        hosts = frozenset({tenants.world.registry.host, private.host})
+        hosts = frozenset({tenants.environment.registry.host, private.host})
         with RegistryClient(RegistrySettings(insecure=hosts), clock=tenants.clock) as client:
-            tenants.world.network = client
+            tenants.environment.network = client
             yield Signatures(tenants, private)
 
 
@@ -288,6 +289,6 @@ def test_attack_47_a_refusal_under_way_for_one_tenant_is_not_anothers(signatures
 
 def test_attack_47_an_answer_under_way_for_one_tenant_is_not_anothers(signatures: Signatures) -> None:
     image = signatures.sign("app")
-    signatures.tenants.world.registry.faults.status("/manifests/", 403)
+    signatures.tenants.environment.registry.faults.status("/manifests/", 403)
     shop, evil = signatures.join("shop", "evil", image)
     assert (shop.allowed, evil.allowed) == (True, False)

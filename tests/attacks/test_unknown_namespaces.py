@@ -18,14 +18,14 @@ from tests.cli import objects as cli_objects
 from tests.cli.shop import Shop, open_shop
 from tests.policies.objects import policy_object
 from tests.support.simulators.registry import RegistrySimulator
-from tests.webhook.environment import exemption, namespace, open_world, policy
+from tests.webhook.environment import exemption, namespace, open_environment, policy
 from tests.webhook.objects import pod, review
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.webhook.environment import World
+    from tests.webhook.environment import WebhookEnvironment
 
 PROD = {"matchLabels": {"env": "prod"}}
 MAY_SELECT: list[dict[str, Any]] = [
@@ -39,9 +39,9 @@ MAY_SELECT: list[dict[str, Any]] = [
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with open_world(tmp_path) as world:
-        yield world
+def environment(tmp_path: Path) -> Iterator[WebhookEnvironment]:
+    with open_environment(tmp_path) as environment:
+        yield environment
 
 
 @pytest.fixture
@@ -52,54 +52,58 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
 
 
 @pytest.mark.parametrize("selector", MAY_SELECT, ids=json.dumps)
-def test_attack_46_a_policy_that_may_select_a_namespace_must_be_met(world: World, selector: dict[str, Any]) -> None:
-    world.write(policy("labelled", f"{world.registry.host}/**", namespaceSelector=selector))
+def test_attack_46_a_policy_that_may_select_a_namespace_must_be_met(
+    environment: WebhookEnvironment, selector: dict[str, Any]
+) -> None:
+    environment.write(policy("labelled", f"{environment.registry.host}/**", namespaceSelector=selector))
 
-    assert not world.validate(review(pod(world.push("team/app", "v1")), namespace="team-a")).allowed
-    assert world.validate(review(pod(world.sign("team/good", "v1")), namespace="team-a")).allowed
+    assert not environment.validate(review(pod(environment.push("team/app", "v1")), namespace="team-a")).allowed
+    assert environment.validate(review(pod(environment.sign("team/good", "v1")), namespace="team-a")).allowed
 
 
 @pytest.mark.parametrize("selector", MAY_SELECT, ids=json.dumps)
-def test_attack_46_a_policy_that_may_select_a_namespace_covers_nothing(world: World, selector: dict[str, Any]) -> None:
-    world.unmatched = UnmatchedImages.DENY
-    world.write(policy("labelled", f"{world.registry.host}/**", namespaceSelector=selector))
+def test_attack_46_a_policy_that_may_select_a_namespace_covers_nothing(
+    environment: WebhookEnvironment, selector: dict[str, Any]
+) -> None:
+    environment.unmatched = UnmatchedImages.DENY
+    environment.write(policy("labelled", f"{environment.registry.host}/**", namespaceSelector=selector))
 
-    answer = world.validate(review(pod(world.sign("team/good", "v1")), namespace="team-a"))
+    answer = environment.validate(review(pod(environment.sign("team/good", "v1")), namespace="team-a"))
     assert not answer.allowed
     assert "no verification policy covers it" in answer.message
 
 
 @pytest.mark.parametrize("selector", MAY_SELECT, ids=json.dumps)
 def test_attack_46_an_exemption_that_may_select_a_namespace_exempts_nothing(
-    world: World, selector: dict[str, Any]
+    environment: WebhookEnvironment, selector: dict[str, Any]
 ) -> None:
-    world.unmatched = UnmatchedImages.DENY
-    world.write(exemption("labelled", "**", namespaceSelector=selector))
+    environment.unmatched = UnmatchedImages.DENY
+    environment.write(exemption("labelled", "**", namespaceSelector=selector))
 
-    assert not world.validate(review(pod(world.push("team/app", "v1")), namespace="team-a")).allowed
+    assert not environment.validate(review(pod(environment.push("team/app", "v1")), namespace="team-a")).allowed
 
 
-def test_attack_46_the_name_of_a_namespace_is_known(world: World) -> None:
+def test_attack_46_the_name_of_a_namespace_is_known(environment: WebhookEnvironment) -> None:
     elsewhere = {"matchLabels": {NAME_LABEL: "elsewhere"}}
-    world.write(policy("named", f"{world.registry.host}/**", namespaceSelector=elsewhere))
-    image = world.push("team/app", "v1")
+    environment.write(policy("named", f"{environment.registry.host}/**", namespaceSelector=elsewhere))
+    image = environment.push("team/app", "v1")
 
-    assert world.validate(review(pod(image), namespace="team-a")).allowed
-    assert not world.validate(review(pod(image), namespace="elsewhere")).allowed
+    assert environment.validate(review(pod(image), namespace="team-a")).allowed
+    assert not environment.validate(review(pod(image), namespace="elsewhere")).allowed
 
 
-def test_attack_46_a_namespace_among_the_files_has_the_labels_that_it_has(world: World) -> None:
-    world.write(
-        policy("labelled", f"{world.registry.host}/**", namespaceSelector=PROD),
+def test_attack_46_a_namespace_among_the_files_has_the_labels_that_it_has(environment: WebhookEnvironment) -> None:
+    environment.write(
+        policy("labelled", f"{environment.registry.host}/**", namespaceSelector=PROD),
         namespace("shop", env="prod"),
         namespace("lab", env="dev"),
         namespace("bare"),
     )
-    image = world.push("team/app", "v1")
+    image = environment.push("team/app", "v1")
 
-    assert not world.validate(review(pod(image), namespace="shop")).allowed
-    assert world.validate(review(pod(image), namespace="lab")).allowed
-    assert world.validate(review(pod(image), namespace="bare")).allowed
+    assert not environment.validate(review(pod(image), namespace="shop")).allowed
+    assert environment.validate(review(pod(image), namespace="lab")).allowed
+    assert environment.validate(review(pod(image), namespace="bare")).allowed
 
 
 def test_attack_46_verify_without_a_namespace_meets_policies_that_select_by_label(shop: Shop, tmp_path: Path) -> None:

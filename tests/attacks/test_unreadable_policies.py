@@ -24,7 +24,7 @@ from sealgate_webhook.metrics import Metrics
 from tests.policies.objects import policy_object
 from tests.support.simulators.kubernetes import KubernetesSimulator
 from tests.webhook.backends.cluster.conftest import running
-from tests.webhook.environment import authenticator, exemption, open_world, policy
+from tests.webhook.environment import authenticator, exemption, open_environment, policy
 from tests.webhook.objects import pod, review
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sealgate.findings import Finding
-    from tests.webhook.environment import ReviewAnswer, World
+    from tests.webhook.environment import ReviewAnswer, WebhookEnvironment
 
 HERE = Namespace("team", {"env": "prod"})
 TAGGED = "registry.example.org/shop/app:v1"
@@ -42,31 +42,33 @@ FUTURE = {"from": "a later release"}
 class Cluster:
     """A webhook that follows the policies of a simulated API server."""
 
-    def __init__(self, world: World, api_server: KubernetesSimulator) -> None:
-        self.world = world
-        self.images = f"{world.registry.host}/team/**"
+    def __init__(self, environment: WebhookEnvironment, api_server: KubernetesSimulator) -> None:
+        self.environment = environment
+        self.images = f"{environment.registry.host}/team/**"
         self._api_server = api_server
 
     def judge(self, image: str, *objects: dict[str, Any]) -> ReviewAnswer:
         """Return the answer about an image under these policies and the authenticator `release`."""
         log = configure_logs("json")
         api = KubernetesAPI(Configuration(host=self._api_server.url))
-        self._api_server.put(AUTHENTICATORS, authenticator("release", self.world.key))
+        self._api_server.put(AUTHENTICATORS, authenticator("release", self.environment.key))
         for found in objects:
             self._api_server.put(AUTHENTICATORS if found["kind"] == "Authenticator" else POLICIES, found)
-        policies = ClusterPolicies(api, self.world.unmatched, NoServiceSecrets(), SystemClock(), Metrics(log), log)
-        self.world.policies = policies
+        policies = ClusterPolicies(
+            api, self.environment.unmatched, NoServiceSecrets(), SystemClock(), Metrics(log), log
+        )
+        self.environment.policies = policies
         with running(policies.tasks(), self._api_server):
             waiting = threading.Event()
             while policies.current() is None:
                 waiting.wait(0.02)
-            return self.world.validate(review(pod(image)))
+            return self.environment.validate(review(pod(image)))
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    with open_world(tmp_path) as world, KubernetesSimulator() as api_server:
-        yield Cluster(world, api_server)
+    with open_environment(tmp_path) as environment, KubernetesSimulator() as api_server:
+        yield Cluster(environment, api_server)
 
 
 BROKEN: dict[str, Any] = {
@@ -93,7 +95,7 @@ def _spec(**spec: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("defect", BROKEN)
 def test_attack_45_no_image_comes_in_under_a_policy_that_cannot_be_read(cluster: Cluster, defect: str) -> None:
-    answer = cluster.judge(cluster.world.sign("team/app", "v1"), BROKEN[defect](cluster.images))
+    answer = cluster.judge(cluster.environment.sign("team/app", "v1"), BROKEN[defect](cluster.images))
 
     assert (answer.allowed, answer.code) == (False, 403)
     assert "policy broken cannot be read" in answer.message
@@ -103,7 +105,7 @@ def test_attack_45_no_image_comes_in_under_a_policy_that_cannot_be_read(cluster:
 @pytest.mark.parametrize("action", ["Warn", "Audit"])
 def test_attack_45_an_action_that_can_be_read_counts(cluster: Cluster, action: str) -> None:
     answer = cluster.judge(
-        cluster.world.push("team/app", "v1"), policy("broken", cluster.images, action=action, future=FUTURE)
+        cluster.environment.push("team/app", "v1"), policy("broken", cluster.images, action=action, future=FUTURE)
     )
 
     assert answer.allowed
@@ -111,17 +113,19 @@ def test_attack_45_an_action_that_can_be_read_counts(cluster: Cluster, action: s
 
 
 def test_attack_45_an_exemption_that_cannot_be_read_exempts_nothing(cluster: Cluster) -> None:
-    cluster.world.unmatched = UnmatchedImages.DENY
-    answer = cluster.judge(cluster.world.push("team/app", "v1"), exemption("broken", cluster.images, future=FUTURE))
+    cluster.environment.unmatched = UnmatchedImages.DENY
+    answer = cluster.judge(
+        cluster.environment.push("team/app", "v1"), exemption("broken", cluster.images, future=FUTURE)
+    )
 
     assert not answer.allowed
     assert "no verification policy covers it" in answer.message
 
 
 def test_attack_45_an_unreadable_authenticator_is_met_by_nothing(cluster: Cluster) -> None:
-    broken = authenticator("broken", cluster.world.key)
+    broken = authenticator("broken", cluster.environment.key)
     broken["spec"]["cosign"]["future"] = FUTURE
-    image = cluster.world.sign("team/app", "v1")
+    image = cluster.environment.sign("team/app", "v1")
 
     answer = cluster.judge(image, broken, policy("needs-it", cluster.images, need=("broken",)))
     assert not answer.allowed
@@ -131,7 +135,7 @@ def test_attack_45_an_unreadable_authenticator_is_met_by_nothing(cluster: Cluste
 def test_attack_45_other_images_and_namespaces_are_left_alone(cluster: Cluster) -> None:
     elsewhere = {"matchLabels": {"kubernetes.io/metadata.name": "elsewhere"}}
     answer = cluster.judge(
-        cluster.world.push("other/app", "v1"),
+        cluster.environment.push("other/app", "v1"),
         policy("broken", cluster.images, future=FUTURE),
         policy("broken-elsewhere", "**", future=FUTURE, namespaceSelector=elsewhere),
     )

@@ -17,7 +17,15 @@ from sealgate.reasons import Reason
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
 from tests.support.clocks import FakeClock
-from tests.support.environments.verifier import KEY, REPOSITORY, STRANGER, World, authenticator, policy, policy_set
+from tests.support.environments.verifier import (
+    KEY,
+    REPOSITORY,
+    STRANGER,
+    VerifierEnvironment,
+    authenticator,
+    policy,
+    policy_set,
+)
 from tests.support.signers.cosign import Classic, push_classic
 
 if TYPE_CHECKING:
@@ -38,85 +46,89 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def world(clock: FakeClock) -> Iterator[World]:
-    with World(clock=clock) as world:
-        yield world
+def environment(clock: FakeClock) -> Iterator[VerifierEnvironment]:
+    with VerifierEnvironment(clock=clock) as environment:
+        yield environment
 
 
 # 4, 27, 29: what is remembered is a digest's, never a tag's -----------------------------------------------------------
 
 
 def test_attack_04_a_tag_that_is_moved_to_an_unsigned_image_is_denied_once_it_is_looked_up(
-    world: World, clock: FakeClock
+    environment: VerifierEnvironment, clock: FakeClock
 ) -> None:
-    world.push_signed()
-    assert world.verify(world.image())[0].verdict is Verdict.ADMIT
-    world.registry.tag(REPOSITORY, "v1", world.registry.push_image(REPOSITORY, "unsigned"))
+    environment.push_signed()
+    assert environment.verify(environment.image())[0].verdict is Verdict.ADMIT
+    environment.registry.tag(REPOSITORY, "v1", environment.registry.push_image(REPOSITORY, "unsigned"))
     clock.advance(VerifierSettings().tag_seconds)
-    assert world.verify(world.image())[0].verdict is Verdict.DENY
+    assert environment.verify(environment.image())[0].verdict is Verdict.DENY
 
 
-def test_attack_04_the_verdict_names_the_digest_that_was_verified_so_that_it_can_be_pinned(world: World) -> None:
-    digest = world.push_signed()
-    (verdict,) = world.verify(world.image())
-    world.registry.tag(REPOSITORY, "v1", world.registry.push_image(REPOSITORY, "unsigned"))
+def test_attack_04_the_verdict_names_the_digest_that_was_verified_so_that_it_can_be_pinned(
+    environment: VerifierEnvironment,
+) -> None:
+    digest = environment.push_signed()
+    (verdict,) = environment.verify(environment.image())
+    environment.registry.tag(REPOSITORY, "v1", environment.registry.push_image(REPOSITORY, "unsigned"))
     assert verdict.subject == digest
 
 
 def test_attack_27_a_moved_tag_never_comes_back_with_the_unsigned_digest_as_verified(
-    world: World, clock: FakeClock
+    environment: VerifierEnvironment, clock: FakeClock
 ) -> None:
-    signed = world.push_signed()
-    unsigned = world.registry.push_image(REPOSITORY, "unsigned")
+    signed = environment.push_signed()
+    unsigned = environment.registry.push_image(REPOSITORY, "unsigned")
     for moves in range(4):
         target = unsigned if moves % 2 else signed
-        world.registry.tag(REPOSITORY, "v1", target)
+        environment.registry.tag(REPOSITORY, "v1", target)
         clock.advance(VerifierSettings().tag_seconds)
-        (verdict,) = world.verify(world.image())
+        (verdict,) = environment.verify(environment.image())
         assert verdict.subject == target
         assert verdict.verdict is (Verdict.DENY if target == unsigned else Verdict.ADMIT)
 
 
-def test_attack_27_a_changed_key_is_in_force_with_the_next_review(world: World) -> None:
-    world.push_signed()
+def test_attack_27_a_changed_key_is_in_force_with_the_next_review(environment: VerifierEnvironment) -> None:
+    environment.push_signed()
     before = policy_set([authenticator("release", KEY)], [policy("production", "release")])
     after = policy_set([authenticator("release", STRANGER)], [policy("production", "release")])
-    assert world.verify(world.image(), policies=before)[0].verdict is Verdict.ADMIT
-    assert world.verify(world.image(), policies=after)[0].verdict is Verdict.DENY
+    assert environment.verify(environment.image(), policies=before)[0].verdict is Verdict.ADMIT
+    assert environment.verify(environment.image(), policies=after)[0].verdict is Verdict.DENY
 
 
-def test_attack_27_a_changed_option_is_in_force_with_the_next_review(world: World) -> None:
-    world.push_signed()
+def test_attack_27_a_changed_option_is_in_force_with_the_next_review(environment: VerifierEnvironment) -> None:
+    environment.push_signed()
     before = policy_set([authenticator("release", KEY)], [policy("production", "release")])
     after = policy_set(
         [authenticator("release", KEY, annotations={"env": "production"})], [policy("production", "release")]
     )
-    assert world.verify(world.image(), policies=before)[0].verdict is Verdict.ADMIT
-    assert world.verify(world.image(), policies=after)[0].reason is Reason.ANNOTATION_MISMATCH
+    assert environment.verify(environment.image(), policies=before)[0].verdict is Verdict.ADMIT
+    assert environment.verify(environment.image(), policies=after)[0].reason is Reason.ANNOTATION_MISMATCH
 
 
-def test_attack_27_one_policys_finding_answers_for_no_other_policys_authenticator(world: World) -> None:
-    world.push_signed()
+def test_attack_27_one_policys_finding_answers_for_no_other_policys_authenticator(
+    environment: VerifierEnvironment,
+) -> None:
+    environment.push_signed()
     both = policy_set(
         [authenticator("release", KEY), authenticator("security", STRANGER)],
         [policy("easy", "release"), policy("hard", "security")],
     )
     easy_only = policy_set([authenticator("release", KEY)], [policy("easy", "release")])
-    assert world.verify(world.image(), policies=easy_only)[0].verdict is Verdict.ADMIT
-    assert world.verify(world.image(), policies=both)[0].verdict is Verdict.DENY
+    assert environment.verify(environment.image(), policies=easy_only)[0].verdict is Verdict.ADMIT
+    assert environment.verify(environment.image(), policies=both)[0].verdict is Verdict.DENY
 
 
-def test_attack_27_the_same_bytes_in_another_repository_are_verified_there(world: World) -> None:
-    world.push_signed()
-    assert world.verify(world.image())[0].verdict is Verdict.ADMIT
-    world.registry.push_image("other/app", "v1")
-    (verdict,) = world.verify(world.image(repository="other/app"))
+def test_attack_27_the_same_bytes_in_another_repository_are_verified_there(environment: VerifierEnvironment) -> None:
+    environment.push_signed()
+    assert environment.verify(environment.image())[0].verdict is Verdict.ADMIT
+    environment.registry.push_image("other/app", "v1")
+    (verdict,) = environment.verify(environment.image(repository="other/app"))
     assert verdict.verdict is Verdict.DENY
 
 
-def test_attack_27_a_good_image_is_as_good_from_memory(world: World) -> None:
-    world.push_signed()
-    first, second = (world.verify(world.image())[0] for _ in range(2))
+def test_attack_27_a_good_image_is_as_good_from_memory(environment: VerifierEnvironment) -> None:
+    environment.push_signed()
+    first, second = (environment.verify(environment.image())[0] for _ in range(2))
     assert first == second
 
 
@@ -124,32 +136,34 @@ def test_attack_27_a_good_image_is_as_good_from_memory(world: World) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 401, 403])
-def test_attack_28_a_transient_failure_is_not_remembered(world: World, status: int) -> None:
-    world.push_signed()
-    world.registry.faults.status("/v2/", status)
-    (failed,) = world.verify(world.image())
+def test_attack_28_a_transient_failure_is_not_remembered(environment: VerifierEnvironment, status: int) -> None:
+    environment.push_signed()
+    environment.registry.faults.status("/v2/", status)
+    (failed,) = environment.verify(environment.image())
     assert failed.verdict is Verdict.UNAVAILABLE
-    world.registry.faults.clear()
-    assert world.verify(world.image())[0].verdict is Verdict.ADMIT
+    environment.registry.faults.clear()
+    assert environment.verify(environment.image())[0].verdict is Verdict.ADMIT
 
 
-def test_attack_28_a_signature_that_is_taken_back_counts_no_longer_than_stated(world: World, clock: FakeClock) -> None:
-    digest = world.push_signed()
-    image = f"{world.registry.host}/{REPOSITORY}@{digest}"
-    assert world.verify(image)[0].verdict is Verdict.ADMIT
-    world.registry.delete(REPOSITORY, digest.replace(":", "-") + ".sig")
+def test_attack_28_a_signature_that_is_taken_back_counts_no_longer_than_stated(
+    environment: VerifierEnvironment, clock: FakeClock
+) -> None:
+    digest = environment.push_signed()
+    image = f"{environment.registry.host}/{REPOSITORY}@{digest}"
+    assert environment.verify(image)[0].verdict is Verdict.ADMIT
+    environment.registry.delete(REPOSITORY, digest.replace(":", "-") + ".sig")
     clock.advance(VerifierSettings().verified_seconds)
-    assert world.verify(image)[0].verdict is Verdict.DENY
+    assert environment.verify(image)[0].verdict is Verdict.DENY
 
 
 def test_attack_29_random_names_do_not_make_memory_grow(clock: FakeClock) -> None:
-    with World(VerifierSettings(entries=50, verifications_per_minute=1e9), clock) as world:
-        digest = world.push_signed()
+    with VerifierEnvironment(VerifierSettings(entries=50, verifications_per_minute=1e9), clock) as environment:
+        digest = environment.push_signed()
         for number in range(200):
-            world.registry.tag(REPOSITORY, f"random-{number}", digest)
-            world.verify(world.image(f"random-{number}"))
-        assert world.verify(world.image())[0].verdict is Verdict.ADMIT
-        engine = world.verifier._engine
+            environment.registry.tag(REPOSITORY, f"random-{number}", digest)
+            environment.verify(environment.image(f"random-{number}"))
+        assert environment.verify(environment.image())[0].verdict is Verdict.ADMIT
+        engine = environment.verifier._engine
         assert len(engine.findings) <= 50
         assert len(engine.tags) <= 50
 
@@ -157,43 +171,45 @@ def test_attack_29_random_names_do_not_make_memory_grow(clock: FakeClock) -> Non
 # 30: a stampede is one verification ---------------------------------------------------------------------------------
 
 
-def test_attack_30_three_hundred_reviews_of_one_new_image_are_one_verification(world: World) -> None:
-    world.push_signed()
+def test_attack_30_three_hundred_reviews_of_one_new_image_are_one_verification(
+    environment: VerifierEnvironment,
+) -> None:
+    environment.push_signed()
     with ThreadPoolExecutor(100) as pool:
-        verdicts = list(pool.map(lambda _: world.verify(world.image())[0].verdict, range(300)))
+        verdicts = list(pool.map(lambda _: environment.verify(environment.image())[0].verdict, range(300)))
     assert set(verdicts) == {Verdict.ADMIT}
-    assert sorted(world.registry.paths) == sorted(set(world.registry.paths))
-    assert len(world.registry.paths) == 3
+    assert sorted(environment.registry.paths) == sorted(set(environment.registry.paths))
+    assert len(environment.registry.paths) == 3
 
 
 # 31: replicas disagree no longer than either remembers, and never about what runs ------------------------------------
 
 
 def test_attack_31_a_replica_that_refused_agrees_again_once_its_refusal_is_forgotten(
-    world: World, clock: FakeClock
+    environment: VerifierEnvironment, clock: FakeClock
 ) -> None:
-    digest = world.registry.push_image(REPOSITORY, "v1")
-    other = Verifier(world.client, clock)
-    assert world.verify(world.image())[0].verdict is Verdict.DENY
-    push_classic(world.registry, REPOSITORY, Classic(digest, KEY))
-    assert other.verify((world.image(),), world.review())[0].verdict is Verdict.ADMIT
+    digest = environment.registry.push_image(REPOSITORY, "v1")
+    other = Verifier(environment.client, clock)
+    assert environment.verify(environment.image())[0].verdict is Verdict.DENY
+    push_classic(environment.registry, REPOSITORY, Classic(digest, KEY))
+    assert other.verify((environment.image(),), environment.review())[0].verdict is Verdict.ADMIT
     clock.advance(VerifierSettings().refused_seconds)
-    assert world.verify(world.image())[0].verdict is Verdict.ADMIT
+    assert environment.verify(environment.image())[0].verdict is Verdict.ADMIT
     other.close()
 
 
 def test_attack_31_what_one_replica_has_pinned_is_what_another_judges_wherever_the_tag_went(
-    world: World, clock: FakeClock
+    environment: VerifierEnvironment, clock: FakeClock
 ) -> None:
-    world.push_signed()
-    (pinned,) = world.verify(world.image())
-    world.registry.tag(REPOSITORY, "v1", world.registry.push_image(REPOSITORY, "unsigned"))
-    other = Verifier(world.client, clock)
-    judged = other.verify((f"{world.image()}@{pinned.subject}", world.image()), world.review())
+    environment.push_signed()
+    (pinned,) = environment.verify(environment.image())
+    environment.registry.tag(REPOSITORY, "v1", environment.registry.push_image(REPOSITORY, "unsigned"))
+    other = Verifier(environment.client, clock)
+    judged = other.verify((f"{environment.image()}@{pinned.subject}", environment.image()), environment.review())
     assert [verdict.verdict for verdict in judged] == [Verdict.ADMIT, Verdict.DENY]
     assert judged[0].subject == pinned.subject
     clock.advance(VerifierSettings().tag_seconds)
-    assert world.verify(world.image())[0].verdict is Verdict.DENY
+    assert environment.verify(environment.image())[0].verdict is Verdict.DENY
     other.close()
 
 
@@ -270,10 +286,10 @@ class _BrokenSession:
 @given(error=st.sampled_from(ERRORS), place=st.integers(0, 4))
 def test_attack_17_whatever_is_raised_wherever_admits_nothing(error: type[BaseException], place: int) -> None:
     clock = FakeClock()
-    with World(clock=clock) as world:
-        world.push_signed()
-        verifier = Verifier(BrokenNetwork(world.client, error, place), clock)
-        (verdict,) = verifier.verify([world.image()], world.review())
+    with VerifierEnvironment(clock=clock) as environment:
+        environment.push_signed()
+        verifier = Verifier(BrokenNetwork(environment.client, error, place), clock)
+        (verdict,) = verifier.verify([environment.image()], environment.review())
         verifier.close()
     assert verdict.verdict in (Verdict.DENY, Verdict.UNAVAILABLE)
     assert "from deep inside" not in verdict.message or issubclass(error, SealgateError)
@@ -290,37 +306,45 @@ def test_attack_17_no_policy_weakens_another_and_their_order_does_not_matter(
 ) -> None:
     policies = [policy(f"policy-{n}", "release", action=action) for n, action in enumerate(actions)]
     shuffled = random.Random(seed).sample(policies, len(policies))  # noqa: S311 - it shuffles a test
-    with World() as world:
+    with VerifierEnvironment() as environment:
         if signed:
-            world.push_signed()
+            environment.push_signed()
         else:
-            world.registry.push_image(REPOSITORY, "v1")
+            environment.registry.push_image(REPOSITORY, "v1")
         verdicts = {
-            world.verify(world.image(), policies=policy_set([authenticator("release", KEY)], order))[0].verdict
+            environment.verify(environment.image(), policies=policy_set([authenticator("release", KEY)], order))[
+                0
+            ].verdict
             for order in (policies, shuffled)
         }
     worst = Verdict.DENY if "Enforce" in actions else Verdict.WARN if "Warn" in actions else Verdict.ADMIT
     assert verdicts == {Verdict.ADMIT if signed else worst}
 
 
-def test_attack_17_a_deadline_that_has_passed_admits_nothing_not_even_from_a_good_registry(world: World) -> None:
-    world.push_signed()
-    assert world.verify(world.image(), seconds=0)[0].verdict is Verdict.UNAVAILABLE
-    assert world.verify(world.image(), seconds=-1)[0].verdict is Verdict.UNAVAILABLE
+def test_attack_17_a_deadline_that_has_passed_admits_nothing_not_even_from_a_good_registry(
+    environment: VerifierEnvironment,
+) -> None:
+    environment.push_signed()
+    assert environment.verify(environment.image(), seconds=0)[0].verdict is Verdict.UNAVAILABLE
+    assert environment.verify(environment.image(), seconds=-1)[0].verdict is Verdict.UNAVAILABLE
 
 
-def test_attack_17_what_no_policy_matches_is_the_only_thing_admitted_without_a_signature(world: World) -> None:
-    world.registry.push_image(REPOSITORY, "v1")
+def test_attack_17_what_no_policy_matches_is_the_only_thing_admitted_without_a_signature(
+    environment: VerifierEnvironment,
+) -> None:
+    environment.registry.push_image(REPOSITORY, "v1")
     covered = policy_set([authenticator("release", KEY)], [policy("production", "release")], UnmatchedImages.ADMIT)
-    assert world.verify(world.image(), policies=covered)[0].verdict is Verdict.DENY
-    assert world.verify(world.image(), policies=covered, namespace=Namespace("any"))[0].verdict is Verdict.DENY
+    assert environment.verify(environment.image(), policies=covered)[0].verdict is Verdict.DENY
+    assert (
+        environment.verify(environment.image(), policies=covered, namespace=Namespace("any"))[0].verdict is Verdict.DENY
+    )
 
 
-def test_attack_08_the_same_signature_under_two_tags_of_storage_is_one_signer(world: World) -> None:
-    digest = world.registry.push_image(REPOSITORY, "v1")
-    push_classic(world.registry, REPOSITORY, Classic(digest, KEY), Classic(digest, KEY))
+def test_attack_08_the_same_signature_under_two_tags_of_storage_is_one_signer(environment: VerifierEnvironment) -> None:
+    digest = environment.registry.push_image(REPOSITORY, "v1")
+    push_classic(environment.registry, REPOSITORY, Classic(digest, KEY), Classic(digest, KEY))
     twice = policy_set(
         [authenticator("one", KEY), authenticator("two", KEY, STRANGER)], [policy("two", "one", "two", count=2)]
     )
-    (verdict,) = world.verify(world.image(), policies=twice)
+    (verdict,) = environment.verify(environment.image(), policies=twice)
     assert (verdict.verdict, verdict.policies[0].satisfied) == (Verdict.DENY, 1)

@@ -20,7 +20,7 @@ from tests.support.signers.private_keys import new_key
 from tests.support.simulators.http_faults import Fault
 from tests.support.simulators.registry import RegistrySimulator
 from tests.webhook.admission.test_mutate import apply, operations
-from tests.webhook.environment import World, authenticator, open_world, policy
+from tests.webhook.environment import WebhookEnvironment, authenticator, open_environment, policy
 from tests.webhook.objects import GROUPS, pod, review, workload
 
 if TYPE_CHECKING:
@@ -40,16 +40,16 @@ PATIENCE = 60.0
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with open_world(tmp_path) as world:
-        world.rules = AdmissionRules(require_digests=True)
-        yield world
+def environment(tmp_path: Path) -> Iterator[WebhookEnvironment]:
+    with open_environment(tmp_path) as environment:
+        environment.rules = AdmissionRules(require_digests=True)
+        yield environment
 
 
-def mutate(world: World, obj: dict[str, Any], **members: Any) -> dict[str, Any]:
+def mutate(environment: WebhookEnvironment, obj: dict[str, Any], **members: Any) -> dict[str, Any]:
     """Return the object as `/mutate` leaves it."""
     operation = "UPDATE" if "oldObject" in members else "CREATE"
-    return apply(operations(world.mutate(review(obj, operation, **members))), obj)
+    return apply(operations(environment.mutate(review(obj, operation, **members))), obj)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -81,38 +81,38 @@ def not_pinned(answer: ReviewAnswer) -> bool:
     ],
 )
 def test_attack_42_a_registry_that_fails_only_mutate_gets_no_tag_in(
-    world: World, break_registry: Callable[[Faults], object]
+    environment: WebhookEnvironment, break_registry: Callable[[Faults], object]
 ) -> None:
-    world.clock = FakeClock()
-    image = world.sign("team/app", "v1")
-    break_registry(world.registry.faults)
-    left = mutate(world, pod(image))
+    environment.clock = FakeClock()
+    image = environment.sign("team/app", "v1")
+    break_registry(environment.registry.faults)
+    left = mutate(environment, pod(image))
     assert images(left) == [image]
-    world.registry.faults.clear()
-    world.clock.advance(120)
-    assert not_pinned(world.validate(review(left)))
+    environment.registry.faults.clear()
+    environment.clock.advance(120)
+    assert not_pinned(environment.validate(review(left)))
     # What is tried again is pinned and gets in.
-    assert world.validate(review(mutate(world, pod(image)))).allowed
+    assert environment.validate(review(mutate(environment, pod(image)))).allowed
 
 
-def test_attack_42_an_internal_error_in_mutate_gets_no_tag_in(world: World) -> None:
+def test_attack_42_an_internal_error_in_mutate_gets_no_tag_in(environment: WebhookEnvironment) -> None:
     class BrokenOnce:
         broken = True
 
         def get(self, name: str) -> Namespace:
             if self.broken:
                 raise RuntimeError(name)
-            return world.source.get(name)
+            return environment.source.get(name)
 
-    namespaces = world.namespaces = BrokenOnce()
-    image = world.sign("team/app", "v1")
-    left = mutate(world, pod(image))
+    namespaces = environment.namespaces = BrokenOnce()
+    image = environment.sign("team/app", "v1")
+    left = mutate(environment, pod(image))
     assert images(left) == [image]
     namespaces.broken = False
-    assert not_pinned(world.validate(review(left)))
+    assert not_pinned(environment.validate(review(left)))
 
 
-def test_attack_42_an_internal_error_about_one_image_leaves_the_others_pinned(world: World) -> None:
+def test_attack_42_an_internal_error_about_one_image_leaves_the_others_pinned(environment: WebhookEnvironment) -> None:
     class FailsOnce(RegistryClient):
         """A registry client that fails once, in a way that was not foreseen."""
 
@@ -126,85 +126,87 @@ def test_attack_42_an_internal_error_about_one_image_leaves_the_others_pinned(wo
                 raise ZeroDivisionError
             return super().session(credentials, deadline, literal_hosts)
 
-    client = world.network = FailsOnce(RegistrySettings(insecure=frozenset({world.registry.host})), clock=world.clock)
+    client = environment.network = FailsOnce(
+        RegistrySettings(insecure=frozenset({environment.registry.host})), clock=environment.clock
+    )
     with contextlib.closing(client):
-        signed = [world.sign("team/app", f"v{number}") for number in range(3)]
-        left = mutate(world, pod(*signed))
+        signed = [environment.sign("team/app", f"v{number}") for number in range(3)]
+        left = mutate(environment, pod(*signed))
         assert sum("@" in image for image in images(left)) == 2
-        assert world.metric("sealgate_internal_errors_total") == 1
-        assert not_pinned(world.validate(review(left)))
+        assert environment.metric("sealgate_internal_errors_total") == 1
+        assert not_pinned(environment.validate(review(left)))
 
 
-def test_attack_42_a_slow_host_leaves_the_images_of_a_fast_one_pinned(world: World) -> None:
+def test_attack_42_a_slow_host_leaves_the_images_of_a_fast_one_pinned(environment: WebhookEnvironment) -> None:
     with RegistrySimulator() as slow:
-        clock = world.clock = FakeClock()
-        hosts = frozenset({world.registry.host, slow.host})
-        client = world.network = RegistryClient(RegistrySettings(insecure=hosts), clock=clock)
-        world.write(policy("all", "**"))
-        fast, hanging = world.sign("team/app", "v1"), f"{slow.host}/team/app:v1"
+        clock = environment.clock = FakeClock()
+        hosts = frozenset({environment.registry.host, slow.host})
+        client = environment.network = RegistryClient(RegistrySettings(insecure=hosts), clock=clock)
+        environment.write(policy("all", "**"))
+        fast, hanging = environment.sign("team/app", "v1"), f"{slow.host}/team/app:v1"
         fault, release = slow.faults.hang("/v2/"), threading.Event()
-        answered = world.registry.faults.wait_for("/manifests/v1", release)
+        answered = environment.registry.faults.wait_for("/manifests/v1", release)
         with contextlib.closing(client), ThreadPoolExecutor(2) as pool:
-            asked = pool.submit(mutate, world, pod(hanging, fast))
+            asked = pool.submit(mutate, environment, pod(hanging, fast))
             assert fault.hit.wait(PATIENCE)
             assert answered.hit.wait(PATIENCE)
             # One who waits for the same tag, and so knows when it has been resolved.
-            witness = pool.submit(mutate, world, pod(fast))
-            wait_until(lambda: world.metric("sealgate_single_flight_joins_total", work="tag") == 1)
+            witness = pool.submit(mutate, environment, pod(fast))
+            wait_until(lambda: environment.metric("sealgate_single_flight_joins_total", work="tag") == 1)
             release.set()
-            pinned = f"{fast}@{world.digest('team/app', 'v1')}"
+            pinned = f"{fast}@{environment.digest('team/app', 'v1')}"
             assert images(witness.result(PATIENCE)) == [pinned]
             clock.advance(30)
             assert images(asked.result(PATIENCE)) == [hanging, pinned]
 
 
-def test_attack_42_thirty_images_are_resolved_at_the_same_time(world: World) -> None:
-    signed = [world.sign("team/app", f"v{number}") for number in range(30)]
+def test_attack_42_thirty_images_are_resolved_at_the_same_time(environment: WebhookEnvironment) -> None:
+    signed = [environment.sign("team/app", f"v{number}") for number in range(30)]
     everyone = threading.Barrier(30)
 
     def answer_together(answer: Answer) -> Answer:
         everyone.wait(PATIENCE)
         return answer
 
-    world.registry.faults.add(Fault("/manifests/v", answer_together))
-    left = mutate(world, pod(*signed))
+    environment.registry.faults.add(Fault("/manifests/v", answer_together))
+    left = mutate(environment, pod(*signed))
     assert all("@sha256:" in image for image in images(left))
-    assert world.validate(review(left)).allowed
+    assert environment.validate(review(left)).allowed
 
 
-def test_attack_42_a_later_webhook_that_puts_a_tag_back_gets_no_tag_in(world: World) -> None:
-    image, other = world.sign("team/app", "v1"), world.sign("team/app", "v2")
-    pinned = mutate(world, pod(image))
-    assert world.validate(review(pinned)).allowed
+def test_attack_42_a_later_webhook_that_puts_a_tag_back_gets_no_tag_in(environment: WebhookEnvironment) -> None:
+    image, other = environment.sign("team/app", "v1"), environment.sign("team/app", "v2")
+    pinned = mutate(environment, pod(image))
+    assert environment.validate(review(pinned)).allowed
     for put_back in (image, other):
         changed = copy.deepcopy(pinned)
         changed["spec"]["containers"][0]["image"] = put_back
-        answer = world.validate(review(changed))
+        answer = environment.validate(review(changed))
         assert not_pinned(answer)
         assert answer.response["auditAnnotations"] == {"container.main-0": f"not verified: NotPinned: {put_back}"}
 
 
 @pytest.mark.parametrize("place", ["init", "ephemeral", "volumes"])
-def test_attack_42_no_list_of_a_pod_takes_a_bare_tag(world: World, place: str) -> None:
-    image = world.sign("team/app", "v1")
+def test_attack_42_no_list_of_a_pod_takes_a_bare_tag(environment: WebhookEnvironment, place: str) -> None:
+    image = environment.sign("team/app", "v1")
     lists: dict[str, Any] = {place: (image,)}
-    pinned = f"{image}@{world.digest('team/app', 'v1')}"
-    answer = world.validate(review(pod(pinned, **lists)))
+    pinned = f"{image}@{environment.digest('team/app', 'v1')}"
+    answer = environment.validate(review(pod(pinned, **lists)))
     assert not_pinned(answer)
-    assert world.validate(review(mutate(world, pod(image, **lists)))).allowed
+    assert environment.validate(review(mutate(environment, pod(image, **lists)))).allowed
 
 
-def test_attack_42_an_ephemeral_container_is_pinned_and_held_to_its_digest(world: World) -> None:
-    running, debug = world.push("team/old", "v1"), world.sign("team/debug", "v1")
+def test_attack_42_an_ephemeral_container_is_pinned_and_held_to_its_digest(environment: WebhookEnvironment) -> None:
+    running, debug = environment.push("team/old", "v1"), environment.sign("team/debug", "v1")
     old, new = pod(running), pod(running, ephemeral=(debug,))
     members: dict[str, Any] = {"oldObject": old, "subResource": "ephemeralcontainers"}
-    answer = world.validate(review(new, "UPDATE", **members))
+    answer = environment.validate(review(new, "UPDATE", **members))
     assert not_pinned(answer)
     assert answer.message.startswith("spec.ephemeralContainers[0]: ")
-    pinned = mutate(world, new, **members)
+    pinned = mutate(environment, new, **members)
     assert images(pinned) == [running]
-    assert images(pinned, "ephemeralContainers") == [f"{debug}@{world.digest('team/debug', 'v1')}"]
-    assert world.validate(review(pinned, "UPDATE", **members)).allowed
+    assert images(pinned, "ephemeralContainers") == [f"{debug}@{environment.digest('team/debug', 'v1')}"]
+    assert environment.validate(review(pinned, "UPDATE", **members)).allowed
 
 
 @pytest.mark.parametrize(
@@ -216,85 +218,85 @@ def test_attack_42_an_ephemeral_container_is_pinned_and_held_to_its_digest(world
     ],
 )
 def test_attack_42_a_pod_that_ran_before_can_be_labelled_owned_and_finalised(
-    world: World, change: dict[str, Any]
+    environment: WebhookEnvironment, change: dict[str, Any]
 ) -> None:
-    old = pod(world.push("team/old", "v1"), init=(world.push("team/first", "v1"),))
+    old = pod(environment.push("team/old", "v1"), init=(environment.push("team/first", "v1"),))
     new = copy.deepcopy(old)
     new["metadata"].update(change)
-    asked = len(world.registry.requests)
+    asked = len(environment.registry.requests)
     for before, after in ((old, new), (new, old)):
-        assert mutate(world, after, oldObject=before) == after
-        assert world.validate(review(after, "UPDATE", oldObject=before)).allowed
-    assert len(world.registry.requests) == asked
+        assert mutate(environment, after, oldObject=before) == after
+        assert environment.validate(review(after, "UPDATE", oldObject=before)).allowed
+    assert len(environment.registry.requests) == asked
 
 
-def test_attack_42_of_an_update_only_the_changed_image_needs_a_digest(world: World) -> None:
-    running, changed = world.push("team/old", "v1"), world.sign("team/app", "v2")
-    old, new = pod(running, world.push("team/old", "v2")), pod(running, changed)
-    answer = world.validate(review(new, "UPDATE", oldObject=old))
+def test_attack_42_of_an_update_only_the_changed_image_needs_a_digest(environment: WebhookEnvironment) -> None:
+    running, changed = environment.push("team/old", "v1"), environment.sign("team/app", "v2")
+    old, new = pod(running, environment.push("team/old", "v2")), pod(running, changed)
+    answer = environment.validate(review(new, "UPDATE", oldObject=old))
     assert not_pinned(answer)
     assert answer.message.startswith("spec.containers[1]: ")
     assert "spec.containers[0]" not in answer.message
-    pinned = mutate(world, new, oldObject=old)
-    assert images(pinned) == [running, f"{changed}@{world.digest('team/app', 'v2')}"]
-    assert world.validate(review(pinned, "UPDATE", oldObject=old)).allowed
+    pinned = mutate(environment, new, oldObject=old)
+    assert images(pinned) == [running, f"{changed}@{environment.digest('team/app', 'v2')}"]
+    assert environment.validate(review(pinned, "UPDATE", oldObject=old)).allowed
 
 
-def test_attack_42_a_refusal_says_more_than_a_missing_digest(world: World) -> None:
-    signed, unsigned = world.sign("team/app", "v1"), world.push("team/app", "v2")
-    answer = world.validate(review(pod(signed, unsigned)))
+def test_attack_42_a_refusal_says_more_than_a_missing_digest(environment: WebhookEnvironment) -> None:
+    signed, unsigned = environment.sign("team/app", "v1"), environment.push("team/app", "v2")
+    answer = environment.validate(review(pod(signed, unsigned)))
     assert (answer.allowed, answer.code) == (False, 403)
     first, second = answer.message.splitlines()
     assert "could not be pinned" in first
     assert "could not be pinned" not in second
-    world.registry.faults.status("/manifests/v3", 503)
-    down = world.validate(review(pod(world.sign("team/app", "v3"))))
+    environment.registry.faults.status("/manifests/v3", 503)
+    down = environment.validate(review(pod(environment.sign("team/app", "v3"))))
     assert (down.code, "could not be pinned" in down.message) == (503, False)
 
 
-def test_attack_42_a_missing_digest_is_nobody_elses_verdict(world: World) -> None:
-    image = world.sign("team/app", "v1")
+def test_attack_42_a_missing_digest_is_nobody_elses_verdict(environment: WebhookEnvironment) -> None:
+    image = environment.sign("team/app", "v1")
     for _ in range(3):
-        assert not_pinned(world.validate(review(pod(image))))
-        assert world.validate(review(workload("Deployment", image))).allowed
-        assert world.validate(review(mutate(world, pod(image)))).allowed
-    assert world.metric("sealgate_decisions_total", verdict="unavailable", reason="NotPinned") == 3
+        assert not_pinned(environment.validate(review(pod(image))))
+        assert environment.validate(review(workload("Deployment", image))).allowed
+        assert environment.validate(review(mutate(environment, pod(image)))).allowed
+    assert environment.metric("sealgate_decisions_total", verdict="unavailable", reason="NotPinned") == 3
 
 
 @pytest.mark.parametrize("kind", sorted(set(GROUPS) - {"Pod"}))
-def test_attack_42_templates_keep_their_tags(world: World, kind: str) -> None:
-    assert world.validate(review(workload(kind, world.sign("team/app", "v1")))).allowed
+def test_attack_42_templates_keep_their_tags(environment: WebhookEnvironment, kind: str) -> None:
+    assert environment.validate(review(workload(kind, environment.sign("team/app", "v1")))).allowed
 
 
 @pytest.mark.parametrize("action", ["Warn", "Audit"])
-def test_attack_42_images_that_no_policy_enforces_keep_their_tags(world: World, action: str) -> None:
-    world.write(policy("all", "**", action=action))
-    assert world.validate(review(pod(world.sign("team/app", "v1")))).allowed
+def test_attack_42_images_that_no_policy_enforces_keep_their_tags(environment: WebhookEnvironment, action: str) -> None:
+    environment.write(policy("all", "**", action=action))
+    assert environment.validate(review(pod(environment.sign("team/app", "v1")))).allowed
 
 
-def test_attack_42_an_exempt_image_keeps_its_tag_and_costs_no_request(world: World) -> None:
-    image = world.push("team/app", "v1")
+def test_attack_42_an_exempt_image_keeps_its_tag_and_costs_no_request(environment: WebhookEnvironment) -> None:
+    image = environment.push("team/app", "v1")
     exempt = policy("others", "**", action="Exempt")
     del exempt["spec"]["require"]
-    world.write(exempt, policy("all", "**/other"))
-    assert images(mutate(world, pod(image))) == [image]
-    assert world.validate(review(pod(image))).allowed
-    assert not world.registry.requests
+    environment.write(exempt, policy("all", "**/other"))
+    assert images(mutate(environment, pod(image))) == [image]
+    assert environment.validate(review(pod(image))).allowed
+    assert not environment.registry.requests
 
 
-def test_attack_42_a_warning_beside_an_enforced_policy_admits_no_bare_tag(world: World) -> None:
+def test_attack_42_a_warning_beside_an_enforced_policy_admits_no_bare_tag(environment: WebhookEnvironment) -> None:
     other = authenticator("other", new_key("ECDSA P-256", "other"))
-    world.write(policy("all", "**"), other, policy("more", "**", need=("other",), action="Warn"))
-    assert not_pinned(world.validate(review(pod(world.sign("team/app", "v1")))))
+    environment.write(policy("all", "**"), other, policy("more", "**", need=("other",), action="Warn"))
+    assert not_pinned(environment.validate(review(pod(environment.sign("team/app", "v1")))))
 
 
-def test_attack_42_without_the_namespace_nothing_is_pinned_and_nothing_gets_in(world: World) -> None:
+def test_attack_42_without_the_namespace_nothing_is_pinned_and_nothing_gets_in(environment: WebhookEnvironment) -> None:
     class Nowhere:
         def get(self, name: str) -> Namespace:
             raise UnavailableError(f"the labels of namespace {name} are not known yet")
 
-    world.namespaces = Nowhere()
-    image = world.sign("team/app", "v1")
-    left = mutate(world, pod(image))
+    environment.namespaces = Nowhere()
+    image = environment.sign("team/app", "v1")
+    left = mutate(environment, pod(image))
     assert images(left) == [image]
-    assert world.validate(review(left)).code == 503
+    assert environment.validate(review(left)).code == 503

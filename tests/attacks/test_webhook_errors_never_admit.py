@@ -17,7 +17,7 @@ from sealgate.errors import (
     UnavailableError,
     VerificationError,
 )
-from tests.webhook.environment import World, open_world, policy
+from tests.webhook.environment import WebhookEnvironment, open_environment, policy
 from tests.webhook.objects import pod, review
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ ERRORS: tuple[Exception, ...] = (
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with open_world(tmp_path) as world:
-        yield world
+def environment(tmp_path: Path) -> Iterator[WebhookEnvironment]:
+    with open_environment(tmp_path) as environment:
+        yield environment
 
 
 class Broken:
@@ -71,10 +71,10 @@ class Broken:
 
 @pytest.mark.parametrize("part", ["policies", "namespaces", "credentials", "network"])
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_attack_17_an_error_in_any_part_denies(world: World, part: str, error: Exception) -> None:
-    image = world.sign("team/app", "v1")
-    setattr(world, part, Broken(error))
-    answer = world.validate(review(pod(image)))
+def test_attack_17_an_error_in_any_part_denies(environment: WebhookEnvironment, part: str, error: Exception) -> None:
+    image = environment.sign("team/app", "v1")
+    setattr(environment, part, Broken(error))
+    answer = environment.validate(review(pod(image)))
     assert not answer.allowed
     assert answer.message
     assert "Traceback" not in answer.message
@@ -82,46 +82,54 @@ def test_attack_17_an_error_in_any_part_denies(world: World, part: str, error: E
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 418, 429, 500, 502, 503, 504])
 @pytest.mark.parametrize("path", ["/manifests/v1", r"\.sig", "/blobs/"])
-def test_attack_17_an_error_of_the_registry_at_any_step_denies(world: World, path: str, status: int) -> None:
-    image = world.sign("team/app", "v1")
-    world.registry.faults.status(path, status)
-    assert not world.validate(review(pod(image)), "timeout=2s").allowed
+def test_attack_17_an_error_of_the_registry_at_any_step_denies(
+    environment: WebhookEnvironment, path: str, status: int
+) -> None:
+    image = environment.sign("team/app", "v1")
+    environment.registry.faults.status(path, status)
+    assert not environment.validate(review(pod(image)), "timeout=2s").allowed
 
 
-def test_attack_17_a_registry_that_breaks_off_denies(world: World) -> None:
-    image = world.sign("team/app", "v1")
-    world.registry.faults.drop("/v2/", after=b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
-    assert not world.validate(review(pod(image)), "timeout=2s").allowed
+def test_attack_17_a_registry_that_breaks_off_denies(environment: WebhookEnvironment) -> None:
+    image = environment.sign("team/app", "v1")
+    environment.registry.faults.drop("/v2/", after=b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+    assert not environment.validate(review(pod(image)), "timeout=2s").allowed
 
 
 @pytest.mark.parametrize("actions", sorted(set(itertools.permutations(["Enforce", "Warn", "Audit", "Warn"], 3))))
 def test_attack_17_a_lenient_policy_never_weakens_a_strict_one_in_whatever_order(
-    world: World, actions: tuple[str, ...]
+    environment: WebhookEnvironment, actions: tuple[str, ...]
 ) -> None:
-    everything = f"{world.registry.host}/**"
-    world.write(*(policy(f"p{number}", everything, action=action) for number, action in enumerate(actions)))
-    answer = world.validate(review(pod(world.push("team/app", "v1"))))
+    everything = f"{environment.registry.host}/**"
+    environment.write(*(policy(f"p{number}", everything, action=action) for number, action in enumerate(actions)))
+    answer = environment.validate(review(pod(environment.push("team/app", "v1"))))
     assert answer.allowed is ("Enforce" not in actions)
     if answer.allowed:
         assert answer.response["warnings"]
 
 
-def test_attack_17_a_lenient_policy_that_could_not_be_asked_never_weakens_a_strict_one(world: World) -> None:
-    world.write(
-        policy("a-warn", f"{world.registry.host}/**", action="Warn"),
-        policy("b-enforce", f"{world.registry.host}/**"),
+def test_attack_17_a_lenient_policy_that_could_not_be_asked_never_weakens_a_strict_one(
+    environment: WebhookEnvironment,
+) -> None:
+    environment.write(
+        policy("a-warn", f"{environment.registry.host}/**", action="Warn"),
+        policy("b-enforce", f"{environment.registry.host}/**"),
     )
-    image = world.push("team/app", "v1")
-    world.registry.faults.status(r"\.sig", 503)
-    assert not world.validate(review(pod(image)), "timeout=2s").allowed
+    image = environment.push("team/app", "v1")
+    environment.registry.faults.status(r"\.sig", 503)
+    assert not environment.validate(review(pod(image)), "timeout=2s").allowed
 
 
-def test_attack_17_one_good_image_admits_no_other_in_whatever_order(world: World) -> None:
-    good, bad, gone = world.sign("team/good", "v1"), world.push("team/bad", "v1"), f"{world.registry.host}/team/gone:v1"
+def test_attack_17_one_good_image_admits_no_other_in_whatever_order(environment: WebhookEnvironment) -> None:
+    good, bad, gone = (
+        environment.sign("team/good", "v1"),
+        environment.push("team/bad", "v1"),
+        f"{environment.registry.host}/team/gone:v1",
+    )
     for order in itertools.permutations([good, bad, gone]):
-        assert not world.validate(review(pod(*order))).allowed
+        assert not environment.validate(review(pod(*order))).allowed
 
 
-def test_attack_17_no_time_at_all_is_no_reason_to_admit(world: World) -> None:
-    image = world.sign("team/app", "v1")
-    assert not world.validate(review(pod(image)), "timeout=1ns").allowed
+def test_attack_17_no_time_at_all_is_no_reason_to_admit(environment: WebhookEnvironment) -> None:
+    image = environment.sign("team/app", "v1")
+    assert not environment.validate(review(pod(image)), "timeout=1ns").allowed

@@ -13,7 +13,7 @@ import pytest
 from sealgate.verification.settings import VerifierSettings
 from sealgate_webhook.reviews.request import MAX_REVIEW_BYTES
 from sealgate_webhook.server.endpoints import LARGE_BYTES, MAX_LARGE
-from tests.webhook.environment import World, open_world
+from tests.webhook.environment import WebhookEnvironment, open_environment
 from tests.webhook.objects import encode, pod, review
 from tests.webhook.servers import eventually, running
 
@@ -23,17 +23,21 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with open_world(tmp_path) as world:
-        yield world
+def environment(tmp_path: Path) -> Iterator[WebhookEnvironment]:
+    with open_environment(tmp_path) as environment:
+        yield environment
 
 
-def test_attack_25_a_flood_of_reviews_for_a_dead_registry_is_all_denied_in_time(world: World) -> None:
+def test_attack_25_a_flood_of_reviews_for_a_dead_registry_is_all_denied_in_time(
+    environment: WebhookEnvironment,
+) -> None:
     """Four threads, sixty reviews at once: none is left to the API server's own limit, which might admit."""
-    images = [world.sign(f"dead/app-{number}", "v1") for number in range(60)]
-    fine = world.sign("fine/app", "v1")
-    world.registry.faults.hang("/dead/")
-    with running({"policies": [str(world.folder)], "insecure": [world.registry.host], "threads": 4}) as server:
+    images = [environment.sign(f"dead/app-{number}", "v1") for number in range(60)]
+    fine = environment.sign("fine/app", "v1")
+    environment.registry.faults.hang("/dead/")
+    with running(
+        {"policies": [str(environment.folder)], "insecure": [environment.registry.host], "threads": 4}
+    ) as server:
         with ThreadPoolExecutor(len(images)) as pool:
             answers = list(pool.map(lambda image: server.validate(review(pod(image)), "timeout=2s"), images))
         assert {answer.code for answer in answers} == {503}
@@ -41,58 +45,60 @@ def test_attack_25_a_flood_of_reviews_for_a_dead_registry_is_all_denied_in_time(
         assert len(server.lines("internal error in a review")) == 0
 
 
-def test_attack_30_three_hundred_pods_of_one_new_image_are_one_verification(world: World) -> None:
-    world.verifier_settings = replace(VerifierSettings(), crowd=1000)
-    image = world.sign("team/app", "v1")
+def test_attack_30_three_hundred_pods_of_one_new_image_are_one_verification(environment: WebhookEnvironment) -> None:
+    environment.verifier_settings = replace(VerifierSettings(), crowd=1000)
+    image = environment.sign("team/app", "v1")
     go = threading.Event()
-    world.registry.faults.wait_for("/manifests/v1", go)
-    assert world.get("/readyz").status_code == 200
+    environment.registry.faults.wait_for("/manifests/v1", go)
+    assert environment.get("/readyz").status_code == 200
     with ThreadPoolExecutor(300) as pool:
-        answers = [pool.submit(world.validate, review(pod(image)), "timeout=30s") for _ in range(300)]
-        eventually(lambda: world.metric("sealgate_single_flight_joins_total", work="tag") == 299)
+        answers = [pool.submit(environment.validate, review(pod(image)), "timeout=30s") for _ in range(300)]
+        eventually(lambda: environment.metric("sealgate_single_flight_joins_total", work="tag") == 299)
         go.set()
         assert all(answer.result(60).allowed for answer in answers)
-    assert world.metric("sealgate_verifications_total", format="cosign", outcome="verified", reason="Verified") == 1
-    assert len([path for path in world.registry.paths if path.endswith("/manifests/v1")]) == 1
+    assert (
+        environment.metric("sealgate_verifications_total", format="cosign", outcome="verified", reason="Verified") == 1
+    )
+    assert len([path for path in environment.registry.paths if path.endswith("/manifests/v1")]) == 1
 
 
-def test_attack_35_five_hundred_containers_are_answered(world: World) -> None:
-    image = world.sign("team/app", "v1")
-    assert world.validate(review(pod(*[image] * 500))).allowed
-    different = [f"{world.registry.host}/team/app:{number}" for number in range(500)]
-    assert world.validate(review(pod(*different))).code == 403
+def test_attack_35_five_hundred_containers_are_answered(environment: WebhookEnvironment) -> None:
+    image = environment.sign("team/app", "v1")
+    assert environment.validate(review(pod(*[image] * 500))).allowed
+    different = [f"{environment.registry.host}/team/app:{number}" for number in range(500)]
+    assert environment.validate(review(pod(*different))).code == 403
 
 
-def test_attack_35_one_bad_image_among_five_hundred_containers_is_found(world: World) -> None:
-    image, bad = world.sign("team/app", "v1"), world.push("team/bad", "v1")
-    answer = world.validate(review(pod(*[image] * 499, bad)))
+def test_attack_35_one_bad_image_among_five_hundred_containers_is_found(environment: WebhookEnvironment) -> None:
+    image, bad = environment.sign("team/app", "v1"), environment.push("team/bad", "v1")
+    answer = environment.validate(review(pod(*[image] * 499, bad)))
     assert not answer.allowed
     assert answer.message.startswith("spec.containers[499]: ")
 
 
-def test_attack_35_an_object_of_three_megabytes_is_judged(world: World) -> None:
-    big = pod(world.push("team/bad", "v1"))
+def test_attack_35_an_object_of_three_megabytes_is_judged(environment: WebhookEnvironment) -> None:
+    big = pod(environment.push("team/bad", "v1"))
     big["metadata"]["annotations"] = {"note": "x" * (3 << 20)}
-    assert not world.validate(review(big, "UPDATE", oldObject=big | {"spec": {"containers": []}})).allowed
+    assert not environment.validate(review(big, "UPDATE", oldObject=big | {"spec": {"containers": []}})).allowed
 
 
-def test_attack_35_large_reviews_are_worked_on_a_few_at_a_time(world: World) -> None:
+def test_attack_35_large_reviews_are_worked_on_a_few_at_a_time(environment: WebhookEnvironment) -> None:
     """However many come at once, and however long each of them waits for its registry."""
-    large = pod(world.sign("team/app", "v1"))
+    large = pod(environment.sign("team/app", "v1"))
     large["metadata"]["annotations"] = {"note": "x" * LARGE_BYTES}
     go = threading.Event()
-    world.registry.faults.wait_for("/manifests/v1", go)
-    assert world.get("/readyz").status_code == 200
+    environment.registry.faults.wait_for("/manifests/v1", go)
+    assert environment.get("/readyz").status_code == 200
     with ThreadPoolExecutor(MAX_LARGE + 2) as pool:
-        taking = [pool.submit(world.validate, review(large), "timeout=30s") for _ in range(MAX_LARGE)]
-        eventually(lambda: world.metric("sealgate_single_flight_joins_total", work="tag") == MAX_LARGE - 1)
+        taking = [pool.submit(environment.validate, review(large), "timeout=30s") for _ in range(MAX_LARGE)]
+        eventually(lambda: environment.metric("sealgate_single_flight_joins_total", work="tag") == MAX_LARGE - 1)
         for path in ("/validate", "/mutate"):
-            response = pool.submit(world.post, f"{path}?timeout=100ms", encode(review(large))).result(60)
+            response = pool.submit(environment.post, f"{path}?timeout=100ms", encode(review(large))).result(60)
             assert response.status_code == 503
-        assert world.validate(review(pod("docker.io/library/nginx:1"))).allowed
+        assert environment.validate(review(pod("docker.io/library/nginx:1"))).allowed
         go.set()
         assert all(answer.result(60).allowed for answer in taking)
-    assert world.validate(review(large)).allowed
+    assert environment.validate(review(large)).allowed
 
 
 @pytest.mark.parametrize(
@@ -111,28 +117,30 @@ def test_attack_35_large_reviews_are_worked_on_a_few_at_a_time(world: World) -> 
     ids=["lists", "objects", "uid first", "digits", "exponent", "escapes", "one key", "zeros", "spaces"],
 )
 @pytest.mark.parametrize("path", ["/validate", "/mutate"])
-def test_attack_35_bodies_made_to_break_parsers_get_an_error_of_theirs(world: World, path: str, body: bytes) -> None:
-    response = world.post(path, body)
+def test_attack_35_bodies_made_to_break_parsers_get_an_error_of_theirs(
+    environment: WebhookEnvironment, path: str, body: bytes
+) -> None:
+    response = environment.post(path, body)
     assert response.status_code in (400, 413)
     assert len(response.data) < 1000
 
 
 @pytest.mark.parametrize("content_type", ["multipart/form-data; boundary=x", "application/x-www-form-urlencoded"])
-def test_attack_35_forms_are_not_even_parsed(world: World, content_type: str) -> None:
+def test_attack_35_forms_are_not_even_parsed(environment: WebhookEnvironment, content_type: str) -> None:
     parts = b"".join(b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n' for _ in range(10_000))
     for path in ("/validate", "/mutate", "/healthz"):
-        assert world.post(path, parts + b"--x--\r\n", content_type=content_type).status_code in (405, 415)
+        assert environment.post(path, parts + b"--x--\r\n", content_type=content_type).status_code in (405, 415)
 
 
-def test_attack_35_two_objects_in_one_review_are_refused(world: World) -> None:
+def test_attack_35_two_objects_in_one_review_are_refused(environment: WebhookEnvironment) -> None:
     """What the webhook reads and what the API server stores must be the same object."""
-    good, bad = pod(world.sign("team/app", "v1")), pod(world.push("team/bad", "v1"))
+    good, bad = pod(environment.sign("team/app", "v1")), pod(environment.push("team/bad", "v1"))
     body = encode(review(bad)).replace(b'"object": ', b'"object": ' + json.dumps(good).encode() + b', "object": ', 1)
-    assert world.post("/validate", body).status_code == 400
+    assert environment.post("/validate", body).status_code == 400
 
 
-def test_attack_35_an_endless_body_is_cut_off_by_the_server_itself(world: World) -> None:
-    with running({"policies": [str(world.folder)]}) as server:
+def test_attack_35_an_endless_body_is_cut_off_by_the_server_itself(environment: WebhookEnvironment) -> None:
+    with running({"policies": [str(environment.folder)]}) as server:
         response = server.pool.request(
             "POST",
             f"{server.url}/validate",

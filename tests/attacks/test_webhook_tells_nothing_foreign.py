@@ -11,7 +11,7 @@ import pytest
 
 from sealgate.registry.credentials import DockerConfigCredentials
 from sealgate_webhook.server.tls import load_context
-from tests.webhook.environment import World, open_world, policy
+from tests.webhook.environment import WebhookEnvironment, open_environment, policy
 from tests.webhook.objects import encode, pod, review
 from tests.webhook.servers import TLSFiles
 
@@ -23,75 +23,77 @@ NASTY = 'x"\n{"event": "review", "answer": "allowed"}\r\n\x1b[2J\x1b]0;owned\x07
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with open_world(tmp_path) as world:
-        yield world
+def environment(tmp_path: Path) -> Iterator[WebhookEnvironment]:
+    with open_environment(tmp_path) as environment:
+        yield environment
 
 
 @pytest.mark.parametrize("member", ["uid", "name", "namespace", "operation", "subResource"])
-def test_attack_40_nothing_in_a_request_starts_a_line_of_the_log(world: World, member: str) -> None:
+def test_attack_40_nothing_in_a_request_starts_a_line_of_the_log(environment: WebhookEnvironment, member: str) -> None:
     body = encode(review(pod("docker.io/library/nginx:1"), **{member: NASTY}))
-    assert world.post("/validate", body).status_code in (200, 400)
-    assert_log_is_clean(world)
+    assert environment.post("/validate", body).status_code in (200, 400)
+    assert_log_is_clean(environment)
 
 
-def test_attack_40_no_kind_starts_a_line_of_the_log(world: World) -> None:
+def test_attack_40_no_kind_starts_a_line_of_the_log(environment: WebhookEnvironment) -> None:
     document = review(pod("nginx"))
     document["request"]["kind"] = {"group": NASTY, "version": NASTY, "kind": NASTY}
-    world.validate(document)
-    assert_log_is_clean(world)
+    environment.validate(document)
+    assert_log_is_clean(environment)
 
 
 @pytest.mark.parametrize("image", [NASTY, f"registry.example.com/{NASTY}", f"app:{NASTY}", f"app@{NASTY}"])
-def test_attack_40_no_image_breaks_out_of_the_log_or_the_message(world: World, image: str) -> None:
-    answer = world.validate(review(pod(image, init=(image,))))
+def test_attack_40_no_image_breaks_out_of_the_log_or_the_message(environment: WebhookEnvironment, image: str) -> None:
+    answer = environment.validate(review(pod(image, init=(image,))))
     assert not answer.allowed
     assert all(line.isprintable() and line.isascii() for line in answer.message.split("\n"))
-    assert_log_is_clean(world)
+    assert_log_is_clean(environment)
 
 
 @pytest.mark.parametrize("container", [NASTY, "x" * 10_000, "a/b", ""])
-def test_attack_40_no_container_name_breaks_out_of_the_audit_log(world: World, container: str) -> None:
-    obj = pod(world.sign("team/app", "v1"))
+def test_attack_40_no_container_name_breaks_out_of_the_audit_log(
+    environment: WebhookEnvironment, container: str
+) -> None:
+    obj = pod(environment.sign("team/app", "v1"))
     obj["spec"]["containers"][0]["name"] = container
-    answer = world.validate(review(obj))
+    answer = environment.validate(review(obj))
     for key in answer.response.get("auditAnnotations", {}):
         assert key == "image.0"
-    assert_log_is_clean(world)
+    assert_log_is_clean(environment)
 
 
 @pytest.mark.parametrize("body", [encode({"kind": NASTY}), encode({NASTY: NASTY}), NASTY.encode("utf-8", "replace")])
-def test_attack_40_what_is_no_review_does_not_break_out_either(world: World, body: bytes) -> None:
-    response = world.post("/validate", body)
+def test_attack_40_what_is_no_review_does_not_break_out_either(environment: WebhookEnvironment, body: bytes) -> None:
+    response = environment.post("/validate", body)
     assert response.status_code == 400
     assert response.get_data(as_text=True)[:-1].isprintable()
-    world.post("/validate", body, content_type=f"text/plain{NASTY[:1]}")
-    assert_log_is_clean(world)
+    environment.post("/validate", body, content_type=f"text/plain{NASTY[:1]}")
+    assert_log_is_clean(environment)
 
 
-def test_attack_40_hosts_that_strangers_invent_are_no_labels(world: World) -> None:
-    world.write(policy("everything", "**"), policy("ours", f"{world.registry.host}/**"))
-    world.validate(review(pod(*(f"host-{number}.invalid/app:v1" for number in range(20)))), "timeout=500ms")
-    world.validate(review(pod(world.sign("team/app", "v1"))))
+def test_attack_40_hosts_that_strangers_invent_are_no_labels(environment: WebhookEnvironment) -> None:
+    environment.write(policy("everything", "**"), policy("ours", f"{environment.registry.host}/**"))
+    environment.validate(review(pod(*(f"host-{number}.invalid/app:v1" for number in range(20)))), "timeout=500ms")
+    environment.validate(review(pod(environment.sign("team/app", "v1"))))
     hosts = {
         sample.labels["host"]
-        for family in world.metrics.registry.collect()
+        for family in environment.metrics.registry.collect()
         for sample in family.samples
         if "host" in sample.labels
     }
-    assert hosts <= {world.registry.host, "other"}
+    assert hosts <= {environment.registry.host, "other"}
 
 
-def test_attack_40_names_that_strangers_invent_do_not_make_metrics_grow(world: World) -> None:
+def test_attack_40_names_that_strangers_invent_do_not_make_metrics_grow(environment: WebhookEnvironment) -> None:
     def count() -> int:
-        return sum(len(list(family.samples)) for family in world.metrics.registry.collect())
+        return sum(len(list(family.samples)) for family in environment.metrics.registry.collect())
 
     def burst(start: int) -> None:
         for number in range(start, start + 20):
-            image = world.push(f"team/app-{number}", f"v{number}")
+            image = environment.push(f"team/app-{number}", f"v{number}")
             document = review(pod(image), namespace=f"n-{number}", name=f"p-{number}", uid=f"u-{number}")
             document["request"]["kind"]["kind"] = "Pod" if number % 2 else f"Kind{number}"
-            world.validate(document)
+            environment.validate(document)
 
     burst(0)
     before = count()
@@ -99,27 +101,27 @@ def test_attack_40_names_that_strangers_invent_do_not_make_metrics_grow(world: W
     assert count() == before
 
 
-def test_attack_40_no_credential_gets_into_an_answer_or_the_log(world: World) -> None:
+def test_attack_40_no_credential_gets_into_an_answer_or_the_log(environment: WebhookEnvironment) -> None:
     password = "correct-horse-battery-staple"
     auth = base64.b64encode(f"robot:{password}".encode()).decode()
-    config = {"auths": {world.registry.host: {"auth": auth}}}
-    world.credentials = DockerConfigCredentials.from_bytes(json.dumps(config).encode(), "config.json")
-    world.registry.auth.mode = "basic"
-    answer = world.validate(review(pod(world.sign("team/app", "v1"))))
+    config = {"auths": {environment.registry.host: {"auth": auth}}}
+    environment.credentials = DockerConfigCredentials.from_bytes(json.dumps(config).encode(), "config.json")
+    environment.registry.auth.mode = "basic"
+    answer = environment.validate(review(pod(environment.sign("team/app", "v1"))))
     assert not answer.allowed
-    assert any("authorization" in request.headers for request in world.registry.requests)
+    assert any("authorization" in request.headers for request in environment.registry.requests)
     for secret in (password, auth):
         assert secret not in json.dumps(dict(answer.response))
-        assert secret not in world.log.getvalue()
+        assert secret not in environment.log.getvalue()
 
 
-def test_attack_40_a_fault_inside_shows_no_trace_to_the_client(world: World) -> None:
+def test_attack_40_a_fault_inside_shows_no_trace_to_the_client(environment: WebhookEnvironment) -> None:
     class Broken:
         def get(self, name: str) -> None:
             raise RuntimeError(f"password of {name}")
 
-    world.namespaces = Broken()  # type: ignore[assignment]  # what it returns never matters
-    answer = world.validate(review(pod(world.sign("team/app", "v1"))))
+    environment.namespaces = Broken()  # type: ignore[assignment]  # what it returns never matters
+    answer = environment.validate(review(pod(environment.sign("team/app", "v1"))))
     assert "password" not in json.dumps(dict(answer.response))
 
 
@@ -134,8 +136,8 @@ def test_attack_40_no_weak_cipher_or_protocol_is_on_offer(tmp_path: Path) -> Non
         assert cipher["strength_bits"] >= 128
 
 
-def assert_log_is_clean(world: World) -> None:
-    text = world.log.getvalue()
+def assert_log_is_clean(environment: WebhookEnvironment) -> None:
+    text = environment.log.getvalue()
     assert all(character.isprintable() for line in text.split("\n") for character in line)
     events = [json.loads(line)["event"] for line in text.splitlines()]
     assert len(text.split("\n")) == len(events) + 1

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 KEY_ID = "b1c2"
 
 
-class World:
+class KMSPolicyEnvironment:
     """An image signed with a key of a KMS, and the policy files for it."""
 
     def __init__(self, registry: RegistrySimulator, kms: DEWSimulator, folder: Path) -> None:
@@ -79,113 +79,115 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def environment(tmp_path: Path) -> Iterator[KMSPolicyEnvironment]:
     with RegistrySimulator() as registry, DEWSimulator() as kms:
-        yield World(registry, kms, tmp_path)
+        yield KMSPolicyEnvironment(registry, kms, tmp_path)
 
 
-def test_an_image_signed_by_a_key_in_a_kms_is_admitted(world: World) -> None:
-    result = world.verify("--output", "json")
+def test_an_image_signed_by_a_key_in_a_kms_is_admitted(environment: KMSPolicyEnvironment) -> None:
+    result = environment.verify("--output", "json")
     assert result.exit_code == 0, result.output
     (entry,) = json.loads(result.stdout)
     (finding,) = entry["policies"][0]["findings"]
     assert finding["outcome"] == "verified"
 
 
-def test_a_disabled_key_verifies_nothing_and_says_so(world: World) -> None:
-    world.key.state = "3"
-    result = world.verify()
+def test_a_disabled_key_verifies_nothing_and_says_so(environment: KMSPolicyEnvironment) -> None:
+    environment.key.state = "3"
+    result = environment.verify()
     assert result.exit_code == 3
     assert "the key is disabled" in " ".join(result.stdout.split())
 
 
-def test_a_kms_that_is_away_means_that_nothing_can_be_determined(world: World) -> None:
-    world.kms.faults.status("", 500)
-    result = world.verify()
+def test_a_kms_that_is_away_means_that_nothing_can_be_determined(environment: KMSPolicyEnvironment) -> None:
+    environment.kms.faults.status("", 500)
+    result = environment.verify()
     assert result.exit_code == 3
     assert "Huawei DEW answers 500" in " ".join(result.stdout.split())
 
 
-def test_a_key_that_was_disabled_does_not_stop_those_beside_it(world: World) -> None:
+def test_a_key_that_was_disabled_does_not_stop_those_beside_it(environment: KMSPolicyEnvironment) -> None:
     following = new_key("ECDSA P-256", "following")
-    world.write({"pem": public_pem(following)})
-    world.sign("2.0", following)
-    world.sign("3.0", new_key("ECDSA P-256", "stranger"))
-    assert [world.verify(tag=tag).exit_code for tag in ("1.0", "2.0", "3.0")] == [0, 0, 1]
-    world.key.state = "3"
-    assert world.verify(tag="2.0").exit_code == 0
+    environment.write({"pem": public_pem(following)})
+    environment.sign("2.0", following)
+    environment.sign("3.0", new_key("ECDSA P-256", "stranger"))
+    assert [environment.verify(tag=tag).exit_code for tag in ("1.0", "2.0", "3.0")] == [0, 0, 1]
+    environment.key.state = "3"
+    assert environment.verify(tag="2.0").exit_code == 0
     for tag in ("1.0", "3.0"):
-        refused = world.verify(tag=tag)
+        refused = environment.verify(tag=tag)
         assert refused.exit_code == 1
         assert "the key is disabled" in " ".join(refused.stdout.split())
 
 
-def test_what_a_key_may_have_signed_that_nobody_could_look_at_is_not_determined(world: World) -> None:
+def test_what_a_key_may_have_signed_that_nobody_could_look_at_is_not_determined(
+    environment: KMSPolicyEnvironment,
+) -> None:
     following = new_key("ECDSA P-256", "following")
-    world.write({"pem": public_pem(following)})
-    world.sign("2.0", following)
-    world.kms.faults.status("", 500)
-    assert world.verify(tag="2.0").exit_code == 0
-    world.registry.push_image("library/web", "unsigned")
-    assert world.verify(tag="unsigned").exit_code == 1
-    result = world.verify()
+    environment.write({"pem": public_pem(following)})
+    environment.sign("2.0", following)
+    environment.kms.faults.status("", 500)
+    assert environment.verify(tag="2.0").exit_code == 0
+    environment.registry.push_image("library/web", "unsigned")
+    assert environment.verify(tag="unsigned").exit_code == 1
+    result = environment.verify()
     assert result.exit_code == 3
     assert "Huawei DEW answers 500" in " ".join(result.stdout.split())
 
 
-def test_a_kms_that_is_not_listed_as_insecure_is_not_asked_over_plain_http(world: World) -> None:
+def test_a_kms_that_is_not_listed_as_insecure_is_not_asked_over_plain_http(environment: KMSPolicyEnvironment) -> None:
     result = sealgate(
         "verify",
-        f"{world.registry.host}/library/web:1.0",
+        f"{environment.registry.host}/library/web:1.0",
         "--policies",
-        world.folder,
+        environment.folder,
         "--insecure-registry",
-        world.registry.host,
+        environment.registry.host,
     )
     assert result.exit_code == 3
-    assert world.kms.requests == []
+    assert environment.kms.requests == []
 
 
-def test_policies_are_checked_without_asking_a_kms(world: World) -> None:
-    assert sealgate("policy", "check", world.folder).exit_code == 0
-    assert world.kms.requests == []
+def test_policies_are_checked_without_asking_a_kms(environment: KMSPolicyEnvironment) -> None:
+    assert sealgate("policy", "check", environment.folder).exit_code == 0
+    assert environment.kms.requests == []
 
 
-def test_credentials_that_are_not_among_the_files_are_missed(world: World) -> None:
-    world.write(secret=False)
-    result = sealgate("policy", "check", world.folder)
+def test_credentials_that_are_not_among_the_files_are_missed(environment: KMSPolicyEnvironment) -> None:
+    environment.write(secret=False)
+    result = sealgate("policy", "check", environment.folder)
     assert result.exit_code == 2
     said = " ".join(result.stdout.split())
     assert "spec.cosign.keys[0].kms.huawei.credentialsSecret.name: there is no Secret named dew" in said
 
 
-def test_what_cannot_be_a_kms_entry_is_said_with_its_field(world: World) -> None:
-    world.write(region="evil.example.org")
-    result = sealgate("policy", "check", world.folder, "--output", "json")
+def test_what_cannot_be_a_kms_entry_is_said_with_its_field(environment: KMSPolicyEnvironment) -> None:
+    environment.write(region="evil.example.org")
+    result = sealgate("policy", "check", environment.folder, "--output", "json")
     assert result.exit_code == 2
     (problem,) = json.loads(result.stdout)
     assert problem["field"] == "spec.cosign.keys[0].kms.huawei.region"
 
 
-def test_an_sm2_key_is_shown(world: World) -> None:
-    assert isinstance(world.key.private, SM2PrivateKey)
-    result = sealgate("key", "show", "-", "--output", "json", stdin=world.key.private.public_pem)
+def test_an_sm2_key_is_shown(environment: KMSPolicyEnvironment) -> None:
+    assert isinstance(environment.key.private, SM2PrivateKey)
+    result = sealgate("key", "show", "-", "--output", "json", stdin=environment.key.private.public_pem)
     assert result.exit_code == 0
     (shown,) = json.loads(result.stdout)
     assert (shown["type"], shown["size"]) == ("SM2", 256)
     assert (shown["defaultAlgorithm"], shown["algorithms"]) == ("SM2", ["SM2"])
 
 
-def test_the_server_reads_keys_by_itself_and_admits_with_them(world: World) -> None:
+def test_the_server_reads_keys_by_itself_and_admits_with_them(environment: KMSPolicyEnvironment) -> None:
     request = {
         "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
         "kind": {"group": "", "version": "v1", "kind": "Pod"},
         "namespace": "shop",
         "operation": "CREATE",
-        "object": pod("web", world.image, namespace="shop"),
+        "object": pod("web", environment.image, namespace="shop"),
     }
     review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
-    with start("serve", *world.options, "--listen", "127.0.0.1:0", "--output", "json") as process:
+    with start("serve", *environment.options, "--listen", "127.0.0.1:0", "--output", "json") as process:
         try:
             assert process.stderr is not None
             address, usable = "", False

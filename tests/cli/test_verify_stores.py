@@ -11,8 +11,8 @@ from tests.cli.objects import policy, write
 from tests.cli.running import sealgate
 from tests.support.environments.attestations import (
     ORACLE_REPOSITORY,
-    GrafeasWorld,
-    OracleWorld,
+    GrafeasVerifierEnvironment,
+    OracleVerifierEnvironment,
     grafeas_spec,
     oracle_spec,
 )
@@ -56,43 +56,43 @@ def reason(ran: Result) -> str:
 
 
 def test_oracles_records_are_asked_for_with_the_api_key_of_the_files(tmp_path: Path) -> None:
-    with OracleWorld() as world:
-        world.server.api_key = API_KEY
-        record = world.sign(world.push())
-        spec = oracle_spec(world.server, credentialsSecret={"name": "oci"})
+    with OracleVerifierEnvironment() as environment:
+        environment.server.api_key = API_KEY
+        record = environment.sign(environment.push())
+        spec = oracle_spec(environment.server, credentialsSecret={"name": "oci"})
         policies = files(tmp_path, spec, {"oci": API_KEY.secret})
-        image = f"{world.server.host}/{ORACLE_REPOSITORY}:v1"
+        image = f"{environment.server.host}/{ORACLE_REPOSITORY}:v1"
         assert verify(image, policies).exit_code == 0
         record["lifecycleState"] = "DELETED"
         refused = verify(image, policies)
         assert (refused.exit_code, reason(refused)) == (1, "Revoked")
-        world.server.api_key = APIKey()
+        environment.server.api_key = APIKey()
         unknown = verify(image, policies)
         assert (unknown.exit_code, reason(unknown)) == (3, "RegistryUnauthorized")
 
 
 def test_attestations_are_asked_for_with_the_token_of_the_files(tmp_path: Path) -> None:
-    with GrafeasWorld() as world:
-        world.server.token = "s3cret"
-        world.attest(world.push())
-        spec = grafeas_spec(world.server, credentialsSecret={"name": "grafeas"})
+    with GrafeasVerifierEnvironment() as environment:
+        environment.server.token = "s3cret"
+        environment.attest(environment.push())
+        spec = grafeas_spec(environment.server, credentialsSecret={"name": "grafeas"})
         policies = files(tmp_path, spec, {"grafeas": {"token": b"s3cret"}})
-        assert verify(f"{world.name()}:v1", policies).exit_code == 0
-        world.server.occurrences.clear()
-        refused = verify(f"{world.name()}:v1", policies)
+        assert verify(f"{environment.name()}:v1", policies).exit_code == 0
+        environment.server.occurrences.clear()
+        refused = verify(f"{environment.name()}:v1", policies)
         assert (refused.exit_code, reason(refused)) == (1, "NoSignature")
 
 
-@pytest.mark.parametrize("make", [GrafeasWorld, OracleWorld])
+@pytest.mark.parametrize("make", [GrafeasVerifierEnvironment, OracleVerifierEnvironment])
 def test_a_secret_that_is_missing_is_said_before_anything_is_asked(
-    tmp_path: Path, make: type[GrafeasWorld | OracleWorld]
+    tmp_path: Path, make: type[GrafeasVerifierEnvironment | OracleVerifierEnvironment]
 ) -> None:
-    with make() as world:
+    with make() as environment:
         secret = {"credentialsSecret": {"name": "absent"}}
-        if isinstance(world, GrafeasWorld):
-            spec = grafeas_spec(world.server, **secret)
+        if isinstance(environment, GrafeasVerifierEnvironment):
+            spec = grafeas_spec(environment.server, **secret)
         else:
-            spec = oracle_spec(world.server, **secret)
+            spec = oracle_spec(environment.server, **secret)
         ran = sealgate("policy", "check", files(tmp_path, spec, {}))
     assert ran.exit_code == 2
     assert "there is no Secret named absent" in ran.stdout

@@ -9,7 +9,7 @@ import pytest
 from sealgate.formats.other_hashes import MAX_CANDIDATES, MAX_TRIALS, HashTrials
 from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.reasons import Reason
-from tests.support.environments.cosign import REPOSITORY, Stand
+from tests.support.environments.cosign import REPOSITORY, CosignEnvironment
 from tests.support.signers.cosign import Classic, push_classic
 from tests.support.signers.private_keys import new_key, public_pem, sign
 
@@ -32,18 +32,18 @@ def test_a_cosign_signature_with_another_hash_is_refused_and_the_message_says_ho
     kind: str, made: str, named: str
 ) -> None:
     key = new_key(kind)
-    with Stand() as stand:
-        push_classic(stand.registry, REPOSITORY, Classic(stand.digest, key, made))
-        refusal = stand.refused(Reason.INVALID_SIGNATURE, key)
+    with CosignEnvironment() as environment:
+        push_classic(environment.registry, REPOSITORY, Classic(environment.digest, key, made))
+        refusal = environment.refused(Reason.INVALID_SIGNATURE, key)
         assert named in refusal.message
         assert key_of(kind).fingerprint in refusal.message
-        stand.verify({"pem": public_pem(key), "algorithm": made})
+        environment.verify({"pem": public_pem(key), "algorithm": made})
 
 
 def test_a_strangers_signature_has_no_such_hint() -> None:
-    with Stand() as stand:
-        push_classic(stand.registry, REPOSITORY, Classic(stand.digest, new_key("ECDSA P-384", "stranger")))
-        refusal = stand.refused(Reason.INVALID_SIGNATURE, new_key("ECDSA P-384"))
+    with CosignEnvironment() as environment:
+        push_classic(environment.registry, REPOSITORY, Classic(environment.digest, new_key("ECDSA P-384", "stranger")))
+        refusal = environment.refused(Reason.INVALID_SIGNATURE, new_key("ECDSA P-384"))
         assert "set algorithm" not in refusal.message
 
 

@@ -1,4 +1,4 @@
-"""A stand with each KMS."""
+"""An environment for each KMS."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.environments.kms import KMSStand
+from tests.support.environments.kms import KMSEnvironment
 from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
 from tests.support.simulators.huawei_dew import DEWSimulator
 from tests.support.simulators.oci_vault import OCIVaultSimulator
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def huawei() -> Iterator[KMSStand]:
-    with KMSStand(DEWSimulator) as stand:
-        yield stand
+def huawei() -> Iterator[KMSEnvironment]:
+    with KMSEnvironment(DEWSimulator) as environment:
+        yield environment
 
 
 @pytest.fixture
-def alibaba() -> Iterator[KMSStand]:
-    with KMSStand(AlibabaKMSSimulator) as stand:
-        yield stand
+def alibaba() -> Iterator[KMSEnvironment]:
+    with KMSEnvironment(AlibabaKMSSimulator) as environment:
+        yield environment
 
 
 @pytest.fixture
-def oracle() -> Iterator[KMSStand]:
-    with KMSStand(OCIVaultSimulator) as stand:
-        yield stand
+def oracle() -> Iterator[KMSEnvironment]:
+    with KMSEnvironment(OCIVaultSimulator) as environment:
+        yield environment
 
 
 @pytest.fixture(params=[DEWSimulator, AlibabaKMSSimulator, OCIVaultSimulator], ids=["huawei", "alibaba", "oracle"])
-def any_kms(request: pytest.FixtureRequest) -> Iterator[KMSStand]:
+def any_kms(request: pytest.FixtureRequest) -> Iterator[KMSEnvironment]:
     """Any of them, with a good ECDSA key."""
-    with KMSStand(request.param) as stand:
-        stand.add_key()
-        yield stand
+    with KMSEnvironment(request.param) as environment:
+        environment.add_key()
+        yield environment

@@ -14,13 +14,13 @@ from tests.support.simulators.http_messages import Answer, encode
 from tests.support.simulators.kms_keys import pem_of_key
 
 if TYPE_CHECKING:
-    from tests.support.environments.kms import KMSStand
+    from tests.support.environments.kms import KMSEnvironment
     from tests.support.simulators.alibaba_kms import AlibabaKey
 
 
-def add(stand: KMSStand, spec: str = "EC_P256", *versions: str, **members: str) -> AlibabaKey:
-    assert isinstance(stand.kms, AlibabaKMSSimulator)
-    return stand.kms.add(stand.key_id, spec, *(versions or ("version-1",)), **members)
+def add(environment: KMSEnvironment, spec: str = "EC_P256", *versions: str, **members: str) -> AlibabaKey:
+    assert isinstance(environment.kms, AlibabaKMSSimulator)
+    return environment.kms.add(environment.key_id, spec, *(versions or ("version-1",)), **members)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def add(stand: KMSStand, spec: str = "EC_P256", *versions: str, **members: str) 
         ("RSA_3072", "RSA_PKCS1_SHA_256"),
     ],
 )
-def test_an_enabled_signing_key_is_accepted(alibaba: KMSStand, spec: str, algorithm: str) -> None:
+def test_an_enabled_signing_key_is_accepted(alibaba: KMSEnvironment, spec: str, algorithm: str) -> None:
     key = add(alibaba, spec)
     status = alibaba.resolve_one()
     fingerprint = load_public_key(pem_of_key(key.versions["version-1"])).fingerprint
@@ -41,12 +41,12 @@ def test_an_enabled_signing_key_is_accepted(alibaba: KMSStand, spec: str, algori
     assert status.key_version == "version-1"
 
 
-def test_an_rsa_key_has_the_padding_that_the_policy_says(alibaba: KMSStand) -> None:
+def test_an_rsa_key_has_the_padding_that_the_policy_says(alibaba: KMSEnvironment) -> None:
     add(alibaba, "RSA_2048")
     assert alibaba.resolve_one(alibaba.entry("RSA_PSS_SHA_256")).algorithm == "RSA_PSS_SHA_256"
 
 
-def test_a_new_version_is_accepted_beside_the_old_ones(alibaba: KMSStand) -> None:
+def test_a_new_version_is_accepted_beside_the_old_ones(alibaba: KMSEnvironment) -> None:
     key = add(alibaba, "EC_SM2", "version-1")
     assert [status.key_version for status in alibaba.resolve()] == ["version-1"]
     key.versions["version-2"] = add(alibaba, "EC_SM2", "new").versions["new"]
@@ -57,14 +57,14 @@ def test_a_new_version_is_accepted_beside_the_old_ones(alibaba: KMSStand) -> Non
     assert len({status.fingerprint for status in found}) == 2
 
 
-def test_only_the_version_that_is_named_is_accepted(alibaba: KMSStand) -> None:
+def test_only_the_version_that_is_named_is_accepted(alibaba: KMSEnvironment) -> None:
     add(alibaba, "EC_SM2", "version-1", "version-2")
     assert alibaba.resolve_one(alibaba.entry(keyVersionId="version-2")).key_version == "version-2"
     missing = alibaba.resolve_one(alibaba.entry(keyVersionId="version-3"))
     assert (missing.state, missing.reason, missing.key_version) == ("Refused", "VersionNotFound", "version-3")
 
 
-def test_a_key_of_another_account_is_named_by_its_arn(alibaba: KMSStand) -> None:
+def test_a_key_of_another_account_is_named_by_its_arn(alibaba: KMSEnvironment) -> None:
     add(alibaba)
     arn = f"acs:kms:cn-hangzhou:1540355698840000:key/{alibaba.key_id}"
     assert alibaba.resolve_one(alibaba.entry(keyId=arn)).state == "Accepted"
@@ -83,7 +83,7 @@ def test_a_key_of_another_account_is_named_by_its_arn(alibaba: KMSStand) -> None
     ],
 )
 def test_every_other_key_is_refused_with_the_reason(
-    alibaba: KMSStand, members: dict[str, str], reason: str, message: str
+    alibaba: KMSEnvironment, members: dict[str, str], reason: str, message: str
 ) -> None:
     add(alibaba, **{"spec": "EC_P256", **members})
     status = alibaba.resolve_one()
@@ -91,13 +91,13 @@ def test_every_other_key_is_refused_with_the_reason(
     assert message in status.message
 
 
-def test_a_key_that_is_gone_or_has_no_versions_is_refused(alibaba: KMSStand) -> None:
+def test_a_key_that_is_gone_or_has_no_versions_is_refused(alibaba: KMSEnvironment) -> None:
     assert alibaba.resolve_one().reason == "KeyNotFound"
     add(alibaba).versions.clear()
     assert alibaba.resolve_one().reason == "KeyNotFound"
 
 
-def test_temporary_credentials_bring_their_token(alibaba: KMSStand) -> None:
+def test_temporary_credentials_bring_their_token(alibaba: KMSEnvironment) -> None:
     add(alibaba)
     assert isinstance(alibaba.kms, AlibabaKMSSimulator)
     alibaba.kms.security_token = "a-token"
@@ -107,7 +107,7 @@ def test_temporary_credentials_bring_their_token(alibaba: KMSStand) -> None:
     assert alibaba.resolve_one().state == "Accepted"
 
 
-def test_no_request_is_sent_twice(alibaba: KMSStand) -> None:
+def test_no_request_is_sent_twice(alibaba: KMSEnvironment) -> None:
     add(alibaba)
     for _ in range(3):
         alibaba.resolve()
@@ -128,7 +128,7 @@ def test_no_request_is_sent_twice(alibaba: KMSStand) -> None:
         ("GetPublicKey", {"KeyId": "key-other", "KeyVersionId": "version-1", "PublicKey": "x"}),
     ],
 )
-def test_answers_that_make_no_sense_are_no_answers(alibaba: KMSStand, action: str, document: object) -> None:
+def test_answers_that_make_no_sense_are_no_answers(alibaba: KMSEnvironment, action: str, document: object) -> None:
     add(alibaba)
     respond = alibaba.kms.respond
     senseless = Answer(200, {}, encode(document))
@@ -139,7 +139,7 @@ def test_answers_that_make_no_sense_are_no_answers(alibaba: KMSStand, action: st
         alibaba.resolve()
 
 
-def test_without_an_endpoint_the_regions_own_is_asked(alibaba: KMSStand) -> None:
+def test_without_an_endpoint_the_regions_own_is_asked(alibaba: KMSEnvironment) -> None:
     with pytest.raises(UnavailableError, match=r"kms\.cn-nowhere-9\.aliyuncs\.com"):
         alibaba.resolve(alibaba.entry(region="cn-nowhere-9", endpoint=None))
     assert alibaba.names.asked == ["kms.cn-nowhere-9.aliyuncs.com"]

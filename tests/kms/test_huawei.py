@@ -17,17 +17,17 @@ from tests.support.simulators.huawei_dew import DEWSimulator
 from tests.support.simulators.kms_keys import pem_of_key
 
 if TYPE_CHECKING:
-    from tests.support.environments.kms import KMSStand
+    from tests.support.environments.kms import KMSEnvironment
     from tests.support.simulators.huawei_dew import DEWKey
 
 
-def dew(stand: KMSStand) -> DEWSimulator:
-    assert isinstance(stand.kms, DEWSimulator)
-    return stand.kms
+def dew(environment: KMSEnvironment) -> DEWSimulator:
+    assert isinstance(environment.kms, DEWSimulator)
+    return environment.kms
 
 
-def add(stand: KMSStand, spec: str = "EC_P256", **members: str) -> DEWKey:
-    return dew(stand).add(stand.key_id, spec, **members)
+def add(environment: KMSEnvironment, spec: str = "EC_P256", **members: str) -> DEWKey:
+    return dew(environment).add(environment.key_id, spec, **members)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def add(stand: KMSStand, spec: str = "EC_P256", **members: str) -> DEWKey:
         ("RSA_3072", "RSA_PKCS1_SHA_256"),
     ],
 )
-def test_an_enabled_signing_key_is_accepted(huawei: KMSStand, spec: str, algorithm: str) -> None:
+def test_an_enabled_signing_key_is_accepted(huawei: KMSEnvironment, spec: str, algorithm: str) -> None:
     key = add(huawei, spec)
     status = huawei.resolve_one()
     loaded = load_public_key(pem_of_key(key.private))
@@ -65,7 +65,7 @@ def test_an_enabled_signing_key_is_accepted(huawei: KMSStand, spec: str, algorit
     ],
 )
 def test_every_other_key_is_refused_with_the_reason(
-    huawei: KMSStand, members: dict[str, str], reason: str, message: str
+    huawei: KMSEnvironment, members: dict[str, str], reason: str, message: str
 ) -> None:
     add(huawei, **members)
     status = huawei.resolve_one()
@@ -75,13 +75,13 @@ def test_every_other_key_is_refused_with_the_reason(
     assert [request.path.rpartition("/")[2] for request in huawei.kms.requests] == ["describe-key"]
 
 
-def test_a_key_that_is_gone_is_refused(huawei: KMSStand) -> None:
+def test_a_key_that_is_gone_is_refused(huawei: KMSEnvironment) -> None:
     status = huawei.resolve_one()
     assert (status.state, status.reason) == ("Refused", "KeyNotFound")
     assert "Huawei DEW answers 404 KMS.0222" in status.message
 
 
-def test_a_key_that_does_not_fit_its_algorithm_is_refused(huawei: KMSStand) -> None:
+def test_a_key_that_does_not_fit_its_algorithm_is_refused(huawei: KMSEnvironment) -> None:
     add(huawei, "SM2")
     status = huawei.resolve_one(huawei.entry(algorithm="ECDSA_SHA_256"))
     assert (status.state, status.reason) == ("Refused", "InvalidKey")
@@ -89,12 +89,12 @@ def test_a_key_that_does_not_fit_its_algorithm_is_refused(huawei: KMSStand) -> N
 
 
 @pytest.mark.parametrize("public", [public_pem(new_key("ECDSA P-384")), "MFkw", "-----BEGIN PUBLIC KEY-----\nAA==\n"])
-def test_a_key_that_is_not_what_the_service_says_is_refused(huawei: KMSStand, public: str) -> None:
+def test_a_key_that_is_not_what_the_service_says_is_refused(huawei: KMSEnvironment, public: str) -> None:
     add(huawei).public = public
     assert huawei.resolve_one().reason == "InvalidKey"
 
 
-def test_key_with_explicit_curve_parameters_is_refused(huawei: KMSStand) -> None:
+def test_key_with_explicit_curve_parameters_is_refused(huawei: KMSEnvironment) -> None:
     point = new_key("ECDSA P-256").public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     add(huawei).public = explicit_p256(point)
     status = huawei.resolve_one()
@@ -102,12 +102,12 @@ def test_key_with_explicit_curve_parameters_is_refused(huawei: KMSStand) -> None
     assert "RFC 5480" in status.message
 
 
-def test_an_id_of_a_signer_is_taken_with_sm2(huawei: KMSStand) -> None:
+def test_an_id_of_a_signer_is_taken_with_sm2(huawei: KMSEnvironment) -> None:
     add(huawei, "SM2")
     assert huawei.resolve_one(huawei.entry("SM2", "release@example.org")).state == "Accepted"
 
 
-def test_temporary_credentials_bring_their_token(huawei: KMSStand) -> None:
+def test_temporary_credentials_bring_their_token(huawei: KMSEnvironment) -> None:
     add(huawei)
     dew(huawei).security_token = "a-token"
     with pytest.raises(UnauthorizedError):
@@ -116,7 +116,7 @@ def test_temporary_credentials_bring_their_token(huawei: KMSStand) -> None:
     assert huawei.resolve_one().state == "Accepted"
 
 
-def test_an_answer_about_another_key_is_no_answer(huawei: KMSStand) -> None:
+def test_an_answer_about_another_key_is_no_answer(huawei: KMSEnvironment) -> None:
     add(huawei)
     info = {"key_id": "other", "key_state": "2", "key_spec": "EC_P256", "key_usage": "SIGN_VERIFY"}
     huawei.kms.faults.body("describe-key", encode({"key_info": info}))
@@ -124,7 +124,7 @@ def test_an_answer_about_another_key_is_no_answer(huawei: KMSStand) -> None:
         huawei.resolve()
 
 
-def test_the_public_key_of_another_key_is_no_answer(huawei: KMSStand) -> None:
+def test_the_public_key_of_another_key_is_no_answer(huawei: KMSEnvironment) -> None:
     add(huawei)
     other = {"key_id": "other", "public_key": public_pem(new_key("ECDSA P-256", "other"))}
     huawei.kms.faults.body("get-publickey", encode(other))
@@ -132,7 +132,7 @@ def test_the_public_key_of_another_key_is_no_answer(huawei: KMSStand) -> None:
         huawei.resolve()
 
 
-def test_without_an_endpoint_the_regions_own_is_asked(huawei: KMSStand) -> None:
+def test_without_an_endpoint_the_regions_own_is_asked(huawei: KMSEnvironment) -> None:
     with pytest.raises(UnavailableError, match=r"kms\.cn-nowhere-9\.myhuaweicloud\.com"):
         huawei.resolve(huawei.entry(region="cn-nowhere-9", endpoint=None))
     assert huawei.names.asked == ["kms.cn-nowhere-9.myhuaweicloud.com"]

@@ -19,7 +19,7 @@ from sealgate.manifests.policies import standalone_policies
 from sealgate.reasons import Reason
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import MappingServiceSecrets
-from tests.support.environments.kms import SECRET, KMSStand
+from tests.support.environments.kms import SECRET, KMSEnvironment
 from tests.support.environments.registry_clients import Names, settings_for
 from tests.support.signers.private_keys import new_key
 from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def stand() -> Iterator[KMSStand]:
-    with KMSStand(DEWSimulator) as stand:
-        stand.add_key()
-        yield stand
+def environment() -> Iterator[KMSEnvironment]:
+    with KMSEnvironment(DEWSimulator) as environment:
+        environment.add_key()
+        yield environment
 
 
-def files_of(stand: KMSStand, *sources: dict[str, Any]) -> PolicyFiles:
-    keys = [{"kms": {stand.provider: source}} for source in sources or (stand.source(),)]
+def files_of(environment: KMSEnvironment, *sources: dict[str, Any]) -> PolicyFiles:
+    keys = [{"kms": {environment.provider: source}} for source in sources or (environment.source(),)]
     documents = [
         {
             "apiVersion": API_VERSION,
@@ -56,14 +56,14 @@ def files_of(stand: KMSStand, *sources: dict[str, Any]) -> PolicyFiles:
                 "metadata": {"name": name},
                 "stringData": {key: value.decode() for key, value in data.items()},
             }
-            for name, data in stand.secrets.items()
+            for name, data in environment.secrets.items()
         ),
     ]
     return load_policy_texts([("policies.json", json.dumps({"apiVersion": "v1", "kind": "List", "items": documents}))])
 
 
-def cache_of(stand: KMSStand) -> KMSKeyCache:
-    return KMSKeyCache(settings_for(stand.kms), stand.clock)
+def cache_of(environment: KMSEnvironment) -> KMSKeyCache:
+    return KMSKeyCache(settings_for(environment.kms), environment.clock)
 
 
 def refresh(cache: KMSKeyCache, files: PolicyFiles) -> None:
@@ -81,97 +81,97 @@ def not_ready(cache: KMSKeyCache, files: PolicyFiles) -> str:
     return caught.value.message
 
 
-def test_a_key_is_there_once_it_was_read(stand: KMSStand) -> None:
-    cache, files = cache_of(stand), files_of(stand)
+def test_a_key_is_there_once_it_was_read(environment: KMSEnvironment) -> None:
+    cache, files = cache_of(environment), files_of(environment)
     assert "has not been asked for yet" in not_ready(cache, files)
     refresh(cache, files)
     (key,) = keys_of(cache, files)
     assert key.kind == "ECDSA P-256"
 
 
-def test_without_anybody_who_reads_keys_the_authenticator_is_not_ready(stand: KMSStand) -> None:
-    (entry,) = kms_entries(files_of(stand).authenticators)
+def test_without_anybody_who_reads_keys_the_authenticator_is_not_ready(environment: KMSEnvironment) -> None:
+    (entry,) = kms_entries(files_of(environment).authenticators)
     with pytest.raises(UnavailableError, match="nothing here reads keys from a KMS"):
         FileKeys({}).public_keys(entry)
-    check = standalone_policies(files_of(stand)).checks["release"]
+    check = standalone_policies(files_of(environment)).checks["release"]
     assert isinstance(check, UnavailableError)
 
 
-def test_a_key_is_asked_for_when_it_is_due_and_not_before(stand: KMSStand) -> None:
-    cache, files = cache_of(stand), files_of(stand)
+def test_a_key_is_asked_for_when_it_is_due_and_not_before(environment: KMSEnvironment) -> None:
+    cache, files = cache_of(environment), files_of(environment)
     refresh(cache, files)
-    asked = len(stand.kms.requests)
-    stand.clock.advance(REFRESH_SECONDS - 1)
+    asked = len(environment.kms.requests)
+    environment.clock.advance(REFRESH_SECONDS - 1)
     refresh(cache, files)
-    assert len(stand.kms.requests) == asked
-    stand.clock.advance(1)
+    assert len(environment.kms.requests) == asked
+    environment.clock.advance(1)
     refresh(cache, files)
-    assert len(stand.kms.requests) == 2 * asked
+    assert len(environment.kms.requests) == 2 * asked
 
 
-def test_a_disabled_key_is_dropped_at_the_next_look(stand: KMSStand) -> None:
-    cache, files = cache_of(stand), files_of(stand)
+def test_a_disabled_key_is_dropped_at_the_next_look(environment: KMSEnvironment) -> None:
+    cache, files = cache_of(environment), files_of(environment)
     refresh(cache, files)
     before = cache.state()
-    assert isinstance(stand.kms, DEWSimulator)
-    stand.kms.keys[stand.key_id].state = "3"
-    stand.clock.advance(REFRESH_SECONDS)
+    assert isinstance(environment.kms, DEWSimulator)
+    environment.kms.keys[environment.key_id].state = "3"
+    environment.clock.advance(REFRESH_SECONDS)
     refresh(cache, files)
     assert "the key is disabled" in not_ready(cache, files)
     assert cache.state() != before
-    stand.kms.keys[stand.key_id].state = "2"
-    stand.clock.advance(REFRESH_SECONDS)
+    environment.kms.keys[environment.key_id].state = "2"
+    environment.clock.advance(REFRESH_SECONDS)
     refresh(cache, files)
     assert keys_of(cache, files)
 
 
-def test_a_key_ends_when_its_kms_cannot_be_asked_for_too_long(stand: KMSStand) -> None:
-    cache, files = cache_of(stand), files_of(stand)
+def test_a_key_ends_when_its_kms_cannot_be_asked_for_too_long(environment: KMSEnvironment) -> None:
+    cache, files = cache_of(environment), files_of(environment)
     refresh(cache, files)
     before = cache.state()
-    stand.kms.faults.status("", 500)
-    stand.clock.advance(3 * REFRESH_SECONDS - 1)
+    environment.kms.faults.status("", 500)
+    environment.clock.advance(3 * REFRESH_SECONDS - 1)
     refresh(cache, files)
     assert keys_of(cache, files)
     assert cache.state() == before
-    stand.clock.advance(1)
+    environment.clock.advance(1)
     assert "has to be read again" in not_ready(cache, files)
     assert cache.state() != before
-    stand.clock.advance(RETRY_SECONDS)
+    environment.clock.advance(RETRY_SECONDS)
     refresh(cache, files)
     assert "answers 500" in not_ready(cache, files)
 
 
-def test_what_could_not_be_read_is_tried_again_soon(stand: KMSStand) -> None:
-    cache, files = cache_of(stand), files_of(stand)
-    stand.kms.faults.status("", 500, times=1)
+def test_what_could_not_be_read_is_tried_again_soon(environment: KMSEnvironment) -> None:
+    cache, files = cache_of(environment), files_of(environment)
+    environment.kms.faults.status("", 500, times=1)
     refresh(cache, files)
     assert "answers 500" in not_ready(cache, files)
-    stand.clock.advance(RETRY_SECONDS)
+    environment.clock.advance(RETRY_SECONDS)
     refresh(cache, files)
     assert keys_of(cache, files)
 
 
-def test_a_key_that_no_policy_names_any_more_is_forgotten(stand: KMSStand) -> None:
-    cache, files = cache_of(stand), files_of(stand)
+def test_a_key_that_no_policy_names_any_more_is_forgotten(environment: KMSEnvironment) -> None:
+    cache, files = cache_of(environment), files_of(environment)
     refresh(cache, files)
-    refresh(cache, files_of(stand, stand.source(keyId="other")))
+    refresh(cache, files_of(environment, environment.source(keyId="other")))
     assert "has not been asked for yet" in not_ready(cache, files)
 
 
-def test_keys_of_the_same_name_at_two_addresses_are_two_keys(stand: KMSStand) -> None:
-    with KMSStand(DEWSimulator) as other:
+def test_keys_of_the_same_name_at_two_addresses_are_two_keys(environment: KMSEnvironment) -> None:
+    with KMSEnvironment(DEWSimulator) as other:
         other.add_key()
-        assert isinstance(stand.kms, DEWSimulator)
+        assert isinstance(environment.kms, DEWSimulator)
         assert isinstance(other.kms, DEWSimulator)
         other.kms.keys[other.key_id].private = new_key("ECDSA P-256", "of the other service")
-        files = files_of(stand, stand.source(), other.source())
+        files = files_of(environment, environment.source(), other.source())
         here, there = kms_entries(files.authenticators)
-        cache = KMSKeyCache(settings_for(stand.kms, other.kms), stand.clock)
+        cache = KMSKeyCache(settings_for(environment.kms, other.kms), environment.clock)
         refresh(cache, files)
         assert len({cache.public_keys(entry)[0].fingerprint for entry in (here, there)}) == 2
-        stand.kms.keys[stand.key_id].state = "3"
-        stand.clock.advance(REFRESH_SECONDS)
+        environment.kms.keys[environment.key_id].state = "3"
+        environment.clock.advance(REFRESH_SECONDS)
         refresh(cache, files)
         assert cache.public_keys(there)
         with pytest.raises(KeyRefusedError, match="the key is disabled"):
@@ -187,10 +187,10 @@ class OddNames(Names):
         return super().resolve(host, deadline)
 
 
-def test_an_error_that_nobody_has_thought_of_stops_one_key_and_is_told(stand: KMSStand) -> None:
-    files = files_of(stand, stand.source(endpoint="https://odd.example.org"), stand.source())
+def test_an_error_that_nobody_has_thought_of_stops_one_key_and_is_told(environment: KMSEnvironment) -> None:
+    files = files_of(environment, environment.source(endpoint="https://odd.example.org"), environment.source())
     odd, good = kms_entries(files.authenticators)
-    cache = KMSKeyCache(settings_for(stand.kms), stand.clock, resolver=OddNames({"127.0.0.1": "127.0.0.1"}))
+    cache = KMSKeyCache(settings_for(environment.kms), environment.clock, resolver=OddNames({"127.0.0.1": "127.0.0.1"}))
     with pytest.raises(ZeroDivisionError):
         refresh(cache, files)
     assert cache.public_keys(good)
@@ -198,27 +198,30 @@ def test_an_error_that_nobody_has_thought_of_stops_one_key_and_is_told(stand: KM
         cache.public_keys(odd)
 
 
-def test_a_service_that_is_silent_does_not_keep_others_waiting(stand: KMSStand) -> None:
-    clock = stand.clock
+def test_a_service_that_is_silent_does_not_keep_others_waiting(environment: KMSEnvironment) -> None:
+    clock = environment.clock
     with DEWSimulator(clock=clock) as silent, DEWSimulator(clock=clock) as other:
-        other.add(stand.key_id, "EC_P256")
+        other.add(environment.key_id, "EC_P256")
         silence = silent.faults.hang("")
         with RegistryClient(settings_for(silent, other), clock=clock) as network:
             source = KMSKeySource(network, MappingServiceSecrets({SECRET: other.secret}), clock)
-            entry = stand.entry(endpoint=silent.url)
+            entry = environment.entry(endpoint=silent.url)
             with pytest.raises(DeadlineError):
                 source.look(entry, seconds=0.2)
             assert silence.hit.wait(30)
             asked = len(silent.requests)
-            for further in (entry, stand.entry(endpoint=silent.url, keyId="another")):
+            for further in (entry, environment.entry(endpoint=silent.url, keyId="another")):
                 with pytest.raises(UnavailableError, match="asked again in a moment"):
                     source.look(further)
             assert len(silent.requests) == asked
-            assert source.look(stand.entry(endpoint=other.url))
+            assert source.look(environment.entry(endpoint=other.url))
 
 
-def test_several_keys_are_asked_for_together_and_fail_alone(stand: KMSStand) -> None:
-    cache, files = cache_of(stand), files_of(stand, stand.source(), stand.source(keyId="missing"))
+def test_several_keys_are_asked_for_together_and_fail_alone(environment: KMSEnvironment) -> None:
+    cache, files = (
+        cache_of(environment),
+        files_of(environment, environment.source(), environment.source(keyId="missing")),
+    )
     refresh(cache, files)
     good, missing = kms_entries(files.authenticators)
     assert cache.public_keys(good)
@@ -227,65 +230,65 @@ def test_several_keys_are_asked_for_together_and_fail_alone(stand: KMSStand) -> 
 
 
 def test_an_entry_for_one_version_finds_it_among_those_that_were_read() -> None:
-    with KMSStand(AlibabaKMSSimulator) as stand:
-        assert isinstance(stand.kms, AlibabaKMSSimulator)
-        stand.kms.add(stand.key_id, "EC_SM2", "version-1", "version-2")
-        cache, files = cache_of(stand), files_of(stand)
+    with KMSEnvironment(AlibabaKMSSimulator) as environment:
+        assert isinstance(environment.kms, AlibabaKMSSimulator)
+        environment.kms.add(environment.key_id, "EC_SM2", "version-1", "version-2")
+        cache, files = cache_of(environment), files_of(environment)
         refresh(cache, files)
         assert len(keys_of(cache, files)) == 2
-        one = stand.entry(keyVersionId="version-2")
+        one = environment.entry(keyVersionId="version-2")
         assert len(cache.public_keys(one)) == 1
         with pytest.raises(UnavailableError, match="not read it yet"):
-            cache.public_keys(stand.entry(keyVersionId="version-3"))
+            cache.public_keys(environment.entry(keyVersionId="version-3"))
 
 
 def test_a_version_of_a_refused_key_says_why_the_key_is_refused() -> None:
-    with KMSStand(AlibabaKMSSimulator) as stand:
-        assert isinstance(stand.kms, AlibabaKMSSimulator)
-        stand.kms.add(stand.key_id, "EC_SM2", "version-1", state="Disabled")
-        cache, files = cache_of(stand), files_of(stand)
+    with KMSEnvironment(AlibabaKMSSimulator) as environment:
+        assert isinstance(environment.kms, AlibabaKMSSimulator)
+        environment.kms.add(environment.key_id, "EC_SM2", "version-1", state="Disabled")
+        cache, files = cache_of(environment), files_of(environment)
         refresh(cache, files)
         with pytest.raises(UnavailableError, match="the key is disabled"):
-            cache.public_keys(stand.entry(keyVersionId="version-1"))
+            cache.public_keys(environment.entry(keyVersionId="version-1"))
 
 
-def test_credentials_come_from_the_secret_among_the_files(stand: KMSStand) -> None:
-    cache = cache_of(stand)
-    stand.secrets[SECRET]["secretKey"] = b"wrong"
-    files = files_of(stand)
+def test_credentials_come_from_the_secret_among_the_files(environment: KMSEnvironment) -> None:
+    cache = cache_of(environment)
+    environment.secrets[SECRET]["secretKey"] = b"wrong"
+    files = files_of(environment)
     refresh(cache, files)
     message = not_ready(cache, files)
     assert "401 APIGW.0301; check the credentials in Secret cloud" in message
     assert "wrong" not in message
 
 
-def test_the_operator_gets_what_to_write_down_and_keeps_it_while_the_kms_is_away(stand: KMSStand) -> None:
-    source: KeySource = KMSKeySource(stand.client, MappingServiceSecrets(stand.secrets), stand.clock)
-    entry = stand.entry()
-    assert source.name(entry) == f"kms huawei cn-north-4/0a1b2c3d4e5f/b1c2-d3 at {stand.kms.url}"
-    good = source.observe(entry, (), stand.clock.now())
+def test_the_operator_gets_what_to_write_down_and_keeps_it_while_the_kms_is_away(environment: KMSEnvironment) -> None:
+    source: KeySource = KMSKeySource(environment.client, MappingServiceSecrets(environment.secrets), environment.clock)
+    entry = environment.entry()
+    assert source.name(entry) == f"kms huawei cn-north-4/0a1b2c3d4e5f/b1c2-d3 at {environment.kms.url}"
+    good = source.observe(entry, (), environment.clock.now())
     assert [key.state for key in good] == ["Accepted"]
     assert source.again_after(entry) == REFRESH_SECONDS
-    stand.clock.advance(REFRESH_SECONDS)
-    stand.kms.faults.status("", 500)
-    assert source.observe(entry, good, stand.clock.now()) == good
+    environment.clock.advance(REFRESH_SECONDS)
+    environment.kms.faults.status("", 500)
+    assert source.observe(entry, good, environment.clock.now()) == good
     assert source.again_after(entry) == RETRY_SECONDS
-    stand.clock.advance(2 * REFRESH_SECONDS)
-    (gone,) = source.observe(entry, good, stand.clock.now())
+    environment.clock.advance(2 * REFRESH_SECONDS)
+    (gone,) = source.observe(entry, good, environment.clock.now())
     assert (gone.state, gone.source) == ("Refused", source.name(entry))
 
 
-def test_the_operator_leaves_other_kinds_of_entries_alone(stand: KMSStand) -> None:
-    source = KMSKeySource(stand.client, MappingServiceSecrets({}), stand.clock)
-    assert source.name(stand.entry().model_copy(update={"kms": None, "pem": "x"})) is None
+def test_the_operator_leaves_other_kinds_of_entries_alone(environment: KMSEnvironment) -> None:
+    source = KMSKeySource(environment.client, MappingServiceSecrets({}), environment.clock)
+    assert source.name(environment.entry().model_copy(update={"kms": None, "pem": "x"})) is None
 
 
 def test_only_versions_that_the_entry_names_are_kept_while_the_kms_is_away() -> None:
-    with KMSStand(AlibabaKMSSimulator) as stand:
-        assert isinstance(stand.kms, AlibabaKMSSimulator)
-        stand.kms.add(stand.key_id, "EC_SM2", "version-1", "version-2")
-        source = KMSKeySource(stand.client, MappingServiceSecrets(stand.secrets), stand.clock)
-        both = source.observe(stand.entry(), (), stand.clock.now())
-        stand.kms.faults.status("", 500)
-        one = source.observe(stand.entry(keyVersionId="version-2"), both, stand.clock.now())
+    with KMSEnvironment(AlibabaKMSSimulator) as environment:
+        assert isinstance(environment.kms, AlibabaKMSSimulator)
+        environment.kms.add(environment.key_id, "EC_SM2", "version-1", "version-2")
+        source = KMSKeySource(environment.client, MappingServiceSecrets(environment.secrets), environment.clock)
+        both = source.observe(environment.entry(), (), environment.clock.now())
+        environment.kms.faults.status("", 500)
+        one = source.observe(environment.entry(keyVersionId="version-2"), both, environment.clock.now())
         assert [key.key_version for key in one] == ["version-2"]

@@ -18,20 +18,20 @@ from tests.support.simulators.kms_keys import pem_of_key
 from tests.support.simulators.oci_vault import OCIVaultSimulator
 
 if TYPE_CHECKING:
-    from tests.support.environments.kms import KMSStand
+    from tests.support.environments.kms import KMSEnvironment
     from tests.support.simulators.http_messages import RecordedRequest
     from tests.support.simulators.oci_vault import VaultKey
 
 V1, V2, V3 = (f"ocid1.keyversion.oc1.phx.vault.v{number}" for number in (1, 2, 3))
 
 
-def add(stand: KMSStand, kind: str = "ECDSA P-256", *versions: str, **members: str) -> VaultKey:
-    assert isinstance(stand.kms, OCIVaultSimulator)
-    return stand.kms.add(stand.key_id, kind, *(versions or (V1,)), **members)
+def add(environment: KMSEnvironment, kind: str = "ECDSA P-256", *versions: str, **members: str) -> VaultKey:
+    assert isinstance(environment.kms, OCIVaultSimulator)
+    return environment.kms.add(environment.key_id, kind, *(versions or (V1,)), **members)
 
 
 @pytest.mark.parametrize(("kind", "algorithm"), [("RSA 2048", "RSA_PKCS1_SHA_256"), ("ECDSA P-256", "ECDSA_SHA_256")])
-def test_an_enabled_key_is_accepted(oracle: KMSStand, kind: str, algorithm: str) -> None:
+def test_an_enabled_key_is_accepted(oracle: KMSEnvironment, kind: str, algorithm: str) -> None:
     key = add(oracle, kind)
     status = oracle.resolve_one()
     fingerprint = load_public_key(pem_of_key(key.versions[V1])).fingerprint
@@ -39,7 +39,7 @@ def test_an_enabled_key_is_accepted(oracle: KMSStand, kind: str, algorithm: str)
     assert (status.source, status.key_version) == (f"kms oracle {oracle.key_id} at {oracle.kms.url}", V1)
 
 
-def test_all_versions_count_unless_some_are_named(oracle: KMSStand) -> None:
+def test_all_versions_count_unless_some_are_named(oracle: KMSEnvironment) -> None:
     add(oracle, "ECDSA P-256", V1, V2)
     assert [status.key_version for status in oracle.resolve()] == [V2, V1]
     assert [status.key_version for status in oracle.resolve(oracle.entry(keyVersionIds=[V1]))] == [V1]
@@ -50,7 +50,7 @@ def test_all_versions_count_unless_some_are_named(oracle: KMSStand) -> None:
     ]
 
 
-def test_a_version_that_is_not_enabled_is_refused_and_the_others_are_not(oracle: KMSStand) -> None:
+def test_a_version_that_is_not_enabled_is_refused_and_the_others_are_not(oracle: KMSEnvironment) -> None:
     key = add(oracle, "ECDSA P-256", V1, V2, V3)
     key.states = {V1: "DISABLED", V2: "PENDING_DELETION"}
     assert [(status.key_version, status.state, status.reason) for status in oracle.resolve()] == [
@@ -69,14 +69,14 @@ def test_a_version_that_is_not_enabled_is_refused_and_the_others_are_not(oracle:
         ("UPDATING", "NotEnabled"),
     ],
 )
-def test_a_key_that_is_not_enabled_is_refused(oracle: KMSStand, state: str, reason: str) -> None:
+def test_a_key_that_is_not_enabled_is_refused(oracle: KMSEnvironment, state: str, reason: str) -> None:
     add(oracle, "ECDSA P-256", V1, state=state)
     status = oracle.resolve_one()
     assert (status.state, status.reason) == ("Refused", reason)
     assert f"in the state {state}; enable it in the vault" in status.message
 
 
-def test_keys_that_cannot_sign_and_keys_that_are_gone_are_refused(oracle: KMSStand) -> None:
+def test_keys_that_cannot_sign_and_keys_that_are_gone_are_refused(oracle: KMSEnvironment) -> None:
     missing = oracle.resolve_one()
     assert (missing.state, missing.reason) == ("Refused", "KeyNotFound")
     assert "404 NotAuthorizedOrNotFound" in missing.message
@@ -84,12 +84,12 @@ def test_keys_that_cannot_sign_and_keys_that_are_gone_are_refused(oracle: KMSSta
     assert oracle.resolve_one().reason == "UnsupportedAlgorithm"
 
 
-def test_a_key_without_versions_is_refused(oracle: KMSStand) -> None:
+def test_a_key_without_versions_is_refused(oracle: KMSEnvironment) -> None:
     add(oracle).versions.clear()
     assert oracle.resolve_one().reason == "KeyNotFound"
 
 
-def test_another_api_key_is_refused_by_the_vault(oracle: KMSStand) -> None:
+def test_another_api_key_is_refused_by_the_vault(oracle: KMSEnvironment) -> None:
     add(oracle)
     pem = new_key("RSA 2048", "somebody else's").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     oracle.secrets[SECRET] = {**oracle.kms.secret, "privateKey": pem}
@@ -107,7 +107,7 @@ def test_another_api_key_is_refused_by_the_vault(oracle: KMSStand) -> None:
         (r"/keyVersions/", {"id": V1, "keyId": "ocid1.key.oc1.phx.vault.k", "lifecycleState": "ENABLED"}),
     ],
 )
-def test_answers_that_make_no_sense_are_no_answers(oracle: KMSStand, path: str, document: object) -> None:
+def test_answers_that_make_no_sense_are_no_answers(oracle: KMSEnvironment, path: str, document: object) -> None:
     add(oracle)
     oracle.kms.faults.body(path, encode(document))
     with pytest.raises(UnavailableError, match="makes no sense"):
@@ -123,7 +123,7 @@ def test_answers_that_make_no_sense_are_no_answers(oracle: KMSStand, path: str, 
     ],
 )
 def test_a_good_answer_about_another_key_or_version_is_no_answer(
-    oracle: KMSStand, path: str, member: str, value: str
+    oracle: KMSEnvironment, path: str, member: str, value: str
 ) -> None:
     add(oracle)
     respond = oracle.kms.respond

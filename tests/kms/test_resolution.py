@@ -26,12 +26,12 @@ from sealgate.kms.responses import MAX_ANSWER_BYTES
 from sealgate.reasons import Reason
 from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import MappingServiceSecrets
-from tests.support.environments.kms import SECRET, KMSStand
+from tests.support.environments.kms import SECRET, KMSEnvironment
 
 
-def observe(stand: KMSStand, known: tuple[KeyStatus, ...] = ()) -> tuple[KeyStatus, ...]:
-    keys = KMSKeySource(stand.client, MappingServiceSecrets(stand.secrets), stand.clock)
-    return keys.observe(stand.entry(), known, stand.clock.now())
+def observe(environment: KMSEnvironment, known: tuple[KeyStatus, ...] = ()) -> tuple[KeyStatus, ...]:
+    keys = KMSKeySource(environment.client, MappingServiceSecrets(environment.secrets), environment.clock)
+    return keys.observe(environment.entry(), known, environment.clock.now())
 
 
 def moment(text: str | None) -> datetime:
@@ -39,7 +39,7 @@ def moment(text: str | None) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def test_an_accepted_key_is_good_for_three_refreshes_from_when_it_was_asked_for(any_kms: KMSStand) -> None:
+def test_an_accepted_key_is_good_for_three_refreshes_from_when_it_was_asked_for(any_kms: KMSEnvironment) -> None:
     now = any_kms.clock.now()
     status = any_kms.resolve_one()
     assert moment(status.observed_at) == now
@@ -50,7 +50,7 @@ def test_an_accepted_key_is_good_for_three_refreshes_from_when_it_was_asked_for(
     assert moment(short.valid_until) == now + timedelta(seconds=30)
 
 
-def test_a_key_outlives_a_service_that_is_away_until_its_end_and_no_longer(any_kms: KMSStand) -> None:
+def test_a_key_outlives_a_service_that_is_away_until_its_end_and_no_longer(any_kms: KMSEnvironment) -> None:
     good = observe(any_kms)
     any_kms.kms.faults.status("", 500)
     any_kms.clock.advance(3 * REFRESH_SECONDS - 1)
@@ -63,14 +63,14 @@ def test_a_key_outlives_a_service_that_is_away_until_its_end_and_no_longer(any_k
     assert [key.state for key in observe(any_kms, (gone,))] == ["Accepted"]
 
 
-def test_a_key_that_the_service_refuses_is_refused_at_once(any_kms: KMSStand) -> None:
+def test_a_key_that_the_service_refuses_is_refused_at_once(any_kms: KMSEnvironment) -> None:
     good = observe(any_kms)
     any_kms.kms.keys.clear()
     (gone,) = observe(any_kms, good)
     assert (gone.state, gone.reason) == ("Refused", "KeyNotFound")
 
 
-def test_a_refused_key_does_not_come_back_because_the_service_goes_away(any_kms: KMSStand) -> None:
+def test_a_refused_key_does_not_come_back_because_the_service_goes_away(any_kms: KMSEnvironment) -> None:
     refused = KeyStatus(source="kms", state="Refused", reason="Disabled")
     any_kms.kms.faults.status("", 503)
     (status,) = observe(any_kms, (refused,))
@@ -82,7 +82,7 @@ def test_a_refused_key_does_not_come_back_because_the_service_goes_away(any_kms:
     [(400, UnavailableError), (401, UnauthorizedError), (403, UnauthorizedError), (302, UnavailableError)],
 )
 def test_answers_other_than_yes_and_no_find_nothing_out(
-    any_kms: KMSStand, status: int, error: type[SealgateError]
+    any_kms: KMSEnvironment, status: int, error: type[SealgateError]
 ) -> None:
     any_kms.kms.faults.answer("", status, {"Location": "https://elsewhere.example.org/"}, b"<html>")
     with pytest.raises(error, match=f"answers {status}") as caught:
@@ -91,20 +91,20 @@ def test_answers_other_than_yes_and_no_find_nothing_out(
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[1]", b'"x"', b'{"a":1,"a":1}', b"{}", b"\xff", b"[" * 5000])
-def test_an_answer_that_is_not_the_apis_is_no_answer(any_kms: KMSStand, body: bytes) -> None:
+def test_an_answer_that_is_not_the_apis_is_no_answer(any_kms: KMSEnvironment, body: bytes) -> None:
     any_kms.kms.faults.body("", body)
     with pytest.raises(UnavailableError, match="makes no sense") as caught:
         any_kms.resolve()
     assert caught.value.reason is Reason.AUTHENTICATOR_NOT_READY
 
 
-def test_an_answer_is_bounded(any_kms: KMSStand) -> None:
+def test_an_answer_is_bounded(any_kms: KMSEnvironment) -> None:
     any_kms.kms.faults.body("", b" " * (MAX_ANSWER_BYTES + 1))
     with pytest.raises(UnavailableError, match="more than 262144 bytes"):
         any_kms.resolve()
 
 
-def test_a_secret_that_is_missing_or_empty_says_what_to_add(any_kms: KMSStand) -> None:
+def test_a_secret_that_is_missing_or_empty_says_what_to_add(any_kms: KMSEnvironment) -> None:
     any_kms.secrets.clear()
     with pytest.raises(UnavailableError, match=f"Secret {SECRET} is not among the policy files"):
         any_kms.resolve()
@@ -114,13 +114,13 @@ def test_a_secret_that_is_missing_or_empty_says_what_to_add(any_kms: KMSStand) -
     assert any_kms.kms.requests == []
 
 
-def test_a_service_that_asks_to_wait_is_heard(any_kms: KMSStand) -> None:
+def test_a_service_that_asks_to_wait_is_heard(any_kms: KMSEnvironment) -> None:
     any_kms.kms.faults.rate_limit("", "3600", times=None)
     with pytest.raises(RateLimitedError):
         any_kms.resolve()
 
 
-def test_plain_http_and_loopback_need_the_host_to_be_listed(any_kms: KMSStand) -> None:
+def test_plain_http_and_loopback_need_the_host_to_be_listed(any_kms: KMSEnvironment) -> None:
     with RegistryClient(clock=any_kms.clock) as client:
         services = client.services(Deadline.after(any_kms.clock, 20))
         secrets = MappingServiceSecrets(any_kms.secrets)
@@ -128,8 +128,8 @@ def test_plain_http_and_loopback_need_the_host_to_be_listed(any_kms: KMSStand) -
             resolve_kms(any_kms.entry(), secrets, services, any_kms.clock)
 
 
-def test_a_private_authority_is_taken_from_the_entry(any_kms: KMSStand) -> None:
-    with KMSStand(type(any_kms.kms), tls=True) as private:
+def test_a_private_authority_is_taken_from_the_entry(any_kms: KMSEnvironment) -> None:
+    with KMSEnvironment(type(any_kms.kms), tls=True) as private:
         private.add_key()
         with RegistryClient(clock=private.clock) as strict:
             # The certificate is not the system's, nor is loopback allowed: only the entry's CA is looked at here.
@@ -141,7 +141,7 @@ def test_a_private_authority_is_taken_from_the_entry(any_kms: KMSStand) -> None:
             private.resolve(private.entry(ca={"pem": "no certificate"}))
 
 
-def test_every_request_takes_a_place_in_the_budget_of_its_host(any_kms: KMSStand) -> None:
+def test_every_request_takes_a_place_in_the_budget_of_its_host(any_kms: KMSEnvironment) -> None:
     budgets = Budgets(60, 1, any_kms.clock)
     deadline = Deadline.after(any_kms.clock, 60)
     services = BudgetedServices(any_kms.client.services(deadline), budgets, deadline)

@@ -24,7 +24,7 @@ from tests.support.environments.verifier import (
     RELEASE,
     REPOSITORY,
     STRANGER,
-    World,
+    VerifierEnvironment,
     authenticator,
     policy,
     policy_set,
@@ -66,98 +66,106 @@ def observer() -> Counting:
 
 
 @pytest.fixture
-def world(clock: FakeClock, observer: Counting) -> Iterator[World]:
-    with World(SETTINGS, clock, observer) as world:
-        yield world
+def environment(clock: FakeClock, observer: Counting) -> Iterator[VerifierEnvironment]:
+    with VerifierEnvironment(SETTINGS, clock, observer) as environment:
+        yield environment
 
 
-def by_digest(world: World, digest: Digest) -> str:
-    return f"{world.registry.host}/{REPOSITORY}@{digest}"
+def by_digest(environment: VerifierEnvironment, digest: Digest) -> str:
+    return f"{environment.registry.host}/{REPOSITORY}@{digest}"
 
 
-def test_a_verdict_that_rests_on_memory_alone_is_taken_over(world: World, observer: Counting) -> None:
-    world.push_signed()
-    answers = [world.verify(world.image()) for _ in range(4)]
+def test_a_verdict_that_rests_on_memory_alone_is_taken_over(
+    environment: VerifierEnvironment, observer: Counting
+) -> None:
+    environment.push_signed()
+    answers = [environment.verify(environment.image()) for _ in range(4)]
     assert answers == answers[:1] * 4
     # The first had to ask, the second found everything in memory, the others need not look there again.
     assert (observer.made, observer.taken_over) == (2, 2)
 
 
-def test_images_of_one_review_are_taken_over_one_by_one_and_come_in_their_order(world: World) -> None:
-    world.push_signed("good")
-    world.registry.push_image(REPOSITORY, "bad")
-    good, bad = world.image("good"), world.image("bad")
+def test_images_of_one_review_are_taken_over_one_by_one_and_come_in_their_order(
+    environment: VerifierEnvironment,
+) -> None:
+    environment.push_signed("good")
+    environment.registry.push_image(REPOSITORY, "bad")
+    good, bad = environment.image("good"), environment.image("bad")
     for _ in range(2):
-        world.verify(good)
+        environment.verify(good)
     for _ in range(3):
-        answers = world.verify(bad, good, bad)
+        answers = environment.verify(bad, good, bad)
         assert [answer.verdict for answer in answers] == [Verdict.DENY, Verdict.ADMIT, Verdict.DENY]
         assert [answer.image for answer in answers] == [bad, good, bad]
 
 
-def test_a_verdict_ends_with_the_resolution_of_its_tag(world: World, clock: FakeClock) -> None:
-    world.push_signed()
-    world.verify(world.image())
+def test_a_verdict_ends_with_the_resolution_of_its_tag(environment: VerifierEnvironment, clock: FakeClock) -> None:
+    environment.push_signed()
+    environment.verify(environment.image())
     # Remembered late in the tag's life: it gets no longer for that.
     clock.advance(29)
     for _ in range(2):
-        assert world.verify(world.image())[0].verdict is Verdict.ADMIT
-    world.registry.tag(REPOSITORY, "v1", world.registry.push_image(REPOSITORY, "unsigned"))
+        assert environment.verify(environment.image())[0].verdict is Verdict.ADMIT
+    environment.registry.tag(REPOSITORY, "v1", environment.registry.push_image(REPOSITORY, "unsigned"))
     clock.advance(0.999)
-    assert world.verify(world.image())[0].verdict is Verdict.ADMIT
+    assert environment.verify(environment.image())[0].verdict is Verdict.ADMIT
     clock.advance(0.001)
-    assert world.verify(world.image())[0].verdict is Verdict.DENY
+    assert environment.verify(environment.image())[0].verdict is Verdict.DENY
 
 
-def test_a_verdict_ends_with_its_finding(world: World, clock: FakeClock) -> None:
-    digest = world.push_signed()
-    image = by_digest(world, digest)
-    world.verify(image)
+def test_a_verdict_ends_with_its_finding(environment: VerifierEnvironment, clock: FakeClock) -> None:
+    digest = environment.push_signed()
+    image = by_digest(environment, digest)
+    environment.verify(image)
     clock.advance(599)
     for _ in range(2):
-        assert world.verify(image)[0].verdict is Verdict.ADMIT
-    world.registry.delete(REPOSITORY, digest.replace(":", "-") + ".sig")
+        assert environment.verify(image)[0].verdict is Verdict.ADMIT
+    environment.registry.delete(REPOSITORY, digest.replace(":", "-") + ".sig")
     clock.advance(1)
-    assert world.verify(image)[0].verdict is Verdict.DENY
+    assert environment.verify(image)[0].verdict is Verdict.DENY
 
 
-def test_a_verdict_ends_with_the_first_of_its_findings_that_does(world: World, clock: FakeClock) -> None:
-    digest = world.push_signed()
-    image = by_digest(world, digest)
+def test_a_verdict_ends_with_the_first_of_its_findings_that_does(
+    environment: VerifierEnvironment, clock: FakeClock
+) -> None:
+    digest = environment.push_signed()
+    image = by_digest(environment, digest)
     policies = policy_set(
         [authenticator("release", KEY), authenticator("security", STRANGER)],
         [policy("either", "release", "security", count=1)],
     )
     for _ in range(3):
-        (verdict,) = world.verify(image, policies=policies)
+        (verdict,) = environment.verify(image, policies=policies)
         assert (verdict.verdict, verdict.policies[0].satisfied) == (Verdict.ADMIT, 1)
-    push_classic(world.registry, REPOSITORY, Classic(digest, KEY), Classic(digest, STRANGER))
+    push_classic(environment.registry, REPOSITORY, Classic(digest, KEY), Classic(digest, STRANGER))
     clock.advance(59.999)
-    assert world.verify(image, policies=policies)[0].policies[0].satisfied == 1
+    assert environment.verify(image, policies=policies)[0].policies[0].satisfied == 1
     clock.advance(0.001)
-    assert world.verify(image, policies=policies)[0].policies[0].satisfied == 2
+    assert environment.verify(image, policies=policies)[0].policies[0].satisfied == 2
 
 
-def test_a_verdict_with_a_partial_finding_ends_as_soon_as_that(world: World, clock: FakeClock) -> None:
-    digest = world.registry.push_image(REPOSITORY, "v1")
-    push_classic(world.registry, REPOSITORY, Classic(digest, KEY), Classic(digest, STRANGER))
-    image = by_digest(world, digest)
+def test_a_verdict_with_a_partial_finding_ends_as_soon_as_that(
+    environment: VerifierEnvironment, clock: FakeClock
+) -> None:
+    digest = environment.registry.push_image(REPOSITORY, "v1")
+    push_classic(environment.registry, REPOSITORY, Classic(digest, KEY), Classic(digest, STRANGER))
+    image = by_digest(environment, digest)
     one = policy_set([authenticator("release", KEY, STRANGER)], [policy("production", "release")])
-    world.registry.faults.status("/blobs/", 503, times=1)
+    environment.registry.faults.status("/blobs/", 503, times=1)
     for _ in range(3):
-        (verdict,) = world.verify(image, policies=one)
+        (verdict,) = environment.verify(image, policies=one)
         assert verdict.verdict is Verdict.ADMIT
         assert verdict.policies[0].findings[0].partial
-    world.registry.faults.clear()
+    environment.registry.faults.clear()
     clock.advance(60)
-    (verdict,) = world.verify(image, policies=one)
+    (verdict,) = environment.verify(image, policies=one)
     assert len(verdict.policies[0].findings[0].fingerprints) == 2
 
 
 def test_a_changed_key_a_changed_action_and_a_changed_way_with_unmatched_images_are_in_force_at_once(
-    world: World,
+    environment: VerifierEnvironment,
 ) -> None:
-    world.push_signed()
+    environment.push_signed()
     stranger = policy_set([authenticator("release", STRANGER)], [policy("production", "release")])
     warn = policy_set([authenticator("release", STRANGER)], [policy("production", "release", action="Warn")])
     nobody, unmatched = policy_set([], []), policy_set([], [], UnmatchedImages.DENY)
@@ -170,11 +178,11 @@ def test_a_changed_key_a_changed_action_and_a_changed_way_with_unmatched_images_
         for verdict, sets in expected.items():
             for policies in sets:
                 for _ in range(3):
-                    assert world.verify(world.image(), policies=policies)[0].verdict is verdict
+                    assert environment.verify(environment.image(), policies=policies)[0].verdict is verdict
 
 
-def test_changed_labels_of_a_namespace_are_in_force_at_once(world: World) -> None:
-    world.registry.push_image(REPOSITORY, "v1")
+def test_changed_labels_of_a_namespace_are_in_force_at_once(environment: VerifierEnvironment) -> None:
+    environment.registry.push_image(REPOSITORY, "v1")
     policies = policy_set(
         [authenticator("release", KEY)],
         [policy("production", "release", namespaceSelector={"matchLabels": {"env": "production"}})],
@@ -183,83 +191,95 @@ def test_changed_labels_of_a_namespace_are_in_force_at_once(world: World) -> Non
     for _ in range(3):
         for env, verdict in expected.items():
             namespace = Namespace("shop", {"env": env})
-            assert world.verify(world.image(), policies=policies, namespace=namespace)[0].verdict is verdict
+            assert environment.verify(environment.image(), policies=policies, namespace=namespace)[0].verdict is verdict
 
 
-def test_another_namespace_is_another_even_with_the_same_labels(world: World) -> None:
-    world.registry.push_image(REPOSITORY, "v1")
+def test_another_namespace_is_another_even_with_the_same_labels(environment: VerifierEnvironment) -> None:
+    environment.registry.push_image(REPOSITORY, "v1")
     named = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["shop"]}]}
     policies = policy_set([authenticator("release", KEY)], [policy("shop", "release", namespaceSelector=named)])
     for _ in range(3):
-        assert world.verify(world.image(), policies=policies, namespace=Namespace("lab"))[0].verdict is Verdict.ADMIT
-        assert world.verify(world.image(), policies=policies, namespace=Namespace("shop"))[0].verdict is Verdict.DENY
+        assert (
+            environment.verify(environment.image(), policies=policies, namespace=Namespace("lab"))[0].verdict
+            is Verdict.ADMIT
+        )
+        assert (
+            environment.verify(environment.image(), policies=policies, namespace=Namespace("shop"))[0].verdict
+            is Verdict.DENY
+        )
 
 
-def test_one_users_refusal_is_not_taken_over_for_another(world: World) -> None:
-    world.push_signed()
-    world.registry.auth = Auth(mode="basic", users={"stranger": "secret", "member": "secret"})
-    stranger, member = (login(world.registry, name, "secret") for name in ("stranger", "member"))
-    world.registry.faults.status(r"\.sig", 404)
+def test_one_users_refusal_is_not_taken_over_for_another(environment: VerifierEnvironment) -> None:
+    environment.push_signed()
+    environment.registry.auth = Auth(mode="basic", users={"stranger": "secret", "member": "secret"})
+    stranger, member = (login(environment.registry, name, "secret") for name in ("stranger", "member"))
+    environment.registry.faults.status(r"\.sig", 404)
     for _ in range(3):
-        assert world.verify(world.image(), credentials=stranger)[0].verdict is Verdict.DENY
-    world.registry.faults.clear()
-    assert world.verify(world.image(), credentials=member)[0].verdict is Verdict.ADMIT
-    assert world.verify(world.image(), credentials=stranger)[0].verdict is Verdict.DENY
+        assert environment.verify(environment.image(), credentials=stranger)[0].verdict is Verdict.DENY
+    environment.registry.faults.clear()
+    assert environment.verify(environment.image(), credentials=member)[0].verdict is Verdict.ADMIT
+    assert environment.verify(environment.image(), credentials=stranger)[0].verdict is Verdict.DENY
 
 
-def test_verdict_that_rests_on_credentials_is_taken_over_for_equal_ones_only(world: World, observer: Counting) -> None:
-    world.push_signed()
-    world.registry.auth = Auth(mode="basic", users={"robot": "secret"})
+def test_verdict_that_rests_on_credentials_is_taken_over_for_equal_ones_only(
+    environment: VerifierEnvironment, observer: Counting
+) -> None:
+    environment.push_signed()
+    environment.registry.auth = Auth(mode="basic", users={"robot": "secret"})
     for _ in range(4):
-        robot = login(world.registry, "robot", "secret")
-        assert world.verify(world.image(), credentials=robot)[0].verdict is Verdict.ADMIT
+        robot = login(environment.registry, "robot", "secret")
+        assert environment.verify(environment.image(), credentials=robot)[0].verdict is Verdict.ADMIT
     assert (observer.made, observer.taken_over) == (2, 2)
     for _ in range(4):
-        (verdict,) = world.verify(world.image())
+        (verdict,) = environment.verify(environment.image())
         assert (verdict.verdict, verdict.subject) == (Verdict.UNAVAILABLE, None)
     assert observer.taken_over == 2
 
 
-def test_what_could_not_be_found_out_is_not_remembered(world: World, observer: Counting) -> None:
-    world.push_signed()
+def test_what_could_not_be_found_out_is_not_remembered(environment: VerifierEnvironment, observer: Counting) -> None:
+    environment.push_signed()
     policies = policy_set([authenticator("release", KEY)], [policy("both", "release", "absent", count=2)])
     for _ in range(3):
-        assert world.verify(world.image(), policies=policies)[0].verdict is Verdict.UNAVAILABLE
-    world.registry.faults.status("/v2/", 503)
+        assert environment.verify(environment.image(), policies=policies)[0].verdict is Verdict.UNAVAILABLE
+    environment.registry.faults.status("/v2/", 503)
     for _ in range(3):
-        assert world.verify(world.image("v2"))[0].verdict is Verdict.UNAVAILABLE
-    world.registry.faults.clear()
-    world.push_signed("v2")
-    assert world.verify(world.image("v2"))[0].verdict is Verdict.ADMIT
+        assert environment.verify(environment.image("v2"))[0].verdict is Verdict.UNAVAILABLE
+    environment.registry.faults.clear()
+    environment.push_signed("v2")
+    assert environment.verify(environment.image("v2"))[0].verdict is Verdict.ADMIT
     assert observer.taken_over == 0
 
 
-def test_a_text_that_is_no_reference_is_not_remembered(world: World, observer: Counting) -> None:
+def test_a_text_that_is_no_reference_is_not_remembered(environment: VerifierEnvironment, observer: Counting) -> None:
     for _ in range(3):
-        assert world.verify("Not An Image")[0].reason is Reason.INVALID_REFERENCE
+        assert environment.verify("Not An Image")[0].reason is Reason.INVALID_REFERENCE
     assert observer.taken_over == 0
 
 
 def test_a_memory_of_nothing_remembers_nothing(clock: FakeClock) -> None:
     observer = Counting()
-    with World(VerifierSettings(tag_seconds=0, refused_seconds=0, verified_seconds=0), clock, observer) as world:
-        world.push_signed()
+    with VerifierEnvironment(
+        VerifierSettings(tag_seconds=0, refused_seconds=0, verified_seconds=0), clock, observer
+    ) as environment:
+        environment.push_signed()
         for _ in range(3):
-            assert world.verify(world.image())[0].verdict is Verdict.ADMIT
+            assert environment.verify(environment.image())[0].verdict is Verdict.ADMIT
         assert observer.taken_over == 0
 
 
 def test_so_many_verdicts_are_remembered_and_no_more(
-    world: World, observer: Counting, monkeypatch: pytest.MonkeyPatch
+    environment: VerifierEnvironment, observer: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verdicts, "MAX_VERDICTS", 10)
     for number in range(95):
-        world.verify(world.image(f"random-{number}"), policies=RELEASE if number < 5 else policy_set([], []))
+        environment.verify(
+            environment.image(f"random-{number}"), policies=RELEASE if number < 5 else policy_set([], [])
+        )
     nobody = policy_set([], [])
     for number in range(95):
-        world.verify(world.image(f"random-{number}"), policies=nobody)
-    assert len(world.verifier._engine.verdicts) <= 10
-    world.verify(world.image("random-94"), policies=nobody)
+        environment.verify(environment.image(f"random-{number}"), policies=nobody)
+    assert len(environment.verifier._engine.verdicts) <= 10
+    environment.verify(environment.image("random-94"), policies=nobody)
     assert observer.taken_over == 1
 
 
@@ -271,25 +291,25 @@ STEPS = st.lists(st.tuples(ACTIONS, st.sampled_from([0.0, 0.001, 10.0, 29.999, 3
 @given(steps=STEPS)
 def test_a_verdict_is_always_what_thinking_again_would_give(steps: list[tuple[str, float]]) -> None:
     clock = FakeClock()
-    with World(SETTINGS, clock) as world:
-        signed, other = world.push_signed(), world.registry.push_image(REPOSITORY, "other")
-        forgetful = copy.copy(world.verifier)
-        forgetful._engine = replace(world.verifier._engine, verdicts=VerdictMemory(clock))
-        images = [world.image(), by_digest(world, other)]
+    with VerifierEnvironment(SETTINGS, clock) as environment:
+        signed, other = environment.push_signed(), environment.registry.push_image(REPOSITORY, "other")
+        forgetful = copy.copy(environment.verifier)
+        forgetful._engine = replace(environment.verifier._engine, verdicts=VerdictMemory(clock))
+        images = [environment.image(), by_digest(environment, other)]
         for action, seconds in steps:
             if action == "move to signed":
-                world.registry.tag(REPOSITORY, "v1", signed)
+                environment.registry.tag(REPOSITORY, "v1", signed)
             elif action == "move to unsigned":
-                world.registry.tag(REPOSITORY, "v1", other)
+                environment.registry.tag(REPOSITORY, "v1", other)
             elif action == "sign":
-                push_classic(world.registry, REPOSITORY, Classic(other, KEY))
+                push_classic(environment.registry, REPOSITORY, Classic(other, KEY))
             elif action == "unsign":
-                world.registry.delete(REPOSITORY, other.replace(":", "-") + ".sig")
+                environment.registry.delete(REPOSITORY, other.replace(":", "-") + ".sig")
             clock.advance(seconds)
             # A copy of the policies is another set, for which nothing is remembered.
-            anew = forgetful.verify(images, world.review(policies=replace(RELEASE)))
+            anew = forgetful.verify(images, environment.review(policies=replace(RELEASE)))
             for _ in range(2):
                 # Only whether a refusal was cached may differ: the first to ask has made it.
-                assert [replace(verdict, cached=None) for verdict in world.verify(*images)] == [
+                assert [replace(verdict, cached=None) for verdict in environment.verify(*images)] == [
                     replace(verdict, cached=None) for verdict in anew
                 ]

@@ -22,7 +22,7 @@ from tests.support.environments.verifier import (
     PATIENCE,
     REPOSITORY,
     STRANGER,
-    World,
+    VerifierEnvironment,
     authenticator,
     policy,
     policy_set,
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    with World() as world:
-        yield world
+def environment() -> Iterator[VerifierEnvironment]:
+    with VerifierEnvironment() as environment:
+        yield environment
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -51,9 +51,9 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_a_signed_image_is_admitted_and_the_verdict_names_what_was_verified(world: World) -> None:
-    digest = world.push_signed()
-    (verdict,) = world.verify(world.image())
+def test_a_signed_image_is_admitted_and_the_verdict_names_what_was_verified(environment: VerifierEnvironment) -> None:
+    digest = environment.push_signed()
+    (verdict,) = environment.verify(environment.image())
     assert verdict.verdict is Verdict.ADMIT
     assert verdict.subject == digest
     (finding,) = verdict.policies[0].findings
@@ -61,112 +61,122 @@ def test_a_signed_image_is_admitted_and_the_verdict_names_what_was_verified(worl
     assert finding.fingerprints == (fingerprint(KEY),)
 
 
-def test_an_unsigned_image_and_one_signed_by_a_stranger_are_denied_each_with_its_reason(world: World) -> None:
-    world.registry.push_image(REPOSITORY, "unsigned")
-    world.push_signed("stranger", STRANGER)
-    unsigned, stranger = world.verify(world.image("unsigned"), world.image("stranger"))
+def test_an_unsigned_image_and_one_signed_by_a_stranger_are_denied_each_with_its_reason(
+    environment: VerifierEnvironment,
+) -> None:
+    environment.registry.push_image(REPOSITORY, "unsigned")
+    environment.push_signed("stranger", STRANGER)
+    unsigned, stranger = environment.verify(environment.image("unsigned"), environment.image("stranger"))
     assert (unsigned.verdict, unsigned.reason) == (Verdict.DENY, Reason.NO_SIGNATURE)
     assert stranger.verdict is Verdict.DENY
     assert stranger.policies[0].findings[0].signatures
 
 
-def test_verdicts_come_in_the_order_asked_and_a_repeated_image_is_looked_at_once(world: World) -> None:
-    world.push_signed("good")
-    world.registry.push_image(REPOSITORY, "bad")
-    good, bad = world.image("good"), world.image("bad")
-    verdicts = world.verify(good, bad, good, bad, good)
+def test_verdicts_come_in_the_order_asked_and_a_repeated_image_is_looked_at_once(
+    environment: VerifierEnvironment,
+) -> None:
+    environment.push_signed("good")
+    environment.registry.push_image(REPOSITORY, "bad")
+    good, bad = environment.image("good"), environment.image("bad")
+    verdicts = environment.verify(good, bad, good, bad, good)
     assert [v.verdict for v in verdicts] == [Verdict.ADMIT, Verdict.DENY] * 2 + [Verdict.ADMIT]
-    assert world.registry.paths.count(f"/v2/{REPOSITORY}/manifests/good") == 1
+    assert environment.registry.paths.count(f"/v2/{REPOSITORY}/manifests/good") == 1
 
 
-def test_a_signed_image_costs_three_requests_by_tag_and_two_by_digest(world: World) -> None:
-    digest = world.push_signed()
-    world.verify(world.image())
-    assert len(world.registry.paths) == 3
-    other = world.push_signed("v2")
-    before = len(world.registry.paths)
-    (verdict,) = world.verify(f"{world.registry.host}/{REPOSITORY}@{other}")
+def test_a_signed_image_costs_three_requests_by_tag_and_two_by_digest(environment: VerifierEnvironment) -> None:
+    digest = environment.push_signed()
+    environment.verify(environment.image())
+    assert len(environment.registry.paths) == 3
+    other = environment.push_signed("v2")
+    before = len(environment.registry.paths)
+    (verdict,) = environment.verify(f"{environment.registry.host}/{REPOSITORY}@{other}")
     assert verdict.verdict is Verdict.ADMIT
-    assert len(world.registry.paths) - before == 2
+    assert len(environment.registry.paths) - before == 2
     assert digest != other
 
 
-def test_what_is_in_memory_costs_nothing(world: World) -> None:
-    world.push_signed()
-    world.verify(world.image())
-    before = len(world.registry.paths)
+def test_what_is_in_memory_costs_nothing(environment: VerifierEnvironment) -> None:
+    environment.push_signed()
+    environment.verify(environment.image())
+    before = len(environment.registry.paths)
     for _ in range(5):
-        (verdict,) = world.verify(world.image())
+        (verdict,) = environment.verify(environment.image())
         assert verdict.verdict is Verdict.ADMIT
-    assert len(world.registry.paths) == before
+    assert len(environment.registry.paths) == before
 
 
-def test_an_image_that_no_policy_matches_costs_nothing_and_is_answered_as_configured(world: World) -> None:
+def test_an_image_that_no_policy_matches_costs_nothing_and_is_answered_as_configured(
+    environment: VerifierEnvironment,
+) -> None:
     policies = policy_set([], [], UnmatchedImages.DENY)
-    (verdict,) = world.verify(world.image("whatever"), policies=policies)
+    (verdict,) = environment.verify(environment.image("whatever"), policies=policies)
     assert (verdict.verdict, verdict.reason) == (Verdict.DENY, Reason.NO_POLICY_MATCHES)
-    assert world.registry.paths == []
+    assert environment.registry.paths == []
 
 
-def test_an_invalid_reference_is_denied_without_any_request(world: World) -> None:
-    (verdict,) = world.verify("Not An Image")
+def test_an_invalid_reference_is_denied_without_any_request(environment: VerifierEnvironment) -> None:
+    (verdict,) = environment.verify("Not An Image")
     assert (verdict.verdict, verdict.reason) == (Verdict.DENY, Reason.INVALID_REFERENCE)
-    assert world.registry.paths == []
+    assert environment.registry.paths == []
 
 
-def test_an_image_that_is_not_there_cannot_be_determined(world: World) -> None:
-    (verdict,) = world.verify(world.image("absent"))
+def test_an_image_that_is_not_there_cannot_be_determined(environment: VerifierEnvironment) -> None:
+    (verdict,) = environment.verify(environment.image("absent"))
     assert (verdict.verdict, verdict.reason) == (Verdict.UNAVAILABLE, Reason.IMAGE_NOT_FOUND)
 
 
-def test_a_policy_that_names_an_authenticator_that_does_not_exist_admits_nothing(world: World) -> None:
-    world.push_signed()
+def test_a_policy_that_names_an_authenticator_that_does_not_exist_admits_nothing(
+    environment: VerifierEnvironment,
+) -> None:
+    environment.push_signed()
     policies = policy_set([authenticator("release", KEY)], [policy("production", "release", "absent", count=2)])
-    (verdict,) = world.verify(world.image(), policies=policies)
+    (verdict,) = environment.verify(environment.image(), policies=policies)
     assert verdict.verdict is Verdict.UNAVAILABLE
     assert "there is no Authenticator named absent" in verdict.message
 
 
-def test_an_authenticator_that_cannot_be_used_admits_nothing_and_says_why(world: World) -> None:
-    world.push_signed()
+def test_an_authenticator_that_cannot_be_used_admits_nothing_and_says_why(environment: VerifierEnvironment) -> None:
+    environment.push_signed()
     spec = {"cosign": {"keys": [{"pem": "rubbish"}]}}
     broken = authenticator("broken", KEY).model_copy(update={"spec": AuthenticatorSpec.model_validate(spec)})
     policies = policy_set([broken, authenticator("release", KEY)], [policy("a", "broken"), policy("b", "release")])
-    (verdict,) = world.verify(world.image(), policies=policies)
+    (verdict,) = environment.verify(environment.image(), policies=policies)
     assert verdict.verdict is Verdict.UNAVAILABLE
     assert [result.met for result in verdict.policies] == [False, True]
     assert verdict.policies[0].findings[0].reason is Reason.AUTHENTICATOR_NOT_READY
 
 
-def test_two_authenticators_need_two_different_keys(world: World) -> None:
-    world.push_signed()
+def test_two_authenticators_need_two_different_keys(environment: VerifierEnvironment) -> None:
+    environment.push_signed()
     both = policy_set(
         [authenticator("one", KEY), authenticator("two", KEY, STRANGER)], [policy("two-signers", "one", "two")]
     )
-    (verdict,) = world.verify(world.image(), policies=both)
+    (verdict,) = environment.verify(environment.image(), policies=both)
     assert verdict.verdict is Verdict.DENY
     assert (verdict.policies[0].satisfied, verdict.policies[0].required) == (1, 2)
-    digest = world.registry.push_image(REPOSITORY, "by-two")
-    push_classic(world.registry, REPOSITORY, Classic(digest, KEY), Classic(digest, STRANGER))
-    (verdict,) = world.verify(world.image("by-two"), policies=both)
+    digest = environment.registry.push_image(REPOSITORY, "by-two")
+    push_classic(environment.registry, REPOSITORY, Classic(digest, KEY), Classic(digest, STRANGER))
+    (verdict,) = environment.verify(environment.image("by-two"), policies=both)
     assert verdict.verdict is Verdict.ADMIT
 
 
-def test_namespace_labels_choose_the_policies(world: World) -> None:
-    world.registry.push_image(REPOSITORY, "v1")
+def test_namespace_labels_choose_the_policies(environment: VerifierEnvironment) -> None:
+    environment.registry.push_image(REPOSITORY, "v1")
     policies = policy_set(
         [authenticator("release", KEY)],
         [policy("production", "release", namespaceSelector={"matchLabels": {"env": "production"}})],
     )
-    (inside,) = world.verify(world.image(), policies=policies, namespace=Namespace("shop", {"env": "production"}))
-    (outside,) = world.verify(world.image(), policies=policies, namespace=Namespace("lab", {"env": "lab"}))
+    (inside,) = environment.verify(
+        environment.image(), policies=policies, namespace=Namespace("shop", {"env": "production"})
+    )
+    (outside,) = environment.verify(environment.image(), policies=policies, namespace=Namespace("lab", {"env": "lab"}))
     assert (inside.verdict, outside.verdict) == (Verdict.DENY, Verdict.ADMIT)
 
 
-def test_a_registry_that_never_answers_is_unavailable_at_the_deadline(world: World) -> None:
-    world.registry.push_image(REPOSITORY, "v1")
-    world.registry.faults.hang("/v2/")
-    (verdict,) = world.verify(world.image(), seconds=0.3)
+def test_a_registry_that_never_answers_is_unavailable_at_the_deadline(environment: VerifierEnvironment) -> None:
+    environment.registry.push_image(REPOSITORY, "v1")
+    environment.registry.faults.hang("/v2/")
+    (verdict,) = environment.verify(environment.image(), seconds=0.3)
     assert (verdict.verdict, verdict.reason) == (Verdict.UNAVAILABLE, Reason.DEADLINE_EXCEEDED)
 
 
@@ -183,15 +193,15 @@ class Verified(SilentObserver):
 
 def test_a_slow_image_does_not_keep_the_others_of_its_review_from_being_verified() -> None:
     clock, verified = FakeClock(), Verified()
-    with ThreadPoolExecutor(1) as pool, World(clock=clock, observer=verified) as world:
-        world.push_signed("quick")
-        world.push_signed("slow")
-        world.registry.faults.hang("/manifests/slow")
-        asked = pool.submit(world.verify, world.image("slow"), world.image("quick"), seconds=10)
+    with ThreadPoolExecutor(1) as pool, VerifierEnvironment(clock=clock, observer=verified) as environment:
+        environment.push_signed("quick")
+        environment.push_signed("slow")
+        environment.registry.faults.hang("/manifests/slow")
+        asked = pool.submit(environment.verify, environment.image("slow"), environment.image("quick"), seconds=10)
         assert verified.seen.wait(PATIENCE)
         # The review has taken the quick one's finding when it waits for the slow one alone.
-        hosts = world.verifier._engine.flights._hosts
-        wait_until(lambda: hosts[world.registry.host].waiting == 1)
+        hosts = environment.verifier._engine.flights._hosts
+        wait_until(lambda: hosts[environment.registry.host].waiting == 1)
         clock.advance(11)
         slow, quick = asked.result(PATIENCE)
     assert slow.reason is Reason.DEADLINE_EXCEEDED
@@ -202,25 +212,28 @@ def test_a_slow_image_does_not_keep_the_others_of_its_review_from_being_verified
 def test_a_crowd_before_a_host_that_never_answers_gives_way_long_before_its_deadline(way: str) -> None:
     clock = FakeClock()
     # The registry goes first, and with it whoever still waits.
-    with ThreadPoolExecutor(10) as pool, World(VerifierSettings(crowd=3, patience_seconds=5), clock) as world:
-        fault = world.registry.faults.hang("/v2/")
+    with (
+        ThreadPoolExecutor(10) as pool,
+        VerifierEnvironment(VerifierSettings(crowd=3, patience_seconds=5), clock) as environment,
+    ):
+        fault = environment.registry.faults.hang("/v2/")
 
         def ask(number: int) -> Reason:
-            image = world.image(f"v{number}")
+            image = environment.image(f"v{number}")
             if way == "verify":
-                return world.verify(image)[0].reason
-            found = world.verifier.resolve([parse_reference(image)], world.review())
+                return environment.verify(image)[0].reason
+            found = environment.verifier.resolve([parse_reference(image)], environment.review())
             return Reason.VERIFIED if found else Reason.REGISTRY_UNAVAILABLE
 
         asked = [pool.submit(ask, number) for number in range(10)]
         assert fault.hit.wait(PATIENCE)
-        hosts = world.verifier._engine.flights._hosts
-        wait_until(lambda: hosts[world.registry.host].waiting == 10)
+        hosts = environment.verifier._engine.flights._hosts
+        wait_until(lambda: hosts[environment.registry.host].waiting == 10)
         clock.advance(5.1)
         wait_until(lambda: sum(one.done() for one in asked) == 7)
-        assert hosts[world.registry.host].waiting == 3
+        assert hosts[environment.registry.host].waiting == 3
         # Whoever asks for another host is not concerned, and nobody else gives way.
-        assert world.verify("localhost:1/team/app:v1", seconds=5)[0].reason is Reason.REGISTRY_UNAVAILABLE
+        assert environment.verify("localhost:1/team/app:v1", seconds=5)[0].reason is Reason.REGISTRY_UNAVAILABLE
         assert sum(one.done() for one in asked) == 7
         assert {one.result() for one in asked if one.done()} == {Reason.REGISTRY_UNAVAILABLE}
 
@@ -230,137 +243,137 @@ def test_reviews_that_fail_unexpectedly_do_not_count_among_those_that_wait(monke
         raise RuntimeError("can't start new thread")
 
     clock = FakeClock()
-    with World(VerifierSettings(crowd=3, patience_seconds=5), clock) as world:
-        world.push_signed("later")
+    with VerifierEnvironment(VerifierSettings(crowd=3, patience_seconds=5), clock) as environment:
+        environment.push_signed("later")
         with monkeypatch.context() as patched:
             patched.setattr(threading.Thread, "start", start)
             for number in range(3):
                 with pytest.raises(RuntimeError):
-                    world.verify(world.image(f"v{number}"))
+                    environment.verify(environment.image(f"v{number}"))
         clock.advance(60)
-        assert world.verify(world.image("later"))[0].verdict is Verdict.ADMIT
+        assert environment.verify(environment.image("later"))[0].verdict is Verdict.ADMIT
 
 
 def test_work_goes_on_after_the_deadline_so_that_the_next_review_is_answered_from_memory() -> None:
     clock, let_go = FakeClock(), threading.Event()
-    with ThreadPoolExecutor(1) as pool, World(clock=clock) as world:
-        world.push_signed()
-        fault = world.registry.faults.wait_for("/blobs/", let_go)
-        asked = pool.submit(world.verify, world.image(), seconds=10)
+    with ThreadPoolExecutor(1) as pool, VerifierEnvironment(clock=clock) as environment:
+        environment.push_signed()
+        fault = environment.registry.faults.wait_for("/blobs/", let_go)
+        asked = pool.submit(environment.verify, environment.image(), seconds=10)
         assert fault.hit.wait(PATIENCE)
         clock.advance(11)
         (late,) = asked.result(PATIENCE)
         assert late.verdict is Verdict.UNAVAILABLE
         let_go.set()
-        (verdict,) = world.verify(world.image())
+        (verdict,) = environment.verify(environment.image())
         assert verdict.verdict is Verdict.ADMIT
-        assert len(world.registry.paths) == 3
+        assert len(environment.registry.paths) == 3
 
 
 def test_a_moved_tag_is_another_subject_as_soon_as_the_tag_is_looked_up_again() -> None:
     clock = FakeClock()
-    with World(clock=clock) as world:
-        world.push_signed()
-        assert world.verify(world.image())[0].verdict is Verdict.ADMIT
-        moved = world.registry.push_image(REPOSITORY, "other")
-        world.registry.tag(REPOSITORY, "v1", moved)
+    with VerifierEnvironment(clock=clock) as environment:
+        environment.push_signed()
+        assert environment.verify(environment.image())[0].verdict is Verdict.ADMIT
+        moved = environment.registry.push_image(REPOSITORY, "other")
+        environment.registry.tag(REPOSITORY, "v1", moved)
         clock.advance(VerifierSettings().tag_seconds)
-        (verdict,) = world.verify(world.image())
+        (verdict,) = environment.verify(environment.image())
         assert (verdict.verdict, verdict.subject) == (Verdict.DENY, moved)
 
 
 def test_a_refusal_is_looked_at_again_soon_so_that_an_image_signed_meanwhile_is_admitted() -> None:
     clock = FakeClock()
-    with World(clock=clock) as world:
-        digest = world.registry.push_image(REPOSITORY, "v1")
-        image = f"{world.registry.host}/{REPOSITORY}@{digest}"
-        assert world.verify(image)[0].verdict is Verdict.DENY
-        push_classic(world.registry, REPOSITORY, Classic(digest, KEY))
-        assert world.verify(image)[0].verdict is Verdict.DENY
+    with VerifierEnvironment(clock=clock) as environment:
+        digest = environment.registry.push_image(REPOSITORY, "v1")
+        image = f"{environment.registry.host}/{REPOSITORY}@{digest}"
+        assert environment.verify(image)[0].verdict is Verdict.DENY
+        push_classic(environment.registry, REPOSITORY, Classic(digest, KEY))
+        assert environment.verify(image)[0].verdict is Verdict.DENY
         clock.advance(VerifierSettings().refused_seconds)
-        assert world.verify(image)[0].verdict is Verdict.ADMIT
+        assert environment.verify(image)[0].verdict is Verdict.ADMIT
 
 
 def test_the_budget_ends_in_an_answer_that_says_when_to_come_back() -> None:
     clock = FakeClock()
-    with World(VerifierSettings(verifications_per_minute=1, burst=1), clock) as world:
-        world.push_signed("v1")
-        world.push_signed("v2")
-        assert world.verify(world.image("v1"), seconds=10)[0].verdict is Verdict.ADMIT
-        (second,) = world.verify(world.image("v2"), seconds=10)
+    with VerifierEnvironment(VerifierSettings(verifications_per_minute=1, burst=1), clock) as environment:
+        environment.push_signed("v1")
+        environment.push_signed("v2")
+        assert environment.verify(environment.image("v1"), seconds=10)[0].verdict is Verdict.ADMIT
+        (second,) = environment.verify(environment.image("v2"), seconds=10)
         assert (second.verdict, second.reason) == (Verdict.UNAVAILABLE, Reason.RATE_LIMITED)
         assert "retry in 60 s" in second.message
         clock.advance(60)
-        assert world.verify(world.image("v2"))[0].verdict is Verdict.ADMIT
+        assert environment.verify(environment.image("v2"))[0].verdict is Verdict.ADMIT
 
 
 def test_a_place_in_the_budget_that_comes_before_the_deadline_is_waited_for() -> None:
     clock = FakeClock()
-    with World(VerifierSettings(verifications_per_minute=60, burst=1), clock) as world:
-        world.push_signed("v1")
-        world.push_signed("v2")
-        verdicts = world.verify(world.image("v1"), world.image("v2"), seconds=20)
+    with VerifierEnvironment(VerifierSettings(verifications_per_minute=60, burst=1), clock) as environment:
+        environment.push_signed("v1")
+        environment.push_signed("v2")
+        verdicts = environment.verify(environment.image("v1"), environment.image("v2"), seconds=20)
         assert [v.verdict for v in verdicts] == [Verdict.ADMIT, Verdict.ADMIT]
         assert clock.slept == pytest.approx([1.0])
 
 
-def test_a_refusal_for_who_may_not_look_is_no_refusal_for_who_may(world: World) -> None:
-    world.push_signed()
-    world.registry.auth = Auth(mode="bearer", anonymous=True, users={"member": "secret"})
-    world.registry.faults.status(r"\.sig", 404)  # how some registries answer who may not see a repository
-    (stranger,) = world.verify(world.image())
+def test_a_refusal_for_who_may_not_look_is_no_refusal_for_who_may(environment: VerifierEnvironment) -> None:
+    environment.push_signed()
+    environment.registry.auth = Auth(mode="bearer", anonymous=True, users={"member": "secret"})
+    environment.registry.faults.status(r"\.sig", 404)  # how some registries answer who may not see a repository
+    (stranger,) = environment.verify(environment.image())
     assert (stranger.verdict, stranger.reason) == (Verdict.DENY, Reason.NO_SIGNATURE)
-    world.registry.faults.clear()
-    (member,) = world.verify(world.image(), credentials=login(world.registry, "member", "secret"))
+    environment.registry.faults.clear()
+    (member,) = environment.verify(environment.image(), credentials=login(environment.registry, "member", "secret"))
     assert member.verdict is Verdict.ADMIT
 
 
-def test_who_has_no_credentials_joins_nobody_who_has(world: World) -> None:
-    digest = world.push_signed()
-    image = f"{world.registry.host}/{REPOSITORY}@{digest}"
-    world.registry.auth = Auth(mode="basic", users={"member": "secret"})
-    (stranger,) = world.verify(image)
-    (member,) = world.verify(image, credentials=login(world.registry, "member", "secret"))
+def test_who_has_no_credentials_joins_nobody_who_has(environment: VerifierEnvironment) -> None:
+    digest = environment.push_signed()
+    image = f"{environment.registry.host}/{REPOSITORY}@{digest}"
+    environment.registry.auth = Auth(mode="basic", users={"member": "secret"})
+    (stranger,) = environment.verify(image)
+    (member,) = environment.verify(image, credentials=login(environment.registry, "member", "secret"))
     assert (stranger.verdict, stranger.reason) == (Verdict.UNAVAILABLE, Reason.REGISTRY_UNAUTHORIZED)
     assert member.verdict is Verdict.ADMIT
 
 
-def test_one_verification_serves_everybody_who_asks_at_the_same_time(world: World) -> None:
-    world.push_signed()
+def test_one_verification_serves_everybody_who_asks_at_the_same_time(environment: VerifierEnvironment) -> None:
+    environment.push_signed()
     with ThreadPoolExecutor(64) as pool:
-        verdicts = list(pool.map(lambda _: world.verify(world.image())[0].verdict, range(300)))
+        verdicts = list(pool.map(lambda _: environment.verify(environment.image())[0].verdict, range(300)))
     assert verdicts == [Verdict.ADMIT] * 300
-    assert len(world.registry.paths) == 3
+    assert len(environment.registry.paths) == 3
 
 
 def test_resolving_returns_what_could_be_resolved_in_time() -> None:
     clock = FakeClock()
-    with ThreadPoolExecutor(1) as pool, World(clock=clock) as world:
-        digest = world.push_signed()
-        world.registry.faults.hang("/manifests/slow")
-        references = [parse_reference(world.image(tag)) for tag in ("slow", "absent", "v1", "v1")]
-        asked = pool.submit(world.verifier.resolve, references, world.review(seconds=10))
-        engine = world.verifier._engine
+    with ThreadPoolExecutor(1) as pool, VerifierEnvironment(clock=clock) as environment:
+        digest = environment.push_signed()
+        environment.registry.faults.hang("/manifests/slow")
+        references = [parse_reference(environment.image(tag)) for tag in ("slow", "absent", "v1", "v1")]
+        asked = pool.submit(environment.verifier.resolve, references, environment.review(seconds=10))
+        engine = environment.verifier._engine
         wait_until(lambda: len(engine.tags) == 1)
-        wait_until(lambda: engine.flights._hosts[world.registry.host].waiting == 1)
+        wait_until(lambda: engine.flights._hosts[environment.registry.host].waiting == 1)
         clock.advance(11)
         assert asked.result(PATIENCE) == {references[-1]: digest}
         # From the cache now: neither the clock nor the registry is needed.
-        requests = len(world.registry.requests)
-        assert world.verifier.resolve(references[-1:], world.review()) == {references[-1]: digest}
-        assert len(world.registry.requests) == requests
+        requests = len(environment.registry.requests)
+        assert environment.verifier.resolve(references[-1:], environment.review()) == {references[-1]: digest}
+        assert len(environment.registry.requests) == requests
 
 
-def test_all_references_are_resolved_at_the_same_time(world: World) -> None:
+def test_all_references_are_resolved_at_the_same_time(environment: VerifierEnvironment) -> None:
     tags = [f"v{number}" for number in range(30)]
-    references = [parse_reference(world.image(tag)) for tag in tags]
+    references = [parse_reference(environment.image(tag)) for tag in tags]
     for tag in tags:
-        world.push_signed(tag)
+        environment.push_signed(tag)
     release = threading.Event()
-    world.registry.faults.wait_for("/manifests/v", release)
+    environment.registry.faults.wait_for("/manifests/v", release)
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(world.verifier.resolve, references, world.review())
-        wait_until(lambda: len(world.registry.requests) == 30)
+        asked = pool.submit(environment.verifier.resolve, references, environment.review())
+        wait_until(lambda: len(environment.registry.requests) == 30)
         release.set()
         assert set(asked.result(PATIENCE)) == set(references)
 

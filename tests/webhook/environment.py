@@ -2,9 +2,9 @@
 
 ::
 
-    def test_...(world):
-        image = world.sign("team/app", "v1")
-        answer = world.validate(review(pod(image)))
+    def test_...(environment):
+        image = environment.sign("team/app", "v1")
+        answer = environment.validate(review(pod(image)))
         assert answer.allowed
 
 Everything is real but the network's far side (`RegistrySimulator`) and, where a test wants to move it, the clock.
@@ -125,7 +125,7 @@ class ReviewAnswer:
 
 
 @dataclass
-class World:
+class WebhookEnvironment:
     """A webhook and everything around it. Parts may be replaced before the first request.
 
     Attributes:
@@ -171,7 +171,7 @@ class World:
         self.write(policy("all", f"{self.registry.host}/**"))
 
     def write(self, *policies: dict[str, Any]) -> None:
-        """Write the policy files: these, and the authenticator `release` with the world's key."""
+        """Write the policy files: these, and the authenticator `release` with the environment's key."""
         write_objects(self.folder, authenticator("release", self.key), *policies)
 
     def push(self, repository: str, tag: str | None = None, **how: Any) -> str:
@@ -308,13 +308,13 @@ class _Backend:
 
 
 @contextlib.contextmanager
-def open_world(folder: Path) -> Iterator[World]:
-    """Make a world with a registry of its own, and leave logging as it was."""
+def open_environment(folder: Path) -> Iterator[WebhookEnvironment]:
+    """Open an environment with a registry of its own, and leave logging as it was."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     with RegistrySimulator() as registry:
-        world = World(registry, folder / "policies")
-        yield world
-        world.close()
+        environment = WebhookEnvironment(registry, folder / "policies")
+        yield environment
+        environment.close()
     root.handlers[:] = handlers
     root.setLevel(level)

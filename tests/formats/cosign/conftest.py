@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.environments.cosign import Stand
+from tests.support.environments.cosign import CosignEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture
-def stand() -> Iterator[Stand]:
-    with Stand() as made:
+def environment() -> Iterator[CosignEnvironment]:
+    with CosignEnvironment() as made:
         yield made
 
 
 @pytest.fixture(params=[True, False], ids=["referrers API", "fallback tag"])
-def either_stand(request: pytest.FixtureRequest) -> Iterator[Stand]:
+def either_environment(request: pytest.FixtureRequest) -> Iterator[CosignEnvironment]:
     """Once with the referrers API and once without."""
-    with Stand(referrers_api=request.param) as made:
+    with CosignEnvironment(referrers_api=request.param) as made:
         yield made

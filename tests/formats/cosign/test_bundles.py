@@ -15,7 +15,7 @@ from tests.support.signers.private_keys import fingerprint, new_key, public_pem
 from tests.support.simulators.http_messages import encode
 
 if TYPE_CHECKING:
-    from tests.support.environments.cosign import Stand
+    from tests.support.environments.cosign import CosignEnvironment
 
 KEY = new_key("ECDSA P-256", "release")
 OTHER = new_key("ECDSA P-256", "other")
@@ -25,53 +25,53 @@ SLSA = "https://slsa.dev/provenance/v1"
 
 
 @pytest.mark.parametrize("kind", ["ECDSA P-256", "ECDSA P-384", "ECDSA P-521", "RSA 2048", "Ed25519"])
-def test_a_bundle_by_the_key_verifies(either_stand: Stand, kind: str) -> None:
+def test_a_bundle_by_the_key_verifies(either_environment: CosignEnvironment, kind: str) -> None:
     key = new_key(kind)
-    digest = push_bundle(either_stand.registry, REPOSITORY, BundleOf(either_stand.digest, key))
-    found = either_stand.verify(key)
+    digest = push_bundle(either_environment.registry, REPOSITORY, BundleOf(either_environment.digest, key))
+    found = either_environment.verify(key)
     assert found.fingerprints == (fingerprint(key),)
     assert [(seen.source, seen.reason) for seen in found.signatures] == [(f"referrer {digest}", Reason.VERIFIED)]
 
 
-def test_the_authenticator_fixes_the_algorithm(stand: Stand) -> None:
+def test_the_authenticator_fixes_the_algorithm(environment: CosignEnvironment) -> None:
     key = new_key("RSA 2048")
-    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, key, "RSA_PSS_SHA_256"))
-    stand.verify({"pem": public_pem(key), "algorithm": "RSA_PSS_SHA_256"})
-    stand.refused(Reason.INVALID_SIGNATURE, key)
+    push_bundle(environment.registry, REPOSITORY, BundleOf(environment.digest, key, "RSA_PSS_SHA_256"))
+    environment.verify({"pem": public_pem(key), "algorithm": "RSA_PSS_SHA_256"})
+    environment.refused(Reason.INVALID_SIGNATURE, key)
 
 
-def test_a_strangers_bundle_is_refused_with_the_key_it_names(stand: Stand) -> None:
-    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, STRANGER))
-    error = stand.refused(Reason.UNKNOWN_KEY, KEY)
+def test_a_strangers_bundle_is_refused_with_the_key_it_names(environment: CosignEnvironment) -> None:
+    push_bundle(environment.registry, REPOSITORY, BundleOf(environment.digest, STRANGER))
+    error = environment.refused(Reason.UNKNOWN_KEY, KEY)
     assert "which this authenticator does not accept" in error.message
 
 
-def test_a_hint_adds_no_trust_and_takes_none_away(stand: Stand) -> None:
-    digest = push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, STRANGER, hint=hint_of(KEY)))
-    stand.refused(Reason.INVALID_SIGNATURE, KEY)
-    stand.registry.delete(REPOSITORY, digest)
-    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, KEY, hint=hint_of(STRANGER)))
-    stand.verify(KEY)
+def test_a_hint_adds_no_trust_and_takes_none_away(environment: CosignEnvironment) -> None:
+    digest = push_bundle(environment.registry, REPOSITORY, BundleOf(environment.digest, STRANGER, hint=hint_of(KEY)))
+    environment.refused(Reason.INVALID_SIGNATURE, KEY)
+    environment.registry.delete(REPOSITORY, digest)
+    push_bundle(environment.registry, REPOSITORY, BundleOf(environment.digest, KEY, hint=hint_of(STRANGER)))
+    environment.verify(KEY)
 
 
 @pytest.mark.parametrize("material", [{}, {"publicKey": {}}, {"publicKey": {"hint": ""}}, {"tlogEntries": [{}]}])
-def test_a_bundle_needs_no_hint(stand: Stand, material: dict[str, Any]) -> None:
-    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, KEY, material=material))
-    stand.verify(KEY)
-    assert "made it" in stand.refused(Reason.INVALID_SIGNATURE, OTHER).message
+def test_a_bundle_needs_no_hint(environment: CosignEnvironment, material: dict[str, Any]) -> None:
+    push_bundle(environment.registry, REPOSITORY, BundleOf(environment.digest, KEY, material=material))
+    environment.verify(KEY)
+    assert "made it" in environment.refused(Reason.INVALID_SIGNATURE, OTHER).message
 
 
-def test_a_certificate_in_a_bundle_adds_no_trust(stand: Stand) -> None:
+def test_a_certificate_in_a_bundle_adds_no_trust(environment: CosignEnvironment) -> None:
     material = {"certificate": {"rawBytes": "AAAA"}, "tlogEntries": []}
-    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, STRANGER, material=material))
-    error = stand.refused(Reason.UNKNOWN_KEY, KEY)
+    push_bundle(environment.registry, REPOSITORY, BundleOf(environment.digest, STRANGER, material=material))
+    error = environment.refused(Reason.UNKNOWN_KEY, KEY)
     assert "made with a certificate (keyless)" in error.message
 
 
 @pytest.mark.parametrize("kind", ["https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1"])
-def test_both_versions_of_the_statement_are_read(stand: Stand, kind: str) -> None:
-    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, KEY, statement_type=kind))
-    stand.verify(KEY)
+def test_both_versions_of_the_statement_are_read(environment: CosignEnvironment, kind: str) -> None:
+    push_bundle(environment.registry, REPOSITORY, BundleOf(environment.digest, KEY, statement_type=kind))
+    environment.verify(KEY)
 
 
 @pytest.mark.parametrize(
@@ -107,38 +107,42 @@ def test_both_versions_of_the_statement_are_read(stand: Stand, kind: str) -> Non
         ({"members": {"messageSignature": {"signature": "AAAA"}}}, Reason.TYPE_MISMATCH),
     ],
 )
-def test_a_bundle_that_is_wrong_in_one_way_does_not_count(stand: Stand, wrong: dict[str, Any], reason: Reason) -> None:
+def test_a_bundle_that_is_wrong_in_one_way_does_not_count(
+    environment: CosignEnvironment, wrong: dict[str, Any], reason: Reason
+) -> None:
     text = json.dumps(wrong.get("subjects"))
     if "{hex}" in text:
-        wrong = {"subjects": json.loads(text.replace("{hex}", stand.digest.removeprefix("sha256:")))}
-    bundle = BundleOf(**{"digest": stand.digest, "key": KEY, **wrong})
-    push_bundle(stand.registry, REPOSITORY, bundle, subject=stand.digest, annotations={})
-    stand.refused(reason, KEY)
+        wrong = {"subjects": json.loads(text.replace("{hex}", environment.digest.removeprefix("sha256:")))}
+    bundle = BundleOf(**{"digest": environment.digest, "key": KEY, **wrong})
+    push_bundle(environment.registry, REPOSITORY, bundle, subject=environment.digest, annotations={})
+    environment.refused(reason, KEY)
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"\xff", b"{}", b'{"mediaType":1}'])
-def test_what_is_no_bundle_does_not_count(stand: Stand, data: bytes) -> None:
-    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, KEY), data=data)
-    stand.refused(Reason.MALFORMED_EVIDENCE, KEY)
+def test_what_is_no_bundle_does_not_count(environment: CosignEnvironment, data: bytes) -> None:
+    push_bundle(environment.registry, REPOSITORY, BundleOf(environment.digest, KEY), data=data)
+    environment.refused(Reason.MALFORMED_EVIDENCE, KEY)
 
 
 @pytest.mark.parametrize("layers", [0, 2])
-def test_a_bundle_has_exactly_one_layer(stand: Stand, layers: int) -> None:
-    layer = stand.registry.descriptor(REPOSITORY, encode(BundleOf(stand.digest, KEY).document()), BUNDLE_TYPE)
-    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, KEY), layers=[layer] * layers)
-    stand.refused(Reason.MALFORMED_EVIDENCE, KEY)
+def test_a_bundle_has_exactly_one_layer(environment: CosignEnvironment, layers: int) -> None:
+    layer = environment.registry.descriptor(
+        REPOSITORY, encode(BundleOf(environment.digest, KEY).document()), BUNDLE_TYPE
+    )
+    push_bundle(environment.registry, REPOSITORY, BundleOf(environment.digest, KEY), layers=[layer] * layers)
+    environment.refused(Reason.MALFORMED_EVIDENCE, KEY)
 
 
-def test_a_bundles_layer_says_it_is_one(stand: Stand) -> None:
-    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, KEY), layer_type="application/json")
-    stand.refused(Reason.MALFORMED_EVIDENCE, KEY)
+def test_a_bundles_layer_says_it_is_one(environment: CosignEnvironment) -> None:
+    push_bundle(environment.registry, REPOSITORY, BundleOf(environment.digest, KEY), layer_type="application/json")
+    environment.refused(Reason.MALFORMED_EVIDENCE, KEY)
 
 
-def test_one_of_several_signatures_in_an_envelope_is_enough_and_each_is_told(stand: Stand) -> None:
-    bundle = BundleOf(stand.digest, KEY)
+def test_one_of_several_signatures_in_an_envelope_is_enough_and_each_is_told(environment: CosignEnvironment) -> None:
+    bundle = BundleOf(environment.digest, KEY)
     bundle.signatures = [bundle.signature(key) for key in (STRANGER, KEY, OTHER)]
-    digest = push_bundle(stand.registry, REPOSITORY, bundle)
-    found = stand.verify(KEY, OTHER)
+    digest = push_bundle(environment.registry, REPOSITORY, bundle)
+    found = environment.verify(KEY, OTHER)
     assert found.fingerprints == (fingerprint(KEY), fingerprint(OTHER))
     assert [seen.source for seen in found.signatures] == [f"referrer {digest}, signature {n}" for n in (1, 2, 3)]
     assert [seen.reason for seen in found.signatures] == [Reason.INVALID_SIGNATURE, Reason.VERIFIED, Reason.VERIFIED]
@@ -147,24 +151,24 @@ def test_one_of_several_signatures_in_an_envelope_is_enough_and_each_is_told(sta
 # What the statement must say beyond the digest -------------------------------------------------------------------
 
 
-def test_attestations_by_the_key_are_no_signatures(either_stand: Stand) -> None:
-    push_bundle(either_stand.registry, REPOSITORY, BundleOf(either_stand.digest, KEY, predicate_type=SLSA))
-    either_stand.refused(Reason.NO_SIGNATURE, KEY)
-    push_bundle(either_stand.registry, REPOSITORY, BundleOf(either_stand.digest, KEY))
-    either_stand.verify(KEY)
+def test_attestations_by_the_key_are_no_signatures(either_environment: CosignEnvironment) -> None:
+    push_bundle(either_environment.registry, REPOSITORY, BundleOf(either_environment.digest, KEY, predicate_type=SLSA))
+    either_environment.refused(Reason.NO_SIGNATURE, KEY)
+    push_bundle(either_environment.registry, REPOSITORY, BundleOf(either_environment.digest, KEY))
+    either_environment.verify(KEY)
 
 
 @pytest.mark.parametrize("annotations", [None, {}, {"dev.sigstore.bundle.predicateType": SIGN_PREDICATE}])
 def test_attestations_that_nothing_outside_tells_from_signatures_are_none(
-    stand: Stand, annotations: dict[str, str] | None
+    environment: CosignEnvironment, annotations: dict[str, str] | None
 ) -> None:
-    attestation = BundleOf(stand.digest, KEY, predicate_type=SLSA)
-    digest = push_bundle(stand.registry, REPOSITORY, attestation, annotations=annotations)
+    attestation = BundleOf(environment.digest, KEY, predicate_type=SLSA)
+    digest = push_bundle(environment.registry, REPOSITORY, attestation, annotations=annotations)
     # As docker-registry's clients list it: without annotations.
     entry = {"mediaType": OCI_MANIFEST, "digest": digest, "size": 10, "artifactType": BUNDLE_TYPE}
     index = encode({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]})
-    stand.registry.faults.answer("/referrers/", 200, {"Content-Type": OCI_INDEX}, index)
-    stand.refused(Reason.TYPE_MISMATCH, KEY)
+    environment.registry.faults.answer("/referrers/", 200, {"Content-Type": OCI_INDEX}, index)
+    environment.refused(Reason.TYPE_MISMATCH, KEY)
 
 
 @pytest.mark.parametrize(
@@ -180,44 +184,50 @@ def test_attestations_that_nothing_outside_tells_from_signatures_are_none(
     ],
 )
 def test_required_annotations_must_be_those_of_the_subject(
-    stand: Stand,
+    environment: CosignEnvironment,
     annotations: dict[str, Any] | None,
     verifies: bool,  # noqa: FBT001 - a table of cases
 ) -> None:
-    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, KEY, annotations=annotations))
-    stand.verify(KEY)
+    push_bundle(environment.registry, REPOSITORY, BundleOf(environment.digest, KEY, annotations=annotations))
+    environment.verify(KEY)
     if verifies:
-        stand.verify(KEY, annotations={"env": "prod", "team": "pay"})
+        environment.verify(KEY, annotations={"env": "prod", "team": "pay"})
     else:
-        stand.refused(Reason.ANNOTATION_MISMATCH, KEY, annotations={"env": "prod", "team": "pay"})
+        environment.refused(Reason.ANNOTATION_MISMATCH, KEY, annotations={"env": "prod", "team": "pay"})
 
 
-def test_annotations_of_another_subject_or_of_the_predicate_do_not_count(stand: Stand) -> None:
-    own = {"digest": {"sha256": stand.digest.removeprefix("sha256:")}}
+def test_annotations_of_another_subject_or_of_the_predicate_do_not_count(environment: CosignEnvironment) -> None:
+    own = {"digest": {"sha256": environment.digest.removeprefix("sha256:")}}
     other = {"digest": {"sha256": ANOTHER_DIGEST}, "annotations": {"env": "prod"}}
-    bundle = BundleOf(stand.digest, KEY, subjects=[other, own], predicate={"env": "prod"})
-    push_bundle(stand.registry, REPOSITORY, bundle)
-    stand.verify(KEY)
-    stand.refused(Reason.ANNOTATION_MISMATCH, KEY, annotations={"env": "prod"})
+    bundle = BundleOf(environment.digest, KEY, subjects=[other, own], predicate={"env": "prod"})
+    push_bundle(environment.registry, REPOSITORY, bundle)
+    environment.verify(KEY)
+    environment.refused(Reason.ANNOTATION_MISMATCH, KEY, annotations={"env": "prod"})
 
 
-def test_null_annotations_are_none_and_a_list_is_malformed(stand: Stand) -> None:
-    subject = {"digest": {"sha256": stand.digest.removeprefix("sha256:")}, "annotations": None}
-    digest = push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, KEY, subjects=[subject]))
-    stand.verify(KEY)
-    stand.registry.delete(REPOSITORY, digest)
-    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, KEY, subjects=[{**subject, "annotations": []}]))
-    stand.refused(Reason.MALFORMED_EVIDENCE, KEY)
+def test_null_annotations_are_none_and_a_list_is_malformed(environment: CosignEnvironment) -> None:
+    subject = {"digest": {"sha256": environment.digest.removeprefix("sha256:")}, "annotations": None}
+    digest = push_bundle(environment.registry, REPOSITORY, BundleOf(environment.digest, KEY, subjects=[subject]))
+    environment.verify(KEY)
+    environment.registry.delete(REPOSITORY, digest)
+    push_bundle(
+        environment.registry, REPOSITORY, BundleOf(environment.digest, KEY, subjects=[{**subject, "annotations": []}])
+    )
+    environment.refused(Reason.MALFORMED_EVIDENCE, KEY)
 
 
-def test_the_repository_is_the_subjects_name_where_it_is_asked_for(stand: Stand) -> None:
-    own = {"digest": {"sha256": stand.digest.removeprefix("sha256:")}}
-    digest = push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, KEY, subjects=[own]))
-    error = stand.refused(Reason.REPOSITORY_MISMATCH, KEY, matchRepository=True)
+def test_the_repository_is_the_subjects_name_where_it_is_asked_for(environment: CosignEnvironment) -> None:
+    own = {"digest": {"sha256": environment.digest.removeprefix("sha256:")}}
+    digest = push_bundle(environment.registry, REPOSITORY, BundleOf(environment.digest, KEY, subjects=[own]))
+    error = environment.refused(Reason.REPOSITORY_MISMATCH, KEY, matchRepository=True)
     assert "it names no repository" in error.message
-    stand.registry.delete(REPOSITORY, digest)
-    push_bundle(stand.registry, REPOSITORY, BundleOf(stand.digest, KEY, subjects=[{**own, "name": stand.repository}]))
-    stand.verify(KEY, matchRepository=True)
+    environment.registry.delete(REPOSITORY, digest)
+    push_bundle(
+        environment.registry,
+        REPOSITORY,
+        BundleOf(environment.digest, KEY, subjects=[{**own, "name": environment.repository}]),
+    )
+    environment.verify(KEY, matchRepository=True)
 
 
 def hint_of(key: Any) -> str:

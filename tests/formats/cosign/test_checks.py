@@ -17,7 +17,7 @@ from tests.support.environments.cosign import cosign_check
 from tests.support.signers.private_keys import new_key, public_pem
 
 if TYPE_CHECKING:
-    from tests.support.environments.cosign import Stand
+    from tests.support.environments.cosign import CosignEnvironment
 
 KEY = new_key("ECDSA P-256", "release")
 OTHER = new_key("RSA 2048")
@@ -35,10 +35,10 @@ def test_cosign_is_one_of_the_formats() -> None:
     assert check.depends_on_tag is False
 
 
-def test_the_budget_is_that_of_the_registry_that_holds_the_signatures(stand: Stand) -> None:
-    assert cosign_check(KEY).budget_host(stand.image()) == stand.registry.host
+def test_the_budget_is_that_of_the_registry_that_holds_the_signatures(environment: CosignEnvironment) -> None:
+    assert cosign_check(KEY).budget_host(environment.image()) == environment.registry.host
     elsewhere = cosign_check(KEY, signatureRepository="Signatures.example.org:443/all")
-    assert elsewhere.budget_host(stand.image()) == "signatures.example.org"
+    assert elsewhere.budget_host(environment.image()) == "signatures.example.org"
 
 
 def test_the_content_differs_whenever_the_outcome_may() -> None:

@@ -16,7 +16,7 @@ from tests.support.signers.private_keys import fingerprint, new_key, public_pem,
 from tests.support.simulators.http_messages import encode
 
 if TYPE_CHECKING:
-    from tests.support.environments.cosign import Stand
+    from tests.support.environments.cosign import CosignEnvironment
 
 KEY = new_key("ECDSA P-256", "release")
 OTHER = new_key("ECDSA P-256", "other")
@@ -25,14 +25,14 @@ KINDS = ["ECDSA P-256", "ECDSA P-384", "ECDSA P-521", "RSA 2048", "Ed25519"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_signature_by_the_key_verifies(stand: Stand, kind: str) -> None:
+def test_a_signature_by_the_key_verifies(environment: CosignEnvironment, kind: str) -> None:
     key = new_key(kind)
-    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, key))
-    found = stand.verify(key)
+    push_classic(environment.registry, REPOSITORY, Classic(environment.digest, key))
+    found = environment.verify(key)
     assert found.fingerprints == (fingerprint(key),)
     (seen,) = found.signatures
     assert (seen.reason, seen.fingerprint) == (Reason.VERIFIED, fingerprint(key))
-    assert seen.source == f"tag {signature_tag(stand.digest)}, layer 1"
+    assert seen.source == f"tag {signature_tag(environment.digest)}, layer 1"
     assert kind in seen.message
 
 
@@ -40,44 +40,44 @@ def test_a_signature_by_the_key_verifies(stand: Stand, kind: str) -> None:
     ("kind", "algorithm"),
     [("ECDSA P-384", "ECDSA_SHA_256"), ("RSA 2048", "RSA_PSS_SHA_384"), ("RSA 2048", "RSA_PKCS1_SHA_512")],
 )
-def test_the_authenticator_fixes_the_algorithm(stand: Stand, kind: str, algorithm: str) -> None:
+def test_the_authenticator_fixes_the_algorithm(environment: CosignEnvironment, kind: str, algorithm: str) -> None:
     key = new_key(kind)
-    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, key, algorithm))
-    stand.verify({"pem": public_pem(key), "algorithm": algorithm})
-    stand.refused(Reason.INVALID_SIGNATURE, key)
+    push_classic(environment.registry, REPOSITORY, Classic(environment.digest, key, algorithm))
+    environment.verify({"pem": public_pem(key), "algorithm": algorithm})
+    environment.refused(Reason.INVALID_SIGNATURE, key)
 
 
-def test_an_unsigned_image_is_refused_as_unsigned(stand: Stand) -> None:
-    error = stand.refused(Reason.NO_SIGNATURE, KEY)
-    assert f"{stand.repository} holds no cosign signature of {stand.digest}" in error.message
+def test_an_unsigned_image_is_refused_as_unsigned(environment: CosignEnvironment) -> None:
+    error = environment.refused(Reason.NO_SIGNATURE, KEY)
+    assert f"{environment.repository} holds no cosign signature of {environment.digest}" in error.message
     assert error.signatures == ()
 
 
-def test_a_strangers_signature_is_refused_and_seen(stand: Stand) -> None:
-    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, STRANGER))
-    error = stand.refused(Reason.INVALID_SIGNATURE, KEY, OTHER)
+def test_a_strangers_signature_is_refused_and_seen(environment: CosignEnvironment) -> None:
+    push_classic(environment.registry, REPOSITORY, Classic(environment.digest, STRANGER))
+    error = environment.refused(Reason.INVALID_SIGNATURE, KEY, OTHER)
     (seen,) = error.signatures
     assert (seen.reason, seen.fingerprint) == (Reason.INVALID_SIGNATURE, None)
     assert error.message == f"{seen.source}: {seen.message}"
     assert "none of the authenticator's keys made it" in seen.message
 
 
-def test_an_ed25519_refusal_hints_at_the_algorithm_of_cosign_3(stand: Stand) -> None:
+def test_an_ed25519_refusal_hints_at_the_algorithm_of_cosign_3(environment: CosignEnvironment) -> None:
     key = new_key("Ed25519")
-    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, key, signature=b"\1" * 64))
-    assert "cosign 3 signs with ED25519_PH" in stand.refused(Reason.INVALID_SIGNATURE, key).message
+    push_classic(environment.registry, REPOSITORY, Classic(environment.digest, key, signature=b"\1" * 64))
+    assert "cosign 3 signs with ED25519_PH" in environment.refused(Reason.INVALID_SIGNATURE, key).message
 
 
-def test_one_of_several_layers_is_enough_and_the_others_are_told(stand: Stand) -> None:
+def test_one_of_several_layers_is_enough_and_the_others_are_told(environment: CosignEnvironment) -> None:
     push_classic(
-        stand.registry,
+        environment.registry,
         REPOSITORY,
-        Classic(stand.digest, STRANGER),
+        Classic(environment.digest, STRANGER),
         Classic("sha256:" + "0" * 64, KEY),
-        Classic(stand.digest, KEY),
-        Classic(stand.digest, KEY, annotation="%"),
+        Classic(environment.digest, KEY),
+        Classic(environment.digest, KEY, annotation="%"),
     )
-    found = stand.verify(KEY)
+    found = environment.verify(KEY)
     assert found.fingerprints == (fingerprint(KEY),)
     assert [seen.reason for seen in found.signatures] == [
         Reason.INVALID_SIGNATURE,
@@ -89,29 +89,29 @@ def test_one_of_several_layers_is_enough_and_the_others_are_told(stand: Stand) -
     assert [seen.fingerprint for seen in found.signatures] == [None, fingerprint(KEY), fingerprint(KEY), None]
 
 
-def test_of_several_refusals_the_most_telling_one_is_the_reason(stand: Stand) -> None:
+def test_of_several_refusals_the_most_telling_one_is_the_reason(environment: CosignEnvironment) -> None:
     push_classic(
-        stand.registry,
+        environment.registry,
         REPOSITORY,
-        Classic(stand.digest, KEY, annotation="%"),
-        Classic(stand.digest, STRANGER),
+        Classic(environment.digest, KEY, annotation="%"),
+        Classic(environment.digest, STRANGER),
         Classic("sha256:" + "0" * 64, KEY),
     )
-    error = stand.refused(Reason.DIGEST_MISMATCH, KEY)
+    error = environment.refused(Reason.DIGEST_MISMATCH, KEY)
     assert error.message.endswith("it belongs to another image (and 2 more that do not count)")
     assert len(error.signatures) == 3
 
 
-def test_every_distinct_key_that_verified_is_named(stand: Stand) -> None:
-    push_classic(stand.registry, REPOSITORY, *(Classic(stand.digest, key) for key in (OTHER, KEY, OTHER)))
-    assert stand.verify(KEY, OTHER).fingerprints == (fingerprint(OTHER), fingerprint(KEY))
+def test_every_distinct_key_that_verified_is_named(environment: CosignEnvironment) -> None:
+    push_classic(environment.registry, REPOSITORY, *(Classic(environment.digest, key) for key in (OTHER, KEY, OTHER)))
+    assert environment.verify(KEY, OTHER).fingerprints == (fingerprint(OTHER), fingerprint(KEY))
 
 
 @pytest.mark.parametrize("suffix", [".sig", ""])
-def test_tag_that_resolves_to_the_image_itself_is_no_signature(stand: Stand, suffix: str) -> None:
-    stand.registry.referrers_api = False
-    stand.registry.tag(REPOSITORY, stand.digest.replace(":", "-") + suffix, stand.digest)
-    stand.refused(Reason.NO_SIGNATURE, KEY)
+def test_tag_that_resolves_to_the_image_itself_is_no_signature(environment: CosignEnvironment, suffix: str) -> None:
+    environment.registry.referrers_api = False
+    environment.registry.tag(REPOSITORY, environment.digest.replace(":", "-") + suffix, environment.digest)
+    environment.refused(Reason.NO_SIGNATURE, KEY)
 
 
 @pytest.mark.parametrize(
@@ -134,15 +134,19 @@ def test_tag_that_resolves_to_the_image_itself_is_no_signature(stand: Stand, suf
         ({"media_type": "application/vnd.oci.image.layer.v1.tar"}, Reason.TYPE_MISMATCH),
     ],
 )
-def test_a_layer_that_is_wrong_in_one_way_does_not_count(stand: Stand, wrong: dict[str, Any], reason: Reason) -> None:
-    tag = signature_tag(stand.digest)
-    push_classic(stand.registry, REPOSITORY, Classic(**{"digest": stand.digest, "key": KEY, **wrong}), tag=tag)
-    stand.refused(reason, KEY)
+def test_a_layer_that_is_wrong_in_one_way_does_not_count(
+    environment: CosignEnvironment, wrong: dict[str, Any], reason: Reason
+) -> None:
+    tag = signature_tag(environment.digest)
+    push_classic(
+        environment.registry, REPOSITORY, Classic(**{"digest": environment.digest, "key": KEY, **wrong}), tag=tag
+    )
+    environment.refused(reason, KEY)
 
 
-def test_a_payload_with_anything_ambiguous_does_not_count(stand: Stand) -> None:
-    right = encode(Classic(stand.digest, KEY).document())
-    image = json.dumps({"docker-manifest-digest": stand.digest}).encode()
+def test_a_payload_with_anything_ambiguous_does_not_count(environment: CosignEnvironment) -> None:
+    right = encode(Classic(environment.digest, KEY).document())
+    image = json.dumps({"docker-manifest-digest": environment.digest}).encode()
     ambiguous = [
         right.replace(b'"optional":null', b'"optional":null,"optional":null'),
         right.replace(b'"image":', b'"image":' + image + b',"image":'),
@@ -152,26 +156,26 @@ def test_a_payload_with_anything_ambiguous_does_not_count(stand: Stand) -> None:
     ]
     for payload in ambiguous:
         assert payload != right
-        push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY, payload=payload))
-        stand.refused(Reason.MALFORMED_EVIDENCE, KEY)
+        push_classic(environment.registry, REPOSITORY, Classic(environment.digest, KEY, payload=payload))
+        environment.refused(Reason.MALFORMED_EVIDENCE, KEY)
 
 
-def test_white_space_around_a_payload_is_no_defect(stand: Stand) -> None:
-    payload = b" \n" + encode(Classic(stand.digest, KEY).document()) + b"\n"
-    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY, payload=payload))
-    stand.verify(KEY)
+def test_white_space_around_a_payload_is_no_defect(environment: CosignEnvironment) -> None:
+    payload = b" \n" + encode(Classic(environment.digest, KEY).document()) + b"\n"
+    push_classic(environment.registry, REPOSITORY, Classic(environment.digest, KEY, payload=payload))
+    environment.verify(KEY)
 
 
-def test_docker_media_types_are_read(stand: Stand) -> None:
-    layer = Classic(stand.digest, KEY).push(stand.registry, REPOSITORY)
+def test_docker_media_types_are_read(environment: CosignEnvironment) -> None:
+    layer = Classic(environment.digest, KEY).push(environment.registry, REPOSITORY)
     manifest = {
         "schemaVersion": 2,
         "mediaType": DOCKER_MANIFEST,
         "config": {"mediaType": "application/vnd.docker.container.image.v1+json"},
         "layers": [layer],
     }
-    stand.registry.push_manifest(REPOSITORY, signature_tag(stand.digest), encode(manifest), DOCKER_MANIFEST)
-    stand.verify(KEY)
+    environment.registry.push_manifest(REPOSITORY, signature_tag(environment.digest), encode(manifest), DOCKER_MANIFEST)
+    environment.verify(KEY)
 
 
 @pytest.mark.parametrize(
@@ -184,15 +188,17 @@ def test_docker_media_types_are_read(stand: Stand) -> None:
         ({"schemaVersion": 1}, Reason.MALFORMED_EVIDENCE),
     ],
 )
-def test_a_malformed_manifest_holds_no_signature(stand: Stand, members: dict[str, Any], reason: Reason) -> None:
-    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY), **members)
-    stand.refused(reason, KEY)
+def test_a_malformed_manifest_holds_no_signature(
+    environment: CosignEnvironment, members: dict[str, Any], reason: Reason
+) -> None:
+    push_classic(environment.registry, REPOSITORY, Classic(environment.digest, KEY), **members)
+    environment.refused(reason, KEY)
 
 
-def test_an_index_under_the_tag_holds_no_signature(stand: Stand) -> None:
-    digest = push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY), tag="elsewhere")
-    stand.registry.push_index(REPOSITORY, signature_tag(stand.digest), (digest,))
-    stand.refused(Reason.TYPE_MISMATCH, KEY)
+def test_an_index_under_the_tag_holds_no_signature(environment: CosignEnvironment) -> None:
+    digest = push_classic(environment.registry, REPOSITORY, Classic(environment.digest, KEY), tag="elsewhere")
+    environment.registry.push_index(REPOSITORY, signature_tag(environment.digest), (digest,))
+    environment.refused(Reason.TYPE_MISMATCH, KEY)
 
 
 # What the payload must say beyond the digest ---------------------------------------------------------------------
@@ -213,27 +219,27 @@ def test_an_index_under_the_tag_holds_no_signature(stand: Stand) -> None:
     ],
 )
 def test_required_annotations_must_be_signed_with_exactly_their_values(
-    stand: Stand,
+    environment: CosignEnvironment,
     optional: dict[str, Any] | None,
     verifies: bool,  # noqa: FBT001 - a table of cases
 ) -> None:
-    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY, optional=optional))
+    push_classic(environment.registry, REPOSITORY, Classic(environment.digest, KEY, optional=optional))
     if verifies:
-        stand.verify(KEY, annotations={"env": "prod", "team": "pay"})
+        environment.verify(KEY, annotations={"env": "prod", "team": "pay"})
     else:
-        error = stand.refused(Reason.ANNOTATION_MISMATCH, KEY, annotations={"env": "prod", "team": "pay"})
+        error = environment.refused(Reason.ANNOTATION_MISMATCH, KEY, annotations={"env": "prod", "team": "pay"})
         assert error.signatures[0].fingerprint == fingerprint(KEY)
 
 
 @pytest.mark.parametrize("value", [1, 1.0, True, None, [], "1 "])
-def test_an_annotation_is_compared_as_text_and_only_with_text(stand: Stand, value: object) -> None:
-    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY, optional={"build": value}))
-    stand.refused(Reason.ANNOTATION_MISMATCH, KEY, annotations={"build": "1"})
+def test_an_annotation_is_compared_as_text_and_only_with_text(environment: CosignEnvironment, value: object) -> None:
+    push_classic(environment.registry, REPOSITORY, Classic(environment.digest, KEY, optional={"build": value}))
+    environment.refused(Reason.ANNOTATION_MISMATCH, KEY, annotations={"build": "1"})
 
 
-def test_annotations_of_the_layer_are_not_signed_and_do_not_count(stand: Stand) -> None:
-    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY, annotations={"env": "prod"}))
-    stand.refused(Reason.ANNOTATION_MISMATCH, KEY, annotations={"env": "prod"})
+def test_annotations_of_the_layer_are_not_signed_and_do_not_count(environment: CosignEnvironment) -> None:
+    push_classic(environment.registry, REPOSITORY, Classic(environment.digest, KEY, annotations={"env": "prod"}))
+    environment.refused(Reason.ANNOTATION_MISMATCH, KEY, annotations={"env": "prod"})
 
 
 @pytest.mark.parametrize(
@@ -252,37 +258,43 @@ def test_annotations_of_the_layer_are_not_signed_and_do_not_count(stand: Stand) 
     ],
 )
 def test_the_repository_must_match_where_it_is_asked_for(
-    stand: Stand,
+    environment: CosignEnvironment,
     reference: str,
     matches: bool,  # noqa: FBT001 - a table of cases
 ) -> None:
-    written = reference.format(repository=stand.repository, host=stand.registry.host, digest=stand.digest)
-    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY, reference=written))
-    stand.verify(KEY)
+    written = reference.format(
+        repository=environment.repository, host=environment.registry.host, digest=environment.digest
+    )
+    push_classic(environment.registry, REPOSITORY, Classic(environment.digest, KEY, reference=written))
+    environment.verify(KEY)
     if matches:
-        stand.verify(KEY, matchRepository=True)
+        environment.verify(KEY, matchRepository=True)
     else:
-        stand.refused(Reason.REPOSITORY_MISMATCH, KEY, matchRepository=True)
+        environment.refused(Reason.REPOSITORY_MISMATCH, KEY, matchRepository=True)
 
 
-def test_a_signature_repository_is_asked_instead_of_the_images(stand: Stand) -> None:
-    push_classic(stand.registry, "signatures/of-all", Classic(stand.digest, KEY, reference=stand.repository))
-    stand.refused(Reason.NO_SIGNATURE, KEY)
-    place = f"{stand.registry.host}/signatures/of-all"
-    stand.verify(KEY, signatureRepository=place, matchRepository=True)
-    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, OTHER))
-    stand.refused(Reason.INVALID_SIGNATURE, OTHER, signatureRepository=place)
+def test_a_signature_repository_is_asked_instead_of_the_images(environment: CosignEnvironment) -> None:
+    push_classic(
+        environment.registry, "signatures/of-all", Classic(environment.digest, KEY, reference=environment.repository)
+    )
+    environment.refused(Reason.NO_SIGNATURE, KEY)
+    place = f"{environment.registry.host}/signatures/of-all"
+    environment.verify(KEY, signatureRepository=place, matchRepository=True)
+    push_classic(environment.registry, REPOSITORY, Classic(environment.digest, OTHER))
+    environment.refused(Reason.INVALID_SIGNATURE, OTHER, signatureRepository=place)
 
 
-def test_the_signature_of_an_index_is_not_one_of_its_platforms(stand: Stand) -> None:
-    index = stand.registry.push_index(REPOSITORY, "multi", (stand.digest,))
-    push_classic(stand.registry, REPOSITORY, Classic(index, KEY))
-    stand.verify(KEY, image=stand.image(index))
-    stand.refused(Reason.NO_SIGNATURE, KEY)
+def test_the_signature_of_an_index_is_not_one_of_its_platforms(environment: CosignEnvironment) -> None:
+    index = environment.registry.push_index(REPOSITORY, "multi", (environment.digest,))
+    push_classic(environment.registry, REPOSITORY, Classic(index, KEY))
+    environment.verify(KEY, image=environment.image(index))
+    environment.refused(Reason.NO_SIGNATURE, KEY)
 
 
-def test_a_signature_is_over_the_exact_bytes_of_the_payload(stand: Stand) -> None:
-    payload = encode(Classic(stand.digest, KEY).document())
+def test_a_signature_is_over_the_exact_bytes_of_the_payload(environment: CosignEnvironment) -> None:
+    payload = encode(Classic(environment.digest, KEY).document())
     signature = base64.b64encode(sign(KEY, payload)).decode()
-    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, KEY, payload=payload + b" ", annotation=signature))
-    stand.refused(Reason.INVALID_SIGNATURE, KEY)
+    push_classic(
+        environment.registry, REPOSITORY, Classic(environment.digest, KEY, payload=payload + b" ", annotation=signature)
+    )
+    environment.refused(Reason.INVALID_SIGNATURE, KEY)

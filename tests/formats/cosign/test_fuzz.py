@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sealgate.errors import NotFoundError, SealgateError, UnavailableError, VerificationError
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
-from tests.support.environments.cosign import REPOSITORY, Stand, cosign_check
+from tests.support.environments.cosign import REPOSITORY, CosignEnvironment, cosign_check
 from tests.support.signers.cosign import (
     BUNDLE_TYPE,
     BundleOf,
@@ -104,16 +104,16 @@ def spoilt(document: dict[str, Any]) -> st.SearchStrategy[bytes]:
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Stand]:
+def shared() -> Iterator[CosignEnvironment]:
     """One registry for all examples; each one replaces what the last one pushed."""
-    with Stand() as stand:
-        yield stand
+    with CosignEnvironment() as environment:
+        yield environment
 
 
-def ask(stand: Stand) -> Verified | SealgateError:
+def ask(environment: CosignEnvironment) -> Verified | SealgateError:
     """Ask, and let nothing but sealgate's own errors pass."""
     try:
-        return stand.ask(CHECK)
+        return environment.ask(CHECK)
     except SealgateError as error:
         answer = error
     assert isinstance(answer, VerificationError | UnavailableError)
@@ -125,25 +125,25 @@ def ask(stand: Stand) -> Verified | SealgateError:
     return answer
 
 
-def classic(stand: Stand) -> Classic:
-    return Classic(stand.digest, KEY, reference=stand.repository, optional={"env": "prod"})
+def classic(environment: CosignEnvironment) -> Classic:
+    return Classic(environment.digest, KEY, reference=environment.repository, optional={"env": "prod"})
 
 
-def bundle(stand: Stand) -> BundleOf:
-    own = {"digest": {"sha256": stand.digest.removeprefix("sha256:")}, "name": stand.repository}
-    return BundleOf(stand.digest, KEY, subjects=[{**own, "annotations": {"env": "prod"}}])
+def bundle(environment: CosignEnvironment) -> BundleOf:
+    own = {"digest": {"sha256": environment.digest.removeprefix("sha256:")}, "name": environment.repository}
+    return BundleOf(environment.digest, KEY, subjects=[{**own, "annotations": {"env": "prod"}}])
 
 
-def clear(stand: Stand) -> None:
+def clear(environment: CosignEnvironment) -> None:
     """Take away everything but the image."""
-    place = stand.registry.repositories[REPOSITORY]
-    place.tags = {"v1": stand.digest}
-    place.manifests = {stand.digest: place.manifests[stand.digest]}
+    place = environment.registry.repositories[REPOSITORY]
+    place.tags = {"v1": environment.digest}
+    place.manifests = {environment.digest: place.manifests[environment.digest]}
 
 
 @SOME
 @given(st.data())
-def test_any_signed_payload(shared: Stand, data: st.DataObject) -> None:
+def test_any_signed_payload(shared: CosignEnvironment, data: st.DataObject) -> None:
     clear(shared)
     right = classic(shared).document()
     payload = data.draw(spoilt(right))
@@ -157,7 +157,7 @@ def test_any_signed_payload(shared: Stand, data: st.DataObject) -> None:
 
 @SOME
 @given(st.data())
-def test_any_signed_statement(shared: Stand, data: st.DataObject) -> None:
+def test_any_signed_statement(shared: CosignEnvironment, data: st.DataObject) -> None:
     clear(shared)
     right = bundle(shared)
     right.payload = data.draw(spoilt(right.statement()))
@@ -171,7 +171,7 @@ def test_any_signed_statement(shared: Stand, data: st.DataObject) -> None:
 
 @SOME
 @given(st.data())
-def test_any_bundle(shared: Stand, data: st.DataObject) -> None:
+def test_any_bundle(shared: CosignEnvironment, data: st.DataObject) -> None:
     clear(shared)
     push_bundle(shared.registry, REPOSITORY, bundle(shared), data=data.draw(spoilt(bundle(shared).document())))
     ask(shared)
@@ -179,7 +179,7 @@ def test_any_bundle(shared: Stand, data: st.DataObject) -> None:
 
 @SOME
 @given(st.data(), st.sampled_from(["tag", "referrer", "bundle"]))
-def test_any_manifest(shared: Stand, data: st.DataObject, layout: str) -> None:
+def test_any_manifest(shared: CosignEnvironment, data: st.DataObject, layout: str) -> None:
     clear(shared)
     registry = shared.registry
     digest = push_undamaged(shared, layout)
@@ -200,7 +200,7 @@ def test_any_manifest(shared: Stand, data: st.DataObject, layout: str) -> None:
 
 @SOME
 @given(st.data())
-def test_any_list_of_referrers(shared: Stand, data: st.DataObject) -> None:
+def test_any_list_of_referrers(shared: CosignEnvironment, data: st.DataObject) -> None:
     clear(shared)
     digest = push_bundle(shared.registry, REPOSITORY, bundle(shared))
     entry = {
@@ -223,14 +223,14 @@ def index_of(*entries: dict[str, Any]) -> bytes:
 
 
 @pytest.mark.parametrize("layout", ["tag", "referrer", "bundle"])
-def test_without_a_defect_it_verifies(shared: Stand, layout: str) -> None:
+def test_without_a_defect_it_verifies(shared: CosignEnvironment, layout: str) -> None:
     clear(shared)
     push_undamaged(shared, layout)
     assert not isinstance(ask(shared), SealgateError)
 
 
-def push_undamaged(stand: Stand, layout: str) -> Digest:
+def push_undamaged(environment: CosignEnvironment, layout: str) -> Digest:
     if layout == "bundle":
-        return push_bundle(stand.registry, REPOSITORY, bundle(stand))
+        return push_bundle(environment.registry, REPOSITORY, bundle(environment))
     push = push_classic if layout == "tag" else push_referrer
-    return push(stand.registry, REPOSITORY, classic(stand))
+    return push(environment.registry, REPOSITORY, classic(environment))

@@ -11,7 +11,7 @@ import pytest
 from sealgate.keys.public_keys import load_public_key
 from sealgate.reasons import Reason
 from tests.support.builders.cosign_layouts import DEMO, RECORDED, entries, load_layout, public_key, read_blob
-from tests.support.environments.cosign import Stand
+from tests.support.environments.cosign import CosignEnvironment
 from tests.support.signers.cosign import BundleOf as Bundle
 from tests.support.signers.cosign import Classic, push_bundle, push_classic, push_referrer, signature_tag
 from tests.support.signers.private_keys import new_key
@@ -28,9 +28,9 @@ KINDS = ["p256", "p384", "p521", "rsa2048", "ed25519"]
 
 
 @pytest.fixture(scope="module")
-def recorded() -> Iterator[Stand]:
+def recorded() -> Iterator[CosignEnvironment]:
     """A registry like the one they were recorded from: without the referrers API."""
-    with Stand(referrers_api=False) as made:
+    with CosignEnvironment(referrers_api=False) as made:
         load_layout(RECORDED, made.registry)
         load_layout(DEMO, made.registry)
         yield made
@@ -41,18 +41,20 @@ def entry(kind: str) -> dict[str, str]:
     return {"pem": public_key(kind), **algorithm}
 
 
-def image(stand: Stand, repository: str, tag: str = "1") -> Image:
+def image(environment: CosignEnvironment, repository: str, tag: str = "1") -> Image:
     digest = {**entries(RECORDED), **entries(DEMO)}[f"{repository}:{tag}"]["digest"]
-    return stand.image(digest, f"{stand.registry.host}/{repository}")
+    return environment.image(digest, f"{environment.registry.host}/{repository}")
 
 
-def verify(stand: Stand, repository: str, *kinds: str, **fields: object) -> Verified:
-    return stand.verify(*map(entry, kinds), image=image(stand, repository), **fields)
+def verify(environment: CosignEnvironment, repository: str, *kinds: str, **fields: object) -> Verified:
+    return environment.verify(*map(entry, kinds), image=image(environment, repository), **fields)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("layout", ["classic", "bundle"])
-def test_what_cosign_signed_verifies_with_its_key_and_no_other(recorded: Stand, layout: str, kind: str) -> None:
+def test_what_cosign_signed_verifies_with_its_key_and_no_other(
+    recorded: CosignEnvironment, layout: str, kind: str
+) -> None:
     found = verify(recorded, f"{layout}/{kind}", kind)
     assert found.fingerprints == (load_public_key(public_key(kind)).fingerprint,)
     (seen,) = found.signatures
@@ -63,22 +65,22 @@ def test_what_cosign_signed_verifies_with_its_key_and_no_other(recorded: Stand, 
 
 
 @pytest.mark.parametrize("layout", ["classic", "bundle"])
-def test_cosign_3_signs_ed25519_with_its_prehashed_form(recorded: Stand, layout: str) -> None:
+def test_cosign_3_signs_ed25519_with_its_prehashed_form(recorded: CosignEnvironment, layout: str) -> None:
     plain = {"pem": public_key("ed25519"), "algorithm": "ED25519"}
     error = recorded.refused(Reason.INVALID_SIGNATURE, plain, image=image(recorded, f"{layout}/ed25519"))
     assert "ED25519_PH" in error.message
 
 
-def test_a_signature_as_a_referrer_verifies(recorded: Stand) -> None:
+def test_a_signature_as_a_referrer_verifies(recorded: CosignEnvironment) -> None:
     assert verify(recorded, "referrer/p256", "p256").signatures[0].source.startswith("referrer sha256:")
 
 
-def test_a_signature_in_docker_media_types_verifies(recorded: Stand) -> None:
+def test_a_signature_in_docker_media_types_verifies(recorded: CosignEnvironment) -> None:
     verify(recorded, "classic/docker-media-types", "p256")
 
 
 @pytest.mark.parametrize("layout", ["classic", "bundle"])
-def test_annotations_that_cosign_signed_are_found(recorded: Stand, layout: str) -> None:
+def test_annotations_that_cosign_signed_are_found(recorded: CosignEnvironment, layout: str) -> None:
     repository = f"{layout}/annotated"
     verify(recorded, repository, "p256", annotations={"env": "prod", "team": "payments"})
     wrong = {"env": "prod", "team": "pay"}
@@ -88,34 +90,34 @@ def test_annotations_that_cosign_signed_are_found(recorded: Stand, layout: str) 
 
 
 @pytest.mark.parametrize("layout", ["classic", "bundle"])
-def test_two_keys_that_signed_are_both_named(recorded: Stand, layout: str) -> None:
+def test_two_keys_that_signed_are_both_named(recorded: CosignEnvironment, layout: str) -> None:
     fingerprints = {load_public_key(public_key(kind)).fingerprint for kind in ("p256", "p384")}
     assert set(verify(recorded, f"{layout}/two-keys", "p384", "p256").fingerprints) == fingerprints
     assert len(verify(recorded, f"{layout}/two-keys", "p384").fingerprints) == 1
 
 
 @pytest.mark.parametrize("layout", ["classic", "bundle"])
-def test_the_signature_of_an_index_is_the_indexs_alone(recorded: Stand, layout: str) -> None:
+def test_the_signature_of_an_index_is_the_indexs_alone(recorded: CosignEnvironment, layout: str) -> None:
     verify(recorded, f"{layout}/index", "p256")
     for platform in ("amd64", "arm64"):
         recorded.refused(Reason.NO_SIGNATURE, entry("p256"), image=image(recorded, f"{layout}/index", platform))
 
 
-def test_an_attestation_is_no_signature_and_does_not_hide_one(recorded: Stand) -> None:
+def test_an_attestation_is_no_signature_and_does_not_hide_one(recorded: CosignEnvironment) -> None:
     error = recorded.refused(Reason.TYPE_MISMATCH, entry("p256"), image=image(recorded, "attestation/p256"))
     assert "https://slsa.dev/provenance/v1" in error.message
     seen = verify(recorded, "bundle/attested", "p256").signatures
     assert {signature.reason for signature in seen} == {Reason.TYPE_MISMATCH, Reason.VERIFIED}
 
 
-def test_the_repository_that_cosign_was_told_is_compared(recorded: Stand) -> None:
+def test_the_repository_that_cosign_was_told_is_compared(recorded: CosignEnvironment) -> None:
     # Recorded under another registry's name, so it never matches the one that serves it here.
     p256 = image(recorded, "classic/p256")
     error = recorded.refused(Reason.REPOSITORY_MISMATCH, entry("p256"), image=p256, matchRepository=True)
     assert "made for registry.example.org/classic/p256" in error.message
 
 
-def test_the_demo_holds_one_good_image_and_three_bad_ones(recorded: Stand) -> None:
+def test_the_demo_holds_one_good_image_and_three_bad_ones(recorded: CosignEnvironment) -> None:
     verify(recorded, "demo/signed", "release")
     for name, reason in {
         "unsigned": Reason.NO_SIGNATURE,
@@ -149,14 +151,14 @@ def test_the_layouts_are_whole_and_nothing_in_them_is_left_over(layout: Path) ->
 
 def test_our_own_signatures_have_the_shape_of_cosigns() -> None:
     key = new_key("ECDSA P-256")
-    with Stand() as stand:
-        registry = stand.registry
-        push_classic(registry, "classic/p256", Classic(stand.digest, key))
-        push_referrer(registry, "referrer/p256", Classic(stand.digest, key))
-        push_bundle(registry, "bundle/p256", Bundle(stand.digest, key))
-        ours = {"classic/p256": json.loads(registry.manifest("classic/p256", signature_tag(stand.digest))[1])}
+    with CosignEnvironment() as environment:
+        registry = environment.registry
+        push_classic(registry, "classic/p256", Classic(environment.digest, key))
+        push_referrer(registry, "referrer/p256", Classic(environment.digest, key))
+        push_bundle(registry, "bundle/p256", Bundle(environment.digest, key))
+        ours = {"classic/p256": json.loads(registry.manifest("classic/p256", signature_tag(environment.digest))[1])}
         for repository in ("referrer/p256", "bundle/p256"):
-            (listed,) = registry.referrers(repository, stand.digest)
+            (listed,) = registry.referrers(repository, environment.digest)
             ours[repository] = json.loads(registry.manifest(repository, listed["digest"])[1])
         for repository, manifest in ours.items():
             recorded_manifest = signature_manifest(repository)

@@ -18,7 +18,7 @@ from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.reasons import Reason
 from sealgate.references import parse_reference
 from sealgate.verification.settings import VerifierSettings
-from tests.support.environments.cosign import REPOSITORY, Stand
+from tests.support.environments.cosign import REPOSITORY, CosignEnvironment
 from tests.support.signers.cosign import Classic, push_classic
 from tests.support.signers.private_keys import fingerprint, new_key, public_pem, sign
 from tests.support.signers.sm2 import SM2PrivateKey, sm3
@@ -33,18 +33,20 @@ UNUSED = P256  # `Classic` wants a key even where the signature is given
 
 
 @pytest.fixture
-def stand() -> Iterator[Stand]:
-    with Stand() as stand:
-        yield stand
+def environment() -> Iterator[CosignEnvironment]:
+    with CosignEnvironment() as environment:
+        yield environment
 
 
-def payload_of(stand: Stand) -> bytes:
-    return encode(Classic(stand.digest, UNUSED).document())
+def payload_of(environment: CosignEnvironment) -> bytes:
+    return encode(Classic(environment.digest, UNUSED).document())
 
 
-def push_sm2(stand: Stand, signature: bytes, annotation: str | None = None) -> None:
-    signed = Classic(stand.digest, UNUSED, payload=payload_of(stand), signature=signature, annotation=annotation)
-    push_classic(stand.registry, REPOSITORY, signed)
+def push_sm2(environment: CosignEnvironment, signature: bytes, annotation: str | None = None) -> None:
+    signed = Classic(
+        environment.digest, UNUSED, payload=payload_of(environment), signature=signature, annotation=annotation
+    )
+    push_classic(environment.registry, REPOSITORY, signed)
 
 
 def sm2_entry(**members: Any) -> dict[str, Any]:
@@ -55,67 +57,67 @@ def sm2_entry(**members: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("key", "algorithm"), [(P256, "ECDSA_SHA_256"), (P384, "ECDSA_SHA_384")])
-def test_ecc_keys_verify_with_the_hash_of_the_table(stand: Stand, key: Any, algorithm: str) -> None:
-    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, key, algorithm=algorithm))
+def test_ecc_keys_verify_with_the_hash_of_the_table(environment: CosignEnvironment, key: Any, algorithm: str) -> None:
+    push_classic(environment.registry, REPOSITORY, Classic(environment.digest, key, algorithm=algorithm))
     entry = {"pem": public_pem(key), "algorithm": algorithm}
-    assert stand.verify(entry).fingerprints == (fingerprint(key),)
-    assert stand.verify(key).fingerprints == (fingerprint(key),)  # it is the default of its kind
+    assert environment.verify(entry).fingerprints == (fingerprint(key),)
+    assert environment.verify(key).fingerprints == (fingerprint(key),)  # it is the default of its kind
 
 
-def test_p384_over_sha_256_is_refused_where_the_rule_says_sha_384(stand: Stand) -> None:
-    push_classic(stand.registry, REPOSITORY, Classic(stand.digest, P384, algorithm="ECDSA_SHA_256"))
+def test_p384_over_sha_256_is_refused_where_the_rule_says_sha_384(environment: CosignEnvironment) -> None:
+    push_classic(environment.registry, REPOSITORY, Classic(environment.digest, P384, algorithm="ECDSA_SHA_256"))
     entry = {"pem": public_pem(P384), "algorithm": "ECDSA_SHA_384"}
-    stand.refused(Reason.INVALID_SIGNATURE, entry)
+    environment.refused(Reason.INVALID_SIGNATURE, entry)
 
 
 # SM2 ------------------------------------------------------------------------------------------------------------------
 
 
-def test_sm2_verifies_with_the_usual_id(stand: Stand) -> None:
-    push_sm2(stand, SM2.sign(payload_of(stand)))
-    (found,) = stand.verify({"pem": SM2.public_pem}).fingerprints
-    assert stand.verify(sm2_entry()).fingerprints == (found,)
+def test_sm2_verifies_with_the_usual_id(environment: CosignEnvironment) -> None:
+    push_sm2(environment, SM2.sign(payload_of(environment)))
+    (found,) = environment.verify({"pem": SM2.public_pem}).fingerprints
+    assert environment.verify(sm2_entry()).fingerprints == (found,)
 
 
-def test_sm2_verifies_with_an_id_that_the_policy_says(stand: Stand) -> None:
-    push_sm2(stand, SM2.sign(payload_of(stand), b"release@example.org"))
-    stand.verify(sm2_entry(distinguishingId="release@example.org"))
-    stand.refused(Reason.INVALID_SIGNATURE, sm2_entry())
+def test_sm2_verifies_with_an_id_that_the_policy_says(environment: CosignEnvironment) -> None:
+    push_sm2(environment, SM2.sign(payload_of(environment), b"release@example.org"))
+    environment.verify(sm2_entry(distinguishingId="release@example.org"))
+    environment.refused(Reason.INVALID_SIGNATURE, sm2_entry())
 
 
-def test_the_same_key_with_two_ids_is_accepted_with_either_and_is_one_signer(stand: Stand) -> None:
-    push_sm2(stand, SM2.sign(payload_of(stand), b"release@example.org"))
-    verified = stand.verify(sm2_entry(), sm2_entry(distinguishingId="release@example.org"))
+def test_the_same_key_with_two_ids_is_accepted_with_either_and_is_one_signer(environment: CosignEnvironment) -> None:
+    push_sm2(environment, SM2.sign(payload_of(environment), b"release@example.org"))
+    verified = environment.verify(sm2_entry(), sm2_entry(distinguishingId="release@example.org"))
     assert len(verified.fingerprints) == 1
 
 
-def test_sm2_without_z_is_refused(stand: Stand) -> None:
-    push_sm2(stand, SM2.sign_digest(sm3(payload_of(stand))))
-    stand.refused(Reason.INVALID_SIGNATURE, sm2_entry())
+def test_sm2_without_z_is_refused(environment: CosignEnvironment) -> None:
+    push_sm2(environment, SM2.sign_digest(sm3(payload_of(environment))))
+    environment.refused(Reason.INVALID_SIGNATURE, sm2_entry())
 
 
-def test_sm2_in_raw_numbers_is_refused(stand: Stand) -> None:
-    r, s = decode_dss_signature(SM2.sign(payload_of(stand)))
-    push_sm2(stand, r.to_bytes(32, "big") + s.to_bytes(32, "big"))
-    stand.refused(Reason.INVALID_SIGNATURE, sm2_entry())
+def test_sm2_in_raw_numbers_is_refused(environment: CosignEnvironment) -> None:
+    r, s = decode_dss_signature(SM2.sign(payload_of(environment)))
+    push_sm2(environment, r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+    environment.refused(Reason.INVALID_SIGNATURE, sm2_entry())
 
 
-def test_the_hex_of_an_sm2_signature_is_refused(stand: Stand) -> None:
-    signature = SM2.sign(payload_of(stand))
-    push_sm2(stand, signature, annotation=base64.b64encode(signature.hex().encode()).decode())
-    stand.refused(Reason.INVALID_SIGNATURE, sm2_entry())
+def test_the_hex_of_an_sm2_signature_is_refused(environment: CosignEnvironment) -> None:
+    signature = SM2.sign(payload_of(environment))
+    push_sm2(environment, signature, annotation=base64.b64encode(signature.hex().encode()).decode())
+    environment.refused(Reason.INVALID_SIGNATURE, sm2_entry())
 
 
-def test_an_ecdsa_signature_does_not_pass_for_sm2(stand: Stand) -> None:
-    push_sm2(stand, sign(P256, payload_of(stand)))
-    stand.refused(Reason.INVALID_SIGNATURE, sm2_entry())
+def test_an_ecdsa_signature_does_not_pass_for_sm2(environment: CosignEnvironment) -> None:
+    push_sm2(environment, sign(P256, payload_of(environment)))
+    environment.refused(Reason.INVALID_SIGNATURE, sm2_entry())
 
 
-def test_an_sm2_signature_of_another_image_is_refused(stand: Stand) -> None:
+def test_an_sm2_signature_of_another_image_is_refused(environment: CosignEnvironment) -> None:
     other = encode(Classic("sha256:" + "0" * 64, UNUSED).document())
-    signed = Classic(stand.digest, UNUSED, payload=other, signature=SM2.sign(other))
-    push_classic(stand.registry, REPOSITORY, signed)
-    stand.refused(Reason.DIGEST_MISMATCH, sm2_entry())
+    signed = Classic(environment.digest, UNUSED, payload=other, signature=SM2.sign(other))
+    push_classic(environment.registry, REPOSITORY, signed)
+    environment.refused(Reason.DIGEST_MISMATCH, sm2_entry())
 
 
 # Application scope ----------------------------------------------------------------------------------------------------

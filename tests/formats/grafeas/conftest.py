@@ -4,20 +4,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.environments.grafeas import GrafeasStand
+from tests.support.environments.grafeas import GrafeasEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture
-def stand() -> Iterator[GrafeasStand]:
-    with GrafeasStand() as stand:
-        yield stand
+def environment() -> Iterator[GrafeasEnvironment]:
+    with GrafeasEnvironment() as environment:
+        yield environment
 
 
 @pytest.fixture(params=["v1", "v1beta1"])
-def either(request: pytest.FixtureRequest) -> Iterator[GrafeasStand]:
+def either(request: pytest.FixtureRequest) -> Iterator[GrafeasEnvironment]:
     """A server of either version of the API."""
-    with GrafeasStand(request.param) as stand:
-        yield stand
+    with GrafeasEnvironment(request.param) as environment:
+        yield environment

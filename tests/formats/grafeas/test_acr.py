@@ -19,7 +19,7 @@ from tests.support.environments.grafeas import (
     OTHER_DIGEST,
     REPOSITORY,
     STRANGER,
-    GrafeasStand,
+    GrafeasEnvironment,
     key_entry,
     uri,
 )
@@ -45,7 +45,7 @@ def pascal(value: Any) -> Any:
     return {name[:1].upper() + name[1:]: pascal(member) for name, member in value.items()}
 
 
-class ACRStand(GrafeasStand):
+class ACREnvironment(GrafeasEnvironment):
     """The registry's API, as it could be; occurrences are those of the Grafeas server."""
 
     def __init__(self) -> None:
@@ -93,12 +93,12 @@ class ACRStand(GrafeasStand):
 
 
 @pytest.fixture
-def acr() -> Iterator[ACRStand]:
-    with ACRStand() as stand:
-        yield stand
+def acr() -> Iterator[ACREnvironment]:
+    with ACREnvironment() as environment:
+        yield environment
 
 
-def test_attestations_are_found_by_a_signed_call(acr: ACRStand) -> None:
+def test_attestations_are_found_by_a_signed_call(acr: ACREnvironment) -> None:
     acr.attest(noteName=NOTE)
     check = acr.check(**acr.fields())
     assert acr.verify(check).fingerprints == (fingerprint(KEY),)
@@ -109,7 +109,7 @@ def test_attestations_are_found_by_a_signed_call(acr: ACRStand) -> None:
     assert check.budget_host(acr.image()) == acr.server.host
 
 
-def test_every_page_is_followed(acr: ACRStand) -> None:
+def test_every_page_is_followed(acr: ACREnvironment) -> None:
     acr.per_page = 1
     acr.attest(STRANGER, noteName=NOTE)
     acr.attest(noteName=NOTE)
@@ -128,13 +128,13 @@ def test_every_page_is_followed(acr: ACRStand) -> None:
     ],
 )
 def test_what_is_found_is_read_as_strictly_as_a_grafeas_servers(
-    acr: ACRStand, members: dict[str, Any], reason: Reason
+    acr: ACREnvironment, members: dict[str, Any], reason: Reason
 ) -> None:
     acr.attest(**members)
     acr.refuses(reason, acr.check(**acr.fields()))
 
 
-def test_a_member_in_two_spellings_is_refused(acr: ACRStand) -> None:
+def test_a_member_in_two_spellings_is_refused(acr: ACREnvironment) -> None:
     acr.attest(noteName=NOTE, NoteName=NOTE)
     body = json.dumps({"Data": {"Occurrences": acr.server.occurrences}}).encode()
     acr.server.faults.answer("InstanceId", body=body)
@@ -142,18 +142,18 @@ def test_a_member_in_two_spellings_is_refused(acr: ACRStand) -> None:
 
 
 @pytest.mark.parametrize("path", ["Occurrences", "Data.Items", "Data.Occurrences.List", "RequestId"])
-def test_a_wrong_guess_where_the_list_is_verifies_nothing(acr: ACRStand, path: str) -> None:
+def test_a_wrong_guess_where_the_list_is_verifies_nothing(acr: ACREnvironment, path: str) -> None:
     acr.attest(noteName=NOTE)
     error = acr.refuses(Reason.MALFORMED_EVIDENCE, acr.check(**acr.fields(occurrences=path)))
     assert path in error.message
 
 
-def test_a_wrong_access_key_makes_it_unavailable(acr: ACRStand) -> None:
+def test_a_wrong_access_key_makes_it_unavailable(acr: ACREnvironment) -> None:
     acr.secrets = {"acr": {"accessKeyId": b"LTAI", "accessKeySecret": b"other"}}
     assert isinstance(acr.unavailable(acr.check(**acr.fields())), UnauthorizedError)
 
 
-def test_what_occurrences_call_the_image_can_be_said(acr: ACRStand) -> None:
+def test_what_occurrences_call_the_image_can_be_said(acr: ACREnvironment) -> None:
     acr.attest(uri=f"{REPOSITORY}@{DIGEST}", noteName=NOTE)
     acr.refuses(Reason.NO_SIGNATURE, acr.check(**acr.fields()))
     acr.verify(acr.check(**acr.fields(resourceUri="{repository}@{digest}")))
@@ -167,7 +167,7 @@ def test_what_occurrences_call_the_image_can_be_said(acr: ACRStand) -> None:
         ({"credentialsSecret": None}, "without credentialsSecret"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(acr: ACRStand, change: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_meant_is_refused(acr: ACREnvironment, change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         acr.authenticator(**{**acr.fields(), **change})
 
@@ -181,12 +181,12 @@ def test_what_cannot_be_meant_is_refused(acr: ACRStand, change: dict[str, Any], 
         ({"action": "List&Version=1"}, "action"),
     ],
 )
-def test_texts_that_cannot_be_filled_in_are_refused(acr: ACRStand, change: dict[str, Any], message: str) -> None:
+def test_texts_that_cannot_be_filled_in_are_refused(acr: ACREnvironment, change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         acr.authenticator(**acr.fields(**change))
 
 
-def test_everything_that_decides_is_part_of_the_content(acr: ACRStand) -> None:
+def test_everything_that_decides_is_part_of_the_content(acr: ACREnvironment) -> None:
     changes: list[dict[str, Any]] = [
         {},
         {"parameters": {}},

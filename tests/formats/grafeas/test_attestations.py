@@ -17,7 +17,7 @@ from tests.support.environments.grafeas import (
     OTHER_DIGEST,
     REPOSITORY,
     STRANGER,
-    GrafeasStand,
+    GrafeasEnvironment,
     key_entry,
     pgp_entry,
     uri,
@@ -48,193 +48,195 @@ KINDS = [
 @pytest.mark.parametrize(("kind", "algorithm"), KINDS)
 def test_every_algorithm_of_kritis_and_of_alibaba_kms_verifies(kind: str, algorithm: str) -> None:
     key = new_key(kind)
-    with GrafeasStand() as stand:
-        stand.attest(key, algorithm=algorithm)
-        assert stand.verify(stand.check(key_entry(key, algorithm))).fingerprints == (fingerprint(key),)
+    with GrafeasEnvironment() as environment:
+        environment.attest(key, algorithm=algorithm)
+        assert environment.verify(environment.check(key_entry(key, algorithm))).fingerprints == (fingerprint(key),)
 
 
 @pytest.mark.parametrize("salt", [0, 20, 32, 222])
-def test_pss_verifies_with_any_length_of_salt(stand: GrafeasStand, salt: int) -> None:
+def test_pss_verifies_with_any_length_of_salt(environment: GrafeasEnvironment, salt: int) -> None:
     key = new_key("RSA 2048")
     signature = sign(key, GOOD, "RSA_PSS_SHA_256", salt)
     entry = {"signature": b64encode(signature).decode(), "publicKeyId": "kms-key"}
-    stand.server.store(uri(), stand.server.detached(GOOD, entry))
-    stand.verify(stand.check(key_entry(key, "RSA_PSS_SHA_256", "kms-key")))
+    environment.server.store(uri(), environment.server.detached(GOOD, entry))
+    environment.verify(environment.check(key_entry(key, "RSA_PSS_SHA_256", "kms-key")))
 
 
-def test_both_versions_of_the_api_are_read(either: GrafeasStand) -> None:
+def test_both_versions_of_the_api_are_read(either: GrafeasEnvironment) -> None:
     either.attest()
     assert either.verify().fingerprints == (fingerprint(KEY),)
 
 
-def test_both_spellings_of_members_are_read(either: GrafeasStand) -> None:
+def test_both_spellings_of_members_are_read(either: GrafeasEnvironment) -> None:
     either.server.snake_case = True
     either.attest()
     assert either.verify().fingerprints == (fingerprint(KEY),)
 
 
-def test_a_member_in_both_spellings_is_refused(stand: GrafeasStand) -> None:
-    stand.attest(note_name="projects/prod/notes/dev")
-    stand.refuses(Reason.MALFORMED_EVIDENCE)
+def test_a_member_in_both_spellings_is_refused(environment: GrafeasEnvironment) -> None:
+    environment.attest(note_name="projects/prod/notes/dev")
+    environment.refuses(Reason.MALFORMED_EVIDENCE)
 
 
-def test_an_openpgp_attestation_verifies(either: GrafeasStand) -> None:
+def test_an_openpgp_attestation_verifies(either: GrafeasEnvironment) -> None:
     either.server.attest_pgp(uri(), GOOD, PGP)
     verified = either.verify(either.check(pgp_entry(PGP)))
     assert len(verified.fingerprints) == 1
     assert f"of {PGP.fingerprint}" in verified.signatures[0].message
 
 
-def test_an_openpgp_key_without_id_is_known_by_its_fingerprint(either: GrafeasStand) -> None:
+def test_an_openpgp_key_without_id_is_known_by_its_fingerprint(either: GrafeasEnvironment) -> None:
     either.server.attest_pgp(uri(), GOOD, PGP)
     either.verify(either.check({"pgp": PGP.public}))
 
 
-def test_a_key_without_id_is_known_by_the_id_that_kritis_gives_it(stand: GrafeasStand) -> None:
+def test_a_key_without_id_is_known_by_the_id_that_kritis_gives_it(environment: GrafeasEnvironment) -> None:
     name = default_id(load_public_key(public_pem(KEY)))
     assert name.startswith("ni:///sha-256;")
     assert "=" not in name
-    stand.attest(key_id=name)
-    assert stand.verify(stand.check({"pem": public_pem(KEY)})).fingerprints == (fingerprint(KEY),)
+    environment.attest(key_id=name)
+    assert environment.verify(environment.check({"pem": public_pem(KEY)})).fingerprints == (fingerprint(KEY),)
 
 
-def test_the_payload_beside_an_openpgp_message_is_not_looked_at(stand: GrafeasStand) -> None:
-    attestation = stand.server.attached(PGP.sign(GOOD, armor=True), PGP.fingerprint)
+def test_the_payload_beside_an_openpgp_message_is_not_looked_at(environment: GrafeasEnvironment) -> None:
+    attestation = environment.server.attached(PGP.sign(GOOD, armor=True), PGP.fingerprint)
     attestation["serializedPayload"] = b64encode(payload_of(OTHER_DIGEST, REPOSITORY)).decode()
-    stand.server.store(uri(), attestation)
-    stand.verify(stand.check(pgp_entry(PGP)))
+    environment.server.store(uri(), attestation)
+    environment.verify(environment.check(pgp_entry(PGP)))
 
 
-def test_all_signatures_of_an_occurrence_are_looked_at(stand: GrafeasStand) -> None:
+def test_all_signatures_of_an_occurrence_are_looked_at(environment: GrafeasEnvironment) -> None:
     entries = [
         {"signature": b64encode(sign(key, GOOD)).decode(), "publicKeyId": fingerprint(key)} for key in (STRANGER, KEY)
     ]
-    stand.server.store(uri(), stand.server.detached(GOOD, *entries))
-    verified = stand.verify()
+    environment.server.store(uri(), environment.server.detached(GOOD, *entries))
+    verified = environment.verify()
     assert verified.fingerprints == (fingerprint(KEY),)
     assert [seen.reason for seen in verified.signatures] == [Reason.UNKNOWN_KEY, Reason.VERIFIED]
 
 
-def test_every_key_that_verifies_is_named_once(stand: GrafeasStand) -> None:
+def test_every_key_that_verifies_is_named_once(environment: GrafeasEnvironment) -> None:
     for key in (KEY, STRANGER, KEY):
-        stand.attest(key)
-    verified = stand.verify(stand.check(key_entry(KEY), key_entry(STRANGER)))
+        environment.attest(key)
+    verified = environment.verify(environment.check(key_entry(KEY), key_entry(STRANGER)))
     assert verified.fingerprints == (fingerprint(KEY), fingerprint(STRANGER))
 
 
-def test_a_name_of_docker_hub_is_compared_as_references_are(stand: GrafeasStand) -> None:
+def test_a_name_of_docker_hub_is_compared_as_references_are(environment: GrafeasEnvironment) -> None:
     name = "docker.io/library/nginx"
-    stand.server.attest(uri(DIGEST, name), payload_of(DIGEST, "nginx"), KEY)
-    stand.verify(image=stand.image("nginx"))
+    environment.server.attest(uri(DIGEST, name), payload_of(DIGEST, "nginx"), KEY)
+    environment.verify(image=environment.image("nginx"))
 
 
 # What must be refused -------------------------------------------------------------------------------------------------
 
 
-def _unknown_key_id(stand: GrafeasStand) -> None:
-    stand.attest(key_id="another-kms-key")
+def _unknown_key_id(environment: GrafeasEnvironment) -> None:
+    environment.attest(key_id="another-kms-key")
 
 
-def _signed_by_a_stranger_under_a_known_key_id(stand: GrafeasStand) -> None:
-    stand.attest(STRANGER, key_id=fingerprint(KEY))
+def _signed_by_a_stranger_under_a_known_key_id(environment: GrafeasEnvironment) -> None:
+    environment.attest(STRANGER, key_id=fingerprint(KEY))
 
 
-def _no_key_id(stand: GrafeasStand) -> None:
-    stand.attest(key_id="")
+def _no_key_id(environment: GrafeasEnvironment) -> None:
+    environment.attest(key_id="")
 
 
-def _occurrence_of_another_image(stand: GrafeasStand) -> None:
-    stand.server.honours_filter = False
-    stand.attest(uri=uri(OTHER_DIGEST))
+def _occurrence_of_another_image(environment: GrafeasEnvironment) -> None:
+    environment.server.honours_filter = False
+    environment.attest(uri=uri(OTHER_DIGEST))
 
 
-def _occurrence_of_another_repository(stand: GrafeasStand) -> None:
-    stand.server.honours_filter = False
-    stand.attest(uri=uri(repository="demo-registry.example.org/ns/other"))
+def _occurrence_of_another_repository(environment: GrafeasEnvironment) -> None:
+    environment.server.honours_filter = False
+    environment.attest(uri=uri(repository="demo-registry.example.org/ns/other"))
 
 
-def _occurrence_of_a_tag(stand: GrafeasStand) -> None:
-    stand.server.honours_filter = False
-    stand.attest(uri=f"https://{REPOSITORY}:1.4")
+def _occurrence_of_a_tag(environment: GrafeasEnvironment) -> None:
+    environment.server.honours_filter = False
+    environment.attest(uri=f"https://{REPOSITORY}:1.4")
 
 
-def _moved_to_another_digest(stand: GrafeasStand) -> None:
-    stand.attest(payload=payload_of(OTHER_DIGEST, REPOSITORY))
+def _moved_to_another_digest(environment: GrafeasEnvironment) -> None:
+    environment.attest(payload=payload_of(OTHER_DIGEST, REPOSITORY))
 
 
-def _moved_to_another_repository(stand: GrafeasStand) -> None:
-    stand.attest(payload=payload_of(DIGEST, "demo-registry.example.org/ns/other"))
+def _moved_to_another_repository(environment: GrafeasEnvironment) -> None:
+    environment.attest(payload=payload_of(DIGEST, "demo-registry.example.org/ns/other"))
 
 
-def _made_for_a_tag(stand: GrafeasStand) -> None:
-    stand.attest(payload=payload_of(DIGEST, f"{REPOSITORY}:1.4"))
+def _made_for_a_tag(environment: GrafeasEnvironment) -> None:
+    environment.attest(payload=payload_of(DIGEST, f"{REPOSITORY}:1.4"))
 
 
-def _made_for_no_repository(stand: GrafeasStand) -> None:
-    stand.attest(payload=payload_of(DIGEST, ""))
+def _made_for_no_repository(environment: GrafeasEnvironment) -> None:
+    environment.attest(payload=payload_of(DIGEST, ""))
 
 
-def _under_another_note(stand: GrafeasStand) -> None:
-    stand.server.honours_filter = False
-    stand.attest(noteName="projects/prod/notes/dev")
+def _under_another_note(environment: GrafeasEnvironment) -> None:
+    environment.server.honours_filter = False
+    environment.attest(noteName="projects/prod/notes/dev")
 
 
-def _of_another_kind(stand: GrafeasStand) -> None:
-    stand.server.honours_filter = False
-    stand.attest(kind="BUILD")
+def _of_another_kind(environment: GrafeasEnvironment) -> None:
+    environment.server.honours_filter = False
+    environment.attest(kind="BUILD")
 
 
-def _signed_as_something_else(stand: GrafeasStand) -> None:
-    stand.attest(payload=payload_of(DIGEST, REPOSITORY, type="Google cloud binauthz container signature"))
+def _signed_as_something_else(environment: GrafeasEnvironment) -> None:
+    environment.attest(payload=payload_of(DIGEST, REPOSITORY, type="Google cloud binauthz container signature"))
 
 
-def _only_jwts(stand: GrafeasStand) -> None:
-    stand.server.store(uri(), {"jwts": [{"compactJwt": "eyJhbGciOiJFUzI1NiJ9.e30.AAAA"}]})
+def _only_jwts(environment: GrafeasEnvironment) -> None:
+    environment.server.store(uri(), {"jwts": [{"compactJwt": "eyJhbGciOiJFUzI1NiJ9.e30.AAAA"}]})
 
 
-def _no_signatures(stand: GrafeasStand) -> None:
-    stand.server.store(uri(), stand.server.detached(GOOD))
+def _no_signatures(environment: GrafeasEnvironment) -> None:
+    environment.server.store(uri(), environment.server.detached(GOOD))
 
 
-def _payload_changed_by_a_byte(stand: GrafeasStand) -> None:
+def _payload_changed_by_a_byte(environment: GrafeasEnvironment) -> None:
     entry = {"signature": b64encode(sign(KEY, GOOD)).decode(), "publicKeyId": fingerprint(KEY)}
-    stand.server.store(uri(), stand.server.detached(GOOD + b" ", entry))
+    environment.server.store(uri(), environment.server.detached(GOOD + b" ", entry))
 
 
-def _payload_with_a_member_twice(stand: GrafeasStand) -> None:
-    stand.attest(payload=GOOD[:-1] + b',"critical":' + json.dumps(json.loads(GOOD)["critical"]).encode() + b"}")
+def _payload_with_a_member_twice(environment: GrafeasEnvironment) -> None:
+    environment.attest(payload=GOOD[:-1] + b',"critical":' + json.dumps(json.loads(GOOD)["critical"]).encode() + b"}")
 
 
-def _payload_with_something_after_it(stand: GrafeasStand) -> None:
-    stand.attest(payload=GOOD + b"{}")
+def _payload_with_something_after_it(environment: GrafeasEnvironment) -> None:
+    environment.attest(payload=GOOD + b"{}")
 
 
-def _payload_with_an_unknown_critical_member(stand: GrafeasStand) -> None:
-    stand.attest(payload=payload_of(DIGEST, REPOSITORY, expires="2020-01-01"))
+def _payload_with_an_unknown_critical_member(environment: GrafeasEnvironment) -> None:
+    environment.attest(payload=payload_of(DIGEST, REPOSITORY, expires="2020-01-01"))
 
 
-def _payload_that_is_not_json(stand: GrafeasStand) -> None:
-    stand.attest(payload=b"\xff\xfe")
+def _payload_that_is_not_json(environment: GrafeasEnvironment) -> None:
+    environment.attest(payload=b"\xff\xfe")
 
 
-def _signature_that_is_not_base64(stand: GrafeasStand) -> None:
+def _signature_that_is_not_base64(environment: GrafeasEnvironment) -> None:
     entry = {"signature": "!" * 8, "publicKeyId": fingerprint(KEY)}
-    stand.server.store(uri(), stand.server.detached(GOOD, entry))
+    environment.server.store(uri(), environment.server.detached(GOOD, entry))
 
 
-def _signatures_that_are_no_list(stand: GrafeasStand) -> None:
-    stand.server.store(uri(), {"serializedPayload": "", "signatures": {"0": {}}})
+def _signatures_that_are_no_list(environment: GrafeasEnvironment) -> None:
+    environment.server.store(uri(), {"serializedPayload": "", "signatures": {"0": {}}})
 
 
-def _signature_that_is_a_number(stand: GrafeasStand) -> None:
-    stand.server.store(uri(), stand.server.detached(GOOD, {"signature": 5, "publicKeyId": fingerprint(KEY)}))
+def _signature_that_is_a_number(environment: GrafeasEnvironment) -> None:
+    environment.server.store(
+        uri(), environment.server.detached(GOOD, {"signature": 5, "publicKeyId": fingerprint(KEY)})
+    )
 
 
-def _occurrence_that_is_text(stand: GrafeasStand) -> None:
-    stand.server.occurrences.append("projects/prod/occurrences/1")
+def _occurrence_that_is_text(environment: GrafeasEnvironment) -> None:
+    environment.server.occurrences.append("projects/prod/occurrences/1")
 
 
-BROKEN: dict[str, tuple[Callable[[GrafeasStand], None], Reason]] = {
+BROKEN: dict[str, tuple[Callable[[GrafeasEnvironment], None], Reason]] = {
     "unknown key id": (_unknown_key_id, Reason.UNKNOWN_KEY),
     "signed by a stranger under a known key id": (
         _signed_by_a_stranger_under_a_known_key_id,
@@ -266,17 +268,17 @@ BROKEN: dict[str, tuple[Callable[[GrafeasStand], None], Reason]] = {
 
 
 @pytest.mark.parametrize("defect", BROKEN)
-def test_a_broken_attestation_is_refused(stand: GrafeasStand, defect: str) -> None:
+def test_a_broken_attestation_is_refused(environment: GrafeasEnvironment, defect: str) -> None:
     store, reason = BROKEN[defect]
-    store(stand)
-    stand.refuses(reason)
+    store(environment)
+    environment.refuses(reason)
 
 
 @pytest.mark.parametrize("defect", BROKEN)
-def test_a_broken_attestation_beside_a_good_one_is_only_reported(stand: GrafeasStand, defect: str) -> None:
-    BROKEN[defect][0](stand)
-    stand.attest()
-    assert stand.verify().fingerprints == (fingerprint(KEY),)
+def test_a_broken_attestation_beside_a_good_one_is_only_reported(environment: GrafeasEnvironment, defect: str) -> None:
+    BROKEN[defect][0](environment)
+    environment.attest()
+    assert environment.verify().fingerprints == (fingerprint(KEY),)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +286,7 @@ def test_a_broken_attestation_beside_a_good_one_is_only_reported(stand: GrafeasS
     ["text", None, [], {"signature": 5}, {"signature": "!", "publicKeyId": fingerprint(KEY)}, {"publicKeyId": [5]}],
 )
 def test_a_malformed_signature_is_reported_and_leaves_others_of_its_occurrence_alone(
-    either: GrafeasStand, neighbour: Any
+    either: GrafeasEnvironment, neighbour: Any
 ) -> None:
     good = {"signature": b64encode(sign(KEY, GOOD)).decode(), "publicKeyId": fingerprint(KEY)}
     either.server.store(uri(), either.server.detached(GOOD, neighbour, good))
@@ -304,16 +306,18 @@ def test_a_malformed_signature_is_reported_and_leaves_others_of_its_occurrence_a
         (None, "RSA_PKCS1_SHA_512"),
     ],
 )
-def test_another_algorithm_than_the_authoritys_is_refused(stand: GrafeasStand, accepted: str | None, used: str) -> None:
+def test_another_algorithm_than_the_authoritys_is_refused(
+    environment: GrafeasEnvironment, accepted: str | None, used: str
+) -> None:
     key = new_key("RSA 2048")
-    stand.attest(key, algorithm=used)
-    stand.refuses(Reason.INVALID_SIGNATURE, stand.check(key_entry(key, accepted)))
+    environment.attest(key, algorithm=used)
+    environment.refuses(Reason.INVALID_SIGNATURE, environment.check(key_entry(key, accepted)))
 
 
 # A key id that is right for a key of another type ---------------------------------------------------------------------
 
 
-def test_an_openpgp_message_under_the_id_of_another_kind_of_key_is_refused(either: GrafeasStand) -> None:
+def test_an_openpgp_message_under_the_id_of_another_kind_of_key_is_refused(either: GrafeasEnvironment) -> None:
     message = PGP.sign(GOOD, armor=True)
     either.server.store(uri(), either.server.attached(message, fingerprint(KEY)))
     error = either.refuses(Reason.INVALID_SIGNATURE)
@@ -321,42 +325,44 @@ def test_an_openpgp_message_under_the_id_of_another_kind_of_key_is_refused(eithe
         assert "is none of OpenPGP" in error.message
 
 
-def test_a_plain_signature_under_the_id_of_an_openpgp_key_is_refused(either: GrafeasStand) -> None:
+def test_a_plain_signature_under_the_id_of_an_openpgp_key_is_refused(either: GrafeasEnvironment) -> None:
     either.attest(key_id=PGP.fingerprint)
     either.refuses(Reason.MALFORMED_EVIDENCE, either.check(pgp_entry(PGP)))
 
 
-def test_an_armored_detached_openpgp_signature_is_refused(either: GrafeasStand) -> None:
+def test_an_armored_detached_openpgp_signature_is_refused(either: GrafeasEnvironment) -> None:
     armored = b"-----BEGIN PGP SIGNATURE-----\n\niQ==\n-----END PGP SIGNATURE-----\n"
     either.server.store(uri(), either.server.attached(armored, PGP.fingerprint))
     either.refuses(Reason.MALFORMED_EVIDENCE, either.check(pgp_entry(PGP)))
 
 
-def test_an_armored_detached_openpgp_signature_over_the_payload_beside_it_is_refused(either: GrafeasStand) -> None:
+def test_an_armored_detached_openpgp_signature_over_the_payload_beside_it_is_refused(
+    either: GrafeasEnvironment,
+) -> None:
     attestation = either.server.attached(PGP.sign_detached(GOOD), PGP.fingerprint)
     attestation["serializedPayload"] = b64encode(GOOD).decode()
     either.server.store(uri(), attestation)
     either.refuses(Reason.MALFORMED_EVIDENCE, either.check(pgp_entry(PGP)))
 
 
-def test_an_openpgp_message_that_is_called_something_else_is_refused(either: GrafeasStand) -> None:
+def test_an_openpgp_message_that_is_called_something_else_is_refused(either: GrafeasEnvironment) -> None:
     message = PGP.sign(GOOD, armor=True).replace(b"PGP MESSAGE", b"PGP SIGNATURE")
     either.server.store(uri(), either.server.attached(message, PGP.fingerprint))
     either.refuses(Reason.MALFORMED_EVIDENCE, either.check(pgp_entry(PGP)))
 
 
-def test_a_binary_openpgp_message_is_refused(stand: GrafeasStand) -> None:
-    stand.server.store(uri(), stand.server.attached(PGP.sign(GOOD), PGP.fingerprint))
-    stand.refuses(Reason.MALFORMED_EVIDENCE, stand.check(pgp_entry(PGP)))
+def test_a_binary_openpgp_message_is_refused(environment: GrafeasEnvironment) -> None:
+    environment.server.store(uri(), environment.server.attached(PGP.sign(GOOD), PGP.fingerprint))
+    environment.refuses(Reason.MALFORMED_EVIDENCE, environment.check(pgp_entry(PGP)))
 
 
-def test_an_openpgp_message_by_another_key_than_its_id_says_is_refused(either: GrafeasStand) -> None:
+def test_an_openpgp_message_by_another_key_than_its_id_says_is_refused(either: GrafeasEnvironment) -> None:
     message = Signer().sign(GOOD, armor=True)
     either.server.store(uri(), either.server.attached(message, PGP.fingerprint))
     either.refuses(Reason.UNKNOWN_KEY, either.check(pgp_entry(PGP)))
 
 
-def test_an_openpgp_message_about_another_image_is_refused(either: GrafeasStand) -> None:
+def test_an_openpgp_message_about_another_image_is_refused(either: GrafeasEnvironment) -> None:
     either.server.attest_pgp(uri(), payload_of(OTHER_DIGEST, REPOSITORY), PGP)
     either.refuses(Reason.DIGEST_MISMATCH, either.check(pgp_entry(PGP)))
 
@@ -375,37 +381,39 @@ V1BETA1: dict[str, tuple[dict[str, Any], Reason]] = {
 }
 
 
-def test_an_occurrence_of_another_image_does_not_count_in_either_version(either: GrafeasStand) -> None:
+def test_an_occurrence_of_another_image_does_not_count_in_either_version(either: GrafeasEnvironment) -> None:
     either.server.honours_filter = False
     either.attest(uri=uri(OTHER_DIGEST))
     either.refuses(Reason.NO_SIGNATURE)
 
 
 def test_two_good_attestations_in_one_are_refused() -> None:
-    with GrafeasStand("v1beta1") as stand:
+    with GrafeasEnvironment("v1beta1") as environment:
         entry = {"signature": b64encode(sign(KEY, GOOD)).decode(), "publicKeyId": fingerprint(KEY)}
-        attached = stand.server.attached(PGP.sign(GOOD, armor=True), PGP.fingerprint)
-        stand.server.store(uri(), {**attached, **stand.server.detached(GOOD, entry)})
-        stand.refuses(Reason.TYPE_MISMATCH, stand.check(key_entry(KEY), pgp_entry(PGP)))
+        attached = environment.server.attached(PGP.sign(GOOD, armor=True), PGP.fingerprint)
+        environment.server.store(uri(), {**attached, **environment.server.detached(GOOD, entry)})
+        environment.refuses(Reason.TYPE_MISMATCH, environment.check(key_entry(KEY), pgp_entry(PGP)))
 
 
 @pytest.mark.parametrize("defect", V1BETA1)
 def test_a_broken_attestation_of_the_older_api_is_refused(defect: str) -> None:
     attestation, reason = V1BETA1[defect]
-    with GrafeasStand("v1beta1") as stand:
-        stand.server.store(uri(), attestation)
-        stand.refuses(reason)
+    with GrafeasEnvironment("v1beta1") as environment:
+        environment.server.store(uri(), attestation)
+        environment.refuses(reason)
 
 
-def test_a_signature_or_payload_that_is_too_large_is_refused(stand: GrafeasStand) -> None:
+def test_a_signature_or_payload_that_is_too_large_is_refused(environment: GrafeasEnvironment) -> None:
     huge = b64encode(bytes((1 << 20) + 1)).decode()
-    stand.server.store(uri(), stand.server.detached(GOOD, {"signature": huge, "publicKeyId": fingerprint(KEY)}))
-    stand.refuses(Reason.EVIDENCE_TOO_LARGE)
+    environment.server.store(
+        uri(), environment.server.detached(GOOD, {"signature": huge, "publicKeyId": fingerprint(KEY)})
+    )
+    environment.refuses(Reason.EVIDENCE_TOO_LARGE)
 
 
-def test_two_keys_may_share_an_id_while_one_replaces_the_other(stand: GrafeasStand) -> None:
+def test_two_keys_may_share_an_id_while_one_replaces_the_other(environment: GrafeasEnvironment) -> None:
     keys: list[PrivateKey] = [KEY, STRANGER]
-    check = stand.check(*(key_entry(key, key_id="kms-key") for key in keys), key_entry(KEY, key_id="kms-key"))
+    check = environment.check(*(key_entry(key, key_id="kms-key") for key in keys), key_entry(KEY, key_id="kms-key"))
     for key in keys:
-        stand.attest(key, key_id="kms-key")
-    assert len(stand.verify(check).fingerprints) == 2
+        environment.attest(key, key_id="kms-key")
+    assert len(environment.verify(check).fingerprints) == 2

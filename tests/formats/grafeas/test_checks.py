@@ -13,7 +13,7 @@ from sealgate.keys.resolvers import FileKeys
 from sealgate.manifests.policies import load_standalone, standalone_policies
 from sealgate.reasons import Reason
 from tests.cli.objects import policy, write
-from tests.support.environments.grafeas import KEY, STRANGER, GrafeasStand, key_entry, pgp_entry
+from tests.support.environments.grafeas import KEY, STRANGER, GrafeasEnvironment, key_entry, pgp_entry
 from tests.support.signers.private_keys import public_pem
 from tests.support.signers.simple_signing import Signer
 
@@ -36,55 +36,57 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_cannot_be_meant_is_refused(stand: GrafeasStand, name: str) -> None:
+def test_what_cannot_be_meant_is_refused(environment: GrafeasEnvironment, name: str) -> None:
     fields, message = WRONG[name]
     with pytest.raises(ValidationError, match=message):
-        stand.authenticator(**fields)
+        environment.authenticator(**fields)
 
 
-def test_a_key_that_does_not_fit_its_algorithm_is_refused(stand: GrafeasStand) -> None:
+def test_a_key_that_does_not_fit_its_algorithm_is_refused(environment: GrafeasEnvironment) -> None:
     with pytest.raises(InvalidKeyError, match=r"grafeas\.keys\[0\]: .*does not fit"):
-        stand.check(key_entry(KEY, "RSA_PSS_SHA_256"))
+        environment.check(key_entry(KEY, "RSA_PSS_SHA_256"))
 
 
-def test_an_openpgp_key_that_is_none_is_refused(stand: GrafeasStand) -> None:
+def test_an_openpgp_key_that_is_none_is_refused(environment: GrafeasEnvironment) -> None:
     with pytest.raises(InvalidKeyError, match=r"grafeas\.keys\[1\]: "):
-        stand.check(key_entry(KEY), {"pgp": "-----BEGIN PGP"})
+        environment.check(key_entry(KEY), {"pgp": "-----BEGIN PGP"})
 
 
-def test_an_id_stands_for_one_type_of_key(stand: GrafeasStand) -> None:
+def test_an_id_stands_for_one_type_of_key(environment: GrafeasEnvironment) -> None:
     with pytest.raises(InvalidKeyError, match="the id kms-key stands for an OpenPGP key and for another"):
-        stand.check(key_entry(KEY, key_id="kms-key"), pgp_entry(PGP) | {"id": "kms-key"})
+        environment.check(key_entry(KEY, key_id="kms-key"), pgp_entry(PGP) | {"id": "kms-key"})
 
 
-def test_a_secret_that_is_missing_makes_it_not_ready(stand: GrafeasStand) -> None:
-    authenticator = stand.authenticator({"id": "a", "secretRef": {"name": "qa", "key": "pem"}})
+def test_a_secret_that_is_missing_makes_it_not_ready(environment: GrafeasEnvironment) -> None:
+    authenticator = environment.authenticator({"id": "a", "secretRef": {"name": "qa", "key": "pem"}})
     with pytest.raises(UnavailableError) as caught:
         build_check(authenticator, FileKeys({}))
     assert caught.value.reason is Reason.AUTHENTICATOR_NOT_READY
     build_check(authenticator, FileKeys({"qa": {"pem": public_pem(KEY).encode()}}))
 
 
-def test_everything_that_decides_is_part_of_the_content(stand: GrafeasStand) -> None:
+def test_everything_that_decides_is_part_of_the_content(environment: GrafeasEnvironment) -> None:
     checks = [
-        stand.check(),
-        stand.check(key_entry(STRANGER)),
-        stand.check(key_entry(KEY, key_id="other")),
-        stand.check(key_entry(KEY, "ECDSA_SHA_384")),
-        stand.check(key_entry(KEY), pgp_entry(PGP)),
-        stand.check(note="projects/prod/notes/dev"),
-        stand.check(project="projects/prod"),
-        stand.check(filter="none"),
-        stand.check(server="https://grafeas.example.org"),
-        stand.check(credentialsSecret={"name": "a"}),
-        stand.check(ca={"pem": "x"}),
+        environment.check(),
+        environment.check(key_entry(STRANGER)),
+        environment.check(key_entry(KEY, key_id="other")),
+        environment.check(key_entry(KEY, "ECDSA_SHA_384")),
+        environment.check(key_entry(KEY), pgp_entry(PGP)),
+        environment.check(note="projects/prod/notes/dev"),
+        environment.check(project="projects/prod"),
+        environment.check(filter="none"),
+        environment.check(server="https://grafeas.example.org"),
+        environment.check(credentialsSecret={"name": "a"}),
+        environment.check(ca={"pem": "x"}),
     ]
     assert len({check.content for check in checks}) == len(checks)
-    assert stand.check().content == stand.check().content
+    assert environment.check().content == environment.check().content
 
 
-def test_policy_files_are_checked_and_bring_keys_and_credentials(stand: GrafeasStand, tmp_path: Any) -> None:
-    authenticator = stand.authenticator(
+def test_policy_files_are_checked_and_bring_keys_and_credentials(
+    environment: GrafeasEnvironment, tmp_path: Any
+) -> None:
+    authenticator = environment.authenticator(
         key_entry(KEY), pgp_entry(PGP), credentialsSecret={"name": "grafeas"}
     ).model_dump(mode="json", by_alias=True, exclude_none=True)
     secret = {
@@ -110,6 +112,6 @@ class NoKeys:
         raise AssertionError(reference)
 
 
-def test_a_resolver_that_returns_no_keys_makes_no_check(stand: GrafeasStand) -> None:
+def test_a_resolver_that_returns_no_keys_makes_no_check(environment: GrafeasEnvironment) -> None:
     with pytest.raises(InvalidKeyError, match="without a key no attestation can count"):
-        build_check(stand.authenticator(), NoKeys())
+        build_check(environment.authenticator(), NoKeys())

@@ -15,33 +15,35 @@ from tests.support.real_tools.required import require_tool
 from tests.support.signers.private_keys import new_key, public_pem
 
 if TYPE_CHECKING:
-    from tests.support.environments.grafeas import GrafeasStand
+    from tests.support.environments.grafeas import GrafeasEnvironment
 
 RECORDED = json.loads((Path(__file__).parents[2] / "data" / "grafeas" / "recorded.json").read_text())
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_what_openssl_and_gpg_have_signed_verifies(stand: GrafeasStand, name: str) -> None:
-    stand.server.occurrences.append(RECORDED[name]["occurrence"])
-    verified = stand.verify(stand.check(RECORDED[name]["key"]))
+def test_what_openssl_and_gpg_have_signed_verifies(environment: GrafeasEnvironment, name: str) -> None:
+    environment.server.occurrences.append(RECORDED[name]["occurrence"])
+    verified = environment.verify(environment.check(RECORDED[name]["key"]))
     assert len(verified.fingerprints) == 1
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_it_verifies_by_no_other_key(stand: GrafeasStand, name: str) -> None:
-    stand.server.occurrences.append(RECORDED[name]["occurrence"])
+def test_it_verifies_by_no_other_key(environment: GrafeasEnvironment, name: str) -> None:
+    environment.server.occurrences.append(RECORDED[name]["occurrence"])
     other = next(key for other, found in RECORDED.items() if other != name for key in [found["key"]])
-    error = stand.refusal(stand.check(other))
+    error = environment.refusal(environment.check(other))
     assert error.reason in {Reason.UNKNOWN_KEY, Reason.INVALID_SIGNATURE}
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("padding", ["pss", "pkcs1"])
-def test_openssl_agrees_with_what_the_simulator_signs(stand: GrafeasStand, tmp_path: Path, padding: str) -> None:
+def test_openssl_agrees_with_what_the_simulator_signs(
+    environment: GrafeasEnvironment, tmp_path: Path, padding: str
+) -> None:
     openssl = require_tool("openssl")
     key = new_key("RSA 2048", "grafeas openssl")
     algorithm = {"pss": "RSA_PSS_SHA_256", "pkcs1": "RSA_PKCS1_SHA_256"}[padding]
-    attestation = stand.attest(key, algorithm=algorithm)["attestation"]
+    attestation = environment.attest(key, algorithm=algorithm)["attestation"]
     (tmp_path / "key.pem").write_text(public_pem(key))
     (tmp_path / "signature").write_bytes(b64decode(attestation["signatures"][0]["signature"]))
     (tmp_path / "payload").write_bytes(b64decode(attestation["serializedPayload"]))

@@ -14,7 +14,7 @@ from tests.support.environments.grafeas import (
     OTHER_DIGEST,
     REPOSITORY,
     STRANGER,
-    GrafeasStand,
+    GrafeasEnvironment,
     key_entry,
     uri,
 )
@@ -22,10 +22,10 @@ from tests.support.signers.private_keys import fingerprint
 from tests.support.simulators.grafeas import NOTE
 
 
-def test_one_request_asks_for_the_notes_attestations_of_the_image(stand: GrafeasStand) -> None:
-    stand.attest()
-    stand.verify()
-    (request,) = stand.server.requests
+def test_one_request_asks_for_the_notes_attestations_of_the_image(environment: GrafeasEnvironment) -> None:
+    environment.attest()
+    environment.verify()
+    (request,) = environment.server.requests
     assert request.path == f"/v1/{NOTE}/occurrences"
     wanted = f'resourceUrl="https://{REPOSITORY}@{DIGEST}" AND kind="ATTESTATION"'
     assert dict(request.query) == {"pageSize": "1000", "filter": wanted}
@@ -33,33 +33,33 @@ def test_one_request_asks_for_the_notes_attestations_of_the_image(stand: Grafeas
 
 
 def test_the_older_api_has_another_path_and_another_filter() -> None:
-    with GrafeasStand("v1beta1") as stand:
-        stand.attest()
-        stand.verify()
-        (request,) = stand.server.requests
+    with GrafeasEnvironment("v1beta1") as environment:
+        environment.attest()
+        environment.verify()
+        (request,) = environment.server.requests
     assert request.path == f"/v1beta1/{NOTE}/occurrences"
     assert dict(request.query)["filter"].startswith('resource_url="')
 
 
-def test_a_project_is_listed_where_the_authenticator_says_so(stand: GrafeasStand) -> None:
-    stand.attest(noteName="projects/prod/notes/dev")
-    stand.refuses(Reason.NO_SIGNATURE, stand.check(project="projects/images"))
-    stand.attest()
-    stand.verify(stand.check(project="projects/images"))
-    assert set(stand.server.paths) == {"/v1/projects/images/occurrences"}
+def test_a_project_is_listed_where_the_authenticator_says_so(environment: GrafeasEnvironment) -> None:
+    environment.attest(noteName="projects/prod/notes/dev")
+    environment.refuses(Reason.NO_SIGNATURE, environment.check(project="projects/images"))
+    environment.attest()
+    environment.verify(environment.check(project="projects/images"))
+    assert set(environment.server.paths) == {"/v1/projects/images/occurrences"}
 
 
 @pytest.mark.parametrize(("setting", "start"), [("resource_url", 'resource_url="'), ("none", None)])
 def test_the_filter_can_be_written_for_servers_that_differ(
-    stand: GrafeasStand, setting: str, start: str | None
+    environment: GrafeasEnvironment, setting: str, start: str | None
 ) -> None:
-    stand.attest()
-    stand.verify(stand.check(filter=setting))
-    sent = dict(stand.server.requests[0].query).get("filter")
+    environment.attest()
+    environment.verify(environment.check(filter=setting))
+    sent = dict(environment.server.requests[0].query).get("filter")
     assert sent is None if start is None else (sent or "").startswith(start)
 
 
-def test_every_page_is_followed(either: GrafeasStand) -> None:
+def test_every_page_is_followed(either: GrafeasEnvironment) -> None:
     either.server.occurrences_per_page = 2
     for _ in range(6):
         either.attest(STRANGER)
@@ -68,60 +68,60 @@ def test_every_page_is_followed(either: GrafeasStand) -> None:
     assert len(either.server.requests) == 4
 
 
-def test_no_page_is_fetched_after_every_key_has_verified(stand: GrafeasStand) -> None:
-    stand.server.occurrences_per_page = 1
+def test_no_page_is_fetched_after_every_key_has_verified(environment: GrafeasEnvironment) -> None:
+    environment.server.occurrences_per_page = 1
     for _ in range(3):
-        stand.attest()
-    stand.verify()
-    assert len(stand.server.requests) == 1
+        environment.attest()
+    environment.verify()
+    assert len(environment.server.requests) == 1
 
 
-def test_pages_are_followed_while_another_key_may_verify(stand: GrafeasStand) -> None:
-    stand.server.occurrences_per_page = 1
-    stand.attest()
-    stand.attest(STRANGER)
-    assert len(stand.verify(stand.check(key_entry(KEY), key_entry(STRANGER))).fingerprints) == 2
+def test_pages_are_followed_while_another_key_may_verify(environment: GrafeasEnvironment) -> None:
+    environment.server.occurrences_per_page = 1
+    environment.attest()
+    environment.attest(STRANGER)
+    assert len(environment.verify(environment.check(key_entry(KEY), key_entry(STRANGER))).fingerprints) == 2
 
 
-def test_a_server_that_ignores_filters_is_compared_with(stand: GrafeasStand) -> None:
-    stand.server.honours_filter = False
+def test_a_server_that_ignores_filters_is_compared_with(environment: GrafeasEnvironment) -> None:
+    environment.server.honours_filter = False
     for _ in range(300):
-        stand.attest(uri=uri(OTHER_DIGEST))
-    stand.attest()
-    assert stand.verify().fingerprints == (fingerprint(KEY),)
+        environment.attest(uri=uri(OTHER_DIGEST))
+    environment.attest()
+    assert environment.verify().fingerprints == (fingerprint(KEY),)
 
 
-def test_pages_that_go_round_in_circles_are_refused(stand: GrafeasStand) -> None:
-    stand.server.faults.body("occurrences", b'{"occurrences":[],"nextPageToken":"1"}')
-    stand.refuses(Reason.MALFORMED_EVIDENCE)
-    assert len(stand.server.requests) == 2
+def test_pages_that_go_round_in_circles_are_refused(environment: GrafeasEnvironment) -> None:
+    environment.server.faults.body("occurrences", b'{"occurrences":[],"nextPageToken":"1"}')
+    environment.refuses(Reason.MALFORMED_EVIDENCE)
+    assert len(environment.server.requests) == 2
 
 
-def test_a_listing_of_others_records_has_an_end(stand: GrafeasStand) -> None:
-    stand.server.honours_filter = False
-    stand.server.occurrences_per_page = 5000
-    occurrence = stand.attest(uri=uri(OTHER_DIGEST))
-    stand.server.occurrences.extend([occurrence] * MAX_RECORDS)
-    stand.server.occurrences[0] = "x"
-    assert "10000 records" in stand.refuses(Reason.EVIDENCE_TOO_LARGE).message
+def test_a_listing_of_others_records_has_an_end(environment: GrafeasEnvironment) -> None:
+    environment.server.honours_filter = False
+    environment.server.occurrences_per_page = 5000
+    occurrence = environment.attest(uri=uri(OTHER_DIGEST))
+    environment.server.occurrences.extend([occurrence] * MAX_RECORDS)
+    environment.server.occurrences[0] = "x"
+    assert "10000 records" in environment.refuses(Reason.EVIDENCE_TOO_LARGE).message
 
 
-def test_a_good_attestation_stands_however_many_follow_it(stand: GrafeasStand) -> None:
-    stand.attest()
+def test_a_good_attestation_stands_however_many_follow_it(environment: GrafeasEnvironment) -> None:
+    environment.attest()
     for _ in range(MAX_SIGNATURES + 1):
-        stand.attest(STRANGER, key_id="stranger")
-    verified = stand.verify(stand.check(key_entry(KEY), key_entry(STRANGER)))
+        environment.attest(STRANGER, key_id="stranger")
+    verified = environment.verify(environment.check(key_entry(KEY), key_entry(STRANGER)))
     assert verified.signatures[-1].reason is Reason.EVIDENCE_TOO_LARGE
 
 
-def test_an_answer_that_is_no_object_is_refused(stand: GrafeasStand) -> None:
-    stand.server.faults.body("occurrences", b"[]")
-    stand.refuses(Reason.MALFORMED_EVIDENCE)
+def test_an_answer_that_is_no_object_is_refused(environment: GrafeasEnvironment) -> None:
+    environment.server.faults.body("occurrences", b"[]")
+    environment.refuses(Reason.MALFORMED_EVIDENCE)
 
 
-def test_an_empty_answer_means_that_there_is_no_attestation(stand: GrafeasStand) -> None:
-    stand.server.faults.body("occurrences", b"{}")
-    error = stand.refuses(Reason.NO_SIGNATURE)
+def test_an_empty_answer_means_that_there_is_no_attestation(environment: GrafeasEnvironment) -> None:
+    environment.server.faults.body("occurrences", b"{}")
+    error = environment.refuses(Reason.NO_SIGNATURE)
     assert error.message == f"there is no attestation of {uri()} under {NOTE}"
 
 
@@ -129,70 +129,70 @@ def test_an_empty_answer_means_that_there_is_no_attestation(stand: GrafeasStand)
     ("status", "error"),
     [(404, NotFoundError), (401, UnauthorizedError), (403, UnauthorizedError), (429, RateLimitedError)],
 )
-def test_a_server_that_refuses_makes_it_unavailable(stand: GrafeasStand, status: int, error: type) -> None:
+def test_a_server_that_refuses_makes_it_unavailable(environment: GrafeasEnvironment, status: int, error: type) -> None:
     # Longer than anybody waits for a server that limits its rate.
-    stand.server.faults.answer("occurrences", status, {"Retry-After": "300"})
-    assert isinstance(stand.unavailable(), error)
+    environment.server.faults.answer("occurrences", status, {"Retry-After": "300"})
+    assert isinstance(environment.unavailable(), error)
 
 
 @pytest.mark.parametrize("status", [500, 502, 301, 204])
-def test_a_server_that_fails_makes_it_unavailable(stand: GrafeasStand, status: int) -> None:
-    stand.server.faults.status("occurrences", status)
-    assert str(status) in stand.unavailable().message
+def test_a_server_that_fails_makes_it_unavailable(environment: GrafeasEnvironment, status: int) -> None:
+    environment.server.faults.status("occurrences", status)
+    assert str(status) in environment.unavailable().message
 
 
-def test_a_page_that_fails_leaves_what_was_found_before(stand: GrafeasStand) -> None:
-    stand.server.occurrences_per_page = 1
-    stand.attest()
-    stand.attest(STRANGER)
-    stand.server.faults.status("pageToken", 500)
-    verified = stand.verify(stand.check(key_entry(KEY), key_entry(STRANGER)))
+def test_a_page_that_fails_leaves_what_was_found_before(environment: GrafeasEnvironment) -> None:
+    environment.server.occurrences_per_page = 1
+    environment.attest()
+    environment.attest(STRANGER)
+    environment.server.faults.status("pageToken", 500)
+    verified = environment.verify(environment.check(key_entry(KEY), key_entry(STRANGER)))
     assert verified.fingerprints == (fingerprint(KEY),)
     assert verified.signatures[-1].reason is Reason.REGISTRY_UNAVAILABLE
 
 
-def test_the_token_of_the_secret_is_sent(stand: GrafeasStand) -> None:
-    stand.server.token = "s3cret"
-    stand.attest()
-    stand.unavailable()
-    stand.secrets = {"grafeas": {"token": b"s3cret\n"}}
-    stand.verify(stand.check(credentialsSecret={"name": "grafeas"}))
+def test_the_token_of_the_secret_is_sent(environment: GrafeasEnvironment) -> None:
+    environment.server.token = "s3cret"
+    environment.attest()
+    environment.unavailable()
+    environment.secrets = {"grafeas": {"token": b"s3cret\n"}}
+    environment.verify(environment.check(credentialsSecret={"name": "grafeas"}))
 
 
 @pytest.mark.parametrize("content", [{}, {"grafeas": {}}, {"grafeas": {"token": b"a\r\nX-Evil: 1"}}])
 def test_a_secret_that_cannot_be_used_makes_it_unavailable(
-    stand: GrafeasStand, content: dict[str, dict[str, bytes]]
+    environment: GrafeasEnvironment, content: dict[str, dict[str, bytes]]
 ) -> None:
-    stand.secrets = content
-    error = stand.unavailable(stand.check(credentialsSecret={"name": "grafeas"}))
+    environment.secrets = content
+    error = environment.unavailable(environment.check(credentialsSecret={"name": "grafeas"}))
     assert error.reason is Reason.AUTHENTICATOR_NOT_READY
     assert "Evil" not in error.message
-    assert stand.server.requests == []
+    assert environment.server.requests == []
 
 
 def test_a_private_authority_is_the_authenticators_own() -> None:
-    with GrafeasStand(tls=True) as stand:
-        stand.attest()
-        stand.verify()
-        error = stand.unavailable(stand.check(ca=None))
+    with GrafeasEnvironment(tls=True) as environment:
+        environment.attest()
+        environment.verify()
+        error = environment.unavailable(environment.check(ca=None))
     assert "certificate" in error.message
 
 
-def test_plain_http_needs_the_server_to_be_listed_as_insecure(stand: GrafeasStand) -> None:
-    assert isinstance(stand.unavailable(stand.check(server="http://127.0.0.2:9")), ForbiddenAddressError)
+def test_plain_http_needs_the_server_to_be_listed_as_insecure(environment: GrafeasEnvironment) -> None:
+    assert isinstance(environment.unavailable(environment.check(server="http://127.0.0.2:9")), ForbiddenAddressError)
 
 
-def test_time_that_has_run_out_ends_it(stand: GrafeasStand) -> None:
-    stand.seconds = 0.0
-    assert isinstance(stand.unavailable(), DeadlineError)
+def test_time_that_has_run_out_ends_it(environment: GrafeasEnvironment) -> None:
+    environment.seconds = 0.0
+    assert isinstance(environment.unavailable(), DeadlineError)
 
 
-def test_the_budget_is_the_servers(stand: GrafeasStand) -> None:
-    check = stand.check()
-    assert check.budget_host(stand.image()) == stand.server.host
+def test_the_budget_is_the_servers(environment: GrafeasEnvironment) -> None:
+    check = environment.check()
+    assert check.budget_host(environment.image()) == environment.server.host
     assert (check.format, check.depends_on_tag, check.named_hosts) == ("grafeas", False, frozenset())
 
 
-def test_a_path_in_the_servers_address_is_kept(stand: GrafeasStand) -> None:
-    stand.unavailable(stand.check(server=f"{stand.server.url}/grafeas/"))
-    assert stand.server.paths == [f"/grafeas/v1/{NOTE}/occurrences"]
+def test_a_path_in_the_servers_address_is_kept(environment: GrafeasEnvironment) -> None:
+    environment.unavailable(environment.check(server=f"{environment.server.url}/grafeas/"))
+    assert environment.server.paths == [f"/grafeas/v1/{NOTE}/occurrences"]

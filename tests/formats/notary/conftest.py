@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.environments.notary import NotaryWorld
+from tests.support.environments.notary import NotaryEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture
-def world() -> Iterator[NotaryWorld]:
-    with NotaryWorld() as world:
-        yield world
+def environment() -> Iterator[NotaryEnvironment]:
+    with NotaryEnvironment() as environment:
+        yield environment

@@ -18,141 +18,141 @@ from sealgate.formats.notary.verify import build
 from sealgate.keys.resolvers import FileKeys
 from sealgate.reasons import Reason
 from sealgate.trusted_state.stores import MemoryTrustedState
-from tests.support.environments.notary import PATH, RELEASES, NotaryWorld, role
+from tests.support.environments.notary import PATH, RELEASES, NotaryEnvironment, role
 from tests.support.signers.notary import NOW, Signer, certified, key_id, key_usage, rsa_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def replace_root(world: NotaryWorld, *signers: Signer, threshold: int = 1) -> None:
-    world.repository.set_keys("root", *signers, threshold=threshold)
-    world.repository.publish()
+def replace_root(environment: NotaryEnvironment, *signers: Signer, threshold: int = 1) -> None:
+    environment.repository.set_keys("root", *signers, threshold=threshold)
+    environment.repository.publish()
 
 
 def authority_pin(authority: Signer, **fields: str) -> dict[str, Any]:
     return {"ca": {"pem": authority.certificate_pem, **fields}}
 
 
-def test_a_root_may_be_pinned_by_certificate_bare_key_or_id(world: NotaryWorld) -> None:
+def test_a_root_may_be_pinned_by_certificate_bare_key_or_id(environment: NotaryEnvironment) -> None:
     for root in (
-        {"pem": world.root.certificate_pem},
-        {"pem": world.root.public_pem},
-        {"keyId": world.root.key_id},
-        {"keyId": world.root.canonical_id},
+        {"pem": environment.root.certificate_pem},
+        {"pem": environment.root.public_pem},
+        {"keyId": environment.root.key_id},
+        {"keyId": environment.root.canonical_id},
     ):
-        world.verify(root=root)
+        environment.verify(root=root)
 
 
-def test_a_pinned_certificate_is_that_very_certificate(world: NotaryWorld) -> None:
-    again = certified(world.repository.gun, world.root.private)
-    world.refuses(Reason.UNKNOWN_KEY, root={"pem": again.certificate_pem})
-    world.verify(root={"pem": again.public_pem})
+def test_a_pinned_certificate_is_that_very_certificate(environment: NotaryEnvironment) -> None:
+    again = certified(environment.repository.gun, environment.root.private)
+    environment.refuses(Reason.UNKNOWN_KEY, root={"pem": again.certificate_pem})
+    environment.verify(root={"pem": again.public_pem})
 
 
-def test_a_pin_may_list_several_roots_while_one_takes_over_from_another(world: NotaryWorld) -> None:
-    following = certified(world.repository.gun)
-    both = {"pem": world.root.certificate_pem + following.certificate_pem}
-    world.verify(root=both)
-    world.repository.rotate_root(following)
-    world.verify(root=both)
+def test_a_pin_may_list_several_roots_while_one_takes_over_from_another(environment: NotaryEnvironment) -> None:
+    following = certified(environment.repository.gun)
+    both = {"pem": environment.root.certificate_pem + following.certificate_pem}
+    environment.verify(root=both)
+    environment.repository.rotate_root(following)
+    environment.verify(root=both)
 
 
-def test_a_root_made_out_to_everything_below_a_name_is_verified(world: NotaryWorld) -> None:
-    wildcard = certified(f"{world.dtr.host}/dev/*", world.root.private)
-    replace_root(world, wildcard)
-    world.verify(root={"pem": wildcard.certificate_pem})
+def test_a_root_made_out_to_everything_below_a_name_is_verified(environment: NotaryEnvironment) -> None:
+    wildcard = certified(f"{environment.dtr.host}/dev/*", environment.root.private)
+    replace_root(environment, wildcard)
+    environment.verify(root={"pem": wildcard.certificate_pem})
 
 
-def test_a_root_certified_by_a_pinned_authority_is_verified(world: NotaryWorld) -> None:
+def test_a_root_certified_by_a_pinned_authority_is_verified(environment: NotaryEnvironment) -> None:
     authority = certified("authority", authority=True)
-    replace_root(world, certified(world.repository.gun, issuer=authority))
-    world.verify(root=authority_pin(authority))
-    world.verify(root=authority_pin(authority, gunPrefix=f"{world.dtr.host}/dev"))
-    world.verify(root=authority_pin(authority, gunPrefix=f"{world.dtr.host}/dev/"))
-    world.verify(root=authority_pin(authority, gunPrefix=world.repository.gun))
+    replace_root(environment, certified(environment.repository.gun, issuer=authority))
+    environment.verify(root=authority_pin(authority))
+    environment.verify(root=authority_pin(authority, gunPrefix=f"{environment.dtr.host}/dev"))
+    environment.verify(root=authority_pin(authority, gunPrefix=f"{environment.dtr.host}/dev/"))
+    environment.verify(root=authority_pin(authority, gunPrefix=environment.repository.gun))
 
 
-def test_intermediate_authorities_come_with_the_root(world: NotaryWorld) -> None:
+def test_intermediate_authorities_come_with_the_root(environment: NotaryEnvironment) -> None:
     authority = certified("authority", authority=True)
     between = certified("between", issuer=authority, authority=True)
-    leaf = certified(world.repository.gun, issuer=between)
+    leaf = certified(environment.repository.gun, issuer=between)
     assert len(leaf.certificates) == 2
-    replace_root(world, leaf)
-    world.verify(root=authority_pin(authority))
-    world.verify(root=authority_pin(between))
-    replace_root(world, Signer(leaf.private, leaf.certificates[:1]))
-    world.state = MemoryTrustedState()
-    world.refuses(Reason.UNKNOWN_KEY, root=authority_pin(authority))
+    replace_root(environment, leaf)
+    environment.verify(root=authority_pin(authority))
+    environment.verify(root=authority_pin(between))
+    replace_root(environment, Signer(leaf.private, leaf.certificates[:1]))
+    environment.state = MemoryTrustedState()
+    environment.refuses(Reason.UNKNOWN_KEY, root=authority_pin(authority))
 
 
-def test_an_authority_that_has_expired_certifies_nothing(world: NotaryWorld) -> None:
+def test_an_authority_that_has_expired_certifies_nothing(environment: NotaryEnvironment) -> None:
     authority = certified("authority", authority=True, ends=NOW - timedelta(seconds=1))
-    replace_root(world, certified(world.repository.gun, issuer=authority))
-    world.refuses(Reason.UNKNOWN_KEY, root=authority_pin(authority))
+    replace_root(environment, certified(environment.repository.gun, issuer=authority))
+    environment.refuses(Reason.UNKNOWN_KEY, root=authority_pin(authority))
 
 
 @pytest.mark.parametrize("name", ["root", "timestamp", "snapshot", "targets"])
-def test_a_root_that_names_a_key_which_is_not_in_it_is_malformed(world: NotaryWorld, name: str) -> None:
-    members = world.repository.signed["root"]
+def test_a_root_that_names_a_key_which_is_not_in_it_is_malformed(environment: NotaryEnvironment, name: str) -> None:
+    members = environment.repository.signed["root"]
     members["roles"][name]["keyids"] = [*members["roles"][name]["keyids"], "0" * 64]
-    world.repository.publish()
-    refusal = world.refuses(Reason.MALFORMED_EVIDENCE)
+    environment.repository.publish()
+    refusal = environment.refuses(Reason.MALFORMED_EVIDENCE)
     assert f"role {name}" in refusal.message
     assert "not among the file's keys" in refusal.message
 
 
-def test_a_root_that_names_a_key_of_an_unknown_type_is_read(world: NotaryWorld) -> None:
-    members = world.repository.signed["root"]
+def test_a_root_that_names_a_key_of_an_unknown_type_is_read(environment: NotaryEnvironment) -> None:
+    members = environment.repository.signed["root"]
     odd = key_id("quantum", b"key")
     members["keys"][odd] = {"keytype": "quantum", "keyval": {"private": None, "public": "a2V5"}}
     members["roles"]["root"]["keyids"] = [*members["roles"]["root"]["keyids"], odd]
-    world.repository.publish()
-    world.verify()
+    environment.repository.publish()
+    environment.verify()
 
 
-def test_an_issuer_that_may_not_certify_certifies_nothing(world: NotaryWorld) -> None:
+def test_an_issuer_that_may_not_certify_certifies_nothing(environment: NotaryEnvironment) -> None:
     authority = certified("authority", authority=True)
     between = certified("between", issuer=authority, authority=True, usage=key_usage("digital_signature"))
-    replace_root(world, certified(world.repository.gun, issuer=between))
-    refusal = world.refuses(Reason.UNKNOWN_KEY, root=authority_pin(authority))
+    replace_root(environment, certified(environment.repository.gun, issuer=between))
+    refusal = environment.refuses(Reason.UNKNOWN_KEY, root=authority_pin(authority))
     assert "keyCertSign" in refusal.message
 
 
-def test_a_certified_root_that_has_expired_is_refused_for_that(world: NotaryWorld) -> None:
+def test_a_certified_root_that_has_expired_is_refused_for_that(environment: NotaryEnvironment) -> None:
     authority = certified("authority", authority=True)
-    replace_root(world, certified(world.repository.gun, issuer=authority, ends=NOW - timedelta(seconds=1)))
-    world.refuses(Reason.EXPIRED, root=authority_pin(authority))
+    replace_root(environment, certified(environment.repository.gun, issuer=authority, ends=NOW - timedelta(seconds=1)))
+    environment.refuses(Reason.EXPIRED, root=authority_pin(authority))
 
 
-def test_an_rsa_root_is_verified(world: NotaryWorld) -> None:
-    root = certified(world.repository.gun, rsa_key())
-    replace_root(world, root)
-    world.verify(root={"pem": root.certificate_pem})
+def test_an_rsa_root_is_verified(environment: NotaryEnvironment) -> None:
+    root = certified(environment.repository.gun, rsa_key())
+    replace_root(environment, root)
+    environment.verify(root={"pem": root.certificate_pem})
 
 
-def test_of_two_root_keys_one_pinned_will_do(world: NotaryWorld) -> None:
-    replace_root(world, certified(world.repository.gun), world.root)
-    world.verify(root={"pem": world.root.certificate_pem})
+def test_of_two_root_keys_one_pinned_will_do(environment: NotaryEnvironment) -> None:
+    replace_root(environment, certified(environment.repository.gun), environment.root)
+    environment.verify(root={"pem": environment.root.certificate_pem})
 
 
-def test_the_threshold_counts_pinned_root_keys_only(world: NotaryWorld) -> None:
-    other = certified(world.repository.gun)
-    replace_root(world, other, world.root, threshold=2)
-    world.refuses(Reason.UNKNOWN_KEY, root={"pem": world.root.certificate_pem})
-    world.verify(root={"pem": world.root.certificate_pem + other.certificate_pem})
+def test_the_threshold_counts_pinned_root_keys_only(environment: NotaryEnvironment) -> None:
+    other = certified(environment.repository.gun)
+    replace_root(environment, other, environment.root, threshold=2)
+    environment.refuses(Reason.UNKNOWN_KEY, root={"pem": environment.root.certificate_pem})
+    environment.verify(root={"pem": environment.root.certificate_pem + other.certificate_pem})
 
 
-def test_a_root_that_lists_no_usable_key_is_refused(world: NotaryWorld) -> None:
-    replace_root(world, certified(world.repository.gun, rsa_key(bits=1024)))
-    world.refuses(Reason.MALFORMED_EVIDENCE)
+def test_a_root_that_lists_no_usable_key_is_refused(environment: NotaryEnvironment) -> None:
+    replace_root(environment, certified(environment.repository.gun, rsa_key(bits=1024)))
+    environment.refuses(Reason.MALFORMED_EVIDENCE)
 
 
-def test_a_root_that_was_never_published_means_unsigned(world: NotaryWorld) -> None:
-    world.dtr.trust.repositories.clear()
-    refusal = world.refuses(Reason.NO_SIGNATURE)
-    assert world.repository.gun in refusal.message
-    assert world.dtr.asked == ["root"]
+def test_a_root_that_was_never_published_means_unsigned(environment: NotaryEnvironment) -> None:
+    environment.dtr.trust.repositories.clear()
+    refusal = environment.refuses(Reason.NO_SIGNATURE)
+    assert environment.repository.gun in refusal.message
+    assert environment.dtr.asked == ["root"]
 
 
 # What is wrong with the policy itself ----------------------------------------------------------------------------
@@ -201,10 +201,10 @@ ODD_CURVE = _certificate_of(
     ],
 )
 def test_a_pin_or_key_that_cannot_be_read_is_told_when_the_policy_is_read(
-    world: NotaryWorld, fields: Mapping[str, Any], why: str
+    environment: NotaryEnvironment, fields: Mapping[str, Any], why: str
 ) -> None:
     with pytest.raises(InvalidKeyError, match=why):
-        world.check(**fields)
+        environment.check(**fields)
 
 
 @pytest.mark.parametrize(
@@ -229,60 +229,60 @@ def test_a_pin_or_key_that_cannot_be_read_is_told_when_the_policy_is_read(
         {"unknown": 1},
     ],
 )
-def test_a_spec_outside_the_schema_is_refused(world: NotaryWorld, fields: Mapping[str, Any]) -> None:
+def test_a_spec_outside_the_schema_is_refused(environment: NotaryEnvironment, fields: Mapping[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        world.spec(**fields)
+        environment.spec(**fields)
 
 
-def test_keys_may_stand_in_secrets(world: NotaryWorld) -> None:
-    spec = world.spec(roles=[{"name": RELEASES, "keys": [{"secretRef": {"name": "ucp", "key": "alice.pem"}}]}])
-    for pem in (world.alice.public_pem, world.alice.certificate_pem):
+def test_keys_may_stand_in_secrets(environment: NotaryEnvironment) -> None:
+    spec = environment.spec(roles=[{"name": RELEASES, "keys": [{"secretRef": {"name": "ucp", "key": "alice.pem"}}]}])
+    for pem in (environment.alice.public_pem, environment.alice.certificate_pem):
         check = build(spec, FileKeys({"ucp": {"alice.pem": pem.encode()}}))
-        assert check.verify(world.image(), world.sources()).fingerprints == (world.alice.fingerprint,)
+        assert check.verify(environment.image(), environment.sources()).fingerprints == (environment.alice.fingerprint,)
     with pytest.raises(UnavailableError):
         build(spec, FileKeys({}))
-    for odd in (b"", b"\xff\xfe", world.alice.private_pem.encode()):
+    for odd in (b"", b"\xff\xfe", environment.alice.private_pem.encode()):
         with pytest.raises(InvalidKeyError, match="key 1 of the role targets/releases"):
             build(spec, FileKeys({"ucp": {"alice.pem": odd}}))
 
 
-def test_whatever_decides_is_in_the_content_of_a_check(world: NotaryWorld) -> None:
-    spec = world.spec(roles=[{"name": RELEASES, "keys": [{"secretRef": {"name": "ucp", "key": "alice.pem"}}]}])
+def test_whatever_decides_is_in_the_content_of_a_check(environment: NotaryEnvironment) -> None:
+    spec = environment.spec(roles=[{"name": RELEASES, "keys": [{"secretRef": {"name": "ucp", "key": "alice.pem"}}]}])
     contents = {
-        world.check().content,
-        world.check(allowAnyTag=True).content,
-        world.check(server="https://other.example.org").content,
-        world.check(root={"keyId": world.root.key_id}).content,
-        world.check(roles=[role(RELEASES, world.alice)]).content,
-        world.check(roles=[role(RELEASES, world.bob)]).content,
-        world.check(roles=[]).content,
-        build(spec, FileKeys({"ucp": {"alice.pem": world.alice.public_pem.encode()}})).content,
-        build(spec, FileKeys({"ucp": {"alice.pem": world.bob.public_pem.encode()}})).content,
-        build(spec, FileKeys({"ucp": {"alice.pem": world.alice.certificate_pem.encode()}})).content,
+        environment.check().content,
+        environment.check(allowAnyTag=True).content,
+        environment.check(server="https://other.example.org").content,
+        environment.check(root={"keyId": environment.root.key_id}).content,
+        environment.check(roles=[role(RELEASES, environment.alice)]).content,
+        environment.check(roles=[role(RELEASES, environment.bob)]).content,
+        environment.check(roles=[]).content,
+        build(spec, FileKeys({"ucp": {"alice.pem": environment.alice.public_pem.encode()}})).content,
+        build(spec, FileKeys({"ucp": {"alice.pem": environment.bob.public_pem.encode()}})).content,
+        build(spec, FileKeys({"ucp": {"alice.pem": environment.alice.certificate_pem.encode()}})).content,
     }
     assert len(contents) == 10
-    assert world.check().content == world.check().content
+    assert environment.check().content == environment.check().content
 
 
-def test_a_check_says_what_it_is_and_whom_it_asks(world: NotaryWorld) -> None:
-    check = world.check()
+def test_a_check_says_what_it_is_and_whom_it_asks(environment: NotaryEnvironment) -> None:
+    check = environment.check()
     assert (check.format, check.depends_on_tag) == ("notary", True)
-    assert check.budget_host(world.image()) == world.dtr.host
-    assert world.check(server="https://Notary.Example.org:4443/base/").budget_host(world.image()) == (
+    assert check.budget_host(environment.image()) == environment.dtr.host
+    assert environment.check(server="https://Notary.Example.org:4443/base/").budget_host(environment.image()) == (
         "notary.example.org:4443"
     )
 
 
 def test_without_a_server_the_registry_itself_is_asked_and_for_docker_hub_its_notary() -> None:
-    with NotaryWorld() as world:
-        check = world.check(server=None)
-        assert check.budget_host(world.image()) == world.dtr.host
-    with NotaryWorld(dtr_options={"tls": True}) as world:
-        world.verify(server=None, ca={"pem": world.dtr.ca_pem})
-        assert world.dtr.asked[0] == "root"
+    with NotaryEnvironment() as environment:
+        check = environment.check(server=None)
+        assert check.budget_host(environment.image()) == environment.dtr.host
+    with NotaryEnvironment(dtr_options={"tls": True}) as environment:
+        environment.verify(server=None, ca={"pem": environment.dtr.ca_pem})
+        assert environment.dtr.asked[0] == "root"
 
 
-def test_docker_hub_has_its_notary_elsewhere(world: NotaryWorld) -> None:
-    image = world.image_of("docker.io/library/alpine:3")
-    assert world.check(server=None).budget_host(image) == "notary.docker.io"
+def test_docker_hub_has_its_notary_elsewhere(environment: NotaryEnvironment) -> None:
+    image = environment.image_of("docker.io/library/alpine:3")
+    assert environment.check(server=None).budget_host(image) == "notary.docker.io"
     assert PATH not in str(image.reference)

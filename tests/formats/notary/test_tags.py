@@ -11,46 +11,48 @@ from tests.support.environments.notary import ADMIN, PATH, RELEASES, TAG, role
 from tests.support.signers.notary import certified, ecdsa_signer, ed25519_signer, rsa_key
 
 if TYPE_CHECKING:
-    from tests.support.environments.notary import NotaryWorld
+    from tests.support.environments.notary import NotaryEnvironment
 
 
-def test_a_tag_signed_in_every_role_by_a_key_of_the_policy_is_verified(world: NotaryWorld) -> None:
-    verified = world.verify()
-    assert verified.fingerprints == (world.alice.fingerprint, world.bob.fingerprint)
+def test_a_tag_signed_in_every_role_by_a_key_of_the_policy_is_verified(environment: NotaryEnvironment) -> None:
+    verified = environment.verify()
+    assert verified.fingerprints == (environment.alice.fingerprint, environment.bob.fingerprint)
     assert [seen.reason for seen in verified.signatures] == [Reason.VERIFIED, Reason.VERIFIED]
 
 
-def test_a_verification_asks_for_each_file_once_and_for_the_manifest(world: NotaryWorld) -> None:
-    world.verify()
-    assert world.dtr.asked == ["root", "timestamp", "snapshot", "targets", RELEASES, ADMIN]
-    assert world.dtr.paths[-1] == f"/v2/{PATH}/manifests/{world.digest}"
-    assert len(world.dtr.requests) == 7
+def test_a_verification_asks_for_each_file_once_and_for_the_manifest(environment: NotaryEnvironment) -> None:
+    environment.verify()
+    assert environment.dtr.asked == ["root", "timestamp", "snapshot", "targets", RELEASES, ADMIN]
+    assert environment.dtr.paths[-1] == f"/v2/{PATH}/manifests/{environment.digest}"
+    assert len(environment.dtr.requests) == 7
 
 
-def test_one_signer_may_serve_several_roles_and_is_one_key(world: NotaryWorld) -> None:
-    world.repository.delegate(ADMIN, world.alice)
-    world.repository.publish()
-    verified = world.verify(roles=[role(RELEASES, world.alice), role(ADMIN, world.alice)])
-    assert verified.fingerprints == (world.alice.fingerprint,)
+def test_one_signer_may_serve_several_roles_and_is_one_key(environment: NotaryEnvironment) -> None:
+    environment.repository.delegate(ADMIN, environment.alice)
+    environment.repository.publish()
+    verified = environment.verify(roles=[role(RELEASES, environment.alice), role(ADMIN, environment.alice)])
+    assert verified.fingerprints == (environment.alice.fingerprint,)
 
 
-def test_any_one_of_the_keys_of_a_role_will_do(world: NotaryWorld) -> None:
-    verified = world.verify(roles=[role(RELEASES, world.mallory, world.alice), role(ADMIN, world.bob)])
-    assert world.alice.fingerprint in verified.fingerprints
+def test_any_one_of_the_keys_of_a_role_will_do(environment: NotaryEnvironment) -> None:
+    verified = environment.verify(
+        roles=[role(RELEASES, environment.mallory, environment.alice), role(ADMIN, environment.bob)]
+    )
+    assert environment.alice.fingerprint in verified.fingerprints
 
 
-def test_a_signer_may_be_named_by_certificate_bare_key_or_id(world: NotaryWorld) -> None:
+def test_a_signer_may_be_named_by_certificate_bare_key_or_id(environment: NotaryEnvironment) -> None:
     for key in (
-        {"pem": world.alice.certificate_pem},
-        {"pem": world.alice.public_pem},
-        {"keyId": world.alice.key_id},
-        {"keyId": world.alice.canonical_id},
+        {"pem": environment.alice.certificate_pem},
+        {"pem": environment.alice.public_pem},
+        {"keyId": environment.alice.key_id},
+        {"keyId": environment.alice.canonical_id},
     ):
-        verified = world.verify(roles=[{"name": RELEASES, "keys": [key]}])
-        assert verified.fingerprints == (world.alice.fingerprint,)
+        verified = environment.verify(roles=[{"name": RELEASES, "keys": [key]}])
+        assert verified.fingerprints == (environment.alice.fingerprint,)
 
 
-def test_signers_of_every_kind_are_verified(world: NotaryWorld) -> None:
+def test_signers_of_every_kind_are_verified(environment: NotaryEnvironment) -> None:
     signers = [
         ecdsa_signer(),
         ed25519_signer(),
@@ -60,192 +62,198 @@ def test_signers_of_every_kind_are_verified(world: NotaryWorld) -> None:
         ecdsa_signer(ec.SECP521R1()),
     ]
     for signer in signers:
-        world.repository.delegate(RELEASES, signer)
-        world.repository.bump()
-        world.repository.publish()
-        assert world.verify(roles=[role(RELEASES, signer)]).fingerprints == (signer.fingerprint,)
+        environment.repository.delegate(RELEASES, signer)
+        environment.repository.bump()
+        environment.repository.publish()
+        assert environment.verify(roles=[role(RELEASES, signer)]).fingerprints == (signer.fingerprint,)
 
 
-def test_rsa_may_sign_in_the_older_way(world: NotaryWorld) -> None:
+def test_rsa_may_sign_in_the_older_way(environment: NotaryEnvironment) -> None:
     signer = certified("rsa", rsa_key())
-    world.repository.delegate(RELEASES, signer)
-    message = world.repository.publish().message(RELEASES)
-    world.repository.resign(RELEASES, signer.sign(message, "RSAPKCS1v15"))
-    assert world.verify(roles=[role(RELEASES, signer)]).fingerprints == (signer.fingerprint,)
+    environment.repository.delegate(RELEASES, signer)
+    message = environment.repository.publish().message(RELEASES)
+    environment.repository.resign(RELEASES, signer.sign(message, "RSAPKCS1v15"))
+    assert environment.verify(roles=[role(RELEASES, signer)]).fingerprints == (signer.fingerprint,)
 
 
-def test_targets_itself_may_be_a_role_of_the_policy(world: NotaryWorld) -> None:
-    world.repository.sign_tag(TAG, world.manifest, "targets")
-    world.repository.publish()
-    (signer,) = world.repository.signers["targets"]
-    assert world.verify(roles=[role("targets", signer)]).fingerprints == (signer.fingerprint,)
+def test_targets_itself_may_be_a_role_of_the_policy(environment: NotaryEnvironment) -> None:
+    environment.repository.sign_tag(TAG, environment.manifest, "targets")
+    environment.repository.publish()
+    (signer,) = environment.repository.signers["targets"]
+    assert environment.verify(roles=[role("targets", signer)]).fingerprints == (signer.fingerprint,)
 
 
-def test_a_role_below_a_role_is_verified_with_those_above_it(world: NotaryWorld) -> None:
+def test_a_role_below_a_role_is_verified_with_those_above_it(environment: NotaryEnvironment) -> None:
     nested = f"{ADMIN}/night-shift"
-    world.repository.delegate(nested, world.mallory)
-    world.repository.sign_tag(TAG, world.manifest, nested)
-    world.repository.publish()
-    assert world.verify(roles=[role(nested, world.mallory)]).fingerprints == (world.mallory.fingerprint,)
-    assert world.dtr.asked == ["root", "timestamp", "snapshot", "targets", ADMIN, nested]
-    world.repository.expire(ADMIN)
-    world.repository.publish()
-    world.refuses(Reason.EXPIRED, roles=[role(nested, world.mallory)])
+    environment.repository.delegate(nested, environment.mallory)
+    environment.repository.sign_tag(TAG, environment.manifest, nested)
+    environment.repository.publish()
+    assert environment.verify(roles=[role(nested, environment.mallory)]).fingerprints == (
+        environment.mallory.fingerprint,
+    )
+    assert environment.dtr.asked == ["root", "timestamp", "snapshot", "targets", ADMIN, nested]
+    environment.repository.expire(ADMIN)
+    environment.repository.publish()
+    environment.refuses(Reason.EXPIRED, roles=[role(nested, environment.mallory)])
 
 
-def test_a_role_below_a_role_may_name_no_more_than_the_one_above(world: NotaryWorld) -> None:
+def test_a_role_below_a_role_may_name_no_more_than_the_one_above(environment: NotaryEnvironment) -> None:
     nested = f"{ADMIN}/night-shift"
-    world.repository.delegate(ADMIN, world.bob, paths=["1."])
-    world.repository.delegate(nested, world.mallory, paths=["", "1.4", "2."])
-    world.repository.sign_tag(TAG, world.manifest, nested)
-    world.repository.sign_tag("2.0", world.manifest, nested)
-    world.repository.publish()
-    roles = [role(nested, world.mallory)]
-    assert world.verify(roles=roles).fingerprints == (world.mallory.fingerprint,)
-    world.refuses(Reason.NO_SIGNATURE, world.image(":2.0"), roles=roles)
+    environment.repository.delegate(ADMIN, environment.bob, paths=["1."])
+    environment.repository.delegate(nested, environment.mallory, paths=["", "1.4", "2."])
+    environment.repository.sign_tag(TAG, environment.manifest, nested)
+    environment.repository.sign_tag("2.0", environment.manifest, nested)
+    environment.repository.publish()
+    roles = [role(nested, environment.mallory)]
+    assert environment.verify(roles=roles).fingerprints == (environment.mallory.fingerprint,)
+    environment.refuses(Reason.NO_SIGNATURE, environment.image(":2.0"), roles=roles)
 
 
-def test_a_role_whose_last_key_was_taken_away_spoils_no_other(world: NotaryWorld) -> None:
+def test_a_role_whose_last_key_was_taken_away_spoils_no_other(environment: NotaryEnvironment) -> None:
     """The notary client then writes null for the list of its keys."""
     nobodys = "targets/nobodys"
-    world.repository.delegate(nobodys, world.mallory)
-    world.repository.sign_tag(TAG, world.manifest, nobodys)
-    world.repository.delegation(nobodys)["keyids"] = None
-    world.repository.publish()
-    world.verify()
-    world.refuses(Reason.UNKNOWN_KEY, roles=[role(nobodys, world.mallory)])
+    environment.repository.delegate(nobodys, environment.mallory)
+    environment.repository.sign_tag(TAG, environment.manifest, nobodys)
+    environment.repository.delegation(nobodys)["keyids"] = None
+    environment.repository.publish()
+    environment.verify()
+    environment.refuses(Reason.UNKNOWN_KEY, roles=[role(nobodys, environment.mallory)])
 
 
-def test_when_all_roles_were_taken_away_targets_still_count(world: NotaryWorld) -> None:
+def test_when_all_roles_were_taken_away_targets_still_count(environment: NotaryEnvironment) -> None:
     """The notary client then writes null for the list of roles."""
-    world.repository.sign_tag(TAG, world.manifest, "targets")
-    world.repository.signed["targets"]["delegations"] = {"keys": {}, "roles": None}
-    world.repository.publish()
-    world.verify(roles=[])
-    world.refuses(Reason.NO_SIGNATURE)
+    environment.repository.sign_tag(TAG, environment.manifest, "targets")
+    environment.repository.signed["targets"]["delegations"] = {"keys": {}, "roles": None}
+    environment.repository.publish()
+    environment.verify(roles=[])
+    environment.refuses(Reason.NO_SIGNATURE)
 
 
-def test_the_threshold_of_a_role_is_met_by_distinct_keys(world: NotaryWorld) -> None:
-    world.repository.delegate(RELEASES, world.alice, world.mallory, threshold=2)
-    world.repository.publish()
-    verified = world.verify(roles=[role(RELEASES, world.alice)])
-    assert verified.fingerprints == (world.alice.fingerprint,)
+def test_the_threshold_of_a_role_is_met_by_distinct_keys(environment: NotaryEnvironment) -> None:
+    environment.repository.delegate(RELEASES, environment.alice, environment.mallory, threshold=2)
+    environment.repository.publish()
+    verified = environment.verify(roles=[role(RELEASES, environment.alice)])
+    assert verified.fingerprints == (environment.alice.fingerprint,)
     assert [seen.reason for seen in verified.signatures] == [Reason.VERIFIED, Reason.UNKNOWN_KEY]
 
 
-def test_a_good_signature_beside_bad_ones_counts(world: NotaryWorld) -> None:
-    message = world.repository.message(RELEASES)
-    world.repository.resign(
+def test_a_good_signature_beside_bad_ones_counts(environment: NotaryEnvironment) -> None:
+    message = environment.repository.message(RELEASES)
+    environment.repository.resign(
         RELEASES,
-        world.mallory.sign(message),
-        world.alice.sign(b"something else"),
-        world.alice.sign(message, "unheard-of"),
-        world.alice.sign(message),
+        environment.mallory.sign(message),
+        environment.alice.sign(b"something else"),
+        environment.alice.sign(message, "unheard-of"),
+        environment.alice.sign(message),
     )
-    verified = world.verify(roles=[role(RELEASES, world.alice)])
+    verified = environment.verify(roles=[role(RELEASES, environment.alice)])
     reasons = [seen.reason for seen in verified.signatures]
     assert reasons == [Reason.UNKNOWN_KEY, Reason.INVALID_SIGNATURE, Reason.INVALID_SIGNATURE, Reason.VERIFIED]
 
 
-def test_without_tag_and_digest_the_tag_is_latest(world: NotaryWorld) -> None:
-    world.refuses(Reason.NO_SIGNATURE, world.image(""))
-    world.repository.sign_tag("latest", world.manifest, RELEASES, ADMIN)
-    world.repository.bump()
-    world.repository.publish()
-    world.verify(world.image(""))
+def test_without_tag_and_digest_the_tag_is_latest(environment: NotaryEnvironment) -> None:
+    environment.refuses(Reason.NO_SIGNATURE, environment.image(""))
+    environment.repository.sign_tag("latest", environment.manifest, RELEASES, ADMIN)
+    environment.repository.bump()
+    environment.repository.publish()
+    environment.verify(environment.image(""))
 
 
-def test_a_tag_beside_a_digest_must_name_that_digest(world: NotaryWorld) -> None:
-    world.verify(world.image(f":{TAG}@{world.digest}"))
-    world.refuses(Reason.DIGEST_MISMATCH, world.image(f":{TAG}@{world.other}", world.other))
-    world.refuses(Reason.NO_SIGNATURE, world.image(f":1.5@{world.digest}"), allowAnyTag=True)
+def test_a_tag_beside_a_digest_must_name_that_digest(environment: NotaryEnvironment) -> None:
+    environment.verify(environment.image(f":{TAG}@{environment.digest}"))
+    environment.refuses(Reason.DIGEST_MISMATCH, environment.image(f":{TAG}@{environment.other}", environment.other))
+    environment.refuses(Reason.NO_SIGNATURE, environment.image(f":1.5@{environment.digest}"), allowAnyTag=True)
 
 
-def test_a_digest_without_tag_is_refused_before_anything_is_asked(world: NotaryWorld) -> None:
-    refusal = world.refuses(Reason.NO_SIGNATURE, world.image(f"@{world.digest}"))
+def test_a_digest_without_tag_is_refused_before_anything_is_asked(environment: NotaryEnvironment) -> None:
+    refusal = environment.refuses(Reason.NO_SIGNATURE, environment.image(f"@{environment.digest}"))
     assert "allowAnyTag" in refusal.message
-    assert world.dtr.requests == []
+    assert environment.dtr.requests == []
 
 
-def test_any_tag_that_all_roles_name_will_do_if_the_policy_says_so(world: NotaryWorld) -> None:
-    image = world.image(f"@{world.digest}")
-    verified = world.verify(image, allowAnyTag=True)
-    assert verified.fingerprints == (world.alice.fingerprint, world.bob.fingerprint)
-    world.refuses(Reason.NO_SIGNATURE, world.image(f"@{world.other}", world.other), allowAnyTag=True)
+def test_any_tag_that_all_roles_name_will_do_if_the_policy_says_so(environment: NotaryEnvironment) -> None:
+    image = environment.image(f"@{environment.digest}")
+    verified = environment.verify(image, allowAnyTag=True)
+    assert verified.fingerprints == (environment.alice.fingerprint, environment.bob.fingerprint)
+    environment.refuses(
+        Reason.NO_SIGNATURE, environment.image(f"@{environment.other}", environment.other), allowAnyTag=True
+    )
 
 
-def test_two_roles_that_name_the_digest_by_two_tags_do_not_agree(world: NotaryWorld) -> None:
-    del world.repository.signed[ADMIN]["targets"][TAG]
-    world.repository.sign_tag("1.4-admin", world.manifest, ADMIN)
-    world.repository.publish()
-    world.refuses(Reason.NO_SIGNATURE, world.image(f"@{world.digest}"), allowAnyTag=True)
+def test_two_roles_that_name_the_digest_by_two_tags_do_not_agree(environment: NotaryEnvironment) -> None:
+    del environment.repository.signed[ADMIN]["targets"][TAG]
+    environment.repository.sign_tag("1.4-admin", environment.manifest, ADMIN)
+    environment.repository.publish()
+    environment.refuses(Reason.NO_SIGNATURE, environment.image(f"@{environment.digest}"), allowAnyTag=True)
 
 
-def test_any_tag_passes_over_entries_that_are_none(world: NotaryWorld) -> None:
-    world.repository.signed[RELEASES]["targets"] |= {"odd": 1, "odder": {"hashes": []}}
-    world.repository.publish()
-    world.verify(world.image(f"@{world.digest}"), allowAnyTag=True)
+def test_any_tag_passes_over_entries_that_are_none(environment: NotaryEnvironment) -> None:
+    environment.repository.signed[RELEASES]["targets"] |= {"odd": 1, "odder": {"hashes": []}}
+    environment.repository.publish()
+    environment.verify(environment.image(f"@{environment.digest}"), allowAnyTag=True)
 
 
 # Without roles: docker's own order -------------------------------------------------------------------------------
 
 
-def test_without_roles_releases_come_first(world: NotaryWorld) -> None:
-    world.repository.sign_tag(TAG, b"another image", "targets")
-    world.repository.publish()
-    assert world.verify(roles=[]).fingerprints == (world.alice.fingerprint,)
-    assert world.dtr.asked == ["root", "timestamp", "snapshot", "targets", RELEASES]
+def test_without_roles_releases_come_first(environment: NotaryEnvironment) -> None:
+    environment.repository.sign_tag(TAG, b"another image", "targets")
+    environment.repository.publish()
+    assert environment.verify(roles=[]).fingerprints == (environment.alice.fingerprint,)
+    assert environment.dtr.asked == ["root", "timestamp", "snapshot", "targets", RELEASES]
 
 
-def test_without_roles_what_releases_say_is_final(world: NotaryWorld) -> None:
-    world.repository.sign_tag(TAG, b"another image", RELEASES)
-    world.repository.sign_tag(TAG, world.manifest, "targets")
-    world.repository.publish()
-    world.refuses(Reason.DIGEST_MISMATCH, roles=[])
-    world.refuses(Reason.NO_SIGNATURE, world.image(f"@{world.digest}"), roles=[], allowAnyTag=True)
+def test_without_roles_what_releases_say_is_final(environment: NotaryEnvironment) -> None:
+    environment.repository.sign_tag(TAG, b"another image", RELEASES)
+    environment.repository.sign_tag(TAG, environment.manifest, "targets")
+    environment.repository.publish()
+    environment.refuses(Reason.DIGEST_MISMATCH, roles=[])
+    environment.refuses(Reason.NO_SIGNATURE, environment.image(f"@{environment.digest}"), roles=[], allowAnyTag=True)
 
 
-def test_without_roles_targets_name_what_releases_do_not(world: NotaryWorld) -> None:
-    del world.repository.signed[RELEASES]["targets"][TAG]
-    world.repository.sign_tag(TAG, world.manifest, "targets")
-    world.repository.publish()
-    (signer,) = world.repository.signers["targets"]
-    assert world.verify(roles=[]).fingerprints == (signer.fingerprint,)
+def test_without_roles_targets_name_what_releases_do_not(environment: NotaryEnvironment) -> None:
+    del environment.repository.signed[RELEASES]["targets"][TAG]
+    environment.repository.sign_tag(TAG, environment.manifest, "targets")
+    environment.repository.publish()
+    (signer,) = environment.repository.signers["targets"]
+    assert environment.verify(roles=[]).fingerprints == (signer.fingerprint,)
 
 
-def test_without_roles_no_other_delegation_counts(world: NotaryWorld) -> None:
-    del world.repository.signed[RELEASES]["targets"][TAG]
-    world.repository.publish()
-    world.refuses(Reason.NO_SIGNATURE, roles=[])
+def test_without_roles_no_other_delegation_counts(environment: NotaryEnvironment) -> None:
+    del environment.repository.signed[RELEASES]["targets"][TAG]
+    environment.repository.publish()
+    environment.refuses(Reason.NO_SIGNATURE, roles=[])
 
 
-def test_without_roles_expired_releases_are_passed_over_as_docker_does(world: NotaryWorld) -> None:
-    world.repository.expire(RELEASES)
-    world.repository.publish()
-    world.refuses(Reason.NO_SIGNATURE, roles=[])
-    world.repository.sign_tag(TAG, world.manifest, "targets")
-    world.repository.publish()
-    (signer,) = world.repository.signers["targets"]
-    assert world.verify(roles=[]).fingerprints == (signer.fingerprint,)
+def test_without_roles_expired_releases_are_passed_over_as_docker_does(environment: NotaryEnvironment) -> None:
+    environment.repository.expire(RELEASES)
+    environment.repository.publish()
+    environment.refuses(Reason.NO_SIGNATURE, roles=[])
+    environment.repository.sign_tag(TAG, environment.manifest, "targets")
+    environment.repository.publish()
+    (signer,) = environment.repository.signers["targets"]
+    assert environment.verify(roles=[]).fingerprints == (signer.fingerprint,)
 
 
-def test_without_roles_releases_signed_by_too_few_are_passed_over_and_reported(world: NotaryWorld) -> None:
-    world.repository.signers[RELEASES] = [world.mallory]
-    world.repository.sign_tag(TAG, world.manifest, "targets")
-    world.repository.publish()
-    verified = world.verify(roles=[])
+def test_without_roles_releases_signed_by_too_few_are_passed_over_and_reported(environment: NotaryEnvironment) -> None:
+    environment.repository.signers[RELEASES] = [environment.mallory]
+    environment.repository.sign_tag(TAG, environment.manifest, "targets")
+    environment.repository.publish()
+    verified = environment.verify(roles=[])
     assert [seen.reason for seen in verified.signatures] == [Reason.UNKNOWN_KEY, Reason.VERIFIED]
 
 
-def test_without_roles_releases_that_were_tampered_with_are_not_passed_over(world: NotaryWorld) -> None:
-    world.repository.sign_tag(TAG, world.manifest, "targets")
-    world.repository.publish()
-    asked = world.repository.published_name(RELEASES)
-    world.repository.files[asked] = world.repository.files[ADMIN].ljust(len(world.repository.files[RELEASES]))
-    world.refuses(Reason.MALFORMED_EVIDENCE, roles=[])
+def test_without_roles_releases_that_were_tampered_with_are_not_passed_over(environment: NotaryEnvironment) -> None:
+    environment.repository.sign_tag(TAG, environment.manifest, "targets")
+    environment.repository.publish()
+    asked = environment.repository.published_name(RELEASES)
+    environment.repository.files[asked] = environment.repository.files[ADMIN].ljust(
+        len(environment.repository.files[RELEASES])
+    )
+    environment.refuses(Reason.MALFORMED_EVIDENCE, roles=[])
 
 
-def test_without_roles_expired_targets_are_the_end(world: NotaryWorld) -> None:
-    world.repository.expire("targets")
-    world.repository.publish()
-    world.refuses(Reason.EXPIRED, roles=[])
+def test_without_roles_expired_targets_are_the_end(environment: NotaryEnvironment) -> None:
+    environment.repository.expire("targets")
+    environment.repository.publish()
+    environment.refuses(Reason.EXPIRED, roles=[])

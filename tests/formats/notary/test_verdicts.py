@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sealgate.policies.decisions import ImageVerdict
-    from tests.support.environments.notary import NotaryWorld
+    from tests.support.environments.notary import NotaryEnvironment
 
 AUTHENTICATOR = """
 apiVersion: sealgate.dev/v1alpha1
@@ -48,48 +48,57 @@ spec:
 """
 
 
-def authenticator(world: NotaryWorld) -> Authenticator:
-    pems = {"root": world.root.certificate_pem, "alice": world.alice.public_pem, "bob": world.bob.certificate_pem}
+def authenticator(environment: NotaryEnvironment) -> Authenticator:
+    pems = {
+        "root": environment.root.certificate_pem,
+        "alice": environment.alice.public_pem,
+        "bob": environment.bob.certificate_pem,
+    }
     blocks = {name: pem.strip().replace("\n", "\n              ") for name, pem in pems.items()}
     blocks["root"] = pems["root"].strip().replace("\n", "\n        ")
-    return Authenticator.model_validate(yaml.safe_load(AUTHENTICATOR % {"server": world.dtr.url, **blocks}))
+    return Authenticator.model_validate(yaml.safe_load(AUTHENTICATOR % {"server": environment.dtr.url, **blocks}))
 
 
-def verdicts(world: NotaryWorld, verifier: Verifier, *references: str) -> list[ImageVerdict]:
-    policies = build_policy_set([authenticator(world)], [policy("production", "dtr-admins")], lambda _: FileKeys({}))
+def verdicts(environment: NotaryEnvironment, verifier: Verifier, *references: str) -> list[ImageVerdict]:
+    policies = build_policy_set(
+        [authenticator(environment)], [policy("production", "dtr-admins")], lambda _: FileKeys({})
+    )
     review = Review(policies, Namespace("default"), NoCredentials(), Deadline.after(SystemClock(), 90))
-    return list(verifier.verify([f"{world.dtr.host}/dev/nginx{reference}" for reference in references], review))
+    return list(verifier.verify([f"{environment.dtr.host}/dev/nginx{reference}" for reference in references], review))
 
 
-def test_a_verdict_follows_the_tag_and_not_only_the_image(world: NotaryWorld) -> None:
+def test_a_verdict_follows_the_tag_and_not_only_the_image(environment: NotaryEnvironment) -> None:
     """Two tags of one image: the signed one is admitted and the other is not, in either order, from memory too."""
-    world.dtr.tag("dev/nginx", "unsigned", world.digest)
-    verifier = Verifier(world.client, FakeClock())
-    expected = {":1.4": Verdict.ADMIT, ":unsigned": Verdict.DENY, f":1.4@{world.digest}": Verdict.ADMIT}
+    environment.dtr.tag("dev/nginx", "unsigned", environment.digest)
+    verifier = Verifier(environment.client, FakeClock())
+    expected = {":1.4": Verdict.ADMIT, ":unsigned": Verdict.DENY, f":1.4@{environment.digest}": Verdict.ADMIT}
     for references in (list(expected), list(reversed(expected)), list(expected)):
-        found = [verdict.verdict for verdict in verdicts(world, verifier, *references)]
+        found = [verdict.verdict for verdict in verdicts(environment, verifier, *references)]
         assert found == [expected[reference] for reference in references]
     verifier.close()
 
 
-def test_a_refusal_says_why_and_lists_what_was_seen(world: NotaryWorld) -> None:
-    verifier = Verifier(world.client, FakeClock())
-    (verdict,) = verdicts(world, verifier, ":1.5")
+def test_a_refusal_says_why_and_lists_what_was_seen(environment: NotaryEnvironment) -> None:
+    verifier = Verifier(environment.client, FakeClock())
+    (verdict,) = verdicts(environment, verifier, ":1.5")
     verifier.close()
     assert verdict.verdict is Verdict.DENY
     (finding,) = verdict.policies[0].findings
     assert (finding.format, finding.reason) == ("notary", Reason.NO_SIGNATURE)
     assert "targets/releases does not name the tag 1.5" in finding.message
-    assert [seen.fingerprint for seen in finding.signatures] == [world.alice.fingerprint, world.bob.fingerprint]
+    assert [seen.fingerprint for seen in finding.signatures] == [
+        environment.alice.fingerprint,
+        environment.bob.fingerprint,
+    ]
 
 
-def test_the_verifier_remembers_versions_where_it_is_told_to(world: NotaryWorld, tmp_path: Path) -> None:
-    old = world.repository.copy()
-    world.repository.bump()
-    world.repository.publish()
-    for repository, expected in ((world.repository, Verdict.ADMIT), (old, Verdict.DENY)):
-        world.dtr.host_repository(repository)
-        verifier = Verifier(world.client, FakeClock(), state=FolderTrustedState(tmp_path))
-        (verdict,) = verdicts(world, verifier, ":1.4")
+def test_the_verifier_remembers_versions_where_it_is_told_to(environment: NotaryEnvironment, tmp_path: Path) -> None:
+    old = environment.repository.copy()
+    environment.repository.bump()
+    environment.repository.publish()
+    for repository, expected in ((environment.repository, Verdict.ADMIT), (old, Verdict.DENY)):
+        environment.dtr.host_repository(repository)
+        verifier = Verifier(environment.client, FakeClock(), state=FolderTrustedState(tmp_path))
+        (verdict,) = verdicts(environment, verifier, ":1.4")
         verifier.close()
         assert verdict.verdict is expected, verdict.message

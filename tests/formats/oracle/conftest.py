@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.environments.oracle import OracleStand
+from tests.support.environments.oracle import OracleEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture
-def stand() -> Iterator[OracleStand]:
-    with OracleStand() as stand:
-        yield stand
+def environment() -> Iterator[OracleEnvironment]:
+    with OracleEnvironment() as environment:
+        yield environment

@@ -12,7 +12,7 @@ from sealgate.formats.build import build_check
 from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.keys.resolvers import FileKeys
 from sealgate.reasons import Reason
-from tests.support.environments.oracle import KEY, STRANGER, OracleStand, trusted
+from tests.support.environments.oracle import KEY, STRANGER, OracleEnvironment, trusted
 from tests.support.signers.private_keys import fingerprint, new_key, public_pem
 from tests.support.simulators.ocir import KEY_ID, VERSION_ID
 
@@ -63,19 +63,19 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_cannot_be_meant_is_refused(stand: OracleStand, name: str) -> None:
+def test_what_cannot_be_meant_is_refused(environment: OracleEnvironment, name: str) -> None:
     fields, message = WRONG[name]
     with pytest.raises(ValidationError, match=message):
-        stand.authenticator(**fields)
+        environment.authenticator(**fields)
 
 
-def test_a_key_that_is_not_rsa_is_refused(stand: OracleStand) -> None:
+def test_a_key_that_is_not_rsa_is_refused(environment: OracleEnvironment) -> None:
     with pytest.raises(InvalidKeyError, match=r"oracle\.trustedKeys\[0\]: .*does not fit"):
-        stand.check(trusted(new_key("ECDSA P-256")))
+        environment.check(trusted(new_key("ECDSA P-256")))
 
 
-def test_a_secret_that_is_missing_makes_it_not_ready(stand: OracleStand) -> None:
-    authenticator = stand.authenticator({"keyId": KEY_ID, "secretRef": {"name": "vault", "key": "pem"}})
+def test_a_secret_that_is_missing_makes_it_not_ready(environment: OracleEnvironment) -> None:
+    authenticator = environment.authenticator({"keyId": KEY_ID, "secretRef": {"name": "vault", "key": "pem"}})
     with pytest.raises(UnavailableError, match=r"^Secret vault is not among") as caught:
         build_check(authenticator, FileKeys({}))
     assert caught.value.reason is Reason.AUTHENTICATOR_NOT_READY
@@ -100,39 +100,39 @@ class Vault:
 
 @pytest.mark.parametrize("versions", [[], [VERSION_ID, OTHER_VERSION_ID]])
 def test_all_versions_of_a_key_in_a_vault_count_or_those_that_are_named(
-    stand: OracleStand, versions: list[str]
+    environment: OracleEnvironment, versions: list[str]
 ) -> None:
     entry = {"keyId": KEY_ID, "kms": {"oracle": VAULT | {"keyVersionIds": versions}}}
     resolver = Vault(first=public_pem(KEY), second=public_pem(STRANGER))
-    check = build_check(stand.authenticator(entry), resolver)
-    stand.sign(STRANGER, kmsKeyVersionId=OTHER_VERSION_ID)
-    verified = check.verify(stand.image(), stand.sources())
+    check = build_check(environment.authenticator(entry), resolver)
+    environment.sign(STRANGER, kmsKeyVersionId=OTHER_VERSION_ID)
+    verified = check.verify(environment.image(), environment.sources())
     assert verified.fingerprints == (fingerprint(STRANGER),)
 
 
 @pytest.mark.parametrize("named", [VERSION_ID, OTHER_VERSION_ID])
 def test_a_version_in_a_vault_that_is_not_named_does_not_count_whatever_it_says_it_is(
-    stand: OracleStand, named: str
+    environment: OracleEnvironment, named: str
 ) -> None:
     entry = {"keyId": KEY_ID, "kms": {"oracle": VAULT | {"keyVersionIds": [VERSION_ID]}}}
     resolver = Vault(first=public_pem(KEY), second=public_pem(STRANGER))
-    check = build_check(stand.authenticator(entry), resolver)
-    stand.sign(STRANGER, kmsKeyVersionId=named)
+    check = build_check(environment.authenticator(entry), resolver)
+    environment.sign(STRANGER, kmsKeyVersionId=named)
     with pytest.raises(VerificationError):
-        check.verify(stand.image(), stand.sources())
+        check.verify(environment.image(), environment.sources())
 
 
-def test_the_key_of_one_version_does_not_sign_in_the_name_of_another(stand: OracleStand) -> None:
+def test_the_key_of_one_version_does_not_sign_in_the_name_of_another(environment: OracleEnvironment) -> None:
     """So that a version that was disabled stays so, whoever may still sign with the next one."""
     entry = {"keyId": KEY_ID, "kms": {"oracle": VAULT}}
-    check = build_check(stand.authenticator(entry), Vault(first=public_pem(KEY), second=public_pem(STRANGER)))
-    stand.sign(STRANGER, kmsKeyVersionId=VERSION_ID)
+    check = build_check(environment.authenticator(entry), Vault(first=public_pem(KEY), second=public_pem(STRANGER)))
+    environment.sign(STRANGER, kmsKeyVersionId=VERSION_ID)
     with pytest.raises(VerificationError) as caught:
-        check.verify(stand.image(), stand.sources())
+        check.verify(environment.image(), environment.sources())
     assert caught.value.reason is Reason.INVALID_SIGNATURE
 
 
-def test_a_version_that_must_not_be_used_leaves_the_others_in_use(stand: OracleStand) -> None:
+def test_a_version_that_must_not_be_used_leaves_the_others_in_use(environment: OracleEnvironment) -> None:
     class HalfDisabled(Vault):
         def public_keys(self, entry: KeyEntry) -> tuple[PublicKey, ...]:
             assert entry.kms is not None
@@ -144,13 +144,15 @@ def test_a_version_that_must_not_be_used_leaves_the_others_in_use(stand: OracleS
         {"keyId": KEY_ID, "kms": {"oracle": VAULT | {"keyVersionIds": [version]}}}
         for version in (OTHER_VERSION_ID, VERSION_ID)
     ]
-    check = build_check(stand.authenticator(*entries), HalfDisabled(first=public_pem(KEY), second=public_pem(STRANGER)))
-    record = stand.sign(KEY)
-    assert check.verify(stand.image(), stand.sources()).fingerprints == (fingerprint(KEY),)
-    stand.server.records.remove(record)
-    stand.sign(STRANGER, kmsKeyVersionId=OTHER_VERSION_ID)
+    check = build_check(
+        environment.authenticator(*entries), HalfDisabled(first=public_pem(KEY), second=public_pem(STRANGER))
+    )
+    record = environment.sign(KEY)
+    assert check.verify(environment.image(), environment.sources()).fingerprints == (fingerprint(KEY),)
+    environment.server.records.remove(record)
+    environment.sign(STRANGER, kmsKeyVersionId=OTHER_VERSION_ID)
     with pytest.raises(VerificationError, match="the version is disabled") as caught:
-        check.verify(stand.image(), stand.sources())
+        check.verify(environment.image(), environment.sources())
     assert caught.value.reason is Reason.UNKNOWN_KEY
 
 
@@ -162,37 +164,37 @@ def test_a_version_that_must_not_be_used_leaves_the_others_in_use(stand: OracleS
         ("oc4", "artifacts.us-phoenix-1.oci.oraclegovcloud.uk"),
     ],
 )
-def test_the_address_follows_from_region_and_realm(stand: OracleStand, realm: str, host: str) -> None:
-    check = stand.check(endpoint=None, compartmentId=f"ocid1.compartment.{realm}..aaaa")
+def test_the_address_follows_from_region_and_realm(environment: OracleEnvironment, realm: str, host: str) -> None:
+    check = environment.check(endpoint=None, compartmentId=f"ocid1.compartment.{realm}..aaaa")
     assert check.service.url == f"https://{host}"
-    assert check.budget_host(stand.image()) == host
+    assert check.budget_host(environment.image()) == host
 
 
-def test_an_unknown_realm_needs_an_address(stand: OracleStand) -> None:
+def test_an_unknown_realm_needs_an_address(environment: OracleEnvironment) -> None:
     with pytest.raises(PolicyError, match="write endpoint"):
-        stand.check(endpoint=None, compartmentId="ocid1.compartment.oc99..aaaa")
-    stand.check(compartmentId="ocid1.tenancy.oc99..aaaa")
+        environment.check(endpoint=None, compartmentId="ocid1.compartment.oc99..aaaa")
+    environment.check(compartmentId="ocid1.tenancy.oc99..aaaa")
 
 
-def test_everything_that_decides_is_part_of_the_content(stand: OracleStand) -> None:
+def test_everything_that_decides_is_part_of_the_content(environment: OracleEnvironment) -> None:
     checks = [
-        stand.check(),
-        stand.check(trusted(STRANGER)),
-        stand.check(trusted(KEY, VERSION_ID)),
-        stand.check(trusted(key_id=KEY_ID + "x")),
-        stand.check(trusted(algorithm="RSA_PSS_SHA_256")),
-        stand.check(region="eu-frankfurt-1"),
-        stand.check(endpoint="https://artifacts.example.org"),
-        stand.check(compartmentId="ocid1.compartment.oc1..bbbb"),
-        stand.check(compartmentIdInSubtree=True),
-        stand.check(credentialsSecret={"name": "oci"}),
-        stand.check(description="nightly"),
-        stand.check(metadata={"buildnumber": "8447"}),
-        stand.check(ca={"pem": "x"}),
+        environment.check(),
+        environment.check(trusted(STRANGER)),
+        environment.check(trusted(KEY, VERSION_ID)),
+        environment.check(trusted(key_id=KEY_ID + "x")),
+        environment.check(trusted(algorithm="RSA_PSS_SHA_256")),
+        environment.check(region="eu-frankfurt-1"),
+        environment.check(endpoint="https://artifacts.example.org"),
+        environment.check(compartmentId="ocid1.compartment.oc1..bbbb"),
+        environment.check(compartmentIdInSubtree=True),
+        environment.check(credentialsSecret={"name": "oci"}),
+        environment.check(description="nightly"),
+        environment.check(metadata={"buildnumber": "8447"}),
+        environment.check(ca={"pem": "x"}),
     ]
     assert len({check.content for check in checks}) == len(checks)
-    assert stand.check().content == stand.check().content
-    assert (stand.check().format, stand.check().depends_on_tag, stand.check().named_hosts) == (
+    assert environment.check().content == environment.check().content
+    assert (environment.check().format, environment.check().depends_on_tag, environment.check().named_hosts) == (
         "oracle",
         False,
         frozenset(),
@@ -210,6 +212,6 @@ class NoKeys:
         raise AssertionError(reference)
 
 
-def test_a_resolver_that_returns_no_keys_makes_no_check(stand: OracleStand) -> None:
+def test_a_resolver_that_returns_no_keys_makes_no_check(environment: OracleEnvironment) -> None:
     with pytest.raises(InvalidKeyError, match="without a key no signature can count"):
-        build_check(stand.authenticator(), NoKeys())
+        build_check(environment.authenticator(), NoKeys())

@@ -17,30 +17,32 @@ from tests.support.signers.private_keys import public_pem
 from tests.support.simulators.ocir import KEY_ID, VERSION_ID
 
 if TYPE_CHECKING:
-    from tests.support.environments.oracle import OracleStand
+    from tests.support.environments.oracle import OracleEnvironment
 
 RECORDED = json.loads((Path(__file__).parents[2] / "data" / "oracle" / "recorded.json").read_text())
 TRUSTED = {"keyId": KEY_ID, "keyVersionIds": [VERSION_ID], "pem": RECORDED["pem"]}
 
 
 @pytest.mark.parametrize("name", RECORDED["records"])
-def test_what_openssl_has_signed_verifies(stand: OracleStand, name: str) -> None:
-    stand.server.records.append(RECORDED["records"][name])
-    check = stand.check(TRUSTED, description="Image f\u00fcr UAT", metadata={"buildnumber": "8447"})
-    assert len(stand.verify(check).fingerprints) == 1
+def test_what_openssl_has_signed_verifies(environment: OracleEnvironment, name: str) -> None:
+    environment.server.records.append(RECORDED["records"][name])
+    check = environment.check(TRUSTED, description="Image f\u00fcr UAT", metadata={"buildnumber": "8447"})
+    assert len(environment.verify(check).fingerprints) == 1
 
 
 @pytest.mark.parametrize("name", RECORDED["records"])
-def test_it_verifies_by_no_other_key(stand: OracleStand, name: str) -> None:
-    stand.server.records.append(RECORDED["records"][name])
-    stand.refuses(Reason.INVALID_SIGNATURE)
+def test_it_verifies_by_no_other_key(environment: OracleEnvironment, name: str) -> None:
+    environment.server.records.append(RECORDED["records"][name])
+    environment.refuses(Reason.INVALID_SIGNATURE)
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("bits", ["224", "256", "384", "512"])
-def test_openssl_agrees_with_what_the_simulator_signs(stand: OracleStand, tmp_path: Path, bits: str) -> None:
+def test_openssl_agrees_with_what_the_simulator_signs(
+    environment: OracleEnvironment, tmp_path: Path, bits: str
+) -> None:
     openssl = require_tool("openssl")
-    record = stand.sign(signingAlgorithm=f"SHA_{bits}_RSA_PKCS_PSS")
+    record = environment.sign(signingAlgorithm=f"SHA_{bits}_RSA_PKCS_PSS")
     (tmp_path / "key.pem").write_text(public_pem(KEY))
     (tmp_path / "signature").write_bytes(b64decode(record["signature"]))
     (tmp_path / "message").write_bytes(b64decode(record["message"]))

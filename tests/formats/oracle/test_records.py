@@ -14,7 +14,7 @@ from tests.support.environments.oracle import (
     OTHER_DIGEST,
     REPOSITORY,
     STRANGER,
-    OracleStand,
+    OracleEnvironment,
     trusted,
 )
 from tests.support.signers.private_keys import fingerprint, new_key, sign
@@ -31,182 +31,182 @@ ALGORITHMS = [f"SHA_{bits}_RSA_PKCS_PSS" for bits in (224, 256, 384, 512)]
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("kind", ["RSA 2048", "RSA 3072", "RSA 4096"])
-def test_the_four_algorithms_verify(stand: OracleStand, algorithm: str, kind: str) -> None:
+def test_the_four_algorithms_verify(environment: OracleEnvironment, algorithm: str, kind: str) -> None:
     key = new_key(kind)
-    stand.sign(key, signingAlgorithm=algorithm)
-    assert stand.verify(stand.check(trusted(key))).fingerprints == (fingerprint(key),)
+    environment.sign(key, signingAlgorithm=algorithm)
+    assert environment.verify(environment.check(trusted(key))).fingerprints == (fingerprint(key),)
 
 
 @pytest.mark.parametrize("salt", [0, 20, 32, 222])
-def test_any_length_of_salt_verifies(stand: OracleStand, salt: int) -> None:
-    stand.server.sign(GOOD, KEY, salt_length=salt)
-    stand.verify()
+def test_any_length_of_salt_verifies(environment: OracleEnvironment, salt: int) -> None:
+    environment.server.sign(GOOD, KEY, salt_length=salt)
+    environment.verify()
 
 
-def test_a_message_with_description_and_metadata_verifies_whatever_they_are(stand: OracleStand) -> None:
-    stand.sign(description="Image for UAT testing \u00e4", metadata='{"buildnumber":"8447"}')
-    stand.verify()
+def test_a_message_with_description_and_metadata_verifies_whatever_they_are(environment: OracleEnvironment) -> None:
+    environment.sign(description="Image for UAT testing \u00e4", metadata='{"buildnumber":"8447"}')
+    environment.verify()
 
 
-def test_description_and_metadata_may_be_left_out_of_the_message(stand: OracleStand) -> None:
-    stand.server.sign({name: GOOD[name] for name in GOOD if name not in {"description", "metadata"}}, KEY)
-    stand.verify()
+def test_description_and_metadata_may_be_left_out_of_the_message(environment: OracleEnvironment) -> None:
+    environment.server.sign({name: GOOD[name] for name in GOOD if name not in {"description", "metadata"}}, KEY)
+    environment.verify()
 
 
-def test_what_the_authenticator_asks_for_must_be_in_the_message(stand: OracleStand) -> None:
-    stand.sign(description="nightly", metadata='{"buildnumber":"8447","team":"web"}')
-    stand.verify(stand.check(description="nightly", metadata={"buildnumber": "8447"}))
-    stand.refuses(Reason.ANNOTATION_MISMATCH, stand.check(description="release"))
-    stand.refuses(Reason.ANNOTATION_MISMATCH, stand.check(metadata={"buildnumber": "8448"}))
-    stand.refuses(Reason.ANNOTATION_MISMATCH, stand.check(metadata={"stage": "uat"}))
+def test_what_the_authenticator_asks_for_must_be_in_the_message(environment: OracleEnvironment) -> None:
+    environment.sign(description="nightly", metadata='{"buildnumber":"8447","team":"web"}')
+    environment.verify(environment.check(description="nightly", metadata={"buildnumber": "8447"}))
+    environment.refuses(Reason.ANNOTATION_MISMATCH, environment.check(description="release"))
+    environment.refuses(Reason.ANNOTATION_MISMATCH, environment.check(metadata={"buildnumber": "8448"}))
+    environment.refuses(Reason.ANNOTATION_MISMATCH, environment.check(metadata={"stage": "uat"}))
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"buildnumber":8447}', '{"buildnumber":["8447"]}'])
-def test_metadata_that_is_not_there_as_text_does_not_do(stand: OracleStand, text: str) -> None:
-    stand.sign(metadata=text)
-    stand.refuses(Reason.ANNOTATION_MISMATCH, stand.check(metadata={"buildnumber": "8447"}))
+def test_metadata_that_is_not_there_as_text_does_not_do(environment: OracleEnvironment, text: str) -> None:
+    environment.sign(metadata=text)
+    environment.refuses(Reason.ANNOTATION_MISMATCH, environment.check(metadata={"buildnumber": "8447"}))
 
 
 @pytest.mark.parametrize("text", ["8447", "[]", "{", '{"buildnumber":"8447","buildnumber":"1"}'])
-def test_metadata_that_is_no_object_does_not_do(stand: OracleStand, text: str) -> None:
-    stand.sign(metadata=text)
-    stand.refuses(Reason.MALFORMED_EVIDENCE, stand.check(metadata={"buildnumber": "8447"}))
+def test_metadata_that_is_no_object_does_not_do(environment: OracleEnvironment, text: str) -> None:
+    environment.sign(metadata=text)
+    environment.refuses(Reason.MALFORMED_EVIDENCE, environment.check(metadata={"buildnumber": "8447"}))
 
 
-def test_several_signatures_and_keys_are_looked_at(stand: OracleStand) -> None:
-    stand.sign(STRANGER, kmsKeyId=OTHER_KEY_ID)
-    stand.sign()
-    stand.sign()
-    assert stand.verify().fingerprints == (fingerprint(KEY),)
-    both = stand.check(trusted(), trusted(STRANGER, key_id=OTHER_KEY_ID))
-    assert set(stand.verify(both).fingerprints) == {fingerprint(KEY), fingerprint(STRANGER)}
+def test_several_signatures_and_keys_are_looked_at(environment: OracleEnvironment) -> None:
+    environment.sign(STRANGER, kmsKeyId=OTHER_KEY_ID)
+    environment.sign()
+    environment.sign()
+    assert environment.verify().fingerprints == (fingerprint(KEY),)
+    both = environment.check(trusted(), trusted(STRANGER, key_id=OTHER_KEY_ID))
+    assert set(environment.verify(both).fingerprints) == {fingerprint(KEY), fingerprint(STRANGER)}
 
 
-def test_each_public_key_counts_for_its_own_versions(stand: OracleStand) -> None:
-    check = stand.check(trusted(KEY, VERSION_ID), trusted(STRANGER, OTHER_VERSION_ID))
-    stand.sign(STRANGER)
-    stand.refuses(Reason.INVALID_SIGNATURE, check)
-    stand.sign(STRANGER, kmsKeyVersionId=OTHER_VERSION_ID)
-    assert stand.verify(check).fingerprints == (fingerprint(STRANGER),)
+def test_each_public_key_counts_for_its_own_versions(environment: OracleEnvironment) -> None:
+    check = environment.check(trusted(KEY, VERSION_ID), trusted(STRANGER, OTHER_VERSION_ID))
+    environment.sign(STRANGER)
+    environment.refuses(Reason.INVALID_SIGNATURE, check)
+    environment.sign(STRANGER, kmsKeyVersionId=OTHER_VERSION_ID)
+    assert environment.verify(check).fingerprints == (fingerprint(STRANGER),)
 
 
-def test_one_algorithm_alone_may_be_accepted(stand: OracleStand) -> None:
-    check = stand.check(trusted(algorithm="RSA_PSS_SHA_384"))
-    stand.sign()
-    stand.refuses(Reason.INVALID_SIGNATURE, check)
-    stand.sign(signingAlgorithm="SHA_384_RSA_PKCS_PSS")
-    stand.verify(check)
+def test_one_algorithm_alone_may_be_accepted(environment: OracleEnvironment) -> None:
+    check = environment.check(trusted(algorithm="RSA_PSS_SHA_384"))
+    environment.sign()
+    environment.refuses(Reason.INVALID_SIGNATURE, check)
+    environment.sign(signingAlgorithm="SHA_384_RSA_PKCS_PSS")
+    environment.verify(check)
 
 
 # What must be refused -------------------------------------------------------------------------------------------------
 
 
-def _message_of_another_image(stand: OracleStand) -> None:
-    stand.server.honours_filter = False
-    stand.sign(imageDigest=OTHER_DIGEST)
+def _message_of_another_image(environment: OracleEnvironment) -> None:
+    environment.server.honours_filter = False
+    environment.sign(imageDigest=OTHER_DIGEST)
 
 
-def _message_of_another_repository(stand: OracleStand) -> None:
-    stand.server.honours_filter = False
-    stand.sign(repositoryName="project01/other")
+def _message_of_another_repository(environment: OracleEnvironment) -> None:
+    environment.server.honours_filter = False
+    environment.sign(repositoryName="project01/other")
 
 
-def _message_of_a_repository_with_its_namespace(stand: OracleStand) -> None:
-    stand.server.honours_filter = False
-    stand.sign(repositoryName=f"ansh81vru1zp/{REPOSITORY}")
+def _message_of_a_repository_with_its_namespace(environment: OracleEnvironment) -> None:
+    environment.server.honours_filter = False
+    environment.sign(repositoryName=f"ansh81vru1zp/{REPOSITORY}")
 
 
-def _message_of_another_region(stand: OracleStand) -> None:
-    stand.sign(region="eu-frankfurt-1")
+def _message_of_another_region(environment: OracleEnvironment) -> None:
+    environment.sign(region="eu-frankfurt-1")
 
 
-def _algorithm_of_the_record_is_not_the_messages(stand: OracleStand) -> None:
-    stand.sign(record={"signingAlgorithm": "SHA_512_RSA_PKCS_PSS"})
+def _algorithm_of_the_record_is_not_the_messages(environment: OracleEnvironment) -> None:
+    environment.sign(record={"signingAlgorithm": "SHA_512_RSA_PKCS_PSS"})
 
 
-def _algorithm_pkcs1(stand: OracleStand) -> None:
-    stand.sign(signingAlgorithm="SHA_256_RSA_PKCS1_V1_5")
+def _algorithm_pkcs1(environment: OracleEnvironment) -> None:
+    environment.sign(signingAlgorithm="SHA_256_RSA_PKCS1_V1_5")
 
 
-def _algorithm_ecdsa(stand: OracleStand) -> None:
-    stand.sign(signingAlgorithm="ECDSA_SHA_256")
+def _algorithm_ecdsa(environment: OracleEnvironment) -> None:
+    environment.sign(signingAlgorithm="ECDSA_SHA_256")
 
 
-def _algorithm_of_the_policys_own_spelling(stand: OracleStand) -> None:
-    stand.sign(signingAlgorithm="RSA_PSS_SHA_256")
+def _algorithm_of_the_policys_own_spelling(environment: OracleEnvironment) -> None:
+    environment.sign(signingAlgorithm="RSA_PSS_SHA_256")
 
 
-def _key_that_is_not_trusted_though_its_public_key_is(stand: OracleStand) -> None:
-    stand.sign(kmsKeyId=OTHER_KEY_ID)
+def _key_that_is_not_trusted_though_its_public_key_is(environment: OracleEnvironment) -> None:
+    environment.sign(kmsKeyId=OTHER_KEY_ID)
 
 
-def _key_of_the_record_is_not_the_messages(stand: OracleStand) -> None:
-    stand.sign(kmsKeyId=OTHER_KEY_ID, record={"kmsKeyId": KEY_ID})
+def _key_of_the_record_is_not_the_messages(environment: OracleEnvironment) -> None:
+    environment.sign(kmsKeyId=OTHER_KEY_ID, record={"kmsKeyId": KEY_ID})
 
 
-def _version_of_the_record_is_not_the_messages(stand: OracleStand) -> None:
-    stand.sign(record={"kmsKeyVersionId": OTHER_VERSION_ID})
+def _version_of_the_record_is_not_the_messages(environment: OracleEnvironment) -> None:
+    environment.sign(record={"kmsKeyVersionId": OTHER_VERSION_ID})
 
 
-def _signed_by_a_stranger(stand: OracleStand) -> None:
-    stand.sign(STRANGER)
+def _signed_by_a_stranger(environment: OracleEnvironment) -> None:
+    environment.sign(STRANGER)
 
 
-def _deleted(stand: OracleStand) -> None:
-    stand.sign(record={"lifecycleState": "DELETED"})
+def _deleted(environment: OracleEnvironment) -> None:
+    environment.sign(record={"lifecycleState": "DELETED"})
 
 
-def _being_deleted(stand: OracleStand) -> None:
-    stand.sign(record={"lifecycleState": "DELETING"})
+def _being_deleted(environment: OracleEnvironment) -> None:
+    environment.sign(record={"lifecycleState": "DELETING"})
 
 
-def _of_an_unknown_state(stand: OracleStand) -> None:
-    stand.sign(record={"lifecycleState": "available"})
+def _of_an_unknown_state(environment: OracleEnvironment) -> None:
+    environment.sign(record={"lifecycleState": "available"})
 
 
-def _message_changed_by_a_byte(stand: OracleStand) -> None:
-    record = stand.sign()
+def _message_changed_by_a_byte(environment: OracleEnvironment) -> None:
+    record = environment.sign()
     record["message"] = b64encode(compact(GOOD).replace(b"project01", b"project02")).decode()
 
 
-def _message_with_a_member_twice(stand: OracleStand) -> None:
+def _message_with_a_member_twice(environment: OracleEnvironment) -> None:
     raw = compact(GOOD)
-    stand.server.sign(raw[:-1] + b',"imageDigest":"' + DIGEST.encode() + b'"}', KEY)
+    environment.server.sign(raw[:-1] + b',"imageDigest":"' + DIGEST.encode() + b'"}', KEY)
 
 
-def _message_with_an_unknown_member(stand: OracleStand) -> None:
-    stand.sign(notAfter="2020-01-01")
+def _message_with_an_unknown_member(environment: OracleEnvironment) -> None:
+    environment.sign(notAfter="2020-01-01")
 
 
-def _message_with_something_after_it(stand: OracleStand) -> None:
-    stand.server.sign(compact(GOOD) + b"{}", KEY)
+def _message_with_something_after_it(environment: OracleEnvironment) -> None:
+    environment.server.sign(compact(GOOD) + b"{}", KEY)
 
 
-def _message_without_a_region(stand: OracleStand) -> None:
-    stand.server.sign({name: GOOD[name] for name in GOOD if name != "region"}, KEY)
+def _message_without_a_region(environment: OracleEnvironment) -> None:
+    environment.server.sign({name: GOOD[name] for name in GOOD if name != "region"}, KEY)
 
 
-def _message_that_is_not_json(stand: OracleStand) -> None:
-    stand.server.sign(DIGEST.encode(), KEY)
+def _message_that_is_not_json(environment: OracleEnvironment) -> None:
+    environment.server.sign(DIGEST.encode(), KEY)
 
 
-def _message_with_a_number_for_a_digest(stand: OracleStand) -> None:
-    stand.server.honours_filter = False
-    stand.sign(imageDigest=5)
+def _message_with_a_number_for_a_digest(environment: OracleEnvironment) -> None:
+    environment.server.honours_filter = False
+    environment.sign(imageDigest=5)
 
 
-def _record(**members: Any) -> Callable[[OracleStand], None]:
-    def store(stand: OracleStand) -> None:
-        stand.sign(record=members)
+def _record(**members: Any) -> Callable[[OracleEnvironment], None]:
+    def store(environment: OracleEnvironment) -> None:
+        environment.sign(record=members)
 
     return store
 
 
-def _record_that_is_text(stand: OracleStand) -> None:
-    stand.server.records.append("x")
+def _record_that_is_text(environment: OracleEnvironment) -> None:
+    environment.server.records.append("x")
 
 
-BROKEN: dict[str, tuple[Callable[[OracleStand], None], Reason]] = {
+BROKEN: dict[str, tuple[Callable[[OracleEnvironment], None], Reason]] = {
     "message of another image": (_message_of_another_image, Reason.DIGEST_MISMATCH),
     "message of another repository": (_message_of_another_repository, Reason.REPOSITORY_MISMATCH),
     "message of a repository with its namespace": (
@@ -255,30 +255,30 @@ BROKEN: dict[str, tuple[Callable[[OracleStand], None], Reason]] = {
 
 
 @pytest.mark.parametrize("defect", BROKEN)
-def test_a_broken_record_is_refused(stand: OracleStand, defect: str) -> None:
+def test_a_broken_record_is_refused(environment: OracleEnvironment, defect: str) -> None:
     store, reason = BROKEN[defect]
-    store(stand)
-    stand.refuses(reason)
+    store(environment)
+    environment.refuses(reason)
 
 
 @pytest.mark.parametrize("defect", BROKEN)
-def test_a_broken_record_beside_a_good_one_is_only_reported(stand: OracleStand, defect: str) -> None:
-    BROKEN[defect][0](stand)
-    stand.sign()
-    assert stand.verify().fingerprints == (fingerprint(KEY),)
+def test_a_broken_record_beside_a_good_one_is_only_reported(environment: OracleEnvironment, defect: str) -> None:
+    BROKEN[defect][0](environment)
+    environment.sign()
+    assert environment.verify().fingerprints == (fingerprint(KEY),)
 
 
-def test_a_version_that_is_not_accepted_is_refused(stand: OracleStand) -> None:
-    stand.sign()
-    stand.refuses(Reason.UNKNOWN_KEY, stand.check(trusted(KEY, OTHER_VERSION_ID)))
+def test_a_version_that_is_not_accepted_is_refused(environment: OracleEnvironment) -> None:
+    environment.sign()
+    environment.refuses(Reason.UNKNOWN_KEY, environment.check(trusted(KEY, OTHER_VERSION_ID)))
 
 
-def test_a_signature_by_pkcs1_under_the_name_of_pss_is_refused(stand: OracleStand) -> None:
-    record = stand.sign()
+def test_a_signature_by_pkcs1_under_the_name_of_pss_is_refused(environment: OracleEnvironment) -> None:
+    record = environment.sign()
     record["signature"] = b64encode(sign(KEY, compact(GOOD), "RSA_PKCS1_SHA_256")).decode()
-    stand.refuses(Reason.INVALID_SIGNATURE)
+    environment.refuses(Reason.INVALID_SIGNATURE)
 
 
-def test_an_image_outside_of_any_namespace_is_refused_unasked(stand: OracleStand) -> None:
-    stand.refuses(Reason.REPOSITORY_MISMATCH, image=stand.image("phx.ocir.io/app:1"))
-    assert stand.server.requests == []
+def test_an_image_outside_of_any_namespace_is_refused_unasked(environment: OracleEnvironment) -> None:
+    environment.refuses(Reason.REPOSITORY_MISMATCH, image=environment.image("phx.ocir.io/app:1"))
+    assert environment.server.requests == []

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.environments.simple_signing import SimpleStand
+from tests.support.environments.simple_signing import SimpleSigningEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture
-def stand() -> Iterator[SimpleStand]:
-    with SimpleStand() as stand:
-        yield stand
+def environment() -> Iterator[SimpleSigningEnvironment]:
+    with SimpleSigningEnvironment() as environment:
+        yield environment

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sealgate.errors import InvalidKeyError, InvalidReferenceError, UnavailableError
 from sealgate.formats.build import FORMATS
 from sealgate.reasons import Reason
-from tests.support.environments.simple_signing import OPENSHIFT, REGISTRY, SimpleStand, rule, simple_check
+from tests.support.environments.simple_signing import OPENSHIFT, REGISTRY, SimpleSigningEnvironment, rule, simple_check
 from tests.support.signers.simple_signing import armored_key, keyring, message
 
 EXACT = "registry.example.org/team/api:1.4"
@@ -39,11 +39,13 @@ def test_the_default_rule_is_the_one_of_the_tools() -> None:
     assert simple_check().identity == simple_check(signedIdentity=rule("MatchRepoDigestOrExact")).identity
 
 
-def test_the_budget_is_that_of_whoever_is_asked(stand: SimpleStand) -> None:
-    assert simple_check().budget_host(stand.image()) == REGISTRY
+def test_the_budget_is_that_of_whoever_is_asked(environment: SimpleSigningEnvironment) -> None:
+    assert simple_check().budget_host(environment.image()) == REGISTRY
     web = simple_check(store={"lookaside": {"url": "https://Signatures.example.org:8443/all/"}})
-    assert web.budget_host(stand.image()) == "signatures.example.org:8443"
-    assert simple_check(store={"lookaside": {"url": "file:///srv/sigstore"}}).budget_host(stand.image()) == "file://"
+    assert web.budget_host(environment.image()) == "signatures.example.org:8443"
+    assert (
+        simple_check(store={"lookaside": {"url": "file:///srv/sigstore"}}).budget_host(environment.image()) == "file://"
+    )
 
 
 def test_the_content_differs_whenever_the_outcome_may() -> None:
@@ -65,12 +67,12 @@ def test_the_content_differs_whenever_the_outcome_may() -> None:
     assert simple_check().content == simple_check().content
 
 
-def test_a_keyring_may_stand_in_a_secret(stand: SimpleStand) -> None:
-    stand.registry.sign(stand.digest, message("good-ed25519"))
+def test_a_keyring_may_stand_in_a_secret(environment: SimpleSigningEnvironment) -> None:
+    environment.registry.sign(environment.digest, message("good-ed25519"))
     source = {"secretRef": {"name": "ops-gpg", "key": "keyring.asc"}}
     secrets = {"ops-gpg": {"keyring.asc": armored_key("ed25519").encode()}}
     check = simple_check(keyring=source, secrets=secrets)
-    assert stand.verify(check).fingerprints == keyring("ed25519").fingerprints
+    assert environment.verify(check).fingerprints == keyring("ed25519").fingerprints
     other = simple_check(keyring=source, secrets={"ops-gpg": {"keyring.asc": armored_key("rsa-2048").encode()}})
     assert other.content != check.content
 
@@ -91,15 +93,15 @@ def test_a_pinned_key_must_be_in_the_keyring() -> None:
         simple_check("ed25519", fingerprints=[keyring("stranger").fingerprints[0]])
 
 
-def test_only_pinned_keys_count(stand: SimpleStand) -> None:
-    stand.registry.sign(stand.digest, message("good-rsa-2048"))
+def test_only_pinned_keys_count(environment: SimpleSigningEnvironment) -> None:
+    environment.registry.sign(environment.digest, message("good-rsa-2048"))
     (fingerprint,) = keyring("rsa-2048").fingerprints
     spaced = " ".join(fingerprint[at : at + 4] for at in range(0, 20, 4))
     spaced += "  " + " ".join(fingerprint[at : at + 4] for at in range(20, 40, 4))
     pinned = simple_check("ed25519", "rsa-2048", fingerprints=[spaced])
-    assert stand.verify(pinned).fingerprints == (fingerprint,)
+    assert environment.verify(pinned).fingerprints == (fingerprint,)
     other = simple_check("ed25519", "rsa-2048", fingerprints=list(keyring("ed25519").fingerprints))
-    assert stand.refusal(other).reason is Reason.UNKNOWN_KEY
+    assert environment.refusal(other).reason is Reason.UNKNOWN_KEY
 
 
 @pytest.mark.parametrize(
@@ -173,18 +175,18 @@ def test_the_store_of_a_registry_has_nothing_to_set() -> None:
     ],
 )
 def test_an_expected_identity_replaces_the_rule_and_the_images_own_name(
-    stand: SimpleStand,
+    environment: SimpleSigningEnvironment,
     expected: str,
     accepted: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
-    stand.registry.sign(stand.digest, message("good-ed25519"))
+    environment.registry.sign(environment.digest, message("good-ed25519"))
     elsewhere = "registry.example.org/team/api:whatever"
     check = simple_check().expecting(expected)
     assert not check.depends_on_tag
     if accepted:
-        assert stand.verify(check, elsewhere).fingerprints == keyring("ed25519").fingerprints
+        assert environment.verify(check, elsewhere).fingerprints == keyring("ed25519").fingerprints
     else:
-        assert stand.refusal(check, elsewhere).reason in {Reason.IDENTITY_MISMATCH, Reason.REPOSITORY_MISMATCH}
+        assert environment.refusal(check, elsewhere).reason in {Reason.IDENTITY_MISMATCH, Reason.REPOSITORY_MISMATCH}
 
 
 @pytest.mark.parametrize("expected", ["", "UPPER/case", f"{EXACT}@sha256:{'0' * 64}"])

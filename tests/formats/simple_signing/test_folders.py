@@ -19,7 +19,7 @@ from tests.support.signers.simple_signing import keyring, message, subject
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.environments.simple_signing import SimpleStand
+    from tests.support.environments.simple_signing import SimpleSigningEnvironment
 
 GOOD = message("good-ed25519")
 SIGNER = keyring("ed25519").fingerprints
@@ -37,84 +37,90 @@ def put(base: Path, *files: bytes) -> Path:
     return folder
 
 
-def test_files_are_read_by_number(stand: SimpleStand, tmp_path: Path) -> None:
+def test_files_are_read_by_number(environment: SimpleSigningEnvironment, tmp_path: Path) -> None:
     put(tmp_path, message("by-stranger"), GOOD)
-    found = stand.verify(simple_check(store=store(tmp_path)))
+    found = environment.verify(simple_check(store=store(tmp_path)))
     assert [seen.reason for seen in found.signatures] == [Reason.UNKNOWN_KEY, Reason.VERIFIED]
-    assert stand.registry.requests == []
+    assert environment.registry.requests == []
 
 
-def test_a_folder_with_blanks_in_its_name_is_written_as_a_url(stand: SimpleStand, tmp_path: Path) -> None:
+def test_a_folder_with_blanks_in_its_name_is_written_as_a_url(
+    environment: SimpleSigningEnvironment, tmp_path: Path
+) -> None:
     base = tmp_path / "sig store"
     put(base, GOOD)
-    assert stand.verify(simple_check(store=store(base))).fingerprints == SIGNER
+    assert environment.verify(simple_check(store=store(base))).fingerprints == SIGNER
 
 
-def test_no_file_is_no_signature(stand: SimpleStand, tmp_path: Path) -> None:
-    assert stand.refusal(simple_check(store=store(tmp_path))).reason is Reason.NO_SIGNATURE
+def test_no_file_is_no_signature(environment: SimpleSigningEnvironment, tmp_path: Path) -> None:
+    assert environment.refusal(simple_check(store=store(tmp_path))).reason is Reason.NO_SIGNATURE
     (tmp_path / "team").write_text("a file where a folder should be")
-    assert stand.refusal(simple_check(store=store(tmp_path))).reason is Reason.NO_SIGNATURE
+    assert environment.refusal(simple_check(store=store(tmp_path))).reason is Reason.NO_SIGNATURE
 
 
-def test_a_folder_that_is_not_there_makes_it_unavailable(stand: SimpleStand, tmp_path: Path) -> None:
-    stand.unavailable(simple_check(store=store(tmp_path / "missing")))
+def test_a_folder_that_is_not_there_makes_it_unavailable(environment: SimpleSigningEnvironment, tmp_path: Path) -> None:
+    environment.unavailable(simple_check(store=store(tmp_path / "missing")))
     (tmp_path / "file").write_text("x")
-    stand.unavailable(simple_check(store=store(tmp_path / "file")))
+    environment.unavailable(simple_check(store=store(tmp_path / "file")))
 
 
-def test_links_inside_the_folder_are_followed(stand: SimpleStand, tmp_path: Path) -> None:
+def test_links_inside_the_folder_are_followed(environment: SimpleSigningEnvironment, tmp_path: Path) -> None:
     put(tmp_path / "..data", GOOD)
     (tmp_path / "team").symlink_to("..data/team")
-    assert stand.verify(simple_check(store=store(tmp_path))).fingerprints == SIGNER
+    assert environment.verify(simple_check(store=store(tmp_path))).fingerprints == SIGNER
 
 
-def test_the_folder_itself_may_be_a_link(stand: SimpleStand, tmp_path: Path) -> None:
+def test_the_folder_itself_may_be_a_link(environment: SimpleSigningEnvironment, tmp_path: Path) -> None:
     put(tmp_path / "real", GOOD)
     (tmp_path / "link").symlink_to("real")
-    assert stand.verify(simple_check(store=store(tmp_path / "link"))).fingerprints == SIGNER
+    assert environment.verify(simple_check(store=store(tmp_path / "link"))).fingerprints == SIGNER
 
 
 @pytest.mark.parametrize("target", ["../../../secret", "{}/secret"])
-def test_a_link_that_leads_out_is_not_followed(stand: SimpleStand, tmp_path: Path, target: str) -> None:
+def test_a_link_that_leads_out_is_not_followed(
+    environment: SimpleSigningEnvironment, tmp_path: Path, target: str
+) -> None:
     base = tmp_path / "base"
     folder = put(base)
     (tmp_path / "secret").write_bytes(GOOD)
     (folder / "signature-1").symlink_to(target.format(tmp_path))
-    error = stand.refusal(simple_check(store=store(base)))
+    error = environment.refusal(simple_check(store=store(base)))
     assert error.reason is Reason.MALFORMED_EVIDENCE
     assert "leads out of its folder" in error.message
 
 
-def test_a_folder_that_is_a_link_out_is_not_followed(stand: SimpleStand, tmp_path: Path) -> None:
+def test_a_folder_that_is_a_link_out_is_not_followed(environment: SimpleSigningEnvironment, tmp_path: Path) -> None:
     put(tmp_path / "outside", GOOD)
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "team").symlink_to(tmp_path / "outside" / "team")
     # Whatever is asked for there leads out, so the list never ends.
-    error = stand.refusal(simple_check(store=store(tmp_path / "base")))
+    error = environment.refusal(simple_check(store=store(tmp_path / "base")))
     assert error.reason is Reason.EVIDENCE_TOO_LARGE
     assert all("leads out" in seen.message for seen in error.signatures)
 
 
-def test_links_in_a_circle_are_an_error(stand: SimpleStand, tmp_path: Path) -> None:
+def test_links_in_a_circle_are_an_error(environment: SimpleSigningEnvironment, tmp_path: Path) -> None:
     folder = put(tmp_path)
     (folder / "signature-1").symlink_to("signature-1")
-    stand.unavailable(simple_check(store=store(tmp_path)))
+    environment.unavailable(simple_check(store=store(tmp_path)))
 
 
-def test_a_pipe_or_folder_in_the_place_of_a_file_does_not_hang(stand: SimpleStand, tmp_path: Path) -> None:
+def test_a_pipe_or_folder_in_the_place_of_a_file_does_not_hang(
+    environment: SimpleSigningEnvironment, tmp_path: Path
+) -> None:
     folder = put(tmp_path)
     os.mkfifo(folder / "signature-1")
     (folder / "signature-2").mkdir()
-    error = stand.refusal(simple_check(store=store(tmp_path)))
+    error = environment.refusal(simple_check(store=store(tmp_path)))
     assert [seen.message for seen in error.signatures] == [
         f"team/api@{subject().replace(':', '=')}/signature-{number} is not a plain file" for number in (1, 2)
     ]
 
 
-def test_a_file_that_is_too_large_is_refused_unread(stand: SimpleStand, tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_is_refused_unread(environment: SimpleSigningEnvironment, tmp_path: Path) -> None:
     folder = put(tmp_path, b"", GOOD)
     os.truncate(folder / "signature-1", 1 << 40)
-    found = stand.verify(simple_check(store=store(tmp_path)))
+    found = environment.verify(simple_check(store=store(tmp_path)))
     assert [seen.reason for seen in found.signatures] == [Reason.EVIDENCE_TOO_LARGE, Reason.VERIFIED]
 
 
@@ -123,9 +129,9 @@ def test_a_file_of_the_most_bytes_is_read(tmp_path: Path) -> None:
     assert len(read_below(tmp_path, "x", MAX_SIGNATURE_BYTES)) == MAX_SIGNATURE_BYTES
 
 
-def test_more_than_the_most_files_are_refused(stand: SimpleStand, tmp_path: Path) -> None:
+def test_more_than_the_most_files_are_refused(environment: SimpleSigningEnvironment, tmp_path: Path) -> None:
     put(tmp_path, *[GOOD] * (MAX_SIGNATURES + 1))
-    assert stand.refusal(simple_check(store=store(tmp_path))).reason is Reason.EVIDENCE_TOO_LARGE
+    assert environment.refusal(simple_check(store=store(tmp_path))).reason is Reason.EVIDENCE_TOO_LARGE
 
 
 @pytest.fixture(scope="module")

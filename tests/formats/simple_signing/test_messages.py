@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sealgate.reasons import Reason
-from tests.support.environments.simple_signing import SimpleStand, simple_check
+from tests.support.environments.simple_signing import SimpleSigningEnvironment, simple_check
 from tests.support.signers.simple_signing import BEFORE_SPOILT, DATA, keyring, message
 
 EVERY_MESSAGE = sorted(path.stem for path in Path(DATA / "messages").iterdir())
@@ -72,25 +72,25 @@ WRONG = [
 
 
 @pytest.mark.parametrize("name", EVERY_MESSAGE)
-def test_of_all_messages_exactly_the_good_ones_count(stand: SimpleStand, name: str) -> None:
-    stand.registry.sign(stand.digest, message(name))
+def test_of_all_messages_exactly_the_good_ones_count(environment: SimpleSigningEnvironment, name: str) -> None:
+    environment.registry.sign(environment.digest, message(name))
     check = simple_check(*TRUSTED)
     if name in GOOD:
-        found = stand.verify(check)
+        found = environment.verify(check)
         assert [seen.reason for seen in found.signatures] == [Reason.VERIFIED]
         assert found.signatures[0].fingerprint == found.fingerprints[0]
     else:
-        error = stand.refusal(check)
+        error = environment.refusal(check)
         assert error.reason is not Reason.VERIFIED
         assert [seen.reason for seen in error.signatures] == [error.reason]
 
 
 @pytest.mark.parametrize(("name", "reason"), WRONG)
 def test_a_signed_text_that_says_the_wrong_thing_is_refused_and_names_its_signer(
-    stand: SimpleStand, name: str, reason: Reason
+    environment: SimpleSigningEnvironment, name: str, reason: Reason
 ) -> None:
-    stand.registry.sign(stand.digest, message(f"payload-{name}"))
-    error = stand.refusal(simple_check())
+    environment.registry.sign(environment.digest, message(f"payload-{name}"))
+    error = environment.refusal(simple_check())
     assert error.reason is reason
     assert error.signatures[0].fingerprint == keyring("ed25519").fingerprints[0]
     assert error.message.isprintable()
@@ -103,41 +103,41 @@ def test_every_broken_payload_among_the_fixtures_has_its_reason_above() -> None:
     assert {name for name, _ in WRONG} == broken
 
 
-def test_a_signing_subkey_counts_as_itself(stand: SimpleStand) -> None:
-    stand.registry.sign(stand.digest, message("good-signing-subkey"))
-    found = stand.verify(simple_check("signing-subkey"))
+def test_a_signing_subkey_counts_as_itself(environment: SimpleSigningEnvironment) -> None:
+    environment.registry.sign(environment.digest, message("good-signing-subkey"))
+    found = environment.verify(simple_check("signing-subkey"))
     assert found.fingerprints != keyring("signing-subkey").fingerprints
     assert keyring("signing-subkey").fingerprints[0] in found.signatures[0].message
 
 
-def test_every_key_that_verifies_is_named_once(stand: SimpleStand) -> None:
+def test_every_key_that_verifies_is_named_once(environment: SimpleSigningEnvironment) -> None:
     for name in ("good-ed25519", "good-zip", "good-ed25519", "good-rsa-2048", "one-byte-changed"):
-        stand.registry.sign(stand.digest, message(name))
-    found = stand.verify(simple_check("rsa-2048", "ed25519"))
+        environment.registry.sign(environment.digest, message(name))
+    found = environment.verify(simple_check("rsa-2048", "ed25519"))
     assert found.fingerprints == keyring("ed25519", "rsa-2048").fingerprints
     assert [seen.reason for seen in found.signatures] == [*[Reason.VERIFIED] * 4, Reason.INVALID_SIGNATURE]
 
 
-def test_the_clock_that_is_given_decides_about_expiry(stand: SimpleStand) -> None:
-    stand.registry.sign(stand.digest, message("by-expired"))
-    assert stand.refusal(simple_check("expired")).reason is Reason.EXPIRED
-    with SimpleStand(BEFORE_SPOILT) as before:
+def test_the_clock_that_is_given_decides_about_expiry(environment: SimpleSigningEnvironment) -> None:
+    environment.registry.sign(environment.digest, message("by-expired"))
+    assert environment.refusal(simple_check("expired")).reason is Reason.EXPIRED
+    with SimpleSigningEnvironment(BEFORE_SPOILT) as before:
         before.registry.sign(before.digest, message("by-expired"))
         assert before.verify(simple_check("expired")).fingerprints == keyring("expired").fingerprints
 
 
-def test_the_refusal_that_explains_most_is_told_first(stand: SimpleStand) -> None:
+def test_the_refusal_that_explains_most_is_told_first(environment: SimpleSigningEnvironment) -> None:
     for name in ("armored", "by-stranger", "one-byte-changed", "skopeo-other-tag"):
-        stand.registry.sign(stand.digest, message(name))
-    error = stand.refusal(simple_check("ed25519", "skopeo"))
+        environment.registry.sign(environment.digest, message(name))
+    error = environment.refusal(simple_check("ed25519", "skopeo"))
     assert error.reason is Reason.IDENTITY_MISMATCH
     assert "registry.example.org/team/api:1.5 was signed" in error.message
     assert "(and 3 more that do not count)" in error.message
     assert len(error.signatures) == 4
 
 
-def test_an_image_without_signatures_is_refused_by_name(stand: SimpleStand) -> None:
-    error = stand.refusal(simple_check())
+def test_an_image_without_signatures_is_refused_by_name(environment: SimpleSigningEnvironment) -> None:
+    error = environment.refusal(simple_check())
     assert error.reason is Reason.NO_SIGNATURE
-    assert stand.digest in error.message
+    assert environment.digest in error.message
     assert error.signatures == ()

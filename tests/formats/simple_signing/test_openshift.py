@@ -17,7 +17,7 @@ from sealgate.reasons import Reason
 from sealgate.references import Digest, Repository, parse_reference
 from tests.support.clocks import FakeClock
 from tests.support.environments.registry_clients import client_for, login, repository_of, session_of
-from tests.support.environments.simple_signing import SimpleStand, simple_check
+from tests.support.environments.simple_signing import SimpleSigningEnvironment, simple_check
 from tests.support.signers.simple_signing import keyring, message
 from tests.support.simulators.registry import RegistrySimulator
 from tests.support.simulators.registry_auth import Auth
@@ -26,23 +26,25 @@ GOOD = message("good-ed25519")
 SIGNER = keyring("ed25519").fingerprints
 
 
-def test_the_extension_is_asked_once_for_the_image_by_digest(stand: SimpleStand) -> None:
-    stand.registry.sign(stand.digest, GOOD)
-    stand.registry.requests.clear()
-    assert stand.verify(simple_check()).fingerprints == SIGNER
-    assert stand.registry.paths == [f"/extensions/v2/team/api/signatures/{stand.digest}"]
+def test_the_extension_is_asked_once_for_the_image_by_digest(environment: SimpleSigningEnvironment) -> None:
+    environment.registry.sign(environment.digest, GOOD)
+    environment.registry.requests.clear()
+    assert environment.verify(simple_check()).fingerprints == SIGNER
+    assert environment.registry.paths == [f"/extensions/v2/team/api/signatures/{environment.digest}"]
 
 
 @pytest.mark.parametrize("field", ["schemaVersion", "version"])
-def test_the_version_may_have_either_of_its_names(stand: SimpleStand, field: str) -> None:
-    stand.registry.version_field = field
-    stand.registry.sign(stand.digest, GOOD)
-    assert stand.verify(simple_check()).fingerprints == SIGNER
+def test_the_version_may_have_either_of_its_names(environment: SimpleSigningEnvironment, field: str) -> None:
+    environment.registry.version_field = field
+    environment.registry.sign(environment.digest, GOOD)
+    assert environment.verify(simple_check()).fingerprints == SIGNER
 
 
-def test_the_version_may_have_both_names_and_unknown_members_are_passed_over(stand: SimpleStand) -> None:
-    stand.registry.sign(stand.digest, GOOD, version=2, comment="x")
-    assert stand.verify(simple_check()).fingerprints == SIGNER
+def test_the_version_may_have_both_names_and_unknown_members_are_passed_over(
+    environment: SimpleSigningEnvironment,
+) -> None:
+    environment.registry.sign(environment.digest, GOOD, version=2, comment="x")
+    assert environment.verify(simple_check()).fingerprints == SIGNER
 
 
 @pytest.mark.parametrize(
@@ -66,40 +68,44 @@ def test_the_version_may_have_both_names_and_unknown_members_are_passed_over(sta
         ({"content": b64encode(bytes(1 << 20) + b"x").decode()}, Reason.EVIDENCE_TOO_LARGE),
     ],
 )
-def test_an_entry_that_is_not_one_does_not_count(stand: SimpleStand, members: dict[str, Any], reason: Reason) -> None:
-    stand.registry.sign(stand.digest, GOOD, **members)
-    assert stand.refusal(simple_check()).reason is reason
-    stand.registry.sign(stand.digest, GOOD)
-    found = stand.verify(simple_check())
+def test_an_entry_that_is_not_one_does_not_count(
+    environment: SimpleSigningEnvironment, members: dict[str, Any], reason: Reason
+) -> None:
+    environment.registry.sign(environment.digest, GOOD, **members)
+    assert environment.refusal(simple_check()).reason is reason
+    environment.registry.sign(environment.digest, GOOD)
+    found = environment.verify(simple_check())
     assert found.fingerprints == SIGNER
     assert [seen.reason for seen in found.signatures] == [reason, Reason.VERIFIED]
 
 
 @pytest.mark.parametrize("name", ["{}@{}", "{}@{}b", "{}{}@", "@{}{}", "{}@ {}"])
-def test_the_name_of_an_entry_is_a_digest_and_thirty_two_characters(stand: SimpleStand, name: str) -> None:
-    given = name.format(stand.digest, "a" * 32 if name == "{}@{}" else "a" * 31)
-    stand.registry.sign(stand.digest, GOOD, name=given)
+def test_the_name_of_an_entry_is_a_digest_and_thirty_two_characters(
+    environment: SimpleSigningEnvironment, name: str
+) -> None:
+    given = name.format(environment.digest, "a" * 32 if name == "{}@{}" else "a" * 31)
+    environment.registry.sign(environment.digest, GOOD, name=given)
     if name in {"{}@{}", "{}@{}b"}:
-        assert stand.verify(simple_check()).fingerprints == SIGNER
+        assert environment.verify(simple_check()).fingerprints == SIGNER
     else:
-        assert stand.refusal(simple_check()).reason is Reason.MALFORMED_EVIDENCE
+        assert environment.refusal(simple_check()).reason is Reason.MALFORMED_EVIDENCE
 
 
-def test_what_openshift_imported_is_named_after_its_hash(stand: SimpleStand) -> None:
-    stand.registry.sign(stand.digest, GOOD, name=f"{stand.digest}@{sha256(GOOD).hexdigest()}")
-    assert stand.verify(simple_check()).fingerprints == SIGNER
+def test_what_openshift_imported_is_named_after_its_hash(environment: SimpleSigningEnvironment) -> None:
+    environment.registry.sign(environment.digest, GOOD, name=f"{environment.digest}@{sha256(GOOD).hexdigest()}")
+    assert environment.verify(simple_check()).fingerprints == SIGNER
 
 
 @pytest.mark.parametrize("length", [0, 31, 33, 63, 65])
-def test_a_name_of_another_length_is_refused(stand: SimpleStand, length: int) -> None:
-    stand.registry.sign(stand.digest, GOOD, name=f"{stand.digest}@{'a' * length}")
-    assert stand.refusal(simple_check()).reason is Reason.MALFORMED_EVIDENCE
+def test_a_name_of_another_length_is_refused(environment: SimpleSigningEnvironment, length: int) -> None:
+    environment.registry.sign(environment.digest, GOOD, name=f"{environment.digest}@{'a' * length}")
+    assert environment.refusal(simple_check()).reason is Reason.MALFORMED_EVIDENCE
 
 
 @pytest.mark.parametrize("entry", [None, 7, "x", [], {}])
-def test_an_entry_that_is_no_object_does_not_count(stand: SimpleStand, entry: Any) -> None:
-    stand.registry.signatures[stand.digest] = [entry]
-    assert stand.refusal(simple_check()).reason is Reason.MALFORMED_EVIDENCE
+def test_an_entry_that_is_no_object_does_not_count(environment: SimpleSigningEnvironment, entry: Any) -> None:
+    environment.registry.signatures[environment.digest] = [entry]
+    assert environment.refusal(simple_check()).reason is Reason.MALFORMED_EVIDENCE
 
 
 @pytest.mark.parametrize(
@@ -117,15 +123,15 @@ def test_an_entry_that_is_no_object_does_not_count(stand: SimpleStand, entry: An
         b'{"signatures": ' + b"[" * 100 + b"]" * 100 + b"}",
     ],
 )
-def test_a_list_that_is_none_is_refused(stand: SimpleStand, body: bytes) -> None:
-    stand.registry.faults.answer("/extensions/", body=body)
-    error = stand.refusal(simple_check())
+def test_a_list_that_is_none_is_refused(environment: SimpleSigningEnvironment, body: bytes) -> None:
+    environment.registry.faults.answer("/extensions/", body=body)
+    error = environment.refusal(simple_check())
     assert error.reason is Reason.MALFORMED_EVIDENCE
 
 
-def test_an_empty_list_is_no_signature(stand: SimpleStand) -> None:
-    stand.registry.signatures[stand.digest] = []
-    assert stand.refusal(simple_check()).reason is Reason.NO_SIGNATURE
+def test_an_empty_list_is_no_signature(environment: SimpleSigningEnvironment) -> None:
+    environment.registry.signatures[environment.digest] = []
+    assert environment.refusal(simple_check()).reason is Reason.NO_SIGNATURE
 
 
 def test_a_registry_without_the_extension_has_no_signatures() -> None:
@@ -140,71 +146,77 @@ def test_a_registry_without_the_extension_has_no_signatures() -> None:
 
 
 @pytest.mark.parametrize("status", [405, 501])
-def test_a_registry_that_does_not_know_such_paths_has_no_signatures(stand: SimpleStand, status: int) -> None:
-    stand.registry.faults.status("/extensions/", status)
+def test_a_registry_that_does_not_know_such_paths_has_no_signatures(
+    environment: SimpleSigningEnvironment, status: int
+) -> None:
+    environment.registry.faults.status("/extensions/", status)
     with pytest.raises(VerificationError) as caught:
-        simple_check().verify(stand.image(f"{stand.registry.host}/team/api:1.4"), stand.sources())
+        simple_check().verify(environment.image(f"{environment.registry.host}/team/api:1.4"), environment.sources())
     assert caught.value.reason is Reason.NO_SIGNATURE
 
 
-def test_an_image_that_the_registry_does_not_know_has_no_signatures(stand: SimpleStand) -> None:
-    unknown = stand.image(f"{stand.registry.host}/team/api:1.4", Digest("sha256:" + "0" * 64))
+def test_an_image_that_the_registry_does_not_know_has_no_signatures(environment: SimpleSigningEnvironment) -> None:
+    unknown = environment.image(f"{environment.registry.host}/team/api:1.4", Digest("sha256:" + "0" * 64))
     with pytest.raises(VerificationError) as caught:
-        simple_check().verify(unknown, stand.sources())
+        simple_check().verify(unknown, environment.sources())
     assert caught.value.reason is Reason.NO_SIGNATURE
 
 
-def test_more_than_the_most_signatures_are_refused_unseen(stand: SimpleStand) -> None:
+def test_more_than_the_most_signatures_are_refused_unseen(environment: SimpleSigningEnvironment) -> None:
     for _ in range(MAX_SIGNATURES):
-        stand.registry.sign(stand.digest, GOOD)
-    assert stand.verify(simple_check()).fingerprints == SIGNER
-    stand.registry.sign(stand.digest, GOOD)
-    error = stand.refusal(simple_check())
+        environment.registry.sign(environment.digest, GOOD)
+    assert environment.verify(simple_check()).fingerprints == SIGNER
+    environment.registry.sign(environment.digest, GOOD)
+    error = environment.refusal(simple_check())
     assert error.reason is Reason.EVIDENCE_TOO_LARGE
     assert error.signatures == ()
 
 
-def test_an_endless_list_is_refused(stand: SimpleStand) -> None:
-    stand.registry.faults.endless("/extensions/", chunk=b" " * 65536)
-    assert stand.refusal(simple_check()).reason is Reason.EVIDENCE_TOO_LARGE
+def test_an_endless_list_is_refused(environment: SimpleSigningEnvironment) -> None:
+    environment.registry.faults.endless("/extensions/", chunk=b" " * 65536)
+    assert environment.refusal(simple_check()).reason is Reason.EVIDENCE_TOO_LARGE
 
 
 @pytest.mark.parametrize("status", [500, 502, 403, 401, 418, 204, 301])
-def test_a_registry_that_does_not_answer_makes_it_unavailable(stand: SimpleStand, status: int) -> None:
-    stand.registry.faults.status("/extensions/", status)
-    stand.unavailable(simple_check())
+def test_a_registry_that_does_not_answer_makes_it_unavailable(
+    environment: SimpleSigningEnvironment, status: int
+) -> None:
+    environment.registry.faults.status("/extensions/", status)
+    environment.unavailable(simple_check())
 
 
 @pytest.mark.parametrize("mode", ["basic", "bearer"])
 def test_the_pods_own_credentials_are_used(mode: str) -> None:
-    with SimpleStand(auth=Auth(mode=mode, users={"robot": "s3cret"})) as stand:
-        stand.registry.sign(stand.digest, GOOD)
-        credentials = login(stand.registry)
-        assert stand.verify(simple_check(), credentials=credentials).fingerprints == SIGNER
+    with SimpleSigningEnvironment(auth=Auth(mode=mode, users={"robot": "s3cret"})) as environment:
+        environment.registry.sign(environment.digest, GOOD)
+        credentials = login(environment.registry)
+        assert environment.verify(simple_check(), credentials=credentials).fingerprints == SIGNER
         with pytest.raises(UnauthorizedError):
-            stand.verify(simple_check())
+            environment.verify(simple_check())
 
 
 def test_a_registry_with_tls_is_asked_over_it() -> None:
-    with SimpleStand(tls=True) as stand:
-        stand.registry.sign(stand.digest, GOOD)
-        assert stand.verify(simple_check()).fingerprints == SIGNER
+    with SimpleSigningEnvironment(tls=True) as environment:
+        environment.registry.sign(environment.digest, GOOD)
+        assert environment.verify(simple_check()).fingerprints == SIGNER
 
 
-def test_what_was_put_as_the_documentation_says_can_be_read(stand: SimpleStand) -> None:
-    name = f"{stand.digest}@cddeb7006d914716e2728000746a0b23"
+def test_what_was_put_as_the_documentation_says_can_be_read(environment: SimpleSigningEnvironment) -> None:
+    name = f"{environment.digest}@cddeb7006d914716e2728000746a0b23"
     entry = {"schemaVersion": 2, "version": 2, "type": "atomic", "name": name, "content": b64encode(GOOD).decode()}
-    path = f"/extensions/v2/team/api/signatures/{stand.digest}"
-    assert stand.request("PUT", path, json.dumps(entry)).status == 201
-    assert stand.verify(simple_check()).fingerprints == SIGNER
+    path = f"/extensions/v2/team/api/signatures/{environment.digest}"
+    assert environment.request("PUT", path, json.dumps(entry)).status == 201
+    assert environment.verify(simple_check()).fingerprints == SIGNER
 
 
-def test_one_image_in_two_repositories_has_the_same_signatures_and_only_one_of_them_counts(stand: SimpleStand) -> None:
-    media_type, body = stand.registry.manifest("team/api", "1.4")
-    stand.registry.push_manifest("other/api", "1.4", body, media_type)
-    stand.registry.sign(stand.digest, GOOD)
-    assert stand.verify(simple_check()).fingerprints == SIGNER
-    error = stand.refusal(simple_check(), "registry.example.org/other/api:1.4")
+def test_one_image_in_two_repositories_has_the_same_signatures_and_only_one_of_them_counts(
+    environment: SimpleSigningEnvironment,
+) -> None:
+    media_type, body = environment.registry.manifest("team/api", "1.4")
+    environment.registry.push_manifest("other/api", "1.4", body, media_type)
+    environment.registry.sign(environment.digest, GOOD)
+    assert environment.verify(simple_check()).fingerprints == SIGNER
+    error = environment.refusal(simple_check(), "registry.example.org/other/api:1.4")
     assert error.reason is Reason.REPOSITORY_MISMATCH
 
 
@@ -219,13 +231,13 @@ def test_no_name_gets_into_the_path_that_is_not_one() -> None:
         assert registry.paths == []
 
 
-def test_time_that_runs_out_between_two_signatures_ends_the_search(stand: SimpleStand) -> None:
-    stand.registry.sign(stand.digest, message("one-byte-changed"))
-    sources = stand.sources()
-    spent = replace(sources, deadline=Deadline(stand.clock, stand.clock.monotonic()))
+def test_time_that_runs_out_between_two_signatures_ends_the_search(environment: SimpleSigningEnvironment) -> None:
+    environment.registry.sign(environment.digest, message("one-byte-changed"))
+    sources = environment.sources()
+    spent = replace(sources, deadline=Deadline(environment.clock, environment.clock.monotonic()))
     with pytest.raises(DeadlineError):
-        simple_check().verify(stand.image(), spent)
+        simple_check().verify(environment.image(), spent)
 
 
-def test_the_simulator_says_that_it_has_the_extension_as_the_server_does(stand: SimpleStand) -> None:
-    assert stand.request("GET", "/v2/").headers["X-Registry-Supports-Signatures"] == "1"
+def test_the_simulator_says_that_it_has_the_extension_as_the_server_does(environment: SimpleSigningEnvironment) -> None:
+    assert environment.request("GET", "/v2/").headers["X-Registry-Supports-Signatures"] == "1"

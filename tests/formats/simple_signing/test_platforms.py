@@ -20,7 +20,13 @@ from sealgate.keys.openpgp.keyring import load_keyring
 from sealgate.reasons import Reason
 from sealgate.references import Digest
 from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
-from tests.support.environments.simple_signing import OPENSHIFT, REPOSITORY, SimpleStand, rule, simple_check
+from tests.support.environments.simple_signing import (
+    OPENSHIFT,
+    REPOSITORY,
+    SimpleSigningEnvironment,
+    rule,
+    simple_check,
+)
 from tests.support.signers.simple_signing import REFERENCE, Signer, payload
 from tests.support.simulators.http_messages import Answer, encode
 from tests.support.simulators.registry import digest_of
@@ -47,7 +53,7 @@ Store = Callable[[Digest, bytes], None]
 Change = Callable[[dict[str, Any]], object]
 
 
-class Index(SimpleStand):
+class Index(SimpleSigningEnvironment):
     """A stand with an index of two platforms that nobody has signed.
 
     Attributes:
@@ -91,13 +97,13 @@ class Index(SimpleStand):
 
 
 @pytest.fixture
-def stand() -> Iterator[Index]:
-    with Index() as stand:
-        yield stand
+def environment() -> Iterator[Index]:
+    with Index() as environment:
+        yield environment
 
 
 @pytest.fixture(params=["openshift", "lookaside", "folder"])
-def store(request: pytest.FixtureRequest, stand: Index, tmp_path: Path) -> tuple[dict[str, Any], Store]:
+def store(request: pytest.FixtureRequest, environment: Index, tmp_path: Path) -> tuple[dict[str, Any], Store]:
     """Every place for signatures: the field `store`, and what puts a first signature there."""
 
     def put_file(digest: Digest, message: bytes) -> None:
@@ -107,11 +113,11 @@ def store(request: pytest.FixtureRequest, stand: Index, tmp_path: Path) -> tuple
 
     def put_document(digest: Digest, message: bytes) -> None:
         path = f"/sigstore/{REPOSITORY}@{digest.replace(':', '=')}/signature-1"
-        stand.registry.documents[path] = Answer(200, {"Content-Type": "application/octet-stream"}, message)
+        environment.registry.documents[path] = Answer(200, {"Content-Type": "application/octet-stream"}, message)
 
     places: dict[str, tuple[dict[str, Any], Store]] = {
-        "openshift": (OPENSHIFT, stand.registry.sign),
-        "lookaside": ({"lookaside": {"url": f"{stand.registry.url}/sigstore"}}, put_document),
+        "openshift": (OPENSHIFT, environment.registry.sign),
+        "lookaside": ({"lookaside": {"url": f"{environment.registry.url}/sigstore"}}, put_document),
         "folder": ({"lookaside": {"url": tmp_path.as_uri()}}, put_file),
     }
     return places[request.param]
@@ -129,76 +135,81 @@ def on(*keys: str, **fields: Any) -> SimpleSigningCheck:
 
 
 def test_signatures_on_every_platform_stand_for_one_on_the_index(
-    stand: Index, store: tuple[dict[str, Any], Store]
+    environment: Index, store: tuple[dict[str, Any], Store]
 ) -> None:
     field, put = store
-    put(stand.amd64, signed(stand.amd64))
-    assert "linux/arm64" in stand.refused(on(store=field)).message
-    put(stand.arm64, signed(stand.arm64))
-    found = stand.ask(on(store=field))
+    put(environment.amd64, signed(environment.amd64))
+    assert "linux/arm64" in environment.refused(on(store=field)).message
+    put(environment.arm64, signed(environment.arm64))
+    found = environment.ask(on(store=field))
     assert found.fingerprints == (KEY_OF[RELEASE],)
-    names = [f"platform linux/amd64 ({stand.amd64}), ", f"platform linux/arm64 ({stand.arm64}), "]
+    names = [f"platform linux/amd64 ({environment.amd64}), ", f"platform linux/arm64 ({environment.arm64}), "]
     assert [seen.reason for seen in found.signatures] == [Reason.VERIFIED] * 2
     assert all(seen.source.startswith(name) for seen, name in zip(found.signatures, names, strict=True))
 
 
-def test_unless_the_policy_says_so_only_the_index_is_looked_at(stand: Index) -> None:
-    stand.sign(stand.amd64, stand.arm64)
-    error = stand.refused(simple_check(KEYS))
+def test_unless_the_policy_says_so_only_the_index_is_looked_at(environment: Index) -> None:
+    environment.sign(environment.amd64, environment.arm64)
+    error = environment.refused(simple_check(KEYS))
     assert (error.reason, error.signatures) == (Reason.NO_SIGNATURE, ())
-    assert stand.registry.paths == [f"/extensions/v2/{REPOSITORY}/signatures/{stand.index}"]
+    assert environment.registry.paths == [f"/extensions/v2/{REPOSITORY}/signatures/{environment.index}"]
 
 
-def test_a_signature_on_the_index_is_the_answer_and_nothing_else_is_asked_for(stand: Index) -> None:
-    stand.sign(stand.index, by=SECOND)
-    stand.sign(stand.amd64, stand.arm64)
-    assert stand.ask(on()).fingerprints == (KEY_OF[SECOND],)
-    assert stand.registry.paths == [f"/extensions/v2/{REPOSITORY}/signatures/{stand.index}"]
+def test_a_signature_on_the_index_is_the_answer_and_nothing_else_is_asked_for(environment: Index) -> None:
+    environment.sign(environment.index, by=SECOND)
+    environment.sign(environment.amd64, environment.arm64)
+    assert environment.ask(on()).fingerprints == (KEY_OF[SECOND],)
+    assert environment.registry.paths == [f"/extensions/v2/{REPOSITORY}/signatures/{environment.index}"]
 
 
-def test_a_useless_signature_on_the_index_is_told_of_and_does_no_harm(stand: Index) -> None:
-    stand.sign(stand.index, by=STRANGER)
-    stand.sign(stand.amd64, stand.arm64)
-    found = stand.ask(on())
+def test_a_useless_signature_on_the_index_is_told_of_and_does_no_harm(environment: Index) -> None:
+    environment.sign(environment.index, by=STRANGER)
+    environment.sign(environment.amd64, environment.arm64)
+    found = environment.ask(on())
     assert found.fingerprints == (KEY_OF[RELEASE],)
     assert [seen.reason for seen in found.signatures] == [Reason.UNKNOWN_KEY, Reason.VERIFIED, Reason.VERIFIED]
 
 
-def test_a_docker_manifest_list_is_an_index_too(stand: Index) -> None:
-    digests = stand.push("amd64", DOCKER_MANIFEST), stand.push("arm64", DOCKER_MANIFEST)
-    index = stand.registry.push_index(REPOSITORY, "1.4", digests, DOCKER_LIST)
-    stand.sign(*digests)
-    assert stand.ask(on(), index).fingerprints == (KEY_OF[RELEASE],)
+def test_a_docker_manifest_list_is_an_index_too(environment: Index) -> None:
+    digests = environment.push("amd64", DOCKER_MANIFEST), environment.push("arm64", DOCKER_MANIFEST)
+    index = environment.registry.push_index(REPOSITORY, "1.4", digests, DOCKER_LIST)
+    environment.sign(*digests)
+    assert environment.ask(on(), index).fingerprints == (KEY_OF[RELEASE],)
 
 
-def test_the_requests_are_those_that_the_documentation_says(stand: Index) -> None:
-    stand.sign(stand.amd64, stand.arm64)
-    stand.ask(on())
+def test_the_requests_are_those_that_the_documentation_says(environment: Index) -> None:
+    environment.sign(environment.amd64, environment.arm64)
+    environment.ask(on())
     lists, manifests = f"/extensions/v2/{REPOSITORY}/signatures", f"/v2/{REPOSITORY}/manifests"
-    everything = (stand.index, stand.amd64, stand.arm64)
-    assert sorted(stand.registry.paths) == sorted(
+    everything = (environment.index, environment.amd64, environment.arm64)
+    assert sorted(environment.registry.paths) == sorted(
         [*(f"{lists}/{one}" for one in everything), *(f"{manifests}/{one}" for one in everything)]
     )
 
 
-def test_the_same_manifest_twice_is_looked_at_once(stand: Index) -> None:
-    index = stand.push_changed(lambda found: found["manifests"].append(found["manifests"][0]))
-    stand.sign(stand.amd64, stand.arm64)
-    assert len(stand.ask(on(), index).signatures) == 2
+def test_the_same_manifest_twice_is_looked_at_once(environment: Index) -> None:
+    index = environment.push_changed(lambda found: found["manifests"].append(found["manifests"][0]))
+    environment.sign(environment.amd64, environment.arm64)
+    assert len(environment.ask(on(), index).signatures) == 2
 
 
 # Which platforms ------------------------------------------------------------------------------------------------------
 
 
-def test_no_platform_may_be_without(stand: Index) -> None:
-    stand.sign(stand.arm64)
-    error = stand.refused(on())
+def test_no_platform_may_be_without(environment: Index) -> None:
+    environment.sign(environment.arm64)
+    error = environment.refused(on())
     assert error.reason is Reason.NO_SIGNATURE
-    assert f"{INSTEAD} linux/amd64 ({stand.amd64}) is not: there is no signature for {stand.amd64}" in error.message
-    stand.sign(stand.amd64, by=STRANGER)
-    error = stand.refused(on())
+    assert (
+        f"{INSTEAD} linux/amd64 ({environment.amd64}) is not: there is no signature for {environment.amd64}"
+        in error.message
+    )
+    environment.sign(environment.amd64, by=STRANGER)
+    error = environment.refused(on())
     assert error.reason is Reason.UNKNOWN_KEY
-    assert [seen.source.partition(",")[0] for seen in error.signatures] == [f"platform linux/amd64 ({stand.amd64})"]
+    assert [seen.source.partition(",")[0] for seen in error.signatures] == [
+        f"platform linux/amd64 ({environment.amd64})"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -210,34 +221,34 @@ def test_no_platform_may_be_without(stand: Index) -> None:
         {},
     ],
 )
-def test_what_the_index_says_about_a_manifest_excuses_none(stand: Index, entry: dict[str, Any]) -> None:
-    extra = stand.push("extra")
+def test_what_the_index_says_about_a_manifest_excuses_none(environment: Index, entry: dict[str, Any]) -> None:
+    extra = environment.push("extra")
     listed = {"mediaType": OCI_MANIFEST, "digest": extra, "size": 1, **entry}
-    index = stand.push_changed(lambda found: found["manifests"].append(listed))
-    stand.sign(stand.amd64, stand.arm64)
-    error = stand.refused(on(), index)
+    index = environment.push_changed(lambda found: found["manifests"].append(listed))
+    environment.sign(environment.amd64, environment.arm64)
+    error = environment.refused(on(), index)
     assert error.reason is Reason.NO_SIGNATURE
     assert f"({extra}) is not: there is no signature" in error.message
-    stand.sign(extra)
-    assert stand.ask(on(), index).fingerprints == (KEY_OF[RELEASE],)
+    environment.sign(extra)
+    assert environment.ask(on(), index).fingerprints == (KEY_OF[RELEASE],)
 
 
-def test_a_plain_manifest_has_only_its_own_signatures(stand: Index) -> None:
-    stand.sign(stand.index, stand.arm64)
-    error = stand.refused(on(), stand.amd64)
+def test_a_plain_manifest_has_only_its_own_signatures(environment: Index) -> None:
+    environment.sign(environment.index, environment.arm64)
+    error = environment.refused(on(), environment.amd64)
     assert (error.reason, error.message) == (
         Reason.NO_SIGNATURE,
-        stand.refused(simple_check(KEYS), stand.amd64).message,
+        environment.refused(simple_check(KEYS), environment.amd64).message,
     )
-    stand.sign(stand.amd64)
-    assert stand.ask(on(), stand.amd64).fingerprints == (KEY_OF[RELEASE],)
+    environment.sign(environment.amd64)
+    assert environment.ask(on(), environment.amd64).fingerprints == (KEY_OF[RELEASE],)
 
 
-def test_a_signature_for_the_index_is_none_for_a_platform_nor_the_other_way_round(stand: Index) -> None:
-    stand.registry.sign(stand.index, signed(stand.amd64))
-    stand.registry.sign(stand.amd64, signed(stand.index))
-    stand.sign(stand.arm64)
-    error = stand.refused(on())
+def test_a_signature_for_the_index_is_none_for_a_platform_nor_the_other_way_round(environment: Index) -> None:
+    environment.registry.sign(environment.index, signed(environment.amd64))
+    environment.registry.sign(environment.amd64, signed(environment.index))
+    environment.sign(environment.arm64)
+    error = environment.refused(on())
     assert error.reason is Reason.DIGEST_MISMATCH
     assert [seen.reason for seen in error.signatures] == [Reason.DIGEST_MISMATCH] * 2
 
@@ -245,18 +256,18 @@ def test_a_signature_for_the_index_is_none_for_a_platform_nor_the_other_way_roun
 # Whose signatures, under which name -----------------------------------------------------------------------------------
 
 
-def test_only_keys_that_signed_every_platform_count(stand: Index) -> None:
-    stand.sign(stand.amd64, by=SECOND)
-    stand.sign(stand.amd64, stand.arm64)
-    found = stand.ask(on())
+def test_only_keys_that_signed_every_platform_count(environment: Index) -> None:
+    environment.sign(environment.amd64, by=SECOND)
+    environment.sign(environment.amd64, environment.arm64)
+    found = environment.ask(on())
     assert found.fingerprints == (KEY_OF[RELEASE],)
     assert len(found.signatures) == 3
 
 
-def test_two_keys_that_signed_one_platform_each_have_not_signed_the_image(stand: Index) -> None:
-    stand.sign(stand.amd64)
-    stand.sign(stand.arm64, by=SECOND)
-    error = stand.refused(on())
+def test_two_keys_that_signed_one_platform_each_have_not_signed_the_image(environment: Index) -> None:
+    environment.sign(environment.amd64)
+    environment.sign(environment.arm64, by=SECOND)
+    error = environment.refused(on())
     assert error.reason is Reason.NO_SIGNATURE
     assert f"{INSTEAD} no single key signed all 2 platforms, although each of them is signed" in error.message
     assert [seen.fingerprint for seen in error.signatures] == [KEY_OF[RELEASE], KEY_OF[SECOND]]
@@ -268,17 +279,17 @@ SUBSETS = st.lists(st.sets(st.sampled_from([RELEASE, SECOND, STRANGER])), min_si
 @settings(max_examples=25, deadline=None)
 @given(SUBSETS)
 def test_whoever_verified_signed_every_platform_and_is_accepted(signers: list[set[Signer]]) -> None:
-    with Index() as stand:
-        digests = tuple(stand.push(f"platform {number}") for number in range(len(signers)))
-        index = stand.registry.push_index(REPOSITORY, None, digests)
+    with Index() as environment:
+        digests = tuple(environment.push(f"platform {number}") for number in range(len(signers)))
+        index = environment.registry.push_index(REPOSITORY, None, digests)
         for digest, each in zip(digests, signers, strict=True):
             for signer in each:
-                stand.sign(digest, by=signer)
+                environment.sign(digest, by=signer)
         expected = {KEY_OF[signer] for signer in set.intersection(*signers) - {STRANGER}}
         if expected:
-            assert set(stand.ask(on(), index).fingerprints) == expected
+            assert set(environment.ask(on(), index).fingerprints) == expected
         else:
-            stand.refused(on(), index)
+            environment.refused(on(), index)
 
 
 @pytest.mark.parametrize(
@@ -289,28 +300,30 @@ def test_whoever_verified_signed_every_platform_and_is_accepted(signers: list[se
         ("registry.example.org/team/web:1.4", Reason.REPOSITORY_MISMATCH),
     ],
 )
-def test_the_rule_for_names_is_that_of_the_image(stand: Index, name: str, reason: Reason) -> None:
-    stand.sign(stand.amd64)
-    stand.sign(stand.arm64, name=name)
-    error = stand.refused(on())
+def test_the_rule_for_names_is_that_of_the_image(environment: Index, name: str, reason: Reason) -> None:
+    environment.sign(environment.amd64)
+    environment.sign(environment.arm64, name=name)
+    error = environment.refused(on())
     assert error.reason is reason
-    assert f"linux/arm64 ({stand.arm64}) is not: " in error.message
+    assert f"linux/arm64 ({environment.arm64}) is not: " in error.message
 
 
-def test_a_wider_rule_for_names_holds_for_platforms_too(stand: Index) -> None:
-    stand.sign(stand.amd64, name="registry.example.org/team/api:1.4-amd64")
-    stand.sign(stand.arm64, name="registry.example.org/team/api:1.4-arm64")
-    assert stand.refused(on()).reason is Reason.IDENTITY_MISMATCH
+def test_a_wider_rule_for_names_holds_for_platforms_too(environment: Index) -> None:
+    environment.sign(environment.amd64, name="registry.example.org/team/api:1.4-amd64")
+    environment.sign(environment.arm64, name="registry.example.org/team/api:1.4-arm64")
+    assert environment.refused(on()).reason is Reason.IDENTITY_MISMATCH
     check = on(signedIdentity=rule("MatchRepository"))
-    assert stand.ask(check).fingerprints == (KEY_OF[RELEASE],)
-    assert stand.ask(on(), image=f"registry.example.org/team/api@{stand.index}").fingerprints == (KEY_OF[RELEASE],)
+    assert environment.ask(check).fingerprints == (KEY_OF[RELEASE],)
+    assert environment.ask(on(), image=f"registry.example.org/team/api@{environment.index}").fingerprints == (
+        KEY_OF[RELEASE],
+    )
 
 
-def test_an_expected_identity_holds_for_platforms_too(stand: Index) -> None:
-    stand.sign(stand.amd64, stand.arm64)
+def test_an_expected_identity_holds_for_platforms_too(environment: Index) -> None:
+    environment.sign(environment.amd64, environment.arm64)
     elsewhere = "registry.example.org/team/api:other"
-    assert stand.ask(on().expecting(REFERENCE), image=elsewhere).fingerprints == (KEY_OF[RELEASE],)
-    assert stand.refused(on().expecting(elsewhere)).reason is Reason.IDENTITY_MISMATCH
+    assert environment.ask(on().expecting(REFERENCE), image=elsewhere).fingerprints == (KEY_OF[RELEASE],)
+    assert environment.refused(on().expecting(elsewhere)).reason is Reason.IDENTITY_MISMATCH
 
 
 # What cannot be found out ---------------------------------------------------------------------------------------------
@@ -318,45 +331,45 @@ def test_an_expected_identity_holds_for_platforms_too(stand: Index) -> None:
 
 @pytest.mark.parametrize("platform", ["index", "amd64", "arm64"])
 @pytest.mark.parametrize("what", ["signatures", "manifests"])
-def test_nothing_is_verified_while_anything_cannot_be_asked_for(stand: Index, platform: str, what: str) -> None:
-    stand.sign(stand.amd64, stand.arm64)
-    stand.registry.faults.status(f"{what}/{getattr(stand, platform)}", 503)
-    stand.not_available(on())
-    stand.registry.faults.clear()
-    assert stand.ask(on()).fingerprints == (KEY_OF[RELEASE],)
+def test_nothing_is_verified_while_anything_cannot_be_asked_for(environment: Index, platform: str, what: str) -> None:
+    environment.sign(environment.amd64, environment.arm64)
+    environment.registry.faults.status(f"{what}/{getattr(environment, platform)}", 503)
+    environment.not_available(on())
+    environment.registry.faults.clear()
+    assert environment.ask(on()).fingerprints == (KEY_OF[RELEASE],)
 
 
-def test_a_manifest_that_is_not_there_leaves_it_open(stand: Index) -> None:
-    stand.sign(stand.amd64, stand.arm64)
-    stand.registry.faults.status(f"manifests/{stand.arm64}", 404)
-    stand.not_available(on())
+def test_a_manifest_that_is_not_there_leaves_it_open(environment: Index) -> None:
+    environment.sign(environment.amd64, environment.arm64)
+    environment.registry.faults.status(f"manifests/{environment.arm64}", 404)
+    environment.not_available(on())
 
 
-def test_a_signature_that_could_not_be_fetched_may_be_the_one_that_is_missing(stand: Index) -> None:
+def test_a_signature_that_could_not_be_fetched_may_be_the_one_that_is_missing(environment: Index) -> None:
     def put(digest: Digest, number: int, by: Signer) -> None:
         path = f"/sigstore/{REPOSITORY}@{digest.replace(':', '=')}/signature-{number}"
-        stand.registry.documents[path] = Answer(200, {}, signed(digest, by))
+        environment.registry.documents[path] = Answer(200, {}, signed(digest, by))
 
-    put(stand.amd64, 1, RELEASE)
-    put(stand.amd64, 2, SECOND)
-    put(stand.arm64, 1, SECOND)
-    check = on(store={"lookaside": {"url": f"{stand.registry.url}/sigstore"}})
-    assert stand.ask(check).fingerprints == (KEY_OF[SECOND],)
-    stand.registry.faults.status("/signature-2", 500)
-    error = stand.not_available(check)
+    put(environment.amd64, 1, RELEASE)
+    put(environment.amd64, 2, SECOND)
+    put(environment.arm64, 1, SECOND)
+    check = on(store={"lookaside": {"url": f"{environment.registry.url}/sigstore"}})
+    assert environment.ask(check).fingerprints == (KEY_OF[SECOND],)
+    environment.registry.faults.status("/signature-2", 500)
+    error = environment.not_available(check)
     assert error.reason is Reason.REGISTRY_UNAVAILABLE
     assert "no single key signed all 2 platforms" in error.message
-    put(stand.arm64, 1, RELEASE)
-    found = stand.ask(check)
+    put(environment.arm64, 1, RELEASE)
+    found = environment.ask(check)
     assert found.fingerprints == (KEY_OF[RELEASE],)
     assert Reason.REGISTRY_UNAVAILABLE in {seen.reason for seen in found.signatures}
 
 
-def test_time_that_runs_out_between_platforms_ends_the_search(stand: Index) -> None:
-    stand.sign(stand.amd64, stand.arm64)
-    spent = replace(stand.sources(), deadline=Deadline(stand.clock, stand.clock.monotonic()))
+def test_time_that_runs_out_between_platforms_ends_the_search(environment: Index) -> None:
+    environment.sign(environment.amd64, environment.arm64)
+    spent = replace(environment.sources(), deadline=Deadline(environment.clock, environment.clock.monotonic()))
     with pytest.raises(DeadlineError, match="every platform"):
-        on().verify(stand.image(REFERENCE, stand.index), spent)
+        on().verify(environment.image(REFERENCE, environment.index), spent)
 
 
 # What is no index -----------------------------------------------------------------------------------------------------
@@ -437,123 +450,123 @@ NOT_AN_INDEX: dict[str, tuple[Change, Reason, str]] = {
 
 @pytest.mark.parametrize(("change", "reason", "why"), NOT_AN_INDEX.values(), ids=NOT_AN_INDEX)
 def test_an_index_is_refused_that_two_programs_might_read_differently(
-    stand: Index, change: Change, reason: Reason, why: str
+    environment: Index, change: Change, reason: Reason, why: str
 ) -> None:
-    index = stand.push_changed(change)
-    stand.sign(stand.amd64, stand.arm64)
-    error = stand.refused(on(), index)
+    index = environment.push_changed(change)
+    environment.sign(environment.amd64, environment.arm64)
+    error = environment.refused(on(), index)
     assert (error.reason, why in error.message, INSTEAD in error.message) == (reason, True, True)
-    stand.sign(index)
+    environment.sign(index)
     # What is signed itself is not read at all.
-    assert stand.ask(on(), index).fingerprints == (KEY_OF[RELEASE],)
+    assert environment.ask(on(), index).fingerprints == (KEY_OF[RELEASE],)
 
 
 @pytest.mark.parametrize(
     "change", [(b"}", b"}x"), (b'"manifests"', b'"manifests":[],"manifests"'), (b"linux", b"\xff")]
 )
-def test_an_index_is_strict_json(stand: Index, change: tuple[bytes, bytes]) -> None:
-    body = stand.registry.manifest(REPOSITORY, stand.index)[1].replace(*change)
-    index = stand.registry.push_manifest(REPOSITORY, None, body, OCI_INDEX)
-    stand.sign(stand.amd64, stand.arm64)
-    assert stand.refused(on(), index).reason is Reason.MALFORMED_EVIDENCE
+def test_an_index_is_strict_json(environment: Index, change: tuple[bytes, bytes]) -> None:
+    body = environment.registry.manifest(REPOSITORY, environment.index)[1].replace(*change)
+    index = environment.registry.push_manifest(REPOSITORY, None, body, OCI_INDEX)
+    environment.sign(environment.amd64, environment.arm64)
+    assert environment.refused(on(), index).reason is Reason.MALFORMED_EVIDENCE
 
 
-def test_annotations_and_a_subject_make_no_other_index_of_it(stand: Index) -> None:
+def test_annotations_and_a_subject_make_no_other_index_of_it(environment: Index) -> None:
     more = {"annotations": {"a": "b"}, "subject": {}, "artifactType": "application/vnd.example"}
-    index = stand.push_changed(lambda found: found.update(more))
-    stand.sign(stand.amd64, stand.arm64)
-    assert stand.ask(on(), index).fingerprints == (KEY_OF[RELEASE],)
+    index = environment.push_changed(lambda found: found.update(more))
+    environment.sign(environment.amd64, environment.arm64)
+    assert environment.ask(on(), index).fingerprints == (KEY_OF[RELEASE],)
 
 
-def test_a_platforms_name_is_told_as_it_may_stand_in_a_message(stand: Index) -> None:
+def test_a_platforms_name_is_told_as_it_may_stand_in_a_message(environment: Index) -> None:
     hostile = first(platform={"os": "li\nnux", "architecture": "arm\x1b[31m", "variant": "v8" * 500})
-    error = stand.refused(on(), stand.push_changed(hostile))
+    error = environment.refused(on(), environment.push_changed(hostile))
     assert "li\\nnux/arm\\x1b[31m/v8v8" in error.message
     assert error.message.isprintable()
     assert len(error.message) < 1000
 
 
-def test_an_index_has_so_many_manifests_and_no_more(stand: Index) -> None:
-    digests = [stand.push(f"platform {number}") for number in range(MAX_PLATFORMS + 1)]
-    stand.sign(*digests)
-    most = stand.registry.push_index(REPOSITORY, None, tuple(digests[:-1]))
-    assert len(stand.ask(on(), most).signatures) == MAX_PLATFORMS
-    stand.registry.requests.clear()
-    error = stand.refused(on(), stand.registry.push_index(REPOSITORY, None, tuple(digests)))
+def test_an_index_has_so_many_manifests_and_no_more(environment: Index) -> None:
+    digests = [environment.push(f"platform {number}") for number in range(MAX_PLATFORMS + 1)]
+    environment.sign(*digests)
+    most = environment.registry.push_index(REPOSITORY, None, tuple(digests[:-1]))
+    assert len(environment.ask(on(), most).signatures) == MAX_PLATFORMS
+    environment.registry.requests.clear()
+    error = environment.refused(on(), environment.registry.push_index(REPOSITORY, None, tuple(digests)))
     assert error.reason is Reason.EVIDENCE_TOO_LARGE
-    assert len(stand.registry.requests) == 2
+    assert len(environment.registry.requests) == 2
 
 
-def test_every_platform_has_so_many_signatures_and_no_more(stand: Index) -> None:
-    stand.sign(stand.amd64, stand.arm64)
-    entry = stand.registry.signatures[stand.arm64][0]
-    stand.registry.signatures[stand.arm64] = [entry] * (MAX_SIGNATURES + 1)
-    error = stand.refused(on())
+def test_every_platform_has_so_many_signatures_and_no_more(environment: Index) -> None:
+    environment.sign(environment.amd64, environment.arm64)
+    entry = environment.registry.signatures[environment.arm64][0]
+    environment.registry.signatures[environment.arm64] = [entry] * (MAX_SIGNATURES + 1)
+    error = environment.refused(on())
     assert error.reason is Reason.EVIDENCE_TOO_LARGE
-    assert f"linux/arm64 ({stand.arm64}) is not: there are more than" in error.message
+    assert f"linux/arm64 ({environment.arm64}) is not: there are more than" in error.message
 
 
 # What is served as something else -------------------------------------------------------------------------------------
 
 
-def test_a_signed_index_is_not_a_platform_however_it_is_listed(stand: Index) -> None:
-    inner = stand.registry.push_index(REPOSITORY, None, (stand.amd64, stand.arm64))
-    outer = stand.push_changed(first(digest=inner))
-    stand.sign(inner, stand.arm64)
-    error = stand.refused(on(), outer)
+def test_a_signed_index_is_not_a_platform_however_it_is_listed(environment: Index) -> None:
+    inner = environment.registry.push_index(REPOSITORY, None, (environment.amd64, environment.arm64))
+    outer = environment.push_changed(first(digest=inner))
+    environment.sign(inner, environment.arm64)
+    error = environment.refused(on(), outer)
     assert error.reason is Reason.TYPE_MISMATCH
     assert f"the manifest of linux/amd64 ({inner}) is not the {OCI_MANIFEST} that the index says it is" in error.message
     # Nor if the registry lies about it too.
-    stand.registry.faults.header(f"/manifests/{inner}", "Content-Type", OCI_MANIFEST)
-    assert stand.refused(on(), outer).reason is Reason.TYPE_MISMATCH
+    environment.registry.faults.header(f"/manifests/{inner}", "Content-Type", OCI_MANIFEST)
+    assert environment.refused(on(), outer).reason is Reason.TYPE_MISMATCH
 
 
-def test_a_manifest_of_another_type_than_it_is_listed_as_is_refused(stand: Index) -> None:
-    index = stand.push_changed(first(mediaType=DOCKER_MANIFEST))
-    stand.sign(stand.amd64, stand.arm64)
-    assert stand.refused(on(), index).reason is Reason.TYPE_MISMATCH
+def test_a_manifest_of_another_type_than_it_is_listed_as_is_refused(environment: Index) -> None:
+    index = environment.push_changed(first(mediaType=DOCKER_MANIFEST))
+    environment.sign(environment.amd64, environment.arm64)
+    assert environment.refused(on(), index).reason is Reason.TYPE_MISMATCH
 
 
-def test_an_image_served_as_an_index_is_none(stand: Index) -> None:
-    stand.registry.faults.header(f"/manifests/{stand.amd64}", "Content-Type", OCI_INDEX)
-    error = stand.refused(on(), stand.amd64)
+def test_an_image_served_as_an_index_is_none(environment: Index) -> None:
+    environment.registry.faults.header(f"/manifests/{environment.amd64}", "Content-Type", OCI_INDEX)
+    error = environment.refused(on(), environment.amd64)
     assert (error.reason, INSTEAD in error.message) == (Reason.MALFORMED_EVIDENCE, True)
 
 
-def test_an_index_served_as_an_image_has_only_its_own_signatures(stand: Index) -> None:
-    stand.sign(stand.amd64, stand.arm64)
-    stand.registry.faults.header(f"/manifests/{stand.index}", "Content-Type", OCI_MANIFEST)
-    error = stand.refused(on())
+def test_an_index_served_as_an_image_has_only_its_own_signatures(environment: Index) -> None:
+    environment.sign(environment.amd64, environment.arm64)
+    environment.registry.faults.header(f"/manifests/{environment.index}", "Content-Type", OCI_MANIFEST)
+    error = environment.refused(on())
     assert (error.reason, INSTEAD in error.message) == (Reason.NO_SIGNATURE, False)
 
 
 @pytest.mark.parametrize("place", ["index", "amd64"])
-def test_other_bytes_than_asked_for_are_refused(stand: Index, place: str) -> None:
-    stand.sign(stand.amd64, stand.arm64)
-    digest = getattr(stand, place)
-    other = stand.registry.push_index(REPOSITORY, None, (stand.arm64,))
-    stand.registry.faults.body(f"/manifests/{digest}", stand.registry.manifest(REPOSITORY, other)[1])
-    assert stand.refused(on()).reason is Reason.DIGEST_MISMATCH
+def test_other_bytes_than_asked_for_are_refused(environment: Index, place: str) -> None:
+    environment.sign(environment.amd64, environment.arm64)
+    digest = getattr(environment, place)
+    other = environment.registry.push_index(REPOSITORY, None, (environment.arm64,))
+    environment.registry.faults.body(f"/manifests/{digest}", environment.registry.manifest(REPOSITORY, other)[1])
+    assert environment.refused(on()).reason is Reason.DIGEST_MISMATCH
 
 
 @pytest.mark.parametrize("media_type", SCHEMA_1)
 @pytest.mark.parametrize("place", ["index", "arm64"])
-def test_schema_1_is_refused_wherever_a_manifest_is_fetched(stand: Index, place: str, media_type: str) -> None:
-    stand.sign(stand.amd64, stand.arm64)
-    stand.registry.faults.header(f"/manifests/{getattr(stand, place)}", "Content-Type", media_type)
-    error = stand.refused(on())
+def test_schema_1_is_refused_wherever_a_manifest_is_fetched(environment: Index, place: str, media_type: str) -> None:
+    environment.sign(environment.amd64, environment.arm64)
+    environment.registry.faults.header(f"/manifests/{getattr(environment, place)}", "Content-Type", media_type)
+    error = environment.refused(on())
     assert error.reason is Reason.UNSUPPORTED_IMAGE
     assert "is of the old schema 1, which cannot be verified; build and push the image anew" in error.message
 
 
-def test_a_schema_1_image_by_its_digest_is_what_was_signed_or_nothing(stand: Index) -> None:
+def test_a_schema_1_image_by_its_digest_is_what_was_signed_or_nothing(environment: Index) -> None:
     body = encode({"schemaVersion": 1, "name": REPOSITORY, "fsLayers": [], "history": []})
     served = body[:-1] + b',"signatures":[]}'
     # Its digest is that of the bytes without their signatures; so much is what a key signs.
     digest = digest_of(body)
-    stand.registry.repositories[REPOSITORY].manifests[digest] = (SCHEMA_1[1], served)
-    assert stand.refused(simple_check(KEYS), digest).reason is Reason.NO_SIGNATURE
-    assert stand.refused(on(), digest).reason is Reason.UNSUPPORTED_IMAGE
+    environment.registry.repositories[REPOSITORY].manifests[digest] = (SCHEMA_1[1], served)
+    assert environment.refused(simple_check(KEYS), digest).reason is Reason.NO_SIGNATURE
+    assert environment.refused(on(), digest).reason is Reason.UNSUPPORTED_IMAGE
 
 
 # The option -----------------------------------------------------------------------------------------------------------

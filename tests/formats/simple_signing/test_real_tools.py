@@ -20,7 +20,7 @@ from sealgate.reasons import Reason
 from sealgate.references import parse_reference
 from tests.formats.simple_signing.test_messages import EVERY_MESSAGE
 from tests.support.environments.registry_clients import client_for, session_of
-from tests.support.environments.simple_signing import SimpleStand, rule, simple_check
+from tests.support.environments.simple_signing import SimpleSigningEnvironment, rule, simple_check
 from tests.support.real_tools.required import require_tool
 from tests.support.signers.simple_signing import DATA, REFERENCE, keyring, message
 from tests.support.simulators.openshift import OpenShiftSimulator
@@ -202,10 +202,10 @@ def test_nothing_verifies_exactly_that_skopeo_refuses(home: Home) -> None:
         arguments = ["standalone-verify", str(DATA / "manifest.json"), REFERENCE, signer, str(path)]
         if home.skopeo(*arguments, check=False) == 0:
             good.add(name)
-        with SimpleStand() as stand:
-            stand.registry.sign(stand.digest, message(name))
+        with SimpleSigningEnvironment() as environment:
+            environment.registry.sign(environment.digest, message(name))
             with suppress(VerificationError):
-                accepted.update([name] if stand.verify(check).fingerprints == (signer,) else [])
+                accepted.update([name] if environment.verify(check).fingerprints == (signer,) else [])
     assert accepted <= good
     assert good - accepted == STRICTER_THAN_SKOPEO
 
@@ -262,8 +262,8 @@ def test_skopeo_reads_from_the_simulator_as_from_a_server(
     name: str,
     accepted: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
-    with SimpleStand() as stand:
-        registry = stand.registry
+    with SimpleSigningEnvironment() as environment:
+        registry = environment.registry
         registry.push_blob("team/api", b"")
         digest = registry.push_image("team/api", "1.4")
         registry.sign(digest, _message_for(home, registry, digest) if accepted else message(name))

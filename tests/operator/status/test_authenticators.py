@@ -17,7 +17,7 @@ from sealgate_operator.keys.secrets import SecretKeys
 from sealgate_operator.status.authenticators import assess, secrets_named_in
 from tests.operator.objects import authenticator, cosign, fingerprint_of, inline, pem, secret_ref
 from tests.support.clocks import NOW
-from tests.support.environments.kms import KMSStand
+from tests.support.environments.kms import KMSEnvironment
 from tests.support.signers.private_keys import new_key, public_pem
 from tests.support.signers.simple_signing import AFTER_SPOILT, BEFORE_SPOILT, armored_key
 from tests.support.signers.sm2 import SM2PrivateKey
@@ -283,12 +283,12 @@ class NoSecrets(SecretKeys):
 
 
 def test_of_one_key_two_entries_may_want_a_version_each() -> None:
-    with KMSStand(AlibabaKMSSimulator) as stand:
-        assert isinstance(stand.kms, AlibabaKMSSimulator)
-        stand.kms.add(stand.key_id, "EC_SM2", "one", "two")
-        kms = KMSKeySource(stand.client, MappingServiceSecrets(stand.secrets), stand.clock)
-        entries = [{"kms": {"alibaba": stand.source(keyVersionId=version)}} for version in ("one", "two")]
-        found = assess(authenticator("a", cosign(*entries)), SecretKeys(lambda _: None), [kms], stand.clock.now())
+    with KMSEnvironment(AlibabaKMSSimulator) as environment:
+        assert isinstance(environment.kms, AlibabaKMSSimulator)
+        environment.kms.add(environment.key_id, "EC_SM2", "one", "two")
+        kms = KMSKeySource(environment.client, MappingServiceSecrets(environment.secrets), environment.clock)
+        entries = [{"kms": {"alibaba": environment.source(keyVersionId=version)}} for version in ("one", "two")]
+        found = assess(authenticator("a", cosign(*entries)), SecretKeys(lambda _: None), [kms], environment.clock.now())
         assert [key.key_version for key in found.status.keys] == ["one", "two"]
         assert condition(found) == ("True", "KeysResolved")
         assert found.fingerprints is not None
@@ -296,14 +296,14 @@ def test_of_one_key_two_entries_may_want_a_version_each() -> None:
 
 
 def test_what_could_not_be_looked_at_is_looked_at_again_soon() -> None:
-    with KMSStand(DEWSimulator) as stand:
-        stand.add_key()
-        kms = KMSKeySource(stand.client, MappingServiceSecrets(stand.secrets), stand.clock)
-        stand.kms.faults.status("", 503, times=1)
-        obj = authenticator("a", cosign({"kms": {"huawei": stand.source()}}))
-        away = assess(obj, SecretKeys(lambda _: None), [kms], stand.clock.now())
+    with KMSEnvironment(DEWSimulator) as environment:
+        environment.add_key()
+        kms = KMSKeySource(environment.client, MappingServiceSecrets(environment.secrets), environment.clock)
+        environment.kms.faults.status("", 503, times=1)
+        obj = authenticator("a", cosign({"kms": {"huawei": environment.source()}}))
+        away = assess(obj, SecretKeys(lambda _: None), [kms], environment.clock.now())
         assert (away.ready, away.refresh_seconds) == (False, RETRY_SECONDS)
-        back = assess(obj, SecretKeys(lambda _: None), [kms], stand.clock.now())
+        back = assess(obj, SecretKeys(lambda _: None), [kms], environment.clock.now())
         assert (back.ready, back.refresh_seconds) == (True, REFRESH_SECONDS)
 
 

@@ -11,7 +11,7 @@ from sealgate.service_secrets import MappingServiceSecrets
 from sealgate.verification.policy_sets import build_policy_set
 from tests.support.environments.grafeas import key_entry
 from tests.support.environments.oracle import trusted
-from tests.support.environments.verifier import World, policy
+from tests.support.environments.verifier import VerifierEnvironment, policy
 from tests.support.signers.private_keys import new_key
 from tests.support.simulators.grafeas import NOTE, GrafeasSimulator, payload_of
 from tests.support.simulators.ocir import COMPARTMENT, REGION, OCIRSimulator, message_of
@@ -63,12 +63,12 @@ def oracle_spec(server: OCIRSimulator, *keys: dict[str, Any], **fields: Any) -> 
     return {"oracle": {**spec, "trustedKeys": list(keys) or [trusted(ORACLE_KEY)], **fields}}
 
 
-class GrafeasWorld(World):
+class GrafeasVerifierEnvironment(VerifierEnvironment):
     """A registry that is a Grafeas server too, with a verifier in front of it."""
 
-    def __init__(self, **world: Any) -> None:
+    def __init__(self, **environment: Any) -> None:
         self.server = GrafeasSimulator()
-        super().__init__(registry=self.server, **world)
+        super().__init__(registry=self.server, **environment)
 
     def push(self, tag: str = "v1") -> Digest:
         """Push an image that nobody has attested."""
@@ -92,12 +92,12 @@ class GrafeasWorld(World):
         return verdict
 
 
-class OracleWorld(World):
+class OracleVerifierEnvironment(VerifierEnvironment):
     """A registry that keeps Oracle's signature records too, with a verifier in front of it."""
 
-    def __init__(self, **world: Any) -> None:
+    def __init__(self, **environment: Any) -> None:
         self.server = OCIRSimulator()
-        super().__init__(registry=self.server, **world)
+        super().__init__(registry=self.server, **environment)
 
     def push(self, tag: str = "v1") -> Digest:
         """Push an image that nobody has signed."""

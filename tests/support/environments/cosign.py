@@ -52,7 +52,7 @@ def cosign_check(*keys: PrivateKey | dict[str, Any], **fields: Any) -> Check:
     return build_check(Authenticator.model_validate(document), FileKeys({}))
 
 
-class Stand:
+class CosignEnvironment:
     """A registry with one image; a context manager.
 
     Args:

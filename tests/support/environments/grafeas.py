@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.formats.grafeas.verify import GrafeasCheck
 from sealgate.references import Digest
-from tests.support.environments.stores import StoreStand
+from tests.support.environments.stores import StoreEnvironment
 from tests.support.signers.private_keys import fingerprint, new_key, public_pem
 from tests.support.simulators.grafeas import NOTE, GrafeasSimulator, payload_of
 
@@ -37,14 +37,14 @@ def uri(digest: str = DIGEST, repository: str = REPOSITORY) -> str:
     return f"https://{repository}@{digest}"
 
 
-class GrafeasStand(StoreStand[GrafeasSimulator]):
-    """A Grafeas server; see `StoreStand`."""
+class GrafeasEnvironment(StoreEnvironment[GrafeasSimulator]):
+    """A Grafeas server; see `StoreEnvironment`."""
 
     def __init__(self, version: str = "v1", **server: Any) -> None:
         super().__init__(GrafeasSimulator(version=version, **server), "grafeas", "acr-qa", f"{REPOSITORY}:1.4", DIGEST)
 
     def spec(self, *keys: dict[str, Any]) -> dict[str, Any]:
-        """See `StoreStand.spec`."""
+        """See `StoreEnvironment.spec`."""
         place = {"server": self.server.url, "apiVersion": self.server.version, "note": NOTE}
         return {**place, "keys": list(keys) or [key_entry(KEY)]}
 

@@ -33,7 +33,7 @@ KEY_IDS = {"huawei": "b1c2-d3", "alibaba": "key-hzz630494463", "oracle": ORACLE_
 SECRET = "cloud"
 
 
-class KMSStand:
+class KMSEnvironment:
     """A KMS and somebody who asks it; a context manager.
 
     Args:

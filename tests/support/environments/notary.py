@@ -46,7 +46,7 @@ PATIENCE = 30.0
 
 
 @dataclass
-class NotaryWorld:
+class NotaryEnvironment:
     """A DTR on loopback, one repository in it, and sealgate; a context manager.
 
     Attributes:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.formats.oracle.verify import OracleCheck
 from sealgate.references import Digest
-from tests.support.environments.stores import StoreStand
+from tests.support.environments.stores import StoreEnvironment
 from tests.support.signers.private_keys import new_key, public_pem
 from tests.support.simulators.ocir import COMPARTMENT, KEY_ID, REGION, OCIRSimulator, message_of
 
@@ -28,14 +28,14 @@ def trusted(key: PrivateKey = KEY, *versions: str, key_id: str = KEY_ID, **field
     return {"keyId": key_id, "keyVersionIds": list(versions), "pem": public_pem(key), **fields}
 
 
-class OracleStand(StoreStand[OCIRSimulator]):
-    """The service; see `StoreStand`."""
+class OracleEnvironment(StoreEnvironment[OCIRSimulator]):
+    """The service; see `StoreEnvironment`."""
 
     def __init__(self, **server: Any) -> None:
         super().__init__(OCIRSimulator(**server), "oracle", "ocir-release", IMAGE, DIGEST)
 
     def spec(self, *keys: dict[str, Any]) -> dict[str, Any]:
-        """See `StoreStand.spec`."""
+        """See `StoreEnvironment.spec`."""
         place = {"region": REGION, "endpoint": self.server.url, "compartmentId": COMPARTMENT}
         return {**place, "trustedKeys": list(keys) or [trusted()]}
 

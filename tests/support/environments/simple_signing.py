@@ -80,7 +80,7 @@ def rule(policy: str, **parameter: Any) -> dict[str, Any]:
     return {"matchPolicy": policy, **parameter}
 
 
-class SimpleStand:
+class SimpleSigningEnvironment:
     """A registry, with OpenShift's extension, that has the fixtures' image; a context manager.
 
     Attributes:

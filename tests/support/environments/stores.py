@@ -1,4 +1,4 @@
-"""A store of signatures beside the registry, and authenticators asked about one image; each format has a stand."""
+"""A store of signatures beside the registry, and authenticators asked about one image; each format has a subclass."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ S = TypeVar("S", bound=RegistrySimulator)
 PATIENCE = 30.0
 
 
-class StoreStand(Generic[S]):
+class StoreEnvironment(Generic[S]):
     """The store; a context manager.
 
     Args:

@@ -78,7 +78,7 @@ RELEASE = policy_set([authenticator("release", KEY)], [policy("production", "rel
 
 
 @dataclass
-class World:
+class VerifierEnvironment:
     """One registry and one verifier in front of it; a context manager.
 
     Attributes:

@@ -14,7 +14,7 @@ from tests.webhook.objects import UID, encode, pod, review, workload
 
 if TYPE_CHECKING:
     from sealgate.policies.matching import Namespace
-    from tests.webhook.environment import ReviewAnswer, World
+    from tests.webhook.environment import ReviewAnswer, WebhookEnvironment
 
 
 def operations(answer: ReviewAnswer) -> list[dict[str, str]]:
@@ -45,91 +45,91 @@ def apply(operations_: list[dict[str, str]], obj: dict[str, Any]) -> dict[str, A
     return patched
 
 
-def test_a_tag_is_pinned_and_kept(world: World) -> None:
-    image = world.push("team/app", "v1")
-    answer = world.mutate(review(pod(image)))
+def test_a_tag_is_pinned_and_kept(environment: WebhookEnvironment) -> None:
+    image = environment.push("team/app", "v1")
+    answer = environment.mutate(review(pod(image)))
     assert operations(answer) == [
         {"op": "test", "path": "/spec/containers/0/image", "value": image},
         {
             "op": "replace",
             "path": "/spec/containers/0/image",
-            "value": f"{image}@{world.digest('team/app', 'v1')}",
+            "value": f"{image}@{environment.digest('team/app', 'v1')}",
         },
     ]
 
 
-def test_an_image_without_a_tag_is_pinned_as_latest(world: World) -> None:
-    world.push("team/app", "latest")
-    image = f"{world.registry.host}/team/app"
-    patched = apply(operations(world.mutate(review(pod(image)))), pod(image))
-    assert patched["spec"]["containers"][0]["image"] == f"{image}:latest@{world.digest('team/app', 'latest')}"
+def test_an_image_without_a_tag_is_pinned_as_latest(environment: WebhookEnvironment) -> None:
+    environment.push("team/app", "latest")
+    image = f"{environment.registry.host}/team/app"
+    patched = apply(operations(environment.mutate(review(pod(image)))), pod(image))
+    assert patched["spec"]["containers"][0]["image"] == f"{image}:latest@{environment.digest('team/app', 'latest')}"
 
 
-def test_every_place_of_a_pod_is_pinned(world: World) -> None:
-    image = world.push("team/app", "v1")
+def test_every_place_of_a_pod_is_pinned(environment: WebhookEnvironment) -> None:
+    image = environment.push("team/app", "v1")
     before = pod(image, image, init=(image,), ephemeral=(image,), volumes=(image,))
-    after = apply(operations(world.mutate(review(before))), before)
-    pinned = f"{image}@{world.digest('team/app', 'v1')}"
+    after = apply(operations(environment.mutate(review(before))), before)
+    pinned = f"{image}@{environment.digest('team/app', 'v1')}"
     assert after == pod(pinned, pinned, init=(pinned,), ephemeral=(pinned,), volumes=(pinned,))
 
 
-def test_what_was_pinned_is_what_gets_verified(world: World) -> None:
-    image = world.sign("team/app", "v1")
-    pinned = apply(operations(world.mutate(review(pod(image)))), pod(image))
-    assert world.validate(review(pinned)).allowed
+def test_what_was_pinned_is_what_gets_verified(environment: WebhookEnvironment) -> None:
+    image = environment.sign("team/app", "v1")
+    pinned = apply(operations(environment.mutate(review(pod(image)))), pod(image))
+    assert environment.validate(review(pinned)).allowed
 
 
-def test_a_digest_is_left_alone(world: World) -> None:
-    assert operations(world.mutate(review(pod(world.push("team/app"))))) == []
-    assert not world.registry.requests
+def test_a_digest_is_left_alone(environment: WebhookEnvironment) -> None:
+    assert operations(environment.mutate(review(pod(environment.push("team/app"))))) == []
+    assert not environment.registry.requests
 
 
-def test_images_that_no_policy_covers_are_left_alone(world: World) -> None:
-    world.write(policy("some", f"{world.registry.host}/other/*"))
-    assert operations(world.mutate(review(pod(world.push("team/app", "v1"))))) == []
-    assert not world.registry.requests
+def test_images_that_no_policy_covers_are_left_alone(environment: WebhookEnvironment) -> None:
+    environment.write(policy("some", f"{environment.registry.host}/other/*"))
+    assert operations(environment.mutate(review(pod(environment.push("team/app", "v1"))))) == []
+    assert not environment.registry.requests
 
 
-def test_images_that_only_an_audit_policy_covers_are_pinned_too(world: World) -> None:
-    world.write(policy("quiet", f"{world.registry.host}/**", action="Audit"))
-    assert operations(world.mutate(review(pod(world.push("team/app", "v1")))))
+def test_images_that_only_an_audit_policy_covers_are_pinned_too(environment: WebhookEnvironment) -> None:
+    environment.write(policy("quiet", f"{environment.registry.host}/**", action="Audit"))
+    assert operations(environment.mutate(review(pod(environment.push("team/app", "v1")))))
 
 
 @pytest.mark.parametrize("image", ["UPPER/case image", "{host}/team/missing:v1"])
-def test_what_cannot_be_resolved_is_left_to_the_validating_call(world: World, image: str) -> None:
-    good, bad = world.push("team/app", "v1"), image.format(host=world.registry.host)
-    patched = apply(operations(world.mutate(review(pod(bad, good)))), pod(bad, good))
+def test_what_cannot_be_resolved_is_left_to_the_validating_call(environment: WebhookEnvironment, image: str) -> None:
+    good, bad = environment.push("team/app", "v1"), image.format(host=environment.registry.host)
+    patched = apply(operations(environment.mutate(review(pod(bad, good)))), pod(bad, good))
     assert patched["spec"]["containers"][0]["image"] == bad
-    assert patched["spec"]["containers"][1]["image"] == f"{good}@{world.digest('team/app', 'v1')}"
+    assert patched["spec"]["containers"][1]["image"] == f"{good}@{environment.digest('team/app', 'v1')}"
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "Job", "CronJob", "PodTemplate", "ReplicationController"])
-def test_other_kinds_are_never_rewritten(world: World, kind: str) -> None:
-    assert operations(world.mutate(review(workload(kind, world.push("team/app", "v1"))))) == []
+def test_other_kinds_are_never_rewritten(environment: WebhookEnvironment, kind: str) -> None:
+    assert operations(environment.mutate(review(workload(kind, environment.push("team/app", "v1"))))) == []
 
 
-def test_a_pod_of_somebody_elses_group_is_never_rewritten(world: World) -> None:
-    obj = {**pod(world.push("team/app", "v1")), "apiVersion": "example.com/v1"}
-    assert operations(world.mutate(review(obj))) == []
+def test_a_pod_of_somebody_elses_group_is_never_rewritten(environment: WebhookEnvironment) -> None:
+    obj = {**pod(environment.push("team/app", "v1")), "apiVersion": "example.com/v1"}
+    assert operations(environment.mutate(review(obj))) == []
 
 
 @pytest.mark.parametrize("operation", ["DELETE", "CONNECT"])
-def test_delete_and_connect_are_not_looked_at(world: World, operation: str) -> None:
-    assert operations(world.mutate(review(pod(world.push("team/app", "v1")), operation))) == []
+def test_delete_and_connect_are_not_looked_at(environment: WebhookEnvironment, operation: str) -> None:
+    assert operations(environment.mutate(review(pod(environment.push("team/app", "v1")), operation))) == []
 
 
-def test_new_ephemeral_containers_are_pinned_and_the_running_ones_left_alone(world: World) -> None:
-    running, debug = world.push("team/app", "v1"), world.push("team/debug", "v1")
+def test_new_ephemeral_containers_are_pinned_and_the_running_ones_left_alone(environment: WebhookEnvironment) -> None:
+    running, debug = environment.push("team/app", "v1"), environment.push("team/debug", "v1")
     old, new = pod(running), pod(running, ephemeral=(debug,))
-    answer = world.mutate(review(new, "UPDATE", oldObject=old, subResource="ephemeralcontainers"))
-    pinned = f"{debug}@{world.digest('team/debug', 'v1')}"
+    answer = environment.mutate(review(new, "UPDATE", oldObject=old, subResource="ephemeralcontainers"))
+    pinned = f"{debug}@{environment.digest('team/debug', 'v1')}"
     assert apply(operations(answer), new) == pod(running, ephemeral=(pinned,))
 
 
-def test_applying_a_manifest_again_does_not_unpin_what_runs(world: World) -> None:
-    image = world.push("team/app", "v1")
-    running = apply(operations(world.mutate(review(pod(image)))), pod(image))
-    again = world.mutate(review(pod(image), "UPDATE", oldObject=running))
+def test_applying_a_manifest_again_does_not_unpin_what_runs(environment: WebhookEnvironment) -> None:
+    image = environment.push("team/app", "v1")
+    running = apply(operations(environment.mutate(review(pod(image)))), pod(image))
+    again = environment.mutate(review(pod(image), "UPDATE", oldObject=running))
     assert apply(operations(again), pod(image)) == running
 
 
@@ -143,42 +143,42 @@ def test_applying_a_manifest_again_does_not_unpin_what_runs(world: World) -> Non
         {"kind": None},
     ],
 )
-def test_it_never_denies(world: World, members: dict[str, Any]) -> None:
-    assert operations(world.mutate(review(pod(world.push("team/app", "v1")), **members))) == []
+def test_it_never_denies(environment: WebhookEnvironment, members: dict[str, Any]) -> None:
+    assert operations(environment.mutate(review(pod(environment.push("team/app", "v1")), **members))) == []
 
 
-def test_it_never_denies_for_want_of_a_namespace(world: World) -> None:
+def test_it_never_denies_for_want_of_a_namespace(environment: WebhookEnvironment) -> None:
     class Nowhere:
         def get(self, name: str) -> Namespace:
             raise UnavailableError(f"the labels of namespace {name} are not known yet")
 
-    world.namespaces = Nowhere()
-    assert operations(world.mutate(review(pod(world.push("team/app", "v1"))))) == []
+    environment.namespaces = Nowhere()
+    assert operations(environment.mutate(review(pod(environment.push("team/app", "v1"))))) == []
 
 
-def test_it_never_denies_for_a_fault_of_its_own(world: World) -> None:
+def test_it_never_denies_for_a_fault_of_its_own(environment: WebhookEnvironment) -> None:
     class Broken:
         def get(self, name: str) -> Namespace:
             raise RuntimeError(name)
 
-    world.namespaces = Broken()
-    assert operations(world.mutate(review(pod(world.push("team/app", "v1"))))) == []
-    assert world.lines("internal error in a review")[0]["uid"] == UID
+    environment.namespaces = Broken()
+    assert operations(environment.mutate(review(pod(environment.push("team/app", "v1"))))) == []
+    assert environment.lines("internal error in a review")[0]["uid"] == UID
 
 
-def test_a_registry_that_hangs_is_given_up_in_time(world: World) -> None:
-    image = world.push("team/app", "v1")
-    world.registry.faults.hang("/v2/")
-    assert operations(world.mutate(review(pod(image)), "timeout=400ms")) == []
+def test_a_registry_that_hangs_is_given_up_in_time(environment: WebhookEnvironment) -> None:
+    image = environment.push("team/app", "v1")
+    environment.registry.faults.hang("/v2/")
+    assert operations(environment.mutate(review(pod(image)), "timeout=400ms")) == []
 
 
-def test_a_pinned_pod_is_logged_and_counted(world: World) -> None:
-    world.mutate(review(pod(world.push("team/app", "v1"))))
-    (line,) = world.lines("review")
+def test_a_pinned_pod_is_logged_and_counted(environment: WebhookEnvironment) -> None:
+    environment.mutate(review(pod(environment.push("team/app", "v1"))))
+    (line,) = environment.lines("review")
     assert (line["endpoint"], line["answer"], line["reason"]) == ("mutate", "patched", "pinned")
-    assert world.metric("sealgate_reviews_total", endpoint="mutate", answer="patched") == 1
+    assert environment.metric("sealgate_reviews_total", endpoint="mutate", answer="patched") == 1
 
 
-def test_what_is_no_review_is_refused_as_elsewhere(world: World) -> None:
-    assert world.post("/mutate", b"{").status_code == 400
-    assert world.post("/mutate", encode({**review(pod("app")), "kind": "Pod"})).status_code == 400
+def test_what_is_no_review_is_refused_as_elsewhere(environment: WebhookEnvironment) -> None:
+    assert environment.post("/mutate", b"{").status_code == 400
+    assert environment.post("/mutate", encode({**review(pod("app")), "kind": "Pod"})).status_code == 400

@@ -11,13 +11,13 @@ from tests.webhook.environment import authenticator, policy, write_objects
 from tests.webhook.objects import pod, review, workload
 
 if TYPE_CHECKING:
-    from tests.webhook.environment import World
+    from tests.webhook.environment import WebhookEnvironment
 
 
-def test_a_cached_refusal_says_its_age_and_when_it_is_looked_up_again(world: World) -> None:
-    clock = world.clock = FakeClock()
-    image = world.push("team/app", "v1")
-    fresh = world.validate(review(pod(image)))
+def test_a_cached_refusal_says_its_age_and_when_it_is_looked_up_again(environment: WebhookEnvironment) -> None:
+    clock = environment.clock = FakeClock()
+    image = environment.push("team/app", "v1")
+    fresh = environment.validate(review(pod(image)))
     assert "looked up again" not in fresh.message
     # The first comes from the cached finding, the second from the cached verdict.
     for seconds, age in (
@@ -25,42 +25,44 @@ def test_a_cached_refusal_says_its_age_and_when_it_is_looked_up_again(world: Wor
         (5.5, "refused 17 s ago, looked up again in 13 s"),
     ):
         clock.advance(seconds)
-        assert world.validate(review(pod(image))).message == f"{fresh.message}; {age}"
-    assert world.metric("sealgate_decisions_total", verdict="deny", reason="NoSignature") == 3
+        assert environment.validate(review(pod(image))).message == f"{fresh.message}; {age}"
+    assert environment.metric("sealgate_decisions_total", verdict="deny", reason="NoSignature") == 3
     clock.advance(13)
-    push_classic(world.registry, "team/app", Classic(world.digest("team/app", "v1"), world.key))
-    assert world.validate(review(pod(image))).allowed
+    push_classic(environment.registry, "team/app", Classic(environment.digest("team/app", "v1"), environment.key))
+    assert environment.validate(review(pod(image))).allowed
 
 
-def test_the_age_is_not_in_what_events_are_made_of(world: World) -> None:
-    clock = world.clock = FakeClock()
-    image = world.push("team/app", "v1")
+def test_the_age_is_not_in_what_events_are_made_of(environment: WebhookEnvironment) -> None:
+    clock = environment.clock = FakeClock()
+    image = environment.push("team/app", "v1")
     for _ in range(3):
-        assert not world.validate(review(pod(image))).allowed
+        assert not environment.validate(review(pod(image))).allowed
         clock.advance(2)
-    assert len(world.denials) == 3
-    assert len(set(world.denials)) == 1
-    assert "looked up again" not in world.denials[0]
+    assert len(environment.denials) == 3
+    assert len(set(environment.denials)) == 1
+    assert "looked up again" not in environment.denials[0]
 
 
-def test_the_age_is_in_a_warning_too(world: World) -> None:
-    clock = world.clock = FakeClock()
-    world.write(policy("all", "**", action="Warn"))
-    image = world.push("team/app", "v1")
-    world.validate(review(workload("Deployment", image)))
+def test_the_age_is_in_a_warning_too(environment: WebhookEnvironment) -> None:
+    clock = environment.clock = FakeClock()
+    environment.write(policy("all", "**", action="Warn"))
+    image = environment.push("team/app", "v1")
+    environment.validate(review(workload("Deployment", image)))
     clock.advance(3)
-    (warning,) = world.validate(review(workload("Deployment", image))).response["warnings"]
+    (warning,) = environment.validate(review(workload("Deployment", image))).response["warnings"]
     assert warning.endswith("; refused 3 s ago, looked up again in 27 s")
     assert len(warning) <= 256
 
 
-def test_a_bad_signature_is_refused_for_the_key_with_at_most_three_that_are_accepted(world: World) -> None:
+def test_a_bad_signature_is_refused_for_the_key_with_at_most_three_that_are_accepted(
+    environment: WebhookEnvironment,
+) -> None:
     keys = [new_key("ECDSA P-256", f"release {number}") for number in range(5)]
-    image = world.sign("team/app", "v1", key=new_key("ECDSA P-256", "stranger"))
-    message = world.validate(review(pod(image))).message
-    assert f"(accepted: {fingerprint(world.key)})" in message
-    write_objects(world.folder, authenticator("release", *keys), policy("all", "**"))
-    world.source.load()
-    message = world.validate(review(pod(image))).message
+    image = environment.sign("team/app", "v1", key=new_key("ECDSA P-256", "stranger"))
+    message = environment.validate(review(pod(image))).message
+    assert f"(accepted: {fingerprint(environment.key)})" in message
+    write_objects(environment.folder, authenticator("release", *keys), policy("all", "**"))
+    environment.source.load()
+    message = environment.validate(review(pod(image))).message
     named = sorted(fingerprint(key) for key in keys)[:3]
     assert f"(accepted: {', '.join(named)} and 2 more)" in message

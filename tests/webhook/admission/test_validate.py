@@ -20,24 +20,28 @@ from tests.webhook.objects import GROUPS, pod, review, workload
 if TYPE_CHECKING:
     from sealgate.policies.matching import Namespace
     from sealgate.verification.policy_sets import PolicySet
-    from tests.webhook.environment import World
+    from tests.webhook.environment import WebhookEnvironment
 
 KINDS = sorted(GROUPS)
 
 
-def test_a_pod_with_a_signed_image_is_admitted_and_its_digest_goes_to_the_audit_log(world: World) -> None:
-    answer = world.validate(review(pod(world.sign("team/app", "v1"))))
-    digest = world.digest("team/app", "v1")
+def test_a_pod_with_a_signed_image_is_admitted_and_its_digest_goes_to_the_audit_log(
+    environment: WebhookEnvironment,
+) -> None:
+    answer = environment.validate(review(pod(environment.sign("team/app", "v1"))))
+    digest = environment.digest("team/app", "v1")
     assert answer.response == {
         "uid": answer.response["uid"],
         "allowed": True,
-        "auditAnnotations": {"container.main-0": f"{world.registry.host}/team/app@{digest}"},
+        "auditAnnotations": {"container.main-0": f"{environment.registry.host}/team/app@{digest}"},
     }
 
 
-def test_a_pod_with_an_unsigned_image_is_denied_with_image_policy_authenticator_and_reason(world: World) -> None:
-    image = world.push("team/app", "v1")
-    answer = world.validate(review(pod(image)))
+def test_a_pod_with_an_unsigned_image_is_denied_with_image_policy_authenticator_and_reason(
+    environment: WebhookEnvironment,
+) -> None:
+    image = environment.push("team/app", "v1")
+    answer = environment.validate(review(pod(image)))
     assert not answer.allowed
     status = answer.response["status"]
     assert (status["status"], status["code"], status["reason"]) == ("Failure", 403, "Forbidden")
@@ -46,119 +50,126 @@ def test_a_pod_with_an_unsigned_image_is_denied_with_image_policy_authenticator_
     assert "\n" not in answer.message
 
 
-def test_every_refused_image_has_a_line_of_its_own_with_its_places(world: World) -> None:
-    good, bad, worse = world.sign("team/good", "v1"), world.push("team/bad", "v1"), world.push("team/worse", "v1")
-    answer = world.validate(review(pod(good, bad, init=(worse, bad))))
+def test_every_refused_image_has_a_line_of_its_own_with_its_places(environment: WebhookEnvironment) -> None:
+    good, bad, worse = (
+        environment.sign("team/good", "v1"),
+        environment.push("team/bad", "v1"),
+        environment.push("team/worse", "v1"),
+    )
+    answer = environment.validate(review(pod(good, bad, init=(worse, bad))))
     lines = answer.message.splitlines()
     assert len(lines) == 2
     assert lines[0].startswith(f"spec.initContainers[0]: {worse}: ")
     assert lines[1].startswith(f"spec.initContainers[1], spec.containers[1]: {bad}: ")
 
 
-def test_an_image_in_many_places_names_a_few_of_them(world: World) -> None:
-    answer = world.validate(review(pod(*[world.push("team/bad", "v1")] * 5)))
+def test_an_image_in_many_places_names_a_few_of_them(environment: WebhookEnvironment) -> None:
+    answer = environment.validate(review(pod(*[environment.push("team/bad", "v1")] * 5)))
     assert answer.message.startswith("spec.containers[0], spec.containers[1], spec.containers[2] and 2 more: ")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("place", ["containers", "init", "volumes"])
-def test_an_unsigned_image_is_found_in_every_kind_and_place(world: World, kind: str, place: str) -> None:
-    good, bad = world.sign("team/good", "v1"), world.push("team/bad", "v1")
+def test_an_unsigned_image_is_found_in_every_kind_and_place(
+    environment: WebhookEnvironment, kind: str, place: str
+) -> None:
+    good, bad = environment.sign("team/good", "v1"), environment.push("team/bad", "v1")
     lists = {} if place == "containers" else {place: (bad,)}
     images = (good, bad) if place == "containers" else (good,)
-    assert not world.validate(review(workload(kind, *images, **lists))).allowed
-    assert world.validate(review(workload(kind, good, init=(good,), volumes=(good,)))).allowed
+    assert not environment.validate(review(workload(kind, *images, **lists))).allowed
+    assert environment.validate(review(workload(kind, good, init=(good,), volumes=(good,)))).allowed
 
 
-def test_an_image_that_no_policy_covers_is_admitted_or_not_as_configured(world: World) -> None:
-    world.write(policy("elsewhere", "registry.example.com/**"))
-    answer = world.validate(review(pod("docker.io/library/nginx:1")))
+def test_an_image_that_no_policy_covers_is_admitted_or_not_as_configured(environment: WebhookEnvironment) -> None:
+    environment.write(policy("elsewhere", "registry.example.com/**"))
+    answer = environment.validate(review(pod("docker.io/library/nginx:1")))
     assert answer.allowed
     assert "auditAnnotations" not in answer.response
     assert "warnings" not in answer.response
 
 
-def test_unmatched_images_may_be_denied(world: World) -> None:
-    world.unmatched = UnmatchedImages.DENY
-    answer = world.validate(review(pod("docker.io/library/nginx:1")))
+def test_unmatched_images_may_be_denied(environment: WebhookEnvironment) -> None:
+    environment.unmatched = UnmatchedImages.DENY
+    answer = environment.validate(review(pod("docker.io/library/nginx:1")))
     assert not answer.allowed
     assert "no verification policy covers it" in answer.message
 
 
-def test_a_reference_that_does_not_parse_is_denied(world: World) -> None:
-    answer = world.validate(review(pod("UPPER/case image\n")))
+def test_a_reference_that_does_not_parse_is_denied(environment: WebhookEnvironment) -> None:
+    answer = environment.validate(review(pod("UPPER/case image\n")))
     assert not answer.allowed
     assert "is not an image reference" in answer.message
     assert answer.message.isprintable()
 
 
-def test_a_policy_that_warns_admits_with_a_warning_kubectl_shows(world: World) -> None:
-    world.write(policy("soft", f"{world.registry.host}/**", action="Warn"))
-    image = world.push("team/app", "v1")
-    answer = world.validate(review(pod(image)))
+def test_a_policy_that_warns_admits_with_a_warning_kubectl_shows(environment: WebhookEnvironment) -> None:
+    environment.write(policy("soft", f"{environment.registry.host}/**", action="Warn"))
+    image = environment.push("team/app", "v1")
+    answer = environment.validate(review(pod(image)))
     assert answer.allowed
     (warning,) = answer.response["warnings"]
     assert warning.startswith(f"sealgate: spec.containers[0]: {image}: admitted with a warning")
     assert answer.response["auditAnnotations"]["container.main-0"] == f"not verified: NoSignature: {image}"
 
 
-def test_warnings_stay_within_what_kubernetes_passes_on(world: World) -> None:
-    world.write(policy("soft", f"{world.registry.host}/**", action="Warn"))
-    answer = world.validate(review(pod(*(world.push(f"team/app-{n}", "v1") for n in range(40)))))
+def test_warnings_stay_within_what_kubernetes_passes_on(environment: WebhookEnvironment) -> None:
+    environment.write(policy("soft", f"{environment.registry.host}/**", action="Warn"))
+    answer = environment.validate(review(pod(*(environment.push(f"team/app-{n}", "v1") for n in range(40)))))
     warnings = answer.response["warnings"]
     assert all(len(warning) <= 256 for warning in warnings)
     assert sum(map(len, warnings)) <= 4096
     assert warnings[-1] == f"sealgate: {40 - len(warnings) + 1} more images did not meet a policy that only warns"
 
 
-def test_a_policy_that_only_audits_admits_and_records(world: World) -> None:
-    world.write(policy("quiet", f"{world.registry.host}/**", action="Audit"))
-    image = world.push("team/app", "v1")
-    answer = world.validate(review(pod(image)))
+def test_a_policy_that_only_audits_admits_and_records(environment: WebhookEnvironment) -> None:
+    environment.write(policy("quiet", f"{environment.registry.host}/**", action="Audit"))
+    image = environment.push("team/app", "v1")
+    answer = environment.validate(review(pod(image)))
     assert answer.allowed
     assert "warnings" not in answer.response
     assert answer.response["auditAnnotations"]["container.main-0"] == f"not verified: NoSignature: {image}"
 
 
-def test_a_policy_only_for_other_namespaces_does_not_count(world: World) -> None:
+def test_a_policy_only_for_other_namespaces_does_not_count(environment: WebhookEnvironment) -> None:
     selector = {"matchLabels": {"env": "production"}}
-    world.write(
-        policy("production", f"{world.registry.host}/**", namespaceSelector=selector),
+    environment.write(
+        policy("production", f"{environment.registry.host}/**", namespaceSelector=selector),
         namespace("shop", env="production"),
         namespace("test", env="test"),
     )
-    image = world.push("team/app", "v1")
-    assert not world.validate(review(pod(image), namespace="shop")).allowed
-    assert world.validate(review(pod(image), namespace="test")).allowed
+    image = environment.push("team/app", "v1")
+    assert not environment.validate(review(pod(image), namespace="shop")).allowed
+    assert environment.validate(review(pod(image), namespace="test")).allowed
     # No file says which labels it has.
-    assert not world.validate(review(pod(image), namespace="unheard-of")).allowed
+    assert not environment.validate(review(pod(image), namespace="unheard-of")).allowed
 
 
-def test_a_namespace_can_be_selected_by_the_name_label_kubernetes_gives_it(world: World) -> None:
+def test_a_namespace_can_be_selected_by_the_name_label_kubernetes_gives_it(environment: WebhookEnvironment) -> None:
     selector = {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}
-    world.write(policy("shop", f"{world.registry.host}/**", namespaceSelector=selector))
-    image = world.push("team/app", "v1")
-    assert not world.validate(review(pod(image), namespace="shop")).allowed
-    assert world.validate(review(pod(image), namespace="test")).allowed
+    environment.write(policy("shop", f"{environment.registry.host}/**", namespaceSelector=selector))
+    image = environment.push("team/app", "v1")
+    assert not environment.validate(review(pod(image), namespace="shop")).allowed
+    assert environment.validate(review(pod(image), namespace="test")).allowed
 
 
-def test_an_authenticator_that_does_not_exist_denies(world: World) -> None:
+def test_an_authenticator_that_does_not_exist_denies(environment: WebhookEnvironment) -> None:
     stranger = new_key("ECDSA P-256", "stranger")
-    world.write(
-        authenticator("stranger", stranger), policy("both", f"{world.registry.host}/**", need=("release", "stranger"))
+    environment.write(
+        authenticator("stranger", stranger),
+        policy("both", f"{environment.registry.host}/**", need=("release", "stranger")),
     )
-    assert not world.validate(review(pod(world.sign("team/app", "v1")))).allowed
+    assert not environment.validate(review(pod(environment.sign("team/app", "v1")))).allowed
 
 
 # What is not looked at ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("operation", ["DELETE", "CONNECT"])
-def test_delete_and_connect_are_not_looked_at(world: World, operation: str) -> None:
-    image = world.push("team/app", "v1")
+def test_delete_and_connect_are_not_looked_at(environment: WebhookEnvironment, operation: str) -> None:
+    image = environment.push("team/app", "v1")
     for obj, old in ((None, pod(image)), (pod(image), None), ({"nonsense": 1}, None)):
-        assert world.validate(review(obj, operation, oldObject=old)).allowed
-    assert not world.registry.requests
+        assert environment.validate(review(obj, operation, oldObject=old)).allowed
+    assert not environment.registry.requests
 
 
 @pytest.mark.parametrize(
@@ -173,21 +184,21 @@ def test_delete_and_connect_are_not_looked_at(world: World, operation: str) -> N
     ],
 )
 def test_kinds_that_hold_no_pods_are_admitted_without_work(
-    world: World, version: str, kind: str, subresource: str
+    environment: WebhookEnvironment, version: str, kind: str, subresource: str
 ) -> None:
-    obj = {**workload("Deployment", world.push("team/app", "v1")), "apiVersion": version, "kind": kind}
-    assert world.validate(review(obj, "UPDATE", subResource=subresource)).allowed
-    assert not world.registry.requests
+    obj = {**workload("Deployment", environment.push("team/app", "v1")), "apiVersion": version, "kind": kind}
+    assert environment.validate(review(obj, "UPDATE", subResource=subresource)).allowed
+    assert not environment.registry.requests
 
 
-def test_kinds_of_others_are_looked_at_when_configured(world: World) -> None:
-    world.kinds = BUILT_IN.with_custom([WorkloadKind.custom("argoproj.io", "Rollout", ["spec.template.spec"])])
+def test_kinds_of_others_are_looked_at_when_configured(environment: WebhookEnvironment) -> None:
+    environment.kinds = BUILT_IN.with_custom([WorkloadKind.custom("argoproj.io", "Rollout", ["spec.template.spec"])])
     rollout = {
-        **workload("Deployment", world.push("team/app", "v1")),
+        **workload("Deployment", environment.push("team/app", "v1")),
         "apiVersion": "argoproj.io/v1",
         "kind": "Rollout",
     }
-    answer = world.validate(review(rollout))
+    answer = environment.validate(review(rollout))
     assert not answer.allowed
     assert answer.message.startswith("spec.template.spec.containers[0]: ")
 
@@ -196,38 +207,40 @@ def test_kinds_of_others_are_looked_at_when_configured(world: World) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_update_that_changes_no_image_is_admitted_without_work(world: World, kind: str) -> None:
-    image = world.push("team/app", "v1")
+def test_an_update_that_changes_no_image_is_admitted_without_work(environment: WebhookEnvironment, kind: str) -> None:
+    image = environment.push("team/app", "v1")
     old = workload(kind, image, init=(image,), volumes=(image,))
     new = {**old, "metadata": {"name": "web", "labels": {"changed": "yes"}}}
-    assert world.validate(review(new, "UPDATE", oldObject=old)).allowed
-    assert not world.registry.requests
+    assert environment.validate(review(new, "UPDATE", oldObject=old)).allowed
+    assert not environment.registry.requests
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_update_brings_only_its_changed_images(world: World, kind: str) -> None:
-    unsigned, signed = world.push("team/old", "v1"), world.sign("team/app", "v2")
-    old = workload(kind, unsigned, world.push("team/app", "v1"))
-    assert world.validate(review(workload(kind, unsigned, signed), "UPDATE", oldObject=old)).allowed
-    refused = world.validate(review(workload(kind, signed, unsigned), "UPDATE", oldObject=old))
+def test_an_update_brings_only_its_changed_images(environment: WebhookEnvironment, kind: str) -> None:
+    unsigned, signed = environment.push("team/old", "v1"), environment.sign("team/app", "v2")
+    old = workload(kind, unsigned, environment.push("team/app", "v1"))
+    assert environment.validate(review(workload(kind, unsigned, signed), "UPDATE", oldObject=old)).allowed
+    refused = environment.validate(review(workload(kind, signed, unsigned), "UPDATE", oldObject=old))
     assert not refused.allowed
     assert unsigned in refused.message
 
 
-def test_an_update_without_its_old_object_brings_all_images(world: World) -> None:
-    assert not world.validate(review(pod(world.push("team/app", "v1")), "UPDATE", oldObject=None)).allowed
+def test_an_update_without_its_old_object_brings_all_images(environment: WebhookEnvironment) -> None:
+    assert not environment.validate(review(pod(environment.push("team/app", "v1")), "UPDATE", oldObject=None)).allowed
 
 
-def test_an_update_whose_old_object_makes_no_sense_brings_all_images(world: World) -> None:
+def test_an_update_whose_old_object_makes_no_sense_brings_all_images(environment: WebhookEnvironment) -> None:
     old = {"kind": "Pod", "spec": {"containers": "all of them"}}
-    assert not world.validate(review(pod(world.push("team/app", "v1")), "UPDATE", oldObject=old)).allowed
+    assert not environment.validate(review(pod(environment.push("team/app", "v1")), "UPDATE", oldObject=old)).allowed
 
 
 @pytest.mark.parametrize("subresource", ["resize", "status"])
-def test_subresources_of_pods_that_change_no_image_are_admitted(world: World, subresource: str) -> None:
-    old = pod(world.push("team/app", "v1"))
+def test_subresources_of_pods_that_change_no_image_are_admitted(
+    environment: WebhookEnvironment, subresource: str
+) -> None:
+    old = pod(environment.push("team/app", "v1"))
     new = {**old, "status": {"phase": "Running"}}
-    assert world.validate(review(new, "UPDATE", oldObject=old, subResource=subresource)).allowed
+    assert environment.validate(review(new, "UPDATE", oldObject=old, subResource=subresource)).allowed
 
 
 # What cannot be judged ----------------------------------------------------------------------------------------------
@@ -244,32 +257,34 @@ def test_subresources_of_pods_that_change_no_image_are_admitted(world: World, su
         ({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": 5, "image": "a"}]}}, "name must be text"),
     ],
 )
-def test_an_object_whose_images_cannot_be_told_is_denied(world: World, obj: dict[str, Any] | None, said: str) -> None:
-    answer = world.validate(review(obj))
+def test_an_object_whose_images_cannot_be_told_is_denied(
+    environment: WebhookEnvironment, obj: dict[str, Any] | None, said: str
+) -> None:
+    answer = environment.validate(review(obj))
     assert answer.code == 403
     assert said in answer.message
 
 
-def test_a_request_that_names_no_namespace_is_denied(world: World) -> None:
-    answer = world.validate(review(pod(world.sign("team/app", "v1")), namespace=""))
+def test_a_request_that_names_no_namespace_is_denied(environment: WebhookEnvironment) -> None:
+    answer = environment.validate(review(pod(environment.sign("team/app", "v1")), namespace=""))
     assert answer.code == 403
     assert "names no namespace" in answer.message
 
 
-def test_an_operation_nobody_knows_is_denied(world: World) -> None:
-    answer = world.validate(review(pod(world.sign("team/app", "v1")), "REPLACE"))
+def test_an_operation_nobody_knows_is_denied(environment: WebhookEnvironment) -> None:
+    answer = environment.validate(review(pod(environment.sign("team/app", "v1")), "REPLACE"))
     assert answer.code == 403
     assert "REPLACE is no operation" in answer.message
 
 
-def test_ephemeral_containers_in_a_kind_of_their_own_are_denied(world: World) -> None:
+def test_ephemeral_containers_in_a_kind_of_their_own_are_denied(environment: WebhookEnvironment) -> None:
     old_way = {"apiVersion": "v1", "kind": "EphemeralContainers", "ephemeralContainers": []}
-    answer = world.validate(review(old_way, "UPDATE", subResource="ephemeralcontainers"))
+    answer = environment.validate(review(old_way, "UPDATE", subResource="ephemeralcontainers"))
     assert answer.code == 403
     assert "EphemeralContainers" in answer.message
 
 
-def test_without_policies_everything_is_denied_and_the_answer_says_so(world: World) -> None:
+def test_without_policies_everything_is_denied_and_the_answer_says_so(environment: WebhookEnvironment) -> None:
     class NotYet:
         def current(self) -> PolicySet | None:
             return None
@@ -277,83 +292,85 @@ def test_without_policies_everything_is_denied_and_the_answer_says_so(world: Wor
         def problem(self) -> str:
             return "the policy files have not been read yet"
 
-    world.policies = NotYet()
-    answer = world.validate(review(pod("nginx")))
+    environment.policies = NotYet()
+    answer = environment.validate(review(pod("nginx")))
     assert answer.code == 503
     assert "no policies are loaded yet: the policy files have not been read yet" in answer.message
 
 
-def test_a_namespace_whose_labels_are_not_known_is_denied(world: World) -> None:
+def test_a_namespace_whose_labels_are_not_known_is_denied(environment: WebhookEnvironment) -> None:
     class Nowhere:
         def get(self, name: str) -> Namespace:
             raise UnavailableError(f"the labels of namespace {name} are not known yet")
 
-    world.namespaces = Nowhere()
-    answer = world.validate(review(pod(world.sign("team/app", "v1"))))
+    environment.namespaces = Nowhere()
+    answer = environment.validate(review(pod(environment.sign("team/app", "v1"))))
     assert answer.code == 503
     assert answer.message == "the labels of namespace default are not known yet; try again"
 
 
-def test_a_registry_that_is_down_denies_as_unavailable_not_as_forbidden(world: World) -> None:
-    image = world.sign("team/app", "v1")
-    world.registry.faults.status("/manifests/", 503)
-    answer = world.validate(review(pod(image)))
+def test_a_registry_that_is_down_denies_as_unavailable_not_as_forbidden(environment: WebhookEnvironment) -> None:
+    image = environment.sign("team/app", "v1")
+    environment.registry.faults.status("/manifests/", 503)
+    answer = environment.validate(review(pod(image)))
     assert answer.code == 503
     assert answer.response["status"]["reason"] == "ServiceUnavailable"
     assert "could not be verified" in answer.message
 
 
-def test_one_refused_image_among_unavailable_ones_is_forbidden(world: World) -> None:
-    missing, unsigned = world.sign("team/gone", "v1"), world.push("team/app", "v1")
-    world.registry.faults.status("/gone/", 503)
-    assert world.validate(review(pod(missing, unsigned))).code == 403
+def test_one_refused_image_among_unavailable_ones_is_forbidden(environment: WebhookEnvironment) -> None:
+    missing, unsigned = environment.sign("team/gone", "v1"), environment.push("team/app", "v1")
+    environment.registry.faults.status("/gone/", 503)
+    assert environment.validate(review(pod(missing, unsigned))).code == 403
 
 
-def test_what_was_unavailable_is_asked_again_at_once(world: World) -> None:
-    image = world.sign("team/app", "v1")
-    world.registry.faults.status("/manifests/", 503)
-    assert not world.validate(review(pod(image))).allowed
-    world.registry.faults.clear()
-    assert world.validate(review(pod(image))).allowed
+def test_what_was_unavailable_is_asked_again_at_once(environment: WebhookEnvironment) -> None:
+    image = environment.sign("team/app", "v1")
+    environment.registry.faults.status("/manifests/", 503)
+    assert not environment.validate(review(pod(image))).allowed
+    environment.registry.faults.clear()
+    assert environment.validate(review(pod(image))).allowed
 
 
-def test_the_second_review_of_an_image_asks_the_registry_nothing(world: World) -> None:
-    image = world.sign("team/app", "v1")
-    assert world.validate(review(pod(image))).allowed
-    world.registry.requests.clear()
-    assert world.validate(review(pod(image))).allowed
-    assert not world.registry.requests
+def test_the_second_review_of_an_image_asks_the_registry_nothing(environment: WebhookEnvironment) -> None:
+    image = environment.sign("team/app", "v1")
+    assert environment.validate(review(pod(image))).allowed
+    environment.registry.requests.clear()
+    assert environment.validate(review(pod(image))).allowed
+    assert not environment.registry.requests
 
 
-def test_an_image_that_stands_in_many_containers_is_verified_once(world: World) -> None:
-    image = world.sign("team/app", "v1")
-    assert world.validate(review(pod(*[image] * 20, init=(image,)))).allowed
-    assert world.metric("sealgate_verifications_total", format="cosign", outcome="verified", reason="Verified") == 1
+def test_an_image_that_stands_in_many_containers_is_verified_once(environment: WebhookEnvironment) -> None:
+    image = environment.sign("team/app", "v1")
+    assert environment.validate(review(pod(*[image] * 20, init=(image,)))).allowed
+    assert (
+        environment.metric("sealgate_verifications_total", format="cosign", outcome="verified", reason="Verified") == 1
+    )
 
 
-def test_at_most_256_different_images_are_verified_at_once(world: World) -> None:
-    answer = world.validate(review(pod(*(f"{world.registry.host}/team/app:{n}" for n in range(257)))))
+def test_at_most_256_different_images_are_verified_at_once(environment: WebhookEnvironment) -> None:
+    answer = environment.validate(review(pod(*(f"{environment.registry.host}/team/app:{n}" for n in range(257)))))
     assert answer.code == 403
     assert answer.message == "the object has 257 different images, and at most 256 are verified at once"
-    assert not world.registry.requests
+    assert not environment.registry.requests
 
 
-def test_a_used_up_budget_says_when_to_come_back(world: World) -> None:
-    world.clock = FakeClock()
-    world.verifier_settings = VerifierSettings(verifications_per_minute=1, burst=1)
-    assert world.validate(review(pod(world.sign("team/app", "v1")))).allowed
-    answer = world.validate(review(pod(world.sign("team/app", "v2"))))
+def test_a_used_up_budget_says_when_to_come_back(environment: WebhookEnvironment) -> None:
+    environment.clock = FakeClock()
+    environment.verifier_settings = VerifierSettings(verifications_per_minute=1, burst=1)
+    assert environment.validate(review(pod(environment.sign("team/app", "v1")))).allowed
+    answer = environment.validate(review(pod(environment.sign("team/app", "v2"))))
     assert answer.code == 503
     assert "retry in 60 s" in answer.message
 
 
-def test_the_answer_comes_before_the_api_server_stops_waiting(world: World) -> None:
+def test_the_answer_comes_before_the_api_server_stops_waiting(environment: WebhookEnvironment) -> None:
     """The registry accepts and never answers; the review's time is what the URL says, not what the registry takes."""
-    world.clock = clock = FakeClock()
-    image = world.sign("team/app", "v1")
-    hanging = world.registry.faults.hang("/v2/")
+    environment.clock = clock = FakeClock()
+    image = environment.sign("team/app", "v1")
+    hanging = environment.registry.faults.hang("/v2/")
     with ThreadPoolExecutor(1) as pool:
-        review_under_way = pool.submit(world.validate, review(pod(image)), "timeout=1s")
+        review_under_way = pool.submit(environment.validate, review(pod(image)), "timeout=1s")
         asked = hanging.hit.wait(60)
         clock.advance(0.8)
         answer = review_under_way.result(60)
@@ -362,22 +379,22 @@ def test_the_answer_comes_before_the_api_server_stops_waiting(world: World) -> N
     assert "ran out of time" in answer.message
 
 
-def test_a_review_that_gave_up_leaves_its_work_to_the_next(world: World) -> None:
-    image = world.sign("team/app", "v1")
+def test_a_review_that_gave_up_leaves_its_work_to_the_next(environment: WebhookEnvironment) -> None:
+    image = environment.sign("team/app", "v1")
     go = threading.Event()
-    world.registry.faults.wait_for("/manifests/", go)
-    assert world.validate(review(pod(image)), "timeout=300ms").code == 503
+    environment.registry.faults.wait_for("/manifests/", go)
+    assert environment.validate(review(pod(image)), "timeout=300ms").code == 503
     go.set()
-    assert world.validate(review(pod(image))).allowed
+    assert environment.validate(review(pod(image))).allowed
 
 
 # Log and metrics ----------------------------------------------------------------------------------------------------
 
 
-def test_a_review_is_one_line_in_the_log(world: World) -> None:
-    signed, unsigned = world.sign("team/app", "v1"), world.push("team/bad", "v1")
-    answer = world.validate(review(pod(signed, unsigned)))
-    (line,) = world.lines("review")
+def test_a_review_is_one_line_in_the_log(environment: WebhookEnvironment) -> None:
+    signed, unsigned = environment.sign("team/app", "v1"), environment.push("team/bad", "v1")
+    answer = environment.validate(review(pod(signed, unsigned)))
+    (line,) = environment.lines("review")
     milliseconds = line.pop("milliseconds")
     assert milliseconds > 0
     assert line.pop("time").endswith("Z")
@@ -398,43 +415,43 @@ def test_a_review_is_one_line_in_the_log(world: World) -> None:
                 "image": signed,
                 "verdict": "admit",
                 "reason": "Verified",
-                "digest": world.digest("team/app", "v1"),
+                "digest": environment.digest("team/app", "v1"),
             },
             {
                 "image": unsigned,
                 "verdict": "deny",
                 "reason": "NoSignature",
-                "digest": world.digest("team/bad", "v1"),
+                "digest": environment.digest("team/bad", "v1"),
             },
         ],
     }
 
 
-def test_the_log_line_of_a_subresource_says_so(world: World) -> None:
-    world.validate(review(pod(world.sign("team/app", "v1")), "UPDATE", subResource="ephemeralcontainers"))
-    (line,) = world.lines("review")
+def test_the_log_line_of_a_subresource_says_so(environment: WebhookEnvironment) -> None:
+    environment.validate(review(pod(environment.sign("team/app", "v1")), "UPDATE", subResource="ephemeralcontainers"))
+    (line,) = environment.lines("review")
     assert line["subresource"] == "ephemeralcontainers"
 
 
-def test_the_log_line_of_a_review_with_many_images_is_bounded(world: World) -> None:
-    world.validate(review(pod(*(f"docker.io/library/nginx:{n}" for n in range(100)))))
-    (line,) = world.lines("review")
+def test_the_log_line_of_a_review_with_many_images_is_bounded(environment: WebhookEnvironment) -> None:
+    environment.validate(review(pod(*(f"docker.io/library/nginx:{n}" for n in range(100)))))
+    (line,) = environment.lines("review")
     assert len(line["images"]) == 20
     assert line["image_count"] == 100
 
 
-def test_reviews_are_counted_by_answer_and_images_by_verdict_and_reason(world: World) -> None:
-    signed, unsigned = world.sign("team/app", "v1"), world.push("team/bad", "v1")
-    world.validate(review(pod(signed, unsigned)))
-    world.validate(review(pod(signed)))
-    assert world.metric("sealgate_reviews_total", endpoint="validate", answer="denied") == 1
-    assert world.metric("sealgate_reviews_total", endpoint="validate", answer="allowed") == 1
-    assert world.metric("sealgate_decisions_total", verdict="admit", reason="Verified") == 2
-    assert world.metric("sealgate_decisions_total", verdict="deny", reason="NoSignature") == 1
-    assert world.metric("sealgate_review_duration_seconds_count", endpoint="validate") == 2
-    assert world.metric("sealgate_cache_hits_total", cache="finding") == 1
-    assert world.metric("sealgate_cache_misses_total", cache="tag") == 2
-    assert world.metric("sealgate_reviews_in_flight") == 0
-    assert world.metric("sealgate_registry_requests_total", host=world.registry.host, outcome="200") > 0
-    assert world.metric("sealgate_policies") == 1
-    assert world.metric("sealgate_authenticators", state="ready") == 1
+def test_reviews_are_counted_by_answer_and_images_by_verdict_and_reason(environment: WebhookEnvironment) -> None:
+    signed, unsigned = environment.sign("team/app", "v1"), environment.push("team/bad", "v1")
+    environment.validate(review(pod(signed, unsigned)))
+    environment.validate(review(pod(signed)))
+    assert environment.metric("sealgate_reviews_total", endpoint="validate", answer="denied") == 1
+    assert environment.metric("sealgate_reviews_total", endpoint="validate", answer="allowed") == 1
+    assert environment.metric("sealgate_decisions_total", verdict="admit", reason="Verified") == 2
+    assert environment.metric("sealgate_decisions_total", verdict="deny", reason="NoSignature") == 1
+    assert environment.metric("sealgate_review_duration_seconds_count", endpoint="validate") == 2
+    assert environment.metric("sealgate_cache_hits_total", cache="finding") == 1
+    assert environment.metric("sealgate_cache_misses_total", cache="tag") == 2
+    assert environment.metric("sealgate_reviews_in_flight") == 0
+    assert environment.metric("sealgate_registry_requests_total", host=environment.registry.host, outcome="200") > 0
+    assert environment.metric("sealgate_policies") == 1
+    assert environment.metric("sealgate_authenticators", state="ready") == 1

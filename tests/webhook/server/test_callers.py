@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.webhook.environment import World
+    from tests.webhook.environment import WebhookEnvironment
 
 NAME = "kube-apiserver"
 
@@ -74,13 +74,13 @@ def send(connection: http.client.HTTPSConnection, path: str = "/validate", **hea
 
 
 @pytest.fixture
-def callers(world: World, tmp_path: Path) -> Iterator[Callers]:
+def callers(environment: WebhookEnvironment, tmp_path: Path) -> Iterator[Callers]:
     tls = TLSFiles(tmp_path / "tls")
     ca = ClientCA()
     ca_file = tmp_path / "client-ca.pem"
     ca_file.write_bytes(ca.pem)
     settings: dict[str, Any] = {
-        "policies": [str(world.folder)],
+        "policies": [str(environment.folder)],
         "tls_cert": str(tls.certificate),
         "tls_key": str(tls.key),
         "client_ca": str(ca_file),
@@ -177,12 +177,14 @@ def test_a_bad_ca_file_leaves_the_last_good_one_in_force(callers: Callers) -> No
     assert callers.status(other.issue(callers.folder, NAME)) == 200
 
 
-def test_a_certificate_made_on_the_spot_goes_with_client_certificates(world: World, tmp_path: Path) -> None:
+def test_a_certificate_made_on_the_spot_goes_with_client_certificates(
+    environment: WebhookEnvironment, tmp_path: Path
+) -> None:
     ca = ClientCA()
     ca_file = tmp_path / "client-ca.pem"
     ca_file.write_bytes(ca.pem)
     settings = {
-        "policies": [str(world.folder)],
+        "policies": [str(environment.folder)],
         "tls_self_signed": True,
         "client_ca": str(ca_file),
         "client_names": [NAME],
@@ -197,18 +199,18 @@ def test_a_certificate_made_on_the_spot_goes_with_client_certificates(world: Wor
         assert callers.status(other.issue(tmp_path, NAME)) == 200
 
 
-def test_without_client_certificates_the_port_is_said_to_be_open(world: World) -> None:
-    with running({"policies": [str(world.folder)]}) as server:
+def test_without_client_certificates_the_port_is_said_to_be_open(environment: WebhookEnvironment) -> None:
+    with running({"policies": [str(environment.folder)]}) as server:
         assert "sealgate_review_port_open 1.0" in server.metrics()
 
 
-def test_in_the_application_only_the_environment_s_own_key_names_the_caller(world: World) -> None:
-    world.callers = PermittedCallers([NAME], FakeClock())
+def test_in_the_application_only_the_environment_s_own_key_names_the_caller(environment: WebhookEnvironment) -> None:
+    environment.callers = PermittedCallers([NAME], FakeClock())
     body = encode(review(pod("NOT AN IMAGE")))
     known = Caller(frozenset({NAME}), NOW, NOW, client_auth=True)
-    assert world.post("/validate", body, environ_overrides={CALLER: known}).status_code == 200
-    assert world.post("/validate", body).status_code == 403
-    assert world.get("/healthz").status_code == 200
+    assert environment.post("/validate", body, environ_overrides={CALLER: known}).status_code == 200
+    assert environment.post("/validate", body).status_code == 403
+    assert environment.get("/healthz").status_code == 200
 
 
 @pytest.mark.parametrize("names", [[], [""], [NAME, " "]])
@@ -261,9 +263,9 @@ def is_refused(callers: Callers, certificate: Path) -> bool:
         return True
 
 
-def test_the_self_test_is_always_refused_with_the_same_text(world: World) -> None:
-    for obj in (pod("NOT AN IMAGE"), pod(world.sign("team/app", "v1")), None):
-        response = json.loads(world.post(self_test.PATH, encode(review(obj))).data)["response"]
+def test_the_self_test_is_always_refused_with_the_same_text(environment: WebhookEnvironment) -> None:
+    for obj in (pod("NOT AN IMAGE"), pod(environment.sign("team/app", "v1")), None):
+        response = json.loads(environment.post(self_test.PATH, encode(review(obj))).data)["response"]
         assert response["allowed"] is False
         assert response["status"]["message"] == self_test.TEXT
-    assert world.registry.requests == []
+    assert environment.registry.requests == []

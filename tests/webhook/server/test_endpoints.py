@@ -16,7 +16,7 @@ from tests.webhook.objects import encode, pod, review
 if TYPE_CHECKING:
     from sealgate.policies.matching import Namespace
     from sealgate.verification.policy_sets import PolicySet
-    from tests.webhook.environment import World
+    from tests.webhook.environment import WebhookEnvironment
 
 ENDPOINTS = ("/validate", "/mutate", "/self-test")
 GOOD = encode(review(pod("docker.io/library/nginx:1")))
@@ -24,8 +24,8 @@ GOOD = encode(review(pod("docker.io/library/nginx:1")))
 
 @pytest.mark.parametrize("path", ENDPOINTS)
 @pytest.mark.parametrize("body", [b" ", b"{", b"[]", b"{}", b'{"a": 1, "a": 2}', b"\xff\xfe", b"null"])
-def test_what_is_no_review_gets_a_400_in_one_line(world: World, path: str, body: bytes) -> None:
-    response = world.post(path, body)
+def test_what_is_no_review_gets_a_400_in_one_line(environment: WebhookEnvironment, path: str, body: bytes) -> None:
+    response = environment.post(path, body)
     assert response.status_code == 400
     assert response.content_type == "text/plain; charset=utf-8"
     text = response.get_data(as_text=True)
@@ -38,127 +38,127 @@ def test_what_is_no_review_gets_a_400_in_one_line(world: World, path: str, body:
 @pytest.mark.parametrize(
     "content_type", ["", "text/plain", "application/yaml", "application/jsonp", "application/x-www-form-urlencoded"]
 )
-def test_another_content_type_gets_a_415(world: World, path: str, content_type: str) -> None:
-    response = world.post(path, GOOD, content_type=content_type)
+def test_another_content_type_gets_a_415(environment: WebhookEnvironment, path: str, content_type: str) -> None:
+    response = environment.post(path, GOOD, content_type=content_type)
     assert response.status_code == 415
     assert "reviews are application/json" in response.get_data(as_text=True)
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "Application/JSON"])
-def test_json_in_all_its_spellings_is_taken(world: World, content_type: str) -> None:
-    assert world.post("/validate", GOOD, content_type=content_type).status_code == 200
+def test_json_in_all_its_spellings_is_taken(environment: WebhookEnvironment, content_type: str) -> None:
+    assert environment.post("/validate", GOOD, content_type=content_type).status_code == 200
 
 
-def test_a_compressed_review_gets_a_415(world: World) -> None:
-    response = world.post("/validate", GOOD, headers={"Content-Encoding": "gzip"})
+def test_a_compressed_review_gets_a_415(environment: WebhookEnvironment) -> None:
+    response = environment.post("/validate", GOOD, headers={"Content-Encoding": "gzip"})
     assert response.status_code == 415
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"])
 @pytest.mark.parametrize("path", ENDPOINTS)
-def test_another_method_gets_a_405(world: World, path: str, method: str) -> None:
-    response = world.post(path, GOOD, method=method)
+def test_another_method_gets_a_405(environment: WebhookEnvironment, path: str, method: str) -> None:
+    response = environment.post(path, GOOD, method=method)
     assert response.status_code == 405
     assert response.headers["Allow"] == "POST"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_another_method_on_the_other_paths_gets_a_405(world: World, path: str, method: str) -> None:
-    response = world.post(path, b"", method=method)
+def test_another_method_on_the_other_paths_gets_a_405(environment: WebhookEnvironment, path: str, method: str) -> None:
+    response = environment.post(path, b"", method=method)
     assert response.status_code == 405
     assert "GET" in response.headers["Allow"]
     assert response.get_data(as_text=True) == "Method Not Allowed\n"
 
 
 @pytest.mark.parametrize("path", ["/", "/validate/", "/validate/x", "/static/x", "/metrics", "/%2e%2e/validate"])
-def test_another_path_gets_a_404(world: World, path: str) -> None:
-    response = world.post(path, GOOD)
+def test_another_path_gets_a_404(environment: WebhookEnvironment, path: str) -> None:
+    response = environment.post(path, GOOD)
     assert response.status_code == 404
     assert response.get_data(as_text=True) == "Not Found\n"
 
 
-def test_a_review_of_just_seven_mebibytes_is_read(world: World) -> None:
+def test_a_review_of_just_seven_mebibytes_is_read(environment: WebhookEnvironment) -> None:
     body = GOOD + b" " * (MAX_REVIEW_BYTES - len(GOOD))
-    assert world.post("/validate", body).status_code == 200
+    assert environment.post("/validate", body).status_code == 200
 
 
-def test_a_review_that_is_larger_gets_a_413(world: World) -> None:
-    response = world.post("/validate", GOOD + b" " * (MAX_REVIEW_BYTES - len(GOOD) + 1))
+def test_a_review_that_is_larger_gets_a_413(environment: WebhookEnvironment) -> None:
+    response = environment.post("/validate", GOOD + b" " * (MAX_REVIEW_BYTES - len(GOOD) + 1))
     assert response.status_code == 413
 
 
-def test_a_review_that_says_it_is_larger_is_not_even_read(world: World) -> None:
+def test_a_review_that_says_it_is_larger_is_not_even_read(environment: WebhookEnvironment) -> None:
     unread = io.BytesIO(GOOD)
-    response = world.post("/validate", b"", environ_overrides=_body(unread, str(MAX_REVIEW_BYTES + 1)))
+    response = environment.post("/validate", b"", environ_overrides=_body(unread, str(MAX_REVIEW_BYTES + 1)))
     assert response.status_code == 413
     assert unread.tell() == 0
 
 
-def test_a_chunked_review_is_read(world: World) -> None:
-    response = world.post("/validate", b"", environ_overrides=_body(io.BytesIO(GOOD), None))
+def test_a_chunked_review_is_read(environment: WebhookEnvironment) -> None:
+    response = environment.post("/validate", b"", environ_overrides=_body(io.BytesIO(GOOD), None))
     assert response.status_code == 200
 
 
-def test_a_chunked_review_without_end_gets_a_413(world: World) -> None:
+def test_a_chunked_review_without_end_gets_a_413(environment: WebhookEnvironment) -> None:
     endless = io.BytesIO(b" " * (MAX_REVIEW_BYTES + 100))
-    response = world.post("/validate", b"", environ_overrides=_body(endless, None))
+    response = environment.post("/validate", b"", environ_overrides=_body(endless, None))
     assert response.status_code == 413
     assert endless.tell() == MAX_REVIEW_BYTES + 1
 
 
-def test_a_review_whose_end_the_server_cannot_tell_gets_a_411(world: World) -> None:
+def test_a_review_whose_end_the_server_cannot_tell_gets_a_411(environment: WebhookEnvironment) -> None:
     overrides = {**_body(io.BytesIO(GOOD), None), "wsgi.input_terminated": False}
-    assert world.post("/validate", b"", environ_overrides=overrides).status_code == 411
+    assert environment.post("/validate", b"", environ_overrides=overrides).status_code == 411
 
 
 @pytest.mark.parametrize("length", ["-1", "abc", "1e3", "\u0661"])
-def test_a_length_that_is_none_gets_a_411(world: World, length: str) -> None:
-    response = world.post("/validate", b"", environ_overrides=_body(io.BytesIO(GOOD), length))
+def test_a_length_that_is_none_gets_a_411(environment: WebhookEnvironment, length: str) -> None:
+    response = environment.post("/validate", b"", environ_overrides=_body(io.BytesIO(GOOD), length))
     assert response.status_code == 411
 
 
-def test_a_review_that_breaks_off_gets_a_400(world: World) -> None:
-    response = world.post("/validate", b"", environ_overrides=_body(io.BytesIO(GOOD), str(len(GOOD) + 1)))
+def test_a_review_that_breaks_off_gets_a_400(environment: WebhookEnvironment) -> None:
+    response = environment.post("/validate", b"", environ_overrides=_body(io.BytesIO(GOOD), str(len(GOOD) + 1)))
     assert response.status_code == 400
     assert "shorter" in response.get_data(as_text=True)
 
 
-def test_what_is_no_review_is_logged_and_counted(world: World) -> None:
-    world.post("/validate", b"{")
-    (line,) = world.lines("malformed review")
+def test_what_is_no_review_is_logged_and_counted(environment: WebhookEnvironment) -> None:
+    environment.post("/validate", b"{")
+    (line,) = environment.lines("malformed review")
     assert line["level"] == "warning"
     assert line["status"] == "400 Bad Request"
-    assert world.metric("sealgate_reviews_total", endpoint="validate", answer="malformed") == 1
-    assert world.metric("sealgate_reviews_in_flight") == 0
+    assert environment.metric("sealgate_reviews_total", endpoint="validate", answer="malformed") == 1
+    assert environment.metric("sealgate_reviews_in_flight") == 0
 
 
-def test_a_fault_inside_is_a_denial_with_the_uid_and_never_a_500(world: World) -> None:
+def test_a_fault_inside_is_a_denial_with_the_uid_and_never_a_500(environment: WebhookEnvironment) -> None:
     class Broken:
         def get(self, name: str) -> Namespace:
             raise RuntimeError(f"secret detail about {name}")
 
-    world.namespaces = Broken()
-    answer = world.validate(review(pod(world.sign("team/app", "v1"))))
+    environment.namespaces = Broken()
+    answer = environment.validate(review(pod(environment.sign("team/app", "v1"))))
     assert answer.code == 503
     assert "internal error" in answer.message
     assert "secret" not in answer.message
-    (line,) = world.lines("internal error in a review")
+    (line,) = environment.lines("internal error in a review")
     assert line["uid"] == answer.response["uid"]
     assert "RuntimeError" in line["exception"]
-    assert world.metric("sealgate_internal_errors_total") == 1
+    assert environment.metric("sealgate_internal_errors_total") == 1
 
 
 LEASE = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "sealgate-self-test"}}
 
 
-def test_the_self_test_is_always_refused_with_the_agreed_text(world: World) -> None:
-    answer = world.self_test(review(LEASE, dryRun=True))
+def test_the_self_test_is_always_refused_with_the_agreed_text(environment: WebhookEnvironment) -> None:
+    answer = environment.self_test(review(LEASE, dryRun=True))
     assert not answer.allowed
     assert answer.response["status"]["message"] == self_test.TEXT
 
 
-def test_the_self_test_does_not_succeed_without_policies(world: World) -> None:
+def test_the_self_test_does_not_succeed_without_policies(environment: WebhookEnvironment) -> None:
     class NotYet:
         def current(self) -> PolicySet | None:
             return None
@@ -166,22 +166,22 @@ def test_the_self_test_does_not_succeed_without_policies(world: World) -> None:
         def problem(self) -> str:
             return "waiting for the API server"
 
-    world.policies = NotYet()
-    answer = world.self_test(review(LEASE, dryRun=True))
+    environment.policies = NotYet()
+    answer = environment.self_test(review(LEASE, dryRun=True))
     assert not answer.allowed
     assert answer.response["status"]["message"] == "the webhook is not ready: waiting for the API server"
 
 
-def test_it_is_alive(world: World) -> None:
-    response = world.get("/healthz")
+def test_it_is_alive(environment: WebhookEnvironment) -> None:
+    response = environment.get("/healthz")
     assert (response.status_code, response.get_data(as_text=True)) == (200, "ok\n")
 
 
-def test_it_is_ready_with_policies(world: World) -> None:
-    assert world.get("/readyz").status_code == 200
+def test_it_is_ready_with_policies(environment: WebhookEnvironment) -> None:
+    assert environment.get("/readyz").status_code == 200
 
 
-def test_it_is_not_ready_without(world: World) -> None:
+def test_it_is_not_ready_without(environment: WebhookEnvironment) -> None:
     class NotYet:
         def current(self) -> PolicySet | None:
             return None
@@ -189,31 +189,31 @@ def test_it_is_not_ready_without(world: World) -> None:
         def problem(self) -> str:
             return "waiting for the API server"
 
-    world.policies = NotYet()
-    response = world.get("/readyz")
+    environment.policies = NotYet()
+    response = environment.get("/readyz")
     assert (response.status_code, response.get_data(as_text=True)) == (
         503,
         "not ready: waiting for the API server\n",
     )
 
 
-def test_waiting_for_a_thread_counts_towards_the_deadline(world: World) -> None:
+def test_waiting_for_a_thread_counts_towards_the_deadline(environment: WebhookEnvironment) -> None:
     """The server noted that the request came 9 s ago; of the 10 s nothing is left for the registry."""
     clock = FakeClock()
     clock.advance(100)
-    world.clock = clock
-    image = world.sign("team/app", "v1")
+    environment.clock = clock
+    image = environment.sign("team/app", "v1")
     body = encode(review(pod(image)))
-    answer = world.post("/validate?timeout=10s", body, environ_overrides={ARRIVED: 91.0}).get_json()["response"]
+    answer = environment.post("/validate?timeout=10s", body, environ_overrides={ARRIVED: 91.0}).get_json()["response"]
     assert answer["status"]["code"] == 503
-    assert not world.registry.requests
-    answer = world.post("/validate?timeout=10s", body, environ_overrides={ARRIVED: 99.0}).get_json()["response"]
+    assert not environment.registry.requests
+    answer = environment.post("/validate?timeout=10s", body, environ_overrides={ARRIVED: 99.0}).get_json()["response"]
     assert answer["allowed"]
 
 
-def test_the_server_is_told_when_the_body_has_been_read(world: World) -> None:
+def test_the_server_is_told_when_the_body_has_been_read(environment: WebhookEnvironment) -> None:
     told: list[bool] = []
-    world.post("/validate", GOOD, environ_overrides={RECEIVED: lambda: told.append(True)})
+    environment.post("/validate", GOOD, environ_overrides={RECEIVED: lambda: told.append(True)})
     assert told == [True]
 
 

@@ -25,7 +25,7 @@ from tests.webhook.servers import TLSFiles, children_of, eventually, running
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.webhook.environment import World
+    from tests.webhook.environment import WebhookEnvironment
     from tests.webhook.servers import Server
 
 
@@ -35,8 +35,8 @@ def tls(tmp_path: Path) -> TLSFiles:
 
 
 @pytest.fixture
-def server(world: World, tls: TLSFiles) -> Iterator[Server]:
-    with running(settings_of(world, tls), tls.trust) as started:
+def server(environment: WebhookEnvironment, tls: TLSFiles) -> Iterator[Server]:
+    with running(settings_of(environment, tls), tls.trust) as started:
         yield started
 
 
@@ -51,8 +51,8 @@ def serial_shown_by(server: Server, tls: TLSFiles) -> int:
         return x509.load_der_x509_certificate(certificate).serial_number
 
 
-def test_it_serves_reviews_health_and_metrics(world: World, server: Server) -> None:
-    signed, unsigned = world.sign("team/app", "v1"), world.push("team/bad", "v1")
+def test_it_serves_reviews_health_and_metrics(environment: WebhookEnvironment, server: Server) -> None:
+    signed, unsigned = environment.sign("team/app", "v1"), environment.push("team/bad", "v1")
     assert server.url.startswith("https://")
     assert server.get("/healthz").data == b"ok\n"
     assert server.get("/readyz").status == 200
@@ -65,27 +65,27 @@ def test_it_serves_reviews_health_and_metrics(world: World, server: Server) -> N
     server.wait_for_line("review", 2)
 
 
-def test_changed_policies_take_effect_without_a_signal(world: World, server: Server) -> None:
-    image = world.push("team/app", "v1")
+def test_changed_policies_take_effect_without_a_signal(environment: WebhookEnvironment, server: Server) -> None:
+    image = environment.push("team/app", "v1")
     assert not server.validate(review(pod(image))).allowed
-    world.write(policy("elsewhere", "registry.example.com/**"))
+    environment.write(policy("elsewhere", "registry.example.com/**"))
     server.wait_for_line("policies loaded", 2)
     assert server.validate(review(pod(image))).allowed
 
 
-def test_a_task_that_fails_is_told_and_started_again(world: World, tls: TLSFiles) -> None:
-    with running({**settings_of(world, tls), "stumbling": True}, tls.trust) as server:
+def test_a_task_that_fails_is_told_and_started_again(environment: WebhookEnvironment, tls: TLSFiles) -> None:
+    with running({**settings_of(environment, tls), "stumbling": True}, tls.trust) as server:
         line = server.wait_for_line("a task failed and is started again", 2)
         assert "a fault nobody foresaw" in line["exception"]
-        world.write(policy("elsewhere", "registry.example.com/**"))
+        environment.write(policy("elsewhere", "registry.example.com/**"))
         server.wait_for_line("policies loaded", 2)
         assert "sealgate_internal_errors_total 2.0" in server.metrics()
 
 
-def test_bad_policies_leave_the_last_good_ones_in_force(world: World, server: Server) -> None:
-    image = world.push("team/app", "v1")
+def test_bad_policies_leave_the_last_good_ones_in_force(environment: WebhookEnvironment, server: Server) -> None:
+    image = environment.push("team/app", "v1")
     assert not server.validate(review(pod(image))).allowed
-    world.write(policy("broken", "{a", need=("nobody",)))
+    environment.write(policy("broken", "{a", need=("nobody",)))
     server.wait_for_line("bad policies; the last good ones stay in force")
     assert not server.validate(review(pod(image))).allowed
     assert server.get("/readyz").status == 200
@@ -112,10 +112,10 @@ def test_a_bad_certificate_leaves_the_last_good_one_in_use(server: Server, tls: 
     assert "sealgate_certificate_reload_errors_total 1.0" in server.metrics()
 
 
-def test_sigterm_finishes_what_is_in_flight(world: World, server: Server) -> None:
-    image = world.sign("team/app", "v1")
+def test_sigterm_finishes_what_is_in_flight(environment: WebhookEnvironment, server: Server) -> None:
+    image = environment.sign("team/app", "v1")
     go = threading.Event()
-    asked = world.registry.faults.wait_for("/manifests/", go)
+    asked = environment.registry.faults.wait_for("/manifests/", go)
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(server.validate, review(pod(image)))
         assert asked.hit.wait(30)
@@ -132,11 +132,13 @@ def test_sigint_ends_it_too(server: Server) -> None:
     assert server.wait() == 0
 
 
-def test_a_worker_that_dies_is_replaced_and_reads_the_newest_policies(world: World, server: Server) -> None:
-    image = world.push("team/app", "v1")
+def test_a_worker_that_dies_is_replaced_and_reads_the_newest_policies(
+    environment: WebhookEnvironment, server: Server
+) -> None:
+    image = environment.push("team/app", "v1")
     assert not server.validate(review(pod(image))).allowed
     (worker,) = children_of(server.pid)
-    world.write(policy("elsewhere", "registry.example.com/**"))
+    environment.write(policy("elsewhere", "registry.example.com/**"))
     os.kill(worker, signal.SIGKILL)
     server.wait_for_line("reviews served", 2)
     server.pool.clear()
@@ -145,11 +147,13 @@ def test_a_worker_that_dies_is_replaced_and_reads_the_newest_policies(world: Wor
     assert "sealgate_policies 1.0" in server.metrics()
 
 
-def test_a_registry_that_hangs_is_answered_in_time_and_holds_up_nobody_else(world: World, server: Server) -> None:
+def test_a_registry_that_hangs_is_answered_in_time_and_holds_up_nobody_else(
+    environment: WebhookEnvironment, server: Server
+) -> None:
     """More reviews wait for the dead registry than there are threads; another registry's images go through."""
-    stuck = [world.sign(f"stuck/app-{number}", "v1") for number in range(40)]
-    fine = world.sign("fine/app", "v1")
-    hanging = world.registry.faults.hang("/stuck/")
+    stuck = [environment.sign(f"stuck/app-{number}", "v1") for number in range(40)]
+    fine = environment.sign("fine/app", "v1")
+    hanging = environment.registry.faults.hang("/stuck/")
     assert server.validate(review(pod(fine))).allowed
     with ThreadPoolExecutor(len(stuck)) as pool:
         waiting = [pool.submit(server.validate, review(pod(image)), "timeout=3s") for image in stuck]
@@ -159,9 +163,9 @@ def test_a_registry_that_hangs_is_answered_in_time_and_holds_up_nobody_else(worl
 
 
 def test_clients_that_stop_in_the_middle_are_cut_off_and_silent_ones_hold_no_thread(
-    world: World, tls: TLSFiles
+    environment: WebhookEnvironment, tls: TLSFiles
 ) -> None:
-    settings = {**settings_of(world, tls), "threads": 2}
+    settings = {**settings_of(environment, tls), "threads": 2}
     with running(settings, tls.trust) as server, contextlib.ExitStack() as stack:
         assert server.get("/healthz").status == 200
         for _ in range(8):
@@ -202,8 +206,8 @@ def test_a_client_is_not_cut_off_for_the_time_in_which_the_server_itself_stood_s
         assert client.recv(4096).startswith(b"HTTP/1.1 400 ")
 
 
-def test_when_connections_run_out_the_most_idle_one_makes_room(world: World, tls: TLSFiles) -> None:
-    settings = {**settings_of(world, tls), "threads": 2, "connections": 10}
+def test_when_connections_run_out_the_most_idle_one_makes_room(environment: WebhookEnvironment, tls: TLSFiles) -> None:
+    settings = {**settings_of(environment, tls), "threads": 2, "connections": 10}
     with running(settings, tls.trust) as server, contextlib.ExitStack() as stack:
         silent = [stack.enter_context(socket.create_connection(server.address, 60)) for _ in range(12)]
         assert server.get("/healthz").status == 200
@@ -215,8 +219,10 @@ def test_when_connections_run_out_the_most_idle_one_makes_room(world: World, tls
             assert pool.request("GET", f"{server.url}/healthz").status == 200
 
 
-def test_when_descriptors_run_out_the_most_idle_connection_makes_room(world: World, tls: TLSFiles) -> None:
-    with running(settings_of(world, tls), tls.trust) as server, contextlib.ExitStack() as stack:
+def test_when_descriptors_run_out_the_most_idle_connection_makes_room(
+    environment: WebhookEnvironment, tls: TLSFiles
+) -> None:
+    with running(settings_of(environment, tls), tls.trust) as server, contextlib.ExitStack() as stack:
         assert server.get("/healthz").status == 200
         (worker,) = children_of(server.pid)
         used = len(list(Path(f"/proc/{worker}/fd").iterdir()))
@@ -226,30 +232,30 @@ def test_when_descriptors_run_out_the_most_idle_connection_makes_room(world: Wor
         assert server.connections().request("GET", f"{server.url}/healthz").status == 200
 
 
-def test_without_tls_it_serves_loopback(world: World) -> None:
-    with running({"policies": [str(world.folder)]}) as server:
+def test_without_tls_it_serves_loopback(environment: WebhookEnvironment) -> None:
+    with running({"policies": [str(environment.folder)]}) as server:
         assert server.url.startswith("http://127.0.0.1:")
         assert server.get("/readyz").status == 200
         assert not server.validate(review(pod("NOT AN IMAGE"))).allowed
 
 
-def test_a_certificate_made_on_the_spot_is_announced_by_its_fingerprint(world: World) -> None:
-    with running({"policies": [str(world.folder)], "tls_self_signed": True}) as server:
+def test_a_certificate_made_on_the_spot_is_announced_by_its_fingerprint(environment: WebhookEnvironment) -> None:
+    with running({"policies": [str(environment.folder)], "tls_self_signed": True}) as server:
         announced = server.wait_for_line("certificate made")["sha256_fingerprint"]
         shown = x509.load_pem_x509_certificate(ssl.get_server_certificate(server.address).encode())
         assert shown.fingerprint(SHA256()).hex() == announced.replace(":", "").lower()
 
 
-def test_a_worker_that_cannot_start_ends_the_whole_server(world: World) -> None:
+def test_a_worker_that_cannot_start_ends_the_whole_server(environment: WebhookEnvironment) -> None:
     """Not a loop of workers that come and go while nobody is served."""
-    with running({"policies": [str(world.folder)], "threads": -1}) as server:
+    with running({"policies": [str(environment.folder)], "threads": -1}) as server:
         assert server.wait() != 0
 
 
-def settings_of(world: World, tls: TLSFiles) -> dict[str, Any]:
+def settings_of(environment: WebhookEnvironment, tls: TLSFiles) -> dict[str, Any]:
     return {
-        "policies": [str(world.folder)],
-        "insecure": [world.registry.host],
+        "policies": [str(environment.folder)],
+        "insecure": [environment.registry.host],
         "tls_cert": str(tls.certificate),
         "tls_key": str(tls.key),
     }

@@ -21,7 +21,7 @@ from tests.webhook.environment import policy, write_objects
 
 if TYPE_CHECKING:
     from sealgate_webhook.backends.interface import MakeBackend
-    from tests.webhook.environment import World
+    from tests.webhook.environment import WebhookEnvironment
 
 SETTINGS = ServerSettings(listen=Address("127.0.0.1", 0))
 EVERYWHERE = Address("0.0.0.0", 8443)  # noqa: S104 - the case that matters
@@ -97,28 +97,30 @@ def test_bad_policies_are_said_before_anything_is_served(tmp_path: Path) -> None
     assert caught.value.problems
 
 
-def test_a_certificate_that_is_not_there_is_said_before_anything_is_served(world: World, tmp_path: Path) -> None:
+def test_a_certificate_that_is_not_there_is_said_before_anything_is_served(
+    environment: WebhookEnvironment, tmp_path: Path
+) -> None:
     settings = replace(SETTINGS, tls_cert=tmp_path / "tls.crt", tls_key=tmp_path / "tls.key")
     with pytest.raises(ConfigError, match=r"tls\.crt"):
-        run_server(settings, policies_in(world.folder))
+        run_server(settings, policies_in(environment.folder))
 
 
-def test_a_bad_authority_of_a_registry_is_said_before_anything_is_served(world: World) -> None:
+def test_a_bad_authority_of_a_registry_is_said_before_anything_is_served(environment: WebhookEnvironment) -> None:
     registry = RegistrySettings(ca={"registry.example.com": "nonsense"})
     with pytest.raises(ConfigError, match="a CA bundle does not parse"):
-        run_server(replace(SETTINGS, registry=registry), policies_in(world.folder))
+        run_server(replace(SETTINGS, registry=registry), policies_in(environment.folder))
 
 
 @pytest.mark.parametrize("field", ["listen", "metrics"])
-def test_a_port_that_is_taken_is_said_in_one_sentence(world: World, field: str) -> None:
+def test_a_port_that_is_taken_is_said_in_one_sentence(environment: WebhookEnvironment, field: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = Address(*taken.getsockname())
         changes: dict[str, Any] = {field: address}
         with pytest.raises(ConfigError, match=f"cannot listen on {address}: "):
-            run_server(replace(SETTINGS, **changes), policies_in(world.folder))
+            run_server(replace(SETTINGS, **changes), policies_in(environment.folder))
 
 
-def test_a_host_that_is_none_is_said_in_one_sentence(world: World) -> None:
+def test_a_host_that_is_none_is_said_in_one_sentence(environment: WebhookEnvironment) -> None:
     settings = replace(SETTINGS, listen=Address("no.such.host.invalid", 1), tls_self_signed=True)
     with pytest.raises(ConfigError, match=r"cannot listen on no\.such\.host\.invalid:1"):
-        run_server(settings, policies_in(world.folder))
+        run_server(settings, policies_in(environment.folder))

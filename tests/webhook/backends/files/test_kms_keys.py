@@ -12,7 +12,7 @@ from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.kms.resolve import REFRESH_SECONDS
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate_webhook.backends.files.policies import PolicyFilesSource
-from tests.support.environments.kms import SECRET, KMSStand
+from tests.support.environments.kms import SECRET, KMSEnvironment
 from tests.support.environments.registry_clients import settings_for
 from tests.support.simulators.huawei_dew import DEWSimulator
 from tests.webhook.environment import policy, write_objects
@@ -21,34 +21,41 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.webhook.environment import World
+    from tests.webhook.environment import WebhookEnvironment
 
 
 @pytest.fixture
-def stand() -> Iterator[KMSStand]:
-    with KMSStand(DEWSimulator) as stand:
-        stand.add_key()
-        yield stand
+def kms_environment() -> Iterator[KMSEnvironment]:
+    with KMSEnvironment(DEWSimulator) as kms_environment:
+        kms_environment.add_key()
+        yield kms_environment
 
 
 @pytest.fixture
-def keeper(stand: KMSStand) -> KMSKeyCache:
-    return KMSKeyCache(settings_for(stand.kms), stand.clock)
+def keeper(kms_environment: KMSEnvironment) -> KMSKeyCache:
+    return KMSKeyCache(settings_for(kms_environment.kms), kms_environment.clock)
 
 
 @pytest.fixture
-def source(world: World, stand: KMSStand, keeper: KMSKeyCache, tmp_path: Path) -> PolicyFilesSource:
+def source(
+    environment: WebhookEnvironment, kms_environment: KMSEnvironment, keeper: KMSKeyCache, tmp_path: Path
+) -> PolicyFilesSource:
     authenticator = {
         "apiVersion": "sealgate.dev/v1alpha1",
         "kind": "Authenticator",
         "metadata": {"name": "release"},
-        "spec": {"cosign": {"keys": [{"kms": {"huawei": stand.source()}}]}},
+        "spec": {"cosign": {"keys": [{"kms": {"huawei": kms_environment.source()}}]}},
     }
-    data = {name: value.decode() for name, value in stand.secrets[SECRET].items()}
+    data = {name: value.decode() for name, value in kms_environment.secrets[SECRET].items()}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "stringData": data}
     write_objects(tmp_path / "kms", authenticator, policy("all", "registry.example.org/**"), secret)
     source = PolicyFilesSource(
-        [tmp_path / "kms"], UnmatchedImages.ADMIT, stand.clock, world.metrics, world.logger, keeper
+        [tmp_path / "kms"],
+        UnmatchedImages.ADMIT,
+        kms_environment.clock,
+        environment.metrics,
+        environment.logger,
+        keeper,
     )
     source.load()
     return source
@@ -82,33 +89,35 @@ def test_an_authenticator_gets_ready_once_its_key_was_read(source: PolicyFilesSo
 
 
 def test_a_disabled_key_is_out_of_force_at_the_look_after_it_was_read(
-    source: PolicyFilesSource, stand: KMSStand
+    source: PolicyFilesSource, kms_environment: KMSEnvironment
 ) -> None:
     source.keep_keys(OneLook())
     source.poll()
-    assert isinstance(stand.kms, DEWSimulator)
-    stand.kms.keys[stand.key_id].state = "3"
-    stand.clock.advance(REFRESH_SECONDS)
+    assert isinstance(kms_environment.kms, DEWSimulator)
+    kms_environment.kms.keys[kms_environment.key_id].state = "3"
+    kms_environment.clock.advance(REFRESH_SECONDS)
     source.keep_keys(OneLook())
     source.poll()
     assert "the key is disabled" in problem_of(source)
 
 
 def test_a_key_that_ended_is_out_of_force_although_nothing_else_happened(
-    source: PolicyFilesSource, stand: KMSStand
+    source: PolicyFilesSource, kms_environment: KMSEnvironment
 ) -> None:
     source.keep_keys(OneLook())
     source.poll()
-    stand.clock.advance(3 * REFRESH_SECONDS)
+    kms_environment.clock.advance(3 * REFRESH_SECONDS)
     source.poll()
     assert "has to be read again" in problem_of(source)
 
 
-def test_nothing_is_compiled_anew_as_long_as_no_key_changes(source: PolicyFilesSource, stand: KMSStand) -> None:
+def test_nothing_is_compiled_anew_as_long_as_no_key_changes(
+    source: PolicyFilesSource, kms_environment: KMSEnvironment
+) -> None:
     source.keep_keys(OneLook())
     source.poll()
     before = source.current()
-    stand.clock.advance(REFRESH_SECONDS)
+    kms_environment.clock.advance(REFRESH_SECONDS)
     source.keep_keys(OneLook())
     source.poll()
     assert source.current() is before

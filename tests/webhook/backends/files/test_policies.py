@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from tests.webhook.environment import World
+    from tests.webhook.environment import WebhookEnvironment
 
 
 def names_of(source: PolicyFilesSource) -> list[str]:
@@ -32,88 +32,88 @@ def names_of(source: PolicyFilesSource) -> list[str]:
     return [policy.name for policy in policies.index.policies]
 
 
-def source_of(world: World, *paths: Path) -> PolicyFilesSource:
+def source_of(environment: WebhookEnvironment, *paths: Path) -> PolicyFilesSource:
     return PolicyFilesSource(
         paths,
         UnmatchedImages.ADMIT,
-        world.clock,
-        world.metrics,
-        world.logger,
-        KMSKeyCache(RegistrySettings(), world.clock),
+        environment.clock,
+        environment.metrics,
+        environment.logger,
+        KMSKeyCache(RegistrySettings(), environment.clock),
     )
 
 
-def test_before_the_first_load_there_is_nothing_and_it_says_so(world: World) -> None:
-    source = source_of(world, world.folder)
+def test_before_the_first_load_there_is_nothing_and_it_says_so(environment: WebhookEnvironment) -> None:
+    source = source_of(environment, environment.folder)
     assert source.current() is None
     assert source.problem()
     assert source.literal_hosts() == frozenset()
     assert source.get("shop").labels == {"kubernetes.io/metadata.name": "shop"}
 
 
-def test_a_bad_first_set_is_refused_with_everything_that_is_wrong(world: World) -> None:
-    world.write(policy("a", "[", need=("nobody",)))
-    source = source_of(world, world.folder)
+def test_a_bad_first_set_is_refused_with_everything_that_is_wrong(environment: WebhookEnvironment) -> None:
+    environment.write(policy("a", "[", need=("nobody",)))
+    source = source_of(environment, environment.folder)
     with pytest.raises(PolicyError) as caught:
         source.load()
     assert len(caught.value.problems) >= 2
     assert source.current() is None
 
 
-def test_a_change_takes_effect_at_the_next_look(world: World) -> None:
-    image = world.push("team/app", "v1")
-    assert not world.validate(review(pod(image))).allowed
-    world.write(policy("some", f"{world.registry.host}/other/*"))
-    world.source.poll()
-    assert world.validate(review(pod(image))).allowed
-    assert names_of(world.source) == ["some"]
+def test_a_change_takes_effect_at_the_next_look(environment: WebhookEnvironment) -> None:
+    image = environment.push("team/app", "v1")
+    assert not environment.validate(review(pod(image))).allowed
+    environment.write(policy("some", f"{environment.registry.host}/other/*"))
+    environment.source.poll()
+    assert environment.validate(review(pod(image))).allowed
+    assert names_of(environment.source) == ["some"]
 
 
-def test_a_changed_key_takes_effect_at_once_although_findings_are_remembered(world: World) -> None:
-    image = world.sign("team/app", "v1")
-    assert world.validate(review(pod(image))).allowed
+def test_a_changed_key_takes_effect_at_once_although_findings_are_remembered(environment: WebhookEnvironment) -> None:
+    image = environment.sign("team/app", "v1")
+    assert environment.validate(review(pod(image))).allowed
     other = new_key("ECDSA P-256", "other")
-    write_objects(world.folder, authenticator("release", other), policy("all", f"{world.registry.host}/**"))
-    world.source.poll()
-    assert not world.validate(review(pod(image))).allowed
+    write_objects(environment.folder, authenticator("release", other), policy("all", f"{environment.registry.host}/**"))
+    environment.source.poll()
+    assert not environment.validate(review(pod(image))).allowed
 
 
-def test_labels_of_namespaces_come_from_the_files_too(world: World) -> None:
-    world.write(policy("all", f"{world.registry.host}/**"), namespace("shop", env="production"))
-    assert world.source.get("shop").labels["env"] == "production"
-    world.write(policy("all", f"{world.registry.host}/**"), namespace("shop", env="test"))
-    world.source.poll()
-    assert world.source.get("shop").labels["env"] == "test"
+def test_labels_of_namespaces_come_from_the_files_too(environment: WebhookEnvironment) -> None:
+    environment.write(policy("all", f"{environment.registry.host}/**"), namespace("shop", env="production"))
+    assert environment.source.get("shop").labels["env"] == "production"
+    environment.write(policy("all", f"{environment.registry.host}/**"), namespace("shop", env="test"))
+    environment.source.poll()
+    assert environment.source.get("shop").labels["env"] == "test"
 
 
-def test_a_bad_set_leaves_the_last_good_one_in_force_and_says_so(world: World) -> None:
-    image = world.push("team/app", "v1")
-    assert not world.validate(review(pod(image))).allowed
-    world.write(policy("broken", "{a", need=("nobody",)))
-    world.source.poll()
-    assert not world.validate(review(pod(image))).allowed
-    assert world.get("/readyz").status_code == 200
-    (line,) = world.lines("bad policies; the last good ones stay in force")
+def test_a_bad_set_leaves_the_last_good_one_in_force_and_says_so(environment: WebhookEnvironment) -> None:
+    image = environment.push("team/app", "v1")
+    assert not environment.validate(review(pod(image))).allowed
+    environment.write(policy("broken", "{a", need=("nobody",)))
+    environment.source.poll()
+    assert not environment.validate(review(pod(image))).allowed
+    assert environment.get("/readyz").status_code == 200
+    (line,) = environment.lines("bad policies; the last good ones stay in force")
     assert line["level"] == "error"
     assert any("nobody" in problem for problem in line["problems"])
-    assert world.metric("sealgate_policy_reload_errors_total") == 1
-    assert world.metric("sealgate_policy_last_reload_success") == 0
+    assert environment.metric("sealgate_policy_reload_errors_total") == 1
+    assert environment.metric("sealgate_policy_last_reload_success") == 0
 
 
-def test_a_bad_set_is_complained_about_once_not_at_every_look(world: World) -> None:
-    assert world.source.current()
-    world.write(policy("broken", "{a"))
+def test_a_bad_set_is_complained_about_once_not_at_every_look(environment: WebhookEnvironment) -> None:
+    assert environment.source.current()
+    environment.write(policy("broken", "{a"))
     for _ in range(3):
-        world.source.poll()
-    assert world.metric("sealgate_policy_reload_errors_total") == 1
+        environment.source.poll()
+    assert environment.metric("sealgate_policy_reload_errors_total") == 1
 
 
-def test_a_file_that_could_not_be_read_for_a_moment_is_read_again(world: World) -> None:
-    world.clock = clock = FakeClock()
-    file = world.folder / "policies.json"
-    source = source_of(world, file)
+def test_a_file_that_could_not_be_read_for_a_moment_is_read_again(environment: WebhookEnvironment) -> None:
+    environment.clock = clock = FakeClock()
+    file = environment.folder / "policies.json"
+    source = source_of(environment, file)
     source.load()
-    world.write(policy("newer", "registry.example.com/**"))
+    environment.write(policy("newer", "registry.example.com/**"))
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
     try:
@@ -126,39 +126,39 @@ def test_a_file_that_could_not_be_read_for_a_moment_is_read_again(world: World) 
     assert names_of(source) == ["newer"]
 
 
-def test_a_bad_set_is_read_again_now_and_then_without_another_word(world: World) -> None:
-    world.clock = clock = FakeClock()
-    assert world.source.current()
-    world.write(policy("broken", "{a"))
+def test_a_bad_set_is_read_again_now_and_then_without_another_word(environment: WebhookEnvironment) -> None:
+    environment.clock = clock = FakeClock()
+    assert environment.source.current()
+    environment.write(policy("broken", "{a"))
     for _ in range(3):
-        world.source.poll()
+        environment.source.poll()
         clock.advance(RETRY_SECONDS)
-    assert world.metric("sealgate_policy_reload_errors_total") == 1
+    assert environment.metric("sealgate_policy_reload_errors_total") == 1
 
 
-def test_a_bad_set_that_is_mended_is_taken(world: World) -> None:
-    assert world.source.current()
-    world.write(policy("broken", "{a"))
-    world.source.poll()
-    world.write(policy("mended", "registry.example.com/**"))
-    world.source.poll()
-    assert names_of(world.source) == ["mended"]
-    assert world.metric("sealgate_policy_last_reload_success") == 1
-    assert world.metric("sealgate_policy_last_reload_timestamp_seconds") > 0
+def test_a_bad_set_that_is_mended_is_taken(environment: WebhookEnvironment) -> None:
+    assert environment.source.current()
+    environment.write(policy("broken", "{a"))
+    environment.source.poll()
+    environment.write(policy("mended", "registry.example.com/**"))
+    environment.source.poll()
+    assert names_of(environment.source) == ["mended"]
+    assert environment.metric("sealgate_policy_last_reload_success") == 1
+    assert environment.metric("sealgate_policy_last_reload_timestamp_seconds") > 0
 
 
-def test_files_that_go_away_do_not_take_the_policies_with_them(world: World) -> None:
-    assert names_of(world.source) == ["all"]
-    (world.folder / "policies.json").unlink()
-    world.folder.rmdir()
-    world.source.poll()
-    assert names_of(world.source) == ["all"]
-    world.write(policy("back", "registry.example.com/**"))
-    world.source.poll()
-    assert names_of(world.source) == ["back"]
+def test_files_that_go_away_do_not_take_the_policies_with_them(environment: WebhookEnvironment) -> None:
+    assert names_of(environment.source) == ["all"]
+    (environment.folder / "policies.json").unlink()
+    environment.folder.rmdir()
+    environment.source.poll()
+    assert names_of(environment.source) == ["all"]
+    environment.write(policy("back", "registry.example.com/**"))
+    environment.source.poll()
+    assert names_of(environment.source) == ["back"]
 
 
-def test_whatever_goes_wrong_while_reading_the_last_good_set_stays(world: World) -> None:
+def test_whatever_goes_wrong_while_reading_the_last_good_set_stays(environment: WebhookEnvironment) -> None:
     """Not even an error of a kind that nobody foresaw ends the watching."""
 
     class Breaking(FakeClock):
@@ -170,43 +170,43 @@ def test_whatever_goes_wrong_while_reading_the_last_good_set_stays(world: World)
             return super().now()
 
     clock = Breaking()
-    world.clock = clock
-    assert names_of(world.source) == ["all"]
+    environment.clock = clock
+    assert names_of(environment.source) == ["all"]
     clock.broken = True
-    world.write(policy("newer", "registry.example.com/**"))
-    world.source.poll()
-    assert names_of(world.source) == ["all"]
-    (line,) = world.lines("unreadable policies; the last good ones stay in force")
+    environment.write(policy("newer", "registry.example.com/**"))
+    environment.source.poll()
+    assert names_of(environment.source) == ["all"]
+    (line,) = environment.lines("unreadable policies; the last good ones stay in force")
     assert "a fault nobody foresaw" in line["exception"]
 
 
-def test_nothing_is_read_again_as_long_as_nothing_changes(world: World) -> None:
-    assert world.source.current()
-    before = world.source.current()
-    world.source.poll()
-    assert world.source.current() is before
+def test_nothing_is_read_again_as_long_as_nothing_changes(environment: WebhookEnvironment) -> None:
+    assert environment.source.current()
+    before = environment.source.current()
+    environment.source.poll()
+    assert environment.source.current() is before
 
 
-def test_a_new_file_and_one_in_a_subfolder_are_seen(world: World) -> None:
-    assert world.source.current()
-    write_objects(world.folder, policy("second", "registry.example.com/**"), file="second.json")
-    world.source.poll()
-    assert names_of(world.source) == ["all", "second"]
-    write_objects(world.folder / "more", policy("third", "registry.example.com/**"))
-    world.source.poll()
-    assert names_of(world.source) == ["all", "second", "third"]
+def test_a_new_file_and_one_in_a_subfolder_are_seen(environment: WebhookEnvironment) -> None:
+    assert environment.source.current()
+    write_objects(environment.folder, policy("second", "registry.example.com/**"), file="second.json")
+    environment.source.poll()
+    assert names_of(environment.source) == ["all", "second"]
+    write_objects(environment.folder / "more", policy("third", "registry.example.com/**"))
+    environment.source.poll()
+    assert names_of(environment.source) == ["all", "second", "third"]
 
 
-def test_a_config_map_that_is_swapped_by_its_link_is_seen(world: World, tmp_path: Path) -> None:
+def test_a_config_map_that_is_swapped_by_its_link_is_seen(environment: WebhookEnvironment, tmp_path: Path) -> None:
     """How a kubelet replaces a mounted ConfigMap: new folder, new link beside the old one, renamed over it."""
     mount = tmp_path / "mount"
-    release = authenticator("release", world.key)
+    release = authenticator("release", environment.key)
     write_objects(tmp_path / "mount", file="unused")
     (mount / "unused").unlink()
     write_objects(mount / "..2026_1", release, policy("first", "registry.example.com/**"), file="p.json")
     (mount / "..data").symlink_to("..2026_1")
     (mount / "p.json").symlink_to("..data/p.json")
-    source = source_of(world, mount)
+    source = source_of(environment, mount)
     source.load()
     assert names_of(source) == ["first"]
     write_objects(mount / "..2026_2", release, policy("newer", "registry.example.com/**"), file="p.json")
@@ -217,16 +217,16 @@ def test_a_config_map_that_is_swapped_by_its_link_is_seen(world: World, tmp_path
     assert names_of(source) == ["newer"]
 
 
-def test_folders_that_are_linked_in_a_circle_end(world: World) -> None:
-    (world.folder / "again").symlink_to(world.folder)
-    assert names_of(world.source) == ["all"]
-    world.source.poll()
-    assert world.metric("sealgate_policy_reload_errors_total") == 0
+def test_folders_that_are_linked_in_a_circle_end(environment: WebhookEnvironment) -> None:
+    (environment.folder / "again").symlink_to(environment.folder)
+    assert names_of(environment.source) == ["all"]
+    environment.source.poll()
+    assert environment.metric("sealgate_policy_reload_errors_total") == 0
 
 
-def test_watching_ends_when_told_to(world: World) -> None:
+def test_watching_ends_when_told_to(environment: WebhookEnvironment) -> None:
     stop = threading.Event()
-    watching = threading.Thread(target=world.source.watch, args=(stop,))
+    watching = threading.Thread(target=environment.source.watch, args=(stop,))
     watching.start()
     stop.set()
     watching.join(30)

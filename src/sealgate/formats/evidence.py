@@ -1,4 +1,9 @@
-"""The record of one verification: which signatures were looked at, which counted, what could not be fetched."""
+"""The evidence collected by one verification: every signature seen, and the outcome that follows from all of them.
+
+Every format collects in the same way. One good signature is enough for `Verified`, whatever else is wrong. Without
+one, a search that ended early, or a source that could not be fetched, decides before the refusals of signatures that
+were seen; of those, the refusal that explains most is the message and the reason.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +13,28 @@ from typing import TYPE_CHECKING
 from sealgate.errors import UnavailableError, VerificationError
 from sealgate.findings import SeenSignature, Verified
 from sealgate.formats.interface import MAX_SIGNATURES
-from sealgate.formats.other_hashes import HashTrials
+from sealgate.formats.other_hashes import HashTrials, StrangerError
 from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from sealgate.clocks import Deadline
     from sealgate.keys.public_keys import PublicKey
 
-# Which refusal explains most, when several signatures were refused for several reasons: one by an accepted key
-# that says the wrong thing before one by a stranger, a stranger's before something that is no signature.
-_TELLING = (
+#: Limit for the records that are not candidates and are reported one by one; the others are only counted.
+MAX_PASSED_OVER = 16
+
+# The refusal that explains most comes first: a limit; then what an accepted key signed, which says the wrong thing;
+# then an accepted key that may not sign any more; then unknown keys; then data that is not a signature.
+_PRECEDENCE = (
     Reason.EVIDENCE_TOO_LARGE,
     Reason.ANNOTATION_MISMATCH,
+    Reason.IDENTITY_MISMATCH,
     Reason.REPOSITORY_MISMATCH,
     Reason.DIGEST_MISMATCH,
+    Reason.REVOKED,
+    Reason.EXPIRED,
     Reason.INVALID_SIGNATURE,
     Reason.UNKNOWN_KEY,
     Reason.MALFORMED_EVIDENCE,
@@ -32,40 +43,47 @@ _TELLING = (
 
 
 class TooManyError(VerificationError):
-    """There are more candidates than may be looked at."""
+    """There are more candidates than the limit."""
 
     reason = Reason.EVIDENCE_TOO_LARGE
 
 
-class Attempts:
-    """What came of each signature so far. Not thread-safe; one verification has one.
+class Evidence:
+    """The evidence of one verification. Not thread-safe.
 
     Args:
-        keys: the authenticator's keys.
-        deadline: when the verification must be over.
+        deadline: the end of the verification.
+        keys: fingerprints of all keys that can verify; None if they are not known beforehand.
     """
 
-    def __init__(self, keys: tuple[PublicKey, ...], deadline: Deadline) -> None:
-        self._keys = keys
+    def __init__(self, deadline: Deadline, keys: frozenset[str] | None) -> None:
         self._deadline = deadline
+        self._keys = keys
         self._candidates = 0
+        self._passed_over = 0
         self._seen: list[SeenSignature] = []
         self._verified: dict[str, None] = {}
-        self._unavailable: list[UnavailableError] = []
+        self._unavailable: UnavailableError | None = None
+        self._ended: VerificationError | UnavailableError | None = None
         self._trials = HashTrials()
 
     @property
+    def seen(self) -> tuple[SeenSignature, ...]:
+        """Every signature so far, in order."""
+        return tuple(self._seen)
+
+    @property
     def complete(self) -> bool:
-        """Whether every key of the authenticator has verified, so that no further signature can add one."""
-        return all(key.fingerprint in self._verified for key in self._keys)
+        """Whether every key has verified, so that no further signature can add one."""
+        return self._keys is not None and self._keys <= self._verified.keys()
 
     @property
     def room(self) -> int:
-        """How many more candidates may be looked at."""
+        """The number of further candidates within the limit."""
         return MAX_SIGNATURES - self._candidates
 
     def count(self, candidates: int) -> None:
-        """Count candidates before looking at them.
+        """Count candidates before they are verified.
 
         Raises:
             TooManyError: there are now more than `MAX_SIGNATURES`.
@@ -76,90 +94,119 @@ class Attempts:
             raise TooManyError(msg)
 
     @contextmanager
-    def looking_at(self, source: str) -> Iterator[None]:
-        """Record what goes wrong with one source, and go on after it.
+    def search(self, rest: str) -> Iterator[None]:
+        """Run a whole search; keep an error that ends it early for `conclude`.
 
         Args:
-            source: where it is, for people ("tag sha256-4a4a….sig, layer 1").
+            rest: name of the part that was not searched, for a person ("the rest of the listing").
+        """
+        try:
+            yield
+        except (VerificationError, UnavailableError) as error:
+            self.end(error, rest)
+
+    def end(self, error: VerificationError | UnavailableError, rest: str) -> None:
+        """Record what ended the search early; see `search`."""
+        self._ended = error
+        self._seen.append(SeenSignature(rest, error.reason, error.message))
+
+    @contextmanager
+    def source(self, name: str) -> Iterator[None]:
+        """Read one source of several; record an error as the outcome of this source and go on.
+
+        Args:
+            name: name of the source for a person ("tag sha256-4a4a….sig, layer 1").
+
+        Raises:
+            TooManyError: the search as a whole must end.
         """
         try:
             yield
         except TooManyError:
             raise
         except VerificationError as error:
-            self._seen.append(SeenSignature(source, error.reason, error.message))
+            self._seen.append(SeenSignature(name, error.reason, error.message))
         except UnavailableError as error:
-            self._unavailable.append(error)
-            self._seen.append(SeenSignature(source, error.reason, error.message))
+            self._unavailable = self._unavailable or error
+            self._seen.append(SeenSignature(name, error.reason, error.message))
 
-    def judge(
-        self,
-        source: str,
-        signature: bytes,
-        signed: bytes,
-        claims: Callable[[], None],
-        stranger: VerificationError,
-    ) -> None:
-        """Find the key that made a signature, then check what it signed.
+    def pass_over(self, source: str, reason: Reason, message: str) -> None:
+        """Record something that is not a candidate, and why; only the first `MAX_PASSED_OVER` are listed."""
+        self._passed_over += 1
+        if self._passed_over <= MAX_PASSED_OVER:
+            self._seen.append(SeenSignature(source, reason, message))
+
+    def judge(self, source: str, verify: Callable[[], tuple[str, str, bytes]], claims: Callable[[bytes], None]) -> None:
+        """Verify one candidate, then check what it signed, and record the outcome.
 
         Args:
-            source: where it is, for people.
-            signature: decoded.
-            signed: the exact bytes that it is over.
-            claims: raises `VerificationError` unless the signed text says what it must.
-            stranger: what to raise if none of the authenticator's keys made it.
+            source: name of the candidate for a person.
+            verify: returns the signer's fingerprint, how the signature was made (for a person), and the exact bytes
+                that it is over; raises `VerificationError` if no accepted key made it.
+            claims: raises `VerificationError` unless those bytes say what they must.
 
         Raises:
-            VerificationError: none of the keys made it.
-            DeadlineError: there is no time left to try keys.
+            DeadlineError: the deadline has passed.
         """
         self._deadline.check("looking at signatures")
-        key = _signer(self._keys, signature, signed)
-        if key is None:
-            self._trials.keep(self._keys, signature, signed)
-            raise stranger
+        signer = None
         try:
-            claims()
+            signer, how, signed = verify()
+            claims(signed)
         except VerificationError as error:
-            self._seen.append(SeenSignature(source, error.reason, error.message, key.fingerprint))
+            if isinstance(error, StrangerError):
+                self._trials.keep(error.keys, error.signature, error.signed)
+            self._seen.append(SeenSignature(source, error.reason, error.message, signer))
             return
-        self._verified[key.fingerprint] = None
-        message = f"made by the {key.kind} key {key.fingerprint} with {key.algorithm}"
-        self._seen.append(SeenSignature(source, Reason.VERIFIED, message, key.fingerprint))
+        self._verified[signer] = None
+        self._seen.append(SeenSignature(source, Reason.VERIFIED, how, signer))
 
-    def conclude(self, nothing: str, too_many: TooManyError | None = None) -> Verified:
-        """Return the result of all attempts.
+    def conclude(self, nothing: str) -> Verified:
+        """Return the outcome of all evidence.
 
         Args:
             nothing: the message if there was no signature at all.
-            too_many: what ended the search early, if something did.
 
         Raises:
-            VerificationError: signatures were seen, or none is there, and no one counts.
-            UnavailableError: none counts, and one could not be fetched.
+            VerificationError: no signature counts, or the search ended at a limit.
+            UnavailableError: no signature counts, and not everything could be fetched.
         """
-        if too_many is not None:
-            self._seen.append(SeenSignature("all candidates", too_many.reason, too_many.message))
         if self._verified:
-            return Verified(tuple(self._verified), tuple(self._seen))
-        if too_many is None and self._unavailable:
-            raise self._unavailable[0]
+            return Verified(tuple(self._verified), self.seen)
+        if isinstance(self._ended, VerificationError):
+            raise VerificationError(self._ended.message, reason=self._ended.reason, signatures=self._seen)
+        unavailable = self._ended or self._unavailable
+        if unavailable is not None:
+            raise unavailable
         if not self._seen:
             raise VerificationError(nothing, reason=Reason.NO_SIGNATURE)
-        best = min(self._seen, key=_telling)
+        best = min(self._seen, key=_precedence)
         more = f" (and {len(self._seen) - 1} more that do not count)" if len(self._seen) > 1 else ""
         hint = self._trials.hint() if best.reason is Reason.INVALID_SIGNATURE else ""
         msg = f"{best.source}: {best.message}{more}{hint}"
         raise VerificationError(msg, reason=best.reason, signatures=self._seen)
 
 
-def _signer(keys: Iterable[PublicKey], signature: bytes, signed: bytes) -> PublicKey | None:
+def verify_detached(
+    keys: Sequence[PublicKey], signature: bytes, signed: bytes, stranger: VerificationError
+) -> tuple[str, str, bytes]:
+    """Verify a signature with the first of several keys that made it, as `Evidence.judge` wants it.
+
+    Args:
+        keys: the accepted keys.
+        signature: decoded.
+        signed: the exact bytes that it is over.
+        stranger: message and reason of the refusal if none of the keys made it.
+
+    Raises:
+        StrangerError: none of the keys made it.
+    """
     for key in keys:
         with suppress(VerificationError):
             key.verify(signature, signed)
-            return key
-    return None
+            return key.fingerprint, f"made by the {key.kind} key {key.fingerprint} with {key.algorithm}", signed
+    raise StrangerError(stranger.message, keys, signature, signed, reason=stranger.reason)
 
 
-def _telling(seen: SeenSignature) -> int:
-    return _TELLING.index(seen.reason) if seen.reason in _TELLING else len(_TELLING)
+def _precedence(seen: SeenSignature) -> int:
+    return _PRECEDENCE.index(seen.reason) if seen.reason in _PRECEDENCE else len(_PRECEDENCE)

@@ -35,8 +35,16 @@ class StrangerError(VerificationError):
 
     reason = Reason.INVALID_SIGNATURE
 
-    def __init__(self, message: str, keys: Sequence[PublicKey], signature: bytes, signed: bytes) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        keys: Sequence[PublicKey],
+        signature: bytes,
+        signed: bytes,
+        *,
+        reason: Reason | None = None,
+    ) -> None:
+        super().__init__(message, reason=reason)
         self.keys = tuple(keys)
         self.signature = signature
         self.signed = signed

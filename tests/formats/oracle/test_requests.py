@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sealgate.errors import DeadlineError, NotFoundError, UnauthorizedError
+from sealgate.formats.evidence import MAX_PASSED_OVER
 from sealgate.formats.interface import MAX_SIGNATURES
-from sealgate.formats.listing import MAX_PASSED_OVER, MAX_RECORDS
+from sealgate.formats.listing import MAX_RECORDS
 from sealgate.reasons import Reason
 from tests.support.environments.oracle import DIGEST, KEY, REPOSITORY, STRANGER, OracleEnvironment, trusted
 from tests.support.signers.private_keys import fingerprint

@@ -6,6 +6,7 @@ the bytes that were fetched, after their hash and their signature.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sealgate.errors import NotFoundError, UnavailableError, VerificationError
@@ -19,7 +20,7 @@ from sealgate.formats.cosign.wire import (
     key_hint,
     parse_bundle,
 )
-from sealgate.formats.evidence import Attempts, TooManyError
+from sealgate.formats.evidence import Evidence, verify_detached
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES
 from sealgate.keys.algorithms import Algorithm
 from sealgate.messages import name_accepted, quote
@@ -75,7 +76,7 @@ class Search:
         self._digest = claims.image.digest
         self._place = place
         self._registry = sources.registry
-        self._attempts = Attempts(keys, sources.deadline)
+        self._evidence = Evidence(sources.deadline, frozenset(key.fingerprint for key in keys))
         self._kept: dict[Digest, bytes] = {}
 
     def run(self) -> Verified:
@@ -85,22 +86,19 @@ class Search:
             VerificationError: no signature counts.
             UnavailableError: none counts, and one could not be fetched.
         """
-        too_many = None
-        try:
+        with self._evidence.search("all candidates"):
             self._search_tag()
-            if not self._attempts.complete:
+            if not self._evidence.complete:
                 self._search_referrers()
-        except TooManyError as error:
-            too_many = error
         nothing = (
             f"{self._place.name} holds no cosign signature of {self._digest}; sign it, or copy its signature there"
         )
-        return self._attempts.conclude(nothing, too_many)
+        return self._evidence.conclude(nothing)
 
     def _search_tag(self) -> None:
         tag = f"{self._digest.replace(':', '-')}.sig"
         source = f"tag {tag}"
-        with self._attempts.looking_at(source):
+        with self._evidence.source(source):
             try:
                 manifest = self._registry.manifest(self._place, tag)
             except NotFoundError:
@@ -111,21 +109,21 @@ class Search:
 
     def _search_referrers(self) -> None:
         listed: Sequence[Descriptor] = ()
-        with self._attempts.looking_at(f"referrers of {self._digest}"):
+        with self._evidence.source(f"referrers of {self._digest}"):
             listed = self._registry.referrers(self._place, self._digest, MAX_REFERRERS)
         listed = [descriptor for descriptor in listed if _may_be_signature(descriptor)]
         likely = [descriptor for descriptor in listed if descriptor.artifact_type in _LIKELY_TYPES]
-        self._attempts.count(len(likely))
+        self._evidence.count(len(likely))
         self._look_at_referrers(likely)
         # Descriptors may carry a wrong type, so the others are looked at too, but last and as far as there is room.
         others = [descriptor for descriptor in listed if descriptor.artifact_type not in _LIKELY_TYPES]
-        if not self._attempts.complete:
-            self._look_at_referrers(others[: self._attempts.room])
+        if not self._evidence.complete:
+            self._look_at_referrers(others[: self._evidence.room])
 
     def _look_at_referrers(self, listed: Iterable[Descriptor]) -> None:
         for descriptor in listed:
             source = f"referrer {descriptor.digest}"
-            with self._attempts.looking_at(source):
+            with self._evidence.source(source):
                 self._look_at_referrer(self._listed_manifest(descriptor.digest), source)
 
     def _look_at_referrer(self, manifest: Manifest, source: str) -> None:
@@ -143,10 +141,10 @@ class Search:
             self._look_at_layers(artifact.layers, source)
 
     def _look_at_layers(self, layers: Sequence[Layer], source: str) -> None:
-        self._attempts.count(len(layers))
+        self._evidence.count(len(layers))
         for number, layer in enumerate(layers, 1):
             where = f"{source}, layer {number}"
-            with self._attempts.looking_at(where):
+            with self._evidence.source(where):
                 self._look_at_layer(layer, where)
 
     def _look_at_layer(self, layer: Layer, source: str) -> None:
@@ -157,7 +155,11 @@ class Search:
             raise malformed("the layer", f"the annotation {SIGNATURE_ANNOTATION} is missing")
         signature = decode_base64(layer.annotations[SIGNATURE_ANNOTATION], "the signature")
         payload = self._blob(layer)
-        self._attempts.judge(source, signature, payload, lambda: self._claims.check_payload(payload), self._stranger())
+        self._evidence.judge(
+            source,
+            lambda: verify_detached(self._keys, signature, payload, self._stranger()),
+            self._claims.check_payload,
+        )
 
     def _look_at_bundle(self, artifact: ArtifactManifest, source: str) -> None:
         predicate = artifact.annotations.get(PREDICATE_ANNOTATION, SIGN_PREDICATE)
@@ -168,14 +170,15 @@ class Search:
             raise malformed("the manifest", "a bundle has exactly one layer, of the bundle's type")
         bundle = parse_bundle(self._blob(artifact.layers[0]), "the bundle")
         envelope, signatures = bundle.envelope, bundle.envelope.signatures
-        self._attempts.count(len(signatures) - 1)
+        self._evidence.count(len(signatures) - 1)
         stranger = self._bundle_stranger(bundle)
         for number, signature in enumerate(signatures, 1):
             where = source if len(signatures) == 1 else f"{source}, signature {number}"
-            with self._attempts.looking_at(where):
-                self._attempts.judge(
-                    where, signature, envelope.signed, lambda: self._claims.check_envelope(envelope), stranger
-                )
+            self._evidence.judge(
+                where,
+                partial(verify_detached, self._keys, signature, envelope.signed, stranger),
+                lambda _: self._claims.check_envelope(envelope),
+            )
 
     def _bundle_stranger(self, bundle: Bundle) -> VerificationError:
         if bundle.keyless:

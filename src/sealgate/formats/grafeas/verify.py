@@ -7,13 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sealgate.errors import VerificationError
+from sealgate.formats.evidence import Evidence
 from sealgate.formats.grafeas.acr import ACRStore
 from sealgate.formats.grafeas.claims import require_claims
 from sealgate.formats.grafeas.keys import load_authority
 from sealgate.formats.grafeas.stores import GrafeasServer
 from sealgate.formats.grafeas.wire import resource_uri
 from sealgate.formats.interface import hash_content
-from sealgate.formats.listing import Tally, list_records
+from sealgate.formats.listing import list_records
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -70,22 +71,23 @@ class GrafeasCheck:
         """
         fetch = self.store.pages(image, sources)
         now = sources.clock.now()
-        tally = Tally(sources.deadline, self.authority.fingerprints)
-        with tally.listing():
+        evidence = Evidence(sources.deadline, self.authority.fingerprints)
+        with evidence.search("the rest of the listing"):
             for number, record in enumerate(list_records(fetch, sources.deadline), 1):
-                self._look_at(record, number, image, tally, now)
-                if tally.complete:
+                self._look_at(record, number, image, evidence, now)
+                if evidence.complete:
                     break
-        return tally.conclude(f"there is no attestation of {resource_uri(image)} under {self.note}")
+        return evidence.conclude(f"there is no attestation of {resource_uri(image)} under {self.note}")
 
-    def _look_at(self, record: object, number: int, image: Image, tally: Tally, now: datetime) -> None:
+    def _look_at(self, record: object, number: int, image: Image, evidence: Evidence, now: datetime) -> None:
         try:
             entries = list(self.store.signatures(record, image, number))
         except VerificationError as error:
-            tally.pass_over(f"occurrence {number}", error.reason, error.message)
+            evidence.pass_over(f"occurrence {number}", error.reason, error.message)
             return
         for entry in entries:
-            tally.judge(
+            evidence.count(1)
+            evidence.judge(
                 entry.source, partial(self._verify_entry, entry, now), lambda payload: require_claims(payload, image)
             )
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from sealgate.cloud.oracle import OCICredentials
 from sealgate.errors import VerificationError
+from sealgate.formats.evidence import Evidence
 from sealgate.formats.interface import hash_content
-from sealgate.formats.listing import Tally, list_records
+from sealgate.formats.listing import list_records
 from sealgate.formats.oracle.claims import Expectations
 from sealgate.formats.oracle.keys import load_trusted_keys
 from sealgate.formats.oracle.service import SignatureService, service_url
@@ -67,19 +68,19 @@ class OracleCheck:
         """
         name = repository_name(image)
         credentials = self._credentials(sources.secrets)
-        tally = Tally(sources.deadline, self.keys.fingerprints)
-        with tally.listing():
+        evidence = Evidence(sources.deadline, self.keys.fingerprints)
+        with evidence.search("the rest of the listing"):
             records = list_records(
                 lambda token: self.service.page(token, image, sources.services, credentials, sources.clock.now()),
                 sources.deadline,
             )
             for number, record in enumerate(records, 1):
-                self._look_at(record, number, image, tally)
-                if tally.complete:
+                self._look_at(record, number, image, evidence)
+                if evidence.complete:
                     break
-        return tally.conclude(f"there is no signature for {image.digest} of {name} in {self.service.compartment}")
+        return evidence.conclude(f"there is no signature for {image.digest} of {name} in {self.service.compartment}")
 
-    def _look_at(self, item: object, number: int, image: Image, tally: Tally) -> None:
+    def _look_at(self, item: object, number: int, image: Image, evidence: Evidence) -> None:
         source = f"record {number}"
         try:
             record = read_record(item, source)
@@ -87,9 +88,10 @@ class OracleCheck:
             record.require_available()
             self.keys.require_trusted(record)
         except VerificationError as error:
-            tally.pass_over(source, error.reason, error.message)
+            evidence.pass_over(source, error.reason, error.message)
             return
-        tally.judge(
+        evidence.count(1)
+        evidence.judge(
             record.source,
             lambda: self.keys.verify(record),
             lambda message: self.expectations.require(message, record, image),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sealgate.errors import InvalidKeyError, UnavailableError, VerificationError
-from sealgate.findings import SeenSignature, Verified
+from sealgate.formats.evidence import Evidence
 from sealgate.formats.interface import hash_content
 from sealgate.formats.simple_signing.identities import (
     ExactRepository,
@@ -33,28 +34,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sealgate.api.v1alpha1.simple_signing import SignatureStore, SignedIdentity, SimpleSigningSpec
+    from sealgate.findings import Verified
     from sealgate.formats.interface import Image, Sources
     from sealgate.formats.simple_signing.stores import Candidate
-    from sealgate.keys.openpgp.keyring import SignedMessage
     from sealgate.keys.resolvers import KeyResolver
 
 # Part of `content`: raise it when the same keys and options come to mean something else.
 _RULES_VERSION = 2
-
-# Which refusal explains most: one by an accepted key that says the wrong thing before one by a stranger, and a
-# stranger's before something that is no signature.
-_TELLING = (
-    Reason.EVIDENCE_TOO_LARGE,
-    Reason.IDENTITY_MISMATCH,
-    Reason.REPOSITORY_MISMATCH,
-    Reason.DIGEST_MISMATCH,
-    Reason.REVOKED,
-    Reason.EXPIRED,
-    Reason.INVALID_SIGNATURE,
-    Reason.UNKNOWN_KEY,
-    Reason.MALFORMED_EVIDENCE,
-    Reason.TYPE_MISMATCH,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,70 +106,33 @@ class SimpleSigningCheck:
 
     def _verify(self, image: Image, sources: Sources) -> Verified:
         """Verify the signatures on one digest and nothing else."""
-        search = _Search(self, image, sources.clock.now())
-        unavailable: UnavailableError | None = None
+        evidence = Evidence(sources.deadline, None)
+        now = sources.clock.now()
         try:
             for candidate in self.store.candidates(image, sources):
-                sources.deadline.check("looking at signatures")
-                search.look_at(candidate)
+                evidence.judge(
+                    candidate.source,
+                    partial(self._verify_message, candidate, now),
+                    lambda signed: self._require_claims(signed, image),
+                )
         except UnavailableError as error:
-            unavailable = error
-            search.seen.append(SeenSignature("the next signature", error.reason, error.message))
+            evidence.end(error, "the next signature")
         except VerificationError as error:
-            raise VerificationError(error.message, reason=error.reason, signatures=search.seen) from error
-        return search.conclude(unavailable)
+            # Unlike in other formats, too many signatures refuse an image even if one of them counts.
+            raise VerificationError(error.message, reason=error.reason, signatures=evidence.seen) from error
+        return evidence.conclude(f"there is no signature for {image.digest} of {quote(image.reference.name)}")
 
-
-@dataclass(slots=True)
-class _Search:
-    """What came of each candidate so far."""
-
-    check: SimpleSigningCheck
-    image: Image
-    now: datetime
-    seen: list[SeenSignature] = field(default_factory=list)
-    verified: dict[str, None] = field(default_factory=dict)
-
-    def look_at(self, candidate: Candidate) -> None:
-        """Verify one candidate, and record what came of it."""
-        try:
-            signed = self.check.keyring.verify(candidate.message(), self.now)
-        except VerificationError as error:
-            self.seen.append(SeenSignature(candidate.source, error.reason, error.message))
-            return
+    def _verify_message(self, candidate: Candidate, now: datetime) -> tuple[str, str, bytes]:
+        signed = self.keyring.verify(candidate.message(), now)
         signer = signed.signing_fingerprint
-        try:
-            self._require_claims(signed)
-        except VerificationError as error:
-            self.seen.append(SeenSignature(candidate.source, error.reason, error.message, signer))
-            return
-        self.verified[signer] = None
-        message = f"made by OpenPGP key {signer} of {signed.primary_fingerprint}"
-        self.seen.append(SeenSignature(candidate.source, Reason.VERIFIED, message, signer))
+        return signer, f"made by OpenPGP key {signer} of {signed.primary_fingerprint}", signed.payload
 
-    def conclude(self, unavailable: UnavailableError | None) -> Verified:
-        """Return the result of all candidates; `unavailable` is what ended them early."""
-        if self.verified:
-            return Verified(tuple(self.verified), tuple(self.seen))
-        if unavailable is not None:
-            raise unavailable
-        if not self.seen:
-            msg = f"there is no signature for {self.image.digest} of {quote(self.image.reference.name)}"
-            raise VerificationError(msg, reason=Reason.NO_SIGNATURE)
-        best = min(self.seen, key=_telling)
-        more = f" (and {len(self.seen) - 1} more that do not count)" if len(self.seen) > 1 else ""
-        raise VerificationError(f"{best.source}: {best.message}{more}", reason=best.reason, signatures=self.seen)
-
-    def _require_claims(self, signed: SignedMessage) -> None:
-        payload = parse_payload(signed.payload)
-        if payload.digest != self.image.digest:
-            msg = f"{quote(payload.digest, 80)} was signed, not {self.image.digest}"
+    def _require_claims(self, signed: bytes, image: Image) -> None:
+        payload = parse_payload(signed)
+        if payload.digest != image.digest:
+            msg = f"{quote(payload.digest, 80)} was signed, not {image.digest}"
             raise VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
-        self.check.identity.require(self.image.reference, parse_signed_reference(payload.reference))
-
-
-def _telling(seen: SeenSignature) -> int:
-    return _TELLING.index(seen.reason) if seen.reason in _TELLING else len(_TELLING)
+        self.identity.require(image.reference, parse_signed_reference(payload.reference))
 
 
 def build(spec: SimpleSigningSpec, keys: KeyResolver) -> SimpleSigningCheck:

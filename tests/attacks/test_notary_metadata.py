@@ -10,7 +10,7 @@ import pytest
 
 from sealgate.errors import VerificationError
 from sealgate.reasons import Reason
-from sealgate.trusted_state.directory import FolderTrustedState
+from sealgate.trusted_state.directory import DirectoryTrustedState
 from tests.support.clocks import FakeClock
 from tests.support.environments.notary import ADMIN, PATH, RELEASES, TAG, NotaryEnvironment, role
 from tests.support.signers.notary import certified, wire
@@ -120,25 +120,25 @@ def test_attack_14_a_key_under_the_id_of_another_is_nobody_s_key(environment: No
 def test_attack_14_yesterday_s_repository_is_refused_after_a_restart(
     environment: NotaryEnvironment, tmp_path: Path
 ) -> None:
-    environment.state = FolderTrustedState(tmp_path)
+    environment.state = DirectoryTrustedState(tmp_path)
     yesterday = environment.repository.copy()
     del environment.repository.signed[RELEASES]["targets"][TAG]
     environment.repository.sign_tag("1.5", environment.dtr.manifest(PATH, environment.other)[1], RELEASES, ADMIN)
     publish_next(environment)
     environment.verify(environment.image(":1.5", environment.other))
     environment.dtr.host_repository(yesterday)
-    environment.state = FolderTrustedState(tmp_path)
+    environment.state = DirectoryTrustedState(tmp_path)
     environment.refuses(Reason.ROLLBACK)
 
 
 def test_attack_14_what_one_replica_has_seen_the_others_know(environment: NotaryEnvironment, tmp_path: Path) -> None:
     yesterday = environment.repository.copy()
     publish_next(environment)
-    environment.state = FolderTrustedState(tmp_path)
+    environment.state = DirectoryTrustedState(tmp_path)
     environment.verify()
     environment.dtr.host_repository(yesterday)
     for _ in range(3):
-        environment.state = FolderTrustedState(tmp_path)
+        environment.state = DirectoryTrustedState(tmp_path)
         environment.refuses(Reason.ROLLBACK)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.errors import DeadlineError, SealgateError, UnavailableError, VerificationError
-from sealgate.http.interface import MAX_MANIFEST_BYTES
+from sealgate.http.interface import MAX_RESPONSE_BYTES
 from sealgate.reasons import Reason
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
 from tests.support.environments.registry_clients import client_for, repository_of, session_of
@@ -71,8 +71,8 @@ def test_attack_32_too_many_bytes_are_a_refusal_before_they_are_read() -> None:
 
 def test_attack_32_a_manifest_of_the_largest_size_is_fine_and_one_byte_more_is_not() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
-        registry.push_manifest("team/app", "v1", b" " * MAX_MANIFEST_BYTES)
-        registry.push_manifest("team/app", "v2", b" " * (MAX_MANIFEST_BYTES + 1))
+        registry.push_manifest("team/app", "v1", b" " * MAX_RESPONSE_BYTES)
+        registry.push_manifest("team/app", "v2", b" " * (MAX_RESPONSE_BYTES + 1))
         session_of(client).manifest(repository_of(registry), "v1")
         with pytest.raises(VerificationError):
             session_of(client).manifest(repository_of(registry), "v2")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sealgate.clocks import SystemClock
 from sealgate.errors import UnavailableError
 from sealgate.reasons import Reason
-from sealgate.trusted_state.directory import FolderTrustedState
+from sealgate.trusted_state.directory import DirectoryTrustedState
 from sealgate.trusted_state.records import TrustKey, TrustRecord, decode_record, encode_record
 from sealgate.trusted_state.stores import MemoryTrustedState, TrustedState, UnconfiguredTrustedState
 from tests.support.clocks import FakeClock
@@ -31,7 +31,7 @@ BOTH = TrustRecord({"root": 2, "snapshot": 3, "targets": 2, "timestamp": 5}, b"r
 
 @pytest.fixture(params=["memory", "folder"])
 def state(request: pytest.FixtureRequest, tmp_path: Path) -> TrustedState:
-    return MemoryTrustedState() if request.param == "memory" else FolderTrustedState(tmp_path / "state")
+    return MemoryTrustedState() if request.param == "memory" else DirectoryTrustedState(tmp_path / "state")
 
 
 def test_nothing_is_remembered_of_what_was_never_seen(state: TrustedState) -> None:
@@ -55,7 +55,7 @@ def test_of_two_roots_of_one_version_the_first_is_kept(state: TrustedState) -> N
 
 
 def test_a_person_can_find_the_record(tmp_path: Path) -> None:
-    state = FolderTrustedState(tmp_path)
+    state = DirectoryTrustedState(tmp_path)
     state.advance(KEY, OLD)
     (path,) = tmp_path.glob("*.json")
     assert str(path) in state.describe(KEY)
@@ -65,15 +65,15 @@ def test_a_person_can_find_the_record(tmp_path: Path) -> None:
 
 def test_a_folder_outlives_the_process_and_is_for_its_user_alone(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "state"
-    FolderTrustedState(folder).advance(KEY, OLD)
-    assert FolderTrustedState(folder).load(KEY) == OLD
+    DirectoryTrustedState(folder).advance(KEY, OLD)
+    assert DirectoryTrustedState(folder).load(KEY) == OLD
     assert folder.stat().st_mode & 0o077 == 0
     assert all(path.stat().st_mode & 0o077 == 0 for path in folder.iterdir())
     assert sorted(path.suffix for path in folder.iterdir()) == [".json", ".lock"]
 
 
 def test_what_is_known_already_is_not_written_again(tmp_path: Path) -> None:
-    state = FolderTrustedState(tmp_path)
+    state = DirectoryTrustedState(tmp_path)
     state.advance(KEY, OLD)
     (path,) = tmp_path.glob("*.json")
     before = path.stat()
@@ -83,7 +83,7 @@ def test_what_is_known_already_is_not_written_again(tmp_path: Path) -> None:
 
 
 def test_names_of_files_do_not_follow_names_of_repositories(tmp_path: Path) -> None:
-    state = FolderTrustedState(tmp_path / "state")
+    state = DirectoryTrustedState(tmp_path / "state")
     state.advance(TrustKey("https://dtr.example.org/../..", "../../../etc/passwd\0"), OLD)
     assert {path.name for path in tmp_path.iterdir()} == {"state"}
     assert all(len(path.stem) == 64 for path in (tmp_path / "state").iterdir())
@@ -96,7 +96,7 @@ def test_many_writers_only_ever_go_forward(tmp_path: Path) -> None:
         def monotonic(self) -> float:
             return 0.0
 
-    states: list[TrustedState] = [FolderTrustedState(tmp_path, Patient()) for _ in range(4)]
+    states: list[TrustedState] = [DirectoryTrustedState(tmp_path, Patient()) for _ in range(4)]
     seen: list[list[int]] = [[] for _ in states]
 
     def write(number: int) -> None:
@@ -116,7 +116,7 @@ def test_many_writers_only_ever_go_forward(tmp_path: Path) -> None:
 
 def test_waiting_for_a_writer_that_never_ends_ends(tmp_path: Path) -> None:
     clock = FakeClock()
-    state = FolderTrustedState(tmp_path, clock)
+    state = DirectoryTrustedState(tmp_path, clock)
     state.advance(KEY, OLD)
     with (tmp_path / f"{KEY.hashed}.lock").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -128,7 +128,7 @@ def test_waiting_for_a_writer_that_never_ends_ends(tmp_path: Path) -> None:
 
 
 def test_a_crash_while_writing_leaves_the_old_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    state = FolderTrustedState(tmp_path)
+    state = DirectoryTrustedState(tmp_path)
     state.advance(KEY, OLD)
 
     def crash(_: int) -> None:
@@ -138,9 +138,9 @@ def test_a_crash_while_writing_leaves_the_old_record(tmp_path: Path, monkeypatch
         patched.setattr("os.fsync", crash)
         with pytest.raises(KeyboardInterrupt):
             state.advance(KEY, NEW)
-    assert FolderTrustedState(tmp_path).load(KEY) == OLD
+    assert DirectoryTrustedState(tmp_path).load(KEY) == OLD
     assert not list(tmp_path.glob("*.tmp"))
-    assert FolderTrustedState(tmp_path).advance(KEY, NEW) == BOTH
+    assert DirectoryTrustedState(tmp_path).advance(KEY, NEW) == BOTH
 
 
 def _change(**members: object) -> Callable[[dict[str, object]], dict[str, object]]:
@@ -167,7 +167,7 @@ def _change(**members: object) -> Callable[[dict[str, object]], dict[str, object
 def test_a_damaged_record_is_an_error_and_no_empty_memory(
     tmp_path: Path, change: Callable[[dict[str, object]], dict[str, object]]
 ) -> None:
-    state = FolderTrustedState(tmp_path)
+    state = DirectoryTrustedState(tmp_path)
     state.advance(KEY, OLD)
     (path,) = tmp_path.glob("*.json")
     path.write_text(json.dumps(change(json.loads(path.read_text()))))
@@ -182,13 +182,13 @@ def test_a_damaged_record_is_an_error_and_no_empty_memory(
 def test_a_file_that_is_no_record_is_an_error(tmp_path: Path, data: bytes) -> None:
     (tmp_path / f"{KEY.hashed}.json").write_bytes(data)
     with pytest.raises(UnavailableError, match="damaged"):
-        FolderTrustedState(tmp_path).load(KEY)
+        DirectoryTrustedState(tmp_path).load(KEY)
 
 
 def test_a_record_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / f"{KEY.hashed}.json").mkdir()
     with pytest.raises(UnavailableError, match="cannot be read"):
-        FolderTrustedState(tmp_path).load(KEY)
+        DirectoryTrustedState(tmp_path).load(KEY)
 
 
 def test_where_no_memory_is_set_up_asking_is_an_error() -> None:

@@ -152,7 +152,7 @@ class Metrics:
             self._registry_errors.labels(finding.reason).inc()
 
     def request(self, host: str, outcome: str) -> None:
-        """Count a request to a registry or service; see `sealgate.http.client.RegistryObserver`."""
+        """Count a request to a registry or service; see `sealgate.http.client.RequestObserver`."""
         self._requests.labels(self._host(host), outcome if outcome in _OUTCOMES else OTHER).inc()
 
     def internal_error(self, error: BaseException) -> None:

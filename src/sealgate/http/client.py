@@ -20,7 +20,7 @@ import urllib3.exceptions
 from sealgate.errors import ForbiddenAddressError, SealgateError, UnavailableError, VerificationError
 from sealgate.http.addresses import vet
 from sealgate.http.connections import Connection, FloodError, Guard, PlainConnection, TLSConnection
-from sealgate.http.interface import MAX_MANIFEST_BYTES, Response
+from sealgate.http.interface import MAX_RESPONSE_BYTES, Response
 from sealgate.http.pauses import Pauses
 from sealgate.http.pools import IdleConnections
 from sealgate.http.settings import fold
@@ -58,7 +58,7 @@ _NOT_TLS = frozenset(
 )
 
 
-class RegistryObserver(Protocol):
+class RequestObserver(Protocol):
     """Told of every request that left (for metrics). Called from many threads."""
 
     def request(self, host: str, outcome: str) -> None:
@@ -97,7 +97,7 @@ class Request:
     """
 
     url: URL
-    limit: int = MAX_MANIFEST_BYTES
+    limit: int = MAX_RESPONSE_BYTES
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
@@ -106,7 +106,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class RequestPolicy:
     """Under what terms a request leaves.
 
     Attributes:
@@ -147,7 +147,7 @@ class HTTPClient:
     """
 
     def __init__(
-        self, settings: RegistrySettings, clock: Clock, resolver: Resolver, observer: RegistryObserver | None = None
+        self, settings: RegistrySettings, clock: Clock, resolver: Resolver, observer: RequestObserver | None = None
     ) -> None:
         self.settings = settings
         self._resolver = resolver
@@ -162,7 +162,7 @@ class HTTPClient:
         """Close all idle connections."""
         self._idle.close()
 
-    def send(self, request: Request, leave: Leave) -> Answer:
+    def send(self, request: Request, policy: RequestPolicy) -> Answer:
         """Send a request, follow its redirects, and return the last answer, whatever its status.
 
         Raises:
@@ -173,7 +173,7 @@ class HTTPClient:
             UnavailableError: no answer that makes sense.
         """
         for _ in range(MAX_REDIRECTS + 1):
-            response = self._ask_with_patience(request, leave)
+            response = self._ask_with_patience(request, policy)
             location = response.headers.get("location")
             if response.status not in _REDIRECTS or request.method not in _SAFE_METHODS or location is None:
                 return Answer(response, request.url)
@@ -185,11 +185,11 @@ class HTTPClient:
             request = replace(request, url=target, headers=headers)
         raise UnavailableError(f"{request.url.origin.authority} redirects more than {MAX_REDIRECTS} times")
 
-    def _ask_with_patience(self, request: Request, leave: Leave) -> Response:
+    def _ask_with_patience(self, request: Request, policy: RequestPolicy) -> Response:
         host = request.url.origin.authority
         for _ in range(2):
-            self._pauses.wait(host, leave.deadline)
-            response = self._ask_observed(request, leave)
+            self._pauses.wait(host, policy.deadline)
+            response = self._ask_observed(request, policy)
             retry_after = response.headers.get("retry-after")
             limited = response.status == _TOO_MANY_REQUESTS
             if not limited and (response.status != _SERVICE_UNAVAILABLE or retry_after is None):
@@ -197,9 +197,9 @@ class HTTPClient:
             self._pauses.begin(host, retry_after)
         raise self._pauses.error(host)
 
-    def _ask_observed(self, request: Request, leave: Leave) -> Response:
+    def _ask_observed(self, request: Request, policy: RequestPolicy) -> Response:
         try:
-            response = self._ask(request, leave)
+            response = self._ask(request, policy)
         except SealgateError as error:
             probing = isinstance(error, NotTLSError) and self.settings.is_insecure(request.url.origin.authority)
             if not probing:
@@ -212,12 +212,12 @@ class HTTPClient:
         if self._observer is not None:
             self._observer.request(request.url.origin.authority, outcome)
 
-    def _ask(self, request: Request, leave: Leave) -> Response:
+    def _ask(self, request: Request, policy: RequestPolicy) -> Response:
         origin = request.url.origin
-        guard = Guard(leave.deadline, f"asking {quote(origin.authority)}", _allowance(request.limit))
+        guard = Guard(policy.deadline, f"asking {quote(origin.authority)}", _allowance(request.limit))
         guard.left()
-        rules = self._rules(origin, leave)
-        context = self._context(request, leave) if origin.scheme == "https" else None
+        rules = self._rules(origin, policy)
+        context = self._context(request, policy) if origin.scheme == "https" else None
         place = (origin, rules, context)
         connection = self._idle.take(place)
         if connection is not None:
@@ -229,18 +229,18 @@ class HTTPClient:
                     raise
         return self._exchange(place, self._connect(origin, rules, context, guard), request)
 
-    def _rules(self, origin: Origin, leave: Leave) -> tuple[bool, bool]:
+    def _rules(self, origin: Origin, policy: RequestPolicy) -> tuple[bool, bool]:
         """Return whether loopback and private addresses are fine; refuse plain HTTP to those it is not for."""
         insecure = self.settings.is_insecure(origin.authority)
         if origin.scheme != "https" and not insecure:
             why = "plain HTTP needs the host to be listed as insecure"
             raise ForbiddenAddressError(f"{quote(origin.authority)} is not asked over {origin.scheme}: {why}")
-        named = fold(origin.authority) in leave.literal_hosts or self.settings.names(origin.authority)
+        named = fold(origin.authority) in policy.literal_hosts or self.settings.names(origin.authority)
         return insecure, named
 
-    def _context(self, request: Request, leave: Leave) -> ssl.SSLContext:
+    def _context(self, request: Request, policy: RequestPolicy) -> ssl.SSLContext:
         authority = request.url.origin.authority
-        pem = request.ca if request.ca is not None else leave.ca.get(fold(authority), self.settings.ca_of(authority))
+        pem = request.ca if request.ca is not None else policy.ca.get(fold(authority), self.settings.ca_of(authority))
         return self._contexts.get(pem)
 
     def _connect(

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: The most bytes of one manifest (the size the OCI distribution specification asks registries to support).
-MAX_MANIFEST_BYTES = 4 << 20
+MAX_RESPONSE_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Services(Protocol):
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        limit: int = MAX_MANIFEST_BYTES,
+        limit: int = MAX_RESPONSE_BYTES,
         ca: str | None = None,
     ) -> Response:
         """Send one request and return the whole answer, whatever its status.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from sealgate.http.interface import MAX_MANIFEST_BYTES
+from sealgate.http.interface import MAX_RESPONSE_BYTES
 from sealgate.http.urls import parse_url
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class BudgetedServices:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        limit: int = MAX_MANIFEST_BYTES,
+        limit: int = MAX_RESPONSE_BYTES,
         ca: str | None = None,
     ) -> Response:
         """Wait for a place and send the request; see `Services.request`.

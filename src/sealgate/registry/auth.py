@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sealgate.clocks import Clock
-    from sealgate.http.client import HTTPClient, Leave
+    from sealgate.http.client import HTTPClient, RequestPolicy
     from sealgate.http.urls import URL, Origin
     from sealgate.registry.challenges import Challenge
     from sealgate.registry.credentials import Credentials
@@ -47,27 +47,27 @@ class _Basic:
     """A registry wants a name and password."""
 
 
-class Visit(NamedTuple):
+class AuthContext(NamedTuple):
     """One reader of one repository.
 
     Attributes:
         registry: where it is asked.
         path: the repository's name inside the registry.
         credentials: who asks; None for nobody in particular.
-        leave: the terms under which token services are asked.
+        policy: the terms under which token services are asked.
     """
 
     registry: Origin
     path: str
     credentials: Credentials | None
-    leave: Leave
+    policy: RequestPolicy
 
 
 #: A registry, a repository of it, and the fingerprints of all credentials that a caller has for it.
 _Asked = tuple["Origin", str, tuple[bytes, ...]]
 
 
-class Gate:
+class RegistryAuth:
     """What all registries ask for, and what was given. Long-lived and thread-safe.
 
     Args:
@@ -83,57 +83,57 @@ class Gate:
         self._preferred: TTLCache[_Asked, bytes] = TTLCache(MAX_PREFERRED, REMEMBER_SECONDS, timer=clock.monotonic)
         self._lock = threading.Lock()
 
-    def preferred(self, visit: Visit, every: Sequence[Credentials]) -> Sequence[Credentials]:
+    def preferred(self, context: AuthContext, every: Sequence[Credentials]) -> Sequence[Credentials]:
         """Return credentials in the order in which to try them: first those that did the last time.
 
         Args:
-            visit: what is asked; its credentials do not matter.
+            context: what is asked; its credentials do not matter.
             every: all credentials at hand, the first to try first.
         """
         if len(every) == 1:
             return every
         with self._lock:
-            preferred = self._preferred.get(_asked(visit, every))
+            preferred = self._preferred.get(_asked(context, every))
         return sorted(every, key=lambda credentials: credentials.fingerprint != preferred)
 
-    def prefer(self, visit: Visit, every: Sequence[Credentials]) -> None:
+    def prefer(self, context: AuthContext, every: Sequence[Credentials]) -> None:
         """Keep which of several credentials may read a repository, so that the others are not tried each time."""
-        if len(every) > 1 and visit.credentials is not None:
+        if len(every) > 1 and context.credentials is not None:
             with self._lock:
-                self._preferred[_asked(visit, every)] = visit.credentials.fingerprint
+                self._preferred[_asked(context, every)] = context.credentials.fingerprint
 
     def challenged(self, registry: Origin) -> bool:
         """Return whether that registry is known to ask who comes; if not, nobody needs to look for credentials."""
         with self._lock:
             return registry in self._ways
 
-    def header(self, visit: Visit) -> str | None:
+    def header(self, context: AuthContext) -> str | None:
         """Return the `Authorization` that this registry will want, as far as is known; None to come without.
 
         Raises:
             UnavailableError: a token is wanted and not to be had (and its subclasses).
         """
         with self._lock:
-            way = self._ways.get(visit.registry)
+            way = self._ways.get(context.registry)
         if isinstance(way, _Bearer):
             try:
-                return "Bearer " + self._tokens.get(_usual_request(visit, way), visit.credentials, visit.leave)
+                return "Bearer " + self._tokens.get(_usual_request(context, way), context.credentials, context.policy)
             except UnauthorizedError:
                 raise
             except UnavailableError:
                 # Perhaps it has another token service by now, or none; the next request asks the registry.
                 with self._lock:
-                    self._ways.pop(visit.registry, None)
+                    self._ways.pop(context.registry, None)
                 raise
-        if isinstance(way, _Basic) and visit.credentials is not None and visit.credentials.username:
-            return basic(visit.credentials)
+        if isinstance(way, _Basic) and context.credentials is not None and context.credentials.username:
+            return basic(context.credentials)
         return None
 
-    def answer(self, visit: Visit, header: str | None, sent: str | None) -> str:
+    def answer(self, context: AuthContext, header: str | None, sent: str | None) -> str:
         """Return the `Authorization` that answers a registry's 401.
 
         Args:
-            visit: who asked what.
+            context: who asked what.
             header: its `WWW-Authenticate`.
             sent: the `Authorization` that was refused, if any.
 
@@ -141,7 +141,7 @@ class Gate:
             UnauthorizedError: there is nothing (else) to answer.
             UnavailableError: a token is wanted and not to be had (and its subclasses).
         """
-        host = quote(visit.registry.authority)
+        host = quote(context.registry.authority)
         try:
             challenges = parse_challenges(header or "")
         except ValueError as error:
@@ -149,56 +149,56 @@ class Gate:
         # Tokens first: a password is worth more than a token, so it goes out where nothing else will do.
         for challenge in challenges:
             if challenge.scheme == "bearer" and "realm" in challenge.parameters:
-                return self._answer_bearer(visit, challenge, sent)
+                return self._answer_bearer(context, challenge, sent)
         if any(challenge.scheme == "basic" for challenge in challenges):
-            return self._answer_basic(visit, sent)
+            return self._answer_basic(context, sent)
         raise UnauthorizedError(f"{host} asks for credentials and offers neither Basic nor Bearer")
 
-    def _answer_basic(self, visit: Visit, sent: str | None) -> str:
-        if visit.credentials is None or not visit.credentials.username:
-            msg = f"{quote(visit.registry.authority)} wants a user name and password; add a pull secret for it"
+    def _answer_basic(self, context: AuthContext, sent: str | None) -> str:
+        if context.credentials is None or not context.credentials.username:
+            msg = f"{quote(context.registry.authority)} wants a user name and password; add a pull secret for it"
             raise UnauthorizedError(msg)
         with self._lock:
-            self._ways[visit.registry] = _Basic()
-        value = basic(visit.credentials)
+            self._ways[context.registry] = _Basic()
+        value = basic(context.credentials)
         if value == sent:
-            raise refused(visit)
+            raise refused(context)
         return value
 
-    def _answer_bearer(self, visit: Visit, challenge: Challenge, sent: str | None) -> str:
+    def _answer_bearer(self, context: AuthContext, challenge: Challenge, sent: str | None) -> str:
         parameters = challenge.parameters
         try:
             way = _Bearer(parse_url(parameters["realm"]), parameters.get("service", ""))
         except ForbiddenAddressError as error:
             raise UnauthorizedError(
-                f"the token service of {quote(visit.registry.authority)}: {error.message}"
+                f"the token service of {quote(context.registry.authority)}: {error.message}"
             ) from error
-        usual = _usual_request(visit, way)
+        usual = _usual_request(context, way)
         wanted = usual._replace(scopes=_scopes(parameters, usual.scopes))
         if wanted == usual:
             with self._lock:
-                self._ways[visit.registry] = way
+                self._ways[context.registry] = way
         known = self._tokens.known(wanted)
         if known is not None and sent == f"Bearer {known}":
             self._tokens.forget(wanted, known)
-        return "Bearer " + self._tokens.get(wanted, visit.credentials, visit.leave)
+        return "Bearer " + self._tokens.get(wanted, context.credentials, context.policy)
 
 
-def refused(visit: Visit) -> UnauthorizedError:
+def refused(context: AuthContext) -> UnauthorizedError:
     """Return the error for a registry that took the answer and still says no."""
-    place = f"{visit.registry.authority}/{visit.path}"
-    if visit.credentials is None:
+    place = f"{context.registry.authority}/{context.path}"
+    if context.credentials is None:
         return UnauthorizedError(f"{quote(place)} is not open to everybody; add a pull secret for it")
     return UnauthorizedError(f"the credentials at hand may not read {quote(place)}; check the pull secret")
 
 
-def _asked(visit: Visit, every: Sequence[Credentials]) -> _Asked:
-    return visit.registry, visit.path, tuple(credentials.fingerprint for credentials in every)
+def _asked(context: AuthContext, every: Sequence[Credentials]) -> _Asked:
+    return context.registry, context.path, tuple(credentials.fingerprint for credentials in every)
 
 
-def _usual_request(visit: Visit, way: _Bearer) -> TokenRequest:
-    account = visit.credentials.fingerprint if visit.credentials is not None else b""
-    return TokenRequest(visit.registry, way.realm, way.service, (f"repository:{visit.path}:pull",), account)
+def _usual_request(context: AuthContext, way: _Bearer) -> TokenRequest:
+    account = context.credentials.fingerprint if context.credentials is not None else b""
+    return TokenRequest(context.registry, way.realm, way.service, (f"repository:{context.path}:pull",), account)
 
 
 def _scopes(parameters: Mapping[str, str], usual: tuple[str, ...]) -> tuple[str, ...]:

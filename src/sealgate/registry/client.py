@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from sealgate.clocks import SystemClock
 from sealgate.errors import ConfigError, UnavailableError
-from sealgate.http.client import Follow, HTTPClient, Leave, Request
+from sealgate.http.client import Follow, HTTPClient, Request, RequestPolicy
 from sealgate.http.dns import SystemResolver
-from sealgate.http.interface import MAX_MANIFEST_BYTES, Response
+from sealgate.http.interface import MAX_RESPONSE_BYTES, Response
 from sealgate.http.settings import RegistrySettings, api_host, fold
 from sealgate.http.urls import parse_origin, parse_url
 from sealgate.reasons import Reason
-from sealgate.registry.auth import Gate
+from sealgate.registry.auth import RegistryAuth
 from sealgate.registry.session import Session
 from sealgate.registry.state import HostFacts, SharedState
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from sealgate.clocks import Clock, Deadline
-    from sealgate.http.client import RegistryObserver
+    from sealgate.http.client import RequestObserver
     from sealgate.http.dns import Resolver
     from sealgate.http.urls import Origin
     from sealgate.references import Repository
@@ -53,12 +53,14 @@ class RegistryClient:
         *,
         clock: Clock | None = None,
         resolver: Resolver | None = None,
-        observer: RegistryObserver | None = None,
+        observer: RequestObserver | None = None,
     ) -> None:
         clock = clock or SystemClock()
         self.settings = settings or RegistrySettings()
         self.http = HTTPClient(self.settings, clock, resolver or SystemResolver(clock), observer)
-        self.state = SharedState(self.http, Gate(self.http, clock), self.settings, HostFacts(clock), HostFacts(clock))
+        self.state = SharedState(
+            self.http, RegistryAuth(self.http, clock), self.settings, HostFacts(clock), HostFacts(clock)
+        )
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -85,7 +87,7 @@ class RegistryClient:
             literal_hosts: registries that a policy or authenticator names literally, as references have them;
                 only they (and those that the settings name) may have private addresses.
         """
-        return Session(self.state, credentials, Leave(deadline, literal_hosts))
+        return Session(self.state, credentials, RequestPolicy(deadline, literal_hosts))
 
     def places(self, repository: Repository) -> tuple[Repository, ...]:
         """Return the repositories that are asked for a repository's content: its mirror's, then itself."""
@@ -128,15 +130,15 @@ class ServiceRequests:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        limit: int = MAX_MANIFEST_BYTES,
+        limit: int = MAX_RESPONSE_BYTES,
         ca: str | None = None,
     ) -> Response:
         """See `Services.request`. A redirect to another host is returned as it came."""
         parsed = parse_url(url)
         # The authenticator names it literally, so it may have a private address.
-        leave = Leave(self._deadline, frozenset({fold(parsed.origin.authority)}))
+        policy = RequestPolicy(self._deadline, frozenset({fold(parsed.origin.authority)}))
         request = Request(parsed, limit, method, headers or {}, body, Follow.SAME_ORIGIN, ca)
         try:
-            return self._http.send(request, leave).response
+            return self._http.send(request, policy).response
         except ConfigError as error:
             raise UnavailableError(error.message, reason=Reason.AUTHENTICATOR_NOT_READY) from error

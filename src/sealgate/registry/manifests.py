@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sealgate.errors import InvalidReferenceError, VerificationError
-from sealgate.http.interface import MAX_MANIFEST_BYTES
+from sealgate.http.interface import MAX_RESPONSE_BYTES
 from sealgate.messages import quote
 from sealgate.parsing.evidence import (
     as_object,
@@ -86,7 +86,7 @@ def parse_artifact_manifest(manifest: Manifest, what: str) -> ArtifactManifest:
     if not is_image_manifest(manifest):
         msg = f"{what} is not an image manifest but {quote(manifest.media_type, 100)}, which carries no signatures"
         raise VerificationError(msg, reason=Reason.TYPE_MISMATCH)
-    body = parse_object(manifest.body, what, limit=MAX_MANIFEST_BYTES)
+    body = parse_object(manifest.body, what, limit=MAX_RESPONSE_BYTES)
     if body.get("schemaVersion") != _SCHEMA_VERSION:
         raise malformed(what, "schemaVersion should be 2")
     inner = optional_text(body, "mediaType", what)

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from sealgate.errors import ForbiddenAddressError, InvalidReferenceError
-from sealgate.http.interface import MAX_MANIFEST_BYTES
+from sealgate.http.interface import MAX_RESPONSE_BYTES
 from sealgate.http.urls import URL, join_url
 from sealgate.messages import quote
 from sealgate.parsing import evidence, strict_json
@@ -31,7 +31,7 @@ def read_index(body: bytes, what: str) -> Iterator[Descriptor]:
     Raises:
         VerificationError: it is no index.
     """
-    index = evidence.parse_object(body, what, limit=MAX_MANIFEST_BYTES)
+    index = evidence.parse_object(body, what, limit=MAX_RESPONSE_BYTES)
     for entry in evidence.list_member(index, "manifests", what):
         descriptor = _read_descriptor(evidence.as_object(entry, f"an entry of {what}"), what)
         if descriptor is not None:

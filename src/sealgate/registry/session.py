@@ -26,14 +26,14 @@ from sealgate.errors import (
     UnavailableError,
     VerificationError,
 )
-from sealgate.http.client import Follow, Leave, NotTLSError, Request
-from sealgate.http.interface import MAX_MANIFEST_BYTES
+from sealgate.http.client import Follow, NotTLSError, Request, RequestPolicy
+from sealgate.http.interface import MAX_RESPONSE_BYTES
 from sealgate.http.settings import api_host, fold
 from sealgate.http.urls import URL, Origin, parse_origin, parse_url
 from sealgate.messages import quote
 from sealgate.reasons import Reason
 from sealgate.references import Digest, Repository, parse_digest, parse_repository
-from sealgate.registry.auth import Visit, refused
+from sealgate.registry.auth import AuthContext, refused
 from sealgate.registry.callers import Caller, access_of
 from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
 from sealgate.registry.referrers import error_codes, lacks_api, next_page, read_index
@@ -91,11 +91,11 @@ class _Place(NamedTuple):
 
     Attributes:
         repository: with the host that is asked as its registry.
-        leave: under what terms.
+        policy: under what terms.
     """
 
     repository: Repository
-    leave: Leave
+    policy: RequestPolicy
 
     @property
     def host(self) -> str:
@@ -113,13 +113,13 @@ class Session:
     Args:
         state: what all sessions of one client share.
         credentials: who asks.
-        leave: until when, and which hosts were named literally.
+        policy: until when, and which hosts were named literally.
     """
 
-    def __init__(self, state: SharedState, credentials: CredentialProvider, leave: Leave) -> None:
+    def __init__(self, state: SharedState, credentials: CredentialProvider, policy: RequestPolicy) -> None:
         self._state = state
         self._caller = Caller(credentials)
-        self._leave = leave
+        self._policy = policy
         self._looked_up: dict[Repository, Identity] = {}
 
     @property
@@ -195,10 +195,10 @@ class Session:
         """See `Registry.document`."""
         parsed = parse_url(url)
         host = fold(parsed.origin.authority)
-        literal = self._leave.literal_hosts | ({host} if named else frozenset())
-        leave = replace(self._leave, literal_hosts=literal, ca={} if ca is None else {host: ca})
+        literal = self._policy.literal_hosts | ({host} if named else frozenset())
+        policy = replace(self._policy, literal_hosts=literal, ca={} if ca is None else {host: ca})
         # The name in the scope may begin with the host, which is no part of the path that credentials are kept by.
-        place = _Place(Repository(host, repository), leave)
+        place = _Place(Repository(host, repository), policy)
         owner = Repository(host, repository.removeprefix(f"{host}/"))
         question = _Question(parsed.target, limit, follow=Follow.SAME_ORIGIN)
         try:
@@ -218,15 +218,15 @@ class Session:
         mirror = self._state.settings.mirrors.get(repository.registry)
         if mirror is not None:
             # Half of the time at most, so that a mirror that hangs leaves some for the origin.
-            deadline = self._leave.deadline
-            half = Leave(Deadline.after(deadline.clock, deadline.remaining() / 2), self._leave.literal_hosts)
+            deadline = self._policy.deadline
+            half = RequestPolicy(Deadline.after(deadline.clock, deadline.remaining() / 2), self._policy.literal_hosts)
             try:
                 return read(_Place(repository._replace(registry=mirror), half))
             except (UnauthorizedError, ForbiddenAddressError, RateLimitedError):
                 raise
             except UnavailableError:
                 deadline.check(f"asking {quote(repository.registry)}")
-        return read(_Place(repository, self._leave))
+        return read(_Place(repository, self._policy))
 
     # What ---------------------------------------------------------------------------------------------------------
 
@@ -249,7 +249,7 @@ class Session:
         """
         target = place.target(f"manifests/{reference}")
         response = self._get(
-            place, _Question(target, MAX_MANIFEST_BYTES, ", ".join(_MANIFEST_TYPES), method="HEAD")
+            place, _Question(target, MAX_RESPONSE_BYTES, ", ".join(_MANIFEST_TYPES), method="HEAD")
         ).response
         if response.status not in _KNOWS_HEAD:
             return None
@@ -258,7 +258,7 @@ class Session:
 
     def _manifest(self, place: _Place, reference: str, digest: Digest | None) -> Manifest:
         answer = self._get(
-            place, _Question(place.target(f"manifests/{reference}"), MAX_MANIFEST_BYTES, ", ".join(_MANIFEST_TYPES))
+            place, _Question(place.target(f"manifests/{reference}"), MAX_RESPONSE_BYTES, ", ".join(_MANIFEST_TYPES))
         )
         what = _manifest_name(place, reference)
         _expect_ok(place, answer.response, what)
@@ -309,7 +309,7 @@ class Session:
         """Return what the referrers API lists; None if the registry has no such API."""
         what = f"the list of referrers of {quote(place.repository.path)}@{digest}"
         found: dict[Digest, Descriptor] = {}
-        question = _Question(place.target(f"referrers/{digest}"), MAX_MANIFEST_BYTES, OCI_INDEX)
+        question = _Question(place.target(f"referrers/{digest}"), MAX_RESPONSE_BYTES, OCI_INDEX)
         following: URL | None = None
         for _ in range(MAX_PAGES):
             answer = self._get(place, question) if following is None else self._next_page(place, following, question)
@@ -331,7 +331,7 @@ class Session:
         if url.origin.authority == api_host(place.host):
             return self._get(place, question._replace(target=url.target))
         request = Request(url, question.limit, headers={"Accept": question.accept}, follow=question.follow)
-        return self._state.http.send(request, place.leave)
+        return self._state.http.send(request, place.policy)
 
     def _signatures(self, place: _Place, digest: Digest, limit: int) -> bytes:
         path = place.repository.path
@@ -376,7 +376,7 @@ class Session:
             question: what to ask.
             owner: whose credentials are sent; by default those for the repository of the place.
         """
-        nobody = Visit(origin, place.repository.path, None, place.leave)
+        nobody = AuthContext(origin, place.repository.path, None, place.policy)
         if self._state.auth.challenged(origin):
             return self._ask_as_caller(nobody, question, owner or place.repository, None)
         answer = self._send(nobody, question, None)
@@ -384,30 +384,32 @@ class Session:
             return answer
         return self._ask_as_caller(nobody, question, owner or place.repository, answer)
 
-    def _ask_as_caller(self, nobody: Visit, question: _Question, owner: Repository, refusal: Answer | None) -> Answer:
+    def _ask_as_caller(
+        self, nobody: AuthContext, question: _Question, owner: Repository, refusal: Answer | None
+    ) -> Answer:
         """Send a request with each of the caller's credentials until one may read what is asked for.
 
         Args:
-            nobody: the visit, without credentials.
+            nobody: the context, without credentials.
             question: what to ask.
             owner: whose credentials are sent.
             refusal: the 401 that the request was answered with when it was sent without credentials, if it was.
         """
-        gate = self._state.auth
+        auth = self._state.auth
         every = self._caller.credentials(owner)
         self._looked_up[owner] = self._caller.identity(owner)
         if not every:
             return self._ask_as(nobody, question, refusal)
         first: Answer | UnauthorizedError | None = None
-        for credentials in gate.preferred(nobody, every):
-            visit = nobody._replace(credentials=credentials)
+        for credentials in auth.preferred(nobody, every):
+            context = nobody._replace(credentials=credentials)
             try:
-                answer = self._ask_as(visit, question, refusal)
+                answer = self._ask_as(context, question, refusal)
             except UnauthorizedError as error:
                 first = first or error
                 continue
             if not _is_from(answer, nobody.registry, _FORBIDDEN):
-                gate.prefer(visit, every)
+                auth.prefer(context, every)
                 return answer
             first = first or answer
         assert first is not None  # noqa: S101 - for the type checker: each of at least one credentials set it
@@ -415,27 +417,27 @@ class Session:
             raise first
         return first
 
-    def _ask_as(self, visit: Visit, question: _Question, refusal: Answer | None) -> Answer:
-        gate = self._state.auth
+    def _ask_as(self, context: AuthContext, question: _Question, refusal: Answer | None) -> Answer:
+        auth = self._state.auth
         sent = None
         if refusal is None:
-            sent = gate.header(visit)
-            refusal = self._send(visit, question, sent)
-            if not _is_from(refusal, visit.registry, _UNAUTHORIZED):
+            sent = auth.header(context)
+            refusal = self._send(context, question, sent)
+            if not _is_from(refusal, context.registry, _UNAUTHORIZED):
                 return refusal
-        value = gate.answer(visit, refusal.response.headers.get("www-authenticate"), sent)
-        answer = self._send(visit, question, value)
-        if _is_from(answer, visit.registry, _UNAUTHORIZED):
-            raise refused(visit)
+        value = auth.answer(context, refusal.response.headers.get("www-authenticate"), sent)
+        answer = self._send(context, question, value)
+        if _is_from(answer, context.registry, _UNAUTHORIZED):
+            raise refused(context)
         return answer
 
-    def _send(self, visit: Visit, question: _Question, authorization: str | None) -> Answer:
+    def _send(self, context: AuthContext, question: _Question, authorization: str | None) -> Answer:
         headers = {"Accept": question.accept} if question.accept else {}
         if authorization is not None:
             headers["Authorization"] = authorization
-        url = URL(visit.registry, question.target)
+        url = URL(context.registry, question.target)
         return self._state.http.send(
-            Request(url, question.limit, question.method, headers, follow=question.follow), visit.leave
+            Request(url, question.limit, question.method, headers, follow=question.follow), context.policy
         )
 
 

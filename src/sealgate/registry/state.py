@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.http.client import HTTPClient
     from sealgate.http.settings import RegistrySettings
-    from sealgate.registry.auth import Gate
+    from sealgate.registry.auth import RegistryAuth
 
 #: Hosts for which one fact is cached, and its TTL in seconds.
 MAX_HOSTS = 1024
@@ -59,7 +59,7 @@ class SharedState:
     """
 
     http: HTTPClient
-    auth: Gate
+    auth: RegistryAuth
     settings: RegistrySettings
     without_tls: HostFacts
     without_referrers: HostFacts

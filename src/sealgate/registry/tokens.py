@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sealgate.clocks import Clock
-    from sealgate.http.client import HTTPClient, Leave
+    from sealgate.http.client import HTTPClient, RequestPolicy
     from sealgate.http.interface import Response
     from sealgate.http.urls import Origin
     from sealgate.registry.credentials import Credentials
@@ -96,7 +96,7 @@ class Tokens:
             if token is not None and token.text == text:
                 del self._tokens[wanted]
 
-    def get(self, wanted: TokenRequest, credentials: Credentials | None, leave: Leave) -> str:
+    def get(self, wanted: TokenRequest, credentials: Credentials | None, policy: RequestPolicy) -> str:
         """Return the token, fetched if it is not at hand; once, however many ask at the same time.
 
         Raises:
@@ -112,18 +112,20 @@ class Tokens:
             if running is None:
                 running = self._under_way[wanted] = Future()
         if leading:
-            return self._lead(running, wanted, credentials, leave)
+            return self._lead(running, wanted, credentials, policy)
         doing = "waiting for a token"
         try:
-            return running.result(leave.deadline.check(doing))
+            return running.result(policy.deadline.check(doing))
         except FutureTimeoutError:
             raise DeadlineError(f"ran out of time while {doing}; try again, or raise the webhook's timeout") from None
         except SealgateError:
-            return self._fetch(wanted, credentials, leave)  # the other one may have had less time
+            return self._fetch(wanted, credentials, policy)  # the other one may have had less time
 
-    def _lead(self, mine: Future[str], wanted: TokenRequest, credentials: Credentials | None, leave: Leave) -> str:
+    def _lead(
+        self, mine: Future[str], wanted: TokenRequest, credentials: Credentials | None, policy: RequestPolicy
+    ) -> str:
         try:
-            text = self._fetch(wanted, credentials, leave)
+            text = self._fetch(wanted, credentials, policy)
         except BaseException as error:
             self._land(wanted)
             mine.set_exception(error)
@@ -136,9 +138,9 @@ class Tokens:
         with self._lock:
             del self._under_way[wanted]
 
-    def _fetch(self, wanted: TokenRequest, credentials: Credentials | None, leave: Leave) -> str:
+    def _fetch(self, wanted: TokenRequest, credentials: Credentials | None, policy: RequestPolicy) -> str:
         asked_at = self._clock.monotonic()
-        response = self._ask(wanted, credentials, leave)
+        response = self._ask(wanted, credentials, policy)
         host = quote(wanted.realm.origin.authority)
         if response.status in _REFUSALS:
             whose = "the credentials" if credentials is not None else "callers without credentials"
@@ -157,9 +159,9 @@ class Tokens:
             self._tokens[wanted] = _Token(text, asked_at + lifetime)
         return text
 
-    def _ask(self, wanted: TokenRequest, credentials: Credentials | None, leave: Leave) -> Response:
+    def _ask(self, wanted: TokenRequest, credentials: Credentials | None, policy: RequestPolicy) -> Response:
         if credentials is not None and credentials.identity_token is not None:
-            response = self._post(wanted, credentials.identity_token, leave)
+            response = self._post(wanted, credentials.identity_token, policy)
             if response.status not in _NO_POST:
                 return response
         query = [("service", wanted.service)] if wanted.service else []
@@ -170,9 +172,9 @@ class Tokens:
             headers["Authorization"] = basic(credentials)
         separator = "&" if "?" in wanted.realm.target else "?"
         target = wanted.realm.target + (separator + urlencode(query) if query else "")
-        return self._send(Request(URL(wanted.realm.origin, target), headers=headers), leave)
+        return self._send(Request(URL(wanted.realm.origin, target), headers=headers), policy)
 
-    def _post(self, wanted: TokenRequest, identity_token: str, leave: Leave) -> Response:
+    def _post(self, wanted: TokenRequest, identity_token: str, policy: RequestPolicy) -> Response:
         form = {
             "grant_type": "refresh_token",
             "service": wanted.service,
@@ -181,11 +183,11 @@ class Tokens:
             "refresh_token": identity_token,
         }
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        return self._send(Request(wanted.realm, method="POST", headers=headers, body=urlencode(form).encode()), leave)
+        return self._send(Request(wanted.realm, method="POST", headers=headers, body=urlencode(form).encode()), policy)
 
-    def _send(self, request: Request, leave: Leave) -> Response:
+    def _send(self, request: Request, policy: RequestPolicy) -> Response:
         try:
-            return self._http.send(replace(request, limit=_MAX_ANSWER, follow=Follow.SAME_ORIGIN), leave).response
+            return self._http.send(replace(request, limit=_MAX_ANSWER, follow=Follow.SAME_ORIGIN), policy).response
         except VerificationError:
             raise UnavailableError(
                 f"the token service {quote(request.url.origin.authority)} answers too much"

@@ -23,7 +23,7 @@ _LOCK_SECONDS = 5.0
 _LOCK_PAUSE = 0.01
 
 
-class FolderTrustedState:
+class DirectoryTrustedState:
     """Remembers in a folder, one file for each repository; processes may share it.
 
     A file is replaced whole or not at all, and by one writer at a time (`flock`), so a crash leaves the old record

@@ -22,7 +22,7 @@ from sealgate.keys.resolvers import FileKeys
 from sealgate.reasons import Reason
 from sealgate.references import parse_reference
 from sealgate.registry.interface import DOCKER_MANIFEST
-from sealgate.trusted_state.directory import FolderTrustedState
+from sealgate.trusted_state.directory import DirectoryTrustedState
 from tests.data.notary.recording import ADMIN, EC, GUN, RELEASES, RSA, TAG, Notary, manifest_of, root_certificate
 from tests.support.environments.registry_clients import client_for, docker_config
 from tests.support.real_tools.required import require_tool
@@ -66,7 +66,7 @@ class Live:
             services=self.client.services(deadline),
             clock=SystemClock(),
             deadline=deadline,
-            state=FolderTrustedState(self.state),
+            state=DirectoryTrustedState(self.state),
         )
         written = json.dumps({"server": self.notary.url, **spec})
         image = Image(parse_reference(f"{GUN}:{tag}"), digest_of(manifest_of(layer)))

@@ -11,7 +11,7 @@ from sealgate.errors import NotFoundError, UnavailableError, VerificationError
 from sealgate.formats.interface import Sources
 from sealgate.formats.notary.limits import LIMITS
 from sealgate.reasons import Reason
-from sealgate.trusted_state.directory import FolderTrustedState
+from sealgate.trusted_state.directory import DirectoryTrustedState
 from sealgate.trusted_state.records import TrustKey, TrustRecord
 from sealgate.trusted_state.stores import MemoryTrustedState
 from tests.support.environments.notary import ADMIN, RELEASES, TAG, role
@@ -90,7 +90,7 @@ def test_a_tag_that_was_withdrawn_is_not_brought_back_by_older_files(environment
 def test_a_refusal_stands_though_the_memory_cannot_be_written(environment: NotaryEnvironment, tmp_path: Path) -> None:
     nowhere = tmp_path / "state"
     nowhere.symlink_to(tmp_path / "gone")
-    environment.state = FolderTrustedState(nowhere)
+    environment.state = DirectoryTrustedState(nowhere)
     environment.refuses(Reason.NO_SIGNATURE, environment.image(":unsigned"))
 
 
@@ -108,12 +108,12 @@ def test_a_file_older_than_one_seen_before_is_refused(environment: NotaryEnviron
 def test_a_whole_repository_rolled_back_is_refused_after_a_restart(
     environment: NotaryEnvironment, tmp_path: Path
 ) -> None:
-    environment.state = FolderTrustedState(tmp_path)
+    environment.state = DirectoryTrustedState(tmp_path)
     old = environment.repository.copy()
     publish_next(environment)
     environment.verify()
     environment.dtr.host_repository(old)
-    environment.state = FolderTrustedState(tmp_path)
+    environment.state = DirectoryTrustedState(tmp_path)
     refusal = environment.refuses(Reason.ROLLBACK)
     assert "version 1" in refusal.message
     assert "version 2" in refusal.message
@@ -122,7 +122,7 @@ def test_a_whole_repository_rolled_back_is_refused_after_a_restart(
 def test_a_repository_made_anew_is_refused_until_its_record_is_removed_on_purpose(
     environment: NotaryEnvironment, tmp_path: Path
 ) -> None:
-    environment.state = FolderTrustedState(tmp_path)
+    environment.state = DirectoryTrustedState(tmp_path)
     environment.verify()
     anew = certified(environment.repository.gun)
     environment.repository.set_keys("root", anew)
@@ -348,14 +348,14 @@ def test_two_replicas_that_trust_two_roots_of_one_version_do_not_both_verify(env
 def test_a_memory_that_cannot_be_written_means_not_verified(environment: NotaryEnvironment, tmp_path: Path) -> None:
     nowhere = tmp_path / "state"
     nowhere.symlink_to(tmp_path / "gone")
-    environment.state = FolderTrustedState(nowhere)
+    environment.state = DirectoryTrustedState(nowhere)
     with pytest.raises(UnavailableError, match="cannot be written") as caught:
         environment.verify()
     assert caught.value.reason is Reason.STATE_UNAVAILABLE
 
 
 def test_when_nothing_is_new_nothing_is_written(environment: NotaryEnvironment, tmp_path: Path) -> None:
-    environment.state = FolderTrustedState(tmp_path)
+    environment.state = DirectoryTrustedState(tmp_path)
     environment.verify()
     (record,) = tmp_path.glob("*.json")
     before = record.stat()

@@ -13,7 +13,7 @@ from sealgate.policies.decisions import Verdict
 from sealgate.policies.matching import Namespace
 from sealgate.reasons import Reason
 from sealgate.registry.credentials import NoCredentials
-from sealgate.trusted_state.directory import FolderTrustedState
+from sealgate.trusted_state.directory import DirectoryTrustedState
 from sealgate.verification.policy_sets import build_policy_set
 from sealgate.verification.requests import Review
 from sealgate.verification.verifier import Verifier
@@ -98,7 +98,7 @@ def test_the_verifier_remembers_versions_where_it_is_told_to(environment: Notary
     environment.repository.publish()
     for repository, expected in ((environment.repository, Verdict.ADMIT), (old, Verdict.DENY)):
         environment.dtr.host_repository(repository)
-        verifier = Verifier(environment.client, FakeClock(), state=FolderTrustedState(tmp_path))
+        verifier = Verifier(environment.client, FakeClock(), state=DirectoryTrustedState(tmp_path))
         (verdict,) = verdicts(environment, verifier, ":1.4")
         verifier.close()
         assert verdict.verdict is expected, verdict.message

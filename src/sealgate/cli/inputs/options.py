@@ -13,7 +13,7 @@ from sealgate.errors import ConfigError, InvalidReferenceError
 from sealgate.messages import quote
 from sealgate.policies.decisions import UnmatchedImages, Workloads
 from sealgate.references import parse_registry
-from sealgate.trusted_state.directory import FolderTrustedState
+from sealgate.trusted_state.directory import DirectoryTrustedState
 from sealgate.trusted_state.stores import MemoryTrustedState
 from sealgate.workloads.kinds import BUILT_IN, WorkloadKind
 from sealgate.workloads.ready_made_kinds import READY_MADE
@@ -401,7 +401,7 @@ def state_option(command: Callable[..., T]) -> Callable[..., T]:
     )
     @functools.wraps(command)
     def wrapped(*args: Any, state: Path | None, **rest: Any) -> T:  # noqa: ANN401
-        memory: TrustedState = MemoryTrustedState() if state is None else FolderTrustedState(state)
+        memory: TrustedState = MemoryTrustedState() if state is None else DirectoryTrustedState(state)
         return command(*args, state=memory, **rest)
 
     return wrapped

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from sealgate.errors import InvalidReferenceError, UnavailableError, VerificationError
 from sealgate.findings import SeenSignature, Verified
-from sealgate.http.interface import MAX_MANIFEST_BYTES
+from sealgate.http.interface import MAX_RESPONSE_BYTES
 from sealgate.messages import quote
 from sealgate.parsing.evidence import (
     as_object,
@@ -110,7 +110,7 @@ def read_platforms(index: Manifest) -> tuple[Platform, ...]:
     Raises:
         VerificationError: there are none or too many, one is no image manifest, or the index is malformed.
     """
-    body = parse_object(index.body, _WHAT, limit=MAX_MANIFEST_BYTES)
+    body = parse_object(index.body, _WHAT, limit=MAX_RESPONSE_BYTES)
     only_members(body, _INDEX_MEMBERS, _WHAT)
     if body.get("schemaVersion") != _SCHEMA_VERSION:
         raise malformed(_WHAT, "schemaVersion should be 2")
@@ -173,7 +173,7 @@ def _require_manifest(platform: Platform, image: Image, sources: Sources) -> Non
     """Refuse a platform whose manifest is something else than the index says."""
     manifest = sources.registry.manifest(image.reference.repository, platform.digest)
     what = f"the manifest of {platform}"
-    body = parse_object(manifest.body, what, limit=MAX_MANIFEST_BYTES)
+    body = parse_object(manifest.body, what, limit=MAX_RESPONSE_BYTES)
     if manifest.media_type != platform.media_type or "manifests" in body:
         msg = f"{what} is not the {platform.media_type} that the index says it is"
         raise VerificationError(msg, reason=Reason.TYPE_MISMATCH)

@@ -34,8 +34,8 @@ def fill() -> None:
     from sealgate.registry.callers import Caller, access_of
     from sealgate.registry.client import RegistryClient
     from sealgate.registry.credentials import NoCredentials
-    from sealgate.verification.askers import Asker
     from sealgate.verification.caches import FindingCache, FindingKey
+    from sealgate.verification.repository_caller import RepositoryCaller
     from sealgate.verification.settings import VerifierSettings
 
     gc.collect()
@@ -59,7 +59,7 @@ def fill() -> None:
                 (fingerprint,),
                 (SeenSignature(source, Reason.VERIFIED, "verified", fingerprint),),
             ),
-            Asker(client, caller, repository),
+            RepositoryCaller(client, caller, repository),
             access_of({repository: (b"%032d" % (number % 500),)}),
         )
     gc.collect()

@@ -163,9 +163,9 @@ def test_attack_29_random_names_do_not_make_memory_grow(clock: FakeClock) -> Non
             environment.registry.tag(REPOSITORY, f"random-{number}", digest)
             environment.verify(environment.image(f"random-{number}"))
         assert environment.verify(environment.image())[0].verdict is Verdict.ADMIT
-        engine = environment.verifier._engine
-        assert len(engine.findings) <= 50
-        assert len(engine.tags) <= 50
+        context = environment.verifier._context
+        assert len(context.findings) <= 50
+        assert len(context.tags) <= 50
 
 
 # 30: a stampede is one verification ---------------------------------------------------------------------------------
@@ -256,11 +256,11 @@ class BrokenNetwork:
             _raise(self._error)
         return self._network.services(deadline)
 
-    def places(self, repository: Repository) -> tuple[Repository, ...]:
-        return self._network.places(repository)
+    def locations(self, repository: Repository) -> tuple[Repository, ...]:
+        return self._network.locations(repository)
 
-    def asks(self, repository: Repository) -> bool:
-        return self._network.asks(repository)
+    def needs_credentials(self, repository: Repository) -> bool:
+        return self._network.needs_credentials(repository)
 
     def count(self) -> None:
         self._place -= 1

@@ -46,7 +46,7 @@ def test_attack_25_a_flood_of_reviews_for_a_dead_registry_is_all_denied_in_time(
 
 
 def test_attack_30_three_hundred_pods_of_one_new_image_are_one_verification(environment: WebhookEnvironment) -> None:
-    environment.verifier_settings = replace(VerifierSettings(), crowd=1000)
+    environment.verifier_settings = replace(VerifierSettings(), max_waiters=1000)
     image = environment.sign("team/app", "v1")
     go = threading.Event()
     environment.registry.faults.wait_for("/manifests/v1", go)

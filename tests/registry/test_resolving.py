@@ -93,7 +93,7 @@ def test_mirror_is_asked_first_and_the_origin_for_what_it_does_not_have() -> Non
         digest = mirror.push_image("team/app", "v1", content=b"mirror")
         newer = registry.push_image("team/app", "v2")
         with client_for(registry, mirror, mirrors={registry.host: mirror.host}) as client:
-            assert client.places(repository_of(registry)) == (repository_of(mirror), repository_of(registry))
+            assert client.locations(repository_of(registry)) == (repository_of(mirror), repository_of(registry))
             assert session_of(client).resolve(repository_of(registry), "v1") == digest
             assert session_of(client).resolve(repository_of(registry), "v2") == newer
 
@@ -137,12 +137,12 @@ def test_session_reports_whose_credentials_its_answers_rest_on() -> None:
         session = session_of(client, credentials)
         session.resolve(repository, "v1")
         assert not session.access
-        assert not client.asks(repository)
+        assert not client.needs_credentials(repository)
         auth.mode = "bearer"
         session.resolve(repository, "v1")
         (candidate,) = credentials.candidates(repository)
         assert session.access == ((repository, (candidate.credentials.fingerprint,)),)
-        assert client.asks(repository)
+        assert client.needs_credentials(repository)
         nobody = session_of(client)
         nobody.resolve(repository, "v1")
         assert nobody.access == ((repository, ()),)

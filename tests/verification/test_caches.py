@@ -11,8 +11,8 @@ from sealgate.references import Repository, parse_digest
 from sealgate.registry.callers import OPEN, Access, Caller
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
-from sealgate.verification.askers import Asker
-from sealgate.verification.caches import FindingCache, FindingKey, Remembered, TagCache
+from sealgate.verification.caches import Cached, FindingCache, FindingKey, TagCache
+from sealgate.verification.repository_caller import RepositoryCaller
 from sealgate.verification.settings import VerifierSettings
 from tests.support.clocks import FakeClock
 from tests.support.environments.registry_clients import docker_config
@@ -26,11 +26,11 @@ REGISTRIES = RegistryClient()
 SETTINGS = VerifierSettings(verified_seconds=600, refused_seconds=30, tag_seconds=30, entries=100)
 
 
-def asker(provider: CredentialProvider) -> Asker:
-    return Asker(REGISTRIES, Caller(provider), REPOSITORY)
+def asker(provider: CredentialProvider) -> RepositoryCaller:
+    return RepositoryCaller(REGISTRIES, Caller(provider), REPOSITORY)
 
 
-def user(name: str) -> Asker:
+def user(name: str) -> RepositoryCaller:
     return asker(docker_config({REPOSITORY.registry: {"username": name, "password": "secret"}}))
 
 
@@ -50,7 +50,7 @@ def test_a_finding_is_believed_for_its_time_and_no_longer(outcome: Outcome, reas
     cache = FindingCache(SETTINGS, clock)
     cache.put(KEY, finding(outcome, reason), NOBODY, OPEN)
     clock.advance(seconds - 0.001)
-    assert cache.get(KEY, NOBODY) == Remembered(finding(outcome, reason), seconds)
+    assert cache.get(KEY, NOBODY) == Cached(finding(outcome, reason), seconds)
     clock.advance(0.001)
     assert cache.get(KEY, NOBODY) is None
 
@@ -66,7 +66,7 @@ def test_a_finding_for_which_not_every_signature_could_be_looked_at_is_believed_
 
 def test_what_could_not_be_found_out_is_never_remembered() -> None:
     cache = FindingCache(SETTINGS, FakeClock())
-    with pytest.raises(ValueError, match="never remembered"):
+    with pytest.raises(ValueError, match="must not be cached"):
         cache.put(KEY, finding(Outcome.UNAVAILABLE, Reason.REGISTRY_UNAVAILABLE), NOBODY, OPEN)
     assert cache.get(KEY, NOBODY) is None
 
@@ -101,21 +101,21 @@ def test_a_tag_is_remembered_shortly() -> None:
     cache = TagCache(SETTINGS, clock)
     digest = parse_digest("sha256:" + "4a" * 32)
     cache.put("v1", digest, NOBODY, OPEN)
-    assert cache.get("v1", NOBODY) == Remembered(digest, 30)
+    assert cache.get("v1", NOBODY) == Cached(digest, 30)
     assert cache.get("v2", NOBODY) is None
     clock.advance(30)
     assert cache.get("v1", NOBODY) is None
 
 
-def access(of: Asker) -> Access:
-    return of.access(of.require_holder())
+def access(of: RepositoryCaller) -> Access:
+    return of.access(of.identities())
 
 
 def test_tag_resolved_with_credentials_is_only_for_equal_credentials() -> None:
     cache = TagCache(SETTINGS, FakeClock())
     digest = parse_digest("sha256:" + "4a" * 32)
     cache.put("v1", digest, user("robot"), access(user("robot")))
-    assert cache.get("v1", user("robot")) == Remembered(digest, 30, access(user("robot")))
+    assert cache.get("v1", user("robot")) == Cached(digest, 30, access(user("robot")))
     assert cache.get("v1", user("other")) is None
     assert cache.get("v1", NOBODY) is None
 
@@ -124,7 +124,7 @@ def test_tag_resolved_anonymously_is_for_every_caller() -> None:
     cache = TagCache(SETTINGS, FakeClock())
     digest = parse_digest("sha256:" + "4a" * 32)
     cache.put("v1", digest, NOBODY, access(NOBODY))
-    assert cache.get("v1", user("robot")) == Remembered(digest, 30)
+    assert cache.get("v1", user("robot")) == Cached(digest, 30)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.VERIFIED, Outcome.REFUSED])
@@ -144,15 +144,15 @@ def test_verified_finding_is_lent_after_a_grant_for_as_long_as_it_may_be_believe
     cache = FindingCache(SETTINGS, clock)
     cache.put(KEY, finding(Outcome.VERIFIED, Reason.VERIFIED), user("robot"), access(user("robot")))
     clock.advance(100)
-    assert cache.lends(KEY, user("other"))
+    assert cache.needs_grant(KEY, user("other"))
     cache.grant(KEY, user("other"))
     known = cache.get(KEY, user("other"))
     assert known is not None
-    assert (known.until, known.access) == (600, access(user("other")))
+    assert (known.expires_at, known.access) == (600, access(user("other")))
     assert cache.get(KEY, user("third")) is None
     clock.advance(500)
     assert cache.get(KEY, user("other")) is None
-    assert not cache.lends(KEY, user("other"))
+    assert not cache.needs_grant(KEY, user("other"))
 
 
 def test_refusal_and_partial_finding_are_never_lent() -> None:
@@ -161,7 +161,7 @@ def test_refusal_and_partial_finding_are_never_lent() -> None:
     partial = replace(finding(Outcome.VERIFIED, Reason.VERIFIED), signatures=(neighbour,))
     for made in (finding(Outcome.REFUSED, Reason.NO_SIGNATURE), partial):
         cache.put(KEY, made, user("robot"), access(user("robot")))
-        assert not cache.lends(KEY, user("other"))
+        assert not cache.needs_grant(KEY, user("other"))
         cache.grant(KEY, user("other"))
         assert cache.get(KEY, user("other")) is None
 

@@ -14,9 +14,9 @@ from sealgate.policies.decisions import UnmatchedImages, Verdict
 from sealgate.policies.matching import Namespace
 from sealgate.reasons import Reason
 from sealgate.verification import verdict_cache as verdicts
-from sealgate.verification.observers import SilentObserver
+from sealgate.verification.observers import NullObserver
 from sealgate.verification.settings import VerifierSettings
-from sealgate.verification.verdict_cache import VerdictMemory
+from sealgate.verification.verdict_cache import VerdictCache
 from tests.support.clocks import FakeClock
 from tests.support.environments.registry_clients import login
 from tests.support.environments.verifier import (
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 SETTINGS = VerifierSettings(tag_seconds=30, refused_seconds=60, verified_seconds=600, verifications_per_minute=1e9)
 
 
-class Counting(SilentObserver):
+class Counting(NullObserver):
     """Counts verdicts that were taken over, and those that were not."""
 
     def __init__(self) -> None:
@@ -278,7 +278,7 @@ def test_so_many_verdicts_are_remembered_and_no_more(
     nobody = policy_set([], [])
     for number in range(95):
         environment.verify(environment.image(f"random-{number}"), policies=nobody)
-    assert len(environment.verifier._engine.verdicts) <= 10
+    assert len(environment.verifier._context.verdicts) <= 10
     environment.verify(environment.image("random-94"), policies=nobody)
     assert observer.taken_over == 1
 
@@ -294,7 +294,7 @@ def test_a_verdict_is_always_what_thinking_again_would_give(steps: list[tuple[st
     with VerifierEnvironment(SETTINGS, clock) as environment:
         signed, other = environment.push_signed(), environment.registry.push_image(REPOSITORY, "other")
         forgetful = copy.copy(environment.verifier)
-        forgetful._engine = replace(environment.verifier._engine, verdicts=VerdictMemory(clock))
+        forgetful._context = replace(environment.verifier._context, verdicts=VerdictCache(clock))
         images = [environment.image(), by_digest(environment, other)]
         for action, seconds in steps:
             if action == "move to signed":

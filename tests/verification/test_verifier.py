@@ -13,7 +13,7 @@ from sealgate.policies.decisions import UnmatchedImages, Verdict
 from sealgate.policies.matching import Namespace
 from sealgate.reasons import Reason
 from sealgate.references import parse_reference
-from sealgate.verification.observers import SilentObserver
+from sealgate.verification.observers import NullObserver
 from sealgate.verification.settings import VerifierSettings
 from tests.support.clocks import FakeClock
 from tests.support.environments.registry_clients import login
@@ -180,7 +180,7 @@ def test_a_registry_that_never_answers_is_unavailable_at_the_deadline(environmen
     assert (verdict.verdict, verdict.reason) == (Verdict.UNAVAILABLE, Reason.DEADLINE_EXCEEDED)
 
 
-class Verified(SilentObserver):
+class Verified(NullObserver):
     """Says when something was verified."""
 
     def __init__(self) -> None:
@@ -200,8 +200,8 @@ def test_a_slow_image_does_not_keep_the_others_of_its_review_from_being_verified
         asked = pool.submit(environment.verify, environment.image("slow"), environment.image("quick"), seconds=10)
         assert verified.seen.wait(PATIENCE)
         # The review has taken the quick one's finding when it waits for the slow one alone.
-        hosts = environment.verifier._engine.flights._hosts
-        wait_until(lambda: hosts[environment.registry.host].waiting == 1)
+        waiters = environment.verifier._context.wait_slots._waiters
+        wait_until(lambda: waiters.get(environment.registry.host) == 1)
         clock.advance(11)
         slow, quick = asked.result(PATIENCE)
     assert slow.reason is Reason.DEADLINE_EXCEEDED
@@ -214,7 +214,7 @@ def test_a_crowd_before_a_host_that_never_answers_gives_way_long_before_its_dead
     # The registry goes first, and with it whoever still waits.
     with (
         ThreadPoolExecutor(10) as pool,
-        VerifierEnvironment(VerifierSettings(crowd=3, patience_seconds=5), clock) as environment,
+        VerifierEnvironment(VerifierSettings(max_waiters=3, unresponsive_after=5), clock) as environment,
     ):
         fault = environment.registry.faults.hang("/v2/")
 
@@ -227,11 +227,11 @@ def test_a_crowd_before_a_host_that_never_answers_gives_way_long_before_its_dead
 
         asked = [pool.submit(ask, number) for number in range(10)]
         assert fault.hit.wait(PATIENCE)
-        hosts = environment.verifier._engine.flights._hosts
-        wait_until(lambda: hosts[environment.registry.host].waiting == 10)
+        waiters = environment.verifier._context.wait_slots._waiters
+        wait_until(lambda: waiters.get(environment.registry.host) == 10)
         clock.advance(5.1)
         wait_until(lambda: sum(one.done() for one in asked) == 7)
-        assert hosts[environment.registry.host].waiting == 3
+        assert waiters[environment.registry.host] == 3
         # Whoever asks for another host is not concerned, and nobody else gives way.
         assert environment.verify("localhost:1/team/app:v1", seconds=5)[0].reason is Reason.REGISTRY_UNAVAILABLE
         assert sum(one.done() for one in asked) == 7
@@ -243,7 +243,7 @@ def test_reviews_that_fail_unexpectedly_do_not_count_among_those_that_wait(monke
         raise RuntimeError("can't start new thread")
 
     clock = FakeClock()
-    with VerifierEnvironment(VerifierSettings(crowd=3, patience_seconds=5), clock) as environment:
+    with VerifierEnvironment(VerifierSettings(max_waiters=3, unresponsive_after=5), clock) as environment:
         environment.push_signed("later")
         with monkeypatch.context() as patched:
             patched.setattr(threading.Thread, "start", start)
@@ -353,9 +353,9 @@ def test_resolving_returns_what_could_be_resolved_in_time() -> None:
         environment.registry.faults.hang("/manifests/slow")
         references = [parse_reference(environment.image(tag)) for tag in ("slow", "absent", "v1", "v1")]
         asked = pool.submit(environment.verifier.resolve, references, environment.review(seconds=10))
-        engine = environment.verifier._engine
-        wait_until(lambda: len(engine.tags) == 1)
-        wait_until(lambda: engine.flights._hosts[environment.registry.host].waiting == 1)
+        context = environment.verifier._context
+        wait_until(lambda: len(context.tags) == 1)
+        wait_until(lambda: context.wait_slots._waiters.get(environment.registry.host) == 1)
         clock.advance(11)
         assert asked.result(PATIENCE) == {references[-1]: digest}
         # From the cache now: neither the clock nor the registry is needed.

@@ -14,8 +14,8 @@ from sealgate.cli.questions import Answer
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.messages import quote
 from sealgate.registry.client import RegistryClient
-from sealgate.verification.observers import SilentObserver
-from sealgate.verification.requests import Review
+from sealgate.verification.observers import NullObserver
+from sealgate.verification.requests import VerificationRequest
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 CONCURRENCY = 16
 
 
-class _NotingObserver(SilentObserver):
+class _NotingObserver(NullObserver):
     """Says on standard error what would otherwise only be in a server's log."""
 
     def internal_error(self, error: BaseException) -> None:
@@ -86,7 +86,7 @@ class Run:
 
     def _answer(self, question: Question, namespace: Namespace) -> Answer:
         deadline = Deadline.after(self.clock, self.timeout)
-        review = Review(self.policies, namespace, self.credentials, deadline)
+        review = VerificationRequest(self.policies, namespace, self.credentials, deadline)
         (verdict,) = self.verifier.verify([question.image], review)
         return Answer(question, verdict)
 
@@ -107,7 +107,7 @@ def open_run(policies: PolicySet, registries: RegistryOptions, limits: Limits, s
     clock = SystemClock()
     # Nothing here is a crowd of strangers: every image that waits is one that the user asked for.
     settings = VerifierSettings(
-        verifications_per_minute=limits.rate, verification_seconds=limits.timeout, crowd=1_000_000
+        verifications_per_minute=limits.rate, verification_seconds=limits.timeout, max_waiters=1_000_000
     )
     client = RegistryClient(settings_of(registries), clock=clock)
     verifier = Verifier(client, clock, settings, _NotingObserver(), state)

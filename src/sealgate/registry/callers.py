@@ -54,7 +54,7 @@ class Caller:
             UnavailableError: they could not be read.
         """
         known = self._candidates.get(repository)
-        return known if known is not None else self.learn(repository, self._provider.candidates(repository))
+        return known if known is not None else self.adopt(repository, self._provider.candidates(repository))
 
     def cached(self, repository: Repository) -> Sequence[Candidate] | None:
         """Return the candidates for a repository from memory; None if they would have to be read."""
@@ -62,10 +62,10 @@ class Caller:
         if known is None:
             known = self._provider.cached(repository)
             if known is not None:
-                known = self.learn(repository, known)
+                known = self.adopt(repository, known)
         return known
 
-    def learn(self, repository: Repository, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    def adopt(self, repository: Repository, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
         """Keep candidates that were read from the same source, unless there are some; return those that are kept."""
         return self._candidates.setdefault(repository, candidates)
 
@@ -93,7 +93,7 @@ class Caller:
         """Return the caller's identity for a repository from memory; None if credentials would have to be read."""
         return None if self.cached(repository) is None else self.identity(repository)
 
-    def has(self, access: Access) -> bool:
+    def may_use(self, access: Access) -> bool:
         """Return whether an answer of that access would be the same for this caller. Answers from memory.
 
         What would have to be read to tell counts as different.

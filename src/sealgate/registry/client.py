@@ -89,21 +89,23 @@ class RegistryClient:
         """
         return Session(self.state, credentials, RequestPolicy(deadline, literal_hosts))
 
-    def places(self, repository: Repository) -> tuple[Repository, ...]:
+    def locations(self, repository: Repository) -> tuple[Repository, ...]:
         """Return the repositories that are asked for a repository's content: its mirror's, then itself."""
         mirror = self.settings.mirrors.get(repository.registry)
         return (repository,) if mirror is None else (repository._replace(registry=mirror), repository)
 
-    def asks(self, repository: Repository) -> bool:
+    def needs_credentials(self, repository: Repository) -> bool:
         """Return whether one of those places is known to ask who comes, so that credentials count there."""
         return any(
-            self.state.auth.challenged(origin) for place in self.places(repository) for origin in self._origins(place)
+            self.state.auth.challenged(origin)
+            for location in self.locations(repository)
+            for origin in self._origins(location)
         )
 
-    def _origins(self, place: Repository) -> Iterator[Origin]:
-        authority = api_host(place.registry)
+    def _origins(self, location: Repository) -> Iterator[Origin]:
+        authority = api_host(location.registry)
         yield parse_origin("https", authority)
-        if self.settings.is_insecure(place.registry):
+        if self.settings.is_insecure(location.registry):
             yield parse_origin("http", authority)
 
     def services(self, deadline: Deadline) -> ServiceRequests:

@@ -1,4 +1,4 @@
-"""What the verifier asks of the network, as a protocol."""
+"""What the verifier needs of the network, as a protocol."""
 
 from __future__ import annotations
 
@@ -13,16 +13,22 @@ if TYPE_CHECKING:
 
 
 class Network(Protocol):
-    """Where sessions come from; `sealgate.registry.client.RegistryClient` is one."""
+    """Opens sessions with registries and services; `sealgate.registry.client.RegistryClient` is one. Thread-safe."""
 
     def session(self, credentials: CredentialProvider, deadline: Deadline, literal_hosts: frozenset[str]) -> Registry:
-        """Return reads of registries with these credentials under this deadline."""
+        """Return reads of registries with these credentials, under this deadline.
+
+        Args:
+            credentials: credentials for each repository.
+            deadline: for all reads together.
+            literal_hosts: hosts that a policy or authenticator names literally; they may have private addresses.
+        """
 
     def services(self, deadline: Deadline) -> Services:
-        """Return requests to signature stores under this deadline."""
+        """Return requests to signature stores, under this deadline."""
 
-    def places(self, repository: Repository) -> tuple[Repository, ...]:
-        """Return the repositories that are asked for a repository's content, the first to ask first."""
+    def locations(self, repository: Repository) -> tuple[Repository, ...]:
+        """Return the repositories that are read for a repository: that of its mirror, if it has one, then itself."""
 
-    def asks(self, repository: Repository) -> bool:
-        """Return whether one of those places is known to ask who comes, so that credentials count there."""
+    def needs_credentials(self, repository: Repository) -> bool:
+        """Return whether a location of a repository is known to ask for credentials, so that answers depend on them."""

@@ -1,4 +1,4 @@
-"""What a verifier tells about itself, for metrics and logs."""
+"""Events that the verifier reports, for metrics and logs."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ CacheKind = Literal["finding", "tag", "verdict"]
 
 
 class VerifierObserver(Protocol):
-    """Told of everything countable. Called from many threads; must be quick and must not raise."""
+    """Counts events. Called from many threads; must not block and must not raise."""
 
     def cache_hit(self, kind: CacheKind) -> None:
-        """An answer came from memory."""
+        """Count an answer that was in the cache."""
 
     def cache_miss(self, kind: CacheKind) -> None:
-        """An answer was not in memory."""
+        """Count an answer that was not in the cache."""
 
     def joined(self, kind: CacheKind) -> None:
-        """A review waits for work that another one started."""
+        """Count a request that waits for work that another one started."""
 
     def budget_wait(self, host: str, seconds: float) -> None:
-        """A verification has to wait for its host's budget (0 when it need not)."""
+        """Record how long a verification waits for its host's budget; 0 if it does not wait."""
 
     def rate_limited(self, host: str) -> None:
-        """A verification could not get a place in its host's budget before its deadline."""
+        """Count a verification that its host's budget does not allow before the deadline."""
 
     def verification(self, finding: Finding, seconds: float) -> None:
-        """A check was carried out and gave this finding."""
+        """Record the finding of a check that ran, and how long it took."""
 
     def internal_error(self, error: BaseException) -> None:
-        """Something raised that should not have; the image counts as not verified."""
+        """Report an unexpected exception; the image counts as not verified."""
 
 
-class SilentObserver:
-    """Listens to nothing."""
+class NullObserver:
+    """Ignores all events."""
 
     def cache_hit(self, kind: CacheKind) -> None:
         """Do nothing."""

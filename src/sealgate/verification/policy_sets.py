@@ -1,6 +1,6 @@
-"""Policies and authenticators made ready: compiled once for each change, then only read.
+"""Compiled policies and authenticators: compiled once for each change, then only read.
 
-A `PolicySet` is a snapshot. A review takes one and keeps it to its end, so that no review ever sees half of a change.
+A `PolicySet` is a snapshot. A request uses one to its end, so that no request ever sees half of a change.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PolicySet:
-    """Everything that decides about images, at one moment.
+    """Everything that decides about images, as of one moment. Immutable.
 
     Attributes:
         index: the policies, compiled for matching.
-        checks: each authenticator's check by its name, or the error that keeps it from being used.
+        checks: the check of each authenticator, by the authenticator's name; or why it cannot be used.
         unmatched: what happens to an image that no policy matches.
-        literal_hosts: the registries that a policy or an authenticator names literally.
+        literal_hosts: hosts that a policy or an authenticator names literally; they may have private addresses.
         secrets: credentials for the signature stores that authenticators name.
     """
 
@@ -53,19 +53,19 @@ def build_policy_set(
 ) -> PolicySet:
     """Compile a snapshot.
 
-    An authenticator that cannot be used is kept with its error: the policies that need it are then not met, and
-    all others work.
+    An authenticator that cannot be used is kept with its error: the policies that require it are not met, and all
+    others work.
 
     Args:
-        authenticators: the objects.
-        policies: the objects.
-        keys_of: where an authenticator's keys come from (the files' Secrets, or the object's status).
+        authenticators: valid objects.
+        policies: valid objects.
+        keys_of: returns the resolver of an authenticator's keys (from the Secrets in files, or the object's status).
         unmatched: what happens to an image that no policy matches.
         secrets: credentials for signature stores; none by default.
-        unreadable: further policies that cannot be read; no image meets them.
+        unreadable: policies that could not be read; no image meets them.
 
     Raises:
-        InvalidPatternError: a policy's pattern does not compile. It would match nothing, which would admit.
+        InvalidPatternError: a pattern of a policy does not compile. Without it the policy would match less, and admit.
     """
     checks: dict[str, Check | SealgateError] = {}
     for authenticator in authenticators:

@@ -1,4 +1,4 @@
-"""What one review brings along to the verifier."""
+"""What one caller of the verifier brings along."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sealgate.registry.callers import Caller
-from sealgate.verification.askers import Asker
+from sealgate.verification.repository_caller import RepositoryCaller
 
 if TYPE_CHECKING:
     from sealgate.clocks import Deadline
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Review:
-    """What one review brings along.
+class VerificationRequest:
+    """What one caller of the verifier brings along: for one AdmissionReview, or for one run of the command line.
 
     Attributes:
-        policies: the snapshot that decides.
-        namespace: the namespace its images are for.
-        credentials: for its images' registries.
-        deadline: by when it must have been answered.
-        caller: the credentials as this review has read them.
+        policies: the snapshot of policies and authenticators that decides.
+        namespace: the namespace of the images.
+        credentials: for the registries of the images.
+        deadline: the moment by which the request must be answered.
+        caller: the credentials as this request has read them.
     """
 
     policies: PolicySet
@@ -39,6 +39,6 @@ class Review:
         """Make the caller."""
         object.__setattr__(self, "caller", Caller(self.credentials))
 
-    def asker(self, network: Network, repository: Repository) -> Asker:
-        """Return the review's caller as one repository sees it."""
-        return Asker(network, self.caller, repository)
+    def caller_at(self, network: Network, repository: Repository) -> RepositoryCaller:
+        """Return the caller of this request at one repository."""
+        return RepositoryCaller(network, self.caller, repository)

@@ -1,4 +1,4 @@
-"""How long verdicts live, how much is asked of a registry, and how many at once: all limits in one place."""
+"""Limits of the verifier: TTLs, budgets and concurrency."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class VerifierSettings:
-    """The limits of one verifier; the defaults suit one replica on two cores.
+    """Limits of one verifier; the defaults suit one replica on two cores.
 
     Attributes:
-        tag_seconds: how long a tag's digest is remembered.
-        verified_seconds: how long a verified finding is remembered.
-        refused_seconds: how long a refusal is remembered; short, so that an image signed just now is admitted soon.
-        entries: how many findings, and how many tags, are remembered at most.
+        tag_seconds: TTL of the digest of a tag; 0 caches none.
+        verified_seconds: TTL of a verified finding; 0 caches none.
+        refused_seconds: TTL of a refusal; short, so that an image that was just signed is admitted soon.
+        entries: maximum number of findings, and of tags, in the cache.
         verifications_per_minute: budget of verifications for each host that holds signatures.
         burst: how many of them may come at once after a quiet time.
-        verification_seconds: the longest one verification may take. It goes on when the review that asked for it
-            has been answered, so that the next review finds the result.
-        host_concurrency: verifications and resolutions under way at once for one host.
+        verification_seconds: timeout of one verification. It runs on after the request that started it was answered,
+            so that the next request finds the result in the cache.
+        host_concurrency: verifications and tag resolutions that may run for one host at the same time.
         workers: the same for all hosts together.
-        crowd: reviews that may wait for a host that has not answered for `patience_seconds`; all others, those that
-            wait already included, are answered *unavailable*, so that one dead registry cannot keep every server
-            thread.
-        patience_seconds: see `crowd`.
+        max_waiters: callers that may wait for a host that has been silent for `unresponsive_after`. All others, also
+            those that wait already, are answered *unavailable*, so that one dead registry cannot hold every thread.
+        unresponsive_after: seconds without a response after which a host counts as silent.
     """
 
     tag_seconds: float = 30.0
@@ -35,5 +34,5 @@ class VerifierSettings:
     verification_seconds: float = 30.0
     host_concurrency: int = 32
     workers: int = 256
-    crowd: int = 64
-    patience_seconds: float = 5.0
+    max_waiters: int = 64
+    unresponsive_after: float = 5.0

@@ -1,4 +1,4 @@
-"""From a reference to its subject: the digest it names, or the one its tag names now.
+"""Resolution of a reference to its subject: the digest that it contains, or the one that its tag names now.
 
 A resolution is shared between callers with equal credentials, and with every caller where it was obtained anonymously.
 """
@@ -11,68 +11,74 @@ from typing import TYPE_CHECKING
 from sealgate.clocks import Deadline
 from sealgate.errors import NotFoundError
 from sealgate.reasons import Reason
-from sealgate.verification.caches import Remembered
+from sealgate.verification.caches import Cached
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from sealgate.references import Digest, Reference
-    from sealgate.verification.context import Engine
-    from sealgate.verification.requests import Review
+    from sealgate.verification.context import VerifierContext
+    from sealgate.verification.requests import VerificationRequest
 
 
-class Resolution:
-    """From a reference to its subject."""
+class TagResolution:
+    """Resolution of one reference for one request.
 
-    def __init__(self, engine: Engine, review: Review, reference: Reference) -> None:
-        self._engine = engine
+    Args:
+        context: shared parts of the verifier.
+        request: the request.
+        reference: the reference; without a tag and digest its tag is `latest`.
+    """
+
+    def __init__(self, context: VerifierContext, request: VerificationRequest, reference: Reference) -> None:
+        self._context = context
+        self._request = request
         self._reference = reference
-        self._review = review
-        self._asker = review.asker(engine.network, reference.repository)
+        self._caller = request.caller_at(context.network, reference.repository)
 
-    def known(self) -> Remembered[Digest] | None:
-        """Return the subject if no request is needed for it; a digest that is written holds for ever."""
+    def cached(self) -> Cached[Digest] | None:
+        """Return the subject if it takes no request; a digest in the reference never expires."""
         if self._reference.digest is not None:
-            return Remembered(self._reference.digest, inf)
-        digest = self._engine.tags.get(self._tag, self._asker)
+            return Cached(self._reference.digest, inf)
+        digest = self._context.tags.get(self._tag, self._caller)
         if digest is None:
-            self._engine.observer.cache_miss("tag")
+            self._context.observer.cache_miss("tag")
         else:
-            self._engine.observer.cache_hit("tag")
+            self._context.observer.cache_hit("tag")
         return digest
 
     def start(self) -> Future[Digest]:
-        """Return the flight that resolves it.
+        """Return the future of the call that resolves the tag; start the call, or join it.
 
         Raises:
-            UnavailableError: it cannot be started before the deadline.
+            UnavailableError: the call cannot be started before the deadline.
         """
-        self._review.deadline.check(f"resolving {self._reference}")
+        self._request.deadline.check(f"resolving {self._reference}")
         repository = self._reference.repository
-        flight, joined = self._engine.flights.board(
-            ("tag", repository, self._tag, self._asker.key), repository.registry, lambda: self._fetch
+        future, joined = self._context.start(
+            ("tag", repository, self._tag, self._caller.sharing_key), repository.registry, lambda: self._fetch
         )
         if joined:
-            self._engine.observer.joined("tag")
-        return flight
+            self._context.observer.joined("tag")
+        return future
 
     @property
     def _tag(self) -> str:
         return self._reference.effective_tag or "latest"
 
     def _fetch(self) -> Digest:
-        engine, repository = self._engine, self._reference.repository
-        if self._asker.must_read:
-            self._asker.read()
-        known = engine.tags.get(self._tag, self._asker)
-        if known is not None:
-            return known.value
-        deadline = Deadline.after(engine.clock, engine.settings.verification_seconds)
-        registry = engine.session(self._review, deadline)
+        context, repository = self._context, self._reference.repository
+        if self._caller.must_read:
+            self._caller.read()
+        cached = context.tags.get(self._tag, self._caller)
+        if cached is not None:
+            return cached.value
+        deadline = Deadline.after(context.clock, context.settings.verification_seconds)
+        registry = context.session(self._request, deadline)
         try:
             digest = registry.resolve(repository, self._tag)
         except NotFoundError as error:
             error.reason = Reason.IMAGE_NOT_FOUND
             raise
-        engine.tags.put(self._tag, digest, self._asker, registry.access)
+        context.tags.put(self._tag, digest, self._caller, registry.access)
         return digest

@@ -1,15 +1,15 @@
-"""Verdicts that need not be thought over again.
+"""Cache of verdicts.
 
-What the API server asks about is mostly what it asked about a moment ago. A verdict that rests on nothing but what is
-in memory is remembered by everything that made it, and for exactly as long as all of what it rests on:
+Most images that the API server asks about were asked about a moment ago. A verdict that was made of cached parts alone
+is cached, keyed by everything that made it, and no longer than each of the parts:
 
-- under the very policy set that decided. Another one, whatever changed in it, starts with nothing remembered;
-- for the labels of the namespace that are known, which choose the policies, its name among them;
-- for the credentials that it rests on, where any were used: callers with others make a verdict of their own;
-- for the image as written, until the earliest moment from which on its tag's digest or a finding may not be believed.
+- the very policy set that decided. Any change of policies makes another set, which starts with an empty cache;
+- the known labels of the namespace, its name among them, which select the policies;
+- the credentials of the parts, where any were used: callers with others get a verdict of their own;
+- the image as written, until the first of its parts (the digest of its tag, a finding) expires.
 
-A verdict for which anything had to be asked, or could not be found out, is not remembered here: it is made anew from
-the findings, which are.
+A verdict for which anything had to be requested, or is unavailable, is not cached here: it is made again from the
+findings, which are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from sealgate.verification.caches import Remembered
+from sealgate.verification.caches import Cached
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from sealgate.policies.decisions import ImageVerdict
     from sealgate.registry.callers import Access, Caller
     from sealgate.verification.policy_sets import PolicySet
-    from sealgate.verification.requests import Review
+    from sealgate.verification.requests import VerificationRequest
 
-#: When so many are remembered all are forgotten; making them anew from findings costs little.
+#: Verdicts in the cache. A full cache is emptied: making them again from findings costs little.
 MAX_VERDICTS = 10_000
-#: Verdicts on one image for one namespace that are remembered, each resting on other credentials.
+#: Verdicts on one image for one namespace, each for other credentials.
 MAX_VARIANTS = 8
 
 
@@ -39,55 +39,55 @@ class _Key(NamedTuple):
     image: str
 
 
-_Verdicts = dict[_Key, tuple[Remembered["ImageVerdict"], ...]]
+_Verdicts = dict[_Key, tuple[Cached["ImageVerdict"], ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Generation:
-    """What is remembered under one policy set."""
+    """The verdicts under one policy set."""
 
     policies: PolicySet
     verdicts: _Verdicts
 
 
-class VerdictMemory:
+class VerdictCache:
     """The verdicts of one process. Thread-safe: every step is one operation on a dictionary.
 
     Args:
-        clock: what was remembered expires on it.
+        clock: measures the TTLs.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._generation: _Generation | None = None
 
-    def of(self, review: Review) -> ReviewVerdicts:
-        """Return the verdicts that a review may take over, and to which it may add its own."""
+    def of(self, request: VerificationRequest) -> RequestVerdicts:
+        """Return the verdicts that a request may use, and to which it may add its own."""
         generation = self._generation
-        if generation is None or generation.policies is not review.policies:
-            # A review that began under the former set adds to what is then forgotten, never to this.
-            self._generation = generation = _Generation(review.policies, {})
-        return ReviewVerdicts(
+        if generation is None or generation.policies is not request.policies:
+            # A request that began under the former set adds to a dictionary that is no longer used.
+            self._generation = generation = _Generation(request.policies, {})
+        return RequestVerdicts(
             generation.verdicts,
-            review.namespace.key,
-            review.caller,
+            request.namespace.key,
+            request.caller,
             self._clock.monotonic(),
         )
 
     def __len__(self) -> int:
-        """Return how many are remembered, expired ones included."""
+        """Return the number of entries, expired ones included."""
         return 0 if self._generation is None else len(self._generation.verdicts)
 
 
 @dataclass(frozen=True, slots=True)
-class ReviewVerdicts:
-    """The verdicts that one review may take over.
+class RequestVerdicts:
+    """The verdicts that one request may use.
 
     Attributes:
-        verdicts: those under the review's policy set.
-        namespace: the key of the review's namespace.
-        caller: its credentials.
-        now: when it began, in the clock's `monotonic` seconds.
+        verdicts: those under the request's policy set.
+        namespace: the key of the request's namespace.
+        caller: the request's credentials.
+        now: when the request began, in the clock's monotonic seconds.
     """
 
     verdicts: _Verdicts
@@ -96,24 +96,26 @@ class ReviewVerdicts:
     now: float
 
     def get(self, image: str) -> ImageVerdict | None:
-        """Return the verdict for an image, as written, if it still holds."""
-        for remembered in self.verdicts.get(_Key(self.namespace, image), ()):
-            if self.now < remembered.until and self.caller.has(remembered.access):
-                return remembered.value
+        """Return the cached verdict for an image, as written; None if there is none."""
+        for cached in self.verdicts.get(_Key(self.namespace, image), ()):
+            if self.now < cached.expires_at and self.caller.may_use(cached.access):
+                return cached.value
         return None
 
-    def put(self, verdict: ImageVerdict, until: float, access: Access) -> None:
-        """Remember a verdict, if there is any time left for it.
+    def put(self, verdict: ImageVerdict, expires_at: float, access: Access) -> None:
+        """Cache a verdict, unless it has expired already.
 
         Args:
             verdict: the verdict.
-            until: the earliest moment from which on something that it rests on may not be believed.
-            access: whose credentials it rests on.
+            expires_at: when the first of its parts expires, in the clock's monotonic seconds.
+            access: the credentials that its parts were obtained with.
         """
-        if until <= self.now:
+        if expires_at <= self.now:
             return
         if len(self.verdicts) >= MAX_VERDICTS:
             self.verdicts.clear()
         key = _Key(self.namespace, verdict.image)
-        others = [known for known in self.verdicts.get(key, ()) if self.now < known.until and known.access != access]
-        self.verdicts[key] = (Remembered(verdict, until, access), *others[: MAX_VARIANTS - 1])
+        others = [
+            other for other in self.verdicts.get(key, ()) if self.now < other.expires_at and other.access != access
+        ]
+        self.verdicts[key] = (Cached(verdict, expires_at, access), *others[: MAX_VARIANTS - 1])

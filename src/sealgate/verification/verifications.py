@@ -1,9 +1,9 @@
-"""One authenticator asked about one image: from memory, or by its check in a worker.
+"""Verification of one image by one authenticator: from the cache, or by the authenticator's check in a worker.
 
-What another caller's credentials found is taken over only after the registry gave the manifest to this caller too.
+A finding that was obtained with another caller's credentials is used only after the registry let this caller read the
+manifest too.
 
-There is one place where any exception becomes a finding, `Verification._find`, and nothing it returns says *verified*
-unless the check returned.
+Exceptions become findings in one function only, `Verification._find`. It returns *verified* only if the check returned.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from sealgate.formats.interface import Check
     from sealgate.registry.callers import Access
     from sealgate.registry.interface import Registry
-    from sealgate.verification.askers import Read
-    from sealgate.verification.caches import Remembered
-    from sealgate.verification.context import Engine
+    from sealgate.verification.caches import Cached
+    from sealgate.verification.context import VerifierContext
     from sealgate.verification.observers import VerifierObserver
-    from sealgate.verification.requests import Review
+    from sealgate.verification.repository_caller import Candidates
+    from sealgate.verification.requests import VerificationRequest
 
 
-class Landed(NamedTuple):
-    """What a flight brings.
+class VerificationResult(NamedTuple):
+    """Result of a call that verifies.
 
     Attributes:
         finding: the finding.
-        access: whose credentials it rests on; None if it rests on no answer of a registry.
+        access: the credentials that it was obtained with; None if it was obtained without any response of a registry.
     """
 
     finding: Finding
@@ -44,19 +44,33 @@ class Landed(NamedTuple):
 
 
 class Verification:
-    """One authenticator asked about one image."""
+    """Verification of one image by one authenticator for one request.
 
-    def __init__(self, engine: Engine, review: Review, name: str, check: Check, image: Image) -> None:
-        self._engine = engine
+    Args:
+        context: shared parts of the verifier.
+        request: the request.
+        name: name of the authenticator.
+        check: the authenticator's check.
+        image: the image, with its digest.
+
+    Attributes:
+        host: the host that holds the signatures, as `host[:port]`; its budget counts.
+        registry: the registry of the image.
+    """
+
+    def __init__(
+        self, context: VerifierContext, request: VerificationRequest, name: str, check: Check, image: Image
+    ) -> None:
+        self._context = context
+        self._request = request
         self._name = name
         self._check = check
         self._image = image
-        self._review = review
         self.host = check.budget_host(image)
         self.registry = image.reference.repository.registry
-        self._asker = review.asker(engine.network, image.reference.repository)
-        #: Whether it waits for the flight of another caller, who is the same at the image's registry.
-        self._by_identity = False
+        self._caller = request.caller_at(context.network, image.reference.repository)
+        # Whether the call was started by another caller with the same identity at the image's registry.
+        self._joined_by_identity = False
         self._key = FindingKey(
             name,
             check.content,
@@ -65,134 +79,134 @@ class Verification:
             image.reference.effective_tag if check.depends_on_tag else None,
         )
 
-    def known(self) -> Remembered[Finding] | None:
-        """Return the finding if it is in memory."""
-        finding = self._engine.findings.get(self._key, self._asker)
+    def cached(self) -> Cached[Finding] | None:
+        """Return the finding from the cache; None if there is none."""
+        finding = self._context.findings.get(self._key, self._caller)
         if finding is None:
-            self._engine.observer.cache_miss("finding")
+            self._context.observer.cache_miss("finding")
         else:
-            self._engine.observer.cache_hit("finding")
+            self._context.observer.cache_hit("finding")
         return finding
 
-    def start(self) -> Future[Landed]:
-        """Return the flight that makes the finding; what it brings is this caller's if `may_take` says so.
+    def start(self) -> Future[VerificationResult]:
+        """Return the future of a call that makes the finding; this caller may use the result if `may_use` says so.
 
         Raises:
-            UnavailableError: it cannot be started, or not before the deadline.
+            UnavailableError: the call cannot be started, or not before the deadline.
         """
-        by_identity = self._asker.holder is not None
-        flight, joined = self._board(self._asker.key)
-        self._by_identity = joined and by_identity
-        return flight
+        by_identity = self._caller.cached_identities is not None
+        future, joined = self._start(self._caller.sharing_key)
+        self._joined_by_identity = joined and by_identity
+        return future
 
-    def may_take(self, landed: Landed) -> bool:
-        """Return whether what the flight of `start` has brought is for this caller too.
+    def may_use(self, result: VerificationResult) -> bool:
+        """Return whether the result of the call of `start` is for this caller too.
 
-        Callers join a flight by their identity at the image's registry. A check may have read elsewhere, such as in a
-        repository of signatures, where they are not the same.
+        Callers join a call by their identity at the image's registry. A check may have read elsewhere, such as in a
+        repository of signatures, where their identities differ.
         """
-        return not self._by_identity or landed.access is None or self._asker.has(landed.access)
+        return not self._joined_by_identity or result.access is None or self._caller.may_use(result.access)
 
-    def start_apart(self) -> Future[Landed]:
-        """Return a flight that only callers with the same source of credentials join.
+    def start_apart(self) -> Future[VerificationResult]:
+        """Return the future of a call that only callers with the same source of credentials join.
 
         Raises:
-            UnavailableError: it cannot be started, or not before the deadline.
+            UnavailableError: the call cannot be started, or not before the deadline.
         """
-        return self._board(self._review.caller.source)[0]
+        return self._start(self._request.caller.source)[0]
 
-    def _board(self, who: Hashable) -> tuple[Future[Landed], bool]:
-        self._review.deadline.check(f"verifying {self._image.reference}")
-        flight, joined = self._engine.flights.board((self._key, who), self.host, self._prepare)
+    def _start(self, sharing_key: Hashable) -> tuple[Future[VerificationResult], bool]:
+        self._request.deadline.check(f"verifying {self._image.reference}")
+        future, joined = self._context.start((self._key, sharing_key), self.host, self._prepare)
         if joined:
-            self._engine.observer.joined("finding")
-        return flight, joined
+            self._context.observer.joined("finding")
+        return future, joined
 
     @property
-    def lent(self) -> bool:
-        """Whether another caller's finding will do, if the registry gives the manifest to this caller too."""
-        return self._engine.findings.lends(self._key, self._asker)
+    def needs_grant(self) -> bool:
+        """Whether another caller's finding can be used, if the registry lets this caller read the manifest too."""
+        return self._context.findings.needs_grant(self._key, self._caller)
 
-    def confirm(self) -> Future[Read | None]:
-        """Return the flight that asks the registry for the manifest, to be passed to `borrow`.
+    def confirm(self) -> Future[Candidates | None]:
+        """Return the future of a call that requests the manifest of the registry; its result is for `use_granted`.
 
         Raises:
-            UnavailableError: it cannot be started before the deadline.
+            UnavailableError: the call cannot be started before the deadline.
         """
         repository = self._image.reference.repository
-        self._review.deadline.check(f"verifying {self._image.reference}")
-        key = ("confirm", repository, self._image.digest, self._asker.key)
-        return self._engine.flights.board(key, repository.registry, lambda: self._confirm)[0]
+        self._request.deadline.check(f"verifying {self._image.reference}")
+        key = ("confirm", repository, self._image.digest, self._caller.sharing_key)
+        return self._context.start(key, repository.registry, lambda: self._confirm)[0]
 
-    def borrow(self, confirmed: Read | None) -> Finding | None:
-        """Return another caller's finding if the registry gave the manifest; None if the caller needs one of its own.
+    def use_granted(self, confirmed: Candidates | None) -> Finding | None:
+        """Return another caller's finding if the registry let this caller read the manifest; None otherwise.
 
         Args:
-            confirmed: what `confirm` gave.
+            confirmed: the result of the call of `confirm`.
         """
         if confirmed is None:
             return None
-        self._asker.learn(confirmed)
-        self._engine.findings.grant(self._key, self._asker)
-        known = self._engine.findings.get(self._key, self._asker)
-        return None if known is None else known.value
+        self._caller.adopt(confirmed)
+        self._context.findings.grant(self._key, self._caller)
+        cached = self._context.findings.get(self._key, self._caller)
+        return None if cached is None else cached.value
 
-    def _confirm(self) -> Read | None:
-        engine = self._engine
-        deadline = Deadline.after(engine.clock, engine.settings.verification_seconds)
+    def _confirm(self) -> Candidates | None:
+        context = self._context
+        deadline = Deadline.after(context.clock, context.settings.verification_seconds)
         try:
-            engine.session(self._review, deadline).confirm(self._image.reference.repository, self._image.digest)
-            return self._asker.read()
+            context.session(self._request, deadline).confirm(self._image.reference.repository, self._image.digest)
+            return self._caller.read()
         except SealgateError:
-            # The caller's own verification follows and says what is wrong, in the words that it has for every caller:
-            # nothing in the answer may show that another caller's finding is there.
+            # The caller's own verification follows and reports what is wrong in the same words as for every caller:
+            # the answer must not show that there is a finding of another caller.
             return None
 
-    def _prepare(self) -> Callable[[], Landed]:
-        engine = self._engine
-        # Between the caller's look and now another flight may have landed.
-        known = engine.findings.get(self._key, self._asker)
-        if known is not None:
-            return lambda: Landed(known.value, known.access)
+    def _prepare(self) -> Callable[[], VerificationResult]:
+        context = self._context
+        # Another call may have been completed since this caller missed the cache.
+        cached = context.findings.get(self._key, self._caller)
+        if cached is not None:
+            return lambda: VerificationResult(cached.value, cached.access)
         try:
-            delay = engine.budgets.reserve(self.host, self._review.deadline)
+            delay = context.budgets.reserve(self.host, self._request.deadline)
         except UnavailableError:
-            engine.observer.rate_limited(self.host)
+            context.observer.rate_limited(self.host)
             raise
-        engine.observer.budget_wait(self.host, delay)
-        due = engine.clock.monotonic() + delay
+        context.observer.budget_wait(self.host, delay)
+        due = context.clock.monotonic() + delay
         return lambda: self._run(due)
 
-    def _run(self, due: float) -> Landed:
-        engine = self._engine
-        delay = due - engine.clock.monotonic()
+    def _run(self, due: float) -> VerificationResult:
+        context = self._context
+        delay = due - context.clock.monotonic()
         if delay > 0:
-            engine.clock.sleep(delay)
-        began = engine.clock.monotonic()
+            context.clock.sleep(delay)
+        started_at = context.clock.monotonic()
         finding, access = self._find()
         if finding.outcome is not Outcome.UNAVAILABLE and access is not None:
-            engine.findings.put(self._key, finding, self._asker, access)
-        engine.observer.verification(finding, engine.clock.monotonic() - began)
-        return Landed(finding, access)
+            context.findings.put(self._key, finding, self._caller, access)
+        context.observer.verification(finding, context.clock.monotonic() - started_at)
+        return VerificationResult(finding, access)
 
     def _find(self) -> tuple[Finding, Access | None]:
-        """Return the finding, and whose credentials it rests on; None if that is not known."""
-        engine = self._engine
-        deadline = Deadline.after(engine.clock, engine.settings.verification_seconds)
+        """Return the finding, and the credentials that it was obtained with; None if those are not known."""
+        context = self._context
+        deadline = Deadline.after(context.clock, context.settings.verification_seconds)
         registry: Registry | None = None
         try:
-            registry = engine.session(self._review, deadline)
+            registry = context.session(self._request, deadline)
             sources = Sources(
                 registry=registry,
-                services=engine.network.services(deadline),
-                clock=engine.clock,
+                services=context.network.services(deadline),
+                clock=context.clock,
                 deadline=deadline,
-                state=engine.state,
-                secrets=self._review.policies.secrets,
+                state=context.state,
+                secrets=self._request.policies.secrets,
             )
             verified = self._check.verify(self._image, sources)
-        except Exception as error:  # noqa: BLE001 - the one place where anything raised becomes "not verified"
-            finding = failed(self._name, self._check.format, error, engine.observer)
+        except Exception as error:  # noqa: BLE001 - the one function where every exception becomes "not verified"
+            finding = failed(self._name, self._check.format, error, context.observer)
         else:
             finding = Finding(
                 self._name,
@@ -207,12 +221,13 @@ class Verification:
 
 
 def failed(authenticator: str, form: str, error: BaseException | None, observer: VerifierObserver) -> Finding:
-    """Return the finding that an exception amounts to: refused or unavailable, never verified.
+    """Return the finding for an exception: refused or unavailable, never verified.
 
     Args:
-        authenticator: its name.
-        form: its format; empty where it is not known.
-        error: what was raised; outside sealgate's own tree it is told to the observer and nobody else.
+        authenticator: name of the authenticator.
+        form: its format; empty if it is not known.
+        error: the exception. One that is not a `SealgateError` is reported to the observer only, since its text may
+            hold anything; None if it was reported already.
         observer: see `error`.
     """
     if isinstance(error, VerificationError):

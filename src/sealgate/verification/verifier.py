@@ -1,8 +1,8 @@
-"""Steps 3 to 6 of a review: match, resolve, verify, decide, for all images of one object at once.
+"""Steps 3 to 6 of the path of a review: match, resolve, verify, decide, for all images of one request.
 
-Whatever is in memory is answered without leaving the calling thread. The rest becomes flights (`flights.py`), one
-for each thing however many reviews want it, and the calling thread waits for them until its deadline. A resolution
-that lands starts the verifications of its image, so a slow registry holds up its own images only.
+What is cached is answered in the calling thread. The rest becomes calls (`single_flight.py`), one for each key however
+many requests want its result, and the calling thread waits for them until its deadline. A tag that was resolved starts
+the verifications of its image, so a slow registry delays its own images only.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from sealgate.errors import SealgateError
 from sealgate.trusted_state.stores import MemoryTrustedState
-from sealgate.verification.context import Engine
-from sealgate.verification.image_tasks import Inquiry
-from sealgate.verification.observers import SilentObserver
-from sealgate.verification.pending import PendingWork
+from sealgate.verification.context import VerifierContext
+from sealgate.verification.continuations import Continuations
+from sealgate.verification.image_tasks import ImageTask
+from sealgate.verification.observers import NullObserver
 from sealgate.verification.settings import VerifierSettings
-from sealgate.verification.tag_resolution import Resolution
+from sealgate.verification.tag_resolution import TagResolution
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from sealgate.trusted_state.stores import TrustedState
     from sealgate.verification.network import Network
     from sealgate.verification.observers import VerifierObserver
-    from sealgate.verification.requests import Review
+    from sealgate.verification.requests import VerificationRequest
 
 
 class Verifier:
     """Verifies images against policies. One for each process; thread-safe.
 
     Args:
-        network: the registries and services.
+        network: registries and services.
         clock: the time.
-        settings: the limits.
-        observer: told of everything countable.
-        state: the highest versions seen of versioned evidence; by default they are forgotten with the process.
+        settings: limits; the defaults of `VerifierSettings` if there are none.
+        observer: counts cache hits, waits, verifications and errors.
+        state: highest versions seen of versioned evidence; by default they are kept in memory.
     """
 
     def __init__(
@@ -50,75 +50,77 @@ class Verifier:
         observer: VerifierObserver | None = None,
         state: TrustedState | None = None,
     ) -> None:
-        self._engine = Engine.assemble(
+        self._context = VerifierContext.assemble(
             network,
             clock,
             settings or VerifierSettings(),
-            observer or SilentObserver(),
+            observer or NullObserver(),
             state or MemoryTrustedState(),
         )
 
-    def verify(self, images: Sequence[str], review: Review) -> tuple[ImageVerdict, ...]:
+    def verify(self, images: Sequence[str], request: VerificationRequest) -> tuple[ImageVerdict, ...]:
         """Return a verdict for each image, in order; never raises for what an image or registry does.
 
-        What is not known by the review's deadline is *unavailable*.
+        Images without a verdict at the request's deadline are *unavailable*.
 
         Args:
-            images: references as written; each distinct one is looked at once.
-            review: policies, namespace, credentials and deadline.
+            images: references as written; equal ones are verified once.
+            request: policies, namespace, credentials and deadline.
         """
-        memory = self._engine.verdicts.of(review)
+        cache = self._context.verdicts.of(request)
         verdicts: dict[str, ImageVerdict] = {}
-        inquiries: list[Inquiry] = []
-        work = PendingWork(self._engine.flights)
+        tasks: list[ImageTask] = []
+        continuations = Continuations(self._context.wait_slots)
         try:
             for image in dict.fromkeys(images):
-                known = memory.get(image)
-                if known is None:
-                    self._engine.observer.cache_miss("verdict")
-                    inquiries.append(Inquiry(self._engine, review, work, image))
+                cached = cache.get(image)
+                if cached is None:
+                    self._context.observer.cache_miss("verdict")
+                    task = ImageTask(self._context, request, continuations, image)
+                    tasks.append(task)
+                    task.start()
                 else:
-                    self._engine.observer.cache_hit("verdict")
-                    verdicts[image] = known
-            work.follow(review.deadline)
+                    self._context.observer.cache_hit("verdict")
+                    verdicts[image] = cached
+            continuations.run(request.deadline)
         finally:
-            work.give_up()
-        for inquiry in inquiries:
-            verdict = verdicts[inquiry.image] = inquiry.verdict()
-            memory.put(verdict, inquiry.until, inquiry.access)
+            continuations.cancel()
+        for task in tasks:
+            verdict = verdicts[task.image] = task.verdict()
+            cache.put(verdict, task.expires_at, task.access)
         return tuple(verdicts[image] for image in images)
 
-    def resolve(self, references: Iterable[Reference], review: Review) -> Mapping[Reference, Digest]:
-        """Return the digests that references name now (or named a short while ago), all looked up at the same time.
+    def resolve(self, references: Iterable[Reference], request: VerificationRequest) -> Mapping[Reference, Digest]:
+        """Return the digests that references name, from the cache or else resolved all at the same time.
 
         Args:
-            references: each distinct one is looked up once; the caller bounds their number.
-            review: policies, namespace, credentials and deadline.
+            references: equal ones are resolved once; the caller bounds their number.
+            request: policies, namespace, credentials and deadline.
 
         Returns:
-            The digest of each reference; those that could not be resolved before the deadline are missing.
+            The digest of each reference, without those that could not be resolved before the deadline.
         """
         digests: dict[Reference, Digest] = {}
-        work = PendingWork(self._engine.flights)
+        continuations = Continuations(self._context.wait_slots)
         try:
             for reference in dict.fromkeys(references):
-                resolution = Resolution(self._engine, review, reference)
-                known = resolution.known()
-                if known is not None:
-                    digests[reference] = known.value
+                resolution = TagResolution(self._context, request, reference)
+                cached = resolution.cached()
+                if cached is not None:
+                    digests[reference] = cached.value
                     continue
-                take = partial(digests.__setitem__, reference)
-                work.board(reference.repository.registry, resolution.start, take, self._unresolved)
-            work.follow(review.deadline)
+                on_result = partial(digests.__setitem__, reference)
+                continuations.add(reference.repository.registry, resolution.start, on_result, self._unresolved)
+            continuations.run(request.deadline)
         finally:
-            work.give_up()
+            continuations.cancel()
         return digests
 
     def close(self) -> None:
-        """Start no further work."""
-        self._engine.flights.close()
+        """Start no more work; work that is running goes on, and its results are dropped with the process."""
+        self._context.limiter.close()
 
     def _unresolved(self, error: BaseException) -> None:
         """Report an exception that is not about the registry; the reference stays unresolved either way."""
         if not isinstance(error, SealgateError):
-            self._engine.observer.internal_error(error)
+            self._context.observer.internal_error(error)

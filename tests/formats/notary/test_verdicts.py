@@ -15,7 +15,7 @@ from sealgate.reasons import Reason
 from sealgate.registry.credentials import NoCredentials
 from sealgate.trusted_state.directory import DirectoryTrustedState
 from sealgate.verification.policy_sets import build_policy_set
-from sealgate.verification.requests import Review
+from sealgate.verification.requests import VerificationRequest
 from sealgate.verification.verifier import Verifier
 from tests.support.clocks import FakeClock
 from tests.support.environments.verifier import policy
@@ -63,7 +63,7 @@ def verdicts(environment: NotaryEnvironment, verifier: Verifier, *references: st
     policies = build_policy_set(
         [authenticator(environment)], [policy("production", "dtr-admins")], lambda _: FileKeys({})
     )
-    review = Review(policies, Namespace("default"), NoCredentials(), Deadline.after(SystemClock(), 90))
+    review = VerificationRequest(policies, Namespace("default"), NoCredentials(), Deadline.after(SystemClock(), 90))
     return list(verifier.verify([f"{environment.dtr.host}/dev/nginx{reference}" for reference in references], review))
 
 

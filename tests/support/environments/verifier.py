@@ -16,7 +16,7 @@ from sealgate.policies.matching import Namespace
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
 from sealgate.verification.policy_sets import build_policy_set
-from sealgate.verification.requests import Review
+from sealgate.verification.requests import VerificationRequest
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
 from tests.support.signers.cosign import Classic, push_classic
@@ -128,10 +128,12 @@ class VerifierEnvironment:
         seconds: float = PATIENCE,
         namespace: Namespace | None = None,
         credentials: CredentialProvider | None = None,
-    ) -> Review:
+    ) -> VerificationRequest:
         """Return what a review brings along."""
         deadline = Deadline.after(self.clock, seconds)
-        return Review(policies, namespace or Namespace("default"), credentials or NoCredentials(), deadline)
+        return VerificationRequest(
+            policies, namespace or Namespace("default"), credentials or NoCredentials(), deadline
+        )
 
     def verify(self, *images: str, **review: Any) -> tuple[ImageVerdict, ...]:
         """Verify images in a review of their own."""

@@ -27,7 +27,7 @@ from sealgate.errors import InvalidReferenceError, InvalidWorkloadError, Sealgat
 from sealgate.messages import quote
 from sealgate.policies.decisions import Verdict, Workloads, require_digest, soften
 from sealgate.references import parse_reference
-from sealgate.verification.requests import Review
+from sealgate.verification.requests import VerificationRequest
 from sealgate.workloads.images import changed_images
 from sealgate.workloads.kinds import BUILT_IN, POD
 from sealgate_webhook.admission.outcome import (
@@ -186,13 +186,13 @@ class Admission:
             raise InvalidWorkloadError(f"ephemeral containers as {quote(request.kind)} are not understood")
         return self._kinds.find(request.group, request.kind)
 
-    def _review(self, request: AdmissionRequest, policies: PolicySet, deadline: Deadline) -> Review:
+    def _review(self, request: AdmissionRequest, policies: PolicySet, deadline: Deadline) -> VerificationRequest:
         if not request.namespace:
             raise InvalidWorkloadError("the request names no namespace, so nobody can tell which policies select it")
         namespace = self._namespaces.get(request.namespace)
-        return Review(policies, namespace, self._credentials.provider(request), deadline)
+        return VerificationRequest(policies, namespace, self._credentials.provider(request), deadline)
 
-    def _pinned(self, images: Iterable[ContainerImage], review: Review) -> Mapping[str, str]:
+    def _pinned(self, images: Iterable[ContainerImage], review: VerificationRequest) -> Mapping[str, str]:
         """Return the pinned text of each image without a digest that a policy is about and that can be resolved."""
         references: dict[str, Reference] = {}
         for text in _distinct(images)[:MAX_IMAGES]:

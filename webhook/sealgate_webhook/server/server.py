@@ -230,7 +230,7 @@ class _Server(BaseApplication):
         settings = self._settings
         # One host that does not answer may hold half of the threads, never all of them.
         verifier_settings = replace(
-            settings.verifier, crowd=min(settings.verifier.crowd, max(settings.threads // 2, 1))
+            settings.verifier, max_waiters=min(settings.verifier.max_waiters, max(settings.threads // 2, 1))
         )
         network = RegistryClient(settings.registry, clock=self._clock, observer=self._metrics)
         verifier = Verifier(network, self._clock, verifier_settings, self._metrics, self._backend.state)

@@ -1,0 +1,116 @@
+"""What one caller does with the results that it waits for: calls under way, each with its continuation.
+
+A `Continuations` belongs to one caller and one thread. Its owner always calls `cancel` at the end, so that no wait slot
+stays taken.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import FIRST_COMPLETED, wait
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sealgate.errors import UnavailableError
+from sealgate.verification.single_flight import NotStartedError
+from sealgate.verification.wait_slots import RECHECK_SECONDS, seconds_until_recheck
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+    from sealgate.clocks import Deadline
+    from sealgate.verification.wait_slots import WaitSlot, WaitSlots
+
+    Start = Callable[[], Future[Any]]
+    OnResult = Callable[[Any], None]
+    OnError = Callable[[BaseException], None]
+
+
+class _Continuation(NamedTuple):
+    host: str
+    slot: WaitSlot
+    start: Start
+    on_result: OnResult
+    on_error: OnError
+
+
+class Continuations:
+    """Calls under way and their continuations. For one thread.
+
+    Args:
+        slots: counts the callers that wait for each host.
+    """
+
+    def __init__(self, slots: WaitSlots) -> None:
+        self._slots = slots
+        # Two images of one Pod may wait for the same call, so a future has a list of continuations.
+        self._waiting: dict[Future[Any], list[_Continuation]] = {}
+
+    def add(self, host: str, start: Start, on_result: OnResult, on_error: OnError) -> None:
+        """Start or join a call, and continue with its result.
+
+        Args:
+            host: the host that the call waits for, as `host[:port]`.
+            start: returns the future of the call; may raise `UnavailableError`. It is called again if the caller that
+                led the call could not start it.
+            on_result: called with the result; may add further calls.
+            on_error: called with the exception instead, at once if the call cannot be started.
+        """
+        try:
+            slot = self._slots.acquire(host)
+        except UnavailableError as error:
+            on_error(error)
+            return
+        try:
+            future = start()
+        except UnavailableError as error:
+            slot.release()
+            on_error(error)
+        except BaseException:
+            slot.release()
+            raise
+        else:
+            self._waiting.setdefault(future, []).append(_Continuation(host, slot, start, on_result, on_error))
+
+    def run(self, deadline: Deadline) -> None:
+        """Continue with results as they arrive, until none is missing or the deadline has passed."""
+        while self._waiting:
+            timeout = seconds_until_recheck(deadline)
+            done, _ = wait(self._waiting, timeout, return_when=FIRST_COMPLETED)
+            if not done and timeout < RECHECK_SECONDS:
+                return
+            for future in done:
+                self._continue(future)
+            if not done:
+                self._recheck()
+
+    def cancel(self) -> None:
+        """Stop waiting. Work under way goes on, and its results still go into the caches."""
+        for continuations in self._waiting.values():
+            for continuation in continuations:
+                continuation.slot.release()
+        self._waiting.clear()
+
+    def _continue(self, future: Future[Any]) -> None:
+        continuations = self._waiting.pop(future)
+        for continuation in continuations:
+            continuation.slot.release()
+        error = future.exception()
+        for host, _, start, on_result, on_error in continuations:
+            if isinstance(error, NotStartedError):
+                self.add(host, start, on_result, on_error)
+            elif error is not None:
+                on_error(error)
+            else:
+                on_result(future.result())
+
+    def _recheck(self) -> None:
+        """Stop waiting for hosts that are silent and have too many callers waiting for them."""
+        for future, continuations in list(self._waiting.items()):
+            for continuation in list(continuations):
+                try:
+                    continuation.slot.recheck()
+                except UnavailableError as error:
+                    continuations.remove(continuation)
+                    continuation.on_error(error)
+            if not continuations:
+                del self._waiting[future]

@@ -23,7 +23,7 @@ def test_contracts_are_those_of_pyproject() -> None:
 
 
 def test_layers_are_those_of_pyproject() -> None:
-    (layers,) = (contract["layers"] for contract in CONTRACTS if contract["type"] == "layers")
+    layers = next(contract["layers"] for contract in CONTRACTS if contract["type"] == "layers")
     (block,) = re.findall(r"```\n(.*?)```", _section("Layers"), re.DOTALL)
     # The lowest layer is the modules beside the folders, which the page names as such.
     assert block.splitlines()[:-1] == layers[:-1]

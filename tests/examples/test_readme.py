@@ -66,3 +66,27 @@ def _linked(page: Path) -> set[Path]:
 
 def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) < 100
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_python_file_that_a_page_names_exists(page: Path) -> None:
+    named = set(re.findall(r"`((?:[\w-]+/)*\w+\.py)`", page.read_text(encoding="utf-8")))
+    there = [f"/{path.relative_to(ROOT).as_posix()}" for path in _sources()]
+    assert sorted(name for name in named if not any(path.endswith(f"/{name}") for path in there)) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_module_that_a_page_names_exists(page: Path) -> None:
+    named = set(re.findall(r"`(sealgate\w*(?:\.\w+)+)`", page.read_text(encoding="utf-8"))) - {"sealgate.dev"}
+    there = {
+        path.relative_to(ROOT / parent).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+        for parent in ("src", "webhook", "operator")
+        for path in (ROOT / parent).rglob("*.py")
+    }
+    assert sorted(named - there) == []
+
+
+def _sources() -> list[Path]:
+    """Return the project's Python files."""
+    parents = ("src", "webhook", "operator", "tests", "bench", "examples", "scripts")
+    return [path for parent in parents for path in (ROOT / parent).rglob("*.py")]

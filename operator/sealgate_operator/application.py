@@ -7,11 +7,11 @@ import threading
 from typing import TYPE_CHECKING
 
 from sealgate.errors import ConfigError, SealgateError
+from sealgate.http.services import ServiceClient
 from sealgate.kms.key_source import KMSKeySource
 from sealgate.kubernetes.lease import Lease, Timing
 from sealgate.messages import quote
 from sealgate.process.metrics_server import serve_beside
-from sealgate.registry.client import RegistryClient
 from sealgate_operator.certificates.keeper import CertificateKeeper
 from sealgate_operator.certificates.self_test import SelfTestCertificateKeeper
 from sealgate_operator.controller.kopf_adapter import Watcher
@@ -77,7 +77,7 @@ class Operator:
         self.metrics = Metrics(self._lease.leads)
         own = {config.tls_secret, config.ca_secret}
         view = View(own)
-        self._network = RegistryClient(config.registries.settings(), clock=clock)
+        self._network = ServiceClient(config.registries.settings(), clock=clock)
         kms = KMSKeySource(self._network, CredentialSecrets(view.secret, own), clock, config.key_refresh_seconds)
         self._queue = WorkQueue(clock)
         self.metrics.watch_queue(self._queue.__len__)

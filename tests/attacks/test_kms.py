@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.clocks import Deadline
 from sealgate.errors import ForbiddenAddressError, SealgateError, UnavailableError
+from sealgate.http.services import ServiceClient
 from sealgate.http.settings import RegistrySettings
 from sealgate.kms.key_source import KMSKeySource
 from sealgate.kms.resolve import REFRESH_SECONDS, resolve_kms
-from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import MappingServiceSecrets
 from tests.support.environments.kms import SECRET, KMSEnvironment
 from tests.support.environments.registry_clients import Names
@@ -114,7 +114,7 @@ def test_attack_37_an_endpoint_at_a_metadata_or_loopback_address_is_never_asked(
     environment: KMSEnvironment, address: str
 ) -> None:
     names = Names({"kms.example.org": address})
-    with RegistryClient(RegistrySettings(), clock=environment.clock, resolver=names) as client:
+    with ServiceClient(RegistrySettings(), clock=environment.clock, resolver=names) as client:
         services = client.services(Deadline.after(environment.clock, 20))
         entry = environment.entry(endpoint="https://kms.example.org")
         with pytest.raises(ForbiddenAddressError):

@@ -10,6 +10,7 @@ import pytest
 from sealgate.api.v1alpha1.dependencies import kms_entries
 from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.errors import DeadlineError, KeyRefusedError, UnavailableError
+from sealgate.http.services import ServiceClient
 from sealgate.keys.resolvers import FileKeys
 from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.kms.key_source import RETRY_SECONDS, KMSKeySource
@@ -17,7 +18,6 @@ from sealgate.kms.resolve import REFRESH_SECONDS
 from sealgate.manifests.loading import PolicyFiles, load_policy_texts
 from sealgate.manifests.policies import standalone_policies
 from sealgate.reasons import Reason
-from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import MappingServiceSecrets
 from tests.support.environments.kms import SECRET, KMSEnvironment
 from tests.support.environments.registry_clients import Names, settings_for
@@ -203,7 +203,7 @@ def test_a_service_that_is_silent_does_not_keep_others_waiting(environment: KMSE
     with DEWSimulator(clock=clock) as silent, DEWSimulator(clock=clock) as other:
         other.add(environment.key_id, "EC_P256")
         silence = silent.faults.hang("")
-        with RegistryClient(settings_for(silent, other), clock=clock) as network:
+        with ServiceClient(settings_for(silent, other), clock=clock) as network:
             source = KMSKeySource(network, MappingServiceSecrets({SECRET: other.secret}), clock)
             entry = environment.entry(endpoint=silent.url)
             with pytest.raises(DeadlineError):

@@ -19,12 +19,12 @@ from sealgate.errors import (
     UnauthorizedError,
     UnavailableError,
 )
+from sealgate.http.services import ServiceClient
 from sealgate.kms.budgeted_services import BudgetedServices
 from sealgate.kms.key_source import KMSKeySource
 from sealgate.kms.resolve import REFRESH_SECONDS, resolve_kms
 from sealgate.kms.responses import MAX_ANSWER_BYTES
 from sealgate.reasons import Reason
-from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import MappingServiceSecrets
 from tests.support.environments.kms import SECRET, KMSEnvironment
 
@@ -121,7 +121,7 @@ def test_a_service_that_asks_to_wait_is_heard(any_kms: KMSEnvironment) -> None:
 
 
 def test_plain_http_and_loopback_need_the_host_to_be_listed(any_kms: KMSEnvironment) -> None:
-    with RegistryClient(clock=any_kms.clock) as client:
+    with ServiceClient(clock=any_kms.clock) as client:
         services = client.services(Deadline.after(any_kms.clock, 20))
         secrets = MappingServiceSecrets(any_kms.secrets)
         with pytest.raises(ForbiddenAddressError):
@@ -131,7 +131,7 @@ def test_plain_http_and_loopback_need_the_host_to_be_listed(any_kms: KMSEnvironm
 def test_a_private_authority_is_taken_from_the_entry(any_kms: KMSEnvironment) -> None:
     with KMSEnvironment(type(any_kms.kms), tls=True) as private:
         private.add_key()
-        with RegistryClient(clock=private.clock) as strict:
+        with ServiceClient(clock=private.clock) as strict:
             # The certificate is not the system's, nor is loopback allowed: only the entry's CA is looked at here.
             services = strict.services(Deadline.after(private.clock, 20))
             with pytest.raises(UnavailableError):

@@ -17,9 +17,9 @@ import pytest
 
 from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.clocks import Deadline, SystemClock
+from sealgate.http.services import ServiceClient
 from sealgate.keys.public_keys import load_public_key
 from sealgate.kms.resolve import resolve_kms
-from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import MappingServiceSecrets
 from tests.support.environments.registry_clients import settings_for
 from tests.support.real_tools.required import TOOLS
@@ -103,7 +103,7 @@ def resolve_one(simulator: DEWSimulator | AlibabaKMSSimulator, entry: dict[str, 
     clock = SystemClock()
     source = {**entry, "credentialsSecret": {"name": "cloud"}, "endpoint": simulator.url, "region": "r"}
     provider = "huawei" if isinstance(simulator, DEWSimulator) else "alibaba"
-    with RegistryClient(settings_for(simulator), clock=clock) as client:
+    with ServiceClient(settings_for(simulator), clock=clock) as client:
         (status,) = resolve_kms(
             KeyEntry.model_validate({"kms": {provider: source}}),
             MappingServiceSecrets({"cloud": simulator.secret}),

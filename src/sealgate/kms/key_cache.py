@@ -17,12 +17,12 @@ from sealgate.api.v1alpha1.dependencies import kms_entries
 from sealgate.api.v1alpha1.status import AuthenticatorStatus, KeyStatus
 from sealgate.budgets import Budgets
 from sealgate.errors import UnavailableError
+from sealgate.http.services import ServiceClient
 from sealgate.keys.status_keys import StatusKeys
 from sealgate.kms.budgeted_services import BURST, REQUESTS_PER_MINUTE
 from sealgate.kms.key_source import FETCH_SECONDS, RETRY_SECONDS, KMSKeySource
 from sealgate.kms.resolve import REFRESH_SECONDS, remaining_keys
 from sealgate.reasons import Reason
-from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import MappingServiceSecrets
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class KMSKeyCache:
             return
         # Seldom enough for connections of its own: kept ones would have been closed by the other side.
         with (
-            RegistryClient(self._settings, clock=self._clock, resolver=self._resolver) as network,
+            ServiceClient(self._settings, clock=self._clock, resolver=self._resolver) as network,
             ThreadPoolExecutor(min(_TOGETHER, len(due)), thread_name_prefix="kms") as pool,
         ):
             keys = KMSKeySource(network, MappingServiceSecrets(secrets), self._clock, self._refresh, self._budgets)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sealgate.api.v1alpha1.keys import KeyEntry
     from sealgate.api.v1alpha1.status import KeyStatus
     from sealgate.clocks import Clock
-    from sealgate.registry.client import RegistryClient
+    from sealgate.http.services import ServiceClient
     from sealgate.service_secrets import ServiceSecrets
 
 #: Seconds that asking for one key may take, and until it is asked for again after it could not be.
@@ -43,7 +43,7 @@ class KMSKeySource:
 
     def __init__(
         self,
-        network: RegistryClient,
+        network: ServiceClient,
         secrets: ServiceSecrets,
         clock: Clock,
         refresh_seconds: float = REFRESH_SECONDS,

@@ -1,8 +1,8 @@
-"""The registry client: one for the process, and a session of it for each verification.
+"""The registry client: one for each process, and a session of it for each verification.
 
-What is worth remembering between requests is here and shared: connections, tokens, how each registry wants to be
-asked, which hosts want to be left alone, which registries have no referrers API. A session adds whose credentials
-are used, until when, and which hosts somebody named literally.
+The client holds what sessions share: connections, tokens, how each registry authenticates, which hosts asked for a
+pause, which registries lack the referrers API. A session adds credentials, a deadline, and the hosts that the
+configuration names literally.
 """
 
 from __future__ import annotations
@@ -10,21 +10,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealgate.clocks import SystemClock
-from sealgate.errors import ConfigError, UnavailableError
-from sealgate.http.client import Follow, HTTPClient, Request, RequestPolicy
-from sealgate.http.dns import SystemResolver
-from sealgate.http.interface import MAX_RESPONSE_BYTES, Response
-from sealgate.http.settings import RegistrySettings, api_host, fold
-from sealgate.http.urls import parse_origin, parse_url
-from sealgate.reasons import Reason
+from sealgate.http.client import RequestPolicy
+from sealgate.http.services import ServiceClient
+from sealgate.http.settings import RegistrySettings, api_host
+from sealgate.http.urls import parse_origin
 from sealgate.registry.auth import RegistryAuth
 from sealgate.registry.session import Session
 from sealgate.registry.state import HostFacts, SharedState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from types import TracebackType
-    from typing import Self
+    from collections.abc import Iterator
 
     from sealgate.clocks import Clock, Deadline
     from sealgate.http.client import RequestObserver
@@ -34,14 +29,17 @@ if TYPE_CHECKING:
     from sealgate.registry.credentials import CredentialProvider
 
 
-class RegistryClient:
-    """Everything that talks to registries and signature stores. Long-lived and thread-safe; close it at the end.
+class RegistryClient(ServiceClient):
+    """Opens sessions with registries, and sends requests to services. Long-lived and thread-safe.
 
     Args:
-        settings: what is special about single hosts.
-        clock: the time, of everything that is remembered.
-        resolver: names to addresses; the machine's own by default.
-        observer: told of every request.
+        settings: how single hosts are reached; none is special by default.
+        clock: the time, and the TTLs of what is cached; the system's by default.
+        resolver: resolves names to addresses; the system's by default.
+        observer: counts requests.
+
+    Attributes:
+        state: what the sessions share.
 
     Raises:
         ConfigError: a CA bundle of the settings does not parse.
@@ -56,25 +54,9 @@ class RegistryClient:
         observer: RequestObserver | None = None,
     ) -> None:
         clock = clock or SystemClock()
-        self.settings = settings or RegistrySettings()
-        self.http = HTTPClient(self.settings, clock, resolver or SystemResolver(clock), observer)
-        self.state = SharedState(
-            self.http, RegistryAuth(self.http, clock), self.settings, HostFacts(clock), HostFacts(clock)
-        )
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Close it."""
-        self.close()
-
-    def close(self) -> None:
-        """Close every idle connection, and keep none from now on."""
-        self.http.close()
+        super().__init__(settings, clock=clock, resolver=resolver, observer=observer)
+        auth = RegistryAuth(self.http, clock)
+        self.state = SharedState(self.http, auth, self.settings, HostFacts(clock), HostFacts(clock))
 
     def session(
         self, credentials: CredentialProvider, deadline: Deadline, literal_hosts: frozenset[str] = frozenset()
@@ -82,20 +64,20 @@ class RegistryClient:
         """Return reads of registries for one verification.
 
         Args:
-            credentials: who asks.
-            deadline: when all of it must be over.
-            literal_hosts: registries that a policy or authenticator names literally, as references have them;
-                only they (and those that the settings name) may have private addresses.
+            credentials: the caller's credentials for each repository.
+            deadline: for all reads together.
+            literal_hosts: hosts that a policy or authenticator names literally, as references spell them; only they,
+                and hosts that the settings name, may have private addresses.
         """
         return Session(self.state, credentials, RequestPolicy(deadline, literal_hosts))
 
     def locations(self, repository: Repository) -> tuple[Repository, ...]:
-        """Return the repositories that are asked for a repository's content: its mirror's, then itself."""
+        """Return the repositories that are read for a repository: that of its mirror, if it has one, then itself."""
         mirror = self.settings.mirrors.get(repository.registry)
         return (repository,) if mirror is None else (repository._replace(registry=mirror), repository)
 
     def needs_credentials(self, repository: Repository) -> bool:
-        """Return whether one of those places is known to ask who comes, so that credentials count there."""
+        """Return whether a location of a repository is known to ask for credentials, so that answers depend on them."""
         return any(
             self.state.auth.challenged(origin)
             for location in self.locations(repository)
@@ -107,40 +89,3 @@ class RegistryClient:
         yield parse_origin("https", authority)
         if self.settings.is_insecure(location.registry):
             yield parse_origin("http", authority)
-
-    def services(self, deadline: Deadline) -> ServiceRequests:
-        """Return requests to signature stores for one verification."""
-        return ServiceRequests(self.http, deadline)
-
-
-class ServiceRequests:
-    """Requests to servers that an authenticator names; see `sealgate.http.interface.Services`.
-
-    Args:
-        http: how they are asked.
-        deadline: when all of it must be over.
-    """
-
-    def __init__(self, http: HTTPClient, deadline: Deadline) -> None:
-        self._http = http
-        self._deadline = deadline
-
-    def request(  # noqa: PLR0913 - the parts of an HTTP request are these
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        limit: int = MAX_RESPONSE_BYTES,
-        ca: str | None = None,
-    ) -> Response:
-        """See `Services.request`. A redirect to another host is returned as it came."""
-        parsed = parse_url(url)
-        # The authenticator names it literally, so it may have a private address.
-        policy = RequestPolicy(self._deadline, frozenset({fold(parsed.origin.authority)}))
-        request = Request(parsed, limit, method, headers or {}, body, Follow.SAME_ORIGIN, ca)
-        try:
-            return self._http.send(request, policy).response
-        except ConfigError as error:
-            raise UnavailableError(error.message, reason=Reason.AUTHENTICATOR_NOT_READY) from error

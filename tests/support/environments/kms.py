@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.clocks import Deadline
+from sealgate.http.services import ServiceClient
 from sealgate.kms.resolve import resolve_kms
-from sealgate.registry.client import RegistryClient
 from sealgate.service_secrets import MappingServiceSecrets
 from tests.support.clocks import FakeClock
 from tests.support.environments.registry_clients import Names, settings_for
@@ -52,7 +52,7 @@ class KMSEnvironment:
         self.clock = FakeClock()
         self.kms = simulator(clock=self.clock, **more)
         self.names = Names({"127.0.0.1": "127.0.0.1"})
-        self.client = RegistryClient(settings_for(self.kms), clock=self.clock, resolver=self.names)
+        self.client = ServiceClient(settings_for(self.kms), clock=self.clock, resolver=self.names)
         self.secrets: dict[str, dict[str, bytes]] = {SECRET: dict(self.kms.secret)}
 
     def __enter__(self) -> Self:

@@ -1,1 +1,1 @@
-"""sealgate: admits only images that somebody trusted has signed."""
+"""sealgate: blocks container images that are not signed by a trusted key."""

@@ -1,9 +1,8 @@
-"""How many verifications a minute a host is asked for.
+"""Rate limits: how many verifications a minute each host is asked for.
 
-A budget hands out places in a queue that moves at a fixed pace (the generic cell rate algorithm): up to `burst` at
-once after a quiet time, then one every `60 / per_minute` seconds. Places are handed out in the order they are asked
-for, so waiting is fair, and who would get one only after his deadline is told at once when to come back, without
-taking a place.
+A budget grants slots at a fixed rate (the generic cell rate algorithm): up to `burst` at once after an idle time, then
+one every `60 / per_minute` seconds. Slots are granted in the order of the requests, so waiting is fair. A request whose
+slot would come after its deadline is answered immediately with when to retry, and uses up no slot.
 """
 
 from __future__ import annotations
@@ -18,36 +17,37 @@ from sealgate.errors import RateLimitedError
 if TYPE_CHECKING:
     from sealgate.clocks import Clock, Deadline
 
-#: Hosts whose pace is remembered; more than a cluster has registries, fewer than an attacker has names.
+#: Hosts that have a budget at a time, least recently used evicted first. More than a cluster has registries; bounded,
+#: because the names of hosts come from images and so from users.
 MAX_HOSTS = 10_000
 
 
 class Budgets:
-    """The budgets of all hosts, made as hosts come up.
+    """One budget for each host, created when the host is first used. Thread-safe.
 
     Args:
-        per_minute: places a minute for each host.
-        burst: places that may be taken at once after a quiet time; at least 1.
-        clock: the pace is measured on it.
+        per_minute: slots a minute for each host; greater than 0.
+        burst: slots that may be taken at once after an idle time; at least 1.
+        clock: its monotonic time measures the rate.
     """
 
     def __init__(self, per_minute: float, burst: int, clock: Clock) -> None:
         self._interval = 60.0 / per_minute
         self._tolerance = (burst - 1) * self._interval
         self._clock = clock
-        #: Host -> the moment at which its queue, taken at the fixed pace, is empty again.
+        #: Host -> the monotonic time at which every slot granted so far has been used up.
         self._empty_at: LRUCache[str, float] = LRUCache(MAX_HOSTS)
         self._lock = threading.Lock()
 
     def reserve(self, host: str, deadline: Deadline) -> float:
-        """Take a place and return how many seconds to wait for it.
+        """Reserve a slot and return how many seconds to wait for it.
 
         Args:
-            host: whose budget it is.
-            deadline: by when the place must come.
+            host: `host[:port]` whose budget is used.
+            deadline: the latest moment at which the slot is of use.
 
         Raises:
-            RateLimitedError: it would come later than that; no place was taken.
+            RateLimitedError: the slot would come after the deadline; none was reserved.
         """
         with self._lock:
             now = self._clock.monotonic()

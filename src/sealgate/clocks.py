@@ -1,7 +1,7 @@
-"""Time as an argument: what o'clock it is, how long something may still take.
+"""Injectable clock and deadlines.
 
-Nothing in sealgate reads the machine's clock by itself. Whoever needs the time takes a `Clock`, and whoever
-may take long takes a `Deadline`: one total for everything that follows, not a limit per read.
+Nothing in sealgate reads the system clock by itself. Code that needs the time takes a `Clock`; code that may wait takes
+a `Deadline`, which is one total for everything that follows and not a timeout for each read.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from sealgate.errors import DeadlineError
 
 
 class Clock(Protocol):
-    """Where the time comes from."""
+    """Source of the time."""
 
     def now(self) -> datetime:
         """Return the wall-clock time, timezone-aware, in UTC (for certificates, expiry and logs)."""
 
     def monotonic(self) -> float:
-        """Return seconds that only go forward (for lifetimes in caches, budgets and deadlines)."""
+        """Return seconds that never go backwards (for TTLs, budgets and deadlines)."""
 
     def sleep(self, seconds: float) -> None:
         """Wait that many seconds."""
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The system clock."""
 
     def now(self) -> datetime:
-        """Return the machine's time in UTC."""
+        """Return the system time in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Return the machine's monotonic clock, seconds."""
+        """Return the system's monotonic clock in seconds."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
@@ -45,7 +45,7 @@ class SystemClock:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A moment on a clock by which everything must have been answered.
+    """A moment on a clock by which an answer must have been given.
 
     Attributes:
         clock: the clock it is measured on.
@@ -61,17 +61,17 @@ class Deadline:
         return cls(clock, clock.monotonic() + seconds)
 
     def remaining(self) -> float:
-        """Return the seconds left; zero or less when it has passed."""
+        """Return the seconds left; zero or less once the deadline has passed."""
         return self.at - self.clock.monotonic()
 
     def check(self, doing: str) -> float:
-        """Return the seconds left.
+        """Return the seconds left; greater than 0.
 
         Args:
-            doing: what was being done, for the message ("asking registry.example.org for a manifest").
+            doing: what is under way, for the message ("asking registry.example.org for a manifest").
 
         Raises:
-            DeadlineError: there are none left.
+            DeadlineError: the deadline has passed.
         """
         left = self.remaining()
         if left <= 0:

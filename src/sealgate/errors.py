@@ -1,26 +1,26 @@
-"""The one tree of errors that sealgate raises.
+"""The tree of errors that sealgate raises.
 
 ::
 
     SealgateError                     everything below; carries a machine reason and a human message
-    ├── VerificationError             the evidence was seen and is not good enough: a refusal, final for now
-    ├── UnavailableError              nothing could be found out: ask again; never cached, never "verified"
+    ├── VerificationError             the evidence was seen and does not verify: a refusal, which may be cached
+    ├── UnavailableError              no finding could be made: retry; never cached, never "verified"
     │   ├── DeadlineError             the review's time ran out
-    │   ├── RateLimitedError          a budget or a registry's 429 said "later" (carries `retry_after`, seconds)
-    │   ├── NotFoundError             the registry or service has no such thing
-    │   ├── UnauthorizedError         the registry or service wants other credentials
-    │   ├── KeyRefusedError           a key is known, and must not be used
-    │   └── ForbiddenAddressError     the request would have gone where none may go
-    ├── InvalidInputError             somebody wrote something that cannot be meant
+    │   ├── RateLimitedError          a budget or an HTTP 429 response says to retry later (carries `retry_after`)
+    │   ├── NotFoundError             the registry or service has no such manifest, blob or record
+    │   ├── UnauthorizedError         the registry or service rejects the credentials
+    │   ├── KeyRefusedError           a key is known and must not be used
+    │   └── ForbiddenAddressError     the request's destination is not allowed
+    ├── InvalidInputError             what a user wrote is not valid
     │   ├── InvalidReferenceError     an image reference outside the grammar
     │   ├── InvalidPatternError       an image pattern outside the pattern language
     │   ├── InvalidKeyError           a public key that does not parse, is too weak or does not fit its algorithm
     │   │   └── NoKeyError            an authenticator without any key
-    │   ├── InvalidWorkloadError      an object whose images cannot be told
-    │   └── PolicyError               policy files that are wrong (carries every problem found)
-    └── ConfigError                   sealgate itself is set up wrongly (options, files, certificates)
+    │   ├── InvalidWorkloadError      an object whose images cannot be determined
+    │   └── PolicyError               policy files that are not valid (carries every problem found)
+    └── ConfigError                   sealgate itself is misconfigured (options, files, certificates)
 
-Verifying functions raise; they never return a flag. Whatever is raised, in this tree or not, means *not verified*.
+Verifying functions raise; they never return a flag. Any exception, in this tree or not, means *not verified*.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 
 
 class SealgateError(Exception):
-    """The root of the tree.
+    """Base class of sealgate's errors.
 
     Args:
-        message: one sentence for a person: what, why, and where it helps, what to do next. Never a secret;
-            foreign text in it is escaped by whoever composed it (`sealgate.messages.quote`).
-        reason: the machine-readable reason; each class has its usual one.
+        message: one sentence for a person: what is wrong, where, and what to do. Never a secret; the code that
+            composes it escapes foreign text (`sealgate.messages.quote`).
+        reason: the machine-readable reason; None for the class's default.
     """
 
     reason: Reason = Reason.INTERNAL_ERROR
@@ -59,8 +59,8 @@ class VerificationError(SealgateError):
 
     Args:
         message: see `SealgateError`.
-        reason: one of the refusals.
-        signatures: every signature that was looked at, each with why it did not count.
+        reason: one of the refusals in `Reason`; None for `INVALID_SIGNATURE`.
+        signatures: every signature that was checked, each with why it did not count.
     """
 
     reason = Reason.INVALID_SIGNATURE
@@ -77,17 +77,17 @@ class UnavailableError(SealgateError):
 
 
 class DeadlineError(UnavailableError):
-    """The total time for this review, or for this verification, ran out."""
+    """The deadline of the review, or of the verification, has passed."""
 
     reason = Reason.DEADLINE_EXCEEDED
 
 
 class RateLimitedError(UnavailableError):
-    """A budget of sealgate's own or the other side's (HTTP 429) asks to come back later.
+    """A budget of sealgate, or the other side (HTTP 429), asks to retry later.
 
     Args:
         message: see `SealgateError`.
-        retry_after: seconds until it makes sense to ask again.
+        retry_after: seconds to wait before the next attempt; 0 or more.
     """
 
     reason = Reason.RATE_LIMITED
@@ -104,25 +104,25 @@ class NotFoundError(UnavailableError):
 
 
 class UnauthorizedError(UnavailableError):
-    """The registry or service refused the credentials, or wants some where there are none."""
+    """The registry or service rejected the credentials, or requires some and none are configured."""
 
     reason = Reason.REGISTRY_UNAUTHORIZED
 
 
 class KeyRefusedError(UnavailableError):
-    """Where a key is kept says that it must not be used (disabled, deleted, of another usage), or that it is none."""
+    """The key's store says that the key must not be used (disabled, deleted, wrong usage), or that it is not a key."""
 
     reason = Reason.AUTHENTICATOR_NOT_READY
 
 
 class ForbiddenAddressError(UnavailableError):
-    """The host, one of its addresses, its scheme or a redirect is one that no request may go to."""
+    """The host, one of its addresses, its scheme or a redirect target is not allowed for requests."""
 
     reason = Reason.ADDRESS_FORBIDDEN
 
 
 class InvalidInputError(SealgateError):
-    """Somebody wrote something that cannot be meant; the message says what and where."""
+    """What a user wrote is not valid; the message says what and where."""
 
 
 class InvalidReferenceError(InvalidInputError):
@@ -132,13 +132,13 @@ class InvalidReferenceError(InvalidInputError):
 
 
 class InvalidPatternError(InvalidInputError):
-    """An image pattern outside the pattern language, or larger than it may be."""
+    """An image pattern outside the pattern language, or larger than the limits."""
 
     reason = Reason.INVALID_PATTERN
 
 
 class InvalidKeyError(InvalidInputError):
-    """A public key that does not parse, is too weak, or does not fit the algorithm asked of it."""
+    """A public key that does not parse, is too weak, or does not fit its algorithm."""
 
     reason = Reason.INVALID_KEY
 
@@ -148,17 +148,17 @@ class NoKeyError(InvalidKeyError):
 
 
 class InvalidWorkloadError(InvalidInputError):
-    """A Kubernetes object whose images cannot be told (a container list that is no list, a missing image)."""
+    """A Kubernetes object whose images cannot be determined (`containers` is not a list, `image` is missing)."""
 
     reason = Reason.INVALID_WORKLOAD
 
 
 class PolicyError(InvalidInputError):
-    """Policy files, or objects, that are wrong.
+    """Policy files or objects that are not valid.
 
     Args:
         message: a summary in one line.
-        problems: everything that is wrong, each with file, line and field.
+        problems: every problem found, each with file, line and field; empty if the message says it all.
     """
 
     reason = Reason.INVALID_POLICY
@@ -169,21 +169,21 @@ class PolicyError(InvalidInputError):
 
 
 class ConfigError(SealgateError):
-    """sealgate itself is set up wrongly: an option, a file, a certificate."""
+    """sealgate itself is misconfigured: an option, a file, a certificate."""
 
     reason = Reason.INVALID_CONFIG
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing that is wrong with a policy file or object.
+    """One problem in a policy file or object.
 
     Attributes:
-        file: the file's path as given, `-` for standard input, or the object's name where there is no file.
-        line: 1 for the first; 0 where there are no lines.
+        file: the file's path as given, `-` for standard input, or the object's name if it was not read from a file.
+        line: 1 for the first; 0 if there are no lines.
         field: the path of the field ("spec.images[0].repository"), empty for the whole object.
         message: what is wrong, one sentence.
-        suggestion: what to write instead; may be empty.
+        suggestion: what to write instead; empty if there is none.
     """
 
     file: str
@@ -194,7 +194,7 @@ class Problem:
 
     def __str__(self) -> str:
         """Return `file:line: field: message (suggestion)`."""
-        place = f"{self.file}:{self.line}" if self.line else self.file
+        location = f"{self.file}:{self.line}" if self.line else self.file
         field = f" {self.field}:" if self.field else ""
         suggestion = f" ({self.suggestion})" if self.suggestion else ""
-        return f"{place}:{field} {self.message}{suggestion}"
+        return f"{location}:{field} {self.message}{suggestion}"

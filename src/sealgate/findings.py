@@ -1,7 +1,7 @@
-"""What was found out: signatures seen, findings of authenticators, and what they rest on.
+"""Results of verification as plain values: signatures seen, findings of authenticators.
 
-These are plain values. Formats make `Verified` (or raise), the verifier turns that into a `Finding`, and the
-decision combines findings into verdicts.
+A format returns `Verified` or raises; the verifier turns that into a `Finding`; `sealgate.policies.decisions` combines
+findings into verdicts.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SeenSignature:
-    """One signature that was looked at, and whether it counted.
+    """One signature that was checked, and whether it counted.
 
     Attributes:
-        source: where it was, as a person would look for it ("tag sha256-4a4a….sig, layer 1").
-        reason: `Reason.VERIFIED` if it counted, else why not.
+        source: where it was found, in words that help to find it ("tag sha256-4a4a….sig, layer 1").
+        reason: `Reason.VERIFIED` if it counted, otherwise why it did not.
         message: the same for a person, one sentence.
-        fingerprint: of the key that made it, `sha256:<hex>` of the SubjectPublicKeyInfo (for OpenPGP the
-            signing key's own fingerprint, upper-case hex); None when no accepted key made it.
+        fingerprint: fingerprint of the signing key, `sha256:<hex>` of the SubjectPublicKeyInfo (for OpenPGP the
+            signing key's own fingerprint, upper-case hex); None if no accepted key made the signature.
     """
 
     source: str
@@ -43,17 +43,17 @@ class Verified:
     """What a format returns when at least one signature counted. There is no unverified form of it.
 
     Attributes:
-        fingerprints: every distinct key that verified, in the order seen; never empty.
-        signatures: every signature that was looked at, those that did not count included.
+        fingerprints: fingerprint of every distinct key that verified, in the order seen; never empty.
+        signatures: every signature that was checked, including those that did not count.
     """
 
     fingerprints: tuple[str, ...]
     signatures: tuple[SeenSignature, ...]
 
     def __post_init__(self) -> None:
-        """Refuse the empty result, which would be a flag instead of an exception."""
+        """Reject an empty result, which would be a flag where an exception is required."""
         if not self.fingerprints:
-            msg = "a verified result names at least one key"
+            msg = "a verified result must name at least one key"
             raise ValueError(msg)
 
 
@@ -65,10 +65,10 @@ class Finding:
         authenticator: the authenticator's name.
         format: its format, as in the object's field ("cosign").
         outcome: verified, refused or unavailable.
-        reason: `Reason.VERIFIED`, or why not.
+        reason: `Reason.VERIFIED`, or why it is not verified.
         message: the same for a person, one sentence.
-        fingerprints: every distinct key that verified; empty unless `outcome` is verified.
-        signatures: every signature that was looked at.
+        fingerprints: fingerprint of every distinct key that verified; empty unless `outcome` is verified.
+        signatures: every signature that was checked.
     """
 
     authenticator: str
@@ -81,5 +81,5 @@ class Finding:
 
     @property
     def partial(self) -> bool:
-        """Whether a signature beside those that counted could not be looked at: further keys may have verified."""
+        """Whether some signature could not be fetched or checked, so that further keys may have verified."""
         return any(signature.reason in TRANSIENT_REASONS for signature in self.signatures)

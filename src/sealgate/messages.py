@@ -1,8 +1,7 @@
-"""Text for people that may hold other people's text.
+"""Escaping of untrusted text in messages, and the parts that messages share.
 
-Image names, registry answers and payload members come from whoever wrote them. Before one of them stands in a
-message, a log line or an Event it goes through `quote`, so that it can neither break a line nor hide behind
-control characters nor fill a screen.
+Image names, registry responses and payload members are untrusted. Before such text goes into a message, a log line or
+an Event it passes through `quote`, so that it cannot break lines, contain control characters or be of any length.
 """
 
 from __future__ import annotations
@@ -15,20 +14,20 @@ if TYPE_CHECKING:
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
-
+#: The most characters of untrusted text in a message.
 MAX_QUOTED = 256
 #: The most keys that a message names.
 MAX_NAMED_KEYS = 3
-#: The characters of image references. Without white space and quotes, nobody takes such a text for a sentence.
+#: The characters of image references. Text without white space and quotes cannot pass for a sentence of ours.
 _IMAGE = re.compile(r"[A-Za-z0-9._:/@+\[\]-]+")
 
 
 def quote(text: object, limit: int = MAX_QUOTED) -> str:
-    r"""Return foreign text as it may stand in a message: printable ASCII, one line, bounded.
+    r"""Return untrusted text escaped for a message: printable ASCII, one line, bounded.
 
     Args:
         text: anything; its `str` is taken.
-        limit: the most characters to keep; what is cut is marked with an ellipsis.
+        limit: the most characters to keep; a cut is marked with an ellipsis.
 
     >>> quote("registry.example.org/app:1")
     'registry.example.org/app:1'
@@ -37,7 +36,7 @@ def quote(text: object, limit: int = MAX_QUOTED) -> str:
     """
     raw = str(text)
     if len(raw) <= limit and raw.isascii() and raw.isprintable() and "\\" not in raw:
-        # What nearly every name is; this is asked several times for each review.
+        # The fast path: nearly every name is plain, and each review quotes several.
         return raw
     cut = raw[: limit + 1]
     escaped = cut.encode("unicode_escape", "backslashreplace").decode("ascii")
@@ -47,10 +46,10 @@ def quote(text: object, limit: int = MAX_QUOTED) -> str:
 
 
 def name_accepted(fingerprints: Iterable[str]) -> str:
-    """Return the clause of a message about a wrong key that names the keys which would have been accepted.
+    """Return the clause of a message about a wrong key that names the accepted keys.
 
     Args:
-        fingerprints: of the accepted keys, in any order; empty for an empty clause.
+        fingerprints: fingerprints of the accepted keys, in any order; if there are none, the clause is empty.
 
     >>> name_accepted(["c", "b", "a", "d", "a"])
     ' (accepted: a, b, c and 1 more)'
@@ -64,12 +63,12 @@ def name_accepted(fingerprints: Iterable[str]) -> str:
 
 
 def quote_image(text: object, limit: int = MAX_QUOTED) -> str:
-    r"""Return an image as it may stand in a message: like `quote`, and in double quotes unless it looks like one.
+    r"""Return an image escaped for a message: like `quote`, and in double quotes unless it has an image's characters.
 
-    Whoever writes a pod chooses this text freely, and the message goes to people and programs that act on messages.
+    The author of a pod chooses this text freely, and the message goes to people and programs that act on messages.
 
     Args:
-        text: the image.
+        text: the image as written.
         limit: the most characters to keep.
 
     >>> quote_image("registry.example.org/app:1")
@@ -85,7 +84,7 @@ def quote_image(text: object, limit: int = MAX_QUOTED) -> str:
 
 
 def join_field(path: str, part: str | int) -> str:
-    """Return the path of a member: `a` and `b` make `a.b`, `a` and 0 make `a[0]`; unusual keys stand in quotes."""
+    """Return the path of a member: `a` and `b` make `a.b`, `a` and 0 make `a[0]`; see `key_part` for unusual keys."""
     if isinstance(part, int):
         return f"{path}[{part}]"
     if not part:
@@ -94,10 +93,10 @@ def join_field(path: str, part: str | int) -> str:
 
 
 def key_part(key: str) -> str:
-    """Return a mapping's key as part of a field's path, so that dots and brackets in it mislead nobody."""
+    """Return a mapping's key as part of a field path, in double quotes unless it is a plain name."""
     return key if _PLAIN_KEY.fullmatch(key) else f'"{quote(key, 64)}"'
 
 
 def name_record(name: object, fallback: str) -> str:
-    """Return how messages name a record: by its own name, bounded, where it has one."""
+    """Return a record's name for messages, escaped and bounded; `fallback` if it has none."""
     return quote(name, 160) if isinstance(name, str) and name else fallback

@@ -1,15 +1,15 @@
 """Image patterns: `*` any run without `/`, `**` any run, `?` one character but `/`, `{a, b}` one of the options.
 
-Everything else stands for itself, and a pattern always covers the whole text. Options are trimmed of blanks and
-may hold wildcards but no further braces.
+Every other character is literal, and a pattern must match the whole text. Blanks around options are ignored; options
+may contain wildcards but no further braces.
 
-There is no regular expression underneath. Braces are multiplied out once, into at most `MAX_ALTERNATIVES` globs,
-and a glob is matched by walking the text once with the set of its positions in one integer: the time is the length
-of the text times a constant, whatever the pattern and whoever wrote the text. The usual shapes (a literal, a
-literal start and end around one wildcard) are compared without even that.
+Patterns are not translated to regular expressions. Braces are expanded once, into at most `MAX_ALTERNATIVES` globs, and
+a glob is matched in one pass over the text as a nondeterministic automaton whose states are the bits of one integer:
+the time is linear in the length of the text for every pattern. The usual shapes (a literal, or a literal prefix and
+suffix around one wildcard) need no automaton.
 
-A *repository pattern* is matched against normalised names (`sealgate.references`), so what can never be such a name
-is refused when the pattern is compiled, with what was probably meant, instead of silently covering nothing.
+A *repository pattern* is matched against normalised names (`sealgate.references`). A pattern that no normalised name
+can match is rejected when it is compiled, with a suggestion, instead of silently matching nothing.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 #: The longest pattern, in characters.
 MAX_LENGTH = 512
-#: The most globs that the braces of one pattern may multiply out to.
+#: The most globs that the braces of one pattern may expand to.
 MAX_ALTERNATIVES = 128
-#: The most characters that those may have in all.
+#: The most characters of all those globs together.
 MAX_EXPANDED = 8192
 
 _LEXER = re.compile(r"\*\*+|[*?{},]|[^*?{},]+")
@@ -41,7 +41,7 @@ _TAG_CHARACTERS = re.compile(r"[A-Za-z0-9_.-]*")
 
 
 class _Wildcard(Enum):
-    """What stands for more than itself."""
+    """A token that is not a literal character."""
 
     ONE = "?"
     RUN = "*"
@@ -54,13 +54,13 @@ _Tokens = tuple[_Token, ...]
 
 @dataclass(frozen=True, slots=True)
 class Glob:
-    """A pattern without braces: one way in which a pattern can match.
+    """A pattern without braces: one of the alternatives of a pattern.
 
     Attributes:
-        prefix: the literal text up to the first wildcard; all of it where there is none.
-        suffix: the literal text after the last wildcard; empty where there is none.
+        prefix: the literal text up to the first wildcard; the whole glob if it has no wildcard.
+        suffix: the literal text after the last wildcard; empty if there is no wildcard.
         chunk: the longest literal text between wildcards; may be empty.
-        literal: whether there is no wildcard at all.
+        literal: whether the glob has no wildcard.
     """
 
     prefix: str
@@ -70,7 +70,7 @@ class Glob:
     _middle: _Automaton | None = field(repr=False)
 
     def matches(self, text: str) -> bool:
-        """Return whether the whole text is covered."""
+        """Return whether the glob matches the whole text."""
         if self._middle is None:
             return text == self.prefix
         if not text.startswith(self.prefix) or not text.endswith(self.suffix):
@@ -87,8 +87,8 @@ class Pattern:
     """A compiled pattern.
 
     Attributes:
-        text: as written.
-        globs: the ways in which it can match, without duplicates.
+        text: the pattern as written.
+        globs: its alternatives, without duplicates; at least one.
     """
 
     text: str
@@ -96,19 +96,19 @@ class Pattern:
 
     @property
     def prefix(self) -> str:
-        """The literal text that everything it matches begins with; may be empty."""
+        """The literal prefix of every text that the pattern can match; may be empty."""
         return commonprefix([glob.prefix for glob in self.globs])  # noqa: RUF071 - characters, not path components
 
     def matches(self, text: str) -> bool:
-        """Return whether the pattern covers the whole text."""
+        """Return whether the pattern matches the whole text."""
         return any(glob.matches(text) for glob in self.globs)
 
 
 class _Automaton:
-    """The positions of one glob as the bits of an integer, moved along one character at a time.
+    """A nondeterministic automaton for one glob; its set of states is an integer, advanced one character at a time.
 
-    Bit `i` says "the text so far is covered by the first `i` tokens". Wildcards for runs stay where they are
-    on a character they cover, and may be skipped.
+    Bit `i` means "the first `i` tokens match the text so far". A run wildcard keeps its state on a character that it
+    matches, and may match nothing.
     """
 
     __slots__ = ("_any", "_end", "_moves", "_one", "_runs", "_skips", "_tokens")
@@ -132,7 +132,7 @@ class _Automaton:
         self._end = 1 << len(tokens)
 
     def accepts(self, text: str) -> bool:
-        """Return whether the tokens cover the whole text."""
+        """Return whether the tokens match the whole text."""
         if self._tokens == (_Wildcard.ANY,):
             return True
         if self._tokens == (_Wildcard.RUN,):
@@ -143,7 +143,7 @@ class _Automaton:
             moved = positions & (moves.get(character, 0) | (one if character != "/" else 0))
             stayed = positions & (self._runs if character != "/" else self._any)
             positions = moved << 1 | stayed
-            # No two run wildcards are neighbours (see `_merge_runs`), so one step skips all there is to skip.
+            # Run wildcards are never adjacent (see `_merge_runs`), so one step applies every empty match.
             positions |= (positions & skips) << 1
             if not positions:
                 return False
@@ -154,7 +154,7 @@ def compile_pattern(text: str) -> Pattern:
     """Compile a pattern over any text.
 
     Raises:
-        InvalidPatternError: it is outside the pattern language, or too large.
+        InvalidPatternError: the pattern is outside the pattern language, or too large.
     """
     return _pattern(text, _alternatives(text))
 
@@ -163,24 +163,26 @@ def compile_tag_pattern(text: str) -> Pattern:
     """Compile a pattern over tags.
 
     Raises:
-        InvalidPatternError: it is outside the pattern language, too large, or could never match a tag.
+        InvalidPatternError: the pattern is outside the pattern language, too large, or could never match a tag.
     """
     alternatives = _alternatives(text)
     for tokens in alternatives:
         wrong = _TAG_CHARACTERS.sub("", _literals(tokens))
         if wrong:
-            raise _invalid(text, f"no tag holds '{quote(wrong[0])}'; tags are letters, digits, '_', '.' and '-'")
+            raise _invalid(
+                text, f"a tag cannot contain '{quote(wrong[0])}'; tags are letters, digits, '_', '.' and '-'"
+            )
     return _pattern(text, alternatives)
 
 
 def compile_repository_pattern(text: str) -> Pattern:
     """Compile a pattern over normalised repository names, `registry/path`.
 
-    A registry that is written out is normalised as in references: lower case, without `:443`, Docker Hub as
+    A registry without wildcards is normalised as in references: lower case, without `:443`, Docker Hub as
     `docker.io`.
 
     Raises:
-        InvalidPatternError: it is outside the pattern language, too large, or could never match a repository.
+        InvalidPatternError: the pattern is outside the pattern language, too large, or could never match a repository.
     """
     return _pattern(text, [_repository_glob(text, tokens) for tokens in _alternatives(text)])
 
@@ -211,7 +213,7 @@ def _runs_of_literals(tokens: _Tokens) -> Iterator[str]:
 
 
 def _alternatives(text: str) -> list[_Tokens]:
-    """Return the globs that the pattern's braces multiply out to."""
+    """Return the globs that the pattern's braces expand to."""
     if not text or text.isspace():
         raise _invalid(text, "it is empty")
     if len(text) > MAX_LENGTH:
@@ -227,16 +229,16 @@ def _alternatives(text: str) -> list[_Tokens]:
 
 
 def _parts(text: str) -> Iterator[list[_Tokens]]:
-    """Yield the pattern's parts in order, each as its options: one outside braces."""
+    """Yield the pattern's parts in order, each as its options; text outside braces is a part with one option."""
     lexemes = iter(_LEXER.findall(text))
     for lexeme in lexemes:
         if lexeme == "}":
-            raise _invalid(text, "it has a '}' without its '{'")
+            raise _invalid(text, "it has a '}' without a '{'")
         yield [_tokens(lexeme)] if lexeme != "{" else _options(text, lexemes)
 
 
 def _options(text: str, lexemes: Iterator[str]) -> list[_Tokens]:
-    """Read the options of a brace that is open, up to and with its `}`."""
+    """Read the options of an open brace, including the `}`."""
     options = [""]
     for lexeme in lexemes:
         if lexeme == "{":
@@ -247,7 +249,7 @@ def _options(text: str, lexemes: Iterator[str]) -> list[_Tokens]:
             options[-1] += lexeme
         else:
             return [_option(text, option.strip(_BLANKS)) for option in options]
-    raise _invalid(text, "it has a '{' without its '}'")
+    raise _invalid(text, "it has a '{' without a '}'")
 
 
 def _option(text: str, option: str) -> _Tokens:
@@ -267,7 +269,7 @@ def _tokens(lexeme: str) -> _Tokens:
 
 
 def _merge_runs(tokens: _Tokens) -> _Tokens:
-    """Make one run wildcard of neighbours (`{a*, b}*`): two are as good as the wider one."""
+    """Merge adjacent run wildcards (`{a*, b}*`) into the wider one, which matches the same."""
     merged: list[_Token] = []
     for token in tokens:
         if merged and token in (_Wildcard.RUN, _Wildcard.ANY) and merged[-1] in (_Wildcard.RUN, _Wildcard.ANY):
@@ -277,7 +279,7 @@ def _merge_runs(tokens: _Tokens) -> _Tokens:
     return tuple(merged)
 
 
-# --- what a repository name can be ----------------------------------------------------------------------------
+# --- repository names ----------------------------------------------------------------------------
 
 
 def _repository_glob(text: str, tokens: _Tokens) -> _Tokens:
@@ -312,7 +314,7 @@ def _suggest_registry(rest: str) -> str:
 def _check_registry(text: str, written: str, host: _Tokens, rest: _Tokens) -> None:
     literal = _literals(host)
     if host and isinstance(host[0], str) and literal.lower() != "localhost" and not set(literal) & set(".:["):
-        raise _never(text, written, f"it names no registry; write {_suggest_registry(written)}")
+        raise _never(text, written, f"it has no registry; write {_suggest_registry(written)}")
     if host and rest[0] is _Wildcard.ANY:
         hint = quote(f"{_written(host)}/{_written(rest)}")
         raise _invalid(text, f"'**' right after a registry also covers longer host names; write {hint}")
@@ -334,9 +336,9 @@ def _check_path(text: str, written: str, host: _Tokens, rest: _Tokens) -> None:
     wrong = _REPOSITORY_CHARACTERS.sub("", _literals(host) + path)
     if wrong:
         hint = f"; write {quote(written.lower())}" if wrong[0].lower() != wrong[0] else ""
-        raise _never(text, written, f"no repository name holds '{quote(wrong[0])}'{hint}")
+        raise _never(text, written, f"a repository name cannot contain '{quote(wrong[0])}'{hint}")
     if "//" in written or written.endswith("/"):
-        raise _never(text, written, "every part between slashes has a name")
+        raise _never(text, written, "every component between slashes must have a name")
     if _literals(host) == DOCKER_HUB and _Wildcard.ANY not in rest and path.count("/") == 1:
         hint = f"{DOCKER_HUB}/library{_written(rest)}"
         raise _never(text, written, f"Docker Hub's own images are in library; write {quote(hint)}")

@@ -1,4 +1,4 @@
-"""Why a finding, a verdict or a condition is what it is: stable words for machines."""
+"""Machine-readable reasons of findings, verdicts and conditions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a finding, a verdict or a condition is what it is; stable, for machines, one word for one thing."""
+    """Machine-readable reason of a finding, a verdict or a condition. The values are API and stay stable."""
 
     VERIFIED = "Verified"
     # Refusals: the evidence was seen.
@@ -24,7 +24,7 @@ class Reason(StrEnum):
     REVOKED = "Revoked"
     ROLLBACK = "Rollback"
     UNSUPPORTED_IMAGE = "UnsupportedImage"
-    # Nothing could be found out.
+    # Unavailable: no finding could be made.
     IMAGE_NOT_FOUND = "ImageNotFound"
     NOT_FOUND = "NotFound"
     REGISTRY_UNAVAILABLE = "RegistryUnavailable"
@@ -37,20 +37,20 @@ class Reason(StrEnum):
     STATE_UNAVAILABLE = "StateUnavailable"
     INTERNAL_ERROR = "InternalError"
     NOT_PINNED = "NotPinned"
-    # Wrong input.
+    # Invalid input.
     INVALID_REFERENCE = "InvalidReference"
     INVALID_PATTERN = "InvalidPattern"
     INVALID_KEY = "InvalidKey"
     INVALID_WORKLOAD = "InvalidWorkload"
     INVALID_POLICY = "InvalidPolicy"
     INVALID_CONFIG = "InvalidConfig"
-    # Verdicts that no finding explains.
+    # Verdicts without a finding.
     NO_POLICY_MATCHES = "NoPolicyMatches"
     EXEMPT = "Exempt"
     POLICY_NOT_SATISFIED = "PolicyNotSatisfied"
 
 
-#: Reasons that may be gone the next time somebody asks.
+#: Reasons that may no longer hold at the next attempt, so that a retry makes sense.
 TRANSIENT_REASONS = frozenset(
     {
         Reason.IMAGE_NOT_FOUND,

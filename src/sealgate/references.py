@@ -1,4 +1,4 @@
-r"""What a pod names: `registry/repository[:tag][@digest]`, in its one normalised form.
+r"""Image references, `registry/repository[:tag][@digest]`, parsed and normalised.
 
 The grammar is docker's (`distribution/reference`), as kubelets read it:
 
@@ -7,13 +7,13 @@ The grammar is docker's (`distribution/reference`), as kubelets read it:
 - repository components are lower case, joined by `/`, separated inside by `.`, `_`, `__` or dashes;
 - a tag is `[\w][\w.-]{0,127}`; a digest is `sha256:` and 64 lower-case hex digits.
 
-What may be written in several ways is folded, so that no pattern can be walked around by spelling: the registry
-in lower case, `index.docker.io` and `registry-1.docker.io` as `docker.io`, the port `:443` left out, an IPv6 address
-in its short form. Everything outside the grammar (a trailing dot, white space, percent signs, letters outside ASCII)
-is refused, not repaired, and so is what the grammar allows but nobody can mean:
+A reference that can be written in several ways has one normalised form, so that a different spelling cannot evade a
+pattern: the registry in lower case, `index.docker.io` and `registry-1.docker.io` as `docker.io`, the port `:443` left
+out, an IPv6 address in its short form. Everything outside the grammar (a trailing dot, white space, percent signs,
+letters outside ASCII) is rejected, not repaired, and so are ambiguous references that the grammar allows:
 
 - a port with leading zeros, or out of range; an IPv4 address in any form but `10.0.0.1`, IPv6 ones of IPv4 included;
-- `sha256:4a4a` and 64 hex digits alone: kubelets take them for the id of an image that is on the node already;
+- `sha256:4a4a` and 64 hex digits alone: kubelets take them for the ID of an image that is on the node already;
 - `registry-1.docker.io/nginx`: docker adds `library/` to other spellings of Docker Hub only;
 - `HOST/name`: in lower case, without a dot or a port, it would be a repository of Docker Hub.
 """
@@ -37,15 +37,15 @@ DOCKER_HUB = "docker.io"
 MAX_PATH_LENGTH = 255
 #: The most characters of `host[:port]`; the DNS has shorter names only.
 MAX_REGISTRY_LENGTH = 255
-#: Longer than any reference can be; what is longer is not even looked at.
+#: Longer than any reference can be; longer text is rejected without being parsed.
 MAX_LENGTH = 1024
-#: References that are remembered parsed: a cluster asks about the same ones again and again.
-REMEMBERED = 4096
+#: Parsed references in the cache: a cluster uses the same ones again and again.
+MAX_CACHED = 4096
 
 _HUB_ALIASES = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
-#: Spellings of Docker Hub after which docker takes a single component for one of `library`.
+#: Names of Docker Hub after which docker adds `library/` to a single component.
 _HUB_WITH_LIBRARY = frozenset({DOCKER_HUB, "index.docker.io"})
-#: Names that, before a `:`, make an image id of a reference.
+#: Names that, before a `:`, make the text an image ID instead of a reference.
 _DIGEST_ALGORITHMS = frozenset({"sha256", "sha384", "sha512"})
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -120,7 +120,7 @@ def parse_digest(text: str) -> Digest:
     return Digest(text)
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(MAX_CACHED)
 def parse_reference(text: str) -> Reference:
     """Parse and normalise an image reference.
 
@@ -132,10 +132,10 @@ def parse_reference(text: str) -> Reference:
     rest, digest = _split_digest(text)
     rest, tag = _split_tag(rest, text)
     if tag is not None and rest in _DIGEST_ALGORITHMS:
-        raise _invalid(text, "a digest alone names an image id on a node, not an image in a registry")
+        raise _invalid(text, "a digest alone names an image ID on a node, not an image in a registry")
     repository = _parse_repository(rest, text)
     if tag is None and digest is None and _IDENTIFIER.fullmatch(text):
-        raise _invalid(text, "64 hex digits name an image id on a node, not an image in a registry")
+        raise _invalid(text, "64 hex digits name an image ID on a node, not an image in a registry")
     return Reference(repository, tag, digest)
 
 
@@ -154,10 +154,10 @@ def parse_repository(text: str) -> Repository:
 def parse_registry(text: str) -> str:
     """Return `host[:port]` as references have it: lower case, without `:443`, Docker Hub as `docker.io`.
 
-    Of a host without a dot the port is never left out: `registry/app` is a repository of Docker Hub.
+    The port of a host without a dot is kept: `registry/app` would be a repository of Docker Hub.
 
     Raises:
-        InvalidReferenceError: it is no host.
+        InvalidReferenceError: the text is not a host.
     """
     matched = _REGISTRY.fullmatch(text) if len(text) <= MAX_REGISTRY_LENGTH else None
     if matched is None:
@@ -175,16 +175,16 @@ def _normalise_host(text: str, host: str) -> str:
         try:
             address = ipaddress.IPv6Address(host[1:-1])
         except ValueError as error:
-            raise _invalid_registry(text, "what stands in brackets is no IPv6 address") from error
+            raise _invalid_registry(text, "the text in brackets is not an IPv6 address") from error
         if address.ipv4_mapped is not None:
             raise _invalid_registry(text, f"write the IPv4 address, {address.ipv4_mapped}")
         return f"[{address.compressed}]"
-    # Resolvers take 127.1, 0177.0.0.1 and 0x7f000001 for addresses too; no name ends in a number.
+    # Resolvers also accept 127.1, 0177.0.0.1 and 0x7f000001 as addresses; a DNS name never ends in a number.
     if _NUMBER.fullmatch(host.rpartition(".")[2]):
         try:
             ipaddress.IPv4Address(host)
         except ValueError as error:
-            raise _invalid_registry(text, "it looks like an IPv4 address; write it as in 192.0.2.1") from error
+            raise _invalid_registry(text, "it resembles an IPv4 address; write it as in 192.0.2.1") from error
     return host
 
 

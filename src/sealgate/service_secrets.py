@@ -1,8 +1,8 @@
-"""Credentials for signature stores: Secrets that are read when one is about to be asked, and go nowhere.
+"""Credentials for signature stores, read from Secrets just before a request to the store.
 
-Public keys come from an object's spec or status (`sealgate.keys.resolvers`). Credentials are private, so no status may
-hold them: whoever asks a store reads the Secret itself. In standalone mode it stands among the policy files; in a
-cluster the webhook reads it, by name, from its own namespace.
+Public keys come from an object's spec or status (`sealgate.keys.resolvers`). Credentials are private, so they never go
+into a status: the process that sends the request reads the Secret itself. In standalone mode the Secret is among the
+policy files; in a cluster the webhook reads it by name from its own namespace.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ if TYPE_CHECKING:
 
 #: The most bytes of one member; a private key of 8192 bits has about 6,500.
 MAX_MEMBER_BYTES = 32768
-# What can stand in an HTTP header and cannot end one.
+# Characters that are safe in the value of an HTTP header.
 _VISIBLE = re.compile(r"[!-~]+")
 
 
 class ServiceSecrets(Protocol):
-    """Where the credentials for signature stores come from. Thread-safe; may wait for a network."""
+    """Source of the credentials for signature stores. Thread-safe; may block on the network."""
 
     def read(self, name: str) -> Mapping[str, bytes]:
         """Return the whole content of a Secret.
 
         Raises:
-            UnavailableError: it is not there, or cannot be read; reason *AuthenticatorNotReady* where it is missing.
+            UnavailableError: the Secret does not exist (reason *AuthenticatorNotReady*) or cannot be read.
         """
 
 
 class NoServiceSecrets:
-    """No Secrets at all: stores that need credentials are unavailable."""
+    """A source without Secrets: stores that need credentials are unavailable."""
 
     def read(self, name: str) -> Mapping[str, bytes]:
-        """Say that there are none; see `ServiceSecrets.read`."""
-        msg = f"Secret {quote(name)} cannot be read here: nothing gives this process access to it"
+        """Raise `UnavailableError`; see `ServiceSecrets.read`."""
+        msg = f"Secret {quote(name)} cannot be read: this process has no access to Secrets"
         raise UnavailableError(msg, reason=Reason.AUTHENTICATOR_NOT_READY)
 
 
 class MappingServiceSecrets:
-    """The Secrets that stand among the policy files.
+    """The Secrets among the policy files.
 
     Args:
-        secrets: the decoded data of each Secret by its name.
+        secrets: name of each Secret -> its decoded data.
     """
 
     def __init__(self, secrets: Mapping[str, Mapping[str, bytes]]) -> None:
@@ -66,16 +66,21 @@ def credentials_error(secret: str, why: str) -> UnavailableError:
 
     Args:
         secret: the Secret's name.
-        why: what is wrong with it, and nothing of its content.
+        why: a clause that says what is wrong; must not contain the Secret's content.
     """
     return UnavailableError(f"Secret {quote(secret)}: {why}", reason=Reason.AUTHENTICATOR_NOT_READY)
 
 
 def bytes_member(secret: str, data: Mapping[str, bytes], key: str) -> bytes:
-    """Return a member that must be there.
+    """Return a required member of a Secret, without white space around it.
+
+    Args:
+        secret: the Secret's name, for messages.
+        data: the Secret's decoded data.
+        key: the member's key.
 
     Raises:
-        UnavailableError: it is not, or is empty or too large.
+        UnavailableError: the member is missing, empty, or larger than `MAX_MEMBER_BYTES`.
     """
     value = data.get(key, b"").strip()
     if not value:
@@ -86,12 +91,12 @@ def bytes_member(secret: str, data: Mapping[str, bytes], key: str) -> bytes:
 
 
 def text_member(secret: str, data: Mapping[str, bytes], key: str) -> str:
-    """Return a member that is one word of printable ASCII, as everything is that goes into a header.
+    """Return a required member that is one word of printable ASCII, so that it is safe in an HTTP header.
 
     White space around it is dropped: editors leave a line break at the end.
 
     Raises:
-        UnavailableError: it is missing or something else.
+        UnavailableError: the member is missing, or contains other characters.
     """
     text = bytes_member(secret, data, key).decode("ascii", "replace")
     if _VISIBLE.fullmatch(text) is None:
@@ -100,9 +105,9 @@ def text_member(secret: str, data: Mapping[str, bytes], key: str) -> str:
 
 
 def optional_text_member(secret: str, data: Mapping[str, bytes], key: str) -> str | None:
-    """Return a member as `text_member` does; None if it is not there or empty.
+    """Return a member as `text_member` does; None if it is missing or empty.
 
     Raises:
-        UnavailableError: it is there and something else.
+        UnavailableError: the member contains characters other than printable ASCII.
     """
     return text_member(secret, data, key) if data.get(key, b"").strip() else None

@@ -1,1 +1,1 @@
-"""Policy objects: models, loading, matching."""
+"""Verification policies, compiled, matched against images and decided; no I/O."""

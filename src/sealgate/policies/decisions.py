@@ -1,16 +1,16 @@
-"""From findings to a verdict. Pure: no clock, no network, nothing remembered.
+"""Verdicts from findings. Pure functions: no clock, no network, no state.
 
-For one policy, the keys that verified are given out to the policy's authenticators, each key to at most one, so that
-as many authenticators as possible are met. A policy that is not met refuses (`Enforce`), warns (`Warn`) or is only
-put on record (`Audit`). The worst answer of all matching policies is the image's: no policy can weaken another, and
-their order does not matter.
+For one policy, the keys that verified are assigned to the policy's authenticators, each key to at most one, so that as
+many authenticators as possible are met (a maximum bipartite matching). A policy that is not met denies (`Enforce`),
+warns (`Warn`) or is only recorded (`Audit`). The image's verdict is the most severe of all matching policies: no policy
+can weaken another, and their order does not matter.
 
 Only an `Enforce` policy covers an image, and only an `Exempt` policy exempts one. `Warn` and `Audit` inform; they
 never give permission. `unmatchedImages` decides about an image that is neither covered nor exempt, in addition to
 the policies that match it.
 
-An `Enforce` policy that is not met is *unavailable* instead of refused where findings that could not be made might
-still have met it. That never admits anything either; it says that asking again makes sense.
+The verdict of an `Enforce` policy that is not met is *unavailable* instead of *deny* if findings that could not be made
+might have met it. An unavailable image is not admitted either; the verdict says that a retry makes sense.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from sealgate.policies.matching import CompiledPolicy, Match
     from sealgate.references import Digest, Reference
 
-#: The longest message of a verdict, and of one authenticator in it, in characters.
+#: The most characters of a verdict's message, and of the part about one authenticator in it.
 MAX_MESSAGE = 1024
 MAX_PART = 640
 
 
 class Verdict(StrEnum):
-    """The answer for one image under all the policies that match it."""
+    """The result for one image under all policies that match it."""
 
     ADMIT = "admit"
     WARN = "warn"
@@ -49,11 +49,11 @@ _SEVERITY = {Verdict.ADMIT: 0, Verdict.WARN: 1, Verdict.UNAVAILABLE: 2, Verdict.
 
 
 class Coverage(StrEnum):
-    """Whether verification policies decide about an image in its namespace, or `unmatchedImages` does.
+    """Whether verification policies or `unmatchedImages` decide about an image in its namespace.
 
-    `COVERED`: at least one Enforce policy that is known to select the namespace must be met. `EXEMPT`: none must, but
-    an Exempt policy names the image. `UNMATCHED`: neither. An Enforce policy that only may select the namespace, since
-    not all labels are known, must be met too, and leaves the image unmatched (`ImageVerdict.enforced`).
+    `COVERED`: at least one Enforce policy that certainly selects the namespace must be met. `EXEMPT`: none must, and an
+    Exempt policy matches the image. `UNMATCHED`: neither. An Enforce policy that may select the namespace, because not
+    all labels are known, must be met too but leaves the image unmatched (`ImageVerdict.enforced`).
     """
 
     COVERED = "covered"
@@ -80,7 +80,7 @@ class Workloads(StrEnum):
     IGNORE = "Ignore"
 
 
-#: Actions that deny nothing; one that is not known enforces.
+#: Actions that never deny; an unknown action counts as Enforce.
 _LENIENT = frozenset({"Warn", "Audit", "Exempt"})
 _UNMATCHED = {
     UnmatchedImages.ADMIT: (Verdict.ADMIT, "admitted"),
@@ -91,15 +91,15 @@ _UNMATCHED = {
 
 @dataclass(frozen=True, slots=True)
 class PolicyResult:
-    """How one image fared under one policy.
+    """The result of one policy for one image.
 
     Attributes:
         name: the policy's name.
         action: Enforce, Warn or Audit.
-        satisfied: authenticators met, each by a key of its own.
-        required: how many had to be; at least 1.
-        findings: one for each of the policy's authenticators, in its order.
-        problem: why the policy cannot be read, so that nothing meets it; empty if it can be.
+        satisfied: number of authenticators that are met, each by a distinct key.
+        required: number of authenticators that must be met; at least 1.
+        findings: one for each of the policy's authenticators, in the policy's order.
+        problem: why the policy cannot be read, so that no image meets it; empty if it can be read.
     """
 
     name: str
@@ -116,13 +116,13 @@ class PolicyResult:
 
     @property
     def undecided(self) -> bool:
-        """Whether it is not met, but might have been, had every finding been made."""
+        """Whether the policy is not met but might be if every unavailable finding could be made."""
         unavailable = sum(finding.outcome is Outcome.UNAVAILABLE for finding in self.findings)
         return not self.met and self.satisfied + unavailable >= self.required
 
     @property
     def verdict(self) -> Verdict:
-        """What this policy alone would answer."""
+        """The verdict under this policy alone."""
         if self.met or self.action == "Audit":
             return Verdict.ADMIT
         if self.action == "Warn":
@@ -132,37 +132,38 @@ class PolicyResult:
 
 @dataclass(frozen=True, slots=True)
 class CachedRefusal:
-    """When a refusal was found that a verdict takes from the cache; `Clock.monotonic` seconds.
+    """Age and expiry of a cached refusal, in seconds of `Clock.monotonic`.
 
     Attributes:
-        since: when it was found.
-        until: from when on the signatures are looked up again.
+        since: when the refusal was found.
+        until: when the cache entry expires, so that the signatures are fetched again.
     """
 
     since: float
     until: float
 
     def describe(self, now: float) -> str:
-        """Return the clause that says how old the refusal is and when signatures are looked up again."""
+        """Return the clause of a message that says how old the refusal is and when the signatures are fetched again."""
         age, left = max(int(now - self.since), 0), max(ceil(self.until - now), 0)
         return f"refused {age} s ago, looked up again in {left} s"
 
 
 @dataclass(frozen=True, slots=True)
 class ImageVerdict:
-    """The answer for one image.
+    """The verdict for one image, with everything it rests on.
 
     Attributes:
-        image: as written.
-        reference: the same, normalised; None when it does not parse.
-        subject: the digest that was verified; None when there is none.
-        verdict: the answer.
-        reason: why, for machines; of an image that is admitted although a policy is not met, why that is.
+        image: the reference as written.
+        reference: the parsed reference; None if `image` does not parse.
+        subject: the digest that was verified; None if the reference was not resolved.
+        verdict: the verdict.
+        reason: the machine-readable reason; for an image that is admitted although a policy is not met, the reason of
+            that policy.
         message: one line for a person: image, policy, authenticator, reason, what to do.
-        policies: the result of every policy that matches, sorted by name; Exempt policies have none.
+        policies: the result of every matching policy but Exempt ones, sorted by name.
         coverage: whether policies decide about the image.
-        cached: of an image that is refused for what is in the cache, the refusal that is looked up again first. The
-            message does not say it, since it is the same for as long as the verdict is.
+        cached: for an image that is denied because of cached refusals, the one that expires first; otherwise None. It
+            is not part of `message`, which stays the same while the verdict does.
     """
 
     image: str
@@ -177,7 +178,7 @@ class ImageVerdict:
 
     @property
     def enforced(self) -> bool:
-        """Whether at least one Enforce policy must be met, one that only may select the namespace included."""
+        """Whether at least one Enforce policy must be met, including one that only may select the namespace."""
         return any(policy.action not in _LENIENT for policy in self.policies)
 
     @property
@@ -196,11 +197,11 @@ def decide(
     """Combine findings into the verdict for one image.
 
     Args:
-        image: as written.
-        reference: the same, normalised.
-        subject: the digest that the findings are about; None when it could not be found out.
-        results: every policy that matches, with the findings of its authenticators. A finding that is missing
-            counts as unavailable, one of an authenticator that the policy does not name counts for nothing.
+        image: the reference as written.
+        reference: the parsed reference.
+        subject: the digest that the findings are about; None if the reference was not resolved.
+        results: every matching policy with the findings of its authenticators. A missing finding counts as
+            unavailable; a finding of an authenticator that the policy does not name is ignored.
         unmatched: what happens to an image that is neither covered nor exempt.
     """
     coverage = _coverage([match for match, _ in results])
@@ -209,11 +210,11 @@ def decide(
     policies = tuple(sorted(weighed, key=lambda policy: policy.name))
     default, what = _UNMATCHED[unmatched] if coverage is Coverage.UNMATCHED else (Verdict.ADMIT, "admitted")
     verdict = max([default, *(policy.verdict for policy in policies)], key=_SEVERITY.__getitem__)
-    # The message is about the policies that made the verdict; for an admitted image, about those only on record.
+    # The message explains the policies that caused the verdict; for an admitted image, the Audit policies not met.
     deciding = [policy for policy in policies if not policy.met and policy.verdict is verdict]
     if deciding:
         reason = _reason(deciding)
-        # Those that nothing meets first, so that a message that is cut off still names them.
+        # Unreadable policies first, so that a truncated message still names them.
         ordered = sorted(deciding, key=lambda policy: not policy.problem)
         message = f"{_LEAD[verdict]}: " + "; ".join(_describe(policy) for policy in ordered)
     elif coverage is Coverage.UNMATCHED and not (policies and verdict is Verdict.ADMIT):
@@ -229,11 +230,11 @@ def decide(
     )
 
 
-def disown_tag(verdict: ImageVerdict, tag: str) -> ImageVerdict:
-    """Return the verdict for an image whose tag does not name its digest, with a message that says so if it matters.
+def note_mismatched_tag(verdict: ImageVerdict, tag: str) -> ImageVerdict:
+    """Return the verdict for an image whose tag does not name its digest, with a note about it unless it is admitted.
 
     Args:
-        verdict: the verdict without a known tag.
+        verdict: the verdict of an image without a known tag.
         tag: the tag as written.
     """
     if verdict.verdict is Verdict.ADMIT:
@@ -245,17 +246,17 @@ def disown_tag(verdict: ImageVerdict, tag: str) -> ImageVerdict:
     return replace(verdict, message=_bounded(verdict.message, MAX_MESSAGE - len(note)) + note)
 
 
-def doubt_tag(strict: ImageVerdict, as_tagged: ImageVerdict, tag: str, why: Finding) -> ImageVerdict:
+def combine_unchecked_tag(strict: ImageVerdict, as_tagged: ImageVerdict, tag: str, why: Finding) -> ImageVerdict:
     """Return the verdict for an image whose tag could not be compared with its digest.
 
-    The image must meet what it must meet without a known tag. If it is refused only for that, the answer is
-    *unavailable*.
+    The verdict without a known tag counts. If the image would not be denied with the tag, that verdict is *unavailable*
+    instead of *deny*.
 
     Args:
-        strict: the verdict as if the tag did not name the digest.
-        as_tagged: the verdict as if it did.
-        tag: the tag.
-        why: what kept the registry from being asked.
+        strict: the verdict if the tag does not name the digest.
+        as_tagged: the verdict if the tag names the digest.
+        tag: the tag as written.
+        why: the unavailable finding that says why the registry did not answer.
     """
     if strict.verdict is not Verdict.DENY or as_tagged.verdict is Verdict.DENY:
         return strict
@@ -267,13 +268,13 @@ def doubt_tag(strict: ImageVerdict, as_tagged: ImageVerdict, tag: str, why: Find
 
 
 def refuse_reference(image: str, error: SealgateError) -> ImageVerdict:
-    """Return the verdict for an image that no policy can even be asked about: its reference does not parse.
+    """Return the verdict for an image whose reference does not parse.
 
-    Nobody can say which policies it would fall under, so it is denied whatever they are.
+    Which policies match it cannot be determined, so it is denied under any policies.
 
     Args:
-        image: as written.
-        error: why it does not parse.
+        image: the reference as written.
+        error: why the reference does not parse.
     """
     message = _bounded(f"{quote_image(image)}: {_LEAD[Verdict.DENY]}: {error.message}")
     return ImageVerdict(image, None, None, Verdict.DENY, error.reason, message, ())
@@ -282,12 +283,12 @@ def refuse_reference(image: str, error: SealgateError) -> ImageVerdict:
 def require_digest(verdict: ImageVerdict) -> ImageVerdict:
     """Return the verdict for an image of a Pod that must name the digest that was verified.
 
-    What a bare tag names can change before the kubelet pulls it. So an image that an Enforce policy must be met for and
-    that would be admitted is *unavailable* without a digest: `/mutate` could not pin it, was not called, or another
-    webhook has put the tag back. A refusal stays one, since it says more.
+    A tag can be moved before the kubelet pulls it. So an image that is subject to an Enforce policy and would be
+    admitted is *unavailable* without a digest: `/mutate` could not pin it, was not called, or another webhook has
+    restored the tag. A denied image stays denied, because that message says more.
 
     Args:
-        verdict: the verdict on what the reference names now.
+        verdict: the verdict on the digest that the reference names now.
     """
     reference = verdict.reference
     if reference is None or reference.digest is not None or verdict.verdict not in (Verdict.ADMIT, Verdict.WARN):
@@ -303,7 +304,7 @@ def require_digest(verdict: ImageVerdict) -> ImageVerdict:
 
 
 def soften(verdict: ImageVerdict) -> ImageVerdict:
-    """Return the verdict for an image of an object that is only warned about (`Workloads.WARN`).
+    """Return the verdict for an image of an object that only gets warnings (`Workloads.WARN`): deny becomes warn.
 
     Args:
         verdict: the verdict under the policies.
@@ -316,10 +317,10 @@ def soften(verdict: ImageVerdict) -> ImageVerdict:
 
 
 def count_met(keys: Mapping[str, Iterable[str]]) -> int:
-    """Return how many authenticators can be met when each key serves at most one of them.
+    """Return how many authenticators can be met if each key serves at most one of them.
 
     Args:
-        keys: authenticators, each with the fingerprints of the keys that verified.
+        keys: name of each authenticator -> fingerprints of the keys that verified; may be empty.
     """
     accepted = {name: sorted(set(fingerprints)) for name, fingerprints in keys.items()}
     holder: dict[str, str] = {}
@@ -345,18 +346,18 @@ def _coverage(matches: Sequence[Match]) -> Coverage:
 
 
 def _weigh(policy: CompiledPolicy, findings: Sequence[Finding]) -> PolicyResult:
-    """Return the policy's result; each of its authenticators has exactly one finding, whatever was handed in."""
+    """Return the policy's result, with exactly one finding for each of its authenticators."""
     chosen = tuple(_finding_of(name, findings) for name in dict.fromkeys(policy.authenticators))
     met = count_met({f.authenticator: f.fingerprints for f in chosen if f.outcome is Outcome.VERIFIED})
-    # A count below one, or of nobody, is refused when a policy is read; here it must not mean "nothing to do".
+    # Loading rejects a count below 1; if one gets here all the same, it must not mean that nothing is required.
     return PolicyResult(policy.name, policy.action, met, max(policy.count, 1), chosen, policy.problem)
 
 
 def _finding_of(authenticator: str, findings: Sequence[Finding]) -> Finding:
-    """Return the authenticator's finding: the worst of several, an unavailable one where there is none."""
+    """Return the authenticator's finding: the worst if there are several, an unavailable one if there is none."""
     own = [finding for finding in findings if finding.authenticator == authenticator]
     if not own:
-        message = "it was not asked; this is a fault in sealgate, please report it"
+        message = "the authenticator was not run; this is a bug in sealgate, please report it"
         return Finding(authenticator, "", Outcome.UNAVAILABLE, Reason.INTERNAL_ERROR, message)
     return min(own, key=lambda f: (_OUTCOMES.index(f.outcome), len(f.fingerprints), f.fingerprints, f.message))
 
@@ -372,7 +373,7 @@ _LEAD = {
 
 
 def _reason(deciding: Sequence[PolicyResult]) -> Reason:
-    """Return the one reason that all deciding findings share, or the general one."""
+    """Return the reason that all deciding findings share, or `POLICY_NOT_SATISFIED` if they differ."""
     reasons = {finding.reason for policy in deciding for finding in _failures(policy)}
     if any(policy.problem for policy in deciding):
         reasons.add(Reason.INVALID_POLICY)
@@ -409,7 +410,7 @@ def _describe(policy: PolicyResult) -> str:
 
 
 def _clause(sentence: str) -> str:
-    """Return a sentence as it may stand inside another."""
+    """Return a sentence without its full stop, so that it can be part of another."""
     return sentence.rstrip(". ")
 
 

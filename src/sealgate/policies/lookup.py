@@ -1,8 +1,8 @@
-"""Finding the globs that match a text among thousands, without trying each.
+"""Index of globs: find those that match a text among thousands without trying each.
 
-Globs are kept by their literal start and, under it, by their literal end. A text has one start and one end of each
-length, so looking one up is one dictionary access for each length that occurs; only the globs that share both with
-the text are tried. That is also cheap where every glob begins with a wildcard (`**/app`), or all begin alike.
+Globs are indexed by their literal prefix and, under it, by their literal suffix. A text has one prefix and one suffix
+of each length, so a lookup costs one dictionary access for each length that occurs; only the globs that share both with
+the text are tried. That stays cheap if every glob begins with a wildcard (`**/app`), or if all have the same prefix.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ T = TypeVar("T")
 
 
 class GlobLookup(Generic[T]):
-    """Values by the glob that a text must match to get them. Never changes once made.
+    """An immutable index from globs to values.
 
     Args:
-        entries: globs, each with its value.
+        entries: pairs of a glob and its value; a glob may occur several times.
     """
 
     __slots__ = ("_by_prefix", "_literals")
@@ -39,18 +39,18 @@ class GlobLookup(Generic[T]):
         self._by_prefix = _ByLength({prefix: _by_suffix(found) for prefix, found in wild.items()})
 
     def find(self, text: str) -> Iterator[T]:
-        """Yield the value of every glob that matches the text; a value as often as it has such globs."""
+        """Yield the value of every glob that matches the text, once for each matching glob."""
         yield from self._literals.get(text, ())
         for by_suffix in self._by_prefix.starts(text):
             for candidates in by_suffix.ends(text):
                 for chunk, glob, value in candidates:
-                    # `matches` looks for the chunk too; here it saves a call for each of thousands of candidates.
+                    # `matches` checks the chunk too; checking it here saves a call for each of thousands of candidates.
                     if chunk in text and glob.matches(text):
                         yield value
 
 
 class _ByLength(Generic[T]):
-    """A dictionary that can be asked for every key that a text begins, or ends, with."""
+    """A dictionary that finds every key that is a prefix, or a suffix, of a text."""
 
     __slots__ = ("_lengths", "_values")
 

@@ -1,7 +1,7 @@
-"""Which policies cover an image in a namespace.
+"""Matching: which policies cover an image in a namespace.
 
-A `PolicyIndex` is compiled once per change of the policies and asked once per image. What it answers is the same as
-asking every policy in turn; it only asks fewer of them (`sealgate.policies.lookup`).
+A `PolicyIndex` is built when policies change and queried for each image. Its results are the same as those of trying
+every policy in turn; an index over globs (`sealgate.policies.lookup`) makes it try fewer.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from sealgate.references import Reference
 
 
-#: Namespaces whose selected policies are remembered.
-_REMEMBERED = 4096
+#: Namespaces in the cache of selected policies.
+_MAX_CACHED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,11 @@ class Namespace:
     """The namespace that an object is in, as far as policies can see it.
 
     Attributes:
-        name: its name.
-        labels: its labels; `kubernetes.io/metadata.name` always is its name, whatever was given.
-        complete: whether those are all of its labels. If there may be others, a selector about them may hold or not.
-        named: whether the name is known; if not, `name` is for display only and no label says it.
-        key: the same for namespaces that no selector can tell apart.
+        name: the namespace's name.
+        labels: its labels; `kubernetes.io/metadata.name` is always set to `name`.
+        complete: whether these are all labels. If not, a selector about other labels may match or not.
+        named: whether the name is known; if not, `name` is for display only and is not among the labels.
+        key: cache key, equal for namespaces that no selector can distinguish.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Namespace:
     key: tuple[frozenset[tuple[str, str]], bool] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Put the name among the labels, as the API server does."""
+        """Add the name to the labels, as the API server does."""
         labels = {key: value for key, value in self.labels.items() if key != NAME_LABEL}
         if self.named:
             labels[NAME_LABEL] = self.name
@@ -71,12 +71,12 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What one policy has to say about one image.
+    """Whether and why one policy covers one image.
 
     Attributes:
         policy: the policy.
-        cause: whether it covers the image, and if not, what kept it from doing so.
-        message: the same for a person.
+        cause: whether it covers the image, and if not, why not.
+        message: the same for a person, one clause.
     """
 
     policy: CompiledPolicy
@@ -85,7 +85,7 @@ class Explanation:
 
     @property
     def matched(self) -> bool:
-        """Whether the policy covers the image as far as is known; an Exempt one only if that is certain."""
+        """Whether the policy covers the image, or may cover it; an Exempt policy only if that is certain."""
         return self.cause in (Cause.MATCHED, Cause.NAMESPACE_UNKNOWN, Cause.TAG_UNKNOWN)
 
 
@@ -94,8 +94,8 @@ class CompiledSelector:
     """One entry of `images` or `excludeImages`.
 
     Attributes:
-        repository: the pattern over the repository name.
-        tags: patterns over the tag; None for any.
+        repository: pattern for the normalised repository name.
+        tags: patterns for the tag; None for any tag.
     """
 
     repository: Pattern
@@ -112,27 +112,27 @@ class CompiledSelector:
         return cls(compile_repository_pattern(selector.repository), tags)
 
     def may_cover(self, tag: str | None) -> bool:
-        """Return whether the selector covers a tag, or could if it were known; None is a tag that is not known."""
+        """Return whether the selector covers a tag or may cover it; None means that the tag is not known."""
         return self.tags is None or tag is None or any(pattern.matches(tag) for pattern in self.tags)
 
     def surely_covers(self, tag: str | None) -> bool:
-        """Return whether the selector certainly covers a tag; None is a tag that is not known."""
+        """Return whether the selector certainly covers a tag; None means that the tag is not known."""
         return self.tags is None or (tag is not None and any(pattern.matches(tag) for pattern in self.tags))
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledPolicy:
-    """A verification policy, ready to be asked.
+    """A verification policy with compiled patterns.
 
     Attributes:
         name: the policy's name.
         action: Enforce, Warn, Audit or Exempt.
-        authenticators: the names of those that may verify, in the order written; empty for Exempt.
-        count: how many of them must; 0 for Exempt.
-        images: what it covers.
-        exclude_images: what it does not cover after all.
-        namespace_selector: the namespaces it is about.
-        problem: why it cannot be read; empty if it can. No image meets a policy that cannot be read
+        authenticators: names of its authenticators, in the order written; empty for Exempt.
+        count: number of authenticators that must verify; 0 for Exempt.
+        images: the images that it covers.
+        exclude_images: exceptions from `images`.
+        namespace_selector: the namespaces that it applies to.
+        problem: why the policy cannot be read; empty if it can be read. No image meets a policy that cannot be read
             (`sealgate.policies.unreadable`).
     """
 
@@ -147,26 +147,26 @@ class CompiledPolicy:
 
     @property
     def exempts(self) -> bool:
-        """Whether the policy gives permission instead of asking for signatures, so that doubt narrows it."""
+        """Whether the policy exempts images; if a match is uncertain, such a policy does not match."""
         return self.action == "Exempt"
 
     def takes_tag(self, selector: CompiledSelector, tag: str | None) -> bool:
-        """Return whether the policy counts a tag as covered by one of its `images`.
+        """Return whether an entry of the policy's `images` covers a tag.
 
         Args:
-            selector: the entry of `images`.
-            tag: the image's tag; None if it is not known. Every pattern then covers it, except those of a policy that
-                exempts.
+            selector: an entry of `images` whose repository pattern matches.
+            tag: the image's tag; None if it is not known. Every pattern then covers it, except those of an Exempt
+                policy.
         """
         return selector.surely_covers(tag) if self.exempts else selector.may_cover(tag)
 
     def excluded_by(self, name: str, tag: str | None) -> Pattern | None:
-        """Return the pattern of the exclusion that an image falls under, if any.
+        """Return the repository pattern of the first exclusion that matches an image; None if there is none.
 
         Args:
             name: the normalised repository name.
-            tag: its tag; None if it is not known. No exclusion by tag then holds, except those of a policy that
-                exempts.
+            tag: its tag; None if it is not known. No exclusion by tag then matches, except those of an Exempt
+                policy.
         """
         for selector in self.exclude_images:
             excluded = selector.may_cover(tag) if self.exempts else selector.surely_covers(tag)
@@ -181,8 +181,8 @@ class Match:
 
     Attributes:
         policy: the policy.
-        certain: whether it is known to select the namespace. False if that depends on labels that are not known: the
-            policy must be met, but an image is not *covered* by it alone (`sealgate.policies.decisions.Coverage`).
+        certain: whether the policy certainly selects the namespace. False if that depends on labels that are not known:
+            the policy must be met, but an image is not *covered* by it alone (`sealgate.policies.decisions.Coverage`).
     """
 
     policy: CompiledPolicy
@@ -208,10 +208,10 @@ def compile_policy(policy: VerificationPolicy) -> CompiledPolicy:
 
 
 def known_tag(reference: Reference) -> str | None:
-    """Return the tag that patterns are compared with before any registry is asked.
+    """Return the tag that patterns are matched against before a registry is asked; None if it is not known.
 
-    `app` is `app:latest`. Beside a digest a tag is not known: any could be written there. What the reference is if the
-    registry says that its tag names its digest is the same reference without the digest.
+    `app` is `app:latest`. The tag of a reference with a digest is not known, because any tag can be written
+    there. Once the registry confirms that the tag names the digest, callers use the reference without the digest.
     """
     return None if reference.digest is not None else reference.effective_tag
 
@@ -232,7 +232,7 @@ class PolicyIndex:
         self.policies = tuple(sorted(compiled, key=lambda policy: policy.name))
         self.literal_hosts = frozenset(_literal_hosts(self.policies))
         self._groups = tuple(_group(self.policies))
-        self._remembered: dict[object, tuple[tuple[_Lookup, bool], ...]] = {}
+        self._cache: dict[object, tuple[tuple[_Lookup, bool], ...]] = {}
 
     def match(self, reference: Reference, namespace: Namespace) -> tuple[Match, ...]:
         """Return the policies that cover the image in that namespace, sorted by name, Exempt ones among them.
@@ -254,16 +254,16 @@ class PolicyIndex:
 
     def _selected(self, namespace: Namespace) -> Sequence[tuple[_Lookup, bool]]:
         """Return the lookups of the policies that may select the namespace, each with whether they certainly do."""
-        # The labels of a namespace seldom change.
-        selected = self._remembered.get(namespace.key)
+        # Labels of namespaces rarely change, so the selected policies are cached.
+        selected = self._cache.get(namespace.key)
         if selected is None:
             found = (
                 (lookup, select(one, namespace.labels, complete=namespace.complete)) for one, lookup in self._groups
             )
             selected = tuple((lookup, how is Selection.YES) for lookup, how in found if how is not Selection.NO)
-            if len(self._remembered) >= _REMEMBERED:
-                self._remembered.clear()
-            self._remembered[namespace.key] = selected
+            if len(self._cache) >= _MAX_CACHED:
+                self._cache.clear()
+            self._cache[namespace.key] = selected
         return selected
 
 
@@ -347,8 +347,8 @@ def select(selector: LabelSelector, labels: Mapping[str, str], *, complete: bool
             not, `NotIn` and `DoesNotExist` included.
 
     Returns:
-        NO if a part certainly does not hold, otherwise MAYBE if a part may not, otherwise YES. Parts are looked at one
-        by one, so parts that contradict each other about an unknown label are MAYBE.
+        NO if a part certainly does not hold, otherwise MAYBE if a part may not, otherwise YES. Each part is
+        evaluated alone, so parts that contradict each other about an unknown label are MAYBE.
     """
     parts = [_holds_exactly(key, value, labels, complete) for key, value in selector.match_labels.items()]
     parts += [_holds(expression, labels, complete) for expression in selector.match_expressions]
@@ -374,6 +374,6 @@ def _holds(expression: LabelSelectorRequirement, labels: Mapping[str, str], comp
     elif expression.operator == "In":
         holds = value is not None and value in expression.values
     else:
-        # NotIn: a label that does not exist has none of the values either.
+        # NotIn: a missing label has none of the values either.
         holds = value is None or value not in expression.values
     return Selection.YES if holds else Selection.NO

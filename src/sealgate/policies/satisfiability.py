@@ -1,6 +1,6 @@
-"""What a readable policy can come to: whether an image can fall under it, and whether one can meet it. Pure.
+"""Satisfiability of policies: whether a policy can match any image, and whether an image can meet it. Pure.
 
-The operator says it in a policy's status, the webhook as a warning when a policy is applied.
+The operator reports the result in the policy's status, the webhook as a warning when a policy is applied.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _WILDCARDS = frozenset("*?{}")
 
 
 class Reach(NamedTuple):
-    """What a policy can match.
+    """Which images a policy can match.
 
     Attributes:
-        nothing: whether no image in any namespace can fall under it.
-        note: why, or which entry of `images` is superfluous; empty if all of it can match.
+        nothing: whether the policy can match no image in any namespace.
+        note: why, or which entry of `images` is redundant; empty if every entry can match.
     """
 
     nothing: bool
@@ -35,7 +35,9 @@ class Reach(NamedTuple):
 
 
 def reach_of(spec: VerificationPolicySpec) -> Reach:
-    """Return what a policy can match, as far as that is plain to see.
+    """Return which images a policy can match.
+
+    The check is sound but not complete: it never reports an entry that can match, and may miss one that cannot.
 
     Raises:
         InvalidPatternError: a repository pattern does not compile.
@@ -57,17 +59,17 @@ def reach_of(spec: VerificationPolicySpec) -> Reach:
 
 
 def count_reachable(signers: Mapping[str, Collection[str] | None]) -> int:
-    """Return how many authenticators one image could meet, each by a key of its own.
+    """Return how many authenticators one image could meet, each by a distinct key.
 
     Args:
-        signers: authenticators that can be used, each with the fingerprints of the keys that it accepts; None where
-            they are not known beforehand, so that it may have any.
+        signers: name of each usable authenticator -> fingerprints of the keys that it accepts; None if they are not
+            known beforehand, so that the authenticator counts as having a key of its own.
     """
     return count_met({name: [f"any key of {name}"] if keys is None else keys for name, keys in signers.items()})
 
 
 def _excluder(selector: ImageSelector, excluders: Sequence[ImageSelector]) -> str | None:
-    """Return the exclusion that certainly leaves nothing of a selector, if there is one."""
+    """Return the pattern of an exclusion that certainly excludes all of a selector; None if there is none."""
     pattern = compile_repository_pattern(selector.repository)
     for excluder in excluders:
         if excluder.tags is None and _contains(compile_repository_pattern(excluder.repository), pattern):
@@ -76,7 +78,7 @@ def _excluder(selector: ImageSelector, excluders: Sequence[ImageSelector]) -> st
 
 
 def _contains(outer: Pattern, inner: Pattern) -> bool:
-    """Return whether whatever the inner pattern covers, the outer one does; False where that is not plain to see."""
+    """Return whether the outer pattern certainly matches everything that the inner one matches."""
     if outer.text == inner.text:
         return True
     stem = outer.text.removesuffix("**")
@@ -89,7 +91,7 @@ def _contains(outer: Pattern, inner: Pattern) -> bool:
 
 
 def _can_select(selector: LabelSelector) -> bool:
-    """Return whether any labels satisfy a selector; each key is on its own, so values are tried key by key."""
+    """Return whether any labels satisfy a selector. Keys are independent, so values are tried key by key."""
     keys = {*selector.match_labels, *(expression.key for expression in selector.match_expressions)}
     return all(_can_satisfy(key, selector) for key in keys)
 
@@ -99,7 +101,7 @@ def _can_satisfy(key: str, selector: LabelSelector) -> bool:
     expressions = tuple(expression for expression in selector.match_expressions if expression.key == key)
     part = LabelSelector(matchLabels=wanted, matchExpressions=expressions)
     mentioned = {*wanted.values(), *(value for expression in expressions for value in expression.values)}
-    # Absent, each value that is mentioned, and one that is not.
+    # Try the label missing, each value that is mentioned, and one that is not.
     fresh = "x" * (max(map(len, mentioned), default=0) + 1)
     return any(
         select(part, labels) is Selection.YES for labels in ({}, *({key: value} for value in (*mentioned, fresh)))

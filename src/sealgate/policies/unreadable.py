@@ -1,8 +1,8 @@
-"""Verification policies that cannot be read: what is certain about them, and the strictest guess for the rest.
+"""Verification policies that cannot be read, replaced by the strictest policy that they could be.
 
-A policy that was stored by a later release, or that the API server let through although this release refuses it, must
-not count as no policy. It counts as one that no image meets, over the images and the namespaces that it names, each
-read as a whole: what cannot be read counts as the widest thing that it could have said.
+A policy that was stored by a later release, or that the API server accepted although this release rejects it, must not
+be ignored. It counts as a policy that no image meets, for the images and namespaces that it names. Each of those fields
+is read as a whole: a field that cannot be read counts as the widest value that it could have.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _EVERY_IMAGE = CompiledSelector(compile_repository_pattern("**"), None)
 
 
 def compile_unreadable(name: str, value: Mapping[str, Any], problem: str) -> CompiledPolicy:
-    """Return a policy that no image meets in place of one that cannot be read.
+    """Return a policy that no image meets, as the replacement of one that cannot be read.
 
-    - `action` counts if it is one of the actions, otherwise as Enforce. An Exempt policy exempts nothing.
+    - `action` is used if it is one of the actions, otherwise it is Enforce. An Exempt policy exempts nothing.
     - an entry of `images` counts as every image if its repository pattern cannot be read, and as every tag if its
-      `tags` cannot be or if it has fields that are not known; `images` that are not a list count as every image.
-    - `excludeImages` that are not wholly readable count as none.
-    - a `namespaceSelector` that is not wholly readable counts as every namespace.
+      `tags` cannot be or if it has unknown fields; `images` that are not a list count as every image.
+    - `excludeImages` that are not entirely readable count as none.
+    - a `namespaceSelector` that is not entirely readable counts as every namespace.
 
     Args:
         name: the policy's name.
-        value: the object, as JSON has it; anything in it may be of any type.
+        value: the object as parsed JSON; its members may have any type.
         problem: why it cannot be read, one sentence.
     """
     spec = value.get("spec")

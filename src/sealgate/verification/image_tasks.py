@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sealgate.errors import DeadlineError, InvalidReferenceError, NotFoundError, SealgateError, UnavailableError
 from sealgate.findings import Outcome
 from sealgate.formats.interface import Image
-from sealgate.policies.decisions import CachedRefusal, Verdict, decide, disown_tag, doubt_tag, refuse_reference
+from sealgate.policies.decisions import (
+    CachedRefusal,
+    Verdict,
+    combine_unchecked_tag,
+    decide,
+    note_mismatched_tag,
+    refuse_reference,
+)
 from sealgate.reasons import Reason
 from sealgate.references import parse_reference
 from sealgate.registry.callers import OPEN, join_access
@@ -141,9 +148,11 @@ class ImageTask:
         if reference.tag is None or self._seen is self._written:
             return verdict
         if self._unconfirmed is None:
-            return disown_tag(verdict, reference.tag)
+            return note_mismatched_tag(verdict, reference.tag)
         why = failed("", "", self._unconfirmed.error, self._context.observer)
-        return doubt_tag(verdict, self._decide(reference, self._unconfirmed.matched, self._written), reference.tag, why)
+        return combine_unchecked_tag(
+            verdict, self._decide(reference, self._unconfirmed.matched, self._written), reference.tag, why
+        )
 
     def _decide(self, reference: Reference, matched: Sequence[Match], image: Image | None) -> ImageVerdict:
         results = [(match, [self._found(name, image) for name in match.policy.authenticators]) for match in matched]

@@ -55,8 +55,8 @@ def test_addresses_are_kept_for_a_moment() -> None:
     ("error", "why"),
     [
         (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "Name or service not known"),
-        (UnicodeError("label too long"), "it is no name"),
-        (OSError(), "it is no name"),
+        (UnicodeError("label too long"), "not a valid name"),
+        (OSError(), "not a valid name"),
     ],
 )
 def test_names_that_do_not_resolve_say_so_and_are_asked_again(error: Exception, why: str) -> None:

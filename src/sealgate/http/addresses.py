@@ -1,16 +1,16 @@
-"""Which addresses a request may go to, decided after the name is resolved and before anything is sent.
+"""Address rules: which addresses a request may go to, checked after name resolution and before anything is sent.
 
-An image reference, a redirect or a token realm is foreign text, and resolving its name is in foreign hands too. So
-the decision is about addresses, and the connection is then made to the very addresses that were vetted:
+An image reference, a redirect or a token realm is foreign text, and so is the DNS response for its name. The rules are
+therefore about addresses, and the connection is made to the very addresses that were checked:
 
-- *forbidden* to everybody: link-local addresses, the metadata services of clouds, multicast, broadcast, unspecified
-  and reserved addresses;
+- *forbidden*, for every host: link-local addresses, metadata services of clouds, multicast, broadcast, unspecified and
+  reserved addresses;
 - *loopback*: only for hosts that the settings list as insecure;
-- *private* (whatever is not on the public internet): only for hosts that somebody named literally;
-- *public*: for all.
+- *private* (not on the public internet): only for hosts that the configuration names literally;
+- *public*: for every host.
 
-An IPv6 address that carries an IPv4 address (mapped, compatible, 6to4, NAT64, Teredo, ISATAP) is as bad as the
-worse of the two.
+An IPv6 address that carries an IPv4 address (mapped, compatible, 6to4, NAT64, Teredo, ISATAP) is as restricted as the
+more restricted of the two.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class AddressKind(IntEnum):
-    """What an address is; the higher, the fewer may go there."""
+    """Kind of an address, in ascending order of restriction."""
 
     PUBLIC = 0
     PRIVATE = 1
@@ -37,7 +37,7 @@ class AddressKind(IntEnum):
     FORBIDDEN = 3
 
 
-#: Addresses at which clouds answer their machines with credentials, where no general range covers them already.
+#: Metadata services of clouds, which hand out credentials, at addresses outside the ranges below.
 _METADATA = frozenset(
     ipaddress.ip_address(text)
     for text in (
@@ -66,7 +66,7 @@ _FORBIDDEN = tuple(
     )
 )
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
-#: Private by use, though the tables of some Pythons call them global.
+#: Private in practice, though the tables of some Python versions call them global.
 _PRIVATE = (
     ipaddress.ip_network("192.0.0.0/24"),  # protocol assignments
     ipaddress.ip_network("2002::/16"),  # 6to4, which nothing routes any more
@@ -82,7 +82,7 @@ _LOW_32 = 0xFFFF_FFFF
 
 
 def classify(address: IPAddress) -> AddressKind:
-    """Return what an address is, the IPv4 addresses that it carries included."""
+    """Return the kind of an address: the most restricted of its own and those of the IPv4 addresses that it carries."""
     kind = _classify_alone(address)
     if isinstance(address, ipaddress.IPv6Address):
         return max(kind, *(_classify_alone(inner) for inner in _carried(address)), AddressKind.PUBLIC)
@@ -90,17 +90,17 @@ def classify(address: IPAddress) -> AddressKind:
 
 
 def vet(host: str, addresses: Sequence[str], *, loopback: bool, private: bool) -> tuple[str, ...]:
-    """Return the addresses of a host if a request may go to every one of them.
+    """Return the addresses of a host if a request to it may go to each of them.
 
     Args:
         host: `host[:port]`, for the message.
-        addresses: what its name resolved to.
-        loopback: whether loopback addresses are fine for it.
-        private: whether private addresses are fine for it.
+        addresses: IP addresses that its name resolved to, as text.
+        loopback: whether the host may have loopback addresses.
+        private: whether the host may have private addresses.
 
     Raises:
-        ForbiddenAddressError: one of them is not for it. A name that resolves to good and bad addresses at once is
-            a trick, so one bad address refuses the name.
+        ForbiddenAddressError: an address is not allowed. A name that resolves to allowed and other addresses at the
+            same time is an attack, so one address is enough to refuse the name.
     """
     for text in addresses:
         # A zone ("fe80::1%eth0") only ever belongs to link-local addresses.

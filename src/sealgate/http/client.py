@@ -1,10 +1,10 @@
-"""HTTP as sealgate does it: one policy for every request, whoever asks for it.
+"""HTTP client with one policy for every request.
 
-A request has one deadline for everything (name, connection, handshake, headers, body, redirects, pauses) and one
-limit of bytes. Every host it goes to, after each redirect too, is vetted: plain HTTP and loopback only where the
-settings list the host as insecure, addresses as `sealgate.http.addresses` has it. `Authorization` stays with
-the origin it was made for. There are no cookies, no proxies or passwords from the environment, and nothing is
-decoded: an answer that is compressed although nobody asked for that is refused.
+A request has one deadline for all of it (name resolution, connection, TLS handshake, headers, body, redirects, pauses)
+and one limit of bytes. Every host is checked, also after a redirect: plain HTTP and loopback addresses only for hosts
+that the settings list as insecure, other addresses by the rules of `sealgate.http.addresses`. `Authorization` is sent
+only to the origin that it was made for. There are no cookies, and no proxies or passwords from the environment. Content
+is not decoded: a response with a content encoding is refused, because none was requested.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from sealgate.http.settings import RegistrySettings
     from sealgate.http.urls import Origin
 
-#: The most redirects that one request follows.
+#: Maximum number of redirects that one request follows.
 MAX_REDIRECTS = 5
-#: The most bytes of an answer that is no success; what is beyond is not read.
+#: Maximum bytes of the body of a response that is not a success; the rest is not read.
 MAX_ERROR_BYTES = 64 << 10
-#: What headers may take beyond the body's own bytes.
+#: Bytes allowed for headers in addition to the limit of the body.
 _HEADER_BYTES = 128 << 10
 _READ_BYTES = 1 << 20
 
@@ -52,26 +52,26 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _TOO_MANY_REQUESTS = 429
 _SERVICE_UNAVAILABLE = 503
-#: What OpenSSL says when the other side does not speak TLS at all.
+#: Reasons that OpenSSL gives when the other side does not speak TLS at all.
 _NOT_TLS = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNEXPECTED_EOF_WHILE_READING", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"}
 )
 
 
 class RequestObserver(Protocol):
-    """Told of every request that left (for metrics). Called from many threads."""
+    """Counts requests, for metrics. Called from many threads; must not block and must not raise."""
 
     def request(self, host: str, outcome: str) -> None:
         """Count one request.
 
         Args:
-            host: `host[:port]`; foreign text where wildcards let hosts in, so bound it before it becomes a label.
+            host: `host[:port]`; foreign text if a wildcard matched it, so bound it before it becomes a label.
             outcome: the HTTP status ("200"), or the reason of the error ("RegistryUnavailable").
         """
 
 
 class NotTLSError(UnavailableError):
-    """A host that was asked over TLS does not speak it."""
+    """A host does not speak TLS."""
 
 
 class Follow(Enum):
@@ -84,16 +84,16 @@ class Follow(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to ask for.
+    """One HTTP request.
 
     Attributes:
-        url: of whom and what.
-        limit: the most bytes of a successful answer's body.
-        method: "GET".
-        headers: beyond those that every request has.
-        body: the bytes to send, if any.
+        url: the URL.
+        limit: maximum bytes of the body of a successful response; larger is refused.
+        method: the HTTP method, in upper case.
+        headers: headers besides those of every request.
+        body: bytes to send; None for no body.
         follow: which redirects are followed; only those of GET and HEAD ever are.
-        ca: a PEM bundle instead of the settings' or the system's.
+        ca: PEM bundle of CA certificates to trust instead of the settings' or the system's.
     """
 
     url: URL
@@ -107,12 +107,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class RequestPolicy:
-    """Under what terms a request leaves.
+    """Terms of all requests for one purpose.
 
     Attributes:
-        deadline: when it must be over.
-        literal_hosts: hosts that somebody named literally, as references have them; they may have private addresses.
-        ca: host -> PEM bundle instead of the settings' or the system's, its own token service included.
+        deadline: the moment by which they must be over.
+        literal_hosts: hosts that the configuration names literally, as references spell them; they may have private
+            addresses.
+        ca: PEM bundle of CA certificates by host, instead of the settings' or the system's; it counts also for the
+            host's own token service.
     """
 
     deadline: Deadline
@@ -122,11 +124,11 @@ class RequestPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back.
+    """The last response to a request, after redirects.
 
     Attributes:
         response: status, headers and body.
-        url: who answered in the end, after redirects.
+        url: the URL that sent it.
     """
 
     response: Response
@@ -137,10 +139,10 @@ class HTTPClient:
     """Sends requests. Long-lived and thread-safe.
 
     Args:
-        settings: what is special about single hosts.
-        clock: the time, for pauses and idle connections.
-        resolver: names to addresses.
-        observer: told of every request.
+        settings: how single hosts are reached.
+        clock: measures pauses and the age of idle connections.
+        resolver: resolves names to addresses.
+        observer: counts requests; None to count none.
 
     Raises:
         ConfigError: a CA bundle of the settings does not parse.
@@ -163,17 +165,17 @@ class HTTPClient:
         self._idle.close()
 
     def send(self, request: Request, policy: RequestPolicy) -> Answer:
-        """Send a request, follow its redirects, and return the last answer, whatever its status.
+        """Send a request, follow its redirects, and return the last response, of any status.
 
         Raises:
-            VerificationError: a successful answer had more bytes than the limit.
-            ForbiddenAddressError: it, or a redirect, would have gone where none may go.
-            RateLimitedError: the host asks to come back after the deadline, or asked so twice.
-            DeadlineError: the time ran out.
-            UnavailableError: no answer that makes sense.
+            VerificationError: a successful response had more bytes than the limit.
+            ForbiddenAddressError: the host, or that of a redirect, has an address that is not allowed.
+            RateLimitedError: the host asks for a pause beyond the deadline, or for a second one.
+            DeadlineError: the deadline passed.
+            UnavailableError: the host cannot be reached, or its response is not valid HTTP.
         """
         for _ in range(MAX_REDIRECTS + 1):
-            response = self._ask_with_patience(request, policy)
+            response = self._send_after_pauses(request, policy)
             location = response.headers.get("location")
             if response.status not in _REDIRECTS or request.method not in _SAFE_METHODS or location is None:
                 return Answer(response, request.url)
@@ -185,11 +187,11 @@ class HTTPClient:
             request = replace(request, url=target, headers=headers)
         raise UnavailableError(f"{request.url.origin.authority} redirects more than {MAX_REDIRECTS} times")
 
-    def _ask_with_patience(self, request: Request, policy: RequestPolicy) -> Response:
+    def _send_after_pauses(self, request: Request, policy: RequestPolicy) -> Response:
         host = request.url.origin.authority
         for _ in range(2):
             self._pauses.wait(host, policy.deadline)
-            response = self._ask_observed(request, policy)
+            response = self._send_observed(request, policy)
             retry_after = response.headers.get("retry-after")
             limited = response.status == _TOO_MANY_REQUESTS
             if not limited and (response.status != _SERVICE_UNAVAILABLE or retry_after is None):
@@ -197,7 +199,7 @@ class HTTPClient:
             self._pauses.begin(host, retry_after)
         raise self._pauses.error(host)
 
-    def _ask_observed(self, request: Request, policy: RequestPolicy) -> Response:
+    def _send_observed(self, request: Request, policy: RequestPolicy) -> Response:
         try:
             response = self._ask(request, policy)
         except SealgateError as error:
@@ -218,16 +220,16 @@ class HTTPClient:
         guard.left()
         rules = self._rules(origin, policy)
         context = self._context(request, policy) if origin.scheme == "https" else None
-        place = (origin, rules, context)
-        connection = self._idle.take(place)
+        key = (origin, rules, context)
+        connection = self._idle.take(key)
         if connection is not None:
             connection.guard.renew(guard.deadline, guard.doing, guard.allowance)
             try:
-                return self._exchange(place, connection, request)
+                return self._exchange(key, connection, request)
             except _StaleConnectionError:
                 if request.method not in _SAFE_METHODS:
                     raise
-        return self._exchange(place, self._connect(origin, rules, context, guard), request)
+        return self._exchange(key, self._connect(origin, rules, context, guard), request)
 
     def _rules(self, origin: Origin, policy: RequestPolicy) -> tuple[bool, bool]:
         """Return whether loopback and private addresses are fine; refuse plain HTTP to those it is not for."""
@@ -265,8 +267,8 @@ class HTTPClient:
                 connection.close()
         return connection
 
-    def _exchange(self, place: object, connection: Connection, request: Request) -> Response:
-        """Send and receive on one connection; keep it if its answer was read to the end, else close it."""
+    def _exchange(self, key: object, connection: Connection, request: Request) -> Response:
+        """Send a request on a connection; keep the connection if the response was read to its end, else close it."""
         reusable = False
         try:
             response, reusable = _converse(connection, request)
@@ -274,18 +276,18 @@ class HTTPClient:
             raise _exchange_error(request.url.origin, error, connection.guard) from error
         finally:
             if reusable:
-                self._idle.keep(place, connection)
+                self._idle.keep(key, connection)
             else:
                 connection.close()
         return response
 
 
 class _StaleConnectionError(UnavailableError):
-    """The connection ended before anything of an answer came."""
+    """The connection was closed before any byte of a response came."""
 
 
 def _converse(connection: Connection, request: Request) -> tuple[Response, bool]:
-    """Return the answer, and whether the connection can be used again."""
+    """Return the response, and whether the connection can be used again."""
     headers = {"User-Agent": "sealgate", "Accept-Encoding": "identity", **request.headers}
     try:
         connection.request(request.method, request.url.target, request.body, headers, preload_content=False)
@@ -295,25 +297,25 @@ def _converse(connection: Connection, request: Request) -> tuple[Response, bool]
     try:
         names = {name.lower(): value for name, value in raw.headers.itermerged()}
         body, complete = _read_body(raw, request, connection.guard)
-        connection.guard.left()  # an answer that comes too late is none
+        connection.guard.left()  # a response after the deadline does not count
     finally:
         raw.close()
     return Response(raw.status, names, body), complete and connection.sock is not None
 
 
 def _allowance(limit: int) -> int:
-    """Return how many bytes may come in for a body of at most `limit`: the headers, and an eighth for framing."""
+    """Return how many bytes may be received for a body of at most `limit`, with headers and an eighth for framing."""
     return limit + limit // 8 + _HEADER_BYTES
 
 
 def _read_body(raw: HTTPResponse, request: Request, guard: Guard) -> tuple[bytes, bool]:
-    """Return the body, and whether that is all of it; of an answer that is no success the beginning will do."""
+    """Return the body, and whether it is complete; of a response that is not a success only the beginning is read."""
     good = raw.status in _OK
     limit = request.limit if good else MAX_ERROR_BYTES
     encoding = raw.headers.get("content-encoding", "identity")
     if good and encoding != "identity":
         raise UnavailableError(
-            f"{guard.doing}: it answers in the encoding {quote(encoding, 40)}, which nobody asked for"
+            f"{guard.doing}: it answers in the encoding {quote(encoding, 40)}, which was not requested"
         )
     if not good:
         guard.allowance = guard.received + _allowance(limit)
@@ -363,7 +365,7 @@ def _connect_error(origin: Origin, error: Exception, guard: Guard) -> Unavailabl
 
 
 class _RefusedError(NotTLSError):
-    """Nobody listens at that port: for a host without a port of its own, plain HTTP's port may be another matter."""
+    """No process listens at that port. For a host without a port, one may still listen at the port of plain HTTP."""
 
 
 def _exchange_error(origin: Origin, error: Exception, guard: Guard) -> UnavailableError:
@@ -374,7 +376,7 @@ def _exchange_error(origin: Origin, error: Exception, guard: Guard) -> Unavailab
 
 
 def _cause(error: Exception) -> str:
-    """Return a short cause: what the system says, or the kind of error; never what the other side sent."""
+    """Return a short cause: the text of the system, or the kind of error; never text that the other side sent."""
     if isinstance(error, OSError) and error.strerror:
         return quote(error.strerror, 80)
     return _CAUSES.get(type(error), "its answer is not HTTP")

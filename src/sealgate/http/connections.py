@@ -1,9 +1,9 @@
-"""Connections that one deadline and one allowance of bytes hold in check.
+"""Connections that enforce a deadline and a limit of received bytes.
 
-Timeouts of sockets are for each read, and libraries in between buffer, loop and trust lengths that the other side
-sent. So the limits sit below all of them, at the socket: every receive and every send may take only what is left
-until the request's deadline, and every received byte, headers and framing included, is taken off the request's
-allowance. A connection that is kept and used again gets the next request's limits.
+Socket timeouts count for each read, and the libraries above buffer, loop, and trust lengths that the other side sent.
+The limits are therefore enforced below them, at the socket: every receive and send may take only the time left until
+the request's deadline, and every received byte, headers and framing included, counts against the request's allowance.
+A connection that is used again gets the limits of the next request.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 
 class FloodError(Exception):
-    """More bytes came than the request allows."""
+    """More bytes were received than the request allows."""
 
 
 class Guard:
-    """The limits of the request that a connection is working on.
+    """Limits of the request that uses a connection.
 
     Attributes:
-        deadline: when it must be over.
-        doing: what is being done, for messages ("asking registry.example.org").
-        allowance: how many more bytes may come.
-        received: how many bytes came.
+        deadline: the moment by which the request must be over.
+        doing: what the request does, for messages ("asking registry.example.org").
+        allowance: maximum bytes to receive.
+        received: bytes received so far.
     """
 
     __slots__ = ("allowance", "deadline", "doing", "received")
@@ -51,22 +51,22 @@ class Guard:
         self.received = 0
 
     def left(self) -> float:
-        """Return the seconds left.
+        """Return the seconds left until the deadline.
 
         Raises:
-            DeadlineError: there are none.
+            DeadlineError: the deadline has passed.
         """
         return self.deadline.check(self.doing)
 
     def ran_out(self) -> DeadlineError:
-        """Return the error for a wait that took all the time there was."""
+        """Return the error for a wait that took until the deadline."""
         return DeadlineError(f"ran out of time while {self.doing}; try again, or raise the webhook's timeout")
 
     def count(self, received: int) -> None:
-        """Take bytes off the allowance.
+        """Count received bytes.
 
         Raises:
-            FloodError: it is used up.
+            FloodError: they are more than the allowance.
         """
         self.received += received
         if self.received > self.allowance:
@@ -74,12 +74,12 @@ class Guard:
 
 
 class GuardedSocket(socket.socket):
-    """A socket whose every operation keeps to its guard."""
+    """A socket that enforces the limits of its guard in every operation."""
 
     guard: Guard
 
     def recv_into(self, buffer: WriteableBuffer, nbytes: int | None = None, flags: int = 0) -> int:
-        """Receive at most what there is room for, within the limits."""
+        """Receive into a buffer, within the limits."""
         self.settimeout(self.guard.left())
         try:
             received = super().recv_into(buffer, nbytes or 0, flags)
@@ -89,7 +89,7 @@ class GuardedSocket(socket.socket):
         return received
 
     def send(self, data: ReadableBuffer, flags: int = 0) -> int:
-        """Send some, within the time."""
+        """Send some of the data before the deadline."""
         self.settimeout(self.guard.left())
         try:
             return super().send(data, flags)
@@ -97,7 +97,7 @@ class GuardedSocket(socket.socket):
             raise self.guard.ran_out() from None
 
     def sendall(self, data: ReadableBuffer, flags: int = 0) -> None:
-        """Send all, within the time."""
+        """Send all of the data before the deadline."""
         self.settimeout(self.guard.left())
         try:
             return super().sendall(data, flags)
@@ -106,15 +106,15 @@ class GuardedSocket(socket.socket):
 
 
 class GuardedTLSSocket(GuardedSocket, ssl.SSLSocket):
-    """The same over TLS. The handshake has one total timeout already: the one of the socket it is done on."""
+    """The same over TLS. The handshake has one total timeout: that of the socket below."""
 
 
 def dial(addresses: tuple[str, ...], port: int, guard: Guard) -> GuardedSocket:
-    """Connect to the first address that answers; each but the last gets its share of the time only.
+    """Connect to the first address that accepts; each but the last gets only its share of the time left.
 
     Raises:
-        OSError: none of them does.
-        DeadlineError: the time ran out.
+        OSError: none of them accepts.
+        DeadlineError: the deadline passed.
     """
     failure: OSError = ConnectionError("no address")
     for number, address in enumerate(addresses):
@@ -140,13 +140,13 @@ def _dial_one(address: str, port: int, guard: Guard, candidates: int) -> Guarded
 
 
 class StrictResponse(http.client.HTTPResponse):
-    """An answer whose headers are whole. The standard library takes what it gets, even half of a header."""
+    """A response with complete headers. The standard library accepts truncated ones."""
 
     def begin(self) -> None:
         """Read status and headers.
 
         Raises:
-            HTTPException: they break off or are malformed.
+            HTTPException: they are truncated or malformed.
         """
         super().begin()
         if self.msg.defects:
@@ -155,12 +155,12 @@ class StrictResponse(http.client.HTTPResponse):
 
 
 class PlainConnection(HTTPConnection):
-    """A connection without TLS to addresses that were vetted.
+    """A connection without TLS, to addresses that were checked.
 
     Args:
-        origin: whom it is to.
-        addresses: where that is.
-        guard: the limits of the request it is for.
+        origin: the server's name and port.
+        addresses: its IP addresses, as text; at least one.
+        guard: limits of the first request.
     """
 
     response_class = StrictResponse
@@ -175,13 +175,13 @@ class PlainConnection(HTTPConnection):
 
 
 class TLSConnection(HTTPSConnection):
-    """A connection over TLS to addresses that were vetted; the certificate must be the name's.
+    """A connection over TLS, to addresses that were checked; the certificate must be valid for the origin's host.
 
     Args:
-        origin: whom it is to.
-        addresses: where that is.
-        guard: the limits of the request it is for.
-        context: the authorities.
+        origin: the server's name and port.
+        addresses: its IP addresses, as text; at least one.
+        guard: limits of the first request.
+        context: TLS settings with the CAs to trust.
     """
 
     response_class = StrictResponse
@@ -195,13 +195,13 @@ class TLSConnection(HTTPSConnection):
         return dial(self._addresses, self.port, self.guard)
 
     def connect(self) -> None:
-        """Connect, and hold the socket to the limits from then on."""
+        """Connect, and enforce the limits from then on."""
         super().connect()
         cast("GuardedTLSSocket", self.sock).guard = self.guard
 
     @property
     def is_connected(self) -> bool:
-        """Whether it is open with nothing left to read; what TLS holds back already is not seen from outside."""
+        """Whether it is open with nothing left to read, including bytes that TLS has decrypted already."""
         return super().is_connected and not cast("GuardedTLSSocket", self.sock).pending()
 
 

@@ -1,8 +1,8 @@
-"""Names to addresses, without ever waiting longer than the caller has time.
+"""DNS lookups with a deadline.
 
-`getaddrinfo` knows no timeout. So it runs in threads of its own: whoever asks waits for the result only until its
-deadline, and the thread is left to come back when it likes. One lookup runs for a name however many ask, and at
-most `MAX_LOOKUPS` run at once, so that names whose servers stay silent cannot pile up threads.
+`getaddrinfo` has no timeout. It runs in threads of its own: a caller waits for the result until its deadline, and the
+thread ends later. Single flight: one lookup runs for a name however many callers need it. At most `MAX_LOOKUPS` run at
+the same time, so that names whose servers stay silent cannot pile up threads.
 """
 
 from __future__ import annotations
@@ -24,32 +24,33 @@ if TYPE_CHECKING:
 
     from sealgate.clocks import Clock, Deadline
 
-#: The most lookups under way at once; one more is refused at once.
+#: Maximum number of lookups under way; a further one is refused immediately.
 MAX_LOOKUPS = 64
-#: The most addresses of one name that are looked at.
+#: Maximum number of addresses used of one name.
 MAX_ADDRESSES = 16
-#: Seconds that addresses are kept, so that a burst of connections asks once.
+#: TTL of the addresses of a name in seconds, so that a burst of connections makes one lookup.
 KEEP_SECONDS = 5.0
 
 
 class Resolver(Protocol):
-    """Where addresses come from."""
+    """Resolves names to addresses."""
 
     def resolve(self, host: str, deadline: Deadline) -> tuple[str, ...]:
-        """Return the host's addresses as text, best first; an address as host is its own.
+        """Return the addresses of a host as text, best first; a host that is an address has that one.
 
         Raises:
-            UnavailableError: it has none.
-            DeadlineError: the time ran out first.
+            UnavailableError: the name does not resolve, or the lookup failed.
+            DeadlineError: the deadline passed first.
         """
 
 
 class SystemResolver:
-    """The machine's own resolver.
+    """The resolver of the operating system.
 
     Args:
-        clock: on which results age.
-        lookup: host to addresses, blocking; `OSError` when there are none.
+        clock: measures the TTL of addresses.
+        lookup: returns the addresses of a host; may block; raises `OSError` if there are none. By default
+            `getaddrinfo`.
     """
 
     def __init__(self, clock: Clock, lookup: Callable[[str], tuple[str, ...]] | None = None) -> None:
@@ -74,7 +75,7 @@ class SystemResolver:
             deadline.check(doing)
             raise UnavailableError(f"{quote(host)} could not be looked up in time; try again later") from None
         except (OSError, UnicodeError) as error:
-            why = error.strerror if isinstance(error, OSError) and error.strerror else "it is no name"
+            why = error.strerror if isinstance(error, OSError) and error.strerror else "not a valid name"
             raise UnavailableError(f"the name {quote(host)} does not resolve: {quote(why, 80)}") from error
 
     def _start(self, host: str) -> Future[tuple[str, ...]]:
@@ -84,14 +85,14 @@ class SystemResolver:
                 raise UnavailableError(f"{quote(host)} is not looked up: too many other lookups wait for an answer")
             lookup = Future()
             threading.Thread(target=self._run, args=(host, lookup), name="lookup", daemon=True).start()
-            # Only now: one that did not start would be waited for by everybody who comes after.
+            # Only now: all later callers would wait in vain for a lookup that did not start.
             self._under_way[host] = lookup
         return lookup
 
     def _run(self, host: str, lookup: Future[tuple[str, ...]]) -> None:
         try:
             addresses = self._lookup(host)
-        except Exception as error:  # noqa: BLE001 - a thread hands every exception to those who wait
+        except Exception as error:  # noqa: BLE001 - a thread hands every exception to the callers
             self._finish(host, ())
             lookup.set_exception(error)
         else:

@@ -1,4 +1,4 @@
-"""What a client of any HTTP service gets and gives."""
+"""Responses of HTTP services, and the protocol by which they are requested."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: The most bytes of one manifest (the size the OCI distribution specification asks registries to support).
+#: Default maximum of bytes in a response: the size of manifests that registries must support (OCI distribution
+#: specification, "Pushing Manifests").
 MAX_RESPONSE_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer of a service, whole and bounded.
+    """A complete response of a service.
 
     Attributes:
         status: the HTTP status.
-        headers: names in lower case.
-        body: the bytes, after no decoding but the transfer's.
+        headers: values by name in lower case.
+        body: the bytes; a transfer encoding is removed, a content encoding is not.
     """
 
     status: int
@@ -28,7 +29,7 @@ class Response:
 
 
 class Services(Protocol):
-    """Requests to signature stores that an authenticator names, under one deadline and the one HTTP policy."""
+    """Requests to services that an authenticator or key entry names, under one deadline and the one HTTP policy."""
 
     def request(  # noqa: PLR0913 - the parts of an HTTP request are these
         self,
@@ -40,12 +41,19 @@ class Services(Protocol):
         limit: int = MAX_RESPONSE_BYTES,
         ca: str | None = None,
     ) -> Response:
-        """Send one request and return the whole answer, whatever its status.
+        """Send one request and return the complete response, of any status.
 
-        Redirects are not followed to another host. `ca` is a PEM bundle that replaces the system's for this
-        request.
+        Redirects to another host are not followed.
+
+        Args:
+            method: the HTTP method, in upper case.
+            url: absolute URL.
+            headers: headers besides those of every request.
+            body: bytes to send; None for no body.
+            limit: maximum bytes of the response's body.
+            ca: PEM bundle of CA certificates to trust for this request instead of the system's.
 
         Raises:
-            VerificationError: more than `limit` bytes came back.
-            UnavailableError: no answer (and its subclasses).
+            VerificationError: the body is larger than `limit`.
+            UnavailableError: there is no valid response (and its subclasses).
         """

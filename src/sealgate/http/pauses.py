@@ -1,4 +1,4 @@
-"""Hosts that asked to be left alone for a while (HTTP 429, or 503 with a Retry-After), for everybody who asks them."""
+"""Pauses that hosts asked for (HTTP 429, or 503 with Retry-After); they count for all requests to the host."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from sealgate.messages import quote
 if TYPE_CHECKING:
     from sealgate.clocks import Clock, Deadline
 
-#: The longest pause that is honoured, seconds; a host may not send itself away for a week.
+#: Longest pause in seconds; a longer Retry-After is shortened, so that a host cannot switch itself off for a week.
 MAX_PAUSE = 300.0
-#: The pause after a 429 that names none, seconds.
+#: Pause after a 429 without Retry-After, in seconds.
 DEFAULT_PAUSE = 2.0
 _MAX_HOSTS = 1024
 _MAX_DIGITS = 9
 
 
 class Pauses:
-    """Which hosts are not to be asked right now.
+    """Hosts that must not be asked right now. Thread-safe.
 
     Args:
-        clock: on which pauses are measured and waited for.
+        clock: measures the pauses.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -34,11 +34,11 @@ class Pauses:
         self._lock = threading.Lock()
 
     def begin(self, host: str, retry_after: str | None) -> None:
-        """Pause a host for as long as it said; a pause that ends later stays.
+        """Pause a host for as long as it asked; a pause that ends later stays.
 
         Args:
             host: `host[:port]`.
-            retry_after: its header: seconds or an HTTP date; None or nonsense for a short default.
+            retry_after: the header `Retry-After`, seconds or an HTTP date; None or malformed for a default.
         """
         now = self._clock.monotonic()
         until = now + self._seconds(retry_after)
@@ -66,7 +66,7 @@ class Pauses:
 
     def _left(self, host: str) -> float:
         if not self._until:
-            return 0.0  # almost always nobody is paused, and then nobody needs the lock
+            return 0.0  # almost always no host is paused, and then the lock is not needed
         with self._lock:
             until = self._until.get(host)
         return 0.0 if until is None else until - self._clock.monotonic()

@@ -1,4 +1,4 @@
-"""How registries and services are reached: what an administrator says about single hosts."""
+"""Settings of single hosts: plain HTTP, CA certificates, mirrors, private addresses."""
 
 from __future__ import annotations
 
@@ -13,28 +13,27 @@ from sealgate.references import DOCKER_HUB, parse_registry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-#: Where Docker Hub's API is; references say `docker.io`.
+#: Host of Docker Hub's API; references say `docker.io`.
 DOCKER_HUB_API = "registry-1.docker.io"
 
 
 @dataclass(frozen=True, slots=True)
 class RegistrySettings:
-    """What is special about single hosts. A host is `host` (its scheme's usual port) or `host:port`, and only that.
+    """Settings of single hosts. `host` means the default port of its scheme, `host:port` that port, and nothing else.
 
-    Names are folded as in references, so what is said of `docker.io` holds for `registry-1.docker.io` too.
+    Names are normalised as in references: settings of `docker.io` count for `registry-1.docker.io` too.
 
     Attributes:
-        insecure: hosts that may be spoken to over plain HTTP and on loopback addresses. They are asked over TLS
-            first, and a certificate they show is checked like any other; only a host that does not speak TLS at
-            all is asked without.
-        ca: host -> PEM bundle that replaces the system's authorities for it.
-        mirrors: host -> host that is asked instead; the origin is asked only for what the mirror does not have,
-            or when the mirror is unavailable.
-        private: further hosts that may have private addresses, beyond those that policies, authenticators and
-            the other settings name (a token service or a blob storage inside the company, say).
+        insecure: hosts that may be asked over plain HTTP and at loopback addresses. They are asked over TLS first, and
+            their certificate is checked like any other; only a host that does not speak TLS at all is asked without.
+        ca: PEM bundle of CA certificates by host, to trust for the host instead of the system's.
+        mirrors: mirror by host. The host itself is asked only for what the mirror does not have, or if the mirror is
+            unavailable.
+        private: hosts that may have private addresses, besides those that policies, authenticators and the other
+            settings name (for example a token service or a blob storage inside the company).
 
     Raises:
-        ConfigError: a host is none.
+        ConfigError: a name is not a host.
     """
 
     insecure: frozenset[str] = frozenset()
@@ -44,7 +43,7 @@ class RegistrySettings:
     _named: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Fold every host to its normalised form."""
+        """Normalise every host."""
         keep = object.__setattr__
         keep(self, "insecure", _hosts(self.insecure))
         keep(self, "private", _hosts(self.private))
@@ -53,25 +52,25 @@ class RegistrySettings:
         keep(self, "_named", self.insecure | self.private | {*self.ca, *self.mirrors, *self.mirrors.values()})
 
     def is_insecure(self, authority: str) -> bool:
-        """Return whether that `host[:port]` may be spoken to over plain HTTP and on loopback addresses."""
+        """Return whether a `host[:port]` may be asked over plain HTTP and at loopback addresses."""
         return fold(authority) in self.insecure
 
     def names(self, authority: str) -> bool:
-        """Return whether any setting names that `host[:port]`, so that it may have private addresses."""
+        """Return whether a setting names a `host[:port]`, so that it may have private addresses."""
         return fold(authority) in self._named
 
     def ca_of(self, authority: str) -> str | None:
-        """Return the PEM bundle for that `host[:port]`; None for the system's authorities."""
+        """Return the PEM bundle of CA certificates for a `host[:port]`; None for the system's."""
         return self.ca.get(fold(authority))
 
 
 def fold(authority: str) -> str:
-    """Return the name that settings use for the `host[:port]` of a URL."""
+    """Return the spelling that settings and references use for the `host[:port]` of a URL."""
     return DOCKER_HUB if authority in (DOCKER_HUB_API, f"index.{DOCKER_HUB}") else authority
 
 
 def api_host(registry: str) -> str:
-    """Return where a registry's API is: the registry itself but for Docker Hub."""
+    """Return the host of a registry's API: the registry itself, except for Docker Hub."""
     return DOCKER_HUB_API if registry == DOCKER_HUB else registry
 
 
@@ -83,4 +82,4 @@ def _host(name: str) -> str:
     try:
         return parse_registry(name)
     except InvalidReferenceError as error:
-        raise ConfigError(f"{quote(name)} in the registry settings is no host: write host or host:port") from error
+        raise ConfigError(f"{quote(name)} in the registry settings is not a host: write host or host:port") from error

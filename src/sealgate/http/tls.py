@@ -1,4 +1,4 @@
-"""TLS: at least version 1.2, certificates always checked, the system's authorities or a bundle of one's own."""
+"""TLS contexts: version 1.2 or later, certificates always checked against the system's CAs or a given bundle."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from cachetools import LRUCache
 from sealgate.errors import ConfigError
 from sealgate.http.connections import GuardedTLSSocket
 
-#: Contexts kept at once; each authenticator may bring a bundle of its own.
+#: Contexts in the cache; each authenticator may bring its own CA bundle.
 MAX_CONTEXTS = 256
 
 
 class TLSContexts:
-    """One context for each bundle of authorities, made when first needed and then shared."""
+    """Cache of TLS contexts, one for each CA bundle. Thread-safe."""
 
     def __init__(self) -> None:
         self._contexts: LRUCache[str | None, ssl.SSLContext] = LRUCache(MAX_CONTEXTS)
         self._lock = threading.Lock()
 
     def get(self, ca: str | None) -> ssl.SSLContext:
-        """Return the context that trusts a PEM bundle, or (None) the system's authorities.
+        """Return the context that trusts a PEM bundle of CA certificates, or (None) the system's.
 
         Raises:
-            ConfigError: the bundle holds no certificate, or something else.
+            ConfigError: the bundle does not parse, or holds no certificate.
         """
         with self._lock:
             context = self._contexts.get(ca)

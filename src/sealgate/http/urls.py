@@ -1,6 +1,6 @@
-"""URLs, read strictly: everything a request may be sent to is one of these.
+"""Strict parsing of URLs. Every request goes to a parsed URL.
 
-A registry says where its tokens and blobs are, so these are foreign text. What two programs could read
+Registries name the URLs of their token services and blobs, so URLs are foreign text. What two programs could parse
 differently (user names before the host, backslashes, white space, control characters, letters outside ASCII) is
 refused, not repaired.
 """
@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 from sealgate.errors import ForbiddenAddressError
 from sealgate.messages import quote
 
-#: The most characters of one URL; signed storage URLs have about 2,000.
+#: Maximum length of a URL in characters; signed storage URLs have about 2,000.
 MAX_URL = 8192
 
 _PORTS = {"http": 80, "https": 443}
@@ -28,12 +28,12 @@ _MAX_PORT = 65535
 
 
 class Origin(NamedTuple):
-    """Whom a request goes to. Credentials belong to one origin.
+    """Scheme, host and port of a URL. Credentials belong to one origin.
 
     Attributes:
         scheme: "https" or "http".
         host: lower case, without brackets ("registry.example.org", "::1").
-        port: the port, never left out.
+        port: the port number, from 1 to 65535.
     """
 
     scheme: str
@@ -42,17 +42,17 @@ class Origin(NamedTuple):
 
     @property
     def authority(self) -> str:
-        """`host[:port]` as references and settings name it: the scheme's usual port left out."""
+        """`host[:port]` as references and settings spell it: without the default port of the scheme."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 class URL(NamedTuple):
-    """An absolute URL, taken apart.
+    """An absolute URL without fragment.
 
     Attributes:
-        origin: whom it names.
-        target: path and query as they go into the request line; begins with `/`.
+        origin: scheme, host and port.
+        target: path and query, as in the request line; begins with `/`.
     """
 
     origin: Origin
@@ -64,10 +64,10 @@ class URL(NamedTuple):
 
 
 def parse_url(text: str) -> URL:
-    """Parse an absolute http or https URL; a fragment is dropped.
+    """Parse an absolute http or https URL; a fragment is removed.
 
     Raises:
-        ForbiddenAddressError: it is no such URL, or one that could be read in two ways.
+        ForbiddenAddressError: it is not such a URL, is too long, or could be parsed in two ways.
     """
     if len(text) > MAX_URL or _UNWANTED.search(text):
         raise _forbidden(text, "it is too long or has characters that URLs do not have")
@@ -86,16 +86,16 @@ def parse_origin(scheme: str, authority: str) -> Origin:
     """Return the origin of a `host[:port]`.
 
     Raises:
-        ForbiddenAddressError: it is no host.
+        ForbiddenAddressError: it is not a host with an optional port.
     """
     return _parse_origin(scheme, authority.lower(), authority)
 
 
 def join_url(base: URL, location: str) -> URL:
-    """Return where a `Location` or `Link` of an answer from `base` points.
+    """Return the URL that a `Location` or `Link` in a response from `base` points to.
 
     Raises:
-        ForbiddenAddressError: as `parse_url`.
+        ForbiddenAddressError: see `parse_url`.
     """
     if len(location) > MAX_URL or _UNWANTED.search(location):
         raise _forbidden(location, "it is too long or has characters that URLs do not have")
@@ -112,11 +112,11 @@ def _parse_origin(scheme: str, authority: str, text: str) -> Origin:
         raise _forbidden(text, "its host is not host or host:port")
     host, port = match[1], int(match[2]) if match[2] is not None else _PORTS[scheme]
     if not 0 < port <= _MAX_PORT:
-        raise _forbidden(text, f"{port} is no port")
+        raise _forbidden(text, f"{port} is not a port")
     if host.startswith("["):
         return Origin(scheme, _parse_ipv6(host[1:-1], text), port)
     if len(host) > _MAX_NAME or not _NAME.fullmatch(host):
-        raise _forbidden(text, "its host is no DNS name")
+        raise _forbidden(text, "its host is not a DNS name")
     return Origin(scheme, host, port)
 
 
@@ -124,9 +124,9 @@ def _parse_ipv6(host: str, text: str) -> str:
     try:
         return ipaddress.IPv6Address(host).compressed
     except ValueError as error:
-        raise _forbidden(text, "its host is no IPv6 address") from error
+        raise _forbidden(text, "its host is not an IPv6 address") from error
 
 
 def _forbidden(text: str, why: str) -> ForbiddenAddressError:
-    # Whatever follows the path may be a signature or a token, so it does not enter a message.
+    # The query may hold a signature or a token, so it does not go into a message.
     return ForbiddenAddressError(f"{quote(text.partition('?')[0])} cannot be asked: {why}")

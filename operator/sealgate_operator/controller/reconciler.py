@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from sealgate.api.v1alpha1.dependencies import authenticators_named_in
 from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.api.v1alpha1.status import AuthenticatorStatus, Condition, VerificationPolicyStatus
 from sealgate.errors import NotFoundError, SealgateError
@@ -19,7 +20,7 @@ from sealgate_operator.controller.store import AUTHENTICATOR, KINDS, POLICY, SEC
 from sealgate_operator.controller.work_queue import Key
 from sealgate_operator.status.authenticators import Assessment, assess
 from sealgate_operator.status.conditions import READY, read_status
-from sealgate_operator.status.verification_policies import authenticators_named_in, policy_status
+from sealgate_operator.status.verification_policies import policy_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -13,9 +13,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from sealgate.api.v1alpha1.dependencies import authenticators_named_in, secrets_named_in
 from sealgate.kubernetes.secrets import secret_data
-from sealgate_operator.status.authenticators import secrets_named_in
-from sealgate_operator.status.verification_policies import authenticators_named_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

@@ -10,14 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from sealgate.api.v1alpha1.authenticator import Authenticator
+from sealgate.api.v1alpha1.dependencies import key_sources
 from sealgate.api.v1alpha1.status import AuthenticatorStatus, KeyStatus
 from sealgate.errors import InvalidKeyError, SealgateError, UnavailableError
 from sealgate.formats.build import build_check
 from sealgate.formats.incomplete import IncompleteCheck
-from sealgate.formats.signers import openpgp_states, signers_of
+from sealgate.formats.signers import signers_of, spoilt_keys
 from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.keys.status_keys import StatusKeys
 from sealgate.reasons import Reason
@@ -32,7 +33,7 @@ from sealgate_operator.status.conditions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from sealgate.api.v1alpha1.keys import KeyEntry
@@ -41,12 +42,6 @@ if TYPE_CHECKING:
     from sealgate_operator.keys.interface import KeySource
     from sealgate_operator.keys.secrets import SecretKeys
 
-#: The fields that make a model the place of a key, whatever the format.
-_KEY_FIELDS = frozenset({"secret_ref", "key_id"})
-#: Those of them that put the key elsewhere, so that it is counted where the status has it.
-_ELSEWHERE = ("secret_ref", "kms")
-#: The fields that name a Secret, as they are written.
-_REFERENCES = ("secretRef", "credentialsSecret")
 #: The most entries of `status.keys`.
 _MAX_KEYS = 256
 
@@ -201,12 +196,12 @@ def _ready(check: Check, keys: Sequence[KeyStatus], signers: frozenset[str] | No
     notes = [key.message for key in keys if key.state == "Refused"]
     if isinstance(check, IncompleteCheck) and not notes:
         notes = [why.message for why in check.missing]
-    spoilt = [state for state in openpgp_states(check, now) if state.reason is not Reason.VERIFIED]
-    notes += [f"OpenPGP key {state.fingerprint}: {state.message}" for state in spoilt]
+    spoilt = spoilt_keys(check, now)
+    notes += [f"{key.name}: {key.message}" for key in spoilt]
     if signers == frozenset():
         reason = spoilt[0].reason.value if spoilt else Reason.INVALID_KEY.value
-        why = "; ".join(notes) or "no key of the keyring can sign"
-        return Judgement(READY, False, reason, f"no key can be used: {why}; put a current key into the keyring")
+        why = "; ".join(notes) or "none of them can sign"
+        return Judgement(READY, False, reason, f"no key can be used: {why}; replace it by a current key")
     if notes:
         return Judgement(READY, True, "SomeKeysRefused", f"can be used, but not all of its keys: {'; '.join(notes)}")
     return Judgement(READY, True, "KeysResolved", "every key can be used")
@@ -214,34 +209,6 @@ def _ready(check: Check, keys: Sequence[KeyStatus], signers: frozenset[str] | No
 
 def _summary(authenticator: Authenticator, keys: Sequence[KeyStatus], refused_inline: int) -> str:
     """Return how many keys can be used of how many: those in the status, and those that stand in the spec."""
-    inline = sum(
-        all(getattr(place, name, None) is None for name in _ELSEWHERE) for place in _key_places(authenticator.spec)
-    )
+    inline = sum(source.is_inline for _, source in key_sources(authenticator.spec, "spec"))
     accepted = sum(key.state == "Accepted" for key in keys)
     return f"{inline - min(refused_inline, inline) + accepted}/{inline + len(keys)}"
-
-
-def _key_places(value: object) -> Iterator[BaseModel]:
-    """Yield every part of a spec that says where a key is."""
-    if isinstance(value, tuple):
-        for member in value:
-            yield from _key_places(member)
-    elif isinstance(value, BaseModel):
-        fields = type(value).model_fields
-        if _KEY_FIELDS.intersection(fields):
-            yield value
-            return
-        for name in fields:
-            yield from _key_places(getattr(value, name))
-
-
-def secrets_named_in(value: object) -> frozenset[str]:
-    """Return the names of all Secrets that a spec refers to, for keys or credentials, understood or not."""
-    if isinstance(value, list):
-        return frozenset().union(*map(secrets_named_in, value))
-    if not isinstance(value, dict):
-        return frozenset()
-    found = frozenset().union(*map(secrets_named_in, value.values()))
-    references = [value.get(name) for name in _REFERENCES]
-    names = {reference.get("name") for reference in references if isinstance(reference, dict)}
-    return found | {name for name in names if isinstance(name, str)}

@@ -59,14 +59,6 @@ def policy_status(
     return VerificationPolicyStatus(observed_generation=generation, conditions=conditions)
 
 
-def authenticators_named_in(obj: Mapping[str, Any]) -> frozenset[str]:
-    """Return the names that a policy requires, whether or not the rest of it can be understood."""
-    spec = obj.get("spec")
-    require = spec.get("require") if isinstance(spec, dict) else None
-    names = require.get("authenticators") if isinstance(require, dict) else None
-    return frozenset(name for name in names if isinstance(name, str)) if isinstance(names, list) else frozenset()
-
-
 def _sum_up(policy: VerificationPolicy, parts: Sequence[Judgement]) -> Judgement:
     for part in parts:
         if part.holds is not True:

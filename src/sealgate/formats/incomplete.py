@@ -13,8 +13,10 @@ from sealgate.errors import KeyRefusedError, UnavailableError, VerificationError
 from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sealgate.findings import Verified
-    from sealgate.formats.interface import Check, Image, Sources
+    from sealgate.formats.interface import Check, CheckKey, Image, Sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,10 @@ class IncompleteCheck:
     def named_hosts(self) -> frozenset[str]:
         """The registries that the authenticator names literally."""
         return self.check.named_hosts
+
+    def keys_at(self, now: datetime) -> tuple[CheckKey, ...] | None:
+        """Return the keys that can be used; see `sealgate.formats.interface.Check`."""
+        return self.check.keys_at(now)
 
     def budget_host(self, image: Image) -> str:
         """Return the host whose budget one verification of that image is charged to."""

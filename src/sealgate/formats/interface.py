@@ -17,11 +17,13 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from sealgate.reasons import Reason
 from sealgate.service_secrets import NoServiceSecrets, ServiceSecrets
 from sealgate.trusted_state.stores import TrustedState, UnconfiguredTrustedState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from sealgate.clocks import Clock, Deadline
     from sealgate.findings import Verified
@@ -69,6 +71,23 @@ class Sources:
     secrets: ServiceSecrets = field(default_factory=NoServiceSecrets)
 
 
+@dataclass(frozen=True, slots=True)
+class CheckKey:
+    """One key that a check accepts, as it stands at some moment.
+
+    Attributes:
+        fingerprint: the fingerprint that findings have for it.
+        name: the key for a person ("OpenPGP key 0123...").
+        reason: `Reason.VERIFIED` while its signatures count, else why they do not.
+        message: why they do not, for a person.
+    """
+
+    fingerprint: str
+    name: str
+    reason: Reason = Reason.VERIFIED
+    message: str = ""
+
+
 class Check(Protocol):
     """One authenticator's rules, with its keys at hand, ready to verify images. Immutable, thread-safe."""
 
@@ -90,6 +109,13 @@ class Check(Protocol):
     @property
     def named_hosts(self) -> frozenset[str]:
         """The registries that the authenticator names literally, as references have them."""
+
+    def keys_at(self, now: datetime) -> tuple[CheckKey, ...] | None:
+        """Return every key that the check accepts, each once; None if others than the policy choose the keys.
+
+        Args:
+            now: the time at which the keys must be valid.
+        """
 
     def budget_host(self, image: Image) -> str:
         """Return the host whose budget one verification of that image is charged to."""

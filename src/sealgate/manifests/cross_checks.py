@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from sealgate.api.v1alpha1.dependencies import secret_references
 from sealgate.errors import InvalidPatternError
 from sealgate.manifests.validation import did_you_mean
-from sealgate.messages import join_field, key_part, quote
+from sealgate.messages import join_field, quote
 from sealgate.patterns import compile_repository_pattern, compile_tag_pattern
 
 if TYPE_CHECKING:
@@ -51,14 +52,12 @@ def check_secrets(authenticator: Document, secrets: Mapping[str, Collection[str]
         authenticator: the object.
         secrets: the names of all Secrets, each with its keys.
     """
-    for place, wanted in _mappings("credentialsSecret", authenticator.value, ""):
-        yield from _check_secret(authenticator, place, wanted.get("name"), secrets)
-    for place, wanted in _mappings("secretRef", authenticator.value, ""):
-        name, key = wanted.get("name"), wanted.get("key")
-        yield from _check_secret(authenticator, place, name, secrets)
+    for found in secret_references(authenticator.value):
+        name, key = found.name, found.key
+        yield from _check_secret(authenticator, found.field, name, secrets)
         if isinstance(name, str) and name in secrets and isinstance(key, str) and key not in secrets[name]:
             message = f"the Secret {quote(name, 64)} has no key {quote(key, 64)}"
-            yield authenticator.problem(f"{place}.key", message, did_you_mean(key, secrets[name], "it has"))
+            yield authenticator.problem(f"{found.field}.key", message, did_you_mean(key, secrets[name], "it has"))
 
 
 def _check_secret(document: Document, place: str, name: object, secrets: Collection[str]) -> Iterator[Problem]:
@@ -94,17 +93,3 @@ def _members(place: str, value: object, part: str) -> Iterator[tuple[str, Any]]:
             yield join_field(place, index), item
     elif isinstance(value, Mapping) and part in value:
         yield join_field(place, part), value[part]
-
-
-def _mappings(field: str, value: object, place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield place and value of every object that stands in a field of that name, however deep."""
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _mappings(field, item, join_field(place, index))
-    elif isinstance(value, Mapping):
-        for key, member in value.items():
-            inside = join_field(place, key_part(key))
-            if key == field and isinstance(member, Mapping):
-                yield inside, member
-            else:
-                yield from _mappings(field, member, inside)

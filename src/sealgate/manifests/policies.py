@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 from sealgate.api.v1alpha1.dependencies import key_entries
 from sealgate.errors import InvalidKeyError, SealgateError, UnavailableError
 from sealgate.formats.build import build_check
-from sealgate.formats.signers import openpgp_states
+from sealgate.formats.signers import spoilt_keys as find_spoilt_keys
 from sealgate.keys.resolvers import FileKeys
 from sealgate.manifests.loading import check_object, load_policy_files
 from sealgate.messages import join_field
 from sealgate.policies.decisions import UnmatchedImages
-from sealgate.reasons import Reason
 from sealgate.service_secrets import MappingServiceSecrets
 from sealgate.verification.policy_sets import PolicySet, build_policy_set
 
@@ -76,7 +75,7 @@ def authenticator_problems(files: PolicyFiles) -> Iterator[Problem]:
 
 
 def spoilt_keys(files: PolicyFiles, now: datetime) -> Iterator[Problem]:
-    """Yield the OpenPGP keys that verification refuses at that time although their policy files are right.
+    """Yield the keys that verification refuses at that time although their policy files are right.
 
     A key that expired or was revoked does not make its file wrong, but no signature by it counts.
 
@@ -87,13 +86,12 @@ def spoilt_keys(files: PolicyFiles, now: datetime) -> Iterator[Problem]:
     keys = FileKeys(files.secrets)
     for authenticator in files.authenticators:
         try:
-            states = openpgp_states(build_check(authenticator, keys), now)
+            spoilt = find_spoilt_keys(build_check(authenticator, keys), now)
         except SealgateError:
             continue  # keys that only a KMS or a Secret of the cluster has
-        for state in states:
-            if state.reason is not Reason.VERIFIED:
-                message = f"OpenPGP key {state.fingerprint}: {state.message}; signatures by it do not count"
-                yield files.problem(authenticator.kind, authenticator.metadata.name, "spec", message)
+        for key in spoilt:
+            message = f"{key.name}: {key.message}; signatures by it do not count"
+            yield files.problem(authenticator.kind, authenticator.metadata.name, "spec", message)
 
 
 def _key_problems(authenticator: Authenticator, keys: FileKeys, files: PolicyFiles) -> Iterator[Problem]:

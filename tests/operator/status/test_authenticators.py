@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate.api.v1alpha1.authenticator import Authenticator
+from sealgate.api.v1alpha1.dependencies import secrets_named_in
 from sealgate.api.v1alpha1.status import KeyStatus
 from sealgate.formats.build import build_check
 from sealgate.keys.openpgp.packets import armored_blocks
@@ -14,7 +15,7 @@ from sealgate.kms.key_source import RETRY_SECONDS, KMSKeySource
 from sealgate.kms.resolve import REFRESH_SECONDS
 from sealgate.service_secrets import MappingServiceSecrets
 from sealgate_operator.keys.secrets import SecretKeys
-from sealgate_operator.status.authenticators import assess, secrets_named_in
+from sealgate_operator.status.authenticators import assess
 from tests.operator.objects import authenticator, cosign, fingerprint_of, inline, pem, secret_ref
 from tests.support.clocks import NOW
 from tests.support.environments.kms import KMSEnvironment

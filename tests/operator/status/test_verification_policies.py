@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from sealgate.api.v1alpha1.dependencies import authenticators_named_in
 from sealgate.api.v1alpha1.status import AuthenticatorStatus
 from sealgate_operator.status.authenticators import Assessment
-from sealgate_operator.status.verification_policies import authenticators_named_in, policy_status
+from sealgate_operator.status.verification_policies import policy_status
 from tests.operator.objects import policy
 from tests.support.clocks import NOW
 

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from sealgate.api.v1alpha1.cosign import CosignSpec
 from sealgate.api.v1alpha1.grafeas import GrafeasSpec
-from sealgate.api.v1alpha1.model import Metadata, Model, exactly_one
+from sealgate.api.v1alpha1.model import FormatSpec, Metadata, Model, exactly_one
 from sealgate.api.v1alpha1.notary import NotarySpec
 from sealgate.api.v1alpha1.oracle import OracleSpec
 from sealgate.api.v1alpha1.simple_signing import SimpleSigningSpec
@@ -33,6 +33,13 @@ class AuthenticatorSpec(Model):
     def _has_one_format(self) -> Self:
         exactly_one(self, "format", tuple(type(self).model_fields))
         return self
+
+    @property
+    def chosen(self) -> FormatSpec:
+        """The fields of the format that is set."""
+        found = next(value for name in type(self).model_fields if (value := getattr(self, name)) is not None)
+        assert isinstance(found, FormatSpec)  # noqa: S101 - every field of the model is one
+        return found
 
     @property
     def format(self) -> str:

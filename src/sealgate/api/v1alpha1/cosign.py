@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import Field
 
 from sealgate.api.v1alpha1.keys import KeyEntry
-from sealgate.api.v1alpha1.model import Model
+from sealgate.api.v1alpha1.model import FormatSpec, KeySource, numbered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
-class CosignSpec(Model):
+class CosignSpec(FormatSpec):
     """Signatures as cosign stores them: the .sig tag, OCI 1.1 referrers, key-based bundles."""
 
     keys: tuple[KeyEntry, ...] = Field(
@@ -25,3 +30,7 @@ class CosignSpec(Model):
         max_length=511,
         description="Repository (registry/path) that holds the signatures instead of the image's own.",
     )
+
+    def key_sources(self) -> Iterator[tuple[str, KeySource]]:
+        """Yield the accepted keys."""
+        return numbered("keys", self.keys)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.api.v1alpha1.kms import Endpoint
-from sealgate.api.v1alpha1.model import Model, exactly_one
+from sealgate.api.v1alpha1.model import FormatSpec, KeySource, Model, exactly_one, numbered
 from sealgate.api.v1alpha1.services import CredentialsSecret, ServiceCA, ServiceURL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.:~-]{0,126}"
 NoteName = Annotated[str, StringConstraints(pattern=rf"^{_NAME}(/{_NAME}){{1,5}}$", max_length=300)]
@@ -92,7 +95,7 @@ class ACRSpec(Model):
         return self
 
 
-class GrafeasSpec(Model):
+class GrafeasSpec(FormatSpec):
     """Attestations in a Grafeas server, as kritis and Alibaba Cloud's kritis-validation-hook use them."""
 
     server: ServiceURL | None = Field(
@@ -150,3 +153,7 @@ class GrafeasSpec(Model):
         if self.acr is not None and self.credentials_secret is None:
             raise ValueError("has acr without credentialsSecret; name a Secret with accessKeyId and accessKeySecret")
         return self
+
+    def key_sources(self) -> Iterator[tuple[str, KeySource]]:
+        """Yield the accepted keys."""
+        return numbered("keys", self.keys)

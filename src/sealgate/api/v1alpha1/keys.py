@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from sealgate.api.v1alpha1.kms import KMSSource
-from sealgate.api.v1alpha1.model import Model, SecretKeySelector, exactly_one
+from sealgate.api.v1alpha1.model import KeySource, SecretKeySelector, exactly_one
 
 AlgorithmName = Literal[
     "ECDSA_SHA_256",
@@ -30,7 +30,7 @@ AlgorithmName = Literal[
 MAX_ID_BYTES = 128
 
 
-class KeyEntry(Model):
+class KeyEntry(KeySource):
     """One accepted public key: where it comes from, and which algorithm it signs with. Exactly one source."""
 
     pem: str | None = Field(
@@ -63,8 +63,13 @@ class KeyEntry(Model):
     )
 
     @property
+    def is_inline(self) -> bool:
+        """Whether the entry itself has the key."""
+        return self.secret_ref is None and self.kms is None
+
+    @property
     def resolvable(self) -> bool:
-        """Whether a `KeyResolver` is asked for it; an entry that holds another kind of key itself is not."""
+        """Whether a `KeyResolver` is asked for it; an entry that has a key of another kind inline is not."""
         return True
 
     @property

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
+from sealgate.messages import join_field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
 API_VERSION = "sealgate.dev/v1alpha1"
+
+_Item = TypeVar("_Item")
 
 
 ObjectName = Annotated[
@@ -55,6 +63,29 @@ def exactly_one(value: BaseModel, what: str, names: tuple[str, ...]) -> None:
         several = " and ".join(to_camel(name) for name in given)
         raise ValueError(f"has {several}; write exactly one {what} ({known})")
     raise ValueError(f"has no {what}; write exactly one ({known})")
+
+
+class KeySource(Model, ABC):
+    """A part of a spec that says where one key, or one keyring, comes from."""
+
+    @property
+    @abstractmethod
+    def is_inline(self) -> bool:
+        """Whether the spec itself has the key; the key of a Secret or a KMS is resolved into the status."""
+
+
+class FormatSpec(Model, ABC):
+    """The fields of one format in an `Authenticator`."""
+
+    @abstractmethod
+    def key_sources(self) -> Iterator[tuple[str, KeySource]]:
+        """Yield every key source of the spec with its field below the spec ("keys[0]"), in the order of the fields."""
+
+
+def numbered(field: str, items: Sequence[_Item]) -> Iterator[tuple[str, _Item]]:
+    """Yield every item of a list with its field ("keys[0]")."""
+    for index, item in enumerate(items):
+        yield join_field(field, index), item
 
 
 class Metadata(BaseModel):

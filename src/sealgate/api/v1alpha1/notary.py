@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from sealgate.api.v1alpha1.model import Model, SecretKeySelector, exactly_one
+from sealgate.api.v1alpha1.model import FormatSpec, KeySource, Model, SecretKeySelector, exactly_one, numbered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: `targets`, or a delegation below it; nothing that could be another path.
 RoleName = Annotated[
@@ -35,7 +38,7 @@ class NotaryRootCA(Model):
     )
 
 
-class NotaryRoot(Model):
+class NotaryRoot(KeySource):
     """The pin: what the root of trust of a repository must be. Exactly one of its fields; never trust on first use."""
 
     pem: str | None = Field(
@@ -54,8 +57,13 @@ class NotaryRoot(Model):
         exactly_one(self, "pin of the root", ("pem", "key_id", "ca"))
         return self
 
+    @property
+    def is_inline(self) -> bool:
+        """True: a pin is always in the spec."""
+        return True
 
-class NotaryKey(Model):
+
+class NotaryKey(KeySource):
     """One accepted signer of a role: where the public key comes from. Exactly one source."""
 
     pem: str | None = Field(
@@ -74,6 +82,11 @@ class NotaryKey(Model):
         exactly_one(self, "source of the key", ("pem", "secret_ref", "key_id"))
         return self
 
+    @property
+    def is_inline(self) -> bool:
+        """Whether the spec itself has the key or its id."""
+        return self.secret_ref is None
+
 
 class NotaryRole(Model):
     """A role that must name the image's tag, and whose signature on that counts."""
@@ -87,7 +100,7 @@ class NotaryRole(Model):
     )
 
 
-class NotarySpec(Model):
+class NotarySpec(FormatSpec):
     """Signatures in Notary v1 (Docker Content Trust, DTR and UCP), which sign tags of a repository."""
 
     server: ServerURL | None = Field(
@@ -108,3 +121,9 @@ class NotarySpec(Model):
         description="Roles that must all name the tag with the same digest. None listed: docker's own order, "
         "targets/releases and then targets, signed by whoever the repository's owner lets sign.",
     )
+
+    def key_sources(self) -> Iterator[tuple[str, KeySource]]:
+        """Yield the pin of the root, and the accepted signers of every role."""
+        yield "root", self.root
+        for field, role in numbered("roles", self.roles):
+            yield from numbered(f"{field}.keys", role.keys)

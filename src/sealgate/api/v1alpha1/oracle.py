@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
 from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.api.v1alpha1.kms import OracleKeyID, OracleVersionID, Region
-from sealgate.api.v1alpha1.model import Model
+from sealgate.api.v1alpha1.model import FormatSpec, KeySource, numbered
 from sealgate.api.v1alpha1.services import CredentialsSecret, ServiceCA, ServiceURL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: A compartment's id; the root compartment's is the tenancy's.
 CompartmentID = Annotated[
@@ -60,7 +63,7 @@ class OracleKey(KeyEntry):
         return self
 
 
-class OracleSpec(Model):
+class OracleSpec(FormatSpec):
     """Signature records of Oracle Cloud's registry (OCIR), as `oci artifacts container image-signature` makes them."""
 
     region: Region = Field(description="Region of the registry, such as us-phoenix-1; signatures must name it.")
@@ -89,3 +92,7 @@ class OracleSpec(Model):
     metadata: dict[str, str] = Field(
         default_factory=dict, description="Members that the metadata of signatures must have, with exactly these texts."
     )
+
+    def key_sources(self) -> Iterator[tuple[str, KeySource]]:
+        """Yield the accepted keys."""
+        return numbered("trustedKeys", self.trusted_keys)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
-from sealgate.api.v1alpha1.model import Model, SecretKeySelector, exactly_one
+from sealgate.api.v1alpha1.model import FormatSpec, KeySource, Model, SecretKeySelector, exactly_one
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: A web address without user name, query and fragment, or a folder of the machine that sealgate runs on.
 LookasideURL = Annotated[
@@ -25,7 +28,7 @@ _PARAMETERS = {
 }
 
 
-class KeyringSource(Model):
+class KeyringSource(KeySource):
     """Public OpenPGP keys: one or more certificates, as `gpg --armor --export` prints them. Exactly one source."""
 
     inline: str | None = Field(
@@ -42,6 +45,11 @@ class KeyringSource(Model):
     def _has_one_source(self) -> Self:
         exactly_one(self, "source of the keyring", ("inline", "secret_ref"))
         return self
+
+    @property
+    def is_inline(self) -> bool:
+        """Whether the spec itself has the keyring."""
+        return self.secret_ref is None
 
 
 class OpenShiftStore(Model):
@@ -148,7 +156,7 @@ class SignedIdentity(Model):
         return self
 
 
-class SimpleSigningSpec(Model):
+class SimpleSigningSpec(FormatSpec):
     """OpenPGP signatures in the "simple signing" format: OpenShift, atomic, podman, skopeo."""
 
     keyring: KeyringSource = Field(description="Accepted keys; a signature by any one of them verifies.")
@@ -167,3 +175,7 @@ class SimpleSigningSpec(Model):
         description="Whether an image for several platforms whose index has no signature that counts may instead have "
         "one on the manifest of every platform, all of them by the same key. Default no: the index must be signed.",
     )
+
+    def key_sources(self) -> Iterator[tuple[str, KeySource]]:
+        """Yield the keyring."""
+        yield "keyring", self.keyring

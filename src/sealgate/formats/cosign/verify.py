@@ -9,14 +9,16 @@ from sealgate.errors import InvalidKeyError, NoKeyError
 from sealgate.formats.cosign.claims import Claims
 from sealgate.formats.cosign.search import Search
 from sealgate.formats.interface import hash_content
+from sealgate.formats.signers import each_once, public_check_keys
 from sealgate.references import parse_repository
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from sealgate.api.v1alpha1.cosign import CosignSpec
     from sealgate.findings import Verified
-    from sealgate.formats.interface import Image, Sources
+    from sealgate.formats.interface import CheckKey, Image, Sources
     from sealgate.keys.public_keys import PublicKey
     from sealgate.keys.resolvers import KeyResolver
     from sealgate.references import Repository
@@ -51,6 +53,11 @@ class CosignCheck:
     def named_hosts(self) -> frozenset[str]:
         """The registry of the signatures, where the authenticator names one."""
         return frozenset() if self.signature_repository is None else frozenset({self.signature_repository.registry})
+
+    def keys_at(self, now: datetime) -> tuple[CheckKey, ...]:
+        """Return the accepted keys."""
+        del now
+        return each_once(public_check_keys(self.keys))
 
     def budget_host(self, image: Image) -> str:
         """Return the registry that holds the signatures."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sealgate.errors import InvalidKeyError, NoKeyError, VerificationError
 from sealgate.formats.other_hashes import StrangerError
+from sealgate.formats.signers import each_once, openpgp_check_keys, public_check_keys
 from sealgate.keys.openpgp.keyring import load_keyring
 from sealgate.messages import name_accepted, quote
 from sealgate.reasons import Reason
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from sealgate.api.v1alpha1.grafeas import GrafeasKey
     from sealgate.formats.grafeas.wire import AttestedSignature
+    from sealgate.formats.interface import CheckKey
     from sealgate.keys.openpgp.keyring import Keyring
     from sealgate.keys.public_keys import PublicKey
     from sealgate.keys.resolvers import KeyResolver
@@ -50,6 +52,17 @@ class Authority:
         if self.keyrings:
             return None
         return frozenset(key.fingerprint for keys in self.public_keys.values() for key in keys)
+
+    def keys_at(self, now: datetime) -> tuple[CheckKey, ...]:
+        """Return all keys, each once; of OpenPGP certificates those that can sign, each with its state."""
+        openpgp = (
+            key
+            for keyrings in self.keyrings.values()
+            for keyring in keyrings
+            for key in openpgp_check_keys(keyring, now)
+        )
+        public = (key for keys in self.public_keys.values() for key in public_check_keys(keys))
+        return each_once((*public, *openpgp))
 
     def _named_fingerprints(self) -> Iterator[str]:
         """Yield the fingerprints of all keys, of OpenPGP certificates those of their primary keys."""

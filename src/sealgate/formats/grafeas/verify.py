@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sealgate.formats.grafeas.keys import Authority
     from sealgate.formats.grafeas.stores import OccurrenceStore
     from sealgate.formats.grafeas.wire import Entry
-    from sealgate.formats.interface import Image, Sources
+    from sealgate.formats.interface import CheckKey, Image, Sources
     from sealgate.keys.resolvers import KeyResolver
 
 # Part of `content`: raise it when the same keys and options come to mean something else.
@@ -56,6 +56,10 @@ class GrafeasCheck:
     def named_hosts(self) -> frozenset[str]:
         """None: what it names is a server, not a registry."""
         return frozenset()
+
+    def keys_at(self, now: datetime) -> tuple[CheckKey, ...]:
+        """Return all keys of the authority, of OpenPGP certificates those that can sign."""
+        return self.authority.keys_at(now)
 
     def budget_host(self, image: Image) -> str:
         """Return the store's host."""

@@ -16,6 +16,7 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sealgate.errors import InvalidKeyError, VerificationError
+from sealgate.formats.interface import CheckKey
 from sealgate.formats.notary.certificates import check_dates, is_authority
 from sealgate.formats.notary.wire.keys import UNREADABLE, check_strength
 from sealgate.keys.public_keys import load_public_key
@@ -80,6 +81,20 @@ class AcceptedKey:
         if self.key_id is not None:
             return self.key_id in (key.key_id, key.canonical_id)
         return self.fingerprint == key.fingerprint
+
+    def check_key(self, fingerprint: str, now: datetime) -> CheckKey:
+        """Return the key as a check reports it.
+
+        Args:
+            fingerprint: its fingerprint.
+            now: the time at which its certificate must be valid.
+        """
+        name = f"key {fingerprint}"
+        try:
+            self.check_dates(now)
+        except VerificationError as error:
+            return CheckKey(fingerprint, name, error.reason, error.message)
+        return CheckKey(fingerprint, name)
 
     def check_dates(self, now: datetime) -> None:
         """Accept nothing by a certificate that is not valid now.

@@ -9,6 +9,7 @@ from sealgate.errors import VerificationError
 from sealgate.findings import SeenSignature
 from sealgate.formats.notary.errors import MissingRoleError, UnusableFileError
 from sealgate.formats.notary.wire.metadata import TARGETS
+from sealgate.formats.signers import each_once
 from sealgate.messages import name_accepted
 from sealgate.reasons import Reason
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from sealgate.formats.interface import CheckKey
     from sealgate.formats.notary.pins import AcceptedKey
     from sealgate.formats.notary.reader import TrustReader
     from sealgate.formats.notary.targets import TargetsFile
@@ -42,6 +44,9 @@ class Statement:
 class Roles(Protocol):
     """Which roles an authenticator asks."""
 
+    def keys_at(self, now: datetime) -> tuple[CheckKey, ...] | None:
+        """Return the signers that the policy accepts; see `sealgate.formats.interface.Check`."""
+
     def statements(self, reader: TrustReader, seen: list[SeenSignature], now: datetime) -> tuple[Statement, ...]:
         """Read what the roles say; signatures that were looked at go into `seen`.
 
@@ -67,6 +72,15 @@ class RequiredRoles:
     """Roles that must all name the tag with the same digest, as UCP asks of its teams."""
 
     roles: tuple[RequiredRole, ...]
+
+    def keys_at(self, now: datetime) -> tuple[CheckKey, ...] | None:
+        """Return the accepted signers of all roles; None if one is known by its key id and not by its fingerprint."""
+        found: list[CheckKey] = []
+        for accepted in (accepted for role in self.roles for accepted in role.accepted):
+            if accepted.fingerprint is None:
+                return None
+            found.append(accepted.check_key(accepted.fingerprint, now))
+        return each_once(found)
 
     def statements(self, reader: TrustReader, seen: list[SeenSignature], now: datetime) -> tuple[Statement, ...]:
         """Read every role; each must be signed by one of its accepted keys."""
@@ -100,6 +114,11 @@ class RequiredRoles:
 @dataclass(frozen=True, slots=True)
 class DockerOrder:
     """Docker's own order: `targets/releases`, and what that does not name, `targets`; whoever may sign counts."""
+
+    def keys_at(self, now: datetime) -> tuple[CheckKey, ...] | None:
+        """Return None: the repository's owner chooses the signers."""
+        del now
+        return None  # noqa: RET501 - None is a value here
 
     def statements(self, reader: TrustReader, seen: list[SeenSignature], now: datetime) -> tuple[Statement, ...]:
         """Read both; as docker does, pass over releases that are absent, expired or signed by too few."""

@@ -21,9 +21,11 @@ from sealgate.references import DOCKER_HUB
 from sealgate.trusted_state.records import TrustKey
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sealgate.api.v1alpha1.notary import NotarySpec
     from sealgate.findings import SeenSignature
-    from sealgate.formats.interface import Image, Sources
+    from sealgate.formats.interface import CheckKey, Image, Sources
     from sealgate.formats.notary.pins import RootPin
     from sealgate.formats.notary.tags import Roles
     from sealgate.formats.notary.wire.metadata import FileHashes
@@ -71,6 +73,10 @@ class NotaryCheck:
     def named_hosts(self) -> frozenset[str]:
         """None: what it names is a server, not a registry."""
         return frozenset()
+
+    def keys_at(self, now: datetime) -> tuple[CheckKey, ...] | None:
+        """Return the accepted signers of the required roles; None if the repository's owner chooses the signers."""
+        return self.roles.keys_at(now)
 
     def budget_host(self, image: Image) -> str:
         """Return the notary server's host."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sealgate.errors import InvalidKeyError, NoKeyError, VerificationError
 from sealgate.formats.oracle.wire import ALGORITHMS
+from sealgate.formats.signers import each_once, public_check_keys
 from sealgate.messages import name_accepted, quote
 from sealgate.reasons import Reason
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sealgate.api.v1alpha1.oracle import OracleKey
+    from sealgate.formats.interface import CheckKey
     from sealgate.formats.oracle.wire import SignatureRecord
     from sealgate.keys.public_keys import PublicKey
     from sealgate.keys.resolvers import KeyResolver
@@ -60,6 +62,12 @@ class TrustedKeys:
         """The fingerprints of all public keys."""
         found = (key.fingerprint for entry in self.entries for keys in entry.keys.values() for key in keys)
         return frozenset(found)
+
+    @property
+    def check_keys(self) -> tuple[CheckKey, ...]:
+        """All public keys, each once; see `sealgate.formats.interface.Check.keys_at`."""
+        found = (key for entry in self.entries for keys in entry.keys.values() for key in keys)
+        return each_once(public_check_keys(found))
 
     def require_trusted(self, record: SignatureRecord) -> None:
         """Require that a record names a trusted key and version; whether that made it, `verify` finds out.

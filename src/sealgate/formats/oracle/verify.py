@@ -16,9 +16,11 @@ from sealgate.formats.oracle.service import SignatureService, service_url
 from sealgate.formats.oracle.wire import read_record, repository_name
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sealgate.api.v1alpha1.oracle import OracleSpec
     from sealgate.findings import Verified
-    from sealgate.formats.interface import Image, Sources
+    from sealgate.formats.interface import CheckKey, Image, Sources
     from sealgate.formats.oracle.keys import TrustedKeys
     from sealgate.keys.resolvers import KeyResolver
     from sealgate.service_secrets import ServiceSecrets
@@ -53,6 +55,11 @@ class OracleCheck:
     def named_hosts(self) -> frozenset[str]:
         """None: what it names is a service, not a registry."""
         return frozenset()
+
+    def keys_at(self, now: datetime) -> tuple[CheckKey, ...]:
+        """Return the trusted keys."""
+        del now
+        return self.keys.check_keys
 
     def budget_host(self, image: Image) -> str:
         """Return the service's host."""

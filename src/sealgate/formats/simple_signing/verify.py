@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sealgate.errors import InvalidKeyError, UnavailableError, VerificationError
 from sealgate.formats.evidence import Evidence
 from sealgate.formats.interface import hash_content
+from sealgate.formats.signers import each_once, openpgp_check_keys
 from sealgate.formats.simple_signing.identities import (
     ExactRepository,
     ExpectedIdentity,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from sealgate.api.v1alpha1.simple_signing import SignatureStore, SignedIdentity, SimpleSigningSpec
     from sealgate.findings import Verified
-    from sealgate.formats.interface import Image, Sources
+    from sealgate.formats.interface import CheckKey, Image, Sources
     from sealgate.formats.simple_signing.stores import Candidate
     from sealgate.keys.resolvers import KeyResolver
 
@@ -72,6 +73,10 @@ class SimpleSigningCheck:
     def named_hosts(self) -> frozenset[str]:
         """None: what it names is a server, not a registry."""
         return frozenset()
+
+    def keys_at(self, now: datetime) -> tuple[CheckKey, ...]:
+        """Return the keys of the keyring that can sign, each with its state."""
+        return each_once(openpgp_check_keys(self.keyring, now))
 
     def budget_host(self, image: Image) -> str:
         """Return the host that is asked for signatures."""

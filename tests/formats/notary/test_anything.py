@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sealgate.errors import InvalidKeyError, NotFoundError, SealgateError, VerificationError
 from sealgate.formats.notary.pins import AcceptedKey, KeyPin
 from sealgate.formats.notary.reader import TrustReader
+from sealgate.formats.notary.trusted_metadata import TrustedMetadata
 from sealgate.formats.notary.wire.keys import read_key
 from sealgate.reasons import Reason
 from sealgate.trusted_state.records import TrustRecord
@@ -45,7 +46,8 @@ def read(files: dict[str, bytes], record: TrustRecord | None = None) -> None:
         return data
 
     pin = KeyPin((AcceptedKey(fingerprint=ROOT.fingerprint),))
-    reader = TrustReader(fetch, GUN, pin, record or TrustRecord(), NOW)
+    reader = TrustReader(fetch, TrustedMetadata(GUN, pin, record or TrustRecord(), NOW))
+    reader.start()
     targets = reader.targets("targets/releases")
     for tag in ("1.4", *targets.entries):
         targets.entry(tag)

@@ -16,11 +16,13 @@ from sealgate.formats.notary.limits import LIMITS
 from sealgate.formats.notary.pins import read_pin, read_signers
 from sealgate.formats.notary.reader import TrustReader
 from sealgate.formats.notary.tags import DockerOrder, RequiredRole, RequiredRoles, Statement, find_tag, tags_naming
+from sealgate.formats.notary.trusted_metadata import TrustedMetadata
 from sealgate.reasons import Reason
 from sealgate.references import DOCKER_HUB
 from sealgate.trusted_state.records import TrustKey
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from sealgate.api.v1alpha1.notary import NotarySpec
@@ -132,9 +134,17 @@ class NotaryCheck:
             )
 
         try:
-            return TrustReader(fetch, gun, self.pin, record, sources.clock.now())
+            return self._start(fetch, gun, record, sources)
         except RootChangedError:
-            return TrustReader(fetch, gun, self.pin, record, sources.clock.now())
+            # Something may just have been published, between the two requests.
+            return self._start(fetch, gun, record, sources)
+
+    def _start(
+        self, fetch: Callable[[str, int], bytes], gun: str, record: TrustRecord, sources: Sources
+    ) -> TrustReader:
+        reader = TrustReader(fetch, TrustedMetadata(gun, self.pin, record, sources.clock.now()))
+        reader.start()
+        return reader
 
     def _find(self, image: Image, sources: Sources, reader: TrustReader, seen: list[SeenSignature]) -> Verified:
         statements = self.roles.statements(reader, seen, sources.clock.now())

@@ -1,8 +1,8 @@
 """The four kinds of metadata file, parsed strictly.
 
-Nothing here is believed yet: parsing says what a file claims and in which bytes, `signatures.py` who signed it, and
-`trust.py` puts both together. Members that nobody here knows are left alone, since whoever signs may add some; what
-is known must be exactly right.
+Nothing here is trusted yet: parsing returns what a file says and the bytes that are signed, `signatures.py` verifies
+who signed it, and `trusted_metadata.py` puts both together. Unknown members are ignored, because signers may add some;
+known members must be exactly right.
 """
 
 from __future__ import annotations

@@ -88,20 +88,46 @@ def test_a_long_list_is_read_in_pages_and_shows_only_when_it_is_whole(
     assert sum("continue=10" in request.path for request in cluster.requests) == 3
 
 
-def test_a_watch_that_ends_is_taken_up_where_it_stopped(cluster: KubernetesSimulator, watched: Watched) -> None:
+def lists(cluster: KubernetesSimulator) -> int:
+    return sum("watch" not in request.path for request in cluster.requests)
+
+
+def test_a_watch_whose_time_is_over_is_taken_up_where_it_stopped(
+    cluster: KubernetesSimulator, api: KubernetesAPI, log: FilteringBoundLogger
+) -> None:
+    clock = FakeClock()
+    watched = Watched(api, clock, log)
     cluster.put(NAMESPACES, namespace("a"))
     with running([watched.listing.run], cluster):
         watched.wait_for({"a": {}})
-        # What the watch tells: one that ends without a word leads to a new list.
-        cluster.put(NAMESPACES, namespace("c"))
-        watched.wait_for({"a": {}, "c": {}})
-        cluster.pause()
+        for number in range(3):
+            cluster.put(NAMESPACES, namespace("b", number=str(number)))
+            watched.wait_for({"a": {}, "b": {"number": str(number)}})
+            clock.advance(WATCH_SECONDS)
+            begun = cluster.watches_begun
+            cluster.end_watches()
+            cluster.wait_for(lambda c, begun=begun: c.watches_begun > begun)
+    assert lists(cluster) == 1
+
+
+@pytest.mark.parametrize("gracefully", [False, True])
+def test_a_watch_that_ends_before_its_time_is_followed_by_a_list(
+    cluster: KubernetesSimulator, watched: Watched, *, gracefully: bool
+) -> None:
+    cluster.put(NAMESPACES, namespace("a"))
+    with running([watched.listing.run], cluster):
+        watched.wait_for({"a": {}})
+        # A watch that tells nothing would be followed by a list for that alone.
         cluster.put(NAMESPACES, namespace("b"))
+        watched.wait_for({"a": {}, "b": {}})
+        if gracefully:
+            cluster.end_watches()
+        else:
+            cluster.pause()
+            cluster.resume()
+        cluster.wait_for(lambda c: lists(c) > 1)
         cluster.delete(f"{NAMESPACES}/a")
-        cluster.resume()
-        watched.wait_for({"b": {}, "c": {}})
-    lists = [request for request in cluster.requests if "watch" not in request.path]
-    assert len(lists) == 1
+        watched.wait_for({"b": {}})
 
 
 def test_a_history_that_is_gone_is_listed_anew(cluster: KubernetesSimulator, watched: Watched) -> None:
@@ -133,6 +159,23 @@ def test_a_history_that_went_back_is_listed_anew(cluster: KubernetesSimulator, w
         cluster.wait_for(lambda c: c.watches_begun > begun)
         cluster.end_watches()
         watched.wait_for({"a": {"env": "production"}})
+
+
+def test_a_history_that_went_back_is_noticed_although_its_versions_have_passed_the_known_one(
+    cluster: KubernetesSimulator, watched: Watched
+) -> None:
+    cluster.put(NAMESPACES, namespace("a", env="lab"))
+    cluster.put(NAMESPACES, namespace("gone"))
+    backup = cluster.backup()
+    with running([watched.listing.run], cluster):
+        watched.wait_for({"a": {"env": "lab"}, "gone": {}})
+        cluster.delete(f"{NAMESPACES}/gone")
+        cluster.put(NAMESPACES, namespace("later"))
+        watched.wait_for({"a": {"env": "lab"}, "later": {}})
+        cluster.restore(backup)
+        for number in range(20):
+            cluster.put(NAMESPACES, namespace("busy", number=str(number)))
+        watched.wait_for({"a": {"env": "lab"}, "gone": {}, "busy": {"number": "19"}})
 
 
 class Pauses(threading.Event):

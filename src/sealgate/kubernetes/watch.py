@@ -1,13 +1,12 @@
 """A collection of the API server kept in memory: list once, then watch.
 
-The list is read in pages at one point of history, and the watch goes on from there. A watch that ends is taken up
-where it stopped; a history that is gone is listed anew; an API server that is away is asked again with growing pauses,
-and what was known stays in force meanwhile. Nobody ever sees half of a list: `snapshot` is None until the first one is
-whole, and a later one replaces the former at once.
+The list is read in pages at one point of history, and the watch goes on from there. An API server that is away is asked
+again with growing pauses, and what was known stays in force meanwhile. Nobody ever sees half of a list: `snapshot` is
+None until the first one is whole, and a later one replaces the former at once.
 
-A history may also be replaced by an older one, when a backup is restored. Nobody says so: a watch from a version that
-is yet to come is taken, and stays silent until that version has passed. So a watch that told nothing at all, not even
-how far it is, and an API server that was away for long, lead to a new list.
+A watch whose time is over is taken up where it stopped. Every other end of a watch leads to a new list: it may be the
+end of the API server and, when a backup of etcd is restored, of the history. Resource versions go back then, nothing
+says so, and once they have passed the one that is known here, a watch from it goes on as if nothing had been missed.
 """
 
 from __future__ import annotations
@@ -102,14 +101,13 @@ class Listing(Generic[T]):
                 pause = FIRST_PAUSE
             if error is None:
                 continue
-            if pause >= LONGEST_PAUSE or isinstance(error, GoneError) or not isinstance(error, UnavailableError):
-                self._version = None
+            self._version = None
             self._tell(error, pause)
             stop.wait(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads replicas, guards nothing
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _list_and_watch(self, stop: threading.Event) -> Exception | None:
-        """Return why the watch is over; None where it only has to be taken up again."""
+        """Return why the collection has to be listed anew; None where the watch only has to be taken up again."""
         self._told = False
         try:
             if self._version is None:
@@ -117,7 +115,7 @@ class Listing(Generic[T]):
             self._watch(stop)
         except Exception as error:  # noqa: BLE001 - whatever it is: without this thread nobody would see any change
             return error
-        return None if self._told else GoneError("a watch ended without a word")
+        return None
 
     def _tell(self, error: Exception, pause: float) -> None:
         if isinstance(error, GoneError):
@@ -146,6 +144,13 @@ class Listing(Generic[T]):
         self._changed()
 
     def _watch(self, stop: threading.Event) -> None:
+        """Apply events until the time of the watch is over.
+
+        Raises:
+            GoneError: it ended before.
+            UnavailableError: it could not begin, or its connection was lost.
+        """
+        begun = self._clock.monotonic()
         query: dict[str, str | int] = {
             "resourceVersion": self._version or "",
             "timeoutSeconds": WATCH_SECONDS,
@@ -159,6 +164,9 @@ class Listing(Generic[T]):
                 self._apply(event["type"], item)
             self._version = item["metadata"]["resourceVersion"]
             self._told = True
+        # An API server that shuts down ends its watches as if their time was over.
+        if self._clock.monotonic() - begun < WATCH_SECONDS:
+            raise GoneError("a watch ended before its time")
 
     def _apply(self, change: str, item: dict[str, Any]) -> None:
         name = item["metadata"]["name"]

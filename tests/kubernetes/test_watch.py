@@ -38,12 +38,14 @@ class Watched:
 
     def __init__(self, api: KubernetesAPI, clock: Clock, log: FilteringBoundLogger) -> None:
         self._changed = threading.Condition()
+        self.changes = 0
         self.listing: Listing[dict[str, str]] = Listing(
             api, NAMESPACES, lambda item, _: item["metadata"].get("labels") or {}, self._notify, clock, log
         )
 
     def _notify(self) -> None:
         with self._changed:
+            self.changes += 1
             self._changed.notify_all()
 
     def wait_for(self, expected: dict[str, dict[str, str]]) -> None:
@@ -70,6 +72,18 @@ def test_objects_are_listed_and_then_watched(cluster: KubernetesSimulator, watch
         watched.wait_for({"a": {"env": "production"}})
         assert watched.listing.get("a") == {"env": "production"}
         assert watched.listing.get("b") is None
+
+
+def test_a_change_that_reads_as_before_is_not_reported(cluster: KubernetesSimulator, watched: Watched) -> None:
+    cluster.put(NAMESPACES, namespace("a", env="lab"))
+    with running([watched.listing.run], cluster):
+        watched.wait_for({"a": {"env": "lab"}})
+        obj = namespace("a", env="lab")
+        obj["metadata"]["annotations"] = {"note": "new"}
+        cluster.put(NAMESPACES, obj)
+        cluster.put(NAMESPACES, namespace("b"))
+        watched.wait_for({"a": {"env": "lab"}, "b": {}})
+    assert watched.changes == 2  # the list, and the namespace that was added
 
 
 def test_a_long_list_is_read_in_pages_and_shows_only_when_it_is_whole(

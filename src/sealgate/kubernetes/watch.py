@@ -46,7 +46,8 @@ class Listing(Generic[T]):
         path: of the collection ("/api/v1/namespaces").
         read: makes the value that is kept; called once for each change of an object. The value before the change is
             its second argument, None where there was none.
-        changed: called after every change, from the listing's thread.
+        changed: called after every list and every change, from the listing's thread; not for an object that is read as
+            it was before, such as one of which only a status that `read` passes over has changed.
         clock: how long a watch lasted is measured on it.
         log: told of failures.
     """
@@ -170,11 +171,14 @@ class Listing(Generic[T]):
 
     def _apply(self, change: str, item: dict[str, Any]) -> None:
         name = item["metadata"]["name"]
+        before = self._values.get(name)
         if change == "DELETED":
             with self._lock:
                 self._values.pop(name, None)
         else:
-            value = self._read(item, self._values.get(name))
+            value = self._read(item, before)
             with self._lock:
                 self._values[name] = value
+            if before == value:
+                return
         self._changed()

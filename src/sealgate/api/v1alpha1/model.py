@@ -94,8 +94,6 @@ class Metadata(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
 
     name: ObjectName
-    generation: int = 0
-    resource_version: str = ""
 
 
 class SecretKeySelector(Model):

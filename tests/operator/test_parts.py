@@ -136,6 +136,31 @@ def test_a_late_word_of_a_deletion_does_not_take_a_newer_object() -> None:
     assert view.policies_with("a") == ["p"]
 
 
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_restored_object_shows_another_history_although_the_list_is_newer(*, deleted: bool) -> None:
+    view = View()
+    view.put(AUTHENTICATOR, at(5, authenticator("a", cosign(secret_ref("old")))))
+    view.put(AUTHENTICATOR, at(6, authenticator("b", {})))
+    if deleted:
+        view.remove(AUTHENTICATOR, at(9, authenticator("a", {})))
+    else:
+        view.put(AUTHENTICATOR, at(9, authenticator("a", cosign(secret_ref("new")))))
+    since = view.newest(AUTHENTICATOR)
+    restored = [at(5, authenticator("a", cosign(secret_ref("old")))), at(6, authenticator("b", {}))]
+    assert "a" in view.replace(AUTHENTICATOR, restored, "20", since)
+    assert {obj["metadata"]["name"] for obj in view.all(AUTHENTICATOR)} == {"a", "b"}
+    assert (view.authenticators_with("old"), view.authenticators_with("new")) == (["a"], [])
+
+
+def test_what_a_watch_told_while_a_list_was_read_stands() -> None:
+    view = View()
+    view.put(AUTHENTICATOR, at(5, authenticator("a", cosign(secret_ref("old")))))
+    since = view.newest(AUTHENTICATOR)
+    view.put(AUTHENTICATOR, at(9, authenticator("a", cosign(secret_ref("new")))))
+    assert view.replace(AUTHENTICATOR, [at(5, authenticator("a", {}))], "7", since) == set()
+    assert view.authenticators_with("new") == ["a"]
+
+
 def test_a_list_from_before_what_was_known_is_of_another_history_and_takes_its_place() -> None:
     view = View()
     view.put(AUTHENTICATOR, at(5, authenticator("a", cosign(secret_ref("new")))))

@@ -91,7 +91,7 @@ class View:
         listed = {obj["metadata"]["name"]: obj for obj in objects}
         changed: set[str] = set()
         with self._lock:
-            if int(version) < since:
+            if int(version) < since or self._contradicts(kind, listed, since):
                 changed |= self._forget(kind)
             self._newest[kind] = max(self._newest[kind], int(version))
             changed |= {name for name, obj in listed.items() if self._put(kind, obj)}
@@ -130,6 +130,20 @@ class View:
         elif kind == POLICY:
             self._names[kind][name] = authenticators_named_in(obj)
         return True
+
+    def _contradicts(self, kind: str, listed: Mapping[str, Object], since: int) -> bool:
+        """Whether a list has an object as it was before what was known when the list was asked for.
+
+        In one history a list cannot. After a backup of etcd was restored it does, also when the versions of the new
+        history have passed those of the old one, which makes the list as a whole look newer.
+        """
+        known = self._objects[kind]
+        gone = self._gone[kind]
+        for name, obj in listed.items():
+            latest = max(_version(known[name]) if name in known else -1, gone.get(name, -1))
+            if _version(obj) < latest <= since:
+                return True
+        return False
 
     def _forget(self, kind: str) -> set[str]:
         names = set(self._objects[kind])

@@ -43,13 +43,13 @@ ORDER = (
     "test_docker_dtr",
     "test_changes",
     "test_custom_kinds",
-    "test_many_policies",
     "test_upgrades",
     "test_callers",
     "test_places",
     "test_runbook",
     "test_faults",
     "test_anew",
+    "test_many_policies",
     "test_enforcement",
 )
 REASON = "needs a cluster of its own: set SEALGATE_E2E and KUBECONFIG (make e2e)"

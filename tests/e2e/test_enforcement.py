@@ -39,24 +39,47 @@ BROKEN: dict[str, dict[str, Object]] = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _not_installed() -> Iterator[None]:
+def _clean_up() -> Iterator[None]:
+    yield
+    _remove_everything()
+
+
+@pytest.fixture
+def _absent() -> None:
+    """No release is installed, whatever the tests before have left."""
+    _remove_everything()
+
+
+@pytest.fixture
+def _present() -> None:
+    """sealgate is installed; a test before mostly has done that."""
+    if not release.installed():
+        _remove_everything()
+        release.install()
+
+
+def _remove_everything() -> None:
     if release.installed():
         release.uninstall()
-    yield
-    for path in ("sealgate", *BROKEN):
-        helm("uninstall", path, "--namespace", NAMESPACE, "--ignore-not-found")
+    for name in BROKEN:
+        helm("uninstall", name, "--namespace", NAMESPACE, "--ignore-not-found").checked()
     # What kubectl has replaced lacks Helm's annotations, and Helm 4 does not delete it.
     kubectl("delete", CONFIGURATIONS, "-l", "app.kubernetes.io/part-of=sealgate").checked()
 
 
 @pytest.fixture
 def team(new_team: Callable[[], Team], shelf: Shelf) -> Team:
-    """A namespace where every image has to be signed; nothing enforces it yet."""
+    """A namespace where every image has to be signed.
+
+    Replicas that start after this have read the policy before they are ready. Those that run already hear of it from
+    their watches: a test with such replicas has to `settle` first.
+    """
     team = new_team()
     team.demand({"cosign": {"keys": [shelf.key.entry]}})
     return team
 
 
+@pytest.mark.usefixtures("_absent")
 def test_installs_that_cannot_succeed_fail_and_block_nothing(team: Team, shelf: Shelf) -> None:
     def install(name: str) -> Done:
         options = ("--wait", "--timeout", HOPELESS, "--values", "-")
@@ -75,6 +98,7 @@ def test_installs_that_cannot_succeed_fail_and_block_nothing(team: Team, shelf: 
     assert get(CONFIGURATIONS)["items"] == []
 
 
+@pytest.mark.usefixtures("_absent")
 def test_an_install_that_is_rolled_back_leaves_nothing(team: Team, shelf: Shelf) -> None:
     values = json.dumps(_merged(BROKEN["webhook-image"]))
     options = ("--rollback-on-failure", "--timeout", HOPELESS, "--values", "-")
@@ -83,6 +107,7 @@ def test_an_install_that_is_rolled_back_leaves_nothing(team: Team, shelf: Shelf)
     assert _admitted(team, shelf)
 
 
+@pytest.mark.usefixtures("_absent")
 def test_with_helm_3_images_are_verified_when_it_is_satisfied_and_nothing_takes_that_away(
     team: Team, shelf: Shelf
 ) -> None:
@@ -104,15 +129,18 @@ def test_with_helm_3_images_are_verified_when_it_is_satisfied_and_nothing_takes_
     assert after["pods.sealgate.dev"] == before["pods.sealgate.dev"]
 
 
+@pytest.mark.usefixtures("_present")
 def test_uninstalling_without_an_operator_leaves_no_configuration(team: Team, shelf: Shelf) -> None:
+    team.settle(shelf.unsigned.tagged, admitted=False)
     kubectl("-n", NAMESPACE, "scale", "deployment/sealgate-operator", "--replicas=0").checked()
     eventually(lambda: not release.pods("operator"), "no operator")
     assert not _admitted(team, shelf)
     release.uninstall()
     assert get(CONFIGURATIONS)["items"] == []
-    assert _admitted(team, shelf)
+    _expect_admitted(team, shelf)
 
 
+@pytest.mark.usefixtures("_absent")
 def test_a_rendered_chart_that_kubectl_applies_works_without_helm(team: Team, shelf: Shelf) -> None:
     options = ("-n", NAMESPACE, "--no-hooks", "--values", "-")
     rendered = helm("template", release.NAME, str(CHART), *options, text=json.dumps(release.values())).checked().out
@@ -122,9 +150,10 @@ def test_a_rendered_chart_that_kubectl_applies_works_without_helm(team: Team, sh
         assert not _admitted(team, shelf)
     finally:
         kubectl("delete", "-n", NAMESPACE, "-f", "-", "--ignore-not-found", text=rendered).checked()
-    assert _admitted(team, shelf)
+    _expect_admitted(team, shelf)
 
 
+@pytest.mark.usefixtures("_absent")
 def test_the_upgrade_from_a_chart_that_owned_the_rules(team: Team, shelf: Shelf, tmp_path: Path) -> None:
     release.install(chart=_chart_with_rules(tmp_path))
     assert not _admitted(team, shelf)
@@ -140,11 +169,10 @@ def test_the_upgrade_from_a_chart_that_owned_the_rules(team: Team, shelf: Shelf,
     assert names == {f"sealgate-{name}" for name in ("workloads", "policies", "pods", "self-test")}
 
 
+@pytest.mark.usefixtures("_absent")
 def test_the_upgrade_without_copies_has_a_gap_that_is_over_when_helm_is_satisfied(
     team: Team, shelf: Shelf, tmp_path: Path
 ) -> None:
-    if release.installed():
-        release.uninstall()
     release.install(chart=_chart_with_rules(tmp_path))
     with Witness(team.name, shelf.unsigned.tagged) as witness:
         release.upgrade({})
@@ -153,10 +181,11 @@ def test_the_upgrade_without_copies_has_a_gap_that_is_over_when_helm_is_satisfie
     print(f"\n{admitted} of {witness.calls} unsigned pods were admitted meanwhile")  # noqa: T201 - a figure for the log
 
 
+@pytest.mark.usefixtures("_present")
 def test_what_kubectl_replace_removes_is_back_in_seconds_and_reported(team: Team, shelf: Shelf) -> None:
     kubectl("replace", "-f", "-", text=_configurations("helm")).checked()
     eventually(lambda: all(hook.get("rules") for hook in release.webhooks()), "the rules are back", 20)
-    assert not _admitted(team, shelf)
+    team.settle(shelf.unsigned.tagged, admitted=False)
     events = get("events", "-n", "default", "--field-selector=reason=RulesChanged")["items"]
     assert "sealgate-workloads" in {event["involvedObject"]["name"] for event in events}
 
@@ -167,6 +196,11 @@ KIND: Object = {"group": "argoproj.io", "resource": "rollouts", "kind": "Rollout
 def _admitted(team: Team, shelf: Shelf) -> bool:
     """Whether a pod with an unsigned image is admitted."""
     return team.create(pod("probe", shelf.unsigned.tagged), dry_run=True).ok
+
+
+def _expect_admitted(team: Team, shelf: Shelf) -> None:
+    """Expect that nothing keeps an unsigned image out, as soon as the API server has noticed what it has deleted."""
+    eventually(lambda: _admitted(team, shelf), "nothing is enforced any more", 10)
 
 
 def _configurations(tool: str) -> str:

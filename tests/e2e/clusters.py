@@ -6,13 +6,28 @@ This needs the cluster tool (`SEALGATE_CLUSTER`), which runs every part of a clu
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.e2e.kube import eventually, kubectl, run
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+#: etcd, and what keeps in memory what etcd has, in the order in which they start.
+_CONTROL_PLANE = (
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "dns",
+)
 #: What was started and must outlive the tests; Python complains of a process that nobody knows any more.
 _STARTED: list[subprocess.Popen[bytes]] = []
 
@@ -56,16 +71,50 @@ class Machine:
 
     def restart_api_server(self) -> None:
         """End the API server as a fault would, and start it as it was started."""
-        file = self.state / "pid" / "kube-apiserver"
-        command = Path(f"/proc/{file.read_text().strip()}/cmdline").read_bytes().split(b"\0")[:-1]
-        self._run("kill", "kube-apiserver")
-        with (self.state / "log" / "kube-apiserver-again.log").open("wb") as log:
-            process = subprocess.Popen(
-                command, cwd=self.state, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
-        _STARTED.append(process)
-        file.write_text(f"{process.pid}\n")
-        eventually(lambda: kubectl("get", "--raw", "/readyz").ok, "the API server is back")
+        self._restart(("kube-apiserver",))
+
+    def back_up_etcd(self) -> None:
+        """Copy the data of etcd, with etcd and the API server stopped meanwhile, so that the copy is whole."""
+        self._restart(("etcd", "kube-apiserver"), lambda: shutil.copytree(self._etcd, self._backup))
+
+    def restore_etcd(self) -> None:
+        """Put the copy back, and restart everything that remembers what etcd had since; pods go on running.
+
+        Resource versions go back, as they do after a restore without `--bump-revision`.
+        """
+
+        def put_back() -> None:
+            shutil.rmtree(self._etcd)
+            self._backup.rename(self._etcd)
+
+        self._restart(_CONTROL_PLANE, put_back)
+
+    @property
+    def _etcd(self) -> Path:
+        return self.state / "etcd"
+
+    @property
+    def _backup(self) -> Path:
+        return self.state / "etcd-backup"
+
+    def _restart(self, components: Sequence[str], meanwhile: Callable[[], object] = lambda: None) -> None:
+        """End components, etcd last, do something, and start them as they were started, in order."""
+        commands = {name: self._command(name) for name in components}
+        self._run("kill", *reversed(components))
+        meanwhile()
+        for name, command in commands.items():
+            with (self.state / "log" / f"{name}-again.log").open("wb") as log:
+                process = subprocess.Popen(
+                    command, cwd=self.state, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                )
+            _STARTED.append(process)
+            (self.state / "pid" / name).write_text(f"{process.pid}\n")
+            if name == "kube-apiserver":
+                eventually(lambda: kubectl("get", "--raw", "/readyz").ok, "the API server is back")
+
+    def _command(self, name: str) -> list[bytes]:
+        pid = (self.state / "pid" / name).read_text().strip()
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
 
     def _run(self, *arguments: str) -> None:
         run(str(self._tool), *arguments).checked()

@@ -75,6 +75,12 @@ def upgrade(changes: Object, *, tool: str = "helm") -> None:
     settled()
 
 
+def notes() -> str:
+    """Return the notes that an upgrade would print now."""
+    options = ("--namespace", NAMESPACE, "--reset-then-reuse-values", "--dry-run=server")
+    return helm("upgrade", NAME, str(CHART), *options).checked().out.partition("NOTES:")[2]
+
+
 def rollback() -> None:
     """Go back to the values before."""
     helm("rollback", NAME, "--namespace", NAMESPACE, "--wait", "--timeout", "2m").checked()
@@ -98,10 +104,19 @@ def settled() -> None:
         eventually(lambda component=component: len(pods(component)) == 2, f"two replicas of the {component}")  # type: ignore[misc]  # mypy cannot infer a lambda with a default
 
 
+def replaced() -> None:
+    """Wait until every replica of the webhook that runs with former values is gone; until then it may answer."""
+    eventually(lambda: all("deletionTimestamp" not in pod["metadata"] for pod in _pods("webhook")), "old replicas end")
+
+
 def pods(component: str) -> list[Any]:
     """Return the pods of the webhook or the operator that are not on their way out."""
-    found = get("pod", "-n", NAMESPACE, "-l", f"app.kubernetes.io/component={component}")["items"]
-    return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+    return [pod for pod in _pods(component) if "deletionTimestamp" not in pod["metadata"]]
+
+
+def _pods(component: str) -> list[Any]:
+    found: list[Any] = get("pod", "-n", NAMESPACE, "-l", f"app.kubernetes.io/component={component}")["items"]
+    return found
 
 
 def webhooks() -> list[Any]:

@@ -55,6 +55,7 @@ def custom() -> Iterator[None]:
         apply(definition()).checked()
         kubectl("wait", "--for=condition=Established", f"crd/{CRD}", "--timeout=60s").checked()
         release.upgrade({"customKinds": [ENTRY]})
+        release.replaced()
         yield
     finally:
         release.upgrade({"customKinds": []})

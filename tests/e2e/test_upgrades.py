@@ -28,7 +28,7 @@ def test_unmatched_images_are_refused_when_the_value_says_so(new_team: Callable[
     team.settle(shelf.unsigned.tagged, admitted=True)
     release.upgrade({"unmatchedImages": "Deny"})
     try:
-        # Replicas on their way out answer a little longer, as they did before.
+        release.replaced()
         team.settle(shelf.signed.tagged, admitted=False)
         done = team.create(pod("app", shelf.signed.tagged))
         assert not done.ok

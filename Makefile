@@ -1,4 +1,4 @@
-# Everything runs in .venv, which the first command makes. No root, no cluster, nothing to prepare.
+# Every target runs in .venv, which the first command creates. Neither root nor a cluster is needed.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
@@ -8,7 +8,7 @@ UV := $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.lock)
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test coverage check format generate picture bench e2e kind-up kind-down clean
 
-help: ## what there is to make
+help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
 		printf '  make %-10s %s\n' "$$name" "$$what"; done
 
@@ -20,10 +20,10 @@ $(READY): pyproject.toml uv.lock
 	@$(BIN)/uv sync --quiet --locked --python $(BIN)/python
 	@touch $(READY)
 
-demo: $(READY) ## the main job, on this machine alone: a registry, the webhook, five reviews
+demo: $(READY) ## admission on this machine alone: a registry, the webhook, five AdmissionReviews
 	@$(BIN)/python examples/demo/demo.py
 
-serve: $(READY) ## the demo's registry and webhook, kept up for you to post to
+serve: $(READY) ## the demo's registry and webhook, kept running so that you can send AdmissionReviews
 	@$(BIN)/python examples/demo/demo.py --serve
 
 test: $(READY) ## all tests
@@ -41,28 +41,28 @@ check: $(READY) ## format, lint, types, import contracts, dependencies
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 
-generate: $(READY) ## write the CRDs, and the chart's README and values.schema.json, anew
+generate: $(READY) ## regenerate the CRDs, and the chart's README and values.schema.json
 	@$(BIN)/sealgate crd --directory charts/sealgate/crds
 	@$(BIN)/python scripts/chart_docs.py
 
 picture: $(READY) ## draw the README's picture from what the demo prints
 	@$(BIN)/python scripts/draw_demo.py
 
-format: $(READY) ## put the code into its format
+format: $(READY) ## format the code and fix lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## measure what the README claims (minutes; nothing else should run)
+bench: $(READY) ## measure throughput, latency and memory (minutes; run it on an idle machine)
 	@$(BIN)/python bench/run.py
 
-# The real-cluster tests use the cluster of KUBECONFIG and need it for themselves. Environment:
+# The real-cluster tests use the cluster of KUBECONFIG, which nothing else may use. Environment:
 #   SEALGATE_E2E_WEBHOOK_IMAGE, SEALGATE_E2E_OPERATOR_IMAGE  localhost/sealgate-webhook:e2e, localhost/sealgate-operator:e2e
 #   SEALGATE_E2E_PULL_POLICY                                 Never: the images are on the nodes already
 #   SEALGATE_E2E_REGISTRY                                    registry.test:5000, plain HTTP, for nodes, pods and this machine
 #   SEALGATE_E2E_CALLERS                                     directory made by examples/client-certificates/make-certificates.sh,
 #                                                            whose certificate the API server presents
 #   SEALGATE_CLUSTER                                         the tool that runs the cluster, for tests that stop parts of it
-e2e: $(READY) ## install on the cluster of KUBECONFIG and test everything there (.ci/e2e.sh starts one and does all of it)
+e2e: $(READY) ## install on the cluster of KUBECONFIG and run the tests there (.ci/e2e.sh starts a cluster and does all of it)
 	@SEALGATE_E2E=1 $(BIN)/pytest -p no:randomly -m e2e -rP --durations=10 tests/e2e tests/api/test_crds_on_a_cluster.py $(E2E)
 
 kind-up: ## a kind cluster with sealgate, a registry and the examples (needs docker, kind, kubectl, helm)
@@ -71,5 +71,5 @@ kind-up: ## a kind cluster with sealgate, a registry and the examples (needs doc
 kind-down: ## delete that cluster and its registry
 	@scripts/kind-down.sh
 
-clean: ## remove what make has made
+clean: ## remove the files that make creates
 	rm -rf .venv .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The tests on a real cluster: starts one, builds both images, and runs `make e2e`. SEALGATE_CLUSTER names the tool that
-# starts a whole Kubernetes on this machine (root, no Docker); beside the checkout it is found by itself. A machine
-# without one says so in capitals; a tool that is named and not there is a failure.
+# Starts a real cluster, builds both images, and runs `make e2e`. SEALGATE_CLUSTER names the tool that starts a whole
+# Kubernetes on this machine (root, no Docker); by default it is looked up beside the checkout. Without a tool the tests are
+# skipped with a message in capitals; a tool that SEALGATE_CLUSTER names but that does not exist is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 beside=$PWD/../shared/cluster/cluster
@@ -26,7 +26,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-# The API server presents a client certificate to the webhook. Nothing asks for it before a test has it required.
+# The API server presents a client certificate to the webhook. It is not required until a test requires it.
 SEALGATE_E2E_CALLERS=$(mktemp -d)
 export SEALGATE_E2E_CALLERS
 trap '"$SEALGATE_CLUSTER" down; rm -rf "$SEALGATE_E2E_CALLERS"' EXIT
@@ -38,7 +38,7 @@ export CLUSTER_APISERVER_FLAGS="${CLUSTER_APISERVER_FLAGS:-} --admission-control
 eval "$("$SEALGATE_CLUSTER" up)"
 export KUBECONFIG PATH
 
-# Both images on both bases, Python 3.11 first; those on 3.13 are the ones that are installed.
+# Both images on both bases, Python 3.11 first; the images on 3.13 are installed.
 for base in bookworm trixie; do
   "$SEALGATE_CLUSTER" base "$base"
   for part in webhook operator; do

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the sdist and from it the wheel, installs the wheel into an empty environment, and uses it.
+# Builds the sdist and from it the wheel, installs the wheel into an empty environment, and runs it.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the tests on every other supported Python that this machine has. The newest of them runs all of them, under
-# coverage, with the gate of `make coverage`; the others leave out what does not depend on the Python: the chart, and what
-# tests start in processes of other languages. Without another Python, coverage is measured on ours.
+# Runs the tests on every other supported Python of this machine. The newest one runs all tests under coverage, with the
+# gate of `make coverage`; the others leave out tests that do not depend on the Python version: the chart, and tests of
+# processes in other languages. Without another Python, coverage is measured on the default one.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

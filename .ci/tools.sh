@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the real tools that tests marked "real" talk to: Debian packages; cosign, Helm 3 and
+# Installs the real tools that tests marked "real" use: Debian packages; cosign, Helm 3 and
 # actionlint from their Go modules; helm and kubectl; the vendors' SDKs and command lines in an environment of their own.
 set -euo pipefail
 tools=${SEALGATE_TOOLS:-$HOME/.cache/sealgate-tools}

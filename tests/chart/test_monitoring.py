@@ -11,7 +11,7 @@ import structlog
 
 from sealgate_operator.metrics import Metrics as OperatorMetrics
 from sealgate_webhook.metrics import Metrics
-from tests.chart.rendering import CHART, VALUE_SETS, find, render
+from tests.chart.rendering import CHART, ROOT, VALUE_SETS, find, render
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -51,6 +51,17 @@ def test_the_dashboard_asks_for_metrics_that_there_are(samples: frozenset[str]) 
     asked = _asked([target["expr"] for panel in dashboard["panels"] for target in panel["targets"]])
     assert len(asked) >= 12
     assert asked <= samples
+
+
+def test_pages_name_only_metrics_that_exist(samples: frozenset[str]) -> None:
+    # The page on upgrades also names those of earlier releases.
+    pages = [path for path in (ROOT / "docs").rglob("*.md") if path.name != "upgrade.md"]
+    named = {
+        name for page in pages for name in re.findall(r"`(sealgate_\w+)(?=[`{])", page.read_text(encoding="utf-8"))
+    }
+    packages = {"sealgate_webhook", "sealgate_operator"}
+    assert len(named) >= 4
+    assert named - packages <= samples
 
 
 def test_the_dashboard_is_installed_as_it_is() -> None:

@@ -196,6 +196,8 @@ _ALTERNATIVES = (
     ("source of the key", ("pem", "pgp", "inline", "secretRef", "kms", "keyId", "ca")),
     ("place where signatures are stored", ("openshift", "lookaside")),
 )
+#: The models of which exactly one field is set, whatever fields there are, and what the fields are.
+_CHOICES = {"AuthenticatorSpec": "format", "KMSSource": "KMS"}
 #: What the alternatives of some models are called, as the models themselves do.
 _OTHER_WORDS = {"KeyringSource": "source of the keyring", "NotaryRoot": "pin of the root"}
 
@@ -258,8 +260,8 @@ def extend(place: str, node: Schema, times: int) -> Schema:
     rules = list(_RULES.get(place, ()))
     if node["type"] == "object" and place != "KeyStatus":
         rules += _key_material(node, times)
-    if place == "AuthenticatorSpec":
-        rules.append(_exactly_one("format", list(node["properties"])))
+    if place in _CHOICES:
+        rules.append(_exactly_one(_CHOICES[place], list(node["properties"])))
     elif node["type"] == "object":
         rules += _alternatives(place, node)
     return {"x-kubernetes-validations": rules} if rules else {}

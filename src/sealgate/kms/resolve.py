@@ -4,7 +4,7 @@ The operator writes the result into the authenticator's status; the command line
 memory. Both use a key until `validUntil` at the latest, so that a service that cannot be reached is not trusted for
 ever. A service that answers is believed at once: what is disabled or deleted there is refused from then on.
 
-A further provider is one module with a `fetch`, one line in `_PROVIDERS`, and its fields in
+A further provider is one module with a `fetch`, one line in `PROVIDERS`, and its fields in
 `sealgate.api.v1alpha1.kms`.
 """
 
@@ -35,7 +35,8 @@ REFRESH_SECONDS = 300.0
 #: How many looks may fail before a key that was good is not used any more.
 REFRESHES_VALID = 3
 
-_PROVIDERS: Mapping[str, Fetch[Any]] = {
+#: How each provider is asked, by its field in `KMSSource`.
+PROVIDERS: Mapping[str, Fetch[Any]] = {
     "huawei": huawei.fetch,
     "alibaba": alibaba.fetch,
     "oracle": oracle.fetch,
@@ -63,7 +64,7 @@ def resolve_kms(
     """
     assert entry.kms is not None  # noqa: S101 - nobody else gets here
     asked_at = clock.now()
-    found = _PROVIDERS[entry.kms.provider](entry.kms.of, secrets, services, clock)
+    found = PROVIDERS[entry.kms.provider](entry.kms.of, secrets, services, clock)
     none = KMSKey("", "", reason="KeyNotFound", message="the key has no versions; create one, or check keyId")
     return tuple(_judge(entry, key, asked_at, refresh) for key in found or (none,))
 

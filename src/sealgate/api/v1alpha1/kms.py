@@ -1,17 +1,19 @@
-"""The `kms` field of a key entry: public keys that are read from a key management service."""
+"""The `kms` field of a key entry: public keys that are read from a key management service.
+
+A provider is a subclass of `ProviderKey` and a field of `KMSSource`; everything else follows from them.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from abc import ABC, abstractmethod
+from typing import Annotated, ClassVar, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from sealgate.api.v1alpha1.model import Model, exactly_one
 from sealgate.api.v1alpha1.services import CredentialsSecret, ServiceCA
 
-PROVIDERS = ("huawei", "alibaba", "oracle")
-
-#: Regions and projects become parts of host names and paths, so they are words and nothing else.
+#: Regions and projects become parts of host names and paths, so only characters of words are valid.
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,62}[a-z0-9])?$", max_length=64)]
 Endpoint = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#@\s]+/?$", max_length=512)]
 HuaweiID = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][-0-9A-Za-z]{0,63}$", max_length=64)]
@@ -25,7 +27,34 @@ OracleVersionID = Annotated[
 ]
 
 
-class HuaweiKMS(Model):
+class ProviderKey(Model, ABC):
+    """A key in the key management service of one provider."""
+
+    #: The fields that choose versions of the key; with others the key is the same.
+    version_fields: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The key in one word: its ID and what it is unique in."""
+
+    @property
+    @abstractmethod
+    def address(self) -> str | None:
+        """The address of the service, if the spec sets it."""
+
+    @property
+    @abstractmethod
+    def service(self) -> str:
+        """The service that is asked for the key: its address, or its region."""
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The only versions of the key that are accepted; empty for every version."""
+        return ()
+
+
+class HuaweiKMS(ProviderKey):
     """A key in Huawei Cloud's Data Encryption Workshop (DEW)."""
 
     region: Region = Field(description="Region of the key, such as cn-north-4.")
@@ -44,9 +73,21 @@ class HuaweiKMS(Model):
         """Region, project and key in one word."""
         return f"{self.region}/{self.project_id}/{self.key_id}"
 
+    @property
+    def address(self) -> str | None:
+        """The endpoint, if it is set."""
+        return self.endpoint
 
-class AlibabaKMS(Model):
+    @property
+    def service(self) -> str:
+        """Address or region."""
+        return self.endpoint or self.region
+
+
+class AlibabaKMS(ProviderKey):
     """A key in Alibaba Cloud KMS."""
+
+    version_fields = frozenset({"key_version_id"})
 
     region: Region = Field(description="Region of the key, such as cn-hongkong.")
     key_id: AlibabaKeyID = Field(
@@ -69,9 +110,26 @@ class AlibabaKMS(Model):
         """Region and key in one word."""
         return f"{self.region}/{self.key_id}"
 
+    @property
+    def address(self) -> str | None:
+        """The endpoint, if it is set."""
+        return self.endpoint
 
-class OracleKMS(Model):
+    @property
+    def service(self) -> str:
+        """Address or region."""
+        return self.endpoint or self.region
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The only version that is accepted; empty for every version."""
+        return () if self.key_version_id is None else (self.key_version_id,)
+
+
+class OracleKMS(ProviderKey):
     """A key in an Oracle Cloud vault."""
+
+    version_fields = frozenset({"key_version_ids"})
 
     # Validated and dropped, so that it makes no difference between two keys; see `deprecations`.
     region: Annotated[Region | None, AfterValidator(lambda _: None)] = Field(
@@ -96,6 +154,21 @@ class OracleKMS(Model):
         """The key's OCID, which names region and vault."""
         return self.key_id
 
+    @property
+    def address(self) -> str | None:
+        """The vault's management endpoint."""
+        return self.endpoint
+
+    @property
+    def service(self) -> str:
+        """The vault's management endpoint."""
+        return self.endpoint
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The only versions that are accepted; empty for every version."""
+        return self.key_version_ids
+
 
 class KMSSource(Model):
     """A public key in a key management service. Exactly one provider."""
@@ -104,59 +177,45 @@ class KMSSource(Model):
     alibaba: AlibabaKMS | None = Field(default=None, description="Alibaba Cloud KMS.")
     oracle: OracleKMS | None = Field(default=None, description="Oracle Cloud Vault.")
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {
-                    "rule": f"[{', '.join(f'has(self.{name})' for name in PROVIDERS)}].filter(set, set).size() == 1",
-                    "message": f"set exactly one KMS: {' or '.join(PROVIDERS)}",
-                }
-            ]
-        }
-    )
-
     @model_validator(mode="after")
     def _has_one_provider(self) -> Self:
-        exactly_one(self, "KMS", PROVIDERS)
+        exactly_one(self, "KMS", tuple(type(self).model_fields))
         return self
 
     @property
     def provider(self) -> str:
         """The field that is set: "huawei"."""
-        return next(name for name in PROVIDERS if getattr(self, name) is not None)
+        return next(name for name in type(self).model_fields if getattr(self, name) is not None)
+
+    @property
+    def of(self) -> ProviderKey:
+        """The key as its provider describes it."""
+        found = getattr(self, self.provider)
+        assert isinstance(found, ProviderKey)  # noqa: S101 - every field of the model is one
+        return found
 
     @property
     def source(self) -> str:
-        """How `status.keys[].source` and messages name the key: `kms PROVIDER ID`, and `at ENDPOINT` where one is set.
+        """The name of the key in `status.keys[].source` and messages: `kms PROVIDER ID`, and `at ENDPOINT` if set.
 
-        The same id at another address is another key.
+        The same ID at another address is another key.
         """
-        place = "" if self.of.endpoint is None else f" at {self.of.endpoint}"
-        return f"kms {self.provider} {self.of.name}{place}"
+        address = "" if self.of.address is None else f" at {self.of.address}"
+        return f"kms {self.provider} {self.of.name}{address}"
 
     @property
     def service(self) -> str:
-        """Who is asked: the same for all keys of one service."""
-        return f"{self.provider} {self.of.endpoint or self.of.region}"
-
-    def is_same_key(self, other: KMSSource) -> bool:
-        """Return whether both name one key and ask for it in the same way, of whichever versions."""
-        versions = {"key_version_id", "key_version_ids"}
-        return self.provider == other.provider and (
-            self.of.model_dump(exclude=versions) == other.of.model_dump(exclude=versions)
-        )
+        """The service that is asked: the same for all keys of one service."""
+        return f"{self.provider} {self.of.service}"
 
     @property
     def versions(self) -> tuple[str, ...]:
         """The only versions of the key that are accepted; empty for every version."""
-        if self.oracle is not None:
-            return self.oracle.key_version_ids
-        only = self.alibaba.key_version_id if self.alibaba is not None else None
-        return () if only is None else (only,)
+        return self.of.versions
 
-    @property
-    def of(self) -> HuaweiKMS | AlibabaKMS | OracleKMS:
-        """What the provider needs to know."""
-        found = self.huawei or self.alibaba or self.oracle
-        assert found is not None  # noqa: S101 - the validator has seen to it
-        return found
+    def is_same_key(self, other: KMSSource) -> bool:
+        """Return whether both name one key, in any versions, and ask for it in the same way."""
+        versions = set(self.of.version_fields)
+        return self.provider == other.provider and (
+            self.of.model_dump(exclude=versions) == other.of.model_dump(exclude=versions)
+        )

@@ -1,0 +1,161 @@
+"""A new format and a new KMS provider work everywhere by the files that CONTRIBUTING.md lists, and no others."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.cli.objects import policy, write
+from tests.seams.additions import FORMAT, PROVIDER, ROOT, Addition, copy_sources, run_python
+from tests.support.signers.private_keys import fingerprint, new_key, public_pem, sign
+from tests.support.simulators.http import HTTPSimulator
+from tests.support.simulators.http_messages import Answer, encode
+from tests.support.simulators.registry import RegistrySimulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+KEY = new_key("ECDSA P-256", "toy")
+OTHER = new_key("ECDSA P-256", "other")
+CLI = "from sealgate.cli import main; main()"
+STATUS = """
+import json, sys
+from datetime import UTC, datetime
+
+import yaml
+from sealgate.clocks import SystemClock
+from sealgate.http.services import ServiceClient
+from sealgate.http.settings import RegistrySettings
+from sealgate.kms.key_source import KMSKeySource
+from sealgate.service_secrets import MappingServiceSecrets
+from sealgate_operator.keys.secrets import SecretKeys
+from sealgate_operator.status.authenticators import assess
+
+settings = RegistrySettings(insecure=frozenset({sys.argv[2]}))
+obj = next(yaml.safe_load_all(open(sys.argv[1])))
+with ServiceClient(settings) as client:
+    source = KMSKeySource(client, MappingServiceSecrets({"toy": {"token": b"t0ken"}}), SystemClock())
+    found = assess(obj, SecretKeys(lambda _: None), [source], datetime.now(UTC))
+print(json.dumps({"ready": found.ready, "message": found.message, **found.status.model_dump(by_alias=True)}))
+"""
+
+
+class ToyEnvironment:
+    """An image with a toy signature by a key of a toy KMS, the policy files for it, and the sources with both."""
+
+    def __init__(self, folder: Path, registry: RegistrySimulator, kms: HTTPSimulator) -> None:
+        self.sources, self.policies = folder / "sources", folder / "policies"
+        self.policies.mkdir()
+        self.registry, self.kms = registry, kms
+        copy_sources(self.sources, FORMAT, PROVIDER)
+        kms.documents["/k1"] = Answer(200, {}, encode({"pem": public_pem(KEY), "kind": "ECDSA P-256"}))
+        for tag, key in (("signed", KEY), ("stranger", OTHER)):
+            self.push(tag, key)
+        self.registry.push_image("library/web", "unsigned")
+        source = {"keyId": "k1", "endpoint": kms.url, "credentialsSecret": {"name": "toy"}}
+        self.authenticator = {
+            "apiVersion": "sealgate.dev/v1alpha1",
+            "kind": "Authenticator",
+            "metadata": {"name": "toy"},
+            "spec": {"toy": {"keys": [{"kms": {"toy": source}}]}},
+        }
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "toy"}, "stringData": {"token": "t0ken"}}
+        rule = policy("library", f"{registry.host}/library/**", ["toy"])
+        write(self.policies / "policies.yaml", self.authenticator, rule, secret)
+
+    def push(self, tag: str, key: Any) -> None:
+        digest = self.registry.push_image("library/web", tag)
+        signature = base64.b64encode(sign(key, digest.encode())).decode()
+        config = self.registry.push_blob("library/web", b"{}")
+        manifest = {
+            "schemaVersion": 2,
+            "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": config, "size": 2},
+            "layers": [],
+            "annotations": {"org.example.toy/signature": signature},
+        }
+        self.registry.push_manifest("library/web", digest.replace(":", "-") + ".toy", encode(manifest))
+
+    def sealgate(self, *args: object) -> Any:
+        return run_python(self.sources, CLI, *args)
+
+    def verify(self, tag: str) -> Any:
+        insecure = [part for host in (self.registry.host, self.kms.host) for part in ("--insecure-registry", host)]
+        image = f"{self.registry.host}/library/web:{tag}"
+        return self.sealgate("verify", image, "--policies", self.policies, *insecure, "--output", "json")
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ToyEnvironment]:
+    with RegistrySimulator() as registry, HTTPSimulator() as kms:
+        yield ToyEnvironment(tmp_path_factory.mktemp("toy"), registry, kms)
+
+
+def test_toy_signature_by_a_key_of_a_toy_kms_verifies(toy: ToyEnvironment) -> None:
+    result = toy.verify("signed")
+    assert result.returncode == 0, result.stderr
+    (entry,) = json.loads(result.stdout)
+    (finding,) = entry["policies"][0]["findings"]
+    assert (finding["outcome"], finding["format"]) == ("verified", "toy")
+    assert fingerprint(KEY) in json.dumps(finding)
+
+
+@pytest.mark.parametrize(("tag", "reason"), [("stranger", "InvalidSignature"), ("unsigned", "NoSignature")])
+def test_image_without_a_good_toy_signature_is_refused(toy: ToyEnvironment, tag: str, reason: str) -> None:
+    result = toy.verify(tag)
+    assert result.returncode == 1, result.stderr
+    (entry,) = json.loads(result.stdout)
+    (finding,) = entry["policies"][0]["findings"]
+    assert (finding["outcome"], finding["reason"]) == ("refused", reason)
+
+
+def test_key_show_names_the_key_as_findings_do(toy: ToyEnvironment, tmp_path: Path) -> None:
+    file = tmp_path / "toy.pub"
+    file.write_text(public_pem(KEY))
+    result = toy.sealgate("key", "show", "--output", "json", file)
+    (shown,) = json.loads(result.stdout)
+    assert shown["fingerprint"] == fingerprint(KEY)
+
+
+def test_toy_objects_are_checked_like_all_others(toy: ToyEnvironment, tmp_path: Path) -> None:
+    assert toy.sealgate("policy", "check", toy.policies).returncode == 0
+    broken = {**toy.authenticator, "spec": {"toy": {"keys": [{"pem": "-----BEGIN PUBLIC KEY-----\nx"}]}}}
+    write(tmp_path / "broken.yaml", broken)
+    result = toy.sealgate("policy", "check", tmp_path)
+    assert result.returncode == 2
+    assert "spec.toy.keys[0].pem" in result.stdout + result.stderr
+
+
+def test_status_has_the_toy_key(toy: ToyEnvironment) -> None:
+    result = run_python(toy.sources, STATUS, toy.policies / "policies.yaml", toy.kms.host)
+    assert result.returncode == 0, result.stderr
+    status = json.loads(result.stdout)
+    assert (status["ready"], status["format"], status["keySummary"]) == (True, "toy", "1/1")
+    (key,) = status["keys"]
+    assert (key["source"], key["state"]) == (f"kms toy k1 at {toy.kms.url}", "Accepted")
+    assert key["fingerprint"] == fingerprint(KEY)
+
+
+def test_generated_crd_has_both(toy: ToyEnvironment, tmp_path: Path) -> None:
+    result = toy.sealgate("crd", "--directory", tmp_path)
+    assert result.returncode == 0, result.stderr
+    crd = yaml.safe_load((tmp_path / "sealgate.dev_authenticators.yaml").read_text())
+    spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    assert any("has(self.toy)" in rule["rule"] for rule in spec["x-kubernetes-validations"])
+    kms = spec["properties"]["toy"]["properties"]["keys"]["items"]["properties"]["kms"]
+    assert any("has(self.toy)" in rule["rule"] for rule in kms["x-kubernetes-validations"])
+    assert kms["properties"]["toy"]["required"] == ["keyId", "endpoint", "credentialsSecret"]
+
+
+@pytest.mark.parametrize(("title", "addition"), [("A new format", FORMAT), ("A new KMS provider", PROVIDER)])
+def test_contributing_lists_every_source_file_that_is_touched(title: str, addition: Addition) -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    section = text.split(f"## {title}\n")[1].split("\n## ")[0]
+    listed = set(re.findall(r"`(src/[^`]*\.py)`", section))
+    touched = {path.replace("toy", "NAME") for path in (*addition.files, *addition.lines)}
+    assert listed == touched

@@ -1,1 +1,1 @@
-"""Talking to registries and services over HTTP: one client, one HTTP policy."""
+"""OCI registries, read with the right credentials."""

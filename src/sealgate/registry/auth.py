@@ -1,8 +1,7 @@
-"""Getting in: from a registry's challenge to the `Authorization` of the next request.
+"""Registry authentication: from a registry's challenge to the `Authorization` of the next request.
 
-Credentials go to the registry that they are for, or to the token service that this registry names, and nowhere
-else. How a registry wants to be asked is remembered for a while, so that most requests carry the right header at
-once.
+Credentials are sent to the registry that they are for, or to the token service that this registry names, and nowhere
+else. The challenge of a registry is cached, so that most requests carry the right header from the start.
 """
 
 from __future__ import annotations
@@ -27,34 +26,34 @@ if TYPE_CHECKING:
     from sealgate.registry.challenges import Challenge
     from sealgate.registry.credentials import Credentials
 
-#: Registries whose way of asking is remembered, and for how many seconds.
-MAX_REMEMBERED = 1024
-REMEMBER_SECONDS = 600.0
-#: Repositories of which it is kept which of a caller's credentials may read them.
+#: Registries whose challenge is cached, and the TTL in seconds; it is also the TTL of preferred credentials.
+MAX_CHALLENGES = 1024
+CHALLENGE_SECONDS = 600.0
+#: Repositories for which it is cached which of a caller's credentials may read them.
 MAX_PREFERRED = 4096
 _MAX_SCOPES = 8
 _MAX_SCOPE = 512
 
 
 class _Bearer(NamedTuple):
-    """How a registry hands out tokens for the usual scope of a repository."""
+    """A registry wants tokens, with the usual scope for reading a repository."""
 
     realm: URL
     service: str
 
 
 class _Basic:
-    """A registry wants a name and password."""
+    """A registry wants a user name and password."""
 
 
 class AuthContext(NamedTuple):
-    """One reader of one repository.
+    """What decides about the authentication of a request.
 
     Attributes:
-        registry: where it is asked.
+        registry: the origin that is asked.
         path: the repository's name inside the registry.
-        credentials: who asks; None for nobody in particular.
-        policy: the terms under which token services are asked.
+        credentials: the credentials to use; None to ask anonymously.
+        policy: the terms of requests to token services.
     """
 
     registry: Origin
@@ -64,66 +63,68 @@ class AuthContext(NamedTuple):
 
 
 #: A registry, a repository of it, and the fingerprints of all credentials that a caller has for it.
-_Asked = tuple["Origin", str, tuple[bytes, ...]]
+_PreferenceKey = tuple["Origin", str, tuple[bytes, ...]]
 
 
 class RegistryAuth:
-    """What all registries ask for, and what was given. Long-lived and thread-safe.
+    """Caches of the registries' challenges, of tokens, and of preferred credentials. Long-lived and thread-safe.
 
     Args:
-        http: how token services are asked.
-        clock: on which memory ages.
+        http: sends requests to token services.
+        clock: measures the TTLs.
     """
 
     def __init__(self, http: HTTPClient, clock: Clock) -> None:
         self._tokens = Tokens(http, clock)
-        self._ways: TTLCache[Origin, _Basic | _Bearer] = TTLCache(
-            MAX_REMEMBERED, REMEMBER_SECONDS, timer=clock.monotonic
+        self._challenges: TTLCache[Origin, _Basic | _Bearer] = TTLCache(
+            MAX_CHALLENGES, CHALLENGE_SECONDS, timer=clock.monotonic
         )
-        self._preferred: TTLCache[_Asked, bytes] = TTLCache(MAX_PREFERRED, REMEMBER_SECONDS, timer=clock.monotonic)
+        self._preferred: TTLCache[_PreferenceKey, bytes] = TTLCache(
+            MAX_PREFERRED, CHALLENGE_SECONDS, timer=clock.monotonic
+        )
         self._lock = threading.Lock()
 
     def preferred(self, context: AuthContext, every: Sequence[Credentials]) -> Sequence[Credentials]:
-        """Return credentials in the order in which to try them: first those that did the last time.
+        """Return credentials in the order in which to try them: first those that were accepted the last time.
 
         Args:
-            context: what is asked; its credentials do not matter.
-            every: all credentials at hand, the first to try first.
+            context: the repository; its credentials do not matter.
+            every: all credentials of the caller for the repository, in their usual order; at least one.
         """
         if len(every) == 1:
             return every
         with self._lock:
-            preferred = self._preferred.get(_asked(context, every))
+            preferred = self._preferred.get(_preference_key(context, every))
         return sorted(every, key=lambda credentials: credentials.fingerprint != preferred)
 
     def prefer(self, context: AuthContext, every: Sequence[Credentials]) -> None:
-        """Keep which of several credentials may read a repository, so that the others are not tried each time."""
+        """Cache which of several credentials may read a repository, so that the others are not tried each time."""
         if len(every) > 1 and context.credentials is not None:
             with self._lock:
-                self._preferred[_asked(context, every)] = context.credentials.fingerprint
+                self._preferred[_preference_key(context, every)] = context.credentials.fingerprint
 
     def challenged(self, registry: Origin) -> bool:
-        """Return whether that registry is known to ask who comes; if not, nobody needs to look for credentials."""
+        """Return whether a registry is known to ask for credentials; if not, none need be read."""
         with self._lock:
-            return registry in self._ways
+            return registry in self._challenges
 
     def header(self, context: AuthContext) -> str | None:
-        """Return the `Authorization` that this registry will want, as far as is known; None to come without.
+        """Return the `Authorization` for a request, as far as the registry's challenge is known; None for none.
 
         Raises:
-            UnavailableError: a token is wanted and not to be had (and its subclasses).
+            UnavailableError: a token is needed and could not be fetched (and its subclasses).
         """
         with self._lock:
-            way = self._ways.get(context.registry)
+            way = self._challenges.get(context.registry)
         if isinstance(way, _Bearer):
             try:
                 return "Bearer " + self._tokens.get(_usual_request(context, way), context.credentials, context.policy)
             except UnauthorizedError:
                 raise
             except UnavailableError:
-                # Perhaps it has another token service by now, or none; the next request asks the registry.
+                # The registry may have another token service by now, or none; the next request finds out.
                 with self._lock:
-                    self._ways.pop(context.registry, None)
+                    self._challenges.pop(context.registry, None)
                 raise
         if isinstance(way, _Basic) and context.credentials is not None and context.credentials.username:
             return basic(context.credentials)
@@ -133,20 +134,20 @@ class RegistryAuth:
         """Return the `Authorization` that answers a registry's 401.
 
         Args:
-            context: who asked what.
-            header: its `WWW-Authenticate`.
-            sent: the `Authorization` that was refused, if any.
+            context: what was asked.
+            header: the response's `WWW-Authenticate`; None if there is none.
+            sent: the `Authorization` that was refused; None if there was none.
 
         Raises:
-            UnauthorizedError: there is nothing (else) to answer.
-            UnavailableError: a token is wanted and not to be had (and its subclasses).
+            UnauthorizedError: there are no other credentials to answer with, or the challenge is not understood.
+            UnavailableError: a token is needed and could not be fetched (and its subclasses).
         """
         host = quote(context.registry.authority)
         try:
             challenges = parse_challenges(header or "")
         except ValueError as error:
             raise UnauthorizedError(f"{host} asks for credentials in a way that is not understood: {error}") from error
-        # Tokens first: a password is worth more than a token, so it goes out where nothing else will do.
+        # Bearer first: a password is worth more than a token, so it is sent only where no token is accepted.
         for challenge in challenges:
             if challenge.scheme == "bearer" and "realm" in challenge.parameters:
                 return self._answer_bearer(context, challenge, sent)
@@ -159,7 +160,7 @@ class RegistryAuth:
             msg = f"{quote(context.registry.authority)} wants a user name and password; add a pull secret for it"
             raise UnauthorizedError(msg)
         with self._lock:
-            self._ways[context.registry] = _Basic()
+            self._challenges[context.registry] = _Basic()
         value = basic(context.credentials)
         if value == sent:
             raise refused(context)
@@ -177,7 +178,7 @@ class RegistryAuth:
         wanted = usual._replace(scopes=_scopes(parameters, usual.scopes))
         if wanted == usual:
             with self._lock:
-                self._ways[context.registry] = way
+                self._challenges[context.registry] = way
         known = self._tokens.known(wanted)
         if known is not None and sent == f"Bearer {known}":
             self._tokens.forget(wanted, known)
@@ -185,14 +186,14 @@ class RegistryAuth:
 
 
 def refused(context: AuthContext) -> UnauthorizedError:
-    """Return the error for a registry that took the answer and still says no."""
-    place = f"{context.registry.authority}/{context.path}"
+    """Return the error for a registry that understood the credentials and refuses them."""
+    repository = quote(f"{context.registry.authority}/{context.path}")
     if context.credentials is None:
-        return UnauthorizedError(f"{quote(place)} is not open to everybody; add a pull secret for it")
-    return UnauthorizedError(f"the credentials at hand may not read {quote(place)}; check the pull secret")
+        return UnauthorizedError(f"{repository} cannot be read anonymously; add a pull secret for it")
+    return UnauthorizedError(f"the credentials at hand may not read {repository}; check the pull secret")
 
 
-def _asked(context: AuthContext, every: Sequence[Credentials]) -> _Asked:
+def _preference_key(context: AuthContext, every: Sequence[Credentials]) -> _PreferenceKey:
     return context.registry, context.path, tuple(credentials.fingerprint for credentials in every)
 
 

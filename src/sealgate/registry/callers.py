@@ -1,9 +1,9 @@
-"""Whose credentials a registry is asked with, and who may be given an answer that was obtained with them.
+"""The credentials that a registry is asked with, and the callers that may share an answer obtained with them.
 
-An answer of a registry may differ for another caller, and may be meant for this one only. So every answer comes with
-its *access*: each repository whose credentials were looked up for it, with the identity of the caller there. Empty
-access means that no registry asked who comes: every caller sends the same request and gets the same answer. Identities
-without any credentials mean that a registry asked and was answered anonymously.
+A registry may answer another caller differently, and an answer may be meant for one caller only. Every answer therefore
+comes with its *access*: each repository whose credentials were read for it, with the identity of the caller there.
+Empty access means that no registry asked for credentials: every caller sends the same request and gets the same answer.
+Identities without any credentials mean that a registry asked and was answered anonymously.
 
 Identities are structures of fingerprints, never joined text: two pull secrets `a` and `b` are not one named `a,b`.
 """
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from sealgate.references import Repository
     from sealgate.registry.credentials import Candidate, CredentialProvider, Credentials
 
-#: The most credentials that are tried for one repository.
+#: Maximum number of credentials that are tried for one repository.
 MAX_CREDENTIALS = 8
 
 #: The fingerprints of the credentials that a caller has for one repository, in the order tried; empty for none.
 Identity = tuple[bytes, ...]
-#: Repositories whose credentials were looked up for an answer, and the caller's identity for each.
+#: Repositories whose credentials were read for an answer, and the caller's identity at each.
 Access = tuple[tuple["Repository", Identity], ...]
-#: The access of an answer that was obtained without any registry asking who comes.
+#: The access of an answer for which no registry asked for credentials.
 OPEN: Access = ()
 
 
 class Caller:
-    """One review's credentials. Reads each repository's once, so that they do not change during the review.
+    """The credentials of one request. Each repository's are read once, so that they do not change during the request.
 
     Args:
-        provider: where they come from.
+        provider: reads the credentials.
     """
 
     def __init__(self, provider: CredentialProvider) -> None:
@@ -44,11 +44,11 @@ class Caller:
 
     @property
     def source(self) -> Hashable:
-        """What the credentials are read from: callers with equal sources have equal credentials."""
+        """The source of the credentials: callers with equal sources have equal credentials."""
         return self._provider.source
 
     def candidates(self, repository: Repository) -> Sequence[Candidate]:
-        """Return the candidates for a repository; may wait for a network the first time.
+        """Return the candidates for a repository; may wait for the network the first time.
 
         Raises:
             UnavailableError: they could not be read.
@@ -66,7 +66,7 @@ class Caller:
         return known
 
     def adopt(self, repository: Repository, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
-        """Keep candidates that were read from the same source, unless there are some; return those that are kept."""
+        """Use candidates that were read from the same source, unless there are some; return those in use."""
         return self._candidates.setdefault(repository, candidates)
 
     def credentials(self, repository: Repository) -> tuple[Credentials, ...]:
@@ -82,7 +82,7 @@ class Caller:
         return known
 
     def identity(self, repository: Repository) -> Identity:
-        """Return the caller's identity for a repository; may wait for a network the first time.
+        """Return the caller's identity at a repository; may wait for the network the first time.
 
         Raises:
             UnavailableError: the credentials could not be read.
@@ -90,33 +90,33 @@ class Caller:
         return tuple(credentials.fingerprint for credentials in self.credentials(repository))
 
     def cached_identity(self, repository: Repository) -> Identity | None:
-        """Return the caller's identity for a repository from memory; None if credentials would have to be read."""
+        """Return the caller's identity at a repository from memory; None if credentials would have to be read."""
         return None if self.cached(repository) is None else self.identity(repository)
 
     def may_use(self, access: Access) -> bool:
-        """Return whether an answer of that access would be the same for this caller. Answers from memory.
+        """Return whether an answer with this access would be the same for this caller. Does not wait.
 
-        What would have to be read to tell counts as different.
+        Credentials that would have to be read first count as different.
         """
         return all(self.cached_identity(repository) == identity for repository, identity in access)
 
 
-def access_of(looked_up: Mapping[Repository, Identity]) -> Access:
+def access_of(identities: Mapping[Repository, Identity]) -> Access:
     """Return the access of an answer.
 
     Args:
-        looked_up: every repository whose credentials were looked up, with the caller's identity.
+        identities: every repository whose credentials were read, with the caller's identity there.
     """
-    return _shared(tuple(sorted(looked_up.items())))
+    return _shared(tuple(sorted(identities.items())))
 
 
 def is_anonymous(access: Access) -> bool:
-    """Return whether an answer of that access was obtained without credentials."""
+    """Return whether an answer with this access was obtained without credentials."""
     return not any(identity for _, identity in access)
 
 
 def join_access(accesses: Iterable[Access]) -> Access:
-    """Return the access of what is made of several answers."""
+    """Return the access of a result that was made of several answers."""
     return access_of({repository: identity for access in accesses for repository, identity in access})
 
 
@@ -128,5 +128,5 @@ def _distinct(candidates: Sequence[Candidate]) -> tuple[Credentials, ...]:
 
 @lru_cache(4096)
 def _shared(access: Access) -> Access:
-    """Return one and the same object for equal accesses: thousands of answers have the same few."""
+    """Return the same object for equal accesses: thousands of cached answers have the same few."""
     return access

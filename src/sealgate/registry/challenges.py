@@ -1,8 +1,9 @@
-"""`WWW-Authenticate`, parsed strictly: several challenges, quoted strings, and nothing half understood.
+"""Strict parser of `WWW-Authenticate` (RFC 9110, section 11.6.1).
 
-One thing is taken that is outside the grammar, because registries send it and other clients take it: a Basic challenge
-at the end of the header whose realm is not quoted, in single quotes, or in quotes that do not end. Its realm is a text
-for people, on which nothing depends. The realm of a Bearer challenge says where credentials go, so it stays strict.
+One deviation from the grammar is accepted, because registries send it and other clients accept it: a Basic challenge at
+the end of the header whose realm is not quoted, in single quotes, or in quotes that do not end. That realm is a text
+for people, on which nothing depends. The realm of a Bearer challenge decides where credentials are sent, so it stays
+strict.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ _ESCAPE = re.compile(r"\\(.)")
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """One way to authenticate that a server offers.
+    """A challenge: one authentication scheme that a server offers.
 
     Attributes:
-        scheme: in lower case ("bearer").
-        parameters: names in lower case; a scheme with a bare token has none.
+        scheme: name of the scheme in lower case ("bearer").
+        parameters: values by name in lower case; empty for a scheme with a bare token.
     """
 
     scheme: str
@@ -42,10 +43,10 @@ class Challenge:
 
 
 def parse_challenges(header: str) -> tuple[Challenge, ...]:
-    """Return the challenges of a header, in its order.
+    """Return the challenges of a header, in order.
 
     Raises:
-        ValueError: it is outside the grammar, names a parameter twice, or is too long.
+        ValueError: the header does not follow the grammar, repeats a parameter, or is too long.
     """
     if len(header) > _MAX_HEADER:
         raise ValueError("the challenge is too long")
@@ -64,7 +65,7 @@ def parse_challenges(header: str) -> tuple[Challenge, ...]:
 
 
 def _has_loose_realm(header: str, position: int) -> bool:
-    """Return whether all that follows is a realm outside the grammar."""
+    """Return whether the rest of the header is a realm that does not follow the grammar."""
     return _PARAMETER.match(header, position) is None and _LOOSE_REALM.fullmatch(header, position) is not None
 
 

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from sealgate.clocks import Clock
 
-#: The longest a helper may take, seconds.
+#: Timeout of a helper in seconds.
 HELPER_SECONDS = 5.0
-#: The most bytes it may print.
+#: Maximum bytes of a helper's output.
 MAX_HELPER_BYTES = 64 << 10
-#: Seconds for which its answer is used again; the shortest tokens of clouds live minutes.
+#: TTL of a helper's answer in seconds; the shortest tokens of clouds are valid for minutes.
 KEEP_SECONDS = 60.0
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -36,15 +36,15 @@ _NOT_FOUND = b"credentials not found in native keychain"
 
 
 class CredentialHelpers:
-    """The helpers that a docker config names.
+    """The credential helpers that a docker config names. Thread-safe.
 
     Args:
-        own: registry -> helper of its own (`credHelpers`).
-        store: the helper of all others (`credsStore`); None for none.
-        clock: on which answers age.
+        own: name of the helper by registry (`credHelpers`).
+        store: name of the helper for all other registries (`credsStore`); None for none.
+        clock: measures the TTL of answers; the system's by default.
 
     Raises:
-        ValueError: a name is none.
+        ValueError: a name is not one of a helper.
     """
 
     def __init__(self, own: Mapping[str, str], store: str | None, clock: Clock | None = None) -> None:
@@ -58,15 +58,15 @@ class CredentialHelpers:
         self._lock = threading.Lock()
 
     def has_own(self, registry: str) -> bool:
-        """Return whether that registry has a helper of its own."""
+        """Return whether a registry has its own helper."""
         return registry in self._own
 
     def get(self, registry: str, server: str) -> tuple[str, str] | None:
         """Return user name and secret for a registry; None if its helper has none, or there is no helper.
 
         Args:
-            registry: as references have it.
-            server: as the helper knows it.
+            registry: the registry as references spell it.
+            server: the registry as the helper spells it.
 
         Raises:
             UnavailableError: the helper is missing or failed.
@@ -130,7 +130,7 @@ def _converse(name: str, process: subprocess.Popen[bytes], server: str) -> tuple
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End the helper and whatever it started: its session is its own."""
+    """Kill the helper and all processes that it started: they are in a session of their own."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

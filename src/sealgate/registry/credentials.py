@@ -1,12 +1,12 @@
 """Credentials for registries: docker config files, credential helpers, and the protocol for other sources.
 
-Matching follows kubelets: an entry is for the images whose registry is the entry's (a `*` stands for any run of
-characters inside one part of the name) and whose repository begins with the entry's path. Every entry that matches is
-a *candidate*; the most exact one is tried first.
+Entries match as in the kubelet: an entry is for the images whose registry is the entry's (a `*` matches any run of
+characters inside one part of the name) and whose repository begins with the entry's path. Every entry that matches is a
+*candidate*; the most exact one is tried first.
 
-Credentials are compared by a *fingerprint*, a hash of their content under a random key of this process, so that equal
-robot accounts in many namespaces are one and nothing that is kept in memory or logged can be tried against a password
-list. The fingerprints of all candidates for a repository, in order, are the *identity* of whoever holds them.
+Credentials are compared by a *fingerprint*, a hash of their content under a random key of this process. Equal robot
+accounts in many namespaces are therefore one, and no fingerprint in memory or in a log can be tried against a password
+list. The fingerprints of all candidates for a repository, in order, are the *identity* of the caller that has them.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 
     from sealgate.references import Repository
 
-#: The most bytes of a docker config file.
+#: Maximum bytes of a docker config file.
 MAX_CONFIG_BYTES = 1 << 20
-#: The most entries of its `auths`.
+#: Maximum number of entries in `auths`.
 MAX_ENTRIES = 1024
-#: The key under which docker keeps Docker Hub's credentials.
+#: The key under which docker stores Docker Hub's credentials.
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
-#: The key of fingerprints: another one in every process.
+#: The key of fingerprints; every process has another one.
 _FINGERPRINT_KEY = token_bytes(32)
 _FINGERPRINT_BYTES = 16
-#: What an entry takes in memory beside its text, bytes, roughly.
+#: Approximate bytes that an entry takes in memory besides its text.
 _ENTRY_BYTES = 1 << 10
 _ENTRY_MEMBERS = frozenset({"auth", "username"})
 _WHITE_SPACE = re.compile(r"\s+", re.ASCII)
@@ -49,12 +49,12 @@ _WHITE_SPACE = re.compile(r"\s+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A user's name and secret, or a refresh token. Neither shows in a `repr`.
+    """A user name and password, or a refresh token. Secrets are not in the `repr`.
 
     Attributes:
-        username: may be empty beside an identity token.
-        password: may be empty beside an identity token.
-        identity_token: an OAuth2 refresh token for the registry's token service.
+        username: the user name; may be empty if there is an identity token.
+        password: the password; may be empty if there is an identity token.
+        identity_token: OAuth2 refresh token for the registry's token service; None for none.
         fingerprint: a keyed hash of all of the above, 16 bytes; equal for equal credentials in this process.
     """
 
@@ -72,19 +72,19 @@ class Credentials:
         hasher = blake2b(key=_FINGERPRINT_KEY, digest_size=_FINGERPRINT_BYTES)
         for part in (self.username, self.password, self.identity_token or ""):
             data = part.encode()
-            # The length first, so that no two lists of parts are hashed as the same bytes.
+            # The length first, so that different lists of parts are never hashed as the same bytes.
             hasher.update(len(data).to_bytes(8, "big"))
             hasher.update(data)
         object.__setattr__(self, "fingerprint", hasher.digest())
 
 
 class Exactness(NamedTuple):
-    """How exactly an entry names a repository; the greater, the earlier it is tried.
+    """How exactly an entry names a repository; the greatest is tried first.
 
     Attributes:
         literal: whether the registry is written without wildcards.
-        registry: characters of the registry as written.
-        path: characters of the path.
+        registry: length of the registry as written, in characters.
+        path: length of the path, in characters.
     """
 
     literal: bool
@@ -96,8 +96,8 @@ class Candidate(NamedTuple):
     """Credentials that match a repository.
 
     Attributes:
-        exactness: how exactly.
-        credentials: what to send.
+        exactness: how exactly their entry names the repository.
+        credentials: the credentials.
     """
 
     exactness: Exactness
@@ -105,25 +105,25 @@ class Candidate(NamedTuple):
 
 
 class CredentialProvider(Protocol):
-    """Where credentials come from. Thread-safe."""
+    """Reads credentials from one source. Thread-safe."""
 
     @property
     def source(self) -> Hashable:
-        """What the credentials are read from: providers with equal sources have equal credentials."""
+        """The source of the credentials: providers with equal sources have equal credentials."""
 
     def candidates(self, repository: Repository) -> Sequence[Candidate]:
-        """Return all credentials that match a repository, the first to try first; may wait for a network.
+        """Return all credentials that match a repository, the most exact first; may wait for the network.
 
         Raises:
             UnavailableError: they could not be read.
         """
 
     def cached(self, repository: Repository) -> Sequence[Candidate] | None:
-        """Return the same from memory, at once; None if something would have to be read."""
+        """Return the same from memory, without waiting; None if they would have to be read."""
 
 
 class NoCredentials:
-    """No credentials for any registry."""
+    """Has no credentials for any registry."""
 
     @property
     def source(self) -> Hashable:
@@ -144,7 +144,7 @@ class CredentialChain:
     """All credentials of several providers, the most exact first; of equally exact ones the first provider's.
 
     Args:
-        providers: the most specific first (a pod's pull secrets before the cluster's).
+        providers: the more specific before the others (a pod's pull secrets before the cluster's).
     """
 
     def __init__(self, providers: Iterable[CredentialProvider]) -> None:
@@ -178,7 +178,7 @@ def merge(lists: Iterable[Sequence[Candidate]]) -> Sequence[Candidate]:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One entry of `auths`: for which images, and what."""
+    """One entry of `auths`: registry, prefix of the path, and credentials."""
 
     registry: str
     path: str
@@ -198,9 +198,9 @@ class DockerConfigCredentials:
 
     Args:
         entries: the entries of `auths` that hold credentials.
-        helpers: the programs that may be asked; None for none.
+        helpers: the credential helpers that may be run; None for none.
         unreadable: keys of the entries that were left out because they cannot be read.
-        size: of the config, bytes.
+        size: size of the config in bytes.
     """
 
     def __init__(
@@ -212,15 +212,15 @@ class DockerConfigCredentials:
             (self._wildcards if "*" in entry.registry else self._literal[entry.registry]).append(entry)
         self._helpers = helpers
         self.unreadable = tuple(unreadable)
-        #: Roughly what this takes in memory, bytes.
+        #: Approximate bytes that this object takes in memory.
         self.size = size + len(entries) * _ENTRY_BYTES
 
     @classmethod
     def from_file(cls, path: Path | str) -> DockerConfigCredentials:
-        """Read a docker config file of this machine's own user; its credential helpers may be run.
+        """Read a docker config file of the user who runs this process; its credential helpers may be run.
 
         Raises:
-            ConfigError: it cannot be read, or is no docker config. The message has none of its content.
+            ConfigError: it cannot be read, or is not a docker config. The message quotes none of its content.
         """
         try:
             with Path(path).open("rb") as file:
@@ -232,23 +232,23 @@ class DockerConfigCredentials:
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str, *, run_helpers: bool = False) -> DockerConfigCredentials:
-        """Read a docker config, or the older form that is only its `auths`.
+        """Read a docker config, or the older form that consists of its `auths` only.
 
         Args:
-            data: the JSON.
-            name: what to call it in messages ("Secret shop/pull").
-            run_helpers: whether programs that it names may be run. Never for configs that tenants write.
+            data: the JSON, as bytes.
+            name: its name in messages ("Secret shop/pull").
+            run_helpers: whether credential helpers that it names may be run. Never true for configs of tenants.
 
         Raises:
-            ConfigError: it is not a docker config. The message has none of its content. An entry that cannot be read
-                is left out and listed in `unreadable`.
+            ConfigError: it is not a docker config. The message quotes none of its content. An entry that cannot be
+                read is left out and listed in `unreadable`.
         """
         try:
             config = strict_json.parse_object(data, "it", limit=MAX_CONFIG_BYTES)
             auths = _objects(config, "auths") if "auths" in config or not _is_legacy(config) else config
             helpers = _read_helpers(config) if run_helpers else None
         except ValueError:
-            # No cause either: tracebacks end up in logs, and the cause may quote a secret.
+            # Without the cause: tracebacks go to logs, and the cause may quote a secret.
             msg = f"{quote(name)} is not a docker config: expected JSON with auths"
             raise ConfigError(msg) from None
         if len(auths) > MAX_ENTRIES:
@@ -266,7 +266,7 @@ class DockerConfigCredentials:
 
     @property
     def source(self) -> Hashable:
-        """The object itself: nothing is shared with another config."""
+        """The object itself: no other config has an equal source."""
         return self
 
     def candidates(self, repository: Repository) -> Sequence[Candidate]:
@@ -278,7 +278,7 @@ class DockerConfigCredentials:
         return self._matching(repository) or self._ask_helper(repository)
 
     def cached(self, repository: Repository) -> Sequence[Candidate] | None:
-        """Return the same; None where a credential helper has to be asked."""
+        """Return the same; None if a credential helper has to be run."""
         return self._matching(repository) or (() if self._helpers is None else None)
 
     def _matching(self, repository: Repository) -> Sequence[Candidate]:
@@ -300,7 +300,7 @@ class DockerConfigCredentials:
 
 
 def _is_legacy(config: Mapping[str, object]) -> bool:
-    """Return whether a config without `auths` is a `.dockercfg`: registries at the top, with what entries have."""
+    """Return whether a config without `auths` is a `.dockercfg`, whose members are registries."""
     return any(isinstance(value, dict) and not _ENTRY_MEMBERS.isdisjoint(value) for value in config.values())
 
 
@@ -331,7 +331,7 @@ def _read_entry(key: str, entry: Mapping[str, object]) -> _Entry | None:
 
 
 def _decode_auth(auth: str) -> tuple[str, str]:
-    """Return name and password. As kubelets do, take base64 without padding and with white space."""
+    """Return user name and password. Like the kubelet, accept base64 without padding and with white space."""
     packed = _WHITE_SPACE.sub("", auth)
     padding = "" if packed.endswith("=") else "=" * (-len(packed) % 4)
     try:
@@ -345,7 +345,7 @@ def _decode_auth(auth: str) -> tuple[str, str]:
 
 
 def _fold_key(key: str) -> tuple[str, str]:
-    """Return registry and path of an entry's key: `host`, `host/path`, or a URL whose `/v1/`, `/v2/` is no path."""
+    """Return registry and path of an entry's key: `host`, `host/path`, or a URL, without `/v1/` and `/v2/`."""
     rest = key.removeprefix("https://").removeprefix("http://")
     registry, _, path = rest.partition("/")
     for version in ("v1", "v2"):
@@ -358,7 +358,7 @@ def _fold_registry(registry: str) -> str:
     try:
         return parse_registry(registry)
     except InvalidReferenceError:
-        return registry.lower().removesuffix(":443")  # a wildcard; whatever else it is matches nothing
+        return registry.lower().removesuffix(":443")  # a wildcard; other invalid names match nothing
 
 
 def _covers_registry(pattern: str, registry: str) -> bool:
@@ -373,7 +373,7 @@ def _covers_registry(pattern: str, registry: str) -> bool:
 
 
 def _covers_part(pattern: str, part: str) -> bool:
-    """Return whether a part of a host name matches, in linear time: `*` is any run of characters."""
+    """Return whether a part of a host name matches, in linear time: `*` matches any run of characters."""
     first, *middle = pattern.split("*")
     if not middle:
         return pattern == part

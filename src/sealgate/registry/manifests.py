@@ -1,7 +1,7 @@
-"""Manifests that carry signatures, read strictly.
+"""Strict parser of manifests that carry signatures.
 
-`sealgate.registry` has hashed the bytes; here they are taken apart. Only an image manifest can carry signatures: an
-index, a docker schema 1 manifest, or a body that says it is something else than what it was served as, is refused.
+The session has compared the hash of the bytes before they are parsed here. Only an image manifest can carry signatures:
+an index, a docker schema 1 manifest, or a body with another media type than it was served with, is refused.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Layer:
     """One layer of a manifest.
 
     Attributes:
-        digest: of the blob.
-        media_type: of the blob, as the manifest says.
-        size: of the blob in bytes, as the manifest says.
-        annotations: as the manifest says; values that are no strings are left out.
+        digest: digest of the blob.
+        media_type: media type of the blob, as stated in the manifest.
+        size: size of the blob in bytes, as stated in the manifest; not negative.
+        annotations: string values by name; values of other types are left out.
     """
 
     digest: Digest
@@ -56,10 +56,10 @@ class ArtifactManifest:
     """An image manifest that may carry signatures.
 
     Attributes:
-        artifact_type: its own type: `artifactType`, or the config's media type where there is none.
-        layers: in order.
-        subject: the digest it says it belongs to; None if it says none.
-        annotations: of the manifest itself; values that are no strings are left out.
+        artifact_type: `artifactType`, or the config's media type if there is none.
+        layers: the layers, in order.
+        subject: digest of the manifest that it refers to; None if it refers to none.
+        annotations: string values of the manifest itself by name; values of other types are left out.
     """
 
     artifact_type: str
@@ -69,16 +69,16 @@ class ArtifactManifest:
 
 
 def is_image_manifest(manifest: Manifest) -> bool:
-    """Return whether it was served as the one kind of manifest that can carry signatures."""
+    """Return whether a manifest was served as an image manifest, which alone can carry signatures."""
     return manifest.media_type in (OCI_MANIFEST, DOCKER_MANIFEST)
 
 
 def parse_artifact_manifest(manifest: Manifest, what: str) -> ArtifactManifest:
-    """Take a manifest apart.
+    """Parse a manifest.
 
     Args:
-        manifest: as fetched, its digest checked.
-        what: what it is, for messages ("the manifest").
+        manifest: the manifest as fetched, with its digest checked.
+        what: its name in messages ("the manifest").
 
     Raises:
         VerificationError: it is not an image manifest, or malformed.

@@ -1,4 +1,4 @@
-"""Lists of referrers: OCI indexes and the `Link` that leads to the next page."""
+"""Parser of lists of referrers: OCI indexes, and the `Link` to the next page."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 _LINK = re.compile(r'<([^<>]*)>((?:[ \t]*;[ \t]*[a-zA-Z*]+(?:=(?:"[^"]*"|[^",; \t]*))?)*)')
 _NEXT = re.compile(r';[ \t]*rel="?next"?[ \t]*(?:;|$)', re.IGNORECASE)
 _OTHER_DIGEST = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]+")
-#: The codes of a registry that knows the referrers API and only not this repository.
+#: Error codes of a registry that has the referrers API but not this repository.
 _KNOWN_API = frozenset({"NAME_UNKNOWN", "NAME_INVALID", "MANIFEST_UNKNOWN", "MANIFEST_INVALID", "DIGEST_INVALID"})
 
 
 def read_index(body: bytes, what: str) -> Iterator[Descriptor]:
     """Yield the descriptors of an OCI index.
 
-    Descriptors under other digests than SHA-256 are left out: nothing here could fetch them.
+    Descriptors with digests other than SHA-256 are left out, since they cannot be fetched.
 
     Raises:
-        VerificationError: it is no index.
+        VerificationError: it is not an OCI index.
     """
     index = evidence.parse_object(body, what, limit=MAX_RESPONSE_BYTES)
     for entry in evidence.list_member(index, "manifests", what):
@@ -39,12 +39,12 @@ def read_index(body: bytes, what: str) -> Iterator[Descriptor]:
 
 
 def next_page(url: URL, link: str | None) -> URL | None:
-    """Return the next page that an answer from `url` links to; None if it is the last one.
+    """Return the next page that a response from `url` links to; None if that was the last one.
 
-    It is always asked of the same origin: registries behind a proxy may get their own scheme and port wrong.
+    It is always requested from the same origin: registries behind a proxy may give a wrong scheme and port.
 
     Raises:
-        ForbiddenAddressError: the link is no URL, or leads to another host.
+        ForbiddenAddressError: the link is not a URL, or leads to another host.
     """
     for match in _LINK.finditer(link or ""):
         if _NEXT.search(match[2]):
@@ -57,12 +57,12 @@ def next_page(url: URL, link: str | None) -> URL | None:
 
 
 def lacks_api(body: bytes) -> bool:
-    """Return whether an error answer means that there is no referrers API at all, not only no such repository."""
+    """Return whether an error response means that the referrers API is missing, and not just the repository."""
     return not _KNOWN_API.intersection(error_codes(body))
 
 
 def error_codes(body: bytes) -> tuple[str, ...]:
-    """Return the error codes of a registry's error document; none if it is something else."""
+    """Return the error codes of a registry's error document, at most 4; none if it is not one."""
     try:
         document = strict_json.parse(body, "it")
     except strict_json.MalformedError:
@@ -79,10 +79,10 @@ def _read_descriptor(entry: Mapping[str, object], what: str) -> Descriptor | Non
     except InvalidReferenceError:
         if _OTHER_DIGEST.fullmatch(text) and not text.startswith("sha256:"):
             return None
-        raise evidence.malformed(what, "an entry's digest is none") from None
+        raise evidence.malformed(what, "the digest of an entry is not a digest") from None
     size = entry.get("size")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise evidence.malformed(what, "an entry's size is none")
+        raise evidence.malformed(what, "the size of an entry is not a number of bytes")
     annotations = evidence.object_member(entry, "annotations", what) if entry.get("annotations") is not None else {}
     if not all(isinstance(value, str) for value in annotations.values()):
         raise evidence.malformed(what, "an entry's annotations are not all strings")

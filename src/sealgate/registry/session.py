@@ -1,7 +1,7 @@
 """Reads of registries for one verification: manifests, blobs, referrers.
 
-Bytes first: whatever was fetched is hashed, and the hash is what counts. A header may only contradict it, with one
-exception: which digest a tag names is what the registry says in `Docker-Content-Digest`. A header that lies there
+Bytes first: everything that is fetched is hashed, and the hash counts. A header can only contradict it, with one
+exception: the digest that a tag names is what the registry states in `Docker-Content-Digest`. A false header there
 chooses which digest is verified, pinned and reported, and nothing else.
 """
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: The most pages of one list of referrers.
+#: Maximum number of pages of one list of referrers.
 MAX_PAGES = 16
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -59,23 +59,23 @@ _SCHEMA_1 = (
     "application/vnd.docker.distribution.manifest.v1+prettyjws",
 )
 _HASHES = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
-#: How servers say of a path that they do not know it.
+#: Statuses with which servers answer a path that they do not know.
 _NO_EXTENSION = (404, 405, 501)
 _OK, _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 200, 400, 401, 403, 404
-#: Answers to a HEAD that say something about the manifest; others may be about the method.
+#: Statuses of a response to HEAD that are about the manifest; others may be about the method.
 _KNOWS_HEAD = frozenset({_OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND})
-#: How registries without the referrers API answer it.
+#: Statuses with which registries without the referrers API answer it.
 _NO_REFERRERS = frozenset({400, 404, 405, 406, 501})
 
 
-class _Question(NamedTuple):
-    """What to ask of a repository.
+class _Query(NamedTuple):
+    """A request to a repository, without its origin.
 
     Attributes:
-        target: path and query, the leading `/v2/<repository>/` included.
-        limit: the most bytes of the answer.
-        accept: the media types; empty for any.
-        follow: which redirects.
+        target: path and query, with the leading `/v2/<repository>/`.
+        limit: maximum bytes of the response.
+        accept: accepted media types; empty for any.
+        follow: which redirects are followed.
         method: GET or HEAD.
     """
 
@@ -86,12 +86,12 @@ class _Question(NamedTuple):
     method: str = "GET"
 
 
-class _Place(NamedTuple):
-    """Where one repository is asked: its registry, or a mirror of it.
+class _Location(NamedTuple):
+    """Location of a repository: its registry, or a mirror of it.
 
     Attributes:
-        repository: with the host that is asked as its registry.
-        policy: under what terms.
+        repository: the repository, with the host that is asked as its registry.
+        policy: the terms of the requests.
     """
 
     repository: Repository
@@ -99,11 +99,11 @@ class _Place(NamedTuple):
 
     @property
     def host(self) -> str:
-        """The host that is asked, as references and settings have it."""
+        """The host that is asked, as references and settings spell it."""
         return self.repository.registry
 
     def target(self, what: str) -> str:
-        """Return the path of something of this repository."""
+        """Return the target of a part of this repository."""
         return f"/v2/{self.repository.path}/{what}"
 
 
@@ -112,72 +112,72 @@ class Session:
 
     Args:
         state: what all sessions of one client share.
-        credentials: who asks.
-        policy: until when, and which hosts were named literally.
+        credentials: the caller's credentials for each repository.
+        policy: deadline, and the hosts that the configuration names literally.
     """
 
     def __init__(self, state: SharedState, credentials: CredentialProvider, policy: RequestPolicy) -> None:
         self._state = state
         self._caller = Caller(credentials)
         self._policy = policy
-        self._looked_up: dict[Repository, Identity] = {}
+        self._identities: dict[Repository, Identity] = {}
 
     @property
     def access(self) -> Access:
         """See `Registry.access`."""
-        return access_of(self._looked_up)
+        return access_of(self._identities)
 
     def resolve(self, repository: Repository, tag: str) -> Digest:
         """See `Registry.resolve`.
 
         Raises:
-            InvalidReferenceError: the repository or the tag is not one.
+            InvalidReferenceError: the repository or the tag is not valid.
         """
         _check_repository(repository)
         if _as_digest(tag) is not None:
             raise InvalidReferenceError(f"{quote(tag)} is a digest, not a tag")
-        return self._read(repository, lambda place: self._resolve(place, tag))
+        return self._read(repository, lambda location: self._resolve(location, tag))
 
     def confirm(self, repository: Repository, digest: Digest) -> None:
         """See `Registry.confirm`.
 
         Raises:
-            InvalidReferenceError: the repository or the digest is not one.
+            InvalidReferenceError: the repository or the digest is not valid.
         """
         _check_repository(repository)
         parse_digest(digest)
-        self._read(repository, lambda place: self._confirm(place, digest))
+        self._read(repository, lambda location: self._confirm(location, digest))
 
     def manifest(self, repository: Repository, reference: str) -> Manifest:
         """See `Registry.manifest`.
 
         Raises:
-            InvalidReferenceError: the repository is none, or `reference` neither tag nor digest.
+            InvalidReferenceError: the repository is not valid, or `reference` is neither a tag nor a digest.
         """
         _check_repository(repository)
         digest = _as_digest(reference)
-        return self._read(repository, lambda place: self._manifest(place, reference, digest))
+        return self._read(repository, lambda location: self._manifest(location, reference, digest))
 
     def blob(self, repository: Repository, digest: Digest, limit: int) -> bytes:
         """See `Registry.blob`.
 
         Raises:
-            InvalidReferenceError: the repository or the digest is none.
+            InvalidReferenceError: the repository or the digest is not valid.
         """
         _check_repository(repository)
         parse_digest(digest)
-        return self._read(repository, lambda place: self._blob(place, digest, limit))
+        return self._read(repository, lambda location: self._blob(location, digest, limit))
 
     def referrers(self, repository: Repository, digest: Digest, limit: int) -> tuple[Descriptor, ...]:
         """See `Registry.referrers`.
 
         Raises:
-            InvalidReferenceError: the repository or the digest is none.
+            InvalidReferenceError: the repository or the digest is not valid.
         """
         _check_repository(repository)
         parse_digest(digest)
         try:
-            return self._read(repository, lambda place: self._referrers(place, digest, limit))
+            return self._read(repository, lambda location: self._referrers(location, digest, limit))
         except NotFoundError:
             return ()
 
@@ -185,11 +185,11 @@ class Session:
         """See `Registry.signatures`.
 
         Raises:
-            InvalidReferenceError: the repository or the digest is none.
+            InvalidReferenceError: the repository or the digest is not valid.
         """
         _check_repository(repository)
         parse_digest(digest)
-        return self._read(repository, lambda place: self._signatures(place, digest, limit))
+        return self._read(repository, lambda location: self._signatures(location, digest, limit))
 
     def document(self, url: str, repository: str, *, limit: int, ca: str | None = None, named: bool = False) -> bytes:
         """See `Registry.document`."""
@@ -197,74 +197,74 @@ class Session:
         host = fold(parsed.origin.authority)
         literal = self._policy.literal_hosts | ({host} if named else frozenset())
         policy = replace(self._policy, literal_hosts=literal, ca={} if ca is None else {host: ca})
-        # The name in the scope may begin with the host, which is no part of the path that credentials are kept by.
-        place = _Place(Repository(host, repository), policy)
+        # The name in the scope may begin with the host, which is not in the path that credentials are stored under.
+        location = _Location(Repository(host, repository), policy)
         owner = Repository(host, repository.removeprefix(f"{host}/"))
-        question = _Question(parsed.target, limit, follow=Follow.SAME_ORIGIN)
+        query = _Query(parsed.target, limit, follow=Follow.SAME_ORIGIN)
         try:
             if named or ca is not None:
-                answer = self._ask(place, parsed.origin, question, owner)
+                answer = self._request(location, parsed.origin, query, owner)
             else:
-                # An address that nobody wrote is reached like the registry whose name it has.
-                answer = self._get(place, question, owner)
+                # A host that the configuration does not name is reached as a registry of that name would be.
+                answer = self._get(location, query, owner)
         except ConfigError as error:
             raise UnavailableError(error.message, reason=Reason.AUTHENTICATOR_NOT_READY) from error
-        _expect_ok(place, answer.response, quote(str(parsed)))
+        _expect_ok(location, answer.response, quote(str(parsed)))
         return answer.response.body
 
-    # Where: the registry, or its mirror first ---------------------------------------------------------------------
+    # Location: the registry, or its mirror first ---------------------------------------------------------------------
 
-    def _read(self, repository: Repository, read: Callable[[_Place], T]) -> T:
+    def _read(self, repository: Repository, read: Callable[[_Location], T]) -> T:
         mirror = self._state.settings.mirrors.get(repository.registry)
         if mirror is not None:
-            # Half of the time at most, so that a mirror that hangs leaves some for the origin.
+            # At most half of the time, so that a mirror that hangs leaves some for the registry.
             deadline = self._policy.deadline
             half = RequestPolicy(Deadline.after(deadline.clock, deadline.remaining() / 2), self._policy.literal_hosts)
             try:
-                return read(_Place(repository._replace(registry=mirror), half))
+                return read(_Location(repository._replace(registry=mirror), half))
             except (UnauthorizedError, ForbiddenAddressError, RateLimitedError):
                 raise
             except UnavailableError:
                 deadline.check(f"asking {quote(repository.registry)}")
-        return read(_Place(repository, self._policy))
+        return read(_Location(repository, self._policy))
 
-    # What ---------------------------------------------------------------------------------------------------------
+    # Content ------------------------------------------------------------------------------------------------------
 
-    def _resolve(self, place: _Place, tag: str) -> Digest:
-        response = self._head(place, tag)
+    def _resolve(self, location: _Location, tag: str) -> Digest:
+        response = self._head(location, tag)
         if response is not None and _media_type(response) in _MANIFEST_TYPES:
             with contextlib.suppress(InvalidReferenceError):
                 return parse_digest(response.headers.get("docker-content-digest", ""))
-        # Not a registry that says it, or nothing that can be verified, which the manifest itself shows.
-        return self._manifest(place, tag, None).digest
+        # The registry does not state it, or the manifest cannot be verified, which fetching it shows.
+        return self._manifest(location, tag, None).digest
 
-    def _confirm(self, place: _Place, digest: Digest) -> None:
-        if self._head(place, digest) is None:
-            self._manifest(place, digest, digest)
+    def _confirm(self, location: _Location, digest: Digest) -> None:
+        if self._head(location, digest) is None:
+            self._manifest(location, digest, digest)
 
-    def _head(self, place: _Place, reference: str) -> Response | None:
-        """Return what a registry says about a manifest without sending it; None if it does not know HEAD.
+    def _head(self, location: _Location, reference: str) -> Response | None:
+        """Return the response to a HEAD of a manifest; None if the registry does not support HEAD.
 
-        Registries count a GET of a manifest as a pull, and a HEAD as nothing.
+        Registries count a GET of a manifest as a pull, and do not count a HEAD.
         """
-        target = place.target(f"manifests/{reference}")
+        target = location.target(f"manifests/{reference}")
         response = self._get(
-            place, _Question(target, MAX_RESPONSE_BYTES, ", ".join(_MANIFEST_TYPES), method="HEAD")
+            location, _Query(target, MAX_RESPONSE_BYTES, ", ".join(_MANIFEST_TYPES), method="HEAD")
         ).response
         if response.status not in _KNOWS_HEAD:
             return None
-        _expect_ok(place, response, _manifest_name(place, reference))
+        _expect_ok(location, response, _manifest_name(location, reference))
         return response
 
-    def _manifest(self, place: _Place, reference: str, digest: Digest | None) -> Manifest:
+    def _manifest(self, location: _Location, reference: str, digest: Digest | None) -> Manifest:
         answer = self._get(
-            place, _Question(place.target(f"manifests/{reference}"), MAX_RESPONSE_BYTES, ", ".join(_MANIFEST_TYPES))
+            location, _Query(location.target(f"manifests/{reference}"), MAX_RESPONSE_BYTES, ", ".join(_MANIFEST_TYPES))
         )
-        what = _manifest_name(place, reference)
-        _expect_ok(place, answer.response, what)
+        what = _manifest_name(location, reference)
+        _expect_ok(location, answer.response, what)
         media_type = _media_type(answer.response)
         if media_type in _SCHEMA_1:
-            # Its digest is that of a part of it, so there is no point in hashing it.
+            # Its digest is that of a part of it, so hashing it would prove nothing.
             msg = f"{what} is of the old schema 1, which cannot be verified; build and push the image anew"
             raise VerificationError(msg, reason=Reason.UNSUPPORTED_IMAGE)
         computed = _digest_of(answer.response.body)
@@ -273,142 +273,142 @@ class Session:
             raise VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
         _check_header(answer.response, computed, what)
         if media_type not in _MANIFEST_TYPES:
-            msg = f"{what} is of the type {quote(media_type, 100)}, which is no image manifest"
+            msg = f"{what} is of the type {quote(media_type, 100)}, which is not an image manifest"
             raise VerificationError(msg, reason=Reason.UNSUPPORTED_IMAGE)
         return Manifest(computed, media_type, answer.response.body)
 
-    def _blob(self, place: _Place, digest: Digest, limit: int) -> bytes:
-        answer = self._get(place, _Question(place.target(f"blobs/{digest}"), limit))
-        what = f"the blob {quote(place.repository.path)}@{digest}"
-        _expect_ok(place, answer.response, what)
+    def _blob(self, location: _Location, digest: Digest, limit: int) -> bytes:
+        answer = self._get(location, _Query(location.target(f"blobs/{digest}"), limit))
+        what = f"the blob {quote(location.repository.path)}@{digest}"
+        _expect_ok(location, answer.response, what)
         if _digest_of(answer.response.body) != digest:
             msg = f"{what} has other bytes: they hash to {_digest_of(answer.response.body)}"
             raise VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
         return answer.response.body
 
-    def _referrers(self, place: _Place, digest: Digest, limit: int) -> tuple[Descriptor, ...]:
+    def _referrers(self, location: _Location, digest: Digest, limit: int) -> tuple[Descriptor, ...]:
         found = None
-        if not self._state.without_referrers.holds(place.host):
-            found = self._referrers_of_api(place, digest, limit)
+        if not self._state.without_referrers.holds(location.host):
+            found = self._referrers_of_api(location, digest, limit)
         if found is None:
             tag = digest.replace(":", "-")
-            manifest = self._manifest(place, tag, None)
+            manifest = self._manifest(location, tag, None)
             if manifest.digest == digest:
-                # Some registries resolve such a tag to the image that it names. An image does not refer to itself.
-                raise _nothing_refers_to(place, digest)
-            what = f"the list of referrers {quote(place.repository.path)}:{tag}"
+                # Some registries resolve such a tag to the image itself, which does not refer to itself.
+                raise _no_referrers_error(location, digest)
+            what = f"the list of referrers {quote(location.repository.path)}:{tag}"
             if manifest.media_type != OCI_INDEX:
-                raise VerificationError(f"{what} is no OCI index", reason=Reason.MALFORMED_EVIDENCE)
-            found = _bounded({}, read_index(manifest.body, what), limit, what)
+                raise VerificationError(f"{what} is not an OCI index", reason=Reason.MALFORMED_EVIDENCE)
+            found = _add_bounded({}, read_index(manifest.body, what), limit, what)
         if not found:
-            # A mirror that knows of none does not speak for the origin.
-            raise _nothing_refers_to(place, digest)
+            # An empty list of a mirror says nothing about the registry.
+            raise _no_referrers_error(location, digest)
         return tuple(found.values())
 
-    def _referrers_of_api(self, place: _Place, digest: Digest, limit: int) -> dict[Digest, Descriptor] | None:
-        """Return what the referrers API lists; None if the registry has no such API."""
-        what = f"the list of referrers of {quote(place.repository.path)}@{digest}"
+    def _referrers_of_api(self, location: _Location, digest: Digest, limit: int) -> dict[Digest, Descriptor] | None:
+        """Return the descriptors that the referrers API lists; None if the registry lacks the API."""
+        what = f"the list of referrers of {quote(location.repository.path)}@{digest}"
         found: dict[Digest, Descriptor] = {}
-        question = _Question(place.target(f"referrers/{digest}"), MAX_RESPONSE_BYTES, OCI_INDEX)
+        query = _Query(location.target(f"referrers/{digest}"), MAX_RESPONSE_BYTES, OCI_INDEX)
         following: URL | None = None
         for _ in range(MAX_PAGES):
-            answer = self._get(place, question) if following is None else self._next_page(place, following, question)
+            answer = self._get(location, query) if following is None else self._next_page(location, following, query)
             response = answer.response
             missing = response.status in _NO_REFERRERS
             if missing or (response.status == _OK and _media_type(response) != OCI_INDEX):
                 if not missing or lacks_api(response.body):
-                    self._state.without_referrers.note(place.host)
+                    self._state.without_referrers.note(location.host)
                 return None
-            _expect_ok(place, response, what)
-            _bounded(found, read_index(response.body, what), limit, what)
+            _expect_ok(location, response, what)
+            _add_bounded(found, read_index(response.body, what), limit, what)
             following = next_page(answer.url, response.headers.get("link"))
             if following is None:
                 return found
         raise VerificationError(f"{what} has more than {MAX_PAGES} pages", reason=Reason.EVIDENCE_TOO_LARGE)
 
-    def _next_page(self, place: _Place, url: URL, question: _Question) -> Answer:
-        """Return the next page of a list: from the registry, or without credentials from where it redirected to."""
-        if url.origin.authority == api_host(place.host):
-            return self._get(place, question._replace(target=url.target))
-        request = Request(url, question.limit, headers={"Accept": question.accept}, follow=question.follow)
-        return self._state.http.send(request, place.policy)
+    def _next_page(self, location: _Location, url: URL, query: _Query) -> Answer:
+        """Return the next page of a list: from the registry, or without credentials from the host it redirected to."""
+        if url.origin.authority == api_host(location.host):
+            return self._get(location, query._replace(target=url.target))
+        request = Request(url, query.limit, headers={"Accept": query.accept}, follow=query.follow)
+        return self._state.http.send(request, location.policy)
 
-    def _signatures(self, place: _Place, digest: Digest, limit: int) -> bytes:
-        path = place.repository.path
+    def _signatures(self, location: _Location, digest: Digest, limit: int) -> bytes:
+        path = location.repository.path
         target = f"/extensions/v2/{path}/signatures/{digest}"
-        answer = self._get(place, _Question(target, limit, follow=Follow.SAME_ORIGIN))
+        answer = self._get(location, _Query(target, limit, follow=Follow.SAME_ORIGIN))
         if answer.response.status in _NO_EXTENSION:
-            raise NotFoundError(f"{quote(place.host)} does not have the signature extension")
-        _expect_ok(place, answer.response, f"a list of signatures of {quote(path)}@{digest}")
+            raise NotFoundError(f"{quote(location.host)} does not have the signature extension")
+        _expect_ok(location, answer.response, f"a list of signatures of {quote(path)}@{digest}")
         return answer.response.body
 
-    # How ----------------------------------------------------------------------------------------------------------
+    # Requests -----------------------------------------------------------------------------------------------------
 
-    def _get(self, place: _Place, question: _Question, owner: Repository | None = None) -> Answer:
-        """Send a request over the scheme that the host speaks; see `_ask`."""
+    def _get(self, location: _Location, query: _Query, owner: Repository | None = None) -> Answer:
+        """Send a request over TLS, or over plain HTTP to an insecure host that does not speak TLS; see `_request`."""
         settings, without_tls = self._state.settings, self._state.without_tls
-        authority = api_host(place.host)
-        if not settings.is_insecure(place.host) or settings.ca_of(place.host) is not None:
-            return self._ask(place, parse_origin("https", authority), question, owner)
-        if not without_tls.holds(place.host):
+        authority = api_host(location.host)
+        if not settings.is_insecure(location.host) or settings.ca_of(location.host) is not None:
+            return self._request(location, parse_origin("https", authority), query, owner)
+        if not without_tls.holds(location.host):
             with contextlib.suppress(NotTLSError):
-                return self._ask(place, parse_origin("https", authority), question, owner)
+                return self._request(location, parse_origin("https", authority), query, owner)
         try:
-            answer = self._ask(place, parse_origin("http", authority), question, owner)
+            answer = self._request(location, parse_origin("http", authority), query, owner)
         except DeadlineError:
             raise
         except UnavailableError:
-            without_tls.drop(place.host)  # perhaps it speaks TLS by now; the next request finds out
+            without_tls.drop(location.host)  # it may speak TLS by now; the next request finds out
             raise
-        # A server that speaks TLS and had a bad moment answers plain HTTP with 400.
+        # A server that speaks TLS, and failed to do so a moment ago, answers plain HTTP with 400.
         if answer.response.status == _BAD_REQUEST:
-            without_tls.drop(place.host)
+            without_tls.drop(location.host)
         else:
-            without_tls.note(place.host)
+            without_tls.note(location.host)
         return answer
 
-    def _ask(self, place: _Place, origin: Origin, question: _Question, owner: Repository | None = None) -> Answer:
+    def _request(self, location: _Location, origin: Origin, query: _Query, owner: Repository | None = None) -> Answer:
         """Send a request with the credentials that the host asks for.
 
         Args:
-            place: which repository is asked, and under what terms.
-            origin: the host and how it is reached.
-            question: what to ask.
-            owner: whose credentials are sent; by default those for the repository of the place.
+            location: the repository that is asked, and the terms.
+            origin: scheme, host and port to ask.
+            query: the request.
+            owner: the repository whose credentials are sent; by default that of the location.
         """
-        nobody = AuthContext(origin, place.repository.path, None, place.policy)
+        anonymous = AuthContext(origin, location.repository.path, None, location.policy)
         if self._state.auth.challenged(origin):
-            return self._ask_as_caller(nobody, question, owner or place.repository, None)
-        answer = self._send(nobody, question, None)
+            return self._request_with_credentials(anonymous, query, owner or location.repository, None)
+        answer = self._send(anonymous, query, None)
         if not _is_from(answer, origin, _UNAUTHORIZED):
             return answer
-        return self._ask_as_caller(nobody, question, owner or place.repository, answer)
+        return self._request_with_credentials(anonymous, query, owner or location.repository, answer)
 
-    def _ask_as_caller(
-        self, nobody: AuthContext, question: _Question, owner: Repository, refusal: Answer | None
+    def _request_with_credentials(
+        self, anonymous: AuthContext, query: _Query, owner: Repository, refusal: Answer | None
     ) -> Answer:
-        """Send a request with each of the caller's credentials until one may read what is asked for.
+        """Send a request with each of the caller's credentials until one of them is accepted.
 
         Args:
-            nobody: the context, without credentials.
-            question: what to ask.
-            owner: whose credentials are sent.
-            refusal: the 401 that the request was answered with when it was sent without credentials, if it was.
+            anonymous: the context, without credentials.
+            query: the request.
+            owner: the repository whose credentials are sent.
+            refusal: the 401 to the same request without credentials; None if it was not sent.
         """
         auth = self._state.auth
         every = self._caller.credentials(owner)
-        self._looked_up[owner] = self._caller.identity(owner)
+        self._identities[owner] = self._caller.identity(owner)
         if not every:
-            return self._ask_as(nobody, question, refusal)
+            return self._request_as(anonymous, query, refusal)
         first: Answer | UnauthorizedError | None = None
-        for credentials in auth.preferred(nobody, every):
-            context = nobody._replace(credentials=credentials)
+        for credentials in auth.preferred(anonymous, every):
+            context = anonymous._replace(credentials=credentials)
             try:
-                answer = self._ask_as(context, question, refusal)
+                answer = self._request_as(context, query, refusal)
             except UnauthorizedError as error:
                 first = first or error
                 continue
-            if not _is_from(answer, nobody.registry, _FORBIDDEN):
+            if not _is_from(answer, anonymous.registry, _FORBIDDEN):
                 auth.prefer(context, every)
                 return answer
             first = first or answer
@@ -417,44 +417,44 @@ class Session:
             raise first
         return first
 
-    def _ask_as(self, context: AuthContext, question: _Question, refusal: Answer | None) -> Answer:
+    def _request_as(self, context: AuthContext, query: _Query, refusal: Answer | None) -> Answer:
         auth = self._state.auth
         sent = None
         if refusal is None:
             sent = auth.header(context)
-            refusal = self._send(context, question, sent)
+            refusal = self._send(context, query, sent)
             if not _is_from(refusal, context.registry, _UNAUTHORIZED):
                 return refusal
         value = auth.answer(context, refusal.response.headers.get("www-authenticate"), sent)
-        answer = self._send(context, question, value)
+        answer = self._send(context, query, value)
         if _is_from(answer, context.registry, _UNAUTHORIZED):
             raise refused(context)
         return answer
 
-    def _send(self, context: AuthContext, question: _Question, authorization: str | None) -> Answer:
-        headers = {"Accept": question.accept} if question.accept else {}
+    def _send(self, context: AuthContext, query: _Query, authorization: str | None) -> Answer:
+        headers = {"Accept": query.accept} if query.accept else {}
         if authorization is not None:
             headers["Authorization"] = authorization
-        url = URL(context.registry, question.target)
+        url = URL(context.registry, query.target)
         return self._state.http.send(
-            Request(url, question.limit, question.method, headers, follow=question.follow), context.policy
+            Request(url, query.limit, query.method, headers, follow=query.follow), context.policy
         )
 
 
 def _is_from(answer: Answer, origin: Origin, status: int) -> bool:
-    """Return whether an answer has that status and is the registry's own, not that of a storage it redirects to."""
+    """Return whether a response has a status and is the registry's own, not that of a storage it redirects to."""
     return answer.response.status == status and answer.url.origin == origin
 
 
 @lru_cache(4096)
 def _check_repository(repository: Repository) -> None:
-    """Refuse a repository that no reference can have; its parts end up in URLs."""
+    """Raise `InvalidReferenceError` for a repository that is not normalised; its parts are put into URLs."""
     if parse_repository(repository.name) != repository:
-        raise InvalidReferenceError(f"{quote(repository.name)} is no repository in its normalised form")
+        raise InvalidReferenceError(f"{quote(repository.name)} is not a repository in normalised form")
 
 
 def _as_digest(reference: str) -> Digest | None:
-    """Return a reference as the digest it is; None for a tag."""
+    """Return a reference that is a digest; None for a tag."""
     if ":" in reference:
         return parse_digest(reference)
     if not _TAG.fullmatch(reference):
@@ -462,8 +462,8 @@ def _as_digest(reference: str) -> Digest | None:
     return None
 
 
-def _expect_ok(place: _Place, response: Response, what: str) -> None:
-    host = quote(place.host)
+def _expect_ok(location: _Location, response: Response, what: str) -> None:
+    host = quote(location.host)
     if response.status == _OK:
         return
     if response.status == _NOT_FOUND:
@@ -475,13 +475,13 @@ def _expect_ok(place: _Place, response: Response, what: str) -> None:
     raise UnavailableError(f"{host} answers with status {response.status} when asked for {what}")
 
 
-def _manifest_name(place: _Place, reference: str) -> str:
+def _manifest_name(location: _Location, reference: str) -> str:
     separator = "@" if ":" in reference else ":"
-    return f"the manifest {quote(place.repository.path)}{separator}{quote(reference)}"
+    return f"the manifest {quote(location.repository.path)}{separator}{quote(reference)}"
 
 
-def _nothing_refers_to(place: _Place, digest: Digest) -> NotFoundError:
-    return NotFoundError(f"{quote(place.repository.name)} has nothing that refers to {digest}")
+def _no_referrers_error(location: _Location, digest: Digest) -> NotFoundError:
+    return NotFoundError(f"{quote(location.repository.name)} has nothing that refers to {digest}")
 
 
 def _media_type(response: Response) -> str:
@@ -493,17 +493,17 @@ def _digest_of(body: bytes) -> Digest:
 
 
 def _check_header(response: Response, computed: Digest, what: str) -> None:
-    said = response.headers.get("docker-content-digest")
-    if said is None or said == computed:
+    stated = response.headers.get("docker-content-digest")
+    if stated is None or stated == computed:
         return
-    algorithm, _, digest = said.partition(":")
+    algorithm, _, digest = stated.partition(":")
     make = _HASHES.get(algorithm)
     if make is None or make(response.body).hexdigest() != digest:
-        msg = f"{what} hashes to {computed}, but the registry says {quote(said, 80)}"
+        msg = f"{what} hashes to {computed}, but the registry states {quote(stated, 80)}"
         raise VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
 
 
-def _bounded(
+def _add_bounded(
     found: dict[Digest, Descriptor], more: Iterable[Descriptor], limit: int, what: str
 ) -> dict[Digest, Descriptor]:
     for descriptor in more:

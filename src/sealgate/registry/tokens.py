@@ -1,4 +1,7 @@
-"""Bearer tokens: fetched from the realm that a registry names, kept until shortly before they expire."""
+"""Bearer tokens: fetched from the realm that a registry names, cached until shortly before they expire.
+
+See the token authentication specification of the distribution project.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +31,11 @@ if TYPE_CHECKING:
     from sealgate.http.urls import Origin
     from sealgate.registry.credentials import Credentials
 
-#: Seconds a token lives whose answer does not say; the docker token specification's default.
+#: Lifetime in seconds of a token without `expires_in`; the default of the specification.
 DEFAULT_LIFETIME = 60
-#: The longest a token is kept, seconds, whatever its answer says.
+#: Longest lifetime in seconds for which a token is cached.
 MAX_LIFETIME = 3600
-#: Tokens kept at once.
+#: Tokens in the cache.
 MAX_TOKENS = 4096
 _MAX_ANSWER = 64 << 10
 _MAX_TOKEN = 16 << 10
@@ -43,14 +46,14 @@ _REFUSALS = frozenset({400, 401, 403})
 
 
 class TokenRequest(NamedTuple):
-    """Everything that decides which token one gets.
+    """Key of a token: everything that decides which token is returned.
 
     Attributes:
-        registry: who named the realm; its tokens go to no other.
-        realm: who gives tokens.
-        service: as the registry named it; empty if it did not.
-        scopes: what the token is to be good for.
-        account: the fingerprint of the credentials; empty without any.
+        registry: the registry that named the realm; its tokens are sent to no other.
+        realm: URL of the token service.
+        service: the service, as the registry named it; empty if it did not.
+        scopes: the requested scopes.
+        account: fingerprint of the credentials; empty without credentials.
     """
 
     registry: Origin
@@ -67,11 +70,11 @@ class _Token:
 
 
 class Tokens:
-    """All tokens at hand.
+    """Cache of tokens, with single flight. Thread-safe.
 
     Args:
-        http: how realms are asked.
-        clock: on which tokens age.
+        http: sends requests to token services.
+        clock: measures the lifetime of tokens.
     """
 
     def __init__(self, http: HTTPClient, clock: Clock) -> None:
@@ -84,24 +87,24 @@ class Tokens:
         self._lock = threading.Lock()
 
     def known(self, wanted: TokenRequest) -> str | None:
-        """Return the token if it is at hand."""
+        """Return the token if it is cached; None otherwise."""
         with self._lock:
             token = self._tokens.get(wanted)
         return None if token is None else token.text
 
     def forget(self, wanted: TokenRequest, text: str) -> None:
-        """Drop a token that its registry refused."""
+        """Remove a token that its registry refused from the cache."""
         with self._lock:
             token = self._tokens.get(wanted)
             if token is not None and token.text == text:
                 del self._tokens[wanted]
 
     def get(self, wanted: TokenRequest, credentials: Credentials | None, policy: RequestPolicy) -> str:
-        """Return the token, fetched if it is not at hand; once, however many ask at the same time.
+        """Return a token from the cache, or fetch it; one request for all callers that need it at the same time.
 
         Raises:
-            UnauthorizedError: the realm refuses the credentials.
-            UnavailableError: there is no token to be had (and its subclasses).
+            UnauthorizedError: the token service refuses the credentials.
+            UnavailableError: the token could not be fetched (and its subclasses).
         """
         with self._lock:
             token = self._tokens.get(wanted)
@@ -119,7 +122,7 @@ class Tokens:
         except FutureTimeoutError:
             raise DeadlineError(f"ran out of time while {doing}; try again, or raise the webhook's timeout") from None
         except SealgateError:
-            return self._fetch(wanted, credentials, policy)  # the other one may have had less time
+            return self._fetch(wanted, credentials, policy)  # the caller that failed may have had less time
 
     def _lead(
         self, mine: Future[str], wanted: TokenRequest, credentials: Credentials | None, policy: RequestPolicy
@@ -153,8 +156,8 @@ class Tokens:
         try:
             text, lifetime = _read_token(response.body)
         except strict_json.MalformedError:
-            # What does not parse here is no evidence about an image, and its cause may quote the token.
-            raise UnavailableError(f"the token service {host} answers with something that is no token") from None
+            # A token that does not parse is not evidence about an image, and the cause may quote the token.
+            raise UnavailableError(f"the token service {host} answers with something that is not a token") from None
         with self._lock:
             self._tokens[wanted] = _Token(text, asked_at + lifetime)
         return text
@@ -195,12 +198,12 @@ class Tokens:
 
 
 def basic(credentials: Credentials) -> str:
-    """Return the value of `Authorization` for a name and password."""
+    """Return the value of `Authorization` for a user name and password."""
     return "Basic " + b64encode(f"{credentials.username}:{credentials.password}".encode()).decode()
 
 
 def _read_token(body: bytes) -> tuple[str, float]:
-    """Return a token and the seconds for which to keep it."""
+    """Return a token and its TTL in seconds."""
     answer = strict_json.parse_object(body, "the token answer", limit=_MAX_ANSWER)
     text = strict_json.optional_text(answer, "token", "it") or strict_json.text_member(answer, "access_token", "it")
     if len(text) > _MAX_TOKEN or not _TOKEN.fullmatch(text):
@@ -212,5 +215,5 @@ def _lifetime(answer: Mapping[str, object]) -> float:
     said = answer.get("expires_in")
     seconds = said if isinstance(said, int) and not isinstance(said, bool) and said > 0 else DEFAULT_LIFETIME
     seconds = min(seconds, MAX_LIFETIME)
-    # Early, so that a token does not expire on its way; a very short one is used once and forgotten.
+    # Early, so that a token does not expire on its way; one with a very short lifetime is not cached.
     return max(seconds - max(10.0, seconds * 0.1), 0.0)

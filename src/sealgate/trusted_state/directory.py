@@ -24,25 +24,25 @@ _LOCK_PAUSE = 0.01
 
 
 class DirectoryTrustedState:
-    """Remembers in a folder, one file for each repository; processes may share it.
+    """Keeps records in a directory, one file for each repository; processes may share it.
 
-    A file is replaced whole or not at all, and by one writer at a time (`flock`), so a crash leaves the old record
-    or the new one.
+    A file is replaced atomically, and by one writer at a time (`flock`), so that a crash leaves the old record or the
+    new one.
 
     Args:
-        folder: made, for this user only, if it does not exist.
-        clock: what waiting for another writer is measured on.
+        directory: path of the directory; it is made, for this user only, if it does not exist.
+        clock: measures how long to wait for another writer; the system's by default.
     """
 
-    def __init__(self, folder: Path | str, clock: Clock | None = None) -> None:
-        self._folder = Path(folder)
+    def __init__(self, directory: Path | str, clock: Clock | None = None) -> None:
+        self._directory = Path(directory)
         self._clock = clock or SystemClock()
 
     def load(self, key: TrustKey) -> TrustRecord:
-        """Return what is remembered.
+        """Return the record of a repository.
 
         Raises:
-            UnavailableError: the file is there and cannot be read, or is not a record of that repository.
+            UnavailableError: the file cannot be read, or is not a record of that repository.
         """
         path = self._path(key)
         try:
@@ -60,13 +60,13 @@ class DirectoryTrustedState:
             ) from error
 
     def advance(self, key: TrustKey, record: TrustRecord) -> TrustRecord:
-        """Write the higher of both, and return it.
+        """Write the higher of the stored and the given record, and return it.
 
         Raises:
-            UnavailableError: the folder cannot be written, or another writer does not come to an end.
+            UnavailableError: the directory cannot be written, or another writer keeps the lock.
         """
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._locked(key):
                 stored = self.load(key)
                 merged = stored.merged(record)
@@ -74,19 +74,19 @@ class DirectoryTrustedState:
                     self._replace(key, merged)
                 return merged
         except OSError as error:
-            raise _unavailable(f"the trusted state in {self._folder} cannot be written: {_cause(error)}") from error
+            raise _unavailable(f"the trusted state in {self._directory} cannot be written: {_cause(error)}") from error
 
     def describe(self, key: TrustKey) -> str:
-        """Return the file."""
+        """Return the path of the file."""
         return f"the file {self._path(key)}"
 
     def _path(self, key: TrustKey) -> Path:
-        return self._folder / f"{key.hashed}.json"
+        return self._directory / f"{key.hashed}.json"
 
     @contextlib.contextmanager
     def _locked(self, key: TrustKey) -> Iterator[None]:
         # The lock has a file of its own, because the record's file is replaced while the lock is held.
-        descriptor = os.open(self._folder / f"{key.hashed}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self._directory / f"{key.hashed}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             self._wait_for_lock(descriptor)
             yield
@@ -100,13 +100,15 @@ class DirectoryTrustedState:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if self._clock.monotonic() >= until:
-                    raise _unavailable(f"the trusted state in {self._folder} stays locked by another process") from None
+                    raise _unavailable(
+                        f"the trusted state in {self._directory} stays locked by another process"
+                    ) from None
                 self._clock.sleep(_LOCK_PAUSE)
             else:
                 return
 
     def _replace(self, key: TrustKey, record: TrustRecord) -> None:
-        descriptor, name = tempfile.mkstemp(prefix=f"{key.hashed}.", suffix=".tmp", dir=self._folder)
+        descriptor, name = tempfile.mkstemp(prefix=f"{key.hashed}.", suffix=".tmp", dir=self._directory)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(encode_record(record, key))
@@ -116,10 +118,10 @@ class DirectoryTrustedState:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-        self._sync_folder()
+        self._sync_directory()
 
-    def _sync_folder(self) -> None:
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    def _sync_directory(self) -> None:
+        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
         finally:

@@ -1,4 +1,4 @@
-"""Records of trusted state: what is kept for one role of one repository, and its encoding. Pure."""
+"""Records of trusted state for one repository, and their encoding. Pure."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _MAX_RECORD_BYTES = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class TrustKey:
-    """What a record is about.
+    """Key of a record.
 
     Attributes:
-        server: the server's address, in one spelling.
-        name: the repository's full name there.
+        server: address of the server, normalised.
+        name: full name of the repository on that server.
     """
 
     server: str
@@ -31,7 +31,7 @@ class TrustKey:
 
     @property
     def hashed(self) -> str:
-        """A name that is safe as a file's or an object's: 64 hex digits."""
+        """A name for a file or an object: 64 hex digits."""
         return hashlib.sha256(f"{self.server}\n{self.name}".encode()).hexdigest()
 
 
@@ -48,7 +48,7 @@ class TrustRecord:
     root: bytes | None = None
 
     def version(self, role: str) -> int:
-        """Return the highest version seen of a role's file; 0 when none was."""
+        """Return the highest version seen of a role's file; 0 if none was seen."""
         return self.versions.get(role, 0)
 
     def merged(self, other: TrustRecord) -> TrustRecord:
@@ -62,7 +62,7 @@ class TrustRecord:
 
 
 def encode_record(record: TrustRecord, key: TrustKey) -> bytes:
-    """Return a record as JSON that says what it is about."""
+    """Return a record as JSON that contains its key."""
     root = None if record.root is None else base64.b64encode(record.root).decode()
     members = {"server": key.server, "name": key.name, "versions": dict(record.versions), "root": root}
     return json.dumps(members, sort_keys=True, indent=1).encode() + b"\n"
@@ -72,7 +72,7 @@ def decode_record(data: bytes, key: TrustKey) -> TrustRecord:
     """Return the record that `encode_record` wrote.
 
     Raises:
-        ValueError: it is not one, or it is about something else.
+        ValueError: it is not a record, or it has another key.
     """
     if len(data) > _MAX_RECORD_BYTES:
         raise ValueError("it is larger than a record can be")

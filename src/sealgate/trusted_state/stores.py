@@ -1,11 +1,11 @@
-"""What has been trusted before, so that nobody can serve yesterday's metadata again.
+"""Protection against rollback: stores of the highest versions of signed metadata that were trusted so far.
 
-A format whose evidence is versioned (Notary v1) remembers, for each repository on each server, the highest version
-seen of every file and the last trusted root. That memory only ever goes forward: `advance` keeps the higher of what
-is stored and what is brought, whoever comes first. It outlives restarts in a folder, and replicas share it where
-they share that folder or another implementation of `TrustedState`.
+For a format whose evidence is versioned (Notary v1), a record holds for each repository on each server the highest
+version seen of every file, and the last trusted root. Records only go forward: `advance` keeps the higher of the stored
+and the given record, in whichever order they come. They outlive restarts in a directory, and replicas share them if
+they share that directory or another implementation of `TrustedState`.
 
-A record that cannot be read is an error, never an empty record: forgetting is how a rollback would get through.
+A record that cannot be read is an error, never an empty record: a lost record would let a rollback through.
 """
 
 from __future__ import annotations
@@ -20,72 +20,72 @@ from sealgate.trusted_state.records import TrustKey, TrustRecord
 
 
 class TrustedState(Protocol):
-    """A memory that only goes forward. Thread-safe."""
+    """Store of records that only go forward. Thread-safe."""
 
     def load(self, key: TrustKey) -> TrustRecord:
-        """Return what is remembered; an empty record when nothing ever was.
+        """Return the record for a key; an empty record if there has never been one.
 
         Raises:
-            UnavailableError: it cannot be read.
+            UnavailableError: the record cannot be read.
         """
 
     def advance(self, key: TrustKey, record: TrustRecord) -> TrustRecord:
-        """Remember a verified record and return what is remembered now: the higher of both, role by role.
+        """Store a verified record; return the stored one: the higher of the former and the given, role by role.
 
         Raises:
-            UnavailableError: it cannot be written.
+            UnavailableError: the record cannot be written.
         """
 
     def describe(self, key: TrustKey) -> str:
-        """Return where the record is, as a person would look for it to remove it on purpose."""
+        """Return the location of a record in words, so that an administrator can find and delete it."""
 
 
 class UnconfiguredTrustedState:
-    """Stands where no memory was set up: asking it is an error, so that nothing is verified without one."""
+    """Placeholder if no store is configured: every access is an error, so that nothing is verified without one."""
 
     def load(self, key: TrustKey) -> TrustRecord:
-        """Refuse."""
+        """Raise `UnavailableError`."""
         raise self._error(key)
 
     def advance(self, key: TrustKey, record: TrustRecord) -> TrustRecord:
-        """Refuse."""
+        """Raise `UnavailableError`."""
         del record
         raise self._error(key)
 
     def describe(self, key: TrustKey) -> str:
-        """Return that there is none."""
+        """Return that there is no location."""
         del key
         return "nowhere"
 
     @staticmethod
     def _error(key: TrustKey) -> UnavailableError:
         return UnavailableError(
-            f"the versions of {quote(key.name)} cannot be remembered, because no trusted state is set up",
+            f"the versions of {quote(key.name)} cannot be stored, because no trusted state is configured",
             reason=Reason.STATE_UNAVAILABLE,
         )
 
 
 class MemoryTrustedState:
-    """Remembers for as long as the process lives."""
+    """Keeps records in memory, until the process ends."""
 
     def __init__(self) -> None:
         self._records: dict[TrustKey, TrustRecord] = {}
         self._lock = threading.Lock()
 
     def load(self, key: TrustKey) -> TrustRecord:
-        """Return what is remembered."""
+        """Return the record for a key."""
         with self._lock:
             return self._records.get(key, TrustRecord())
 
     def advance(self, key: TrustKey, record: TrustRecord) -> TrustRecord:
-        """Remember the higher of both, and return it."""
+        """Store the higher of the stored and the given record, and return it."""
         with self._lock:
             merged = self._records.get(key, TrustRecord()).merged(record)
             self._records[key] = merged
             return merged
 
     def describe(self, key: TrustKey) -> str:
-        """Return where it is."""
+        """Return that it is in memory."""
         del key
         return "this process's memory"
 

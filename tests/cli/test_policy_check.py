@@ -23,7 +23,7 @@ def test_good_files_are_counted(tmp_path: Path) -> None:
     write(tmp_path / "policies/shop/policy.yml", policy("shop", "registry.example.org/shop/**", ["release-key"]))
     checked = sealgate("policy", "check", tmp_path / "policies")
     assert checked.exit_code == 0
-    assert checked.stdout == "2 Authenticators, 1 VerificationPolicy: nothing is wrong\n"
+    assert checked.stdout == "2 Authenticators, 1 VerificationPolicy: no problems\n"
     assert checked.stderr == ""
 
 
@@ -167,7 +167,7 @@ def test_openpgp_keys_that_time_has_spoilt_are_named_and_are_no_error(tmp_path: 
     spec = {"simpleSigning": {"keyring": {"inline": keyring}, "store": store}}
     path = write(tmp_path / "keys.yaml", {**authenticator("ops"), "spec": spec})
     checked = sealgate("policy", "check", path)
-    assert (checked.exit_code, checked.stdout) == (0, "1 Authenticator, 0 VerificationPolicies: nothing is wrong\n")
+    assert (checked.exit_code, checked.stdout) == (0, "1 Authenticator, 0 VerificationPolicies: no problems\n")
     (line,) = [line for line in checked.stderr.splitlines() if "OpenPGP key" in line]
     assert line.startswith(f"{path}:")
     assert "is revoked" in line

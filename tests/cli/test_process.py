@@ -173,5 +173,5 @@ def test_a_defect_is_owned_up_to_and_admits_nothing(shop: Shop, debug: bool) -> 
     )
     assert done.returncode == 3
     assert done.stdout == ""
-    assert "Error: sealgate failed in a way it should not: ModuleNotFoundError" in done.stderr
+    assert "Error: sealgate failed because of a bug: ModuleNotFoundError" in done.stderr
     assert ("Traceback" in done.stderr) is debug

@@ -109,9 +109,9 @@ def test_the_manifests_of_a_directory_are_read(shop: Shop, tmp_path: Path) -> No
 def test_a_directory_without_manifests_is_wrong_input(shop: Shop, tmp_path: Path) -> None:
     verified = shop.verify("-f", tmp_path)
     assert verified.exit_code == 2
-    assert "has no file that ends in .json, .yaml, .yml" in verified.stderr
+    assert "has no .json, .yaml, .yml file" in verified.stderr
     (tmp_path / "empty.yaml").write_text("---\n", encoding="utf-8")
-    assert "holds no Kubernetes object" in shop.verify("-f", tmp_path).stderr
+    assert "has no Kubernetes object" in shop.verify("-f", tmp_path).stderr
 
 
 # Objects that cannot be read ----------------------------------------------------------------------------------------
@@ -120,10 +120,10 @@ def test_a_directory_without_manifests_is_wrong_input(shop: Shop, tmp_path: Path
 @pytest.mark.parametrize(
     ("bad", "why"),
     [
-        (DUPLICATE, "document 2: line 5: the key name is there twice"),
-        ('{"kind": "Pod", "kind": "Pod"}', "document 2: the key kind is there twice"),
+        (DUPLICATE, "document 2: line 5: duplicate key name"),
+        ('{"kind": "Pod", "kind": "Pod"}', "document 2: duplicate key kind"),
         ("a: [b\n", "document 2: line 4: not YAML or JSON"),
-        ("apiVersion: v1\nkind: Pod\nspec: !Ref {}\n", "line 5: the tag !Ref means nothing to Kubernetes"),
+        ("apiVersion: v1\nkind: Pod\nspec: !Ref {}\n", "line 5: Kubernetes does not know the tag !Ref"),
         ("apiVersion: v1\nkind: Pod\nmetadata: {name: x}\n", "document 2: Pod default/x: spec is missing"),
         ("kind: Pod\n", "document 2: apiVersion is missing"),
         ("- a\n", "document 2: a Kubernetes object is a mapping"),
@@ -147,7 +147,7 @@ def test_an_item_of_a_list_that_cannot_be_read_is_a_finding_of_its_own(shop: Sho
     verified = shop.verify("-f", "-", "-o", "json", stdin=text)
     assert verified.exit_code == 2
     assert "items[1]: " in verified.stderr
-    assert "the key twice is there twice" in verified.stderr
+    assert "duplicate key twice" in verified.stderr
     assert verdicts(verified.stdout) == [("shop/signed:1.0", "admit"), ("shop/both:1.0", "admit")]
 
 
@@ -172,10 +172,10 @@ def test_pod_specs_of_unknown_kinds_are_found_by_shape_and_said_so(shop: Shop) -
     verified = shop.verify("-f", "-", stdin=dump(rollout(shop.image("unsigned")), rollout(shop.image("signed"))))
     assert verified.exit_code == 1
     assert verified.stderr == (
-        "pod specs found by shape in 2 objects; to say where they are: "
+        "pod specs detected by shape in 2 objects; to configure the kind: "
         "--custom-kind argoproj.io/Rollout=spec.template.spec\n"
     )
-    place = "used by Rollout default/web, spec.template.spec.containers[0].image, found by its shape (standard input"
+    place = "used by Rollout default/web, spec.template.spec.containers[0].image, detected by shape (standard input"
     assert place in verified.stdout
 
 
@@ -212,7 +212,7 @@ def test_what_a_configured_path_misses_is_found_by_shape(shop: Shop) -> None:
     known = ("--custom-kind", "argoproj.io/Rollout=spec.tempalte.spec")
     verified = shop.verify("-f", "-", *known, stdin=dump(rollout(shop.image("unsigned"))))
     assert verified.exit_code == 1
-    assert "found by shape in 1 object" in verified.stderr
+    assert "detected by shape in 1 object" in verified.stderr
 
 
 def test_an_object_of_a_custom_kind_without_pod_spec_is_nothing_to_refuse(shop: Shop) -> None:

@@ -33,7 +33,7 @@ def test_what_helm_prints_can_be_piped_in(shop: Shop) -> None:
     )
     verified = shop.verify("-f", "-", stdin=text)
     assert verified.exit_code == 1
-    assert verified.stderr == "3 objects; without images, so skipped: Service (1)\n"
+    assert verified.stderr == "3 objects; skipped because these kinds have no images: Service (1)\n"
     assert f"DENY  {shop.image('foreign')}  in namespace default" in verified.stdout
     place = "used by Deployment default/web, spec.template.spec.initContainers[0].image (standard input, document 3)"
     assert place in verified.stdout
@@ -133,7 +133,7 @@ def test_objects_without_images_are_nothing_to_refuse(shop: Shop) -> None:
     verified = shop.verify("-f", "-", stdin=text)
     assert verified.exit_code == 0
     assert verified.stdout == "no images (0 verified, 0 exempt, 0 unmatched)\n"
-    assert "1 object; without images, so skipped: ConfigMap (1)" in verified.stderr
+    assert "1 object; skipped because these kinds have no images: ConfigMap (1)" in verified.stderr
     assert json.loads(shop.verify("-f", "-", "-o", "json", stdin=text).stdout) == []
 
 
@@ -156,15 +156,15 @@ def test_text_that_is_no_reference_is_denied_as_the_webhook_would(shop: Shop) ->
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "standard input holds no Kubernetes object; did the command that wrote it fail?"),
-        ("---\n---\n", "standard input holds no Kubernetes object"),
-        ("# only a comment\n", "standard input holds no Kubernetes object"),
+        ("", "standard input has no Kubernetes object; check that the command that wrote it succeeded"),
+        ("---\n---\n", "standard input has no Kubernetes object"),
+        ("# only a comment\n", "standard input has no Kubernetes object"),
         ("Error: chart not found", "document 1: kind is missing"),
         ("- a\n- b\n", "document 1: a Kubernetes object is a mapping"),
         ("a: 1\n", "document 1: kind is missing"),
         ("a: [b\n", "document 1: line 2: not YAML or JSON"),
-        ("kind: Pod\nkind: Service\n", "document 1: line 2: the key kind is there twice"),
-        ('{"kind": "Pod", "kind": "Service"}', "the key kind is there twice"),
+        ("kind: Pod\nkind: Service\n", "document 1: line 2: duplicate key kind"),
+        ('{"kind": "Pod", "kind": "Service"}', "duplicate key kind"),
         ("kind: List\nitems: {}\n", "items: must be a list"),
         ("kind: List\nitems: [1]\n", "items[0]: a Kubernetes object is a mapping"),
         ("apiVersion: v1\nkind: Pod\n", "document 1: Pod default/: spec is missing"),
@@ -174,9 +174,12 @@ def test_text_that_is_no_reference_is_denied_as_the_webhook_would(shop: Shop) ->
             "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: 7}\nspec: {containers: [{image: a}]}\n",
             "metadata.namespace must be text",
         ),
-        ("kind: !!python/name:os.system x\n", "means nothing to Kubernetes"),
-        ("kind: Pod\nspec: !Ref {}\n", "the tag !Ref means nothing to Kubernetes"),
-        (b"\xff\xfe\x00", "standard input is not text in UTF-8"),
+        (
+            "kind: !!python/name:os.system x\n",
+            "Kubernetes does not know the tag tag:yaml.org,2002:python/name:os.system",
+        ),
+        ("kind: Pod\nspec: !Ref {}\n", "Kubernetes does not know the tag !Ref"),
+        (b"\xff\xfe\x00", "standard input is not UTF-8 text"),
     ],
 )
 def test_what_is_no_manifest_is_wrong_input_and_never_an_admission(shop: Shop, text: str | bytes, why: str) -> None:
@@ -218,8 +221,8 @@ spec:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("a: &a [*a]\nkind: Pod\n", "an alias names what it is in"),
-        ("? [a]\n: b\n", "a key is not text"),
+        ("a: &a [*a]\nkind: Pod\n", "an alias refers to a value that contains it"),
+        ("? [a]\n: b\n", "a key must be text"),
         ("<<: [a]\nkind: Pod\n", "only mappings can be merged"),
         ("a: " + "9" * 5000, "not YAML or JSON"),
         ("a: *nobody\n", "not YAML or JSON"),

@@ -1,8 +1,8 @@
-"""The command line: `sealgate verify | serve | policy | key`.
+"""The command line: `sealgate verify | serve | policy | key | crd`.
 
-Every command is a thin shell over the functions that the webhook and the operator use. What a script may rely on:
+Every command calls the functions that the webhook and the operator use. Scripts may rely on:
 
-- standard output holds the answer and nothing else; notes, progress and errors go to standard error;
+- standard output, which has the result and nothing else; notes, progress and errors go to standard error;
 - the exit codes of `sealgate.cli.exits.Exit`;
 - the JSON of `verify`, whose schema `sealgate verify --schema` prints.
 """
@@ -14,7 +14,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line with the process's own arguments and exit."""
+    """Run the command line with `sys.argv` and exit."""
     from sealgate.cli.app import cli
     from sealgate.cli.exits import Exit
 
@@ -23,6 +23,6 @@ def main() -> None:
     except SystemExit as ending:
         if ending.code != Exit.INTERRUPTED:
             raise
-        # Verifications under way must not hold up somebody who pressed Ctrl-C: leave without joining their threads.
+        # Ctrl-C must end the process at once, so it exits without joining the threads of running verifications.
         sys.stderr.flush()
         os._exit(Exit.INTERRUPTED)

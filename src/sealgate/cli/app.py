@@ -1,4 +1,4 @@
-"""The `sealgate` command and its subcommands, each loaded when it is asked for."""
+"""The `sealgate` command and its subcommands, each imported when it is used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 from sealgate.cli import boundary
 from sealgate.cli.help import examples
 
-#: Where each command lives. Loading one loads what it needs, so that `--version` and `--help` stay quick.
+#: Command -> `module:attribute`. Only the command in use is imported, so that `--version` and `--help` are fast.
 _COMMANDS = {
     "verify": "sealgate.cli.commands.verify:verify",
     "serve": "sealgate.cli.commands.serve:serve",
@@ -23,27 +23,27 @@ _COMMANDS = {
 
 
 class Application(click.Group):
-    """A group that finds its commands by name and ends the process with sealgate's own exit codes."""
+    """A group that imports its commands on demand and exits with sealgate's exit codes."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the commands, in the order that a newcomer needs them."""
+        """Return the names of the commands, most used first."""
         del ctx
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Load a command; None where there is none of that name."""
+        """Import a command; return None if there is no command of that name."""
         del ctx
-        place = _COMMANDS.get(cmd_name)
-        if place is None:
+        target = _COMMANDS.get(cmd_name)
+        if target is None:
             return None
-        module, _, name = place.partition(":")
+        module, _, name = target.partition(":")
         command = getattr(importlib.import_module(module), name)
         assert isinstance(command, click.Command)  # noqa: S101 - the table above is ours
         return command
 
     def main(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - click's own signature
-        """Run and exit. Click's own `main` would exit with 1, "denied", for anything that goes wrong."""
-        if "_SEALGATE_COMPLETE" in os.environ:  # a shell asks for completions
+        """Run and exit. Click's own `main` would exit with 1, which means "denied", for any error."""
+        if "_SEALGATE_COMPLETE" in os.environ:  # a shell requests completions
             super().main(*args, **options)
         sys.exit(boundary.run(lambda: self._start(*args, **options)))
 
@@ -69,8 +69,8 @@ class Application(click.Group):
 )
 @click.version_option(package_name="sealgate", message="sealgate %(version)s")
 def cli() -> None:
-    """Keep container images that nobody trusted has signed out of a Kubernetes cluster.
+    """Block container images that are not signed by a trusted key.
 
-    Exit codes of every command: 0 admitted (or nothing wrong), 1 denied, 2 wrong usage, policy or file,
+    Exit codes of every command: 0 admitted (or no problem found), 1 denied, 2 invalid usage, policy or file,
     3 could not be determined, 130 interrupted.
     """

@@ -1,8 +1,8 @@
-"""The one place where the command line turns errors into a clear message and an exit code.
+"""Error boundary of the command line: turns exceptions into a message and an exit code.
 
-Whatever is raised below comes out as `Error: ...` on standard error and a code other than 0; nobody is shown a
-stack trace for a bad file. An error outside sealgate's own tree is a defect: it, too, means that nothing could be
-determined, and `SEALGATE_DEBUG=1` shows where it came from.
+Every exception becomes `Error: ...` on standard error and an exit code other than 0, without a stack trace. An
+exception outside sealgate's own tree is a bug: the exit code says that nothing could be determined, and
+`SEALGATE_DEBUG=1` prints the stack trace.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 
 
 def run(command: Callable[[], object]) -> int:
-    """Run a command and return the code that the process ends with.
+    """Run a command and return the exit code of the process.
 
     Args:
-        command: returns its `Exit`, or nothing for 0.
+        command: returns an `Exit`, or None for 0.
     """
     try:
         code = _run(command)
-        if sys.stdout is not None:  # closed by whoever started us
+        if sys.stdout is not None:  # None if the parent process has closed it
             sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output has gone. Nothing may be written any more, not even at the interpreter's exit.
+        # The reader of the output is gone. Nothing may be written any more, not even at the interpreter's exit.
         _discard_output()
         return Exit.BROKEN_PIPE
     except OSError as error:
         _discard_output()
-        _say(f"the system does not let sealgate go on: {quote(error)}")
+        _print(f"the operating system reports: {quote(error)}")
         return Exit.UNDETERMINED
     return code
 
@@ -56,41 +56,41 @@ def _run(command: Callable[[], object]) -> int:
         click.echo("\nInterrupted.", err=True)
         return Exit.INTERRUPTED
     except OSError:
-        raise  # of the output, most likely: what commands read goes through `sealgate.cli.inputs.files`
+        raise  # most likely from writing the output: commands read through `sealgate.cli.inputs.files`
     except SealgateError as error:
         return _explain(error)
-    except Exception as error:  # noqa: BLE001 - the boundary: whatever it is, nothing was determined
-        return _confess(error)
+    except Exception as error:  # noqa: BLE001 - the boundary: any exception means that nothing was determined
+        return _report_bug(error)
     return code if isinstance(code, int) else Exit.ADMITTED
 
 
 def _explain(error: SealgateError) -> int:
-    """Say what sealgate itself raised."""
-    _say(error.message)
+    """Print an error of sealgate's own tree and return its exit code."""
+    _print(error.message)
     if isinstance(error, PolicyError):
         for problem in error.problems:
             click.echo(f"  {problem}", err=True)
     return Exit.UNDETERMINED if isinstance(error, UnavailableError) else Exit.WRONG_INPUT
 
 
-def _confess(error: Exception) -> int:
-    """Say that sealgate has a defect."""
+def _report_bug(error: Exception) -> int:
+    """Print that sealgate has a bug and return the exit code."""
     if os.environ.get("SEALGATE_DEBUG"):
         traceback.print_exception(error)
-    _say(
-        f"sealgate failed in a way it should not: {type(error).__name__}: {quote(error)}; "
-        "nothing was determined. SEALGATE_DEBUG=1 shows where; please report it."
+    _print(
+        f"sealgate failed because of a bug: {type(error).__name__}: {quote(error)}; "
+        "nothing was determined. Please report it, with the stack trace that SEALGATE_DEBUG=1 prints."
     )
     return Exit.UNDETERMINED
 
 
-def _say(message: str) -> None:
+def _print(message: str) -> None:
     click.echo(f"Error: {message}", err=True)
 
 
 def _discard_output() -> None:
-    """Point standard output at nothing, so that what is still buffered cannot fail again."""
+    """Redirect standard output to the null device, so that flushing its buffer cannot fail again."""
     with contextlib.suppress(OSError, ValueError):
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, sys.stdout.fileno())
-        os.close(nothing)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)

@@ -1,4 +1,4 @@
-"""The exit codes, which scripts rely on."""
+"""Exit codes. Scripts rely on them, so they never change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Exit(IntEnum):
-    """What the process ends with. Of several, the highest wins."""
+    """Exit code of the process. Of several results the highest code counts."""
 
     ADMITTED = 0
     DENIED = 1
@@ -31,5 +31,5 @@ _OF_VERDICT = {
 
 
 def exit_of(verdicts: Iterable[Verdict]) -> Exit:
-    """Return the exit code of a run: the worst of its verdicts, `ADMITTED` where there is none."""
+    """Return the exit code of a run: the highest of its verdicts, `ADMITTED` if there are none."""
     return max((_OF_VERDICT[verdict] for verdict in verdicts), default=Exit.ADMITTED)

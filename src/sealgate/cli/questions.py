@@ -1,4 +1,4 @@
-"""What is asked (an image in a namespace) and what was answered."""
+"""Questions (an image in a namespace) and their answers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Question:
     Attributes:
         image: the reference as written.
         namespace: the namespace's name.
-        places: where manifests use it, for people; empty for an image of the command line.
+        uses: where manifests use the image, for display; empty for an image named on the command line.
     """
 
     image: str
     namespace: str
-    places: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

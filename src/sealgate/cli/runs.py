@@ -30,17 +30,17 @@ if TYPE_CHECKING:
     from sealgate.trusted_state.stores import TrustedState
     from sealgate.verification.policy_sets import PolicySet
 
-#: Images looked at together. Their deadlines run from when they get their turn, so that a long list does not
-#: use up the time of its last images while the first ones wait for the registry's budget.
+#: Images verified concurrently. The deadline of an image starts when a thread takes it, so that in a long list the last
+#: images do not use up their time while the first ones wait for the registry's budget.
 CONCURRENCY = 16
 
 
 class _NotingObserver(NullObserver):
-    """Says on standard error what would otherwise only be in a server's log."""
+    """Prints on standard error what a server would log."""
 
     def internal_error(self, error: BaseException) -> None:
-        """Name the defect."""
-        click.echo(f"Error: sealgate failed in a way it should not: {type(error).__name__}: {quote(error)}", err=True)
+        """Print an exception that is a bug."""
+        click.echo(f"Error: sealgate failed because of a bug: {type(error).__name__}: {quote(error)}", err=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,11 @@ class Run:
     """A verifier with everything that is the same for all images of a run.
 
     Attributes:
-        verifier: does the work.
-        policies: decide.
-        credentials: for every registry.
-        clock: the time.
-        timeout: seconds for each image.
+        verifier: verifies the images; closed by `open_run`.
+        policies: the policies that decide.
+        credentials: source of the credentials for every registry.
+        clock: source of the time.
+        timeout: seconds for each image; greater than 0.
     """
 
     verifier: Verifier
@@ -70,8 +70,8 @@ class Run:
         """Return the answers in the order of the questions.
 
         Args:
-            questions: what to verify.
-            namespaces: by name, those of the questions.
+            questions: the images to verify, each in its namespace.
+            namespaces: name -> namespace; must have every namespace of the questions.
             answered: called after each answer, to show progress.
         """
         pool = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="image")
@@ -81,7 +81,7 @@ class Run:
                 answered()
             return [answer.result() for answer in pending]
         finally:
-            # On Ctrl-C nobody waits for what is under way.
+            # On Ctrl-C the command must not wait for running verifications.
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _answer(self, question: Question, namespace: Namespace) -> Answer:
@@ -93,19 +93,19 @@ class Run:
 
 @contextlib.contextmanager
 def open_run(policies: PolicySet, registries: RegistryOptions, limits: Limits, state: TrustedState) -> Iterator[Run]:
-    """Set up a run and take it down again.
+    """Open a verifier for one run and close it afterwards.
 
     Args:
-        policies: decide.
-        registries: how they are reached.
-        limits: how long, how much.
-        state: remembers the highest versions seen.
+        policies: the policies that decide.
+        registries: how registries are reached.
+        limits: timeout for each image and rate for each registry.
+        state: store of the highest versions of trust data seen.
 
     Raises:
-        ConfigError: a file with certificates or credentials cannot be used.
+        ConfigError: a file with certificates or credentials cannot be read or is not valid.
     """
     clock = SystemClock()
-    # Nothing here is a crowd of strangers: every image that waits is one that the user asked for.
+    # Load shedding protects a shared webhook; here every waiting image is one that the user named.
     settings = VerifierSettings(
         verifications_per_minute=limits.rate, verification_seconds=limits.timeout, max_waiters=1_000_000
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sealgate.api.v1alpha1.dependencies import key_entries
 from sealgate.errors import InvalidKeyError, SealgateError, UnavailableError
 from sealgate.formats.build import build_check
-from sealgate.formats.signers import spoilt_keys as find_spoilt_keys
+from sealgate.formats.signers import unusable_keys as find_spoilt_keys
 from sealgate.keys.resolvers import FileKeys
 from sealgate.manifests.loading import check_object, load_policy_files
 from sealgate.messages import join_field
@@ -74,7 +74,7 @@ def authenticator_problems(files: PolicyFiles) -> Iterator[Problem]:
         yield from wrong or _format_problems(authenticator, keys, files)
 
 
-def spoilt_keys(files: PolicyFiles, now: datetime) -> Iterator[Problem]:
+def unusable_keys(files: PolicyFiles, now: datetime) -> Iterator[Problem]:
     """Yield the keys that verification refuses at that time although their policy files are right.
 
     A key that expired or was revoked does not make its file wrong, but no signature by it counts.

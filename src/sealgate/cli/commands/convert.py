@@ -1,4 +1,4 @@
-"""`sealgate policy convert`: from other tools' policies to objects of ours."""
+"""`sealgate policy convert`: translate other tools' policies to sealgate objects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sealgate.convert.files import convert_texts, to_yaml
 from sealgate.errors import ConfigError
 from sealgate.messages import quote
 
-#: The most bytes of one file, and of one file of keys that a policy.json names.
+#: The most bytes of a policy file, and of a key file that a policy.json names.
 MAX_BYTES = 32 << 20
 MAX_KEY_BYTES = 1 << 20
 
@@ -32,25 +32,25 @@ MAX_KEY_BYTES = 1 << 20
     "--grafeas-server",
     "server",
     metavar="URL",
-    help="Address of the Grafeas server that holds kritis's attestations; without it a placeholder is written.",
+    help="URL of the Grafeas server that stores kritis's attestations. Without it, a placeholder is written.",
 )
 @click.option(
     "--namespace",
     default="default",
     show_default=True,
     metavar="NAME",
-    help="Namespace of kritis's objects that name none.",
+    help="Namespace for kritis objects that do not have one.",
 )
 @click.option(
     "--registries-d",
     "registries",
     metavar="PATH",
-    help="Folder that says where a policy.json's signatures are, as /etc/containers/registries.d does.",
+    help="Directory that configures where a policy.json's signatures are stored, such as /etc/containers/registries.d.",
 )
 @click.option(
     "--read-keys",
     is_flag=True,
-    help="Read the key files that a policy.json names and write the keys down, instead of naming Secrets for them.",
+    help="Read the key files that a policy.json names and write the keys into the output instead of naming Secrets.",
 )
 @options.output_option
 def convert(  # noqa: PLR0913, PLR0917 - the command's options
@@ -61,14 +61,14 @@ def convert(  # noqa: PLR0913, PLR0917 - the command's options
     read_keys: bool,  # noqa: FBT001 - click passes it by name
     output: str,
 ) -> Exit:
-    """Write other tools' policies as ours, on standard output.
+    """Convert other tools' policies to sealgate objects, on standard output.
 
-    FILE is YAML or JSON, - for standard input: either AttestationAuthority, GenericAttestationPolicy and
-    AdmissionAllowlist objects of kritis or Alibaba Cloud's kritis-validation-hook, all of them together, or the
-    policy.json of podman, skopeo and OpenShift. What has no equivalent is said on standard error and in comments;
-    it never becomes admission.
+    FILE is YAML or JSON, or - for standard input: either all AttestationAuthority, GenericAttestationPolicy and
+    AdmissionAllowlist objects of kritis or Alibaba Cloud's kritis-validation-hook, or one policy.json of podman,
+    skopeo or OpenShift. Rules without an equivalent are reported on standard error and in comments; they never
+    cause an image to be admitted.
 
-    Exit codes: 0 converted, 2 wrong usage or a file that cannot be converted.
+    Exit codes: 0 converted, 2 invalid usage or a file that cannot be converted.
     """
     conversion = convert_texts(
         [(files.name_of(path), files.read_text(path, MAX_BYTES)) for path in paths],
@@ -90,21 +90,21 @@ def _read_key(path: str) -> bytes:
     with Path(path).open("rb") as file:
         content = file.read(MAX_KEY_BYTES + 1)
     if len(content) > MAX_KEY_BYTES:
-        raise ConfigError(f"{quote(path)} has more than {MAX_KEY_BYTES} bytes; no file of keys is so large")
+        raise ConfigError(f"{quote(path)} is larger than the limit of {MAX_KEY_BYTES} bytes for key files")
     return content
 
 
-def _read_registries(folder: Path) -> dict[str, Any]:
-    """Return the files of `registries.d` merged, as the tools that read them do.
+def _read_registries(directory: Path) -> dict[str, Any]:
+    """Return the merged files of a `registries.d` directory, as containers/image merges them.
 
     Raises:
-        ConfigError: one cannot be read, is not what it should be, or says what another has said.
+        ConfigError: a file cannot be read, is not a registries.d file, or has a key that another file has too.
     """
     merged: dict[str, Any] = {"docker": {}}
     try:
-        names = sorted(str(path) for path in folder.iterdir() if path.suffix == ".yaml")
+        names = sorted(str(path) for path in directory.iterdir() if path.suffix == ".yaml")
     except OSError as error:
-        raise ConfigError(f"cannot read {quote(folder)}: {quote(error.strerror or error)}") from error
+        raise ConfigError(f"cannot read {quote(directory)}: {quote(error.strerror or error)}") from error
     for name in names:
         try:
             content = yaml.safe_load(files.read_text(name, MAX_BYTES)) or {}
@@ -112,10 +112,14 @@ def _read_registries(folder: Path) -> dict[str, Any]:
             raise ConfigError(f"{quote(name)} is not YAML") from error
         docker = content.get("docker", {}) if isinstance(content, dict) else None
         if not isinstance(docker, dict):
-            raise ConfigError(f"{quote(name)} is no file of registries.d: it has default-docker and docker")
-        twice = (merged["docker"].keys() & docker.keys()) or ({"default-docker"} & merged.keys() & content.keys())
-        if twice:
-            raise ConfigError(f"{quote(name)} says again what another file has said: {quote(min(twice))}")
+            raise ConfigError(
+                f"{quote(name)} is not a registries.d file: it must be a mapping with default-docker or docker"
+            )
+        duplicates = (merged["docker"].keys() & docker.keys()) or ({"default-docker"} & merged.keys() & content.keys())
+        if duplicates:
+            raise ConfigError(
+                f"duplicate key {quote(min(duplicates))} in {quote(name)}: another file of the directory has it too"
+            )
         merged["docker"] |= docker
         merged |= {key: value for key, value in content.items() if key == "default-docker"}
     return merged

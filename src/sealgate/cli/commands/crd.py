@@ -25,16 +25,16 @@ from sealgate.messages import quote
 @click.option(
     "--directory",
     metavar="PATH",
-    help="Write one YAML file a kind into this folder instead of printing them.",
+    help="Write one YAML file for each kind into this directory instead of printing them.",
 )
 @options.output_option
 def crd(directory: str | None, output: str) -> Exit:
     """Print the CustomResourceDefinitions of this version.
 
-    They are what `helm install` puts into an empty cluster. `helm upgrade` does not touch them: before it, pipe this
-    into kubectl apply --server-side --field-manager=helm --force-conflicts -f -.
+    `helm install` installs the same definitions; `helm upgrade` does not update them. Before an upgrade, pipe this
+    output into kubectl apply --server-side --field-manager=helm --force-conflicts -f -.
 
-    Exit codes: 0 printed or written, 2 the folder cannot be written to.
+    Exit codes: 0 printed or written, 2 the directory cannot be written to.
     """
     if directory is not None:
         _write(Path(directory))
@@ -50,5 +50,5 @@ def _write(directory: Path) -> None:
     for name, text in render_crds().items():
         try:
             (directory / name).write_text(text, encoding="utf-8")
-        except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
+        except (OSError, ValueError) as error:  # ValueError: the path contains a NUL
             raise ConfigError(f"cannot write {quote(directory / name)}: {quote(error)}") from error

@@ -1,4 +1,4 @@
-"""`sealgate key`: what public keys are, before they stand in a policy."""
+"""`sealgate key`: inspect public keys before they are used in a policy."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _PGP = b"BEGIN PGP PUBLIC KEY BLOCK"
-#: The bit that every binary OpenPGP packet begins with.
+#: The highest bit of the first octet is set in every binary OpenPGP packet (RFC 9580, section 4.2).
 _PACKET_MARK = 0x80
-#: More than any public key has; what is larger is the wrong file.
+#: Larger than any public key or keyring; a larger file is the wrong file.
 MAX_KEY_BYTES = 1 << 20
 
 
 @click.group()
 def key() -> None:
-    """Look at public keys."""
+    """Inspect public keys."""
 
 
 @key.command(
@@ -46,14 +46,13 @@ def key() -> None:
 def show(paths: tuple[str, ...], output: str) -> Exit:
     """Show type, size, fingerprint and allowed algorithms of public keys.
 
-    FILE is a public key in PEM (-----BEGIN PUBLIC KEY-----), or - for standard input. The fingerprint is the one
-    that verdicts name: SHA-256 of the DER SubjectPublicKeyInfo. A key with no algorithm in the policy uses its
-    default, the one named first.
+    FILE is a public key in PEM (-----BEGIN PUBLIC KEY-----), or - for standard input. The fingerprint is the same as in
+    verdicts: SHA-256 of the DER SubjectPublicKeyInfo. The default algorithm is used if a policy does not set one.
 
-    FILE may also be an OpenPGP keyring, as gpg --export writes it. Every key in it that signs is shown with its
-    state, which is what verification says about it now.
+    FILE may also be an OpenPGP keyring, as gpg --export writes it. Every signing key in it is shown with its state,
+    which says whether verification accepts it now.
 
-    Exit codes: 0 every file has a key that can be used, 2 one of them has not.
+    Exit codes: 0 every file has a usable key, 2 at least one file has not.
     """
     shown: list[dict[str, Any]] = []
     wrong: list[str] = []
@@ -108,7 +107,7 @@ def _describe_keyring(path: str, content: bytes, now: datetime) -> list[dict[str
 
 
 def _size(kind: str) -> int:
-    """Return the size in bits of a key of that kind ("ECDSA P-256", "RSA 3072", "Ed25519")."""
+    """Return the size in bits of a key, from its kind ("ECDSA P-256", "RSA 3072", "Ed25519")."""
     _, _, size = kind.partition(" ")
     return int(size.removeprefix("P-")) if size else 256
 

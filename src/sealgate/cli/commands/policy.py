@@ -1,4 +1,4 @@
-"""`sealgate policy`: what is wrong with policy files, and which policies cover an image."""
+"""`sealgate policy`: validate policy files, and explain which policies cover an image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sealgate.cli.inputs.namespaces import namespace_of
 from sealgate.cli.outputs import console
 from sealgate.clocks import SystemClock
 from sealgate.errors import PolicyError
-from sealgate.manifests.policies import load_standalone, spoilt_keys
+from sealgate.manifests.policies import load_standalone, unusable_keys
 from sealgate.messages import quote
 from sealgate.policies.matching import Cause, PolicyIndex
 from sealgate.references import parse_reference
@@ -38,7 +38,7 @@ _UNMATCHED = (
 
 @click.group()
 def policy() -> None:
-    """Check policy files, see what they cover, and convert those of other tools."""
+    """Validate policy files, explain what they cover, and convert those of other tools."""
 
 
 policy.add_command(convert)
@@ -53,14 +53,14 @@ policy.add_command(convert)
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @options.output_option
 def check(paths: tuple[str, ...], output: str) -> Exit:
-    """Say everything that is wrong with policy files.
+    """Validate policy files and report every problem.
 
-    PATH is a file or a folder of Authenticator and VerificationPolicy YAML, with the Secrets that they name. All
-    of them are read together, as one cluster would. Each problem comes with its file, line and field, and with
-    what to write instead. OpenPGP keys that expired or were revoked are named as well, and are no error: a key may
-    end while its file stays as it is.
+    PATH is a file or a directory of Authenticator and VerificationPolicy YAML, with the Secrets that they name. All
+    files are read together, as if applied to one cluster. Each problem is reported with its file, line and field, and
+    with what to write instead. Expired and revoked OpenPGP keys are reported too, but are not an error: a key can
+    expire while its file stays the same.
 
-    Exit codes: 0 nothing is wrong, 2 something is.
+    Exit codes: 0 no problems, 2 problems found.
     """
     files: PolicyFiles | None = None
     problems: Sequence[Problem] = ()
@@ -71,12 +71,12 @@ def check(paths: tuple[str, ...], output: str) -> Exit:
     if files is not None:
         for note in files.notes:
             click.echo(note, err=True)
-        for spoilt in spoilt_keys(files, SystemClock().now()):
-            click.echo(f"{spoilt.file}:{spoilt.line}: {spoilt.message}", err=True)
+        for unusable in unusable_keys(files, SystemClock().now()):
+            click.echo(f"{unusable.file}:{unusable.line}: {unusable.message}", err=True)
     if output == "json":
         click.echo(json.dumps([_problem(problem) for problem in problems], indent=2))
     elif files is not None:
-        console.output().print(console.plain(f"{_count(files)}: nothing is wrong", "green"))
+        console.output().print(console.plain(f"{_count(files)}: no problems", "green"))
     else:
         _print_problems(problems)
     return Exit.WRONG_INPUT if files is None else Exit.ADMITTED
@@ -93,11 +93,11 @@ def check(paths: tuple[str, ...], output: str) -> Exit:
 @options.namespace_options
 @options.output_option
 def match(image: str, policy_paths: tuple[str, ...], namespace: NamespaceOptions, output: str) -> None:
-    """Say which policies match an image and why, and why the others do not.
+    """Explain which policies match an image, and why the others do not.
 
-    Nothing is asked of any registry. Policies see the normalised name: nginx is docker.io/library/nginx.
+    No registry is contacted. Policies match the normalised name: nginx is docker.io/library/nginx.
 
-    Exit codes: 0 whatever matches it, 2 wrong usage, policy or file.
+    Exit codes: 0 explained, whether a policy matches or not, 2 invalid usage, policy or file.
     """
     reference = parse_reference(image)
     files = load_standalone(policy_paths)
@@ -138,9 +138,9 @@ def _problem(problem: Problem) -> dict[str, object]:
 def _print_problems(problems: Sequence[Problem]) -> None:
     out = console.output()
     for problem in problems:
-        place = f"{problem.file}:{problem.line}" if problem.line else problem.file
+        location = f"{problem.file}:{problem.line}" if problem.line else problem.file
         field = console.plain(f"{problem.field}: ", "cyan") if problem.field else ""
-        out.print(Text.assemble(console.plain(f"{place}: ", "bold"), field, console.plain(problem.message)))
+        out.print(Text.assemble(console.plain(f"{location}: ", "bold"), field, console.plain(problem.message)))
         if problem.suggestion:
             out.print(console.plain(f"    {problem.suggestion}", "green"))
     out.print(console.plain(f"{_number(len(problems), 'problem')} found", "bold red"))

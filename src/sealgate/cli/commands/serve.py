@@ -1,4 +1,4 @@
-"""`sealgate serve`: the webhook, without a cluster around it."""
+"""`sealgate serve`: the admission webhook with policies from files, without a cluster."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sealgate.trusted_state.stores import TrustedState
     from sealgate.workloads.kinds import WorkloadKinds
 
-#: What `--output` says, as the logs call it; without it people get text and programs JSON.
+#: Value of `--output` -> style of the log; without it, text on a terminal and JSON elsewhere.
 _STYLES: dict[str | None, LogStyle] = {None: "auto", "text": "console", "json": "json"}
 
 
@@ -33,16 +33,21 @@ _STYLES: dict[str | None, LogStyle] = {None: "auto", "text": "console", "json": 
     )
 )
 @options.policy_options
-@click.option("--listen", metavar="HOST:PORT", required=True, help="Where to take reviews; port 0 is any free one.")
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    required=True,
+    help="Address to serve AdmissionReviews on; port 0 selects a free port.",
+)
 @options.tls_options
-@click.option("--metrics-listen", metavar="HOST:PORT", help="Where to serve Prometheus metrics, over plain HTTP.")
+@click.option("--metrics-listen", metavar="HOST:PORT", help="Address to serve Prometheus metrics on, over plain HTTP.")
 @click.option(
     "--threads",
     type=click.IntRange(1, 1024),
     metavar="NUMBER",
     default=64,
     show_default=True,
-    help="Reviews worked on at once.",
+    help="Number of AdmissionReviews handled concurrently.",
 )
 @options.rate_option
 @options.admission_options
@@ -53,7 +58,7 @@ _STYLES: dict[str | None, LogStyle] = {None: "auto", "text": "console", "json": 
     "-o",
     "--output",
     type=click.Choice(["text", "json"]),
-    help="How log lines look, on standard error. Default: text on a terminal, json elsewhere.",
+    help="Format of the log on standard error. Default: text on a terminal, json elsewhere.",
 )
 def serve(  # noqa: PLR0913, PLR0917 - click hands over one argument for each option or group of them
     policies: PolicyOptions,
@@ -70,16 +75,16 @@ def serve(  # noqa: PLR0913, PLR0917 - click hands over one argument for each op
 ) -> None:
     """Serve the admission webhook with policies from files.
 
-    Takes AdmissionReviews (admission.k8s.io/v1) at /validate and /mutate, and answers at /healthz and /readyz.
-    Policies are read again when their files change; if the new ones are bad, the last good ones stay in force and
-    the log says what is wrong. So are certificate and key. SIGTERM ends it when what is under way is answered.
+    AdmissionReviews (admission.k8s.io/v1) are handled at /validate and /mutate, health checks at /healthz and /readyz.
+    Policies, certificate and key are reloaded when their files change. If new policies are invalid, the last valid ones
+    stay in force and the log says what is wrong. On SIGTERM the server finishes the requests in progress and exits.
 
-    Without a certificate it listens on loopback only, and speaks plain HTTP there.
+    Without a certificate the server listens on loopback addresses only, over plain HTTP.
 
-    With --client-ca and --client-name, reviews are answered only for callers that present a client certificate of that
-    CA with one of those names; /healthz and /readyz need none.
+    With --client-ca and --client-name, AdmissionReviews are accepted only from callers with a client certificate that
+    was issued by that CA for one of those names; /healthz and /readyz need no client certificate.
 
-    Exit codes: 0 it was told to stop, 2 wrong usage, policy or file.
+    Exit codes: 0 stopped by a signal, 2 invalid usage, policy or file.
     """
     try:
         from sealgate_webhook.admission.workloads import AdmissionRules

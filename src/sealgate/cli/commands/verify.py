@@ -1,4 +1,4 @@
-"""`sealgate verify`: the verdict for images, with everything it rests on."""
+"""`sealgate verify`: verify images against policies and show why each is admitted or denied."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from sealgate.verification.policy_sets import PolicySet
     from sealgate.workloads.kinds import WorkloadKinds
 
-#: From how many images on a progress bar is worth its line.
-MANY = 4
+#: The fewest images for which a progress bar is shown.
+MIN_PROGRESS_IMAGES = 4
 _FAILED_ON_UNMATCHED = (
     "--fail-on-unmatched: some images are neither covered nor exempt; write a policy that covers them, or one with "
     "action: Exempt"
@@ -65,9 +65,9 @@ def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> N
     "manifests",
     metavar="MANIFEST",
     multiple=True,
-    help="Kubernetes YAML or JSON whose images to verify instead, - for standard input; of a directory the .yaml, .yml "
-    "and .json files in it. Lists and several documents are fine; kinds without images are skipped. Whatever else is "
-    "named is a manifest then, too.",
+    help="Kubernetes manifest (YAML or JSON) whose images to verify, - for standard input, or a directory of .yaml, "
+    ".yml and .json files. Lists and multiple documents are supported; kinds without images are skipped. With -f, all "
+    "arguments are manifests.",
 )
 @click.option(
     "--fail-on-unmatched",
@@ -82,8 +82,8 @@ def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> N
 @click.option(
     "--expected-identity",
     metavar="REFERENCE",
-    help="The name that simple signing signatures must carry, instead of the policies' rule about it: what "
-    "oc adm verify-image-signature takes under this name.",
+    help="Identity that simple signing signatures must have, instead of the identity rule of the policies; the same as "
+    "this option of oc adm verify-image-signature.",
 )
 @options.state_option
 @options.output_option
@@ -110,22 +110,21 @@ def verify(  # noqa: PLR0913, PLR0917 - click hands over one argument for each g
 ) -> Exit:
     """Verify images against policies.
 
-    Says for each image what the webhook would say, and for each policy and authenticator every signature that was
-    looked at, whose key made it, and why it counts or does not.
+    Shows for each image the verdict of the webhook, and for each policy and authenticator every signature that was
+    checked, the key that made it, and why it counts or not.
 
-    Name the images, or with -f the manifests that use them. An image of a manifest belongs to its object's
-    namespace. Each image is verified once for each namespace. Kinds are identified by API group and name; pod specs
-    in kinds that are neither Kubernetes' own nor named with --custom-kind are found by their shape, and a note says
-    so. An object that cannot be read does not keep the others from being verified.
+    Name the images, or the manifests that use them with -f. The namespace of an image in a manifest is that of the
+    object. Each image is verified once for each namespace. Kinds are identified by API group and name. In kinds that
+    are neither built into Kubernetes nor named with --custom-kind, pod specs are detected by their shape, and a note
+    says so. If an object cannot be read, the others are verified all the same.
 
-    The last line counts the images that were verified, that are exempt and that no policy decides about; with
-    --output json each image says so.
+    The last line counts the images that are verified, exempt and unmatched; --output json has this for each image.
 
-    Exit codes: 0 admitted (a warning included), 1 denied, 2 wrong usage, policy, file or object, 3 could not be
-    determined. Of several images the highest code.
+    Exit codes: 0 admitted (warnings included), 1 denied, 2 invalid usage, policy, file or object, 3 could not be
+    determined. With several images the highest code.
     """
     if not images and not manifests:
-        raise click.UsageError("name images, or manifests with -f")
+        raise click.UsageError("name at least one image, or a manifest with -f")
     found = Manifests(kinds)
     if manifests:
         found.read((*manifests, *images), namespace.name)
@@ -136,7 +135,7 @@ def verify(  # noqa: PLR0913, PLR0917 - click hands over one argument for each g
             return Exit.WRONG_INPUT
     else:
         for image in images:
-            parse_reference(image)  # a slip of whoever types, not a refusal
+            parse_reference(image)  # a typing error on the command line is invalid usage, not a denial
         questions = [Question(image, namespace.name) for image in images]
     files = load_standalone(policies.paths)
     namespaces = {
@@ -168,12 +167,12 @@ def _expecting(policies: PolicySet, identity: str) -> PolicySet:
         for name, check in policies.checks.items()
     }
     if not any(isinstance(check, SimpleSigningCheck) for check in checks.values()):
-        raise click.UsageError("--expected-identity is for simple signing, and no authenticator among the policies is")
+        raise click.UsageError("--expected-identity needs a simple signing authenticator, and the policies have none")
     return replace(policies, checks=checks)
 
 
 def _ask(run: Run, questions: Sequence[Question], namespaces: Mapping[str, Namespace]) -> list[Answer]:
-    """Verify, with a progress bar where somebody watches and there is something to watch."""
+    """Verify the images; on a terminal, show a progress bar if there are many."""
     notes = console.notes()
     bar = Progress(
         TextColumn("verifying"),
@@ -182,7 +181,7 @@ def _ask(run: Run, questions: Sequence[Question], namespaces: Mapping[str, Names
         TimeElapsedColumn(),
         console=notes,
         transient=True,
-        disable=not notes.is_terminal or len(questions) < MANY,
+        disable=not notes.is_terminal or len(questions) < MIN_PROGRESS_IMAGES,
     )
     with bar:
         task = bar.add_task("verifying", total=len(questions))
@@ -192,11 +191,11 @@ def _ask(run: Run, questions: Sequence[Question], namespaces: Mapping[str, Names
 def _report(answers: Sequence[Answer], found: Manifests, output: str) -> None:
     for kind, count in sorted(found.guessed.items()):
         objects = "1 object" if count == 1 else f"{count} objects"
-        click.echo(f"pod specs found by shape in {objects}; to say where they are: --custom-kind {kind}", err=True)
+        click.echo(f"pod specs detected by shape in {objects}; to configure the kind: --custom-kind {kind}", err=True)
     if found.ignored:
         kinds = ", ".join(f"{quote(kind)} ({count})" for kind, count in sorted(found.ignored.items()))
         objects = "1 object" if found.objects == 1 else f"{found.objects} objects"
-        click.echo(f"{objects}; without images, so skipped: {kinds}", err=True)
+        click.echo(f"{objects}; skipped because these kinds have no images: {kinds}", err=True)
     if output == "json":
         click.echo(contract.verdicts_text([answer.verdict for answer in answers]))
         for answer in answers:

@@ -1,1 +1,1 @@
-"""What a command is given: options, files, registries, namespaces and workloads."""
+"""Input of commands: options, files, registries, namespaces and workloads."""

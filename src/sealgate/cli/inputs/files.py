@@ -1,4 +1,4 @@
-"""Reading what the user names: files and standard input, bounded, with errors that say what to do."""
+"""Files and standard input named on the command line, read up to a limit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from sealgate.errors import ConfigError
 from sealgate.messages import quote
 
-#: How standard input is named on the command line.
+#: The path that means standard input.
 STDIN = "-"
 
 
@@ -17,19 +17,19 @@ def read_bytes(path: str, limit: int) -> bytes:
     """Return the content of a file, or of standard input for `-`.
 
     Args:
-        path: as the user wrote it.
-        limit: the most bytes that make sense here.
+        path: path as the user wrote it, `-` for standard input.
+        limit: the most bytes to accept.
 
     Raises:
-        ConfigError: it cannot be read, or holds more than that.
+        ConfigError: the file cannot be read, or is larger than `limit`.
     """
     try:
         content = _read_stdin(limit + 1) if path == STDIN else _read_file(Path(path), limit + 1)
-    except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
+    except (OSError, ValueError) as error:  # ValueError: the path contains a NUL
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise ConfigError(f"cannot read {name_of(path)}: {quote(why)}") from error
     if len(content) > limit:
-        raise ConfigError(f"{name_of(path)} has more than {limit} bytes; nothing that belongs here is so large")
+        raise ConfigError(f"{name_of(path)} is larger than the limit of {limit} bytes")
     return content
 
 
@@ -37,29 +37,30 @@ def read_text(path: str, limit: int) -> str:
     """Return the content of a text file, or of standard input for `-`.
 
     Args:
-        path: as the user wrote it.
-        limit: the most bytes that make sense here.
+        path: path as the user wrote it, `-` for standard input.
+        limit: the most bytes to accept.
 
     Raises:
-        ConfigError: it cannot be read, is larger, or is not text in UTF-8, nor in UTF-16 with a byte order mark.
+        ConfigError: the file cannot be read, is larger than `limit`, or is neither UTF-8 nor UTF-16 with a byte order
+            mark.
     """
     content = read_bytes(path, limit)
     encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{name_of(path)} is not text in UTF-8; is it the right file?") from error
+        raise ConfigError(f"{name_of(path)} is not UTF-8 text; check that it is the right file") from error
 
 
 def list_directory(path: str, suffixes: tuple[str, ...]) -> tuple[str, ...] | None:
     """Return the files of a directory, sorted, without those of its subdirectories; None if it is not a directory.
 
     Args:
-        path: as the user wrote it.
-        suffixes: of the files that count (".yaml").
+        path: path as the user wrote it.
+        suffixes: file name suffixes to include (".yaml").
 
     Raises:
-        ConfigError: it is a directory and cannot be read, or has no such file.
+        ConfigError: the directory cannot be read, or has no file with such a suffix.
     """
     try:
         if path == STDIN or not Path(path).is_dir():
@@ -69,12 +70,12 @@ def list_directory(path: str, suffixes: tuple[str, ...]) -> tuple[str, ...] | No
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise ConfigError(f"cannot read {name_of(path)}: {quote(why)}") from error
     if not found:
-        raise ConfigError(f"{name_of(path)} has no file that ends in {', '.join(suffixes)}")
+        raise ConfigError(f"the directory {name_of(path)} has no {', '.join(suffixes)} file")
     return tuple(found)
 
 
 def name_of(path: str) -> str:
-    """Return how messages name a file."""
+    """Return the name of a file for messages, quoted; `standard input` for `-`."""
     return "standard input" if path == STDIN else quote(path)
 
 

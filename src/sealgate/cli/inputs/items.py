@@ -1,7 +1,7 @@
-"""The objects of a document: itself, or the items of a list, as kubectl takes them apart.
+"""Objects of a document: the document itself, or the items of a list, as kubectl splits it.
 
-kubectl takes every object with `items` for a list, whatever its kind. What is wrong with one object is a finding about
-that object; the others are read all the same.
+kubectl treats every object with `items` as a list, of any kind. An object that cannot be read becomes an item with a
+problem; the others are read all the same.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sealgate.cli.inputs.yaml_objects import Unreadable, find_unreadable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: How deep lists of lists may go.
+#: The deepest nesting of lists in lists.
 MAX_DEPTH: Final = 8
 
 
@@ -24,9 +24,9 @@ class Item:
     """One object of a document.
 
     Attributes:
-        field: where it is in the document ("items[2]"); empty for the document itself.
+        field: path of the object in the document ("items[2]"); empty for the document itself.
         value: the object; empty if it cannot be read.
-        problem: why it cannot be read; empty if it can.
+        problem: why the object cannot be read; empty if it can be read.
     """
 
     field: str
@@ -35,7 +35,7 @@ class Item:
 
 
 def items_of(document: object) -> Iterator[Item]:
-    """Yield the objects of a document in order, and what is in the place of an object and is not one.
+    """Yield the objects of a document in order; a value that is not an object becomes an item with a problem.
 
     Args:
         document: one document, as `load_documents` returns it.
@@ -63,21 +63,21 @@ def _items(value: object, field: str, depth: int) -> Iterator[Item]:
 
 
 def _listed(parent: Mapping[str, Any], field: str, depth: int, *, must_be_list: bool) -> Iterator[Item]:
-    items, place = parent["items"], f"{field}.items" if field else "items"
+    items, path = parent["items"], f"{field}.items" if field else "items"
     if items is None:
         return
     if isinstance(items, Unreadable):
-        yield Item(place, {}, str(items))
+        yield Item(path, {}, str(items))
     elif not isinstance(items, Sequence) or isinstance(items, str):
         if must_be_list:
-            yield Item(place, {}, f"must be a list, not {type(items).__name__}")
+            yield Item(path, {}, f"must be a list, not {type(items).__name__}")
     elif depth == MAX_DEPTH:
-        yield Item(place, {}, f"lists are nested more than {MAX_DEPTH} deep")
+        yield Item(path, {}, f"lists are nested more than {MAX_DEPTH} deep")
     else:
         kind = str(parent.get("kind") or "").removesuffix("List")
         for index, item in enumerate(items):
             element = item
             if isinstance(item, Mapping) and not item.get("kind") and not item.get("apiVersion"):
-                # The API leaves out what the list's own kind says for all its items.
+                # The API server leaves out kind and apiVersion of items, because the list's kind implies them.
                 element = {**item, "apiVersion": parent.get("apiVersion"), "kind": kind}
-            yield from _items(element, f"{place}[{index}]", depth + 1)
+            yield from _items(element, f"{path}[{index}]", depth + 1)

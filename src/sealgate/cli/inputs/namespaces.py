@@ -1,4 +1,4 @@
-"""From what the command line says to what the library works with."""
+"""Namespaces from options, policy files and manifests."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def namespace_of(
     files: PolicyFiles,
     manifests: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Namespace:
-    """Return a namespace with what is known of it; of the same label the command line's wins, then the policies'.
+    """Return a namespace with its known labels. Labels of the command line win over those of policy files.
 
-    All of its labels are known only if a `Namespace` object among the policies says so. One among the manifests says
-    which labels it will have, not which others it has in the cluster: `kubectl apply` leaves those, and whoever writes
-    the manifests must not choose the policies that they are to meet. If neither an object nor the command
-    line names the namespace, its name is not known either, so only labels of the command line are.
+    All labels are known only if the policy files have the `Namespace` object. A `Namespace` among the manifests has the
+    labels that will be set, not those that the cluster has already: `kubectl apply` keeps them, and the author of the
+    manifests must not choose which policies apply to them. If neither an object nor the command line names the
+    namespace, its name is not known either, and only the labels of the command line are.
 
     Args:
-        name: of the namespace.
-        options: what the command line says.
-        files: may hold `Namespace` objects.
-        manifests: labels of the `Namespace` objects among the manifests.
+        name: name of the namespace.
+        options: namespace and labels of the command line.
+        files: policy files, which may have `Namespace` objects.
+        manifests: name -> labels of the `Namespace` objects among the manifests; None if there are no manifests.
     """
     if name == options.name and not options.given:
         return Namespace(name, options.labels, complete=False, named=False)

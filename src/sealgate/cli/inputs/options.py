@@ -1,9 +1,10 @@
-"""Options that several commands share, each group gathered into one value."""
+"""Options that several commands share; each group is passed to the command as one value."""
 
 from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,19 +25,29 @@ if TYPE_CHECKING:
     from sealgate.trusted_state.stores import TrustedState
     from sealgate.workloads.kinds import WorkloadKinds
 
-#: In front of a field that holds the text of an image, in `--custom-kind`.
+#: Prefix of a field that is an image, not a pod spec, in `--custom-kind`.
 _IMAGES = "images:"
 
 T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
+
+
+class _EnumChoice(click.Choice[E]):
+    """A choice among the members of an enum, written in lower case on the command line."""
+
+    def normalize_choice(self, choice: object, ctx: click.Context | None) -> str:
+        """Return the lower-case value of a member; other text is compared as it is."""
+        del ctx
+        return choice.value.lower() if isinstance(choice, StrEnum) else str(choice)
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyOptions:
-    """Where policies come from.
+    """Policies to use.
 
     Attributes:
-        paths: files and folders.
-        unmatched: what happens to an image that no policy matches.
+        paths: files and directories; at least one.
+        unmatched: what happens to an image that is neither covered nor exempt.
     """
 
     paths: tuple[str, ...]
@@ -45,12 +56,12 @@ class PolicyOptions:
 
 @dataclass(frozen=True, slots=True)
 class NamespaceOptions:
-    """Which namespace images are for.
+    """Namespace of the images.
 
     Attributes:
-        name: of the namespace, where an object does not say it.
-        labels: that every namespace has, beyond those of `Namespace` objects in the files.
-        given: whether the name was given; otherwise it is only what is shown.
+        name: name of the namespace of objects without `metadata.namespace`.
+        labels: labels added to those of `Namespace` objects in the files; may be empty.
+        given: whether the name was given; if not, `name` is for display only.
     """
 
     name: str
@@ -60,11 +71,11 @@ class NamespaceOptions:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long and how much.
+    """Timeout and rate limit.
 
     Attributes:
-        timeout: seconds for one image, all its requests and waiting together.
-        rate: verifications a minute for each registry host.
+        timeout: seconds for one image, including all requests and waits; greater than 0.
+        rate: verifications a minute for each registry host; at least 1.
     """
 
     timeout: float
@@ -73,14 +84,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class TLSOptions:
-    """How the webhook's port is protected.
+    """TLS of the webhook's port.
 
     Attributes:
-        certificate: PEM file.
-        key: PEM file.
-        self_signed: whether to make a pair on the spot instead.
-        client_ca: PEM bundle of CAs that client certificates must lead to; None if none is required.
-        client_names: names of which a client certificate must carry one.
+        certificate: PEM file of the certificate chain; None for plain HTTP or with `self_signed`.
+        key: PEM file of the private key; None as for `certificate`.
+        self_signed: whether to generate a self-signed certificate.
+        client_ca: PEM bundle of the CAs that issue client certificates; None if none is required.
+        client_names: names of permitted callers; empty unless `client_ca` is set.
     """
 
     certificate: Path | None
@@ -92,10 +103,10 @@ class TLSOptions:
 
 @dataclass(frozen=True, slots=True)
 class AdmissionOptions:
-    """What an installation chooses about reviews, beside its policies.
+    """Rules for AdmissionReviews, apart from the policies.
 
     Attributes:
-        require_digests: whether Pods are admitted only if their images name digests.
+        require_digests: whether Pods are admitted only if their images have digests.
         workloads: what happens to a denied object that is not a Pod.
     """
 
@@ -105,14 +116,14 @@ class AdmissionOptions:
 
 @dataclass(frozen=True, slots=True)
 class RegistryOptions:
-    """How registries are reached, as written on the command line.
+    """Registry options as written on the command line; registries are normalised `host[:port]`.
 
     Attributes:
-        insecure: registries that may be spoken to over plain HTTP and on loopback addresses.
-        ca: registry -> file with the certificates that its own must lead to.
-        mirrors: registry -> where to ask instead.
-        private: registries that may have private addresses though no policy names them.
-        docker_config: a docker config file; None for the usual places.
+        insecure: registries that may use plain HTTP and loopback addresses.
+        ca: registry -> PEM bundle of CA certificates to trust for it.
+        mirrors: registry -> registry to ask first.
+        private: registries that may have private addresses although no policy names them.
+        docker_config: path of a docker config file; None for the default paths.
     """
 
     insecure: frozenset[str]
@@ -123,10 +134,10 @@ class RegistryOptions:
 
 
 def _registry(text: str) -> str:
-    """Return a registry as references have it.
+    """Return a normalised registry.
 
     Raises:
-        click.BadParameter: it is none.
+        click.BadParameter: the text is not a registry.
     """
     try:
         return parse_registry(text)
@@ -138,15 +149,15 @@ def _pair(text: str, form: str) -> tuple[str, str]:
     """Return both parts of `KEY=VALUE`.
 
     Raises:
-        click.BadParameter: it is not of that form.
+        click.BadParameter: the text does not have that form.
     """
     key, _, value = text.partition("=")
     if not key or not value:
-        raise click.BadParameter(f"{quote(text)} is not of the form {form}")
+        raise click.BadParameter(f"{quote(text)} must have the form {form}")
     return key, value
 
 
-# What click calls with the texts of a repeatable option; what they return is what the command gets.
+# Callbacks of repeatable options: click passes all texts and hands the result to the command.
 
 
 def _registries(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> frozenset[str]:
@@ -164,7 +175,7 @@ def _mirrors(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> d
 def _labels(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
     pairs = [text.partition("=") for text in texts]
     if not all(key and separator for key, separator, _ in pairs):
-        raise click.BadParameter("a label is of the form KEY=VALUE")
+        raise click.BadParameter("a label must have the form KEY=VALUE")
     return {key: value for key, _, value in pairs}
 
 
@@ -190,9 +201,9 @@ def _custom_kind(text: str) -> WorkloadKind:
         if len(ready_made) != 1:
             names = ", ".join(map(str, READY_MADE.kinds))
             raise click.BadParameter(
-                f"{quote(text)} does not say the API group of the kind: write "
+                f"{quote(text)} has no API group: write "
                 f"GROUP/{quote(kind)}={quote(fields or 'spec.template.spec')}, as in "
-                f"argoproj.io/Rollout=spec.template.spec; only these are known without a group: {names}"
+                f"argoproj.io/Rollout=spec.template.spec; only these kinds can be written without a group: {names}"
             )
         group = ready_made[0].group
     if separator:
@@ -202,7 +213,7 @@ def _custom_kind(text: str) -> WorkloadKind:
     known = READY_MADE.find(group, kind)
     if known is None:
         raise click.BadParameter(
-            f"{quote(text)} does not say where the kind has its pod spec, and it is not a ready-made kind; "
+            f"{quote(text)} has no field of the pod spec, and it is not a ready-made kind; "
             f"write {quote(name)}=FIELD, such as {quote(name)}=spec.template.spec"
         )
     return known
@@ -216,7 +227,7 @@ def output_option(command: Callable[..., T]) -> Callable[..., T]:
         type=click.Choice(["text", "json"]),
         default="text",
         show_default=True,
-        help="text for people; json for programs, on standard output and nothing else there.",
+        help="Output format: text for people, json for programs.",
     )
     return option(command)
 
@@ -232,8 +243,8 @@ def policies_option(command: Callable[..., T]) -> Callable[..., T]:
         required=True,
         envvar="SEALGATE_POLICIES",
         show_envvar=True,
-        help="File or folder of Authenticator and VerificationPolicy YAML, with the Secrets that they name: exactly "
-        "what kubectl apply takes. Repeatable.",
+        help="File or directory of Authenticator and VerificationPolicy YAML, with the Secrets that they name, as for "
+        "kubectl apply. Repeatable.",
     )
     return option(command)
 
@@ -244,15 +255,14 @@ def policy_options(command: Callable[..., T]) -> Callable[..., T]:
     @policies_option
     @click.option(
         "--unmatched",
-        type=click.Choice([choice.value.lower() for choice in UnmatchedImages]),
-        default=UnmatchedImages.ADMIT.value.lower(),
+        type=_EnumChoice(UnmatchedImages),
+        default="admit",
         show_default=True,
         help="What happens to an image that is neither covered by an Enforce policy nor exempt by an Exempt policy.",
     )
     @functools.wraps(command)
-    def wrapped(*args: Any, policy_paths: tuple[str, ...], unmatched: str, **rest: Any) -> T:  # noqa: ANN401
-        chosen = UnmatchedImages(unmatched.capitalize())
-        return command(*args, policies=PolicyOptions(policy_paths, chosen), **rest)
+    def wrapped(*args: Any, policy_paths: tuple[str, ...], unmatched: UnmatchedImages, **rest: Any) -> T:  # noqa: ANN401
+        return command(*args, policies=PolicyOptions(policy_paths, unmatched), **rest)
 
     return wrapped
 
@@ -265,8 +275,8 @@ def namespace_options(command: Callable[..., T]) -> Callable[..., T]:
         "--namespace",
         "namespace_name",
         metavar="NAME",
-        help="Namespace that the images are for, where the object itself does not say. Without it, policies that "
-        "select namespaces by labels must be met, too.",
+        help="Namespace of the images, and of objects without metadata.namespace. Without it, policies that select "
+        "namespaces by labels must be met, too.",
     )
     @click.option(
         "--namespace-label",
@@ -274,8 +284,8 @@ def namespace_options(command: Callable[..., T]) -> Callable[..., T]:
         callback=_labels,
         metavar="KEY=VALUE",
         multiple=True,
-        help="A label of the namespace, for policies that select namespaces; added to those of Namespace objects in "
-        "the files. Repeatable.",
+        help="Label of the namespace, for policies that select namespaces by labels. Added to the labels of Namespace "
+        "objects in the files. Repeatable.",
     )
     @functools.wraps(command)
     def wrapped(*args: Any, namespace_name: str | None, labels: dict[str, str], **rest: Any) -> T:  # noqa: ANN401
@@ -286,7 +296,7 @@ def namespace_options(command: Callable[..., T]) -> Callable[..., T]:
 
 
 def registry_options(command: Callable[..., T]) -> Callable[..., T]:
-    """Add the options that say how registries are reached, gathered as `registries`."""
+    """Add the registry options, gathered as `registries`."""
 
     @click.option(
         "--insecure-registry",
@@ -294,8 +304,8 @@ def registry_options(command: Callable[..., T]) -> Callable[..., T]:
         callback=_registries,
         metavar="HOST[:PORT]",
         multiple=True,
-        help="A registry that may be spoken to over plain HTTP and on a loopback address. It never switches off the "
-        "check of a TLS certificate. Repeatable.",
+        help="Registry that may use plain HTTP and loopback addresses. TLS certificates are still verified. "
+        "Repeatable.",
     )
     @click.option(
         "--registry-ca",
@@ -303,8 +313,7 @@ def registry_options(command: Callable[..., T]) -> Callable[..., T]:
         callback=_files,
         metavar="HOST=FILE",
         multiple=True,
-        help="PEM file with the certificates that this registry's own must lead to, instead of the system's. "
-        "Repeatable.",
+        help="PEM bundle of CA certificates to trust for this registry instead of the system's. Repeatable.",
     )
     @click.option(
         "--registry-mirror",
@@ -312,7 +321,7 @@ def registry_options(command: Callable[..., T]) -> Callable[..., T]:
         callback=_mirrors,
         metavar="HOST=MIRROR",
         multiple=True,
-        help="Registry to ask first instead of this one. Patterns and signatures keep the registry's own name. "
+        help="Mirror to ask before this registry. Policies and signatures still use the registry's own name. "
         "Repeatable.",
     )
     @click.option(
@@ -321,13 +330,13 @@ def registry_options(command: Callable[..., T]) -> Callable[..., T]:
         callback=_registries,
         metavar="HOST[:PORT]",
         multiple=True,
-        help="A registry, or a host that it sends clients to, that may have a private address although only a "
-        "wildcard of the policies covers it. Repeatable.",
+        help="Registry, or host that it redirects to, that may have a private address although the policies cover it "
+        "only with a wildcard. Repeatable.",
     )
     @click.option(
         "--docker-config",
         metavar="FILE",
-        help="Docker config file with credentials. Default: what docker and podman use, where there is one.",
+        help="Docker config file with credentials. Default: the files that docker and podman use.",
     )
     @functools.wraps(command)
     def wrapped(
@@ -346,17 +355,17 @@ def registry_options(command: Callable[..., T]) -> Callable[..., T]:
 
 
 def custom_kind_option(command: Callable[..., T]) -> Callable[..., T]:
-    """Add `--custom-kind`, passed on as `kinds`: the kinds of Kubernetes and the further ones."""
+    """Add `--custom-kind`, passed on as `kinds`: the built-in kinds and the custom ones."""
     option = click.option(
         "--custom-kind",
         "kinds",
         callback=_kinds,
         metavar="GROUP/KIND[=FIELD,...]",
         multiple=True,
-        help="A further kind whose images to verify, with the field of its pod spec, such as "
-        "argoproj.io/Rollout=spec.template.spec; [*] behind a field goes through a list, and images: in front of a "
-        "field says that it holds the text of an image. Without FIELD for a ready-made kind, and without GROUP/ if "
-        f"only one of those has that name: {', '.join(map(str, READY_MADE.kinds))}. Repeatable.",
+        help="Custom kind whose images to verify, with the field of its pod spec, such as "
+        "argoproj.io/Rollout=spec.template.spec. Write [*] after a field for every item of a list, and images: before "
+        "a field that is an image. FIELD is optional for ready-made kinds, and GROUP/ too if only one of them has that "
+        f"name: {', '.join(map(str, READY_MADE.kinds))}. Repeatable.",
     )
     return option(command)
 
@@ -369,7 +378,7 @@ def timeout_option(command: Callable[..., T]) -> Callable[..., T]:
         metavar="SECONDS",
         default=30.0,
         show_default=True,
-        help="The longest that one image may take, everything together; then it is unavailable.",
+        help="Timeout for each image, including all requests and waits; the verdict is then unavailable.",
     )
     return option(command)
 
@@ -382,13 +391,13 @@ def rate_option(command: Callable[..., T]) -> Callable[..., T]:
         metavar="NUMBER",
         default=300.0,
         show_default=True,
-        help="Verifications a minute that each registry host is asked for at most.",
+        help="The most verifications a minute for each registry host.",
     )
     return option(command)
 
 
 def state_option(command: Callable[..., T]) -> Callable[..., T]:
-    """Add `--state`, as the memory that it names."""
+    """Add `--state`, passed on as `state`: the store that it names."""
 
     @click.option(
         "--state",
@@ -396,13 +405,13 @@ def state_option(command: Callable[..., T]) -> Callable[..., T]:
         metavar="DIR",
         envvar="SEALGATE_STATE",
         show_envvar=True,
-        help="Folder that remembers the highest versions seen of Notary's trust data, so that nobody can serve "
-        "yesterday's again. Default: they are forgotten at the end.",
+        help="Directory that stores the highest versions of Notary trust data seen, to detect rollbacks. Default: they "
+        "are kept in memory for this run only.",
     )
     @functools.wraps(command)
     def wrapped(*args: Any, state: Path | None, **rest: Any) -> T:  # noqa: ANN401
-        memory: TrustedState = MemoryTrustedState() if state is None else DirectoryTrustedState(state)
-        return command(*args, state=memory, **rest)
+        store: TrustedState = MemoryTrustedState() if state is None else DirectoryTrustedState(state)
+        return command(*args, state=store, **rest)
 
     return wrapped
 
@@ -425,53 +434,53 @@ def admission_options(command: Callable[..., T]) -> Callable[..., T]:
     @click.option(
         "--require-digests",
         is_flag=True,
-        help="Admit a Pod only if its images name digests, as /mutate writes them; needs a "
-        "MutatingWebhookConfiguration that calls it.",
+        help="Admit a Pod only if its images have digests, as /mutate writes them; needs a "
+        "MutatingWebhookConfiguration that calls /mutate.",
     )
     @click.option(
         "--workloads",
-        type=click.Choice([choice.value.lower() for choice in Workloads]),
-        default=Workloads.ENFORCE.value.lower(),
+        type=_EnumChoice(Workloads),
+        default="enforce",
         show_default=True,
-        help="What happens to objects other than Pods whose images are not verified. Pods are always enforced.",
+        help="What happens to objects other than Pods whose images are not verified. Pods are always denied.",
     )
     @functools.wraps(command)
-    def wrapped(*args: Any, require_digests: bool, workloads: str, **rest: Any) -> T:  # noqa: ANN401
-        chosen = AdmissionOptions(require_digests, Workloads(workloads.capitalize()))
+    def wrapped(*args: Any, require_digests: bool, workloads: Workloads, **rest: Any) -> T:  # noqa: ANN401
+        chosen = AdmissionOptions(require_digests, workloads)
         return command(*args, admission=chosen, **rest)
 
     return wrapped
 
 
 def tls_options(command: Callable[..., T]) -> Callable[..., T]:
-    """Add the options that say how reviews are protected, gathered as `tls`."""
+    """Add the TLS options of the webhook's port, gathered as `tls`."""
 
     @click.option(
         "--tls-cert",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="PEM file with the server's certificate, the leaf first; read again when it changes.",
+        help="PEM file of the server's certificate chain, leaf first; reloaded when it changes.",
     )
-    @click.option("--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="PEM file with its key.")
+    @click.option("--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="PEM file of the private key.")
     @click.option(
         "--tls-self-signed",
         is_flag=True,
-        help="Make a certificate on the spot, to try things out; the log has its fingerprint.",
+        help="Generate a self-signed certificate, for trials; its fingerprint is in the log.",
     )
     @click.option(
         "--client-ca",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="PEM file with the CAs that callers' client certificates must lead to; read again when it changes. Needs "
-        "--client-name. Without it, reviews of every caller are answered.",
+        help="PEM bundle of the CAs that issue callers' client certificates; reloaded when it changes. Needs "
+        "--client-name. Without it, every caller is accepted.",
     )
     @click.option(
         "--client-name",
         "client_names",
         metavar="NAME",
         multiple=True,
-        help="A common name, or a DNS name, URI or email address of the subject alternative name, that a permitted "
-        "caller's certificate has; compared exactly. Repeatable.",
+        help="Common name, or DNS name, URI or email address of the subject alternative name, of a permitted caller's "
+        "certificate; compared exactly. Repeatable.",
     )
     @functools.wraps(command)
     def wrapped(  # noqa: PLR0913 - click hands over one argument for each option

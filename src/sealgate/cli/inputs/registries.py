@@ -1,4 +1,4 @@
-"""How registries are reached: from options and the user's own files to what the registry client takes."""
+"""Registry settings and credentials from options and the user's docker configuration."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
     from sealgate.cli.inputs.options import RegistryOptions
     from sealgate.registry.credentials import CredentialProvider
 
-#: More than a bundle of every public authority has.
+#: The most bytes of a CA bundle; one with every public CA is smaller.
 MAX_CA_BYTES = 4 << 20
-#: Entries of a docker config that cannot be read and are named.
+#: The most unreadable entries of a docker config that are reported.
 MAX_NAMED = 8
 
 
 def settings_of(options: RegistryOptions) -> RegistrySettings:
-    """Return the settings that the options say.
+    """Return the registry settings that the options specify.
 
     Raises:
-        ConfigError: a file with certificates cannot be read.
+        ConfigError: a CA bundle cannot be read.
     """
     ca = {host: read_text(file, MAX_CA_BYTES) for host, file in options.ca.items()}
     return RegistrySettings(options.insecure, ca, options.mirrors, options.private)
 
 
 def credentials_of(options: RegistryOptions) -> CredentialProvider:
-    """Return the credentials of the docker config that was named, else of those that docker and podman use.
+    """Return the credentials of `--docker-config`, or of the files that docker and podman use.
 
-    Entries that cannot be read are named on standard error; the others count.
+    Entries that cannot be read are reported on standard error and ignored.
 
     Raises:
-        ConfigError: a config cannot be read, or is not a docker config.
+        ConfigError: a file cannot be read, or is not a docker config.
     """
     if options.docker_config is not None:
         return _read(options.docker_config)
@@ -52,15 +52,15 @@ def credentials_of(options: RegistryOptions) -> CredentialProvider:
 def _read(path: Path | str) -> DockerConfigCredentials:
     config = DockerConfigCredentials.from_file(path)
     for entry in config.unreadable[:MAX_NAMED]:
-        click.echo(f"Warning: the entry {quote(entry)} of {quote(path)} cannot be read and is left out", err=True)
+        click.echo(f"Warning: the entry {quote(entry)} of {quote(path)} cannot be read and is ignored", err=True)
     return config
 
 
 def _usual_configs() -> Iterator[Path]:
-    """Yield where docker and podman keep the credentials of the user who runs this."""
-    folder = os.environ.get("DOCKER_CONFIG")
-    home = os.path.expanduser("~")  # noqa: PTH111 - unlike Path.home() it does not fail for a user without one
-    yield Path(folder or os.path.join(home, ".docker"), "config.json")  # noqa: PTH118 - as above
+    """Yield the paths at which docker and podman store the credentials of the current user."""
+    directory = os.environ.get("DOCKER_CONFIG")
+    home = os.path.expanduser("~")  # noqa: PTH111 - unlike Path.home() it does not fail for a user without a home directory
+    yield Path(directory or os.path.join(home, ".docker"), "config.json")  # noqa: PTH118 - as above
     authfile = os.environ.get("REGISTRY_AUTH_FILE")
     if authfile:
         yield Path(authfile)
@@ -73,4 +73,4 @@ def _exists(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError:
-        return False  # in a folder that is closed to us: nobody said that it should be read
+        return False  # the directory is not readable; the file was not requested, so this is not an error

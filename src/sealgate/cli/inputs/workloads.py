@@ -1,4 +1,4 @@
-"""The images in manifests: YAML in several documents, JSON, lists; what `kubectl` and `helm template` print."""
+"""Images in manifests: YAML with several documents, JSON and lists, as `kubectl` and `helm template` print them."""
 
 from __future__ import annotations
 
@@ -22,27 +22,29 @@ if TYPE_CHECKING:
     from sealgate.workloads.kinds import WorkloadKind, WorkloadKinds
     from sealgate.workloads.pod_shapes import PodShape
 
+#: The most bytes of one manifest file.
 MAX_MANIFEST_BYTES = 64 << 20
-#: The files of a directory that kubectl reads, too.
+#: Suffixes of the files that kubectl reads in a directory.
 SUFFIXES = (".json", ".yaml", ".yml")
 
 
 @dataclass(slots=True)
 class Manifests:
-    """What manifests hold.
+    """The images and namespaces of manifests.
 
     Attributes:
         kinds: the kinds whose images are verified.
-        places: (image, namespace) -> where it is used, in the order of the manifests.
-        namespaces: labels of the `Namespace` objects, by name.
-        ignored: kinds that have no images, and how many objects of each there were.
-        guessed: kinds whose pod specs were found by shape, as `--custom-kind` takes them, and how many objects of each.
-        problems: what is wrong with single objects; each says which.
-        objects: how many objects there were in all.
+        uses: (image, namespace) -> descriptions of where it is used, in the order of the manifests.
+        namespaces: name -> labels of each `Namespace` object.
+        ignored: number of objects of each kind without images.
+        guessed: number of objects of each kind whose pod specs were detected by shape; the key is the value for
+            `--custom-kind`.
+        problems: messages about objects that cannot be read, each with file and document.
+        objects: number of objects.
     """
 
     kinds: WorkloadKinds
-    places: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    uses: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     namespaces: dict[str, dict[str, str]] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
     guessed: Counter[str] = field(default_factory=Counter)
@@ -53,27 +55,29 @@ class Manifests:
         """Read manifests and find their images.
 
         Args:
-            paths: files, directories (without what is below them), or `-` for standard input (at most once).
-            default_namespace: the namespace of objects that do not say theirs.
+            paths: files, directories (without their subdirectories), or `-` for standard input (at most once).
+            default_namespace: namespace of objects without `metadata.namespace`.
 
         Raises:
-            ConfigError: a file cannot be read, or there is nothing at all in what one of the paths names.
+            ConfigError: a file cannot be read, or one of the paths has no object.
         """
         if paths.count(STDIN) > 1:
-            raise ConfigError("standard input can be read only once: write - one time")
+            raise ConfigError("standard input can be read only once: write - once")
         for path in paths:
             files = list_directory(path, SUFFIXES)
             documents = sum(self._read_file(file, default_namespace) for file in files or (path,))
             if not documents:
-                # A template that failed to render must not pass for one without images.
-                raise ConfigError(f"{name_of(path)} holds no Kubernetes object; did the command that wrote it fail?")
+                # Output of a template that failed to render must not count as a manifest without images.
+                raise ConfigError(
+                    f"{name_of(path)} has no Kubernetes object; check that the command that wrote it succeeded"
+                )
 
     def questions(self) -> list[Question]:
         """Return one question for each distinct image and namespace, in the order of the manifests."""
-        return [Question(image, namespace, tuple(places)) for (image, namespace), places in self.places.items()]
+        return [Question(image, namespace, tuple(uses)) for (image, namespace), uses in self.uses.items()]
 
     def _read_file(self, path: str, default_namespace: str) -> int:
-        """Read one file and return how many documents it has that are not empty."""
+        """Read one file and return the number of its documents that are not empty."""
         documents = 0
         for number, document in enumerate(load_documents(read_text(path, MAX_MANIFEST_BYTES)), start=1):
             if document is None:
@@ -89,13 +93,13 @@ class Manifests:
 
     def _add(self, item: Item, where: str, default_namespace: str) -> None:
         self.objects += 1
-        place = f"{item.field}: " if item.field else ""
+        prefix = f"{item.field}: " if item.field else ""
         if item.problem:
-            raise InvalidWorkloadError(f"{place}{item.problem}")
+            raise InvalidWorkloadError(f"{prefix}{item.problem}")
         try:
             group, name = identify(item.value)
         except InvalidWorkloadError as error:
-            raise InvalidWorkloadError(f"{place}{error.message}") from error
+            raise InvalidWorkloadError(f"{prefix}{error.message}") from error
         metadata = item.value.get("metadata")
         metadata = metadata if isinstance(metadata, Mapping) else {}
         if (group, name) == ("", "Namespace"):
@@ -119,16 +123,16 @@ class Manifests:
         for image in images:
             self._use(image, namespace, f"{title}, {image.field} ({where})")
         for image in (image for shape in shapes for image in shape.images):
-            self._use(image, namespace, f"{title}, {image.field}, found by its shape ({where})")
+            self._use(image, namespace, f"{title}, {image.field}, detected by shape ({where})")
 
-    def _use(self, image: ContainerImage, namespace: str, place: str) -> None:
-        self.places.setdefault((image.image, namespace), []).append(place)
+    def _use(self, image: ContainerImage, namespace: str, use: str) -> None:
+        self.uses.setdefault((image.image, namespace), []).append(use)
 
 
 def _further_shapes(
     obj: Mapping[str, Any], kind: WorkloadKind | None, images: Sequence[ContainerImage]
 ) -> tuple[PodShape, ...]:
-    """Return the pod specs that the configuration does not know of; Kubernetes' own kinds have none."""
+    """Return the pod specs at paths that are not configured; built-in kinds have none."""
     if kind is not None and not kind.optional:
         return ()
     known = {image.field for image in images}

@@ -1,12 +1,12 @@
-"""YAML and JSON that anybody may have written, as plain Python values.
+"""Untrusted YAML and JSON as plain Python values.
 
-The ordinary loaders are not fit for input from strangers: deep nesting ends the process in the C parser, merge keys
-and aliases can grow without bound, and a key written twice hides its first value. Here depth is checked on the
-stream of events, before anything is built; merges cost no more than what they are merged into; and a key that is
-there twice makes its object `Unreadable`.
+The usual loaders are not safe for untrusted input: deep nesting crashes the process in the C parser, merge keys and
+aliases can grow without bound, and of duplicate keys the last one wins silently. Here the depth is checked on the
+stream of events before any value is built, the number of values is bounded, and a duplicate key makes its object
+`Unreadable`.
 
-Documents are told apart as kubectl does it: by lines that begin with `---`, each of which may hold YAML, or JSON
-objects in a row, and may begin with a byte order mark. A document that cannot be read does not keep others from it.
+Documents are split as kubectl splits them, at lines that begin with `---`. Each may be YAML, or a sequence of JSON
+objects, and may begin with a byte order mark. A document that cannot be read does not affect the others.
 """
 
 from __future__ import annotations
@@ -23,34 +23,33 @@ from sealgate.messages import quote
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Custom resource definitions are the deepest objects that people write; they stay below a hundred.
+#: The deepest nesting. CustomResourceDefinitions are the deepest objects in practice, with fewer than 100 levels.
 MAX_DEPTH = 200
-#: The most values of one document, each counted as often as aliases repeat it: whoever walks through a document
-#: must come to an end.
+#: The most values of one document, counted once for each alias, so that a walk through the document is bounded.
 MAX_VALUES = 10_000_000
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
-#: Scalars whose exact value matters to nobody here, only that they are not text.
+#: Scalars that are converted, so that they do not count as text.
 _CONVERTED = frozenset(f"{_TAG}{name}" for name in ("null", "bool", "int", "float"))
-#: Everything else that Kubernetes knows; dates are text to it.
+#: All tags that Kubernetes knows; it treats dates as text.
 _KNOWN = _CONVERTED | {f"{_TAG}{name}" for name in ("str", "timestamp", "value", "merge", "map", "seq")}
 
 _MARK = "\ufeff"
 _SEPARATOR = re.compile(r"---(?=[ \t\r]|$)")
 _END = re.compile(r"\.\.\.(?=[ \t\r]|$)")
-#: What may stand before a JSON object: a separator, comments, blanks.
+#: What may precede a JSON object: a separator, comments, blanks.
 _BEFORE_JSON = re.compile(r"(?:---[ \t]*(?=[#\r\n])|#[^\n]*|\s+)*")
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Stands where something is that cannot be read: a document, an object, or a value in one.
+    """Placeholder for a document, object or value that cannot be read.
 
     Attributes:
-        line: where it is in the file, from 1; 0 where that is not known.
-        problem: what is wrong with it, foreign text already quoted.
+        line: line in the file, from 1; 0 if it is not known.
+        problem: what is wrong, with untrusted text already quoted.
     """
 
     line: int
@@ -62,12 +61,12 @@ class Unreadable:
 
 
 def load_documents(text: str) -> list[Any]:
-    """Return the documents of a file: each object of JSON, each document of YAML, empty ones included.
+    """Return the documents of a file: each JSON object, each YAML document, including empty ones.
 
     A document, or any value in one, may be `Unreadable`.
 
     Args:
-        text: the content.
+        text: content of the file.
     """
     return [document for line, chunk in _chunks(text) for document in _load_chunk(chunk, line)]
 
@@ -90,7 +89,7 @@ def find_unreadable(value: object) -> Unreadable | None:
 def _chunks(text: str) -> Iterator[tuple[int, str]]:
     """Yield the documents of a stream as text, each with the number of its first line.
 
-    Directives and comments belong to the document behind them.
+    Directives and comments belong to the document that follows them.
     """
     lines: list[str] = []
     first, begun = 1, False
@@ -115,7 +114,7 @@ def _load_chunk(chunk: str, first: int) -> list[Any]:
         objects = _load_json(chunk, start.end(), first)
         if objects:
             return objects
-        # Flow style YAML, or wrong: the YAML reader says what and where.
+        # Not JSON: either YAML in flow style, or invalid; the YAML parser reports where.
     documents: list[Any] = []
     try:
         _check_depth(chunk)
@@ -132,7 +131,7 @@ def _load_chunk(chunk: str, first: int) -> list[Any]:
 
 
 def _load_json(chunk: str, start: int, first: int) -> list[Any]:
-    """Return the JSON objects in a row from a position on; none if not even the first is JSON."""
+    """Return the JSON objects from a position on; none if the first is not JSON."""
     objects: list[Any] = []
     position = start
     while position < len(chunk):
@@ -141,7 +140,7 @@ def _load_json(chunk: str, start: int, first: int) -> list[Any]:
         except (ValueError, RecursionError):
             if objects:
                 line = first + chunk.count("\n", 0, position)
-                objects.append(Unreadable(line, "not JSON, behind an object that is"))
+                objects.append(Unreadable(line, "not JSON, after a JSON object"))
             return objects
         objects.append(value)
         if behind := _BEFORE_JSON.match(chunk, position):
@@ -150,11 +149,11 @@ def _load_json(chunk: str, start: int, first: int) -> list[Any]:
 
 
 class _UnsafeYAMLError(Exception):
-    """YAML that a parser would take and sealgate does not.
+    """YAML that a parser accepts and sealgate rejects.
 
     Args:
-        position: a node or an event of the document.
-        what: what is wrong there, foreign text already quoted.
+        position: the node or event that is wrong.
+        what: what is wrong, with untrusted text already quoted.
     """
 
     def __init__(self, position: yaml.Node | yaml.Event, what: str) -> None:
@@ -166,7 +165,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Unreadable:
     members: dict[str, Any] = {}
     for key, value in pairs:
         if key in members:
-            return Unreadable(0, _twice(key))
+            return Unreadable(0, _duplicate(key))
         members[key] = value
     return members
 
@@ -174,8 +173,8 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Unreadable:
 _DECODER = json.JSONDecoder(object_pairs_hook=_members)
 
 
-def _twice(key: str) -> str:
-    return f"the key {quote(key)} is there twice"
+def _duplicate(key: str) -> str:
+    return f"duplicate key {quote(key)}"
 
 
 def _check_depth(text: str) -> None:
@@ -191,12 +190,12 @@ def _check_depth(text: str) -> None:
 
 
 class _Builder:
-    """Turns the nodes of one document into values; a node that aliases name several times is built once.
+    """Builds values from the nodes of one document; a node with several aliases is built once.
 
-    What cannot be read becomes `Unreadable`, as small a part of the document as is possible.
+    The smallest part of the document that cannot be read becomes `Unreadable`.
 
     Args:
-        first: number of the document's first line in its file.
+        first: line of the file at which the document begins, from 1.
     """
 
     def __init__(self, first: int) -> None:
@@ -228,11 +227,11 @@ class _Builder:
 
     def _value(self, node: yaml.Node) -> object:
         if node.tag not in _KNOWN:
-            raise _UnsafeYAMLError(node, f"the tag {quote(node.tag)} means nothing to Kubernetes")
+            raise _UnsafeYAMLError(node, f"Kubernetes does not know the tag {quote(node.tag)}")
         if isinstance(node, yaml.ScalarNode):
             return self._scalars.construct_object(node) if node.tag in _CONVERTED else str(node.value)
         if id(node) in self._under_way:
-            raise _UnsafeYAMLError(node, "an alias names what it is in")
+            raise _UnsafeYAMLError(node, "an alias refers to a value that contains it")
         self._under_way.add(id(node))
         value = self._collection(node)
         self._sizes[id(node)] = self._measure(node)
@@ -242,7 +241,7 @@ class _Builder:
         parts = node.value if isinstance(node, yaml.SequenceNode) else [value for _, value in node.value]
         size = 1 + sum(self._sizes.get(id(part), 1) for part in parts)
         if size > MAX_VALUES:
-            raise _UnsafeYAMLError(node, f"aliases make it more than {MAX_VALUES} values")
+            raise _UnsafeYAMLError(node, f"aliases expand it to more than {MAX_VALUES} values")
         return size
 
     def _collection(self, node: yaml.Node) -> object:
@@ -255,9 +254,9 @@ class _Builder:
                 merged = {**self._merged(value_node), **merged}
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
-                raise _UnsafeYAMLError(key_node, "a key is not text")
+                raise _UnsafeYAMLError(key_node, "a key must be text")
             if key_node.value in members:
-                raise _UnsafeYAMLError(key_node, _twice(key_node.value))
+                raise _UnsafeYAMLError(key_node, _duplicate(key_node.value))
             members[key_node.value] = self.build(value_node)
         return {**merged, **members}
 

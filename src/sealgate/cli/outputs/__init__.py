@@ -1,1 +1,1 @@
-"""What a command prints."""
+"""Output of commands: text for people, JSON for programs."""

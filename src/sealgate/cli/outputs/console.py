@@ -1,7 +1,7 @@
-"""Text for a terminal, a file or a pipe.
+"""Consoles for a terminal, a file or a pipe.
 
-Everything that is printed passes through here as `rich.text.Text`, never as markup: a name that contains
-`[red]` or an escape sequence is shown as it is written.
+All output is printed as `rich.text.Text`, never as markup: a name that contains `[red]` or an escape sequence is shown
+literally.
 """
 
 from __future__ import annotations
@@ -13,42 +13,41 @@ from typing import NoReturn, TextIO
 from rich.console import Console
 from rich.text import Text
 
-#: Lines are folded to the width of a terminal; in a file or a pipe they stay whole, so that they can be searched.
+#: Lines are folded to the width of a terminal only; in a file or a pipe they stay whole, so that grep finds them.
 _WIDTH_OF_A_FILE = 1_000_000
 
 
 class _Console(Console):
-    """A console that leaves a closed pipe to the boundary: rich itself would exit with 1, which says "denied"."""
+    """A console that raises `BrokenPipeError`: rich itself would exit with 1, which means "denied"."""
 
     def on_broken_pipe(self) -> NoReturn:
-        """Let the error, which is being handled, go on."""
+        """Raise the error that is being handled, so that `boundary.run` sees it."""
         raise  # noqa: PLE0704 - rich calls this in its except clause
 
 
 def output() -> Console:
-    """Return the console of standard output: the answer, and nothing else."""
+    """Return the console of standard output, which is for results only."""
     return _console(sys.stdout)
 
 
 def notes() -> Console:
-    """Return the console of standard error: progress, notes, warnings."""
+    """Return the console of standard error, which is for progress, notes and warnings."""
     return _console(sys.stderr)
 
 
 def plain(text: object, style: str = "") -> Text:
-    """Return text as it may be printed: no markup, no control characters, no change of writing direction.
+    """Return text that is safe to print: no markup, no control characters, no change of writing direction.
 
     Args:
-        text: anything; messages that sealgate composed have their foreign parts quoted already, this catches the
-            rest without quoting twice.
-        style: a rich style.
+        text: any value; its `str` is printed. Text that `quote` has escaped already is not escaped again.
+        style: a rich style; empty for none.
     """
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
     return Text(shown, style=style)
 
 
 def _console(stream: TextIO | None) -> Console:
-    file = stream or io.StringIO()  # None: closed by whoever started us
+    file = stream or io.StringIO()  # None if the parent process has closed it
     terminal = file.isatty()
     return _Console(
         file=file,

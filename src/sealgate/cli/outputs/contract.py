@@ -1,7 +1,7 @@
-"""The JSON of `sealgate verify`: a contract with other programs, so nothing in it changes by accident.
+"""JSON output of `sealgate verify`, an API for other programs.
 
-`verify.schema.json` beside this module is the published schema (`docs/verify.schema.json` is a copy that a test
-keeps equal). Members may be added to the schema; none may be removed, renamed or given another meaning.
+`verify.schema.json` beside this module is the published schema; a test checks that `docs/verify.schema.json` is a
+copy of it. Members may be added to the schema; none may be removed, renamed or given another meaning.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Verdicts for people: what was looked at, what counted and why, and a table at the end."""
+"""Text output of `sealgate verify`: the signatures that were checked, why each counted or not, and a table."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ _STYLES = {
 }
 _OUTCOMES = {Outcome.VERIFIED: "green", Outcome.REFUSED: "red", Outcome.UNAVAILABLE: "magenta"}
 _PAST = {Verdict.ADMIT: "admitted", Verdict.WARN: "with a warning", Verdict.DENY: "denied"}
-#: How many places in manifests are named for one image.
-_MAX_PLACES = 5
+#: The most uses in manifests that are listed for one image.
+_MAX_USES = 5
 _SHORT_DIGEST = len("sha256:") + 12
 
 
 def details(answer: Answer) -> Tree:
-    """Return everything that was found out about one image."""
+    """Return a tree with every policy, authenticator and signature of one image."""
     verdict = answer.verdict
     tree = Tree(_heading(answer), guide_style="dim")
     tree.add(plain(verdict.subject or "not resolved to a digest", "dim"))
-    for place in answer.question.places[:_MAX_PLACES]:
-        tree.add(plain(f"used by {place}", "dim"))
-    if len(answer.question.places) > _MAX_PLACES:
-        tree.add(plain(f"used in {len(answer.question.places) - _MAX_PLACES} more places", "dim"))
+    for use in answer.question.uses[:_MAX_USES]:
+        tree.add(plain(f"used by {use}", "dim"))
+    if len(answer.question.uses) > _MAX_USES:
+        tree.add(plain(f"used in {len(answer.question.uses) - _MAX_USES} more places", "dim"))
     if not verdict.policies:
         tree.add(plain(verdict.message))
     for policy in verdict.policies:
@@ -52,7 +52,7 @@ def details(answer: Answer) -> Tree:
 
 
 def table(answers: Sequence[Answer]) -> Table:
-    """Return one line for each image."""
+    """Return a table with one row for each image."""
     namespaces = len({answer.question.namespace for answer in answers}) > 1
     shown = Table(show_edge=False, pad_edge=False, header_style="bold")
     shown.add_column("Verdict", no_wrap=True)
@@ -72,7 +72,7 @@ def table(answers: Sequence[Answer]) -> Table:
 
 
 def summary(answers: Sequence[Answer]) -> Text:
-    """Return the last line: how many images, what became of them, and how many of them policies decided about."""
+    """Return the last line: the number of images, of each verdict, and of verified, exempt and unmatched images."""
     counts = Counter(answer.verdict.verdict for answer in answers)
     parts = [f"{counts[verdict]} {_PAST.get(verdict, 'not determined')}" for verdict in Verdict if counts[verdict]]
     images = "1 image" if len(answers) == 1 else f"{len(answers) or 'no'} images"

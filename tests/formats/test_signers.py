@@ -9,7 +9,7 @@ import pytest
 
 from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.formats.build import build_check
-from sealgate.formats.signers import signers_of, spoilt_keys
+from sealgate.formats.signers import signers_of, unusable_keys
 from sealgate.keys.resolvers import FileKeys
 from sealgate.policies.satisfiability import count_reachable
 from sealgate.reasons import Reason
@@ -66,7 +66,7 @@ def check_of(spec: dict[str, Any]) -> Any:
 @pytest.mark.parametrize(("spec", "signers"), SPECS)
 def test_signers_are_known_before_an_image_is_verified(spec: dict[str, Any], signers: set[str] | None) -> None:
     assert signers_of(check_of(spec), NOW) == signers
-    assert spoilt_keys(check_of(spec), NOW) == ()
+    assert unusable_keys(check_of(spec), NOW) == ()
 
 
 @pytest.mark.parametrize(("spec", "signers"), [found for found in SPECS if found[1] is not None and len(found[1]) == 1])
@@ -91,7 +91,7 @@ def test_two_authenticators_with_one_key_are_one_signer(spec: dict[str, Any], si
 def test_expired_keys_are_spoilt_and_not_signers(spec: dict[str, Any]) -> None:
     check = check_of(spec)
     assert signers_of(check, AFTER_SPOILT) == frozenset()
-    (key,) = spoilt_keys(check, AFTER_SPOILT)
+    (key,) = unusable_keys(check, AFTER_SPOILT)
     assert key.reason is Reason.EXPIRED
     assert key.name == f"OpenPGP key {key.fingerprint}"
     assert key.message
@@ -101,5 +101,5 @@ def test_notary_signer_with_an_expired_certificate_is_spoilt() -> None:
     signer = certified("alice", begins=NOW - timedelta(days=9), ends=NOW - timedelta(days=1))
     check = check_of(notary({"pem": signer.certificate_pem}))
     assert signers_of(check, NOW) == frozenset()
-    (key,) = spoilt_keys(check, NOW)
+    (key,) = unusable_keys(check, NOW)
     assert (key.fingerprint, key.reason) == (signer.fingerprint, Reason.EXPIRED)

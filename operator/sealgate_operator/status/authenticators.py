@@ -18,7 +18,7 @@ from sealgate.api.v1alpha1.status import AuthenticatorStatus, KeyStatus
 from sealgate.errors import InvalidKeyError, SealgateError, UnavailableError
 from sealgate.formats.build import build_check
 from sealgate.formats.incomplete import IncompleteCheck
-from sealgate.formats.signers import signers_of, spoilt_keys
+from sealgate.formats.signers import signers_of, unusable_keys
 from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.keys.status_keys import StatusKeys
 from sealgate.reasons import Reason
@@ -196,7 +196,7 @@ def _ready(check: Check, keys: Sequence[KeyStatus], signers: frozenset[str] | No
     notes = [key.message for key in keys if key.state == "Refused"]
     if isinstance(check, IncompleteCheck) and not notes:
         notes = [why.message for why in check.missing]
-    spoilt = spoilt_keys(check, now)
+    spoilt = unusable_keys(check, now)
     notes += [f"{key.name}: {key.message}" for key in spoilt]
     if signers == frozenset():
         reason = spoilt[0].reason.value if spoilt else Reason.INVALID_KEY.value

@@ -27,7 +27,7 @@ def signers_of(check: Check, now: datetime) -> frozenset[str] | None:
     return None if keys is None else frozenset(key.fingerprint for key in keys if key.reason is Reason.VERIFIED)
 
 
-def spoilt_keys(check: Check, now: datetime) -> tuple[CheckKey, ...]:
+def unusable_keys(check: Check, now: datetime) -> tuple[CheckKey, ...]:
     """Return the accepted keys whose signatures do not count at that time: expired, revoked, not valid yet."""
     return tuple(key for key in check.keys_at(now) or () if key.reason is not Reason.VERIFIED)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sealgate.api.v1alpha1.dependencies import key_entries
 from sealgate.errors import InvalidKeyError, SealgateError, UnavailableError
 from sealgate.formats.build import build_check
-from sealgate.formats.signers import unusable_keys as find_spoilt_keys
+from sealgate.formats.signers import unusable_keys as find_unusable_keys
 from sealgate.keys.resolvers import FileKeys
 from sealgate.manifests.loading import check_object, load_policy_files
 from sealgate.messages import join_field
@@ -86,10 +86,10 @@ def unusable_keys(files: PolicyFiles, now: datetime) -> Iterator[Problem]:
     keys = FileKeys(files.secrets)
     for authenticator in files.authenticators:
         try:
-            spoilt = find_spoilt_keys(build_check(authenticator, keys), now)
+            unusable = find_unusable_keys(build_check(authenticator, keys), now)
         except SealgateError:
             continue  # keys that only a KMS or a Secret of the cluster has
-        for key in spoilt:
+        for key in unusable:
             message = f"{key.name}: {key.message}; signatures by it do not count"
             yield files.problem(authenticator.kind, authenticator.metadata.name, "spec", message)
 

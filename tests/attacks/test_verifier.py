@@ -1,4 +1,4 @@
-"""Attacks on what is remembered and on what happens when things go wrong, through the verifier."""
+"""Attacks on the caches and on error handling, through the verifier."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def test_an_address_inside_another_is_no_better_than_by_itself(inner: ipaddress.
 
 @given(st.ip_addresses())
 @settings(max_examples=300, deadline=None)
-def test_who_may_go_where_follows_from_the_kind(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+def test_kind_decides_which_addresses_are_allowed(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
     kind = classify(address)
     for loopback in (False, True):
         for private in (False, True):

@@ -154,7 +154,7 @@ def _read_at_once(registry: RegistrySimulator, client: RegistryClient, count: in
         thread.join()
 
 
-def test_idle_connections_to_one_place_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_connections_to_one_origin_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pools, "MAX_IDLE", 1)
     with RegistrySimulator() as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")
@@ -211,7 +211,7 @@ def test_an_address_that_cannot_be_reached_says_why() -> None:
             services.request("GET", f"http://{host}/")
 
 
-def test_a_review_that_has_no_time_left_asks_nobody() -> None:
+def test_no_request_is_sent_after_the_deadline() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         with pytest.raises(DeadlineError):
             session_of(client, seconds=0).manifest(repository_of(registry), "v1")

@@ -45,7 +45,7 @@ def test_a_pause_that_is_over_already_needs_no_waiting(retry_after: str) -> None
         assert clock.slept == []
 
 
-def test_a_pause_beyond_the_deadline_is_reported_at_once_and_to_everybody() -> None:
+def test_pause_beyond_the_deadline_is_reported_immediately_to_all_callers() -> None:
     clock = FakeClock()
     with RegistrySimulator() as registry, client_for(registry, clock=clock) as client:
         registry.push_image("team/app", "v1")
@@ -58,7 +58,7 @@ def test_a_pause_beyond_the_deadline_is_reported_at_once_and_to_everybody() -> N
         assert len(registry.requests) == 1
 
 
-def test_whoever_has_the_time_waits_for_a_pause_that_another_caused() -> None:
+def test_caller_waits_for_a_pause_that_another_one_caused() -> None:
     clock = FakeClock()
     with RegistrySimulator() as registry, client_for(registry, clock=clock) as client:
         registry.push_image("team/app", "v1")
@@ -91,7 +91,7 @@ def test_a_503_with_a_date_to_come_back_is_a_pause_and_one_without_is_a_failure(
             session_of(client, clock=clock).manifest(repository_of(registry), "v1")
 
 
-def test_one_hosts_pause_is_nobody_elses() -> None:
+def test_pause_of_one_host_does_not_affect_others() -> None:
     clock = FakeClock()
     with RegistrySimulator() as one, RegistrySimulator() as other, client_for(one, other, clock=clock) as client:
         other.push_image("team/app", "v1")

@@ -57,12 +57,12 @@ def test_redirects_are_followed_on_the_same_origin_only() -> None:
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "no url", "https://user:password@host.example.org/", "https://"])
-def test_what_is_no_web_address_is_refused(url: str) -> None:
+def test_invalid_url_is_refused(url: str) -> None:
     with client_for() as client, pytest.raises(ForbiddenAddressError):
         client.services(Deadline.after(SystemClock(), 20)).request("GET", url)
 
 
-def test_every_request_is_told_to_the_observer() -> None:
+def test_every_request_is_counted() -> None:
     seen: list[tuple[str, str]] = []
 
     class Observer:

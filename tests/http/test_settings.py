@@ -34,7 +34,7 @@ def test_a_host_is_only_that_host(other: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["", "https://a.example.org", "a.example.org/x", "*.example.org", "a b", "[::1"])
-def test_what_is_no_host_is_said_at_the_start(wrong: str) -> None:
+def test_invalid_host_in_settings_is_an_error(wrong: str) -> None:
     for given in (
         {"insecure": frozenset({wrong})},
         {"private": frozenset({wrong})},

@@ -55,9 +55,7 @@ def test_the_certificate_is_checked_against_the_name_and_not_the_address() -> No
             session_of(client).manifest(repository_of(registry), "v1")
 
 
-def test_the_systems_authorities_count_where_no_others_are_configured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_system_cas_count_if_none_are_configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with RegistrySimulator(tls=True) as registry:
         bundle = tmp_path / "bundle.pem"
         bundle.write_text(registry.ca_pem)
@@ -67,7 +65,7 @@ def test_the_systems_authorities_count_where_no_others_are_configured(
             session_of(client).manifest(repository_of(registry), "v1")
 
 
-def test_a_configured_authority_replaces_the_others() -> None:
+def test_configured_ca_replaces_the_system_cas() -> None:
     stranger = trustme.CA().cert_pem.bytes().decode()
     with RegistrySimulator(tls=True) as registry:
         client = client_for(registry, ca={registry.host: stranger})
@@ -88,7 +86,7 @@ def test_old_tls_is_refused() -> None:
         assert registry.requests == []
 
 
-def test_plain_http_is_remembered_for_a_while_and_found_out_anew_after_a_failure() -> None:
+def test_lack_of_tls_is_cached_until_a_failure() -> None:
     clock = FakeClock()
     with RegistrySimulator() as registry, client_for(registry, clock=clock) as client:
         registry.push_image("team/app", "v1")
@@ -101,7 +99,7 @@ def test_plain_http_is_remembered_for_a_while_and_found_out_anew_after_a_failure
         assert len(registry.requests) == 4
 
 
-def test_a_host_with_an_authority_of_its_own_is_never_asked_in_the_clear() -> None:
+def test_host_with_a_configured_ca_is_never_asked_over_plain_http() -> None:
     authority = trustme.CA().cert_pem.bytes().decode()
     with RegistrySimulator() as registry, client_for(registry, ca={registry.host: authority}) as client:
         with pytest.raises(UnavailableError, match="TLS"):
@@ -123,12 +121,12 @@ def test_a_server_that_never_answers_the_handshake_is_not_asked_in_the_clear_eit
 
 
 @pytest.mark.parametrize("pem", ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "ä"])
-def test_an_authority_that_does_not_parse_is_found_at_the_start(pem: str) -> None:
+def test_invalid_ca_bundle_is_found_at_the_start(pem: str) -> None:
     with pytest.raises(ConfigError, match="PEM"):
         RegistryClient(RegistrySettings(ca={"registry.example.org": pem}))
 
 
-def test_a_service_may_bring_its_own_authority() -> None:
+def test_service_may_have_its_own_ca() -> None:
     with RegistrySimulator(tls=True) as server, client_for(insecure=frozenset({server.host})) as client:
         services = client.services(Deadline.after(SystemClock(), 20))
         with pytest.raises(UnavailableError, match="certificate"):

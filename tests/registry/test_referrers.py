@@ -224,7 +224,7 @@ def test_a_malformed_list_is_a_refusal(body: bytes) -> None:
         assert refused.value.reason is Reason.MALFORMED_EVIDENCE
 
 
-def test_what_nobody_here_could_fetch_is_left_out() -> None:
+def test_descriptors_with_other_digests_are_left_out() -> None:
     other = _entry(digest="sha512:" + "0" * 128)
     wanted = _entry(annotations=None, artifactType="")
     with RegistrySimulator() as registry, client_for(registry) as client:

@@ -34,7 +34,7 @@ def state(request: pytest.FixtureRequest, tmp_path: Path) -> TrustedState:
     return MemoryTrustedState() if request.param == "memory" else DirectoryTrustedState(tmp_path / "state")
 
 
-def test_nothing_is_remembered_of_what_was_never_seen(state: TrustedState) -> None:
+def test_unknown_key_has_an_empty_record(state: TrustedState) -> None:
     assert state.load(KEY) == TrustRecord()
     assert state.load(KEY).version("root") == 0
 
@@ -63,7 +63,7 @@ def test_a_person_can_find_the_record(tmp_path: Path) -> None:
     assert "memory" in MemoryTrustedState().describe(KEY)
 
 
-def test_a_folder_outlives_the_process_and_is_for_its_user_alone(tmp_path: Path) -> None:
+def test_directory_outlives_the_process_and_is_private_to_its_user(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "state"
     DirectoryTrustedState(folder).advance(KEY, OLD)
     assert DirectoryTrustedState(folder).load(KEY) == OLD
@@ -164,7 +164,7 @@ def _change(**members: object) -> Callable[[dict[str, object]], dict[str, object
         lambda record: {key: record[key] for key in record if key != "root"},
     ],
 )
-def test_a_damaged_record_is_an_error_and_no_empty_memory(
+def test_damaged_record_is_an_error_and_not_empty(
     tmp_path: Path, change: Callable[[dict[str, object]], dict[str, object]]
 ) -> None:
     state = DirectoryTrustedState(tmp_path)
@@ -191,7 +191,7 @@ def test_a_record_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
         DirectoryTrustedState(tmp_path).load(KEY)
 
 
-def test_where_no_memory_is_set_up_asking_is_an_error() -> None:
+def test_unconfigured_store_raises_errors() -> None:
     state = UnconfiguredTrustedState()
     with pytest.raises(UnavailableError, match="no trusted state") as caught:
         state.load(KEY)

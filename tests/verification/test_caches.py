@@ -45,7 +45,7 @@ def finding(outcome: Outcome, reason: Reason) -> Finding:
     ("outcome", "reason", "seconds"),
     [(Outcome.VERIFIED, Reason.VERIFIED, 600), (Outcome.REFUSED, Reason.NO_SIGNATURE, 30)],
 )
-def test_a_finding_is_believed_for_its_time_and_no_longer(outcome: Outcome, reason: Reason, seconds: float) -> None:
+def test_finding_is_cached_for_its_ttl(outcome: Outcome, reason: Reason, seconds: float) -> None:
     clock = FakeClock()
     cache = FindingCache(SETTINGS, clock)
     cache.put(KEY, finding(outcome, reason), NOBODY, OPEN)
@@ -55,7 +55,7 @@ def test_a_finding_is_believed_for_its_time_and_no_longer(outcome: Outcome, reas
     assert cache.get(KEY, NOBODY) is None
 
 
-def test_a_finding_for_which_not_every_signature_could_be_looked_at_is_believed_shortly() -> None:
+def test_partial_finding_has_the_ttl_of_a_refusal() -> None:
     clock = FakeClock()
     cache = FindingCache(SETTINGS, clock)
     neighbour = SeenSignature("layer 2", Reason.REGISTRY_UNAVAILABLE, "the registry answered 503")
@@ -64,14 +64,14 @@ def test_a_finding_for_which_not_every_signature_could_be_looked_at_is_believed_
     assert cache.get(KEY, NOBODY) is None
 
 
-def test_what_could_not_be_found_out_is_never_remembered() -> None:
+def test_unavailable_finding_is_never_cached() -> None:
     cache = FindingCache(SETTINGS, FakeClock())
     with pytest.raises(ValueError, match="must not be cached"):
         cache.put(KEY, finding(Outcome.UNAVAILABLE, Reason.REGISTRY_UNAVAILABLE), NOBODY, OPEN)
     assert cache.get(KEY, NOBODY) is None
 
 
-def test_a_cache_never_grows_beyond_its_entries() -> None:
+def test_cache_does_not_grow_beyond_its_limit() -> None:
     cache = FindingCache(SETTINGS, FakeClock())
     for number in range(1000):
         cache.put(
@@ -90,13 +90,13 @@ def test_a_cache_never_grows_beyond_its_entries() -> None:
         KEY._replace(tag="v1"),
     ],
 )
-def test_a_finding_answers_for_nothing_but_its_own_key(other: FindingKey) -> None:
+def test_finding_is_a_hit_for_its_own_key_only(other: FindingKey) -> None:
     cache = FindingCache(SETTINGS, FakeClock())
     cache.put(KEY, finding(Outcome.VERIFIED, Reason.VERIFIED), NOBODY, OPEN)
     assert cache.get(other, NOBODY) is None
 
 
-def test_a_tag_is_remembered_shortly() -> None:
+def test_tag_is_cached_for_its_ttl() -> None:
     clock = FakeClock()
     cache = TagCache(SETTINGS, clock)
     digest = parse_digest("sha256:" + "4a" * 32)
@@ -139,7 +139,7 @@ def test_finding_made_with_credentials_is_only_for_equal_credentials(outcome: Ou
     assert cache.get(KEY, NOBODY) is None
 
 
-def test_verified_finding_is_lent_after_a_grant_for_as_long_as_it_may_be_believed() -> None:
+def test_verified_finding_is_shared_after_a_grant_until_it_expires() -> None:
     clock = FakeClock()
     cache = FindingCache(SETTINGS, clock)
     cache.put(KEY, finding(Outcome.VERIFIED, Reason.VERIFIED), user("robot"), access(user("robot")))
@@ -155,7 +155,7 @@ def test_verified_finding_is_lent_after_a_grant_for_as_long_as_it_may_be_believe
     assert not cache.needs_grant(KEY, user("other"))
 
 
-def test_refusal_and_partial_finding_are_never_lent() -> None:
+def test_refusal_and_partial_finding_need_no_grant() -> None:
     cache = FindingCache(SETTINGS, FakeClock())
     neighbour = SeenSignature("layer 2", Reason.REGISTRY_UNAUTHORIZED, "not for this caller")
     partial = replace(finding(Outcome.VERIFIED, Reason.VERIFIED), signatures=(neighbour,))
@@ -166,7 +166,7 @@ def test_refusal_and_partial_finding_are_never_lent() -> None:
         assert cache.get(KEY, user("other")) is None
 
 
-def test_refusal_made_without_credentials_where_some_are_asked_for_is_only_for_callers_without() -> None:
+def test_anonymous_refusal_is_only_for_anonymous_callers() -> None:
     cache = FindingCache(SETTINGS, FakeClock())
     made = finding(Outcome.REFUSED, Reason.NO_SIGNATURE)
     cache.put(KEY, made, NOBODY, access(NOBODY))

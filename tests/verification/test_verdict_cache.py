@@ -1,4 +1,4 @@
-"""Verdicts that are taken over from a moment ago: only where thinking again would give the same."""
+"""Cached verdicts equal those that would be made anew."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ SETTINGS = VerifierSettings(tag_seconds=30, refused_seconds=60, verified_seconds
 
 
 class Counting(NullObserver):
-    """Counts verdicts that were taken over, and those that were not."""
+    """Counts hits and misses of verdicts."""
 
     def __init__(self) -> None:
-        self.taken_over = 0
-        self.made = 0
+        self.hits = 0
+        self.misses = 0
 
     def cache_hit(self, kind: CacheKind) -> None:
-        self.taken_over += kind == "verdict"
+        self.hits += kind == "verdict"
 
     def cache_miss(self, kind: CacheKind) -> None:
-        self.made += kind == "verdict"
+        self.misses += kind == "verdict"
 
 
 @pytest.fixture
@@ -75,17 +75,15 @@ def by_digest(environment: VerifierEnvironment, digest: Digest) -> str:
     return f"{environment.registry.host}/{REPOSITORY}@{digest}"
 
 
-def test_a_verdict_that_rests_on_memory_alone_is_taken_over(
-    environment: VerifierEnvironment, observer: Counting
-) -> None:
+def test_verdict_of_cached_parts_is_cached(environment: VerifierEnvironment, observer: Counting) -> None:
     environment.push_signed()
     answers = [environment.verify(environment.image()) for _ in range(4)]
     assert answers == answers[:1] * 4
-    # The first had to ask, the second found everything in memory, the others need not look there again.
-    assert (observer.made, observer.taken_over) == (2, 2)
+    # The first requested its parts, the second found them in caches, the others found the verdict.
+    assert (observer.misses, observer.hits) == (2, 2)
 
 
-def test_images_of_one_review_are_taken_over_one_by_one_and_come_in_their_order(
+def test_cached_and_new_verdicts_keep_the_order_of_images(
     environment: VerifierEnvironment,
 ) -> None:
     environment.push_signed("good")
@@ -99,10 +97,10 @@ def test_images_of_one_review_are_taken_over_one_by_one_and_come_in_their_order(
         assert [answer.image for answer in answers] == [bad, good, bad]
 
 
-def test_a_verdict_ends_with_the_resolution_of_its_tag(environment: VerifierEnvironment, clock: FakeClock) -> None:
+def test_verdict_expires_with_the_digest_of_its_tag(environment: VerifierEnvironment, clock: FakeClock) -> None:
     environment.push_signed()
     environment.verify(environment.image())
-    # Remembered late in the tag's life: it gets no longer for that.
+    # Cached late in the TTL of the tag, which does not extend it.
     clock.advance(29)
     for _ in range(2):
         assert environment.verify(environment.image())[0].verdict is Verdict.ADMIT
@@ -113,7 +111,7 @@ def test_a_verdict_ends_with_the_resolution_of_its_tag(environment: VerifierEnvi
     assert environment.verify(environment.image())[0].verdict is Verdict.DENY
 
 
-def test_a_verdict_ends_with_its_finding(environment: VerifierEnvironment, clock: FakeClock) -> None:
+def test_verdict_expires_with_its_finding(environment: VerifierEnvironment, clock: FakeClock) -> None:
     digest = environment.push_signed()
     image = by_digest(environment, digest)
     environment.verify(image)
@@ -125,9 +123,7 @@ def test_a_verdict_ends_with_its_finding(environment: VerifierEnvironment, clock
     assert environment.verify(image)[0].verdict is Verdict.DENY
 
 
-def test_a_verdict_ends_with_the_first_of_its_findings_that_does(
-    environment: VerifierEnvironment, clock: FakeClock
-) -> None:
+def test_verdict_expires_with_its_first_finding(environment: VerifierEnvironment, clock: FakeClock) -> None:
     digest = environment.push_signed()
     image = by_digest(environment, digest)
     policies = policy_set(
@@ -144,9 +140,7 @@ def test_a_verdict_ends_with_the_first_of_its_findings_that_does(
     assert environment.verify(image, policies=policies)[0].policies[0].satisfied == 2
 
 
-def test_a_verdict_with_a_partial_finding_ends_as_soon_as_that(
-    environment: VerifierEnvironment, clock: FakeClock
-) -> None:
+def test_verdict_expires_with_its_partial_finding(environment: VerifierEnvironment, clock: FakeClock) -> None:
     digest = environment.registry.push_image(REPOSITORY, "v1")
     push_classic(environment.registry, REPOSITORY, Classic(digest, KEY), Classic(digest, STRANGER))
     image = by_digest(environment, digest)
@@ -162,15 +156,15 @@ def test_a_verdict_with_a_partial_finding_ends_as_soon_as_that(
     assert len(verdict.policies[0].findings[0].fingerprints) == 2
 
 
-def test_a_changed_key_a_changed_action_and_a_changed_way_with_unmatched_images_are_in_force_at_once(
+def test_changed_policies_take_effect_immediately(
     environment: VerifierEnvironment,
 ) -> None:
     environment.push_signed()
     stranger = policy_set([authenticator("release", STRANGER)], [policy("production", "release")])
     warn = policy_set([authenticator("release", STRANGER)], [policy("production", "release", action="Warn")])
-    nobody, unmatched = policy_set([], []), policy_set([], [], UnmatchedImages.DENY)
+    none_match, unmatched = policy_set([], []), policy_set([], [], UnmatchedImages.DENY)
     expected = {
-        Verdict.ADMIT: [RELEASE, nobody],
+        Verdict.ADMIT: [RELEASE, none_match],
         Verdict.DENY: [stranger, unmatched],
         Verdict.WARN: [warn],
     }
@@ -181,7 +175,7 @@ def test_a_changed_key_a_changed_action_and_a_changed_way_with_unmatched_images_
                     assert environment.verify(environment.image(), policies=policies)[0].verdict is verdict
 
 
-def test_changed_labels_of_a_namespace_are_in_force_at_once(environment: VerifierEnvironment) -> None:
+def test_changed_namespace_labels_take_effect_immediately(environment: VerifierEnvironment) -> None:
     environment.registry.push_image(REPOSITORY, "v1")
     policies = policy_set(
         [authenticator("release", KEY)],
@@ -194,7 +188,7 @@ def test_changed_labels_of_a_namespace_are_in_force_at_once(environment: Verifie
             assert environment.verify(environment.image(), policies=policies, namespace=namespace)[0].verdict is verdict
 
 
-def test_another_namespace_is_another_even_with_the_same_labels(environment: VerifierEnvironment) -> None:
+def test_namespaces_with_equal_labels_share_no_verdict(environment: VerifierEnvironment) -> None:
     environment.registry.push_image(REPOSITORY, "v1")
     named = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["shop"]}]}
     policies = policy_set([authenticator("release", KEY)], [policy("shop", "release", namespaceSelector=named)])
@@ -209,7 +203,7 @@ def test_another_namespace_is_another_even_with_the_same_labels(environment: Ver
         )
 
 
-def test_one_users_refusal_is_not_taken_over_for_another(environment: VerifierEnvironment) -> None:
+def test_refusal_of_one_user_is_not_used_for_another(environment: VerifierEnvironment) -> None:
     environment.push_signed()
     environment.registry.auth = Auth(mode="basic", users={"stranger": "secret", "member": "secret"})
     stranger, member = (login(environment.registry, name, "secret") for name in ("stranger", "member"))
@@ -221,22 +215,20 @@ def test_one_users_refusal_is_not_taken_over_for_another(environment: VerifierEn
     assert environment.verify(environment.image(), credentials=stranger)[0].verdict is Verdict.DENY
 
 
-def test_verdict_that_rests_on_credentials_is_taken_over_for_equal_ones_only(
-    environment: VerifierEnvironment, observer: Counting
-) -> None:
+def test_verdict_is_shared_between_equal_credentials_only(environment: VerifierEnvironment, observer: Counting) -> None:
     environment.push_signed()
     environment.registry.auth = Auth(mode="basic", users={"robot": "secret"})
     for _ in range(4):
         robot = login(environment.registry, "robot", "secret")
         assert environment.verify(environment.image(), credentials=robot)[0].verdict is Verdict.ADMIT
-    assert (observer.made, observer.taken_over) == (2, 2)
+    assert (observer.misses, observer.hits) == (2, 2)
     for _ in range(4):
         (verdict,) = environment.verify(environment.image())
         assert (verdict.verdict, verdict.subject) == (Verdict.UNAVAILABLE, None)
-    assert observer.taken_over == 2
+    assert observer.hits == 2
 
 
-def test_what_could_not_be_found_out_is_not_remembered(environment: VerifierEnvironment, observer: Counting) -> None:
+def test_unavailable_verdict_is_not_cached(environment: VerifierEnvironment, observer: Counting) -> None:
     environment.push_signed()
     policies = policy_set([authenticator("release", KEY)], [policy("both", "release", "absent", count=2)])
     for _ in range(3):
@@ -247,16 +239,16 @@ def test_what_could_not_be_found_out_is_not_remembered(environment: VerifierEnvi
     environment.registry.faults.clear()
     environment.push_signed("v2")
     assert environment.verify(environment.image("v2"))[0].verdict is Verdict.ADMIT
-    assert observer.taken_over == 0
+    assert observer.hits == 0
 
 
-def test_a_text_that_is_no_reference_is_not_remembered(environment: VerifierEnvironment, observer: Counting) -> None:
+def test_invalid_reference_is_not_cached(environment: VerifierEnvironment, observer: Counting) -> None:
     for _ in range(3):
         assert environment.verify("Not An Image")[0].reason is Reason.INVALID_REFERENCE
-    assert observer.taken_over == 0
+    assert observer.hits == 0
 
 
-def test_a_memory_of_nothing_remembers_nothing(clock: FakeClock) -> None:
+def test_ttl_of_zero_caches_nothing(clock: FakeClock) -> None:
     observer = Counting()
     with VerifierEnvironment(
         VerifierSettings(tag_seconds=0, refused_seconds=0, verified_seconds=0), clock, observer
@@ -264,10 +256,10 @@ def test_a_memory_of_nothing_remembers_nothing(clock: FakeClock) -> None:
         environment.push_signed()
         for _ in range(3):
             assert environment.verify(environment.image())[0].verdict is Verdict.ADMIT
-        assert observer.taken_over == 0
+        assert observer.hits == 0
 
 
-def test_so_many_verdicts_are_remembered_and_no_more(
+def test_verdict_cache_is_bounded(
     environment: VerifierEnvironment, observer: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verdicts, "MAX_VERDICTS", 10)
@@ -275,12 +267,12 @@ def test_so_many_verdicts_are_remembered_and_no_more(
         environment.verify(
             environment.image(f"random-{number}"), policies=RELEASE if number < 5 else policy_set([], [])
         )
-    nobody = policy_set([], [])
+    none_match = policy_set([], [])
     for number in range(95):
-        environment.verify(environment.image(f"random-{number}"), policies=nobody)
+        environment.verify(environment.image(f"random-{number}"), policies=none_match)
     assert len(environment.verifier._context.verdicts) <= 10
-    environment.verify(environment.image("random-94"), policies=nobody)
-    assert observer.taken_over == 1
+    environment.verify(environment.image("random-94"), policies=none_match)
+    assert observer.hits == 1
 
 
 ACTIONS = st.sampled_from(["ask", "ask", "move to signed", "move to unsigned", "sign", "unsign"])
@@ -289,12 +281,12 @@ STEPS = st.lists(st.tuples(ACTIONS, st.sampled_from([0.0, 0.001, 10.0, 29.999, 3
 
 @settings(max_examples=40, deadline=None)
 @given(steps=STEPS)
-def test_a_verdict_is_always_what_thinking_again_would_give(steps: list[tuple[str, float]]) -> None:
+def test_cached_verdict_equals_a_new_one(steps: list[tuple[str, float]]) -> None:
     clock = FakeClock()
     with VerifierEnvironment(SETTINGS, clock) as environment:
         signed, other = environment.push_signed(), environment.registry.push_image(REPOSITORY, "other")
-        forgetful = copy.copy(environment.verifier)
-        forgetful._context = replace(environment.verifier._context, verdicts=VerdictCache(clock))
+        uncached = copy.copy(environment.verifier)
+        uncached._context = replace(environment.verifier._context, verdicts=VerdictCache(clock))
         images = [environment.image(), by_digest(environment, other)]
         for action, seconds in steps:
             if action == "move to signed":
@@ -306,8 +298,8 @@ def test_a_verdict_is_always_what_thinking_again_would_give(steps: list[tuple[st
             elif action == "unsign":
                 environment.registry.delete(REPOSITORY, other.replace(":", "-") + ".sig")
             clock.advance(seconds)
-            # A copy of the policies is another set, for which nothing is remembered.
-            anew = forgetful.verify(images, environment.review(policies=replace(RELEASE)))
+            # A copy of the policies is another set, with an empty cache.
+            anew = uncached.verify(images, environment.review(policies=replace(RELEASE)))
             for _ in range(2):
                 # Only whether a refusal was cached may differ: the first to ask has made it.
                 assert [replace(verdict, cached=None) for verdict in environment.verify(*images)] == [

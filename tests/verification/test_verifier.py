@@ -51,7 +51,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_a_signed_image_is_admitted_and_the_verdict_names_what_was_verified(environment: VerifierEnvironment) -> None:
+def test_signed_image_is_admitted_with_its_digest(environment: VerifierEnvironment) -> None:
     digest = environment.push_signed()
     (verdict,) = environment.verify(environment.image())
     assert verdict.verdict is Verdict.ADMIT
@@ -61,7 +61,7 @@ def test_a_signed_image_is_admitted_and_the_verdict_names_what_was_verified(envi
     assert finding.fingerprints == (fingerprint(KEY),)
 
 
-def test_an_unsigned_image_and_one_signed_by_a_stranger_are_denied_each_with_its_reason(
+def test_unsigned_and_wrongly_signed_images_are_denied_with_reasons(
     environment: VerifierEnvironment,
 ) -> None:
     environment.registry.push_image(REPOSITORY, "unsigned")
@@ -72,7 +72,7 @@ def test_an_unsigned_image_and_one_signed_by_a_stranger_are_denied_each_with_its
     assert stranger.policies[0].findings[0].signatures
 
 
-def test_verdicts_come_in_the_order_asked_and_a_repeated_image_is_looked_at_once(
+def test_verdicts_keep_their_order_and_equal_images_are_verified_once(
     environment: VerifierEnvironment,
 ) -> None:
     environment.push_signed("good")
@@ -83,7 +83,7 @@ def test_verdicts_come_in_the_order_asked_and_a_repeated_image_is_looked_at_once
     assert environment.registry.paths.count(f"/v2/{REPOSITORY}/manifests/good") == 1
 
 
-def test_a_signed_image_costs_three_requests_by_tag_and_two_by_digest(environment: VerifierEnvironment) -> None:
+def test_signed_image_takes_three_requests_by_tag_and_two_by_digest(environment: VerifierEnvironment) -> None:
     digest = environment.push_signed()
     environment.verify(environment.image())
     assert len(environment.registry.paths) == 3
@@ -95,7 +95,7 @@ def test_a_signed_image_costs_three_requests_by_tag_and_two_by_digest(environmen
     assert digest != other
 
 
-def test_what_is_in_memory_costs_nothing(environment: VerifierEnvironment) -> None:
+def test_cached_verdict_takes_no_request(environment: VerifierEnvironment) -> None:
     environment.push_signed()
     environment.verify(environment.image())
     before = len(environment.registry.paths)
@@ -105,7 +105,7 @@ def test_what_is_in_memory_costs_nothing(environment: VerifierEnvironment) -> No
     assert len(environment.registry.paths) == before
 
 
-def test_an_image_that_no_policy_matches_costs_nothing_and_is_answered_as_configured(
+def test_unmatched_image_takes_no_request_and_is_answered_as_configured(
     environment: VerifierEnvironment,
 ) -> None:
     policies = policy_set([], [], UnmatchedImages.DENY)
@@ -120,12 +120,12 @@ def test_an_invalid_reference_is_denied_without_any_request(environment: Verifie
     assert environment.registry.paths == []
 
 
-def test_an_image_that_is_not_there_cannot_be_determined(environment: VerifierEnvironment) -> None:
+def test_missing_image_is_unavailable(environment: VerifierEnvironment) -> None:
     (verdict,) = environment.verify(environment.image("absent"))
     assert (verdict.verdict, verdict.reason) == (Verdict.UNAVAILABLE, Reason.IMAGE_NOT_FOUND)
 
 
-def test_a_policy_that_names_an_authenticator_that_does_not_exist_admits_nothing(
+def test_policy_with_a_missing_authenticator_admits_nothing(
     environment: VerifierEnvironment,
 ) -> None:
     environment.push_signed()
@@ -135,7 +135,7 @@ def test_a_policy_that_names_an_authenticator_that_does_not_exist_admits_nothing
     assert "there is no Authenticator named absent" in verdict.message
 
 
-def test_an_authenticator_that_cannot_be_used_admits_nothing_and_says_why(environment: VerifierEnvironment) -> None:
+def test_unusable_authenticator_admits_nothing_and_gives_the_reason(environment: VerifierEnvironment) -> None:
     environment.push_signed()
     spec = {"cosign": {"keys": [{"pem": "rubbish"}]}}
     broken = authenticator("broken", KEY).model_copy(update={"spec": AuthenticatorSpec.model_validate(spec)})
@@ -191,7 +191,7 @@ class Verified(NullObserver):
         self.seen.set()
 
 
-def test_a_slow_image_does_not_keep_the_others_of_its_review_from_being_verified() -> None:
+def test_slow_image_does_not_delay_the_others_of_its_request() -> None:
     clock, verified = FakeClock(), Verified()
     with ThreadPoolExecutor(1) as pool, VerifierEnvironment(clock=clock, observer=verified) as environment:
         environment.push_signed("quick")
@@ -209,7 +209,7 @@ def test_a_slow_image_does_not_keep_the_others_of_its_review_from_being_verified
 
 
 @pytest.mark.parametrize("way", ["verify", "resolve"])
-def test_a_crowd_before_a_host_that_never_answers_gives_way_long_before_its_deadline(way: str) -> None:
+def test_waiters_of_a_silent_host_are_answered_before_their_deadline(way: str) -> None:
     clock = FakeClock()
     # The registry goes first, and with it whoever still waits.
     with (
@@ -238,7 +238,7 @@ def test_a_crowd_before_a_host_that_never_answers_gives_way_long_before_its_dead
         assert {one.result() for one in asked if one.done()} == {Reason.REGISTRY_UNAVAILABLE}
 
 
-def test_reviews_that_fail_unexpectedly_do_not_count_among_those_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_that_fail_unexpectedly_release_their_wait_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -254,7 +254,7 @@ def test_reviews_that_fail_unexpectedly_do_not_count_among_those_that_wait(monke
         assert environment.verify(environment.image("later"))[0].verdict is Verdict.ADMIT
 
 
-def test_work_goes_on_after_the_deadline_so_that_the_next_review_is_answered_from_memory() -> None:
+def test_work_runs_on_after_the_deadline_for_the_next_request() -> None:
     clock, let_go = FakeClock(), threading.Event()
     with ThreadPoolExecutor(1) as pool, VerifierEnvironment(clock=clock) as environment:
         environment.push_signed()
@@ -270,7 +270,7 @@ def test_work_goes_on_after_the_deadline_so_that_the_next_review_is_answered_fro
         assert len(environment.registry.paths) == 3
 
 
-def test_a_moved_tag_is_another_subject_as_soon_as_the_tag_is_looked_up_again() -> None:
+def test_moved_tag_is_another_subject_once_it_is_resolved_again() -> None:
     clock = FakeClock()
     with VerifierEnvironment(clock=clock) as environment:
         environment.push_signed()
@@ -282,7 +282,7 @@ def test_a_moved_tag_is_another_subject_as_soon_as_the_tag_is_looked_up_again() 
         assert (verdict.verdict, verdict.subject) == (Verdict.DENY, moved)
 
 
-def test_a_refusal_is_looked_at_again_soon_so_that_an_image_signed_meanwhile_is_admitted() -> None:
+def test_image_signed_after_a_refusal_is_admitted_once_it_expires() -> None:
     clock = FakeClock()
     with VerifierEnvironment(clock=clock) as environment:
         digest = environment.registry.push_image(REPOSITORY, "v1")
@@ -294,7 +294,7 @@ def test_a_refusal_is_looked_at_again_soon_so_that_an_image_signed_meanwhile_is_
         assert environment.verify(image)[0].verdict is Verdict.ADMIT
 
 
-def test_the_budget_ends_in_an_answer_that_says_when_to_come_back() -> None:
+def test_exhausted_budget_is_answered_with_when_to_retry() -> None:
     clock = FakeClock()
     with VerifierEnvironment(VerifierSettings(verifications_per_minute=1, burst=1), clock) as environment:
         environment.push_signed("v1")
@@ -307,7 +307,7 @@ def test_the_budget_ends_in_an_answer_that_says_when_to_come_back() -> None:
         assert environment.verify(environment.image("v2"))[0].verdict is Verdict.ADMIT
 
 
-def test_a_place_in_the_budget_that_comes_before_the_deadline_is_waited_for() -> None:
+def test_budget_that_is_free_before_the_deadline_is_waited_for() -> None:
     clock = FakeClock()
     with VerifierEnvironment(VerifierSettings(verifications_per_minute=60, burst=1), clock) as environment:
         environment.push_signed("v1")
@@ -317,7 +317,7 @@ def test_a_place_in_the_budget_that_comes_before_the_deadline_is_waited_for() ->
         assert clock.slept == pytest.approx([1.0])
 
 
-def test_a_refusal_for_who_may_not_look_is_no_refusal_for_who_may(environment: VerifierEnvironment) -> None:
+def test_refusal_without_access_is_not_used_for_callers_with_access(environment: VerifierEnvironment) -> None:
     environment.push_signed()
     environment.registry.auth = Auth(mode="bearer", anonymous=True, users={"member": "secret"})
     environment.registry.faults.status(r"\.sig", 404)  # how some registries answer who may not see a repository
@@ -328,7 +328,7 @@ def test_a_refusal_for_who_may_not_look_is_no_refusal_for_who_may(environment: V
     assert member.verdict is Verdict.ADMIT
 
 
-def test_who_has_no_credentials_joins_nobody_who_has(environment: VerifierEnvironment) -> None:
+def test_anonymous_caller_joins_no_call_of_callers_with_credentials(environment: VerifierEnvironment) -> None:
     digest = environment.push_signed()
     image = f"{environment.registry.host}/{REPOSITORY}@{digest}"
     environment.registry.auth = Auth(mode="basic", users={"member": "secret"})
@@ -338,7 +338,7 @@ def test_who_has_no_credentials_joins_nobody_who_has(environment: VerifierEnviro
     assert member.verdict is Verdict.ADMIT
 
 
-def test_one_verification_serves_everybody_who_asks_at_the_same_time(environment: VerifierEnvironment) -> None:
+def test_simultaneous_requests_share_one_verification(environment: VerifierEnvironment) -> None:
     environment.push_signed()
     with ThreadPoolExecutor(64) as pool:
         verdicts = list(pool.map(lambda _: environment.verify(environment.image())[0].verdict, range(300)))

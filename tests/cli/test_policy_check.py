@@ -37,7 +37,7 @@ def test_every_problem_is_named_with_file_line_field_and_suggestion(tmp_path: Pa
     checked = sealgate("policy", "check", keys, rules)
     assert checked.exit_code == 2
     assert f"{keys}:" in checked.stdout
-    assert "spec.cosign.anotations: is not a field here\n    did you mean annotations?" in checked.stdout
+    assert "spec.cosign.anotations: unknown field\n    did you mean annotations?" in checked.stdout
     assert f"{rules}:8: spec.images[0].repository: " in checked.stdout
     assert (
         "spec.action: Enforced is not one of Enforce, Warn, Audit, Exempt\n    did you mean Enforce?" in checked.stdout
@@ -116,7 +116,7 @@ def test_what_is_left_aside_is_said_on_standard_error(tmp_path: Path) -> None:
     path = write(tmp_path / "all.yaml", authenticator("release-key", KEY), namespace("shop", env="prod"), service)
     checked = sealgate("policy", "check", path)
     assert checked.exit_code == 0
-    assert "left aside: Service web" in checked.stderr
+    assert "skipped: Service web" in checked.stderr
     assert "Service" not in checked.stdout
 
 

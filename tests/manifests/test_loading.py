@@ -124,9 +124,9 @@ def test_what_is_none_of_ours_is_left_aside_and_noted() -> None:
     )
 
     assert files.notes == (
-        "f.yaml:29: left aside: ConfigMap x\\ny, v1",
-        "f.yaml:37: left aside: Deployment, apps/v1",
-        "f.yaml:41: left aside: Secret s, v2",
+        "f.yaml:29: skipped: ConfigMap x\\ny, v1",
+        "f.yaml:37: skipped: Deployment, apps/v1",
+        "f.yaml:41: skipped: Secret s, v2",
     )
 
 
@@ -135,10 +135,13 @@ def test_what_is_none_of_ours_is_left_aside_and_noted() -> None:
     [
         (
             {"kind": "VerificationPolicies"},
-            ":2: kind: VerificationPolicies is not a kind that is read here (did you mean VerificationPol",
+            ":2: kind: VerificationPolicies is not a kind of sealgate.dev/v1alpha1 (did you mean VerificationPol",
         ),
-        ({"kind": "SigningPolicy"}, "kind: SigningPolicy is not a kind that is read here"),
-        ({"kind": "Whatever"}, "is not a kind that is read here (kinds here: Authenticator, VerificationPolicy)"),
+        ({"kind": "SigningPolicy"}, "kind: SigningPolicy is not a kind of sealgate.dev/v1alpha1"),
+        (
+            {"kind": "Whatever"},
+            "is not a kind of sealgate.dev/v1alpha1 (the kinds are: Authenticator, VerificationPolicy)",
+        ),
         (
             {"apiVersion": "sealgate.dev/v1"},
             ":1: apiVersion: sealgate.dev/v1 is not an apiVersion of VerificationPolicy (write sealg",
@@ -150,10 +153,13 @@ def test_what_is_none_of_ours_is_left_aside_and_noted() -> None:
         ),
         ({"apiVersion": None}, "apiVersion: is required, as text"),
         ({"kind": None}, "kind: is required, as text"),
-        ({"kind": 5}, "kind: is required, as text (ours are sealgate.dev/v1alpha1, Authenticator, VerificationPolicy)"),
+        (
+            {"kind": 5},
+            "kind: is required, as text (sealgate's are sealgate.dev/v1alpha1, Authenticator, VerificationPolicy)",
+        ),
         ({"metadata": None}, "metadata.name: is required, as text"),
         ({"metadata": {"name": 5}}, "metadata.name: is required, as text"),
-        ({"metadata": {"name": "Upper"}}, "metadata.name: Upper is not written as it must be"),
+        ({"metadata": {"name": "Upper"}}, "metadata.name: Upper does not have the required form"),
     ],
 )
 def test_an_object_that_is_not_quite_ours_is_a_problem(change: dict[str, Any], problem: str) -> None:
@@ -162,7 +168,7 @@ def test_an_object_that_is_not_quite_ours_is_a_problem(change: dict[str, Any], p
 
 @pytest.mark.parametrize("text", ["- a\n", "text\n", "5\n"])
 def test_a_document_that_is_no_object_is_a_problem(text: str) -> None:
-    assert "f.yaml:29: is no object" in one_problem(GOOD, text)
+    assert "f.yaml:29: must be an object" in one_problem(GOOD, text)
 
 
 @pytest.mark.parametrize(
@@ -173,10 +179,10 @@ def test_a_document_that_is_no_object_is_a_problem(text: str) -> None:
             "spec.action: enforce is not one of Enforce, Warn, Audit, Exempt (did you mean Enforce?)",
         ),
         ({"action": "Block"}, "spec.action: Block is not one of Enforce, Warn, Audit"),
-        ({"excludedImages": []}, "spec.excludedImages: is not a field here (did you mean excludeImages?)"),
+        ({"excludedImages": []}, "spec.excludedImages: unknown field (did you mean excludeImages?)"),
         (
             {"zzz": 1},
-            "spec.zzz: is not a field here (fields here: action, excludeImages, images, namespaceSelector, require)",
+            "spec.zzz: unknown field (the fields are: action, excludeImages, images, namespaceSelector, require)",
         ),
         ({"images": []}, "spec.images: tuple should have at least 1 item"),
         ({"images": None}, "spec.images: must be a list, not nothing"),
@@ -185,7 +191,7 @@ def test_a_document_that_is_no_object_is_a_problem(text: str) -> None:
         ({"images": [["**"]]}, "spec.images[0]: must be an object, not a list"),
         (
             {"images": [{"repo": "**", "repository": "**"}]},
-            "spec.images[0].repo: is not a field here (did you mean repository?)",
+            "spec.images[0].repo: unknown field (did you mean repository?)",
         ),
         ({"images": [{"repository": 5}]}, "spec.images[0].repository: must be text, not 5 (put it in quotes)"),
         (
@@ -224,7 +230,7 @@ def test_a_document_that_is_no_object_is_a_problem(text: str) -> None:
         ),
         (
             {"namespaceSelector": {"matchLabel": {}}},
-            "spec.namespaceSelector.matchLabel: is not a field here (did you mean matchLabels?)",
+            "spec.namespaceSelector.matchLabel: unknown field (did you mean matchLabels?)",
         ),
         (
             {"namespaceSelector": {"matchExpressions": [{"key": "a", "operator": "in", "values": ["b"]}]}},
@@ -239,7 +245,7 @@ def test_what_is_wrong_with_a_policy_comes_with_its_field_and_what_to_write(spec
 @pytest.mark.parametrize(
     ("spec", "problem"),
     [
-        ({"cosin": {}}, "spec.cosin: is not a field here (did you mean cosign?)"),
+        ({"cosin": {}}, "spec.cosin: unknown field (did you mean cosign?)"),
         (
             {"cosign": {"keys": [{"pem": "x"}], "annotations": {"a": 1}}},
             "spec.cosign.annotations.a: must be text, not 1",
@@ -275,9 +281,9 @@ def test_what_is_wrong_with_an_authenticator_comes_with_its_field(spec: dict[str
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"data": {"a": "%%%"}}, "data.a: is not base64 (encode it, or move the plain text to stringData)"),
-        ({"data": {"a.pem": "a"}}, 'data."a.pem": is not base64'),
-        ({"data": {"a": 5}}, "data.a: is not base64"),
+        ({"data": {"a": "%%%"}}, "data.a: must be base64 (encode it, or move the plain text to stringData)"),
+        ({"data": {"a.pem": "a"}}, 'data."a.pem": must be base64'),
+        ({"data": {"a": 5}}, "data.a: must be base64"),
         ({"data": ["a"]}, "data: must be an object"),
         ({"stringData": {"a": 5}}, "stringData.a: must be text (put it in quotes)"),
         ({"kind": "Namespace", "metadata": {"name": "x", "labels": {"a": True}}}, "metadata.labels.a: must be text"),
@@ -293,7 +299,7 @@ def test_a_name_that_is_taken_is_told_with_the_place_of_both() -> None:
     problem = one_problem(GOOD, policy_object("production"))
 
     assert problem.startswith("f.yaml:")
-    assert "metadata.name: there already is a VerificationPolicy named production, in f.yaml:12" in problem
+    assert "metadata.name: duplicate VerificationPolicy production; the first is in f.yaml:12" in problem
 
 
 def test_the_same_name_may_be_used_by_different_kinds() -> None:
@@ -377,7 +383,7 @@ def test_further_checks_are_given_what_is_well_formed_although_something_is_wron
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n---\n", "apiVersion: v1\nkind: ConfigMap\n"])
 def test_nothing_of_ours_is_a_problem(text: str) -> None:
-    assert "no Authenticator and no VerificationPolicy in f.yaml (1 files looked at)" in one_problem(text)
+    assert "no Authenticator and no VerificationPolicy in f.yaml (1 files read)" in one_problem(text)
 
 
 def test_authenticators_alone_are_right_but_worth_a_note() -> None:

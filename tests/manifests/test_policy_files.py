@@ -111,7 +111,7 @@ def test_a_link_to_nothing_is_a_problem(folder: Path) -> None:
 def test_an_empty_folder_is_a_problem_that_names_it(tmp_path: Path) -> None:
     (found,) = problems(tmp_path)
 
-    assert f"no Authenticator and no VerificationPolicy in {tmp_path} (0 files looked at)" in found
+    assert f"no Authenticator and no VerificationPolicy in {tmp_path} (0 files read)" in found
 
 
 def test_several_paths_without_policies_are_all_named(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_folder_that_may_not_be_read_is_a_problem(folder: Path) -> None:
 
 
 def test_a_path_that_cannot_be_is_a_problem() -> None:
-    assert "no path holds a NUL" in problems("a\0b")[0]
+    assert "a path must not contain a NUL" in problems("a\0b")[0]
 
 
 def test_a_file_that_is_not_text_is_a_problem(folder: Path) -> None:
@@ -179,7 +179,7 @@ def test_too_many_files_are_a_problem(folder: Path, monkeypatch: pytest.MonkeyPa
     for name in "abc":
         write(folder / f"{name}.yaml", name)
 
-    assert "more than 2 files (name a smaller folder)" in problems(folder)[0]
+    assert "more than 2 files (name a smaller directory)" in problems(folder)[0]
 
 
 def test_problems_of_several_files_are_told_with_their_names(folder: Path) -> None:

@@ -86,7 +86,7 @@ def test_text_that_is_not_a_path_is_an_error(text: str, message: str) -> None:
         ("argoproj.io", "", ["spec"], "is not a kind"),
         ("argoproj.io", "roll-out", ["spec"], "is not a kind"),
         ("argoproj.io", "Rollout", [], "has no field"),
-        ("argoproj.io", "Rollout", ["spec", "spec"], "the same field twice"),
+        ("argoproj.io", "Rollout", ["spec", "spec"], "has a duplicate field"),
         ("argoproj.io", "Rollout", [f"a{n}" for n in range(MAX_PATHS + 1)], "at most 16"),
         ("argoproj.io", "Rollout", ["spec."], "custom kind argoproj.io/Rollout: spec. is not a field path"),
     ],

@@ -1,1 +1,1 @@
-"""Policy files and objects: loaded, checked, and made a policy set."""
+"""Policy files and objects: loaded, validated, and compiled to a policy set."""

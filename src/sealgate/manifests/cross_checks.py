@@ -1,7 +1,7 @@
-"""What can be wrong in objects that are right by themselves: names that nobody has, patterns that do not compile.
+"""Checks between objects: references to objects that do not exist, and patterns that do not compile.
 
-These checks read documents instead of models, so that one misspelt field does not hide everything else that is
-wrong with the same object.
+The checks read raw documents, not validated models, so that a misspelt field does not hide the other problems of the
+same object.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ if TYPE_CHECKING:
 
 
 def check_policy(policy: Document, authenticators: Collection[str]) -> Iterator[Problem]:
-    """Yield what is wrong with a verification policy.
+    """Yield the problems of a verification policy: unknown authenticators and invalid patterns.
 
     Args:
         policy: the object.
-        authenticators: the names of all authenticators.
+        authenticators: names of all authenticators.
     """
-    for place, name in _texts(policy, "spec", "require", "authenticators", "*"):
+    for path, name in _texts(policy, "spec", "require", "authenticators", "*"):
         if name not in authenticators:
             suggestion = did_you_mean(name, authenticators, "there are") or "add it to the files"
-            yield policy.problem(place, f"there is no Authenticator named {quote(name, 64)}", suggestion)
+            yield policy.problem(path, f"there is no Authenticator named {quote(name, 64)}", suggestion)
     yield from check_patterns(policy)
 
 
 def check_patterns(policy: Document) -> Iterator[Problem]:
-    """Yield what is wrong with a verification policy's patterns."""
+    """Yield the problems of a verification policy's patterns."""
     for field in ("images", "excludeImages"):
-        for place, text in _texts(policy, "spec", field, "*", "repository"):
-            yield from _check_pattern(policy, place, text, compile_repository_pattern)
-        for place, text in _texts(policy, "spec", field, "*", "tags", "*"):
-            yield from _check_pattern(policy, place, text, compile_tag_pattern)
+        for path, text in _texts(policy, "spec", field, "*", "repository"):
+            yield from _check_pattern(policy, path, text, compile_repository_pattern)
+        for path, text in _texts(policy, "spec", field, "*", "tags", "*"):
+            yield from _check_pattern(policy, path, text, compile_tag_pattern)
 
 
 def check_secrets(authenticator: Document, secrets: Mapping[str, Collection[str]]) -> Iterator[Problem]:
-    """Yield what is wrong with the Secrets that an authenticator names, whatever the format.
+    """Yield the problems of the Secrets that an authenticator of any format names: missing Secrets and missing keys.
 
     Args:
         authenticator: the object.
-        secrets: the names of all Secrets, each with its keys.
+        secrets: name of each Secret -> its keys.
     """
     for found in secret_references(authenticator.value):
         name, key = found.name, found.key
@@ -60,36 +60,36 @@ def check_secrets(authenticator: Document, secrets: Mapping[str, Collection[str]
             yield authenticator.problem(f"{found.field}.key", message, did_you_mean(key, secrets[name], "it has"))
 
 
-def _check_secret(document: Document, place: str, name: object, secrets: Collection[str]) -> Iterator[Problem]:
+def _check_secret(document: Document, path: str, name: object, secrets: Collection[str]) -> Iterator[Problem]:
     if isinstance(name, str) and name not in secrets:
         suggestion = did_you_mean(name, secrets, "there are") or "add it to the files"
         yield document.problem(
-            f"{place}.name", f"there is no Secret named {quote(name, 64)} among the files", suggestion
+            f"{path}.name", f"there is no Secret named {quote(name, 64)} among the files", suggestion
         )
 
 
 def _check_pattern(
-    policy: Document, place: str, text: str, compile_pattern: Callable[[str], object]
+    policy: Document, path: str, text: str, compile_pattern: Callable[[str], object]
 ) -> Iterator[Problem]:
     try:
         compile_pattern(text)
     except InvalidPatternError as error:
-        yield policy.problem(place, error.message)
+        yield policy.problem(path, error.message)
 
 
-def _texts(document: Document, *path: str) -> Iterator[tuple[str, str]]:
-    """Yield field and value of every text at a path, in which `*` stands for every item of a list."""
+def _texts(document: Document, *parts: str) -> Iterator[tuple[str, str]]:
+    """Yield field path and value of every string at a path; `*` is every item of a list."""
     found: list[tuple[str, Any]] = [("", document.value)]
-    for part in path:
-        found = [member for place, value in found for member in _members(place, value, part)]
-    for place, value in found:
+    for part in parts:
+        found = [member for path, value in found for member in _members(path, value, part)]
+    for path, value in found:
         if isinstance(value, str):
-            yield place, value
+            yield path, value
 
 
-def _members(place: str, value: object, part: str) -> Iterator[tuple[str, Any]]:
+def _members(path: str, value: object, part: str) -> Iterator[tuple[str, Any]]:
     if part == "*" and isinstance(value, list):
         for index, item in enumerate(value):
-            yield join_field(place, index), item
+            yield join_field(path, index), item
     elif isinstance(value, Mapping) and part in value:
-        yield join_field(place, part), value[part]
+        yield join_field(path, part), value[part]

@@ -1,4 +1,4 @@
-"""Finding and reading policy files, as they lie in a folder, a Git checkout or a mounted ConfigMap."""
+"""Policy files in a directory, a Git checkout or a mounted ConfigMap: found and read, within limits."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sealgate.messages import quote
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+#: Suffixes of the files that are read in a directory.
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 #: The most bytes of one file, and the most files.
 MAX_BYTES = 32 << 20
@@ -22,10 +23,10 @@ def read_policy_files(paths: Sequence[Path | str], problems: list[Problem]) -> I
     """Yield name and text of every policy file, each file once.
 
     Args:
-        paths: files, taken whatever they are called, and folders, searched for `SUFFIXES` with their subfolders.
-            Hidden files and folders in them are left out; that also keeps the copies out (`..data`) that
-            Kubernetes puts beside the files of a mounted ConfigMap.
-        problems: what is wrong is appended here.
+        paths: files of any name, and directories, which are searched recursively for files with `SUFFIXES`.
+            Hidden files and directories in them are skipped, and so are the copies (`..data`) that Kubernetes
+            creates beside the files of a mounted ConfigMap.
+        problems: list to which problems are appended.
     """
     seen: set[str] = set()
     for path in map(Path, paths):
@@ -35,7 +36,7 @@ def read_policy_files(paths: Sequence[Path | str], problems: list[Problem]) -> I
                 continue
             seen.add(real)
             if len(seen) > MAX_FILES:
-                problems.append(Problem(str(path), 0, "", f"more than {MAX_FILES} files", "name a smaller folder"))
+                problems.append(Problem(str(path), 0, "", f"more than {MAX_FILES} files", "name a smaller directory"))
                 return
             text = _read(file, problems)
             if text is not None:
@@ -44,7 +45,7 @@ def read_policy_files(paths: Sequence[Path | str], problems: list[Problem]) -> I
 
 def _find(path: Path, problems: list[Problem]) -> Iterator[Path]:
     if "\0" in str(path):
-        problems.append(Problem(quote(path), 0, "", "no path holds a NUL", "check the path"))
+        problems.append(Problem(quote(path), 0, "", "a path must not contain a NUL", "check the path"))
         return
     try:
         if path.is_dir():
@@ -55,10 +56,10 @@ def _find(path: Path, problems: list[Problem]) -> Iterator[Path]:
         problems.append(Problem(str(path), 0, "", _unreadable(error)))
 
 
-def _search(folder: Path, above: frozenset[str]) -> Iterator[Path]:
-    """Yield the policy files of a folder, sorted; `above` are the folders around it, so that links cannot loop."""
-    inside = above | {os.path.realpath(folder)}
-    for entry in sorted(folder.iterdir()):
+def _search(directory: Path, above: frozenset[str]) -> Iterator[Path]:
+    """Yield the policy files of a directory, sorted; `above` are its parents, so that symbolic links cannot loop."""
+    inside = above | {os.path.realpath(directory)}
+    for entry in sorted(directory.iterdir()):
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
@@ -79,14 +80,14 @@ def _read(file: Path, problems: list[Problem]) -> str | None:
         wrong(_unreadable(error), "check the path" if isinstance(error, FileNotFoundError) else "")
         return None
     if len(raw) > MAX_BYTES:
-        wrong(f"larger than {MAX_BYTES >> 20} MiB", "is this a policy file?")
+        wrong(f"larger than {MAX_BYTES >> 20} MiB", "check that it is a policy file")
         return None
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         wrong(f"not UTF-8: byte {error.start}", "save it as UTF-8 text")
         return None
-    # JSON may be indented with tabs, YAML not; inside JSON's strings no tab can stand.
+    # JSON may be indented with tabs, YAML may not; JSON strings cannot contain a literal tab.
     return text.replace("\t", " ") if file.suffix.lower() == ".json" else text
 
 

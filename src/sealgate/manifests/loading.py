@@ -1,9 +1,9 @@
-"""From policy files to objects, or to everything that is wrong with them.
+"""Loader of policy files: returns objects, or every problem in them.
 
-Files hold what `kubectl apply` takes: `Authenticator` and `VerificationPolicy`, the `Secret`s that they name, and
-`Namespace`s for their labels. Every problem is found in one go, each with file, line, field and a suggestion. What
-the objects mean to each other is looked at too (`sealgate.manifests.cross_checks`); what only others can judge, such as
-whether a key parses, they add as checks of their own:
+Policy files have the objects that `kubectl apply` takes: `Authenticator` and `VerificationPolicy`, the `Secret`s that
+they name, and `Namespace`s for their labels. All problems are reported at once, each with file, line, field and a
+suggestion. References between objects are checked too (`sealgate.manifests.cross_checks`). Callers add checks that need
+other layers, such as whether a key parses:
 
     def key_problems(files):
         for authenticator in files.authenticators:
@@ -45,15 +45,15 @@ _OUR_KINDS = ("Authenticator", "VerificationPolicy")
 
 @dataclass(frozen=True, slots=True)
 class PolicyFiles:
-    """The objects of policy files, all of them well formed.
+    """The valid objects of policy files.
 
     Attributes:
         authenticators: sorted by name.
         policies: sorted by name.
-        secrets: content of the `Secret` objects, by name; their namespaces do not matter.
-        namespaces: labels of the `Namespace` objects, by name.
-        notes: what was read and left aside, one line each.
-        files: the files that were read.
+        secrets: name -> decoded data of each `Secret` object; namespaces are ignored.
+        namespaces: name -> labels of each `Namespace` object.
+        notes: notes about objects that were skipped, one line each.
+        files: paths of the files that were read.
     """
 
     authenticators: tuple[Authenticator, ...]
@@ -64,18 +64,18 @@ class PolicyFiles:
     files: tuple[str, ...]
     _origins: Mapping[tuple[str, str], Document] = field(repr=False)
 
-    def problem(self, kind: str, name: str, place: str, message: str, suggestion: str = "") -> Problem:
-        """Return a problem of one object's field, with the file and line it was read from.
+    def problem(self, kind: str, name: str, path: str, message: str, suggestion: str = "") -> Problem:
+        """Return a problem in a field of an object, with the file and line it was read from.
 
         Args:
             kind: the object's kind.
-            name: its name.
-            place: the field ("spec.cosign.keys[0].pem"); the nearest thing around it that was written gives the line.
+            name: the object's name.
+            path: field path ("spec.cosign.keys[0].pem"); if it is not in the file, its nearest parent gives the line.
             message: what is wrong, one sentence.
-            suggestion: what to write instead.
+            suggestion: what to write instead; empty if there is none.
         """
         origin = self._origins.get((kind, name))
-        return origin.problem(place, message, suggestion) if origin else Problem(name, 0, place, message, suggestion)
+        return origin.problem(path, message, suggestion) if origin else Problem(name, 0, path, message, suggestion)
 
 
 PolicyCheck = Callable[[PolicyFiles], Iterable[Problem]]
@@ -85,11 +85,11 @@ def load_policy_files(paths: Sequence[Path | str], *, checks: Sequence[PolicyChe
     """Read policy files.
 
     Args:
-        paths: files and folders.
-        checks: further checks, given the objects that are well formed.
+        paths: files and directories.
+        checks: further checks, called with the valid objects.
 
     Raises:
-        PolicyError: something is wrong; it carries every problem found.
+        PolicyError: there is at least one problem; the error carries all of them.
     """
     problems: list[Problem] = []
     texts = list(read_policy_files(paths, problems))
@@ -97,10 +97,10 @@ def load_policy_files(paths: Sequence[Path | str], *, checks: Sequence[PolicyChe
 
 
 def load_policy_texts(texts: Iterable[tuple[str, str]], *, checks: Sequence[PolicyCheck] = ()) -> PolicyFiles:
-    """Read policies that do not come from files.
+    """Read policies from texts instead of files.
 
     Args:
-        texts: name (`-` for standard input) and content of each.
+        texts: pairs of a name (`-` for standard input) and the content.
         checks: as in `load_policy_files`.
 
     Raises:
@@ -111,13 +111,13 @@ def load_policy_texts(texts: Iterable[tuple[str, str]], *, checks: Sequence[Poli
 
 
 def check_object(value: Mapping[str, Any], *, checks: Sequence[PolicyCheck] = ()) -> tuple[Problem, ...]:
-    """Return everything that is wrong with one object by itself, as an API server sends it.
+    """Return every problem of one object, as an API server sends it.
 
-    What it names need not be there: objects are applied in any order.
+    Objects that it names need not exist, because objects are applied in any order.
 
     Args:
-        value: the object, as JSON has it.
-        checks: further checks, given the object if it is well formed.
+        value: the object as parsed JSON.
+        checks: further checks, called with the object if it is valid.
     """
     problems: list[Problem] = []
     collector = _Collector(problems)
@@ -142,11 +142,11 @@ def _load(
             collector.add(document)
     files = collector.result(tuple(file for file, _ in texts))
     if not collector.ours and not problems:
-        message = f"no Authenticator and no VerificationPolicy in {where or 'no files'} ({len(texts)} files looked at)"
-        problems.append(Problem(where or "-", 0, "", message, "name the files or folders that hold them"))
-    # What is wrong with a field by itself has been said already.
-    said = {(problem.file, problem.line, problem.field) for problem in problems}
-    problems.extend(p for p in collector.cross_check() if (p.file, p.line, p.field) not in said)
+        message = f"no Authenticator and no VerificationPolicy in {where or 'no files'} ({len(texts)} files read)"
+        problems.append(Problem(where or "-", 0, "", message, "name files or directories that have them"))
+    # A field with a problem of its own gets no second one.
+    reported = {(problem.file, problem.line, problem.field) for problem in problems}
+    problems.extend(p for p in collector.cross_check() if (p.file, p.line, p.field) not in reported)
     for check in checks:
         problems.extend(check(files))
     if problems:
@@ -162,7 +162,7 @@ def _summary(problems: Sequence[Problem]) -> str:
 
 
 class _Collector:
-    """Sorts documents into objects, notes and problems."""
+    """Collects objects, notes and problems from documents."""
 
     def __init__(self, problems: list[Problem]) -> None:
         self._problems = problems
@@ -172,11 +172,11 @@ class _Collector:
         self._namespaces: dict[str, Mapping[str, str]] = {}
         self._notes: list[str] = []
         self._origins: dict[tuple[str, str], Document] = {}
-        #: How many objects there were of the kinds that are ours, well formed or not.
+        #: Number of objects of sealgate's kinds, valid or not.
         self.ours = 0
 
     def result(self, files: tuple[str, ...]) -> PolicyFiles:
-        """Return what was well formed."""
+        """Return the valid objects."""
         if self.ours and not self._of_kind("VerificationPolicy"):
             self._notes.append("there is no VerificationPolicy, so no image has to be verified")
         return PolicyFiles(
@@ -190,7 +190,7 @@ class _Collector:
         )
 
     def cross_check(self) -> Iterator[Problem]:
-        """Yield what is wrong between the objects, those that are not well formed included."""
+        """Yield the problems between objects, including objects that are not valid."""
         authenticators = self._of_kind("Authenticator")
         secrets = {name: _secret_keys(document) for name, document in self._of_kind("Secret").items()}
         for policy in self._of_kind("VerificationPolicy").values():
@@ -202,15 +202,17 @@ class _Collector:
         return {name: document for (found, name), document in self._origins.items() if found == kind}
 
     def add(self, document: Document) -> None:
-        """Take a document: an object, or a list of them."""
+        """Add a document: an object, or a list of objects."""
         value = document.value
         if not isinstance(value, dict):
-            self._wrong(document, "", "is no object", "an object has apiVersion, kind, metadata and spec")
+            self._wrong(document, "", "must be an object", "write apiVersion, kind, metadata and spec")
             return
         kind, version = value.get("kind"), value.get("apiVersion")
         if not isinstance(kind, str) or not isinstance(version, str):
             missing = "kind" if not isinstance(kind, str) else "apiVersion"
-            self._wrong(document, missing, "is required, as text", f"ours are {API_VERSION}, {', '.join(_OUR_KINDS)}")
+            self._wrong(
+                document, missing, "is required, as text", f"sealgate's are {API_VERSION}, {', '.join(_OUR_KINDS)}"
+            )
             return
         if kind.endswith("List") and isinstance(value.get("items"), list) and version in ("v1", API_VERSION):
             for index, item in enumerate(value["items"]):
@@ -232,15 +234,15 @@ class _Collector:
         else:
             name = _name(document.value)
             title = f"{quote(kind, 64)} {quote(name, 64)}".strip()
-            self._notes.append(f"{document.file}:{document.line('')}: left aside: {title}, {quote(version, 64)}")
+            self._notes.append(f"{document.file}:{document.line('')}: skipped: {title}, {quote(version, 64)}")
 
     def _unknown(self, document: Document, kind: str, version: str) -> None:
         if kind in _OUR_KINDS:
             message = f"{quote(version, 64)} is not an apiVersion of {kind}"
             self._wrong(document, "apiVersion", message, f"write {API_VERSION}")
         elif version == API_VERSION:
-            message = f"{quote(kind, 64)} is not a kind that is read here"
-            self._wrong(document, "kind", message, did_you_mean(kind, _OUR_KINDS, "kinds here"))
+            message = f"{quote(kind, 64)} is not a kind of {API_VERSION}"
+            self._wrong(document, "kind", message, did_you_mean(kind, _OUR_KINDS, "the kinds are"))
         else:
             self._wrong(document, "apiVersion", f"{quote(version, 64)} is not known", f"write {API_VERSION}")
 
@@ -250,8 +252,8 @@ class _Collector:
             self._wrong(document, "metadata.name", "is required, as text")
         elif (kind, name) in self._origins:
             first = self._origins[kind, name]
-            message = f"there already is a {kind} named {quote(name, 64)}, in {quote(first.file)}:{first.line('')}"
-            self._wrong(document, "metadata.name", message, "give each a name of its own")
+            message = f"duplicate {kind} {quote(name, 64)}; the first is in {quote(first.file)}:{first.line('')}"
+            self._wrong(document, "metadata.name", message, "give each object a unique name")
         else:
             self._origins[kind, name] = document
             add(name)
@@ -269,15 +271,15 @@ class _Collector:
     def _labels(self, document: Document) -> Mapping[str, str]:
         labels = document.value["metadata"].get("labels")
         found: dict[str, str] = {}
-        for key, value, place in _members(document, labels, "metadata.labels", self._wrong):
+        for key, value, path in _members(document, labels, "metadata.labels", self._wrong):
             if isinstance(value, str):
                 found[key] = value
             else:
-                self._wrong(document, place, "must be text", "put it in quotes")
+                self._wrong(document, path, "must be text", "put it in quotes")
         return MappingProxyType(found)
 
-    def _wrong(self, document: Document, place: str, message: str, suggestion: str = "") -> None:
-        self._problems.append(document.problem(place, message, suggestion))
+    def _wrong(self, document: Document, path: str, message: str, suggestion: str = "") -> None:
+        self._problems.append(document.problem(path, message, suggestion))
 
 
 _Report = Callable[[Document, str, str, str], None]
@@ -289,36 +291,36 @@ def _name(value: Mapping[str, Any]) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _members(document: Document, value: object, place: str, wrong: _Report) -> Iterator[tuple[str, Any, str]]:
-    """Yield key, value and field of a mapping's members; nothing where there is none."""
+def _members(document: Document, value: object, path: str, wrong: _Report) -> Iterator[tuple[str, Any, str]]:
+    """Yield key, value and field path of a mapping's members; nothing for None."""
     if value is None:
         return
     if not isinstance(value, dict):
-        wrong(document, place, "must be an object", "")
+        wrong(document, path, "must be an object", "")
         return
     for key, member in value.items():
-        yield key, member, join_field(place, key_part(key))
+        yield key, member, join_field(path, key_part(key))
 
 
 def _secret(document: Document, wrong: _Report) -> Mapping[str, bytes]:
-    """Return the content of a Secret: `data`, and over it `stringData`, as the API server has it."""
+    """Return the data of a Secret; `stringData` overrides `data`, as in the API server."""
     content: dict[str, bytes] = {}
-    for key, value, place in _members(document, document.value.get("data"), "data", wrong):
+    for key, value, path in _members(document, document.value.get("data"), "data", wrong):
         decoded = _base64(value)
         if decoded is None:
-            wrong(document, place, "is not base64", "encode it, or move the plain text to stringData")
+            wrong(document, path, "must be base64", "encode it, or move the plain text to stringData")
         else:
             content[key] = decoded
-    for key, value, place in _members(document, document.value.get("stringData"), "stringData", wrong):
+    for key, value, path in _members(document, document.value.get("stringData"), "stringData", wrong):
         if isinstance(value, str):
             content[key] = value.encode("utf-8", "surrogatepass")
         else:
-            wrong(document, place, "must be text", "put it in quotes")
+            wrong(document, path, "must be text", "put it in quotes")
     return MappingProxyType(content)
 
 
 def _secret_keys(document: Document) -> frozenset[str]:
-    """Return the keys of a Secret, those with a value that is not right included."""
+    """Return the keys of a Secret, including those with an invalid value."""
     parts = (document.value.get(name) for name in ("data", "stringData"))
     return frozenset(key for part in parts if isinstance(part, dict) for key in part)
 

@@ -1,7 +1,7 @@
-"""Policies from files, without a cluster: read, checked as a whole, and ready to decide.
+"""Policies from files, without a cluster: read, validated with their keys, and compiled to a policy set.
 
-The command line and the webhook's standalone mode read policies through the same function, so that what
-`sealgate policy check` calls right is what `sealgate serve` takes.
+The command line and the webhook's standalone mode use the same functions, so that `sealgate serve` accepts exactly the
+files in which `sealgate policy check` finds no problems.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 
 
 def load_standalone(paths: Sequence[Path | str]) -> PolicyFiles:
-    """Read policy files and find everything that is wrong with them, keys and formats' options included.
+    """Read policy files and validate them, including keys and the options of formats.
 
     Args:
-        paths: files and folders.
+        paths: files and directories.
 
     Raises:
-        PolicyError: something is wrong; it carries every problem found.
+        PolicyError: there is at least one problem; the error carries all of them.
     """
     return load_policy_files(paths, checks=[authenticator_problems])
 
 
 def object_problems(value: Mapping[str, Any]) -> tuple[Problem, ...]:
-    """Return everything that is wrong with one object by itself, keys and formats' options included.
+    """Return every problem of one object, including those of keys and the options of formats.
 
     Args:
         value: an `Authenticator` or `VerificationPolicy`, as an API server sends it.
@@ -54,12 +54,12 @@ def object_problems(value: Mapping[str, Any]) -> tuple[Problem, ...]:
 def standalone_policies(
     files: PolicyFiles, unmatched: UnmatchedImages = UnmatchedImages.ADMIT, kms: KMSKeyReader | None = None
 ) -> PolicySet:
-    """Make policy files ready to decide, with the Secrets among them as the source of keys and of credentials.
+    """Compile policy files; keys and credentials come from the Secrets among them.
 
     Args:
         files: read by `load_standalone`.
-        unmatched: what happens to an image that no policy matches.
-        kms: keys out of KMSs, as far as they were read; without it, authenticators that need some are not ready.
+        unmatched: what happens to an image that is neither covered nor exempt.
+        kms: source of keys in KMSs; None if there is none, so that authenticators with such keys are not ready.
     """
     keys = FileKeys(files.secrets, kms)
     secrets = MappingServiceSecrets(files.secrets)
@@ -67,7 +67,7 @@ def standalone_policies(
 
 
 def authenticator_problems(files: PolicyFiles) -> Iterator[Problem]:
-    """Yield what keeps authenticators from being used: keys that cannot be accepted, options that cannot be meant."""
+    """Yield the problems of authenticators that need keys and formats: invalid keys, invalid options."""
     keys = FileKeys(files.secrets)
     for authenticator in files.authenticators:
         wrong = list(_key_problems(authenticator, keys, files))
@@ -81,35 +81,35 @@ def unusable_keys(files: PolicyFiles, now: datetime) -> Iterator[Problem]:
 
     Args:
         files: read by `load_standalone`.
-        now: the time.
+        now: the time at which keys are checked, timezone-aware.
     """
     keys = FileKeys(files.secrets)
     for authenticator in files.authenticators:
         try:
             unusable = find_unusable_keys(build_check(authenticator, keys), now)
         except SealgateError:
-            continue  # keys that only a KMS or a Secret of the cluster has
+            continue  # the keys are in a KMS or in a Secret of the cluster
         for key in unusable:
             message = f"{key.name}: {key.message}; signatures by it do not count"
             yield files.problem(authenticator.kind, authenticator.metadata.name, "spec", message)
 
 
 def _key_problems(authenticator: Authenticator, keys: FileKeys, files: PolicyFiles) -> Iterator[Problem]:
-    for place, entry in key_entries(authenticator.spec, "spec"):
+    for path, entry in key_entries(authenticator.spec, "spec"):
         try:
             keys.public_keys(entry)
         except InvalidKeyError as error:
             source = "pem" if entry.pem is not None else "secretRef" if entry.secret_ref is not None else ""
-            field = join_field(place, source)
+            field = join_field(path, source)
             yield files.problem(authenticator.kind, authenticator.metadata.name, field, error.message)
         except UnavailableError:
-            pass  # a Secret that is not there; the loading itself says so, with suggestions
+            pass  # the Secret does not exist; the loader reports that
 
 
 def _format_problems(authenticator: Authenticator, keys: FileKeys, files: PolicyFiles) -> Iterator[Problem]:
     try:
         build_check(authenticator, keys)
     except UnavailableError:
-        pass  # as above
+        pass  # as in _key_problems
     except SealgateError as error:
         yield files.problem(authenticator.kind, authenticator.metadata.name, "spec", error.message)

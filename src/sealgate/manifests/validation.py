@@ -1,4 +1,4 @@
-"""What is wrong with an object, said so that whoever wrote it knows what to write instead."""
+"""Validation of objects against models, with errors that say what to write instead."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MAX_LISTED = 20
 _MAX_SHOWN = 64
 _MIN_PREFIX = 3
 _QUOTED = re.compile(r"'([^']*)'")
-#: Errors that pydantic adds because of others deeper down.
+#: Errors that pydantic reports as a consequence of an error in a nested field.
 _CONSEQUENCES = frozenset({"too_short"})
 _KINDS = {
     "string_type": "text",
@@ -43,7 +43,7 @@ _KINDS = {
 
 
 def validate(model: type[M], document: Document, problems: list[Problem]) -> M | None:
-    """Return the document as a model; where it is none, None, and everything that is wrong among the problems."""
+    """Return the document as a model; if it is not valid, append its problems to `problems` and return None."""
     try:
         return model.model_validate(document.value)
     except ValidationError as error:
@@ -52,14 +52,14 @@ def validate(model: type[M], document: Document, problems: list[Problem]) -> M |
 
 
 def did_you_mean(word: str, known: Collection[str], what: str = "") -> str:
-    """Return a suggestion for a word that is not among the known ones: the one that looks alike, or all of them.
+    """Return a suggestion for an unknown word: the most similar known word, or the list of all known words.
 
     Args:
-        word: what was written.
-        known: what could have been.
-        what: what the known ones are, for the list of them ("fields here"); without it, no list.
+        word: the unknown word.
+        known: the known words.
+        what: introduction of the list ("the fields are"); empty for no list.
     """
-    # Comparing is slow: among thousands of names, those of another length are not what was meant.
+    # Comparing is slow, so names whose length differs too much are not compared.
     names = sorted(name for name in known if abs(len(name) - len(word)) <= _MAX_DIFFERENCE)[:_MAX_COMPARED]
     by_case = {name.casefold(): name for name in names}
     folded = word.casefold()
@@ -96,8 +96,8 @@ def _explain(model: type[BaseModel], error: ErrorDetails) -> tuple[str, str]:
         message = "is required"
     elif kind == "extra_forbidden":
         message, suggestion = (
-            "is not a field here",
-            did_you_mean(str(error["loc"][-1]), _fields_at(model, error["loc"][:-1]), "fields here"),
+            "unknown field",
+            did_you_mean(str(error["loc"][-1]), _fields_at(model, error["loc"][:-1]), "the fields are"),
         )
     elif kind == "literal_error":
         known = _QUOTED.findall(str(context["expected"]))
@@ -106,12 +106,12 @@ def _explain(model: type[BaseModel], error: ErrorDetails) -> tuple[str, str]:
         message = f"must be {_KINDS[kind]}, not {_shown(given)}"
         suggestion = "put it in quotes" if kind == "string_type" and isinstance(given, (bool, int, float)) else ""
     elif kind == "string_pattern_mismatch":
-        message, suggestion = f"{_shown(given)} is not written as it must be", f"it must match {context['pattern']}"
+        message, suggestion = f"{_shown(given)} does not have the required form", f"it must match {context['pattern']}"
     return message, suggestion
 
 
 def _shown(given: object) -> str:
-    """Return what was written, shortly; long text may be anything, even a key pasted into the wrong place."""
+    """Return the value for a message. Long text is not shown: it may be a private key pasted into the wrong field."""
     if given is None:
         return "nothing"
     if isinstance(given, bool):
@@ -130,7 +130,7 @@ def _decapitalise(message: str) -> str:
 
 
 def _fields_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
-    """Return the fields that the object at a place may have."""
+    """Return the fields that the object at a location may have."""
     models = [model]
     for part in loc:
         if isinstance(part, str):

@@ -1,11 +1,11 @@
-"""Which images a Kubernetes object would run: of pods, and of everything that holds a pod template.
+"""Images that a Kubernetes object would run: those of pods and of pod templates.
 
-Containers, init containers, ephemeral containers and image volumes all count, and the fields that a custom kind names.
-Nothing else about an object does: not its owner references, annotations, labels, replicas or deletion timestamp,
-since whoever may write the object writes those too.
+Containers, init containers, ephemeral containers and image volumes count, and the fields that a custom kind names.
+Owner references, annotations, labels, replicas and the deletion timestamp are ignored, because the author of an object
+can set them.
 
-Which kind an object is of is the caller's to say (`sealgate.workloads.kinds`). An object whose images cannot be told
-is an error that names the field, never an object without images.
+The caller determines the kind (`sealgate.workloads.kinds`). If the images of an object cannot be determined, that is an
+error that names the field; the object never counts as one without images.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 ImageKind = Literal["container", "init", "ephemeral", "volume"]
 
-#: Where something is in an object, apart from the order of named items: the fields, and for each item of a list its
-#: name and its index among the items of that name. The items of a list that have no name are told apart by that index.
+#: Position in an object that does not depend on the order of named items: the fields, and for each list item its name
+#: and its index among the items of that name. Items without a name are distinguished by that index.
 Slot = tuple["str | tuple[str, int]", ...]
 
-#: The lists of containers of a pod spec, and what an image in each is the image of.
+#: The lists of containers in a pod spec, and the kind of image in each.
 CONTAINER_LISTS: tuple[tuple[str, ImageKind], ...] = (
     ("initContainers", "init"),
     ("containers", "container"),
@@ -42,11 +42,11 @@ class ContainerImage:
     """One image that an object would run or mount.
 
     Attributes:
-        image: the text as written.
-        field: where it stands ("spec.template.spec.initContainers[0].image").
-        container: name of the container or volume; empty where it has none.
-        kind: what it is the image of.
-        slot: where it stands, for the comparison with an object's former state.
+        image: the reference as written.
+        field: field path ("spec.template.spec.initContainers[0].image").
+        container: name of the container or volume; empty if it has none.
+        kind: what uses the image.
+        slot: position, for the comparison with an object's previous state.
     """
 
     image: str
@@ -57,8 +57,8 @@ class ContainerImage:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """A value in an object and where it stands."""
+class _Located:
+    """A value in an object with its field path and position."""
 
     value: Any
     field: str
@@ -69,12 +69,12 @@ def identify(obj: Mapping[str, Any]) -> tuple[str, str]:
     """Return API group and kind of an object.
 
     Raises:
-        InvalidWorkloadError: it does not say its kind or its apiVersion.
+        InvalidWorkloadError: kind or apiVersion is missing.
     """
     kind = _kind(obj)
     version = obj.get("apiVersion")
     if not isinstance(version, str) or not version:
-        raise _invalid("apiVersion", "is missing; a Kubernetes object says which API it is of")
+        raise _invalid("apiVersion", "is missing; every Kubernetes object needs one")
     return version.rpartition("/")[0], kind
 
 
@@ -82,11 +82,11 @@ def extract_images(obj: Mapping[str, Any], kind: WorkloadKind) -> tuple[Containe
     """Return every image that an object would run or mount.
 
     Args:
-        obj: the object, as JSON has it.
-        kind: of which kind it is.
+        obj: the object as parsed JSON.
+        kind: the object's kind.
 
     Raises:
-        InvalidWorkloadError: its images cannot be told; the message names the field.
+        InvalidWorkloadError: the images cannot be determined; the message names the field.
     """
     found: list[ContainerImage] = []
     for path in kind.pod_specs:
@@ -103,20 +103,20 @@ def extract_images(obj: Mapping[str, Any], kind: WorkloadKind) -> tuple[Containe
 def changed_images(
     obj: Mapping[str, Any], old: Mapping[str, Any] | None, kind: WorkloadKind
 ) -> tuple[ContainerImage, ...]:
-    """Return the images of an object that its former state did not have in the same place.
+    """Return the images of an object that its previous state did not have at the same position.
 
-    An image is unchanged when the same list had a container (or volume) of the same name with the same text. Of
-    several containers of one name, or without one, the same position among them counts. Where nothing changed in the
-    fields that hold images, there is no changed image, even if those fields cannot be read: such an object may have
-    been stored before anybody looked at it, and its labels and finalizers must be able to change.
+    An image is unchanged when the same list had a container (or volume) of the same name with the same text. Among
+    several containers with the same name, or without one, the index counts. If the fields that have images are
+    unchanged, no image has changed, even if those fields cannot be read: such an object may have
+    been stored before sealgate was installed, and changes of its labels and finalizers must be possible.
 
     Args:
-        obj: the object as it would be.
-        old: the object as it is; None for a new one. If its images cannot be told, everything has changed.
-        kind: of which kind both are.
+        obj: the new state of the object.
+        old: the previous state; None for a new object. If its images cannot be determined, every image has changed.
+        kind: the kind of both.
 
     Raises:
-        InvalidWorkloadError: the new object's images cannot be told, and they may have changed.
+        InvalidWorkloadError: the images of `obj` cannot be determined and may have changed.
     """
     try:
         images = extract_images(obj, kind)
@@ -136,8 +136,8 @@ def pod_specs(obj: Mapping[str, Any], kind: WorkloadKind) -> tuple[Mapping[str, 
     """Return the pod specs of an object; none for an object of a custom kind that has none.
 
     Args:
-        obj: the object, as JSON has it.
-        kind: of which kind it is.
+        obj: the object as parsed JSON.
+        kind: the object's kind.
 
     Raises:
         InvalidWorkloadError: a pod spec is missing or is not an object.
@@ -153,11 +153,11 @@ def read_image(value: object, field: str) -> str:
     """Return the text of an image as it is written in an object.
 
     Args:
-        value: what the object has there.
-        field: where that is, for the message.
+        value: the value of the field; None if it is missing.
+        field: the field path, for the message.
 
     Raises:
-        InvalidWorkloadError: it is missing, blank, or not text.
+        InvalidWorkloadError: the value is missing, blank, or not a string.
     """
     if value is None or (isinstance(value, str) and not value.strip()):
         raise _invalid(field, "is empty; name an image, since what a controller fills in later cannot be verified now")
@@ -167,11 +167,11 @@ def read_image(value: object, field: str) -> str:
 
 
 def _hold_the_same(obj: Mapping[str, Any], old: Mapping[str, Any], kind: WorkloadKind) -> bool:
-    """Return whether the same stands at each of a kind's paths; False where a path cannot be followed."""
+    """Return whether both states have the same values at the kind's paths; False if a path cannot be followed."""
     try:
         return all(
-            [place.value for place in _follow(obj, path, required=False)]
-            == [place.value for place in _follow(old, path, required=False)]
+            [located.value for located in _follow(obj, path, required=False)]
+            == [located.value for located in _follow(old, path, required=False)]
             for path in (*kind.pod_specs, *kind.images)
         )
     except InvalidWorkloadError:
@@ -196,58 +196,58 @@ def _images(spec: Mapping[str, Any], path: str, slot: Slot, *, required: bool) -
             yield ContainerImage(image, field, _name(volume, item.field), "volume", item.slot)
 
 
-def _items(spec: Mapping[str, Any], path: str, slot: Slot, name: str) -> Iterator[_Place]:
-    for place in _numbered(_listed(spec, path, name), f"{path}.{name}", (*slot, name)):
-        _mapping(place.value, place.field)
-        yield place
+def _items(spec: Mapping[str, Any], path: str, slot: Slot, name: str) -> Iterator[_Located]:
+    for located in _numbered(_listed(spec, path, name), f"{path}.{name}", (*slot, name)):
+        _mapping(located.value, located.field)
+        yield located
 
 
 def _listed(spec: Mapping[str, Any], path: str, name: str) -> Sequence[Any]:
     return _sequence(spec[name], f"{path}.{name}") if spec.get(name) is not None else ()
 
 
-def _follow(obj: Mapping[str, Any], path: FieldPath, *, required: bool) -> list[_Place]:
-    """Return the values that a path leads to; none where a field on the way is absent, unless it is required."""
-    places = [_Place(obj, "", ())]
+def _follow(obj: Mapping[str, Any], path: FieldPath, *, required: bool) -> list[_Located]:
+    """Return the values at a path; none if a field of the path is missing and not required."""
+    found = [_Located(obj, "", ())]
     for step in path.steps:
-        places = [below for place in places for below in _enter(place, step, required=required)]
-    return places
+        found = [below for located in found for below in _enter(located, step, required=required)]
+    return found
 
 
-def _enter(place: _Place, step: Step, *, required: bool) -> Iterator[_Place]:
-    field = f"{place.field}.{step.name}" if place.field else step.name
-    value = _mapping(place.value, place.field).get(step.name)
-    slot = (*place.slot, step.name)
+def _enter(located: _Located, step: Step, *, required: bool) -> Iterator[_Located]:
+    field = f"{located.field}.{step.name}" if located.field else step.name
+    value = _mapping(located.value, located.field).get(step.name)
+    slot = (*located.slot, step.name)
     if value is None and not required:
         return
     if step.each:
         yield from _numbered(_sequence(value, field), field, slot)
     else:
-        yield _Place(value, field, slot)
+        yield _Located(value, field, slot)
 
 
-def _numbered(items: Sequence[Any], field: str, slot: Slot) -> Iterator[_Place]:
+def _numbered(items: Sequence[Any], field: str, slot: Slot) -> Iterator[_Located]:
     seen: Counter[str] = Counter()
     for index, item in enumerate(items):
         name = item.get("name") if isinstance(item, Mapping) else None
         name = name if isinstance(name, str) else ""
-        yield _Place(item, f"{field}[{index}]", (*slot, (name, seen[name])))
+        yield _Located(item, f"{field}[{index}]", (*slot, (name, seen[name])))
         seen[name] += 1
 
 
 def _kind(obj: Mapping[str, Any]) -> str:
     kind = obj.get("kind")
     if not isinstance(kind, str) or not kind:
-        raise _invalid("kind", "is missing; a Kubernetes object says what it is")
+        raise _invalid("kind", "is missing; every Kubernetes object needs one")
     return kind
 
 
-def _name(item: Mapping[str, Any], place: str) -> str:
+def _name(item: Mapping[str, Any], field: str) -> str:
     name = item.get("name")
     if name is None:
         return ""
     if not isinstance(name, str):
-        raise _invalid(f"{place}.name", f"must be text, not {type(name).__name__}; put it in quotes")
+        raise _invalid(f"{field}.name", f"must be text, not {type(name).__name__}; put it in quotes")
     return name
 
 

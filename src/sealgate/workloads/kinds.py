@@ -1,12 +1,12 @@
-"""Kinds of objects that hold images, identified by API group and kind, and where in them the images are.
+"""Kinds of objects with images, identified by API group and kind, and the field paths of the images.
 
-A name alone identifies nothing: `StatefulSet` of `apps.kruise.io` and `StatefulSet` of `apps` are two kinds.
+A kind's name alone is ambiguous: `StatefulSet` of `apps.kruise.io` and `StatefulSet` of `apps` are two kinds.
 
-The built-in kinds are those of Kubernetes. Their pod spec must be there. The pod spec of a custom kind may be absent,
-since many such kinds can take it from elsewhere; what is there must be readable.
+The built-in kinds are those of Kubernetes. Their pod spec is required. The pod spec of a custom kind is optional,
+because many such kinds can refer to one in another object; if it is present, it must be readable.
 
-A field path is the names of the fields from the object's root, joined by dots, as `kubectl explain` writes them.
-`[*]` behind a name stands for every item of the list in that field: `spec.tasks[*].template.spec`.
+A field path is the names of the fields from the object's root, joined by dots, as in `kubectl explain`. `[*]` after a
+name means every item of the list in that field: `spec.tasks[*].template.spec`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sealgate.messages import quote
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-#: Bounds of what a configuration may say about one kind.
+#: Limits of one configured kind, and of the number of kinds.
 MAX_STEPS: Final = 16
 MAX_PATHS: Final = 16
 MAX_KINDS: Final = 256
@@ -38,8 +38,8 @@ class Step(NamedTuple):
     """One step of a field path.
 
     Attributes:
-        name: the field.
-        each: whether the field is a list and the path goes on in every item of it.
+        name: name of the field.
+        each: whether the field is a list and the path continues in every item.
     """
 
     name: str
@@ -58,7 +58,7 @@ class FieldPath:
 
     @classmethod
     def parse(cls, text: str) -> FieldPath:
-        """Read a path such as `spec.template.spec` or `spec.tasks[*].template.spec`.
+        """Parse a path such as `spec.template.spec` or `spec.tasks[*].template.spec`.
 
         Raises:
             ConfigError: the text is not a path; the message says which part is wrong.
@@ -72,7 +72,7 @@ class FieldPath:
             if match is None:
                 raise ConfigError(
                     f"{quote(text)} is not a field path: {quote(repr(part))} is not a field; write names joined by "
-                    f"dots, {_EACH} behind a list, such as spec.template.spec or spec.tasks{_EACH}.template.spec"
+                    f"dots, {_EACH} after a list, such as spec.template.spec or spec.tasks{_EACH}.template.spec"
                 )
             steps.append(Step(match["name"], match["each"] is not None))
         return cls(tuple(steps))
@@ -84,14 +84,14 @@ class FieldPath:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadKind:
-    """One kind of objects and where its images are.
+    """One kind and the field paths of its images.
 
     Attributes:
         group: API group; empty for the core group.
-        kind: as objects of the kind say it ("Deployment").
-        pod_specs: where its pod specs are.
-        images: where further images are: fields that hold the text of an image.
-        optional: whether every path may be absent from an object. A path that is there must be readable either way.
+        kind: the kind as objects have it ("Deployment").
+        pod_specs: field paths of its pod specs.
+        images: field paths of further images; each field is the text of an image.
+        optional: whether every path may be missing from an object. A path that is present must be readable.
     """
 
     group: str
@@ -106,12 +106,12 @@ class WorkloadKind:
 
         Args:
             group: API group; custom kinds always have one.
-            kind: the kind.
-            pod_specs: paths of its pod specs.
-            images: paths of further images. At least one path of either sort, at most `MAX_PATHS` in all.
+            kind: the kind as objects have it.
+            pod_specs: field paths of its pod specs.
+            images: field paths of further images. `pod_specs` and `images` together have 1 to `MAX_PATHS` paths.
 
         Raises:
-            ConfigError: one of the arguments is not valid, or there is no path.
+            ConfigError: an argument is not valid, or there is no path.
         """
         name = f"custom kind {quote(group)}/{quote(kind)}"
         if not group:
@@ -130,9 +130,9 @@ class WorkloadKind:
         if not paths:
             raise ConfigError(f"{name} has no field: say where its pod spec or its images are")
         if len(paths) > MAX_PATHS:
-            raise ConfigError(f"{name} has {len(paths)} fields, and at most {MAX_PATHS} are possible")
+            raise ConfigError(f"{name} has {len(paths)} fields; at most {MAX_PATHS} are allowed")
         if len(set(paths)) < len(paths):
-            raise ConfigError(f"{name} names the same field twice")
+            raise ConfigError(f"{name} has a duplicate field")
         return found
 
     def __str__(self) -> str:
@@ -157,7 +157,7 @@ class WorkloadKinds:
     def __post_init__(self) -> None:
         """Index the kinds."""
         if len(self.kinds) > MAX_KINDS:
-            raise ConfigError(f"{len(self.kinds)} kinds are configured, and at most {MAX_KINDS} are possible")
+            raise ConfigError(f"{len(self.kinds)} kinds are configured; at most {MAX_KINDS} are allowed")
         found: dict[tuple[str, str], WorkloadKind] = {}
         for kind in self.kinds:
             known = found.setdefault((kind.group, kind.kind), kind)
@@ -174,25 +174,25 @@ class WorkloadKinds:
         return self._found.get((group, kind))
 
     def named(self, kind: str) -> tuple[WorkloadKind, ...]:
-        """Return the kinds of that name, of whatever group."""
+        """Return the kinds of that name, of any group."""
         return tuple(candidate for candidate in self.kinds if candidate.kind == kind)
 
     def with_custom(self, kinds: Iterable[WorkloadKind]) -> WorkloadKinds:
-        """Return these kinds and further ones.
+        """Return a set of these kinds and the given ones.
 
         Raises:
-            ConfigError: one of them is there already.
+            ConfigError: one of the kinds is in the set already.
         """
         return WorkloadKinds((*self.kinds, *kinds))
 
 
-#: A pod, the only kind that nodes run.
+#: Pods, the only objects that nodes run.
 POD: Final = WorkloadKind("", "Pod", (FieldPath.parse("spec"),), optional=False)
 
 
 def _templates() -> Iterator[WorkloadKind]:
     template = "spec.template.spec"
-    # Old API servers have the workloads of `apps` in `extensions` too.
+    # Old API servers serve the kinds of `apps` in `extensions` too.
     for groups, kinds, path in (
         (("",), ("ReplicationController",), template),
         (("",), ("PodTemplate",), "template.spec"),

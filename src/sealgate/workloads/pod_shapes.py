@@ -1,8 +1,8 @@
-"""Pod specs in objects of kinds that nobody configured, found by their shape.
+"""Detection of pod specs by their shape, in objects of kinds that are not configured.
 
-An object with a list of containers of which one has an `image` that is text is taken for a pod spec, wherever it is in
-an object except in `metadata` and `status`. That is a guess: good enough to tell people which kinds to configure and
-to verify the images meanwhile, not good enough for the webhook. Text inside ConfigMaps is not parsed.
+A mapping with a list of containers of which one has a string `image` counts as a pod spec, anywhere in an object except
+in `metadata` and `status`. This is a heuristic: good enough to report which kinds to configure and to verify their
+images meanwhile, not good enough for the webhook. Text inside ConfigMaps is not parsed.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from sealgate.workloads.images import CONTAINER_LISTS, ContainerImage, read_imag
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: The most mappings and lists of one object that are searched, and the deepest: larger than any object that an API
-#: server takes.
+#: The most mappings and lists of one object that are searched, and the deepest nesting: more than any object that an
+#: API server accepts.
 MAX_SEARCHED: Final = 500_000
 MAX_DEPTH: Final = 200
 _SKIPPED: Final = frozenset({"metadata", "status"})
@@ -28,11 +28,11 @@ _MAX_KEY: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class PodShape:
-    """Something that looks like a pod spec.
+    """A mapping with the shape of a pod spec.
 
     Attributes:
-        field: where it is ("spec.template.spec").
-        images: what it would run; at least one.
+        field: its field path ("spec.template.spec").
+        images: the images that it would run; at least one.
     """
 
     field: str
@@ -40,10 +40,10 @@ class PodShape:
 
 
 def find_pod_shapes(obj: Mapping[str, Any]) -> tuple[PodShape, ...]:
-    """Return what looks like a pod spec in an object. What is in it several times is found once.
+    """Return the mappings in an object that have the shape of a pod spec; one with several aliases is returned once.
 
     Args:
-        obj: the object, as JSON has it.
+        obj: the object as parsed JSON or YAML.
 
     Raises:
         InvalidWorkloadError: the object is too large or too deep to be searched, or an image in a pod spec is not text.
@@ -57,7 +57,7 @@ def find_pod_shapes(obj: Mapping[str, Any]) -> tuple[PodShape, ...]:
             continue
         seen.add(id(value))
         if len(seen) > MAX_SEARCHED or depth > MAX_DEPTH:
-            raise InvalidWorkloadError("it is too large to be searched for pod specs; configure its kind")
+            raise InvalidWorkloadError("the object is too large to search it for pod specs; configure its kind")
         if isinstance(value, list):
             below = [(item, f"{field}[{index}]", depth + 1) for index, item in enumerate(value)]
         else:
@@ -71,7 +71,7 @@ def find_pod_shapes(obj: Mapping[str, Any]) -> tuple[PodShape, ...]:
 def _images(spec: Mapping[str, Any], path: str) -> Iterator[ContainerImage]:
     for name, kind in CONTAINER_LISTS:
         for index, item in enumerate(_listed(spec, name)):
-            # Containers without an image are those of operators that merge them into their own.
+            # Operators that merge containers into their own accept containers without an image.
             if isinstance(item, Mapping) and item.get("image") is not None:
                 field = f"{path}.{name}[{index}].image"
                 yield ContainerImage(read_image(item["image"], field), field, _name(item), kind)

@@ -1,8 +1,8 @@
-"""Custom kinds of well-known projects and where their images are, so that users need not find out.
+"""Custom kinds of well-known projects with the field paths of their images.
 
-Nothing here is looked at unless a configuration names it: the kinds of projects that are not installed would only
-cost reviews, and the webhook is sent only the kinds that the chart's `customKinds` list. `docs/custom-kinds.md` has
-the same kinds as chart values; a test compares the two.
+A kind here is used only if a configuration names it: the API server would send reviews for nothing if the project is
+not installed, and it sends only the kinds in the chart's `customKinds`. `docs/custom-kinds.md` has the same kinds as
+chart values; a test compares the two.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sealgate.workloads.kinds import WorkloadKind, WorkloadKinds
 
 _TEMPLATE = "spec.template.spec"
 
-#: Kinds whose fields are known; see the documentation of each project.
+#: Kinds whose field paths are known from the documentation of each project.
 READY_MADE: Final = WorkloadKinds(
     (
         WorkloadKind.custom("apps.kruise.io", "BroadcastJob", [_TEMPLATE]),

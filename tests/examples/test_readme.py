@@ -11,7 +11,8 @@ from sealgate.manifests.policies import load_standalone
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 INDEX = ROOT / "docs" / "README.md"
-PAGES = sorted(path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")))
+FOLDERS = ("docs", "examples", "charts", "tests")
+PAGES = sorted((*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))))
 
 
 def test_the_policies_in_the_readme_are_right(tmp_path: Path) -> None:

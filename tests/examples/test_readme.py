@@ -73,7 +73,9 @@ def test_the_readme_is_short() -> None:
 def test_every_python_file_that_a_page_names_exists(page: Path) -> None:
     named = set(re.findall(r"`((?:[\w-]+/)*\w+\.py)`", page.read_text(encoding="utf-8")))
     there = [f"/{path.relative_to(ROOT).as_posix()}" for path in _sources()]
-    assert sorted(name for name in named if not any(path.endswith(f"/{name}") for path in there)) == []
+    # A name with NAME in it is a placeholder for what a reader adds.
+    missing = {name for name in named if not any(path.endswith(f"/{name}") for path in there)}
+    assert sorted(name for name in missing if "NAME" not in name) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -1,4 +1,4 @@
-"""What is in files that are to be converted, and which conversion it takes."""
+"""Files of other tools' policies: detect the format and convert it."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def convert_texts(
     """Convert the objects of other tools.
 
     Args:
-        texts: name and content of each file, YAML or JSON.
-        server: of kritis's attestations; see `convert_kritis`.
-        namespace: of kritis's objects that name none.
-        read_file: of a policy.json's keys; see `convert_containers_policy`.
-        registries: of a policy.json's signatures; see there.
+        texts: pairs of the name and the content of a file, YAML or JSON.
+        server: URL of the Grafeas server with kritis's attestations; see `convert_kritis`.
+        namespace: namespace of kritis objects without one.
+        read_file: reads a key file that a policy.json names; see `convert_containers_policy`.
+        registries: merged content of `registries.d`; see `convert_containers_policy`.
 
     Raises:
-        PolicyError: there is nothing to convert, or something that cannot be.
+        PolicyError: there is nothing to convert, or an object cannot be converted.
     """
     problems: list[Problem] = []
     documents: list[Document] = []
@@ -92,7 +92,7 @@ def _is_kritis(value: object) -> bool:
 
 
 def _lines(text: str) -> list[str]:
-    # Messages quote what is foreign in them; a comment that a line break could end would be no comment.
+    # Untrusted text in messages is quoted; a line break in a comment would end the comment.
     return [quote(line, 2000) for line in text.splitlines()]
 
 
@@ -103,7 +103,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any part of an object
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes keys as people paste them, and what occurs twice twice."""
+    """Writes keys as literal blocks, and repeats equal values instead of using anchors and aliases."""
 
     def ignore_aliases(self, data: object) -> bool:
         del data

@@ -1,4 +1,4 @@
-"""What a conversion gives: objects, and everything that a person has to know about them."""
+"""Result of a conversion: objects, and notes for the person who applies them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Note:
     """Something that could not be converted, was converted into something else, or is left to do.
 
     Attributes:
-        field: where it stands in what was converted, empty for all of it.
-        message: what it is, and what to do about it, one or two sentences.
+        field: field path in the converted policy; empty for all of it.
+        message: what is different and what to do, one or two sentences.
     """
 
     field: str
@@ -28,15 +28,15 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """The objects that do what was converted.
+    """The objects that are equivalent to the converted policy.
 
     A requirement without an equivalent is never turned into admission: its images are left without a policy, and
     `unmatched` is then "deny".
 
     Attributes:
-        objects: Authenticators first, each as it stands in YAML.
-        notes: in the order of what was converted.
-        unmatched: what must happen to images that no policy matches ("admit" or "deny"): the chart value
+        objects: the objects, Authenticators first, as parsed YAML.
+        notes: the notes, in the order of the converted policy; may be empty.
+        unmatched: what must happen to images that are neither covered nor exempt ("admit" or "deny"): the chart value
             `unmatchedImages`, on the command line `--unmatched`.
     """
 

@@ -74,7 +74,7 @@ def convert_containers_policy(
             are looked for in OpenShift's extension of the image's registry.
 
     Raises:
-        PolicyError: it is no such policy; the tools it is for would refuse it as well.
+        PolicyError: `policy` is not a valid policy.json; the tools that read it would reject it as well.
     """
     return _Converter(read_file, registries).convert(policy)
 

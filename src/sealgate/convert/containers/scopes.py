@@ -12,7 +12,7 @@ empty                                 every image
 Of several scopes that cover an image only the narrowest counts there, while here all policies count. So the policy
 of a wide scope excludes what narrower ones cover.
 
-Hosts are folded as in references. Docker Hub is `docker.io` in scopes, whatever it is called in a pull.
+Hosts are normalised as in references. Docker Hub is `docker.io` in scopes, whatever it is called in a pull.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SPECIAL = frozenset("*?{}, \t")
 
 
 class NoSelectorError(Exception):
-    """No image selector covers what a scope does; the text says why.
+    """No image selector is equivalent to a scope; the message says why.
 
     Attributes:
         scope: about the images that are of it; None if there can be none.

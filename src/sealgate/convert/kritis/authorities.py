@@ -12,7 +12,7 @@ from sealgate.errors import InvalidKeyError
 from sealgate.keys.public_keys import load_public_key
 from sealgate.messages import quote
 
-#: Stands where nobody said which server holds the attestations: a name that never resolves, so nothing verifies.
+#: Placeholder for an unknown Grafeas server; the name never resolves (RFC 6761), so nothing verifies.
 UNKNOWN_SERVER = "https://grafeas.invalid"
 
 _NOTE = re.compile(r"(?:v1(?:alpha1|beta1)?/)?projects/([^/]+)(?:/notes/([^/]+))?")
@@ -24,19 +24,19 @@ _RSA_ALGORITHMS = ("RSA_PSS_SHA_256", "RSA_PKCS1_SHA_256")
 
 
 class MalformedError(Exception):
-    """The authority cannot be meant; the text says why."""
+    """The authority is not valid; the message says why."""
 
 
 def grafeas_spec(name: str, spec: Mapping[str, Any], server: str | None) -> tuple[dict[str, Any], list[str]]:
-    """Return the spec of an authenticator for an authority, and what a person has to know about it.
+    """Return the spec of the authenticator for an AttestationAuthority, and notes about it.
 
     Args:
-        name: the authority's.
-        spec: the authority's.
-        server: address of the Grafeas server; None if nobody said it.
+        name: name of the AttestationAuthority.
+        spec: its spec.
+        server: URL of the Grafeas server; None if it is not known.
 
     Raises:
-        MalformedError: it has no key, or none that can be accepted, or no note.
+        MalformedError: the authority has no usable key or no note.
     """
     notes: list[str] = []
     note = _note(name, spec.get("noteReference"), notes)
@@ -111,7 +111,7 @@ def _algorithm(name: object) -> str:
 
 
 def _decoded(data: object) -> str:
-    """Return a key as text; it may be written as it is, or in base64."""
+    """Return a key as PEM or armored text; the field may have that text or its base64."""
     if not isinstance(data, str) or not data.strip():
         raise MalformedError("it has no public key")
     if data.lstrip().startswith("-----BEGIN"):

@@ -68,12 +68,12 @@ def convert_kritis(
     """Convert kritis's objects.
 
     Args:
-        documents: objects of the group `kritis.grafeas.io`; what is no kind that is known here is left aside.
-        server: address of the Grafeas server that holds the attestations.
-        namespace: of objects that name none.
+        documents: objects of the group `kritis.grafeas.io`; unknown kinds are skipped.
+        server: URL of the Grafeas server that has the attestations; None if it is not known.
+        namespace: namespace of objects without one.
 
     Raises:
-        PolicyError: something in them cannot be meant, or names what is not there.
+        PolicyError: an object is not valid, or names an object that does not exist.
     """
     return _Converter(server, namespace).convert(documents)
 

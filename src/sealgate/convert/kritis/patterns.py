@@ -47,7 +47,7 @@ _NEVER = re.compile(r"[{},?\s]|(?<=/)[^/]*[\[\]]")
 
 
 class NoSelectorError(Exception):
-    """Nothing here covers the same; the text says why."""
+    """There is no equivalent selector; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,8 +224,8 @@ WRONG = (
         "set exactly one source of the keyring: inline or secretRef",
         "simpleSigning",
     ),
-    Wrong("no store", "spec.simpleSigning.store", {}, "set exactly one place", "simpleSigning"),
-    Wrong("two stores", "spec.simpleSigning.store.openshift", {}, "set exactly one place", "simpleSigning"),
+    Wrong("no store", "spec.simpleSigning.store", {}, "set exactly one store", "simpleSigning"),
+    Wrong("two stores", "spec.simpleSigning.store.openshift", {}, "set exactly one store", "simpleSigning"),
     Wrong(
         "identity without its parameter",
         "spec.simpleSigning.signedIdentity.remapIdentity",

@@ -84,9 +84,9 @@ def test_a_requirement_can_be_met(require: dict[str, Any], message: str) -> None
         ({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": []}]}, "NotIn needs values"),
         ({"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}, "Exists takes no values"),
         ({"matchExpressions": [{"key": "a", "operator": "Equals", "values": ["b"]}]}, "'In', 'NotIn'"),
-        ({"matchExpressions": [{"key": "a b", "operator": "Exists"}]}, "a b is no label key"),
+        ({"matchExpressions": [{"key": "a b", "operator": "Exists"}]}, "a b is not a label key"),
         ({"matchExpressions": [{"key": "a", "operator": "In", "values": ["b c"]}]}, "b c is no label value"),
-        ({"matchLabels": {"-a": "b"}}, "-a is no label key"),
+        ({"matchLabels": {"-a": "b"}}, "-a is not a label key"),
         ({"matchLabels": {"a": "b*"}}, "b* is no label value"),
         ({"matchLabels": {"a": True}}, "valid string"),
         ({"matchLabel": {"a": "b"}}, "not permitted"),
@@ -105,7 +105,7 @@ def test_label_keys(key: str) -> None:
     "key", ["", "/a", "a/", "a/b/c", "Example.org/a", "a" * 64, "a-", ".a", "é", "a\n", f"{'a' * 254}/b", "-a/b"]
 )
 def test_what_is_no_label_key(key: str) -> None:
-    with pytest.raises(ValueError, match="is no label key"):
+    with pytest.raises(ValueError, match="is not a label key"):
         check_label_key(key)
 
 

@@ -91,7 +91,7 @@ def test_attack_16_a_key_for_encryption_is_never_accepted() -> None:
 
 def test_attack_32_an_endless_answer_is_cut_off(environment: KMSEnvironment) -> None:
     environment.kms.faults.endless("")
-    with pytest.raises(UnavailableError, match="makes no sense"):
+    with pytest.raises(UnavailableError, match="unexpected response"):
         environment.resolve()
 
 
@@ -171,7 +171,7 @@ def test_attack_39_a_version_that_the_service_lists_is_checked_before_it_becomes
         assert isinstance(oracle.kms, OCIVaultSimulator)
         oracle.add_key()
         oracle.kms.keys[oracle.key_id].versions[version] = next(iter(oracle.kms.keys[oracle.key_id].versions.values()))
-        with pytest.raises(UnavailableError, match="makes no sense"):
+        with pytest.raises(UnavailableError, match="unexpected response"):
             oracle.resolve()
         assert all(".." not in request.path for request in oracle.kms.requests)
 

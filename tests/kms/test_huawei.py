@@ -120,7 +120,7 @@ def test_an_answer_about_another_key_is_no_answer(huawei: KMSEnvironment) -> Non
     add(huawei)
     info = {"key_id": "other", "key_state": "2", "key_spec": "EC_P256", "key_usage": "SIGN_VERIFY"}
     huawei.kms.faults.body("describe-key", encode({"key_info": info}))
-    with pytest.raises(UnavailableError, match="makes no sense: it is about other, not b1c2-d3"):
+    with pytest.raises(UnavailableError, match=r"unexpected response from .*: it is about other, not b1c2-d3"):
         huawei.resolve()
 
 
@@ -128,7 +128,7 @@ def test_the_public_key_of_another_key_is_no_answer(huawei: KMSEnvironment) -> N
     add(huawei)
     other = {"key_id": "other", "public_key": public_pem(new_key("ECDSA P-256", "other"))}
     huawei.kms.faults.body("get-publickey", encode(other))
-    with pytest.raises(UnavailableError, match="makes no sense: it is about other, not b1c2-d3"):
+    with pytest.raises(UnavailableError, match=r"unexpected response from .*: it is about other, not b1c2-d3"):
         huawei.resolve()
 
 

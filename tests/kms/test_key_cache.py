@@ -207,14 +207,14 @@ def test_a_service_that_is_silent_does_not_keep_others_waiting(environment: KMSE
             source = KMSKeySource(network, MappingServiceSecrets({SECRET: other.secret}), clock)
             entry = environment.entry(endpoint=silent.url)
             with pytest.raises(DeadlineError):
-                source.look(entry, seconds=0.2)
+                source.fetch(entry, seconds=0.2)
             assert silence.hit.wait(30)
             asked = len(silent.requests)
             for further in (entry, environment.entry(endpoint=silent.url, keyId="another")):
                 with pytest.raises(UnavailableError, match="asked again in a moment"):
-                    source.look(further)
+                    source.fetch(further)
             assert len(silent.requests) == asked
-            assert source.look(environment.entry(endpoint=other.url))
+            assert source.fetch(environment.entry(endpoint=other.url))
 
 
 def test_several_keys_are_asked_for_together_and_fail_alone(environment: KMSEnvironment) -> None:

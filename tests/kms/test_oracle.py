@@ -110,7 +110,7 @@ def test_another_api_key_is_refused_by_the_vault(oracle: KMSEnvironment) -> None
 def test_answers_that_make_no_sense_are_no_answers(oracle: KMSEnvironment, path: str, document: object) -> None:
     add(oracle)
     oracle.kms.faults.body(path, encode(document))
-    with pytest.raises(UnavailableError, match="makes no sense"):
+    with pytest.raises(UnavailableError, match="unexpected response"):
         oracle.resolve()
 
 
@@ -135,5 +135,5 @@ def test_a_good_answer_about_another_key_or_version_is_no_answer(
         return Answer(given.status, given.headers, encode({**json.loads(given.body), member: value}))
 
     oracle.kms.respond = answer  # type: ignore[method-assign]  # the simulator is the test's own
-    with pytest.raises(UnavailableError, match="makes no sense: it is about"):
+    with pytest.raises(UnavailableError, match=r"unexpected response from .*: it is about"):
         oracle.resolve()

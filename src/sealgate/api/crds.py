@@ -1,14 +1,14 @@
 """The CustomResourceDefinitions, generated from the models: `kubectl apply` refuses what can be known to be wrong.
 
 Descriptions become what `kubectl explain` shows. On top of what a schema says by itself (required, lengths, numbers,
-names of values) stand CEL rules, whose messages say what to write instead. They come from conventions, so that a new
+names of values) CEL rules follow, whose messages say what to write instead. They come from conventions, so that a new
 format needs nothing here:
 
 - of the fields of `AuthenticatorSpec`, exactly one is set: the format;
 - an object whose optional fields include two or more key sources (`pem`, `pgp`, `inline`, `secretRef`, `kms`, `keyId`,
-  `ca`) has exactly one of them; the same holds for places that store signatures (`openshift`, `lookaside`);
+  `ca`) has exactly one of them; the same holds for stores of signatures (`openshift`, `lookaside`);
 - a string called `pem`, `pgp` or `inline` holds public key material, never a private key;
-- what is special to one model stands in `_RULES`, or with the model itself, as `json_schema_extra` with
+- rules for one model only are in `_RULES`, or with the model itself, as `json_schema_extra` with
   `x-kubernetes-validations`.
 """
 
@@ -194,9 +194,9 @@ _KEY_MATERIAL = frozenset({"pem", "pgp", "inline"})
 _SEARCHABLE = 8 << 20
 _ALTERNATIVES = (
     ("source of the key", ("pem", "pgp", "inline", "secretRef", "kms", "keyId", "ca")),
-    ("place where signatures are stored", ("openshift", "lookaside")),
+    ("store of signatures", ("openshift", "lookaside")),
 )
-#: The models of which exactly one field is set, whatever fields there are, and what the fields are.
+#: The models of which exactly one field is set, and what their fields are called in messages.
 _CHOICES = {"AuthenticatorSpec": "format", "KMSSource": "KMS"}
 #: What the alternatives of some models are called, as the models themselves do.
 _OTHER_WORDS = {"KeyringSource": "source of the keyring", "NotaryRoot": "pin of the root"}
@@ -317,7 +317,7 @@ def _object_schema(kind: Kind) -> Schema:
 
 
 def _without_defaults(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
-    """Leave a status as it was written: a default there would look like something the operator has found out."""
+    """Remove defaults from a status: a default there would look like a result of the operator."""
     if isinstance(schema, dict):
         return {
             key: _without_defaults(value)

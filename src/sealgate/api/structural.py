@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Schema = dict[str, Any]
 
-#: Bounds for what a model leaves open, so that the API server can tell what its rules cost at most.
+#: Bounds where a model has none, so that the API server can bound the cost of CEL rules.
 MAX_STRING = 1024
 MAX_ITEMS = 64
 
@@ -75,7 +75,7 @@ class _Converter:
         return result
 
     def _resolve(self, source: Schema, place: str) -> tuple[Schema, str]:
-        """Follow references and choices of one; what stands beside them wins."""
+        """Follow references and choices of one; members beside them take precedence."""
         node = dict(source)
         while True:
             if "$ref" in node:
@@ -94,7 +94,7 @@ class _Converter:
         if "const" in node:
             result["enum"] = [node["const"]]
         if result.get("default", ...) in (None, {}, []):
-            del result["default"]  # the same as absent: no reason to write it into everybody's objects
+            del result["default"]  # the same as absent, so the API server need not store it
         if result.get("type") == "integer":
             result.setdefault("format", "int64")
             if "exclusiveMinimum" in node:
@@ -108,7 +108,7 @@ class _Converter:
         if result.get("type") == "array":
             result.setdefault("maxItems", MAX_ITEMS)
             result["items"] = self.convert(node.get("items", {}), f"{place}[]", times * result["maxItems"])
-            result.setdefault("x-kubernetes-list-type", "atomic")  # whoever writes the list writes all of it
+            result.setdefault("x-kubernetes-list-type", "atomic")  # a writer replaces the whole list
         elif result.get("type") == "object" and "properties" in result:
             result.pop("additionalProperties", None)
             result["properties"] = {

@@ -1,8 +1,8 @@
 """The evidence collected by one verification: every signature seen, and the outcome that follows from all of them.
 
-Every format collects in the same way. One good signature is enough for `Verified`, whatever else is wrong. Without
-one, a search that ended early, or a source that could not be fetched, decides before the refusals of signatures that
-were seen; of those, the refusal that explains most is the message and the reason.
+Every format collects in the same way. One good signature is enough for `Verified`, even if all others are refused.
+Without one, a search that ended early, or a source that could not be fetched, decides before the refusals of signatures
+that were seen; of those, the refusal that explains most is the message and the reason.
 """
 
 from __future__ import annotations

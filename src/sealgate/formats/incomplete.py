@@ -1,7 +1,7 @@
 """An authenticator that works although some of its keys cannot be used.
 
-What its other keys sign is verified as ever. Of everything else nobody can tell whether a missing key signed it, which
-is a refusal where it is known that the key must not be used, and not available where nobody has looked at it yet.
+Signatures by the usable keys are verified as always. Any other image may be signed by a missing key: it is refused if
+every missing key is known to be refused, and unavailable if one of them has not been read yet.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class IncompleteCheck:
         """Verify the image's signatures with the keys that can be used.
 
         Raises:
-            VerificationError: nobody signed it, or none of them did and the others must not be used.
-            UnavailableError: none of them signed it, and of another it is not known yet; or nothing could be fetched.
+            VerificationError: there is no signature, or none by a usable key and the missing keys are refused.
+            UnavailableError: none by a usable key and a missing key has not been read yet; or nothing could be fetched.
         """
         try:
             return self.check.verify(image, sources)

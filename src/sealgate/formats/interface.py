@@ -1,8 +1,8 @@
-"""The seam between formats and everything else.
+"""The interface between formats and everything else.
 
 A *format* is a way of storing and checking signatures. One module (or folder) here implements one format: it
 turns the format's fields of an `Authenticator` into a `Check`, and a `Check` verifies images. Nothing outside
-`sealgate.formats` knows what a signature looks like; nothing inside knows caches, budgets, Kubernetes or Flask.
+`sealgate.formats` knows how a signature is stored; nothing inside knows caches, budgets, Kubernetes or Flask.
 
 The order of checks inside a `Check` is the same for every format: fetch bounded, hash what was fetched against
 the digest it was asked by, verify the signature over those exact bytes with a key the policy chose, only then
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from sealgate.references import Digest, Reference
     from sealgate.registry.interface import Registry
 
-#: The most candidate signatures looked at for one subject and authenticator; more is a refusal.
+#: Limit for the candidate signatures of one subject and authenticator; more is a refusal.
 MAX_SIGNATURES = 128
-#: The most bytes of one signature blob; more is a refusal.
+#: Limit for one signature blob in bytes; more is a refusal.
 MAX_SIGNATURE_BYTES = 1 << 20
 
 
@@ -52,7 +52,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Everything of the outside world that a check may touch, for one verification.
+    """Everything outside the process that a check may use, for one verification.
 
     Attributes:
         registry: the registries, with this pod's credentials, under this deadline.
@@ -73,7 +73,7 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class CheckKey:
-    """One key that a check accepts, as it stands at some moment.
+    """The state of one key that a check accepts, at some moment.
 
     Attributes:
         fingerprint: the fingerprint that findings have for it.

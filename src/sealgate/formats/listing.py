@@ -32,7 +32,7 @@ class Page:
     """One page of a listing.
 
     Attributes:
-        records: as they stand there.
+        records: the records of the page, not parsed.
         next: the token of the next page; empty on the last.
     """
 
@@ -77,7 +77,7 @@ def require_success(response: Response, what: str) -> bytes:
         what: who was asked for what, foreign text already quoted ("grafeas.example.org: listing occurrences").
 
     Raises:
-        NotFoundError: there is no such thing.
+        NotFoundError: the service has no such record or note.
         UnauthorizedError: the credentials do not do.
         UnavailableError: any other status.
     """

@@ -1,6 +1,6 @@
 """What to say about a signature that an accepted key made with another algorithm than the policy's.
 
-Signers differ in the hash that they use (older cosign: SHA-256 whatever the curve), and the policy fixes one. Such a
+Signers differ in the hash that they use (older cosign: SHA-256 for every curve), and the policy fixes one. Such a
 signature is refused, and stays refused: what is found out here is text for the refusal and nothing else. The text is
 made in the expression that raises the refusal, when the outcome and its reason are settled.
 """

@@ -7,7 +7,7 @@
                   "type": "cosign container image signature"},
      "optional": {"env": "prod"}}
 
-Members of `critical` that nobody here understands are refused: that is what critical means.
+Unknown members of `critical` are refused: that is what critical means.
 """
 
 from __future__ import annotations

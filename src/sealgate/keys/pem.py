@@ -20,7 +20,7 @@ _BLOCK = re.compile(
 )
 _LABEL = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,60})-----")
 
-# What else stands between BEGIN and END, by a part of its label, the longer ones first.
+# Other PEM blocks, by a part of their label, the longer ones first.
 _OTHERS: Mapping[str, str] = {
     "PRIVATE KEY": "it is a private key, which belongs in no policy; use its public key "
     "(openssl pkey -in key.pem -pubout), and if the policy was shared, make a new key",

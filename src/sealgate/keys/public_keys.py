@@ -38,7 +38,7 @@ MIN_RSA_BITS = 2048
 MAX_RSA_BITS = 16384
 _MAX_RSA_EXPONENT = 2**32 - 1
 
-# Where the algorithm stands in a SubjectPublicKeyInfo; its point or modulus comes later.
+# The algorithm comes first in a SubjectPublicKeyInfo, its point or modulus later.
 _ALGORITHM_BYTES = 48
 
 _Key = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
@@ -195,7 +195,7 @@ def _describe(key: _Key) -> tuple[str, tuple[Algorithm, ...]]:
 
 
 def _check_ed25519(key: ed25519.Ed25519PublicKey) -> None:
-    # Loading takes any 32 bytes; some of them are keys that anybody can sign for.
+    # Loading accepts any 32 bytes; for points of small order, signatures can be forged without a private key.
     try:
         check_point(key.public_bytes_raw())
     except ValueError as error:

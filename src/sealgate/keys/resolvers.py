@@ -1,6 +1,6 @@
 """Where an authenticator's keys come from: one resolver for each way of running sealgate.
 
-A format asks a `KeyResolver` for the keys of each entry and never knows whether they stood in the policy, in a
+A format asks a `KeyResolver` for the keys of each entry and never knows whether they were in the policy, in a
 Secret or in a KMS. Standalone, everything is among the policy files; in a cluster the operator resolves what is
 not inline and writes it into the object's status.
 """
@@ -27,7 +27,7 @@ class KeyResolver(Protocol):
     """The keys behind one entry of an authenticator."""
 
     def public_keys(self, entry: KeyEntry) -> tuple[PublicKey, ...]:
-        """Return the keys that the entry stands for; a KMS key may have several versions.
+        """Return the public keys of an entry; a key of a KMS may have several versions.
 
         None are returned only by resolvers that leave out what cannot be used (`UsableKeys`).
 
@@ -83,7 +83,7 @@ class KMSKeyReader(Protocol):
 
 
 class FileKeys:
-    """Inline keys, Secrets that stand among the policy files, and keys that somebody reads from a KMS.
+    """Resolver for policy files: inline keys, Secrets among the files, and keys that a reader has from a KMS.
 
     Args:
         secrets: the decoded data of each Secret by its name.

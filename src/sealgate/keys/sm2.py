@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SM3, Hash
 
-#: What everybody uses who has no reason to use something else.
+#: The default ID of GM/T 0009, used by every signer that is not given another.
 DEFAULT_ID = "1234567812345678"
 #: The most bytes of a distinguishing id.
 MAX_ID_BYTES = 128

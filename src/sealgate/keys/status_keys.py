@@ -86,5 +86,5 @@ class StatusKeys:
 
 
 def _is_final(key: KeyStatus) -> bool:
-    """Return whether a key is refused for what it is, and not because nobody could look at it."""
+    """Return whether a key is refused for what it is, and not because it could not be read."""
     return key.state == "Refused" and key.reason not in TRANSIENT_REASONS

@@ -1,6 +1,6 @@
-"""Public keys out of key management services.
+"""Reads public keys from key management services.
 
     statuses = resolve_kms(entry, secrets, services, clock)    # every REFRESH_SECONDS
 
-Nothing here keeps anything: who asks again, and when, is up to the caller (`sealgate.kms.key_cache`).
+`resolve_kms` keeps no state; callers decide when to read again (`sealgate.kms.key_cache`).
 """

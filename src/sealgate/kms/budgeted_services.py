@@ -1,4 +1,4 @@
-"""Requests to key management services, at the pace of a budget for each host."""
+"""Requests to key management services, limited by a budget for each host."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ BURST = 60
 
 
 class Budget(Protocol):
-    """Places a minute for each host (`sealgate.budgets.Budgets` is one)."""
+    """Requests a minute for each host (`sealgate.budgets.Budgets` is one)."""
 
     def reserve(self, host: str, deadline: Deadline) -> float:
-        """Take a place and return how many seconds to wait for it.
+        """Reserve a request and return the seconds to wait before it.
 
         Raises:
-            RateLimitedError: it would come after the deadline.
+            RateLimitedError: its turn comes after the deadline.
         """
 
 
 class BudgetedServices:
-    """Services, each request of which takes a place in its host's budget; see `Services`.
+    """Services whose requests are charged to the budget of their host; see `Services`.
 
     Args:
         services: who sends.
@@ -53,10 +53,10 @@ class BudgetedServices:
         limit: int = MAX_RESPONSE_BYTES,
         ca: str | None = None,
     ) -> Response:
-        """Wait for a place and send the request; see `Services.request`.
+        """Wait until the budget allows it and send the request; see `Services.request`.
 
         Raises:
-            RateLimitedError: there is no place before the deadline.
+            RateLimitedError: the budget is exhausted until the deadline.
         """
         delay = self._budget.reserve(parse_url(url).origin.authority, self._deadline)
         if delay > 0:

@@ -1,7 +1,7 @@
-"""The seam between key management services and everything else.
+"""The interface between key management services and everything else.
 
 One module here speaks to one provider: it has a function `fetch` that asks the service for a key and says what it
-found, and stands in the table of `sealgate.kms.resolve`. What a found key is worth (whether it parses, is
+found, and has a line in `PROVIDERS` of `sealgate.kms.resolve`. What a found key is worth (whether it parses, is
 strong enough, fits its algorithm) is judged there, the same for all.
 """
 
@@ -65,5 +65,5 @@ class Fetch(Protocol[S_contra]):
 
 
 def refused(version: str, state: str, reason: str, message: str) -> tuple[KMSKey, ...]:
-    """Return the one refused version that stands for a key; see `KMSKey`."""
+    """Return the one refused version that represents a key without usable ones; see `KMSKey`."""
     return (KMSKey(version, state, reason=reason, message=message),)

@@ -1,9 +1,8 @@
-"""Keys out of KMSs, for those who keep what they find in a status, and for those who keep it in memory.
+"""Cache of the keys in KMSs, for the command line and the webhook with policy files.
 
-`KMSKeySource` looks at one key whenever it is asked to: that is for the operator, which writes down what it finds.
-`KMSKeyCache` is for the command line and for standalone mode, where there is no operator. It looks again and again, in
-the time of whoever calls `refresh`; verification only sees what it has. A key that ended, because its KMS could not be
-asked for too long, is not used: its authenticator is then not ready.
+Without an operator nothing writes keys into a status. `KMSKeyCache.refresh` reads the keys that are due, in the thread
+of its caller; verification uses the cached keys and never waits for a KMS. A key that expired, because its KMS was
+unavailable for too long, is not used: its authenticator is then not ready.
 """
 
 from __future__ import annotations
@@ -41,11 +40,11 @@ _TOGETHER = 8
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the last look at a key found.
+    """The result of the last read of a key.
 
     Attributes:
         keys: each version of the key.
-        due: when the next look is, in the clock's monotonic seconds.
+        due: when it is read again, in the clock's monotonic seconds.
     """
 
     keys: tuple[KeyStatus, ...]
@@ -59,7 +58,7 @@ class KMSKeyCache:
         settings: how services are reached.
         clock: the time.
         resolver: names to addresses; the machine's own by default.
-        refresh: seconds between two looks at a key; it is used for three times as long.
+        refresh: interval between two reads of a key in seconds; a key stays valid for three times as long.
     """
 
     def __init__(
@@ -110,18 +109,18 @@ class KMSKeyCache:
             ThreadPoolExecutor(min(_TOGETHER, len(due)), thread_name_prefix="kms") as pool,
         ):
             keys = KMSKeySource(network, MappingServiceSecrets(secrets), self._clock, self._refresh, self._budgets)
-            looks = [pool.submit(self._look, keys, entry, known.get(entry), seconds) for entry in due]
-            # One that ends in an error that nobody has thought of must not take the others with it.
-            unexpected = [error for look in looks if (error := look.exception()) is not None]
-            read = {entry: look.result() for entry, look in zip(due, looks, strict=True) if look.exception() is None}
+            reads = [pool.submit(self._read, keys, entry, known.get(entry), seconds) for entry in due]
+            # An unexpected error with one key must not discard the others.
+            unexpected = [error for read in reads if (error := read.exception()) is not None]
+            fresh = {entry: read.result() for entry, read in zip(due, reads, strict=True) if read.exception() is None}
         with self._lock:
-            self._known.update(read)
+            self._known.update(fresh)
         if unexpected:
             raise unexpected[0]
 
     def public_keys(self, entry: KeyEntry) -> tuple[PublicKey, ...]:
         """Return the keys behind a `kms` entry as they were last read; see `sealgate.keys.resolvers.KMSKeyReader`."""
-        assert entry.kms is not None  # noqa: S101 - the caller has looked
+        assert entry.kms is not None  # noqa: S101 - checked by the caller
         with self._lock:
             known = self._known.get(entry)
             same = (found for at, found in self._known.items() if at.kms and at.kms.is_same_key(entry.kms))
@@ -134,17 +133,17 @@ class KMSKeyCache:
         return StatusKeys(status, self._clock.now()).public_keys(entry)
 
     def state(self) -> Hashable:
-        """Return what changes whenever `public_keys` comes to answer differently: by a look, or because a key ended."""
+        """Return a value that changes whenever a result of `public_keys` does: by a read, or because a key expired."""
         now = self._clock.now()
         with self._lock:
             keys = [key for found in self._known.values() for key in found.keys]
         usable = frozenset((key.source, key.key_version, key.pem) for key in keys if key.is_usable(now))
         return usable, frozenset((key.source, key.key_version, key.message) for key in keys if key.message)
 
-    def _look(self, keys: KMSKeySource, entry: KeyEntry, known: _Known | None, seconds: float) -> _Known:
+    def _read(self, keys: KMSKeySource, entry: KeyEntry, known: _Known | None, seconds: float) -> _Known:
         now = self._clock.monotonic()
         try:
-            found = keys.look(entry, seconds)
+            found = keys.fetch(entry, seconds)
         except UnavailableError as error:
             kept = remaining_keys(entry, known.keys if known else (), error, self._clock.now())
             return _Known(kept, now + min(RETRY_SECONDS, self._refresh))

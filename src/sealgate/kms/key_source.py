@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from sealgate.http.services import ServiceClient
     from sealgate.service_secrets import ServiceSecrets
 
-#: Seconds that asking for one key may take, and until it is asked for again after it could not be.
+#: Timeout for reading one key, and delay before the next attempt after a failure, in seconds.
 FETCH_SECONDS = 20.0
 RETRY_SECONDS = 30.0
-#: Keys whose last answer is remembered by `KMSKeySource`.
+#: Capacity of the cache of `KMSKeySource`, in keys.
 MAX_ANSWERS = 1000
 
 
 class KMSKeySource:
-    """Keys in KMSs, as they are right now: what the operator calls a source of keys. Thread-safe.
+    """Reads keys from KMSs: a `KeySource` of the operator. Thread-safe.
 
     Args:
-        network: how services are reached.
-        secrets: where credentials are.
+        network: client for the services.
+        secrets: source of the credentials.
         clock: the time.
-        refresh_seconds: between two looks at a key; it may be used for three times as long.
+        refresh_seconds: interval between two reads of a key; a key stays valid for three times as long.
         budgets: of the services; its own by default.
     """
 
@@ -54,7 +54,7 @@ class KMSKeySource:
         self._clock = clock
         self._budgets = budgets or Budgets(REQUESTS_PER_MINUTE, BURST, clock)
         self._refresh_seconds = refresh_seconds
-        # Objects are looked at after every change of anything they name, a service only when it is time again.
+        # Objects are reconciled after every change of what they name; a service is asked only when the key is due.
         self._answers: TTLCache[KeyEntry, tuple[KeyStatus, ...]] = TTLCache(
             MAX_ANSWERS, refresh_seconds / 2, timer=clock.monotonic
         )
@@ -67,7 +67,7 @@ class KMSKeySource:
         """Return what `status.keys[].source` calls the entry's key; None if it is in no KMS."""
         return None if entry.kms is None else entry.kms.source
 
-    def look(self, entry: KeyEntry, seconds: float = FETCH_SECONDS) -> tuple[KeyStatus, ...]:
+    def fetch(self, entry: KeyEntry, seconds: float = FETCH_SECONDS) -> tuple[KeyStatus, ...]:
         """Ask for the key of a `kms` entry; see `sealgate.kms.resolve.resolve_kms`.
 
         A service that let a deadline pass in silence is not asked for a moment, so that its keys do not keep those of
@@ -76,7 +76,7 @@ class KMSKeySource:
         Raises:
             UnavailableError: nothing could be found out.
         """
-        assert entry.kms is not None  # noqa: S101 - nobody asks about others
+        assert entry.kms is not None  # noqa: S101 - callers pass no other entries
         service = entry.kms.service
         with self._lock:
             silence = self._silent.get(service)
@@ -94,8 +94,8 @@ class KMSKeySource:
     def observe(self, entry: KeyEntry, known: Sequence[KeyStatus], now: datetime) -> tuple[KeyStatus, ...]:
         """Return each version of the key of a `kms` entry, refused ones with reason and message. Never raises.
 
-        An answer stands for half of the time between two looks. While the service does not answer, what was known
-        stays as it is until it ends.
+        A response is cached for half of the interval between two reads. While the service does not answer, known keys
+        stay until they expire.
 
         Args:
             entry: what the spec says.
@@ -106,7 +106,7 @@ class KMSKeySource:
             answer = self._answers.get(entry)
         if answer is None:
             try:
-                answer = self.look(entry)
+                answer = self.fetch(entry)
             except UnavailableError as error:
                 return remaining_keys(entry, known, error, now)
             with self._lock:

@@ -1,4 +1,4 @@
-"""From a `kms` entry of a policy to keys that verify, or to why they do not: the same for whoever asks.
+"""Resolves a `kms` entry of a policy to accepted or refused keys.
 
 The operator writes the result into the authenticator's status; the command line and standalone mode keep it in
 memory. Both use a key until `validUntil` at the latest, so that a service that cannot be reached is not trusted for
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from sealgate.kms.interface import Fetch
     from sealgate.service_secrets import ServiceSecrets
 
-#: Seconds between two looks at a key: what was disabled is refused after that at the latest.
+#: Interval between two reads of a key in seconds; a disabled key is refused after that at the latest.
 REFRESH_SECONDS = 300.0
-#: How many looks may fail before a key that was good is not used any more.
+#: The number of failed reads after which an accepted key is not used any more.
 REFRESHES_VALID = 3
 
 #: How each provider is asked, by its field in `KMSSource`.
@@ -47,7 +47,7 @@ _MAX_MESSAGE = 4096
 def resolve_kms(
     entry: KeyEntry, secrets: ServiceSecrets, services: Services, clock: Clock, *, refresh: float = REFRESH_SECONDS
 ) -> tuple[KeyStatus, ...]:
-    """Ask a KMS for the key of an entry, and say what it is worth.
+    """Read the key of an entry from its KMS, and accept or refuse each version.
 
     Args:
         entry: with `kms`.
@@ -62,7 +62,7 @@ def resolve_kms(
     Raises:
         UnavailableError: nothing could be found out; what was known before stays valid until it ends.
     """
-    assert entry.kms is not None  # noqa: S101 - nobody else gets here
+    assert entry.kms is not None  # noqa: S101 - callers pass no other entries
     asked_at = clock.now()
     found = PROVIDERS[entry.kms.provider](entry.kms.of, secrets, services, clock)
     none = KMSKey("", "", reason="KeyNotFound", message="the key has no versions; create one, or check keyId")
@@ -82,7 +82,7 @@ def remaining_keys(
         error: why there is nothing new.
         now: the time.
     """
-    assert entry.kms is not None  # noqa: S101 - nobody else gets here
+    assert entry.kms is not None  # noqa: S101 - callers pass no other entries
     versions = entry.kms.versions
     kept = tuple(key for key in known if key.is_usable(now) and (not versions or key.key_version in versions))
     return kept or (_refused(entry, KMSKey("", ""), error.reason.value, error.message, now),)

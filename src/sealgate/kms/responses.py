@@ -1,7 +1,6 @@
-"""Asking key management services, and reading what they answer: bounded, strict, and without its own words.
+"""Requests to key management services and their responses: bounded, parsed strictly.
 
-What a service writes into an error may repeat what it was sent, signatures included. So of an error only the status
-and the code are passed on.
+The text of an error may repeat the request, signatures included, so only status and code of an error are reported.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from sealgate.reasons import Reason
 if TYPE_CHECKING:
     from sealgate.http.interface import Response, Services
 
-#: The most bytes of one answer; a key has about 1,000, a page of versions about 50,000.
+#: Limit for one response in bytes; a key has about 1,000, a page of versions about 50,000.
 MAX_ANSWER_BYTES = 256 << 10
 
 _OK = 200
@@ -39,7 +38,7 @@ class Call:
         url: the whole of it.
         headers: all that have to be sent.
         body: the bytes, if any.
-        ca: PEM bundle of the service's authorities; None for the system's.
+        ca: PEM bundle of CA certificates for the service; None for the system's.
         secret: name of the Secret that the credentials are from, for messages.
     """
 
@@ -60,7 +59,7 @@ def ask(services: Services, call: Call, what: str) -> object:
         what: who is asked, for messages ("Huawei DEW").
 
     Raises:
-        NotFoundError: the service has no such thing (or does not show it to these credentials).
+        NotFoundError: the service has no such key or version, or hides it from these credentials.
         UnauthorizedError: it does not take the credentials.
         UnavailableError: it did not answer, or nothing that makes sense.
     """
@@ -71,11 +70,11 @@ def ask_object(services: Services, call: Call, what: str) -> Mapping[str, object
     """Send a request and return the JSON object that is the answer; see `ask`.
 
     Raises:
-        UnavailableError: as there, or it is no object.
+        UnavailableError: as there, or the response is not an object.
     """
     value = ask(services, call, what)
     if not isinstance(value, Mapping):
-        raise _senseless(what, "it is no object")
+        raise _unexpected(what, "not a JSON object")
     return value
 
 
@@ -87,7 +86,7 @@ def text(answer: Mapping[str, object], name: str, what: str) -> str:
     """
     value = answer.get(name)
     if not isinstance(value, str):
-        raise _senseless(what, f"{name} is missing or no text")
+        raise _unexpected(what, f"{name} is missing or no text")
     return value
 
 
@@ -99,7 +98,7 @@ def member(answer: Mapping[str, object], name: str, what: str) -> Mapping[str, o
     """
     value = answer.get(name)
     if not isinstance(value, Mapping):
-        raise _senseless(what, f"{name} is missing or no object")
+        raise _unexpected(what, f"{name} is missing or not an object")
     return value
 
 
@@ -110,18 +109,18 @@ def objects(value: object, what: str) -> tuple[Mapping[str, object], ...]:
         UnavailableError: it is something else.
     """
     if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
-        raise _senseless(what, "it does not list objects")
+        raise _unexpected(what, "it does not list objects")
     return tuple(value)
 
 
 def word(found: str, what: str) -> str:
-    """Return an id that is going to be a part of a URL or of a status: one short word, whoever made it up.
+    """Return an ID that becomes a part of a URL or of a status: one short word.
 
     Raises:
         UnavailableError: it is something else.
     """
     if _WORD.fullmatch(found) is None:
-        raise _senseless(what, f"{quote(found, 128)} is no id")
+        raise _unexpected(what, f"{quote(found, 128)} is no id")
     return found
 
 
@@ -132,7 +131,7 @@ def same(found: str, wanted: str, what: str) -> None:
         UnavailableError: it is about something else.
     """
     if found != wanted:
-        raise _senseless(what, f"it is about {quote(found, 128)}, not {quote(wanted, 128)}")
+        raise _unexpected(what, f"it is about {quote(found, 128)}, not {quote(wanted, 128)}")
 
 
 def _send(services: Services, call: Call, what: str) -> Response:
@@ -141,7 +140,7 @@ def _send(services: Services, call: Call, what: str) -> Response:
             call.method, call.url, headers=call.headers, body=call.body, limit=MAX_ANSWER_BYTES, ca=call.ca
         )
     except VerificationError as error:  # too large: of a service that is no evidence, only no answer
-        raise _senseless(what, error.message) from error
+        raise _unexpected(what, error.message) from error
 
 
 def _read(response: Response, call: Call, what: str) -> object:
@@ -149,7 +148,7 @@ def _read(response: Response, call: Call, what: str) -> object:
         try:
             return strict_json.parse(response.body, "it", limit=MAX_ANSWER_BYTES)
         except strict_json.MalformedError as error:
-            raise _senseless(what, str(error)) from error
+            raise _unexpected(what, str(error)) from error
     code = _code(response.body)
     answer = f"{what} answers {response.status}{f' {code}' if code else ''}"
     if response.status == _NOT_FOUND:
@@ -176,5 +175,5 @@ def _code(body: bytes) -> str:
     return ""
 
 
-def _senseless(what: str, why: str) -> UnavailableError:
-    return UnavailableError(f"the answer of {what} makes no sense: {why}", reason=Reason.AUTHENTICATOR_NOT_READY)
+def _unexpected(what: str, why: str) -> UnavailableError:
+    return UnavailableError(f"unexpected response from {what}: {why}", reason=Reason.AUTHENTICATOR_NOT_READY)

@@ -1,9 +1,9 @@
-"""YAML that knows where everything stands, read from files that anybody may have written.
+"""YAML with the line of every field, read from files that are not trusted.
 
 What comes out is plain (dicts, lists, text, numbers) plus the line of every field. The reader takes a parser's
 events instead of the usual loader, because it has to refuse what that lets through: a key that is there twice, tags
 and merge keys that Kubernetes would read differently, nesting without end, and aliases that unfold into billions of
-values. A wrong place does not end the reading; everything that is wrong is reported.
+values. A problem does not end the reading; all problems are reported.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Document:
         file: where it was read, as given.
         value: its content.
         lines: the line of every field ("spec.images[0].repository"); the first is 1.
-        prefix: where in its document it stands ("items[2]"); empty for a whole document.
+        prefix: its path in the whole document ("items[2]"); empty for a whole document.
     """
 
     file: str
@@ -48,7 +48,7 @@ class Document:
     prefix: str = ""
 
     def line(self, field: str) -> int:
-        """Return the line of a field, or of the nearest thing around it that is there."""
+        """Return the line of a field, or of the nearest field around it that is present."""
         path = join_field(self.prefix, field)
         while path and path not in self.lines:
             path = _parent(path)
@@ -215,7 +215,9 @@ class _Reader:
         try:
             return self._resolver.construct_object(yaml.ScalarNode(tag, event.value))
         except (ValueError, yaml.YAMLError):
-            self._report(event, path, f"{quote(event.value, 64)} looks like a number and is none", "put it in quotes")
+            self._report(
+                event, path, f"{quote(event.value, 64)} looks like a number and is not one", "put it in quotes"
+            )
             return str(event.value)
 
     def _report(self, event: yaml.Event, path: str, message: str, suggestion: str = "") -> None:

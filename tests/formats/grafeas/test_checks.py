@@ -53,7 +53,7 @@ def test_an_openpgp_key_that_is_none_is_refused(environment: GrafeasEnvironment)
 
 
 def test_an_id_stands_for_one_type_of_key(environment: GrafeasEnvironment) -> None:
-    with pytest.raises(InvalidKeyError, match="the id kms-key stands for an OpenPGP key and for another"):
+    with pytest.raises(InvalidKeyError, match="the id kms-key is given to an OpenPGP key and to another"):
         environment.check(key_entry(KEY, key_id="kms-key"), pgp_entry(PGP) | {"id": "kms-key"})
 
 

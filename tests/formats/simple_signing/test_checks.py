@@ -109,8 +109,8 @@ def test_only_pinned_keys_count(environment: SimpleSigningEnvironment) -> None:
     [
         ({"keyring": {}}, "has no source of the keyring"),
         ({"keyring": {"inline": "x", "secretRef": {"name": "a", "key": "b"}}}, "exactly one source"),
-        ({"store": {}}, "has no place where signatures are stored"),
-        ({"store": {"openshift": {}, "lookaside": {"url": "https://a.example.org"}}}, "exactly one place"),
+        ({"store": {}}, "has no store of signatures"),
+        ({"store": {"openshift": {}, "lookaside": {"url": "https://a.example.org"}}}, "exactly one store"),
         ({"store": {"lookaside": {"url": "ftp://a.example.org"}}}, "should match pattern"),
         ({"store": {"lookaside": {"url": "https://user:secret@a.example.org"}}}, "should match pattern"),
         ({"store": {"lookaside": {"url": "https://a.example.org/?a=b"}}}, "should match pattern"),

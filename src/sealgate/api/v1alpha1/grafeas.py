@@ -105,7 +105,7 @@ class GrafeasSpec(FormatSpec):
         default=None,
         description="Instead of server, EXPERIMENTAL: the metadata service of Alibaba Cloud Container Registry.",
     )
-    ca: ServiceCA | None = Field(default=None, description="Authorities of the server, when they are private.")
+    ca: ServiceCA | None = Field(default=None, description="CA of the server, if it is private.")
     api_version: Literal["v1", "v1beta1"] = Field(default="v1", description="The server's API.")
     note: NoteName = Field(
         description="The authority's note, projects/PROJECT/notes/NOTE. Attestations under other notes do not count."

@@ -48,7 +48,7 @@ class KeyEntry(KeySource):
         min_length=1,
         max_length=MAX_ID_BYTES,
         description="The id of the signer that SM2 signs with every message, only with algorithm SM2. Default "
-        "1234567812345678, which everybody uses.",
+        "1234567812345678, the default of GM/T 0009.",
     )
 
     model_config = ConfigDict(

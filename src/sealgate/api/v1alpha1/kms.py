@@ -66,7 +66,7 @@ class HuaweiKMS(ProviderKey):
     endpoint: Endpoint | None = Field(
         default=None, description="Address of the service. Default https://kms.REGION.myhuaweicloud.com."
     )
-    ca: ServiceCA | None = Field(default=None, description="Authorities of the service, when they are private.")
+    ca: ServiceCA | None = Field(default=None, description="CA of the service, if it is private.")
 
     @property
     def name(self) -> str:
@@ -103,7 +103,7 @@ class AlibabaKMS(ProviderKey):
     endpoint: Endpoint | None = Field(
         default=None, description="Address of the service. Default https://kms.REGION.aliyuncs.com."
     )
-    ca: ServiceCA | None = Field(default=None, description="Authorities of the service, when they are private.")
+    ca: ServiceCA | None = Field(default=None, description="CA of the service, if it is private.")
 
     @property
     def name(self) -> str:
@@ -147,7 +147,7 @@ class OracleKMS(ProviderKey):
     credentials_secret: CredentialsSecret = Field(
         description="Secret with an API key: tenancy, user, fingerprint, privateKey, and passphrase if it has one."
     )
-    ca: ServiceCA | None = Field(default=None, description="Authorities of the vault, when they are private.")
+    ca: ServiceCA | None = Field(default=None, description="CA of the vault, if it is private.")
 
     @property
     def name(self) -> str:

@@ -20,15 +20,15 @@ ServerURL = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#@\s]+(/[^?
 
 
 class NotaryServerCA(Model):
-    """Who may certify the notary server's own TLS certificate."""
+    """CA certificates for the TLS certificate of the notary server."""
 
-    pem: str = Field(max_length=262144, description="PEM bundle of authorities; it replaces the system's.")
+    pem: str = Field(max_length=262144, description="PEM bundle of CA certificates; it replaces the system's.")
 
 
 class NotaryRootCA(Model):
-    """Authorities that may certify the root keys of repositories."""
+    """CA certificates that may certify the root keys of repositories."""
 
-    pem: str = Field(max_length=262144, description="PEM bundle of the authorities' certificates.")
+    pem: str = Field(max_length=262144, description="PEM bundle of CA certificates.")
     gun_prefix: str | None = Field(
         default=None,
         min_length=1,
@@ -48,9 +48,9 @@ class NotaryRoot(KeySource):
     )
     key_id: KeyID | None = Field(
         default=None,
-        description="The root key's id as `notary key list` shows it, or as it stands in root.json: 64 hex digits.",
+        description="The root key's id as `notary key list` shows it, or as root.json has it: 64 hex digits.",
     )
-    ca: NotaryRootCA | None = Field(default=None, description="Authorities that certify root keys.")
+    ca: NotaryRootCA | None = Field(default=None, description="CA certificates that certify root keys.")
 
     @model_validator(mode="after")
     def _has_one_pin(self) -> Self:
@@ -108,7 +108,7 @@ class NotarySpec(FormatSpec):
         description="Address of the notary server. Default: the image's own registry, as DTR has it, and "
         "https://notary.docker.io for Docker Hub.",
     )
-    ca: NotaryServerCA | None = Field(default=None, description="Authorities of the server, when they are private.")
+    ca: NotaryServerCA | None = Field(default=None, description="CA of the server, if it is private.")
     root: NotaryRoot = Field(description="The pin: what the root of trust of a repository must be.")
     allow_any_tag: bool = Field(
         default=False,
@@ -119,7 +119,7 @@ class NotarySpec(FormatSpec):
         default=(),
         max_length=16,
         description="Roles that must all name the tag with the same digest. None listed: docker's own order, "
-        "targets/releases and then targets, signed by whoever the repository's owner lets sign.",
+        "targets/releases and then targets, signed by keys that the repository's owner chooses.",
     )
 
     def key_sources(self) -> Iterator[tuple[str, KeySource]]:

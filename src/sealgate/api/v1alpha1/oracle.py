@@ -25,7 +25,7 @@ _PSS = "RSA_PSS_"
 class OracleKey(KeyEntry):
     """One trusted key of a vault, and where its public key comes from. Exactly one source.
 
-    A keyId may stand in several entries, each with the public key of exactly its versions.
+    A keyId may be in several entries, each with the public key of exactly its versions.
     """
 
     key_id: OracleKeyID = Field(description="OCID of the key, as signature records name it.")
@@ -72,11 +72,11 @@ class OracleSpec(FormatSpec):
         description="Address of the service. Default https://artifacts.REGION.oci.oraclecloud.com, or the same in the "
         "compartment's own realm.",
     )
-    ca: ServiceCA | None = Field(default=None, description="Authorities of the service, when they are private.")
+    ca: ServiceCA | None = Field(default=None, description="CA of the service, if it is private.")
     compartment_id: CompartmentID = Field(description="OCID of the compartment that the repository belongs to.")
     compartment_id_in_subtree: bool = Field(
         default=False,
-        description="Whether to look into compartments below it too; Oracle takes that only with the tenancy's OCID.",
+        description="Whether to search the compartments below it too; Oracle takes that only with the tenancy's OCID.",
     )
     credentials_secret: CredentialsSecret | None = Field(
         default=None,

@@ -1,4 +1,4 @@
-"""Kubernetes' label selectors, and what labels may look like."""
+"""Kubernetes' label selectors, and the syntax of labels."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def check_label_key(key: str) -> None:
     """
     prefix, slash, name = key.rpartition("/")
     if slash and (len(prefix) > _MAX_PREFIX or not _PREFIX.fullmatch(prefix)):
-        raise ValueError(f"{quote(key, 64)} is no label key: what stands before '/' must be a DNS name")
+        raise ValueError(f"{quote(key, 64)} is not a label key: the part before '/' must be a DNS name")
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{quote(key, 64)} is no label key: {_RULE}")
+        raise ValueError(f"{quote(key, 64)} is not a label key: {_RULE}")
 
 
 def check_label_value(value: str) -> None:

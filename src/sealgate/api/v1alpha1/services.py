@@ -1,4 +1,4 @@
-"""What the fields of formats share that ask a service for signatures: its address, authorities and credentials."""
+"""Fields of services that formats and key sources share: address, CA and credentials."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ServiceURL = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#@\s]+(/[^
 
 
 class ServiceCA(Model):
-    """Who may certify a service's own TLS certificate."""
+    """CA certificates for the TLS certificate of a service."""
 
-    pem: str = Field(max_length=262144, description="PEM bundle of authorities; it replaces the system's.")
+    pem: str = Field(max_length=262144, description="PEM bundle of CA certificates; it replaces the system's.")
 
 
 class CredentialsSecret(Model):

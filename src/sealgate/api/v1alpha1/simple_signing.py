@@ -57,9 +57,9 @@ class OpenShiftStore(Model):
 
 
 class StoreCA(Model):
-    """Who may certify the TLS certificate of the place that stores signatures."""
+    """CA certificates for the TLS certificate of the store of signatures."""
 
-    pem: str = Field(max_length=262144, description="PEM bundle of authorities; it replaces the system's.")
+    pem: str = Field(max_length=262144, description="PEM bundle of CA certificates; it replaces the system's.")
 
 
 class LookasideStore(Model):
@@ -69,7 +69,7 @@ class LookasideStore(Model):
         description="Where the files are: https://..., http://... where the host is listed as insecure, or file:///... "
         "for a folder of the machine that sealgate runs on."
     )
-    ca: StoreCA | None = Field(default=None, description="Authorities of the server, when they are private.")
+    ca: StoreCA | None = Field(default=None, description="CA of the server, if it is private.")
 
     @model_validator(mode="after")
     def _has_a_use_for_authorities(self) -> Self:
@@ -79,7 +79,7 @@ class LookasideStore(Model):
 
 
 class SignatureStore(Model):
-    """Where signatures are stored. Exactly one place."""
+    """Where signatures are stored. Exactly one store."""
 
     openshift: OpenShiftStore | None = Field(
         default=None, description="The signature extension of the image's own registry; write {}."
@@ -88,7 +88,7 @@ class SignatureStore(Model):
 
     @model_validator(mode="after")
     def _has_one_place(self) -> Self:
-        exactly_one(self, "place where signatures are stored", ("openshift", "lookaside"))
+        exactly_one(self, "store of signatures", ("openshift", "lookaside"))
         return self
 
 
@@ -113,7 +113,7 @@ class RemapIdentity(Model):
         description="Registry, or registry and beginning of the path, of images as they are pulled: mirror.example.org."
     )
     signed_prefix: RepositoryPrefix = Field(
-        description="What stands there in the signed names: vendor.example.com/products."
+        description="What the signed names have instead: vendor.example.com/products."
     )
 
 
@@ -126,7 +126,7 @@ class SignedIdentity(Model):
         default="MatchRepoDigestOrExact",
         description="MatchExact: the same name with the same tag. MatchRepoDigestOrExact: that, or the same "
         "repository where the image is named by digest only. MatchRepository: the same repository. ExactReference and "
-        "ExactRepository: a name written here, whatever the image's. RemapIdentity: MatchRepoDigestOrExact after "
+        "ExactRepository: a name written here, independent of the image's. RemapIdentity: MatchRepoDigestOrExact after "
         "replacing the beginning of the image's name.",
     )
     exact_reference: ExactReference | None = Field(default=None, description="Only for ExactReference.")

@@ -1,6 +1,6 @@
 """What the operator writes into `status`, and the webhook reads from it.
 
-The models are what the CRDs promise, so that whoever writes and whoever reads agree. They are read leniently (an
+The models are what the CRDs promise, so that writer and reader agree. They are read leniently (an
 older webhook meets a newer operator while a release is rolled out) and written through `model_dump(by_alias=True)`.
 """
 
@@ -53,7 +53,7 @@ class KeyStatus(StatusModel):
     source: str = Field(
         min_length=1,
         max_length=1024,
-        description="Where the key was read, the same words for the same place whatever its position in the spec: "
+        description="Where the key was read, the same words for the same source at any position in the spec: "
         "'secretRef NAME/KEY', 'kms PROVIDER ID'.",
     )
     state: Literal["Accepted", "Refused"] = Field(
@@ -135,7 +135,7 @@ class AuthenticatorStatus(Status):
     keys: tuple[KeyStatus, ...] = Field(
         default=(),
         max_length=256,
-        description="The keys that do not stand in the spec itself, as they were last read.",
+        description="The keys that are not in the spec itself, as they were last read.",
     )
 
 

@@ -9,5 +9,5 @@ bundle                      a manifest whose `subject` is the image, one layer: 
 
 The tag is asked first; the referrers only while some key of the authenticator has not verified yet. Only signatures
 by the authenticator's keys count: certificates, log entries and key hints found beside a signature add no trust.
-Attestations are not signatures: they say something about an image, not that somebody wants it to run.
+Attestations are not signatures: they state facts about an image, not that it may run.
 """

@@ -72,7 +72,7 @@ class Claims:
         for item in subjects:
             subject = as_object(item, "a subject of the statement")
             digest = object_member(subject, "digest", "a subject of the statement")
-            # Never looked at further: what another subject is called or annotated with says nothing about this one.
+            # The rest is ignored: name and annotations of another subject say nothing about this one.
             other = f"sha256:{digest.get('sha256')}"
             if other == self.image.digest:
                 return subject

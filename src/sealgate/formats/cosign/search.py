@@ -1,6 +1,6 @@
 """Finding an image's signatures in a registry: the `.sig` tag first, then what refers to the image.
 
-Whatever lists a signature (a tag, an index, a descriptor's type) only says where to look. What counts is decided by
+A list of signatures (a tag, an index, a descriptor's type) only says what to fetch. What counts is decided by
 the bytes that were fetched, after their hash and their signature.
 """
 
@@ -80,7 +80,7 @@ class Search:
         self._kept: dict[Digest, bytes] = {}
 
     def run(self) -> Verified:
-        """Look until every key has verified or everything was seen.
+        """Search until every key has verified or everything was seen.
 
         Raises:
             VerificationError: no signature counts.
@@ -115,7 +115,7 @@ class Search:
         likely = [descriptor for descriptor in listed if descriptor.artifact_type in _LIKELY_TYPES]
         self._evidence.count(len(likely))
         self._look_at_referrers(likely)
-        # Descriptors may carry a wrong type, so the others are looked at too, but last and as far as there is room.
+        # Descriptors may carry a wrong type, so the others are fetched too, but last and within the limit.
         others = [descriptor for descriptor in listed if descriptor.artifact_type not in _LIKELY_TYPES]
         if not self._evidence.complete:
             self._look_at_referrers(others[: self._evidence.room])
@@ -223,7 +223,7 @@ class Search:
 
 
 def _may_be_signature(descriptor: Descriptor) -> bool:
-    # What says it is an attestation, or no image manifest, is believed: that costs nobody a signature that counts.
+    # A descriptor that says attestation, or a type other than a manifest, is believed: no good signature is lost.
     predicate = descriptor.annotations.get(PREDICATE_ANNOTATION, SIGN_PREDICATE)
     return predicate == SIGN_PREDICATE and descriptor.media_type in (OCI_MANIFEST, DOCKER_MANIFEST)
 

@@ -38,7 +38,7 @@ class CosignCheck:
         signature_repository: where the signatures are; None for the image's own repository.
         content: see `sealgate.formats.interface.Check`.
         format: "cosign".
-        depends_on_tag: False: nothing here looks at the tag.
+        depends_on_tag: False: the tag makes no difference.
     """
 
     keys: tuple[PublicKey, ...]

@@ -1,7 +1,7 @@
 """Sigstore bundles made with a key: a DSSE envelope and a hint at the key.
 
-Certificates, transparency log entries and timestamps may stand beside it. They belong to keyless signatures, which
-another kind of authenticator would check; here they are not looked at and prove nothing.
+Certificates, transparency log entries and timestamps may be beside it. They belong to keyless signatures, which
+another kind of authenticator would check; here they are ignored and prove nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-#: `critical.type` of a classic payload. cosign does not look at it; it keeps apart what else a key may sign.
+#: `critical.type` of a classic payload. cosign ignores it; it separates image signatures from other uses of a key.
 SIGNATURE_TYPE = "cosign container image signature"
 #: The predicate of a bundle that is an image signature and not an attestation.
 SIGN_PREDICATE = "https://sigstore.dev/cosign/sign/v1"
@@ -135,7 +135,7 @@ def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
 
 
 def parse_envelope(members: Mapping[str, object], what: str) -> Envelope:
-    """Take an envelope apart. Key ids in it are not looked at: they name no key that the policy did not.
+    """Take an envelope apart. Key IDs in it are ignored, because only the policy names keys.
 
     Args:
         members: the JSON object.

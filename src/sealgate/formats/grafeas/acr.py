@@ -1,7 +1,7 @@
 """EXPERIMENTAL: occurrences out of Alibaba Cloud Container Registry's own metadata service.
 
 Alibaba's hook asks the registry for the occurrences of an image; what exactly it sends and gets is not documented in
-public. What is documented is how calls of Alibaba's APIs look and are signed, so everything else is configuration:
+public. What is documented is the form and the signing of calls of Alibaba's APIs, so everything else is configuration:
 action, parameters, and where the list is in the answer. Nothing here was ever tried with the real service. Whatever
 it answers is read as strictly as a Grafeas server's, so a wrong guess verifies nothing.
 """
@@ -35,7 +35,7 @@ class ACRStore:
 
     Attributes:
         endpoint: without a slash at its end.
-        ca: PEM bundle of the service's authorities; None for the system's.
+        ca: PEM bundle of CA certificates for the service; None for the system's.
         note: whose occurrences count.
         action: of the API.
         version: of the API.

@@ -1,7 +1,7 @@
 """The keys of an authority, by the ids that attestations give them.
 
 An id selects among the keys that the policy accepts; it never adds one, and the key's own type says how its
-signatures are read, whatever the attestation says.
+signatures are read, not the attestation.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def load_authority(entries: Sequence[GrafeasKey], resolver: KeyResolver) -> Auth
     if not identity:
         raise NoKeyError("grafeas.keys is empty: without a key no attestation can count; add one")
     if both := sorted(public_keys.keys() & keyrings.keys()):
-        raise InvalidKeyError(f"grafeas.keys: the id {quote(both[0], 128)} stands for an OpenPGP key and for another")
+        raise InvalidKeyError(f"grafeas.keys: the id {quote(both[0], 128)} is given to an OpenPGP key and to another")
     return Authority(
         {name: tuple(found) for name, found in public_keys.items()},
         {name: tuple(found) for name, found in keyrings.items()},

@@ -1,8 +1,8 @@
 """Occurrences as Grafeas serves them over REST: fetched page by page, compared again, taken apart.
 
 Servers differ: some ignore filters, some write `resource_uri` where others write `resourceUri`, older ones have the
-API v1beta1. So whatever is listed is compared here with what was asked for, in either spelling, and a member that is
-there in both is refused, since nobody could say which one counts.
+API v1beta1. So every listed record is compared here with what was asked for, in either spelling, and a member that is
+there in both is refused, because it is ambiguous which one counts.
 """
 
 from __future__ import annotations
@@ -74,11 +74,11 @@ class OccurrenceStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GrafeasServer:
-    """A Grafeas server, and where in it to look; see `OccurrenceStore`.
+    """A Grafeas server, and the project and note in it; see `OccurrenceStore`.
 
     Attributes:
         url: without a slash at its end.
-        ca: PEM bundle of the server's authorities; None for the system's.
+        ca: PEM bundle of CA certificates for the server; None for the system's.
         api_version: "v1" or "v1beta1".
         note: whose occurrences count, `projects/<project>/notes/<note>`.
         parent: whose occurrences are listed: the note, or a project.

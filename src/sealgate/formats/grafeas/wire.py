@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sealgate.formats.interface import Image
 
-#: kritis writes this type and does not look at it; it keeps apart what else a key may sign.
+#: kritis writes this type and ignores it; it separates attestations from other uses of a key.
 TYPE = "atomic container signature"
 
 
@@ -63,7 +63,7 @@ class AttestedSignature:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The place of one signature in an occurrence, nothing of it read.
+    """One signature of an occurrence, not parsed yet.
 
     Attributes:
         source: where it is, for people.

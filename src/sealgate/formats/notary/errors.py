@@ -1,4 +1,4 @@
-"""Refusals that the rest of the format tells apart; for everybody else they are `VerificationError`."""
+"""Refusals that the format itself tells apart; to its callers they are `VerificationError`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sealgate.errors import VerificationError
 class UnusableFileError(VerificationError):
     """A file that has expired, or that too few of its role's keys have signed.
 
-    Docker passes over such a delegation and looks further; everything else that is wrong stops it.
+    Docker passes over such a delegation and goes on; any other defect stops it.
     """
 
 
@@ -17,4 +17,4 @@ class MissingRoleError(VerificationError):
 
 
 class RootChangedError(VerificationError):
-    """The snapshot is about another root than the one fetched before it: somebody may just have published."""
+    """The snapshot is about another root than the one fetched before it: it may just have been published."""

@@ -1,4 +1,4 @@
-"""How much of a notary server's answers is looked at; more is a refusal, before it costs much."""
+"""Limits for the responses of a notary server; beyond them an image is refused, before it costs much."""
 
 from __future__ import annotations
 

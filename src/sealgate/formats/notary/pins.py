@@ -1,6 +1,6 @@
 """What the policy pins: the root of trust of a repository, and who may sign for a role.
 
-Both are read when the authenticator is made ready, so that a bad PEM is told at once. A certificate whose time has
+Both are read when the authenticator is made ready, so that a bad PEM is reported at once. A certificate whose time has
 passed is no mistake in the policy; it just accepts nothing any more.
 """
 
@@ -77,7 +77,7 @@ class AcceptedKey:
         return self.fingerprint or self.key_id or ""
 
     def is_key(self, key: MetadataKey) -> bool:
-        """Return whether this is the key, whatever certificate it came in."""
+        """Return whether this is the key, in any certificate."""
         if self.key_id is not None:
             return self.key_id in (key.key_id, key.canonical_id)
         return self.fingerprint == key.fingerprint
@@ -215,7 +215,7 @@ def _read_signer(entry: NotaryKey, keys: KeyResolver) -> AcceptedKey:
         return AcceptedKey(key_id=entry.key_id)
     pem = entry.pem or ""
     if entry.secret_ref is not None:
-        # What is not ASCII is no PEM, and is told so further down.
+        # Text that is not ASCII is not PEM, which the reading of blocks reports.
         pem = keys.secret(entry.secret_ref).decode("ascii", "replace")
     blocks = _split(pem)
     if len(blocks) > 1:

@@ -30,7 +30,7 @@ RELEASES = "targets/releases"
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What one role, signed by somebody the policy accepts, says about tags.
+    """What one role, signed by a key that the policy accepts, says about tags.
 
     Attributes:
         targets: the role's file.
@@ -48,7 +48,7 @@ class Roles(Protocol):
         """Return the signers that the policy accepts; see `sealgate.formats.interface.Check`."""
 
     def statements(self, reader: TrustReader, seen: list[SeenSignature], now: datetime) -> tuple[Statement, ...]:
-        """Read what the roles say; signatures that were looked at go into `seen`.
+        """Read the files of the roles; every signature goes into `seen`.
 
         Raises:
             VerificationError: a role that must be there is not, or is not signed as the policy asks.
@@ -56,7 +56,7 @@ class Roles(Protocol):
         """
 
     def deciding(self, statements: tuple[Statement, ...], tag: str) -> tuple[Statement, ...]:
-        """Return those of the statements that decide about a tag; each must name it. None: nobody names it."""
+        """Return those of the statements that decide about a tag; each must name it. Empty: no role names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,10 @@ class RequiredRoles:
 
 @dataclass(frozen=True, slots=True)
 class DockerOrder:
-    """Docker's own order: `targets/releases`, and what that does not name, `targets`; whoever may sign counts."""
+    """Docker's own order: `targets/releases`, then `targets` for tags that it does not name.
+
+    Every signer counts that the repository's owner allows.
+    """
 
     def keys_at(self, now: datetime) -> tuple[CheckKey, ...] | None:
         """Return None: the repository's owner chooses the signers."""

@@ -48,7 +48,7 @@ class NotaryCheck:
     Attributes:
         content: hash of everything that decides.
         server: the notary server's address; None for each image's own registry.
-        ca: PEM bundle of the server's authorities; None for the system's.
+        ca: PEM bundle of CA certificates for the server; None for the system's.
         pin: what a repository's root must be.
         roles: which roles are asked, and whose signatures count.
         allow_any_tag: whether a reference without a tag may be met by any.
@@ -85,7 +85,7 @@ class NotaryCheck:
         return urlsplit(self._server_of(image)).netloc
 
     def verify(self, image: Image, sources: Sources) -> Verified:
-        """Verify that the image's tag is signed, and remember the trusted files that say so, or say otherwise.
+        """Verify that the image's tag is signed, and store the versions of the trusted files that decide it.
 
         Raises:
             VerificationError: it is not, or what is there is not to be trusted.
@@ -184,7 +184,7 @@ def build(spec: NotarySpec, keys: KeyResolver) -> NotaryCheck:
 
     Args:
         spec: the field.
-        keys: where keys come from that do not stand in it.
+        keys: resolver for keys that are not in the spec itself.
 
     Raises:
         InvalidKeyError: a pin or a key cannot be accepted.
@@ -202,7 +202,7 @@ def build(spec: NotarySpec, keys: KeyResolver) -> NotaryCheck:
 
 
 def _content(spec: NotarySpec, required: tuple[RequiredRole, ...]) -> str:
-    # The spec has everything but the keys that stand in Secrets.
+    # The spec has everything but the keys in Secrets.
     resolved = [accepted.content for role in required for accepted in role.accepted]
     return hashlib.sha256(
         "\n".join([f"notary {_RULES_VERSION}", spec.model_dump_json(), *resolved]).encode()
@@ -215,7 +215,7 @@ def _one_spelling(server: str) -> str:
 
 
 def _remember(sources: Sources, key: TrustKey, record: TrustRecord, current: TrustRecord) -> bool:
-    """Remember the trusted files that were read; return whether nobody has meanwhile seen newer."""
+    """Store the versions of the trusted files; return whether no other replica has meanwhile stored newer ones."""
     if record.merged(current) == record:
         return True
     merged = sources.state.advance(key, current)

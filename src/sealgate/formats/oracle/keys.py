@@ -1,7 +1,7 @@
 """The trusted keys of an authenticator: by the key's OCID, its versions, and the algorithm that a record names.
 
 The four algorithms are the only ones that image signatures have. A record chooses among them (or among those that the
-policy leaves) and never adds one; the same name stands in the signed message and is compared there.
+policy leaves) and never adds one; the signed message has the same name, and is compared.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class TrustedKey:
 
     Attributes:
         key_id: its OCID.
-        versions: the OCIDs of the versions that it stands for; empty for every version.
+        versions: the OCIDs of the versions that it has; empty for every version.
         keys: its public keys for each algorithm that it may sign with, by Oracle's name of that.
     """
 

@@ -40,13 +40,13 @@ _DOMAINS = {
 
 @dataclass(frozen=True, slots=True)
 class SignatureService:
-    """The service that keeps signatures, and the compartment to look in.
+    """The service that keeps signatures, and the compartment that has them.
 
     Attributes:
         url: without a slash at its end.
-        ca: PEM bundle of the service's authorities; None for the system's.
+        ca: PEM bundle of CA certificates for the service; None for the system's.
         compartment: its OCID.
-        subtree: whether compartments below it are looked into too.
+        subtree: whether the compartments below it are searched too.
     """
 
     url: str

@@ -15,7 +15,7 @@ from sealgate.messages import quote
 from sealgate.reasons import Reason
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Without blocking, or opening a pipe that nobody writes to would never end.
+# Without blocking, because opening a pipe that has no writer would never return.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 

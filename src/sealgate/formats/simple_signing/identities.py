@@ -23,7 +23,7 @@ class Identity(Protocol):
 
     @property
     def depends_on_tag(self) -> bool:
-        """Whether it looks at the image's tag."""
+        """Whether it depends on the image's tag."""
 
     def require(self, image: Reference, signed: Reference) -> None:
         """Compare the names.
@@ -57,7 +57,7 @@ class MatchRepoDigestOrExact:
 
 @dataclass(frozen=True, slots=True)
 class MatchRepository:
-    """The same repository, whatever the tags."""
+    """The same repository, with any tags."""
 
     depends_on_tag: bool = False
 
@@ -68,7 +68,7 @@ class MatchRepository:
 
 @dataclass(frozen=True, slots=True)
 class ExactReference:
-    """One name, whatever the image's.
+    """One name, independent of the image's.
 
     Attributes:
         reference: with tag or digest.
@@ -87,7 +87,7 @@ class ExactReference:
 
 @dataclass(frozen=True, slots=True)
 class ExactRepository:
-    """One repository, whatever the image's.
+    """One repository, independent of the image's.
 
     Attributes:
         repository: the one.
@@ -108,7 +108,7 @@ class RemapIdentity:
 
     Attributes:
         prefix: registry, or registry and beginning of the path, normalised.
-        signed_prefix: what stands there in signed names.
+        signed_prefix: what signed names have instead.
     """
 
     prefix: str
@@ -126,7 +126,7 @@ class RemapIdentity:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedIdentity:
-    """`MatchRepoDigestOrExact` for a name given by whoever asks, whatever the image's.
+    """`MatchRepoDigestOrExact` for a name given by the caller, independent of the image's.
 
     Attributes:
         reference: see `parse_expected_identity`.

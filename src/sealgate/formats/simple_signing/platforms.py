@@ -1,11 +1,11 @@
-"""Signatures on the manifest of every platform, in the place of one on the index that lists them.
+"""Signatures on the manifest of every platform, instead of one on the index that lists them.
 
 An index (or docker manifest list) names one manifest for each platform, and a node runs the one of its own. Some tools
 sign the index, some sign the manifests. Which manifest a node picks is not known here, and may change with the node, so
-signatures on manifests stand for the index only if every manifest in it is signed, whatever the index says about it,
+signatures on manifests count for the index only if every manifest in it is signed, of any platform,
 and by one key: a key that signed some of them has not signed the image.
 
-The index itself is then what nobody signed. All that is taken from it is which manifests it lists, so it must list
+The index itself is then not signed. All that is taken from it is which manifests it lists, so it must list
 them in a way that every program reads alike: no member that is unknown here, none that would make it something else
 as well, no index within the index. In the end every manifest is fetched, so that what counts as signed manifest is one.
 """
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from sealgate.references import Digest
     from sealgate.registry.interface import Manifest
 
-#: The most manifests of one index whose signatures are looked for; more is a refusal.
+#: Limit for the manifests of one index; more is a refusal.
 MAX_PLATFORMS = 32
 
 _SCHEMA_VERSION = 2
@@ -78,9 +78,9 @@ def verify_platforms(
     """Verify an index, on which no signature counts, by signatures on every manifest that it lists.
 
     Args:
-        image: the image; its subject may also be a plain manifest, which nothing else can stand for.
+        image: the image; its subject may also be a plain manifest, which has no platforms.
         sources: the outside world.
-        verify: looks at the signatures of one image.
+        verify: verifies the signatures of one image.
         refusal: why no signature on the image itself counts.
 
     Raises:
@@ -138,7 +138,7 @@ def _common_keys(
     verify: Callable[[Image, Sources], Verified],
     seen: list[SeenSignature],
 ) -> tuple[str, ...]:
-    """Return the keys that signed every platform; what was looked at is added to `seen`."""
+    """Return the keys that signed every platform; every signature is added to `seen`."""
     keys: dict[str, None] | None = None
     for platform in platforms:
         sources.deadline.check("looking at the signatures of every platform")

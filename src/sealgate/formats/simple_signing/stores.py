@@ -1,7 +1,7 @@
 """Where simple signing keeps signatures: beside the registry, or in its own extension.
 
-A store yields candidates in its own order, one after the other, so that nothing is fetched that is not looked at.
-Whatever it says about a signature is only a hint; what counts is signed.
+A store yields candidates in its own order, one after the other, so that only candidates that are verified are fetched.
+What it says about a signature is only a hint; what counts is signed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Candidate:
 
 
 class Store(Protocol):
-    """A place that stores signatures."""
+    """A store of signatures."""
 
     def budget_host(self, image: Image) -> str:
         """Return the host that is asked for the image's signatures."""
@@ -89,7 +89,7 @@ class LookasideStore:
 
     Attributes:
         url: without a slash at its end.
-        ca: PEM bundle of the server's authorities; None for the system's.
+        ca: PEM bundle of CA certificates for the server; None for the system's.
     """
 
     url: str
@@ -142,7 +142,7 @@ def read_location(url: str, ca: str | None) -> LookasideStore | FolderStore:
 
     Args:
         url: `https://...`, `http://...` or `file:///...`.
-        ca: PEM bundle of the server's authorities; None for the system's.
+        ca: PEM bundle of CA certificates for the server; None for the system's.
 
     Raises:
         InvalidReferenceError: its path leads elsewhere than it says.
@@ -157,7 +157,7 @@ def read_location(url: str, ca: str | None) -> LookasideStore | FolderStore:
 
 
 def too_many() -> VerificationError:
-    """Return the refusal of an image with more candidates than are looked at."""
+    """Return the refusal of an image with too many candidates."""
     msg = f"there are more than {MAX_SIGNATURES} candidate signatures for this image; remove the useless ones"
     return VerificationError(msg, reason=Reason.EVIDENCE_TOO_LARGE)
 

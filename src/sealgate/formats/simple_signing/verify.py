@@ -53,7 +53,7 @@ class SimpleSigningCheck:
         store: where signatures are.
         identity: how the signed name must match the image's.
         content: see `sealgate.formats.interface.Check`.
-        accept_platforms: whether signatures on every platform's manifest may stand for one on the index.
+        accept_platforms: whether signatures on every platform's manifest count instead of one on the index.
         format: "simpleSigning".
     """
 
@@ -66,7 +66,7 @@ class SimpleSigningCheck:
 
     @property
     def depends_on_tag(self) -> bool:
-        """Whether the identity rule looks at the tag."""
+        """Whether the identity rule depends on the tag."""
         return self.identity.depends_on_tag
 
     @property

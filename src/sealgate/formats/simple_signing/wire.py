@@ -7,7 +7,7 @@
                   "identity": {"docker-reference": "registry.example.org/team/api:1.4"}},
      "optional": {"creator": "atomic 5.23.1", "timestamp": 1788000000}}
 
-Every member of it must be there, and no other; only `optional` may hold what nobody here knows.
+Every member of it must be there, and no other; only `optional` may have unknown members.
 """
 
 from __future__ import annotations

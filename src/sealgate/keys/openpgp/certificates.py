@@ -48,7 +48,7 @@ class LibraryError(Exception):
 
 @contextmanager
 def library_errors() -> Iterator[None]:
-    """Turn whatever the OpenPGP library raises into a `LibraryError`, a panic of its Rust code included."""
+    """Turn every error of the OpenPGP library into a `LibraryError`, a panic of its Rust code included."""
     try:
         yield
     except (RuntimeError, ValueError, TypeError, OverflowError) as error:
@@ -75,7 +75,7 @@ class Certificate:
     keys: tuple[SigningKey, ...]
 
     def require_current(self, signer: SigningKey, now: datetime) -> None:
-        """Refuse a key that is not good now. This is the one place that decides about it.
+        """Refuse a key that is not valid now. Nothing else decides about it.
 
         Raises:
             VerificationError: it or its primary key is revoked, expired or not endorsed, or it may not sign.

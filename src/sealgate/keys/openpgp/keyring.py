@@ -1,13 +1,13 @@
 """OpenPGP keyrings, and messages signed by them.
 
-A keyring is the public certificates that a policy accepts, loaded once. It verifies one thing: a binary message with
+A keyring is the public certificates that a policy accepts, loaded once. It verifies binary messages with
 exactly one signature over literal data, as `gpg --sign` and skopeo write it. Two implementations must agree that the
 signature is good, the OpenPGP library (as of the moment of signing: bindings, usage, weak algorithms) and plain
 arithmetic with `cryptography`. Then comes what neither looks at: the key must be good *now*, neither revoked for any
 reason nor expired, and so must the signature.
 
 Extending a key's expiry makes `gpg` replace the key's self-signature, so that nothing in a fresh export says that
-the key was good when older messages were signed. The library refuses those; here they stand as long as the key is
+the key was good when older messages were signed. The library refuses those; here they count as long as the key is
 good now, as they do with `gpg`.
 
 Keys that are wrong from the start (short, of an unknown kind, secret) make the keyring wrong. Keys that time has
@@ -76,7 +76,7 @@ class SignedMessage:
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """One key of a keyring as it stands now.
+    """The state of one key of a keyring at some moment.
 
     Attributes:
         fingerprint: 40 upper-case hex digits.
@@ -126,7 +126,7 @@ class Keyring:
         return Keyring(certificate for certificate in self._certificates if certificate.fingerprint in wanted)
 
     def states(self, now: datetime) -> tuple[KeyState, ...]:
-        """Return how every key that can sign stands now."""
+        """Return the state of every key that can sign."""
         signers = [
             (certificate, key) for certificate in self._certificates for key in certificate.keys if key.ever_signs
         ]

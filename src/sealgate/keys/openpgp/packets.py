@@ -1,4 +1,4 @@
-"""The packets of one OpenPGP signed message, and the fields of keys and signatures that rules look at.
+"""The packets of one OpenPGP signed message, and the fields of keys and signatures that rules need.
 
 Only the one shape that signing tools write is read: perhaps a compressed packet, and in it exactly a one-pass
 signature, literal data and a signature (RFC 4880, 11.3). Decompression happens here, with a limit, so that the
@@ -171,7 +171,7 @@ def read_signed_message(message: bytes) -> SignedPackets:
 def armored_blocks(text: bytes) -> list[tuple[str, bytes]]:
     """Return what every armored block in a text is ("MESSAGE", "PUBLIC KEY BLOCK") and its content.
 
-    Text around the blocks is left out; checksums are not looked at, since what matters is signed.
+    Text around the blocks is left out. Checksums are not verified, because the content is signed.
 
     Raises:
         VerificationError: too large, or a block that does not end or is not base64.

@@ -49,7 +49,7 @@ class SelfSignature:
     Attributes:
         fields: the signature.
         counts: whether it verifies and everything critical in it is understood, so that it can give something.
-        sound: whether it says one thing, and the subkey agrees where it has to.
+        sound: whether it is unambiguous, and the subkey agrees where it must.
         ends: when it, or the agreement of the subkey, ends; None when neither does.
     """
 
@@ -76,7 +76,7 @@ class SelfSignature:
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """The self-signatures about one thing, newest first."""
+    """The self-signatures about one user ID or key, newest first."""
 
     signatures: tuple[SelfSignature, ...]
 
@@ -110,7 +110,7 @@ class SigningKey:
         primary: whether it is the certificate's primary key.
         own: the self-signatures about the key itself: a subkey's bindings, the primary key's direct-key signatures.
         user_ids: the certifications of each user id; none of a subkey.
-        revoked: whether there is a revocation of it, for whatever reason.
+        revoked: whether there is a revocation of it, for any reason.
     """
 
     key: KeyPacket
@@ -230,11 +230,11 @@ def only_understood(signature: SignatureFields) -> bool:
 def read_statements(
     primary: KeyPacket, signatures: Iterable[SignatureFields], data: bytes, subkey: KeyPacket | None = None
 ) -> Statements:
-    """Return the self-signatures that count among those that are said to be about one thing.
+    """Return the self-signatures about one user ID or key that count.
 
     Args:
         primary: the primary key.
-        signatures: as they stand in the certificate, by anybody.
+        signatures: all signatures in the certificate about it, by any key.
         data: what they are over.
         subkey: whose bindings they are; None if they are not bindings.
     """

@@ -30,7 +30,7 @@ LEAST_BITS = 2048
 
 _RSA = frozenset({1, 3})
 _DSA, _ECDSA, _EDDSA = 17, 19, 22
-#: Algorithms, one byte each, that can only encrypt; such keys are never looked at.
+#: Algorithms, one byte each, that can only encrypt; such keys are ignored.
 ENCRYPTION_ONLY = frozenset(bytes([number]) for number in (2, 16, 18, 25, 26))
 
 _HASHES: dict[int, hashes.HashAlgorithm] = {
@@ -162,7 +162,7 @@ def certification_data(primary: KeyPacket, user_id: bytes) -> bytes:
 def genuine(key: KeyPacket, signatures: Iterable[SignatureFields], data: bytes) -> list[SignatureFields]:
     """Return those of a certificate's signatures that really are by that key over that part of the certificate.
 
-    Certificates pick up packets from anybody on their way; what does not verify is as good as absent.
+    Anyone can add packets to a certificate (key servers do), so packets that do not verify are ignored.
     """
     return [signature for signature in signatures if key.endorses(signature, data)]
 

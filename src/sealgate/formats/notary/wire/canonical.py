@@ -1,7 +1,7 @@
 """The bytes that Notary v1 signs: metadata written again in its one canonical form.
 
 Signatures are not over a file's bytes but over its `signed` member in canonical JSON: members sorted, no blanks,
-and in strings only the quotation mark and the backslash escaped (control characters stand as they are, which no
+and in strings only the quotation mark and the backslash escaped (control characters are not escaped, which no
 other JSON has). Numbers are whole; anything else has no canonical form.
 """
 

@@ -1,6 +1,6 @@
 """Public keys as Notary metadata carries them, and the five ways in which they sign.
 
-A key is looked up by its id, which is computed from its content here and never believed. One key may stand in
+A key is looked up by its id, which is computed from its content here and never believed. One key may be in
 several entries (bare, or inside certificates), so signers are told apart by the bare key alone: its
 SubjectPublicKeyInfo, or what Notary calls its canonical id.
 """
@@ -160,7 +160,7 @@ _KINDS: Mapping[str, Callable[[bytes], tuple[tuple[x509.Certificate, ...], objec
 
 
 def _verify_ecdsa(key: SupportedKey, signature: bytes, message: bytes) -> None:
-    """Verify r and s, each as long as the curve, over SHA-256 whatever the curve."""
+    """Verify r and s, each as long as the curve, over SHA-256 for every curve."""
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise InvalidSignature
     half = (key.key_size + 7) // 8

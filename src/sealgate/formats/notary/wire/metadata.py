@@ -148,7 +148,7 @@ class FileHashes:
 
 
 def read_file(raw: bytes, role: str, what: str, limit: int) -> SignedFile:
-    """Take a file apart, whatever its kind.
+    """Parse a file of any kind.
 
     Args:
         raw: the bytes as fetched.

@@ -181,7 +181,7 @@ class Operator:
                 self._log.warning("the objects cannot be listed yet", error=error.message)
                 stop.wait(pause)
                 pause = min(pause * 2, 5.0)
-        self._reconciler.sweep_again_and_again(stop, self._sweep_seconds, self._watcher.doubt)
+        self._reconciler.sweep_again_and_again(stop, self._sweep_seconds, self._watcher.restart)
 
     def _watch(self, stop: threading.Event) -> None:
         # Kopf asks once which kinds there are; that they can be listed says that they are there.

@@ -1,8 +1,13 @@
-"""What Kopf is asked to do: watch three collections and tell of every change.
+"""Adapter of Kopf: watches three collections and passes on every change. The only module that imports Kopf.
 
-Kopf writes nothing: no finalizers, which would hold up an uninstallation; no annotations, for which the operator has
-no right; no Events of its own; no peering, since the Lease says who works. Cluster-scoped kinds are watched in the
+Kopf writes nothing: no finalizers, which would delay an uninstallation; no annotations, for which the operator has no
+permission; no Events of its own; no peering, since the Lease elects the leader. Cluster-scoped kinds are watched in the
 whole cluster and Secrets in one namespace, which is what Kopf does when it is given namespaces.
+
+Three types come from private modules of Kopf, since they are arguments of the public `kopf.operator` but are exported
+by no public module: `Insights` says which resources Kopf watches (Kopf discovers them once and does not report one that
+is missing), `Vault` owns its connections (which Kopf leaves open when it is stopped), `Identity` is a string type.
+`.ci/kopf.sh` tests this module with the oldest and the newest Kopf that `pyproject.toml` allows.
 """
 
 from __future__ import annotations
@@ -13,7 +18,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import kopf
-from kopf._cogs.structs.credentials import Vault  # this and the next two: types of public arguments; public nowhere
+from kopf._cogs.structs.credentials import Vault
 from kopf._cogs.structs.references import Insights
 from kopf._core.engines.peering import Identity
 
@@ -30,11 +35,17 @@ if TYPE_CHECKING:
 
     from sealgate_operator.controller.store import Object
 
-    class Noticed(Protocol):
-        """Who is told of changes."""
+    class EventHandler(Protocol):
+        """Callback for the events of the watches."""
 
         def __call__(self, kind: str, obj: Object, *, gone: bool = False) -> None:
-            """Take in what a watch told of an object."""
+            """Handle one event.
+
+            Args:
+                kind: kind of the object, one of `KINDS`.
+                obj: the object, with `apiVersion` and `kind`.
+                gone: whether the object was deleted.
+            """
 
 
 _GROUP, _, _VERSION = API_VERSION.partition("/")
@@ -44,152 +55,154 @@ _RESOURCES = {
     SECRET: ("", "v1", "secrets"),
 }
 IDENTITY = "sealgate"
-#: Seconds after which the API server ends a watch, and after which we do if it does not.
+#: Seconds after which the API server ends a watch, and after which the client does if the API server does not.
 _WATCH_SECONDS, _LONGEST_WATCH_SECONDS = 240, 270
 #: Seconds without any event or bookmark after which a watch counts as lost.
 _SILENCE_SECONDS = 75.0
 _CONNECT_SECONDS, _REQUEST_SECONDS = 5.0, 15.0
-#: Seconds after which Kopf learns at the latest that it is to stop.
-_BEAT_SECONDS = 0.25
-#: Seconds for which Kopf is left alone when it ends; it waits for five of them for what it began.
-_GOODBYE_SECONDS = 8.0
-#: Seconds before Kopf is started anew, at first and at most.
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
+#: Seconds between two checks of whether Kopf has to stop.
+_POLL_SECONDS = 0.25
+#: Seconds that Kopf gets to stop by itself; it waits 5 s for its own tasks.
+_SHUTDOWN_SECONDS = 8.0
+#: Seconds of back-off before Kopf is restarted, the first and the longest.
+_FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 15.0
 
 
 class NotAllWatchedError(Exception):
-    """Kopf runs, and does not tell of everything."""
+    """Kopf is not watching every required resource."""
 
 
 class Watcher:
-    """Runs Kopf in the calling thread, and starts it anew when it gives up or does not watch everything.
+    """Runs Kopf in the calling thread, and restarts it when it fails or does not watch every resource.
 
-    Kopf asks once which kinds there are, and never misses one that was not named to it then: of several API servers
-    one may not know the CRDs yet.
+    Kopf discovers the kinds once and does not report one that was missing then: one of several API servers may not
+    know the CRDs yet.
 
     Args:
-        configuration: address, authority and credentials of the API server.
-        namespace: sealgate's own.
-        noticed: told of every change.
-        log: told when Kopf gives up.
+        configuration: address, CA and credentials of the API server.
+        namespace: the operator's namespace, the only one in which Secrets are watched.
+        on_event: called for every event, in Kopf's event loop; must not block.
+        log: gets a line for every restart.
     """
 
     def __init__(
-        self, configuration: Configuration, namespace: str, noticed: Noticed, log: FilteringBoundLogger
+        self, configuration: Configuration, namespace: str, on_event: EventHandler, log: FilteringBoundLogger
     ) -> None:
         self._configuration = configuration
         self._namespace = namespace
-        self._noticed = noticed
+        self._on_event = on_event
         self._log = log
-        self._doubted = threading.Event()
+        self._restart = threading.Event()
 
-    def doubt(self) -> None:
-        """Have Kopf started anew: it does not tell what others see, whatever it waits for."""
-        self._doubted.set()
+    def restart(self) -> None:
+        """Restart Kopf: its watches miss events that a list shows. Thread-safe; returns at once."""
+        self._restart.set()
 
     def run(self, stop: threading.Event) -> None:
-        """Watch until told to stop."""
-        pause = _FIRST_PAUSE
+        """Watch until `stop` is set."""
+        backoff = _FIRST_BACKOFF
         while not stop.is_set():
             try:
                 asyncio.run(self._watch(stop))
-            except Exception as error:  # noqa: BLE001 - Kopf ends with whatever it could not cope with
-                self._log.warning("the watches are started again", error=_told(error), pause=pause)
-            stop.wait(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            except Exception as error:  # noqa: BLE001 - Kopf raises exceptions of every kind when it fails
+                self._log.warning("watches failed; restarting", error=_describe(error), backoff_seconds=backoff)
+            stop.wait(backoff)
+            backoff = min(backoff * 2, _LONGEST_BACKOFF)
 
     async def _watch(self, stop: threading.Event) -> None:
-        self._doubted.clear()
+        self._restart.clear()
         insights, vault, over = Insights(), Vault(), asyncio.Event()
-        asyncio.create_task(self._tell_when_to_end(over, stop, insights))  # noqa: RUF006 - `_see_off` ends it
+        asyncio.create_task(self._set_when_over(over, stop, insights))  # noqa: RUF006 - `_shut_down` ends it
         running = asyncio.create_task(
             kopf.operator(
                 registry=self._registry(over),
                 settings=_settings(),
                 insights=insights,
                 standalone=True,
-                # Kopf would make one of the user's name, and in the image the user has none.
+                # By default Kopf takes the user's name, and the user of the image has none.
                 identity=Identity(IDENTITY),
                 namespaces=[self._namespace],
-                # A thread that waits for the event itself could not be ended when Kopf gives up.
+                # A thread that waits for a threading.Event could not be ended when Kopf fails.
                 stop_flag=over,
                 vault=vault,
             )
         )
-        await _see_off(running, over)
-        # Kopf closes its connections before its last requests have ended, and those open new ones.
+        await _shut_down(running, over)
+        # Kopf closes its connections before its last requests have ended, and these open new ones.
         await vault.close()
         if stop.is_set():
             return
         if not running.cancelled():
-            running.result()  # raises what made Kopf give up
-        if self._doubted.is_set():
-            raise NotAllWatchedError("what a list had was not told of")
-        raise NotAllWatchedError(f"not there: {_missing(insights)}" if _missing(insights) else "it did not end well")
+            running.result()  # raises the exception with which Kopf failed
+        if self._restart.is_set():
+            raise NotAllWatchedError("the watches missed events that a list shows")
+        raise NotAllWatchedError(
+            f"not watched: {_missing(insights)}" if _missing(insights) else "Kopf ended without an error"
+        )
 
-    async def _tell_when_to_end(self, over: asyncio.Event, stop: threading.Event, insights: Insights) -> None:
-        while not (stop.is_set() or self._doubted.is_set() or _missing(insights)):  # noqa: ASYNC110 - the first two are set by other threads
-            await asyncio.sleep(_BEAT_SECONDS)
+    async def _set_when_over(self, over: asyncio.Event, stop: threading.Event, insights: Insights) -> None:
+        while not (stop.is_set() or self._restart.is_set() or _missing(insights)):  # noqa: ASYNC110 - the first two are set by other threads
+            await asyncio.sleep(_POLL_SECONDS)
         over.set()
 
     def _registry(self, over: asyncio.Event) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
 
         @kopf.on.login(registry=registry, errors=kopf.ErrorsMode.PERMANENT)
-        def login(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - whatever Kopf passes
+        def login(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - Kopf passes arguments of every type
             return _connection(self._configuration)
 
         @kopf.on.cleanup(registry=registry)
-        async def ending(**_: Any) -> None:  # noqa: ANN401, RUF029 - whatever Kopf passes; it wants a coroutine
+        async def ending(**_: Any) -> None:  # noqa: ANN401, RUF029 - Kopf passes arguments of every type and requires a coroutine
             over.set()
 
         for kind, resource in _RESOURCES.items():
-            self._tell_of(registry, kind, *resource)
+            self._add_handler(registry, kind, *resource)
         return registry
 
-    def _tell_of(self, registry: kopf.OperatorRegistry, kind: str, *resource: str) -> None:
+    def _add_handler(self, registry: kopf.OperatorRegistry, kind: str, *resource: str) -> None:
         @kopf.on.event(*resource, registry=registry, id=kind)
-        async def changed(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401, RUF029 - whatever Kopf passes; it wants a coroutine
-            # Objects in a list do not say what they are.
+        async def changed(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401, RUF029 - Kopf passes arguments of every type and requires a coroutine
+            # The items of a list carry neither apiVersion nor kind.
             obj = {"apiVersion": "/".join(filter(None, resource[:2])), **event["object"], "kind": kind}
-            self._noticed(kind, obj, gone=event["type"] == "DELETED")
+            self._on_event(kind, obj, gone=event["type"] == "DELETED")
 
 
-async def _see_off(running: asyncio.Task[None], over: asyncio.Event) -> None:
-    """Return when Kopf has ended and nothing that it began is left.
+async def _shut_down(running: asyncio.Task[None], over: asyncio.Event) -> None:
+    """Return when Kopf has ended and none of its tasks is left.
 
-    Once it is over, Kopf waits without end for all that it began, and of that some passes over being cancelled: a
-    request whose watch is cancelled at the same moment takes it for a pause, and the watch goes on.
+    After the stop flag is set, Kopf waits without a limit for its tasks, and some of them ignore a cancellation: a
+    request whose watch is cancelled at the same moment takes the cancellation for a pause, and the watch goes on.
     """
     running.add_done_callback(lambda _: over.set())
     await over.wait()
-    await asyncio.wait([running], timeout=_GOODBYE_SECONDS)
+    await asyncio.wait([running], timeout=_SHUTDOWN_SECONDS)
     while left := asyncio.all_tasks() - {asyncio.current_task()}:
         for task in left:
             task.cancel()
-        await asyncio.wait(left, timeout=_BEAT_SECONDS)
+        await asyncio.wait(left, timeout=_POLL_SECONDS)
 
 
 def _missing(insights: Insights) -> str:
-    """Return what Kopf should watch and does not, once it knows what there is."""
+    """Return the resources that Kopf should watch and does not, once it has discovered the kinds; else empty."""
     if not insights.ready_resources.is_set():
         return ""
     watched = {(found.group, found.version, found.plural) for found in insights.watched_resources}
     return ", ".join(plural for *group, plural in _RESOURCES.values() if (*group, plural) not in watched)
 
 
-def _told(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {quote(error, 256)}"
 
 
 def quieten_kopf(level: int) -> None:
-    """Leave of Kopf's own log what a person can use.
+    """Log only warnings and errors of Kopf, unless everything is logged.
 
     Args:
-        level: the least that is logged of everything else.
+        level: the log level of the process, as a number of `logging`.
     """
     logging.getLogger("kopf").setLevel(level if level <= logging.DEBUG else logging.WARNING)
-    # It warns that it does not handle signals in a thread; it is not meant to.
+    # It warns that it does not handle signals in a thread, which is intended.
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
 
 
@@ -197,7 +210,7 @@ def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True
-    # It would kill the process; whoever runs us does that.
+    # Kopf would kill the process; the operator does that itself.
     settings.process.ultimate_exiting_timeout = None
     settings.watching.server_timeout = _WATCH_SECONDS
     settings.watching.client_timeout = _LONGEST_WATCH_SECONDS
@@ -214,7 +227,7 @@ def _settings() -> kopf.OperatorSettings:
 
 
 def _connection(configuration: Configuration) -> kopf.ConnectionInfo:
-    """Return the same connection that all other requests use; asked again when the API server refuses the token."""
+    """Return the connection that all other requests use; Kopf asks again when the API server refuses the token."""
     header = configuration.get_api_key_with_prefix("BearerToken") or configuration.get_api_key_with_prefix(
         "authorization"
     )

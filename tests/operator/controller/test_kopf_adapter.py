@@ -16,7 +16,7 @@ from tests.support.simulators.kubernetes import Fault
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sealgate_operator.controller.kopf_adapter import Noticed
+    from sealgate_operator.controller.kopf_adapter import EventHandler
     from tests.support.simulators.kubernetes import KubernetesSimulator
 
 
@@ -40,24 +40,22 @@ NOTHING = {"kind": "APIResourceList", "resources": []}
     ],
     ids=lambda fault: f"{fault.path} {fault.status}",
 )
-def test_watches_that_kopf_gives_up_or_does_not_begin_are_started_again(
-    cluster: KubernetesSimulator, fault: Fault
-) -> None:
+def test_watches_that_fail_or_never_begin_are_restarted(cluster: KubernetesSimulator, fault: Fault) -> None:
     cluster.faults.append(replace(fault))
     with watching(cluster):
         cluster.wait_for(lambda c: c.faults[0].times == 0 and len(watched(c)) == 3)
 
 
-def test_watches_that_are_doubted_are_started_again(cluster: KubernetesSimulator) -> None:
+def test_watches_are_restarted_on_request(cluster: KubernetesSimulator) -> None:
     with watching(cluster) as watcher:
         cluster.wait_for(lambda c: len(watched(c)) == 3)
         begun = cluster.watches_begun
-        watcher.doubt()
+        watcher.restart()
         cluster.wait_for(lambda c: c.watches_begun >= begun + 3)
 
 
-def test_what_passes_over_being_cancelled_does_not_keep_kopf_from_ending(cluster: KubernetesSimulator) -> None:
-    """As requests of Kopf's own do now and then; here something is begun in its loop that always does, three times."""
+def test_a_task_that_ignores_cancellation_does_not_stop_a_restart(cluster: KubernetesSimulator) -> None:
+    """As requests of Kopf's own sometimes do; here a task in its loop ignores three cancellations."""
     begun: list[asyncio.Task[None]] = []
 
     async def stubborn() -> None:
@@ -65,30 +63,30 @@ def test_what_passes_over_being_cancelled_does_not_keep_kopf_from_ending(cluster
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(3600)
 
-    def noticed(kind: str, obj: dict[str, Any], *, gone: bool = False) -> None:
+    def on_event(kind: str, obj: dict[str, Any], *, gone: bool = False) -> None:
         del kind, obj, gone
         begun.append(asyncio.get_running_loop().create_task(stubborn()))
 
-    with watching(cluster, noticed) as watcher:
+    with watching(cluster, on_event) as watcher:
         cluster.wait_for(lambda c: len(watched(c)) == 3)
         cluster.put(SECRETS, secret("keys", cosign_pub=pem("one")))
         eventually(lambda: bool(begun))
         watches = cluster.watches_begun
-        watcher.doubt()
+        watcher.restart()
         cluster.wait_for(lambda c: c.watches_begun >= watches + 3)
     assert all(task.done() for task in begun)
 
 
 def ignore(kind: str, obj: dict[str, Any], *, gone: bool = False) -> None:
-    """Be told of a change."""
+    """Ignore an event."""
     del kind, obj, gone
 
 
 @contextmanager
-def watching(cluster: KubernetesSimulator, noticed: Noticed = ignore) -> Iterator[Watcher]:
-    """Run a watcher; at the end it is told to stop."""
+def watching(cluster: KubernetesSimulator, on_event: EventHandler = ignore) -> Iterator[Watcher]:
+    """Run a watcher, and stop it at the end."""
     stop = threading.Event()
-    watcher = Watcher(api_of(cluster).configuration, "sealgate", noticed, log())
+    watcher = Watcher(api_of(cluster).configuration, "sealgate", on_event, log())
     thread = threading.Thread(target=watcher.run, args=(stop,), daemon=True)
     thread.start()
     try:
@@ -100,5 +98,5 @@ def watching(cluster: KubernetesSimulator, noticed: Noticed = ignore) -> Iterato
 
 
 def watched(cluster: KubernetesSimulator) -> set[str]:
-    """Return the collections that watches were asked for."""
+    """Return the collections that are watched."""
     return {request.path.partition("?")[0] for request in cluster.requests if "watch=true" in request.path}

@@ -11,16 +11,16 @@ from sealgate.http.services import ServiceClient
 from sealgate.kms.key_source import KMSKeySource
 from sealgate.kubernetes.lease import Lease, Timing
 from sealgate.messages import quote
-from sealgate.process.metrics_server import serve_beside
-from sealgate_operator.certificates.keeper import CertificateKeeper
-from sealgate_operator.certificates.self_test import SelfTestCertificateKeeper
+from sealgate.process.metrics_server import serve_in_thread
+from sealgate_operator.certificates.keeper import CertificateReconciler
+from sealgate_operator.certificates.self_test import SelfTestCertificateReconciler
 from sealgate_operator.controller.kopf_adapter import Watcher
 from sealgate_operator.controller.reconciler import WORKERS, Reconciler
-from sealgate_operator.controller.store import View
+from sealgate_operator.controller.store import ObjectStore
 from sealgate_operator.controller.work_queue import WorkQueue
 from sealgate_operator.events import Events
 from sealgate_operator.keys.secrets import CredentialSecrets, SecretKeys
-from sealgate_operator.metrics import Metrics, side_app
+from sealgate_operator.metrics import Metrics, metrics_app
 from sealgate_operator.webhooks.enforcement import Enforcement
 from sealgate_operator.webhooks.node_critical import NodeCritical
 
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from sealgate_operator.config import OperatorConfig
 
 #: Seconds between two comparisons of everything with the API server.
-SWEEP_SECONDS = 60.0
+RESYNC_SECONDS = 60.0
 #: Seconds between two looks whether this replica still leads; how late it may notice is this much.
-_BEAT_SECONDS = 0.25
+_POLL_SECONDS = 0.25
 #: Seconds that an orderly end may take.
-_GOODBYE_SECONDS = 5.0
+_SHUTDOWN_SECONDS = 5.0
 
 
 class Operator:
@@ -52,7 +52,7 @@ class Operator:
         clock: what time it is.
         log: told of everything.
         timing: of the Lease.
-        sweep_seconds: between two comparisons of everything.
+        resync_seconds: between two comparisons of everything.
 
     Raises:
         ConfigError: the address for metrics cannot be had.
@@ -68,17 +68,17 @@ class Operator:
         clock: Clock,
         log: FilteringBoundLogger,
         timing: Timing = Timing(),  # noqa: B008 - frozen
-        sweep_seconds: float = SWEEP_SECONDS,
+        resync_seconds: float = RESYNC_SECONDS,
     ) -> None:
         self._clock = clock
         self._log = log
-        self._sweep_seconds = sweep_seconds
+        self._resync_seconds = resync_seconds
         self._lease = Lease(api, namespace, config.lease, identity, clock, log, timing)
         self.metrics = Metrics(self._lease.leads)
         own = {config.tls_secret, config.ca_secret}
-        view = View(own)
+        store = ObjectStore(own)
         self._network = ServiceClient(config.registries.settings(), clock=clock)
-        kms = KMSKeySource(self._network, CredentialSecrets(view.secret, own), clock, config.key_refresh_seconds)
+        kms = KMSKeySource(self._network, CredentialSecrets(store.secret, own), clock, config.key_refresh_seconds)
         self._queue = WorkQueue(clock)
         self.metrics.watch_queue(self._queue.__len__)
         events = Events(api, identity, clock, self.metrics, log)
@@ -86,9 +86,9 @@ class Operator:
         self._reconciler = Reconciler(
             api=api,
             namespace=namespace,
-            view=view,
+            store=store,
             queue=self._queue,
-            secrets=SecretKeys(view.secret, own),
+            secrets=SecretKeys(store.secret, own),
             sources=(kms,),
             node_critical=NodeCritical(
                 api,
@@ -104,14 +104,14 @@ class Operator:
             metrics=self.metrics,
             log=log,
         )
-        self._watcher = Watcher(api.configuration, namespace, self._reconciler.noticed, log)
-        self._keeper: CertificateKeeper | None = None
+        self._watcher = Watcher(api.configuration, namespace, self._reconciler.on_event, log)
+        self._keeper: CertificateReconciler | None = None
         if config.certificates.managed:
-            self._keeper = CertificateKeeper(api, config, namespace, clock, self._lease, self.metrics, log)
-        self._self_test: SelfTestCertificateKeeper | None = None
+            self._keeper = CertificateReconciler(api, config, namespace, clock, self._lease, self.metrics, log)
+        self._self_test: SelfTestCertificateReconciler | None = None
         if config.self_test_secret:
             path = f"/api/v1/namespaces/{namespace}/secrets/{config.self_test_secret}"
-            self._self_test = SelfTestCertificateKeeper(api, path, clock, self._lease, self.metrics, log)
+            self._self_test = SelfTestCertificateReconciler(api, path, clock, self._lease, self.metrics, log)
         self._listed = threading.Event()
         self._broken = threading.Event()
         self._listener = _bind(config.metrics_address)
@@ -123,24 +123,24 @@ class Operator:
         Returns:
             the process's exit status: 0 if it was told to stop.
         """
-        app = side_app(self.metrics, lambda: not self._broken.is_set(), self._enforcement.problem)
-        side = serve_beside(self._listener, app)
+        app = metrics_app(self.metrics, lambda: not self._broken.is_set(), self._enforcement.problem)
+        side = serve_in_thread(self._listener, app)
         lease_stop, enforcement_stop = threading.Event(), threading.Event()
         lease = self._start("lease", self._lease.run, lease_stop)
         # A follower observes, so that it is ready when the leader has done its work.
         enforcement = self._start("enforcement", self._enforcement.run, enforcement_stop)
         try:
             while not stop.is_set() and not self._broken.is_set() and not self._lease.leads():
-                stop.wait(_BEAT_SECONDS)
+                stop.wait(_POLL_SECONDS)
             if not stop.is_set() and not self._broken.is_set():
                 self._lead(stop)
             return 0 if stop.is_set() else 1
         finally:
             # What writes ends before the Lease is given back.
             enforcement_stop.set()
-            enforcement.join(_GOODBYE_SECONDS)
+            enforcement.join(_SHUTDOWN_SECONDS)
             lease_stop.set()
-            lease.join(_GOODBYE_SECONDS)
+            lease.join(_SHUTDOWN_SECONDS)
             side.shutdown()
             side.server_close()
             self._network.close()
@@ -149,7 +149,7 @@ class Operator:
         self._log.info("this replica works now")
         ended = threading.Event()
         tasks: dict[str, Callable[[threading.Event], None]] = {
-            "sweep": self._sweep,
+            "resync": self._resync,
             "watch": self._watch,
             **{f"worker-{number}": self._work for number in range(WORKERS)},
         }
@@ -159,33 +159,33 @@ class Operator:
             tasks["self-test certificate"] = self._self_test.run
         threads = {name: self._start(name, task, ended) for name, task in tasks.items()}
         while not stop.is_set() and not self._broken.is_set() and self._lease.leads():
-            stop.wait(_BEAT_SECONDS)
+            stop.wait(_POLL_SECONDS)
         ended.set()
         self._queue.close()
         if stop.is_set():
             # Nobody else is let in before whatever writes has ended. The others only read, and Kopf takes its time.
-            latest = self._clock.monotonic() + _GOODBYE_SECONDS
-            for name in threads.keys() - {"sweep", "watch"}:
+            latest = self._clock.monotonic() + _SHUTDOWN_SECONDS
+            for name in threads.keys() - {"resync", "watch"}:
                 threads[name].join(max(0.0, latest - self._clock.monotonic()))
         else:
             self._log.error("this replica may not work any longer; it ends, and is started again as a follower")
 
-    def _sweep(self, stop: threading.Event) -> None:
-        pause = _BEAT_SECONDS
+    def _resync(self, stop: threading.Event) -> None:
+        pause = _POLL_SECONDS
         while not stop.is_set() and not self._listed.is_set():
             try:
-                self._reconciler.sweep()
+                self._reconciler.resync()
                 self._listed.set()
             except SealgateError as error:
-                self.metrics.failed("sweep")
+                self.metrics.failed("resync")
                 self._log.warning("the objects cannot be listed yet", error=error.message)
                 stop.wait(pause)
                 pause = min(pause * 2, 5.0)
-        self._reconciler.sweep_again_and_again(stop, self._sweep_seconds, self._watcher.restart)
+        self._reconciler.resync_periodically(stop, self._resync_seconds, self._watcher.restart)
 
     def _watch(self, stop: threading.Event) -> None:
         # Kopf asks once which kinds there are; that they can be listed says that they are there.
-        while not self._listed.wait(_BEAT_SECONDS):
+        while not self._listed.wait(_POLL_SECONDS):
             if stop.is_set():
                 return
         self._watcher.run(stop)

@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from sealgate.errors import ConfigError
 from sealgate.messages import quote
-from sealgate.process.config import ReachedRegistries
+from sealgate.process.config import RegistrySettingsFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ class CertificateSettings(_Settings):
     leaf_lifetime_hours: float = Field(default=720, gt=0, le=24 * 365 * 10)
 
     @model_validator(mode="after")
-    def _authority_outlives_leaf(self) -> CertificateSettings:
+    def _ca_outlives_leaf(self) -> CertificateSettings:
         if self.leaf_lifetime_hours > self.ca_lifetime_hours:
             raise ValueError("leafLifetimeHours is more than caLifetimeHours; an authority must outlive what it signs")
         return self
@@ -83,7 +83,7 @@ class OperatorConfig(_Settings):
     key_refresh_seconds: float = Field(default=300, ge=1)
     excluded_namespaces: list[Name] = Field(default_factory=list)
     failure_policy: Literal["Fail", "Ignore"] = "Fail"
-    registries: ReachedRegistries = ReachedRegistries()
+    registries: RegistrySettingsFile = RegistrySettingsFile()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property

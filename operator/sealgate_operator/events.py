@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.kubernetes.client import KubernetesAPI
     from sealgate_operator.metrics import Metrics
-    from sealgate_operator.status.conditions import Judgement
+    from sealgate_operator.status.conditions import ConditionUpdate
 
 COMPONENT = "sealgate-operator"
 #: Where Events about objects without a namespace belong.
@@ -45,7 +45,7 @@ class Events:
         self._metrics = metrics
         self._log = log
 
-    def warn(self, obj: Mapping[str, Any], condition: Condition | Judgement) -> None:
+    def warn(self, obj: Mapping[str, Any], condition: Condition | ConditionUpdate) -> None:
         """Say at an object that something about it does not work."""
         event = self._event(obj, condition)
         try:
@@ -65,7 +65,7 @@ class Events:
         except NotFoundError:
             self._api.create(_COLLECTION, event)
 
-    def _event(self, obj: Mapping[str, Any], condition: Condition | Judgement) -> dict[str, Any]:
+    def _event(self, obj: Mapping[str, Any], condition: Condition | ConditionUpdate) -> dict[str, Any]:
         metadata = obj["metadata"]
         involved = {
             "apiVersion": obj["apiVersion"],

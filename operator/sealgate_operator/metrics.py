@@ -98,9 +98,9 @@ class Metrics:
         """Set how many DaemonSets of class system-node-critical are in namespaces that are not excluded."""
         self._node_critical.set(count)
 
-    def certificates(self, authority: datetime | None, leaf: datetime | None) -> None:
+    def certificates(self, ca: datetime | None, leaf: datetime | None) -> None:
         """Set when the certificates end."""
-        for name, end in (("ca", authority), ("webhook", leaf)):
+        for name, end in (("ca", ca), ("webhook", leaf)):
             if end is not None:
                 self._expiry.labels(name).set(end.timestamp())
 
@@ -111,7 +111,7 @@ class Metrics:
         return Gauge(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
 
 
-def side_app(metrics: Metrics, well: Callable[[], bool], problem: Callable[[], str]) -> WSGIApplication:
+def metrics_app(metrics: Metrics, well: Callable[[], bool], problem: Callable[[], str]) -> WSGIApplication:
     """Return what answers on the port: `/healthz` and `/readyz`, on followers too, and metrics everywhere else.
 
     Args:

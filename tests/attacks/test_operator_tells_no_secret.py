@@ -10,10 +10,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from sealgate_operator.certificates.keeper import CertificateKeeper
+from sealgate_operator.certificates.keeper import CertificateReconciler
 from sealgate_operator.certificates.rotation import CURRENT_KEY, LEAF_KEY
 from sealgate_operator.config import OperatorConfig
-from sealgate_operator.controller.store import SECRET, View
+from sealgate_operator.controller.store import SECRET, ObjectStore
 from sealgate_operator.keys.secrets import SecretKeys
 from sealgate_operator.metrics import Metrics
 from sealgate_operator.status.authenticators import assess
@@ -66,9 +66,9 @@ def test_attack_24_no_secret_gets_out_through_a_status(content: bytes, spec: dic
 
 
 def test_attack_24_the_operators_own_secrets_cannot_be_named() -> None:
-    view = View({"ca"})
-    view.put(SECRET, {"metadata": {"name": "ca", "resourceVersion": "1"}, "data": {"ca.crt": ""}})
-    found = assess(authenticator("a", cosign(secret_ref("ca", "ca.crt"))), SecretKeys(view.secret, {"ca"}), [], NOW)
+    store = ObjectStore({"ca"})
+    store.put(SECRET, {"metadata": {"name": "ca", "resourceVersion": "1"}, "data": {"ca.crt": ""}})
+    found = assess(authenticator("a", cosign(secret_ref("ca", "ca.crt"))), SecretKeys(store.secret, {"ca"}), [], NOW)
     assert found.status.keys[0].reason == "SecretNotAllowed"
 
 
@@ -106,10 +106,10 @@ def test_attack_40_private_keys_are_neither_logged_nor_outside_of_the_two_secret
         install(cluster)
         config = OperatorConfig.model_validate(settings())
         clock = FakeClock()
-        kept = CertificateKeeper(api_of(cluster), config, "sealgate", clock, _Open(), Metrics(lambda: True), log())
-        kept.look()
+        kept = CertificateReconciler(api_of(cluster), config, "sealgate", clock, _Open(), Metrics(lambda: True), log())
+        kept.reconcile()
         clock.advance(5841 * 3600)
-        kept.look()
+        kept.reconcile()
         keys = [data(cluster, CA_SECRET)[CURRENT_KEY], data(cluster, TLS_SECRET)[LEAF_KEY]]
         others = [cluster.find(plural) for plural in ("validatingwebhookconfigurations", "events", "leases")]
     written = capsys.readouterr()

@@ -9,7 +9,7 @@ from kubernetes.client.configuration import Configuration
 
 from sealgate.errors import UnavailableError
 from sealgate.kubernetes.client import KubernetesAPI
-from sealgate.kubernetes.watch import Listing
+from sealgate.kubernetes.watch import Informer
 from sealgate.process.logs import configure_logs
 from sealgate.workloads.kinds import BUILT_IN
 from sealgate_webhook.backends.cluster.namespaces import PATH, ClusterNamespaces, read_namespace
@@ -42,7 +42,7 @@ def credentials(api: KubernetesAPI) -> ClusterCredentials:
 def test_attack_17_a_namespace_whose_labels_are_not_known_is_not_guessed(
     cluster: KubernetesSimulator, api: KubernetesAPI
 ) -> None:
-    listing = Listing(api, PATH, read_namespace, lambda: None, FakeClock(), configure_logs("json"))
+    listing = Informer(api, PATH, read_namespace, lambda: None, FakeClock(), configure_logs("json"))
     namespaces = ClusterNamespaces(listing, api)
     with pytest.raises(UnavailableError, match="there is no namespace shop"):
         namespaces.get("shop")

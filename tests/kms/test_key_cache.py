@@ -268,11 +268,11 @@ def test_the_operator_gets_what_to_write_down_and_keeps_it_while_the_kms_is_away
     assert source.name(entry) == f"kms huawei cn-north-4/0a1b2c3d4e5f/b1c2-d3 at {environment.kms.url}"
     good = source.observe(entry, (), environment.clock.now())
     assert [key.state for key in good] == ["Accepted"]
-    assert source.again_after(entry) == REFRESH_SECONDS
+    assert source.refresh_after(entry) == REFRESH_SECONDS
     environment.clock.advance(REFRESH_SECONDS)
     environment.kms.faults.status("", 500)
     assert source.observe(entry, good, environment.clock.now()) == good
-    assert source.again_after(entry) == RETRY_SECONDS
+    assert source.refresh_after(entry) == RETRY_SECONDS
     environment.clock.advance(2 * REFRESH_SECONDS)
     (gone,) = source.observe(entry, good, environment.clock.now())
     assert (gone.state, gone.source) == ("Refused", source.name(entry))

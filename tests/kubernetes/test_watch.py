@@ -11,7 +11,7 @@ from kubernetes.config import ConfigException, incluster_config
 
 from sealgate.errors import NotFoundError, UnauthorizedError, UnavailableError
 from sealgate.kubernetes.client import ConflictError, GoneError, KubernetesAPI, connect
-from sealgate.kubernetes.watch import FIRST_PAUSE, WATCH_SECONDS, Listing
+from sealgate.kubernetes.watch import FIRST_PAUSE, WATCH_SECONDS, Informer
 from sealgate_webhook.server.tls import load_context
 from tests.support.clocks import FakeClock
 from tests.support.simulators.kubernetes import Fault, KubernetesSimulator
@@ -39,7 +39,7 @@ class Watched:
     def __init__(self, api: KubernetesAPI, clock: Clock, log: FilteringBoundLogger) -> None:
         self._changed = threading.Condition()
         self.changes = 0
-        self.listing: Listing[dict[str, str]] = Listing(
+        self.listing: Informer[dict[str, str]] = Informer(
             api, NAMESPACES, lambda item, _: item["metadata"].get("labels") or {}, self._notify, clock, log
         )
 

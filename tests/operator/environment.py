@@ -41,7 +41,7 @@ MUTATING = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 #: So long that no machine is so busy that the Lease is lost.
 PATIENT = Timing(duration=90, deadline=60, period=0.1)
 #: What an operator calls its threads, besides its workers.
-TASKS = frozenset({"lease", "enforcement", "sweep", "watch", "certificates"})
+TASKS = frozenset({"lease", "enforcement", "resync", "watch", "certificates"})
 
 
 WORKLOADS, POLICY_OBJECTS, SELF_TEST = (
@@ -161,7 +161,7 @@ class Running:
 
     def __init__(self, cluster: KubernetesSimulator, identity: str, **options: Any) -> None:
         timing = options.pop("timing", PATIENT)
-        sweep_seconds = options.pop("sweep_seconds", 60.0)
+        resync_seconds = options.pop("resync_seconds", 60.0)
         self.operator = Operator(
             OperatorConfig.model_validate(settings(**options)),
             namespace="sealgate",
@@ -170,7 +170,7 @@ class Running:
             clock=SystemClock(),
             log=log(),
             timing=timing,
-            sweep_seconds=sweep_seconds,
+            resync_seconds=resync_seconds,
         )
         self.stop = threading.Event()
         self.status: int | None = None

@@ -1,4 +1,4 @@
-"""The queue, the view and the metrics by themselves."""
+"""The queue, the store and the metrics by themselves."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import urllib3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.process.metrics_server import MAX_SCRAPES, serve_beside
-from sealgate_operator.controller.store import AUTHENTICATOR, POLICY, SECRET, View
-from sealgate_operator.controller.work_queue import LONGEST_PAUSE, Key, WorkQueue
-from sealgate_operator.metrics import Metrics, side_app
+from sealgate.process.metrics_server import MAX_SCRAPES, serve_in_thread
+from sealgate_operator.controller.store import AUTHENTICATOR, POLICY, SECRET, ObjectStore
+from sealgate_operator.controller.work_queue import LONGEST_BACKOFF, Key, WorkQueue
+from sealgate_operator.metrics import Metrics, metrics_app
 from tests.operator.objects import authenticator, cosign, policy, secret, secret_ref
 from tests.support.clocks import NOW, FakeClock
 
@@ -79,7 +79,7 @@ def test_failures_come_again_after_growing_pauses_that_are_forgotten_when_it_goe
         pauses.append(queue.failed(A))
         clock.advance(pauses[-1])
     assert pauses[:3] == [0.2, 0.4, 0.8]
-    assert pauses[-1] == LONGEST_PAUSE
+    assert pauses[-1] == LONGEST_BACKOFF
     assert queue.take() == A
     queue.done(A)
     queue.add(A)
@@ -99,108 +99,108 @@ def test_a_closed_queue_sends_every_worker_home() -> None:
     assert taken == [None, None, None]
 
 
-# The view
+# The store
 
 
 def test_an_older_version_never_replaces_a_newer_one() -> None:
-    view = View()
+    store = ObjectStore()
     new, old = at(7, secret("keys", a="new")), at(5, secret("keys", a="old"))
-    assert view.put(SECRET, new)
-    assert not view.put(SECRET, old)
-    assert view.secret("keys") == {"a": b"new"}
+    assert store.put(SECRET, new)
+    assert not store.put(SECRET, old)
+    assert store.secret("keys") == {"a": b"new"}
 
 
 def test_what_was_deleted_does_not_come_back_with_an_older_list() -> None:
-    view = View()
-    view.put(SECRET, at(5, secret("keys", a="1")))
-    assert view.remove(SECRET, at(9, secret("keys")))
-    assert view.replace(SECRET, [at(5, secret("keys", a="1"))], "8") == set()
-    assert view.secret("keys") is None
-    assert view.put(SECRET, at(12, secret("keys", a="2")))
+    store = ObjectStore()
+    store.put(SECRET, at(5, secret("keys", a="1")))
+    assert store.remove(SECRET, at(9, secret("keys")))
+    assert store.replace(SECRET, [at(5, secret("keys", a="1"))], "8") == set()
+    assert store.secret("keys") is None
+    assert store.put(SECRET, at(12, secret("keys", a="2")))
 
 
 def test_a_list_takes_away_what_a_watch_has_lost() -> None:
-    view = View()
-    view.put(AUTHENTICATOR, at(5, authenticator("a", cosign(secret_ref("keys")))))
-    view.put(AUTHENTICATOR, at(6, authenticator("b", cosign(secret_ref("keys")))))
-    view.put(AUTHENTICATOR, at(9, authenticator("c", cosign(secret_ref("keys")))))
-    assert view.replace(AUTHENTICATOR, [at(6, authenticator("b", {}))], "8") == {"a"}
-    assert {obj["metadata"]["name"] for obj in view.all(AUTHENTICATOR)} == {"b", "c"}
-    assert sorted(view.authenticators_with("keys")) == ["b", "c"]
+    store = ObjectStore()
+    store.put(AUTHENTICATOR, at(5, authenticator("a", cosign(secret_ref("keys")))))
+    store.put(AUTHENTICATOR, at(6, authenticator("b", cosign(secret_ref("keys")))))
+    store.put(AUTHENTICATOR, at(9, authenticator("c", cosign(secret_ref("keys")))))
+    assert store.replace(AUTHENTICATOR, [at(6, authenticator("b", {}))], "8") == {"a"}
+    assert {obj["metadata"]["name"] for obj in store.all(AUTHENTICATOR)} == {"b", "c"}
+    assert sorted(store.authenticators_with("keys")) == ["b", "c"]
 
 
 def test_a_late_word_of_a_deletion_does_not_take_a_newer_object() -> None:
-    view = View()
-    view.put(POLICY, at(9, policy("p", "a")))
-    assert not view.remove(POLICY, at(8, policy("p", "a")))
-    assert view.policies_with("a") == ["p"]
+    store = ObjectStore()
+    store.put(POLICY, at(9, policy("p", "a")))
+    assert not store.remove(POLICY, at(8, policy("p", "a")))
+    assert store.policies_with("a") == ["p"]
 
 
 @pytest.mark.parametrize("deleted", [False, True])
 def test_a_restored_object_shows_another_history_although_the_list_is_newer(*, deleted: bool) -> None:
-    view = View()
-    view.put(AUTHENTICATOR, at(5, authenticator("a", cosign(secret_ref("old")))))
-    view.put(AUTHENTICATOR, at(6, authenticator("b", {})))
+    store = ObjectStore()
+    store.put(AUTHENTICATOR, at(5, authenticator("a", cosign(secret_ref("old")))))
+    store.put(AUTHENTICATOR, at(6, authenticator("b", {})))
     if deleted:
-        view.remove(AUTHENTICATOR, at(9, authenticator("a", {})))
+        store.remove(AUTHENTICATOR, at(9, authenticator("a", {})))
     else:
-        view.put(AUTHENTICATOR, at(9, authenticator("a", cosign(secret_ref("new")))))
-    since = view.newest(AUTHENTICATOR)
+        store.put(AUTHENTICATOR, at(9, authenticator("a", cosign(secret_ref("new")))))
+    since = store.newest(AUTHENTICATOR)
     restored = [at(5, authenticator("a", cosign(secret_ref("old")))), at(6, authenticator("b", {}))]
-    assert "a" in view.replace(AUTHENTICATOR, restored, "20", since)
-    assert {obj["metadata"]["name"] for obj in view.all(AUTHENTICATOR)} == {"a", "b"}
-    assert (view.authenticators_with("old"), view.authenticators_with("new")) == (["a"], [])
+    assert "a" in store.replace(AUTHENTICATOR, restored, "20", since)
+    assert {obj["metadata"]["name"] for obj in store.all(AUTHENTICATOR)} == {"a", "b"}
+    assert (store.authenticators_with("old"), store.authenticators_with("new")) == (["a"], [])
 
 
 def test_what_a_watch_told_while_a_list_was_read_stands() -> None:
-    view = View()
-    view.put(AUTHENTICATOR, at(5, authenticator("a", cosign(secret_ref("old")))))
-    since = view.newest(AUTHENTICATOR)
-    view.put(AUTHENTICATOR, at(9, authenticator("a", cosign(secret_ref("new")))))
-    assert view.replace(AUTHENTICATOR, [at(5, authenticator("a", {}))], "7", since) == set()
-    assert view.authenticators_with("new") == ["a"]
+    store = ObjectStore()
+    store.put(AUTHENTICATOR, at(5, authenticator("a", cosign(secret_ref("old")))))
+    since = store.newest(AUTHENTICATOR)
+    store.put(AUTHENTICATOR, at(9, authenticator("a", cosign(secret_ref("new")))))
+    assert store.replace(AUTHENTICATOR, [at(5, authenticator("a", {}))], "7", since) == set()
+    assert store.authenticators_with("new") == ["a"]
 
 
 def test_a_list_from_before_what_was_known_is_of_another_history_and_takes_its_place() -> None:
-    view = View()
-    view.put(AUTHENTICATOR, at(5, authenticator("a", cosign(secret_ref("new")))))
-    view.put(AUTHENTICATOR, at(6, authenticator("b", {})))
-    view.put(AUTHENTICATOR, at(7, authenticator("c", {})))
-    view.remove(AUTHENTICATOR, at(9, authenticator("c", {})))
-    since = view.newest(AUTHENTICATOR)
+    store = ObjectStore()
+    store.put(AUTHENTICATOR, at(5, authenticator("a", cosign(secret_ref("new")))))
+    store.put(AUTHENTICATOR, at(6, authenticator("b", {})))
+    store.put(AUTHENTICATOR, at(7, authenticator("c", {})))
+    store.remove(AUTHENTICATOR, at(9, authenticator("c", {})))
+    since = store.newest(AUTHENTICATOR)
     assert since == 9
     restored = [at(2, authenticator("a", cosign(secret_ref("old")))), at(3, authenticator("c", {}))]
-    assert view.replace(AUTHENTICATOR, restored, "4", since) == {"a", "b", "c"}
-    assert {obj["metadata"]["name"] for obj in view.all(AUTHENTICATOR)} == {"a", "c"}
-    assert (view.authenticators_with("old"), view.authenticators_with("new")) == (["a"], [])
-    assert view.put(AUTHENTICATOR, at(5, authenticator("a", {})))
-    assert view.newest(AUTHENTICATOR) == 5
+    assert store.replace(AUTHENTICATOR, restored, "4", since) == {"a", "b", "c"}
+    assert {obj["metadata"]["name"] for obj in store.all(AUTHENTICATOR)} == {"a", "c"}
+    assert (store.authenticators_with("old"), store.authenticators_with("new")) == (["a"], [])
+    assert store.put(AUTHENTICATOR, at(5, authenticator("a", {})))
+    assert store.newest(AUTHENTICATOR) == 5
 
 
 def test_sealgates_own_secrets_are_not_even_kept() -> None:
-    view = View({"own"})
-    assert not view.put(SECRET, at(1, secret("own", ca_key="x")))
-    assert view.secret("own") is None
+    store = ObjectStore({"own"})
+    assert not store.put(SECRET, at(1, secret("own", ca_key="x")))
+    assert store.secret("own") is None
 
 
 def test_data_that_is_no_base64_is_empty() -> None:
-    view = View()
-    view.put(SECRET, at(1, {"metadata": {"name": "keys"}, "data": {"a": "!"}}))
-    assert view.secret("keys") == {"a": b""}
+    store = ObjectStore()
+    store.put(SECRET, at(1, {"metadata": {"name": "keys"}, "data": {"a": "!"}}))
+    assert store.secret("keys") == {"a": b""}
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.permutations(range(1, 7)), st.data())
 def test_in_whatever_order_news_arrives_the_newest_stands(order: list[int], data: st.DataObject) -> None:
-    view = View()
+    store = ObjectStore()
     gone = {version for version in order if data.draw(st.booleans())}
     for version in order:
         obj = at(version, secret("keys", a=str(version)))
         if version in gone:
-            view.remove(SECRET, obj)
+            store.remove(SECRET, obj)
         else:
-            view.put(SECRET, obj)
-    assert view.secret("keys") == (None if 6 in gone else {"a": b"6"})
+            store.put(SECRET, obj)
+    assert store.secret("keys") == (None if 6 in gone else {"a": b"6"})
 
 
 # Metrics and /healthz
@@ -210,7 +210,7 @@ def served(
     well: Callable[[], bool], leads: Callable[[], bool] = lambda: True, problem: Callable[[], str] = str
 ) -> tuple[Metrics, str, Callable[[], None]]:
     metrics = Metrics(leads)
-    server = serve_beside(socket.create_server(("127.0.0.1", 0)), side_app(metrics, well, problem))
+    server = serve_in_thread(socket.create_server(("127.0.0.1", 0)), metrics_app(metrics, well, problem))
     host, port = server.server_address[:2]
 
     def close() -> None:

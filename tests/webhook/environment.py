@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.trusted_state.stores import TrustedState
     from sealgate.verification.network import Network
-    from sealgate_webhook.admission.outcome import Judge
+    from sealgate_webhook.admission.outcome import AdmissionHandler
     from sealgate_webhook.admission.sources import CredentialSource, Namespaces, PolicySource
     from sealgate_webhook.admission.workloads import AdmissionRules
     from sealgate_webhook.reviews.request import AdmissionRequest
@@ -290,7 +290,7 @@ class _Backend:
     namespaces: Namespaces
     credentials: CredentialSource
     state: TrustedState = field(default_factory=MemoryTrustedState)
-    judge_object: Judge | None = None
+    admit_policy_object: AdmissionHandler | None = None
 
     def literal_hosts(self) -> frozenset[str]:
         return frozenset()

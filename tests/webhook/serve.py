@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterable
 
-    from sealgate_webhook.backends.interface import MakeBackend
+    from sealgate_webhook.backends.interface import BackendFactory
 
 
 def settings_of(given: dict[str, Any]) -> ServerSettings:
@@ -59,7 +59,7 @@ def _stumbling(task: Callable[[threading.Event], None]) -> Callable[[threading.E
     return run
 
 
-def backend_of(given: dict[str, Any]) -> MakeBackend:
+def backend_of(given: dict[str, Any]) -> BackendFactory:
     """Return what makes the backend that a test wants."""
     paths, everybody = tuple(map(Path, given["policies"])), NoCredentials()
     kms = KMSKeyCache(RegistrySettings(), SystemClock())

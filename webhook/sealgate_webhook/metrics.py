@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
 
 from sealgate.findings import Outcome
-from sealgate.process.metrics_server import serve_beside
+from sealgate.process.metrics_server import serve_in_thread
 from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
@@ -279,4 +279,4 @@ def serve_metrics(listener: socket.socket, registry: CollectorRegistry) -> WSGIS
     Returns:
         the server; `shutdown` ends it before.
     """
-    return serve_beside(listener, make_wsgi_app(registry))
+    return serve_in_thread(listener, make_wsgi_app(registry))

@@ -15,9 +15,9 @@ from sealgate.kubernetes.secrets import decode, secret_data
 from sealgate_operator.certificates.rotation import (
     CURRENT,
     LEAF,
-    Publish,
+    ApplyCABundle,
     Rules,
-    WriteAuthorities,
+    WriteCASecret,
     expiry,
     next_step,
     service_names,
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 #: The field manager that owns `caBundle`.
 MANAGER = "sealgate-operator-certificates"
 #: Seconds between two looks, at most.
-LOOK_SECONDS = 3.0
+RESYNC_SECONDS = 3.0
 #: More steps than this at one look are none that lead anywhere.
 _MAX_STEPS = 16
 
 
-class CertificateKeeper:
+class CertificateReconciler:
     """Keeps one webhook's certificates.
 
     Args:
@@ -88,55 +88,55 @@ class CertificateKeeper:
     @property
     def pause(self) -> float:
         """Seconds between two looks."""
-        return min(LOOK_SECONDS, self._rules.settling.total_seconds() / 5)
+        return min(RESYNC_SECONDS, self._rules.settling.total_seconds() / 5)
 
     def run(self, stop: threading.Event) -> None:
         """Look again and again until told to stop."""
         while not stop.is_set():
             try:
-                self.look()
+                self.reconcile()
             except UnavailableError as error:
                 self._metrics.failed("certificates")
                 self._log.warning("the certificates are looked at again", error=error.message)
             stop.wait(self.pause)
 
-    def look(self) -> None:
+    def reconcile(self) -> None:
         """Take all steps that can be taken now.
 
         Raises:
             UnavailableError: something could not be read or written; the next look goes on from there.
         """
         for _ in range(_MAX_STEPS):
-            authorities, leaf = self._api.get(self._ca_secret), self._api.get(self._tls_secret)
+            ca_data, leaf = self._api.get(self._ca_secret), self._api.get(self._tls_secret)
             configurations = self._read_configurations()
             if configurations is None:
                 return
             published = [_bundle_of(one, found) for one, found in configurations]
-            data, served = secret_data(authorities), secret_data(leaf)
+            data, served = secret_data(ca_data), secret_data(leaf)
             self._metrics.certificates(expiry(data, CURRENT), expiry(served, LEAF))
             step = next_step(data, served, published, self._rules, self._clock.now())
             if step is None:
                 self._metrics.worked("certificates")
                 return
             self._fence.check()
-            self._take(step, authorities, leaf, configurations)
+            self._take(step, ca_data, leaf, configurations)
             self._log.info("certificates", step=step.why)
         raise UnavailableError("the certificates do not come to rest; somebody else changes them")
 
     def _take(
         self,
         step: Step,
-        authorities: Mapping[str, Any],
+        ca_data: Mapping[str, Any],
         leaf: Mapping[str, Any],
         configurations: list[tuple[WebhookConfiguration, dict[str, Any]]],
     ) -> None:
-        if isinstance(step, Publish):
+        if isinstance(step, ApplyCABundle):
             fields = {"clientConfig": {"caBundle": base64.b64encode(step.bundle).decode()}}
             for one, found in configurations:
                 if _bundle_of(one, found) != step.bundle:
                     apply_fields(self._api, one, found, fields, MANAGER)
-        elif isinstance(step, WriteAuthorities):
-            self._write(self._ca_secret, authorities, step.data)
+        elif isinstance(step, WriteCASecret):
+            self._write(self._ca_secret, ca_data, step.data)
         else:
             self._write(self._tls_secret, leaf, step.data)
 

@@ -1,16 +1,16 @@
 """The webhook's certificates: what the next step is, given what there is. Pure, but for the making of keys.
 
-An authority signs one server certificate (the leaf). Both live in Secrets; the authority's certificate is also in the
+A CA signs one server certificate (the leaf). Both live in Secrets; the CA's certificate is also in the
 `caBundle` of the webhook configurations, which API servers read. The leaf is renewed after two thirds of its life, by
-the same authority. An authority is replaced after two thirds of its own, in steps of which each is one write, so that
+the same CA. A CA is replaced after two thirds of its own, in steps of which each is one write, so that
 whoever takes over after a crash sees from what is written which step comes next:
 
-1. a *next* authority is made;
+1. a *next* CA is made;
 2. `caBundle` has both, everywhere; when that is seen, the time is noted;
-3. one settling time later every API server knows both, and the next authority becomes the current one, the current one
+3. one settling time later every API server knows both, and the next CA becomes the current one, the current one
    the *old* one;
-4. the leaf is issued anew by what is now the current authority; when that is seen, the time is noted;
-5. one settling time later every webhook serves it, and the old authority is forgotten;
+4. the leaf is issued anew by what is now the current CA; when that is seen, the time is noted;
+5. one settling time later every webhook serves it, and the old CA is forgotten;
 6. `caBundle` is left with one.
 
 At every moment what an API server trusted up to one settling time ago verifies what a webhook served up to one
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 BACKDATE = timedelta(minutes=5)
 #: The longest time that is left to API servers and to webhooks to notice a change.
 LONGEST_SETTLING = timedelta(minutes=10)
-#: How far ahead an authority may begin before it counts as made by a clock that was wrong: others trust none that is
-#: yet to come. Clocks of machines that are a little apart must not take each other's authorities away.
+#: How far ahead a CA may begin before it counts as made by a clock that was wrong: others trust none that is
+#: yet to come. Clocks of machines that are a little apart must not take each other's CAs away.
 MOST_AHEAD = timedelta(hours=1)
-#: The most certificates that an old authority's Secret is read for; more is nothing that was written here.
+#: The most certificates that an old CA's Secret is read for; more is nothing that was written here.
 _MAX_OLD = 4
 
 CURRENT, CURRENT_KEY = "ca.crt", "ca.key"
@@ -63,8 +63,8 @@ class Rules:
 
     Attributes:
         names: DNS names of the webhook's Service.
-        ca_lifetime: for how long an authority is good.
-        leaf_lifetime: for how long a leaf is good; no longer than the authority.
+        ca_lifetime: for how long a CA is good.
+        leaf_lifetime: for how long a leaf is good; no longer than the CA.
     """
 
     names: tuple[str, ...]
@@ -78,8 +78,8 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class WriteAuthorities:
-    """Change the authority's Secret: new values, None to remove.
+class WriteCASecret:
+    """Change the CA's Secret: new values, None to remove.
 
     Attributes:
         why: for the log.
@@ -91,15 +91,15 @@ class WriteAuthorities:
 
 
 @dataclass(frozen=True, slots=True)
-class WriteLeaf:
-    """Change the leaf's Secret; see `WriteAuthorities`."""
+class WriteTLSSecret:
+    """Change the leaf's Secret; see `WriteCASecret`."""
 
     why: str
     data: Data = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Publish:
+class ApplyCABundle:
     """Make this the `caBundle` of every webhook.
 
     Attributes:
@@ -111,11 +111,11 @@ class Publish:
     bundle: bytes
 
 
-Step = WriteAuthorities | WriteLeaf | Publish
+Step = WriteCASecret | WriteTLSSecret | ApplyCABundle
 
 
 def next_step(
-    authorities: Mapping[str, bytes],
+    ca_data: Mapping[str, bytes],
     leaf: Mapping[str, bytes],
     published: Sequence[bytes],
     rules: Rules,
@@ -124,66 +124,64 @@ def next_step(
     """Return what has to be written next; None when everything is as it should be for now.
 
     Args:
-        authorities: data of the authority's Secret.
+        ca_data: data of the CA's Secret.
         leaf: data of the leaf's Secret.
         published: the `caBundle` of every webhook as it is.
         rules: how certificates are made.
         now: the time.
     """
-    state = _State(authorities, leaf, rules, now)
-    step = state.make_authority()
+    state = _State(ca_data, leaf, rules, now)
+    step = state.ensure_ca()
     if step is not None:
         return step
     bundle = state.bundle()
     if any(found != bundle for found in published):
-        return Publish("the authorities in force are published", bundle)
-    return state.hand_over() or state.issue_leaf(bundle) or state.let_go()
+        return ApplyCABundle("the CAs in force are published", bundle)
+    return state.promote_next_ca() or state.issue_leaf(bundle) or state.remove_old_ca()
 
 
 class _State:
     """What the two Secrets say, and the steps that follow from it."""
 
-    def __init__(
-        self, authorities: Mapping[str, bytes], leaf: Mapping[str, bytes], rules: Rules, now: datetime
-    ) -> None:
+    def __init__(self, ca_data: Mapping[str, bytes], leaf: Mapping[str, bytes], rules: Rules, now: datetime) -> None:
         self._rules = rules
         self._now = now
-        self._current = _begun(_read_pair(authorities, CURRENT, CURRENT_KEY, now), now)
-        self._next = _begun(_read_pair(authorities, NEXT, NEXT_KEY, now), now)
-        self._old = [one for one in _read_certificates(authorities.get(OLD)) if one.not_valid_after_utc > now]
-        self._has_old = OLD in authorities
-        self._next_published = _read_time(authorities.get(NEXT_PUBLISHED), now)
-        self._old_replaced = _read_time(authorities.get(OLD_REPLACED), now)
+        self._current = _begun(_read_pair(ca_data, CURRENT, CURRENT_KEY, now), now)
+        self._next = _begun(_read_pair(ca_data, NEXT, NEXT_KEY, now), now)
+        self._old = [one for one in _read_certificates(ca_data.get(OLD)) if one.not_valid_after_utc > now]
+        self._has_old = OLD in ca_data
+        self._next_published = _read_time(ca_data.get(NEXT_PUBLISHED), now)
+        self._old_replaced = _read_time(ca_data.get(OLD_REPLACED), now)
         self._leaf = _read_pair(leaf, LEAF, LEAF_KEY, now)
         self._leaf_bundle = leaf.get(LEAF_BUNDLE, b"")
 
-    def make_authority(self) -> Step | None:
-        """Return the making of an authority, if one is missing or should be followed soon."""
+    def ensure_ca(self) -> Step | None:
+        """Return the making of a CA, if one is missing or should be followed soon."""
         if self._current is None and self._next is None:
-            return self._start_over()
+            return self._replace_lost_ca()
         if self._current is None and not self._old:
             # Nothing that is served could still be verified, so there is nothing to wait for.
-            return self._promote("the current authority is lost or expired; the next one takes over at once")
+            return self._promote("the current CA is lost or expired; the next one takes over at once")
         due = self._current is not None and is_due(self._current.certificate, self._now)
         if due and self._next is None and not self._has_old:
-            return WriteAuthorities("the authority is due; the next one is made", self._make_next())
+            return WriteCASecret("the CA is due; the next one is made", self._make_next())
         return None
 
     def bundle(self) -> bytes:
-        """Return every authority that somebody may need, the oldest first, so that a change of roles is none here."""
+        """Return every CA that somebody may need, the oldest first, so that a change of roles is none here."""
         pairs = [pair.certificate for pair in (self._current, self._next) if pair is not None]
         every = sorted({*pairs, *self._old}, key=lambda one: (one.not_valid_before_utc, one.serial_number))
         return b"".join(one.public_bytes(Encoding.PEM) for one in every)
 
-    def hand_over(self) -> Step | None:
-        """Return the step towards the next authority; what is in `bundle` has been seen everywhere."""
+    def promote_next_ca(self) -> Step | None:
+        """Return the step towards the next CA; what is in `bundle` has been seen everywhere."""
         if self._next is None:
             return None
         if self._next_published is None:
-            return WriteAuthorities("the next authority is published", {NEXT_PUBLISHED: _write_time(self._now)})
+            return WriteCASecret("the next CA is published", {NEXT_PUBLISHED: _write_time(self._now)})
         if self._now < self._next_published + self._rules.settling:
             return None
-        return self._promote("the next authority takes over")
+        return self._promote("the next CA takes over")
 
     def issue_leaf(self, bundle: bytes) -> Step | None:
         """Return the issuing of a leaf, if there is none, or it should be replaced."""
@@ -191,35 +189,37 @@ class _State:
             return None
         why = self._leaf_problem()
         if why:
-            return WriteLeaf(f"a certificate is issued: {why}", _issue(self._current, self._rules, self._now, bundle))
+            return WriteTLSSecret(
+                f"a certificate is issued: {why}", _issue(self._current, self._rules, self._now, bundle)
+            )
         if self._leaf_bundle != bundle:
-            return WriteLeaf("the authorities beside the certificate are brought up to date", {LEAF_BUNDLE: bundle})
+            return WriteTLSSecret("the CAs beside the certificate are brought up to date", {LEAF_BUNDLE: bundle})
         return None
 
-    def let_go(self) -> Step | None:
-        """Return the step towards forgetting the old authority; the leaf is one of the current one."""
+    def remove_old_ca(self) -> Step | None:
+        """Return the step towards forgetting the old CA; the leaf is one of the current one."""
         if not self._has_old or self._current is None:
             return None
         if self._old_replaced is None:
-            return WriteAuthorities("the old authority is replaced", {OLD_REPLACED: _write_time(self._now)})
+            return WriteCASecret("the old CA is replaced", {OLD_REPLACED: _write_time(self._now)})
         if self._now < self._old_replaced + self._rules.settling:
             return None
-        return WriteAuthorities("the old authority is forgotten", {OLD: None, OLD_REPLACED: None})
+        return WriteCASecret("the old CA is forgotten", {OLD: None, OLD_REPLACED: None})
 
-    def _start_over(self) -> Step:
-        """Make an authority where there is none; what is served still counts, if it is known who signed it."""
+    def _replace_lost_ca(self) -> Step:
+        """Make a CA where there is none; what is served still counts, if it is known who signed it."""
         signers = [one for one in _read_certificates(self._leaf_bundle) if self._leaf and _signed(one, self._leaf)]
         signers = [one for one in signers if _has_begun(one, self._now) and one.not_valid_after_utc > self._now]
         fresh: Data = dict.fromkeys((CURRENT, CURRENT_KEY, NEXT, NEXT_KEY, NEXT_PUBLISHED, OLD, OLD_REPLACED))
         if signers:
             kept = b"".join(one.public_bytes(Encoding.PEM) for one in signers)
-            why = "the authority is lost; the next one is made"
-            return WriteAuthorities(why, {**fresh, **self._make_next(), OLD: kept})
-        made = _make_authority(self._rules, self._now)
-        return WriteAuthorities("an authority is made", {**fresh, CURRENT: made[0], CURRENT_KEY: made[1]})
+            why = "the CA is lost; the next one is made"
+            return WriteCASecret(why, {**fresh, **self._make_next(), OLD: kept})
+        made = _make_ca(self._rules, self._now)
+        return WriteCASecret("a CA is made", {**fresh, CURRENT: made[0], CURRENT_KEY: made[1]})
 
     def _make_next(self) -> Data:
-        certificate, key = _make_authority(self._rules, self._now)
+        certificate, key = _make_ca(self._rules, self._now)
         return {NEXT: certificate, NEXT_KEY: key, NEXT_PUBLISHED: None}
 
     def _promote(self, why: str) -> Step:
@@ -234,7 +234,7 @@ class _State:
             OLD: b"".join(one.public_bytes(Encoding.PEM) for one in old) or None,
             OLD_REPLACED: None,
         }
-        return WriteAuthorities(why, data)
+        return WriteCASecret(why, data)
 
     def _leaf_problem(self) -> str:
         """Return why the leaf has to be replaced; empty if it has not."""
@@ -242,7 +242,7 @@ class _State:
         if self._leaf is None:
             return "there is none that is good"
         if not _signed(self._current.certificate, self._leaf):
-            return "another authority signed the one there is"
+            return "another CA signed the one there is"
         if self._leaf.certificate.not_valid_before_utc > self._now:
             return "the one there is begins later: it was made by a clock that was wrong"
         if is_due(self._leaf.certificate, self._now):
@@ -277,7 +277,7 @@ def service_names(service: str, namespace: str) -> tuple[str, ...]:
     return (name, f"{name}.cluster.local", f"{service}.{namespace}", service)
 
 
-def _make_authority(rules: Rules, now: datetime) -> tuple[bytes, bytes]:
+def _make_ca(rules: Rules, now: datetime) -> tuple[bytes, bytes]:
     key = ec.generate_private_key(ec.SECP256R1())
     # A name of its own: clients that find the issuer by name must not take one generation for another.
     subject = _name(f"sealgate webhook CA {x509.random_serial_number():x}"[:64])
@@ -290,11 +290,11 @@ def _make_authority(rules: Rules, now: datetime) -> tuple[bytes, bytes]:
     return certificate.public_bytes(Encoding.PEM), _write_key(key)
 
 
-def _issue(authority: _Pair, rules: Rules, now: datetime, bundle: bytes) -> Data:
+def _issue(ca: _Pair, rules: Rules, now: datetime, bundle: bytes) -> Data:
     key = ec.generate_private_key(ec.SECP256R1())
-    lifetime = min(rules.leaf_lifetime, authority.certificate.not_valid_after_utc - now)
-    issuer = authority.certificate.subject
-    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
+    lifetime = min(rules.leaf_lifetime, ca.certificate.not_valid_after_utc - now)
+    issuer = ca.certificate.subject
+    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.key.public_key())
     certificate = (
         _builder(_name("sealgate webhook"), issuer, key, now, lifetime)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -302,7 +302,7 @@ def _issue(authority: _Pair, rules: Rules, now: datetime, bundle: bytes) -> Data
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in rules.names]), critical=False)
         .add_extension(identifier, critical=False)
-        .sign(authority.key, hashes.SHA256())
+        .sign(ca.key, hashes.SHA256())
     )
     return {LEAF: certificate.public_bytes(Encoding.PEM), LEAF_KEY: _write_key(key), LEAF_BUNDLE: bundle}
 
@@ -348,9 +348,9 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
     return tuple(extension.value.get_values_for_type(x509.DNSName))
 
 
-def _signed(authority: x509.Certificate, leaf: _Pair) -> bool:
+def _signed(ca: x509.Certificate, leaf: _Pair) -> bool:
     try:
-        leaf.certificate.verify_directly_issued_by(authority)
+        leaf.certificate.verify_directly_issued_by(ca)
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True
@@ -378,8 +378,8 @@ def _begun(pair: _Pair | None, now: datetime) -> _Pair | None:
     return pair if pair is not None and _has_begun(pair.certificate, now) else None
 
 
-def _has_begun(authority: x509.Certificate, now: datetime) -> bool:
-    return authority.not_valid_before_utc <= now + MOST_AHEAD
+def _has_begun(ca: x509.Certificate, now: datetime) -> bool:
+    return ca.not_valid_before_utc <= now + MOST_AHEAD
 
 
 def _read_certificates(text: bytes | None) -> list[x509.Certificate]:

@@ -58,7 +58,7 @@ def next_data(data: Mapping[str, bytes], now: datetime) -> dict[str, bytes] | No
     return {CERTIFICATE: made, KEY: key, TRUSTED: made + predecessor}
 
 
-class SelfTestCertificateKeeper:
+class SelfTestCertificateReconciler:
     """Keeps the Secret.
 
     Args:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.kubernetes.client import KubernetesAPI
     from sealgate.kubernetes.lease import Fence
-    from sealgate_operator.controller.store import Object, View
+    from sealgate_operator.controller.store import Object, ObjectStore
     from sealgate_operator.controller.work_queue import WorkQueue
     from sealgate_operator.events import Events
     from sealgate_operator.keys.interface import KeySource
@@ -55,7 +55,7 @@ class Reconciler:
     Args:
         api: the API server.
         namespace: sealgate's own.
-        view: what there is.
+        store: what there is.
         queue: what is to be looked at.
         secrets: where keys in Secrets come from.
         sources: where other keys come from.
@@ -73,7 +73,7 @@ class Reconciler:
         *,
         api: KubernetesAPI,
         namespace: str,
-        view: View,
+        store: ObjectStore,
         queue: WorkQueue,
         secrets: SecretKeys,
         sources: Sequence[KeySource],
@@ -87,7 +87,7 @@ class Reconciler:
     ) -> None:
         self._api = api
         self._paths = {**_PATHS, SECRET: f"/api/v1/namespaces/{namespace}/secrets"}
-        self._view = view
+        self._store = store
         self._queue = queue
         self._secrets = secrets
         self._sources = tuple(sources)
@@ -103,13 +103,13 @@ class Reconciler:
 
     # What happens elsewhere ---------------------------------------------------------------------------------------
 
-    def noticed(self, kind: str, obj: Object, *, gone: bool = False) -> None:
+    def on_event(self, kind: str, obj: Object, *, gone: bool = False) -> None:
         """Take in what a watch told of an object, and have what follows from it looked at."""
-        news = self._view.remove(kind, obj) if gone else self._view.put(kind, obj)
+        news = self._store.remove(kind, obj) if gone else self._store.put(kind, obj)
         if news:
-            self._follow(kind, obj["metadata"]["name"])
+            self._enqueue_dependents(kind, obj["metadata"]["name"])
 
-    def sweep(self) -> bool:
+    def resync(self) -> bool:
         """Compare everything with the API server, have looked at whatever was missed; return whether anything was.
 
         Raises:
@@ -118,37 +118,37 @@ class Reconciler:
         # All of it before anything is looked at: an authenticator is not to be found without its Secret.
         changed = [(kind, self._compare(kind)) for kind in KINDS]
         if self._node_critical.refresh():
-            for obj in self._view.all(POLICY):
+            for obj in self._store.all(POLICY):
                 self._queue.add(Key(POLICY, obj["metadata"]["name"]))
         for kind, names in changed:
             for name in names:
-                self._follow(kind, name)
-        self._tell()
+                self._enqueue_dependents(kind, name)
+        self._update_metrics()
         return any(names for _, names in changed)
 
-    def sweep_again_and_again(self, stop: threading.Event, seconds: float, deaf: Callable[[], None]) -> None:
+    def resync_periodically(self, stop: threading.Event, seconds: float, on_missed: Callable[[], None]) -> None:
         """Sweep until told to stop.
 
         Args:
             stop: tells.
             seconds: between two sweeps.
-            deaf: called when two sweeps, one after the other, found what no watch had told of.
+            on_missed: called when two sweeps, one after the other, found what no watch had told of.
         """
         missed = False
         while not stop.wait(seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads load, guards nothing
             try:
                 # What changes while it is listed may be in the list first; twice in a row is no accident.
-                before, missed = missed, self.sweep()
+                before, missed = missed, self.resync()
                 if before and missed:
                     missed = False
-                    deaf()
+                    on_missed()
             except SealgateError as error:
-                self._metrics.failed("sweep")
-                self._log.warning("the sweep is tried again", error=error.message)
+                self._metrics.failed("resync")
+                self._log.warning("the resync is tried again", error=error.message)
 
-    def _follow(self, kind: str, name: str) -> None:
+    def _enqueue_dependents(self, kind: str, name: str) -> None:
         if kind == SECRET:
-            keys = [Key(AUTHENTICATOR, found) for found in self._view.authenticators_with(name)]
+            keys = [Key(AUTHENTICATOR, found) for found in self._store.authenticators_with(name)]
         elif kind == AUTHENTICATOR:
             keys = [Key(AUTHENTICATOR, name)]
         else:
@@ -157,11 +157,11 @@ class Reconciler:
             self._queue.add(key)
 
     def _compare(self, kind: str) -> set[str]:
-        since = self._view.newest(kind)
+        since = self._store.newest(kind)
         objects, version = self._list(kind)
         if int(version) < since:
             self._log.warning("the API server went back to an older state", kind=kind, version=version, known=since)
-        return self._view.replace(kind, objects, version, since)
+        return self._store.replace(kind, objects, version, since)
 
     def _list(self, kind: str) -> tuple[list[Object], str]:
         query: dict[str, str | int] = {"limit": _PAGE}
@@ -183,7 +183,7 @@ class Reconciler:
         """Look at what the queue gives until it is closed."""
         while (key := self._queue.take()) is not None:
             try:
-                self._look(key)
+                self._reconcile(key)
             except Exception as error:  # noqa: BLE001 - the boundary: whatever goes wrong is told, and tried again
                 self._failed(key, error)
             else:
@@ -201,14 +201,14 @@ class Reconciler:
         else:
             self._log.error("an object is looked at again", exc_info=error, **told)
 
-    def _look(self, key: Key) -> None:
-        obj = self._view.get(key.kind, key.name)
+    def _reconcile(self, key: Key) -> None:
+        obj = self._store.get(key.kind, key.name)
         is_authenticator = key.kind == AUTHENTICATOR
-        delay = self._look_at_authenticator(key.name, obj) if is_authenticator else self._look_at_policy(obj)
+        delay = self._reconcile_authenticator(key.name, obj) if is_authenticator else self._reconcile_policy(obj)
         if obj is not None:
             self._queue.add(key, delay * random.uniform(0.9, 1.0))  # noqa: S311 - spreads load, guards nothing
 
-    def _look_at_authenticator(self, name: str, obj: Object | None) -> float:
+    def _reconcile_authenticator(self, name: str, obj: Object | None) -> float:
         assessment = None if obj is None else assess(obj, self._secrets, self._sources, self._clock.now())
         with self._lock:
             before = self._assessments.get(name)
@@ -216,8 +216,8 @@ class Reconciler:
                 self._assessments.pop(name, None)
             else:
                 self._assessments[name] = assessment
-        if _outside(before) != _outside(assessment):
-            for policy in self._view.policies_with(name):
+        if _visible_to_policies(before) != _visible_to_policies(assessment):
+            for policy in self._store.policies_with(name):
                 self._queue.add(Key(POLICY, policy))
         if obj is None or assessment is None:
             return self._refresh_seconds
@@ -225,7 +225,7 @@ class Reconciler:
             self._write(AUTHENTICATOR, obj, assessment.status)
         return min(assessment.refresh_seconds or self._refresh_seconds, self._refresh_seconds)
 
-    def _look_at_policy(self, obj: Object | None) -> float:
+    def _reconcile_policy(self, obj: Object | None) -> float:
         if obj is None:
             return self._refresh_seconds
         with self._lock:
@@ -233,12 +233,12 @@ class Reconciler:
         waiting = [
             name
             for name in authenticators_named_in(obj)
-            if name not in known and self._view.get(AUTHENTICATOR, name) is not None
+            if name not in known and self._store.get(AUTHENTICATOR, name) is not None
         ]
         if waiting:
             # After a start: it comes again once they have been looked at, and until then its status stands.
             return self._refresh_seconds
-        status = policy_status(obj, known, self._clock.now(), self._node_critical.judgement())
+        status = policy_status(obj, known, self._clock.now(), self._node_critical.condition())
         if read_status(VerificationPolicyStatus, obj) != status:
             self._write(POLICY, obj, status)
         return self._refresh_seconds
@@ -256,12 +256,12 @@ class Reconciler:
         try:
             written = self._api.merge(f"{path}/status", document)
         except NotFoundError:
-            # Deleted meanwhile; the watch tells, or the next sweep.
+            # Deleted meanwhile; the watch tells, or the next resync.
             return
         except ConflictError:
-            self._view.put(kind, {**self._api.get(path), "kind": kind})
+            self._store.put(kind, {**self._api.get(path), "kind": kind})
             raise
-        self._view.put(kind, written)
+        self._store.put(kind, written)
         self._metrics.wrote(kind)
         ready = _ready(status.conditions)
         self._log.info(
@@ -270,13 +270,13 @@ class Reconciler:
         if ready.status == "False" and _words(ready) != _words(_ready(read_status(type(status), obj).conditions)):
             self._events.warn(obj, ready)
 
-    def _tell(self) -> None:
+    def _update_metrics(self) -> None:
         with self._lock:
             states = [key.state for found in self._assessments.values() for key in found.status.keys]
         objects: Counter[tuple[str, str]] = Counter(
             (kind, _ready(read_status(AuthenticatorStatus, obj).conditions).status)
             for kind in (AUTHENTICATOR, POLICY)
-            for obj in self._view.all(kind)
+            for obj in self._store.all(kind)
         )
         self._metrics.counted(states, objects)
 
@@ -285,7 +285,7 @@ class Reconciler:
 _PENDING = Condition(type=READY, status="Unknown", reason="Pending", last_transition_time="")
 
 
-def _outside(assessment: Assessment | None) -> tuple[Any, ...] | None:
+def _visible_to_policies(assessment: Assessment | None) -> tuple[Any, ...] | None:
     """Return what policies see of an assessment."""
     return None if assessment is None else (assessment.ready, assessment.message, assessment.fingerprints)
 

@@ -27,7 +27,7 @@ KINDS = (AUTHENTICATOR, POLICY, SECRET)
 Object = dict[str, Any]
 
 
-class View:
+class ObjectStore:
     """Every object by kind and name; thread-safe. Objects in it are never changed.
 
     Args:

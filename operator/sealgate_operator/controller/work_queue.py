@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
 
 #: Seconds after the first failure, and the most after many.
-FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 60.0
+FIRST_BACKOFF = 0.2
+LONGEST_BACKOFF = 60.0
 
 
 class Key(NamedTuple):
@@ -79,7 +79,7 @@ class WorkQueue:
         with self._condition:
             count = self._failures[key] = self._failures.get(key, 0) + 1
             self._working.discard(key)
-        pause: float = min(FIRST_PAUSE * 2 ** min(count - 1, 16), LONGEST_PAUSE)
+        pause: float = min(FIRST_BACKOFF * 2 ** min(count - 1, 16), LONGEST_BACKOFF)
         self.add(key, pause)
         return pause
 

@@ -27,5 +27,5 @@ class KeySource(Protocol):
             now: the time.
         """
 
-    def again_after(self, entry: KeyEntry) -> float | None:
+    def refresh_after(self, entry: KeyEntry) -> float | None:
         """Return the seconds after which an entry that was observed must be again; None where changes are seen."""

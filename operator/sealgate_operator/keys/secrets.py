@@ -2,7 +2,7 @@
 
 A source observes; it never raises for what it finds. What it returns goes into `status.keys` as it is, and there the
 webhook finds it. A source that cannot be watched gives its keys an end (`validUntil`) and is asked again before it
-(`again_after`); while it does not answer, it returns what it knew, with the end unmoved. Objects are looked at
+(`refresh_after`); while it does not answer, it returns what it knew, with the end unmoved. Objects are looked at
 more often than that, after every change of anything they name: such a source answers from its memory until it is time.
 """
 
@@ -49,7 +49,7 @@ class SecretKeys:
         found = self._status(entry.secret_ref, lambda raw: read_key(raw, entry.algorithm, entry.distinguishing_id))
         return (found if entry.has_one_algorithm else found.model_copy(update={"algorithm": None}),)
 
-    def again_after(self, entry: KeyEntry) -> float | None:  # noqa: ARG002 - of the protocol
+    def refresh_after(self, entry: KeyEntry) -> float | None:  # noqa: ARG002 - of the protocol
         """Return None: Secrets are watched."""
         return None
 

@@ -24,7 +24,7 @@ from sealgate.keys.status_keys import StatusKeys
 from sealgate.reasons import Reason
 from sealgate_operator.status.conditions import (
     READY,
-    Judgement,
+    ConditionUpdate,
     conditions_of,
     explain_invalid,
     generation_of,
@@ -78,8 +78,8 @@ def assess(obj: Mapping[str, Any], secrets: SecretKeys, others: Sequence[KeySour
     try:
         authenticator = Authenticator.model_validate(obj)
     except ValidationError as error:
-        judgement = Judgement(READY, False, "InvalidSpec", explain_invalid(error))
-        return Assessment(_status(obj, before, judgement, now), ready=False, message=judgement.message)
+        update = ConditionUpdate(READY, False, "InvalidSpec", explain_invalid(error))
+        return Assessment(_status(obj, before, update, now), ready=False, message=update.message)
     collector = _Collector((secrets, *others), secrets, before.keys, now)
     collector.collect(authenticator)
     keys = tuple(_dated(key, before.keys, generation_of(obj), now) for key in collector.found())
@@ -87,18 +87,18 @@ def assess(obj: Mapping[str, Any], secrets: SecretKeys, others: Sequence[KeySour
     try:
         check = build_check(authenticator, resolved)
     except SealgateError as error:
-        judgement, fingerprints = _not_ready(error, keys), None
+        update, fingerprints = _not_ready(error, keys), None
     else:
         fingerprints = signers_of(check, now)
-        judgement = _ready(check, keys, fingerprints, now)
-    status = _status(obj, before, judgement, now).model_copy(
+        update = _ready(check, keys, fingerprints, now)
+    status = _status(obj, before, update, now).model_copy(
         update={
             "format": authenticator.spec.format,
             "key_summary": _summary(authenticator, keys, collector.refused_inline),
             "keys": keys,
         }
     )
-    return Assessment(status, judgement.holds is True, judgement.message, fingerprints, collector.refresh_seconds)
+    return Assessment(status, update.holds is True, update.message, fingerprints, collector.refresh_seconds)
 
 
 class _Collector:
@@ -157,7 +157,7 @@ class _Collector:
             if entry not in self._found:
                 known = [key for key in self._known if key.source == name]
                 self._found[entry] = source.observe(entry, known, self._now)
-                again = source.again_after(entry)
+                again = source.refresh_after(entry)
                 if again is not None:
                     self.refresh_seconds = min(self.refresh_seconds or again, again)
             return self._found[entry]
@@ -176,23 +176,23 @@ def _dated(key: KeyStatus, known: Sequence[KeyStatus], generation: int, now: dat
 
 
 def _status(
-    obj: Mapping[str, Any], before: AuthenticatorStatus, judgement: Judgement, now: datetime
+    obj: Mapping[str, Any], before: AuthenticatorStatus, update: ConditionUpdate, now: datetime
 ) -> AuthenticatorStatus:
     generation = generation_of(obj)
-    conditions = conditions_of((judgement,), before, generation, now)
+    conditions = conditions_of((update,), before, generation, now)
     return AuthenticatorStatus(observed_generation=generation, conditions=conditions)
 
 
-def _not_ready(error: SealgateError, keys: Sequence[KeyStatus]) -> Judgement:
+def _not_ready(error: SealgateError, keys: Sequence[KeyStatus]) -> ConditionUpdate:
     refused = [key for key in keys if key.state == "Refused"]
     if refused:
         # One that has a name of its own says more than that some key was refused.
         reason = refused[0].reason if refused[0].reason != Reason.INVALID_KEY else "KeyRefused"
-        return Judgement(READY, False, reason, error.message)
-    return Judgement(READY, False, error.reason.value, error.message)
+        return ConditionUpdate(READY, False, reason, error.message)
+    return ConditionUpdate(READY, False, error.reason.value, error.message)
 
 
-def _ready(check: Check, keys: Sequence[KeyStatus], signers: frozenset[str] | None, now: datetime) -> Judgement:
+def _ready(check: Check, keys: Sequence[KeyStatus], signers: frozenset[str] | None, now: datetime) -> ConditionUpdate:
     notes = [key.message for key in keys if key.state == "Refused"]
     if isinstance(check, IncompleteCheck) and not notes:
         notes = [why.message for why in check.missing]
@@ -201,10 +201,12 @@ def _ready(check: Check, keys: Sequence[KeyStatus], signers: frozenset[str] | No
     if signers == frozenset():
         reason = spoilt[0].reason.value if spoilt else Reason.INVALID_KEY.value
         why = "; ".join(notes) or "none of them can sign"
-        return Judgement(READY, False, reason, f"no key can be used: {why}; replace it by a current key")
+        return ConditionUpdate(READY, False, reason, f"no key can be used: {why}; replace it by a current key")
     if notes:
-        return Judgement(READY, True, "SomeKeysRefused", f"can be used, but not all of its keys: {'; '.join(notes)}")
-    return Judgement(READY, True, "KeysResolved", "every key can be used")
+        return ConditionUpdate(
+            READY, True, "SomeKeysRefused", f"can be used, but not all of its keys: {'; '.join(notes)}"
+        )
+    return ConditionUpdate(READY, True, "KeysResolved", "every key can be used")
 
 
 def _summary(authenticator: Authenticator, keys: Sequence[KeyStatus], refused_inline: int) -> str:

@@ -22,7 +22,7 @@ MAX_MESSAGE = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class ConditionUpdate:
     """What a condition says, without since when.
 
     Attributes:
@@ -46,27 +46,27 @@ class Judgement:
 
 
 def conditions_of(
-    judgements: Iterable[Judgement], before: Status, generation: int, now: datetime
+    updates: Iterable[ConditionUpdate], before: Status, generation: int, now: datetime
 ) -> tuple[Condition, ...]:
-    """Return judgements as conditions; the time of one moves only when its status does.
+    """Return updates as conditions; the time of one moves only when its status does.
 
     Args:
-        judgements: what is to be said now.
+        updates: what is to be said now.
         before: the status as it was.
         generation: of the object that was judged.
         now: the time.
     """
     known = {condition.type: condition for condition in before.conditions}
     result = []
-    for judgement in judgements:
-        earlier = known.get(judgement.type)
-        same = earlier is not None and earlier.status == judgement.status
+    for update in updates:
+        earlier = known.get(update.type)
+        same = earlier is not None and earlier.status == update.status
         result.append(
             Condition(
-                type=judgement.type,
-                status=judgement.status,
-                reason=judgement.reason,
-                message=judgement.message[:MAX_MESSAGE],
+                type=update.type,
+                status=update.status,
+                reason=update.reason,
+                message=update.message[:MAX_MESSAGE],
                 last_transition_time=earlier.last_transition_time if earlier and same else timestamp(now),
                 observed_generation=generation,
             )

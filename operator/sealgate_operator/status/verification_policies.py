@@ -18,7 +18,7 @@ from sealgate.patterns import compile_repository_pattern, compile_tag_pattern
 from sealgate.policies.satisfiability import count_reachable, reach_of
 from sealgate_operator.status.conditions import (
     READY,
-    Judgement,
+    ConditionUpdate,
     conditions_of,
     explain_invalid,
     generation_of,
@@ -37,7 +37,7 @@ _NOT_MET = "until that is put right no image that the policy names meets it"
 
 
 def policy_status(
-    obj: Mapping[str, Any], authenticators: Mapping[str, Assessment], now: datetime, *cluster: Judgement
+    obj: Mapping[str, Any], authenticators: Mapping[str, Assessment], now: datetime, *cluster: ConditionUpdate
 ) -> VerificationPolicyStatus:
     """Return what a policy's status should say.
 
@@ -51,39 +51,39 @@ def policy_status(
     try:
         policy = VerificationPolicy.model_validate(obj)
     except ValidationError as error:
-        judgements = [Judgement(READY, False, "InvalidSpec", f"{explain_invalid(error)}; {_NOT_MET}")]
+        updates = [ConditionUpdate(READY, False, "InvalidSpec", f"{explain_invalid(error)}; {_NOT_MET}")]
     else:
-        parts = [_judge_patterns(policy), _judge_authenticators(policy, authenticators)]
-        judgements = [_sum_up(policy, parts), *parts]
-    conditions = conditions_of([*judgements, *cluster], before, generation, now)
+        parts = [_check_patterns(policy), _check_authenticators(policy, authenticators)]
+        updates = [_sum_up(policy, parts), *parts]
+    conditions = conditions_of([*updates, *cluster], before, generation, now)
     return VerificationPolicyStatus(observed_generation=generation, conditions=conditions)
 
 
-def _sum_up(policy: VerificationPolicy, parts: Sequence[Judgement]) -> Judgement:
+def _sum_up(policy: VerificationPolicy, parts: Sequence[ConditionUpdate]) -> ConditionUpdate:
     for part in parts:
         if part.holds is not True:
-            return Judgement(READY, part.holds, part.reason, part.message)
+            return ConditionUpdate(READY, part.holds, part.reason, part.message)
     require = policy.spec.require
     if require is None:
         message = f"{policy.spec.action}: images are admitted unverified unless an Enforce policy covers them"
     else:
         message = f"{policy.spec.action}: images need {require.needed} of {', '.join(require.authenticators)}"
-    return Judgement(READY, True, "PolicyInForce", message)
+    return ConditionUpdate(READY, True, "PolicyInForce", message)
 
 
 # What the policy covers ------------------------------------------------------------------------------------------
 
 
-def _judge_patterns(policy: VerificationPolicy) -> Judgement:
+def _check_patterns(policy: VerificationPolicy) -> ConditionUpdate:
     wrong = list(_wrong_patterns(policy))
     if wrong:
-        return Judgement(PATTERNS, False, "InvalidPattern", f"{'; '.join(wrong)}; {_NOT_MET}")
+        return ConditionUpdate(PATTERNS, False, "InvalidPattern", f"{'; '.join(wrong)}; {_NOT_MET}")
     reach = reach_of(policy.spec)
     if reach.nothing:
-        return Judgement(PATTERNS, False, "MatchesNothing", reach.note)
+        return ConditionUpdate(PATTERNS, False, "MatchesNothing", reach.note)
     if reach.note:
-        return Judgement(PATTERNS, True, "SomeImagesExcluded", reach.note)
-    return Judgement(PATTERNS, True, "PatternsCompile", "every pattern can match")
+        return ConditionUpdate(PATTERNS, True, "SomeImagesExcluded", reach.note)
+    return ConditionUpdate(PATTERNS, True, "PatternsCompile", "every pattern can match")
 
 
 def _wrong_patterns(policy: VerificationPolicy) -> Iterator[str]:
@@ -100,9 +100,9 @@ def _wrong_patterns(policy: VerificationPolicy) -> Iterator[str]:
 # Who may verify --------------------------------------------------------------------------------------------------
 
 
-def _judge_authenticators(policy: VerificationPolicy, known: Mapping[str, Assessment]) -> Judgement:
+def _check_authenticators(policy: VerificationPolicy, known: Mapping[str, Assessment]) -> ConditionUpdate:
     if policy.spec.require is None:
-        return Judgement(AUTHENTICATORS, True, "NoneRequired", "an Exempt policy needs no authenticator")
+        return ConditionUpdate(AUTHENTICATORS, True, "NoneRequired", "an Exempt policy needs no authenticator")
     names, required = policy.spec.require.authenticators, policy.spec.require.needed
     missing = [name for name in names if name not in known]
     unready = [name for name in names if name in known and not known[name].ready]
@@ -119,11 +119,11 @@ def _judge_authenticators(policy: VerificationPolicy, known: Mapping[str, Assess
             if reachable >= required
             else f"no image can pass until that is put right ({reachable} of the {required} needed can verify)"
         )
-        return Judgement(AUTHENTICATORS, False, reason, f"{message}; {consequence}")
+        return ConditionUpdate(AUTHENTICATORS, False, reason, f"{message}; {consequence}")
     if reachable < required:
         message = (
             f"no image can ever pass: {required} authenticators must verify, each by a key of its own, but "
             f"{', '.join(names)} have the same keys and make {reachable}; give them different keys or lower count"
         )
-        return Judgement(AUTHENTICATORS, False, "NeverSatisfiable", message)
-    return Judgement(AUTHENTICATORS, True, "AuthenticatorsReady", "every authenticator can be used")
+        return ConditionUpdate(AUTHENTICATORS, False, "NeverSatisfiable", message)
+    return ConditionUpdate(AUTHENTICATORS, True, "AuthenticatorsReady", "every authenticator can be used")

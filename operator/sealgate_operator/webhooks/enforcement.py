@@ -18,7 +18,7 @@ from sealgate import self_test
 from sealgate.errors import UnavailableError
 from sealgate.kubernetes.client import MAX_STATUS_MESSAGE
 from sealgate.messages import quote
-from sealgate_operator.status.conditions import Judgement
+from sealgate_operator.status.conditions import ConditionUpdate
 from sealgate_operator.webhooks.configurations import (
     apply_fields,
     read_configuration,
@@ -170,7 +170,7 @@ class Enforcement:
             "The rules of this webhook were changed by another client and are applied again. In between images may not "
             "have been verified: the API server's audit log says who it was. Do not use kubectl replace on this object."
         )
-        self._events.warn(found, Judgement("Enforcing", holds=False, reason="RulesChanged", message=message))
+        self._events.warn(found, ConditionUpdate("Enforcing", holds=False, reason="RulesChanged", message=message))
 
     def _note(self, problem: str) -> None:
         if problem != self._problem:

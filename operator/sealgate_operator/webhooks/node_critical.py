@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.errors import UnavailableError
 from sealgate.messages import quote
-from sealgate_operator.status.conditions import Judgement
+from sealgate_operator.status.conditions import ConditionUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -28,7 +28,7 @@ RESTART_SAFE = "ClusterRestartSafe"
 CLASS = "system-node-critical"
 _PATH = "/apis/apps/v1/daemonsets"
 _PAGE = 100
-_NOT_BLOCKING = Judgement(
+_NOT_BLOCKING = ConditionUpdate(
     RESTART_SAFE, True, "FailurePolicyIgnore", "pods are created even while the webhook does not answer"
 )
 #: The most DaemonSets that a condition names; the rest is counted.
@@ -61,12 +61,12 @@ class NodeCritical:
         self._metrics = metrics
         self._log = log
         self._lock = threading.Lock()
-        self._judgement = Judgement(RESTART_SAFE, None, "Pending", "the DaemonSets have not been listed yet")
+        self._condition = ConditionUpdate(RESTART_SAFE, None, "Pending", "the DaemonSets have not been listed yet")
 
-    def judgement(self) -> Judgement:
+    def condition(self) -> ConditionUpdate:
         """Return what the condition should say now."""
         with self._lock:
-            return self._judgement
+            return self._condition
 
     def refresh(self) -> bool:
         """List the DaemonSets; return whether the condition changed.
@@ -77,17 +77,17 @@ class NodeCritical:
             found = sorted(self._list()) if self._blocking else []
         except UnavailableError as error:
             self._metrics.failed("DaemonSet")
-            judgement = self.judgement()
-            if judgement.holds is None:
+            update = self.condition()
+            if update.holds is None:
                 message = f"the DaemonSets could not be listed: {error.message}"
-                judgement = Judgement(RESTART_SAFE, None, "NotListed", message)
+                update = ConditionUpdate(RESTART_SAFE, None, "NotListed", message)
         else:
             self._metrics.node_critical(len(found))
-            judgement = _judge(found) if self._blocking else _NOT_BLOCKING
+            update = _condition_of(found) if self._blocking else _NOT_BLOCKING
         with self._lock:
-            changed, self._judgement = judgement != self._judgement, judgement
-        if changed and judgement.holds is not True:
-            self._log.warning("cluster may not restart by itself", reason=judgement.reason, message=judgement.message)
+            changed, self._condition = update != self._condition, update
+        if changed and update.holds is not True:
+            self._log.warning("cluster may not restart by itself", reason=update.reason, message=update.message)
         return changed
 
     def _list(self) -> Iterator[str]:
@@ -108,10 +108,10 @@ def _class_of(daemon_set: Mapping[str, Any]) -> str:
     return str(daemon_set["spec"]["template"]["spec"].get("priorityClassName", ""))
 
 
-def _judge(found: list[str]) -> Judgement:
+def _condition_of(found: list[str]) -> ConditionUpdate:
     if not found:
         message = f"every DaemonSet of class {CLASS} is in a namespace that is not sent to the webhook"
-        return Judgement(RESTART_SAFE, True, "NodeCriticalNamespacesExcluded", message)
+        return ConditionUpdate(RESTART_SAFE, True, "NodeCriticalNamespacesExcluded", message)
     names = ", ".join(quote(name, 128) for name in found[:MAX_NAMES])
     more = f" and {len(found) - MAX_NAMES} more" if len(found) > MAX_NAMES else ""
     message = (
@@ -119,4 +119,4 @@ def _judge(found: list[str]) -> Judgement:
         "sealgate may be unable to start without them, and their pods cannot be created without sealgate: if nodes "
         "need them for networking, storage or DNS, add the namespaces to webhook.excludedNamespaces"
     )
-    return Judgement(RESTART_SAFE, False, "NodeCriticalNamespacesNotExcluded", message)
+    return ConditionUpdate(RESTART_SAFE, False, "NodeCriticalNamespacesNotExcluded", message)

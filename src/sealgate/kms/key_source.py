@@ -113,7 +113,7 @@ class KMSKeySource:
                 self._answers[entry] = answer
         return answer
 
-    def again_after(self, entry: KeyEntry) -> float:
+    def refresh_after(self, entry: KeyEntry) -> float:
         """Return the seconds after which the key is to be observed once more: sooner where nothing was found out."""
         with self._lock:
             answered = entry in self._answers

@@ -38,7 +38,7 @@ FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 15.0
 
 
-class Listing(Generic[T]):
+class Informer(Generic[T]):
     """One collection, each object as what `read` makes of it.
 
     Args:

@@ -8,7 +8,7 @@ from pydantic.alias_generators import to_camel
 from sealgate.http.settings import RegistrySettings
 
 
-class ReachedRegistries(BaseModel):
+class RegistrySettingsFile(BaseModel):
     """What is special about single hosts; each part reads its own further fields beside these.
 
     Attributes:

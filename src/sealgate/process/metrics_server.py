@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MAX_SCRAPES: Final = 16
 
 
-def serve_beside(listener: socket.socket, app: WSGIApplication) -> WSGIServer:
+def serve_in_thread(listener: socket.socket, app: WSGIApplication) -> WSGIServer:
     """Answer requests on a socket that listens already, from a thread that ends with the process.
 
     Args:

@@ -10,7 +10,7 @@ from cryptography import x509
 from sealgate.errors import UnavailableError
 from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.kubernetes.lease import NotLeadingError
-from sealgate_operator.certificates.keeper import CertificateKeeper
+from sealgate_operator.certificates.keeper import CertificateReconciler
 from sealgate_operator.certificates.rotation import LEAF, LEAF_BUNDLE, OLD
 from sealgate_operator.config import OperatorConfig
 from sealgate_operator.metrics import Metrics
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from tests.support.simulators.kubernetes import KubernetesSimulator
 
-#: An authority for an hour, certificates for half of one; three minutes to settle.
+#: A CA for an hour, certificates for half of one; three minutes to settle.
 HOURS = {"managed": True, "caLifetimeHours": 1.0, "leafLifetimeHours": 0.5}
 
 
@@ -81,9 +81,11 @@ class Mortal(KubernetesAPI):
             raise KilledError
 
 
-def keeper(cluster: KubernetesSimulator, clock: FakeClock, api: KubernetesAPI | None = None) -> CertificateKeeper:
+def keeper(cluster: KubernetesSimulator, clock: FakeClock, api: KubernetesAPI | None = None) -> CertificateReconciler:
     config = OperatorConfig.model_validate(settings(certificates=HOURS))
-    return CertificateKeeper(api or api_of(cluster), config, "sealgate", clock, Open(), Metrics(lambda: True), log())
+    return CertificateReconciler(
+        api or api_of(cluster), config, "sealgate", clock, Open(), Metrics(lambda: True), log()
+    )
 
 
 def check(cluster: KubernetesSimulator, clock: FakeClock) -> None:
@@ -93,16 +95,16 @@ def check(cluster: KubernetesSimulator, clock: FakeClock) -> None:
 
 def test_the_empty_secrets_and_configurations_of_the_chart_are_filled(cluster: KubernetesSimulator) -> None:
     clock = FakeClock()
-    keeper(cluster, clock).look()
+    keeper(cluster, clock).reconcile()
     check(cluster, clock)
     assert bundles(cluster) == {data(cluster, TLS_SECRET)[LEAF_BUNDLE]}
 
 
 def test_a_second_look_writes_nothing(cluster: KubernetesSimulator) -> None:
     kept = keeper(cluster, FakeClock())
-    kept.look()
+    kept.reconcile()
     cluster.requests.clear()
-    kept.look()
+    kept.reconcile()
     assert {request.method for request in cluster.requests} == {"GET"}
 
 
@@ -114,15 +116,15 @@ def test_a_keeper_that_is_killed_between_any_two_writes_is_followed_by_one_that_
     api = Mortal(cluster, writes)
     kept = keeper(cluster, clock, api)
     killed = False
-    # Two whole rotations of the authority.
+    # Two whole rotations of the CA.
     for _ in range(130):
         try:
-            kept.look()
+            kept.reconcile()
         except KilledError:
             killed = True
             kept = keeper(cluster, clock)
             clock.advance(20)
-            kept.look()
+            kept.reconcile()
         check(cluster, clock)
         clock.advance(60)
     assert killed
@@ -134,14 +136,14 @@ def test_a_keeper_that_is_killed_between_any_two_writes_is_followed_by_one_that_
 def test_a_bundle_that_somebody_emptied_is_back_after_the_next_look(cluster: KubernetesSimulator) -> None:
     clock = FakeClock()
     kept = keeper(cluster, clock)
-    kept.look()
+    kept.reconcile()
     before = bundles(cluster)
     workloads, policies = cluster.get(WORKLOADS), cluster.get(POLICY_OBJECTS)
     policies["webhooks"][0]["clientConfig"]["caBundle"] = "Cg=="
     del workloads["webhooks"][0]["clientConfig"]["caBundle"]
     cluster.put(VALIDATING, workloads)
     cluster.put(VALIDATING, policies)
-    kept.look()
+    kept.reconcile()
     assert bundles(cluster) == before
 
 
@@ -149,7 +151,7 @@ def test_what_is_no_base64_counts_as_nothing(cluster: KubernetesSimulator) -> No
     clock = FakeClock()
     secret = cluster.get(TLS_SECRET)
     cluster.put(TLS_SECRET.rpartition("/")[0], {**secret, "data": {LEAF: "!"}})
-    keeper(cluster, clock).look()
+    keeper(cluster, clock).reconcile()
     check(cluster, clock)
 
 
@@ -157,17 +159,17 @@ def test_a_configuration_that_is_not_there_holds_up_nothing(cluster: KubernetesS
     clock = FakeClock()
     cluster.delete(PODS)
     kept = keeper(cluster, clock)
-    kept.look()
+    kept.reconcile()
     assert LEAF in data(cluster, TLS_SECRET)
     assert not any(request.path.startswith(MUTATING) for request in cluster.requests if request.method != "GET")
     cluster.put(MUTATING, chart_webhook(PODS))
-    kept.look()
+    kept.reconcile()
     check(cluster, clock)
 
 
 def test_a_release_that_leaves_certificates_to_others_gets_none(cluster: KubernetesSimulator) -> None:
     cluster.put(CONFIG_MAPS, release(managedCertificates=False))
-    keeper(cluster, FakeClock()).look()
+    keeper(cluster, FakeClock()).reconcile()
     assert {request.method for request in cluster.requests} == {"GET"}
     assert bundles(cluster) == {b""}
 
@@ -177,31 +179,33 @@ def test_a_configuration_that_changes_under_the_patch_is_not_patched(cluster: Ku
     kept = keeper(cluster, clock)
     cluster.faults.append(Fault("PATCH", "validatingwebhookconfigurations", 422, times=1))
     with pytest.raises(UnavailableError, match="422"):
-        kept.look()
-    kept.look()
+        kept.reconcile()
+    kept.reconcile()
     check(cluster, clock)
 
 
-def test_two_keepers_at_once_do_not_mix_their_authorities(cluster: KubernetesSimulator) -> None:
+def test_two_reconcilers_at_once_do_not_mix_their_cas(cluster: KubernetesSimulator) -> None:
     """One of them works from what it read before the other wrote."""
     clock = FakeClock()
 
     class Interrupted(KubernetesAPI):
         def merge(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
-            keeper(cluster, clock).look()
+            keeper(cluster, clock).reconcile()
             return super().merge(path, document)
 
     slow = keeper(cluster, clock, Interrupted(api_of(cluster).configuration))
     with pytest.raises(UnavailableError, match="409"):
-        slow.look()
+        slow.reconcile()
     check(cluster, clock)
 
 
 def test_a_replica_that_may_not_write_does_not(cluster: KubernetesSimulator) -> None:
     config = OperatorConfig.model_validate(settings())
-    kept = CertificateKeeper(api_of(cluster), config, "sealgate", FakeClock(), Closed(), Metrics(lambda: False), log())
+    kept = CertificateReconciler(
+        api_of(cluster), config, "sealgate", FakeClock(), Closed(), Metrics(lambda: False), log()
+    )
     with pytest.raises(NotLeadingError):
-        kept.look()
+        kept.reconcile()
     assert {request.method for request in cluster.requests} == {"GET"}
 
 
@@ -213,7 +217,7 @@ def test_somebody_who_undoes_every_step_is_not_fought_without_end(cluster: Kuber
             return answer
 
     with pytest.raises(UnavailableError, match="do not come to rest"):
-        keeper(cluster, FakeClock(), Undone(api_of(cluster).configuration)).look()
+        keeper(cluster, FakeClock(), Undone(api_of(cluster).configuration)).reconcile()
 
 
 def test_failures_are_told_and_the_next_look_goes_on(
@@ -225,7 +229,7 @@ def test_failures_are_told_and_the_next_look_goes_on(
         settings(certificates={"managed": True, "caLifetimeHours": 0.1, "leafLifetimeHours": 0.01})
     )
     metrics = Metrics(lambda: True)
-    kept = CertificateKeeper(api_of(cluster), config, "sealgate", clock, Open(), metrics, log())
+    kept = CertificateReconciler(api_of(cluster), config, "sealgate", clock, Open(), metrics, log())
     assert timedelta(seconds=kept.pause) < timedelta(seconds=1)
     thread = threading.Thread(target=kept.run, args=(stop,), daemon=True)
     thread.start()

@@ -24,9 +24,9 @@ from sealgate_operator.certificates.rotation import (
     NEXT_PUBLISHED,
     OLD,
     OLD_REPLACED,
-    Publish,
+    ApplyCABundle,
     Rules,
-    WriteAuthorities,
+    WriteCASecret,
     expiry,
     is_due,
     next_step,
@@ -52,25 +52,25 @@ class Cluster:
     def __init__(self, rules: Rules, now: datetime = NOW) -> None:
         self.rules = rules
         self.now = now
-        self.authorities: dict[str, bytes] = {}
+        self.ca_data: dict[str, bytes] = {}
         self.leaf: dict[str, bytes] = {}
         self.bundle = b""
         self.steps: list[str] = []
         self._bundles: list[tuple[datetime, bytes]] = []
         self._leaves: list[tuple[datetime, bytes]] = []
 
-    def look(self, most: int = 20) -> int:
+    def reconcile(self, most: int = 20) -> int:
         """Take the steps that can be taken now, at most so many; return how many were."""
         for count in range(most):
-            step = next_step(self.authorities, self.leaf, [self.bundle, self.bundle], self.rules, self.now)
+            step = next_step(self.ca_data, self.leaf, [self.bundle, self.bundle], self.rules, self.now)
             if step is None:
                 return count
             self.steps.append(step.why)
-            if isinstance(step, Publish):
+            if isinstance(step, ApplyCABundle):
                 self.bundle = step.bundle
                 self._bundles.append((self.now, self.bundle))
                 continue
-            target = self.authorities if isinstance(step, WriteAuthorities) else self.leaf
+            target = self.ca_data if isinstance(step, WriteCASecret) else self.leaf
             for name, value in step.data.items():
                 if value is None:
                     target.pop(name, None)
@@ -85,7 +85,7 @@ class Cluster:
         end = self.now + time
         while self.now < end:
             self.now = min(end, self.now + self.rules.leaf_lifetime / 10)
-            self.look()
+            self.reconcile()
 
     def check(self) -> None:
         """Verify everything that may be served by everything that may be trusted, each up to one settling time old."""
@@ -105,19 +105,19 @@ class Cluster:
 
 def settled(rules: Rules = USUAL) -> Cluster:
     cluster = Cluster(rules)
-    cluster.look()
+    cluster.reconcile()
     return cluster
 
 
-def authorities_in(bundle: bytes) -> int:
+def count_cas(bundle: bytes) -> int:
     return len(x509.load_pem_x509_certificates(bundle))
 
 
 def test_from_nothing_to_a_certificate_that_verifies() -> None:
     cluster = settled()
     assert cluster.steps == [
-        "an authority is made",
-        "the authorities in force are published",
+        "a CA is made",
+        "the CAs in force are published",
         "a certificate is issued: there is none that is good",
     ]
     cluster.check()
@@ -141,16 +141,16 @@ def test_the_certificate_is_good_for_every_name_of_the_service() -> None:
 def test_when_everything_is_in_order_nothing_is_written() -> None:
     cluster = settled()
     cluster.now += timedelta(days=1)
-    assert cluster.look() == 0
+    assert cluster.reconcile() == 0
 
 
-def test_a_certificate_is_renewed_after_two_thirds_of_its_life_by_the_same_authority() -> None:
+def test_a_certificate_is_renewed_after_two_thirds_of_its_life_by_the_same_ca() -> None:
     cluster = settled()
     before = cluster.serial, cluster.bundle
     cluster.now += timedelta(hours=479)
-    assert cluster.look() == 0
+    assert cluster.reconcile() == 0
     cluster.now += timedelta(hours=2)
-    assert cluster.look() == 1
+    assert cluster.reconcile() == 1
     assert cluster.serial != before[0]
     assert cluster.bundle == before[1]
     cluster.check()
@@ -159,32 +159,32 @@ def test_a_certificate_is_renewed_after_two_thirds_of_its_life_by_the_same_autho
 def test_an_emptied_bundle_is_put_back() -> None:
     cluster = settled()
     cluster.bundle = b""
-    cluster.look()
-    assert authorities_in(cluster.bundle) == 1
+    cluster.reconcile()
+    assert count_cas(cluster.bundle) == 1
 
 
-def test_a_rotation_of_the_authority_takes_its_steps_in_order() -> None:
+def test_a_rotation_of_the_ca_takes_its_steps_in_order() -> None:
     cluster = settled()
     cluster.pass_time(timedelta(hours=5839))
     cluster.steps.clear()
     cluster.now += timedelta(hours=2)
     for _ in range(60):
-        cluster.look()
+        cluster.reconcile()
         cluster.check()
         cluster.now += timedelta(minutes=1)
     assert cluster.steps == [
-        "the authority is due; the next one is made",
-        "the authorities in force are published",
-        "the next authority is published",
-        "the authorities beside the certificate are brought up to date",
-        "the next authority takes over",
-        "a certificate is issued: another authority signed the one there is",
-        "the old authority is replaced",
-        "the old authority is forgotten",
-        "the authorities in force are published",
-        "the authorities beside the certificate are brought up to date",
+        "the CA is due; the next one is made",
+        "the CAs in force are published",
+        "the next CA is published",
+        "the CAs beside the certificate are brought up to date",
+        "the next CA takes over",
+        "a certificate is issued: another CA signed the one there is",
+        "the old CA is replaced",
+        "the old CA is forgotten",
+        "the CAs in force are published",
+        "the CAs beside the certificate are brought up to date",
     ]
-    assert authorities_in(cluster.bundle) == 1
+    assert count_cas(cluster.bundle) == 1
 
 
 @pytest.mark.parametrize("lifetimes", [(8760, 720), (3, 1), (1, 1), (0.1, 0.03)])
@@ -196,13 +196,13 @@ def test_what_api_servers_trust_verifies_what_webhooks_serve_through_every_rotat
     step = rules.settling / 3
     end = cluster.now + 3 * rules.ca_lifetime
     while cluster.now < end:
-        cluster.look()
+        cluster.reconcile()
         cluster.check()
         # Nothing happens for most of the time.
-        quiet = OLD not in cluster.authorities and NEXT not in cluster.authorities
+        quiet = OLD not in cluster.ca_data and NEXT not in cluster.ca_data
         cluster.now += rules.leaf_lifetime / 20 if quiet else step
-    assert cluster.steps.count("the next authority takes over") >= 3
-    assert cluster.steps.count("the old authority is forgotten") >= 3
+    assert cluster.steps.count("the next CA takes over") >= 3
+    assert cluster.steps.count("the old CA is forgotten") >= 3
 
 
 @settings(max_examples=25, deadline=None)
@@ -216,46 +216,46 @@ def test_an_operator_that_is_killed_after_any_write_goes_on_where_it_was(
     for number, (steps, settlings) in enumerate(moves):
         cluster.now += rules.settling * settlings
         # Killed after so many writes; once in a while it is left in peace.
-        cluster.look(20 if number % 6 == 0 else steps)
+        cluster.reconcile(20 if number % 6 == 0 else steps)
         cluster.check()
 
 
 def test_after_a_long_absence_everything_is_made_anew() -> None:
     cluster = settled()
     cluster.now += timedelta(days=800)
-    cluster.look()
+    cluster.reconcile()
     verify(cluster.bundle, cluster.leaf[LEAF], cluster.now)
 
 
-def test_a_next_authority_takes_over_at_once_when_the_current_one_has_expired() -> None:
+def test_a_next_ca_takes_over_at_once_when_the_current_one_has_expired() -> None:
     cluster = settled()
     cluster.now += timedelta(hours=5841)
-    cluster.look()
-    assert NEXT_PUBLISHED in cluster.authorities
+    cluster.reconcile()
+    assert NEXT_PUBLISHED in cluster.ca_data
     cluster.now += timedelta(hours=2950)
-    cluster.look()
+    cluster.reconcile()
     verify(cluster.bundle, cluster.leaf[LEAF], cluster.now)
-    assert NEXT not in cluster.authorities
+    assert NEXT not in cluster.ca_data
 
 
-def test_an_authority_that_somebody_deleted_is_replaced_without_a_failed_call() -> None:
+def test_a_deleted_ca_is_replaced_without_a_failed_call() -> None:
     cluster = settled()
-    cluster.authorities.clear()
+    cluster.ca_data.clear()
     for _ in range(40):
-        cluster.look()
+        cluster.reconcile()
         cluster.check()
         cluster.now += timedelta(minutes=1)
-    assert authorities_in(cluster.bundle) == 1
-    assert OLD not in cluster.authorities
+    assert count_cas(cluster.bundle) == 1
+    assert OLD not in cluster.ca_data
 
 
 def test_when_both_secrets_are_emptied_a_new_pair_is_made_at_once() -> None:
     cluster = settled()
-    cluster.authorities.clear()
+    cluster.ca_data.clear()
     cluster.leaf.clear()
-    cluster.look()
+    cluster.reconcile()
     verify(cluster.bundle, cluster.leaf[LEAF], cluster.now)
-    assert authorities_in(cluster.bundle) == 1
+    assert count_cas(cluster.bundle) == 1
 
 
 @pytest.mark.parametrize(
@@ -269,33 +269,33 @@ def test_when_both_secrets_are_emptied_a_new_pair_is_made_at_once() -> None:
 def test_a_damaged_certificate_is_issued_anew(damage: dict[str, bytes]) -> None:
     cluster = settled()
     cluster.leaf.update(damage)
-    cluster.look()
+    cluster.reconcile()
     verify(cluster.bundle, cluster.leaf[LEAF], cluster.now)
 
 
 def test_a_key_of_another_certificate_is_no_pair() -> None:
     cluster, other = settled(), settled()
     cluster.leaf[LEAF_KEY] = other.leaf[LEAF_KEY]
-    assert cluster.look() == 1
-    cluster.authorities[CURRENT_KEY] = other.authorities[CURRENT_KEY]
-    cluster.look()
+    assert cluster.reconcile() == 1
+    cluster.ca_data[CURRENT_KEY] = other.ca_data[CURRENT_KEY]
+    cluster.reconcile()
     cluster.check()
 
 
 def test_a_service_of_another_name_gets_another_certificate() -> None:
     cluster = settled()
     cluster.rules = Rules(service_names("other", "sealgate"), USUAL.ca_lifetime, USUAL.leaf_lifetime)
-    assert cluster.look() == 1
+    assert cluster.reconcile() == 1
 
 
 def test_a_time_that_is_yet_to_come_or_unreadable_was_not_noted() -> None:
     cluster = settled()
     cluster.now += timedelta(hours=5841)
-    cluster.look()
+    cluster.reconcile()
     for text in (b"2099-01-01T00:00:00+00:00", b"soon", b"2026-11-21T12:00:00"):
-        cluster.authorities[NEXT_PUBLISHED] = text
-        cluster.look()
-        assert cluster.authorities[NEXT_PUBLISHED] == cluster.now.isoformat().encode()
+        cluster.ca_data[NEXT_PUBLISHED] = text
+        cluster.reconcile()
+        assert cluster.ca_data[NEXT_PUBLISHED] == cluster.now.isoformat().encode()
 
 
 @pytest.mark.parametrize("ahead", [timedelta(days=25), timedelta(days=250), timedelta(days=400)])
@@ -303,23 +303,23 @@ def test_a_time_that_is_yet_to_come_or_unreadable_was_not_noted() -> None:
 def test_what_was_made_by_a_clock_that_was_wrong_is_made_anew(ahead: timedelta, for_so_long: timedelta) -> None:
     cluster = settled()
     cluster.now += ahead
-    cluster.look()
+    cluster.reconcile()
     cluster.now += for_so_long
-    cluster.look()
+    cluster.reconcile()
     cluster.now = NOW + HOUR
-    cluster.look()
+    cluster.reconcile()
     verify(cluster.bundle, cluster.leaf[LEAF], cluster.now)
     cluster.pass_time(timedelta(days=1))
     verify(cluster.bundle, cluster.leaf[LEAF], cluster.now)
-    assert cluster.look() == 0
+    assert cluster.reconcile() == 0
 
 
-def test_an_authority_of_a_machine_whose_clock_is_a_little_ahead_is_kept() -> None:
+def test_a_ca_of_a_machine_whose_clock_is_a_little_ahead_is_kept() -> None:
     cluster = settled()
-    made = cluster.authorities[CURRENT]
+    made = cluster.ca_data[CURRENT]
     cluster.now -= timedelta(minutes=30)
-    cluster.look()
-    assert cluster.authorities[CURRENT] == made
+    cluster.reconcile()
+    assert cluster.ca_data[CURRENT] == made
     verify(cluster.bundle, cluster.leaf[LEAF], NOW)
 
 
@@ -327,21 +327,21 @@ def test_an_rsa_key_that_somebody_put_there_is_not_ours() -> None:
     cluster = settled()
     key = rsa.generate_private_key(65537, 2048)
     cluster.leaf[LEAF_KEY] = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    assert cluster.look() == 1
+    assert cluster.reconcile() == 1
 
 
-def test_the_old_authority_is_kept_until_the_new_certificate_is_everywhere() -> None:
+def test_the_old_ca_is_kept_until_the_new_certificate_is_everywhere() -> None:
     cluster = settled()
     cluster.pass_time(timedelta(hours=5841))
     cluster.now += USUAL.settling
-    cluster.look()
-    assert OLD_REPLACED in cluster.authorities
-    assert authorities_in(cluster.bundle) == 2
+    cluster.reconcile()
+    assert OLD_REPLACED in cluster.ca_data
+    assert count_cas(cluster.bundle) == 2
     cluster.now += USUAL.settling - timedelta(seconds=1)
-    assert cluster.look() == 0
+    assert cluster.reconcile() == 0
 
 
-def test_a_client_of_the_old_authority_alone_does_not_verify_the_new_certificate() -> None:
+def test_a_client_of_the_old_ca_alone_does_not_verify_the_new_certificate() -> None:
     """So the tests above can fail."""
     cluster = settled()
     old = cluster.bundle
@@ -358,7 +358,7 @@ def test_private_keys_stand_in_no_description_of_a_step() -> None:
 def test_expiry_is_read_from_what_is_stored() -> None:
     cluster = settled()
     assert expiry(cluster.leaf, LEAF) == NOW + timedelta(hours=720)
-    assert expiry(cluster.authorities, CURRENT) == NOW + timedelta(hours=8760)
+    assert expiry(cluster.ca_data, CURRENT) == NOW + timedelta(hours=8760)
     assert expiry({}, LEAF) is None
     certificate = x509.load_pem_x509_certificate(cluster.leaf[LEAF])
     assert certificate.not_valid_before_utc == NOW - BACKDATE

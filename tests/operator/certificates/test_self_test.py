@@ -19,7 +19,7 @@ from sealgate_operator.certificates.self_test import (
     KEY,
     LIFETIME,
     TRUSTED,
-    SelfTestCertificateKeeper,
+    SelfTestCertificateReconciler,
     next_data,
 )
 from sealgate_operator.metrics import Metrics
@@ -91,7 +91,7 @@ def cluster() -> Iterator[KubernetesSimulator]:
 
 def test_the_secret_of_the_chart_is_filled_and_never_made(cluster: KubernetesSimulator) -> None:
     log = configure_logs("json")
-    keeper = SelfTestCertificateKeeper(
+    keeper = SelfTestCertificateReconciler(
         KubernetesAPI(Configuration(host=cluster.url)),
         f"{SECRETS}/self-test",
         FakeClock(),

@@ -112,7 +112,7 @@ def test_a_policy_that_can_never_pass_gets_one_event_however_often_it_is_looked_
     put(cluster, authenticator("b", cosign(inline("one"))))
     put(cluster, policy("p", "a", "b"))
     for _ in range(2):
-        with running(cluster, sweep_seconds=0.05):
+        with running(cluster, resync_seconds=0.05):
             cluster.wait_for(says(f"{POLICIES}/p", "False", "NeverSatisfiable"))
             cluster.wait_for(lambda c: c.find("events"))
     (event,) = cluster.find("events")
@@ -174,7 +174,7 @@ def test_a_status_is_written_once_although_everything_is_looked_at_again(cluster
     put(cluster, authenticator("a", cosign(secret_ref("keys"))))
     put(cluster, policy("p", "a"))
     for identity in ("one", "two"):
-        with running(cluster, identity, sweep_seconds=0.05, keyRefreshSeconds=1) as one:
+        with running(cluster, identity, resync_seconds=0.05, keyRefreshSeconds=1) as one:
             cluster.wait_for(says(f"{POLICIES}/p", "True"))
             registry = one.operator.metrics.registry
             eventually(
@@ -257,7 +257,7 @@ def test_a_deletion_that_the_watch_lost_is_found_by_comparing(cluster: Kubernete
     put(cluster, secret("keys", cosign_pub=pem("one")))
     put(cluster, authenticator("a", cosign(secret_ref("keys"))))
     cluster.faults.append(Fault("GET", "secrets.*watch=true", 403))
-    with running(cluster, sweep_seconds=0.1):
+    with running(cluster, resync_seconds=0.1):
         cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
         cluster.delete(f"{SECRETS}/keys")
         cluster.wait_for(says(f"{AUTHENTICATORS}/a", "False", "SecretNotFound"))
@@ -265,11 +265,11 @@ def test_a_deletion_that_the_watch_lost_is_found_by_comparing(cluster: Kubernete
 
 def test_a_sweep_that_fails_is_tried_again(cluster: KubernetesSimulator) -> None:
     put(cluster, authenticator("a", cosign(inline("one"))))
-    with running(cluster, sweep_seconds=0.02) as one:
+    with running(cluster, resync_seconds=0.02) as one:
         cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
         cluster.faults.append(Fault("GET", r"authenticators\?limit", 500))
         registry = one.operator.metrics.registry
-        eventually(lambda: (registry.get_sample_value("sealgate_operator_errors_total", {"kind": "sweep"}) or 0) >= 2)
+        eventually(lambda: (registry.get_sample_value("sealgate_operator_errors_total", {"kind": "resync"}) or 0) >= 2)
         cluster.faults.clear()
         put(cluster, authenticator("b", cosign(inline("two"))))
         cluster.wait_for(says(f"{AUTHENTICATORS}/b", "True"))
@@ -277,7 +277,7 @@ def test_a_sweep_that_fails_is_tried_again(cluster: KubernetesSimulator) -> None
 
 def test_an_api_server_that_goes_away_and_comes_back_is_taken_up_again(cluster: KubernetesSimulator) -> None:
     put(cluster, authenticator("a", cosign(secret_ref("keys"))))
-    with running(cluster, sweep_seconds=0.5):
+    with running(cluster, resync_seconds=0.5):
         cluster.wait_for(says(f"{AUTHENTICATORS}/a", "False"))
         cluster.pause()
         put(cluster, secret("keys", cosign_pub=pem("one")))
@@ -301,7 +301,7 @@ def test_an_api_server_whose_backup_was_restored_is_believed_and_watched_anew(cl
 
         return holds
 
-    with running(cluster, sweep_seconds=0.3):
+    with running(cluster, resync_seconds=0.3):
         cluster.wait_for(shows("one"))
         backup = cluster.backup()
         for number in range(3000):

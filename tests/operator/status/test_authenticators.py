@@ -274,7 +274,7 @@ class Vault:
         self.known = list(known)
         return self.keys
 
-    def again_after(self, _: KeyEntry) -> float | None:
+    def refresh_after(self, _: KeyEntry) -> float | None:
         return 60.0
 
 

@@ -73,7 +73,7 @@ class Replica:
 @pytest.fixture
 def certified(cluster: KubernetesSimulator) -> KubernetesSimulator:
     """A cluster whose webhook has a certificate, which the API server trusts."""
-    keeper(cluster, FakeClock()).look()
+    keeper(cluster, FakeClock()).reconcile()
     cluster.requests.clear()
     return cluster
 
@@ -209,7 +209,7 @@ def test_rules_that_another_client_removes_are_back_and_reported(
     replica.enforcement.reconcile()
     certified.put(VALIDATING, chart_webhook(WORKLOADS))  # kubectl replace
     assert rules_on(certified, WORKLOADS) == []
-    keeper(certified, FakeClock()).look()
+    keeper(certified, FakeClock()).reconcile()
     replica.enforcement.reconcile()
     assert rules_on(certified, WORKLOADS) == rules("pods", "podtemplates")
     assert replica.sample("rules_restored_total") == 1.0
@@ -275,7 +275,7 @@ def test_a_configuration_that_is_not_there_is_not_created(certified: KubernetesS
     assert not replica.ready
     assert replica.enforcement.problem() == "rules are not in place on sealgate-pods"
     certified.apply(PODS, chart_webhook(PODS), "helm")
-    keeper(certified, FakeClock()).look()
+    keeper(certified, FakeClock()).reconcile()
     replica.enforcement.reconcile()
     assert replica.ready
 
@@ -322,7 +322,7 @@ def test_the_self_test_proves_nothing_about_another_connection(certified: Kubern
 
 
 def test_with_cert_manager_rules_follow_the_bundle_that_it_injects(cluster: KubernetesSimulator) -> None:
-    keeper(cluster, FakeClock()).look()
+    keeper(cluster, FakeClock()).reconcile()
     bundle = data(cluster, TLS_SECRET)[LEAF_BUNDLE]
     cluster.put(CONFIG_MAPS, release(managedCertificates=False))
     for path in (SELF_TEST, *ENFORCED):

@@ -60,7 +60,7 @@ def test_daemon_sets_in_namespaces_that_are_not_excluded_are_named(installed: Ku
 
 
 def test_the_condition_follows_what_is_there(installed: KubernetesSimulator) -> None:
-    with running(installed, sweep_seconds=0.1):
+    with running(installed, resync_seconds=0.1):
         eventually(lambda: _condition(installed).get("status") == "True")
         path = _put(installed, "cilium", "cilium")
         eventually(lambda: _condition(installed)["status"] == "False")

@@ -12,7 +12,7 @@ from sealgate.api.v1alpha1.status import AuthenticatorStatus
 from sealgate.clocks import Deadline
 from sealgate.keys.status_keys import StatusKeys
 from sealgate.verification.policy_sets import PolicySet, build_policy_set
-from sealgate_webhook.admission.policy_objects import ObjectJudge
+from sealgate_webhook.admission.policy_objects import PolicyObjectAdmission
 from sealgate_webhook.reviews.request import AdmissionRequest
 from tests.support.clocks import FakeClock
 from tests.support.signers.private_keys import new_key, public_pem
@@ -66,9 +66,9 @@ def warnings(value: dict[str, Any], existing: Sequence[Authenticator] | None = E
         object=value,
         old_object=old or None,
     )
-    outcome = ObjectJudge(InForce(in_force), clock).judge(request, Deadline.after(clock, 5))
-    assert outcome.answer.allowed
-    return list(outcome.answer.warnings)
+    outcome = PolicyObjectAdmission(InForce(in_force), clock).validate(request, Deadline.after(clock, 5))
+    assert outcome.response.allowed
+    return list(outcome.response.warnings)
 
 
 def test_a_policy_that_can_be_met_has_no_warning() -> None:

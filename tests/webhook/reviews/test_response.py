@@ -13,7 +13,7 @@ from sealgate.policies.decisions import ImageVerdict, PolicyResult, Verdict
 from sealgate.reasons import Reason
 from sealgate.references import Digest, Reference, Repository
 from sealgate.workloads.images import ContainerImage, ImageKind
-from sealgate_webhook.reviews.response import Answer, answer_verdicts, deny, encode_answer
+from sealgate_webhook.reviews.response import AdmissionResponse, deny, encode_response, respond_to_verdicts
 
 DIGEST = Digest("sha256:" + "a" * 64)
 #: As in k8s.io/apimachinery: the name part of a qualified name.
@@ -46,13 +46,15 @@ def place(image: str, name: str = "main", kind: ImageKind = "container", index: 
 def test_the_worst_verdict_decides(verdicts: tuple[Verdict, ...], allowed: bool, code: int) -> None:  # noqa: FBT001 - a table
     for order in (verdicts, verdicts[::-1]):
         images = [place(f"app:{n}", f"c-{n}") for n in range(len(order))]
-        answer = answer_verdicts(images, [verdict_on(f"app:{n}", verdict) for n, verdict in enumerate(order)])
+        answer = respond_to_verdicts(images, [verdict_on(f"app:{n}", verdict) for n, verdict in enumerate(order)])
         assert (answer.allowed, answer.code) == (allowed, code)
 
 
 def test_a_message_longer_than_anybody_reads_is_cut_and_says_so() -> None:
     images = [place(f"app:{n}", f"c-{n}", index=n) for n in range(256)]
-    answer = answer_verdicts(images, [verdict_on(image.image, Verdict.DENY, message="x" * 1000) for image in images])
+    answer = respond_to_verdicts(
+        images, [verdict_on(image.image, Verdict.DENY, message="x" * 1000) for image in images]
+    )
     assert len(answer.message) <= 16_384
     lines = answer.message.splitlines()
     assert lines[-1] == f"and {256 - len(lines) + 1} more images were refused"
@@ -64,22 +66,22 @@ def test_a_single_message_is_cut_too() -> None:
 
 def test_an_image_volume_is_named_by_its_volume() -> None:
     image = ContainerImage("app:1", "spec.volumes[2].image.reference", "data", "volume")
-    assert answer_verdicts([image], [verdict_on("app:1", Verdict.DENY)]).message == "spec.volumes[2]: why"
-    verified = answer_verdicts([image], [verdict_on("app:1", Verdict.ADMIT, met=True)])
+    assert respond_to_verdicts([image], [verdict_on("app:1", Verdict.DENY)]).message == "spec.volumes[2]: why"
+    verified = respond_to_verdicts([image], [verdict_on("app:1", Verdict.ADMIT, met=True)])
     assert verified.annotations == {"volume.data": f"registry.example.com/app@{DIGEST}"}
 
 
 def test_there_are_at_most_64_annotations() -> None:
     images = [place(f"app:{n}", f"c-{n}") for n in range(100)]
     verdicts = [verdict_on(image.image, Verdict.ADMIT, met=True) for image in images]
-    assert len(answer_verdicts(images, verdicts).annotations) == 64
+    assert len(respond_to_verdicts(images, verdicts).annotations) == 64
 
 
 @settings(max_examples=100)
 @given(st.lists(st.text(max_size=80) | st.just("main"), min_size=1, max_size=6))
 def test_annotation_keys_are_valid_and_distinct_whatever_the_containers_are_called(names: list[str]) -> None:
     images = [place("app:1", name, index=n) for n, name in enumerate(names)]
-    annotations = answer_verdicts(images, [verdict_on("app:1", Verdict.ADMIT, met=True)]).annotations
+    annotations = respond_to_verdicts(images, [verdict_on("app:1", Verdict.ADMIT, met=True)]).annotations
     assert len(annotations) == len(names)
     for key in annotations:
         assert len(key) <= 63
@@ -89,13 +91,15 @@ def test_annotation_keys_are_valid_and_distinct_whatever_the_containers_are_call
 @settings(max_examples=100)
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_whatever_is_in_an_answer_comes_out_as_json(uid: str, message: str) -> None:
-    document = json.loads(encode_answer(uid, Answer(allowed=False, code=403, reason="Forbidden", message=message)))
+    document = json.loads(
+        encode_response(uid, AdmissionResponse(allowed=False, code=403, reason="Forbidden", message=message))
+    )
     assert document["response"]["uid"] == uid
     assert document["response"]["status"]["message"] == message
 
 
 def test_a_plain_admission_says_nothing_more() -> None:
-    assert json.loads(encode_answer("1", Answer(allowed=True))) == {
+    assert json.loads(encode_response("1", AdmissionResponse(allowed=True))) == {
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",
         "response": {"uid": "1", "allowed": True},

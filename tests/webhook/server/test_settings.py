@@ -20,14 +20,14 @@ from sealgate_webhook.server.server import Address, ServerSettings, check_tls, r
 from tests.webhook.environment import policy, write_objects
 
 if TYPE_CHECKING:
-    from sealgate_webhook.backends.interface import MakeBackend
+    from sealgate_webhook.backends.interface import BackendFactory
     from tests.webhook.environment import WebhookEnvironment
 
 SETTINGS = ServerSettings(listen=Address("127.0.0.1", 0))
 EVERYWHERE = Address("0.0.0.0", 8443)  # noqa: S104 - the case that matters
 
 
-def policies_in(folder: Path) -> MakeBackend:
+def policies_in(folder: Path) -> BackendFactory:
     return files_backend(
         [folder], UnmatchedImages.ADMIT, NoCredentials(), KMSKeyCache(RegistrySettings(), SystemClock())
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sealgate_webhook.reviews.response import ALLOWED, Answer
+from sealgate_webhook.reviews.response import ALLOWED, AdmissionResponse
 
 if TYPE_CHECKING:
     from sealgate.clocks import Deadline
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class AdmissionOutcome:
     """What became of a request, for the API server and for the log.
 
     Attributes:
@@ -24,29 +24,29 @@ class Judgement:
         lasting: the denial without what changes from second to second; empty where that is the answer's message.
     """
 
-    answer: Answer
+    response: AdmissionResponse
     reason: str
     verdicts: tuple[ImageVerdict, ...] = ()
     lasting: str = ""
 
 
-NOT_JUDGED: Final = Judgement(ALLOWED, "operation without images")
+NO_IMAGES_IN_OPERATION: Final = AdmissionOutcome(ALLOWED, "operation without images")
 
 
-NOT_A_WORKLOAD: Final = Judgement(ALLOWED, "kind without images")
+NO_IMAGES_IN_KIND: Final = AdmissionOutcome(ALLOWED, "kind without images")
 
 
-NOT_VERIFIED: Final = Judgement(ALLOWED, "only pods are verified")
+NOT_VERIFIED: Final = AdmissionOutcome(ALLOWED, "only pods are verified")
 
 
-NO_NEW_IMAGES: Final = Judgement(ALLOWED, "no new images")
+NO_NEW_IMAGES: Final = AdmissionOutcome(ALLOWED, "no new images")
 
 
-NOTHING_TO_PIN: Final = Judgement(ALLOWED, "nothing to pin")
+NOTHING_TO_PIN: Final = AdmissionOutcome(ALLOWED, "nothing to pin")
 
 
-class Judge(Protocol):
+class AdmissionHandler(Protocol):
     """What a review is for."""
 
-    def __call__(self, request: AdmissionRequest, deadline: Deadline) -> Judgement:
+    def __call__(self, request: AdmissionRequest, deadline: Deadline) -> AdmissionOutcome:
         """Say what becomes of a request."""

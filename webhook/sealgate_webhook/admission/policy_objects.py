@@ -18,8 +18,8 @@ from sealgate.manifests.policies import object_problems
 from sealgate.manifests.validation import did_you_mean
 from sealgate.messages import quote
 from sealgate.policies.satisfiability import count_reachable, reach_of
-from sealgate_webhook.admission.outcome import NOT_JUDGED, Judgement
-from sealgate_webhook.reviews.response import ALLOWED, Answer, bound_warnings, deny
+from sealgate_webhook.admission.outcome import NO_IMAGES_IN_OPERATION, AdmissionOutcome
+from sealgate_webhook.reviews.response import ALLOWED, AdmissionResponse, bound_warnings, deny
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MAX_PROBLEMS: Final = 10
 
 
-class ObjectJudge:
+class PolicyObjectAdmission:
     """Judges `Authenticator` and `VerificationPolicy` objects that are applied.
 
     Args:
@@ -47,7 +47,7 @@ class ObjectJudge:
         self._policies = policies
         self._clock = clock
 
-    def judge(self, request: AdmissionRequest, deadline: Deadline) -> Judgement:
+    def validate(self, request: AdmissionRequest, deadline: Deadline) -> AdmissionOutcome:
         """Return the outcome for an object that is applied.
 
         Args:
@@ -59,21 +59,23 @@ class ObjectJudge:
         """
         del deadline
         if request.operation not in ("CREATE", "UPDATE"):
-            return NOT_JUDGED
+            return NO_IMAGES_IN_OPERATION
         if request.object is None:
             raise InvalidWorkloadError("the request has no object")
         if request.old_object is not None and request.old_object.get("spec") == request.object.get("spec"):
             # Labels, finalizers, the end of an object: nothing that anything could be wrong with.
-            return Judgement(ALLOWED, "spec unchanged")
+            return AdmissionOutcome(ALLOWED, "spec unchanged")
         problems = object_problems(request.object)
         if problems:
             shown = "; ".join(
                 f"{p.field}: {p.message}{f' ({p.suggestion})' if p.suggestion else ''}" for p in problems[:MAX_PROBLEMS]
             )
             more = f"; and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
-            return Judgement(deny(f"{request.kind} {request.name}: {shown}{more}"), "not well formed")
+            return AdmissionOutcome(deny(f"{request.kind} {request.name}: {shown}{more}"), "not well formed")
         warnings = self._warnings(request)
-        return Judgement(Answer(allowed=True, warnings=warnings) if warnings else ALLOWED, "well formed")
+        return AdmissionOutcome(
+            AdmissionResponse(allowed=True, warnings=warnings) if warnings else ALLOWED, "well formed"
+        )
 
     def _warnings(self, request: AdmissionRequest) -> tuple[str, ...]:
         policies = self._policies.current()

@@ -31,15 +31,15 @@ from sealgate.verification.requests import VerificationRequest
 from sealgate.workloads.images import changed_images
 from sealgate.workloads.kinds import BUILT_IN, POD
 from sealgate_webhook.admission.outcome import (
+    NO_IMAGES_IN_KIND,
+    NO_IMAGES_IN_OPERATION,
     NO_NEW_IMAGES,
-    NOT_A_WORKLOAD,
-    NOT_JUDGED,
     NOT_VERIFIED,
     NOTHING_TO_PIN,
-    Judgement,
+    AdmissionOutcome,
 )
 from sealgate_webhook.reviews.patches import pin, pin_operations
-from sealgate_webhook.reviews.response import Answer, answer_verdicts, deny, warn
+from sealgate_webhook.reviews.response import AdmissionResponse, deny, respond_to_verdicts, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 #: The most different images of one object; no sensible one comes near it, and each may cost its registry requests.
 MAX_IMAGES: Final = 256
 #: Operations that bring images. DELETE brings none, CONNECT (exec, attach, port-forward) neither.
-JUDGED_OPERATIONS: Final = frozenset({"CREATE", "UPDATE"})
+OPERATIONS_WITH_IMAGES: Final = frozenset({"CREATE", "UPDATE"})
 
 
 #: The last line of a denial of anything but a Pod.
@@ -110,49 +110,53 @@ class Admission:
         self._kinds = kinds
         self._rules = rules
 
-    def judge(self, request: AdmissionRequest, deadline: Deadline) -> Judgement:
+    def validate(self, request: AdmissionRequest, deadline: Deadline) -> AdmissionOutcome:
         """Decide about a request.
 
         Args:
             request: the request.
-            deadline: by when the answer must be on its way.
+            deadline: by when the response must be on its way.
         """
         try:
-            return self._judge(request, deadline)
+            return self._validate(request, deadline)
         except UnavailableError as error:
             return self._refuse(request, f"{error.message}; try again", error.reason, unavailable=True)
         except SealgateError as error:
             return self._refuse(request, error.message, error.reason)
 
-    def pin(self, request: AdmissionRequest, deadline: Deadline) -> Judgement:
+    def mutate(self, request: AdmissionRequest, deadline: Deadline) -> AdmissionOutcome:
         """Pin the tags of a Pod to what they stand for now. Never denies: what cannot be pinned is left alone.
 
         Args:
             request: the request.
-            deadline: by when the answer must be on its way.
+            deadline: by when the response must be on its way.
         """
         policies = self._policies.current()
-        if not _is_pod(request) or request.operation not in JUDGED_OPERATIONS or policies is None:
+        if not _is_pod(request) or request.operation not in OPERATIONS_WITH_IMAGES or policies is None:
             return NOTHING_TO_PIN
         try:
-            images = _brought_images(request, POD)
-            review = self._review(request, policies, deadline)
+            images = _new_images(request, POD)
+            review = self._request(request, policies, deadline)
         except SealgateError:
             # The validating call follows, and says what is wrong.
             return NOTHING_TO_PIN
         operations = pin_operations(images, self._pinned(images, review))
-        return Judgement(Answer(allowed=True, patch=operations), "pinned") if operations else NOTHING_TO_PIN
+        return (
+            AdmissionOutcome(AdmissionResponse(allowed=True, patch=operations), "pinned")
+            if operations
+            else NOTHING_TO_PIN
+        )
 
-    def _judge(self, request: AdmissionRequest, deadline: Deadline) -> Judgement:
-        if request.operation not in JUDGED_OPERATIONS:
-            return NOT_JUDGED
+    def _validate(self, request: AdmissionRequest, deadline: Deadline) -> AdmissionOutcome:
+        if request.operation not in OPERATIONS_WITH_IMAGES:
+            return NO_IMAGES_IN_OPERATION
         kind = self._kind(request)
         if kind is None:
-            return NOT_A_WORKLOAD
+            return NO_IMAGES_IN_KIND
         workloads = Workloads.ENFORCE if _brings_pod(request) else self._rules.workloads
         if workloads is Workloads.IGNORE:
             return NOT_VERIFIED
-        images = _brought_images(request, kind)
+        images = _new_images(request, kind)
         if not images:
             return NO_NEW_IMAGES
         policies = self._policies.current()
@@ -162,23 +166,25 @@ class Admission:
         if len(texts) > MAX_IMAGES:
             message = f"the object has {len(texts)} different images, and at most {MAX_IMAGES} are verified at once"
             return self._refuse(request, message, "too many images")
-        verdicts = self._verifier.verify(texts, self._review(request, policies, deadline))
+        verdicts = self._verifier.verify(texts, self._request(request, policies, deadline))
         if self._rules.require_digests and _brings_pod(request):
             verdicts = tuple(require_digest(verdict) for verdict in verdicts)
         elif workloads is Workloads.WARN:
             verdicts = tuple(soften(verdict) for verdict in verdicts)
         note = "" if _brings_pod(request) else _TEMPLATE_NOTE
-        answer = answer_verdicts(images, verdicts, note, deadline.clock.monotonic())
-        lasting = "" if answer.allowed else answer_verdicts(images, verdicts, note).message
-        return Judgement(answer, _worst(verdicts), verdicts, lasting)
+        response = respond_to_verdicts(images, verdicts, note, deadline.clock.monotonic())
+        lasting = "" if response.allowed else respond_to_verdicts(images, verdicts, note).message
+        return AdmissionOutcome(response, _worst(verdicts), verdicts, lasting)
 
-    def _refuse(self, request: AdmissionRequest, message: str, reason: str, *, unavailable: bool = False) -> Judgement:
+    def _refuse(
+        self, request: AdmissionRequest, message: str, reason: str, *, unavailable: bool = False
+    ) -> AdmissionOutcome:
         """Refuse a request whose images could not be verified one by one; warn instead where that is chosen."""
         if _brings_pod(request):
-            return Judgement(deny(message, unavailable=unavailable), reason)
+            return AdmissionOutcome(deny(message, unavailable=unavailable), reason)
         if self._rules.workloads is Workloads.WARN:
-            return Judgement(warn(message, reason), reason)
-        return Judgement(deny(f"{message}\n{_TEMPLATE_NOTE}", unavailable=unavailable), reason)
+            return AdmissionOutcome(warn(message, reason), reason)
+        return AdmissionOutcome(deny(f"{message}\n{_TEMPLATE_NOTE}", unavailable=unavailable), reason)
 
     def _kind(self, request: AdmissionRequest) -> WorkloadKind | None:
         if request.subresource == "ephemeralcontainers" and not _is_pod(request):
@@ -186,7 +192,7 @@ class Admission:
             raise InvalidWorkloadError(f"ephemeral containers as {quote(request.kind)} are not understood")
         return self._kinds.find(request.group, request.kind)
 
-    def _review(self, request: AdmissionRequest, policies: PolicySet, deadline: Deadline) -> VerificationRequest:
+    def _request(self, request: AdmissionRequest, policies: PolicySet, deadline: Deadline) -> VerificationRequest:
         if not request.namespace:
             raise InvalidWorkloadError("the request names no namespace, so nobody can tell which policies select it")
         namespace = self._namespaces.get(request.namespace)
@@ -219,7 +225,7 @@ def _brings_pod(request: AdmissionRequest) -> bool:
     return _is_pod(request) or request.subresource == "ephemeralcontainers"
 
 
-def _brought_images(request: AdmissionRequest, kind: WorkloadKind) -> Sequence[ContainerImage]:
+def _new_images(request: AdmissionRequest, kind: WorkloadKind) -> Sequence[ContainerImage]:
     """Return the images that a request brings: all of a new object, the changed ones of an old one."""
     if request.object is None:
         raise InvalidWorkloadError(f"the {quote(request.operation)} request has no object")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from sealgate.clocks import Clock
     from sealgate.trusted_state.stores import TrustedState
-    from sealgate_webhook.admission.outcome import Judge
+    from sealgate_webhook.admission.outcome import AdmissionHandler
     from sealgate_webhook.admission.sources import CredentialSource, Namespaces, PolicySource
     from sealgate_webhook.metrics import Metrics
     from sealgate_webhook.reviews.request import AdmissionRequest
@@ -38,7 +38,7 @@ class Backend(Protocol):
         """The highest versions seen of versioned evidence."""
 
     @property
-    def judge_object(self) -> Judge | None:
+    def admit_policy_object(self) -> AdmissionHandler | None:
         """What decides about policy objects that somebody applies; None where nobody applies any."""
 
     def literal_hosts(self) -> frozenset[str]:
@@ -58,7 +58,7 @@ class Backend(Protocol):
         """Be told of a denial. Must return at once and must not raise."""
 
 
-class MakeBackend(Protocol):
+class BackendFactory(Protocol):
     """Makes a backend from what every server has."""
 
     def __call__(self, clock: Clock, metrics: Metrics, log: FilteringBoundLogger) -> Backend:

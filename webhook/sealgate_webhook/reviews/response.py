@@ -38,7 +38,7 @@ _UNAVAILABLE: Final = (503, "ServiceUnavailable")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AdmissionResponse:
     """What the API server is told.
 
     Attributes:
@@ -60,10 +60,10 @@ class Answer:
     patch: Sequence[Mapping[str, str]] = ()
 
 
-ALLOWED: Final = Answer(allowed=True)
+ALLOWED: Final = AdmissionResponse(allowed=True)
 
 
-def deny(message: str, *, unavailable: bool = False) -> Answer:
+def deny(message: str, *, unavailable: bool = False) -> AdmissionResponse:
     """Return a denial.
 
     Args:
@@ -71,10 +71,10 @@ def deny(message: str, *, unavailable: bool = False) -> Answer:
         unavailable: whether it may be different the next time, rather than refused.
     """
     code, reason = _UNAVAILABLE if unavailable else _REFUSED
-    return Answer(allowed=False, code=code, reason=reason, message=_cut(message, MAX_MESSAGE))
+    return AdmissionResponse(allowed=False, code=code, reason=reason, message=_cut(message, MAX_MESSAGE))
 
 
-def warn(message: str, reason: str) -> Answer:
+def warn(message: str, reason: str) -> AdmissionResponse:
     """Return an answer that admits what was not verified, with a warning.
 
     Args:
@@ -82,16 +82,16 @@ def warn(message: str, reason: str) -> Answer:
         reason: the same for the audit log, one word.
     """
     annotations = {"object": f"not verified: {reason}"}
-    return Answer(
+    return AdmissionResponse(
         allowed=True,
         warnings=bound_warnings([f"sealgate: admitted with a warning: {message}"]),
         annotations=annotations,
     )
 
 
-def answer_verdicts(
+def respond_to_verdicts(
     images: Sequence[ContainerImage], verdicts: Sequence[ImageVerdict], note: str = "", now: float | None = None
-) -> Answer:
+) -> AdmissionResponse:
     """Return the answer that verdicts amount to: denied if any image is.
 
     Args:
@@ -105,7 +105,7 @@ def answer_verdicts(
     annotations = _annotations(images, {verdict.image: verdict for verdict in verdicts})
     if not refused:
         warned = (verdict for verdict in verdicts if verdict.verdict is Verdict.WARN)
-        return Answer(
+        return AdmissionResponse(
             allowed=True,
             warnings=bound_warnings(_warning(_where(places, verdict), verdict, now) for verdict in warned),
             annotations=annotations,
@@ -113,10 +113,10 @@ def answer_verdicts(
     unavailable = all(verdict.verdict is Verdict.UNAVAILABLE for verdict in refused)
     code, reason = _UNAVAILABLE if unavailable else _REFUSED
     message = _lines((f"{_where(places, verdict)}: {verdict.message}{_age(verdict, now)}" for verdict in refused), note)
-    return Answer(allowed=False, code=code, reason=reason, message=message, annotations=annotations)
+    return AdmissionResponse(allowed=False, code=code, reason=reason, message=message, annotations=annotations)
 
 
-def encode_answer(uid: str, answer: Answer) -> bytes:
+def encode_response(uid: str, answer: AdmissionResponse) -> bytes:
     """Return the AdmissionReview that carries an answer.
 
     Args:

@@ -15,10 +15,10 @@ from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from sealgate import self_test
-from sealgate_webhook.admission.outcome import Judgement
+from sealgate_webhook.admission.outcome import AdmissionOutcome
 from sealgate_webhook.admission.workloads import DEFAULT_RULES, Admission
 from sealgate_webhook.reviews.response import deny
-from sealgate_webhook.server.endpoints import MAX_LARGE, Reviewer, ReviewPaths
+from sealgate_webhook.server.endpoints import MAX_LARGE, AdmissionEndpoint, AdmissionMiddleware
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock, Deadline
     from sealgate.verification.verifier import Verifier
     from sealgate.workloads.kinds import WorkloadKinds
-    from sealgate_webhook.admission.outcome import Judge
+    from sealgate_webhook.admission.outcome import AdmissionHandler
     from sealgate_webhook.admission.sources import PolicySource
     from sealgate_webhook.admission.workloads import AdmissionRules
     from sealgate_webhook.backends.interface import Backend
@@ -62,15 +62,15 @@ def create_app(  # noqa: PLR0913, PLR0917 - the parts that a webhook is put toge
     app = Flask("sealgate_webhook", static_folder=None)
     large = Semaphore(MAX_LARGE)
     admission = Admission(verifier, backend.policies, backend.namespaces, backend.credentials, kinds, rules)
-    reviewer = partial(Reviewer, large=large, clock=clock, metrics=metrics, log=log, callers=callers)
+    reviewer = partial(AdmissionEndpoint, large=large, clock=clock, metrics=metrics, log=log, callers=callers)
     reviewers = {
-        "/validate": reviewer("validate", admission.judge, denies=True, denied=backend.denied),
-        "/mutate": reviewer("mutate", admission.pin, denies=False),
+        "/validate": reviewer("validate", admission.validate, denies=True, denied=backend.denied),
+        "/mutate": reviewer("mutate", admission.mutate, denies=False),
         self_test.PATH: reviewer("self-test", _self_test(backend.policies), denies=True, self_test=True),
     }
-    if backend.judge_object is not None:
-        reviewers["/validate-policies"] = reviewer("validate-policies", backend.judge_object, denies=True)
-    app.wsgi_app = ReviewPaths(app.wsgi_app, reviewers)  # type: ignore[method-assign]  # how Flask takes middleware
+    if backend.admit_policy_object is not None:
+        reviewers["/validate-policies"] = reviewer("validate-policies", backend.admit_policy_object, denies=True)
+    app.wsgi_app = AdmissionMiddleware(app.wsgi_app, reviewers)  # type: ignore[method-assign]  # how Flask takes middleware
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -92,15 +92,15 @@ def create_app(  # noqa: PLR0913, PLR0917 - the parts that a webhook is put toge
     return app
 
 
-def _self_test(policies: PolicySource) -> Judge:
+def _self_test(policies: PolicySource) -> AdmissionHandler:
     """Return what answers the self-test: always a refusal, with the agreed text where images can be verified."""
 
-    def judge(request: AdmissionRequest, deadline: Deadline) -> Judgement:
+    def judge(request: AdmissionRequest, deadline: Deadline) -> AdmissionOutcome:
         del request, deadline
         problem = policies.problem()
         if problem:
-            return Judgement(deny(f"the webhook is not ready: {problem}", unavailable=True), "self-test")
-        return Judgement(deny(self_test.TEXT), "self-test")
+            return AdmissionOutcome(deny(f"the webhook is not ready: {problem}", unavailable=True), "self-test")
+        return AdmissionOutcome(deny(self_test.TEXT), "self-test")
 
     return judge
 

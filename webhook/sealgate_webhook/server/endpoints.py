@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sealgate.clocks import Deadline
 from sealgate.messages import quote
-from sealgate_webhook.admission.outcome import Judge, Judgement
+from sealgate_webhook.admission.outcome import AdmissionHandler, AdmissionOutcome
 from sealgate_webhook.reviews.request import MAX_REVIEW_BYTES, MalformedReviewError, UnusableReviewError, decode_review
-from sealgate_webhook.reviews.response import ALLOWED, deny, encode_answer
+from sealgate_webhook.reviews.response import ALLOWED, deny, encode_response
 from sealgate_webhook.server.callers import CALLER
 from sealgate_webhook.server.timeouts import answer_within
 
@@ -45,7 +45,7 @@ MAX_LARGE: Final = 4
 _CONTENT_TYPE: Final = "application/json"
 
 
-class ReviewPaths:
+class AdmissionMiddleware:
     """Takes the paths of reviews out of what goes to the application behind it.
 
     Args:
@@ -62,7 +62,7 @@ class ReviewPaths:
         return self._reviewers.get(environ["PATH_INFO"], self._rest)(environ, start_response)
 
 
-class Reviewer:
+class AdmissionEndpoint:
     """Answers the reviews that are posted to one path.
 
     Args:
@@ -81,7 +81,7 @@ class Reviewer:
     def __init__(  # noqa: PLR0913 - what every endpoint of the webhook needs
         self,
         name: str,
-        judge: Judge,
+        judge: AdmissionHandler,
         *,
         denies: bool,
         large: Semaphore,
@@ -145,36 +145,36 @@ class Reviewer:
         except MalformedReviewError as error:
             raise _HTTPError("400 Bad Request", error.message) from error
         except UnusableReviewError as error:
-            judgement = self._failed(error.message, "unusable review")
-            self._record(judgement, {"uid": quote(error.uid)}, arrived)
-            return encode_answer(error.uid, judgement.answer)
+            outcome = self._failed(error.message, "unusable review")
+            self._record(outcome, {"uid": quote(error.uid)}, arrived)
+            return encode_response(error.uid, outcome.response)
         try:
-            judgement = self._judge(request, deadline)
-            answer = encode_answer(request.uid, judgement.answer)
+            outcome = self._judge(request, deadline)
+            answer = encode_response(request.uid, outcome.response)
         except Exception:  # noqa: BLE001 - the boundary: whatever it was, the object was not verified
             self._metrics.internal_errors.inc()
             self._log.exception("internal error in a review", uid=quote(request.uid), endpoint=self._name)
             message = "an internal error stopped the review; the webhook's log has it under this request's uid"
-            judgement = self._failed(message, "internal error", unavailable=True)
-            answer = encode_answer(request.uid, judgement.answer)
-        self._record(judgement, _describe(request), arrived)
-        if self._denied is not None and not judgement.answer.allowed:
+            outcome = self._failed(message, "internal error", unavailable=True)
+            answer = encode_response(request.uid, outcome.response)
+        self._record(outcome, _describe(request), arrived)
+        if self._denied is not None and not outcome.response.allowed:
             # Without the age of a cached refusal: the same denial must stay one Event.
-            self._denied(request, judgement.lasting or judgement.answer.message)
+            self._denied(request, outcome.lasting or outcome.response.message)
         return answer
 
-    def _failed(self, message: str, reason: str, *, unavailable: bool = False) -> Judgement:
-        return Judgement(deny(message, unavailable=unavailable) if self._denies else ALLOWED, reason)
+    def _failed(self, message: str, reason: str, *, unavailable: bool = False) -> AdmissionOutcome:
+        return AdmissionOutcome(deny(message, unavailable=unavailable) if self._denies else ALLOWED, reason)
 
-    def _record(self, judgement: Judgement, about: Mapping[str, str], arrived: float) -> None:
+    def _record(self, outcome: AdmissionOutcome, about: Mapping[str, str], arrived: float) -> None:
         seconds = self._clock.monotonic() - arrived
-        answer = "patched" if judgement.answer.patch else "allowed" if judgement.answer.allowed else "denied"
+        answer = "patched" if outcome.response.patch else "allowed" if outcome.response.allowed else "denied"
         self._metrics.reviewed(self._name, answer, seconds)
-        self._metrics.decided(judgement.verdicts)
-        fields: dict[str, Any] = {"endpoint": self._name, **about, "answer": answer, "reason": judgement.reason}
-        if judgement.verdicts:
-            fields["images"] = [_describe_verdict(verdict) for verdict in judgement.verdicts[:MAX_LOGGED_IMAGES]]
-            fields["image_count"] = len(judgement.verdicts)
+        self._metrics.decided(outcome.verdicts)
+        fields: dict[str, Any] = {"endpoint": self._name, **about, "answer": answer, "reason": outcome.reason}
+        if outcome.verdicts:
+            fields["images"] = [_describe_verdict(verdict) for verdict in outcome.verdicts[:MAX_LOGGED_IMAGES]]
+            fields["image_count"] = len(outcome.verdicts)
         self._log.info("review", **fields, milliseconds=round(seconds * 1000, 2))
 
 

@@ -35,7 +35,7 @@ from sealgate_webhook.server.client_certificates import ClientTrustFiles, identi
 from sealgate_webhook.server.logs import GunicornLogger
 from sealgate_webhook.server.timeouts import MAX_SECONDS
 from sealgate_webhook.server.tls import CertificateFiles, make_self_signed
-from sealgate_webhook.server.workers import CLOSE, SOCKET, ReviewWorker
+from sealgate_webhook.server.workers import CLOSE, SOCKET, WebhookWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from sealgate.process.logs import LogStyle
     from sealgate_webhook.admission.workloads import AdmissionRules
-    from sealgate_webhook.backends.interface import MakeBackend
+    from sealgate_webhook.backends.interface import BackendFactory
     from sealgate_webhook.server.tls import SelfSigned
 
 #: Longer than the 90 s for which the API server keeps a connection it may use again.
@@ -135,12 +135,12 @@ class ServerSettings:
     log_level: int = logging.INFO
 
 
-def run_server(settings: ServerSettings, make_backend: MakeBackend) -> None:
+def run_server(settings: ServerSettings, backend_factory: BackendFactory) -> None:
     """Serve until SIGTERM or SIGINT. Does not return: it ends with `SystemExit`, 0 when it was told to stop.
 
     Args:
         settings: how it is served.
-        make_backend: makes what is behind it.
+        backend_factory: makes what is behind it.
 
     Raises:
         ConfigError: the settings, a certificate or a port cannot be used.
@@ -148,7 +148,7 @@ def run_server(settings: ServerSettings, make_backend: MakeBackend) -> None:
     """
     check_tls(settings)
     log = configure_logs(settings.log_style, level=settings.log_level)
-    _Server(settings, make_backend, log).run()
+    _Server(settings, backend_factory, log).run()
 
 
 def check_tls(settings: ServerSettings) -> None:
@@ -178,12 +178,12 @@ def check_tls(settings: ServerSettings) -> None:
 class _Server(BaseApplication):
     """gunicorn's idea of an application: its configuration, and the WSGI application once it is in the worker."""
 
-    def __init__(self, settings: ServerSettings, make_backend: MakeBackend, log: FilteringBoundLogger) -> None:
+    def __init__(self, settings: ServerSettings, backend_factory: BackendFactory, log: FilteringBoundLogger) -> None:
         self._settings = settings
         self._log = log
         self._clock = SystemClock()
         self._metrics = Metrics(log)
-        self._backend = make_backend(self._clock, self._metrics, log)
+        self._backend = backend_factory(self._clock, self._metrics, log)
         self._metrics.literal_hosts = self._backend.literal_hosts
         self._backend.prepare()
         # The worker makes its own; this one finds out whether it can.
@@ -202,7 +202,7 @@ class _Server(BaseApplication):
         options: dict[str, object] = {
             "bind": f"fd://{self._listener.detach()}",
             "backlog": BACKLOG,
-            "worker_class": ReviewWorker,
+            "worker_class": WebhookWorker,
             "workers": 1,
             "threads": self._settings.threads,
             "worker_connections": self._settings.connections,
@@ -248,7 +248,7 @@ class _Server(BaseApplication):
             return cast("_WSGIAppType", app)
         return cast("_WSGIAppType", _Identified(app, self._certificates))
 
-    def _start_threads(self, worker: ReviewWorker) -> None:
+    def _start_threads(self, worker: WebhookWorker) -> None:
         stop = threading.Event()
         for task in self._backend.tasks():
             threading.Thread(target=self._keep_running, args=(task, stop), name="backend", daemon=True).start()
@@ -336,7 +336,7 @@ def _allow_descriptors(wanted: int) -> None:
         )
 
 
-def _leave(_arbiter: Arbiter, worker: ReviewWorker) -> None:
+def _leave(_arbiter: Arbiter, worker: WebhookWorker) -> None:
     """End the worker's process as soon as every review is answered.
 
     Verifications may still be under way then, for a registry that hangs, say. They are for nobody any more, and

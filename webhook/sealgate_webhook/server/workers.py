@@ -45,7 +45,7 @@ SILENCE_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 2.0
 
 
-class ReviewWorker(ThreadWorker):
+class WebhookWorker(ThreadWorker):
     """The worker."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's own arguments, passed on

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate_webhook.backends.cluster.denial_events import BURST, EventRecorder
+from sealgate_webhook.backends.cluster.denial_events import BURST, DenialEvents
 from sealgate_webhook.metrics import Metrics
 from sealgate_webhook.reviews.request import AdmissionRequest
 from tests.support.clocks import FakeClock
@@ -32,11 +32,11 @@ def made(cluster: KubernetesSimulator, count: int) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def recorder(api: KubernetesAPI, log: FilteringBoundLogger) -> EventRecorder:
-    return EventRecorder(api, "sealgate-webhook-0", LISTED.__contains__, FakeClock(), Metrics(log), log)
+def recorder(api: KubernetesAPI, log: FilteringBoundLogger) -> DenialEvents:
+    return DenialEvents(api, "sealgate-webhook-0", LISTED.__contains__, FakeClock(), Metrics(log), log)
 
 
-def test_a_denial_becomes_an_event_at_the_object(cluster: KubernetesSimulator, recorder: EventRecorder) -> None:
+def test_a_denial_becomes_an_event_at_the_object(cluster: KubernetesSimulator, recorder: DenialEvents) -> None:
     with running([recorder.run], cluster):
         recorder.denied(denied(), "denied because")
         (event,) = made(cluster, 1)
@@ -46,7 +46,7 @@ def test_a_denial_becomes_an_event_at_the_object(cluster: KubernetesSimulator, r
 
 
 def test_a_pod_without_a_name_is_told_of_at_what_would_have_made_it(
-    cluster: KubernetesSimulator, recorder: EventRecorder
+    cluster: KubernetesSimulator, recorder: DenialEvents
 ) -> None:
     owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "app-5d", "uid": "u-1", "controller": True}
     with running([recorder.run], cluster):
@@ -61,7 +61,7 @@ def test_a_pod_without_a_name_is_told_of_at_what_would_have_made_it(
     }
 
 
-def test_the_same_denial_again_counts_its_event_up(cluster: KubernetesSimulator, recorder: EventRecorder) -> None:
+def test_the_same_denial_again_counts_its_event_up(cluster: KubernetesSimulator, recorder: DenialEvents) -> None:
     with running([recorder.run], cluster):
         for _ in range(3):
             recorder.denied(denied(), "denied")
@@ -69,9 +69,9 @@ def test_the_same_denial_again_counts_its_event_up(cluster: KubernetesSimulator,
 
 
 def test_an_event_that_has_gone_is_made_again_and_one_of_another_replica_is_counted_up(
-    cluster: KubernetesSimulator, api: KubernetesAPI, log: FilteringBoundLogger, recorder: EventRecorder
+    cluster: KubernetesSimulator, api: KubernetesAPI, log: FilteringBoundLogger, recorder: DenialEvents
 ) -> None:
-    other = EventRecorder(api, "sealgate-webhook-1", LISTED.__contains__, FakeClock(), Metrics(log), log)
+    other = DenialEvents(api, "sealgate-webhook-1", LISTED.__contains__, FakeClock(), Metrics(log), log)
     with running([recorder.run, other.run], cluster):
         recorder.denied(denied(), "denied")
         (event,) = made(cluster, 1)
@@ -83,7 +83,7 @@ def test_an_event_that_has_gone_is_made_again_and_one_of_another_replica_is_coun
 
 
 def test_no_more_events_are_made_than_the_api_server_should_bear(
-    cluster: KubernetesSimulator, recorder: EventRecorder
+    cluster: KubernetesSimulator, recorder: DenialEvents
 ) -> None:
     with running([recorder.run], cluster):
         for number in range(BURST + 20):
@@ -95,7 +95,7 @@ def test_no_more_events_are_made_than_the_api_server_should_bear(
 
 
 def test_a_dry_run_leaves_no_event_and_a_failing_api_server_no_broken_recorder(
-    cluster: KubernetesSimulator, recorder: EventRecorder
+    cluster: KubernetesSimulator, recorder: DenialEvents
 ) -> None:
     cluster.faults.append(Fault("POST", EVENTS, 500, times=1))
     with running([recorder.run], cluster):
@@ -114,7 +114,7 @@ def test_a_dry_run_leaves_no_event_and_a_failing_api_server_no_broken_recorder(
     ],
 )
 def test_a_denial_of_what_no_event_can_name_costs_others_no_event(
-    cluster: KubernetesSimulator, recorder: EventRecorder, unusable: AdmissionRequest
+    cluster: KubernetesSimulator, recorder: DenialEvents, unusable: AdmissionRequest
 ) -> None:
     with running([recorder.run], cluster):
         recorder.denied(unusable, "denied")
@@ -123,7 +123,7 @@ def test_a_denial_of_what_no_event_can_name_costs_others_no_event(
     assert event["involvedObject"]["name"] == "app"
 
 
-def test_namespaces_that_are_not_listed_share_one_budget(cluster: KubernetesSimulator, recorder: EventRecorder) -> None:
+def test_namespaces_that_are_not_listed_share_one_budget(cluster: KubernetesSimulator, recorder: DenialEvents) -> None:
     for number in range(BURST + 20):
         recorder.denied(AdmissionRequest("1", "", "Pod", "", f"made-up-{number}", "app", "CREATE", {}, None), "denied")
     recorder.denied(denied(), "denied")
@@ -144,7 +144,7 @@ def test_namespaces_that_are_not_listed_share_one_budget(cluster: KubernetesSimu
     ],
 )
 def test_an_event_is_about_objects_that_there_could_be(
-    cluster: KubernetesSimulator, recorder: EventRecorder, forged: AdmissionRequest
+    cluster: KubernetesSimulator, recorder: DenialEvents, forged: AdmissionRequest
 ) -> None:
     with running([recorder.run], cluster):
         recorder.denied(forged, "denied")
@@ -153,7 +153,7 @@ def test_an_event_is_about_objects_that_there_could_be(
     assert event["involvedObject"]["name"] == "app"
 
 
-def test_an_owner_that_there_could_not_be_is_left_out(cluster: KubernetesSimulator, recorder: EventRecorder) -> None:
+def test_an_owner_that_there_could_not_be_is_left_out(cluster: KubernetesSimulator, recorder: DenialEvents) -> None:
     owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "Run this", "uid": "u-1", "controller": True}
     with running([recorder.run], cluster):
         recorder.denied(denied("app", {"ownerReferences": [owner]}), "denied")

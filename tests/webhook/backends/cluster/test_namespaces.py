@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from sealgate.kubernetes.watch import Listing
+from sealgate.kubernetes.watch import Informer
 from sealgate_webhook.backends.cluster.namespaces import PATH, ClusterNamespaces, read_namespace
 from tests.support.clocks import FakeClock
 from tests.webhook.backends.cluster.conftest import running
@@ -20,7 +20,7 @@ def test_labels_come_from_memory_and_of_a_new_namespace_from_the_api_server(
 ) -> None:
     cluster.put(PATH, {"metadata": {"name": "shop", "labels": {"env": "production"}}})
     read = threading.Event()
-    listing = Listing(api, PATH, read_namespace, read.set, FakeClock(), log)
+    listing = Informer(api, PATH, read_namespace, read.set, FakeClock(), log)
     namespaces = ClusterNamespaces(listing, api)
     assert namespaces.get("shop").labels["env"] == "production"
     with running([listing.run], cluster):

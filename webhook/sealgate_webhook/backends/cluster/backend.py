@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote as quote_path
 
 from sealgate.errors import NotFoundError, UnavailableError
-from sealgate.kubernetes.watch import Listing
+from sealgate.kubernetes.watch import Informer
 from sealgate.messages import quote
 from sealgate.reasons import Reason
-from sealgate_webhook.admission.policy_objects import ObjectJudge
-from sealgate_webhook.backends.cluster.denial_events import EventRecorder
+from sealgate_webhook.admission.policy_objects import PolicyObjectAdmission
+from sealgate_webhook.backends.cluster.denial_events import DenialEvents
 from sealgate_webhook.backends.cluster.namespaces import PATH, ClusterNamespaces, read_namespace
 from sealgate_webhook.backends.cluster.policies import ClusterPolicies
 from sealgate_webhook.backends.cluster.pull_secrets import ClusterCredentials, SecretReader, SharedSecret
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sealgate.policies.matching import Namespace
     from sealgate.verification.policy_sets import PolicySet
     from sealgate_webhook.backends.cluster.config import WebhookConfig
-    from sealgate_webhook.backends.interface import MakeBackend
+    from sealgate_webhook.backends.interface import BackendFactory
     from sealgate_webhook.metrics import Metrics
     from sealgate_webhook.reviews.request import AdmissionRequest
 
@@ -80,7 +80,7 @@ class ReadyPolicies:
         namespaces: all namespaces.
     """
 
-    def __init__(self, policies: ClusterPolicies, namespaces: Listing[Namespace]) -> None:
+    def __init__(self, policies: ClusterPolicies, namespaces: Informer[Namespace]) -> None:
         self._policies = policies
         self._namespaces = namespaces
 
@@ -120,8 +120,8 @@ class ClusterBackend:
     ) -> None:
         secrets = OwnSecrets(api, namespace, config.service_secrets)
         self._compiled = ClusterPolicies(api, config.unmatched_images, secrets, clock, metrics, log)
-        self._namespaces = Listing(api, PATH, read_namespace, lambda: None, clock, log)
-        self._events = EventRecorder(
+        self._namespaces = Informer(api, PATH, read_namespace, lambda: None, clock, log)
+        self._events = DenialEvents(
             api, instance, lambda name: self._namespaces.get(name) is not None, clock, metrics, log
         )
         reader = SecretReader(api, clock, log)
@@ -135,7 +135,7 @@ class ClusterBackend:
             kinds=config.workload_kinds(),
         )
         self.state = ConfigMapTrustedState(api, namespace, config.trusted_state)
-        self.judge_object = ObjectJudge(self._compiled, clock).judge
+        self.admit_policy_object = PolicyObjectAdmission(self._compiled, clock).validate
 
     def literal_hosts(self) -> frozenset[str]:
         """Return the registries that the policies in force name literally."""
@@ -153,6 +153,6 @@ class ClusterBackend:
         self._events.denied(request, message)
 
 
-def cluster_backend(api: KubernetesAPI, config: WebhookConfig, namespace: str, instance: str) -> MakeBackend:
+def cluster_backend(api: KubernetesAPI, config: WebhookConfig, namespace: str, instance: str) -> BackendFactory:
     """Return what makes a `ClusterBackend`; see there for the arguments."""
     return lambda clock, metrics, log: ClusterBackend(api, config, namespace, instance, clock, metrics, log)

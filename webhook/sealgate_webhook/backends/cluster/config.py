@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from sealgate.errors import ConfigError
 from sealgate.messages import quote
 from sealgate.policies.decisions import UnmatchedImages, Workloads
-from sealgate.process.config import ReachedRegistries
+from sealgate.process.config import RegistrySettingsFile
 from sealgate.verification.settings import VerifierSettings
 from sealgate.workloads.kinds import BUILT_IN, WorkloadKind, WorkloadKinds
 
@@ -25,7 +25,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
 
-class Registries(ReachedRegistries):
+class Registries(RegistrySettingsFile):
     """How registries are reached.
 
     Attributes:

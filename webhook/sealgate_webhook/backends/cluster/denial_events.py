@@ -79,7 +79,7 @@ class Denial:
         return f"{self.involved['name'][:MAX_NAME]}.{hashlib.sha256(parts.encode()).hexdigest()[:16]}"
 
 
-class EventRecorder:
+class DenialEvents:
     """Makes Events of denials.
 
     Args:

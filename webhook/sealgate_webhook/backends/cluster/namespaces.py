@@ -12,7 +12,7 @@ from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from sealgate.kubernetes.client import KubernetesAPI
-    from sealgate.kubernetes.watch import Listing
+    from sealgate.kubernetes.watch import Informer
 
 PATH = "/api/v1/namespaces"
 
@@ -31,7 +31,7 @@ class ClusterNamespaces:
         api: for those that were made a moment ago.
     """
 
-    def __init__(self, listing: Listing[Namespace], api: KubernetesAPI) -> None:
+    def __init__(self, listing: Informer[Namespace], api: KubernetesAPI) -> None:
         self._listing = listing
         self._api = api
 

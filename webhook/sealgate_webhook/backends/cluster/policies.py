@@ -20,7 +20,7 @@ from sealgate.api.v1alpha1.status import AuthenticatorStatus
 from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.errors import PolicyError, SealgateError
 from sealgate.keys.status_keys import StatusKeys
-from sealgate.kubernetes.watch import Listing
+from sealgate.kubernetes.watch import Informer
 from sealgate.messages import quote
 from sealgate.policies.matching import CompiledPolicy, compile_policy
 from sealgate.policies.unreadable import compile_unreadable
@@ -108,8 +108,8 @@ class ClusterPolicies:
         self._log = log
         self._changed = threading.Event()
         self._current: PolicySet | None = None
-        self._authenticators = Listing(api, AUTHENTICATORS, read_authenticator, self._changed.set, clock, log)
-        self._policies = Listing(api, POLICIES, read_policy, self._changed.set, clock, log)
+        self._authenticators = Informer(api, AUTHENTICATORS, read_authenticator, self._changed.set, clock, log)
+        self._policies = Informer(api, POLICIES, read_policy, self._changed.set, clock, log)
 
     def current(self) -> PolicySet | None:
         """Return the newest set; None until everything was read once."""

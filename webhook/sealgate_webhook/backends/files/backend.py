@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from sealgate.policies.decisions import UnmatchedImages
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.trusted_state.stores import TrustedState
-    from sealgate_webhook.admission.outcome import Judge
+    from sealgate_webhook.admission.outcome import AdmissionHandler
     from sealgate_webhook.backends.files.policies import RefreshableKMSKeys
-    from sealgate_webhook.backends.interface import MakeBackend
+    from sealgate_webhook.backends.interface import BackendFactory
     from sealgate_webhook.metrics import Metrics
     from sealgate_webhook.reviews.request import AdmissionRequest
 
@@ -58,7 +58,7 @@ class FilesBackend:
         self.namespaces = self.policies
         self.credentials = SharedCredentials(shared)
         self.state = state
-        self.judge_object: Judge | None = None
+        self.admit_policy_object: AdmissionHandler | None = None
 
     def literal_hosts(self) -> frozenset[str]:
         """Return the registries that the policies in force name literally."""
@@ -86,7 +86,7 @@ def files_backend(
     shared: CredentialProvider,
     kms: RefreshableKMSKeys,
     state: TrustedState | None = None,
-) -> MakeBackend:
+) -> BackendFactory:
     """Return what makes a `FilesBackend`; see there for the arguments."""
     remembered = state or MemoryTrustedState()
     return lambda clock, metrics, log: FilesBackend(paths, unmatched, shared, clock, metrics, log, kms, remembered)

@@ -12,7 +12,7 @@ from sealgate.kms.key_source import KMSKeySource
 from sealgate.kubernetes.lease import Lease, Timing
 from sealgate.messages import quote
 from sealgate.process.metrics_server import serve_in_thread
-from sealgate_operator.certificates.keeper import CertificateReconciler
+from sealgate_operator.certificates.reconciler import CertificateReconciler
 from sealgate_operator.certificates.self_test import SelfTestCertificateReconciler
 from sealgate_operator.controller.kopf_adapter import Watcher
 from sealgate_operator.controller.reconciler import WORKERS, Reconciler

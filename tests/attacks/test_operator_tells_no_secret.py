@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from sealgate_operator.certificates.keeper import CertificateReconciler
+from sealgate_operator.certificates.reconciler import CertificateReconciler
 from sealgate_operator.certificates.rotation import CURRENT_KEY, LEAF_KEY
 from sealgate_operator.config import OperatorConfig
 from sealgate_operator.controller.store import SECRET, ObjectStore

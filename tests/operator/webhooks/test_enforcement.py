@@ -16,7 +16,7 @@ from sealgate_operator.config import OperatorConfig
 from sealgate_operator.events import Events
 from sealgate_operator.metrics import Metrics
 from sealgate_operator.webhooks.enforcement import MANAGER, Enforcement
-from tests.operator.certificates.test_keeper import keeper
+from tests.operator.certificates.test_reconciler import keeper
 from tests.operator.environment import (
     CONFIG_MAPS,
     ENFORCED,

@@ -10,7 +10,7 @@ from cryptography import x509
 from sealgate.errors import UnavailableError
 from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.kubernetes.lease import NotLeadingError
-from sealgate_operator.certificates.keeper import CertificateReconciler
+from sealgate_operator.certificates.reconciler import CertificateReconciler
 from sealgate_operator.certificates.rotation import LEAF, LEAF_BUNDLE, OLD
 from sealgate_operator.config import OperatorConfig
 from sealgate_operator.metrics import Metrics

@@ -13,9 +13,10 @@ from pathlib import Path
 from sealgate.clocks import SystemClock
 from sealgate.errors import ConfigError
 from sealgate.kubernetes.client import connect
+from sealgate.process.config import read_config
 from sealgate.process.logs import configure_logs
 from sealgate_operator.application import Operator
-from sealgate_operator.config import load_config
+from sealgate_operator.config import OperatorConfig
 from sealgate_operator.controller.kopf_adapter import quieten_kopf
 
 
@@ -23,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one replica until it is told to stop; return the exit status: 2 for wrong settings."""
     options = _parser().parse_args(arguments)
     try:
-        config = load_config(options.config)
+        config = read_config(options.config, OperatorConfig)
         log = configure_logs(level=config.level)
         quieten_kopf(config.level)
         operator = Operator(

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
-from sealgate.errors import ConfigError
-from sealgate.messages import quote
-from sealgate.process.config import RegistrySettingsFile
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-_MAX_BYTES = 1 << 20
+from sealgate.process.config import RegistriesConfig
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$", max_length=253)]
 
@@ -32,7 +24,6 @@ class WebhookService(_Settings):
     """The Service that the API server calls."""
 
     name: Name
-    port: int = Field(default=443, ge=1, le=65535)
 
 
 class CertificateSettings(_Settings):
@@ -45,17 +36,19 @@ class CertificateSettings(_Settings):
     @model_validator(mode="after")
     def _ca_outlives_leaf(self) -> CertificateSettings:
         if self.leaf_lifetime_hours > self.ca_lifetime_hours:
-            raise ValueError("leafLifetimeHours is more than caLifetimeHours; an authority must outlive what it signs")
+            raise ValueError(
+                "leafLifetimeHours is more than caLifetimeHours; a CA must outlive the certificates that it signs"
+            )
         return self
 
     @property
     def ca_lifetime(self) -> timedelta:
-        """For how long an authority is good."""
+        """Lifetime of a CA."""
         return timedelta(hours=self.ca_lifetime_hours)
 
     @property
     def leaf_lifetime(self) -> timedelta:
-        """For how long a server's certificate is good."""
+        """Lifetime of a server certificate."""
         return timedelta(hours=self.leaf_lifetime_hours)
 
 
@@ -83,7 +76,7 @@ class OperatorConfig(_Settings):
     key_refresh_seconds: float = Field(default=300, ge=1)
     excluded_namespaces: list[Name] = Field(default_factory=list)
     failure_policy: Literal["Fail", "Ignore"] = "Fail"
-    registries: RegistrySettingsFile = RegistrySettingsFile()
+    registries: RegistriesConfig = RegistriesConfig()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property
@@ -96,27 +89,3 @@ class OperatorConfig(_Settings):
     def level(self) -> int:
         """The least that is logged, as `logging` has it."""
         return logging.getLevelNamesMapping()[self.log_level.upper()]
-
-
-def load_config(path: Path) -> OperatorConfig:
-    """Read the file.
-
-    Raises:
-        ConfigError: it cannot be read, is not YAML, or does not say what it must; the message names every field.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        document = yaml.safe_load(text[:_MAX_BYTES])
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        why = quote(getattr(error, "strerror", None) or getattr(error, "problem", None) or type(error).__name__)
-        raise ConfigError(f"{quote(path)} cannot be read: {why}") from error
-    try:
-        return OperatorConfig.model_validate(document)
-    except ValidationError as error:
-        found = "; ".join(map(_explain, error.errors(include_url=False, include_input=False)))
-        raise ConfigError(f"{quote(path)}: {found}") from error
-
-
-def _explain(error: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
-    place = ".".join(map(str, error["loc"])) or "the file"
-    return f"{quote(place)}: {quote(error['msg'].removeprefix('Value error, '))}"

@@ -1,12 +1,12 @@
-"""Kubernetes Events beside the objects they are about: one for each thing that is wrong, counted up when it recurs."""
+"""Kubernetes Events about objects that do not work: one for each condition, counted up when it recurs."""
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 from sealgate.errors import NotFoundError, UnavailableError
 from sealgate.kubernetes.client import ConflictError
+from sealgate.kubernetes.events import Event, EventWriter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,77 +20,57 @@ if TYPE_CHECKING:
     from sealgate_operator.status.conditions import ConditionUpdate
 
 COMPONENT = "sealgate-operator"
-#: Where Events about objects without a namespace belong.
-_COLLECTION = "/api/v1/namespaces/default/events"
-_MAX_MESSAGE = 1024
+#: Namespace of Events about objects without a namespace.
+_NAMESPACE = "default"
 
 
 class Events:
-    """Makes Events. One that cannot be made is counted and let go: the condition says the same.
+    """Creates Events. One that cannot be created is counted and dropped: the condition says the same.
 
     Args:
         api: the API server.
-        instance: which replica says so.
-        clock: what time it is.
-        metrics: told of Events that could not be made.
-        log: told why.
+        instance: name of this replica.
+        clock: source of timestamps.
+        metrics: counts dropped Events.
+        log: gets a line for every dropped Event.
     """
 
     def __init__(
         self, api: KubernetesAPI, instance: str, clock: Clock, metrics: Metrics, log: FilteringBoundLogger
     ) -> None:
-        self._api = api
-        self._instance = instance
-        self._clock = clock
+        self._writer = EventWriter(api, COMPONENT, instance, clock)
         self._metrics = metrics
         self._log = log
 
     def warn(self, obj: Mapping[str, Any], condition: Condition | ConditionUpdate) -> None:
-        """Say at an object that something about it does not work."""
-        event = self._event(obj, condition)
+        """Create an Event about an object, or count up the one that says the same.
+
+        Args:
+            obj: the object, with `apiVersion`, `kind` and `metadata`.
+            condition: the condition that does not hold; its reason and message become the Event's.
+        """
+        event = _event(obj, condition)
         try:
             try:
-                self._api.create(_COLLECTION, event)
+                self._writer.create(event)
             except ConflictError:
                 self._count_up(event)
         except UnavailableError as error:
             self._metrics.event_dropped()
-            self._log.warning("an Event could not be made", error=error.message)
+            self._log.warning("Kubernetes Event dropped", error=error.message)
 
-    def _count_up(self, event: Mapping[str, Any]) -> None:
-        path = f"{_COLLECTION}/{event['metadata']['name']}"
+    def _count_up(self, event: Event) -> None:
         try:
-            # The API server keeps an Event for an hour; what it has of this one is not worth a right to read them.
-            self._api.merge(path, {"lastTimestamp": event["lastTimestamp"], "reportingInstance": self._instance})
+            # Without the count: reading it would need a permission, and the API server keeps an Event for an hour only.
+            self._writer.count_up(event)
         except NotFoundError:
-            self._api.create(_COLLECTION, event)
+            self._writer.create(event)
 
-    def _event(self, obj: Mapping[str, Any], condition: Condition | ConditionUpdate) -> dict[str, Any]:
-        metadata = obj["metadata"]
-        involved = {
-            "apiVersion": obj["apiVersion"],
-            "kind": obj["kind"],
-            "name": metadata["name"],
-            "uid": metadata.get("uid", ""),
-        }
-        # The same words about the same object are the same Event, whoever says them.
-        text = "\0".join((involved["uid"], condition.type, condition.reason, condition.message))
-        now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        return {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {
-                "name": f"{metadata['name'][:200]}.{hashlib.sha256(text.encode()).hexdigest()[:16]}",
-                "namespace": "default",
-            },
-            "involvedObject": involved,
-            "reason": condition.reason,
-            "message": condition.message[:_MAX_MESSAGE],
-            "type": "Warning",
-            "source": {"component": COMPONENT},
-            "reportingComponent": COMPONENT,
-            "reportingInstance": self._instance,
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "count": 1,
-        }
+
+def _event(obj: Mapping[str, Any], condition: Condition | ConditionUpdate) -> Event:
+    metadata = obj["metadata"]
+    uid = metadata.get("uid", "")
+    involved = {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "name": metadata["name"], "uid": uid}
+    # The same condition of the same object is the same Event, whichever replica reports it.
+    identity = f"{uid}\0{condition.type}\0{condition.reason}\0{condition.message}"
+    return Event(_NAMESPACE, involved, condition.reason, condition.message, identity)

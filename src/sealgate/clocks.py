@@ -78,3 +78,8 @@ class Deadline:
             msg = f"ran out of time while {doing}; try again, or raise the webhook's timeout"
             raise DeadlineError(msg)
         return left
+
+
+def timestamp(now: datetime) -> str:
+    """Return a time as Kubernetes writes it (RFC 3339 in UTC, whole seconds)."""
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -21,9 +21,9 @@ from sealgate.references import parse_reference
 from sealgate.service_secrets import NoServiceSecrets
 from sealgate_webhook.backends.cluster.policies import AUTHENTICATORS, POLICIES, ClusterPolicies
 from sealgate_webhook.metrics import Metrics
+from tests.kubernetes.conftest import running
 from tests.policies.objects import policy_object
 from tests.support.simulators.kubernetes import KubernetesSimulator
-from tests.webhook.backends.cluster.conftest import running
 from tests.webhook.environment import authenticator, exemption, open_environment, policy
 from tests.webhook.objects import pod, review
 

@@ -159,7 +159,7 @@ def test_the_operator_is_configured_by_the_values() -> None:
     operator = config(render({"certificates": {"leafLifetimeHours": 0.05}}), "operator")
     assert operator["certificates"] == {"managed": True, "caLifetimeHours": 8760, "leafLifetimeHours": 0.05}
     assert operator["webhooks"] == "sealgate-operator"
-    assert operator["webhookService"] == {"name": "sealgate-webhook", "port": 443}
+    assert operator["webhookService"] == {"name": "sealgate-webhook"}
     assert operator["tlsSecret"] == "sealgate-webhook-tls"
     assert operator["caSecret"] == "sealgate-ca"
     assert operator["keyRefreshSeconds"] == 300

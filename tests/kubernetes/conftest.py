@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import io
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +13,7 @@ from sealgate.process.logs import configure_logs
 from tests.support.simulators.kubernetes import KubernetesSimulator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from structlog.typing import FilteringBoundLogger
 
@@ -23,9 +26,33 @@ def cluster() -> Iterator[KubernetesSimulator]:
 
 @pytest.fixture
 def api(cluster: KubernetesSimulator) -> KubernetesAPI:
-    return KubernetesAPI(Configuration(host=cluster.url))
+    configuration = Configuration(host=cluster.url)
+    return KubernetesAPI(configuration)
 
 
 @pytest.fixture
-def log() -> FilteringBoundLogger:
-    return configure_logs("json")
+def output() -> io.StringIO:
+    """What was logged, one JSON object a line."""
+    return io.StringIO()
+
+
+@pytest.fixture
+def log(output: io.StringIO) -> FilteringBoundLogger:
+    return configure_logs("json", output)
+
+
+@contextmanager
+def running(tasks: Iterable[Callable[[threading.Event], None]], cluster: KubernetesSimulator) -> Iterator[None]:
+    """Run tasks in threads; at the end the API server goes away, so that no watch holds them."""
+    stop = threading.Event()
+    threads = [threading.Thread(target=task, args=(stop,), daemon=True) for task in tasks]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        cluster.close()
+        for thread in threads:
+            thread.join(60)
+        assert not any(thread.is_alive() for thread in threads)

@@ -13,9 +13,9 @@ from sealgate.errors import NotFoundError, UnauthorizedError, UnavailableError
 from sealgate.kubernetes.client import ConflictError, GoneError, KubernetesAPI, connect
 from sealgate.kubernetes.watch import FIRST_PAUSE, WATCH_SECONDS, Informer
 from sealgate_webhook.server.tls import load_context
+from tests.kubernetes.conftest import running
 from tests.support.clocks import FakeClock
 from tests.support.simulators.kubernetes import Fault, KubernetesSimulator
-from tests.webhook.backends.cluster.conftest import running
 from tests.webhook.servers import TLSFiles
 
 if TYPE_CHECKING:

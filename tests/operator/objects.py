@@ -65,7 +65,7 @@ def settings(**members: Any) -> dict[str, Any]:
         "metricsListen": "127.0.0.1:0",
         "lease": "sealgate-leader",
         "webhooks": "sealgate-operator",
-        "webhookService": {"name": "sealgate-webhook", "port": 443},
+        "webhookService": {"name": "sealgate-webhook"},
         "tlsSecret": "sealgate-webhook-tls",
         "caSecret": "sealgate-webhook-ca",
         "certificates": {"managed": True, "caLifetimeHours": 8760, "leafLifetimeHours": 720},

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from sealgate.errors import ConfigError
-from sealgate_operator.config import OperatorConfig, load_config
+from sealgate.process.config import read_config
+from sealgate_operator.config import OperatorConfig
 from tests.operator.objects import settings
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def load(folder: Path, document: Any) -> OperatorConfig:
     path = folder / "config.yaml"
     path.write_text(document if isinstance(document, str) else yaml.safe_dump(document))
-    return load_config(path)
+    return read_config(path, OperatorConfig)
 
 
 def test_what_the_chart_writes_is_read(tmp_path: Path) -> None:
@@ -42,8 +43,8 @@ def test_lifetimes_may_be_fractions_of_an_hour(tmp_path: Path) -> None:
         (settings(certificates={"managed": True, "caLifetimeHours": 1, "leafLifetimeHours": 2}), "must outlive"),
         (settings(certificates={"managed": "yes"}), "certificates.managed: "),
         ({}, "lease: Field required"),
-        ("[]", "the file: "),
-        ("lease: [", "cannot be read: "),
+        ("[]", "the whole file: "),
+        ("lease: [", "is not YAML: "),
     ],
 )
 def test_a_wrong_file_is_refused_with_every_field_that_is_wrong(tmp_path: Path, document: Any, told: str) -> None:
@@ -55,4 +56,4 @@ def test_a_wrong_file_is_refused_with_every_field_that_is_wrong(tmp_path: Path, 
 
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
-        load_config(tmp_path / "config.yaml")
+        read_config(tmp_path / "config.yaml", OperatorConfig)

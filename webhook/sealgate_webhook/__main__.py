@@ -13,9 +13,10 @@ from pathlib import Path
 
 from sealgate.errors import SealgateError
 from sealgate.kubernetes.client import connect
+from sealgate.process.config import read_config
 from sealgate_webhook.admission.workloads import AdmissionRules
 from sealgate_webhook.backends.cluster.backend import cluster_backend
-from sealgate_webhook.backends.cluster.config import read_config
+from sealgate_webhook.backends.cluster.config import WebhookConfig
 from sealgate_webhook.server.server import Address, ServerSettings, run_server
 
 
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--kubeconfig", type=Path, help="how to reach the cluster; default: as a pod of it")
     chosen = parser.parse_args(arguments)
     try:
-        config = read_config(chosen.config)
+        config = read_config(chosen.config, WebhookConfig)
         tls = Path(config.tls_directory)
         settings = ServerSettings(
             listen=Address.parse(config.listen),

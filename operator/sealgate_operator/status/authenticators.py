@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.api.v1alpha1.dependencies import key_sources
 from sealgate.api.v1alpha1.status import AuthenticatorStatus, KeyStatus
+from sealgate.clocks import timestamp
 from sealgate.errors import InvalidKeyError, SealgateError, UnavailableError
 from sealgate.formats.build import build_check
 from sealgate.formats.incomplete import IncompleteCheck
@@ -29,7 +30,6 @@ from sealgate_operator.status.conditions import (
     explain_invalid,
     generation_of,
     read_status,
-    timestamp,
 )
 
 if TYPE_CHECKING:

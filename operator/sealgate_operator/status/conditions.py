@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pydantic import ValidationError
 
 from sealgate.api.v1alpha1.status import Condition, Status
+from sealgate.clocks import timestamp
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
@@ -72,11 +73,6 @@ def conditions_of(
             )
         )
     return tuple(result)
-
-
-def timestamp(now: datetime) -> str:
-    """Return a time as Kubernetes writes it."""
-    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def read_status(model: type[S], obj: Mapping[str, Any]) -> S:

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sealgate.api.v1alpha1.status import KeyStatus
+from sealgate.clocks import timestamp
 from sealgate.errors import InvalidKeyError, UnavailableError
 from sealgate.keys.public_keys import load_public_key
 from sealgate.kms.interface import KMSKey
@@ -110,8 +111,8 @@ def _accepted(entry: KeyEntry, key: KMSKey, loaded: PublicKey, asked_at: datetim
         algorithm=loaded.algorithm.value if entry.has_one_algorithm else None,
         fingerprint=loaded.fingerprint,
         key_version=key.version or None,
-        observed_at=_time(asked_at),
-        valid_until=_time(asked_at + timedelta(seconds=REFRESHES_VALID * refresh)),
+        observed_at=timestamp(asked_at),
+        valid_until=timestamp(asked_at + timedelta(seconds=REFRESHES_VALID * refresh)),
     )
 
 
@@ -123,9 +124,5 @@ def _refused(entry: KeyEntry, key: KMSKey, reason: str, message: str, asked_at: 
         reason=reason,
         message=message[:_MAX_MESSAGE],
         key_version=key.version or None,
-        observed_at=_time(asked_at),
+        observed_at=timestamp(asked_at),
     )
-
-
-def _time(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -7,9 +7,9 @@ import pytest
 from sealgate_webhook.backends.cluster.denial_events import BURST, DenialEvents
 from sealgate_webhook.metrics import Metrics
 from sealgate_webhook.reviews.request import AdmissionRequest
+from tests.kubernetes.conftest import running
 from tests.support.clocks import FakeClock
 from tests.support.simulators.kubernetes import Fault, KubernetesSimulator
-from tests.webhook.backends.cluster.conftest import running
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

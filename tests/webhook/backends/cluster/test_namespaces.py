@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from sealgate.kubernetes.watch import Informer
 from sealgate_webhook.backends.cluster.namespaces import PATH, ClusterNamespaces, read_namespace
+from tests.kubernetes.conftest import running
 from tests.support.clocks import FakeClock
-from tests.webhook.backends.cluster.conftest import running
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

@@ -14,9 +14,9 @@ from sealgate.references import parse_reference
 from sealgate.service_secrets import NoServiceSecrets
 from sealgate_webhook.backends.cluster.policies import AUTHENTICATORS, POLICIES, ClusterPolicies
 from sealgate_webhook.metrics import Metrics
+from tests.kubernetes.conftest import running
 from tests.support.clocks import FakeClock
 from tests.support.signers.private_keys import new_key, public_pem
-from tests.webhook.backends.cluster.conftest import running
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import TYPE_CHECKING
 from urllib.parse import quote as quote_path
 
 from sealgate.errors import NotFoundError, UnavailableError
+from sealgate.kubernetes.secrets import InvalidBase64Error, secret_data
 from sealgate.kubernetes.watch import Informer
 from sealgate.messages import quote
 from sealgate.reasons import Reason
@@ -62,13 +61,12 @@ class OwnSecrets:
             )
         path = f"/api/v1/namespaces/{quote_path(self._namespace, safe='')}/secrets/{quote_path(name, safe='')}"
         try:
-            data = self._api.get(path).get("data") or {}
-            return {key: base64.b64decode(value) for key, value in data.items()}
+            return secret_data(self._api.get(path), on_invalid="raise")
         except NotFoundError as error:
             raise UnavailableError(
                 f"there is no Secret {quote(name)} in {self._namespace}", reason=Reason.AUTHENTICATOR_NOT_READY
             ) from error
-        except binascii.Error as error:
+        except InvalidBase64Error as error:
             raise UnavailableError(f"Secret {quote(name)} is not base64") from error
 
 

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from sealgate.errors import ConfigError
-from sealgate.messages import quote
 from sealgate.policies.decisions import UnmatchedImages, Workloads
-from sealgate.process.config import RegistrySettingsFile
+from sealgate.process.config import RegistriesConfig
 from sealgate.verification.settings import VerifierSettings
 from sealgate.workloads.kinds import BUILT_IN, WorkloadKind, WorkloadKinds
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-MAX_CONFIG_BYTES = 1 << 20
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
 
-class Registries(RegistrySettingsFile):
+class Registries(RegistriesConfig):
     """How registries are reached.
 
     Attributes:
@@ -136,23 +128,3 @@ class WebhookConfig(_Model):
             ConfigError: a custom kind is not valid, or there twice.
         """
         return BUILT_IN.with_custom(custom.workload_kind() for custom in self.custom_kinds)
-
-
-def read_config(path: Path) -> WebhookConfig:
-    """Read the configuration file.
-
-    Raises:
-        ConfigError: it cannot be read, or something in it is wrong; the message names the first field that is.
-    """
-    try:
-        with path.open("rb") as file:
-            document = yaml.safe_load(file.read(MAX_CONFIG_BYTES))
-        return WebhookConfig.model_validate(document)
-    except OSError as error:
-        raise ConfigError(f"{quote(path)} cannot be read: {quote(error.strerror)}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{quote(path)} is not YAML: {quote(error)}") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(map(str, first["loc"])) or "the whole file"
-        raise ConfigError(f"{quote(path)}: {quote(field)}: {quote(first['msg'])}") from error

@@ -7,13 +7,10 @@ counted in a metric and is in the log, as every denial is.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import queue
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote as quote_path
+from typing import TYPE_CHECKING
 
 from cachetools import TTLCache
 
@@ -21,6 +18,7 @@ from sealgate.budgets import Budgets
 from sealgate.clocks import Deadline
 from sealgate.errors import NotFoundError, RateLimitedError, UnavailableError
 from sealgate.kubernetes.client import ConflictError
+from sealgate.kubernetes.events import MAX_MESSAGE, Event, EventWriter
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
@@ -36,16 +34,14 @@ if TYPE_CHECKING:
 
 COMPONENT = "sealgate"
 REASON = "ImageDenied"
-#: Denials that may wait to become Events.
-MAX_WAITING = 1000
+#: Events that may be queued.
+MAX_QUEUED = 1000
 #: Events a minute for each namespace, and at once.
 PER_MINUTE = 60
 BURST = 20
 #: Seconds for which the same denial counts an Event up; Kubernetes keeps Events for an hour.
 REMEMBER_SECONDS = 3000.0
 MAX_REMEMBERED = 5000
-MAX_MESSAGE = 1024
-MAX_NAME = 200
 #: Budget of all namespaces together that are not in the list. A forged review may name any number of them.
 UNLISTED = ""
 #: What `involvedObject` may hold, as Kubernetes itself writes it.
@@ -56,27 +52,6 @@ _FORMS = {
     "namespace": re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"),
     "uid": re.compile(r"[A-Za-z0-9-]{1,64}"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Denial:
-    """What an Event tells.
-
-    Attributes:
-        namespace: of the object.
-        involved: the `involvedObject`.
-        message: why it was denied.
-    """
-
-    namespace: str
-    involved: dict[str, str]
-    message: str
-
-    @property
-    def name(self) -> str:
-        """The Event's name: the same for the same denial of the same object."""
-        parts = json.dumps([sorted(self.involved.items()), self.message], ensure_ascii=False)
-        return f"{self.involved['name'][:MAX_NAME]}.{hashlib.sha256(parts.encode()).hexdigest()[:16]}"
 
 
 class DenialEvents:
@@ -100,13 +75,12 @@ class DenialEvents:
         metrics: Metrics,
         log: FilteringBoundLogger,
     ) -> None:
-        self._api = api
-        self._instance = instance
+        self._writer = EventWriter(api, COMPONENT, instance, clock)
         self._listed = listed
         self._clock = clock
         self._metrics = metrics
         self._log = log
-        self._waiting: queue.Queue[Denial] = queue.Queue(MAX_WAITING)
+        self._queue: queue.Queue[Event] = queue.Queue(MAX_QUEUED)
         self._budgets = Budgets(PER_MINUTE, BURST, clock)
         self._counts: TTLCache[str, int] = TTLCache(MAX_REMEMBERED, REMEMBER_SECONDS, timer=clock.monotonic)
 
@@ -122,64 +96,45 @@ class DenialEvents:
             # Before it waits: no namespace takes the places of others.
             budget = request.namespace if self._listed(request.namespace) else UNLISTED
             self._budgets.reserve(budget, Deadline.after(self._clock, 0))
-            self._waiting.put_nowait(Denial(request.namespace, involved, message[:MAX_MESSAGE]))
+            self._queue.put_nowait(_event(request.namespace, involved, message[:MAX_MESSAGE]))
         except (RateLimitedError, queue.Full):
             self._metrics.event_dropped()
 
     def run(self, stop: threading.Event) -> None:
-        """Make Events until told to stop."""
+        """Write the queued Events until `stop` is set."""
         while not stop.is_set():
             try:
-                denial = self._waiting.get(timeout=1.0)
+                event = self._queue.get(timeout=1.0)
             except queue.Empty:
                 continue
             try:
-                self._record(denial)
-            except Exception as error:  # noqa: BLE001 - whatever a review made up must not cost others their Events
+                self._write(event)
+            except Exception as error:  # noqa: BLE001 - the content of one review must not cost others their Events
                 self._metrics.event_dropped()
-                told = {"error": error.message} if isinstance(error, UnavailableError) else {"exc_info": error}
-                self._log.warning("an Event could not be made", namespace=quote(denial.namespace), **told)
+                cause = {"error": error.message} if isinstance(error, UnavailableError) else {"exc_info": error}
+                self._log.warning("Kubernetes Event dropped", namespace=quote(event.namespace), **cause)
 
-    def _record(self, denial: Denial) -> None:
-        collection = f"/api/v1/namespaces/{quote_path(denial.namespace, safe='')}/events"
-        count = self._counts.get(denial.name, 0) + 1
-        self._counts[denial.name] = count
+    def _write(self, event: Event) -> None:
+        count = self._counts.get(event.name, 0) + 1
+        self._counts[event.name] = count
         if count > 1:
             try:
-                self._count_up(collection, denial, count)
+                self._writer.count_up(event, count)
             except NotFoundError:
                 count = 1
             else:
                 return
         try:
-            self._api.create(collection, self._event(denial, count))
+            self._writer.create(event, count)
         except ConflictError:
-            # Another replica, or this one before it was restarted, has made it.
-            self._count_up(collection, denial, count + 1)
+            # Another replica has created it, or this one before it was restarted.
+            self._writer.count_up(event, count + 1)
 
-    def _count_up(self, collection: str, denial: Denial, count: int) -> None:
-        self._api.merge(f"{collection}/{quote_path(denial.name)}", {"count": count, "lastTimestamp": self._now()})
 
-    def _event(self, denial: Denial, count: int) -> dict[str, Any]:
-        now = self._now()
-        return {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": denial.name, "namespace": denial.namespace},
-            "involvedObject": denial.involved,
-            "reason": REASON,
-            "message": denial.message,
-            "type": "Warning",
-            "source": {"component": COMPONENT},
-            "reportingComponent": COMPONENT,
-            "reportingInstance": self._instance,
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "count": count,
-        }
-
-    def _now(self) -> str:
-        return self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+def _event(namespace: str, involved: dict[str, str], message: str) -> Event:
+    """Return the Event of a denial, with the same name for the same denial of the same object."""
+    identity = json.dumps([sorted(involved.items()), message], ensure_ascii=False)
+    return Event(namespace, involved, REASON, message, identity)
 
 
 def _involved(request: AdmissionRequest) -> dict[str, str]:

@@ -10,9 +10,7 @@ itself; an API server that cannot be asked makes the image *unavailable*.
 
 from __future__ import annotations
 
-import binascii
 import threading
-from base64 import b64decode
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from urllib.parse import quote as quote_path
@@ -20,6 +18,7 @@ from urllib.parse import quote as quote_path
 from cachetools import TTLCache
 
 from sealgate.errors import ConfigError, InvalidWorkloadError, NotFoundError
+from sealgate.kubernetes.secrets import InvalidBase64Error, decode
 from sealgate.messages import quote
 from sealgate.registry.credentials import CredentialChain, DockerConfigCredentials, merge
 from sealgate.workloads.images import pod_specs
@@ -158,9 +157,9 @@ class SecretReader:
         for key in _KEYS:
             if key in data:
                 try:
-                    text = b64decode(data[key])
+                    text = decode(data[key], on_invalid="raise")
                     config = DockerConfigCredentials.from_bytes(text, f"Secret {secret.namespace}/{secret.name}")
-                except (ConfigError, binascii.Error):
+                except (ConfigError, InvalidBase64Error):
                     break
                 if config.unreadable:
                     self._log.warning(

@@ -196,9 +196,9 @@ def _shown(path: Path) -> Path:
 
 def _show_log(entry: Mapping[str, Any]) -> None:
     images = ", ".join(f"{image['image']} {image['reason']}" for image in entry.get("images", []))
-    style = "green" if entry.get("answer") == "allowed" else "red"
+    style = "green" if entry.get("result") == "allowed" else "red"
     name = f"{entry.get('kind')} {entry.get('namespace')}/{entry.get('name')}"
-    console.print(Text.assemble((f"{entry.get('answer'):<8}", style), f"{name}: {images}"))
+    console.print(Text.assemble((f"{entry.get('result'):<8}", style), f"{name}: {images}"))
 
 
 def _ignore(_: Mapping[str, Any]) -> None:

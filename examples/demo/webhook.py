@@ -51,7 +51,7 @@ class Webhook:
         self._log = cast("IO[str]", self._process.stderr)
         self._client = urllib3.PoolManager()
         try:
-            fingerprint = self._wait_for("certificate made")["sha256_fingerprint"]
+            fingerprint = self._wait_for("self-signed certificate created")["sha256_fingerprint"]
             address = self._wait_for("reviews served")["address"]
             self.url = f"https://{address}"
             self.certificate = _fetch_certificate(address, fingerprint)

@@ -146,7 +146,7 @@ class Operator:
             self._network.close()
 
     def _lead(self, stop: threading.Event) -> None:
-        self._log.info("this replica works now")
+        self._log.info("started leading")
         ended = threading.Event()
         tasks: dict[str, Callable[[threading.Event], None]] = {
             "resync": self._resync,
@@ -168,7 +168,7 @@ class Operator:
             for name in threads.keys() - {"resync", "watch"}:
                 threads[name].join(max(0.0, latest - self._clock.monotonic()))
         else:
-            self._log.error("this replica may not work any longer; it ends, and is started again as a follower")
+            self._log.error("stopped leading; exiting, to be restarted as a follower")
 
     def _resync(self, stop: threading.Event) -> None:
         pause = _POLL_SECONDS
@@ -178,7 +178,7 @@ class Operator:
                 self._listed.set()
             except SealgateError as error:
                 self.metrics.failed("resync")
-                self._log.warning("the objects cannot be listed yet", error=error.message)
+                self._log.warning("objects cannot be listed; will retry", error=error.message)
                 stop.wait(pause)
                 pause = min(pause * 2, 5.0)
         self._reconciler.resync_periodically(stop, self._resync_seconds, self._watcher.restart)
@@ -198,7 +198,7 @@ class Operator:
             try:
                 task(stop)
             except BaseException as error:  # noqa: BLE001 - whatever it is, a replica without this task is none
-                self._log.error("a task ended that must not", task=name, exc_info=error)
+                self._log.error("background task ended unexpectedly", task=name, exc_info=error)
             if not stop.is_set():
                 self._broken.set()
 

@@ -1,6 +1,6 @@
-"""What Prometheus is told, and `/healthz`, on one port.
+"""Prometheus metrics, `/healthz` and `/readyz`, on one port.
 
-Labels are kinds and states, never names: whoever may write objects must not be able to make time series.
+Labels are kinds and states, never names: users who may write objects must not be able to create time series.
 """
 
 from __future__ import annotations
@@ -21,71 +21,80 @@ class Metrics:
     """All metrics of one operator process.
 
     Args:
-        leads: whether this replica works.
+        leads: returns whether this replica is the leader.
     """
 
     def __init__(self, leads: Callable[[], bool]) -> None:
         self.registry = CollectorRegistry()
-        self._reconciles = self._counter("reconciles", "Looks at objects that went well.", "kind")
-        self._errors = self._counter("errors", "Looks that failed and are tried again.", "kind")
-        self._writes = self._counter("status_writes", "Statuses that were written.", "kind")
+        self._reconciles = self._counter("reconcile_successes", "Successful reconciliations.", "kind")
+        self._errors = self._counter("reconcile_errors", "Failed reconciliations, which are retried.", "kind")
+        self._writes = self._counter("status_writes", "Updates of the status of an object.", "kind")
         self._events_dropped = Counter(
-            f"{_PREFIX}_events_dropped", "Kubernetes Events that could not be made.", registry=self.registry
+            f"{_PREFIX}_events_dropped", "Kubernetes Events that could not be written.", registry=self.registry
         )
-        self._keys = self._gauge("keys", "Keys read from elsewhere than the spec.", "state")
-        self._objects = self._gauge("objects", "Objects by whether they are ready.", "kind", "ready")
+        self._keys = self._gauge("resolved_keys", "Keys resolved from Secrets and key management services.", "state")
+        self._objects = self._gauge(
+            "objects",
+            "Authenticators and verification policies, by the status of their condition Ready.",
+            "kind",
+            "ready",
+        )
         self._expiry = self._gauge(
-            "certificate_expiry_timestamp_seconds", "When a certificate ends, seconds since 1970.", "certificate"
+            "certificate_expiry_timestamp_seconds",
+            "Expiry of a certificate, in seconds since the Unix epoch.",
+            "certificate",
         )
         self._node_critical = self._gauge(
             "node_critical_daemonsets", "DaemonSets of class system-node-critical in namespaces that are not excluded."
         )
-        self._waiting = Gauge(f"{_PREFIX}_queue_length", "Objects that wait to be looked at.", registry=self.registry)
+        self._waiting = Gauge(
+            f"{_PREFIX}_workqueue_depth", "Objects that wait to be reconciled.", registry=self.registry
+        )
         self._enforcing = Gauge(
-            f"{_PREFIX}_enforcing", "Whether every webhook configuration carries its rules.", registry=self.registry
+            f"{_PREFIX}_enforcing", "1 if every webhook configuration has its rules, 0 if not.", registry=self.registry
         )
         self._rules_restored = Counter(
             f"{_PREFIX}_rules_restored",
-            "Webhook configurations whose rules another client had changed, and that got them back.",
+            "Webhook configurations whose rules were changed by another client and were restored.",
             registry=self.registry,
         )
-        leader = Gauge(f"{_PREFIX}_leader", "Whether this replica is the one that works.", registry=self.registry)
+        leader = Gauge(f"{_PREFIX}_leader", "1 if this replica is the leader, 0 if not.", registry=self.registry)
         leader.set_function(lambda: float(leads()))
 
     def worked(self, kind: str) -> None:
-        """Count a look that went well."""
+        """Count a successful reconciliation of an object of a kind."""
         self._reconciles.labels(kind).inc()
 
     def failed(self, kind: str) -> None:
-        """Count a look that failed."""
+        """Count a failed reconciliation of an object of a kind."""
         self._errors.labels(kind).inc()
 
     def wrote(self, kind: str) -> None:
-        """Count a status that was written."""
+        """Count an update of the status of an object of a kind."""
         self._writes.labels(kind).inc()
 
     def event_dropped(self) -> None:
-        """Count an Event that could not be made."""
+        """Count an Event that could not be written."""
         self._events_dropped.inc()
 
     def enforcing(self, *, enforcing: bool) -> None:
-        """Set whether every webhook configuration carries its rules."""
+        """Set whether every webhook configuration has its rules."""
         self._enforcing.set(float(enforcing))
 
     def rules_restored(self) -> None:
-        """Count a webhook configuration that got its rules back."""
+        """Count a webhook configuration whose rules were restored."""
         self._rules_restored.inc()
 
     def watch_queue(self, length: Callable[[], int]) -> None:
-        """Have the length of the queue told from now on."""
+        """Report the length of the work queue from now on."""
         self._waiting.set_function(lambda: float(length()))
 
     def counted(self, keys: Iterable[str], objects: Mapping[tuple[str, str], int]) -> None:
-        """Set how much there is.
+        """Set the numbers of keys and objects.
 
         Args:
-            keys: the state of every key in a status.
-            objects: how many, by kind and the status of `Ready`.
+            keys: state of every resolved key, "Accepted" or "Refused".
+            objects: number of objects, by kind and status of the condition Ready.
         """
         states = list(keys)
         for state in ("Accepted", "Refused"):
@@ -99,7 +108,7 @@ class Metrics:
         self._node_critical.set(count)
 
     def certificates(self, ca: datetime | None, leaf: datetime | None) -> None:
-        """Set when the certificates end."""
+        """Set when the certificates expire; None leaves the value as it is."""
         for name, end in (("ca", ca), ("webhook", leaf)):
             if end is not None:
                 self._expiry.labels(name).set(end.timestamp())
@@ -112,24 +121,24 @@ class Metrics:
 
 
 def metrics_app(metrics: Metrics, well: Callable[[], bool], problem: Callable[[], str]) -> WSGIApplication:
-    """Return what answers on the port: `/healthz` and `/readyz`, on followers too, and metrics everywhere else.
+    """Return the WSGI application of the port: `/healthz` and `/readyz`, on followers too, and metrics on other paths.
 
     Args:
-        metrics: what there is to tell.
-        well: whether everything runs that has to.
-        problem: why this replica is not ready; empty if it is.
+        metrics: the metrics to serve.
+        well: returns whether every background task runs.
+        problem: returns why this replica is not ready; empty if it is.
     """
-    told: WSGIApplication = make_wsgi_app(metrics.registry)
+    scrape: WSGIApplication = make_wsgi_app(metrics.registry)
 
-    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO")
         if path not in {"/healthz", "/readyz"}:
-            return told(environ, start_response)
-        why = "" if well() else "something has stopped"
+            return scrape(environ, start_response)
+        why = "" if well() else "a background task has stopped"
         if path == "/readyz":
             why = why or problem()
         status, body = ("503 Service Unavailable", f"{why}\n") if why else ("200 OK", "ok\n")
         start_response(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
         return [body.encode("ascii", "backslashreplace")]
 
-    return answer
+    return respond

@@ -260,7 +260,7 @@ def test_attack_42_a_missing_digest_is_nobody_elses_verdict(environment: Webhook
         assert not_pinned(environment.validate(review(pod(image))))
         assert environment.validate(review(workload("Deployment", image))).allowed
         assert environment.validate(review(mutate(environment, pod(image)))).allowed
-    assert environment.metric("sealgate_decisions_total", verdict="unavailable", reason="NotPinned") == 3
+    assert environment.metric("sealgate_image_verdicts_total", verdict="unavailable", reason="NotPinned") == 3
 
 
 @pytest.mark.parametrize("kind", sorted(set(GROUPS) - {"Pod"}))

@@ -76,7 +76,7 @@ def allowed(url: str, image: str, pem: str | None = None) -> bool:
 
 def test_reviews_are_answered_over_tls_with_a_certificate_made_on_the_spot(shop: Shop) -> None:
     with serving(shop, "--tls-self-signed") as server:
-        fingerprint = server.wait_for("certificate made")["sha256_fingerprint"]
+        fingerprint = server.wait_for("self-signed certificate created")["sha256_fingerprint"]
         address = server.wait_for("reviews served")["address"]
         host, _, port = address.partition(":")
         pem = ssl.get_server_certificate((host, int(port)))
@@ -105,7 +105,7 @@ def test_policies_that_change_are_taken_and_bad_ones_are_not(shop: Shop) -> None
         url = f"http://{server.wait_for('reviews served')['address']}"
         assert allowed(url, shop.image("signed"))
         more = write(shop.policies / "more.yaml", policy("more", "**", ["nobody"]))
-        refused = server.wait_for("bad policies; the last good ones stay in force")
+        refused = server.wait_for("policies invalid; keeping the last valid ones")
         assert "there is no Authenticator named nobody" in refused["problems"][0]
         assert allowed(url, shop.image("signed"))
         write(more, policy("more", "**", ["qa-key"]))

@@ -274,13 +274,13 @@ def test_metrics_tell_of_keys_objects_certificates_and_who_leads() -> None:
     text = urllib3.request("GET", f"{url}/metrics").data.decode()
     close()
     for line in (
-        'sealgate_operator_keys{state="Accepted"} 2.0',
-        'sealgate_operator_keys{state="Refused"} 1.0',
+        'sealgate_operator_resolved_keys{state="Accepted"} 2.0',
+        'sealgate_operator_resolved_keys{state="Refused"} 1.0',
         'sealgate_operator_objects{kind="Authenticator",ready="True"} 2.0',
         'sealgate_operator_certificate_expiry_timestamp_seconds{certificate="ca"} ',
         "sealgate_operator_events_dropped_total 1.0",
-        'sealgate_operator_reconciles_total{kind="Authenticator"} 1.0',
-        "sealgate_operator_queue_length 3.0",
+        'sealgate_operator_reconcile_successes_total{kind="Authenticator"} 1.0',
+        "sealgate_operator_workqueue_depth 3.0",
         "sealgate_operator_leader 1.0",
     ):
         assert line in text

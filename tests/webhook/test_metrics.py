@@ -52,14 +52,14 @@ def test_only_hosts_that_a_policy_names_become_labels(metrics: Metrics) -> None:
         metrics.request(host, "200")
         metrics.budget_wait(host, 0.5)
         metrics.rate_limited(host)
-    for family in ("sealgate_registry_requests", "sealgate_budget_wait_seconds", "sealgate_rate_limited"):
+    for family in ("sealgate_registry_requests", "sealgate_budget_wait_seconds", "sealgate_rate_limited_verifications"):
         assert labels_of(metrics, family, "host") == {"registry.example.com", "other"}
 
 
 def test_outcomes_of_requests_are_those_that_are_known_or_other(metrics: Metrics) -> None:
     for outcome in ("200", "429", "RegistryUnavailable", "299", "x" * 50):
         metrics.request("registry.example.com", outcome)
-    assert labels_of(metrics, "sealgate_registry_requests", "outcome") == {
+    assert labels_of(metrics, "sealgate_registry_requests", "code") == {
         "200",
         "429",
         "RegistryUnavailable",
@@ -70,7 +70,7 @@ def test_outcomes_of_requests_are_those_that_are_known_or_other(metrics: Metrics
 def test_checks_are_counted_by_what_they_found(metrics: Metrics) -> None:
     metrics.verification(Finding("release", "cosign", Outcome.VERIFIED, Reason.VERIFIED, ""), 0.2)
     metrics.verification(Finding("release", "cosign", Outcome.UNAVAILABLE, Reason.RATE_LIMITED, ""), 0.2)
-    assert labels_of(metrics, "sealgate_registry_errors", "reason") == {"RateLimited"}
+    assert labels_of(metrics, "sealgate_unavailable_verifications", "reason") == {"RateLimited"}
     assert labels_of(metrics, "sealgate_verifications", "outcome") == {"verified", "unavailable"}
 
 
@@ -85,7 +85,7 @@ def test_the_rest_of_what_a_verifier_tells_is_counted(metrics: Metrics) -> None:
     assert value("sealgate_cache_hits_total", {"cache": "finding"}) == 1
     assert value("sealgate_cache_misses_total", {"cache": "tag"}) == 1
     assert value("sealgate_single_flight_joins_total", {"work": "finding"}) == 1
-    assert value("sealgate_certificate_reload_errors_total") == 1
+    assert value("sealgate_certificate_reload_failures_total") == 1
     assert value("sealgate_events_dropped_total") == 1
     assert value("sealgate_internal_errors_total") == 1
 
@@ -95,7 +95,7 @@ def test_they_are_scraped_over_plain_http(metrics: Metrics, scraped: str) -> Non
     with urllib3.PoolManager() as http:
         response = http.request("GET", f"{scraped}/metrics")
     assert response.status == 200
-    assert 'sealgate_reviews_total{answer="denied",endpoint="validate"} 1.0' in response.data.decode()
+    assert 'sealgate_admission_reviews_total{endpoint="validate",result="denied"} 1.0' in response.data.decode()
 
 
 def test_a_scraper_that_says_nothing_holds_up_nobody(scraped: str) -> None:

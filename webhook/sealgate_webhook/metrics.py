@@ -1,8 +1,8 @@
-"""What Prometheus is told, on a port of its own.
+"""Prometheus metrics, on a port of their own.
 
-Labels never hold image names, namespaces or anything else that a stranger can invent: verdicts and reasons are
+Labels never contain image names, namespaces or any other text that a client can choose: verdicts and reasons are
 enumerations, and a host is named only if a policy or authenticator names it literally, otherwise it is "other".
-Policies and authenticators, which only administrators make, are named if they cannot be read.
+Policies and authenticators, which only administrators create, are named if they are invalid.
 """
 
 from __future__ import annotations
@@ -62,15 +62,15 @@ class Metrics:
         self._of_reviews = lru_cache(maxsize=256)(self._count_of_reviews)
         self._of_decisions = lru_cache(maxsize=256)(self._count_of_decisions)
 
-    def reviewed(self, endpoint: str, answer: str, seconds: float) -> None:
+    def reviewed(self, endpoint: str, result: str, seconds: float) -> None:
         """Count a review that was answered.
 
         Args:
             endpoint: "validate" or "mutate".
-            answer: "allowed", "denied", "patched", "malformed" or "forbidden" (the caller is not permitted).
+            result: "allowed", "denied", "patched", "malformed" or "forbidden" (the caller is not permitted).
             seconds: how long it took.
         """
-        count, latency = self._of_reviews(endpoint, answer)
+        count, latency = self._of_reviews(endpoint, result)
         count.inc()
         latency.observe(seconds)
 
@@ -162,8 +162,8 @@ class Metrics:
 
     # Looking a metric up by its labels costs more than counting it. There are few of each of these.
 
-    def _count_of_reviews(self, endpoint: str, answer: str) -> tuple[Counter, Histogram]:
-        return self._reviews.labels(endpoint, answer), self._latency.labels(endpoint)
+    def _count_of_reviews(self, endpoint: str, result: str) -> tuple[Counter, Histogram]:
+        return self._reviews.labels(endpoint, result), self._latency.labels(endpoint)
 
     def _count_of_decisions(self, verdict: str, reason: str) -> Counter:
         return self._decisions.labels(verdict, reason)
@@ -173,102 +173,119 @@ class Metrics:
 
     def _define_review_metrics(self) -> None:
         self._reviews = Counter(
-            "sealgate_reviews", "Admission reviews answered.", ("endpoint", "answer"), registry=self.registry
+            "sealgate_admission_reviews",
+            "Admission reviews, by result.",
+            ("endpoint", "result"),
+            registry=self.registry,
         )
         self._latency = Histogram(
-            "sealgate_review_duration_seconds",
-            "Time from a review's arrival to its answer.",
+            "sealgate_admission_review_duration_seconds",
+            "Time from the arrival of an admission review to its response, in seconds.",
             ("endpoint",),
             buckets=LATENCY_BUCKETS,
             registry=self.registry,
         )
-        self.in_flight = Gauge("sealgate_reviews_in_flight", "Reviews being worked on.", registry=self.registry)
+        self.in_flight = Gauge(
+            "sealgate_admission_reviews_in_flight", "Admission reviews in progress.", registry=self.registry
+        )
         self._decisions = Counter(
-            "sealgate_decisions", "Verdicts on images.", ("verdict", "reason"), registry=self.registry
+            "sealgate_image_verdicts",
+            "Verdicts on images, by verdict and reason.",
+            ("verdict", "reason"),
+            registry=self.registry,
         )
         self._events_dropped = Counter(
-            "sealgate_events_dropped", "Kubernetes Events that were not made.", registry=self.registry
+            "sealgate_events_dropped", "Kubernetes Events that were not written.", registry=self.registry
         )
-        self.internal_errors = Counter(
-            "sealgate_internal_errors", "Exceptions that should not have happened.", registry=self.registry
-        )
+        self.internal_errors = Counter("sealgate_internal_errors", "Unexpected exceptions.", registry=self.registry)
 
     def _define_verifier_metrics(self) -> None:
-        hits = Counter("sealgate_cache_hits", "Answers from memory.", ("cache",), registry=self.registry)
-        misses = Counter("sealgate_cache_misses", "Answers not in memory.", ("cache",), registry=self.registry)
+        hits = Counter("sealgate_cache_hits", "Cache hits.", ("cache",), registry=self.registry)
+        misses = Counter("sealgate_cache_misses", "Cache misses.", ("cache",), registry=self.registry)
         kinds: tuple[CacheKind, ...] = ("finding", "tag", "verdict")
         self._hits = {kind: hits.labels(kind) for kind in kinds}
         self._misses = {kind: misses.labels(kind) for kind in kinds}
         self._joins = Counter(
             "sealgate_single_flight_joins",
-            "Reviews that waited for work another one had started.",
+            "Requests that joined work already in progress for another request.",
             ("work",),
             registry=self.registry,
         )
         self._budget_waits = Histogram(
             "sealgate_budget_wait_seconds",
-            "Time verifications wait for their host's budget.",
+            "Time that verifications wait for the budget of a host, in seconds.",
             ("host",),
             buckets=(0.0, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
             registry=self.registry,
         )
         self._rate_limited = Counter(
-            "sealgate_rate_limited", "Verifications refused for want of budget.", ("host",), registry=self.registry
+            "sealgate_rate_limited_verifications",
+            "Verifications refused because the budget of a host was exhausted.",
+            ("host",),
+            registry=self.registry,
         )
         self._verifications = Counter(
             "sealgate_verifications",
-            "Checks carried out, by what they found.",
+            "Verifications of an image by an authenticator, by outcome.",
             ("format", "outcome", "reason"),
             registry=self.registry,
         )
         self._verification_latency = Histogram(
             "sealgate_verification_duration_seconds",
-            "Time one check takes, its requests included.",
+            "Time of a verification of an image by an authenticator, requests included, in seconds.",
             ("format",),
             buckets=LATENCY_BUCKETS,
             registry=self.registry,
         )
         self._requests = Counter(
             "sealgate_registry_requests",
-            "Requests to registries and services, by HTTP status or error.",
-            ("host", "outcome"),
+            "Requests to registries and services, by HTTP status code or error.",
+            ("host", "code"),
             registry=self.registry,
         )
         self._registry_errors = Counter(
-            "sealgate_registry_errors",
-            "Checks that could not find anything out, by why.",
+            "sealgate_unavailable_verifications",
+            "Verifications without a result, by reason.",
             ("reason",),
             registry=self.registry,
         )
 
     def _define_policy_metrics(self) -> None:
-        self._policies = Gauge("sealgate_policies", "Verification policies in force.", registry=self.registry)
+        self._policies = Gauge(
+            "sealgate_verification_policies", "Verification policies in force.", registry=self.registry
+        )
         self._authenticators = Gauge(
             "sealgate_authenticators", "Authenticators in force.", ("state",), registry=self.registry
         )
         self._unreadable = Gauge(
             "sealgate_unreadable_objects",
-            "Authenticators and verification policies that cannot be read, so that no image meets them; 1 for each.",
+            "1 for each authenticator and verification policy that is invalid, so that no image meets it.",
             ("kind", "name"),
             registry=self.registry,
         )
         self._reload_errors = Counter(
-            "sealgate_policy_reload_errors", "Sets of policies that were bad.", registry=self.registry
+            "sealgate_policy_reload_failures",
+            "Policy reloads rejected because the policies were invalid.",
+            registry=self.registry,
         )
         self._reload_success = Gauge(
-            "sealgate_policy_last_reload_success", "Whether the newest policies are in force.", registry=self.registry
+            "sealgate_policy_last_reload_successful",
+            "1 if the newest policies are in force, 0 if they were rejected.",
+            registry=self.registry,
         )
         self._reload_time = Gauge(
-            "sealgate_policy_last_reload_timestamp_seconds",
-            "When policies last came into force.",
+            "sealgate_policy_last_reload_success_timestamp_seconds",
+            "Time of the last successful policy reload, in seconds since the Unix epoch.",
             registry=self.registry,
         )
         self._certificate_errors = Counter(
-            "sealgate_certificate_reload_errors", "Serving certificates that were bad.", registry=self.registry
+            "sealgate_certificate_reload_failures",
+            "Reloads of the serving certificate or the client CA rejected because the files were invalid.",
+            registry=self.registry,
         )
         self._port_open = Gauge(
-            "sealgate_review_port_open",
-            "1 if reviews are answered for every caller that reaches the port, 0 if a client certificate is required.",
+            "sealgate_unauthenticated_callers_allowed",
+            "1 if admission reviews of every caller are answered, 0 if a client certificate is required.",
             registry=self.registry,
         )
 

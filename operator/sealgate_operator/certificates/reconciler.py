@@ -97,7 +97,7 @@ class CertificateReconciler:
                 self.reconcile()
             except UnavailableError as error:
                 self._metrics.failed("certificates")
-                self._log.warning("the certificates are looked at again", error=error.message)
+                self._log.warning("certificate reconcile failed; will retry", error=error.message)
             stop.wait(self.pause)
 
     def reconcile(self) -> None:
@@ -120,8 +120,10 @@ class CertificateReconciler:
                 return
             self._fence.check()
             self._take(step, ca_data, leaf, configurations)
-            self._log.info("certificates", step=step.why)
-        raise UnavailableError("the certificates do not come to rest; somebody else changes them")
+            self._log.info("certificates updated", step=step.why)
+        raise UnavailableError(
+            "certificate reconciliation does not converge; another writer keeps changing the Secrets or caBundle"
+        )
 
     def _take(
         self,
@@ -155,7 +157,7 @@ class CertificateReconciler:
             found = read_configuration(self._api, one)
             if found is None:
                 # Between the deletion and the creation of `--force-replace`, or while sealgate is uninstalled.
-                self._log.warning("a webhook configuration is not there", configuration=one.name)
+                self._log.warning("webhook configuration not found", configuration=one.name)
                 continue
             configurations.append((one, found))
         return configurations

@@ -144,7 +144,7 @@ class Reconciler:
                     on_missed()
             except SealgateError as error:
                 self._metrics.failed("resync")
-                self._log.warning("the resync is tried again", error=error.message)
+                self._log.warning("resync failed; will retry", error=error.message)
 
     def _enqueue_dependents(self, kind: str, name: str) -> None:
         if kind == SECRET:
@@ -160,7 +160,9 @@ class Reconciler:
         since = self._store.newest(kind)
         objects, version = self._list(kind)
         if int(version) < since:
-            self._log.warning("the API server went back to an older state", kind=kind, version=version, known=since)
+            self._log.warning(
+                "API server returned an older state; discarding newer objects", kind=kind, version=version, known=since
+            )
         return self._store.replace(kind, objects, version, since)
 
     def _list(self, kind: str) -> tuple[list[Object], str]:
@@ -193,13 +195,13 @@ class Reconciler:
     def _failed(self, key: Key, error: Exception) -> None:
         pause = self._queue.failed(key)
         self._metrics.failed(key.kind)
-        told = {"kind": key.kind, "name": key.name, "pause": round(pause, 1)}
+        told = {"kind": key.kind, "name": key.name, "backoff_seconds": round(pause, 1)}
         if isinstance(error, ConflictError):
-            self._log.debug("an object changed meanwhile", **told)
+            self._log.debug("object changed during its reconcile; will retry", **told)
         elif isinstance(error, SealgateError):
-            self._log.warning("an object is looked at again", error=error.message, **told)
+            self._log.warning("reconcile failed; will retry", error=error.message, **told)
         else:
-            self._log.error("an object is looked at again", exc_info=error, **told)
+            self._log.error("reconcile failed; will retry", exc_info=error, **told)
 
     def _reconcile(self, key: Key) -> None:
         obj = self._store.get(key.kind, key.name)
@@ -264,9 +266,7 @@ class Reconciler:
         self._store.put(kind, written)
         self._metrics.wrote(kind)
         ready = _ready(status.conditions)
-        self._log.info(
-            "a status was written", kind=kind, name=metadata["name"], ready=ready.status, reason=ready.reason
-        )
+        self._log.info("status updated", kind=kind, name=metadata["name"], ready=ready.status, reason=ready.reason)
         if ready.status == "False" and _words(ready) != _words(_ready(read_status(type(status), obj).conditions)):
             self._events.warn(obj, ready)
 

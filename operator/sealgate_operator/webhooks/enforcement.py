@@ -174,7 +174,7 @@ class Enforcement:
 
     def _note(self, problem: str) -> None:
         if problem != self._problem:
-            self._log.warning("the rules of the webhooks are not in place; will retry", problem=problem)
+            self._log.warning("webhook rules not in place; will retry", problem=problem)
         self._problem = problem
 
 

@@ -106,7 +106,7 @@ class Lease:
             try:
                 self.attempt()
             except UnavailableError as error:
-                self._log.warning("the Lease is tried again", error=error.message)
+                self._log.warning("lease renewal failed; will retry", error=error.message)
             stop.wait(self._timing.period)
         self._give_back()
 
@@ -135,7 +135,7 @@ class Lease:
             self._seen_at = self._clock.monotonic()
         if holder != self._seen_holder:
             self._seen_holder = holder
-            self._log.info("the Lease is held", holder=quote(holder) or "by nobody")
+            self._log.info("lease holder changed", holder=quote(holder))
 
     def _may_take(self, lease: dict[str, Any]) -> bool:
         if _holder(lease) in ("", self._identity):
@@ -182,7 +182,7 @@ class Lease:
             if _holder(lease) == self._identity:
                 self._api.replace(f"{self._collection}/{self._name}", {**lease, "spec": self._spec(lease["spec"], "")})
         except UnavailableError as error:
-            self._log.warning("the Lease could not be given back; it runs out by itself", error=error.message)
+            self._log.warning("lease not released; it will expire", error=error.message)
 
     def _spec(self, before: dict[str, Any], holder: str) -> dict[str, Any]:
         now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -120,11 +120,13 @@ class Informer(Generic[T]):
 
     def _tell(self, error: Exception, pause: float) -> None:
         if isinstance(error, GoneError):
-            self._log.debug("the collection is listed anew", error=error.message)
+            self._log.debug("watch ended; relisting", error=error.message)
         elif isinstance(error, UnavailableError):
-            self._log.warning("the API server is asked again", error=error.message, pause=round(pause, 1))
+            self._log.warning(
+                "API server unavailable; will retry", error=error.message, backoff_seconds=round(pause, 1)
+            )
         else:
-            self._log.error("the collection is listed anew", exc_info=error, pause=round(pause, 1))
+            self._log.error("watch ended; relisting", exc_info=error, backoff_seconds=round(pause, 1))
 
     def _list(self) -> None:
         values: dict[str, T] = {}

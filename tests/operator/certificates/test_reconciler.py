@@ -237,6 +237,6 @@ def test_failures_are_told_and_the_next_look_goes_on(
     stop.set()
     thread.join(60)
     assert not thread.is_alive()
-    assert metrics.registry.get_sample_value("sealgate_operator_errors_total", {"kind": "certificates"}) == 2
+    assert metrics.registry.get_sample_value("sealgate_operator_reconcile_errors_total", {"kind": "certificates"}) == 2
     written = capsys.readouterr()
     assert "PRIVATE KEY" not in written.out + written.err

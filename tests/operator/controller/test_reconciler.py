@@ -180,7 +180,9 @@ def test_a_status_is_written_once_although_everything_is_looked_at_again(cluster
             eventually(
                 lambda registry=registry: (
                     (  # type: ignore[misc]  # mypy does not infer defaults of a lambda
-                        registry.get_sample_value("sealgate_operator_reconciles_total", {"kind": "VerificationPolicy"})
+                        registry.get_sample_value(
+                            "sealgate_operator_reconcile_successes_total", {"kind": "VerificationPolicy"}
+                        )
                         or 0
                     )
                     >= 3
@@ -269,7 +271,11 @@ def test_a_sweep_that_fails_is_tried_again(cluster: KubernetesSimulator) -> None
         cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
         cluster.faults.append(Fault("GET", r"authenticators\?limit", 500))
         registry = one.operator.metrics.registry
-        eventually(lambda: (registry.get_sample_value("sealgate_operator_errors_total", {"kind": "resync"}) or 0) >= 2)
+        eventually(
+            lambda: (
+                (registry.get_sample_value("sealgate_operator_reconcile_errors_total", {"kind": "resync"}) or 0) >= 2
+            )
+        )
         cluster.faults.clear()
         put(cluster, authenticator("b", cosign(inline("two"))))
         cluster.wait_for(says(f"{AUTHENTICATORS}/b", "True"))
@@ -401,7 +407,7 @@ def test_an_object_that_breaks_the_worker_is_told_and_tried_again(
     with running(cluster):
         cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert any(line["event"] == "an object is looked at again" and "a defect" in line["exception"] for line in lines)
+    assert any(line["event"] == "reconcile failed; will retry" and "a defect" in line["exception"] for line in lines)
 
 
 def test_a_replica_of_which_a_part_has_stopped_ends_with_a_failure(

@@ -175,8 +175,8 @@ def test_a_registry_that_hangs_is_given_up_in_time(environment: WebhookEnvironme
 def test_a_pinned_pod_is_logged_and_counted(environment: WebhookEnvironment) -> None:
     environment.mutate(review(pod(environment.push("team/app", "v1"))))
     (line,) = environment.lines("review")
-    assert (line["endpoint"], line["answer"], line["reason"]) == ("mutate", "patched", "pinned")
-    assert environment.metric("sealgate_reviews_total", endpoint="mutate", answer="patched") == 1
+    assert (line["endpoint"], line["result"], line["reason"]) == ("mutate", "patched", "pinned")
+    assert environment.metric("sealgate_admission_reviews_total", endpoint="mutate", result="patched") == 1
 
 
 def test_what_is_no_review_is_refused_as_elsewhere(environment: WebhookEnvironment) -> None:

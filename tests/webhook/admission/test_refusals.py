@@ -26,7 +26,7 @@ def test_a_cached_refusal_says_its_age_and_when_it_is_looked_up_again(environmen
     ):
         clock.advance(seconds)
         assert environment.validate(review(pod(image))).message == f"{fresh.message}; {age}"
-    assert environment.metric("sealgate_decisions_total", verdict="deny", reason="NoSignature") == 3
+    assert environment.metric("sealgate_image_verdicts_total", verdict="deny", reason="NoSignature") == 3
     clock.advance(13)
     push_classic(environment.registry, "team/app", Classic(environment.digest("team/app", "v1"), environment.key))
     assert environment.validate(review(pod(image))).allowed

@@ -395,8 +395,8 @@ def test_a_review_is_one_line_in_the_log(environment: WebhookEnvironment) -> Non
     signed, unsigned = environment.sign("team/app", "v1"), environment.push("team/bad", "v1")
     answer = environment.validate(review(pod(signed, unsigned)))
     (line,) = environment.lines("review")
-    milliseconds = line.pop("milliseconds")
-    assert milliseconds > 0
+    seconds = line.pop("duration_seconds")
+    assert seconds > 0
     assert line.pop("time").endswith("Z")
     assert line == {
         "event": "review",
@@ -407,7 +407,7 @@ def test_a_review_is_one_line_in_the_log(environment: WebhookEnvironment) -> Non
         "kind": "Pod",
         "namespace": "default",
         "name": "web",
-        "answer": "denied",
+        "result": "denied",
         "reason": "deny",
         "image_count": 2,
         "images": [
@@ -444,14 +444,14 @@ def test_reviews_are_counted_by_answer_and_images_by_verdict_and_reason(environm
     signed, unsigned = environment.sign("team/app", "v1"), environment.push("team/bad", "v1")
     environment.validate(review(pod(signed, unsigned)))
     environment.validate(review(pod(signed)))
-    assert environment.metric("sealgate_reviews_total", endpoint="validate", answer="denied") == 1
-    assert environment.metric("sealgate_reviews_total", endpoint="validate", answer="allowed") == 1
-    assert environment.metric("sealgate_decisions_total", verdict="admit", reason="Verified") == 2
-    assert environment.metric("sealgate_decisions_total", verdict="deny", reason="NoSignature") == 1
-    assert environment.metric("sealgate_review_duration_seconds_count", endpoint="validate") == 2
+    assert environment.metric("sealgate_admission_reviews_total", endpoint="validate", result="denied") == 1
+    assert environment.metric("sealgate_admission_reviews_total", endpoint="validate", result="allowed") == 1
+    assert environment.metric("sealgate_image_verdicts_total", verdict="admit", reason="Verified") == 2
+    assert environment.metric("sealgate_image_verdicts_total", verdict="deny", reason="NoSignature") == 1
+    assert environment.metric("sealgate_admission_review_duration_seconds_count", endpoint="validate") == 2
     assert environment.metric("sealgate_cache_hits_total", cache="finding") == 1
     assert environment.metric("sealgate_cache_misses_total", cache="tag") == 2
-    assert environment.metric("sealgate_reviews_in_flight") == 0
-    assert environment.metric("sealgate_registry_requests_total", host=environment.registry.host, outcome="200") > 0
-    assert environment.metric("sealgate_policies") == 1
+    assert environment.metric("sealgate_admission_reviews_in_flight") == 0
+    assert environment.metric("sealgate_registry_requests_total", host=environment.registry.host, code="200") > 0
+    assert environment.metric("sealgate_verification_policies") == 1
     assert environment.metric("sealgate_authenticators", state="ready") == 1

@@ -63,9 +63,9 @@ def test_a_template_is_admitted_with_a_warning(environment: WebhookEnvironment, 
     (warning,) = answer.response["warnings"]
     assert f"{image}: admitted with a warning: policy all: release: " in warning
     assert answer.response["auditAnnotations"] == {"container.main-0": f"not verified: NoSignature: {image}"}
-    assert environment.metric("sealgate_decisions_total", verdict="warn", reason="NoSignature") == 1
+    assert environment.metric("sealgate_image_verdicts_total", verdict="warn", reason="NoSignature") == 1
     (line,) = environment.lines("review")
-    assert (line["answer"], line["reason"], line["images"][0]["verdict"]) == ("allowed", "warn", "warn")
+    assert (line["result"], line["reason"], line["images"][0]["verdict"]) == ("allowed", "warn", "warn")
 
 
 def test_a_verified_template_has_no_warning(environment: WebhookEnvironment) -> None:

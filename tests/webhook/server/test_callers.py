@@ -99,7 +99,7 @@ def test_a_permitted_caller_is_answered_and_health_needs_no_certificate(callers:
             assert json.loads(body)["response"]["allowed"] is False
     assert callers.server.get("/healthz").status == 200
     assert callers.server.get("/readyz").status == 200
-    assert "sealgate_review_port_open 0.0" in callers.server.metrics()
+    assert "sealgate_unauthenticated_callers_allowed 0.0" in callers.server.metrics()
 
 
 def test_a_subject_alternative_name_counts_like_the_common_name(callers: Callers) -> None:
@@ -118,7 +118,7 @@ def test_a_refusal_says_why_and_is_counted(callers: Callers) -> None:
     assert body == (b"the client certificate is not permitted: no permitted name among its names (kubelet\\n)\n")
     line = callers.server.wait_for_line("forbidden review")
     assert line["endpoint"] == "validate"
-    assert 'sealgate_reviews_total{answer="forbidden",endpoint="validate"} 1.0' in callers.server.metrics()
+    assert 'sealgate_admission_reviews_total{endpoint="validate",result="forbidden"} 1.0' in callers.server.metrics()
 
 
 def test_intermediate_cas_may_be_sent_along_or_be_the_configured_one(callers: Callers) -> None:
@@ -170,7 +170,7 @@ def test_a_bad_ca_file_leaves_the_last_good_one_in_force(callers: Callers) -> No
     for number, spoilt in enumerate((b"", b"nonsense", malformed), 1):
         callers.replace_ca(spoilt)
         assert callers.status(good) == 200
-        callers.server.wait_for_line("client CA not usable; keeping the last good one", number)
+        callers.server.wait_for_line("client CA invalid; keeping the last valid one", number)
     assert is_refused(callers, ClientCA("other").issue(callers.folder, NAME))
     other = ClientCA("another")
     callers.replace_ca(other.pem)
@@ -201,7 +201,7 @@ def test_a_certificate_made_on_the_spot_goes_with_client_certificates(
 
 def test_without_client_certificates_the_port_is_said_to_be_open(environment: WebhookEnvironment) -> None:
     with running({"policies": [str(environment.folder)]}) as server:
-        assert "sealgate_review_port_open 1.0" in server.metrics()
+        assert "sealgate_unauthenticated_callers_allowed 1.0" in server.metrics()
 
 
 def test_in_the_application_only_the_environment_s_own_key_names_the_caller(environment: WebhookEnvironment) -> None:

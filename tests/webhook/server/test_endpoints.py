@@ -129,8 +129,8 @@ def test_what_is_no_review_is_logged_and_counted(environment: WebhookEnvironment
     (line,) = environment.lines("malformed review")
     assert line["level"] == "warning"
     assert line["status"] == "400 Bad Request"
-    assert environment.metric("sealgate_reviews_total", endpoint="validate", answer="malformed") == 1
-    assert environment.metric("sealgate_reviews_in_flight") == 0
+    assert environment.metric("sealgate_admission_reviews_total", endpoint="validate", result="malformed") == 1
+    assert environment.metric("sealgate_admission_reviews_in_flight") == 0
 
 
 def test_a_fault_inside_is_a_denial_with_the_uid_and_never_a_500(environment: WebhookEnvironment) -> None:

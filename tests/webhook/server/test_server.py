@@ -60,8 +60,8 @@ def test_it_serves_reviews_health_and_metrics(environment: WebhookEnvironment, s
     assert server.validate(review(pod(signed))).allowed
     assert not server.validate(review(pod(unsigned))).allowed
     metrics = server.metrics()
-    assert 'sealgate_decisions_total{reason="NoSignature",verdict="deny"} 1.0' in metrics
-    assert "sealgate_policies 1.0" in metrics
+    assert 'sealgate_image_verdicts_total{reason="NoSignature",verdict="deny"} 1.0' in metrics
+    assert "sealgate_verification_policies 1.0" in metrics
     server.wait_for_line("review", 2)
 
 
@@ -75,7 +75,7 @@ def test_changed_policies_take_effect_without_a_signal(environment: WebhookEnvir
 
 def test_a_task_that_fails_is_told_and_started_again(environment: WebhookEnvironment, tls: TLSFiles) -> None:
     with running({**settings_of(environment, tls), "stumbling": True}, tls.trust) as server:
-        line = server.wait_for_line("a task failed and is started again", 2)
+        line = server.wait_for_line("background task failed; restarting", 2)
         assert "a fault nobody foresaw" in line["exception"]
         environment.write(policy("elsewhere", "registry.example.com/**"))
         server.wait_for_line("policies loaded", 2)
@@ -86,12 +86,12 @@ def test_bad_policies_leave_the_last_good_ones_in_force(environment: WebhookEnvi
     image = environment.push("team/app", "v1")
     assert not server.validate(review(pod(image))).allowed
     environment.write(policy("broken", "{a", need=("nobody",)))
-    server.wait_for_line("bad policies; the last good ones stay in force")
+    server.wait_for_line("policies invalid; keeping the last valid ones")
     assert not server.validate(review(pod(image))).allowed
     assert server.get("/readyz").status == 200
     metrics = server.metrics()
-    assert "sealgate_policy_reload_errors_total 1.0" in metrics
-    assert "sealgate_policy_last_reload_success 0.0" in metrics
+    assert "sealgate_policy_reload_failures_total 1.0" in metrics
+    assert "sealgate_policy_last_reload_successful 0.0" in metrics
 
 
 def test_a_rotated_certificate_is_served_to_new_connections_and_old_ones_go_on(server: Server, tls: TLSFiles) -> None:
@@ -108,8 +108,8 @@ def test_a_bad_certificate_leaves_the_last_good_one_in_use(server: Server, tls: 
     good = serial_shown_by(server, tls)
     tls.write(b"nonsense", b"nonsense")
     assert serial_shown_by(server, tls) == good
-    server.wait_for_line("bad certificate; the last good one stays in use")
-    assert "sealgate_certificate_reload_errors_total 1.0" in server.metrics()
+    server.wait_for_line("serving certificate invalid; keeping the last valid one")
+    assert "sealgate_certificate_reload_failures_total 1.0" in server.metrics()
 
 
 def test_sigterm_finishes_what_is_in_flight(environment: WebhookEnvironment, server: Server) -> None:
@@ -144,7 +144,7 @@ def test_a_worker_that_dies_is_replaced_and_reads_the_newest_policies(
     server.pool.clear()
     server.wait_for_line("policies loaded", 2)
     eventually(lambda: server.validate(review(pod(image))).allowed)
-    assert "sealgate_policies 1.0" in server.metrics()
+    assert "sealgate_verification_policies 1.0" in server.metrics()
 
 
 def test_a_registry_that_hangs_is_answered_in_time_and_holds_up_nobody_else(
@@ -196,7 +196,7 @@ def test_a_client_is_not_cut_off_for_the_time_in_which_the_server_itself_stood_s
         client.sendall(
             b"POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{"
         )
-        eventually(lambda: "sealgate_reviews_in_flight 1.0" in server.metrics())
+        eventually(lambda: "sealgate_admission_reviews_in_flight 1.0" in server.metrics())
         os.kill(worker, signal.SIGSTOP)
         threading.Event().wait(IO_SECONDS + 1)
         os.kill(worker, signal.SIGCONT)
@@ -241,7 +241,7 @@ def test_without_tls_it_serves_loopback(environment: WebhookEnvironment) -> None
 
 def test_a_certificate_made_on_the_spot_is_announced_by_its_fingerprint(environment: WebhookEnvironment) -> None:
     with running({"policies": [str(environment.folder)], "tls_self_signed": True}) as server:
-        announced = server.wait_for_line("certificate made")["sha256_fingerprint"]
+        announced = server.wait_for_line("self-signed certificate created")["sha256_fingerprint"]
         shown = x509.load_pem_x509_certificate(ssl.get_server_certificate(server.address).encode())
         assert shown.fingerprint(SHA256()).hex() == announced.replace(":", "").lower()
 

@@ -168,14 +168,14 @@ class AdmissionEndpoint:
 
     def _record(self, outcome: AdmissionOutcome, about: Mapping[str, str], arrived: float) -> None:
         seconds = self._clock.monotonic() - arrived
-        answer = "patched" if outcome.response.patch else "allowed" if outcome.response.allowed else "denied"
-        self._metrics.reviewed(self._name, answer, seconds)
+        result = "patched" if outcome.response.patch else "allowed" if outcome.response.allowed else "denied"
+        self._metrics.reviewed(self._name, result, seconds)
         self._metrics.decided(outcome.verdicts)
-        fields: dict[str, Any] = {"endpoint": self._name, **about, "answer": answer, "reason": outcome.reason}
+        fields: dict[str, Any] = {"endpoint": self._name, **about, "result": result, "reason": outcome.reason}
         if outcome.verdicts:
             fields["images"] = [_describe_verdict(verdict) for verdict in outcome.verdicts[:MAX_LOGGED_IMAGES]]
             fields["image_count"] = len(outcome.verdicts)
-        self._log.info("review", **fields, milliseconds=round(seconds * 1000, 2))
+        self._log.info("review", **fields, duration_seconds=round(seconds, 5))
 
 
 class _HTTPError(Exception):

@@ -265,7 +265,7 @@ class _Server(BaseApplication):
                 task(stop)
             except Exception as error:  # noqa: BLE001 - whatever it is: reviews would go on with what was known last
                 self._metrics.internal_errors.inc()
-                self._log.error("a task failed and is started again", exc_info=error)
+                self._log.error("background task failed; restarting", exc_info=error)
             stop.wait(RESTART_SECONDS)
 
     def _open_certificates(self) -> CertificateFiles | None:
@@ -279,17 +279,17 @@ class _Server(BaseApplication):
             return None
         names = {settings.listen.host, "localhost", "127.0.0.1", "::1", socket.gethostname()}
         made = make_self_signed(sorted(names - {"0.0.0.0", "::"}), self._clock.now())  # noqa: S104 - compared, not bound
-        self._log.info("certificate made", sha256_fingerprint=made.fingerprint)
+        self._log.info("self-signed certificate created", sha256_fingerprint=made.fingerprint)
         self._self_signed = made
         return CertificateFiles(made.pair, made.pair, self._certificate_refused, clients)
 
     def _client_ca_refused(self, problem: str) -> None:
         self._metrics.certificate_refused()
-        self._log.error("client CA not usable; keeping the last good one", error=problem)
+        self._log.error("client CA invalid; keeping the last valid one", error=problem)
 
     def _certificate_refused(self, problem: str) -> None:
         self._metrics.certificate_refused()
-        self._log.error("bad certificate; the last good one stays in use", error=problem)
+        self._log.error("serving certificate invalid; keeping the last valid one", error=problem)
 
 
 class _Identified:

@@ -146,7 +146,7 @@ def test_an_entry_that_cannot_be_read_spoils_only_itself_and_is_named(
     put_secret(cluster, "shop", "pull", "", **{".dockerconfigjson": base64.b64encode(config.encode()).decode()})
     assert username(credentials, request(imagePullSecrets=[{"name": "pull"}])) == "uu"
     (line,) = [json.loads(line) for line in output.getvalue().splitlines()]
-    assert line["event"] == "entries of a pull secret cannot be read"
+    assert line["event"] == "pull secret has invalid entries"
     assert (line["namespace"], line["secret"], line["entries"]) == ("shop", "pull", ["broken.example.org"])
 
 

@@ -93,11 +93,11 @@ def test_a_bad_set_leaves_the_last_good_one_in_force_and_says_so(environment: We
     environment.source.poll()
     assert not environment.validate(review(pod(image))).allowed
     assert environment.get("/readyz").status_code == 200
-    (line,) = environment.lines("bad policies; the last good ones stay in force")
+    (line,) = environment.lines("policies invalid; keeping the last valid ones")
     assert line["level"] == "error"
     assert any("nobody" in problem for problem in line["problems"])
-    assert environment.metric("sealgate_policy_reload_errors_total") == 1
-    assert environment.metric("sealgate_policy_last_reload_success") == 0
+    assert environment.metric("sealgate_policy_reload_failures_total") == 1
+    assert environment.metric("sealgate_policy_last_reload_successful") == 0
 
 
 def test_a_bad_set_is_complained_about_once_not_at_every_look(environment: WebhookEnvironment) -> None:
@@ -105,7 +105,7 @@ def test_a_bad_set_is_complained_about_once_not_at_every_look(environment: Webho
     environment.write(policy("broken", "{a"))
     for _ in range(3):
         environment.source.poll()
-    assert environment.metric("sealgate_policy_reload_errors_total") == 1
+    assert environment.metric("sealgate_policy_reload_failures_total") == 1
 
 
 def test_a_file_that_could_not_be_read_for_a_moment_is_read_again(environment: WebhookEnvironment) -> None:
@@ -133,7 +133,7 @@ def test_a_bad_set_is_read_again_now_and_then_without_another_word(environment: 
     for _ in range(3):
         environment.source.poll()
         clock.advance(RETRY_SECONDS)
-    assert environment.metric("sealgate_policy_reload_errors_total") == 1
+    assert environment.metric("sealgate_policy_reload_failures_total") == 1
 
 
 def test_a_bad_set_that_is_mended_is_taken(environment: WebhookEnvironment) -> None:
@@ -143,8 +143,8 @@ def test_a_bad_set_that_is_mended_is_taken(environment: WebhookEnvironment) -> N
     environment.write(policy("mended", "registry.example.com/**"))
     environment.source.poll()
     assert names_of(environment.source) == ["mended"]
-    assert environment.metric("sealgate_policy_last_reload_success") == 1
-    assert environment.metric("sealgate_policy_last_reload_timestamp_seconds") > 0
+    assert environment.metric("sealgate_policy_last_reload_successful") == 1
+    assert environment.metric("sealgate_policy_last_reload_success_timestamp_seconds") > 0
 
 
 def test_files_that_go_away_do_not_take_the_policies_with_them(environment: WebhookEnvironment) -> None:
@@ -176,7 +176,7 @@ def test_whatever_goes_wrong_while_reading_the_last_good_set_stays(environment: 
     environment.write(policy("newer", "registry.example.com/**"))
     environment.source.poll()
     assert names_of(environment.source) == ["all"]
-    (line,) = environment.lines("unreadable policies; the last good ones stay in force")
+    (line,) = environment.lines("policies unreadable; keeping the last valid ones")
     assert "a fault nobody foresaw" in line["exception"]
 
 
@@ -221,7 +221,7 @@ def test_folders_that_are_linked_in_a_circle_end(environment: WebhookEnvironment
     (environment.folder / "again").symlink_to(environment.folder)
     assert names_of(environment.source) == ["all"]
     environment.source.poll()
-    assert environment.metric("sealgate_policy_reload_errors_total") == 0
+    assert environment.metric("sealgate_policy_reload_failures_total") == 0
 
 
 def test_watching_ends_when_told_to(environment: WebhookEnvironment) -> None:

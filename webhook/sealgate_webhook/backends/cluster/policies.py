@@ -141,7 +141,7 @@ class ClusterPolicies:
             except Exception as error:  # noqa: BLE001 - a set that cannot be compiled, for whatever reason, is not taken
                 until = RETRY_SECONDS
                 self._metrics.policies_refused()
-                self._log.error("bad policies; the last good ones stay in force", exc_info=error)
+                self._log.error("policies invalid; keeping the last valid ones", exc_info=error)
 
     def _compile(self) -> float:
         """Put a new set in force, and return the seconds after which the next one is due."""
@@ -175,7 +175,9 @@ class ClusterPolicies:
         unreadable = [read for read in objects if read.problem]
         self._metrics.objects_unreadable((_kind(read), read.name) for read in unreadable)
         for read in unreadable:
-            self._log.error("object cannot be read", kind=_kind(read), object=read.name, problem=read.problem)
+            self._log.error(
+                "object invalid; no image meets it", kind=_kind(read), object=read.name, problem=read.problem
+            )
 
 
 def _kind(read: ReadAuthenticator | ReadPolicy) -> str:

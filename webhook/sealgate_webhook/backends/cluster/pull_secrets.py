@@ -163,13 +163,13 @@ class SecretReader:
                     break
                 if config.unreadable:
                     self._log.warning(
-                        "entries of a pull secret cannot be read",
+                        "pull secret has invalid entries",
                         namespace=secret.namespace,
                         secret=secret.name,
                         entries=[quote(entry) for entry in config.unreadable[:MAX_NAMED]],
                     )
                 return config
-        self._log.warning("a pull secret is not a docker config", namespace=secret.namespace, secret=secret.name)
+        self._log.warning("pull secret is not a docker config", namespace=secret.namespace, secret=secret.name)
         return None
 
 

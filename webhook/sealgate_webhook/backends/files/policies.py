@@ -141,7 +141,7 @@ class PolicyFilesSource:
                     files = self._snapshot.files
                     self._kms.refresh(files.authenticators, files.secrets)
             except Exception as error:  # noqa: BLE001 - keys that are not read any more end; this goes on looking
-                self._log.error("keys in a KMS cannot be read", exc_info=error)
+                self._log.error("KMS keys not refreshed; will retry", exc_info=error)
             stop.wait(POLL_SECONDS)
 
     def current(self) -> PolicySet | None:
@@ -187,9 +187,9 @@ class PolicyFilesSource:
         if isinstance(error, SealgateError):
             found = error.problems if isinstance(error, PolicyError) else ()
             problems = [quote(problem, 512) for problem in found[:MAX_LOGGED_PROBLEMS]]
-            self._log.error("bad policies; the last good ones stay in force", error=error.message, problems=problems)
+            self._log.error("policies invalid; keeping the last valid ones", error=error.message, problems=problems)
         else:
-            self._log.error("unreadable policies; the last good ones stay in force", exc_info=error)
+            self._log.error("policies unreadable; keeping the last valid ones", exc_info=error)
 
 
 def _look(paths: Sequence[Path]) -> _Signature:

@@ -8,7 +8,7 @@ import pytest
 from sealgate.errors import NotFoundError
 from sealgate.kubernetes.client import ConflictError
 from sealgate.kubernetes.events import MAX_MESSAGE, Event, EventWriter
-from tests.operator.worlds import api_of
+from tests.operator.environment import api_of
 from tests.support.clocks import FakeClock
 
 if TYPE_CHECKING:

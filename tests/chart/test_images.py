@@ -1,4 +1,4 @@
-"""Dockerfiles and scripts: linted, pinned, and equal where they should be."""
+"""Dockerfiles and scripts: linted, pinned, and the same for both images."""
 
 from __future__ import annotations
 
@@ -39,9 +39,15 @@ def test_images_run_as_nobody_in_particular_and_start_the_module(path: str) -> N
 
 
 @pytest.mark.parametrize("path", DOCKERFILES)
-def test_everything_installed_is_checked_against_a_hash(path: str) -> None:
-    text = (ROOT / path).read_text()
-    installs = [line for line in re.sub(r"\\\n\s*", " ", text).split("&&") if "pip" in line and " install " in line]
+def test_the_dockerfiles_share_their_build_stage(path: str) -> None:
+    part = path.partition("/")[0]
+    runs = re.findall(r"^RUN (.*)$", (ROOT / path).read_text(), re.MULTILINE)
+    assert runs == [f"sh build_image.sh {step} {part}" for step in ("dependencies", "package")]
+
+
+def test_everything_installed_is_checked_against_a_hash() -> None:
+    text = (ROOT / "scripts/build_image.sh").read_text()
+    installs = [line for line in re.sub(r"\\\n\s*", " ", text).splitlines() if "pip" in line and " install " in line]
     assert len(installs) == 4
     unchecked = [line for line in installs if "--require-hashes" not in line]
     assert len(unchecked) == 1

@@ -216,7 +216,7 @@ def test_somebody_who_undoes_every_step_is_not_fought_without_end(cluster: Kuber
             cluster.put(path.rpartition("/")[0], chart_webhook(path))
             return answer
 
-    with pytest.raises(UnavailableError, match="do not come to rest"):
+    with pytest.raises(UnavailableError, match="does not converge"):
         keeper(cluster, FakeClock(), Undone(api_of(cluster).configuration)).reconcile()
 
 

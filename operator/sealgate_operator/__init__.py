@@ -1,6 +1,6 @@
 """The operator: Kopf handlers over `sealgate`.
 
-Kopf watches, `store` remembers, `work_queue` says what is to be looked at, and `reconciler` looks: what it finds out is
-worked out by the pure modules (`authenticators`, `verification_policies`, `certificates`) and written into `status`
-and into the two Secrets of the webhook's certificates. One replica works at a time (`leadership`).
+Kopf watches, `controller.store` caches the objects, `controller.work_queue` queues them, and `controller.reconciler`
+reconciles them: the pure modules of `status` compute what an object's status should say. `certificates` and `webhooks`
+reconcile the webhook's certificates and rules. One replica leads at a time (`sealgate.kubernetes.lease`).
 """

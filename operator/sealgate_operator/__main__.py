@@ -21,7 +21,7 @@ from sealgate_operator.controller.kopf_adapter import quieten_kopf
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one replica until it is told to stop; return the exit status: 2 for wrong settings."""
+    """Run one replica until SIGTERM or SIGINT; return the exit status, 2 for invalid settings."""
     options = _parser().parse_args(arguments)
     try:
         config = read_config(options.config, OperatorConfig)
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         operator = Operator(
             config,
             namespace=_environment("POD_NAMESPACE"),
-            # A container that was restarted is another replica: what the former one began may still be under way.
+            # A restarted container is another replica: requests of the previous one may still be in progress.
             identity=f"{_environment('POD_NAME')}_{uuid.uuid4().hex[:8]}",
             api=connect(options.kubeconfig),
             clock=SystemClock(),
@@ -62,5 +62,5 @@ def _environment(name: str) -> str:
 if __name__ == "__main__":
     status = main()
     sys.stderr.flush()
-    # Without waiting for threads: a replica that has lost the Lease must not write anything more.
+    # Exit without waiting for threads: a replica that has lost the Lease must not write any more.
     os._exit(status)

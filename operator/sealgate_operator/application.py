@@ -1,4 +1,4 @@
-"""Puts the operator together and runs it: followers wait, the leader works, whoever loses the Lease ends at once."""
+"""Assembles and runs the operator: followers wait, the leader works, a leader that loses the Lease exits at once."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from sealgate.kubernetes.client import KubernetesAPI
     from sealgate_operator.config import OperatorConfig
 
-#: Seconds between two comparisons of everything with the API server.
+#: Seconds between two resyncs of all objects with the API server.
 RESYNC_SECONDS = 60.0
-#: Seconds between two looks whether this replica still leads; how late it may notice is this much.
+#: Seconds between two checks of whether this replica still leads, and so the longest delay of noticing.
 _POLL_SECONDS = 0.25
-#: Seconds that an orderly end may take.
+#: Seconds that an orderly shutdown may take.
 _SHUTDOWN_SECONDS = 5.0
 
 
@@ -45,20 +45,20 @@ class Operator:
     """One replica.
 
     Args:
-        config: its settings.
-        namespace: sealgate's own.
-        identity: of this replica; no two alike.
+        config: the settings file.
+        namespace: the operator's namespace.
+        identity: unique name of this replica, the holder of the Lease while it leads.
         api: the API server.
-        clock: what time it is.
-        log: told of everything.
-        timing: of the Lease.
-        resync_seconds: between two comparisons of everything.
+        clock: source of the time.
+        log: the process's log.
+        timing: durations of the Lease.
+        resync_seconds: seconds between two resyncs of all objects.
 
     Raises:
-        ConfigError: the address for metrics cannot be had.
+        ConfigError: the address for metrics cannot be bound.
     """
 
-    def __init__(  # noqa: PLR0913 - everything that it stands between
+    def __init__(  # noqa: PLR0913 - what the operator is assembled from
         self,
         config: OperatorConfig,
         *,
@@ -112,31 +112,31 @@ class Operator:
         if config.self_test_secret:
             path = f"/api/v1/namespaces/{namespace}/secrets/{config.self_test_secret}"
             self._self_test = SelfTestCertificateReconciler(api, path, clock, self._lease, self.metrics, log)
-        self._listed = threading.Event()
-        self._broken = threading.Event()
+        self._synced = threading.Event()
+        self._failed = threading.Event()
         self._listener = _bind(config.metrics_address)
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
 
     def run(self, stop: threading.Event) -> int:
-        """Run until told to stop, or until another replica may be at work.
+        """Run until `stop` is set, a background task ends, or the Lease is lost.
 
         Returns:
-            the process's exit status: 0 if it was told to stop.
+            exit status of the process: 0 if `stop` was set, else 1.
         """
-        app = metrics_app(self.metrics, lambda: not self._broken.is_set(), self._enforcement.problem)
+        app = metrics_app(self.metrics, lambda: not self._failed.is_set(), self._enforcement.problem)
         side = serve_in_thread(self._listener, app)
         lease_stop, enforcement_stop = threading.Event(), threading.Event()
         lease = self._start("lease", self._lease.run, lease_stop)
-        # A follower observes, so that it is ready when the leader has done its work.
+        # A follower observes too, so that it becomes ready when the leader has applied the rules.
         enforcement = self._start("enforcement", self._enforcement.run, enforcement_stop)
         try:
-            while not stop.is_set() and not self._broken.is_set() and not self._lease.leads():
+            while not stop.is_set() and not self._failed.is_set() and not self._lease.leads():
                 stop.wait(_POLL_SECONDS)
-            if not stop.is_set() and not self._broken.is_set():
+            if not stop.is_set() and not self._failed.is_set():
                 self._lead(stop)
             return 0 if stop.is_set() else 1
         finally:
-            # What writes ends before the Lease is given back.
+            # Tasks that write end before the Lease is released.
             enforcement_stop.set()
             enforcement.join(_SHUTDOWN_SECONDS)
             lease_stop.set()
@@ -158,12 +158,12 @@ class Operator:
         if self._self_test is not None:
             tasks["self-test certificate"] = self._self_test.run
         threads = {name: self._start(name, task, ended) for name, task in tasks.items()}
-        while not stop.is_set() and not self._broken.is_set() and self._lease.leads():
+        while not stop.is_set() and not self._failed.is_set() and self._lease.leads():
             stop.wait(_POLL_SECONDS)
         ended.set()
         self._queue.close()
         if stop.is_set():
-            # Nobody else is let in before whatever writes has ended. The others only read, and Kopf takes its time.
+            # The Lease is released only when tasks that write have ended. The others only read, and Kopf stops slowly.
             latest = self._clock.monotonic() + _SHUTDOWN_SECONDS
             for name in threads.keys() - {"resync", "watch"}:
                 threads[name].join(max(0.0, latest - self._clock.monotonic()))
@@ -172,10 +172,10 @@ class Operator:
 
     def _resync(self, stop: threading.Event) -> None:
         pause = _POLL_SECONDS
-        while not stop.is_set() and not self._listed.is_set():
+        while not stop.is_set() and not self._synced.is_set():
             try:
                 self._reconciler.resync()
-                self._listed.set()
+                self._synced.set()
             except SealgateError as error:
                 self.metrics.failed("resync")
                 self._log.warning("objects cannot be listed; will retry", error=error.message)
@@ -184,8 +184,8 @@ class Operator:
         self._reconciler.resync_periodically(stop, self._resync_seconds, self._watcher.restart)
 
     def _watch(self, stop: threading.Event) -> None:
-        # Kopf asks once which kinds there are; that they can be listed says that they are there.
-        while not self._listed.wait(_POLL_SECONDS):
+        # Kopf discovers the kinds once. That they can be listed shows that the CRDs are installed.
+        while not self._synced.wait(_POLL_SECONDS):
             if stop.is_set():
                 return
         self._watcher.run(stop)
@@ -197,10 +197,10 @@ class Operator:
         def guarded() -> None:
             try:
                 task(stop)
-            except BaseException as error:  # noqa: BLE001 - whatever it is, a replica without this task is none
+            except BaseException as error:  # noqa: BLE001 - a replica without one of its tasks must not go on, for any reason
                 self._log.error("background task ended unexpectedly", task=name, exc_info=error)
             if not stop.is_set():
-                self._broken.set()
+                self._failed.set()
 
         thread = threading.Thread(target=guarded, name=name, daemon=True)
         thread.start()

@@ -1,4 +1,4 @@
-"""The operator's settings: the file that the chart writes."""
+"""Settings file of the operator, as the chart writes it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-
 
 
 class _Settings(BaseModel):
-    """What all parts of the file share: camelCase, unknown members refused."""
+    """Base of all parts of the file: camelCase, unknown fields are refused."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
 
@@ -27,7 +27,7 @@ class WebhookService(_Settings):
 
 
 class CertificateSettings(_Settings):
-    """The webhook's certificates, and for how long they are made."""
+    """Whether the operator issues the webhook's certificates, and their lifetimes."""
 
     managed: bool = True
     ca_lifetime_hours: float = Field(default=8760, gt=0, le=24 * 365 * 30)
@@ -53,15 +53,15 @@ class CertificateSettings(_Settings):
 
 
 class OperatorConfig(_Settings):
-    """Everything in the file.
+    """The whole file.
 
     Attributes:
         metrics_listen: `host:port` of metrics and `/healthz`.
-        lease: name of the Lease that says which replica works.
+        lease: name of the Lease by which the leader is elected.
         webhooks: name of the ConfigMap that lists the release's webhook configurations (`webhooks.configurations`).
         self_test_secret: Secret for the self-test's client certificate; empty where the webhook requires none.
         excluded_namespaces: names of the namespaces whose pods are not sent to the webhook.
-        failure_policy: what the API server does while the webhook does not answer.
+        failure_policy: what the API server does while the webhook does not respond.
         registries: how key management services are reached.
     """
 
@@ -87,5 +87,5 @@ class OperatorConfig(_Settings):
 
     @property
     def level(self) -> int:
-        """The least that is logged, as `logging` has it."""
+        """Log level, as a number of `logging`."""
         return logging.getLevelNamesMapping()[self.log_level.upper()]

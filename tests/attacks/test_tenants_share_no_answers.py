@@ -15,7 +15,7 @@ from sealgate.http.settings import RegistrySettings
 from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.registry.client import RegistryClient
 from sealgate.workloads.kinds import BUILT_IN
-from sealgate_webhook.backends.cluster.pull_secrets import REMEMBER_SECONDS, ClusterCredentials, SecretReader
+from sealgate_webhook.backends.cluster.pull_secrets import TTL_SECONDS, ClusterCredentials, SecretReader
 from tests.attacks.test_webhook_admits_no_bare_tag import PATIENCE, wait_until
 from tests.support.clocks import FakeClock
 from tests.support.signers.cosign import Classic, push_classic
@@ -196,7 +196,7 @@ def test_attack_47_a_secret_that_changed_is_another_identity(shop: Tenants) -> N
     for _ in range(2):
         assert shop.validate("shop", image, "pull").allowed
     shop.put_secret("shop", "pull", "stranger")
-    shop.clock.advance(REMEMBER_SECONDS)
+    shop.clock.advance(TTL_SECONDS)
     assert shop.validate("shop", image, "pull").code == 503
 
 

@@ -11,7 +11,7 @@ from kubernetes.config import ConfigException, incluster_config
 
 from sealgate.errors import NotFoundError, UnauthorizedError, UnavailableError
 from sealgate.kubernetes.client import ConflictError, GoneError, KubernetesAPI, connect
-from sealgate.kubernetes.watch import FIRST_PAUSE, WATCH_SECONDS, Informer
+from sealgate.kubernetes.watch import FIRST_BACKOFF, WATCH_SECONDS, Informer
 from sealgate_webhook.server.tls import load_context
 from tests.kubernetes.conftest import running
 from tests.support.clocks import FakeClock
@@ -233,7 +233,7 @@ def test_a_watch_that_lasted_without_a_word_is_taken_up_again_at_once(
     with running([lambda _: watched.listing.run(stop)], cluster):
         cluster.wait_for(lambda c: sum("watch=true" in request.path for request in c.requests) == 9)
         stop.set()
-    assert max(stop.asked) <= FIRST_PAUSE
+    assert max(stop.asked) <= FIRST_BACKOFF
 
 
 def test_a_watch_that_is_silent_for_too_long_is_over(api: KubernetesAPI) -> None:

@@ -21,10 +21,10 @@ from sealgate_webhook.server.server import Address, ServerSettings, run_server
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until told to stop; return an exit code when it cannot begin.
+    """Serve until SIGTERM or SIGINT; return an exit code if the server cannot start.
 
     Args:
-        arguments: of the command line; the process's own by default.
+        arguments: command line arguments; those of the process by default.
     """
     parser = argparse.ArgumentParser(prog="python -m sealgate_webhook", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="configuration file, as the chart writes it")

@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from sealgate.policies.decisions import ImageVerdict
     from sealgate.verification.observers import CacheKind
 
-#: From answers out of memory to the longest limit a webhook can have, seconds.
+#: Seconds; from cached verdicts to the longest timeout of a webhook.
 LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0)
-#: What a host is called that no policy names literally.
+#: Label of a host that no policy names literally.
 OTHER: Final = "other"
-#: The most objects that cannot be read which are named.
+#: The most invalid objects that are named.
 MAX_UNREADABLE: Final = 100
 
-#: HTTP statuses that registries give, and what is told instead when there is none.
+#: HTTP status codes of registries, and the reasons that replace them when there was no response.
 _OUTCOMES: Final = frozenset(
     {"200", "206", "301", "302", "303", "307", "308", "400", "401", "403", "404", "405", "408", "429"}
     | {"500", "502", "503", "504"}
@@ -47,7 +47,7 @@ class Metrics:
     """All metrics of one webhook process; also the verifier's observer, and the registry client's.
 
     Args:
-        log: told of exceptions that should not have happened.
+        log: gets a line for every unexpected exception.
         literal_hosts: returns the hosts that the policies in force name literally; only they become labels.
     """
 
@@ -63,12 +63,12 @@ class Metrics:
         self._of_decisions = lru_cache(maxsize=256)(self._count_of_decisions)
 
     def reviewed(self, endpoint: str, result: str, seconds: float) -> None:
-        """Count a review that was answered.
+        """Count an admission review.
 
         Args:
             endpoint: "validate" or "mutate".
             result: "allowed", "denied", "patched", "malformed" or "forbidden" (the caller is not permitted).
-            seconds: how long it took.
+            seconds: time until the response, in seconds.
         """
         count, latency = self._of_reviews(endpoint, result)
         count.inc()
@@ -80,7 +80,7 @@ class Metrics:
             self._of_decisions(verdict.verdict, verdict.reason).inc()
 
     def policies_loaded(self, policies: int, authenticators: int, unusable: int, now: float) -> None:
-        """Note that a set of policies is in force.
+        """Record that a set of policies is in force.
 
         Args:
             policies: how many.
@@ -95,7 +95,7 @@ class Metrics:
         self._reload_time.set(now)
 
     def objects_unreadable(self, objects: Iterable[tuple[str, str]]) -> None:
-        """Note which objects in force cannot be read.
+        """Record which objects in force are invalid.
 
         Args:
             objects: kind and name of each; beyond `MAX_UNREADABLE` they are not named.
@@ -108,12 +108,12 @@ class Metrics:
         self._unreadable_named = named
 
     def policies_refused(self) -> None:
-        """Note that a set of policies was bad and the one before stays in force."""
+        """Count a reload rejected because the policies were invalid."""
         self._reload_errors.inc()
         self._reload_success.set(0)
 
     def certificate_refused(self) -> None:
-        """Note that a certificate was bad and the one before stays in use."""
+        """Count a reload rejected because a certificate or CA file was invalid."""
         self._certificate_errors.inc()
 
     def port_open(self, open_to_all: bool) -> None:  # noqa: FBT001 - the value of the metric
@@ -121,31 +121,31 @@ class Metrics:
         self._port_open.set(open_to_all)
 
     def event_dropped(self) -> None:
-        """Count a Kubernetes Event that was not made."""
+        """Count a Kubernetes Event that was not written."""
         self._events_dropped.inc()
 
     def cache_hit(self, kind: CacheKind) -> None:
-        """Count an answer from memory."""
+        """Count a cache hit."""
         self._hits[kind].inc()
 
     def cache_miss(self, kind: CacheKind) -> None:
-        """Count an answer that was not in memory."""
+        """Count a cache miss."""
         self._misses[kind].inc()
 
     def joined(self, kind: CacheKind) -> None:
-        """Count a review that waits for work another one started."""
+        """Count a request that joins work in progress."""
         self._joins.labels(kind).inc()
 
     def budget_wait(self, host: str, seconds: float) -> None:
-        """Note how long a verification waits for its host's budget."""
+        """Record how long a verification waits for the budget of its host."""
         self._budget_waits.labels(self._host(host)).observe(seconds)
 
     def rate_limited(self, host: str) -> None:
-        """Count a verification that would have had to wait too long."""
+        """Count a verification refused because it would have to wait for its budget beyond its deadline."""
         self._rate_limited.labels(self._host(host)).inc()
 
     def verification(self, finding: Finding, seconds: float) -> None:
-        """Note a check that was carried out."""
+        """Record a verification of an image by an authenticator."""
         self._verifications.labels(finding.format, finding.outcome, finding.reason).inc()
         self._verification_latency.labels(finding.format).observe(seconds)
         if finding.outcome is Outcome.UNAVAILABLE:
@@ -156,11 +156,11 @@ class Metrics:
         self._requests.labels(self._host(host), outcome if outcome in _OUTCOMES else OTHER).inc()
 
     def internal_error(self, error: BaseException) -> None:
-        """Count and log something that should not have happened."""
+        """Count and log an unexpected exception."""
         self.internal_errors.inc()
         self._log.error("internal error during a verification", exc_info=error)
 
-    # Looking a metric up by its labels costs more than counting it. There are few of each of these.
+    # Finding a metric by its labels costs more than incrementing it. There are few label sets of each.
 
     def _count_of_reviews(self, endpoint: str, result: str) -> tuple[Counter, Histogram]:
         return self._reviews.labels(endpoint, result), self._latency.labels(endpoint)
@@ -291,9 +291,13 @@ class Metrics:
 
 
 def serve_metrics(listener: socket.socket, registry: CollectorRegistry) -> WSGIServer:
-    """Answer scrapes on a socket that listens already, from a thread that ends with the process.
+    """Serve metrics on a listening socket, from a daemon thread.
+
+    Args:
+        listener: the socket.
+        registry: metrics to serve.
 
     Returns:
-        the server; `shutdown` ends it before.
+        the server; `shutdown` stops it.
     """
     return serve_in_thread(listener, make_wsgi_app(registry))

@@ -1,8 +1,8 @@
-"""Keeps the webhook's certificates: reads what there is, writes the next step, looks again.
+"""Reconciles the webhook's certificates: reads Secrets and configurations and writes the next step until none is left.
 
-Every step is one write, and every write says which version it was made for, so that neither a crash between two of
-them nor a second writer leaves anything that the next look does not put right. A `caBundle` that somebody emptied
-(`helm upgrade --force-replace`, a GitOps tool) is back after the next look.
+Every step is one write with the version of the object that it was computed from, so that neither a crash between two
+steps nor a second writer leaves a state that the next reconciliation does not repair. A `caBundle` that another client
+emptied (`helm upgrade --force-replace`, a GitOps tool) is restored by the next reconciliation.
 """
 
 from __future__ import annotations
@@ -40,23 +40,23 @@ if TYPE_CHECKING:
 
 #: The field manager that owns `caBundle`.
 MANAGER = "sealgate-operator-certificates"
-#: Seconds between two looks, at most.
+#: Seconds between two reconciliations, at most.
 RESYNC_SECONDS = 3.0
-#: More steps than this at one look are none that lead anywhere.
+#: Steps of one reconciliation after which it counts as not converging.
 _MAX_STEPS = 16
 
 
 class CertificateReconciler:
-    """Keeps one webhook's certificates.
+    """Reconciles the certificates of one webhook.
 
     Args:
         api: the API server.
         config: names of Secrets and configurations, lifetimes.
-        namespace: sealgate's own.
-        clock: what time it is.
+        namespace: the operator's namespace.
+        clock: source of the time.
         fence: whether this replica may still write.
-        metrics: told when certificates end, and of failures.
-        log: told of every step.
+        metrics: gets the expiry of certificates, and counts reconciliations.
+        log: gets a line for every step and failure.
     """
 
     def __init__(
@@ -87,11 +87,11 @@ class CertificateReconciler:
 
     @property
     def pause(self) -> float:
-        """Seconds between two looks."""
+        """Seconds between two reconciliations."""
         return min(RESYNC_SECONDS, self._rules.settling.total_seconds() / 5)
 
     def run(self, stop: threading.Event) -> None:
-        """Look again and again until told to stop."""
+        """Reconcile periodically until `stop` is set."""
         while not stop.is_set():
             try:
                 self.reconcile()
@@ -101,10 +101,10 @@ class CertificateReconciler:
             stop.wait(self.pause)
 
     def reconcile(self) -> None:
-        """Take all steps that can be taken now.
+        """Take all steps that are due now.
 
         Raises:
-            UnavailableError: something could not be read or written; the next look goes on from there.
+            UnavailableError: an object could not be read or written; the next reconciliation continues.
         """
         for _ in range(_MAX_STEPS):
             ca_data, leaf = self._api.get(self._ca_secret), self._api.get(self._tls_secret)
@@ -148,7 +148,7 @@ class CertificateReconciler:
         self._api.merge(path, {"metadata": {"resourceVersion": version}, "data": encoded})
 
     def _read_configurations(self) -> list[tuple[WebhookConfiguration, dict[str, Any]]] | None:
-        """Return the configurations that are there; None if the release leaves certificates to others by now."""
+        """Return the configurations that exist; None if the release does not have the operator issue certificates."""
         release = read_release(self._api, self._namespace, self._config_map)
         if not release.managed_certificates:
             return None

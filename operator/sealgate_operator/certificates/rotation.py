@@ -1,17 +1,17 @@
-"""The webhook's certificates: what the next step is, given what there is. Pure, but for the making of keys.
+"""Rotation of the webhook's certificates: computes the next step from the current state. Pure, but for making keys.
 
 A CA signs one server certificate (the leaf). Both live in Secrets; the CA's certificate is also in the
 `caBundle` of the webhook configurations, which API servers read. The leaf is renewed after two thirds of its life, by
 the same CA. A CA is replaced after two thirds of its own, in steps of which each is one write, so that
-whoever takes over after a crash sees from what is written which step comes next:
+the replica that takes over after a crash can tell the next step from the stored state:
 
 1. a *next* CA is made;
-2. `caBundle` has both, everywhere; when that is seen, the time is noted;
+2. `caBundle` contains both, in every configuration; when that is observed, the time is recorded;
 3. one settling time later every API server knows both, and the next CA becomes the current one, the current one
    the *old* one;
-4. the leaf is issued anew by what is now the current CA; when that is seen, the time is noted;
-5. one settling time later every webhook serves it, and the old CA is forgotten;
-6. `caBundle` is left with one.
+4. the leaf is reissued by the new current CA; when that is observed, the time is recorded;
+5. one settling time later every webhook serves it, and the old CA is removed;
+6. `caBundle` contains one CA again.
 
 At every moment what an API server trusted up to one settling time ago verifies what a webhook served up to one
 settling time ago.
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 
 #: How far before now a certificate begins, for machines whose clocks are behind.
 BACKDATE = timedelta(minutes=5)
-#: The longest time that is left to API servers and to webhooks to notice a change.
+#: The longest time in which API servers and webhooks must have noticed a change.
 LONGEST_SETTLING = timedelta(minutes=10)
-#: How far ahead a CA may begin before it counts as made by a clock that was wrong: others trust none that is
-#: yet to come. Clocks of machines that are a little apart must not take each other's CAs away.
+#: How far in the future a CA may begin before it is replaced as made by a wrong clock: clients do not trust a
+#: certificate that is not valid yet. Replicas with slightly different clocks must not replace each other's CAs.
 MOST_AHEAD = timedelta(hours=1)
-#: The most certificates that an old CA's Secret is read for; more is nothing that was written here.
+#: The most certificates that are read from one key of a Secret; the operator never writes more.
 _MAX_OLD = 4
 
 CURRENT, CURRENT_KEY = "ca.crt", "ca.key"
@@ -63,8 +63,8 @@ class Rules:
 
     Attributes:
         names: DNS names of the webhook's Service.
-        ca_lifetime: for how long a CA is good.
-        leaf_lifetime: for how long a leaf is good; no longer than the CA.
+        ca_lifetime: lifetime of a CA.
+        leaf_lifetime: lifetime of a leaf; no longer than that of the CA.
     """
 
     names: tuple[str, ...]
@@ -73,7 +73,7 @@ class Rules:
 
     @property
     def settling(self) -> timedelta:
-        """What is left to others to notice a change; a tenth of the leaf's life where that is less."""
+        """Time in which others must notice a change; a tenth of the leaf's lifetime where that is less."""
         return min(LONGEST_SETTLING, self.leaf_lifetime / 10)
 
 
@@ -121,13 +121,13 @@ def next_step(
     rules: Rules,
     now: datetime,
 ) -> Step | None:
-    """Return what has to be written next; None when everything is as it should be for now.
+    """Return the next write; None if nothing is due.
 
     Args:
         ca_data: data of the CA's Secret.
         leaf: data of the leaf's Secret.
-        published: the `caBundle` of every webhook as it is.
-        rules: how certificates are made.
+        published: the current `caBundle` of every webhook.
+        rules: names and lifetimes.
         now: the time.
     """
     state = _State(ca_data, leaf, rules, now)
@@ -136,7 +136,7 @@ def next_step(
         return step
     bundle = state.bundle()
     if any(found != bundle for found in published):
-        return ApplyCABundle("the CAs in force are published", bundle)
+        return ApplyCABundle("caBundle gets the current CAs", bundle)
     return state.promote_next_ca() or state.issue_leaf(bundle) or state.remove_old_ca()
 
 
@@ -156,74 +156,74 @@ class _State:
         self._leaf_bundle = leaf.get(LEAF_BUNDLE, b"")
 
     def ensure_ca(self) -> Step | None:
-        """Return the making of a CA, if one is missing or should be followed soon."""
+        """Return the creation of a CA if none is valid or the current one is due for replacement; else None."""
         if self._current is None and self._next is None:
             return self._replace_lost_ca()
         if self._current is None and not self._old:
-            # Nothing that is served could still be verified, so there is nothing to wait for.
-            return self._promote("the current CA is lost or expired; the next one takes over at once")
+            # No served certificate could be verified any more, so there is nothing to wait for.
+            return self._promote("the current CA is lost or expired; promoting the next CA at once")
         due = self._current is not None and is_due(self._current.certificate, self._now)
         if due and self._next is None and not self._has_old:
-            return WriteCASecret("the CA is due; the next one is made", self._make_next())
+            return WriteCASecret("the CA is due for replacement; creating the next CA", self._make_next())
         return None
 
     def bundle(self) -> bytes:
-        """Return every CA that somebody may need, the oldest first, so that a change of roles is none here."""
+        """Return every CA that a client may need, the oldest first: a change of roles leaves the bundle as it is."""
         pairs = [pair.certificate for pair in (self._current, self._next) if pair is not None]
         every = sorted({*pairs, *self._old}, key=lambda one: (one.not_valid_before_utc, one.serial_number))
         return b"".join(one.public_bytes(Encoding.PEM) for one in every)
 
     def promote_next_ca(self) -> Step | None:
-        """Return the step towards the next CA; what is in `bundle` has been seen everywhere."""
+        """Return the step towards the next CA; None if none is due. Requires that every webhook has the bundle."""
         if self._next is None:
             return None
         if self._next_published is None:
-            return WriteCASecret("the next CA is published", {NEXT_PUBLISHED: _write_time(self._now)})
+            return WriteCASecret("the next CA is in every caBundle", {NEXT_PUBLISHED: _write_time(self._now)})
         if self._now < self._next_published + self._rules.settling:
             return None
-        return self._promote("the next CA takes over")
+        return self._promote("promoting the next CA")
 
     def issue_leaf(self, bundle: bytes) -> Step | None:
-        """Return the issuing of a leaf, if there is none, or it should be replaced."""
+        """Return the issuance of a leaf, if there is none or it is due for replacement; else None."""
         if self._current is None:
             return None
         why = self._leaf_problem()
         if why:
             return WriteTLSSecret(
-                f"a certificate is issued: {why}", _issue(self._current, self._rules, self._now, bundle)
+                f"issuing a certificate: {why}", _issue(self._current, self._rules, self._now, bundle)
             )
         if self._leaf_bundle != bundle:
-            return WriteTLSSecret("the CAs beside the certificate are brought up to date", {LEAF_BUNDLE: bundle})
+            return WriteTLSSecret("updating the CAs beside the certificate", {LEAF_BUNDLE: bundle})
         return None
 
     def remove_old_ca(self) -> Step | None:
-        """Return the step towards forgetting the old CA; the leaf is one of the current one."""
+        """Return the step towards removing the old CA; None if none is due. Requires a leaf of the current CA."""
         if not self._has_old or self._current is None:
             return None
         if self._old_replaced is None:
-            return WriteCASecret("the old CA is replaced", {OLD_REPLACED: _write_time(self._now)})
+            return WriteCASecret("the certificate of the old CA is replaced", {OLD_REPLACED: _write_time(self._now)})
         if self._now < self._old_replaced + self._rules.settling:
             return None
-        return WriteCASecret("the old CA is forgotten", {OLD: None, OLD_REPLACED: None})
+        return WriteCASecret("removing the old CA", {OLD: None, OLD_REPLACED: None})
 
     def _replace_lost_ca(self) -> Step:
-        """Make a CA where there is none; what is served still counts, if it is known who signed it."""
+        """Make a CA where there is none; keep the CA of the served leaf, if its certificate is known."""
         signers = [one for one in _read_certificates(self._leaf_bundle) if self._leaf and _signed(one, self._leaf)]
         signers = [one for one in signers if _has_begun(one, self._now) and one.not_valid_after_utc > self._now]
         fresh: Data = dict.fromkeys((CURRENT, CURRENT_KEY, NEXT, NEXT_KEY, NEXT_PUBLISHED, OLD, OLD_REPLACED))
         if signers:
             kept = b"".join(one.public_bytes(Encoding.PEM) for one in signers)
-            why = "the CA is lost; the next one is made"
+            why = "the CA is lost; creating the next CA"
             return WriteCASecret(why, {**fresh, **self._make_next(), OLD: kept})
         made = _make_ca(self._rules, self._now)
-        return WriteCASecret("a CA is made", {**fresh, CURRENT: made[0], CURRENT_KEY: made[1]})
+        return WriteCASecret("creating a CA", {**fresh, CURRENT: made[0], CURRENT_KEY: made[1]})
 
     def _make_next(self) -> Data:
         certificate, key = _make_ca(self._rules, self._now)
         return {NEXT: certificate, NEXT_KEY: key, NEXT_PUBLISHED: None}
 
     def _promote(self, why: str) -> Step:
-        assert self._next is not None  # noqa: S101 - both callers have looked
+        assert self._next is not None  # noqa: S101 - both callers check it
         old = [*([self._current.certificate] if self._current else []), *self._old]
         data: Data = {
             CURRENT: self._next.certificate.public_bytes(Encoding.PEM),
@@ -237,17 +237,17 @@ class _State:
         return WriteCASecret(why, data)
 
     def _leaf_problem(self) -> str:
-        """Return why the leaf has to be replaced; empty if it has not."""
-        assert self._current is not None  # noqa: S101 - the caller has looked
+        """Return why the leaf has to be replaced; empty if it need not be."""
+        assert self._current is not None  # noqa: S101 - the caller checks it
         if self._leaf is None:
-            return "there is none that is good"
+            return "there is no valid certificate"
         if not _signed(self._current.certificate, self._leaf):
-            return "another CA signed the one there is"
+            return "it was signed by another CA"
         if self._leaf.certificate.not_valid_before_utc > self._now:
-            return "the one there is begins later: it was made by a clock that was wrong"
+            return "it is not valid yet: it was made by a wrong clock"
         if is_due(self._leaf.certificate, self._now):
-            return "two thirds of its life are over"
-        return "" if _names(self._leaf.certificate) == self._rules.names else "its names are others"
+            return "two thirds of its lifetime have passed"
+        return "" if _names(self._leaf.certificate) == self._rules.names else "its names have changed"
 
 
 # Certificates ----------------------------------------------------------------------------------------------------
@@ -260,13 +260,13 @@ class _Pair:
 
 
 def is_due(certificate: x509.Certificate, now: datetime) -> bool:
-    """Return whether two thirds of a certificate's life are over."""
+    """Return whether two thirds of a certificate's lifetime have passed."""
     begin = certificate.not_valid_before_utc + BACKDATE
     return now >= begin + (certificate.not_valid_after_utc - begin) * 2 / 3
 
 
 def expiry(data: Mapping[str, bytes], name: str) -> datetime | None:
-    """Return when the certificate under a name ends; None if there is none that can be read."""
+    """Return the expiry of the certificate under a key of a Secret; None if it cannot be read."""
     found = _read_certificates(data.get(name))
     return found[0].not_valid_after_utc if found else None
 
@@ -279,7 +279,7 @@ def service_names(service: str, namespace: str) -> tuple[str, ...]:
 
 def _make_ca(rules: Rules, now: datetime) -> tuple[bytes, bytes]:
     key = ec.generate_private_key(ec.SECP256R1())
-    # A name of its own: clients that find the issuer by name must not take one generation for another.
+    # A unique name: clients that look up the issuer by name must not confuse two CAs.
     subject = _name(f"sealgate webhook CA {x509.random_serial_number():x}"[:64])
     certificate = (
         _builder(subject, subject, key, now, rules.ca_lifetime)
@@ -360,7 +360,7 @@ def _signed(ca: x509.Certificate, leaf: _Pair) -> bool:
 
 
 def _read_pair(data: Mapping[str, bytes], certificate: str, key: str, now: datetime) -> _Pair | None:
-    """Return a certificate with its key; None if they are not there, no pair, or the time is over."""
+    """Return a certificate with its key; None if one is missing or invalid, they do not match, or it has expired."""
     found = _read_certificates(data.get(certificate))
     if not found or found[0].not_valid_after_utc <= now:
         return None
@@ -390,7 +390,7 @@ def _read_certificates(text: bytes | None) -> list[x509.Certificate]:
 
 
 def _read_time(text: bytes | None, now: datetime) -> datetime | None:
-    """Return a time that was noted; one that cannot be, or is yet to come, was not."""
+    """Return a recorded time; None if it is missing, invalid or in the future."""
     try:
         found = datetime.fromisoformat((text or b"").decode())
     except ValueError:

@@ -59,7 +59,7 @@ def next_data(data: Mapping[str, bytes], now: datetime) -> dict[str, bytes] | No
 
 
 class SelfTestCertificateReconciler:
-    """Keeps the Secret.
+    """Reconciles the Secret.
 
     Args:
         api: the API server.
@@ -87,7 +87,7 @@ class SelfTestCertificateReconciler:
         self._log = log
 
     def run(self, stop: threading.Event) -> None:
-        """Reconcile until told to stop."""
+        """Reconcile periodically until `stop` is set."""
         while not stop.is_set():
             try:
                 self.reconcile()

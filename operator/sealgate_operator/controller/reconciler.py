@@ -1,7 +1,7 @@
-"""Brings every status to what it should say.
+"""Reconciles the status of every Authenticator and VerificationPolicy.
 
-A look at an object starts from what there is, not from what happened: whatever was missed, doubled or came in another
-order, the next look finds the same. It writes only what differs, so that looking costs nothing while nothing changes.
+Reconciliation is level-triggered: it starts from the current objects, not from events, so missed, repeated or reordered
+events do not matter. A status is written only if it differs.
 """
 
 from __future__ import annotations
@@ -38,37 +38,37 @@ if TYPE_CHECKING:
     from sealgate_operator.metrics import Metrics
     from sealgate_operator.webhooks.node_critical import NodeCritical
 
-#: Threads that look at objects; what they wait for is the API server.
+#: Threads that reconcile objects; they mostly wait for the API server.
 WORKERS = 4
 _PAGE = 500
 _PATHS = {
     AUTHENTICATOR: f"/apis/{API_VERSION}/authenticators",
     POLICY: f"/apis/{API_VERSION}/verificationpolicies",
 }
-#: Secrets that cannot be anybody's keys and may be large.
+#: Excludes Secrets that cannot contain keys for authenticators and may be large.
 SECRET_SELECTOR = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token"  # noqa: S105 - a selector
 
 
 class Reconciler:
-    """Looks at objects as they come out of the queue.
+    """Reconciles the objects of the work queue.
 
     Args:
         api: the API server.
-        namespace: sealgate's own.
-        store: what there is.
-        queue: what is to be looked at.
-        secrets: where keys in Secrets come from.
-        sources: where other keys come from.
+        namespace: the operator's namespace.
+        store: cache of the objects.
+        queue: keys of the objects to reconcile.
+        secrets: source of keys in Secrets.
+        sources: sources of other keys.
         node_critical: finds DaemonSets that the cluster needs before sealgate.
         fence: whether this replica may still write.
-        events: where warnings go.
-        clock: what time it is.
-        refresh_seconds: between two looks at the same object although nothing changed.
-        metrics: told of every look.
-        log: told of every change, and of failures.
+        events: gets a warning for every object that becomes not ready.
+        clock: source of the time.
+        refresh_seconds: the most seconds between two reconciliations of an object.
+        metrics: counts reconciliations.
+        log: gets a line for every change and failure.
     """
 
-    def __init__(  # noqa: PLR0913 - everything that it stands between
+    def __init__(  # noqa: PLR0913 - what a reconciler is assembled from
         self,
         *,
         api: KubernetesAPI,
@@ -101,21 +101,21 @@ class Reconciler:
         self._lock = threading.Lock()
         self._assessments: dict[str, Assessment] = {}
 
-    # What happens elsewhere ---------------------------------------------------------------------------------------
+    # Events and resyncs --------------------------------------------------------------------------------------------
 
     def on_event(self, kind: str, obj: Object, *, gone: bool = False) -> None:
-        """Take in what a watch told of an object, and have what follows from it looked at."""
+        """Store the object of a watch event, and queue the objects that depend on it."""
         news = self._store.remove(kind, obj) if gone else self._store.put(kind, obj)
         if news:
             self._enqueue_dependents(kind, obj["metadata"]["name"])
 
     def resync(self) -> bool:
-        """Compare everything with the API server, have looked at whatever was missed; return whether anything was.
+        """List all objects, and queue those of which the watches missed a change; return whether there were any.
 
         Raises:
             UnavailableError: it could not be listed.
         """
-        # All of it before anything is looked at: an authenticator is not to be found without its Secret.
+        # All lists come before the queue is filled: an authenticator must not be reconciled without its Secret.
         changed = [(kind, self._compare(kind)) for kind in KINDS]
         if self._node_critical.refresh():
             for obj in self._store.all(POLICY):
@@ -127,17 +127,17 @@ class Reconciler:
         return any(names for _, names in changed)
 
     def resync_periodically(self, stop: threading.Event, seconds: float, on_missed: Callable[[], None]) -> None:
-        """Sweep until told to stop.
+        """Resync periodically until `stop` is set.
 
         Args:
-            stop: tells.
-            seconds: between two sweeps.
-            on_missed: called when two sweeps, one after the other, found what no watch had told of.
+            stop: ends the loop.
+            seconds: seconds between two resyncs, on average.
+            on_missed: called when two resyncs in a row found changes that no watch had reported.
         """
         missed = False
         while not stop.wait(seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads load, guards nothing
             try:
-                # What changes while it is listed may be in the list first; twice in a row is no accident.
+                # A list may contain a change before the watch reports it; two in a row are no coincidence.
                 before, missed = missed, self.resync()
                 if before and missed:
                     missed = False
@@ -172,21 +172,21 @@ class Reconciler:
         objects: list[Object] = []
         while True:
             page = self._api.get(self._paths[kind], query)
-            # Objects in a list do not say what they are.
+            # The items of a list carry neither apiVersion nor kind.
             version = page.get("apiVersion") or ""
             objects += [{**item, "apiVersion": version, "kind": kind} for item in page.get("items") or ()]
             if not page["metadata"].get("continue"):
                 return objects, page["metadata"]["resourceVersion"]
             query["continue"] = page["metadata"]["continue"]
 
-    # Looking ------------------------------------------------------------------------------------------------------
+    # Reconciliation -----------------------------------------------------------------------------------------------
 
     def work(self) -> None:
-        """Look at what the queue gives until it is closed."""
+        """Reconcile the objects of the queue until it is closed."""
         while (key := self._queue.take()) is not None:
             try:
                 self._reconcile(key)
-            except Exception as error:  # noqa: BLE001 - the boundary: whatever goes wrong is told, and tried again
+            except Exception as error:  # noqa: BLE001 - the boundary: every error is logged and retried
                 self._failed(key, error)
             else:
                 self._metrics.worked(key.kind)
@@ -195,13 +195,13 @@ class Reconciler:
     def _failed(self, key: Key, error: Exception) -> None:
         pause = self._queue.failed(key)
         self._metrics.failed(key.kind)
-        told = {"kind": key.kind, "name": key.name, "backoff_seconds": round(pause, 1)}
+        fields = {"kind": key.kind, "name": key.name, "backoff_seconds": round(pause, 1)}
         if isinstance(error, ConflictError):
-            self._log.debug("object changed during its reconcile; will retry", **told)
+            self._log.debug("object changed during its reconcile; will retry", **fields)
         elif isinstance(error, SealgateError):
-            self._log.warning("reconcile failed; will retry", error=error.message, **told)
+            self._log.warning("reconcile failed; will retry", error=error.message, **fields)
         else:
-            self._log.error("reconcile failed; will retry", exc_info=error, **told)
+            self._log.error("reconcile failed; will retry", exc_info=error, **fields)
 
     def _reconcile(self, key: Key) -> None:
         obj = self._store.get(key.kind, key.name)
@@ -238,7 +238,7 @@ class Reconciler:
             if name not in known and self._store.get(AUTHENTICATOR, name) is not None
         ]
         if waiting:
-            # After a start: it comes again once they have been looked at, and until then its status stands.
+            # After a start: the policy is queued again when its authenticators are reconciled.
             return self._refresh_seconds
         status = policy_status(obj, known, self._clock.now(), self._node_critical.condition())
         if read_status(VerificationPolicyStatus, obj) != status:
@@ -258,7 +258,7 @@ class Reconciler:
         try:
             written = self._api.merge(f"{path}/status", document)
         except NotFoundError:
-            # Deleted meanwhile; the watch tells, or the next resync.
+            # Deleted in the meantime; a watch or the next resync reports it.
             return
         except ConflictError:
             self._store.put(kind, {**self._api.get(path), "kind": kind})
@@ -281,12 +281,12 @@ class Reconciler:
         self._metrics.counted(states, objects)
 
 
-#: What an object without a status says.
+#: Condition of an object without a status.
 _PENDING = Condition(type=READY, status="Unknown", reason="Pending", last_transition_time="")
 
 
 def _visible_to_policies(assessment: Assessment | None) -> tuple[Any, ...] | None:
-    """Return what policies see of an assessment."""
+    """Return the parts of an assessment that the status of policies depends on."""
     return None if assessment is None else (assessment.ready, assessment.message, assessment.fingerprints)
 
 

@@ -1,11 +1,11 @@
-"""What the API server has, as this replica knows it: authenticators, policies, and the Secrets beside them.
+"""Cache of the API server's objects: authenticators, policies, and Secrets of the operator's namespace.
 
-Watches tell of changes at once; from time to time a whole list is compared, because a watch that breaks off may lose a
-deletion. Both may arrive in any order, so versions decide: an older one never replaces a newer one, and what was
-deleted stays so. Versions are compared as numbers, which Kubernetes promises (since 1.35) and has always kept.
+Watches report changes at once; a resync compares whole lists, because a watch that breaks off may lose a deletion. Both
+may arrive in any order, so versions decide: an older version never replaces a newer one, and a deleted object stays
+deleted. Versions are compared as numbers, which Kubernetes guarantees since 1.35 and did in practice before.
 
-Where a backup is restored, versions go back. A list that is older than what was known before it was asked for says so,
-and then nothing else that was known counts.
+When a backup of etcd is restored, versions go back. A list that is older than the newest version known before the
+request shows that, and then every cached object of that kind is discarded.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ Object = dict[str, Any]
 
 
 class ObjectStore:
-    """Every object by kind and name; thread-safe. Objects in it are never changed.
+    """Objects by kind and name. Thread-safe. Stored objects are never modified.
 
     Args:
-        ignored: Secrets that are nobody's keys and are not even kept.
+        ignored: names of Secrets that are not stored.
     """
 
     def __init__(self, ignored: Collection[str] = frozenset()) -> None:
@@ -39,9 +39,9 @@ class ObjectStore:
         self._lock = threading.Lock()
         self._objects: dict[str, dict[str, Object]] = {kind: {} for kind in KINDS}
         self._gone: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
-        #: The highest version of each kind that anybody told of.
+        #: The highest version of each kind that a watch or a list has reported.
         self._newest = dict.fromkeys(KINDS, 0)
-        #: What each authenticator and each policy names, so that nobody has to read them all after every change.
+        #: The objects that each authenticator and policy names: an index, so that a change need not search all objects.
         self._names: dict[str, dict[str, frozenset[str]]] = {AUTHENTICATOR: {}, POLICY: {}}
 
     def get(self, kind: str, name: str) -> Object | None:
@@ -55,38 +55,38 @@ class ObjectStore:
             return list(self._objects[kind].values())
 
     def secret(self, name: str) -> Mapping[str, bytes] | None:
-        """Return the decoded data of a Secret; None if there is none. What is not base64 is empty."""
+        """Return the decoded data of a Secret; None if there is none. A value that is not base64 is empty."""
         found = self.get(SECRET, name)
         return None if found is None else secret_data(found)
 
     def newest(self, kind: str) -> int:
-        """Return the highest version that was told of; a list that is asked for now cannot be older than that."""
+        """Return the highest version that was reported; a list that is requested now cannot be older."""
         with self._lock:
             return self._newest[kind]
 
     def put(self, kind: str, obj: Object) -> bool:
-        """Take an object as it is now; return whether that was news."""
+        """Store an object; return whether it was newer than the stored one."""
         with self._lock:
             return self._put(kind, obj)
 
     def remove(self, kind: str, obj: Object) -> bool:
-        """Take it that an object is gone; return whether that was news.
+        """Remove a deleted object; return whether it was stored.
 
         Args:
-            kind: the object's.
-            obj: as the watch told of its end, with the version at which it went.
+            kind: kind of the object.
+            obj: the object as the watch reported its deletion, with the version of the deletion.
         """
         with self._lock:
             return self._remove(kind, obj["metadata"]["name"], _version(obj))
 
     def replace(self, kind: str, objects: Iterable[Object], version: str, since: int = 0) -> set[str]:
-        """Take a whole list; return the names of the objects of which there was news.
+        """Store a whole list; return the names of the objects that changed.
 
         Args:
-            kind: of all of them.
-            objects: what there was at a version.
-            version: that version.
-            since: what `newest` was before the list was asked for.
+            kind: kind of the objects.
+            objects: all objects of the kind.
+            version: resource version of the list.
+            since: value of `newest` before the list was requested.
         """
         listed = {obj["metadata"]["name"]: obj for obj in objects}
         changed: set[str] = set()
@@ -103,7 +103,7 @@ class ObjectStore:
         return changed
 
     def authenticators_with(self, secret: str) -> list[str]:
-        """Return the names of the authenticators that take something from a Secret."""
+        """Return the names of the authenticators that name a Secret."""
         return self._users(AUTHENTICATOR, secret)
 
     def policies_with(self, authenticator: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is to be looked at: each object at most once, later if so wished, never by two workers at a time."""
+"""Work queue of objects to reconcile: each at most once, optionally delayed, never by two workers at a time."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from sealgate.clocks import Clock
 
-#: Seconds after the first failure, and the most after many.
+#: Seconds of back-off after the first failure, and the longest.
 FIRST_BACKOFF = 0.2
 LONGEST_BACKOFF = 60.0
 
 
 class Key(NamedTuple):
-    """An object.
+    """Key of an object.
 
     Attributes:
-        kind: "Authenticator", "VerificationPolicy".
-        name: its name.
+        kind: "Authenticator" or "VerificationPolicy".
+        name: name of the object.
     """
 
     kind: str
@@ -27,16 +27,16 @@ class Key(NamedTuple):
 
 
 class WorkQueue:
-    """Keys that wait; thread-safe.
+    """Queue of keys. Thread-safe.
 
     Args:
-        clock: for pauses.
+        clock: measures delays.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._condition = threading.Condition()
-        #: When each key that waits is due; the heap may hold entries that this no longer agrees with.
+        #: When each queued key is due; entries of the heap that differ from this are obsolete.
         self._due: dict[Key, float] = {}
         self._heap: list[tuple[float, Key]] = []
         self._working: set[Key] = set()
@@ -48,7 +48,7 @@ class WorkQueue:
             return len(self._due)
 
     def add(self, key: Key, delay: float = 0.0) -> None:
-        """Have a key looked at, after so many seconds at the latest."""
+        """Queue a key, to be due in `delay` seconds or earlier if it is queued already."""
         with self._condition:
             due = self._clock.monotonic() + delay
             if due < self._due.get(key, float("inf")):
@@ -57,7 +57,7 @@ class WorkQueue:
                 self._condition.notify()
 
     def take(self) -> Key | None:
-        """Wait for a key that is due and that nobody works on; None once closed. Say `done` or `failed` after."""
+        """Wait for a due key that no worker holds; None once closed. The caller must call `done` or `failed`."""
         with self._condition:
             while not self._closed:
                 key = self._pop()
@@ -68,14 +68,14 @@ class WorkQueue:
             return None
 
     def done(self, key: Key) -> None:
-        """Say that a key was looked at."""
+        """Release a key after a successful reconciliation."""
         with self._condition:
             self._failures.pop(key, None)
             self._working.discard(key)
             self._condition.notify()
 
     def failed(self, key: Key) -> float:
-        """Say that a look failed; the key comes again after a growing pause, which is returned, seconds."""
+        """Release a key after a failed reconciliation and queue it again; return the back-off in seconds."""
         with self._condition:
             count = self._failures[key] = self._failures.get(key, 0) + 1
             self._working.discard(key)
@@ -84,7 +84,7 @@ class WorkQueue:
         return pause
 
     def close(self) -> None:
-        """Let every worker go home."""
+        """Stop all workers."""
         with self._condition:
             self._closed = True
             self._condition.notify_all()
@@ -107,6 +107,6 @@ class WorkQueue:
         return found
 
     def _wait_seconds(self) -> float | None:
-        """Return how long to wait for the next key; keys that somebody works on announce themselves."""
+        """Return the seconds until the next key is due; None if there is none. Released keys notify by themselves."""
         waiting = [due for due, key in self._heap if key not in self._working]
         return max(0.001, min(waiting) - self._clock.monotonic()) if waiting else None

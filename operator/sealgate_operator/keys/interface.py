@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 
 class KeySource(Protocol):
-    """A kind of place in which public keys are kept, such as a KMS."""
+    """A kind of store of public keys, such as Secrets or a KMS."""
 
     def name(self, entry: KeyEntry) -> str | None:
-        """Return what `status.keys[].source` calls the entry's place; None if the entry is not of this kind."""
+        """Return the name of the entry's key in `status.keys[].source`; None if the entry is not of this kind."""
 
     def observe(self, entry: KeyEntry, known: Sequence[KeyStatus], now: datetime) -> tuple[KeyStatus, ...]:
-        """Return the keys at the entry's place, at least one, refused ones with reason and message.
+        """Return the keys of an entry, at least one; refused ones have a reason and a message.
 
         Args:
-            entry: what the spec says.
-            known: what the status says about this place.
-            now: the time.
+            entry: key entry of the spec, for which `name` is not None.
+            known: keys of the same name in the current status.
+            now: the time, in UTC.
         """
 
     def refresh_after(self, entry: KeyEntry) -> float | None:
-        """Return the seconds after which an entry that was observed must be again; None where changes are seen."""
+        """Return the seconds after which an entry must be observed again; None if the source is watched."""

@@ -1,8 +1,8 @@
-"""What may be copied out of a Secret into a status that everybody can read: public keys, and nothing beside them.
+"""Public keys from Secrets: the only content of a Secret that may be copied to a status, which many users can read.
 
-Whoever writes an `Authenticator` chooses which Secret of sealgate's namespace it names. So nothing of a Secret gets
-out, not even into a message, but what has been parsed as a public key, a certificate or an OpenPGP certificate; and of
-these only the parsed parts, not what stands around them.
+The author of an `Authenticator` chooses which Secret of sealgate's namespace it names. So nothing of a Secret is
+copied, not even into a message, except what has been parsed as a public key, a certificate or an OpenPGP certificate;
+and of these only the parsed parts, not the text around them.
 """
 
 from __future__ import annotations
@@ -117,5 +117,5 @@ def _pem_block(block: bytes, label: str) -> PublicMaterial:
 
 def _bounded(material: PublicMaterial) -> PublicMaterial:
     if len(material.text) > MAX_TEXT:
-        raise InvalidKeyError(f"it holds more than {MAX_TEXT} characters; leave out keys that nobody uses")
+        raise InvalidKeyError(f"it holds more than {MAX_TEXT} characters; remove keys that are not used")
     return material

@@ -1,9 +1,9 @@
-"""Where keys are read that do not stand in a spec: one class for each kind of place.
+"""Key sources: keys that are not inline in a spec, one class for each kind of source.
 
-A source observes; it never raises for what it finds. What it returns goes into `status.keys` as it is, and there the
-webhook finds it. A source that cannot be watched gives its keys an end (`validUntil`) and is asked again before it
-(`refresh_after`); while it does not answer, it returns what it knew, with the end unmoved. Objects are looked at
-more often than that, after every change of anything they name: such a source answers from its memory until it is time.
+A source never raises for what it finds. The keys that it returns are written to `status.keys`, where the webhook
+reads them. A source that cannot be watched gives its keys an expiry (`validUntil`) and is asked again before it
+(`refresh_after`); while it does not respond, it returns the known keys with the expiry unchanged. Objects are
+reconciled more often than that, after every change of an object that they name: such a source responds from its cache.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class SecretKeys:
 
     Args:
         read: returns the decoded data of a Secret; None if there is none.
-        forbidden: Secrets that are sealgate's own and nobody's keys.
+        forbidden: names of sealgate's own Secrets, which are never read as keys.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class CredentialSecrets:
 
     Args:
         read: returns the decoded data of a Secret; None if there is none.
-        forbidden: Secrets that are sealgate's own and nobody's credentials.
+        forbidden: names of sealgate's own Secrets, which are never read as credentials.
     """
 
     def __init__(self, read: Callable[[str], Mapping[str, bytes] | None], forbidden: Collection[str]) -> None:

@@ -1,1 +1,1 @@
-"""What a status should say. Pure."""
+"""Computes what the status of an object should say; pure."""

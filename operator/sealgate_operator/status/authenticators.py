@@ -1,8 +1,8 @@
-"""What an Authenticator's status should say. Pure, but for what the key sources ask of others.
+"""Status of an Authenticator. Pure, except for the requests of the key sources.
 
-A format is built twice. The first time its keys come from the sources, and everything that it asks for is noted; the
-second time they come from the status that came of it, just as the webhook will read it. So `Ready` says what the
-webhook will find, for every format and every option, and a further format needs nothing here.
+The check of a format is built twice. The first time its keys come from the sources, and every key that it requests is
+recorded; the second time they come from the resulting status, as the webhook will read it. So `Ready` says whether the
+webhook can use the authenticator, for every format and option, and a new format needs no change here.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ _MAX_KEYS = 256
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What was found out about an Authenticator.
+    """The result of resolving an Authenticator.
 
     Attributes:
-        status: what its status should say.
+        status: the status that it should have.
         ready: whether the webhook can use it.
-        message: why not, or how well.
-        fingerprints: the keys whose signatures it takes; None where others choose them.
-        refresh_seconds: after which it must be looked at again although nothing changed; None for whenever.
+        message: message of the condition Ready.
+        fingerprints: keys whose signatures it accepts; None where the format does not determine them.
+        refresh_seconds: seconds after which it must be reconciled again although nothing changed; None for no limit.
     """
 
     status: AuthenticatorStatus
@@ -66,7 +66,7 @@ class Assessment:
 
 
 def assess(obj: Mapping[str, Any], secrets: SecretKeys, others: Sequence[KeySource], now: datetime) -> Assessment:
-    """Return what an Authenticator's status should say.
+    """Resolve an Authenticator's keys and return the status that it should have.
 
     Args:
         obj: the object, with the status it has.
@@ -102,7 +102,7 @@ def assess(obj: Mapping[str, Any], secrets: SecretKeys, others: Sequence[KeySour
 
 
 class _Collector:
-    """A `KeyResolver` that asks the sources and notes what they say."""
+    """A `KeyResolver` that asks the key sources and records their results."""
 
     def __init__(
         self, sources: Sequence[KeySource], secrets: SecretKeys, known: Sequence[KeyStatus], now: datetime
@@ -120,7 +120,7 @@ class _Collector:
         try:
             build_check(authenticator, self)
         except SealgateError:
-            # Said once all keys are known, by the format that reads them from the status.
+            # Reported when the check is built from the status, once all keys are known.
             return
 
     def found(self) -> tuple[KeyStatus, ...]:
@@ -165,7 +165,7 @@ class _Collector:
 
 
 def _dated(key: KeyStatus, known: Sequence[KeyStatus], generation: int, now: datetime) -> KeyStatus:
-    """Return a key with when it was read; the same key keeps its time, or every look would be a change."""
+    """Return a key with the time when it was read; an unchanged key keeps its time."""
     for earlier in known:
         same = key.model_copy(
             update={"observed_at": earlier.observed_at, "observed_generation": earlier.observed_generation}
@@ -186,7 +186,7 @@ def _status(
 def _not_ready(error: SealgateError, keys: Sequence[KeyStatus]) -> ConditionUpdate:
     refused = [key for key in keys if key.state == "Refused"]
     if refused:
-        # One that has a name of its own says more than that some key was refused.
+        # A specific reason says more than that some key was refused.
         reason = refused[0].reason if refused[0].reason != Reason.INVALID_KEY else "KeyRefused"
         return ConditionUpdate(READY, False, reason, error.message)
     return ConditionUpdate(READY, False, error.reason.value, error.message)

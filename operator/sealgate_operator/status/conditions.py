@@ -1,4 +1,4 @@
-"""Conditions as Kubernetes has them: a status, a reason for machines, a message for people, and since when."""
+"""Conditions of objects, as in Kubernetes' API conventions: status, reason, message and time of the last transition."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ MAX_MESSAGE = 2048
 
 @dataclass(frozen=True, slots=True)
 class ConditionUpdate:
-    """What a condition says, without since when.
+    """What a condition should say; the transition time is added by `conditions_of`.
 
     Attributes:
-        type: what it is about.
-        holds: whether it does; None where that cannot be known.
-        reason: why, one CamelCase word.
-        message: why, for a person, and what to do.
+        type: type of the condition, for example Ready.
+        holds: whether the condition is true; None if that is unknown.
+        reason: one CamelCase word.
+        message: explanation for a person, with what to do.
     """
 
     type: str

@@ -4,7 +4,7 @@ A webhook without rules matches nothing, so until then no pod is refused: an ins
 admits pods. The proof is the self-test (`sealgate.self_test`), through the API server itself and the same connection
 (address and CA bundle) that the configurations use.
 
-Rules that are applied stay, whatever happens to the webhook or the operator; nothing here removes them. Rules that
+Applied rules stay when the webhook or the operator fails; they are never removed here. Rules that
 another client removes or changes are applied again after another self-test, and that is reported. Only the replica that
 leads writes; every replica observes, and is ready once it has seen the rules on every configuration.
 """
@@ -56,8 +56,8 @@ class Enforcement:
         namespace: sealgate's own.
         lease: says whether this replica leads.
         events: gets an Event for rules that another client has changed.
-        metrics: told whether the rules are in place.
-        log: told of every change.
+        metrics: shows whether the rules are in place.
+        log: gets a line for every change.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Enforcement:
         return "" if self._seen.is_set() else self._problem
 
     def run(self, stop: threading.Event) -> None:
-        """Reconcile periodically until told to stop."""
+        """Reconcile periodically until `stop` is set."""
         while not stop.is_set():
             try:
                 self.reconcile()
@@ -102,7 +102,7 @@ class Enforcement:
         """
         release = read_release(self._api, self._namespace, self._config_map)
         differing = self._differing(release)
-        # Told at once: the self-test may fail.
+        # Before the self-test, which may fail.
         self._metrics.enforcing(enforcing=not differing)
         if differing and self._lease.leads():
             self._prove(release)

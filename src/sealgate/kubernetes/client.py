@@ -1,6 +1,6 @@
-"""The few requests that the webhook and the operator make of the API server.
+"""Client of the API server, with the few requests that the webhook and the operator need.
 
-`kubernetes` gives the connection: address, certificate authority, credentials and their renewal, in a pod or from a
+The `kubernetes` library provides the connection: address, CA, credentials and their renewal, in a pod or from a
 kubeconfig. Objects stay plain JSON: the library's typed models would more than double the webhook's memory
 (`docs/decisions/0004-plain-objects-from-the-api-server.md`).
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 REQUEST_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
 #: The most bytes of one ordinary answer: a page of 500 objects, or one Secret.
-MAX_ANSWER_BYTES = 64 << 20
+MAX_RESPONSE_BYTES = 64 << 20
 
 _CHUNK = 1 << 16
 
@@ -43,7 +43,7 @@ _MAX_STATUS_BYTES, MAX_STATUS_MESSAGE = 1 << 16, 512
 
 
 class GoneError(UnavailableError):
-    """The history asked for is no longer there (410), or nobody can tell whether it is: list again."""
+    """The requested history is gone (410), or may be gone: relist."""
 
 
 class ConflictError(UnavailableError):
@@ -58,7 +58,7 @@ class KubernetesAPI:
     """A connection to the API server; thread-safe.
 
     Args:
-        configuration: address, authority and credentials.
+        configuration: address, CA and credentials.
         renew: reads the credentials again; called when the API server refuses them.
     """
 
@@ -150,7 +150,7 @@ class KubernetesAPI:
 
     @property
     def configuration(self) -> Configuration:
-        """Address, authority and credentials, for other clients of the same API server."""
+        """Address, CA and credentials, for other clients of the same API server."""
         return self._configuration
 
     def watch(self, path: str, query: Mapping[str, str | int], silence: float) -> Iterator[dict[str, Any]]:
@@ -178,18 +178,18 @@ class KubernetesAPI:
 
     def _document(self, response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
         try:
-            body = response.read(MAX_ANSWER_BYTES + 1)
+            body = response.read(MAX_RESPONSE_BYTES + 1)
         except urllib3.exceptions.HTTPError as error:
             raise UnavailableError(f"the API server's answer broke off: {type(error).__name__}") from error
         finally:
             response.release_conn()
-        if len(body) > MAX_ANSWER_BYTES:
-            raise UnavailableError("the API server's answer is too large")
+        if len(body) > MAX_RESPONSE_BYTES:
+            raise UnavailableError(f"the API server's response is larger than the limit of {MAX_RESPONSE_BYTES} bytes")
         document = _parse(body)
         metadata = document.get("metadata")
-        # Something in between may answer for an API server that is away; whoever asks counts on these.
+        # A proxy may respond in place of an unreachable API server; callers rely on these fields.
         if not isinstance(metadata, dict) or not isinstance(metadata.get("resourceVersion"), str):
-            raise UnavailableError("the API server's answer is no object of its own")
+            raise UnavailableError("unexpected response from the API server: not one of its objects")
         return document
 
     def _send(
@@ -211,7 +211,7 @@ class KubernetesAPI:
             response.drain_conn()
             response.release_conn()
         if response.status == 401:  # noqa: PLR2004 - HTTP's "unauthorised"
-            # When a token is read again is told by the wall clock, which may have been set back.
+            # The library rereads the token by the wall clock, which may have been set back.
             with contextlib.suppress(OSError, ConfigException):
                 self._renew()
         raise _error(response.status, path, reason)
@@ -225,7 +225,7 @@ class KubernetesAPI:
         content_type: str | None = None,
         timeout: float | tuple[float, float] = REQUEST_SECONDS,
     ) -> urllib3.BaseHTTPResponse:
-        """Send a request and return the response, whatever its status."""
+        """Send a request and return the response, of any status."""
         headers = {"Accept": JSON}
         if content_type is not None:
             headers["Content-Type"] = content_type
@@ -272,7 +272,7 @@ def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
     try:
         while chunk := response.read1(_CHUNK):
             *lines, rest = (rest + chunk).split(b"\n")
-            if len(rest) > MAX_ANSWER_BYTES:
+            if len(rest) > MAX_RESPONSE_BYTES:
                 raise UnavailableError("an event of the API server is too large")
             yield from (line for line in lines if line)
     except urllib3.exceptions.ReadTimeoutError as error:

@@ -1,10 +1,10 @@
-"""One replica works at a time: whoever holds the Lease.
+"""Leader election: the replica that holds the Lease is the leader.
 
-The library's own leader election lets an exception of the network end it, measures by the wall clock, and may hang
-in a request for as long as the network likes. Here a follower takes over when it has seen the Lease unchanged for its
-duration *by its own clock that only goes forward*, and the leader stops well before that: what it may write is fenced
-by the time of its last renewal, whatever its requests are doing. Every change names the version that it was made for,
-so of two that try at once one fails.
+The leader election of the `kubernetes` library ends at a network error, measures by the wall clock, and may hang in a
+request without a limit. Here a follower takes over when it has seen the Lease unchanged for its duration *by its own
+monotonic clock*, and the leader stops well before that: its writes are fenced by the time of its last renewal, even
+while a request hangs. Every write names the resource version that it was computed from, so of two concurrent ones one
+fails.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class NotLeadingError(UnavailableError):
-    """This replica is not, or no longer, the one that works."""
+    """This replica is not, or no longer, the leader."""
 
 
 class Fence(Protocol):
@@ -47,7 +47,7 @@ class Timing:
     Attributes:
         duration: without a renewal, after which others take over.
         deadline: without a renewal, after which the leader stops; well below `duration`.
-        period: between two renewals, and between two looks of a follower.
+        period: seconds between two renewals, and between two checks by a follower.
     """
 
     duration: float = 12.0
@@ -64,7 +64,7 @@ class Lease:
         name: the Lease's; it is made if there is none.
         identity: of this replica; no two alike.
         clock: for the time in the Lease, and to measure.
-        log: told of every change of hands.
+        log: gets a line for every change of the holder.
         timing: how long things take.
     """
 
@@ -98,20 +98,20 @@ class Lease:
     def check(self) -> None:
         """Return if this replica may write; see `Fence`."""
         if not self.leads():
-            raise NotLeadingError("another replica may be at work; this one does not write")
+            raise NotLeadingError("this replica is not the leader and must not write")
 
     def run(self, stop: threading.Event) -> None:
-        """Try to get the Lease and to keep it until told to stop; give it back then."""
+        """Acquire and renew the Lease until `stop` is set; then release it."""
         while not stop.is_set():
             try:
                 self.attempt()
             except UnavailableError as error:
                 self._log.warning("lease renewal failed; will retry", error=error.message)
             stop.wait(self._timing.period)
-        self._give_back()
+        self._release()
 
     def attempt(self) -> None:
-        """Get the Lease, or renew it, if that can be.
+        """Acquire or renew the Lease, if possible.
 
         Raises:
             UnavailableError: the API server could not be asked.
@@ -172,8 +172,8 @@ class Lease:
         self._observe(written)
         self._until = begin + self._timing.deadline
 
-    def _give_back(self) -> None:
-        """Let others in at once, when this replica stops on purpose."""
+    def _release(self) -> None:
+        """Release the Lease, so that another replica can lead at once."""
         led, self._until = self.leads(), float("-inf")
         if not led:
             return

@@ -1,12 +1,12 @@
-"""A collection of the API server kept in memory: list once, then watch.
+"""Informer: a collection of the API server cached in memory by a list and a watch.
 
-The list is read in pages at one point of history, and the watch goes on from there. An API server that is away is asked
-again with growing pauses, and what was known stays in force meanwhile. Nobody ever sees half of a list: `snapshot` is
-None until the first one is whole, and a later one replaces the former at once.
+The list is read in pages at one resource version, and the watch continues from there. Requests to an unreachable API
+server are retried with back-off, and the cached objects stay. A partial list is never visible: `snapshot` is None until
+the first list is complete, and a later list replaces the cache at once.
 
-A watch whose time is over is taken up where it stopped. Every other end of a watch leads to a new list: it may be the
-end of the API server and, when a backup of etcd is restored, of the history. Resource versions go back then, nothing
-says so, and once they have passed the one that is known here, a watch from it goes on as if nothing had been missed.
+A watch that times out is resumed. Every other end of a watch leads to a relist: the API server may have been stopped,
+and, when a backup of etcd is restored, the history replaced by an older one. Resource versions go back then, and the API
+server does not report that: once they have passed the cached one, a watch from it continues as if nothing was missed.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PAGE = 500
-#: Seconds after which the API server ends a watch, and of silence after which we do: it tells every minute how far it
-#: is, and one that is gone without a word must not keep changes from us for longer.
+#: Seconds after which the API server ends a watch, and seconds of silence after which the client does: the API server
+#: sends a bookmark every minute, and a lost connection must not hide changes for longer.
 WATCH_SECONDS = 240
 SILENCE_SECONDS = 75.0
-#: Seconds of the first and of the longest pause after a failure.
-FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 15.0
+#: Seconds of back-off after a failure, the first and the longest.
+FIRST_BACKOFF = 0.2
+LONGEST_BACKOFF = 15.0
 
 
 class Informer(Generic[T]):
@@ -46,10 +46,10 @@ class Informer(Generic[T]):
         path: of the collection ("/api/v1/namespaces").
         read: makes the value that is kept; called once for each change of an object. The value before the change is
             its second argument, None where there was none.
-        changed: called after every list and every change, from the listing's thread; not for an object that is read as
-            it was before, such as one of which only a status that `read` passes over has changed.
+        changed: called after every list and every change, from the informer's thread; not if `read` returns an equal
+            value, for instance because only a status that it ignores has changed.
         clock: how long a watch lasted is measured on it.
-        log: told of failures.
+        log: gets a line for every failure.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - two of them are what every thread of the webhook is given
@@ -72,8 +72,8 @@ class Informer(Generic[T]):
         self._complete = False
         #: Where in the collection's history the values stand; None when it has to be listed.
         self._version: str | None = None
-        #: Whether the watch under way has told anything.
-        self._told = False
+        #: Whether the current watch has reported an event or a bookmark.
+        self._heard = False
 
     @property
     def complete(self) -> bool:
@@ -92,33 +92,33 @@ class Informer(Generic[T]):
             return self._values.get(name) if self._complete else None
 
     def run(self, stop: threading.Event) -> None:
-        """Keep the collection until told to stop."""
-        pause = FIRST_PAUSE
+        """List and watch the collection until `stop` is set."""
+        pause = FIRST_BACKOFF
         while not stop.is_set():
             begun = self._clock.monotonic()
             error = self._list_and_watch(stop)
-            # In a quiet cluster an API server may say nothing for hours, and is not to be left alone for that.
-            if self._told or self._clock.monotonic() - begun > LONGEST_PAUSE:
-                pause = FIRST_PAUSE
+            # In a quiet cluster an API server may report nothing for hours; that is no reason to back off.
+            if self._heard or self._clock.monotonic() - begun > LONGEST_BACKOFF:
+                pause = FIRST_BACKOFF
             if error is None:
                 continue
             self._version = None
-            self._tell(error, pause)
+            self._report(error, pause)
             stop.wait(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads replicas, guards nothing
-            pause = min(pause * 2, LONGEST_PAUSE)
+            pause = min(pause * 2, LONGEST_BACKOFF)
 
     def _list_and_watch(self, stop: threading.Event) -> Exception | None:
-        """Return why the collection has to be listed anew; None where the watch only has to be taken up again."""
-        self._told = False
+        """Return the error that makes a relist necessary; None if the watch can be resumed."""
+        self._heard = False
         try:
             if self._version is None:
                 self._list()
             self._watch(stop)
-        except Exception as error:  # noqa: BLE001 - whatever it is: without this thread nobody would see any change
+        except Exception as error:  # noqa: BLE001 - without this thread, no change would be noticed
             return error
         return None
 
-    def _tell(self, error: Exception, pause: float) -> None:
+    def _report(self, error: Exception, pause: float) -> None:
         if isinstance(error, GoneError):
             self._log.debug("watch ended; relisting", error=error.message)
         elif isinstance(error, UnavailableError):
@@ -166,7 +166,7 @@ class Informer(Generic[T]):
             if event["type"] != "BOOKMARK":
                 self._apply(event["type"], item)
             self._version = item["metadata"]["resourceVersion"]
-            self._told = True
+            self._heard = True
         # An API server that shuts down ends its watches as if their time was over.
         if self._clock.monotonic() - begun < WATCH_SECONDS:
             raise GoneError("a watch ended before its time")

@@ -1,6 +1,6 @@
 """Logs: one JSON object a line on standard error, or coloured text where a person is watching.
 
-Messages are constant, values stand beside them under names of their own. Foreign text (uids, namespaces, image
+Events are constant texts, values go into keys. Foreign text (uids, namespaces, image
 names) goes through `sealgate.messages.quote` before it gets here, so it can neither start a line of its own nor move a
 terminal's cursor. gunicorn, Kopf and everything else that uses `logging` come out in the same shape.
 """
@@ -35,7 +35,7 @@ def configure_logs(
     """Make this process log in one shape and return the logger to pass on.
 
     Args:
-        style: how lines look; "auto" is text on a terminal and JSON elsewhere.
+        style: format of the lines; "auto" is text on a terminal and JSON elsewhere.
         stream: where to; standard error by default.
         level: the least that is said, one of `logging`'s.
     """
@@ -122,7 +122,7 @@ def _renderer(style: LogStyle, stream: _Steady) -> Processor:
 
 
 def _render_json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
-    # What every line has comes first, where eyes look for it.
+    # The fields that every line has come first.
     return _ENCODER.encode({name: event.pop(name) for name in ("time", "level", "event")} | dict(event))
 
 

@@ -1,4 +1,4 @@
-"""A small HTTP server for a port of its own: metrics, and whether the process is well."""
+"""HTTP server of the metrics port, for metrics and health checks."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MAX_SCRAPES: Final = 16
 
 
 def serve_in_thread(listener: socket.socket, app: WSGIApplication) -> WSGIServer:
-    """Answer requests on a socket that listens already, from a thread that ends with the process.
+    """Serve a WSGI application on a listening socket, from a daemon thread.
 
     Args:
         listener: the socket.
-        app: what answers.
+        app: the application.
 
     Returns:
-        the server; `shutdown` ends it before.
+        the server; `shutdown` stops it.
     """
     server = _Server(listener.getsockname()[:2])
     server.socket.close()
@@ -36,34 +36,34 @@ def serve_in_thread(listener: socket.socket, app: WSGIApplication) -> WSGIServer
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """One thread a connection, so that a slow reader holds up nobody else; but never many."""
+    """One thread for each connection, so that a slow client does not delay others; bounded in number."""
 
     daemon_threads = True
 
     def __init__(self, address: tuple[str, int]) -> None:
         super().__init__(address, _SilentHandler, bind_and_activate=False)
-        self._places = threading.BoundedSemaphore(MAX_SCRAPES)
+        self._slots = threading.BoundedSemaphore(MAX_SCRAPES)
 
     def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
-        """Hand a connection to a thread of its own, or close it where there are too many already."""
-        if not self._places.acquire(blocking=False):
+        """Serve a connection in a thread of its own, or close it if there are too many."""
+        if not self._slots.acquire(blocking=False):
             self.shutdown_request(request)
             return
         try:
             super().process_request(request, client_address)
         except BaseException:
-            # The thread that would have made it free did not start.
-            self._places.release()
+            # The thread that would have released the slot did not start.
+            self._slots.release()
             raise
 
     def process_request_thread(
         self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
     ) -> None:
-        """Serve a connection, and make its place free again."""
+        """Serve a connection and release its slot."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._places.release()
+            self._slots.release()
 
 
 class _SilentHandler(WSGIRequestHandler):

@@ -116,8 +116,8 @@ def count_cas(bundle: bytes) -> int:
 def test_from_nothing_to_a_certificate_that_verifies() -> None:
     cluster = settled()
     assert cluster.steps == [
-        "a CA is made",
-        "the CAs in force are published",
+        "creating a CA",
+        "caBundle gets the current CAs",
         "a certificate is issued: there is none that is good",
     ]
     cluster.check()
@@ -173,16 +173,16 @@ def test_a_rotation_of_the_ca_takes_its_steps_in_order() -> None:
         cluster.check()
         cluster.now += timedelta(minutes=1)
     assert cluster.steps == [
-        "the CA is due; the next one is made",
-        "the CAs in force are published",
-        "the next CA is published",
-        "the CAs beside the certificate are brought up to date",
-        "the next CA takes over",
-        "a certificate is issued: another CA signed the one there is",
-        "the old CA is replaced",
-        "the old CA is forgotten",
-        "the CAs in force are published",
-        "the CAs beside the certificate are brought up to date",
+        "the CA is due for replacement; creating the next CA",
+        "caBundle gets the current CAs",
+        "the next CA is in every caBundle",
+        "updating the CAs beside the certificate",
+        "promoting the next CA",
+        "issuing a certificate: it was signed by another CA",
+        "the certificate of the old CA is replaced",
+        "removing the old CA",
+        "caBundle gets the current CAs",
+        "updating the CAs beside the certificate",
     ]
     assert count_cas(cluster.bundle) == 1
 
@@ -201,8 +201,8 @@ def test_what_api_servers_trust_verifies_what_webhooks_serve_through_every_rotat
         # Nothing happens for most of the time.
         quiet = OLD not in cluster.ca_data and NEXT not in cluster.ca_data
         cluster.now += rules.leaf_lifetime / 20 if quiet else step
-    assert cluster.steps.count("the next CA takes over") >= 3
-    assert cluster.steps.count("the old CA is forgotten") >= 3
+    assert cluster.steps.count("promoting the next CA") >= 3
+    assert cluster.steps.count("removing the old CA") >= 3
 
 
 @settings(max_examples=25, deadline=None)

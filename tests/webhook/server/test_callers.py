@@ -235,7 +235,7 @@ def test_a_self_test_certificate_that_cannot_be_used_costs_reviews_nothing(tmp_p
     files = ClientTrustFiles(ca_file, self_test, said.append)
     assert files.current().self_test == frozenset()
     self_test.write_bytes(b"nonsense")
-    assert len(files.current().authorities) == 1
+    assert len(files.current().cas) == 1
     assert files.current().self_test == frozenset()
     assert len(said) == 1
     self_test.write_bytes(ClientCA("self-test").pem)

@@ -1,1 +1,1 @@
-"""What becomes of a request: which images it brings, and what the verdicts on them mean."""
+"""Decides about admission requests: which images they add, and the response that follows from the verdicts."""

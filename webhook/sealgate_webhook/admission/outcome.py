@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AdmissionOutcome:
-    """What became of a request, for the API server and for the log.
+    """Outcome of a request, for the API server, the log and the metrics.
 
     Attributes:
-        answer: what the API server is told.
+        response: response to the API server.
         reason: one word for the log and the metrics: a verdict, or why there was nothing to judge.
-        verdicts: one for each different image that was looked at.
-        lasting: the denial without what changes from second to second; empty where that is the answer's message.
+        verdicts: one for each different image.
+        lasting: message of the denial without the age of cached verdicts; empty if it equals the response's message.
     """
 
     response: AdmissionResponse
@@ -46,7 +46,7 @@ NOTHING_TO_PIN: Final = AdmissionOutcome(ALLOWED, "nothing to pin")
 
 
 class AdmissionHandler(Protocol):
-    """What a review is for."""
+    """Decides about requests of one endpoint."""
 
     def __call__(self, request: AdmissionRequest, deadline: Deadline) -> AdmissionOutcome:
-        """Say what becomes of a request."""
+        """Return the outcome of a request, before the deadline."""

@@ -1,8 +1,8 @@
 """Checks of authenticators and policies when they are applied, for what the CRDs' schemas cannot see.
 
-A key that does not parse or is too short, or a pattern that blows up, is refused: the person who applies it is told,
-and not the next one who creates a pod. What an object names need not exist yet, since objects are applied in any order;
-a name that does not exist, and a policy that no image can meet as things are, are warnings.
+A key that does not parse or is too short, or a pattern that is too complex, is refused: the author of the policy sees
+the error, not the next user who creates a pod. What an object names need not exist yet, since objects are applied in
+any order; a name that does not exist, and a policy that no image can meet as things are, are warnings.
 """
 
 from __future__ import annotations

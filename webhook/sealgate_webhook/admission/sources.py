@@ -1,7 +1,7 @@
-"""Where the webhook gets what it needs about the world, as protocols.
+"""Protocols of the sources of policies, namespaces and credentials.
 
-Standalone, it all comes from files (`standalone.py`). In a cluster the same protocols stand for lists and watches of
-the API server. Every method answers from memory; none may wait for a network.
+`backends.files` implements them with files, `backends.cluster` with lists and watches of the API server. Every method
+responds from memory; none may wait for a network.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class PolicySource(Protocol):
         """Return the newest good set; None until there is one."""
 
     def problem(self) -> str:
-        """Return, for a person, why there is none yet; empty when there is one."""
+        """Return a message that says why there is none yet; empty when there is one."""
 
 
 class Namespaces(Protocol):
@@ -48,7 +48,7 @@ class SharedCredentials:
     """The same credentials for every workload.
 
     Args:
-        credentials: theirs.
+        credentials: credentials for all registries.
     """
 
     def __init__(self, credentials: CredentialProvider) -> None:

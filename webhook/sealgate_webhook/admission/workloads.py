@@ -1,17 +1,17 @@
-"""What happens to one admission request: which images it brings, what becomes of them.
+"""Admission of workloads: extracts the images of a request, and derives the response from their verdicts.
 
-Knows no HTTP. `judge` decides (steps 2 to 6 of a review), `pin` patches. Both take the policies in force once and
-keep to them. What cannot be judged is denied: there is no way from an error to an admitted object.
+Independent of HTTP. `validate` decides, `mutate` patches. Each reads the policies in force once and keeps to them. A
+request that cannot be decided is denied: no error leads to an admitted object.
 
-Which requests bring images:
+Which requests add images:
 
 - CREATE and UPDATE of a Pod, of anything that holds a pod template, and of kinds that the configuration names;
-  DELETE and CONNECT are not looked at;
+  DELETE and CONNECT add none;
 - of an UPDATE only the images that the old object did not have in the same place. That needs no list of
-  subresources: `pods/ephemeralcontainers` adds images and is judged, `pods/status` and `pods/resize` change none;
-- where digests are required, an image of a Pod that Enforce policies cover is admitted only with one. `pin` writes it
-  down, and may fail to: a registry that is slow or down, or a webhook that runs later and puts the tag back. `judge`
-  does not rely on it;
+  subresources: `pods/ephemeralcontainers` adds images and is verified, `pods/status` and `pods/resize` change none;
+- where digests are required, an image of a Pod that Enforce policies cover is admitted only with one. `mutate` adds
+  it, and may fail to: a registry may be slow or down, or a later webhook may restore the tag. `validate` does not rely
+  on it;
 - objects that are not Pods may be exempted or only warned about (`Workloads`); the Pods that they make never are;
 - kinds without images (`Scale`, `Binding`, `Eviction`, custom resources that are not configured) are admitted without
   work. Only the group and kind that the request states count, never the object's own: the API server writes the
@@ -67,7 +67,7 @@ _TEMPLATE_NOTE: Final = "only Pods must be verified where the chart's webhook.wo
 
 @dataclass(frozen=True, slots=True)
 class AdmissionRules:
-    """What an installation chooses about reviews, beside its policies.
+    """Admission settings of an installation, beside its policies.
 
     Attributes:
         require_digests: whether a Pod is admitted only if every image that Enforce policies cover and that the request
@@ -83,7 +83,7 @@ DEFAULT_RULES: Final = AdmissionRules()
 
 
 class Admission:
-    """Judges and patches requests. One for each process; thread-safe.
+    """Validates and mutates requests. One for each process; thread-safe.
 
     Args:
         verifier: verifies images.
@@ -91,7 +91,7 @@ class Admission:
         namespaces: labels of namespaces.
         credentials: for the registries.
         kinds: the kinds whose images are verified.
-        rules: what the installation chooses.
+        rules: admission settings of the installation.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class Admission:
             images = _new_images(request, POD)
             review = self._request(request, policies, deadline)
         except SealgateError:
-            # The validating call follows, and says what is wrong.
+            # The validating call follows and reports the error.
             return NOTHING_TO_PIN
         operations = pin_operations(images, self._pinned(images, review))
         return (
@@ -194,7 +194,7 @@ class Admission:
 
     def _request(self, request: AdmissionRequest, policies: PolicySet, deadline: Deadline) -> VerificationRequest:
         if not request.namespace:
-            raise InvalidWorkloadError("the request names no namespace, so nobody can tell which policies select it")
+            raise InvalidWorkloadError("the request names no namespace, so it is unknown which policies select it")
         namespace = self._namespaces.get(request.namespace)
         return VerificationRequest(policies, namespace, self._credentials.provider(request), deadline)
 
@@ -221,7 +221,7 @@ def _is_pod(request: AdmissionRequest) -> bool:
 
 
 def _brings_pod(request: AdmissionRequest) -> bool:
-    """Return whether the request is about a Pod, whatever the kind in which it states an ephemeral container."""
+    """Return whether the request is about a Pod, including requests for ephemeral containers of any stated kind."""
     return _is_pod(request) or request.subresource == "ephemeralcontainers"
 
 

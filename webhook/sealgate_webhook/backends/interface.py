@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Backend(Protocol):
-    """Where everything about the world comes from. Made in the server's parent process, used in its worker."""
+    """Source of policies, namespaces, credentials and state. Created in the parent process, used in the worker."""
 
     @property
     def policies(self) -> PolicySource:
@@ -39,27 +39,27 @@ class Backend(Protocol):
 
     @property
     def admit_policy_object(self) -> AdmissionHandler | None:
-        """What decides about policy objects that somebody applies; None where nobody applies any."""
+        """Handler for policy objects that are applied to the cluster; None for a backend without a cluster."""
 
     def literal_hosts(self) -> frozenset[str]:
         """Return the registries that the policies in force name literally."""
 
     def prepare(self) -> None:
-        """Do, before anything is served, what may show that it cannot be.
+        """Run start-up checks.
 
         Raises:
-            SealgateError: it cannot.
+            SealgateError: the server cannot start.
         """
 
     def tasks(self) -> Iterable[Callable[[threading.Event], None]]:
-        """Return what has to run in the worker, each in a thread of its own."""
+        """Return the background tasks of the worker, each for a thread of its own."""
 
     def denied(self, request: AdmissionRequest, message: str) -> None:
-        """Be told of a denial. Must return at once and must not raise."""
+        """Handle a denial. Must return at once and must not raise."""
 
 
 class BackendFactory(Protocol):
-    """Makes a backend from what every server has."""
+    """Creates a backend."""
 
     def __call__(self, clock: Clock, metrics: Metrics, log: FilteringBoundLogger) -> Backend:
         """Return the backend; nothing is read yet."""

@@ -1,4 +1,4 @@
-"""Patches that pin what a Pod names to what the name stands for now.
+"""JSON patches that pin the tags of a Pod's images to digests.
 
 A tag may be moved between the moment it is verified and the moment a node pulls it. `repo:tag@sha256:...` cannot.
 The text stays as it was written, tag and all, so that patterns over tags and formats that sign tags still apply.
@@ -21,7 +21,7 @@ def pin(text: str, reference: Reference, digest: Digest) -> str:
     Args:
         text: the image as written, without a digest.
         reference: the same, parsed.
-        digest: what it stands for.
+        digest: digest of the tag.
     """
     return f"{text}@{digest}" if reference.tag is not None else f"{text}:{reference.effective_tag}@{digest}"
 
@@ -29,12 +29,12 @@ def pin(text: str, reference: Reference, digest: Digest) -> str:
 def pin_operations(images: Iterable[ContainerImage], pinned: Mapping[str, str]) -> tuple[Mapping[str, str], ...]:
     """Return the operations (RFC 6902) that replace images by their pinned form.
 
-    Each replacement is preceded by a test that the text still is what was looked at: had another webhook changed
+    Each replacement is preceded by a test that the text is still the one that was read: had another webhook changed
     the object meanwhile, the whole patch would fail instead of pinning the wrong container.
 
     Args:
-        images: the object's images, each with its place.
-        pinned: image texts and what stands there instead; images without one are left alone.
+        images: the object's images, each with its field.
+        pinned: image text -> pinned text; images without one are left unchanged.
     """
     operations: list[Mapping[str, str]] = []
     for image in images:

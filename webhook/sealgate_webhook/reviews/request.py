@@ -1,8 +1,8 @@
-"""AdmissionReviews (`admission.k8s.io/v1`) as the API server posts them, read once and strictly.
+"""Strict decoding of AdmissionReviews (`admission.k8s.io/v1`).
 
-The body is JSON of up to 7 MiB from whoever can reach the port. It is parsed in one pass that refuses what two
+The body is JSON of up to 7 MiB from any client that can reach the port. It is parsed in one pass that refuses what two
 readers could read differently (a key that stands twice, `NaN`, bytes that are not UTF-8), and only the members that
-decide anything are looked at.
+matter for the decision are read.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ OPERATIONS: Final = frozenset({"CREATE", "UPDATE", "DELETE", "CONNECT"})
 
 
 class MalformedReviewError(InvalidInputError):
-    """The body is no AdmissionReview that could be answered: HTTP 400."""
+    """The body is not an answerable AdmissionReview: HTTP 400."""
 
 
 class UnusableReviewError(InvalidInputError):
-    """An AdmissionReview that can be answered, but not judged: a denial.
+    """An AdmissionReview that can be answered, but not understood: a denial.
 
     Args:
         message: what is wrong with it.
@@ -78,7 +78,7 @@ def decode_review(body: bytes) -> AdmissionRequest:
 
     Raises:
         MalformedReviewError: it is not JSON, not an AdmissionReview of version v1, or has no uid.
-        UnusableReviewError: it has a uid, but what should be judged cannot be told.
+        UnusableReviewError: it has a uid, but the request cannot be understood.
     """
     document = _parse(body)
     if not isinstance(document, dict):

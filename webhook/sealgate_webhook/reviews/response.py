@@ -1,4 +1,4 @@
-"""Answers to AdmissionReviews: what goes back to the API server, and from there to people and the audit log.
+"""Responses to AdmissionReviews, for the API server, users and the audit log.
 
 Everything is bounded: a message to 16 KiB, warnings to what Kubernetes passes on (256 characters each, 4,096 in
 all), audit annotations to 64 with keys that Kubernetes takes.
@@ -39,12 +39,12 @@ _UNAVAILABLE: Final = (503, "ServiceUnavailable")
 
 @dataclass(frozen=True, slots=True)
 class AdmissionResponse:
-    """What the API server is told.
+    """The response to a request.
 
     Attributes:
-        allowed: whether the request may go on.
+        allowed: whether the request is admitted.
         code: HTTP status of a denial that the client sees: 403 refused, 503 could not be determined.
-        reason: the same as Kubernetes names it.
+        reason: Kubernetes' name of the code.
         message: one line for each refused image.
         warnings: shown by kubectl.
         annotations: for the audit log, without the webhook's name in front.
@@ -67,15 +67,15 @@ def deny(message: str, *, unavailable: bool = False) -> AdmissionResponse:
     """Return a denial.
 
     Args:
-        message: why, and what to do; foreign text in it already quoted.
-        unavailable: whether it may be different the next time, rather than refused.
+        message: the reason and what to do; foreign text already quoted.
+        unavailable: whether a retry may succeed (503) or the request is refused (403).
     """
     code, reason = _UNAVAILABLE if unavailable else _REFUSED
     return AdmissionResponse(allowed=False, code=code, reason=reason, message=_cut(message, MAX_MESSAGE))
 
 
 def warn(message: str, reason: str) -> AdmissionResponse:
-    """Return an answer that admits what was not verified, with a warning.
+    """Return a response that admits an unverified object with a warning.
 
     Args:
         message: why it was not verified; foreign text in it already quoted.
@@ -92,10 +92,10 @@ def warn(message: str, reason: str) -> AdmissionResponse:
 def respond_to_verdicts(
     images: Sequence[ContainerImage], verdicts: Sequence[ImageVerdict], note: str = "", now: float | None = None
 ) -> AdmissionResponse:
-    """Return the answer that verdicts amount to: denied if any image is.
+    """Return the response that follows from verdicts: denied if any image is.
 
     Args:
-        images: every image that was looked at, with its place.
+        images: every image of the request, with its field.
         verdicts: one for each different image text among them.
         note: the last line of a denial; empty for none.
         now: `Clock.monotonic` seconds, for the age of cached refusals; None to say nothing about it.
@@ -117,11 +117,11 @@ def respond_to_verdicts(
 
 
 def encode_response(uid: str, answer: AdmissionResponse) -> bytes:
-    """Return the AdmissionReview that carries an answer.
+    """Encode a response as an AdmissionReview.
 
     Args:
-        uid: of the request.
-        answer: to it.
+        uid: uid of the request.
+        answer: the response.
     """
     response: dict[str, Any] = {"uid": uid, "allowed": answer.allowed}
     if not answer.allowed:
@@ -142,7 +142,7 @@ def encode_response(uid: str, answer: AdmissionResponse) -> bytes:
 
 
 def _places(images: Iterable[ContainerImage]) -> Mapping[str, list[str]]:
-    """Return for each image text where it stands, as the object's author would look for it."""
+    """Return the fields of each image text, as the author of the object knows them."""
     places: dict[str, list[str]] = {}
     for image in images:
         places.setdefault(image.image, []).append(image.field.removesuffix(".image.reference").removesuffix(".image"))

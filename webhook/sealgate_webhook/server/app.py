@@ -1,8 +1,8 @@
 """The webhook as an HTTP application.
 
-Reviews take a path of their own in front of Flask (a WSGI middleware, as Flask's documentation has it): they are what
-the webhook is there for, and routing and request objects would cost as much as the rest of a review that is answered
-from memory. Flask serves everything else.
+Admission reviews are handled by a WSGI middleware in front of Flask: they are nearly all requests, and routing and
+request objects would cost as much as the rest of a review that is answered from the cache. Flask serves everything
+else.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from sealgate_webhook.server.callers import PermittedCallers
 
 
-def create_app(  # noqa: PLR0913, PLR0917 - the parts that a webhook is put together from
+def create_app(  # noqa: PLR0913, PLR0917 - what the application is assembled from
     verifier: Verifier,
     backend: Backend,
     kinds: WorkloadKinds,
@@ -47,30 +47,30 @@ def create_app(  # noqa: PLR0913, PLR0917 - the parts that a webhook is put toge
 ) -> Flask:
     """Return the webhook: `POST /validate`, `POST /mutate`, `POST /self-test`, `GET /healthz`, `GET /readyz`.
 
-    Where policy objects are applied, `POST /validate-policies` looks at them.
+    With a backend whose policy objects are applied to a cluster, `POST /validate-policies` checks them.
 
     Args:
         verifier: verifies images.
-        backend: policies, without which the webhook is not ready, and everything else about the world.
+        backend: source of policies, namespaces, credentials and trusted state.
         kinds: the kinds whose images are verified.
-        clock: deadlines are set on it.
-        metrics: told of every review.
+        clock: measures deadlines.
+        metrics: counts reviews.
         log: gets a line for every review.
-        callers: whose reviews are answered; None for everybody's. The other paths answer everybody.
-        rules: what the installation chooses about reviews.
+        callers: callers whose reviews are answered; None for all callers. Other paths answer all callers.
+        rules: admission settings of the installation.
     """
     app = Flask("sealgate_webhook", static_folder=None)
     large = Semaphore(MAX_LARGE)
     admission = Admission(verifier, backend.policies, backend.namespaces, backend.credentials, kinds, rules)
-    reviewer = partial(AdmissionEndpoint, large=large, clock=clock, metrics=metrics, log=log, callers=callers)
-    reviewers = {
-        "/validate": reviewer("validate", admission.validate, denies=True, denied=backend.denied),
-        "/mutate": reviewer("mutate", admission.mutate, denies=False),
-        self_test.PATH: reviewer("self-test", _self_test(backend.policies), denies=True, self_test=True),
+    endpoint = partial(AdmissionEndpoint, large=large, clock=clock, metrics=metrics, log=log, callers=callers)
+    endpoints = {
+        "/validate": endpoint("validate", admission.validate, denies=True, denied=backend.denied),
+        "/mutate": endpoint("mutate", admission.mutate, denies=False),
+        self_test.PATH: endpoint("self-test", _self_test(backend.policies), denies=True, self_test=True),
     }
     if backend.admit_policy_object is not None:
-        reviewers["/validate-policies"] = reviewer("validate-policies", backend.admit_policy_object, denies=True)
-    app.wsgi_app = AdmissionMiddleware(app.wsgi_app, reviewers)  # type: ignore[method-assign]  # how Flask takes middleware
+        endpoints["/validate-policies"] = endpoint("validate-policies", backend.admit_policy_object, denies=True)
+    app.wsgi_app = AdmissionMiddleware(app.wsgi_app, endpoints)  # type: ignore[method-assign]  # Flask's way to install a middleware
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -93,7 +93,7 @@ def create_app(  # noqa: PLR0913, PLR0917 - the parts that a webhook is put toge
 
 
 def _self_test(policies: PolicySource) -> AdmissionHandler:
-    """Return what answers the self-test: always a refusal, with the agreed text where images can be verified."""
+    """Return the handler of the self-test: always a refusal, with the agreed text if images can be verified."""
 
     def judge(request: AdmissionRequest, deadline: Deadline) -> AdmissionOutcome:
         del request, deadline

@@ -43,17 +43,17 @@ class ClientTrust:
     """What a client certificate may lead to.
 
     Attributes:
-        authorities: DER of the CA certificates, at least one.
+        cas: DER of the CA certificates, at least one.
         self_test: DER of the certificates of the self-test. Each is trusted as itself; it is not a CA.
     """
 
-    authorities: tuple[bytes, ...]
+    cas: tuple[bytes, ...]
     self_test: frozenset[bytes] = frozenset()
 
     @property
     def anchors(self) -> bytes:
         """All certificates that verification may end at, DER, one after the other."""
-        return b"".join((*self.authorities, *sorted(self.self_test)))
+        return b"".join((*self.cas, *sorted(self.self_test)))
 
 
 class ServerContext(ssl.SSLContext):
@@ -73,16 +73,16 @@ class ClientTrustFiles:
     none in force: the self-test fails, reviews go on.
 
     Args:
-        authorities: PEM bundle of CA certificates, at most `MAX_CA_BYTES`.
+        cas: PEM bundle of CA certificates, at most `MAX_CA_BYTES`.
         self_test: PEM file with the certificates of the self-test; it may be absent. None for no self-test.
-        on_error: told once for each change why a file was not taken.
+        on_error: called once for each change with the reason why a file is not used.
 
     Raises:
         ConfigError: the CA file cannot be used.
     """
 
-    def __init__(self, authorities: Path, self_test: Path | None, on_error: Callable[[str], None]) -> None:
-        self._authorities = authorities
+    def __init__(self, cas: Path, self_test: Path | None, on_error: Callable[[str], None]) -> None:
+        self._cas = cas
         self._self_test = self_test
         self._on_error = on_error
         self._lock = threading.Lock()
@@ -94,7 +94,7 @@ class ClientTrustFiles:
         """Return what is trusted now. Thread-safe."""
         with self._lock:
             signature = self._look()
-            # An absent CA file is one that is being replaced; the next call looks again.
+            # An absent CA file is being replaced; the next call checks it again.
             if signature != self._signature and signature[0] is not None:
                 self._reload(signature)
             return self._trust
@@ -111,7 +111,7 @@ class ClientTrustFiles:
             self._signature = signature
 
     def _read(self) -> ClientTrust:
-        return ClientTrust(_read_certificates(self._authorities), self._read_self_test())
+        return ClientTrust(_read_certificates(self._cas), self._read_self_test())
 
     def _read_self_test(self) -> frozenset[bytes]:
         if self._self_test is None or not self._self_test.exists():
@@ -123,7 +123,7 @@ class ClientTrustFiles:
             return frozenset()
 
     def _look(self) -> _Signature:
-        return tuple(map(_stat, (self._authorities, *([self._self_test] if self._self_test else []))))
+        return tuple(map(_stat, (self._cas, *([self._self_test] if self._self_test else []))))
 
 
 def identify(connection: object, trust: ClientTrust) -> tuple[Caller | None, bool]:
@@ -189,15 +189,15 @@ def is_still_trusted(der: bytes, trust: ClientTrust, before: ClientTrust | None)
     """
     if der in trust.self_test:
         return True
-    if before is not None and der not in before.self_test and set(before.authorities) <= set(trust.authorities):
+    if before is not None and der not in before.self_test and set(before.cas) <= set(trust.cas):
         return True
     certificate = x509.load_der_x509_certificate(der)
-    return any(_issued_by(certificate, x509.load_der_x509_certificate(authority)) for authority in trust.authorities)
+    return any(_issued_by(certificate, x509.load_der_x509_certificate(ca)) for ca in trust.cas)
 
 
-def _issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+def _issued_by(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
     try:
-        certificate.verify_directly_issued_by(authority)
+        certificate.verify_directly_issued_by(ca)
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True

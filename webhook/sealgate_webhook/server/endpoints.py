@@ -1,8 +1,8 @@
-"""From an HTTP request to a review and back.
+"""HTTP endpoints for AdmissionReviews.
 
-What is no review that could be answered gets a plain 4xx. From the moment a review's uid is known, every outcome is
-an answer to it with HTTP 200: an exception that nobody expected becomes a denial and a line in the log, never a 500
-that a `failurePolicy: Ignore` would let pass.
+A request that is not an answerable AdmissionReview gets a plain 4xx response. As soon as a review's uid is known, every
+outcome is a response to it with HTTP 200: an unexpected exception becomes a denial and a line in the log, never a 500,
+which `failurePolicy: Ignore` would admit.
 """
 
 from __future__ import annotations
@@ -30,15 +30,14 @@ if TYPE_CHECKING:
     from sealgate_webhook.reviews.request import AdmissionRequest
     from sealgate_webhook.server.callers import PermittedCallers
 
-#: Where the server notes (on the clock's `monotonic`) when a request was there to be read, waiting for a thread
-#: included. A WSGI environment's own key.
+#: WSGI environment key of the time (on the clock's `monotonic`) when a request arrived, before it waited for a thread.
 ARRIVED: Final = "sealgate.arrived"
-#: Where the server puts what it wants to be called with when the request's body has been read.
+#: WSGI environment key of a function that must be called when the request's body has been read.
 RECEIVED: Final = "sealgate.received"
-#: The most images that the log line of a review tells about.
+#: The most images in the log line of a review.
 MAX_LOGGED_IMAGES: Final = 20
 
-#: Reviews of more bytes than this, or of unknown length, are worked on only a few at a time.
+#: Reviews of more bytes than this, or of unknown length, are decoded only a few at a time.
 LARGE_BYTES: Final = 128 << 10
 MAX_LARGE: Final = 4
 
@@ -46,42 +45,42 @@ _CONTENT_TYPE: Final = "application/json"
 
 
 class AdmissionMiddleware:
-    """Takes the paths of reviews out of what goes to the application behind it.
+    """Routes the paths of AdmissionReviews to their endpoints, and all others to the application behind.
 
     Args:
-        rest: the application for all other paths.
-        reviewers: by path.
+        rest: application for all other paths.
+        endpoints: endpoint of each path.
     """
 
-    def __init__(self, rest: WSGIApplication, reviewers: Mapping[str, WSGIApplication]) -> None:
+    def __init__(self, rest: WSGIApplication, endpoints: Mapping[str, WSGIApplication]) -> None:
         self._rest = rest
-        self._reviewers = reviewers
+        self._endpoints = endpoints
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
-        return self._reviewers.get(environ["PATH_INFO"], self._rest)(environ, start_response)
+        return self._endpoints.get(environ["PATH_INFO"], self._rest)(environ, start_response)
 
 
 class AdmissionEndpoint:
-    """Answers the reviews that are posted to one path.
+    """WSGI application for the AdmissionReviews of one path.
 
     Args:
-        name: of the path, for metrics and log.
-        judge: what the reviews are for.
-        denies: whether a review that fails is denied; otherwise it is let on to the endpoint that does.
-        large: places for large reviews, which all endpoints share.
-        denied: told of every denial, with its message.
-        callers: whose reviews are answered; None for everybody's.
-        self_test: whether the self-test's certificate is good here. The answer must not depend on the review.
-        clock: deadlines are set on it.
-        metrics: told of every review.
+        name: name of the endpoint in metrics and logs.
+        handler: decides about a request.
+        denies: whether a review that fails is denied; otherwise it is admitted, for a later endpoint to deny.
+        large: limits large reviews in progress; shared by all endpoints.
+        denied: called for every denial, with its message; None for no callback.
+        callers: callers whose reviews are answered; None for all callers.
+        self_test: whether the self-test's certificate is accepted. The response must not depend on the review.
+        clock: measures deadlines.
+        metrics: counts reviews.
         log: gets a line for every review.
     """
 
     def __init__(  # noqa: PLR0913 - what every endpoint of the webhook needs
         self,
         name: str,
-        judge: AdmissionHandler,
+        handler: AdmissionHandler,
         *,
         denies: bool,
         large: Semaphore,
@@ -93,7 +92,7 @@ class AdmissionEndpoint:
         self_test: bool = False,
     ) -> None:
         self._name = name
-        self._judge = judge
+        self._handler = handler
         self._denies = denies
         self._large = large
         self._clock = clock
@@ -131,7 +130,7 @@ class AdmissionEndpoint:
         deadline = Deadline(self._clock, arrived + answer_within(environ.get("QUERY_STRING", "")))
         if 0 <= length <= LARGE_BYTES:
             return self._answer(_read_body(environ, length), deadline, arrived)
-        # JSON takes many times its size when it is read, and a flood of such reviews would take all memory.
+        # Decoded JSON takes many times its size, and a flood of large reviews would exhaust the memory.
         if not self._large.acquire(timeout=max(deadline.remaining(), 0)):
             raise _HTTPError("503 Service Unavailable", "too many large reviews at once; try again")
         try:
@@ -149,9 +148,9 @@ class AdmissionEndpoint:
             self._record(outcome, {"uid": quote(error.uid)}, arrived)
             return encode_response(error.uid, outcome.response)
         try:
-            outcome = self._judge(request, deadline)
+            outcome = self._handler(request, deadline)
             answer = encode_response(request.uid, outcome.response)
-        except Exception:  # noqa: BLE001 - the boundary: whatever it was, the object was not verified
+        except Exception:  # noqa: BLE001 - the boundary: after any error, the object was not verified
             self._metrics.internal_errors.inc()
             self._log.exception("internal error in a review", uid=quote(request.uid), endpoint=self._name)
             message = "an internal error stopped the review; the webhook's log has it under this request's uid"
@@ -159,7 +158,7 @@ class AdmissionEndpoint:
             answer = encode_response(request.uid, outcome.response)
         self._record(outcome, _describe(request), arrived)
         if self._denied is not None and not outcome.response.allowed:
-            # Without the age of a cached refusal: the same denial must stay one Event.
+            # Without the age of a cached refusal, so that the same denial stays one Event.
             self._denied(request, outcome.lasting or outcome.response.message)
         return answer
 
@@ -179,11 +178,11 @@ class AdmissionEndpoint:
 
 
 class _HTTPError(Exception):
-    """A request that is no review, or not one of a permitted caller.
+    """A request that is not an answerable review, or whose caller is not permitted.
 
     Args:
         status: HTTP status line.
-        text: what is wrong, foreign text already quoted.
+        text: error message, foreign text already quoted.
         headers: further headers.
         outcome: "malformed" or "forbidden", for metrics and log.
     """
@@ -207,14 +206,16 @@ class _HTTPError(Exception):
 
 
 def _check_head(environ: WSGIEnvironment) -> int:
-    """Return the length that the body says it has; -1 where it is chunked."""
+    """Return the Content-Length; -1 for a chunked body."""
     if environ["REQUEST_METHOD"] != "POST":
-        raise _HTTPError("405 Method Not Allowed", "reviews are posted", [("Allow", "POST")])
+        raise _HTTPError("405 Method Not Allowed", "AdmissionReviews must be sent with POST", [("Allow", "POST")])
     content_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if content_type != _CONTENT_TYPE:
-        raise _HTTPError("415 Unsupported Media Type", f"reviews are {_CONTENT_TYPE}, not {quote(content_type)}")
+        raise _HTTPError(
+            "415 Unsupported Media Type", f"AdmissionReviews must be {_CONTENT_TYPE}, not {quote(content_type)}"
+        )
     if environ.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
-        raise _HTTPError("415 Unsupported Media Type", "reviews are not compressed")
+        raise _HTTPError("415 Unsupported Media Type", "AdmissionReviews must not be compressed")
     length = _content_length(environ)
     if length > MAX_REVIEW_BYTES:
         raise _too_large()
@@ -222,7 +223,7 @@ def _check_head(environ: WSGIEnvironment) -> int:
 
 
 def _read_body(environ: WSGIEnvironment, length: int) -> bytes:
-    # One byte more than may be: of a body that does not say its length, that is how to see that it is too long.
+    # One byte more than the limit, to detect that a body of unknown length is too large.
     body: bytes = environ["wsgi.input"].read(length if length >= 0 else MAX_REVIEW_BYTES + 1)
     if len(body) > MAX_REVIEW_BYTES:
         raise _too_large()
@@ -238,12 +239,14 @@ def _content_length(environ: WSGIEnvironment) -> int:
     if text.isascii() and text.isdigit():
         return int(text)
     if text or not environ.get("wsgi.input_terminated"):
-        raise _HTTPError("411 Length Required", "the review does not say its length")
+        raise _HTTPError("411 Length Required", "Content-Length is missing or not a number")
     return -1
 
 
 def _too_large() -> _HTTPError:
-    return _HTTPError("413 Content Too Large", f"reviews have at most {MAX_REVIEW_BYTES} bytes")
+    return _HTTPError(
+        "413 Content Too Large", f"the AdmissionReview is larger than the limit of {MAX_REVIEW_BYTES} bytes"
+    )
 
 
 def _describe(request: AdmissionRequest) -> dict[str, str]:

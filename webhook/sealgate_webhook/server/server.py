@@ -1,8 +1,8 @@
-"""Serving the webhook: gunicorn with one threaded worker, TLS that rotates, metrics on a port of their own.
+"""Server of the webhook: gunicorn with one threaded worker, rotating TLS, and metrics on a port of their own.
 
-One worker process holds the memory, the single flights and the budgets, so that they are one; several replicas are
-several pods. The parent process reads the policies and binds the ports, so that what is wrong with either is said at
-once, in one sentence; everything with threads begins in the worker, since threads do not survive a fork.
+One worker process holds the caches, single flights and budgets, so that there is one of each; several replicas are
+several pods. The parent process reads the policies and binds the ports, so that an error in either is reported at once
+in one sentence; threads start in the worker, since threads do not survive a fork.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ if TYPE_CHECKING:
     from sealgate_webhook.backends.interface import BackendFactory
     from sealgate_webhook.server.tls import SelfSigned
 
-#: Longer than the 90 s for which the API server keeps a connection it may use again.
+#: Longer than the 90 s for which the API server keeps an idle connection.
 KEEP_ALIVE_SECONDS: Final = 120
 BACKLOG: Final = 1024
-#: Seconds before a task is started again that failed.
+#: Seconds before a failed background task is restarted.
 RESTART_SECONDS: Final = 1.0
 MAX_PORT: Final = 65535
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -62,7 +62,7 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen.
+    """Address to listen on.
 
     Attributes:
         host: a name or an IP address ("0.0.0.0" or "::" for every interface).
@@ -74,10 +74,10 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Read `HOST:PORT`; an IPv6 address stands in brackets, and no host at all means every interface.
+        """Parse `HOST:PORT`; an IPv6 address must be in brackets, and an empty host means every interface.
 
         Raises:
-            ConfigError: it is not of that form.
+            ConfigError: the text is not of that form.
         """
         host, separator, port = text.rpartition(":")
         if host.startswith("[") and host.endswith("]"):
@@ -95,26 +95,26 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """How the webhook is served.
+    """Settings of the server.
 
     Attributes:
-        listen: where reviews are posted.
+        listen: address for admission reviews.
         tls_cert: PEM file with the certificate, the leaf first; read again when it changes.
         tls_key: PEM file with its key.
-        tls_self_signed: whether to make a certificate on the spot instead.
+        tls_self_signed: whether to use a self-signed certificate instead.
         client_ca: PEM bundle of CAs that client certificates must lead to; read again when it changes. None answers
             the reviews of every caller.
         client_names: names of which a client certificate must carry one; given exactly where client_ca is.
         self_test_certificate: PEM file with the client certificate of the self-test; it may be absent.
-        metrics: where Prometheus scrapes, over plain HTTP; None for nowhere.
-        threads: reviews worked on at once.
-        connections: open at once; a further one takes the place of the one that has been idle longest.
+        metrics: address for Prometheus metrics, over plain HTTP; None for no metrics.
+        threads: reviews in progress at once, at least 1.
+        connections: connections open at once; a further one closes the one that has been idle longest.
         registry: how registries are reached.
         verifier: limits of verification.
         kinds: the kinds whose images are verified.
-        rules: what the installation chooses about reviews.
-        log_style: how log lines look.
-        log_level: the least that is said, one of `logging`'s.
+        rules: admission settings of the installation.
+        log_style: format of log lines.
+        log_level: log level, as a number of `logging`.
     """
 
     listen: Address
@@ -136,11 +136,11 @@ class ServerSettings:
 
 
 def run_server(settings: ServerSettings, backend_factory: BackendFactory) -> None:
-    """Serve until SIGTERM or SIGINT. Does not return: it ends with `SystemExit`, 0 when it was told to stop.
+    """Serve until SIGTERM or SIGINT. Does not return: it raises `SystemExit`, with 0 after such a signal.
 
     Args:
-        settings: how it is served.
-        backend_factory: makes what is behind it.
+        settings: settings of the server.
+        backend_factory: creates the backend.
 
     Raises:
         ConfigError: the settings, a certificate or a port cannot be used.
@@ -152,7 +152,7 @@ def run_server(settings: ServerSettings, backend_factory: BackendFactory) -> Non
 
 
 def check_tls(settings: ServerSettings) -> None:
-    """See that the settings say one way to do TLS, or that reviews never leave this machine.
+    """Check that the settings name exactly one way to do TLS, or that reviews never leave this machine.
 
     Raises:
         ConfigError: they do not.
@@ -169,14 +169,14 @@ def check_tls(settings: ServerSettings) -> None:
     if (settings.client_ca is None) != (not settings.client_names):
         raise ConfigError(
             "the client CA and the client names belong together: give both, or neither. "
-            "A CA without names would let in everybody to whom it has issued a certificate"
+            "A CA without names would permit every holder of a certificate that it has issued"
         )
     if settings.client_ca is not None and not settings.tls_self_signed and settings.tls_cert is None:
         raise ConfigError("client certificates need TLS: give the webhook a certificate and its key")
 
 
 class _Server(BaseApplication):
-    """gunicorn's idea of an application: its configuration, and the WSGI application once it is in the worker."""
+    """gunicorn's application: its configuration, and the WSGI application, loaded in the worker."""
 
     def __init__(self, settings: ServerSettings, backend_factory: BackendFactory, log: FilteringBoundLogger) -> None:
         self._settings = settings
@@ -186,7 +186,7 @@ class _Server(BaseApplication):
         self._backend = backend_factory(self._clock, self._metrics, log)
         self._metrics.literal_hosts = self._backend.literal_hosts
         self._backend.prepare()
-        # The worker makes its own; this one finds out whether it can.
+        # The worker creates its own client; this one reports invalid settings before the fork.
         RegistryClient(settings.registry, clock=self._clock).close()
         self._callers = PermittedCallers(settings.client_names, self._clock) if settings.client_ca else None
         self._metrics.port_open(self._callers is None)
@@ -198,7 +198,7 @@ class _Server(BaseApplication):
         super().__init__()
 
     def load_config(self) -> None:
-        """Set what differs from gunicorn's defaults; command line and environment are not looked at."""
+        """Set the options that differ from gunicorn's defaults; command line and environment are ignored."""
         options: dict[str, object] = {
             "bind": f"fd://{self._listener.detach()}",
             "backlog": BACKLOG,
@@ -210,7 +210,7 @@ class _Server(BaseApplication):
             "graceful_timeout": int(MAX_SECONDS),
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108 - memory, not a disk
             "control_socket_disable": True,
-            # Nobody stands in front whose word about scheme, path or client would count.
+            # There is no proxy in front whose headers about scheme, path or client could be trusted.
             "forwarded_allow_ips": "",
             "logger_class": GunicornLogger,
             "proc_name": "sealgate",
@@ -219,14 +219,14 @@ class _Server(BaseApplication):
         }
         if self._certificates is not None:
             certificates = self._certificates
-            # gunicorn wants to be told of a file before it does TLS; what it serves comes from the hook alone.
+            # gunicorn requires a file name to enable TLS; the certificate that it serves comes from the hook.
             options["certfile"] = str(self._settings.tls_cert or os.devnull)
             options["ssl_context"] = lambda _config, _default: certificates.context()
         for name, value in options.items():
             self.cfg.set(name, value)
 
     def load(self) -> _WSGIAppType:
-        """Put the webhook together; called in the worker."""
+        """Assemble the application; called in the worker."""
         settings = self._settings
         # One host that does not answer may hold half of the threads, never all of them.
         verifier_settings = replace(
@@ -263,7 +263,7 @@ class _Server(BaseApplication):
         while not stop.is_set():
             try:
                 task(stop)
-            except Exception as error:  # noqa: BLE001 - whatever it is: reviews would go on with what was known last
+            except Exception as error:  # noqa: BLE001 - without the task, reviews would go on with outdated state
                 self._metrics.internal_errors.inc()
                 self._log.error("background task failed; restarting", exc_info=error)
             stop.wait(RESTART_SECONDS)
@@ -310,7 +310,7 @@ class _Identified:
         if trust is not None:
             environ[CALLER], current = identify(environ[SOCKET], trust)
             if not current:
-                # The next request shakes hands again, with what is trusted now.
+                # The next request needs a new handshake, under the current trust.
                 environ[CLOSE]()
         return self._app(environ, start_response)
 
@@ -328,7 +328,7 @@ def _address_of(listener: socket.socket) -> str:
 
 
 def _allow_descriptors(wanted: int) -> None:
-    """Raise this process's own limit as far as it may; every connection is a descriptor."""
+    """Raise the limit of open files of this process as far as permitted; every connection needs a descriptor."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if resource.RLIM_INFINITY != soft < wanted:
         resource.setrlimit(
@@ -337,10 +337,10 @@ def _allow_descriptors(wanted: int) -> None:
 
 
 def _leave(_arbiter: Arbiter, worker: WebhookWorker) -> None:
-    """End the worker's process as soon as every review is answered.
+    """Exit the worker process as soon as every review is answered.
 
-    Verifications may still be under way then, for a registry that hangs, say. They are for nobody any more, and
-    Python would wait for their threads.
+    Verifications may still be in progress, for example at a registry that hangs. No request waits for them any more,
+    but Python would wait for their threads.
     """
     if worker.booted:
         sys.stderr.flush()

@@ -1,8 +1,7 @@
-"""How long the API server waits for an answer, and so how long a review may take.
+"""Timeout of the API server, and the deadline of a review that follows from it.
 
-The API server writes its limit into the URL, `?timeout=10s`, as Go writes durations. Whoever answers later might as
-well not answer: the request then fails (or, with `failurePolicy: Ignore`, passes unseen). So the answer is due some
-time before.
+The API server sends its timeout in the URL, `?timeout=10s`, as a Go duration. A later response is useless: the request
+then fails, or passes unverified with `failurePolicy: Ignore`. So the response is due some time before the timeout.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ import re
 from functools import lru_cache
 from typing import Final
 
-#: What holds when the URL says nothing; also the API server's default.
+#: Timeout when the URL has none; also the API server's default.
 DEFAULT_SECONDS: Final = 10.0
 #: The most a webhook configuration can ask for.
 MAX_SECONDS: Final = 30.0
-#: The part of the limit that is kept for the way back, and its bounds in seconds.
+#: Share of the timeout that is reserved for sending the response, and its bounds in seconds.
 MARGIN: Final = 0.1
 MIN_MARGIN_SECONDS: Final = 0.2
 MAX_MARGIN_SECONDS: Final = 1.0
@@ -31,7 +30,7 @@ def parse_duration(text: str) -> float:
     """Return the seconds of a duration as Go writes it ("1m30s", "500ms", "0").
 
     Raises:
-        ValueError: it is no duration, or a negative one.
+        ValueError: the text is not a duration, or is negative.
     """
     if text in {"0", "+0"}:
         return 0.0
@@ -40,12 +39,12 @@ def parse_duration(text: str) -> float:
     return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in _PART.findall(text))
 
 
-@lru_cache(maxsize=64)  # the API server sends the same few again and again
+@lru_cache(maxsize=64)  # the API server sends few different values
 def answer_within(query: str) -> float:
-    """Return the seconds in which a review must be answered, its margin already taken off.
+    """Return the seconds within which the response to a review is due, margin deducted.
 
-    A timeout that is missing, zero or not a duration counts as the default: the API server never writes one, and
-    whoever does harms only himself.
+    A timeout that is missing, zero or not a duration counts as the default. The API server never sends one, and a
+    client that does affects only its own request.
 
     Args:
         query: the URL's query string, as sent.

@@ -1,8 +1,8 @@
-"""The webhook's own certificate: from files that are replaced while it serves, or made on the spot.
+"""The webhook's serving certificate: from files that are replaced while it serves, or self-signed at the start.
 
-Whoever rotates a certificate (cert-manager, sealgate's operator, a person) just replaces the files. The next
-connection gets the new pair. A pair that does not load (half written, key and certificate of different pairs) leaves
-the last good one in use and says so.
+To rotate the certificate, cert-manager, sealgate's operator or a person replaces the files. The next connection uses
+the new pair. If a pair does not load (half written, key and certificate do not match), the last valid one stays in use
+and the error is reported.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def load_context(certificate: Path | str, key: Path | str, clients: ClientTrust 
     context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
-    # The password is never asked for: a server has nobody to ask.
+    # An encrypted key is refused: a server cannot ask for a password.
     context.load_cert_chain(certificate, key, password=_no_password)
     if clients is not None:
         context.clients = clients
@@ -70,12 +70,12 @@ def load_context(certificate: Path | str, key: Path | str, clients: ClientTrust 
 
 
 class CertificateFiles:
-    """Where a new connection gets its TLS context from: a pair of files, read again when either changes.
+    """Source of the TLS context of new connections: a pair of files, reloaded when either changes.
 
     Args:
         certificate: PEM, the leaf first.
         key: PEM, not encrypted.
-        on_error: told (once for each change) why a new pair was not taken.
+        on_error: called once for each change with the reason why a new pair is not used.
         clients: what client certificates must lead to; None requests none.
 
     Raises:
@@ -111,7 +111,7 @@ class CertificateFiles:
             try:
                 signature = self._look()
             except OSError:
-                # In the middle of a replacement; the next connection looks again.
+                # The files are being replaced; the next connection checks them again.
                 return self._context
             if signature != self._signature or clients != self._context.clients:
                 self._reload(signature, clients)
@@ -121,7 +121,7 @@ class CertificateFiles:
         try:
             self._context = load_context(*self._files, clients)
         except OSError as error:
-            # Tried again for every connection: it may have been for want of descriptors, not because of the files.
+            # Retried for every connection: the cause may be a lack of file descriptors, not the files.
             if signature != self._refused:
                 self._refused = signature
                 self._on_error(_why(*self._files, error))
@@ -134,7 +134,7 @@ class CertificateFiles:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class SelfSigned:
-    """A certificate made on the spot, for trying things out; its key is in memory only.
+    """A self-signed certificate, for trials; its key is in memory only.
 
     Attributes:
         pem: the certificate, for clients that are to trust it.

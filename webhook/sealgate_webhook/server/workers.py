@@ -1,11 +1,11 @@
-"""gunicorn's threaded worker, made to stand clients that are slow, silent or many.
+"""gunicorn's threaded worker, hardened against slow, silent and many clients.
 
 The webhook's port can be reached from every pod unless a NetworkPolicy says otherwise, and a webhook that does not
-answer is, with `failurePolicy: Ignore`, a webhook that admits. So nobody may hold a thread by doing nothing:
+respond is, with `failurePolicy: Ignore`, a webhook that admits. So an idle client must not hold a thread:
 
 - a connection gets a thread when its first bytes are there, not before;
-- handshake and request must have arrived `IO_SECONDS` after that, and the answer must be taken as fast, or the
-  connection is cut off;
+- handshake and request must arrive within `IO_SECONDS` of that, and the response must be read as fast, or the
+  connection is closed;
 - when connections run out, the one that has been idle longest is closed;
 - the time that a request waits for a thread counts towards its deadline.
 """
@@ -35,31 +35,31 @@ if TYPE_CHECKING:
 SOCKET: Final = "gunicorn.socket"
 #: WSGI environment key of a function that has the connection closed after the response.
 CLOSE: Final = "sealgate.close"
-#: The longest that a client may take to send a request, its handshake included, or to take an answer, seconds. The
-#: API server needs milliseconds.
+#: The most seconds that a client may take to send a request, handshake included, or to read a response. The API server
+#: needs milliseconds.
 IO_SECONDS: Final = 5.0
 #: How long a new connection may stay silent; it holds no thread.
 SILENCE_SECONDS: Final = 10.0
-#: The most that counts of the time between two looks at who is slow, which come about once a second. When more has
-#: passed, this process itself stood still, and nobody else is to blame for that.
-_LOOK_SECONDS: Final = 2.0
+#: The most seconds that count between two checks for slow clients, which happen about once a second. When more have
+#: passed, this process itself was suspended, which is not the clients' fault.
+_CHECK_SECONDS: Final = 2.0
 
 
 class WebhookWorker(ThreadWorker):
-    """The worker."""
+    """The worker process of the webhook."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's own arguments, passed on
         super().__init__(*args, **kwargs)
         #: Connections that a thread waits for, to receive or to send, each with the moment since when; see `_awake`.
         self._waited_for: dict[TConn, float] = {}
-        #: When the last look was, on the machine's clock, and how many seconds until then this process was awake.
-        self._looked_at, self._awake_until_look = time.monotonic(), 0.0
+        #: Time of the last check, on the monotonic clock, and the seconds for which this process was awake until then.
+        self._checked_at, self._awake_until_check = time.monotonic(), 0.0
         #: Connections with a request that was there to be read, each with the moment when.
         self._arrived: dict[TConn, float] = {}
         self._current = threading.local()
 
     def load_wsgi(self) -> None:
-        """Load the application and tell it, with each request, when that arrived."""
+        """Load the application; each request gets the time of its arrival in its WSGI environment."""
         super().load_wsgi()
         application = self.wsgi
 
@@ -76,13 +76,13 @@ class WebhookWorker(ThreadWorker):
         self.wsgi = application_with_times
 
     def accept(self, listener: socket.socket) -> None:
-        """Accept a connection and wait, without a thread, until it says something."""
+        """Accept a connection and wait, without a thread, for its first bytes."""
         if self.nr_conns >= self.worker_connections - 1:
             self._close_most_idle()
         try:
             client, address = listener.accept()
         except OSError as error:
-            # Mostly the client is gone again. Without descriptors, a connection that does nothing has to make room.
+            # Usually the client has gone. Without descriptors, an idle connection has to be closed.
             if error.errno in {errno.EMFILE, errno.ENFILE}:
                 self._close_most_idle()
             return
@@ -93,12 +93,12 @@ class WebhookWorker(ThreadWorker):
         self.poller.register(client, selectors.EVENT_READ, partial(self.on_pending_socket_readable, connection))
 
     def enqueue_req(self, conn: TConn) -> None:
-        """Note when the request was there, and have a thread take it."""
+        """Record the arrival of a request and hand it to the thread pool."""
         self._arrived[conn] = time.monotonic()
         super().enqueue_req(conn)
 
     def handle(self, conn: TConn) -> bool:
-        """Receive a request and answer it; runs in a thread."""
+        """Receive a request and respond to it; runs in a thread."""
         self._current.connection = conn
         self._waited_for[conn] = self._awake()
         try:
@@ -108,16 +108,16 @@ class WebhookWorker(ThreadWorker):
             self._arrived.pop(conn, None)
 
     def handle_request(self, req: Request, conn: TConn) -> bool:
-        """Answer a request."""
+        """Respond to a request."""
         self._current.request = req
         return super().handle_request(req, conn)
 
     def murder_pending(self) -> None:
-        """Let go of clients that are silent or slow; called about once a second."""
+        """Close connections of silent or slow clients; called about once a second."""
         super().murder_pending()
         # In this order: a thread that reads in between takes the moment for later than it is, never for earlier.
-        self._awake_until_look, self._looked_at = self._awake(), time.monotonic()
-        too_old = self._awake_until_look - IO_SECONDS
+        self._awake_until_check, self._checked_at = self._awake(), time.monotonic()
+        too_old = self._awake_until_check - IO_SECONDS
         for connection, since in list(self._waited_for.items()):
             if since < too_old:
                 # Only ends the thread's wait, which then closes it. The plain socket's method: an SSLSocket's own
@@ -127,7 +127,7 @@ class WebhookWorker(ThreadWorker):
 
     def _awake(self) -> float:
         """Return the seconds for which this process has been awake."""
-        return self._awake_until_look + min(time.monotonic() - self._looked_at, _LOOK_SECONDS)
+        return self._awake_until_check + min(time.monotonic() - self._checked_at, _CHECK_SECONDS)
 
     def _close_most_idle(self) -> None:
         queues: tuple[deque[TConn], ...] = (self.pending_conns, self.keepalived_conns)

@@ -10,7 +10,7 @@ from sealgate.errors import InvalidWorkloadError, UnavailableError
 from sealgate.references import parse_repository
 from sealgate.workloads.kinds import BUILT_IN
 from sealgate_webhook.backends.cluster.pull_secrets import (
-    REMEMBER_SECONDS,
+    TTL_SECONDS,
     ClusterCredentials,
     SecretReader,
     SharedSecret,
@@ -129,7 +129,7 @@ def test_what_was_read_is_known_without_reading_again(
     read = provider.candidates(REPOSITORY)
     requests = len(cluster.requests)
     assert credentials.provider(request()).cached(REPOSITORY) == read
-    clock.advance(REMEMBER_SECONDS)
+    clock.advance(TTL_SECONDS)
     assert credentials.provider(request()).cached(REPOSITORY) is None
     assert len(cluster.requests) == requests
 
@@ -166,7 +166,7 @@ def test_what_was_read_is_remembered_briefly(
     assert username(credentials, review) == "before"
     put_secret(cluster, "shop", "own", "after")
     assert username(credentials, review) == "before"
-    clock.advance(REMEMBER_SECONDS)
+    clock.advance(TTL_SECONDS)
     assert username(credentials, review) == "after"
     assert [seen.path.rpartition("/")[2] for seen in cluster.requests] == ["own", "registries"] * 2
 

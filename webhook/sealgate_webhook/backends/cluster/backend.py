@@ -1,4 +1,4 @@
-"""Everything that the webhook gets from a cluster, put together."""
+"""Backend of a cluster: policies, namespaces, credentials and trusted state from the API server."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class OwnSecrets:
     Args:
         api: the API server.
         namespace: sealgate's own.
-        names: the only Secrets that are read. Whoever writes an Authenticator names a Secret and the server that its
-            content is sent to, so that which Secrets are meant for that is decided elsewhere.
+        names: the only Secrets that are read. The author of an Authenticator names a Secret and the server that its
+            content is sent to, so the installation decides which Secrets may be used.
     """
 
     def __init__(self, api: KubernetesAPI, namespace: str, names: Collection[str]) -> None:
@@ -102,8 +102,8 @@ class ClusterBackend:
         namespace: sealgate's own.
         instance: this replica's name.
         clock: the time.
-        metrics: told of everything countable.
-        log: told of everything else.
+        metrics: the webhook's metrics.
+        log: the process's log.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - three of them are what every backend is given
@@ -140,17 +140,17 @@ class ClusterBackend:
         return self._compiled.literal_hosts()
 
     def prepare(self) -> None:
-        """Do nothing: an API server that is away now may be there soon, and until then the webhook is not ready."""
+        """Do nothing: the webhook may start before the API server can be reached, and is not ready until then."""
 
     def tasks(self) -> Iterable[Callable[[threading.Event], None]]:
-        """Return what keeps everything up to date."""
+        """Return the tasks that watch the API server, compile policies and write Events."""
         return (*self._compiled.tasks(), self._namespaces.run, self._events.run)
 
     def denied(self, request: AdmissionRequest, message: str) -> None:
-        """Have an Event made of a denial."""
+        """Queue the Event of a denial."""
         self._events.denied(request, message)
 
 
 def cluster_backend(api: KubernetesAPI, config: WebhookConfig, namespace: str, instance: str) -> BackendFactory:
-    """Return what makes a `ClusterBackend`; see there for the arguments."""
+    """Return a factory of `ClusterBackend`; see there for the arguments."""
     return lambda clock, metrics, log: ClusterBackend(api, config, namespace, instance, clock, metrics, log)

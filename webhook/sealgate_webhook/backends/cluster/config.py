@@ -34,7 +34,7 @@ class Registries(RegistriesConfig):
 
 
 class Cache(_Model):
-    """How long answers are remembered, seconds, and how many."""
+    """TTLs of the caches in seconds, and their size."""
 
     tag_seconds: Annotated[float, Field(ge=0)] = 30.0
     verified_seconds: Annotated[float, Field(ge=0)] = 600.0
@@ -87,9 +87,9 @@ class WebhookConfig(_Model):
         unmatched_images: what happens to an image that no policy matches.
         require_digests: whether Pods are admitted only if their images name digests, as /mutate writes them.
         workloads: what happens to a denied object that is not a Pod.
-        cache: how long answers are remembered.
+        cache: TTLs of the caches.
         custom_kinds: further kinds whose images are verified.
-        trusted_state: the ConfigMaps that remember the highest versions seen, without their number.
+        trusted_state: name of the ConfigMaps of the trusted state, without their number.
         log_level: the least serious log line.
     """
 

@@ -1,8 +1,8 @@
-"""An Event for every denial, in the workload's namespace, where its owner looks.
+"""An Event for every denial, in the namespace of the workload.
 
-Events are made by a thread of their own and never hold up an answer. The same denial of the same object again counts
-the Event up instead of making another; and no more are made than the API server should bear: what is over that is
-counted in a metric and is in the log, as every denial is.
+Events are written by a background thread and never delay a response. A repeated denial of the same object counts the
+Event up. The rate is limited for each namespace; an Event over the limit is dropped and counted in a metric. The log
+has every denial.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ MAX_QUEUED = 1000
 #: Events a minute for each namespace, and at once.
 PER_MINUTE = 60
 BURST = 20
-#: Seconds for which the same denial counts an Event up; Kubernetes keeps Events for an hour.
-REMEMBER_SECONDS = 3000.0
-MAX_REMEMBERED = 5000
+#: Seconds for which a repeated denial counts its Event up; Kubernetes keeps Events for an hour.
+COUNT_TTL_SECONDS = 3000.0
+MAX_COUNTS = 5000
 #: Budget of all namespaces together that are not in the list. A forged review may name any number of them.
 UNLISTED = ""
 #: What `involvedObject` may hold, as Kubernetes itself writes it.
@@ -55,15 +55,15 @@ _FORMS = {
 
 
 class DenialEvents:
-    """Makes Events of denials.
+    """Writes Events of denials.
 
     Args:
         api: the API server.
         instance: this replica's name.
         listed: whether a namespace is in the list of namespaces.
         clock: for the Events' times, and the pace at which they are made.
-        metrics: told how many were dropped.
-        log: told what could not be made.
+        metrics: counts dropped Events.
+        log: gets a line for every Event that could not be written.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - three of them are what every part of the webhook is given
@@ -82,10 +82,10 @@ class DenialEvents:
         self._log = log
         self._queue: queue.Queue[Event] = queue.Queue(MAX_QUEUED)
         self._budgets = Budgets(PER_MINUTE, BURST, clock)
-        self._counts: TTLCache[str, int] = TTLCache(MAX_REMEMBERED, REMEMBER_SECONDS, timer=clock.monotonic)
+        self._counts: TTLCache[str, int] = TTLCache(MAX_COUNTS, COUNT_TTL_SECONDS, timer=clock.monotonic)
 
     def denied(self, request: AdmissionRequest, message: str) -> None:
-        """Have an Event made of a denial; returns at once."""
+        """Queue the Event of a denial; returns at once."""
         if request.dry_run:
             return
         involved = _involved(request)
@@ -93,7 +93,7 @@ class DenialEvents:
             self._metrics.event_dropped()
             return
         try:
-            # Before it waits: no namespace takes the places of others.
+            # Before it is queued: one namespace must not fill the queue for others.
             budget = request.namespace if self._listed(request.namespace) else UNLISTED
             self._budgets.reserve(budget, Deadline.after(self._clock, 0))
             self._queue.put_nowait(_event(request.namespace, involved, message[:MAX_MESSAGE]))
@@ -140,7 +140,7 @@ def _event(namespace: str, involved: dict[str, str], message: str) -> Event:
 def _involved(request: AdmissionRequest) -> dict[str, str]:
     """Return the object that the Event is shown at: itself, or for a pod without a name what would have made it.
 
-    An owner reference decides nothing here but where the Event is read.
+    An owner reference only decides where the Event is shown.
     """
     version = f"{request.group}/v1" if request.group else "v1"
     involved = {"apiVersion": version, "kind": request.kind, "namespace": request.namespace, "name": request.name}
@@ -149,9 +149,9 @@ def _involved(request: AdmissionRequest) -> dict[str, str]:
     owners = metadata.get("ownerReferences")
     for owner in owners if isinstance(owners, list) else ():
         if isinstance(owner, dict) and owner.get("controller") is True:
-            told = {key: owner.get(key) for key in ("apiVersion", "kind", "name", "uid")}
-            texts = {key: value for key, value in told.items() if isinstance(value, str)}
-            if len(texts) == len(told) and _is_valid(texts):
+            fields = {key: owner.get(key) for key in ("apiVersion", "kind", "name", "uid")}
+            texts = {key: value for key, value in fields.items() if isinstance(value, str)}
+            if len(texts) == len(fields) and _is_valid(texts):
                 return {**texts, "namespace": request.namespace}
     generated = metadata.get("generateName")
     if not involved["name"]:

@@ -40,7 +40,7 @@ class ClusterNamespaces:
 
         Raises:
             UnavailableError: there is none of that name, or the API server could not be asked. Without its labels
-                nobody can tell which policies select it.
+                it is unknown which policies select it.
         """
         known = self._listing.get(name)
         if known is not None:

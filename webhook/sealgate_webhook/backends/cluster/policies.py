@@ -88,8 +88,8 @@ class ClusterPolicies:
         unmatched: what happens to an image that no policy matches.
         secrets: credentials for signature stores.
         clock: for keys that end.
-        metrics: told of every set.
-        log: told of every set, and of every object that cannot be read.
+        metrics: counts reloads and invalid objects.
+        log: gets a line for every reload and every invalid object.
     """
 
     def __init__(
@@ -125,9 +125,9 @@ class ClusterPolicies:
 
     def tasks(self) -> Iterable[Callable[[threading.Event], None]]:
         """Return what has to run, each in a thread of its own."""
-        return (self._authenticators.run, self._policies.run, self._compile_again_and_again)
+        return (self._authenticators.run, self._policies.run, self._compile_periodically)
 
-    def _compile_again_and_again(self, stop: threading.Event) -> None:
+    def _compile_periodically(self, stop: threading.Event) -> None:
         until = REFRESH_SECONDS
         while not stop.is_set():
             if self._changed.wait(min(until, 1.0)):
@@ -138,7 +138,7 @@ class ClusterPolicies:
                 continue
             try:
                 until = self._compile()
-            except Exception as error:  # noqa: BLE001 - a set that cannot be compiled, for whatever reason, is not taken
+            except Exception as error:  # noqa: BLE001 - after any error, the policies in force stay
                 until = RETRY_SECONDS
                 self._metrics.policies_refused()
                 self._log.error("policies invalid; keeping the last valid ones", exc_info=error)
@@ -162,11 +162,11 @@ class ClusterPolicies:
         )
         broken = {read.name: PolicyError(read.problem) for read in authenticators.values() if read.object is None}
         self._current = replace(compiled, checks={**compiled.checks, **broken})
-        self._tell(len(policies), [*authenticators.values(), *policies.values()])
+        self._report(len(policies), [*authenticators.values(), *policies.values()])
         ends = [resolver.valid_until for resolver in resolvers.values() if resolver.valid_until is not None]
         return min([REFRESH_SECONDS, *((end - now).total_seconds() for end in ends)])
 
-    def _tell(self, policies: int, objects: list[ReadAuthenticator | ReadPolicy]) -> None:
+    def _report(self, policies: int, objects: list[ReadAuthenticator | ReadPolicy]) -> None:
         assert self._current is not None  # noqa: S101 - for the type checker
         checks = self._current.checks
         unusable = sum(isinstance(check, SealgateError) for check in checks.values())
@@ -185,22 +185,22 @@ def _kind(read: ReadAuthenticator | ReadPolicy) -> str:
 
 
 def read_authenticator(item: dict[str, Any], _: ReadAuthenticator | None = None) -> ReadAuthenticator:
-    """Return an authenticator and its status; one that cannot be read, for whatever reason, says so."""
+    """Return an authenticator and its status, or the problem why it is invalid."""
     name = item["metadata"]["name"]
     try:
         status = AuthenticatorStatus.model_validate(item.get("status") or {})
         return ReadAuthenticator(name, Authenticator.model_validate(item), status)
-    except Exception as error:  # noqa: BLE001 - whatever it is, no image must meet the authenticator
+    except Exception as error:  # noqa: BLE001 - after any error, no image must meet the authenticator
         return ReadAuthenticator(name, None, AuthenticatorStatus(), _explain(error))
 
 
 def read_policy(item: dict[str, Any], _: ReadPolicy | None = None) -> ReadPolicy:
-    """Return a policy; for one that cannot be read, for whatever reason, what no image meets."""
+    """Return a policy; an invalid one is replaced by one that no image meets."""
     name = item["metadata"]["name"]
     try:
         policy = VerificationPolicy.model_validate(item)
         compile_policy(policy)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the policy must not count as none
+    except Exception as error:  # noqa: BLE001 - after any error, the policy must not count as absent
         problem = _explain(error)
         return ReadPolicy(name, compile_unreadable(name, item, problem), problem)
     return ReadPolicy(name, policy)

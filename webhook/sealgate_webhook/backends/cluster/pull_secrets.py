@@ -3,7 +3,7 @@
 As kubelets do, a pod's own `imagePullSecrets` count, or where it names none those of its ServiceAccount. All
 credentials that match an image are candidates, the longest path first, then in that order. Only Secrets of the
 workload's own namespace are ever read for it, and only where a registry asks who comes; each is then kept for
-`REMEMBER_SECONDS`, which is also the longest that a changed Secret goes unnoticed. A Secret that is missing, or is not
+`TTL_SECONDS`, which is also the longest that a changed Secret goes unnoticed. A Secret that is missing, or is not
 a docker config, is passed over, as kubelets pass it over; an entry of a docker config that cannot be read spoils only
 itself; an API server that cannot be asked makes the image *unavailable*.
 """
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from sealgate.workloads.kinds import WorkloadKinds
     from sealgate_webhook.reviews.request import AdmissionRequest
 
-#: Seconds that a Secret or ServiceAccount that was read is remembered, and how much of them: their bytes, roughly.
-REMEMBER_SECONDS = 30.0
-MAX_REMEMBERED_BYTES = 32 << 20
+#: TTL of a cached Secret or ServiceAccount, seconds, and the size of the cache, bytes (estimated).
+TTL_SECONDS = 30.0
+MAX_CACHE_BYTES = 32 << 20
 #: What one of them takes beside its content, bytes.
 _ENTRY_BYTES = 1 << 10
 #: Pull secrets of one workload that are read.
@@ -62,7 +62,7 @@ class _Name(NamedTuple):
 
 
 class _Recent(Generic[V]):
-    """What was read lately, bounded in bytes. Thread-safe.
+    """Cache with a TTL, bounded in bytes. Thread-safe.
 
     Args:
         clock: on which it is forgotten.
@@ -70,9 +70,7 @@ class _Recent(Generic[V]):
     """
 
     def __init__(self, clock: Clock, size: Callable[[V], int]) -> None:
-        self._values: TTLCache[_Name, V] = TTLCache(
-            MAX_REMEMBERED_BYTES, REMEMBER_SECONDS, timer=clock.monotonic, getsizeof=size
-        )
+        self._values: TTLCache[_Name, V] = TTLCache(MAX_CACHE_BYTES, TTL_SECONDS, timer=clock.monotonic, getsizeof=size)
         self._lock = threading.Lock()
 
     def cached(self, name: _Name) -> V:
@@ -96,7 +94,7 @@ class _Recent(Generic[V]):
 
 
 class SecretReader:
-    """Docker configs in Secrets, and the pull secrets of ServiceAccounts, remembered briefly. Thread-safe.
+    """Docker configs in Secrets, and the pull secrets of ServiceAccounts, cached. Thread-safe.
 
     Args:
         api: the API server.
@@ -291,7 +289,7 @@ class ClusterCredentials:
         """Return where a request's images get their credentials from.
 
         Raises:
-            InvalidWorkloadError: one of the object's pod specs cannot be told, or there are more than
+            InvalidWorkloadError: one of the object's pod specs is invalid, or there are more than
                 `MAX_POD_SPECS` that name different Secrets.
         """
         providers: list[CredentialProvider] = []
@@ -329,7 +327,7 @@ def _pull_secrets(spec: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
 
 
 def _names(references: object) -> Iterator[str]:
-    """Yield the names in a list of `{name: ...}`; whatever is none of that names no Secret."""
+    """Yield the names in a list of `{name: ...}`; other entries are ignored."""
     if not isinstance(references, list):
         return
     for reference in references:

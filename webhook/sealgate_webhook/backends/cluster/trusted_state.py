@@ -1,8 +1,8 @@
 """The highest versions seen, shared by all replicas: in ConfigMaps of sealgate's own namespace.
 
 The chart makes the ConfigMaps, empty, and gives the webhook the right to update exactly these. There are several, so
-that together they hold more than the one MiB that Kubernetes allows each. Two replicas that write at once are told
-apart by the `resourceVersion`: the later one reads again and merges, so the record only ever goes forward. Within one
+that together they hold more than the one MiB that Kubernetes allows each. Two replicas that write at once are
+ordered by the `resourceVersion`: the later one reads again and merges, so the record only ever goes forward. Within one
 replica writes to a ConfigMap queue up, so that a burst of new repositories does not use up its tries against itself.
 """
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from sealgate.kubernetes.client import KubernetesAPI
     from sealgate.trusted_state.records import TrustKey
 
-#: ConfigMaps that the chart makes. Another number would look for records where they are not. A record takes some 4 KiB.
+#: Number of ConfigMaps, which the chart creates. Another number would miss existing records. A record takes about 4
+#: KiB.
 SHARDS: Final = 32
 #: What Kubernetes allows the data of one ConfigMap, names and values together.
 MAX_BYTES: Final = 1 << 20
@@ -36,7 +37,7 @@ QUEUE_SECONDS: Final = 10.0
 
 
 class ConfigMapTrustedState:
-    """Remembers in ConfigMaps; see `sealgate.trusted_state.stores.TrustedState`.
+    """Stores trusted state in ConfigMaps; see `sealgate.trusted_state.stores.TrustedState`.
 
     Args:
         api: the API server.
@@ -53,7 +54,7 @@ class ConfigMapTrustedState:
         self._queues = [threading.Lock() for _ in range(SHARDS)]
 
     def load(self, key: TrustKey) -> TrustRecord:
-        """Return what is remembered.
+        """Return the stored record.
 
         Raises:
             UnavailableError: it cannot be read, or is not a record of that repository.
@@ -84,7 +85,7 @@ class ConfigMapTrustedState:
                 except ConflictError:
                     continue
                 return merged
-            raise self._unavailable(f"{self.describe(key)} is written by others all the time")
+            raise self._unavailable(f"{self.describe(key)} could not be written: other replicas keep changing it")
 
     def describe(self, key: TrustKey) -> str:
         """Return the ConfigMap and its key."""

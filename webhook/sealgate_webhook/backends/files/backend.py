@@ -1,7 +1,4 @@
-"""What is behind the server: where policies, namespaces and credentials come from, as one piece.
-
-There are two: policy files (`FilesBackend`), and a cluster (`sealgate_webhook.backends.cluster.backend`).
-"""
+"""Backend of `sealgate serve`: policies, namespaces and Secrets from files."""
 
 from __future__ import annotations
 
@@ -36,11 +33,11 @@ class FilesBackend:
         paths: files and folders of policies.
         unmatched: what happens to an image that no policy matches.
         shared: credentials for registries.
-        clock: for the time of a reload.
-        metrics: told of every reload.
-        log: told of every reload.
+        clock: source of the time.
+        metrics: counts reloads.
+        log: gets a line for every reload.
         kms: cached keys of the entries that name a KMS.
-        state: remembers the highest versions seen.
+        state: trusted state.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - three of them are what every backend is given
@@ -73,11 +70,11 @@ class FilesBackend:
         self.policies.load()
 
     def tasks(self) -> Iterable[Callable[[threading.Event], None]]:
-        """Return the look at the files, and at the keys that are elsewhere."""
+        """Return the tasks that watch the files and refresh the KMS keys."""
         return (self.policies.watch, self.policies.keep_keys)
 
     def denied(self, request: AdmissionRequest, message: str) -> None:
-        """Do nothing: the answer and the log say it all."""
+        """Do nothing: the response and the log report the denial."""
 
 
 def files_backend(
@@ -87,6 +84,6 @@ def files_backend(
     kms: RefreshableKMSKeys,
     state: TrustedState | None = None,
 ) -> BackendFactory:
-    """Return what makes a `FilesBackend`; see there for the arguments."""
+    """Return a factory of `FilesBackend`; see there for the arguments."""
     remembered = state or MemoryTrustedState()
     return lambda clock, metrics, log: FilesBackend(paths, unmatched, shared, clock, metrics, log, kms, remembered)

@@ -1,8 +1,8 @@
-"""Policies from files, read again whenever they change.
+"""Policies from files, reloaded whenever they change.
 
-Files are looked at once a second, which also sees what no file notification tells of reliably: a ConfigMap that is
-replaced by swapping a symbolic link, a network file system. A set of files with anything wrong in it is refused as a
-whole, and the one before stays in force.
+Files are polled once a second, which also detects changes that file notifications do not report reliably: a ConfigMap
+that is replaced by swapping a symbolic link, a network file system. A set of files with an error in it is rejected as a
+whole, and the last valid one stays in force.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from sealgate.verification.policy_sets import PolicySet
     from sealgate_webhook.metrics import Metrics
 
-#: Seconds between two looks at the files.
+#: Seconds between two polls of the files.
 POLL_SECONDS: Final = 1.0
-#: Seconds after which bad files are read again although they did not change: it may not have been their fault.
+#: Seconds after which invalid files are read again although unchanged: the cause may lie elsewhere.
 RETRY_SECONDS: Final = 30.0
-#: The most problems of a bad set that the log tells about.
+#: The most problems of an invalid set that are logged.
 MAX_LOGGED_PROBLEMS: Final = 20
 
 _Signature = tuple[tuple[str, int, int, int], ...]
@@ -81,9 +81,9 @@ class PolicyFilesSource:
     Args:
         paths: files and folders.
         unmatched: what happens to an image that no policy matches.
-        clock: for the time of a reload.
-        metrics: told of every reload.
-        log: told of every reload, and of everything wrong with one that is refused.
+        clock: source of the time.
+        metrics: counts reloads.
+        log: gets a line for every reload, with the problems of a rejected one.
         kms: cached keys of the entries that name a KMS.
     """
 
@@ -114,33 +114,33 @@ class PolicyFilesSource:
         Raises:
             SealgateError: something is wrong with them; what was in force stays so.
         """
-        # The signature first: what changes while the files are read is then seen the next time.
-        self._signature = _look(self._paths)
+        # The signature comes first: a change while the files are read is then detected by the next poll.
+        self._signature = _signature_of(self._paths)
         self._put_in_force(load_standalone(self._paths))
 
     def poll(self) -> None:
         """Read the files again if they changed; if they are bad now, keep what is in force and say so."""
         try:
-            if _look(self._paths) != self._signature or self._clock.monotonic() >= self._retry_at:
+            if _signature_of(self._paths) != self._signature or self._clock.monotonic() >= self._retry_at:
                 self.load()
             elif self._snapshot is not None and self._kms.state() != self._snapshot.keys:
                 self._put_in_force(self._snapshot.files)
-        except Exception as error:  # noqa: BLE001 - policies that cannot be read, for whatever reason, are not taken
+        except Exception as error:  # noqa: BLE001 - after any error, the policies in force stay
             self._refuse(error)
 
     def watch(self, stop: threading.Event) -> None:
-        """Look at the files again and again until told to stop."""
+        """Poll the files until `stop` is set."""
         while not stop.wait(POLL_SECONDS):
             self.poll()
 
     def keep_keys(self, stop: threading.Event) -> None:
-        """Read the keys that are in a KMS, and again when they are due, until told to stop."""
+        """Refresh the keys in KMSs when they are due, until `stop` is set."""
         while not stop.is_set():
             try:
                 if self._snapshot is not None:
                     files = self._snapshot.files
                     self._kms.refresh(files.authenticators, files.secrets)
-            except Exception as error:  # noqa: BLE001 - keys that are not read any more end; this goes on looking
+            except Exception as error:  # noqa: BLE001 - keys that are not refreshed expire; the task must go on
                 self._log.error("KMS keys not refreshed; will retry", exc_info=error)
             stop.wait(POLL_SECONDS)
 
@@ -168,7 +168,7 @@ class PolicyFilesSource:
         namespaces = {name: Namespace(name, labels) for name, labels in files.namespaces.items()}
         self._snapshot = _Snapshot(files, policies, namespaces, keys)
         self._retry_at, self._complaint = inf, None
-        # Only now, so that whoever reads it finds it true.
+        # After the snapshot, so that the metrics are true.
         unusable = sum(isinstance(check, SealgateError) for check in policies.checks.values())
         self._metrics.policies_loaded(
             len(files.policies), len(files.authenticators), unusable, self._clock.now().timestamp()
@@ -192,8 +192,8 @@ class PolicyFilesSource:
             self._log.error("policies unreadable; keeping the last valid ones", exc_info=error)
 
 
-def _look(paths: Sequence[Path]) -> _Signature:
-    """Return what changes when any of the files does."""
+def _signature_of(paths: Sequence[Path]) -> _Signature:
+    """Return a value that changes when any of the files does."""
     return tuple(entry for path in paths for entry in _entries(path, frozenset()))
 
 

@@ -290,9 +290,9 @@ def test_an_answer_that_is_no_object_is_no_answer(
     cluster: KubernetesSimulator, api: KubernetesAPI, document: dict[str, Any]
 ) -> None:
     cluster.faults.append(Fault("", NAMESPACES, 200, document=document))
-    with pytest.raises(UnavailableError, match="no object"):
+    with pytest.raises(UnavailableError, match="not one of its objects"):
         api.get(f"{NAMESPACES}/a")
-    with pytest.raises(UnavailableError, match="no object"):
+    with pytest.raises(UnavailableError, match="not one of its objects"):
         api.replace(f"{NAMESPACES}/a", namespace("a"))
 
 

@@ -41,7 +41,7 @@ def test_what_is_no_review_gets_a_400_in_one_line(environment: WebhookEnvironmen
 def test_another_content_type_gets_a_415(environment: WebhookEnvironment, path: str, content_type: str) -> None:
     response = environment.post(path, GOOD, content_type=content_type)
     assert response.status_code == 415
-    assert "reviews are application/json" in response.get_data(as_text=True)
+    assert "AdmissionReviews must be application/json" in response.get_data(as_text=True)
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "Application/JSON"])

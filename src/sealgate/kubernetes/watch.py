@@ -5,8 +5,8 @@ server are retried with back-off, and the cached objects stay. A partial list is
 the first list is complete, and a later list replaces the cache at once.
 
 A watch that times out is resumed. Every other end of a watch leads to a relist: the API server may have been stopped,
-and, when a backup of etcd is restored, the history replaced by an older one. Resource versions go back then, and the API
-server does not report that: once they have passed the cached one, a watch from it continues as if nothing was missed.
+and, when a backup of etcd is restored, the history replaced by an older one. Resource versions go back then, and the
+API server does not report that: once they have passed the cached one, a watch from it goes on as if nothing was missed.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ def test_from_nothing_to_a_certificate_that_verifies() -> None:
     assert cluster.steps == [
         "creating a CA",
         "caBundle gets the current CAs",
-        "a certificate is issued: there is none that is good",
+        "issuing a certificate: there is no valid certificate",
     ]
     cluster.check()
     assert cluster.leaf[LEAF_BUNDLE] == cluster.bundle

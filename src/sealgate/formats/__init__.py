@@ -1,4 +1,4 @@
-"""Signature formats: one module each, behind the protocol in `sealgate.formats.interface`.
+"""Signature formats, one folder each, behind the protocol in `sealgate.formats.interface`.
 
-A further format is a module (or folder) with a builder, and one line in `_BUILDERS`.
+A further format is a folder, its fields in `sealgate.api.v1alpha1`, and one line in `sealgate.formats.build`.
 """

@@ -20,16 +20,14 @@ if TYPE_CHECKING:
     from sealgate.formats.interface import Check
     from sealgate.keys.resolvers import KeyResolver
 
-# The field of the Authenticator's spec, and what turns that field's value into a check.
-_BUILDERS: Mapping[str, Callable[[Any, KeyResolver], Check]] = {
+#: Every format: the attribute of its field in `AuthenticatorSpec`, and the function that makes a check of that field.
+FORMATS: Mapping[str, Callable[[Any, KeyResolver], Check]] = {
     "cosign": cosign.build,
     "simple_signing": simple_signing.build,
     "notary": notary.build,
     "grafeas": grafeas.build,
     "oracle": oracle.build,
 }
-#: The names of all formats, as in the fields of an `Authenticator`.
-FORMATS = tuple(_BUILDERS)
 
 
 def build_check(authenticator: Authenticator, keys: KeyResolver) -> Check:
@@ -46,14 +44,14 @@ def build_check(authenticator: Authenticator, keys: KeyResolver) -> Check:
         UnavailableError: none of its keys can be used (now); those that cannot are left out otherwise.
     """
     spec = authenticator.spec
-    chosen = [name for name in _BUILDERS if getattr(spec, name) is not None]
+    chosen = [name for name in FORMATS if getattr(spec, name) is not None]
     if len(chosen) != 1:
-        what = f"{' and '.join(chosen)} are both there" if chosen else f"write one of: {', '.join(_BUILDERS)}"
+        what = f"{' and '.join(chosen)} are both there" if chosen else f"write one of: {', '.join(FORMATS)}"
         msg = f"Authenticator {authenticator.metadata.name} must have exactly one format; {what}"
         raise PolicyError(msg)
     usable = UsableKeys(keys)
     try:
-        check = _BUILDERS[chosen[0]](getattr(spec, chosen[0]), usable)
+        check = FORMATS[chosen[0]](getattr(spec, chosen[0]), usable)
     except NoKeyError as error:
         raise (usable.missing[0] if usable.missing else error) from None
     return IncompleteCheck(check, tuple(usable.missing)) if usable.missing else check

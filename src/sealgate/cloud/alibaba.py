@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from sealgate.clocks import timestamp
 from sealgate.http.urls import parse_url
 from sealgate.service_secrets import optional_text_member, text_member
 
@@ -94,7 +95,7 @@ def sign_call(
         "host": parse_url(call.url).origin.authority,
         "x-acs-action": call.action,
         "x-acs-content-sha256": content,
-        "x-acs-date": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "x-acs-date": timestamp(now),
         "x-acs-signature-nonce": nonce or secrets.token_hex(16),
         "x-acs-version": call.version,
     }

@@ -82,7 +82,7 @@ def test_the_good_files_are_shown_beside_the_bad_ones(release: Path, tmp_path: P
         (b"\x30\x59\xff\x00", "it is not PEM"),
         (b"hello", "it is not PEM"),
         (b"ssh-ed25519 AAAA", "it is an SSH key"),
-        (b"x" * (2 << 20), "more than 1048576 bytes"),
+        (b"x" * (2 << 20), "larger than the limit of 1048576 bytes"),
     ],
 )
 def test_what_is_no_key_is_named_for_what_it_is(tmp_path: Path, content: bytes, why: str) -> None:

@@ -121,7 +121,7 @@ def test_attack_33_a_key_written_twice_hides_no_image(shop: Shop, text: str) -> 
     written = text.replace("BAD", shop.image("unsigned")).replace("GOOD", shop.image("signed"))
     verified = shop.verify("-f", "-", stdin=written)
     assert verified.exit_code == 2
-    assert "there twice" in verified.stderr
+    assert "duplicate key" in verified.stderr
 
 
 @pytest.mark.parametrize("kind", ["StatefulSet", "Pod", "Job", "PodTemplate", "Anything"])

@@ -53,7 +53,7 @@ spec:
   {second}
 """
 
-    assert any("is there twice" in problem for problem in problems(text))
+    assert any("duplicate key" in problem for problem in problems(text))
 
 
 def test_attack_33_a_merge_key_changes_nothing_in_secret() -> None:

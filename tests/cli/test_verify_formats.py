@@ -102,7 +102,7 @@ def test_an_expected_identity_is_what_signatures_must_be_of(
         assert (found, image["verdict"]) == (code, verdict_)
 
 
-def test_an_expected_identity_needs_somebody_who_looks_at_it(tmp_path: Path) -> None:
+def test_expected_identity_needs_a_simple_signing_authenticator(tmp_path: Path) -> None:
     policies = write(
         tmp_path / "policies.yaml",
         authenticator("release", public_pem(new_key("ECDSA P-256"))),
@@ -110,4 +110,4 @@ def test_an_expected_identity_needs_somebody_who_looks_at_it(tmp_path: Path) -> 
     )
     result = sealgate("verify", "registry.example.org/a", "--policies", policies, "--expected-identity", "a:1")
     assert result.exit_code == 2
-    assert "no authenticator among the policies is" in result.stderr
+    assert "needs a simple signing authenticator, and the policies have none" in result.stderr

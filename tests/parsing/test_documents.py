@@ -106,8 +106,8 @@ def test_aliases_repeat_what_they_name() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("a: 1\nb: 2\na: 3\n", "f.yaml:3: a: is there twice, first on line 1 (keep one of them)"),
-        ("x:\n  a: 1\n  a: {b: 1, b: 2}\n", "f.yaml:3: x.a: is there twice, first on line 2 (keep one of them)"),
+        ("a: 1\nb: 2\na: 3\n", "f.yaml:3: a: duplicate key, first on line 1 (keep one of them)"),
+        ("x:\n  a: 1\n  a: {b: 1, b: 2}\n", "f.yaml:3: x.a: duplicate key, first on line 2 (keep one of them)"),
         ("a: &x {b: *x}\n", "f.yaml:1: a.b: the alias *x names nothing that ends before it"),
         ("a: *x\n", "f.yaml:1: a: the alias *x names nothing that ends before it"),
         ("a: &x {b: 1}\nc:\n  <<: *x\n", "f.yaml:3: c: merge keys (<<) are not read (write the fields out)"),

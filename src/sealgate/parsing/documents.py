@@ -1,7 +1,7 @@
 """YAML with the line of every field, read from files that are not trusted.
 
 What comes out is plain (dicts, lists, text, numbers) plus the line of every field. The reader takes a parser's
-events instead of the usual loader, because it has to refuse what that lets through: a key that is there twice, tags
+events instead of the usual loader, because it has to refuse what that lets through: duplicate keys, tags
 and merge keys that Kubernetes would read differently, nesting without end, and aliases that unfold into billions of
 values. A problem does not end the reading; all problems are reported.
 """
@@ -184,7 +184,7 @@ class _Reader:
             place = join_field(path, key_part(key))
             if key in members:
                 first = self.lines[place]
-                self._report(event, place, f"is there twice, first on line {first}", "keep one of them")
+                self._report(event, place, f"duplicate key, first on line {first}", "keep one of them")
                 self._value(next(self._events), f"{place}(again)", depth + 1)
                 continue
             self.lines[place] = _line(event)

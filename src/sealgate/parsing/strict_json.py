@@ -188,7 +188,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        msg = f"the member {quote(twice, 80)} is there twice"
+        msg = f"duplicate key {quote(twice, 80)}"
         raise _UnwantedError(msg)
     return members
 

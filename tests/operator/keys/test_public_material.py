@@ -60,7 +60,7 @@ def test_a_key_or_certificate_with_explicit_curve_parameters_is_refused() -> Non
 
 def test_more_than_a_status_can_hold_is_refused() -> None:
     many = certificate() * (MAX_TEXT // 500)
-    with pytest.raises(InvalidKeyError, match="leave out keys"):
+    with pytest.raises(InvalidKeyError, match="remove keys that are not used"):
         read_public(many.encode())
 
 

@@ -207,7 +207,7 @@ def read_delegations(file: SignedFile) -> Mapping[str, RoleKeys]:
         if not is_delegation(name) or name.rpartition("/")[0] != file.role:
             raise malformed(what, f"{quote(name)} is not the name of a child of {file.role}")
         if name in roles:
-            raise malformed(what, f"{name} is there twice")
+            raise malformed(what, f"duplicate {name}")
         roles[name] = _read_role(members, name, keys, what, _read_paths(members, what))
     return roles
 

@@ -69,7 +69,7 @@ def test_names_are_as_documented() -> None:
         assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 
 
-def test_a_changed_schema_changes_the_mark_that_upgrades_look_at() -> None:
+def test_changed_schema_changes_the_mark_used_by_upgrades() -> None:
     marks = [crd["metadata"]["annotations"]["sealgate.dev/schema"] for crd in CRDS]
     assert len(set(marks)) == len(marks)
     kind = crds.KINDS[0]
@@ -95,7 +95,7 @@ def test_the_schema_is_structural(node: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("node", ALL_NODES)
-def test_everything_is_bounded_so_that_rules_have_a_cost(node: dict[str, Any]) -> None:
+def test_every_list_and_text_is_bounded_for_rule_costs(node: dict[str, Any]) -> None:
     if node["type"] == "array":
         assert node["maxItems"] <= 256
     if node["type"] == "string" and "enum" not in node and "description" in node:
@@ -133,7 +133,7 @@ def test_good_objects_are_good_for_the_schema_and_for_the_model(obj: dict[str, A
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.name)
-def test_what_the_cluster_refuses_is_refused_by_the_schema_a_rule_or_the_model(wrong: Wrong) -> None:
+def test_invalid_objects_are_refused_by_schema_rule_or_model(wrong: Wrong) -> None:
     """The real proof is in `test_crds_on_a_cluster`; here, that nothing of it has got lost."""
     obj = wrong.object()
     messages = [error.message for error in jsonschema.Draft7Validator(schema(obj["kind"])).iter_errors(obj)]
@@ -152,7 +152,7 @@ def test_exactly_one_format_is_demanded_of_all_that_there_are() -> None:
     assert spec["properties"].keys() == {field.alias for field in authenticator.AuthenticatorSpec.model_fields.values()}
 
 
-def test_status_says_only_what_the_operator_wrote() -> None:
+def test_status_has_only_fields_written_by_the_operator() -> None:
     for kind in BY_KIND:
         for path, node in nodes(schema(kind)["properties"]["status"]):
             assert "default" not in node, path
@@ -203,7 +203,7 @@ def test_a_rule_beside_a_field_is_added_to_the_general_ones() -> None:
     assert len(rules) == 4
 
 
-def test_rules_that_the_api_server_would_not_pay_for_are_left_to_the_webhook() -> None:
+def test_rules_over_the_cost_budget_are_left_to_the_webhook() -> None:
     class Key(BaseModel):
         """A key."""
 
@@ -242,7 +242,7 @@ def test_what_kubernetes_cannot_express_is_an_error_when_generating(model: type[
         structural_schema(model, crds.extend)
 
 
-def test_maps_of_anything_lose_nothing_but_their_openness() -> None:
+def test_open_maps_lose_only_their_openness() -> None:
     class Maps(BaseModel):
         """Maps."""
 

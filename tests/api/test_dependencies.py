@@ -46,7 +46,7 @@ def test_every_format_lists_all_of_its_key_sources(obj: dict[str, Any]) -> None:
     assert found
 
 
-def test_key_entries_leave_out_keys_that_no_resolver_reads() -> None:
+def test_key_entries_omit_keys_that_no_resolver_reads() -> None:
     fields = {
         name: [field for field, _ in key_entries(Authenticator.model_validate(of_format(name)).spec, "")]
         for name in FORMATS
@@ -66,7 +66,7 @@ def test_kms_entries_are_listed_once() -> None:
     assert entry.kms.provider == "oracle"
 
 
-def test_references_to_secrets_are_found_in_objects_that_do_not_validate() -> None:
+def test_secret_references_are_found_in_invalid_objects() -> None:
     spec = {
         "cosign": {"keys": [{"secretRef": {"name": "keys", "key": "cosign.pub"}, "unknown": 1}]},
         "grafeas": {"credentialsSecret": {"name": "token"}, "keys": [{"secretRef": {"name": 7}}, {"secretRef": "x"}]},

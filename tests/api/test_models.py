@@ -92,7 +92,7 @@ def test_a_requirement_can_be_met(require: dict[str, Any], message: str) -> None
         ({"matchLabel": {"a": "b"}}, "not permitted"),
     ],
 )
-def test_a_selector_can_select_something(selector: dict[str, Any], message: str) -> None:
+def test_satisfiable_selectors_are_accepted(selector: dict[str, Any], message: str) -> None:
     assert message in errors(policy_object("p", namespaceSelector=selector))
 
 
@@ -104,7 +104,7 @@ def test_label_keys(key: str) -> None:
 @pytest.mark.parametrize(
     "key", ["", "/a", "a/", "a/b/c", "Example.org/a", "a" * 64, "a-", ".a", "é", "a\n", f"{'a' * 254}/b", "-a/b"]
 )
-def test_what_is_no_label_key(key: str) -> None:
+def test_invalid_label_keys_are_refused(key: str) -> None:
     with pytest.raises(ValueError, match="is not a label key"):
         check_label_key(key)
 

@@ -106,7 +106,7 @@ def test_no_signature_at_all_is_a_refusal_of_its_own() -> None:
     assert caught.value.reason is Reason.NO_SIGNATURE
 
 
-def test_source_that_cannot_be_fetched_is_unavailable_and_not_a_refusal() -> None:
+def test_unfetchable_source_is_unavailable_not_a_refusal() -> None:
     evidence = new()
     evidence.judge("1", refused(Reason.DIGEST_MISMATCH), accept)
     for number in (2, 3):
@@ -116,7 +116,7 @@ def test_source_that_cannot_be_fetched_is_unavailable_and_not_a_refusal() -> Non
         evidence.conclude("nothing")
 
 
-def test_search_that_cannot_go_on_is_unavailable() -> None:
+def test_interrupted_search_is_unavailable() -> None:
     evidence = new()
     with evidence.search("the rest"):
         raise UnavailableError("the listing is down")
@@ -124,7 +124,7 @@ def test_search_that_cannot_go_on_is_unavailable() -> None:
         evidence.conclude("nothing")
 
 
-def test_too_many_candidates_are_a_refusal_before_everything_else() -> None:
+def test_too_many_candidates_are_the_first_reason() -> None:
     evidence = new()
     with evidence.source("1"):
         raise UnavailableError("source 1 is down")
@@ -145,7 +145,7 @@ def test_limit_ends_the_search_and_not_only_its_source() -> None:
         evidence.count(MAX_SIGNATURES + 1)
 
 
-def test_only_the_first_records_that_are_passed_over_are_listed() -> None:
+def test_list_of_skipped_records_is_bounded() -> None:
     evidence = new()
     for number in range(MAX_PASSED_OVER + 5):
         evidence.pass_over(f"record {number}", Reason.TYPE_MISMATCH, "it is a build record")

@@ -48,9 +48,9 @@ def test_no_page_is_fetched_before_it_is_needed() -> None:
 
 
 @pytest.mark.parametrize("name", [None, "", 5, {}])
-def test_a_record_without_a_name_is_called_by_its_place(name: object) -> None:
+def test_record_without_a_name_is_called_by_its_index(name: object) -> None:
     assert name_record(name, "record 1") == "record 1"
 
 
-def test_a_name_that_somebody_else_chose_is_quoted() -> None:
+def test_untrusted_name_is_quoted() -> None:
     assert name_record("a\nb", "record 1") == r"a\nb"

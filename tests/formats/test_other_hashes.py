@@ -28,9 +28,7 @@ def key_of(*kind_and_name: str) -> PublicKey:
         ("RSA 2048", "RSA_PKCS1_SHA_512", "set algorithm: RSA_PKCS1_SHA_512"),
     ],
 )
-def test_a_cosign_signature_with_another_hash_is_refused_and_the_message_says_how(
-    kind: str, made: str, named: str
-) -> None:
+def test_cosign_signature_with_another_hash_is_refused_with_a_hint(kind: str, made: str, named: str) -> None:
     key = new_key(kind)
     with CosignEnvironment() as environment:
         push_classic(environment.registry, REPOSITORY, Classic(environment.digest, key, made))
@@ -58,7 +56,7 @@ def test_only_the_first_candidates_are_tried() -> None:
         assert bool(trials.hint()) is hinted
 
 
-def test_the_number_of_checks_is_bounded_whatever_the_number_of_keys() -> None:
+def test_number_of_checks_is_bounded_for_any_number_of_keys() -> None:
     key = new_key("ECDSA P-384")
     others = [key_of("ECDSA P-384", f"other {number}") for number in range(MAX_TRIALS // 2)]
     for keys, hinted in (
@@ -70,7 +68,7 @@ def test_the_number_of_checks_is_bounded_whatever_the_number_of_keys() -> None:
         assert bool(trials.hint()) is hinted
 
 
-def test_a_trial_gives_text_and_nothing_else() -> None:
+def test_trials_return_only_text() -> None:
     # What a caller could take for a verification does not exist: no key, no finding, no error comes out.
     public = [member for name, member in inspect.getmembers(HashTrials, callable) if not name.startswith("_")]
     assert sorted(member.__name__ for member in public) == ["hint", "keep"]

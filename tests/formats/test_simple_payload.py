@@ -67,7 +67,7 @@ def test_optional_may_be_null_or_left_out() -> None:
         payload(identity={"docker-reference": "x", "more": 1}),
     ],
 )
-def test_what_is_missing_unknown_or_of_another_type_is_refused(document: object) -> None:
+def test_missing_unknown_or_mistyped_members_are_refused(document: object) -> None:
     with pytest.raises(VerificationError) as caught:
         parse(document)
     assert caught.value.reason is Reason.MALFORMED_EVIDENCE

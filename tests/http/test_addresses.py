@@ -74,7 +74,7 @@ def test_addresses_are_what_they_are(text: str, kind: AddressKind) -> None:
 
 @given(st.ip_addresses(v=4) | st.sampled_from([ipaddress.ip_address(text) for text in FORBIDDEN if ":" not in text]))
 @settings(max_examples=300, deadline=None)
-def test_an_address_inside_another_is_no_better_than_by_itself(inner: ipaddress.IPv4Address) -> None:
+def test_embedded_address_is_checked_like_a_plain_one(inner: ipaddress.IPv4Address) -> None:
     number = int(inner)
     prefixes = ("::ffff:0:0", "::", "64:ff9b::", "64:ff9b:1::", "fd00::5efe:0:0", "fd00::200:5efe:0:0")
     carriers = [int(ipaddress.IPv6Address(prefix)) | number for prefix in prefixes]

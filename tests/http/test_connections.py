@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("tls", [False, True])
-def test_a_connection_is_used_again_under_the_next_requests_deadline(*, tls: bool) -> None:
+def test_reused_connection_has_the_next_request_deadline(*, tls: bool) -> None:
     # On a clock that stands still the short time is spent on waiting for the answer, and on nothing before.
     clock = FakeClock()
     with RegistrySimulator(tls=tls) as registry, client_for(registry, clock=clock) as client:
@@ -36,7 +36,7 @@ def test_a_connection_is_used_again_under_the_next_requests_deadline(*, tls: boo
 
 
 @pytest.mark.parametrize("status", [404, 500])
-def test_a_connection_survives_an_error_that_was_read_to_its_end(status: int) -> None:
+def test_connection_is_reused_after_a_fully_read_error(status: int) -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         registry.faults.status("manifests/bad", status)
         registry.push_image("team/app", "v1")
@@ -46,7 +46,7 @@ def test_a_connection_survives_an_error_that_was_read_to_its_end(status: int) ->
         assert [request.connection for request in registry.requests] == [1, 1]
 
 
-def test_a_connection_does_not_survive_an_error_whose_text_has_no_end() -> None:
+def test_connection_is_closed_after_an_endless_error_body() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         registry.faults.answer("manifests/bad", 500, {}, b"x" * 1_000_000)
         registry.push_image("team/app", "v1")
@@ -56,7 +56,7 @@ def test_a_connection_does_not_survive_an_error_whose_text_has_no_end() -> None:
         assert [request.connection for request in registry.requests] == [1, 2]
 
 
-def test_a_registry_that_closes_after_each_answer_is_asked_on_new_connections() -> None:
+def test_closing_registry_gets_a_new_connection_per_request() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")
         registry.faults.header("manifests", "Connection", "close")
@@ -65,7 +65,7 @@ def test_a_registry_that_closes_after_each_answer_is_asked_on_new_connections() 
         assert [request.connection for request in registry.requests] == [1, 2]
 
 
-def test_connections_that_the_registry_closed_meanwhile_cost_nothing() -> None:
+def test_connections_closed_while_idle_are_replaced() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")
         session_of(client).manifest(repository_of(registry), "v1")
@@ -74,7 +74,7 @@ def test_connections_that_the_registry_closed_meanwhile_cost_nothing() -> None:
         assert [request.connection for request in registry.requests] == [1, 2]
 
 
-def test_a_kept_connection_that_ends_before_it_answers_is_replaced_once() -> None:
+def test_kept_connection_that_ends_early_is_replaced_once() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")
         session_of(client).manifest(repository_of(registry), "v1")
@@ -87,7 +87,7 @@ def test_a_kept_connection_that_ends_before_it_answers_is_replaced_once() -> Non
         assert [request.connection for request in registry.requests] == [1, 1, 2, 2, 3]
 
 
-def test_a_new_connection_that_ends_before_it_answers_is_not_replaced() -> None:
+def test_new_connection_that_ends_early_is_not_replaced() -> None:
     with RegistrySimulator(tls=True) as registry, client_for(registry) as client:
         registry.faults.drop("manifests")
         with pytest.raises(UnavailableError):
@@ -117,7 +117,7 @@ def test_a_post_is_never_sent_twice() -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n12345",
     ],
 )
-def test_answers_that_break_off_or_are_no_http_mean_unavailable(answer: bytes) -> None:
+def test_truncated_or_invalid_http_responses_are_unavailable(answer: bytes) -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         registry.faults.drop("blobs", after=answer)
         with pytest.raises(UnavailableError) as failed:
@@ -178,7 +178,7 @@ def test_idle_connections_are_bounded_in_all(monkeypatch: pytest.MonkeyPatch) ->
         assert [request.connection for request in other.requests] == [1, 2, 3]
 
 
-def test_a_closed_client_keeps_no_connections() -> None:
+def test_closed_client_has_no_open_connections() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")
         session_of(client).manifest(repository_of(registry), "v1")
@@ -203,7 +203,7 @@ def test_a_name_without_addresses_is_unavailable() -> None:
         session_of(client).manifest(Repository("registry.example.test", "app"), "v1")
 
 
-def test_an_address_that_cannot_be_reached_says_why() -> None:
+def test_unreachable_address_is_reported_with_its_cause() -> None:
     host = "registry.example.test"
     with client_for(resolver=Names({host: "::1%nowhere"}), insecure=frozenset({host})) as client:
         services = client.services(Deadline.after(SystemClock(), 20))

@@ -31,7 +31,7 @@ def test_an_address_is_its_own(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.1", "0x7f.1", "2130706433", "0177.0.0.1"])
-def test_other_spellings_of_numbers_come_out_as_addresses(host: str) -> None:
+def test_numeric_host_spellings_resolve_to_addresses(host: str) -> None:
     assert SystemResolver(SystemClock()).resolve(host, _soon()) == ("127.0.0.1",)
 
 
@@ -59,7 +59,7 @@ def test_addresses_are_kept_for_a_moment() -> None:
         (OSError(), "not a valid name"),
     ],
 )
-def test_names_that_do_not_resolve_say_so_and_are_asked_again(error: Exception, why: str) -> None:
+def test_failed_lookups_are_reported_and_retried(error: Exception, why: str) -> None:
     asked = []
 
     def lookup(host: str) -> tuple[str, ...]:
@@ -73,7 +73,7 @@ def test_names_that_do_not_resolve_say_so_and_are_asked_again(error: Exception, 
     assert len(asked) == 2
 
 
-def test_a_silent_server_costs_the_caller_its_own_time_only_and_is_asked_once() -> None:
+def test_silent_dns_server_is_asked_once_within_the_deadline() -> None:
     answer, asked = threading.Event(), []
 
     def lookup(host: str) -> tuple[str, ...]:
@@ -90,7 +90,7 @@ def test_a_silent_server_costs_the_caller_its_own_time_only_and_is_asked_once() 
     assert asked == ["a.example.org"]
 
 
-def test_a_clock_that_stands_still_does_not_make_a_lookup_endless() -> None:
+def test_frozen_clock_does_not_make_a_lookup_endless() -> None:
     answer = threading.Event()
 
     def lookup(_: str) -> tuple[str, ...]:
@@ -119,7 +119,7 @@ def test_lookups_under_way_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolver.resolve("a.example.org", _soon()) == ("192.0.2.1",)
 
 
-def test_a_lookup_that_could_not_begin_is_begun_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lookup_that_failed_to_start_is_retried_by_the_next_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 

@@ -25,7 +25,7 @@ from tests.support.simulators.registry import RegistrySimulator
         ("Sun, 21 Nov 2027 12:00:00 GMT", 300.0),
     ],
 )
-def test_a_429_is_asked_again_once_its_pause_is_over(retry_after: str | None, slept: float) -> None:
+def test_status_429_is_retried_after_its_pause(retry_after: str | None, slept: float) -> None:
     clock = FakeClock()
     with RegistrySimulator() as registry, client_for(registry, clock=clock) as client:
         registry.push_image("team/app", "v1")
@@ -79,7 +79,7 @@ def test_a_second_429_is_not_waited_for() -> None:
         assert len(registry.requests) == 2
 
 
-def test_a_503_with_a_date_to_come_back_is_a_pause_and_one_without_is_a_failure() -> None:
+def test_only_a_503_with_retry_after_is_a_pause() -> None:
     clock = FakeClock()
     with RegistrySimulator() as registry, client_for(registry, clock=clock) as client:
         registry.push_image("team/app", "v1")

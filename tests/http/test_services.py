@@ -15,7 +15,7 @@ from tests.support.simulators.registry import RegistrySimulator
 
 
 @pytest.mark.parametrize("status", [200, 404, 500])
-def test_an_answer_comes_back_whatever_its_status(status: int) -> None:
+def test_response_of_any_status_is_returned(status: int) -> None:
     with RegistrySimulator() as server, client_for(server) as client:
         server.documents["/v1/notes"] = Answer(status, {"X-Thing": "a"}, b"body")
         response = client.services(Deadline.after(SystemClock(), 20)).request(
@@ -27,7 +27,7 @@ def test_an_answer_comes_back_whatever_its_status(status: int) -> None:
         assert request.headers["authorization"] == "Bearer x"
 
 
-def test_headers_that_come_twice_are_joined() -> None:
+def test_repeated_headers_are_joined() -> None:
     with RegistrySimulator() as server, client_for(server) as client:
         server.faults.raw("/v1", b"HTTP/1.1 200 OK\r\nX-A: 1\r\nX-A: 2\r\nContent-Length: 0\r\n\r\n")
         response = client.services(Deadline.after(SystemClock(), 20)).request("GET", f"{server.url}/v1")

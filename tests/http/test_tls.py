@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_host_listed_as_insecure_is_asked_over_tls_if_it_speaks_it() -> None:
+def test_insecure_host_with_tls_is_asked_over_tls() -> None:
     with RegistrySimulator(tls=True) as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")
         session_of(client).manifest(repository_of(registry), "v1")
         assert registry.requests[0].headers["host"] == registry.host
 
 
-def test_listing_a_host_as_insecure_does_not_make_its_certificate_good() -> None:
+def test_insecure_host_still_needs_a_valid_certificate() -> None:
     with RegistrySimulator(tls=True) as registry:
         settings = RegistrySettings(insecure=frozenset({registry.host}))
         with RegistryClient(settings) as client, pytest.raises(UnavailableError, match="certificate") as refused:
@@ -46,7 +46,7 @@ def test_a_certificate_for_another_name_is_refused() -> None:
         assert registry.requests == []
 
 
-def test_the_certificate_is_checked_against_the_name_and_not_the_address() -> None:
+def test_certificate_is_checked_against_the_host_name() -> None:
     names = Names({"registry.example.test": "127.0.0.1"})
     host = "registry.example.test"
     with RegistrySimulator(tls=True, names=(host,), host_name=host) as registry:
@@ -107,7 +107,7 @@ def test_host_with_a_configured_ca_is_never_asked_over_plain_http() -> None:
         assert registry.requests == []
 
 
-def test_a_host_that_is_not_listed_is_never_asked_in_the_clear() -> None:
+def test_unlisted_host_is_never_asked_over_plain_http() -> None:
     with RegistrySimulator() as registry, RegistryClient() as client:
         services = client.services(Deadline.after(SystemClock(), 20))
         with pytest.raises(ForbiddenAddressError, match="listed as insecure"):
@@ -115,7 +115,7 @@ def test_a_host_that_is_not_listed_is_never_asked_in_the_clear() -> None:
         assert registry.requests == []
 
 
-def test_a_server_that_never_answers_the_handshake_is_not_asked_in_the_clear_either() -> None:
+def test_silent_tls_handshake_does_not_fall_back_to_plain_http() -> None:
     with silent_server() as host, client_for(insecure=frozenset({host})) as client, pytest.raises(DeadlineError):
         session_of(client, seconds=0.2).manifest(Repository(host, "team/app"), "v1")
 
@@ -139,7 +139,7 @@ def test_service_may_have_its_own_ca() -> None:
         assert wrong.value.reason is Reason.AUTHENTICATOR_NOT_READY
 
 
-def test_a_server_with_tls_that_had_a_bad_moment_is_asked_over_tls_again() -> None:
+def test_failed_tls_server_is_retried_over_tls() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")
         session_of(client).manifest(repository_of(registry), "v1")
@@ -153,7 +153,7 @@ def test_a_server_with_tls_that_had_a_bad_moment_is_asked_over_tls_again() -> No
 
 @pytest.mark.parametrize("tls", [False, True])
 @pytest.mark.parametrize("extra", [1, 10_000, 100_000])
-def test_what_comes_after_an_answer_is_not_the_next_answer(extra: int, *, tls: bool) -> None:
+def test_bytes_after_a_response_are_not_the_next_response(extra: int, *, tls: bool) -> None:
     with RegistrySimulator(tls=tls) as registry, client_for(registry) as client:
         digest = registry.push_image("team/app", "v1")
         forged = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"

@@ -83,7 +83,7 @@ def test_what_follows_the_path_stays_out_of_messages() -> None:
         ("?n=1", "https://a.example.org/v2/list?n=1"),
     ],
 )
-def test_links_are_relative_to_where_they_come_from(location: str, expected: str) -> None:
+def test_links_are_relative_to_their_page(location: str, expected: str) -> None:
     assert str(join_url(parse_url("https://a.example.org/v2/list"), location)) == expected
 
 
@@ -99,14 +99,14 @@ def test_registries_that_are_no_hosts_are_refused(registry: str) -> None:
         parse_origin("https", registry)
 
 
-def test_origins_come_from_registries_too() -> None:
+def test_origin_of_a_registry() -> None:
     assert parse_origin("http", "a.example.org").authority == "a.example.org"
     assert parse_origin("https", "[::1]:5000").authority == "[::1]:5000"
 
 
 @given(st.text(max_size=40) | st.from_regex(r"https?://[a-z0-9.\[\]:@%_-]{0,20}[/?#][!-~]{0,20}", fullmatch=True))
 @settings(max_examples=300, deadline=None)
-def test_parsing_again_changes_nothing(text: str) -> None:
+def test_parsing_is_idempotent(text: str) -> None:
     try:
         url = parse_url(text)
     except ForbiddenAddressError:

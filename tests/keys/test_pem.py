@@ -19,7 +19,7 @@ PEM = public_pem(new_key("ECDSA P-256"))
     [PEM, PEM.encode(), PEM.strip(), f"\n  {PEM}\n\n", PEM.replace("\n", "\r\n"), PEM.replace("\n", "\n    ")],
     ids=["text", "bytes", "no newline", "blank around", "Windows", "indented as in YAML"],
 )
-def test_one_public_key_is_read_whatever_the_white_space(text: str | bytes) -> None:
+def test_public_key_is_read_with_any_white_space(text: str | bytes) -> None:
     assert read_public_key_pem(text) == read_public_key_pem(PEM)
 
 
@@ -79,14 +79,14 @@ def test_the_old_spelling_of_rsa_keys_is_refused_with_what_to_do() -> None:
         ("A" * (MAX_PEM_BYTES + 1), "no more than"),
     ],
 )
-def test_everything_else_is_refused_with_what_it_is(text: str | bytes, what: str) -> None:
+def test_other_pem_contents_are_refused_by_name(text: str | bytes, what: str) -> None:
     with pytest.raises(InvalidKeyError, match=what):
         read_public_key_pem(text)
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.one_of(st.text(max_size=300), st.binary(max_size=300)))
-def test_no_text_raises_anything_but_an_invalid_key(text: str | bytes) -> None:
+def test_any_text_is_read_or_raises_invalid_key(text: str | bytes) -> None:
     with pytest.raises(InvalidKeyError) as caught:
         read_public_key_pem(text)
     assert caught.value.message.isprintable()

@@ -51,21 +51,21 @@ def refuses(key: PublicKey, signature: bytes, message: bytes = MESSAGE) -> None:
     assert caught.value.reason is Reason.INVALID_SIGNATURE
 
 
-def test_the_signature_of_the_standard_verifies_and_nothing_near_it() -> None:
+def test_only_the_signature_of_the_standard_verifies() -> None:
     key = load_public_key(pem_of(STANDARD_KEY))
     key.verify(STANDARD_SIGNATURE, b"message digest")
     refuses(key, STANDARD_SIGNATURE, b"message digest.")
     refuses(loaded(), STANDARD_SIGNATURE, b"message digest")
 
 
-def test_a_key_is_what_policies_need_to_know_of_it() -> None:
+def test_sm2_key_has_the_attributes_of_a_public_key() -> None:
     key = loaded()
     assert (key.kind, key.algorithm, key.distinguishing_id) == ("SM2", Algorithm.SM2, "1234567812345678")
     assert allowed_algorithms(KEY.public_pem) == (Algorithm.SM2,)
     assert load_public_key(KEY.public_pem, "SM2") == key
 
 
-def test_signatures_with_what_the_policy_says_verify() -> None:
+def test_signature_with_the_configured_distinguishing_id_verifies() -> None:
     loaded().verify(KEY.sign(MESSAGE), MESSAGE)
     loaded(distinguishing_id="release@example.org").verify(KEY.sign(MESSAGE, b"release@example.org"), MESSAGE)
     loaded(distinguishing_id="\u7b7e").verify(KEY.sign(MESSAGE, "\u7b7e".encode()), MESSAGE)
@@ -105,7 +105,7 @@ def test_numbers_that_no_signature_has_are_refused(what: str, forge: Callable[[i
 
 
 @pytest.mark.parametrize("spoil", [lambda s: s + b"\0", lambda s: s[:-1], lambda _s: b"", lambda s: s[2:]])
-def test_what_is_not_der_is_refused(spoil: Callable[[bytes], bytes]) -> None:
+def test_signature_that_is_not_der_is_refused(spoil: Callable[[bytes], bytes]) -> None:
     refuses(loaded(), spoil(KEY.sign(MESSAGE)))
 
 
@@ -124,7 +124,7 @@ def test_a_signature_over_the_bare_hash_is_refused() -> None:
     refuses(loaded(), KEY.sign_digest(sm3(MESSAGE)))
 
 
-def test_a_point_at_infinity_is_no_signature() -> None:
+def test_point_at_infinity_is_refused() -> None:
     # s * G + t * P is infinity where s is -t * d; then there is no x to compare with.
     t = 5
     s = -t * KEY.scalar % N
@@ -148,7 +148,7 @@ def test_a_point_at_infinity_is_no_signature() -> None:
         ("compressed", COMPRESSED_PREFIX + b"\x02" + KEY.public_der[27:59]),
     ],
 )
-def test_what_is_not_an_sm2_key_is_refused(what: str, der: bytes) -> None:
+def test_key_of_another_type_is_not_an_sm2_key(what: str, der: bytes) -> None:
     del what
     with pytest.raises(InvalidKeyError, match="the SM2 key cannot be used"):
         load_public_key(pem_of(der))
@@ -214,7 +214,7 @@ def test_a_key_with_any_byte_changed_is_refused_or_another_key(at: int, value: i
 
 
 @pytest.mark.real
-def test_openssl_and_this_verify_each_others_signatures_on_100_keys(tmp_path: Path) -> None:
+def test_openssl_and_sealgate_accept_each_others_sm2_signatures(tmp_path: Path) -> None:
     openssl = require_tool("openssl")
 
     def run(*arguments: str) -> str:

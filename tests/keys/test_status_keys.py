@@ -50,7 +50,7 @@ def test_a_key_out_of_a_kms_has_the_algorithm_and_the_id_of_the_spec() -> None:
     assert resolver.valid_until == NOW + timedelta(seconds=60)
 
 
-def test_an_inline_key_and_one_in_a_secret_have_the_id_of_the_spec_too() -> None:
+def test_key_id_of_the_spec_applies_to_inline_and_secret_keys() -> None:
     inline = KeyEntry.model_validate({"pem": SM2.public_pem, "algorithm": "SM2", "distinguishingId": "release"})
     reference = {"name": "a", "key": "b"}
     secret = KeyEntry.model_validate({"secretRef": reference, "algorithm": "SM2", "distinguishingId": "release"})
@@ -73,7 +73,7 @@ def test_every_version_counts_unless_the_spec_names_one() -> None:
     assert "not read it yet" in refused(resolver, entry({"alibaba": {**ALIBABA, "keyVersionId": "v3"}}))
 
 
-def test_a_refused_key_is_never_used_and_says_why() -> None:
+def test_refused_key_is_never_used_and_has_a_reason() -> None:
     whole = KeyStatus(source=ALIBABA_SOURCE, state="Refused", reason="Disabled", message="the key is disabled")
     named = entry({"alibaba": {**ALIBABA, "keyVersionId": "v1"}})
     for wanted in (named, entry({"alibaba": ALIBABA})):
@@ -88,7 +88,7 @@ def test_a_refused_key_is_not_used_although_the_status_has_it() -> None:
 
 
 @pytest.mark.parametrize("known", [(), (Reason.REGISTRY_UNAVAILABLE,), ("Disabled", Reason.REGISTRY_UNAVAILABLE)])
-def test_a_key_that_nobody_could_look_at_is_not_refused(known: tuple[str, ...]) -> None:
+def test_unchecked_key_is_not_refused(known: tuple[str, ...]) -> None:
     listed = [KeyStatus(source=ALIBABA_SOURCE, state="Refused", reason=reason, message="so it is") for reason in known]
     with pytest.raises(UnavailableError) as caught:
         keys(*listed).public_keys(entry({"alibaba": ALIBABA}))
@@ -102,7 +102,7 @@ def test_a_key_that_ended_is_not_used() -> None:
         assert resolver.valid_until is None
 
 
-def test_a_key_of_another_place_is_not_used() -> None:
+def test_key_of_another_source_is_not_used() -> None:
     resolver = keys(key(HUAWEI_SOURCE, SM2.public_pem))
     for other in ({"region": "cn-north-1"}, {"projectId": "other"}, {"keyId": "other"}):
         assert "the operator has not read it yet" in refused(resolver, entry({"huawei": {**HUAWEI, **other}}))

@@ -91,7 +91,7 @@ def test_every_other_key_is_refused_with_the_reason(
     assert message in status.message
 
 
-def test_a_key_that_is_gone_or_has_no_versions_is_refused(alibaba: KMSEnvironment) -> None:
+def test_deleted_key_and_key_without_versions_are_refused(alibaba: KMSEnvironment) -> None:
     assert alibaba.resolve_one().reason == "KeyNotFound"
     add(alibaba).versions.clear()
     assert alibaba.resolve_one().reason == "KeyNotFound"
@@ -128,7 +128,7 @@ def test_no_request_is_sent_twice(alibaba: KMSEnvironment) -> None:
         ("GetPublicKey", {"KeyId": "key-other", "KeyVersionId": "version-1", "PublicKey": "x"}),
     ],
 )
-def test_answers_that_make_no_sense_are_no_answers(alibaba: KMSEnvironment, action: str, document: object) -> None:
+def test_invalid_responses_are_unavailable(alibaba: KMSEnvironment, action: str, document: object) -> None:
     add(alibaba)
     respond = alibaba.kms.respond
     senseless = Answer(200, {}, encode(document))
@@ -139,7 +139,7 @@ def test_answers_that_make_no_sense_are_no_answers(alibaba: KMSEnvironment, acti
         alibaba.resolve()
 
 
-def test_without_an_endpoint_the_regions_own_is_asked(alibaba: KMSEnvironment) -> None:
+def test_default_endpoint_is_that_of_the_region(alibaba: KMSEnvironment) -> None:
     with pytest.raises(UnavailableError, match=r"kms\.cn-nowhere-9\.aliyuncs\.com"):
         alibaba.resolve(alibaba.entry(region="cn-nowhere-9", endpoint=None))
     assert alibaba.names.asked == ["kms.cn-nowhere-9.aliyuncs.com"]

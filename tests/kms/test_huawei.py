@@ -75,7 +75,7 @@ def test_every_other_key_is_refused_with_the_reason(
     assert [request.path.rpartition("/")[2] for request in huawei.kms.requests] == ["describe-key"]
 
 
-def test_a_key_that_is_gone_is_refused(huawei: KMSEnvironment) -> None:
+def test_deleted_key_is_refused(huawei: KMSEnvironment) -> None:
     status = huawei.resolve_one()
     assert (status.state, status.reason) == ("Refused", "KeyNotFound")
     assert "Huawei DEW answers 404 KMS.0222" in status.message
@@ -89,7 +89,7 @@ def test_a_key_that_does_not_fit_its_algorithm_is_refused(huawei: KMSEnvironment
 
 
 @pytest.mark.parametrize("public", [public_pem(new_key("ECDSA P-384")), "MFkw", "-----BEGIN PUBLIC KEY-----\nAA==\n"])
-def test_a_key_that_is_not_what_the_service_says_is_refused(huawei: KMSEnvironment, public: str) -> None:
+def test_key_that_differs_from_its_description_is_refused(huawei: KMSEnvironment, public: str) -> None:
     add(huawei).public = public
     assert huawei.resolve_one().reason == "InvalidKey"
 
@@ -116,7 +116,7 @@ def test_temporary_credentials_bring_their_token(huawei: KMSEnvironment) -> None
     assert huawei.resolve_one().state == "Accepted"
 
 
-def test_an_answer_about_another_key_is_no_answer(huawei: KMSEnvironment) -> None:
+def test_response_about_another_key_is_unavailable(huawei: KMSEnvironment) -> None:
     add(huawei)
     info = {"key_id": "other", "key_state": "2", "key_spec": "EC_P256", "key_usage": "SIGN_VERIFY"}
     huawei.kms.faults.body("describe-key", encode({"key_info": info}))
@@ -124,7 +124,7 @@ def test_an_answer_about_another_key_is_no_answer(huawei: KMSEnvironment) -> Non
         huawei.resolve()
 
 
-def test_the_public_key_of_another_key_is_no_answer(huawei: KMSEnvironment) -> None:
+def test_public_key_of_another_key_is_unavailable(huawei: KMSEnvironment) -> None:
     add(huawei)
     other = {"key_id": "other", "public_key": public_pem(new_key("ECDSA P-256", "other"))}
     huawei.kms.faults.body("get-publickey", encode(other))
@@ -132,7 +132,7 @@ def test_the_public_key_of_another_key_is_no_answer(huawei: KMSEnvironment) -> N
         huawei.resolve()
 
 
-def test_without_an_endpoint_the_regions_own_is_asked(huawei: KMSEnvironment) -> None:
+def test_default_endpoint_is_that_of_the_region(huawei: KMSEnvironment) -> None:
     with pytest.raises(UnavailableError, match=r"kms\.cn-nowhere-9\.myhuaweicloud\.com"):
         huawei.resolve(huawei.entry(region="cn-nowhere-9", endpoint=None))
     assert huawei.names.asked == ["kms.cn-nowhere-9.myhuaweicloud.com"]

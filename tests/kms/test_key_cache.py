@@ -89,7 +89,7 @@ def test_a_key_is_there_once_it_was_read(environment: KMSEnvironment) -> None:
     assert key.kind == "ECDSA P-256"
 
 
-def test_without_anybody_who_reads_keys_the_authenticator_is_not_ready(environment: KMSEnvironment) -> None:
+def test_without_a_key_cache_the_authenticator_is_not_ready(environment: KMSEnvironment) -> None:
     (entry,) = kms_entries(files_of(environment).authenticators)
     with pytest.raises(UnavailableError, match="nothing here reads keys from a KMS"):
         FileKeys({}).public_keys(entry)
@@ -97,7 +97,7 @@ def test_without_anybody_who_reads_keys_the_authenticator_is_not_ready(environme
     assert isinstance(check, UnavailableError)
 
 
-def test_a_key_is_asked_for_when_it_is_due_and_not_before(environment: KMSEnvironment) -> None:
+def test_key_is_fetched_when_due_and_not_before(environment: KMSEnvironment) -> None:
     cache, files = cache_of(environment), files_of(environment)
     refresh(cache, files)
     asked = len(environment.kms.requests)
@@ -125,7 +125,7 @@ def test_a_disabled_key_is_dropped_at_the_next_look(environment: KMSEnvironment)
     assert keys_of(cache, files)
 
 
-def test_a_key_ends_when_its_kms_cannot_be_asked_for_too_long(environment: KMSEnvironment) -> None:
+def test_key_expires_when_its_kms_is_unavailable_too_long(environment: KMSEnvironment) -> None:
     cache, files = cache_of(environment), files_of(environment)
     refresh(cache, files)
     before = cache.state()
@@ -187,7 +187,7 @@ class OddNames(Names):
         return super().resolve(host, deadline)
 
 
-def test_an_error_that_nobody_has_thought_of_stops_one_key_and_is_told(environment: KMSEnvironment) -> None:
+def test_unexpected_error_affects_one_key_and_is_logged(environment: KMSEnvironment) -> None:
     files = files_of(environment, environment.source(endpoint="https://odd.example.org"), environment.source())
     odd, good = kms_entries(files.authenticators)
     cache = KMSKeyCache(settings_for(environment.kms), environment.clock, resolver=OddNames({"127.0.0.1": "127.0.0.1"}))
@@ -217,7 +217,7 @@ def test_a_service_that_is_silent_does_not_keep_others_waiting(environment: KMSE
             assert source.fetch(environment.entry(endpoint=other.url))
 
 
-def test_several_keys_are_asked_for_together_and_fail_alone(environment: KMSEnvironment) -> None:
+def test_keys_are_fetched_concurrently_and_fail_independently(environment: KMSEnvironment) -> None:
     cache, files = (
         cache_of(environment),
         files_of(environment, environment.source(), environment.source(keyId="missing")),
@@ -229,7 +229,7 @@ def test_several_keys_are_asked_for_together_and_fail_alone(environment: KMSEnvi
         cache.public_keys(missing)
 
 
-def test_an_entry_for_one_version_finds_it_among_those_that_were_read() -> None:
+def test_entry_for_one_version_finds_it_in_the_cache() -> None:
     with KMSEnvironment(AlibabaKMSSimulator) as environment:
         assert isinstance(environment.kms, AlibabaKMSSimulator)
         environment.kms.add(environment.key_id, "EC_SM2", "version-1", "version-2")
@@ -242,7 +242,7 @@ def test_an_entry_for_one_version_finds_it_among_those_that_were_read() -> None:
             cache.public_keys(environment.entry(keyVersionId="version-3"))
 
 
-def test_a_version_of_a_refused_key_says_why_the_key_is_refused() -> None:
+def test_version_of_a_refused_key_has_the_reason_of_the_key() -> None:
     with KMSEnvironment(AlibabaKMSSimulator) as environment:
         assert isinstance(environment.kms, AlibabaKMSSimulator)
         environment.kms.add(environment.key_id, "EC_SM2", "version-1", state="Disabled")
@@ -252,7 +252,7 @@ def test_a_version_of_a_refused_key_says_why_the_key_is_refused() -> None:
             cache.public_keys(environment.entry(keyVersionId="version-1"))
 
 
-def test_credentials_come_from_the_secret_among_the_files(environment: KMSEnvironment) -> None:
+def test_credentials_are_read_from_the_secret_in_the_files(environment: KMSEnvironment) -> None:
     cache = cache_of(environment)
     environment.secrets[SECRET]["secretKey"] = b"wrong"
     files = files_of(environment)
@@ -262,7 +262,7 @@ def test_credentials_come_from_the_secret_among_the_files(environment: KMSEnviro
     assert "wrong" not in message
 
 
-def test_the_operator_gets_what_to_write_down_and_keeps_it_while_the_kms_is_away(environment: KMSEnvironment) -> None:
+def test_operator_keeps_its_observations_during_a_kms_outage(environment: KMSEnvironment) -> None:
     source: KeySource = KMSKeySource(environment.client, MappingServiceSecrets(environment.secrets), environment.clock)
     entry = environment.entry()
     assert source.name(entry) == f"kms huawei cn-north-4/0a1b2c3d4e5f/b1c2-d3 at {environment.kms.url}"
@@ -283,7 +283,7 @@ def test_the_operator_leaves_other_kinds_of_entries_alone(environment: KMSEnviro
     assert source.name(environment.entry().model_copy(update={"kms": None, "pem": "x"})) is None
 
 
-def test_only_versions_that_the_entry_names_are_kept_while_the_kms_is_away() -> None:
+def test_only_listed_versions_are_kept_during_a_kms_outage() -> None:
     with KMSEnvironment(AlibabaKMSSimulator) as environment:
         assert isinstance(environment.kms, AlibabaKMSSimulator)
         environment.kms.add(environment.key_id, "EC_SM2", "version-1", "version-2")

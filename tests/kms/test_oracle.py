@@ -50,7 +50,7 @@ def test_all_versions_count_unless_some_are_named(oracle: KMSEnvironment) -> Non
     ]
 
 
-def test_a_version_that_is_not_enabled_is_refused_and_the_others_are_not(oracle: KMSEnvironment) -> None:
+def test_only_the_disabled_version_is_refused(oracle: KMSEnvironment) -> None:
     key = add(oracle, "ECDSA P-256", V1, V2, V3)
     key.states = {V1: "DISABLED", V2: "PENDING_DELETION"}
     assert [(status.key_version, status.state, status.reason) for status in oracle.resolve()] == [
@@ -76,7 +76,7 @@ def test_a_key_that_is_not_enabled_is_refused(oracle: KMSEnvironment, state: str
     assert f"in the state {state}; enable it in the vault" in status.message
 
 
-def test_keys_that_cannot_sign_and_keys_that_are_gone_are_refused(oracle: KMSEnvironment) -> None:
+def test_non_signing_and_deleted_keys_are_refused(oracle: KMSEnvironment) -> None:
     missing = oracle.resolve_one()
     assert (missing.state, missing.reason) == ("Refused", "KeyNotFound")
     assert "404 NotAuthorizedOrNotFound" in missing.message
@@ -107,7 +107,7 @@ def test_another_api_key_is_refused_by_the_vault(oracle: KMSEnvironment) -> None
         (r"/keyVersions/", {"id": V1, "keyId": "ocid1.key.oc1.phx.vault.k", "lifecycleState": "ENABLED"}),
     ],
 )
-def test_answers_that_make_no_sense_are_no_answers(oracle: KMSEnvironment, path: str, document: object) -> None:
+def test_invalid_responses_are_unavailable(oracle: KMSEnvironment, path: str, document: object) -> None:
     add(oracle)
     oracle.kms.faults.body(path, encode(document))
     with pytest.raises(UnavailableError, match="unexpected response"):
@@ -122,7 +122,7 @@ def test_answers_that_make_no_sense_are_no_answers(oracle: KMSEnvironment, path:
         (r"/keyVersions/[^/]+$", "keyId", "ocid1.key.oc1.phx.vault.other"),
     ],
 )
-def test_a_good_answer_about_another_key_or_version_is_no_answer(
+def test_response_about_another_key_or_version_is_unavailable(
     oracle: KMSEnvironment, path: str, member: str, value: str
 ) -> None:
     add(oracle)

@@ -39,7 +39,7 @@ def moment(text: str | None) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def test_an_accepted_key_is_good_for_three_refreshes_from_when_it_was_asked_for(any_kms: KMSEnvironment) -> None:
+def test_accepted_key_is_valid_for_three_refresh_intervals(any_kms: KMSEnvironment) -> None:
     now = any_kms.clock.now()
     status = any_kms.resolve_one()
     assert moment(status.observed_at) == now
@@ -50,7 +50,7 @@ def test_an_accepted_key_is_good_for_three_refreshes_from_when_it_was_asked_for(
     assert moment(short.valid_until) == now + timedelta(seconds=30)
 
 
-def test_a_key_outlives_a_service_that_is_away_until_its_end_and_no_longer(any_kms: KMSEnvironment) -> None:
+def test_key_is_kept_during_an_outage_until_it_expires(any_kms: KMSEnvironment) -> None:
     good = observe(any_kms)
     any_kms.kms.faults.status("", 500)
     any_kms.clock.advance(3 * REFRESH_SECONDS - 1)
@@ -70,7 +70,7 @@ def test_a_key_that_the_service_refuses_is_refused_at_once(any_kms: KMSEnvironme
     assert (gone.state, gone.reason) == ("Refused", "KeyNotFound")
 
 
-def test_a_refused_key_does_not_come_back_because_the_service_goes_away(any_kms: KMSEnvironment) -> None:
+def test_refused_key_stays_refused_during_an_outage(any_kms: KMSEnvironment) -> None:
     refused = KeyStatus(source="kms", state="Refused", reason="Disabled")
     any_kms.kms.faults.status("", 503)
     (status,) = observe(any_kms, (refused,))
@@ -81,7 +81,7 @@ def test_a_refused_key_does_not_come_back_because_the_service_goes_away(any_kms:
     ("status", "error"),
     [(400, UnavailableError), (401, UnauthorizedError), (403, UnauthorizedError), (302, UnavailableError)],
 )
-def test_answers_other_than_yes_and_no_find_nothing_out(
+def test_inconclusive_responses_leave_the_key_unknown(
     any_kms: KMSEnvironment, status: int, error: type[SealgateError]
 ) -> None:
     any_kms.kms.faults.answer("", status, {"Location": "https://elsewhere.example.org/"}, b"<html>")
@@ -91,7 +91,7 @@ def test_answers_other_than_yes_and_no_find_nothing_out(
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[1]", b'"x"', b'{"a":1,"a":1}', b"{}", b"\xff", b"[" * 5000])
-def test_an_answer_that_is_not_the_apis_is_no_answer(any_kms: KMSEnvironment, body: bytes) -> None:
+def test_response_of_another_service_is_unavailable(any_kms: KMSEnvironment, body: bytes) -> None:
     any_kms.kms.faults.body("", body)
     with pytest.raises(UnavailableError, match="unexpected response") as caught:
         any_kms.resolve()
@@ -104,7 +104,7 @@ def test_an_answer_is_bounded(any_kms: KMSEnvironment) -> None:
         any_kms.resolve()
 
 
-def test_a_secret_that_is_missing_or_empty_says_what_to_add(any_kms: KMSEnvironment) -> None:
+def test_missing_or_empty_secret_is_reported_with_the_key_to_add(any_kms: KMSEnvironment) -> None:
     any_kms.secrets.clear()
     with pytest.raises(UnavailableError, match=f"Secret {SECRET} is not among the policy files"):
         any_kms.resolve()
@@ -128,7 +128,7 @@ def test_plain_http_and_loopback_need_the_host_to_be_listed(any_kms: KMSEnvironm
             resolve_kms(any_kms.entry(), secrets, services, any_kms.clock)
 
 
-def test_a_private_authority_is_taken_from_the_entry(any_kms: KMSEnvironment) -> None:
+def test_private_ca_is_taken_from_the_entry(any_kms: KMSEnvironment) -> None:
     with KMSEnvironment(type(any_kms.kms), tls=True) as private:
         private.add_key()
         with ServiceClient(clock=private.clock) as strict:
@@ -141,7 +141,7 @@ def test_a_private_authority_is_taken_from_the_entry(any_kms: KMSEnvironment) ->
             private.resolve(private.entry(ca={"pem": "no certificate"}))
 
 
-def test_every_request_takes_a_place_in_the_budget_of_its_host(any_kms: KMSEnvironment) -> None:
+def test_every_request_is_counted_against_the_budget_of_its_host(any_kms: KMSEnvironment) -> None:
     budgets = Budgets(60, 1, any_kms.clock)
     deadline = Deadline.after(any_kms.clock, 60)
     services = BudgetedServices(any_kms.client.services(deadline), budgets, deadline)

@@ -132,7 +132,7 @@ def digest_for(key: object) -> str:
     ("spec", "algorithm"),
     [("EC_P256", "ECDSA_SHA_256"), ("SM2", "SM2DSA_SM3"), ("RSA_2048", "RSASSA_PKCS1_V1_5_SHA_256")],
 )
-def test_huaweis_sdk_and_this_agree_about_a_key(spec: str, algorithm: str) -> None:
+def test_huawei_sdk_and_sealgate_agree_about_a_key(spec: str, algorithm: str) -> None:
     with DEWSimulator() as dew:
         key = dew.add("b1c2", spec)
         answer = run_sdk(
@@ -152,7 +152,7 @@ def test_huaweis_sdk_and_this_agree_about_a_key(spec: str, algorithm: str) -> No
 @pytest.mark.parametrize(
     ("spec", "algorithm"), [("EC_P256", "ECDSA_SHA_256"), ("EC_SM2", "SM2DSA"), ("RSA_2048", "RSA_PKCS1_SHA_256")]
 )
-def test_alibabas_sdk_and_this_agree_about_a_key(spec: str, algorithm: str) -> None:
+def test_alibaba_sdk_and_sealgate_agree_about_a_key(spec: str, algorithm: str) -> None:
     with AlibabaKMSSimulator() as kms:
         key = kms.add("key-1", spec, "version-1")
         answer = run_sdk(

@@ -51,7 +51,7 @@ def test_every_field_has_its_line() -> None:
         ("", 1),
     ],
 )
-def test_what_is_not_there_is_at_the_nearest_thing_around_it(field: str, line: int) -> None:
+def test_position_of_a_missing_field_is_that_of_its_parent(field: str, line: int) -> None:
     assert read("a:\n  b:\n  - c: 1\n").line(field) == line
 
 
@@ -125,11 +125,11 @@ def test_aliases_repeat_what_they_name() -> None:
         ("a: '\ud800'\n", "f.yaml: not YAML: "),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(text: str, problem: str) -> None:
+def test_problems_are_reported_with_their_line(text: str, problem: str) -> None:
     assert [found for found in problems_of(text) if found.startswith(problem)]
 
 
-def test_reading_goes_on_behind_what_is_wrong() -> None:
+def test_reading_continues_after_a_problem() -> None:
     documents, problems = read_documents("a: 1\na: 2\nb: !!binary x\n---\nc: 1\nc: 2\n", "f.yaml")
 
     assert [document.value for document in documents] == [{"a": 1, "b": "x"}, {"c": 1}]

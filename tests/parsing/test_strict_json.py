@@ -40,7 +40,7 @@ JSON = st.recursive(
 
 @settings(max_examples=150, deadline=None)
 @given(JSON, st.booleans())
-def test_what_json_can_say_is_read(value: object, ascii_only: bool) -> None:  # noqa: FBT001 - hypothesis draws it
+def test_valid_json_is_read(value: object, ascii_only: bool) -> None:  # noqa: FBT001 - hypothesis draws it
     data = json.dumps(value, ensure_ascii=ascii_only).encode()
     assert parse(b" \n" + data + b"\t\r\n", "the payload") == value
 
@@ -87,7 +87,7 @@ def test_what_json_can_say_is_read(value: object, ascii_only: bool) -> None:  # 
     ],
     ids=range(36),
 )
-def test_what_is_not_one_unambiguous_value_is_refused(data: bytes, why: str) -> None:
+def test_ambiguous_or_invalid_json_is_refused(data: bytes, why: str) -> None:
     with pytest.raises(MalformedError, match=why) as caught:
         parse(data, "the payload")
     assert not isinstance(caught.value, TooLargeError)
@@ -95,7 +95,7 @@ def test_what_is_not_one_unambiguous_value_is_refused(data: bytes, why: str) -> 
     assert str(caught.value).isprintable()
 
 
-def test_depth_counts_what_is_inside_one_another_and_not_what_stands_beside() -> None:
+def test_depth_counts_nesting_and_not_siblings() -> None:
     assert parse(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH, "the payload")
     assert parse(b"[" + b"[]," * 1000 + b"{}]", "the payload")
     assert parse(b'"' + b"[" * 1000 + b'"', "the payload") == "[" * 1000
@@ -115,7 +115,7 @@ def test_too_many_bytes_are_refused_before_they_are_read() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.one_of(st.binary(max_size=60), st.text('[]{}:,"\\ue019.-+ntf', max_size=40).map(str.encode)))
-def test_no_bytes_raise_anything_but_a_refusal(data: bytes) -> None:
+def test_arbitrary_bytes_are_read_or_refused(data: bytes) -> None:
     try:
         parse(data, "the payload")
     except MalformedError as error:
@@ -159,7 +159,7 @@ def test_members_that_are_missing_are_named(take: Callable[[Any, str, str], obje
         take(PARENT, "other", "the payload")
 
 
-def test_members_that_nobody_understands_are_named() -> None:
+def test_unknown_members_are_named() -> None:
     with pytest.raises(MalformedError, match="unknown member list"):
         only_members(PARENT, ("object", "text", "base64", "null"), "the payload")
 

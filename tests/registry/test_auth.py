@@ -45,7 +45,7 @@ class Given:
         return None
 
 
-def test_a_password_is_sent_after_the_registry_asked_and_then_at_once() -> None:
+def test_password_is_sent_after_a_challenge_and_then_preemptively() -> None:
     with RegistrySimulator(auth=Auth("basic", users=USERS)) as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")
         for _ in range(2):
@@ -91,7 +91,7 @@ def test_a_token_serves_until_shortly_before_it_expires(member: str) -> None:
 
 
 @pytest.mark.parametrize("expires_in", [None, 0, -5, True, "300", 60])
-def test_a_token_that_does_not_say_lives_for_a_minute(expires_in: object) -> None:
+def test_token_without_expiry_lives_for_one_minute(expires_in: object) -> None:
     clock = FakeClock()
     with (
         RegistrySimulator(auth=Auth("bearer", anonymous=True)) as registry,
@@ -108,7 +108,7 @@ def test_a_token_that_does_not_say_lives_for_a_minute(expires_in: object) -> Non
         assert registry.paths.count("/token") == 2
 
 
-def test_a_token_is_not_kept_for_ever_whatever_it_says() -> None:
+def test_token_lifetime_is_capped() -> None:
     clock = FakeClock()
     auth = Auth("bearer", anonymous=True, expires_in=10**12)
     with RegistrySimulator(auth=auth) as registry, client_for(registry, clock=clock) as client:
@@ -119,7 +119,7 @@ def test_a_token_is_not_kept_for_ever_whatever_it_says() -> None:
         assert registry.paths.count("/token") == 2
 
 
-def test_a_known_registry_is_not_asked_again_how_it_hands_out_tokens() -> None:
+def test_challenge_of_a_registry_is_cached() -> None:
     with RegistrySimulator(auth=Auth("bearer", anonymous=True)) as registry, client_for(registry) as client:
         for path in ("team/app", "team/other"):
             registry.push_image(path, "v1")
@@ -133,7 +133,7 @@ def test_a_known_registry_is_not_asked_again_how_it_hands_out_tokens() -> None:
         ]
 
 
-def test_a_token_that_the_registry_no_longer_takes_is_replaced_once() -> None:
+def test_rejected_token_is_refetched_once() -> None:
     with RegistrySimulator(auth=Auth("bearer", anonymous=True)) as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")
         session_of(client).manifest(repository_of(registry), "v1")
@@ -143,7 +143,7 @@ def test_a_token_that_the_registry_no_longer_takes_is_replaced_once() -> None:
         assert registry.paths == ["/v2/team/app/manifests/v1", "/token", "/v2/team/app/manifests/v1"]
 
 
-def test_a_registry_that_takes_no_token_is_not_asked_for_ever() -> None:
+def test_registry_that_rejects_every_token_is_not_retried_forever() -> None:
     with RegistrySimulator(auth=Auth("bearer", users=USERS)) as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")
         registry.faults.answer("manifests", 401, {"WWW-Authenticate": f'Bearer realm="{registry.url}/token"'})
@@ -155,7 +155,7 @@ def test_a_registry_that_takes_no_token_is_not_asked_for_ever() -> None:
             session_of(client).manifest(repository_of(registry), "v1")
 
 
-def test_scopes_are_asked_for_as_the_registry_named_them() -> None:
+def test_scopes_are_requested_as_the_registry_named_them() -> None:
     with RegistrySimulator(auth=Auth("bearer", anonymous=True)) as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")
         scope = "repository:team/app:pull repository:cache/app:pull repository:team/app:pull"
@@ -171,7 +171,7 @@ def test_scopes_are_asked_for_as_the_registry_named_them() -> None:
         assert registry.paths.count("/token") == 1
 
 
-def test_more_scopes_than_anybody_needs_are_not_asked_for() -> None:
+def test_excessive_scopes_are_not_requested() -> None:
     with RegistrySimulator(auth=Auth("bearer", anonymous=True)) as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")
         scope = " ".join(f"repository:r{n}:pull" for n in range(9))
@@ -193,7 +193,7 @@ def test_an_identity_token_is_exchanged_by_post() -> None:
         assert request.query == ()
 
 
-def test_a_token_service_without_post_is_asked_by_get() -> None:
+def test_token_service_without_post_is_asked_with_get() -> None:
     given = Given(Credentials("robot", "s3cret", "refresh me"))
     with RegistrySimulator(auth=Auth("bearer", users=USERS, post=False)) as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")
@@ -201,7 +201,7 @@ def test_a_token_service_without_post_is_asked_by_get() -> None:
         assert [request.method for request in registry.requests] == ["GET", "POST", "GET", "GET"]
 
 
-def test_an_identity_token_that_is_refused_is_not_tried_in_another_way() -> None:
+def test_refused_identity_token_is_not_retried_as_a_password() -> None:
     given = Given(Credentials("robot", "s3cret", "stale"))
     with RegistrySimulator(auth=Auth("bearer", users=USERS)) as registry, client_for(registry) as client:
         with pytest.raises(UnauthorizedError, match="token service"):
@@ -251,7 +251,7 @@ def test_a_401_without_a_challenge_is_a_refusal() -> None:
     "body",
     [b"", b"[]", b"{}", b'{"token":1}', b'{"token":"a b"}', encode({"token": "a\n"}), encode({"token": "x" * 20_000})],
 )
-def test_an_answer_that_is_no_token_is_unavailable_and_not_quoted(body: bytes) -> None:
+def test_response_without_a_token_is_unavailable_and_not_quoted(body: bytes) -> None:
     with RegistrySimulator(auth=Auth("bearer", anonymous=True)) as registry, client_for(registry) as client:
         registry.documents["/other"] = Answer(body=body)
         registry.auth.realm = f"{registry.url}/other"
@@ -269,7 +269,7 @@ def test_a_token_service_that_fails_is_unavailable() -> None:
         assert type(failed.value) is UnavailableError
 
 
-def test_a_registry_that_needs_its_failing_token_service_no_more_is_read_again() -> None:
+def test_registry_that_drops_its_failing_token_service_is_read_again() -> None:
     clock = FakeClock()
     with (
         RegistrySimulator(auth=Auth("bearer", anonymous=True)) as registry,
@@ -293,7 +293,7 @@ def test_a_token_service_may_not_send_credentials_elsewhere() -> None:
         assert other.requests == []
 
 
-def test_nobody_looks_for_credentials_where_none_are_wanted() -> None:
+def test_credentials_are_not_read_where_none_are_required() -> None:
     given = Given(Credentials("robot", "s3cret"))
     with RegistrySimulator() as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")
@@ -301,7 +301,7 @@ def test_nobody_looks_for_credentials_where_none_are_wanted() -> None:
         assert given.asked == []
 
 
-def test_credentials_are_looked_for_once_in_a_session() -> None:
+def test_credentials_are_read_once_per_session() -> None:
     given = Given(Credentials("robot", "s3cret"))
     with RegistrySimulator(auth=Auth("basic", users=USERS)) as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")
@@ -311,7 +311,7 @@ def test_credentials_are_looked_for_once_in_a_session() -> None:
         assert given.asked == [repository_of(registry)]
 
 
-def test_a_user_without_a_password_comes_without_credentials() -> None:
+def test_identity_token_alone_is_not_used_for_basic() -> None:
     given = Given(Credentials(identity_token="refresh me"))
     with RegistrySimulator(auth=Auth("basic", users=USERS)) as registry, client_for(registry) as client:
         for _ in range(2):
@@ -341,7 +341,7 @@ def test_threads_that_want_the_same_token_fetch_it_once() -> None:
         assert registry.paths.count("/token") == 1
 
 
-def test_who_waits_for_anothers_token_keeps_to_its_own_deadline_and_does_not_share_its_failure() -> None:
+def test_waiter_for_a_token_keeps_its_own_deadline_and_outcome() -> None:
     with RegistrySimulator(auth=Auth("bearer", anonymous=True)) as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")
         clock, waited_for = FakeClock(), threading.Event()
@@ -377,7 +377,7 @@ def test_who_waits_for_anothers_token_keeps_to_its_own_deadline_and_does_not_sha
         assert len(failures) == 1
 
 
-def test_a_token_service_must_be_one_that_may_be_asked() -> None:
+def test_token_service_address_must_be_allowed() -> None:
     with RegistrySimulator(auth=Auth("bearer", anonymous=True)) as registry, RegistrySimulator() as other:
         registry.auth.realm = f"{other.url}/token"
         with client_for(registry) as client, pytest.raises(ForbiddenAddressError):
@@ -390,7 +390,7 @@ RIGHT = Credentials("robot", "s3cret")
 
 
 @pytest.mark.parametrize("mode", ["basic", "bearer"])
-def test_all_credentials_are_tried_in_order_and_those_that_did_first_the_next_time(mode: str) -> None:
+def test_credentials_are_tried_in_order_and_the_last_good_ones_first(mode: str) -> None:
     with RegistrySimulator(auth=Auth(mode, users=USERS)) as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")
         given = Given(WRONG, RIGHT)
@@ -400,7 +400,7 @@ def test_all_credentials_are_tried_in_order_and_those_that_did_first_the_next_ti
         assert len(registry.requests) == before + 1
 
 
-def test_a_403_goes_on_to_the_next_credentials() -> None:
+def test_status_403_leads_to_the_next_credentials() -> None:
     class _Forbidding(RegistrySimulator):
         def respond(self, request: RecordedRequest) -> Answer:
             if request.headers.get("authorization") == basic(Credentials("other", "x")):
@@ -426,7 +426,7 @@ def test_credentials_are_tried_up_to_a_bound_and_each_once() -> None:
         session_of(client, Given(*wrong[1:], *wrong[1:], RIGHT)).manifest(repository_of(registry), "v1")
 
 
-def test_credentials_are_not_tried_where_nobody_asks_for_them() -> None:
+def test_credentials_are_not_tried_without_a_challenge() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")
         given = Given(WRONG, RIGHT)

@@ -10,7 +10,7 @@ from tests.support.environments.registry_clients import client_for, repository_o
 from tests.support.simulators.registry import RegistrySimulator
 
 
-def test_a_blob_of_exactly_the_limit_is_fine_and_one_more_byte_is_not() -> None:
+def test_blob_size_limit_is_inclusive() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         digest = registry.push_blob("team/app", b"12345")
         assert session_of(client).blob(repository_of(registry), digest, 5) == b"12345"
@@ -70,7 +70,7 @@ def test_redirects_end() -> None:
 
 
 @pytest.mark.parametrize("location", ["ftp://x/", "https://a@b/", "http://[::1", "https://x:0/", "//", "http://ä/"])
-def test_redirects_to_what_is_no_url_are_refused(location: str) -> None:
+def test_redirect_to_an_invalid_url_is_refused(location: str) -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         digest = registry.push_blob("team/app", b"12345")
         registry.faults.redirect("blobs", location)
@@ -78,7 +78,7 @@ def test_redirects_to_what_is_no_url_are_refused(location: str) -> None:
             session_of(client).blob(repository_of(registry), digest, 5)
 
 
-def test_a_redirect_without_a_location_is_no_answer() -> None:
+def test_redirect_without_a_location_is_refused() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         digest = registry.push_blob("team/app", b"12345")
         registry.faults.answer("blobs", 302)
@@ -86,7 +86,7 @@ def test_a_redirect_without_a_location_is_no_answer() -> None:
             session_of(client).blob(repository_of(registry), digest, 5)
 
 
-def test_what_a_storage_refuses_is_not_answered_with_the_registrys_credentials() -> None:
+def test_storage_never_gets_the_registry_credentials() -> None:
     with RegistrySimulator() as registry, RegistrySimulator() as storage, client_for(registry, storage) as client:
         digest = registry.push_blob("team/app", b"12345")
         storage.auth.mode = "basic"

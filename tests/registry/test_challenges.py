@@ -49,7 +49,7 @@ from sealgate.registry.challenges import Challenge, parse_challenges
         ("Negotiate abc/def==, Basic realm=x", (Challenge("negotiate"), Challenge("basic", {"realm": "x"}))),
     ],
 )
-def test_challenges_are_told_apart(header: str, expected: tuple[Challenge, ...]) -> None:
+def test_several_challenges_in_one_header_are_separated(header: str, expected: tuple[Challenge, ...]) -> None:
     assert parse_challenges(header) == expected
 
 

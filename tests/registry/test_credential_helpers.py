@@ -46,7 +46,7 @@ def _config(tmp_path: Path, document: Any) -> DockerConfigCredentials:
     return DockerConfigCredentials.from_file(path)
 
 
-def test_a_helper_is_asked_for_its_registry(tmp_path: Path, helper: Callable[[str, str], Path]) -> None:
+def test_helper_is_called_for_its_registry(tmp_path: Path, helper: Callable[[str, str], Path]) -> None:
     program = helper("one", ANSWER)
     helper("two", ANSWER)
     config = _config(
@@ -58,7 +58,7 @@ def test_a_helper_is_asked_for_its_registry(tmp_path: Path, helper: Callable[[st
     assert credentials_for(config, Repository("b.example.org", "x")) == Credentials("robot", "of b.example.org")
 
 
-def test_the_store_is_asked_after_the_entries(tmp_path: Path, helper: Callable[[str, str], Path]) -> None:
+def test_credential_store_is_called_after_the_entries(tmp_path: Path, helper: Callable[[str, str], Path]) -> None:
     helper("store", ANSWER)
     config = _config(
         tmp_path, {"credsStore": "store", "auths": {"a.example.org": {"username": "entry", "password": "x"}, "c.d": {}}}
@@ -75,9 +75,7 @@ def test_a_registry_without_helper_or_entry_has_no_credentials(
     assert credentials_for(config, Repository("b.example.org", "x")) is None
 
 
-def test_docker_hub_is_asked_for_under_the_name_that_helpers_know(
-    tmp_path: Path, helper: Callable[[str, str], Path]
-) -> None:
+def test_docker_hub_has_the_name_that_helpers_expect(tmp_path: Path, helper: Callable[[str, str], Path]) -> None:
     helper("store", ANSWER)
     config = _config(tmp_path, {"credsStore": "store"})
     found = credentials_for(config, Repository("docker.io", "library/nginx"))
@@ -90,7 +88,7 @@ def test_a_helper_may_hold_an_identity_token(tmp_path: Path, helper: Callable[[s
     assert credentials_for(config, Repository("a.example.org", "x")) == Credentials(identity_token="refresh me")
 
 
-def test_a_helper_may_have_nothing(tmp_path: Path, helper: Callable[[str, str], Path]) -> None:
+def test_helper_without_credentials_is_accepted(tmp_path: Path, helper: Callable[[str, str], Path]) -> None:
     helper("store", "#!/bin/sh\necho credentials not found in native keychain\nexit 1\n")
     assert credentials_for(_config(tmp_path, {"credsStore": "store"}), Repository("a.example.org", "x")) is None
 
@@ -105,7 +103,7 @@ def test_a_helper_may_have_nothing(tmp_path: Path, helper: Callable[[str, str], 
         ("no program", "it cannot be started"),
     ],
 )
-def test_a_helper_that_fails_says_how_and_its_output_stays_here(
+def test_failing_helper_is_reported_without_its_output(
     tmp_path: Path, helper: Callable[[str, str], Path], script: str, why: str
 ) -> None:
     helper("bad", script)

@@ -83,7 +83,7 @@ def test_a_port_is_part_of_the_registry() -> None:
 
 
 @pytest.mark.parametrize("key", ["https://index.docker.io/v1/", "docker.io", "index.docker.io", "registry-1.docker.io"])
-def test_docker_hub_is_known_under_all_its_names(key: str) -> None:
+def test_docker_hub_has_aliases(key: str) -> None:
     assert _user("nginx", key) == key
 
 
@@ -95,7 +95,7 @@ def test_the_most_exact_entry_wins() -> None:
     assert _user("another.example.org/team", *keys) == "*.example.org"
 
 
-def test_name_and_password_may_come_in_one() -> None:
+def test_name_and_password_may_be_in_one_field() -> None:
     config = docker_config({"a.example.org": {"auth": b64encode(b"robot:pass:word\0").decode()}})
     assert credentials_for(config, Repository("a.example.org", "x")) == Credentials("robot", "pass:word")
 
@@ -105,7 +105,7 @@ def test_identity_tokens_are_read() -> None:
     assert credentials_for(config, Repository("a.example.org", "x")) == Credentials(identity_token="refresh me")
 
 
-def test_entries_without_anything_count_for_nothing() -> None:
+def test_empty_entries_are_ignored() -> None:
     assert _user("a.example.org/x") is None
     config = docker_config({"a.example.org": {}, "a.example.org/x": {"email": "a@example.org", "auth": ""}})
     assert credentials_for(config, Repository("a.example.org", "x")) is None
@@ -170,7 +170,7 @@ def test_a_bad_entry_spoils_only_itself_and_is_named(entry: object) -> None:
 
 
 @pytest.mark.parametrize("auth", ["dXU6cHA", "dXU6cHA=", " dXU6\r\ncHA=\n", "dXU6 cHA"])
-def test_base64_is_read_without_padding_and_with_white_space(auth: str) -> None:
+def test_base64_without_padding_or_with_white_space_is_read(auth: str) -> None:
     config = docker_config({"a.example.org": {"auth": auth}})
     assert credentials_for(config, Repository("a.example.org", "x")) == Credentials("uu", "pp")
 
@@ -187,14 +187,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         DockerConfigCredentials.from_file(tmp_path / "config.json")
 
 
-def test_a_file_that_is_too_large_is_no_config(tmp_path: Path) -> None:
+def test_oversized_config_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_bytes(b" " * (1 << 20) + b"{}")
     with pytest.raises(ConfigError):
         DockerConfigCredentials.from_file(path)
 
 
-def test_a_chain_has_all_candidates_the_longest_path_first_then_in_its_order() -> None:
+def test_chain_orders_candidates_by_path_length_then_source() -> None:
     one = docker_config(
         {
             "a.example.org": {"username": "one", "password": "x"},

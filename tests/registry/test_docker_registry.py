@@ -47,7 +47,7 @@ def _document(config: dict[str, object]) -> dict[str, object]:
     return {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": []}
 
 
-def test_everything_that_is_read_of_a_registry_is_read_of_the_real_one(tmp_path: Path) -> None:
+def test_every_kind_of_read_works_with_a_real_registry(tmp_path: Path) -> None:
     with DockerRegistry(tmp_path) as registry, client_for(insecure=frozenset({registry.host})) as client:
         subject, referrer = _fill(registry)
         session, repository = session_of(client), Repository(registry.host, "team/app")

@@ -39,13 +39,13 @@ def test_a_manifest_is_taken_apart() -> None:
     assert (found.artifact_type, found.subject, found.annotations) == ("text/x", DIGEST, {"a": "b"})
 
 
-def test_without_an_artifact_type_the_configs_type_is_its_own() -> None:
+def test_artifact_type_defaults_to_the_config_media_type() -> None:
     found = parse(document(annotations=None))
     assert found.artifact_type == "application/vnd.oci.image.config.v1+json"
     assert (found.subject, found.annotations) == (None, {})
 
 
-def test_docker_manifests_and_manifests_that_do_not_name_their_type_are_read() -> None:
+def test_docker_and_untyped_manifests_are_read() -> None:
     assert parse(document(mediaType=DOCKER_MANIFEST), DOCKER_MANIFEST).layers
     untyped = document()
     del untyped["mediaType"]
@@ -101,7 +101,7 @@ ANYTHING = st.recursive(
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from([*document(), "subject", "annotations", "artifactType"]), ANYTHING)
-def test_no_member_raises_anything_outside_the_tree(name: str, value: object) -> None:
+def test_no_member_raises_a_foreign_exception(name: str, value: object) -> None:
     try:
         parse(document(**{name: value}))
     except SealgateError as error:

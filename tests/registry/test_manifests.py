@@ -15,7 +15,7 @@ from tests.support.simulators.registry import RegistrySimulator, digest_of
 
 
 @pytest.mark.parametrize("media_type", [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST])
-def test_a_tag_costs_one_request_and_its_digest_is_that_of_the_bytes(media_type: str) -> None:
+def test_tag_costs_one_request_and_its_digest_is_computed(media_type: str) -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         digest = registry.push_manifest("team/app", "v1", b'{"schemaVersion":2}', media_type)
         manifest = session_of(client).manifest(repository_of(registry), "v1")
@@ -49,7 +49,7 @@ def test_parameters_of_the_content_type_are_left_out() -> None:
         f"{OCI_MANIFEST}, {OCI_INDEX}",
     ],
 )
-def test_what_is_no_image_manifest_is_refused(media_type: str | None) -> None:
+def test_document_that_is_not_an_image_manifest_is_refused(media_type: str | None) -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")
         registry.faults.header("manifests", "Content-Type", media_type)
@@ -59,7 +59,7 @@ def test_what_is_no_image_manifest_is_refused(media_type: str | None) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
-def test_a_digest_header_of_any_known_algorithm_must_fit_the_bytes(algorithm: str) -> None:
+def test_digest_header_of_any_algorithm_must_match_the_bytes(algorithm: str) -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         digest = registry.push_manifest("team/app", "v1", b"{}")
         said = f"{algorithm}:{hashlib.new(algorithm, b'{}').hexdigest()}"
@@ -71,14 +71,14 @@ def test_a_digest_header_of_any_known_algorithm_must_fit_the_bytes(algorithm: st
         assert refused.value.reason is Reason.DIGEST_MISMATCH
 
 
-def test_a_registry_may_leave_the_digest_header_out() -> None:
+def test_digest_header_may_be_missing() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         digest = registry.push_image("team/app", "v1")
         registry.faults.header("manifests", "Docker-Content-Digest", None)
         assert session_of(client).manifest(repository_of(registry), "v1").digest == digest
 
 
-def test_what_is_not_there_is_not_found() -> None:
+def test_missing_manifest_is_not_found() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")
         with pytest.raises(NotFoundError) as missing:
@@ -88,7 +88,7 @@ def test_what_is_not_there_is_not_found() -> None:
             session_of(client).blob(repository_of(registry), digest_of(b"x"), 10)
 
 
-def test_a_refusal_says_what_to_do_and_nothing_that_the_registry_made_up() -> None:
+def test_refusal_names_the_action_and_quotes_no_response_body() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         body = b'{"errors":[{"code":"DENIED","message":"hunter2"},{"code":"x\\ny"},{"code":1},1]}'
         registry.faults.answer("manifests", 403, {}, body)
@@ -120,7 +120,7 @@ def test_a_registry_that_is_not_there_is_unavailable() -> None:
             session_of(client).manifest(repository_of(registry), "v1")
 
 
-def test_docker_hub_is_asked_at_its_api_host() -> None:
+def test_docker_hub_requests_go_to_its_api_host() -> None:
     names = Names({})
     with client_for(resolver=names) as client, pytest.raises(UnavailableError):
         session_of(client).manifest(parse_reference("nginx").repository, "latest")

@@ -33,22 +33,20 @@ def _mirror() -> Iterator[RegistrySimulator]:
         yield mirror
 
 
-def test_a_mirror_is_asked_instead(origin: RegistrySimulator, mirror: RegistrySimulator) -> None:
+def test_mirror_is_used_instead_of_the_origin(origin: RegistrySimulator, mirror: RegistrySimulator) -> None:
     digest = mirror.push_image("team/app", "v1")
     with client_for(origin, mirror, mirrors={origin.host: mirror.host}) as client:
         assert session_of(client).manifest(Repository(origin.host, "team/app"), "v1").digest == digest
     assert origin.requests == []
 
 
-def test_what_a_mirror_does_not_have_is_asked_of_the_origin(
-    origin: RegistrySimulator, mirror: RegistrySimulator
-) -> None:
+def test_mirror_miss_falls_back_to_the_origin(origin: RegistrySimulator, mirror: RegistrySimulator) -> None:
     with client_for(origin, mirror, mirrors={origin.host: mirror.host}) as client:
         session_of(client).manifest(Repository(origin.host, "team/app"), "v1")
     assert mirror.paths == origin.paths == ["/v2/team/app/manifests/v1"]
 
 
-def test_a_mirror_that_knows_of_no_referrers_does_not_speak_for_the_origin(
+def test_mirror_without_referrers_falls_back_to_the_origin(
     origin: RegistrySimulator, mirror: RegistrySimulator
 ) -> None:
     subject = origin.push_image("team/app", "v1")
@@ -80,7 +78,7 @@ def test_a_mirror_that_hangs_leaves_time_for_the_origin(origin: RegistrySimulato
     assert len(origin.requests) == len(mirror.requests) == 1
 
 
-def test_a_mirror_that_is_gone_is_passed_over(origin: RegistrySimulator, mirror: RegistrySimulator) -> None:
+def test_unreachable_mirror_is_skipped(origin: RegistrySimulator, mirror: RegistrySimulator) -> None:
     mirror.close()
     with client_for(origin, mirror, mirrors={origin.host: mirror.host}) as client:
         session_of(client).manifest(Repository(origin.host, "team/app"), "v1")

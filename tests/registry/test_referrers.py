@@ -39,7 +39,7 @@ def _sign(registry: RegistrySimulator, count: int) -> Any:
 
 
 @pytest.mark.parametrize("referrers_api", [True, False])
-def test_referrers_are_listed_in_order_whether_there_is_an_api_or_not(*, referrers_api: bool) -> None:
+def test_referrers_are_listed_in_order_with_or_without_the_api(*, referrers_api: bool) -> None:
     with RegistrySimulator(referrers_api=referrers_api) as registry, client_for(registry) as client:
         subject, pushed = _sign(registry, 3)
         found = session_of(client).referrers(repository_of(registry), subject, 10)
@@ -49,7 +49,7 @@ def test_referrers_are_listed_in_order_whether_there_is_an_api_or_not(*, referre
 
 
 @pytest.mark.parametrize("referrers_api", [True, False])
-def test_nothing_that_refers_is_an_empty_answer(*, referrers_api: bool) -> None:
+def test_image_without_referrers_has_an_empty_list(*, referrers_api: bool) -> None:
     with RegistrySimulator(referrers_api=referrers_api) as registry, client_for(registry) as client:
         subject = registry.push_image("team/app", "v1")
         assert session_of(client).referrers(repository_of(registry), subject, 10) == ()
@@ -67,7 +67,7 @@ def test_an_image_does_not_refer_to_itself() -> None:
 
 
 @pytest.mark.parametrize("tls", [True, False])
-def test_list_and_its_pages_may_be_kept_by_another_host_without_credentials(*, tls: bool) -> None:
+def test_list_on_another_host_is_read_without_credentials(*, tls: bool) -> None:
     with (
         RegistrySimulator(auth=Auth("basic", users={"robot": "s3cret"}), tls=tls) as registry,
         RegistrySimulator(page_size=2, tls=tls) as storage,
@@ -106,7 +106,7 @@ def test_all_pages_are_read() -> None:
         assert len(registry.requests) == 3
 
 
-def test_a_page_that_names_another_scheme_of_the_same_host_is_asked_of_the_same_origin() -> None:
+def test_next_page_with_another_scheme_stays_on_the_same_origin() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         target = f"/v2/team/app/referrers/{ONE}?page=2"
         headers = {
@@ -143,7 +143,7 @@ def test_more_than_the_limit_is_a_refusal(*, referrers_api: bool) -> None:
         assert refused.value.reason is Reason.EVIDENCE_TOO_LARGE
 
 
-def test_a_registry_without_the_api_is_asked_for_it_once_in_a_while() -> None:
+def test_missing_referrers_api_is_probed_again_after_a_ttl() -> None:
     clock = FakeClock()
     with RegistrySimulator(referrers_api=False) as registry, client_for(registry, clock=clock) as client:
         subject, _ = _sign(registry, 1)
@@ -155,7 +155,7 @@ def test_a_registry_without_the_api_is_asked_for_it_once_in_a_while() -> None:
         assert sum("/referrers/" in path for path in registry.paths) == 2
 
 
-def test_an_unknown_repository_does_not_speak_for_the_whole_registry() -> None:
+def test_unknown_repository_does_not_mark_the_registry() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         subject, pushed = _sign(registry, 1)
         assert session_of(client).referrers(repository_of(registry, "no/such"), subject, 10) == ()
@@ -164,7 +164,7 @@ def test_an_unknown_repository_does_not_speak_for_the_whole_registry() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 405, 406, 501])
-def test_other_ways_of_having_no_api_lead_to_the_fallback_tag(status: int) -> None:
+def test_every_sign_of_a_missing_api_leads_to_the_fallback_tag(status: int) -> None:
     with RegistrySimulator(referrers_api=False) as registry, client_for(registry) as client:
         subject, pushed = _sign(registry, 1)
         registry.faults.status("referrers", status)
@@ -172,7 +172,7 @@ def test_other_ways_of_having_no_api_lead_to_the_fallback_tag(status: int) -> No
         assert [descriptor.digest for descriptor in found] == pushed
 
 
-def test_a_page_for_people_instead_of_the_api_leads_to_the_fallback_tag() -> None:
+def test_html_instead_of_the_api_leads_to_the_fallback_tag() -> None:
     with RegistrySimulator(referrers_api=False) as registry, client_for(registry) as client:
         subject, pushed = _sign(registry, 1)
         registry.faults.answer("referrers", 200, {"Content-Type": "text/html"}, b"<html>")
@@ -180,7 +180,7 @@ def test_a_page_for_people_instead_of_the_api_leads_to_the_fallback_tag() -> Non
         assert [descriptor.digest for descriptor in found] == pushed
 
 
-def test_an_api_that_fails_is_unavailable_and_not_an_empty_list() -> None:
+def test_failing_referrers_api_is_unavailable_not_empty() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         registry.faults.status("referrers", 500)
         with pytest.raises(UnavailableError):

@@ -27,7 +27,7 @@ def test_tag_is_resolved_by_one_head() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 405, 500, 501])
-def test_registry_without_head_is_asked_by_get(status: int) -> None:
+def test_registry_without_head_is_asked_with_get(status: int) -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         digest = registry.push_image("team/app", "v1")
         registry.faults.status("manifests", status, times=1)
@@ -36,7 +36,7 @@ def test_registry_without_head_is_asked_by_get(status: int) -> None:
 
 
 @pytest.mark.parametrize("said", [None, "", "sha256:", "x", "sha512:" + "0" * 128, "SHA256:" + "0" * 64])
-def test_digest_that_is_not_said_is_computed(said: str | None) -> None:
+def test_missing_digest_is_computed(said: str | None) -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         digest = registry.push_image("team/app", "v1")
         headers = {"Content-Type": OCI_MANIFEST} | ({} if said is None else {"Docker-Content-Digest": said})
@@ -45,7 +45,7 @@ def test_digest_that_is_not_said_is_computed(said: str | None) -> None:
         assert _methods(registry) == ["HEAD", "GET"]
 
 
-def test_tag_of_what_cannot_be_verified_is_refused_with_its_reason() -> None:
+def test_tag_of_an_unverifiable_artifact_is_refused_with_its_reason() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         registry.push_manifest("team/app", "v1", b"{}", SCHEMA_1)
         with pytest.raises(VerificationError) as refused:
@@ -87,7 +87,7 @@ def test_head_is_redirected_as_a_get_is() -> None:
         assert _methods(storage) == ["HEAD", "GET"]
 
 
-def test_mirror_is_asked_first_and_the_origin_for_what_it_does_not_have() -> None:
+def test_mirror_is_resolved_first_then_the_origin() -> None:
     with RegistrySimulator() as registry, RegistrySimulator() as mirror:
         registry.push_image("team/app", "v1", content=b"origin")
         digest = mirror.push_image("team/app", "v1", content=b"mirror")
@@ -107,7 +107,7 @@ def test_manifest_that_may_be_read_is_confirmed_by_one_head() -> None:
             session_of(client).confirm(repository_of(registry), digest_of(b"absent"))
 
 
-def test_manifest_is_confirmed_by_its_bytes_where_there_is_no_head() -> None:
+def test_manifest_is_confirmed_by_its_bytes_without_head() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         digest = registry.push_image("team/app", "v1")
         for _ in range(2):

@@ -54,7 +54,7 @@ def test_referrers_come_from_the_api_in_pages_or_from_the_fallback_tag(pool: url
         assert len(index.json()["manifests"]) == 3
 
 
-def test_https_uses_an_authority_of_its_own(tmp_path: Path) -> None:
+def test_https_uses_its_own_ca(tmp_path: Path) -> None:
     with RegistrySimulator(tls=True, names=("registry.example.org",)) as registry:
         bundle = tmp_path / "ca.pem"
         bundle.write_text(registry.ca_pem)

@@ -72,7 +72,7 @@ def test_directory_outlives_the_process_and_is_private_to_its_user(tmp_path: Pat
     assert sorted(path.suffix for path in folder.iterdir()) == [".json", ".lock"]
 
 
-def test_what_is_known_already_is_not_written_again(tmp_path: Path) -> None:
+def test_unchanged_versions_are_not_written_again(tmp_path: Path) -> None:
     state = DirectoryTrustedState(tmp_path)
     state.advance(KEY, OLD)
     (path,) = tmp_path.glob("*.json")
@@ -89,7 +89,7 @@ def test_names_of_files_do_not_follow_names_of_repositories(tmp_path: Path) -> N
     assert all(len(path.stem) == 64 for path in (tmp_path / "state").iterdir())
 
 
-def test_many_writers_only_ever_go_forward(tmp_path: Path) -> None:
+def test_concurrent_writers_never_lower_a_version(tmp_path: Path) -> None:
     class Patient(SystemClock):
         """Nobody gives up, however slow the disk is."""
 
@@ -179,7 +179,7 @@ def test_damaged_record_is_an_error_and_not_empty(
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"7", b"[" * 100_000, b" " * (16 << 20) + b"{}"])
-def test_a_file_that_is_no_record_is_an_error(tmp_path: Path, data: bytes) -> None:
+def test_file_that_is_not_a_record_is_an_error(tmp_path: Path, data: bytes) -> None:
     (tmp_path / f"{KEY.hashed}.json").write_bytes(data)
     with pytest.raises(UnavailableError, match="damaged"):
         DirectoryTrustedState(tmp_path).load(KEY)
@@ -213,7 +213,7 @@ RECORDS = st.builds(
 
 @given(RECORDS, RECORDS, RECORDS)
 @settings(max_examples=100)
-def test_merging_never_goes_back_and_does_not_mind_the_order(a: TrustRecord, b: TrustRecord, c: TrustRecord) -> None:
+def test_merging_is_monotonic_and_commutative(a: TrustRecord, b: TrustRecord, c: TrustRecord) -> None:
     merged = a.merged(b)
     assert all(merged.version(role) >= max(a.version(role), b.version(role)) for role in merged.versions)
     assert merged == b.merged(a)
@@ -224,6 +224,6 @@ def test_merging_never_goes_back_and_does_not_mind_the_order(a: TrustRecord, b: 
 
 @given(st.binary(max_size=200))
 @settings(max_examples=100)
-def test_reading_anything_else_is_a_value_error(data: bytes) -> None:
+def test_invalid_record_raises_value_error(data: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - which one is told by the tests above
         decode_record(data, KEY)

@@ -68,7 +68,7 @@ def test_callers_that_joined_get_the_exception_of_the_work(context: VerifierCont
 
 
 @pytest.mark.parametrize("expected", ["one", NotFoundError("gone")])
-def test_call_whose_result_is_known_is_not_joined(context: VerifierContext, expected: object) -> None:
+def test_completed_call_is_not_joined(context: VerifierContext, expected: object) -> None:
     for _ in range(200):
         work = HeldWork(expected)
         work.release()
@@ -78,7 +78,7 @@ def test_call_whose_result_is_known_is_not_joined(context: VerifierContext, expe
         assert not joined
 
 
-def test_error_before_work_starts_goes_to_its_caller_and_leaves_nothing_behind(context: VerifierContext) -> None:
+def test_error_before_start_reaches_its_caller_and_frees_the_call(context: VerifierContext) -> None:
     def refuse() -> Callable[[], object]:
         raise UnavailableError("no budget")
 
@@ -124,9 +124,7 @@ def test_work_is_prepared_under_no_lock(context: VerifierContext) -> None:
     assert future.result(PATIENCE) == "done"
 
 
-def test_caller_that_joined_a_call_that_is_not_started_starts_it_itself(
-    context: VerifierContext, clock: FakeClock
-) -> None:
+def test_caller_starts_a_joined_call_that_was_not_started(context: VerifierContext, clock: FakeClock) -> None:
     preparing, let_go = threading.Event(), threading.Event()
 
     def refuse() -> Callable[[], object]:
@@ -163,7 +161,7 @@ def test_caller_that_joined_a_call_that_is_not_started_starts_it_itself(
     assert context.wait_slots._waiters == {}
 
 
-def test_many_callers_get_a_result_whatever_stops_some_leaders(context: VerifierContext, clock: FakeClock) -> None:
+def test_many_callers_get_a_result_although_some_leaders_stop(context: VerifierContext, clock: FakeClock) -> None:
     """Every third caller cannot start work; it alone is refused, and the others get the result of some call."""
 
     def ask(number: int) -> object:

@@ -59,7 +59,7 @@ def test_work_starts_only_when_it_is_started(limiter: HostLimiter) -> None:
     assert done.wait(PATIENCE)
 
 
-def test_one_host_takes_no_more_workers_than_its_limit_and_delays_no_other(limiter: HostLimiter) -> None:
+def test_worker_limit_of_a_host_delays_no_other_host(limiter: HostLimiter) -> None:
     held = [HeldWork() for _ in range(5)]
     results = [run(limiter, HOST, work) for work in held]
     for work in held[:2]:
@@ -123,9 +123,7 @@ def test_silence_outlasts_work_while_a_caller_tracks_the_host(limiter: HostLimit
     assert limiter._hosts == {}
 
 
-def test_results_are_delivered_after_the_state_is_updated_and_under_no_lock(
-    limiter: HostLimiter, clock: FakeClock
-) -> None:
+def test_results_are_delivered_after_the_update_without_a_lock(limiter: HostLimiter, clock: FakeClock) -> None:
     limiter.track(HOST)
     clock.advance(7)
     seen: Future[float] = Future()
@@ -134,7 +132,7 @@ def test_results_are_delivered_after_the_state_is_updated_and_under_no_lock(
     assert seen.result(PATIENCE) == 0
 
 
-def test_closing_ends_queued_work_and_lets_running_work_go_on(limiter: HostLimiter) -> None:
+def test_closing_cancels_queued_work_and_not_running_work(limiter: HostLimiter) -> None:
     held = [HeldWork() for _ in range(4)]
     results = [run(limiter, HOST, work) for work in held]
     for work in held[:2]:

@@ -44,7 +44,7 @@ def test_callers_of_an_abandoned_call_start_again() -> None:
     assert flight.join("a")[1]
 
 
-def test_call_can_be_joined_until_it_is_completed_and_not_after_its_result_is_known() -> None:
+def test_call_can_be_joined_until_it_is_completed() -> None:
     flight = SingleFlight()
     with ThreadPoolExecutor(1) as pool:
         for number in range(1000):

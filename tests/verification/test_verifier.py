@@ -72,7 +72,7 @@ def test_unsigned_and_wrongly_signed_images_are_denied_with_reasons(
     assert stranger.policies[0].findings[0].signatures
 
 
-def test_verdicts_keep_their_order_and_equal_images_are_verified_once(
+def test_verdicts_are_ordered_and_equal_images_verified_once(
     environment: VerifierEnvironment,
 ) -> None:
     environment.push_signed("good")
@@ -105,7 +105,7 @@ def test_cached_verdict_takes_no_request(environment: VerifierEnvironment) -> No
     assert len(environment.registry.paths) == before
 
 
-def test_unmatched_image_takes_no_request_and_is_answered_as_configured(
+def test_unmatched_image_needs_no_request(
     environment: VerifierEnvironment,
 ) -> None:
     policies = policy_set([], [], UnmatchedImages.DENY)
@@ -173,7 +173,7 @@ def test_namespace_labels_choose_the_policies(environment: VerifierEnvironment) 
     assert (inside.verdict, outside.verdict) == (Verdict.DENY, Verdict.ADMIT)
 
 
-def test_a_registry_that_never_answers_is_unavailable_at_the_deadline(environment: VerifierEnvironment) -> None:
+def test_silent_registry_is_unavailable_at_the_deadline(environment: VerifierEnvironment) -> None:
     environment.registry.push_image(REPOSITORY, "v1")
     environment.registry.faults.hang("/v2/")
     (verdict,) = environment.verify(environment.image(), seconds=0.3)
@@ -378,7 +378,7 @@ def test_all_references_are_resolved_at_the_same_time(environment: VerifierEnvir
         assert set(asked.result(PATIENCE)) == set(references)
 
 
-def test_a_registry_that_only_an_authenticator_names_is_named_literally() -> None:
+def test_registry_named_only_by_an_authenticator_is_literal() -> None:
     signatures = authenticator("release", KEY, signatureRepository="10.0.0.5:5000/signatures")
     policies = policy_set([signatures], [policy("production", "release", images=["registry.example.org/**"])])
     assert policies.literal_hosts == {"10.0.0.5:5000", "registry.example.org"}

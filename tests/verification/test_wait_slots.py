@@ -57,7 +57,7 @@ def fail(error: Exception) -> object:
 
 
 @pytest.mark.usefixtures("held")
-def test_waiters_of_a_silent_host_do_not_become_more(slots: WaitSlots, clock: FakeClock) -> None:
+def test_silent_host_gets_no_further_waiters(slots: WaitSlots, clock: FakeClock) -> None:
     first, *_ = [slots.acquire(HOST) for _ in range(3)]
     clock.advance(5.1)
     with pytest.raises(UnavailableError, match="has not answered for 5 s and 3 requests wait"):
@@ -68,7 +68,7 @@ def test_waiters_of_a_silent_host_do_not_become_more(slots: WaitSlots, clock: Fa
 
 
 @pytest.mark.usefixtures("held")
-def test_waiters_that_came_before_the_silence_are_refused_down_to_the_limit(slots: WaitSlots, clock: FakeClock) -> None:
+def test_waiters_of_a_silent_host_are_refused_down_to_the_limit(slots: WaitSlots, clock: FakeClock) -> None:
     waiting = [slots.acquire(HOST) for _ in range(10)]
     clock.advance(5.0)
     for slot in waiting:
@@ -97,9 +97,7 @@ def test_no_waiter_is_refused_while_the_host_responds(slots: WaitSlots, limiter:
 
 
 @pytest.mark.usefixtures("held")
-def test_waiters_may_become_more_while_the_host_responds(
-    slots: WaitSlots, limiter: HostLimiter, clock: FakeClock
-) -> None:
+def test_responding_host_may_get_further_waiters(slots: WaitSlots, limiter: HostLimiter, clock: FakeClock) -> None:
     for _ in range(10):
         clock.advance(4)
         slots.acquire(HOST)

@@ -119,7 +119,7 @@ def test_a_bundle_that_is_wrong_in_one_way_does_not_count(
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"\xff", b"{}", b'{"mediaType":1}'])
-def test_what_is_no_bundle_does_not_count(environment: CosignEnvironment, data: bytes) -> None:
+def test_document_that_is_not_a_bundle_does_not_count(environment: CosignEnvironment, data: bytes) -> None:
     push_bundle(environment.registry, REPOSITORY, BundleOf(environment.digest, KEY), data=data)
     environment.refused(Reason.MALFORMED_EVIDENCE, KEY)
 
@@ -133,12 +133,12 @@ def test_a_bundle_has_exactly_one_layer(environment: CosignEnvironment, layers: 
     environment.refused(Reason.MALFORMED_EVIDENCE, KEY)
 
 
-def test_a_bundles_layer_says_it_is_one(environment: CosignEnvironment) -> None:
+def test_bundle_layer_with_another_media_type_is_refused(environment: CosignEnvironment) -> None:
     push_bundle(environment.registry, REPOSITORY, BundleOf(environment.digest, KEY), layer_type="application/json")
     environment.refused(Reason.MALFORMED_EVIDENCE, KEY)
 
 
-def test_one_of_several_signatures_in_an_envelope_is_enough_and_each_is_told(environment: CosignEnvironment) -> None:
+def test_one_valid_envelope_signature_suffices_and_each_is_reported(environment: CosignEnvironment) -> None:
     bundle = BundleOf(environment.digest, KEY)
     bundle.signatures = [bundle.signature(key) for key in (STRANGER, KEY, OTHER)]
     digest = push_bundle(environment.registry, REPOSITORY, bundle)
@@ -159,7 +159,7 @@ def test_attestations_by_the_key_are_no_signatures(either_environment: CosignEnv
 
 
 @pytest.mark.parametrize("annotations", [None, {}, {"dev.sigstore.bundle.predicateType": SIGN_PREDICATE}])
-def test_attestations_that_nothing_outside_tells_from_signatures_are_none(
+def test_attestations_without_outer_type_are_not_signatures(
     environment: CosignEnvironment, annotations: dict[str, str] | None
 ) -> None:
     attestation = BundleOf(environment.digest, KEY, predicate_type=SLSA)
@@ -196,7 +196,7 @@ def test_required_annotations_must_be_those_of_the_subject(
         environment.refused(Reason.ANNOTATION_MISMATCH, KEY, annotations={"env": "prod", "team": "pay"})
 
 
-def test_annotations_of_another_subject_or_of_the_predicate_do_not_count(environment: CosignEnvironment) -> None:
+def test_only_annotations_of_the_subject_count(environment: CosignEnvironment) -> None:
     own = {"digest": {"sha256": environment.digest.removeprefix("sha256:")}}
     other = {"digest": {"sha256": ANOTHER_DIGEST}, "annotations": {"env": "prod"}}
     bundle = BundleOf(environment.digest, KEY, subjects=[other, own], predicate={"env": "prod"})
@@ -216,7 +216,7 @@ def test_null_annotations_are_none_and_a_list_is_malformed(environment: CosignEn
     environment.refused(Reason.MALFORMED_EVIDENCE, KEY)
 
 
-def test_the_repository_is_the_subjects_name_where_it_is_asked_for(environment: CosignEnvironment) -> None:
+def test_repository_is_the_subject_name_if_required(environment: CosignEnvironment) -> None:
     own = {"digest": {"sha256": environment.digest.removeprefix("sha256:")}}
     digest = push_bundle(environment.registry, REPOSITORY, BundleOf(environment.digest, KEY, subjects=[own]))
     error = environment.refused(Reason.REPOSITORY_MISMATCH, KEY, matchRepository=True)

@@ -35,13 +35,13 @@ def test_cosign_is_one_of_the_formats() -> None:
     assert check.depends_on_tag is False
 
 
-def test_the_budget_is_that_of_the_registry_that_holds_the_signatures(environment: CosignEnvironment) -> None:
+def test_budget_is_that_of_the_signature_registry(environment: CosignEnvironment) -> None:
     assert cosign_check(KEY).budget_host(environment.image()) == environment.registry.host
     elsewhere = cosign_check(KEY, signatureRepository="Signatures.example.org:443/all")
     assert elsewhere.budget_host(environment.image()) == "signatures.example.org"
 
 
-def test_the_content_differs_whenever_the_outcome_may() -> None:
+def test_content_differs_if_the_outcome_can_differ() -> None:
     checks = [
         cosign_check(KEY),
         cosign_check(OTHER),
@@ -57,7 +57,7 @@ def test_the_content_differs_whenever_the_outcome_may() -> None:
     assert len({check.content for check in checks}) == len(checks)
 
 
-def test_the_content_is_the_same_for_what_is_written_differently() -> None:
+def test_equivalent_spellings_have_the_same_content() -> None:
     def same(one: Any, other: Any) -> bool:
         return bool(one.content == other.content)
 
@@ -69,12 +69,12 @@ def test_the_content_is_the_same_for_what_is_written_differently() -> None:
 
 
 @pytest.mark.parametrize("pem", ["", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"])
-def test_a_key_that_cannot_be_accepted_is_named_by_its_place(pem: str) -> None:
+def test_unacceptable_key_is_named_by_its_index(pem: str) -> None:
     with pytest.raises(InvalidKeyError, match=r"^cosign\.keys\[1\]: it is "):
         build({"cosign": {"keys": [{"pem": public_pem(KEY)}, {"pem": pem}]}})
 
 
-def test_a_key_that_is_not_there_is_named_by_where_it_should_be() -> None:
+def test_missing_key_is_named_by_its_source() -> None:
     with pytest.raises(UnavailableError, match=r"^Secret gone is not among") as caught:
         build({"cosign": {"keys": [{"secretRef": {"name": "gone", "key": "cosign.pub"}}]}})
     assert caught.value.reason is Reason.AUTHENTICATOR_NOT_READY
@@ -85,7 +85,7 @@ def test_a_signature_repository_must_be_one() -> None:
         cosign_check(KEY, signatureRepository="registry.example.org/signatures:v1")
 
 
-def test_an_authenticator_without_a_format_or_keys_is_refused_even_if_no_model_did() -> None:
+def test_authenticator_without_format_or_keys_is_refused() -> None:
     empty = Authenticator.model_construct(
         api_version="sealgate.dev/v1alpha1",
         kind="Authenticator",

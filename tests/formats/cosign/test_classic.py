@@ -68,7 +68,7 @@ def test_an_ed25519_refusal_hints_at_the_algorithm_of_cosign_3(environment: Cosi
     assert "cosign 3 signs with ED25519_PH" in environment.refused(Reason.INVALID_SIGNATURE, key).message
 
 
-def test_one_of_several_layers_is_enough_and_the_others_are_told(environment: CosignEnvironment) -> None:
+def test_one_valid_layer_suffices_and_the_others_are_reported(environment: CosignEnvironment) -> None:
     push_classic(
         environment.registry,
         REPOSITORY,
@@ -89,7 +89,7 @@ def test_one_of_several_layers_is_enough_and_the_others_are_told(environment: Co
     assert [seen.fingerprint for seen in found.signatures] == [None, fingerprint(KEY), fingerprint(KEY), None]
 
 
-def test_of_several_refusals_the_most_telling_one_is_the_reason(environment: CosignEnvironment) -> None:
+def test_most_informative_refusal_is_the_reason(environment: CosignEnvironment) -> None:
     push_classic(
         environment.registry,
         REPOSITORY,
@@ -108,7 +108,7 @@ def test_every_distinct_key_that_verified_is_named(environment: CosignEnvironmen
 
 
 @pytest.mark.parametrize("suffix", [".sig", ""])
-def test_tag_that_resolves_to_the_image_itself_is_no_signature(environment: CosignEnvironment, suffix: str) -> None:
+def test_tag_that_resolves_to_the_image_is_not_a_signature(environment: CosignEnvironment, suffix: str) -> None:
     environment.registry.referrers_api = False
     environment.registry.tag(REPOSITORY, environment.digest.replace(":", "-") + suffix, environment.digest)
     environment.refused(Reason.NO_SIGNATURE, KEY)
@@ -144,7 +144,7 @@ def test_a_layer_that_is_wrong_in_one_way_does_not_count(
     environment.refused(reason, KEY)
 
 
-def test_a_payload_with_anything_ambiguous_does_not_count(environment: CosignEnvironment) -> None:
+def test_ambiguous_payload_does_not_count(environment: CosignEnvironment) -> None:
     right = encode(Classic(environment.digest, KEY).document())
     image = json.dumps({"docker-manifest-digest": environment.digest}).encode()
     ambiguous = [
@@ -160,7 +160,7 @@ def test_a_payload_with_anything_ambiguous_does_not_count(environment: CosignEnv
         environment.refused(Reason.MALFORMED_EVIDENCE, KEY)
 
 
-def test_white_space_around_a_payload_is_no_defect(environment: CosignEnvironment) -> None:
+def test_white_space_around_a_payload_is_accepted(environment: CosignEnvironment) -> None:
     payload = b" \n" + encode(Classic(environment.digest, KEY).document()) + b"\n"
     push_classic(environment.registry, REPOSITORY, Classic(environment.digest, KEY, payload=payload))
     environment.verify(KEY)
@@ -218,7 +218,7 @@ def test_an_index_under_the_tag_holds_no_signature(environment: CosignEnvironmen
         (None, False),
     ],
 )
-def test_required_annotations_must_be_signed_with_exactly_their_values(
+def test_required_annotations_must_be_signed_with_equal_values(
     environment: CosignEnvironment,
     optional: dict[str, Any] | None,
     verifies: bool,  # noqa: FBT001 - a table of cases
@@ -257,7 +257,7 @@ def test_annotations_of_the_layer_are_not_signed_and_do_not_count(environment: C
         ("not a reference", False),
     ],
 )
-def test_the_repository_must_match_where_it_is_asked_for(
+def test_repository_must_match_if_required(
     environment: CosignEnvironment,
     reference: str,
     matches: bool,  # noqa: FBT001 - a table of cases
@@ -273,7 +273,7 @@ def test_the_repository_must_match_where_it_is_asked_for(
         environment.refused(Reason.REPOSITORY_MISMATCH, KEY, matchRepository=True)
 
 
-def test_a_signature_repository_is_asked_instead_of_the_images(environment: CosignEnvironment) -> None:
+def test_signature_repository_replaces_the_image_repository(environment: CosignEnvironment) -> None:
     push_classic(
         environment.registry, "signatures/of-all", Classic(environment.digest, KEY, reference=environment.repository)
     )

@@ -103,14 +103,14 @@ def test_the_signature_of_an_index_is_the_indexs_alone(recorded: CosignEnvironme
         recorded.refused(Reason.NO_SIGNATURE, entry("p256"), image=image(recorded, f"{layout}/index", platform))
 
 
-def test_an_attestation_is_no_signature_and_does_not_hide_one(recorded: CosignEnvironment) -> None:
+def test_attestation_is_not_a_signature_and_hides_none(recorded: CosignEnvironment) -> None:
     error = recorded.refused(Reason.TYPE_MISMATCH, entry("p256"), image=image(recorded, "attestation/p256"))
     assert "https://slsa.dev/provenance/v1" in error.message
     seen = verify(recorded, "bundle/attested", "p256").signatures
     assert {signature.reason for signature in seen} == {Reason.TYPE_MISMATCH, Reason.VERIFIED}
 
 
-def test_the_repository_that_cosign_was_told_is_compared(recorded: CosignEnvironment) -> None:
+def test_repository_passed_to_cosign_is_compared(recorded: CosignEnvironment) -> None:
     # Recorded under another registry's name, so it never matches the one that serves it here.
     p256 = image(recorded, "classic/p256")
     error = recorded.refused(Reason.REPOSITORY_MISMATCH, entry("p256"), image=p256, matchRepository=True)
@@ -129,7 +129,7 @@ def test_the_demo_holds_one_good_image_and_three_bad_ones(recorded: CosignEnviro
 
 
 @pytest.mark.parametrize("layout", [DEMO, RECORDED])
-def test_the_layouts_are_whole_and_nothing_in_them_is_left_over(layout: Path) -> None:
+def test_recorded_layouts_are_complete_without_leftovers(layout: Path) -> None:
     assert json.loads((layout / "oci-layout").read_text()) == {"imageLayoutVersion": "1.0.0"}
     waiting = [listed["digest"] for listed in entries(layout).values()]
     needed = set(waiting)

@@ -56,7 +56,7 @@ def test_signatures_of_all_three_layouts_count_together(either_environment: Cosi
     assert either_environment.verify(*keys).fingerprints == tuple(map(fingerprint, keys))
 
 
-def test_the_payload_of_a_referrer_must_say_what_that_of_a_tag_must(environment: CosignEnvironment) -> None:
+def test_referrer_payload_has_the_same_requirements_as_a_tag(environment: CosignEnvironment) -> None:
     push_referrer(environment.registry, REPOSITORY, Classic(environment.digest, KEY, optional={"env": "dev"}))
     environment.refused(Reason.ANNOTATION_MISMATCH, KEY, annotations={"env": "prod"})
     environment.refused(Reason.REPOSITORY_MISMATCH, KEY, matchRepository=True)
@@ -64,7 +64,7 @@ def test_the_payload_of_a_referrer_must_say_what_that_of_a_tag_must(environment:
 
 
 @pytest.mark.parametrize("kind", [CLASSIC_REFERRER_TYPE, BUNDLE_TYPE, EMPTY, None, "text/something-else"])
-def test_the_type_in_the_list_only_says_where_to_look(environment: CosignEnvironment, kind: str | None) -> None:
+def test_type_in_the_list_is_only_a_hint(environment: CosignEnvironment, kind: str | None) -> None:
     classic = push_referrer(environment.registry, REPOSITORY, Classic(environment.digest, KEY))
     bundle = push_bundle(environment.registry, REPOSITORY, BundleOf(environment.digest, OTHER))
     members = {} if kind is None else {"artifactType": kind}
@@ -96,7 +96,7 @@ def test_referrers_of_other_kinds_are_no_signatures(environment: CosignEnvironme
     assert len(environment.verify(KEY).signatures) == 1
 
 
-def test_an_index_among_the_referrers_is_no_signature(environment: CosignEnvironment) -> None:
+def test_index_among_the_referrers_is_not_a_signature(environment: CosignEnvironment) -> None:
     body = encode(
         {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [], "subject": descriptor(environment.digest)}
     )

@@ -42,14 +42,14 @@ def test_a_payload_that_several_keys_signed_is_fetched_once(environment: CosignE
     assert len(environment.registry.paths) == 2
 
 
-def test_referrers_are_asked_for_only_while_a_key_has_not_verified(environment: CosignEnvironment) -> None:
+def test_referrers_are_fetched_only_while_a_key_is_unverified(environment: CosignEnvironment) -> None:
     push_classic(environment.registry, REPOSITORY, Classic(environment.digest, KEY))
     push_bundle(environment.registry, REPOSITORY, BundleOf(environment.digest, OTHER))
     assert environment.verify(KEY, OTHER).fingerprints == (fingerprint(KEY), fingerprint(OTHER))
     assert len(environment.registry.paths) == 5
 
 
-def test_an_attestation_that_the_list_tells_from_a_signature_is_not_fetched(environment: CosignEnvironment) -> None:
+def test_listed_attestation_is_not_fetched(environment: CosignEnvironment) -> None:
     for number in range(3):
         push_bundle(
             environment.registry, REPOSITORY, BundleOf(environment.digest, KEY, predicate_type=f"{SLSA}?{number}")
@@ -73,7 +73,7 @@ def test_a_layer_that_cannot_count_is_not_fetched(environment: CosignEnvironment
 
 
 @pytest.mark.parametrize("path", [r"\.sig$", "/blobs/", "/referrers/"])
-def test_without_a_valid_signature_what_cannot_be_fetched_means_unavailable(
+def test_unfetchable_evidence_without_a_valid_signature_is_unavailable(
     environment: CosignEnvironment, path: str
 ) -> None:
     push_classic(environment.registry, REPOSITORY, Classic(environment.digest, STRANGER))
@@ -83,7 +83,7 @@ def test_without_a_valid_signature_what_cannot_be_fetched_means_unavailable(
     assert not isinstance(error, NotFoundError)
 
 
-def test_beside_a_valid_signature_what_cannot_be_fetched_is_only_told(environment: CosignEnvironment) -> None:
+def test_unfetchable_evidence_beside_a_valid_signature_is_reported(environment: CosignEnvironment) -> None:
     good, gone = Classic(environment.digest, KEY), Classic(environment.digest, OTHER, optional={"other": "payload"})
     push_classic(environment.registry, REPOSITORY, gone, good)
     missing = gone.push(environment.registry, "elsewhere")["digest"]
@@ -105,7 +105,7 @@ def test_a_valid_bundle_counts_although_the_tag_cannot_be_fetched(environment: C
     assert [seen.reason for seen in found.signatures] == [Reason.REGISTRY_UNAVAILABLE, Reason.VERIFIED]
 
 
-def test_what_is_listed_and_then_withheld_means_unavailable_and_not_unsigned(environment: CosignEnvironment) -> None:
+def test_listed_but_withheld_evidence_is_unavailable_not_unsigned(environment: CosignEnvironment) -> None:
     layer = Classic(environment.digest, KEY, optional={"env": "prod"}).push(environment.registry, "elsewhere")
     push_classic(environment.registry, REPOSITORY, Classic(environment.digest, STRANGER), layers=[layer])
     error = environment.unavailable(KEY)
@@ -114,7 +114,7 @@ def test_what_is_listed_and_then_withheld_means_unavailable_and_not_unsigned(env
     assert f"lists the blob {layer['digest']} and does not have it" in error.message
 
 
-def test_a_referrer_that_is_listed_and_gone_means_unavailable(environment: CosignEnvironment) -> None:
+def test_listed_but_missing_referrer_is_unavailable(environment: CosignEnvironment) -> None:
     digest = push_referrer(environment.registry, REPOSITORY, Classic(environment.digest, KEY))
     environment.registry.faults.status(f"/manifests/{digest}", 404)
     assert f"lists the manifest {digest}" in environment.unavailable(KEY).message
@@ -126,7 +126,7 @@ def test_missing_rights_stay_what_they_are(environment: CosignEnvironment, statu
     assert isinstance(environment.unavailable(KEY), UnauthorizedError)
 
 
-def test_a_registry_that_asks_to_come_back_later_is_quoted(environment: CosignEnvironment) -> None:
+def test_retry_after_of_the_registry_is_reported(environment: CosignEnvironment) -> None:
     environment.registry.faults.rate_limit("/v2/", "120", times=None)
     error = environment.unavailable(KEY)
     assert isinstance(error, RateLimitedError)
@@ -150,19 +150,19 @@ def test_other_bytes_than_the_digest_promises_do_not_count(environment: CosignEn
 # Bounds ----------------------------------------------------------------------------------------------------------
 
 
-def test_as_many_signatures_as_may_be_are_looked_at(environment: CosignEnvironment) -> None:
+def test_signatures_up_to_the_limit_are_checked(environment: CosignEnvironment) -> None:
     strangers = [Classic(environment.digest, STRANGER, signature=b"x")] * (MAX_SIGNATURES - 1)
     push_classic(environment.registry, REPOSITORY, *strangers, Classic(environment.digest, KEY))
     assert len(environment.verify(KEY).signatures) == MAX_SIGNATURES
 
 
-def test_one_signature_more_is_refused_although_a_valid_one_is_among_them(environment: CosignEnvironment) -> None:
+def test_signatures_beyond_the_limit_are_refused_despite_a_valid_one(environment: CosignEnvironment) -> None:
     strangers = [Classic(environment.digest, STRANGER, signature=b"x")] * MAX_SIGNATURES
     push_classic(environment.registry, REPOSITORY, Classic(environment.digest, KEY), *strangers)
     environment.refused(Reason.EVIDENCE_TOO_LARGE, KEY)
 
 
-def test_the_bound_is_over_all_places_together(environment: CosignEnvironment) -> None:
+def test_limit_covers_all_sources_together(environment: CosignEnvironment) -> None:
     strangers = [Classic(environment.digest, STRANGER, signature=b"x")] * (MAX_SIGNATURES // 2)
     push_classic(environment.registry, REPOSITORY, *strangers)
     push_referrer(environment.registry, REPOSITORY, *strangers, Classic(environment.digest, KEY))
@@ -176,7 +176,7 @@ def test_the_signatures_of_an_envelope_count_one_by_one(environment: CosignEnvir
     environment.refused(Reason.EVIDENCE_TOO_LARGE, KEY)
 
 
-def test_too_many_referrers_are_only_told_once_a_valid_signature_is_in_hand(environment: CosignEnvironment) -> None:
+def test_too_many_referrers_beside_a_valid_signature_are_reported(environment: CosignEnvironment) -> None:
     push_classic(environment.registry, REPOSITORY, Classic(environment.digest, KEY))
     environment.registry.faults.answer(
         "/referrers/", 200, {"Content-Type": OCI_INDEX}, many_referrers(MAX_SIGNATURES + 1)
@@ -197,9 +197,7 @@ def test_many_referrers_of_other_kinds_do_not_hide_a_signature(environment: Cosi
 
 
 @pytest.mark.parametrize("size", [MAX_SIGNATURE_BYTES + 1, 5])
-def test_a_payload_that_is_too_large_is_refused_whatever_its_descriptor_says(
-    environment: CosignEnvironment, size: int
-) -> None:
+def test_oversized_payload_is_refused_regardless_of_its_descriptor(environment: CosignEnvironment, size: int) -> None:
     layer = Classic(environment.digest, KEY, payload=b" " * (MAX_SIGNATURE_BYTES + 1)).push(
         environment.registry, REPOSITORY
     )

@@ -64,7 +64,7 @@ def test_ecc_keys_verify_with_the_hash_of_the_table(environment: CosignEnvironme
     assert environment.verify(key).fingerprints == (fingerprint(key),)  # it is the default of its kind
 
 
-def test_p384_over_sha_256_is_refused_where_the_rule_says_sha_384(environment: CosignEnvironment) -> None:
+def test_p384_over_sha_256_is_refused_if_sha_384_is_required(environment: CosignEnvironment) -> None:
     push_classic(environment.registry, REPOSITORY, Classic(environment.digest, P384, algorithm="ECDSA_SHA_256"))
     entry = {"pem": public_pem(P384), "algorithm": "ECDSA_SHA_384"}
     environment.refused(Reason.INVALID_SIGNATURE, entry)
@@ -85,7 +85,7 @@ def test_sm2_verifies_with_an_id_that_the_policy_says(environment: CosignEnviron
     environment.refused(Reason.INVALID_SIGNATURE, sm2_entry())
 
 
-def test_the_same_key_with_two_ids_is_accepted_with_either_and_is_one_signer(environment: CosignEnvironment) -> None:
+def test_key_with_two_ids_is_accepted_with_either_as_one_signer(environment: CosignEnvironment) -> None:
     push_sm2(environment, SM2.sign(payload_of(environment), b"release@example.org"))
     verified = environment.verify(sm2_entry(), sm2_entry(distinguishingId="release@example.org"))
     assert len(verified.fingerprints) == 1
@@ -154,7 +154,7 @@ def covers(image: str, repository: str, *tags: str) -> bool:
         ("swr.example.com/library/a/b", "swr.example.com/library/a?b", False),
     ],
 )
-def test_the_documents_patterns_for_images_mean_what_it_says(image: str, repository: str, covered: bool) -> None:  # noqa: FBT001 - a column of the table
+def test_image_patterns_of_the_document_match_as_it_describes(image: str, repository: str, covered: bool) -> None:  # noqa: FBT001 - a column of the table
     assert covers(f"{image}:1.0", repository) is covered
 
 

@@ -142,7 +142,7 @@ def test_a_member_in_two_spellings_is_refused(acr: ACREnvironment) -> None:
 
 
 @pytest.mark.parametrize("path", ["Occurrences", "Data.Items", "Data.Occurrences.List", "RequestId"])
-def test_a_wrong_guess_where_the_list_is_verifies_nothing(acr: ACREnvironment, path: str) -> None:
+def test_wrong_list_location_verifies_nothing(acr: ACREnvironment, path: str) -> None:
     acr.attest(noteName=NOTE)
     error = acr.refuses(Reason.MALFORMED_EVIDENCE, acr.check(**acr.fields(occurrences=path)))
     assert path in error.message
@@ -153,7 +153,7 @@ def test_a_wrong_access_key_makes_it_unavailable(acr: ACREnvironment) -> None:
     assert isinstance(acr.unavailable(acr.check(**acr.fields())), UnauthorizedError)
 
 
-def test_what_occurrences_call_the_image_can_be_said(acr: ACREnvironment) -> None:
+def test_resource_uri_of_occurrences_is_configurable(acr: ACREnvironment) -> None:
     acr.attest(uri=f"{REPOSITORY}@{DIGEST}", noteName=NOTE)
     acr.refuses(Reason.NO_SIGNATURE, acr.check(**acr.fields()))
     acr.verify(acr.check(**acr.fields(resourceUri="{repository}@{digest}")))
@@ -186,7 +186,7 @@ def test_texts_that_cannot_be_filled_in_are_refused(acr: ACREnvironment, change:
         acr.authenticator(**acr.fields(**change))
 
 
-def test_everything_that_decides_is_part_of_the_content(acr: ACREnvironment) -> None:
+def test_content_covers_every_deciding_field(acr: ACREnvironment) -> None:
     changes: list[dict[str, Any]] = [
         {},
         {"parameters": {}},

@@ -85,12 +85,12 @@ def test_an_openpgp_attestation_verifies(either: GrafeasEnvironment) -> None:
     assert f"of {PGP.fingerprint}" in verified.signatures[0].message
 
 
-def test_an_openpgp_key_without_id_is_known_by_its_fingerprint(either: GrafeasEnvironment) -> None:
+def test_openpgp_key_id_defaults_to_its_fingerprint(either: GrafeasEnvironment) -> None:
     either.server.attest_pgp(uri(), GOOD, PGP)
     either.verify(either.check({"pgp": PGP.public}))
 
 
-def test_a_key_without_id_is_known_by_the_id_that_kritis_gives_it(environment: GrafeasEnvironment) -> None:
+def test_key_id_defaults_to_that_of_kritis(environment: GrafeasEnvironment) -> None:
     name = default_id(load_public_key(public_pem(KEY)))
     assert name.startswith("ni:///sha-256;")
     assert "=" not in name
@@ -98,14 +98,14 @@ def test_a_key_without_id_is_known_by_the_id_that_kritis_gives_it(environment: G
     assert environment.verify(environment.check({"pem": public_pem(KEY)})).fingerprints == (fingerprint(KEY),)
 
 
-def test_the_payload_beside_an_openpgp_message_is_not_looked_at(environment: GrafeasEnvironment) -> None:
+def test_payload_beside_an_openpgp_message_is_ignored(environment: GrafeasEnvironment) -> None:
     attestation = environment.server.attached(PGP.sign(GOOD, armor=True), PGP.fingerprint)
     attestation["serializedPayload"] = b64encode(payload_of(OTHER_DIGEST, REPOSITORY)).decode()
     environment.server.store(uri(), attestation)
     environment.verify(environment.check(pgp_entry(PGP)))
 
 
-def test_all_signatures_of_an_occurrence_are_looked_at(environment: GrafeasEnvironment) -> None:
+def test_all_signatures_of_an_occurrence_are_checked(environment: GrafeasEnvironment) -> None:
     entries = [
         {"signature": b64encode(sign(key, GOOD)).decode(), "publicKeyId": fingerprint(key)} for key in (STRANGER, KEY)
     ]
@@ -285,9 +285,7 @@ def test_a_broken_attestation_beside_a_good_one_is_only_reported(environment: Gr
     "neighbour",
     ["text", None, [], {"signature": 5}, {"signature": "!", "publicKeyId": fingerprint(KEY)}, {"publicKeyId": [5]}],
 )
-def test_a_malformed_signature_is_reported_and_leaves_others_of_its_occurrence_alone(
-    either: GrafeasEnvironment, neighbour: Any
-) -> None:
+def test_malformed_signature_is_reported_and_others_still_count(either: GrafeasEnvironment, neighbour: Any) -> None:
     good = {"signature": b64encode(sign(KEY, GOOD)).decode(), "publicKeyId": fingerprint(KEY)}
     either.server.store(uri(), either.server.detached(GOOD, neighbour, good))
     verified = either.verify()
@@ -306,7 +304,7 @@ def test_a_malformed_signature_is_reported_and_leaves_others_of_its_occurrence_a
         (None, "RSA_PKCS1_SHA_512"),
     ],
 )
-def test_another_algorithm_than_the_authoritys_is_refused(
+def test_algorithm_other_than_the_authenticators_is_refused(
     environment: GrafeasEnvironment, accepted: str | None, used: str
 ) -> None:
     key = new_key("RSA 2048")
@@ -317,7 +315,7 @@ def test_another_algorithm_than_the_authoritys_is_refused(
 # A key id that is right for a key of another type ---------------------------------------------------------------------
 
 
-def test_an_openpgp_message_under_the_id_of_another_kind_of_key_is_refused(either: GrafeasEnvironment) -> None:
+def test_openpgp_message_with_the_id_of_another_key_type_is_refused(either: GrafeasEnvironment) -> None:
     message = PGP.sign(GOOD, armor=True)
     either.server.store(uri(), either.server.attached(message, fingerprint(KEY)))
     error = either.refuses(Reason.INVALID_SIGNATURE)
@@ -336,7 +334,7 @@ def test_an_armored_detached_openpgp_signature_is_refused(either: GrafeasEnviron
     either.refuses(Reason.MALFORMED_EVIDENCE, either.check(pgp_entry(PGP)))
 
 
-def test_an_armored_detached_openpgp_signature_over_the_payload_beside_it_is_refused(
+def test_armored_detached_openpgp_signature_is_refused(
     either: GrafeasEnvironment,
 ) -> None:
     attestation = either.server.attached(PGP.sign_detached(GOOD), PGP.fingerprint)
@@ -345,7 +343,7 @@ def test_an_armored_detached_openpgp_signature_over_the_payload_beside_it_is_ref
     either.refuses(Reason.MALFORMED_EVIDENCE, either.check(pgp_entry(PGP)))
 
 
-def test_an_openpgp_message_that_is_called_something_else_is_refused(either: GrafeasEnvironment) -> None:
+def test_armored_message_with_another_block_type_is_refused(either: GrafeasEnvironment) -> None:
     message = PGP.sign(GOOD, armor=True).replace(b"PGP MESSAGE", b"PGP SIGNATURE")
     either.server.store(uri(), either.server.attached(message, PGP.fingerprint))
     either.refuses(Reason.MALFORMED_EVIDENCE, either.check(pgp_entry(PGP)))
@@ -356,7 +354,7 @@ def test_a_binary_openpgp_message_is_refused(environment: GrafeasEnvironment) ->
     environment.refuses(Reason.MALFORMED_EVIDENCE, environment.check(pgp_entry(PGP)))
 
 
-def test_an_openpgp_message_by_another_key_than_its_id_says_is_refused(either: GrafeasEnvironment) -> None:
+def test_openpgp_message_by_another_key_than_its_id_is_refused(either: GrafeasEnvironment) -> None:
     message = Signer().sign(GOOD, armor=True)
     either.server.store(uri(), either.server.attached(message, PGP.fingerprint))
     either.refuses(Reason.UNKNOWN_KEY, either.check(pgp_entry(PGP)))
@@ -381,7 +379,7 @@ V1BETA1: dict[str, tuple[dict[str, Any], Reason]] = {
 }
 
 
-def test_an_occurrence_of_another_image_does_not_count_in_either_version(either: GrafeasEnvironment) -> None:
+def test_occurrence_of_another_image_does_not_count(either: GrafeasEnvironment) -> None:
     either.server.honours_filter = False
     either.attest(uri=uri(OTHER_DIGEST))
     either.refuses(Reason.NO_SIGNATURE)
@@ -411,7 +409,7 @@ def test_a_signature_or_payload_that_is_too_large_is_refused(environment: Grafea
     environment.refuses(Reason.EVIDENCE_TOO_LARGE)
 
 
-def test_two_keys_may_share_an_id_while_one_replaces_the_other(environment: GrafeasEnvironment) -> None:
+def test_two_keys_may_share_an_id_during_a_rotation(environment: GrafeasEnvironment) -> None:
     keys: list[PrivateKey] = [KEY, STRANGER]
     check = environment.check(*(key_entry(key, key_id="kms-key") for key in keys), key_entry(KEY, key_id="kms-key"))
     for key in keys:

@@ -52,7 +52,7 @@ def test_an_openpgp_key_that_is_none_is_refused(environment: GrafeasEnvironment)
         environment.check(key_entry(KEY), {"pgp": "-----BEGIN PGP"})
 
 
-def test_an_id_stands_for_one_type_of_key(environment: GrafeasEnvironment) -> None:
+def test_key_id_belongs_to_one_key_type(environment: GrafeasEnvironment) -> None:
     with pytest.raises(InvalidKeyError, match="the id kms-key is given to an OpenPGP key and to another"):
         environment.check(key_entry(KEY, key_id="kms-key"), pgp_entry(PGP) | {"id": "kms-key"})
 
@@ -65,7 +65,7 @@ def test_a_secret_that_is_missing_makes_it_not_ready(environment: GrafeasEnviron
     build_check(authenticator, FileKeys({"qa": {"pem": public_pem(KEY).encode()}}))
 
 
-def test_everything_that_decides_is_part_of_the_content(environment: GrafeasEnvironment) -> None:
+def test_content_covers_every_deciding_field(environment: GrafeasEnvironment) -> None:
     checks = [
         environment.check(),
         environment.check(key_entry(STRANGER)),

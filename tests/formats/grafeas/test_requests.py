@@ -41,7 +41,7 @@ def test_the_older_api_has_another_path_and_another_filter() -> None:
     assert dict(request.query)["filter"].startswith('resource_url="')
 
 
-def test_a_project_is_listed_where_the_authenticator_says_so(environment: GrafeasEnvironment) -> None:
+def test_project_is_listed_if_configured(environment: GrafeasEnvironment) -> None:
     environment.attest(noteName="projects/prod/notes/dev")
     environment.refuses(Reason.NO_SIGNATURE, environment.check(project="projects/images"))
     environment.attest()
@@ -91,7 +91,7 @@ def test_a_server_that_ignores_filters_is_compared_with(environment: GrafeasEnvi
     assert environment.verify().fingerprints == (fingerprint(KEY),)
 
 
-def test_pages_that_go_round_in_circles_are_refused(environment: GrafeasEnvironment) -> None:
+def test_cyclic_pages_are_refused(environment: GrafeasEnvironment) -> None:
     environment.server.faults.body("occurrences", b'{"occurrences":[],"nextPageToken":"1"}')
     environment.refuses(Reason.MALFORMED_EVIDENCE)
     assert len(environment.server.requests) == 2
@@ -106,7 +106,7 @@ def test_a_listing_of_others_records_has_an_end(environment: GrafeasEnvironment)
     assert "10000 records" in environment.refuses(Reason.EVIDENCE_TOO_LARGE).message
 
 
-def test_a_good_attestation_stands_however_many_follow_it(environment: GrafeasEnvironment) -> None:
+def test_good_attestation_counts_before_any_number_of_others(environment: GrafeasEnvironment) -> None:
     environment.attest()
     for _ in range(MAX_SIGNATURES + 1):
         environment.attest(STRANGER, key_id="stranger")
@@ -114,12 +114,12 @@ def test_a_good_attestation_stands_however_many_follow_it(environment: GrafeasEn
     assert verified.signatures[-1].reason is Reason.EVIDENCE_TOO_LARGE
 
 
-def test_an_answer_that_is_no_object_is_refused(environment: GrafeasEnvironment) -> None:
+def test_response_that_is_not_an_object_is_refused(environment: GrafeasEnvironment) -> None:
     environment.server.faults.body("occurrences", b"[]")
     environment.refuses(Reason.MALFORMED_EVIDENCE)
 
 
-def test_an_empty_answer_means_that_there_is_no_attestation(environment: GrafeasEnvironment) -> None:
+def test_empty_response_means_unattested(environment: GrafeasEnvironment) -> None:
     environment.server.faults.body("occurrences", b"{}")
     error = environment.refuses(Reason.NO_SIGNATURE)
     assert error.message == f"there is no attestation of {uri()} under {NOTE}"
@@ -170,7 +170,7 @@ def test_a_secret_that_cannot_be_used_makes_it_unavailable(
     assert environment.server.requests == []
 
 
-def test_a_private_authority_is_the_authenticators_own() -> None:
+def test_private_ca_is_configured_per_authenticator() -> None:
     with GrafeasEnvironment(tls=True) as environment:
         environment.attest()
         environment.verify()

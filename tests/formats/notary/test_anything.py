@@ -59,14 +59,14 @@ def test_what_is_sound_is_read() -> None:
 
 @given(st.sampled_from(FILES), st.binary(max_size=300))
 @settings(max_examples=150)
-def test_any_bytes_in_place_of_any_file_are_refused(role: str, data: bytes) -> None:
+def test_arbitrary_bytes_instead_of_a_file_are_refused(role: str, data: bytes) -> None:
     with pytest.raises(SealgateError):
         read({**REPOSITORY.files, role: data})
 
 
 @given(st.sampled_from(FILES), st.integers(0, 10_000), st.binary(min_size=1, max_size=3))
 @settings(max_examples=150)
-def test_any_bytes_inside_any_file_are_refused_or_change_nothing(role: str, at: int, data: bytes) -> None:
+def test_changed_bytes_in_a_file_are_refused_or_harmless(role: str, at: int, data: bytes) -> None:
     good = REPOSITORY.files[role]
     at %= len(good)
     with contextlib.suppress(SealgateError):
@@ -75,7 +75,7 @@ def test_any_bytes_inside_any_file_are_refused_or_change_nothing(role: str, at: 
 
 @given(st.data())
 @settings(max_examples=300)
-def test_any_member_of_any_file_may_be_anything_even_if_it_is_signed(data: st.DataObject) -> None:
+def test_arbitrary_signed_members_never_crash(data: st.DataObject) -> None:
     repository = REPOSITORY.copy()
     place: Any = repository.signed[data.draw(st.sampled_from(FILES))]
     while True:
@@ -92,7 +92,7 @@ def test_any_member_of_any_file_may_be_anything_even_if_it_is_signed(data: st.Da
 
 @given(JSON)
 @settings(max_examples=100)
-def test_any_signature_may_be_anything(signature: Any) -> None:
+def test_arbitrary_signatures_never_crash(signature: Any) -> None:
     repository = REPOSITORY.copy()
     repository.resign("targets", signature)
     with pytest.raises(SealgateError):
@@ -101,14 +101,14 @@ def test_any_signature_may_be_anything(signature: Any) -> None:
 
 @given(st.binary(max_size=300))
 @settings(max_examples=50)
-def test_a_remembered_root_may_be_anything(root: bytes) -> None:
+def test_arbitrary_stored_roots_never_crash(root: bytes) -> None:
     with pytest.raises(SealgateError):
         read(REPOSITORY.files, TrustRecord({"root": 1}, root))
 
 
 @given(st.sampled_from(["ecdsa", "rsa", "ecdsa-x509", "rsa-x509", "ed25519"]), st.binary(max_size=200))
 @settings(max_examples=150)
-def test_a_key_may_be_anything(kind: str, public: bytes) -> None:
+def test_arbitrary_keys_never_crash(kind: str, public: bytes) -> None:
     with contextlib.suppress(InvalidKeyError):
         read_key(kind, public)
 
@@ -128,7 +128,7 @@ COMMON_NAME = b"\x06\x03\x55\x04\x03\x0c"
 @pytest.mark.parametrize(
     "other", [b"\x06\x03\x55\x04\x06\x0c", b"\x06\x03\x55\x04\x03\x03"], ids=["a country", "a string of bits"]
 )
-def test_a_root_certificate_with_something_else_for_a_name_is_refused(other: bytes) -> None:
+def test_root_certificate_with_an_invalid_name_is_refused(other: bytes) -> None:
     der = ROOT.certificates[0].public_bytes(Encoding.DER)
     assert COMMON_NAME in der
     der = der.replace(COMMON_NAME, other)

@@ -51,7 +51,7 @@ def refusal(chain: Mapping[str, str]) -> str:
 
 
 @pytest.mark.parametrize("name", sorted(CHAINS))
-def test_a_chain_is_accepted_only_where_go_and_openssl_accept_it(name: str) -> None:
+def test_chain_is_accepted_only_if_go_and_openssl_accept_it(name: str) -> None:
     chain = CHAINS[name]
     referees_refuse = bool(chain["go"] or chain["openssl"])
     assert bool(refusal(chain)) == (referees_refuse or name in STRICTER), refusal(chain)
@@ -74,12 +74,12 @@ def test_the_table_holds_chains_of_both_kinds() -> None:
         ("root's key with explicit curve parameters", "RFC 5480"),
     ],
 )
-def test_the_refusal_of_a_chain_says_why(name: str, what: str) -> None:
+def test_refused_chain_has_a_reason(name: str, what: str) -> None:
     assert what in refusal(CHAINS[name])
 
 
 @pytest.mark.parametrize("name", sorted(CHAINS))
-def test_a_refusal_has_no_words_of_the_library_about_itself(name: str) -> None:
+def test_refusal_contains_no_library_internals(name: str) -> None:
     said = refusal(CHAINS[name])
     assert not re.search("exhausted|Python|Error|Identifier|<", said), said
 

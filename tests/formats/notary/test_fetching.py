@@ -21,7 +21,7 @@ def protected(mode: str, *, anonymous: bool = False, **options: bool) -> NotaryE
     return environment
 
 
-def test_a_token_is_fetched_for_the_repository_s_full_name_by_the_server_s_own_challenge() -> None:
+def test_token_scope_is_the_full_name_from_the_server_challenge() -> None:
     with protected("bearer") as environment:
         environment.verify()
         scopes = {scope for granted in environment.dtr.auth.issued.values() for scope in granted}
@@ -41,7 +41,7 @@ def test_a_password_is_given_where_a_server_asks_for_one() -> None:
         environment.verify()
 
 
-def test_credentials_kept_for_a_path_of_the_registry_are_those_of_its_trust_data() -> None:
+def test_credentials_of_a_registry_path_apply_to_its_trust_data() -> None:
     with NotaryEnvironment(dtr_options={"auth": Auth(mode="bearer", users=dict(USERS))}) as environment:
         entry = {"username": "robot", "password": "s3cret"}
         environment.credentials = docker_config({f"{environment.dtr.host}/dev": entry})
@@ -52,7 +52,7 @@ def test_credentials_kept_for_a_path_of_the_registry_are_those_of_its_trust_data
 
 
 @pytest.mark.parametrize("mode", ["bearer", "basic"])
-def test_without_the_right_credentials_nothing_is_found_out(mode: str) -> None:
+def test_wrong_credentials_are_unauthorized(mode: str) -> None:
     with protected(mode) as environment:
         environment.credentials = login(environment.dtr, password="wrong")
         with pytest.raises(UnauthorizedError):
@@ -60,7 +60,7 @@ def test_without_the_right_credentials_nothing_is_found_out(mode: str) -> None:
 
 
 @pytest.mark.parametrize("auth", [Auth(), Auth(mode="bearer", users=dict(USERS))])
-def test_a_private_authority_of_the_server_is_given_with_the_server(auth: Auth) -> None:
+def test_private_ca_of_the_server_is_configured_with_the_server(auth: Auth) -> None:
     with NotaryEnvironment(dtr_options={"tls": True, "auth": auth}) as environment:
         environment.credentials = login(environment.dtr)
         ca = {"pem": environment.dtr.ca_pem}
@@ -68,7 +68,7 @@ def test_a_private_authority_of_the_server_is_given_with_the_server(auth: Auth) 
         environment.check(ca=ca).verify(environment.image(), sources)
 
 
-def test_the_authority_of_the_server_holds_for_its_own_token_service_too() -> None:
+def test_ca_of_the_server_also_covers_its_token_service() -> None:
     """The registry settings know nothing of it: only the authenticator does."""
     auth = Auth(mode="bearer", users=dict(USERS))
     with NotaryEnvironment(dtr_options={"tls": True, "auth": auth}, trust_registry=False) as environment:
@@ -80,7 +80,7 @@ def test_the_authority_of_the_server_holds_for_its_own_token_service_too() -> No
             session.document(url, environment.repository.gun, limit=LIMITS.root_bytes)
 
 
-def test_an_authority_that_does_not_parse_leaves_the_authenticator_not_ready() -> None:
+def test_unparsable_ca_makes_the_authenticator_not_ready() -> None:
     with NotaryEnvironment(dtr_options={"tls": True}) as environment, pytest.raises(UnavailableError) as caught:
         environment.verify(ca={"pem": "not a certificate"})
     assert caught.value.reason is Reason.AUTHENTICATOR_NOT_READY
@@ -97,9 +97,7 @@ def test_a_server_that_fails_means_unavailable(environment: NotaryEnvironment, s
 
 
 @pytest.mark.parametrize("name", ["timestamp.json", r"snapshot\.", r"tuf/targets\.", r"releases\."])
-def test_a_file_that_others_promise_and_the_server_has_not_is_malformed_evidence(
-    environment: NotaryEnvironment, name: str
-) -> None:
+def test_promised_file_that_is_missing_is_malformed_evidence(environment: NotaryEnvironment, name: str) -> None:
     environment.dtr.faults.status(name, 404)
     refusal = environment.refuses(Reason.MALFORMED_EVIDENCE)
     assert "does not have it" in refusal.message
@@ -111,13 +109,13 @@ def test_a_forbidden_repository_is_not_an_unsigned_one(environment: NotaryEnviro
         environment.verify()
 
 
-def test_a_server_that_asks_to_come_back_later_is_heard(environment: NotaryEnvironment) -> None:
+def test_rate_limit_of_the_server_is_reported(environment: NotaryEnvironment) -> None:
     environment.dtr.faults.rate_limit("timestamp.json", "120", times=None)
     with pytest.raises(RateLimitedError):
         environment.verify()
 
 
-def test_an_image_that_is_gone_is_not_verified(environment: NotaryEnvironment) -> None:
+def test_deleted_image_is_not_verified(environment: NotaryEnvironment) -> None:
     environment.dtr.delete(PATH, environment.digest)
     with pytest.raises(NotFoundError):
         environment.verify()

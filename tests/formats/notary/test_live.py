@@ -115,7 +115,7 @@ def sign_as_ucp_wants_it(dtr: Live) -> dict[str, Any]:
     return {"root": dtr.pin(), "roles": roles}
 
 
-def test_what_nobody_has_signed_is_unsigned(dtr: Live) -> None:
+def test_image_without_signatures_is_unsigned(dtr: Live) -> None:
     message = dtr.refuses(Reason.NO_SIGNATURE, {"root": {"keyId": "0" * 64}})
     assert GUN in message
 
@@ -151,7 +151,7 @@ def test_a_repository_made_anew_on_the_server_is_refused(dtr: Live) -> None:
     assert str(dtr.state) in message
 
 
-def test_without_roles_docker_s_order_is_that_of_the_real_thing(dtr: Live) -> None:
+def test_without_roles_order_matches_the_docker_client(dtr: Live) -> None:
     notary = dtr.notary
     notary.run("init", "-p", GUN)
     notary.run("add", "-p", GUN, TAG, notary.manifest("layer"))
@@ -165,7 +165,7 @@ def test_without_roles_docker_s_order_is_that_of_the_real_thing(dtr: Live) -> No
     dtr.verify(spec, layer="another")
 
 
-def test_roles_and_keys_that_were_taken_away_spoil_nothing_else(dtr: Live) -> None:
+def test_removed_roles_and_keys_do_not_affect_others(dtr: Live) -> None:
     spec, notary = sign_as_ucp_wants_it(dtr), dtr.notary
     carol, certificate = notary.signer("carol", EC), str(notary.folder / "carol.crt")
     notary.run("delegation", "add", "-p", GUN, "targets/carol", certificate, "--all-paths")

@@ -80,7 +80,7 @@ JSON = st.recursive(
 
 @given(JSON)
 @settings(max_examples=100)
-def test_canonical_form_is_sorted_compact_json_where_there_are_no_control_characters(value: object) -> None:
+def test_canonical_form_is_sorted_compact_json(value: object) -> None:
     assert canonical_json(value, "it") == canonical(value)
 
 
@@ -114,7 +114,7 @@ def test_key_ids_are_those_of_notary() -> None:
     ],
     ids=range(11),  # the keys are new in every run, and names made of them would be too
 )
-def test_what_is_no_usable_key_is_refused(kind: str, public: bytes) -> None:
+def test_unusable_key_is_refused(kind: str, public: bytes) -> None:
     with pytest.raises(InvalidKeyError):
         read_key(kind, public)
 
@@ -143,7 +143,7 @@ def test_one_key_written_in_two_ways_is_one_key() -> None:
         ("2026-11-21T12:00:00-00:30", datetime(2026, 11, 21, 12, 30, tzinfo=UTC)),
     ],
 )
-def test_times_are_read_as_go_writes_them(expires: str, moment: datetime) -> None:
+def test_times_in_the_format_of_go_are_read(expires: str, moment: datetime) -> None:
     members = document()
     members["signed"]["expires"] = expires
     assert read_file(wire(members), "targets", "it", LIMIT).expires == moment
@@ -167,7 +167,7 @@ def test_times_are_read_as_go_writes_them(expires: str, moment: datetime) -> Non
         "2026-11-21T12:00:00Z\n",
     ],
 )
-def test_what_is_no_time_is_refused(expires: str) -> None:
+def test_invalid_time_is_refused(expires: str) -> None:
     members = document()
     members["signed"]["expires"] = expires
     assert refusal(wire(members)).reason is Reason.MALFORMED_EVIDENCE
@@ -223,7 +223,7 @@ def test_names_of_delegations_are_no_other_paths(name: str, *, good: bool) -> No
         (("signatures", 0, "sig"), "AA==\n"),
     ],
 )
-def test_a_member_that_is_something_else_is_refused(path: tuple[str | int, ...], value: object) -> None:
+def test_member_of_the_wrong_type_is_refused(path: tuple[str | int, ...], value: object) -> None:
     members = document()
     place: Any = members
     for step in path[:-1]:
@@ -268,7 +268,7 @@ def test_delegations_may_be_left_out() -> None:
     assert read_delegations(read_file(wire({"signed": members, "signatures": []}), "targets", "it", LIMIT)) == {}
 
 
-def test_more_keys_than_anybody_has_are_refused() -> None:
+def test_excessive_number_of_keys_is_refused() -> None:
     members = document("root")
     (entry, *_) = members["signed"]["keys"].values()
     members["signed"]["keys"] = {f"{number:064x}": entry for number in range(257)}

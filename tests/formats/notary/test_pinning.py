@@ -50,7 +50,7 @@ def test_a_pinned_certificate_is_that_very_certificate(environment: NotaryEnviro
     environment.verify(root={"pem": again.public_pem})
 
 
-def test_a_pin_may_list_several_roots_while_one_takes_over_from_another(environment: NotaryEnvironment) -> None:
+def test_pin_may_list_several_roots_during_a_rotation(environment: NotaryEnvironment) -> None:
     following = certified(environment.repository.gun)
     both = {"pem": environment.root.certificate_pem + following.certificate_pem}
     environment.verify(root=both)
@@ -58,13 +58,13 @@ def test_a_pin_may_list_several_roots_while_one_takes_over_from_another(environm
     environment.verify(root=both)
 
 
-def test_a_root_made_out_to_everything_below_a_name_is_verified(environment: NotaryEnvironment) -> None:
+def test_wildcard_root_certificate_is_verified(environment: NotaryEnvironment) -> None:
     wildcard = certified(f"{environment.dtr.host}/dev/*", environment.root.private)
     replace_root(environment, wildcard)
     environment.verify(root={"pem": wildcard.certificate_pem})
 
 
-def test_a_root_certified_by_a_pinned_authority_is_verified(environment: NotaryEnvironment) -> None:
+def test_root_certified_by_a_pinned_ca_is_verified(environment: NotaryEnvironment) -> None:
     authority = certified("authority", authority=True)
     replace_root(environment, certified(environment.repository.gun, issuer=authority))
     environment.verify(root=authority_pin(authority))
@@ -73,7 +73,7 @@ def test_a_root_certified_by_a_pinned_authority_is_verified(environment: NotaryE
     environment.verify(root=authority_pin(authority, gunPrefix=environment.repository.gun))
 
 
-def test_intermediate_authorities_come_with_the_root(environment: NotaryEnvironment) -> None:
+def test_intermediate_cas_are_bundled_with_the_root(environment: NotaryEnvironment) -> None:
     authority = certified("authority", authority=True)
     between = certified("between", issuer=authority, authority=True)
     leaf = certified(environment.repository.gun, issuer=between)
@@ -86,14 +86,14 @@ def test_intermediate_authorities_come_with_the_root(environment: NotaryEnvironm
     environment.refuses(Reason.UNKNOWN_KEY, root=authority_pin(authority))
 
 
-def test_an_authority_that_has_expired_certifies_nothing(environment: NotaryEnvironment) -> None:
+def test_expired_ca_is_not_accepted(environment: NotaryEnvironment) -> None:
     authority = certified("authority", authority=True, ends=NOW - timedelta(seconds=1))
     replace_root(environment, certified(environment.repository.gun, issuer=authority))
     environment.refuses(Reason.UNKNOWN_KEY, root=authority_pin(authority))
 
 
 @pytest.mark.parametrize("name", ["root", "timestamp", "snapshot", "targets"])
-def test_a_root_that_names_a_key_which_is_not_in_it_is_malformed(environment: NotaryEnvironment, name: str) -> None:
+def test_root_with_a_missing_key_is_malformed(environment: NotaryEnvironment, name: str) -> None:
     members = environment.repository.signed["root"]
     members["roles"][name]["keyids"] = [*members["roles"][name]["keyids"], "0" * 64]
     environment.repository.publish()
@@ -102,7 +102,7 @@ def test_a_root_that_names_a_key_which_is_not_in_it_is_malformed(environment: No
     assert "not among the file's keys" in refusal.message
 
 
-def test_a_root_that_names_a_key_of_an_unknown_type_is_read(environment: NotaryEnvironment) -> None:
+def test_root_with_a_key_of_an_unknown_type_is_read(environment: NotaryEnvironment) -> None:
     members = environment.repository.signed["root"]
     odd = key_id("quantum", b"key")
     members["keys"][odd] = {"keytype": "quantum", "keyval": {"private": None, "public": "a2V5"}}
@@ -111,7 +111,7 @@ def test_a_root_that_names_a_key_of_an_unknown_type_is_read(environment: NotaryE
     environment.verify()
 
 
-def test_an_issuer_that_may_not_certify_certifies_nothing(environment: NotaryEnvironment) -> None:
+def test_issuer_without_cert_sign_usage_is_not_accepted(environment: NotaryEnvironment) -> None:
     authority = certified("authority", authority=True)
     between = certified("between", issuer=authority, authority=True, usage=key_usage("digital_signature"))
     replace_root(environment, certified(environment.repository.gun, issuer=between))
@@ -119,7 +119,7 @@ def test_an_issuer_that_may_not_certify_certifies_nothing(environment: NotaryEnv
     assert "keyCertSign" in refusal.message
 
 
-def test_a_certified_root_that_has_expired_is_refused_for_that(environment: NotaryEnvironment) -> None:
+def test_expired_certified_root_is_refused_as_expired(environment: NotaryEnvironment) -> None:
     authority = certified("authority", authority=True)
     replace_root(environment, certified(environment.repository.gun, issuer=authority, ends=NOW - timedelta(seconds=1)))
     environment.refuses(Reason.EXPIRED, root=authority_pin(authority))
@@ -200,7 +200,7 @@ ODD_CURVE = _certificate_of(
         ({"root": {"pem": ED448}}, "neither ECDSA nor RSA nor Ed25519"),
     ],
 )
-def test_a_pin_or_key_that_cannot_be_read_is_told_when_the_policy_is_read(
+def test_unreadable_pin_or_key_is_reported_when_the_policy_loads(
     environment: NotaryEnvironment, fields: Mapping[str, Any], why: str
 ) -> None:
     with pytest.raises(InvalidKeyError, match=why):
@@ -246,7 +246,7 @@ def test_keys_may_stand_in_secrets(environment: NotaryEnvironment) -> None:
             build(spec, FileKeys({"ucp": {"alice.pem": odd}}))
 
 
-def test_whatever_decides_is_in_the_content_of_a_check(environment: NotaryEnvironment) -> None:
+def test_content_of_a_check_covers_every_deciding_field(environment: NotaryEnvironment) -> None:
     spec = environment.spec(roles=[{"name": RELEASES, "keys": [{"secretRef": {"name": "ucp", "key": "alice.pem"}}]}])
     contents = {
         environment.check().content,
@@ -264,7 +264,7 @@ def test_whatever_decides_is_in_the_content_of_a_check(environment: NotaryEnviro
     assert environment.check().content == environment.check().content
 
 
-def test_a_check_says_what_it_is_and_whom_it_asks(environment: NotaryEnvironment) -> None:
+def test_check_reports_its_format_and_host(environment: NotaryEnvironment) -> None:
     check = environment.check()
     assert (check.format, check.depends_on_tag) == ("notary", True)
     assert check.budget_host(environment.image()) == environment.dtr.host
@@ -273,7 +273,7 @@ def test_a_check_says_what_it_is_and_whom_it_asks(environment: NotaryEnvironment
     )
 
 
-def test_without_a_server_the_registry_itself_is_asked_and_for_docker_hub_its_notary() -> None:
+def test_default_server_is_the_registry_or_docker_hubs_notary() -> None:
     with NotaryEnvironment() as environment:
         check = environment.check(server=None)
         assert check.budget_host(environment.image()) == environment.dtr.host

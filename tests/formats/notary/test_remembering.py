@@ -36,7 +36,7 @@ def publish_next(environment: NotaryEnvironment) -> None:
     environment.repository.publish()
 
 
-def test_versions_and_root_are_remembered_once_all_is_verified(environment: NotaryEnvironment) -> None:
+def test_versions_and_root_are_stored_after_verification(environment: NotaryEnvironment) -> None:
     environment.verify()
     assert versions(environment) == dict.fromkeys(["root", "timestamp", "snapshot", "targets", RELEASES, ADMIN], 1)
     assert environment.state.load(key_of(environment)).root == environment.repository.files["root"]
@@ -45,7 +45,7 @@ def test_versions_and_root_are_remembered_once_all_is_verified(environment: Nota
     assert versions(environment) == {"root": 1, "timestamp": 2, "snapshot": 2, "targets": 2, RELEASES: 2, ADMIN: 1}
 
 
-def test_nothing_is_remembered_of_a_repository_that_is_not_trusted(environment: NotaryEnvironment) -> None:
+def test_untrusted_repository_is_not_stored(environment: NotaryEnvironment) -> None:
     environment.refuses(Reason.UNKNOWN_KEY, root={"pem": environment.mallory.certificate_pem})
     environment.repository.expire("timestamp")
     environment.repository.publish()
@@ -53,7 +53,7 @@ def test_nothing_is_remembered_of_a_repository_that_is_not_trusted(environment: 
     assert not versions(environment)
 
 
-def test_a_file_that_is_not_trusted_is_not_remembered_and_those_above_it_are(environment: NotaryEnvironment) -> None:
+def test_only_files_above_an_untrusted_one_are_stored(environment: NotaryEnvironment) -> None:
     environment.verify()
     environment.repository.bump()
     environment.repository.signers[ADMIN] = [environment.mallory]
@@ -62,7 +62,7 @@ def test_a_file_that_is_not_trusted_is_not_remembered_and_those_above_it_are(env
     assert versions(environment) == {"root": 1, "timestamp": 2, "snapshot": 2, "targets": 2, RELEASES: 2, ADMIN: 1}
 
 
-def test_trusted_files_are_remembered_though_the_answer_is_no(environment: NotaryEnvironment) -> None:
+def test_trusted_files_are_stored_although_the_tag_is_refused(environment: NotaryEnvironment) -> None:
     environment.verify()
     publish_next(environment)
     environment.refuses(Reason.NO_SIGNATURE, environment.image(":unsigned"))
@@ -76,7 +76,7 @@ def test_trusted_files_are_remembered_though_the_answer_is_no(environment: Notar
     assert versions(environment)["timestamp"] == 3
 
 
-def test_a_tag_that_was_withdrawn_is_not_brought_back_by_older_files(environment: NotaryEnvironment) -> None:
+def test_withdrawn_tag_is_not_restored_by_older_files(environment: NotaryEnvironment) -> None:
     environment.verify()
     signed = environment.repository.copy()
     for name in (RELEASES, ADMIN):
@@ -87,7 +87,7 @@ def test_a_tag_that_was_withdrawn_is_not_brought_back_by_older_files(environment
     environment.refuses(Reason.ROLLBACK)
 
 
-def test_a_refusal_stands_though_the_memory_cannot_be_written(environment: NotaryEnvironment, tmp_path: Path) -> None:
+def test_refusal_holds_although_the_state_cannot_be_written(environment: NotaryEnvironment, tmp_path: Path) -> None:
     nowhere = tmp_path / "state"
     nowhere.symlink_to(tmp_path / "gone")
     environment.state = DirectoryTrustedState(nowhere)
@@ -105,9 +105,7 @@ def test_a_file_older_than_one_seen_before_is_refused(environment: NotaryEnviron
     assert rolled_back in refusal.message
 
 
-def test_a_whole_repository_rolled_back_is_refused_after_a_restart(
-    environment: NotaryEnvironment, tmp_path: Path
-) -> None:
+def test_repository_rollback_is_refused_after_a_restart(environment: NotaryEnvironment, tmp_path: Path) -> None:
     environment.state = DirectoryTrustedState(tmp_path)
     old = environment.repository.copy()
     publish_next(environment)
@@ -119,7 +117,7 @@ def test_a_whole_repository_rolled_back_is_refused_after_a_restart(
     assert "version 2" in refusal.message
 
 
-def test_a_repository_made_anew_is_refused_until_its_record_is_removed_on_purpose(
+def test_recreated_repository_is_refused_until_its_record_is_removed(
     environment: NotaryEnvironment, tmp_path: Path
 ) -> None:
     environment.state = DirectoryTrustedState(tmp_path)
@@ -142,7 +140,7 @@ def test_a_name_on_another_server_has_a_memory_of_its_own(environment: NotaryEnv
     environment.verify()
 
 
-def test_without_a_memory_nothing_is_verified(environment: NotaryEnvironment) -> None:
+def test_without_a_state_nothing_is_verified(environment: NotaryEnvironment) -> None:
     sources = environment.sources()
     forgetful = Sources(sources.registry, sources.services, sources.clock, sources.deadline)
     with pytest.raises(UnavailableError) as caught:
@@ -167,14 +165,14 @@ def test_every_root_since_the_last_trusted_one_is_followed(environment: NotaryEn
     assert versions(environment)["root"] == 4
 
 
-def test_a_root_changed_in_place_goes_forward_with_the_same_key(environment: NotaryEnvironment) -> None:
+def test_root_changed_in_place_is_accepted_with_the_same_key(environment: NotaryEnvironment) -> None:
     environment.verify()
     environment.repository.rotate_root(environment.root)
     environment.verify()
     assert versions(environment)["root"] == 2
 
 
-def test_a_root_that_the_one_before_has_not_signed_is_refused_though_it_is_pinned(
+def test_pinned_root_unsigned_by_its_predecessor_is_refused(
     environment: NotaryEnvironment,
 ) -> None:
     environment.verify()
@@ -185,7 +183,7 @@ def test_a_root_that_the_one_before_has_not_signed_is_refused_though_it_is_pinne
     environment.refuses(Reason.UNKNOWN_KEY, root={"pem": usurper.certificate_pem})
 
 
-def test_a_root_that_is_not_pinned_is_refused_though_the_one_before_has_signed_it(
+def test_unpinned_root_signed_by_its_predecessor_is_refused(
     environment: NotaryEnvironment,
 ) -> None:
     environment.verify()
@@ -200,7 +198,7 @@ def test_every_root_on_the_way_must_be_pinned(environment: NotaryEnvironment) ->
     environment.refuses(Reason.UNKNOWN_KEY, root={"pem": environment.root.certificate_pem + last.certificate_pem})
 
 
-def test_a_root_on_the_way_that_is_missing_or_another_version_is_refused(environment: NotaryEnvironment) -> None:
+def test_missing_or_misnumbered_intermediate_root_is_refused(environment: NotaryEnvironment) -> None:
     environment.verify()
     for _ in range(3):
         environment.repository.rotate_root(environment.root)
@@ -210,7 +208,7 @@ def test_a_root_on_the_way_that_is_missing_or_another_version_is_refused(environ
     environment.refuses(Reason.MALFORMED_EVIDENCE)
 
 
-def test_roots_on_the_way_may_have_expired_and_the_last_may_not(environment: NotaryEnvironment) -> None:
+def test_only_intermediate_roots_may_have_expired(environment: NotaryEnvironment) -> None:
     environment.verify()
     expires = environment.repository.signed["root"]["expires"]
     environment.repository.expire("root")
@@ -227,7 +225,7 @@ def test_the_first_contact_needs_no_older_roots(environment: NotaryEnvironment) 
     assert environment.dtr.asked[:2] == ["root", "timestamp"]
 
 
-def test_a_root_far_ahead_is_refused_before_its_predecessors_are_fetched(environment: NotaryEnvironment) -> None:
+def test_root_far_ahead_is_refused_without_fetching_predecessors(environment: NotaryEnvironment) -> None:
     environment.verify()
     environment.dtr.requests.clear()
     environment.repository.signed["root"]["version"] = 2 + LIMITS.rotations
@@ -244,7 +242,7 @@ def test_an_older_root_is_refused(environment: NotaryEnvironment) -> None:
     environment.refuses(Reason.ROLLBACK)
 
 
-def test_a_remembered_root_that_is_damaged_is_no_empty_memory(environment: NotaryEnvironment) -> None:
+def test_damaged_stored_root_is_not_an_empty_state(environment: NotaryEnvironment) -> None:
     for record in (
         TrustRecord({"root": 1}, b"{}"),
         TrustRecord({"root": 2}, environment.repository.files["root"]),
@@ -260,7 +258,7 @@ def test_a_remembered_root_that_is_damaged_is_no_empty_memory(environment: Notar
 # Somebody publishes, or another replica reads, meanwhile ---------------------------------------------------------
 
 
-def test_a_root_published_between_two_requests_makes_it_read_once_more(environment: NotaryEnvironment) -> None:
+def test_root_published_during_a_read_causes_one_more_read(environment: NotaryEnvironment) -> None:
     def rotate_once(name: str) -> None:
         if name == "timestamp":
             environment.dtr.trust.before = None
@@ -272,13 +270,13 @@ def test_a_root_published_between_two_requests_makes_it_read_once_more(environme
     assert versions(environment)["root"] == 2
 
 
-def test_a_root_that_keeps_differing_from_the_snapshot_is_refused(environment: NotaryEnvironment) -> None:
+def test_root_that_never_matches_the_snapshot_is_refused(environment: NotaryEnvironment) -> None:
     environment.repository.files["root"] = environment.repository.files["root"].replace(b'"signed"', b' "signed"')
     environment.refuses(Reason.MALFORMED_EVIDENCE)
     assert environment.dtr.asked.count("root") == 2
 
 
-def test_tags_published_between_two_requests_do_not_spoil_the_reading(environment: NotaryEnvironment) -> None:
+def test_tags_published_during_a_read_do_no_harm(environment: NotaryEnvironment) -> None:
     def publish(name: str) -> None:
         if name.startswith("snapshot"):
             environment.repository.sign_tag("1.9", b"another", RELEASES)
@@ -289,7 +287,7 @@ def test_tags_published_between_two_requests_do_not_spoil_the_reading(environmen
     assert set(versions(environment).values()) == {1}
 
 
-def test_when_another_replica_has_seen_newer_meanwhile_it_is_read_again(environment: NotaryEnvironment) -> None:
+def test_newer_state_of_another_replica_causes_another_read(environment: NotaryEnvironment) -> None:
     """Two replicas share a memory; the other one is ahead by the time this one is done."""
 
     def overtake(name: str) -> None:
@@ -304,7 +302,7 @@ def test_when_another_replica_has_seen_newer_meanwhile_it_is_read_again(environm
     assert versions(environment)["timestamp"] == 2
 
 
-def test_what_another_replica_has_overtaken_is_not_verified(environment: NotaryEnvironment) -> None:
+def test_metadata_older_than_another_replicas_is_not_verified(environment: NotaryEnvironment) -> None:
     """A server shows this replica something older than it has shown the other."""
 
     def overtake(name: str) -> None:
@@ -316,7 +314,7 @@ def test_what_another_replica_has_overtaken_is_not_verified(environment: NotaryE
     environment.refuses(Reason.ROLLBACK)
 
 
-def test_a_repository_that_never_holds_still_is_unavailable(environment: NotaryEnvironment) -> None:
+def test_constantly_changing_repository_is_unavailable(environment: NotaryEnvironment) -> None:
     def overtake(name: str) -> None:
         if name.startswith(ADMIN):
             publish_next(environment)
@@ -329,7 +327,7 @@ def test_a_repository_that_never_holds_still_is_unavailable(environment: NotaryE
     assert environment.dtr.asked.count("root") == LIMITS.attempts
 
 
-def test_two_replicas_that_trust_two_roots_of_one_version_do_not_both_verify(environment: NotaryEnvironment) -> None:
+def test_replicas_never_trust_two_roots_of_one_version(environment: NotaryEnvironment) -> None:
     twin = certified(environment.repository.gun)
     both = {"pem": environment.root.certificate_pem + twin.certificate_pem}
     other = environment.repository.copy()
@@ -345,7 +343,7 @@ def test_two_replicas_that_trust_two_roots_of_one_version_do_not_both_verify(env
     environment.refuses(Reason.ROLLBACK, root=both)
 
 
-def test_a_memory_that_cannot_be_written_means_not_verified(environment: NotaryEnvironment, tmp_path: Path) -> None:
+def test_unwritable_state_means_not_verified(environment: NotaryEnvironment, tmp_path: Path) -> None:
     nowhere = tmp_path / "state"
     nowhere.symlink_to(tmp_path / "gone")
     environment.state = DirectoryTrustedState(nowhere)
@@ -354,7 +352,7 @@ def test_a_memory_that_cannot_be_written_means_not_verified(environment: NotaryE
     assert caught.value.reason is Reason.STATE_UNAVAILABLE
 
 
-def test_when_nothing_is_new_nothing_is_written(environment: NotaryEnvironment, tmp_path: Path) -> None:
+def test_unchanged_state_is_not_written(environment: NotaryEnvironment, tmp_path: Path) -> None:
     environment.state = DirectoryTrustedState(tmp_path)
     environment.verify()
     (record,) = tmp_path.glob("*.json")
@@ -363,7 +361,7 @@ def test_when_nothing_is_new_nothing_is_written(environment: NotaryEnvironment, 
     assert (record.stat().st_ino, record.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_a_file_with_more_signatures_of_the_same_root_is_the_same_root(environment: NotaryEnvironment) -> None:
+def test_additional_signatures_do_not_make_another_root(environment: NotaryEnvironment) -> None:
     environment.verify()
     message = environment.repository.message("root")
     environment.repository.bump("snapshot", "timestamp")
@@ -372,7 +370,7 @@ def test_a_file_with_more_signatures_of_the_same_root_is_the_same_root(environme
     environment.verify()
 
 
-def test_the_refusal_of_a_rollback_names_the_record_and_keeps_its_reason(environment: NotaryEnvironment) -> None:
+def test_rollback_refusal_names_the_record_and_its_reason(environment: NotaryEnvironment) -> None:
     environment.state.advance(key_of(environment), TrustRecord({"timestamp": 7}))
     with pytest.raises(VerificationError) as caught:
         environment.verify()

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from tests.support.environments.notary import NotaryEnvironment
 
 
-def test_a_tag_signed_in_every_role_by_a_key_of_the_policy_is_verified(environment: NotaryEnvironment) -> None:
+def test_tag_signed_in_every_role_by_policy_keys_is_verified(environment: NotaryEnvironment) -> None:
     verified = environment.verify()
     assert verified.fingerprints == (environment.alice.fingerprint, environment.bob.fingerprint)
     assert [seen.reason for seen in verified.signatures] == [Reason.VERIFIED, Reason.VERIFIED]
 
 
-def test_a_verification_asks_for_each_file_once_and_for_the_manifest(environment: NotaryEnvironment) -> None:
+def test_verification_fetches_each_file_once_and_the_manifest(environment: NotaryEnvironment) -> None:
     environment.verify()
     assert environment.dtr.asked == ["root", "timestamp", "snapshot", "targets", RELEASES, ADMIN]
     assert environment.dtr.paths[-1] == f"/v2/{PATH}/manifests/{environment.digest}"
@@ -83,7 +83,7 @@ def test_targets_itself_may_be_a_role_of_the_policy(environment: NotaryEnvironme
     assert environment.verify(roles=[role("targets", signer)]).fingerprints == (signer.fingerprint,)
 
 
-def test_a_role_below_a_role_is_verified_with_those_above_it(environment: NotaryEnvironment) -> None:
+def test_nested_role_is_verified_with_its_parents(environment: NotaryEnvironment) -> None:
     nested = f"{ADMIN}/night-shift"
     environment.repository.delegate(nested, environment.mallory)
     environment.repository.sign_tag(TAG, environment.manifest, nested)
@@ -97,7 +97,7 @@ def test_a_role_below_a_role_is_verified_with_those_above_it(environment: Notary
     environment.refuses(Reason.EXPIRED, roles=[role(nested, environment.mallory)])
 
 
-def test_a_role_below_a_role_may_name_no_more_than_the_one_above(environment: NotaryEnvironment) -> None:
+def test_nested_role_is_limited_to_the_paths_of_its_parent(environment: NotaryEnvironment) -> None:
     nested = f"{ADMIN}/night-shift"
     environment.repository.delegate(ADMIN, environment.bob, paths=["1."])
     environment.repository.delegate(nested, environment.mallory, paths=["", "1.4", "2."])
@@ -109,7 +109,7 @@ def test_a_role_below_a_role_may_name_no_more_than_the_one_above(environment: No
     environment.refuses(Reason.NO_SIGNATURE, environment.image(":2.0"), roles=roles)
 
 
-def test_a_role_whose_last_key_was_taken_away_spoils_no_other(environment: NotaryEnvironment) -> None:
+def test_role_without_keys_does_not_affect_other_roles(environment: NotaryEnvironment) -> None:
     """The notary client then writes null for the list of its keys."""
     nobodys = "targets/nobodys"
     environment.repository.delegate(nobodys, environment.mallory)
@@ -120,7 +120,7 @@ def test_a_role_whose_last_key_was_taken_away_spoils_no_other(environment: Notar
     environment.refuses(Reason.UNKNOWN_KEY, roles=[role(nobodys, environment.mallory)])
 
 
-def test_when_all_roles_were_taken_away_targets_still_count(environment: NotaryEnvironment) -> None:
+def test_targets_count_after_all_roles_are_removed(environment: NotaryEnvironment) -> None:
     """The notary client then writes null for the list of roles."""
     environment.repository.sign_tag(TAG, environment.manifest, "targets")
     environment.repository.signed["targets"]["delegations"] = {"keys": {}, "roles": None}
@@ -165,13 +165,13 @@ def test_a_tag_beside_a_digest_must_name_that_digest(environment: NotaryEnvironm
     environment.refuses(Reason.NO_SIGNATURE, environment.image(f":1.5@{environment.digest}"), allowAnyTag=True)
 
 
-def test_a_digest_without_tag_is_refused_before_anything_is_asked(environment: NotaryEnvironment) -> None:
+def test_digest_without_tag_is_refused_without_a_request(environment: NotaryEnvironment) -> None:
     refusal = environment.refuses(Reason.NO_SIGNATURE, environment.image(f"@{environment.digest}"))
     assert "allowAnyTag" in refusal.message
     assert environment.dtr.requests == []
 
 
-def test_any_tag_that_all_roles_name_will_do_if_the_policy_says_so(environment: NotaryEnvironment) -> None:
+def test_policy_can_accept_any_tag_that_all_roles_name(environment: NotaryEnvironment) -> None:
     image = environment.image(f"@{environment.digest}")
     verified = environment.verify(image, allowAnyTag=True)
     assert verified.fingerprints == (environment.alice.fingerprint, environment.bob.fingerprint)
@@ -180,7 +180,7 @@ def test_any_tag_that_all_roles_name_will_do_if_the_policy_says_so(environment: 
     )
 
 
-def test_two_roles_that_name_the_digest_by_two_tags_do_not_agree(environment: NotaryEnvironment) -> None:
+def test_roles_with_different_tags_for_a_digest_do_not_agree(environment: NotaryEnvironment) -> None:
     del environment.repository.signed[ADMIN]["targets"][TAG]
     environment.repository.sign_tag("1.4-admin", environment.manifest, ADMIN)
     environment.repository.publish()
@@ -196,14 +196,14 @@ def test_any_tag_passes_over_entries_that_are_none(environment: NotaryEnvironmen
 # Without roles: docker's own order -------------------------------------------------------------------------------
 
 
-def test_without_roles_releases_come_first(environment: NotaryEnvironment) -> None:
+def test_without_roles_releases_has_precedence(environment: NotaryEnvironment) -> None:
     environment.repository.sign_tag(TAG, b"another image", "targets")
     environment.repository.publish()
     assert environment.verify(roles=[]).fingerprints == (environment.alice.fingerprint,)
     assert environment.dtr.asked == ["root", "timestamp", "snapshot", "targets", RELEASES]
 
 
-def test_without_roles_what_releases_say_is_final(environment: NotaryEnvironment) -> None:
+def test_without_roles_releases_entry_is_final(environment: NotaryEnvironment) -> None:
     environment.repository.sign_tag(TAG, b"another image", RELEASES)
     environment.repository.sign_tag(TAG, environment.manifest, "targets")
     environment.repository.publish()
@@ -225,7 +225,7 @@ def test_without_roles_no_other_delegation_counts(environment: NotaryEnvironment
     environment.refuses(Reason.NO_SIGNATURE, roles=[])
 
 
-def test_without_roles_expired_releases_are_passed_over_as_docker_does(environment: NotaryEnvironment) -> None:
+def test_without_roles_expired_releases_are_skipped_like_docker(environment: NotaryEnvironment) -> None:
     environment.repository.expire(RELEASES)
     environment.repository.publish()
     environment.refuses(Reason.NO_SIGNATURE, roles=[])
@@ -235,7 +235,7 @@ def test_without_roles_expired_releases_are_passed_over_as_docker_does(environme
     assert environment.verify(roles=[]).fingerprints == (signer.fingerprint,)
 
 
-def test_without_roles_releases_signed_by_too_few_are_passed_over_and_reported(environment: NotaryEnvironment) -> None:
+def test_without_roles_releases_below_threshold_are_reported(environment: NotaryEnvironment) -> None:
     environment.repository.signers[RELEASES] = [environment.mallory]
     environment.repository.sign_tag(TAG, environment.manifest, "targets")
     environment.repository.publish()
@@ -243,7 +243,7 @@ def test_without_roles_releases_signed_by_too_few_are_passed_over_and_reported(e
     assert [seen.reason for seen in verified.signatures] == [Reason.UNKNOWN_KEY, Reason.VERIFIED]
 
 
-def test_without_roles_releases_that_were_tampered_with_are_not_passed_over(environment: NotaryEnvironment) -> None:
+def test_without_roles_tampered_releases_are_not_skipped(environment: NotaryEnvironment) -> None:
     environment.repository.sign_tag(TAG, environment.manifest, "targets")
     environment.repository.publish()
     asked = environment.repository.published_name(RELEASES)

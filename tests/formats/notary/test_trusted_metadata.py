@@ -56,7 +56,7 @@ def test_files_are_trusted_from_the_root_down(repository: NotaryRepository) -> N
     assert metadata.record.root == repository.files["root"]
 
 
-def test_any_file_before_the_root_is_a_mistake_of_the_caller(repository: NotaryRepository) -> None:
+def test_file_before_the_root_is_a_programming_error(repository: NotaryRepository) -> None:
     files = repository.files
     metadata = metadata_of(repository)
     for step in (
@@ -126,7 +126,7 @@ def test_expired_file_is_neither_trusted_nor_recorded(repository: NotaryReposito
     metadata.update_timestamp(good)
 
 
-def test_snapshot_of_another_root_is_told_apart(repository: NotaryRepository) -> None:
+def test_snapshot_of_another_root_is_reported_as_such(repository: NotaryRepository) -> None:
     metadata = with_root(repository)
     repository.signed["snapshot"]["meta"]["root"] = repository.signed["snapshot"]["meta"]["targets"]
     repository.link()

@@ -78,7 +78,7 @@ def test_a_verdict_follows_the_tag_and_not_only_the_image(environment: NotaryEnv
     verifier.close()
 
 
-def test_a_refusal_says_why_and_lists_what_was_seen(environment: NotaryEnvironment) -> None:
+def test_refusal_has_a_reason_and_lists_the_signatures_seen(environment: NotaryEnvironment) -> None:
     verifier = Verifier(environment.client, FakeClock())
     (verdict,) = verdicts(environment, verifier, ":1.5")
     verifier.close()
@@ -92,7 +92,7 @@ def test_a_refusal_says_why_and_lists_what_was_seen(environment: NotaryEnvironme
     ]
 
 
-def test_the_verifier_remembers_versions_where_it_is_told_to(environment: NotaryEnvironment, tmp_path: Path) -> None:
+def test_verifier_stores_versions_in_the_configured_state(environment: NotaryEnvironment, tmp_path: Path) -> None:
     old = environment.repository.copy()
     environment.repository.bump()
     environment.repository.publish()

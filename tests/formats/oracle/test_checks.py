@@ -99,9 +99,7 @@ class Vault:
 
 
 @pytest.mark.parametrize("versions", [[], [VERSION_ID, OTHER_VERSION_ID]])
-def test_all_versions_of_a_key_in_a_vault_count_or_those_that_are_named(
-    environment: OracleEnvironment, versions: list[str]
-) -> None:
+def test_all_or_only_the_listed_key_versions_count(environment: OracleEnvironment, versions: list[str]) -> None:
     entry = {"keyId": KEY_ID, "kms": {"oracle": VAULT | {"keyVersionIds": versions}}}
     resolver = Vault(first=public_pem(KEY), second=public_pem(STRANGER))
     check = build_check(environment.authenticator(entry), resolver)
@@ -111,9 +109,7 @@ def test_all_versions_of_a_key_in_a_vault_count_or_those_that_are_named(
 
 
 @pytest.mark.parametrize("named", [VERSION_ID, OTHER_VERSION_ID])
-def test_a_version_in_a_vault_that_is_not_named_does_not_count_whatever_it_says_it_is(
-    environment: OracleEnvironment, named: str
-) -> None:
+def test_unlisted_key_version_does_not_count(environment: OracleEnvironment, named: str) -> None:
     entry = {"keyId": KEY_ID, "kms": {"oracle": VAULT | {"keyVersionIds": [VERSION_ID]}}}
     resolver = Vault(first=public_pem(KEY), second=public_pem(STRANGER))
     check = build_check(environment.authenticator(entry), resolver)
@@ -176,7 +172,7 @@ def test_an_unknown_realm_needs_an_address(environment: OracleEnvironment) -> No
     environment.check(compartmentId="ocid1.tenancy.oc99..aaaa")
 
 
-def test_everything_that_decides_is_part_of_the_content(environment: OracleEnvironment) -> None:
+def test_content_covers_every_deciding_field(environment: OracleEnvironment) -> None:
     checks = [
         environment.check(),
         environment.check(trusted(STRANGER)),

@@ -195,7 +195,7 @@ def test_what_oracles_tool_signs_verifies(oracle: Oracle, algorithm: str) -> Non
     oracle.refuses(Reason.ANNOTATION_MISMATCH, metadata={"buildNumber": "124"})
 
 
-def test_both_refuse_a_signature_by_another_key_and_a_message_that_was_changed(oracle: Oracle) -> None:
+def test_wrong_key_and_changed_message_are_refused_by_both(oracle: Oracle) -> None:
     record = oracle.sign()
     assert oracle.oracle_finds_it_valid()
     oracle.verify()
@@ -206,7 +206,7 @@ def test_both_refuse_a_signature_by_another_key_and_a_message_that_was_changed(o
     oracle.refuses(Reason.INVALID_SIGNATURE)
 
 
-def test_a_signature_of_another_image_is_refused_which_oracles_tool_does_not_notice(oracle: Oracle) -> None:
+def test_signature_of_another_image_is_refused_unlike_by_the_oci_cli(oracle: Oracle) -> None:
     other = "sha256:" + "5b" * 32
     oracle.registry.images[IMAGE_ID] = (other, REPOSITORY)
     oracle.sign()

@@ -43,7 +43,7 @@ def test_any_length_of_salt_verifies(environment: OracleEnvironment, salt: int) 
     environment.verify()
 
 
-def test_a_message_with_description_and_metadata_verifies_whatever_they_are(environment: OracleEnvironment) -> None:
+def test_message_with_description_and_metadata_verifies(environment: OracleEnvironment) -> None:
     environment.sign(description="Image for UAT testing \u00e4", metadata='{"buildnumber":"8447"}')
     environment.verify()
 
@@ -68,12 +68,12 @@ def test_metadata_that_is_not_there_as_text_does_not_do(environment: OracleEnvir
 
 
 @pytest.mark.parametrize("text", ["8447", "[]", "{", '{"buildnumber":"8447","buildnumber":"1"}'])
-def test_metadata_that_is_no_object_does_not_do(environment: OracleEnvironment, text: str) -> None:
+def test_metadata_that_is_not_an_object_is_refused(environment: OracleEnvironment, text: str) -> None:
     environment.sign(metadata=text)
     environment.refuses(Reason.MALFORMED_EVIDENCE, environment.check(metadata={"buildnumber": "8447"}))
 
 
-def test_several_signatures_and_keys_are_looked_at(environment: OracleEnvironment) -> None:
+def test_several_signatures_and_keys_are_checked(environment: OracleEnvironment) -> None:
     environment.sign(STRANGER, kmsKeyId=OTHER_KEY_ID)
     environment.sign()
     environment.sign()

@@ -33,7 +33,7 @@ def test_one_request_asks_for_the_images_signatures(environment: OracleEnvironme
     assert "authorization" not in request.headers
 
 
-def test_compartments_below_are_looked_into_where_the_authenticator_says_so(environment: OracleEnvironment) -> None:
+def test_nested_compartments_are_searched_if_configured(environment: OracleEnvironment) -> None:
     environment.sign()
     environment.verify(environment.check(compartmentIdInSubtree=True))
     assert dict(environment.server.requests[0].query)["compartmentIdInSubtree"] == "true"
@@ -52,7 +52,7 @@ def test_requests_are_signed_with_the_api_key_of_the_secret() -> None:
         assert isinstance(environment.unavailable(), UnauthorizedError)
 
 
-def test_an_api_key_of_somebody_else_makes_it_unavailable() -> None:
+def test_foreign_api_key_makes_the_image_unavailable() -> None:
     with OracleEnvironment(api_key=API_KEY) as environment:
         environment.secrets = {"oci": APIKey().secret}
         environment.sign()
@@ -73,7 +73,7 @@ def test_a_secret_that_cannot_be_used_makes_it_unavailable(
     assert environment.server.requests == []
 
 
-def test_every_page_is_followed_though_the_first_has_no_trusted_signature(environment: OracleEnvironment) -> None:
+def test_every_page_is_read_until_a_trusted_signature(environment: OracleEnvironment) -> None:
     environment.server.records_per_page = 2
     for _ in range(6):
         environment.sign(STRANGER, kmsKeyId=OTHER_KEY_ID)
@@ -90,14 +90,14 @@ def test_no_page_is_fetched_after_every_key_has_verified(environment: OracleEnvi
     assert len(environment.server.requests) == 1
 
 
-def test_pages_that_go_round_in_circles_are_refused(environment: OracleEnvironment) -> None:
+def test_cyclic_pages_are_refused(environment: OracleEnvironment) -> None:
     environment.sign()
     environment.server.records_per_page = 0
     environment.refuses(Reason.MALFORMED_EVIDENCE)
     assert len(environment.server.requests) == 2
 
 
-def test_records_of_others_do_not_hide_a_good_one_and_are_told_of_shortly(environment: OracleEnvironment) -> None:
+def test_foreign_records_hide_no_good_one_and_are_summarised(environment: OracleEnvironment) -> None:
     for _ in range(MAX_SIGNATURES * 2):
         environment.sign(STRANGER, kmsKeyId=OTHER_KEY_ID)
     error = environment.refuses(Reason.UNKNOWN_KEY)
@@ -139,17 +139,17 @@ def test_a_page_that_fails_leaves_what_was_found_before(environment: OracleEnvir
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{}", b'{"items":{}}', b'{"items":[],"items":[]}', b"\xff"])
-def test_an_answer_that_is_no_list_of_signatures_is_refused(environment: OracleEnvironment, body: bytes) -> None:
+def test_response_without_a_list_of_signatures_is_refused(environment: OracleEnvironment, body: bytes) -> None:
     environment.server.faults.body(PATH, body)
     environment.refuses(Reason.MALFORMED_EVIDENCE)
 
 
-def test_an_empty_list_means_that_there_is_no_signature(environment: OracleEnvironment) -> None:
+def test_empty_list_means_unsigned(environment: OracleEnvironment) -> None:
     error = environment.refuses(Reason.NO_SIGNATURE)
     assert error.message == f"there is no signature for {DIGEST} of {REPOSITORY} in {COMPARTMENT}"
 
 
-def test_a_private_authority_is_the_authenticators_own() -> None:
+def test_private_ca_is_configured_per_authenticator() -> None:
     with OracleEnvironment(tls=True) as environment:
         environment.sign()
         environment.verify()

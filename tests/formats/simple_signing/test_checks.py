@@ -30,7 +30,7 @@ def test_simple_signing_is_one_of_the_formats() -> None:
 
 
 @pytest.mark.parametrize(("identity", "expected"), RULES, ids=lambda value: str(value)[:40])
-def test_the_outcome_depends_on_the_tag_where_the_rule_looks_at_it(identity: Any, expected: bool) -> None:  # noqa: FBT001
+def test_outcome_depends_on_the_tag_if_the_rule_uses_it(identity: Any, expected: bool) -> None:  # noqa: FBT001
     assert simple_check(signedIdentity=identity).depends_on_tag is expected
 
 
@@ -39,7 +39,7 @@ def test_the_default_rule_is_the_one_of_the_tools() -> None:
     assert simple_check().identity == simple_check(signedIdentity=rule("MatchRepoDigestOrExact")).identity
 
 
-def test_the_budget_is_that_of_whoever_is_asked(environment: SimpleSigningEnvironment) -> None:
+def test_budget_is_that_of_the_requested_host(environment: SimpleSigningEnvironment) -> None:
     assert simple_check().budget_host(environment.image()) == REGISTRY
     web = simple_check(store={"lookaside": {"url": "https://Signatures.example.org:8443/all/"}})
     assert web.budget_host(environment.image()) == "signatures.example.org:8443"
@@ -48,7 +48,7 @@ def test_the_budget_is_that_of_whoever_is_asked(environment: SimpleSigningEnviro
     )
 
 
-def test_the_content_differs_whenever_the_outcome_may() -> None:
+def test_content_differs_if_the_outcome_can_differ() -> None:
     fingerprint = keyring("ed25519").fingerprints[0]
     checks = [
         simple_check("ed25519"),
@@ -77,7 +77,7 @@ def test_a_keyring_may_stand_in_a_secret(environment: SimpleSigningEnvironment) 
     assert other.content != check.content
 
 
-def test_a_secret_that_is_not_there_leaves_the_authenticator_not_ready() -> None:
+def test_missing_secret_makes_the_authenticator_not_ready() -> None:
     with pytest.raises(UnavailableError) as caught:
         simple_check(keyring={"secretRef": {"name": "ops-gpg", "key": "keyring.asc"}})
     assert caught.value.reason is Reason.AUTHENTICATOR_NOT_READY
@@ -157,7 +157,7 @@ def test_a_name_or_address_that_cannot_be_one_is_refused(spec: dict[str, Any]) -
         simple_check(**spec)
 
 
-def test_the_store_of_a_registry_has_nothing_to_set() -> None:
+def test_registry_store_has_no_settings() -> None:
     with pytest.raises(ValidationError):
         simple_check(store={"openshift": {"url": "https://a.example.org"}})
     assert simple_check(store=OPENSHIFT).store == simple_check().store
@@ -174,7 +174,7 @@ def test_the_store_of_a_registry_has_nothing_to_set() -> None:
         ("registry.example.org/team/api@sha256:" + "0" * 64, True),
     ],
 )
-def test_an_expected_identity_replaces_the_rule_and_the_images_own_name(
+def test_expected_identity_replaces_the_rule_and_the_image_name(
     environment: SimpleSigningEnvironment,
     expected: str,
     accepted: bool,  # noqa: FBT001 - a column of the table

@@ -52,7 +52,7 @@ def test_a_folder_with_blanks_in_its_name_is_written_as_a_url(
     assert environment.verify(simple_check(store=store(base))).fingerprints == SIGNER
 
 
-def test_no_file_is_no_signature(environment: SimpleSigningEnvironment, tmp_path: Path) -> None:
+def test_missing_file_means_unsigned(environment: SimpleSigningEnvironment, tmp_path: Path) -> None:
     assert environment.refusal(simple_check(store=store(tmp_path))).reason is Reason.NO_SIGNATURE
     (tmp_path / "team").write_text("a file where a folder should be")
     assert environment.refusal(simple_check(store=store(tmp_path))).reason is Reason.NO_SIGNATURE
@@ -105,7 +105,7 @@ def test_links_in_a_circle_are_an_error(environment: SimpleSigningEnvironment, t
     environment.unavailable(simple_check(store=store(tmp_path)))
 
 
-def test_a_pipe_or_folder_in_the_place_of_a_file_does_not_hang(
+def test_pipe_or_directory_instead_of_a_file_does_not_hang(
     environment: SimpleSigningEnvironment, tmp_path: Path
 ) -> None:
     folder = put(tmp_path)

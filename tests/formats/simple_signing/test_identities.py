@@ -132,7 +132,7 @@ def test_a_signed_name_that_is_none_is_refused(text: str) -> None:
     assert caught.value.message.isprintable()
 
 
-def test_a_name_for_another_repository_is_told_from_another_tag() -> None:
+def test_mismatch_names_the_repository_or_the_tag() -> None:
     for signed, reason in ((f"{REPO}2:1", Reason.REPOSITORY_MISMATCH), (f"{REPO}:2", Reason.IDENTITY_MISMATCH)):
         with pytest.raises(VerificationError) as caught:
             EXACT.require(parse_reference(f"{REPO}:1"), parse_signed_reference(signed))
@@ -172,7 +172,7 @@ def test_the_rules_are_ordered_by_strictness(image: str, signed: str) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(image=references, signed=references)
-def test_pinning_a_tag_by_digest_keeps_what_was_accepted(image: str, signed: str) -> None:
+def test_pinning_a_tag_by_digest_keeps_the_outcome(image: str, signed: str) -> None:
     reference: Any = parse_reference(image)
     if reference.digest is None and accepts(REPO_DIGEST, image, signed):
         assert accepts(REPO_DIGEST, f"{reference.name}:{reference.effective_tag}@{D1}", signed)

@@ -23,7 +23,7 @@ def folder(environment: SimpleSigningEnvironment) -> str:
     return f"/sigstore/team/api@{environment.digest.replace(':', '=')}"
 
 
-def test_files_are_asked_for_by_number_until_the_first_that_is_missing(environment: SimpleSigningEnvironment) -> None:
+def test_files_are_fetched_by_number_until_one_is_missing(environment: SimpleSigningEnvironment) -> None:
     check = simple_check("ed25519", "rsa-2048", store=environment.lookaside(GOOD, message("good-rsa-2048")))
     assert environment.verify(check).fingerprints == keyring("ed25519", "rsa-2048").fingerprints
     assert environment.registry.paths == [f"{folder(environment)}/signature-{number}" for number in (1, 2, 3)]
@@ -35,7 +35,7 @@ def test_a_gap_ends_the_list(environment: SimpleSigningEnvironment) -> None:
     assert environment.refusal(simple_check(store=store)).reason is Reason.UNKNOWN_KEY
 
 
-def test_no_file_is_no_signature(environment: SimpleSigningEnvironment) -> None:
+def test_missing_file_means_unsigned(environment: SimpleSigningEnvironment) -> None:
     assert environment.refusal(simple_check(store=environment.lookaside())).reason is Reason.NO_SIGNATURE
 
 
@@ -46,7 +46,7 @@ def test_the_address_may_end_in_a_slash_or_not(environment: SimpleSigningEnviron
     assert environment.verify(simple_check(store=store)).fingerprints == SIGNER
 
 
-def test_the_registrys_name_is_not_in_the_path_but_docker_hubs_library_is(
+def test_path_has_no_registry_but_the_library_of_docker_hub(
     environment: SimpleSigningEnvironment,
 ) -> None:
     store = environment.lookaside(message("skopeo-library"), repository="library/busybox")
@@ -95,7 +95,7 @@ def test_more_than_the_most_files_are_refused(environment: SimpleSigningEnvironm
     assert environment.refusal(simple_check(store=store)).reason is Reason.EVIDENCE_TOO_LARGE
 
 
-def test_a_server_that_has_a_file_for_every_number_is_asked_no_longer_than_that(
+def test_number_of_requested_files_is_bounded(
     environment: SimpleSigningEnvironment,
 ) -> None:
     store = environment.lookaside()
@@ -113,7 +113,7 @@ def test_a_redirect_to_another_host_is_not_followed(environment: SimpleSigningEn
         assert elsewhere.requests == []
 
 
-def test_a_server_with_a_private_authority_needs_it_in_the_store() -> None:
+def test_private_ca_of_a_server_is_configured_in_the_store() -> None:
     with SimpleSigningEnvironment(tls=True) as environment:
         environment.client = RegistryClient(RegistrySettings(insecure=frozenset({environment.registry.host})))
         store: dict[str, Any] = environment.lookaside(GOOD)

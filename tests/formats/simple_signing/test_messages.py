@@ -86,7 +86,7 @@ def test_of_all_messages_exactly_the_good_ones_count(environment: SimpleSigningE
 
 
 @pytest.mark.parametrize(("name", "reason"), WRONG)
-def test_a_signed_text_that_says_the_wrong_thing_is_refused_and_names_its_signer(
+def test_wrong_signed_text_is_refused_and_names_its_signer(
     environment: SimpleSigningEnvironment, name: str, reason: Reason
 ) -> None:
     environment.registry.sign(environment.digest, message(f"payload-{name}"))
@@ -96,7 +96,7 @@ def test_a_signed_text_that_says_the_wrong_thing_is_refused_and_names_its_signer
     assert error.message.isprintable()
 
 
-def test_every_broken_payload_among_the_fixtures_has_its_reason_above() -> None:
+def test_every_broken_payload_fixture_has_an_expected_reason() -> None:
     broken = {name.removeprefix("payload-") for name in EVERY_MESSAGE if name.startswith("payload-")} - {
         name.removeprefix("payload-") for name in GOOD
     }
@@ -126,7 +126,7 @@ def test_the_clock_that_is_given_decides_about_expiry(environment: SimpleSigning
         assert before.verify(simple_check("expired")).fingerprints == keyring("expired").fingerprints
 
 
-def test_the_refusal_that_explains_most_is_told_first(environment: SimpleSigningEnvironment) -> None:
+def test_most_informative_refusal_comes_first(environment: SimpleSigningEnvironment) -> None:
     for name in ("armored", "by-stranger", "one-byte-changed", "skopeo-other-tag"):
         environment.registry.sign(environment.digest, message(name))
     error = environment.refusal(simple_check("ed25519", "skopeo"))

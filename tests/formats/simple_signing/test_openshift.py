@@ -26,7 +26,7 @@ GOOD = message("good-ed25519")
 SIGNER = keyring("ed25519").fingerprints
 
 
-def test_the_extension_is_asked_once_for_the_image_by_digest(environment: SimpleSigningEnvironment) -> None:
+def test_extension_is_requested_once_by_digest(environment: SimpleSigningEnvironment) -> None:
     environment.registry.sign(environment.digest, GOOD)
     environment.registry.requests.clear()
     assert environment.verify(simple_check()).fingerprints == SIGNER
@@ -40,7 +40,7 @@ def test_the_version_may_have_either_of_its_names(environment: SimpleSigningEnvi
     assert environment.verify(simple_check()).fingerprints == SIGNER
 
 
-def test_the_version_may_have_both_names_and_unknown_members_are_passed_over(
+def test_version_has_two_spellings_and_unknown_members_are_ignored(
     environment: SimpleSigningEnvironment,
 ) -> None:
     environment.registry.sign(environment.digest, GOOD, version=2, comment="x")
@@ -103,7 +103,7 @@ def test_a_name_of_another_length_is_refused(environment: SimpleSigningEnvironme
 
 
 @pytest.mark.parametrize("entry", [None, 7, "x", [], {}])
-def test_an_entry_that_is_no_object_does_not_count(environment: SimpleSigningEnvironment, entry: Any) -> None:
+def test_entry_that_is_not_an_object_does_not_count(environment: SimpleSigningEnvironment, entry: Any) -> None:
     environment.registry.signatures[environment.digest] = [entry]
     assert environment.refusal(simple_check()).reason is Reason.MALFORMED_EVIDENCE
 
@@ -129,7 +129,7 @@ def test_a_list_that_is_none_is_refused(environment: SimpleSigningEnvironment, b
     assert error.reason is Reason.MALFORMED_EVIDENCE
 
 
-def test_an_empty_list_is_no_signature(environment: SimpleSigningEnvironment) -> None:
+def test_empty_list_means_unsigned(environment: SimpleSigningEnvironment) -> None:
     environment.registry.signatures[environment.digest] = []
     assert environment.refusal(simple_check()).reason is Reason.NO_SIGNATURE
 
@@ -146,16 +146,14 @@ def test_a_registry_without_the_extension_has_no_signatures() -> None:
 
 
 @pytest.mark.parametrize("status", [405, 501])
-def test_a_registry_that_does_not_know_such_paths_has_no_signatures(
-    environment: SimpleSigningEnvironment, status: int
-) -> None:
+def test_registry_without_the_extension_has_no_signatures(environment: SimpleSigningEnvironment, status: int) -> None:
     environment.registry.faults.status("/extensions/", status)
     with pytest.raises(VerificationError) as caught:
         simple_check().verify(environment.image(f"{environment.registry.host}/team/api:1.4"), environment.sources())
     assert caught.value.reason is Reason.NO_SIGNATURE
 
 
-def test_an_image_that_the_registry_does_not_know_has_no_signatures(environment: SimpleSigningEnvironment) -> None:
+def test_image_unknown_to_the_registry_has_no_signatures(environment: SimpleSigningEnvironment) -> None:
     unknown = environment.image(f"{environment.registry.host}/team/api:1.4", Digest("sha256:" + "0" * 64))
     with pytest.raises(VerificationError) as caught:
         simple_check().verify(unknown, environment.sources())
@@ -195,13 +193,13 @@ def test_the_pods_own_credentials_are_used(mode: str) -> None:
             environment.verify(simple_check())
 
 
-def test_a_registry_with_tls_is_asked_over_it() -> None:
+def test_registry_with_tls_is_asked_over_tls() -> None:
     with SimpleSigningEnvironment(tls=True) as environment:
         environment.registry.sign(environment.digest, GOOD)
         assert environment.verify(simple_check()).fingerprints == SIGNER
 
 
-def test_what_was_put_as_the_documentation_says_can_be_read(environment: SimpleSigningEnvironment) -> None:
+def test_signature_uploaded_as_documented_is_read(environment: SimpleSigningEnvironment) -> None:
     name = f"{environment.digest}@cddeb7006d914716e2728000746a0b23"
     entry = {"schemaVersion": 2, "version": 2, "type": "atomic", "name": name, "content": b64encode(GOOD).decode()}
     path = f"/extensions/v2/team/api/signatures/{environment.digest}"
@@ -209,7 +207,7 @@ def test_what_was_put_as_the_documentation_says_can_be_read(environment: SimpleS
     assert environment.verify(simple_check()).fingerprints == SIGNER
 
 
-def test_one_image_in_two_repositories_has_the_same_signatures_and_only_one_of_them_counts(
+def test_signature_counts_only_for_its_own_repository(
     environment: SimpleSigningEnvironment,
 ) -> None:
     media_type, body = environment.registry.manifest("team/api", "1.4")
@@ -239,5 +237,5 @@ def test_time_that_runs_out_between_two_signatures_ends_the_search(environment: 
         simple_check().verify(environment.image(), spent)
 
 
-def test_the_simulator_says_that_it_has_the_extension_as_the_server_does(environment: SimpleSigningEnvironment) -> None:
+def test_simulator_announces_the_extension_like_the_server(environment: SimpleSigningEnvironment) -> None:
     assert environment.request("GET", "/v2/").headers["X-Registry-Supports-Signatures"] == "1"

@@ -148,21 +148,21 @@ def test_signatures_on_every_platform_stand_for_one_on_the_index(
     assert all(seen.source.startswith(name) for seen, name in zip(found.signatures, names, strict=True))
 
 
-def test_unless_the_policy_says_so_only_the_index_is_looked_at(environment: Index) -> None:
+def test_only_the_index_is_checked_by_default(environment: Index) -> None:
     environment.sign(environment.amd64, environment.arm64)
     error = environment.refused(simple_check(KEYS))
     assert (error.reason, error.signatures) == (Reason.NO_SIGNATURE, ())
     assert environment.registry.paths == [f"/extensions/v2/{REPOSITORY}/signatures/{environment.index}"]
 
 
-def test_a_signature_on_the_index_is_the_answer_and_nothing_else_is_asked_for(environment: Index) -> None:
+def test_signature_on_the_index_needs_no_further_request(environment: Index) -> None:
     environment.sign(environment.index, by=SECOND)
     environment.sign(environment.amd64, environment.arm64)
     assert environment.ask(on()).fingerprints == (KEY_OF[SECOND],)
     assert environment.registry.paths == [f"/extensions/v2/{REPOSITORY}/signatures/{environment.index}"]
 
 
-def test_a_useless_signature_on_the_index_is_told_of_and_does_no_harm(environment: Index) -> None:
+def test_invalid_signature_on_the_index_is_reported_and_harmless(environment: Index) -> None:
     environment.sign(environment.index, by=STRANGER)
     environment.sign(environment.amd64, environment.arm64)
     found = environment.ask(on())
@@ -187,7 +187,7 @@ def test_the_requests_are_those_that_the_documentation_says(environment: Index) 
     )
 
 
-def test_the_same_manifest_twice_is_looked_at_once(environment: Index) -> None:
+def test_manifest_that_is_listed_twice_is_checked_once(environment: Index) -> None:
     index = environment.push_changed(lambda found: found["manifests"].append(found["manifests"][0]))
     environment.sign(environment.amd64, environment.arm64)
     assert len(environment.ask(on(), index).signatures) == 2
@@ -221,7 +221,7 @@ def test_no_platform_may_be_without(environment: Index) -> None:
         {},
     ],
 )
-def test_what_the_index_says_about_a_manifest_excuses_none(environment: Index, entry: dict[str, Any]) -> None:
+def test_index_entry_excuses_no_manifest(environment: Index, entry: dict[str, Any]) -> None:
     extra = environment.push("extra")
     listed = {"mediaType": OCI_MANIFEST, "digest": extra, "size": 1, **entry}
     index = environment.push_changed(lambda found: found["manifests"].append(listed))
@@ -244,7 +244,7 @@ def test_a_plain_manifest_has_only_its_own_signatures(environment: Index) -> Non
     assert environment.ask(on(), environment.amd64).fingerprints == (KEY_OF[RELEASE],)
 
 
-def test_a_signature_for_the_index_is_none_for_a_platform_nor_the_other_way_round(environment: Index) -> None:
+def test_index_and_platform_signatures_are_not_interchangeable(environment: Index) -> None:
     environment.registry.sign(environment.index, signed(environment.amd64))
     environment.registry.sign(environment.amd64, signed(environment.index))
     environment.sign(environment.arm64)
@@ -264,7 +264,7 @@ def test_only_keys_that_signed_every_platform_count(environment: Index) -> None:
     assert len(found.signatures) == 3
 
 
-def test_two_keys_that_signed_one_platform_each_have_not_signed_the_image(environment: Index) -> None:
+def test_one_signer_must_sign_every_platform(environment: Index) -> None:
     environment.sign(environment.amd64)
     environment.sign(environment.arm64, by=SECOND)
     error = environment.refused(on())
@@ -278,7 +278,7 @@ SUBSETS = st.lists(st.sets(st.sampled_from([RELEASE, SECOND, STRANGER])), min_si
 
 @settings(max_examples=25, deadline=None)
 @given(SUBSETS)
-def test_whoever_verified_signed_every_platform_and_is_accepted(signers: list[set[Signer]]) -> None:
+def test_verified_signer_signed_every_platform(signers: list[set[Signer]]) -> None:
     with Index() as environment:
         digests = tuple(environment.push(f"platform {number}") for number in range(len(signers)))
         index = environment.registry.push_index(REPOSITORY, None, digests)
@@ -331,7 +331,7 @@ def test_an_expected_identity_holds_for_platforms_too(environment: Index) -> Non
 
 @pytest.mark.parametrize("platform", ["index", "amd64", "arm64"])
 @pytest.mark.parametrize("what", ["signatures", "manifests"])
-def test_nothing_is_verified_while_anything_cannot_be_asked_for(environment: Index, platform: str, what: str) -> None:
+def test_unfetchable_platform_means_not_verified(environment: Index, platform: str, what: str) -> None:
     environment.sign(environment.amd64, environment.arm64)
     environment.registry.faults.status(f"{what}/{getattr(environment, platform)}", 503)
     environment.not_available(on())
@@ -345,7 +345,7 @@ def test_a_manifest_that_is_not_there_leaves_it_open(environment: Index) -> None
     environment.not_available(on())
 
 
-def test_a_signature_that_could_not_be_fetched_may_be_the_one_that_is_missing(environment: Index) -> None:
+def test_unfetchable_platform_signature_means_unavailable(environment: Index) -> None:
     def put(digest: Digest, number: int, by: Signer) -> None:
         path = f"/sigstore/{REPOSITORY}@{digest.replace(':', '=')}/signature-{number}"
         environment.registry.documents[path] = Answer(200, {}, signed(digest, by))
@@ -449,9 +449,7 @@ NOT_AN_INDEX: dict[str, tuple[Change, Reason, str]] = {
 
 
 @pytest.mark.parametrize(("change", "reason", "why"), NOT_AN_INDEX.values(), ids=NOT_AN_INDEX)
-def test_an_index_is_refused_that_two_programs_might_read_differently(
-    environment: Index, change: Change, reason: Reason, why: str
-) -> None:
+def test_ambiguous_index_is_refused(environment: Index, change: Change, reason: Reason, why: str) -> None:
     index = environment.push_changed(change)
     environment.sign(environment.amd64, environment.arm64)
     error = environment.refused(on(), index)
@@ -478,7 +476,7 @@ def test_annotations_and_a_subject_make_no_other_index_of_it(environment: Index)
     assert environment.ask(on(), index).fingerprints == (KEY_OF[RELEASE],)
 
 
-def test_a_platforms_name_is_told_as_it_may_stand_in_a_message(environment: Index) -> None:
+def test_platform_name_is_sanitised_in_messages(environment: Index) -> None:
     hostile = first(platform={"os": "li\nnux", "architecture": "arm\x1b[31m", "variant": "v8" * 500})
     error = environment.refused(on(), environment.push_changed(hostile))
     assert "li\\nnux/arm\\x1b[31m/v8v8" in error.message
@@ -541,7 +539,7 @@ def test_an_index_served_as_an_image_has_only_its_own_signatures(environment: In
 
 
 @pytest.mark.parametrize("place", ["index", "amd64"])
-def test_other_bytes_than_asked_for_are_refused(environment: Index, place: str) -> None:
+def test_bytes_of_another_digest_are_refused(environment: Index, place: str) -> None:
     environment.sign(environment.amd64, environment.arm64)
     digest = getattr(environment, place)
     other = environment.registry.push_index(REPOSITORY, None, (environment.arm64,))
@@ -559,7 +557,7 @@ def test_schema_1_is_refused_wherever_a_manifest_is_fetched(environment: Index, 
     assert "is of the old schema 1, which cannot be verified; build and push the image anew" in error.message
 
 
-def test_a_schema_1_image_by_its_digest_is_what_was_signed_or_nothing(environment: Index) -> None:
+def test_schema_1_image_verifies_only_for_its_signed_digest(environment: Index) -> None:
     body = encode({"schemaVersion": 1, "name": REPOSITORY, "fsLayers": [], "history": []})
     served = body[:-1] + b',"signatures":[]}'
     # Its digest is that of the bytes without their signatures; so much is what a key signs.
@@ -572,7 +570,7 @@ def test_a_schema_1_image_by_its_digest_is_what_was_signed_or_nothing(environmen
 # The option -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_option_is_off_and_changes_what_findings_are_remembered_by_only_if_it_is_on() -> None:
+def test_option_changes_cached_findings_only_if_it_is_on() -> None:
     off = simple_check("ed25519")
     assert off.content == simple_check("ed25519", acceptPlatformSignatures=False).content
     assert off.content != on("ed25519").content

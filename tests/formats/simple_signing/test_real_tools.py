@@ -105,7 +105,7 @@ def test_what_gpg_signs_now_is_verified(home: Home, kind: str) -> None:
 
 
 @pytest.mark.parametrize("minutes", [2, 30])
-def test_a_key_by_a_clock_that_is_ahead_is_no_mistake_and_counts_within_some_minutes(home: Home, minutes: int) -> None:
+def test_key_from_a_clock_slightly_ahead_is_accepted(home: Home, minutes: int) -> None:
     """`minutes` before the key was made, as its maker's clock has it; clocks are rarely more than 5 apart."""
     ahead = (datetime.now(UTC) + timedelta(minutes=minutes)).strftime("--faked-system-time=%Y%m%dT%H%M%S")
     home.run(ahead, "--quick-gen-key", "release@example.org", "ed25519", "sign", "1d")
@@ -157,7 +157,7 @@ def test_a_key_revoked_by_gpg_is_not_used_any_more(home: Home) -> None:
     assert caught.value.reason is Reason.REVOKED
 
 
-def test_nothing_verifies_that_gpg_does_not_find_good(home: Home) -> None:
+def test_signature_that_gpg_rejects_never_verifies(home: Home) -> None:
     keys = sorted(path.stem for path in (DATA / "keys").glob("*.asc"))
     home.run("--import", data="".join((DATA / "keys" / f"{name}.asc").read_text() for name in keys).encode())
     usable = [name for name in keys if _loads(name)]
@@ -190,7 +190,7 @@ def _loads(name: str) -> bool:
     return True
 
 
-def test_nothing_verifies_exactly_that_skopeo_refuses(home: Home) -> None:
+def test_identity_that_skopeo_refuses_never_verifies(home: Home) -> None:
     home.run("--import", data=(DATA / "keys" / "ed25519.asc").read_bytes())
     home.run("--import", data=(DATA / "keys" / "skopeo.asc").read_bytes())
     check = simple_check("ed25519", "skopeo", signedIdentity=rule("MatchExact"))
@@ -294,7 +294,7 @@ def platforms_of(registry: OpenShiftSimulator) -> list[str]:
     return [entry["digest"] for entry in json.loads(registry.manifest("team/api", "1.4")[1])["manifests"]]
 
 
-def test_skopeo_signs_the_index_and_every_platform_and_either_is_verified(home: Home) -> None:
+def test_skopeo_signatures_of_index_and_platforms_are_verified(home: Home) -> None:
     with OpenShiftSimulator() as registry:
         fingerprint = home.key("skopeo@example.org", "rsa2048")
         image, index = push_index_signed(home, registry, fingerprint)
@@ -314,7 +314,7 @@ def test_skopeo_signs_the_index_and_every_platform_and_either_is_verified(home: 
             verify_now(either, registry, image)
 
 
-def test_skopeo_signs_the_index_and_every_platform_beside_the_registry_too(home: Home, tmp_path: Path) -> None:
+def test_skopeo_signatures_in_a_lookaside_store_are_verified(home: Home, tmp_path: Path) -> None:
     folder, configuration = tmp_path / "sigstore", tmp_path / "registries.d"
     configuration.mkdir()
     folder.mkdir()
@@ -332,7 +332,7 @@ def test_skopeo_signs_the_index_and_every_platform_beside_the_registry_too(home:
         assert verify_now(either, registry, image).fingerprints == (fingerprint,)
 
 
-def test_skopeo_itself_looks_at_the_one_platform_that_it_pulls(home: Home, tmp_path: Path) -> None:
+def test_skopeo_checks_only_the_platform_that_it_pulls(home: Home, tmp_path: Path) -> None:
     """What a policy.json requires is converted as that: see `sealgate policy convert`."""
     with OpenShiftSimulator() as registry:
         fingerprint = home.key("skopeo@example.org", "rsa2048")

@@ -66,13 +66,13 @@ def test_a_revocation_too_old_to_be_read_still_revokes(kind: int) -> None:
         assert caught.value.reason is Reason.REVOKED
 
 
-def test_an_unreadable_signature_of_another_kind_is_as_good_as_absent() -> None:
+def test_unreadable_signature_of_another_kind_is_ignored() -> None:
     stray = packet(2, b"\x03\x05\x10" + bytes(20))
     ring = load_keyring(b"".join([*keyring_packets("signing-subkey"), stray]))
     assert ring.verify(message("good-signing-subkey"), NOW).primary_fingerprint == ring.fingerprints[0]
 
 
-def test_a_revocation_in_the_wrong_place_still_revokes() -> None:
+def test_misplaced_revocation_still_revokes() -> None:
     packets = keyring_packets("subkey-revoked-as-retired")
     at = next(place for place, found in enumerate(packets) if read_packets(found)[0].body[1] == 0x28)
     elsewhere = [packets[0], packets[at], *packets[1:at], *packets[at + 1 :]]
@@ -81,7 +81,7 @@ def test_a_revocation_in_the_wrong_place_still_revokes() -> None:
     assert caught.value.reason is Reason.REVOKED
 
 
-def test_a_revocation_by_a_stranger_revokes_nothing() -> None:
+def test_revocation_by_a_foreign_key_is_ignored() -> None:
     revocation = next(
         found
         for found in keyring_packets("subkey-revoked-as-retired")
@@ -157,7 +157,7 @@ def test_a_signature_whose_times_are_ambiguous_is_refused(subpackets: bytes) -> 
 
 
 @pytest.mark.parametrize("kind", [3, 9])
-def test_a_time_of_another_size_is_ambiguous_and_nothing_is_calculated_with_it(kind: int) -> None:
+def test_time_of_another_size_is_refused_as_ambiguous(kind: int) -> None:
     subpackets = b"\x05\x02\0\0\0\1" + bytes([22, kind]) + b"\xff" * 21
     signature = read_self_signature(b"\x04\0\x16\x08" + len(subpackets).to_bytes(2, "big") + subpackets + bytes(4))
     assert signature.ambiguous
@@ -185,7 +185,7 @@ class FaultyCert:
         return False
 
 
-def test_a_certificate_that_the_library_no_longer_accepts_is_not_used() -> None:
+def test_certificate_rejected_by_the_library_is_not_used() -> None:
     (good,) = read_certificates(read_packets(bytes(Signer().certificate), 100))
     aged = Certificate(FaultyCert(), good.fingerprint, good.keys)  # type: ignore[arg-type]  # the library's, on another day
     with pytest.raises(VerificationError, match=r"no longer accepted: Policy rejected asymmetric algorithm$"):
@@ -198,7 +198,7 @@ def test_a_panic_of_the_library_is_an_error_like_any_other() -> None:
         raise panic
 
 
-def test_what_is_not_the_librarys_passes_through() -> None:
+def test_foreign_exceptions_pass_through() -> None:
     with contextlib.suppress(KeyboardInterrupt), library_errors():
         raise KeyboardInterrupt
 
@@ -208,7 +208,7 @@ def test_a_keyring_that_was_extended_needs_no_library_of_the_past() -> None:
     assert ring.verify(message("by-subkey-expired"), NOW).primary_fingerprint == ring.fingerprints[0]
 
 
-def test_a_certificate_that_only_sha1_holds_together_is_refused_and_says_so() -> None:
+def test_certificate_bound_only_by_sha1_is_refused_with_a_reason() -> None:
     with pytest.raises(InvalidKeyError, match="SHA-1"):
         keyring("self-signed-with-sha1")
 
@@ -220,7 +220,7 @@ def test_a_subkey_that_may_no_longer_sign_is_not_used(now: datetime) -> None:
         ring.verify(message("by-subkey-that-may-no-longer-sign"), now)
 
 
-def test_what_a_key_endorses_by_a_hash_nobody_knows_does_not_count() -> None:
+def test_endorsement_with_an_unknown_hash_does_not_count() -> None:
     (certificate,) = read_certificates(read_packets(b"".join(keyring_packets("ed25519")), 100))
     endorsement = certificate.keys[0].endorsements[0].fields
     assert not certificate.keys[0].key.endorses(replace(endorsement, hash_algorithm=99), b"")

@@ -95,7 +95,7 @@ def test_a_secret_key_is_refused_and_not_repeated() -> None:
         (packet(12, b"") * 20_001, "more than"),
     ],
 )
-def test_what_is_no_keyring_is_refused(data: str | bytes, what: str) -> None:
+def test_data_that_is_not_a_keyring_is_refused(data: str | bytes, what: str) -> None:
     assert what in refusal(data)
 
 
@@ -125,7 +125,7 @@ def test_too_many_certificates_are_refused() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "DEADBEEF", "0xDEADBEEFDEADBEEF", "z" * 40])
-def test_a_pin_that_is_no_full_fingerprint_is_refused(text: str) -> None:
+def test_pin_that_is_not_a_full_fingerprint_is_refused(text: str) -> None:
     with pytest.raises(InvalidKeyError, match="40 hex digits"):
         keyring("ed25519").only([text])
 
@@ -144,7 +144,7 @@ def test_a_pin_may_be_written_as_gpg_prints_it() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(at=st.integers(0, 10_000), value=st.integers(1, 255))
-def test_a_changed_byte_in_a_keyring_gives_a_keyring_or_a_clear_refusal(at: int, value: int) -> None:
+def test_changed_keyring_byte_is_read_or_raises_invalid_key(at: int, value: int) -> None:
     changed = bytearray(binary("signing-subkey"))
     changed[at % len(changed)] ^= value
     with suppress(InvalidKeyError):

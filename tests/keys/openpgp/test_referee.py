@@ -80,7 +80,7 @@ def test_gpg_has_judged_every_case() -> None:
 
 
 @pytest.mark.parametrize("group", KINDS)
-def test_nothing_verifies_that_gpg_refuses(group: str) -> None:
+def test_message_that_gpg_refuses_never_verifies(group: str) -> None:
     laxer = [name for name in of(group) if verdict(name) == "good" and VERDICTS[name] != "good"]
     assert laxer == []
 
@@ -125,7 +125,7 @@ def test_what_is_usual_verifies(name: str) -> None:
         ("key revoked by an appointed revoker", "revoked"),
     ],
 )
-def test_a_refusal_says_why(name: str, why: str) -> None:
+def test_refusal_has_a_reason(name: str, why: str) -> None:
     assert why in verdict(name)
 
 

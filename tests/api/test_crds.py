@@ -152,7 +152,7 @@ def test_exactly_one_format_is_demanded_of_all_that_there_are() -> None:
     assert spec["properties"].keys() == {field.alias for field in authenticator.AuthenticatorSpec.model_fields.values()}
 
 
-def test_status_has_only_fields_written_by_the_operator() -> None:
+def test_status_schema_has_no_defaults() -> None:
     for kind in BY_KIND:
         for path, node in nodes(schema(kind)["properties"]["status"]):
             assert "default" not in node, path

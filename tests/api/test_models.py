@@ -92,7 +92,7 @@ def test_a_requirement_can_be_met(require: dict[str, Any], message: str) -> None
         ({"matchLabel": {"a": "b"}}, "not permitted"),
     ],
 )
-def test_satisfiable_selectors_are_accepted(selector: dict[str, Any], message: str) -> None:
+def test_selector_that_can_never_match_is_refused(selector: dict[str, Any], message: str) -> None:
     assert message in errors(policy_object("p", namespaceSelector=selector))
 
 

@@ -36,7 +36,7 @@ def test_the_schema_is_a_schema_and_the_published_one(schema: dict[str, Any]) ->
     assert json.loads((ROOT / "docs/verify.schema.json").read_text()) == schema
 
 
-def test_every_kind_of_answer_keeps_to_the_schema(shop: Shop, schema: dict[str, Any]) -> None:
+def test_every_kind_of_output_matches_the_schema(shop: Shop, schema: dict[str, Any]) -> None:
     write(
         shop.policies / "more.yaml",
         policy("audit", f"{shop.registry.host}/shop/unsigned", ["qa-key"], action="Audit"),
@@ -55,7 +55,7 @@ def test_no_images_keep_to_the_schema(shop: Shop, schema: dict[str, Any]) -> Non
     check(json.loads(shop.verify("-f", "-", "-o", "json", stdin=text).stdout), schema)
 
 
-def test_the_schema_knows_every_word_that_the_library_has(schema: dict[str, Any]) -> None:
+def test_schema_has_every_enum_value_of_the_library(schema: dict[str, Any]) -> None:
     definitions = schema["$defs"]
     assert definitions["image"]["properties"]["verdict"]["enum"] == [verdict.value for verdict in Verdict]
     assert definitions["finding"]["properties"]["outcome"]["enum"] == [outcome.value for outcome in Outcome]
@@ -73,7 +73,7 @@ def test_the_schema_knows_every_word_that_the_library_has(schema: dict[str, Any]
         {"image": None},
     ],
 )
-def test_the_schema_refuses_what_is_not_the_contract(schema: dict[str, Any], change: dict[str, Any]) -> None:
+def test_schema_refuses_documents_outside_the_contract(schema: dict[str, Any], change: dict[str, Any]) -> None:
     good: dict[str, Any] = {"image": "nginx", "subject": None, "verdict": "admit", "policies": []}
     check([good], schema)
     with pytest.raises(jsonschema.ValidationError):

@@ -32,7 +32,7 @@ def test_crd_writes_one_file_a_kind(tmp_path: Path) -> None:
     assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == render_crds()
 
 
-def test_a_folder_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:
+def test_unwritable_directory_is_reported(tmp_path: Path) -> None:
     ran = sealgate("crd", "--directory", str(tmp_path / "none"))
     assert ran.exit_code == 2
     assert "cannot write" in ran.stderr

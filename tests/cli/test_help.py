@@ -48,7 +48,7 @@ EXAMPLES = [(path, example) for path in [(), *COMMANDS] for example in examples_
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
-def test_help_says_what_how_and_with_which_exit_codes(path: tuple[str, ...]) -> None:
+def test_help_has_purpose_examples_and_exit_codes(path: tuple[str, ...]) -> None:
     shown = sealgate(*path, "--help")
     assert shown.exit_code == 0
     assert examples_of(path)
@@ -72,7 +72,7 @@ def test_every_option_is_explained(path: tuple[str, ...]) -> None:
             assert parameter.help, parameter.name
 
 
-def test_an_unknown_command_is_wrong_usage() -> None:
+def test_unknown_command_is_a_usage_error() -> None:
     ran = sealgate("verfy")
     assert ran.exit_code == 2
     assert "No such command 'verfy'" in ran.stderr
@@ -105,7 +105,7 @@ PIPED = {
 
 
 @pytest.mark.parametrize("example", [text for path, text in EXAMPLES if path != ("serve",)])
-def test_every_example_works_as_it_stands(checkout: Path, example: str) -> None:
+def test_every_example_works_verbatim(checkout: Path, example: str) -> None:
     assert checkout.is_dir()
     *before, command = (shlex.split(part) for part in example.split("|"))
     stdin = PIPED[before[0][0]] if before else None

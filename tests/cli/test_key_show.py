@@ -26,7 +26,7 @@ def release(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_key_is_described_with_type_size_fingerprint_and_algorithms(release: Path) -> None:
+def test_key_has_type_size_fingerprint_and_algorithms(release: Path) -> None:
     shown = sealgate("key", "show", release)
     assert shown.exit_code == 0
     assert "ECDSA, 256 bits" in shown.stdout
@@ -58,7 +58,7 @@ def test_the_json_names_the_fingerprint_that_verdicts_name(
     assert entry["file"] == str(path)
 
 
-def test_a_key_may_come_from_standard_input(release: Path) -> None:
+def test_key_is_read_from_standard_input(release: Path) -> None:
     shown = sealgate("key", "show", "-", stdin=release.read_bytes())
     assert shown.exit_code == 0
     assert "sha256:" in shown.stdout
@@ -85,7 +85,7 @@ def test_the_good_files_are_shown_beside_the_bad_ones(release: Path, tmp_path: P
         (b"x" * (2 << 20), "larger than the limit of 1048576 bytes"),
     ],
 )
-def test_what_is_no_key_is_named_for_what_it_is(tmp_path: Path, content: bytes, why: str) -> None:
+def test_input_that_is_not_a_public_key_is_named(tmp_path: Path, content: bytes, why: str) -> None:
     path = tmp_path / "key.pub"
     path.write_bytes(content)
     shown = sealgate("key", "show", path)
@@ -95,19 +95,19 @@ def test_what_is_no_key_is_named_for_what_it_is(tmp_path: Path, content: bytes, 
     assert "Traceback" not in shown.stderr
 
 
-def test_a_folder_is_no_key(tmp_path: Path) -> None:
+def test_directory_is_not_a_key(tmp_path: Path) -> None:
     shown = sealgate("key", "show", tmp_path)
     assert shown.exit_code == 2
     assert "Is a directory" in shown.stderr
 
 
-def test_a_name_with_a_nul_in_it_is_no_file() -> None:
+def test_file_name_with_a_nul_is_refused() -> None:
     shown = sealgate("key", "show", "a\0b")
     assert shown.exit_code == 2
     assert shown.stderr == "Error: cannot read a\\x00b: embedded null byte\n"
 
 
-def test_json_is_all_there_is_on_standard_output_even_if_nothing_is_a_key(tmp_path: Path) -> None:
+def test_standard_output_is_only_json_even_without_keys(tmp_path: Path) -> None:
     shown = sealgate("key", "show", "-o", "json", tmp_path / "gone.pub")
     assert shown.exit_code == 2
     assert json.loads(shown.stdout) == []

@@ -65,7 +65,7 @@ def test_good_files_as_json_are_an_empty_list(tmp_path: Path) -> None:
     assert (checked.exit_code, json.loads(checked.stdout)) == (0, [])
 
 
-def test_every_bad_key_is_found_where_it_stands(tmp_path: Path) -> None:
+def test_every_bad_key_is_reported_with_its_field(tmp_path: Path) -> None:
     weak = public_pem(rsa.generate_private_key(65537, 1024))  # noqa: S505 - that it is refused is the test
     private = private_pem(ec.generate_private_key(ec.SECP256R1()))
     path = write(tmp_path / "keys.yaml", authenticator("release-key", KEY, weak, private))
@@ -92,7 +92,7 @@ def test_options_that_only_the_format_can_judge_are_found(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("content", [KEY, "no key at all"])
-def test_keys_in_secrets_are_looked_at(tmp_path: Path, content: str) -> None:
+def test_keys_in_secrets_are_checked(tmp_path: Path, content: str) -> None:
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"a.pub": content}}
     key = authenticator("release-key")
     key["spec"]["cosign"]["keys"] = [{"secretRef": {"name": "keys", "key": "a.pub"}}]
@@ -111,7 +111,7 @@ def test_a_secret_that_is_missing_is_named_once(tmp_path: Path) -> None:
     assert problem["field"] == "spec.cosign.keys[0].secretRef.name"
 
 
-def test_what_is_left_aside_is_said_on_standard_error(tmp_path: Path) -> None:
+def test_skipped_objects_are_reported_on_standard_error(tmp_path: Path) -> None:
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}}
     path = write(tmp_path / "all.yaml", authenticator("release-key", KEY), namespace("shop", env="prod"), service)
     checked = sealgate("policy", "check", path)
@@ -146,7 +146,7 @@ def test_files_that_are_no_policies_are_problems_and_no_traces(tmp_path: Path, n
     assert "Traceback" not in checked.output
 
 
-def test_names_of_files_and_fields_are_shown_as_written_and_never_as_markup(tmp_path: Path) -> None:
+def test_file_and_field_names_are_never_markup(tmp_path: Path) -> None:
     path = write(tmp_path / "[bold]a.yaml", authenticator("release-key", KEY, **{"[red]x": 1, "e\x1b[31mvil": 2}))
     checked = sealgate("policy", "check", path)
     assert "[bold]a.yaml" in checked.stdout
@@ -154,14 +154,14 @@ def test_names_of_files_and_fields_are_shown_as_written_and_never_as_markup(tmp_
     assert "\x1b" not in checked.stdout
 
 
-def test_an_object_of_another_version_says_which_one_is_read(tmp_path: Path) -> None:
+def test_object_of_another_version_is_refused_with_the_supported_one(tmp_path: Path) -> None:
     newer = {**authenticator("release-key", KEY), "apiVersion": "sealgate.dev/v2"}
     checked = sealgate("policy", "check", write(tmp_path / "keys.yaml", newer))
     assert checked.exit_code == 2
     assert f"write {API_VERSION}" in checked.stdout
 
 
-def test_openpgp_keys_that_time_has_spoilt_are_named_and_are_no_error(tmp_path: Path) -> None:
+def test_expired_or_revoked_openpgp_keys_are_reported_not_errors(tmp_path: Path) -> None:
     store: dict[str, Any] = {"openshift": {}}
     keyring = armored_key("ed25519") + armored_key("revoked-as-retired")
     spec = {"simpleSigning": {"keyring": {"inline": keyring}, "store": store}}

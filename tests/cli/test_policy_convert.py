@@ -70,7 +70,7 @@ def test_a_file_that_is_not_there_is_wrong_input() -> None:
     assert sealgate("policy", "convert", "/nonexistent/kritis.yaml").exit_code == 2
 
 
-def test_keys_of_a_policy_json_are_read_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_key_files_of_a_policy_json_are_read_on_request(tmp_path: Path) -> None:
     key = tmp_path / "key.asc"
     key.write_text(armored_key("ed25519"))
     path = policy_json(tmp_path, keyPath=str(key))
@@ -86,7 +86,7 @@ def test_a_key_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
     assert sealgate("policy", "convert", policy_json(tmp_path, keyPath=str(key)), "--read-keys").exit_code == 2
 
 
-def test_registries_d_says_where_signatures_are(tmp_path: Path) -> None:
+def test_registries_d_locates_signatures(tmp_path: Path) -> None:
     folder = tmp_path / "registries.d"
     folder.mkdir()
     (folder / "default.yaml").write_text("default-docker:\n  lookaside: https://default.example.org\n")

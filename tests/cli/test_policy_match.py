@@ -42,7 +42,7 @@ def causes(*args: object) -> dict[str, str]:
     return {entry["name"]: entry["cause"] for entry in json.loads(matched.stdout)["policies"]}
 
 
-def test_each_policy_says_whether_and_why_it_covers_the_image(policies: Path) -> None:
+def test_each_policy_has_a_reason_why_it_covers_the_image_or_not(policies: Path) -> None:
     image = "registry.example.org/shop/web:1.0"
     assert causes(image, "--policies", policies) == {
         "everything": "Matched",
@@ -57,7 +57,7 @@ def test_each_policy_says_whether_and_why_it_covers_the_image(policies: Path) ->
     assert excluded["production"] == "ImageExcluded"
 
 
-def test_a_tag_beside_a_digest_leaves_policies_open_that_depend_on_it(policies: Path) -> None:
+def test_tag_beside_a_digest_leaves_tag_policies_undecided(policies: Path) -> None:
     digest = "sha256:" + "4a" * 32
     matched = sealgate("policy", "match", f"nginx:1.27@{digest}", "--policies", policies, "-o", "json")
     (entry,) = [entry for entry in json.loads(matched.stdout)["policies"] if entry["name"] == "hub"]
@@ -94,7 +94,7 @@ def test_the_json_names_what_each_policy_needs(policies: Path) -> None:
     }
 
 
-def test_an_image_that_nothing_covers_says_who_decides(tmp_path: Path) -> None:
+def test_unmatched_image_is_reported(tmp_path: Path) -> None:
     path = write(tmp_path / "p.yaml", authenticator("k", KEY), policy("shop", "registry.example.org/shop/*", ["k"]))
     matched = sealgate("policy", "match", "nginx", "--policies", path)
     assert matched.exit_code == 0
@@ -110,7 +110,7 @@ def test_a_policy_that_informs_leaves_an_image_unmatched(tmp_path: Path, action:
 
 
 @pytest.mark.parametrize("image", ["", "shop/UPPER", "a b", "x\x1b[31m", "nginx@sha256:abc", "a" * 300])
-def test_what_is_no_reference_is_wrong_usage(policies: Path, image: str) -> None:
+def test_invalid_reference_is_a_usage_error(policies: Path, image: str) -> None:
     matched = sealgate("policy", "match", image, "--policies", policies)
     assert matched.exit_code == 2
     assert "Error: " in matched.stderr

@@ -56,17 +56,17 @@ def into_a_closed_pipe(*args: str) -> tuple[int, bytes]:
         return process.wait(60), process.stderr.read()
 
 
-def test_a_reader_that_goes_away_is_no_verdict(shop: Shop) -> None:
+def test_closed_output_pipe_is_not_a_verdict(shop: Shop) -> None:
     assert into_a_closed_pipe(*arguments(shop, *["signed"] * 3)) == (141, b"")
     assert into_a_closed_pipe(*arguments(shop, *["signed"] * 3), "-o", "json") == (141, b"")
 
 
-def test_help_into_a_closed_pipe_is_no_denial() -> None:
+def test_help_into_a_closed_pipe_is_not_a_denial() -> None:
     assert into_a_closed_pipe("--help") == (141, b"")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_no_verdict(shop: Shop) -> None:
+def test_full_disk_is_not_a_verdict(shop: Shop) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [SEALGATE, *arguments(shop, "signed"), "-o", "json"], stdout=full, stderr=subprocess.PIPE, check=False
@@ -165,7 +165,7 @@ def test_completions_are_offered_to_the_shell() -> None:
 
 
 @pytest.mark.parametrize("debug", [True, False])
-def test_a_defect_is_owned_up_to_and_admits_nothing(shop: Shop, debug: bool) -> None:  # noqa: FBT001 - a parameter
+def test_internal_error_is_reported_and_admits_nothing(shop: Shop, debug: bool) -> None:  # noqa: FBT001 - a parameter
     code = "import sys; sys.modules['sealgate.workloads.images'] = None; from sealgate.cli import main; main()"
     env = {**os.environ, "SEALGATE_DEBUG": "1" if debug else ""}
     done = subprocess.run(

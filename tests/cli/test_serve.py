@@ -74,7 +74,7 @@ def allowed(url: str, image: str, pem: str | None = None) -> bool:
     return bool(json.loads(fetch(f"{url}/validate?timeout=30s", review(image), pem))["response"]["allowed"])
 
 
-def test_reviews_are_answered_over_tls_with_a_certificate_made_on_the_spot(shop: Shop) -> None:
+def test_reviews_are_answered_over_tls_with_a_generated_certificate(shop: Shop) -> None:
     with serving(shop, "--tls-self-signed") as server:
         fingerprint = server.wait_for("self-signed certificate created")["sha256_fingerprint"]
         address = server.wait_for("reviews served")["address"]
@@ -113,7 +113,7 @@ def test_policies_that_change_are_taken_and_bad_ones_are_not(shop: Shop) -> None
         assert not allowed(url, shop.image("signed"))
 
 
-def test_pods_without_digests_are_refused_and_templates_warned_about_on_demand(shop: Shop) -> None:
+def test_option_refuses_pods_without_digests_and_warns_on_templates(shop: Shop) -> None:
     with serving(shop, "--require-digests", "--workloads", "warn") as server:
         url = f"http://{server.wait_for('reviews served')['address']}"
         answer = json.loads(fetch(f"{url}/validate?timeout=30s", review(shop.image("signed"))))["response"]
@@ -144,7 +144,7 @@ def test_pods_without_digests_are_refused_and_templates_warned_about_on_demand(s
         (["--registry-ca", "x.org=/nowhere"], "cannot read /nowhere"),
     ],
 )
-def test_wrong_options_are_said_before_anything_begins(shop: Shop, args: list[str], why: str) -> None:
+def test_wrong_options_are_reported_before_the_start(shop: Shop, args: list[str], why: str) -> None:
     served = sealgate("serve", "--policies", shop.policies, "--listen", "127.0.0.1:0", *args)
     assert served.exit_code == 2
     assert why in served.stderr
@@ -163,7 +163,7 @@ def test_wrong_options_are_said_before_anything_begins(shop: Shop, args: list[st
         (["--policies", "/nowhere"], b"/nowhere: cannot be read"),
     ],
 )
-def test_what_cannot_be_used_is_said_before_anything_is_served(shop: Shop, args: list[str], why: bytes) -> None:
+def test_unusable_input_is_reported_before_serving(shop: Shop, args: list[str], why: bytes) -> None:
     with start("serve", "--policies", shop.policies, "--listen", "127.0.0.1:0", *args) as process:
         out, err = process.communicate(timeout=60)
     assert process.returncode == 2
@@ -172,7 +172,7 @@ def test_what_cannot_be_used_is_said_before_anything_is_served(shop: Shop, args:
     assert out == b""
 
 
-def test_without_its_packages_serve_says_what_to_install(shop: Shop) -> None:
+def test_serve_without_its_packages_names_what_to_install(shop: Shop) -> None:
     code = "import sys; sys.modules['gunicorn'] = None; from sealgate.cli import main; main()"
     args = ["serve", "--policies", str(shop.policies), "--listen", "127.0.0.1:0"]
     done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, check=False, timeout=60, text=True)

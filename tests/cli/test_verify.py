@@ -65,7 +65,7 @@ def test_a_signed_image_is_admitted_with_the_key_that_counted(shop: Shop) -> Non
     }
 
 
-def test_the_text_tells_of_every_signature_why_it_counted_or_did_not(shop: Shop) -> None:
+def test_text_output_has_a_reason_for_every_signature(shop: Shop) -> None:
     shown = shop.verify(shop.image("both")).stdout
     lines = [line for line in shown.splitlines() if "layer" in line]
     assert ["does not count" in line for line in lines] == [True, True, False]
@@ -87,12 +87,12 @@ def test_the_text_ends_with_a_table_and_a_count(shop: Shop) -> None:
     assert count == "4 images: 2 admitted, 1 denied, 1 not determined (1 verified, 0 exempt, 1 unmatched)"
 
 
-def test_answers_come_in_the_order_of_the_questions(shop: Shop) -> None:
+def test_results_have_the_order_of_the_arguments(shop: Shop) -> None:
     names = ["gone", "signed", "unsigned", "signed", "copied", "both"] * 6
     assert [entry["image"] for entry in entries(shop, *map(shop.image, names))] == list(map(shop.image, names))
 
 
-def test_two_authenticators_can_be_asked_for(shop: Shop) -> None:
+def test_two_authenticators_can_be_required(shop: Shop) -> None:
     write(shop.policies / "two.yaml", policy("two", f"{shop.registry.host}/shop/both", ["qa-key", "release-key"]))
     (entry,) = entries(shop, shop.image("both"))
     by_name = {found["name"]: found for found in entry["policies"]}
@@ -101,7 +101,7 @@ def test_two_authenticators_can_be_asked_for(shop: Shop) -> None:
     assert keys == [[fingerprint(QA)], [RELEASE_FINGERPRINT]]
 
 
-def test_a_warning_admits_and_says_so(shop: Shop) -> None:
+def test_warning_admits_and_is_shown(shop: Shop) -> None:
     write(shop.policies / "shop.yaml", *_warn_only(shop))
     warned = shop.verify(shop.image("unsigned"))
     assert warned.exit_code == 0
@@ -173,7 +173,7 @@ def test_a_loopback_registry_needs_leave(shop: Shop) -> None:
     assert shop.registry.requests == []
 
 
-def test_credentials_come_from_the_docker_config(shop: Shop, tmp_path: Path) -> None:
+def test_credentials_are_read_from_the_docker_config(shop: Shop, tmp_path: Path) -> None:
     shop.registry.auth.mode = "basic"
     shop.registry.auth.users = {"ann": "secret"}
     config = tmp_path / "docker.json"
@@ -186,9 +186,7 @@ def test_credentials_come_from_the_docker_config(shop: Shop, tmp_path: Path) -> 
     assert shop.verify(shop.image("signed")).exit_code == 0
 
 
-def test_an_entry_of_a_docker_config_that_cannot_be_read_is_named_and_spoils_only_itself(
-    shop: Shop, tmp_path: Path
-) -> None:
+def test_unreadable_docker_config_entry_affects_only_itself(shop: Shop, tmp_path: Path) -> None:
     shop.registry.auth.mode = "basic"
     shop.registry.auth.users = {"robot": "s3cret"}
     config = tmp_path / "config.json"
@@ -208,7 +206,7 @@ def test_an_entry_of_a_docker_config_that_cannot_be_read_is_named_and_spoils_onl
         ("XDG_RUNTIME_DIR", "containers/auth.json"),
     ],
 )
-def test_credentials_are_looked_for_where_docker_and_podman_keep_them(
+def test_credential_files_of_docker_and_podman_are_read(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, name: str
 ) -> None:
     shop.registry.auth.mode = "basic"
@@ -220,7 +218,7 @@ def test_credentials_are_looked_for_where_docker_and_podman_keep_them(
     assert shop.verify(shop.image("signed")).exit_code == 0
 
 
-def test_a_registry_with_a_certificate_of_its_own_authority(tmp_path: Path) -> None:
+def test_registry_with_a_private_ca_is_verified(tmp_path: Path) -> None:
     with RegistrySimulator(tls=True) as registry:
         secure = open_shop(registry, tmp_path)
         ca = tmp_path / "ca.pem"
@@ -229,7 +227,7 @@ def test_a_registry_with_a_certificate_of_its_own_authority(tmp_path: Path) -> N
         assert secure.verify(secure.image("signed"), "--registry-ca", f"{registry.host}={ca}").exit_code == 0
 
 
-def test_a_mirror_is_asked_first(shop: Shop) -> None:
+def test_mirror_is_used_first(shop: Shop) -> None:
     write(shop.policies / "pub.yaml", policy("public", "public.example.org/**", ["release-key"]))
     (entry,) = entries(
         shop, "public.example.org/shop/signed:1.0", "--registry-mirror", f"public.example.org={shop.registry.host}"
@@ -237,7 +235,7 @@ def test_a_mirror_is_asked_first(shop: Shop) -> None:
     assert (entry["verdict"], entry["subject"]) == ("admit", shop.digests["signed"])
 
 
-def test_a_registry_that_never_answers_costs_no_more_than_the_timeout(shop: Shop) -> None:
+def test_silent_registry_takes_no_longer_than_the_timeout(shop: Shop) -> None:
     shop.registry.faults.hang("/shop/unsigned/")
     # Enough for the image whose registry answers, however busy the machine is.
     verified = shop.verify(*map(shop.image, ["unsigned", "signed"]), "--timeout", "10", "-o", "json")
@@ -276,7 +274,7 @@ def test_policies_may_be_named_by_the_environment(shop: Shop, monkeypatch: pytes
         (["nginx", "--unmatched", "ignore"], "'ignore' is not one of"),
     ],
 )
-def test_wrong_usage_is_said_in_one_message(shop: Shop, args: list[str], why: str) -> None:
+def test_usage_error_is_one_message(shop: Shop, args: list[str], why: str) -> None:
     verified = shop.verify(*args)
     assert verified.exit_code == 2
     assert why in verified.stderr

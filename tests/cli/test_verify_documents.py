@@ -141,7 +141,7 @@ def test_what_is_wrong_with_one_object_does_not_end_the_run(shop: Shop, bad: str
 
 
 @pytest.mark.parametrize("encode", [json.dumps, dump])
-def test_an_item_of_a_list_that_cannot_be_read_is_a_finding_of_its_own(shop: Shop, encode: Any) -> None:
+def test_unreadable_list_item_is_its_own_finding(shop: Shop, encode: Any) -> None:
     items = [pod("a", shop.image("signed")), {"TWICE": 1, "twice": 2}, pod("b", shop.image("both"))]
     text = encode({"apiVersion": "v1", "kind": "List", "items": items}).replace("TWICE", "twice")
     verified = shop.verify("-f", "-", "-o", "json", stdin=text)
@@ -168,7 +168,7 @@ def test_lists_do_not_nest_without_end(shop: Shop) -> None:
 # Kinds that nobody configured ---------------------------------------------------------------------------------------
 
 
-def test_pod_specs_of_unknown_kinds_are_found_by_shape_and_said_so(shop: Shop) -> None:
+def test_pod_specs_of_unknown_kinds_are_found_by_shape_and_reported(shop: Shop) -> None:
     verified = shop.verify("-f", "-", stdin=dump(rollout(shop.image("unsigned")), rollout(shop.image("signed"))))
     assert verified.exit_code == 1
     assert verified.stderr == (
@@ -215,7 +215,7 @@ def test_what_a_configured_path_misses_is_found_by_shape(shop: Shop) -> None:
     assert "detected by shape in 1 object" in verified.stderr
 
 
-def test_an_object_of_a_custom_kind_without_pod_spec_is_nothing_to_refuse(shop: Shop) -> None:
+def test_custom_object_without_a_pod_spec_is_admitted(shop: Shop) -> None:
     obj = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "spec": {"workloadRef": {"name": "a"}}}
     verified = shop.verify("-f", "-", "--custom-kind", "argoproj.io/Rollout=spec.template.spec", stdin=dump(obj))
     assert verified.exit_code == 0

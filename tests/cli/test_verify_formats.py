@@ -32,7 +32,7 @@ def verdict(*args: object) -> tuple[int, dict[str, Any]]:
     return result.exit_code, image
 
 
-def test_a_whole_repository_that_is_rolled_back_is_refused_where_a_folder_remembers(tmp_path: Path) -> None:
+def test_repository_rollback_is_refused_with_a_state_directory(tmp_path: Path) -> None:
     now = datetime.now(UTC)
     with NotarySimulator() as dtr:
         gun = f"{dtr.host}/{PATH}"
@@ -59,7 +59,7 @@ def test_a_whole_repository_that_is_rolled_back_is_refused_where_a_folder_rememb
 
 
 @pytest.mark.parametrize("tls", [True, False])
-def test_the_registry_itself_is_the_notary_server_with_or_without_tls(tmp_path: Path, *, tls: bool) -> None:
+def test_registry_is_the_notary_server_with_or_without_tls(tmp_path: Path, *, tls: bool) -> None:
     now = datetime.now(UTC)
     with NotarySimulator(tls=tls) as dtr:
         gun = f"{dtr.host}/{PATH}"

@@ -92,14 +92,14 @@ def test_an_image_signed_by_a_key_in_a_kms_is_admitted(environment: KMSPolicyEnv
     assert finding["outcome"] == "verified"
 
 
-def test_a_disabled_key_verifies_nothing_and_says_so(environment: KMSPolicyEnvironment) -> None:
+def test_disabled_key_is_refused_with_a_reason(environment: KMSPolicyEnvironment) -> None:
     environment.key.state = "3"
     result = environment.verify()
     assert result.exit_code == 3
     assert "the key is disabled" in " ".join(result.stdout.split())
 
 
-def test_a_kms_that_is_away_means_that_nothing_can_be_determined(environment: KMSPolicyEnvironment) -> None:
+def test_unreachable_kms_means_undetermined(environment: KMSPolicyEnvironment) -> None:
     environment.kms.faults.status("", 500)
     result = environment.verify()
     assert result.exit_code == 3
@@ -120,7 +120,7 @@ def test_a_key_that_was_disabled_does_not_stop_those_beside_it(environment: KMSP
         assert "the key is disabled" in " ".join(refused.stdout.split())
 
 
-def test_what_a_key_may_have_signed_that_nobody_could_look_at_is_not_determined(
+def test_unfetched_key_means_undetermined(
     environment: KMSPolicyEnvironment,
 ) -> None:
     following = new_key("ECDSA P-256", "following")
@@ -135,7 +135,7 @@ def test_what_a_key_may_have_signed_that_nobody_could_look_at_is_not_determined(
     assert "Huawei DEW answers 500" in " ".join(result.stdout.split())
 
 
-def test_a_kms_that_is_not_listed_as_insecure_is_not_asked_over_plain_http(environment: KMSPolicyEnvironment) -> None:
+def test_unlisted_kms_is_not_asked_over_plain_http(environment: KMSPolicyEnvironment) -> None:
     result = sealgate(
         "verify",
         f"{environment.registry.host}/library/web:1.0",
@@ -161,7 +161,7 @@ def test_credentials_that_are_not_among_the_files_are_missed(environment: KMSPol
     assert "spec.cosign.keys[0].kms.huawei.credentialsSecret.name: there is no Secret named dew" in said
 
 
-def test_what_cannot_be_a_kms_entry_is_said_with_its_field(environment: KMSPolicyEnvironment) -> None:
+def test_invalid_kms_entry_is_reported_with_its_field(environment: KMSPolicyEnvironment) -> None:
     environment.write(region="evil.example.org")
     result = sealgate("policy", "check", environment.folder, "--output", "json")
     assert result.exit_code == 2

@@ -113,13 +113,13 @@ def test_the_labels_of_the_policies_win_over_those_of_the_manifests(shop: Shop) 
     assert verdicts(shop, text) == [("shop/signed:1.0", "deny")]
 
 
-def test_many_places_of_one_image_are_not_all_listed(shop: Shop) -> None:
+def test_list_of_locations_of_an_image_is_bounded(shop: Shop) -> None:
     shown = shop.verify("-f", "-", stdin=dump(*(pod(f"p{n}", shop.image("signed")) for n in range(8)))).stdout
     assert shown.count("used by Pod") == 5
     assert "used in 3 more places" in shown
 
 
-def test_a_custom_kind_can_be_looked_into(shop: Shop) -> None:
+def test_images_of_a_custom_kind_are_found(shop: Shop) -> None:
     rollout = {**deployment("web", shop.image("unsigned")), "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout"}
     for known in ("argoproj.io/Rollout=spec.template.spec", "Rollout=spec.template.spec", "Rollout"):
         verified = shop.verify("-f", "-", "--custom-kind", known, stdin=dump(rollout))
@@ -128,7 +128,7 @@ def test_a_custom_kind_can_be_looked_into(shop: Shop) -> None:
         assert "Rollout default/web, spec.template.spec.containers[0].image (" in verified.stdout
 
 
-def test_objects_without_images_are_nothing_to_refuse(shop: Shop) -> None:
+def test_objects_without_images_are_admitted(shop: Shop) -> None:
     text = dump({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}})
     verified = shop.verify("-f", "-", stdin=text)
     assert verified.exit_code == 0
@@ -137,7 +137,7 @@ def test_objects_without_images_are_nothing_to_refuse(shop: Shop) -> None:
     assert json.loads(shop.verify("-f", "-", "-o", "json", stdin=text).stdout) == []
 
 
-def test_text_that_is_no_reference_is_denied_as_the_webhook_would(shop: Shop) -> None:
+def test_invalid_reference_is_denied_like_in_the_webhook(shop: Shop) -> None:
     verified = shop.verify("-f", "-", "-o", "json", stdin=dump(pod("a", "NOT an image\x1b[31m", shop.image("signed"))))
     assert verified.exit_code == 1
     bad, good = json.loads(verified.stdout)
@@ -182,7 +182,7 @@ def test_text_that_is_no_reference_is_denied_as_the_webhook_would(shop: Shop) ->
         (b"\xff\xfe\x00", "standard input is not UTF-8 text"),
     ],
 )
-def test_what_is_no_manifest_is_wrong_input_and_never_an_admission(shop: Shop, text: str | bytes, why: str) -> None:
+def test_invalid_manifest_is_an_input_error_and_never_admitted(shop: Shop, text: str | bytes, why: str) -> None:
     verified = shop.verify("-f", "-", stdin=text)
     assert verified.exit_code == 2
     assert why in verified.stderr
@@ -196,7 +196,7 @@ def test_standard_input_can_be_read_once(shop: Shop) -> None:
     assert "only once" in verified.stderr
 
 
-def test_what_yaml_can_say_is_read_as_kubectl_reads_it(shop: Shop) -> None:
+def test_yaml_is_read_like_kubectl_reads_it(shop: Shop) -> None:
     text = f"""
 kind: Pod
 apiVersion: v1
@@ -229,7 +229,7 @@ spec:
         ("\x00", "not YAML or JSON"),
     ],
 )
-def test_what_yaml_should_not_say_is_named(shop: Shop, text: str, why: str) -> None:
+def test_ambiguous_yaml_is_reported(shop: Shop, text: str, why: str) -> None:
     verified = shop.verify("-f", "-", stdin=text)
     assert verified.exit_code == 2
     assert why in verified.stderr

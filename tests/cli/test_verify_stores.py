@@ -55,7 +55,7 @@ def reason(ran: Result) -> str:
     return str(json.loads(ran.stdout)[0]["policies"][0]["findings"][0]["reason"])
 
 
-def test_oracles_records_are_asked_for_with_the_api_key_of_the_files(tmp_path: Path) -> None:
+def test_oracle_requests_use_the_api_key_of_the_files(tmp_path: Path) -> None:
     with OracleVerifierEnvironment() as environment:
         environment.server.api_key = API_KEY
         record = environment.sign(environment.push())
@@ -71,7 +71,7 @@ def test_oracles_records_are_asked_for_with_the_api_key_of_the_files(tmp_path: P
         assert (unknown.exit_code, reason(unknown)) == (3, "RegistryUnauthorized")
 
 
-def test_attestations_are_asked_for_with_the_token_of_the_files(tmp_path: Path) -> None:
+def test_grafeas_requests_use_the_token_of_the_files(tmp_path: Path) -> None:
     with GrafeasVerifierEnvironment() as environment:
         environment.server.token = "s3cret"
         environment.attest(environment.push())
@@ -84,7 +84,7 @@ def test_attestations_are_asked_for_with_the_token_of_the_files(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("make", [GrafeasVerifierEnvironment, OracleVerifierEnvironment])
-def test_a_secret_that_is_missing_is_said_before_anything_is_asked(
+def test_missing_secret_is_reported_before_any_request(
     tmp_path: Path, make: type[GrafeasVerifierEnvironment | OracleVerifierEnvironment]
 ) -> None:
     with make() as environment:

@@ -93,7 +93,7 @@ def notes(conversion: Conversion) -> str:
     return "\n".join(map(str, conversion.notes))
 
 
-def test_the_usual_policy_becomes_one_authenticator_and_one_policy() -> None:
+def test_typical_policy_becomes_one_authenticator_and_one_policy() -> None:
     conversion = convert({"registry.example.org/team": [signed_by()]})
     authenticators, policies = split(conversion)
     assert conversion.unmatched == "deny"
@@ -170,7 +170,7 @@ def test_every_identity_is_kept(identity: dict[str, Any], expected: dict[str, An
     assert build_check(authenticator, FileKeys({})).format == "simpleSigning"
 
 
-def test_signatures_on_every_platform_count_as_such_policies_look_at_platforms() -> None:
+def test_platform_signatures_are_accepted_like_in_the_original() -> None:
     conversion = convert({"registry.example.org": [signed_by()], "registry.example.com": [signed_by()]})
     for authenticator in split(conversion)[0].values():
         assert authenticator.spec.simple_signing is not None
@@ -210,12 +210,12 @@ def test_the_docker_default_counts_before_the_global_one() -> None:
     assert list(split(conversion)[1]) == ["registry-example-org"]
 
 
-def test_everything_rejected_needs_no_objects() -> None:
+def test_reject_all_needs_no_objects() -> None:
     conversion = convert_containers_policy({"default": [REJECT]})
     assert (conversion.objects, conversion.unmatched) == ((), "deny")
 
 
-def test_everything_accepted_needs_no_objects_either() -> None:
+def test_accept_all_needs_no_objects() -> None:
     conversion = convert_containers_policy({"default": [ACCEPT]})
     assert (conversion.objects, conversion.unmatched) == ((), "admit")
     assert "admitted unverified" in notes(conversion)
@@ -229,14 +229,14 @@ def test_acceptance_among_rejection_is_an_exempt_policy() -> None:
     assert policies["registry-example-org-open"].spec.require is None
 
 
-def test_several_requirements_are_policies_of_their_own_so_that_one_key_may_meet_both() -> None:
+def test_several_requirements_become_separate_policies() -> None:
     vendor = signed_by({"type": "exactRepository", "dockerRepository": "vendor.example.org/product"})
     authenticators, policies = split(convert({"registry.example.org/product": [vendor, signed_by()]}))
     assert len(authenticators) == 2
     assert [required(policy) for policy in policies.values()] == [(name,) for name in authenticators]
 
 
-def test_the_same_requirement_is_one_authenticator_wherever_it_stands() -> None:
+def test_equal_requirements_share_one_authenticator() -> None:
     authenticators, policies = split(
         convert({"a.example.org": [signed_by()], "b.example.org": [signed_by(), signed_by()]})
     )
@@ -244,7 +244,7 @@ def test_the_same_requirement_is_one_authenticator_wherever_it_stands() -> None:
     assert len(policies) == 2
 
 
-def test_acceptance_beside_a_requirement_does_nothing() -> None:
+def test_accept_beside_a_requirement_is_ignored() -> None:
     conversion = convert({"a.example.org": [ACCEPT, signed_by()]})
     assert len(split(conversion)[1]) == 1
     assert "does nothing" in notes(conversion)
@@ -275,7 +275,7 @@ def unreadable(path: str) -> bytes:
 
 
 @pytest.mark.parametrize("read_file", [None, unreadable, lambda _: armored_key("ed25519").encode() * 1000])
-def test_key_files_that_cannot_be_read_become_a_secret_to_be_made(read_file: Any) -> None:
+def test_unreadable_key_files_become_a_secret_to_create(read_file: Any) -> None:
     conversion = convert({"a.example.org": [signed_by(keyPaths=["/etc/pki/x", "/etc/pki/y"])]}, read_file=read_file)
     (authenticator,) = split(conversion)[0].values()
     assert authenticator.spec.simple_signing is not None
@@ -308,13 +308,13 @@ REGISTRIES = {
         ("", "https://sigstore.example.org"),
     ],
 )
-def test_registries_d_says_where_signatures_are(scope: str, url: str) -> None:
+def test_registries_d_locates_signatures(scope: str, url: str) -> None:
     conversion = convert({scope: [signed_by()]}, registries=REGISTRIES)
     assert conversion.objects[0]["spec"]["simpleSigning"]["store"] == {"lookaside": {"url": url}}
     assert "does not say where" not in notes(conversion)
 
 
-def test_without_registries_d_the_registry_is_asked_and_a_note_says_so() -> None:
+def test_without_registries_d_the_registry_is_used_and_noted() -> None:
     conversion = convert({"a.example.org": [signed_by()]}, registries={"docker": {"b.example.org": {"lookaside": "x"}}})
     assert conversion.objects[0]["spec"]["simpleSigning"]["store"] == {"openshift": {}}
     assert "does not say where signatures are stored" in notes(conversion)
@@ -347,7 +347,7 @@ def test_the_older_transport_for_openshift_is_read_as_well() -> None:
 
 
 @pytest.mark.parametrize("wide", ["", "a.example.org"])
-def test_the_older_transport_never_asks_less_of_images_than_the_one_that_they_come_through(wide: str) -> None:
+def test_older_transport_is_never_weaker_than_docker(wide: str) -> None:
     older = {"a.example.org/team": [ACCEPT], "a.example.org/ops": [signed_by({"type": "matchExact"})]}
     policy = {"default": [REJECT], "transports": {"docker": {wide: [signed_by()]}, "atomic": older}}
     conversion = convert_containers_policy(policy)
@@ -364,7 +364,7 @@ def test_what_only_the_older_transport_accepts_is_not_admitted() -> None:
     assert "accepted through the atomic transport only" in notes(conversion)
 
 
-def test_signatures_in_a_narrower_place_are_pointed_out() -> None:
+def test_signature_stores_of_narrower_scopes_are_noted() -> None:
     registries = {
         "docker": {name: {"lookaside": f"https://{name}"} for name in ("a.example.org", "a.example.org/team")}
     }
@@ -455,7 +455,7 @@ def test_a_scope_that_no_selector_expresses_is_left_out_and_noted(scope: str) ->
     ],
     ids=lambda policy: str(policy)[:70],
 )
-def test_what_is_no_policy_is_refused_with_its_field(policy: Any) -> None:
+def test_invalid_policy_is_refused_with_its_field(policy: Any) -> None:
     with pytest.raises(PolicyError) as caught:
         convert_containers_policy(policy)
     assert caught.value.problems[0].file == "policy.json"
@@ -541,7 +541,7 @@ def test_docker_hub_has_one_name_in_scopes() -> None:
     assert not admitted(conversion, "docker.io/library/a:1", set())
 
 
-def test_the_usual_port_is_left_out_where_references_leave_it_out() -> None:
+def test_default_port_is_omitted_like_in_references() -> None:
     conversion = convert({"registry:443": [signed_by()]}, default=ACCEPT)
     (policy,) = split(conversion)[1].values()
     assert [image.repository for image in policy.spec.images] == ["registry:443/**"]
@@ -556,7 +556,7 @@ def test_no_image_is_of_a_wildcard_with_a_port(scope: str) -> None:
 
 
 @pytest.mark.parametrize(("one", "other"), [("r.example.org", "r.example.org:443"), ("*.r.org", "*.R.org")])
-def test_two_scopes_for_the_same_images_have_to_say_the_same(one: str, other: str) -> None:
+def test_scopes_for_the_same_images_must_agree(one: str, other: str) -> None:
     conversion = convert({one: [signed_by()], other: [signed_by()]})
     assert len(split(conversion)[1]) == 1
     with pytest.raises(PolicyError, match="about the same images"):

@@ -15,7 +15,7 @@ from tests.support.builders.kritis import EC_PEM, RSA_PEM, allowlist, attestatio
 from tests.support.signers.simple_signing import Signer
 
 
-def test_an_authority_becomes_an_authenticator() -> None:
+def test_attestation_authority_becomes_an_authenticator() -> None:
     conversion = convert(authority())
     assert specs(conversion, "Authenticator") == {
         "default.qa": {
@@ -112,7 +112,7 @@ BAD_AUTHORITIES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD_AUTHORITIES)
-def test_an_authority_that_cannot_be_meant_is_refused(name: str) -> None:
+def test_invalid_attestation_authority_is_refused(name: str) -> None:
     fields, message = BAD_AUTHORITIES[name]
     assert message in problems(authority(**fields))
 
@@ -132,7 +132,7 @@ def test_all_authorities_of_a_policy_must_attest_in_its_namespace() -> None:
     }
 
 
-def test_objects_without_a_namespace_are_in_the_one_that_was_said() -> None:
+def test_objects_without_a_namespace_use_the_given_one() -> None:
     conversion = convert(authority(), attestation_policy("signed", "qa"), namespace="shop")
     assert specs(conversion)["shop.signed"]["namespaceSelector"] == {
         "matchLabels": {"kubernetes.io/metadata.name": "shop"}
@@ -151,14 +151,14 @@ def test_one_name_in_two_namespaces_stays_two_authenticators() -> None:
     }
 
 
-def test_of_several_policies_with_one_authority_each_one_is_enough() -> None:
+def test_policies_with_one_authority_are_alternatives() -> None:
     conversion = convert(
         authority("qa"), authority("dev"), attestation_policy("one", "qa"), attestation_policy("two", "dev")
     )
     assert specs(conversion)["default"]["require"] == {"authenticators": ["default.dev", "default.qa"], "count": 1}
 
 
-def test_a_policy_that_asks_for_more_than_another_asks_for_nothing() -> None:
+def test_policy_implied_by_an_alternative_is_dropped() -> None:
     conversion = convert(
         authority("qa"),
         authority("dev"),
@@ -172,7 +172,7 @@ def test_a_policy_that_asks_for_more_than_another_asks_for_nothing() -> None:
     assert "both, same asked for no less than one" in notes(conversion)
 
 
-def test_alternatives_that_cannot_be_said_become_stricter() -> None:
+def test_inexpressible_alternatives_become_stricter() -> None:
     conversion = convert(
         *(authority(name) for name in ("a", "b", "c")),
         attestation_policy("one", "a", "b"),
@@ -188,12 +188,12 @@ def test_a_policy_without_authorities_is_refused(names: Any) -> None:
     assert "names no authority" in problems(authority(), policy)
 
 
-def test_a_policy_with_more_authorities_than_can_be_said_is_refused() -> None:
+def test_policy_with_too_many_authorities_is_refused() -> None:
     names = [f"a{number}" for number in range(17)]
     assert "more than 16" in problems(*map(authority, names), attestation_policy("signed", *names))
 
 
-def test_an_authority_of_another_namespace_is_none() -> None:
+def test_authority_of_another_namespace_is_not_found() -> None:
     text = problems(authority(namespace="a"), attestation_policy("signed", "qa", namespace="b"))
     assert "no AttestationAuthority qa in the namespace b" in text
 
@@ -206,7 +206,7 @@ def test_a_list_is_as_good_as_its_items() -> None:
     assert len(conversion.objects) == 2
 
 
-def test_other_kinds_of_kritis_are_told_of() -> None:
+def test_other_kritis_kinds_are_reported() -> None:
     conversion = convert(authority(), kritis("ImageSecurityPolicy", "vulnerabilities", {}))
     assert "ImageSecurityPolicy vulnerabilities has no equivalent" in notes(conversion)
 
@@ -239,7 +239,7 @@ def test_a_containers_policy_is_converted_alone() -> None:
         convert_texts([("policy.json", policy), ("k.yaml", yaml.safe_dump(authority()))])
 
 
-def test_foreign_text_does_not_leave_its_comment() -> None:
+def test_untrusted_text_stays_in_its_comment() -> None:
     conversion = convert(authority(), allowlist("evil\n---\nkind: Pod"), attestation_policy("p", "qa"))
     text = to_yaml(conversion)
     assert "\nkind: Pod" not in text

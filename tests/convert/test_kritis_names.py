@@ -29,7 +29,7 @@ def named(conversion: Conversion) -> dict[tuple[str, str], Mapping[str, Any]]:
     return found
 
 
-def test_a_policy_of_several_is_not_named_like_a_policy_of_another_namespace() -> None:
+def test_split_policy_has_no_name_of_another_namespace() -> None:
     conversion = convert(
         *(authority(name, namespace="prod") for name in ("qa", "security")),
         attestation_policy("one", "qa", namespace="prod"),
@@ -61,7 +61,7 @@ def test_a_namespace_that_kubernetes_would_not_take_is_refused(space: str) -> No
     assert "no name of a namespace" in problems(authority(), namespace=space)
 
 
-def test_a_namespace_that_is_no_text_is_refused() -> None:
+def test_namespace_that_is_not_a_string_is_refused() -> None:
     obj = authority()
     for value in ([], ["a"], 5, {"a": 1}):
         expected = "no name of a namespace" if value else ""
@@ -101,7 +101,7 @@ places = st.lists(st.tuples(spaces, plain), min_size=1, max_size=6, unique=True)
 
 @settings(max_examples=150, deadline=None)
 @given(authorities=places, policies=places, other=st.tuples(spaces, plain))
-def test_distinct_objects_never_share_a_name_and_keep_theirs(
+def test_distinct_objects_have_distinct_stable_names(
     authorities: list[tuple[str, str]], policies: list[tuple[str, str]], other: tuple[str, str]
 ) -> None:
     objects = [authority(name, namespace=space) for space, name in authorities]

@@ -98,7 +98,7 @@ def test_a_pattern_excludes_what_it_covered(pattern: str, inside: list[str], out
         (f"{REGISTRY}//app", "."),
     ],
 )
-def test_a_pattern_that_nothing_covers_is_left_out_and_told_of(pattern: str, why: str) -> None:
+def test_uncovered_pattern_is_dropped_and_reported(pattern: str, why: str) -> None:
     with pytest.raises(NoSelectorError, match=why):
         exclusion_of(pattern)
     conversion = convert(authority(), attestation_policy("signed", "qa"), allowlist(pattern))
@@ -107,7 +107,7 @@ def test_a_pattern_that_nothing_covers_is_left_out_and_told_of(pattern: str, why
     assert "not converted, so these images must be attested" in notes(conversion)
 
 
-def test_what_has_more_dots_than_a_pattern_is_held_to_a_policy_of_its_own() -> None:
+def test_image_with_more_dots_gets_its_own_policy() -> None:
     conversion = convert(
         authority(), attestation_policy("signed", "qa"), allowlist("registry*.*.aliyuncs.com/acs/*", "nginx*")
     )
@@ -123,7 +123,7 @@ def test_what_has_more_dots_than_a_pattern_is_held_to_a_policy_of_its_own() -> N
     assert "whose names end in .more-dots" in notes(conversion)
 
 
-def test_an_image_with_more_dots_may_be_allowed_by_a_pattern_without_such_a_wildcard() -> None:
+def test_exact_pattern_allows_an_image_with_more_dots() -> None:
     conversion = convert(
         authority(),
         attestation_policy("signed", "qa"),
@@ -147,7 +147,7 @@ def test_a_pattern_for_a_namespace_holds_there_alone() -> None:
 
 
 @pytest.mark.parametrize("wildcard", ["*", "*-x*-y*-z"])
-def test_more_patterns_than_can_be_said_are_told_of(wildcard: str) -> None:
+def test_excess_patterns_are_reported(wildcard: str) -> None:
     patterns = [f"{REGISTRY}/app{number}{wildcard}" for number in range(257)]
     conversion = convert(authority(), attestation_policy("signed", "qa"), allowlist(*patterns))
     kept = 256 if wildcard == "*" else 85

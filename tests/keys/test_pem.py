@@ -86,7 +86,7 @@ def test_other_pem_contents_are_refused_by_name(text: str | bytes, what: str) ->
 
 @settings(max_examples=200, deadline=None)
 @given(st.one_of(st.text(max_size=300), st.binary(max_size=300)))
-def test_any_text_is_read_or_raises_invalid_key(text: str | bytes) -> None:
+def test_arbitrary_text_raises_invalid_key(text: str | bytes) -> None:
     with pytest.raises(InvalidKeyError) as caught:
         read_public_key_pem(text)
     assert caught.value.message.isprintable()

@@ -221,7 +221,7 @@ def test_weak_or_invalid_ed25519_point_is_refused(raw: bytes) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=200))
-def test_any_pem_bytes_are_read_or_raise_invalid_key(der: bytes) -> None:
+def test_arbitrary_pem_bytes_raise_invalid_key(der: bytes) -> None:
     with pytest.raises(InvalidKeyError):
         load_public_key(pem_of(der))
 

@@ -148,7 +148,7 @@ def test_point_at_infinity_is_refused() -> None:
         ("compressed", COMPRESSED_PREFIX + b"\x02" + KEY.public_der[27:59]),
     ],
 )
-def test_key_of_another_type_is_not_an_sm2_key(what: str, der: bytes) -> None:
+def test_invalid_sm2_key_is_refused(what: str, der: bytes) -> None:
     del what
     with pytest.raises(InvalidKeyError, match="the SM2 key cannot be used"):
         load_public_key(pem_of(der))

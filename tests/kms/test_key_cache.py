@@ -89,7 +89,7 @@ def test_a_key_is_there_once_it_was_read(environment: KMSEnvironment) -> None:
     assert key.kind == "ECDSA P-256"
 
 
-def test_without_a_key_cache_the_authenticator_is_not_ready(environment: KMSEnvironment) -> None:
+def test_without_a_kms_reader_the_authenticator_is_not_ready(environment: KMSEnvironment) -> None:
     (entry,) = kms_entries(files_of(environment).authenticators)
     with pytest.raises(UnavailableError, match="nothing here reads keys from a KMS"):
         FileKeys({}).public_keys(entry)
@@ -187,7 +187,7 @@ class OddNames(Names):
         return super().resolve(host, deadline)
 
 
-def test_unexpected_error_affects_one_key_and_is_logged(environment: KMSEnvironment) -> None:
+def test_unexpected_error_affects_one_key_and_is_raised(environment: KMSEnvironment) -> None:
     files = files_of(environment, environment.source(endpoint="https://odd.example.org"), environment.source())
     odd, good = kms_entries(files.authenticators)
     cache = KMSKeyCache(settings_for(environment.kms), environment.clock, resolver=OddNames({"127.0.0.1": "127.0.0.1"}))
@@ -217,7 +217,7 @@ def test_a_service_that_is_silent_does_not_keep_others_waiting(environment: KMSE
             assert source.fetch(environment.entry(endpoint=other.url))
 
 
-def test_keys_are_fetched_concurrently_and_fail_independently(environment: KMSEnvironment) -> None:
+def test_keys_of_one_refresh_fail_independently(environment: KMSEnvironment) -> None:
     cache, files = (
         cache_of(environment),
         files_of(environment, environment.source(), environment.source(keyId="missing")),

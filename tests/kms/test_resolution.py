@@ -91,7 +91,7 @@ def test_inconclusive_responses_leave_the_key_unknown(
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[1]", b'"x"', b'{"a":1,"a":1}', b"{}", b"\xff", b"[" * 5000])
-def test_response_of_another_service_is_unavailable(any_kms: KMSEnvironment, body: bytes) -> None:
+def test_malformed_response_is_unavailable(any_kms: KMSEnvironment, body: bytes) -> None:
     any_kms.kms.faults.body("", body)
     with pytest.raises(UnavailableError, match="unexpected response") as caught:
         any_kms.resolve()

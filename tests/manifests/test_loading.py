@@ -80,7 +80,7 @@ def test_objects_are_read_with_the_secrets_that_they_name() -> None:
     assert files.files == ("f.yaml",)
 
 
-def test_objects_come_sorted_by_name_from_any_number_of_texts() -> None:
+def test_objects_of_all_texts_are_sorted_by_name() -> None:
     texts = [(f"{name}.yaml", as_text(policy_object(name), authenticator_object(f"key-{name}"))) for name in "cab"]
 
     files = load_policy_texts([*texts, ("keys.yaml", as_text(authenticator_object()))])
@@ -115,7 +115,7 @@ def test_the_labels_of_namespaces_are_read() -> None:
     assert load(GOOD, team, bare).namespaces == {"team": {"env": "production"}, "bare": {}}
 
 
-def test_what_is_none_of_ours_is_left_aside_and_noted() -> None:
+def test_foreign_objects_are_skipped_and_noted() -> None:
     files = load(
         GOOD,
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x\ny"}},
@@ -167,7 +167,7 @@ def test_an_object_that_is_not_quite_ours_is_a_problem(change: dict[str, Any], p
 
 
 @pytest.mark.parametrize("text", ["- a\n", "text\n", "5\n"])
-def test_a_document_that_is_no_object_is_a_problem(text: str) -> None:
+def test_document_that_is_not_an_object_is_a_problem(text: str) -> None:
     assert "f.yaml:29: must be an object" in one_problem(GOOD, text)
 
 
@@ -238,7 +238,7 @@ def test_a_document_that_is_no_object_is_a_problem(text: str) -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_a_policy_comes_with_its_field_and_what_to_write(spec: dict[str, Any], problem: str) -> None:
+def test_policy_problem_has_its_field_and_a_correction(spec: dict[str, Any], problem: str) -> None:
     assert problem in one_problem(policy_object("p", **spec), authenticator_object())
 
 
@@ -272,7 +272,7 @@ def test_what_is_wrong_with_a_policy_comes_with_its_field_and_what_to_write(spec
         ({"cosign": None}, "has no format"),
     ],
 )
-def test_what_is_wrong_with_an_authenticator_comes_with_its_field(spec: dict[str, Any], problem: str) -> None:
+def test_authenticator_problem_has_its_field(spec: dict[str, Any], problem: str) -> None:
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"a": "b"}}
 
     assert any(problem in found for found in problems(policy_object("p"), authenticator_object(**spec), secret))
@@ -295,7 +295,7 @@ def test_what_is_wrong_with_a_secret_or_namespace(change: dict[str, Any], proble
     assert problem in one_problem(GOOD, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}, **change})
 
 
-def test_a_name_that_is_taken_is_told_with_the_place_of_both() -> None:
+def test_duplicate_name_is_reported_with_both_positions() -> None:
     problem = one_problem(GOOD, policy_object("production"))
 
     assert problem.startswith("f.yaml:")
@@ -306,7 +306,7 @@ def test_the_same_name_may_be_used_by_different_kinds() -> None:
     assert len(load(GOOD, policy_object("release-key")).policies) == 2
 
 
-def test_everything_wrong_is_told_at_once_in_the_order_of_the_lines() -> None:
+def test_all_problems_are_reported_in_line_order() -> None:
     text = """\
 apiVersion: sealgate.dev/v1alpha1
 kind: Authenticator
@@ -345,7 +345,7 @@ kind: Authenticator
     ]
 
 
-def test_an_authenticator_that_is_wrong_is_not_called_missing_as_well() -> None:
+def test_invalid_authenticator_is_not_also_reported_missing() -> None:
     assert "there is no Authenticator" not in one_problem(policy_object("p"), authenticator_object(cosign={"keys": []}))
 
 
@@ -368,7 +368,7 @@ def test_further_checks_add_problems_with_the_lines_of_the_files() -> None:
     assert str(caught.value) == "3 problems in 2 policy files"
 
 
-def test_further_checks_are_given_what_is_well_formed_although_something_is_wrong() -> None:
+def test_further_checks_get_the_well_formed_objects() -> None:
     seen: list[int] = []
 
     def check(files: PolicyFiles) -> list[Problem]:
@@ -382,7 +382,7 @@ def test_further_checks_are_given_what_is_well_formed_although_something_is_wron
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n---\n", "apiVersion: v1\nkind: ConfigMap\n"])
-def test_nothing_of_ours_is_a_problem(text: str) -> None:
+def test_input_without_sealgate_objects_is_a_problem(text: str) -> None:
     assert "no Authenticator and no VerificationPolicy in f.yaml (1 files read)" in one_problem(text)
 
 
@@ -397,7 +397,7 @@ def test_no_texts_are_a_problem() -> None:
     assert "in no files" in str(caught.value.problems[0])
 
 
-def test_nothing_foreign_breaks_a_line() -> None:
+def test_untrusted_text_never_breaks_a_line() -> None:
     objects = [
         policy_object("p", action="x\nok", images=[{"repository": "a\n\x1b[2Jb"}], **{"f\n\x1b": 1}),
         {**authenticator_object(), "kind": "X\ny"},
@@ -408,7 +408,7 @@ def test_nothing_foreign_breaks_a_line() -> None:
         assert "\x1b" not in problem
 
 
-def test_a_key_in_the_wrong_place_is_not_shown() -> None:
+def test_misplaced_key_is_not_shown() -> None:
     secret = "MHcCAQEEIDsecret" * 20  # noqa: S105 - stands for a private key that was pasted
 
     found = one_problem(policy_object("p", action=secret), authenticator_object())

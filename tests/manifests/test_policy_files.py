@@ -52,7 +52,7 @@ def test_folders_are_searched_for_yaml_and_json(folder: Path) -> None:
     assert files.files == tuple(str(folder / name) for name in ("b.yml", "keys.yaml", "sub/deeper/c.YAML"))
 
 
-def test_a_file_that_is_named_is_read_whatever_it_is_called(folder: Path) -> None:
+def test_named_file_is_read_with_any_suffix(folder: Path) -> None:
     write(folder / ".hidden" / "policies.txt", "p")
 
     assert names(load_policy_files([str(folder / ".hidden" / "policies.txt"), folder])) == ["p"]
@@ -102,7 +102,7 @@ def test_a_path_that_is_not_there_is_a_problem(folder: Path) -> None:
     ]
 
 
-def test_a_link_to_nothing_is_a_problem(folder: Path) -> None:
+def test_dangling_link_is_a_problem(folder: Path) -> None:
     (folder / "p.yaml").symlink_to("nowhere")
 
     assert "p.yaml: cannot be read" in problems(folder)[0]
@@ -156,7 +156,7 @@ def test_a_file_that_is_not_text_is_a_problem(folder: Path) -> None:
     assert problems(folder) == [f"{folder / 'p.yaml'}: not UTF-8: byte 3 (save it as UTF-8 text)"]
 
 
-def test_a_byte_order_mark_is_no_content(folder: Path) -> None:
+def test_byte_order_mark_is_ignored(folder: Path) -> None:
     write(folder / "p.yaml", "p")
     (folder / "p.yaml").write_bytes(b"\xef\xbb\xbf" + (folder / "p.yaml").read_bytes())
 
@@ -182,7 +182,7 @@ def test_too_many_files_are_a_problem(folder: Path, monkeypatch: pytest.MonkeyPa
     assert "more than 2 files (name a smaller directory)" in problems(folder)[0]
 
 
-def test_problems_of_several_files_are_told_with_their_names(folder: Path) -> None:
+def test_problems_of_several_files_have_file_names(folder: Path) -> None:
     write(folder / "a.yaml", "p")
     write(folder / "b.yaml", "p")
 

@@ -84,7 +84,7 @@ def test_any_text_compiles_or_is_refused(pattern: str) -> None:
 
 @settings(max_examples=200)
 @given(PATTERNS, TEXTS)
-def test_everything_that_matches_begins_with_the_prefix(pattern: str, text: str) -> None:
+def test_every_match_starts_with_the_prefix(pattern: str, text: str) -> None:
     try:
         compiled = compile_pattern(pattern)
     except InvalidPatternError:
@@ -128,7 +128,7 @@ def test_as_many_alternatives_as_allowed_compile() -> None:
     assert len(compile_pattern("{a,b}" * 7).globs) == MAX_ALTERNATIVES
 
 
-def test_alternatives_that_say_the_same_are_one() -> None:
+def test_equal_alternatives_are_merged() -> None:
     assert len(compile_pattern("{a,a}{*,*}*").globs) == 1
 
 

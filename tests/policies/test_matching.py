@@ -49,7 +49,7 @@ def test_a_policy_that_covers_an_image_in_several_ways_is_found_once() -> None:
     assert names(index, "quay.io/app") == ["p"]
 
 
-def test_the_compiled_policy_knows_what_it_requires() -> None:
+def test_compiled_policy_has_its_requirements() -> None:
     index = PolicyIndex(
         [
             policy("all", require={"authenticators": ["b", "a"]}, action="Warn"),
@@ -68,12 +68,12 @@ def test_a_name_shorter_than_every_pattern_is_covered_by_none() -> None:
     assert names(index, "quay.io/a") == []
 
 
-def test_no_policies_match_nothing() -> None:
+def test_empty_policy_set_matches_nothing() -> None:
     assert names(PolicyIndex([]), "nginx") == []
     assert PolicyIndex([]).literal_hosts == frozenset()
 
 
-def test_a_bad_pattern_is_no_index() -> None:
+def test_bad_pattern_raises_instead_of_compiling() -> None:
     with pytest.raises(InvalidPatternError):
         PolicyIndex([policy("p", "nginx")])
 
@@ -91,7 +91,7 @@ def test_a_bad_pattern_is_no_index() -> None:
         (f"quay.io/app:dev@{DIGEST}", True),
     ],
 )
-def test_an_image_of_which_no_tag_is_known_is_covered_by_any_tag_pattern(image: str, covered: bool) -> None:  # noqa: FBT001 - a column of the table above
+def test_image_without_a_known_tag_matches_any_tag_pattern(image: str, covered: bool) -> None:  # noqa: FBT001 - a column of the table above
     assert covers(image, images=[{"repository": "quay.io/*", "tags": ["v*"]}]) is covered
 
 
@@ -105,11 +105,11 @@ def test_an_image_of_which_no_tag_is_known_is_covered_by_any_tag_pattern(image: 
         (f"quay.io/app:dev-1@{DIGEST}", True),
     ],
 )
-def test_an_exclusion_by_tag_holds_only_where_the_tag_decides_what_is_pulled(image: str, covered: bool) -> None:  # noqa: FBT001 - a column of the table above
+def test_tag_exclusion_applies_only_if_the_tag_is_pulled(image: str, covered: bool) -> None:  # noqa: FBT001 - a column of the table above
     assert covers(image, excludeImages=[{"repository": "quay.io/app", "tags": ["dev-*"]}]) is covered
 
 
-def test_an_exclusion_of_latest_holds_for_an_image_without_tag_and_digest() -> None:
+def test_latest_exclusion_applies_to_an_untagged_image() -> None:
     exclude = [{"repository": "quay.io/app", "tags": ["latest"]}]
 
     assert not covers("quay.io/app", excludeImages=exclude)
@@ -166,7 +166,7 @@ def test_a_namespace_is_labelled_with_its_own_name() -> None:
     assert dict(namespace.labels) == {NAME_LABEL: "team", "a": "b"}
 
 
-def test_many_namespaces_are_told_apart() -> None:
+def test_many_namespaces_are_distinguished() -> None:
     index = PolicyIndex([policy("p", namespaceSelector={"matchLabels": {"number": "7"}})])
 
     found = [n for n in range(5000) if names(index, "nginx", Namespace("x", {"number": str(n)}))]
@@ -174,7 +174,7 @@ def test_many_namespaces_are_told_apart() -> None:
     assert found == [7]
 
 
-def test_the_hosts_that_patterns_name_are_known() -> None:
+def test_hosts_named_by_patterns_are_collected() -> None:
     index = PolicyIndex(
         [
             policy("a", "Registry.Example.org:443/app", "*.example.org/**", "**", "quay.io/*"),

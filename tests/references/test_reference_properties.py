@@ -34,7 +34,7 @@ _MUTATED = st.tuples(REFERENCES, st.integers(0, 80), st.text(max_size=2)).map(
 
 @settings(max_examples=400)
 @given(st.one_of(REFERENCES, _MUTATED))
-def test_normalising_twice_changes_nothing(text: str) -> None:
+def test_normalisation_is_idempotent(text: str) -> None:
     try:
         reference = parse_reference(text)
     except InvalidReferenceError:
@@ -47,7 +47,7 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
 
 @settings(max_examples=300)
 @given(st.one_of(st.text(), st.text("aZ0.:/@[]-_ \n%", max_size=30), _MUTATED))
-def test_nothing_but_the_declared_error_comes_out(text: str) -> None:
+def test_only_the_declared_error_is_raised(text: str) -> None:
     for parse in (parse_reference, parse_registry, parse_repository, parse_digest):
         with contextlib.suppress(InvalidReferenceError):
             parse(text)
@@ -83,7 +83,7 @@ def _is_refused_on_purpose(domain: str, path: str, tag: str | None, digest: str 
 
 @settings(max_examples=500)
 @given(st.one_of(REFERENCES, _MUTATED, st.text("aA0.:/@-_ [", max_size=20)))
-def test_nothing_is_accepted_that_docker_refuses_and_nothing_else_refused_but_on_purpose(text: str) -> None:
+def test_agrees_with_docker_except_on_purpose(text: str) -> None:
     parts = docker_parts(text)
     try:
         reference = parse_reference(text)

@@ -129,7 +129,7 @@ def test_what_is_outside_the_grammar_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("before", ["library/", "registry.example.org/", f"{'a' * 63}.{'b' * 63}.example.org:5000/"])
-def test_path_is_at_most_255_characters_long_whatever_its_registry(before: str) -> None:
+def test_path_is_limited_to_255_characters_for_any_registry(before: str) -> None:
     room = MAX_PATH_LENGTH - (len(before) if before == "library/" else 0)
     tag = "t" * 128
 

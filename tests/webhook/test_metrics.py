@@ -47,7 +47,7 @@ def labels_of(metrics: Metrics, family: str, label: str) -> set[str]:
     }
 
 
-def test_only_hosts_that_a_policy_names_become_labels(metrics: Metrics) -> None:
+def test_only_hosts_named_by_a_policy_become_labels(metrics: Metrics) -> None:
     for host in ("registry.example.com", "a.evil.example", "b.evil.example"):
         metrics.request(host, "200")
         metrics.budget_wait(host, 0.5)
@@ -56,7 +56,7 @@ def test_only_hosts_that_a_policy_names_become_labels(metrics: Metrics) -> None:
         assert labels_of(metrics, family, "host") == {"registry.example.com", "other"}
 
 
-def test_outcomes_of_requests_are_those_that_are_known_or_other(metrics: Metrics) -> None:
+def test_unknown_request_outcomes_are_counted_as_other(metrics: Metrics) -> None:
     for outcome in ("200", "429", "RegistryUnavailable", "299", "x" * 50):
         metrics.request("registry.example.com", outcome)
     assert labels_of(metrics, "sealgate_registry_requests", "code") == {
@@ -74,7 +74,7 @@ def test_checks_are_counted_by_what_they_found(metrics: Metrics) -> None:
     assert labels_of(metrics, "sealgate_verifications", "outcome") == {"verified", "unavailable"}
 
 
-def test_the_rest_of_what_a_verifier_tells_is_counted(metrics: Metrics) -> None:
+def test_other_verifier_events_are_counted(metrics: Metrics) -> None:
     metrics.cache_hit("finding")
     metrics.cache_miss("tag")
     metrics.joined("finding")
@@ -98,13 +98,13 @@ def test_they_are_scraped_over_plain_http(metrics: Metrics, scraped: str) -> Non
     assert 'sealgate_admission_reviews_total{endpoint="validate",result="denied"} 1.0' in response.data.decode()
 
 
-def test_a_scraper_that_says_nothing_holds_up_nobody(scraped: str) -> None:
+def test_silent_scraper_delays_no_other(scraped: str) -> None:
     host, port = scraped.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))), urllib3.PoolManager() as http:
         assert http.request("GET", f"{scraped}/metrics").status == 200
 
 
-def test_many_scrapers_that_say_nothing_take_only_so_many_threads(scraped: str) -> None:
+def test_threads_of_silent_scrapers_are_bounded(scraped: str) -> None:
     host, port = scraped.removeprefix("http://").split(":")
     before = threading.active_count()
     with contextlib.ExitStack() as stack:

@@ -23,7 +23,7 @@ def test_an_update_that_changes_no_image_changes_none() -> None:
     assert changed(new, old) == []
 
 
-def test_everything_is_new_in_a_new_object() -> None:
+def test_all_images_of_a_new_object_are_new() -> None:
     assert changed(pod("a", "b"), None) == ["spec.containers[0].image", "spec.containers[1].image"]
 
 
@@ -38,18 +38,18 @@ def test_containers_may_change_their_order() -> None:
     assert changed(new, old) == []
 
 
-def test_a_container_that_is_gone_changes_nothing() -> None:
+def test_removed_container_adds_no_image() -> None:
     assert changed(pod("a"), pod("a", "b")) == []
 
 
-def test_a_volume_is_told_from_a_container_of_the_same_name() -> None:
+def test_volume_and_container_of_the_same_name_are_distinct() -> None:
     new = pod("a", volumes=[{"name": "c0", "image": {"reference": "a"}}])
 
     assert changed(new, pod("a")) == ["spec.volumes[0].image.reference"]
 
 
 @pytest.mark.parametrize("old", [{}, {"kind": "Pod"}, {"kind": "Pod", "spec": {"containers": "a"}}])
-def test_beside_a_former_state_that_cannot_be_read_everything_is_new(old: dict[str, Any]) -> None:
+def test_all_images_are_new_if_the_old_object_is_unreadable(old: dict[str, Any]) -> None:
     assert changed(pod("a"), old) == ["spec.containers[0].image"]
 
 

@@ -264,7 +264,7 @@ def test_the_same_container_of_another_task_is_another_one() -> None:
     assert len(changed(job(("ps", "b"), ("worker", "a")), old, VOLCANO)) == 2
 
 
-def test_beside_a_former_state_without_images_everything_is_new() -> None:
+def test_all_images_are_new_if_the_old_object_had_none() -> None:
     assert changed(template({"image": "a"}), rollout({}), ROLLOUT) == ["spec.template.spec.containers[0].image"]
 
 

@@ -23,7 +23,7 @@ def images(obj: dict[str, Any]) -> list[str]:
     return [image.image for image in images_of(obj)]
 
 
-def test_every_image_of_a_pod_is_found_with_its_place() -> None:
+def test_every_image_of_a_pod_is_found_with_its_field() -> None:
     found = images_of(
         pod(
             "main",
@@ -100,7 +100,7 @@ def test_a_kind_of_another_group_is_another_kind(obj: dict[str, Any]) -> None:
         ({"kind": "Pod", "apiVersion": 1}, "apiVersion is missing"),
     ],
 )
-def test_an_object_says_what_it_is(obj: dict[str, Any], message: str) -> None:
+def test_object_without_a_valid_identity_is_refused(obj: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidWorkloadError, match=message):
         identify(obj)
 
@@ -142,9 +142,7 @@ def test_a_container_needs_no_name() -> None:
         ),
     ],
 )
-def test_an_object_whose_images_cannot_be_told_is_an_error_that_names_the_field(
-    obj: dict[str, Any], message: str
-) -> None:
+def test_undeterminable_images_are_an_error_with_the_field(obj: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidWorkloadError) as caught:
         extract_images(obj, BUILT_IN.named(obj.get("kind", "Pod"))[0])
 

@@ -73,9 +73,7 @@ def test_a_layer_that_cannot_count_is_not_fetched(environment: CosignEnvironment
 
 
 @pytest.mark.parametrize("path", [r"\.sig$", "/blobs/", "/referrers/"])
-def test_unfetchable_evidence_without_a_valid_signature_is_unavailable(
-    environment: CosignEnvironment, path: str
-) -> None:
+def test_unfetchable_evidence_without_a_signature_is_unavailable(environment: CosignEnvironment, path: str) -> None:
     push_classic(environment.registry, REPOSITORY, Classic(environment.digest, STRANGER))
     environment.registry.faults.status(path, 503)
     error = environment.unavailable(KEY)

@@ -25,7 +25,7 @@ def test_as_many_authenticators_are_met_as_can_be(keys: dict[str, list[str]]) ->
 
 @settings(max_examples=200)
 @given(results_of("p", "Enforce"))
-def test_unavailable_means_that_the_missing_findings_could_have_met_the_policy(result: Result) -> None:
+def test_unavailable_only_if_missing_findings_could_meet_it(result: Result) -> None:
     chosen, findings = result
     found = {finding.authenticator: finding for finding in findings}
     best = [
@@ -42,7 +42,7 @@ def test_unavailable_means_that_the_missing_findings_could_have_met_the_policy(r
 
 @settings(max_examples=100)
 @given(SEVERAL)
-def test_an_action_that_nobody_knows_enforces(results: list[Result]) -> None:
+def test_unknown_action_enforces(results: list[Result]) -> None:
     unknown = [(_acting(chosen, "enforce"), findings) for chosen, findings in results]
     strict = [(_acting(chosen, "Enforce"), findings) for chosen, findings in results]
 

@@ -81,7 +81,7 @@ def test_an_image_name_cannot_break_the_line() -> None:
 @pytest.mark.parametrize(
     ("action", "expected"), [("Enforce", Verdict.DENY), ("Warn", Verdict.WARN), ("Audit", Verdict.ADMIT)]
 )
-def test_the_action_says_what_a_policy_that_is_not_met_does(action: str, expected: Verdict) -> None:
+def test_action_decides_the_effect_of_an_unmet_policy(action: str, expected: Verdict) -> None:
     answer = decide(IMAGE, REFERENCE, SUBJECT, [(policy(action=action), [refused()])], ADMIT)
 
     assert answer.verdict is expected
@@ -89,13 +89,13 @@ def test_the_action_says_what_a_policy_that_is_not_met_does(action: str, expecte
     assert not answer.verified
 
 
-def test_what_is_admitted_for_the_record_says_so() -> None:
+def test_audit_admission_is_reported() -> None:
     answer = decide(IMAGE, REFERENCE, SUBJECT, [(policy(action="Audit"), [refused()])], ADMIT)
 
     assert answer.message.startswith(f"{IMAGE}: admitted, for the record only: policy production: release-key: nobody")
 
 
-def test_a_warning_says_what_is_wrong() -> None:
+def test_warning_has_the_reason() -> None:
     answer = decide(IMAGE, REFERENCE, SUBJECT, [(policy(action="Warn"), [unavailable()])], ADMIT)
 
     assert answer.message.startswith(f"{IMAGE}: admitted with a warning: policy production: release-key: the registry")
@@ -112,7 +112,7 @@ def test_without_a_count_all_are_needed() -> None:
     assert verdict_of((policy("p", "a", "b"), [verified("a"), refused("b")])) is Verdict.DENY
 
 
-def test_findings_that_could_still_have_met_the_policy_make_it_unavailable() -> None:
+def test_sufficient_missing_findings_make_it_unavailable() -> None:
     answer = decide(IMAGE, REFERENCE, SUBJECT, [(policy("p", "a", "b"), [verified("a"), unavailable("b")])], ADMIT)
 
     assert answer.verdict is Verdict.UNAVAILABLE
@@ -120,14 +120,14 @@ def test_findings_that_could_still_have_met_the_policy_make_it_unavailable() -> 
     assert "not admitted, since it could not be verified: policy p (1 of 2 met): b: the registry" in answer.message
 
 
-def test_findings_that_could_not_have_met_it_anyway_leave_it_denied() -> None:
+def test_insufficient_missing_findings_leave_it_denied() -> None:
     answer = decide(IMAGE, REFERENCE, SUBJECT, [(policy("p", "a", "b"), [refused("a"), unavailable("b")])], ADMIT)
 
     assert answer.verdict is Verdict.DENY
     assert answer.reason is Reason.POLICY_NOT_SATISFIED
 
 
-def test_only_what_could_not_be_asked_is_named_where_that_is_what_is_missing() -> None:
+def test_unavailable_message_names_only_missing_findings() -> None:
     findings = [refused("a"), unavailable("b"), verified("c")]
 
     answer = decide(IMAGE, REFERENCE, SUBJECT, [(policy("p", "a", "b", "c", count=2), findings)], ADMIT)

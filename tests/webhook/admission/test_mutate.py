@@ -65,7 +65,7 @@ def test_an_image_without_a_tag_is_pinned_as_latest(environment: WebhookEnvironm
     assert patched["spec"]["containers"][0]["image"] == f"{image}:latest@{environment.digest('team/app', 'latest')}"
 
 
-def test_every_place_of_a_pod_is_pinned(environment: WebhookEnvironment) -> None:
+def test_every_image_field_of_a_pod_is_pinned(environment: WebhookEnvironment) -> None:
     image = environment.push("team/app", "v1")
     before = pod(image, image, init=(image,), ephemeral=(image,), volumes=(image,))
     after = apply(operations(environment.mutate(review(before))), before)
@@ -90,13 +90,13 @@ def test_images_that_no_policy_covers_are_left_alone(environment: WebhookEnviron
     assert not environment.registry.requests
 
 
-def test_images_that_only_an_audit_policy_covers_are_pinned_too(environment: WebhookEnvironment) -> None:
+def test_images_covered_only_by_audit_are_pinned(environment: WebhookEnvironment) -> None:
     environment.write(policy("quiet", f"{environment.registry.host}/**", action="Audit"))
     assert operations(environment.mutate(review(pod(environment.push("team/app", "v1")))))
 
 
 @pytest.mark.parametrize("image", ["UPPER/case image", "{host}/team/missing:v1"])
-def test_what_cannot_be_resolved_is_left_to_the_validating_call(environment: WebhookEnvironment, image: str) -> None:
+def test_unresolvable_image_is_left_to_validate(environment: WebhookEnvironment, image: str) -> None:
     good, bad = environment.push("team/app", "v1"), image.format(host=environment.registry.host)
     patched = apply(operations(environment.mutate(review(pod(bad, good)))), pod(bad, good))
     assert patched["spec"]["containers"][0]["image"] == bad
@@ -108,17 +108,17 @@ def test_other_kinds_are_never_rewritten(environment: WebhookEnvironment, kind: 
     assert operations(environment.mutate(review(workload(kind, environment.push("team/app", "v1"))))) == []
 
 
-def test_a_pod_of_somebody_elses_group_is_never_rewritten(environment: WebhookEnvironment) -> None:
+def test_pod_of_another_api_group_is_never_rewritten(environment: WebhookEnvironment) -> None:
     obj = {**pod(environment.push("team/app", "v1")), "apiVersion": "example.com/v1"}
     assert operations(environment.mutate(review(obj))) == []
 
 
 @pytest.mark.parametrize("operation", ["DELETE", "CONNECT"])
-def test_delete_and_connect_are_not_looked_at(environment: WebhookEnvironment, operation: str) -> None:
+def test_delete_and_connect_are_not_verified(environment: WebhookEnvironment, operation: str) -> None:
     assert operations(environment.mutate(review(pod(environment.push("team/app", "v1")), operation))) == []
 
 
-def test_new_ephemeral_containers_are_pinned_and_the_running_ones_left_alone(environment: WebhookEnvironment) -> None:
+def test_only_new_ephemeral_containers_are_pinned(environment: WebhookEnvironment) -> None:
     running, debug = environment.push("team/app", "v1"), environment.push("team/debug", "v1")
     old, new = pod(running), pod(running, ephemeral=(debug,))
     answer = environment.mutate(review(new, "UPDATE", oldObject=old, subResource="ephemeralcontainers"))
@@ -179,6 +179,6 @@ def test_a_pinned_pod_is_logged_and_counted(environment: WebhookEnvironment) -> 
     assert environment.metric("sealgate_admission_reviews_total", endpoint="mutate", result="patched") == 1
 
 
-def test_what_is_no_review_is_refused_as_elsewhere(environment: WebhookEnvironment) -> None:
+def test_invalid_review_is_refused(environment: WebhookEnvironment) -> None:
     assert environment.post("/mutate", b"{").status_code == 400
     assert environment.post("/mutate", encode({**review(pod("app")), "kind": "Pod"})).status_code == 400

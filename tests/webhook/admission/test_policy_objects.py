@@ -132,7 +132,7 @@ def test_a_policy_that_matches_nothing_is_a_warning(spec: dict[str, Any], said: 
         assert said in warning
 
 
-def test_before_anything_is_in_force_there_is_nothing_to_warn_about() -> None:
+def test_before_the_first_set_there_are_no_warnings() -> None:
     assert warnings(policy("p", "**", need=("relase-key",)), existing=None) == []
 
 

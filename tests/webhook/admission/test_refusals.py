@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.webhook.environment import WebhookEnvironment
 
 
-def test_a_cached_refusal_says_its_age_and_when_it_is_looked_up_again(environment: WebhookEnvironment) -> None:
+def test_cached_refusal_has_its_age_and_next_lookup(environment: WebhookEnvironment) -> None:
     clock = environment.clock = FakeClock()
     image = environment.push("team/app", "v1")
     fresh = environment.validate(review(pod(image)))
@@ -54,7 +54,7 @@ def test_the_age_is_in_a_warning_too(environment: WebhookEnvironment) -> None:
     assert len(warning) <= 256
 
 
-def test_a_bad_signature_is_refused_for_the_key_with_at_most_three_that_are_accepted(
+def test_bad_signature_refusal_lists_at_most_three_accepted_keys(
     environment: WebhookEnvironment,
 ) -> None:
     keys = [new_key("ECDSA P-256", f"release {number}") for number in range(5)]

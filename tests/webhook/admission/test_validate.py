@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 KINDS = sorted(GROUPS)
 
 
-def test_a_pod_with_a_signed_image_is_admitted_and_its_digest_goes_to_the_audit_log(
+def test_signed_image_is_admitted_and_its_digest_audited(
     environment: WebhookEnvironment,
 ) -> None:
     answer = environment.validate(review(pod(environment.sign("team/app", "v1"))))
@@ -37,7 +37,7 @@ def test_a_pod_with_a_signed_image_is_admitted_and_its_digest_goes_to_the_audit_
     }
 
 
-def test_a_pod_with_an_unsigned_image_is_denied_with_image_policy_authenticator_and_reason(
+def test_unsigned_image_is_denied_with_policy_and_reason(
     environment: WebhookEnvironment,
 ) -> None:
     image = environment.push("team/app", "v1")
@@ -50,7 +50,7 @@ def test_a_pod_with_an_unsigned_image_is_denied_with_image_policy_authenticator_
     assert "\n" not in answer.message
 
 
-def test_every_refused_image_has_a_line_of_its_own_with_its_places(environment: WebhookEnvironment) -> None:
+def test_every_refused_image_has_its_own_line_with_its_fields(environment: WebhookEnvironment) -> None:
     good, bad, worse = (
         environment.sign("team/good", "v1"),
         environment.push("team/bad", "v1"),
@@ -63,14 +63,14 @@ def test_every_refused_image_has_a_line_of_its_own_with_its_places(environment: 
     assert lines[1].startswith(f"spec.initContainers[1], spec.containers[1]: {bad}: ")
 
 
-def test_an_image_in_many_places_names_a_few_of_them(environment: WebhookEnvironment) -> None:
+def test_list_of_fields_of_an_image_is_bounded(environment: WebhookEnvironment) -> None:
     answer = environment.validate(review(pod(*[environment.push("team/bad", "v1")] * 5)))
     assert answer.message.startswith("spec.containers[0], spec.containers[1], spec.containers[2] and 2 more: ")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("place", ["containers", "init", "volumes"])
-def test_an_unsigned_image_is_found_in_every_kind_and_place(
+def test_unsigned_image_is_found_in_every_kind_and_field(
     environment: WebhookEnvironment, kind: str, place: str
 ) -> None:
     good, bad = environment.sign("team/good", "v1"), environment.push("team/bad", "v1")
@@ -80,7 +80,7 @@ def test_an_unsigned_image_is_found_in_every_kind_and_place(
     assert environment.validate(review(workload(kind, good, init=(good,), volumes=(good,)))).allowed
 
 
-def test_an_image_that_no_policy_covers_is_admitted_or_not_as_configured(environment: WebhookEnvironment) -> None:
+def test_unmatched_image_is_answered_as_configured(environment: WebhookEnvironment) -> None:
     environment.write(policy("elsewhere", "registry.example.com/**"))
     answer = environment.validate(review(pod("docker.io/library/nginx:1")))
     assert answer.allowed
@@ -102,7 +102,7 @@ def test_a_reference_that_does_not_parse_is_denied(environment: WebhookEnvironme
     assert answer.message.isprintable()
 
 
-def test_a_policy_that_warns_admits_with_a_warning_kubectl_shows(environment: WebhookEnvironment) -> None:
+def test_warn_policy_admits_with_a_kubectl_warning(environment: WebhookEnvironment) -> None:
     environment.write(policy("soft", f"{environment.registry.host}/**", action="Warn"))
     image = environment.push("team/app", "v1")
     answer = environment.validate(review(pod(image)))
@@ -144,7 +144,7 @@ def test_a_policy_only_for_other_namespaces_does_not_count(environment: WebhookE
     assert not environment.validate(review(pod(image), namespace="unheard-of")).allowed
 
 
-def test_a_namespace_can_be_selected_by_the_name_label_kubernetes_gives_it(environment: WebhookEnvironment) -> None:
+def test_namespace_is_selected_by_its_name_label(environment: WebhookEnvironment) -> None:
     selector = {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}
     environment.write(policy("shop", f"{environment.registry.host}/**", namespaceSelector=selector))
     image = environment.push("team/app", "v1")
@@ -165,7 +165,7 @@ def test_an_authenticator_that_does_not_exist_denies(environment: WebhookEnviron
 
 
 @pytest.mark.parametrize("operation", ["DELETE", "CONNECT"])
-def test_delete_and_connect_are_not_looked_at(environment: WebhookEnvironment, operation: str) -> None:
+def test_delete_and_connect_are_not_verified(environment: WebhookEnvironment, operation: str) -> None:
     image = environment.push("team/app", "v1")
     for obj, old in ((None, pod(image)), (pod(image), None), ({"nonsense": 1}, None)):
         assert environment.validate(review(obj, operation, oldObject=old)).allowed
@@ -191,7 +191,7 @@ def test_kinds_that_hold_no_pods_are_admitted_without_work(
     assert not environment.registry.requests
 
 
-def test_kinds_of_others_are_looked_at_when_configured(environment: WebhookEnvironment) -> None:
+def test_configured_custom_kinds_are_verified(environment: WebhookEnvironment) -> None:
     environment.kinds = BUILT_IN.with_custom([WorkloadKind.custom("argoproj.io", "Rollout", ["spec.template.spec"])])
     rollout = {
         **workload("Deployment", environment.push("team/app", "v1")),
@@ -225,11 +225,11 @@ def test_an_update_brings_only_its_changed_images(environment: WebhookEnvironmen
     assert unsigned in refused.message
 
 
-def test_an_update_without_its_old_object_brings_all_images(environment: WebhookEnvironment) -> None:
+def test_update_without_an_old_object_verifies_all_images(environment: WebhookEnvironment) -> None:
     assert not environment.validate(review(pod(environment.push("team/app", "v1")), "UPDATE", oldObject=None)).allowed
 
 
-def test_an_update_whose_old_object_makes_no_sense_brings_all_images(environment: WebhookEnvironment) -> None:
+def test_update_with_an_invalid_old_object_verifies_all_images(environment: WebhookEnvironment) -> None:
     old = {"kind": "Pod", "spec": {"containers": "all of them"}}
     assert not environment.validate(review(pod(environment.push("team/app", "v1")), "UPDATE", oldObject=old)).allowed
 
@@ -257,7 +257,7 @@ def test_subresources_of_pods_that_change_no_image_are_admitted(
         ({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": 5, "image": "a"}]}}, "name must be text"),
     ],
 )
-def test_an_object_whose_images_cannot_be_told_is_denied(
+def test_object_with_undeterminable_images_is_denied(
     environment: WebhookEnvironment, obj: dict[str, Any] | None, said: str
 ) -> None:
     answer = environment.validate(review(obj))
@@ -271,7 +271,7 @@ def test_a_request_that_names_no_namespace_is_denied(environment: WebhookEnviron
     assert "names no namespace" in answer.message
 
 
-def test_an_operation_nobody_knows_is_denied(environment: WebhookEnvironment) -> None:
+def test_unknown_operation_is_denied(environment: WebhookEnvironment) -> None:
     answer = environment.validate(review(pod(environment.sign("team/app", "v1")), "REPLACE"))
     assert answer.code == 403
     assert "REPLACE is no operation" in answer.message
@@ -284,7 +284,7 @@ def test_ephemeral_containers_in_a_kind_of_their_own_are_denied(environment: Web
     assert "EphemeralContainers" in answer.message
 
 
-def test_without_policies_everything_is_denied_and_the_answer_says_so(environment: WebhookEnvironment) -> None:
+def test_without_policies_every_review_is_denied_with_a_reason(environment: WebhookEnvironment) -> None:
     class NotYet:
         def current(self) -> PolicySet | None:
             return None
@@ -298,7 +298,7 @@ def test_without_policies_everything_is_denied_and_the_answer_says_so(environmen
     assert "no policies are loaded yet: the policy files have not been read yet" in answer.message
 
 
-def test_a_namespace_whose_labels_are_not_known_is_denied(environment: WebhookEnvironment) -> None:
+def test_namespace_with_unknown_labels_is_denied(environment: WebhookEnvironment) -> None:
     class Nowhere:
         def get(self, name: str) -> Namespace:
             raise UnavailableError(f"the labels of namespace {name} are not known yet")
@@ -309,7 +309,7 @@ def test_a_namespace_whose_labels_are_not_known_is_denied(environment: WebhookEn
     assert answer.message == "the labels of namespace default are not known yet; try again"
 
 
-def test_a_registry_that_is_down_denies_as_unavailable_not_as_forbidden(environment: WebhookEnvironment) -> None:
+def test_unreachable_registry_denies_as_unavailable(environment: WebhookEnvironment) -> None:
     image = environment.sign("team/app", "v1")
     environment.registry.faults.status("/manifests/", 503)
     answer = environment.validate(review(pod(image)))
@@ -324,7 +324,7 @@ def test_one_refused_image_among_unavailable_ones_is_forbidden(environment: Webh
     assert environment.validate(review(pod(missing, unsigned))).code == 403
 
 
-def test_what_was_unavailable_is_asked_again_at_once(environment: WebhookEnvironment) -> None:
+def test_unavailable_image_is_retried_immediately(environment: WebhookEnvironment) -> None:
     image = environment.sign("team/app", "v1")
     environment.registry.faults.status("/manifests/", 503)
     assert not environment.validate(review(pod(image))).allowed
@@ -332,7 +332,7 @@ def test_what_was_unavailable_is_asked_again_at_once(environment: WebhookEnviron
     assert environment.validate(review(pod(image))).allowed
 
 
-def test_the_second_review_of_an_image_asks_the_registry_nothing(environment: WebhookEnvironment) -> None:
+def test_second_review_of_an_image_needs_no_request(environment: WebhookEnvironment) -> None:
     image = environment.sign("team/app", "v1")
     assert environment.validate(review(pod(image))).allowed
     environment.registry.requests.clear()
@@ -340,7 +340,7 @@ def test_the_second_review_of_an_image_asks_the_registry_nothing(environment: We
     assert not environment.registry.requests
 
 
-def test_an_image_that_stands_in_many_containers_is_verified_once(environment: WebhookEnvironment) -> None:
+def test_image_of_many_containers_is_verified_once(environment: WebhookEnvironment) -> None:
     image = environment.sign("team/app", "v1")
     assert environment.validate(review(pod(*[image] * 20, init=(image,)))).allowed
     assert (
@@ -355,7 +355,7 @@ def test_at_most_256_different_images_are_verified_at_once(environment: WebhookE
     assert not environment.registry.requests
 
 
-def test_a_used_up_budget_says_when_to_come_back(environment: WebhookEnvironment) -> None:
+def test_exhausted_budget_is_reported_with_a_retry_time(environment: WebhookEnvironment) -> None:
     environment.clock = FakeClock()
     environment.verifier_settings = VerifierSettings(verifications_per_minute=1, burst=1)
     assert environment.validate(review(pod(environment.sign("team/app", "v1")))).allowed
@@ -364,7 +364,7 @@ def test_a_used_up_budget_says_when_to_come_back(environment: WebhookEnvironment
     assert "retry in 60 s" in answer.message
 
 
-def test_the_answer_comes_before_the_api_server_stops_waiting(environment: WebhookEnvironment) -> None:
+def test_review_is_answered_before_the_api_server_times_out(environment: WebhookEnvironment) -> None:
     """The registry accepts and never answers; the review's time is what the URL says, not what the registry takes."""
     environment.clock = clock = FakeClock()
     image = environment.sign("team/app", "v1")
@@ -427,7 +427,7 @@ def test_a_review_is_one_line_in_the_log(environment: WebhookEnvironment) -> Non
     }
 
 
-def test_the_log_line_of_a_subresource_says_so(environment: WebhookEnvironment) -> None:
+def test_log_line_names_the_subresource(environment: WebhookEnvironment) -> None:
     environment.validate(review(pod(environment.sign("team/app", "v1")), "UPDATE", subResource="ephemeralcontainers"))
     (line,) = environment.lines("review")
     assert line["subresource"] == "ephemeralcontainers"
@@ -440,7 +440,7 @@ def test_the_log_line_of_a_review_with_many_images_is_bounded(environment: Webho
     assert line["image_count"] == 100
 
 
-def test_reviews_are_counted_by_answer_and_images_by_verdict_and_reason(environment: WebhookEnvironment) -> None:
+def test_reviews_and_images_are_counted_by_outcome(environment: WebhookEnvironment) -> None:
     signed, unsigned = environment.sign("team/app", "v1"), environment.push("team/bad", "v1")
     environment.validate(review(pod(signed, unsigned)))
     environment.validate(review(pod(signed)))

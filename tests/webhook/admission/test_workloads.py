@@ -39,13 +39,13 @@ def test_a_denied_pod_does_not_name_it(environment: WebhookEnvironment) -> None:
     assert "webhook.workloads" not in environment.validate(review(pod(environment.push("team/app", "v1")))).message
 
 
-def test_a_template_whose_images_cannot_be_told_names_the_value_too(environment: WebhookEnvironment) -> None:
+def test_undeterminable_template_image_is_named(environment: WebhookEnvironment) -> None:
     answer = environment.validate(review(workload("Deployment", " ")))
     assert answer.message.startswith("spec.template.spec.containers[0].image is empty")
     assert "webhook.workloads" in answer.message
 
 
-def test_an_object_stored_with_images_that_cannot_be_told_can_be_labelled_and_finalised(
+def test_stored_undeterminable_object_can_be_labelled_and_finalised(
     environment: WebhookEnvironment,
 ) -> None:
     old = workload("Deployment", " ")
@@ -85,7 +85,7 @@ def test_a_registry_that_is_down_is_a_warning_for_templates(environment: Webhook
 
 
 @pytest.mark.parametrize("kind", TEMPLATES)
-def test_ignored_templates_cost_nothing(environment: WebhookEnvironment, kind: str) -> None:
+def test_ignored_templates_need_no_request(environment: WebhookEnvironment, kind: str) -> None:
     choose(environment, Workloads.IGNORE)
     answer = environment.validate(review(workload(kind, environment.push("team/app", "v1"))))
     assert answer.response == {"uid": answer.response["uid"], "allowed": True}
@@ -94,7 +94,7 @@ def test_ignored_templates_cost_nothing(environment: WebhookEnvironment, kind: s
 
 @pytest.mark.parametrize("workloads", LENIENT)
 @pytest.mark.parametrize("image", ["auto", " ", "", "UPPER/case image", "${IMAGE}"])
-def test_a_placeholder_in_a_template_is_admitted_and_the_pod_is_verified(
+def test_placeholder_in_a_template_is_admitted_until_the_pod(
     environment: WebhookEnvironment, workloads: Workloads, image: str
 ) -> None:
     choose(environment, workloads)
@@ -155,7 +155,7 @@ def test_a_custom_kind_is_a_template(environment: WebhookEnvironment) -> None:
     assert "spec.template.spec.containers[0].image is empty" in answer.response["warnings"][0]
 
 
-def test_a_warning_of_a_template_keeps_the_digest_that_a_policy_verified(environment: WebhookEnvironment) -> None:
+def test_template_warning_keeps_the_verified_digest(environment: WebhookEnvironment) -> None:
     choose(environment, Workloads.WARN)
     environment.write(policy("all", f"{environment.registry.host}/**"))
     signed, unsigned = environment.sign("team/app", "v1"), environment.push("team/app", "v2")

@@ -46,7 +46,7 @@ _LIST = st.lists(_IMAGES, max_size=3).map(tuple)
     _LIST,
     st.dictionaries(_IMAGES, st.just("pinned"), max_size=4),
 )
-def test_applied_to_the_object_it_replaces_just_what_was_pinned(
+def test_patch_replaces_only_the_pinned_images(
     images: list[str],
     init: tuple[str, ...],
     ephemeral: tuple[str, ...],

@@ -18,7 +18,7 @@ from sealgate_webhook.reviews.request import (
 from tests.webhook.objects import UID, encode, pod, review
 
 
-def test_reads_what_decides_and_nothing_else() -> None:
+def test_only_deciding_fields_are_read() -> None:
     new, old = pod("app:2"), pod("app:1")
     members = {"subResource": "ephemeralcontainers", "dryRun": True, "futureField": {"a": [1]}}
     document = review(new, "UPDATE", oldObject=old, **members)
@@ -62,7 +62,7 @@ def test_what_is_left_out_is_empty(missing: str) -> None:
         (b"{}", "is None None"),
     ],
 )
-def test_a_body_that_is_no_review_is_malformed(body: bytes, said: str) -> None:
+def test_body_that_is_not_a_review_is_malformed(body: bytes, said: str) -> None:
     with pytest.raises(MalformedReviewError, match=said):
         decode_review(body)
 
@@ -76,7 +76,7 @@ def test_a_body_that_is_no_review_is_malformed(body: bytes, said: str) -> None:
         rb'{"request": {"uid": "1", "\u0075id": "2"}}',
     ],
 )
-def test_a_key_that_stands_twice_is_refused_wherever_it_stands(body: bytes) -> None:
+def test_duplicate_key_is_refused_at_any_depth(body: bytes) -> None:
     with pytest.raises(MalformedReviewError, match="stands twice"):
         decode_review(body)
 
@@ -91,7 +91,7 @@ def test_a_key_that_stands_twice_is_refused_wherever_it_stands(body: bytes) -> N
         {"apiVersion": ["admission.k8s.io/v1"]},
     ],
 )
-def test_only_version_one_of_admission_reviews_is_understood(change: dict[str, Any]) -> None:
+def test_only_admission_review_v1_is_accepted(change: dict[str, Any]) -> None:
     with pytest.raises(MalformedReviewError, match=r"only admission\.k8s\.io/v1 AdmissionReview is understood"):
         decode_review(encode({**review(pod("app")), **change}))
 
@@ -127,7 +127,7 @@ def test_a_request_without_a_uid_is_malformed(uid: object) -> None:
         ({"oldObject": 1}, "oldObject is not an object"),
     ],
 )
-def test_a_request_with_a_uid_that_cannot_be_judged_keeps_the_uid(members: dict[str, Any], said: str) -> None:
+def test_invalid_request_keeps_its_uid(members: dict[str, Any], said: str) -> None:
     with pytest.raises(UnusableReviewError, match=said) as caught:
         decode_review(encode(review(pod("app"), **members)))
     assert caught.value.uid == UID
@@ -149,14 +149,14 @@ _JSON = st.recursive(
 
 @settings(max_examples=200)
 @given(st.binary(max_size=64))
-def test_no_bytes_whatsoever_raise_anything_else(body: bytes) -> None:
+def test_arbitrary_bytes_raise_only_declared_errors(body: bytes) -> None:
     with pytest.raises(MalformedReviewError):
         decode_review(body)
 
 
 @settings(max_examples=200)
 @given(st.sampled_from(sorted(review(pod("app"))["request"])), _JSON)
-def test_no_request_whatsoever_raises_anything_else(member: str, value: Any) -> None:
+def test_arbitrary_requests_raise_only_declared_errors(member: str, value: Any) -> None:
     document = review(pod("app"))
     document["request"][member] = value
     try:

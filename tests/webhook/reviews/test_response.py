@@ -50,7 +50,7 @@ def test_the_worst_verdict_decides(verdicts: tuple[Verdict, ...], allowed: bool,
         assert (answer.allowed, answer.code) == (allowed, code)
 
 
-def test_a_message_longer_than_anybody_reads_is_cut_and_says_so() -> None:
+def test_long_message_is_truncated_visibly() -> None:
     images = [place(f"app:{n}", f"c-{n}", index=n) for n in range(256)]
     answer = respond_to_verdicts(
         images, [verdict_on(image.image, Verdict.DENY, message="x" * 1000) for image in images]
@@ -79,7 +79,7 @@ def test_there_are_at_most_64_annotations() -> None:
 
 @settings(max_examples=100)
 @given(st.lists(st.text(max_size=80) | st.just("main"), min_size=1, max_size=6))
-def test_annotation_keys_are_valid_and_distinct_whatever_the_containers_are_called(names: list[str]) -> None:
+def test_annotation_keys_are_valid_and_distinct_for_any_names(names: list[str]) -> None:
     images = [place("app:1", name, index=n) for n, name in enumerate(names)]
     annotations = respond_to_verdicts(images, [verdict_on("app:1", Verdict.ADMIT, met=True)]).annotations
     assert len(annotations) == len(names)
@@ -90,7 +90,7 @@ def test_annotation_keys_are_valid_and_distinct_whatever_the_containers_are_call
 
 @settings(max_examples=100)
 @given(st.text(max_size=30), st.text(max_size=30))
-def test_whatever_is_in_an_answer_comes_out_as_json(uid: str, message: str) -> None:
+def test_any_response_is_encoded_as_json(uid: str, message: str) -> None:
     document = json.loads(
         encode_response(uid, AdmissionResponse(allowed=False, code=403, reason="Forbidden", message=message))
     )
@@ -98,7 +98,7 @@ def test_whatever_is_in_an_answer_comes_out_as_json(uid: str, message: str) -> N
     assert document["response"]["status"]["message"] == message
 
 
-def test_a_plain_admission_says_nothing_more() -> None:
+def test_plain_admission_has_no_message() -> None:
     assert json.loads(encode_response("1", AdmissionResponse(allowed=True))) == {
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",

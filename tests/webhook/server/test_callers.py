@@ -91,7 +91,7 @@ def callers(environment: WebhookEnvironment, tmp_path: Path) -> Iterator[Callers
         yield Callers(server, tls.trust, ca, tmp_path)
 
 
-def test_a_permitted_caller_is_answered_and_health_needs_no_certificate(callers: Callers) -> None:
+def test_permitted_caller_is_answered_and_health_is_open(callers: Callers) -> None:
     with callers.connect(callers.ca.issue(callers.folder, NAME)) as connection:
         for _ in range(2):
             status, body, closes = send(connection)
@@ -111,7 +111,7 @@ def test_a_subject_alternative_name_counts_like_the_common_name(callers: Callers
         assert callers.status(callers.ca.issue(callers.folder, "other", alternatives=[alternative])) == 200
 
 
-def test_a_refusal_says_why_and_is_counted(callers: Callers) -> None:
+def test_refusal_has_a_reason_and_is_counted(callers: Callers) -> None:
     with callers.connect(callers.ca.issue(callers.folder, "kubelet\n")) as connection:
         status, body, _ = send(connection)
     assert status == 403
@@ -128,7 +128,7 @@ def test_intermediate_cas_may_be_sent_along_or_be_the_configured_one(callers: Ca
     assert callers.status(middle.issue(callers.folder, NAME)) == 200
 
 
-def test_a_replaced_ca_is_in_force_without_a_restart(callers: Callers) -> None:
+def test_replaced_ca_is_used_without_a_restart(callers: Callers) -> None:
     old = callers.ca.issue(callers.folder, NAME)
     other = ClientCA("other")
     new = other.issue(callers.folder, NAME)
@@ -140,7 +140,7 @@ def test_a_replaced_ca_is_in_force_without_a_restart(callers: Callers) -> None:
     assert is_refused(callers, old)
 
 
-def test_open_connections_go_on_while_their_ca_stays_among_those_in_force(callers: Callers) -> None:
+def test_open_connections_continue_while_their_ca_is_trusted(callers: Callers) -> None:
     with callers.connect(callers.ca.issue(callers.folder, NAME)) as connection:
         assert send(connection)[0] == 200
         callers.replace_ca(callers.ca.pem + ClientCA("other").pem)
@@ -149,7 +149,7 @@ def test_open_connections_go_on_while_their_ca_stays_among_those_in_force(caller
         assert (status, closes) == (200, True)
 
 
-def test_open_connections_go_on_through_an_intermediate_ca_while_no_ca_is_withdrawn(callers: Callers) -> None:
+def test_open_connections_with_an_intermediate_ca_continue(callers: Callers) -> None:
     middle = ClientCA("middle", callers.ca)
     certificate = middle.issue(callers.folder, NAME, chain=[middle])
     with callers.connect(certificate) as connection:
@@ -177,9 +177,7 @@ def test_a_bad_ca_file_leaves_the_last_good_one_in_force(callers: Callers) -> No
     assert callers.status(other.issue(callers.folder, NAME)) == 200
 
 
-def test_a_certificate_made_on_the_spot_goes_with_client_certificates(
-    environment: WebhookEnvironment, tmp_path: Path
-) -> None:
+def test_generated_certificate_works_with_client_certificates(environment: WebhookEnvironment, tmp_path: Path) -> None:
     ca = ClientCA()
     ca_file = tmp_path / "client-ca.pem"
     ca_file.write_bytes(ca.pem)
@@ -199,12 +197,12 @@ def test_a_certificate_made_on_the_spot_goes_with_client_certificates(
         assert callers.status(other.issue(tmp_path, NAME)) == 200
 
 
-def test_without_client_certificates_the_port_is_said_to_be_open(environment: WebhookEnvironment) -> None:
+def test_without_client_certificates_the_open_port_is_logged(environment: WebhookEnvironment) -> None:
     with running({"policies": [str(environment.folder)]}) as server:
         assert "sealgate_unauthenticated_callers_allowed 1.0" in server.metrics()
 
 
-def test_in_the_application_only_the_environment_s_own_key_names_the_caller(environment: WebhookEnvironment) -> None:
+def test_caller_name_comes_only_from_the_wsgi_environment(environment: WebhookEnvironment) -> None:
     environment.callers = PermittedCallers([NAME], FakeClock())
     body = encode(review(pod("NOT AN IMAGE")))
     known = Caller(frozenset({NAME}), NOW, NOW, client_auth=True)
@@ -214,12 +212,12 @@ def test_in_the_application_only_the_environment_s_own_key_names_the_caller(envi
 
 
 @pytest.mark.parametrize("names", [[], [""], [NAME, " "]])
-def test_names_that_permit_nobody_or_everybody_are_refused(names: list[str]) -> None:
+def test_caller_names_that_permit_none_or_all_are_refused(names: list[str]) -> None:
     with pytest.raises(ConfigError, match="no name may be empty"):
         PermittedCallers(names, FakeClock())
 
 
-def test_a_ca_file_that_is_not_there_at_the_start_is_said(tmp_path: Path) -> None:
+def test_missing_ca_file_at_the_start_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         ClientTrustFiles(tmp_path / "absent", None, pytest.fail)
     huge = tmp_path / "huge"
@@ -228,7 +226,7 @@ def test_a_ca_file_that_is_not_there_at_the_start_is_said(tmp_path: Path) -> Non
         ClientTrustFiles(huge, None, pytest.fail)
 
 
-def test_a_self_test_certificate_that_cannot_be_used_costs_reviews_nothing(tmp_path: Path) -> None:
+def test_unusable_self_test_certificate_does_not_affect_reviews(tmp_path: Path) -> None:
     ca_file, self_test = tmp_path / "ca.pem", tmp_path / "self-test.pem"
     ca_file.write_bytes(ClientCA().pem)
     said: list[str] = []

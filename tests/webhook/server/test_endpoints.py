@@ -24,7 +24,7 @@ GOOD = encode(review(pod("docker.io/library/nginx:1")))
 
 @pytest.mark.parametrize("path", ENDPOINTS)
 @pytest.mark.parametrize("body", [b" ", b"{", b"[]", b"{}", b'{"a": 1, "a": 2}', b"\xff\xfe", b"null"])
-def test_what_is_no_review_gets_a_400_in_one_line(environment: WebhookEnvironment, path: str, body: bytes) -> None:
+def test_invalid_review_gets_a_400_in_one_line(environment: WebhookEnvironment, path: str, body: bytes) -> None:
     response = environment.post(path, body)
     assert response.status_code == 400
     assert response.content_type == "text/plain; charset=utf-8"
@@ -88,7 +88,7 @@ def test_a_review_that_is_larger_gets_a_413(environment: WebhookEnvironment) -> 
     assert response.status_code == 413
 
 
-def test_a_review_that_says_it_is_larger_is_not_even_read(environment: WebhookEnvironment) -> None:
+def test_review_with_an_excessive_content_length_is_not_read(environment: WebhookEnvironment) -> None:
     unread = io.BytesIO(GOOD)
     response = environment.post("/validate", b"", environ_overrides=_body(unread, str(MAX_REVIEW_BYTES + 1)))
     assert response.status_code == 413
@@ -107,7 +107,7 @@ def test_a_chunked_review_without_end_gets_a_413(environment: WebhookEnvironment
     assert endless.tell() == MAX_REVIEW_BYTES + 1
 
 
-def test_a_review_whose_end_the_server_cannot_tell_gets_a_411(environment: WebhookEnvironment) -> None:
+def test_review_without_a_length_gets_a_411(environment: WebhookEnvironment) -> None:
     overrides = {**_body(io.BytesIO(GOOD), None), "wsgi.input_terminated": False}
     assert environment.post("/validate", b"", environ_overrides=overrides).status_code == 411
 
@@ -124,7 +124,7 @@ def test_a_review_that_breaks_off_gets_a_400(environment: WebhookEnvironment) ->
     assert "shorter" in response.get_data(as_text=True)
 
 
-def test_what_is_no_review_is_logged_and_counted(environment: WebhookEnvironment) -> None:
+def test_invalid_review_is_logged_and_counted(environment: WebhookEnvironment) -> None:
     environment.post("/validate", b"{")
     (line,) = environment.lines("malformed review")
     assert line["level"] == "warning"
@@ -211,7 +211,7 @@ def test_waiting_for_a_thread_counts_towards_the_deadline(environment: WebhookEn
     assert answer["allowed"]
 
 
-def test_the_server_is_told_when_the_body_has_been_read(environment: WebhookEnvironment) -> None:
+def test_server_is_notified_when_the_body_has_been_read(environment: WebhookEnvironment) -> None:
     told: list[bool] = []
     environment.post("/validate", GOOD, environ_overrides={RECEIVED: lambda: told.append(True)})
     assert told == [True]

@@ -37,7 +37,7 @@ def test_a_line_is_one_json_object_with_time_and_level() -> None:
 
 
 @pytest.mark.parametrize("name", ["gunicorn.error", "flask.app", "urllib3", "anything"])
-def test_standard_logging_comes_out_in_the_same_shape(name: str) -> None:
+def test_standard_logging_has_the_same_format(name: str) -> None:
     stream = io.StringIO()
     configure_logs("json", stream)
     logging.getLogger(name).warning("seen %s\n%s", "this", "and that")
@@ -75,7 +75,7 @@ def test_a_person_at_a_terminal_gets_text() -> None:
     assert not text.startswith("{")
 
 
-def test_text_can_be_asked_for_elsewhere_and_has_no_colours_there() -> None:
+def test_text_format_without_a_terminal_has_no_colours() -> None:
     stream = io.StringIO()
     log = configure_logs("console", stream)
     log.info("review", uid="1")
@@ -102,7 +102,7 @@ def test_gunicorn_logs_through_the_same_handler_and_no_access_lines() -> None:
     assert not logger.error_log.handlers
 
 
-def test_where_lines_go_when_nobody_says(capsys: pytest.CaptureFixture[str]) -> None:
+def test_default_log_stream(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("json").info("review")
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -112,7 +112,7 @@ def test_where_lines_go_when_nobody_says(capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     "error", [BrokenPipeError(), OSError(28, "No space left on device"), ValueError("closed file")]
 )
-def test_a_log_that_cannot_be_written_costs_nobody_an_answer(error: Exception) -> None:
+def test_unwritable_log_does_not_affect_responses(error: Exception) -> None:
     class Broken(io.StringIO):
         def write(self, _: str) -> int:
             raise error
@@ -124,7 +124,7 @@ def test_a_log_that_cannot_be_written_costs_nobody_an_answer(error: Exception) -
     logging.getLogger("gunicorn.error").info("starting")
 
 
-def test_lines_of_many_threads_go_to_a_file_whole_and_at_once() -> None:
+def test_lines_of_many_threads_are_written_whole_and_unbuffered() -> None:
     reader, writer = os.pipe()
     with os.fdopen(reader) as output, os.fdopen(writer, "w") as stream:
         log = configure_logs("json", stream)
@@ -145,13 +145,13 @@ def test_a_line_that_is_longer_than_a_pipe_arrives_whole() -> None:
             assert len(json.loads(output.readline())["text"]) == 1_000_000
 
 
-def test_a_line_is_written_whatever_characters_are_in_it(tmp_path: Path) -> None:
+def test_line_with_any_characters_is_written(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w", encoding="ascii") as stream:
         configure_logs("console", stream).error("caf\u00e9 \ud800")
         assert "caf\u00e9 \\ud800" in (tmp_path / "log").read_text(encoding="utf-8")
 
 
-def test_a_log_whose_file_is_closed_costs_nobody_an_answer_and_writes_nowhere_else(tmp_path: Path) -> None:
+def test_closed_log_file_affects_no_response_and_is_not_replaced(tmp_path: Path) -> None:
     stream = (tmp_path / "log").open("w")
     log = configure_logs("json", stream)
     stream.close()
@@ -161,7 +161,7 @@ def test_a_log_whose_file_is_closed_costs_nobody_an_answer_and_writes_nowhere_el
         assert other.read() == ""
 
 
-def test_a_pipe_without_room_that_nobody_waits_for_costs_nobody_an_answer() -> None:
+def test_full_non_blocking_pipe_does_not_affect_responses() -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     with os.fdopen(reader), os.fdopen(writer, "w") as stream:

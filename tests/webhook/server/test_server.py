@@ -73,7 +73,7 @@ def test_changed_policies_take_effect_without_a_signal(environment: WebhookEnvir
     assert server.validate(review(pod(image))).allowed
 
 
-def test_a_task_that_fails_is_told_and_started_again(environment: WebhookEnvironment, tls: TLSFiles) -> None:
+def test_failed_task_is_logged_and_restarted(environment: WebhookEnvironment, tls: TLSFiles) -> None:
     with running({**settings_of(environment, tls), "stumbling": True}, tls.trust) as server:
         line = server.wait_for_line("background task failed; restarting", 2)
         assert "a fault nobody foresaw" in line["exception"]
@@ -82,7 +82,7 @@ def test_a_task_that_fails_is_told_and_started_again(environment: WebhookEnviron
         assert "sealgate_internal_errors_total 2.0" in server.metrics()
 
 
-def test_bad_policies_leave_the_last_good_ones_in_force(environment: WebhookEnvironment, server: Server) -> None:
+def test_invalid_policies_leave_the_last_good_ones_in_force(environment: WebhookEnvironment, server: Server) -> None:
     image = environment.push("team/app", "v1")
     assert not server.validate(review(pod(image))).allowed
     environment.write(policy("broken", "{a", need=("nobody",)))
@@ -94,7 +94,7 @@ def test_bad_policies_leave_the_last_good_ones_in_force(environment: WebhookEnvi
     assert "sealgate_policy_last_reload_successful 0.0" in metrics
 
 
-def test_a_rotated_certificate_is_served_to_new_connections_and_old_ones_go_on(server: Server, tls: TLSFiles) -> None:
+def test_rotated_certificate_is_served_to_new_connections(server: Server, tls: TLSFiles) -> None:
     old = server.connections()
     assert old.request("GET", f"{server.url}/healthz").status == 200
     assert serial_shown_by(server, tls) == tls.serial
@@ -132,9 +132,7 @@ def test_sigint_ends_it_too(server: Server) -> None:
     assert server.wait() == 0
 
 
-def test_a_worker_that_dies_is_replaced_and_reads_the_newest_policies(
-    environment: WebhookEnvironment, server: Server
-) -> None:
+def test_dead_worker_is_replaced_with_the_newest_policies(environment: WebhookEnvironment, server: Server) -> None:
     image = environment.push("team/app", "v1")
     assert not server.validate(review(pod(image))).allowed
     (worker,) = children_of(server.pid)
@@ -147,9 +145,7 @@ def test_a_worker_that_dies_is_replaced_and_reads_the_newest_policies(
     assert "sealgate_verification_policies 1.0" in server.metrics()
 
 
-def test_a_registry_that_hangs_is_answered_in_time_and_holds_up_nobody_else(
-    environment: WebhookEnvironment, server: Server
-) -> None:
+def test_hanging_registry_delays_no_other_review(environment: WebhookEnvironment, server: Server) -> None:
     """More reviews wait for the dead registry than there are threads; another registry's images go through."""
     stuck = [environment.sign(f"stuck/app-{number}", "v1") for number in range(40)]
     fine = environment.sign("fine/app", "v1")
@@ -162,7 +158,7 @@ def test_a_registry_that_hangs_is_answered_in_time_and_holds_up_nobody_else(
         assert [answer.result(60).code for answer in waiting] == [503] * len(stuck)
 
 
-def test_clients_that_stop_in_the_middle_are_cut_off_and_silent_ones_hold_no_thread(
+def test_stalled_clients_are_closed_and_silent_ones_hold_no_thread(
     environment: WebhookEnvironment, tls: TLSFiles
 ) -> None:
     settings = {**settings_of(environment, tls), "threads": 2}
@@ -185,9 +181,7 @@ def test_clients_that_stop_in_the_middle_are_cut_off_and_silent_ones_hold_no_thr
         assert cut_off(request)
 
 
-def test_a_client_is_not_cut_off_for_the_time_in_which_the_server_itself_stood_still(
-    server: Server, tls: TLSFiles
-) -> None:
+def test_paused_server_does_not_time_out_its_clients(server: Server, tls: TLSFiles) -> None:
     assert server.get("/healthz").status == 200
     (worker,) = children_of(server.pid)
     context = ssl.create_default_context(cadata=tls.trust)
@@ -219,7 +213,7 @@ def test_when_connections_run_out_the_most_idle_one_makes_room(environment: Webh
             assert pool.request("GET", f"{server.url}/healthz").status == 200
 
 
-def test_when_descriptors_run_out_the_most_idle_connection_makes_room(
+def test_most_idle_connection_is_closed_without_free_descriptors(
     environment: WebhookEnvironment, tls: TLSFiles
 ) -> None:
     with running(settings_of(environment, tls), tls.trust) as server, contextlib.ExitStack() as stack:
@@ -239,7 +233,7 @@ def test_without_tls_it_serves_loopback(environment: WebhookEnvironment) -> None
         assert not server.validate(review(pod("NOT AN IMAGE"))).allowed
 
 
-def test_a_certificate_made_on_the_spot_is_announced_by_its_fingerprint(environment: WebhookEnvironment) -> None:
+def test_generated_certificate_is_logged_with_its_fingerprint(environment: WebhookEnvironment) -> None:
     with running({"policies": [str(environment.folder)], "tls_self_signed": True}) as server:
         announced = server.wait_for_line("self-signed certificate created")["sha256_fingerprint"]
         shown = x509.load_pem_x509_certificate(ssl.get_server_certificate(server.address).encode())

@@ -90,29 +90,27 @@ def test_neither_is_a_mistake_in_the_configuration(changes: dict[str, Any], said
         run_server(replace(SETTINGS, **changes), policies_in(Path("policies")))
 
 
-def test_bad_policies_are_said_before_anything_is_served(tmp_path: Path) -> None:
+def test_invalid_policies_are_reported_before_serving(tmp_path: Path) -> None:
     write_objects(tmp_path / "policies", policy("a", "{a", need=("nobody",)))
     with pytest.raises(PolicyError) as caught:
         run_server(SETTINGS, policies_in(tmp_path / "policies"))
     assert caught.value.problems
 
 
-def test_a_certificate_that_is_not_there_is_said_before_anything_is_served(
-    environment: WebhookEnvironment, tmp_path: Path
-) -> None:
+def test_missing_certificate_is_reported_before_serving(environment: WebhookEnvironment, tmp_path: Path) -> None:
     settings = replace(SETTINGS, tls_cert=tmp_path / "tls.crt", tls_key=tmp_path / "tls.key")
     with pytest.raises(ConfigError, match=r"tls\.crt"):
         run_server(settings, policies_in(environment.folder))
 
 
-def test_a_bad_authority_of_a_registry_is_said_before_anything_is_served(environment: WebhookEnvironment) -> None:
+def test_bad_registry_ca_is_reported_before_serving(environment: WebhookEnvironment) -> None:
     registry = RegistrySettings(ca={"registry.example.com": "nonsense"})
     with pytest.raises(ConfigError, match="a CA bundle does not parse"):
         run_server(replace(SETTINGS, registry=registry), policies_in(environment.folder))
 
 
 @pytest.mark.parametrize("field", ["listen", "metrics"])
-def test_a_port_that_is_taken_is_said_in_one_sentence(environment: WebhookEnvironment, field: str) -> None:
+def test_occupied_port_is_reported_in_one_sentence(environment: WebhookEnvironment, field: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = Address(*taken.getsockname())
         changes: dict[str, Any] = {field: address}
@@ -120,7 +118,7 @@ def test_a_port_that_is_taken_is_said_in_one_sentence(environment: WebhookEnviro
             run_server(replace(SETTINGS, **changes), policies_in(environment.folder))
 
 
-def test_a_host_that_is_none_is_said_in_one_sentence(environment: WebhookEnvironment) -> None:
+def test_invalid_host_is_reported_in_one_sentence(environment: WebhookEnvironment) -> None:
     settings = replace(SETTINGS, listen=Address("no.such.host.invalid", 1), tls_self_signed=True)
     with pytest.raises(ConfigError, match=r"cannot listen on no\.such\.host\.invalid:1"):
         run_server(settings, policies_in(environment.folder))

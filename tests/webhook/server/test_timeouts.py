@@ -27,14 +27,14 @@ from sealgate_webhook.server.timeouts import answer_within, parse_duration
         ("7ns", 7e-9),
     ],
 )
-def test_reads_durations_as_go_writes_them(text: str, seconds: float) -> None:
+def test_go_durations_are_read(text: str, seconds: float) -> None:
     assert parse_duration(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
     "text", ["", "10", "s", "-1s", "1 s", "1s ", "1e3s", "\u0661s", "1d", ".s", "1s" * 40, "9" * 13 + "s"]
 )
-def test_refuses_what_is_no_duration(text: str) -> None:
+def test_invalid_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a duration"):
         parse_duration(text)
 
@@ -65,5 +65,5 @@ def test_the_answer_is_due_before_the_limit(query: str, seconds: float) -> None:
 
 @settings(max_examples=200)
 @given(st.text(max_size=40))
-def test_whatever_the_query_the_answer_is_due_in_time(query: str) -> None:
+def test_deadline_is_bounded_for_any_query(query: str) -> None:
     assert 0 < answer_within(f"timeout={query}") < 30

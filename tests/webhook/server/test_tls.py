@@ -144,7 +144,7 @@ def test_a_bad_pair_leaves_the_last_good_one_in_use(
     assert handshake(certificates).serial == pair.serial
 
 
-def test_a_pair_that_is_gone_for_a_moment_leaves_the_last_good_one_in_use(
+def test_missing_pair_leaves_the_last_good_one_in_use(
     pair: Pair, certificates: CertificateFiles, errors: list[str]
 ) -> None:
     good = pair.serial
@@ -155,7 +155,7 @@ def test_a_pair_that_is_gone_for_a_moment_leaves_the_last_good_one_in_use(
     assert handshake(certificates).serial == pair.serial
 
 
-def test_a_pair_that_cannot_be_read_for_a_moment_is_taken_at_the_next_connection(
+def test_unreadable_pair_is_loaded_at_the_next_connection(
     pair: Pair, certificates: CertificateFiles, errors: list[str]
 ) -> None:
     first = certificates.context()
@@ -171,7 +171,7 @@ def test_a_pair_that_cannot_be_read_for_a_moment_is_taken_at_the_next_connection
     assert handshake(certificates).serial == pair.serial
 
 
-def test_a_first_pair_that_does_not_load_is_a_mistake_in_the_configuration(pair: Pair) -> None:
+def test_unloadable_first_pair_is_a_configuration_error(pair: Pair) -> None:
     pair.key.write_text("nonsense")
     with pytest.raises(ConfigError, match=r"tls\.crt with the key .*tls\.key cannot be used"):
         CertificateFiles(pair.certificate, pair.key, lambda _: None)
@@ -180,7 +180,7 @@ def test_a_first_pair_that_does_not_load_is_a_mistake_in_the_configuration(pair:
         CertificateFiles(pair.certificate, pair.key, lambda _: None)
 
 
-def test_old_protocols_and_ciphers_without_forward_secrecy_are_refused(certificates: CertificateFiles) -> None:
+def test_old_protocols_and_weak_ciphers_are_refused(certificates: CertificateFiles) -> None:
     def weak(context: ssl.SSLContext) -> None:
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers("AES128-SHA256:AES128-GCM-SHA256:ECDHE-ECDSA-AES128-SHA256:ECDHE-RSA-AES128-SHA256")
@@ -211,7 +211,7 @@ def test_a_certificate_made_on_the_spot_is_good_for_its_names() -> None:
     assert handshake(served(made)).serial == certificate.serial_number
 
 
-def test_a_certificate_made_on_the_spot_is_trusted_by_whoever_is_given_it() -> None:
+def test_generated_certificate_can_be_verified_by_clients() -> None:
     made = make_self_signed(["127.0.0.1"], datetime.now(UTC))
 
     def trusting(context: ssl.SSLContext) -> None:

@@ -36,7 +36,7 @@ def recorder(api: KubernetesAPI, log: FilteringBoundLogger) -> DenialEvents:
     return DenialEvents(api, "sealgate-webhook-0", LISTED.__contains__, FakeClock(), Metrics(log), log)
 
 
-def test_a_denial_becomes_an_event_at_the_object(cluster: KubernetesSimulator, recorder: DenialEvents) -> None:
+def test_denial_becomes_an_event_of_the_object(cluster: KubernetesSimulator, recorder: DenialEvents) -> None:
     with running([recorder.run], cluster):
         recorder.denied(denied(), "denied because")
         (event,) = made(cluster, 1)
@@ -45,7 +45,7 @@ def test_a_denial_becomes_an_event_at_the_object(cluster: KubernetesSimulator, r
     assert event["metadata"]["namespace"] == "shop"
 
 
-def test_a_pod_without_a_name_is_told_of_at_what_would_have_made_it(
+def test_denial_of_an_unnamed_pod_is_an_event_of_its_owner(
     cluster: KubernetesSimulator, recorder: DenialEvents
 ) -> None:
     owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "app-5d", "uid": "u-1", "controller": True}
@@ -68,7 +68,7 @@ def test_the_same_denial_again_counts_its_event_up(cluster: KubernetesSimulator,
         cluster.wait_for(lambda cluster: [event["count"] for event in cluster.find("events")] == [3])
 
 
-def test_an_event_that_has_gone_is_made_again_and_one_of_another_replica_is_counted_up(
+def test_deleted_event_is_recreated_and_existing_one_counted_up(
     cluster: KubernetesSimulator, api: KubernetesAPI, log: FilteringBoundLogger, recorder: DenialEvents
 ) -> None:
     other = DenialEvents(api, "sealgate-webhook-1", LISTED.__contains__, FakeClock(), Metrics(log), log)
@@ -82,9 +82,7 @@ def test_an_event_that_has_gone_is_made_again_and_one_of_another_replica_is_coun
         made(cluster, 1)
 
 
-def test_no_more_events_are_made_than_the_api_server_should_bear(
-    cluster: KubernetesSimulator, recorder: DenialEvents
-) -> None:
+def test_number_of_events_is_limited(cluster: KubernetesSimulator, recorder: DenialEvents) -> None:
     with running([recorder.run], cluster):
         for number in range(BURST + 20):
             recorder.denied(denied(f"app-{number}"), "denied")
@@ -94,7 +92,7 @@ def test_no_more_events_are_made_than_the_api_server_should_bear(
     assert len(cluster.find("events")) == BURST + 1
 
 
-def test_a_dry_run_leaves_no_event_and_a_failing_api_server_no_broken_recorder(
+def test_dry_run_makes_no_event_and_recorder_survives_failures(
     cluster: KubernetesSimulator, recorder: DenialEvents
 ) -> None:
     cluster.faults.append(Fault("POST", EVENTS, 500, times=1))
@@ -113,7 +111,7 @@ def test_a_dry_run_leaves_no_event_and_a_failing_api_server_no_broken_recorder(
         AdmissionRequest("1", "", "Pod", "", "\ud800", "app", "CREATE", {}, None),
     ],
 )
-def test_a_denial_of_what_no_event_can_name_costs_others_no_event(
+def test_denial_without_an_event_target_does_not_affect_others(
     cluster: KubernetesSimulator, recorder: DenialEvents, unusable: AdmissionRequest
 ) -> None:
     with running([recorder.run], cluster):

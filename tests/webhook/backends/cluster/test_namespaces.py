@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.support.simulators.kubernetes import KubernetesSimulator
 
 
-def test_labels_come_from_memory_and_of_a_new_namespace_from_the_api_server(
+def test_labels_are_cached_and_fetched_for_a_new_namespace(
     cluster: KubernetesSimulator, api: KubernetesAPI, log: FilteringBoundLogger
 ) -> None:
     cluster.put(PATH, {"metadata": {"name": "shop", "labels": {"env": "production"}}})

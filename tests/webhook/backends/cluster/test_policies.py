@@ -69,7 +69,7 @@ def matched(current: PolicySet) -> list[str]:
     return [match.policy.name for match in current.index.match(IMAGE, Namespace("default"))]
 
 
-def test_there_is_no_set_until_both_kinds_were_read(cluster: KubernetesSimulator, policies: ClusterPolicies) -> None:
+def test_set_needs_both_kinds_to_be_listed(cluster: KubernetesSimulator, policies: ClusterPolicies) -> None:
     assert policies.current() is None
     assert "not been read" in policies.problem()
     cluster.put(AUTHENTICATORS, authenticator())
@@ -137,7 +137,7 @@ def test_keys_that_the_operator_resolved_are_used_until_they_end(
         ),
     ],
 )
-def test_an_authenticator_without_a_usable_key_is_not_ready_and_says_why(
+def test_authenticator_without_a_usable_key_is_not_ready(
     cluster: KubernetesSimulator, policies: ClusterPolicies, keys: list[dict[str, Any]], why: str
 ) -> None:
     entry = {"secretRef": {"name": "keys", "key": "cosign.pub"}}
@@ -149,7 +149,7 @@ def test_an_authenticator_without_a_usable_key_is_not_ready_and_says_why(
         assert why in error.message
 
 
-def test_an_authenticator_that_cannot_be_understood_leaves_the_others_working(
+def test_unreadable_authenticator_does_not_affect_others(
     cluster: KubernetesSimulator, policies: ClusterPolicies
 ) -> None:
     broken = authenticator("broken")
@@ -168,9 +168,7 @@ def problems(current: PolicySet) -> list[str]:
     ]
 
 
-def test_a_policy_that_becomes_unreadable_counts_as_one_that_nothing_meets(
-    cluster: KubernetesSimulator, policies: ClusterPolicies
-) -> None:
+def test_unreadable_policy_counts_as_never_met(cluster: KubernetesSimulator, policies: ClusterPolicies) -> None:
     cluster.put(POLICIES, policy())
     with running(policies.tasks(), cluster):
         wait_for(policies, lambda current: problems(current) == [""])
@@ -221,7 +219,7 @@ class Stumbling(FakeClock):
         return super().now()
 
 
-def test_a_set_that_cannot_be_compiled_leaves_the_last_one_in_force_until_one_can(
+def test_uncompilable_set_leaves_the_last_one_in_force(
     cluster: KubernetesSimulator, api: KubernetesAPI, log: FilteringBoundLogger
 ) -> None:
     clock = Stumbling()

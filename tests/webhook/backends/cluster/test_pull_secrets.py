@@ -85,7 +85,7 @@ def test_a_pods_own_pull_secrets_are_used_in_their_order(
     assert username(credentials, request(imagePullSecrets=names)) == "second"
 
 
-def test_a_workload_that_names_none_uses_those_of_its_service_account(
+def test_default_pull_secrets_are_those_of_the_service_account(
     cluster: KubernetesSimulator, credentials: ClusterCredentials
 ) -> None:
     put_secret(cluster, "shop", "pull", "account")
@@ -99,7 +99,7 @@ def test_a_workload_that_names_none_uses_those_of_its_service_account(
     assert username(credentials, request(serviceAccountName="absent")) is None
 
 
-def test_the_shared_secret_is_asked_last(cluster: KubernetesSimulator, credentials: ClusterCredentials) -> None:
+def test_shared_secret_is_used_last(cluster: KubernetesSimulator, credentials: ClusterCredentials) -> None:
     put_secret(cluster, "sealgate", "registries", "shared")
     assert username(credentials, request()) == "shared"
     put_secret(cluster, "shop", "own", "own")
@@ -117,7 +117,7 @@ def test_all_credentials_are_candidates_the_longest_path_first(
     assert usernames(credentials, review) == ["team", "first", "shared"]
 
 
-def test_what_was_read_is_known_without_reading_again(
+def test_cached_credentials_are_known_without_a_read(
     cluster: KubernetesSimulator, credentials: ClusterCredentials, clock: FakeClock
 ) -> None:
     cluster.put(
@@ -134,7 +134,7 @@ def test_what_was_read_is_known_without_reading_again(
     assert len(cluster.requests) == requests
 
 
-def test_an_entry_that_cannot_be_read_spoils_only_itself_and_is_named(
+def test_unreadable_entry_affects_only_itself_and_is_named(
     cluster: KubernetesSimulator, credentials: ClusterCredentials, output: io.StringIO
 ) -> None:
     auths = {
@@ -150,7 +150,7 @@ def test_an_entry_that_cannot_be_read_spoils_only_itself_and_is_named(
     assert (line["namespace"], line["secret"], line["entries"]) == ("shop", "pull", ["broken.example.org"])
 
 
-def test_nothing_is_read_before_a_registry_is_asked(
+def test_secrets_are_read_only_when_a_registry_needs_them(
     cluster: KubernetesSimulator, credentials: ClusterCredentials
 ) -> None:
     provider = credentials.provider(request(imagePullSecrets=[{"name": "own"}]))
@@ -158,7 +158,7 @@ def test_nothing_is_read_before_a_registry_is_asked(
     assert cluster.requests == []
 
 
-def test_what_was_read_is_remembered_briefly(
+def test_secrets_are_cached_briefly(
     cluster: KubernetesSimulator, credentials: ClusterCredentials, clock: FakeClock
 ) -> None:
     put_secret(cluster, "shop", "own", "before")
@@ -174,7 +174,7 @@ def test_what_was_read_is_remembered_briefly(
 @pytest.mark.parametrize(
     "data", [{".dockerconfigjson": "!"}, {".dockerconfigjson": base64.b64encode(b"[]").decode()}, {"other": ""}]
 )
-def test_a_secret_that_is_no_docker_config_is_passed_over(
+def test_secret_without_a_docker_config_is_skipped(
     cluster: KubernetesSimulator, credentials: ClusterCredentials, data: dict[str, str]
 ) -> None:
     put_secret(cluster, "shop", "broken", "", **data)
@@ -183,7 +183,7 @@ def test_a_secret_that_is_no_docker_config_is_passed_over(
     assert username(credentials, request(imagePullSecrets=names)) == "good"
 
 
-def test_an_api_server_that_cannot_be_asked_makes_the_image_unavailable(
+def test_unreachable_api_server_makes_the_image_unavailable(
     cluster: KubernetesSimulator, credentials: ClusterCredentials
 ) -> None:
     cluster.faults.append(Fault("GET", "secrets", 500))

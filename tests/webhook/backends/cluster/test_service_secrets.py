@@ -31,9 +31,7 @@ def test_a_secret_is_read_as_it_is_now(api: KubernetesAPI, cluster: KubernetesSi
     assert secrets.read("grafeas") == {"token": b"two"}
 
 
-def test_a_secret_that_is_meant_for_something_else_is_never_asked_for(
-    api: KubernetesAPI, cluster: KubernetesSimulator
-) -> None:
+def test_secret_for_another_purpose_is_never_requested(api: KubernetesAPI, cluster: KubernetesSimulator) -> None:
     put(cluster, "sealgate-webhook-tls", token=b"secret")
     with pytest.raises(UnavailableError, match=r"webhook\.serviceSecrets") as caught:
         OwnSecrets(api, "sealgate", ["grafeas"]).read("sealgate-webhook-tls")

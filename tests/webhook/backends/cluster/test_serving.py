@@ -86,7 +86,7 @@ def serving(folder: Path, cluster: KubernetesSimulator, registry: RegistrySimula
         yield server
 
 
-def test_pods_are_judged_by_the_policies_of_the_cluster_and_denials_become_events(
+def test_cluster_policies_decide_and_denials_become_events(
     tmp_path: Path, cluster: KubernetesSimulator, registry: RegistrySimulator
 ) -> None:
     cluster.put("/api/v1/namespaces", {"metadata": {"name": "default"}})
@@ -111,7 +111,7 @@ def test_pods_are_judged_by_the_policies_of_the_cluster_and_denials_become_event
     assert event["involvedObject"]["name"] == "web"
 
 
-def test_it_is_not_ready_before_everything_was_read_and_says_what_is_missing(
+def test_readiness_waits_for_every_list_and_names_missing_ones(
     tmp_path: Path, cluster: KubernetesSimulator, registry: RegistrySimulator
 ) -> None:
     cluster.faults.append(Fault("GET", "/namespaces[?]", 503))
@@ -134,7 +134,7 @@ def test_it_is_not_ready_before_everything_was_read_and_says_what_is_missing(
         ({"cosign": {"keys": [{"secretRef": {"name": "not-there", "key": "k"}}]}}, ""),
     ],
 )
-def test_policy_objects_are_looked_at_when_they_are_applied(
+def test_policy_objects_are_checked_when_applied(
     tmp_path: Path, cluster: KubernetesSimulator, registry: RegistrySimulator, change: dict[str, Any], said: str
 ) -> None:
     obj = {**authenticator(), "spec": change}
@@ -165,7 +165,7 @@ def test_policy_objects_are_looked_at_when_they_are_applied(
         ("listen: nowhere\nmetricsListen: 127.0.0.1:0\ntlsDirectory: /x", "not an address"),
     ],
 )
-def test_a_wrong_configuration_is_said_in_one_sentence(
+def test_invalid_configuration_is_reported_in_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
 ) -> None:
     path = tmp_path / "config.yaml"
@@ -178,7 +178,7 @@ def test_a_wrong_configuration_is_said_in_one_sentence(
     assert "cannot be read" in capsys.readouterr().err
 
 
-def test_without_any_way_to_the_cluster_it_says_so(
+def test_missing_cluster_access_is_reported(
     tmp_path: Path, registry: RegistrySimulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = configuration(tmp_path, registry)

@@ -28,7 +28,7 @@ def state(cluster: KubernetesSimulator, api: KubernetesAPI) -> ConfigMapTrustedS
     return ConfigMapTrustedState(api, "sealgate", "trusted-state", queue_seconds=60)
 
 
-def test_what_one_replica_remembers_another_knows(
+def test_state_is_shared_between_replicas(
     cluster: KubernetesSimulator, api: KubernetesAPI, state: ConfigMapTrustedState
 ) -> None:
     other = ConfigMapTrustedState(api, "sealgate", "trusted-state")
@@ -41,7 +41,7 @@ def test_what_one_replica_remembers_another_knows(
     assert len(used) > 1
 
 
-def test_memory_only_goes_forward(cluster: KubernetesSimulator, state: ConfigMapTrustedState) -> None:
+def test_stored_versions_never_decrease(cluster: KubernetesSimulator, state: ConfigMapTrustedState) -> None:
     key = KEYS[0]
     state.advance(key, TrustRecord({"timestamp": 5}))
     writes = len(cluster.requests)
@@ -50,14 +50,14 @@ def test_memory_only_goes_forward(cluster: KubernetesSimulator, state: ConfigMap
     assert state.advance(key, TrustRecord({"timestamp": 6})).version("timestamp") == 6
 
 
-def test_replicas_that_write_at_once_lose_nothing(state: ConfigMapTrustedState) -> None:
+def test_concurrent_writes_of_replicas_are_merged(state: ConfigMapTrustedState) -> None:
     key = KEYS[0]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda role: state.advance(key, TrustRecord({f"targets/{role}": role})), range(1, 9)))
     assert state.load(key).versions == {f"targets/{role}": role for role in range(1, 9)}
 
 
-def test_many_writes_of_one_replica_to_one_map_do_not_get_in_each_others_way(
+def test_concurrent_writes_of_one_replica_do_not_conflict(
     cluster: KubernetesSimulator, state: ConfigMapTrustedState
 ) -> None:
     names = (f"dtr.example.org/dev/app-{number}" for number in range(1000))
@@ -69,7 +69,7 @@ def test_many_writes_of_one_replica_to_one_map_do_not_get_in_each_others_way(
     assert sum(request.method == "PUT" for request in cluster.requests) == len(keys)
 
 
-def test_a_write_does_not_wait_for_an_api_server_that_hangs_without_end(
+def test_write_to_a_hanging_api_server_has_a_deadline(
     cluster: KubernetesSimulator, state: ConfigMapTrustedState
 ) -> None:
     asked, go_on = threading.Event(), threading.Event()
@@ -105,9 +105,7 @@ def test_what_is_written_by_others_all_the_time_is_unavailable(
         state.advance(KEYS[0], TrustRecord({"timestamp": 1}))
 
 
-def test_a_map_that_is_full_says_what_to_do_and_keeps_what_it_has(
-    cluster: KubernetesSimulator, state: ConfigMapTrustedState
-) -> None:
+def test_full_config_map_is_reported_and_kept(cluster: KubernetesSimulator, state: ConfigMapTrustedState) -> None:
     key = KEYS[0]
     state.advance(key, TrustRecord({"root": 1}, b"root"))
     with pytest.raises(UnavailableError, match=r"is full with 1 repositories: remove the records") as full:
@@ -117,9 +115,7 @@ def test_a_map_that_is_full_says_what_to_do_and_keeps_what_it_has(
     assert [request.method for request in cluster.requests if request.method == "PUT"] == ["PUT"]
 
 
-def test_a_record_that_is_missing_or_damaged_is_an_error_and_never_an_empty_one(
-    cluster: KubernetesSimulator, state: ConfigMapTrustedState
-) -> None:
+def test_damaged_record_is_an_error_and_never_empty(cluster: KubernetesSimulator, state: ConfigMapTrustedState) -> None:
     key = KEYS[0]
     state.advance(key, TrustRecord({"timestamp": 1}))
     (name,) = [obj["metadata"]["name"] for obj in cluster.find("configmaps") if obj.get("data")]

@@ -88,9 +88,7 @@ def test_an_authenticator_gets_ready_once_its_key_was_read(source: PolicyFilesSo
     assert problem_of(source) == ""
 
 
-def test_a_disabled_key_is_out_of_force_at_the_look_after_it_was_read(
-    source: PolicyFilesSource, kms_environment: KMSEnvironment
-) -> None:
+def test_disabled_key_is_dropped_at_the_next_reload(source: PolicyFilesSource, kms_environment: KMSEnvironment) -> None:
     source.keep_keys(OneLook())
     source.poll()
     assert isinstance(kms_environment.kms, DEWSimulator)
@@ -101,7 +99,7 @@ def test_a_disabled_key_is_out_of_force_at_the_look_after_it_was_read(
     assert "the key is disabled" in problem_of(source)
 
 
-def test_a_key_that_ended_is_out_of_force_although_nothing_else_happened(
+def test_expired_key_is_dropped_without_other_changes(
     source: PolicyFilesSource, kms_environment: KMSEnvironment
 ) -> None:
     source.keep_keys(OneLook())
@@ -111,9 +109,7 @@ def test_a_key_that_ended_is_out_of_force_although_nothing_else_happened(
     assert "has to be read again" in problem_of(source)
 
 
-def test_nothing_is_compiled_anew_as_long_as_no_key_changes(
-    source: PolicyFilesSource, kms_environment: KMSEnvironment
-) -> None:
+def test_unchanged_keys_cause_no_recompilation(source: PolicyFilesSource, kms_environment: KMSEnvironment) -> None:
     source.keep_keys(OneLook())
     source.poll()
     before = source.current()
@@ -123,7 +119,7 @@ def test_nothing_is_compiled_anew_as_long_as_no_key_changes(
     assert source.current() is before
 
 
-def test_reading_keys_goes_on_whatever_goes_wrong(
+def test_key_refresh_continues_after_any_error(
     source: PolicyFilesSource, keeper: KMSKeyCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keeper, "refresh", lambda _: 1 / 0)

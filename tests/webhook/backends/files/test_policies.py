@@ -43,7 +43,7 @@ def source_of(environment: WebhookEnvironment, *paths: Path) -> PolicyFilesSourc
     )
 
 
-def test_before_the_first_load_there_is_nothing_and_it_says_so(environment: WebhookEnvironment) -> None:
+def test_before_the_first_load_the_source_is_not_ready(environment: WebhookEnvironment) -> None:
     source = source_of(environment, environment.folder)
     assert source.current() is None
     assert source.problem()
@@ -51,7 +51,7 @@ def test_before_the_first_load_there_is_nothing_and_it_says_so(environment: Webh
     assert source.get("shop").labels == {"kubernetes.io/metadata.name": "shop"}
 
 
-def test_a_bad_first_set_is_refused_with_everything_that_is_wrong(environment: WebhookEnvironment) -> None:
+def test_invalid_first_set_is_refused_with_every_problem(environment: WebhookEnvironment) -> None:
     environment.write(policy("a", "[", need=("nobody",)))
     source = source_of(environment, environment.folder)
     with pytest.raises(PolicyError) as caught:
@@ -69,7 +69,7 @@ def test_a_change_takes_effect_at_the_next_look(environment: WebhookEnvironment)
     assert names_of(environment.source) == ["some"]
 
 
-def test_a_changed_key_takes_effect_at_once_although_findings_are_remembered(environment: WebhookEnvironment) -> None:
+def test_changed_key_takes_effect_despite_cached_findings(environment: WebhookEnvironment) -> None:
     image = environment.sign("team/app", "v1")
     assert environment.validate(review(pod(image))).allowed
     other = new_key("ECDSA P-256", "other")
@@ -78,7 +78,7 @@ def test_a_changed_key_takes_effect_at_once_although_findings_are_remembered(env
     assert not environment.validate(review(pod(image))).allowed
 
 
-def test_labels_of_namespaces_come_from_the_files_too(environment: WebhookEnvironment) -> None:
+def test_namespace_labels_are_read_from_the_files(environment: WebhookEnvironment) -> None:
     environment.write(policy("all", f"{environment.registry.host}/**"), namespace("shop", env="production"))
     assert environment.source.get("shop").labels["env"] == "production"
     environment.write(policy("all", f"{environment.registry.host}/**"), namespace("shop", env="test"))
@@ -86,7 +86,7 @@ def test_labels_of_namespaces_come_from_the_files_too(environment: WebhookEnviro
     assert environment.source.get("shop").labels["env"] == "test"
 
 
-def test_a_bad_set_leaves_the_last_good_one_in_force_and_says_so(environment: WebhookEnvironment) -> None:
+def test_invalid_set_leaves_the_last_good_one_and_is_logged(environment: WebhookEnvironment) -> None:
     image = environment.push("team/app", "v1")
     assert not environment.validate(review(pod(image))).allowed
     environment.write(policy("broken", "{a", need=("nobody",)))
@@ -147,7 +147,7 @@ def test_a_bad_set_that_is_mended_is_taken(environment: WebhookEnvironment) -> N
     assert environment.metric("sealgate_policy_last_reload_success_timestamp_seconds") > 0
 
 
-def test_files_that_go_away_do_not_take_the_policies_with_them(environment: WebhookEnvironment) -> None:
+def test_deleted_files_leave_the_policies_in_force(environment: WebhookEnvironment) -> None:
     assert names_of(environment.source) == ["all"]
     (environment.folder / "policies.json").unlink()
     environment.folder.rmdir()
@@ -158,7 +158,7 @@ def test_files_that_go_away_do_not_take_the_policies_with_them(environment: Webh
     assert names_of(environment.source) == ["back"]
 
 
-def test_whatever_goes_wrong_while_reading_the_last_good_set_stays(environment: WebhookEnvironment) -> None:
+def test_last_good_set_survives_any_reading_error(environment: WebhookEnvironment) -> None:
     """Not even an error of a kind that nobody foresaw ends the watching."""
 
     class Breaking(FakeClock):
@@ -180,7 +180,7 @@ def test_whatever_goes_wrong_while_reading_the_last_good_set_stays(environment: 
     assert "a fault nobody foresaw" in line["exception"]
 
 
-def test_nothing_is_read_again_as_long_as_nothing_changes(environment: WebhookEnvironment) -> None:
+def test_unchanged_files_are_not_read_again(environment: WebhookEnvironment) -> None:
     assert environment.source.current()
     before = environment.source.current()
     environment.source.poll()
@@ -224,7 +224,7 @@ def test_folders_that_are_linked_in_a_circle_end(environment: WebhookEnvironment
     assert environment.metric("sealgate_policy_reload_failures_total") == 0
 
 
-def test_watching_ends_when_told_to(environment: WebhookEnvironment) -> None:
+def test_watching_ends_on_request(environment: WebhookEnvironment) -> None:
     stop = threading.Event()
     watching = threading.Thread(target=environment.source.watch, args=(stop,))
     watching.start()

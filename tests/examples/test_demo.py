@@ -41,7 +41,7 @@ def changed(tmp_path: Path) -> Path:
     return Path(shutil.copytree(DEMO, tmp_path / "examples/demo"))
 
 
-def test_every_review_comes_out_right() -> None:
+def test_every_demo_review_has_the_expected_outcome() -> None:
     done = run(DEMO)
     assert done.returncode == 0, done.stdout + done.stderr
     for number, (story, answer) in enumerate(STORIES, start=1):
@@ -52,7 +52,7 @@ def test_every_review_comes_out_right() -> None:
     assert done.stderr == ""
 
 
-def test_what_does_not_come_out_right_fails_the_demo(changed: Path) -> None:
+def test_unexpected_outcome_fails_the_demo(changed: Path) -> None:
     policy = changed / "policies/demo-images.yaml"
     policy.write_text(policy.read_text().replace("Enforce", "Warn"))
     done = run(changed)
@@ -61,7 +61,7 @@ def test_what_does_not_come_out_right_fails_the_demo(changed: Path) -> None:
     assert done.stdout.endswith("1 of 5 reviews came out right\n")
 
 
-def test_a_denial_for_another_reason_is_not_right(changed: Path) -> None:
+def test_denial_for_another_reason_fails_the_demo(changed: Path) -> None:
     key = changed / "policies/release-key.yaml"
     stranger = (ROOT / "tests/data/cosign/keys/p256.pub").read_text().replace("\n", "\n          ")
     text = re.sub(r"-----BEGIN.*-----END PUBLIC KEY-----", stranger.strip(), key.read_text(), flags=re.DOTALL)
@@ -71,7 +71,7 @@ def test_a_denial_for_another_reason_is_not_right(changed: Path) -> None:
     assert "2 of 5 reviews came out right" in done.stdout  # unsigned, and signed by a stranger
 
 
-def test_a_webhook_that_does_not_start_is_said_with_its_own_words(changed: Path) -> None:
+def test_webhook_start_failure_is_shown(changed: Path) -> None:
     (changed / "policies/demo-images.yaml").write_text("kind: VerificationPolicy\n")
     done = run(changed)
     assert done.returncode == 2
@@ -97,7 +97,7 @@ def read_up_to(process: subprocess.Popen[str], last: str) -> list[str]:
 
 
 @pytest.mark.real
-def test_what_serve_prints_works_as_it_stands() -> None:
+def test_printed_serve_command_works_verbatim() -> None:
     require_tool("curl")
     command = [sys.executable, str(DEMO / "demo.py"), "--serve"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
@@ -121,7 +121,7 @@ def run_line(line: str) -> bytes:
     return subprocess.run([*arguments, "--silent", "--fail"], capture_output=True, check=True, timeout=60).stdout
 
 
-def test_nothing_is_left_behind_when_it_ends() -> None:
+def test_demo_leaves_no_files() -> None:
     command = [sys.executable, str(DEMO / "demo.py"), "--serve"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         lines = read_up_to(process, "Ctrl-C ends it")
@@ -131,7 +131,7 @@ def test_nothing_is_left_behind_when_it_ends() -> None:
     assert not os.path.lexists(shlex.split(post)[2])
 
 
-def test_the_picture_in_the_readme_shows_what_the_demo_prints(tmp_path: Path) -> None:
+def test_readme_picture_matches_the_demo_output(tmp_path: Path) -> None:
     script = (
         (ROOT / "scripts/draw_demo.py")
         .read_text()

@@ -16,18 +16,18 @@ README = (ROOT / "examples/README.md").read_text()
 
 
 @pytest.mark.parametrize("path", [*POLICIES, ROOT / "examples/demo/policies"], ids=lambda path: path.name)
-def test_every_example_is_right_by_itself(path: Path) -> None:
+def test_every_example_is_valid_alone(path: Path) -> None:
     checked = sealgate("policy", "check", path)
     assert checked.exit_code == 0, checked.output
 
 
-def test_all_examples_are_right_together() -> None:
+def test_all_examples_are_valid_together() -> None:
     checked = sealgate("policy", "check", ROOT / "examples/policies")
     assert checked.exit_code == 0, checked.output
 
 
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.name)
-def test_every_example_begins_by_saying_what_it_is_for(path: Path) -> None:
+def test_every_example_starts_with_its_purpose(path: Path) -> None:
     assert path.read_text().startswith("# ")
 
 
@@ -85,13 +85,13 @@ def test_the_examples_cover_what_their_comments_say(image: str, labels: list[str
         ("registry.example.org/x:v1", "kube-system", False),
     ],
 )
-def test_the_policy_that_is_bound_to_namespaces_holds_there_alone(image: str, namespace: str, *, covered: bool) -> None:
+def test_namespaced_policy_applies_only_in_its_namespaces(image: str, namespace: str, *, covered: bool) -> None:
     path = ROOT / "examples/policies/6-alibaba-acr.yaml"
     matched = sealgate("policy", "match", image, "--policies", path, "-o", "json", "--namespace", namespace)
     assert [entry["matches"] for entry in json.loads(matched.stdout)["policies"]] == [covered]
 
 
-def test_the_reviews_of_the_demo_are_what_an_api_server_posts() -> None:
+def test_demo_reviews_have_the_shape_of_api_server_reviews() -> None:
     for path in (ROOT / "examples/demo/reviews").iterdir():
         review = yaml.safe_load(path.read_text())
         assert (review["apiVersion"], review["kind"]) == ("admission.k8s.io/v1", "AdmissionReview")

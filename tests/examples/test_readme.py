@@ -15,7 +15,7 @@ FOLDERS = ("docs", "examples", "charts", "tests")
 PAGES = sorted((*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))))
 
 
-def test_the_policies_in_the_readme_are_right(tmp_path: Path) -> None:
+def test_readme_policies_are_valid(tmp_path: Path) -> None:
     (yaml,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
     (tmp_path / "policies.yaml").write_text(yaml)
     files = load_standalone([tmp_path])
@@ -23,20 +23,20 @@ def test_the_policies_in_the_readme_are_right(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", re.findall(r"^\$ make (\w+)", README, re.MULTILINE))
-def test_every_make_command_of_the_readme_is_there(target: str) -> None:
+def test_every_make_target_of_the_readme_exists(target: str) -> None:
     done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+def test_every_link_to_a_file_resolves(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_to_a_section_leads_to_one(page: Path) -> None:
+def test_every_link_to_a_section_resolves(page: Path) -> None:
     for target, section in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             there = (page.parent / target) if target else page

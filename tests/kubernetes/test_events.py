@@ -39,13 +39,13 @@ def test_an_event_is_created_once_and_counted_up(cluster: KubernetesSimulator, w
     assert event["reportingInstance"] == "replica-1"
 
 
-def test_counting_up_without_a_count_keeps_it(cluster: KubernetesSimulator, writer: EventWriter) -> None:
+def test_patch_without_a_count_keeps_it(cluster: KubernetesSimulator, writer: EventWriter) -> None:
     writer.create(EVENT, count=5)
     writer.count_up(EVENT)
     assert stored(cluster)["count"] == 5
 
 
-def test_an_event_that_is_gone_cannot_be_counted_up(writer: EventWriter) -> None:
+def test_deleted_event_cannot_be_counted_up(writer: EventWriter) -> None:
     with pytest.raises(NotFoundError):
         writer.count_up(EVENT, 2)
 
@@ -57,6 +57,6 @@ def test_messages_and_names_are_bounded(cluster: KubernetesSimulator, writer: Ev
     assert len(event["metadata"]["name"]) <= 253
 
 
-def test_the_identity_decides_about_the_name() -> None:
+def test_event_name_depends_on_its_identity() -> None:
     assert EVENT.name == replace(EVENT, message="other words").name
     assert EVENT.name != replace(EVENT, identity="two").name

@@ -39,7 +39,7 @@ def test_the_first_replica_gets_the_lease(cluster: KubernetesSimulator) -> None:
     }
 
 
-def test_a_second_replica_does_not(cluster: KubernetesSimulator) -> None:
+def test_second_replica_does_not_get_the_lease(cluster: KubernetesSimulator) -> None:
     clock = FakeClock()
     one, two = replica(cluster, "one", clock), replica(cluster, "two", clock)
     for _ in range(20):
@@ -52,7 +52,7 @@ def test_a_second_replica_does_not(cluster: KubernetesSimulator) -> None:
         two.check()
 
 
-def test_a_leader_that_is_gone_is_followed_before_fifteen_seconds_are_over(cluster: KubernetesSimulator) -> None:
+def test_dead_leader_is_replaced_within_fifteen_seconds(cluster: KubernetesSimulator) -> None:
     clock = FakeClock()
     one, two = replica(cluster, "one", clock), replica(cluster, "two", clock)
     one.attempt()
@@ -68,7 +68,7 @@ def test_a_leader_that_is_gone_is_followed_before_fifteen_seconds_are_over(clust
     assert cluster.get(LEASE)["spec"]["leaseTransitions"] == 1
 
 
-def test_a_leader_without_the_api_server_stops_before_others_take_over(cluster: KubernetesSimulator) -> None:
+def test_leader_without_the_api_server_stops_before_a_takeover(cluster: KubernetesSimulator) -> None:
     clock = FakeClock()
     one = replica(cluster, "one", clock)
     one.attempt()
@@ -81,7 +81,7 @@ def test_a_leader_without_the_api_server_stops_before_others_take_over(cluster: 
     assert not one.leads()
 
 
-def test_a_renewal_counts_from_when_it_was_asked_for(cluster: KubernetesSimulator) -> None:
+def test_renewal_counts_from_its_request_time(cluster: KubernetesSimulator) -> None:
     clock = FakeClock()
 
     class Slow(KubernetesAPI):
@@ -97,7 +97,7 @@ def test_a_renewal_counts_from_when_it_was_asked_for(cluster: KubernetesSimulato
     assert not one.leads()
 
 
-def test_of_two_that_try_at_once_one_gets_it(cluster: KubernetesSimulator) -> None:
+def test_concurrent_candidates_get_one_lease(cluster: KubernetesSimulator) -> None:
     clock = FakeClock()
     two = replica(cluster, "two", clock)
 
@@ -120,7 +120,7 @@ def test_of_two_that_try_at_once_one_gets_it(cluster: KubernetesSimulator) -> No
     assert (one.leads(), two.leads()) == (False, True)
 
 
-def test_who_is_told_to_stop_gives_the_lease_back(cluster: KubernetesSimulator) -> None:
+def test_stopped_leader_releases_the_lease(cluster: KubernetesSimulator) -> None:
     clock, stop = FakeClock(), threading.Event()
     one, two = replica(cluster, "one", clock), replica(cluster, "two", clock)
     thread = threading.Thread(target=one.run, args=(stop,), daemon=True)
@@ -135,7 +135,7 @@ def test_who_is_told_to_stop_gives_the_lease_back(cluster: KubernetesSimulator) 
     assert two.leads()
 
 
-def test_a_lease_that_cannot_be_given_back_runs_out(cluster: KubernetesSimulator) -> None:
+def test_unreleased_lease_expires(cluster: KubernetesSimulator) -> None:
     clock, stop = FakeClock(), threading.Event()
     one = replica(cluster, "one", clock)
     one.attempt()
@@ -146,14 +146,14 @@ def test_a_lease_that_cannot_be_given_back_runs_out(cluster: KubernetesSimulator
     assert not one.leads()
 
 
-def test_who_does_not_lead_gives_nothing_back(cluster: KubernetesSimulator) -> None:
+def test_follower_releases_no_lease(cluster: KubernetesSimulator) -> None:
     stop = threading.Event()
     stop.set()
     replica(cluster, "one", FakeClock()).run(stop)
     assert cluster.requests == []
 
 
-def test_an_api_server_that_is_away_is_tried_again(cluster: KubernetesSimulator) -> None:
+def test_unreachable_api_server_is_retried(cluster: KubernetesSimulator) -> None:
     clock, stop = FakeClock(), threading.Event()
     cluster.faults.append(Fault("GET", "leases", 503, times=1))
     one = Lease(
@@ -172,14 +172,14 @@ def test_an_api_server_that_is_away_is_tried_again(cluster: KubernetesSimulator)
     thread.join(60)
 
 
-def test_an_empty_lease_that_somebody_made_is_taken(cluster: KubernetesSimulator) -> None:
+def test_existing_empty_lease_is_acquired(cluster: KubernetesSimulator) -> None:
     cluster.put(LEASE.rpartition("/")[0], {"metadata": {"name": "sealgate-leader"}})
     one = replica(cluster, "one", FakeClock())
     one.attempt()
     assert one.leads()
 
 
-def test_a_longer_promise_of_another_holder_is_respected(cluster: KubernetesSimulator) -> None:
+def test_longer_lease_of_another_holder_is_respected(cluster: KubernetesSimulator) -> None:
     clock = FakeClock()
     spec = {"holderIdentity": "other", "leaseDurationSeconds": 60}
     cluster.put(LEASE.rpartition("/")[0], {"metadata": {"name": "sealgate-leader"}, "spec": spec})

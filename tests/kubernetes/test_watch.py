@@ -74,7 +74,7 @@ def test_objects_are_listed_and_then_watched(cluster: KubernetesSimulator, watch
         assert watched.listing.get("b") is None
 
 
-def test_a_change_that_reads_as_before_is_not_reported(cluster: KubernetesSimulator, watched: Watched) -> None:
+def test_irrelevant_change_is_not_reported(cluster: KubernetesSimulator, watched: Watched) -> None:
     cluster.put(NAMESPACES, namespace("a", env="lab"))
     with running([watched.listing.run], cluster):
         watched.wait_for({"a": {"env": "lab"}})
@@ -86,9 +86,7 @@ def test_a_change_that_reads_as_before_is_not_reported(cluster: KubernetesSimula
     assert watched.changes == 2  # the list, and the namespace that was added
 
 
-def test_a_long_list_is_read_in_pages_and_shows_only_when_it_is_whole(
-    cluster: KubernetesSimulator, watched: Watched
-) -> None:
+def test_paged_list_is_reported_only_when_complete(cluster: KubernetesSimulator, watched: Watched) -> None:
     expected: dict[str, dict[str, str]] = {}
     for number in range(25):
         cluster.put(NAMESPACES, namespace(f"n{number}"))
@@ -106,7 +104,7 @@ def lists(cluster: KubernetesSimulator) -> int:
     return sum("watch" not in request.path for request in cluster.requests)
 
 
-def test_a_watch_whose_time_is_over_is_taken_up_where_it_stopped(
+def test_expired_watch_resumes_at_its_last_version(
     cluster: KubernetesSimulator, api: KubernetesAPI, log: FilteringBoundLogger
 ) -> None:
     clock = FakeClock()
@@ -125,7 +123,7 @@ def test_a_watch_whose_time_is_over_is_taken_up_where_it_stopped(
 
 
 @pytest.mark.parametrize("gracefully", [False, True])
-def test_a_watch_that_ends_before_its_time_is_followed_by_a_list(
+def test_watch_that_ends_early_causes_a_relist(
     cluster: KubernetesSimulator, watched: Watched, *, gracefully: bool
 ) -> None:
     cluster.put(NAMESPACES, namespace("a"))
@@ -144,7 +142,7 @@ def test_a_watch_that_ends_before_its_time_is_followed_by_a_list(
         watched.wait_for({"b": {}})
 
 
-def test_a_history_that_is_gone_is_listed_anew(cluster: KubernetesSimulator, watched: Watched) -> None:
+def test_expired_history_causes_a_relist(cluster: KubernetesSimulator, watched: Watched) -> None:
     cluster.put(NAMESPACES, namespace("a"))
     with running([watched.listing.run], cluster):
         watched.wait_for({"a": {}})
@@ -159,7 +157,7 @@ def test_a_history_that_is_gone_is_listed_anew(cluster: KubernetesSimulator, wat
         watched.wait_for({"b": {}, "c": {}})
 
 
-def test_a_history_that_went_back_is_listed_anew(cluster: KubernetesSimulator, watched: Watched) -> None:
+def test_rolled_back_history_causes_a_relist(cluster: KubernetesSimulator, watched: Watched) -> None:
     cluster.put(NAMESPACES, namespace("a", env="lab"))
     backup = cluster.backup()
     with running([watched.listing.run], cluster):
@@ -175,9 +173,7 @@ def test_a_history_that_went_back_is_listed_anew(cluster: KubernetesSimulator, w
         watched.wait_for({"a": {"env": "production"}})
 
 
-def test_a_history_that_went_back_is_noticed_although_its_versions_have_passed_the_known_one(
-    cluster: KubernetesSimulator, watched: Watched
-) -> None:
+def test_rolled_back_history_is_noticed_at_higher_versions(cluster: KubernetesSimulator, watched: Watched) -> None:
     cluster.put(NAMESPACES, namespace("a", env="lab"))
     cluster.put(NAMESPACES, namespace("gone"))
     backup = cluster.backup()
@@ -205,7 +201,7 @@ class Pauses(threading.Event):
 
 
 @pytest.mark.parametrize("document", [{}, {"type": "ERROR", "object": {"code": 410}}])
-def test_a_watch_that_ends_at_once_is_asked_for_again_after_growing_pauses(
+def test_watch_that_ends_immediately_backs_off(
     cluster: KubernetesSimulator, watched: Watched, document: dict[str, Any]
 ) -> None:
     stop = Pauses()
@@ -220,7 +216,7 @@ def test_a_watch_that_ends_at_once_is_asked_for_again_after_growing_pauses(
     assert pauses[-1] > 5
 
 
-def test_a_watch_that_lasted_without_a_word_is_taken_up_again_at_once(
+def test_long_quiet_watch_resumes_without_back_off(
     cluster: KubernetesSimulator, api: KubernetesAPI, log: FilteringBoundLogger
 ) -> None:
     class Slow(FakeClock):
@@ -236,14 +232,14 @@ def test_a_watch_that_lasted_without_a_word_is_taken_up_again_at_once(
     assert max(stop.asked) <= FIRST_BACKOFF
 
 
-def test_a_watch_that_is_silent_for_too_long_is_over(api: KubernetesAPI) -> None:
+def test_silent_watch_times_out(api: KubernetesAPI) -> None:
     with pytest.raises(GoneError, match="silent"):
         next(api.watch(NAMESPACES, {"resourceVersion": "100"}, 0.2))
 
 
 @pytest.mark.parametrize("document", [{}, {"items": [{}], "metadata": {}}, {"metadata": None, "items": None}])
 @pytest.mark.parametrize("watch", [False, True])
-def test_an_answer_without_sense_does_not_end_it(
+def test_invalid_response_does_not_end_the_watch(
     cluster: KubernetesSimulator, watched: Watched, document: dict[str, Any], *, watch: bool
 ) -> None:
     path = "watch=true" if watch else "limit="
@@ -255,7 +251,7 @@ def test_an_answer_without_sense_does_not_end_it(
         watched.wait_for({"a": {}, "b": {}})
 
 
-def test_what_was_known_stays_while_the_api_server_is_away(cluster: KubernetesSimulator, watched: Watched) -> None:
+def test_objects_are_kept_during_an_api_server_outage(cluster: KubernetesSimulator, watched: Watched) -> None:
     cluster.put(NAMESPACES, namespace("a"))
     with running([watched.listing.run], cluster):
         watched.wait_for({"a": {}})
@@ -277,7 +273,7 @@ def test_what_was_known_stays_while_the_api_server_is_away(cluster: KubernetesSi
         (500, UnavailableError),
     ],
 )
-def test_every_refusal_of_the_api_server_is_an_error_of_its_own(
+def test_every_api_server_refusal_has_its_own_error(
     cluster: KubernetesSimulator, api: KubernetesAPI, status: int, kind: type[UnavailableError]
 ) -> None:
     cluster.faults.append(Fault("", NAMESPACES, status))
@@ -286,7 +282,7 @@ def test_every_refusal_of_the_api_server_is_an_error_of_its_own(
 
 
 @pytest.mark.parametrize("document", [{}, {"metadata": None}, {"metadata": {}}, {"metadata": {"resourceVersion": 1}}])
-def test_an_answer_that_is_no_object_is_no_answer(
+def test_response_that_is_not_an_object_is_unavailable(
     cluster: KubernetesSimulator, api: KubernetesAPI, document: dict[str, Any]
 ) -> None:
     cluster.faults.append(Fault("", NAMESPACES, 200, document=document))
@@ -304,14 +300,14 @@ def test_objects_are_created_and_merged(cluster: KubernetesSimulator, api: Kuber
     assert cluster.get(f"{NAMESPACES}/a")["metadata"]["labels"] == {"env": "lab", "team": "shop"}
 
 
-def test_an_api_server_that_is_not_there_is_unavailable(cluster: KubernetesSimulator, api: KubernetesAPI) -> None:
+def test_absent_api_server_is_unavailable(cluster: KubernetesSimulator, api: KubernetesAPI) -> None:
     cluster.close()
     with pytest.raises(UnavailableError):
         api.get(NAMESPACES)
 
 
 @pytest.mark.parametrize("error", [ConfigException("Token file exists but empty."), FileNotFoundError()])
-def test_a_token_that_cannot_be_read_is_tried_again(cluster: KubernetesSimulator, error: Exception) -> None:
+def test_unreadable_token_is_retried(cluster: KubernetesSimulator, error: Exception) -> None:
     errors = [error]
 
     def read_token(configuration: Configuration) -> None:
@@ -343,9 +339,7 @@ class OnlyNew(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def test_in_a_pod_a_token_that_is_refused_is_read_again_whatever_the_clock_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refused_service_account_token_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tls, token, authority = TLSFiles(tmp_path / "tls"), tmp_path / "token", tmp_path / "ca.crt"
     token.write_text("old")
     authority.write_text(tls.trust)

@@ -22,7 +22,7 @@ def load(folder: Path, document: Any) -> OperatorConfig:
     return read_config(path, OperatorConfig)
 
 
-def test_what_the_chart_writes_is_read(tmp_path: Path) -> None:
+def test_configuration_of_the_chart_is_read(tmp_path: Path) -> None:
     config = load(tmp_path, settings(metricsListen="[::1]:8080", logLevel="warning"))
     assert config.metrics_address == ("::1", 8080)
     assert config.certificates.ca_lifetime == timedelta(hours=8760)
@@ -47,13 +47,13 @@ def test_lifetimes_may_be_fractions_of_an_hour(tmp_path: Path) -> None:
         ("lease: [", "is not YAML: "),
     ],
 )
-def test_a_wrong_file_is_refused_with_every_field_that_is_wrong(tmp_path: Path, document: Any, told: str) -> None:
+def test_invalid_file_is_refused_with_every_wrong_field(tmp_path: Path, document: Any, told: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, document)
     assert told in caught.value.message
     assert "config.yaml" in caught.value.message
 
 
-def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
+def test_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         read_config(tmp_path / "config.yaml", OperatorConfig)

@@ -52,7 +52,7 @@ def test_an_earlier_time_wins_over_a_later_one() -> None:
     assert len(queue) == 0
 
 
-def test_a_key_that_somebody_works_on_waits_until_he_is_done() -> None:
+def test_key_in_progress_waits_until_it_is_done() -> None:
     queue = WorkQueue(FakeClock())
     queue.add(A)
     assert queue.take() == A
@@ -69,7 +69,7 @@ def test_a_key_that_somebody_works_on_waits_until_he_is_done() -> None:
     assert taken == [A]
 
 
-def test_failures_come_again_after_growing_pauses_that_are_forgotten_when_it_goes_well() -> None:
+def test_failures_back_off_and_success_resets_the_back_off() -> None:
     clock = FakeClock()
     queue = WorkQueue(clock)
     queue.add(A)
@@ -87,7 +87,7 @@ def test_failures_come_again_after_growing_pauses_that_are_forgotten_when_it_goe
     assert queue.failed(A) == 0.2
 
 
-def test_a_closed_queue_sends_every_worker_home() -> None:
+def test_closed_queue_stops_every_worker() -> None:
     queue = WorkQueue(FakeClock())
     taken: list[Key | None] = []
     threads = [threading.Thread(target=lambda: taken.append(queue.take()), daemon=True) for _ in range(3)]
@@ -110,7 +110,7 @@ def test_an_older_version_never_replaces_a_newer_one() -> None:
     assert store.secret("keys") == {"a": b"new"}
 
 
-def test_what_was_deleted_does_not_come_back_with_an_older_list() -> None:
+def test_deleted_object_is_not_restored_by_an_older_list() -> None:
     store = ObjectStore()
     store.put(SECRET, at(5, secret("keys", a="1")))
     assert store.remove(SECRET, at(9, secret("keys")))
@@ -119,7 +119,7 @@ def test_what_was_deleted_does_not_come_back_with_an_older_list() -> None:
     assert store.put(SECRET, at(12, secret("keys", a="2")))
 
 
-def test_a_list_takes_away_what_a_watch_has_lost() -> None:
+def test_list_removes_objects_whose_deletion_was_missed() -> None:
     store = ObjectStore()
     store.put(AUTHENTICATOR, at(5, authenticator("a", cosign(secret_ref("keys")))))
     store.put(AUTHENTICATOR, at(6, authenticator("b", cosign(secret_ref("keys")))))
@@ -129,7 +129,7 @@ def test_a_list_takes_away_what_a_watch_has_lost() -> None:
     assert sorted(store.authenticators_with("keys")) == ["b", "c"]
 
 
-def test_a_late_word_of_a_deletion_does_not_take_a_newer_object() -> None:
+def test_late_deletion_does_not_remove_a_newer_object() -> None:
     store = ObjectStore()
     store.put(POLICY, at(9, policy("p", "a")))
     assert not store.remove(POLICY, at(8, policy("p", "a")))
@@ -137,7 +137,7 @@ def test_a_late_word_of_a_deletion_does_not_take_a_newer_object() -> None:
 
 
 @pytest.mark.parametrize("deleted", [False, True])
-def test_a_restored_object_shows_another_history_although_the_list_is_newer(*, deleted: bool) -> None:
+def test_restored_object_reveals_another_history(*, deleted: bool) -> None:
     store = ObjectStore()
     store.put(AUTHENTICATOR, at(5, authenticator("a", cosign(secret_ref("old")))))
     store.put(AUTHENTICATOR, at(6, authenticator("b", {})))
@@ -152,7 +152,7 @@ def test_a_restored_object_shows_another_history_although_the_list_is_newer(*, d
     assert (store.authenticators_with("old"), store.authenticators_with("new")) == (["a"], [])
 
 
-def test_what_a_watch_told_while_a_list_was_read_stands() -> None:
+def test_events_during_a_list_are_kept() -> None:
     store = ObjectStore()
     store.put(AUTHENTICATOR, at(5, authenticator("a", cosign(secret_ref("old")))))
     since = store.newest(AUTHENTICATOR)
@@ -161,7 +161,7 @@ def test_what_a_watch_told_while_a_list_was_read_stands() -> None:
     assert store.authenticators_with("new") == ["a"]
 
 
-def test_a_list_from_before_what_was_known_is_of_another_history_and_takes_its_place() -> None:
+def test_older_list_is_another_history_and_replaces_the_store() -> None:
     store = ObjectStore()
     store.put(AUTHENTICATOR, at(5, authenticator("a", cosign(secret_ref("new")))))
     store.put(AUTHENTICATOR, at(6, authenticator("b", {})))
@@ -177,13 +177,13 @@ def test_a_list_from_before_what_was_known_is_of_another_history_and_takes_its_p
     assert store.newest(AUTHENTICATOR) == 5
 
 
-def test_sealgates_own_secrets_are_not_even_kept() -> None:
+def test_own_secrets_are_not_stored() -> None:
     store = ObjectStore({"own"})
     assert not store.put(SECRET, at(1, secret("own", ca_key="x")))
     assert store.secret("own") is None
 
 
-def test_data_that_is_no_base64_is_empty() -> None:
+def test_data_that_is_not_base64_is_empty() -> None:
     store = ObjectStore()
     store.put(SECRET, at(1, {"metadata": {"name": "keys"}, "data": {"a": "!"}}))
     assert store.secret("keys") == {"a": b""}
@@ -191,7 +191,7 @@ def test_data_that_is_no_base64_is_empty() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.permutations(range(1, 7)), st.data())
-def test_in_whatever_order_news_arrives_the_newest_stands(order: list[int], data: st.DataObject) -> None:
+def test_newest_version_wins_in_any_order_of_events(order: list[int], data: st.DataObject) -> None:
     store = ObjectStore()
     gone = {version for version in order if data.draw(st.booleans())}
     for version in order:
@@ -220,7 +220,7 @@ def served(
     return metrics, f"http://{host!s}:{port}", close
 
 
-def test_healthz_tells_whether_everything_runs() -> None:
+def test_healthz_reports_whether_every_task_runs() -> None:
     well = True
     _, url, close = served(lambda: well)
     answer = urllib3.request("GET", f"{url}/healthz")
@@ -230,7 +230,7 @@ def test_healthz_tells_whether_everything_runs() -> None:
     close()
 
 
-def test_readyz_says_why_a_replica_is_not_ready() -> None:
+def test_readyz_reports_why_a_replica_is_not_ready() -> None:
     well, problem = True, "no rules yet"
     _, url, close = served(lambda: well, problem=lambda: problem)
     answer = urllib3.request("GET", f"{url}/readyz")
@@ -243,7 +243,7 @@ def test_readyz_says_why_a_replica_is_not_ready() -> None:
     close()
 
 
-def test_scrapes_that_no_thread_could_be_started_for_take_no_places(
+def test_scrapes_without_a_thread_free_their_slots(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     failed: list[threading.Thread] = []
@@ -264,7 +264,7 @@ def test_scrapes_that_no_thread_could_be_started_for_take_no_places(
     assert "can't start new thread" in capfd.readouterr().err
 
 
-def test_metrics_tell_of_keys_objects_certificates_and_who_leads() -> None:
+def test_metrics_cover_keys_objects_certificates_and_leader() -> None:
     metrics, url, close = served(lambda: True)
     metrics.counted(["Accepted", "Refused", "Accepted"], {(AUTHENTICATOR, "True"): 2})
     metrics.certificates(NOW, None)

@@ -57,7 +57,7 @@ def process(folder: Path, name: str, **environment: str) -> Iterator[subprocess.
         started.communicate()
 
 
-def test_it_works_until_it_is_told_to_stop_and_then_lets_others_in(folder: Path, cluster: KubernetesSimulator) -> None:
+def test_operator_releases_the_lease_on_sigterm(folder: Path, cluster: KubernetesSimulator) -> None:
     put(cluster, authenticator("a", cosign(inline("one"))))
     with process(folder, "one") as one:
         cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
@@ -69,7 +69,7 @@ def test_it_works_until_it_is_told_to_stop_and_then_lets_others_in(folder: Path,
     assert {request.authorization for request in cluster.requests} == {"Bearer a-token"}
 
 
-def test_a_leader_that_is_killed_is_followed_by_the_other(folder: Path, cluster: KubernetesSimulator) -> None:
+def test_killed_leader_is_replaced(folder: Path, cluster: KubernetesSimulator) -> None:
     with process(folder, "one") as one:
         cluster.wait_for(lambda c: holder(c).startswith("one_"))
         with process(folder, "two"):
@@ -83,14 +83,14 @@ def test_a_leader_that_is_killed_is_followed_by_the_other(folder: Path, cluster:
 
 
 @pytest.mark.parametrize("missing", ["POD_NAME", "POD_NAMESPACE"])
-def test_without_its_environment_it_says_what_is_missing(folder: Path, missing: str) -> None:
+def test_missing_environment_variable_is_named(folder: Path, missing: str) -> None:
     with process(folder, "one", **{missing: ""}) as one:
         _, told = one.communicate(timeout=60)
     assert one.returncode == 2
     assert f"the environment has no {missing}" in told
 
 
-def test_with_wrong_settings_it_says_which(folder: Path) -> None:
+def test_wrong_settings_are_named(folder: Path) -> None:
     (folder / "config.yaml").write_text("lease: 7\n")
     with process(folder, "one") as one:
         _, told = one.communicate(timeout=60)

@@ -39,7 +39,7 @@ def test_unknown_key_has_an_empty_record(state: TrustedState) -> None:
     assert state.load(KEY).version("root") == 0
 
 
-def test_the_higher_of_both_is_kept_role_by_role_in_either_order(state: TrustedState) -> None:
+def test_higher_version_is_kept_per_role_in_either_order(state: TrustedState) -> None:
     other = TrustKey("https://dtr.example.org", "dtr.example.org/dev/other")
     state.advance(KEY, OLD)
     assert state.advance(KEY, NEW) == BOTH
@@ -49,12 +49,12 @@ def test_the_higher_of_both_is_kept_role_by_role_in_either_order(state: TrustedS
     assert state.load(TrustKey("https://elsewhere", KEY.name)) == TrustRecord()
 
 
-def test_of_two_roots_of_one_version_the_first_is_kept(state: TrustedState) -> None:
+def test_first_root_of_a_version_is_kept(state: TrustedState) -> None:
     state.advance(KEY, TrustRecord({"root": 1}, b"first"))
     assert state.advance(KEY, TrustRecord({"root": 1}, b"second")).root == b"first"
 
 
-def test_a_person_can_find_the_record(tmp_path: Path) -> None:
+def test_description_names_the_file_of_the_record(tmp_path: Path) -> None:
     state = DirectoryTrustedState(tmp_path)
     state.advance(KEY, OLD)
     (path,) = tmp_path.glob("*.json")
@@ -82,7 +82,7 @@ def test_unchanged_versions_are_not_written_again(tmp_path: Path) -> None:
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_names_of_files_do_not_follow_names_of_repositories(tmp_path: Path) -> None:
+def test_file_names_do_not_contain_repository_names(tmp_path: Path) -> None:
     state = DirectoryTrustedState(tmp_path / "state")
     state.advance(TrustKey("https://dtr.example.org/../..", "../../../etc/passwd\0"), OLD)
     assert {path.name for path in tmp_path.iterdir()} == {"state"}
@@ -114,7 +114,7 @@ def test_concurrent_writers_never_lower_a_version(tmp_path: Path) -> None:
     assert states[0].load(KEY).versions == expected
 
 
-def test_waiting_for_a_writer_that_never_ends_ends(tmp_path: Path) -> None:
+def test_wait_for_a_hanging_writer_times_out(tmp_path: Path) -> None:
     clock = FakeClock()
     state = DirectoryTrustedState(tmp_path, clock)
     state.advance(KEY, OLD)

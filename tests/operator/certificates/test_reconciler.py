@@ -93,14 +93,14 @@ def check(cluster: KubernetesSimulator, clock: FakeClock) -> None:
         verify(bundle, data(cluster, TLS_SECRET)[LEAF], clock.now())
 
 
-def test_the_empty_secrets_and_configurations_of_the_chart_are_filled(cluster: KubernetesSimulator) -> None:
+def test_empty_secrets_and_configurations_are_filled(cluster: KubernetesSimulator) -> None:
     clock = FakeClock()
     keeper(cluster, clock).reconcile()
     check(cluster, clock)
     assert bundles(cluster) == {data(cluster, TLS_SECRET)[LEAF_BUNDLE]}
 
 
-def test_a_second_look_writes_nothing(cluster: KubernetesSimulator) -> None:
+def test_second_reconciliation_writes_nothing(cluster: KubernetesSimulator) -> None:
     kept = keeper(cluster, FakeClock())
     kept.reconcile()
     cluster.requests.clear()
@@ -109,9 +109,7 @@ def test_a_second_look_writes_nothing(cluster: KubernetesSimulator) -> None:
 
 
 @pytest.mark.parametrize("writes", range(1, 12))
-def test_a_keeper_that_is_killed_between_any_two_writes_is_followed_by_one_that_goes_on(
-    cluster: KubernetesSimulator, writes: int
-) -> None:
+def test_killed_reconciler_is_resumed_by_another(cluster: KubernetesSimulator, writes: int) -> None:
     clock = FakeClock()
     api = Mortal(cluster, writes)
     kept = keeper(cluster, clock, api)
@@ -133,7 +131,7 @@ def test_a_keeper_that_is_killed_between_any_two_writes_is_followed_by_one_that_
     assert len(x509.load_pem_x509_certificates(bundle)) == 1
 
 
-def test_a_bundle_that_somebody_emptied_is_back_after_the_next_look(cluster: KubernetesSimulator) -> None:
+def test_emptied_bundle_is_restored_at_the_next_reconciliation(cluster: KubernetesSimulator) -> None:
     clock = FakeClock()
     kept = keeper(cluster, clock)
     kept.reconcile()
@@ -147,7 +145,7 @@ def test_a_bundle_that_somebody_emptied_is_back_after_the_next_look(cluster: Kub
     assert bundles(cluster) == before
 
 
-def test_what_is_no_base64_counts_as_nothing(cluster: KubernetesSimulator) -> None:
+def test_data_that_is_not_base64_counts_as_empty(cluster: KubernetesSimulator) -> None:
     clock = FakeClock()
     secret = cluster.get(TLS_SECRET)
     cluster.put(TLS_SECRET.rpartition("/")[0], {**secret, "data": {LEAF: "!"}})
@@ -155,7 +153,7 @@ def test_what_is_no_base64_counts_as_nothing(cluster: KubernetesSimulator) -> No
     check(cluster, clock)
 
 
-def test_a_configuration_that_is_not_there_holds_up_nothing(cluster: KubernetesSimulator) -> None:
+def test_missing_configuration_does_not_block_others(cluster: KubernetesSimulator) -> None:
     clock = FakeClock()
     cluster.delete(PODS)
     kept = keeper(cluster, clock)
@@ -167,14 +165,14 @@ def test_a_configuration_that_is_not_there_holds_up_nothing(cluster: KubernetesS
     check(cluster, clock)
 
 
-def test_a_release_that_leaves_certificates_to_others_gets_none(cluster: KubernetesSimulator) -> None:
+def test_release_with_external_certificates_gets_none(cluster: KubernetesSimulator) -> None:
     cluster.put(CONFIG_MAPS, release(managedCertificates=False))
     keeper(cluster, FakeClock()).reconcile()
     assert {request.method for request in cluster.requests} == {"GET"}
     assert bundles(cluster) == {b""}
 
 
-def test_a_configuration_that_changes_under_the_patch_is_not_patched(cluster: KubernetesSimulator) -> None:
+def test_concurrently_changed_configuration_is_not_patched(cluster: KubernetesSimulator) -> None:
     clock = FakeClock()
     kept = keeper(cluster, clock)
     cluster.faults.append(Fault("PATCH", "validatingwebhookconfigurations", 422, times=1))
@@ -199,7 +197,7 @@ def test_two_reconcilers_at_once_do_not_mix_their_cas(cluster: KubernetesSimulat
     check(cluster, clock)
 
 
-def test_a_replica_that_may_not_write_does_not(cluster: KubernetesSimulator) -> None:
+def test_replica_without_the_lease_does_not_write(cluster: KubernetesSimulator) -> None:
     config = OperatorConfig.model_validate(settings())
     kept = CertificateReconciler(
         api_of(cluster), config, "sealgate", FakeClock(), Closed(), Metrics(lambda: False), log()
@@ -209,7 +207,7 @@ def test_a_replica_that_may_not_write_does_not(cluster: KubernetesSimulator) -> 
     assert {request.method for request in cluster.requests} == {"GET"}
 
 
-def test_somebody_who_undoes_every_step_is_not_fought_without_end(cluster: KubernetesSimulator) -> None:
+def test_reconciliation_that_does_not_converge_stops(cluster: KubernetesSimulator) -> None:
     class Undone(KubernetesAPI):
         def apply(self, path: str, document: Mapping[str, Any], manager: str) -> dict[str, Any]:
             answer = super().apply(path, document, manager)
@@ -220,9 +218,7 @@ def test_somebody_who_undoes_every_step_is_not_fought_without_end(cluster: Kuber
         keeper(cluster, FakeClock(), Undone(api_of(cluster).configuration)).reconcile()
 
 
-def test_failures_are_told_and_the_next_look_goes_on(
-    cluster: KubernetesSimulator, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_failures_are_reported_and_retried(cluster: KubernetesSimulator, capsys: pytest.CaptureFixture[str]) -> None:
     clock, stop = FakeClock(), threading.Event()
     cluster.faults.append(Fault("GET", "secrets", 500, times=2))
     config = OperatorConfig.model_validate(

@@ -113,7 +113,7 @@ def count_cas(bundle: bytes) -> int:
     return len(x509.load_pem_x509_certificates(bundle))
 
 
-def test_from_nothing_to_a_certificate_that_verifies() -> None:
+def test_certificate_is_created_and_verifies() -> None:
     cluster = settled()
     assert cluster.steps == [
         "creating a CA",
@@ -127,7 +127,7 @@ def test_from_nothing_to_a_certificate_that_verifies() -> None:
     assert isinstance(key.curve, ec.SECP256R1)
 
 
-def test_the_certificate_is_good_for_every_name_of_the_service() -> None:
+def test_certificate_is_valid_for_every_name_of_the_service() -> None:
     certificate = x509.load_pem_x509_certificate(settled().leaf[LEAF])
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == [
@@ -138,13 +138,13 @@ def test_the_certificate_is_good_for_every_name_of_the_service() -> None:
     ]
 
 
-def test_when_everything_is_in_order_nothing_is_written() -> None:
+def test_valid_state_causes_no_write() -> None:
     cluster = settled()
     cluster.now += timedelta(days=1)
     assert cluster.reconcile() == 0
 
 
-def test_a_certificate_is_renewed_after_two_thirds_of_its_life_by_the_same_ca() -> None:
+def test_certificate_is_renewed_after_two_thirds_of_its_life() -> None:
     cluster = settled()
     before = cluster.serial, cluster.bundle
     cluster.now += timedelta(hours=479)
@@ -156,14 +156,14 @@ def test_a_certificate_is_renewed_after_two_thirds_of_its_life_by_the_same_ca() 
     cluster.check()
 
 
-def test_an_emptied_bundle_is_put_back() -> None:
+def test_emptied_bundle_is_restored() -> None:
     cluster = settled()
     cluster.bundle = b""
     cluster.reconcile()
     assert count_cas(cluster.bundle) == 1
 
 
-def test_a_rotation_of_the_ca_takes_its_steps_in_order() -> None:
+def test_ca_rotation_takes_its_steps_in_order() -> None:
     cluster = settled()
     cluster.pass_time(timedelta(hours=5839))
     cluster.steps.clear()
@@ -188,7 +188,7 @@ def test_a_rotation_of_the_ca_takes_its_steps_in_order() -> None:
 
 
 @pytest.mark.parametrize("lifetimes", [(8760, 720), (3, 1), (1, 1), (0.1, 0.03)])
-def test_what_api_servers_trust_verifies_what_webhooks_serve_through_every_rotation(
+def test_served_certificate_verifies_throughout_every_rotation(
     lifetimes: tuple[float, float],
 ) -> None:
     rules = Rules(NAMES, *(timedelta(hours=hours) for hours in lifetimes))
@@ -207,9 +207,7 @@ def test_what_api_servers_trust_verifies_what_webhooks_serve_through_every_rotat
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 400), st.lists(st.tuples(st.integers(0, 2), st.floats(0.0, 0.3)), min_size=40, max_size=80))
-def test_an_operator_that_is_killed_after_any_write_goes_on_where_it_was(
-    start: int, moves: list[tuple[int, float]]
-) -> None:
+def test_killed_operator_resumes_after_any_write(start: int, moves: list[tuple[int, float]]) -> None:
     rules = Rules(NAMES, 4 * HOUR, HOUR)
     cluster = settled(rules)
     cluster.pass_time(timedelta(minutes=start))
@@ -220,14 +218,14 @@ def test_an_operator_that_is_killed_after_any_write_goes_on_where_it_was(
         cluster.check()
 
 
-def test_after_a_long_absence_everything_is_made_anew() -> None:
+def test_expired_state_is_recreated() -> None:
     cluster = settled()
     cluster.now += timedelta(days=800)
     cluster.reconcile()
     verify(cluster.bundle, cluster.leaf[LEAF], cluster.now)
 
 
-def test_a_next_ca_takes_over_at_once_when_the_current_one_has_expired() -> None:
+def test_next_ca_takes_over_when_the_current_one_expires() -> None:
     cluster = settled()
     cluster.now += timedelta(hours=5841)
     cluster.reconcile()
@@ -238,7 +236,7 @@ def test_a_next_ca_takes_over_at_once_when_the_current_one_has_expired() -> None
     assert NEXT not in cluster.ca_data
 
 
-def test_a_deleted_ca_is_replaced_without_a_failed_call() -> None:
+def test_deleted_ca_is_replaced_without_a_failed_call() -> None:
     cluster = settled()
     cluster.ca_data.clear()
     for _ in range(40):
@@ -249,7 +247,7 @@ def test_a_deleted_ca_is_replaced_without_a_failed_call() -> None:
     assert OLD not in cluster.ca_data
 
 
-def test_when_both_secrets_are_emptied_a_new_pair_is_made_at_once() -> None:
+def test_emptied_secrets_get_a_new_pair() -> None:
     cluster = settled()
     cluster.ca_data.clear()
     cluster.leaf.clear()
@@ -266,14 +264,14 @@ def test_when_both_secrets_are_emptied_a_new_pair_is_made_at_once() -> None:
         {LEAF: b""},
     ],
 )
-def test_a_damaged_certificate_is_issued_anew(damage: dict[str, bytes]) -> None:
+def test_damaged_certificate_is_reissued(damage: dict[str, bytes]) -> None:
     cluster = settled()
     cluster.leaf.update(damage)
     cluster.reconcile()
     verify(cluster.bundle, cluster.leaf[LEAF], cluster.now)
 
 
-def test_a_key_of_another_certificate_is_no_pair() -> None:
+def test_key_of_another_certificate_is_not_a_pair() -> None:
     cluster, other = settled(), settled()
     cluster.leaf[LEAF_KEY] = other.leaf[LEAF_KEY]
     assert cluster.reconcile() == 1
@@ -282,13 +280,13 @@ def test_a_key_of_another_certificate_is_no_pair() -> None:
     cluster.check()
 
 
-def test_a_service_of_another_name_gets_another_certificate() -> None:
+def test_renamed_service_gets_another_certificate() -> None:
     cluster = settled()
     cluster.rules = Rules(service_names("other", "sealgate"), USUAL.ca_lifetime, USUAL.leaf_lifetime)
     assert cluster.reconcile() == 1
 
 
-def test_a_time_that_is_yet_to_come_or_unreadable_was_not_noted() -> None:
+def test_future_or_unreadable_time_is_ignored() -> None:
     cluster = settled()
     cluster.now += timedelta(hours=5841)
     cluster.reconcile()
@@ -300,7 +298,7 @@ def test_a_time_that_is_yet_to_come_or_unreadable_was_not_noted() -> None:
 
 @pytest.mark.parametrize("ahead", [timedelta(days=25), timedelta(days=250), timedelta(days=400)])
 @pytest.mark.parametrize("for_so_long", [timedelta(0), 1.5 * USUAL.settling, 3 * HOUR])
-def test_what_was_made_by_a_clock_that_was_wrong_is_made_anew(ahead: timedelta, for_so_long: timedelta) -> None:
+def test_certificate_from_a_wrong_clock_is_reissued(ahead: timedelta, for_so_long: timedelta) -> None:
     cluster = settled()
     cluster.now += ahead
     cluster.reconcile()
@@ -314,7 +312,7 @@ def test_what_was_made_by_a_clock_that_was_wrong_is_made_anew(ahead: timedelta, 
     assert cluster.reconcile() == 0
 
 
-def test_a_ca_of_a_machine_whose_clock_is_a_little_ahead_is_kept() -> None:
+def test_ca_from_a_clock_slightly_ahead_is_kept() -> None:
     cluster = settled()
     made = cluster.ca_data[CURRENT]
     cluster.now -= timedelta(minutes=30)
@@ -323,14 +321,14 @@ def test_a_ca_of_a_machine_whose_clock_is_a_little_ahead_is_kept() -> None:
     verify(cluster.bundle, cluster.leaf[LEAF], NOW)
 
 
-def test_an_rsa_key_that_somebody_put_there_is_not_ours() -> None:
+def test_foreign_rsa_key_is_replaced() -> None:
     cluster = settled()
     key = rsa.generate_private_key(65537, 2048)
     cluster.leaf[LEAF_KEY] = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     assert cluster.reconcile() == 1
 
 
-def test_the_old_ca_is_kept_until_the_new_certificate_is_everywhere() -> None:
+def test_old_ca_is_kept_until_the_new_certificate_is_served() -> None:
     cluster = settled()
     cluster.pass_time(timedelta(hours=5841))
     cluster.now += USUAL.settling
@@ -341,7 +339,7 @@ def test_the_old_ca_is_kept_until_the_new_certificate_is_everywhere() -> None:
     assert cluster.reconcile() == 0
 
 
-def test_a_client_of_the_old_ca_alone_does_not_verify_the_new_certificate() -> None:
+def test_client_of_the_old_ca_rejects_the_new_certificate() -> None:
     """So the tests above can fail."""
     cluster = settled()
     old = cluster.bundle
@@ -350,12 +348,12 @@ def test_a_client_of_the_old_ca_alone_does_not_verify_the_new_certificate() -> N
         verify(old, cluster.leaf[LEAF], cluster.now)
 
 
-def test_private_keys_stand_in_no_description_of_a_step() -> None:
+def test_step_descriptions_contain_no_private_keys() -> None:
     step: Any = next_step({}, {}, [], USUAL, NOW)
     assert "KEY" not in repr(step)
 
 
-def test_expiry_is_read_from_what_is_stored() -> None:
+def test_expiry_is_read_from_the_stored_certificate() -> None:
     cluster = settled()
     assert expiry(cluster.leaf, LEAF) == NOW + timedelta(hours=720)
     assert expiry(cluster.ca_data, CURRENT) == NOW + timedelta(hours=8760)

@@ -43,7 +43,7 @@ def made_of(data: dict[str, bytes]) -> x509.Certificate:
     return x509.load_pem_x509_certificate(data[CERTIFICATE])
 
 
-def test_the_certificate_authenticates_a_client_and_issues_nothing() -> None:
+def test_self_test_certificate_is_for_clients_only() -> None:
     data = next_data({}, NOW)
     assert data is not None
     certificate = made_of(data)
@@ -56,7 +56,7 @@ def test_the_certificate_authenticates_a_client_and_issues_nothing() -> None:
     assert next_data(data, NOW) is None
 
 
-def test_after_two_thirds_of_its_life_another_is_made_and_both_are_trusted() -> None:
+def test_renewal_trusts_both_certificates() -> None:
     first = next_data({}, NOW)
     assert first is not None
     assert next_data(first, NOW + LIFETIME * 0.6) is None
@@ -68,7 +68,7 @@ def test_after_two_thirds_of_its_life_another_is_made_and_both_are_trusted() -> 
     assert first[CERTIFICATE] not in third[TRUSTED]
 
 
-def test_what_cannot_be_used_is_made_anew() -> None:
+def test_unusable_self_test_certificate_is_recreated() -> None:
     good, other = next_data({}, NOW), next_data({}, NOW)
     assert good is not None
     assert other is not None
@@ -89,7 +89,7 @@ def cluster() -> Iterator[KubernetesSimulator]:
         yield cluster
 
 
-def test_the_secret_of_the_chart_is_filled_and_never_made(cluster: KubernetesSimulator) -> None:
+def test_secret_of_the_chart_is_filled_and_never_created(cluster: KubernetesSimulator) -> None:
     log = configure_logs("json")
     keeper = SelfTestCertificateReconciler(
         KubernetesAPI(Configuration(host=cluster.url)),

@@ -66,7 +66,7 @@ def says(path: str, status: str, reason: str = "") -> Callable[[KubernetesSimula
     return holds
 
 
-def test_statuses_are_written_for_what_is_there_and_for_what_comes(cluster: KubernetesSimulator) -> None:
+def test_statuses_are_written_for_existing_and_new_objects(cluster: KubernetesSimulator) -> None:
     put(cluster, authenticator("a", cosign(inline("one"))))
     put(cluster, policy("p", "a"))
     with running(cluster):
@@ -79,7 +79,7 @@ def test_statuses_are_written_for_what_is_there_and_for_what_comes(cluster: Kube
     assert (key["pem"], key["fingerprint"]) == (pem("two"), fingerprint_of("two"))
 
 
-def test_a_key_that_is_rotated_through_its_secret_is_in_the_status_at_once(cluster: KubernetesSimulator) -> None:
+def test_rotated_secret_key_is_written_to_the_status(cluster: KubernetesSimulator) -> None:
     put(cluster, secret("keys", cosign_pub=pem("one")))
     put(cluster, authenticator("a", cosign(secret_ref("keys"))))
     with running(cluster):
@@ -105,7 +105,7 @@ def test_policies_follow_their_authenticators(cluster: KubernetesSimulator) -> N
         cluster.wait_for(says(f"{POLICIES}/p", "False", "AuthenticatorNotFound"))
 
 
-def test_a_policy_that_can_never_pass_gets_one_event_however_often_it_is_looked_at(
+def test_unsatisfiable_policy_gets_one_event(
     cluster: KubernetesSimulator,
 ) -> None:
     put(cluster, authenticator("a", cosign(inline("one"))))
@@ -125,7 +125,7 @@ def test_a_policy_that_can_never_pass_gets_one_event_however_often_it_is_looked_
     assert event["involvedObject"]["kind"] == "VerificationPolicy"
 
 
-def test_what_goes_wrong_again_is_the_same_event(cluster: KubernetesSimulator) -> None:
+def test_repeated_failure_is_the_same_event(cluster: KubernetesSimulator) -> None:
     put(cluster, authenticator("a", cosign(secret_ref("keys"))))
     with running(cluster):
         for _ in range(2):
@@ -138,7 +138,7 @@ def test_what_goes_wrong_again_is_the_same_event(cluster: KubernetesSimulator) -
     assert len(cluster.find("events")) == 1
 
 
-def test_events_that_cannot_be_made_hold_up_nothing(cluster: KubernetesSimulator) -> None:
+def test_failed_events_do_not_block_reconciliation(cluster: KubernetesSimulator) -> None:
     cluster.faults.append(Fault("POST", "/events", 403))
     put(cluster, authenticator("a", cosign(secret_ref("keys"))))
     with running(cluster) as one:
@@ -147,14 +147,14 @@ def test_events_that_cannot_be_made_hold_up_nothing(cluster: KubernetesSimulator
         eventually(lambda: registry.get_sample_value("sealgate_operator_events_dropped_total") == 1)
 
 
-def test_an_event_that_has_expired_is_made_again(cluster: KubernetesSimulator) -> None:
+def test_expired_event_is_recreated(cluster: KubernetesSimulator) -> None:
     cluster.faults.append(Fault("POST", "/events", 409, times=1))
     put(cluster, authenticator("a", cosign(secret_ref("keys"))))
     with running(cluster):
         cluster.wait_for(lambda c: c.find("events"))
 
 
-def test_certificates_are_made_and_kept(cluster: KubernetesSimulator) -> None:
+def test_certificates_are_created_and_kept(cluster: KubernetesSimulator) -> None:
     with running(cluster):
         cluster.wait_for(lambda c: LEAF in data(c, TLS_SECRET))
     assert len(bundles(cluster)) == 1
@@ -169,7 +169,7 @@ def test_with_cert_manager_no_certificate_is_touched(cluster: KubernetesSimulato
     assert not any("webhookconfigurations/" in r.path for r in cluster.requests if r.method != "GET")
 
 
-def test_a_status_is_written_once_although_everything_is_looked_at_again(cluster: KubernetesSimulator) -> None:
+def test_resync_does_not_rewrite_a_status(cluster: KubernetesSimulator) -> None:
     put(cluster, secret("keys", cosign_pub=pem("one")))
     put(cluster, authenticator("a", cosign(secret_ref("keys"))))
     put(cluster, policy("p", "a"))
@@ -192,7 +192,7 @@ def test_a_status_is_written_once_although_everything_is_looked_at_again(cluster
     assert sorted(written) == [f"{AUTHENTICATORS}/a/status", f"{POLICIES}/p/status"]
 
 
-def test_kopf_puts_neither_finalizers_nor_annotations_on_anything(cluster: KubernetesSimulator) -> None:
+def test_kopf_adds_neither_finalizers_nor_annotations(cluster: KubernetesSimulator) -> None:
     put(cluster, secret("keys", cosign_pub=pem("one")))
     put(cluster, authenticator("a", cosign(secret_ref("keys"))))
     with running(cluster):
@@ -216,7 +216,7 @@ ALLOWED = (
 )
 
 
-def test_every_write_is_one_that_the_chart_gives_the_right_to(cluster: KubernetesSimulator) -> None:
+def test_every_write_is_permitted_by_the_chart(cluster: KubernetesSimulator) -> None:
     put(cluster, authenticator("a", cosign(secret_ref("keys"))))
     put(cluster, policy("p", "a"))
     with running(cluster):
@@ -234,28 +234,28 @@ def test_every_write_is_one_that_the_chart_gives_the_right_to(cluster: Kubernete
             assert request.path.startswith("/api/v1/namespaces/sealgate/secrets")
 
 
-def test_failed_writes_are_tried_again_until_they_succeed(cluster: KubernetesSimulator) -> None:
+def test_failed_writes_are_retried_until_they_succeed(cluster: KubernetesSimulator) -> None:
     cluster.faults.append(Fault("PATCH", "authenticators/a/status", 500, times=3))
     put(cluster, authenticator("a", cosign(inline("one"))))
     with running(cluster):
         cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
 
 
-def test_an_object_that_changes_under_the_write_is_looked_at_again(cluster: KubernetesSimulator) -> None:
+def test_concurrently_changed_object_is_reconciled_again(cluster: KubernetesSimulator) -> None:
     cluster.faults.append(Fault("PATCH", "authenticators/a/status", 409, times=1))
     put(cluster, authenticator("a", cosign(inline("one"))))
     with running(cluster):
         cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
 
 
-def test_an_object_that_is_gone_under_the_write_is_let_go(cluster: KubernetesSimulator) -> None:
+def test_concurrently_deleted_object_is_dropped(cluster: KubernetesSimulator) -> None:
     cluster.faults.append(Fault("PATCH", "authenticators/a/status", 404, times=1))
     put(cluster, authenticator("a", cosign(inline("one"))))
     with running(cluster, keyRefreshSeconds=1):
         cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
 
 
-def test_a_deletion_that_the_watch_lost_is_found_by_comparing(cluster: KubernetesSimulator) -> None:
+def test_missed_deletion_is_found_by_the_resync(cluster: KubernetesSimulator) -> None:
     put(cluster, secret("keys", cosign_pub=pem("one")))
     put(cluster, authenticator("a", cosign(secret_ref("keys"))))
     cluster.faults.append(Fault("GET", "secrets.*watch=true", 403))
@@ -265,7 +265,7 @@ def test_a_deletion_that_the_watch_lost_is_found_by_comparing(cluster: Kubernete
         cluster.wait_for(says(f"{AUTHENTICATORS}/a", "False", "SecretNotFound"))
 
 
-def test_a_sweep_that_fails_is_tried_again(cluster: KubernetesSimulator) -> None:
+def test_failed_resync_is_retried(cluster: KubernetesSimulator) -> None:
     put(cluster, authenticator("a", cosign(inline("one"))))
     with running(cluster, resync_seconds=0.02) as one:
         cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
@@ -281,7 +281,7 @@ def test_a_sweep_that_fails_is_tried_again(cluster: KubernetesSimulator) -> None
         cluster.wait_for(says(f"{AUTHENTICATORS}/b", "True"))
 
 
-def test_an_api_server_that_goes_away_and_comes_back_is_taken_up_again(cluster: KubernetesSimulator) -> None:
+def test_watches_resume_after_an_api_server_outage(cluster: KubernetesSimulator) -> None:
     put(cluster, authenticator("a", cosign(secret_ref("keys"))))
     with running(cluster, resync_seconds=0.5):
         cluster.wait_for(says(f"{AUTHENTICATORS}/a", "False"))
@@ -296,7 +296,7 @@ def test_an_api_server_that_goes_away_and_comes_back_is_taken_up_again(cluster: 
         )
 
 
-def test_an_api_server_whose_backup_was_restored_is_believed_and_watched_anew(cluster: KubernetesSimulator) -> None:
+def test_restored_api_server_is_relisted_and_watched(cluster: KubernetesSimulator) -> None:
     put(cluster, secret("keys", cosign_pub=pem("one")))
     put(cluster, authenticator("a", cosign(secret_ref("keys"))))
 
@@ -328,14 +328,14 @@ def test_an_api_server_whose_backup_was_restored_is_believed_and_watched_anew(cl
         eventually(watched_anew)
 
 
-def test_an_api_server_that_is_not_ready_at_the_start_is_waited_for(cluster: KubernetesSimulator) -> None:
+def test_start_waits_for_the_api_server(cluster: KubernetesSimulator) -> None:
     cluster.faults.append(Fault("GET", "authenticators", 404, times=2))
     put(cluster, authenticator("a", cosign(inline("one"))))
     with running(cluster):
         cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
 
 
-def test_five_hundred_objects_in_pages_are_seen_to(cluster: KubernetesSimulator) -> None:
+def test_five_hundred_objects_in_pages_are_reconciled(cluster: KubernetesSimulator) -> None:
     cluster.page_limit = 100
     for number in range(250):
         put(cluster, authenticator(f"a-{number}", cosign(secret_ref("keys"), inline("two"))))
@@ -368,7 +368,7 @@ def test_only_the_leader_works_and_the_other_takes_over(cluster: KubernetesSimul
             cluster.wait_for(says(f"{AUTHENTICATORS}/b", "True"))
 
 
-def test_a_leader_that_loses_the_lease_ends_with_a_failure_and_the_other_takes_over(
+def test_leader_without_the_lease_fails_and_is_replaced(
     cluster: KubernetesSimulator,
 ) -> None:
     one = Running(cluster, "one", timing=Timing(duration=1.5, deadline=1.0, period=0.1))
@@ -383,7 +383,7 @@ def test_a_leader_that_loses_the_lease_ends_with_a_failure_and_the_other_takes_o
         cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
 
 
-def test_a_follower_that_is_told_to_stop_ends_well(cluster: KubernetesSimulator) -> None:
+def test_stopped_follower_exits_cleanly(cluster: KubernetesSimulator) -> None:
     with running(cluster, "one"):
         cluster.wait_for(lambda c: holder(c) == "one")
         with running(cluster, "two") as two:
@@ -391,7 +391,7 @@ def test_a_follower_that_is_told_to_stop_ends_well(cluster: KubernetesSimulator)
             assert two.join() == 0
 
 
-def test_an_object_that_breaks_the_worker_is_told_and_tried_again(
+def test_unexpected_reconcile_error_is_logged_and_retried(
     cluster: KubernetesSimulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     once = threading.Event()
@@ -410,9 +410,7 @@ def test_an_object_that_breaks_the_worker_is_told_and_tried_again(
     assert any(line["event"] == "reconcile failed; will retry" and "a defect" in line["exception"] for line in lines)
 
 
-def test_a_replica_of_which_a_part_has_stopped_ends_with_a_failure(
-    cluster: KubernetesSimulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_replica_with_a_stopped_task_fails(cluster: KubernetesSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise RuntimeError("a defect")
 
@@ -420,6 +418,6 @@ def test_a_replica_of_which_a_part_has_stopped_ends_with_a_failure(
     assert Running(cluster, "one").join() == 1
 
 
-def test_an_address_that_is_taken_is_an_error_of_the_settings(cluster: KubernetesSimulator) -> None:
+def test_occupied_address_is_a_configuration_error(cluster: KubernetesSimulator) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ConfigError, match="for metrics"):
         Running(cluster, "one", metricsListen=f"127.0.0.1:{taken.getsockname()[1]}")

@@ -27,7 +27,7 @@ def entry(dew: DEWSimulator, key: str) -> dict[str, object]:
     return {"kms": {"huawei": huawei}}
 
 
-def test_a_key_in_a_kms_comes_into_the_status_with_an_end_and_a_disabled_one_is_refused(
+def test_kms_key_expires_in_the_status_and_is_refused_when_disabled(
     cluster: KubernetesSimulator,
 ) -> None:
     with DEWSimulator(clock=SystemClock()) as dew:

@@ -29,7 +29,7 @@ def test_a_public_key_keeps_its_fingerprint() -> None:
     assert "words" not in found.text
 
 
-def test_certificates_and_keys_may_follow_one_another_without_what_stands_between() -> None:
+def test_text_between_pem_blocks_is_dropped() -> None:
     first = certificate()
     found = read_public(f"a secret word\n{first}another\n{pem('one')}".encode())
     assert found.text == first + pem("one")
@@ -48,7 +48,7 @@ def test_a_certificate_beside_its_private_key_is_refused() -> None:
         read_public(issued.private_key_and_cert_chain_pem.bytes())
 
 
-def test_a_key_or_certificate_with_explicit_curve_parameters_is_refused() -> None:
+def test_explicit_curve_parameters_are_refused() -> None:
     point = ec.generate_private_key(ec.SECP256R1()).public_key()
     explicit = explicit_p256(point.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)).encode()
     chains = json.loads((DATA / "notary_chains" / "chains.json").read_text())["chains"]
@@ -58,19 +58,19 @@ def test_a_key_or_certificate_with_explicit_curve_parameters_is_refused() -> Non
             read_public(raw)
 
 
-def test_more_than_a_status_can_hold_is_refused() -> None:
+def test_material_larger_than_a_status_is_refused() -> None:
     many = certificate() * (MAX_TEXT // 500)
     with pytest.raises(InvalidKeyError, match="remove keys that are not used"):
         read_public(many.encode())
 
 
-def test_a_key_has_blanks_around_it_taken_away() -> None:
+def test_surrounding_blanks_of_a_key_are_removed() -> None:
     assert read_key(f"\n\n {pem('one')}\n\n".encode(), None).text == pem("one")
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=400))
-def test_whatever_bytes_there_are_they_are_refused_by_an_error_of_ours(raw: bytes) -> None:
+def test_arbitrary_bytes_raise_only_declared_errors(raw: bytes) -> None:
     for read in (read_public, lambda data: read_key(data, None)):
         with pytest.raises(InvalidKeyError):
             read(raw)

@@ -56,7 +56,7 @@ def test_inline_keys_are_ready_and_stay_out_of_the_status() -> None:
     assert found.fingerprints == frozenset({fingerprint_of("one"), fingerprint_of("two")})
 
 
-def test_a_key_in_a_secret_is_put_into_the_status_as_the_webhook_reads_it() -> None:
+def test_secret_key_is_written_to_the_status_for_the_webhook() -> None:
     obj = authenticator("a", cosign(secret_ref("keys"), inline("two")))
     found = look(obj, {"keys": {"cosign.pub": pem("one").encode()}})
     (key,) = found.status.keys
@@ -71,7 +71,7 @@ def test_a_key_in_a_secret_is_put_into_the_status_as_the_webhook_reads_it() -> N
 
 
 @pytest.mark.parametrize("algorithm", [None, "RSA_PSS_SHA_256"])
-def test_a_key_whose_signatures_name_their_algorithm_has_one_in_the_status_only_if_the_spec_has(
+def test_status_has_an_algorithm_only_if_the_spec_has_one(
     algorithm: str | None,
 ) -> None:
     key_id = "ocid1.key.oc1.phx.vault.k"
@@ -83,7 +83,7 @@ def test_a_key_whose_signatures_name_their_algorithm_has_one_in_the_status_only_
     assert found.ready
 
 
-def test_nothing_changes_while_nothing_changes() -> None:
+def test_unchanged_input_keeps_the_status() -> None:
     obj = authenticator("a", cosign(secret_ref("keys")))
     secrets = {"keys": {"cosign.pub": pem("one").encode()}}
     first = look(obj, secrets)
@@ -91,7 +91,7 @@ def test_nothing_changes_while_nothing_changes() -> None:
     assert again.status == first.status
 
 
-def test_another_key_in_the_secret_is_a_new_observation_without_a_transition() -> None:
+def test_changed_secret_key_is_an_observation_not_a_transition() -> None:
     obj = authenticator("a", cosign(secret_ref("keys")))
     first = look(obj, {"keys": {"cosign.pub": pem("one").encode()}})
     later = look(
@@ -114,7 +114,7 @@ def test_another_key_in_the_secret_is_a_new_observation_without_a_transition() -
         ({"keys": {"cosign.pub": b"\xff\xfe"}}, "KeyRefused", "convert DER"),
     ],
 )
-def test_a_secret_without_a_good_key_says_what_to_do(secrets: Secrets, reason: str, told: str) -> None:
+def test_secret_without_a_good_key_is_reported_with_an_action(secrets: Secrets, reason: str, told: str) -> None:
     found = look(authenticator("a", cosign(secret_ref("keys"))), secrets)
     assert condition(found) == ("False", reason)
     assert told in found.message
@@ -124,7 +124,7 @@ def test_a_secret_without_a_good_key_says_what_to_do(secrets: Secrets, reason: s
     assert found.fingerprints is None
 
 
-def test_every_key_is_listed_although_the_first_one_is_refused() -> None:
+def test_every_key_is_listed_after_a_refused_one() -> None:
     obj = authenticator("a", cosign(secret_ref("gone"), inline("two"), secret_ref("keys")))
     found = look(obj, {"keys": {"cosign.pub": pem("one").encode()}})
     assert [key.state for key in found.status.keys] == ["Refused", "Accepted"]
@@ -139,7 +139,7 @@ def test_a_refused_key_does_not_stop_the_others() -> None:
     assert found.fingerprints == frozenset({fingerprint_of("one"), fingerprint_of("two")})
 
 
-def test_a_wrong_inline_key_is_not_ready_whatever_let_it_in() -> None:
+def test_invalid_inline_key_is_not_ready() -> None:
     found = look(authenticator("a", cosign({"pem": "rubbish"}, inline("two"))))
     assert condition(found) == ("False", "InvalidKey")
     assert found.status.key_summary == "1/2"
@@ -160,30 +160,30 @@ def test_one_secret_may_be_named_twice_with_different_algorithms() -> None:
     assert found.ready
 
 
-def test_an_option_that_cannot_be_meant_is_not_ready() -> None:
+def test_invalid_option_is_not_ready() -> None:
     found = look(authenticator("a", cosign(inline("one"), signatureRepository="NOT A REPOSITORY")))
     assert condition(found) == ("False", "InvalidReference")
 
 
-def test_an_object_that_cannot_be_understood_says_where() -> None:
+def test_invalid_object_is_reported_with_its_field() -> None:
     found = look(authenticator("a", {"cosign": {"keys": [], "colour": "red"}}))
     assert condition(found) == ("False", "InvalidSpec")
     assert "spec.cosign" in found.message
     assert not found.ready
 
 
-def test_a_status_that_cannot_be_understood_is_written_anew() -> None:
+def test_invalid_status_is_rewritten() -> None:
     found = look(authenticator("a", cosign(inline("one")), status={"conditions": "none"}))
     assert found.ready
 
 
-def test_sealgates_own_secrets_are_nobodys_keys() -> None:
+def test_own_secrets_are_not_used_as_keys() -> None:
     found = look(authenticator("a", cosign(secret_ref("own"))), {"own": {"cosign.pub": pem("one").encode()}})
     assert condition(found) == ("False", "SecretNotAllowed")
 
 
 @pytest.mark.parametrize("binary", [False, True])
-def test_a_keyring_in_a_secret_is_put_into_the_status_armored(binary: bool) -> None:  # noqa: FBT001
+def test_secret_keyring_is_written_to_the_status_armored(binary: bool) -> None:  # noqa: FBT001
     text = armored_key("rsa-3072").encode()
     raw = armored_blocks(text)[0][1] if binary else b"To whom it may concern\n" + text
     obj = simple_signing({"secretRef": {"name": "keys", "key": "ring"}})
@@ -199,13 +199,13 @@ def test_a_keyring_in_a_secret_is_put_into_the_status_armored(binary: bool) -> N
 
 
 @pytest.mark.parametrize(("now", "ready"), [(BEFORE_SPOILT, "True"), (AFTER_SPOILT, "False")])
-def test_a_keyring_that_time_has_spoilt_is_not_ready(now: datetime, ready: str) -> None:
+def test_expired_or_revoked_keyring_is_not_ready(now: datetime, ready: str) -> None:
     found = look(simple_signing({"inline": armored_key("expired")}), now=now)
     assert condition(found) == (ready, "KeysResolved" if ready == "True" else "Expired")
     assert found.ready is (ready == "True")
 
 
-def test_a_keyring_with_one_good_key_is_ready_and_names_the_other() -> None:
+def test_keyring_with_one_good_key_is_ready_and_names_the_bad_one() -> None:
     keyring = armored_key("expired") + armored_key("rsa-3072")
     found = look(simple_signing({"inline": keyring}), now=AFTER_SPOILT)
     assert condition(found) == ("True", "SomeKeysRefused")
@@ -218,18 +218,18 @@ def grafeas(*keys: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("now", "ready"), [(BEFORE_SPOILT, "True"), (AFTER_SPOILT, "False")])
-def test_attestation_keys_that_time_has_spoilt_are_not_ready(now: datetime, ready: str) -> None:
+def test_expired_attestation_key_is_not_ready(now: datetime, ready: str) -> None:
     found = look(grafeas({"pgp": armored_key("expired")}), now=now)
     assert condition(found) == (ready, "KeysResolved" if ready == "True" else "Expired")
 
 
-def test_an_attestation_key_that_time_has_spoilt_is_named_beside_a_good_one() -> None:
+def test_expired_attestation_key_is_named_beside_a_good_one() -> None:
     found = look(grafeas({"pgp": armored_key("expired")}, inline("one")), now=AFTER_SPOILT)
     assert condition(found) == ("True", "SomeKeysRefused")
     assert found.fingerprints == frozenset({fingerprint_of("one")})
 
 
-def test_a_pinned_certificate_that_is_not_in_the_keyring_is_not_ready() -> None:
+def test_pinned_certificate_missing_in_the_keyring_is_not_ready() -> None:
     found = look(simple_signing({"inline": armored_key("rsa-3072")}, fingerprints=["A" * 40]), now=BEFORE_SPOILT)
     assert condition(found) == ("False", "InvalidKey")
 
@@ -244,7 +244,7 @@ def test_a_pinned_certificate_that_is_not_in_the_keyring_is_not_ready() -> None:
         (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be read"),
     ],
 )
-def test_a_keyring_that_is_none_is_refused(content: bytes, told: str) -> None:
+def test_invalid_keyring_is_refused(content: bytes, told: str) -> None:
     found = look(simple_signing({"secretRef": {"name": "keys", "key": "ring"}}), {"keys": {"ring": content}})
     assert told in found.message
     assert found.status.keys[0].state == "Refused"
@@ -283,7 +283,7 @@ class NoSecrets(SecretKeys):
         return None
 
 
-def test_of_one_key_two_entries_may_want_a_version_each() -> None:
+def test_two_entries_may_name_different_versions_of_a_key() -> None:
     with KMSEnvironment(AlibabaKMSSimulator) as environment:
         assert isinstance(environment.kms, AlibabaKMSSimulator)
         environment.kms.add(environment.key_id, "EC_SM2", "one", "two")
@@ -296,7 +296,7 @@ def test_of_one_key_two_entries_may_want_a_version_each() -> None:
         assert len(found.fingerprints) == 2
 
 
-def test_what_could_not_be_looked_at_is_looked_at_again_soon() -> None:
+def test_unchecked_key_is_reconciled_again_soon() -> None:
     with KMSEnvironment(DEWSimulator) as environment:
         environment.add_key()
         kms = KMSKeySource(environment.client, MappingServiceSecrets(environment.secrets), environment.clock)
@@ -308,7 +308,7 @@ def test_what_could_not_be_looked_at_is_looked_at_again_soon() -> None:
         assert (back.ready, back.refresh_seconds) == (True, REFRESH_SECONDS)
 
 
-def test_a_further_source_gives_keys_an_end_and_is_asked_again() -> None:
+def test_further_source_limits_key_validity_and_is_refreshed() -> None:
     end = (NOW + timedelta(minutes=5)).isoformat()
     accepted = KeyStatus(source="secretRef vault-1/key", state="Accepted", pem=pem("one"), valid_until=end)
     disabled = KeyStatus(source="secretRef vault-1/key", state="Refused", reason="Disabled", message="version 1 is off")
@@ -324,12 +324,12 @@ def test_a_further_source_gives_keys_an_end_and_is_asked_again() -> None:
     assert len(vault.known) == 2
 
 
-def test_a_key_of_no_known_source_is_not_ready() -> None:
+def test_key_of_an_unknown_source_is_not_ready() -> None:
     found = assess(authenticator("a", cosign(secret_ref("keys"))), NoSecrets(lambda _: None), [], NOW)
     assert condition(found) == ("False", "AuthenticatorNotReady")
 
 
-def test_secrets_are_found_wherever_they_are_named() -> None:
+def test_secrets_are_found_in_every_field() -> None:
     spec: dict[str, Any] = {
         "a": [{"secretRef": {"name": "one"}}],
         "b": {"c": {"secretRef": {"name": "two"}}},
@@ -349,7 +349,7 @@ def test_sm2_keys_in_secrets_keep_the_id_of_their_signer() -> None:
     assert found.status.keys[0].algorithm == "SM2"
 
 
-def test_a_key_in_a_kms_that_nothing_here_asks_is_not_ready() -> None:
+def test_kms_key_without_a_reader_is_not_ready() -> None:
     key = {"region": "cn-north-4", "projectId": "0a1b", "keyId": "b1c2", "credentialsSecret": {"name": "x"}}
     found = look(authenticator("a", cosign({"kms": {"huawei": key}})))
     assert condition(found) == ("False", "AuthenticatorNotReady")

@@ -30,7 +30,7 @@ def images(*repositories: str) -> list[dict[str, Any]]:
     return [{"repository": repository} for repository in repositories]
 
 
-def test_a_policy_whose_authenticators_are_ready_is_in_force() -> None:
+def test_policy_with_ready_authenticators_is_ready() -> None:
     found = conditions(policy("p", "a", "b"), a=usable("1"), b=usable("2"))
     assert found == {
         "Ready": ("True", "PolicyInForce", "Enforce: images need 2 of a, b"),
@@ -47,25 +47,25 @@ def test_a_missing_authenticator_is_named() -> None:
     assert found["PatternsValid"][0] == "True"
 
 
-def test_an_authenticator_that_is_not_ready_is_named_with_its_reason() -> None:
+def test_unready_authenticator_is_named_with_its_reason() -> None:
     found = conditions(policy("p", "a", "b", count=1), a=usable("1"), b=BROKEN)
     assert found["AuthenticatorsReady"][:2] == ("False", "AuthenticatorNotReady")
     assert "Authenticator b is not ready: its key is damaged; the others suffice (1 needed)" in found["Ready"][2]
 
 
-def test_two_authenticators_with_the_same_single_key_can_never_both_verify() -> None:
+def test_authenticators_with_one_shared_key_cannot_both_verify() -> None:
     found = conditions(policy("p", "a", "b"), a=usable("1"), b=usable("1"))
     assert found["Ready"][:2] == ("False", "NeverSatisfiable")
     assert "no image can ever pass" in found["Ready"][2]
 
 
-def test_three_authenticators_that_share_two_keys_make_two() -> None:
+def test_three_authenticators_with_two_keys_count_as_two_signers() -> None:
     known = {"a": usable("1", "2"), "b": usable("2"), "c": usable("1")}
     assert conditions(policy("p", "a", "b", "c", count=2), **known)["Ready"][0] == "True"
     assert conditions(policy("p", "a", "b", "c"), **known)["Ready"][1] == "NeverSatisfiable"
 
 
-def test_signers_that_others_choose_count_as_different() -> None:
+def test_externally_chosen_signers_count_as_different() -> None:
     assert conditions(policy("p", "a", "b"), a=ANY_SIGNER, b=ANY_SIGNER)["Ready"][0] == "True"
 
 
@@ -91,7 +91,7 @@ def test_a_bad_tag_pattern_is_named() -> None:
         ("registry.example.org/{a,b}", "registry.example.org/*"),
     ],
 )
-def test_a_policy_that_excludes_all_it_covers_matches_nothing(covered: str, excluded: str) -> None:
+def test_policy_that_excludes_its_images_matches_nothing(covered: str, excluded: str) -> None:
     obj = policy("p", "a", images=images(covered), excludeImages=images(excluded))
     found = conditions(obj, a=usable("1"))
     assert found["Ready"][:2] == ("False", "MatchesNothing")
@@ -106,7 +106,7 @@ def test_a_policy_that_excludes_all_it_covers_matches_nothing(covered: str, excl
         ("registry.example.org/{a,b}", "registry.example.org/a"),
     ],
 )
-def test_a_policy_that_excludes_a_part_is_fine(covered: str, excluded: str) -> None:
+def test_policy_with_partial_exclusion_is_accepted(covered: str, excluded: str) -> None:
     obj = policy("p", "a", images=images(covered), excludeImages=images(excluded))
     assert conditions(obj, a=usable("1"))["PatternsValid"][:2] == ("True", "PatternsCompile")
 
@@ -116,7 +116,7 @@ def test_an_exclusion_by_tag_leaves_other_tags() -> None:
     assert conditions(policy("p", "a", excludeImages=exclusion), a=usable("1"))["Ready"][0] == "True"
 
 
-def test_one_excluded_entry_among_others_is_pointed_out() -> None:
+def test_excluded_entry_among_others_is_reported() -> None:
     obj = policy(
         "p", "a", images=images("a.example.org/**", "b.example.org/**"), excludeImages=images("b.example.org/**")
     )
@@ -130,25 +130,25 @@ def test_one_excluded_entry_among_others_is_pointed_out() -> None:
         [{"key": "env", "operator": "Exists"}, {"key": "env", "operator": "DoesNotExist"}],
     ],
 )
-def test_a_namespace_selector_that_contradicts_itself_matches_nothing(expressions: list[dict[str, Any]]) -> None:
+def test_contradictory_namespace_selector_matches_nothing(expressions: list[dict[str, Any]]) -> None:
     obj = policy("p", "a", namespaceSelector={"matchExpressions": expressions})
     assert conditions(obj, a=usable("1"))["Ready"][1] == "MatchesNothing"
 
 
-def test_a_namespace_selector_that_can_hold_is_fine() -> None:
+def test_satisfiable_namespace_selector_is_accepted() -> None:
     expressions = [{"key": "env", "operator": "NotIn", "values": ["x", "xx"]}, {"key": "env", "operator": "Exists"}]
     obj = policy("p", "a", namespaceSelector={"matchLabels": {"team": "a"}, "matchExpressions": expressions})
     assert conditions(obj, a=usable("1"))["Ready"][0] == "True"
 
 
-def test_a_policy_that_cannot_be_understood_says_where() -> None:
+def test_invalid_policy_is_reported_with_its_field() -> None:
     found = conditions(policy("p", "a", action="Explode"))
     assert list(found) == ["Ready"]
     assert found["Ready"][:2] == ("False", "InvalidSpec")
     assert "spec.action" in found["Ready"][2]
 
 
-def test_the_time_of_a_condition_moves_only_with_its_status() -> None:
+def test_transition_time_changes_only_with_the_status() -> None:
     obj = policy("p", "a")
     first = policy_status(obj, {}, NOW)
     obj["status"] = first.model_dump(by_alias=True)
@@ -160,9 +160,9 @@ def test_the_time_of_a_condition_moves_only_with_its_status() -> None:
 
 
 @pytest.mark.parametrize("spec", [None, {}, {"require": 1}, {"require": {"authenticators": "a"}}])
-def test_names_are_read_from_whatever_there_is(spec: Any) -> None:
+def test_malformed_requirements_name_no_authenticator(spec: Any) -> None:
     assert authenticators_named_in({"spec": spec}) == frozenset()
 
 
-def test_names_that_are_text_are_read_from_a_policy_that_is_wrong_elsewhere() -> None:
+def test_names_are_read_from_an_otherwise_invalid_policy() -> None:
     assert authenticators_named_in({"spec": {"require": {"authenticators": ["a", 7]}}}) == {"a"}

@@ -90,7 +90,7 @@ def readyz(replica: Running) -> tuple[int, str]:
     return answer.status, answer.data.decode()
 
 
-def test_an_installation_refuses_nothing_until_the_webhook_has_answered(cluster: KubernetesSimulator) -> None:
+def test_rules_are_absent_until_the_webhook_has_answered(cluster: KubernetesSimulator) -> None:
     answers: list[bool] = []
     working = cluster.admission
 
@@ -125,7 +125,7 @@ def test_an_installation_refuses_nothing_until_the_webhook_has_answered(cluster:
         f"{self_test.refusal_by('self-test.sealgate.dev')}.",
     ],
 )
-def test_only_the_webhook_s_own_words_count(certified: KubernetesSimulator, answer: str) -> None:
+def test_only_a_response_of_the_webhook_itself_counts(certified: KubernetesSimulator, answer: str) -> None:
     certified.admission = lambda obj: answer if self_test.LABEL in obj["metadata"].get("labels", {}) else ""
     replica = Replica(certified)
     with pytest.raises(UnavailableError, match="does not answer the API server's self-test"):
@@ -134,7 +134,7 @@ def test_only_the_webhook_s_own_words_count(certified: KubernetesSimulator, answ
     assert not replica.ready
 
 
-def test_the_self_test_leaves_nothing_behind(certified: KubernetesSimulator) -> None:
+def test_self_test_leaves_no_objects(certified: KubernetesSimulator) -> None:
     Replica(certified).enforcement.reconcile()
     (dry_run,) = (request for request in certified.requests if "dryRun" in request.path)
     assert dry_run.path == "/apis/coordination.k8s.io/v1/namespaces/sealgate/leases?dryRun=All"
@@ -157,7 +157,7 @@ def test_rules_are_applied_once_and_owned_by_the_operator(certified: KubernetesS
         assert managers == {"helm", MANAGER, "sealgate-operator-certificates"}
 
 
-def test_no_pod_is_refused_for_a_digest_that_nothing_writes_yet(certified: KubernetesSimulator) -> None:
+def test_digests_are_required_only_once_mutate_is_active(certified: KubernetesSimulator) -> None:
     certified.faults.append(Fault("PATCH", PODS, 500, times=1))
     replica = Replica(certified)
     with pytest.raises(UnavailableError, match="500"):
@@ -167,7 +167,7 @@ def test_no_pod_is_refused_for_a_digest_that_nothing_writes_yet(certified: Kuber
     assert enforcing(certified)
 
 
-def test_the_chart_s_manifest_applied_again_leaves_rules_and_bundle_alone(certified: KubernetesSimulator) -> None:
+def test_reapplied_chart_manifest_keeps_rules_and_bundle(certified: KubernetesSimulator) -> None:
     Replica(certified).enforcement.reconcile()
     before = certified.get(WORKLOADS)
     manifest = chart_webhook(WORKLOADS)
@@ -177,7 +177,7 @@ def test_the_chart_s_manifest_applied_again_leaves_rules_and_bundle_alone(certif
     assert hook == {**was, "timeoutSeconds": 7}
 
 
-def test_a_follower_writes_nothing_and_is_ready_when_it_has_seen_the_rules(certified: KubernetesSimulator) -> None:
+def test_follower_is_ready_after_seeing_the_rules(certified: KubernetesSimulator) -> None:
     follower = Replica(certified, "two", leads=False)
     follower.enforcement.reconcile()
     assert not follower.ready
@@ -189,7 +189,7 @@ def test_a_follower_writes_nothing_and_is_ready_when_it_has_seen_the_rules(certi
     assert follower.ready
 
 
-def test_a_webhook_that_is_gone_takes_no_rules_away_and_no_replica_s_readiness(certified: KubernetesSimulator) -> None:
+def test_absent_webhook_keeps_rules_and_readiness(certified: KubernetesSimulator) -> None:
     replica = Replica(certified)
     replica.enforcement.reconcile()
     certified.admission = lambda _: "Internal error occurred: failed calling webhook"
@@ -202,7 +202,7 @@ def test_a_webhook_that_is_gone_takes_no_rules_away_and_no_replica_s_readiness(c
     assert newer.ready
 
 
-def test_rules_that_another_client_removes_are_back_and_reported(
+def test_removed_rules_are_restored_and_reported(
     certified: KubernetesSimulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     replica = Replica(certified)
@@ -219,7 +219,7 @@ def test_rules_that_another_client_removes_are_back_and_reported(
     assert "rules were changed by another client; applied again" in capsys.readouterr().err
 
 
-def test_rules_that_another_client_narrows_are_put_right_too(certified: KubernetesSimulator) -> None:
+def test_narrowed_rules_are_restored(certified: KubernetesSimulator) -> None:
     replica = Replica(certified)
     replica.enforcement.reconcile()
     edited = certified.get(PODS)
@@ -230,7 +230,7 @@ def test_rules_that_another_client_narrows_are_put_right_too(certified: Kubernet
     assert replica.sample("rules_restored_total") == 1.0
 
 
-def test_a_removed_rule_waits_for_a_webhook_that_answers(certified: KubernetesSimulator) -> None:
+def test_removed_rule_is_restored_after_the_webhook_answers(certified: KubernetesSimulator) -> None:
     replica = Replica(certified)
     replica.enforcement.reconcile()
     certified.put(VALIDATING, chart_webhook(WORKLOADS))
@@ -241,7 +241,7 @@ def test_a_removed_rule_waits_for_a_webhook_that_answers(certified: KubernetesSi
     assert replica.sample("enforcing") == 0.0
 
 
-def test_what_the_release_wants_after_an_upgrade_is_applied_without_a_gap(certified: KubernetesSimulator) -> None:
+def test_upgraded_rules_are_applied_without_a_gap(certified: KubernetesSimulator) -> None:
     """The replica that leads is still the one from before the upgrade."""
     replica = Replica(certified)
     replica.enforcement.reconcile()
@@ -259,14 +259,14 @@ def test_what_the_release_wants_after_an_upgrade_is_applied_without_a_gap(certif
     assert changes == [rules("pods", "podtemplates"), rules("pods", "rollouts")]
 
 
-def test_a_later_release_s_list_may_have_members_that_are_not_known(certified: KubernetesSimulator) -> None:
+def test_unknown_members_of_a_later_release_are_ignored(certified: KubernetesSimulator) -> None:
     more = {**listed(WORKLOADS, "pods"), "matchConditions": []}
     certified.put(CONFIG_MAPS, release(more, listed(POLICY_OBJECTS, "authenticators"), colour="red"))
     Replica(certified).enforcement.reconcile()
     assert rules_on(certified, WORKLOADS) == rules("pods")
 
 
-def test_a_configuration_that_is_not_there_is_not_created(certified: KubernetesSimulator) -> None:
+def test_missing_configuration_is_not_created(certified: KubernetesSimulator) -> None:
     certified.delete(PODS)
     replica = Replica(certified)
     replica.enforcement.reconcile()
@@ -280,7 +280,7 @@ def test_a_configuration_that_is_not_there_is_not_created(certified: KubernetesS
     assert replica.ready
 
 
-def test_a_configuration_that_is_made_anew_meanwhile_is_left_for_the_next_time(certified: KubernetesSimulator) -> None:
+def test_recreated_configuration_waits_for_the_next_run(certified: KubernetesSimulator) -> None:
     working = certified.admission
 
     def replace(obj: dict[str, Any]) -> str:
@@ -306,7 +306,7 @@ def test_a_configuration_that_is_made_anew_meanwhile_is_left_for_the_next_time(c
 
 
 @pytest.mark.parametrize("member", ["caBundle", "service"])
-def test_the_self_test_proves_nothing_about_another_connection(certified: KubernetesSimulator, member: str) -> None:
+def test_self_test_is_valid_for_its_own_connection_only(certified: KubernetesSimulator, member: str) -> None:
     """As while cert-manager has filled in one configuration and not yet the other."""
     other = certified.get(WORKLOADS)
     client = other["webhooks"][0]["clientConfig"]
@@ -321,7 +321,7 @@ def test_the_self_test_proves_nothing_about_another_connection(certified: Kubern
     assert not replica.ready
 
 
-def test_with_cert_manager_rules_follow_the_bundle_that_it_injects(cluster: KubernetesSimulator) -> None:
+def test_rules_follow_the_bundle_injected_by_cert_manager(cluster: KubernetesSimulator) -> None:
     keeper(cluster, FakeClock()).reconcile()
     bundle = data(cluster, TLS_SECRET)[LEAF_BUNDLE]
     cluster.put(CONFIG_MAPS, release(managedCertificates=False))
@@ -342,7 +342,7 @@ def test_with_cert_manager_rules_follow_the_bundle_that_it_injects(cluster: Kube
     assert not any("certificates" in request.path for request in cluster.requests if request.method == "PATCH")
 
 
-def test_a_release_whose_list_cannot_be_read_changes_nothing(certified: KubernetesSimulator) -> None:
+def test_unreadable_release_list_changes_nothing(certified: KubernetesSimulator) -> None:
     for text in ("", "[]", "{", "configurations: []"):
         certified.put(CONFIG_MAPS, {"metadata": {"name": "sealgate-operator"}, "data": {"webhooks.yaml": text}})
         replica = Replica(certified)
@@ -351,7 +351,7 @@ def test_a_release_whose_list_cannot_be_read_changes_nothing(certified: Kubernet
         assert writes(certified) == []
 
 
-def test_what_the_api_server_refuses_is_in_the_reason(certified: KubernetesSimulator) -> None:
+def test_reason_has_the_message_of_the_api_server(certified: KubernetesSimulator) -> None:
     refusal = {"kind": "Status", "code": 422, "message": "webhooks[0].rules[0].resources: Invalid value: Rollouts"}
     # Only of the rules: the CA bundle, which the self-test depends on, is applied to the same object.
     certified.faults.append(Fault("PATCH", f"{WORKLOADS}.*{MANAGER}", 422, document=refusal))
@@ -360,7 +360,7 @@ def test_what_the_api_server_refuses_is_in_the_reason(certified: KubernetesSimul
         assert readyz(one)[0] == 503
 
 
-def test_an_api_server_that_gives_no_reason_is_asked_again(certified: KubernetesSimulator) -> None:
+def test_refusal_without_a_reason_is_retried(certified: KubernetesSimulator) -> None:
     certified.faults.append(Fault("POST", "dryRun", 500, times=1))
     replica = Replica(certified)
     with pytest.raises(UnavailableError, match="500"):

@@ -42,7 +42,7 @@ def installed(cluster: KubernetesSimulator) -> KubernetesSimulator:
     return cluster
 
 
-def test_daemon_sets_in_namespaces_that_are_not_excluded_are_named(installed: KubernetesSimulator) -> None:
+def test_daemon_sets_in_included_namespaces_are_named(installed: KubernetesSimulator) -> None:
     _put(installed, "calico-system", "calico-node")
     _put(installed, "cilium", "cilium")
     _put(installed, "kube-system", "kube-proxy")
@@ -59,7 +59,7 @@ def test_daemon_sets_in_namespaces_that_are_not_excluded_are_named(installed: Ku
         assert _ready(installed) == "AuthenticatorNotFound"
 
 
-def test_the_condition_follows_what_is_there(installed: KubernetesSimulator) -> None:
+def test_condition_follows_the_daemon_sets(installed: KubernetesSimulator) -> None:
     with running(installed, resync_seconds=0.1):
         eventually(lambda: _condition(installed).get("status") == "True")
         path = _put(installed, "cilium", "cilium")
@@ -68,7 +68,7 @@ def test_the_condition_follows_what_is_there(installed: KubernetesSimulator) -> 
         eventually(lambda: _condition(installed)["status"] == "True")
 
 
-def test_of_many_only_some_are_named(installed: KubernetesSimulator) -> None:
+def test_list_of_names_is_bounded(installed: KubernetesSimulator) -> None:
     for number in range(150):
         _put(installed, f"network-{number:03}", "node")
     with running(installed):
@@ -78,7 +78,7 @@ def test_of_many_only_some_are_named(installed: KubernetesSimulator) -> None:
         assert f"network-{MAX_NAMES:03}" not in message
 
 
-def test_without_the_right_to_list_them_the_condition_is_unknown(installed: KubernetesSimulator) -> None:
+def test_forbidden_list_makes_the_condition_unknown(installed: KubernetesSimulator) -> None:
     _put(installed, "cilium", "cilium")
     installed.faults.append(Fault(method="GET", path=DAEMON_SETS, status=403))
     with running(installed):
@@ -87,7 +87,7 @@ def test_without_the_right_to_list_them_the_condition_is_unknown(installed: Kube
         assert _ready(installed) == "AuthenticatorNotFound"
 
 
-def test_nothing_waits_for_a_webhook_that_may_be_passed_by(installed: KubernetesSimulator) -> None:
+def test_fail_open_webhook_blocks_no_daemon_set(installed: KubernetesSimulator) -> None:
     _put(installed, "cilium", "cilium")
     with running(installed, failurePolicy="Ignore"):
         eventually(lambda: _condition(installed).get("reason") == "FailurePolicyIgnore")

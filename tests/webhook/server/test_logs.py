@@ -102,7 +102,7 @@ def test_gunicorn_logs_through_the_same_handler_and_no_access_lines() -> None:
     assert not logger.error_log.handlers
 
 
-def test_default_log_stream(capsys: pytest.CaptureFixture[str]) -> None:
+def test_logs_go_to_standard_error_by_default(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("json").info("review")
     captured = capsys.readouterr()
     assert captured.out == ""

@@ -49,7 +49,7 @@ def test_a_changed_ca_restarts_nothing_and_changed_names_do() -> None:
         ({"clientNames": ["x"]}, "webhook.clientNames needs webhook.clientCA"),
         (
             {"clientCA": "x", "clientNames": ["x"], "url": "https://192.0.2.1"},
-            "for the webhook that the chart installs",
+            "applies to the webhook that the chart installs",
         ),
     ],
 )

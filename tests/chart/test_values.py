@@ -49,7 +49,7 @@ ROLLOUT = {
 def test_a_custom_kind_is_configured_once() -> None:
     done = helm("template", "sealgate", str(CHART), values={"customKinds": [ROLLOUT, {**ROLLOUT, "versions": ["v1"]}]})
     assert done.returncode != 0
-    assert "customKinds has argoproj.io/Rollout twice: give all its fields in one entry" in done.stderr
+    assert "customKinds lists argoproj.io/Rollout twice: give all its fields in one entry" in done.stderr
     other = {**ROLLOUT, "group": "example.org"}
     written = config(render({"customKinds": [ROLLOUT, other]}), "webhook")
     assert written["customKinds"] == [ROLLOUT, other]

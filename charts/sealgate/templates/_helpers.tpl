@@ -2,7 +2,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
-{{- /* Names of objects begin with this. It is cut so that no suffix makes a name longer than 63 characters. */ -}}
+{{- /* The prefix of the names of objects. It is cut so that no suffix makes a name longer than 63 characters. */ -}}
 {{- define "sealgate.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
@@ -46,36 +46,36 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end -}}
 
 {{- define "sealgate.tlsSecret" -}}{{ include "sealgate.fullname" . }}-webhook-tls{{- end -}}
-{{- /* The ConfigMaps that remember versions, without their number. */ -}}
+{{- /* The name of the ConfigMaps with the trusted state, without their number. */ -}}
 {{- define "sealgate.trustedState" -}}{{ include "sealgate.fullname" . }}-trusted-state{{- end -}}
 
-{{- /* The Lease of the replica that works. Charts that owned the webhooks' rules called it FULLNAME-operator. Under another
-       name an operator of those loses, with this chart's Role, the right to renew its Lease and stops within seconds;
-       leading on, it would keep the new replicas, which wait for the rules, from ever becoming ready. */ -}}
+{{- /* The Lease of the leader. Charts that owned the webhooks' rules called it FULLNAME-operator. The name differs so
+       that, with this chart's Role, an operator of such a chart cannot renew its Lease and stops within seconds. If it
+       stayed the leader, the new replicas, which wait for the rules, would never become ready. */ -}}
 {{- define "sealgate.lease" -}}{{ include "sealgate.fullname" . }}-leader{{- end -}}
 
 {{- define "sealgate.caSecret" -}}{{ include "sealgate.fullname" . }}-ca{{- end -}}
 
-{{- /* Whether reviews need a client certificate. Fails where only half of it is said. */ -}}
+{{- /* Whether reviews need a client certificate. Fails if only one of clientCA and clientNames is set. */ -}}
 {{- define "sealgate.clientCertificates" -}}
 {{- with .Values.webhook -}}
 {{- if and .clientCA (not .clientNames) -}}
-{{- fail "webhook.clientCA needs webhook.clientNames: without a name, everybody to whom that CA has issued a certificate could send reviews" -}}
+{{- fail "webhook.clientCA needs webhook.clientNames: without a name, every holder of a certificate of that CA could send reviews" -}}
 {{- end -}}
 {{- if and .clientNames (not .clientCA) -}}
-{{- fail "webhook.clientNames needs webhook.clientCA: without it no client certificate is asked for" -}}
+{{- fail "webhook.clientNames needs webhook.clientCA: without a CA, no client certificate is required" -}}
 {{- end -}}
 {{- if and .clientCA .url -}}
-{{- fail "webhook.clientCA is for the webhook that the chart installs; give the one at webhook.url its own (sealgate serve --client-ca)" -}}
+{{- fail "webhook.clientCA applies to the webhook that the chart installs; configure it at the webhook behind webhook.url instead (sealgate serve --client-ca)" -}}
 {{- end -}}
 {{- if .clientCA }}true{{ end -}}
 {{- end -}}
 {{- end -}}
 
-{{- /* The self-test's client certificate, which the operator makes. */ -}}
+{{- /* The self-test's client certificate, which the operator issues. */ -}}
 {{- define "sealgate.selfTestSecret" -}}{{ include "sealgate.fullname" . }}-self-test{{- end -}}
 
-{{- /* Whether the chart runs the webhook, that is, whether it is not somewhere else. */ -}}
+{{- /* Whether the chart runs the webhook, that is, whether webhook.url is empty. */ -}}
 {{- define "sealgate.inCluster" -}}{{ if not .Values.webhook.url }}true{{ end }}{{- end -}}
 
 {{- /* Whether the operator issues the certificate. */ -}}
@@ -83,8 +83,8 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if and (include "sealgate.inCluster" .) (not .Values.certificates.certManager.enabled) }}true{{ end -}}
 {{- end -}}
 
-{{- /* Takes (dict "root" $ "path" "/validate"). The operator fills in caBundle; the chart never writes it, so that
-       no upgrade and no GitOps tool takes it out again. */ -}}
+{{- /* Takes (dict "root" $ "path" "/validate"). The operator applies caBundle; the chart never writes it, so that
+       no upgrade and no GitOps tool removes it. */ -}}
 {{- define "sealgate.clientConfig" -}}
 {{- if .root.Values.webhook.url -}}
 url: {{ printf "%s%s" .root.Values.webhook.url .path | quote }}
@@ -105,7 +105,7 @@ service:
 {{ append .Values.webhook.excludedNamespaces .Release.Namespace | uniq | toJson }}
 {{- end -}}
 
-{{- /* Only by a label that the API server writes itself: nobody can exempt a namespace by labelling it. */ -}}
+{{- /* Selects by a label that the API server sets, so that no user can exempt a namespace by labelling it. */ -}}
 {{- define "sealgate.namespaceSelector" -}}
 matchExpressions:
   - key: kubernetes.io/metadata.name
@@ -113,8 +113,8 @@ matchExpressions:
     values: {{ include "sealgate.excludedNamespaces" . }}
 {{- end -}}
 
-{{- /* Annotations of the webhook configurations. AKS otherwise adds exceptions of its own to namespaceSelector, by labels
-       that users may set; elsewhere the annotation has no effect. */ -}}
+{{- /* Annotations of the webhook configurations. Without it, AKS adds exceptions to namespaceSelector, by labels that
+       users may set; elsewhere the annotation has no effect. */ -}}
 {{- define "sealgate.webhookAnnotations" -}}
 annotations:
   admissions.enforcer/disabled: "true"
@@ -123,12 +123,12 @@ annotations:
   {{- end }}
 {{- end -}}
 
-{{- /* Whether the webhook's pods use the network of their node. */ -}}
+{{- /* Whether the webhook's pods use the host network. */ -}}
 {{- define "sealgate.hostNetwork" -}}
 {{- if and .Values.webhook.hostNetwork.enabled (include "sealgate.inCluster" .) }}true{{ end -}}
 {{- end -}}
 
-{{- /* Fails where the namespace is known to refuse pods in the network of their node. */ -}}
+{{- /* Fails if the namespace is known to refuse pods with the host network. */ -}}
 {{- define "sealgate.checkPodSecurity" -}}
 {{- $namespace := lookup "v1" "Namespace" "" .Release.Namespace }}
 {{- $level := dig "metadata" "labels" "pod-security.kubernetes.io/enforce" "" $namespace }}
@@ -145,7 +145,7 @@ annotations:
 {{ ternary .Values.webhook.hostNetwork.metricsPort 8080 (not (empty (include "sealgate.hostNetwork" .))) | int64 }}
 {{- end -}}
 
-{{- /* The security context of pods. User and group IDs are left out where the cluster assigns them. */ -}}
+{{- /* The security context of pods. User and group IDs are omitted where the cluster assigns them. */ -}}
 {{- define "sealgate.podSecurityContext" -}}
 {{- $openshift := .Capabilities.APIVersions.Has "security.openshift.io/v1" }}
 {{- if or (eq .Values.omitUserIds "Always") (and (eq .Values.omitUserIds "Auto") $openshift) -}}
@@ -155,7 +155,7 @@ annotations:
 {{- end -}}
 {{- end -}}
 
-{{- /* How registries are reached: the same for both components. */ -}}
+{{- /* Settings of the registry client, the same for both components. */ -}}
 {{- define "sealgate.registries" -}}
 {{- with .Values.registries -}}
 insecure: {{ .insecure | toJson }}
@@ -168,10 +168,10 @@ burst: {{ .burst | int64 }}
 {{- end -}}
 {{- end -}}
 
-{{- /* What the pods of both components share. Takes (dict "root" $ "component" "webhook" "values" .Values.webhook). */ -}}
+{{- /* Fields of the pod spec that both components share. Takes (dict "root" $ "component" "webhook" "values" .Values.webhook). */ -}}
 {{- define "sealgate.podSettings" -}}
 serviceAccountName: {{ include "sealgate.fullname" .root }}-{{ .component }}
-automountServiceAccountToken: true  # the API server is watched
+automountServiceAccountToken: true  # both components watch the API server
 enableServiceLinks: false
 {{- with .root.Values.priorityClassName }}
 priorityClassName: {{ . }}
@@ -210,7 +210,7 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
-{{- /* Environment of both components. */ -}}
+{{- /* Environment variables of both components. */ -}}
 {{- define "sealgate.env" -}}
 - name: POD_NAME
   valueFrom:
@@ -225,12 +225,12 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
-{{- /* The custom kinds as JSON; a kind is its group and its name, and is there once. */ -}}
+{{- /* The custom kinds as JSON. A kind is identified by group and name. Fails if one is listed twice. */ -}}
 {{- define "sealgate.customKinds" -}}
 {{- $seen := dict -}}
 {{- range .Values.customKinds -}}
 {{- $name := printf "%s/%s" .group .kind -}}
-{{- if hasKey $seen $name }}{{ fail (printf "customKinds has %s twice: give all its fields in one entry" $name) }}{{ end -}}
+{{- if hasKey $seen $name }}{{ fail (printf "customKinds lists %s twice: give all its fields in one entry" $name) }}{{ end -}}
 {{- $_ := set $seen $name true -}}
 {{- end -}}
 {{ .Values.customKinds | toJson }}

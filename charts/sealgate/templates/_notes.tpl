@@ -1,4 +1,4 @@
-{{- /* What the notes say about the cluster that the release is installed on. Each part begins with an empty line.
+{{- /* Notes about the cluster that the release is installed on. Each part begins with an empty line.
        `lookup` finds nothing without a cluster (helm template) or without the right to read. */ -}}
 {{- define "sealgate.notes.where" -}}
 {{- include "sealgate.notes.hostNetwork" . -}}
@@ -14,7 +14,7 @@ reaches the node, and NetworkPolicies do not apply to it. Open it to the API ser
 {{- end }}
 {{- end -}}
 
-{{- /* The control plane of a private GKE cluster reaches only the ports of nodes and pods that a firewall rule names. */ -}}
+{{- /* The control plane of a private GKE cluster reaches only the ports that a firewall rule opens. */ -}}
 {{- define "sealgate.notes.firewall" -}}
 {{- if and (contains "-gke." .Capabilities.KubeVersion.Version) (include "sealgate.inCluster" .) }}
 
@@ -25,8 +25,8 @@ If pods of sealgate are refused because of their priority class, set resourceQuo
 {{- end }}
 {{- end -}}
 
-{{- /* Networking, storage and DNS of nodes in namespaces that are not excluded: after the loss of every node, sealgate
-       cannot start before them, and their pods cannot be created before sealgate answers. */ -}}
+{{- /* Node-critical DaemonSets (networking, storage, DNS) in namespaces that are not excluded: after the loss of every
+       node, sealgate cannot start before them, and their pods cannot be created before sealgate answers. */ -}}
 {{- define "sealgate.notes.nodeCritical" -}}
 {{- $excluded := include "sealgate.excludedNamespaces" . | fromJsonArray }}
 {{- $found := list }}
@@ -47,15 +47,15 @@ If nodes need them for networking, storage or DNS, add their namespaces to webho
 {{- end }}
 {{- end -}}
 
-{{- /* Whoever can send reviews can send them in the name of any namespace. */ -}}
+{{- /* A client that can send reviews can send them for any namespace. */ -}}
 {{- define "sealgate.notes.port" -}}
 {{- if and (include "sealgate.inCluster" .) (not (include "sealgate.clientCertificates" .)) }}
 {{- if not (and .Values.networkPolicy.enabled .Values.networkPolicy.apiServerFrom) }}
 
-ATTENTION: the port of the webhook is open. Every pod of the cluster can send reviews in the name of any namespace, and
-so use its pull secrets, learn digests and verdicts, and have Events written there. To let in the API server only, have
-it present a client certificate and then set webhook.clientCA and webhook.clientNames (docs/client-certificates.md);
-until then, networkPolicy.apiServerFrom narrows the port to addresses.
+ATTENTION: the port of the webhook is open. Every pod of the cluster can send reviews for any namespace, and so use
+its pull secrets, learn digests and verdicts, and cause Events there. To admit only the API server, configure it to
+present a client certificate, then set webhook.clientCA and webhook.clientNames (docs/client-certificates.md). Until
+then, networkPolicy.apiServerFrom restricts the port to addresses.
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -1,13 +1,13 @@
-{{- /* Every webhook of the release is in a configuration object of its own, so that its `rules` go when the chart drops
-       it. Takes (dict "root" $ "webhook" "workloads"). */ -}}
+{{- /* Each webhook of the release has a configuration object of its own, so that its `rules` are removed when the chart
+       drops it. Takes (dict "root" $ "webhook" "workloads"). */ -}}
 {{- define "sealgate.webhookConfiguration" -}}
 {{ include "sealgate.fullname" .root }}-{{ .webhook }}
 {{- end -}}
 
-{{- /* What the operator applies to the webhook configurations, and to which. The configurations themselves are rendered
-       without `rules`, and a webhook without rules matches nothing: a release whose webhook cannot be called refuses no
-       pod. The operator reads this list from the API server, so that a replica from before an upgrade applies what the
-       release now wants. */ -}}
+{{- /* The webhook configurations and the rules that the operator applies to each. The chart renders the configurations
+       without `rules`, and a webhook without rules matches no request: a release whose webhook cannot be called refuses
+       no pod. The operator reads this list from the API server, so that a replica from before an upgrade applies the
+       rules of the new release. */ -}}
 {{- define "sealgate.webhooks" -}}
 managedCertificates: {{ ternary true false (not (empty (include "sealgate.managedCertificates" .))) }}
 selfTest:
@@ -34,7 +34,7 @@ configurations:
   {{- end }}
 {{- end -}}
 
-{{- /* Only pods are rewritten. */ -}}
+{{- /* Only pods are mutated. */ -}}
 {{- define "sealgate.podRules" -}}
 - apiGroups: [""]
   apiVersions: [v1]
@@ -80,8 +80,8 @@ configurations:
 {{- end }}
 {{- end -}}
 
-{{- /* Deletions and status are not matched, so that policies can be deleted, and the operator can work, whatever the
-       webhook does. */ -}}
+{{- /* Deletions and status are not matched, so that policies can be deleted and the operator can write status
+       while the webhook does not answer. */ -}}
 {{- define "sealgate.policyRules" -}}
 - apiGroups: [sealgate.dev]
   apiVersions: [v1alpha1]

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Makes a CA that is used for nothing else, and the client certificate that API servers present to sealgate's webhook:
+# Creates a CA for this purpose alone, and the client certificate that API servers present to sealgate's webhook:
 #   make-certificates.sh FOLDER [DAYS]
-# FOLDER gets ca.crt (for webhook.clientCA), client.crt and client.key (for every API server), and ca.key, which belongs
-# in a safe: whoever has it can send reviews. Run it again to get another client certificate of the same CA.
+# It writes into FOLDER ca.crt (for webhook.clientCA), client.crt and client.key (for every API server), and ca.key. Keep
+# ca.key offline: with it, anyone could issue certificates and send reviews. Run it again to issue another client
+# certificate of the same CA.
 set -euo pipefail
 folder=${1:?"usage: make-certificates.sh FOLDER [DAYS]"} days=${2:-365}
 umask 077

@@ -247,7 +247,7 @@ def test_equal_requirements_share_one_authenticator() -> None:
 def test_accept_beside_a_requirement_is_ignored() -> None:
     conversion = convert({"a.example.org": [ACCEPT, signed_by()]})
     assert len(split(conversion)[1]) == 1
-    assert "does nothing" in notes(conversion)
+    assert "has no effect" in notes(conversion)
 
 
 def test_rejection_beside_a_requirement_rejects() -> None:
@@ -341,7 +341,7 @@ def test_the_older_transport_for_openshift_is_read_as_well() -> None:
         "b-example-org": "Exempt",
     }
     text = notes(conversion)
-    assert "transports.dir: images of a cluster do not come through this transport" in text
+    assert "transports.dir: images of a cluster are not pulled through this transport" in text
     assert 'transports.atomic["b.example.org"]: left out' in text
     assert 'transports.atomic[""]: left out' in text
 
@@ -361,7 +361,7 @@ def test_what_only_the_older_transport_accepts_is_not_admitted() -> None:
     conversion = convert_containers_policy(policy)
     (default,) = split(conversion)[1].values()
     assert default.spec.exclude_images == ()
-    assert "accepted through the atomic transport only" in notes(conversion)
+    assert "through the atomic transport only" in notes(conversion)
 
 
 def test_signature_stores_of_narrower_scopes_are_noted() -> None:
@@ -501,7 +501,7 @@ def test_more_narrower_scopes_than_fit_are_refused() -> None:
 def test_a_tag_lets_no_digest_in_that_the_wider_scope_rejects() -> None:
     conversion = convert({f"{PLACE}:1": [ACCEPT], "other.example.org": [signed_by()]})
     assert list(split(conversion)[1]) == ["other-example-org"]
-    assert "its tag could stand beside any digest" in notes(conversion)
+    assert "a pod could name its tag beside any digest" in notes(conversion)
     for image in (PLACE, f"{PLACE}@{LOST}", f"{PLACE}:1@{LOST}"):
         assert not admitted(conversion, image, set())
 
@@ -528,7 +528,7 @@ def test_a_scope_of_one_digest_is_left_out_where_that_admits_no_more() -> None:
     ids=str,
 )
 def test_what_asks_for_more_and_cannot_be_selected_is_refused(docker: dict[str, Any]) -> None:
-    with pytest.raises(PolicyError, match="asks for something else than the wider scope"):
+    with pytest.raises(PolicyError, match="requires something else than the wider scope"):
         convert(docker, default=ACCEPT)
 
 
@@ -667,7 +667,7 @@ def test_the_same_images_are_admitted(
     elif accepted:
         told = notes(conversion)
         whole = reference.digest is None and reference.tag is not None
-        assert "its tag could stand beside any digest" in told or (
+        assert "a pod could name its tag beside any digest" in told or (
             not whole and "a pod that names a digest or no tag" in told
         )
 

@@ -100,7 +100,7 @@ BAD_AUTHORITIES: dict[str, tuple[dict[str, Any], str]] = {
     "another note": ({"noteReference": "notes/qa"}, "write projects/PROJECT/notes/NOTE"),
     "no key": ({"publicKeyData": None}, "has no public key"),
     "empty list of keys": ({"publicKeys": []}, "has no public key"),
-    "keys that are no list": ({"publicKeys": {"a": 1}}, "no list of keys"),
+    "keys that are no list": ({"publicKeys": {"a": 1}}, "must be a list of keys"),
     "key that is not base64": ({"publicKeyData": "%%"}, "neither PEM nor base64"),
     "key that is none": ({"publicKeyData": b64encode(b"key").decode()}, "cannot be accepted"),
     "key of another type": ({"publicKeys": [{"keyType": "JWT"}]}, "type JWT has no equivalent"),
@@ -169,7 +169,7 @@ def test_policy_implied_by_an_alternative_is_dropped() -> None:
     assert {name: spec["require"] for name, spec in specs(conversion).items()} == {
         "default.one": {"authenticators": ["default.qa"]}
     }
-    assert "both, same asked for no less than one" in notes(conversion)
+    assert "both, same required no less than one" in notes(conversion)
 
 
 def test_inexpressible_alternatives_become_stricter() -> None:
@@ -185,7 +185,7 @@ def test_inexpressible_alternatives_become_stricter() -> None:
 @pytest.mark.parametrize("names", [[], "qa", [5]])
 def test_a_policy_without_authorities_is_refused(names: Any) -> None:
     policy = kritis("GenericAttestationPolicy", "signed", {"attestationAuthorityNames": names})
-    assert "names no authority" in problems(authority(), policy)
+    assert "must name an AttestationAuthority" in problems(authority(), policy)
 
 
 def test_policy_with_too_many_authorities_is_refused() -> None:
@@ -212,7 +212,7 @@ def test_other_kritis_kinds_are_reported() -> None:
 
 
 def test_two_objects_of_one_name_are_refused() -> None:
-    assert "there already is a AttestationAuthority" in problems(authority(), authority())
+    assert "duplicate AttestationAuthority" in problems(authority(), authority())
 
 
 @pytest.mark.parametrize("broken", [{"metadata": {}}, {"spec": None}, {"metadata": None}])

@@ -57,21 +57,21 @@ def test_namespace_and_name_are_not_run_together() -> None:
 @pytest.mark.parametrize("space", ["a.b", "A", "", "-a", "a" * 64, "a b"])
 def test_a_namespace_that_kubernetes_would_not_take_is_refused(space: str) -> None:
     if space:
-        assert "no name of a namespace" in problems(authority(namespace=space))
-    assert "no name of a namespace" in problems(authority(), namespace=space)
+        assert "not a valid name of a namespace" in problems(authority(namespace=space))
+    assert "not a valid name of a namespace" in problems(authority(), namespace=space)
 
 
 def test_namespace_that_is_not_a_string_is_refused() -> None:
     obj = authority()
     for value in ([], ["a"], 5, {"a": 1}):
-        expected = "no name of a namespace" if value else ""
+        expected = "not a valid name of a namespace" if value else ""
         changed = {**obj, "metadata": {**obj["metadata"], "namespace": value}}
         assert (expected in problems(changed)) if expected else convert(changed).objects
 
 
 @pytest.mark.parametrize("name", ["A", "a..b", "-a", "a_b", "a" * 254])
 def test_a_name_that_kubernetes_would_not_take_is_refused(name: str) -> None:
-    assert "no name that Kubernetes takes" in problems(authority(name))
+    assert "not a valid name in Kubernetes" in problems(authority(name))
 
 
 def test_a_name_that_is_too_long_with_its_namespace_is_refused() -> None:

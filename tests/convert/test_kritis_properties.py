@@ -187,4 +187,4 @@ def test_the_patterns_of_a_policy_are_carried_over_for_its_namespace() -> None:
     conversion = convert(*made)
     assert specs(conversion)["prod.p0"]["excludeImages"] == [{"repository": "r.example.org/a*"}]
     assert "excludeImages" not in specs(conversion)["dev.p1"]
-    assert "stands for itself unless it is the last character" in "\n".join(map(str, conversion.notes))
+    assert "is literal unless it is the last character" in "\n".join(map(str, conversion.notes))

@@ -1,1 +1,1 @@
-"""Conversions: what other tools' policies say, said in objects of ours."""
+"""Conversion of other tools' policies to sealgate's objects."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sealgate.errors import Problem
     from sealgate.parsing.documents import Document
 
-_HINT = f"it takes {', '.join(KINDS)} of {GROUP}, or one containers policy.json"
+_HINT = f"accepted are {', '.join(KINDS)} of {GROUP}, or one containers policy.json"
 
 
 def convert_texts(
@@ -35,7 +35,7 @@ def convert_texts(
 
     Args:
         texts: pairs of the name and the content of a file, YAML or JSON.
-        server: URL of the Grafeas server with kritis's attestations; see `convert_kritis`.
+        server: URL of the Grafeas server with kritis's attestations, or None; see `convert_kritis`.
         namespace: namespace of kritis objects without one.
         read_file: reads a key file that a policy.json names; see `convert_containers_policy`.
         registries: merged content of `registries.d`; see `convert_containers_policy`.
@@ -56,7 +56,7 @@ def convert_texts(
     if containers and not kritis and len(documents) == 1:
         return convert_containers_policy(documents[0].value, read_file=read_file, registries=registries)
     if containers:
-        raise PolicyError("a policy.json is converted alone: convert the other files in a run of their own")
+        raise PolicyError("a policy.json must be converted alone: convert the other files in a separate run")
     if not any(document.value.get("kind") in KINDS for document in kritis):
         raise PolicyError(f"there is nothing to convert; {_HINT}")
     return convert_kritis(kritis, server=server, namespace=namespace)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that could not be converted, was converted into something else, or is left to do.
+    """Something that could not be converted, was was converted to something else, or must be done by hand.
 
     Attributes:
         field: field path in the converted policy; empty for all of it.

@@ -1,1 +1,1 @@
-"""The policy.json of podman, skopeo and OpenShift, as sealgate's objects."""
+"""Conversion of the policy.json of podman, skopeo and OpenShift."""

@@ -16,7 +16,7 @@ from sealgate.references import parse_reference, parse_registry, parse_repositor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: The longest keyring that stands in an object itself; beyond that it belongs into a Secret.
+#: The longest armored keyring, in characters, that is written inline; a longer one is put into a Secret.
 MAX_INLINE = 262144
 
 ACCEPT, REJECT, SIGNED_BY, SIGSTORE_SIGNED = "insecureAcceptAnything", "reject", "signedBy", "sigstoreSigned"
@@ -36,7 +36,7 @@ _IDENTITIES: Mapping[str, Mapping[str, str]] = {
     "exactRepository": {"dockerRepository": "repository"},
     "remapIdentity": {"prefix": "prefix", "signedPrefix": "signedPrefix"},
 }
-# The grammar of distribution's reference package, in which the tools hold prefixes of remapIdentity.
+# The grammar of distribution's reference package, which the tools apply to prefixes of remapIdentity.
 _COMPONENT = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _DOMAIN = rf"(?:{_COMPONENT}(?:\.{_COMPONENT})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
 _SEGMENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
@@ -46,20 +46,20 @@ _ARMOR = re.compile(rb"-----BEGIN PGP PUBLIC KEY BLOCK-----.*?-----END PGP PUBLI
 
 
 class NoEquivalentError(Exception):
-    """Nothing here requires the same; the text says why."""
+    """sealgate has no equivalent of a requirement; the message says why."""
 
 
 class MalformedError(Exception):
-    """The tools that `policy.json` is for would refuse it as well; the text says why."""
+    """A requirement is not valid; containers' own tools refuse it as well. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Where the keys of a requirement are.
+    """The keys of a requirement.
 
     Attributes:
-        data: their content, one item for each; None where it could not be read.
-        paths: of the files that hold them.
+        data: the content of each key, in the order of the requirement; None if a file could not be read.
+        paths: the paths of the key files; empty if the keys are inline.
     """
 
     data: tuple[bytes, ...] | None
@@ -68,12 +68,12 @@ class Keys:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """What a person has to put into a Secret.
+    """A key of a Secret that must be filled in by hand.
 
     Attributes:
-        name: of the Secret.
-        key: inside of it.
-        paths: of the files, to be written one after the other.
+        name: the name of the Secret.
+        key: the key in the Secret's data.
+        paths: the paths of the files whose content to concatenate there; empty for key data in the requirement.
     """
 
     name: str
@@ -82,13 +82,13 @@ class Secret:
 
 
 def check_requirement(requirement: object) -> Mapping[str, Any]:
-    """Return a requirement that is one.
+    """Check the type and the members of a requirement, and return it.
 
     Raises:
-        MalformedError: it is none.
+        MalformedError: the requirement is not an object with a type, or has an unknown member.
     """
     if not isinstance(requirement, Mapping) or not isinstance(requirement.get("type"), str):
-        raise MalformedError("a requirement is an object with a type")
+        raise MalformedError("a requirement must be an object with a type")
     allowed = _MEMBERS.get(requirement["type"])
     unknown = sorted(requirement.keys() - allowed) if allowed is not None else []
     if unknown:
@@ -100,11 +100,11 @@ def read_keys(requirement: Mapping[str, Any], read_file: Callable[[str], bytes] 
     """Return the keys of a requirement.
 
     Args:
-        requirement: see `check_requirement`.
-        read_file: returns a file's content or raises `OSError`; None if files are not there to be read.
+        requirement: a requirement that `check_requirement` has returned.
+        read_file: returns a file's content or raises `OSError`; None if no file can be read.
 
     Raises:
-        MalformedError: they are given in no way or in several.
+        MalformedError: no key source is given, or several are, or one is not valid.
     """
     given = [name for name in _KEY_SOURCES if name in requirement]
     if len(given) != 1:
@@ -113,7 +113,8 @@ def read_keys(requirement: Mapping[str, Any], read_file: Callable[[str], bytes] 
     if given[0] in {"keyPath", "keyData"}:
         values = [values]
     if not isinstance(values, list) or not values or not all(isinstance(value, str) and value for value in values):
-        raise MalformedError(f"{given[0]} is not what it should be")
+        shape = "text" if given[0] in {"keyPath", "keyData"} else "a list of texts"
+        raise MalformedError(f"{given[0]} must be {shape}, not empty")
     if given[0] in {"keyData", "keyDatas"}:
         return Keys(tuple(_decode(value) for value in values))
     if read_file is None:
@@ -130,11 +131,13 @@ def simple_signing(
     """Return the spec of an authenticator for `signedBy`, and the Secret it needs.
 
     Raises:
-        NoEquivalentError: it has keys or an identity that nothing here has.
-        MalformedError: it is none.
+        NoEquivalentError: its key type or its identity has no equivalent.
+        MalformedError: its signedIdentity is not valid.
     """
     if requirement.get("keyType") != "GPGKeys":
-        raise NoEquivalentError(f"its keyType is {quote(requirement.get('keyType'), 64)}, and only GPGKeys is known")
+        raise NoEquivalentError(
+            f"its keyType is {quote(requirement.get('keyType'), 64)}, and only GPGKeys is supported"
+        )
     source: dict[str, Any]
     secret = None
     armored = None if keys.data is None else "\n".join(_armored(data) for data in keys.data)
@@ -147,7 +150,7 @@ def simple_signing(
         "keyring": source,
         "store": dict(store),
         "signedIdentity": _identity(requirement.get("signedIdentity", _DEFAULT_IDENTITY)),
-        # What such a policy is about is the manifest of the one platform that is pulled, never the index.
+        # The tools verify the manifest of the platform that they pull, never the index.
         "acceptPlatformSignatures": True,
     }
     return {"simpleSigning": spec}, secret
@@ -157,7 +160,7 @@ def cosign(requirement: Mapping[str, Any], keys: Keys, name: str) -> tuple[dict[
     """Return the spec of an authenticator for `sigstoreSigned`, and the Secrets it needs.
 
     Raises:
-        NoEquivalentError: it requires more, or another identity, than the cosign format here compares.
+        NoEquivalentError: it has a member, or an identity, that the cosign format does not compare.
     """
     more = sorted(requirement.keys() - _SIGSTORE_MEMBERS)
     if more:
@@ -165,8 +168,8 @@ def cosign(requirement: Mapping[str, Any], keys: Keys, name: str) -> tuple[dict[
     identity = _identity(requirement.get("signedIdentity", _DEFAULT_IDENTITY))
     if identity["matchPolicy"] != "MatchRepository":
         raise NoEquivalentError(
-            "of a cosign signature only the repository is compared here; with signedIdentity matchRepository it could "
-            "be converted"
+            "sealgate compares only the repository of a cosign signature; write signedIdentity matchRepository if that "
+            "is enough"
         )
     if keys.data is not None:
         entries: list[dict[str, Any]] = [{"pem": data.decode("utf-8", "replace")} for data in keys.data]
@@ -178,13 +181,13 @@ def cosign(requirement: Mapping[str, Any], keys: Keys, name: str) -> tuple[dict[
 
 def _identity(identity: object) -> dict[str, Any]:
     if not isinstance(identity, Mapping):
-        raise MalformedError("signedIdentity is an object with a type")
+        raise MalformedError("signedIdentity must be an object with a type")
     kind = identity.get("type")
     members = _IDENTITIES.get(kind) if isinstance(kind, str) else None
     if members is None or not isinstance(kind, str):
         raise NoEquivalentError(f"its signedIdentity is of the unknown type {quote(kind, 64)}")
     if identity.keys() - {"type"} != members.keys() or not all(isinstance(identity[name], str) for name in members):
-        raise MalformedError(f"signedIdentity {kind} has exactly {', '.join(['type', *members])}")
+        raise MalformedError(f"signedIdentity {kind} must have exactly {', '.join(['type', *members])}")
     converted: dict[str, Any] = {"matchPolicy": kind[0].upper() + kind[1:]}
     if members:
         read = _IDENTITY_VALUES[kind]
@@ -203,7 +206,7 @@ def _exact_reference(text: str) -> str:
 
 
 def _exact_repository(text: str) -> str:
-    """Return the repository; the tools take a reference, and look at its repository alone."""
+    """Return the repository of a reference; the tools accept a reference and compare only its repository."""
     try:
         return parse_reference(text).name
     except InvalidReferenceError as error:
@@ -226,8 +229,8 @@ def _prefix(text: str) -> str:
         ) from error
     if registry != host:
         raise NoEquivalentError(
-            f"the prefix {quote(text)} of its signedIdentity is compared as it is written there, and the registry is "
-            f"called {registry} here"
+            f"the tools compare the prefix {quote(text)} of its signedIdentity as it is written, and sealgate calls "
+            f"that registry {registry}"
         )
     return text
 
@@ -247,7 +250,7 @@ def _decode(text: str) -> bytes:
 
 
 def _armored(data: bytes) -> str:
-    """Return a keyring armored, without what stands around its blocks."""
+    """Return a keyring as armored text, without any text around its blocks."""
     blocks = _ARMOR.findall(data)
     if blocks:
         return "".join(f"{block.decode('utf-8', 'replace')}\n" for block in blocks)

@@ -1,4 +1,4 @@
-"""Scopes of containers' `policy.json`, and the image selectors that cover the same images.
+"""Scopes of containers' `policy.json`, and their equivalent image selectors.
 
 ====================================  =================================================================
 empty                                 every image
@@ -9,10 +9,10 @@ empty                                 every image
 `registry.example.org/team/api@...`   one digest; selectors have no digests
 ====================================  =================================================================
 
-Of several scopes that cover an image only the narrowest counts there, while here all policies count. So the policy
-of a wide scope excludes what narrower ones cover.
+Of several scopes that cover an image only the narrowest applies, while in sealgate all policies apply. So the policy of
+a wide scope excludes what narrower ones cover.
 
-Hosts are normalised as in references. Docker Hub is `docker.io` in scopes, whatever it is called in a pull.
+Hosts are normalised as in references. Docker Hub is `docker.io` in scopes, also for its other host names.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class NoSelectorError(Exception):
     """No image selector is equivalent to a scope; the message says why.
 
     Attributes:
-        scope: about the images that are of it; None if there can be none.
+        scope: the images that the text means; None if it cannot match any image.
     """
 
     def __init__(self, message: str, scope: Scope | None = None) -> None:
@@ -48,10 +48,10 @@ class Scope:
     """One scope.
 
     Attributes:
-        text: as written.
-        name: host and path; for a wildcard what follows the star (".example.org"); empty for every image.
-        wildcard: whether it is one over registries.
-        tag: the tag, if it has one.
+        text: the scope as written.
+        name: host and path; for a wildcard the text after the star (".example.org"); empty for every image.
+        wildcard: whether the scope covers every registry below a domain.
+        tag: the tag; None if the scope has none.
     """
 
     text: str = field(compare=False)
@@ -60,13 +60,13 @@ class Scope:
     tag: str | None = None
 
     def covers(self, other: Scope) -> bool:
-        """Return whether every image of the other scope is one of this scope, and not the other way round."""
+        """Return whether this scope is strictly wider: it covers every image of the other scope, and more."""
         if self == other:
             return False
         if not self.name:
             return True
         if self.wildcard:
-            # The tools drop the port before they look at wildcards.
+            # The tools remove the port before they match wildcards.
             return other.name.partition("/")[0].partition(":")[0].endswith(self.name)
         if self.tag is not None or other.wildcard:
             return False
@@ -78,8 +78,8 @@ class Scope:
             return [{"repository": self.name, "tags": [self.tag]}]
         return [{"repository": pattern} for pattern in self._patterns()]
 
-    def places(self) -> list[str]:
-        """Return the names under which settings for this scope may stand, the narrowest first."""
+    def settings_names(self) -> list[str]:
+        """Return the names in `registries.d` whose settings apply to this scope, the narrowest first."""
         if not self.name or self.wildcard:
             return [self.text] if self.text else []
         parts = self.name.split("/")
@@ -92,17 +92,17 @@ class Scope:
         if self.wildcard:
             return [f"*{self.name}/**", f"*{self.name}:*/**"]
         host, slash, path = self.name.partition("/")
-        # On Docker Hub a single name is a namespace: its own images are in library.
+        # On Docker Hub a single name is a namespace: official images are in library.
         if not slash or (host == DOCKER_HUB and "/" not in path):
             return [f"{self.name}/**"]
         return [self.name, f"{self.name}/**"]
 
 
 def parse_scope(text: str) -> Scope:
-    """Return the scope.
+    """Parse a scope of the docker transport.
 
     Raises:
-        NoSelectorError: it is no scope, or one that no selector can express.
+        NoSelectorError: the text is not a scope, or no selector can express it.
     """
     scope = _parse(text)
     try:
@@ -116,13 +116,13 @@ def parse_scope(text: str) -> Scope:
 
 
 def narrower(scope: Scope, others: Iterable[Scope]) -> list[Scope]:
-    """Return the scopes directly inside a scope: what they cover, its policy must leave to them."""
+    """Return the scopes directly inside a scope, whose images its policy must exclude."""
     inside = [other for other in others if scope.covers(other)]
     return [one for one in inside if not any(other.covers(one) for other in inside)]
 
 
 def wider(scope: Scope, others: Iterable[Scope]) -> Scope:
-    """Return the narrowest of the scopes that cover a scope; one of them must be for every image."""
+    """Return the narrowest of the scopes that cover a scope; the scope of every image must be among them."""
     around = [other for other in others if other.covers(scope)]
     return next(one for one in around if not any(one.covers(other) for other in around))
 
@@ -136,11 +136,11 @@ def _parse(text: str) -> Scope:
     wildcard = text.startswith("*.")
     name = text.removeprefix("*")
     if _SPECIAL & set(name) or (wildcard and "/" in name):
-        raise NoSelectorError(f"{quote(text)} is no scope of the docker transport")
+        raise NoSelectorError(f"{quote(text)} is not a scope of the docker transport")
     host, slash, path = name.partition("/")
     if wildcard and ":" in host:
         raise NoSelectorError(
-            "the tools drop the port of a registry before they look at wildcards: none is of this one"
+            "the tools remove the port of a registry before they match wildcards, so it matches no image"
         )
     if wildcard:
         return Scope(text, host.lower(), wildcard=True)
@@ -148,9 +148,11 @@ def _parse(text: str) -> Scope:
     registry = _registry(host)
     scope = Scope(text, f"{registry}{slash}{path}", tag=tag if colon else None)
     if registry == DOCKER_HUB and host.lower() == "index.docker.io":
-        raise NoSelectorError(f"Docker Hub is {DOCKER_HUB} in scopes, so no image is of this one")
+        raise NoSelectorError(f"Docker Hub is {DOCKER_HUB} in scopes, so it matches no image")
     if registry == DOCKER_HUB and host.lower().startswith("registry-1."):
-        raise NoSelectorError(f"Docker Hub is {DOCKER_HUB} here, whatever it is called in a pull", scope)
+        raise NoSelectorError(
+            f"sealgate calls Docker Hub {DOCKER_HUB}, also if a pull names another of its hosts", scope
+        )
     return scope
 
 

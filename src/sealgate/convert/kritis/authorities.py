@@ -1,4 +1,4 @@
-"""AttestationAuthorities, and the `grafeas` authenticators that accept the same keys."""
+"""Conversion of AttestationAuthorities to `grafeas` authenticators that accept the same keys."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RSA_ALGORITHMS = ("RSA_PSS_SHA_256", "RSA_PKCS1_SHA_256")
 
 
 class MalformedError(Exception):
-    """The authority is not valid; the message says why."""
+    """The AttestationAuthority is not valid; the message says why."""
 
 
 def grafeas_spec(name: str, spec: Mapping[str, Any], server: str | None) -> tuple[dict[str, Any], list[str]]:
@@ -36,13 +36,15 @@ def grafeas_spec(name: str, spec: Mapping[str, Any], server: str | None) -> tupl
         server: URL of the Grafeas server; None if it is not known.
 
     Raises:
-        MalformedError: the authority has no usable key or no note.
+        MalformedError: the AttestationAuthority has no usable key or no note.
     """
     notes: list[str] = []
     note = _note(name, spec.get("noteReference"), notes)
     keys = _keys(spec, notes)
     if server is None:
-        notes.append(f"the address of the Grafeas server is not in it: replace {UNKNOWN_SERVER}, or give one")
+        notes.append(
+            f"it does not say the address of the Grafeas server: replace {UNKNOWN_SERVER}, or give --grafeas-server"
+        )
     return {"grafeas": {"server": server or UNKNOWN_SERVER, "note": note, "keys": keys}}, notes
 
 
@@ -53,8 +55,8 @@ def _note(name: str, reference: object, notes: list[str]) -> str:
     if match := _ALIBABA_NOTE.fullmatch(text):
         note = f"projects/{match[1]}/notes/{name}"
         notes.append(
-            f"its note {quote(text, 128)} is one of Alibaba Cloud's own store, whose API is not public; {note} is "
-            "where the same attestations are looked for in a Grafeas server"
+            f"its note {quote(text, 128)} is in Alibaba Cloud's own store, whose API is not public; the same "
+            f"attestations are expected under {note} in a Grafeas server"
         )
         return note
     raise MalformedError(f"its noteReference is {quote(text, 128) or 'missing'}; write projects/PROJECT/notes/NOTE")
@@ -67,7 +69,7 @@ def _keys(spec: Mapping[str, Any], notes: list[str]) -> list[dict[str, Any]]:
     elif isinstance(listed, list) and all(isinstance(item, Mapping) for item in listed):
         entries = [entry for item in listed for entry in _listed(item, notes)]
     else:
-        raise MalformedError("its publicKeys are no list of keys")
+        raise MalformedError("its publicKeys must be a list of keys")
     if not entries:
         raise MalformedError("it has no public key")
     return entries
@@ -97,8 +99,8 @@ def _entries(text: str, key_id: object, algorithm: object, notes: list[str]) -> 
     if not kind.startswith("RSA"):
         return [entry]
     notes.append(
-        f"it does not say how its {kind} key signs, so {' and '.join(_RSA_ALGORITHMS)} are both accepted; remove the "
-        "entry that the signature rule does not use"
+        f"it does not name the algorithm of its {kind} key, so {' and '.join(_RSA_ALGORITHMS)} are both accepted; "
+        "remove the entry that the signature rule does not use"
     )
     return [{**entry, "algorithm": name} for name in _RSA_ALGORITHMS]
 
@@ -119,4 +121,4 @@ def _decoded(data: object) -> str:
     try:
         return b64decode("".join(data.split()), validate=True).decode("ascii")
     except (binascii.Error, ValueError):
-        raise MalformedError("its public key is neither PEM nor base64 of that") from None
+        raise MalformedError("its public key is neither PEM nor base64 of PEM") from None

@@ -1,21 +1,21 @@
-"""From kritis, Alibaba Cloud's kritis-validation-hook among them, to objects that require the same.
+"""Conversion of the objects of kritis, and of Alibaba Cloud's kritis-validation-hook, to equivalent objects.
 
 - An `AttestationAuthority` becomes an `Authenticator` with the format `grafeas`.
-- A `GenericAttestationPolicy` holds for its namespace: all of its authorities must attest an image, and of several
-  policies in one namespace any one will do. It becomes a `VerificationPolicy` for that namespace. Several become one
-  where that says the same: where each has a single authority (one of them must verify), or where one asks for less
-  than each other. Else all of them must be met, which is stricter, and a note says so.
-- Patterns of an `AdmissionAllowlist` become `excludeImages` of those policies: of every namespace's, or of that one's
-  that the pattern names (`kritis_patterns` has the details). Where such an exclusion covers more than its pattern did,
-  a second policy, its name ending in `.more-dots`, holds what is beyond the pattern to the same authorities.
-- `admissionAllowlistPatterns` of a `GenericAttestationPolicy` do the same for its namespace; in these a `*` counts only
-  at the end.
+- A `GenericAttestationPolicy` applies to its namespace: all of its AttestationAuthorities must attest an image, and of
+  several policies in one namespace one is enough. It becomes a `VerificationPolicy` for that namespace. Several become
+  one if that is equivalent: if each names a single AttestationAuthority (one of them must verify), or if one policy
+  requires a subset of every other. Otherwise all of them must be met, which is stricter, and a note says so.
+- Patterns of an `AdmissionAllowlist` become `excludeImages` of those policies: in all namespaces, or in the namespace
+  that the pattern names (`kritis.patterns` has the details). If such an exclusion covers more than its pattern did, a
+  second policy, its name ending in `.more-dots`, requires the same authenticators for the additional images.
+- `admissionAllowlistPatterns` of a `GenericAttestationPolicy` do the same for its namespace; in these a `*` is a
+  wildcard only at the end.
 
-Objects here are not in namespaces, so the namespace is part of their names, always: `prod.signed` for `signed` in
-`prod`, and `prod` for a policy made of several. A namespace's name holds no dot, so no two objects get one name, and
-none gets another one because of what else is converted, now or later.
+sealgate's objects are cluster-scoped, so the namespace is always part of their names: `prod.signed` for `signed` in
+`prod`, and `prod` for a policy made of several. The name of a namespace contains no dot, so two objects never get the
+same name, and an object's name does not depend on what else is converted.
 
-What is in a namespace without a policy was admitted, so images without a policy still are.
+kritis admits all images in a namespace without a policy, so unmatched images are admitted.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _NAMESPACE = re.compile(rf"(?=.{{1,63}}$){_LABEL}")
 _NAME = re.compile(rf"(?=.{{1,{MAX_NAME}}}$){_LABEL}(?:\.{_LABEL})*")
 
-#: What the name of a policy ends in that is about what is beyond the patterns of an allowlist.
+#: Suffix of the name of a policy for images that an exclusion covers and its allowlist pattern did not.
 _BEYOND = ".more-dots"
 
-#: The member of a GenericAttestationPolicy with patterns of its own.
+#: The field of a GenericAttestationPolicy with its own allowlist patterns.
 _OWN_PATTERNS = "admissionAllowlistPatterns"
 
-_Place = tuple[str, str]  # namespace, name
+_NamespacedName = tuple[str, str]
 
 
 def convert_kritis(
@@ -79,15 +79,15 @@ def convert_kritis(
 
 
 class _Converter:
-    """One conversion."""
+    """State of one conversion: the objects, notes and problems so far."""
 
     def __init__(self, server: str | None, namespace: str) -> None:
         self._server = server
         self._namespace = namespace
         self._notes: list[Note] = []
         self._problems: list[Problem] = []
-        self._authorities: dict[_Place, Document] = {}
-        self._policies: dict[_Place, Document] = {}
+        self._authorities: dict[_NamespacedName, Document] = {}
+        self._policies: dict[_NamespacedName, Document] = {}
         self._allowlists: list[Document] = []
         self._used: set[tuple[str, str]] = set()
 
@@ -95,8 +95,8 @@ class _Converter:
         """Return the objects."""
         for document in documents:
             self._sort(document)
-        names = {place: f"{place[0]}.{place[1]}" for place in self._authorities}
-        authenticators = [self._authenticator(place, names[place]) for place in sorted(self._authorities)]
+        names = {key: f"{key[0]}.{key[1]}" for key in self._authorities}
+        authenticators = [self._authenticator(key, names[key]) for key in sorted(self._authorities)]
         exclusions = self._exclusions()
         policies = [policy for found in self._by_namespace() for policy in self._of_namespace(found, names, exclusions)]
         if not self._policies:
@@ -108,7 +108,7 @@ class _Converter:
         found = (*(item for item in authenticators if item is not None), *policies)
         return Conversion(found, tuple(self._notes), "admit")
 
-    # What is there -----------------------------------------------------------------------------------------------
+    # Sort the objects --------------------------------------------------------------------------------------------
 
     def _sort(self, document: Document) -> None:
         value = document.value
@@ -116,87 +116,90 @@ class _Converter:
         name = metadata.get("name") if isinstance(metadata, Mapping) else None
         kind, spec = value.get("kind"), value.get("spec")
         if kind not in KINDS:
-            self._note("", f"{quote(kind, 64)} {quote(name, 64)} has no equivalent and is left aside")
+            self._note("", f"{quote(kind, 64)} {quote(name, 64)} has no equivalent; left out")
         elif not isinstance(name, str) or not isinstance(spec, Mapping):
             self._wrong(document, "", f"{kind} needs metadata.name and spec")
         elif kind == ALLOWLIST:
             self._allowlists.append(document)
         else:
-            place = (metadata.get("namespace") or self._namespace, name)
-            if not self._is_place(document, *place):
+            key = (metadata.get("namespace") or self._namespace, name)
+            if not self._check_names(document, *key):
                 return
             known = self._authorities if kind == AUTHORITY else self._policies
-            if place in known:
-                self._wrong(document, "metadata.name", f"there already is a {kind} of that name in its namespace")
-            known[place] = document
+            if key in known:
+                self._wrong(document, "metadata.name", f"duplicate {kind}: its namespace already has one of that name")
+            known[key] = document
 
-    def _is_place(self, document: Document, space: object, name: str) -> bool:
-        """Return whether both are names of Kubernetes's, which names here are made of."""
+    def _check_names(self, document: Document, space: object, name: str) -> bool:
+        """Return whether namespace and name are valid in Kubernetes; names of converted objects are made of them."""
         if not isinstance(space, str) or not _NAMESPACE.fullmatch(space):
-            self._wrong(document, "metadata.namespace", f"{quote(space, 64)} is no name of a namespace")
+            self._wrong(document, "metadata.namespace", f"{quote(space, 64)} is not a valid name of a namespace")
         elif not _NAME.fullmatch(name):
-            self._wrong(document, "metadata.name", f"{quote(name, 64)} is no name that Kubernetes takes")
+            self._wrong(document, "metadata.name", f"{quote(name, 64)} is not a valid name in Kubernetes")
         else:
             return True
         return False
 
-    def _by_namespace(self) -> list[dict[_Place, Document]]:
-        found: dict[str, dict[_Place, Document]] = defaultdict(dict)
-        for place in sorted(self._policies):
-            found[place[0]][place] = self._policies[place]
+    def _by_namespace(self) -> list[dict[_NamespacedName, Document]]:
+        found: dict[str, dict[_NamespacedName, Document]] = defaultdict(dict)
+        for key in sorted(self._policies):
+            found[key[0]][key] = self._policies[key]
         return list(found.values())
 
-    # Authorities -------------------------------------------------------------------------------------------------
+    # AttestationAuthorities --------------------------------------------------------------------------------------
 
-    def _authenticator(self, place: _Place, name: str) -> Mapping[str, Any] | None:
-        document = self._authorities[place]
+    def _authenticator(self, key: _NamespacedName, name: str) -> Mapping[str, Any] | None:
+        document = self._authorities[key]
         try:
-            spec, notes = grafeas_spec(place[1], document.value["spec"], self._server)
+            spec, notes = grafeas_spec(key[1], document.value["spec"], self._server)
         except MalformedError as error:
             self._wrong(document, "spec", str(error))
             return None
         for note in notes:
-            self._note(f"{AUTHORITY} {quote(place[1], 64)}", note)
+            self._note(f"{AUTHORITY} {quote(key[1], 64)}", note)
         return self._object(document, "Authenticator", name, spec)
 
     # Allowlists --------------------------------------------------------------------------------------------------
 
     def _exclusions(self) -> list[tuple[str | None, Exclusion]]:
-        """Return what covers the images of each pattern, with the namespace it is for, None for all of them."""
+        """Return the exclusion of each pattern with the namespace that it applies to; None is every namespace."""
         found = []
         spaces = {space for space, _ in self._policies}
         for document in self._allowlists:
             patterns = document.value["spec"].get("patterns")
             if not isinstance(patterns, list) or not all(isinstance(item, Mapping) for item in patterns):
-                self._wrong(document, "spec.patterns", "is no list of patterns")
+                self._wrong(document, "spec.patterns", "must be a list of patterns")
                 continue
             for index, item in enumerate(patterns):
                 space, field = item.get("namespace") or None, f"spec.patterns[{index}].namePattern"
                 pattern = item.get("namePattern")
                 if not isinstance(pattern, str) or not pattern:
-                    self._wrong(document, field, "is required, as text")
+                    self._wrong(document, field, "must be text, not empty")
                 elif space is not None and not isinstance(space, str):
-                    self._wrong(document, f"spec.patterns[{index}].namespace", "is no name of a namespace")
+                    self._wrong(document, f"spec.patterns[{index}].namespace", "is not a valid name of a namespace")
                 elif space is not None and space not in spaces:
-                    self._note(quote(pattern), f"no policy is in the namespace {quote(space, 64)}: nothing to exclude")
+                    self._note(
+                        quote(pattern),
+                        f"the namespace {quote(space, 64)} has no policy, so there is nothing to exclude",
+                    )
                 elif (exclusion := self._exclusion(pattern)) is not None:
                     found.append((space, exclusion))
         return found + self._own_exclusions()
 
     def _own_exclusions(self) -> list[tuple[str | None, Exclusion]]:
-        """Return what covers the images of the patterns in policies: those of one hold for all of its namespace."""
+        """Return the exclusions of the patterns in policies; they apply to the policy's namespace."""
         found: list[tuple[str | None, Exclusion]] = []
         for (space, _), document in self._policies.items():
             patterns = document.value["spec"].get(_OWN_PATTERNS) or []
             if not isinstance(patterns, list) or not all(isinstance(item, Mapping) for item in patterns):
-                self._wrong(document, f"spec.{_OWN_PATTERNS}", "is not a list of patterns")
+                self._wrong(document, f"spec.{_OWN_PATTERNS}", "must be a list of patterns")
                 continue
             for index, item in enumerate(patterns):
                 pattern = item.get("namePattern")
                 if not isinstance(pattern, str) or not pattern:
-                    self._wrong(document, f"spec.{_OWN_PATTERNS}[{index}].namePattern", "is required, as text")
+                    self._wrong(document, f"spec.{_OWN_PATTERNS}[{index}].namePattern", "must be text, not empty")
                 elif "*" in pattern[:-1]:
-                    why = "in a policy a * stands for itself unless it is the last character"
+                    why = "in a policy a * is literal unless it is the last character"
                     self._note(quote(pattern), f"not converted, so these images must be attested: {why}")
                 elif (exclusion := self._exclusion(pattern)) is not None:
                     found.append((space, exclusion))
@@ -216,12 +219,12 @@ class _Converter:
 
     def _of_namespace(
         self,
-        found: Mapping[_Place, Document],
-        names: Mapping[_Place, str],
+        found: Mapping[_NamespacedName, Document],
+        names: Mapping[_NamespacedName, str],
         exclusions: Iterable[tuple[str | None, Exclusion]],
     ) -> list[Mapping[str, Any]]:
         space = next(iter(found))[0]
-        wanted = {place[1]: self._wanted(place, document, names) for place, document in found.items()}
+        wanted = {key[1]: self._wanted(key, document, names) for key, document in found.items()}
         excluded, beyond = self._fitting(space, [one for bound, one in exclusions if bound in (None, space)])
         made: list[Mapping[str, Any]] = []
         for name, document, authenticators, count in self._alternatives(space, found, wanted):
@@ -229,7 +232,7 @@ class _Converter:
             if count is not None:
                 require["count"] = count
             if beyond:
-                # First, so that while objects are applied one by one no exclusion is there without its limits.
+                # This policy comes first, so that an exclusion is never applied before the policy that limits it.
                 exact = [one.selector for one in excluded if not one.beyond]
                 spec = _spec(space, beyond, exact, require)
                 made.append(self._object(document, "VerificationPolicy", f"{name}{_BEYOND}", spec))
@@ -238,7 +241,7 @@ class _Converter:
         return made
 
     def _fitting(self, space: str, exclusions: Sequence[Exclusion]) -> tuple[list[Exclusion], list[Mapping[str, Any]]]:
-        """Return as many of the exclusions as fit into one policy, and what is beyond those."""
+        """Return as many exclusions as fit into one policy, and the selectors of the additional images they cover."""
         kept: list[Exclusion] = []
         beyond: list[Mapping[str, Any]] = []
         for exclusion in exclusions:
@@ -250,25 +253,29 @@ class _Converter:
             beyond += more
         return kept, beyond
 
-    def _wanted(self, place: _Place, document: Document, names: Mapping[_Place, str]) -> frozenset[str]:
-        """Return the authenticators that a policy asks for."""
+    def _wanted(self, key: _NamespacedName, document: Document, names: Mapping[_NamespacedName, str]) -> frozenset[str]:
+        """Return the names of the authenticators that a policy requires."""
         field = "spec.attestationAuthorityNames"
         listed = document.value["spec"].get("attestationAuthorityNames")
         if not isinstance(listed, list) or not listed or not all(isinstance(name, str) for name in listed):
-            self._wrong(document, field, "names no authority; kritis answers every request with an error then")
+            self._wrong(
+                document,
+                field,
+                "must name an AttestationAuthority; without one, kritis answers every request with an error",
+            )
             return frozenset()
         for name in listed:
-            if (place[0], name) not in names:
-                why = f"there is no AttestationAuthority {quote(name, 64)} in the namespace {quote(place[0], 64)}"
+            if (key[0], name) not in names:
+                why = f"there is no AttestationAuthority {quote(name, 64)} in the namespace {quote(key[0], 64)}"
                 self._wrong(document, field, f"{why}; convert its file together with this one")
         if len(set(listed)) > MAX_AUTHENTICATORS:
-            self._wrong(document, field, f"names more than {MAX_AUTHENTICATORS} authorities")
-        return frozenset(names.get((place[0], name), name) for name in listed)
+            self._wrong(document, field, f"names more than {MAX_AUTHENTICATORS} AttestationAuthorities")
+        return frozenset(names.get((key[0], name), name) for name in listed)
 
     def _alternatives(
-        self, space: str, found: Mapping[_Place, Document], wanted: Mapping[str, frozenset[str]]
+        self, space: str, found: Mapping[_NamespacedName, Document], wanted: Mapping[str, frozenset[str]]
     ) -> Iterable[tuple[str, Document, Sequence[str], int | None]]:
-        """Yield name, origin, authenticators and count of the policies that together say: any one of these."""
+        """Yield name, origin, authenticators and count of the policies equivalent to any one of those found."""
         smallest = {
             name: asked
             for name, asked in wanted.items()
@@ -277,7 +284,7 @@ class _Converter:
         dropped = sorted(wanted.keys() - smallest.keys())
         if dropped:
             kept = ", ".join(sorted(smallest))
-            self._note(f"namespace {space}", f"{', '.join(dropped)} asked for no less than {kept}, which is enough")
+            self._note(f"namespace {space}", f"{', '.join(dropped)} required no less than {kept}, which is enough")
         several = [next(iter(asked)) for asked in smallest.values() if len(asked) == 1]
         if len(smallest) > 1 and len(several) == len(smallest) <= MAX_AUTHENTICATORS:
             yield space, next(iter(found.values())), sorted(several), 1
@@ -285,18 +292,20 @@ class _Converter:
         if len(smallest) > 1:
             self._note(
                 f"namespace {space}",
-                f"any one of {', '.join(sorted(smallest))} was enough; here all of them must be met, which is stricter",
+                f"one of {', '.join(sorted(smallest))} was enough; here all of them must be met, which is stricter",
             )
         for name, asked in smallest.items():
             yield f"{space}.{name}", found[space, name], sorted(asked), None
 
     def _object(self, document: Document, kind: str, name: str, spec: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return an object, made of a document; its name is one that no other has."""
+        """Return an object made from a document; record a problem if its name is too long or a duplicate."""
         if len(name) > MAX_NAME:
-            why = f"{name} would be longer than the {MAX_NAME} characters of a name; rename it"
+            why = f"the name {name} would be longer than {MAX_NAME} characters; rename the object"
             self._wrong(document, "metadata.name", why)
         elif (kind, name) in self._used:
-            self._wrong(document, "metadata.name", f"{name} would be the name of two objects; rename one")
+            self._wrong(
+                document, "metadata.name", f"duplicate name: {name} would be the name of two objects; rename one"
+            )
         self._used.add((kind, name))
         return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
 

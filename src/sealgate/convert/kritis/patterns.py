@@ -1,25 +1,25 @@
-"""Name patterns of AdmissionAllowlists, and the image selectors that cover the same.
+"""Name patterns of AdmissionAllowlists, and the image selectors that cover the same images.
 
-Such a pattern is held against an image as it is written, tag included. Without `*` it is exact; a `*` at the end is
-anything but `/`; any other `*` is letters, digits, `-` and `_`. Nothing else is special: `**` is no more than `*`, and
-braces, commas and question marks stand for themselves, which no image's name holds. Selectors of ours are held
-against the normalised name, and tags apart:
+kritis matches such a pattern against an image as it is written, tag included. Without `*` the match is exact. A `*` at
+the end matches any run without `/`; any other `*` matches letters, digits, `-` and `_`. No other character is special:
+`**` is the same as `*`, and braces, commas and question marks are literal, and no image's name contains them. sealgate
+matches selectors against the normalised name, and tags separately:
 
 | pattern | selector |
 |---|---|
 | `registry.example.org/acs/*`, or with `**` | repository `registry.example.org/acs/*`, any tag |
-| `registry.example.org/app` | repository `registry.example.org/app`, tag `latest`: what is pulled without a tag |
+| `registry.example.org/app` | repository `registry.example.org/app`, tag `latest`, the default |
 | `registry.example.org/app:v1` | repository `registry.example.org/app`, tag `v1` |
 | `registry.example.org/app:*` | repository `registry.example.org/app`, tag `*` |
 | `nginx*` | repository `docker.io/library/nginx*`, any tag |
-| `registry*.*.aliyuncs.com/acs/*` | the same, without what is in `registry*.*.*.aliyuncs.com/acs/*` |
+| `registry*.*.aliyuncs.com/acs/*` | the same, except `registry*.*.*.aliyuncs.com/acs/*` |
 
-An exclusion must never let in what the pattern did not. What a selector covers and its pattern did not is told
-beside it, so that it can be held to a policy of its own: our `*` covers dots as well, so it is everything with a dot in
-the place of such a `*`. In registries' names that matters most: under a domain where anybody may open a registry,
-more labels are other people's. A pattern for registries is converted only if at least two labels follow its last `*`
-there. Beside a digest an exclusion by tag holds only if the registry says that the tag names it, and digests cannot be
-selected at all.
+An exclusion must never admit an image that the pattern did not. sealgate's `*` also matches dots, so a selector covers
+more than its pattern: the names with a dot where the pattern has such a `*`. `Exclusion.beyond` selects these, so
+that a policy can require signatures of them. This matters most in the names of registries: under a domain where
+anyone may open a registry, names with more labels belong to other owners. A pattern over registries is converted only
+if at least two labels follow its last `*`. Beside a digest an exclusion by tag applies only if the registry says that
+the tag names the digest, and digests cannot be selected at all.
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ from sealgate.references import DOCKER_HUB
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-#: The longest pattern over tags that a selector may have.
+#: The longest tag pattern of a selector, in characters.
 MAX_TAG = 128
 
 _HUB_ALIASES = frozenset({DOCKER_HUB, "index.docker.io"})
 _FIXED_DOMAIN = re.compile(r"(\.[A-Za-z0-9-]+){2,}(:[0-9]+)?")
 _STARS = re.compile(r"\*+")
-#: What no image's name holds outside of a registry that is an IPv6 address; most of it is special in our patterns.
+#: Characters that no image's name contains, except in an IPv6 address of a registry; most are special in selectors.
 _NEVER = re.compile(r"[{},?\s]|(?<=/)[^/]*[\[\]]")
 
 
 class NoSelectorError(Exception):
-    """There is no equivalent selector; the message says why."""
+    """A pattern has no equivalent selector; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """What covers the images of a name pattern.
+    """The selectors that are equivalent to a name pattern.
 
     Attributes:
-        selector: covers them.
-        beyond: cover all that the selector covers and the pattern did not; may cover more.
-        difference: what differs, for a person; empty where nothing does.
+        selector: covers at least the images of the pattern.
+        beyond: selectors that cover every image that `selector` covers and the pattern did not; may cover more.
+        difference: message to the user about what differs; empty if nothing does.
     """
 
     selector: Mapping[str, Any]
@@ -66,15 +66,15 @@ class Exclusion:
 
 
 def exclusion_of(pattern: str) -> Exclusion:
-    """Return what covers the images of a name pattern.
+    """Return the exclusion that covers the images of a name pattern.
 
     Raises:
-        NoSelectorError: nothing here does.
+        NoSelectorError: no selector is equivalent.
     """
     if "@" in pattern:
-        raise NoSelectorError("an image cannot be left out by its digest")
+        raise NoSelectorError("an image cannot be excluded by its digest")
     if never := _NEVER.search(pattern):
-        what = f"{quote(never[0][-1])} stands for itself in such a pattern, and no image's name holds it"
+        what = f"{quote(never[0][-1])} is literal in such a pattern, and no image's name contains it"
         raise NoSelectorError(f"{what}; write one pattern for each image that was meant")
     text = _STARS.sub("*", pattern)
     head, slash, last = text.rpartition("/")
@@ -95,7 +95,7 @@ def _selector(repository: str, tags: list[str]) -> dict[str, Any]:
 
 
 def _dotted(glob: str, *, open_end: bool) -> list[str]:
-    """Return globs for what the glob covers with a dot in the place of a `*` that is not open to everything."""
+    """Return globs for the names that a glob covers only because a `*`, except an open end, matches dots."""
     stars = [match.start() for match in _STARS.finditer(glob)]
     if open_end:
         stars.pop()
@@ -103,7 +103,7 @@ def _dotted(glob: str, *, open_end: bool) -> list[str]:
 
 
 def _check(selectors: Iterable[Mapping[str, Any]]) -> None:
-    """Refuse what could not be applied: of an exclusion and what is beyond it, one must not come without the other."""
+    """Raise unless all selectors are valid: an exclusion must not be applied without the ones beyond it."""
     try:
         for selector in selectors:
             compile_repository_pattern(selector["repository"])
@@ -119,10 +119,10 @@ def _repository(name: str) -> str:
     host, slash, path = name.partition("/")
     if not slash or not ("." in host or ":" in host or host == "localhost"):
         if slash and "*" in host:
-            raise NoSelectorError(f"its first * could stand for a registry; write the registry, or {DOCKER_HUB}/")
+            raise NoSelectorError(f"its first * could match a registry; write the registry, or {DOCKER_HUB}/")
         host, path = DOCKER_HUB, name
     if "*" in host and not _FIXED_DOMAIN.fullmatch(host.rpartition("*")[2]):
-        raise NoSelectorError("its * could stand for registries of other people; write the registry's name in full")
+        raise NoSelectorError("its * could match registries of other owners; write the registry's name in full")
     host = DOCKER_HUB if host.lower() in _HUB_ALIASES else host.lower()
     if host == DOCKER_HUB and "/" not in path:
         path = f"library/{path}"
@@ -130,13 +130,15 @@ def _repository(name: str) -> str:
 
 
 def _difference(tags: list[str], beyond: Iterable[object]) -> str:
-    said = []
+    notes = []
     if beyond:
-        said.append(
-            "* covers dots here and did not there: images with more dots are held to the policies whose names end in "
-            ".more-dots, unless a pattern without such a * allows them; keep those policies, or write the names out"
+        notes.append(
+            "sealgate's * matches dots and kritis's did not: images with more dots must meet the policies whose names "
+            "end in .more-dots, unless a pattern without such a * allows them; keep those policies, or list the names"
         )
     if tags not in ([], ["latest"]):
         tag = quote(tags[0], MAX_TAG)
-        said.append(f"it holds for the tag {tag}, and beside a digest only if the registry says that the tag names it")
-    return "; ".join(said)
+        notes.append(
+            f"it applies to the tag {tag}, and beside a digest only if the registry says that the tag names it"
+        )
+    return "; ".join(notes)

@@ -25,7 +25,7 @@ def resident_mib() -> float:
 
 
 def fill() -> None:
-    """Import the webhook, remember 100,000 subjects as verifications would, and print both figures."""
+    """Import the webhook, cache 100,000 findings as verifications would, and print the memory before and after."""
     import sealgate_webhook.server.server  # noqa: F401 - the process that is measured is the webhook's
     from sealgate.clocks import SystemClock
     from sealgate.findings import Finding, Outcome, SeenSignature
@@ -64,12 +64,12 @@ def fill() -> None:
         )
     gc.collect()
     if len(cache) != SUBJECTS:
-        raise SystemExit(f"only {len(cache)} are remembered")
+        raise SystemExit(f"only {len(cache)} findings are cached")
     print(json.dumps({"rest_mib": rest, "filled_mib": resident_mib()}))
 
 
 def measure() -> dict[str, float]:
-    """Return MiB: the webhook's process at rest, and with 100,000 remembered subjects."""
+    """Return MiB: the webhook's process at rest, and with 100,000 cached findings."""
     output = subprocess.run([sys.executable, __file__], check=True, capture_output=True, text=True).stdout
     result: dict[str, float] = json.loads(output)
     return result

@@ -53,7 +53,7 @@ def _matching(*_: object) -> Iterator[Row]:
 
 
 def _memory(*_: object) -> Iterator[Row]:
-    yield _row("memory, 100,000 subjects remembered", memory.measure()["filled_mib"], "MiB", most=250)
+    yield _row("memory, 100,000 cached findings", memory.measure()["filled_mib"], "MiB", most=250)
 
 
 def _start(folder: Path, registry: Registry, signer: Signer) -> Iterator[Row]:

@@ -40,7 +40,7 @@ def draw(output: str) -> str:
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(output))
     svg = console.export_svg(title="make demo", unique_id="demo")
-    # No picture of ours fetches anything: whoever looks at it has a font of his own.
+    # The picture must not fetch fonts: the viewer's own font is used.
     return re.sub(r"\s*@font-face \{.*?\}\n", "\n", svg, flags=re.DOTALL).replace("Fira Code, monospace", "monospace")
 
 

@@ -43,7 +43,7 @@ for node in $(kind get nodes --name "$cluster"); do
   done
 done
 
-# What tells tools that the registry is there (KEP-1755).
+# Lets tools discover the registry (KEP-1755).
 kubectl apply -f - >/dev/null <<CONFIG
 apiVersion: v1
 kind: ConfigMap
@@ -62,7 +62,7 @@ for part in webhook operator; do
 done
 
 say "installing the chart"
-# helm upgrade does not touch CRDs; as helm, so that helm install finds nothing of anybody else's.
+# helm upgrade does not change CRDs. The field manager is helm, so that helm install finds no conflicting owner.
 kubectl apply --server-side --field-manager=helm --force-conflicts -f charts/sealgate/crds >/dev/null
 helm upgrade --install sealgate charts/sealgate --namespace "$namespace" --create-namespace --wait --timeout 5m \
   --set "webhook.image.repository=localhost:$port/sealgate-webhook,webhook.image.tag=$tag" \
@@ -73,7 +73,7 @@ helm test sealgate --namespace "$namespace" >/dev/null
 if [ -d examples ]; then
   say "applying the examples"
   find examples -name '*.yaml' -print0 | sort -z | while IFS= read -r -d '' file; do
-    # Only what the cluster is told by: authenticators, policies, and the Secrets and Namespaces beside them.
+    # Only objects of the cluster: authenticators, policies, and the Secrets and Namespaces beside them.
     if grep -qE '^kind: (Authenticator|VerificationPolicy|Secret|Namespace)$' "$file"; then
       kubectl apply --namespace "$namespace" -f "$file"
     fi
@@ -86,6 +86,6 @@ cat >&2 <<NOTES
 kind-up: sealgate runs in namespace $namespace of cluster kind-$cluster.
   push images to   localhost:$port/NAME:TAG
   name them in pods (and sign them) as   $registry:5000/NAME:TAG
-  look at policies with   kubectl get vpol,authn
+  list policies with   kubectl get vpol,authn
   end it all with   make kind-down
 NOTES

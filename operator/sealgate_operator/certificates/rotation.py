@@ -3,7 +3,7 @@
 A CA signs one server certificate (the leaf). Both live in Secrets; the CA's certificate is also in the
 `caBundle` of the webhook configurations, which API servers read. The leaf is renewed after two thirds of its life, by
 the same CA. A CA is replaced after two thirds of its own, in steps of which each is one write, so that
-the replica that takes over after a crash can tell the next step from the stored state:
+the replica that takes over after a crash can derive the next step from the stored state:
 
 1. a *next* CA is made;
 2. `caBundle` contains both, in every configuration; when that is observed, the time is recorded;

@@ -132,10 +132,10 @@ class ObjectStore:
         return True
 
     def _contradicts(self, kind: str, listed: Mapping[str, Object], since: int) -> bool:
-        """Whether a list has an object as it was before what was known when the list was asked for.
+        """Return whether a list has an older version of an object than the one known when the list was requested.
 
-        In one history a list cannot. After a backup of etcd was restored it does, also when the versions of the new
-        history have passed those of the old one, which makes the list as a whole look newer.
+        Within one history of etcd this cannot happen. It happens after the restore of a backup, also when the versions
+        of the new history have passed those of the old one, so that the list as a whole appears newer.
         """
         known = self._objects[kind]
         gone = self._gone[kind]

@@ -210,7 +210,7 @@ def _ready(check: Check, keys: Sequence[KeyStatus], signers: frozenset[str] | No
 
 
 def _summary(authenticator: Authenticator, keys: Sequence[KeyStatus], refused_inline: int) -> str:
-    """Return how many keys can be used of how many: those in the status, and those that stand in the spec."""
+    """Return the number of usable keys and of all keys, in status and inline in the spec, as "usable/all"."""
     inline = sum(source.is_inline for _, source in key_sources(authenticator.spec, "spec"))
     accepted = sum(key.state == "Accepted" for key in keys)
     return f"{inline - min(refused_inline, inline) + accepted}/{inline + len(keys)}"

@@ -76,7 +76,7 @@ def conditions_of(
 
 
 def read_status(model: type[S], obj: Mapping[str, Any]) -> S:
-    """Return an object's status as it stands; one that cannot be understood counts as none."""
+    """Return an object's current status; an empty one if it is not valid."""
     try:
         return model.model_validate(obj.get("status") or {})
     except ValidationError:

@@ -71,7 +71,7 @@ class NodeCritical:
     def refresh(self) -> bool:
         """List the DaemonSets; return whether the condition changed.
 
-        If they cannot be listed, what an earlier list has shown stands; without one the condition says so.
+        If they cannot be listed, the result of the last list stays; if there is none, the condition says so.
         """
         try:
             found = sorted(self._list()) if self._blocking else []

@@ -205,7 +205,7 @@ _OTHER_WORDS = {"KeyringSource": "source of the keyring", "NotaryRoot": "pin of 
 def custom_resource_definition(kind: Kind) -> Schema:
     """Return the CustomResourceDefinition of one kind.
 
-    Its annotation `sealgate.dev/schema` changes with the schema, so that an upgrade can tell a stale one.
+    Its annotation `sealgate.dev/schema` changes with the schema, so that an upgrade can detect an older one.
     """
     version = {
         "name": VERSION,

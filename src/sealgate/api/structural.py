@@ -1,8 +1,9 @@
-"""From a pydantic model to the structural OpenAPI schema that a CustomResourceDefinition takes.
+"""Conversion of a pydantic model to the structural OpenAPI schema of a CustomResourceDefinition.
 
-Kubernetes takes less than JSON Schema has: no references, no types inside `anyOf`, no `additionalProperties: false`
-(unknown fields are dropped, or refused, whatever the schema says), every node with its one type. What cannot be said
-in it is an error here, so that a new field is noticed when the CRDs are generated and not when they are installed.
+Kubernetes accepts a subset of JSON Schema: no references, no types inside `anyOf`, no `additionalProperties: false`
+(unknown fields are dropped or refused independently of the schema), and exactly one type for every node. A model that
+the subset cannot express is an error, so that a new field fails when the CRDs are generated and not when they are
+installed.
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ class Evidence:
         Raises:
             DeadlineError: the deadline has passed.
         """
-        self._deadline.check("looking at signatures")
+        self._deadline.check("checking signatures")
         signer = None
         try:
             signer, how, signed = verify()

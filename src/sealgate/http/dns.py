@@ -82,7 +82,7 @@ class SystemResolver:
         lookup = self._under_way.get(host)
         if lookup is None:
             if len(self._under_way) >= MAX_LOOKUPS:
-                raise UnavailableError(f"{quote(host)} is not looked up: too many other lookups wait for an answer")
+                raise UnavailableError(f"{quote(host)} is not looked up: too many other lookups are in flight")
             lookup = Future()
             threading.Thread(target=self._run, args=(host, lookup), name="lookup", daemon=True).start()
             # Only now: all later callers would wait in vain for a lookup that did not start.

@@ -70,7 +70,7 @@ class Informer(Generic[T]):
         self._lock = threading.Lock()
         self._values: dict[str, T] = {}
         self._complete = False
-        #: Where in the collection's history the values stand; None when it has to be listed.
+        #: The resource version of the values; None if the collection must be listed.
         self._version: str | None = None
         #: Whether the current watch has reported an event or a bookmark.
         self._heard = False

@@ -215,9 +215,7 @@ class _Reader:
         try:
             return self._resolver.construct_object(yaml.ScalarNode(tag, event.value))
         except (ValueError, yaml.YAMLError):
-            self._report(
-                event, path, f"{quote(event.value, 64)} looks like a number and is not one", "put it in quotes"
-            )
+            self._report(event, path, f"{quote(event.value, 64)} is not a valid number", "put it in quotes")
             return str(event.value)
 
     def _report(self, event: yaml.Event, path: str, message: str, suggestion: str = "") -> None:

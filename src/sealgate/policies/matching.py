@@ -237,8 +237,8 @@ class PolicyIndex:
     def match(self, reference: Reference, namespace: Namespace) -> tuple[Match, ...]:
         """Return the policies that cover the image in that namespace, sorted by name, Exempt ones among them.
 
-        Beside a digest the tag counts as not known (`known_tag`): the policies that cover the image whatever its tag
-        is, and those that depend on it. Without the digest, those that hold if the tag names it.
+        Beside a digest the tag counts as not known (`known_tag`): the result then has the policies that cover every tag
+        and those that depend on the tag. Without a digest it has those that apply to the tag.
         """
         name, tag = reference.name, known_tag(reference)
         found: dict[str, Match] = {}

@@ -320,7 +320,7 @@ def test_openpgp_message_with_the_id_of_another_key_type_is_refused(either: Graf
     either.server.store(uri(), either.server.attached(message, fingerprint(KEY)))
     error = either.refuses(Reason.INVALID_SIGNATURE)
     if either.server.version == "v1beta1":  # only this API says that a signature is one of OpenPGP
-        assert "is none of OpenPGP" in error.message
+        assert "is not an OpenPGP key" in error.message
 
 
 def test_a_plain_signature_under_the_id_of_an_openpgp_key_is_refused(either: GrafeasEnvironment) -> None:

@@ -189,7 +189,7 @@ ODD_CURVE = _certificate_of(
         ({"root": {"pem": PRIVATE.private_pem}}, "private key"),
         ({"root": {"pem": PRIVATE.certificate_pem.replace("MII", "MIX")}}, "does not hold a certificate"),
         ({"root": {"pem": PRIVATE.certificate_pem * 17}}, "17 PEM blocks"),
-        ({"root": {"ca": {"pem": PRIVATE.certificate_pem}}}, "not one of an authority"),
+        ({"root": {"ca": {"pem": PRIVATE.certificate_pem}}}, "not of a CA"),
         ({"root": {"ca": {"pem": PRIVATE.public_pem}}}, "does not hold a certificate"),
         (
             {"roles": [{"name": RELEASES, "keys": [SIGNER, {"pem": SIGNER["pem"] * 2}]}]},

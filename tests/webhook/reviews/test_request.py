@@ -77,7 +77,7 @@ def test_body_that_is_not_a_review_is_malformed(body: bytes, said: str) -> None:
     ],
 )
 def test_duplicate_key_is_refused_at_any_depth(body: bytes) -> None:
-    with pytest.raises(MalformedReviewError, match="stands twice"):
+    with pytest.raises(MalformedReviewError, match="duplicate key"):
         decode_review(body)
 
 

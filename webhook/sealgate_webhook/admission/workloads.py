@@ -125,7 +125,7 @@ class Admission:
             return self._refuse(request, error.message, error.reason)
 
     def mutate(self, request: AdmissionRequest, deadline: Deadline) -> AdmissionOutcome:
-        """Pin the tags of a Pod to what they stand for now. Never denies: what cannot be pinned is left alone.
+        """Pin the tags of a Pod to the digests that they name now. Never denies; a tag that cannot be pinned stays.
 
         Args:
             request: the request.

@@ -1,7 +1,7 @@
 """Strict decoding of AdmissionReviews (`admission.k8s.io/v1`).
 
 The body is JSON of up to 7 MiB from any client that can reach the port. It is parsed in one pass that refuses what two
-readers could read differently (a key that stands twice, `NaN`, bytes that are not UTF-8), and only the members that
+readers could read differently (a duplicate key, `NaN`, bytes that are not UTF-8), and only the members that
 matter for the decision are read.
 """
 
@@ -151,7 +151,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]  # add() returns None, which is what makes this work
-        raise ValueError(f"the key {quote(twice, 64)} stands twice")
+        raise ValueError(f"duplicate key {quote(twice, 64)}")
     return members
 
 

@@ -28,7 +28,7 @@ _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 
 
 class GrafeasKey(KeyEntry):
-    """One key of the authority, and the id under which attestations name it. Exactly one source."""
+    """An accepted key, and the id under which attestations name it. Exactly one source."""
 
     id: str | None = Field(
         default=None,
@@ -108,11 +108,11 @@ class GrafeasSpec(FormatSpec):
     ca: ServiceCA | None = Field(default=None, description="CA of the server, if it is private.")
     api_version: Literal["v1", "v1beta1"] = Field(default="v1", description="The server's API.")
     note: NoteName = Field(
-        description="The authority's note, projects/PROJECT/notes/NOTE. Attestations under other notes do not count."
+        description="The note of the attestations, projects/PROJECT/notes/NOTE. Others do not count."
     )
     project: ProjectName | None = Field(
         default=None,
-        description="Look for attestations among all occurrences of this project, projects/PROJECT, instead of among "
+        description="Search all occurrences of this project, projects/PROJECT, for attestations, instead of "
         "those of the note.",
     )
     filter: Literal["resourceUrl", "resource_url", "none"] | None = Field(
@@ -121,7 +121,7 @@ class GrafeasSpec(FormatSpec):
         "with v1beta1), or none to list without a filter. What comes back is compared in any case.",
     )
     keys: tuple[GrafeasKey, ...] = Field(
-        min_length=1, max_length=64, description="The authority's keys; an attestation by any one of them verifies."
+        min_length=1, max_length=64, description="The accepted keys; an attestation by any one of them verifies."
     )
     credentials_secret: CredentialsSecret | None = Field(
         default=None,

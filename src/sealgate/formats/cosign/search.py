@@ -105,7 +105,7 @@ class Search:
                 return
             if manifest.digest == self._digest:
                 return  # a registry that resolves such a tag to the image that it names
-            self._look_at_layers(parse_artifact_manifest(manifest, "the manifest").layers, source)
+            self._check_layers(parse_artifact_manifest(manifest, "the manifest").layers, source)
 
     def _search_referrers(self) -> None:
         listed: Sequence[Descriptor] = ()
@@ -114,19 +114,19 @@ class Search:
         listed = [descriptor for descriptor in listed if _may_be_signature(descriptor)]
         likely = [descriptor for descriptor in listed if descriptor.artifact_type in _LIKELY_TYPES]
         self._evidence.count(len(likely))
-        self._look_at_referrers(likely)
+        self._check_referrers(likely)
         # Descriptors may carry a wrong type, so the others are fetched too, but last and within the limit.
         others = [descriptor for descriptor in listed if descriptor.artifact_type not in _LIKELY_TYPES]
         if not self._evidence.complete:
-            self._look_at_referrers(others[: self._evidence.room])
+            self._check_referrers(others[: self._evidence.room])
 
-    def _look_at_referrers(self, listed: Iterable[Descriptor]) -> None:
+    def _check_referrers(self, listed: Iterable[Descriptor]) -> None:
         for descriptor in listed:
             source = f"referrer {descriptor.digest}"
             with self._evidence.source(source):
-                self._look_at_referrer(self._listed_manifest(descriptor.digest), source)
+                self._check_referrer(self._listed_manifest(descriptor.digest), source)
 
-    def _look_at_referrer(self, manifest: Manifest, source: str) -> None:
+    def _check_referrer(self, manifest: Manifest, source: str) -> None:
         if not is_image_manifest(manifest):
             return
         artifact = parse_artifact_manifest(manifest, "the manifest")
@@ -136,18 +136,18 @@ class Search:
             msg = f"its subject is {artifact.subject}, not {self._digest}: it belongs to another image"
             raise VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
         if artifact.artifact_type == BUNDLE_TYPE:
-            self._look_at_bundle(artifact, source)
+            self._check_bundle(artifact, source)
         else:
-            self._look_at_layers(artifact.layers, source)
+            self._check_layers(artifact.layers, source)
 
-    def _look_at_layers(self, layers: Sequence[Layer], source: str) -> None:
+    def _check_layers(self, layers: Sequence[Layer], source: str) -> None:
         self._evidence.count(len(layers))
         for number, layer in enumerate(layers, 1):
             where = f"{source}, layer {number}"
             with self._evidence.source(where):
-                self._look_at_layer(layer, where)
+                self._check_layer(layer, where)
 
-    def _look_at_layer(self, layer: Layer, source: str) -> None:
+    def _check_layer(self, layer: Layer, source: str) -> None:
         if layer.media_type != PAYLOAD_TYPE:
             msg = f"the layer is {quote(layer.media_type, 100)}, which is not an image signature"
             raise VerificationError(msg, reason=Reason.TYPE_MISMATCH)
@@ -161,7 +161,7 @@ class Search:
             self._claims.check_payload,
         )
 
-    def _look_at_bundle(self, artifact: ArtifactManifest, source: str) -> None:
+    def _check_bundle(self, artifact: ArtifactManifest, source: str) -> None:
         predicate = artifact.annotations.get(PREDICATE_ANNOTATION, SIGN_PREDICATE)
         if predicate != SIGN_PREDICATE:
             msg = f"it is an attestation ({quote(predicate, 100)}), which is not an image signature"

@@ -1,9 +1,9 @@
-"""EXPERIMENTAL: occurrences out of Alibaba Cloud Container Registry's own metadata service.
+"""EXPERIMENTAL: occurrences from the metadata service of Alibaba Cloud Container Registry.
 
-Alibaba's hook asks the registry for the occurrences of an image; what exactly it sends and gets is not documented in
-public. What is documented is the form and the signing of calls of Alibaba's APIs, so everything else is configuration:
-action, parameters, and where the list is in the answer. Nothing here was ever tried with the real service. Whatever
-it answers is read as strictly as a Grafeas server's, so a wrong guess verifies nothing.
+Alibaba's hook asks the registry for the occurrences of an image, by requests and responses without public
+documentation. The form and the signing of calls of Alibaba's APIs are documented; action, parameters, and the path of
+the list in the response are configuration. This module is not tested with the real service. Its responses are parsed as
+strictly as those of a Grafeas server, so a wrong configuration verifies no image.
 """
 
 from __future__ import annotations

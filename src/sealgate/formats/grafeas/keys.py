@@ -1,4 +1,4 @@
-"""The keys of an authority, by the ids that attestations give them.
+"""The accepted keys of an authenticator, by the ids that attestations give them.
 
 An id selects among the keys that the policy accepts; it never adds one, and the key's own type says how its
 signatures are read, not the attestation.
@@ -33,13 +33,13 @@ _FINGERPRINT_SCHEME = "ni:///sha-256;"
 
 
 @dataclass(frozen=True, slots=True)
-class Authority:
+class AttestationKeys:
     """Every accepted key by its id. Immutable, thread-safe.
 
     Attributes:
-        public_keys: the keys that sign bytes beside them.
-        keyrings: the OpenPGP keys, whose signatures hold what they sign.
-        identity: everything above as text, for hashes: equal texts, equal authorities.
+        public_keys: keys of detached signatures, by id.
+        keyrings: OpenPGP keys, whose signatures include what they sign, by id.
+        identity: ids and content of all keys as text, for hashes; equal for equal keys.
     """
 
     public_keys: Mapping[str, tuple[PublicKey, ...]]
@@ -75,8 +75,8 @@ class Authority:
         """Verify a signature by the keys of its id.
 
         Args:
-            signature: as an occurrence has it.
-            now: the time that OpenPGP keys must be good at.
+            signature: a signature of an occurrence.
+            now: the time at which OpenPGP keys must be valid.
 
         Returns:
             The signer's fingerprint, how it was made, and the exact bytes that were signed.
@@ -93,17 +93,17 @@ class Authority:
             msg += name_accepted(self._named_fingerprints())
             raise VerificationError(msg, reason=Reason.UNKNOWN_KEY)
         if signature.attached:
-            msg = f"it is an OpenPGP attestation, and the key {shown} is none of OpenPGP"
+            msg = f"it is an OpenPGP attestation, and the key {shown} is not an OpenPGP key"
             raise VerificationError(msg, reason=Reason.INVALID_SIGNATURE)
         return _verify_detached(self.public_keys[name], signature, shown)
 
 
-def load_authority(entries: Sequence[GrafeasKey], resolver: KeyResolver) -> Authority:
+def load_attestation_keys(entries: Sequence[GrafeasKey], resolver: KeyResolver) -> AttestationKeys:
     """Load the keys of an authenticator.
 
     Raises:
-        InvalidKeyError: one cannot be accepted.
-        NoKeyError: there is none.
+        InvalidKeyError: a key cannot be accepted, or an id is given to an OpenPGP key and to another key.
+        NoKeyError: there is no key.
     """
     public_keys: dict[str, list[PublicKey]] = {}
     keyrings: dict[str, list[Keyring]] = {}
@@ -125,7 +125,7 @@ def load_authority(entries: Sequence[GrafeasKey], resolver: KeyResolver) -> Auth
         raise NoKeyError("grafeas.keys is empty: without a key no attestation can count; add one")
     if both := sorted(public_keys.keys() & keyrings.keys()):
         raise InvalidKeyError(f"grafeas.keys: the id {quote(both[0], 128)} is given to an OpenPGP key and to another")
-    return Authority(
+    return AttestationKeys(
         {name: tuple(found) for name, found in public_keys.items()},
         {name: tuple(found) for name, found in keyrings.items()},
         tuple(sorted(identity)),
@@ -148,12 +148,12 @@ def _keyrings(entry: GrafeasKey, armored: str) -> Iterator[tuple[str, Keyring]]:
 
 
 @contextmanager
-def _naming(place: str) -> Iterator[None]:
-    """Say which entry an error is about."""
+def _naming(field: str) -> Iterator[None]:
+    """Add the field path to the message of an error."""
     try:
         yield
     except InvalidKeyError as error:
-        raise InvalidKeyError(f"{place}: {error.message}") from error
+        raise InvalidKeyError(f"{field}: {error.message}") from error
 
 
 def _verify_detached(keys: Sequence[PublicKey], signature: AttestedSignature, shown: str) -> tuple[str, str, bytes]:

@@ -10,7 +10,7 @@ from sealgate.errors import VerificationError
 from sealgate.formats.evidence import Evidence
 from sealgate.formats.grafeas.acr import ACRStore
 from sealgate.formats.grafeas.claims import require_claims
-from sealgate.formats.grafeas.keys import load_authority
+from sealgate.formats.grafeas.keys import load_attestation_keys
 from sealgate.formats.grafeas.stores import GrafeasServer
 from sealgate.formats.grafeas.wire import resource_uri
 from sealgate.formats.interface import hash_content
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sealgate.api.v1alpha1.grafeas import GrafeasSpec
     from sealgate.findings import Verified
-    from sealgate.formats.grafeas.keys import Authority
+    from sealgate.formats.grafeas.keys import AttestationKeys
     from sealgate.formats.grafeas.stores import OccurrenceStore
     from sealgate.formats.grafeas.wire import Entry
     from sealgate.formats.interface import CheckKey, Image, Sources
@@ -37,9 +37,9 @@ class GrafeasCheck:
     """One Grafeas authenticator's rules. Immutable, thread-safe.
 
     Attributes:
-        store: where attestations are.
-        note: whose they must be, for messages.
-        authority: the accepted keys.
+        store: the store of the attestations.
+        note: the name of their note, for messages.
+        keys: the accepted keys.
         content: see `sealgate.formats.interface.Check`.
         format: "grafeas".
         depends_on_tag: False: attestations are about digests.
@@ -47,7 +47,7 @@ class GrafeasCheck:
 
     store: OccurrenceStore
     note: str
-    authority: Authority
+    keys: AttestationKeys
     content: str
     format: str = "grafeas"
     depends_on_tag: bool = False
@@ -58,8 +58,8 @@ class GrafeasCheck:
         return frozenset()
 
     def keys_at(self, now: datetime) -> tuple[CheckKey, ...]:
-        """Return all keys of the authority, of OpenPGP certificates those that can sign."""
-        return self.authority.keys_at(now)
+        """Return all accepted keys, of OpenPGP certificates those that can sign."""
+        return self.keys.keys_at(now)
 
     def budget_host(self, image: Image) -> str:
         """Return the store's host."""
@@ -75,15 +75,15 @@ class GrafeasCheck:
         """
         fetch = self.store.pages(image, sources)
         now = sources.clock.now()
-        evidence = Evidence(sources.deadline, self.authority.fingerprints)
+        evidence = Evidence(sources.deadline, self.keys.fingerprints)
         with evidence.search("the rest of the listing"):
             for number, record in enumerate(list_records(fetch, sources.deadline), 1):
-                self._look_at(record, number, image, evidence, now)
+                self._judge_occurrence(record, number, image, evidence, now)
                 if evidence.complete:
                     break
         return evidence.conclude(f"there is no attestation of {resource_uri(image)} under {self.note}")
 
-    def _look_at(self, record: object, number: int, image: Image, evidence: Evidence, now: datetime) -> None:
+    def _judge_occurrence(self, record: object, number: int, image: Image, evidence: Evidence, now: datetime) -> None:
         try:
             entries = list(self.store.signatures(record, image, number))
         except VerificationError as error:
@@ -96,7 +96,7 @@ class GrafeasCheck:
             )
 
     def _verify_entry(self, entry: Entry, now: datetime) -> tuple[str, str, bytes]:
-        return self.authority.verify(entry.read(), now)
+        return self.keys.verify(entry.read(), now)
 
 
 def build(spec: GrafeasSpec, keys: KeyResolver) -> GrafeasCheck:
@@ -107,15 +107,15 @@ def build(spec: GrafeasSpec, keys: KeyResolver) -> GrafeasCheck:
         NoKeyError: there is no key.
     """
     store = _store(spec)
-    authority = load_authority(spec.keys, keys)
+    accepted = load_attestation_keys(spec.keys, keys)
     document = {
         "format": "grafeas",
         "rules": _RULES_VERSION,
         "store": [type(store).__name__, asdict(store)],
-        "keys": authority.identity,
+        "keys": accepted.identity,
     }
     content = hash_content(document)
-    return GrafeasCheck(store, spec.note, authority, content)
+    return GrafeasCheck(store, spec.note, accepted, content)
 
 
 def _store(spec: GrafeasSpec) -> GrafeasServer | ACRStore:

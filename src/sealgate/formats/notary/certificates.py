@@ -47,10 +47,10 @@ def check_root_bundle(certificates: Sequence[x509.Certificate], gun: str, now: d
     Raises:
         VerificationError: it is not such a bundle.
     """
-    if not certificates or [is_authority(certificate) for certificate in certificates].count(False) != 1:
+    if not certificates or [is_ca(certificate) for certificate in certificates].count(False) != 1:
         raise _malformed("a root key does not come in a certificate bundle with exactly one leaf")
     leaf = certificates[0]
-    if is_authority(leaf):
+    if is_ca(leaf):
         raise _malformed("a root key's certificate bundle does not begin with the leaf")
     _check_name(leaf, gun)
     check_dates(leaf, now)
@@ -62,8 +62,8 @@ def check_root_bundle(certificates: Sequence[x509.Certificate], gun: str, now: d
         raise VerificationError("a root key's certificate is signed with a weak hash", reason=Reason.INVALID_SIGNATURE)
 
 
-def is_authority(certificate: x509.Certificate) -> bool:
-    """Return whether a certificate says that it may certify others; one that cannot be read does not."""
+def is_ca(certificate: x509.Certificate) -> bool:
+    """Return whether a certificate is of a CA by its basic constraints; False if these cannot be read."""
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):

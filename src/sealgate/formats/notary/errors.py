@@ -1,4 +1,4 @@
-"""Refusals that the format itself tells apart; to its callers they are `VerificationError`."""
+"""Refusals that the format itself distinguishes; its callers handle them as `VerificationError`."""
 
 from __future__ import annotations
 

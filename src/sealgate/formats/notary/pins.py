@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.formats.interface import CheckKey
-from sealgate.formats.notary.certificates import check_dates, is_authority
+from sealgate.formats.notary.certificates import check_dates, is_ca
 from sealgate.formats.notary.wire.keys import UNREADABLE, check_strength
 from sealgate.keys.public_keys import load_public_key
 from sealgate.keys.spki import read_certificate_key
@@ -124,16 +124,16 @@ class KeyPin:
 
 
 @dataclass(frozen=True, slots=True)
-class AuthorityPin:
-    """Pins who certifies root keys, for every repository or for those at or below one name."""
+class CAPin:
+    """Pins the CAs that certify root keys, for every repository or for those at or below one name."""
 
-    authorities: tuple[x509.Certificate, ...]
+    certificates: tuple[x509.Certificate, ...]
     prefix: str | None
 
     def check(self, key: MetadataKey, gun: str, now: datetime) -> None:
-        """Accept a key whose certificate leads to one of the authorities."""
+        """Accept a key whose certificate chains to one of the CAs."""
         if self.prefix is not None and not f"{gun}/".startswith(f"{self.prefix.rstrip('/')}/"):
-            msg = f"the policy's authorities do not certify {gun}, only what is below {self.prefix}"
+            msg = f"the authenticator's root.ca does not certify {gun}, only repositories at or below {self.prefix}"
             raise VerificationError(msg, reason=Reason.UNKNOWN_KEY)
         leaf, *others = key.certificates
         try:
@@ -154,7 +154,7 @@ class AuthorityPin:
         issuer = leaf.require_present(x509.BasicConstraints, either, None).may_be_present(
             x509.KeyUsage, either, _require_certifying
         )
-        builder = verification.PolicyBuilder().store(verification.Store(list(self.authorities))).time(now)
+        builder = verification.PolicyBuilder().store(verification.Store(list(self.certificates))).time(now)
         return builder.extension_policies(ca_policy=issuer, ee_policy=leaf).build_client_verifier()
 
 
@@ -186,7 +186,7 @@ def read_pin(root: NotaryRoot) -> RootPin:
     """
     try:
         if root.ca is not None:
-            return _read_authorities(root.ca)
+            return _read_ca(root.ca)
         if root.key_id is not None:
             return KeyPin((AcceptedKey(key_id=root.key_id),))
         return KeyPin(tuple(_read_accepted(block) for block in _split(root.pem or "")))
@@ -230,11 +230,11 @@ def _read_accepted(pem: str) -> AcceptedKey:
     return AcceptedKey(fingerprint=check_strength(key)[1], certificate=certificate)
 
 
-def _read_authorities(ca: NotaryRootCA) -> AuthorityPin:
-    authorities = tuple(_read_certificate(block)[0] for block in _split(ca.pem))
-    if not all(is_authority(certificate) for certificate in authorities):
-        raise InvalidKeyError("a certificate of the root's ca is not one of an authority; pin it with pem instead")
-    return AuthorityPin(authorities, ca.gun_prefix)
+def _read_ca(ca: NotaryRootCA) -> CAPin:
+    certificates = tuple(_read_certificate(block)[0] for block in _split(ca.pem))
+    if not all(is_ca(certificate) for certificate in certificates):
+        raise InvalidKeyError("root.ca has a certificate that is not of a CA; pin it with root.pem instead")
+    return CAPin(certificates, ca.gun_prefix)
 
 
 def _read_certificate(pem: str) -> tuple[x509.Certificate, object]:

@@ -107,7 +107,7 @@ class RequiredRoles:
         fingerprints = {key.fingerprint for key in counted}
         seen += [_as_counted(signature, fingerprints, role.name) for signature in targets.signers.seen]
         if not counted:
-            raise refusal or VerificationError(f"nobody has signed {role.name}", reason=Reason.NO_SIGNATURE)
+            raise refusal or VerificationError(f"{role.name} is not signed", reason=Reason.NO_SIGNATURE)
         return Statement(targets, tuple(counted))
 
 
@@ -150,7 +150,7 @@ def find_tag(
     """
     deciding = roles.deciding(statements, tag)
     if not deciding:
-        raise VerificationError(f"nobody has signed the tag {tag}", reason=Reason.NO_SIGNATURE)
+        raise VerificationError(f"the tag {tag} is not signed", reason=Reason.NO_SIGNATURE)
     return deciding, tuple(_entry(statement.targets, tag, digest) for statement in deciding)
 
 

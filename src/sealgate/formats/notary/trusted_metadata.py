@@ -256,10 +256,10 @@ class TrustedMetadata:
         try:
             root = self._parse_root(raw)
         except VerificationError as error:
-            msg = f"the remembered root of {self.gun} is damaged: {error.message}"
+            msg = f"the stored root of {self.gun} is damaged: {error.message}"
             raise UnavailableError(msg, reason=Reason.STATE_UNAVAILABLE) from error
         if root.file.version != self._record.version(ROOT):
-            msg = f"the remembered root of {self.gun} is not of the remembered version"
+            msg = f"the stored root of {self.gun} does not have the stored version"
             raise UnavailableError(msg, reason=Reason.STATE_UNAVAILABLE)
         return root
 

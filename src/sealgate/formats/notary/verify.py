@@ -99,7 +99,7 @@ class NotaryCheck:
             message = error.message
             if error.reason is Reason.ROLLBACK:
                 record = sources.state.describe(self._key(image))
-                message += f"; if the repository was made anew on purpose, remove what is remembered of it ({record})"
+                message += f"; if the repository was recreated on purpose, remove its trusted state ({record})"
             raise VerificationError(message, reason=error.reason, signatures=signatures) from error
 
     def _verify(self, image: Image, sources: Sources, seen: list[SeenSignature]) -> Verified:

@@ -141,7 +141,7 @@ def _common_keys(
     """Return the keys that signed every platform; every signature is added to `seen`."""
     keys: dict[str, None] | None = None
     for platform in platforms:
-        sources.deadline.check("looking at the signatures of every platform")
+        sources.deadline.check("checking the signatures of every platform")
         try:
             verified = verify(replace(image, digest=platform.digest), sources)
         except VerificationError as error:
@@ -160,7 +160,9 @@ def _no_single_key(count: int, seen: Iterable[SeenSignature]) -> VerificationErr
     msg = f"no single key signed all {count} platforms, although each of them is signed"
     for signature in seen:
         if signature.reason in TRANSIENT_REASONS:
-            why = f"{msg}; what could not be looked at may change that: {signature.source}: {signature.message}"
+            why = (
+                f"{msg}; a signature that could not be fetched may change that: {signature.source}: {signature.message}"
+            )
             return UnavailableError(why, reason=signature.reason)
     return VerificationError(f"{msg}; have one key sign the index or every platform", reason=Reason.NO_SIGNATURE)
 

@@ -3,15 +3,15 @@
 A keyring is the public certificates that a policy accepts, loaded once. It verifies binary messages with
 exactly one signature over literal data, as `gpg --sign` and skopeo write it. Two implementations must agree that the
 signature is good, the OpenPGP library (as of the moment of signing: bindings, usage, weak algorithms) and plain
-arithmetic with `cryptography`. Then comes what neither looks at: the key must be good *now*, neither revoked for any
-reason nor expired, and so must the signature.
+arithmetic with `cryptography`. Neither checks the current time, so this module does: key and signature must be
+valid *now*, neither revoked for any reason nor expired.
 
-Extending a key's expiry makes `gpg` replace the key's self-signature, so that nothing in a fresh export says that
-the key was good when older messages were signed. The library refuses those; here they count as long as the key is
-good now, as they do with `gpg`.
+When a key's expiry is extended, `gpg` replaces its self-signature, so a new export does not show that the key was valid
+when older messages were signed. The library refuses these messages; here they count while the key is valid now, as
+they do with `gpg`.
 
-Keys that are wrong from the start (short, of an unknown kind, secret) make the keyring wrong. Keys that time has
-spoilt stay in it and are never used; `Keyring.states` says which.
+A key that can never be valid (too short, of an unknown kind, secret) makes the keyring invalid. Expired and revoked
+keys stay in it and are never used; `Keyring.states` says which.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ class ReadPolicy:
 
     Attributes:
         name: its name.
-        object: the policy, or what stands for it if it cannot be read.
+        object: the policy, or its substitute, which no image meets, if it cannot be read.
         problem: why it cannot be read; empty if it can.
     """
 

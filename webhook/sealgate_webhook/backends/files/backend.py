@@ -85,5 +85,5 @@ def files_backend(
     state: TrustedState | None = None,
 ) -> BackendFactory:
     """Return a factory of `FilesBackend`; see there for the arguments."""
-    remembered = state or MemoryTrustedState()
-    return lambda clock, metrics, log: FilesBackend(paths, unmatched, shared, clock, metrics, log, kms, remembered)
+    trusted_state = state or MemoryTrustedState()
+    return lambda clock, metrics, log: FilesBackend(paths, unmatched, shared, clock, metrics, log, kms, trusted_state)

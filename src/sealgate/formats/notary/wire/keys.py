@@ -1,7 +1,7 @@
 """Public keys as Notary metadata carries them, and the five ways in which they sign.
 
 A key is looked up by its id, which is computed from its content here and never believed. One key may be in
-several entries (bare, or inside certificates), so signers are told apart by the bare key alone: its
+several entries (bare, or inside certificates), so signers are distinguished by the bare key alone: its
 SubjectPublicKeyInfo, or what Notary calls its canonical id.
 """
 

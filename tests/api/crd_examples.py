@@ -1,4 +1,4 @@
-"""Objects that the API server must refuse by the CRDs alone, each with what its message must say."""
+"""Objects that the API server must refuse by the CRDs alone, each with text of its message."""
 
 from __future__ import annotations
 
@@ -94,12 +94,12 @@ POLICY: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Wrong:
-    """One change that makes a good object bad.
+    """One change that makes a valid object invalid.
 
     Attributes:
         name: what is wrong.
         path: where in the object.
-        value: what stands there instead; `...` takes the member out.
+        value: the replacement; `...` removes the member.
         says: what the refusal must say.
         base: the good object: "policy", "authenticator" (cosign), or a further format.
     """

@@ -1,4 +1,4 @@
-"""The CRDs are what the models say, in the form that Kubernetes takes."""
+"""The CRDs are generated from the models, in the form that Kubernetes accepts."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_every_field_is_explained(node: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("node", ALL_NODES)
 def test_patterns_and_rules_are_ones_that_the_api_server_can_read(node: dict[str, Any]) -> None:
-    """Its regular expressions are RE2: no looking around and no going back."""
+    """Its regular expressions are RE2: without look-around and back-references."""
     if "pattern" in node:
         re.compile(node["pattern"])
         assert not re.search(r"\(\?[=!<]|\\[1-9]", node["pattern"])
@@ -134,7 +134,7 @@ def test_good_objects_are_good_for_the_schema_and_for_the_model(obj: dict[str, A
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.name)
 def test_invalid_objects_are_refused_by_schema_rule_or_model(wrong: Wrong) -> None:
-    """The real proof is in `test_crds_on_a_cluster`; here, that nothing of it has got lost."""
+    """`test_crds_on_a_cluster` checks the refusals; this test checks that no rule is missing."""
     obj = wrong.object()
     messages = [error.message for error in jsonschema.Draft7Validator(schema(obj["kind"])).iter_errors(obj)]
     rules = [
@@ -158,7 +158,7 @@ def test_status_schema_has_no_defaults() -> None:
             assert "default" not in node, path
 
 
-def test_a_new_format_gets_its_rules_by_itself() -> None:
+def test_new_format_gets_its_rules_automatically() -> None:
     class Key(BaseModel):
         """A key."""
 
@@ -237,7 +237,7 @@ class _Multiple(BaseModel):
 
 
 @pytest.mark.parametrize("model", [_Choice, _Anything, _Pair, _Multiple])
-def test_what_kubernetes_cannot_express_is_an_error_when_generating(model: type[BaseModel]) -> None:
+def test_inexpressible_schema_is_a_generation_error(model: type[BaseModel]) -> None:
     with pytest.raises(UnstructuredError, match=r"value|_"):
         structural_schema(model, crds.extend)
 

@@ -1,4 +1,4 @@
-"""A real API server takes the CRDs, and refuses bad objects by them alone, with a message that helps.
+"""A real API server accepts the CRDs, and refuses invalid objects by them alone, with a helpful message.
 
 Runs where SEALGATE_E2E is set, against the cluster of KUBECONFIG. It installs the CRDs and leaves them there.
 """
@@ -44,7 +44,7 @@ def test_good_objects_are_taken(obj: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.name)
-def test_bad_objects_are_refused_with_what_to_do(wrong: Wrong) -> None:
+def test_invalid_objects_are_refused_with_an_action(wrong: Wrong) -> None:
     done = _apply(wrong.object())
     assert done.returncode != 0, "it was taken"
     assert wrong.says in done.stderr

@@ -1,4 +1,4 @@
-"""What an object depends on: listed by valid specs, found by field names in raw objects."""
+"""Dependencies of an object: listed by valid specs, found by field names in raw objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a policy object must be to be taken at all."""
+"""Validation of policy objects by the models."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def test_objects_are_taken_as_json_has_them() -> None:
     assert authenticator.spec.cosign.keys[0].pem == "-----BEGIN PUBLIC KEY-----"
 
 
-def test_what_kubernetes_adds_is_left_aside() -> None:
+def test_members_added_by_kubernetes_are_ignored() -> None:
     obj = policy_object("p")
     obj |= {"status": {"conditions": []}}
     obj["metadata"] |= {"uid": "x", "managedFields": [], "resourceVersion": "5", "generation": 2}
 
-    # Only then is a policy whose status is written not taken for one that has changed.
+    # Otherwise a policy with a new status would count as changed.
     assert VerificationPolicy.model_validate(obj) == VerificationPolicy.model_validate(policy_object("p"))
 
 
@@ -120,7 +120,7 @@ def test_label_values() -> None:
 @pytest.mark.parametrize(
     ("field", "message"), [("images", "Field required"), ("require", "is required: name the authenticators")]
 )
-def test_what_a_policy_needs(field: str, message: str) -> None:
+def test_required_fields_of_a_policy(field: str, message: str) -> None:
     obj = policy_object("p")
     del obj["spec"][field]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the credentials and settings of whoever runs the tests out of them."""
+    """Isolate the tests from the credentials and settings of the current user."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for name in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "SEALGATE_POLICIES", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)

@@ -70,7 +70,7 @@ def dump(*objects: Mapping[str, Any]) -> str:
 
 
 def write(path: Path, *objects: Mapping[str, Any]) -> Path:
-    """Write a file as a whole, so that nobody who watches it sees half of it."""
+    """Write a file atomically, so that a watcher never reads a part of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}")
     scratch.write_text(dump(*objects))

@@ -37,7 +37,7 @@ class Shop:
         return f"{self.registry.host}/shop/{name}:1.0"
 
     def verify(self, *args: object, stdin: str | bytes | None = None) -> Result:
-        """Run `sealgate verify` with the policies and leave to ask the registry."""
+        """Run `sealgate verify` with the policies, with the registry listed as insecure."""
         usual = ("--policies", self.policies, "--insecure-registry", self.registry.host)
         return sealgate("verify", *args, *usual, stdin=stdin)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 NAMES = ["authenticators.sealgate.dev", "verificationpolicies.sealgate.dev"]
 
 
-def test_crd_prints_what_kubectl_takes() -> None:
+def test_crd_output_is_valid_for_kubectl() -> None:
     ran = sealgate("crd")
     assert ran.exit_code == 0
     assert [document["metadata"]["name"] for document in yaml.safe_load_all(ran.stdout)] == NAMES

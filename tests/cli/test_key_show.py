@@ -113,7 +113,7 @@ def test_standard_output_is_only_json_even_without_keys(tmp_path: Path) -> None:
     assert json.loads(shown.stdout) == []
 
 
-def test_several_keys_are_set_apart(release: Path, tmp_path: Path) -> None:
+def test_several_keys_are_separated(release: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.pub"
     other.write_text(public_pem(ed25519.Ed25519PrivateKey.generate()))
     shown = sealgate("key", "show", release, other)

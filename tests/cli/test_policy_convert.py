@@ -32,7 +32,7 @@ def kritis(tmp_path: Path) -> Path:
     )
 
 
-def test_what_is_printed_is_right(kritis: Path, tmp_path: Path) -> None:
+def test_converted_output_is_valid(kritis: Path, tmp_path: Path) -> None:
     ran = sealgate("policy", "convert", kritis, "--grafeas-server", SERVER)
     assert ran.exit_code == 0
     assert "a.example.org@x: not converted" in ran.stderr
@@ -58,7 +58,7 @@ def test_files_and_standard_input_are_converted_together(tmp_path: Path) -> None
     assert [item["kind"] for item in yaml.safe_load_all(ran.stdout)] == ["Authenticator", "VerificationPolicy"]
 
 
-def test_what_cannot_be_converted_is_wrong_input_with_its_line(tmp_path: Path) -> None:
+def test_inconvertible_input_is_an_error_with_its_line(tmp_path: Path) -> None:
     path = write(tmp_path / "kritis.yaml", attestation_policy("signed", "qa"))
     ran = sealgate("policy", "convert", path)
     assert (ran.exit_code, ran.stdout) == (2, "")
@@ -97,7 +97,7 @@ def test_registries_d_locates_signatures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["[", "- a", "docker: x", "docker: {quay.io: {}}", "default-docker: {}"])
-def test_registries_d_that_cannot_be_meant_is_refused(tmp_path: Path, text: str) -> None:
+def test_invalid_registries_d_is_refused(tmp_path: Path, text: str) -> None:
     folder = tmp_path / "registries.d"
     folder.mkdir()
     (folder / "a.yaml").write_text("default-docker: {}\ndocker: {quay.io: {}}")

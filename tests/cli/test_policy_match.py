@@ -77,7 +77,7 @@ def test_the_text_shows_the_covering_policies_first(policies: Path) -> None:
     assert "2 of release-key, qa-key" in matched.stdout
 
 
-def test_the_json_names_what_each_policy_needs(policies: Path) -> None:
+def test_json_lists_the_requirements_of_each_policy(policies: Path) -> None:
     matched = sealgate("policy", "match", "nginx", "--policies", policies, "-o", "json", "-n", "lab")
     document = json.loads(matched.stdout)
     assert (document["image"], document["reference"]) == ("nginx", "docker.io/library/nginx")

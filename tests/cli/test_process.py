@@ -1,4 +1,4 @@
-"""What only a process of its own shows: signals, closed pipes, terminals, colours."""
+"""Behaviour of the command as a process: signals, closed pipes, terminals, colours."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_the_version_is_that_of_the_package() -> None:
     assert done.stdout == f"sealgate {version('sealgate')}\n"
 
 
-def test_it_starts_without_what_it_does_not_need() -> None:
+def test_command_line_starts_without_unused_packages() -> None:
     code = "import sys; from sealgate.cli.app import cli; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     loaded = set(done.stdout.split())

@@ -119,7 +119,7 @@ def _warn_only(shop: Shop) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("unmatched", "verdict", "code"), [("admit", "admit", 0), ("warn", "warn", 0), ("deny", "deny", 1)]
 )
-def test_what_no_policy_covers_is_up_to_the_user(shop: Shop, unmatched: str, verdict: str, code: int) -> None:
+def test_option_decides_about_unmatched_images(shop: Shop, unmatched: str, verdict: str, code: int) -> None:
     verified = shop.verify("elsewhere.example.org/x", "--unmatched", unmatched, "-o", "json")
     assert verified.exit_code == code
     assert json.loads(verified.stdout) == [
@@ -147,7 +147,7 @@ def test_namespaces_decide_which_policies_cover_an_image(shop: Shop) -> None:
     def policies(*args: object) -> list[str]:
         return [found["name"] for found in entries(shop, image, *args)[0]["policies"]]
 
-    # Nothing says which namespace the image is for, so the policy may select it.
+    # The namespace of the image is not given, so the policy may select it.
     assert policies() == ["production", "shop"]
     assert policies("--namespace", "test") == ["shop"]
     assert policies("--namespace", "live") == ["production", "shop"]
@@ -237,7 +237,7 @@ def test_mirror_is_used_first(shop: Shop) -> None:
 
 def test_silent_registry_takes_no_longer_than_the_timeout(shop: Shop) -> None:
     shop.registry.faults.hang("/shop/unsigned/")
-    # Enough for the image whose registry answers, however busy the machine is.
+    # Enough for the image of the responding registry on a busy machine.
     verified = shop.verify(*map(shop.image, ["unsigned", "signed"]), "--timeout", "10", "-o", "json")
     assert verified.exit_code == 3
     slow, fast = json.loads(verified.stdout)

@@ -1,4 +1,4 @@
-"""What `verify -f` reads: files, directories, encodings, documents, lists; and objects that cannot be read."""
+"""Input of `verify -f`: files, directories, encodings, documents, lists, and unreadable objects."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_directory_without_manifests_is_wrong_input(shop: Shop, tmp_path: Path
         ("a: " + "[" * 300 + "]" * 300, "nested more than 200 deep"),
     ],
 )
-def test_what_is_wrong_with_one_object_does_not_end_the_run(shop: Shop, bad: str, why: str) -> None:
+def test_invalid_object_does_not_end_the_run(shop: Shop, bad: str, why: str) -> None:
     first, last = json.dumps(pod("a", shop.image("signed"))), json.dumps(pod("b", shop.image("both")))
     verified = shop.verify("-f", "-", "-o", "json", stdin=f"{first}\n---\n{bad}\n---\n{last}\n")
     assert verified.exit_code == 2
@@ -165,7 +165,7 @@ def test_lists_do_not_nest_without_end(shop: Shop) -> None:
     assert "lists are nested more than 8 deep" in verified.stderr
 
 
-# Kinds that nobody configured ---------------------------------------------------------------------------------------
+# Kinds without configuration ----------------------------------------------------------------------------------------
 
 
 def test_pod_specs_of_unknown_kinds_are_found_by_shape_and_reported(shop: Shop) -> None:
@@ -208,7 +208,7 @@ def test_pod_specs_are_found_wherever_they_are(shop: Shop) -> None:
     assert "--custom-kind example.org/Anything=spec.parts[*].a,spec.parts[*].b,template\n" in verified.stderr
 
 
-def test_what_a_configured_path_misses_is_found_by_shape(shop: Shop) -> None:
+def test_pod_spec_outside_a_configured_path_is_found_by_shape(shop: Shop) -> None:
     known = ("--custom-kind", "argoproj.io/Rollout=spec.tempalte.spec")
     verified = shop.verify("-f", "-", *known, stdin=dump(rollout(shop.image("unsigned"))))
     assert verified.exit_code == 1
@@ -236,7 +236,7 @@ def test_text_in_a_config_map_is_not_parsed(shop: Shop) -> None:
 # Counts -------------------------------------------------------------------------------------------------------------
 
 
-def test_images_are_counted_by_what_decides_about_them(shop: Shop) -> None:
+def test_images_are_counted_by_their_outcome(shop: Shop) -> None:
     elsewhere = "registry.test/elsewhere:1"
     text = dump(pod("a", shop.image("signed"), elsewhere))
     assert "(1 verified, 0 exempt, 1 unmatched)" in shop.verify("-f", "-", stdin=text).stdout

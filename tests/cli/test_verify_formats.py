@@ -1,4 +1,4 @@
-"""`sealgate verify` where a format needs something of the command line: a memory, an expected identity."""
+"""`sealgate verify` with options that a format needs: a state directory, an expected identity."""
 
 from __future__ import annotations
 
@@ -84,9 +84,7 @@ def test_registry_is_the_notary_server_with_or_without_tls(tmp_path: Path, *, tl
 @pytest.mark.parametrize(
     ("expected", "verdict_", "code"), [("registry.example.org/team/api:1.4", "admit", 0), ("other/name:1", "deny", 1)]
 )
-def test_an_expected_identity_is_what_signatures_must_be_of(
-    tmp_path: Path, expected: str, verdict_: str, code: int
-) -> None:
+def test_expected_identity_must_match_the_signature(tmp_path: Path, expected: str, verdict_: str, code: int) -> None:
     signer = Signer()
     with OpenShiftSimulator() as registry:
         digest = registry.push_image("team/api", "1.4")

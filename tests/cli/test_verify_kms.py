@@ -1,4 +1,4 @@
-"""`sealgate verify` and `sealgate serve` with keys in a KMS, and `key show` and `policy check` about them."""
+"""`sealgate verify`, `serve`, `key show` and `policy check` with keys in a KMS."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_an_sm2_key_is_shown(environment: KMSPolicyEnvironment) -> None:
     assert (shown["defaultAlgorithm"], shown["algorithms"]) == ("SM2", ["SM2"])
 
 
-def test_the_server_reads_keys_by_itself_and_admits_with_them(environment: KMSPolicyEnvironment) -> None:
+def test_server_fetches_kms_keys_and_admits_with_them(environment: KMSPolicyEnvironment) -> None:
     request = {
         "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
         "kind": {"group": "", "version": "v1", "kind": "Pod"},

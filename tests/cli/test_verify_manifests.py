@@ -21,7 +21,7 @@ def verdicts(shop: Shop, text: str | bytes, *args: object) -> list[tuple[str, st
     return [(entry["image"].partition("/")[2], entry["verdict"]) for entry in json.loads(verified.stdout)]
 
 
-def test_what_helm_prints_can_be_piped_in(shop: Shop) -> None:
+def test_output_of_helm_can_be_piped_in(shop: Shop) -> None:
     text = (
         SOURCE.format("service")
         + dump({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}})
@@ -46,7 +46,7 @@ def test_what_helm_prints_can_be_piped_in(shop: Shop) -> None:
 
 @pytest.mark.parametrize("listed", ["List", "DeploymentList"])
 @pytest.mark.parametrize("encode", [json.dumps, dump])
-def test_what_kubectl_prints_can_be_piped_in(shop: Shop, listed: str, encode: Any) -> None:
+def test_output_of_kubectl_can_be_piped_in(shop: Shop, listed: str, encode: Any) -> None:
     items = [deployment("a", shop.image("signed")), deployment("b", shop.image("unsigned"))]
     if listed == "DeploymentList":
         for item in items:
@@ -55,7 +55,7 @@ def test_what_kubectl_prints_can_be_piped_in(shop: Shop, listed: str, encode: An
     assert verdicts(shop, text) == [("shop/signed:1.0", "admit"), ("shop/unsigned:1.0", "deny")]
 
 
-def test_several_files_are_one_run(shop: Shop, tmp_path: Path) -> None:
+def test_several_files_are_verified_in_one_run(shop: Shop, tmp_path: Path) -> None:
     first = write(tmp_path / "a.yaml", pod("a", shop.image("signed")))
     second = write(tmp_path / "b.yaml", pod("b", shop.image("unsigned")))
     third = write(tmp_path / "c.yaml", pod("c", shop.image("both")))

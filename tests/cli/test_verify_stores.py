@@ -1,4 +1,4 @@
-"""Signature stores on the command line: addresses, keys and credentials all from policy files."""
+"""Signature stores on the command line, with addresses, keys and credentials from policy files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A policy.json becomes objects that require the same."""
+"""Conversion of a policy.json to objects with the same requirements."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def convert(docker: dict[str, Any], default: Any = REJECT, **options: Any) -> Co
 
 
 def split(conversion: Conversion) -> tuple[dict[str, Authenticator], dict[str, VerificationPolicy]]:
-    """The objects as models, by name: each must be one that the API server takes and the library loads."""
+    """Return the objects as models, by name: the API server and the library must accept each."""
     authenticators, policies = {}, {}
     for found in conversion.objects:
         document = json.loads(json.dumps(found))
@@ -356,7 +356,7 @@ def test_older_transport_is_never_weaker_than_docker(wide: str) -> None:
         assert f'transports.atomic["{scope}"]: left out: transports.docker["{wide}"]' in notes(conversion)
 
 
-def test_what_only_the_older_transport_accepts_is_not_admitted() -> None:
+def test_images_accepted_only_by_the_older_transport_are_denied() -> None:
     policy = {"default": [signed_by()], "transports": {"atomic": {"a.example.org": [ACCEPT]}}}
     conversion = convert_containers_policy(policy)
     (default,) = split(conversion)[1].values()
@@ -392,7 +392,7 @@ def test_signature_stores_of_narrower_scopes_are_noted() -> None:
     ],
     ids=lambda requirement: str(requirement)[:60],
 )
-def test_what_has_no_equivalent_is_rejected_and_noted(requirement: dict[str, Any]) -> None:
+def test_requirement_without_an_equivalent_rejects_and_is_noted(requirement: dict[str, Any]) -> None:
     conversion = convert({"a.example.org": [requirement]}, default=ACCEPT)
     assert "has no equivalent, so its images are rejected" in notes(conversion)
     assert conversion.unmatched == "deny"
@@ -469,7 +469,7 @@ def test_invalid_policy_is_refused_with_its_field(policy: Any) -> None:
         ({"type": "remapIdentity", "prefix": "r.example.org/A", "signedPrefix": "x.example.org"}, "is not a prefix"),
     ],
 )
-def test_what_the_tools_refuse_is_refused_with_the_reason(identity: dict[str, Any], why: str) -> None:
+def test_policy_refused_by_the_tools_is_refused_with_a_reason(identity: dict[str, Any], why: str) -> None:
     with pytest.raises(PolicyError) as caught:
         convert_containers_policy({"default": [signed_by(identity)]})
     assert why in str(caught.value.problems[0])
@@ -527,7 +527,7 @@ def test_a_scope_of_one_digest_is_left_out_where_that_admits_no_more() -> None:
     ],
     ids=str,
 )
-def test_what_asks_for_more_and_cannot_be_selected_is_refused(docker: dict[str, Any]) -> None:
+def test_unselectable_stricter_scope_is_refused(docker: dict[str, Any]) -> None:
     with pytest.raises(PolicyError, match="requires something else than the wider scope"):
         convert(docker, default=ACCEPT)
 
@@ -566,7 +566,7 @@ def test_scopes_for_the_same_images_must_agree(one: str, other: str) -> None:
         convert_containers_policy(atomic)
 
 
-# The same images are admitted: against a plain telling of how the narrowest scope is found. ---------------------------
+# The same images are admitted: compared with a plain implementation of the narrowest scope. -------------------------
 
 KEYS = {"one": b64encode(b"\x99one").decode(), "two": b64encode(b"\x99two").decode()}
 SCOPES = [
@@ -672,7 +672,7 @@ def test_the_same_images_are_admitted(
         )
 
 
-# Identities: against a plain telling of signature/policy_reference_match.go. ------------------------------------------
+# Identities: compared with a plain implementation of signature/policy_reference_match.go. ---------------------------
 
 NAMES = ["r.example.org/a", "r.example.org/a/b", "r.example.org/ab", "s.example.org/a", "s.example.org/a/b"]
 ENDS = ["", ":1", ":2", f"@{LOST}", f"@sha256:{'2' * 64}"]
@@ -694,7 +694,7 @@ identities = st.one_of(
 
 
 def plainly_identical(identity: dict[str, Any], image: str, signed: str) -> bool:  # noqa: PLR0911 - one for each rule
-    """Say whether the tools take a signature for an image; both names are in full."""
+    """Return whether the tools accept a signature for an image; both names are complete."""
     parsed, other = parse_reference(image), parse_reference(signed)
     bare = {name for name in (image, signed) if name in NAMES}
     match identity["type"]:

@@ -1,4 +1,4 @@
-"""kritis's objects, and what they become."""
+"""Conversion of kritis objects."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_key_may_stand_there_without_base64() -> None:
     assert specs(conversion, "Authenticator")["default.qa"]["grafeas"]["keys"][0]["pem"] == EC_PEM
 
 
-def test_several_keys_each_bring_their_type_and_algorithm() -> None:
+def test_each_of_several_keys_has_its_type_and_algorithm() -> None:
     signer = Signer()
     keys = [
         {"keyType": "PGP", "keyId": signer.fingerprint, "asciiArmoredPgpPublicKey": signer.public},

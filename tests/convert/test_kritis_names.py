@@ -1,4 +1,4 @@
-"""Names of what kritis's objects become: whose they are must not depend on what else is there."""
+"""Names of converted kritis objects are independent of the other objects in the input."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_name_that_is_too_long_with_its_namespace_is_refused() -> None:
     assert "253" in problems(*objects, allowlist("registry.example.org/a*b"))
 
 
-def test_a_policy_with_the_name_of_one_that_is_made_is_refused() -> None:
+def test_policy_with_a_generated_name_is_refused() -> None:
     text = problems(
         *(authority(name) for name in ("a", "b", "c")),
         attestation_policy("one", "a", "b"),

@@ -1,4 +1,4 @@
-"""Patterns of allowlists, and that none lets in what it did not let in there."""
+"""Conversion of allowlist patterns: none admits more images than in kritis."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ PATTERNS = [
         [
             "registry.cn-hangzhou.aliyuncs.com/other/pause",
             "registry.evil.com/acs/pause",
-            # Registries that anybody may open under the same domain.
+            # Registries that any customer can open under the same domain.
             "registry-mine-registry.cn-hangzhou.cr.aliyuncs.com/acs/pause",
             "registry.a.b.aliyuncs.com/acs/pause",
         ],
@@ -67,7 +67,7 @@ PATTERNS = [
 
 
 @pytest.mark.parametrize(("pattern", "inside", "outside"), PATTERNS, ids=[pattern[0] for pattern in PATTERNS])
-def test_a_pattern_excludes_what_it_covered(pattern: str, inside: list[str], outside: list[str]) -> None:
+def test_converted_pattern_excludes_the_same_images(pattern: str, inside: list[str], outside: list[str]) -> None:
     conversion = convert(authority(), attestation_policy("signed", "qa"), allowlist(pattern))
     assert [image for image in inside if not excluded(conversion, image)] == []
     assert [image for image in outside if excluded(conversion, image)] == []
@@ -112,7 +112,7 @@ def test_image_with_more_dots_gets_its_own_policy() -> None:
         authority(), attestation_policy("signed", "qa"), allowlist("registry*.*.aliyuncs.com/acs/*", "nginx*")
     )
     found = specs(conversion)
-    # It comes first, so that there is no moment at which only the other one is there.
+    # It comes first, so that the other policy is never applied alone.
     assert list(found) == ["default.signed.more-dots", "default.signed"]
     assert found["default.signed.more-dots"] == {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}},
@@ -157,7 +157,7 @@ def test_excess_patterns_are_reported(wildcard: str) -> None:
 
 
 @pytest.mark.parametrize("patterns", ["nginx", ["nginx"], [{"namePattern": ""}], [{}]])
-def test_an_allowlist_that_cannot_be_meant_is_refused(patterns: Any) -> None:
+def test_invalid_allowlist_is_refused(patterns: Any) -> None:
     assert "spec.patterns" in problems(authority(), kritis("AdmissionAllowlist", "x", {"patterns": patterns}))
 
 
@@ -167,11 +167,11 @@ def test_a_namespace_that_is_none_is_refused(space: Any) -> None:
     assert "spec.patterns[0].namespace" in problems(authority(), kritis("AdmissionAllowlist", "x", listed))
 
 
-# Nothing comes in that did not there: against a plain telling of the hook's rule. -------------------------------------
+# No further image is admitted: compared with a plain implementation of the hook's rule. -----------------------------
 
 
 def hook_allows(pattern: str, image: str) -> bool:
-    """Return whether the hook lets an image pass, as its documents tell: the last `*` is all but `/`, others words."""
+    """Return whether the documented hook admits an image: the last `*` matches all but `/`, the others words."""
     if not pattern:
         return not image
     if pattern == "*":
@@ -224,7 +224,7 @@ runs = st.sampled_from(["", "a", "x-y", "a_b", ".", "a.b", "evil.example.com/y",
 
 
 def alike(pattern: str) -> st.SearchStrategy[str]:
-    """Draw what looks much like an image of a pattern, whoever's wildcards are meant."""
+    """Draw an image that is similar to a pattern, under either meaning of the wildcards."""
     texts = [
         runs if part[0] == "*" else st.sampled_from(["a", "b", "ab", part]) if part[0] in "?{" else st.just(part)
         for part in re.findall(r"\*+|\?|\{[^}]*\}|[^*?{]+|\{", pattern)
@@ -236,7 +236,7 @@ def alike(pattern: str) -> st.SearchStrategy[str]:
 
 @settings(max_examples=600, deadline=None)
 @given(data=st.data(), listed=st.lists(patterns, min_size=1, max_size=3))
-def test_what_is_excluded_was_allowed(data: st.DataObject, listed: list[str]) -> None:
+def test_excluded_images_were_allowed(data: st.DataObject, listed: list[str]) -> None:
     conversion = convert(authority(), attestation_policy("signed", "qa"), allowlist(*listed))
     index = PolicyIndex(load_policy_texts([("-", to_yaml(conversion))]).policies)
     for pattern in listed:
@@ -251,7 +251,7 @@ def test_what_is_excluded_was_allowed(data: st.DataObject, listed: list[str]) ->
 
 
 def allowed(pattern: str) -> st.SearchStrategy[str]:
-    """Draw an image that the hook lets pass."""
+    """Draw an image that the hook admits."""
     words, ends = (
         st.sampled_from(["a", "ab", "a-b", "0a"]),
         st.sampled_from(["a", "a.b", "a:v1", f"a:v1{DIGEST}", "a-b"]),
@@ -272,6 +272,6 @@ usual = st.tuples(
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), pattern=usual)
-def test_what_the_usual_patterns_allowed_is_excluded(data: st.DataObject, pattern: str) -> None:
+def test_images_allowed_by_typical_patterns_are_excluded(data: st.DataObject, pattern: str) -> None:
     conversion = convert(authority(), attestation_policy("signed", "qa"), allowlist(pattern))
     assert excluded(conversion, data.draw(allowed(pattern)))

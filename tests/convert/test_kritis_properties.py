@@ -1,4 +1,4 @@
-"""What was not admitted by kritis is not admitted after the conversion: against a plain telling of its rules.
+"""Images refused by kritis stay refused after the conversion, compared with a plain implementation of its rules.
 
 The rules are those of grafeas/kritis: `pkg/kritis/review/review.go` for policies and their own patterns, and Alibaba
 Cloud's hook for AdmissionAllowlists, whose patterns have a `*` anywhere that is letters, digits, `-` and `_`.
@@ -124,7 +124,7 @@ def allowed_by_list(image: str, pattern: str) -> bool:
 
 
 def spellings(image: str) -> list[str]:
-    """Every way of writing an image, since whoever writes the pod chooses one."""
+    """Every spelling of an image, since the author of the pod chooses one."""
     reference = parse_reference(image)
     names = [reference.name]
     if reference.name.startswith("docker.io/library/"):

@@ -1,4 +1,4 @@
-"""docs/architecture.md lists the layers and import contracts that pyproject.toml checks, and folders that exist."""
+"""docs/architecture.md lists the layers and contracts of pyproject.toml, and only existing folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The examples of docs/client-certificates.md: what they make is what the webhook accepts, and they fit together."""
+"""The examples of docs/client-certificates.md are consistent, and the webhook accepts their certificates."""
 
 from __future__ import annotations
 

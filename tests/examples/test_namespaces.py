@@ -1,4 +1,4 @@
-"""The documentation and the examples install into one namespace."""
+"""The documentation and the examples use the same namespace."""
 
 from __future__ import annotations
 

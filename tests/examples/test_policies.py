@@ -70,7 +70,7 @@ def test_the_readme_names_every_folder() -> None:
         ("dtr.example.org/dev/nginx:1", [], {"dtr", "everywhere"}),
     ],
 )
-def test_the_examples_cover_what_their_comments_say(image: str, labels: list[str], covering: set[str]) -> None:
+def test_examples_match_the_images_in_their_comments(image: str, labels: list[str], covering: set[str]) -> None:
     options = [part for label in labels for part in ("--namespace-label", label)]
     options += ["--namespace", "default"]
     matched = sealgate("policy", "match", image, "--policies", ROOT / "examples/policies", "-o", "json", *options)

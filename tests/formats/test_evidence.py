@@ -1,4 +1,4 @@
-"""The outcome of a verification follows from all evidence, in one order of reasons for every format."""
+"""Outcome of a verification: derived from all evidence, with one order of reasons for every format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Listings, whoever serves them."""
+"""Listings of record services, independent of the service."""
 
 from __future__ import annotations
 

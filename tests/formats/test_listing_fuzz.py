@@ -1,4 +1,4 @@
-"""Whatever stands in a listing, it is refused by an error of ours or not at all."""
+"""Fuzzing of listings: each is read or refused by a SealgateError."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A signature by an accepted key with another hash: refused, and the message says which algorithm to set."""
+"""A signature by an accepted key with another hash is refused; the message names the algorithm to set."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_number_of_checks_is_bounded_for_any_number_of_keys() -> None:
 
 
 def test_trials_return_only_text() -> None:
-    # What a caller could take for a verification does not exist: no key, no finding, no error comes out.
+    # No result can be mistaken for a verification: no key, no finding and no error is returned.
     public = [member for name, member in inspect.getmembers(HashTrials, callable) if not name.startswith("_")]
     assert sorted(member.__name__ for member in public) == ["hint", "keep"]
     assert [inspect.signature(member).return_annotation for member in public] == ["str", "None"]

@@ -1,4 +1,4 @@
-"""The payload of simple signing and its descendants: everything critical is understood or refused."""
+"""Payloads of simple signing and its descendants: an unknown critical member is refused."""
 
 from __future__ import annotations
 

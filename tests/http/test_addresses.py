@@ -1,4 +1,4 @@
-"""Addresses: what they are, in every spelling."""
+"""Classification of IP addresses in every spelling."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ PUBLIC = [
     + [(text, AddressKind.PRIVATE) for text in PRIVATE]
     + [(text, AddressKind.PUBLIC) for text in PUBLIC],
 )
-def test_addresses_are_what_they_are(text: str, kind: AddressKind) -> None:
+def test_addresses_are_classified(text: str, kind: AddressKind) -> None:
     assert classify(ipaddress.ip_address(text)) is kind
 
 

@@ -1,4 +1,4 @@
-"""Connections: kept, taken up again, replaced when stale, and not mixed up."""
+"""Connections are kept alive, reused, replaced when stale, and never shared between requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("tls", [False, True])
 def test_reused_connection_has_the_next_request_deadline(*, tls: bool) -> None:
-    # On a clock that stands still the short time is spent on waiting for the answer, and on nothing before.
+    # With a frozen clock the short timeout applies to the response only, and to no step before it.
     clock = FakeClock()
     with RegistrySimulator(tls=tls) as registry, client_for(registry, clock=clock) as client:
         registry.push_image("team/app", "v1")

@@ -1,4 +1,4 @@
-"""Looking up names: within the caller's time, once for all who ask, and never too many at once."""
+"""DNS lookups: bounded by the caller's deadline, one per name at a time, with a concurrency limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rate limits of the other side: honoured, shared, bounded."""
+"""Rate limits of servers are honoured, shared between callers, and bounded."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_pause_that_is_over_already_needs_no_waiting(retry_after: str) -> None
         assert clock.slept == []
 
 
-def test_pause_beyond_the_deadline_is_reported_immediately_to_all_callers() -> None:
+def test_pause_beyond_the_deadline_is_reported_immediately() -> None:
     clock = FakeClock()
     with RegistrySimulator() as registry, client_for(registry, clock=clock) as client:
         registry.push_image("team/app", "v1")

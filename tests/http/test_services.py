@@ -1,4 +1,4 @@
-"""Requests to signature stores: whole answers, whatever their status."""
+"""Requests to signature stores return complete responses of any status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of single hosts holds for these hosts, in every spelling, and for no others."""
+"""Settings of a host apply to every spelling of that host and to no other host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TLS: checked always, with one's own authorities where the settings say so; plain HTTP only where it is listed."""
+"""TLS certificates are always verified, with configured CAs if given; plain HTTP is for listed hosts only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""URLs: one reading or none."""
+"""URLs with more than one possible reading are refused."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def test_urls_have_one_form(text: str, expected: str) -> None:
         "https://" + "a." * 130 + "org/",
     ],
 )
-def test_what_could_be_read_in_two_ways_is_refused(text: str) -> None:
+def test_ambiguous_url_is_refused(text: str) -> None:
     with pytest.raises(ForbiddenAddressError) as refused:
         parse_url(text)
     assert "\n" not in refused.value.message
 
 
-def test_what_follows_the_path_stays_out_of_messages() -> None:
+def test_query_and_fragment_are_not_in_messages() -> None:
     with pytest.raises(ForbiddenAddressError) as refused:
         parse_url("ftp://a.example.org/x?signature=hunter2")
     assert "hunter2" not in refused.value.message

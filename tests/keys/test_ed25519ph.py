@@ -1,4 +1,4 @@
-"""Ed25519ph by the example of RFC 8032, and kept apart from plain Ed25519."""
+"""Ed25519ph verifies the example of RFC 8032 and is distinct from plain Ed25519."""
 
 from __future__ import annotations
 

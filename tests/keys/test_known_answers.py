@@ -1,4 +1,4 @@
-"""Signatures that openssl made: recorded ones, and fresh ones where openssl is there."""
+"""Signatures made by openssl: recorded ones, and fresh ones if openssl is installed."""
 
 from __future__ import annotations
 

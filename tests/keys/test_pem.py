@@ -1,4 +1,4 @@
-"""A text is one public key in PEM, or a message that says what it is and what to do."""
+"""Reading of one PEM public key; any other text is refused with its kind and what to do."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_other_pem_blocks_are_refused_with_what_to_do(label: str, what: str) -> 
         read_public_key_pem(f"-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n")
 
 
-def test_the_old_spelling_of_rsa_keys_is_refused_with_what_to_do() -> None:
+def test_pkcs1_rsa_key_is_refused_with_an_action() -> None:
     old = new_key("RSA 2048").public_key().public_bytes(Encoding.PEM, PublicFormat.PKCS1)
     with pytest.raises(InvalidKeyError, match="openssl rsa -RSAPublicKey_in"):
         read_public_key_pem(old)

@@ -1,4 +1,4 @@
-"""Keys that are accepted verify what they signed with their algorithm, and nothing else."""
+"""Accepted keys verify only their own signatures with their own algorithm."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("kind", "algorithm"), PAIRS)
-def test_a_key_verifies_what_it_signed_with_its_algorithm(kind: str, algorithm: Algorithm) -> None:
+def test_key_verifies_its_signature_with_its_algorithm(kind: str, algorithm: Algorithm) -> None:
     key = new_key(kind)
     load_public_key(public_pem(key), algorithm).verify(sign(key, b"message", algorithm), b"message")
 
@@ -142,7 +142,7 @@ def test_explicit_curve_parameters_are_refused() -> None:
     point = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     explicit = explicit_p256(point)
     der = base64.b64decode("".join(explicit.splitlines()[1:-1]))
-    # The library that parses keys takes it for the plain key.
+    # The library parses it as the plain key.
     assert load_der_public_key(der) == key.public_key()
     for read in (load_public_key, allowed_algorithms):
         with pytest.raises(InvalidKeyError, match=r"RFC 5480, 2\.1\.1.*named_curve"):
@@ -237,7 +237,7 @@ def test_any_changed_key_byte_is_read_or_raises_invalid_key(kind: str, position:
         loaded = load_public_key(pem_of(bytes(der)))
     except InvalidKeyError:
         return
-    # What still loads is another key, and says so; or the same in the one other form that a single byte makes of it.
+    # A key that still loads is another key with another fingerprint, or the same key in its one other encoding.
     same = loaded.fingerprint == fingerprint(new_key(kind))
     assert same == (bytes(der) == in_hybrid_form(new_key(kind)))
 

@@ -1,4 +1,4 @@
-"""Keys stand in the policy or in a Secret among the policy files."""
+"""Keys from the policy or from a Secret in the policy files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_key_in_a_secret_is_loaded() -> None:
         ("release", "other.pub", r"Secret release has no key other\.pub"),
     ],
 )
-def test_a_missing_secret_or_key_is_named_and_means_not_ready(name: str, key: str, what: str) -> None:
+def test_missing_secret_or_key_is_named_and_not_ready(name: str, key: str, what: str) -> None:
     with pytest.raises(UnavailableError, match=what) as caught:
         FileKeys(SECRETS).public_keys(entry(secretRef={"name": name, "key": key}))
     assert caught.value.reason is Reason.AUTHENTICATOR_NOT_READY

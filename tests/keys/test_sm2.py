@@ -1,4 +1,4 @@
-"""SM2 with SM3: the known answer, openssl in both directions, and keys and signatures that are none."""
+"""SM2 with SM3: known answers, openssl in both directions, and invalid keys and signatures."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_invalid_sm2_key_is_refused(what: str, der: bytes) -> None:
         load_public_key(pem_of(der))
 
 
-def test_the_points_whose_other_spellings_are_refused_are_keys() -> None:
+def test_points_with_refused_other_encodings_are_keys() -> None:
     for point in ((0, pow(B, (P + 1) // 4, P)), (X_WHERE_Y_IS_1, 1)):
         assert load_public_key(pem_of(spki(*point))).kind == "SM2"
 
@@ -189,7 +189,7 @@ def test_no_other_key_has_an_id() -> None:
         load_public_key(public_pem(new_key("ECDSA P-256")), None, "1234567812345678")
 
 
-def test_what_openssl_recorded_verifies_with_its_own_id_only() -> None:
+def test_openssl_signature_verifies_only_with_its_id() -> None:
     pem, message = (DATA / "key.pub").read_text(), (DATA / "message.txt").read_bytes()
     usual, other, empty = (DATA.joinpath(f"{name}.sig").read_bytes() for name in ("usual-id", "other-id", "empty-id"))
     load_public_key(pem).verify(usual, message)

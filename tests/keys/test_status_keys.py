@@ -1,4 +1,4 @@
-"""Keys as the operator wrote them into a status: out of Secrets and out of KMSs."""
+"""Keys that the operator wrote into a status, from Secrets and KMSs."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def test_an_enabled_signing_key_is_accepted(alibaba: KMSEnvironment, spec: str, 
     assert status.key_version == "version-1"
 
 
-def test_an_rsa_key_has_the_padding_that_the_policy_says(alibaba: KMSEnvironment) -> None:
+def test_rsa_key_has_the_padding_of_the_policy(alibaba: KMSEnvironment) -> None:
     add(alibaba, "RSA_2048")
     assert alibaba.resolve_one(alibaba.entry("RSA_PSS_SHA_256")).algorithm == "RSA_PSS_SHA_256"
 

@@ -1,4 +1,4 @@
-"""Keys in a KMS without an operator: read, used until they end, dropped when the KMS says so."""
+"""KMS keys without an operator: fetched, used until they expire, dropped when the KMS disables them."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_key_expires_when_its_kms_is_unavailable_too_long(environment: KMSEnviro
     assert "answers 500" in not_ready(cache, files)
 
 
-def test_what_could_not_be_read_is_tried_again_soon(environment: KMSEnvironment) -> None:
+def test_failed_refresh_is_retried_soon(environment: KMSEnvironment) -> None:
     cache, files = cache_of(environment), files_of(environment)
     environment.kms.faults.status("", 500, times=1)
     refresh(cache, files)

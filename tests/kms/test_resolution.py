@@ -1,4 +1,4 @@
-"""What is the same for every KMS: how long a key is good, what happens when nothing can be found out, what is said."""
+"""Behaviour common to every KMS: validity of keys, outages, and messages."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_private_ca_is_taken_from_the_entry(any_kms: KMSEnvironment) -> None:
     with KMSEnvironment(type(any_kms.kms), tls=True) as private:
         private.add_key()
         with ServiceClient(clock=private.clock) as strict:
-            # The certificate is not the system's, nor is loopback allowed: only the entry's CA is looked at here.
+            # The system does not trust the certificate, and loopback is not allowed: this checks the entry's CA only.
             services = strict.services(Deadline.after(private.clock, 20))
             with pytest.raises(UnavailableError):
                 resolve_kms(private.entry(), MappingServiceSecrets(private.secrets), services, private.clock)
@@ -171,7 +171,7 @@ HUAWEI = {"region": "cn-north-4", "projectId": "0a", "keyId": "b1", "credentials
         ({"oracle": {"keyId": "ocid1.key.a/../b", "endpoint": "https://v", "credentialsSecret": {"name": "a"}}}, "key"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_by_the_model(kms: dict[str, object], message: str) -> None:
+def test_invalid_entry_is_refused_by_the_model(kms: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         KeyEntry.model_validate({"kms": kms})
 

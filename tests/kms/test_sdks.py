@@ -1,4 +1,4 @@
-"""The simulators take the official SDKs' requests, so that what they check is what the services check.
+"""The simulators accept the requests of the official SDKs, so their checks equal those of the services.
 
 Each SDK runs in a process of its own, with its own dependencies (`.ci/vendor-tools.txt`). It asks for a key and has a
 digest signed; the code under test asks the same simulator for the same key and verifies that signature.

@@ -32,7 +32,7 @@ def api(cluster: KubernetesSimulator) -> KubernetesAPI:
 
 @pytest.fixture
 def output() -> io.StringIO:
-    """What was logged, one JSON object a line."""
+    """The log, with one JSON object per line."""
     return io.StringIO()
 
 
@@ -43,7 +43,7 @@ def log(output: io.StringIO) -> FilteringBoundLogger:
 
 @contextmanager
 def running(tasks: Iterable[Callable[[threading.Event], None]], cluster: KubernetesSimulator) -> Iterator[None]:
-    """Run tasks in threads; at the end the API server goes away, so that no watch holds them."""
+    """Run tasks in threads; at the end the API server is stopped, so that no watch delays them."""
     stop = threading.Event()
     threads = [threading.Thread(target=task, args=(stop,), daemon=True) for task in tasks]
     for thread in threads:

@@ -34,7 +34,7 @@ def namespace(name: str, **labels: str) -> dict[str, Any]:
 
 
 class Watched:
-    """A listing of namespaces' labels, and a way to wait for what it comes to."""
+    """A listing of namespaces' labels, with a wait for its contents."""
 
     def __init__(self, api: KubernetesAPI, clock: Clock, log: FilteringBoundLogger) -> None:
         self._changed = threading.Condition()
@@ -129,7 +129,7 @@ def test_watch_that_ends_early_causes_a_relist(
     cluster.put(NAMESPACES, namespace("a"))
     with running([watched.listing.run], cluster):
         watched.wait_for({"a": {}})
-        # A watch that tells nothing would be followed by a list for that alone.
+        # A watch without events would cause a relist by itself.
         cluster.put(NAMESPACES, namespace("b"))
         watched.wait_for({"a": {}, "b": {}})
         if gracefully:
@@ -189,7 +189,7 @@ def test_rolled_back_history_is_noticed_at_higher_versions(cluster: KubernetesSi
 
 
 class Pauses(threading.Event):
-    """Told to stop or not, it never waits; it notes what it was asked to."""
+    """A stop event that never waits and records the requested waits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -316,7 +316,7 @@ def test_unreadable_token_is_retried(cluster: KubernetesSimulator, error: Except
         configuration.api_key["BearerToken"] = "Bearer secret"
 
     configuration = Configuration(host=cluster.url, api_key={"BearerToken": "Bearer old"})
-    configuration.refresh_api_key_hook = read_token  # type: ignore[assignment]  # it is None at first, says its type
+    configuration.refresh_api_key_hook = read_token  # type: ignore[assignment]  # its declared type is None
     api = KubernetesAPI(configuration)
     with pytest.raises(UnavailableError, match=type(error).__name__):
         api.get(NAMESPACES)
@@ -325,7 +325,7 @@ def test_unreadable_token_is_retried(cluster: KubernetesSimulator, error: Except
 
 
 class OnlyNew(BaseHTTPRequestHandler):
-    """An API server that takes one token only."""
+    """An API server that accepts only one token."""
 
     def do_GET(self) -> None:
         taken = self.headers["Authorization"].lower() == "bearer new"
@@ -336,7 +336,7 @@ class OnlyNew(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Write no log."""
 
 
 def test_refused_service_account_token_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Policy files, and everything that is wrong with them."""
+"""Loading of policy files, and reports of every problem in them."""
 
 from __future__ import annotations
 
@@ -291,7 +291,7 @@ def test_authenticator_problem_has_its_field(spec: dict[str, Any], problem: str)
         ({"metadata": {}}, "metadata.name: is required"),
     ],
 )
-def test_what_is_wrong_with_a_secret_or_namespace(change: dict[str, Any], problem: str) -> None:
+def test_secret_or_namespace_problem_has_its_field(change: dict[str, Any], problem: str) -> None:
     assert problem in one_problem(GOOD, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}, **change})
 
 
@@ -386,7 +386,7 @@ def test_input_without_sealgate_objects_is_a_problem(text: str) -> None:
     assert "no Authenticator and no VerificationPolicy in f.yaml (1 files read)" in one_problem(text)
 
 
-def test_authenticators_alone_are_right_but_worth_a_note() -> None:
+def test_authenticators_without_policies_are_valid_with_a_note() -> None:
     assert load(authenticator_object()).notes == ("there is no VerificationPolicy, so no image has to be verified",)
 
 
@@ -409,7 +409,7 @@ def test_untrusted_text_never_breaks_a_line() -> None:
 
 
 def test_misplaced_key_is_not_shown() -> None:
-    secret = "MHcCAQEEIDsecret" * 20  # noqa: S105 - stands for a private key that was pasted
+    secret = "MHcCAQEEIDsecret" * 20  # noqa: S105 - a placeholder for a pasted private key
 
     found = one_problem(policy_object("p", action=secret), authenticator_object())
 

@@ -1,4 +1,4 @@
-"""Finding policy files in folders, checkouts and mounted ConfigMaps."""
+"""Discovery of policy files in directories, checkouts and mounted ConfigMaps."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_several_paths_without_policies_are_all_named(tmp_path: Path) -> None:
 
 @contextmanager
 def without_privileges() -> Iterator[None]:
-    """Be somebody who may not read everything, also where the tests run as root."""
+    """Drop the right to read every file, also if the tests run as root."""
     before = os.geteuid()
     if before == 0:
         os.seteuid(65534)

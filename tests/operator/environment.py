@@ -59,7 +59,7 @@ def rules(*resources: str) -> list[dict[str, Any]]:
 
 
 def listed(path: str, *resources: str) -> dict[str, Any]:
-    """Return what the chart's list says of a configuration."""
+    """Return the entry of the chart's list for a configuration."""
     kind = "MutatingWebhookConfiguration" if path.startswith(MUTATING) else "ValidatingWebhookConfiguration"
     name = path.rpartition("/")[2]
     found = {"kind": kind, "name": name, "webhook": f"{name.removeprefix('sealgate-')}.sealgate.dev"}
@@ -151,7 +151,7 @@ def data(cluster: KubernetesSimulator, path: str) -> dict[str, bytes]:
 
 
 def holder(cluster: KubernetesSimulator) -> str:
-    """Return who holds the Lease; empty for nobody."""
+    """Return the holder of the Lease; empty if it has none."""
     leases = cluster.find("leases")
     return str(leases[0]["spec"]["holderIdentity"]) if leases else ""
 
@@ -188,7 +188,7 @@ class Running:
 
 @contextmanager
 def running(cluster: KubernetesSimulator, identity: str = "one", **options: Any) -> Iterator[Running]:
-    """Run an operator; at the end it is told to stop."""
+    """Run an operator, and stop it at the end."""
     operator = Running(cluster, identity, **options)
     try:
         yield operator
@@ -212,7 +212,7 @@ def wait_for_threads() -> None:
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Return when a condition holds that no simulator can be asked about."""
+    """Return when a condition holds that is not about a simulator."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come to that"

@@ -1,4 +1,4 @@
-"""Objects for the operator to look at."""
+"""Objects for the operator to reconcile."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def policy(name: str, *authenticators: str, **spec: Any) -> dict[str, Any]:
 
 
 def secret(name: str, **data: bytes | str) -> dict[str, Any]:
-    """Return a Secret; underscores in keys stand for dots."""
+    """Return a Secret; underscores in keys become dots."""
     encoded = {
         key.replace("_", "."): base64.b64encode(value.encode() if isinstance(value, str) else value).decode()
         for key, value in data.items()

@@ -1,4 +1,4 @@
-"""The queue, the store and the metrics by themselves."""
+"""Unit tests of the queue, the store and the metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operator as the chart starts it: a process of its own, which may be killed at any time."""
+"""The operator as the chart starts it: a process that may be killed at any time."""
 
 from __future__ import annotations
 

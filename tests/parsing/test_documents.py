@@ -1,4 +1,4 @@
-"""YAML with the line of everything, and what is wrong with it."""
+"""Reading of YAML with line numbers, and reports of its defects."""
 
 from __future__ import annotations
 
@@ -92,11 +92,11 @@ def test_a_member_can_be_a_document_of_its_own() -> None:
         ("[1, {a: b}]", [1, {"a": "b"}]),
     ],
 )
-def test_values_are_what_kubernetes_reads(text: str, value: Any) -> None:
+def test_values_are_read_like_kubernetes_reads_them(text: str, value: Any) -> None:
     assert read(f"v: {text}").value == {"v": value}
 
 
-def test_aliases_repeat_what_they_name() -> None:
+def test_aliases_repeat_their_anchor() -> None:
     document = read("a: &x {b: [1]}\nc: *x\nd:\n- *x\n")
 
     assert document.value == {"a": {"b": [1]}, "c": {"b": [1]}, "d": [{"b": [1]}]}

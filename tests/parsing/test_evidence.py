@@ -1,4 +1,4 @@
-"""Malformed evidence is a refusal with the reason of its kind."""
+"""Malformed evidence is refused with the reason for its format."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_oversized_evidence_has_a_reason_of_its_own(parse: Callable[..., object]
     assert caught.value.reason is Reason.EVIDENCE_TOO_LARGE
 
 
-def test_well_formed_evidence_is_read_as_strict_json_reads_it() -> None:
+def test_well_formed_evidence_is_read_as_strict_json() -> None:
     assert evidence.parse_object(b'{"a": ["b"]}', "the payload") == {"a": ["b"]}
     assert evidence.list_member({"a": ["b"]}, "a", "the payload") == ["b"]
     assert evidence.malformed("the payload", "it is odd").message == "the payload is malformed: it is odd"

@@ -1,4 +1,4 @@
-"""Foreign JSON is one unambiguous value, small and shallow, or refused."""
+"""Untrusted JSON is read only if it is one unambiguous value within the limits of size and depth."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_arbitrary_bytes_are_read_or_refused(data: bytes) -> None:
     [(b"null", "null"), (b"true", "a boolean"), (b"1", "a number"), (b"1.5", "a number"), (b'"x"', "a string"),
      (b"[]", "a list")],
 )  # fmt: skip
-def test_what_should_be_an_object_and_is_not_is_named(data: bytes, kind: str) -> None:
+def test_value_that_is_not_an_object_is_named(data: bytes, kind: str) -> None:
     with pytest.raises(MalformedError, match=f"should be an object and is {kind}"):
         parse_object(data, "the payload")
 

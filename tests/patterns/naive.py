@@ -1,4 +1,4 @@
-"""The pattern language, told as plainly as possible: slow, and written without a look at the fast one."""
+"""A plain, slow implementation of the pattern language, independent of the fast one."""
 
 from __future__ import annotations
 

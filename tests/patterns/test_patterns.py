@@ -1,4 +1,4 @@
-"""The pattern language, over any text."""
+"""The pattern language over arbitrary text."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from tests.patterns.naive import naive_match
         ("a\nb", ["a\nb"], ["a\nb\n"]),
     ],
 )
-def test_a_pattern_covers_exactly_what_it_says(pattern: str, matching: list[str], others: list[str]) -> None:
+def test_pattern_agrees_with_the_plain_implementation(pattern: str, matching: list[str], others: list[str]) -> None:
     compiled = compile_pattern(pattern)
 
     assert [text for text in matching if not compiled.matches(text)] == []
@@ -93,7 +93,7 @@ def test_every_match_starts_with_the_prefix(pattern: str, text: str) -> None:
     assert not compiled.matches(text) or text.startswith(compiled.prefix)
 
 
-def test_the_prefix_is_what_all_alternatives_share() -> None:
+def test_prefix_is_shared_by_all_alternatives() -> None:
     assert compile_pattern("a/{b, bc}*/d").prefix == "a/b"
     assert compile_pattern("**/a").prefix == ""
     assert compile_pattern("a/b").prefix == "a/b"
@@ -115,7 +115,7 @@ def test_the_prefix_is_what_all_alternatives_share() -> None:
         ("{a,b}" * 8, f"more than {MAX_ALTERNATIVES} combinations"),
     ],
 )
-def test_what_is_outside_the_language_is_refused(pattern: str, why: str) -> None:
+def test_text_outside_the_language_is_refused(pattern: str, why: str) -> None:
     with pytest.raises(InvalidPatternError) as caught:
         compile_pattern(pattern)
 
@@ -133,7 +133,7 @@ def test_equal_alternatives_are_merged() -> None:
 
 
 @pytest.mark.parametrize("pattern", ["v*", "v?.{1, 2}.*", "_X-1", "**"])
-def test_a_tag_pattern_may_hold_what_tags_hold(pattern: str) -> None:
+def test_tag_pattern_may_contain_tag_characters(pattern: str) -> None:
     assert compile_tag_pattern(pattern).text == pattern
 
 

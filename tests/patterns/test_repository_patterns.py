@@ -1,4 +1,4 @@
-"""Patterns over normalised repository names: what they cover, and what is refused because it covers nothing."""
+"""Patterns over normalised repository names; a pattern that can never match is refused."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_the_text_stays_as_written() -> None:
         ("^quay\\.io/app$", "not a registry"),
     ],
 )
-def test_what_can_never_match_is_refused_with_what_to_write(pattern: str, hint: str) -> None:
+def test_pattern_that_never_matches_is_refused_with_a_correction(pattern: str, hint: str) -> None:
     with pytest.raises(InvalidPatternError) as caught:
         compile_repository_pattern(pattern)
 

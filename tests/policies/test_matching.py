@@ -1,4 +1,4 @@
-"""Which policies cover an image in a namespace."""
+"""Matching of policies against an image in a namespace."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_all_policies_that_cover_the_image_are_found_sorted_by_name() -> None:
     assert names(index, "nginx") == ["other", "z"]
 
 
-def test_a_policy_that_covers_an_image_in_several_ways_is_found_once() -> None:
+def test_policy_with_several_matching_patterns_is_found_once() -> None:
     index = PolicyIndex([policy("p", "**", "quay.io/*", "quay.io/app", "quay.io/{app,ap*}")])
 
     assert names(index, "quay.io/app") == ["p"]
@@ -254,7 +254,7 @@ _IMAGES = st.sampled_from(
 
 @settings(max_examples=250)
 @given(st.lists(_SPECS, max_size=5), _IMAGES, st.sampled_from(["a", "b", "c"]))
-def test_the_index_finds_what_asking_every_policy_finds(specs: list[dict[str, Any]], image: str, env: str) -> None:
+def test_index_agrees_with_matching_every_policy(specs: list[dict[str, Any]], image: str, env: str) -> None:
     index = PolicyIndex([policy(f"p{number}", **spec) for number, spec in enumerate(specs)])
     reference, namespace = parse_reference(image), Namespace("team", {"env": env})
 

@@ -1,4 +1,4 @@
-"""What holds for every text, and for every reference that can be written."""
+"""Properties of arbitrary text and of every valid reference."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_only_the_declared_error_is_raised(text: str) -> None:
 
 @settings(max_examples=200)
 @given(_LABELS, _LABELS, _PATHS, _TAGS, _DIGESTS)
-def test_what_docker_accepts_is_accepted(first: str, second: str, path: str, tag: str, digest: str) -> None:
+def test_reference_accepted_by_docker_is_accepted(first: str, second: str, path: str, tag: str, digest: str) -> None:
     host = f"{first}.{second}x.example"
 
     reference = parse_reference(f"{host}/{path}{tag}{digest}")
@@ -64,7 +64,7 @@ def test_what_docker_accepts_is_accepted(first: str, second: str, path: str, tag
 
 
 def _is_refused_on_purpose(domain: str, path: str, tag: str | None, digest: str | None) -> bool:
-    """Whether docker takes it and sealgate does not, each for a reason that stands in `sealgate.references`."""
+    """Return whether docker accepts it and sealgate refuses it, for a reason named in `sealgate.references`."""
     host, _, port = domain.rpartition(":") if re.search(r":[0-9]+$", domain) else (domain, "", "443")
     last = host.lower().rpartition(".")[2]
     return (
@@ -99,7 +99,7 @@ def test_agrees_with_docker_except_on_purpose(text: str) -> None:
 
 @settings(max_examples=200)
 @given(REFERENCES)
-def test_the_name_never_holds_what_separates_its_parts(text: str) -> None:
+def test_name_contains_no_separators_of_its_parts(text: str) -> None:
     try:
         reference = parse_reference(text)
     except InvalidReferenceError:

@@ -1,4 +1,4 @@
-"""What a pod names, parsed and normalised."""
+"""Parsing and normalisation of image references."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_other_ports_are_other_registries() -> None:
         "registry.example.org:5000:5000/app",
     ],
 )
-def test_what_is_outside_the_grammar_is_refused(text: str) -> None:
+def test_text_outside_the_grammar_is_refused(text: str) -> None:
     with pytest.raises(InvalidReferenceError) as caught:
         parse_reference(text)
 
@@ -153,7 +153,7 @@ def test_text_longer_than_any_reference_is_refused_unread() -> None:
     assert len(caught.value.message) < MAX_LENGTH
 
 
-def test_the_effective_tag_is_what_a_kubelet_pulls() -> None:
+def test_effective_tag_is_the_one_a_kubelet_pulls() -> None:
     assert parse_reference("nginx").effective_tag == "latest"
     assert parse_reference("nginx:1").effective_tag == "1"
     assert parse_reference(f"nginx@{DIGEST}").effective_tag is None

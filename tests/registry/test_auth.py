@@ -1,4 +1,4 @@
-"""Getting in: challenges answered once, tokens kept and renewed, credentials looked for only where they are wanted."""
+"""Registry authentication: challenges and tokens are cached, credentials are read only when they are required."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ USERS = {"robot": "s3cret"}
 
 
 class Given:
-    """A provider of fixed credentials that counts how often it is asked."""
+    """A provider of fixed credentials that records every call."""
 
     source = "given"
 

@@ -1,4 +1,4 @@
-"""Blobs: bounded, hashed, followed to where the registry keeps them."""
+"""Fetching blobs: bounded in size, checked against their digest, with redirects to storage."""
 
 from __future__ import annotations
 

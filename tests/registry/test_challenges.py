@@ -1,4 +1,4 @@
-"""`WWW-Authenticate` as servers write it, and as they should not."""
+"""Parsing of valid and invalid `WWW-Authenticate` headers."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_several_challenges_in_one_header_are_separated(header: str, expected: t
         'Basic realm="' + "x" * 9000 + '"',
     ],
 )
-def test_what_is_outside_the_grammar_is_refused(header: str) -> None:
+def test_text_outside_the_grammar_is_refused(header: str) -> None:
     with pytest.raises(ValueError, match="challenge"):
         parse_challenges(header)
 

@@ -1,4 +1,4 @@
-"""Credential helpers: real programs, run only for configs of one's own, bounded."""
+"""Credential helpers are real programs, run with bounds and only for the user's own Docker config."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ printf '{"ServerURL":"%s","Username":"robot","Secret":"of %s"}' "$server" "$serv
 @pytest.fixture(name="helper")
 def _helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    # However busy the machine is, a helper that answers is waited for.
+    # Long enough for a helper on a busy machine.
     monkeypatch.setattr(helpers, "HELPER_SECONDS", 60)
 
     def make(name: str, script: str) -> Path:

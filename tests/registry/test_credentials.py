@@ -1,4 +1,4 @@
-"""Docker configs: which entry is for which image, and what happens to bad ones."""
+"""Docker configs: selection of the entry for an image, and handling of invalid entries."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_the_older_form_is_read_too() -> None:
     assert credentials_for(config, Repository("a.example.org", "x")) == Credentials("robot", "x")
 
 
-def test_a_config_without_logins_is_fine(tmp_path: Path) -> None:
+def test_config_without_logins_is_accepted(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text('{"auths": null, "HttpHeaders": {"User-Agent": "x"}, "credHelpers": null, "credsStore": ""}')
     assert credentials_for(DockerConfigCredentials.from_file(path), Repository("a.example.org", "x")) is None

@@ -1,4 +1,4 @@
-"""Debian's docker-registry, as a client meets it: plain HTTP, no referrers API, passwords in an htpasswd file."""
+"""The client against Debian's docker-registry: plain HTTP, no referrers API, htpasswd authentication."""
 
 from __future__ import annotations
 

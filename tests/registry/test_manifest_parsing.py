@@ -1,4 +1,4 @@
-"""Manifests that carry signatures: image manifests that say nothing contradictory."""
+"""Parsing of manifests that carry signatures; contradictory manifests are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Manifests: one request, hashed, of a type that can be an image."""
+"""Fetching image manifests: one request, a checked digest, and a supported media type."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_refusal_names_the_action_and_quotes_no_response_body() -> None:
 
 
 @pytest.mark.parametrize("status", [204, 304, 400, 500, 502, 503])
-def test_other_answers_mean_unavailable(status: int) -> None:
+def test_unexpected_responses_are_unavailable(status: int) -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         registry.faults.answer(
             "manifests", status, {}, b"" if status in (204, 304) else b"<html>internal things</html>"

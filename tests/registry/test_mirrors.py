@@ -1,4 +1,4 @@
-"""Mirrors: asked first, with their own credentials, and no end of the world when they fail."""
+"""Mirrors are used first, with their own credentials; a failing mirror falls back to the origin."""
 
 from __future__ import annotations
 

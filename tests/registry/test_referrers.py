@@ -1,4 +1,4 @@
-"""Referrers: from the API or the fallback tag, in pages, bounded, each once."""
+"""Referrers from the API or the fallback tag: paged, bounded and without duplicates."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_pages_on_another_host_are_refused() -> None:
             session_of(client).referrers(repository_of(registry), ONE, 10)
 
 
-def test_what_is_listed_twice_counts_once() -> None:
+def test_duplicate_entries_are_listed_once() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         registry.faults.answer("referrers", 200, {"Content-Type": OCI_INDEX}, _index(*[_entry()] * 50, _entry(2)))
         assert len(session_of(client).referrers(repository_of(registry), ONE, 2)) == 2

@@ -1,4 +1,4 @@
-"""Tags to digests by HEAD, and whether a caller may read a manifest."""
+"""Resolution of tags to digests with HEAD, and confirmation that a caller may read a manifest."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_manifest_that_may_not_be_read_is_not_confirmed() -> None:
                 session_of(client, credentials).confirm(repository_of(registry), digest)
 
 
-def test_session_reports_whose_credentials_its_answers_rest_on() -> None:
+def test_session_reports_the_credentials_of_its_results() -> None:
     auth = Auth("none", users={"robot": "s3cret"}, anonymous=True)
     with RegistrySimulator(auth=auth) as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")

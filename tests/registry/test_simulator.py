@@ -1,4 +1,4 @@
-"""The simulator itself: what other tests rest on."""
+"""The registry simulator behaves as other tests assume."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _pool() -> Iterator[urllib3.PoolManager]:
         yield pool
 
 
-def test_what_is_pushed_is_served_byte_for_byte(pool: urllib3.PoolManager) -> None:
+def test_pushed_content_is_served_byte_for_byte(pool: urllib3.PoolManager) -> None:
     with RegistrySimulator() as registry:
         digest = registry.push_image("team/app", "v1")
         answer = pool.request("GET", f"{registry.url}/v2/team/app/manifests/v1")
@@ -38,7 +38,7 @@ def test_what_is_pushed_is_served_byte_for_byte(pool: urllib3.PoolManager) -> No
         assert pool.request("GET", f"{registry.url}/elsewhere").status == 404
 
 
-def test_referrers_come_from_the_api_in_pages_or_from_the_fallback_tag(pool: urllib3.PoolManager) -> None:
+def test_referrers_are_served_by_api_pages_or_fallback_tag(pool: urllib3.PoolManager) -> None:
     with RegistrySimulator(page_size=1) as registry:
         subject = registry.push_image("team/app", "v1")
         for text in (b"one", b"two"):

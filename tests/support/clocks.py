@@ -5,18 +5,18 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 
-#: When tests take place unless they say otherwise.
+#: Default time of tests.
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
 class FakeClock:
-    """Stands still until somebody moves it; a sleep moves it by the time slept. Thread-safe."""
+    """Clock that only `advance` and `sleep` move. Thread-safe."""
 
     def __init__(self, now: datetime = NOW) -> None:
         self._start = now
         self._seconds = 0.0
         self._lock = threading.Lock()
-        #: Every sleep that was asked for, seconds.
+        #: Every requested sleep, in seconds.
         self.slept: list[float] = []
 
     def now(self) -> datetime:

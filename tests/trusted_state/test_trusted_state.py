@@ -1,4 +1,4 @@
-"""A memory that only goes forward, in a process and in a folder."""
+"""Trusted state: versions never decrease, in memory and in a directory."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_file_names_do_not_contain_repository_names(tmp_path: Path) -> None:
 
 def test_concurrent_writers_never_lower_a_version(tmp_path: Path) -> None:
     class Patient(SystemClock):
-        """Nobody gives up, however slow the disk is."""
+        """No writer times out, even on a slow disk."""
 
         def monotonic(self) -> float:
             return 0.0
@@ -225,5 +225,5 @@ def test_merging_is_monotonic_and_commutative(a: TrustRecord, b: TrustRecord, c:
 @given(st.binary(max_size=200))
 @settings(max_examples=100)
 def test_invalid_record_raises_value_error(data: bytes) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - which one is told by the tests above
+    with pytest.raises(ValueError):  # noqa: PT011 - the tests above check the messages
         decode_record(data, KEY)

@@ -1,4 +1,4 @@
-"""Single flight, host limiter and wait slots together: the order in which things happen to one call."""
+"""Single flight, host limiter and wait slots together: the order of events of one call."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_work_is_not_prepared_for_a_full_queue(context: VerifierContext, monkeyp
 
 def test_work_is_prepared_under_no_lock(context: VerifierContext) -> None:
     def prepare() -> Callable[[], object]:
-        # Another thread needs each of the locks meanwhile.
+        # Another thread acquires each of the locks at the same time.
         with ThreadPoolExecutor(1) as pool:
             slot = pool.submit(context.wait_slots.acquire, HOST).result(PATIENCE)
             slot.release()
@@ -162,7 +162,7 @@ def test_caller_starts_a_joined_call_that_was_not_started(context: VerifierConte
 
 
 def test_many_callers_get_a_result_although_some_leaders_stop(context: VerifierContext, clock: FakeClock) -> None:
-    """Every third caller cannot start work; it alone is refused, and the others get the result of some call."""
+    """Every third caller cannot start work and alone is refused; the others get the result of a call."""
 
     def ask(number: int) -> object:
         def prepare() -> Callable[[], object]:

@@ -1,4 +1,4 @@
-"""Cached verdicts equal those that would be made anew."""
+"""Cached verdicts equal freshly computed ones."""
 
 from __future__ import annotations
 
@@ -301,7 +301,7 @@ def test_cached_verdict_equals_a_new_one(steps: list[tuple[str, float]]) -> None
             # A copy of the policies is another set, with an empty cache.
             anew = uncached.verify(images, environment.review(policies=replace(RELEASE)))
             for _ in range(2):
-                # Only whether a refusal was cached may differ: the first to ask has made it.
+                # Only the mark of a cached refusal may differ: the first call has created it.
                 assert [replace(verdict, cached=None) for verdict in environment.verify(*images)] == [
                     replace(verdict, cached=None) for verdict in anew
                 ]

@@ -44,7 +44,7 @@ def environment() -> Iterator[VerifierEnvironment]:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Return as soon as something is so; fail when it does not come to pass."""
+    """Return when a condition holds; fail after a timeout."""
     end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end
@@ -181,7 +181,7 @@ def test_silent_registry_is_unavailable_at_the_deadline(environment: VerifierEnv
 
 
 class Verified(NullObserver):
-    """Says when something was verified."""
+    """Reports when a subject was verified."""
 
     def __init__(self) -> None:
         self.seen = threading.Event()
@@ -199,7 +199,7 @@ def test_slow_image_does_not_delay_the_others_of_its_request() -> None:
         environment.registry.faults.hang("/manifests/slow")
         asked = pool.submit(environment.verify, environment.image("slow"), environment.image("quick"), seconds=10)
         assert verified.seen.wait(PATIENCE)
-        # The review has taken the quick one's finding when it waits for the slow one alone.
+        # The review has the quick finding once it waits only for the slow one.
         waiters = environment.verifier._context.wait_slots._waiters
         wait_until(lambda: waiters.get(environment.registry.host) == 1)
         clock.advance(11)
@@ -211,7 +211,7 @@ def test_slow_image_does_not_delay_the_others_of_its_request() -> None:
 @pytest.mark.parametrize("way", ["verify", "resolve"])
 def test_waiters_of_a_silent_host_are_answered_before_their_deadline(way: str) -> None:
     clock = FakeClock()
-    # The registry goes first, and with it whoever still waits.
+    # The registry is closed first, which ends the waits.
     with (
         ThreadPoolExecutor(10) as pool,
         VerifierEnvironment(VerifierSettings(max_waiters=3, unresponsive_after=5), clock) as environment,
@@ -232,7 +232,7 @@ def test_waiters_of_a_silent_host_are_answered_before_their_deadline(way: str) -
         clock.advance(5.1)
         wait_until(lambda: sum(one.done() for one in asked) == 7)
         assert waiters[environment.registry.host] == 3
-        # Whoever asks for another host is not concerned, and nobody else gives way.
+        # Requests for another host are not affected, and no other waiter is refused.
         assert environment.verify("localhost:1/team/app:v1", seconds=5)[0].reason is Reason.REGISTRY_UNAVAILABLE
         assert sum(one.done() for one in asked) == 7
         assert {one.result() for one in asked if one.done()} == {Reason.REGISTRY_UNAVAILABLE}
@@ -346,7 +346,7 @@ def test_simultaneous_requests_share_one_verification(environment: VerifierEnvir
     assert len(environment.registry.paths) == 3
 
 
-def test_resolving_returns_what_could_be_resolved_in_time() -> None:
+def test_resolving_returns_the_digests_found_in_time() -> None:
     clock = FakeClock()
     with ThreadPoolExecutor(1) as pool, VerifierEnvironment(clock=clock) as environment:
         digest = environment.push_signed()

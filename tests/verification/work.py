@@ -1,4 +1,4 @@
-"""Work that a test starts and lets end."""
+"""Work whose start and end a test controls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of the webhook share."""
+"""Shared fixtures of the webhook's tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A webhook with everything around it: a registry, policies in files, a key whose signatures they ask for.
+"""A webhook with its environment: a registry, policies in files, and the key of the required signatures.
 
 ::
 
@@ -92,7 +92,7 @@ def namespace(name: str, **labels: str) -> dict[str, Any]:
 def write_objects(folder: Path, *objects: dict[str, Any], file: str = "policies.json") -> Path:
     """Write objects to one file, replacing it as a whole, and return the folder."""
     folder.mkdir(exist_ok=True)
-    # Beside the folder: a server that looks in between must not find it changed before the objects are there.
+    # Outside of the directory: a server that polls in between must not see the change before the objects exist.
     scratch = folder.with_name(f".{folder.name}.scratch")
     scratch.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
     scratch.rename(folder / file)
@@ -101,7 +101,7 @@ def write_objects(folder: Path, *objects: dict[str, Any], file: str = "policies.
 
 @dataclass(frozen=True)
 class ReviewAnswer:
-    """What came back for a review.
+    """The response to a review.
 
     Attributes:
         response: the review's `response`.
@@ -166,7 +166,7 @@ class WebhookEnvironment:
         self.metrics = Metrics(self.logger)
         self._closers: list[Callable[[], None]] = []
         self._assembled: Any = None
-        #: What Events would be made of.
+        #: Denials that would become Events.
         self.denials: list[str] = []
         self.write(policy("all", f"{self.registry.host}/**"))
 
@@ -175,7 +175,7 @@ class WebhookEnvironment:
         write_objects(self.folder, authenticator("release", self.key), *policies)
 
     def push(self, repository: str, tag: str | None = None, **how: Any) -> str:
-        """Push an image that nobody signed; return its reference, by tag if it has one."""
+        """Push an unsigned image; return its reference, by tag if it has one."""
         digest = self.registry.push_image(repository, tag, **how)
         return self.reference(repository, tag, digest)
 
@@ -221,7 +221,7 @@ class WebhookEnvironment:
         return [line for line in lines if line["event"] == event]
 
     def metric(self, name: str, **labels: str) -> float:
-        """Return a metric's value; zero where there is none yet."""
+        """Return a metric's value; zero if it does not exist yet."""
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
     def close(self) -> None:

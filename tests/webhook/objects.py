@@ -58,7 +58,7 @@ def workload(kind: str, *images: str, **lists: Any) -> dict[str, Any]:
 
 
 def review(obj: dict[str, Any] | None, operation: str = "CREATE", **members: Any) -> dict[str, Any]:
-    """Return an AdmissionReview; `members` go into its request over what the object says."""
+    """Return an AdmissionReview; `members` override members of its request."""
     kind = (obj or {}).get("kind", "Pod")
     group, _, version = (obj or {}).get("apiVersion", "v1").rpartition("/")
     request = {

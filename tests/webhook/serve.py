@@ -60,7 +60,7 @@ def _stumbling(task: Callable[[threading.Event], None]) -> Callable[[threading.E
 
 
 def backend_of(given: dict[str, Any]) -> BackendFactory:
-    """Return what makes the backend that a test wants."""
+    """Return the factory of the backend that a test configures."""
     paths, everybody = tuple(map(Path, given["policies"])), NoCredentials()
     kms = KMSKeyCache(RegistrySettings(), SystemClock())
     if not given.get("stumbling"):

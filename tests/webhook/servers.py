@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[2]
-#: Longer than anything here takes on a busy machine; reached only when something is broken.
+#: Timeout in seconds, longer than any step on a busy machine; reached only on a failure.
 PATIENCE_SECONDS = 60.0
 
 
@@ -38,12 +38,12 @@ class TLSFiles:
         self.renew()
 
     def renew(self) -> None:
-        """Replace both by a new pair of the same authority, each as a whole."""
+        """Replace both atomically by a new pair of the same CA."""
         leaf = self.authority.issue_cert("127.0.0.1", "localhost")
         self.write(b"".join(blob.bytes() for blob in leaf.cert_chain_pems), leaf.private_key_pem.bytes())
 
     def write(self, certificate: bytes, key: bytes) -> None:
-        """Replace both by whatever is given."""
+        """Replace both by the given contents."""
         for file, content in ((self.certificate, certificate), (self.key, key)):
             scratch = file.with_suffix(".scratch")
             scratch.write_bytes(content)
@@ -93,7 +93,7 @@ class Server:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where reviews are posted."""
+        """URL for reviews."""
         host, _, port = self.wait_for_line("reviews served")["address"].rpartition(":")
         return host, int(port)
 
@@ -134,7 +134,7 @@ class Server:
         return ReviewAnswer(response.json()["response"])
 
     def metrics(self) -> str:
-        """Return what Prometheus is told."""
+        """Return the metrics as Prometheus scrapes them."""
         address = self.wait_for_line("metrics served")["address"]
         with urllib3.PoolManager() as pool:
             return pool.request("GET", f"http://{address}/metrics").data.decode()
@@ -176,9 +176,9 @@ class Server:
 
 
 def eventually(condition: Callable[[], bool]) -> None:
-    """Wait for something that only asking can tell.
+    """Poll until a condition holds.
 
-    Asks again and again, each time as far apart as the asking itself takes at least; fails after `PATIENCE_SECONDS`.
+    Polls every 50 ms; fails after about `PATIENCE_SECONDS`.
     """
     pause = threading.Event()
     for _ in range(int(PATIENCE_SECONDS * 20)):
@@ -190,7 +190,7 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 @contextlib.contextmanager
 def running(settings: dict[str, Any], trust: str | None = None, arguments: tuple[str, ...] = ()) -> Iterator[Server]:
-    """Start a server and see to it that it ends; see `Server`."""
+    """Start a server, and stop it at the end; see `Server`."""
     server = Server(settings, trust, arguments)
     try:
         yield server

@@ -1,4 +1,4 @@
-"""Metrics: bounded labels, and a port of their own."""
+"""Metrics have bounded labels and a port of their own."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_unknown_request_outcomes_are_counted_as_other(metrics: Metrics) -> None
     }
 
 
-def test_checks_are_counted_by_what_they_found(metrics: Metrics) -> None:
+def test_checks_are_counted_by_outcome(metrics: Metrics) -> None:
     metrics.verification(Finding("release", "cosign", Outcome.VERIFIED, Reason.VERIFIED, ""), 0.2)
     metrics.verification(Finding("release", "cosign", Outcome.UNAVAILABLE, Reason.RATE_LIMITED, ""), 0.2)
     assert labels_of(metrics, "sealgate_unavailable_verifications", "reason") == {"RateLimited"}

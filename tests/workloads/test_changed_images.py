@@ -1,4 +1,4 @@
-"""Which images of an update are new."""
+"""Detection of the new images of an update."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ CUSTOM = WorkloadKind.custom("example.org", "App", ["spec.template.spec"], ["spe
         ({"spec": {"image": 1}}, {"spec": {"image": 1}, "metadata": {"labels": {"a": "b"}}}),
     ],
 )
-def test_what_cannot_be_read_and_did_not_change_brings_no_image(old: dict[str, Any], new: dict[str, Any]) -> None:
+def test_unreadable_unchanged_part_adds_no_image(old: dict[str, Any], new: dict[str, Any]) -> None:
     assert changed_images(new, old, CUSTOM) == ()
 
 
@@ -82,6 +82,6 @@ def test_what_cannot_be_read_and_did_not_change_brings_no_image(old: dict[str, A
         {"spec": {"template": []}},
     ],
 )
-def test_what_cannot_be_read_and_changed_is_an_error(new: dict[str, Any]) -> None:
+def test_unreadable_changed_part_is_an_error(new: dict[str, Any]) -> None:
     with pytest.raises(InvalidWorkloadError):
         changed_images(new, PLACEHOLDER, CUSTOM)

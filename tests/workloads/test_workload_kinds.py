@@ -1,4 +1,4 @@
-"""Which kinds hold images, and where: paths, custom kinds, the ready-made ones."""
+"""Kinds with images and their paths: built-in, custom and predefined custom kinds."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_text_that_is_not_a_path_is_an_error(text: str, message: str) -> None:
         ("argoproj.io", "Rollout", ["spec."], "custom kind argoproj.io/Rollout: spec. is not a field path"),
     ],
 )
-def test_a_custom_kind_that_cannot_be_meant_is_an_error(group: str, kind: str, paths: list[str], message: str) -> None:
+def test_invalid_custom_kind_is_an_error(group: str, kind: str, paths: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         WorkloadKind.custom(group, kind, paths)
 
@@ -144,7 +144,7 @@ def test_the_kinds_of_kubernetes_are_of_its_own_groups(group: str, kind: str) ->
         {"template": {"spec": {"containers": []}}},
     ],
 )
-def test_what_is_absent_from_a_custom_kind_has_no_images(spec: Any) -> None:
+def test_absent_field_of_a_custom_kind_has_no_images(spec: Any) -> None:
     assert images(rollout(spec), ROLLOUT) == []
 
 
@@ -163,7 +163,7 @@ def test_what_is_absent_from_a_custom_kind_has_no_images(spec: Any) -> None:
         ({"template": {"spec": {"containers": [{"image": " "}]}}}, r"containers\[0\].image is empty"),
     ],
 )
-def test_what_is_there_must_be_readable(spec: Any, message: str) -> None:
+def test_existing_field_must_be_readable(spec: Any, message: str) -> None:
     with pytest.raises(InvalidWorkloadError, match=message):
         extract_images(rollout(spec), ROLLOUT)
 
@@ -268,7 +268,7 @@ def test_all_images_are_new_if_the_old_object_had_none() -> None:
     assert changed(template({"image": "a"}), rollout({}), ROLLOUT) == ["spec.template.spec.containers[0].image"]
 
 
-# Ready-made kinds ---------------------------------------------------------------------------------------------------
+# Predefined kinds ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", sorted(MANIFESTS.glob("*.yaml")), ids=lambda path: path.stem)
@@ -285,13 +285,13 @@ def test_every_image_of_a_real_object_is_found(path: Path) -> None:
     assert changed_images(obj, obj, kind) == ()
 
 
-def test_every_ready_made_kind_has_an_object() -> None:
+def test_every_predefined_kind_has_a_test_object() -> None:
     assert {"_".join(path.stem.split("_")[:2]) for path in MANIFESTS.glob("*.yaml")} == {
         f"{kind.group}_{kind.kind}" for kind in READY_MADE.kinds
     }
 
 
-def test_the_documented_entries_are_the_ready_made_kinds() -> None:
+def test_documented_entries_are_the_predefined_kinds() -> None:
     text = (ROOT / "docs" / "custom-kinds.md").read_text(encoding="utf-8")
     block = text.partition("```yaml\ncustomKinds:")[2].partition("```")[0]
     entries = yaml.safe_load("customKinds:" + block)["customKinds"]

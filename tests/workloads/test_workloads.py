@@ -1,4 +1,4 @@
-"""Which images an object would run."""
+"""Extraction of the images that an object would run."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The cosign format, asked through `build_check` about images in a registry."""
+"""The cosign format, through `build_check`, for images in a registry."""

@@ -1,4 +1,4 @@
-"""Key-based bundles: what cosign 3 writes."""
+"""Key-based bundles, as cosign 3 writes them."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_one_valid_envelope_signature_suffices_and_each_is_reported(environment:
     assert [seen.reason for seen in found.signatures] == [Reason.INVALID_SIGNATURE, Reason.VERIFIED, Reason.VERIFIED]
 
 
-# What the statement must say beyond the digest -------------------------------------------------------------------
+# Requirements on the statement beside the digest -----------------------------------------------------------------
 
 
 def test_attestations_by_the_key_are_no_signatures(either_environment: CosignEnvironment) -> None:

@@ -1,4 +1,4 @@
-"""An authenticator becomes a check: its keys loaded, its content hashed."""
+"""Building a check from a cosign authenticator: keys are loaded, content is hashed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classic signatures: the `.sig` tag, each layer a signature."""
+"""Classic signatures: one per layer of the manifest behind the `.sig` tag."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_one_valid_layer_suffices_and_the_others_are_reported(environment: Cosig
         Reason.VERIFIED,
         Reason.MALFORMED_EVIDENCE,
     ]
-    # The one for another digest was made by an accepted key, and says so.
+    # The payload for another digest is signed by an accepted key.
     assert [seen.fingerprint for seen in found.signatures] == [None, fingerprint(KEY), fingerprint(KEY), None]
 
 
@@ -201,7 +201,7 @@ def test_an_index_under_the_tag_holds_no_signature(environment: CosignEnvironmen
     environment.refused(Reason.TYPE_MISMATCH, KEY)
 
 
-# What the payload must say beyond the digest ---------------------------------------------------------------------
+# Requirements on the payload beside the digest -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

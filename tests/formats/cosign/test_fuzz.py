@@ -1,4 +1,4 @@
-"""Whatever is written into signatures, the answer is verified or one of sealgate's own errors, never another one.
+"""Fuzzing of signatures: the outcome is verified or a SealgateError, never another exception.
 
 Everything here is signed by the accepted key where it can be, so that the parsers behind the signature are reached.
 """
@@ -39,7 +39,7 @@ CHECK = cosign_check(KEY, annotations={"env": "prod"}, matchRepository=True)
 SOME = settings(
     max_examples=60,
     deadline=None,
-    # As everywhere, how long it takes says nothing; the fixture is meant to be shared.
+    # Duration is not a criterion here, and the fixture is shared on purpose.
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 
@@ -105,13 +105,13 @@ def spoilt(document: dict[str, Any]) -> st.SearchStrategy[bytes]:
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[CosignEnvironment]:
-    """One registry for all examples; each one replaces what the last one pushed."""
+    """One registry for all examples; each replaces the manifests of the previous one."""
     with CosignEnvironment() as environment:
         yield environment
 
 
 def ask(environment: CosignEnvironment) -> Verified | SealgateError:
-    """Ask, and let nothing but sealgate's own errors pass."""
+    """Verify; fail on every exception that is not a SealgateError."""
     try:
         return environment.ask(CHECK)
     except SealgateError as error:
@@ -149,7 +149,7 @@ def test_any_signed_payload(shared: CosignEnvironment, data: st.DataObject) -> N
     payload = data.draw(spoilt(right))
     push_classic(shared.registry, REPOSITORY, Classic(shared.digest, KEY, payload=payload))
     if not isinstance(ask(shared), SealgateError):
-        # What still verifies differs at most in what nobody asked for.
+        # What still verifies differs at most in members that no requirement covers.
         said = json.loads(payload)
         assert said["critical"] == right["critical"]
         assert said["optional"]["env"] == "prod"
@@ -189,7 +189,7 @@ def test_any_manifest(shared: CosignEnvironment, data: st.DataObject, layout: st
         registry.push_manifest(REPOSITORY, signature_tag(shared.digest), body)
         ask(shared)
         return
-    # Listed as it was, whatever its subject says now.
+    # Listed as before, regardless of its changed subject.
     entry = {"mediaType": OCI_MANIFEST, "digest": registry.push_manifest(REPOSITORY, None, body), "size": len(body)}
     registry.faults.answer("/referrers/", 200, {"Content-Type": OCI_INDEX}, index_of(entry))
     try:

@@ -1,4 +1,4 @@
-"""Signatures that the real cosign 3.1.3 made, recorded, so that they are checked without it."""
+"""Recorded signatures of the real cosign 3.1.3, so that they are checked without it."""
 
 from __future__ import annotations
 
@@ -52,9 +52,7 @@ def verify(environment: CosignEnvironment, repository: str, *kinds: str, **field
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("layout", ["classic", "bundle"])
-def test_what_cosign_signed_verifies_with_its_key_and_no_other(
-    recorded: CosignEnvironment, layout: str, kind: str
-) -> None:
+def test_cosign_signature_verifies_only_with_its_key(recorded: CosignEnvironment, layout: str, kind: str) -> None:
     found = verify(recorded, f"{layout}/{kind}", kind)
     assert found.fingerprints == (load_public_key(public_key(kind)).fingerprint,)
     (seen,) = found.signatures

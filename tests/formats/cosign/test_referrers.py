@@ -1,4 +1,4 @@
-"""OCI 1.1: classic layers in a manifest that refers to the image."""
+"""OCI 1.1 referrers: classic layers in a manifest that refers to the image."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EMPTY = "application/vnd.oci.empty.v1+json"
 
 
 def list_referrers(environment: CosignEnvironment, *descriptors: dict[str, Any]) -> None:
-    """Make the registry list these as the image's referrers, whatever they are."""
+    """Make the registry list these as the image's referrers, unchecked."""
     index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list(descriptors)}
     environment.registry.faults.clear()
     environment.registry.faults.answer("/referrers/", 200, {"Content-Type": OCI_INDEX}, encode(index))

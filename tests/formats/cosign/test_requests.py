@@ -1,4 +1,4 @@
-"""What a verification asks of the registry, and what comes of it when the registry does not answer."""
+"""Requests of a verification to the registry, and outcomes when the registry does not respond."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_classic_signature_by_the_only_key_costs_two_requests(environment: Cos
     assert payload.startswith(f"/v2/{REPOSITORY}/blobs/sha256:")
 
 
-def test_a_payload_that_several_keys_signed_is_fetched_once(environment: CosignEnvironment) -> None:
+def test_payload_of_several_signatures_is_fetched_once(environment: CosignEnvironment) -> None:
     push_classic(
         environment.registry, REPOSITORY, *(Classic(environment.digest, key) for key in (KEY, OTHER, STRANGER))
     )
@@ -119,7 +119,7 @@ def test_listed_but_missing_referrer_is_unavailable(environment: CosignEnvironme
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_missing_rights_stay_what_they_are(environment: CosignEnvironment, status: int) -> None:
+def test_missing_rights_are_unauthorized(environment: CosignEnvironment, status: int) -> None:
     environment.registry.faults.status("/v2/", status)
     assert isinstance(environment.unavailable(KEY), UnauthorizedError)
 
@@ -131,7 +131,7 @@ def test_retry_after_of_the_registry_is_reported(environment: CosignEnvironment)
     assert error.retry_after > PATIENCE
 
 
-def test_a_deadline_that_has_passed_means_unavailable(environment: CosignEnvironment) -> None:
+def test_passed_deadline_means_unavailable(environment: CosignEnvironment) -> None:
     push_classic(environment.registry, REPOSITORY, Classic(environment.digest, KEY))
     environment.deadline = 0
     assert isinstance(environment.unavailable(KEY), DeadlineError)

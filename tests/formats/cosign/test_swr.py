@@ -79,7 +79,7 @@ def test_sm2_verifies_with_the_usual_id(environment: CosignEnvironment) -> None:
     assert environment.verify(sm2_entry()).fingerprints == (found,)
 
 
-def test_sm2_verifies_with_an_id_that_the_policy_says(environment: CosignEnvironment) -> None:
+def test_sm2_verifies_with_the_id_of_the_policy(environment: CosignEnvironment) -> None:
     push_sm2(environment, SM2.sign(payload_of(environment), b"release@example.org"))
     environment.verify(sm2_entry(distinguishingId="release@example.org"))
     environment.refused(Reason.INVALID_SIGNATURE, sm2_entry())
@@ -170,7 +170,7 @@ def test_image_patterns_of_the_document_match_as_it_describes(image: str, reposi
         ("anything", "**", True),
     ],
 )
-def test_the_documents_patterns_for_tags_mean_what_it_says(tag: str, pattern: str, covered: bool) -> None:  # noqa: FBT001 - a column of the table
+def test_tag_patterns_of_the_document_match_as_it_describes(tag: str, pattern: str, covered: bool) -> None:  # noqa: FBT001 - a column of the table
     assert covers(f"swr.example.com/library/web:{tag}", "swr.example.com/library/*", pattern) is covered
 
 

@@ -1,4 +1,4 @@
-"""The experimental way to Alibaba Cloud's own store, against answers as they could be."""
+"""The experimental store of Alibaba Cloud, against assumed responses."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_every_page_is_followed(acr: ACREnvironment) -> None:
         ({"noteName": NOTE, "payload": payload_of(OTHER_DIGEST, REPOSITORY)}, Reason.DIGEST_MISMATCH),
     ],
 )
-def test_what_is_found_is_read_as_strictly_as_a_grafeas_servers(
+def test_occurrences_are_read_as_strictly_as_from_grafeas(
     acr: ACREnvironment, members: dict[str, Any], reason: Reason
 ) -> None:
     acr.attest(**members)
@@ -167,7 +167,7 @@ def test_resource_uri_of_occurrences_is_configurable(acr: ACREnvironment) -> Non
         ({"credentialsSecret": None}, "without credentialsSecret"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(acr: ACREnvironment, change: dict[str, Any], message: str) -> None:
+def test_invalid_settings_are_refused(acr: ACREnvironment, change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         acr.authenticator(**{**acr.fields(), **change})
 

@@ -1,4 +1,4 @@
-"""What an attestation must be to count, and what must be refused."""
+"""Attestations that count, and those that are refused."""
 
 from __future__ import annotations
 
@@ -319,7 +319,7 @@ def test_openpgp_message_with_the_id_of_another_key_type_is_refused(either: Graf
     message = PGP.sign(GOOD, armor=True)
     either.server.store(uri(), either.server.attached(message, fingerprint(KEY)))
     error = either.refuses(Reason.INVALID_SIGNATURE)
-    if either.server.version == "v1beta1":  # only this API says that a signature is one of OpenPGP
+    if either.server.version == "v1beta1":  # only this API marks a signature as OpenPGP
         assert "is not an OpenPGP key" in error.message
 
 

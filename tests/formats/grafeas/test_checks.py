@@ -1,4 +1,4 @@
-"""What a `grafeas` field may be, and what makes two of them different."""
+"""Validation of the `grafeas` field, and the members that distinguish two checks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_cannot_be_meant_is_refused(environment: GrafeasEnvironment, name: str) -> None:
+def test_invalid_settings_are_refused(environment: GrafeasEnvironment, name: str) -> None:
     fields, message = WRONG[name]
     with pytest.raises(ValidationError, match=message):
         environment.authenticator(**fields)

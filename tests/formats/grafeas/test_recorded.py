@@ -1,4 +1,4 @@
-"""Attestations that real tools have made, and real tools that check what the simulator signs."""
+"""Attestations made by real tools, and attestations of the simulator verified by real tools."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RECORDED = json.loads((Path(__file__).parents[2] / "data" / "grafeas" / "recorde
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_what_openssl_and_gpg_have_signed_verifies(environment: GrafeasEnvironment, name: str) -> None:
+def test_signatures_of_openssl_and_gpg_verify(environment: GrafeasEnvironment, name: str) -> None:
     environment.server.occurrences.append(RECORDED[name]["occurrence"])
     verified = environment.verify(environment.check(RECORDED[name]["key"]))
     assert len(verified.fingerprints) == 1
@@ -37,7 +37,7 @@ def test_it_verifies_by_no_other_key(environment: GrafeasEnvironment, name: str)
 
 @pytest.mark.real
 @pytest.mark.parametrize("padding", ["pss", "pkcs1"])
-def test_openssl_agrees_with_what_the_simulator_signs(
+def test_openssl_verifies_signatures_of_the_simulator(
     environment: GrafeasEnvironment, tmp_path: Path, padding: str
 ) -> None:
     openssl = require_tool("openssl")

@@ -1,4 +1,4 @@
-"""What is asked of the server, and what becomes of its answers."""
+"""Requests to the Grafeas server, and the outcomes of its responses."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_empty_response_means_unattested(environment: GrafeasEnvironment) -> Non
     [(404, NotFoundError), (401, UnauthorizedError), (403, UnauthorizedError), (429, RateLimitedError)],
 )
 def test_a_server_that_refuses_makes_it_unavailable(environment: GrafeasEnvironment, status: int, error: type) -> None:
-    # Longer than anybody waits for a server that limits its rate.
+    # Longer than any deadline of a review.
     environment.server.faults.answer("occurrences", status, {"Retry-After": "300"})
     assert isinstance(environment.unavailable(), error)
 
@@ -141,7 +141,7 @@ def test_a_server_that_fails_makes_it_unavailable(environment: GrafeasEnvironmen
     assert str(status) in environment.unavailable().message
 
 
-def test_a_page_that_fails_leaves_what_was_found_before(environment: GrafeasEnvironment) -> None:
+def test_failing_page_keeps_the_earlier_findings(environment: GrafeasEnvironment) -> None:
     environment.server.occurrences_per_page = 1
     environment.attest()
     environment.attest(STRANGER)

@@ -1,4 +1,4 @@
-"""Whatever a server sends: it is verified, or refused by an error of ours; nothing else ever comes out."""
+"""Fuzzing of a notary server's files: each is verified or refused by a SealgateError, never another exception."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ JSON = st.recursive(
 
 
 def read(files: dict[str, bytes], record: TrustRecord | None = None) -> None:
-    """Read a repository the way a verification does, whatever hash a file is asked for by."""
+    """Read a repository like a verification does; a file is found by any hash."""
 
     def fetch(name: str, limit: int) -> bytes:
         data = files.get(re.sub(r"\.[0-9a-f]{64}$", "", name))
@@ -53,7 +53,7 @@ def read(files: dict[str, bytes], record: TrustRecord | None = None) -> None:
         targets.entry(tag)
 
 
-def test_what_is_sound_is_read() -> None:
+def test_valid_repository_is_read() -> None:
     read(REPOSITORY.files)
 
 
@@ -138,7 +138,7 @@ def test_root_certificate_with_an_invalid_name_is_refused(other: bytes) -> None:
 
 
 def with_root_certificate(der: bytes) -> dict[str, bytes]:
-    """Return the files, signed again, with a root key that comes in another certificate."""
+    """Return the files, re-signed, with the root key in this certificate."""
     pem = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
     repository = REPOSITORY.copy()
     root = repository.signed["root"]

@@ -1,4 +1,4 @@
-"""Certificate chains with one peculiarity each: nothing is accepted that Go's x509 or openssl refuses.
+"""Certificate chains with one peculiarity each: a chain that Go's x509 or openssl refuses is refused.
 
 `tests/data/notary_chains` holds the chains and what both said; `generate.py` there makes them anew.
 """
@@ -99,7 +99,7 @@ def test_openssl_judges_the_chains_as_recorded(name: str, tmp_path: Path) -> Non
     assert bool(done.returncode) == bool(chain["openssl"])
 
 
-def test_a_pinned_ca_still_accepts_what_it_certified() -> None:
+def test_pinned_ca_accepts_its_certificates() -> None:
     authority = certified("authority", authority=True, begins=NOW)
     leaf = certified(RECORDED["gun"], issuer=authority, begins=NOW)
     assert refusal({"roots": authority.certificate_pem, "bundle": leaf.certificate_pem}) == ""

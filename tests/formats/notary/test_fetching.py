@@ -1,4 +1,4 @@
-"""How a notary server is asked: tokens and passwords, private authorities, and answers that are none."""
+"""Requests to a notary server: tokens and passwords, private CAs, and invalid responses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_token_scope_is_the_full_name_from_the_server_challenge() -> None:
         scopes = {scope for granted in environment.dtr.auth.issued.values() for scope in granted}
         assert f"repository:{environment.repository.gun}:pull" in scopes
         assert scopes == {f"repository:{environment.repository.gun}:pull", f"repository:{PATH}:pull"}
-        # One token for the trust data, one for the manifest, however many files are asked for.
+        # One token for all trust data files, one for the manifest.
         assert environment.dtr.paths.count("/token") == 2
 
 
@@ -69,7 +69,7 @@ def test_private_ca_of_the_server_is_configured_with_the_server(auth: Auth) -> N
 
 
 def test_ca_of_the_server_also_covers_its_token_service() -> None:
-    """The registry settings know nothing of it: only the authenticator does."""
+    """Only the authenticator has this CA; the registry settings do not."""
     auth = Auth(mode="bearer", users=dict(USERS))
     with NotaryEnvironment(dtr_options={"tls": True, "auth": auth}, trust_registry=False) as environment:
         session = session_of(environment.client, login(environment.dtr))
@@ -87,7 +87,7 @@ def test_unparsable_ca_makes_the_authenticator_not_ready() -> None:
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 400, 418])
-def test_a_server_that_fails_means_unavailable(environment: NotaryEnvironment, status: int) -> None:
+def test_failing_server_means_unavailable(environment: NotaryEnvironment, status: int) -> None:
     for name in ("root.json", "timestamp.json", r"targets\."):
         environment.dtr.faults.clear()
         environment.dtr.faults.status(name, status)

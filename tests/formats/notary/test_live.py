@@ -1,4 +1,4 @@
-"""The real notary-server and the real notary CLI (Debian's `notary`), from signing to refusal."""
+"""Signing and verification with the real notary-server and notary CLI (Debian's `notary`)."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Live:
 
     Attributes:
         notary: the server and the CLI.
-        registry: stands for dtr.example.org.
+        registry: the mirror of dtr.example.org.
         client: asks both.
-        state: where versions are remembered.
+        state: store of the trusted versions.
     """
 
     notary: Notary
@@ -131,7 +131,7 @@ def test_from_the_first_signature_to_a_rotated_root(dtr: Live) -> None:
     dtr.refuses(Reason.NO_SIGNATURE, spec, tag="1.5", layer="another")
     dtr.notary.run("add", "-p", GUN, "1.5", dtr.notary.manifest("another"), "-r", ADMIN)
     dtr.verify(spec, tag="1.5", layer="another")
-    # A signature that is taken back no longer counts.
+    # A revoked signature no longer counts.
     dtr.notary.run("remove", "-p", GUN, "1.5", "-r", RELEASES)
     dtr.refuses(Reason.NO_SIGNATURE, spec, tag="1.5", layer="another")
     # The next root is followed from the one before, and must be pinned.
@@ -140,7 +140,7 @@ def test_from_the_first_signature_to_a_rotated_root(dtr: Live) -> None:
     dtr.verify({**spec, "root": dtr.pin()})
 
 
-def test_a_repository_made_anew_on_the_server_is_refused(dtr: Live) -> None:
+def test_recreated_repository_is_refused(dtr: Live) -> None:
     spec = sign_as_ucp_wants_it(dtr)
     dtr.verify(spec)
     dtr.notary.run("delete", GUN, "--remote")
@@ -180,7 +180,7 @@ def test_removed_roles_and_keys_do_not_affect_others(dtr: Live) -> None:
     dtr.verify({"root": dtr.pin()})
 
 
-# A server that asks for tokens -----------------------------------------------------------------------------------
+# A server that requires tokens -----------------------------------------------------------------------------------
 
 
 def token_for(gun: str, folder: Path) -> tuple[str, Path]:

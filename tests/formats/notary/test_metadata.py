@@ -1,4 +1,4 @@
-"""Parsing of metadata: canonical form, key ids, times; and whatever else comes is refused, never a crash."""
+"""Parsing of metadata: canonical form, key ids, times; invalid input is refused and never crashes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def refusal(data: bytes, role: str = "targets") -> VerificationError:
         (-0, b"0"),
         (2**53, b"9007199254740992"),
         ('quote " backslash \\ slash /', b'"quote \\" backslash \\\\ slash /"'),
-        # As nobody else has it: control characters stand as they are, and so does everything beyond ASCII.
+        # Specific to notary: control characters and non-ASCII characters are not escaped.
         ("a\nb\tc\x00\x7f", b'"a\nb\tc\x00\x7f"'),
         ("<&>\u2028é😀", '"<&>\u2028é😀"'.encode()),
         ({"é": 1, "z": 2, "😀": 3, "\uffff": 4}, '{"z":2,"é":1,"\uffff":4,"😀":3}'.encode()),

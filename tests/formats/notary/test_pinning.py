@@ -1,4 +1,4 @@
-"""The root of trust is the one that the policy pins, and nothing is trusted because it was seen first."""
+"""The root of trust is pinned by the policy; there is no trust on first use."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_a_root_that_lists_no_usable_key_is_refused(environment: NotaryEnvironme
     environment.refuses(Reason.MALFORMED_EVIDENCE)
 
 
-def test_a_root_that_was_never_published_means_unsigned(environment: NotaryEnvironment) -> None:
+def test_unpublished_root_means_unsigned(environment: NotaryEnvironment) -> None:
     environment.dtr.trust.repositories.clear()
     refusal = environment.refuses(Reason.NO_SIGNATURE)
     assert environment.repository.gun in refusal.message
@@ -174,7 +174,7 @@ def _ed448_certificate() -> str:
 
 
 ED448 = _ed448_certificate()
-# The object identifier of P-256 with another last digit: a curve that nobody has.
+# The object identifier of P-256 with another last digit: an unknown curve.
 ODD_CURVE = _certificate_of(
     PRIVATE.certificates[0]
     .public_bytes(Encoding.DER)

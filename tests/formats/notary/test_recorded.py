@@ -1,4 +1,4 @@
-"""What the real notary signed and the real server served; and the same with one defect each, named by the file."""
+"""Recorded files of the real notary client and server, intact and with one defect each, named by the file."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def served(dtr: NotarySimulator, members: dict[str, Any]) -> Iterator[Fixture]:
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_what_the_real_notary_signed_is_verified(dtr: NotarySimulator, name: str) -> None:
+def test_repository_of_the_real_notary_is_verified(dtr: NotarySimulator, name: str) -> None:
     with served(dtr, load("recorded", name)) as fixture:
         verified = fixture.verify()
     assert verified.fingerprints
@@ -109,7 +109,7 @@ def test_a_fixture_without_defect_is_verified(dtr: NotarySimulator) -> None:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_every_defect_is_refused_for_what_it_is(dtr: NotarySimulator, name: str) -> None:
+def test_every_defect_is_refused_with_its_reason(dtr: NotarySimulator, name: str) -> None:
     with served(dtr, load("broken", name)) as fixture, pytest.raises(VerificationError) as caught:
         fixture.verify()
     assert caught.value.reason.value == fixture.members["expect"], caught.value.message

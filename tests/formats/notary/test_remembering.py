@@ -1,4 +1,4 @@
-"""Versions only go forward: across verifications, restarts and replicas; and roots follow one another."""
+"""Versions never decrease across verifications, restarts and replicas; each root is signed by its predecessor."""
 
 from __future__ import annotations
 
@@ -255,7 +255,7 @@ def test_damaged_stored_root_is_not_an_empty_state(environment: NotaryEnvironmen
         assert caught.value.reason is Reason.STATE_UNAVAILABLE
 
 
-# Somebody publishes, or another replica reads, meanwhile ---------------------------------------------------------
+# A concurrent publication, or a concurrent read by another replica ---------------------------------------------------
 
 
 def test_root_published_during_a_read_causes_one_more_read(environment: NotaryEnvironment) -> None:

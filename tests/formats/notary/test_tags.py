@@ -1,4 +1,4 @@
-"""Which roles decide about a tag: the policy's, or docker's own order."""
+"""Roles that decide about a tag: those of the policy, or docker's own order."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_verification_fetches_each_file_once_and_the_manifest(environment: Notar
     assert len(environment.dtr.requests) == 7
 
 
-def test_one_signer_may_serve_several_roles_and_is_one_key(environment: NotaryEnvironment) -> None:
+def test_one_signer_of_several_roles_counts_as_one_key(environment: NotaryEnvironment) -> None:
     environment.repository.delegate(ADMIN, environment.alice)
     environment.repository.publish()
     verified = environment.verify(roles=[role(RELEASES, environment.alice), role(ADMIN, environment.alice)])
@@ -211,7 +211,7 @@ def test_without_roles_releases_entry_is_final(environment: NotaryEnvironment) -
     environment.refuses(Reason.NO_SIGNATURE, environment.image(f"@{environment.digest}"), roles=[], allowAnyTag=True)
 
 
-def test_without_roles_targets_name_what_releases_do_not(environment: NotaryEnvironment) -> None:
+def test_without_roles_targets_complement_releases(environment: NotaryEnvironment) -> None:
     del environment.repository.signed[RELEASES]["targets"][TAG]
     environment.repository.sign_tag(TAG, environment.manifest, "targets")
     environment.repository.publish()

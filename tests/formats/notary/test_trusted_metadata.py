@@ -1,4 +1,4 @@
-"""Files are taken in one order, each trusted before it says how the next is checked. No file is fetched here."""
+"""Metadata files are verified in a fixed order, each before it verifies the next. No file is fetched here."""
 
 from __future__ import annotations
 

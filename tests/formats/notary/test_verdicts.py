@@ -1,4 +1,4 @@
-"""From an Authenticator in YAML to a verdict."""
+"""Verdicts of notary Authenticators that are read from YAML."""
 
 from __future__ import annotations
 

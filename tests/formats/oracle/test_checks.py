@@ -1,4 +1,4 @@
-"""What an `oracle` field may be, and what makes two of them different."""
+"""Validation of the `oracle` field, and the members that distinguish two checks."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_cannot_be_meant_is_refused(environment: OracleEnvironment, name: str) -> None:
+def test_invalid_settings_are_refused(environment: OracleEnvironment, name: str) -> None:
     fields, message = WRONG[name]
     with pytest.raises(ValidationError, match=message):
         environment.authenticator(**fields)
@@ -119,7 +119,7 @@ def test_unlisted_key_version_does_not_count(environment: OracleEnvironment, nam
 
 
 def test_the_key_of_one_version_does_not_sign_in_the_name_of_another(environment: OracleEnvironment) -> None:
-    """So that a version that was disabled stays so, whoever may still sign with the next one."""
+    """A disabled version stays disabled, even if the next version can sign."""
     entry = {"keyId": KEY_ID, "kms": {"oracle": VAULT}}
     check = build_check(environment.authenticator(entry), Vault(first=public_pem(KEY), second=public_pem(STRANGER)))
     environment.sign(STRANGER, kmsKeyVersionId=VERSION_ID)

@@ -185,7 +185,7 @@ def oracle(tmp_path: Path) -> Iterator[Oracle]:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_what_oracles_tool_signs_verifies(oracle: Oracle, algorithm: str) -> None:
+def test_signature_of_the_oci_cli_verifies(oracle: Oracle, algorithm: str) -> None:
     oracle.refuses(Reason.NO_SIGNATURE)
     record = oracle.sign(algorithm, description="Image for UAT testing", metadata='{"buildNumber":"123"}')
     assert record["signingAlgorithm"] == algorithm

@@ -1,4 +1,4 @@
-"""Records that openssl has signed, and openssl that checks what the simulator signs."""
+"""Records signed by openssl, and records of the simulator verified by openssl."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TRUSTED = {"keyId": KEY_ID, "keyVersionIds": [VERSION_ID], "pem": RECORDED["pem"
 
 
 @pytest.mark.parametrize("name", RECORDED["records"])
-def test_what_openssl_has_signed_verifies(environment: OracleEnvironment, name: str) -> None:
+def test_signature_of_openssl_verifies(environment: OracleEnvironment, name: str) -> None:
     environment.server.records.append(RECORDED["records"][name])
     check = environment.check(TRUSTED, description="Image f\u00fcr UAT", metadata={"buildnumber": "8447"})
     assert len(environment.verify(check).fingerprints) == 1
@@ -38,7 +38,7 @@ def test_it_verifies_by_no_other_key(environment: OracleEnvironment, name: str) 
 
 @pytest.mark.real
 @pytest.mark.parametrize("bits", ["224", "256", "384", "512"])
-def test_openssl_agrees_with_what_the_simulator_signs(
+def test_openssl_verifies_signatures_of_the_simulator(
     environment: OracleEnvironment, tmp_path: Path, bits: str
 ) -> None:
     openssl = require_tool("openssl")

@@ -1,4 +1,4 @@
-"""What a signature record must be to count, and what must be refused."""
+"""Signature records that count, and those that are refused."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_description_and_metadata_may_be_left_out_of_the_message(environment: Or
     environment.verify()
 
 
-def test_what_the_authenticator_asks_for_must_be_in_the_message(environment: OracleEnvironment) -> None:
+def test_message_must_meet_the_requirements_of_the_authenticator(environment: OracleEnvironment) -> None:
     environment.sign(description="nightly", metadata='{"buildnumber":"8447","team":"web"}')
     environment.verify(environment.check(description="nightly", metadata={"buildnumber": "8447"}))
     environment.refuses(Reason.ANNOTATION_MISMATCH, environment.check(description="release"))

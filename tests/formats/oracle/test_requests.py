@@ -1,4 +1,4 @@
-"""What is asked of the service, and what becomes of its answers."""
+"""Requests to the signature service, and the outcomes of its responses."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_service_that_fails_makes_it_unavailable(environment: OracleEnvironmen
     assert str(status) in environment.unavailable().message
 
 
-def test_a_page_that_fails_leaves_what_was_found_before(environment: OracleEnvironment) -> None:
+def test_failing_page_keeps_the_earlier_findings(environment: OracleEnvironment) -> None:
     environment.server.records_per_page = 1
     environment.sign()
     environment.sign(STRANGER)

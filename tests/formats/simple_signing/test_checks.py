@@ -1,4 +1,4 @@
-"""An authenticator becomes a check: its keyring loaded, its options compiled, its content hashed."""
+"""Building a check from an authenticator: keyring loaded, options compiled, content hashed."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_only_pinned_keys_count(environment: SimpleSigningEnvironment) -> None:
         ({"signedIdentity": {"prefix": "x"}}, "not permitted"),
     ],
 )
-def test_a_spec_that_cannot_be_meant_is_refused(spec: dict[str, Any], what: str) -> None:
+def test_invalid_spec_is_refused(spec: dict[str, Any], what: str) -> None:
     with pytest.raises(ValidationError, match=what):
         simple_check(**spec)
 

@@ -1,4 +1,4 @@
-"""From policy YAML to an image admitted or denied, by the command line."""
+"""The command line admits or denies images under simpleSigning policies in YAML."""
 
 from __future__ import annotations
 

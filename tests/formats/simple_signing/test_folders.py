@@ -1,4 +1,4 @@
-"""Signatures as numbered files in a folder, and no way out of that folder."""
+"""Signatures as numbered files in a directory; no file outside of it is read."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_folder_that_is_a_link_out_is_not_followed(environment: SimpleSigningE
     put(tmp_path / "outside", GOOD)
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "team").symlink_to(tmp_path / "outside" / "team")
-    # Whatever is asked for there leads out, so the list never ends.
+    # Every path there leads outside, so the list never ends.
     error = environment.refusal(simple_check(store=store(tmp_path / "base")))
     assert error.reason is Reason.EVIDENCE_TOO_LARGE
     assert all("leads out" in seen.message for seen in error.signatures)
@@ -153,7 +153,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.sampled_from(["..", ".", "a", "b", "x", "out", "loop", ""]), min_size=1, max_size=8))
-def test_no_name_whatsoever_reads_what_is_outside(tree: Path, parts: list[str]) -> None:
+def test_no_name_reads_a_file_outside_of_the_directory(tree: Path, parts: list[str]) -> None:
     try:
         content = read_below(tree, "/".join(parts), 100)
     except (NotFoundError, VerificationError, UnavailableError):

@@ -1,4 +1,4 @@
-"""Which signed names are names for which images."""
+"""Matching of signed names against image references."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signed messages of real tools, through the whole check: what counts, and everything that must not."""
+"""Signed messages of real tools through the whole check: those that count, and those that are refused."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def test_the_name_of_an_entry_is_a_digest_and_thirty_two_characters(
         assert environment.refusal(simple_check()).reason is Reason.MALFORMED_EVIDENCE
 
 
-def test_what_openshift_imported_is_named_after_its_hash(environment: SimpleSigningEnvironment) -> None:
+def test_imported_openshift_signature_is_named_after_its_hash(environment: SimpleSigningEnvironment) -> None:
     environment.registry.sign(environment.digest, GOOD, name=f"{environment.digest}@{sha256(GOOD).hexdigest()}")
     assert environment.verify(simple_check()).fingerprints == SIGNER
 

@@ -1,4 +1,4 @@
-"""Signatures on the manifest of every platform, where a policy lets them stand for one on the index."""
+"""Signatures on every platform manifest, accepted instead of one on the index if the policy permits it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ Change = Callable[[dict[str, Any]], object]
 
 
 class Index(SimpleSigningEnvironment):
-    """A stand with an index of two platforms that nobody has signed.
+    """An environment with an unsigned index of two platforms.
 
     Attributes:
         amd64, arm64: the manifests' digests.
@@ -104,7 +104,7 @@ def environment() -> Iterator[Index]:
 
 @pytest.fixture(params=["openshift", "lookaside", "folder"])
 def store(request: pytest.FixtureRequest, environment: Index, tmp_path: Path) -> tuple[dict[str, Any], Store]:
-    """Every place for signatures: the field `store`, and what puts a first signature there."""
+    """Every kind of signature store: the field `store`, and a function that stores a first signature."""
 
     def put_file(digest: Digest, message: bytes) -> None:
         place = tmp_path / f"{REPOSITORY}@{digest.replace(':', '=')}"
@@ -177,7 +177,7 @@ def test_a_docker_manifest_list_is_an_index_too(environment: Index) -> None:
     assert environment.ask(on(), index).fingerprints == (KEY_OF[RELEASE],)
 
 
-def test_the_requests_are_those_that_the_documentation_says(environment: Index) -> None:
+def test_requests_are_those_in_the_documentation(environment: Index) -> None:
     environment.sign(environment.amd64, environment.arm64)
     environment.ask(on())
     lists, manifests = f"/extensions/v2/{REPOSITORY}/signatures", f"/v2/{REPOSITORY}/manifests"

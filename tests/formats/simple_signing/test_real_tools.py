@@ -1,4 +1,4 @@
-"""Against gpg and skopeo themselves: what they sign verifies, and nothing verifies that they would refuse."""
+"""Agreement with gpg and skopeo: what they sign verifies, and what they refuse does not."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
 
 
 @pytest.mark.parametrize("kind", ["rsa2048", "ed25519", "nistp256", "nistp384"])
-def test_what_gpg_signs_now_is_verified(home: Home, kind: str) -> None:
+def test_fresh_gpg_signature_is_verified(home: Home, kind: str) -> None:
     fingerprint = home.key(kind=kind)
     signed = home.run("--sign", data=b"hello")
     verified = load_keyring(home.export(fingerprint)).verify(signed, datetime.now(UTC))
@@ -106,7 +106,7 @@ def test_what_gpg_signs_now_is_verified(home: Home, kind: str) -> None:
 
 @pytest.mark.parametrize("minutes", [2, 30])
 def test_key_from_a_clock_slightly_ahead_is_accepted(home: Home, minutes: int) -> None:
-    """`minutes` before the key was made, as its maker's clock has it; clocks are rarely more than 5 apart."""
+    """The key is created with a clock that is `minutes` ahead; clocks rarely differ by more than 5."""
     ahead = (datetime.now(UTC) + timedelta(minutes=minutes)).strftime("--faked-system-time=%Y%m%dT%H%M%S")
     home.run(ahead, "--quick-gen-key", "release@example.org", "ed25519", "sign", "1d")
     signed = home.run(ahead, "--sign", data=b"hello")
@@ -131,7 +131,7 @@ def test_a_key_renewed_by_a_clock_that_is_ahead_is_used_on(home: Home) -> None:
 
 @pytest.mark.parametrize(("digest", "good"), [("SHA512", True), ("SHA1", False)])
 def test_a_key_renewed_since_does_not_carry_a_weak_digest(home: Home, digest: str, good: bool) -> None:  # noqa: FBT001 - a parameter
-    """The library has nothing to say about what a key signed before its only self-signature was made."""
+    """The library cannot judge signatures that are older than the key's only self-signature."""
     made, used = (
         (datetime.now(UTC) - timedelta(hours=hours)).strftime("--faked-system-time=%Y%m%dT%H%M%S") for hours in (2, 1)
     )
@@ -232,7 +232,7 @@ def push_signed(home: Home, registry: OpenShiftSimulator, fingerprint: str, *opt
     return image
 
 
-def test_what_skopeo_writes_through_the_extension_is_verified(home: Home) -> None:
+def test_skopeo_signature_through_the_extension_is_verified(home: Home) -> None:
     with OpenShiftSimulator() as registry:
         fingerprint = home.key("skopeo@example.org", "rsa2048")
         image = push_signed(home, registry, fingerprint)
@@ -241,7 +241,7 @@ def test_what_skopeo_writes_through_the_extension_is_verified(home: Home) -> Non
         assert found.fingerprints == (fingerprint,)
 
 
-def test_what_skopeo_writes_beside_the_registry_is_verified(home: Home, tmp_path: Path) -> None:
+def test_skopeo_signature_beside_the_registry_is_verified(home: Home, tmp_path: Path) -> None:
     folder, configuration = tmp_path / "sigstore", tmp_path / "registries.d"
     configuration.mkdir()
     folder.mkdir()
@@ -333,7 +333,7 @@ def test_skopeo_signatures_in_a_lookaside_store_are_verified(home: Home, tmp_pat
 
 
 def test_skopeo_checks_only_the_platform_that_it_pulls(home: Home, tmp_path: Path) -> None:
-    """What a policy.json requires is converted as that: see `sealgate policy convert`."""
+    """For this reason `sealgate policy convert` accepts platform signatures."""
     with OpenShiftSimulator() as registry:
         fingerprint = home.key("skopeo@example.org", "rsa2048")
         image, index = push_index_signed(home, registry, fingerprint)

@@ -1,4 +1,4 @@
-"""What a certificate says about its keys, and when that is believed."""
+"""Statements of a certificate about its keys, and when they are accepted."""
 
 from __future__ import annotations
 

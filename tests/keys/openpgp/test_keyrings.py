@@ -1,4 +1,4 @@
-"""Loading keyrings: what is taken, and what makes an object wrong."""
+"""Loading of keyrings: accepted keys, and defects that make an object invalid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages signed by OpenPGP keys: what verifies, and everything that must not."""
+"""Messages signed by OpenPGP keys: those that verify, and those that are refused."""
 
 from __future__ import annotations
 
@@ -114,8 +114,8 @@ def test_a_message_that_is_not_one_good_binary_signature_is_refused(name: str, r
 
 
 @pytest.mark.parametrize("form", [b"t", b"u", b"l", b"1"])
-def test_a_message_whose_content_calls_itself_text_is_refused(form: bytes) -> None:
-    """The signature does not cover what the content is called, so anybody may change that."""
+def test_message_with_text_content_is_refused(form: bytes) -> None:
+    """The signature does not cover the type of the content, so it can be changed without the key."""
     one_pass, literal, signature = read_packets(message("good-uncompressed"))
     renamed = bytes(Packet(literal.tag, form + literal.body[1:]))
     whole = bytes(one_pass) + bytes(literal) + bytes(signature)
@@ -155,8 +155,8 @@ def test_extended_key_verifies_its_earlier_signatures(which: str) -> None:
 
 
 @pytest.mark.parametrize("which", ["expired", "subkey-expired"])
-def test_an_extended_key_does_not_carry_what_it_did_not_sign(which: str) -> None:
-    """Here the library refuses anyway, so its verdict says nothing about the signature itself."""
+def test_extended_key_does_not_verify_a_changed_message(which: str) -> None:
+    """The library refuses these in any case, so its verdict is not about the signature itself."""
     one_pass, literal, signature = read_packets(read_signed_message(message(f"by-{which}")).data)
     forged = bytes(Packet(literal.tag, literal.body.replace(b":1.4", b":1.5")))
     error = refusal(keyring(f"{which}-then-extended"), bytes(one_pass) + forged + bytes(signature), AFTER_SPOILT)
@@ -304,7 +304,7 @@ def test_compression_that_is_none_is_refused(body: bytes) -> None:
     assert refusal(keyring("ed25519"), packet(8, body)).reason is Reason.MALFORMED_EVIDENCE
 
 
-def test_a_message_with_partial_lengths_reads_as_what_it_says() -> None:
+def test_message_with_partial_lengths_is_read() -> None:
     once, literal, signature = read_packets(message("good-uncompressed"))
     parts = b"\xcb\xe7" + literal.body[:128] + b"\xe7" + literal.body[128:256] + bytes([len(literal.body) - 256])
     data = bytes(once) + parts + literal.body[256:] + bytes(signature)
@@ -329,7 +329,7 @@ def test_changed_byte_never_verifies_as_another_payload(at: int, value: int) -> 
         found = keyring("ed25519").verify(bytes(changed), NOW)
     except VerificationError:
         return
-    # What is not covered by the signature (the file name, say) may differ; what was signed may not.
+    # Data outside the signature (such as the file name) may differ; the signed data may not.
     assert found == expected
 
 

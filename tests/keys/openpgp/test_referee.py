@@ -1,4 +1,4 @@
-"""Hand-made certificates and gpg's verdict on each: nothing verifies here that gpg 2.2 refuses.
+"""Hand-made certificates with gpg's verdict on each: what gpg 2.2 refuses does not verify.
 
 The verdicts are recorded in `tests/data/openpgp_certificates`; the tests marked `real` ask gpg itself again.
 """
@@ -30,12 +30,12 @@ VERDICTS: Mapping[str, str] = json.loads(
 #: Where sealgate is stricter than gpg, by the name of the case, and why.
 STRICTER = {
     r"SHA-1": "SHA-1 is not accepted in what holds a certificate together",
-    r"agreement expired since": "the agreement of a subkey has expired; gpg does not look",
+    r"agreement expired since": "the agreement of a subkey has expired; gpg does not check",
     r"agreement of the future": "the library finds no agreement as of the message",
     r"two agreements": "one of several agreements does not verify; which one counts is a guess",
     r"two (key )?expiries": "a time that is there twice can be read in two ways",
     r"not hashed": "something critical where no signature covers it",
-    r"not exportable": "gpg leaves such signatures out or takes them, depending on where they stand",
+    r"not exportable": "gpg ignores or uses such signatures, depending on their position",
     r"critical known notation": "no notation is known here",
     r"critical subpacket (4|6)\b": "limits on exporting and on user ids are not followed here",
     r"signature expired since": "the newest self-signature over the user id has expired; gpg takes the user id on",
@@ -52,7 +52,7 @@ STRICTER = {
 
 @cache
 def verdict(name: str) -> str:
-    """What sealgate says about a case: "good", or why it refuses."""
+    """Return sealgate's verdict on a case: "good", or the reason of the refusal."""
     case = certificates()[name]
     try:
         signed = load_keyring(case.certificate).verify(case.signed, NOW)
@@ -86,7 +86,7 @@ def test_message_that_gpg_refuses_never_verifies(group: str) -> None:
 
 
 @pytest.mark.parametrize("group", KINDS)
-def test_what_gpg_finds_good_verifies_but_for_stated_reasons(group: str) -> None:
+def test_good_for_gpg_verifies_except_for_listed_reasons(group: str) -> None:
     stricter = [name for name in of(group) if verdict(name) != "good" and VERDICTS[name] == "good"]
     unexplained = [f"{name}: {verdict(name)}" for name in stricter if not re.search("|".join(STRICTER), name)]
     assert unexplained == []
@@ -107,7 +107,7 @@ def test_what_gpg_finds_good_verifies_but_for_stated_reasons(group: str) -> None
         "message: notation",
     ],
 )
-def test_what_is_usual_verifies(name: str) -> None:
+def test_typical_certificates_verify(name: str) -> None:
     assert verdict(name) == VERDICTS[name] == "good"
 
 
@@ -144,7 +144,7 @@ def test_refusal_has_a_reason(name: str, why: str) -> None:
         ("binding: flags of nothing, after a good one", Reason.INVALID_SIGNATURE),
     ],
 )
-def test_the_state_of_a_key_is_what_verification_says(name: str, reason: Reason) -> None:
+def test_key_state_agrees_with_verification(name: str, reason: Reason) -> None:
     case = certificates()[name]
     ring = load_keyring(case.certificate)
     state = next(one for one in ring.states(NOW) if one.fingerprint == case.signer.fingerprint.hex().upper())
@@ -171,7 +171,7 @@ def test_no_case_with_a_usable_state_is_refused_for_its_key() -> None:
 @pytest.mark.real
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("part", range(4))
-def test_gpg_finds_good_what_verifies(part: int) -> None:
+def test_verified_message_is_good_for_gpg(part: int) -> None:
     gpg = require_tool("gpg")
     for name in list(VERDICTS)[part * 5 :: 20 * 4]:
         case = certificates()[name]

@@ -46,7 +46,7 @@ HOURS = {"managed": True, "caLifetimeHours": 1.0, "leafLifetimeHours": 0.5}
 
 class Open:
     def check(self) -> None:
-        """Anybody may write."""
+        """Every replica may write."""
 
 
 class Closed:
@@ -183,7 +183,7 @@ def test_concurrently_changed_configuration_is_not_patched(cluster: KubernetesSi
 
 
 def test_two_reconcilers_at_once_do_not_mix_their_cas(cluster: KubernetesSimulator) -> None:
-    """One of them works from what it read before the other wrote."""
+    """One reconciler continues with data that it read before the write of the other."""
     clock = FakeClock()
 
     class Interrupted(KubernetesAPI):

@@ -1,4 +1,4 @@
-"""The rotation, stepped through with a clock that tests move and the verification that API servers do."""
+"""Rotation of certificates, step by step, with a fake clock and the verification of an API server."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def verify(bundle: bytes, leaf: bytes, now: datetime) -> None:
 
 
 class Cluster:
-    """What is stored, and what it was at every moment before."""
+    """Stored certificates, with the history of every earlier state."""
 
     def __init__(self, rules: Rules, now: datetime = NOW) -> None:
         self.rules = rules
@@ -60,7 +60,7 @@ class Cluster:
         self._leaves: list[tuple[datetime, bytes]] = []
 
     def reconcile(self, most: int = 20) -> int:
-        """Take the steps that can be taken now, at most so many; return how many were."""
+        """Take at most this many of the steps that are due; return their number."""
         for count in range(most):
             step = next_step(self.ca_data, self.leaf, [self.bundle, self.bundle], self.rules, self.now)
             if step is None:
@@ -81,7 +81,7 @@ class Cluster:
         return most
 
     def pass_time(self, time: timedelta) -> None:
-        """Let time pass, with an operator that looks often enough."""
+        """Advance the clock, and reconcile often enough."""
         end = self.now + time
         while self.now < end:
             self.now = min(end, self.now + self.rules.leaf_lifetime / 10)

@@ -1,4 +1,4 @@
-"""The self-test's client certificate: made once, renewed in time, good for nothing else."""
+"""The self-test's client certificate: created once, renewed in time, valid for no other purpose."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SECRETS = "/api/v1/namespaces/sealgate/secrets"
 
 
 class Unfenced:
-    """A fence that always lets through."""
+    """A fence that permits every write."""
 
     def check(self) -> None:
         """Do nothing."""

@@ -29,7 +29,7 @@ NOTHING = {"kind": "APIResourceList", "resources": []}
     [
         Fault("GET", "/api$", 404, times=1),
         Fault("GET", "/apis$", 404, times=1),
-        # Of several API servers one does not know the CRDs yet.
+        # One of several API servers does not serve the CRDs yet.
         Fault("GET", "/apis$", 200, times=2, document={"kind": "APIGroupList", "groups": []}),
         Fault("GET", OURS, 404, times=2),
         Fault("GET", OURS, 200, times=1, document=NOTHING),
@@ -55,7 +55,7 @@ def test_watches_are_restarted_on_request(cluster: KubernetesSimulator) -> None:
 
 
 def test_a_task_that_ignores_cancellation_does_not_stop_a_restart(cluster: KubernetesSimulator) -> None:
-    """As requests of Kopf's own sometimes do; here a task in its loop ignores three cancellations."""
+    """Kopf's own requests sometimes ignore a cancellation; here a task in its loop ignores three."""
     begun: list[asyncio.Task[None]] = []
 
     async def stubborn() -> None:

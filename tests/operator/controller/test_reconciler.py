@@ -1,4 +1,4 @@
-"""The whole operator, Kopf and all, against an API server simulator."""
+"""The whole operator, including Kopf, against an API server simulator."""
 
 from __future__ import annotations
 
@@ -372,7 +372,7 @@ def test_leader_without_the_lease_fails_and_is_replaced(
     cluster: KubernetesSimulator,
 ) -> None:
     one = Running(cluster, "one", timing=Timing(duration=1.5, deadline=1.0, period=0.1))
-    # Only the one that leads lists anything. On a busy machine it may have lost the Lease before anybody took it away.
+    # Only the leader lists objects. On a busy machine it may have lost the Lease before the test takes it away.
     eventually(lambda: one.status is not None or any("/authenticators" in r.path for r in cluster.requests))
     with running(cluster, "two", timing=Timing(duration=1.5, deadline=60, period=0.1)):
         cluster.faults.append(Fault("GET", "leases", 500, times=None))

@@ -1,4 +1,4 @@
-"""Keys in a KMS, from the object to its status, through the whole operator."""
+"""KMS keys in the status of an object, through the whole operator."""
 
 from __future__ import annotations
 

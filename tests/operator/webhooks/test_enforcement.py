@@ -1,4 +1,4 @@
-"""When the API server begins to send workloads to the webhook: the rules, and who is ready when."""
+"""Enforcement: when the webhook rules are applied, and when each replica is ready."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def certified(cluster: KubernetesSimulator) -> KubernetesSimulator:
 
 
 def writes(cluster: KubernetesSimulator) -> list[str]:
-    """Return the paths of all changes that were asked for, dry runs, Leases and Events aside."""
+    """Return the paths of all requested changes, except dry runs, Leases and Events."""
     changes = [request for request in cluster.requests if request.method not in {"GET", "POST"}]
     return [request.path.partition("?")[0] for request in changes if "/leases/" not in request.path]
 
@@ -196,7 +196,7 @@ def test_absent_webhook_keeps_rules_and_readiness(certified: KubernetesSimulator
     replica.enforcement.reconcile()
     assert enforcing(certified)
     assert replica.ready
-    # Nor those of a replica that starts meanwhile.
+    # The same for a replica that starts meanwhile.
     newer = Replica(certified, "two", leads=False)
     newer.enforcement.reconcile()
     assert newer.ready
@@ -307,7 +307,7 @@ def test_recreated_configuration_waits_for_the_next_run(certified: KubernetesSim
 
 @pytest.mark.parametrize("member", ["caBundle", "service"])
 def test_self_test_is_valid_for_its_own_connection_only(certified: KubernetesSimulator, member: str) -> None:
-    """As while cert-manager has filled in one configuration and not yet the other."""
+    """For example, cert-manager has updated one configuration and not yet the other."""
     other = certified.get(WORKLOADS)
     client = other["webhooks"][0]["clientConfig"]
     client[member] = (

@@ -1,4 +1,4 @@
-"""DaemonSets that a cluster needs before sealgate can start are named in time."""
+"""DaemonSets that a cluster needs before sealgate can start are reported."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_daemon_sets_in_included_namespaces_are_named(installed: KubernetesSimul
         assert "not excluded: calico-system/calico-node, cilium/cilium. If every node is lost" in message
         assert "webhook.excludedNamespaces" in message
         assert operator.operator.metrics.registry.get_sample_value(METRIC) == 2
-        # It warns of the cluster and says nothing about the policy.
+        # The condition is about the cluster and not about the policy.
         assert _ready(installed) == "AuthenticatorNotFound"
 
 

@@ -1,4 +1,4 @@
-"""What holds for every decision, whatever the policies and findings."""
+"""Properties of every decision, for any policies and findings."""
 
 from __future__ import annotations
 

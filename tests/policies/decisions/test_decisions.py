@@ -1,4 +1,4 @@
-"""From findings to a verdict."""
+"""Verdicts derived from findings."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_refusal_names_image_policy_authenticator_and_reason() -> None:
     )
 
 
-def test_several_failing_authenticators_stand_in_one_line() -> None:
+def test_failing_authenticators_share_one_line() -> None:
     findings = [refused("a"), verified("b"), refused("c", Reason.UNKNOWN_KEY)]
 
     answer = decide(IMAGE, REFERENCE, SUBJECT, [(policy("p", "a", "b", "c"), findings)], ADMIT)
@@ -137,7 +137,7 @@ def test_unavailable_message_names_only_missing_findings() -> None:
     assert "a: nobody" not in answer.message
 
 
-def test_the_message_is_about_the_policies_that_made_the_verdict() -> None:
+def test_message_is_about_the_deciding_policies() -> None:
     answer = decide(
         IMAGE,
         REFERENCE,

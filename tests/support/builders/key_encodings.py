@@ -6,12 +6,12 @@ import base64
 
 
 def pem_of(der: bytes) -> str:
-    """Return a PEM block around whatever bytes."""
+    """Return a PEM block around arbitrary bytes."""
     return f"-----BEGIN PUBLIC KEY-----\n{base64.encodebytes(der).decode()}-----END PUBLIC KEY-----\n"
 
 
 def compressed_p256(point: bytes) -> str:
-    """Return the PEM of a P-256 key with a compressed point, as openssl writes it when asked to."""
+    """Return the PEM of a P-256 key with a compressed point, as openssl writes it on request."""
     return pem_of(bytes.fromhex("3039301306072a8648ce3d020106082a8648ce3d030107032200") + point)
 
 

@@ -17,7 +17,7 @@ def kritis(kind: str, name: str, spec: dict[str, Any], namespace: str | None = N
 
 
 def authority(name: str = "qa", pem: str = EC_PEM, namespace: str | None = None, **spec: Any) -> dict[str, Any]:
-    """Return an authority as Alibaba Cloud's documents have it; `spec` replaces or adds fields, None removes one."""
+    """Return an AttestationAuthority as Alibaba Cloud documents it; `spec` replaces, adds or (None) removes fields."""
     written = {
         "noteReference": "projects/prod/notes/qa",
         "publicKeyId": f"{name}-kms-key",

@@ -71,7 +71,7 @@ class GrafeasVerifierEnvironment(VerifierEnvironment):
         super().__init__(registry=self.server, **environment)
 
     def push(self, tag: str = "v1") -> Digest:
-        """Push an image that nobody has attested."""
+        """Push an image without attestations."""
         return self.server.push_image(GRAFEAS_REPOSITORY, tag)
 
     def name(self) -> str:
@@ -100,7 +100,7 @@ class OracleVerifierEnvironment(VerifierEnvironment):
         super().__init__(registry=self.server, **environment)
 
     def push(self, tag: str = "v1") -> Digest:
-        """Push an image that nobody has signed."""
+        """Push an image without signatures."""
         return self.server.push_image(ORACLE_REPOSITORY, tag)
 
     def sign(self, digest: Digest, key: PrivateKey = ORACLE_KEY, **message: Any) -> dict[str, Any]:

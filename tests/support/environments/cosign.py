@@ -1,4 +1,4 @@
-"""A registry with one image in it, and cosign authenticators asked about that image."""
+"""A registry with one image, and cosign authenticators to verify it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.support.signers.private_keys import PrivateKey
 
 REPOSITORY = "team/app"
-#: Seconds after which a test calls something hung; nothing that works takes any of it.
+#: Timeout of a wait, in seconds; reached only on a failure.
 PATIENCE = 30.0
 
 

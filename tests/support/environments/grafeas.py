@@ -1,4 +1,4 @@
-"""A Grafeas server with attestations of one image, and `grafeas` authenticators asked about that image."""
+"""A Grafeas server with attestations of one image, and `grafeas` authenticators to verify it."""
 
 from __future__ import annotations
 

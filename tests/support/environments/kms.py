@@ -1,4 +1,4 @@
-"""A simulated KMS, a policy entry that names a key in it, and the code under test asked about that entry."""
+"""A simulated KMS, a policy entry for one of its keys, and the code under test that resolves the entry."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SECRET = "cloud"
 
 
 class KMSEnvironment:
-    """A KMS and somebody who asks it; a context manager.
+    """A KMS simulator with a client; a context manager.
 
     Args:
         simulator: a class of one.
@@ -44,7 +44,7 @@ class KMSEnvironment:
         kms: the simulator, with the right credentials in the Secret `SECRET`.
         clock: of both sides.
         secrets: what there is.
-        names: what resolves, and what was looked up.
+        names: resolver of the client, with a record of the lookups.
     """
 
     def __init__(self, simulator: type[KMSSimulator], **more: Any) -> None:

@@ -41,7 +41,7 @@ PATH = "dev/nginx"
 TAG = "1.4"
 RELEASES = "targets/releases"
 ADMIN = "targets/admin"
-#: Seconds a test waits before it calls something hung; nothing that works takes any of it.
+#: Timeout of a wait, in seconds; reached only on a failure.
 PATIENCE = 30.0
 
 
@@ -52,9 +52,9 @@ class NotaryEnvironment:
     Attributes:
         dtr_options: of the registry that is also the notary server.
         credentials: the pod's.
-        state: what sealgate remembers.
+        state: trusted state of the verifier.
         clock: what time it is for expiry.
-        trust_registry: whether the settings know the authority of its TLS certificate.
+        trust_registry: whether the settings trust the CA of its TLS certificate.
     """
 
     dtr_options: dict[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The service of image signatures with records of one image, and `oracle` authenticators asked about that image."""
+"""The image signature service with records of one image, and `oracle` authenticators to verify it."""
 
 from __future__ import annotations
 

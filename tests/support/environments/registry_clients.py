@@ -1,4 +1,4 @@
-"""Clients under test, set up for simulators, and names that resolve to what a test says."""
+"""Clients under test, set up for simulators, with host names that resolve as a test defines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Names:
-    """A resolver that knows what it is told; a name with several answers gives them one lookup after the other.
+    """A resolver with fixed answers; a name with several answers returns one after the other, lookup by lookup.
 
     Attributes:
         asked: every name that was looked up, in order.
@@ -37,7 +37,7 @@ class Names:
         self.asked: list[str] = []
 
     def resolve(self, host: str, deadline: Deadline) -> tuple[str, ...]:
-        """Return the next answer for the name: one or more addresses, separated by blanks."""
+        """Return the next answer for the name: one or more addresses, separated by spaces."""
         deadline.check(f"looking up {host}")
         self.asked.append(host)
         answers = self._answers.get(host)
@@ -47,7 +47,7 @@ class Names:
 
 
 def settings_for(*simulators: HTTPSimulator, **more: Any) -> RegistrySettings:
-    """Return settings that list the simulators as insecure, and trust the authorities of those with TLS."""
+    """Return settings that list the simulators as insecure, and trust the CAs of those with TLS."""
     insecure = frozenset(simulator.host for simulator in simulators) | more.pop("insecure", frozenset())
     ca = {simulator.host: simulator.ca_pem for simulator in simulators if simulator.ca_pem}
     return RegistrySettings(insecure=insecure, ca={**ca, **more.pop("ca", {})}, **more)
@@ -95,7 +95,7 @@ def login(simulator: HTTPSimulator, username: str = "robot", password: str = "s3
 
 @contextlib.contextmanager
 def silent_server(tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """Accept connections on 127.0.0.1 and never say a word (with TLS: after the handshake); yields `host:port`."""
+    """Accept connections on 127.0.0.1 and never send a byte (with TLS: after the handshake); yield `host:port`."""
     closing = threading.Event()
     accepted: list[socket.socket] = []
 

@@ -1,4 +1,4 @@
-"""A registry with the fixtures' image in it, and simple-signing authenticators asked about that image."""
+"""A registry with the fixtures' image, and simple-signing authenticators to verify it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class SimpleSigningEnvironment:
     """A registry, with OpenShift's extension, that has the fixtures' image; a context manager.
 
     Attributes:
-        registry: the simulator; it stands in for `registry.example.org` as its mirror.
+        registry: the simulator, used as the mirror of `registry.example.org`.
         digest: of the image.
     """
 

@@ -1,4 +1,4 @@
-"""A store of signatures beside the registry, and authenticators asked about one image; each format has a subclass."""
+"""A signature store beside the registry, and authenticators to verify one image; one subclass per format."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sealgate.references import Digest
 
 S = TypeVar("S", bound=RegistrySimulator)
-#: Seconds after which a test calls something hung; nothing that works takes any of it.
+#: Timeout of a wait, in seconds; reached only on a failure.
 PATIENCE = 30.0
 
 

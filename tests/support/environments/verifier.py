@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 KEY = new_key("ECDSA P-256", "release")
 STRANGER = new_key("ECDSA P-256", "stranger")
 REPOSITORY = "team/app"
-#: Seconds a test waits before it calls something hung; nothing that works takes any of it.
+#: Timeout of a wait, in seconds; reached only on a failure.
 PATIENCE = 30.0
 
 
@@ -79,12 +79,12 @@ RELEASE = policy_set([authenticator("release", KEY)], [policy("production", "rel
 
 @dataclass
 class VerifierEnvironment:
-    """One registry and one verifier in front of it; a context manager.
+    """One registry and one verifier that uses it; a context manager.
 
     Attributes:
         settings: the verifier's limits.
-        clock: everybody's clock.
-        observer: told by the verifier.
+        clock: clock of the verifier and the registry client.
+        observer: observer of the verifier.
         registry: the simulator.
         verifier: under test.
     """
@@ -107,7 +107,7 @@ class VerifierEnvironment:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # The registry first: whatever still hangs on it is let go.
+        # The registry is closed first, which releases the requests that hang on it.
         self.registry.__exit__(kind, error, traceback)
         self.verifier.close()
         self.client.close()

@@ -56,7 +56,7 @@ class DockerRegistry:
             text=True,
         )
         self.host = self._wait()
-        # Whatever else it logs must not fill the pipe.
+        # Its further log lines must not fill the pipe.
         self._drain = threading.Thread(target=self._read_all, daemon=True)
         self._drain.start()
 

@@ -1,4 +1,4 @@
-"""What the real gpg says of a message and a certificate at some moment."""
+"""Verdicts of the real gpg about a message and a certificate at a given time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def judge(gpg: str, certificate: bytes, message: bytes, now: datetime) -> str:
         done = run("--verify", str(home / "message"))
     words = [line[len(_STATUS) :].split() for line in done.stdout.splitlines() if line.startswith(_STATUS)]
     said = [found for found in words if found and found[0] in _TELLING]
-    # The exit code also tells of mishaps elsewhere, such as a subpacket that gpg found too short and passed over.
+    # The exit code also reports unrelated problems, such as a subpacket that gpg skipped because it is too short.
     if [found[0] for found in said] == [b"GOODSIG"]:
         return "good"
     return " ".join(found[0].decode() for found in said) or "nothing"

@@ -1,4 +1,4 @@
-"""Real tools that some tests need: found, or the test says loudly that it did not run."""
+"""Real tools that some tests need; a test without its tool is skipped visibly."""
 
 from __future__ import annotations
 

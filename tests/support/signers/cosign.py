@@ -1,4 +1,4 @@
-"""Signing as cosign does, for real, into anything that takes blobs and manifests; every part can be made wrong.
+"""Real signatures like cosign's, written to any store of blobs and manifests; every part can be made invalid.
 
 ::
 
@@ -38,7 +38,7 @@ IN_TOTO = "application/vnd.in-toto+json"
 
 
 class Pusher(Protocol):
-    """Where signatures go: the registry simulator, a real registry, a folder."""
+    """Target of signatures: the registry simulator, a real registry, or a directory."""
 
     def push_blob(self, repository: str, data: bytes) -> Digest:
         """Store a blob."""
@@ -52,7 +52,7 @@ class Pusher(Protocol):
 
 @dataclass
 class Classic:
-    """One classic signature: a layer. Whatever is None follows from the rest.
+    """One classic signature: a layer. A field that is None follows from the others.
 
     Attributes:
         digest: what the payload says is signed.
@@ -169,7 +169,7 @@ def _config(layers: list[dict[str, Any]]) -> bytes:
 
 @dataclass
 class BundleOf:
-    """One key-based bundle. Whatever is None follows from the rest.
+    """One key-based bundle. A field that is None follows from the others.
 
     Attributes:
         digest: what the statement says is signed.
@@ -233,7 +233,7 @@ class BundleOf:
         }
 
     def signature(self, key: PrivateKey) -> dict[str, str]:
-        """Return a member of the envelope's signatures, made by any key."""
+        """Return a member of the envelope's signatures, signed by any key."""
         payload = encode(self.statement()) if self.payload is None else self.payload
         name = self.payload_type.encode()
         encoded = b" ".join((b"DSSEv1", b"%d" % len(name), name, b"%d" % len(payload), payload))

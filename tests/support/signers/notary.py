@@ -35,7 +35,7 @@ _METHODS = {"ecdsa": "ecdsa", "rsa": "rsapss", "ed25519": "eddsa"}
 
 
 def canonical(value: Any) -> bytes:
-    """Return the bytes that are signed; good for anything without control characters."""
+    """Return the bytes that are signed; correct for text without control characters."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -64,7 +64,7 @@ class Signer:
 
     @property
     def bare(self) -> Self:
-        """The same key without certificate."""
+        """Return the same key without a certificate."""
         return type(self)(self.private)
 
     @property
@@ -115,12 +115,12 @@ class Signer:
 
     @property
     def entry(self) -> dict[str, Any]:
-        """The key as it stands in `keys`."""
+        """The key as a member of `keys`."""
         public = base64.b64encode(self.public).decode()
         return {"keytype": self.kind, "keyval": {"private": None, "public": public}}
 
     def sign(self, message: bytes, method: str | None = None) -> dict[str, str]:
-        """Return a signature as it stands in `signatures`."""
+        """Return a signature as a member of `signatures`."""
         method = method or _METHODS[self.type]
         return {
             "keyid": self.key_id,
@@ -142,7 +142,7 @@ class Signer:
 
 @functools.cache
 def rsa_key(number: int = 0, bits: int = 2048) -> rsa.RSAPrivateKey:
-    """Return an RSA key, the same for the same number: making them takes long."""
+    """Return the RSA key of a number; keys are cached since their generation is slow."""
     del number
     return rsa.generate_private_key(65537, bits)
 
@@ -183,7 +183,7 @@ def certified(
         builder = builder.add_extension(usage, critical=True)
     hashing = None if isinstance(private, ed25519.Ed25519PrivateKey) else algorithm or SHA256()
     certificate = builder.sign(issuer.private if issuer else private, hashing)
-    # As bundles have it: the intermediate authorities follow, the topmost does not.
+    # As in bundles: the intermediate CAs follow, the root CA does not.
     above = issuer.certificates if issuer and issuer.certificates[0].issuer != issuer.certificates[0].subject else ()
     return Signer(private, (certificate, *above))
 
@@ -196,7 +196,7 @@ def key_usage(*wanted: str) -> x509.KeyUsage:
 
 
 def load_signer(private_pem: str, certificate_pem: str | None = None) -> Signer:
-    """Return a signer from PEM; a notary key file's headers are taken out by the caller."""
+    """Return a signer from PEM; the caller removes the headers of a notary key file."""
     private = load_pem_private_key(private_pem.encode(), None)
     assert isinstance(private, PrivateKey)
     certificates = x509.load_pem_x509_certificates(certificate_pem.encode()) if certificate_pem else []

@@ -372,7 +372,7 @@ def _certificates() -> Iterator[tuple[str, Case]]:
 
 
 def _mutations() -> Iterator[tuple[str, Case]]:
-    """Yield what random mutations found: certificates that were taken more leniently than gpg takes them."""
+    """Yield certificates found by random mutation that sealgate once accepted and gpg refuses."""
     both = CERTIFY | SIGN
     plain = Statement(flags=both)
     exportable = subpacket(4, b"\x01", critical=True)

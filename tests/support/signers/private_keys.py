@@ -29,7 +29,7 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
 
 @functools.cache
 def new_key(kind: str, name: str = "") -> PrivateKey:
-    """Return a private key, made once for each kind and name: "ECDSA P-256", "RSA 2048", "Ed25519"."""
+    """Return a private key, cached by kind and name: "ECDSA P-256", "RSA 2048", "Ed25519"."""
     del name
     family, _, size = kind.partition(" ")
     if family == "RSA":

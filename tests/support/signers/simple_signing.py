@@ -1,4 +1,4 @@
-"""Simple-signing fixtures by name, and messages made on the spot for what gpg will not make."""
+"""Simple-signing fixtures by name, and generated messages that gpg does not produce."""
 
 from __future__ import annotations
 

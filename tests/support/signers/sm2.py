@@ -4,7 +4,7 @@
 
     key = SM2PrivateKey.generate()
     signature = key.sign(b"message")                               # DER, as KMSs and openssl return it
-    signature = key.sign(b"message", distinguishing_id=b"")        # what openssl 3.0 does when it is told no id
+    signature = key.sign(b"message", distinguishing_id=b"")        # what openssl 3.0 does without an id
     signature = key.sign_digest(sm3(b"message"))                   # a signer who forgot Z
 """
 
@@ -75,7 +75,7 @@ class SM2PrivateKey:
         return self.sign_digest(sm3(self.z(distinguishing_id) + message))
 
     def sign_digest(self, digest: bytes) -> bytes:
-        """Return a signature over 32 bytes that are taken for SM3(Z || M), DER."""
+        """Return a DER signature over 32 bytes, used as SM3(Z || M)."""
         e = int.from_bytes(digest, "big")
         while True:
             k = 1 + secrets.randbelow(N - 1)

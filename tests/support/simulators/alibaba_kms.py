@@ -29,7 +29,7 @@ _SKEW = timedelta(minutes=15)
 
 @dataclass
 class AlibabaKey:
-    """One key; change it at will.
+    """One key; tests may change its fields.
 
     Attributes:
         versions: private keys by version id.
@@ -59,7 +59,7 @@ class AlibabaKMSSimulator(HTTPSimulator):
         super().__init__(**more)
 
     def add(self, key_id: str, spec: str, *versions: str, **members: Any) -> AlibabaKey:
-        """Store a new key with these versions, each its own key pair where its kind is not made once for all."""
+        """Store a new key with these versions; each has its own key pair unless keys of its kind are cached."""
         key = AlibabaKey(spec, **members)
         for version in versions:
             key.versions[version] = new_kms_key(KINDS.get(spec, "ECDSA P-256"))

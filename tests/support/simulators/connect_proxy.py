@@ -55,7 +55,7 @@ class ConnectProxy:
                 thread.start()
 
     def _serve(self, client: socket.socket) -> None:
-        # Whoever goes away in the middle has nobody left to tell.
+        # A connection that is closed early needs no response.
         with client, contextlib.suppress(OSError):
             head = b""
             while b"\r\n\r\n" not in head:

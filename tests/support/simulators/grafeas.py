@@ -38,10 +38,10 @@ class GrafeasSimulator(RegistrySimulator):
     """A Grafeas server; see `RegistrySimulator` for faults, TLS and recorded requests.
 
     Attributes:
-        version: "v1" or "v1beta1": how occurrences look, and where they are.
+        version: "v1" or "v1beta1": the shape and path of occurrences.
         occurrences: as they are served. Change them to serve what no server would.
         honours_filter: whether it filters at all; the stand-alone server does not always.
-        occurrences_per_page: as many as a page holds at most, whatever was asked for.
+        occurrences_per_page: maximum number per page, even if a request asks for more.
         snake_case: whether members are spelt as in the protocol's definition, as some gateways do.
         token: the bearer token it asks for; empty for none.
     """
@@ -81,7 +81,7 @@ class GrafeasSimulator(RegistrySimulator):
         key_id: str | None = None,
         **members: Any,
     ) -> dict[str, Any]:
-        """Store an attestation whose signature stands beside what it signs."""
+        """Store an attestation with its signature beside the signed payload."""
         signature = {
             "signature": b64encode(sign(key, payload, algorithm)).decode(),
             "publicKeyId": fingerprint(key) if key_id is None else key_id,
@@ -89,7 +89,7 @@ class GrafeasSimulator(RegistrySimulator):
         return self.store(resource_uri, self.detached(payload, signature), **members)
 
     def detached(self, payload: bytes, *signatures: dict[str, Any]) -> dict[str, Any]:
-        """Return an attestation of signatures that stand beside what they sign."""
+        """Return an attestation with its signatures beside the signed payload."""
         attestation = {"serializedPayload": b64encode(payload).decode(), "signatures": list(signatures)}
         if self.version == "v1beta1":
             return {"genericSignedAttestation": {"contentType": "SIMPLE_SIGNING_JSON", **attestation}}

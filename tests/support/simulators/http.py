@@ -1,7 +1,7 @@
 """A service in this process: real HTTP or HTTPS on 127.0.0.1, with faults that a test switches on.
 
-What it answers is up to those who derive from `HTTPSimulator`. `tls=True` serves HTTPS with a certificate of an
-authority of its own (`ca_pem`) that is valid for 127.0.0.1, localhost and whatever `names` lists.
+What it answers is up to those who derive from `HTTPSimulator`. `tls=True` serves HTTPS with a certificate of a
+CA of its own (`ca_pem`) that is valid for 127.0.0.1, localhost and the names in `names`.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ _PHRASES = {
 
 
 class HTTPSimulator:
-    """A threaded service, on 127.0.0.1 if nothing else is said. Use it as a context manager, or call `close`.
+    """A threaded service, by default on 127.0.0.1. Use it as a context manager, or call `close`.
 
     Args:
-        tls: serve HTTPS; the authority's certificate is `ca_pem`.
+        tls: serve HTTPS; the certificate of the CA is `ca_pem`.
         names: further names the TLS certificate is valid for.
         host_name: the host part of `host`; None for the address.
         address: where it listens.
         port: where it listens; 0 for one that is free.
 
     Attributes:
-        host: "127.0.0.1:port", as it stands in references.
+        host: "127.0.0.1:port", as in references.
         faults: what goes wrong; see `Faults`.
         requests: every request that arrived, in order; clear it with `requests.clear()`.
-        documents: answers by path ("/v1/notes"), beside whatever else it does.
-        ca_pem: PEM of the authority of its TLS certificate; empty without TLS.
+        documents: additional responses by path ("/v1/notes").
+        ca_pem: PEM certificate of the CA of its TLS certificate; empty without TLS.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class HTTPSimulator:
         self.close()
 
     def close(self) -> None:
-        """Stop serving: let go whatever hangs, close every connection, wait for every thread."""
+        """Stop serving: release hanging requests, close every connection, wait for every thread."""
         self.closing.set()
         self._server.shutdown()
         self._thread.join()
@@ -105,7 +105,7 @@ class HTTPSimulator:
         return [request.path for request in self.requests]
 
     def respond(self, request: RecordedRequest) -> Answer:
-        """Return the right answer to a request."""
+        """Return the faultless response to a request."""
         with self.lock:
             return self.documents.get(request.path) or Answer(
                 404, {"Content-Type": "text/plain"}, b"404 page not found\n"
@@ -120,7 +120,7 @@ class HTTPSimulator:
 
 
 class _Server(HTTPServer):
-    """One thread a connection, every connection known, so that closing leaves nothing behind."""
+    """One thread per connection; every connection is tracked, so that `close` ends them all."""
 
     request_queue_size = 256
     allow_reuse_address = True
@@ -140,7 +140,7 @@ class _Server(HTTPServer):
             thread.start()
 
     def _serve(self, request: socket.socket, client_address: Any) -> None:
-        # A client that goes away in the middle is what half of the tests are about.
+        # Clients that disconnect early are part of many tests, so their errors are not logged.
         with contextlib.suppress(OSError, ValueError):
             self.finish_request(request, client_address)
         with self.lock:
@@ -236,7 +236,7 @@ class Handler(BaseHTTPRequestHandler):
         return body
 
     def render(self, answer: Answer) -> tuple[bytes, bytes]:
-        """Return the answer's head and body as they go over the wire."""
+        """Return the bytes of the response's head and body."""
         headers = dict(answer.headers)
         if not any(name.lower() in ("content-length", "transfer-encoding") for name in headers):
             headers["Content-Length"] = str(len(answer.body))
@@ -248,4 +248,4 @@ class Handler(BaseHTTPRequestHandler):
         ), answer.body
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing: `requests` is the log."""
+        """Write no log: `requests` records every request."""

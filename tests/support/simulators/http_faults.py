@@ -1,4 +1,4 @@
-"""What goes wrong between a client and a simulator, switched on by a test.
+"""Faults between a client and a simulator, switched on by a test.
 
 Nothing here sleeps: what is slow waits for an event that the test, or closing the simulator, sets.
 """
@@ -22,7 +22,7 @@ _DRIP_SECONDS = 0.02
 
 @dataclass(slots=True)
 class Fault:
-    """Something that goes wrong on the requests that it matches. Make them with the methods of `Faults`.
+    """A fault of the requests that it matches, created by the methods of `Faults`.
 
     Attributes:
         path: a regular expression searched in path and query.
@@ -40,20 +40,20 @@ class Fault:
 
 
 class Faults:
-    """Switches for what goes wrong. `path` is always a regular expression searched in path and query.
+    """Switches for faults. `path` is always a regular expression searched in path and query.
 
     The first fault that matches wins; `times` limits how often it happens. Each method returns the fault, whose
     `hit` is set when a matching request has arrived.
     """
 
     def __init__(self, closing: threading.Event) -> None:
-        """Start with none; `closing` ends whatever waits."""
+        """Start without faults; `closing` ends every wait."""
         self._faults: list[Fault] = []
         self._closing = closing
         self._lock = threading.Lock()
 
     def add(self, fault: Fault) -> Fault:
-        """Switch on a fault made by hand."""
+        """Switch on a custom fault."""
         with self._lock:
             self._faults.append(fault)
         return fault
@@ -97,11 +97,11 @@ class Faults:
         return self.answer(path, 429, headers, b"too many requests", times)
 
     def redirect(self, path: str, location: str, status: int = 307, times: int | None = None) -> Fault:
-        """Send the client elsewhere; `location` is the header as it stands."""
+        """Redirect the client; `location` is the exact header value."""
         return self.answer(path, status, {"Location": location}, b"", times)
 
     def header(self, path: str, name: str, value: str | None, times: int | None = None) -> Fault:
-        """Serve the right answer with one header set to something else, or (None) left out."""
+        """Serve the faultless response with one header replaced, or (None) removed."""
 
         def change(answer: Answer) -> Answer:
             headers = {key: text for key, text in answer.headers.items() if key.lower() != name.lower()}
@@ -114,7 +114,7 @@ class Faults:
         return self.add(Fault(path, lambda answer: Answer(answer.status, answer.headers, body), times=times))
 
     def hang(self, path: str, times: int | None = None) -> Fault:
-        """Read the request, then say nothing until the simulator closes."""
+        """Read the request, then send nothing until the simulator closes."""
 
         def send(handler: Handler, _: Answer) -> None:
             self._closing.wait()
@@ -123,7 +123,7 @@ class Faults:
         return self.add(Fault(path, send=send, times=times))
 
     def wait_for(self, path: str, event: threading.Event, times: int | None = None) -> Fault:
-        """Serve the right answer, but only once the event is set."""
+        """Serve the faultless response once the event is set."""
 
         def change(answer: Answer) -> Answer:
             while not event.wait(_DRIP_SECONDS) and not self._closing.is_set():
@@ -133,7 +133,7 @@ class Faults:
         return self.add(Fault(path, change, times=times))
 
     def drop(self, path: str, times: int | None = None, after: bytes = b"") -> Fault:
-        """Close the connection without an answer, or after these bytes of one."""
+        """Close the connection without a response, or after these bytes of one."""
 
         def send(handler: Handler, _: Answer) -> None:
             handler.wfile.write(after)
@@ -142,7 +142,7 @@ class Faults:
         return self.add(Fault(path, send=send, times=times))
 
     def raw(self, path: str, data: bytes, times: int | None = None) -> Fault:
-        """Write these bytes as the whole answer, status line included, and keep the connection open."""
+        """Send these bytes as the whole response, status line included, and keep the connection open."""
 
         def send(handler: Handler, _: Answer) -> None:
             handler.wfile.write(data)
@@ -150,7 +150,7 @@ class Faults:
         return self.add(Fault(path, send=send, times=times))
 
     def drip(self, path: str, between: Callable[[], object] | None = None, *, headers: bool = False) -> Fault:
-        """Serve the right answer one byte at a time, the headers too if asked, calling `between` after each.
+        """Serve the faultless response byte by byte (optionally the headers too), calling `between` after each.
 
         `between` may advance a fake clock; without it a little real time passes.
         """

@@ -1,4 +1,4 @@
-"""What goes over the wire to and from a simulator."""
+"""Requests to and responses of a simulator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def encode(document: object) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class RecordedRequest:
-    """One request as it arrived.
+    """One received request.
 
     Attributes:
         method: "GET".
@@ -38,7 +38,7 @@ class RecordedRequest:
 
 @dataclass(slots=True)
 class Answer:
-    """What goes back: status, headers, body."""
+    """A response: status, headers, body."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -46,10 +46,10 @@ class Answer:
 
 
 def json_answer(document: object, status: int = 200) -> Answer:
-    """Return an answer that is JSON."""
+    """Return a JSON response."""
     return Answer(status, {"Content-Type": "application/json"}, encode(document))
 
 
 def registry_error(status: int, code: str) -> Answer:
-    """Return an error as registries tell it."""
+    """Return an error document of a registry."""
     return json_answer({"errors": [{"code": code, "message": code.lower().replace("_", " ")}]}, status)

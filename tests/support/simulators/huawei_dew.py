@@ -40,7 +40,7 @@ _SKEW = timedelta(minutes=15)
 
 @dataclass
 class DEWKey:
-    """One key; change it at will."""
+    """One key; tests may change its fields."""
 
     private: KMSPrivateKey
     spec: str

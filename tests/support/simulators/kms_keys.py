@@ -1,4 +1,4 @@
-"""What the simulators of KMSs have in common: keys that sign digests for real, and a way to state what they are."""
+"""Common parts of the KMS simulators: keys that really sign digests, and descriptions of keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KMSPrivateKey = PrivateKey | SM2PrivateKey
 
 
 def new_kms_key(kind: str) -> KMSPrivateKey:
-    """Return a fresh key: "SM2", or as `new_key` has it (RSA and ECDSA; those are made once for each kind)."""
+    """Return a new SM2 key, or a key of `new_key` (RSA and ECDSA, cached by kind)."""
     return SM2PrivateKey.generate() if kind == "SM2" else new_key(kind)
 
 
@@ -22,7 +22,7 @@ def pem_of_key(key: KMSPrivateKey) -> str:
 
 
 def sign_digest(key: KMSPrivateKey, digest: bytes, *, pss: bool = False) -> bytes:
-    """Return a signature over a digest, whose length says which hash it is of."""
+    """Return a signature over a digest; its length determines the hash."""
     if isinstance(key, SM2PrivateKey):
         return key.sign_digest(digest)
     algorithm = {28: hashes.SHA224(), 32: hashes.SHA256(), 48: hashes.SHA384(), 64: hashes.SHA512()}[len(digest)]

@@ -6,7 +6,7 @@
         cluster.put("/api/v1/namespaces", {"metadata": {"name": "shop", "labels": {"env": "production"}}})
         cluster.put("/apis/sealgate.dev/v1alpha1/verificationpolicies", {...})
         ...                                   # ask `cluster.url` with the client under test
-        cluster.compact()                     # whoever watches from before now is told 410
+        cluster.compact()                     # watches from an earlier version now get 410
 
 It knows every collection that something was put into, or that `resources` names, lists in pages, watches from a
 version with bookmarks, and takes POST, PUT, PATCH (merge, and server-side apply) and DELETE, the `status` subresource
@@ -57,7 +57,7 @@ class _Change:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What an API server had at one moment.
+    """State of an API server at one moment.
 
     Attributes:
         objects: all of them.
@@ -70,14 +70,14 @@ class Backup:
 
 @dataclass(slots=True)
 class Fault:
-    """An answer instead of the right one.
+    """A response that replaces the faultless one.
 
     Attributes:
         method: of the requests it is for; empty for any.
         path: a regular expression searched in path and query.
         status: the answer's.
         times: how often it still happens; None for always.
-        document: the answer's; by default what tells of the status.
+        document: body of the response; by default a Status object for `status`.
     """
 
     method: str
@@ -89,7 +89,7 @@ class Fault:
 
 @dataclass(slots=True)
 class RecordedRequest:
-    """One request as it arrived.
+    """One received request.
 
     Attributes:
         method: "GET".
@@ -111,7 +111,7 @@ class KubernetesSimulator:
     Attributes:
         faults: answers to spoil; the first that matches wins.
         requests: everything that arrived.
-        page_limit: the most objects of one page, whatever is asked; None for what is asked.
+        page_limit: maximum number of objects per page; None for the limit in the request.
         watches_begun: how many watches began.
         admission: returns, of an object that a request would create, the message of the refusal; empty to admit.
     """
@@ -160,7 +160,7 @@ class KubernetesSimulator:
         if server is not None:
             server.shutdown()
             server.server_close()
-            # Nobody else on this machine is to get the port meanwhile.
+            # No other process on this machine may get the port meanwhile.
             self._kept = socket.socket()
             self._kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._kept.bind(("127.0.0.1", self.port))
@@ -206,7 +206,7 @@ class KubernetesSimulator:
             return [copy.deepcopy(obj) for key, obj in sorted(self._objects.items()) if key[0] == plural]
 
     def compact(self) -> None:
-        """Forget the history: whoever watches from before now gets 410, running watches included."""
+        """Drop the history: watches from an earlier version get 410, running ones included."""
         with self._condition:
             self._version += 1
             self._oldest = self._version
@@ -227,7 +227,7 @@ class KubernetesSimulator:
     def restore(self, backup: Backup) -> None:
         """Put back what there was, versions included, as when etcd is restored: every connection ends.
 
-        Whoever watches from a version that is yet to come is told nothing, not even by a bookmark, until it has passed.
+        A watch from a future version gets no event, not even a bookmark, until that version has passed.
         """
         self.pause()
         with self._condition:
@@ -238,7 +238,7 @@ class KubernetesSimulator:
         self.resume()
 
     def wait_for(self, condition: Any, timeout: float = 60.0) -> None:
-        """Return when a condition over this simulator holds; it is looked at after every change and request."""
+        """Return when a condition over this simulator holds; it is checked after every change and request."""
         with self._condition:
             if not self._condition.wait_for(lambda: condition(self), timeout):
                 raise AssertionError("it did not come to that")
@@ -493,7 +493,7 @@ class _Server(ThreadingHTTPServer):
                 continue
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: clients go away in the middle of watches."""
+        """Write no log: clients disconnect during watches."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -505,7 +505,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _respond(self) -> None:
         self.server.simulator.respond(self)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _respond  # noqa: N815 - the names that http.server looks for
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _respond  # noqa: N815 - the names that http.server calls
 
     def answer(self, status: int, document: Object) -> None:
         body = json.dumps(document).encode() + b"\n"
@@ -527,7 +527,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Write no log."""
 
 
 def _target(path: str) -> Target:

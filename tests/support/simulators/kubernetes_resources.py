@@ -1,4 +1,4 @@
-"""What the simulated API server has, how its paths name it, and what it tells of itself."""
+"""Resources of the simulated API server, their paths, and its discovery documents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Object = dict[str, Any]
 #: plural, namespace, name
 Key = tuple[str, str, str]
 
-#: plural -> (kind, group, version, namespaced); what discovery tells.
+#: plural -> (kind, group, version, namespaced), as in discovery.
 RESOURCES: dict[str, tuple[str, str, str, bool]] = {
     "namespaces": ("Namespace", "", "v1", False),
     "secrets": ("Secret", "", "v1", True),
@@ -40,7 +40,7 @@ _PATH = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a path names; empty what it does not."""
+    """The target of a path; a field that the path does not name is empty."""
 
     plural: str
     namespace: str
@@ -66,7 +66,7 @@ def find_target(path: str) -> Target | None:
 
 
 def discover(path: str) -> Object | None:
-    """Return what the API server tells about itself at a path, if it is such a path."""
+    """Return the discovery document at a path, or None if the path has none."""
     groups = sorted({(group, version) for _, group, version, _ in RESOURCES.values() if group})
     if path == "/version":
         return {"major": "1", "minor": "36", "gitVersion": "v1.36.0"}

@@ -46,7 +46,7 @@ def moment(when: datetime) -> str:
 
 
 def file_hashes(data: bytes) -> dict[str, Any]:
-    """Return what metadata says about some bytes."""
+    """Return the length and hashes of bytes as in metadata."""
     hashes = {name: base64.b64encode(hashlib.new(name, data).digest()).decode() for name in ("sha256", "sha512")}
     return {"hashes": hashes, "length": len(data)}
 
@@ -83,7 +83,7 @@ class NotaryRepository:
 
     @classmethod
     def of_files(cls, gun: str, files: Mapping[str, bytes]) -> Self:
-        """Return a repository with these files published, whatever is in them; it holds no keys."""
+        """Return a repository with these files published unchecked; it holds no keys."""
         repository = cls(gun)
         repository.signed, repository.signers = {}, {}
         for name, data in files.items():
@@ -100,14 +100,14 @@ class NotaryRepository:
     # Changing it --------------------------------------------------------------------------------------------------
 
     def set_keys(self, role: str, *signers: Signer, threshold: int = 1) -> None:
-        """Say in the root who may sign for a base role, and let them sign from now on."""
+        """Set the keys of a base role in the root, and sign with them from now on."""
         root = self.signed["root"]
         root["keys"] |= {signer.key_id: signer.entry for signer in signers}
         root["roles"][role] = {"keyids": [signer.key_id for signer in signers], "threshold": threshold}
         self.signers[role] = list(signers)
 
     def delegate(self, role: str, *signers: Signer, paths: Iterable[str] = ("",), threshold: int = 1) -> None:
-        """Delegate to a role, anew or in place of what it was, and let these sign for it from now on."""
+        """Create or replace a delegated role, and sign for it with these keys from now on."""
         delegations = self.signed[role.rpartition("/")[0]]["delegations"]
         delegations["keys"] |= {signer.key_id: signer.entry for signer in signers}
         delegations["roles"] = [item for item in delegations["roles"] if item["name"] != role] + [
@@ -133,7 +133,7 @@ class NotaryRepository:
             self.signed[role]["targets"][tag] = file_hashes(manifest)
 
     def expire(self, role: str, when: datetime | None = None) -> None:
-        """Let a role's file end, a second ago if nothing else is said."""
+        """Set the expiry of a role's file, by default one second ago."""
         self.signed[role]["expires"] = moment(when or self.now - timedelta(seconds=1))
 
     def bump(self, *roles: str) -> None:
@@ -181,7 +181,7 @@ class NotaryRepository:
             self.files[f"{self.signed['root']['version']}.root"] = data
 
     def relink(self, role: str, data: bytes) -> None:
-        """Store bytes as a role's file, whatever they are, and let snapshot and timestamp vouch for them."""
+        """Store arbitrary bytes as a role's file, and list them in snapshot and timestamp."""
         self.store(role, data)
         if role == "timestamp":
             return
@@ -192,7 +192,7 @@ class NotaryRepository:
         self.write("timestamp")
 
     def resign(self, role: str, *signatures: dict[str, str]) -> None:
-        """Give a file these signatures, and let snapshot and timestamp vouch for it."""
+        """Replace the signatures of a file, and list it in snapshot and timestamp."""
         self.write(role, list(signatures))
         self.relink(role, self.files[role])
 
@@ -201,13 +201,13 @@ class NotaryRepository:
         return canonical(self.signed[role])
 
     def published_name(self, role: str) -> str:
-        """Return the name by which the snapshot, or the timestamp, makes people ask for a file."""
+        """Return the name by which clients request a file, from the snapshot or the timestamp."""
         above = "timestamp" if role == "snapshot" else "snapshot"
         digest: str = self.signed[above]["meta"][role]["hashes"]["sha256"]
         return f"{role}.{base64.b64decode(digest).hex()}"
 
     def copy(self) -> Self:
-        """Return a repository that is the same now, and goes its own way."""
+        """Return an independent copy of the repository."""
         twin = copy.copy(self)
         twin.signed = copy.deepcopy(self.signed)
         twin.signers = {role: list(signers) for role, signers in self.signers.items()}
@@ -230,7 +230,7 @@ _TRUST = re.compile(r"/v2/(.+)/_trust/tuf/(.+)\.json")
 
 @dataclass
 class TrustServer:
-    """What a notary server has, and how it answers.
+    """Contents and responses of a notary server.
 
     Attributes:
         repositories: by full name.
@@ -253,12 +253,12 @@ class NotarySimulator(RegistrySimulator):
         super().__init__(**options)
 
     def host_repository(self, repository: NotaryRepository) -> NotaryRepository:
-        """Serve a repository from now on, in place of what it had under that name."""
+        """Serve a repository from now on, replacing the one of that name."""
         self.trust.repositories[repository.gun] = repository
         return repository
 
     def respond(self, request: RecordedRequest) -> Answer:
-        """Return the right answer to a request."""
+        """Return the faultless response to a request."""
         match = _TRUST.fullmatch(request.path)
         if match is None:
             return super().respond(request)
@@ -268,7 +268,7 @@ class NotarySimulator(RegistrySimulator):
 
     @property
     def asked(self) -> list[str]:
-        """The names of the trust files asked for, in order, without hashes."""
+        """The names of the requested trust files, in order, without hashes."""
         found = [_TRUST.fullmatch(request.path) for request in self.requests]
         return [re.sub(r"\.[0-9a-f]{64}$", "", match[2]) for match in found if match]
 

@@ -48,7 +48,7 @@ _SKEW = timedelta(minutes=5)
 
 @dataclass
 class VaultKey:
-    """One key; change it at will.
+    """One key; tests may change its fields.
 
     Attributes:
         versions: private keys by version OCID.

@@ -136,7 +136,7 @@ class OCIRSimulator(RegistrySimulator):
         salt_length: int | None = None,
         **members: Any,
     ) -> dict[str, Any]:
-        """Store a record whose message is signed as it says; `members` change or add members of the record."""
+        """Store a record whose message is signed with its algorithm; `members` change or add members of the record."""
         raw = message if isinstance(message, bytes) else compact(message)
         said: Mapping[str, Any] = {} if isinstance(message, bytes) else message
         algorithm = members.get("signingAlgorithm") or said.get("signingAlgorithm") or "SHA_256_RSA_PKCS_PSS"
@@ -218,7 +218,7 @@ class OCIRSimulator(RegistrySimulator):
                 query["repositoryName"],
             )
         except (ValueError, KeyError, TypeError):
-            return True  # what a service cannot tell, it lists by the image that it was stored for
+            return True  # an unreadable message is listed under the image it was stored for
 
 
 def _not_found() -> Answer:

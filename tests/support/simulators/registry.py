@@ -219,7 +219,7 @@ class RegistrySimulator(HTTPSimulator):
     # How it is served ---------------------------------------------------------------------------------------------
 
     def respond(self, request: RecordedRequest) -> Answer:
-        """Return the right answer to a request."""
+        """Return the faultless response to a request."""
         with self.lock:
             if request.path == "/token":
                 return self.auth.token(request, self.port)
@@ -237,7 +237,7 @@ class RegistrySimulator(HTTPSimulator):
             return super().respond(request)
 
     def serve_manifest(self, request: RecordedRequest, repository: str, reference: str) -> Answer:
-        """Serve or take a manifest."""
+        """Serve or store a manifest."""
         if request.method == "PUT":
             media_type = request.headers.get("content-type", OCI_MANIFEST)
             digest = self.push_manifest(repository, reference, request.body, media_type)
@@ -267,7 +267,7 @@ class RegistrySimulator(HTTPSimulator):
         return Answer(200, headers, place.blobs[digest])
 
     def serve_referrers(self, request: RecordedRequest, repository: str, digest: str) -> Answer:
-        """Serve the referrers API, a page of it if pages are asked of the simulator."""
+        """Serve the referrers API, one page at a time if the simulator is set to pages."""
         if not self.referrers_api:
             return Answer(404, {"Content-Type": "text/plain"}, b"404 page not found\n")
         if repository not in self.repositories:
@@ -295,7 +295,7 @@ class RegistrySimulator(HTTPSimulator):
         return json_answer({"name": repository, "tags": sorted(place.tags)})
 
     def serve_upload(self, request: RecordedRequest, repository: str, upload: str) -> Answer:
-        """Take a blob: POST starts, PATCH appends, PUT ends; POST with a digest takes it whole."""
+        """Receive a blob: POST starts, PATCH appends, PUT ends; POST with a digest is a single upload."""
         place = self.repositories.setdefault(repository, _Repository())
         number = upload or str(len(place.uploads) + 1)
         data = place.uploads.get(number, b"") + request.body
@@ -331,7 +331,7 @@ _ROUTES: tuple[tuple[re.Pattern[str], Callable[..., Answer]], ...] = (
 
 
 def _scope(request: RecordedRequest) -> str:
-    """Return what a token must be good for, to be answered."""
+    """Return the scope that a request needs."""
     match = re.match(r"/v2/(.+)/(manifests|blobs|referrers|tags)/", request.path)
     return scope_of(request.method, match[1]) if match else ""
 

@@ -1,4 +1,4 @@
-"""What a simulated registry asks its callers for: nothing, a password, or a token."""
+"""Authentication of a simulated registry: none, password, or token."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def scope_of(method: str, repository: str) -> str:
-    """Return what a token must be good for, to do this with a repository."""
+    """Return the token scope of an action on a repository."""
     return f"repository:{repository}:{'pull' if method in ('GET', 'HEAD') else 'pull,push'}"
 
 
 @dataclass(slots=True)
 class Auth:
-    """What the registry asks for. Change it while it runs.
+    """Required authentication of the registry; it can change while the registry runs.
 
     Attributes:
         mode: "none", "basic" or "bearer".
@@ -49,12 +49,12 @@ class Auth:
     challenge: str | None = None
 
     def refusal(self, request: RecordedRequest, scope: str, url: str) -> Answer | None:
-        """Return what somebody is told who may not have this; None if he may.
+        """Return the response that refuses a request; None if the request is permitted.
 
         Args:
-            request: what arrived.
-            scope: what a token must be good for ("repository:team/app:pull"); empty for any token.
-            url: of the registry, where tokens are given out unless `realm` says otherwise.
+            request: the request to check.
+            scope: scope that a token must cover ("repository:team/app:pull"); empty for any token.
+            url: URL of the registry, which issues tokens unless `realm` names another service.
         """
         given = request.headers.get("authorization", "")
         if self.mode == "basic" and self._user(given) is None:
@@ -67,7 +67,7 @@ class Auth:
         return None
 
     def token(self, request: RecordedRequest, port: int) -> Answer:
-        """Return the token endpoint's answer.
+        """Return the token endpoint's response.
 
         Args:
             request: what arrived there.

@@ -1,4 +1,4 @@
-"""`POST /mutate`: tags of Pods are pinned to the digests behind them."""
+"""`POST /mutate` pins the tags of Pods to their digests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def operations(answer: ReviewAnswer) -> list[dict[str, str]]:
-    """Return the patch of an answer, which is always one that allows."""
+    """Return the patch of a response, which always admits."""
     assert answer.allowed
     if "patch" not in answer.response:
         assert "patchType" not in answer.response
@@ -73,7 +73,7 @@ def test_every_image_field_of_a_pod_is_pinned(environment: WebhookEnvironment) -
     assert after == pod(pinned, pinned, init=(pinned,), ephemeral=(pinned,), volumes=(pinned,))
 
 
-def test_what_was_pinned_is_what_gets_verified(environment: WebhookEnvironment) -> None:
+def test_pinned_digest_is_the_verified_one(environment: WebhookEnvironment) -> None:
     image = environment.sign("team/app", "v1")
     pinned = apply(operations(environment.mutate(review(pod(image)))), pod(image))
     assert environment.validate(review(pinned)).allowed
@@ -126,7 +126,7 @@ def test_only_new_ephemeral_containers_are_pinned(environment: WebhookEnvironmen
     assert apply(operations(answer), new) == pod(running, ephemeral=(pinned,))
 
 
-def test_applying_a_manifest_again_does_not_unpin_what_runs(environment: WebhookEnvironment) -> None:
+def test_reapplied_manifest_does_not_unpin_running_images(environment: WebhookEnvironment) -> None:
     image = environment.push("team/app", "v1")
     running = apply(operations(environment.mutate(review(pod(image)))), pod(image))
     again = environment.mutate(review(pod(image), "UPDATE", oldObject=running))

@@ -1,4 +1,4 @@
-"""`/validate-policies`: what kubectl shows when a policy is applied."""
+"""`/validate-policies`: refusals and warnings that kubectl shows when a policy is applied."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_an_unchanged_spec_is_not_warned_about_again() -> None:
     assert warnings(value, spec=value["spec"]) == []
 
 
-def test_warnings_stay_within_what_kubernetes_passes_on() -> None:
+def test_warnings_stay_within_the_limits_of_kubernetes() -> None:
     found = warnings(policy("p", "**", need=tuple(f"{'a' * 100}-{number}" for number in range(16))))
     assert len(found) == 10
     assert all(len(warning) <= 256 for warning in found)

@@ -1,4 +1,4 @@
-"""What a refusal tells who has just signed, or signed with another key."""
+"""Messages of refusals: age of a cached refusal, and accepted keys after a bad signature."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_cached_refusal_has_its_age_and_next_lookup(environment: WebhookEnvironm
     image = environment.push("team/app", "v1")
     fresh = environment.validate(review(pod(image)))
     assert "looked up again" not in fresh.message
-    # The first comes from the cached finding, the second from the cached verdict.
+    # The first is the cached finding, the second the cached verdict.
     for seconds, age in (
         (12, "refused 12 s ago, looked up again in 18 s"),
         (5.5, "refused 17 s ago, looked up again in 13 s"),
@@ -32,7 +32,7 @@ def test_cached_refusal_has_its_age_and_next_lookup(environment: WebhookEnvironm
     assert environment.validate(review(pod(image))).allowed
 
 
-def test_the_age_is_not_in_what_events_are_made_of(environment: WebhookEnvironment) -> None:
+def test_age_is_not_part_of_an_event(environment: WebhookEnvironment) -> None:
     clock = environment.clock = FakeClock()
     image = environment.push("team/app", "v1")
     for _ in range(3):

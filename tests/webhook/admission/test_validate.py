@@ -1,4 +1,4 @@
-"""`POST /validate`: which reviews are admitted, and what is said about them."""
+"""`POST /validate`: admitted and denied reviews, and their messages."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_warn_policy_admits_with_a_kubectl_warning(environment: WebhookEnvironme
     assert answer.response["auditAnnotations"]["container.main-0"] == f"not verified: NoSignature: {image}"
 
 
-def test_warnings_stay_within_what_kubernetes_passes_on(environment: WebhookEnvironment) -> None:
+def test_warnings_stay_within_the_limits_of_kubernetes(environment: WebhookEnvironment) -> None:
     environment.write(policy("soft", f"{environment.registry.host}/**", action="Warn"))
     answer = environment.validate(review(pod(*(environment.push(f"team/app-{n}", "v1") for n in range(40)))))
     warnings = answer.response["warnings"]
@@ -140,7 +140,7 @@ def test_a_policy_only_for_other_namespaces_does_not_count(environment: WebhookE
     image = environment.push("team/app", "v1")
     assert not environment.validate(review(pod(image), namespace="shop")).allowed
     assert environment.validate(review(pod(image), namespace="test")).allowed
-    # No file says which labels it has.
+    # No file has its labels.
     assert not environment.validate(review(pod(image), namespace="unheard-of")).allowed
 
 
@@ -161,7 +161,7 @@ def test_an_authenticator_that_does_not_exist_denies(environment: WebhookEnviron
     assert not environment.validate(review(pod(environment.sign("team/app", "v1")))).allowed
 
 
-# What is not looked at ----------------------------------------------------------------------------------------------
+# Operations and kinds that are not verified -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("operation", ["DELETE", "CONNECT"])
@@ -365,7 +365,7 @@ def test_exhausted_budget_is_reported_with_a_retry_time(environment: WebhookEnvi
 
 
 def test_review_is_answered_before_the_api_server_times_out(environment: WebhookEnvironment) -> None:
-    """The registry accepts and never answers; the review's time is what the URL says, not what the registry takes."""
+    """The registry accepts connections and never responds; the deadline of the URL decides."""
     environment.clock = clock = FakeClock()
     image = environment.sign("team/app", "v1")
     hanging = environment.registry.faults.hang("/v2/")

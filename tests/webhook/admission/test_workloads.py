@@ -1,4 +1,4 @@
-"""`webhook.workloads`: what happens to objects that are not Pods; Pods are always enforced."""
+"""`webhook.workloads`: handling of objects that are not Pods; Pods are always enforced."""
 
 from __future__ import annotations
 

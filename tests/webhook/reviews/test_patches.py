@@ -1,4 +1,4 @@
-"""Patches: right for every place an image can stand in."""
+"""Patches are correct for every field that can hold an image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading AdmissionReviews."""
+"""Decoding of AdmissionReview requests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_only_deciding_fields_are_read() -> None:
 
 
 @pytest.mark.parametrize("missing", ["namespace", "name", "subResource", "object", "oldObject", "dryRun"])
-def test_what_is_left_out_is_empty(missing: str) -> None:
+def test_missing_members_are_empty(missing: str) -> None:
     document = review(pod("app"))
     document["request"].pop(missing, None)
     field = {"subResource": "subresource", "oldObject": "old_object", "dryRun": "dry_run"}.get(missing, missing)

@@ -1,4 +1,4 @@
-"""Answers: everything bounded, every key and code as Kubernetes takes it."""
+"""AdmissionReview responses are bounded, with keys and codes that Kubernetes accepts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Client certificates on the port of the webhook: who is answered, and what happens when the CA changes."""
+"""Client certificates on the webhook's port: permitted callers, and changes of the CA."""
 
 from __future__ import annotations
 
@@ -248,13 +248,13 @@ def test_unusable_self_test_certificate_does_not_affect_reviews(tmp_path: Path) 
         ({"client_ca": "ca.pem", "client_names": frozenset({NAME})}, "need TLS"),
     ],
 )
-def test_settings_that_would_let_in_more_than_was_meant_are_refused(settings: dict[str, Any], why: str) -> None:
+def test_settings_with_unintended_permissions_are_refused(settings: dict[str, Any], why: str) -> None:
     with pytest.raises(ConfigError, match=why):
         check_tls(ServerSettings(Address("127.0.0.1", 0), **settings))
 
 
 def is_refused(callers: Callers, certificate: Path) -> bool:
-    """Whether a review with a certificate ends in the handshake or with 403."""
+    """Return whether a review with a certificate fails in the handshake or with 403."""
     try:
         return callers.status(certificate) == 403
     except (ssl.SSLError, ConnectionError):

@@ -1,4 +1,4 @@
-"""The webhook as an HTTP server sees it: what is no review, health, readiness."""
+"""HTTP endpoints of the webhook: invalid reviews, health, readiness."""
 
 from __future__ import annotations
 
@@ -218,5 +218,5 @@ def test_server_is_notified_when_the_body_has_been_read(environment: WebhookEnvi
 
 
 def _body(stream: io.BytesIO, length: str | None) -> dict[str, Any]:
-    """Return what a server's environment says about a body."""
+    """Return the members of the WSGI environment that describe a body."""
     return {"wsgi.input": stream, "CONTENT_LENGTH": length, "wsgi.input_terminated": True}

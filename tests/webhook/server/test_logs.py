@@ -1,4 +1,4 @@
-"""Logs: one shape for everybody, one line for each event, nothing foreign that could break out of it."""
+"""Logs: one format for every logger, one line per event, untrusted text escaped."""
 
 from __future__ import annotations
 

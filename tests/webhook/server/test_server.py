@@ -1,4 +1,4 @@
-"""The webhook as a process: start, TLS, reload, rotation, signals, clients that misbehave."""
+"""The webhook as a process: start, TLS, reload, rotation, signals, misbehaving clients."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_bad_certificate_leaves_the_last_good_one_in_use(server: Server, tls: 
     assert "sealgate_certificate_reload_failures_total 1.0" in server.metrics()
 
 
-def test_sigterm_finishes_what_is_in_flight(environment: WebhookEnvironment, server: Server) -> None:
+def test_sigterm_waits_for_requests_in_flight(environment: WebhookEnvironment, server: Server) -> None:
     image = environment.sign("team/app", "v1")
     go = threading.Event()
     asked = environment.registry.faults.wait_for("/manifests/", go)
@@ -167,7 +167,7 @@ def test_stalled_clients_are_closed_and_silent_ones_hold_no_thread(
         for _ in range(8):
             stack.enter_context(socket.create_connection(server.address, 60))
         assert server.get("/healthz").status == 200
-        # One stops in the handshake, one in the request: both threads are taken, and come back by themselves.
+        # One stalls in the handshake, one in the request: both occupy a thread until their timeout frees it.
         handshake = stack.enter_context(socket.create_connection(server.address, 60))
         handshake.sendall(b"\x16\x03\x01")
         context = ssl.create_default_context(cadata=tls.trust)
@@ -194,7 +194,7 @@ def test_paused_server_does_not_time_out_its_clients(server: Server, tls: TLSFil
         os.kill(worker, signal.SIGSTOP)
         threading.Event().wait(IO_SECONDS + 1)
         os.kill(worker, signal.SIGCONT)
-        # By the second answer the server has looked at who is slow.
+        # By the second response the server has checked for slow clients.
         assert [server.get("/healthz").status for _ in range(2)] == [200, 200]
         client.sendall(b"}")
         assert client.recv(4096).startswith(b"HTTP/1.1 400 ")
@@ -206,7 +206,7 @@ def test_when_connections_run_out_the_most_idle_one_makes_room(environment: Webh
         silent = [stack.enter_context(socket.create_connection(server.address, 60)) for _ in range(12)]
         assert server.get("/healthz").status == 200
         assert cut_off(silent[0])
-        # Those that were of use once are next, when nobody is left who said nothing.
+        # Connections that sent a request once are closed next, after all silent ones.
         idle = [server.connections() for _ in range(20)]
         for pool in idle:
             stack.callback(pool.clear)
@@ -241,7 +241,7 @@ def test_generated_certificate_is_logged_with_its_fingerprint(environment: Webho
 
 
 def test_a_worker_that_cannot_start_ends_the_whole_server(environment: WebhookEnvironment) -> None:
-    """Not a loop of workers that come and go while nobody is served."""
+    """Workers do not restart in a loop without serving a request."""
     with running({"policies": [str(environment.folder)], "threads": -1}) as server:
         assert server.wait() != 0
 
@@ -256,7 +256,7 @@ def settings_of(environment: WebhookEnvironment, tls: TLSFiles) -> dict[str, Any
 
 
 def cut_off(connection: socket.socket) -> bool:
-    """Wait for the server to close a connection; it may say something before."""
+    """Wait for the server to close a connection; it may send data before."""
     try:
         while connection.recv(4096):
             pass

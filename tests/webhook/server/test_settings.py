@@ -1,4 +1,4 @@
-"""What `serve` can be told, and what it will not do."""
+"""Settings of `serve`: accepted, refused, and their defaults."""
 
 from __future__ import annotations
 

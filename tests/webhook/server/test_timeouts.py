@@ -1,4 +1,4 @@
-"""How long a review may take."""
+"""Deadlines of reviews."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The serving certificate: rotated without a restart, never lost to a bad one."""
+"""The serving certificate is rotated without a restart; an invalid pair never replaces a good one."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Pair:
 
 @dataclass
 class Seen:
-    """What a client saw of a connection."""
+    """Properties of a connection on the client's side."""
 
     serial: int
     version: str | None
@@ -113,7 +113,7 @@ def test_a_new_pair_is_served_to_the_next_connection(pair: Pair, certificates: C
     assert handshake(certificates).serial == pair.serial
 
 
-def test_the_context_is_made_once_for_each_pair(pair: Pair, certificates: CertificateFiles) -> None:
+def test_context_is_created_once_per_pair(pair: Pair, certificates: CertificateFiles) -> None:
     context = certificates.context()
     assert certificates.context() is context
     pair.renew()
@@ -200,7 +200,7 @@ def test_tls_1_2_with_forward_secrecy_is_served(certificates: CertificateFiles) 
     assert seen.cipher[0].startswith("ECDHE-")
 
 
-def test_a_certificate_made_on_the_spot_is_good_for_its_names() -> None:
+def test_generated_certificate_is_valid_for_its_names() -> None:
     made = make_self_signed(["webhook.example.com", "127.0.0.1", "::1"], NOW)
     certificate = x509.load_pem_x509_certificate(made.pem.encode())
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -221,9 +221,7 @@ def test_generated_certificate_can_be_verified_by_clients() -> None:
     assert handshake(served(made), trusting).version == "TLSv1.3"
 
 
-def test_the_key_of_a_certificate_made_on_the_spot_touches_no_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_key_of_a_generated_certificate_is_never_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     make_self_signed(["localhost"], NOW)
@@ -236,7 +234,7 @@ def served(made: SelfSigned) -> CertificateFiles:
 
 
 def open_files() -> Iterator[str]:
-    """Yield what this process has open; threads of others may close some of it meanwhile."""
+    """Yield the open descriptors of this process; other threads may close some of them meanwhile."""
     for descriptor in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
             yield str(descriptor.readlink())

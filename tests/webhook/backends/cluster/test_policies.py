@@ -55,7 +55,7 @@ def policies(api: KubernetesAPI, clock: FakeClock, log: FilteringBoundLogger) ->
 
 
 def wait_for(policies: ClusterPolicies, holds: Callable[[PolicySet], bool]) -> PolicySet:
-    """Return the set once it is as wanted; a set that never comes fails the test."""
+    """Return the set once it satisfies the condition; fail after a timeout."""
     end = threading.Event()
     for _ in range(int(PATIENCE / 0.02)):
         current = policies.current()
@@ -207,7 +207,7 @@ def test_objects_that_cannot_be_read_are_in_the_log_and_in_a_metric(
 
 
 class Stumbling(FakeClock):
-    """A clock that fails when it is told to; it stands for whatever nobody has thought of."""
+    """A clock that fails on request, as an example of an unexpected error."""
 
     failed = 0
     fails = False

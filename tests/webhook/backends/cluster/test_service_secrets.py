@@ -1,4 +1,4 @@
-"""Credentials of signature stores, in a cluster."""
+"""Credentials of signature stores from Secrets of the cluster."""
 
 from __future__ import annotations
 

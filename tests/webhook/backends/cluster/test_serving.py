@@ -1,4 +1,4 @@
-"""The webhook as the chart starts it: `python -m sealgate_webhook`, in front of an API server."""
+"""The webhook as the chart starts it: `python -m sealgate_webhook` with a simulated API server."""
 
 from __future__ import annotations
 

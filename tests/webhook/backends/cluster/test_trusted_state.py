@@ -75,7 +75,7 @@ def test_write_to_a_hanging_api_server_has_a_deadline(
     asked, go_on = threading.Event(), threading.Event()
 
     class HangingAPI(KubernetesAPI):
-        """Answers when it is told to."""
+        """Responds only when the test releases it."""
 
         def get(self, path: str, query: Mapping[str, str | int] | None = None) -> dict[str, Any]:
             asked.set()
@@ -97,9 +97,7 @@ def test_write_to_a_hanging_api_server_has_a_deadline(
         assert first.result().version("timestamp") == 1
 
 
-def test_what_is_written_by_others_all_the_time_is_unavailable(
-    cluster: KubernetesSimulator, state: ConfigMapTrustedState
-) -> None:
+def test_constant_write_conflicts_are_unavailable(cluster: KubernetesSimulator, state: ConfigMapTrustedState) -> None:
     cluster.faults.append(Fault("PUT", "configmaps", 409))
     with pytest.raises(UnavailableError, match="other replicas keep changing it"):
         state.advance(KEYS[0], TrustRecord({"timestamp": 1}))

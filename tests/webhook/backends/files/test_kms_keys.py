@@ -1,4 +1,4 @@
-"""Keys in a KMS in standalone mode: read beside the reviews, put in force at the next look, dropped when they end."""
+"""KMS keys in standalone mode: fetched in the background, used from the next reload, dropped when they expire."""
 
 from __future__ import annotations
 

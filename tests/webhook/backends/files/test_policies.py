@@ -1,4 +1,4 @@
-"""Policies from files: what is taken, what is refused, and when."""
+"""Policies from files: loading, refusal and reload."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_deleted_files_leave_the_policies_in_force(environment: WebhookEnvironme
 
 
 def test_last_good_set_survives_any_reading_error(environment: WebhookEnvironment) -> None:
-    """Not even an error of a kind that nobody foresaw ends the watching."""
+    """Even an unexpected exception does not end the watching."""
 
     class Breaking(FakeClock):
         broken = False
@@ -198,7 +198,7 @@ def test_a_new_file_and_one_in_a_subfolder_are_seen(environment: WebhookEnvironm
 
 
 def test_a_config_map_that_is_swapped_by_its_link_is_seen(environment: WebhookEnvironment, tmp_path: Path) -> None:
-    """How a kubelet replaces a mounted ConfigMap: new folder, new link beside the old one, renamed over it."""
+    """Replace a mounted ConfigMap like a kubelet: new directory, new link, rename over the old link."""
     mount = tmp_path / "mount"
     release = authenticator("release", environment.key)
     write_objects(tmp_path / "mount", file="unused")

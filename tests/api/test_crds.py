@@ -127,7 +127,7 @@ def test_patterns_and_rules_are_ones_that_the_api_server_can_read(node: dict[str
 @pytest.mark.parametrize(
     "obj", [AUTHENTICATOR, POLICY, *map(of_format, FORMATS)], ids=lambda obj: obj["metadata"]["name"]
 )
-def test_good_objects_are_good_for_the_schema_and_for_the_model(obj: dict[str, Any]) -> None:
+def test_valid_objects_pass_schema_and_model(obj: dict[str, Any]) -> None:
     jsonschema.validate(obj, schema(obj["kind"]))
     _model(obj).model_validate_json(_json(obj))
 

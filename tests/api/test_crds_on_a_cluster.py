@@ -38,7 +38,7 @@ def _crds() -> None:
 @pytest.mark.parametrize(
     "obj", [AUTHENTICATOR, POLICY, *map(of_format, FORMATS)], ids=lambda obj: obj["metadata"]["name"]
 )
-def test_good_objects_are_taken(obj: dict[str, Any]) -> None:
+def test_valid_objects_are_accepted(obj: dict[str, Any]) -> None:
     done = _apply(obj)
     assert done.returncode == 0, done.stderr
 

@@ -20,7 +20,7 @@ def errors(obj: dict[str, Any]) -> str:
     return " | ".join(f"{error['loc']}: {error['msg']}" for error in caught.value.errors())
 
 
-def test_objects_are_taken_as_json_has_them() -> None:
+def test_objects_are_accepted_as_json() -> None:
     policy = VerificationPolicy.model_validate(policy_object("p", "quay.io/*", excludeImages=[{"repository": "**"}]))
     authenticator = Authenticator.model_validate(authenticator_object())
 

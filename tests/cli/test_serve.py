@@ -100,7 +100,7 @@ def test_a_certificate_can_be_given(shop: Shop, tmp_path: Path) -> None:
         assert b"sealgate" in fetch(f"http://{metrics}/metrics")
 
 
-def test_policies_that_change_are_taken_and_bad_ones_are_not(shop: Shop) -> None:
+def test_changed_policies_are_loaded_and_invalid_ones_are_not(shop: Shop) -> None:
     with serving(shop) as server:
         url = f"http://{server.wait_for('reviews served')['address']}"
         assert allowed(url, shop.image("signed"))

@@ -296,6 +296,6 @@ def test_a_bad_bundle_of_certificates_is_wrong_usage(shop: Shop, tmp_path: Path)
     assert "Error: " in verified.stderr
 
 
-def test_credentials_in_a_folder_that_is_closed_to_us_are_none(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_credential_directory_is_ignored(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", "a" * 5000)
     assert shop.verify(shop.image("signed")).exit_code == 0

@@ -62,7 +62,7 @@ def test_an_empty_list_has_no_images(shop: Shop, text: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
-def test_byte_order_marks_are_taken(shop: Shop, encoding: str) -> None:
+def test_byte_order_marks_are_accepted(shop: Shop, encoding: str) -> None:
     mark = {"utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE}.get(encoding, b"")
     text = dump(pod("a", shop.image("signed"))).removeprefix("---\n")
     verified = shop.verify("-f", "-", "-o", "json", stdin=mark + text.encode(encoding))

@@ -724,7 +724,7 @@ def plainly_identical(identity: dict[str, Any], image: str, signed: str) -> bool
     end=st.sampled_from(ENDS[1:]),
     signed=st.builds(str.__add__, st.sampled_from([*NAMES, "t.example.org/a"]), st.sampled_from(ENDS)),
 )
-def test_a_signed_name_is_taken_only_where_the_tools_take_it(
+def test_signed_name_is_accepted_only_if_the_tools_accept_it(
     identity: dict[str, Any], name: str, end: str, signed: str
 ) -> None:
     (authenticator,) = split(convert_containers_policy({"default": [signed_by(identity)]}))[0].values()

@@ -201,7 +201,7 @@ def test_authority_of_another_namespace_is_not_found() -> None:
 # Files ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_list_is_as_good_as_its_items() -> None:
+def test_list_is_converted_like_its_items() -> None:
     conversion = convert({"apiVersion": "v1", "kind": "List", "items": [authority(), attestation_policy("p", "qa")]})
     assert len(conversion.objects) == 2
 

@@ -162,7 +162,7 @@ def test_invalid_allowlist_is_refused(patterns: Any) -> None:
 
 
 @pytest.mark.parametrize("space", [["a"], 5, {"a": 1}])
-def test_a_namespace_that_is_none_is_refused(space: Any) -> None:
+def test_invalid_namespace_is_refused(space: Any) -> None:
     listed = {"patterns": [{"namePattern": "nginx*", "namespace": space}]}
     assert "spec.patterns[0].namespace" in problems(authority(), kritis("AdmissionAllowlist", "x", listed))
 

@@ -100,7 +100,7 @@ def test_signature_with_wrong_claims_names_its_signer() -> None:
     assert (seen.reason, seen.fingerprint) == (Reason.DIGEST_MISMATCH, "a")
 
 
-def test_no_signature_at_all_is_a_refusal_of_its_own() -> None:
+def test_missing_signature_has_its_own_reason() -> None:
     with pytest.raises(VerificationError, match="nothing there") as caught:
         new().conclude("nothing there")
     assert caught.value.reason is Reason.NO_SIGNATURE

@@ -88,7 +88,7 @@ def test_two_authenticators_with_one_key_are_one_signer(spec: dict[str, Any], si
         },
     ],
 )
-def test_expired_keys_are_spoilt_and_not_signers(spec: dict[str, Any]) -> None:
+def test_expired_keys_are_not_signers(spec: dict[str, Any]) -> None:
     check = check_of(spec)
     assert signers_of(check, AFTER_SPOILT) == frozenset()
     (key,) = unusable_keys(check, AFTER_SPOILT)
@@ -97,7 +97,7 @@ def test_expired_keys_are_spoilt_and_not_signers(spec: dict[str, Any]) -> None:
     assert key.message
 
 
-def test_notary_signer_with_an_expired_certificate_is_spoilt() -> None:
+def test_notary_signer_with_an_expired_certificate_is_unusable() -> None:
     signer = certified("alice", begins=NOW - timedelta(days=9), ends=NOW - timedelta(days=1))
     check = check_of(notary({"pem": signer.certificate_pem}))
     assert signers_of(check, NOW) == frozenset()

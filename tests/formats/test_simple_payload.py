@@ -29,7 +29,7 @@ def parse(document: object) -> Any:
     return parse_simple_payload(json.dumps(document).encode(), "the payload")
 
 
-def test_a_payload_is_taken_apart() -> None:
+def test_payload_is_parsed() -> None:
     said = parse(payload())
     assert (said.digest, said.docker_reference) == (DIGEST, "registry.example.org/team/api")
     assert (said.type, said.optional) == ("cosign container image signature", {"env": "prod"})

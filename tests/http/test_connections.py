@@ -126,7 +126,7 @@ def test_truncated_or_invalid_http_responses_are_unavailable(answer: bytes) -> N
         assert "SSH" not in failed.value.message
 
 
-def test_idle_connections_are_given_up_after_a_while() -> None:
+def test_idle_connections_are_closed_after_a_timeout() -> None:
     clock = FakeClock()
     with RegistrySimulator() as registry, client_for(registry, clock=clock) as client:
         registry.push_image("team/app", "v1")

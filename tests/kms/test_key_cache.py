@@ -81,7 +81,7 @@ def not_ready(cache: KMSKeyCache, files: PolicyFiles) -> str:
     return caught.value.message
 
 
-def test_a_key_is_there_once_it_was_read(environment: KMSEnvironment) -> None:
+def test_key_is_available_after_a_refresh(environment: KMSEnvironment) -> None:
     cache, files = cache_of(environment), files_of(environment)
     assert "has not been asked for yet" in not_ready(cache, files)
     refresh(cache, files)

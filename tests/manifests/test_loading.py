@@ -417,7 +417,7 @@ def test_misplaced_key_is_not_shown() -> None:
     assert "spec.action: text of 320 characters is not one of" in found
 
 
-def test_json_is_taken_as_well(tmp_path: Path) -> None:
+def test_json_is_read_as_well(tmp_path: Path) -> None:
     listed = {"apiVersion": "v1", "kind": "List", "items": [policy_object("p"), authenticator_object()]}
     (tmp_path / "all.json").write_text(json.dumps(listed, indent="\t"))
 

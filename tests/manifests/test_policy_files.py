@@ -146,7 +146,7 @@ def test_a_folder_that_may_not_be_read_is_a_problem(folder: Path) -> None:
     assert found[0] == f"{locked}: cannot be read: Permission denied"
 
 
-def test_a_path_that_cannot_be_is_a_problem() -> None:
+def test_impossible_path_is_a_problem() -> None:
     assert "a path must not contain a NUL" in problems("a\0b")[0]
 
 

@@ -111,7 +111,7 @@ def test_empty_entries_are_ignored() -> None:
     assert credentials_for(config, Repository("a.example.org", "x")) is None
 
 
-def test_the_older_form_is_read_too() -> None:
+def test_older_config_format_is_read() -> None:
     data = encode({"https://a.example.org/v1/": {"auth": b64encode(b"robot:x").decode(), "email": "e"}})
     config = DockerConfigCredentials.from_bytes(data, "Secret shop/pull")
     assert credentials_for(config, Repository("a.example.org", "x")) == Credentials("robot", "x")
@@ -160,7 +160,7 @@ def test_a_config_with_too_many_entries_is_refused() -> None:
         [],
     ],
 )
-def test_a_bad_entry_spoils_only_itself_and_is_named(entry: object) -> None:
+def test_bad_entry_affects_only_itself_and_is_named(entry: object) -> None:
     good = {"username": "robot", "password": "x"}
     data = encode({"auths": {"bad.example.org": entry, "null.example.org": None, "a.example.org": good}})
     config = DockerConfigCredentials.from_bytes(data, "Secret shop/pull")

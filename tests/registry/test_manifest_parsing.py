@@ -31,7 +31,7 @@ def parse(body: object, media_type: str = OCI_MANIFEST) -> Any:
     return parse_artifact_manifest(Manifest(digest, media_type, data), "the manifest")
 
 
-def test_a_manifest_is_taken_apart() -> None:
+def test_manifest_is_parsed() -> None:
     subject = {"mediaType": OCI_MANIFEST, "digest": DIGEST, "size": 3}
     found = parse(document(subject=subject, artifactType="text/x", annotations={"a": "b", "c": None}))
     (layer,) = found.layers

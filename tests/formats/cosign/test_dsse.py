@@ -29,7 +29,7 @@ def test_no_two_payloads_have_the_same_encoding(a: str, b: bytes, c: str, d: byt
     assert (one == other) == ((a, b) == (c, d))
 
 
-def test_an_envelope_is_taken_apart() -> None:
+def test_envelope_is_parsed() -> None:
     envelope = parse_envelope(ENVELOPE, "the bundle")
     assert (envelope.payload_type, envelope.payload, envelope.signatures) == ("text/plain", b"x", (b"\0\1", b""))
     assert envelope.signed == b"DSSEv1 10 text/plain 1 x"

@@ -47,7 +47,7 @@ def test_a_key_that_does_not_fit_its_algorithm_is_refused(environment: GrafeasEn
         environment.check(key_entry(KEY, "RSA_PSS_SHA_256"))
 
 
-def test_an_openpgp_key_that_is_none_is_refused(environment: GrafeasEnvironment) -> None:
+def test_invalid_openpgp_key_is_refused(environment: GrafeasEnvironment) -> None:
     with pytest.raises(InvalidKeyError, match=r"grafeas\.keys\[1\]: "):
         environment.check(key_entry(KEY), {"pgp": "-----BEGIN PGP"})
 

@@ -36,7 +36,7 @@ def test_a_public_repository_needs_no_credentials() -> None:
         environment.verify()
 
 
-def test_a_password_is_given_where_a_server_asks_for_one() -> None:
+def test_password_is_sent_if_the_server_requires_one() -> None:
     with protected("basic") as environment:
         environment.verify()
 

@@ -132,7 +132,7 @@ def test_recreated_repository_is_refused_until_its_record_is_removed(
     environment.verify(root={"pem": anew.certificate_pem})
 
 
-def test_a_name_on_another_server_has_a_memory_of_its_own(environment: NotaryEnvironment) -> None:
+def test_state_is_separate_per_server(environment: NotaryEnvironment) -> None:
     environment.state.advance(
         TrustKey("https://other.example.org", environment.repository.gun), TrustRecord({"timestamp": 9})
     )
@@ -378,7 +378,7 @@ def test_rollback_refusal_names_the_record_and_its_reason(environment: NotaryEnv
     assert TAG not in caught.value.message
 
 
-def test_sources_can_be_given_another_memory(environment: NotaryEnvironment) -> None:
+def test_sources_accept_another_state(environment: NotaryEnvironment) -> None:
     other = MemoryTrustedState()
     environment.check().verify(environment.image(), replace(environment.sources(), state=other))
     assert other.load(key_of(environment)).versions

@@ -62,7 +62,7 @@ def test_message_must_meet_the_requirements_of_the_authenticator(environment: Or
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"buildnumber":8447}', '{"buildnumber":["8447"]}'])
-def test_metadata_that_is_not_there_as_text_does_not_do(environment: OracleEnvironment, text: str) -> None:
+def test_metadata_that_is_not_text_is_refused(environment: OracleEnvironment, text: str) -> None:
     environment.sign(metadata=text)
     environment.refuses(Reason.ANNOTATION_MISMATCH, environment.check(metadata={"buildnumber": "8447"}))
 

@@ -125,7 +125,7 @@ def test_any_other_name_is_refused(rule: Identity, image: str, signed: str) -> N
 @pytest.mark.parametrize(
     "text", ["", "UPPER/case", "a b", f"{REPO}:", f"{REPO}@sha512:{'1' * 128}", "a" * 500, "\x1b[31m"]
 )
-def test_a_signed_name_that_is_none_is_refused(text: str) -> None:
+def test_invalid_signed_name_is_refused(text: str) -> None:
     with pytest.raises(VerificationError, match="not one of an image") as caught:
         parse_signed_reference(text)
     assert caught.value.reason is Reason.IDENTITY_MISMATCH

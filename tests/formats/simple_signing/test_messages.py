@@ -72,7 +72,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize("name", EVERY_MESSAGE)
-def test_of_all_messages_exactly_the_good_ones_count(environment: SimpleSigningEnvironment, name: str) -> None:
+def test_exactly_the_valid_messages_count(environment: SimpleSigningEnvironment, name: str) -> None:
     environment.registry.sign(environment.digest, message(name))
     check = simple_check(*TRUSTED)
     if name in GOOD:

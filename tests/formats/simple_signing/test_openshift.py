@@ -123,7 +123,7 @@ def test_entry_that_is_not_an_object_does_not_count(environment: SimpleSigningEn
         b'{"signatures": ' + b"[" * 100 + b"]" * 100 + b"}",
     ],
 )
-def test_a_list_that_is_none_is_refused(environment: SimpleSigningEnvironment, body: bytes) -> None:
+def test_invalid_list_is_refused(environment: SimpleSigningEnvironment, body: bytes) -> None:
     environment.registry.faults.answer("/extensions/", body=body)
     error = environment.refusal(simple_check())
     assert error.reason is Reason.MALFORMED_EVIDENCE

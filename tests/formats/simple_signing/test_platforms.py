@@ -339,7 +339,7 @@ def test_unfetchable_platform_means_not_verified(environment: Index, platform: s
     assert environment.ask(on()).fingerprints == (KEY_OF[RELEASE],)
 
 
-def test_a_manifest_that_is_not_there_leaves_it_open(environment: Index) -> None:
+def test_missing_manifest_means_unavailable(environment: Index) -> None:
     environment.sign(environment.amd64, environment.arm64)
     environment.registry.faults.status(f"manifests/{environment.arm64}", 404)
     environment.not_available(on())
@@ -525,7 +525,7 @@ def test_a_manifest_of_another_type_than_it_is_listed_as_is_refused(environment:
     assert environment.refused(on(), index).reason is Reason.TYPE_MISMATCH
 
 
-def test_an_image_served_as_an_index_is_none(environment: Index) -> None:
+def test_image_served_as_an_index_is_refused(environment: Index) -> None:
     environment.registry.faults.header(f"/manifests/{environment.amd64}", "Content-Type", OCI_INDEX)
     error = environment.refused(on(), environment.amd64)
     assert (error.reason, INSTEAD in error.message) == (Reason.MALFORMED_EVIDENCE, True)
@@ -579,7 +579,7 @@ def test_option_changes_cached_findings_only_if_it_is_on() -> None:
     assert off.content == "3b0d1d34760d60b323accf478a437057a145a85a49de8fb0ee26373486ee8a15"
 
 
-def test_the_schema_of_the_objects_has_the_option_and_that_it_is_off() -> None:
+def test_schema_has_the_option_with_default_false() -> None:
     from sealgate.api.v1alpha1.authenticator import Authenticator
 
     schema = json.dumps(Authenticator.model_json_schema())

@@ -57,13 +57,13 @@ def test_fingerprints_are_forty_upper_case_hex_digits() -> None:
         ("no-key-that-signs", "no key that signs"),
     ],
 )
-def test_a_weak_or_useless_key_makes_the_keyring_wrong(name: str, what: str) -> None:
+def test_weak_or_unusable_key_makes_the_keyring_invalid(name: str, what: str) -> None:
     assert what in refusal(armored_key(name))
     assert what in refusal(armored_key("ed25519") + armored_key(name))
 
 
 @pytest.mark.parametrize("name", ["expired", "subkey-expired", "revoked-as-superseded", "revoked-without-reason"])
-def test_a_key_that_time_has_spoilt_does_not_make_the_keyring_wrong(name: str) -> None:
+def test_expired_or_revoked_key_keeps_the_keyring_valid(name: str) -> None:
     assert len(load_keyring(armored_key(name)).fingerprints) == 1
 
 

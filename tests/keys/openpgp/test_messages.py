@@ -300,7 +300,7 @@ def test_trailing_data_after_compression_is_refused(algorithm: int) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"\x04abc", b"\x01\xff\xff", b"\x02\xff\xff", b"\x03\xff\xff"])
-def test_compression_that_is_none_is_refused(body: bytes) -> None:
+def test_invalid_compression_is_refused(body: bytes) -> None:
     assert refusal(keyring("ed25519"), packet(8, body)).reason is Reason.MALFORMED_EVIDENCE
 
 

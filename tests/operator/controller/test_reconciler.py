@@ -353,7 +353,7 @@ def test_five_hundred_objects_in_pages_are_reconciled(cluster: KubernetesSimulat
         cluster.wait_for(all_ready, 60)
 
 
-def test_only_the_leader_works_and_the_other_takes_over(cluster: KubernetesSimulator) -> None:
+def test_only_the_leader_reconciles_and_the_other_takes_over(cluster: KubernetesSimulator) -> None:
     put(cluster, authenticator("a", cosign(inline("one"))))
     with running(cluster, "one") as one:
         cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))

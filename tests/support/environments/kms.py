@@ -37,13 +37,13 @@ class KMSEnvironment:
     """A KMS simulator with a client; a context manager.
 
     Args:
-        simulator: a class of one.
-        more: its arguments.
+        simulator: class of the KMS simulator.
+        more: arguments of the simulator's constructor.
 
     Attributes:
         kms: the simulator, with the right credentials in the Secret `SECRET`.
-        clock: of both sides.
-        secrets: what there is.
+        clock: clock of the client and the simulator.
+        secrets: data of the Secrets, by name.
         names: resolver of the client, with a record of the lookups.
     """
 

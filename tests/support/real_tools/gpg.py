@@ -22,7 +22,7 @@ def judge(gpg: str, certificate: bytes, message: bytes, now: datetime) -> str:
         gpg: the program.
         certificate: binary, as imported.
         message: binary, signed.
-        now: the time that gpg is told.
+        now: time of gpg's clock.
     """
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)

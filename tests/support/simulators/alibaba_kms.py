@@ -46,8 +46,8 @@ class AlibabaKMSSimulator(HTTPSimulator):
 
     Attributes:
         keys: by id.
-        access_key_id: of the one user it knows.
-        access_key_secret: his.
+        access_key_id: access key ID of its only user.
+        access_key_secret: access key secret of that user.
         security_token: expected in every request, when it is not empty.
     """
 

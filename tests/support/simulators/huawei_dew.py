@@ -54,8 +54,8 @@ class DEWSimulator(HTTPSimulator):
 
     Attributes:
         keys: by id.
-        access_key: of the one user it knows.
-        secret_key: his.
+        access_key: access key of its only user.
+        secret_key: secret key of that user.
         security_token: expected in every request, when it is not empty.
     """
 

@@ -75,7 +75,7 @@ class Fault:
     Attributes:
         method: of the requests it is for; empty for any.
         path: a regular expression searched in path and query.
-        status: the answer's.
+        status: HTTP status of the response.
         times: how often it still happens; None for always.
         document: body of the response; by default a Status object for `status`.
     """
@@ -110,7 +110,7 @@ class KubernetesSimulator:
 
     Attributes:
         faults: answers to spoil; the first that matches wins.
-        requests: everything that arrived.
+        requests: every received request, in order.
         page_limit: maximum number of objects per page; None for the limit in the request.
         watches_begun: how many watches began.
         admission: returns, of an object that a request would create, the message of the refusal; empty to admit.

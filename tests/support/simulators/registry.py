@@ -57,12 +57,12 @@ class RegistrySimulator(HTTPSimulator):
     Args:
         referrers_api: whether it has the referrers API; without it pushing a manifest with a subject updates
             the fallback tag. May be changed while it runs (`simulator.referrers_api = False`).
-        auth: what it asks callers for.
+        auth: required authentication; see `Auth`.
         page_size: entries of one page of the referrers API; None for all on one.
         server: the arguments of `HTTPSimulator`.
 
     Attributes:
-        auth: what it asks for; see `Auth`.
+        auth: required authentication, changeable at any time; see `Auth`.
     """
 
     def __init__(

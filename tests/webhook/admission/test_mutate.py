@@ -156,7 +156,7 @@ def test_it_never_denies_for_want_of_a_namespace(environment: WebhookEnvironment
     assert operations(environment.mutate(review(pod(environment.push("team/app", "v1"))))) == []
 
 
-def test_it_never_denies_for_a_fault_of_its_own(environment: WebhookEnvironment) -> None:
+def test_internal_error_never_denies(environment: WebhookEnvironment) -> None:
     class Broken:
         def get(self, name: str) -> Namespace:
             raise RuntimeError(name)
@@ -166,7 +166,7 @@ def test_it_never_denies_for_a_fault_of_its_own(environment: WebhookEnvironment)
     assert environment.lines("internal error in a review")[0]["uid"] == UID
 
 
-def test_a_registry_that_hangs_is_given_up_in_time(environment: WebhookEnvironment) -> None:
+def test_hanging_registry_is_abandoned_before_the_deadline(environment: WebhookEnvironment) -> None:
     image = environment.push("team/app", "v1")
     environment.registry.faults.hang("/v2/")
     assert operations(environment.mutate(review(pod(image)), "timeout=400ms")) == []

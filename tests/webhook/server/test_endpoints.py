@@ -113,7 +113,7 @@ def test_review_without_a_length_gets_a_411(environment: WebhookEnvironment) -> 
 
 
 @pytest.mark.parametrize("length", ["-1", "abc", "1e3", "\u0661"])
-def test_a_length_that_is_none_gets_a_411(environment: WebhookEnvironment, length: str) -> None:
+def test_invalid_length_gets_a_411(environment: WebhookEnvironment, length: str) -> None:
     response = environment.post("/validate", b"", environ_overrides=_body(io.BytesIO(GOOD), length))
     assert response.status_code == 411
 

@@ -126,7 +126,7 @@ def test_sigterm_waits_for_requests_in_flight(environment: WebhookEnvironment, s
     assert server.wait() == 0
 
 
-def test_sigint_ends_it_too(server: Server) -> None:
+def test_sigint_stops_the_server(server: Server) -> None:
     assert server.get("/healthz").status == 200
     server.signal(signal.SIGINT)
     assert server.wait() == 0

@@ -60,7 +60,7 @@ def test_invalid_first_set_is_refused_with_every_problem(environment: WebhookEnv
     assert source.current() is None
 
 
-def test_a_change_takes_effect_at_the_next_look(environment: WebhookEnvironment) -> None:
+def test_change_takes_effect_at_the_next_poll(environment: WebhookEnvironment) -> None:
     image = environment.push("team/app", "v1")
     assert not environment.validate(review(pod(image))).allowed
     environment.write(policy("some", f"{environment.registry.host}/other/*"))
@@ -100,7 +100,7 @@ def test_invalid_set_leaves_the_last_good_one_and_is_logged(environment: Webhook
     assert environment.metric("sealgate_policy_last_reload_successful") == 0
 
 
-def test_a_bad_set_is_complained_about_once_not_at_every_look(environment: WebhookEnvironment) -> None:
+def test_invalid_set_is_logged_once(environment: WebhookEnvironment) -> None:
     assert environment.source.current()
     environment.write(policy("broken", "{a"))
     for _ in range(3):
@@ -126,7 +126,7 @@ def test_a_file_that_could_not_be_read_for_a_moment_is_read_again(environment: W
     assert names_of(source) == ["newer"]
 
 
-def test_a_bad_set_is_read_again_now_and_then_without_another_word(environment: WebhookEnvironment) -> None:
+def test_invalid_set_is_retried_without_another_log_line(environment: WebhookEnvironment) -> None:
     environment.clock = clock = FakeClock()
     assert environment.source.current()
     environment.write(policy("broken", "{a"))
@@ -136,7 +136,7 @@ def test_a_bad_set_is_read_again_now_and_then_without_another_word(environment: 
     assert environment.metric("sealgate_policy_reload_failures_total") == 1
 
 
-def test_a_bad_set_that_is_mended_is_taken(environment: WebhookEnvironment) -> None:
+def test_corrected_set_is_loaded(environment: WebhookEnvironment) -> None:
     assert environment.source.current()
     environment.write(policy("broken", "{a"))
     environment.source.poll()

@@ -124,7 +124,7 @@ class _Collector:
             return
 
     def found(self) -> tuple[KeyStatus, ...]:
-        """Return what was found, each place as often as it has keys, in the order of the spec."""
+        """Return what was found, each key source as often as it has keys, in the order of the spec."""
         found = (key for keys in self._found.values() for key in keys)
         return tuple(dict.fromkeys(found))[:_MAX_KEYS]
 

@@ -91,6 +91,6 @@ def generation_of(obj: Mapping[str, Any]) -> int:
 def explain_invalid(error: ValidationError) -> str:
     """Return in a sentence where an object's spec is wrong, without what was written there."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    message = quote(f"{place}: {first['msg'].removeprefix('Value error, ')}", 512)
+    field_path = ".".join(map(str, first["loc"]))
+    message = quote(f"{field_path}: {first['msg'].removeprefix('Value error, ')}", 512)
     return f"{message}; correct it and apply the object again"

@@ -157,7 +157,7 @@ _TAG_RULES = [
         "a tag pattern is made of letters, digits, . _ - and the special * ? {a, b}; braces are closed and not nested",
     ),
 ]
-#: Rules for one place, by model and field.
+#: Rules for single nodes of the schema, by model and field.
 _RULES: Mapping[str, list[Schema]] = {
     "ImageSelector.repository": _REPOSITORY_RULES,
     "ImageSelector.tags[]": _TAG_RULES,
@@ -249,21 +249,21 @@ def render_crds() -> dict[str, str]:
     }
 
 
-def extend(place: str, node: Schema, times: int) -> Schema:
+def extend(node_path: str, node: Schema, times: int) -> Schema:
     """Return the CEL rules for a node of a schema.
 
     Args:
-        place: model and field, such as `KeyEntry.pem`.
+        node_path: model and field, such as `KeyEntry.pem`.
         node: the finished node.
         times: how often there can be such a node in one object.
     """
-    rules = list(_RULES.get(place, ()))
-    if node["type"] == "object" and place != "KeyStatus":
+    rules = list(_RULES.get(node_path, ()))
+    if node["type"] == "object" and node_path != "KeyStatus":
         rules += _key_material(node, times)
-    if place in _CHOICES:
-        rules.append(_exactly_one(_CHOICES[place], list(node["properties"])))
+    if node_path in _CHOICES:
+        rules.append(_exactly_one(_CHOICES[node_path], list(node["properties"])))
     elif node["type"] == "object":
-        rules += _alternatives(place, node)
+        rules += _alternatives(node_path, node)
     return {"x-kubernetes-validations": rules} if rules else {}
 
 
@@ -287,12 +287,12 @@ def _key_material(node: Schema, times: int) -> Iterable[Schema]:
         ) | {"fieldPath": f".{name}"}
 
 
-def _alternatives(place: str, node: Schema) -> Iterable[Schema]:
+def _alternatives(node_path: str, node: Schema) -> Iterable[Schema]:
     optional = [name for name in node.get("properties", ()) if name not in node.get("required", ())]
     for what, names in _ALTERNATIVES:
         found = [name for name in optional if name in names]
         if len(found) > 1:
-            yield _exactly_one(_OTHER_WORDS.get(place, what), found)
+            yield _exactly_one(_OTHER_WORDS.get(node_path, what), found)
 
 
 def _exactly_one(what: str, names: list[str]) -> Schema:

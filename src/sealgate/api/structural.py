@@ -39,7 +39,7 @@ def structural_schema(model: type[BaseModel], extend: Callable[[str, Schema, int
 
     Args:
         model: the model; its fields' aliases become property names.
-        extend: called for every node with its place, such as `CosignSpec`, `CosignSpec.annotations` or
+        extend: called for every node with its path, such as `CosignSpec`, `CosignSpec.annotations` or
             `ImageSelector.tags[]`, the finished node, and how often at most there is such a one in an object; returns
             members to add (CEL rules, say).
 
@@ -57,38 +57,38 @@ class _Converter:
         self._definitions = definitions
         self._extend = extend
 
-    def convert(self, source: Schema, place: str, times: int = 1) -> Schema:
+    def convert(self, source: Schema, node_path: str, times: int = 1) -> Schema:
         """Return the structural form of one node."""
-        node, place = self._resolve(source, place)
+        node, node_path = self._resolve(source, node_path)
         unknown = node.keys() - set(_KEPT) - _DROPPED - {"const", "exclusiveMinimum", "exclusiveMaximum"}
         if unknown := {key for key in unknown if not key.startswith("x-kubernetes-")}:
-            raise UnstructuredError(f"{place}: no structural schema has {', '.join(sorted(unknown))}")
+            raise UnstructuredError(f"{node_path}: no structural schema has {', '.join(sorted(unknown))}")
         result = {key: node[key] for key in _KEPT if key in node}
         result |= {key: value for key, value in node.items() if key.startswith("x-kubernetes-")}
         if "description" in result:
             result["description"] = _describe(result["description"])
         self._plain_values(node, result)
-        self._containers(node, result, place, times)
+        self._containers(node, result, node_path, times)
         if "type" not in result:
-            raise UnstructuredError(f"{place}: the type must be one that Kubernetes knows")
-        for key, value in self._extend(place, result, times).items():
+            raise UnstructuredError(f"{node_path}: the type must be one that Kubernetes knows")
+        for key, value in self._extend(node_path, result, times).items():
             result[key] = [*result.get(key, []), *value] if isinstance(value, list) else value
         return result
 
-    def _resolve(self, source: Schema, place: str) -> tuple[Schema, str]:
+    def _resolve(self, source: Schema, node_path: str) -> tuple[Schema, str]:
         """Follow references and choices of one; members beside them take precedence."""
         node = dict(source)
         while True:
             if "$ref" in node:
                 name = node.pop("$ref").rpartition("/")[2]
-                node, place = self._definitions[name] | node, name
+                node, node_path = self._definitions[name] | node, name
             elif choice := next((key for key in ("anyOf", "oneOf", "allOf") if key in node), None):
                 options = [option for option in node.pop(choice) if option.get("type") != "null"]
                 if len(options) != 1:
-                    raise UnstructuredError(f"{place}: a field has one type in Kubernetes, not {len(options)}")
+                    raise UnstructuredError(f"{node_path}: a field has one type in Kubernetes, not {len(options)}")
                 node = options[0] | node
             else:
-                return node, place
+                return node, node_path
 
     @staticmethod
     def _plain_values(node: Schema, result: Schema) -> None:
@@ -105,21 +105,21 @@ class _Converter:
         if result.get("type") == "string" and "enum" not in result:
             result.setdefault("maxLength", MAX_STRING)
 
-    def _containers(self, node: Schema, result: Schema, place: str, times: int) -> None:
+    def _containers(self, node: Schema, result: Schema, node_path: str, times: int) -> None:
         if result.get("type") == "array":
             result.setdefault("maxItems", MAX_ITEMS)
-            result["items"] = self.convert(node.get("items", {}), f"{place}[]", times * result["maxItems"])
+            result["items"] = self.convert(node.get("items", {}), f"{node_path}[]", times * result["maxItems"])
             result.setdefault("x-kubernetes-list-type", "atomic")  # a writer replaces the whole list
         elif result.get("type") == "object" and "properties" in result:
             result.pop("additionalProperties", None)
             result["properties"] = {
-                name: self.convert(value, f"{place}.{name}", times) for name, value in result["properties"].items()
+                name: self.convert(value, f"{node_path}.{name}", times) for name, value in result["properties"].items()
             }
         elif result.get("type") == "object":
             values = node.get("additionalProperties") or next(iter(node.get("patternProperties", {}).values()), None)
             if isinstance(values, dict):
                 result.setdefault("maxProperties", MAX_ITEMS)
-                result["additionalProperties"] = self.convert(values, f"{place}[]", times * result["maxProperties"])
+                result["additionalProperties"] = self.convert(values, f"{node_path}[]", times * result["maxProperties"])
             else:
                 result.pop("additionalProperties", None)
 

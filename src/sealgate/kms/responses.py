@@ -160,16 +160,16 @@ def _read(response: Response, call: Call, what: str) -> object:
 
 
 def _code(body: bytes) -> str:
-    """Return the code of an error, wherever this service has it; empty where there is none."""
+    """Return the code of an error, from its `error` object or the top level; empty if there is none."""
     try:
         document = strict_json.parse_object(body, "it")
     except strict_json.MalformedError:
         return ""
     inner = document.get("error")
-    places = (inner, document) if isinstance(inner, Mapping) else (document,)
-    for place in places:
+    candidates = (inner, document) if isinstance(inner, Mapping) else (document,)
+    for candidate in candidates:
         for name in _CODE_MEMBERS:
-            value = place.get(name)
+            value = candidate.get(name)
             if isinstance(value, str) and _CODE.fullmatch(value):
                 return value
     return ""

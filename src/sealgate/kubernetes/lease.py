@@ -65,7 +65,7 @@ class Lease:
         identity: of this replica; no two alike.
         clock: for the time in the Lease, and to measure.
         log: gets a line for every change of the holder.
-        timing: how long things take.
+        timing: durations of the lease, its renewal and retries.
     """
 
     def __init__(

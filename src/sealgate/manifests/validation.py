@@ -73,19 +73,19 @@ def did_you_mean(word: str, known: Collection[str], what: str = "") -> str:
 
 
 def _problems(model: type[BaseModel], document: Document, errors: Sequence[ErrorDetails]) -> Iterator[Problem]:
-    places = [_place(error["loc"]) for error in errors]
-    for error, place in zip(errors, places, strict=True):
-        deeper = any(other != place and other.startswith(place) for other in places)
+    field_paths = [_field_path(error["loc"]) for error in errors]
+    for error, field_path in zip(errors, field_paths, strict=True):
+        deeper = any(other != field_path and other.startswith(field_path) for other in field_paths)
         if error["type"] in _CONSEQUENCES and deeper:
             continue
-        yield document.problem(place, *_explain(model, error))
+        yield document.problem(field_path, *_explain(model, error))
 
 
-def _place(loc: Sequence[str | int]) -> str:
-    place = ""
+def _field_path(loc: Sequence[str | int]) -> str:
+    field_path = ""
     for part in loc:
-        place = join_field(place, part if isinstance(part, int) else key_part(part))
-    return place
+        field_path = join_field(field_path, part if isinstance(part, int) else key_part(part))
+    return field_path
 
 
 def _explain(model: type[BaseModel], error: ErrorDetails) -> tuple[str, str]:

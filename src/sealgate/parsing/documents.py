@@ -181,14 +181,14 @@ class _Reader:
         members: dict[str, Any] = {}
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             key = self._key(event, path, depth)
-            place = join_field(path, key_part(key))
+            member_path = join_field(path, key_part(key))
             if key in members:
-                first = self.lines[place]
-                self._report(event, place, f"duplicate key, first on line {first}", "keep one of them")
-                self._value(next(self._events), f"{place}(again)", depth + 1)
+                first = self.lines[member_path]
+                self._report(event, member_path, f"duplicate key, first on line {first}", "keep one of them")
+                self._value(next(self._events), f"{member_path}(again)", depth + 1)
                 continue
-            self.lines[place] = _line(event)
-            members[key] = self._value(next(self._events), place, depth + 1)
+            self.lines[member_path] = _line(event)
+            members[key] = self._value(next(self._events), member_path, depth + 1)
         return members
 
     def _key(self, event: yaml.NodeEvent, path: str, depth: int) -> str:

@@ -142,7 +142,7 @@ def _parse(body: bytes) -> object:
     except RecursionError as error:
         raise MalformedReviewError("the body is nested too deeply") from error
     except ValueError as error:
-        # The decoder's own words name a place, and a number that is too long; never more of the body than that.
+        # The decoder's message has a position, or a number that is too long, and no more of the body.
         raise MalformedReviewError(f"the body is not JSON: {quote(error)}") from error
 
 

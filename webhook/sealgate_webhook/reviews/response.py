@@ -28,7 +28,7 @@ MAX_WARNING: Final = 256
 MAX_WARNINGS: Final = 4096
 MAX_ANNOTATIONS: Final = 64
 MAX_ANNOTATION_KEY: Final = 63
-#: How many places of one image are named before the rest is only counted.
+#: The most fields of one image that a message names; it counts the rest.
 MAX_PLACES: Final = 3
 
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
@@ -100,19 +100,21 @@ def respond_to_verdicts(
         note: the last line of a denial; empty for none.
         now: `Clock.monotonic` seconds, for the age of cached refusals; None to say nothing about it.
     """
-    places = _places(images)
+    fields_by_image = _fields_by_image(images)
     refused = [verdict for verdict in verdicts if verdict.verdict in (Verdict.DENY, Verdict.UNAVAILABLE)]
     annotations = _annotations(images, {verdict.image: verdict for verdict in verdicts})
     if not refused:
         warned = (verdict for verdict in verdicts if verdict.verdict is Verdict.WARN)
         return AdmissionResponse(
             allowed=True,
-            warnings=bound_warnings(_warning(_where(places, verdict), verdict, now) for verdict in warned),
+            warnings=bound_warnings(_warning(_where(fields_by_image, verdict), verdict, now) for verdict in warned),
             annotations=annotations,
         )
     unavailable = all(verdict.verdict is Verdict.UNAVAILABLE for verdict in refused)
     code, reason = _UNAVAILABLE if unavailable else _REFUSED
-    message = _lines((f"{_where(places, verdict)}: {verdict.message}{_age(verdict, now)}" for verdict in refused), note)
+    message = _lines(
+        (f"{_where(fields_by_image, verdict)}: {verdict.message}{_age(verdict, now)}" for verdict in refused), note
+    )
     return AdmissionResponse(allowed=False, code=code, reason=reason, message=message, annotations=annotations)
 
 
@@ -141,16 +143,18 @@ def encode_response(uid: str, answer: AdmissionResponse) -> bytes:
     return _ENCODER.encode({"apiVersion": API_VERSION, "kind": KIND, "response": response}).encode()
 
 
-def _places(images: Iterable[ContainerImage]) -> Mapping[str, list[str]]:
+def _fields_by_image(images: Iterable[ContainerImage]) -> Mapping[str, list[str]]:
     """Return the fields of each image text, as the author of the object knows them."""
-    places: dict[str, list[str]] = {}
+    fields_by_image: dict[str, list[str]] = {}
     for image in images:
-        places.setdefault(image.image, []).append(image.field.removesuffix(".image.reference").removesuffix(".image"))
-    return places
+        fields_by_image.setdefault(image.image, []).append(
+            image.field.removesuffix(".image.reference").removesuffix(".image")
+        )
+    return fields_by_image
 
 
-def _where(places: Mapping[str, Sequence[str]], verdict: ImageVerdict) -> str:
-    found = places[verdict.image]
+def _where(fields_by_image: Mapping[str, Sequence[str]], verdict: ImageVerdict) -> str:
+    found = fields_by_image[verdict.image]
     rest = len(found) - MAX_PLACES
     return ", ".join(found[:MAX_PLACES]) + (f" and {rest} more" if rest > 0 else "")
 

@@ -87,13 +87,13 @@ class ClientTrustFiles:
         self._on_error = on_error
         self._lock = threading.Lock()
         # The signature comes first: a change while the files are read is then noticed at the next call.
-        self._signature = self._refused = self._look()
+        self._signature = self._refused = self._file_signature()
         self._trust = self._read()
 
     def current(self) -> ClientTrust:
         """Return what is trusted now. Thread-safe."""
         with self._lock:
-            signature = self._look()
+            signature = self._file_signature()
             # An absent CA file is being replaced; the next call checks it again.
             if signature != self._signature and signature[0] is not None:
                 self._reload(signature)
@@ -122,7 +122,7 @@ class ClientTrustFiles:
             self._on_error(error.message)
             return frozenset()
 
-    def _look(self) -> _Signature:
+    def _file_signature(self) -> _Signature:
         return tuple(map(_stat, (self._cas, *([self._self_test] if self._self_test else []))))
 
 

@@ -95,7 +95,7 @@ class CertificateFiles:
         self._lock = threading.Lock()
         try:
             # The signature first: what changes while the files are read is then seen at the next connection.
-            self._signature = self._refused = self._look()
+            self._signature = self._refused = self._file_signature()
             self._context = load_context(certificate, key, self.clients())
         except OSError as error:
             raise ConfigError(_why(certificate, key, error)) from error
@@ -109,7 +109,7 @@ class CertificateFiles:
         with self._lock:
             clients = self.clients()
             try:
-                signature = self._look()
+                signature = self._file_signature()
             except OSError:
                 # The files are being replaced; the next connection checks them again.
                 return self._context
@@ -128,7 +128,7 @@ class CertificateFiles:
         else:
             self._signature = signature
 
-    def _look(self) -> _Signature:
+    def _file_signature(self) -> _Signature:
         return tuple((status.st_mtime_ns, status.st_ino, status.st_size) for status in map(os.stat, self._files))
 
 

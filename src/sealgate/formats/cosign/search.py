@@ -66,15 +66,17 @@ class Search:
     Args:
         keys: the authenticator's keys.
         claims: what a signed text must say.
-        place: the repository that holds the signatures.
+        signature_repository: the repository that holds the signatures.
         sources: the outside world.
     """
 
-    def __init__(self, keys: tuple[PublicKey, ...], claims: Claims, place: Repository, sources: Sources) -> None:
+    def __init__(
+        self, keys: tuple[PublicKey, ...], claims: Claims, signature_repository: Repository, sources: Sources
+    ) -> None:
         self._keys = keys
         self._claims = claims
         self._digest = claims.image.digest
-        self._place = place
+        self._signature_repository = signature_repository
         self._registry = sources.registry
         self._evidence = Evidence(sources.deadline, frozenset(key.fingerprint for key in keys))
         self._kept: dict[Digest, bytes] = {}
@@ -90,9 +92,8 @@ class Search:
             self._search_tag()
             if not self._evidence.complete:
                 self._search_referrers()
-        nothing = (
-            f"{self._place.name} holds no cosign signature of {self._digest}; sign it, or copy its signature there"
-        )
+        name = self._signature_repository.name
+        nothing = f"{name} holds no cosign signature of {self._digest}; sign it, or copy its signature there"
         return self._evidence.conclude(nothing)
 
     def _search_tag(self) -> None:
@@ -100,7 +101,7 @@ class Search:
         source = f"tag {tag}"
         with self._evidence.source(source):
             try:
-                manifest = self._registry.manifest(self._place, tag)
+                manifest = self._registry.manifest(self._signature_repository, tag)
             except NotFoundError:
                 return
             if manifest.digest == self._digest:
@@ -110,7 +111,7 @@ class Search:
     def _search_referrers(self) -> None:
         listed: Sequence[Descriptor] = ()
         with self._evidence.source(f"referrers of {self._digest}"):
-            listed = self._registry.referrers(self._place, self._digest, MAX_REFERRERS)
+            listed = self._registry.referrers(self._signature_repository, self._digest, MAX_REFERRERS)
         listed = [descriptor for descriptor in listed if _may_be_signature(descriptor)]
         likely = [descriptor for descriptor in listed if descriptor.artifact_type in _LIKELY_TYPES]
         self._evidence.count(len(likely))
@@ -203,7 +204,7 @@ class Search:
 
     def _listed_manifest(self, digest: Digest) -> Manifest:
         try:
-            return self._registry.manifest(self._place, digest)
+            return self._registry.manifest(self._signature_repository, digest)
         except NotFoundError as error:
             raise _missing("manifest", digest) from error
 
@@ -214,7 +215,7 @@ class Search:
         if layer.digest in self._kept:
             return self._kept[layer.digest]
         try:
-            data = self._registry.blob(self._place, layer.digest, MAX_SIGNATURE_BYTES)
+            data = self._registry.blob(self._signature_repository, layer.digest, MAX_SIGNATURE_BYTES)
         except NotFoundError as error:
             raise _missing("blob", layer.digest) from error
         if len(data) <= _KEPT_BYTES:

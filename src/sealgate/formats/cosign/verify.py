@@ -88,13 +88,13 @@ def build(spec: CosignSpec, keys: KeyResolver) -> CosignCheck:
         NoKeyError: there is no key.
     """
     accepted = _resolve(spec, keys)
-    place = None if spec.signature_repository is None else parse_repository(spec.signature_repository)
+    signatures_in = None if spec.signature_repository is None else parse_repository(spec.signature_repository)
     return CosignCheck(
         keys=accepted,
         annotations=dict(spec.annotations),
         match_repository=spec.match_repository,
-        signature_repository=place,
-        content=_content(accepted, spec, place),
+        signature_repository=signatures_in,
+        content=_content(accepted, spec, signatures_in),
     )
 
 
@@ -111,13 +111,13 @@ def _resolve(spec: CosignSpec, keys: KeyResolver) -> tuple[PublicKey, ...]:
     return tuple(accepted.values())
 
 
-def _content(keys: tuple[PublicKey, ...], spec: CosignSpec, place: Repository | None) -> str:
+def _content(keys: tuple[PublicKey, ...], spec: CosignSpec, signatures_in: Repository | None) -> str:
     document = {
         "format": "cosign",
         "rules": _RULES_VERSION,
         "keys": sorted(key.content for key in keys),
         "annotations": spec.annotations,
         "matchRepository": spec.match_repository,
-        "signatureRepository": place.name if place else None,
+        "signatureRepository": signatures_in.name if signatures_in else None,
     }
     return hash_content(document)

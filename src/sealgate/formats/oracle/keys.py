@@ -123,11 +123,11 @@ def load_trusted_keys(entries: Sequence[OracleKey], resolver: KeyResolver) -> Tr
     """
     loaded: list[TrustedKey] = []
     for number, entry in enumerate(entries):
-        place = f"oracle.trustedKeys[{number}]"
+        field_path = f"oracle.trustedKeys[{number}]"
         try:
             loaded.append(_load(entry, resolver))
         except InvalidKeyError as error:
-            raise InvalidKeyError(f"{place}: {error.message}") from error
+            raise InvalidKeyError(f"{field_path}: {error.message}") from error
     trusted = TrustedKeys(tuple(entry for entry in loaded if any(entry.keys.values())))
     if not trusted.fingerprints:
         raise NoKeyError("oracle.trustedKeys is empty: without a key no signature can count; add one")

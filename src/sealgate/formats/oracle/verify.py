@@ -82,12 +82,12 @@ class OracleCheck:
                 sources.deadline,
             )
             for number, record in enumerate(records, 1):
-                self._look_at(record, number, image, evidence)
+                self._judge_record(record, number, image, evidence)
                 if evidence.complete:
                     break
         return evidence.conclude(f"there is no signature for {image.digest} of {name} in {self.service.compartment}")
 
-    def _look_at(self, item: object, number: int, image: Image, evidence: Evidence) -> None:
+    def _judge_record(self, item: object, number: int, image: Image, evidence: Evidence) -> None:
         source = f"record {number}"
         try:
             record = read_record(item, source)

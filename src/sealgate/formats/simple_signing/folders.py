@@ -1,7 +1,7 @@
 """Reading files of a folder that others may write to, without ever leaving it.
 
-A name is resolved first, symbolic links included, and must still be inside. What is then opened is that resolved
-place, one component after the other and never through a link, so that nothing can be swapped in between.
+A name is resolved first, symbolic links included, and must still be inside. The resolved path is
+then opened one component after the other and never through a link, so that no component can be replaced in between.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ def _read(root: Path, path: Path, name: str, limit: int) -> bytes:
 
 def _open(root: Path, path: Path) -> int:
     """Open a resolved path below a resolved folder, and nothing but that very path."""
-    place = os.open(root, _FOLDER)
+    folder_fd = os.open(root, _FOLDER)
     try:
         for folder in path.parts[:-1]:
-            inside = os.open(folder, _FOLDER, dir_fd=place)
-            os.close(place)
-            place = inside
-        return os.open(path.name or ".", _FILE, dir_fd=place)
+            inside = os.open(folder, _FOLDER, dir_fd=folder_fd)
+            os.close(folder_fd)
+            folder_fd = inside
+        return os.open(path.name or ".", _FILE, dir_fd=folder_fd)
     finally:
-        os.close(place)
+        os.close(folder_fd)

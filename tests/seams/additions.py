@@ -61,9 +61,11 @@ def copy_sources(folder: Path, *additions: Addition) -> None:
 def run_python(folder: Path, code: str, *args: object) -> subprocess.CompletedProcess[str]:
     """Run Python code with the copied sources."""
     path = os.pathsep.join(str(folder / part) for part in ("src", "operator"))
+    # The copy is not the code whose coverage is measured.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, args)],
-        env={**os.environ, "PYTHONPATH": path},
+        env={**environment, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         timeout=120,

@@ -7,11 +7,10 @@ emptied (`helm upgrade --force-replace`, a GitOps tool) is restored by the next 
 
 from __future__ import annotations
 
-import base64
 from typing import TYPE_CHECKING, Any
 
 from sealgate.errors import UnavailableError
-from sealgate.kubernetes.secrets import decode, secret_data
+from sealgate.kubernetes.secrets import decode, encode, secret_data, write_secret_data
 from sealgate_operator.certificates.rotation import (
     CURRENT,
     LEAF,
@@ -133,19 +132,14 @@ class CertificateReconciler:
         configurations: list[tuple[WebhookConfiguration, dict[str, Any]]],
     ) -> None:
         if isinstance(step, ApplyCABundle):
-            fields = {"clientConfig": {"caBundle": base64.b64encode(step.bundle).decode()}}
+            fields = {"clientConfig": {"caBundle": encode(step.bundle)}}
             for one, found in configurations:
                 if _bundle_of(one, found) != step.bundle:
                     apply_fields(self._api, one, found, fields, MANAGER)
         elif isinstance(step, WriteCASecret):
-            self._write(self._ca_secret, ca_data, step.data)
+            write_secret_data(self._api, self._ca_secret, ca_data, step.data)
         else:
-            self._write(self._tls_secret, leaf, step.data)
-
-    def _write(self, path: str, found: Mapping[str, Any], data: Mapping[str, bytes | None]) -> None:
-        encoded = {name: None if value is None else base64.b64encode(value).decode() for name, value in data.items()}
-        version = found["metadata"]["resourceVersion"]
-        self._api.merge(path, {"metadata": {"resourceVersion": version}, "data": encoded})
+            write_secret_data(self._api, self._tls_secret, leaf, step.data)
 
     def _read_configurations(self) -> list[tuple[WebhookConfiguration, dict[str, Any]]] | None:
         """Return the configurations that exist; None if the release does not have the operator issue certificates."""

@@ -10,7 +10,6 @@ predecessor. It is renewed after two thirds of its life, in one write.
 
 from __future__ import annotations
 
-import base64
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sealgate.errors import UnavailableError
-from sealgate.kubernetes.secrets import secret_data
+from sealgate.kubernetes.secrets import secret_data, write_secret_data
 from sealgate_operator.certificates.rotation import BACKDATE, is_due
 
 if TYPE_CHECKING:
@@ -108,9 +107,7 @@ class SelfTestCertificateReconciler:
         if data is None:
             return
         self._fence.check()
-        encoded = {name: base64.b64encode(value).decode() for name, value in data.items()}
-        version = found["metadata"]["resourceVersion"]
-        self._api.merge(self._path, {"metadata": {"resourceVersion": version}, "data": encoded})
+        write_secret_data(self._api, self._path, found, data)
         self._log.info("self-test certificate written")
 
 

@@ -85,9 +85,9 @@ def test_a_requirement_can_be_met(require: dict[str, Any], message: str) -> None
         ({"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}, "Exists takes no values"),
         ({"matchExpressions": [{"key": "a", "operator": "Equals", "values": ["b"]}]}, "'In', 'NotIn'"),
         ({"matchExpressions": [{"key": "a b", "operator": "Exists"}]}, "a b is not a label key"),
-        ({"matchExpressions": [{"key": "a", "operator": "In", "values": ["b c"]}]}, "b c is no label value"),
+        ({"matchExpressions": [{"key": "a", "operator": "In", "values": ["b c"]}]}, "b c is not a label value"),
         ({"matchLabels": {"-a": "b"}}, "-a is not a label key"),
-        ({"matchLabels": {"a": "b*"}}, "b* is no label value"),
+        ({"matchLabels": {"a": "b*"}}, "b* is not a label value"),
         ({"matchLabels": {"a": True}}, "valid string"),
         ({"matchLabel": {"a": "b"}}, "not permitted"),
     ],
@@ -113,7 +113,7 @@ def test_label_values() -> None:
     for value in ("", "a", "A.b-c_d", "a" * 63):
         check_label_value(value)
     for value in ("a" * 64, "-a", "a/b", "a\n", " "):
-        with pytest.raises(ValueError, match="is no label value"):
+        with pytest.raises(ValueError, match="is not a label value"):
             check_label_value(value)
 
 

@@ -25,9 +25,9 @@ class AlibabaCredentials:
     """An access key, of a user or temporary.
 
     Attributes:
-        access_key_id: names it.
-        access_key_secret: signs.
-        security_token: of a temporary one.
+        access_key_id: ID of the access key.
+        access_key_secret: secret of the access key; signs requests.
+        security_token: token of a temporary access key; None for a permanent one.
     """
 
     access_key_id: str

@@ -23,9 +23,9 @@ class HuaweiCredentials:
     """An access key, of a user or temporary.
 
     Attributes:
-        access_key: names it.
-        secret_key: signs.
-        security_token: of a temporary one.
+        access_key: ID of the access key.
+        secret_key: secret of the access key; signs requests.
+        security_token: token of a temporary access key; None for a permanent one.
     """
 
     access_key: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from sealgate.http.interface import MAX_RESPONSE_BYTES
 from sealgate.http.urls import parse_url
@@ -10,6 +10,7 @@ from sealgate.http.urls import parse_url
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sealgate.budgets import Budgets
     from sealgate.clocks import Deadline
     from sealgate.http.interface import Response, Services
 
@@ -18,29 +19,18 @@ REQUESTS_PER_MINUTE = 300.0
 BURST = 60
 
 
-class Budget(Protocol):
-    """Requests a minute for each host (`sealgate.budgets.Budgets` is one)."""
-
-    def reserve(self, host: str, deadline: Deadline) -> float:
-        """Reserve a request and return the seconds to wait before it.
-
-        Raises:
-            RateLimitedError: its turn comes after the deadline.
-        """
-
-
 class BudgetedServices:
     """Services whose requests are charged to the budget of their host; see `Services`.
 
     Args:
-        services: who sends.
-        budget: of all hosts; one for the process.
-        deadline: when all of it must be over.
+        services: sends the requests.
+        budgets: the budgets of all hosts; one set for the process.
+        deadline: the end of all requests together.
     """
 
-    def __init__(self, services: Services, budget: Budget, deadline: Deadline) -> None:
+    def __init__(self, services: Services, budgets: Budgets, deadline: Deadline) -> None:
         self._services = services
-        self._budget = budget
+        self._budgets = budgets
         self._deadline = deadline
 
     def request(  # noqa: PLR0913 - the parts of an HTTP request are these
@@ -58,7 +48,7 @@ class BudgetedServices:
         Raises:
             RateLimitedError: the budget is exhausted until the deadline.
         """
-        delay = self._budget.reserve(parse_url(url).origin.authority, self._deadline)
+        delay = self._budgets.reserve(parse_url(url).origin.authority, self._deadline)
         if delay > 0:
             self._deadline.clock.sleep(delay)
         return self._services.request(method, url, headers=headers, body=body, limit=limit, ca=ca)

@@ -120,7 +120,7 @@ def word(found: str, what: str) -> str:
         UnavailableError: it is something else.
     """
     if _WORD.fullmatch(found) is None:
-        raise _unexpected(what, f"{quote(found, 128)} is no id")
+        raise _unexpected(what, f"{quote(found, 128)} is not an ID")
     return found
 
 

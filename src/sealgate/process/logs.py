@@ -153,7 +153,7 @@ def _bound_message(_logger: object, _method: str, event: MutableMapping[str, Any
     return event
 
 
-#: Made once: `json.dumps` would make one for each line. What is no JSON is shown as Python shows it.
+#: Made once: `json.dumps` would make one for each line. A value that is not JSON is written as Python prints it.
 _ENCODER = json.JSONEncoder(default=repr)
 
 _SHARED: tuple[Processor, ...] = (

@@ -73,4 +73,4 @@ def check_label_value(value: str) -> None:
         ValueError: no label can have it.
     """
     if value and not _NAME.fullmatch(value):
-        raise ValueError(f"{quote(value, 64)} is no label value: {_RULE}")
+        raise ValueError(f"{quote(value, 64)} is not a label value: {_RULE}")

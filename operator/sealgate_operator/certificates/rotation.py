@@ -227,7 +227,7 @@ class _State:
         old = [*([self._current.certificate] if self._current else []), *self._old]
         data: Data = {
             CURRENT: self._next.certificate.public_bytes(Encoding.PEM),
-            CURRENT_KEY: _write_key(self._next.key),
+            CURRENT_KEY: write_key(self._next.key),
             NEXT: None,
             NEXT_KEY: None,
             NEXT_PUBLISHED: None,
@@ -280,14 +280,15 @@ def service_names(service: str, namespace: str) -> tuple[str, ...]:
 def _make_ca(rules: Rules, now: datetime) -> tuple[bytes, bytes]:
     key = ec.generate_private_key(ec.SECP256R1())
     # A unique name: clients that look up the issuer by name must not confuse two CAs.
-    subject = _name(f"sealgate webhook CA {x509.random_serial_number():x}"[:64])
+    subject = common_name(f"sealgate webhook CA {x509.random_serial_number():x}"[:64])
     certificate = (
-        _builder(subject, subject, key, now, rules.ca_lifetime)
+        certificate_builder(subject, subject, key, now, rules.ca_lifetime)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(ca=True), critical=True)
         .sign(key, hashes.SHA256())
     )
-    return certificate.public_bytes(Encoding.PEM), _write_key(key)
+    return certificate.public_bytes(Encoding.PEM), write_key(key)
 
 
 def _issue(ca: _Pair, rules: Rules, now: datetime, bundle: bytes) -> Data:
@@ -296,7 +297,8 @@ def _issue(ca: _Pair, rules: Rules, now: datetime, bundle: bytes) -> Data:
     issuer = ca.certificate.subject
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.key.public_key())
     certificate = (
-        _builder(_name("sealgate webhook"), issuer, key, now, lifetime)
+        certificate_builder(common_name("sealgate webhook"), issuer, key, now, lifetime)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(ca=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -304,12 +306,21 @@ def _issue(ca: _Pair, rules: Rules, now: datetime, bundle: bytes) -> Data:
         .add_extension(identifier, critical=False)
         .sign(ca.key, hashes.SHA256())
     )
-    return {LEAF: certificate.public_bytes(Encoding.PEM), LEAF_KEY: _write_key(key), LEAF_BUNDLE: bundle}
+    return {LEAF: certificate.public_bytes(Encoding.PEM), LEAF_KEY: write_key(key), LEAF_BUNDLE: bundle}
 
 
-def _builder(
+def certificate_builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime, lifetime: timedelta
 ) -> x509.CertificateBuilder:
+    """Return what every certificate of the operator has; extensions and signature are the caller's.
+
+    Args:
+        subject: name of the key's owner.
+        issuer: name of the key that signs; the subject's own for a self-signed certificate.
+        key: the certified key.
+        now: the time; the certificate is valid from `BACKDATE` before it.
+        lifetime: from `now` to the end.
+    """
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -318,7 +329,6 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - BACKDATE)
         .not_valid_after(now + lifetime)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 
 
@@ -336,7 +346,12 @@ def _usage(*, ca: bool) -> x509.KeyUsage:
     )
 
 
-def _name(text: str) -> x509.Name:
+def common_name(text: str) -> x509.Name:
+    """Return a name with a common name alone.
+
+    Args:
+        text: at most 64 characters (RFC 5280, A.1).
+    """
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
@@ -402,7 +417,8 @@ def _write_time(now: datetime) -> bytes:
     return now.astimezone(UTC).isoformat().encode()
 
 
-def _write_key(key: ec.EllipticCurvePrivateKey) -> bytes:
+def write_key(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return a private key in PEM: PKCS#8, not encrypted, as Secrets of the type `kubernetes.io/tls` have it."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 

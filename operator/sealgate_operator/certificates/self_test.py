@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sealgate.errors import UnavailableError
 from sealgate.kubernetes.secrets import secret_data, write_secret_data
-from sealgate_operator.certificates.rotation import BACKDATE, is_due
+from sealgate_operator.certificates.rotation import certificate_builder, common_name, is_due, write_key
 
 if TYPE_CHECKING:
     import threading
@@ -123,18 +123,11 @@ def _read(data: Mapping[str, bytes]) -> x509.Certificate | None:
 
 def _make(now: datetime) -> tuple[bytes, bytes]:
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sealgate self-test")])
+    subject = common_name("sealgate self-test")
     certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATE)
-        .not_valid_after(now + LIFETIME)
+        certificate_builder(subject, subject, key, now, LIFETIME)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=True)
         .sign(key, hashes.SHA256())
     )
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return certificate.public_bytes(Encoding.PEM), private
+    return certificate.public_bytes(Encoding.PEM), write_key(key)

@@ -18,6 +18,8 @@
     │   │   └── NoKeyError            an authenticator without any key
     │   ├── InvalidWorkloadError      an object whose images cannot be determined
     │   └── PolicyError               policy files that are not valid (carries every problem found)
+    ├── SigningError                  a signature was not made, or must not be stored
+    │   └── ConflictError             another writer was faster: read again and repeat
     └── ConfigError                   sealgate itself is misconfigured (options, files, certificates)
 
 Verifying functions raise; they never return a flag. Any exception, in this tree or not, means *not verified*.
@@ -166,6 +168,16 @@ class PolicyError(InvalidInputError):
     def __init__(self, message: str, *, problems: Sequence[Problem] = ()) -> None:
         super().__init__(message)
         self.problems = tuple(problems)
+
+
+class SigningError(SealgateError):
+    """A signature was not made, or must not be stored: the key, the store or the registry does not permit it."""
+
+    reason = Reason.NOT_SIGNED
+
+
+class ConflictError(SigningError):
+    """Another writer changed what was to be replaced; read it again and repeat."""
 
 
 class ConfigError(SealgateError):

@@ -37,6 +37,8 @@ class Reason(StrEnum):
     STATE_UNAVAILABLE = "StateUnavailable"
     INTERNAL_ERROR = "InternalError"
     NOT_PINNED = "NotPinned"
+    # Not signed: a signature could not be made or stored.
+    NOT_SIGNED = "NotSigned"
     # Invalid input.
     INVALID_REFERENCE = "InvalidReference"
     INVALID_PATTERN = "InvalidPattern"

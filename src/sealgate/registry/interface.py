@@ -1,7 +1,7 @@
-"""Reads of registries, as a protocol, and what they return.
+"""Reads of and writes to registries, as protocols, and what they return.
 
-`sealgate.registry.session` implements the protocol over HTTP. Tests simulate a registry behind the same HTTP client,
-not behind the protocol.
+`sealgate.registry.session` implements the reads over HTTP, `sealgate.registry.writer` the writes. Tests simulate a
+registry behind the same HTTP client, not behind the protocols.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from sealgate.http.interface import MAX_RESPONSE_BYTES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sealgate.http.interface import Response
     from sealgate.references import Digest, Repository
     from sealgate.registry.callers import Access
 
@@ -140,4 +143,111 @@ class Registry(Protocol):
             NotFoundError: the server has no such document.
             VerificationError: the response is larger than `limit`.
             UnavailableError: the registry could not be asked (and its subclasses).
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class StoredManifest:
+    """What a registry answered when it stored a manifest.
+
+    Attributes:
+        digest: digest of the bytes that were sent.
+        lists_subject: whether the registry itself lists the manifest as a referrer of its subject (`OCI-Subject`);
+            False if the fallback tag has to be written.
+    """
+
+    digest: Digest
+    lists_subject: bool
+
+
+class RegistryWriter(Protocol):
+    """Writes to registries for one piece of work: with its credentials, under its deadline.
+
+    Nothing is written to a mirror. A `401` is answered with a token for `pull,push`. Redirects to another host get no
+    credentials. Every method raises `UnauthorizedError` with the missing right, and `SigningError` where the registry
+    refuses the write for good (a tag that is immutable, a repository that is read-only).
+    """
+
+    def put_blob(self, repository: Repository, data: bytes) -> Digest:
+        """Upload a blob, unless the repository has it, and return its digest.
+
+        Raises:
+            SigningError: the registry refuses it.
+            UnavailableError: the registry could not be asked (and its subclasses).
+        """
+
+    def put_manifest(
+        self, repository: Repository, reference: str, body: bytes, media_type: str, *, replaces: Manifest | None = None
+    ) -> StoredManifest:
+        """Store a manifest under a tag or its digest.
+
+        Args:
+            repository: where.
+            reference: a tag, or the digest of `body`.
+            body: the exact bytes.
+            media_type: of the manifest.
+            replaces: the manifest that the tag had when it was read; with it, the write is conditional (`If-Match`)
+                where the registry gave an ETag. None if there was none.
+
+        Raises:
+            ConflictError: another writer changed the tag in between; read again and repeat.
+            SigningError: the registry refuses it: the tag is immutable, or the repository read-only.
+            UnavailableError: the registry could not be asked (and its subclasses).
+        """
+
+    def delete_manifest(self, repository: Repository, reference: str) -> None:
+        """Delete a manifest by digest, or a tag where the registry can delete one without its manifest.
+
+        Raises:
+            NotFoundError: it is not there.
+            SigningError: the registry does not allow deletion.
+            UnavailableError: the registry could not be asked (and its subclasses).
+        """
+
+    def put_signature(self, repository: Repository, digest: Digest, body: bytes) -> None:
+        """Store a signature through the registry's signature extension (OpenShift has one).
+
+        Args:
+            repository: of the image.
+            digest: of the image.
+            body: the JSON document of one signature.
+
+        Raises:
+            ConflictError: a signature of that name is there.
+            SigningError: the registry has no such extension, or refuses the signature.
+            UnavailableError: the registry could not be asked (and its subclasses).
+        """
+
+    def send_document(  # noqa: PLR0913 - the parts of an HTTP request, and who may answer it
+        self,
+        method: str,
+        url: str,
+        repository: str,
+        *,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        actions: str = "push,pull",
+        limit: int = MAX_RESPONSE_BYTES,
+        ca: str | None = None,
+        named: bool = False,
+    ) -> Response:
+        """Send a request about a repository to a server that authenticates callers as registries do (Notary).
+
+        Args:
+            method: POST, PUT or DELETE.
+            url: absolute, `https://` (or `http://` where the host is listed as insecure).
+            repository: the name in the token's scope, `repository:<name>:<actions>`.
+            body: the exact bytes.
+            headers: headers besides those of every request.
+            actions: the rights that a token is asked for: "push,pull" or "*".
+            limit: maximum bytes of the response.
+            ca: PEM bundle of CA certificates to trust for this server instead of the system's.
+            named: whether the configuration names the server's host literally, so that its addresses may be private.
+
+        Returns:
+            The complete response, of any status but 401.
+
+        Raises:
+            UnauthorizedError: the server accepts none of the credentials for these rights.
+            UnavailableError: the server could not be asked (and its subclasses).
         """

@@ -19,7 +19,8 @@
     │   ├── InvalidWorkloadError      an object whose images cannot be determined
     │   └── PolicyError               policy files that are not valid (carries every problem found)
     ├── SigningError                  a signature was not made, or must not be stored
-    │   └── ConflictError             another writer was faster: read again and repeat
+    │   ├── ConflictError             another writer was faster: read again and repeat
+    │   └── ImmutableTagError         the registry does not let a tag be changed
     └── ConfigError                   sealgate itself is misconfigured (options, files, certificates)
 
 Verifying functions raise; they never return a flag. Any exception, in this tree or not, means *not verified*.
@@ -178,6 +179,10 @@ class SigningError(SealgateError):
 
 class ConflictError(SigningError):
     """Another writer changed what was to be replaced; read it again and repeat."""
+
+
+class ImmutableTagError(SigningError):
+    """The registry does not let a tag be changed; nothing was changed."""
 
 
 class ConfigError(SealgateError):

@@ -94,6 +94,8 @@ class Request:
         body: bytes to send; None for no body.
         follow: which redirects are followed; only those of GET and HEAD ever are.
         ca: PEM bundle of CA certificates to trust instead of the settings' or the system's.
+        idempotent: whether it may be sent again where a connection that was kept turns out to be closed; those of GET
+            and HEAD always may.
     """
 
     url: URL
@@ -103,6 +105,7 @@ class Request:
     body: bytes | None = None
     follow: Follow = Follow.ANYWHERE
     ca: str | None = None
+    idempotent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +230,7 @@ class HTTPClient:
             try:
                 return self._exchange(key, connection, request)
             except _StaleConnectionError:
-                if request.method not in _SAFE_METHODS:
+                if request.method not in _SAFE_METHODS and not request.idempotent:
                     raise
         return self._exchange(key, self._connect(origin, rules, context, guard), request)
 

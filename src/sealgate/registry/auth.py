@@ -31,6 +31,8 @@ MAX_CHALLENGES = 1024
 CHALLENGE_SECONDS = 600.0
 #: Repositories for which it is cached which of a caller's credentials may read them.
 MAX_PREFERRED = 4096
+#: The rights that a token for reads has.
+PULL = "pull"
 _MAX_SCOPES = 8
 _MAX_SCOPE = 512
 
@@ -54,12 +56,14 @@ class AuthContext(NamedTuple):
         path: the repository's name inside the registry.
         credentials: the credentials to use; None to ask anonymously.
         policy: the terms of requests to token services.
+        actions: the rights that a token is asked for ("pull", "pull,push").
     """
 
     registry: Origin
     path: str
     credentials: Credentials | None
     policy: RequestPolicy
+    actions: str = PULL
 
 
 #: A registry, a repository of it, and the fingerprints of all credentials that a caller has for it.
@@ -175,7 +179,11 @@ class RegistryAuth:
                 f"the token service of {quote(context.registry.authority)}: {error.message}"
             ) from error
         usual = _usual_request(context, way)
-        wanted = usual._replace(scopes=_scopes(parameters, usual.scopes))
+        scopes = _scopes(parameters, usual.scopes)
+        if context.actions != PULL:
+            # Some registries challenge a write with the scope of a read; a token for that would not do.
+            scopes = _with_rights(usual.scopes, scopes)
+        wanted = usual._replace(scopes=scopes)
         if wanted == usual:
             with self._lock:
                 self._challenges[context.registry] = way
@@ -188,6 +196,10 @@ class RegistryAuth:
 def refused(context: AuthContext) -> UnauthorizedError:
     """Return the error for a registry that understood the credentials and refuses them."""
     repository = quote(f"{context.registry.authority}/{context.path}")
+    if context.actions != PULL:
+        whose = "the credentials at hand" if context.credentials is not None else "callers without credentials"
+        needed = quote(f"repository:{context.path}:{context.actions}")
+        return UnauthorizedError(f"{whose} may not write to {repository}; log in with the right {needed}")
     if context.credentials is None:
         return UnauthorizedError(f"{repository} cannot be read anonymously; add a pull secret for it")
     return UnauthorizedError(f"the credentials at hand may not read {repository}; check the pull secret")
@@ -199,7 +211,9 @@ def _preference_key(context: AuthContext, every: Sequence[Credentials]) -> _Pref
 
 def _usual_request(context: AuthContext, way: _Bearer) -> TokenRequest:
     account = context.credentials.fingerprint if context.credentials is not None else b""
-    return TokenRequest(context.registry, way.realm, way.service, (f"repository:{context.path}:pull",), account)
+    return TokenRequest(
+        context.registry, way.realm, way.service, (f"repository:{context.path}:{context.actions}",), account
+    )
 
 
 def _scopes(parameters: Mapping[str, str], usual: tuple[str, ...]) -> tuple[str, ...]:
@@ -207,3 +221,15 @@ def _scopes(parameters: Mapping[str, str], usual: tuple[str, ...]) -> tuple[str,
     if not scopes or len(scopes) > _MAX_SCOPES or any(len(scope) > _MAX_SCOPE for scope in scopes):
         return usual
     return scopes
+
+
+def _with_rights(usual: tuple[str, ...], challenged: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the scopes of a write: its own, and what the registry asks for besides."""
+    name, _, actions = usual[0].rpartition(":")
+    held = {name: set(actions.split(","))}
+    return usual + tuple(scope for scope in challenged if not _holds(held, scope))
+
+
+def _holds(held: Mapping[str, set[str]], scope: str) -> bool:
+    name, _, actions = scope.rpartition(":")
+    return set(actions.split(",")) <= held.get(name, set())

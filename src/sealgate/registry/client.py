@@ -1,4 +1,4 @@
-"""The registry client: one for each process, and a session of it for each verification.
+"""The registry client: one for each process, a session of it for each verification, and a writer for each signing.
 
 The client holds what sessions share: connections, tokens, how each registry authenticates, which hosts asked for a
 pause, which registries lack the referrers API. A session adds credentials, a deadline, and the hosts that the
@@ -17,6 +17,7 @@ from sealgate.http.urls import parse_origin
 from sealgate.registry.auth import RegistryAuth
 from sealgate.registry.session import Session
 from sealgate.registry.state import HostFacts, SharedState
+from sealgate.registry.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +71,12 @@ class RegistryClient(ServiceClient):
                 and hosts that the settings name, may have private addresses.
         """
         return Session(self.state, credentials, RequestPolicy(deadline, literal_hosts))
+
+    def writer(
+        self, credentials: CredentialProvider, deadline: Deadline, literal_hosts: frozenset[str] = frozenset()
+    ) -> Writer:
+        """Return writes to registries for one piece of work; see `session` for the arguments."""
+        return Writer(self.state, credentials, RequestPolicy(deadline, literal_hosts))
 
     def locations(self, repository: Repository) -> tuple[Repository, ...]:
         """Return the repositories that are read for a repository: that of its mirror, if it has one, then itself."""

@@ -32,11 +32,13 @@ class Manifest:
         digest: computed from `body`, never taken from a header.
         media_type: the Content-Type it was served with, without parameters.
         body: the exact bytes.
+        etag: the ETag it was served with, for conditional writes; empty if there is none, or only a weak one.
     """
 
     digest: Digest
     media_type: str
     body: bytes
+    etag: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,9 @@ class RegistryWriter(Protocol):
 
         Raises:
             ConflictError: another writer changed the tag in between; read again and repeat.
-            SigningError: the registry refuses it: the tag is immutable, or the repository read-only.
+            ImmutableTagError: the registry does not let the tag be changed.
+            SigningError: the registry refuses it (the repository is read-only).
+            VerificationError: the registry says that it stored other bytes.
             UnavailableError: the registry could not be asked (and its subclasses).
         """
 

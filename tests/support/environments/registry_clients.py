@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.registry.credentials import CredentialProvider, Credentials
     from sealgate.registry.session import Session
+    from sealgate.registry.writer import Writer
     from tests.support.simulators.http import HTTPSimulator
 
 
@@ -71,6 +72,11 @@ def session_of(
     """Return a session with a deadline; the real clock's unless another is given."""
     deadline = Deadline.after(clock or SystemClock(), seconds)
     return client.session(credentials or NoCredentials(), deadline, literal)
+
+
+def writer_of(client: RegistryClient, credentials: CredentialProvider | None = None, *, seconds: float = 20) -> Writer:
+    """Return a writer with a deadline."""
+    return client.writer(credentials or NoCredentials(), Deadline.after(SystemClock(), seconds))
 
 
 def repository_of(simulator: HTTPSimulator, path: str = "team/app") -> Repository:

@@ -204,7 +204,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         request = self._record()
         simulator = self.server.simulator
-        fault = simulator.faults.take(self.path)
+        fault = simulator.faults.take(self.path, self.command)
         answer = simulator.respond(request)
         if fault is not None and fault.change is not None:
             answer = fault.change(answer)

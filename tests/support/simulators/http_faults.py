@@ -29,6 +29,7 @@ class Fault:
         change: turns the right answer into the wrong one.
         send: writes the answer itself (drips, endless bodies) instead of the usual way.
         times: how often it still happens; None for always.
+        method: of the requests that it matches; empty for any.
         hit: set when the first matching request has arrived.
     """
 
@@ -36,6 +37,7 @@ class Fault:
     change: Callable[[Answer], Answer] | None = None
     send: Callable[[Handler, Answer], None] | None = None
     times: int | None = None
+    method: str = ""
     hit: threading.Event = field(default_factory=threading.Event)
 
 
@@ -63,11 +65,11 @@ class Faults:
         with self._lock:
             self._faults.clear()
 
-    def take(self, target: str) -> Fault | None:
+    def take(self, target: str, method: str) -> Fault | None:
         """Return the fault for a request, counting it; None if all is well."""
         with self._lock:
             for fault in self._faults:
-                if fault.times != 0 and re.search(fault.path, target):
+                if fault.times != 0 and fault.method in ("", method) and re.search(fault.path, target):
                     if fault.times is not None:
                         fault.times -= 1
                     fault.hit.set()

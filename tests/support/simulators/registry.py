@@ -59,6 +59,8 @@ class RegistrySimulator(HTTPSimulator):
             the fallback tag. May be changed while it runs (`simulator.referrers_api = False`).
         auth: required authentication; see `Auth`.
         page_size: entries of one page of the referrers API; None for all on one.
+        immutable_tags: regular expression of the tags that cannot be changed once they exist; None for none.
+        etags: whether manifests have an ETag and `If-Match` counts.
         server: the arguments of `HTTPSimulator`.
 
     Attributes:
@@ -71,11 +73,15 @@ class RegistrySimulator(HTTPSimulator):
         referrers_api: bool = True,
         auth: Auth | None = None,
         page_size: int | None = None,
+        immutable_tags: str | None = None,
+        etags: bool = False,
         **server: Any,
     ) -> None:
         """Start serving at once."""
         self.referrers_api = referrers_api
         self.page_size = page_size
+        self.immutable_tags = immutable_tags
+        self.etags = etags
         self.auth = auth or Auth()
         self.repositories: dict[str, _Repository] = {}
         super().__init__(**server)
@@ -239,6 +245,9 @@ class RegistrySimulator(HTTPSimulator):
     def serve_manifest(self, request: RecordedRequest, repository: str, reference: str) -> Answer:
         """Serve or store a manifest."""
         if request.method == "PUT":
+            refusal = self._refuse_put(request, repository, reference)
+            if refusal is not None:
+                return refusal
             media_type = request.headers.get("content-type", OCI_MANIFEST)
             digest = self.push_manifest(repository, reference, request.body, media_type)
             headers = {"Docker-Content-Digest": digest, "Location": f"/v2/{repository}/manifests/{digest}"}
@@ -256,7 +265,17 @@ class RegistrySimulator(HTTPSimulator):
         if digest not in place.manifests:
             return registry_error(404, "MANIFEST_UNKNOWN")
         media_type, body = place.manifests[digest]
-        return Answer(200, {"Content-Type": media_type, "Docker-Content-Digest": digest}, body)
+        etag = {"ETag": f'"{digest}"'} if self.etags else {}
+        return Answer(200, {"Content-Type": media_type, "Docker-Content-Digest": digest, **etag}, body)
+
+    def _refuse_put(self, request: RecordedRequest, repository: str, reference: str) -> Answer | None:
+        there = self.repositories.get(repository, _Repository()).tags.get(reference)
+        if there is not None and self.immutable_tags and re.fullmatch(self.immutable_tags, reference):
+            # As Amazon ECR says it.
+            words = f"The image tag '{reference}' already exists and cannot be overwritten: the tag is immutable."
+            return json_answer({"errors": [{"code": "TAG_INVALID", "message": words}]}, 400)
+        wanted = request.headers.get("if-match")
+        return registry_error(412, "PRECONDITION_FAILED") if self.etags and wanted not in (None, f'"{there}"') else None
 
     def serve_blob(self, _: RecordedRequest, repository: str, digest: str) -> Answer:
         """Serve a blob."""

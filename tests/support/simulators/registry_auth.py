@@ -25,6 +25,7 @@ class Auth:
     Attributes:
         mode: "none", "basic" or "bearer".
         users: passwords by user name.
+        pull_only: users whose tokens permit no push; "" for callers without credentials.
         identity_tokens: OAuth2 refresh tokens that the token endpoint takes by POST.
         anonymous: whether the token endpoint gives tokens to callers without credentials.
         realm: the token endpoint named in challenges; None for this registry's own `/token`.
@@ -38,6 +39,7 @@ class Auth:
 
     mode: str = "none"
     users: dict[str, str] = field(default_factory=dict)
+    pull_only: set[str] = field(default_factory=set)
     identity_tokens: set[str] = field(default_factory=set)
     anonymous: bool = False
     realm: str | None = None
@@ -83,8 +85,11 @@ class Auth:
         else:
             scopes = [value for name, value in request.query if name == "scope"]
             given = request.headers.get("authorization")
-            if not (self._user(given) if given else self.anonymous):
+            user = self._user(given) if given else None
+            if not (user if given else self.anonymous):
                 return registry_error(401, "UNAUTHORIZED")
+            if (user or "") in self.pull_only:
+                scopes = [scope.replace("pull,push", "pull") for scope in scopes]
         token = f"token-{len(self.issued) + 1}-of-{port}"
         self.issued[token] = tuple(part for scope in scopes for part in scope.split(" "))
         document: dict[str, Any] = {self.token_member: token}
@@ -94,7 +99,7 @@ class Auth:
 
     def _covers(self, given: str, scope: str) -> bool:
         scopes = self.issued.get(given.removeprefix("Bearer "))
-        return scopes is not None and (not scope or scope in scopes)
+        return scopes is not None and (not scope or any(_covers(held, scope) for held in scopes))
 
     def _challenge(self, text: str) -> Answer:
         answer = registry_error(401, "UNAUTHORIZED")
@@ -106,3 +111,9 @@ class Auth:
             return None
         name, _, password = base64.b64decode(authorization[6:]).decode().partition(":")
         return name if name in self.users and self.users[name] == password else None
+
+
+def _covers(held: str, scope: str) -> bool:
+    name, _, actions = scope.rpartition(":")
+    held_name, _, held_actions = held.rpartition(":")
+    return held_name == name and set(actions.split(",")) <= set(held_actions.split(","))

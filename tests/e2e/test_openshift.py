@@ -16,7 +16,7 @@ from tests.e2e.images import Image
 from tests.e2e.kube import condition, eventually
 from tests.e2e.objects import maker, pod
 from tests.e2e.servers import ca_of, secrets, serve
-from tests.formats.simple_signing.test_real_tools import Home
+from tests.support.real_tools.gpg_home import Home
 from tests.support.real_tools.required import require_tool
 from tests.support.simulators.http_messages import Answer
 from tests.support.simulators.openshift import OpenShiftSimulator

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -21,7 +19,7 @@ from sealgate.references import parse_reference
 from tests.formats.simple_signing.test_messages import EVERY_MESSAGE
 from tests.support.environments.registry_clients import client_for, session_of
 from tests.support.environments.simple_signing import SimpleSigningEnvironment, rule, simple_check
-from tests.support.real_tools.required import require_tool
+from tests.support.real_tools.gpg_home import Home, gpg_home
 from tests.support.signers.simple_signing import DATA, REFERENCE, keyring, message
 from tests.support.simulators.openshift import OpenShiftSimulator
 from tests.support.simulators.registry import digest_of
@@ -53,46 +51,10 @@ STRICTER = {
 STRICTER_THAN_SKOPEO = {"armored", "payload-not-utf8"}
 
 
-class Home:
-    """gpg, and skopeo with it, with keys of their own.
-
-    Attributes:
-        path: GNUPGHOME.
-        environment: of every program started here.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.gpg = require_tool("gpg")
-        self.environment = {**os.environ, "GNUPGHOME": str(path), "HOME": str(path), "LC_ALL": "C"}
-
-    def run(self, *arguments: str, data: bytes = b"", check: bool = True) -> bytes:
-        fixed = [self.gpg, "--batch", "--yes", "--no-tty", "--pinentry-mode=loopback", "--passphrase="]
-        done = subprocess.run(
-            [*fixed, *arguments], input=data, env=self.environment, capture_output=True, check=check, timeout=60
-        )
-        return done.stdout
-
-    def skopeo(self, *arguments: str, check: bool = True) -> int:
-        command = [require_tool("skopeo"), *arguments]
-        return subprocess.run(command, env=self.environment, capture_output=True, check=check, timeout=60).returncode
-
-    def key(self, name: str = "release@example.org", kind: str = "ed25519") -> str:
-        self.run("--quick-gen-key", name, kind, "sign", "1d")
-        listing = self.run("--with-colons", "--list-keys", name).decode()
-        return next(line.split(":")[9] for line in listing.splitlines() if line.startswith("fpr:"))
-
-    def export(self, name: str) -> str:
-        return self.run("--armor", "--export", name).decode()
-
-
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Home]:
-    path = tmp_path / "gnupg"
-    path.mkdir(mode=0o700)
-    home = Home(path)
-    yield home
-    subprocess.run([require_tool("gpgconf"), "--kill", "all"], env=home.environment, check=False, timeout=60)
+    with gpg_home(tmp_path / "gnupg") as home:
+        yield home
 
 
 @pytest.mark.parametrize("kind", ["rsa2048", "ed25519", "nistp256", "nistp384"])

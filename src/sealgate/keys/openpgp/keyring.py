@@ -84,6 +84,7 @@ class KeyState:
         kind: "RSA 3072", "Ed25519" ...
         reason: `Reason.VERIFIED` while it is used, else why it is not.
         message: the same for a person.
+        created: when it was made.
         expires: when it ends; None when it does not.
     """
 
@@ -92,6 +93,7 @@ class KeyState:
     kind: str
     reason: Reason
     message: str
+    created: datetime
     expires: datetime | None
 
 
@@ -274,6 +276,7 @@ def _state(certificate: Certificate, key: SigningKey, now: datetime) -> KeyState
         kind=key.key.kind,
         reason=reason,
         message=message,
+        created=key.created,
         expires=expires,
     )
 

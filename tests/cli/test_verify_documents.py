@@ -121,13 +121,13 @@ def test_a_directory_without_manifests_is_wrong_input(shop: Shop, tmp_path: Path
     ("bad", "why"),
     [
         (DUPLICATE, "document 2: line 5: duplicate key name"),
-        ('{"kind": "Pod", "kind": "Pod"}', "document 2: duplicate key kind"),
+        ('{"kind": "Pod", "kind": "Pod"}', "document 2: line 3: duplicate key kind"),
         ("a: [b\n", "document 2: line 4: not YAML or JSON"),
         ("apiVersion: v1\nkind: Pod\nspec: !Ref {}\n", "line 5: Kubernetes does not know the tag !Ref"),
         ("apiVersion: v1\nkind: Pod\nmetadata: {name: x}\n", "document 2: Pod default/x: spec is missing"),
         ("kind: Pod\n", "document 2: apiVersion is missing"),
         ("- a\n", "document 2: a Kubernetes object is a mapping"),
-        ("a: " + "9" * 5000, "not YAML or JSON"),
+        ("a: " + "9" * 5000, "is not a valid number"),
         ("a: " + "[" * 300 + "]" * 300, "nested more than 200 deep"),
     ],
 )

@@ -221,11 +221,11 @@ spec:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("a: &a [*a]\nkind: Pod\n", "an alias refers to a value that contains it"),
+        ("a: &a [*a]\nkind: Pod\n", "the alias *a has no anchor that ends before it"),
         ("? [a]\n: b\n", "a key must be text"),
         ("<<: [a]\nkind: Pod\n", "only mappings can be merged"),
-        ("a: " + "9" * 5000, "not YAML or JSON"),
-        ("a: *nobody\n", "not YAML or JSON"),
+        ("a: " + "9" * 5000, "is not a valid number"),
+        ("a: *unknown\n", "the alias *unknown has no anchor"),
         ("\x00", "not YAML or JSON"),
     ],
 )

@@ -11,8 +11,8 @@ import pytest
 
 from sealgate.cli.inputs.files import list_directory, read_text
 from sealgate.cli.inputs.items import items_of
-from sealgate.cli.inputs.workloads import SUFFIXES
-from sealgate.cli.inputs.yaml_objects import load_documents
+from sealgate.cli.inputs.workloads import MANIFEST_RULES, SUFFIXES
+from sealgate.parsing.documents import read_documents
 from sealgate.workloads.images import identify
 from tests.support.real_tools.required import require_tool
 
@@ -56,8 +56,8 @@ def sealgate(path: Path) -> list[str]:
     return [
         f"{'.'.join(part for part in (kind.lower(), group) if part)}/{item.value['metadata']['name']}"
         for file in list_directory(str(path), SUFFIXES) or (str(path),)
-        for document in load_documents(read_text(file, 1 << 20))
-        if document is not None
+        for document in read_documents(read_text(file, 1 << 20), file, MANIFEST_RULES)
+        if not document.is_empty
         for item in items_of(document)
         for group, kind in [identify(item.value)]
     ]

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from sealgate.cli.inputs.items import items_of
 from sealgate.errors import InvalidWorkloadError
+from sealgate.parsing.documents import Document
+from sealgate.parsing.yaml_reader import Position
 from sealgate.reasons import Reason
 from sealgate.workloads.images import changed_images, extract_images, identify
 from sealgate.workloads.kinds import BUILT_IN, WorkloadKind
@@ -181,7 +183,7 @@ def test_any_object_is_read_or_is_the_declared_error(kind: WorkloadKind, name: s
     with contextlib.suppress(InvalidWorkloadError):
         for shape in find_pod_shapes(obj):
             assert shape.images
-    for item in items_of(obj):
+    for item in items_of(Document("f.json", obj, Position(0))):
         assert bool(item.value) != bool(item.problem)
     with contextlib.suppress(InvalidWorkloadError):
         changed_images(obj, {"spec": items}, kind)

@@ -46,9 +46,10 @@ def convert_texts(
     problems: list[Problem] = []
     documents: list[Document] = []
     for name, text in texts:
-        found, wrong = read_documents(text, name)
-        problems.extend(wrong)
-        documents.extend(item for document in found for item in _items(document))
+        for document in read_documents(text, name):
+            problems.extend(document.problems)
+            if document.value is not None:
+                documents.extend(_items(document))
     if problems:
         raise PolicyError("this cannot be converted", problems=problems)
     containers = [document for document in documents if _is_containers_policy(document.value)]

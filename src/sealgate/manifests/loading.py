@@ -34,6 +34,7 @@ from sealgate.manifests.files import read_policy_files
 from sealgate.manifests.validation import did_you_mean, validate
 from sealgate.messages import join_field, key_part, quote
 from sealgate.parsing.documents import Document, read_documents
+from sealgate.parsing.yaml_reader import Position
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -121,7 +122,7 @@ def check_object(value: Mapping[str, Any], *, checks: Sequence[PolicyCheck] = ()
     """
     problems: list[Problem] = []
     collector = _Collector(problems)
-    document = Document(_name(value) or "the object", value, {})
+    document = Document(_name(value) or "the object", value, Position(0))
     collector.add(document)
     if value.get("kind") == "VerificationPolicy":
         problems.extend(check_patterns(document))
@@ -136,10 +137,10 @@ def _load(
 ) -> PolicyFiles:
     collector = _Collector(problems)
     for file, text in texts:
-        documents, wrong = read_documents(text, file)
-        problems.extend(wrong)
-        for document in documents:
-            collector.add(document)
+        for document in read_documents(text, file):
+            problems.extend(document.problems)
+            if document.value is not None:
+                collector.add(document)
     files = collector.result(tuple(file for file, _ in texts))
     if not collector.ours and not problems:
         message = f"no Authenticator and no VerificationPolicy in {where or 'no files'} ({len(texts)} files read)"

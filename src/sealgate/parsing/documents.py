@@ -1,34 +1,38 @@
-"""YAML with the line of every field, read from files that are not trusted.
+"""Documents of untrusted YAML and JSON files, each as plain values with the line of every field.
 
-What comes out is plain (dicts, lists, text, numbers) plus the line of every field. The reader takes a parser's
-events instead of the usual loader, because it has to refuse what that lets through: duplicate keys, tags
-and merge keys that Kubernetes would read differently, nesting without end, and aliases that unfold into billions of
-values. A problem does not end the reading; all problems are reported.
+Files are split into documents as kubectl splits them, at lines that begin with `---`. Each document may begin with a
+byte order mark. A document that cannot be read does not affect the others. `sealgate.parsing.yaml_reader` says what is
+refused in a document.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from json import JSONDecoder
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
 from sealgate.errors import Problem
 from sealgate.messages import join_field, key_part, quote
+from sealgate.parsing.strict_json import MalformedError, parse_next
+from sealgate.parsing.yaml_reader import Position, Rules, UnreadableError, YAMLReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-#: Deeper than any policy object nests.
-MAX_DEPTH = 64
-#: The most values of one document, each counted as often as aliases repeat it.
-MAX_VALUES = 200_000
+#: Policy objects nest less deep than this; merge keys are refused because they hide what a policy says.
+POLICY_FILES: Final = Rules(max_depth=64, max_values=200_000)
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_TAG = "tag:yaml.org,2002:"
-_CONVERTED = frozenset({f"{_TAG}null", f"{_TAG}bool", f"{_TAG}int", f"{_TAG}float"})
-_TEXT = frozenset({f"{_TAG}str", f"{_TAG}timestamp", f"{_TAG}value"})
-_COLLECTIONS = frozenset({None, "!", f"{_TAG}map", f"{_TAG}seq"})
+_MARK = "\ufeff"
+_SEPARATOR = re.compile(r"---(?=[ \t\r]|$)")
+_END = re.compile(r"\.\.\.(?=[ \t\r]|$)")
+#: What may precede a JSON object: a separator, comments, blanks.
+_BEFORE_JSON = re.compile(r"(?:---[ \t]*(?=[#\r\n])|#[^\n]*|\s+)*")
+#: Parts of a field path: an index, a key in double quotes, a plain key.
+_PART = re.compile(r'\[(?P<index>\d+)\]|\.?(?P<key>"(?:[^"\\]|\\.)*"|[^.\["]+)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +41,32 @@ class Document:
 
     Attributes:
         file: where it was read, as given.
-        value: its content.
-        lines: the line of every field ("spec.images[0].repository"); the first is 1.
+        value: its content; None if it is empty or cannot be read.
+        position: lines of its fields, and which of them cannot be read.
         prefix: its path in the whole document ("items[2]"); empty for a whole document.
+        problems: everything that is wrong with the YAML or JSON of the whole document.
     """
 
     file: str
     value: Any
-    lines: Mapping[str, int]
+    position: Position
     prefix: str = ""
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing in it, not even something that cannot be read."""
+        return self.value is None and not self.problems
 
     def line(self, field: str) -> int:
         """Return the line of a field, or of the nearest field around it that is present."""
-        path = join_field(self.prefix, field)
-        while path and path not in self.lines:
-            path = _parent(path)
-        return self.lines.get(path, 0)
+        position = self.position
+        for part in _PART.finditer(join_field(self.prefix, field)):
+            inner = _find(position, part)
+            if inner is None:
+                break
+            position = inner
+        return position.line
 
     def problem(self, field: str, message: str, suggestion: str = "") -> Problem:
         """Return a problem of one of its fields, with its line."""
@@ -60,34 +74,88 @@ class Document:
 
     def item(self, field: str, value: object) -> Document:
         """Return one of its members as a document of its own."""
-        return Document(self.file, value, self.lines, join_field(self.prefix, field))
+        return Document(self.file, value, self.position, join_field(self.prefix, field))
 
 
-def read_documents(text: str, file: str) -> tuple[tuple[Document, ...], tuple[Problem, ...]]:
-    """Return the documents of a file, empty ones left out, and everything that is wrong with its YAML.
+def read_documents(text: str, file: str, rules: Rules = POLICY_FILES) -> tuple[Document, ...]:
+    """Return the documents of a file in order, those included that are empty or cannot be read.
 
     Args:
         text: the content; JSON is YAML too.
         file: its name, for problems.
+        rules: limits and accepted constructs.
     """
+    return tuple(document for first, chunk in _chunks(text) for document in _read_chunk(chunk, file, first, rules))
+
+
+def _find(position: Position, part: re.Match[str]) -> Position | None:
+    if part["index"] is not None:
+        return position.members.get(int(part["index"]))
+    key = part["key"]
+    if not key.startswith('"'):
+        return position.members.get(key)
+    return next((inner for name, inner in position.members.items() if key_part(str(name)) == key), None)
+
+
+def _chunks(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the documents of a stream as text, each with the number of its first line.
+
+    Directives and comments belong to the document that follows them.
+    """
+    lines: list[str] = []
+    first, begun = 1, False
+    for number, raw in enumerate(text.split("\n"), start=1):
+        line = raw
+        if all(not before.strip() or before.startswith(("---", "#")) for before in lines[-1:]):
+            line = raw.removeprefix(_MARK)
+        if _SEPARATOR.match(line) and begun:
+            yield first, "\n".join(lines)
+            lines, first, begun = [], number, False
+        lines.append(line)
+        begun = begun or bool(_SEPARATOR.match(line)) or bool(line.strip() and line[0] not in "#%")
+        if _END.match(line):
+            yield first, "\n".join(lines)
+            lines, first, begun = [], number + 1, False
+    if begun:
+        yield first, "\n".join(lines)
+
+
+def _read_chunk(chunk: str, file: str, first: int, rules: Rules) -> list[Document]:
+    if rules.json and (start := _BEFORE_JSON.match(chunk)) and chunk.startswith("{", start.end()):
+        objects = _read_json(chunk, start.end(), file, first, rules)
+        if objects:
+            return objects
+        # Not JSON: either YAML in flow style, or invalid; the YAML parser reports where.
+    return _read_yaml(chunk, file, first, rules)
+
+
+def _read_yaml(chunk: str, file: str, first: int, rules: Rules) -> list[Document]:
     documents: list[Document] = []
-    problems: list[Problem] = []
+    reader = None
     try:
-        for event in (events := yaml.parse(text, Loader=_LOADER)):
+        for event in (events := yaml.parse(chunk, Loader=_LOADER)):
             if isinstance(event, yaml.DocumentStartEvent):
-                reader = _Reader(events, file, problems)
-                value = reader.read()
-                if value is not None:
-                    documents.append(Document(file, value, reader.lines))
-    except _StopReadingError:
-        pass  # the problem is already among the others
+                reader = YAMLReader(events, file, first, rules)
+                value, position = reader.read()
+                documents.append(Document(file, value, position, problems=tuple(reader.problems)))
+                reader = None
+    except UnreadableError:
+        documents.append(_unreadable(file, reader))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        message = f"not YAML: {quote(error.problem or error.context or 'it cannot be read')}"
-        problems.append(Problem(file, mark.line + 1 if mark else 0, "", message, _hint(error)))
+        message = f"not YAML or JSON: {quote(error.problem or error.context or 'it cannot be read')}"
+        problem = Problem(file, mark.line + first if mark else 0, "", message, _hint(error))
+        documents.append(_unreadable(file, reader, problem))
     except (yaml.YAMLError, UnicodeError) as error:
-        problems.append(Problem(file, 0, "", f"not YAML: {quote(str(error).splitlines()[0])}"))
-    return tuple(documents), tuple(problems)
+        problem = Problem(file, 0, "", f"not YAML or JSON: {quote(str(error).splitlines()[0])}")
+        documents.append(_unreadable(file, reader, problem))
+    return documents
+
+
+def _unreadable(file: str, reader: YAMLReader | None, *problems: Problem) -> Document:
+    """Return the document that cannot be read for its last problem, with those that were found before it."""
+    found = (*(reader.problems if reader else ()), *problems)
+    return Document(file, None, Position(found[-1].line, found[-1], found[-1]), problems=found)
 
 
 def _hint(error: yaml.MarkedYAMLError) -> str:
@@ -96,127 +164,32 @@ def _hint(error: yaml.MarkedYAMLError) -> str:
     return "check the indentation, and put text with ':', '#', '{', '*' or '?' in quotes"
 
 
-def _line(event: yaml.Event) -> int:
-    return event.start_mark.line + 1 if event.start_mark else 0
-
-
-def _parent(path: str) -> str:
-    if path.endswith("]"):
-        return path[: path.rindex("[")]
-    if path.endswith('"'):
-        return path[: path.rindex('"', 0, -1)].rstrip(".")
-    return path.rpartition(".")[0]
-
-
-class _StopReadingError(Exception):
-    """The rest of the file is not worth reading, or not safe to."""
-
-
-class _Reader:
-    """Builds the value of one document from its events."""
-
-    def __init__(self, events: Iterator[Any], file: str, problems: list[Problem]) -> None:
-        self._events = events
-        self._file = file
-        self._problems = problems
-        #: anchor -> (value, how many values it is)
-        self._anchors: dict[str, tuple[Any, int]] = {}
-        self._values = 0
-        self._resolver = yaml.SafeLoader("")
-        self.lines: dict[str, int] = {}
-
-    def read(self) -> Any:  # noqa: ANN401 - a document holds anything
-        """Read up to the end of the document."""
-        first = next(self._events)
-        self.lines[""] = _line(first)
-        value = self._value(first, "", 1)
-        next(self._events)  # the document's end
-        return value
-
-    def _value(self, event: yaml.NodeEvent, path: str, depth: int) -> Any:  # noqa: ANN401 - it may be anything
-        self.lines.setdefault(path, _line(event))
-        if isinstance(event, yaml.AliasEvent):
-            value, size = self._aliased(event, path)
-            self._count(event, path, size)
-            return value
-        before = self._values
-        self._count(event, path, 1)
-        if isinstance(event, yaml.ScalarEvent):
-            value = self._scalar(event, path)
-        else:
-            value = self._items(cast("yaml.CollectionStartEvent", event), path, depth)
-        if event.anchor is not None:
-            self._anchors[event.anchor] = (value, self._values - before)
-        return value
-
-    def _count(self, event: yaml.Event, path: str, size: int) -> None:
-        self._values += size
-        if self._values > MAX_VALUES:
-            self._report(event, path, f"the document has more than {MAX_VALUES} values, those repeated by aliases too")
-            raise _StopReadingError
-
-    def _aliased(self, event: yaml.AliasEvent, path: str) -> tuple[Any, int]:
-        if event.anchor not in self._anchors:
-            self._report(event, path, f"the alias *{quote(event.anchor)} names nothing that ends before it")
-            return None, 1
-        return self._anchors[event.anchor]
-
-    def _items(self, event: yaml.CollectionStartEvent, path: str, depth: int) -> Any:  # noqa: ANN401 - a dict or a list
-        if depth > MAX_DEPTH:
-            self._report(event, path, f"nested more than {MAX_DEPTH} deep")
-            raise _StopReadingError
-        if event.tag not in _COLLECTIONS:
-            self._report(event, path, f"the tag {quote(event.tag)} means nothing to Kubernetes", "leave it out")
-        if isinstance(event, yaml.SequenceStartEvent):
-            return self._sequence(path, depth)
-        return self._mapping(path, depth)
-
-    def _sequence(self, path: str, depth: int) -> list[Any]:
-        items: list[Any] = []
-        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-            items.append(self._value(event, join_field(path, len(items)), depth + 1))
-        return items
-
-    def _mapping(self, path: str, depth: int) -> dict[str, Any]:
-        members: dict[str, Any] = {}
-        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
-            key = self._key(event, path, depth)
-            member_path = join_field(path, key_part(key))
-            if key in members:
-                first = self.lines[member_path]
-                self._report(event, member_path, f"duplicate key, first on line {first}", "keep one of them")
-                self._value(next(self._events), f"{member_path}(again)", depth + 1)
-                continue
-            self.lines[member_path] = _line(event)
-            members[key] = self._value(next(self._events), member_path, depth + 1)
-        return members
-
-    def _key(self, event: yaml.NodeEvent, path: str, depth: int) -> str:
-        if not isinstance(event, yaml.ScalarEvent):
-            self._report(event, path, "a key must be text", "put text with '{', '[' or '*' in quotes")
-            self._value(event, join_field(path, "?"), depth + 1)
-            return "?"
-        if self._tag(event) == f"{_TAG}merge":
-            self._report(event, path, "merge keys (<<) are not read", "write the fields out")
-        return str(event.value)
-
-    def _tag(self, event: yaml.ScalarEvent) -> str:
-        if event.tag not in (None, "!"):
-            return str(event.tag)
-        return str(self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit))  # type: ignore[no-untyped-call]  # the stubs leave it out
-
-    def _scalar(self, event: yaml.ScalarEvent, path: str) -> object:
-        tag = self._tag(event)
-        if tag in _TEXT:
-            return str(event.value)
-        if tag not in _CONVERTED:
-            self._report(event, path, f"the tag {quote(tag)} means nothing to Kubernetes", "leave it out")
-            return str(event.value)
+def _read_json(chunk: str, start: int, file: str, first: int, rules: Rules) -> list[Document]:
+    """Return the JSON objects from a position on; none if the first is not JSON."""
+    documents: list[Document] = []
+    line, counted = first, 0
+    while start < len(chunk):
+        line, counted = line + chunk.count("\n", counted, start), start
         try:
-            return self._resolver.construct_object(yaml.ScalarNode(tag, event.value))
-        except (ValueError, yaml.YAMLError):
-            self._report(event, path, f"{quote(event.value, 64)} is not a valid number", "put it in quotes")
-            return str(event.value)
+            value, end = parse_next(chunk, start, "the object")
+            documents.append(Document(file, value, Position(line)))
+        except MalformedError:
+            end = _end_of_json(chunk, start)
+            if end == start:
+                if documents:
+                    problem = Problem(file, line, "", "not JSON, after a JSON object")
+                    documents.append(_unreadable(file, None, problem))
+                return documents
+            # Ambiguous JSON: the YAML reader says where. Only outside of strings can JSON have tabs.
+            documents += _read_yaml(chunk[start:end].replace("\t", " "), file, line, rules)
+        behind = _BEFORE_JSON.match(chunk, end)
+        start = behind.end() if behind else end
+    return documents
 
-    def _report(self, event: yaml.Event, path: str, message: str, suggestion: str = "") -> None:
-        self._problems.append(Problem(self._file, _line(event), path, message, suggestion))
+
+def _end_of_json(text: str, start: int) -> int:
+    """Return the end of the JSON value, ambiguous or not, that begins at a position; the position if there is none."""
+    try:
+        return JSONDecoder().raw_decode(text, start)[1]
+    except (ValueError, RecursionError):
+        return start

@@ -82,6 +82,25 @@ def parse(data: bytes, what: str, *, limit: int = MAX_BYTES) -> object:
     return value
 
 
+def parse_next(text: str, start: int, what: str) -> tuple[object, int]:
+    """Parse the JSON value that begins at a position of a text; return it and the position behind it.
+
+    Unlike `parse` it limits neither size nor depth and lets unpaired surrogates pass: it is for the user's own files.
+
+    Args:
+        text: the text.
+        start: position of the value's first character; no white space is skipped.
+        what: name of the data for messages.
+
+    Raises:
+        MalformedError: no unambiguous JSON value begins there.
+    """
+    try:
+        return _DECODER.raw_decode(text, start)
+    except (_UnwantedError, json.JSONDecodeError, RecursionError) as error:
+        raise malformed(what, quote(error, 80)) from error
+
+
 def parse_object(data: bytes, what: str, *, limit: int = MAX_BYTES) -> Mapping[str, object]:
     """Parse one JSON object and nothing else.
 

@@ -10,11 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sealgate.cli.inputs.yaml_objects import Unreadable, find_unreadable
+from sealgate.parsing.yaml_reader import Position
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sealgate.errors import Problem
+    from sealgate.parsing.documents import Document
+
+#: The position of what was read without positions, or repeated by an alias: such values can be read.
+_NO_POSITION: Final = Position(0)
 #: The deepest nesting of lists in lists.
 MAX_DEPTH: Final = 8
 
@@ -34,40 +39,48 @@ class Item:
     problem: str = ""
 
 
-def items_of(document: object) -> Iterator[Item]:
+def items_of(document: Document) -> Iterator[Item]:
     """Yield the objects of a document in order; a value that is not an object becomes an item with a problem.
 
     Args:
-        document: one document, as `load_documents` returns it.
+        document: a whole document, not an object of a list.
     """
-    yield from _items(document, "", 0)
+    yield from _items(document.value, document.position, "", 0)
 
 
-def _items(value: object, field: str, depth: int) -> Iterator[Item]:
-    if isinstance(value, Unreadable):
-        yield Item(field, {}, str(value))
+def _items(value: object, position: Position, field: str, depth: int) -> Iterator[Item]:
+    if position.problem:
+        yield Item(field, {}, _describe(position.problem))
         return
     if not isinstance(value, Mapping):
         yield Item(field, {}, "a Kubernetes object is a mapping with apiVersion and kind")
         return
     kind = value.get("kind")
     is_list = "items" in value and isinstance(kind, str) and kind.endswith("List")
-    head = {key: member for key, member in value.items() if key != "items"}
-    unreadable = find_unreadable(head)
-    if unreadable is not None:
-        yield Item(field, {}, str(unreadable))
+    members = (member for key, member in position.members.items() if key != "items")
+    problem = next((member.inner_problem for member in members if member.inner_problem), None)
+    if problem:
+        yield Item(field, {}, _describe(problem))
     elif not is_list:
-        yield Item(field, head)
+        yield Item(field, {key: member for key, member in value.items() if key != "items"})
     if "items" in value:
-        yield from _listed(value, field, depth, must_be_list=is_list)
+        yield from _listed(value, position.members.get("items", _NO_POSITION), field, depth, must_be_list=is_list)
 
 
-def _listed(parent: Mapping[str, Any], field: str, depth: int, *, must_be_list: bool) -> Iterator[Item]:
+def _describe(problem: Problem) -> str:
+    line = f"line {problem.line}: " if problem.line else ""
+    suggestion = f" ({problem.suggestion})" if problem.suggestion else ""
+    return f"{line}{problem.message}{suggestion}"
+
+
+def _listed(
+    parent: Mapping[str, Any], position: Position, field: str, depth: int, *, must_be_list: bool
+) -> Iterator[Item]:
     items, path = parent["items"], f"{field}.items" if field else "items"
-    if items is None:
+    if position.problem:
+        yield Item(path, {}, _describe(position.problem))
+    elif items is None:
         return
-    if isinstance(items, Unreadable):
-        yield Item(path, {}, str(items))
     elif not isinstance(items, Sequence) or isinstance(items, str):
         if must_be_list:
             yield Item(path, {}, f"must be a list, not {type(items).__name__}")
@@ -80,4 +93,4 @@ def _listed(parent: Mapping[str, Any], field: str, depth: int, *, must_be_list: 
             if isinstance(item, Mapping) and not item.get("kind") and not item.get("apiVersion"):
                 # The API server leaves out kind and apiVersion of items, because the list's kind implies them.
                 element = {**item, "apiVersion": parent.get("apiVersion"), "kind": kind}
-            yield from _items(element, f"{path}[{index}]", depth + 1)
+            yield from _items(element, position.members.get(index, _NO_POSITION), f"{path}[{index}]", depth + 1)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.cli.inputs.files import STDIN, list_directory, name_of, read_text
 from sealgate.cli.inputs.items import Item, items_of
-from sealgate.cli.inputs.yaml_objects import load_documents
 from sealgate.cli.questions import Question
 from sealgate.errors import ConfigError, InvalidWorkloadError
 from sealgate.messages import quote
+from sealgate.parsing.documents import read_documents
+from sealgate.parsing.yaml_reader import Rules
 from sealgate.workloads.images import extract_images, identify
 from sealgate.workloads.pod_shapes import find_pod_shapes
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: The most bytes of one manifest file.
 MAX_MANIFEST_BYTES = 64 << 20
+#: CustomResourceDefinitions are the deepest objects in practice, with fewer than 100 levels.
+MANIFEST_RULES = Rules(max_depth=200, max_values=10_000_000, merge_keys=True, json=True)
 #: Suffixes of the files that kubectl reads in a directory.
 SUFFIXES = (".json", ".yaml", ".yml")
 
@@ -79,8 +82,9 @@ class Manifests:
     def _read_file(self, path: str, default_namespace: str) -> int:
         """Read one file and return the number of its documents that are not empty."""
         documents = 0
-        for number, document in enumerate(load_documents(read_text(path, MAX_MANIFEST_BYTES)), start=1):
-            if document is None:
+        text = read_text(path, MAX_MANIFEST_BYTES)
+        for number, document in enumerate(read_documents(text, name_of(path), MANIFEST_RULES), start=1):
+            if document.is_empty:
                 continue
             documents += 1
             for item in items_of(document):

@@ -1,7 +1,8 @@
 """The simulators accept the requests of the official SDKs, so their checks equal those of the services.
 
 Each SDK runs in a process of its own, with its own dependencies (`.ci/vendor-tools.txt`). It asks for a key and has a
-digest signed; the code under test asks the same simulator for the same key and verifies that signature.
+digest signed; the code under test asks the same simulator for the same key, verifies that signature, and has the same
+message signed by the same request.
 """
 
 from __future__ import annotations
@@ -11,24 +12,24 @@ import hashlib
 import json
 import os
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from sealgate.api.v1alpha1.keys import KeyEntry
+from sealgate.budgets import Budgets
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.http.services import ServiceClient
 from sealgate.keys.public_keys import load_public_key
-from sealgate.kms.resolve import resolve_kms
+from sealgate.keys.signing_keys import sign_verified
+from sealgate.kms.budgeted_services import BURST, REQUESTS_PER_MINUTE
+from sealgate.kms.signing import KMSSigningKey, KMSSigningKeys
 from sealgate.service_secrets import MappingServiceSecrets
 from tests.support.environments.registry_clients import settings_for
 from tests.support.real_tools.required import TOOLS
 from tests.support.signers.sm2 import SM2PrivateKey, sm3
 from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
 from tests.support.simulators.huawei_dew import PROJECT, DEWSimulator
-
-if TYPE_CHECKING:
-    from sealgate.api.v1alpha1.status import KeyStatus
 
 pytestmark = pytest.mark.real
 
@@ -99,25 +100,36 @@ def run_sdk(script: str, **given: str) -> dict[str, Any]:
     return answer
 
 
-def resolve_one(simulator: DEWSimulator | AlibabaKMSSimulator, entry: dict[str, Any]) -> KeyStatus:
+def sign(simulator: DEWSimulator | AlibabaKMSSimulator, entry: dict[str, Any]) -> KMSSigningKey:
+    """Have the code under test sign `MESSAGE`; return the key."""
     clock = SystemClock()
     source = {**entry, "credentialsSecret": {"name": "cloud"}, "endpoint": simulator.url, "region": "r"}
     provider = "huawei" if isinstance(simulator, DEWSimulator) else "alibaba"
     with ServiceClient(settings_for(simulator), clock=clock) as client:
-        (status,) = resolve_kms(
-            KeyEntry.model_validate({"kms": {provider: source}}),
-            MappingServiceSecrets({"cloud": simulator.secret}),
-            client.services(Deadline.after(clock, 20)),
-            clock,
-        )
-    return status
+        secrets, deadline = MappingServiceSecrets({"cloud": simulator.secret}), Deadline.after(clock, 20)
+        keys = KMSSigningKeys(client, secrets, clock, Budgets(REQUESTS_PER_MINUTE, BURST, clock))
+        key = keys.open(KeyEntry.model_validate({"kms": {provider: source}}), deadline)
+        sign_verified(key, MESSAGE, deadline)
+    return key
 
 
-def verify(status: KeyStatus, answer: dict[str, Any]) -> None:
-    assert status.pem is not None
-    key = load_public_key(status.pem)
+def signing_requests(simulator: DEWSimulator | AlibabaKMSSimulator) -> list[Any]:
+    """Return what the requests for signatures say, in the order in which they came."""
+    if isinstance(simulator, DEWSimulator):
+        return [json.loads(request.body) for request in simulator.requests if request.path.endswith("/sign")]
+    asked = [request for request in simulator.requests if request.headers["x-acs-action"] == "AsymmetricSign"]
+    return [sorted(request.query) for request in asked]
+
+
+def require_agreement(
+    simulator: DEWSimulator | AlibabaKMSSimulator, entry: dict[str, Any], answer: dict[str, Any]
+) -> None:
+    """Require that the SDK and the code under test name the same key, and ask for signatures in the same words."""
+    key = sign(simulator, entry).public
     assert key == load_public_key(answer["public"])
     key.verify(base64.b64decode(answer["signature"]), MESSAGE)
+    of_the_sdk, ours = signing_requests(simulator)
+    assert ours == of_the_sdk
 
 
 def digest_for(key: object) -> str:
@@ -146,7 +158,7 @@ def test_huawei_sdk_and_sealgate_agree_about_a_key(spec: str, algorithm: str) ->
             digest=digest_for(key.private),
         )
         assert answer["state"] == "2"
-        verify(resolve_one(dew, {"projectId": PROJECT, "keyId": "b1c2"}), answer)
+        require_agreement(dew, {"projectId": PROJECT, "keyId": "b1c2"}, answer)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +177,7 @@ def test_alibaba_sdk_and_sealgate_agree_about_a_key(spec: str, algorithm: str) -
             digest=digest_for(key.versions["version-1"]),
         )
         assert answer["state"] == "Enabled"
-        verify(resolve_one(kms, {"keyId": "key-1"}), answer)
+        require_agreement(kms, {"keyId": "key-1"}, answer)
 
 
 def test_the_simulators_refuse_an_sdk_with_another_secret() -> None:

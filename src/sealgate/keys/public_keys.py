@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.hashes import SM3, Hash
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from sealgate.errors import InvalidKeyError, VerificationError
+from sealgate.errors import InvalidKeyError, SigningError, VerificationError
 from sealgate.keys.algorithms import (
     CURVES,
     ED25519_ALGORITHMS,
@@ -65,6 +66,8 @@ class PublicKey:
     version: str = field(default="", compare=False)
     # What other algorithms are made from; None where there is no other.
     _key: _Key | None = field(default=None, repr=False, compare=False)
+    # Hashed before every message: Z of an SM2 key, nothing of all others.
+    _prefix: bytes = field(default=b"", repr=False, compare=False)
 
     @property
     def content(self) -> tuple[str, ...]:
@@ -92,6 +95,24 @@ class PublicKey:
             return replace(self, algorithm=_choose(algorithm, self.kind, (self.algorithm,)))
         chosen = _choose(algorithm, self.kind, _describe(self._key)[1])
         return replace(self, algorithm=chosen, _check=_checker(self._key, chosen))
+
+    def digest(self, message: bytes) -> bytes:
+        """Return the digest that the key's algorithm signs, for services that are sent digests instead of messages.
+
+        Args:
+            message: the exact bytes.
+
+        Returns:
+            The message's hash; of an SM2 key SM3(Z || message).
+
+        Raises:
+            SigningError: the algorithm signs whole messages (Ed25519).
+        """
+        if self.algorithm in ED25519_ALGORITHMS:
+            raise SigningError(f"{self.algorithm} signs whole messages, not digests; use a key of another type")
+        hashed = Hash(SM3() if self.algorithm is Algorithm.SM2 else hash_of(self.algorithm))
+        hashed.update(self._prefix + message)
+        return hashed.finalize()
 
     def verify(self, signature: bytes, message: bytes) -> None:
         """Verify a signature over a message.
@@ -159,7 +180,7 @@ def _load_sm2(der: bytes, algorithm: str | None, distinguishing_id: str) -> Publ
         raise InvalidKeyError(msg) from error
     chosen = SM2_ALGORITHMS[0] if algorithm is None else _choose(algorithm, "SM2", SM2_ALGORITHMS)
     fingerprint = "sha256:" + hashlib.sha256(der).hexdigest()
-    return PublicKey(fingerprint, chosen, "SM2", key.verify, distinguishing_id)
+    return PublicKey(fingerprint, chosen, "SM2", key.verify, distinguishing_id, _prefix=key.z)
 
 
 def _load(der: bytes) -> _Key:

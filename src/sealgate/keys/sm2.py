@@ -43,6 +43,9 @@ class SM2Key:
         der: its SubjectPublicKeyInfo.
         distinguishing_id: 1 to 128 bytes in UTF-8.
 
+    Attributes:
+        z: Z, the hash of id, curve and key: what is signed is SM3(Z || message) (GB/T 32918.2, 5.5).
+
     Raises:
         ValueError: it is no SM2 key in its one spelling (uncompressed), its point is not on the curve, or the id is
             empty or too long.
@@ -56,7 +59,7 @@ class SM2Key:
         if x >= _P or y >= _P or (y * y - (x * x + _A) * x - _B) % _P:
             raise ValueError("its point is not on the curve")
         self._point = (x, y)
-        self._z = _digest(_entitled(distinguishing_id), *map(_bytes, (_A, _B, *_G, x, y)))
+        self.z = _digest(_entitled(distinguishing_id), *map(_bytes, (_A, _B, *_G, x, y)))
 
     def verify(self, signature: bytes, message: bytes) -> None:
         """Verify a signature: DER, the shortest spelling of r and s, both from 1 to n - 1.
@@ -72,7 +75,7 @@ class SM2Key:
         if not (0 < r < _N and 0 < s < _N) or t == 0:
             raise InvalidSignature
         x = _affine_x(_sum_of_products(s, _G, t, self._point))
-        e = int.from_bytes(_digest(self._z, message), "big")
+        e = int.from_bytes(_digest(self.z, message), "big")
         if x is None or (e + x) % _N != r:
             raise InvalidSignature
 

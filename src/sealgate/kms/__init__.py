@@ -1,4 +1,4 @@
-"""Reads public keys from key management services.
+"""Reads public keys from key management services, and signs with keys that stay there (`sealgate.kms.signing`).
 
     statuses = resolve_kms(entry, secrets, services, clock)    # every REFRESH_SECONDS
 

@@ -2,17 +2,22 @@
 
 One module here speaks to one provider: it has a function `fetch` that asks the service for a key and says what it
 found, and has a line in `PROVIDERS` of `sealgate.kms.resolve`. What a found key is worth (whether it parses, is
-strong enough, fits its algorithm) is judged there, the same for all.
+strong enough, fits its algorithm) is judged there, the same for all. Its `SIGNING` says how its keys sign, and has a
+line in `SIGNING_SERVICES` of `sealgate.kms.signing`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sealgate.clocks import Clock
     from sealgate.http.interface import Services
+    from sealgate.keys.algorithms import Algorithm
+    from sealgate.keys.public_keys import PublicKey
     from sealgate.service_secrets import ServiceSecrets
 
 #: The most versions of one key that are read.
@@ -62,6 +67,63 @@ class Fetch(Protocol[S_contra]):
         Raises:
             UnavailableError: nothing could be found out: the service, the credentials or the Secret is not there.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class SigningTask:
+    """A message that one version of a key is to sign.
+
+    Attributes:
+        version: the version's id; empty where keys have none.
+        algorithm: the service's own name of the algorithm ("SM2DSA_SM3").
+        message: the exact bytes.
+        digest: what the algorithm signs: the message's hash; of SM2 SM3(Z || message).
+    """
+
+    version: str
+    algorithm: str
+    message: bytes
+    digest: bytes
+
+
+class Sign(Protocol[S_contra]):
+    """How one provider is asked for a signature."""
+
+    def __call__(
+        self, source: S_contra, task: SigningTask, secrets: ServiceSecrets, services: Services, clock: Clock
+    ) -> bytes:
+        """Ask for a signature, and return it as `PublicKey.verify` takes it; the caller verifies it.
+
+        Args:
+            source: which key.
+            task: what is to be signed, and how.
+            secrets: where the credentials are.
+            services: how the service is asked, and until when.
+            clock: the time, which requests are signed with.
+
+        Raises:
+            UnavailableError: the service refused to sign, or did not respond; or its response is about another key.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class SigningService:
+    """How the keys of one provider sign.
+
+    Attributes:
+        sign: asks for a signature.
+        algorithms: the algorithms that images are signed with, each with the service's name of it, by the kind of key
+            ("ECDSA P-256") or its first word ("RSA").
+        rights: what the credentials must be allowed to do, for messages.
+    """
+
+    sign: Sign[Any]
+    algorithms: Mapping[str, Mapping[Algorithm, str]]
+    rights: str
+
+    def algorithms_of(self, key: PublicKey) -> Mapping[Algorithm, str]:
+        """Return the algorithms that a key can sign with; empty if it cannot sign images."""
+        return self.algorithms.get(key.kind) or self.algorithms.get(key.kind.split()[0], {})
 
 
 def refused(version: str, state: str, reason: str, message: str) -> tuple[KMSKey, ...]:

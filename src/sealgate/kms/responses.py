@@ -6,6 +6,7 @@ The text of an error may repeat the request, signatures included, so only status
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -99,6 +100,21 @@ def member(answer: Mapping[str, object], name: str, what: str) -> Mapping[str, o
     value = answer.get(name)
     if not isinstance(value, Mapping):
         raise _unexpected(what, f"{name} is missing or not an object")
+    return value
+
+
+def base64_text(answer: Mapping[str, object], name: str, what: str) -> bytes:
+    """Return the bytes of a member that must be base64, not empty.
+
+    Raises:
+        UnavailableError: it is missing or something else.
+    """
+    try:
+        value = b64decode(text(answer, name, what), validate=True)
+    except ValueError as error:
+        raise _unexpected(what, f"{name} is not base64") from error
+    if not value:
+        raise _unexpected(what, f"{name} is empty")
     return value
 
 

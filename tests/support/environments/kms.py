@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sealgate.api.v1alpha1.keys import KeyEntry
+from sealgate.budgets import Budgets
 from sealgate.clocks import Deadline
 from sealgate.http.services import ServiceClient
+from sealgate.kms.budgeted_services import BURST, REQUESTS_PER_MINUTE
 from sealgate.kms.resolve import resolve_kms
+from sealgate.kms.signing import KMSSigningKeys
 from sealgate.service_secrets import MappingServiceSecrets
 from tests.support.clocks import FakeClock
 from tests.support.environments.registry_clients import Names, settings_for
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from sealgate.api.v1alpha1.status import KeyStatus
+    from sealgate.kms.signing import KMSSigningKey
 
 KMSSimulator = DEWSimulator | AlibabaKMSSimulator | OCIVaultSimulator
 PROVIDERS: Mapping[type[KMSSimulator], str] = {
@@ -96,9 +100,20 @@ class KMSEnvironment:
         more = {"algorithm": algorithm, "distinguishingId": distinguishing_id}
         return KeyEntry.model_validate({**document, **{name: value for name, value in more.items() if value}})
 
+    def signing_key(self, algorithm: str | None = None, **fields: Any) -> KMSSigningKey:
+        """Open the key of an entry for signing; arguments as for `entry`."""
+        return self.signing_keys().open(self.entry(algorithm, **fields), self.deadline())
+
+    def signing_keys(self) -> KMSSigningKeys:
+        budgets = Budgets(REQUESTS_PER_MINUTE, BURST, self.clock)
+        return KMSSigningKeys(self.client, MappingServiceSecrets(self.secrets), self.clock, budgets)
+
+    def deadline(self) -> Deadline:
+        return Deadline.after(self.clock, 20)
+
     def resolve(self, entry: KeyEntry | None = None) -> tuple[KeyStatus, ...]:
         """Ask about an entry; the usual one by default."""
-        services = self.client.services(Deadline.after(self.clock, 20))
+        services = self.client.services(self.deadline())
         return resolve_kms(entry or self.entry(), MappingServiceSecrets(self.secrets), services, self.clock)
 
     def resolve_one(self, entry: KeyEntry | None = None) -> KeyStatus:

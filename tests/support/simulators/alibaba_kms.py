@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from tests.support.simulators.kms_keys import KMSPrivateKey
 
 KINDS = {"EC_P256": "ECDSA P-256", "EC_SM2": "SM2", "RSA_2048": "RSA 2048", "RSA_3072": "RSA 3072"}
+#: The signing algorithms of each kind of key.
+SIGNS = {
+    "EC_P256": ("ECDSA_SHA_256",),
+    "EC_SM2": ("SM2DSA",),
+    "RSA": ("RSA_PSS_SHA_256", "RSA_PKCS1_SHA_256"),
+}
 _AUTHORIZATION = re.compile(r"ACS3-HMAC-SHA256 Credential=([^,]+),SignedHeaders=([^,]+),Signature=([0-9a-f]{64})")
 _SKEW = timedelta(minutes=15)
 
@@ -49,10 +55,12 @@ class AlibabaKMSSimulator(HTTPSimulator):
         access_key_id: access key ID of its only user.
         access_key_secret: access key secret of that user.
         security_token: expected in every request, when it is not empty.
+        denied: actions that the user has no right to.
     """
 
     def __init__(self, *, clock: Clock | None = None, **more: Any) -> None:
         self.keys: dict[str, AlibabaKey] = {}
+        self.denied: set[str] = set()
         self.access_key_id, self.access_key_secret, self.security_token = "LTAIEXAMPLE", "aks-very-secret", ""
         self._clock = clock or SystemClock()
         self._nonces: set[str] = set()
@@ -82,6 +90,8 @@ class AlibabaKMSSimulator(HTTPSimulator):
         refusal = self._refusal(request)
         if refusal:
             return _error(400 if refusal == "SignatureNonceUsed" else 403, refusal)
+        if request.headers["x-acs-action"] in self.denied:
+            return _error(403, "Forbidden.NoPermission")
         asked = dict(request.query)
         key_id = asked["KeyId"].rpartition("/")[2]
         key = self.keys.get(key_id)
@@ -113,6 +123,8 @@ class AlibabaKMSSimulator(HTTPSimulator):
     def _sign(self, key_id: str, asked: dict[str, str], key: AlibabaKey) -> Answer:
         if key.state != "Enabled" or key.usage != "SIGN/VERIFY":
             return _error(409, "Rejected.Disabled")
+        if not any(asked["Algorithm"] in names for kind, names in SIGNS.items() if key.spec.startswith(kind)):
+            return _error(400, "InvalidParameter")
         version = asked["KeyVersionId"]
         signature = sign_digest(key.versions[version], b64decode(asked["Digest"]), pss="PSS" in asked["Algorithm"])
         return json_answer({"KeyId": key_id, "KeyVersionId": version, "Value": b64encode(signature).decode()})

@@ -33,6 +33,13 @@ KINDS = {
     "RSA_2048": "RSA 2048",
     "RSA_3072": "RSA 3072",
 }
+#: The signing algorithms of each kind of key.
+SIGNS = {
+    "EC_P256": ("ECDSA_SHA_256",),
+    "EC_P384": ("ECDSA_SHA_384",),
+    "SM2": ("SM2DSA_SM3",),
+    "RSA": tuple(f"RSASSA_{padding}_SHA_{bits}" for padding in ("PSS", "PKCS1_V1_5") for bits in (256, 384, 512)),
+}
 _PATH = re.compile(r"/v1\.0/([^/]+)/kms/([a-z-]+)/?")
 _AUTHORIZATION = re.compile(r"SDK-HMAC-SHA256 Access=([^,]+), SignedHeaders=([^,]+), Signature=([0-9a-f]{64})")
 _SKEW = timedelta(minutes=15)
@@ -104,6 +111,8 @@ class DEWSimulator(HTTPSimulator):
     def _sign(self, asked: dict[str, Any], key: DEWKey) -> Answer:
         if key.state != "2" or key.usage != "SIGN_VERIFY" or asked["message_type"] != "DIGEST":
             return _error(400, "KMS.0309", "the key cannot sign that")
+        if not any(asked["signing_algorithm"] in names for kind, names in SIGNS.items() if key.spec.startswith(kind)):
+            return _error(400, "KMS.0309", "the key does not have that algorithm")
         pss = "PSS" in asked["signing_algorithm"]
         signature = sign_digest(key.private, b64decode(asked["message"]), pss=pss)
         return json_answer({"key_id": asked["key_id"], "signature": b64encode(signature).decode()})

@@ -44,6 +44,8 @@ _KEY = re.compile(r"/20180608/keys/([^/]+)")
 _VERSIONS = re.compile(r"/20180608/keys/([^/]+)/keyVersions")
 _VERSION = re.compile(r"/20180608/keys/([^/]+)/keyVersions/([^/]+)")
 _SKEW = timedelta(minutes=5)
+#: The most bytes of a message that the vault hashes itself.
+MAX_RAW_BYTES = 4096
 
 
 @dataclass
@@ -138,6 +140,8 @@ class OCIVaultSimulator(HTTPSimulator):
         assert name
         message = b64decode(asked["message"])
         raw = asked["messageType"] == "RAW"
+        if raw and len(message) > MAX_RAW_BYTES:
+            return _error(400, "InvalidParameter")
         digest = hashlib.new(f"sha{name[1] or name[2]}", message).digest() if raw else message
         signature = sign_digest(key.versions[version], digest, pss="PSS" in asked["signingAlgorithm"])
         return json_answer(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 from sealgate.cloud.alibaba import AlibabaCredentials, RPCCall, sign_call
 from sealgate.errors import NotFoundError
-from sealgate.kms.interface import MAX_VERSIONS, KMSKey, refused
-from sealgate.kms.responses import Call, ask_object, member, objects, same, text, word
+from sealgate.keys.algorithms import Algorithm
+from sealgate.kms.interface import MAX_VERSIONS, KMSKey, SigningService, SigningTask, refused
+from sealgate.kms.responses import Call, ask_object, base64_text, member, objects, same, text, word
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
@@ -51,6 +53,34 @@ def fetch(source: AlibabaKMS, secrets: ServiceSecrets, services: Services, clock
     kind = _KINDS[text(details, "KeySpec", _WHAT)]
     versions = (only,) if only else caller.versions()
     return tuple(caller.key(version, state, kind) for version in versions[:MAX_VERSIONS])
+
+
+def sign(source: AlibabaKMS, task: SigningTask, secrets: ServiceSecrets, services: Services, clock: Clock) -> bytes:
+    """Ask for a signature over a digest, which is all that the service signs; see `sealgate.kms.interface.Sign`."""
+    answer = _Caller(source, secrets, services, clock).call(
+        "AsymmetricSign",
+        KeyVersionId=task.version,
+        Algorithm=task.algorithm,
+        Digest=b64encode(task.digest).decode(),
+    )
+    same(text(answer, "KeyId", _WHAT), _bare(source.key_id), _WHAT)
+    same(text(answer, "KeyVersionId", _WHAT), task.version, _WHAT)
+    return base64_text(answer, "Value", _WHAT)
+
+
+SIGNING = SigningService(
+    sign,
+    {
+        "ECDSA P-256": {Algorithm.ECDSA_SHA_256: "ECDSA_SHA_256"},
+        "SM2": {Algorithm.SM2: "SM2DSA"},
+        "RSA": {
+            Algorithm.RSA_PKCS1_SHA_256: "RSA_PKCS1_SHA_256",
+            Algorithm.RSA_PSS_SHA_256: "RSA_PSS_SHA_256",
+        },
+    },
+    "the actions kms:DescribeKey, kms:GetPublicKey and kms:AsymmetricSign on the key (and kms:ListKeyVersions where no "
+    "version is named)",
+)
 
 
 def _bare(key_id: str) -> str:

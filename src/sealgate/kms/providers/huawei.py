@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 from sealgate.cloud.huawei import HuaweiCredentials, sign_request
 from sealgate.errors import NotFoundError
-from sealgate.kms.interface import KMSKey, refused
-from sealgate.kms.responses import Call, ask_object, member, same, text
+from sealgate.keys.algorithms import Algorithm
+from sealgate.kms.interface import KMSKey, SigningService, SigningTask, refused
+from sealgate.kms.responses import Call, ask_object, base64_text, member, same, text
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
@@ -57,6 +59,38 @@ def fetch(source: HuaweiKMS, secrets: ServiceSecrets, services: Services, clock:
     return (KMSKey("", state, text(answer, "public_key", _WHAT), kind),)
 
 
+def sign(source: HuaweiKMS, task: SigningTask, secrets: ServiceSecrets, services: Services, clock: Clock) -> bytes:
+    """Ask for a signature over a digest, which is all that SM2 keys sign; see `sealgate.kms.interface.Sign`."""
+    answer = _Caller(source, secrets, services, clock).call(
+        "sign",
+        message=b64encode(task.digest).decode(),
+        signing_algorithm=task.algorithm,
+        message_type="DIGEST",
+    )
+    same(text(answer, "key_id", _WHAT), source.key_id, _WHAT)
+    return base64_text(answer, "signature", _WHAT)
+
+
+#: ECDSA only with the hash of the curve's own length (SWR, "Signing an Image", table 1).
+SIGNING = SigningService(
+    sign,
+    {
+        "ECDSA P-256": {Algorithm.ECDSA_SHA_256: "ECDSA_SHA_256"},
+        "ECDSA P-384": {Algorithm.ECDSA_SHA_384: "ECDSA_SHA_384"},
+        "SM2": {Algorithm.SM2: "SM2DSA_SM3"},
+        "RSA": {
+            Algorithm.RSA_PKCS1_SHA_256: "RSASSA_PKCS1_V1_5_SHA_256",
+            Algorithm.RSA_PKCS1_SHA_384: "RSASSA_PKCS1_V1_5_SHA_384",
+            Algorithm.RSA_PKCS1_SHA_512: "RSASSA_PKCS1_V1_5_SHA_512",
+            Algorithm.RSA_PSS_SHA_256: "RSASSA_PSS_SHA_256",
+            Algorithm.RSA_PSS_SHA_384: "RSASSA_PSS_SHA_384",
+            Algorithm.RSA_PSS_SHA_512: "RSASSA_PSS_SHA_512",
+        },
+    },
+    "permission to read the key and its public key, and to sign with it",
+)
+
+
 def _what_is_wrong(details: Mapping[str, object], state: str) -> tuple[str, str] | None:
     """Return reason and message of a refusal; None if the key may be used."""
     if state != _ENABLED:
@@ -81,11 +115,11 @@ class _Caller:
         self._services = services
         self._clock = clock
 
-    def call(self, action: str) -> Mapping[str, object]:
+    def call(self, action: str, **members: str) -> Mapping[str, object]:
         source = self._source
         endpoint = (source.endpoint or f"https://kms.{source.region}.myhuaweicloud.com").rstrip("/")
         url = f"{endpoint}/v1.0/{source.project_id}/kms/{action}"
-        body = json.dumps({"key_id": source.key_id}).encode()
+        body = json.dumps({"key_id": source.key_id, **members}).encode()
         given = {"content-type": "application/json", "x-project-id": source.project_id}
         headers = sign_request("POST", url, given, body, self._credentials, self._clock.now())
         ca = source.ca.pem if source.ca is not None else None

@@ -1,13 +1,16 @@
-"""Oracle Cloud Vault: keys behind a vault's management endpoint, API 20180608."""
+"""Oracle Cloud Vault, API 20180608: keys at a vault's management endpoint, signatures at its crypto endpoint."""
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 from sealgate.cloud.oracle import OCICredentials, sign_request
 from sealgate.errors import NotFoundError
-from sealgate.kms.interface import MAX_VERSIONS, KMSKey, refused
-from sealgate.kms.responses import Call, ask, ask_object, member, objects, same, text, word
+from sealgate.keys.algorithms import Algorithm
+from sealgate.kms.interface import MAX_VERSIONS, KMSKey, SigningService, SigningTask, refused
+from sealgate.kms.responses import Call, ask, ask_object, base64_text, member, objects, same, text, word
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ _REASONS: Mapping[str, str] = {
     "DELETING": "Deleted",
     "DELETED": "Deleted",
 }
+#: The most bytes of a message that the vault hashes itself; of a longer one it is sent the digest.
+MAX_RAW_BYTES = 4096
 _BITS_A_BYTE = 8
 _RSA_BYTES = frozenset({256, 384, 512})
 _CURVES: Mapping[object, str] = {
@@ -57,6 +62,45 @@ def fetch(source: OracleKMS, secrets: ServiceSecrets, services: Services, clock:
         return refused("", state, "UnsupportedAlgorithm", msg)
     versions = source.key_version_ids or caller.versions()
     return tuple(caller.key(version, kind) for version in versions)
+
+
+def sign(source: OracleKMS, task: SigningTask, secrets: ServiceSecrets, services: Services, clock: Clock) -> bytes:
+    """Ask the crypto endpoint for a signature over a message, or the digest of a long one; see `interface.Sign`."""
+    raw = len(task.message) <= MAX_RAW_BYTES
+    answer = _Caller(source, secrets, services, clock).post(
+        "/20180608/sign",
+        message=b64encode(task.message if raw else task.digest).decode(),
+        keyId=source.key_id,
+        keyVersionId=task.version,
+        signingAlgorithm=task.algorithm,
+        messageType="RAW" if raw else "DIGEST",
+    )
+    same(text(answer, "keyId", _WHAT), source.key_id, _WHAT)
+    same(text(answer, "keyVersionId", _WHAT), task.version, _WHAT)
+    return base64_text(answer, "signature", _WHAT)
+
+
+SIGNING = SigningService(
+    sign,
+    {
+        "ECDSA": {name: name.value for name in Algorithm if name.startswith("ECDSA_")},
+        "RSA": {
+            **{
+                name: f"{name[-len('SHA_256') :]}_RSA_PKCS1_V1_5" for name in Algorithm if name.startswith("RSA_PKCS1_")
+            },
+            **{name: f"{name[-len('SHA_256') :]}_RSA_PKCS_PSS" for name in Algorithm if name.startswith("RSA_PSS_")},
+        },
+    },
+    "a policy that allows to read and use keys in the vault's compartment",
+)
+
+
+def _crypto_endpoint(management: str) -> str:
+    """Return the crypto endpoint of the vault that has a management endpoint.
+
+    The two differ in the first label of the host. An address without that label, such as a gateway's, serves both.
+    """
+    return management.replace("-management.kms.", "-crypto.kms.", 1).rstrip("/")
 
 
 def _not_enabled(what: str, state: str) -> tuple[str, str]:
@@ -105,10 +149,16 @@ class _Caller:
             return KMSKey(version, state, reason=reason, message=msg)
         return KMSKey(version, state, text(answer, "publicKey", _WHAT), kind)
 
+    def post(self, path: str, **members: str) -> Mapping[str, object]:
+        url, body = f"{_crypto_endpoint(self._source.endpoint)}{path}", json.dumps(members).encode()
+        return ask_object(self._services, self._signed("POST", url, body), _WHAT)
+
     def _call(self, below: str) -> Call:
+        url = f"{self._source.endpoint.rstrip('/')}/20180608/keys/{self._source.key_id}{below}"
+        return self._signed("GET", url)
+
+    def _signed(self, method: str, url: str, body: bytes | None = None) -> Call:
         source = self._source
-        url = f"{source.endpoint.rstrip('/')}/20180608/keys/{source.key_id}{below}"
-        given = {"accept": "application/json"}
-        headers = sign_request("GET", url, given, None, self._credentials, self._clock.now())
+        headers = sign_request(method, url, {"accept": "application/json"}, body, self._credentials, self._clock.now())
         ca = source.ca.pem if source.ca is not None else None
-        return Call("GET", url, headers, None, ca, source.credentials_secret.name)
+        return Call(method, url, headers, body, ca, source.credentials_secret.name)

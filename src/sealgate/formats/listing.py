@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealgate.errors import NotFoundError, UnauthorizedError, UnavailableError, VerificationError
+from sealgate.errors import NotFoundError, SigningError, UnauthorizedError, UnavailableError, VerificationError
+from sealgate.parsing import strict_json
 from sealgate.parsing.evidence import malformed
 from sealgate.reasons import Reason
 
@@ -25,6 +26,8 @@ MAX_PAGES = 1_000
 
 _OK, _NOT_FOUND = 200, 404
 _UNAUTHORIZED = frozenset({401, 403})
+#: The service understood the request and will not take it, however often it is repeated.
+_INVALID = frozenset({400, 409, 412, 413, 415, 422})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,36 @@ def require_success(response: Response, what: str) -> bytes:
     if response.status in _UNAUTHORIZED:
         raise UnauthorizedError(f"{what} is answered with status {response.status}; check credentialsSecret")
     raise UnavailableError(f"{what} is answered with status {response.status}")
+
+
+def stored_record(response: Response, what: str, name: str) -> str:
+    """Return the name of a record that a service has stored.
+
+    Args:
+        response: the answer to the request that stores it.
+        what: which request, foreign text already quoted ("storing an occurrence at grafeas.example.org").
+        name: the member of the answer that names the record.
+
+    Raises:
+        SigningError: the service refuses the record, or its answer names none.
+        NotFoundError: the service does not know what the record belongs to.
+        UnauthorizedError: the credentials do not do.
+        UnavailableError: any other status.
+    """
+    said = f"{what} is answered with status {response.status}"
+    if response.status in _INVALID:
+        raise SigningError(f"{said}: the service refuses the record; nothing was stored")
+    if response.status == _NOT_FOUND:
+        raise NotFoundError(said)
+    if response.status in _UNAUTHORIZED:
+        raise UnauthorizedError(said)
+    if response.status != _OK:
+        raise UnavailableError(said)
+    try:
+        return strict_json.text_member(strict_json.parse_object(response.body, "it"), name, "it")
+    except strict_json.MalformedError as error:
+        msg = f"{what}: the response names no record ({error}); check what is stored, and repeat"
+        raise SigningError(msg) from error
 
 
 def _too_many(what: str) -> VerificationError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import pytest
 
@@ -12,6 +12,7 @@ from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import UnavailableError, VerificationError
 from sealgate.formats.build import build_check
 from sealgate.formats.interface import Image, Sources
+from sealgate.formats.signing import SigningContext
 from sealgate.http.settings import RegistrySettings
 from sealgate.keys.resolvers import FileKeys
 from sealgate.references import parse_reference
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sealgate.formats.interface import Check
     from sealgate.reasons import Reason
     from sealgate.references import Digest
+    from sealgate.registry.interface import RegistryWriter
 
 S = TypeVar("S", bound=RegistrySimulator)
 #: Timeout of a wait, in seconds; reached only on a failure.
@@ -102,6 +104,10 @@ class StoreEnvironment(Generic[S]):
             deadline=deadline,
             secrets=MappingServiceSecrets(self.secrets),
         )
+
+    def context(self) -> SigningContext:
+        """Return what a signer may use; formats that keep records in services write nothing to registries."""
+        return SigningContext(self.sources(), cast("RegistryWriter", None))
 
     def verify(self, check: Check | None = None, image: Image | None = None) -> Verified:
         return (check or self.check()).verify(image or self.image(), self.sources())

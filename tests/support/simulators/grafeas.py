@@ -5,6 +5,7 @@ What is stored is served as it is, so sign it for real: `attest` and `attest_pgp
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,9 @@ class GrafeasSimulator(RegistrySimulator):
         occurrences_per_page: maximum number per page, even if a request asks for more.
         snake_case: whether members are spelt as in the protocol's definition, as some gateways do.
         token: the bearer token it asks for; empty for none.
+        notes: the notes that occurrences may be created under.
+        projects: the projects that occurrences may be created in.
+        drops: whether new occurrences are answered and not stored.
     """
 
     def __init__(self, *, version: str = "v1", **more: Any) -> None:
@@ -53,6 +57,7 @@ class GrafeasSimulator(RegistrySimulator):
         self.occurrences_per_page = 100
         self.snake_case = False
         self.token = ""
+        self.notes, self.projects, self.drops = {NOTE}, {"projects/prod"}, False
         super().__init__(**more)
 
     def store(self, resource_uri: str, attestation: dict[str, Any], **members: Any) -> dict[str, Any]:
@@ -113,6 +118,8 @@ class GrafeasSimulator(RegistrySimulator):
             return super().respond(request)
         if self.token and request.headers.get("authorization") != f"Bearer {self.token}":
             return json_answer({"error": {"code": 401, "status": "UNAUTHENTICATED"}}, 401)
+        if request.method == "POST":
+            return self._create(json.loads(request.body), match[2])
         query = dict(request.query)
         with self.lock:
             found = [item for item in self.occurrences if self._wanted(item, match[2], query.get("filter"))]
@@ -124,6 +131,17 @@ class GrafeasSimulator(RegistrySimulator):
         more = {"nextPageToken": str(end)} if end < len(found) else {"nextPageToken": ""}
         page = {"occurrences": found[start:end], **more}
         return json_answer(_snake_keys(page) if self.snake_case else page)
+
+    def _create(self, occurrence: dict[str, Any], project: str) -> Answer:
+        if project not in self.projects or occurrence["noteName"] not in self.notes:
+            return json_answer({"error": {"code": 404, "status": "NOT_FOUND"}}, 404)
+        uri = "resourceUri" if self.version == "v1" else "resource"
+        if set(occurrence) != {"noteName", "kind", "attestation", uri}:
+            return json_answer({"error": {"code": 400, "status": "INVALID_ARGUMENT"}}, 400)
+        stored = {"name": f"{project}/occurrences/{len(self.occurrences) + 1}", **occurrence}
+        if not self.drops:
+            self.occurrences.append(stored)
+        return json_answer(stored)
 
     def _wanted(self, item: Any, parent: str, wanted: str | None) -> bool:
         if not isinstance(item, dict):

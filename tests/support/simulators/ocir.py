@@ -33,7 +33,10 @@ COMPARTMENT = "ocid1.compartment.oc1..aaaaaaaa23"
 KEY_ID = "ocid1.key.oc1.phx.bbqehaq3aadfa.abyh"
 VERSION_ID = "ocid1.keyversion.oc1.phx.bbqehaq3aadfa.acy6"
 _PATH = "/20160918/container/imageSignatures"
+_IMAGES = "/20160918/container/images"
 _IMAGE = re.compile(r"/20160918/container/images/([^/]+)")
+#: The members of an upload.
+_DETAILS = {"compartmentId", "imageId", "kmsKeyId", "kmsKeyVersionId", "message", "signature", "signingAlgorithm"}
 _AUTHORIZATION = re.compile(
     r'Signature algorithm="rsa-sha256",headers="([^"]+)",keyId="([^"]+)",signature="([^"]+)",version="1"'
 )
@@ -114,6 +117,8 @@ class OCIRSimulator(RegistrySimulator):
     Attributes:
         records: as they are served. Change them to serve what no service would.
         images: digest and repository of each image that signatures may be uploaded for, by its OCID.
+        image_states: states of images that are not AVAILABLE, by OCID.
+        drops: whether uploads are answered and not stored.
         api_key: what requests must be signed with; None for none.
         honours_filter: whether repository and digest are filtered by.
         records_per_page: as many as a page holds at most.
@@ -122,6 +127,8 @@ class OCIRSimulator(RegistrySimulator):
     def __init__(self, *, api_key: APIKey | None = None, **more: Any) -> None:
         self.records: list[Any] = []
         self.images: dict[str, tuple[str, str]] = {}
+        self.image_states: dict[str, str] = {}
+        self.drops = False
         self.api_key = api_key
         self.honours_filter = True
         self.records_per_page = 50
@@ -161,7 +168,7 @@ class OCIRSimulator(RegistrySimulator):
 
     def respond(self, request: RecordedRequest) -> Answer:
         image = _IMAGE.fullmatch(request.path)
-        if request.path != _PATH and image is None:
+        if request.path not in {_PATH, _IMAGES} and image is None:
             return super().respond(request)
         if self.api_key is not None and not self.api_key.signed(request):
             return json_answer(
@@ -169,9 +176,26 @@ class OCIRSimulator(RegistrySimulator):
             )
         if image is not None:
             return self._image(image[1])
+        if request.path == _IMAGES:
+            return self._list_images(dict(request.query))
         if request.method == "POST":
             return self._upload(json.loads(request.body))
         return self._list(dict(request.query))
+
+    def _list_images(self, query: Mapping[str, str]) -> Answer:
+        if query.get("compartmentId") != COMPARTMENT:
+            return _not_found()
+        items = [
+            {
+                "id": ocid,
+                "digest": digest,
+                "repositoryName": name,
+                "lifecycleState": self.image_states.get(ocid, "AVAILABLE"),
+            }
+            for ocid, (digest, name) in self.images.items()
+            if not self.honours_filter or (digest, name) == (query["imageDigest"], query["repositoryName"])
+        ]
+        return json_answer({"items": items, "remainingItemsCount": 0})
 
     def _list(self, query: Mapping[str, str]) -> Answer:
         if query.get("compartmentId") != COMPARTMENT:
@@ -197,6 +221,8 @@ class OCIRSimulator(RegistrySimulator):
     def _upload(self, details: dict[str, Any]) -> Answer:
         if details["imageId"] not in self.images or details["compartmentId"] != COMPARTMENT:
             return _not_found()
+        if set(details) != _DETAILS or not json.loads(b64decode(details["message"], validate=True)):
+            return json_answer({"code": "InvalidParameter", "message": "said in words"}, 400)
         number = len(self.records) + 1
         record = {
             **details,
@@ -205,7 +231,8 @@ class OCIRSimulator(RegistrySimulator):
             "lifecycleState": "AVAILABLE",
             "timeCreated": "2026-11-01T10:00:00Z",
         }
-        self.records.append(record)
+        if not self.drops:
+            self.records.append(record)
         return json_answer(record)
 
     def _wanted(self, record: Any, query: Mapping[str, str]) -> bool:

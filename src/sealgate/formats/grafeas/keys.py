@@ -132,6 +132,11 @@ def load_attestation_keys(entries: Sequence[GrafeasKey], resolver: KeyResolver) 
     )
 
 
+def keys_of_one(key: PublicKey, key_id: str) -> AttestationKeys:
+    """Return the accepted keys that are one key under one id: those of a signer, to read back what it stored."""
+    return AttestationKeys({key_id: (key,)}, {}, (("key", key_id, *key.content),))
+
+
 def default_id(key: PublicKey) -> str:
     """Return the id that kritis gives a key without one: its fingerprint as a named-information URI (RFC 6920)."""
     digest = bytes.fromhex(key.fingerprint.removeprefix("sha256:"))

@@ -7,6 +7,7 @@ there in both is refused, because it is ambiguous which one counts.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode, urlsplit
@@ -21,7 +22,7 @@ from sealgate.formats.grafeas.wire import (
     read_occurrence,
     resource_uri,
 )
-from sealgate.formats.listing import Page, require_success
+from sealgate.formats.listing import Page, require_success, stored_record
 from sealgate.messages import quote
 from sealgate.parsing.evidence import parse_object
 from sealgate.service_secrets import text_member
@@ -101,11 +102,36 @@ class GrafeasServer:
 
     def pages(self, image: Image, sources: Sources) -> Callable[[str], Page]:
         """Return what fetches a page; see `OccurrenceStore.pages`."""
+        headers = self._headers(sources)
+        return lambda token: self._page(token, image, sources.services, headers)
+
+    def create(self, occurrence: Mapping[str, object], project: str, sources: Sources) -> str:
+        """Store an occurrence, and return the name that the server gave it.
+
+        Args:
+            occurrence: see `sealgate.formats.grafeas.wire.write_occurrence`.
+            project: the occurrence's project, `projects/<project>`.
+            sources: how.
+
+        Raises:
+            SigningError: the server refuses the occurrence, or its response is not an occurrence.
+            NotFoundError: the server has no such project or note.
+            UnauthorizedError: the credentials do not suffice.
+            UnavailableError: the server could not be asked.
+        """
+        url = f"{self.url}/{self.api_version}/{project}/occurrences"
+        headers = {**self._headers(sources), "Content-Type": "application/json"}
+        body = json.dumps(occurrence).encode()
+        response = sources.services.request("POST", url, headers=headers, body=body, limit=MAX_PAGE_BYTES, ca=self.ca)
+        what = f"storing an occurrence under {project} at {quote(self.host)}"
+        return stored_record(response, what, "name")
+
+    def _headers(self, sources: Sources) -> dict[str, str]:
         headers = {"Accept": "application/json"}
         if self.credentials is not None:
             token = text_member(self.credentials, sources.secrets.read(self.credentials), "token")
             headers["Authorization"] = f"Bearer {token}"
-        return lambda token: self._page(token, image, sources.services, headers)
+        return headers
 
     def _page(self, token: str, image: Image, services: Services, headers: Mapping[str, str]) -> Page:
         query = {"pageSize": str(PAGE_SIZE)}

@@ -106,16 +106,24 @@ def build(spec: GrafeasSpec, keys: KeyResolver) -> GrafeasCheck:
         InvalidKeyError: a key cannot be accepted.
         NoKeyError: there is no key.
     """
-    store = _store(spec)
-    accepted = load_attestation_keys(spec.keys, keys)
+    return build_from(_store(spec), spec.note, load_attestation_keys(spec.keys, keys))
+
+
+def build_from(store: GrafeasServer | ACRStore, note: str, accepted: AttestationKeys) -> GrafeasCheck:
+    """Return the check of a store and keys.
+
+    Args:
+        store: of the attestations.
+        note: the name of their note.
+        accepted: the keys.
+    """
     document = {
         "format": "grafeas",
         "rules": _RULES_VERSION,
         "store": [type(store).__name__, asdict(store)],
         "keys": accepted.identity,
     }
-    content = hash_content(document)
-    return GrafeasCheck(store, spec.note, accepted, content)
+    return GrafeasCheck(store, note, accepted, hash_content(document))
 
 
 def _store(spec: GrafeasSpec) -> GrafeasServer | ACRStore:

@@ -1,7 +1,9 @@
-"""Attestation occurrences as Grafeas serves them, of both API versions, parsed."""
+"""Attestation occurrences as Grafeas serves them, of both API versions: parsed, and built."""
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -28,7 +30,7 @@ _CONTENT_TYPES = ("CONTENT_TYPE_UNSPECIFIED", "SIMPLE_SIGNING_JSON")
 
 @dataclass(frozen=True, slots=True)
 class AttestedSignature:
-    """One signature of an occurrence, nothing of it verified.
+    """One signature of an occurrence, as it is stored; of one that was read, nothing is verified.
 
     Attributes:
         key_id: the id of the key as it says; empty where it says none.
@@ -96,6 +98,58 @@ def read_occurrence(record: object, note: str, uri: str, number: int) -> Iterato
     if _text(occurrence, "resourceUri", source) == uri and _is_attestation(occurrence, note, source):
         source = name_record(occurrence.get("name"), source)
         yield from _read_signatures(_object(occurrence, "attestation", source), source)
+
+
+def write_payload(image: Image) -> bytes:
+    """Return what is signed to attest an image: its repository, without tag, and its digest, as kritis writes them."""
+    critical = {
+        "identity": {"docker-reference": image.reference.name},
+        "image": {"docker-manifest-digest": image.digest},
+        "type": TYPE,
+    }
+    return json.dumps({"critical": critical}, separators=(",", ":")).encode()
+
+
+def detached_signature(key_id: str, signature: bytes, payload: bytes) -> AttestedSignature:
+    """Return a signature that is stored beside what it signs.
+
+    Args:
+        key_id: the id under which verifiers know the key.
+        signature: as it was made.
+        payload: the exact bytes that were signed.
+    """
+    return AttestedSignature(key_id, False, b64encode(signature).decode(), b64encode(payload).decode())
+
+
+def write_occurrence(api_version: str, note: str, uri: str, signature: AttestedSignature) -> dict[str, object]:
+    """Return an occurrence with one signature, as it is sent to a server.
+
+    Args:
+        api_version: "v1" or "v1beta1".
+        note: `projects/<project>/notes/<note>`.
+        uri: of the image; see `resource_uri`.
+        signature: what attests the image.
+    """
+    common: dict[str, object] = {"noteName": note, "kind": _KIND}
+    if api_version == "v1":
+        return {**common, "resourceUri": uri, "attestation": _write_attestation(signature)}
+    attestation = {"attestation": _write_attestation_v1beta1(signature)}
+    return {**common, "resource": {"uri": uri}, "attestation": attestation}
+
+
+def _write_attestation(signature: AttestedSignature) -> dict[str, object]:
+    # In v1 the signature is bytes, so that an OpenPGP message is base64 of its armored text.
+    content = b64encode(signature.content.encode()).decode() if signature.attached else signature.content
+    payload = {} if signature.attached else {"serializedPayload": signature.serialized}
+    return {**payload, "signatures": [{"signature": content, "publicKeyId": signature.key_id}]}
+
+
+def _write_attestation_v1beta1(signature: AttestedSignature) -> dict[str, object]:
+    content_type = {"contentType": _CONTENT_TYPES[1]}
+    if signature.attached:
+        message = {**content_type, "pgpKeyId": signature.key_id, "signature": signature.content}
+        return {"pgpSignedAttestation": message}
+    return {"genericSignedAttestation": {**content_type, **_write_attestation(signature)}}
 
 
 def _read_occurrence_v1beta1(record: object, note: str, uri: str, number: int) -> Iterator[Entry]:

@@ -47,11 +47,13 @@ class Expectations:
         region: of the registry.
         description: None for any.
         metadata: members that must be there, each with exactly that text.
+        metadata_text: the whole metadata as it must be written; None for any.
     """
 
     region: str
     description: str | None
     metadata: Mapping[str, str]
+    metadata_text: str | None = None
 
     def require(self, message: bytes, record: SignatureRecord, image: Image) -> None:
         """Require that a message is about that image, agrees with its record, and says what is asked for.
@@ -83,6 +85,9 @@ class Expectations:
 
     def _require_metadata(self, said: Mapping[str, object]) -> None:
         text = optional_text(said, "metadata", _WHAT) or ""
+        if self.metadata_text is not None and text != self.metadata_text:
+            msg = f"its metadata is {quote(text, 100)}, not {quote(self.metadata_text, 100)}"
+            raise VerificationError(msg, reason=Reason.ANNOTATION_MISMATCH)
         if not self.metadata:
             return
         members = parse_object(text.encode(), f"metadata of {_WHAT}") if text else {}

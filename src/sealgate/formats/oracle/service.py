@@ -1,30 +1,34 @@
-"""Oracle Cloud's list of an image's signatures: asked for with signed requests, page by page."""
+"""Oracle Cloud's service of images and their signatures: asked with signed requests, page by page."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
-from sealgate.cloud.oracle import OCICredentials, sign_request
+from sealgate.cloud.oracle import sign_request
 from sealgate.errors import PolicyError
-from sealgate.formats.listing import Page, require_success
+from sealgate.formats.listing import Page, require_success, stored_record
 from sealgate.formats.oracle.wire import repository_name
 from sealgate.messages import quote
 from sealgate.parsing.evidence import list_member, parse_object
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Mapping
 
+    from sealgate.clocks import Clock
+    from sealgate.cloud.oracle import OCICredentials
     from sealgate.formats.interface import Image
-    from sealgate.http.interface import Services
+    from sealgate.http.interface import Response, Services
 
 #: The most bytes of one page.
 MAX_PAGE_BYTES = 4 << 20
 #: Records asked for at once.
 PAGE_SIZE = 100
 
-_PATH = "/20160918/container/imageSignatures"
+_SIGNATURES = "/20160918/container/imageSignatures"
+_IMAGES = "/20160918/container/images"
 #: The domain of each realm, which is the second part of every OCID.
 _DOMAINS = {
     "oc1": "oraclecloud.com",
@@ -36,6 +40,28 @@ _DOMAINS = {
     "oc10": "oraclecloud10.com",
     "oc14": "oraclecloud14.com",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks the service, and how.
+
+    Attributes:
+        services: sends the requests.
+        credentials: sign them; None for requests that are not signed.
+        clock: the time that signed requests carry.
+    """
+
+    services: Services
+    credentials: OCICredentials | None
+    clock: Clock
+
+    def request(self, method: str, url: str, body: bytes | None, ca: str | None) -> Response:
+        """Send a request, signed; see `Services.request`."""
+        headers = {"accept": "application/json"}
+        if self.credentials is not None:
+            headers = sign_request(method, url, headers, body, self.credentials, self.clock.now())
+        return self.services.request(method, url, headers=headers, body=body, limit=MAX_PAGE_BYTES, ca=ca)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,39 +85,51 @@ class SignatureService:
         """The service's host, with its port if it has one."""
         return urlsplit(self.url).netloc
 
-    def page(
-        self, token: str, image: Image, services: Services, credentials: OCICredentials | None, now: datetime
-    ) -> Page:
+    def page(self, token: str, image: Image, caller: Caller) -> Page:
         """Fetch one page of records.
 
         Args:
             token: of the page; empty for the first.
             image: whose records are asked for.
-            services: how.
-            credentials: who asks; None for requests that are not signed.
-            now: the time that signed requests carry.
+            caller: who asks.
 
         Raises:
             VerificationError: it is too large or malformed.
             UnavailableError: it could not be fetched.
         """
-        query = {
-            "compartmentId": self.compartment,
-            "compartmentIdInSubtree": "true" if self.subtree else "false",
-            "repositoryName": repository_name(image),
-            "imageDigest": image.digest,
-            "limit": str(PAGE_SIZE),
-        }
-        if token:
-            query["page"] = token
-        url = f"{self.url}{_PATH}?{urlencode(query)}"
-        headers = {"accept": "application/json"}
-        if credentials is not None:
-            headers = sign_request("GET", url, headers, None, credentials, now)
-        response = services.request("GET", url, headers=headers, limit=MAX_PAGE_BYTES, ca=self.ca)
-        body = require_success(response, f"listing image signatures at {quote(self.host)}")
-        answer = parse_object(body, "the list of signatures", limit=MAX_PAGE_BYTES)
-        return Page(list_member(answer, "items", "the list of signatures"), response.headers.get("opc-next-page", ""))
+        subtree = {"compartmentIdInSubtree": "true" if self.subtree else "false"}
+        return self._list(_SIGNATURES, "signatures", {**subtree, **self._about(image)}, token, caller)
+
+    def image_page(self, token: str, image: Image, caller: Caller) -> Page:
+        """Fetch one page of the images that have an image's digest; arguments and errors as for `page`."""
+        return self._list(_IMAGES, "images", self._about(image), token, caller)
+
+    def upload(self, record: Mapping[str, str], caller: Caller) -> str:
+        """Store a signature, and return its OCID.
+
+        Args:
+            record: see `sealgate.formats.oracle.wire.SignedText.record`.
+            caller: who stores it.
+
+        Raises:
+            SigningError: the service refuses it, or its response names no signature.
+            NotFoundError: it does not know compartment or image, or hides them from these credentials.
+            UnauthorizedError: it does not take the credentials.
+            UnavailableError: it could not be asked.
+        """
+        response = caller.request("POST", f"{self.url}{_SIGNATURES}", json.dumps(record).encode(), self.ca)
+        return stored_record(response, f"storing an image signature at {quote(self.host)}", "id")
+
+    def _about(self, image: Image) -> dict[str, str]:
+        name, limit = repository_name(image), str(PAGE_SIZE)
+        return {"compartmentId": self.compartment, "repositoryName": name, "imageDigest": image.digest, "limit": limit}
+
+    def _list(self, path: str, what: str, query: dict[str, str], token: str, caller: Caller) -> Page:
+        page = {"page": token} if token else {}
+        response = caller.request("GET", f"{self.url}{path}?{urlencode({**query, **page})}", None, self.ca)
+        body = require_success(response, f"listing image {what} at {quote(self.host)}")
+        answer = parse_object(body, f"the list of {what}", limit=MAX_PAGE_BYTES)
+        return Page(list_member(answer, "items", f"the list of {what}"), response.headers.get("opc-next-page", ""))
 
 
 def service_url(region: str, compartment: str) -> str:

@@ -12,7 +12,7 @@ from sealgate.formats.interface import hash_content
 from sealgate.formats.listing import list_records
 from sealgate.formats.oracle.claims import Expectations
 from sealgate.formats.oracle.keys import load_trusted_keys
-from sealgate.formats.oracle.service import SignatureService, service_url
+from sealgate.formats.oracle.service import Caller, SignatureService, service_url
 from sealgate.formats.oracle.wire import read_record, repository_name
 
 if TYPE_CHECKING:
@@ -74,13 +74,10 @@ class OracleCheck:
             UnavailableError: no signature counts, and not all could be fetched.
         """
         name = repository_name(image)
-        credentials = self._credentials(sources.secrets)
+        caller = Caller(sources.services, self._credentials(sources.secrets), sources.clock)
         evidence = Evidence(sources.deadline, self.keys.fingerprints)
         with evidence.search("the rest of the listing"):
-            records = list_records(
-                lambda token: self.service.page(token, image, sources.services, credentials, sources.clock.now()),
-                sources.deadline,
-            )
+            records = list_records(lambda token: self.service.page(token, image, caller), sources.deadline)
             for number, record in enumerate(records, 1):
                 self._judge_record(record, number, image, evidence)
                 if evidence.complete:
@@ -128,9 +125,14 @@ def build(spec: OracleSpec, keys: KeyResolver) -> OracleCheck:
     trusted = load_trusted_keys(spec.trusted_keys, keys)
     expectations = Expectations(spec.region, spec.description, dict(spec.metadata))
     credentials = None if spec.credentials_secret is None else spec.credentials_secret.name
-    return OracleCheck(
-        service, trusted, expectations, credentials, _content(service, trusted, expectations, credentials)
-    )
+    return build_from(service, trusted, expectations, credentials)
+
+
+def build_from(
+    service: SignatureService, keys: TrustedKeys, expectations: Expectations, credentials: str | None
+) -> OracleCheck:
+    """Return the check of a service and keys; arguments as the attributes of `OracleCheck`."""
+    return OracleCheck(service, keys, expectations, credentials, _content(service, keys, expectations, credentials))
 
 
 def _content(service: SignatureService, keys: TrustedKeys, expectations: Expectations, credentials: str | None) -> str:

@@ -1,0 +1,61 @@
+"""Reading stored signatures through a format's own check, before and after signing.
+
+A signer builds the check from its own key and options, so that what the check verifies is a signature by the same key
+and key version with the same content.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sealgate.errors import VerificationError
+from sealgate.messages import quote
+from sealgate.reasons import Reason
+
+if TYPE_CHECKING:
+    from sealgate.findings import Verified
+    from sealgate.formats.interface import Check, Image, Sources
+
+
+def find_signature(check: Check, image: Image, sources: Sources) -> str:
+    """Return where a signature is that the check verifies, for a person; empty if there is none.
+
+    Args:
+        check: of the key and the options that would sign.
+        image: what may be signed already.
+        sources: where signatures are.
+
+    Raises:
+        VerificationError: there are too many signatures for any verifier to read; a further one would not count.
+        UnavailableError: the signatures could not be fetched (and its subclasses).
+    """
+    try:
+        return _source(check.verify(image, sources))
+    except VerificationError as error:
+        if error.reason is Reason.EVIDENCE_TOO_LARGE:
+            raise
+        return ""
+
+
+def require_signature(check: Check, image: Image, sources: Sources, location: str) -> str:
+    """Require that a signature that was stored verifies, and return where the check found it.
+
+    Args:
+        check: as for `find_signature`.
+        image: what was signed.
+        sources: where signatures are.
+        location: where the signature was stored, as its store says.
+
+    Raises:
+        VerificationError: it is not listed, or does not verify.
+        UnavailableError: the signatures could not be fetched (and its subclasses).
+    """
+    try:
+        return _source(check.verify(image, sources))
+    except VerificationError as error:
+        msg = f"the signature was stored as {quote(location)} and does not verify when it is read back: {error.message}"
+        raise VerificationError(msg, reason=error.reason, signatures=error.signatures) from error
+
+
+def _source(verified: Verified) -> str:
+    return next(seen.source for seen in verified.signatures if seen.reason is Reason.VERIFIED)

@@ -30,11 +30,13 @@ class OpenShiftSimulator(RegistrySimulator):
     Attributes:
         signatures: the entries of each image, as they are served. Change them to serve what no server would.
         version_field: "schemaVersion" as the server has it, or "version" as its documentation has it.
+        image_signers: whether callers have the role system:image-signer, without which nobody may put a signature.
     """
 
-    def __init__(self, *, version_field: str = "schemaVersion", **more: Any) -> None:
+    def __init__(self, *, version_field: str = "schemaVersion", image_signers: bool = True, **more: Any) -> None:
         self.signatures: dict[str, list[Any]] = {}
         self.version_field = version_field
+        self.image_signers = image_signers
         super().__init__(**more)
 
     def sign(self, digest: Digest, message: bytes, **members: Any) -> None:
@@ -64,7 +66,9 @@ class OpenShiftSimulator(RegistrySimulator):
             known = self.repositories.get(repository)
             if known is None or digest not in known.manifests:
                 return registry_error(404, "MANIFEST_UNKNOWN")
-            return self._put(digest, request.body) if request.method == "PUT" else self._get(digest)
+            if request.method != "PUT":
+                return self._get(digest)
+            return self._put(digest, request.body) if self.image_signers else registry_error(403, "DENIED")
 
     def _get(self, digest: str) -> Answer:
         body = encode({"signatures": self.signatures.get(digest, [])})
@@ -76,7 +80,7 @@ class OpenShiftSimulator(RegistrySimulator):
         if entry.get("schemaVersion") != 2 or name is None or name[1] != digest or not b64decode(entry["content"]):
             return registry_error(400, "SIGNATURE_INVALID")
         stored = self.signatures.setdefault(digest, [])
-        if any(other["name"] == entry["name"] for other in stored):
+        if any(isinstance(other, dict) and other["name"] == entry["name"] for other in stored):
             return registry_error(409, "SIGNATURE_EXISTS")
         members = {member: entry[member] for member in ("schemaVersion", "name", "content")}
         stored.append({**members, "type": entry.get("type") or _TYPE})

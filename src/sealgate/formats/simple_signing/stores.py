@@ -102,9 +102,16 @@ class LookasideStore:
 
     def candidates(self, image: Image, sources: Sources) -> Iterator[Candidate]:
         """Yield files until the first that is not there; see `Store.candidates`."""
-        return _numbered(image, lambda name: self._fetch(name, sources))
+        return _numbered(image, lambda name: self.fetch(name, sources))
 
-    def _fetch(self, name: str, sources: Sources) -> bytes:
+    def fetch(self, name: str, sources: Sources) -> bytes:
+        """Return a file below the address.
+
+        Raises:
+            NotFoundError: the server does not have it.
+            VerificationError: it is larger than a signature may be.
+            UnavailableError: the server could not be asked (and its subclasses).
+        """
         url = f"{self.url}/{name}"
         response = sources.services.request("GET", url, limit=MAX_SIGNATURE_BYTES, ca=self.ca)
         if response.status == _OK:
@@ -162,20 +169,29 @@ def too_many() -> VerificationError:
     return VerificationError(msg, reason=Reason.EVIDENCE_TOO_LARGE)
 
 
-def _numbered(image: Image, fetch: Callable[[str], bytes]) -> Iterator[Candidate]:
+def folder_name(image: Image) -> str:
+    """Return the name of the folder of an image's numbered files ("team/api@sha256=4a4a...")."""
     algorithm, _, value = image.digest.partition(":")
-    folder = f"{image.reference.repository.path}@{algorithm}={value}"
+    return f"{image.reference.repository.path}@{algorithm}={value}"
+
+
+def file_name(number: int) -> str:
+    """Return the name of one of an image's numbered files; the first is 1."""
+    return f"signature-{number}"
+
+
+def _numbered(image: Image, fetch: Callable[[str], bytes]) -> Iterator[Candidate]:
+    folder = folder_name(image)
     for number in count(1):
-        name = f"{folder}/signature-{number}"
         try:
-            message = _fetched(fetch(name))
+            message = _fetched(fetch(f"{folder}/{file_name(number)}"))
         except NotFoundError:
             return
         except VerificationError as error:
             message = _failed(error)
         if number > MAX_SIGNATURES:
             raise too_many()
-        yield Candidate(f"signature-{number}", message)
+        yield Candidate(file_name(number), message)
 
 
 def _fetched(content: bytes) -> Callable[[], bytes]:

@@ -1,4 +1,4 @@
-"""The signed text of simple signing, read exactly as strictly as the tools that write it do.
+"""The signed text of simple signing, read exactly as strictly as the tools that write it do, and written as they do.
 
 ::
 
@@ -12,7 +12,9 @@ Every member of it must be there, and no other; only `optional` may have unknown
 
 from __future__ import annotations
 
+import json
 import re
+from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,6 +60,43 @@ class Payload:
 
     digest: str
     reference: str
+
+
+def build_payload(digest: Digest, reference: str, creator: str, timestamp: int) -> bytes:
+    """Return the text to sign, byte for byte as skopeo and atomic write it (containers/image, signature/simple.go).
+
+    Args:
+        digest: of the image.
+        reference: the name that is signed, normalised.
+        creator: the program that signs, and its version.
+        timestamp: seconds since 1970.
+    """
+    critical = {
+        "identity": {"docker-reference": reference},
+        "image": {"docker-manifest-digest": digest},
+        "type": TYPE,
+    }
+    payload = {"critical": critical, "optional": {"creator": creator, "timestamp": timestamp}}
+    return json.dumps(payload, separators=(",", ":")).encode()
+
+
+def build_entry(digest: Digest, name: str, message: bytes) -> bytes:
+    """Return the JSON of one signature as the extension takes it.
+
+    Args:
+        digest: of the image.
+        name: 32 characters that no other signature of the image has.
+        message: the signed message.
+    """
+    # The server reads one name of the version, its documentation has the other.
+    entry = {
+        "schemaVersion": _SCHEMA_VERSION,
+        "version": _SCHEMA_VERSION,
+        "type": _TYPE,
+        "name": f"{digest}@{name}",
+        "content": b64encode(message).decode(),
+    }
+    return json.dumps(entry, separators=(",", ":")).encode()
 
 
 def parse_payload(data: bytes) -> Payload:

@@ -6,20 +6,17 @@ import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote as quote_url
-from urllib.parse import urlsplit
 
 from sealgate.errors import SealgateError, UnavailableError, VerificationError
 from sealgate.findings import Verified
 from sealgate.formats.notary.errors import RootChangedError
 from sealgate.formats.notary.limits import LIMITS
+from sealgate.formats.notary.locations import NotaryServer, one_spelling
 from sealgate.formats.notary.pins import read_pin, read_signers
 from sealgate.formats.notary.reader import TrustReader
 from sealgate.formats.notary.tags import DockerOrder, RequiredRole, RequiredRoles, Statement, find_tag, tags_naming
 from sealgate.formats.notary.trusted_metadata import TrustedMetadata
 from sealgate.reasons import Reason
-from sealgate.references import DOCKER_HUB
-from sealgate.trusted_state.records import TrustKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,10 +29,7 @@ if TYPE_CHECKING:
     from sealgate.formats.notary.tags import Roles
     from sealgate.formats.notary.wire.metadata import FileHashes
     from sealgate.keys.resolvers import KeyResolver
-    from sealgate.trusted_state.records import TrustRecord
-
-_DOCKER_HUB_SERVER = "https://notary.docker.io"
-
+    from sealgate.trusted_state.records import TrustKey, TrustRecord
 
 # Part of `content`: raise it when the same keys and options come to mean something else.
 _RULES_VERSION = 2
@@ -47,16 +41,14 @@ class NotaryCheck:
 
     Attributes:
         content: hash of everything that decides.
-        server: the notary server's address; None for each image's own registry.
-        ca: PEM bundle of CA certificates for the server; None for the system's.
+        server: the notary server.
         pin: what a repository's root must be.
         roles: which roles are asked, and whose signatures count.
         allow_any_tag: whether a reference without a tag may be met by any.
     """
 
     content: str
-    server: str | None
-    ca: str | None
+    server: NotaryServer
     pin: RootPin
     roles: Roles
     allow_any_tag: bool
@@ -82,7 +74,7 @@ class NotaryCheck:
 
     def budget_host(self, image: Image) -> str:
         """Return the notary server's host."""
-        return urlsplit(self._server_of(image)).netloc
+        return self.server.host_of(image.reference.repository)
 
     def verify(self, image: Image, sources: Sources) -> Verified:
         """Verify that the image's tag is signed, and store the versions of the trusted files that decide it.
@@ -125,19 +117,16 @@ class NotaryCheck:
         raise UnavailableError(msg)
 
     def _read(self, image: Image, sources: Sources, record: TrustRecord) -> TrustReader:
-        gun = image.reference.name
-        base = f"{self._server_of(image)}/v2/{quote_url(gun, safe='/:')}/_trust/tuf/"
+        repository = image.reference.repository
 
         def fetch(name: str, limit: int) -> bytes:
-            return sources.registry.document(
-                f"{base}{name}.json", gun, limit=limit, ca=self.ca, named=self.server is not None
-            )
+            return self.server.fetch(sources.registry, repository, name, limit)
 
         try:
-            return self._start(fetch, gun, record, sources)
+            return self._start(fetch, repository.name, record, sources)
         except RootChangedError:
             # Something may just have been published, between the two requests.
-            return self._start(fetch, gun, record, sources)
+            return self._start(fetch, repository.name, record, sources)
 
     def _start(
         self, fetch: Callable[[str, int], bytes], gun: str, record: TrustRecord, sources: Sources
@@ -170,13 +159,7 @@ class NotaryCheck:
         raise VerificationError(msg, reason=Reason.NO_SIGNATURE)
 
     def _key(self, image: Image) -> TrustKey:
-        return TrustKey(self._server_of(image), image.reference.name)
-
-    def _server_of(self, image: Image) -> str:
-        if self.server is not None:
-            return self.server
-        registry = image.reference.repository.registry
-        return _DOCKER_HUB_SERVER if registry == DOCKER_HUB else f"https://{registry}"
+        return self.server.key_of(image.reference.repository)
 
 
 def build(spec: NotarySpec, keys: KeyResolver) -> NotaryCheck:
@@ -193,8 +176,9 @@ def build(spec: NotarySpec, keys: KeyResolver) -> NotaryCheck:
     required = tuple(RequiredRole(role.name, read_signers(role, keys)) for role in spec.roles)
     return NotaryCheck(
         content=_content(spec, required),
-        server=None if spec.server is None else _one_spelling(spec.server),
-        ca=None if spec.ca is None else spec.ca.pem,
+        server=NotaryServer(
+            None if spec.server is None else one_spelling(spec.server), None if spec.ca is None else spec.ca.pem
+        ),
         pin=read_pin(spec.root),
         roles=RequiredRoles(required) if required else DockerOrder(),
         allow_any_tag=spec.allow_any_tag,
@@ -207,11 +191,6 @@ def _content(spec: NotarySpec, required: tuple[RequiredRole, ...]) -> str:
     return hashlib.sha256(
         "\n".join([f"notary {_RULES_VERSION}", spec.model_dump_json(), *resolved]).encode()
     ).hexdigest()
-
-
-def _one_spelling(server: str) -> str:
-    parts = urlsplit(server)
-    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 
 
 def _remember(sources: Sources, key: TrustKey, record: TrustRecord, current: TrustRecord) -> bool:

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.utils import CryptographyDeprecationWarning
 
 from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.formats.notary.certificates import check_dates
+from sealgate.keys.algorithms import Algorithm
 from sealgate.keys.public_keys import load_public_key
 from sealgate.keys.spki import read_certificate_key, read_spki
 from sealgate.messages import quote
@@ -76,6 +77,26 @@ class MetadataKey:
         except InvalidSignature as error:
             raise _invalid(f"the signature was not made by the key {self.canonical_id}") from error
 
+    @property
+    def algorithm(self) -> Algorithm:
+        """The algorithm with which the private half signs metadata, whatever its curve or size."""
+        return _ALGORITHMS[self._type]
+
+    def encode(self, signature: bytes) -> tuple[str, bytes]:
+        """Return the method and the value with which metadata shows a signature of this key.
+
+        Args:
+            signature: by `algorithm`, ECDSA in DER.
+        """
+        if isinstance(self._key, ec.EllipticCurvePublicKey):
+            size = (self._key.key_size + 7) // 8
+            signature = b"".join(number.to_bytes(size, "big") for number in decode_dss_signature(signature))
+        return _SIGNING_METHODS[self._type], signature
+
+    @property
+    def _type(self) -> str:
+        return _type_of(self._key)
+
     def check_dates(self, now: datetime) -> None:
         """Refuse a key whose certificate is not valid now; a bare key has no dates.
 
@@ -88,16 +109,40 @@ class MetadataKey:
 
 def key_id(kind: str, public: bytes) -> str:
     """Return the id that Notary gives a key: the hash of its canonical JSON."""
-    members = {"keytype": kind, "keyval": {"private": None, "public": b64encode(public).decode()}}
+    members = key_members(kind, public)
     return hashlib.sha256(json.dumps(members, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def canonical_id(key: SupportedKey) -> str:
     """Return the id that a bare key has, however it was written."""
+    return key_id(*bare_entry(key))
+
+
+def bare_entry(key: SupportedKey) -> tuple[str, bytes]:
+    """Return type and public half of the entry that a bare key has in metadata."""
     if isinstance(key, ed25519.Ed25519PublicKey):
-        return key_id("ed25519", key.public_bytes(Encoding.Raw, PublicFormat.Raw))
-    kind = "rsa" if isinstance(key, rsa.RSAPublicKey) else "ecdsa"
-    return key_id(kind, key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+        return "ed25519", key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return _type_of(key), key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def certificate_entry(certificate: x509.Certificate) -> tuple[str, bytes]:
+    """Return type and public half of the entry that a certificate has in metadata: PEM, with the last newline.
+
+    Raises:
+        InvalidKeyError: its key is of an unsupported kind or too weak.
+    """
+    try:
+        key, _ = check_strength(read_certificate_key(certificate))
+    except UNREADABLE as error:
+        raise InvalidKeyError("the certificate holds a key of a kind that is not supported") from error
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        raise InvalidKeyError("Notary has no certificates of Ed25519 keys; make a certificate of an ECDSA or RSA key")
+    return f"{_type_of(key)}-x509", certificate.public_bytes(Encoding.PEM)
+
+
+def key_members(kind: str, public: bytes) -> dict[str, object]:
+    """Return the entry of a key in metadata."""
+    return {"keytype": kind, "keyval": {"private": None, "public": b64encode(public).decode()}}
 
 
 def read_key(kind: str, public: bytes) -> MetadataKey:
@@ -194,6 +239,17 @@ _METHODS: Mapping[str, Callable[[SupportedKey, bytes, bytes], None]] = {
     "rsapkcs1v15": _verify_pkcs1,
     "eddsa": _verify_ed25519,
 }
+
+
+# How this project signs: the strongest method that the server accepts for each type of key.
+_SIGNING_METHODS = {"ecdsa": "ecdsa", "rsa": "rsapss", "ed25519": "eddsa"}
+_ALGORITHMS = {"ecdsa": Algorithm.ECDSA_SHA_256, "rsa": Algorithm.RSA_PSS_SHA_256, "ed25519": Algorithm.ED25519}
+
+
+def _type_of(key: SupportedKey) -> str:
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return "ed25519"
+    return "rsa" if isinstance(key, rsa.RSAPublicKey) else "ecdsa"
 
 
 def _invalid(message: str) -> VerificationError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sealgate.errors import VerificationError
+from sealgate.errors import SigningError, VerificationError
 
 
 class UnusableFileError(VerificationError):
@@ -18,3 +18,7 @@ class MissingRoleError(VerificationError):
 
 class RootChangedError(VerificationError):
     """The snapshot is about another root than the one fetched before it: it may just have been published."""
+
+
+class MissingRepositoryError(SigningError):
+    """The notary server has no trust data of a repository that is to be signed."""

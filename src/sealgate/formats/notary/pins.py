@@ -123,6 +123,16 @@ class KeyPin:
         raise VerificationError(msg, reason=Reason.UNKNOWN_KEY)
 
 
+class FirstUsePin:
+    """Accepts the root that a server shows first, for writers without a pin, as docker and notary do.
+
+    Trusted state holds to it from then on. No authenticator has this pin.
+    """
+
+    def check(self, key: MetadataKey, gun: str, now: datetime) -> None:
+        """Accept any root key; its certificate must be made out to the repository all the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class CAPin:
     """Pins the CAs that certify root keys, for every repository or for those at or below one name."""

@@ -11,7 +11,7 @@ import hashlib
 import json
 from base64 import b64encode
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -39,6 +39,23 @@ SupportedKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519Pub
 UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, CryptographyDeprecationWarning)
 
 _PSS = padding.PSS(mgf=padding.MGF1(SHA256()), salt_length=SHA256.digest_size)
+
+
+class KeyEntry(NamedTuple):
+    """A public key as metadata lists it.
+
+    Attributes:
+        kind: its `keytype` ("ecdsa-x509").
+        public: the decoded `public` of its `keyval`.
+    """
+
+    kind: str
+    public: bytes
+
+    @property
+    def key_id(self) -> str:
+        """The id under which metadata lists it."""
+        return key_id(self.kind, self.public)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +132,18 @@ def key_id(kind: str, public: bytes) -> str:
 
 def canonical_id(key: SupportedKey) -> str:
     """Return the id that a bare key has, however it was written."""
-    return key_id(*bare_entry(key))
+    return bare_entry(key).key_id
 
 
-def bare_entry(key: SupportedKey) -> tuple[str, bytes]:
-    """Return type and public half of the entry that a bare key has in metadata."""
+def bare_entry(key: SupportedKey) -> KeyEntry:
+    """Return a bare key as metadata lists it."""
     if isinstance(key, ed25519.Ed25519PublicKey):
-        return "ed25519", key.public_bytes(Encoding.Raw, PublicFormat.Raw)
-    return _type_of(key), key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return KeyEntry("ed25519", key.public_bytes(Encoding.Raw, PublicFormat.Raw))
+    return KeyEntry(_type_of(key), key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 
 
-def certificate_entry(certificate: x509.Certificate) -> tuple[str, bytes]:
-    """Return type and public half of the entry that a certificate has in metadata: PEM, with the last newline.
+def certificate_entry(certificate: x509.Certificate) -> KeyEntry:
+    """Return a certificate as metadata lists it: PEM, with the last newline.
 
     Raises:
         InvalidKeyError: its key is of an unsupported kind or too weak.
@@ -137,7 +154,7 @@ def certificate_entry(certificate: x509.Certificate) -> tuple[str, bytes]:
         raise InvalidKeyError("the certificate holds a key of a kind that is not supported") from error
     if isinstance(key, ed25519.Ed25519PublicKey):
         raise InvalidKeyError("Notary has no certificates of Ed25519 keys; make a certificate of an ECDSA or RSA key")
-    return f"{_type_of(key)}-x509", certificate.public_bytes(Encoding.PEM)
+    return KeyEntry(f"{_type_of(key)}-x509", certificate.public_bytes(Encoding.PEM))
 
 
 def key_members(kind: str, public: bytes) -> dict[str, object]:

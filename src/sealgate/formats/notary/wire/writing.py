@@ -1,8 +1,8 @@
 """Metadata files written, to the byte as Notary's own programs write them.
 
-A notary server parses what is posted and writes it again in Go's form. It hashes *that* for the snapshot and timestamp that
-it signs, but stores and serves the posted bytes. A file that differs in one byte from Go's form is accepted and then
-never found again. So files are built here from known members, in one form, and never edited as text.
+A notary server parses what is posted and writes it again in Go's form. It hashes *that* for the snapshot and timestamp
+that it signs, but stores and serves the posted bytes. A file that differs in one byte from Go's form is accepted and
+then never found again. So files are built here from known members, in one form, and never edited as text.
 """
 
 from __future__ import annotations

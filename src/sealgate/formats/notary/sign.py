@@ -1,0 +1,159 @@
+"""The signer of Notary v1: lets roles of a repository name an image by its tag.
+
+What is signed is the tag, so an image needs one. A signer with a delegation's key needs neither targets nor root key,
+if the notary server holds the snapshot key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sealgate.errors import SigningError, VerificationError
+from sealgate.formats.notary.errors import MissingRepositoryError
+from sealgate.formats.notary.pins import AcceptedKey
+from sealgate.formats.notary.publishing.changes import TagTarget, add_tag
+from sealgate.formats.notary.publishing.publisher import Publisher
+from sealgate.formats.notary.publishing.role_choice import choose_roles
+from sealgate.formats.notary.tags import RequiredRole, RequiredRoles
+from sealgate.formats.notary.verify import NotaryCheck
+from sealgate.formats.signing import SigningOutcome, SigningResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sealgate.formats.interface import Image
+    from sealgate.formats.notary.locations import NotaryServer
+    from sealgate.formats.notary.pins import RootPin
+    from sealgate.formats.notary.publishing.file_signing import KeyStore, NewFile
+    from sealgate.formats.notary.publishing.publisher import SignedFileBytes
+    from sealgate.formats.notary.publishing.repository import RepositoryState
+    from sealgate.formats.notary.wire.keys import MetadataKey
+    from sealgate.formats.signing import SigningContext
+
+
+@dataclass(frozen=True, slots=True)
+class NotarySigner:
+    """Signs tags in Notary v1; see `sealgate.formats.signing.Signer`.
+
+    Attributes:
+        server: the notary server.
+        pin: what a repository's root must be.
+        keys: the private keys.
+        fingerprint: of the one key that was named; empty where the repository's roles choose among several.
+        roles: the roles to sign for; empty to choose as docker does (`role_choice`).
+        initialise: begins the trust data of a repository that has none; None to refuse such a repository.
+    """
+
+    server: NotaryServer
+    pin: RootPin
+    keys: KeyStore
+    fingerprint: str = ""
+    roles: tuple[str, ...] = ()
+    initialise: Callable[[Publisher], object] | None = None
+
+    @property
+    def format(self) -> str:
+        """The format's field name."""
+        return "notary"
+
+    def lock_name(self, image: Image) -> str:
+        """Return the repository's address: a conflict is repeated, and needless between processes of one machine."""
+        return self.server.base_of(image.reference.repository)
+
+    def sign(self, image: Image, context: SigningContext) -> SigningResult:
+        """See `sealgate.formats.signing.Signer.sign`."""
+        tag = image.reference.effective_tag
+        if tag is None:
+            msg = f"{image.reference} has no tag, and what Notary signs are tags: write REPOSITORY:TAG"
+            raise SigningError(msg)
+        repository = image.reference.repository
+        manifest = context.sources.registry.manifest(repository, image.digest)
+        publisher = Publisher(repository, self.server, self.pin, self.keys, context)
+        work = _TagSigning(self, publisher, image, TagTarget(tag, image.digest, len(manifest.body)), publisher.load())
+        try:
+            return work.run()
+        except MissingRepositoryError:
+            if self.initialise is None:
+                raise
+            self.initialise(publisher)
+            return work.run()
+
+
+@dataclass(slots=True)
+class _TagSigning:
+    """One tag being signed.
+
+    Attributes:
+        signer: what the user chose.
+        publisher: writes the repository.
+        image: reference and digest.
+        target: what the tag is to name.
+        state: of the repository, as it was read last.
+    """
+
+    signer: NotarySigner
+    publisher: Publisher
+    image: Image
+    target: TagTarget
+    state: RepositoryState
+
+    def run(self) -> SigningResult:
+        """Sign the tag if it is not signed, and read it back."""
+        if self._is_signed():
+            return self._result(SigningOutcome.ALREADY_SIGNED, {})
+        stored = self.publisher.apply(self._change)
+        self._check().verify(self.image, self.publisher.context.sources)
+        return self._result(SigningOutcome.SIGNED, stored)
+
+    def _change(self, state: RepositoryState) -> list[NewFile]:
+        self.state = state
+        return add_tag(state, self._roles(), self.target)
+
+    def _roles(self) -> tuple[str, ...]:
+        return self.signer.roles or choose_roles(self.state, self.target.tag, self.signer.keys)
+
+    def _keys(self, role: str) -> tuple[MetadataKey, ...]:
+        """Return the keys of a role that are held."""
+        return tuple(key for key in self.state.role(role).keys.keys.values() if self.signer.keys.has(key))
+
+    def _is_signed(self) -> bool:
+        """Return whether each role already names the image, signed by a key that is held, and readers accept it."""
+        for role in self._roles():
+            content = self.state.role(role).content
+            if content is None or not self.target.is_named_by(content.entry(self.target.tag)):
+                return False
+        try:
+            self._check().verify(self.image, self.publisher.context.sources)
+        except VerificationError:
+            return False  # signed by another key, expired, or stored so that readers do not find it
+        return True
+
+    def _check(self) -> NotaryCheck:
+        """Return the format's own check, with these roles and keys."""
+        required = [
+            RequiredRole(role, tuple(AcceptedKey(fingerprint=key.fingerprint) for key in self._keys(role)))
+            for role in self._roles()
+        ]
+        return NotaryCheck(
+            content="",
+            server=self.signer.server,
+            pin=self.signer.pin,
+            roles=RequiredRoles(tuple(required)),
+            allow_any_tag=False,
+        )
+
+    def _result(self, outcome: SigningOutcome, stored: Mapping[str, SignedFileBytes]) -> SigningResult:
+        roles, repository = self._roles(), self.publisher.repository
+        keys = [key for role in roles for key in self._keys(role)]
+        raw = next((stored[role].raw for role in roles if role in stored), b"")
+        return SigningResult(
+            outcome,
+            fingerprint=", ".join(dict.fromkeys(key.fingerprint for key in keys)),
+            key_version="",
+            algorithm=", ".join(dict.fromkeys(key.algorithm.value for key in keys)),
+            location=f"{', '.join(roles)} of {repository.name} on {self.signer.server.url_of(repository)}",
+            digest=f"sha256:{hashlib.sha256(raw).hexdigest()}" if raw else "",
+            size=len(raw),
+        )

@@ -84,7 +84,7 @@ class NotaryRepository:
     @classmethod
     def of_files(cls, gun: str, files: Mapping[str, bytes]) -> Self:
         """Return a repository with these files published unchecked; it holds no keys."""
-        repository = cls(gun)
+        repository = cls(gun, root=ed25519_signer())
         repository.signed, repository.signers = {}, {}
         for name, data in files.items():
             repository._store(name, data)

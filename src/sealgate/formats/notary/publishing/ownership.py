@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 RELEASES = "targets/releases"
 _CERTIFICATE_LIFETIME = timedelta(days=3650)
+#: RFC 5280, upper bound of common names.
+_MAX_COMMON_NAME = 64
 _MAX_KEY_BYTES = 64 << 10
 
 
@@ -199,8 +201,7 @@ class Owner:
     def _certify(self, key: LocalKey) -> KeyEntry:
         """Return a root key in the certificate that Notary asks for: self-signed, made out to the repository."""
         now = self.publisher.context.sources.clock.now()
-        # The library refuses more than 64 characters, which servers and clients accept.
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self._gun, _validate=False)])
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _common_name(self._gun))])
         usage = x509.KeyUsage(
             digital_signature=True,
             content_commitment=False,
@@ -253,6 +254,11 @@ class Owner:
         except InvalidKeyError as error:
             raise InvalidKeyError(f"the certificate cannot be delegated to: {error.message}") from error
         return entry
+
+
+def _common_name(gun: str) -> str:
+    """Return the name of a repository's root certificate: of one that is too long for X.509, as much as it holds."""
+    return gun if len(gun) <= _MAX_COMMON_NAME else f"{gun[: _MAX_COMMON_NAME - 1]}*"
 
 
 def _listed_ids(role: RoleKeys, wanted: Sequence[str], gun: str) -> tuple[str, ...]:

@@ -61,14 +61,24 @@ class MappingServiceSecrets:
         return self._secrets[name]
 
 
+def describe_secret(name: str) -> str:
+    """Return what messages call a source of credentials.
+
+    Args:
+        name: a Secret's name; or, with white space, which no such name has, the description of another source ("the
+            profile DEFAULT of /home/a/.oci/config").
+    """
+    return quote(name) if " " in name else f"Secret {quote(name)}"
+
+
 def credentials_error(secret: str, why: str) -> UnavailableError:
     """Return the error for a Secret whose credentials cannot be used.
 
     Args:
-        secret: the Secret's name.
+        secret: the Secret's name; see `describe_secret`.
         why: a clause that says what is wrong; must not contain the Secret's content.
     """
-    return UnavailableError(f"Secret {quote(secret)}: {why}", reason=Reason.AUTHENTICATOR_NOT_READY)
+    return UnavailableError(f"{describe_secret(secret)}: {why}", reason=Reason.AUTHENTICATOR_NOT_READY)
 
 
 def bytes_member(secret: str, data: Mapping[str, bytes], key: str) -> bytes:

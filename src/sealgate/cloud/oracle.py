@@ -25,6 +25,45 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+#: The domain of each realm, which is the second part of every OCID.
+REALM_DOMAINS: Mapping[str, str] = {
+    "oc1": "oraclecloud.com",
+    "oc2": "oraclegovcloud.com",
+    "oc3": "oraclegovcloud.com",
+    "oc4": "oraclegovcloud.uk",
+    "oc8": "oraclecloud8.com",
+    "oc9": "oraclecloud9.com",
+    "oc10": "oraclecloud10.com",
+    "oc14": "oraclecloud14.com",
+}
+# Vaults of all other regions have an "oci" before the domain (oci-cli 3.95.1, `regions_without_oci`).
+_OLDER_VAULT_REGIONS = frozenset(
+    {
+        "us-ashburn-1",
+        "us-phoenix-1",
+        "us-seattle-1",
+        "eu-frankfurt-1",
+        "uk-london-1",
+        "ap-melbourne-1",
+        "ap-mumbai-1",
+        "ap-osaka-1",
+        "ap-seoul-1",
+        "ap-sydney-1",
+        "ap-tokyo-1",
+        "eu-amsterdam-1",
+        "eu-zurich-1",
+        "ca-montreal-1",
+        "ca-toronto-1",
+        "me-jeddah-1",
+        "sa-saopaulo-1",
+        "us-luke-1",
+        "us-langley-1",
+        "us-gov-ashburn-1",
+        "us-gov-chicago-1",
+        "us-gov-phoenix-1",
+        "uk-gov-london-1",
+    }
+)
 _GENERIC = ("date", "(request-target)", "host")
 _OF_BODY = ("content-length", "content-type", "x-content-sha256")
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -100,6 +139,30 @@ def sign_request(  # noqa: PLR0913, PLR0917 - the parts of a request, who signs 
         f'signature="{base64.b64encode(signature).decode()}",version="1"'
     )
     return signed
+
+
+def realm_of(ocid: str) -> str:
+    """Return the realm that an OCID names ("oc1"); empty if it names none."""
+    return "".join(ocid.split(".")[2:3])
+
+
+def vault_endpoint(key_id: str, region: str) -> str:
+    """Return the management endpoint of the vault that a key is in.
+
+    Args:
+        key_id: OCID of the key, whose fifth part names the vault.
+        region: "us-phoenix-1".
+
+    Raises:
+        KeyError: the domain of the key's realm is not known here.
+        ValueError: the OCID names no vault.
+    """
+    parts = key_id.split(".")
+    vault = parts[4] if len(parts) > 5 else ""  # noqa: PLR2004 - ocid1.key.REALM.REGION.VAULT.ID
+    if not vault:
+        raise ValueError("the OCID names no vault")
+    domain = REALM_DOMAINS[realm_of(key_id)]
+    return f"https://{vault}-management.kms.{region}.{'' if region in _OLDER_VAULT_REGIONS else 'oci.'}{domain}"
 
 
 def _load(name: str, data: Mapping[str, bytes]) -> rsa.RSAPrivateKey:

@@ -1,7 +1,7 @@
 """Reading stored signatures through a format's own check, before and after signing.
 
 A signer builds the check from its own key and options, so that what the check verifies is a signature by the same key
-and key version with the same content.
+and key version with the same content. Of a check that accepts several keys (a certificate's), the fingerprint decides.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from sealgate.formats.interface import Check, Image, Sources
 
 
-def find_signature(check: Check, image: Image, sources: Sources) -> str:
+def find_signature(check: Check, fingerprint: str, image: Image, sources: Sources) -> str:
     """Return where a signature is that the check verifies, for a person; empty if there is none.
 
     Args:
         check: of the key and the options that would sign.
+        fingerprint: of the key that would sign, as findings have it.
         image: what may be signed already.
         sources: where signatures are.
 
@@ -30,18 +31,19 @@ def find_signature(check: Check, image: Image, sources: Sources) -> str:
         UnavailableError: the signatures could not be fetched (and its subclasses).
     """
     try:
-        return _source(check.verify(image, sources))
+        return _source(check.verify(image, sources), fingerprint)
     except VerificationError as error:
         if error.reason is Reason.EVIDENCE_TOO_LARGE:
             raise
         return ""
 
 
-def require_signature(check: Check, image: Image, sources: Sources, location: str) -> str:
+def require_signature(check: Check, fingerprint: str, image: Image, sources: Sources, location: str) -> str:
     """Require that a signature that was stored verifies, and return where the check found it.
 
     Args:
         check: as for `find_signature`.
+        fingerprint: as for `find_signature`.
         image: what was signed.
         sources: where signatures are.
         location: where the signature was stored, as its store says.
@@ -51,11 +53,16 @@ def require_signature(check: Check, image: Image, sources: Sources, location: st
         UnavailableError: the signatures could not be fetched (and its subclasses).
     """
     try:
-        return _source(check.verify(image, sources))
+        found = _source(check.verify(image, sources), fingerprint)
     except VerificationError as error:
         msg = f"the signature was stored as {quote(location)} and does not verify when it is read back: {error.message}"
         raise VerificationError(msg, reason=error.reason, signatures=error.signatures) from error
+    if not found:
+        msg = f"the signature was stored as {quote(location)} and is not found when it is read back"
+        raise VerificationError(msg, reason=Reason.NO_SIGNATURE)
+    return found
 
 
-def _source(verified: Verified) -> str:
-    return next(seen.source for seen in verified.signatures if seen.reason is Reason.VERIFIED)
+def _source(verified: Verified, fingerprint: str) -> str:
+    sources = (s.source for s in verified.signatures if s.reason is Reason.VERIFIED and s.fingerprint == fingerprint)
+    return next(sources, "")

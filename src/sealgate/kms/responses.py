@@ -15,6 +15,7 @@ from sealgate.errors import NotFoundError, UnauthorizedError, UnavailableError, 
 from sealgate.messages import quote
 from sealgate.parsing import strict_json
 from sealgate.reasons import Reason
+from sealgate.service_secrets import describe_secret
 
 if TYPE_CHECKING:
     from sealgate.http.interface import Response, Services
@@ -170,7 +171,7 @@ def _read(response: Response, call: Call, what: str) -> object:
     if response.status == _NOT_FOUND:
         raise NotFoundError(answer)
     if response.status in _REFUSED:
-        msg = f"{answer}; check the credentials in Secret {quote(call.secret)}, and what they may do"
+        msg = f"{answer}; check the credentials in {describe_secret(call.secret)}, and what they may do"
         raise UnauthorizedError(msg)
     raise UnavailableError(answer)
 

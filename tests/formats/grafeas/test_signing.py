@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from base64 import b64decode, b64encode
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pysequoia
 import pytest
 
 from sealgate.errors import NotFoundError, SigningError, UnauthorizedError, UnavailableError, VerificationError
+from sealgate.formats.grafeas.attestors import DetachedAttestor, OpenPGPAttestor
 from sealgate.formats.grafeas.sign import GrafeasSigner
 from sealgate.formats.grafeas.stores import GrafeasServer
 from sealgate.formats.signing import SigningOutcome
+from sealgate.keys.openpgp.secret_keys import SecretKeyFile
 from sealgate.reasons import Reason
 from tests.support.environments.grafeas import DIGEST, KEY, OTHER_DIGEST, REPOSITORY, STRANGER, key_entry, uri
+from tests.support.real_tools.required import require_tool
 from tests.support.signers.private_keys import fingerprint, new_key
 from tests.support.signers.signing_keys import LocalSigningKey
 from tests.support.signers.sm2 import SM2PrivateKey
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
     from tests.support.environments.grafeas import GrafeasEnvironment
     from tests.support.signers.private_keys import PrivateKey
 
+SECRET_KEYS = Path(__file__).parents[2] / "data" / "openpgp_secret_keys"
 RSA = new_key("RSA 2048", "grafeas-signing")
 ID = "the-key-of-qa"
 KINDS = [
@@ -50,13 +58,20 @@ def signer_of(environment: GrafeasEnvironment, key: LocalSigningKey | None = Non
         filter="resourceUrl" if version == "v1" else "resource_url",
         credentials=more.pop("credentials", None),
     )
-    return GrafeasSigner(
-        server, **{"project": "projects/prod", "key": key or LocalSigningKey(KEY), "key_id": ID, **more}
-    )
+    attestor = more.pop("attestor", None) or DetachedAttestor(key or LocalSigningKey(KEY), more.pop("key_id", ID))
+    return GrafeasSigner(server, more.pop("project", "projects/prod"), attestor)
 
 
 def sign(environment: GrafeasEnvironment, signer: GrafeasSigner | None = None) -> SigningResult:
     return (signer or signer_of(environment)).sign(environment.image(), environment.context())
+
+
+def openpgp_key(name: str) -> SecretKeyFile:
+    return SecretKeyFile((SECRET_KEYS / name).read_bytes(), name, datetime.now(UTC), lambda: None)
+
+
+def public_of(name: str) -> str:
+    return str(pysequoia.Cert.from_bytes((SECRET_KEYS / name).read_bytes()))
 
 
 def entry(key: PrivateKey = KEY, algorithm: str | None = None) -> dict[str, Any]:
@@ -79,6 +94,32 @@ def test_sm2_attestation_verifies(environment: GrafeasEnvironment) -> None:
     private = SM2PrivateKey.generate()
     sign(environment, signer_of(environment, LocalSigningKey(private, "SM2")))
     environment.verify(environment.check({"id": ID, "pem": private.public_pem, "algorithm": "SM2"}))
+
+
+@pytest.mark.parametrize("name", ["rsa-3072.asc", "ed25519.asc", "p256.asc", "two-signing-subkeys.asc"])
+def test_openpgp_attestation_verifies_in_either_version(either: GrafeasEnvironment, name: str) -> None:
+    signer = openpgp_key(name)
+    result = sign(either, signer_of(either, attestor=OpenPGPAttestor(signer)))
+    assert (result.fingerprint, result.algorithm) == (signer.fingerprint, "OpenPGP")
+    check = either.check({"pgp": public_of(name)})
+    assert either.verify(check).fingerprints == (signer.fingerprint,)
+    again = sign(either, signer_of(either, attestor=OpenPGPAttestor(openpgp_key(name))))
+    assert (again.outcome, again.location) == (SigningOutcome.ALREADY_SIGNED, result.location)
+
+
+def test_gpg_accepts_an_openpgp_attestation(environment: GrafeasEnvironment, tmp_path: Path) -> None:
+    sign(environment, signer_of(environment, attestor=OpenPGPAttestor(openpgp_key("rsa-3072.asc"))))
+    (stored,) = environment.server.occurrences[0]["attestation"]["signatures"]
+    tmp_path.chmod(0o700)
+
+    def gpg(command: str, given: bytes) -> subprocess.CompletedProcess[bytes]:
+        options = ["--homedir", str(tmp_path), "--batch", "--trust-model", "always", command]
+        return subprocess.run([require_tool("gpg"), *options], input=given, capture_output=True, check=True, timeout=60)
+
+    gpg("--import", public_of("rsa-3072.asc").encode())
+    read = gpg("--decrypt", b64decode(stored["signature"]))
+    assert json.loads(read.stdout) == json.loads(payload_of(DIGEST, REPOSITORY))
+    assert b"Good signature" in read.stderr
 
 
 def test_payload_is_that_of_kritis(environment: GrafeasEnvironment) -> None:

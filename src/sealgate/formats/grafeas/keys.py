@@ -132,9 +132,14 @@ def load_attestation_keys(entries: Sequence[GrafeasKey], resolver: KeyResolver) 
     )
 
 
-def keys_of_one(key: PublicKey, key_id: str) -> AttestationKeys:
+def one_public_key(key: PublicKey, key_id: str) -> AttestationKeys:
     """Return the accepted keys that are one key under one id: those of a signer, to read back what it stored."""
     return AttestationKeys({key_id: (key,)}, {}, (("key", key_id, *key.content),))
+
+
+def one_keyring(keyring: Keyring, key_id: str) -> AttestationKeys:
+    """Return the accepted keys that are one OpenPGP certificate under one id; see `one_public_key`."""
+    return AttestationKeys({}, {key_id: (keyring,)}, (("pgp", key_id, *keyring.fingerprints),))
 
 
 def default_id(key: PublicKey) -> str:

@@ -121,6 +121,16 @@ def detached_signature(key_id: str, signature: bytes, payload: bytes) -> Atteste
     return AttestedSignature(key_id, False, b64encode(signature).decode(), b64encode(payload).decode())
 
 
+def attached_signature(key_id: str, message: str) -> AttestedSignature:
+    """Return a signature that is an OpenPGP message with what it signs.
+
+    Args:
+        key_id: the id under which verifiers know the key.
+        message: armored.
+    """
+    return AttestedSignature(key_id, True, message, "")
+
+
 def write_occurrence(api_version: str, note: str, uri: str, signature: AttestedSignature) -> dict[str, object]:
     """Return an occurrence with one signature, as it is sent to a server.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
-from sealgate.cloud.oracle import sign_request
+from sealgate.cloud.oracle import REALM_DOMAINS, realm_of, sign_request
 from sealgate.errors import PolicyError
 from sealgate.formats.listing import Page, require_success, stored_record
 from sealgate.formats.oracle.wire import repository_name
@@ -29,17 +29,6 @@ PAGE_SIZE = 100
 
 _SIGNATURES = "/20160918/container/imageSignatures"
 _IMAGES = "/20160918/container/images"
-#: The domain of each realm, which is the second part of every OCID.
-_DOMAINS = {
-    "oc1": "oraclecloud.com",
-    "oc2": "oraclegovcloud.com",
-    "oc3": "oraclegovcloud.com",
-    "oc4": "oraclegovcloud.uk",
-    "oc8": "oraclecloud8.com",
-    "oc9": "oraclecloud9.com",
-    "oc10": "oraclecloud10.com",
-    "oc14": "oraclecloud14.com",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +131,7 @@ def service_url(region: str, compartment: str) -> str:
     Raises:
         PolicyError: the realm's domain is not known.
     """
-    realm = compartment.split(".")[2]
-    if realm not in _DOMAINS:
+    realm = realm_of(compartment)
+    if realm not in REALM_DOMAINS:
         raise PolicyError(f"oracle: the domain of the realm {quote(realm, 40)} is not known here; write endpoint")
-    return f"https://artifacts.{region}.oci.{_DOMAINS[realm]}"
+    return f"https://artifacts.{region}.oci.{REALM_DOMAINS[realm]}"

@@ -78,11 +78,11 @@ class OracleSigner:
             UnavailableError: the vault or the service could not be asked (and its subclasses).
         """
         sources, check = context.sources, self._check()
-        found = find_signature(check, image, sources)
+        found = find_signature(check, self.fingerprint, image, sources)
         if found:
             return self._result(SigningOutcome.ALREADY_SIGNED, found)
         record = self._upload(image, sources)
-        return self._result(SigningOutcome.SIGNED, require_signature(check, image, sources, record))
+        return self._result(SigningOutcome.SIGNED, require_signature(check, self.fingerprint, image, sources, record))
 
     def _upload(self, image: Image, sources: Sources) -> str:
         credentials = OCICredentials.from_secret(self.credentials, sources.secrets.read(self.credentials))

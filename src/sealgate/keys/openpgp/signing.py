@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import pysequoia
+
 from sealgate.errors import InvalidKeyError, SigningError, VerificationError
 from sealgate.messages import quote
 from sealgate.reasons import Reason
@@ -77,6 +79,11 @@ def sign_message(signer: OpenPGPSigner, payload: bytes, now: datetime, deadline:
     if signed.signing_fingerprint != signer.fingerprint:
         raise _not_verified(signer, f"it is by OpenPGP key {signed.signing_fingerprint}")
     return message
+
+
+def armor(message: bytes) -> str:
+    """Return a binary message as armored text (RFC 9580, 6.2)."""
+    return pysequoia.armor(message, pysequoia.ArmorKind.Message)
 
 
 def choose_signing_key(keyring: Keyring, present: Container[str], now: datetime, name: str) -> KeyState:

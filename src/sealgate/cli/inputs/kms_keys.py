@@ -1,0 +1,164 @@
+"""Names of keys in key management services on the command line, and the keys opened for signing.
+
+::
+
+    huawei:REGION/PROJECT/KEY
+    alibaba:REGION/KEY[/VERSION]
+    oracle:KEY-OCID/VERSION-OCID
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from sealgate.api.v1alpha1.keys import KeyEntry
+from sealgate.api.v1alpha1.services import CredentialsSecret
+from sealgate.budgets import Budgets
+from sealgate.cli.inputs.cloud_credentials import (
+    CloudCredentials,
+    alibaba_credentials,
+    huawei_credentials,
+    oracle_credentials,
+)
+from sealgate.cloud.oracle import realm_of, vault_endpoint
+from sealgate.errors import ConfigError
+from sealgate.kms.budgeted_services import BURST, REQUESTS_PER_MINUTE
+from sealgate.kms.signing import KMSSigningKey, KMSSigningKeys
+from sealgate.messages import quote
+from sealgate.service_secrets import MappingServiceSecrets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sealgate.clocks import Clock, Deadline
+    from sealgate.http.services import ServiceClient
+
+
+@dataclass(frozen=True, slots=True)
+class _Provider:
+    """How the keys of one provider are written.
+
+    Attributes:
+        form: for messages ("huawei:REGION/PROJECT/KEY").
+        pattern: of what follows the colon; its groups are fields of the provider.
+        credentials: reads the credentials.
+    """
+
+    form: str
+    pattern: re.Pattern[str]
+    credentials: Callable[[Mapping[str, str]], CloudCredentials]
+
+
+_PROVIDERS = {
+    "huawei": _Provider(
+        "huawei:REGION/PROJECT/KEY",
+        re.compile(r"(?P<region>[^/]+)/(?P<projectId>[^/]+)/(?P<keyId>[^/]+)"),
+        huawei_credentials,
+    ),
+    "alibaba": _Provider(
+        "alibaba:REGION/KEY[/VERSION]",
+        # The ARN of a key has a slash in it.
+        re.compile(r"(?P<region>[^/]+)/(?P<keyId>acs:[^/]+/[^/]+|[^/]+)(?:/(?P<keyVersionId>[^/]+))?"),
+        alibaba_credentials,
+    ),
+    "oracle": _Provider(
+        "oracle:KEY-OCID/VERSION-OCID",
+        re.compile(r"(?P<keyId>[^/]+)/(?P<keyVersionIds>[^/]+)"),
+        oracle_credentials,
+    ),
+}
+#: How keys in a KMS are written, for help and messages.
+FORMS = tuple(provider.form for provider in _PROVIDERS.values())
+
+
+@dataclass(frozen=True, slots=True)
+class KMSKeyName:
+    """The name of a key in a KMS, with everything that its service is asked with.
+
+    Attributes:
+        entry: names the key, its algorithm, and the credentials.
+        credentials: from the environment or a file.
+    """
+
+    entry: KeyEntry
+    credentials: CloudCredentials
+
+    def open(self, network: ServiceClient, clock: Clock, deadline: Deadline) -> KMSSigningKey:
+        """Read the key's public half, and return the key ready to sign; see `KMSSigningKeys.open`.
+
+        Args:
+            network: client for the services; stays open as long as the key signs.
+            clock: the time.
+            deadline: when all of it must be over.
+
+        Raises:
+            SigningError: the key must not or cannot sign.
+            UnavailableError: the service is not there, or does not take the credentials.
+        """
+        secrets = MappingServiceSecrets({self.credentials.source: self.credentials.data})
+        keys = KMSSigningKeys(network, secrets, clock, Budgets(REQUESTS_PER_MINUTE, BURST, clock))
+        return keys.open(self.entry, deadline)
+
+
+def is_kms_key(text: str) -> bool:
+    """Return whether a value of `--key` names a key in a KMS, and not a file."""
+    return text.partition(":")[0] in _PROVIDERS and ":" in text
+
+
+def parse_kms_key(
+    text: str,
+    environ: Mapping[str, str],
+    *,
+    algorithm: str | None = None,
+    distinguishing_id: str | None = None,
+    endpoint: str | None = None,
+) -> KMSKeyName:
+    """Parse the name of a key in a KMS, and read the credentials of its cloud.
+
+    Args:
+        text: as written, one of `FORMS`.
+        environ: the environment.
+        algorithm: of signatures; None for the default of the key's type.
+        distinguishing_id: of an SM2 key; None for the usual one.
+        endpoint: the address of the service; None for the public one. Of an Oracle vault the management endpoint.
+
+    Raises:
+        ConfigError: it is not such a name, or there are no credentials.
+    """
+    kind, _, rest = text.partition(":")
+    provider = _PROVIDERS[kind]
+    match = provider.pattern.fullmatch(rest)
+    if match is None:
+        raise ConfigError(f"the key {quote(text)} is not written as {provider.form}")
+    credentials = provider.credentials(environ)
+    fields: dict[str, object] = {name: value for name, value in match.groupdict().items() if value is not None}
+    if kind == "oracle":
+        fields["keyVersionIds"] = [fields["keyVersionIds"]]
+        endpoint = endpoint or _vault_endpoint(str(fields["keyId"]), credentials)
+    if endpoint is not None:
+        fields["endpoint"] = endpoint
+    # Not validated: it is no Secret's name, so that messages do not say that it were one.
+    fields["credentialsSecret"] = CredentialsSecret.model_construct(name=credentials.source)
+    document = {"kms": {kind: fields}, "algorithm": algorithm, "distinguishingId": distinguishing_id}
+    try:
+        return KMSKeyName(KeyEntry.model_validate(document), credentials)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"the key {quote(text)}: {field}: {quote(first['msg'])}; write {provider.form}") from error
+
+
+def _vault_endpoint(key_id: str, credentials: CloudCredentials) -> str:
+    if not credentials.region:
+        raise ConfigError(f"{credentials.source} has no region; add it, or set OCI_CLI_REGION")
+    try:
+        return vault_endpoint(key_id, credentials.region)
+    except KeyError:
+        why = f"the realm {quote(realm_of(key_id), 40)} is not known here"
+    except ValueError as error:
+        why = str(error)
+    raise ConfigError(f"{why}; name the vault's management endpoint with --kms-endpoint")

@@ -1,0 +1,155 @@
+"""Names of KMS keys on the command line, and credentials from the variables and files of the vendors' own tools."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sealgate.cli.inputs.cloud_credentials import alibaba_credentials, huawei_credentials, oracle_credentials
+from sealgate.cli.inputs.kms_keys import is_kms_key, parse_kms_key
+from sealgate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HUAWEI = {"HUAWEICLOUD_SDK_AK": "AK", "HUAWEICLOUD_SDK_SK": "sk-secret"}
+ALIBABA = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "aks-secret"}
+KEY, VERSION = "ocid1.key.oc1.phx.bbqehaq3aadfa.abyh", "ocid1.keyversion.oc1.phx.bbqehaq3aadfa.acy6"
+ARN = "acs:kms:cn-hangzhou:1540355698840000:key/key-hzz630"
+
+
+@pytest.fixture
+def oci(tmp_path: Path) -> dict[str, str]:
+    """The environment of a user with a configuration of the `oci` command."""
+    (tmp_path / ".oci").mkdir()
+    (tmp_path / "key.pem").write_text("PRIVATE-KEY")
+    (tmp_path / ".oci" / "config").write_text(
+        "[DEFAULT]\nuser=ocid1.user.oc1..u\ntenancy=ocid1.tenancy.oc1..t\nfingerprint=aa:bb\n"
+        f"key_file={tmp_path}/key.pem\nregion=us-phoenix-1\n[PARIS]\nregion=eu-paris-1\npass_phrase=100%secret\n"
+    )
+    return {"HOME": str(tmp_path)}
+
+
+def test_name_of_a_huawei_key() -> None:
+    name = parse_kms_key("huawei:cn-north-4/0a1b/b1c2-d3", HUAWEI, algorithm="ECDSA_SHA_256")
+    assert name.entry.kms is not None
+    assert name.entry.kms.source == "kms huawei cn-north-4/0a1b/b1c2-d3"
+    assert name.entry.algorithm == "ECDSA_SHA_256"
+    assert name.credentials.data == {"accessKey": b"AK", "secretKey": b"sk-secret"}
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "versions"),
+    [
+        ("alibaba:cn-hongkong/key-1", "cn-hongkong/key-1", ()),
+        ("alibaba:cn-hongkong/key-1/v-1", "cn-hongkong/key-1", ("v-1",)),
+        (f"alibaba:cn-hangzhou/{ARN}", f"cn-hangzhou/{ARN}", ()),
+        (f"alibaba:cn-hangzhou/{ARN}/v-1", f"cn-hangzhou/{ARN}", ("v-1",)),
+    ],
+)
+def test_name_of_an_alibaba_key(text: str, key: str, versions: tuple[str, ...]) -> None:
+    kms = parse_kms_key(text, ALIBABA).entry.kms
+    assert kms is not None
+    assert (kms.source, kms.versions) == (f"kms alibaba {key}", versions)
+
+
+@pytest.mark.parametrize(
+    ("region", "endpoint"),
+    [
+        ("us-phoenix-1", "https://bbqehaq3aadfa-management.kms.us-phoenix-1.oraclecloud.com"),
+        ("eu-paris-1", "https://bbqehaq3aadfa-management.kms.eu-paris-1.oci.oraclecloud.com"),
+    ],
+)
+def test_name_of_an_oracle_key(oci: dict[str, str], region: str, endpoint: str) -> None:
+    kms = parse_kms_key(f"oracle:{KEY}/{VERSION}", oci | {"OCI_CLI_REGION": region}).entry.kms
+    assert kms is not None
+    assert (kms.source, kms.versions) == (f"kms oracle {KEY} at {endpoint}", (VERSION,))
+
+
+def test_endpoint_replaces_the_public_one(oci: dict[str, str]) -> None:
+    for text, environ in (("huawei:r/p/k", HUAWEI), ("alibaba:r/k", ALIBABA), (f"oracle:{KEY}/{VERSION}", oci)):
+        kms = parse_kms_key(text, environ, endpoint="https://kms.example.org").entry.kms
+        assert kms is not None
+        assert kms.of.address == "https://kms.example.org"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("huawei:cn-north-4/key", "not written as huawei:REGION/PROJECT/KEY"),
+        ("huawei:", "not written as huawei:REGION/PROJECT/KEY"),
+        ("alibaba:key-1", r"not written as alibaba:REGION/KEY\[/VERSION\]"),
+        ("alibaba:cn-hongkong/alias/a/b", "not written as alibaba"),
+        (f"oracle:{KEY}", "not written as oracle:KEY-OCID/VERSION-OCID"),
+        (f"oracle:{VERSION}/{KEY}", "keyId"),
+        ("huawei:CN_NORTH/p/k", "region"),
+    ],
+)
+def test_other_names_say_what_to_write(oci: dict[str, str], text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_kms_key(text, {**HUAWEI, **ALIBABA, **oci})
+
+
+def test_oracle_key_of_an_unknown_realm_needs_its_endpoint(oci: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match=r"the realm oc99 is not known here; name .* --kms-endpoint"):
+        parse_kms_key(f"oracle:{KEY.replace('oc1', 'oc99')}/{VERSION}", oci)
+
+
+@pytest.mark.parametrize("text", ["release.pem", "/keys/a:b", "gpg:4A4A", "huawei", "-"])
+def test_other_keys_are_not_in_a_kms(text: str) -> None:
+    assert not is_kms_key(text)
+
+
+@pytest.mark.parametrize(
+    ("read", "environ", "missing"),
+    [
+        (huawei_credentials, {"HUAWEICLOUD_SDK_AK": "AK"}, "HUAWEICLOUD_SDK_SK must be set beside HUAWEICLOUD_SDK_AK"),
+        (alibaba_credentials, {"ALIBABA_CLOUD_SECURITY_TOKEN": "t"}, "ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA"),
+        (huawei_credentials, {}, r"set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, or write .*/\.huaweicloud/creden"),
+        (alibaba_credentials, {}, r"set ALIBABA_CLOUD_ACCESS_KEY_ID and .*, or write .*/\.alibabacloud/credentials"),
+        (
+            oracle_credentials,
+            {},
+            "has no user, tenancy, fingerprint, key_file; run `oci setup config`, or set OCI_CLI_",
+        ),
+    ],
+)
+def test_missing_credentials_say_what_to_set(
+    read: type[object], environ: dict[str, str], missing: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=missing):
+        read({"HOME": str(tmp_path), **environ})  # type: ignore[call-arg]  # one of the three functions
+
+
+def test_credentials_of_huawei_and_alibaba_may_be_in_the_vendors_files(tmp_path: Path) -> None:
+    (tmp_path / ".huaweicloud").mkdir()
+    (tmp_path / ".huaweicloud" / "credentials").write_text("[basic]\nak = AK\nsk = s%k\nsecurity_token = t\n")
+    (tmp_path / "alibaba.ini").write_text("[ci]\ntype = access_key\naccess_key_id = LTAI\naccess_key_secret = aks\n")
+    environ = {
+        "HOME": str(tmp_path),
+        "ALIBABA_CLOUD_CREDENTIALS_FILE": str(tmp_path / "alibaba.ini"),
+        "ALIBABA_CLOUD_PROFILE": "ci",
+    }
+    assert huawei_credentials(environ).data == {"accessKey": b"AK", "secretKey": b"s%k", "securityToken": b"t"}
+    assert alibaba_credentials(environ).data == {"accessKeyId": b"LTAI", "accessKeySecret": b"aks"}
+    with pytest.raises(ConfigError, match="has no section default; it has ci"):
+        alibaba_credentials({name: text for name, text in environ.items() if name != "ALIBABA_CLOUD_PROFILE"})
+
+
+def test_profile_of_oci_and_its_variables(oci: dict[str, str]) -> None:
+    default = oracle_credentials(oci)
+    assert default.data["privateKey"] == b"PRIVATE-KEY"
+    assert (default.region, "passphrase" in default.data) == ("us-phoenix-1", False)
+    paris = oracle_credentials(oci | {"OCI_CLI_PROFILE": "PARIS", "OCI_CLI_USER": "ocid1.user.oc1..v"})
+    assert (paris.region, paris.data["passphrase"]) == ("eu-paris-1", b"100%secret")
+    assert (paris.data["user"], paris.data["tenancy"]) == (b"ocid1.user.oc1..v", b"ocid1.tenancy.oc1..t")
+    assert oracle_credentials(oci | {"OCI_CLI_KEY_CONTENT": "OTHER"}).data["privateKey"] == b"OTHER"
+
+
+def test_secrets_are_in_no_message_and_no_representation(tmp_path: Path) -> None:
+    (tmp_path / "credentials").write_text("ak-secret-without-a-section\n")
+    with pytest.raises(ConfigError) as caught:
+        huawei_credentials({"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(tmp_path / "credentials")})
+    assert "ak-secret" not in f"{caught.value}{caught.value.__cause__}"
+    assert "sk-secret" not in repr(parse_kms_key("huawei:r/p/k", HUAWEI))

@@ -11,6 +11,7 @@ import pytest
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.formats.simple_signing.sign import SimpleSigner
 from sealgate.formats.simple_signing.stores import FolderStore, LookasideStore, OpenShiftStore
+from sealgate.keys.openpgp.generation import generate_key
 from sealgate.keys.openpgp.gpg import GPGKey
 from sealgate.keys.openpgp.secret_keys import SecretKeyFile
 from tests.keys.openpgp.test_secret_keys import PASSPHRASE, content
@@ -114,6 +115,12 @@ def test_skopeo_pulls_what_a_key_of_gpg_signed_into_the_extension(
     assert pull(home, place, tmp_path, home.export(fingerprint))
     stranger = home.key("stranger@example.org")
     assert not pull(home, place, tmp_path, home.export(stranger))
+
+
+def test_skopeo_pulls_what_a_new_key_signed(home: Home, place: SigningEnvironment, tmp_path: Path) -> None:
+    new = generate_key("Release <release@example.org>", datetime.now(UTC))
+    sign(place, SecretKeyFile(new.secret.encode(), "new.asc", datetime.now(UTC), no_passphrase), OpenShiftStore())
+    assert pull(home, place, tmp_path, new.public)
 
 
 def test_skopeo_pulls_what_was_signed_into_a_folder_or_a_web_server(

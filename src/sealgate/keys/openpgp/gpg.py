@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, cast
 from sealgate.errors import ConfigError, InvalidKeyError, SigningError
 from sealgate.keys.openpgp.keyring import MAX_KEYRING_BYTES, load_keyring
 from sealgate.keys.openpgp.packets import MAX_MESSAGE_BYTES
-from sealgate.keys.openpgp.signing import choose_signing_key
+from sealgate.keys.openpgp.signing import choose_signing_key, only_once
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class GPGKey:
         if wanted not in self.keyring.fingerprints:
             present &= {wanted}
         self.fingerprint = choose_signing_key(self.keyring, present, now, self.name).fingerprint
-        self._ask = passphrase
+        self._ask = only_once(passphrase)
         self._passphrase: str | None = None
         self._lock = threading.Lock()
 

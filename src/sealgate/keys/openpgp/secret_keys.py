@@ -19,7 +19,7 @@ from sealgate.errors import InvalidKeyError, SigningError, VerificationError
 from sealgate.keys.openpgp.certificates import LibraryError, library_errors
 from sealgate.keys.openpgp.keyring import MAX_KEYRING_BYTES, load_keyring
 from sealgate.keys.openpgp.packets import Packet, armored_blocks, read_packets
-from sealgate.keys.openpgp.signing import choose_signing_key
+from sealgate.keys.openpgp.signing import choose_signing_key, only_once
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class SecretKeyFile:
         self.fingerprint = choose_signing_key(self.keyring, present, now, name).fingerprint
         self._encrypted = any(key.fingerprint == self.fingerprint and key.secret is _Secret.ENCRYPTED for key in keys)
         self._only_signer = _without_other_secrets(packets, keys, self.fingerprint)
-        self._passphrase = passphrase
+        self._passphrase = only_once(passphrase)
         self._unlocked: pysequoia.PySigner | None = None
         self._lock = threading.Lock()
 

@@ -7,6 +7,7 @@ leaves this layer before the public certificate has verified it.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import pysequoia
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from sealgate.clocks import Deadline
     from sealgate.keys.openpgp.keyring import Keyring, KeyState
 
-    #: Returns the passphrase of a key; None if there is none and it cannot be asked for. Called once per key at most,
-    #: and only when the key turns out to need one.
+    #: Returns the passphrase of a key; None if there is none and it cannot be asked for. It is called when the key
+    #: turns out to need one, and only once, so that a person is not asked again for each image.
     PassphraseSource: TypeAlias = Callable[[], str | None]
 
 
@@ -106,6 +107,11 @@ def choose_signing_key(keyring: Keyring, present: Container[str], now: datetime,
     return max(
         usable, key=lambda state: (state.fingerprint != state.primary_fingerprint, state.created, state.fingerprint)
     )
+
+
+def only_once(source: PassphraseSource) -> PassphraseSource:
+    """Return a source that asks another one at its first call, and later returns the same. Not thread-safe."""
+    return lru_cache(1)(source)
 
 
 def _why_not(state: KeyState) -> str:

@@ -54,7 +54,24 @@ class ProviderKey(Model, ABC):
         return ()
 
 
-class HuaweiKMS(ProviderKey):
+class RegionalKey(ProviderKey):
+    """A key in a service whose address follows from its region unless the spec sets another."""
+
+    region: Region
+    endpoint: Endpoint | None = None
+
+    @property
+    def address(self) -> str | None:
+        """The endpoint, if it is set."""
+        return self.endpoint
+
+    @property
+    def service(self) -> str:
+        """Address or region."""
+        return self.endpoint or self.region
+
+
+class HuaweiKMS(RegionalKey):
     """A key in Huawei Cloud's Data Encryption Workshop (DEW)."""
 
     region: Region = Field(description="Region of the key, such as cn-north-4.")
@@ -73,18 +90,8 @@ class HuaweiKMS(ProviderKey):
         """Region, project and key in one word."""
         return f"{self.region}/{self.project_id}/{self.key_id}"
 
-    @property
-    def address(self) -> str | None:
-        """The endpoint, if it is set."""
-        return self.endpoint
 
-    @property
-    def service(self) -> str:
-        """Address or region."""
-        return self.endpoint or self.region
-
-
-class AlibabaKMS(ProviderKey):
+class AlibabaKMS(RegionalKey):
     """A key in Alibaba Cloud KMS."""
 
     version_fields = frozenset({"key_version_id"})
@@ -109,16 +116,6 @@ class AlibabaKMS(ProviderKey):
     def name(self) -> str:
         """Region and key in one word."""
         return f"{self.region}/{self.key_id}"
-
-    @property
-    def address(self) -> str | None:
-        """The endpoint, if it is set."""
-        return self.endpoint
-
-    @property
-    def service(self) -> str:
-        """Address or region."""
-        return self.endpoint or self.region
 
     @property
     def versions(self) -> tuple[str, ...]:

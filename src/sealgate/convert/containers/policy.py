@@ -26,7 +26,7 @@ from sealgate.convert.containers.requirements import (
     REJECT,
     SIGNED_BY,
     SIGSTORE_SIGNED,
-    MalformedError,
+    InvalidRequirementError,
     NoEquivalentError,
     check_requirement,
     cosign,
@@ -193,7 +193,7 @@ class _Converter:
                     rejected = True
                 elif checked["type"] != ACCEPT:
                     names.append(self._authenticator(scope, item_field, checked))
-            except MalformedError as error:
+            except InvalidRequirementError as error:
                 raise _malformed(item_field, str(error)) from error
             except NoEquivalentError as error:
                 self._note(item_field, f"has no equivalent, so its images are rejected: {error}")

@@ -49,7 +49,7 @@ class NoEquivalentError(Exception):
     """sealgate has no equivalent of a requirement; the message says why."""
 
 
-class MalformedError(Exception):
+class InvalidRequirementError(Exception):
     """A requirement is not valid; containers' own tools refuse it as well. The message says why."""
 
 
@@ -85,14 +85,14 @@ def check_requirement(requirement: object) -> Mapping[str, Any]:
     """Check the type and the members of a requirement, and return it.
 
     Raises:
-        MalformedError: the requirement is not an object with a type, or has an unknown member.
+        InvalidRequirementError: the requirement is not an object with a type, or has an unknown member.
     """
     if not isinstance(requirement, Mapping) or not isinstance(requirement.get("type"), str):
-        raise MalformedError("a requirement must be an object with a type")
+        raise InvalidRequirementError("a requirement must be an object with a type")
     allowed = _MEMBERS.get(requirement["type"])
     unknown = sorted(requirement.keys() - allowed) if allowed is not None else []
     if unknown:
-        raise MalformedError(f"{requirement['type']} has no member {quote(unknown[0], 64)}")
+        raise InvalidRequirementError(f"{requirement['type']} has no member {quote(unknown[0], 64)}")
     return requirement
 
 
@@ -104,17 +104,17 @@ def read_keys(requirement: Mapping[str, Any], read_file: Callable[[str], bytes] 
         read_file: returns a file's content or raises `OSError`; None if no file can be read.
 
     Raises:
-        MalformedError: no key source is given, or several are, or one is not valid.
+        InvalidRequirementError: no key source is given, or several are, or one is not valid.
     """
     given = [name for name in _KEY_SOURCES if name in requirement]
     if len(given) != 1:
-        raise MalformedError(f"{requirement['type']} needs exactly one of {', '.join(_KEY_SOURCES[:3])}")
+        raise InvalidRequirementError(f"{requirement['type']} needs exactly one of {', '.join(_KEY_SOURCES[:3])}")
     values = requirement[given[0]]
     if given[0] in {"keyPath", "keyData"}:
         values = [values]
     if not isinstance(values, list) or not values or not all(isinstance(value, str) and value for value in values):
         shape = "text" if given[0] in {"keyPath", "keyData"} else "a list of texts"
-        raise MalformedError(f"{given[0]} must be {shape}, not empty")
+        raise InvalidRequirementError(f"{given[0]} must be {shape}, not empty")
     if given[0] in {"keyData", "keyDatas"}:
         return Keys(tuple(_decode(value) for value in values))
     if read_file is None:
@@ -132,7 +132,7 @@ def simple_signing(
 
     Raises:
         NoEquivalentError: its key type or its identity has no equivalent.
-        MalformedError: its signedIdentity is not valid.
+        InvalidRequirementError: its signedIdentity is not valid.
     """
     if requirement.get("keyType") != "GPGKeys":
         raise NoEquivalentError(
@@ -181,13 +181,13 @@ def cosign(requirement: Mapping[str, Any], keys: Keys, name: str) -> tuple[dict[
 
 def _identity(identity: object) -> dict[str, Any]:
     if not isinstance(identity, Mapping):
-        raise MalformedError("signedIdentity must be an object with a type")
+        raise InvalidRequirementError("signedIdentity must be an object with a type")
     kind = identity.get("type")
     members = _IDENTITIES.get(kind) if isinstance(kind, str) else None
     if members is None or not isinstance(kind, str):
         raise NoEquivalentError(f"its signedIdentity is of the unknown type {quote(kind, 64)}")
     if identity.keys() - {"type"} != members.keys() or not all(isinstance(identity[name], str) for name in members):
-        raise MalformedError(f"signedIdentity {kind} must have exactly {', '.join(['type', *members])}")
+        raise InvalidRequirementError(f"signedIdentity {kind} must have exactly {', '.join(['type', *members])}")
     converted: dict[str, Any] = {"matchPolicy": kind[0].upper() + kind[1:]}
     if members:
         read = _IDENTITY_VALUES[kind]
@@ -199,9 +199,9 @@ def _exact_reference(text: str) -> str:
     try:
         reference = parse_reference(text)
     except InvalidReferenceError as error:
-        raise MalformedError(f"dockerReference: {error.message}") from error
+        raise InvalidRequirementError(f"dockerReference: {error.message}") from error
     if reference.tag is None and reference.digest is None:
-        raise MalformedError(f"dockerReference {quote(text)} has neither a tag nor a digest")
+        raise InvalidRequirementError(f"dockerReference {quote(text)} has neither a tag nor a digest")
     return text
 
 
@@ -210,12 +210,12 @@ def _exact_repository(text: str) -> str:
     try:
         return parse_reference(text).name
     except InvalidReferenceError as error:
-        raise MalformedError(f"dockerRepository: {error.message}") from error
+        raise InvalidRequirementError(f"dockerRepository: {error.message}") from error
 
 
 def _prefix(text: str) -> str:
     if not _PREFIX.fullmatch(text):
-        raise MalformedError(
+        raise InvalidRequirementError(
             f"{quote(text)} is not a prefix of remapIdentity: write a registry, or a name that has one"
         )
     host, slash, path = text.partition("/")
@@ -246,7 +246,7 @@ def _decode(text: str) -> bytes:
     try:
         return b64decode(text, validate=True)
     except binascii.Error as error:
-        raise MalformedError("its key data is not base64") from error
+        raise InvalidRequirementError("its key data is not base64") from error
 
 
 def _armored(data: bytes) -> str:

@@ -23,7 +23,7 @@ _FAMILIES = {"RSA_SIGN_PKCS1": "RSA_PKCS1", "EC_SIGN": "ECDSA"}
 _RSA_ALGORITHMS = ("RSA_PSS_SHA_256", "RSA_PKCS1_SHA_256")
 
 
-class MalformedError(Exception):
+class InvalidAttestationAuthorityError(Exception):
     """The AttestationAuthority is not valid; the message says why."""
 
 
@@ -36,7 +36,7 @@ def grafeas_spec(name: str, spec: Mapping[str, Any], server: str | None) -> tupl
         server: URL of the Grafeas server; None if it is not known.
 
     Raises:
-        MalformedError: the AttestationAuthority has no usable key or no note.
+        InvalidAttestationAuthorityError: the AttestationAuthority has no usable key or no note.
     """
     notes: list[str] = []
     note = _note(name, spec.get("noteReference"), notes)
@@ -59,7 +59,9 @@ def _note(name: str, reference: object, notes: list[str]) -> str:
             f"attestations are expected under {note} in a Grafeas server"
         )
         return note
-    raise MalformedError(f"its noteReference is {quote(text, 128) or 'missing'}; write projects/PROJECT/notes/NOTE")
+    raise InvalidAttestationAuthorityError(
+        f"its noteReference is {quote(text, 128) or 'missing'}; write projects/PROJECT/notes/NOTE"
+    )
 
 
 def _keys(spec: Mapping[str, Any], notes: list[str]) -> list[dict[str, Any]]:
@@ -69,9 +71,9 @@ def _keys(spec: Mapping[str, Any], notes: list[str]) -> list[dict[str, Any]]:
     elif isinstance(listed, list) and all(isinstance(item, Mapping) for item in listed):
         entries = [entry for item in listed for entry in _listed(item, notes)]
     else:
-        raise MalformedError("its publicKeys must be a list of keys")
+        raise InvalidAttestationAuthorityError("its publicKeys must be a list of keys")
     if not entries:
-        raise MalformedError("it has no public key")
+        raise InvalidAttestationAuthorityError("it has no public key")
     return entries
 
 
@@ -81,7 +83,7 @@ def _listed(item: Mapping[str, Any], notes: list[str]) -> list[dict[str, Any]]:
         return _entries(_decoded(item.get("asciiArmoredPgpPublicKey")), key_id, None, notes)
     pkix = item.get("pkixPublicKey")
     if item.get("keyType") != "PKIX" or not isinstance(pkix, Mapping):
-        raise MalformedError(f"a key of the type {quote(item.get('keyType'), 40)} has no equivalent")
+        raise InvalidAttestationAuthorityError(f"a key of the type {quote(item.get('keyType'), 40)} has no equivalent")
     return _entries(_decoded(pkix.get("publicKey")), key_id, pkix.get("signatureAlgorithm"), notes)
 
 
@@ -92,7 +94,7 @@ def _entries(text: str, key_id: object, algorithm: object, notes: list[str]) -> 
     try:
         kind = load_public_key(text).kind
     except InvalidKeyError as error:
-        raise MalformedError(f"its public key cannot be accepted: {error.message}") from error
+        raise InvalidAttestationAuthorityError(f"its public key cannot be accepted: {error.message}") from error
     entry["pem"] = text
     if algorithm is not None:
         return [{**entry, "algorithm": _algorithm(algorithm)}]
@@ -108,17 +110,17 @@ def _entries(text: str, key_id: object, algorithm: object, notes: list[str]) -> 
 def _algorithm(name: object) -> str:
     match = _ALGORITHM.fullmatch(name) if isinstance(name, str) else None
     if match is None:
-        raise MalformedError(f"the signature algorithm {quote(name, 64)} has no equivalent")
+        raise InvalidAttestationAuthorityError(f"the signature algorithm {quote(name, 64)} has no equivalent")
     return f"{_FAMILIES.get(match[1], match[1])}_SHA_{match[2]}"
 
 
 def _decoded(data: object) -> str:
     """Return a key as PEM or armored text; the field may have that text or its base64."""
     if not isinstance(data, str) or not data.strip():
-        raise MalformedError("it has no public key")
+        raise InvalidAttestationAuthorityError("it has no public key")
     if data.lstrip().startswith("-----BEGIN"):
         return data
     try:
         return b64decode("".join(data.split()), validate=True).decode("ascii")
     except (binascii.Error, ValueError):
-        raise MalformedError("its public key is neither PEM nor base64 of PEM") from None
+        raise InvalidAttestationAuthorityError("its public key is neither PEM nor base64 of PEM") from None

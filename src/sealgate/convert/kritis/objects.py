@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.api.v1alpha1.selectors import NAME_LABEL
-from sealgate.convert.kritis.authorities import MalformedError, grafeas_spec
+from sealgate.convert.kritis.authorities import InvalidAttestationAuthorityError, grafeas_spec
 from sealgate.convert.kritis.patterns import Exclusion, NoSelectorError, exclusion_of
 from sealgate.convert.results import Conversion, Note
 from sealgate.errors import PolicyError
@@ -152,7 +152,7 @@ class _Converter:
         document = self._authorities[key]
         try:
             spec, notes = grafeas_spec(key[1], document.value["spec"], self._server)
-        except MalformedError as error:
+        except InvalidAttestationAuthorityError as error:
             self._wrong(document, "spec", str(error))
             return None
         for note in notes:

@@ -221,15 +221,15 @@ class PolicyIndex:
 
     Args:
         policies: the policies, each name at most once.
-        unreadable: those that cannot be read, under further names.
+        compiled: policies that are compiled already, under further names.
 
     Raises:
         InvalidPatternError: a pattern does not compile.
     """
 
-    def __init__(self, policies: Iterable[VerificationPolicy], unreadable: Iterable[CompiledPolicy] = ()) -> None:
-        compiled = [*map(compile_policy, policies), *unreadable]
-        self.policies = tuple(sorted(compiled, key=lambda policy: policy.name))
+    def __init__(self, policies: Iterable[VerificationPolicy], compiled: Iterable[CompiledPolicy] = ()) -> None:
+        every = [*map(compile_policy, policies), *compiled]
+        self.policies = tuple(sorted(every, key=lambda policy: policy.name))
         self.literal_hosts = frozenset(_literal_hosts(self.policies))
         self._groups = tuple(_group(self.policies))
         self._cache: dict[object, tuple[tuple[_Lookup, bool], ...]] = {}

@@ -49,7 +49,7 @@ def build_policy_set(
     keys_of: Callable[[Authenticator], KeyResolver],
     unmatched: UnmatchedImages = UnmatchedImages.ADMIT,
     secrets: ServiceSecrets | None = None,
-    unreadable: Iterable[CompiledPolicy] = (),
+    compiled: Iterable[CompiledPolicy] = (),
 ) -> PolicySet:
     """Compile a snapshot.
 
@@ -62,7 +62,7 @@ def build_policy_set(
         keys_of: returns the resolver of an authenticator's keys (from the Secrets in files, or the object's status).
         unmatched: what happens to an image that no policy matches.
         secrets: credentials for signature stores; none by default.
-        unreadable: policies that could not be read; no image meets them.
+        compiled: further policies, compiled already; among them the substitutes of those that could not be read.
 
     Raises:
         InvalidPatternError: a pattern of a policy does not compile. Without it the policy would match less, and admit.
@@ -73,7 +73,7 @@ def build_policy_set(
             checks[authenticator.metadata.name] = build_check(authenticator, keys_of(authenticator))
         except SealgateError as error:
             checks[authenticator.metadata.name] = error
-    index = PolicyIndex(policies, unreadable)
+    index = PolicyIndex(policies, compiled)
     named = (check.named_hosts for check in checks.values() if not isinstance(check, SealgateError))
     literal_hosts = index.literal_hosts.union(*named)
     return PolicySet(index, checks, unmatched, literal_hosts, secrets or NoServiceSecrets())

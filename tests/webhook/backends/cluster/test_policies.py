@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.kubernetes.client import KubernetesAPI
+    from sealgate.policies.matching import CompiledPolicy
     from sealgate.verification.policy_sets import PolicySet
     from tests.support.simulators.kubernetes import KubernetesSimulator
 
@@ -85,6 +86,23 @@ def test_set_needs_both_kinds_to_be_listed(cluster: KubernetesSimulator, policie
 def test_an_empty_cluster_has_an_empty_set(cluster: KubernetesSimulator, policies: ClusterPolicies) -> None:
     with running(policies.tasks(), cluster):
         assert matched(wait_for(policies, lambda _: True)) == []
+
+
+def test_a_change_compiles_the_changed_policy_only(cluster: KubernetesSimulator, policies: ClusterPolicies) -> None:
+    def compiled() -> dict[str, CompiledPolicy]:
+        current = policies.current()
+        assert current is not None
+        return {found.name: found for found in current.index.policies}
+
+    for name in "abc":
+        cluster.put(POLICIES, policy(name))
+    with running(policies.tasks(), cluster):
+        wait_for(policies, lambda current: matched(current) == ["a", "b", "c"])
+        before = compiled()
+        cluster.put(POLICIES, policy("b", "docker.io/**"))
+        wait_for(policies, lambda current: matched(current) == ["a", "c"])
+        after = compiled()
+    assert [name for name in "abc" if after[name] is not before[name]] == ["b"]
 
 
 def test_a_change_is_in_force_at_once(cluster: KubernetesSimulator, policies: ClusterPolicies) -> None:

@@ -1,8 +1,9 @@
-"""The policies in force in a cluster: compiled anew, in one piece, whenever an object changes.
+"""The policies in force in a cluster: one set, made anew whenever an object changes.
 
-Reviews go on with the set they have until the next one is whole. An object that cannot be read (a later release stored
-it, or the API server let it through while the webhook was away) does not take the others with it, and never counts as
-no object: no image meets an authenticator or a policy that cannot be read (`sealgate.policies.unreadable`). Each such
+A policy is compiled once, when it is read, so that a change among thousands of policies is soon in force. Reviews go on
+with the set they have until the next one is whole. An object that cannot be read (a later release stored it, or the API
+server let it through while the webhook was away) does not take the others with it, and never counts as no object: no
+image meets an authenticator or a policy that cannot be read (`sealgate.policies.unreadable`). Each such
 object is in the log, in a metric and, by the operator, in its own status.
 """
 
@@ -71,12 +72,14 @@ class ReadPolicy:
 
     Attributes:
         name: its name.
-        object: the policy, or its substitute, which no image meets, if it cannot be read.
+        object: the policy; None if it cannot be read.
+        compiled: the compiled policy, or its substitute, which no image meets, if it cannot be read.
         problem: why it cannot be read; empty if it can.
     """
 
     name: str
-    object: VerificationPolicy | CompiledPolicy
+    object: VerificationPolicy | None
+    compiled: CompiledPolicy
     problem: str = ""
 
 
@@ -154,11 +157,11 @@ class ClusterPolicies:
         usable = [read.object for read in authenticators.values() if read.object is not None]
         compiled = build_policy_set(
             usable,
-            [read.object for read in policies.values() if isinstance(read.object, VerificationPolicy)],
+            (),
             lambda authenticator: resolvers[authenticator.metadata.name],
             self._unmatched,
             self._secrets,
-            [read.object for read in policies.values() if isinstance(read.object, CompiledPolicy)],
+            [read.compiled for read in policies.values()],
         )
         broken = {read.name: PolicyError(read.problem) for read in authenticators.values() if read.object is None}
         self._current = replace(compiled, checks={**compiled.checks, **broken})
@@ -194,16 +197,22 @@ def read_authenticator(item: dict[str, Any], _: ReadAuthenticator | None = None)
         return ReadAuthenticator(name, None, AuthenticatorStatus(), _explain(error))
 
 
-def read_policy(item: dict[str, Any], _: ReadPolicy | None = None) -> ReadPolicy:
-    """Return a policy; an invalid one is replaced by one that no image meets."""
+def read_policy(item: dict[str, Any], before: ReadPolicy | None = None) -> ReadPolicy:
+    """Return a policy, compiled; an invalid one is replaced by one that no image meets.
+
+    Args:
+        item: the object as the API server sent it.
+        before: the policy before a change; returned again if nothing has changed that counts. None if there was none.
+    """
     name = item["metadata"]["name"]
     try:
         policy = VerificationPolicy.model_validate(item)
-        compile_policy(policy)
+        if before is not None and before.object == policy:
+            return before
+        return ReadPolicy(name, policy, compile_policy(policy))
     except Exception as error:  # noqa: BLE001 - after any error, the policy must not count as absent
         problem = _explain(error)
-        return ReadPolicy(name, compile_unreadable(name, item, problem), problem)
-    return ReadPolicy(name, policy)
+        return ReadPolicy(name, None, compile_unreadable(name, item, problem), problem)
 
 
 def _explain(error: Exception) -> str:

@@ -1,9 +1,12 @@
-"""Reading PEM as people paste it: exactly one public key, or a message that says what it is and what to do."""
+"""PEM: exactly one public key or private key, as people paste it, or a message that says what it is and what to do."""
 
 from __future__ import annotations
 
+import base64
 import binascii
 import re
+import textwrap
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sealgate.errors import InvalidKeyError
@@ -17,6 +20,11 @@ MAX_PEM_BYTES = 65536
 
 _BLOCK = re.compile(
     r"\s*-----BEGIN PUBLIC KEY-----[ \t]*\r?\n([A-Za-z0-9+/=\s]+?)-----END PUBLIC KEY-----\s*", re.ASCII
+)
+_ANY_BLOCK = re.compile(
+    r"-----BEGIN (?P<label>[A-Z0-9 ]{1,60})-----[ \t]*\r?\n"
+    r"(?P<headers>(?:[A-Za-z-]+: [^\r\n]*\r?\n)+\r?\n)?(?P<body>[A-Za-z0-9+/=\s]*?)-----END (?P=label)-----",
+    re.ASCII,
 )
 _LABEL = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,60})-----")
 
@@ -62,6 +70,51 @@ def read_public_key_pem(pem: str | bytes) -> bytes:
     except ValueError as error:
         msg = "the public key's base64 is damaged; copy the whole block again"
         raise InvalidKeyError(msg) from error
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateBlock:
+    """The PEM block of a private key.
+
+    Attributes:
+        label: "PRIVATE KEY", "EC PRIVATE KEY", ...
+        data: the bytes inside; of a block that openssl encrypted in its old way, not those of the key.
+        encrypted: whether a passphrase is needed, as openssl encrypts keys.
+    """
+
+    label: str
+    data: bytes = field(repr=False)
+    encrypted: bool
+
+
+def read_private_key_pem(pem: bytes) -> PrivateBlock:
+    """Return the one private key that a PEM text must hold; the curve's parameters may be before it.
+
+    Raises:
+        InvalidKeyError: it is anything else; the message says what it is and what to do, and nothing of the content.
+    """
+    try:
+        text = pem.decode("ascii")
+    except UnicodeDecodeError as error:
+        msg = "it is not PEM; convert DER with: openssl pkey -inform DER -in key.der"
+        raise InvalidKeyError(msg) from error
+    blocks = [block for block in _ANY_BLOCK.finditer(text) if block["label"] != "EC PARAMETERS"]
+    if len(blocks) != 1 or not blocks[0]["label"].endswith("PRIVATE KEY"):
+        raise InvalidKeyError("it is not one private key in PEM, which begins with -----BEGIN PRIVATE KEY-----")
+    label, headers = blocks[0]["label"], blocks[0]["headers"] or ""
+    if label == "OPENSSH PRIVATE KEY":
+        raise InvalidKeyError("it is an OpenSSH key; convert a copy of it with: ssh-keygen -p -m PKCS8 -f COPY")
+    try:
+        data = binascii.a2b_base64("".join(blocks[0]["body"].split()), strict_mode=True)
+    except ValueError as error:
+        raise InvalidKeyError("the private key's base64 is damaged; copy the whole block again") from error
+    return PrivateBlock(label, data, label == "ENCRYPTED PRIVATE KEY" or "ENCRYPTED" in headers)
+
+
+def write_pem(label: str, data: bytes) -> bytes:
+    """Return a PEM block (RFC 7468)."""
+    lines = textwrap.wrap(base64.b64encode(data).decode("ascii"), 64)
+    return "\n".join((f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", "")).encode("ascii")
 
 
 def _decode(pem: str | bytes) -> str:

@@ -1,8 +1,9 @@
 """Verifying SM2 signatures with SM3 (GB/T 32918.2), which `cryptography` has no key type for.
 
-Everything here is public (key, signature, message), so nothing has to take constant time. What is secret in SM2, the
-signing, is not here. The signer's distinguishing id is part of what is signed: it goes into Z, and e = SM3(Z || M).
-Two ids are two different keys, so to speak; the policy says which, and no second one is tried.
+Verification handles only what is public (key, signature, message), so it need not take constant time. What is secret in
+SM2, the signing, is in `sealgate.keys.sm2_signing`; of this module it uses `base_multiple`. The signer's distinguishing
+id is part of what is signed: it goes into Z, and e = SM3(Z || M). Two ids are two different keys, so to speak; the
+policy says which, and no second one is tried.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ _SIZE = 32
 _P = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF00000000FFFFFFFFFFFFFFFF
 _A = _P - 3
 _B = 0x28E9FA9E9D9F5E344D5A9E4BCF6509A7F39789F515AB8F92DDBCBD414D940E93
-_N = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFF7203DF6B21C6052B53BBF40939D54123
+#: The order of the curve's group.
+ORDER = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFF7203DF6B21C6052B53BBF40939D54123
 _G = (
     0x32C4AE2C1F1981195F9904466A39C9948FE30BBFF2660BE1715A4589334C74C7,
     0xBC3736A2F4F6779C59BDCEE36B692153D0A9877CC62A474002DF32E52139F0A0,
@@ -71,13 +73,39 @@ class SM2Key:
             r, s = decode_dss_signature(signature)
         except ValueError as error:
             raise InvalidSignature from error
-        t = (r + s) % _N
-        if not (0 < r < _N and 0 < s < _N) or t == 0:
+        t = (r + s) % ORDER
+        if not (0 < r < ORDER and 0 < s < ORDER) or t == 0:
             raise InvalidSignature
         x = _affine_x(_sum_of_products(s, _G, t, self._point))
-        e = int.from_bytes(_digest(self.z, message), "big")
-        if x is None or (e + x) % _N != r:
+        if x is None or (self.message_number(message) + x) % ORDER != r:
             raise InvalidSignature
+
+    def message_number(self, message: bytes) -> int:
+        """Return e = SM3(Z || M), which a signature of a message is about."""
+        return int.from_bytes(_digest(self.z, message), "big")
+
+
+def public_der(x: int, y: int) -> bytes:
+    """Return the SubjectPublicKeyInfo of a point, uncompressed."""
+    return _PREFIX + _bytes(x) + _bytes(y)
+
+
+def base_multiple(scalar: int) -> tuple[int, int]:
+    """Return the affine coordinates of a multiple of the base point, with the same steps for every scalar.
+
+    Args:
+        scalar: from 1 to the order - 1.
+    """
+    # The same multiple, always of 257 bits, so that the number of steps tells nothing.
+    fixed = scalar + ORDER
+    fixed += ORDER if fixed.bit_length() <= ORDER.bit_length() else 0
+    total: _Point = (*_G, 1)
+    for bit in range(fixed.bit_length() - 2, -1, -1):
+        total = _double(total)
+        total = (total, _add(total, (*_G, 1)))[fixed >> bit & 1]
+    x, y, z = total
+    inverse = pow(z, -1, _P)
+    return x * inverse * inverse % _P, y * inverse * inverse * inverse % _P
 
 
 def _entitled(distinguishing_id: str) -> bytes:

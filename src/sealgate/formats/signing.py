@@ -49,6 +49,9 @@ class SigningResult:
         location: where it is stored, for a person to find it again ("registry.example.org/app:sha256-4a4a….sig").
         digest: digest of what is stored (`sha256:<hex>`); empty where the store has none.
         size: bytes of what is stored; 0 where not known.
+        contested: whether it was stored now where a writer on another machine may still replace it; it is then looked
+            for once more some seconds later.
+        repairs: how often another writer had dropped it and it was added again.
     """
 
     outcome: SigningOutcome
@@ -58,6 +61,8 @@ class SigningResult:
     location: str
     digest: str = ""
     size: int = 0
+    contested: bool = False
+    repairs: int = 0
 
 
 class Signer(Protocol):

@@ -113,7 +113,7 @@ class Search:
         with self._evidence.source(f"referrers of {self._digest}"):
             listed = self._registry.referrers(self._signature_repository, self._digest, MAX_REFERRERS)
         listed = [descriptor for descriptor in listed if _may_be_signature(descriptor)]
-        likely = [descriptor for descriptor in listed if descriptor.artifact_type in _LIKELY_TYPES]
+        likely = [descriptor for descriptor in listed if is_likely_signature(descriptor)]
         self._evidence.count(len(likely))
         self._check_referrers(likely)
         # Descriptors may carry a wrong type, so the others are fetched too, but last and within the limit.
@@ -221,6 +221,11 @@ class Search:
         if len(data) <= _KEPT_BYTES:
             self._kept[layer.digest] = data
         return data
+
+
+def is_likely_signature(descriptor: Descriptor) -> bool:
+    """Return whether a referrer's descriptor looks like that of a signature; some tools write wrong types."""
+    return _may_be_signature(descriptor) and descriptor.artifact_type in _LIKELY_TYPES
 
 
 def _may_be_signature(descriptor: Descriptor) -> bool:

@@ -1,12 +1,14 @@
-"""Sigstore bundles made with a key: a DSSE envelope and a hint at the key.
+"""What cosign signs and stores: classic payloads, and bundles made with a key (a DSSE envelope and a hint at the key).
 
-Certificates, transparency log entries and timestamps may be beside it. They belong to keyless signatures, which
-another kind of authenticator would check; here they are ignored and prove nothing.
+What is built here has the members, and their order, that cosign 3 writes. Certificates, transparency log entries and
+timestamps may be beside it. They belong to keyless signatures, which another kind of authenticator would check; here
+they are ignored and prove nothing.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -91,6 +93,61 @@ def parse_bundle(data: bytes, what: str) -> Bundle:
         hint=_hint(material, what),
         keyless="certificate" in material or "x509CertificateChain" in material,
     )
+
+
+def build_payload(repository: str, digest: str, annotations: Mapping[str, str]) -> bytes:
+    """Return the classic payload of an image, as it is signed.
+
+    Args:
+        repository: the image's repository as references have it; it becomes the payload's `docker-reference`.
+        digest: the image's digest.
+        annotations: the payload's optional members; may be empty.
+    """
+    critical = {
+        "identity": {"docker-reference": repository},
+        "image": {"docker-manifest-digest": digest},
+        "type": SIGNATURE_TYPE,
+    }
+    return _json({"critical": critical, "optional": dict(sorted(annotations.items())) or None})
+
+
+def build_statement(repository: str, digest: str, annotations: Mapping[str, str]) -> bytes:
+    """Return the in-toto statement about an image, the payload of a bundle's envelope.
+
+    cosign 3 leaves out the subject's name. It is here so that verification can compare it with the image's repository.
+
+    Args:
+        repository: the image's repository as references have it.
+        digest: the image's digest, SHA-256.
+        annotations: of the statement's subject; may be empty.
+    """
+    subject = {
+        "name": repository,
+        "digest": {"sha256": digest.removeprefix("sha256:")},
+        "annotations": dict(sorted(annotations.items())),
+    }
+    return _json({"_type": STATEMENT_TYPES[0], "subject": [subject], "predicateType": SIGN_PREDICATE, "predicate": {}})
+
+
+def build_bundle(fingerprint: str, statement: bytes, signature: bytes) -> bytes:
+    """Return a bundle around a signed statement.
+
+    Args:
+        fingerprint: of the key that signed, as findings have it.
+        statement: the payload of the envelope.
+        signature: over `pre_authentication_encoding(IN_TOTO, statement)`.
+    """
+    envelope = {"payload": _base64(statement), "payloadType": IN_TOTO, "signatures": [{"sig": _base64(signature)}]}
+    material = {"publicKey": {"hint": key_hint(fingerprint)}}
+    return _json({"mediaType": BUNDLE_TYPE, "verificationMaterial": material, "dsseEnvelope": envelope})
+
+
+def _json(document: object) -> bytes:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
 
 
 def key_hint(fingerprint: str) -> str:

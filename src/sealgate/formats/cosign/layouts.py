@@ -1,0 +1,216 @@
+"""Manifests that hold cosign's signatures: built anew, or extended by one signature.
+
+What others stored is kept byte for byte where it is a layer or an entry, and member for member elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+from sealgate.errors import SigningError, VerificationError
+from sealgate.formats.cosign.wire import (
+    BUNDLE_TYPE,
+    CLASSIC_REFERRER_TYPE,
+    PAYLOAD_TYPE,
+    PREDICATE_ANNOTATION,
+    SIGN_PREDICATE,
+    SIGNATURE_ANNOTATION,
+)
+from sealgate.http.interface import MAX_RESPONSE_BYTES
+from sealgate.parsing import evidence, strict_json
+from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
+from sealgate.registry.manifests import parse_artifact_manifest
+from sealgate.registry.names import digest_of
+
+if TYPE_CHECKING:
+    from sealgate.references import Digest
+    from sealgate.registry.interface import Manifest
+
+EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
+#: The content of a config that says nothing (OCI image specification, "Guidance for an Empty Descriptor").
+EMPTY = b"{}"
+_CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+_CONTENT_ANNOTATION = "dev.sigstore.bundle.content"
+_CREATED_ANNOTATION = "org.opencontainers.image.created"
+_NO_TIME = "0001-01-01T00:00:00Z"
+
+
+def describe(media_type: str, data: bytes, **members: object) -> dict[str, Any]:
+    """Return the descriptor of bytes, with further members."""
+    return {"mediaType": media_type, "size": len(data), "digest": digest_of(data), **members}
+
+
+def signature_layer(payload: bytes, signature: bytes) -> dict[str, Any]:
+    """Return the layer of a classic signature: a descriptor of its payload."""
+    annotations = {SIGNATURE_ANNOTATION: b64encode(signature).decode("ascii")}
+    return describe(PAYLOAD_TYPE, payload, annotations=annotations)
+
+
+def classic_config(layers: list[dict[str, Any]]) -> bytes:
+    """Return the config of a manifest of classic signatures, as cosign writes it."""
+    return _json(
+        {
+            "architecture": "",
+            "created": _NO_TIME,
+            "history": [{"created": _NO_TIME} for _ in layers],
+            "os": "",
+            "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]},
+            "config": {},
+        }
+    )
+
+
+def extend_config(config: bytes, layer: dict[str, Any]) -> bytes | None:
+    """Return a config with one more layer; None if it is not one that describes layers, and has to stay as it is."""
+    try:
+        document = strict_json.parse_object(config, "the config")
+    except strict_json.MalformedError:
+        return None
+    rootfs, history = document.get("rootfs"), document.get("history")
+    if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids"), list) or not isinstance(history, list):
+        return None
+    grown = {**rootfs, "diff_ids": [*rootfs["diff_ids"], layer["digest"]]}
+    return _json({**document, "history": [*history, {"created": _NO_TIME}], "rootfs": grown})
+
+
+def classic_manifest(layer: dict[str, Any]) -> tuple[bytes, bytes]:
+    """Return a manifest with one classic signature, and its config."""
+    config = classic_config([layer])
+    document = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": describe(_CONFIG_TYPE, config),
+        "layers": [layer],
+    }
+    return _json(document), config
+
+
+def classic_referrer(layer: dict[str, Any], subject: Manifest) -> tuple[bytes, bytes]:
+    """Return a manifest with one classic signature that refers to the image (OCI 1.1), and its config."""
+    config = classic_config([layer])
+    document = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": describe(CLASSIC_REFERRER_TYPE, config),
+        "layers": [layer],
+        "subject": describe(subject.media_type, subject.body),
+        "artifactType": CLASSIC_REFERRER_TYPE,
+    }
+    return _json(document), config
+
+
+def bundle_referrer(bundle: bytes, subject: Manifest, created: str) -> bytes:
+    """Return a manifest with one bundle that refers to the image; its config is `EMPTY`.
+
+    Args:
+        bundle: the bundle.
+        subject: the image's manifest.
+        created: the time, as RFC 3339 writes it.
+    """
+    return _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": describe(EMPTY_TYPE, EMPTY, artifactType=BUNDLE_TYPE),
+            "layers": [describe(BUNDLE_TYPE, bundle)],
+            "annotations": {
+                _CONTENT_ANNOTATION: "dsse-envelope",
+                PREDICATE_ANNOTATION: SIGN_PREDICATE,
+                _CREATED_ANNOTATION: created,
+            },
+            "subject": describe(subject.media_type, subject.body),
+            "artifactType": BUNDLE_TYPE,
+        }
+    )
+
+
+def read_signatures(manifest: Manifest, where: str) -> dict[str, Any]:
+    """Return the document of a manifest of classic signatures, as it is.
+
+    Args:
+        manifest: as fetched.
+        where: its tag, for messages.
+
+    Raises:
+        SigningError: it is something else, to which no signature may be added.
+    """
+    try:
+        parse_artifact_manifest(manifest, "the manifest")
+        return dict(evidence.parse_object(manifest.body, "the manifest", limit=MAX_RESPONSE_BYTES))
+    except VerificationError as error:
+        msg = (
+            f"the tag {where} holds something that is not a set of cosign signatures ({error.message}); it is left as "
+            "it is. Remove it, or sign with --storage referrers or bundle"
+        )
+        raise SigningError(msg) from error
+
+
+def append_signature(document: dict[str, Any], layer: dict[str, Any], config: bytes | None) -> bytes:
+    """Return the manifest of classic signatures with one more.
+
+    Args:
+        document: see `read_signatures`.
+        layer: the new one.
+        config: the new config; None to keep the one that is there.
+    """
+    grown = {**document, "layers": [*document["layers"], layer]}
+    if config is not None:
+        grown["config"] = {**document["config"], "size": len(config), "digest": digest_of(config)}
+    return _json(grown)
+
+
+def append_referrer(index: Manifest | None, entry: dict[str, Any], where: str) -> bytes:
+    """Return the index of the fallback tag with one more referrer.
+
+    Args:
+        index: as fetched; None if there is none.
+        entry: the descriptor of the new referrer.
+        where: the tag, for messages.
+
+    Raises:
+        SigningError: the tag holds something else, to which nothing may be added.
+    """
+    if index is None:
+        return _json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]})
+    return _json({**read_index_document(index, where), "manifests": [*index_entries(index, where), entry]})
+
+
+def index_entries(index: Manifest, where: str) -> list[Any]:
+    """Return the entries of the fallback tag's index, as they are; see `append_referrer`."""
+    return list(evidence.list_member(read_index_document(index, where), "manifests", "the index"))
+
+
+def read_index_document(index: Manifest, where: str) -> dict[str, Any]:
+    """Return the document of the fallback tag's index, as it is; see `append_referrer`."""
+    try:
+        if index.media_type != OCI_INDEX:
+            raise evidence.malformed("the manifest", "it is not an OCI index")
+        document = dict(evidence.parse_object(index.body, "the index", limit=MAX_RESPONSE_BYTES))
+        evidence.list_member(document, "manifests", "the index")
+    except VerificationError as error:
+        msg = f"the tag {where} holds something that is not a list of referrers ({error.message}); it is left as it is"
+        raise SigningError(msg) from error
+    return document
+
+
+def referrer_entry(body: bytes, artifact_type: str) -> dict[str, Any]:
+    """Return the entry of a referrer in the index of the fallback tag (OCI distribution specification).
+
+    Args:
+        body: the referrer's manifest.
+        artifact_type: its artifact type.
+    """
+    annotations = json.loads(body).get("annotations")
+    more = {"annotations": annotations} if annotations else {}
+    return describe(OCI_MANIFEST, body, artifactType=artifact_type, **more)
+
+
+def has_entry(entries: list[Any], digest: Digest) -> bool:
+    """Return whether a list of layers or entries has one with a digest."""
+    return any(isinstance(entry, dict) and entry.get("digest") == digest for entry in entries)
+
+
+def _json(document: object) -> bytes:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()

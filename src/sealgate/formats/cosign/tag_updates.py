@@ -1,0 +1,121 @@
+"""A tag that several writers extend: read, append, write, read again, until the addition is there.
+
+Where the registry honours `If-Match`, a write fails if another writer was faster. Elsewhere another writer that read
+before this write may replace it: the addition is then missing when the tag is read again, and is added again. An ETag
+alone does not say which it is: docker-registry gives one and ignores the condition.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sealgate.errors import ConflictError, ImmutableTagError, NotFoundError
+from sealgate.messages import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sealgate.formats.signing import SigningContext
+    from sealgate.references import Digest, Repository
+    from sealgate.registry.interface import Manifest
+
+#: How often a tag is written before the signer gives up, and the seconds between two attempts.
+MAX_ATTEMPTS = 5
+PAUSE = 1.0
+_HELP = (
+    "Nothing was changed. Use --storage referrers or bundle, exempt sha256-* from the rule that makes tags immutable, "
+    "or store signatures in a repository without that rule (--signature-repository)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TagUpdate:
+    """What a tag holds after an update.
+
+    Attributes:
+        manifest: with the addition.
+        repairs: how often the addition was dropped by another writer and added again.
+    """
+
+    manifest: Manifest
+    repairs: int
+
+
+@dataclass(frozen=True, slots=True)
+class SharedTag:
+    """A tag that several writers extend.
+
+    Attributes:
+        context: reads and writes.
+        repository: the repository.
+        tag: the tag.
+        image: digest of the image; some registries resolve the tag to the image itself if it does not exist.
+    """
+
+    context: SigningContext
+    repository: Repository
+    tag: str
+    image: Digest
+
+    @property
+    def name(self) -> str:
+        """The tag for a person."""
+        return f"{quote(self.repository.name)}:{self.tag}"
+
+    def read(self) -> Manifest | None:
+        """Return what the tag names now; None if it does not exist.
+
+        Raises:
+            VerificationError: it cannot be verified.
+            UnavailableError: the registry could not be asked.
+        """
+        try:
+            manifest = self.context.sources.registry.manifest(self.repository, self.tag)
+        except NotFoundError:
+            return None
+        return None if manifest.digest == self.image else manifest
+
+    def update(
+        self, holds: Callable[[Manifest], bool], extend: Callable[[Manifest | None], tuple[bytes, str]]
+    ) -> TagUpdate:
+        """Extend what the tag holds until it holds the addition.
+
+        Args:
+            holds: whether a manifest has the addition.
+            extend: returns what the tag held with the addition, and its media type.
+
+        Raises:
+            ConflictError: other writers were faster each time.
+            ImmutableTagError: the registry does not let the tag be changed.
+            SigningError: what the tag holds cannot be extended, or the registry refuses the write.
+            UnavailableError: the registry could not be asked.
+        """
+        there, attempts, written = self.read(), 0, 0
+        while there is None or not holds(there):
+            if attempts == MAX_ATTEMPTS:
+                msg = f"other writers changed the tag {self.name} {attempts} times while it was extended; try again"
+                raise ConflictError(msg)
+            attempts += 1
+            written += self._write(there, *extend(there))
+            there = self._read_back(holds)
+        return TagUpdate(there, max(written - 1, 0))
+
+    def _read_back(self, holds: Callable[[Manifest], bool]) -> Manifest | None:
+        there = self.read()
+        if there is not None and holds(there):
+            return there
+        # Some registries take a moment until they serve what they stored, and another writer may be under way.
+        self.context.sources.deadline.check(f"storing a signature under {self.name}")
+        self.context.sources.clock.sleep(PAUSE)
+        return self.read()
+
+    def _write(self, there: Manifest | None, body: bytes, media_type: str) -> bool:
+        """Write the tag; return False if another writer was faster."""
+        try:
+            self.context.writer.put_manifest(self.repository, self.tag, body, media_type, replaces=there)
+        except ImmutableTagError as error:
+            raise ImmutableTagError(f"{error.message}. {_HELP}") from error
+        except ConflictError:
+            return False
+        return True

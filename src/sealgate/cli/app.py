@@ -15,6 +15,7 @@ from sealgate.cli.help import examples
 #: Command -> `module:attribute`. Only the command in use is imported, so that `--version` and `--help` are fast.
 _COMMANDS = {
     "verify": "sealgate.cli.commands.verify:verify",
+    "sign": "sealgate.cli.commands.sign:sign",
     "serve": "sealgate.cli.commands.serve:serve",
     "policy": "sealgate.cli.commands.policy:policy",
     "key": "sealgate.cli.commands.key:key",

@@ -1,0 +1,163 @@
+"""`sealgate sign`: sign images with a private key."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from sealgate.cli.help import examples
+from sealgate.cli.inputs import options
+from sealgate.cli.inputs.registries import credentials_of, settings_of
+from sealgate.cli.inputs.signers.formats import chosen_input, format_names, format_options, values_of
+from sealgate.cli.inputs.signing_keys import key_options
+from sealgate.cli.outputs import console, signing
+from sealgate.clocks import SystemClock
+from sealgate.references import parse_reference
+from sealgate.registry.client import RegistryClient
+from sealgate.signing.locks import RepositoryLocks, default_lock_directory
+from sealgate.signing.runs import SigningRun
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sealgate.cli.exits import Exit
+    from sealgate.cli.inputs.options import RegistryOptions
+    from sealgate.cli.inputs.signing_keys import KeyOptions
+    from sealgate.references import Reference
+    from sealgate.signing.runs import SignedImage
+    from sealgate.trusted_state.stores import TrustedState
+
+#: The fewest images for which a progress bar is shown.
+MIN_PROGRESS_IMAGES = 4
+
+
+def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's signature
+    if wanted:
+        click.echo(signing.schema_text(), nl=False)
+        context.exit()
+
+
+@click.command(
+    epilog=examples(
+        "sealgate sign registry.example.org/shop/web:1.0 --key release.key",
+        "sealgate sign registry.example.org/shop/web:1.0 --key release.key --recursive --annotation env=prod",
+        "sealgate sign registry.example.org/shop/web:1.0 --key release.key --storage bundle --output json",
+    )
+)
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(format_names()),
+    default=format_names()[0],
+    show_default=True,
+    help="Signature format.",
+)
+@click.option(
+    "--recursive", is_flag=True, help="Sign every platform's manifest of an index too, not only the index itself."
+)
+@options.registry_options
+@options.timeout_option
+@key_options
+@options.state_option
+@options.output_option
+@click.option(
+    "--schema",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_schema,
+    help="Print the JSON schema of --output json and exit.",
+)
+@click.pass_context
+def sign(  # noqa: PLR0913 - click hands over one argument for each group of options
+    context: click.Context,
+    /,
+    *,
+    images: tuple[str, ...],
+    form: str,
+    recursive: bool,
+    key: KeyOptions,
+    registries: RegistryOptions,
+    timeout: float,
+    state: TrustedState,
+    output: str,
+    **values: Any,  # noqa: ANN401 - the values of the formats' own options
+) -> Exit:
+    """Sign images with a private key.
+
+    Each image is resolved once, and its digest is signed. The signature is verified with the public key before it is
+    stored, and read back afterwards. An image that has a valid signature with the same content by the same key (and
+    key version) is left alone. What is stored already is never changed or lost.
+
+    Writers of one user on one machine take turns for each repository. Writers on other machines that extend the same
+    tag at the same moment can drop each other's signature, since registries have no conditional write: sealgate reads
+    back at once and once more some seconds later, and adds again what is missing. A writer that comes later than that
+    can still drop it. With --storage referrers or bundle, in a registry with the referrers API, no writer can.
+
+    The failure of one image does not stop the others.
+
+    Exit codes: 0 signed or already signed, 1 refused (by the registry, or because of what is stored), 2 invalid usage,
+    key or file, 3 could not be determined. With several images the highest code.
+    """
+    references = [parse_reference(image) for image in images]
+    chosen = chosen_input(form, context)
+    own = values_of(chosen, values)
+    signer = chosen.build(key, own)
+    # A mirror may hold an older state than the one that is to be extended.
+    settings = settings_of(replace(registries, mirrors={}))
+    clock = SystemClock()
+    with RegistryClient(settings, clock=clock) as client:
+        run = SigningRun(
+            client=client,
+            credentials=credentials_of(registries),
+            clock=clock,
+            signer=signer,
+            locks=RepositoryLocks(default_lock_directory()),
+            state=state,
+            timeout=timeout,
+            named_hosts=chosen.named_hosts(own),
+        )
+        outcomes = _sign(run, references, recursive=recursive)
+    _report(outcomes, form, output)
+    return signing.exit_of(outcomes)
+
+
+sign.params.extend(format_options())
+
+
+def _sign(run: SigningRun, references: Sequence[Reference], *, recursive: bool) -> list[SignedImage]:
+    """Sign the images; on a terminal, show a progress bar if there are many."""
+    notes = console.notes()
+    bar = Progress(
+        TextColumn("signing"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=notes,
+        transient=True,
+        disable=not notes.is_terminal or len(references) < MIN_PROGRESS_IMAGES,
+    )
+    with bar:
+        task = bar.add_task("signing", total=len(references))
+        return run.sign_all(
+            references,
+            recursive=recursive,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+
+
+def _report(outcomes: Sequence[SignedImage], form: str, output: str) -> None:
+    if output == "json":
+        click.echo(signing.outcomes_text(outcomes, form))
+    else:
+        out = console.output()
+        out.print(signing.outcomes_table(outcomes))
+        out.print()
+        out.print(signing.summary(outcomes))
+    for each in outcomes:
+        if each.error is not None:
+            click.echo(f"Error: {console.plain(each.reference)}: {each.error.message}", err=True)

@@ -1,0 +1,1 @@
+"""What each format needs to sign: its options beside the key, and the signer that they make. One file for each."""

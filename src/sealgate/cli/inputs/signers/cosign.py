@@ -1,0 +1,69 @@
+"""Signing as cosign does: where signatures are stored, and what they say besides the image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sealgate.cli.inputs.signers.interface import SignerInput
+from sealgate.cli.inputs.signing_keys import open_signing_key
+from sealgate.formats.cosign.sign import CosignSigner, Storage
+from sealgate.messages import quote
+from sealgate.references import parse_repository
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sealgate.cli.inputs.signing_keys import KeyOptions
+
+
+def _annotations(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    for key, separator, _value in pairs:
+        if not key or not separator:
+            raise click.BadParameter(f"{quote(key)} must have the form KEY=VALUE")
+    return {key: value for key, _separator, value in pairs}
+
+
+_STORAGE = click.Option(
+    ["--storage"],
+    type=click.Choice([storage.value for storage in Storage]),
+    default=Storage.TAG.value,
+    show_default=True,
+    help="cosign: where signatures are stored. tag: the tag sha256-DIGEST.sig, which every cosign reads; writers on "
+    "other machines that sign the same image at the same moment may drop each other's signature, which is then added "
+    "again if it happens within seconds. referrers: a manifest of its own (OCI 1.1). bundle: the same with a sigstore "
+    "bundle, as cosign 3 writes it. In a registry with the referrers API, no writer can drop those.",
+)
+_ANNOTATION = click.Option(
+    ["--annotation", "annotations"],
+    callback=_annotations,
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="cosign: annotation to sign with the image. Repeatable.",
+)
+_REPOSITORY = click.Option(
+    ["--signature-repository"],
+    metavar="REPOSITORY",
+    help="cosign: repository that holds the signatures, as signatureRepository of an Authenticator; by default that "
+    "of the image.",
+)
+
+
+def _build(key: KeyOptions, values: Mapping[str, Any]) -> CosignSigner:
+    repository = values["signature_repository"]
+    return CosignSigner(
+        key=open_signing_key(key, "COSIGN_PASSWORD"),
+        storage=Storage(values["storage"]),
+        annotations=values["annotations"],
+        signature_repository=None if repository is None else parse_repository(repository),
+    )
+
+
+def _named_hosts(values: Mapping[str, Any]) -> frozenset[str]:
+    repository = values["signature_repository"]
+    return frozenset() if repository is None else frozenset({parse_repository(repository).registry})
+
+
+INPUT = SignerInput("cosign", (_STORAGE, _ANNOTATION, _REPOSITORY), _build, _named_hosts)

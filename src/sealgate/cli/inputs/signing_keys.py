@@ -1,0 +1,158 @@
+"""Keys that sign, as `--key` names them, and their passphrases. A passphrase is never an argument."""
+
+from __future__ import annotations
+
+import functools
+import os
+import stat
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from sealgate.cli.inputs import files
+from sealgate.errors import ConfigError, InvalidKeyError
+from sealgate.keys.pem import MAX_PEM_BYTES
+from sealgate.keys.private_keys import load_private_key
+from sealgate.messages import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sealgate.cli.inputs.options import RegistryOptions
+    from sealgate.keys.signing_keys import SigningKey
+
+T = TypeVar("T")
+
+_MAX_PASSPHRASE = 4096
+_OTHERS_MAY_READ = stat.S_IRGRP | stat.S_IROTH
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOptions:
+    """The options of a key that signs.
+
+    Attributes:
+        key: a file, or SCHEME:REST for a key in a KMS; None if not given, for formats that take keys otherwise.
+        algorithm: name of the algorithm; None for the default of the key's type.
+        distinguishing_id: of an SM2 key; None for the usual one.
+        passphrase_file: file with the passphrase in its first line; None if not given.
+        registries: how hosts are reached; for keys in a KMS.
+        timeout: seconds for the requests to a KMS; greater than 0.
+    """
+
+    key: str | None
+    algorithm: str | None
+    distinguishing_id: str | None
+    passphrase_file: str | None
+    registries: RegistryOptions
+    timeout: float
+
+
+#: Keys that are not files: the scheme of `--key SCHEME:REST`, and what opens it (with the whole of `--key`).
+SCHEMES: Mapping[str, Callable[[KeyOptions], SigningKey]] = {}
+
+
+def key_options(command: Callable[..., T]) -> Callable[..., T]:
+    """Add the options of the key, gathered as `key`; for commands with `registries` and `timeout`."""
+
+    @click.option(
+        "--key",
+        "key_text",
+        metavar="KEY",
+        help="Private key that signs: a PEM file (PKCS#8, SEC1, PKCS#1, or encrypted by cosign or openssl).",
+    )
+    @click.option("--algorithm", metavar="NAME", help="Signature algorithm. Default: that of the key's type.")
+    @click.option(
+        "--distinguishing-id", metavar="TEXT", help="Distinguishing ID of an SM2 key. Default: the usual one."
+    )
+    @click.option(
+        "--passphrase-file",
+        metavar="FILE",
+        help="File with the key's passphrase in its first line. Without it the passphrase is taken from the variable "
+        "of the format's own tool (cosign: COSIGN_PASSWORD), or asked for on a terminal.",
+    )
+    @functools.wraps(command)
+    def wrapped(  # noqa: PLR0913 - click hands over one argument for each option
+        *args: Any,  # noqa: ANN401
+        key_text: str | None,
+        algorithm: str | None,
+        distinguishing_id: str | None,
+        passphrase_file: str | None,
+        registries: RegistryOptions,
+        timeout: float,
+        **rest: Any,  # noqa: ANN401
+    ) -> T:
+        key = KeyOptions(key_text, algorithm, distinguishing_id, passphrase_file, registries, timeout)
+        return command(*args, key=key, registries=registries, timeout=timeout, **rest)
+
+    return wrapped
+
+
+def open_signing_key(options: KeyOptions, variable: str) -> SigningKey:
+    """Return the key that `--key` names.
+
+    Args:
+        options: the options of the key.
+        variable: environment variable with the passphrase, of the format's own tool.
+
+    Raises:
+        click.UsageError: `--key` is missing.
+        ConfigError: a file cannot be read, or there is no passphrase.
+        InvalidKeyError: the key cannot be accepted; the message names it.
+        UnavailableError: the service that holds the key could not be asked.
+    """
+    if not options.key:
+        raise click.UsageError("--key is missing: name the private key that signs")
+    scheme = options.key.partition(":")[0]
+    if scheme in SCHEMES:
+        return SCHEMES[scheme](options)
+    name = f"the key file {files.name_of(options.key)}"
+    content = files.read_bytes(options.key, MAX_PEM_BYTES)
+    _warn_if_readable(options.key, name)
+    try:
+        return load_private_key(
+            content,
+            name,
+            lambda: read_passphrase(options.passphrase_file, variable, name),
+            options.algorithm,
+            options.distinguishing_id,
+        )
+    except InvalidKeyError as error:
+        raise InvalidKeyError(f"{name}: {error.message}") from error
+
+
+def read_passphrase(file: str | None, variable: str, name: str, *, confirm: bool = False) -> bytes:
+    """Return a passphrase: from a file, else from an environment variable, else from the person at the terminal.
+
+    Args:
+        file: `--passphrase-file`; its first line counts. None if not given.
+        variable: the environment variable; set and empty is an empty passphrase.
+        name: what the passphrase is for ("the key file release.key").
+        confirm: whether to ask twice, for a new key.
+
+    Raises:
+        ConfigError: the file cannot be read, or nothing gives a passphrase and there is no terminal to ask on.
+    """
+    if file is not None:
+        return files.read_bytes(file, _MAX_PASSPHRASE).partition(b"\n")[0].rstrip(b"\r")
+    given = os.environ.get(variable)
+    if given is not None:
+        return os.fsencode(given)
+    if sys.stdin is None or not sys.stdin.isatty():
+        msg = f"{name} is encrypted, and there is no terminal to ask on; set {variable}, or use --passphrase-file"
+        raise ConfigError(msg)
+    answer: str = click.prompt(
+        f"Passphrase of {name}", hide_input=True, default="", show_default=False, err=True, confirmation_prompt=confirm
+    )
+    return answer.encode()
+
+
+def _warn_if_readable(path: str, name: str) -> None:
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - like `open`, for any path that was just read
+    except OSError:
+        return  # standard input, or gone meanwhile: nothing to say about it
+    if stat.S_ISREG(mode) and mode & _OTHERS_MAY_READ:
+        click.echo(f"Warning: {name} can be read by others; protect it: chmod 600 {quote(path)}", err=True)

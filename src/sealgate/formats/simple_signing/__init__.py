@@ -5,4 +5,6 @@ under (`payloads`). It is kept beside the registry, or in OpenShift's extension 
 is a keyring (`sealgate.keys.openpgp.keyring`); whether the signed name is one for the image is a rule of the policy
 (`identities`). Since a store may serve the same signature for every repository that holds the digest, that rule is
 what keeps one repository's signatures out of another's.
+
+Signing (`sign`, `storing`) writes what verification reads, and reads it back with the same check.
 """

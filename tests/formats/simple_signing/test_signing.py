@@ -411,3 +411,12 @@ def test_only_a_web_server_needs_one_writer_at_a_time(place: SigningEnvironment,
 
     assert lock_of(OpenShiftStore()) == lock_of(FolderStore(tmp_path)) == ""
     assert lock_of(LookasideStore("https://a.example.org", None)) == f"https://a.example.org/{FOLDER_NAME}"
+
+
+def test_only_on_a_web_server_a_signature_is_looked_for_once_more(
+    web: SigningEnvironment, server: LookasideSimulator, tmp_path: Path
+) -> None:
+    store = LookasideStore(f"{server.url}/sigstore", None)
+    assert [web.sign(store).contested, web.sign(store).contested] == [True, False]
+    assert not web.sign(OpenShiftStore()).contested
+    assert not web.sign(FolderStore(tmp_path)).contested

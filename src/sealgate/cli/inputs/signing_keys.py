@@ -61,7 +61,8 @@ def key_options(command: Callable[..., T]) -> Callable[..., T]:
         "--key",
         "key_text",
         metavar="KEY",
-        help="Private key that signs: a PEM file (PKCS#8, SEC1, PKCS#1, or encrypted by cosign or openssl).",
+        help="Private key that signs: a PEM file (PKCS#8, SEC1, PKCS#1, or encrypted by cosign or openssl). For "
+        "simpleSigning an OpenPGP secret key: a file, or gpg:FINGERPRINT for a key that gpg has.",
     )
     @click.option("--algorithm", metavar="NAME", help="Signature algorithm. Default: that of the key's type.")
     @click.option(
@@ -110,7 +111,7 @@ def open_signing_key(options: KeyOptions, variable: str) -> SigningKey:
         return SCHEMES[scheme](options)
     name = f"the key file {files.name_of(options.key)}"
     content = files.read_bytes(options.key, MAX_PEM_BYTES)
-    _warn_if_readable(options.key, name)
+    warn_if_readable(options.key, name)
     try:
         return load_private_key(
             content,
@@ -123,12 +124,12 @@ def open_signing_key(options: KeyOptions, variable: str) -> SigningKey:
         raise InvalidKeyError(f"{name}: {error.message}") from error
 
 
-def read_passphrase(file: str | None, variable: str, name: str, *, confirm: bool = False) -> bytes:
+def read_passphrase(file: str | None, variable: str | None, name: str, *, confirm: bool = False) -> bytes:
     """Return a passphrase: from a file, else from an environment variable, else from the person at the terminal.
 
     Args:
         file: `--passphrase-file`; its first line counts. None if not given.
-        variable: the environment variable; set and empty is an empty passphrase.
+        variable: the environment variable; set and empty is an empty passphrase. None for tools that have none.
         name: what the passphrase is for ("the key file release.key").
         confirm: whether to ask twice, for a new key.
 
@@ -137,11 +138,12 @@ def read_passphrase(file: str | None, variable: str, name: str, *, confirm: bool
     """
     if file is not None:
         return files.read_bytes(file, _MAX_PASSPHRASE).partition(b"\n")[0].rstrip(b"\r")
-    given = os.environ.get(variable)
+    given = None if variable is None else os.environ.get(variable)
     if given is not None:
         return os.fsencode(given)
     if sys.stdin is None or not sys.stdin.isatty():
-        msg = f"{name} is encrypted, and there is no terminal to ask on; set {variable}, or use --passphrase-file"
+        either = "" if variable is None else f"set {variable}, or "
+        msg = f"{name} is encrypted, and there is no terminal to ask on; {either}use --passphrase-file"
         raise ConfigError(msg)
     answer: str = click.prompt(
         f"Passphrase of {name}", hide_input=True, default="", show_default=False, err=True, confirmation_prompt=confirm
@@ -149,7 +151,13 @@ def read_passphrase(file: str | None, variable: str, name: str, *, confirm: bool
     return answer.encode()
 
 
-def _warn_if_readable(path: str, name: str) -> None:
+def warn_if_readable(path: str, name: str) -> None:
+    """Print a warning if a key file can be read by other users.
+
+    Args:
+        path: as the user wrote it.
+        name: of the key for a person.
+    """
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116 - like `open`, for any path that was just read
     except OSError:

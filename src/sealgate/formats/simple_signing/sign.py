@@ -103,15 +103,16 @@ class SimpleSigner:
         raise SigningError(f"the signature was stored and is not there when it is read back: {where}; sign again")
 
     def _result(self, outcome: SigningOutcome, candidate: Candidate, image: Image) -> SigningResult:
-        message = candidate.message()
+        message, writer = candidate.message(), writer_of(self.store)
         return SigningResult(
             outcome=outcome,
             fingerprint=self.fingerprint,
             key_version="",
             algorithm=ALGORITHM,
-            location=f"{writer_of(self.store).address(image)}, {candidate.source}",
+            location=f"{writer.address(image)}, {candidate.source}",
             digest=f"sha256:{hashlib.sha256(message).hexdigest()}",
             size=len(message),
+            contested=writer.contested and outcome is SigningOutcome.SIGNED,
         )
 
 

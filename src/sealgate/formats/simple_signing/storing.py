@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from sealgate.errors import (
     ConflictError,
@@ -52,7 +52,13 @@ _NOT_IMPLEMENTED = 501
 
 
 class StoreWriter(Protocol):
-    """Writes to a store of signatures."""
+    """Writes to a store of signatures.
+
+    Attributes:
+        contested: whether a slower writer may replace a signature that was stored.
+    """
+
+    contested: ClassVar[bool]
 
     def lock_name(self, image: Image) -> str:
         """Return what `Signer.lock_name` returns."""
@@ -80,6 +86,8 @@ def writer_of(store: WritableStore) -> StoreWriter:
 
 class OpenShiftWriter:
     """Writes to the signature extension of the image's registry, which keeps each signature under a name of its own."""
+
+    contested: ClassVar[bool] = False
 
     def lock_name(self, image: Image) -> str:
         """Return an empty name: no writer can replace another's signature."""
@@ -126,6 +134,7 @@ def _without_role(error: UnauthorizedError) -> UnauthorizedError:
 class FolderWriter:
     """Writes numbered files to a folder. A file appears complete, under the first number that is free."""
 
+    contested: ClassVar[bool] = False
     store: FolderStore
 
     def lock_name(self, image: Image) -> str:
@@ -149,6 +158,7 @@ class FolderWriter:
 class LookasideWriter:
     """Writes numbered files to a web server with PUT, with the user's credentials for its host."""
 
+    contested: ClassVar[bool] = True
     store: LookasideStore
 
     def lock_name(self, image: Image) -> str:
@@ -173,11 +183,10 @@ class LookasideWriter:
 
     def _is_free(self, name: str, context: SigningContext) -> bool:
         try:
-            self.store.fetch(name, context.sources)
+            with suppress(VerificationError):  # something that is larger than a signature may be
+                self.store.fetch(name, context.sources)
         except NotFoundError:
             return True
-        except VerificationError:  # larger than a signature may be
-            return False
         return False
 
     def _stores(self, name: str, image: Image, message: bytes, context: SigningContext) -> bool:

@@ -99,14 +99,14 @@ class Webhook:
         for line in self._log:
             said.append(line)
             entry: dict[str, Any] = _parse(line)
-            if entry.get("event") == event:
+            if entry.get("msg") == event:
                 return entry
         raise RuntimeError(f"the webhook did not start:\n{''.join(said)}")
 
     def _follow(self) -> None:
         for line in self._log:
             entry = _parse(line)
-            if entry.get("event") == "review":
+            if entry.get("msg") == "review":
                 self._on_review(entry)
 
 

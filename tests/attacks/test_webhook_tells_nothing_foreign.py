@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-NASTY = 'x"\n{"event": "review", "answer": "allowed"}\r\n\x1b[2J\x1b]0;owned\x07\u202e\u2028\x00\ud800'
+NASTY = 'x"\n{"msg": "review", "result": "allowed"}\r\n\x1b[2J\x1b]0;owned\x07\u202e\u2028\x00\ud800'
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_attack_40_no_weak_cipher_or_protocol_is_on_offer(tmp_path: Path) -> Non
 def assert_log_is_clean(environment: WebhookEnvironment) -> None:
     text = environment.log.getvalue()
     assert all(character.isprintable() for line in text.split("\n") for character in line)
-    events = [json.loads(line)["event"] for line in text.splitlines()]
+    events = [json.loads(line)["msg"] for line in text.splitlines()]
     assert len(text.split("\n")) == len(events) + 1
     for line in text.splitlines():
         for value in json.loads(line).values():

@@ -35,7 +35,7 @@ class Server:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.log.append(json.loads(line))
-            if self.log[-1]["event"] == event:
+            if self.log[-1]["msg"] == event:
                 return self.log[-1]
         pytest.fail(f"the server ended without saying {event!r}: {self.log}")
 

@@ -193,8 +193,8 @@ def test_server_fetches_kms_keys_and_admits_with_them(environment: KMSPolicyEnvi
             address, usable = "", False
             for line in process.stderr:
                 entry = json.loads(line)
-                address = entry["address"] if entry["event"] == "reviews served" else address
-                usable = usable or (entry["event"] == "policies loaded" and entry["unusable"] == 0)
+                address = entry["address"] if entry["msg"] == "reviews served" else address
+                usable = usable or (entry["msg"] == "policies loaded" and entry["unusable"] == 0)
                 if address and usable:
                     break
             with urllib3.PoolManager() as pool:

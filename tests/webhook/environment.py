@@ -218,7 +218,7 @@ class WebhookEnvironment:
     def lines(self, event: str) -> list[dict[str, Any]]:
         """Return the log's lines of one event."""
         lines = [json.loads(line) for line in self.log.getvalue().splitlines()]
-        return [line for line in lines if line["event"] == event]
+        return [line for line in lines if line["msg"] == event]
 
     def metric(self, name: str, **labels: str) -> float:
         """Return a metric's value; zero if it does not exist yet."""

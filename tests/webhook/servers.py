@@ -104,13 +104,13 @@ class Server:
 
     def lines(self, event: str) -> list[dict[str, Any]]:
         with self._changed:
-            return [line for line in self._lines if line["event"] == event]
+            return [line for line in self._lines if line["msg"] == event]
 
     def wait_for_line(self, event: str, count: int = 1) -> dict[str, Any]:
         """Wait until the log has a line of an event (or several) and return the last."""
 
         def found() -> list[dict[str, Any]]:
-            return [line for line in self._lines if line["event"] == event]
+            return [line for line in self._lines if line["msg"] == event]
 
         with self._changed:
             done = self._changed.wait_for(lambda: self._ended or len(found()) >= count, PATIENCE_SECONDS)
@@ -166,7 +166,7 @@ class Server:
             try:
                 line = json.loads(text)
             except ValueError:
-                line = {"event": text}
+                line = {"msg": text}
             with self._changed:
                 self._lines.append(line)
                 self._changed.notify_all()

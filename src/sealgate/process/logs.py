@@ -122,8 +122,9 @@ def _renderer(style: LogStyle, stream: _Steady) -> Processor:
 
 
 def _render_json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
-    # The fields that every line has come first.
-    return _ENCODER.encode({name: event.pop(name) for name in ("time", "level", "event")} | dict(event))
+    # The fields that every line has come first. The event is `msg`, as in the JSON logs of Kubernetes' components.
+    first = {"time": event.pop("time"), "level": event.pop("level"), "msg": event.pop("event")}
+    return _ENCODER.encode(first | dict(event))
 
 
 def _adopt_standard_logging(renderer: Processor, stream: _Steady, level: int) -> None:

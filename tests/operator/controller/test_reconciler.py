@@ -407,7 +407,7 @@ def test_unexpected_reconcile_error_is_logged_and_retried(
     with running(cluster):
         cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert any(line["event"] == "reconcile failed; will retry" and "a defect" in line["exception"] for line in lines)
+    assert any(line["msg"] == "reconcile failed; will retry" and "a defect" in line["exception"] for line in lines)
 
 
 def test_replica_with_a_stopped_task_fails(cluster: KubernetesSimulator, monkeypatch: pytest.MonkeyPatch) -> None:

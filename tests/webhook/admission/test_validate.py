@@ -399,7 +399,7 @@ def test_a_review_is_one_line_in_the_log(environment: WebhookEnvironment) -> Non
     assert seconds > 0
     assert line.pop("time").endswith("Z")
     assert line == {
-        "event": "review",
+        "msg": "review",
         "level": "info",
         "endpoint": "validate",
         "uid": answer.response["uid"],

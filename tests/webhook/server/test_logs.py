@@ -33,7 +33,7 @@ def test_a_line_is_one_json_object_with_time_and_level() -> None:
     configure_logs("auto", stream).info("review", uid="1")
     (line,) = lines(stream)
     assert line.pop("time").endswith("Z")
-    assert line == {"event": "review", "level": "info", "uid": "1"}
+    assert line == {"msg": "review", "level": "info", "uid": "1"}
 
 
 @pytest.mark.parametrize("name", ["gunicorn.error", "flask.app", "urllib3", "anything"])
@@ -43,7 +43,7 @@ def test_standard_logging_has_the_same_format(name: str) -> None:
     logging.getLogger(name).warning("seen %s\n%s", "this", "and that")
     (line,) = lines(stream)
     assert line.pop("time").endswith("Z")
-    assert line == {"event": "seen this\\nand that", "level": "warning", "logger": name}
+    assert line == {"msg": "seen this\\nand that", "level": "warning", "logger": name}
 
 
 def test_exceptions_are_inside_their_line() -> None:
@@ -98,7 +98,7 @@ def test_gunicorn_logs_through_the_same_handler_and_no_access_lines() -> None:
     logger.info("Listening at: %s", "https://127.0.0.1:8443")
     assert not logger.access_log_enabled
     (line,) = lines(stream)
-    assert line["event"] == "Listening at: https://127.0.0.1:8443"
+    assert line["msg"] == "Listening at: https://127.0.0.1:8443"
     assert not logger.error_log.handlers
 
 
@@ -106,7 +106,7 @@ def test_logs_go_to_standard_error_by_default(capsys: pytest.CaptureFixture[str]
     configure_logs("json").info("review")
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert json.loads(captured.err)["event"] == "review"
+    assert json.loads(captured.err)["msg"] == "review"
 
 
 @pytest.mark.parametrize(

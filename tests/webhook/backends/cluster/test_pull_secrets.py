@@ -146,7 +146,7 @@ def test_unreadable_entry_affects_only_itself_and_is_named(
     put_secret(cluster, "shop", "pull", "", **{".dockerconfigjson": base64.b64encode(config.encode()).decode()})
     assert username(credentials, request(imagePullSecrets=[{"name": "pull"}])) == "uu"
     (line,) = [json.loads(line) for line in output.getvalue().splitlines()]
-    assert line["event"] == "pull secret has invalid entries"
+    assert line["msg"] == "pull secret has invalid entries"
     assert (line["namespace"], line["secret"], line["entries"]) == ("shop", "pull", ["broken.example.org"])
 
 

@@ -90,6 +90,7 @@ class HTTPSimulator:
     def close(self) -> None:
         """Stop serving: release hanging requests, close every connection, wait for every thread."""
         self.closing.set()
+        self._server.wake()
         self._server.shutdown()
         self._thread.join()
         self._server.close_connections()
@@ -148,6 +149,11 @@ class _Server(HTTPServer):
         with contextlib.suppress(OSError):
             request.shutdown(socket.SHUT_RDWR)
         request.close()
+
+    def wake(self) -> None:
+        """End the pause of the serving thread, so that `shutdown` need not wait for it; ends accepting too."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
 
     def next_connection(self) -> int:
         with self.lock:

@@ -17,6 +17,7 @@ included.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import re
@@ -158,6 +159,7 @@ class KubernetesSimulator:
         """Drop every connection and refuse new ones."""
         server, self._server = self._server, None
         if server is not None:
+            server.wake()
             server.shutdown()
             server.server_close()
             # No other process on this machine may get the port meanwhile.
@@ -484,6 +486,11 @@ class _Server(ThreadingHTTPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         self._connections.add(request)
         super().process_request(request, client_address)
+
+    def wake(self) -> None:
+        """End the pause of the serving thread, so that `shutdown` need not wait for it; ends accepting too."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
 
     def drop_connections(self) -> None:
         for connection in list(self._connections):

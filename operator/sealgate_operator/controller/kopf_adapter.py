@@ -63,7 +63,7 @@ _CONNECT_SECONDS, _REQUEST_SECONDS = 5.0, 15.0
 #: Seconds between two checks of whether Kopf has to stop.
 _POLL_SECONDS = 0.25
 #: Seconds that Kopf gets to stop by itself; it waits 5 s for its own tasks.
-_SHUTDOWN_SECONDS = 8.0
+SHUTDOWN_SECONDS = 8.0
 #: Seconds of back-off before Kopf is restarted, the first and the longest.
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 15.0
 
@@ -83,15 +83,22 @@ class Watcher:
         namespace: the operator's namespace, the only one in which Secrets are watched.
         on_event: called for every event, in Kopf's event loop; must not block.
         log: gets a line for every restart.
+        shutdown_seconds: for which Kopf may shut down by itself before its remaining tasks are cancelled.
     """
 
     def __init__(
-        self, configuration: Configuration, namespace: str, on_event: EventHandler, log: FilteringBoundLogger
+        self,
+        configuration: Configuration,
+        namespace: str,
+        on_event: EventHandler,
+        log: FilteringBoundLogger,
+        shutdown_seconds: float = SHUTDOWN_SECONDS,
     ) -> None:
         self._configuration = configuration
         self._namespace = namespace
         self._on_event = on_event
         self._log = log
+        self._shutdown_seconds = shutdown_seconds
         self._restart = threading.Event()
 
     def restart(self) -> None:
@@ -127,7 +134,7 @@ class Watcher:
                 vault=vault,
             )
         )
-        await _shut_down(running, over)
+        await _shut_down(running, over, self._shutdown_seconds)
         # Kopf closes its connections before its last requests have ended, and these open new ones.
         await vault.close()
         if stop.is_set():
@@ -168,7 +175,7 @@ class Watcher:
             self._on_event(kind, obj, gone=event["type"] == "DELETED")
 
 
-async def _shut_down(running: asyncio.Task[None], over: asyncio.Event) -> None:
+async def _shut_down(running: asyncio.Task[None], over: asyncio.Event, seconds: float) -> None:
     """Return when Kopf has ended and none of its tasks is left.
 
     After the stop flag is set, Kopf waits without a limit for its tasks, and some of them ignore a cancellation: a
@@ -176,7 +183,7 @@ async def _shut_down(running: asyncio.Task[None], over: asyncio.Event) -> None:
     """
     running.add_done_callback(lambda _: over.set())
     await over.wait()
-    await asyncio.wait([running], timeout=_SHUTDOWN_SECONDS)
+    await asyncio.wait([running], timeout=seconds)
     while left := asyncio.all_tasks() - {asyncio.current_task()}:
         for task in left:
             task.cancel()

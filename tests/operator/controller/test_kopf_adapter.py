@@ -67,7 +67,7 @@ def test_a_task_that_ignores_cancellation_does_not_stop_a_restart(cluster: Kuber
         del kind, obj, gone
         begun.append(asyncio.get_running_loop().create_task(stubborn()))
 
-    with watching(cluster, on_event) as watcher:
+    with watching(cluster, on_event, shutdown_seconds=0.1) as watcher:
         cluster.wait_for(lambda c: len(watched(c)) == 3)
         cluster.put(SECRETS, secret("keys", cosign_pub=pem("one")))
         eventually(lambda: bool(begun))
@@ -83,10 +83,10 @@ def ignore(kind: str, obj: dict[str, Any], *, gone: bool = False) -> None:
 
 
 @contextmanager
-def watching(cluster: KubernetesSimulator, on_event: EventHandler = ignore) -> Iterator[Watcher]:
+def watching(cluster: KubernetesSimulator, on_event: EventHandler = ignore, **options: float) -> Iterator[Watcher]:
     """Run a watcher, and stop it at the end."""
     stop = threading.Event()
-    watcher = Watcher(api_of(cluster).configuration, "sealgate", on_event, log())
+    watcher = Watcher(api_of(cluster).configuration, "sealgate", on_event, log(), **options)
     thread = threading.Thread(target=watcher.run, args=(stop,), daemon=True)
     thread.start()
     try:

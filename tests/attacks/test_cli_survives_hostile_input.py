@@ -63,8 +63,8 @@ def test_attack_33_manifests_made_to_crash_their_reader_are_refused(policies: Pa
 
 def test_attack_33_lists_that_aliases_multiply_are_not_unfolded(policies: Path) -> None:
     lines = ["x0: &x0 {kind: ConfigMap}"]
-    lines += [f"x{n}: &x{n} {{kind: List, items: [{', '.join([f'*x{n - 1}'] * 99)}]}}" for n in range(1, 8)]
-    text = "\n".join([*lines, "kind: List", "items: [*x7]"])
+    lines += [f"x{n}: &x{n} {{kind: List, items: [{', '.join([f'*x{n - 1}'] * 99)}]}}" for n in range(1, 7)]
+    text = "\n".join([*lines, "kind: List", "items: [*x6]"])
     verified = sealgate("verify", "-f", "-", "--policies", policies, stdin=text)
     assert verified.exit_code == 2
     assert "those repeated by aliases too" in verified.stderr

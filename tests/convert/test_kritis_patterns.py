@@ -9,13 +9,11 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from sealgate.convert.files import to_yaml
 from sealgate.convert.kritis.patterns import NoSelectorError, exclusion_of
 from sealgate.errors import InvalidReferenceError
-from sealgate.manifests.loading import load_policy_texts
-from sealgate.policies.matching import Namespace, PolicyIndex
+from sealgate.policies.matching import Namespace
 from sealgate.references import parse_reference
-from tests.convert.kritis_conversions import DIGEST, convert, excluded, notes, problems, specs
+from tests.convert.kritis_conversions import DIGEST, convert, convert_and_load, excluded, notes, problems, specs
 from tests.support.builders.kritis import allowlist, attestation_policy, authority, kritis
 
 if TYPE_CHECKING:
@@ -234,11 +232,10 @@ def alike(pattern: str) -> st.SearchStrategy[str]:
     return images | images.map(lambda image: re.sub(r":[^/]*$", "", image) + DIGEST)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(data=st.data(), listed=st.lists(patterns, min_size=1, max_size=3))
 def test_excluded_images_were_allowed(data: st.DataObject, listed: list[str]) -> None:
-    conversion = convert(authority(), attestation_policy("signed", "qa"), allowlist(*listed))
-    index = PolicyIndex(load_policy_texts([("-", to_yaml(conversion))]).policies)
+    _, index = convert_and_load(authority(), attestation_policy("signed", "qa"), allowlist(*listed))
     for pattern in listed:
         for image in data.draw(st.lists(alike(pattern), min_size=1, max_size=6)):
             try:
@@ -273,5 +270,5 @@ usual = st.tuples(
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), pattern=usual)
 def test_images_allowed_by_typical_patterns_are_excluded(data: st.DataObject, pattern: str) -> None:
-    conversion = convert(authority(), attestation_policy("signed", "qa"), allowlist(pattern))
-    assert excluded(conversion, data.draw(allowed(pattern)))
+    _, index = convert_and_load(authority(), attestation_policy("signed", "qa"), allowlist(pattern))
+    assert not index.match(parse_reference(data.draw(allowed(pattern))), Namespace("default"))

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.convert.files import to_yaml
 from sealgate.findings import Finding, Outcome
-from sealgate.manifests.loading import load_policy_texts
 from sealgate.policies.decisions import UnmatchedImages, Verdict, decide
 from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.reasons import Reason
 from sealgate.references import Digest, parse_reference
-from tests.convert.kritis_conversions import DIGEST, convert, specs
+from tests.convert.kritis_conversions import DIGEST, convert, convert_and_load, specs
 from tests.support.signers.private_keys import new_key, public_pem
 
 if TYPE_CHECKING:
@@ -149,9 +147,8 @@ def plainly_admitted(given_policies: list[Any], allowed: list[Any], space: str, 
     return any(set(names) <= attested for _, names, _ in here)
 
 
-def admitted(conversion: Conversion, space: str, image: str, attested: set[str]) -> bool:
+def admitted(conversion: Conversion, index: PolicyIndex, space: str, image: str, attested: set[str]) -> bool:
     reference = parse_reference(image)
-    index = PolicyIndex(load_policy_texts([("-", to_yaml(conversion))]).policies)
     results = []
     for match in index.match(reference, Namespace(space)):
         findings = []
@@ -177,8 +174,8 @@ def admitted(conversion: Conversion, space: str, image: str, attested: set[str])
 def test_a_converted_set_admits_no_more_than_kritis(
     given_policies: list[Any], allowed: list[Any], space: str, image: str, attested: set[str]
 ) -> None:
-    conversion = convert(*objects(given_policies, allowed))
-    if admitted(conversion, space, image, attested):
+    conversion, index = convert_and_load(*objects(given_policies, allowed))
+    if admitted(conversion, index, space, image, attested):
         assert plainly_admitted(given_policies, allowed, space, image, attested)
 
 

@@ -64,6 +64,8 @@ _CONNECT_SECONDS, _REQUEST_SECONDS = 5.0, 15.0
 _POLL_SECONDS = 0.25
 #: Seconds that Kopf gets to stop by itself; it waits 5 s for its own tasks.
 SHUTDOWN_SECONDS = 8.0
+#: The same when the operator stops: Kopf only reads, and with what it fails then is of no interest.
+_STOP_SECONDS = 1.0
 #: Seconds of back-off before Kopf is restarted, the first and the longest.
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 15.0
 
@@ -134,7 +136,9 @@ class Watcher:
                 vault=vault,
             )
         )
-        await _shut_down(running, over, self._shutdown_seconds)
+        running.add_done_callback(lambda _: over.set())
+        await over.wait()
+        await _shut_down(running, _STOP_SECONDS if stop.is_set() else self._shutdown_seconds)
         # Kopf closes its connections before its last requests have ended, and these open new ones.
         await vault.close()
         if stop.is_set():
@@ -175,14 +179,12 @@ class Watcher:
             self._on_event(kind, obj, gone=event["type"] == "DELETED")
 
 
-async def _shut_down(running: asyncio.Task[None], over: asyncio.Event, seconds: float) -> None:
-    """Return when Kopf has ended and none of its tasks is left.
+async def _shut_down(running: asyncio.Task[None], seconds: float) -> None:
+    """Return when Kopf has ended and none of its tasks is left; cancel what is left after so many seconds.
 
     After the stop flag is set, Kopf waits without a limit for its tasks, and some of them ignore a cancellation: a
     request whose watch is cancelled at the same moment takes the cancellation for a pause, and the watch goes on.
     """
-    running.add_done_callback(lambda _: over.set())
-    await over.wait()
     await asyncio.wait([running], timeout=seconds)
     while left := asyncio.all_tasks() - {asyncio.current_task()}:
         for task in left:

@@ -220,11 +220,8 @@ def test_missing_role_is_named_with_the_command_that_gives_it() -> None:
     auth = Auth(mode="bearer", users={"robot": "s3cret"})
     with SigningEnvironment(auth=auth, image_signers=False) as place:
         credentials = login(place.registry)
-        with pytest.raises(
-            UnauthorizedError, match="oc adm policy add-cluster-role-to-user system:image-signer"
-        ) as raised:
+        with pytest.raises(UnauthorizedError, match="oc adm policy add-cluster-role-to-user system:image-signer"):
             place.sign(OpenShiftStore(), credentials=credentials)
-        assert raised.value.message.count("system:image-signer") <= 2
         auth.pull_only.add("robot")
         with pytest.raises(UnauthorizedError, match="oc adm policy add-cluster-role-to-user system:image-signer"):
             place.sign(OpenShiftStore(), credentials=credentials)

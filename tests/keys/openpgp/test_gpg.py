@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,18 @@ if TYPE_CHECKING:
 
 PASSPHRASE = "correct horse battery staple"
 PAYLOAD = b'{"critical": {}}'
-#: A program in gpg's place, for what the real one does only with hardware.
+#: Programs in gpg's place: one that records its arguments, and some for what the real one does only when it is broken
+#: or has a card.
+RECORDED = """#!/bin/sh
+echo "$@" >>"{log}"
+exec "{gpg}" "$@"
+"""
+FAILING = """#!/bin/sh
+case "$*" in
+*--sign*) echo "[GNUPG:] FAILURE sign {code}" >&2; exit 2 ;;
+*) exec "{gpg}" "$@" ;;
+esac
+"""
 CARD = """#!/bin/sh
 case "$*" in
 *--list-secret-keys*) "{gpg}" "$@" | sed -E 's/^((sec|ssb):([^:]*:){{13}})[+]:/\\1D2760001240103040006123456780000:/' ;;
@@ -52,12 +64,18 @@ def sign(signer: GPGKey) -> bytes:
     return sign_message(signer, PAYLOAD, datetime.now(UTC), soon())
 
 
-def place(folder: Path, script: str) -> None:
-    """Write a program of gpg's name."""
-    folder.mkdir()
-    program = folder / "gpg"
-    program.write_text(script)
-    program.chmod(0o755)
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return what puts a script in gpg's place."""
+
+    def put(script: str) -> None:
+        program = tmp_path / "bin" / "gpg"
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(script)
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.defpath}")
+
+    return put
 
 
 pytestmark = pytest.mark.real
@@ -94,13 +112,19 @@ def test_locked_key_is_named_and_not_waited_for(home: Home) -> None:
         sign(key(fingerprint))
 
 
-def test_passphrase_unlocks_the_key_and_is_in_no_argument(home: Home) -> None:
+def test_passphrase_unlocks_the_key_and_is_in_no_argument(
+    home: Home, tmp_path: Path, place: Callable[[str], None]
+) -> None:
     fingerprint = home.key(passphrase=PASSPHRASE)
     home.lock()
+    place(RECORDED.format(log=tmp_path / "log", gpg=home.gpg))
     with pytest.raises(SigningError, match="not the right one") as caught:
         sign(key(fingerprint, lambda: "wrong horse"))
     assert "wrong horse" not in str(caught.value)
     assert sign(key(fingerprint, lambda: PASSPHRASE))
+    recorded = (tmp_path / "log").read_text()
+    assert "--passphrase-fd=" in recorded
+    assert "horse" not in recorded
 
 
 def test_running_agent_is_used_before_a_passphrase_is_asked_for(home: Home) -> None:
@@ -145,25 +169,45 @@ def test_stub_is_a_missing_key(home: Home, tmp_path: Path, monkeypatch: pytest.M
             key(primary)
 
 
-def test_card_is_named(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_card_is_named(home: Home, place: Callable[[str], None]) -> None:
     fingerprint = home.key()
-    place(tmp_path / "bin", CARD.format(gpg=home.gpg))
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    place(CARD.format(gpg=home.gpg))
     with pytest.raises(SigningError, match="the key is on the card D2760001240103040006123456780000; insert it"):
         sign(key(fingerprint, lambda: "a passphrase that is not asked for"))
 
 
-def test_gpg_that_does_not_answer_is_ended_at_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place(tmp_path / "bin", "#!/bin/sh\nsleep 600 &\nexec sleep 600\n")
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        (67108949, "gpg-agent does not have its passphrase"),
+        (67108963, "gpg-agent does not have its passphrase"),
+        (67108881, "the secret half of [0-9A-F]{40} is missing in .*gnupg"),
+        (33554509, "gpg-agent is not running"),
+        (67108922, "status 2, error 58; try `gpg"),
+    ],
+)
+def test_other_failures_of_gpg_are_named(home: Home, place: Callable[[str], None], code: int, why: str) -> None:
+    fingerprint = home.key()
+    place(FAILING.format(gpg=home.gpg, code=code))
+    with pytest.raises(SigningError, match=why):
+        sign(key(fingerprint))
+
+
+def test_gpg_that_does_not_answer_is_ended_at_the_deadline(place: Callable[[str], None]) -> None:
+    place("#!/bin/sh\nsleep 600 &\nexec sleep 600\n")
     with pytest.raises(DeadlineError):
         GPGKey("0" * 40, datetime.now(UTC), soon(0.5), no_passphrase)
 
 
-def test_endless_output_of_gpg_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place(tmp_path / "bin", "#!/bin/sh\nexec cat /dev/zero\n")
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+def test_endless_output_of_gpg_is_refused(place: Callable[[str], None]) -> None:
+    place("#!/bin/sh\nexec cat /dev/zero\n")
     with pytest.raises(SigningError, match="returned more than"):
+        key("0" * 40)
+
+
+def test_gpg_that_cannot_be_started_is_named(place: Callable[[str], None]) -> None:
+    place("#!/missing/interpreter\n")
+    with pytest.raises(ConfigError, match="gpg cannot be started"):
         key("0" * 40)
 
 

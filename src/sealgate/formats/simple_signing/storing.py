@@ -43,7 +43,6 @@ WritableStore = OpenShiftStore | LookasideStore | FolderStore
 
 #: Attempts at a random name of 32 characters; a second one is never needed, unless the server is wrong.
 _NAMES = 4
-_ROLE = "system:image-signer"
 _UNAUTHORIZED = (401, 403)
 _STORED = (200, 201, 204)
 _CONFLICT, _PRECONDITION_FAILED = 409, 412
@@ -114,20 +113,8 @@ def _put_entry(image: Image, message: bytes, context: SigningContext) -> None:
         except ConflictError:
             if attempt == _NAMES:
                 raise
-        except UnauthorizedError as error:
-            raise _without_role(error) from error
         else:
             return
-
-
-def _without_role(error: UnauthorizedError) -> UnauthorizedError:
-    if _ROLE in error.message:
-        return error
-    msg = (
-        f"{error.message}; to store signatures, a user needs the role {_ROLE}, which a cluster administrator gives "
-        f"with: oc adm policy add-cluster-role-to-user {_ROLE} USER"
-    )
-    return UnauthorizedError(msg, reason=error.reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,7 @@ def checkout(tmp_path: Path, registry: RegistrySimulator, monkeypatch: pytest.Mo
     write(tmp_path / "deployment.yaml", deployment("web", IMAGE))
     (tmp_path / "release.pub").write_text(public_pem(RELEASE))
     write(tmp_path / "kritis.yaml", authority(), attestation_policy("signed", "qa"))
+    (tmp_path / "passphrase.txt").write_text("open sesame\n")
     (tmp_path / "policy.json").write_text('{"default": [{"type": "reject"}]}')
     (tmp_path / "registries.d").mkdir()
     monkeypatch.chdir(tmp_path)

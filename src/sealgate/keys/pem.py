@@ -26,6 +26,8 @@ _ANY_BLOCK = re.compile(
     r"(?P<headers>(?:[A-Za-z-]+: [^\r\n]*\r?\n)+\r?\n)?(?P<body>[A-Za-z0-9+/=\s]*?)-----END (?P=label)-----",
     re.ASCII,
 )
+#: Curve parameters that openssl writes before a private key; the key names its curve itself.
+_PARAMETERS = ("EC PARAMETERS", "SM2 PARAMETERS")
 _LABEL = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,60})-----")
 
 # Other PEM blocks, by a part of their label, the longer ones first.
@@ -98,7 +100,7 @@ def read_private_key_pem(pem: bytes) -> PrivateBlock:
     except UnicodeDecodeError as error:
         msg = "it is not PEM; convert DER with: openssl pkey -inform DER -in key.der"
         raise InvalidKeyError(msg) from error
-    blocks = [block for block in _ANY_BLOCK.finditer(text) if block["label"] != "EC PARAMETERS"]
+    blocks = [block for block in _ANY_BLOCK.finditer(text) if block["label"] not in _PARAMETERS]
     if len(blocks) != 1 or not blocks[0]["label"].endswith("PRIVATE KEY"):
         raise InvalidKeyError("it is not one private key in PEM, which begins with -----BEGIN PRIVATE KEY-----")
     label, headers = blocks[0]["label"], blocks[0]["headers"] or ""

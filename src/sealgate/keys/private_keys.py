@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from sealgate.clocks import Deadline
     from sealgate.keys.public_keys import PublicKey
 
-#: Private keys that can sign, besides SM2's.
 _Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+#: A private key that can sign.
+AnyPrivateKey = _Key | SM2PrivateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +88,14 @@ def load_private_key(
     return PrivateKey(public, name, _signer(key, public.algorithm))
 
 
-def public_pem_of(key: _Key | SM2PrivateKey) -> bytes:
+def public_pem_of(key: AnyPrivateKey) -> bytes:
     """Return the public half of a private key in PEM (`PUBLIC KEY`)."""
     if isinstance(key, SM2PrivateKey):
         return key.public_pem
     return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _load(pem: bytes, passphrase: Callable[[], bytes]) -> _Key | SM2PrivateKey:
+def _load(pem: bytes, passphrase: Callable[[], bytes]) -> AnyPrivateKey:
     block = read_private_key_pem(pem)
     if is_cosign_key(block.label):
         return _load_der(decrypt_cosign_key(block.data, passphrase()))
@@ -103,7 +104,7 @@ def _load(pem: bytes, passphrase: Callable[[], bytes]) -> _Key | SM2PrivateKey:
     return _load_der(block.data, pem)
 
 
-def _load_der(der: bytes, pem: bytes | None = None) -> _Key | SM2PrivateKey:
+def _load_der(der: bytes, pem: bytes | None = None) -> AnyPrivateKey:
     """Load a key that is not encrypted; its PEM is given where DER alone does not say which encoding it is."""
     sm2 = read_sm2_private_key(der)
     if sm2 is not None:

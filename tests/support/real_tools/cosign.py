@@ -33,22 +33,32 @@ class Cosign:
         self._program = require_tool("cosign")
         self._home = home
 
-    def new_key(self, name: str, kind: str = "p256") -> str:
+    def new_key(self, name: str, kind: str = "p256", passphrase: str = "") -> str:
         """Make a key pair and return the public half in PEM.
 
         Args:
             name: to sign with it later.
             kind: "p256" for cosign's own, or one of `KINDS` to be imported.
+            passphrase: of the private half.
         """
-        prefix = f"--output-key-prefix={name}"
+        prefix, environment = f"--output-key-prefix={name}", {"COSIGN_PASSWORD": passphrase}
         if kind == "p256":
-            self._run("generate-key-pair", prefix)
+            self._run("generate-key-pair", prefix, environment=environment)
         else:
             private = self._home / f"{name}.pem"
             command = [require_tool("openssl"), "genpkey", *KINDS[kind], "-out", str(private)]
             subprocess.run(command, check=True, capture_output=True)
-            self._run("import-key-pair", f"--key={private}", prefix, "--yes")
+            self._run("import-key-pair", f"--key={private}", prefix, "--yes", environment=environment)
         return (self._home / f"{name}.pub").read_text()
+
+    def private_key(self, name: str) -> Path:
+        """Return the file of a private key."""
+        return self._home / f"{name}.key"
+
+    def public_key_of(self, private: Path, passphrase: str) -> str:
+        """Return the public half, in PEM, that cosign reads out of a private key's file."""
+        self._run("public-key", f"--key={private}", "--outfile=read.pub", environment={"COSIGN_PASSWORD": passphrase})
+        return (self._home / "read.pub").read_text()
 
     def sign(
         self, image: str, key: str, *options: str, bundle: bool, environment: Mapping[str, str] | None = None

@@ -1,4 +1,4 @@
-"""`sealgate key`: inspect public keys before they are used in a policy."""
+"""`sealgate key`: inspect public keys before they are used in a policy, and make key pairs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
+from sealgate.cli.commands.key_generate import generate
 from sealgate.cli.exits import Exit
 from sealgate.cli.help import examples
 from sealgate.cli.inputs import files, options
@@ -31,7 +32,7 @@ MAX_KEY_BYTES = 1 << 20
 
 @click.group()
 def key() -> None:
-    """Inspect public keys."""
+    """Inspect public keys, and make key pairs."""
 
 
 @key.command(
@@ -68,6 +69,9 @@ def show(paths: tuple[str, ...], output: str) -> Exit:
     for message in wrong:
         click.echo(f"Error: {message}", err=True)
     return Exit.WRONG_INPUT if wrong else Exit.ADMITTED
+
+
+key.add_command(generate)
 
 
 def _describe(path: str, now: datetime) -> list[dict[str, Any]]:

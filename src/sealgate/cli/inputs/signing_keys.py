@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: The environment variable in which cosign takes the passphrase of a key.
+COSIGN_PASSWORD = "COSIGN_PASSWORD"  # noqa: S105 - a name, not a password
 _MAX_PASSPHRASE = 4096
 _OTHERS_MAY_READ = stat.S_IRGRP | stat.S_IROTH
 
@@ -124,14 +126,28 @@ def open_signing_key(options: KeyOptions, variable: str) -> SigningKey:
         raise InvalidKeyError(f"{name}: {error.message}") from error
 
 
-def read_passphrase(file: str | None, variable: str | None, name: str, *, confirm: bool = False) -> bytes:
+def new_passphrase(file: str | None, name: str) -> bytes | None:
+    """Return the passphrase of a new key, from where `read_passphrase` takes it; None for a key without one.
+
+    Args:
+        file: `--passphrase-file`; None if not given.
+        name: the key for a person.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    if file is None and COSIGN_PASSWORD not in os.environ:
+        return _ask(f"Passphrase of {name} (empty for none)", confirm=True) or None if _on_terminal() else None
+    return read_passphrase(file, COSIGN_PASSWORD, name)
+
+
+def read_passphrase(file: str | None, variable: str | None, name: str) -> bytes:
     """Return a passphrase: from a file, else from an environment variable, else from the person at the terminal.
 
     Args:
         file: `--passphrase-file`; its first line counts. None if not given.
         variable: the environment variable; set and empty is an empty passphrase. None for tools that have none.
         name: what the passphrase is for ("the key file release.key").
-        confirm: whether to ask twice, for a new key.
 
     Raises:
         ConfigError: the file cannot be read, or nothing gives a passphrase and there is no terminal to ask on.
@@ -141,12 +157,20 @@ def read_passphrase(file: str | None, variable: str | None, name: str, *, confir
     given = None if variable is None else os.environ.get(variable)
     if given is not None:
         return os.fsencode(given)
-    if sys.stdin is None or not sys.stdin.isatty():
+    if not _on_terminal():
         either = "" if variable is None else f"set {variable}, or "
         msg = f"{name} is encrypted, and there is no terminal to ask on; {either}use --passphrase-file"
         raise ConfigError(msg)
+    return _ask(f"Passphrase of {name}", confirm=False)
+
+
+def _on_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _ask(question: str, *, confirm: bool) -> bytes:
     answer: str = click.prompt(
-        f"Passphrase of {name}", hide_input=True, default="", show_default=False, err=True, confirmation_prompt=confirm
+        question, hide_input=True, default="", show_default=False, err=True, confirmation_prompt=confirm
     )
     return answer.encode()
 

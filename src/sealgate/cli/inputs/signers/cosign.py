@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sealgate.cli.inputs.signers.interface import SignerInput
-from sealgate.cli.inputs.signing_keys import open_signing_key
+from sealgate.cli.inputs.signing_keys import COSIGN_PASSWORD, open_signing_key
 from sealgate.formats.cosign.sign import CosignSigner, Storage
 from sealgate.messages import quote
 from sealgate.references import parse_repository
@@ -54,7 +54,7 @@ _REPOSITORY = click.Option(
 def _build(key: KeyOptions, values: Mapping[str, Any]) -> CosignSigner:
     repository = values["signature_repository"]
     return CosignSigner(
-        key=open_signing_key(key, "COSIGN_PASSWORD"),
+        key=open_signing_key(key, COSIGN_PASSWORD),
         storage=Storage(values["storage"]),
         annotations=values["annotations"],
         signature_repository=None if repository is None else parse_repository(repository),

@@ -57,7 +57,9 @@ def test_help_has_purpose_examples_and_exit_codes(path: tuple[str, ...]) -> None
     assert "Exit codes: 0 " in shown.stdout
 
 
-@pytest.mark.parametrize("path", [(), ("policy",), ("key",)], ids=lambda path: " ".join(path) or "sealgate")
+@pytest.mark.parametrize(
+    "path", [(), ("policy",), ("key",), ("notary",)], ids=lambda path: " ".join(path) or "sealgate"
+)
 def test_groups_list_their_commands(path: tuple[str, ...]) -> None:
     shown = sealgate(*path, "--help").stdout
     for command in COMMANDS:
@@ -98,7 +100,7 @@ def checkout(tmp_path: Path, registry: RegistrySimulator, monkeypatch: pytest.Mo
 
 
 #: Commands whose examples are parsed, not run: they serve, or write to a registry by its own name.
-PARSED = {("serve",), ("sign",)}
+PARSED = {("serve",), ("sign",), *(path for path in COMMANDS if path[0] == "notary")}
 #: What the commands before the pipe would print.
 PIPED = {
     "helm": dump(deployment("web", IMAGE)),

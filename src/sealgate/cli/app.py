@@ -19,6 +19,7 @@ _COMMANDS = {
     "serve": "sealgate.cli.commands.serve:serve",
     "policy": "sealgate.cli.commands.policy:policy",
     "key": "sealgate.cli.commands.key:key",
+    "notary": "sealgate.cli.commands.notary:notary",
     "crd": "sealgate.cli.commands.crd:crd",
 }
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sealgate.cli.exits import Exit
-from sealgate.errors import PolicyError, SealgateError, UnavailableError
+from sealgate.errors import PolicyError, SealgateError, SigningError, UnavailableError, VerificationError
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
@@ -70,7 +70,9 @@ def _explain(error: SealgateError) -> int:
     if isinstance(error, PolicyError):
         for problem in error.problems:
             click.echo(f"  {problem}", err=True)
-    return Exit.UNDETERMINED if isinstance(error, UnavailableError) else Exit.WRONG_INPUT
+    if isinstance(error, UnavailableError):
+        return Exit.UNDETERMINED
+    return Exit.DENIED if isinstance(error, SigningError | VerificationError) else Exit.WRONG_INPUT
 
 
 def _report_bug(error: Exception) -> int:

@@ -136,7 +136,9 @@ class NotarySigning:
 
     def sign(self, tag: str = "1.4", keys: KeyStore | None = None, **options: Any) -> SigningResult:
         """Sign an image by a tag."""
-        digest = options.pop("digest", None)
+        digest = options.pop("digest", None) or self.digest
+        media_type, body = self.dtr.manifest(PATH, digest)
+        self.dtr.push_manifest(PATH, tag, body, media_type)
         return self.signer(keys, **options).sign(self.image(tag, digest), self.context)
 
     def tags(self, role: str) -> dict[str, Any]:

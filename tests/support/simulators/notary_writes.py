@@ -11,6 +11,7 @@ import email.parser
 import json
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.support.signers.notary import Signer, ed25519_signer, wire
@@ -101,7 +102,7 @@ class TrustWrites:
 
     def _write(self, repository: NotaryRepository, role: str, gun: str) -> None:
         repository.signed[role]["version"] += 1
-        repository.signed[role]["expires"] = moment(repository.now.replace(year=repository.now.year + 1))
+        repository.signed[role]["expires"] = moment(datetime(2099, 1, 1, tzinfo=UTC))
         repository.signers[role] = [self.key(gun, role)]
         repository.write(role)
 

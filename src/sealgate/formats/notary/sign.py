@@ -7,7 +7,7 @@ if the notary server holds the snapshot key.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sealgate.errors import SigningError, VerificationError
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sealgate.formats.notary.publishing.repository import RepositoryState
     from sealgate.formats.notary.wire.keys import MetadataKey
     from sealgate.formats.signing import SigningContext
+    from sealgate.trusted_state.stores import TrustedState
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class NotarySigner:
         server: the notary server.
         pin: what a repository's root must be.
         keys: the private keys.
+        state: store of the roots and versions that were seen; None for that of the run.
         fingerprint: of the one key that was named; empty where the repository's roles choose among several.
         roles: the roles to sign for; empty to choose as docker does (`role_choice`).
         initialise: begins the trust data of a repository that has none; None to refuse such a repository.
@@ -49,6 +51,7 @@ class NotarySigner:
     server: NotaryServer
     pin: RootPin
     keys: KeyStore
+    state: TrustedState | None = None
     fingerprint: str = ""
     roles: tuple[str, ...] = ()
     initialise: Callable[[Publisher], object] | None = None
@@ -64,11 +67,14 @@ class NotarySigner:
 
     def sign(self, image: Image, context: SigningContext) -> SigningResult:
         """See `sealgate.formats.signing.Signer.sign`."""
+        if self.state is not None:
+            context = replace(context, sources=replace(context.sources, state=self.state))
         tag = image.reference.effective_tag
         if tag is None:
             msg = f"{image.reference} has no tag, and what Notary signs are tags: write REPOSITORY:TAG"
             raise SigningError(msg)
         repository = image.reference.repository
+        self._check_tag(image, tag, context)
         manifest = context.sources.registry.manifest(repository, image.digest)
         publisher = Publisher(repository, self.server, self.pin, self.keys, context)
         work = _TagSigning(self, publisher, image, TagTarget(tag, image.digest, len(manifest.body)), publisher.load())
@@ -79,6 +85,17 @@ class NotarySigner:
                 raise
             self.initialise(publisher)
             return work.run()
+
+    @staticmethod
+    def _check_tag(image: Image, tag: str, context: SigningContext) -> None:
+        """Refuse to sign a digest that the tag does not name, such as that of one platform of an index."""
+        named = context.sources.registry.resolve(image.reference.repository, tag)
+        if named != image.digest:
+            msg = (
+                f"the tag {tag} of {image.reference.name} names {named}, not {image.digest}; Notary signs what a tag "
+                "names, and has no signatures of the platforms of an index (--recursive)"
+            )
+            raise SigningError(msg)
 
 
 @dataclass(slots=True)

@@ -91,7 +91,7 @@ def test_encryption_by_other_tools_is_read(tmp_path: Path) -> None:
 def test_unusable_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "key.pem"
     path.write_bytes(content)
-    with pytest.raises(SigningError, match=message) as caught:
+    with pytest.raises(InvalidKeyError, match=message) as caught:
         load_key(path, FixedPassphrases(), "the key key.pem", "delegation")
     assert caught.value.message.startswith("the key key.pem cannot be used: ")
 
@@ -100,7 +100,7 @@ def test_unsupported_keys_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "key.pem"
     key = dsa.generate_private_key(2048)
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    with pytest.raises(SigningError, match="neither ECDSA nor RSA nor Ed25519"):
+    with pytest.raises(InvalidKeyError, match="neither ECDSA nor RSA nor Ed25519"):
         load_key(path, FixedPassphrases(), "the key", "delegation")
 
 
@@ -174,7 +174,7 @@ def test_client_bundle_is_read(tmp_path: Path) -> None:
 def test_client_bundle_with_anothers_key_is_refused(tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text(certified("bob").private_pem)
     (tmp_path / "cert.pem").write_text(certified("alice").certificate_pem)
-    with pytest.raises(SigningError, match=r"is not the one that its cert.pem certifies"):
+    with pytest.raises(InvalidKeyError, match=r"is not the one that its cert.pem certifies"):
         load_bundle(tmp_path, FixedPassphrases(()))
 
 

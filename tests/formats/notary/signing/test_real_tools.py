@@ -45,10 +45,12 @@ class Real:
 
     Attributes:
         notary: the server and the CLI.
-        client: asks the server, and the mirror of dtr.example.org.
+        registry: the mirror of dtr.example.org.
+        client: asks both.
     """
 
     notary: Notary
+    registry: RegistrySimulator
     client: RegistryClient
 
     def __post_init__(self) -> None:
@@ -81,6 +83,7 @@ class Real:
     def sign(
         self, tag: str, layer: str = "layer", keys: KeyStore | None = None, gun: str = GUN, **options: Any
     ) -> SigningResult:
+        self.registry.push_manifest(gun.partition("/")[2], tag, manifest_of(layer), DOCKER_MANIFEST)
         signer = NotarySigner(self.server, FirstUsePin(), keys or self.directory, **options)
         image = Image(parse_reference(f"{gun}:{tag}"), digest_of(manifest_of(layer)))
         return signer.sign(image, self.context)
@@ -100,17 +103,14 @@ class Real:
 def real(tmp_path: Path) -> Iterator[Real]:
     for tool in ("notary", "notary-server", "openssl"):
         require_tool(tool)
-    with RegistrySimulator() as registry:
-        for layer in ("layer", "another"):
-            for name in (GUN, LONG_GUN):
-                registry.push_manifest(name.partition("/")[2], None, manifest_of(layer), DOCKER_MANIFEST)
-        with (
-            Notary(tmp_path) as notary,
-            client_for(
-                registry, insecure=frozenset({notary.address}), mirrors={"dtr.example.org": registry.host}
-            ) as client,
-        ):
-            yield Real(notary, client)
+    with (
+        RegistrySimulator() as registry,
+        Notary(tmp_path) as notary,
+        client_for(
+            registry, insecure=frozenset({notary.address}), mirrors={"dtr.example.org": registry.host}
+        ) as client,
+    ):
+        yield Real(notary, registry, client)
 
 
 def test_repository_of_sealgate_is_extended_by_the_client_and_back(real: Real) -> None:

@@ -135,6 +135,13 @@ def test_reference_without_tag_is_refused(signing: NotarySigning) -> None:
         signing.signer().sign(image, signing.context)
 
 
+def test_digest_that_the_tag_does_not_name_is_refused(signing: NotarySigning) -> None:
+    """With --recursive each platform's digest comes with the index's tag; signing it would move the tag."""
+    signing.owner.initialise()
+    with pytest.raises(SigningError, match="has no signatures of the platforms of an index"):
+        signing.signer().sign(signing.image("1.4", signing.other), signing.context)
+
+
 # What is left alone ----------------------------------------------------------------------------------------------
 
 

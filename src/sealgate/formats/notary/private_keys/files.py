@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from sealgate.errors import InvalidKeyError, SigningError
+from sealgate.errors import InvalidKeyError
 from sealgate.formats.notary.private_keys.pkcs8 import decrypt_pkcs8, encrypt_pkcs8, load_pkcs8
 from sealgate.formats.notary.wire.keys import UNREADABLE, KeyEntry, bare_entry, canonical_id
 from sealgate.keys.algorithms import Algorithm
@@ -188,7 +188,7 @@ def open_key_file(file: KeyFile, passphrases: Iterable[str], name: str) -> Local
         name: the file for a person.
 
     Raises:
-        SigningError: none opens it, or the key cannot be used.
+        InvalidKeyError: none opens it, or the key cannot be used; the message names it.
     """
     refusal = "it is encrypted, and no passphrase is given"
     for passphrase in passphrases if file.is_encrypted else [None]:
@@ -196,7 +196,7 @@ def open_key_file(file: KeyFile, passphrases: Iterable[str], name: str) -> Local
             return local_key(file.open(passphrase), name)
         except InvalidKeyError as error:
             refusal = error.message
-    raise SigningError(f"{name} cannot be used: {refusal}")
+    raise InvalidKeyError(f"{name} cannot be used: {refusal}")
 
 
 def _algorithm_of(key: PrivateKey) -> Algorithm:

@@ -89,17 +89,21 @@ class TrustDirectory:
     Args:
         path: `~/.docker/trust`, `~/.notary`, or the folder `private` in one of them.
         passphrases: of the key files.
+
+    Attributes:
+        path: the directory that has the folder `private`.
     """
 
     def __init__(self, path: Path, passphrases: Passphrases) -> None:
-        self._private = path if path.name == _PRIVATE else path / _PRIVATE
+        self.path = path.parent if path.name == _PRIVATE else path
+        self._private = self.path / _PRIVATE
         self._passphrases = passphrases
         self._opened: dict[str, LocalKey] = {}
 
     @property
     def name(self) -> str:
         """The directory for a person."""
-        return f"the trust directory {quote(self._private.parent)}"
+        return f"the trust directory {quote(self.path)}"
 
     def has(self, key: MetadataKey) -> bool:
         """Return whether there is a file of a key."""
@@ -168,8 +172,8 @@ class TrustDirectory:
         name = f"the {role} key {canonical_id} in {quote(path)}"
         try:
             key = load_key(path, self._passphrases, name, role)
-        except ConfigError as error:
-            raise SigningError(f"{name} cannot be used: {error.message}") from error
+        except (ConfigError, InvalidKeyError) as error:
+            raise SigningError(error.message) from error
         if key.canonical_id != canonical_id:
             msg = f"{quote(path)} holds the key {key.canonical_id}, not the one that its name says; restore the file"
             raise SigningError(msg)
@@ -187,18 +191,18 @@ def load_key(path: Path, passphrases: Passphrases, name: str, role: str) -> Loca
 
     Raises:
         ConfigError: the file cannot be read.
-        SigningError: no passphrase opens it, or it does not hold a key that can be used.
+        InvalidKeyError: no passphrase opens it, or it does not hold a key that can be used; the message names it.
     """
     try:
         file = read_key_file(read_bounded(path))
     except InvalidKeyError as error:
-        raise SigningError(f"{name} cannot be used: {error.message}") from error
+        raise InvalidKeyError(f"{name} cannot be used: {error.message}") from error
     try:
         return open_key_file(file, passphrases.of(file.headers.get("role", role), name), name)
-    except SigningError as error:
+    except InvalidKeyError as error:
         if not file.is_encrypted:
             raise
-        raise SigningError(f"{error.message}. Passphrases come from {passphrases.sources}") from error
+        raise InvalidKeyError(f"{error.message}. Passphrases come from {passphrases.sources}") from error
 
 
 def load_bundle(path: Path, passphrases: Passphrases) -> LocalKey:
@@ -206,14 +210,14 @@ def load_bundle(path: Path, passphrases: Passphrases) -> LocalKey:
 
     Raises:
         ConfigError: a file cannot be read.
-        SigningError: the key cannot be used, or is not the certificate's.
+        InvalidKeyError: the key cannot be used, or is not the certificate's.
     """
     name = f"the key of the client bundle {quote(path)}"
     key = load_key(path / _BUNDLE_KEY, passphrases, name, "delegation")
     certificate = read_certificate(path / _BUNDLE_CERTIFICATE)
     if read_key(*certificate_entry(certificate)).canonical_id != key.canonical_id:
         msg = f"{name} is not the one that its cert.pem certifies, so no delegation to that certificate accepts it"
-        raise SigningError(f"{msg}; download the bundle again")
+        raise InvalidKeyError(f"{msg}; download the bundle again")
     return key
 
 

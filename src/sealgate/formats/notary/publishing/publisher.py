@@ -29,6 +29,7 @@ from sealgate.formats.notary.trusted_metadata import TrustedMetadata
 from sealgate.formats.notary.wire.metadata import ROOT, SNAPSHOT
 from sealgate.formats.notary.wire.writing import file_entry
 from sealgate.parsing.evidence import object_member
+from sealgate.trusted_state.records import TrustRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from sealgate.formats.notary.roots import Root
     from sealgate.formats.signing import SigningContext
     from sealgate.references import Repository
-    from sealgate.trusted_state.records import TrustRecord
 
     #: Makes the files that change a repository; none if it is already as it should be.
     Change = Callable[[RepositoryState], Sequence[NewFile]]
@@ -143,12 +143,18 @@ class Publisher:
 
     def _publish(self, files: Sequence[NewFile], state: RepositoryState) -> Mapping[str, SignedFileBytes]:
         signed = self._sign(files)
+        self._remember(state.root)
         root = self._root_after(signed, state)
         if self._signer.holds(root.roles[SNAPSHOT]):
             signed[SNAPSHOT] = self._sign_snapshot(signed, state, root)
         self._post(signed)
         self._read_back(signed)
         return signed
+
+    def _remember(self, root: Root) -> None:
+        """Store that a root is trusted before anything is written under it, so that no other one ever replaces it."""
+        record = TrustRecord({ROOT: root.file.version}, root.file.raw)
+        self.context.sources.state.advance(self.server.key_of(self.repository), record)
 
     def _sign(self, files: Sequence[NewFile]) -> dict[str, SignedFileBytes]:
         now = self.context.sources.clock.now()

@@ -156,3 +156,85 @@ def test_invalid_usage_is_explained(signing: NotarySigning, args: tuple[str, ...
         ran = sealgate("notary", "init", signing.gun, "--server", "ftp://x")
     assert ran.exit_code == 2
     assert message in ran.stderr
+
+
+# sealgate sign ---------------------------------------------------------------------------------------------------
+
+
+def sign(signing: NotarySigning, *args: object, tag: str = "1.4") -> Result:
+    common = ("--format", "notary", "--server", signing.dtr.url, "--insecure-registry", signing.dtr.host)
+    return sealgate("sign", f"{signing.gun}:{tag}", *common, *args)
+
+
+def test_client_bundle_signs_both_ucp_roles(signing: NotarySigning) -> None:
+    (signing.folder / "key.pem").write_text(signing.alice.private_pem)
+    run(signing, "init", signing.gun)
+    run(signing, "delegation", "add", signing.gun, signing.folder / "cert.pem", "--role", "admin")
+    (document,) = json.loads(sign(signing, "--key", signing.folder, "--output", "json").stdout)
+    assert document["outcome"] == "signed"
+    assert document["location"] == f"{RELEASES}, {ADMIN} of {signing.gun} on {signing.dtr.url}"
+    ran = sign(signing, "--key", signing.folder / "key.pem")
+    assert ran.exit_code == 0
+    assert "already signed" in ran.stdout
+    assert sign(signing, "--key", signing.folder, "--role", "qa").exit_code == 1
+
+
+def test_unknown_repository_is_begun_by_sign_only_if_asked(signing: NotarySigning) -> None:
+    refused = sign(signing)
+    assert refused.exit_code == 1
+    assert f"sealgate notary init {signing.gun}" in refused.stderr
+    assert sign(signing, "--init").exit_code == 0
+    assert list(signing.tags("targets")) == ["1.4"]
+    # Docker's trust directory is the default; the trusted root is remembered in it.
+    trust = signing.folder / "home" / ".docker" / "trust"
+    assert len(list(trust.glob("private/*.key"))) == 2
+    assert list(trust.glob("sealgate/*.json"))
+
+
+def test_init_needs_a_trust_directory(signing: NotarySigning) -> None:
+    (signing.folder / "key.pem").write_text(signing.alice.private_pem)
+    ran = sign(signing, "--init", "--key", signing.folder / "key.pem")
+    assert ran.exit_code == 2
+    assert "--init needs a trust directory as --key" in ran.stderr
+
+
+def test_pinned_root_is_kept_in_memory_only(signing: NotarySigning) -> None:
+    begun = answer(signing, "init", signing.gun)
+    assert sign(signing, "--key", signing.folder / "trust", "--root", begun["rootKeyId"]).exit_code == 0
+    ran = sign(signing, "--key", signing.folder / "trust", "--root", "4a" * 32, tag="1.5")
+    assert ran.exit_code == 1
+    assert "is not the one that the policy pins" in ran.stderr
+
+
+def test_state_of_the_run_is_used_where_it_is_named(signing: NotarySigning) -> None:
+    answer(signing, "init", signing.gun)
+    state = signing.folder / "state"
+    assert sign(signing, "--key", signing.folder / "trust", "--state", state).exit_code == 0
+    assert list(state.glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("--algorithm", "ECDSA_SHA_384"), "Notary has one algorithm for each type of key"),
+        (("--key", "no-such.pem"), "cannot read no-such.pem"),
+        (("--annotation", "env=prod"), "--annotation belongs to --format cosign"),
+        (("--role", "Ops"), "a UCP team whose name"),
+    ],
+)
+def test_invalid_usage_of_sign_is_explained(signing: NotarySigning, args: tuple[str, ...], message: str) -> None:
+    ran = sign(signing, *args)
+    assert ran.exit_code == 2
+    assert message in ran.stderr
+
+
+def test_wrong_passphrase_is_named_with_key_and_sources(
+    signing: NotarySigning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer(signing, "init", signing.gun)
+    monkeypatch.setenv("DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE", "not the right one")
+    ran = sign(signing, "--key", signing.folder / "trust")
+    assert ran.exit_code == 1
+    assert "the targets key " in ran.stderr
+    assert "the passphrase is wrong, or the file is damaged" in ran.stderr
+    assert "not the right one" not in ran.output

@@ -11,7 +11,7 @@ import click
 from sealgate.cli.inputs import notary_options
 from sealgate.cli.inputs.notary_keys import default_trust_directory, read_keys, read_passphrases
 from sealgate.cli.inputs.signers.interface import SignerInput
-from sealgate.formats.notary.private_keys.stores import OneKey
+from sealgate.formats.notary.private_keys.stores import OneKey, TrustDirectory
 from sealgate.formats.notary.publishing.ownership import Owner
 from sealgate.formats.notary.sign import NotarySigner
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sealgate.cli.inputs.signing_keys import KeyOptions
-    from sealgate.formats.notary.private_keys.stores import TrustDirectory
     from sealgate.formats.notary.publishing.publisher import Publisher
 
 
@@ -50,8 +49,8 @@ _OPTIONS = (
 def _build(key: KeyOptions, values: Mapping[str, Any]) -> NotarySigner:
     if key.algorithm is not None or key.distinguishing_id is not None:
         raise click.UsageError("Notary has one algorithm for each type of key; leave --algorithm out")
-    trust = default_trust_directory()
-    keys = read_keys(Path(key.key) if key.key else trust, read_passphrases(key.passphrase_file))
+    trust, passphrases = default_trust_directory(), read_passphrases(key.passphrase_file)
+    keys = read_keys(Path(key.key), passphrases) if key.key else TrustDirectory(trust, passphrases)
     # Roots that were trusted once outlast the run, unless they are pinned or the user says where they are kept.
     state = notary_options.state_of(
         click.get_current_context().params.get("state"),

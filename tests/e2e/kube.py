@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -109,8 +110,41 @@ def eventually(look: Callable[[], T], what: str, seconds: float = PATIENCE_SECON
         time.sleep(LOOK_SECONDS)
 
 
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The API server's response to a request.
+
+    Attributes:
+        status: HTTP status; 0 without a response.
+        document: the object, or a Status with a message.
+        warnings: text of the Warning headers.
+    """
+
+    status: int
+    document: Object = field(default_factory=dict)
+    warnings: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the request succeeded."""
+        return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's statuses of success
+
+    @property
+    def denied(self) -> bool:
+        """Whether an admission webhook refused the object; false if a webhook could not be called."""
+        return " denied the request: " in self.document.get("message", "")
+
+    def checked(self) -> Response:
+        """Return itself, or fail with the message of the API server."""
+        assert self.ok, (self.status, self.document)
+        return self
+
+
 class Api:
-    """The API server of the kubeconfig, over connections that are kept; thread-safe."""
+    """The API server of the kubeconfig, over persistent connections; thread-safe.
+
+    A request takes milliseconds, whereas a start of kubectl takes tenths of a second of CPU.
+    """
 
     def __init__(self) -> None:
         found = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
@@ -130,13 +164,19 @@ class Api:
             timeout=40,
         )
 
-    def ask(self, method: str, path: str, body: Object | None = None) -> tuple[int, Object]:
-        """Send a request and return the status and the document; (0, {}) when there was no answer."""
+    def send(self, method: str, path: str, body: Object | None = None) -> Response:
+        """Send a request; a response with status 0 says that there was none."""
         headers = {**self._headers, "Content-Type": "application/json"}
         try:
             answer = self._pool.request(
                 method, self._host + path, body=json.dumps(body) if body else None, headers=headers
             )
         except urllib3.exceptions.HTTPError as error:
-            return 0, {"message": type(error).__name__}
-        return answer.status, json.loads(answer.data)
+            return Response(0, {"message": type(error).__name__})
+        return Response(answer.status, json.loads(answer.data), answer.headers.get("Warning", ""))
+
+
+@functools.cache
+def api() -> Api:
+    """Return the connection to the API server that all tests share."""
+    return Api()

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.chart.rendering import CHART, NAMESPACE
-from tests.e2e.kube import Api, eventually, get, helm, kubectl
+from tests.e2e.kube import api, eventually, get, helm, kubectl
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.e2e.kube import Done, Object
 
 NAME = "sealgate"
@@ -27,6 +31,8 @@ SERVICE_SECRETS = ("e2e-grafeas", "e2e-ocir", "e2e-ocir-stranger")
 NODE_FOLDER, FOLDER = Path("/var/tmp/sealgate-e2e-signatures"), "/signatures"  # noqa: S108 - of the tests alone
 #: Seconds between two looks at keys in a KMS: the shortest that the chart takes.
 KEY_REFRESH = 10
+#: TTL of a tag's digest, in seconds: short, so that a moved tag is noticed soon.
+TAG_TTL = 5
 
 
 def values() -> Object:
@@ -49,6 +55,7 @@ def values() -> Object:
         "operator": image("operator"),
         "registries": {"insecure": [REGISTRY, PRIVATE, OPENSHIFT, DTR]},
         "keyRefreshSeconds": KEY_REFRESH,
+        "cache": {"tagSeconds": TAG_TTL},
     }
 
 
@@ -90,6 +97,15 @@ def rollback() -> None:
 def uninstall() -> None:
     """Take sealgate away."""
     helm("uninstall", NAME, "--namespace", NAMESPACE, "--wait", "--timeout", "2m").checked()
+
+
+def delete_lease() -> None:
+    """Delete the Lease of operators that an uninstallation has ended.
+
+    They could not release it, since their rights are deleted before they end, so operators that are installed at once
+    would wait until it expires.
+    """
+    kubectl("-n", NAMESPACE, "delete", "lease", f"{NAME}-leader", "--ignore-not-found").checked()
 
 
 def installed() -> bool:
@@ -140,16 +156,38 @@ def ask_each(namespace: str, obj: Object) -> list[Any]:
             "object": obj,
         },
     }
-    api = Api()  # `kubectl create --raw` says nothing of the content's type
     responses = []
     for found in pods("webhook"):
         path = f"/api/v1/namespaces/{NAMESPACE}/pods/https:{found['metadata']['name']}:8443/proxy/validate?timeout=10s"
-        status, answer = api.ask("POST", path, review)
-        assert status == 200, answer  # noqa: PLR2004 - what HTTP calls good
-        responses.append(answer["response"])
+        # `kubectl create --raw` does not send the content type.
+        responses.append(api().send("POST", path, review).checked().document["response"])
     return responses
 
 
 def restart(component: str) -> Done:
     """Replace the pods of the webhook or the operator, one by one."""
     return kubectl("-n", NAMESPACE, "rollout", "restart", f"deployment/{NAME}-{component}").checked()
+
+
+@contextmanager
+def frequent_pod_syncs() -> Iterator[None]:
+    """Have the kubelet sync the webhook's pods every two seconds, by changing an annotation of theirs.
+
+    A sync updates the mounted Secrets and ConfigMaps, for which a kubelet takes up to 90 s if the pod does not change.
+    """
+    stop = threading.Event()
+
+    def annotate() -> None:
+        select = ("-l", "app.kubernetes.io/component=webhook")
+        number = 0
+        while not stop.wait(2):
+            number += 1
+            kubectl("-n", NAMESPACE, "annotate", "pod", *select, f"e2e/sync={number}", "--overwrite")
+
+    thread = threading.Thread(target=annotate)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

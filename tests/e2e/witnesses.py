@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
-from tests.e2e.kube import Api
+from tests.e2e.kube import api
 from tests.e2e.objects import pod
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ class Witness:
         self._path = f"/api/v1/namespaces/{namespace}/pods?dryRun=All"
         self._pod = pod("witness", image)
         self._stop = threading.Event()
-        self._api = Api()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
         self.calls = 0
         #: What did not succeed: when (monotonic), status and message.
@@ -49,7 +48,7 @@ class Witness:
 
     def _run(self) -> None:
         while not self._stop.wait(PAUSE_SECONDS):
-            status, document = self._api.ask("POST", self._path, self._pod)
+            response = api().send("POST", self._path, self._pod)
             self.calls += 1
-            if status != 201:  # noqa: PLR2004 - what HTTP calls created
-                self.failures.append((time.monotonic(), status, document.get("message", "")))
+            if not response.ok:
+                self.failures.append((time.monotonic(), response.status, response.document.get("message", "")))

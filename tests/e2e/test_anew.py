@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,30 +65,11 @@ def test_certificates_and_authorities_change_under_load_without_one_failed_call(
         # A leaf renewed, and one of another authority; one authority, two while it is replaced, and one again.
         return len(leaves) >= 3 and len(bundles) >= 3  # noqa: PLR2004 - see above
 
-    stop = threading.Event()
-    hurry = threading.Thread(target=_hurry_kubelet, args=(stop,))
-    hurry.start()
-    try:
-        with Witness(team.name, shelf.signed.tagged) as witness:
-            eventually(rotated, "certificates and authorities were replaced", 300)
-    finally:
-        stop.set()
-        hurry.join()
+    # Kubelets alone take up to 90 s, which is why certificates that live for less than 15 minutes are for tests only.
+    with release.frequent_pod_syncs(), Witness(team.name, shelf.signed.tagged) as witness:
+        eventually(rotated, "certificates and authorities were replaced", 300)
     print(f"\n{len(leaves)} certificates, {len(bundles)} bundles, {witness.calls} calls")  # noqa: T201 - a figure for the log
     assert witness.failures == []
-
-
-def _hurry_kubelet(stop: threading.Event) -> None:
-    """Have the kubelet look at the webhook's pods every two seconds.
-
-    Left alone it hands a changed Secret to a pod after up to 90 s, which is why certificates that live for less than a
-    quarter of an hour are for tests only.
-    """
-    number = 0
-    while not stop.wait(2):
-        number += 1
-        select = ("-l", "app.kubernetes.io/component=webhook")
-        kubectl("-n", NAMESPACE, "annotate", "pod", *select, f"e2e/look={number}", "--overwrite")
 
 
 def _leaf() -> str:

@@ -71,7 +71,9 @@ def test_a_forged_review_is_refused(team: Team, shelf: Shelf, folder: Path, tmp_
 
 
 def test_helm_test_has_a_certificate_of_its_own_and_kubelets_need_none() -> None:
-    done = helm("test", release.NAME, "--namespace", NAMESPACE, "--logs").checked()
+    # The replicas accept the test's certificate as soon as the kubelet has updated a mounted Secret.
+    with release.frequent_pod_syncs():
+        done = helm("test", release.NAME, "--namespace", NAMESPACE, "--logs").checked()
     assert "The webhook is ready and answers reviews." in done.out
     for found in release.pods("webhook"):
         (status,) = found["status"]["containerStatuses"]

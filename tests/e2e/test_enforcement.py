@@ -59,10 +59,9 @@ def _present() -> None:
 
 
 def _remove_everything() -> None:
-    if release.installed():
-        release.uninstall()
-    for name in BROKEN:
-        helm("uninstall", name, "--namespace", NAMESPACE, "--ignore-not-found").checked()
+    for name in helm("list", "--namespace", NAMESPACE, "--short").checked().out.split():
+        helm("uninstall", name, "--namespace", NAMESPACE, "--wait", "--timeout", "2m").checked()
+    release.delete_lease()
     # What kubectl has replaced lacks Helm's annotations, and Helm 4 does not delete it.
     kubectl("delete", CONFIGURATIONS, "-l", "app.kubernetes.io/part-of=sealgate").checked()
 

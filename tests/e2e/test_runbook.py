@@ -38,6 +38,27 @@ def runbook() -> Page:
     return Page(ROOT / "docs" / "runbook.md")
 
 
+@pytest.fixture(scope="module")
+def network_namespace(shelf: Shelf) -> Iterator[str]:
+    """A namespace with a DaemonSet that stands for a network plugin: it runs where nothing else can yet.
+
+    The operator lists DaemonSets once a minute. The first test of this module requests the fixture, so that the
+    operator has listed this one by the time that a test needs it.
+    """
+    name = f"e2e-network-{secrets.token_hex(3)}"
+    daemon_set = maker("DaemonSet", "network", shelf.signed.tagged)
+    daemon_set["spec"]["template"]["spec"] |= {
+        "priorityClassName": "system-node-critical",
+        "tolerations": [{"operator": "Exists"}],
+    }
+    daemon_set["metadata"]["namespace"] = name
+    apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, daemon_set).checked()
+    kubectl("-n", name, "rollout", "status", "daemonset/network", "--timeout=60s").checked()
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.mark.usefixtures("network_namespace")
 def test_what_it_is_can_be_told(runbook: Page, team: Team, shelf: Shelf) -> None:
     assert not team.create(pod("app", shelf.unsigned.tagged)).ok
     section = "1. What is it? (30 seconds)"
@@ -123,23 +144,14 @@ def test_the_emergency_exit_opens_and_closes(runbook: Page, team: Team, shelf: S
 
 
 @pytest.fixture
-def network_namespace(shelf: Shelf) -> Iterator[str]:
-    """A namespace with a DaemonSet that stands for a network plugin: it runs where nothing else can yet."""
-    name = f"e2e-network-{secrets.token_hex(3)}"
-    daemon_set = maker("DaemonSet", "network", shelf.signed.tagged)
-    daemon_set["spec"]["template"]["spec"] |= {
-        "priorityClassName": "system-node-critical",
-        "tolerations": [{"operator": "Exists"}],
-    }
-    daemon_set["metadata"]["namespace"] = name
-    apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, daemon_set).checked()
-    kubectl("-n", name, "rollout", "status", "daemonset/network", "--timeout=60s").checked()
-    yield name
+def _exclusions() -> Iterator[None]:
+    """Undo what the test changes on the nodes and in the release."""
+    yield
     kubectl("taint", "nodes", "--all", f"{TAINT}-")
-    kubectl("delete", "namespace", name, "--wait=false")
     release.upgrade({"webhook": {"excludedNamespaces": ["kube-system", "kube-public", "kube-node-lease"]}})
 
 
+@pytest.mark.usefixtures("_exclusions")
 def test_a_cluster_that_lost_every_node_is_brought_back(
     runbook: Page, network_namespace: str, team: Team, shelf: Shelf
 ) -> None:

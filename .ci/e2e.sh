@@ -27,9 +27,9 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 # The API server presents a client certificate to the webhook. It is not required until a test requires it.
-SEALGATE_E2E_CALLERS=$(mktemp -d)
-export SEALGATE_E2E_CALLERS
-trap '"$SEALGATE_CLUSTER" down; rm -rf "$SEALGATE_E2E_CALLERS"' EXIT
+temporary=$(mktemp -d)
+trap 'jobs -p | xargs -r kill; "$SEALGATE_CLUSTER" down; rm -rf "$temporary"' EXIT
+export SEALGATE_E2E_CALLERS=$temporary/callers
 examples/client-certificates/make-certificates.sh "$SEALGATE_E2E_CALLERS"
 for file in admission.yaml kubeconfig.yaml; do
   sed "s#/etc/kubernetes/sealgate#$SEALGATE_E2E_CALLERS#" "examples/client-certificates/$file" >"$SEALGATE_E2E_CALLERS/$file"
@@ -38,15 +38,27 @@ export CLUSTER_APISERVER_FLAGS="${CLUSTER_APISERVER_FLAGS:-} --admission-control
 eval "$("$SEALGATE_CLUSTER" up)"
 export KUBECONFIG PATH
 
-# Both images on both bases, Python 3.11 first; the images on 3.13 are installed.
+# build_images SUITE TAG: both images on the Debian base of a suite, at the same time.
+build_images() {
+  local part builds=()
+  for part in webhook operator; do
+    echo "building the $part image on $1"
+    "$SEALGATE_CLUSTER" image "localhost/sealgate-$part:$2" . -f "$part/Dockerfile" \
+      --build-arg "PYTHON_IMAGE=localhost/python:$1" &
+    builds+=($!)
+  done
+  for part in "${builds[@]}"; do wait "$part"; done
+}
+
+# The images on Python 3.13 are installed. Those on Python 3.11 are only built, while the tests run.
 for base in bookworm trixie; do
   "$SEALGATE_CLUSTER" base "$base"
-  for part in webhook operator; do
-    echo "building the $part image on $base"
-    "$SEALGATE_CLUSTER" image "localhost/sealgate-$part:e2e" . -f "$part/Dockerfile" \
-      --build-arg PYTHON_IMAGE=localhost/python:base
-  done
+  buildah tag localhost/python:base "localhost/python:$base"
 done
-buildah images --format '{{.Name}} {{.Size}}' | grep -E 'python|sealgate' | sort -u
+build_images trixie e2e
+build_images bookworm e2e-bookworm >"$temporary/bookworm.log" 2>&1 &
+bookworm=$!
 
 make e2e
+wait "$bookworm" || { cat "$temporary/bookworm.log" >&2; exit 1; }
+buildah images --format '{{.Name}} {{.Size}}' | grep -E 'python|sealgate' | sort -u

@@ -14,7 +14,7 @@ def test_no_pod_has_a_privilege(name: str) -> None:
         assert context["runAsNonRoot"] is True
         assert context["seccompProfile"] == {"type": "RuntimeDefault"}
         assert not {"hostPID", "hostIPC", "shareProcessNamespace"} & spec.keys()
-        # test_places.py covers the two exceptions: IDs that the cluster assigns, and the network of the node.
+        # test_platforms.py covers the two exceptions: IDs that the cluster assigns, and the network of the node.
         assert name == "host-network" or context["runAsUser"] >= 10000
         assert name == "host-network" or "hostNetwork" not in spec
         for volume in spec["volumes"]:

@@ -12,9 +12,9 @@ import pytest
 
 from tests.chart.rendering import CHART, NAMESPACE, ROOT
 from tests.e2e import release
+from tests.e2e.admission_load import Witness
 from tests.e2e.kube import eventually, get, helm, kubectl, run
 from tests.e2e.objects import pod
-from tests.e2e.witnesses import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,9 +9,9 @@ import pytest
 
 from tests.chart.rendering import NAMESPACE
 from tests.e2e import release
+from tests.e2e.admission_load import Witness
 from tests.e2e.kube import apply, condition, eventually, get, kubectl
 from tests.e2e.objects import authenticator, maker, pod, policy
-from tests.e2e.witnesses import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,9 +10,9 @@ import pytest
 
 from tests.chart.rendering import NAMESPACE, ROOT
 from tests.e2e import release
+from tests.e2e.documentation import Page
 from tests.e2e.kube import apply, condition_of, eventually, get, kubectl, run
 from tests.e2e.objects import maker, pod, policy
-from tests.e2e.pages import Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.e2e import release
+from tests.e2e.admission_load import Witness
 from tests.e2e.objects import pod
-from tests.e2e.witnesses import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,9 +8,9 @@ import pytest
 
 from tests.chart.rendering import NAMESPACE
 from tests.e2e import release
+from tests.e2e.admission_load import Witness
 from tests.e2e.kube import apply, eventually, get, kubectl
 from tests.e2e.objects import authenticator, maker, policy
-from tests.e2e.witnesses import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Somebody who goes on creating pods while something happens, and notes every call that fails."""
+"""Continuous admission requests while something changes; every failed call is recorded."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 PAUSE_SECONDS = 0.05
-PATIENCE_SECONDS = 60.0
+JOIN_SECONDS = 60.0
 
 
-class Witness:
-    """Creates pods (as a dry run) without a break, in threads of its own.
+class AdmissionLoad:
+    """Creates pods as a dry run, continuously, in threads of its own.
 
     Args:
-        namespace: where.
-        image: one that is admitted.
-        threads: at once.
+        namespace: namespace of the pods.
+        image: image of the pods.
+        threads: number of threads.
     """
 
     def __init__(self, namespace: str, image: str, threads: int = 2) -> None:
         self._path = f"/api/v1/namespaces/{namespace}/pods?dryRun=All"
-        self._pod = pod("witness", image)
+        self._pod = pod("load", image)
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
         self.calls = 0
-        #: What did not succeed: when (monotonic), status and message.
+        #: Failed calls: monotonic time, HTTP status (0 without a response) and message.
         self.failures: list[tuple[float, int, str]] = []
 
     def __enter__(self) -> Self:
@@ -44,7 +44,7 @@ class Witness:
     ) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(PATIENCE_SECONDS)
+            thread.join(JOIN_SECONDS)
 
     def _run(self) -> None:
         while not self._stop.wait(PAUSE_SECONDS):

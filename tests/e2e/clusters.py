@@ -1,4 +1,4 @@
-"""What only whoever runs a cluster can do: name servers beside it, end single parts of it, let the power fail.
+"""Control of the machine that runs the cluster: host names, restarts of components, power failure, etcd backups.
 
 This needs the cluster tool (`SEALGATE_CLUSTER`), which runs every part of a cluster as a process of this machine.
 """
@@ -18,7 +18,7 @@ from tests.e2e.kube import eventually, kubectl, run
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-#: etcd, and what keeps in memory what etcd has, in the order in which they start.
+#: etcd and the components that cache its contents, in start order.
 _CONTROL_PLANE = (
     "etcd",
     "kube-apiserver",
@@ -28,7 +28,7 @@ _CONTROL_PLANE = (
     "kube-proxy",
     "dns",
 )
-#: What was started and must outlive the tests; Python complains of a process that nobody knows any more.
+#: Processes that must outlive the tests; without a reference, Python warns that they are still running.
 _STARTED: list[subprocess.Popen[bytes]] = []
 
 
@@ -36,49 +36,49 @@ class Machine:
     """The machine that the cluster runs on.
 
     Args:
-        tool: the cluster tool.
+        tool: path of the cluster tool.
     """
 
     def __init__(self, tool: Path) -> None:
         self._tool = tool
-        self.state = Path(os.environ.get("CLUSTER_STATE", "/var/tmp/cluster"))  # noqa: S108 - where the tool keeps it
-        #: This machine's address for pods.
+        self.state = Path(os.environ.get("CLUSTER_STATE", "/var/tmp/cluster"))  # noqa: S108 - the tool's default
+        #: Address of this machine in the pod network.
         self.address = "10.85.0.1"
 
-    def name(self, host: str) -> None:
-        """Give this machine a further name, for pods, the node and itself; pods may need some seconds to notice."""
+    def add_host_name(self, host: str) -> None:
+        """Add a host name of this machine for pods, the node and the tests; pods may take some seconds to see it."""
         line = f"{self.address} {host}"
-        # The tool takes the lines of this machine out in the end.
+        # `cluster down` removes the lines with this comment from /etc/hosts.
         for hosts, written in ((self.state / "hosts", f"{line}\n"), (Path("/etc/hosts"), f"{line} # cluster\n")):
             if written not in hosts.read_text():
                 with hosts.open("a") as file:
                     file.write(written)
 
-    def plain(self, registry: str) -> None:
-        """Let the node pull from a registry of this machine over plain HTTP."""
+    def allow_plain_http(self, registry: str) -> None:
+        """Configure the node to pull from a registry of this machine over plain HTTP."""
         folder = self.state / "certs.d" / registry
         folder.mkdir(parents=True, exist_ok=True)
         address = f"http://{self.address}:{registry.rpartition(':')[2]}"
         (folder / "hosts.toml").write_text(f'[host."{address}"]\n  capabilities = ["pull", "resolve"]\n')
 
     def power_off(self) -> None:
-        """End everything at once."""
+        """Kill all components at once and keep the data."""
         self._run("off")
 
     def power_on(self) -> None:
-        """Start it again with the same data."""
+        """Start all components with the same data."""
         self._run("up")
 
     def restart_api_server(self) -> None:
-        """End the API server as a fault would, and start it as it was started."""
+        """Kill the API server and start it again."""
         self._restart(("kube-apiserver",))
 
     def back_up_etcd(self) -> None:
-        """Copy the data of etcd, with etcd and the API server stopped meanwhile, so that the copy is whole."""
+        """Copy the data of etcd while etcd and the API server are stopped, so that the copy is consistent."""
         self._restart(("etcd", "kube-apiserver"), lambda: shutil.copytree(self._etcd, self._backup))
 
     def restore_etcd(self) -> None:
-        """Put the copy back, and restart everything that remembers what etcd had since; pods go on running.
+        """Restore the copy and restart all components that cache the contents of etcd; pods keep running.
 
         Resource versions go back, as they do after a restore without `--bump-revision`.
         """
@@ -98,7 +98,7 @@ class Machine:
         return self.state / "etcd-backup"
 
     def _restart(self, components: Sequence[str], meanwhile: Callable[[], object] = lambda: None) -> None:
-        """End components, etcd last, do something, and start them as they were started, in order."""
+        """Stop components, etcd last, call `meanwhile`, and start them in order with the same command lines."""
         commands = {name: self._command(name) for name in components}
         self._run("kill", *reversed(components))
         meanwhile()
@@ -121,7 +121,7 @@ class Machine:
 
 
 def find_machine() -> Machine | None:
-    """Return the machine; None without the cluster tool."""
+    """Return the machine, or None without the cluster tool."""
     tool = os.environ.get("SEALGATE_CLUSTER", "")
     return Machine(Path(tool)) if tool and Path(tool).exists() else None
 

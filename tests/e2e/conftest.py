@@ -1,7 +1,7 @@
-"""sealgate on a real cluster: the one of KUBECONFIG, which these tests have to themselves.
+"""Tests of sealgate on a real cluster: that of KUBECONFIG, which nothing else may use.
 
-They run where SEALGATE_E2E is set (`make e2e`), in the order of `ORDER`, since what they do to the cluster gets rougher
-from one to the next. Each uses namespaces and policies of its own.
+They run if SEALGATE_E2E is set (`make e2e`), in the order of `MODULE_ORDER`: modules that disturb the cluster more run
+later. Each test uses its own namespaces and policies.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 from tests.chart.rendering import NAMESPACE
 from tests.e2e import release
 from tests.e2e.clusters import Machine, require_machine
-from tests.e2e.images import Image, Workshop
+from tests.e2e.images import Image, ImageBuilder
 from tests.e2e.servers import name_servers
 from tests.e2e.teams import Team
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.kube import Object
 
-ORDER = (
+MODULE_ORDER = (
     "test_installation",
     "test_policy_objects",
     "test_workloads",
@@ -52,7 +52,7 @@ ORDER = (
     "test_many_policies",
     "test_enforcement",
 )
-REASON = "needs a cluster of its own: set SEALGATE_E2E and KUBECONFIG (make e2e)"
+REASON = "needs a cluster that nothing else uses: set SEALGATE_E2E and KUBECONFIG (make e2e)"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -62,26 +62,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.e2e)
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(300))
-        # A kubeconfig may say that nobody is to look at the API server's certificate.
+        # A kubeconfig may disable verification of the API server's certificate.
         item.add_marker(pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning"))
         if not os.environ.get("SEALGATE_E2E"):
             item.add_marker(pytest.mark.skip(reason=REASON))
-    ordered = sorted(here, key=_place)
+    ordered = sorted(here, key=_position)
     items[:] = [item for item in items if item not in here] + ordered
 
 
-def _place(item: pytest.Item) -> tuple[int, int]:
+def _position(item: pytest.Item) -> tuple[int, int]:
     assert isinstance(item, pytest.Function)
-    return ORDER.index(item.path.stem), item.function.__code__.co_firstlineno
+    return MODULE_ORDER.index(item.path.stem), item.function.__code__.co_firstlineno
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key pair of cosign's.
+    """A key pair of cosign.
 
     Attributes:
-        name: to sign with.
-        pem: its public half.
+        name: name of the private key in `ImageBuilder`.
+        pem: the public key in PEM.
     """
 
     name: str
@@ -89,67 +89,67 @@ class Key:
 
     @property
     def entry(self) -> Object:
-        """What an Authenticator says of it."""
+        """The entry of this key in an Authenticator."""
         return {"pem": self.pem}
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
-    """The images of the tests, and the keys that they are signed with.
+class SampleImages:
+    """Images that most tests share, and the keys they are signed with.
 
     Attributes:
-        key: the key that counts.
-        stranger: a key that nobody trusts.
-        signed: signed with the key.
-        newer: the same.
-        unsigned: signed by nobody.
-        strange: signed with the stranger's key.
+        key: the trusted key.
+        untrusted_key: a key that is in no policy by default.
+        signed: signed with the trusted key.
+        newer: another tag of that repository, also signed with the trusted key.
+        unsigned: not signed.
+        untrusted: signed with the untrusted key.
     """
 
     key: Key
-    stranger: Key
+    untrusted_key: Key
     signed: Image
     newer: Image
     unsigned: Image
-    strange: Image
+    untrusted: Image
 
 
 @pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    """What makes images and keys."""
-    return Workshop(tmp_path_factory.mktemp("workshop"))
+def image_builder(tmp_path_factory: pytest.TempPathFactory) -> ImageBuilder:
+    """Builder of images and keys."""
+    return ImageBuilder(tmp_path_factory.mktemp("image_builder"))
 
 
 @pytest.fixture(scope="session")
 def repository() -> str:
-    """Where images go: a new place for each run, so that nothing is left from another."""
+    """Repository prefix of the images, different in each run, so that images of another run are never used."""
     return f"{release.REGISTRY}/e2e-{secrets.token_hex(4)}"
 
 
 @pytest.fixture(scope="session")
-def shelf(workshop: Workshop, repository: str) -> Shelf:
-    """Images and keys."""
-    key = Key("release", workshop.new_key("release"))
-    stranger = Key("stranger", workshop.new_key("stranger"))
-    return Shelf(
+def samples(image_builder: ImageBuilder, repository: str) -> SampleImages:
+    """Images that most tests share."""
+    key = Key("release", image_builder.new_key("release"))
+    untrusted_key = Key("untrusted", image_builder.new_key("untrusted"))
+    return SampleImages(
         key,
-        stranger,
-        signed=workshop.signed(f"{repository}/signed:1", key.name),
-        newer=workshop.signed(f"{repository}/signed:2", key.name),
-        unsigned=workshop.push(f"{repository}/unsigned:1", "unsigned"),
-        strange=workshop.signed(f"{repository}/strange:1", stranger.name),
+        untrusted_key,
+        signed=image_builder.signed(f"{repository}/signed:1", key.name),
+        newer=image_builder.signed(f"{repository}/signed:2", key.name),
+        unsigned=image_builder.push(f"{repository}/unsigned:1", "unsigned"),
+        untrusted=image_builder.signed(f"{repository}/untrusted:1", untrusted_key.name),
     )
 
 
 @pytest.fixture(scope="session", autouse=True)
 def sealgate() -> Iterator[None]:
-    """sealgate, installed; what is there already stays, and is not taken away in the end."""
+    """Install sealgate for the session; an existing release is used and not uninstalled."""
     name_servers()
     if release.installed():
         yield
         return
     seconds = release.install()
-    print(f"\nhelm install --wait took {seconds:.1f} s in {NAMESPACE}")  # noqa: T201 - a figure that the log should have
+    print(f"\nhelm install --wait took {seconds:.1f} s in {NAMESPACE}")  # noqa: T201 - a figure for the log
     yield
     if release.installed():
         release.uninstall()
@@ -162,13 +162,13 @@ def _numbers() -> Iterator[int]:
 
 @pytest.fixture
 def new_team(_numbers: Iterator[int]) -> Iterator[Callable[[], Team]]:
-    """Makes namespaces; they are deleted in the end."""
+    """Function that creates namespaces, which are deleted after the test."""
     yield from _make_teams(_numbers)
 
 
 @pytest.fixture(scope="module")
 def new_module_team(_numbers: Iterator[int]) -> Iterator[Callable[[], Team]]:
-    """Makes namespaces for all tests of a module."""
+    """Function that creates namespaces, which are deleted after the module."""
     yield from _make_teams(_numbers)
 
 
@@ -182,18 +182,18 @@ def _make_teams(_numbers: Iterator[int]) -> Iterator[Callable[[], Team]]:
 
     yield make
     for team in teams:
-        team.forget()
+        team.delete()
 
 
 @pytest.fixture
-def team(new_team: Callable[[], Team], shelf: Shelf) -> Team:
-    """A namespace where every image has to be signed with the key."""
+def team(new_team: Callable[[], Team], samples: SampleImages) -> Team:
+    """A namespace that requires a signature of the trusted key for every image."""
     team = new_team()
-    team.trust(shelf.key.entry, probe=shelf.unsigned.tagged)
+    team.require_signature(samples.key.entry, probe=samples.unsigned.tagged)
     return team
 
 
 @pytest.fixture
 def machine() -> Machine:
-    """The machine of the cluster."""
+    """The machine that runs the cluster."""
     return require_machine()

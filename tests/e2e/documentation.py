@@ -1,4 +1,4 @@
-"""Commands of a page of the documentation, to be run as they stand there."""
+"""Runs the commands of a documentation page as they are written there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Page:
     """A page with commands in blocks of type `console`.
 
     Args:
-        path: of the page.
+        path: Markdown file of the page.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,8 +33,8 @@ class Page:
 
         Args:
             title: heading of the section.
-            start: how the command begins; exactly one of the section that has not been run begins so.
-            replacements: what a reader replaces in it, such as the name of a policy.
+            start: start of the command; the first one of the section that starts so and has not been run is taken.
+            replacements: placeholders and their values, such as the name of a policy.
         """
         command = self.take(title, start)
         for text, value in (replacements or {}).items():
@@ -43,7 +43,7 @@ class Page:
         return run("bash", "-o", "pipefail", "-c", f"cd '{ROOT}' && {command}")
 
     def take(self, title: str, start: str) -> str:
-        """Return a command of a section, which counts as run from now on."""
+        """Return a command of a section and mark it as run."""
         found = [
             (section, command)
             for section, command in self._commands
@@ -54,7 +54,7 @@ class Page:
         return found[0][1]
 
     @property
-    def left(self) -> list[tuple[str, str]]:
+    def remaining(self) -> list[tuple[str, str]]:
         """The commands that have not been run, each with its section."""
         return [found for found in self._commands if found not in self._run]
 

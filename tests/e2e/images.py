@@ -1,4 +1,4 @@
-"""Images for the tests: a static busybox and a label, pushed with skopeo and signed with cosign."""
+"""Images of the tests: a static busybox and a label, pushed with skopeo and signed with cosign."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Image:
 
 
 class PlainRegistry:
-    """A registry without a password over plain HTTP, as those that sign write to it.
+    """Client of a registry without a password over plain HTTP, for tests that store signatures themselves.
 
     Args:
         host: `host[:port]`.
@@ -72,12 +72,14 @@ class PlainRegistry:
         """Store a blob."""
         digest = digest_of(data)
         begun = self._send("POST", f"{self._url}/v2/{repository}/blobs/uploads/")
-        place = urljoin(self._url, begun.headers["Location"])
-        self._send("PUT", f"{place}{'&' if '?' in place else '?'}digest={digest}", data, "application/octet-stream")
+        location = urljoin(self._url, begun.headers["Location"])
+        self._send(
+            "PUT", f"{location}{'&' if '?' in location else '?'}digest={digest}", data, "application/octet-stream"
+        )
         return digest
 
     def push_manifest(self, repository: str, reference: str | None, body: bytes, media_type: str = MANIFEST) -> Digest:
-        """Store a manifest, under a tag if `reference` is one."""
+        """Store a manifest under a tag or, without one, under its digest."""
         digest = digest_of(body)
         self._send("PUT", f"{self._url}/v2/{repository}/manifests/{reference or digest}", body, media_type)
         return digest
@@ -93,32 +95,32 @@ class PlainRegistry:
         return answer
 
 
-class Workshop:
-    """Makes, pushes and signs images.
+class ImageBuilder:
+    """Builds, pushes and signs images.
 
     Args:
-        folder: an empty one to work in.
+        folder: an empty folder for keys, layouts and credentials.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._cosign = Cosign(_made(folder / "cosign"))
+        self._cosign = Cosign(_make_folder(folder / "cosign"))
         self._layer = _layer(Path(require_tool("busybox")).read_bytes())
-        self._config = _made(folder / "docker")
+        self._config = _make_folder(folder / "docker")
 
     def new_key(self, name: str) -> str:
-        """Make a key pair and return the public half in PEM."""
+        """Create a key pair and return the public key in PEM."""
         return self._cosign.new_key(name)
 
     def login(self, registry: str, username: str, password: str) -> None:
-        """Have a password for a registry from now on."""
+        """Store the password of a registry for later pushes and signatures."""
         run(
             *(require_tool("skopeo"), "login", "--tls-verify=false", f"--authfile={self._config}/config.json"),
             *("-u", username, "-p", password, registry),
         ).checked()
 
     def push(self, tagged: str, content: str) -> Image:
-        """Push an image, another one for each content."""
+        """Push an image whose digest depends on the tag's name and `content`."""
         layout = _layout(
             self._folder / hashlib.sha256(f"{tagged} {content}".encode()).hexdigest(), self._layer, content
         )
@@ -133,7 +135,7 @@ class Workshop:
         return Image(tagged, digest)
 
     def sign(self, image: Image, key: str) -> None:
-        """Sign an image with a key, in the way that cosign does by default."""
+        """Sign an image with a key, in cosign's default layout."""
         self._cosign.sign(image.by_digest, key, bundle=True, environment={"DOCKER_CONFIG": str(self._config)})
 
     def signed(self, tagged: str, key: str) -> Image:
@@ -143,13 +145,13 @@ class Workshop:
         return image
 
 
-def _made(folder: Path) -> Path:
+def _make_folder(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def _layer(busybox: bytes) -> bytes:
-    """Return a layer with busybox alone."""
+    """Return an uncompressed layer that contains only busybox."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as tar:
         info = tarfile.TarInfo("busybox")
@@ -159,8 +161,8 @@ def _layer(busybox: bytes) -> bytes:
 
 
 def _layout(folder: Path, layer: bytes, content: str) -> Path:
-    """Write an OCI image layout with one image."""
-    blobs = _made(folder / "blobs" / "sha256")
+    """Write an OCI image layout with one image, and return its folder."""
+    blobs = _make_folder(folder / "blobs" / "sha256")
 
     def put(data: bytes, media_type: str) -> dict[str, Any]:
         digest = hashlib.sha256(data).hexdigest()

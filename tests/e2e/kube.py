@@ -1,4 +1,4 @@
-"""The cluster as its users see it: kubectl, and the API server over HTTP where kubectl would be too slow."""
+"""Access to the cluster: kubectl and helm as users run them, and direct requests where they are frequent."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 T = TypeVar("T")
 
-#: Seconds between two looks at something that is going to happen.
-LOOK_SECONDS = 0.1
-PATIENCE_SECONDS = 60.0
+#: Seconds between two checks of a condition that is waited for.
+POLL_SECONDS = 0.1
+TIMEOUT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a command ended.
+    """Result of a command.
 
     Attributes:
-        code: its exit status.
-        out: its standard output.
-        err: its standard error.
+        code: exit status.
+        out: standard output.
+        err: standard error.
     """
 
     code: int
@@ -47,13 +47,13 @@ class Done:
         return self.code == 0
 
     def checked(self) -> Done:
-        """Return itself, or fail with what the command said."""
+        """Return itself; fail with the output if the command failed."""
         assert self.ok, self.err or self.out
         return self
 
 
 def run(*command: str, text: str = "", environment: Mapping[str, str] | None = None, seconds: float = 180) -> Done:
-    """Run a program to its end."""
+    """Run a program and wait for it, at most `seconds`."""
     done = subprocess.run(
         command,
         input=text,
@@ -89,25 +89,25 @@ def get(*arguments: str) -> Any:  # noqa: ANN401 - any JSON
 
 
 def condition(kind: str, name: str) -> Any:  # noqa: ANN401 - any JSON
-    """Return the condition Ready of an object of ours; an empty one when it has none yet."""
+    """Return the condition Ready of an object, or {} if it has none yet."""
     return condition_of(kind, name, "Ready")
 
 
 def condition_of(kind: str, name: str, condition_type: str) -> Any:  # noqa: ANN401 - any JSON
-    """Return a condition of an object; an empty one when it has none of that type yet."""
+    """Return a condition of an object by type, or {} if it has none yet."""
     conditions = get(kind, name).get("status", {}).get("conditions", [])
     return next((found for found in conditions if found["type"] == condition_type), {})
 
 
-def eventually(look: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS) -> T:
-    """Look again and again until there is something true, and return it; fail when it takes too long."""
+def eventually(check: Callable[[], T], what: str, seconds: float = TIMEOUT_SECONDS) -> T:
+    """Call `check` until its result is true and return that; fail after `seconds`."""
     end = time.monotonic() + seconds
     while True:
-        found = look()
+        found = check()
         if found:
             return found
         assert time.monotonic() < end, f"{what}: not within {seconds:.0f} s"
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class Response:
         return " denied the request: " in self.document.get("message", "")
 
     def checked(self) -> Response:
-        """Return itself, or fail with the message of the API server."""
+        """Return itself; fail with the API server's document if the request failed."""
         assert self.ok, (self.status, self.document)
         return self
 

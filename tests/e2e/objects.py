@@ -1,4 +1,4 @@
-"""The objects that the tests apply, each as small as may be."""
+"""Minimal Kubernetes objects for the tests."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from tests.e2e.kube import Object
 
-#: What keeps a container of the test images running, and what lets it end.
+#: Commands of the test images: one that keeps running, one that ends.
 STAY = ["/busybox", "sleep", "100000"]
 END = ["/busybox", "true"]
-#: Kinds that make pods, each with its group's version.
-MAKERS = {
+#: Kinds with a pod template, each with its API version.
+WORKLOADS = {
     "Deployment": "apps/v1",
     "StatefulSet": "apps/v1",
     "DaemonSet": "apps/v1",
@@ -29,7 +29,7 @@ MAKERS = {
 
 
 def authenticator(name: str, *keys: Object) -> Object:
-    """Return an Authenticator for cosign signatures; each key is an entry of `keys`."""
+    """Return an Authenticator for cosign signatures; each key is an entry of `spec.cosign.keys`."""
     return authenticator_of(name, {"cosign": {"keys": list(keys)}})
 
 
@@ -60,7 +60,7 @@ def policy(
     action: str = "Enforce",
     repository: str = "**",
 ) -> Object:
-    """Return a VerificationPolicy; without a namespace it is for all."""
+    """Return a VerificationPolicy; without a namespace it applies to all."""
     spec: Object = {
         "action": action,
         "images": [{"repository": repository}],
@@ -76,8 +76,8 @@ def policy(
     }
 
 
-def pod_spec(image: str, command: Sequence[str] = STAY, **more: Any) -> Object:  # noqa: ANN401 - whatever a pod spec has
-    """Return the spec of a pod that ends at once when it is told to."""
+def pod_spec(image: str, command: Sequence[str] = STAY, **more: Any) -> Object:  # noqa: ANN401 - fields of a pod spec
+    """Return the spec of a pod with a grace period of 0 s."""
     return {
         "terminationGracePeriodSeconds": 0,
         "containers": [{"name": "main", "image": image, "command": list(command)}],
@@ -85,16 +85,16 @@ def pod_spec(image: str, command: Sequence[str] = STAY, **more: Any) -> Object: 
     }
 
 
-def pod(name: str, image: str, **more: Any) -> Object:  # noqa: ANN401 - whatever a pod spec has
+def pod(name: str, image: str, **more: Any) -> Object:  # noqa: ANN401 - fields of a pod spec
     """Return a Pod."""
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": pod_spec(image, **more)}
 
 
-def maker(kind: str, name: str, image: str) -> Object:
-    """Return an object that makes pods of an image."""
+def workload(kind: str, name: str, image: str) -> Object:
+    """Return an object of a kind of `WORKLOADS` with a pod template of an image."""
     labels = {"app": name}
     template: Object = {"metadata": {"labels": labels}, "spec": pod_spec(image)}
-    obj: Object = {"apiVersion": MAKERS[kind], "kind": kind, "metadata": {"name": name}}
+    obj: Object = {"apiVersion": WORKLOADS[kind], "kind": kind, "metadata": {"name": name}}
     if kind in {"Job", "CronJob"}:
         template["spec"] = pod_spec(image, END, restartPolicy="Never")
         job = {"template": template, "backoffLimit": 0}

@@ -1,4 +1,4 @@
-"""sealgate itself, as Helm installs it."""
+"""The release of sealgate that the tests install with Helm."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     from tests.e2e.kube import Done, Object
 
 NAME = "sealgate"
-#: Registries of the tests, as the webhook has to know them.
+#: Registries of the tests; the webhook may use plain HTTP for them.
 REGISTRY = os.environ.get("SEALGATE_E2E_REGISTRY", "registry.test:5000")
 PRIVATE = os.environ.get("SEALGATE_E2E_PRIVATE_REGISTRY", "private.test:5001")
 OPENSHIFT = "openshift.test:5002"
 DTR = "dtr.test:5003"
-#: Secrets with credentials for signature stores.
-SERVICE_SECRETS = ("e2e-grafeas", "e2e-ocir", "e2e-ocir-stranger")
-#: A folder of the node's, and where the webhook has it.
-NODE_FOLDER, FOLDER = Path("/var/tmp/sealgate-e2e-signatures"), "/signatures"  # noqa: S108 - of the tests alone
-#: Seconds between two looks at keys in a KMS: the shortest that the chart takes.
+#: Secrets with credentials for signature stores (`webhook.serviceSecrets`).
+SERVICE_SECRETS = ("e2e-grafeas", "e2e-ocir", "e2e-ocir-wrong")
+#: A directory of the node, and its mount path in the webhook.
+NODE_FOLDER, FOLDER = Path("/var/tmp/sealgate-e2e-signatures"), "/signatures"  # noqa: S108 - used by the tests only
+#: Seconds between two reads of KMS keys: the minimum of the chart.
 KEY_REFRESH = 10
 #: TTL of a tag's digest, in seconds: short, so that a moved tag is noticed soon.
 TAG_TTL = 5
 
 
 def values() -> Object:
-    """Return the values that the tests install with; what is run comes from the environment."""
+    """Return the chart values of the tests; images and pull policy come from the environment."""
     policy = os.environ.get("SEALGATE_E2E_PULL_POLICY", "Never")
 
     def image(component: str) -> Object:
@@ -60,7 +60,7 @@ def values() -> Object:
 
 
 def install(more: Object | None = None, *, chart: Path = CHART, tool: str = "helm") -> float:
-    """Install sealgate and return the seconds until helm was satisfied."""
+    """Install sealgate, wait until it is ready and return the seconds that took."""
     begin = time.monotonic()
     helm(
         *("install", NAME, str(chart), "--namespace", NAMESPACE, "--create-namespace"),
@@ -72,30 +72,30 @@ def install(more: Object | None = None, *, chart: Path = CHART, tool: str = "hel
 
 
 def upgrade(changes: Object, *, tool: str = "helm") -> None:
-    """Change values of what is installed, and wait until it is in place."""
+    """Change values of the release and wait until the new replicas are ready."""
     helm(
         *("upgrade", NAME, str(CHART), "--namespace", NAMESPACE, "--reset-then-reuse-values"),
         *("--wait", "--timeout", "2m", "--values", "-"),
         text=json.dumps(changes),
         tool=tool,
     ).checked()
-    settled()
+    wait_until_ready()
 
 
 def notes() -> str:
-    """Return the notes that an upgrade would print now."""
+    """Return the notes that an upgrade without changes would print."""
     options = ("--namespace", NAMESPACE, "--reset-then-reuse-values", "--dry-run=server")
     return helm("upgrade", NAME, str(CHART), *options).checked().out.partition("NOTES:")[2]
 
 
 def rollback() -> None:
-    """Go back to the values before."""
+    """Roll back to the previous revision and wait until its replicas are ready."""
     helm("rollback", NAME, "--namespace", NAMESPACE, "--wait", "--timeout", "2m").checked()
-    settled()
+    wait_until_ready()
 
 
 def uninstall() -> None:
-    """Take sealgate away."""
+    """Uninstall sealgate."""
     helm("uninstall", NAME, "--namespace", NAMESPACE, "--wait", "--timeout", "2m").checked()
 
 
@@ -109,24 +109,27 @@ def delete_lease() -> None:
 
 
 def installed() -> bool:
-    """Whether there is a release."""
+    """Return whether sealgate is installed."""
     return helm("status", NAME, "--namespace", NAMESPACE).ok
 
 
-def settled() -> None:
-    """Wait until exactly the replicas that are wanted run, all of them ready."""
+def wait_until_ready() -> None:
+    """Wait until both components have two ready replicas and no others."""
     for component in ("webhook", "operator"):
         kubectl("-n", NAMESPACE, "rollout", "status", f"deployment/{NAME}-{component}", "--timeout=120s").checked()
         eventually(lambda component=component: len(pods(component)) == 2, f"two replicas of the {component}")  # type: ignore[misc]  # mypy cannot infer a lambda with a default
 
 
-def replaced() -> None:
-    """Wait until every replica of the webhook that runs with former values is gone; until then it may answer."""
-    eventually(lambda: all("deletionTimestamp" not in pod["metadata"] for pod in _pods("webhook")), "old replicas end")
+def wait_for_old_replicas() -> None:
+    """Wait until all replicas of the webhook with previous values have ended; until then they may answer."""
+    eventually(
+        lambda: all("deletionTimestamp" not in pod["metadata"] for pod in _pods("webhook")),
+        "replicas with previous values have ended",
+    )
 
 
 def pods(component: str) -> list[Any]:
-    """Return the pods of the webhook or the operator that are not on their way out."""
+    """Return the pods of the webhook or the operator that are not being deleted."""
     return [pod for pod in _pods(component) if "deletionTimestamp" not in pod["metadata"]]
 
 
@@ -136,14 +139,14 @@ def _pods(component: str) -> list[Any]:
 
 
 def webhooks() -> list[Any]:
-    """Return every webhook of the release as the API server has it."""
+    """Return the webhooks of all configurations of the release."""
     kinds = "validatingwebhookconfigurations,mutatingwebhookconfigurations"
     found = get(kinds, "-l", f"app.kubernetes.io/instance={NAME}")["items"]
     return [hook for configuration in found for hook in configuration["webhooks"]]
 
 
-def ask_each(namespace: str, obj: Object) -> list[Any]:
-    """Ask every replica of the webhook itself, past its Service, about a pod, and return their responses."""
+def review_on_each_replica(namespace: str, obj: Object) -> list[Any]:
+    """Send a review of a pod to every replica of the webhook directly, and return their responses."""
     review = {
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",
@@ -165,7 +168,7 @@ def ask_each(namespace: str, obj: Object) -> list[Any]:
 
 
 def restart(component: str) -> Done:
-    """Replace the pods of the webhook or the operator, one by one."""
+    """Start a rolling restart of the webhook or the operator."""
     return kubectl("-n", NAMESPACE, "rollout", "restart", f"deployment/{NAME}-{component}").checked()
 
 

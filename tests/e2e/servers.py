@@ -1,4 +1,4 @@
-"""The servers of the five systems: simulators, over TLS, on the machine of the cluster and under names of their own."""
+"""Simulators of the five signature systems, over TLS, on the cluster's machine, each with a host name."""
 
 from __future__ import annotations
 
@@ -33,41 +33,41 @@ S = TypeVar("S", bound=HTTPSimulator)
 
 
 def name_servers() -> None:
-    """Give the machine its names, if there is one.
+    """Add the host names of all simulators, if the cluster's machine can be controlled.
 
-    This comes before sealgate is installed, since pods take some seconds to notice: a pod whose image is asked for too
-    early is denied, and an operator that comes too early for a KMS looks again later.
+    This is done before sealgate is installed, since pods take some seconds to see a new name: until then images
+    cannot be verified, and the operator cannot reach a KMS and retries later.
     """
     machine = find_machine()
     if machine is not None:
         for name in (PRIVATE.partition(":")[0], *NAMES):
-            machine.name(name)
+            machine.add_host_name(name)
 
 
-def serve(simulator: type[S], name: str, port: int = 0, **more: Any) -> S:  # noqa: ANN401 - whatever a simulator takes
-    """Start a simulator where pods reach it by name: over TLS, or plainly on a port that is known beforehand.
+def serve(simulator: type[S], name: str, port: int = 0, **more: Any) -> S:  # noqa: ANN401 - arguments of a simulator
+    """Start a simulator that pods reach by name, over TLS or, with a port, over plain HTTP.
 
     Args:
-        simulator: a class of one.
+        simulator: class of the simulator.
         name: one of `NAMES`.
-        port: for plain HTTP, as `registries.insecure` has it, and so that the node pulls from it.
-        more: arguments of the simulator.
+        port: fixed port for plain HTTP, listed in `registries.insecure`, from which the node can pull.
+        more: further arguments of the simulator's class.
     """
     machine = require_machine()
     assert name in NAMES
     if port:
-        machine.plain(f"{name}:{port}")
+        machine.allow_plain_http(f"{name}:{port}")
     return simulator(address=machine.address, port=port, host_name=name, tls=not port, names=(name,), **more)
 
 
 def ca_of(server: HTTPSimulator) -> Object:
-    """Return the field `ca` of whatever names a server."""
+    """Return the field `ca` for a server."""
     return {"pem": server.ca_pem}
 
 
 @contextmanager
 def secrets(**contents: Mapping[str, bytes]) -> Iterator[None]:
-    """Have Secrets in the release's namespace; `_` in their names stands for `-`."""
+    """Create Secrets in the release's namespace and delete them afterwards; `_` in their names stands for `-`."""
     objects = [secret(name.replace("_", "-"), data) for name, data in contents.items()]
     apply(*objects).checked()
     try:

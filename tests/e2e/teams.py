@@ -1,4 +1,4 @@
-"""A namespace of somebody who uses the cluster, with a policy of its own."""
+"""A namespace of a team that uses the cluster, with a policy of its own."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ ROUNDS = 6
 
 
 class Team:
-    """One namespace, and what is in force for it.
+    """A namespace with a policy and authenticators of the same name.
 
     Args:
-        name: of the namespace, of its policy and its authenticator.
+        name: name of the namespace, of its policy and of its first authenticator.
     """
 
     def __init__(self, name: str) -> None:
@@ -37,25 +37,34 @@ class Team:
         account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
         eventually(lambda: api().send("GET", account).ok, "the namespace's ServiceAccount")
 
-    def trust(self, *keys: Object, action: str = "Enforce", probe: str) -> None:
-        """Demand, from now on, a signature of one of the keys for every image.
+    def require_signature(self, *keys: Object, action: str = "Enforce", probe: str) -> None:
+        """Require a signature by one of the keys for every image, and wait until that is in force.
 
         Args:
             keys: entries of `spec.cosign.keys`.
-            action: what happens to the others.
-            probe: an image that none of them has signed.
+            action: action of the policy.
+            probe: an image without a signature by these keys.
         """
-        self.demand({"cosign": {"keys": list(keys)}}, action=action)
-        self.settle(probe, admitted=action != "Enforce", warned=action == "Warn")
+        self.require({"cosign": {"keys": list(keys)}}, action=action)
+        self.wait_for_decision(probe, admitted=action != "Enforce", warned=action == "Warn")
 
-    def demand(self, *specs: Object, action: str = "Enforce") -> None:
-        """Apply an authenticator for each spec, and the policy that every image must be verified by all of them."""
+    def require(self, *specs: Object, action: str = "Enforce") -> None:
+        """Apply an authenticator for each spec, and a policy that requires all of them for every image."""
         self.authenticators = [self.name, *(f"{self.name}-{number}" for number in range(2, len(specs) + 1))]
         objects = [authenticator_of(name, spec) for name, spec in zip(self.authenticators, specs, strict=True)]
         apply(*objects, policy(self.name, self.authenticators, self.name, action)).checked()
 
-    def settle(self, probe: str, *, admitted: bool, warned: bool = False) -> float:
-        """Wait until every replica answers the same, and return the seconds it took until the last other answer."""
+    def wait_for_decision(self, probe: str, *, admitted: bool, warned: bool = False) -> float:
+        """Wait until the decision about an image is the expected one in every replica.
+
+        Args:
+            probe: the image.
+            admitted: whether a pod with it is admitted.
+            warned: whether kubectl shows a warning.
+
+        Returns:
+            Seconds until the last response that was not the expected one.
+        """
         path = f"/api/v1/namespaces/{self.name}/pods?dryRun=All"
         begin = last_other = time.monotonic()
         agreed = 0
@@ -63,7 +72,7 @@ class Team:
         def expected(response: Response) -> bool:
             return (response.ok if admitted else response.denied) and bool(response.warnings) == warned
 
-        def look() -> bool:
+        def check() -> bool:
             nonlocal agreed, last_other
             requests = [pool.submit(api().send, "POST", path, pod("probe", probe)) for _ in range(CONCURRENT)]
             if all(expected(request.result()) for request in requests):
@@ -73,18 +82,18 @@ class Team:
             return agreed >= ROUNDS
 
         with ThreadPoolExecutor(CONCURRENT) as pool:
-            eventually(look, "the policy is in force")
+            eventually(check, "the policy is in force")
         return last_other - begin
 
-    def forget(self) -> None:
-        """Delete the policy, and have the namespace deleted."""
+    def delete(self) -> None:
+        """Delete the policy and its authenticators, and start the deletion of the namespace."""
         for name in self.authenticators:
             for kind in ("verificationpolicies", "authenticators"):
                 api().send("DELETE", f"/apis/sealgate.dev/v1alpha1/{kind}/{name}")
         api().send("DELETE", f"/api/v1/namespaces/{self.name}")
 
-    def runs(self, *images: Image, by_digest: bool = False) -> list[Any]:
-        """Expect that pods of these images are admitted, pulled and ready; return them as they are then."""
+    def expect_running(self, *images: Image, by_digest: bool = False) -> list[Any]:
+        """Create pods of these images, expect that they become ready with these digests, and return them."""
         names = []
         for image in images:
             self._pods += 1
@@ -96,20 +105,20 @@ class Team:
             assert one["status"]["containerStatuses"][0]["imageID"].endswith(f"@{image.digest}")
         return found
 
-    def refuses(self, image: str, reason: str, *words: str) -> str:
-        """Expect that a pod of an image is denied, and by every replica for that reason; return what kubectl says.
+    def expect_denied(self, image: str, reason: str, *words: str) -> str:
+        """Expect that every replica denies a pod of an image for this reason; return kubectl's standard error.
 
         Args:
-            image: as a pod names it.
-            reason: as the audit log has it ("NoSignature").
-            words: what must stand in the message.
+            image: reference in the pod.
+            reason: reason in the audit annotations ("NoSignature").
+            words: further text that the message must contain.
         """
         done = self.create(pod("bad", image))
-        assert not done.ok, f"{image} got in"
+        assert not done.ok, f"{image} was admitted"
         assert 'admission webhook "workloads.sealgate.dev" denied the request' in done.err
         for word in (image, self.name, *words):
             assert word in done.err, done.err
-        answers = release.ask_each(self.name, pod("bad", image))
+        answers = release.review_on_each_replica(self.name, pod("bad", image))
         assert len(answers) == 2
         for answer in answers:
             assert not answer["allowed"]
@@ -117,7 +126,7 @@ class Team:
         return done.err
 
     def kubectl(self, *arguments: str, text: str = "") -> Done:
-        """Run kubectl in the namespace."""
+        """Run kubectl in the namespace of the team."""
         return kubectl("-n", self.name, *arguments, text=text)
 
     def create(self, obj: Object, *, dry_run: bool = False) -> Done:
@@ -126,7 +135,7 @@ class Team:
         return self.kubectl("create", *options, "-f", "-", text=json.dumps(obj))
 
     def get(self, *arguments: str) -> Any:  # noqa: ANN401 - any JSON
-        """Return what `kubectl get` finds in the namespace."""
+        """Return what `kubectl get -o json` prints for the namespace."""
         return get("-n", self.name, *arguments)
 
     def wait(self, condition: str, *what: str, seconds: int = 60) -> None:

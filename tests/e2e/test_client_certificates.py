@@ -1,4 +1,4 @@
-"""Client certificates: the API server presents one, and nobody else's reviews are answered."""
+"""Client certificates: only reviews of a client with a permitted certificate are answered, such as the API server's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.webhook.objects import encode, review
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.conftest import Shelf
+    from tests.e2e.conftest import SampleImages
     from tests.e2e.teams import Team
 
 FORBIDDEN = 403
@@ -32,7 +32,7 @@ ANSWERED = 200
 
 @pytest.fixture(scope="module")
 def folder() -> Path:
-    """The folder of make-certificates.sh whose certificate the API server presents."""
+    """The folder of make-certificates.sh with the certificate that the API server presents."""
     found = os.environ.get("SEALGATE_E2E_CALLERS")
     if found:
         return Path(found)
@@ -50,27 +50,27 @@ def _required(folder: Path) -> Iterator[None]:
     release.rollback()
 
 
-def test_pods_are_verified_as_before(team: Team, shelf: Shelf) -> None:
-    team.settle(shelf.signed.tagged, admitted=True)
-    team.settle(shelf.unsigned.tagged, admitted=False)
+def test_pods_are_verified_with_client_certificates(team: Team, samples: SampleImages) -> None:
+    team.wait_for_decision(samples.signed.tagged, admitted=True)
+    team.wait_for_decision(samples.unsigned.tagged, admitted=False)
 
 
-def test_a_forged_review_is_refused(team: Team, shelf: Shelf, folder: Path, tmp_path: Path) -> None:
-    obj = pod("forged", shelf.strange.tagged)
+def test_forged_review_gets_403(team: Team, samples: SampleImages, folder: Path, tmp_path: Path) -> None:
+    obj = pod("forged", samples.untrusted.tagged)
     permitted = tmp_path / "client.pem"
     permitted.write_bytes((folder / "client.crt").read_bytes() + (folder / "client.key").read_bytes())
-    stranger = of_the_same_ca(folder).issue(tmp_path, "system:node:node")
+    other_client = load_ca(folder).issue(tmp_path, "system:node:node")
     for found in release.pods("webhook"):
         address = found["status"]["podIP"]
         assert post(address, team.name, obj, None) == FORBIDDEN
-        assert post(address, team.name, obj, stranger) == FORBIDDEN
+        assert post(address, team.name, obj, other_client) == FORBIDDEN
         with pytest.raises(urllib3.exceptions.HTTPError):
             post(address, team.name, obj, ClientCA().issue(tmp_path, "kube-apiserver"))
-        # So that nothing above was refused for another reason.
+        # The same review is answered with a permitted certificate, so the others were refused for theirs.
         assert post(address, team.name, obj, permitted) == ANSWERED
 
 
-def test_helm_test_has_a_certificate_of_its_own_and_kubelets_need_none() -> None:
+def test_helm_test_has_a_certificate_and_probes_need_none() -> None:
     # The replicas accept the test's certificate as soon as the kubelet has updated a mounted Secret.
     with release.frequent_pod_syncs():
         done = helm("test", release.NAME, "--namespace", NAMESPACE, "--logs").checked()
@@ -81,8 +81,8 @@ def test_helm_test_has_a_certificate_of_its_own_and_kubelets_need_none() -> None
         assert status["restartCount"] == 0
 
 
-def of_the_same_ca(folder: Path) -> ClientCA:
-    """Return the CA of the API server's certificate."""
+def load_ca(folder: Path) -> ClientCA:
+    """Return the CA of the API server's client certificate."""
     ca = ClientCA()
     key = load_pem_private_key((folder / "ca.key").read_bytes(), password=None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
@@ -93,7 +93,7 @@ def of_the_same_ca(folder: Path) -> ClientCA:
 
 
 def post(address: str, namespace: str, obj: dict[str, object], certificate: Path | None) -> int:
-    """Send a review to a replica, past the API server, and return the status."""
+    """Send a review to a replica directly and return the HTTP status."""
     document = json.loads(encode(review(obj, namespace=namespace)))
     document["request"]["dryRun"] = True
     with urllib3.PoolManager(

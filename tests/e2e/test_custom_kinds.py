@@ -1,4 +1,4 @@
-"""A custom resource named like a kind of Kubernetes' own is verified as what it is: a kind of another group."""
+"""A custom resource that has the kind name of a built-in workload is verified as a kind of its own group."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pytest
 
 from tests.e2e import release
 from tests.e2e.kube import apply, eventually, kubectl
-from tests.e2e.objects import maker
+from tests.e2e.objects import workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.conftest import Shelf
+    from tests.e2e.conftest import SampleImages
     from tests.e2e.kube import Object
     from tests.e2e.teams import Team
 
@@ -50,12 +50,12 @@ def definition() -> Object:
 
 @pytest.fixture
 def custom() -> Iterator[None]:
-    """Define the kind and have its objects verified."""
+    """Create the CRD and configure its kind."""
     try:
         apply(definition()).checked()
         kubectl("wait", "--for=condition=Established", f"crd/{CRD}", "--timeout=60s").checked()
         release.upgrade({"customKinds": [ENTRY]})
-        release.replaced()
+        release.wait_for_old_replicas()
         yield
     finally:
         release.upgrade({"customKinds": []})
@@ -63,19 +63,19 @@ def custom() -> Iterator[None]:
 
 
 def kruise(name: str, image: str) -> Object:
-    return {**maker("StatefulSet", name, image), "apiVersion": f"{GROUP}/{VERSION}"}
+    return {**workload("StatefulSet", name, image), "apiVersion": f"{GROUP}/{VERSION}"}
 
 
 @pytest.mark.usefixtures("custom")
-def test_attack_44_a_kind_named_like_a_built_in_one_is_verified(team: Team, shelf: Shelf) -> None:
+def test_attack_44_custom_kind_named_like_built_in_is_verified(team: Team, samples: SampleImages) -> None:
     def refused() -> bool:
-        return not team.create(kruise("probe", shelf.unsigned.tagged), dry_run=True).ok
+        return not team.create(kruise("probe", samples.unsigned.tagged), dry_run=True).ok
 
     eventually(refused, "the rule for the custom kind to be in force")
-    done = team.create(kruise("app", shelf.unsigned.tagged))
+    done = team.create(kruise("app", samples.unsigned.tagged))
     assert not done.ok
     assert 'admission webhook "workloads.sealgate.dev" denied the request' in done.err
     assert "spec.template.spec.containers[0]" in done.err
-    team.create(kruise("app", shelf.signed.tagged)).checked()
+    team.create(kruise("app", samples.signed.tagged)).checked()
     team.create({"apiVersion": f"{GROUP}/{VERSION}", "kind": "StatefulSet", "metadata": {"name": "empty"}}).checked()
-    assert not team.create(maker("StatefulSet", "built-in", shelf.unsigned.tagged)).ok
+    assert not team.create(workload("StatefulSet", "built-in", samples.unsigned.tagged)).ok

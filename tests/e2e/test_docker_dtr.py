@@ -1,4 +1,4 @@
-"""Docker DTR and UCP: tags that the real notary signs, and a memory of their versions that outlives the webhook."""
+"""Docker DTR and UCP: tags signed by the real notary, and rollback protection that survives webhook restarts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.e2e.images import Image, Workshop
+    from tests.e2e.images import Image, ImageBuilder
     from tests.e2e.teams import Team
 
 STATE = f"{release.NAME}-trusted-state"
@@ -34,40 +34,40 @@ RECORD = re.compile(r"([0-9a-f]{64}) in ConfigMap ([-a-z0-9]+)/([-a-z0-9]+)")
 
 @dataclass(frozen=True, slots=True)
 class DTR:
-    """A registry, the real notary beside it, and a namespace with UCP's rule: the release team and the admins.
+    """A registry, the real notary, and a namespace that requires signatures of the release team and the admins.
 
     Attributes:
         notary: the server and the command.
         gun: the repository's full name.
         team: the namespace.
-        workshop: makes images.
-        folder: for manifests.
+        image_builder: builds and pushes images.
+        folder: for files of manifests.
     """
 
     notary: Notary
     gun: str
     team: Team
-    workshop: Workshop
+    image_builder: ImageBuilder
     folder: Path
 
     def push(self, tag: str) -> Image:
-        """Push an image that nobody has signed."""
-        return self.workshop.push(f"{self.gun}:{tag}", tag)
+        """Push an unsigned image."""
+        return self.image_builder.push(f"{self.gun}:{tag}", tag)
 
     def sign(self, tag: str, image: Image, *roles: str) -> None:
-        """Let roles name a tag with the digest of an image."""
+        """Sign a tag for the digest of an image, in the given roles."""
         path = self.folder / f"{tag}.json"
         path.write_bytes(PlainRegistry(release.REGISTRY).manifest(image))
         self.notary.run("add", "-p", self.gun, tag, str(path), *(part for role in roles for part in ("-r", role)))
 
     def signed(self, tag: str, *roles: str) -> Image:
-        """Push an image and have it signed."""
+        """Push an image and sign its tag."""
         image = self.push(tag)
         self.sign(tag, image, *roles)
         return image
 
     def begin(self) -> None:
-        """Set up the repository's trust, with the root key that there is and both teams' keys."""
+        """Initialise the trust data of the repository, with the existing root key and the keys of both teams."""
         self.notary.run("init", "-p", self.gun)
         self.notary.run("key", "rotate", self.gun, "snapshot", "-r")
         for role, name in ((RELEASES, "alice"), (ADMIN, "bob")):
@@ -77,32 +77,35 @@ class DTR:
 
 @pytest.fixture(scope="module")
 def dtr(
-    tmp_path_factory: pytest.TempPathFactory, workshop: Workshop, repository: str, new_module_team: Callable[[], Team]
+    tmp_path_factory: pytest.TempPathFactory,
+    image_builder: ImageBuilder,
+    repository: str,
+    new_module_team: Callable[[], Team],
 ) -> Iterator[DTR]:
-    """Everything, with a policy in force."""
+    """Start the servers, sign the tags and wait until the policy is in force."""
     for tool in ("notary", "notary-server", "openssl"):
         require_tool(tool)
     folder = tmp_path_factory.mktemp("notary")
     with Notary(folder, host=require_machine().address, name="notary.test") as notary:
         signers = {RELEASES: notary.signer("alice", EC), ADMIN: notary.signer("bob", RSA)}
-        dtr = DTR(notary, f"{repository}/dtr", new_module_team(), workshop, folder)
+        dtr = DTR(notary, f"{repository}/dtr", new_module_team(), image_builder, folder)
         dtr.begin()
         root = next(line.split()[1] for line in notary.run("key", "list").splitlines() if line.startswith("root"))
         roles = [{"name": role, "keys": [{"pem": signer.certificate_pem}]} for role, signer in signers.items()]
         spec = {"server": notary.url, "ca": {"pem": notary.ca_pem}, "root": {"keyId": root}, "roles": roles}
-        dtr.team.demand({"notary": spec})
-        dtr.team.settle(dtr.push("probe").tagged, admitted=False)
+        dtr.team.require({"notary": spec})
+        dtr.team.wait_for_decision(dtr.push("probe").tagged, admitted=False)
         yield dtr
 
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """A DTR that can go back in time: registry and notary in one, as DTR is.
+    """A DTR that can serve older trust data: registry and notary in one, as DTR is.
 
     Attributes:
         server: the simulator; the node pulls from it.
-        team: a namespace with the pin of its root.
-        yesterday: its trust data before everything was signed again.
+        team: a namespace that pins its root key.
+        yesterday: its trust data before all metadata was signed again.
         images: by their tags, all of them signed yesterday and today.
     """
 
@@ -113,14 +116,14 @@ class Simulated:
 
 
 @pytest.fixture(scope="module")
-def simulated(workshop: Workshop, repository: str, new_module_team: Callable[[], Team]) -> Iterator[Simulated]:
-    """Everything, with a policy in force."""
+def simulated(image_builder: ImageBuilder, repository: str, new_module_team: Callable[[], Team]) -> Iterator[Simulated]:
+    """Start the servers, sign the tags and wait until the policy is in force."""
     host, _, port = release.DTR.partition(":")
     now = datetime.now(UTC)
     path = f"{repository.partition('/')[2]}/nginx"
     gun = f"{release.DTR}/{path}"
     with serve(NotarySimulator, host, int(port)) as server:
-        images = {tag: workshop.push(f"{gun}:{tag}", tag) for tag in ("1", "2", "3", "unsigned")}
+        images = {tag: image_builder.push(f"{gun}:{tag}", tag) for tag in ("1", "2", "3", "unsigned")}
         root = certified(gun, begins=now - timedelta(days=1), ends=now + timedelta(days=1))
         trust = server.host_repository(NotaryRepository(gun, now, root))
         for tag in ("1", "2", "3"):
@@ -129,83 +132,83 @@ def simulated(workshop: Workshop, repository: str, new_module_team: Callable[[],
         trust.bump("timestamp", "snapshot", "targets")
         trust.publish()
         team = new_module_team()
-        team.demand({"notary": {"server": server.url, "root": {"pem": root.certificate_pem}}})
-        team.settle(images["unsigned"].tagged, admitted=False)
+        team.require({"notary": {"server": server.url, "root": {"pem": root.certificate_pem}}})
+        team.wait_for_decision(images["unsigned"].tagged, admitted=False)
         yield Simulated(server, team, yesterday, images)
 
 
-def test_a_tag_that_both_roles_sign_runs(dtr: DTR) -> None:
-    dtr.team.runs(dtr.signed("1", RELEASES, ADMIN))
+def test_tag_signed_by_both_roles_runs(dtr: DTR) -> None:
+    dtr.team.expect_running(dtr.signed("1", RELEASES, ADMIN))
 
 
-def test_other_tags_are_refused(dtr: DTR) -> None:
-    dtr.team.refuses(dtr.push("2").tagged, "NoSignature")
-    dtr.team.refuses(dtr.signed("3", RELEASES).tagged, "NoSignature", ADMIN)
-    dtr.team.refuses(dtr.signed("4", ADMIN).tagged, "NoSignature", RELEASES)
+def test_tag_without_both_signatures_is_denied(dtr: DTR) -> None:
+    dtr.team.expect_denied(dtr.push("2").tagged, "NoSignature")
+    dtr.team.expect_denied(dtr.signed("3", RELEASES).tagged, "NoSignature", ADMIN)
+    dtr.team.expect_denied(dtr.signed("4", ADMIN).tagged, "NoSignature", RELEASES)
 
 
-def test_a_tag_that_was_signed_for_another_image_is_refused(dtr: DTR) -> None:
+def test_tag_signed_for_another_image_is_denied(dtr: DTR) -> None:
     dtr.sign("5", dtr.push("something-else"), RELEASES, ADMIN)
-    dtr.team.refuses(dtr.push("5").tagged, "DigestMismatch")
+    dtr.team.expect_denied(dtr.push("5").tagged, "DigestMismatch")
 
 
-def test_a_digest_without_its_tag_is_refused(dtr: DTR) -> None:
+def test_digest_without_its_tag_is_denied(dtr: DTR) -> None:
     image = dtr.signed("6", RELEASES, ADMIN)
-    dtr.team.refuses(image.by_digest, "NoSignature", "allowAnyTag")
-    dtr.team.runs(image)
+    dtr.team.expect_denied(image.by_digest, "NoSignature", "allowAnyTag")
+    dtr.team.expect_running(image)
 
 
-def test_a_signature_that_is_taken_back_counts_no_more(dtr: DTR) -> None:
+def test_removed_signature_is_not_accepted(dtr: DTR) -> None:
     image = dtr.signed("7", RELEASES, ADMIN)
     dtr.notary.run("remove", "-p", dtr.gun, "7", "-r", ADMIN)
-    dtr.team.refuses(image.tagged, "NoSignature", ADMIN)
+    dtr.team.expect_denied(image.tagged, "NoSignature", ADMIN)
 
 
-def test_without_roles_targets_count_as_for_docker_itself(simulated: Simulated) -> None:
-    simulated.team.runs(simulated.images["1"])
-    simulated.team.refuses(simulated.images["unsigned"].tagged, "NoSignature")
+def test_without_roles_the_targets_role_counts(simulated: Simulated) -> None:
+    simulated.team.expect_running(simulated.images["1"])
+    simulated.team.expect_denied(simulated.images["unsigned"].tagged, "NoSignature")
 
 
-def test_versions_are_remembered_in_the_config_maps_of_the_release(dtr: DTR, simulated: Simulated) -> None:
+def test_metadata_versions_are_stored_in_configmaps(dtr: DTR, simulated: Simulated) -> None:
     records = [json.loads(text) for shard in _shards() for text in (shard.get("data") or {}).values()]
-    remembered = {record["name"]: record["versions"] for record in records}
-    assert remembered[dtr.gun]["timestamp"] > 1
-    assert remembered[simulated.yesterday.gun] == {"root": 1, "timestamp": 2, "snapshot": 2, "targets": 2}
+    stored = {record["name"]: record["versions"] for record in records}
+    assert stored[dtr.gun]["timestamp"] > 1
+    assert stored[simulated.yesterday.gun] == {"root": 1, "timestamp": 2, "snapshot": 2, "targets": 2}
     assert simulated.yesterday.signed["timestamp"]["version"] == 1
 
 
-def test_a_repository_that_is_made_anew_or_set_back_is_refused_by_every_replica(dtr: DTR, simulated: Simulated) -> None:
+def test_recreated_or_rolled_back_repository_is_denied(dtr: DTR, simulated: Simulated) -> None:
     dtr.notary.run("delete", dtr.gun, "--remote")
     dtr.begin()
-    # Signed by the same people as before, by the root key that is pinned.
-    dtr.team.refuses(dtr.signed("8", RELEASES, ADMIN).tagged, "Rollback", f"ConfigMap {NAMESPACE}/{STATE}-")
+    # Signed with the same keys as before, the pinned root key included.
+    dtr.team.expect_denied(dtr.signed("8", RELEASES, ADMIN).tagged, "Rollback", f"ConfigMap {NAMESPACE}/{STATE}-")
     simulated.server.host_repository(simulated.yesterday)
-    simulated.team.refuses(simulated.images["2"].tagged, "Rollback", f"ConfigMap {NAMESPACE}/{STATE}-")
+    simulated.team.expect_denied(simulated.images["2"].tagged, "Rollback", f"ConfigMap {NAMESPACE}/{STATE}-")
 
 
-def test_a_new_webhook_remembers_as_well(dtr: DTR, simulated: Simulated) -> None:
+def test_rollback_is_denied_after_a_webhook_restart(dtr: DTR, simulated: Simulated) -> None:
     before = [pod["metadata"]["name"] for pod in release.pods("webhook")]
     release.restart("webhook")
-    release.settled()
-    # Replicas on their way out answer a little longer, as they did before.
+    release.wait_until_ready()
+    # Terminating replicas still answer, from what they have cached.
     kubectl("-n", NAMESPACE, "wait", "--for=delete", "--timeout=60s", *(f"pod/{name}" for name in before)).checked()
-    # What was admitted before the restart too: nothing is left of that answer.
+    # The tag that was admitted before the restart is denied too: no cached finding is left.
     for image in (dtr.signed("1", RELEASES, ADMIN), dtr.push("8")):
-        dtr.team.refuses(image.tagged, "Rollback")
+        dtr.team.expect_denied(image.tagged, "Rollback")
     for tag in ("1", "2", "3"):
-        simulated.team.refuses(simulated.images[tag].tagged, "Rollback")
+        simulated.team.expect_denied(simulated.images[tag].tagged, "Rollback")
 
 
-def test_a_record_that_is_removed_on_purpose_lets_the_new_repository_in(dtr: DTR, simulated: Simulated) -> None:
+def test_removing_the_record_accepts_the_new_repository(dtr: DTR, simulated: Simulated) -> None:
     image = dtr.signed("9", RELEASES, ADMIN)
-    found = RECORD.search(dtr.team.refuses(image.tagged, "Rollback"))
+    found = RECORD.search(dtr.team.expect_denied(image.tagged, "Rollback"))
     assert found is not None
     key, namespace, name = found.groups()
     patch = json.dumps([{"op": "remove", "path": f"/data/{key}"}])
     kubectl("-n", namespace, "patch", "configmap", name, "--type=json", "-p", patch).checked()
-    dtr.team.runs(dtr.signed("10", RELEASES, ADMIN))
-    # The other repository's record is another one.
-    simulated.team.refuses(simulated.images["3"].tagged, "Rollback")
+    dtr.team.expect_running(dtr.signed("10", RELEASES, ADMIN))
+    # The record of the other repository is unchanged.
+    simulated.team.expect_denied(simulated.images["3"].tagged, "Rollback")
 
 
 def _shards() -> list[Any]:

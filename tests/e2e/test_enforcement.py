@@ -1,4 +1,4 @@
-"""Nothing is refused before the API server has reached the webhook; from then on nothing opens a gap."""
+"""Enforcement starts once the API server has reached the webhook; from then on no operation opens a gap."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.chart.rendering import CHART, NAMESPACE, ROOT
 from tests.e2e import release
-from tests.e2e.admission_load import Witness
+from tests.e2e.admission_load import AdmissionLoad
 from tests.e2e.kube import eventually, get, helm, kubectl, run
 from tests.e2e.objects import pod
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.e2e.conftest import Shelf
+    from tests.e2e.conftest import SampleImages
     from tests.e2e.kube import Done, Object
     from tests.e2e.teams import Team
 
 CONFIGURATIONS = "validatingwebhookconfigurations,mutatingwebhookconfigurations"
-#: Seconds that helm waits for an install that cannot succeed.
-HOPELESS = "15s"
+#: Timeout of an install that cannot succeed.
+FAILING_TIMEOUT = "15s"
 MISSING: Object = {"name": "MISSING", "valueFrom": {"secretKeyRef": {"name": "nowhere", "key": "nothing"}}}
-#: Releases that can never verify anything: by name, values that are merged over those of the tests.
+#: Releases that can never verify an image: by name, values that are merged into those of the tests.
 BROKEN: dict[str, dict[str, Object]] = {
     "webhook-image": {"webhook": {"image": {"repository": "localhost/nowhere", "pullPolicy": "Never"}}},
     "operator-image": {"operator": {"image": {"repository": "localhost/nowhere", "pullPolicy": "Never"}}},
@@ -46,13 +46,13 @@ def _clean_up() -> Iterator[None]:
 
 @pytest.fixture
 def _absent() -> None:
-    """No release is installed, whatever the tests before have left."""
+    """Uninstall all releases that are left from other tests."""
     _remove_everything()
 
 
 @pytest.fixture
 def _present() -> None:
-    """sealgate is installed; a test before mostly has done that."""
+    """Install sealgate, unless a previous test has."""
     if not release.installed():
         _remove_everything()
         release.install()
@@ -62,26 +62,26 @@ def _remove_everything() -> None:
     for name in helm("list", "--namespace", NAMESPACE, "--short").checked().out.split():
         helm("uninstall", name, "--namespace", NAMESPACE, "--wait", "--timeout", "2m").checked()
     release.delete_lease()
-    # What kubectl has replaced lacks Helm's annotations, and Helm 4 does not delete it.
+    # Helm 4 does not delete configurations that kubectl has replaced, because they lack its annotations.
     kubectl("delete", CONFIGURATIONS, "-l", "app.kubernetes.io/part-of=sealgate").checked()
 
 
 @pytest.fixture
-def team(new_team: Callable[[], Team], shelf: Shelf) -> Team:
-    """A namespace where every image has to be signed.
+def team(new_team: Callable[[], Team], samples: SampleImages) -> Team:
+    """A namespace that requires a signature of every image.
 
     Replicas that start after this have read the policy before they are ready. Those that run already hear of it from
-    their watches: a test with such replicas has to `settle` first.
+    their watches: a test with such replicas has to `wait_for_decision` first.
     """
     team = new_team()
-    team.demand({"cosign": {"keys": [shelf.key.entry]}})
+    team.require({"cosign": {"keys": [samples.key.entry]}})
     return team
 
 
 @pytest.mark.usefixtures("_absent")
-def test_installs_that_cannot_succeed_fail_and_block_nothing(team: Team, shelf: Shelf) -> None:
+def test_failed_installs_block_nothing(team: Team, samples: SampleImages) -> None:
     def install(name: str) -> Done:
-        options = ("--wait", "--timeout", HOPELESS, "--values", "-")
+        options = ("--wait", "--timeout", FAILING_TIMEOUT, "--values", "-")
         return helm("install", name, str(CHART), "-n", NAMESPACE, *options, text=json.dumps(_merged(BROKEN[name])))
 
     with ThreadPoolExecutor(len(BROKEN)) as pool:
@@ -91,27 +91,25 @@ def test_installs_that_cannot_succeed_fail_and_block_nothing(team: Team, shelf: 
     hooks = [hook for configuration in get(CONFIGURATIONS)["items"] for hook in configuration["webhooks"]]
     assert len(hooks) == 4 * len(BROKEN)
     assert {hook["name"] for hook in hooks if hook.get("rules")} == {"self-test.sealgate.dev"}
-    assert _admitted(team, shelf)
+    assert _admitted(team, samples)
     for name in BROKEN:
         helm("uninstall", name, "-n", NAMESPACE).checked()
     assert get(CONFIGURATIONS)["items"] == []
 
 
 @pytest.mark.usefixtures("_absent")
-def test_an_install_that_is_rolled_back_leaves_nothing(team: Team, shelf: Shelf) -> None:
+def test_rolled_back_install_leaves_no_configurations(team: Team, samples: SampleImages) -> None:
     values = json.dumps(_merged(BROKEN["webhook-image"]))
-    options = ("--rollback-on-failure", "--timeout", HOPELESS, "--values", "-")
+    options = ("--rollback-on-failure", "--timeout", FAILING_TIMEOUT, "--values", "-")
     assert not helm("install", release.NAME, str(CHART), "-n", NAMESPACE, *options, text=values).ok
     assert get(CONFIGURATIONS)["items"] == []
-    assert _admitted(team, shelf)
+    assert _admitted(team, samples)
 
 
 @pytest.mark.usefixtures("_absent")
-def test_with_helm_3_images_are_verified_when_it_is_satisfied_and_nothing_takes_that_away(
-    team: Team, shelf: Shelf
-) -> None:
+def test_helm_3_install_enforces_and_upgrade_opens_no_gap(team: Team, samples: SampleImages) -> None:
     release.install(tool="helm3")
-    assert not _admitted(team, shelf)
+    assert not _admitted(team, samples)
     manifest = _configurations("helm3")
     before = _hooks()
     assert all(hook["rules"] for hook in before.values())
@@ -119,72 +117,75 @@ def test_with_helm_3_images_are_verified_when_it_is_satisfied_and_nothing_takes_
     for way in ((), ("--server-side", "--force-conflicts")):
         assert kubectl("diff", *way, "-f", "-", text=manifest).out == ""
         kubectl("apply", *way, "-f", "-", text=manifest).checked()
-    with Witness(team.name, shelf.unsigned.tagged) as witness:
+    with AdmissionLoad(team.name, samples.unsigned.tagged) as load:
         kinds = [{**KIND, "versions": ["v1alpha1"]}]
         release.upgrade({"customKinds": kinds}, tool="helm3")
-    assert witness.calls == len(witness.failures) > 0
+    assert load.calls == len(load.failures) > 0
     after = _hooks()
     assert after["workloads.sealgate.dev"]["rules"][-1]["apiGroups"] == [KIND["group"]]
     assert after["pods.sealgate.dev"] == before["pods.sealgate.dev"]
 
 
 @pytest.mark.usefixtures("_present")
-def test_uninstalling_without_an_operator_leaves_no_configuration(team: Team, shelf: Shelf) -> None:
-    team.settle(shelf.unsigned.tagged, admitted=False)
+def test_uninstall_without_operator_removes_configurations(team: Team, samples: SampleImages) -> None:
+    team.wait_for_decision(samples.unsigned.tagged, admitted=False)
     kubectl("-n", NAMESPACE, "scale", "deployment/sealgate-operator", "--replicas=0").checked()
     eventually(lambda: not release.pods("operator"), "no operator")
-    assert not _admitted(team, shelf)
+    assert not _admitted(team, samples)
     release.uninstall()
     assert get(CONFIGURATIONS)["items"] == []
-    _expect_admitted(team, shelf)
+    _expect_admitted(team, samples)
 
 
 @pytest.mark.usefixtures("_absent")
-def test_a_rendered_chart_that_kubectl_applies_works_without_helm(team: Team, shelf: Shelf) -> None:
+def test_rendered_chart_works_with_kubectl_apply(team: Team, samples: SampleImages) -> None:
     options = ("-n", NAMESPACE, "--no-hooks", "--values", "-")
     rendered = helm("template", release.NAME, str(CHART), *options, text=json.dumps(release.values())).checked().out
     kubectl("apply", "-n", NAMESPACE, "-f", "-", text=rendered).checked()
     try:
         kubectl("-n", NAMESPACE, "rollout", "status", "deployment/sealgate-operator", "--timeout=120s").checked()
-        assert not _admitted(team, shelf)
+        assert not _admitted(team, samples)
     finally:
         kubectl("delete", "-n", NAMESPACE, "-f", "-", "--ignore-not-found", text=rendered).checked()
-    _expect_admitted(team, shelf)
+    _expect_admitted(team, samples)
 
 
 @pytest.mark.usefixtures("_absent")
-def test_the_upgrade_from_a_chart_that_owned_the_rules(team: Team, shelf: Shelf, tmp_path: Path) -> None:
+def test_documented_upgrade_from_chart_with_rules_opens_no_gap(
+    team: Team, samples: SampleImages, tmp_path: Path
+) -> None:
     release.install(chart=_chart_with_rules(tmp_path))
-    assert not _admitted(team, shelf)
+    assert not _admitted(team, samples)
     copy, remove = _commands()
-    with Witness(team.name, shelf.unsigned.tagged) as witness, Witness(team.name, shelf.signed.tagged) as other:
+    with (
+        AdmissionLoad(team.name, samples.unsigned.tagged) as load,
+        AdmissionLoad(team.name, samples.signed.tagged) as other,
+    ):
         run("bash", "-euc", copy).checked()
         release.upgrade({})
         run("bash", "-euc", remove).checked()
-    # Nothing that is unsigned got in, and nothing that is signed was refused.
-    assert witness.calls == len(witness.failures) > 0
+    # No unsigned image was admitted, and no signed image was denied.
+    assert load.calls == len(load.failures) > 0
     assert other.failures == []
     names = {item["metadata"]["name"] for item in get(CONFIGURATIONS)["items"]}
     assert names == {f"sealgate-{name}" for name in ("workloads", "policies", "pods", "self-test")}
 
 
 @pytest.mark.usefixtures("_absent")
-def test_the_upgrade_without_copies_has_a_gap_that_is_over_when_helm_is_satisfied(
-    team: Team, shelf: Shelf, tmp_path: Path
-) -> None:
+def test_upgrade_without_copies_enforces_when_helm_returns(team: Team, samples: SampleImages, tmp_path: Path) -> None:
     release.install(chart=_chart_with_rules(tmp_path))
-    with Witness(team.name, shelf.unsigned.tagged) as witness:
+    with AdmissionLoad(team.name, samples.unsigned.tagged) as load:
         release.upgrade({})
-        assert not _admitted(team, shelf)
-    admitted = witness.calls - len(witness.failures)
-    print(f"\n{admitted} of {witness.calls} unsigned pods were admitted meanwhile")  # noqa: T201 - a figure for the log
+        assert not _admitted(team, samples)
+    admitted = load.calls - len(load.failures)
+    print(f"\n{admitted} of {load.calls} unsigned pods were admitted meanwhile")  # noqa: T201 - a figure for the log
 
 
 @pytest.mark.usefixtures("_present")
-def test_what_kubectl_replace_removes_is_back_in_seconds_and_reported(team: Team, shelf: Shelf) -> None:
+def test_rules_removed_by_kubectl_replace_are_restored(team: Team, samples: SampleImages) -> None:
     kubectl("replace", "-f", "-", text=_configurations("helm")).checked()
     eventually(lambda: all(hook.get("rules") for hook in release.webhooks()), "the rules are back", 20)
-    team.settle(shelf.unsigned.tagged, admitted=False)
+    team.wait_for_decision(samples.unsigned.tagged, admitted=False)
     events = get("events", "-n", "default", "--field-selector=reason=RulesChanged")["items"]
     assert "sealgate-workloads" in {event["involvedObject"]["name"] for event in events}
 
@@ -192,18 +193,18 @@ def test_what_kubectl_replace_removes_is_back_in_seconds_and_reported(team: Team
 KIND: Object = {"group": "argoproj.io", "resource": "rollouts", "kind": "Rollout", "podSpec": "spec.template.spec"}
 
 
-def _admitted(team: Team, shelf: Shelf) -> bool:
-    """Whether a pod with an unsigned image is admitted."""
-    return team.create(pod("probe", shelf.unsigned.tagged), dry_run=True).ok
+def _admitted(team: Team, samples: SampleImages) -> bool:
+    """Return whether a pod with an unsigned image is admitted."""
+    return team.create(pod("probe", samples.unsigned.tagged), dry_run=True).ok
 
 
-def _expect_admitted(team: Team, shelf: Shelf) -> None:
-    """Expect that nothing keeps an unsigned image out, as soon as the API server has noticed what it has deleted."""
-    eventually(lambda: _admitted(team, shelf), "nothing is enforced any more", 10)
+def _expect_admitted(team: Team, samples: SampleImages) -> None:
+    """Expect that an unsigned image is admitted once the API server has noticed that no configuration is left."""
+    eventually(lambda: _admitted(team, samples), "enforcement has ended", 10)
 
 
 def _configurations(tool: str) -> str:
-    """Return the webhook configurations as the chart has them."""
+    """Return the webhook configurations of the release's manifest."""
     manifest = helm("get", "manifest", release.NAME, "-n", NAMESPACE, tool=tool).checked().out
     documents = [
         text for text in manifest.split("---\n") if re.search("^kind: .*WebhookConfiguration$", text, re.MULTILINE)
@@ -224,7 +225,7 @@ def _merged(changes: dict[str, Object]) -> Object:
 
 
 def _chart_with_rules(folder: Path) -> Path:
-    """Return a chart that owns the rules of two configurations of other names, as charts did before."""
+    """Return a chart like those of older releases: it owns the rules, and two configurations have other names."""
     chart = shutil.copytree(CHART, folder / "sealgate")
     templates = chart / "templates"
     for file, pattern, text in (
@@ -248,7 +249,7 @@ def _with_rules(path: str, rules: str) -> str:
 
 
 def _commands() -> tuple[str, str]:
-    """Return what docs/upgrade.md says: how the configurations are copied, and how the copies are deleted."""
+    """Return the commands of docs/upgrade.md that copy the configurations and delete the copies."""
     text = (ROOT / "docs" / "upgrade.md").read_text(encoding="utf-8")
     (block,) = (found for found in re.findall(r"```console\n(.*?)```", text, re.DOTALL) if "before-upgrade" in found)
     copy, _, rest = block.partition("helm upgrade")

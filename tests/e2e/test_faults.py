@@ -1,4 +1,4 @@
-"""Whatever ends, comes back by itself, keeps out what is unsigned meanwhile, and locks nobody out."""
+"""Components that end come back by themselves, and meanwhile no unsigned image is admitted."""
 
 from __future__ import annotations
 
@@ -9,54 +9,52 @@ import pytest
 
 from tests.chart.rendering import NAMESPACE
 from tests.e2e import release
-from tests.e2e.admission_load import Witness
+from tests.e2e.admission_load import AdmissionLoad
 from tests.e2e.kube import apply, condition, eventually, get, kubectl
-from tests.e2e.objects import authenticator, maker, pod, policy
+from tests.e2e.objects import authenticator, pod, policy, workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.e2e.clusters import Machine
-    from tests.e2e.conftest import Shelf
+    from tests.e2e.conftest import SampleImages
     from tests.e2e.teams import Team
 
 EVERYTHING = "e2e-everything"
 
 
-def test_a_webhook_replica_that_is_told_to_end_is_missed_by_nobody(team: Team, shelf: Shelf) -> None:
-    with Witness(team.name, shelf.signed.tagged) as witness:
+def test_deleting_a_webhook_replica_fails_no_call(team: Team, samples: SampleImages) -> None:
+    with AdmissionLoad(team.name, samples.signed.tagged) as load:
         victim = release.pods("webhook")[0]["metadata"]["name"]
         kubectl("-n", NAMESPACE, "delete", "pod", victim).checked()
-        release.settled()
-    assert witness.calls > 0
-    assert witness.failures == []
+        release.wait_until_ready()
+    assert load.calls > 0
+    assert load.failures == []
 
 
-def test_webhook_replicas_that_are_killed_let_nothing_in(team: Team, shelf: Shelf) -> None:
+def test_killed_webhook_replicas_admit_nothing_unsigned(team: Team, samples: SampleImages) -> None:
     _kill("webhook")
-    done = team.create(pod("app", shelf.unsigned.tagged))
+    done = team.create(pod("app", samples.unsigned.tagged))
     assert not done.ok
-    release.settled()
-    team.settle(shelf.signed.tagged, admitted=True)
-    team.settle(shelf.unsigned.tagged, admitted=False)
+    release.wait_until_ready()
+    team.wait_for_decision(samples.signed.tagged, admitted=True)
+    team.wait_for_decision(samples.unsigned.tagged, admitted=False)
 
 
-def test_admission_needs_no_operator_and_the_operator_takes_up_its_work(
-    new_team: Callable[[], Team], team: Team, shelf: Shelf
-) -> None:
+def test_admission_works_without_an_operator(new_team: Callable[[], Team], team: Team, samples: SampleImages) -> None:
     kubectl("-n", NAMESPACE, "scale", "deployment/sealgate-operator", "--replicas=0").checked()
     eventually(lambda: not release.pods("operator"), "no operator")
     other = new_team()
-    other.trust(shelf.key.entry, probe=shelf.unsigned.tagged)
-    other.settle(shelf.signed.tagged, admitted=True)
+    other.require_signature(samples.key.entry, probe=samples.unsigned.tagged)
+    other.wait_for_decision(samples.signed.tagged, admitted=True)
     kubectl("-n", NAMESPACE, "scale", "deployment/sealgate-operator", "--replicas=2").checked()
-    eventually(lambda: _ready(other.name), "its statuses are written")
-    team.settle(shelf.signed.tagged, admitted=True)
+    eventually(lambda: _ready(other.name), "the operator has written the conditions")
+    team.wait_for_decision(samples.signed.tagged, admitted=True)
 
 
-def test_operators_that_are_killed_over_and_over_finish_their_work(new_team: Callable[[], Team], shelf: Shelf) -> None:
+def test_repeatedly_killed_operators_finish_reconciling(new_team: Callable[[], Team], samples: SampleImages) -> None:
     team = new_team()
-    secret = {"cosign.pub": base64.b64encode(shelf.key.pem.encode()).decode()}
+    secret = {"cosign.pub": base64.b64encode(samples.key.pem.encode()).decode()}
     try:
         for attempt in range(3):
             _kill("operator")
@@ -73,49 +71,49 @@ def test_operators_that_are_killed_over_and_over_finish_their_work(new_team: Cal
                 policy(name, [name], "nowhere"),
             ).checked()
         for attempt in range(3):
-            eventually(lambda attempt=attempt: _ready(f"{team.name}-{attempt}"), "ready in the end")  # type: ignore[misc]  # mypy cannot infer a lambda with a default
-        release.settled()
+            eventually(lambda attempt=attempt: _ready(f"{team.name}-{attempt}"), "the objects are Ready")  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+        release.wait_until_ready()
     finally:
         kubectl("delete", "vpol,authn", *(f"{team.name}-{attempt}" for attempt in range(3)), "--ignore-not-found")
         kubectl("-n", NAMESPACE, "delete", "secret", team.name, "--ignore-not-found")
 
 
-def test_the_api_server_comes_back_and_everything_goes_on(team: Team, shelf: Shelf, machine: Machine) -> None:
+def test_api_server_restart_is_survived(team: Team, samples: SampleImages, machine: Machine) -> None:
     restarts = _restarts("webhook")
     machine.restart_api_server()
-    team.settle(shelf.signed.tagged, admitted=True)
-    team.settle(shelf.unsigned.tagged, admitted=False)
+    team.wait_for_decision(samples.signed.tagged, admitted=True)
+    team.wait_for_decision(samples.unsigned.tagged, admitted=False)
     assert _restarts("webhook") == restarts
-    # The watches go on: what changes now is noticed.
-    apply(authenticator(team.name, shelf.stranger.entry)).checked()
-    team.settle(shelf.signed.tagged, admitted=False)
-    eventually(lambda: _observed(team.name), "the operator has noticed too")
+    # The watches have been restarted: changes are noticed.
+    apply(authenticator(team.name, samples.untrusted_key.entry)).checked()
+    team.wait_for_decision(samples.signed.tagged, admitted=False)
+    eventually(lambda: _observed(team.name), "the operator has reconciled the change")
 
 
 @pytest.fixture
-def _covered(shelf: Shelf) -> Iterator[None]:
-    apply(authenticator(EVERYTHING, shelf.key.entry), policy(EVERYTHING, [EVERYTHING], None)).checked()
+def _covered(samples: SampleImages) -> Iterator[None]:
+    apply(authenticator(EVERYTHING, samples.key.entry), policy(EVERYTHING, [EVERYTHING], None)).checked()
     yield
     kubectl("delete", "vpol,authn", EVERYTHING, "--ignore-not-found").checked()
 
 
 @pytest.mark.usefixtures("_covered")
-def test_after_a_power_failure_all_comes_back_and_unsigned_images_stay_out(
-    new_team: Callable[[], Team], shelf: Shelf, machine: Machine
+def test_power_failure_is_survived_and_admits_nothing_unsigned(
+    new_team: Callable[[], Team], samples: SampleImages, machine: Machine
 ) -> None:
     team = new_team()
-    team.settle(shelf.unsigned.tagged, admitted=False)
-    team.create(maker("Deployment", "app", shelf.signed.tagged)).checked()
+    team.wait_for_decision(samples.unsigned.tagged, admitted=False)
+    team.create(workload("Deployment", "app", samples.signed.tagged)).checked()
     team.kubectl("rollout", "status", "deployment/app", "--timeout=60s").checked()
     machine.power_off()
     machine.power_on()
-    done = team.create(pod("early", shelf.unsigned.tagged))
+    done = team.create(pod("early", samples.unsigned.tagged))
     assert not done.ok
-    team.settle(shelf.signed.tagged, admitted=True)
+    team.wait_for_decision(samples.signed.tagged, admitted=True)
     team.kubectl("rollout", "status", "deployment/app", "--timeout=120s").checked()
-    release.settled()
-    team.settle(shelf.unsigned.tagged, admitted=False)
-    # What makes pods anew gets them too.
+    release.wait_until_ready()
+    team.wait_for_decision(samples.unsigned.tagged, admitted=False)
+    # New pods of the Deployment are admitted too.
     team.kubectl("delete", "pods", "--all", "--wait=false").checked()
     team.kubectl("rollout", "status", "deployment/app", "--timeout=120s").checked()
     eventually(lambda: _ready(EVERYTHING), "the operator is back")

@@ -23,54 +23,54 @@ from tests.support.simulators.huawei_dew import PROJECT, DEWSimulator
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.e2e.images import Image, Workshop
+    from tests.e2e.images import Image, ImageBuilder
     from tests.e2e.kube import Object
     from tests.e2e.teams import Team
     from tests.support.simulators.kms_keys import KMSPrivateKey
 
-#: Keys of DEW that sign, and how.
+#: Signing keys of DEW: type and algorithm.
 SIGNING = {
     "release-p256": ("EC_P256", "ECDSA_SHA_256"),
     "release-p384": ("EC_P384", "ECDSA_SHA_384"),
     "release-sm2": ("SM2", "SM2"),
 }
-#: Keys that must not be used, and why.
+#: Keys that must be refused, and the reason.
 REFUSED = {
     "encrypting": "WrongUsage",
     "symmetric": "UnsupportedAlgorithm",
     "paused": "Disabled",
     "nowhere": "KeyNotFound",
 }
-WRONG = "sk-of-somebody-else"
+WRONG = "sk-of-another-account"
 
 
 @dataclass(frozen=True, slots=True)
 class SWR:
-    """Images in a registry, the DEW that has the keys, and a namespace that demands a signature by one of them.
+    """Images in a registry, the DEW with the keys, and a namespace that requires a signature by one of them.
 
     Attributes:
         dew: the simulator.
-        team: the namespace; its one authenticator lists all keys, those that are refused too.
+        team: the namespace; its one authenticator lists all keys, including those that are refused.
         signed: images by the key that signed them.
-        unsigned: signed by nobody.
-        strange: signed by a key that is not in DEW.
+        unsigned: not signed.
+        untrusted: signed with a key that is not in DEW.
     """
 
     dew: DEWSimulator
     team: Team
     signed: dict[str, Image]
     unsigned: Image
-    strange: Image
+    untrusted: Image
 
     def status(self) -> dict[str, Any]:
-        """Return the status of each key, by its id."""
+        """Return the status of each key by its ID."""
         keys = get("authenticator", self.team.name).get("status", {}).get("keys", [])
         return {key["source"].removesuffix(f" at {self.dew.url}").rpartition("/")[2]: key for key in keys}
 
 
 @pytest.fixture(scope="module")
-def swr(workshop: Workshop, repository: str, new_module_team: Callable[[], Team]) -> Iterator[SWR]:
-    """Everything, with its keys read."""
+def swr(image_builder: ImageBuilder, repository: str, new_module_team: Callable[[], Team]) -> Iterator[SWR]:
+    """Start DEW, sign the images and wait until the policy is in force."""
     with (
         serve(DEWSimulator, "dew.test") as dew,
         secrets(e2e_dew=dew.secret, e2e_dew_wrong=dew.secret | {"secretKey": WRONG.encode()}),
@@ -81,23 +81,23 @@ def swr(workshop: Workshop, repository: str, new_module_team: Callable[[], Team]
         dew.add("symmetric", "AES_256")
         dew.add("paused", "EC_P256", state="3").private = new_key("ECDSA P-256", "paused")
         usable = (*SIGNING, "encrypting", "paused")
-        images = {name: workshop.push(f"{repository}/swr:{name}", name) for name in usable}
+        images = {name: image_builder.push(f"{repository}/swr:{name}", name) for name in usable}
         for name, image in images.items():
             sign(image, dew.keys[name].private)
-        strange = workshop.push(f"{repository}/swr:strange", "strange")
-        sign(strange, new_key("ECDSA P-256", "stranger"))
+        untrusted = image_builder.push(f"{repository}/swr:untrusted", "untrusted")
+        sign(untrusted, new_key("ECDSA P-256", "untrusted"))
         team = new_module_team()
-        team.demand({"cosign": {"keys": [entry(dew, name) for name in (*SIGNING, *REFUSED)]}})
+        team.require({"cosign": {"keys": [entry(dew, name) for name in (*SIGNING, *REFUSED)]}})
         eventually(lambda: condition("authenticator", team.name), "DEW was asked")
-        unsigned = workshop.push(f"{repository}/swr:unsigned", "unsigned")
-        swr = SWR(dew, team, images, unsigned, strange)
-        team.settle(images["release-sm2"].tagged, admitted=True)
-        team.settle(unsigned.tagged, admitted=False)
+        unsigned = image_builder.push(f"{repository}/swr:unsigned", "unsigned")
+        swr = SWR(dew, team, images, unsigned, untrusted)
+        team.wait_for_decision(images["release-sm2"].tagged, admitted=True)
+        team.wait_for_decision(unsigned.tagged, admitted=False)
         yield swr
 
 
 def entry(dew: DEWSimulator, name: str, credentials: str = "e2e-dew") -> Object:
-    """Return what an Authenticator says of a key in DEW."""
+    """Return the entry of a key in DEW in an Authenticator."""
     source = {
         "region": "cn-north-4",
         "projectId": PROJECT,
@@ -111,7 +111,7 @@ def entry(dew: DEWSimulator, name: str, credentials: str = "e2e-dew") -> Object:
 
 
 def sign(image: Image, key: KMSPrivateKey) -> None:
-    """Sign an image as SWR does: cosign's layout, with the hash that belongs to the key."""
+    """Sign an image as SWR does: cosign's layout, with the hash of the key's algorithm."""
     classic = Classic(image.digest, new_key("ECDSA P-256"), reference=image.name)
     classic.payload = encode(classic.document())
     message = classic.payload
@@ -119,16 +119,16 @@ def sign(image: Image, key: KMSPrivateKey) -> None:
     push_classic(PlainRegistry(release.REGISTRY), image.path, classic)
 
 
-def test_images_signed_by_keys_of_dew_run(swr: SWR) -> None:
-    swr.team.runs(*(swr.signed[name] for name in SIGNING))
+def test_images_signed_with_dew_keys_run(swr: SWR) -> None:
+    swr.team.expect_running(*(swr.signed[name] for name in SIGNING))
 
 
-def test_others_are_refused(swr: SWR) -> None:
-    swr.team.refuses(swr.unsigned.tagged, "NoSignature")
-    swr.team.refuses(swr.strange.tagged, "InvalidSignature")
+def test_unsigned_and_untrusted_images_are_denied(swr: SWR) -> None:
+    swr.team.expect_denied(swr.unsigned.tagged, "NoSignature")
+    swr.team.expect_denied(swr.untrusted.tagged, "InvalidSignature")
 
 
-def test_the_status_says_which_keys_were_read_and_which_are_no_good(swr: SWR) -> None:
+def test_status_shows_accepted_and_refused_keys(swr: SWR) -> None:
     found = swr.status()
     assert set(found) == {*SIGNING, *REFUSED}
     for name, (_, algorithm) in SIGNING.items():
@@ -146,29 +146,29 @@ def test_the_status_says_which_keys_were_read_and_which_are_no_good(swr: SWR) ->
 
 
 @pytest.mark.parametrize("name", ["encrypting", "paused"])
-def test_a_key_that_may_not_sign_counts_for_nothing_although_its_signature_is_good(swr: SWR, name: str) -> None:
-    swr.team.refuses(swr.signed[name].tagged, "InvalidSignature")
+def test_signature_of_an_unusable_key_is_not_accepted(swr: SWR, name: str) -> None:
+    swr.team.expect_denied(swr.signed[name].tagged, "InvalidSignature")
 
 
-def test_a_key_that_is_disabled_in_dew_is_dropped_at_the_next_look_and_comes_back(swr: SWR) -> None:
+def test_disabled_dew_key_is_dropped_and_restored(swr: SWR) -> None:
     name = "release-p384"
     swr.dew.keys[name].state = "3"
     eventually(lambda: swr.status()[name]["reason"] == "Disabled", "the status says so", 2 * release.KEY_REFRESH)
-    swr.team.settle(swr.signed[name].tagged, admitted=False)
-    swr.team.refuses(swr.signed[name].tagged, "InvalidSignature")
+    swr.team.wait_for_decision(swr.signed[name].tagged, admitted=False)
+    swr.team.expect_denied(swr.signed[name].tagged, "InvalidSignature")
     swr.team.create(pod("other", swr.signed["release-p256"].tagged), dry_run=True).checked()
     swr.dew.keys[name].state = "2"
     eventually(lambda: swr.status()[name]["state"] == "Accepted", "the key is back", 2 * release.KEY_REFRESH)
-    swr.team.settle(swr.signed[name].tagged, admitted=True)
+    swr.team.wait_for_decision(swr.signed[name].tagged, admitted=True)
 
 
-def test_what_opens_dew_or_does_not_is_told_to_nobody(swr: SWR, new_team: Callable[[], Team]) -> None:
+def test_dew_credentials_are_not_in_status_or_logs(swr: SWR, new_team: Callable[[], Team]) -> None:
     team = new_team()
     good, wrong = entry(swr.dew, "release-p256"), entry(swr.dew, "release-p384", "e2e-dew-wrong")
-    team.demand({"cosign": {"keys": [good, wrong]}})
-    team.settle(swr.signed["release-p256"].tagged, admitted=True)
-    # The other key may be good or not: nobody knows, so nothing is refused for good.
-    team.refuses(swr.signed["release-p384"].tagged, "AuthenticatorNotReady", "release-p384", "401")
+    team.require({"cosign": {"keys": [good, wrong]}})
+    team.wait_for_decision(swr.signed["release-p256"].tagged, admitted=True)
+    # The other key could not be read, so the images are not denied as unsigned: they may be signed with it.
+    team.expect_denied(swr.signed["release-p384"].tagged, "AuthenticatorNotReady", "release-p384", "401")
     objects = kubectl("get", "authn,vpol,events", "-A", "-o", "yaml").checked().out
     logs = "".join(
         kubectl("-n", NAMESPACE, "logs", f"pod/{found['metadata']['name']}", "--tail=-1").checked().out
@@ -179,5 +179,5 @@ def test_what_opens_dew_or_does_not_is_told_to_nobody(swr: SWR, new_team: Callab
         assert team.name in text
         assert swr.dew.secret_key not in text
         assert WRONG not in text
-        # The simulator, as bad servers do, tells whoever may not enter what he has sent.
+        # The simulator, like some servers, repeats the Authorization header in its refusal.
         assert "SDK-HMAC" not in text

@@ -1,4 +1,4 @@
-"""OpenShift 3 and atomic: the real skopeo and gpg sign; the image's registry, or a web server, has the signatures."""
+"""OpenShift 3 and atomic: signatures of the real skopeo and gpg in the registry, on a web server or in a directory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from tests.e2e import release
 from tests.e2e.images import Image
 from tests.e2e.kube import condition, eventually
-from tests.e2e.objects import maker, pod
+from tests.e2e.objects import pod, workload
 from tests.e2e.servers import ca_of, secrets, serve
 from tests.support.real_tools.gpg_home import Home
 from tests.support.real_tools.required import require_tool
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.e2e.images import Workshop
+    from tests.e2e.images import ImageBuilder
     from tests.e2e.kube import Object
     from tests.e2e.teams import Team
 
@@ -36,64 +36,67 @@ PLAIN = ("--insecure-policy", "copy", "-q", "--src-tls-verify=false", "--dest-tl
 
 @dataclass(frozen=True, slots=True)
 class OpenShift:
-    """A registry with the signature extension, whoever signs, and a namespace that demands the release key.
+    """A registry with the signature extension, signers, and a namespace that requires the release key.
 
     Attributes:
         registry: the simulator; the node pulls from it.
         home: skopeo and gpg.
-        release: fingerprint of the key that counts.
-        stranger: of another.
+        release: fingerprint of the trusted key.
+        untrusted_key: fingerprint of another key.
         team: the namespace.
-        workshop: makes images.
-        source: where images are before they are copied and signed.
+        image_builder: builds and pushes images.
+        source: repository that images are copied from when they are signed.
     """
 
     registry: OpenShiftSimulator
     home: Home
     release: str
-    stranger: str
+    untrusted_key: str
     team: Team
-    workshop: Workshop
+    image_builder: ImageBuilder
     source: str
 
     def signed(self, tagged: str, key: str, *options: str) -> Image:
-        """Have skopeo copy a new image and sign the copy."""
-        made = self.workshop.push(f"{self.source}:{tagged.rpartition(':')[2]}", tagged)
+        """Push a new image, copy it with skopeo and sign the copy."""
+        made = self.image_builder.push(f"{self.source}:{tagged.rpartition(':')[2]}", tagged)
         self.home.skopeo(*options, *PLAIN, "--sign-by", key, f"docker://{made.tagged}", f"docker://{tagged}")
         return Image(tagged, made.digest)
 
     def copied(self, image: Image, tagged: str) -> Image:
-        """Have skopeo copy an image as it is, under another name."""
+        """Copy an image under another name with skopeo, without its signatures."""
         self.home.skopeo(*PLAIN, "--remove-signatures", f"docker://{image.tagged}", f"docker://{tagged}")
         return Image(tagged, image.digest)
 
 
 @pytest.fixture(scope="module")
 def openshift(
-    tmp_path_factory: pytest.TempPathFactory, workshop: Workshop, repository: str, new_module_team: Callable[[], Team]
+    tmp_path_factory: pytest.TempPathFactory,
+    image_builder: ImageBuilder,
+    repository: str,
+    new_module_team: Callable[[], Team],
 ) -> Iterator[OpenShift]:
-    """Everything, with the keyring read."""
+    """Start the registry, create the keys and wait until the policy is in force."""
     host, _, port = release.OPENSHIFT.partition(":")
     path = tmp_path_factory.mktemp("gnupg")
     path.chmod(0o700)
     home = Home(path)
-    key, stranger = home.key("release@example.org", "rsa2048"), home.key("stranger@example.org", "rsa2048")
+    key, untrusted_key = home.key("release@example.org", "rsa2048"), home.key("untrusted@example.org", "rsa2048")
     with (
         serve(OpenShiftSimulator, host, int(port)) as registry,
         secrets(e2e_keyring={"release.asc": home.export(key).encode()}),
     ):
         team = new_module_team()
-        openshift = OpenShift(registry, home, key, stranger, team, workshop, f"{repository}/source")
-        team.demand(spec({"openshift": {}}))
-        eventually(lambda: condition("authenticator", team.name).get("status") == "True", "the keyring was read")
-        unsigned = workshop.push(f"{API}:probe", "probe")
-        team.settle(unsigned.tagged, admitted=False)
+        openshift = OpenShift(registry, home, key, untrusted_key, team, image_builder, f"{repository}/source")
+        team.require(spec({"openshift": {}}))
+        eventually(lambda: condition("authenticator", team.name).get("status") == "True", "the authenticator is Ready")
+        unsigned = image_builder.push(f"{API}:probe", "probe")
+        team.wait_for_decision(unsigned.tagged, admitted=False)
         yield openshift
     subprocess.run([require_tool("gpgconf"), "--kill", "all"], env=home.environment, check=False, timeout=60)
 
 
 def spec(store: Object) -> Object:
-    """Return what an Authenticator says."""
+    """Return the spec of an Authenticator for a signature store."""
     return {
         "simpleSigning": {
             "keyring": {"secretRef": {"name": "e2e-keyring", "key": "release.asc"}},
@@ -103,50 +106,50 @@ def spec(store: Object) -> Object:
     }
 
 
-def test_what_skopeo_has_signed_into_the_registry_runs_by_tag_and_by_digest(openshift: OpenShift) -> None:
+def test_image_signed_by_skopeo_runs_by_tag_and_digest(openshift: OpenShift) -> None:
     image = openshift.signed(f"{API}:1", openshift.release)
-    (found,) = openshift.team.runs(image)
-    # The tag stays beside the digest that was verified, so that it can be compared with the one that was signed.
+    (found,) = openshift.team.expect_running(image)
+    # The tag stays beside the digest that was verified, so that it can be compared with the tag in the signature.
     assert found["spec"]["containers"][0]["image"] == f"{image.tagged}@{image.digest}"
-    openshift.team.runs(image, by_digest=True)
+    openshift.team.expect_running(image, by_digest=True)
     assert any(path.startswith("/extensions/") for path in openshift.registry.paths)
 
 
-def test_what_makes_pods_of_it_runs_as_well(openshift: OpenShift) -> None:
+def test_deployment_of_an_image_signed_by_skopeo_runs(openshift: OpenShift) -> None:
     image = openshift.signed(f"{API}:2", openshift.release)
-    openshift.team.create(maker("Deployment", "app", image.tagged)).checked()
+    openshift.team.create(workload("Deployment", "app", image.tagged)).checked()
     openshift.team.kubectl("rollout", "status", "deployment/app", "--timeout=60s").checked()
     (made,) = openshift.team.get("pods", "-l", "app=app")["items"]
     assert made["spec"]["containers"][0]["image"] == f"{image.tagged}@{image.digest}"
 
 
-def test_what_nobody_or_somebody_else_has_signed_is_refused(openshift: OpenShift) -> None:
-    unsigned = openshift.workshop.push(f"{API}:unsigned", "unsigned")
-    openshift.team.refuses(unsigned.tagged, "NoSignature")
-    strange = openshift.signed(f"{API}:strange", openshift.stranger)
-    openshift.team.refuses(strange.tagged, "UnknownKey", openshift.stranger)
-    assert openshift.registry.signatures[strange.digest]
+def test_unsigned_and_untrusted_images_are_denied(openshift: OpenShift) -> None:
+    unsigned = openshift.image_builder.push(f"{API}:unsigned", "unsigned")
+    openshift.team.expect_denied(unsigned.tagged, "NoSignature")
+    untrusted = openshift.signed(f"{API}:untrusted", openshift.untrusted_key)
+    openshift.team.expect_denied(untrusted.tagged, "UnknownKey", openshift.untrusted_key)
+    assert openshift.registry.signatures[untrusted.digest]
 
 
-def test_an_image_under_a_name_that_it_was_not_signed_for_is_refused(openshift: OpenShift) -> None:
+def test_image_under_another_name_is_denied(openshift: OpenShift) -> None:
     image = openshift.signed(f"{API}:3", openshift.release)
     retagged = openshift.copied(image, f"{API}:4")
-    openshift.team.refuses(retagged.tagged, "IdentityMismatch", f"{API}:3")
-    openshift.team.refuses(f"{retagged.tagged}@{image.digest}", "IdentityMismatch")
+    openshift.team.expect_denied(retagged.tagged, "IdentityMismatch", f"{API}:3")
+    openshift.team.expect_denied(f"{retagged.tagged}@{image.digest}", "IdentityMismatch")
     moved = openshift.copied(image, f"{release.OPENSHIFT}/team/other:3")
-    openshift.team.refuses(moved.tagged, "RepositoryMismatch", f"{API}:3")
-    openshift.team.refuses(moved.by_digest, "RepositoryMismatch")
-    # By digest alone the repository is enough, and under its own name it is admitted, so that the name is what counts.
-    openshift.team.runs(image)
-    openshift.team.runs(retagged, by_digest=True)
+    openshift.team.expect_denied(moved.tagged, "RepositoryMismatch", f"{API}:3")
+    openshift.team.expect_denied(moved.by_digest, "RepositoryMismatch")
+    # By digest alone the repository is enough, and the image is admitted under its own name, so the name is the reason.
+    openshift.team.expect_running(image)
+    openshift.team.expect_running(retagged, by_digest=True)
 
 
-def test_the_extension_is_asked_with_the_pod_s_own_pull_secret(openshift: OpenShift) -> None:
+def test_signature_extension_gets_the_pull_secret_of_the_pod(openshift: OpenShift) -> None:
     image = openshift.signed(f"{API}:5", openshift.release)
     openshift.registry.auth.users["robot"] = "e2e-password"
     openshift.registry.auth.mode = "basic"
     try:
-        said = openshift.team.refuses(image.tagged, "RegistryUnauthorized")
+        said = openshift.team.expect_denied(image.tagged, "RegistryUnauthorized")
         assert "e2e-password" not in said
         options = ("--docker-username=robot", "--docker-password=e2e-password")
         server = f"--docker-server={release.OPENSHIFT}"
@@ -157,20 +160,20 @@ def test_the_extension_is_asked_with_the_pod_s_own_pull_secret(openshift: OpenSh
         openshift.registry.auth.mode = "none"
 
 
-def signed_aside(openshift: OpenShift, tagged: str, folder: Path, configuration: Path) -> Image:
-    """Have skopeo sign an image and put the signature into a folder."""
+def signed_into_folder(openshift: OpenShift, tagged: str, folder: Path, configuration: Path) -> Image:
+    """Push an image and sign it with skopeo, which writes the signature into a folder."""
     configuration.mkdir()
-    place = json.dumps({"docker": {release.REGISTRY: {"lookaside-staging": folder.as_uri()}}})
-    (configuration / "default.yaml").write_text(place)
+    staging = json.dumps({"docker": {release.REGISTRY: {"lookaside-staging": folder.as_uri()}}})
+    (configuration / "default.yaml").write_text(staging)
     return openshift.signed(tagged, openshift.release, "--registries.d", str(configuration))
 
 
-def test_signatures_on_a_web_server_of_a_private_authority_count(
+def test_signatures_on_a_web_server_with_private_ca_count(
     openshift: OpenShift, repository: str, new_team: Callable[[], Team], tmp_path: Path
 ) -> None:
     folder = tmp_path / "signatures"
-    image = signed_aside(openshift, f"{repository}/aside:1", folder, tmp_path / "registries.d")
-    unsigned = openshift.workshop.push(f"{repository}/aside:2", "unsigned")
+    image = signed_into_folder(openshift, f"{repository}/aside:1", folder, tmp_path / "registries.d")
+    unsigned = openshift.image_builder.push(f"{repository}/aside:2", "unsigned")
     with serve(RegistrySimulator, "lookaside.test") as server:
         for file in folder.rglob("signature-*"):
             path = f"/signatures/{file.relative_to(folder)}"
@@ -178,29 +181,29 @@ def test_signatures_on_a_web_server_of_a_private_authority_count(
         assert server.documents
         url = f"{server.url}/signatures"
         team = new_team()
-        team.demand(spec({"lookaside": {"url": url, "ca": ca_of(server)}}))
-        team.settle(image.tagged, admitted=True)
-        team.runs(image)
-        team.refuses(unsigned.tagged, "NoSignature")
-        # Without the authority nobody knows who it is that answers.
-        team.demand(spec({"lookaside": {"url": url}}))
-        team.settle(image.tagged, admitted=False)
-        team.refuses(image.tagged, "RegistryUnavailable", "lookaside.test", "certificate")
+        team.require(spec({"lookaside": {"url": url, "ca": ca_of(server)}}))
+        team.wait_for_decision(image.tagged, admitted=True)
+        team.expect_running(image)
+        team.expect_denied(unsigned.tagged, "NoSignature")
+        # Without the CA, the certificate of the server cannot be verified.
+        team.require(spec({"lookaside": {"url": url}}))
+        team.wait_for_decision(image.tagged, admitted=False)
+        team.expect_denied(image.tagged, "RegistryUnavailable", "lookaside.test", "certificate")
 
 
-def test_signatures_in_a_folder_that_the_webhook_mounts_count(
+def test_signatures_in_a_mounted_directory_count(
     openshift: OpenShift, repository: str, new_team: Callable[[], Team], tmp_path: Path
 ) -> None:
     folder = release.NODE_FOLDER / randomness.token_hex(4)
-    image = signed_aside(openshift, f"{repository}/folder:1", folder, tmp_path / "registries.d")
-    unsigned = openshift.workshop.push(f"{repository}/folder:2", "unsigned")
+    image = signed_into_folder(openshift, f"{repository}/folder:1", folder, tmp_path / "registries.d")
+    unsigned = openshift.image_builder.push(f"{repository}/folder:2", "unsigned")
     try:
         for path in (folder, *folder.rglob("*")):
             path.chmod(0o755)
         team = new_team()
-        team.demand(spec({"lookaside": {"url": f"file://{release.FOLDER}/{folder.name}"}}))
-        team.settle(image.tagged, admitted=True)
-        team.runs(image)
-        team.refuses(unsigned.tagged, "NoSignature")
+        team.require(spec({"lookaside": {"url": f"file://{release.FOLDER}/{folder.name}"}}))
+        team.wait_for_decision(image.tagged, admitted=True)
+        team.expect_running(image)
+        team.expect_denied(unsigned.tagged, "NoSignature")
     finally:
         shutil.rmtree(folder)

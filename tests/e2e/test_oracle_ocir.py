@@ -18,7 +18,7 @@ from tests.support.simulators.ocir import COMPARTMENT, REGION, APIKey, OCIRSimul
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.e2e.images import Image, Workshop
+    from tests.e2e.images import Image, ImageBuilder
     from tests.e2e.kube import Object
     from tests.e2e.teams import Team
     from tests.support.signers.private_keys import PrivateKey
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 INLINE, IN_VAULT = "ocid1.key.oc1.phx.inline.abyh", "ocid1.key.oc1.phx.vault.abyh"
 VERSIONS = {INLINE: "ocid1.keyversion.oc1.phx.inline.acy6", IN_VAULT: "ocid1.keyversion.oc1.phx.vault.acy6"}
 KEYS = {key_id: new_key("RSA 2048", version) for key_id, version in VERSIONS.items()}
-STRANGER = new_key("RSA 2048", "ocir stranger")
+UNTRUSTED_KEY = new_key("RSA 2048", "ocir untrusted")
 PROJECT = "project01/acme-web-app"
 
 
 @dataclass(frozen=True, slots=True)
 class OCIR:
-    """Images in a registry, the service that has their records, a vault, and a namespace that demands a signature.
+    """Images in a registry, the service with their records, a vault, and a namespace that requires a signature.
 
     Attributes:
         service: the simulator of the signature records.
@@ -52,7 +52,7 @@ class OCIR:
         self.service.sign(message_of(image.digest, PROJECT, **named), key or KEYS[key_id], **record)
 
     def spec(self, credentials: str) -> Object:
-        """Return what an Authenticator says."""
+        """Return the spec of an Authenticator."""
         vault = {
             "keyId": IN_VAULT,
             "endpoint": self.vault.url,
@@ -80,68 +80,72 @@ class OCIR:
 
 
 @pytest.fixture(scope="module")
-def ocir(workshop: Workshop, repository: str, new_module_team: Callable[[], Team]) -> Iterator[OCIR]:
-    """Everything, with its keys read."""
+def ocir(image_builder: ImageBuilder, repository: str, new_module_team: Callable[[], Team]) -> Iterator[OCIR]:
+    """Start the services, sign the images and wait until the policy is in force."""
     api_key = APIKey()
     with (
         serve(OCIRSimulator, "ocir.test", api_key=api_key) as service,
         serve(OCIVaultSimulator, "vault.test") as vault,
-        secrets(e2e_ocir=api_key.secret, e2e_ocir_stranger=APIKey().secret, e2e_vault=vault.secret),
+        secrets(e2e_ocir=api_key.secret, e2e_ocir_wrong=APIKey().secret, e2e_vault=vault.secret),
     ):
         vault.add(IN_VAULT, "RSA 2048", VERSIONS[IN_VAULT])
-        tags = ("inline", "vault", "unsigned", "deleted", "strange", "moved")
-        # The registry's first folder stands for the tenancy's namespace, which is not in signatures.
-        images = {tag: workshop.push(f"{repository}/{PROJECT}:{tag}", tag) for tag in tags}
+        tags = ("inline", "vault", "unsigned", "deleted", "untrusted", "moved")
+        # The registry's first folder stands for the tenancy's namespace, which signatures do not contain.
+        images = {tag: image_builder.push(f"{repository}/{PROJECT}:{tag}", tag) for tag in tags}
         ocir = OCIR(service, vault, new_module_team(), images)
         ocir.sign(images["inline"], INLINE)
         ocir.sign(images["vault"], IN_VAULT)
         ocir.sign(images["deleted"], INLINE, lifecycleState="DELETED")
-        ocir.sign(images["strange"], INLINE, STRANGER)
-        ocir.team.demand(ocir.spec("e2e-ocir"))
-        eventually(lambda: condition("authenticator", ocir.team.name).get("status") == "True", "the vault was asked")
-        ocir.team.settle(images["vault"].tagged, admitted=True)
-        ocir.team.settle(images["unsigned"].tagged, admitted=False)
+        ocir.sign(images["untrusted"], INLINE, UNTRUSTED_KEY)
+        ocir.team.require(ocir.spec("e2e-ocir"))
+        eventually(
+            lambda: condition("authenticator", ocir.team.name).get("status") == "True", "the authenticator is Ready"
+        )
+        ocir.team.wait_for_decision(images["vault"].tagged, admitted=True)
+        ocir.team.wait_for_decision(images["unsigned"].tagged, admitted=False)
         yield ocir
 
 
-def test_images_with_a_record_by_a_key_inline_or_in_the_vault_run(ocir: OCIR) -> None:
-    ocir.team.runs(ocir.images["inline"], ocir.images["vault"])
+def test_images_signed_with_inline_or_vault_key_run(ocir: OCIR) -> None:
+    ocir.team.expect_running(ocir.images["inline"], ocir.images["vault"])
     assert (ocir.key()["state"], ocir.key()["keyVersion"]) == ("Accepted", VERSIONS[IN_VAULT])
     assert ocir.key()["source"] == f"kms oracle {IN_VAULT} at {ocir.vault.url}"
 
 
-def test_images_without_a_record_are_refused(ocir: OCIR) -> None:
-    ocir.team.refuses(ocir.images["unsigned"].tagged, "NoSignature")
+def test_image_without_record_is_denied(ocir: OCIR) -> None:
+    ocir.team.expect_denied(ocir.images["unsigned"].tagged, "NoSignature")
 
 
-def test_a_record_that_was_deleted_counts_no_more(ocir: OCIR) -> None:
-    ocir.team.refuses(ocir.images["deleted"].tagged, "Revoked")
+def test_deleted_record_is_not_accepted(ocir: OCIR) -> None:
+    ocir.team.expect_denied(ocir.images["deleted"].tagged, "Revoked")
 
 
-def test_a_record_that_only_names_a_trusted_key_is_refused(ocir: OCIR) -> None:
-    ocir.team.refuses(ocir.images["strange"].tagged, "InvalidSignature")
+def test_record_with_signature_of_another_key_is_denied(ocir: OCIR) -> None:
+    ocir.team.expect_denied(ocir.images["untrusted"].tagged, "InvalidSignature")
 
 
-def test_a_record_of_another_image_is_refused(ocir: OCIR) -> None:
+def test_record_of_another_image_is_denied(ocir: OCIR) -> None:
     ocir.service.honours_filter = False
     try:
-        ocir.team.refuses(ocir.images["moved"].tagged, "DigestMismatch")
+        ocir.team.expect_denied(ocir.images["moved"].tagged, "DigestMismatch")
     finally:
         ocir.service.honours_filter = True
 
 
-def test_a_wrong_api_key_opens_nothing(ocir: OCIR, new_team: Callable[[], Team]) -> None:
+def test_wrong_api_key_denies_images(ocir: OCIR, new_team: Callable[[], Team]) -> None:
     team = new_team()
-    team.demand(ocir.spec("e2e-ocir-stranger"))
-    eventually(lambda: condition("authenticator", team.name).get("status") == "True", "its keys are read all the same")
-    team.settle(ocir.images["inline"].tagged, admitted=False)
-    team.refuses(ocir.images["inline"].tagged, "RegistryUnauthorized", "ocir.test")
+    team.require(ocir.spec("e2e-ocir-wrong"))
+    eventually(
+        lambda: condition("authenticator", team.name).get("status") == "True", "the authenticator is Ready nevertheless"
+    )
+    team.wait_for_decision(ocir.images["inline"].tagged, admitted=False)
+    team.expect_denied(ocir.images["inline"].tagged, "RegistryUnauthorized", "ocir.test")
 
 
-def test_a_key_that_is_disabled_in_the_vault_is_dropped_at_the_next_look(ocir: OCIR) -> None:
+def test_disabled_vault_key_is_dropped(ocir: OCIR) -> None:
     ocir.vault.keys[IN_VAULT].state = "DISABLED"
     eventually(lambda: ocir.key()["state"] == "Refused", "the status says so", 2 * release.KEY_REFRESH)
     assert ocir.key()["reason"] == "Disabled"
-    ocir.team.settle(ocir.images["vault"].tagged, admitted=False)
-    ocir.team.refuses(ocir.images["vault"].tagged, "UnknownKey")
+    ocir.team.wait_for_decision(ocir.images["vault"].tagged, admitted=False)
+    ocir.team.expect_denied(ocir.images["vault"].tagged, "UnknownKey")
     ocir.team.create(pod("other", ocir.images["inline"].tagged), dry_run=True).checked()

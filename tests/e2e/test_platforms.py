@@ -1,4 +1,4 @@
-"""sealgate where a cluster chooses the user of pods, as OpenShift does, or where only nodes can be reached."""
+"""Platforms that assign user IDs to pods, as OpenShift does, and control planes that can only reach nodes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.e2e.objects import pod
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.conftest import Shelf
+    from tests.e2e.conftest import SampleImages
     from tests.e2e.kube import Object
     from tests.e2e.teams import Team
 
-#: An ID of a range as OpenShift gives each namespace one.
+#: A user ID of a range as OpenShift assigns it to a namespace.
 USER = 1000680000
 ADMISSION = "admissionregistration.k8s.io/v1"
 NAME = "e2e-restricted-v2"
@@ -27,7 +27,7 @@ PORT = 18443
 
 
 def _crd() -> Object:
-    """Return what gives the cluster the API group that the chart looks for."""
+    """Return a CRD with the API group by which the chart recognises OpenShift."""
     version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
     names = {
         "plural": "securitycontextconstraints",
@@ -43,7 +43,7 @@ def _crd() -> Object:
 
 
 def _restricted_v2() -> list[Object]:
-    """Return policies that do to pods in sealgate's namespace what the SCC restricted-v2 does about IDs."""
+    """Return admission policies that treat user IDs of pods in sealgate's namespace as the SCC restricted-v2 does."""
     match: Object = {
         "resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}},
@@ -87,25 +87,25 @@ def _openshift() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_openshift")
-def test_everything_works_under_the_user_that_openshift_chooses(team: Team, shelf: Shelf) -> None:
-    mine = pod("mine", shelf.signed.tagged, securityContext={"runAsUser": 65532})
+def test_runs_under_user_ids_that_openshift_assigns(team: Team, samples: SampleImages) -> None:
+    mine = pod("mine", samples.signed.tagged, securityContext={"runAsUser": 65532})
     refused = "runAsUser: invalid value"
-    eventually(lambda: refused in _create(mine), "pods that choose their user are refused")
-    # Without the volume of the node that other tests need, which no SCC but privileged ones allow.
+    eventually(lambda: refused in _create(mine), "pods with a user ID of their own are refused")
+    # Without the hostPath volume of other tests, which only privileged SCCs allow.
     release.upgrade({"webhook": {"extraVolumes": [], "extraVolumeMounts": []}})
-    look = (
+    script = (
         "import os, pathlib, json; "
         "print(json.dumps([os.getuid(), os.getgid(), os.access('/', os.W_OK), os.environ['HOME'], os.getgroups()]))"
     )
     for component in ("webhook", "operator"):
         for found in release.pods(component):
             name = found["metadata"]["name"]
-            done = kubectl("-n", NAMESPACE, "exec", name, "--", "python", "-c", look).checked()
+            done = kubectl("-n", NAMESPACE, "exec", name, "--", "python", "-c", script).checked()
             user, group, writable, home, groups = json.loads(done.out)
             assert (user, group, writable, home) == (USER, 0, False, "/tmp")  # noqa: S108 - the volume for temporary files
             assert USER in groups
-    team.settle(shelf.signed.tagged, admitted=True)
-    team.settle(shelf.unsigned.tagged, admitted=False)
+    team.wait_for_decision(samples.signed.tagged, admitted=True)
+    team.wait_for_decision(samples.unsigned.tagged, admitted=False)
     helm("test", release.NAME, "--namespace", NAMESPACE).checked()
     label = "pod-security.kubernetes.io/enforce=restricted"
     done = kubectl("label", "--dry-run=server", "--overwrite", "namespace", NAMESPACE, label).checked()
@@ -116,7 +116,7 @@ def _create(obj: Object) -> str:
     return kubectl("-n", NAMESPACE, "create", "--dry-run=server", "-f", "-", text=json.dumps(obj)).err
 
 
-def test_the_namespace_has_to_allow_the_network_of_the_node() -> None:
+def test_host_network_needs_a_privileged_namespace() -> None:
     label = "pod-security.kubernetes.io/enforce"
     kubectl("label", "namespace", NAMESPACE, f"{label}=baseline").checked()
     try:
@@ -135,22 +135,22 @@ def _host_network() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_host_network")
-def test_the_webhook_answers_in_the_network_of_its_node(team: Team, shelf: Shelf) -> None:
+def test_webhook_answers_on_the_host_network(team: Team, samples: SampleImages) -> None:
     (node,) = get("nodes")["items"]
     (address,) = (found["address"] for found in node["status"]["addresses"] if found["type"] == "InternalIP")
     eventually(lambda: _endpoints() == {(address, PORT)}, "the webhook is called at its node")
-    team.settle(shelf.signed.tagged, admitted=True)
-    team.settle(shelf.unsigned.tagged, admitted=False)
+    team.wait_for_decision(samples.signed.tagged, admitted=True)
+    team.wait_for_decision(samples.unsigned.tagged, admitted=False)
     helm("test", release.NAME, "--namespace", NAMESPACE).checked()
-    # A node has its ports once.
+    # Two replicas cannot share the host ports of the only node.
     deployment = f"deployment/{release.NAME}-webhook"
     _upgrade(replicas=2, wait=False).checked()
     eventually(lambda: "didn't have free ports" in _unscheduled(), "the second replica waits for another node")
     _upgrade(replicas=1).checked()
-    # An update ends the old replica first, or it would wait for the ports for ever.
+    # A rollout ends the old replica first, because the new one needs its ports.
     release.restart("webhook")
     kubectl("-n", NAMESPACE, "rollout", "status", deployment, "--timeout=120s").checked()
-    team.settle(shelf.signed.tagged, admitted=True)
+    team.wait_for_decision(samples.signed.tagged, admitted=True)
 
 
 def _upgrade(*, wait: bool = True, **webhook: Any) -> Any:

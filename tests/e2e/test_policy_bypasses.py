@@ -1,4 +1,4 @@
-"""Policies hold where the tag beside a digest is made up, and where this release cannot read them."""
+"""Policies are not bypassed by a false tag beside a digest, nor if this release cannot read them."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from tests.e2e.objects import authenticator, pod, policy
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.e2e.conftest import Shelf
-    from tests.e2e.images import Workshop
+    from tests.e2e.conftest import SampleImages
+    from tests.e2e.images import ImageBuilder
     from tests.e2e.teams import Team
 
 CRD = "verificationpolicies.sealgate.dev"
 SCHEMA = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/x-kubernetes-preserve-unknown-fields"
-#: The label of policies that the webhook for policy objects does not get to see.
+#: Label of policies that are not sent to the webhook for policy objects.
 UNCHECKED = "e2e.sealgate.dev/unchecked"
 
 
-def test_attack_43_a_made_up_tag_beside_a_digest_walks_around_no_policy(
-    new_team: Callable[[], Team], shelf: Shelf, workshop: Workshop, repository: str
+def test_attack_43_false_tag_with_digest_bypasses_no_policy(
+    new_team: Callable[[], Team], samples: SampleImages, image_builder: ImageBuilder, repository: str
 ) -> None:
     team = new_team()
-    debug = workshop.push(f"{repository}/tools:debug", "tools")
+    debug = image_builder.push(f"{repository}/tools:debug", "tools")
     tagged = policy(team.name, [team.name], team.name)
     tagged["spec"]["images"] = [{"repository": "**", "tags": ["1", "debug"]}]
     tagged["spec"]["excludeImages"] = [{"repository": "**", "tags": ["debug"]}]
-    # Has images pinned that the first policy excludes.
+    # Covers the images that the first policy excludes, so that they are pinned.
     audit = policy(f"{team.name}-audit", [team.name], team.name, "Audit")
     team.authenticators.append(audit["metadata"]["name"])
-    apply(authenticator(team.name, shelf.key.entry), tagged, audit).checked()
-    team.settle(shelf.unsigned.tagged, admitted=False)
+    apply(authenticator(team.name, samples.key.entry), tagged, audit).checked()
+    team.wait_for_decision(samples.unsigned.tagged, admitted=False)
 
     for tag in ("made-up", "debug"):
-        done = team.create(pod("bad", f"{shelf.unsigned.name}:{tag}@{shelf.unsigned.digest}"))
+        done = team.create(pod("bad", f"{samples.unsigned.name}:{tag}@{samples.unsigned.digest}"))
         assert not done.ok
         assert f"tag {tag} does not name this digest" in done.err
-    assert not team.create(pod("bad", shelf.unsigned.by_digest)).ok
+    assert not team.create(pod("bad", samples.unsigned.by_digest)).ok
     team.create(pod("excluded", debug.tagged)).checked()
     assert team.get("pod/excluded")["spec"]["containers"][0]["image"] == f"{debug.tagged}@{debug.digest}"
-    team.create(pod("good", f"{shelf.signed.tagged}@{shelf.signed.digest}")).checked()
+    team.create(pod("good", f"{samples.signed.tagged}@{samples.signed.digest}")).checked()
 
 
 @pytest.fixture
 def later_release() -> Iterator[str]:
-    """Have the API server store fields of policies that this release does not know; the label that lets them pass."""
+    """Make the API server store unknown fields of policies with a label, as a later release would; return the label."""
     selector = {"matchExpressions": [{"key": UNCHECKED, "operator": "DoesNotExist"}]}
     try:
         _patch("crd", CRD, {"op": "add", "path": SCHEMA, "value": True})
@@ -74,25 +74,25 @@ def _patch(kind: str, name: str, operation: dict[str, object]) -> None:
     kubectl("patch", kind, name, "--type=json", "-p", json.dumps([operation])).checked()
 
 
-def test_attack_45_a_policy_that_cannot_be_read_is_met_by_no_image(
-    team: Team, new_team: Callable[[], Team], shelf: Shelf, later_release: str
+def test_attack_45_unreadable_policy_denies_every_image(
+    team: Team, new_team: Callable[[], Team], samples: SampleImages, later_release: str
 ) -> None:
     name = f"{team.name}-later"
     later = policy(name, [team.name], team.name)
     later["metadata"]["labels"] = {later_release: "true"}
     later["spec"]["fieldOfALaterRelease"] = True
     neighbour = new_team()
-    neighbour.trust(shelf.key.entry, probe=shelf.unsigned.tagged)
-    team.create(pod("before", shelf.signed.tagged)).checked()
+    neighbour.require_signature(samples.key.entry, probe=samples.unsigned.tagged)
+    team.create(pod("before", samples.signed.tagged)).checked()
     try:
         eventually(lambda: apply(later).ok, "the API server takes the policy")
-        team.settle(shelf.signed.tagged, admitted=False)
-        done = team.create(pod("after", shelf.signed.tagged))
+        team.wait_for_decision(samples.signed.tagged, admitted=False)
+        done = team.create(pod("after", samples.signed.tagged))
         assert f"policy {name} cannot be read" in done.err
         assert f"kubectl delete vpol {name}" in done.err
-        neighbour.create(pod("app", shelf.signed.tagged)).checked()
+        neighbour.create(pod("app", samples.signed.tagged)).checked()
         eventually(lambda: condition("vpol", name).get("status") == "False", "the policy is not Ready")
         assert "fieldOfALaterRelease" in condition("vpol", name)["message"]
     finally:
         kubectl("delete", "vpol", name, "--ignore-not-found").checked()
-    team.settle(shelf.signed.tagged, admitted=True)
+    team.wait_for_decision(samples.signed.tagged, admitted=True)

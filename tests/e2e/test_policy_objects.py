@@ -1,4 +1,4 @@
-"""Policies and authenticators: what is refused at `kubectl apply`, and what `kubectl get` tells of the rest."""
+"""Policies and authenticators: validation at `kubectl apply`, and conditions in `kubectl get`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.support.real_tools.required import require_tool
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.conftest import Shelf
+    from tests.e2e.conftest import SampleImages
     from tests.e2e.kube import Object
     from tests.e2e.teams import Team
 
 
 @pytest.fixture
 def small_key() -> str:
-    """An RSA key that is too short for anything."""
+    """PEM of an RSA public key of 1,024 bits, which is too short."""
     openssl = require_tool("openssl")
     private = subprocess.run([openssl, "genrsa", "1024"], capture_output=True, check=True).stdout
     return subprocess.run([openssl, "rsa", "-pubout"], input=private, capture_output=True, check=True).stdout.decode()
@@ -37,7 +37,7 @@ def _clean() -> Iterator[None]:
     kubectl("-n", NAMESPACE, "delete", "secret", "-l", "e2e=objects")
 
 
-def test_what_the_schema_sees_is_refused_with_what_to_do() -> None:
+def test_schema_errors_say_what_to_do() -> None:
     done = apply({**authenticator("none"), "spec": {}}, dry_run=True)
     assert not done.ok
     assert "set exactly one format" in done.err
@@ -46,7 +46,7 @@ def test_what_the_schema_sees_is_refused_with_what_to_do() -> None:
     assert "spec.require.authenticators" in done.err
 
 
-def test_a_key_that_is_none_is_refused() -> None:
+def test_malformed_key_is_refused() -> None:
     pem = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYI\n-----END PUBLIC KEY-----\n"
     done = apply(authenticator("broken", {"pem": pem}), dry_run=True)
     assert not done.ok
@@ -54,13 +54,13 @@ def test_a_key_that_is_none_is_refused() -> None:
     assert "spec.cosign.keys" in done.err
 
 
-def test_a_key_that_is_too_short_is_refused(small_key: str) -> None:
+def test_short_key_is_refused(small_key: str) -> None:
     done = apply(authenticator("short", {"pem": small_key}), dry_run=True)
     assert not done.ok
     assert "2048" in done.err
 
 
-def test_a_pattern_that_multiplies_out_is_refused() -> None:
+def test_exponential_pattern_is_refused() -> None:
     pattern = "registry.example.org/" + "{a,b,c,d,e,f,g,h}" * 12
     done = apply(policy("bomb", ["any"], None, repository=pattern), dry_run=True)
     assert not done.ok
@@ -68,9 +68,9 @@ def test_a_pattern_that_multiplies_out_is_refused() -> None:
 
 
 @pytest.mark.usefixtures("_clean")
-def test_kubectl_tells_at_a_glance_what_works(shelf: Shelf) -> None:
-    good = _labelled(authenticator("e2e-good", shelf.key.entry))
-    orphan = _labelled(policy("e2e-orphan", ["e2e-nobody"], "e2e-nowhere"))
+def test_kubectl_get_shows_readiness(samples: SampleImages) -> None:
+    good = _labelled(authenticator("e2e-good", samples.key.entry))
+    orphan = _labelled(policy("e2e-orphan", ["e2e-missing"], "e2e-nowhere"))
     fine = _labelled(policy("e2e-fine", ["e2e-good"], "e2e-nowhere"))
     apply(good, orphan, fine).checked()
     eventually(lambda: _ready("authenticator/e2e-good") == "True", "the authenticator is ready")
@@ -80,29 +80,29 @@ def test_kubectl_tells_at_a_glance_what_works(shelf: Shelf) -> None:
     assert re.search(r"e2e-good\s+.*cosign.*True", shown, re.IGNORECASE), shown
     assert re.search(r"e2e-fine\s+.*Enforce.*True", shown), shown
     assert re.search(r"e2e-orphan\s+.*Enforce.*False", shown), shown
-    assert "e2e-nobody" in _message("verificationpolicy/e2e-orphan")
+    assert "e2e-missing" in _message("verificationpolicy/e2e-orphan")
 
 
 @pytest.mark.usefixtures("_clean")
-def test_a_missing_object_that_turns_up_is_noticed(shelf: Shelf) -> None:
+def test_policy_is_ready_once_its_authenticator_exists(samples: SampleImages) -> None:
     apply(_labelled(policy("e2e-early", ["e2e-late"], "e2e-nowhere"))).checked()
     eventually(lambda: _ready("verificationpolicy/e2e-early") == "False", "the policy is not ready")
-    apply(_labelled(authenticator("e2e-late", shelf.key.entry))).checked()
+    apply(_labelled(authenticator("e2e-late", samples.key.entry))).checked()
     eventually(lambda: _ready("verificationpolicy/e2e-early") == "True", "the policy is ready")
 
 
 @pytest.mark.usefixtures("_clean")
-def test_a_key_in_a_secret_is_resolved_into_the_status(shelf: Shelf) -> None:
+def test_key_in_a_secret_is_resolved_into_the_status(samples: SampleImages) -> None:
     entry = {"secretRef": {"name": "e2e-key", "key": "cosign.pub"}}
     apply(_labelled(authenticator("e2e-secret", entry))).checked()
     eventually(lambda: _ready("authenticator/e2e-secret") == "False", "without the Secret it is not ready")
-    apply(_secret("e2e-key", shelf.key.pem)).checked()
+    apply(_secret("e2e-key", samples.key.pem)).checked()
     eventually(lambda: _ready("authenticator/e2e-secret") == "True", "with the Secret it is ready")
     (key,) = get("authenticator/e2e-secret")["status"]["keys"]
     assert key["fingerprint"].startswith("sha256:")
 
 
-def test_only_the_status_knows_more_than_what_was_applied(team: Team) -> None:
+def test_operator_changes_only_the_status(team: Team) -> None:
     found = get("authenticator", team.name)
     assert "finalizers" not in found["metadata"]
     assert set(found["spec"]) == {"cosign"}

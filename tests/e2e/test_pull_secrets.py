@@ -1,4 +1,4 @@
-"""A registry with a password: what a pod's own pull secrets open, and nobody else's."""
+"""A registry with a password: the pull secrets of the pod and of its ServiceAccount are used, no others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.clusters import Machine, require_machine
 from tests.e2e.kube import eventually, run
-from tests.e2e.objects import maker, pod
+from tests.e2e.objects import pod, workload
 from tests.e2e.release import PRIVATE
 from tests.support.real_tools.required import require_tool
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.e2e.conftest import Shelf
-    from tests.e2e.images import Image, Workshop
+    from tests.e2e.conftest import SampleImages
+    from tests.e2e.images import Image, ImageBuilder
     from tests.e2e.teams import Team
 
 USER, PASSWORD = "robot", "e2e-password"  # noqa: S105 - of a registry that lives as long as these tests
@@ -32,15 +32,17 @@ auth: {{htpasswd: {{realm: e2e, path: {folder}/htpasswd}}}}
 
 
 @pytest.fixture(scope="module")
-def private(tmp_path_factory: pytest.TempPathFactory, workshop: Workshop, shelf: Shelf) -> Iterator[Image]:
-    """A signed image in a registry that asks for a password."""
+def private(
+    tmp_path_factory: pytest.TempPathFactory, image_builder: ImageBuilder, samples: SampleImages
+) -> Iterator[Image]:
+    """A signed image in a registry that requires a password."""
     machine = require_machine()
     folder = tmp_path_factory.mktemp("private")
-    machine.plain(PRIVATE)
+    machine.allow_plain_http(PRIVATE)
     process = _start(folder, machine, int(PRIVATE.rpartition(":")[2]))
     try:
-        workshop.login(PRIVATE, USER, PASSWORD)
-        yield workshop.signed(f"{PRIVATE}/team/app:1", shelf.key.name)
+        image_builder.login(PRIVATE, USER, PASSWORD)
+        yield image_builder.signed(f"{PRIVATE}/team/app:1", samples.key.name)
     finally:
         process.terminate()
         process.wait()
@@ -69,32 +71,32 @@ def _give_secret(team: Team) -> None:
     team.kubectl("create", "secret", "docker-registry", "pull", *options).checked()
 
 
-def test_without_credentials_nothing_can_be_said_and_nothing_gets_in(team: Team, private: Image) -> None:
-    said = team.refuses(private.tagged, "RegistryUnauthorized")
+def test_private_image_without_credentials_is_denied(team: Team, private: Image) -> None:
+    said = team.expect_denied(private.tagged, "RegistryUnauthorized")
     assert PASSWORD not in said
 
 
-def test_a_pods_pull_secret_is_used(team: Team, private: Image) -> None:
+def test_pull_secret_of_the_pod_is_used(team: Team, private: Image) -> None:
     _give_secret(team)
     team.create(pod("app", private.tagged, imagePullSecrets=[{"name": "pull"}])).checked()
     team.wait("condition=Ready", "pod/app")
     assert team.get("pod/app")["status"]["containerStatuses"][0]["imageID"].endswith(private.digest)
 
 
-def test_the_service_accounts_pull_secret_is_used(team: Team, private: Image) -> None:
+def test_pull_secret_of_the_service_account_is_used(team: Team, private: Image) -> None:
     _give_secret(team)
     patch = '{"imagePullSecrets": [{"name": "pull"}]}'
     team.kubectl("patch", "serviceaccount", "default", "-p", patch).checked()
-    team.create(maker("Deployment", "app", private.tagged)).checked()
+    team.create(workload("Deployment", "app", private.tagged)).checked()
     team.kubectl("rollout", "status", "deployment/app", "--timeout=60s").checked()
 
 
-def test_a_secret_of_another_namespace_opens_nothing(
-    team: Team, new_team: Callable[[], Team], shelf: Shelf, private: Image
+def test_secret_of_another_namespace_is_not_used(
+    team: Team, new_team: Callable[[], Team], samples: SampleImages, private: Image
 ) -> None:
     _give_secret(team)
     team.create(pod("app", private.tagged, imagePullSecrets=[{"name": "pull"}])).checked()
     other = new_team()
-    other.trust(shelf.key.entry, probe=shelf.unsigned.tagged)
+    other.require_signature(samples.key.entry, probe=samples.unsigned.tagged)
     done = other.create(pod("app", private.tagged, imagePullSecrets=[{"name": "pull"}]))
     assert not done.ok

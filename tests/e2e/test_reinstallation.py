@@ -1,4 +1,4 @@
-"""Uninstalled, nothing blocks anybody; installed anew on a cluster at work, with certificates that live for minutes."""
+"""Uninstallation, reinstallation on a running cluster, and rotation of certificates that live for minutes."""
 
 from __future__ import annotations
 
@@ -8,68 +8,68 @@ import pytest
 
 from tests.chart.rendering import NAMESPACE
 from tests.e2e import release
-from tests.e2e.admission_load import Witness
+from tests.e2e.admission_load import AdmissionLoad
 from tests.e2e.kube import apply, eventually, get, kubectl
-from tests.e2e.objects import authenticator, maker, policy
+from tests.e2e.objects import authenticator, policy, workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.e2e.conftest import Shelf
+    from tests.e2e.conftest import SampleImages
     from tests.e2e.teams import Team
 
-STAYS = "e2e-stays"
-#: A leaf is renewed after 50 s, an authority replaced from 70 s on; each change has 7.5 s to settle.
+KEPT = "e2e-kept"
+#: The leaf certificate is renewed after 50 s, the CA from 70 s on; each change has 7.5 s to propagate.
 LIFETIMES = {"caLifetimeHours": 105 / 3600, "leafLifetimeHours": 75 / 3600}
 
 
 @pytest.fixture(scope="module")
-def _stays(shelf: Shelf) -> Iterator[None]:
-    apply(authenticator(STAYS, shelf.key.entry), policy(STAYS, [STAYS], None)).checked()
+def _kept(samples: SampleImages) -> Iterator[None]:
+    apply(authenticator(KEPT, samples.key.entry), policy(KEPT, [KEPT], None)).checked()
     yield
-    kubectl("delete", "vpol,authn", STAYS, "--ignore-not-found")
+    kubectl("delete", "vpol,authn", KEPT, "--ignore-not-found")
 
 
-@pytest.mark.usefixtures("_stays")
+@pytest.mark.usefixtures("_kept")
 @pytest.mark.timeout(400)
-def test_uninstalling_blocks_nobody_and_installing_anew_disturbs_nothing(
-    new_team: Callable[[], Team], shelf: Shelf
+def test_uninstall_unblocks_and_reinstall_keeps_pods_running(
+    new_team: Callable[[], Team], samples: SampleImages
 ) -> None:
     release.uninstall()
     assert get("validatingwebhookconfigurations")["items"] == []
     assert get("mutatingwebhookconfigurations")["items"] == []
     assert kubectl("get", "crd", "authenticators.sealgate.dev", "verificationpolicies.sealgate.dev").ok
-    assert kubectl("get", "vpol,authn", STAYS).ok
+    assert kubectl("get", "vpol,authn", KEPT).ok
     assert "deleted" in kubectl("delete", "authn", "--all", "--dry-run=server").out
     team = new_team()
-    team.create(maker("Deployment", "old", shelf.unsigned.tagged)).checked()
+    team.create(workload("Deployment", "old", samples.unsigned.tagged)).checked()
     team.kubectl("rollout", "status", "deployment/old", "--timeout=60s").checked()
     (before,) = team.get("pods")["items"]
 
     seconds = release.install({"certificates": LIFETIMES})
-    print(f"\nhelm install --wait on a cluster at work took {seconds:.1f} s")  # noqa: T201 - a figure for the log
+    print(f"\nhelm install --wait on a running cluster took {seconds:.1f} s")  # noqa: T201 - a figure for the log
     (after,) = team.get("pods")["items"]
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     assert after["status"]["containerStatuses"][0]["restartCount"] == 0
-    team.settle(shelf.unsigned.tagged, admitted=False)
-    team.settle(shelf.signed.tagged, admitted=True)
+    team.wait_for_decision(samples.unsigned.tagged, admitted=False)
+    team.wait_for_decision(samples.signed.tagged, admitted=True)
 
 
 @pytest.mark.timeout(400)
-def test_certificates_and_authorities_change_under_load_without_one_failed_call(team: Team, shelf: Shelf) -> None:
+def test_certificate_and_ca_rotation_fails_no_call_under_load(team: Team, samples: SampleImages) -> None:
     leaves, bundles = {_leaf()}, {_bundle()}
 
     def rotated() -> bool:
         leaves.add(_leaf())
         bundles.add(_bundle())
-        # A leaf renewed, and one of another authority; one authority, two while it is replaced, and one again.
+        # Certificates: initial, renewed, of the new CA. Bundles: old CA, both CAs, new CA.
         return len(leaves) >= 3 and len(bundles) >= 3  # noqa: PLR2004 - see above
 
     # Kubelets alone take up to 90 s, which is why certificates that live for less than 15 minutes are for tests only.
-    with release.frequent_pod_syncs(), Witness(team.name, shelf.signed.tagged) as witness:
-        eventually(rotated, "certificates and authorities were replaced", 300)
-    print(f"\n{len(leaves)} certificates, {len(bundles)} bundles, {witness.calls} calls")  # noqa: T201 - a figure for the log
-    assert witness.failures == []
+    with release.frequent_pod_syncs(), AdmissionLoad(team.name, samples.signed.tagged) as load:
+        eventually(rotated, "certificates and CAs were replaced", 300)
+    print(f"\n{len(leaves)} certificates, {len(bundles)} bundles, {load.calls} calls")  # noqa: T201 - a figure for the log
+    assert load.failures == []
 
 
 def _leaf() -> str:

@@ -1,4 +1,4 @@
-"""Every command of the runbook does what the page says, and every way back leads back."""
+"""Every command of docs/runbook.md does what the page says, and every change can be undone."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tests.chart.rendering import NAMESPACE, ROOT
 from tests.e2e import release
 from tests.e2e.documentation import Page
 from tests.e2e.kube import apply, condition_of, eventually, get, kubectl, run
-from tests.e2e.objects import maker, pod, policy
+from tests.e2e.objects import pod, policy, workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.e2e.clusters import Machine
-    from tests.e2e.conftest import Shelf
-    from tests.e2e.images import Workshop
+    from tests.e2e.conftest import SampleImages
+    from tests.e2e.images import ImageBuilder
     from tests.e2e.kube import Object
     from tests.e2e.teams import Team
 
@@ -39,14 +39,14 @@ def runbook() -> Page:
 
 
 @pytest.fixture(scope="module")
-def network_namespace(shelf: Shelf) -> Iterator[str]:
-    """A namespace with a DaemonSet that stands for a network plugin: it runs where nothing else can yet.
+def network_namespace(samples: SampleImages) -> Iterator[str]:
+    """A namespace with a DaemonSet that stands for a network plugin: its pods tolerate every taint.
 
     The operator lists DaemonSets once a minute. The first test of this module requests the fixture, so that the
     operator has listed this one by the time that a test needs it.
     """
     name = f"e2e-network-{secrets.token_hex(3)}"
-    daemon_set = maker("DaemonSet", "network", shelf.signed.tagged)
+    daemon_set = workload("DaemonSet", "network", samples.signed.tagged)
     daemon_set["spec"]["template"]["spec"] |= {
         "priorityClassName": "system-node-critical",
         "tolerations": [{"operator": "Exists"}],
@@ -59,8 +59,8 @@ def network_namespace(shelf: Shelf) -> Iterator[str]:
 
 
 @pytest.mark.usefixtures("network_namespace")
-def test_what_it_is_can_be_told(runbook: Page, team: Team, shelf: Shelf) -> None:
-    assert not team.create(pod("app", shelf.unsigned.tagged)).ok
+def test_diagnosis_commands_work(runbook: Page, team: Team, samples: SampleImages) -> None:
+    assert not team.create(pod("app", samples.unsigned.tagged)).ok
     section = "1. What is it? (30 seconds)"
     assert "sealgate-webhook" in runbook.run(section, "kubectl -n sealgate-system get pods").checked().out
     assert team.name in runbook.run(section, "kubectl get vpol,authn").checked().out
@@ -73,46 +73,46 @@ def test_what_it_is_can_be_told(runbook: Page, team: Team, shelf: Shelf) -> None
     )
 
 
-def test_an_image_that_is_signed_is_admitted(
-    runbook: Page, workshop: Workshop, repository: str, team: Team, shelf: Shelf
+def test_image_signed_late_is_admitted(
+    runbook: Page, image_builder: ImageBuilder, repository: str, team: Team, samples: SampleImages
 ) -> None:
-    image = workshop.push(f"{repository}/late:1", "late")
-    # As it stands there it wants the transparency log of the world; the workshop signs without.
+    image = image_builder.push(f"{repository}/late:1", "late")
+    # The documented command uses the public transparency log; the test signs without it.
     command = runbook.take(ONE_POLICY, "cosign")
     assert command == f"cosign sign --key cosign.key {REPOSITORY}@sha256:..."
-    workshop.sign(image, shelf.key.name)
-    team.settle(image.tagged, admitted=True)
+    image_builder.sign(image, samples.key.name)
+    team.wait_for_decision(image.tagged, admitted=True)
 
 
-def test_a_policy_that_warns_enforces_again(runbook: Page, team: Team, shelf: Shelf) -> None:
+def test_policy_set_to_warn_and_back(runbook: Page, team: Team, samples: SampleImages) -> None:
     name = {"vpol P": f"vpol {team.name}"}
     runbook.run(WARN, "kubectl patch", name).checked()
-    team.settle(shelf.unsigned.tagged, admitted=True, warned=True)
+    team.wait_for_decision(samples.unsigned.tagged, admitted=True, warned=True)
     runbook.run(WARN, "kubectl patch", name).checked()
-    team.settle(shelf.unsigned.tagged, admitted=False)
+    team.wait_for_decision(samples.unsigned.tagged, admitted=False)
 
 
-def test_a_repository_that_was_left_out_is_covered_again(runbook: Page, team: Team, shelf: Shelf) -> None:
+def test_repository_excluded_and_covered_again(runbook: Page, team: Team, samples: SampleImages) -> None:
     name = {"vpol P": f"vpol {team.name}"}
-    names = {**name, REPOSITORY: shelf.unsigned.name}
+    names = {**name, REPOSITORY: samples.unsigned.name}
     assert runbook.run(LEAVE_OUT, "kubectl get", name).checked().out == ""
     runbook.run(LEAVE_OUT, "kubectl patch", names).checked()
-    team.settle(shelf.unsigned.tagged, admitted=True)
+    team.wait_for_decision(samples.unsigned.tagged, admitted=True)
     _apply_again_in_every_way(policy(team.name, [team.name], team.name))
-    team.settle(shelf.unsigned.tagged, admitted=True)
+    team.wait_for_decision(samples.unsigned.tagged, admitted=True)
     runbook.run(LEAVE_OUT, "kubectl patch", name).checked()
-    team.settle(shelf.unsigned.tagged, admitted=False)
+    team.wait_for_decision(samples.unsigned.tagged, admitted=False)
 
 
-def test_a_repository_that_was_added_to_a_list_is_taken_out_again(runbook: Page, team: Team, shelf: Shelf) -> None:
+def test_repository_added_to_exclusions_and_removed(runbook: Page, team: Team, samples: SampleImages) -> None:
     obj = policy(team.name, [team.name], team.name)
     obj["spec"]["excludeImages"] = [{"repository": "registry.test/other"}]
     apply(obj).checked()
-    names = {"vpol P": f"vpol {team.name}", REPOSITORY: shelf.unsigned.name}
+    names = {"vpol P": f"vpol {team.name}", REPOSITORY: samples.unsigned.name}
     runbook.run(LEAVE_OUT, "kubectl patch", names).checked()
-    team.settle(shelf.unsigned.tagged, admitted=True)
+    team.wait_for_decision(samples.unsigned.tagged, admitted=True)
     runbook.run(LEAVE_OUT, "kubectl patch", names).checked()
-    team.settle(shelf.unsigned.tagged, admitted=False)
+    team.wait_for_decision(samples.unsigned.tagged, admitted=False)
     shown = runbook.run(LEAVE_OUT, "kubectl get", {"vpol P": f"vpol {team.name}"}).checked().out
     assert shown == 'Enforce [{"repository":"registry.test/other"}]'
 
@@ -125,35 +125,35 @@ def _apply_again_in_every_way(obj: Object) -> None:
     assert kubectl("diff", "--server-side", "--field-manager=e2e", "--force-conflicts", "-f", "-", text=text).code == 0
 
 
-def test_a_webhook_that_gives_no_answer_is_looked_into_and_restarted(runbook: Page) -> None:
+def test_unresponsive_webhook_is_inspected_and_restarted(runbook: Page) -> None:
     for command in (*["kubectl -n sealgate-system logs"] * 2, "kubectl -n sealgate-system describe"):
         runbook.run(NO_ANSWER, command).checked()
     runbook.run(NO_ANSWER, "kubectl -n sealgate-system rollout restart").checked()
-    release.settled()
+    release.wait_until_ready()
 
 
-def test_the_emergency_exit_opens_and_closes(runbook: Page, team: Team, shelf: Shelf) -> None:
+def test_emergency_exit_opens_and_closes(runbook: Page, team: Team, samples: SampleImages) -> None:
     runbook.run(EXIT, "kubectl delete").checked()
-    team.settle(shelf.unsigned.tagged, admitted=True)
-    team.create(pod("meanwhile", shelf.unsigned.tagged)).checked()
+    team.wait_for_decision(samples.unsigned.tagged, admitted=True)
+    team.create(pod("meanwhile", samples.unsigned.tagged)).checked()
     runbook.run(EXIT, "helm upgrade").checked()
     command = runbook.take(EXIT, "kubectl get validatingwebhookconfiguration")
     eventually(lambda: "<none>" not in run("bash", "-c", command).checked().out, "the rules are back")
-    team.settle(shelf.unsigned.tagged, admitted=False)
-    assert f"{team.name}/meanwhile {shelf.unsigned.tagged}" in runbook.run(EXIT, "kubectl get pods -A").checked().out
+    team.wait_for_decision(samples.unsigned.tagged, admitted=False)
+    assert f"{team.name}/meanwhile {samples.unsigned.tagged}" in runbook.run(EXIT, "kubectl get pods -A").checked().out
 
 
 @pytest.fixture
 def _exclusions() -> Iterator[None]:
-    """Undo what the test changes on the nodes and in the release."""
+    """Remove the taint and restore the excluded namespaces after the test."""
     yield
     kubectl("taint", "nodes", "--all", f"{TAINT}-")
     release.upgrade({"webhook": {"excludedNamespaces": ["kube-system", "kube-public", "kube-node-lease"]}})
 
 
 @pytest.mark.usefixtures("_exclusions")
-def test_a_cluster_that_lost_every_node_is_brought_back(
-    runbook: Page, network_namespace: str, team: Team, shelf: Shelf
+def test_cluster_recovers_after_losing_every_node(
+    runbook: Page, network_namespace: str, team: Team, samples: SampleImages
 ) -> None:
     node_critical = {"calico-system": network_namespace}
     eventually(
@@ -162,14 +162,14 @@ def test_a_cluster_that_lost_every_node_is_brought_back(
     assert f"{network_namespace}/network" in runbook.run(LOST, "kubectl get daemonsets").checked().out
     assert f"  {network_namespace}/network\n" in release.notes()
 
-    # No node has a network: what does not tolerate that is evicted, and the network's own pods are lost as well.
+    # No node has a network: pods that do not tolerate that are evicted, and the network's own pods are lost as well.
     kubectl("taint", "nodes", "--all", f"{TAINT}=:NoExecute").checked()
     eventually(lambda: not release.pods("webhook") or not _running("webhook"), "no webhook")
     for component in ("webhook", "operator"):
         select = ("-l", f"app.kubernetes.io/component={component}")
         kubectl("-n", NAMESPACE, "delete", "pods", *select, "--force", "--grace-period=0").checked()
-    # The processes outlive their pods, and answer on connections that the API server has kept.
-    eventually(lambda: _unanswered(network_namespace, shelf), "the API server gets no answer")
+    # The processes outlive their pods and answer on connections that the API server still has.
+    eventually(lambda: _unanswered(network_namespace, samples), "the API server gets no response")
     kubectl("-n", network_namespace, "delete", "pods", "--all", "--force", "--grace-period=0").checked()
     eventually(lambda: "failed calling webhook" in _events(network_namespace), "the DaemonSet's pod is refused")
     assert get("-n", network_namespace, "pods")["items"] == []
@@ -177,17 +177,17 @@ def test_a_cluster_that_lost_every_node_is_brought_back(
     runbook.run(LOST, "helm upgrade", node_critical).checked()
     eventually(lambda: get("-n", network_namespace, "pods")["items"], "the DaemonSet's pod is created", 150)
     kubectl("-n", network_namespace, "rollout", "status", "daemonset/network", "--timeout=60s").checked()
-    assert not team.create(pod("early", shelf.unsigned.tagged)).ok
+    assert not team.create(pod("early", samples.unsigned.tagged)).ok
     kubectl("taint", "nodes", "--all", f"{TAINT}-").checked()
-    release.settled()
-    team.settle(shelf.signed.tagged, admitted=True)
-    team.settle(shelf.unsigned.tagged, admitted=False)
-    eventually(lambda: _restart_safe(team.name)["status"] == "True", "nothing is left to be excluded", 120)
+    release.wait_until_ready()
+    team.wait_for_decision(samples.signed.tagged, admitted=True)
+    team.wait_for_decision(samples.unsigned.tagged, admitted=False)
+    eventually(lambda: _restart_safe(team.name)["status"] == "True", "the condition is met", 120)
 
 
-def _unanswered(namespace: str, shelf: Shelf) -> bool:
-    """Whether the API server gets no answer from the webhook, on any of its connections."""
-    text = json.dumps(pod("probe", shelf.signed.tagged))
+def _unanswered(namespace: str, samples: SampleImages) -> bool:
+    """Return whether the API server gets no response from the webhook, on any of its connections."""
+    text = json.dumps(pod("probe", samples.signed.tagged))
     tries = (kubectl("-n", namespace, "create", "--dry-run=server", "-f", "-", text=text) for _ in range(6))
     return all("failed calling webhook" in done.err for done in tries)
 
@@ -205,36 +205,36 @@ def _events(namespace: str) -> str:
 
 
 @pytest.mark.timeout(400)
-def test_a_restored_etcd_is_believed(
-    runbook: Page, new_team: Callable[[], Team], shelf: Shelf, machine: Machine, tmp_path: Path
+def test_restored_etcd_state_is_adopted(
+    runbook: Page, new_team: Callable[[], Team], samples: SampleImages, machine: Machine, tmp_path: Path
 ) -> None:
     old = new_team()
-    old.trust(shelf.key.entry, probe=shelf.unsigned.tagged)
+    old.require_signature(samples.key.entry, probe=samples.unsigned.tagged)
     machine.back_up_etcd()
-    old.settle(shelf.unsigned.tagged, admitted=False)
+    old.wait_for_decision(samples.unsigned.tagged, admitted=False)
     kubectl("delete", "vpol", old.name).checked()
-    old.settle(shelf.unsigned.tagged, admitted=True)
+    old.wait_for_decision(samples.unsigned.tagged, admitted=True)
     new = new_team()
-    new.trust(shelf.key.entry, probe=shelf.unsigned.tagged)
+    new.require_signature(samples.key.entry, probe=samples.unsigned.tagged)
 
     machine.restore_etcd()
-    # The policy that had been deleted is back, and the one that came later is gone, without help.
-    old.settle(shelf.unsigned.tagged, admitted=False)
-    old.settle(shelf.signed.tagged, admitted=True)
+    # Without a restart, the policy deleted after the backup is enforced again, and the one added after it is not.
+    old.wait_for_decision(samples.unsigned.tagged, admitted=False)
+    old.wait_for_decision(samples.signed.tagged, admitted=True)
     assert not kubectl("get", "vpol", new.name).ok
 
     runbook.run(RESTORE, "kubectl -n sealgate-system rollout restart").checked()
-    release.settled()
-    old.settle(shelf.unsigned.tagged, admitted=False)
+    release.wait_until_ready()
+    old.wait_for_decision(samples.unsigned.tagged, admitted=False)
     assert old.name in runbook.run(RESTORE, "kubectl get vpol,authn").checked().out
     (tmp_path / "policy.json").write_text(json.dumps(policy(new.name, [new.name], new.name)))
-    # 1: there are differences, namely the policy that is missing.
+    # Exit status 1: there is a difference, the missing policy.
     assert runbook.run(RESTORE, "kubectl diff", {"policies/": str(tmp_path)}).code == 1
     assert "keyRefreshSeconds" in runbook.run(RESTORE, "helm get values").checked().out
 
 
-def test_every_command_of_the_runbook_was_run(runbook: Page, request: pytest.FixtureRequest) -> None:
+def test_every_command_was_run(runbook: Page, request: pytest.FixtureRequest) -> None:
     here = {item.name for item in request.session.items if item.path == request.path}
     if here != {name for name in globals() if name.startswith("test_")}:
         pytest.skip("only some of the tests of this module are run")
-    assert runbook.left == []
+    assert runbook.remaining == []

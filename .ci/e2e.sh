@@ -28,7 +28,7 @@ fi
 
 # The API server presents a client certificate to the webhook. It is not required until a test requires it.
 temporary=$(mktemp -d)
-trap 'jobs -p | xargs -r kill; "$SEALGATE_CLUSTER" down; rm -rf "$temporary"' EXIT
+trap 'jobs -p | xargs -r kill || true; "$SEALGATE_CLUSTER" down; rm -rf "$temporary"' EXIT
 export SEALGATE_E2E_CALLERS=$temporary/callers
 examples/client-certificates/make-certificates.sh "$SEALGATE_E2E_CALLERS"
 for file in admission.yaml kubeconfig.yaml; do
@@ -38,9 +38,11 @@ export CLUSTER_APISERVER_FLAGS="${CLUSTER_APISERVER_FLAGS:-} --admission-control
 eval "$("$SEALGATE_CLUSTER" up)"
 export KUBECONFIG PATH
 
-# build_images SUITE TAG: both images on the Debian base of a suite, at the same time.
+# build_images SUITE TAG: builds both images on the Debian base of a suite, at the same time.
 build_images() {
   local part builds=()
+  "$SEALGATE_CLUSTER" base "$1"
+  buildah tag localhost/python:base "localhost/python:$1"
   for part in webhook operator; do
     echo "building the $part image on $1"
     "$SEALGATE_CLUSTER" image "localhost/sealgate-$part:$2" . -f "$part/Dockerfile" \
@@ -51,10 +53,6 @@ build_images() {
 }
 
 # The images on Python 3.13 are installed. Those on Python 3.11 are only built, while the tests run.
-for base in bookworm trixie; do
-  "$SEALGATE_CLUSTER" base "$base"
-  buildah tag localhost/python:base "localhost/python:$base"
-done
 build_images trixie e2e
 build_images bookworm e2e-bookworm >"$temporary/bookworm.log" 2>&1 &
 bookworm=$!

@@ -173,7 +173,10 @@ class Api:
             )
         except urllib3.exceptions.HTTPError as error:
             return Response(0, {"message": type(error).__name__})
-        return Response(answer.status, json.loads(answer.data), answer.headers.get("Warning", ""))
+        # An API server that starts may respond with plain text.
+        is_json = answer.headers.get("Content-Type", "").startswith("application/json")
+        document = json.loads(answer.data) if is_json else {"message": answer.data.decode(errors="replace")}
+        return Response(answer.status, document, answer.headers.get("Warning", ""))
 
 
 @functools.cache

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from tests.e2e.images import Image
     from tests.e2e.kube import Done, Object, Response
 
-#: Requests at once while a change comes into force: the API server then has connections to both replicas.
-CONCURRENT = 4
-#: Rounds of such requests, one after the other, that must all get the expected response.
-ROUNDS = 6
+#: Requests at once while a change comes into force. The API server opens a connection for each, to a random replica.
+CONCURRENT = 8
+#: Successive rounds of such requests that must all get the expected response.
+ROUNDS = 5
 
 
 class Team:

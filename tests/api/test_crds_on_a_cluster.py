@@ -1,6 +1,6 @@
-"""A real API server accepts the CRDs, and refuses invalid objects by them alone, with a helpful message.
+"""A real API server accepts the CRDs and, by them alone, refuses invalid objects with a message that says what to do.
 
-Runs where SEALGATE_E2E is set, against the cluster of KUBECONFIG. It installs the CRDs and leaves them there.
+Runs if SEALGATE_E2E is set, against the cluster of KUBECONFIG, before sealgate is installed. The CRDs stay installed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from tests.support.real_tools.required import require_tool
 if TYPE_CHECKING:
     from tests.e2e.kube import Response
 
-PLURALS = {"Authenticator": "authenticators", "VerificationPolicy": "verificationpolicies"}
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.skipif(not os.environ.get("SEALGATE_E2E"), reason="needs a cluster: set SEALGATE_E2E and KUBECONFIG"),
@@ -31,8 +30,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module", autouse=True)
 def _crds() -> None:
-    """Put the CRDs there; the API server refuses any that are not structural, or whose rules cost too much."""
-    as_helm = ("--server-side", "--field-manager=helm", "--force-conflicts")  # so that helm may go on with them
+    """Install the CRDs; the API server refuses CRDs that are not structural or whose rules are too expensive."""
+    as_helm = ("--server-side", "--field-manager=helm", "--force-conflicts")  # so that helm can update them
     done = _kubectl("apply", *as_helm, "-f", str(CHART / "crds"))
     assert done.returncode == 0, done.stderr
     done = _kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CHART / "crds"))
@@ -50,13 +49,13 @@ def test_valid_objects_are_accepted(obj: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.name)
-def test_invalid_objects_are_refused_with_an_action(wrong: Wrong) -> None:
+def test_invalid_objects_are_refused_with_a_remedy(wrong: Wrong) -> None:
     response = _create(wrong.object())
     assert not response.ok, "it was accepted"
     assert wrong.says in response.document["message"]
 
 
-def test_a_private_key_is_not_repeated_in_the_refusal() -> None:
+def test_refusal_does_not_repeat_a_private_key() -> None:
     (wrong,) = (wrong for wrong in WRONG if wrong.name == "private key")
     done = _kubectl("apply", "--dry-run=server", "-f", "-", text=json.dumps(wrong.object()))
     assert done.returncode != 0, "it was accepted"
@@ -64,7 +63,7 @@ def test_a_private_key_is_not_repeated_in_the_refusal() -> None:
 
 
 @pytest.mark.parametrize("field", ["vpol.spec.images.repository", "authn.spec.cosign.keys", "authn.status.keys"])
-def test_kubectl_explain_teaches(field: str) -> None:
+def test_kubectl_explain_describes_fields(field: str) -> None:
     done = _kubectl("explain", field)
     assert done.returncode == 0, done.stderr
     assert "DESCRIPTION:\n    <empty>" not in done.stdout
@@ -72,7 +71,9 @@ def test_kubectl_explain_teaches(field: str) -> None:
 
 def _create(obj: dict[str, Any]) -> Response:
     """Create an object as a dry run, with the validation that kubectl asks for."""
-    path = f"/apis/{obj['apiVersion']}/{PLURALS[obj['kind']]}?dryRun=All&fieldValidation=Strict"
+    kind = obj["kind"].lower()
+    plural = f"{kind.removesuffix('y')}ies" if kind.endswith("y") else f"{kind}s"
+    path = f"/apis/{obj['apiVersion']}/{plural}?dryRun=All&fieldValidation=Strict"
     return api().send("POST", path, obj)
 
 

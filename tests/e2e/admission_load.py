@@ -17,7 +17,7 @@ JOIN_SECONDS = 60.0
 
 
 class AdmissionLoad:
-    """Creates pods as a dry run, continuously, in threads of its own.
+    """Creates pods as a dry run, continuously, in its own threads.
 
     Args:
         namespace: namespace of the pods.

@@ -31,7 +31,7 @@ SERVICE_SECRETS = ("e2e-grafeas", "e2e-ocir", "e2e-ocir-wrong")
 NODE_FOLDER, FOLDER = Path("/var/tmp/sealgate-e2e-signatures"), "/signatures"  # noqa: S108 - used by the tests only
 #: Seconds between two reads of KMS keys: the minimum of the chart.
 KEY_REFRESH = 10
-#: TTL of a tag's digest, in seconds: short, so that a moved tag is noticed soon.
+#: TTL of a tag's digest, in seconds: short, so that tests of moved tags need not wait long.
 TAG_TTL = 5
 
 

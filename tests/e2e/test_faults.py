@@ -84,7 +84,7 @@ def test_api_server_restart_is_survived(team: Team, samples: SampleImages, machi
     team.wait_for_decision(samples.signed.tagged, admitted=True)
     team.wait_for_decision(samples.unsigned.tagged, admitted=False)
     assert _restarts("webhook") == restarts
-    # The watches have been restarted: changes are noticed.
+    # The watches have been restarted, so changes take effect.
     apply(authenticator(team.name, samples.untrusted_key.entry)).checked()
     team.wait_for_decision(samples.signed.tagged, admitted=False)
     eventually(lambda: _observed(team.name), "the operator has reconciled the change")

@@ -25,10 +25,14 @@ if TYPE_CHECKING:
     from tests.e2e.teams import Team
 
 WARN = "The policy warns instead of refusing"
-LEAVE_OUT = "The policy leaves one repository out"
+EXCLUDE = "The policy leaves one repository out"
 LOST = "Every node was lost, and pods of the network cannot be created"
 RESTORE = "Restoring etcd, and restarting the API server"
-ONE_POLICY, NO_ANSWER, EXIT = "2. One policy is in the way", "3. The API server gets no answer", "4. The emergency exit"
+ONE_POLICY, NO_RESPONSE, EXIT = (
+    "2. One policy is in the way",
+    "3. The API server gets no answer",
+    "4. The emergency exit",
+)
 REPOSITORY = "registry.example.org/shop/web"
 TAINT = "e2e.sealgate.dev/network-not-ready"
 
@@ -95,12 +99,12 @@ def test_policy_set_to_warn_and_back(runbook: Page, team: Team, samples: SampleI
 def test_repository_excluded_and_covered_again(runbook: Page, team: Team, samples: SampleImages) -> None:
     name = {"vpol P": f"vpol {team.name}"}
     names = {**name, REPOSITORY: samples.unsigned.name}
-    assert runbook.run(LEAVE_OUT, "kubectl get", name).checked().out == ""
-    runbook.run(LEAVE_OUT, "kubectl patch", names).checked()
+    assert runbook.run(EXCLUDE, "kubectl get", name).checked().out == ""
+    runbook.run(EXCLUDE, "kubectl patch", names).checked()
     team.wait_for_decision(samples.unsigned.tagged, admitted=True)
     _apply_again_in_every_way(policy(team.name, [team.name], team.name))
     team.wait_for_decision(samples.unsigned.tagged, admitted=True)
-    runbook.run(LEAVE_OUT, "kubectl patch", name).checked()
+    runbook.run(EXCLUDE, "kubectl patch", name).checked()
     team.wait_for_decision(samples.unsigned.tagged, admitted=False)
 
 
@@ -109,11 +113,11 @@ def test_repository_added_to_exclusions_and_removed(runbook: Page, team: Team, s
     obj["spec"]["excludeImages"] = [{"repository": "registry.test/other"}]
     apply(obj).checked()
     names = {"vpol P": f"vpol {team.name}", REPOSITORY: samples.unsigned.name}
-    runbook.run(LEAVE_OUT, "kubectl patch", names).checked()
+    runbook.run(EXCLUDE, "kubectl patch", names).checked()
     team.wait_for_decision(samples.unsigned.tagged, admitted=True)
-    runbook.run(LEAVE_OUT, "kubectl patch", names).checked()
+    runbook.run(EXCLUDE, "kubectl patch", names).checked()
     team.wait_for_decision(samples.unsigned.tagged, admitted=False)
-    shown = runbook.run(LEAVE_OUT, "kubectl get", {"vpol P": f"vpol {team.name}"}).checked().out
+    shown = runbook.run(EXCLUDE, "kubectl get", {"vpol P": f"vpol {team.name}"}).checked().out
     assert shown == 'Enforce [{"repository":"registry.test/other"}]'
 
 
@@ -127,8 +131,8 @@ def _apply_again_in_every_way(obj: Object) -> None:
 
 def test_unresponsive_webhook_is_inspected_and_restarted(runbook: Page) -> None:
     for command in (*["kubectl -n sealgate-system logs"] * 2, "kubectl -n sealgate-system describe"):
-        runbook.run(NO_ANSWER, command).checked()
-    runbook.run(NO_ANSWER, "kubectl -n sealgate-system rollout restart").checked()
+        runbook.run(NO_RESPONSE, command).checked()
+    runbook.run(NO_RESPONSE, "kubectl -n sealgate-system rollout restart").checked()
     release.wait_until_ready()
 
 

@@ -34,6 +34,15 @@ KEY_REFRESH = 10
 #: TTL of a tag's digest, in seconds: short, so that tests of moved tags need not wait long.
 TAG_TTL = 5
 
+#: A custom kind that has the name of a built-in one.
+CUSTOM_KIND: Object = {
+    "group": "apps.kruise.io",
+    "versions": ["v1beta1"],
+    "resource": "statefulsets",
+    "kind": "StatefulSet",
+    "podSpec": "spec.template.spec",
+}
+
 
 def values() -> Object:
     """Return the chart values of the tests; images and pull policy come from the environment."""
@@ -56,6 +65,7 @@ def values() -> Object:
         "registries": {"insecure": [REGISTRY, PRIVATE, OPENSHIFT, DTR]},
         "keyRefreshSeconds": KEY_REFRESH,
         "cache": {"tagSeconds": TAG_TTL},
+        "customKinds": [CUSTOM_KIND],
     }
 
 

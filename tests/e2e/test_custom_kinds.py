@@ -17,14 +17,9 @@ if TYPE_CHECKING:
     from tests.e2e.kube import Object
     from tests.e2e.teams import Team
 
-GROUP, VERSION, CRD = "apps.kruise.io", "v1beta1", "statefulsets.apps.kruise.io"
-ENTRY = {
-    "group": GROUP,
-    "versions": [VERSION],
-    "resource": "statefulsets",
-    "kind": "StatefulSet",
-    "podSpec": "spec.template.spec",
-}
+GROUP = release.CUSTOM_KIND["group"]
+(VERSION,) = release.CUSTOM_KIND["versions"]
+CRD = f"statefulsets.{GROUP}"
 
 
 def definition() -> Object:
@@ -50,15 +45,12 @@ def definition() -> Object:
 
 @pytest.fixture
 def custom() -> Iterator[None]:
-    """Create the CRD and configure its kind."""
+    """Create the CRD of `release.CUSTOM_KIND`."""
     try:
         apply(definition()).checked()
         kubectl("wait", "--for=condition=Established", f"crd/{CRD}", "--timeout=60s").checked()
-        release.upgrade({"customKinds": [ENTRY]})
-        release.wait_for_old_replicas()
         yield
     finally:
-        release.upgrade({"customKinds": []})
         kubectl("delete", "crd", CRD, "--ignore-not-found").checked()
 
 

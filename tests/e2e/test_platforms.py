@@ -76,6 +76,13 @@ def _restricted_v2() -> list[Object]:
     return objects
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _restored() -> Iterator[None]:
+    """Restore the values that the tests of this module have changed, all at once."""
+    yield
+    release.upgrade({"webhook": {**release.values()["webhook"], "hostNetwork": {"enabled": False}, "replicas": 2}})
+
+
 @pytest.fixture
 def _openshift() -> Iterator[None]:
     objects = [_crd(), *_restricted_v2()]
@@ -83,7 +90,6 @@ def _openshift() -> Iterator[None]:
     yield
     for obj in objects:
         kubectl("delete", obj["kind"], obj["metadata"]["name"], "--ignore-not-found").checked()
-    release.rollback()
 
 
 @pytest.mark.usefixtures("_openshift")
@@ -128,10 +134,8 @@ def test_host_network_needs_a_privileged_namespace() -> None:
 
 
 @pytest.fixture
-def _host_network() -> Iterator[None]:
+def _host_network() -> None:
     _upgrade(hostNetwork={"enabled": True}, replicas=1).checked()
-    yield
-    release.upgrade({"webhook": {"hostNetwork": {"enabled": False}, "replicas": 2}})
 
 
 @pytest.mark.usefixtures("_host_network")

@@ -88,15 +88,18 @@ def get(*arguments: str) -> Any:  # noqa: ANN401 - any JSON
     return json.loads(kubectl("get", "-o", "json", *arguments).checked().out)
 
 
-def condition(kind: str, name: str) -> Any:  # noqa: ANN401 - any JSON
-    """Return the condition Ready of an object, or {} if it has none yet."""
-    return condition_of(kind, name, "Ready")
+def condition(kind: str, name: str, condition_type: str = "Ready") -> Any:  # noqa: ANN401 - any JSON
+    """Return a condition of an Authenticator or a VerificationPolicy, or {} if it has none of that type yet.
 
-
-def condition_of(kind: str, name: str, condition_type: str) -> Any:  # noqa: ANN401 - any JSON
-    """Return a condition of an object by type, or {} if it has none yet."""
-    conditions = get(kind, name).get("status", {}).get("conditions", [])
-    return next((found for found in conditions if found["type"] == condition_type), {})
+    Args:
+        kind: "authenticator" or "verificationpolicy".
+        name: name of the object.
+        condition_type: type of the condition.
+    """
+    plural = {"authenticator": "authenticators", "verificationpolicy": "verificationpolicies"}[kind]
+    found = api().send("GET", f"/apis/sealgate.dev/v1alpha1/{plural}/{name}").checked().document
+    conditions = found.get("status", {}).get("conditions", [])
+    return next((item for item in conditions if item["type"] == condition_type), {})
 
 
 def eventually(check: Callable[[], T], what: str, seconds: float = TIMEOUT_SECONDS) -> T:

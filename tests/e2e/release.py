@@ -144,7 +144,8 @@ def pods(component: str) -> list[Any]:
 
 
 def _pods(component: str) -> list[Any]:
-    found: list[Any] = get("pod", "-n", NAMESPACE, "-l", f"app.kubernetes.io/component={component}")["items"]
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=app.kubernetes.io%2Fcomponent%3D{component}"
+    found: list[Any] = api().send("GET", path).checked().document["items"]
     return found
 
 

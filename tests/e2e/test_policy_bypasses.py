@@ -91,8 +91,8 @@ def test_attack_45_unreadable_policy_denies_every_image(
         assert f"policy {name} cannot be read" in done.err
         assert f"kubectl delete vpol {name}" in done.err
         neighbour.create(pod("app", samples.signed.tagged)).checked()
-        eventually(lambda: condition("vpol", name).get("status") == "False", "the policy is not Ready")
-        assert "fieldOfALaterRelease" in condition("vpol", name)["message"]
+        eventually(lambda: condition("verificationpolicy", name).get("status") == "False", "the policy is not Ready")
+        assert "fieldOfALaterRelease" in condition("verificationpolicy", name)["message"]
     finally:
         kubectl("delete", "vpol", name, "--ignore-not-found").checked()
     team.wait_for_decision(samples.signed.tagged, admitted=True)

@@ -11,7 +11,7 @@ import pytest
 from tests.chart.rendering import NAMESPACE, ROOT
 from tests.e2e import release
 from tests.e2e.documentation import Page
-from tests.e2e.kube import apply, condition_of, eventually, get, kubectl, run
+from tests.e2e.kube import apply, condition, eventually, get, kubectl, run
 from tests.e2e.objects import pod, policy, workload
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _unanswered(namespace: str, samples: SampleImages) -> bool:
 
 
 def _restart_safe(name: str) -> Any:  # noqa: ANN401 - any JSON
-    return condition_of("verificationpolicy", name, "ClusterRestartSafe") or {"status": "", "message": ""}
+    return condition("verificationpolicy", name, "ClusterRestartSafe") or {"status": "", "message": ""}
 
 
 def _running(component: str) -> list[Any]:

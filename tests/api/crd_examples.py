@@ -6,6 +6,8 @@ import copy
 from dataclasses import dataclass
 from typing import Any
 
+from tests.support.builders.objects import authenticator, policy
+
 PEM = (
     "-----BEGIN PUBLIC KEY-----\n"
     "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEm1qsFMRF2yX7qTz2mLUGkNGaGxVO\n"
@@ -13,12 +15,7 @@ PEM = (
     "-----END PUBLIC KEY-----\n"
 )
 
-AUTHENTICATOR: dict[str, Any] = {
-    "apiVersion": "sealgate.dev/v1alpha1",
-    "kind": "Authenticator",
-    "metadata": {"name": "release-key"},
-    "spec": {"cosign": {"keys": [{"pem": PEM}]}},
-}
+AUTHENTICATOR = authenticator("release-key", PEM)
 HUAWEI: dict[str, Any] = {
     "region": "cn-north-4",
     "projectId": "0a1b",
@@ -79,17 +76,14 @@ def of_format(name: str) -> dict[str, Any]:
     return {**AUTHENTICATOR, "metadata": {"name": name.lower()}, "spec": {name: FORMATS[name]}}
 
 
-POLICY: dict[str, Any] = {
-    "apiVersion": "sealgate.dev/v1alpha1",
-    "kind": "VerificationPolicy",
-    "metadata": {"name": "production"},
-    "spec": {
-        "namespaceSelector": {"matchLabels": {"env": "production"}},
-        "images": [{"repository": "registry.example.org/library/{nginx, redis}-*", "tags": ["v*", "{1, 2}.?"]}],
-        "excludeImages": [{"repository": "**/scratch"}],
-        "require": {"authenticators": ["release-key", "security-team"], "count": 2},
-    },
-}
+POLICY = policy(
+    "production",
+    authenticators=["release-key", "security-team"],
+    count=2,
+    namespaceSelector={"matchLabels": {"env": "production"}},
+    images=[{"repository": "registry.example.org/library/{nginx, redis}-*", "tags": ["v*", "{1, 2}.?"]}],
+    excludeImages=[{"repository": "**/scratch"}],
+)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.api.v1alpha1.selectors import check_label_key, check_label_value
 from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
-from tests.policies.objects import authenticator_object, policy_object
+from tests.support.builders.objects import authenticator, authenticator_model, policy, policy_model
 
 
 def errors(obj: dict[str, Any]) -> str:
@@ -21,28 +21,28 @@ def errors(obj: dict[str, Any]) -> str:
 
 
 def test_objects_are_accepted_as_json() -> None:
-    policy = VerificationPolicy.model_validate(policy_object("p", "quay.io/*", excludeImages=[{"repository": "**"}]))
-    authenticator = Authenticator.model_validate(authenticator_object())
+    some_policy = policy_model("p", "quay.io/*", excludeImages=[{"repository": "**"}])
+    some_authenticator = authenticator_model()
 
-    assert policy.spec.images[0].repository == "quay.io/*"
-    assert policy.spec.action == "Enforce"
-    assert policy.spec.require is not None
-    assert policy.spec.require.authenticators == ("release-key",)
-    assert authenticator.spec.cosign is not None
-    assert authenticator.spec.cosign.keys[0].pem == "-----BEGIN PUBLIC KEY-----"
+    assert some_policy.spec.images[0].repository == "quay.io/*"
+    assert some_policy.spec.action == "Enforce"
+    assert some_policy.spec.require is not None
+    assert some_policy.spec.require.authenticators == ("release",)
+    assert some_authenticator.spec.cosign is not None
+    assert some_authenticator.spec.cosign.keys[0].pem == "-----BEGIN PUBLIC KEY-----"
 
 
 def test_members_added_by_kubernetes_are_ignored() -> None:
-    obj = policy_object("p")
+    obj = policy("p")
     obj |= {"status": {"conditions": []}}
     obj["metadata"] |= {"uid": "x", "managedFields": [], "resourceVersion": "5", "generation": 2}
 
     # Otherwise a policy with a new status would count as changed.
-    assert VerificationPolicy.model_validate(obj) == VerificationPolicy.model_validate(policy_object("p"))
+    assert VerificationPolicy.model_validate(obj) == VerificationPolicy.model_validate(policy("p"))
 
 
 def test_an_authenticator_has_exactly_one_format() -> None:
-    obj = authenticator_object()
+    obj = authenticator()
     obj["spec"] = {}
 
     assert "has no format; write exactly one (" in errors(obj)
@@ -57,7 +57,7 @@ def test_an_authenticator_has_exactly_one_format() -> None:
     ],
 )
 def test_a_key_has_exactly_one_source(entry: dict[str, Any], message: str) -> None:
-    assert message in errors(authenticator_object(cosign={"keys": [entry]}))
+    assert message in errors(authenticator(spec={"cosign": {"keys": [entry]}}))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_key_has_exactly_one_source(entry: dict[str, Any], message: str) -> No
     ],
 )
 def test_a_requirement_can_be_met(require: dict[str, Any], message: str) -> None:
-    assert message in errors(policy_object("p", require=require))
+    assert message in errors(policy("p", require=require))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_requirement_can_be_met(require: dict[str, Any], message: str) -> None
     ],
 )
 def test_selector_that_can_never_match_is_refused(selector: dict[str, Any], message: str) -> None:
-    assert message in errors(policy_object("p", namespaceSelector=selector))
+    assert message in errors(policy("p", namespaceSelector=selector))
 
 
 @pytest.mark.parametrize("key", ["a", "A.b-c_d", "example.org/a", "kubernetes.io/metadata.name", "a" * 63])
@@ -121,7 +121,7 @@ def test_label_values() -> None:
     ("field", "message"), [("images", "Field required"), ("require", "is required: name the authenticators")]
 )
 def test_required_fields_of_a_policy(field: str, message: str) -> None:
-    obj = policy_object("p")
+    obj = policy("p")
     del obj["spec"][field]
 
     assert message in errors(obj)
@@ -129,4 +129,4 @@ def test_required_fields_of_a_policy(field: str, message: str) -> None:
 
 @pytest.mark.parametrize("tags", [[], [""], [5], "v*"])
 def test_tags_are_patterns_or_left_out(tags: Any) -> None:
-    assert "tags" in errors(policy_object("p", images=[{"repository": "**", "tags": tags}]))
+    assert "tags" in errors(policy("p", images=[{"repository": "**", "tags": tags}]))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cli.objects import dump, pod, policy, write
+from tests.cli.objects import dump, pod, write
 from tests.cli.shop import Shop, open_shop
+from tests.support.builders.objects import policy
 from tests.support.simulators.registry import RegistrySimulator
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def test_attack_17_a_registry_that_misbehaves_admits_nothing(shop: Shop, fault: 
 
 
 def test_attack_17_the_order_of_images_and_policies_changes_no_verdict(shop: Shop, tmp_path: Path) -> None:
-    lenient = policy("a-lenient", "**", ["release-key"], action="Warn")
+    lenient = policy("a-lenient", "**", authenticators=["release-key"], action="Warn")
     for name in ("policies/a.yaml", "policies/z.yaml"):
         lenient["metadata"]["name"] = name[9]
         write(tmp_path / name, lenient)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cli.keys import private_pem
-from tests.cli.objects import authenticator, dump, pod, policy, write
+from tests.cli.objects import dump, pod, write
 from tests.cli.running import sealgate
+from tests.support.builders.objects import authenticator, policy
 from tests.support.signers.private_keys import new_key, public_pem
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ ESCAPES = "\x1b[2J\x1b[8m\x1b[32mADMIT\x07\r\n\u202e"
 @pytest.fixture
 def policies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    everything = policy("everything", "**", ["release-key"])
+    everything = policy("everything", "**", authenticators=["release-key"])
     return write(tmp_path / "policies.yaml", authenticator("release-key", public_pem(KEY)), everything)
 
 

@@ -10,16 +10,8 @@ import pytest
 from sealgate.policies.decisions import Verdict
 from sealgate.reasons import Reason
 from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
-from tests.support.environments.verifier import (
-    KEY,
-    RELEASE,
-    REPOSITORY,
-    STRANGER,
-    VerifierEnvironment,
-    authenticator,
-    policy,
-    policy_set,
-)
+from tests.support.builders.objects import authenticator_model, policy_model
+from tests.support.environments.verifier import KEY, RELEASE, REPOSITORY, STRANGER, VerifierEnvironment, policy_set
 from tests.support.signers.cosign import (
     BUNDLE_TYPE,
     CLASSIC_REFERRER_TYPE,
@@ -63,7 +55,7 @@ def admitted(environment: VerifierEnvironment, image: str | None = None, policie
 
 def requiring(**fields: Any) -> PolicySet:
     """One policy that needs one authenticator with KEY and these fields."""
-    return policy_set([authenticator("release", KEY, **fields)], [policy("production", "release")])
+    return policy_set([authenticator_model("release", KEY, **fields)], [policy_model("production")])
 
 
 def by_digest(environment: VerifierEnvironment, digest: Digest) -> str:

@@ -17,16 +17,9 @@ from sealgate.keys.resolvers import FileKeys
 from sealgate.policies.decisions import Verdict
 from sealgate.reasons import Reason
 from tests.support.builders.key_encodings import compressed_p256
+from tests.support.builders.objects import authenticator_model, policy_model
 from tests.support.environments.cosign import CosignEnvironment, cosign_check
-from tests.support.environments.verifier import (
-    KEY,
-    REPOSITORY,
-    STRANGER,
-    VerifierEnvironment,
-    authenticator,
-    policy,
-    policy_set,
-)
+from tests.support.environments.verifier import KEY, REPOSITORY, STRANGER, VerifierEnvironment, policy_set
 from tests.support.signers.cosign import BundleOf, Classic, push_bundle, push_classic, push_referrer, signature_tag
 from tests.support.signers.private_keys import fingerprint, new_key, public_pem, sign
 from tests.support.simulators.http_messages import encode
@@ -83,8 +76,8 @@ def test_attack_08_one_rsa_key_under_two_algorithms_is_one_key(environment: Cosi
 
 
 def test_attack_08_two_authenticators_with_the_same_key_are_not_two_signers() -> None:
-    both = [authenticator("one", KEY), authenticator("two", KEY)]
-    needs_two = policy_set(both, [policy("production", "one", "two")])
+    both = [authenticator_model("one", KEY), authenticator_model("two", KEY)]
+    needs_two = policy_set(both, [policy_model("production", authenticators=["one", "two"])])
     with VerifierEnvironment() as environment:
         digest = environment.push_signed()
         push_classic(environment.registry, REPOSITORY, Classic(digest, KEY), Classic(digest, KEY))
@@ -95,8 +88,8 @@ def test_attack_08_two_authenticators_with_the_same_key_are_not_two_signers() ->
 
 
 def test_attack_08_two_authenticators_with_keys_of_their_own_are_two_signers() -> None:
-    both = [authenticator("one", KEY, STRANGER), authenticator("two", KEY)]
-    needs_two = policy_set(both, [policy("production", "one", "two")])
+    both = [authenticator_model("one", KEY, STRANGER), authenticator_model("two", KEY)]
+    needs_two = policy_set(both, [policy_model("production", authenticators=["one", "two"])])
     with VerifierEnvironment() as environment:
         digest = environment.registry.push_image(REPOSITORY, "v1")
         # KEY alone would do for either; that STRANGER signed too is found although KEY verified first.
@@ -111,12 +104,12 @@ def test_attack_08_two_authenticators_with_keys_of_their_own_are_two_signers() -
 
 def test_attack_09_an_empty_list_of_keys_is_refused_by_the_model() -> None:
     with pytest.raises(ValidationError, match="at least 1 item"):
-        authenticator("release")
+        authenticator_model("release")
 
 
 def test_attack_09_an_empty_list_of_keys_that_slips_past_the_model_is_refused(environment: CosignEnvironment) -> None:
     push_classic(environment.registry, REPOSITORY, Classic(environment.digest, KEY))
-    right = authenticator("release", KEY)
+    right = authenticator_model("release", KEY)
     assert right.spec.cosign is not None
     keyless = right.spec.cosign.model_copy(update={"keys": ()})
     slipped = right.model_copy(update={"spec": right.spec.model_copy(update={"cosign": keyless})})
@@ -136,17 +129,17 @@ def test_attack_09_a_resolver_that_returns_no_keys_admits_nothing() -> None:
             raise AssertionError(reference)
 
     with pytest.raises(InvalidKeyError, match="without a key no signature can count"):
-        build_check(authenticator("release", KEY), NoKeys())
+        build_check(authenticator_model("release", KEY), NoKeys())
 
 
 def test_attack_09_an_authenticator_without_usable_keys_denies_every_image() -> None:
     spec = CosignSpec.model_validate({"keys": [{"secretRef": {"name": "gone", "key": "cosign.pub"}}]})
-    right = authenticator("release", KEY)
+    right = authenticator_model("release", KEY)
     waiting = right.model_copy(update={"spec": right.spec.model_copy(update={"cosign": spec})})
     with VerifierEnvironment() as environment:
         environment.push_signed()
         (verdict,) = environment.verify(
-            environment.image(), policies=policy_set([waiting], [policy("production", "release")])
+            environment.image(), policies=policy_set([waiting], [policy_model("production")])
         )
     assert verdict.verdict is not Verdict.ADMIT
     assert verdict.reason is Reason.AUTHENTICATOR_NOT_READY

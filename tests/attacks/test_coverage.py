@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sealgate.policies.decisions import Coverage, UnmatchedImages, Verdict, decide
 from tests.policies.decisions.cases import IMAGE, REFERENCE, SUBJECT, policy, refused, verified
 from tests.policies.decisions.strategies import SEVERAL, SEVERITY, Result, results_of, verdict_of
-from tests.webhook.environment import WebhookEnvironment, exemption, open_environment
-from tests.webhook.environment import policy as policy_object
+from tests.support.builders.objects import policy as policy_object
+from tests.webhook.environment import WebhookEnvironment, open_environment
 from tests.webhook.objects import pod, review
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def test_attack_56_an_exempt_policy_admits_its_images_only(
     environment: WebhookEnvironment, unmatched: UnmatchedImages
 ) -> None:
     environment.unmatched = unmatched
-    environment.write(exemption("vendor", f"{environment.registry.host}/vendor/**"))
+    environment.write(policy_object("vendor", f"{environment.registry.host}/vendor/**", action="Exempt"))
 
     assert environment.validate(review(pod(environment.push("vendor/app", "v1")))).allowed
     other = environment.validate(review(pod(environment.push("team/app", "v1"))))
@@ -54,7 +54,9 @@ def test_attack_56_an_exempt_policy_admits_its_images_only(
 
 
 def test_attack_56_an_exempt_policy_does_not_weaken_an_enforcing_one(environment: WebhookEnvironment) -> None:
-    environment.write(policy_object("all", f"{environment.registry.host}/**"), exemption("everything", "**"))
+    environment.write(
+        policy_object("all", f"{environment.registry.host}/**"), policy_object("everything", "**", action="Exempt")
+    )
 
     assert not environment.validate(review(pod(environment.push("team/app", "v1")))).allowed
     assert environment.validate(review(pod(environment.sign("team/signed", "v1")))).allowed

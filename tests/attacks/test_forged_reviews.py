@@ -21,11 +21,13 @@ from sealgate import self_test
 from sealgate_operator.certificates.self_test import CERTIFICATE, KEY, TRUSTED, next_data
 from sealgate_webhook.backends.cluster.policies import AUTHENTICATORS, POLICIES
 from sealgate_webhook.server.callers import Caller, PermittedCallers
+from tests.support.builders.objects import authenticator, policy
 from tests.support.clocks import NOW, FakeClock
 from tests.support.signers.client_certificates import CLIENT, DAY, SERVER, ClientCA, client_context
 from tests.support.simulators.kubernetes import KubernetesSimulator
 from tests.support.simulators.registry import RegistrySimulator
-from tests.webhook.backends.cluster.test_serving import authenticator, configuration, kubeconfig, policy
+from tests.webhook.backends.cluster.test_serving import KEY as RELEASE_KEY
+from tests.webhook.backends.cluster.test_serving import configuration, kubeconfig
 from tests.webhook.objects import encode, pod, review
 from tests.webhook.servers import PATIENCE_SECONDS, Server, TLSFiles, running
 
@@ -122,8 +124,8 @@ def post(
 def port(tmp_path: Path) -> Iterator[Port]:
     with KubernetesSimulator() as cluster, RegistrySimulator() as registry:
         cluster.put("/api/v1/namespaces", {"metadata": {"name": "bank"}})
-        cluster.put(AUTHENTICATORS, authenticator())
-        cluster.put(POLICIES, policy(f"{registry.host}/**"))
+        cluster.put(AUTHENTICATORS, authenticator("release", RELEASE_KEY))
+        cluster.put(POLICIES, policy("all", f"{registry.host}/**"))
         registry.push_image("bank/app", "v1")
         port = Port(tmp_path, cluster, registry)
         with port.serving():

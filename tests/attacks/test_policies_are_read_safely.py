@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from sealgate.errors import PolicyError
-from sealgate.manifests.loading import load_policy_texts
+from tests.support.builders.policy_files import load_policy_texts
 
 
 def problems(text: str) -> list[str]:
     with pytest.raises(PolicyError) as caught:
-        load_policy_texts([("f.yaml", text)])
+        load_policy_texts({"f.yaml": text})
     return [str(problem) for problem in caught.value.problems]
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from sealgate.api.v1alpha1.selectors import NAME_LABEL
 from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.references import parse_reference
-from tests.policies.objects import policy
+from tests.support.builders.objects import policy_model
 
 DIGEST = "sha256:" + "4a" * 32
 TEAM = Namespace("team")
@@ -41,15 +41,15 @@ def matched(index: PolicyIndex, image: str, namespace: Namespace = TEAM) -> list
 )
 def test_attack_09_a_policy_that_asks_for_nothing_is_no_policy(spec: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        policy("p", **spec)
+        policy_model("p", **spec)
 
 
 def test_attack_17_the_order_of_policies_does_not_change_which_match() -> None:
     policies = [
-        policy("a", "quay.io/**"),
-        policy("b", "**", action="Warn"),
-        policy("c", "quay.io/app", excludeImages=[{"repository": "quay.io/app"}]),
-        policy("d", "*/app"),
+        policy_model("a", "quay.io/**"),
+        policy_model("b", "**", action="Warn"),
+        policy_model("c", "quay.io/app", excludeImages=[{"repository": "quay.io/app"}]),
+        policy_model("d", "*/app"),
     ]
 
     for order in (policies, policies[::-1], policies[2:] + policies[:2]):
@@ -57,7 +57,9 @@ def test_attack_17_the_order_of_policies_does_not_change_which_match() -> None:
 
 
 def test_attack_17_an_exclusion_of_one_policy_is_none_of_another() -> None:
-    index = PolicyIndex([policy("a", "**", excludeImages=[{"repository": "**"}], action="Warn"), policy("b", "**")])
+    index = PolicyIndex(
+        [policy_model("a", "**", excludeImages=[{"repository": "**"}], action="Warn"), policy_model("b", "**")]
+    )
 
     assert matched(index, "quay.io/app") == ["b"]
 
@@ -73,12 +75,12 @@ def test_attack_17_an_exclusion_of_one_policy_is_none_of_another() -> None:
     ],
 )
 def test_attack_22_no_spelling_gets_around_a_policy(image: str) -> None:
-    assert matched(PolicyIndex([policy("p", "good.com/app")]), image) == ["p"]
+    assert matched(PolicyIndex([policy_model("p", "good.com/app")]), image) == ["p"]
 
 
 def test_attack_22_leaving_the_tag_out_does_not_get_around_tag_patterns() -> None:
-    index = PolicyIndex([policy("p", images=[{"repository": "good.com/app", "tags": ["v*"]}])])
-    latest = PolicyIndex([policy("p", images=[{"repository": "good.com/app", "tags": ["latest"]}])])
+    index = PolicyIndex([policy_model("p", images=[{"repository": "good.com/app", "tags": ["v*"]}])])
+    latest = PolicyIndex([policy_model("p", images=[{"repository": "good.com/app", "tags": ["latest"]}])])
 
     assert matched(index, f"good.com/app@{DIGEST}") == ["p"]
     # Without a digest, what is pulled is `latest`.
@@ -92,7 +94,9 @@ def test_attack_22_leaving_the_tag_out_does_not_get_around_tag_patterns() -> Non
 )
 def test_attack_22_a_tag_written_beside_a_digest_excludes_nothing(image: str) -> None:
     """Whoever writes the pod chooses both, and what is pulled follows the digest alone."""
-    index = PolicyIndex([policy("p", "good.com/**", excludeImages=[{"repository": "good.com/app", "tags": ["dev"]}])])
+    index = PolicyIndex(
+        [policy_model("p", "good.com/**", excludeImages=[{"repository": "good.com/app", "tags": ["dev"]}])]
+    )
 
     assert matched(index, image) == ["p"]
     assert matched(index, "good.com/app:dev") == []
@@ -102,7 +106,7 @@ def test_attack_22_a_tag_written_beside_a_digest_excludes_nothing(image: str) ->
     "image", ["evil.com/good.com/app", "good.com.evil.com/app", "good.com/app/evil", "good.com/apps"]
 )
 def test_attack_22_an_exclusion_is_anchored(image: str) -> None:
-    index = PolicyIndex([policy("p", "**", excludeImages=[{"repository": "good.com/app"}])])
+    index = PolicyIndex([policy_model("p", "**", excludeImages=[{"repository": "good.com/app"}])])
 
     assert matched(index, "good.com/app") == []
     assert matched(index, image) == ["p"]
@@ -110,7 +114,7 @@ def test_attack_22_an_exclusion_is_anchored(image: str) -> None:
 
 def test_attack_24_a_namespace_cannot_pass_for_another_by_its_labels() -> None:
     index = PolicyIndex(
-        [policy("p", namespaceSelector={"matchExpressions": [
+        [policy_model("p", namespaceSelector={"matchExpressions": [
             {"key": NAME_LABEL, "operator": "NotIn", "values": ["kube-system"]}]})]
     )  # fmt: skip
 
@@ -122,7 +126,7 @@ def test_attack_24_a_namespace_cannot_pass_for_another_by_its_labels() -> None:
     "label", ["sealgate.dev/ignore", "policy.sigstore.dev/exclude", "admission", "kritis.grafeas.io/breakglass"]
 )
 def test_attack_24_no_label_exempts_a_namespace_unless_a_policy_says_so(label: str) -> None:
-    index = PolicyIndex([policy("p")])
+    index = PolicyIndex([policy_model("p")])
 
     for value in ("true", "ignore", "disabled", ""):
         assert matched(index, "nginx", Namespace("tenant", {label: value})) == ["p"]
@@ -131,7 +135,7 @@ def test_attack_24_no_label_exempts_a_namespace_unless_a_policy_says_so(label: s
 def test_attack_24_a_selector_by_labels_covers_a_namespace_without_any() -> None:
     exempt = {"matchExpressions": [{"key": "exempt", "operator": "DoesNotExist"}]}
     other = {"matchExpressions": [{"key": "exempt", "operator": "NotIn", "values": ["true"]}]}
-    index = PolicyIndex([policy("a", namespaceSelector=exempt), policy("b", namespaceSelector=other)])
+    index = PolicyIndex([policy_model("a", namespaceSelector=exempt), policy_model("b", namespaceSelector=other)])
 
     assert matched(index, "nginx", Namespace("tenant")) == ["a", "b"]
 
@@ -139,7 +143,7 @@ def test_attack_24_a_selector_by_labels_covers_a_namespace_without_any() -> None
 @settings(max_examples=100)
 @given(st.dictionaries(st.text(max_size=10), st.text(max_size=10), max_size=5), st.text(max_size=20))
 def test_attack_24_no_labels_at_all_keep_a_policy_for_every_namespace_away(labels: dict[str, str], name: str) -> None:
-    assert matched(PolicyIndex([policy("p")]), "nginx", Namespace(name, labels)) == ["p"]
+    assert matched(PolicyIndex([policy_model("p")]), "nginx", Namespace(name, labels)) == ["p"]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +158,7 @@ def test_attack_24_no_labels_at_all_keep_a_policy_for_every_namespace_away(label
     ],
 )
 def test_attack_36_thousands_of_policies_are_matched_all_the_same(pattern: str, count: int) -> None:
-    index = PolicyIndex([policy(f"p{n:04}", pattern.replace("{n}", str(n))) for n in range(3500)])
+    index = PolicyIndex([policy_model(f"p{n:04}", pattern.replace("{n}", str(n))) for n in range(3500)])
 
     found = matched(index, "registry.example.org/team-777/x-777-y/app-777")
 
@@ -164,6 +168,6 @@ def test_attack_36_thousands_of_policies_are_matched_all_the_same(pattern: str, 
 
 def test_attack_36_the_worst_policies_are_matched_all_the_same() -> None:
     worst = [{"repository": "quay.io/" + "{*a?,**b?}" * 6 + "*c?" * 30}] * 20
-    index = PolicyIndex([policy(f"p{n}", images=worst, excludeImages=worst) for n in range(5)])
+    index = PolicyIndex([policy_model(f"p{n}", images=worst, excludeImages=worst) for n in range(5)])
 
     assert matched(index, "quay.io/" + "ab" * 120) == []

@@ -11,9 +11,10 @@ from sealgate.keys.openpgp.packets import read_packets, read_signature
 from sealgate.policies.decisions import ImageVerdict, Verdict
 from sealgate.reasons import Reason
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
+from tests.support.builders.objects import policy_model
 from tests.support.clocks import FakeClock
 from tests.support.environments.simple_signing import SimpleSigningEnvironment, rule, simple_authenticator, simple_check
-from tests.support.environments.verifier import VerifierEnvironment, policy, policy_set
+from tests.support.environments.verifier import VerifierEnvironment, policy_set
 from tests.support.signers.simple_signing import Signer, message, packet, payload
 from tests.support.simulators.http_messages import encode
 from tests.support.simulators.openshift import OpenShiftSimulator
@@ -39,7 +40,7 @@ def environment(registry: OpenShiftSimulator) -> Iterator[VerifierEnvironment]:
 
 def ask(environment: VerifierEnvironment, image: str, *authenticators: Authenticator) -> ImageVerdict:
     given = authenticators or (simple_authenticator("release", RELEASE.public),)
-    policies = policy_set(given, [policy("production", *(found.metadata.name for found in given))])
+    policies = policy_set(given, [policy_model("production", authenticators=(found.metadata.name for found in given))])
     return environment.verify(image, policies=policies)[0]
 
 

@@ -12,9 +12,10 @@ from sealgate.keys.openpgp.keyring import load_keyring
 from sealgate.policies.decisions import ImageVerdict, Verdict
 from sealgate.reasons import Reason
 from sealgate.verification.settings import VerifierSettings
+from tests.support.builders.objects import policy_model
 from tests.support.clocks import FakeClock
 from tests.support.environments.simple_signing import SimpleSigningEnvironment, simple_authenticator, simple_check
-from tests.support.environments.verifier import VerifierEnvironment, policy, policy_set
+from tests.support.environments.verifier import VerifierEnvironment, policy_set
 from tests.support.signers.openpgp_certificates import NOW, certificates
 from tests.support.signers.simple_signing import Signer, message, payload
 from tests.support.simulators.openshift import OpenShiftSimulator
@@ -51,7 +52,9 @@ def push(environment: VerifierEnvironment, registry: OpenShiftSimulator, *signer
 
 
 def ask(environment: VerifierEnvironment, image: str, *authenticators: Authenticator) -> ImageVerdict:
-    policies = policy_set(authenticators, [policy("production", *(found.metadata.name for found in authenticators))])
+    policies = policy_set(
+        authenticators, [policy_model("production", authenticators=(found.metadata.name for found in authenticators))]
+    )
     return environment.verify(image, policies=policies)[0]
 
 

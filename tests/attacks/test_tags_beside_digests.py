@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate.policies.decisions import UnmatchedImages
+from tests.support.builders.objects import policy
 from tests.support.clocks import FakeClock
-from tests.webhook.environment import exemption, open_environment, policy
+from tests.webhook.environment import open_environment
 from tests.webhook.objects import pod, review, workload
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def test_attack_43_no_exclusion_by_a_made_up_tag_holds(environment: WebhookEnvir
 
 def test_attack_43_no_exemption_by_a_made_up_tag_holds(environment: WebhookEnvironment) -> None:
     environment.unmatched = UnmatchedImages.DENY
-    exempt = exemption("debug", f"{environment.registry.host}/**")
+    exempt = policy("debug", f"{environment.registry.host}/**", action="Exempt")
     exempt["spec"]["images"][0]["tags"] = ["debug"]
     environment.write(exempt)
     debug, other = environment.push("team/app", "debug"), environment.push("team/other", "v1")
@@ -111,7 +112,9 @@ def test_attack_43_no_exemption_by_a_made_up_tag_holds(environment: WebhookEnvir
 def test_attack_43_an_exemption_that_excludes_tags_holds_for_no_unknown_tag(environment: WebhookEnvironment) -> None:
     environment.unmatched = UnmatchedImages.DENY
     everything = f"{environment.registry.host}/**"
-    environment.write(exemption("most", everything, excludeImages=[{"repository": everything, "tags": ["prod*"]}]))
+    environment.write(
+        policy("most", everything, action="Exempt", excludeImages=[{"repository": everything, "tags": ["prod*"]}])
+    )
     image = pinned(environment, environment.push("team/app", "prod-1"))
 
     assert not ask(environment, image).allowed

@@ -17,13 +17,14 @@ from sealgate.registry.client import RegistryClient
 from sealgate.workloads.kinds import BUILT_IN
 from sealgate_webhook.backends.cluster.pull_secrets import TTL_SECONDS, ClusterCredentials, SecretReader
 from tests.attacks.test_webhook_admits_no_bare_tag import PATIENCE, wait_until
+from tests.support.builders.objects import authenticator, policy
 from tests.support.clocks import FakeClock
 from tests.support.signers.cosign import Classic, push_classic
 from tests.support.simulators.http_faults import Fault
 from tests.support.simulators.kubernetes import KubernetesSimulator
 from tests.support.simulators.registry import RegistrySimulator
 from tests.support.simulators.registry_auth import Auth
-from tests.webhook.environment import WebhookEnvironment, authenticator, open_environment, policy, write_objects
+from tests.webhook.environment import WebhookEnvironment, open_environment, write_objects
 from tests.webhook.objects import pod, review
 
 if TYPE_CHECKING:

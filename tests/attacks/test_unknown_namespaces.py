@@ -16,9 +16,9 @@ from sealgate.policies.matching import Namespace, PolicyIndex, Selection, select
 from sealgate.references import parse_reference
 from tests.cli import objects as cli_objects
 from tests.cli.shop import Shop, open_shop
-from tests.policies.objects import policy_object
+from tests.support.builders.objects import policy
 from tests.support.simulators.registry import RegistrySimulator
-from tests.webhook.environment import exemption, namespace, open_environment, policy
+from tests.webhook.environment import namespace, open_environment
 from tests.webhook.objects import pod, review
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def test_attack_46_an_exemption_that_may_select_a_namespace_exempts_nothing(
     environment: WebhookEnvironment, selector: dict[str, Any]
 ) -> None:
     environment.unmatched = UnmatchedImages.DENY
-    environment.write(exemption("labelled", "**", namespaceSelector=selector))
+    environment.write(policy("labelled", "**", action="Exempt", namespaceSelector=selector))
 
     assert not environment.validate(review(pod(environment.push("team/app", "v1")), namespace="team-a")).allowed
 
@@ -111,7 +111,7 @@ def test_attack_46_verify_without_a_namespace_meets_policies_that_select_by_labe
     for selector in (by_label, by_name):
         cli_objects.write(
             tmp_path / "policies/strict.yaml",
-            cli_objects.policy("strict", "**", ["qa-key"], namespaceSelector=selector),
+            policy("strict", authenticators=["qa-key"], namespaceSelector=selector),
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}},
         )
         assert shop.verify(shop.image("signed")).exit_code == 1
@@ -123,7 +123,7 @@ def test_attack_46_verify_without_a_namespace_meets_policies_that_select_by_labe
 def test_attack_46_labels_of_the_command_line_are_known_and_others_are_not(shop: Shop, tmp_path: Path) -> None:
     selector = {"matchLabels": {"env": "prod", "tier": "front"}}
     cli_objects.write(
-        tmp_path / "policies/strict.yaml", cli_objects.policy("strict", "**", ["qa-key"], namespaceSelector=selector)
+        tmp_path / "policies/strict.yaml", policy("strict", authenticators=["qa-key"], namespaceSelector=selector)
     )
     assert shop.verify(shop.image("signed"), "--namespace-label", "env=prod").exit_code == 1
     assert shop.verify(shop.image("signed"), "--namespace-label", "env=dev").exit_code == 0
@@ -132,7 +132,7 @@ def test_attack_46_labels_of_the_command_line_are_known_and_others_are_not(shop:
 def test_attack_46_a_namespace_among_the_manifests_walks_around_no_policy(shop: Shop, tmp_path: Path) -> None:
     """`kubectl apply` of a Namespace leaves the labels that the object does not mention."""
     cli_objects.write(
-        tmp_path / "policies/strict.yaml", cli_objects.policy("strict", "**", ["qa-key"], namespaceSelector=PROD)
+        tmp_path / "policies/strict.yaml", policy("strict", authenticators=["qa-key"], namespaceSelector=PROD)
     )
     pod_of_shop = cli_objects.pod("a", shop.image("signed"), namespace="shop")
     for labels, code in (({}, 1), ({"team": "shop"}, 1), ({"env": "dev"}, 0)):
@@ -178,9 +178,7 @@ def test_attack_46_what_is_certain_about_some_labels_holds_for_all(
 def test_attack_46_less_knowledge_asks_for_more_and_permits_less(
     selector: dict[str, Any], labels: dict[str, str], hidden: set[str], action: str
 ) -> None:
-    value = policy_object("p", action=action, namespaceSelector=selector)
-    if action == "Exempt":
-        del value["spec"]["require"]
+    value = policy("p", action=action, namespaceSelector=selector)
     index = PolicyIndex([VerificationPolicy.model_validate(value)])
     known = {key: found for key, found in labels.items() if key not in hidden}
     some, everything = Namespace("n", known, complete=False), Namespace("n", labels)

@@ -22,9 +22,9 @@ from sealgate.service_secrets import NoServiceSecrets
 from sealgate_webhook.backends.cluster.policies import AUTHENTICATORS, POLICIES, ClusterPolicies
 from sealgate_webhook.metrics import Metrics
 from tests.kubernetes.conftest import running
-from tests.policies.objects import policy_object
+from tests.support.builders.objects import authenticator, policy
 from tests.support.simulators.kubernetes import KubernetesSimulator
-from tests.webhook.environment import authenticator, exemption, open_environment, policy
+from tests.webhook.environment import open_environment
 from tests.webhook.objects import pod, review
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ BROKEN: dict[str, Any] = {
     "tags that are not text": lambda images: (
         policy("broken") | {"spec": _spec(images=[{"repository": images, "tags": [1]}])}
     ),
-    "no images": lambda _: policy("broken"),
+    "no images": lambda _: policy("broken", images=[]),
     "an action of a later release": lambda images: policy("broken", images, action="Quarantine"),
     "no requirement": lambda images: policy("broken", images) | {"spec": {"images": [{"repository": images}]}},
     "a selector of a later release": lambda images: policy("broken", images, namespaceSelector=FUTURE),
@@ -115,7 +115,7 @@ def test_attack_45_an_action_that_can_be_read_counts(cluster: Cluster, action: s
 def test_attack_45_an_exemption_that_cannot_be_read_exempts_nothing(cluster: Cluster) -> None:
     cluster.environment.unmatched = UnmatchedImages.DENY
     answer = cluster.judge(
-        cluster.environment.push("team/app", "v1"), exemption("broken", cluster.images, future=FUTURE)
+        cluster.environment.push("team/app", "v1"), policy("broken", cluster.images, action="Exempt", future=FUTURE)
     )
 
     assert not answer.allowed
@@ -127,7 +127,7 @@ def test_attack_45_an_unreadable_authenticator_is_met_by_nothing(cluster: Cluste
     broken["spec"]["cosign"]["future"] = FUTURE
     image = cluster.environment.sign("team/app", "v1")
 
-    answer = cluster.judge(image, broken, policy("needs-it", cluster.images, need=("broken",)))
+    answer = cluster.judge(image, broken, policy("needs-it", cluster.images, authenticators=("broken",)))
     assert not answer.allowed
     assert "Authenticator cannot be used" in answer.message
 
@@ -171,10 +171,7 @@ def test_attack_45_an_unreadable_policy_never_admits_more_than_a_readable_one_th
     field: str, junk: Any, action: str, tags: list[str] | None, image: str, unmatched: UnmatchedImages
 ) -> None:
     selector = {"repository": "registry.example.org/shop/**", **({} if tags is None else {"tags": tags})}
-    requirement = {} if action == "Exempt" else {"require": {"authenticators": ["none"]}}
-    good = policy_object("p", **{"action": action, "images": [selector], **requirement})
-    if action == "Exempt":
-        del good["spec"]["require"]
+    good = policy("p", authenticators=["none"], action=action, images=[selector])
     broken = {**good, "spec": {**good["spec"], field: junk}}
     reference = parse_reference(image)
 
@@ -190,7 +187,7 @@ def test_attack_45_an_unreadable_policy_never_admits_more_than_a_readable_one_th
 
 
 def test_an_unreadable_policy_covers_its_images() -> None:
-    value = policy_object("p", "registry.example.org/shop/**", future=FUTURE)
+    value = policy("p", "registry.example.org/shop/**", future=FUTURE)
     compiled = compile_unreadable("p", value, "future: not a field")
     reference = parse_reference(TAGGED)
     verdict = decide(TAGGED, reference, None, [(Match(compiled), [])], UnmatchedImages.ADMIT)
@@ -216,7 +213,7 @@ def test_an_unreadable_policy_covers_its_images() -> None:
     ],
 )
 def test_what_cannot_be_read_counts_as_the_widest_it_could_say(images: object, covered: list[bool]) -> None:
-    value = policy_object("p", images=images, future=FUTURE)
+    value = policy("p", images=images, future=FUTURE)
     index = PolicyIndex([], [compile_unreadable("p", value, "future: not a field")])
 
     found = [bool(index.match(parse_reference(image), HERE)) for image in (TAGGED, "registry.example.org/other:v1")]
@@ -224,4 +221,4 @@ def test_what_cannot_be_read_counts_as_the_widest_it_could_say(images: object, c
 
 
 def test_a_readable_policy_has_no_problem() -> None:
-    assert compile_policy(VerificationPolicy.model_validate(policy_object("p"))).problem == ""
+    assert compile_policy(VerificationPolicy.model_validate(policy("p"))).problem == ""

@@ -16,16 +16,9 @@ from sealgate.policies.matching import Namespace
 from sealgate.reasons import Reason
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
+from tests.support.builders.objects import authenticator_model, policy_model
 from tests.support.clocks import FakeClock
-from tests.support.environments.verifier import (
-    KEY,
-    REPOSITORY,
-    STRANGER,
-    VerifierEnvironment,
-    authenticator,
-    policy,
-    policy_set,
-)
+from tests.support.environments.verifier import KEY, REPOSITORY, STRANGER, VerifierEnvironment, policy_set
 from tests.support.signers.cosign import Classic, push_classic
 
 if TYPE_CHECKING:
@@ -89,17 +82,17 @@ def test_attack_27_a_moved_tag_never_comes_back_with_the_unsigned_digest_as_veri
 
 def test_attack_27_a_changed_key_is_in_force_with_the_next_review(environment: VerifierEnvironment) -> None:
     environment.push_signed()
-    before = policy_set([authenticator("release", KEY)], [policy("production", "release")])
-    after = policy_set([authenticator("release", STRANGER)], [policy("production", "release")])
+    before = policy_set([authenticator_model("release", KEY)], [policy_model("production")])
+    after = policy_set([authenticator_model("release", STRANGER)], [policy_model("production")])
     assert environment.verify(environment.image(), policies=before)[0].verdict is Verdict.ADMIT
     assert environment.verify(environment.image(), policies=after)[0].verdict is Verdict.DENY
 
 
 def test_attack_27_a_changed_option_is_in_force_with_the_next_review(environment: VerifierEnvironment) -> None:
     environment.push_signed()
-    before = policy_set([authenticator("release", KEY)], [policy("production", "release")])
+    before = policy_set([authenticator_model("release", KEY)], [policy_model("production")])
     after = policy_set(
-        [authenticator("release", KEY, annotations={"env": "production"})], [policy("production", "release")]
+        [authenticator_model("release", KEY, annotations={"env": "production"})], [policy_model("production")]
     )
     assert environment.verify(environment.image(), policies=before)[0].verdict is Verdict.ADMIT
     assert environment.verify(environment.image(), policies=after)[0].reason is Reason.ANNOTATION_MISMATCH
@@ -110,10 +103,10 @@ def test_attack_27_one_policys_finding_answers_for_no_other_policys_authenticato
 ) -> None:
     environment.push_signed()
     both = policy_set(
-        [authenticator("release", KEY), authenticator("security", STRANGER)],
-        [policy("easy", "release"), policy("hard", "security")],
+        [authenticator_model("release", KEY), authenticator_model("security", STRANGER)],
+        [policy_model("easy"), policy_model("hard", authenticators=["security"])],
     )
-    easy_only = policy_set([authenticator("release", KEY)], [policy("easy", "release")])
+    easy_only = policy_set([authenticator_model("release", KEY)], [policy_model("easy")])
     assert environment.verify(environment.image(), policies=easy_only)[0].verdict is Verdict.ADMIT
     assert environment.verify(environment.image(), policies=both)[0].verdict is Verdict.DENY
 
@@ -304,7 +297,7 @@ def test_attack_17_whatever_is_raised_wherever_admits_nothing(error: type[BaseEx
 def test_attack_17_no_policy_weakens_another_and_their_order_does_not_matter(
     *, actions: list[str], signed: bool, seed: int
 ) -> None:
-    policies = [policy(f"policy-{n}", "release", action=action) for n, action in enumerate(actions)]
+    policies = [policy_model(f"policy-{n}", action=action) for n, action in enumerate(actions)]
     shuffled = random.Random(seed).sample(policies, len(policies))  # noqa: S311 - it shuffles a test
     with VerifierEnvironment() as environment:
         if signed:
@@ -312,7 +305,7 @@ def test_attack_17_no_policy_weakens_another_and_their_order_does_not_matter(
         else:
             environment.registry.push_image(REPOSITORY, "v1")
         verdicts = {
-            environment.verify(environment.image(), policies=policy_set([authenticator("release", KEY)], order))[
+            environment.verify(environment.image(), policies=policy_set([authenticator_model("release", KEY)], order))[
                 0
             ].verdict
             for order in (policies, shuffled)
@@ -333,7 +326,7 @@ def test_attack_17_what_no_policy_matches_is_the_only_thing_admitted_without_a_s
     environment: VerifierEnvironment,
 ) -> None:
     environment.registry.push_image(REPOSITORY, "v1")
-    covered = policy_set([authenticator("release", KEY)], [policy("production", "release")], UnmatchedImages.ADMIT)
+    covered = policy_set([authenticator_model("release", KEY)], [policy_model("production")], UnmatchedImages.ADMIT)
     assert environment.verify(environment.image(), policies=covered)[0].verdict is Verdict.DENY
     assert (
         environment.verify(environment.image(), policies=covered, namespace=Namespace("any"))[0].verdict is Verdict.DENY
@@ -344,7 +337,8 @@ def test_attack_08_the_same_signature_under_two_tags_of_storage_is_one_signer(en
     digest = environment.registry.push_image(REPOSITORY, "v1")
     push_classic(environment.registry, REPOSITORY, Classic(digest, KEY), Classic(digest, KEY))
     twice = policy_set(
-        [authenticator("one", KEY), authenticator("two", KEY, STRANGER)], [policy("two", "one", "two", count=2)]
+        [authenticator_model("one", KEY), authenticator_model("two", KEY, STRANGER)],
+        [policy_model("two", authenticators=["one", "two"], count=2)],
     )
     (verdict,) = environment.verify(environment.image(), policies=twice)
     assert (verdict.verdict, verdict.policies[0].satisfied) == (Verdict.DENY, 1)

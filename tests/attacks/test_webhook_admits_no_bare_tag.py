@@ -15,12 +15,13 @@ from sealgate.errors import UnavailableError
 from sealgate.http.settings import RegistrySettings
 from sealgate.registry.client import RegistryClient
 from sealgate_webhook.admission.workloads import AdmissionRules
+from tests.support.builders.objects import authenticator, policy
 from tests.support.clocks import FakeClock
 from tests.support.signers.private_keys import new_key
 from tests.support.simulators.http_faults import Fault
 from tests.support.simulators.registry import RegistrySimulator
 from tests.webhook.admission.test_mutate import apply, operations
-from tests.webhook.environment import WebhookEnvironment, authenticator, open_environment, policy
+from tests.webhook.environment import WebhookEnvironment, open_environment
 from tests.webhook.objects import GROUPS, pod, review, workload
 
 if TYPE_CHECKING:
@@ -286,7 +287,7 @@ def test_attack_42_an_exempt_image_keeps_its_tag_and_costs_no_request(environmen
 
 def test_attack_42_a_warning_beside_an_enforced_policy_admits_no_bare_tag(environment: WebhookEnvironment) -> None:
     other = authenticator("other", new_key("ECDSA P-256", "other"))
-    environment.write(policy("all", "**"), other, policy("more", "**", need=("other",), action="Warn"))
+    environment.write(policy("all", "**"), other, policy("more", "**", authenticators=("other",), action="Warn"))
     assert not_pinned(environment.validate(review(pod(environment.sign("team/app", "v1")))))
 
 

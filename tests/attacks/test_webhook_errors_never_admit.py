@@ -17,7 +17,8 @@ from sealgate.errors import (
     UnavailableError,
     VerificationError,
 )
-from tests.webhook.environment import WebhookEnvironment, open_environment, policy
+from tests.support.builders.objects import policy
+from tests.webhook.environment import WebhookEnvironment, open_environment
 from tests.webhook.objects import pod, review
 
 if TYPE_CHECKING:

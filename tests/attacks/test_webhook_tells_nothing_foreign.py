@@ -11,7 +11,8 @@ import pytest
 
 from sealgate.registry.credentials import DockerConfigCredentials
 from sealgate_webhook.server.tls import load_context
-from tests.webhook.environment import WebhookEnvironment, open_environment, policy
+from tests.support.builders.objects import policy
+from tests.webhook.environment import WebhookEnvironment, open_environment
 from tests.webhook.objects import encode, pod, review
 from tests.webhook.servers import TLSFiles
 

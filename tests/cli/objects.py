@@ -10,37 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-API_VERSION = "sealgate.dev/v1alpha1"
-
-
-def authenticator(name: str, *pems: str, **cosign: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "Authenticator",
-        "metadata": {"name": name},
-        "spec": {"cosign": {"keys": [{"pem": pem} for pem in pems], **cosign}},
-    }
-
-
-def policy(
-    name: str,
-    repository: str,
-    authenticators: Sequence[str],
-    *,
-    action: str = "Enforce",
-    count: int | None = None,
-    **spec: Any,
-) -> dict[str, Any]:
-    require: dict[str, Any] = {"authenticators": list(authenticators)}
-    if count is not None:
-        require["count"] = count
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "VerificationPolicy",
-        "metadata": {"name": name},
-        "spec": {"action": action, "images": [{"repository": repository}], "require": require, **spec},
-    }
-
 
 def namespace(name: str, **labels: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}

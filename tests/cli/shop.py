@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.cli.objects import authenticator, policy, write
+from tests.cli.objects import write
 from tests.cli.running import sealgate
+from tests.support.builders.objects import authenticator, policy
 from tests.support.signers.cosign import Classic, push_classic
 from tests.support.signers.private_keys import fingerprint, new_key, public_pem
 
@@ -56,7 +57,7 @@ def open_shop(registry: RegistrySimulator, folder: Path) -> Shop:
         folder / "policies/shop.yaml",
         authenticator("release-key", public_pem(RELEASE)),
         authenticator("qa-key", public_pem(QA)),
-        policy("shop", f"{registry.host}/shop/**", ["release-key"]),
+        policy("shop", f"{registry.host}/shop/**", authenticators=["release-key"]),
     )
     return Shop(registry, policies.parent, digests)
 

@@ -10,8 +10,9 @@ import pytest
 from sealgate.findings import Outcome
 from sealgate.policies.decisions import Verdict
 from sealgate.reasons import Reason
-from tests.cli.objects import dump, pod, policy, write
+from tests.cli.objects import dump, pod, write
 from tests.cli.running import sealgate
+from tests.support.builders.objects import policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,8 +40,14 @@ def test_the_schema_is_a_schema_and_the_published_one(schema: dict[str, Any]) ->
 def test_every_kind_of_output_matches_the_schema(shop: Shop, schema: dict[str, Any]) -> None:
     write(
         shop.policies / "more.yaml",
-        policy("audit", f"{shop.registry.host}/shop/unsigned", ["qa-key"], action="Audit"),
-        policy("warn", f"{shop.registry.host}/shop/foreign", ["qa-key", "release-key"], action="Warn", count=1),
+        policy("audit", f"{shop.registry.host}/shop/unsigned", authenticators=["qa-key"], action="Audit"),
+        policy(
+            "warn",
+            f"{shop.registry.host}/shop/foreign",
+            authenticators=["qa-key", "release-key"],
+            action="Warn",
+            count=1,
+        ),
     )
     images = [shop.image(name) for name in ("signed", "unsigned", "foreign", "copied", "both", "gone")]
     text = dump(pod("a", *images, "elsewhere.example.org/x", "no reference", f"nginx@{shop.digests['signed']}"))

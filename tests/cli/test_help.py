@@ -10,10 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from sealgate.cli.app import cli
-from tests.cli.objects import authenticator, deployment, dump, policy, write
+from tests.cli.objects import deployment, dump, write
 from tests.cli.running import sealgate
 from tests.cli.shop import RELEASE
 from tests.support.builders.kritis import attestation_policy, authority
+from tests.support.builders.objects import authenticator, policy
 from tests.support.signers.cosign import Classic, push_classic
 from tests.support.signers.private_keys import public_pem
 
@@ -86,7 +87,10 @@ def checkout(tmp_path: Path, registry: RegistrySimulator, monkeypatch: pytest.Mo
     digest = registry.push_image("shop/web", "1.0")
     push_classic(registry, "shop/web", Classic(digest, RELEASE))
     write(tmp_path / "policies/release-key.yaml", authenticator("release-key", public_pem(RELEASE)))
-    write(tmp_path / "policies/production.yaml", policy("production", "registry.example.org/**", ["release-key"]))
+    write(
+        tmp_path / "policies/production.yaml",
+        policy("production", "registry.example.org/**", authenticators=["release-key"]),
+    )
     write(tmp_path / "deployment.yaml", deployment("web", IMAGE))
     (tmp_path / "release.pub").write_text(public_pem(RELEASE))
     write(tmp_path / "kritis.yaml", authority(), attestation_policy("signed", "qa"))

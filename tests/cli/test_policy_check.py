@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from sealgate.api.v1alpha1.model import API_VERSION
 from tests.cli.keys import private_pem
-from tests.cli.objects import API_VERSION, authenticator, namespace, policy, write
+from tests.cli.objects import namespace, write
 from tests.cli.running import sealgate
+from tests.support.builders.objects import authenticator, policy
 from tests.support.signers.private_keys import public_pem
 from tests.support.signers.simple_signing import armored_key
 
@@ -20,7 +22,10 @@ KEY = public_pem(ec.generate_private_key(ec.SECP256R1()))
 
 def test_good_files_are_counted(tmp_path: Path) -> None:
     write(tmp_path / "policies/keys.yaml", authenticator("release-key", KEY), authenticator("qa-key", KEY))
-    write(tmp_path / "policies/shop/policy.yml", policy("shop", "registry.example.org/shop/**", ["release-key"]))
+    write(
+        tmp_path / "policies/shop/policy.yml",
+        policy("shop", "registry.example.org/shop/**", authenticators=["release-key"]),
+    )
     checked = sealgate("policy", "check", tmp_path / "policies")
     assert checked.exit_code == 0
     assert checked.stdout == "2 Authenticators, 1 VerificationPolicy: no problems\n"
@@ -31,14 +36,14 @@ def test_every_problem_is_named_with_file_line_field_and_suggestion(tmp_path: Pa
     keys = write(tmp_path / "keys.yaml", authenticator("release-key", KEY, anotations={"env": "prod"}))
     rules = write(
         tmp_path / "rules.yaml",
-        policy("shop", "registry.example.org/{shop/**", ["release-key"]),
-        policy("bank", "registry.example.org/bank/**", ["release-key"], action="Enforced"),
+        policy("shop", "registry.example.org/{shop/**", authenticators=["release-key"]),
+        policy("bank", "registry.example.org/bank/**", authenticators=["release-key"], action="Enforced"),
     )
     checked = sealgate("policy", "check", keys, rules)
     assert checked.exit_code == 2
     assert f"{keys}:" in checked.stdout
     assert "spec.cosign.anotations: unknown field\n    did you mean annotations?" in checked.stdout
-    assert f"{rules}:8: spec.images[0].repository: " in checked.stdout
+    assert f"{rules}:7: spec.images[0].repository: " in checked.stdout
     assert (
         "spec.action: Enforced is not one of Enforce, Warn, Audit, Exempt\n    did you mean Enforce?" in checked.stdout
     )
@@ -46,13 +51,13 @@ def test_every_problem_is_named_with_file_line_field_and_suggestion(tmp_path: Pa
 
 
 def test_problems_as_json_have_the_same_parts(tmp_path: Path) -> None:
-    path = write(tmp_path / "rules.yaml", policy("shop", "registry.example.org/**", ["release-key"]))
+    path = write(tmp_path / "rules.yaml", policy("shop", "registry.example.org/**", authenticators=["release-key"]))
     checked = sealgate("policy", "check", "--output", "json", path)
     assert checked.exit_code == 2
     (problem,) = json.loads(checked.stdout)
     assert problem == {
         "file": str(path),
-        "line": 11,
+        "line": 10,
         "field": "spec.require.authenticators[0]",
         "message": "there is no Authenticator named release-key",
         "suggestion": "add it to the files",
@@ -147,7 +152,10 @@ def test_files_that_are_no_policies_are_problems_and_no_traces(tmp_path: Path, n
 
 
 def test_file_and_field_names_are_never_markup(tmp_path: Path) -> None:
-    path = write(tmp_path / "[bold]a.yaml", authenticator("release-key", KEY, **{"[red]x": 1, "e\x1b[31mvil": 2}))
+    path = write(
+        tmp_path / "[bold]a.yaml",
+        authenticator("release-key", spec={"cosign": {"keys": [{"pem": KEY}], "[red]x": 1, "e\x1b[31mvil": 2}}),
+    )
     checked = sealgate("policy", "check", path)
     assert "[bold]a.yaml" in checked.stdout
     assert "[red]x" in checked.stdout

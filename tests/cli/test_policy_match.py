@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.cli.objects import authenticator, namespace, policy, write
+from tests.cli.objects import namespace, write
 from tests.cli.running import sealgate
+from tests.support.builders.objects import authenticator, policy
 from tests.support.signers.private_keys import public_pem
 
 if TYPE_CHECKING:
@@ -22,15 +23,20 @@ def policies(tmp_path: Path) -> Path:
         tmp_path / "policies.yaml",
         authenticator("release-key", KEY),
         authenticator("qa-key", KEY),
-        policy("everything", "**", ["release-key"], action="Warn"),
+        policy("everything", "**", authenticators=["release-key"], action="Warn"),
         policy(
             "production",
             "registry.example.org/shop/*",
-            ["release-key", "qa-key"],
+            authenticators=["release-key", "qa-key"],
             namespaceSelector={"matchLabels": {"env": "production"}},
             excludeImages=[{"repository": "registry.example.org/shop/dev"}],
         ),
-        policy("hub", "docker.io/library/*", ["qa-key"], images=[{"repository": "docker.io/**", "tags": ["v*"]}]),
+        policy(
+            "hub",
+            "docker.io/library/*",
+            authenticators=["qa-key"],
+            images=[{"repository": "docker.io/**", "tags": ["v*"]}],
+        ),
         namespace("shop", env="production"),
         namespace("lab", env="test"),
     )
@@ -95,7 +101,11 @@ def test_json_lists_the_requirements_of_each_policy(policies: Path) -> None:
 
 
 def test_unmatched_image_is_reported(tmp_path: Path) -> None:
-    path = write(tmp_path / "p.yaml", authenticator("k", KEY), policy("shop", "registry.example.org/shop/*", ["k"]))
+    path = write(
+        tmp_path / "p.yaml",
+        authenticator("k", KEY),
+        policy("shop", "registry.example.org/shop/*", authenticators=["k"]),
+    )
     matched = sealgate("policy", "match", "nginx", "--policies", path)
     assert matched.exit_code == 0
     assert "the image is unmatched" in matched.stdout
@@ -103,7 +113,7 @@ def test_unmatched_image_is_reported(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("action", "decides"), [("Audit", False), ("Warn", False), ("Enforce", True)])
 def test_a_policy_that_informs_leaves_an_image_unmatched(tmp_path: Path, action: str, decides: bool) -> None:  # noqa: FBT001 - a column of the table above
-    path = write(tmp_path / "p.yaml", authenticator("k", KEY), policy("all", "**", ["k"], action=action))
+    path = write(tmp_path / "p.yaml", authenticator("k", KEY), policy("all", "**", authenticators=["k"], action=action))
     matched = sealgate("policy", "match", "nginx", "--policies", path)
     assert matched.exit_code == 0
     assert ("the image is unmatched" in matched.stdout) is not decides
@@ -119,7 +129,7 @@ def test_invalid_reference_is_a_usage_error(policies: Path, image: str) -> None:
 
 
 def test_bad_policies_are_listed_on_standard_error(tmp_path: Path) -> None:
-    path = write(tmp_path / "p.yaml", policy("shop", "registry.example.org/shop/*", ["nobody"]))
+    path = write(tmp_path / "p.yaml", policy("shop", "registry.example.org/shop/*", authenticators=["nobody"]))
     matched = sealgate("policy", "match", "nginx", "--policies", path)
     assert matched.exit_code == 2
     assert matched.stdout == ""

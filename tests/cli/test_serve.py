@@ -13,8 +13,9 @@ import pytest
 import trustme
 import urllib3
 
-from tests.cli.objects import pod, policy, write
+from tests.cli.objects import pod, write
 from tests.cli.running import sealgate, start
+from tests.support.builders.objects import policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,11 +105,11 @@ def test_changed_policies_are_loaded_and_invalid_ones_are_not(shop: Shop) -> Non
     with serving(shop) as server:
         url = f"http://{server.wait_for('reviews served')['address']}"
         assert allowed(url, shop.image("signed"))
-        more = write(shop.policies / "more.yaml", policy("more", "**", ["nobody"]))
+        more = write(shop.policies / "more.yaml", policy("more", "**", authenticators=["nobody"]))
         refused = server.wait_for("policies invalid; keeping the last valid ones")
         assert "there is no Authenticator named nobody" in refused["problems"][0]
         assert allowed(url, shop.image("signed"))
-        write(more, policy("more", "**", ["qa-key"]))
+        write(more, policy("more", "**", authenticators=["qa-key"]))
         server.wait_for("policies loaded")
         assert not allowed(url, shop.image("signed"))
 

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cli.objects import authenticator, namespace, policy, write
+from tests.cli.objects import namespace, write
 from tests.cli.running import sealgate
 from tests.cli.shop import QA, RELEASE, RELEASE_FINGERPRINT, Shop, open_shop
+from tests.support.builders.objects import authenticator, policy
 from tests.support.signers.private_keys import fingerprint, public_pem
 from tests.support.simulators.registry import RegistrySimulator
 
@@ -93,7 +94,10 @@ def test_results_have_the_order_of_the_arguments(shop: Shop) -> None:
 
 
 def test_two_authenticators_can_be_required(shop: Shop) -> None:
-    write(shop.policies / "two.yaml", policy("two", f"{shop.registry.host}/shop/both", ["qa-key", "release-key"]))
+    write(
+        shop.policies / "two.yaml",
+        policy("two", f"{shop.registry.host}/shop/both", authenticators=["qa-key", "release-key"]),
+    )
     (entry,) = entries(shop, shop.image("both"))
     by_name = {found["name"]: found for found in entry["policies"]}
     assert (by_name["two"]["satisfied"], by_name["two"]["required"]) == (2, 2)
@@ -112,7 +116,7 @@ def test_warning_admits_and_is_shown(shop: Shop) -> None:
 def _warn_only(shop: Shop) -> list[dict[str, Any]]:
     return [
         authenticator("release-key", public_pem(RELEASE)),
-        policy("shop", f"{shop.registry.host}/**", ["release-key"], action="Warn"),
+        policy("shop", f"{shop.registry.host}/**", authenticators=["release-key"], action="Warn"),
     ]
 
 
@@ -138,7 +142,7 @@ def test_namespaces_decide_which_policies_cover_an_image(shop: Shop) -> None:
     selector = {"matchLabels": {"env": "production"}}
     write(
         shop.policies / "production.yaml",
-        policy("production", f"{shop.registry.host}/**", ["qa-key"], namespaceSelector=selector),
+        policy("production", f"{shop.registry.host}/**", authenticators=["qa-key"], namespaceSelector=selector),
         namespace("live", env="production"),
         namespace("test"),
     )
@@ -157,7 +161,7 @@ def test_namespaces_decide_which_policies_cover_an_image(shop: Shop) -> None:
 
 def test_every_namespace_has_the_label_of_its_name(shop: Shop) -> None:
     selector = {"matchLabels": {"kubernetes.io/metadata.name": "live"}}
-    write(shop.policies / "live.yaml", policy("live", "**", ["release-key"], namespaceSelector=selector))
+    write(shop.policies / "live.yaml", policy("live", "**", authenticators=["release-key"], namespaceSelector=selector))
     (entry,) = entries(shop, shop.image("signed"), "--namespace", "live")
     assert [found["name"] for found in entry["policies"]] == ["live", "shop"]
     lie = ("--namespace-label", "kubernetes.io/metadata.name=live")
@@ -228,7 +232,7 @@ def test_registry_with_a_private_ca_is_verified(tmp_path: Path) -> None:
 
 
 def test_mirror_is_used_first(shop: Shop) -> None:
-    write(shop.policies / "pub.yaml", policy("public", "public.example.org/**", ["release-key"]))
+    write(shop.policies / "pub.yaml", policy("public", "public.example.org/**", authenticators=["release-key"]))
     (entry,) = entries(
         shop, "public.example.org/shop/signed:1.0", "--registry-mirror", f"public.example.org={shop.registry.host}"
     )

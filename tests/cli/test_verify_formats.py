@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cli.objects import API_VERSION, authenticator, policy, write
+from tests.cli.objects import write
 from tests.cli.running import sealgate
+from tests.support.builders.objects import authenticator, policy
 from tests.support.signers.notary import certified
 from tests.support.signers.private_keys import new_key, public_pem
 from tests.support.signers.simple_signing import Signer, payload
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATH = "dev/nginx"
-
-
-def of_format(name: str, **spec: Any) -> dict[str, Any]:
-    return {"apiVersion": API_VERSION, "kind": "Authenticator", "metadata": {"name": name}, "spec": spec}
 
 
 def verdict(*args: object) -> tuple[int, dict[str, Any]]:
@@ -46,8 +43,8 @@ def test_repository_rollback_is_refused_with_a_state_directory(tmp_path: Path) -
         repository.publish()
         policies = write(
             tmp_path / "policies.yaml",
-            of_format("dtr", notary={"server": dtr.url, "root": {"pem": root.certificate_pem}}),
-            policy("dtr", f"{dtr.host}/**", ["dtr"]),
+            authenticator("dtr", spec={"notary": {"server": dtr.url, "root": {"pem": root.certificate_pem}}}),
+            policy("dtr", f"{dtr.host}/**", authenticators=["dtr"]),
         )
         ask = (f"{gun}:1", "--policies", policies, "--insecure-registry", dtr.host, "--state", tmp_path / "state")
         assert verdict(*ask)[1]["verdict"] == "admit"
@@ -70,8 +67,8 @@ def test_registry_is_the_notary_server_with_or_without_tls(tmp_path: Path, *, tl
         repository.publish()
         policies = write(
             tmp_path / "policies.yaml",
-            of_format("dtr", notary={"root": {"pem": root.certificate_pem}}),
-            policy("dtr", f"{dtr.host}/**", ["dtr"]),
+            authenticator("dtr", spec={"notary": {"root": {"pem": root.certificate_pem}}}),
+            policy("dtr", f"{dtr.host}/**", authenticators=["dtr"]),
         )
         authority = tmp_path / "ca.pem"
         authority.write_text(dtr.ca_pem)
@@ -91,8 +88,10 @@ def test_expected_identity_must_match_the_signature(tmp_path: Path, expected: st
         registry.sign(digest, signer.sign(payload(digest, "registry.example.org/team/api:1.4")))
         policies = write(
             tmp_path / "policies.yaml",
-            of_format("ops", simpleSigning={"keyring": {"inline": signer.public}, "store": {"openshift": {}}}),
-            policy("ops", f"{registry.host}/**", ["ops"]),
+            authenticator(
+                "ops", spec={"simpleSigning": {"keyring": {"inline": signer.public}, "store": {"openshift": {}}}}
+            ),
+            policy("ops", f"{registry.host}/**", authenticators=["ops"]),
         )
         ask = (f"{registry.host}/team/api:1.4", "--policies", policies, "--insecure-registry", registry.host)
         assert verdict(*ask)[1]["verdict"] == "deny"
@@ -104,7 +103,7 @@ def test_expected_identity_needs_a_simple_signing_authenticator(tmp_path: Path) 
     policies = write(
         tmp_path / "policies.yaml",
         authenticator("release", public_pem(new_key("ECDSA P-256"))),
-        policy("release", "registry.example.org/**", ["release"]),
+        policy("release", "registry.example.org/**", authenticators=["release"]),
     )
     result = sealgate("verify", "registry.example.org/a", "--policies", policies, "--expected-identity", "a:1")
     assert result.exit_code == 2

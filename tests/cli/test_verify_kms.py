@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import urllib3
 
-from tests.cli.objects import pod, policy, write
+from tests.cli.objects import pod, write
 from tests.cli.running import sealgate, start
+from tests.support.builders.objects import authenticator, policy
 from tests.support.signers.cosign import Classic, push_classic
 from tests.support.signers.private_keys import PrivateKey, new_key, public_pem
 from tests.support.signers.sm2 import SM2PrivateKey
@@ -54,16 +55,10 @@ class KMSPolicyEnvironment:
             **source,
         }
         keys = [{"kms": {"huawei": named}, "algorithm": "SM2"}, *further]
-        authenticator = {
-            "apiVersion": "sealgate.dev/v1alpha1",
-            "kind": "Authenticator",
-            "metadata": {"name": "swr"},
-            "spec": {"cosign": {"keys": keys}},
-        }
         data = {name: value.decode() for name, value in self.kms.secret.items()}
         secrets = [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "dew"}, "stringData": data}]
-        rule = policy("library", f"{self.registry.host}/library/**", ["swr"])
-        write(self.folder / "policies.yaml", authenticator, rule, *(secrets if secret else []))
+        rule = policy("library", f"{self.registry.host}/library/**", authenticators=["swr"])
+        write(self.folder / "policies.yaml", authenticator("swr", *keys), rule, *(secrets if secret else []))
 
     @property
     def image(self) -> str:

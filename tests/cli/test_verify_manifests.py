@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cli.objects import deployment, dump, namespace, pod, policy, write
+from tests.cli.objects import deployment, dump, namespace, pod, write
+from tests.support.builders.objects import policy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +68,7 @@ def test_each_image_is_answered_once_for_each_namespace(shop: Shop, tmp_path: Pa
     selector = {"matchLabels": {"env": "production"}}
     write(
         shop.policies / "production.yaml",
-        policy("production", f"{shop.registry.host}/**", ["qa-key"], namespaceSelector=selector),
+        policy("production", f"{shop.registry.host}/**", authenticators=["qa-key"], namespaceSelector=selector),
         namespace("live", env="production"),
         namespace("test"),
     )
@@ -95,7 +96,7 @@ def test_namespaces_among_the_manifests_have_their_labels(shop: Shop) -> None:
     selector = {"matchLabels": {"env": "production"}}
     write(
         shop.policies / "production.yaml",
-        policy("production", f"{shop.registry.host}/**", ["qa-key"], namespaceSelector=selector),
+        policy("production", f"{shop.registry.host}/**", authenticators=["qa-key"], namespaceSelector=selector),
     )
     text = dump(pod("a", shop.image("signed"), namespace="live"), namespace("live", env="production"))
     assert verdicts(shop, text) == [("shop/signed:1.0", "deny")]
@@ -106,7 +107,7 @@ def test_the_labels_of_the_policies_win_over_those_of_the_manifests(shop: Shop) 
     selector = {"matchLabels": {"env": "production"}}
     write(
         shop.policies / "production.yaml",
-        policy("production", f"{shop.registry.host}/**", ["qa-key"], namespaceSelector=selector),
+        policy("production", f"{shop.registry.host}/**", authenticators=["qa-key"], namespaceSelector=selector),
         namespace("live", env="production"),
     )
     text = dump(pod("a", shop.image("signed"), namespace="live"), namespace("live", env="none"))

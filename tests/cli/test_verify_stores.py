@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cli.objects import policy, write
+from tests.cli.objects import write
 from tests.cli.running import sealgate
+from tests.support.builders.objects import authenticator, policy
 from tests.support.environments.attestations import (
     ORACLE_REPOSITORY,
     GrafeasVerifierEnvironment,
@@ -28,12 +29,7 @@ API_KEY = APIKey()
 
 
 def files(folder: Path, spec: dict[str, Any], secrets: Mapping[str, Mapping[str, bytes]]) -> Path:
-    authenticator = {
-        "apiVersion": "sealgate.dev/v1alpha1",
-        "kind": "Authenticator",
-        "metadata": {"name": "store"},
-        "spec": spec,
-    }
+    store = authenticator("store", spec=spec)
     contents = [
         {
             "apiVersion": "v1",
@@ -43,7 +39,7 @@ def files(folder: Path, spec: dict[str, Any], secrets: Mapping[str, Mapping[str,
         }
         for name, data in secrets.items()
     ]
-    return write(folder / "policies.yaml", authenticator, policy("production", "**", ["store"]), *contents)
+    return write(folder / "policies.yaml", store, policy("production", "**", authenticators=["store"]), *contents)
 
 
 def verify(image: str, policies: Path) -> Result:

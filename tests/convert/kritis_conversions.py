@@ -9,10 +9,10 @@ import pytest
 
 from sealgate.convert.files import convert_texts, to_yaml
 from sealgate.errors import PolicyError
-from sealgate.manifests.loading import load_policy_texts
 from sealgate.manifests.policies import authenticator_problems
 from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.references import parse_reference
+from tests.support.builders.policy_files import load_policy_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,7 +31,7 @@ def convert(*objects: Mapping[str, Any], **options: Any) -> Conversion:
 def convert_and_load(*objects: Mapping[str, Any], **options: Any) -> tuple[Conversion, PolicyIndex]:
     """Convert objects, and read the result as `sealgate policy check` does."""
     conversion = convert_texts([("kritis.yaml", _as_yaml(objects))], **{"server": SERVER, **options})
-    files = load_policy_texts([("-", to_yaml(conversion))], checks=[authenticator_problems])
+    files = load_policy_texts({"converted.yaml": to_yaml(conversion)}, checks=[authenticator_problems])
     return conversion, PolicyIndex(files.policies)
 
 
@@ -56,5 +56,5 @@ def notes(conversion: Conversion) -> str:
 
 def excluded(conversion: Conversion, image: str, namespace: str = "default") -> bool:
     """Return whether every policy leaves an image of a namespace alone."""
-    index = PolicyIndex(load_policy_texts([("-", to_yaml(conversion))]).policies)
+    index = PolicyIndex(load_policy_texts({"converted.yaml": to_yaml(conversion)}).policies)
     return not index.match(parse_reference(image), Namespace(namespace))

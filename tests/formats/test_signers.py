@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.formats.build import build_check
 from sealgate.formats.signers import signers_of, unusable_keys
 from sealgate.keys.resolvers import FileKeys
 from sealgate.policies.satisfiability import count_reachable
 from sealgate.reasons import Reason
+from tests.support.builders.objects import authenticator_model
 from tests.support.clocks import NOW
 from tests.support.signers.notary import certified, ecdsa_signer
 from tests.support.signers.private_keys import fingerprint, new_key, public_pem
@@ -59,8 +59,7 @@ SPECS: list[tuple[dict[str, Any], set[str] | None]] = [
 
 
 def check_of(spec: dict[str, Any]) -> Any:
-    value = {"apiVersion": "sealgate.dev/v1alpha1", "kind": "Authenticator", "metadata": {"name": "a"}, "spec": spec}
-    return build_check(Authenticator.model_validate(value), FileKeys({}))
+    return build_check(authenticator_model("a", spec=spec), FileKeys({}))
 
 
 @pytest.mark.parametrize(("spec", "signers"), SPECS)

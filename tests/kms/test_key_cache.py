@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate.api.v1alpha1.dependencies import kms_entries
-from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.errors import DeadlineError, KeyRefusedError, UnavailableError
 from sealgate.http.services import ServiceClient
 from sealgate.keys.resolvers import FileKeys
 from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.kms.key_source import RETRY_SECONDS, KMSKeySource
 from sealgate.kms.resolve import REFRESH_SECONDS
-from sealgate.manifests.loading import PolicyFiles, load_policy_texts
 from sealgate.manifests.policies import standalone_policies
 from sealgate.reasons import Reason
 from sealgate.service_secrets import MappingServiceSecrets
+from tests.support.builders.objects import authenticator
+from tests.support.builders.policy_files import load_policy_texts
 from tests.support.environments.kms import SECRET, KMSEnvironment
 from tests.support.environments.registry_clients import Names, settings_for
 from tests.support.signers.private_keys import new_key
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from sealgate.clocks import Deadline
     from sealgate.keys.public_keys import PublicKey
+    from sealgate.manifests.loading import PolicyFiles
     from sealgate_operator.keys.interface import KeySource
 
 
@@ -43,12 +44,7 @@ def environment() -> Iterator[KMSEnvironment]:
 def files_of(environment: KMSEnvironment, *sources: dict[str, Any]) -> PolicyFiles:
     keys = [{"kms": {environment.provider: source}} for source in sources or (environment.source(),)]
     documents = [
-        {
-            "apiVersion": API_VERSION,
-            "kind": "Authenticator",
-            "metadata": {"name": "release"},
-            "spec": {"cosign": {"keys": keys}},
-        },
+        authenticator("release", *keys),
         *(
             {
                 "apiVersion": "v1",
@@ -59,7 +55,7 @@ def files_of(environment: KMSEnvironment, *sources: dict[str, Any]) -> PolicyFil
             for name, data in environment.secrets.items()
         ),
     ]
-    return load_policy_texts([("policies.json", json.dumps({"apiVersion": "v1", "kind": "List", "items": documents}))])
+    return load_policy_texts({"policies.json": json.dumps({"apiVersion": "v1", "kind": "List", "items": documents})})
 
 
 def cache_of(environment: KMSEnvironment) -> KMSKeyCache:

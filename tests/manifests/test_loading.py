@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from sealgate.errors import PolicyError
-from sealgate.manifests.loading import PolicyFiles, load_policy_files, load_policy_texts
+from sealgate.manifests.loading import PolicyFiles, load_policy_files
 from sealgate.reasons import Reason
-from tests.policies.objects import authenticator_object, policy_object
+from tests.support.builders.objects import authenticator, policy
+from tests.support.builders.policy_files import load_policy_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,7 @@ GOOD = """\
 apiVersion: sealgate.dev/v1alpha1
 kind: Authenticator
 metadata:
-  name: release-key
+  name: release
 spec:
   cosign:
     keys:
@@ -40,7 +41,7 @@ spec:
   images:
   - repository: "quay.io/**"
   require:
-    authenticators: [release-key]
+    authenticators: [release]
 ---
 apiVersion: v1
 kind: Secret
@@ -51,7 +52,7 @@ stringData:
 
 
 def load(*objects: dict[str, Any] | str) -> PolicyFiles:
-    return load_policy_texts([("f.yaml", as_text(*objects))])
+    return load_policy_texts({"f.yaml": as_text(*objects)})
 
 
 def as_text(*objects: dict[str, Any] | str) -> str:
@@ -73,7 +74,7 @@ def one_problem(*objects: dict[str, Any] | str) -> str:
 def test_objects_are_read_with_the_secrets_that_they_name() -> None:
     files = load(GOOD)
 
-    assert [authenticator.metadata.name for authenticator in files.authenticators] == ["release-key"]
+    assert [authenticator.metadata.name for authenticator in files.authenticators] == ["release"]
     assert [policy.metadata.name for policy in files.policies] == ["production"]
     assert files.secrets == {"keys": {"release.pem": b"some key"}}
     assert files.notes == ()
@@ -81,17 +82,17 @@ def test_objects_are_read_with_the_secrets_that_they_name() -> None:
 
 
 def test_objects_of_all_texts_are_sorted_by_name() -> None:
-    texts = [(f"{name}.yaml", as_text(policy_object(name), authenticator_object(f"key-{name}"))) for name in "cab"]
+    texts = {f"{name}.yaml": as_text(policy(name), authenticator(f"key-{name}")) for name in "cab"}
 
-    files = load_policy_texts([*texts, ("keys.yaml", as_text(authenticator_object()))])
+    files = load_policy_texts({**texts, "keys.yaml": as_text(authenticator())})
 
     assert [policy.metadata.name for policy in files.policies] == ["a", "b", "c"]
-    assert [a.metadata.name for a in files.authenticators] == ["key-a", "key-b", "key-c", "release-key"]
+    assert [a.metadata.name for a in files.authenticators] == ["key-a", "key-b", "key-c", "release"]
 
 
 def test_lists_are_read_like_their_items() -> None:
-    inner = {"apiVersion": "sealgate.dev/v1alpha1", "kind": "AuthenticatorList", "items": [authenticator_object()]}
-    files = load({"apiVersion": "v1", "kind": "List", "items": [policy_object("p"), inner]})
+    inner = {"apiVersion": "sealgate.dev/v1alpha1", "kind": "AuthenticatorList", "items": [authenticator()]}
+    files = load({"apiVersion": "v1", "kind": "List", "items": [policy("p"), inner]})
 
     assert len(files.policies) == len(files.authenticators) == 1
 
@@ -163,7 +164,7 @@ def test_foreign_objects_are_skipped_and_noted() -> None:
     ],
 )
 def test_an_object_that_is_not_quite_ours_is_a_problem(change: dict[str, Any], problem: str) -> None:
-    assert problem in one_problem({**policy_object("p"), **change}, authenticator_object())
+    assert problem in one_problem({**policy("p"), **change}, authenticator())
 
 
 @pytest.mark.parametrize("text", ["- a\n", "text\n", "5\n"])
@@ -212,16 +213,16 @@ def test_document_that_is_not_an_object_is_a_problem(text: str) -> None:
         ),
         (
             {"require": {"authenticators": ["release-kee"]}},
-            "require.authenticators[0]: there is no Authenticator named release-kee (did you mean release-key?)",
+            "require.authenticators[0]: there is no Authenticator named release-kee (did you mean release?)",
         ),
-        ({"require": {"authenticators": ["xyz"]}}, "there is no Authenticator named xyz (there are: release-key)"),
-        ({"require": {"authenticators": ["release-key"], "count": 2}}, "spec.require: can never be met"),
+        ({"require": {"authenticators": ["xyz"]}}, "there is no Authenticator named xyz (there are: release)"),
+        ({"require": {"authenticators": ["release"], "count": 2}}, "spec.require: can never be met"),
         (
-            {"require": {"authenticators": ["release-key"], "count": "1"}},
+            {"require": {"authenticators": ["release"], "count": "1"}},
             "spec.require.count: must be a whole number, not 1",
         ),
         (
-            {"require": {"authenticators": ["release-key"], "count": 0}},
+            {"require": {"authenticators": ["release"], "count": 0}},
             "spec.require.count: should be greater than or equal to 1",
         ),
         (
@@ -239,7 +240,7 @@ def test_document_that_is_not_an_object_is_a_problem(text: str) -> None:
     ],
 )
 def test_policy_problem_has_its_field_and_a_correction(spec: dict[str, Any], problem: str) -> None:
-    assert problem in one_problem(policy_object("p", **spec), authenticator_object())
+    assert problem in one_problem(policy("p", **spec), authenticator())
 
 
 @pytest.mark.parametrize(
@@ -275,7 +276,7 @@ def test_policy_problem_has_its_field_and_a_correction(spec: dict[str, Any], pro
 def test_authenticator_problem_has_its_field(spec: dict[str, Any], problem: str) -> None:
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"a": "b"}}
 
-    assert any(problem in found for found in problems(policy_object("p"), authenticator_object(**spec), secret))
+    assert any(problem in found for found in problems(policy("p"), authenticator(spec={**spec}), secret))
 
 
 @pytest.mark.parametrize(
@@ -296,21 +297,21 @@ def test_secret_or_namespace_problem_has_its_field(change: dict[str, Any], probl
 
 
 def test_duplicate_name_is_reported_with_both_positions() -> None:
-    problem = one_problem(GOOD, policy_object("production"))
+    problem = one_problem(GOOD, policy("production"))
 
     assert problem.startswith("f.yaml:")
     assert "metadata.name: duplicate VerificationPolicy production; the first is in f.yaml:12" in problem
 
 
 def test_the_same_name_may_be_used_by_different_kinds() -> None:
-    assert len(load(GOOD, policy_object("release-key")).policies) == 2
+    assert len(load(GOOD, policy("release")).policies) == 2
 
 
 def test_all_problems_are_reported_in_line_order() -> None:
     text = """\
 apiVersion: sealgate.dev/v1alpha1
 kind: Authenticator
-metadata: {name: release-key}
+metadata: {name: release}
 spec:
   cosign:
     keys: [{secretRef: {name: nowhere, key: k}}]
@@ -326,7 +327,7 @@ spec:
   - repository: nginx
     repository: redis
   require:
-    authenticators: [release-kei, release-key]
+    authenticators: [release-kei, release]
     count: 3
 ---
 kind: Authenticator
@@ -346,19 +347,19 @@ kind: Authenticator
 
 
 def test_invalid_authenticator_is_not_also_reported_missing() -> None:
-    assert "there is no Authenticator" not in one_problem(policy_object("p"), authenticator_object(cosign={"keys": []}))
+    assert "there is no Authenticator" not in one_problem(policy("p"), authenticator(spec={"cosign": {"keys": []}}))
 
 
 def test_further_checks_add_problems_with_the_lines_of_the_files() -> None:
     def check(files: PolicyFiles) -> Iterator[Problem]:
-        for authenticator in files.authenticators:
-            name = authenticator.metadata.name
+        for found in files.authenticators:
+            name = found.metadata.name
             yield files.problem("Authenticator", name, "spec.cosign.keys[0].pem", "is no key", "paste it again")
             yield files.problem("Authenticator", name, "spec.cosign.keys[1].pem", "is no key either")
         yield files.problem("Authenticator", "unheard-of", "spec", "is not there")
 
     with pytest.raises(PolicyError) as caught:
-        load_policy_texts([("f.yaml", GOOD)], checks=[check])
+        load_policy_texts({"f.yaml": GOOD}, checks=[check])
 
     assert [str(problem) for problem in caught.value.problems] == [
         "f.yaml:8: spec.cosign.keys[0].pem: is no key (paste it again)",
@@ -376,7 +377,7 @@ def test_further_checks_get_the_well_formed_objects() -> None:
         return []
 
     with pytest.raises(PolicyError, match=r"^1 problem in f\.yaml$"):
-        load_policy_texts([("f.yaml", as_text(GOOD, policy_object("q", action="x")))], checks=[check])
+        load_policy_texts({"f.yaml": as_text(GOOD, policy("q", action="x"))}, checks=[check])
 
     assert seen == [1]
 
@@ -387,20 +388,20 @@ def test_input_without_sealgate_objects_is_a_problem(text: str) -> None:
 
 
 def test_authenticators_without_policies_are_valid_with_a_note() -> None:
-    assert load(authenticator_object()).notes == ("there is no VerificationPolicy, so no image has to be verified",)
+    assert load(authenticator()).notes == ("there is no VerificationPolicy, so no image has to be verified",)
 
 
 def test_no_texts_are_a_problem() -> None:
     with pytest.raises(PolicyError) as caught:
-        load_policy_texts([])
+        load_policy_files([])
 
     assert "in no files" in str(caught.value.problems[0])
 
 
 def test_untrusted_text_never_breaks_a_line() -> None:
     objects = [
-        policy_object("p", action="x\nok", images=[{"repository": "a\n\x1b[2Jb"}], **{"f\n\x1b": 1}),
-        {**authenticator_object(), "kind": "X\ny"},
+        policy("p", action="x\nok", images=[{"repository": "a\n\x1b[2Jb"}]) | {"f\n\x1b": 1},
+        {**authenticator(), "kind": "X\ny"},
     ]
 
     for problem in problems(*objects):
@@ -411,14 +412,14 @@ def test_untrusted_text_never_breaks_a_line() -> None:
 def test_misplaced_key_is_not_shown() -> None:
     secret = "MHcCAQEEIDsecret" * 20  # noqa: S105 - a placeholder for a pasted private key
 
-    found = one_problem(policy_object("p", action=secret), authenticator_object())
+    found = one_problem(policy("p", action=secret), authenticator())
 
     assert "secret" not in found
     assert "spec.action: text of 320 characters is not one of" in found
 
 
 def test_json_is_read_as_well(tmp_path: Path) -> None:
-    listed = {"apiVersion": "v1", "kind": "List", "items": [policy_object("p"), authenticator_object()]}
+    listed = {"apiVersion": "v1", "kind": "List", "items": [policy("p"), authenticator()]}
     (tmp_path / "all.json").write_text(json.dumps(listed, indent="\t"))
 
     assert len(load_policy_files([tmp_path]).policies) == 1

@@ -12,7 +12,7 @@ import yaml
 from sealgate.errors import PolicyError
 from sealgate.manifests import files as policy_files
 from sealgate.manifests.loading import PolicyFiles, load_policy_files
-from tests.policies.objects import authenticator_object, policy_object
+from tests.support.builders.objects import authenticator, policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 def write(path: Path, *names: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("---\n".join(yaml.safe_dump(policy_object(name)) for name in names))
+    path.write_text("---\n".join(yaml.safe_dump(policy(name)) for name in names))
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "keys.yaml").write_text(yaml.safe_dump(authenticator_object()))
+    (tmp_path / "keys.yaml").write_text(yaml.safe_dump(authenticator()))
     return tmp_path
 
 
@@ -70,7 +70,7 @@ def test_a_mounted_config_map_is_read_once(tmp_path: Path) -> None:
     """The kubelet keeps the files in a hidden folder and changes them all with one link."""
     write(tmp_path / "..2026_01_01" / "p.yaml", "p")
     (tmp_path / "..2026_01_01" / "sub").mkdir()
-    (tmp_path / "..2026_01_01" / "sub" / "keys.yaml").write_text(yaml.safe_dump(authenticator_object()))
+    (tmp_path / "..2026_01_01" / "sub" / "keys.yaml").write_text(yaml.safe_dump(authenticator()))
     (tmp_path / "..data").symlink_to("..2026_01_01")
     (tmp_path / "p.yaml").symlink_to("..data/p.yaml")
     (tmp_path / "sub").symlink_to("..data/sub")

@@ -6,9 +6,8 @@ import base64
 from functools import cache
 from typing import Any
 
+from tests.support.builders import objects as builders
 from tests.support.signers.private_keys import fingerprint, new_key, public_pem
-
-API = "sealgate.dev/v1alpha1"
 
 
 @cache
@@ -23,8 +22,8 @@ def fingerprint_of(name: str, kind: str = "ECDSA P-256") -> str:
 
 
 def authenticator(name: str, spec: dict[str, Any], **members: Any) -> dict[str, Any]:
-    metadata = {"name": name, "generation": 1, "resourceVersion": "1", "uid": f"uid-of-{name}"}
-    return {"apiVersion": API, "kind": "Authenticator", "metadata": metadata, "spec": spec, **members}
+    """Return an Authenticator as the API server stores it."""
+    return _stored(builders.authenticator(name, spec=spec)) | members
 
 
 def cosign(*keys: dict[str, Any], **options: Any) -> dict[str, Any]:
@@ -40,14 +39,13 @@ def secret_ref(name: str, key: str = "cosign.pub", **options: Any) -> dict[str, 
 
 
 def policy(name: str, *authenticators: str, **spec: Any) -> dict[str, Any]:
-    count = spec.pop("count", None)
-    require: dict[str, Any] = {"authenticators": list(authenticators)} | ({} if count is None else {"count": count})
-    return {
-        "apiVersion": API,
-        "kind": "VerificationPolicy",
-        "metadata": {"name": name, "generation": 1, "resourceVersion": "1", "uid": f"uid-of-{name}"},
-        "spec": {"images": [{"repository": "registry.example.org/**"}], "require": require, **spec},
-    }
+    """Return a VerificationPolicy as the API server stores it."""
+    return _stored(builders.policy(name, "registry.example.org/**", authenticators=authenticators, **spec))
+
+
+def _stored(obj: dict[str, Any]) -> dict[str, Any]:
+    metadata = {"generation": 1, "resourceVersion": "1", "uid": f"uid-of-{obj['metadata']['name']}"}
+    return {**obj, "metadata": {**obj["metadata"], **metadata}}
 
 
 def secret(name: str, **data: bytes | str) -> dict[str, Any]:

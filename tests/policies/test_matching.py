@@ -12,7 +12,7 @@ from sealgate.api.v1alpha1.selectors import NAME_LABEL
 from sealgate.errors import InvalidPatternError
 from sealgate.policies.matching import Cause, Namespace, PolicyIndex
 from sealgate.references import parse_reference
-from tests.policies.objects import policy
+from tests.support.builders.objects import policy_model
 
 DIGEST = "sha256:" + "4a" * 32
 TEAM = Namespace("team", {"env": "production"})
@@ -23,11 +23,11 @@ def names(index: PolicyIndex, image: str, namespace: Namespace = TEAM) -> list[s
 
 
 def covers(image: str, **spec: Any) -> bool:
-    return bool(names(PolicyIndex([policy("p", **spec)]), image))
+    return bool(names(PolicyIndex([policy_model("p", **spec)]), image))
 
 
 def cause(image: str, namespace: Namespace = TEAM, **spec: Any) -> Cause:
-    index = PolicyIndex([policy("p", **spec)])
+    index = PolicyIndex([policy_model("p", **spec)])
     (explanation,) = index.explain(parse_reference(image), namespace)
     assert explanation.matched == bool(index.match(parse_reference(image), namespace))
     return explanation.cause
@@ -35,7 +35,12 @@ def cause(image: str, namespace: Namespace = TEAM, **spec: Any) -> Cause:
 
 def test_all_policies_that_cover_the_image_are_found_sorted_by_name() -> None:
     index = PolicyIndex(
-        [policy("z", "**"), policy("a", "quay.io/app"), policy("m", "quay.io/*"), policy("other", "docker.io/**")]
+        [
+            policy_model("z", "**"),
+            policy_model("a", "quay.io/app"),
+            policy_model("m", "quay.io/*"),
+            policy_model("other", "docker.io/**"),
+        ]
     )
 
     assert names(index, "quay.io/app") == ["a", "m", "z"]
@@ -44,7 +49,7 @@ def test_all_policies_that_cover_the_image_are_found_sorted_by_name() -> None:
 
 
 def test_policy_with_several_matching_patterns_is_found_once() -> None:
-    index = PolicyIndex([policy("p", "**", "quay.io/*", "quay.io/app", "quay.io/{app,ap*}")])
+    index = PolicyIndex([policy_model("p", "**", "quay.io/*", "quay.io/app", "quay.io/{app,ap*}")])
 
     assert names(index, "quay.io/app") == ["p"]
 
@@ -52,8 +57,8 @@ def test_policy_with_several_matching_patterns_is_found_once() -> None:
 def test_compiled_policy_has_its_requirements() -> None:
     index = PolicyIndex(
         [
-            policy("all", require={"authenticators": ["b", "a"]}, action="Warn"),
-            policy("some", require={"authenticators": ["a", "b"], "count": 1}),
+            policy_model("all", require={"authenticators": ["b", "a"]}, action="Warn"),
+            policy_model("some", require={"authenticators": ["a", "b"], "count": 1}),
         ]
     )
 
@@ -63,7 +68,7 @@ def test_compiled_policy_has_its_requirements() -> None:
 
 
 def test_a_name_shorter_than_every_pattern_is_covered_by_none() -> None:
-    index = PolicyIndex([policy("p", "*/a-very-long-path-to-an-app", "quay.io/a-very-long-team/*")])
+    index = PolicyIndex([policy_model("p", "*/a-very-long-path-to-an-app", "quay.io/a-very-long-team/*")])
 
     assert names(index, "quay.io/a") == []
 
@@ -75,7 +80,7 @@ def test_empty_policy_set_matches_nothing() -> None:
 
 def test_bad_pattern_raises_instead_of_compiling() -> None:
     with pytest.raises(InvalidPatternError):
-        PolicyIndex([policy("p", "nginx")])
+        PolicyIndex([policy_model("p", "nginx")])
 
 
 @pytest.mark.parametrize(
@@ -155,7 +160,9 @@ def test_namespaces_are_selected_as_kubernetes_selects(selector: dict[str, Any],
 
 def test_an_empty_label_is_a_label() -> None:
     namespace = Namespace("team", {"env": ""})
-    index = PolicyIndex([policy("p", namespaceSelector={"matchExpressions": [{"key": "env", "operator": "Exists"}]})])
+    index = PolicyIndex(
+        [policy_model("p", namespaceSelector={"matchExpressions": [{"key": "env", "operator": "Exists"}]})]
+    )
 
     assert names(index, "nginx", namespace) == ["p"]
 
@@ -167,7 +174,7 @@ def test_a_namespace_is_labelled_with_its_own_name() -> None:
 
 
 def test_many_namespaces_are_distinguished() -> None:
-    index = PolicyIndex([policy("p", namespaceSelector={"matchLabels": {"number": "7"}})])
+    index = PolicyIndex([policy_model("p", namespaceSelector={"matchLabels": {"number": "7"}})])
 
     found = [n for n in range(5000) if names(index, "nginx", Namespace("x", {"number": str(n)}))]
 
@@ -177,9 +184,9 @@ def test_many_namespaces_are_distinguished() -> None:
 def test_hosts_named_by_patterns_are_collected() -> None:
     index = PolicyIndex(
         [
-            policy("a", "Registry.Example.org:443/app", "*.example.org/**", "**", "quay.io/*"),
-            policy("b", "{index.docker.io, localhost:5000}/team/*", "reg-*.example.org/x"),
-            policy("c", "**/x", excludeImages=[{"repository": "excluded.example.org/**"}]),
+            policy_model("a", "Registry.Example.org:443/app", "*.example.org/**", "**", "quay.io/*"),
+            policy_model("b", "{index.docker.io, localhost:5000}/team/*", "reg-*.example.org/x"),
+            policy_model("c", "**/x", excludeImages=[{"repository": "excluded.example.org/**"}]),
         ]
     )
 
@@ -201,7 +208,7 @@ def test_every_policy_explains_itself(image: str, spec: dict[str, Any], expected
 
 
 def test_an_explanation_names_the_pattern_as_written() -> None:
-    index = PolicyIndex([policy("p", "Quay.IO:443/*", excludeImages=[{"repository": "quay.io/other"}])])
+    index = PolicyIndex([policy_model("p", "Quay.IO:443/*", excludeImages=[{"repository": "quay.io/other"}])])
 
     messages = [index.explain(parse_reference(image), TEAM)[0].message for image in ("quay.io/app", "quay.io/other")]
 
@@ -255,7 +262,7 @@ _IMAGES = st.sampled_from(
 @settings(max_examples=250)
 @given(st.lists(_SPECS, max_size=5), _IMAGES, st.sampled_from(["a", "b", "c"]))
 def test_index_agrees_with_matching_every_policy(specs: list[dict[str, Any]], image: str, env: str) -> None:
-    index = PolicyIndex([policy(f"p{number}", **spec) for number, spec in enumerate(specs)])
+    index = PolicyIndex([policy_model(f"p{number}", **spec) for number, spec in enumerate(specs)])
     reference, namespace = parse_reference(image), Namespace("team", {"env": env})
 
     explained = [answer.policy.name for answer in index.explain(reference, namespace) if answer.matched]

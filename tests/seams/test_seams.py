@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.cli.objects import policy, write
+from tests.cli.objects import write
 from tests.seams.additions import FORMAT, PROVIDER, ROOT, Addition, copy_sources, run_python
+from tests.support.builders.objects import authenticator, policy
 from tests.support.signers.private_keys import fingerprint, new_key, public_pem, sign
 from tests.support.simulators.http import HTTPSimulator
 from tests.support.simulators.http_messages import Answer, encode
@@ -59,14 +60,9 @@ class ToyEnvironment:
             self.push(tag, key)
         self.registry.push_image("library/web", "unsigned")
         source = {"keyId": "k1", "endpoint": kms.url, "credentialsSecret": {"name": "toy"}}
-        self.authenticator = {
-            "apiVersion": "sealgate.dev/v1alpha1",
-            "kind": "Authenticator",
-            "metadata": {"name": "toy"},
-            "spec": {"toy": {"keys": [{"kms": {"toy": source}}]}},
-        }
+        self.authenticator = authenticator("toy", spec={"toy": {"keys": [{"kms": {"toy": source}}]}})
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "toy"}, "stringData": {"token": "t0ken"}}
-        rule = policy("library", f"{registry.host}/library/**", ["toy"])
+        rule = policy("library", f"{registry.host}/library/**", authenticators=["toy"])
         write(self.policies / "policies.yaml", self.authenticator, rule, secret)
 
     def push(self, tag: str, key: Any) -> None:

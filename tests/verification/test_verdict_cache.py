@@ -17,18 +17,10 @@ from sealgate.verification import verdict_cache as verdicts
 from sealgate.verification.observers import NullObserver
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verdict_cache import VerdictCache
+from tests.support.builders.objects import authenticator_model, policy_model
 from tests.support.clocks import FakeClock
 from tests.support.environments.registry_clients import login
-from tests.support.environments.verifier import (
-    KEY,
-    RELEASE,
-    REPOSITORY,
-    STRANGER,
-    VerifierEnvironment,
-    authenticator,
-    policy,
-    policy_set,
-)
+from tests.support.environments.verifier import KEY, RELEASE, REPOSITORY, STRANGER, VerifierEnvironment, policy_set
 from tests.support.signers.cosign import Classic, push_classic
 from tests.support.simulators.registry_auth import Auth
 
@@ -127,8 +119,8 @@ def test_verdict_expires_with_its_first_finding(environment: VerifierEnvironment
     digest = environment.push_signed()
     image = by_digest(environment, digest)
     policies = policy_set(
-        [authenticator("release", KEY), authenticator("security", STRANGER)],
-        [policy("either", "release", "security", count=1)],
+        [authenticator_model("release", KEY), authenticator_model("security", STRANGER)],
+        [policy_model("either", authenticators=["release", "security"], count=1)],
     )
     for _ in range(3):
         (verdict,) = environment.verify(image, policies=policies)
@@ -144,7 +136,7 @@ def test_verdict_expires_with_its_partial_finding(environment: VerifierEnvironme
     digest = environment.registry.push_image(REPOSITORY, "v1")
     push_classic(environment.registry, REPOSITORY, Classic(digest, KEY), Classic(digest, STRANGER))
     image = by_digest(environment, digest)
-    one = policy_set([authenticator("release", KEY, STRANGER)], [policy("production", "release")])
+    one = policy_set([authenticator_model("release", KEY, STRANGER)], [policy_model("production")])
     environment.registry.faults.status("/blobs/", 503, times=1)
     for _ in range(3):
         (verdict,) = environment.verify(image, policies=one)
@@ -160,8 +152,8 @@ def test_changed_policies_take_effect_immediately(
     environment: VerifierEnvironment,
 ) -> None:
     environment.push_signed()
-    stranger = policy_set([authenticator("release", STRANGER)], [policy("production", "release")])
-    warn = policy_set([authenticator("release", STRANGER)], [policy("production", "release", action="Warn")])
+    stranger = policy_set([authenticator_model("release", STRANGER)], [policy_model("production")])
+    warn = policy_set([authenticator_model("release", STRANGER)], [policy_model("production", action="Warn")])
     none_match, unmatched = policy_set([], []), policy_set([], [], UnmatchedImages.DENY)
     expected = {
         Verdict.ADMIT: [RELEASE, none_match],
@@ -178,8 +170,8 @@ def test_changed_policies_take_effect_immediately(
 def test_changed_namespace_labels_take_effect_immediately(environment: VerifierEnvironment) -> None:
     environment.registry.push_image(REPOSITORY, "v1")
     policies = policy_set(
-        [authenticator("release", KEY)],
-        [policy("production", "release", namespaceSelector={"matchLabels": {"env": "production"}})],
+        [authenticator_model("release", KEY)],
+        [policy_model("production", namespaceSelector={"matchLabels": {"env": "production"}})],
     )
     expected = {"lab": Verdict.ADMIT, "production": Verdict.DENY, "": Verdict.ADMIT}
     for _ in range(3):
@@ -191,7 +183,7 @@ def test_changed_namespace_labels_take_effect_immediately(environment: VerifierE
 def test_namespaces_with_equal_labels_share_no_verdict(environment: VerifierEnvironment) -> None:
     environment.registry.push_image(REPOSITORY, "v1")
     named = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["shop"]}]}
-    policies = policy_set([authenticator("release", KEY)], [policy("shop", "release", namespaceSelector=named)])
+    policies = policy_set([authenticator_model("release", KEY)], [policy_model("shop", namespaceSelector=named)])
     for _ in range(3):
         assert (
             environment.verify(environment.image(), policies=policies, namespace=Namespace("lab"))[0].verdict
@@ -230,7 +222,9 @@ def test_verdict_is_shared_between_equal_credentials_only(environment: VerifierE
 
 def test_unavailable_verdict_is_not_cached(environment: VerifierEnvironment, observer: Counting) -> None:
     environment.push_signed()
-    policies = policy_set([authenticator("release", KEY)], [policy("both", "release", "absent", count=2)])
+    policies = policy_set(
+        [authenticator_model("release", KEY)], [policy_model("both", authenticators=["release", "absent"], count=2)]
+    )
     for _ in range(3):
         assert environment.verify(environment.image(), policies=policies)[0].verdict is Verdict.UNAVAILABLE
     environment.registry.faults.status("/v2/", 503)

@@ -15,18 +15,10 @@ from sealgate.reasons import Reason
 from sealgate.references import parse_reference
 from sealgate.verification.observers import NullObserver
 from sealgate.verification.settings import VerifierSettings
+from tests.support.builders.objects import authenticator_model, policy_model
 from tests.support.clocks import FakeClock
 from tests.support.environments.registry_clients import login
-from tests.support.environments.verifier import (
-    KEY,
-    PATIENCE,
-    REPOSITORY,
-    STRANGER,
-    VerifierEnvironment,
-    authenticator,
-    policy,
-    policy_set,
-)
+from tests.support.environments.verifier import KEY, PATIENCE, REPOSITORY, STRANGER, VerifierEnvironment, policy_set
 from tests.support.signers.cosign import Classic, push_classic
 from tests.support.signers.private_keys import fingerprint
 from tests.support.simulators.registry_auth import Auth
@@ -129,7 +121,10 @@ def test_policy_with_a_missing_authenticator_admits_nothing(
     environment: VerifierEnvironment,
 ) -> None:
     environment.push_signed()
-    policies = policy_set([authenticator("release", KEY)], [policy("production", "release", "absent", count=2)])
+    policies = policy_set(
+        [authenticator_model("release", KEY)],
+        [policy_model("production", authenticators=["release", "absent"], count=2)],
+    )
     (verdict,) = environment.verify(environment.image(), policies=policies)
     assert verdict.verdict is Verdict.UNAVAILABLE
     assert "there is no Authenticator named absent" in verdict.message
@@ -138,8 +133,10 @@ def test_policy_with_a_missing_authenticator_admits_nothing(
 def test_unusable_authenticator_admits_nothing_and_gives_the_reason(environment: VerifierEnvironment) -> None:
     environment.push_signed()
     spec = {"cosign": {"keys": [{"pem": "rubbish"}]}}
-    broken = authenticator("broken", KEY).model_copy(update={"spec": AuthenticatorSpec.model_validate(spec)})
-    policies = policy_set([broken, authenticator("release", KEY)], [policy("a", "broken"), policy("b", "release")])
+    broken = authenticator_model("broken", KEY).model_copy(update={"spec": AuthenticatorSpec.model_validate(spec)})
+    policies = policy_set(
+        [broken, authenticator_model("release", KEY)], [policy_model("a", authenticators=["broken"]), policy_model("b")]
+    )
     (verdict,) = environment.verify(environment.image(), policies=policies)
     assert verdict.verdict is Verdict.UNAVAILABLE
     assert [result.met for result in verdict.policies] == [False, True]
@@ -149,7 +146,8 @@ def test_unusable_authenticator_admits_nothing_and_gives_the_reason(environment:
 def test_two_authenticators_need_two_different_keys(environment: VerifierEnvironment) -> None:
     environment.push_signed()
     both = policy_set(
-        [authenticator("one", KEY), authenticator("two", KEY, STRANGER)], [policy("two-signers", "one", "two")]
+        [authenticator_model("one", KEY), authenticator_model("two", KEY, STRANGER)],
+        [policy_model("two-signers", authenticators=["one", "two"])],
     )
     (verdict,) = environment.verify(environment.image(), policies=both)
     assert verdict.verdict is Verdict.DENY
@@ -163,8 +161,8 @@ def test_two_authenticators_need_two_different_keys(environment: VerifierEnviron
 def test_namespace_labels_choose_the_policies(environment: VerifierEnvironment) -> None:
     environment.registry.push_image(REPOSITORY, "v1")
     policies = policy_set(
-        [authenticator("release", KEY)],
-        [policy("production", "release", namespaceSelector={"matchLabels": {"env": "production"}})],
+        [authenticator_model("release", KEY)],
+        [policy_model("production", namespaceSelector={"matchLabels": {"env": "production"}})],
     )
     (inside,) = environment.verify(
         environment.image(), policies=policies, namespace=Namespace("shop", {"env": "production"})
@@ -379,6 +377,6 @@ def test_all_references_are_resolved_at_the_same_time(environment: VerifierEnvir
 
 
 def test_registry_named_only_by_an_authenticator_is_literal() -> None:
-    signatures = authenticator("release", KEY, signatureRepository="10.0.0.5:5000/signatures")
-    policies = policy_set([signatures], [policy("production", "release", images=["registry.example.org/**"])])
+    signatures = authenticator_model("release", KEY, signatureRepository="10.0.0.5:5000/signatures")
+    policies = policy_set([signatures], [policy_model("production", "registry.example.org/**")])
     assert policies.literal_hosts == {"10.0.0.5:5000", "registry.example.org"}

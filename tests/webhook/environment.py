@@ -36,8 +36,9 @@ from sealgate_webhook.admission.workloads import DEFAULT_RULES
 from sealgate_webhook.backends.files.policies import PolicyFilesSource
 from sealgate_webhook.metrics import Metrics
 from sealgate_webhook.server.app import create_app
+from tests.support.builders.objects import authenticator, policy
 from tests.support.signers.cosign import Classic, push_classic
-from tests.support.signers.private_keys import new_key, public_pem
+from tests.support.signers.private_keys import new_key
 from tests.support.simulators.registry import RegistrySimulator
 from tests.webhook.objects import encode
 
@@ -61,28 +62,6 @@ if TYPE_CHECKING:
 
 #: The most time that a review can have, for those in which it is not what the test is about.
 PATIENCE = "timeout=30s"
-
-
-def authenticator(name: str, *keys: PrivateKey) -> dict[str, Any]:
-    """Return an Authenticator of cosign keys."""
-    entries = [{"pem": public_pem(key)} for key in keys]
-    return _ours("Authenticator", name, {"cosign": {"keys": entries}})
-
-
-def policy(name: str, *repositories: str, need: tuple[str, ...] = ("release",), **spec: Any) -> dict[str, Any]:
-    """Return a VerificationPolicy over repository patterns; further members of the spec by name."""
-    images = [{"repository": repository} for repository in repositories]
-    return _ours("VerificationPolicy", name, {"images": images, "require": {"authenticators": list(need)}, **spec})
-
-
-def exemption(name: str, *repositories: str, **spec: Any) -> dict[str, Any]:
-    """Return a VerificationPolicy with action Exempt over repository patterns."""
-    images = [{"repository": repository} for repository in repositories]
-    return _ours("VerificationPolicy", name, {"action": "Exempt", "images": images, **spec})
-
-
-def _ours(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    return {"apiVersion": "sealgate.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
 def namespace(name: str, **labels: str) -> dict[str, Any]:

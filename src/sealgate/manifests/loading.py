@@ -97,20 +97,6 @@ def load_policy_files(paths: Sequence[Path | str], *, checks: Sequence[PolicyChe
     return _load(texts, problems, checks, ", ".join(quote(path) for path in paths))
 
 
-def load_policy_texts(texts: Iterable[tuple[str, str]], *, checks: Sequence[PolicyCheck] = ()) -> PolicyFiles:
-    """Read policies from texts instead of files.
-
-    Args:
-        texts: pairs of a name (`-` for standard input) and the content.
-        checks: as in `load_policy_files`.
-
-    Raises:
-        PolicyError: as in `load_policy_files`.
-    """
-    texts = list(texts)
-    return _load(texts, [], checks, ", ".join(quote(name) for name, _ in texts))
-
-
 def check_object(value: Mapping[str, Any], *, checks: Sequence[PolicyCheck] = ()) -> tuple[Problem, ...]:
     """Return every problem of one object, as an API server sends it.
 

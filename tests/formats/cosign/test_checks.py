@@ -8,11 +8,12 @@ import pytest
 
 from sealgate.api.v1alpha1.authenticator import Authenticator, AuthenticatorSpec
 from sealgate.api.v1alpha1.cosign import CosignSpec
-from sealgate.api.v1alpha1.model import API_VERSION, Metadata
+from sealgate.api.v1alpha1.model import Metadata
 from sealgate.errors import InvalidKeyError, InvalidReferenceError, PolicyError, UnavailableError
 from sealgate.formats.build import FORMATS, build_check
 from sealgate.keys.resolvers import FileKeys
 from sealgate.reasons import Reason
+from tests.support.builders.objects import authenticator_model
 from tests.support.environments.cosign import cosign_check
 from tests.support.signers.private_keys import new_key, public_pem
 
@@ -24,8 +25,7 @@ OTHER = new_key("RSA 2048")
 
 
 def build(spec: dict[str, Any]) -> None:
-    document = {"apiVersion": API_VERSION, "kind": "Authenticator", "metadata": {"name": "release"}, "spec": spec}
-    build_check(Authenticator.model_validate(document), FileKeys({}))
+    build_check(authenticator_model("release", spec=spec), FileKeys({}))
 
 
 def test_cosign_is_one_of_the_formats() -> None:

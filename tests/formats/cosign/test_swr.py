@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from sealgate.api.v1alpha1.model import API_VERSION
-from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.reasons import Reason
 from sealgate.references import parse_reference
 from sealgate.verification.settings import VerifierSettings
+from tests.support.builders.objects import policy_model
 from tests.support.environments.cosign import REPOSITORY, CosignEnvironment
 from tests.support.signers.cosign import Classic, push_classic
 from tests.support.signers.private_keys import fingerprint, new_key, public_pem, sign
@@ -125,15 +124,9 @@ def test_an_sm2_signature_of_another_image_is_refused(environment: CosignEnviron
 
 def covers(image: str, repository: str, *tags: str) -> bool:
     selector: dict[str, Any] = {"repository": repository, **({"tags": list(tags)} if tags else {})}
-    policy = VerificationPolicy.model_validate(
-        {
-            "apiVersion": API_VERSION,
-            "kind": "VerificationPolicy",
-            "metadata": {"name": "rule"},
-            "spec": {"images": [selector], "require": {"authenticators": ["swr"]}},
-        }
+    return bool(
+        PolicyIndex([policy_model("rule", images=[selector])]).match(parse_reference(image), Namespace("default"))
     )
-    return bool(PolicyIndex([policy]).match(parse_reference(image), Namespace("default")))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from sealgate.formats.build import build_check
 from sealgate.keys.resolvers import FileKeys
 from sealgate.manifests.policies import load_standalone, standalone_policies
 from sealgate.reasons import Reason
-from tests.cli.objects import policy, write
+from tests.cli.objects import write
+from tests.support.builders.objects import policy
 from tests.support.environments.grafeas import KEY, STRANGER, GrafeasEnvironment, key_entry, pgp_entry
 from tests.support.signers.private_keys import public_pem
 from tests.support.signers.simple_signing import Signer
@@ -95,7 +96,7 @@ def test_policy_files_are_checked_and_bring_keys_and_credentials(
         "metadata": {"name": "grafeas"},
         "stringData": {"token": "s3cret"},
     }
-    write(tmp_path / "all.yaml", authenticator, secret, policy("production", "**", ["acr-qa"]))
+    write(tmp_path / "all.yaml", authenticator, secret, policy("production", "**", authenticators=["acr-qa"]))
     policies = standalone_policies(load_standalone([tmp_path]))
     assert policies.secrets.read("grafeas") == {"token": b"s3cret"}
     assert policies.checks["acr-qa"].format == "grafeas"  # type: ignore[union-attr]  # else it is an error, and fails

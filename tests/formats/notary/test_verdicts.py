@@ -17,8 +17,8 @@ from sealgate.trusted_state.directory import DirectoryTrustedState
 from sealgate.verification.policy_sets import build_policy_set
 from sealgate.verification.requests import VerificationRequest
 from sealgate.verification.verifier import Verifier
+from tests.support.builders.objects import policy_model
 from tests.support.clocks import FakeClock
-from tests.support.environments.verifier import policy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +61,9 @@ def authenticator(environment: NotaryEnvironment) -> Authenticator:
 
 def verdicts(environment: NotaryEnvironment, verifier: Verifier, *references: str) -> list[ImageVerdict]:
     policies = build_policy_set(
-        [authenticator(environment)], [policy("production", "dtr-admins")], lambda _: FileKeys({})
+        [authenticator(environment)],
+        [policy_model("production", authenticators=["dtr-admins"])],
+        lambda _: FileKeys({}),
     )
     review = VerificationRequest(policies, Namespace("default"), NoCredentials(), Deadline.after(SystemClock(), 90))
     return list(verifier.verify([f"{environment.dtr.host}/dev/nginx{reference}" for reference in references], review))

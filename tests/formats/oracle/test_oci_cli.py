@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.api.v1alpha1.keys import KeyEntry
-from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import VerificationError
 from sealgate.formats.build import build_check
@@ -30,6 +28,7 @@ from sealgate.references import Digest, parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
 from sealgate.service_secrets import MappingServiceSecrets
+from tests.support.builders.objects import authenticator_model
 from tests.support.environments.registry_clients import settings_for
 from tests.support.real_tools.required import require_tool
 from tests.support.signers.private_keys import new_key, public_pem
@@ -139,9 +138,7 @@ class Oracle:
             "trustedKeys": [trusted],
             **fields,
         }
-        authenticator = Authenticator.model_validate(
-            {"apiVersion": API_VERSION, "kind": "Authenticator", "metadata": {"name": "ocir"}, "spec": {"oracle": spec}}
-        )
+        authenticator = authenticator_model("ocir", spec={"oracle": spec})
         clock = SystemClock()
         deadline = Deadline.after(clock, 30)
         with RegistryClient(settings_for(self.registry)) as client:

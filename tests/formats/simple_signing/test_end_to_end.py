@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from sealgate.api.v1alpha1.model import API_VERSION
 from tests.cli.running import sealgate
+from tests.support.builders.objects import authenticator, policy
 from tests.support.signers.simple_signing import Signer, payload
 from tests.support.simulators.openshift import OpenShiftSimulator
 
@@ -35,18 +35,8 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def policies(folder: Path, keyring: dict[str, Any], store: dict[str, Any], *more: dict[str, Any]) -> Path:
     documents = [
-        {
-            "apiVersion": API_VERSION,
-            "kind": "Authenticator",
-            "metadata": {"name": "ops-gpg"},
-            "spec": {"simpleSigning": {"keyring": keyring, "store": store}},
-        },
-        {
-            "apiVersion": API_VERSION,
-            "kind": "VerificationPolicy",
-            "metadata": {"name": "production"},
-            "spec": {"images": [{"repository": "**"}], "require": {"authenticators": ["ops-gpg"]}},
-        },
+        authenticator("ops-gpg", spec={"simpleSigning": {"keyring": keyring, "store": store}}),
+        policy("production", authenticators=["ops-gpg"]),
         *more,
     ]
     path = folder / "policies.yaml"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.findings import Finding, Outcome
 from sealgate.policies.matching import Match, compile_policy
 from sealgate.reasons import Reason
 from sealgate.references import parse_digest, parse_reference
+from tests.support.builders.objects import policy_model
 
 IMAGE = "registry.example.org/app:v1"
 REFERENCE = parse_reference(IMAGE)
@@ -14,24 +14,8 @@ SUBJECT = parse_digest("sha256:" + "4a" * 32)
 
 
 def policy(name: str = "production", *authenticators: str, action: str = "Enforce", count: int | None = None) -> Match:
-    require: dict[str, object] = {"authenticators": list(authenticators or ("release-key",))}
-    if count is not None:
-        require["count"] = count
-    spec: dict[str, object] = {"action": action, "images": [{"repository": "**"}]}
-    if action != "Exempt":
-        spec["require"] = require
-    return Match(
-        compile_policy(
-            VerificationPolicy.model_validate(
-                {
-                    "apiVersion": "sealgate.dev/v1alpha1",
-                    "kind": "VerificationPolicy",
-                    "metadata": {"name": name},
-                    "spec": spec,
-                }
-            )
-        )
-    )
+    required = authenticators or ("release-key",)
+    return Match(compile_policy(policy_model(name, authenticators=required, action=action, count=count)))
 
 
 def verified(authenticator: str = "release-key", *fingerprints: str) -> Finding:

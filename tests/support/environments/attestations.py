@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sealgate.api.v1alpha1.authenticator import Authenticator
-from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.keys.resolvers import FileKeys
 from sealgate.service_secrets import MappingServiceSecrets
 from sealgate.verification.policy_sets import build_policy_set
+from tests.support.builders.objects import authenticator_model, policy_model
 from tests.support.environments.grafeas import key_entry
 from tests.support.environments.oracle import trusted
-from tests.support.environments.verifier import VerifierEnvironment, policy
+from tests.support.environments.verifier import VerifierEnvironment
 from tests.support.signers.private_keys import new_key
 from tests.support.simulators.grafeas import NOTE, GrafeasSimulator, payload_of
 from tests.support.simulators.ocir import COMPARTMENT, REGION, OCIRSimulator, message_of
@@ -35,17 +34,12 @@ def requiring(
     *specs: dict[str, Any], secrets: Mapping[str, Mapping[str, bytes]] | None = None, **fields: Any
 ) -> PolicySet:
     """Return a policy over every image that requires authenticators of those specs; `fields` are the policy's."""
-    authenticators = [
-        Authenticator.model_validate(
-            {"apiVersion": API_VERSION, "kind": "Authenticator", "metadata": {"name": f"a{number}"}, "spec": spec}
-        )
-        for number, spec in enumerate(specs)
-    ]
+    authenticators = [authenticator_model(f"a{number}", spec=spec) for number, spec in enumerate(specs)]
     names = [found.metadata.name for found in authenticators]
     keys = FileKeys({})
     return build_policy_set(
         authenticators,
-        [policy("production", *names, **fields)],
+        [policy_model("production", authenticators=names, **fields)],
         lambda _: keys,
         secrets=MappingServiceSecrets(secrets or {}),
     )

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.api.v1alpha1.authenticator import Authenticator
-from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import UnavailableError, VerificationError
 from sealgate.formats.build import build_check
@@ -17,7 +15,7 @@ from sealgate.keys.resolvers import FileKeys
 from sealgate.references import parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
-from tests.support.signers.private_keys import public_pem
+from tests.support.builders.objects import authenticator_model
 from tests.support.simulators.registry import RegistrySimulator
 
 if TYPE_CHECKING:
@@ -42,14 +40,7 @@ def cosign_check(*keys: PrivateKey | dict[str, Any], **fields: Any) -> Check:
         keys: private keys whose public halves are accepted, or whole key entries.
         fields: further fields of the cosign spec, as in YAML.
     """
-    entries = [key if isinstance(key, dict) else {"pem": public_pem(key)} for key in keys]
-    document = {
-        "apiVersion": API_VERSION,
-        "kind": "Authenticator",
-        "metadata": {"name": "release"},
-        "spec": {"cosign": {"keys": entries, **fields}},
-    }
-    return build_check(Authenticator.model_validate(document), FileKeys({}))
+    return build_check(authenticator_model("release", *keys, **fields), FileKeys({}))
 
 
 class CosignEnvironment:

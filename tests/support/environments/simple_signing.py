@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.api.v1alpha1.authenticator import Authenticator
-from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.clocks import Deadline
 from sealgate.errors import UnavailableError, VerificationError
 from sealgate.formats.build import build_check
@@ -20,6 +18,7 @@ from sealgate.references import parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
 from sealgate.registry.interface import DOCKER_MANIFEST
+from tests.support.builders.objects import authenticator_model
 from tests.support.clocks import FakeClock
 from tests.support.signers.simple_signing import AFTER_SPOILT, DATA, REFERENCE, armored_key, subject
 from tests.support.simulators.http_messages import Answer
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from sealgate.api.v1alpha1.authenticator import Authenticator
     from sealgate.findings import Verified
     from sealgate.references import Digest
     from sealgate.registry.credentials import CredentialProvider
@@ -50,14 +50,7 @@ def simple_authenticator(name: str, *keys: str, **fields: Any) -> Authenticator:
     """
     armored = "".join(key if key.startswith("-----") else armored_key(key) for key in keys or ("ed25519",))
     spec = {"keyring": {"inline": armored}, "store": OPENSHIFT, **fields}
-    return Authenticator.model_validate(
-        {
-            "apiVersion": API_VERSION,
-            "kind": "Authenticator",
-            "metadata": {"name": name},
-            "spec": {"simpleSigning": spec},
-        }
-    )
+    return authenticator_model(name, spec={"simpleSigning": spec})
 
 
 def simple_check(

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import pytest
 
-from sealgate.api.v1alpha1.authenticator import Authenticator
-from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import UnavailableError, VerificationError
 from sealgate.formats.build import build_check
@@ -19,6 +17,7 @@ from sealgate.references import parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
 from sealgate.service_secrets import MappingServiceSecrets
+from tests.support.builders.objects import authenticator_model
 from tests.support.simulators.registry import RegistrySimulator
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from sealgate.api.v1alpha1.authenticator import Authenticator
     from sealgate.findings import Verified
     from sealgate.formats.interface import Check
     from sealgate.reasons import Reason
@@ -79,13 +79,7 @@ class StoreEnvironment(Generic[S]):
     def authenticator(self, *keys: dict[str, Any], **fields: Any) -> Authenticator:
         """Return the object; `fields` are of the spec, as in YAML, instead of or beside those given here."""
         ca = {"ca": {"pem": self.server.ca_pem}} if self.server.ca_pem else {}
-        document = {
-            "apiVersion": API_VERSION,
-            "kind": "Authenticator",
-            "metadata": {"name": self._name},
-            "spec": {self._form: {**self.spec(*keys), **ca, **fields}},
-        }
-        return Authenticator.model_validate(document)
+        return authenticator_model(self._name, spec={self._form: {**self.spec(*keys), **ca, **fields}})
 
     def check(self, *keys: dict[str, Any], **fields: Any) -> Check:
         """Return the check of that object."""

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sealgate.api.v1alpha1.authenticator import Authenticator
-from sealgate.api.v1alpha1.model import API_VERSION
-from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.http.settings import RegistrySettings
 from sealgate.keys.resolvers import FileKeys
@@ -19,15 +16,18 @@ from sealgate.verification.policy_sets import build_policy_set
 from sealgate.verification.requests import VerificationRequest
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.verifier import Verifier
+from tests.support.builders.objects import authenticator_model, policy_model
 from tests.support.signers.cosign import Classic, push_classic
-from tests.support.signers.private_keys import new_key, public_pem
+from tests.support.signers.private_keys import new_key
 from tests.support.simulators.registry import RegistrySimulator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from types import TracebackType
     from typing import Self
 
+    from sealgate.api.v1alpha1.authenticator import Authenticator
+    from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
     from sealgate.clocks import Clock
     from sealgate.policies.decisions import ImageVerdict
     from sealgate.references import Digest
@@ -43,27 +43,6 @@ REPOSITORY = "team/app"
 PATIENCE = 30.0
 
 
-def authenticator(name: str, *keys: PrivateKey, **fields: Any) -> Authenticator:
-    """Return a cosign authenticator."""
-    spec = {"cosign": {"keys": [{"pem": public_pem(key)} for key in keys], **fields}}
-    return Authenticator.model_validate(
-        {"apiVersion": API_VERSION, "kind": "Authenticator", "metadata": {"name": name}, "spec": spec}
-    )
-
-
-def policy(name: str, *authenticators: str, images: Sequence[str] = ("**",), **fields: Any) -> VerificationPolicy:
-    """Return a policy over repository patterns; `count`, `action`, `namespaceSelector` as fields."""
-    count = {"count": fields.pop("count")} if "count" in fields else {}
-    spec = {
-        "images": [{"repository": pattern} for pattern in images],
-        "require": {"authenticators": list(authenticators), **count},
-        **fields,
-    }
-    return VerificationPolicy.model_validate(
-        {"apiVersion": API_VERSION, "kind": "VerificationPolicy", "metadata": {"name": name}, "spec": spec}
-    )
-
-
 def policy_set(
     authenticators: Iterable[Authenticator],
     policies: Iterable[VerificationPolicy],
@@ -74,7 +53,7 @@ def policy_set(
 
 
 #: Every image must be signed by KEY.
-RELEASE = policy_set([authenticator("release", KEY)], [policy("production", "release")])
+RELEASE = policy_set([authenticator_model("release", KEY)], [policy_model("production")])
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate.errors import UnavailableError
-from tests.webhook.environment import policy
+from tests.support.builders.objects import policy
 from tests.webhook.objects import UID, encode, pod, review, workload
 
 if TYPE_CHECKING:

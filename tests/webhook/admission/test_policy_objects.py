@@ -7,27 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.api.v1alpha1.status import AuthenticatorStatus
 from sealgate.clocks import Deadline
 from sealgate.keys.status_keys import StatusKeys
 from sealgate.verification.policy_sets import PolicySet, build_policy_set
 from sealgate_webhook.admission.policy_objects import PolicyObjectAdmission
 from sealgate_webhook.reviews.request import AdmissionRequest
+from tests.support.builders.objects import authenticator, authenticator_model, policy
 from tests.support.clocks import FakeClock
-from tests.support.signers.private_keys import new_key, public_pem
-from tests.webhook.environment import exemption, policy
+from tests.support.signers.private_keys import new_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sealgate.api.v1alpha1.authenticator import Authenticator
+
 KEYS = {name: new_key("ECDSA P-256", name) for name in ("release", "security")}
 
 
-def authenticator(name: str, key: str = "release", **entry: Any) -> Authenticator:
-    spec = {"cosign": {"keys": [entry or {"pem": public_pem(KEYS[key])}]}}
-    value = {"apiVersion": "sealgate.dev/v1alpha1", "kind": "Authenticator", "metadata": {"name": name}, "spec": spec}
-    return Authenticator.model_validate(value)
+def existing_authenticator(name: str, key: str = "release", **entry: Any) -> Authenticator:
+    return authenticator_model(name, entry or KEYS[key])
 
 
 @dataclass
@@ -44,10 +43,10 @@ class InForce:
 
 
 EXISTING = [
-    authenticator("release-key"),
-    authenticator("release-copy"),
-    authenticator("security-team", "security"),
-    authenticator("unread", secretRef={"name": "keys", "key": "cosign.pub"}),
+    existing_authenticator("release-key"),
+    existing_authenticator("release-copy"),
+    existing_authenticator("security-team", "security"),
+    existing_authenticator("unread", secretRef={"name": "keys", "key": "cosign.pub"}),
 ]
 
 
@@ -72,10 +71,13 @@ def warnings(value: dict[str, Any], existing: Sequence[Authenticator] | None = E
 
 
 def test_a_policy_that_can_be_met_has_no_warning() -> None:
-    assert warnings(policy("p", "**", need=("release-key", "security-team"))) == []
-    assert warnings(exemption("p", "**")) == []
+    assert warnings(policy("p", "**", authenticators=("release-key", "security-team"))) == []
+    assert warnings(policy("p", "**", action="Exempt")) == []
     assert (
-        warnings(policy("p", "**", need=("unread", "release-key"), require=_require(1, "unread", "release-key"))) == []
+        warnings(
+            policy("p", "**", authenticators=("unread", "release-key"), require=_require(1, "unread", "release-key"))
+        )
+        == []
     )
 
 
@@ -84,25 +86,25 @@ def _require(count: int, *names: str) -> dict[str, Any]:
 
 
 def test_a_misspelt_authenticator_is_a_warning_with_the_nearest_name() -> None:
-    (warning,) = warnings(policy("p", "**", need=("relase-key",)))
+    (warning,) = warnings(policy("p", "**", authenticators=("relase-key",)))
     assert warning == "sealgate: there is no Authenticator relase-key yet: did you mean release-key?"
-    (warning,) = warnings(policy("p", "**", need=("something-else-altogether",)))
+    (warning,) = warnings(policy("p", "**", authenticators=("something-else-altogether",)))
     assert warning == "sealgate: there is no Authenticator something-else-altogether yet"
 
 
 def test_authenticators_without_keys_of_their_own_are_a_warning() -> None:
-    (warning,) = warnings(policy("p", "**", need=("release-key", "release-copy")))
+    (warning,) = warnings(policy("p", "**", authenticators=("release-key", "release-copy")))
     assert "no image can meet the policy: it needs 2 authenticators, each by a key of its own" in warning
     assert "have keys for 1" in warning
 
 
 def test_an_authenticator_that_does_not_exist_yet_may_have_any_key() -> None:
-    found = warnings(policy("p", "**", need=("release-key", "not-applied-yet")))
+    found = warnings(policy("p", "**", authenticators=("release-key", "not-applied-yet")))
     assert not [warning for warning in found if "no image can meet" in warning]
 
 
 def test_too_few_usable_authenticators_are_a_warning() -> None:
-    (warning,) = warnings(policy("p", "**", need=("release-key", "unread")))
+    (warning,) = warnings(policy("p", "**", authenticators=("release-key", "unread")))
     assert "no image can meet the policy" in warning
     assert "unread cannot be used now" in warning
 
@@ -124,8 +126,8 @@ def test_too_few_usable_authenticators_are_a_warning() -> None:
 )
 def test_a_policy_that_matches_nothing_is_a_warning(spec: dict[str, Any], said: str) -> None:
     for value in (
-        policy("p", "quay.io/team/*", need=("release-key",), **spec),
-        exemption("p", "quay.io/team/*", **spec),
+        policy("p", "quay.io/team/*", authenticators=("release-key",), **spec),
+        policy("p", "quay.io/team/*", action="Exempt", **spec),
     ):
         (warning,) = warnings(value)
         assert warning.startswith("sealgate: the policy matches nothing: ")
@@ -133,16 +135,16 @@ def test_a_policy_that_matches_nothing_is_a_warning(spec: dict[str, Any], said: 
 
 
 def test_before_the_first_set_there_are_no_warnings() -> None:
-    assert warnings(policy("p", "**", need=("relase-key",)), existing=None) == []
+    assert warnings(policy("p", "**", authenticators=("relase-key",)), existing=None) == []
 
 
 def test_an_unchanged_spec_is_not_warned_about_again() -> None:
-    value = policy("p", "**", need=("relase-key",))
+    value = policy("p", "**", authenticators=("relase-key",))
     assert warnings(value, spec=value["spec"]) == []
 
 
 def test_warnings_stay_within_the_limits_of_kubernetes() -> None:
-    found = warnings(policy("p", "**", need=tuple(f"{'a' * 100}-{number}" for number in range(16))))
+    found = warnings(policy("p", "**", authenticators=tuple(f"{'a' * 100}-{number}" for number in range(16))))
     assert len(found) == 10
     assert all(len(warning) <= 256 for warning in found)
 
@@ -153,12 +155,7 @@ def test_ignored_region_of_an_oracle_vault_is_a_warning() -> None:
         "endpoint": "https://vault-management.kms.us-phoenix-1.oraclecloud.com",
         "credentialsSecret": {"name": "oci"},
     }
-    value = {
-        "apiVersion": "sealgate.dev/v1alpha1",
-        "kind": "Authenticator",
-        "metadata": {"name": "a"},
-        "spec": {"cosign": {"keys": [{"pem": public_pem(KEYS["release"])}, {"kms": {"oracle": vault}}]}},
-    }
+    value = authenticator("a", KEYS["release"], {"kms": {"oracle": vault}})
     assert warnings(value) == []
     vault["region"] = "us-phoenix-1"
     (warning,) = warnings(value, existing=None)

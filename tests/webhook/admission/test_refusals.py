@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.support.builders.objects import authenticator, policy
 from tests.support.clocks import FakeClock
 from tests.support.signers.cosign import Classic, push_classic
 from tests.support.signers.private_keys import fingerprint, new_key
-from tests.webhook.environment import authenticator, policy, write_objects
+from tests.webhook.environment import write_objects
 from tests.webhook.objects import pod, review, workload
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from sealgate.errors import UnavailableError
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate.verification.settings import VerifierSettings
 from sealgate.workloads.kinds import BUILT_IN, WorkloadKind
+from tests.support.builders.objects import authenticator, policy
 from tests.support.clocks import FakeClock
 from tests.support.signers.private_keys import new_key
-from tests.webhook.environment import authenticator, namespace, policy
+from tests.webhook.environment import namespace
 from tests.webhook.objects import GROUPS, pod, review, workload
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def test_an_authenticator_that_does_not_exist_denies(environment: WebhookEnviron
     stranger = new_key("ECDSA P-256", "stranger")
     environment.write(
         authenticator("stranger", stranger),
-        policy("both", f"{environment.registry.host}/**", need=("release", "stranger")),
+        policy("both", f"{environment.registry.host}/**", authenticators=("release", "stranger")),
     )
     assert not environment.validate(review(pod(environment.sign("team/app", "v1")))).allowed
 

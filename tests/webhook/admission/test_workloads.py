@@ -12,7 +12,7 @@ from sealgate.policies.decisions import UnmatchedImages, Workloads
 from sealgate.workloads.kinds import BUILT_IN
 from sealgate.workloads.ready_made_kinds import READY_MADE
 from sealgate_webhook.admission.workloads import MAX_IMAGES, AdmissionRules
-from tests.webhook.environment import policy
+from tests.support.builders.objects import policy
 from tests.webhook.objects import GROUPS, pod, review, workload
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from sealgate_webhook.server.workers import IO_SECONDS
-from tests.webhook.environment import policy
+from tests.support.builders.objects import policy
 from tests.webhook.objects import pod, review
 from tests.webhook.servers import TLSFiles, children_of, eventually, running
 
@@ -85,7 +85,7 @@ def test_failed_task_is_logged_and_restarted(environment: WebhookEnvironment, tl
 def test_invalid_policies_leave_the_last_good_ones_in_force(environment: WebhookEnvironment, server: Server) -> None:
     image = environment.push("team/app", "v1")
     assert not server.validate(review(pod(image))).allowed
-    environment.write(policy("broken", "{a", need=("nobody",)))
+    environment.write(policy("broken", "{a", authenticators=("nobody",)))
     server.wait_for_line("policies invalid; keeping the last valid ones")
     assert not server.validate(review(pod(image))).allowed
     assert server.get("/readyz").status == 200

@@ -17,7 +17,8 @@ from sealgate.policies.decisions import UnmatchedImages
 from sealgate.registry.credentials import NoCredentials
 from sealgate_webhook.backends.files.backend import files_backend
 from sealgate_webhook.server.server import Address, ServerSettings, check_tls, run_server
-from tests.webhook.environment import policy, write_objects
+from tests.support.builders.objects import policy
+from tests.webhook.environment import write_objects
 
 if TYPE_CHECKING:
     from sealgate_webhook.backends.interface import BackendFactory
@@ -91,7 +92,7 @@ def test_neither_is_a_mistake_in_the_configuration(changes: dict[str, Any], said
 
 
 def test_invalid_policies_are_reported_before_serving(tmp_path: Path) -> None:
-    write_objects(tmp_path / "policies", policy("a", "{a", need=("nobody",)))
+    write_objects(tmp_path / "policies", policy("a", "{a", authenticators=("nobody",)))
     with pytest.raises(PolicyError) as caught:
         run_server(SETTINGS, policies_in(tmp_path / "policies"))
     assert caught.value.problems

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.errors import SealgateError
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate.policies.matching import Namespace
@@ -15,6 +14,7 @@ from sealgate.service_secrets import NoServiceSecrets
 from sealgate_webhook.backends.cluster.policies import AUTHENTICATORS, POLICIES, ClusterPolicies
 from sealgate_webhook.metrics import Metrics
 from tests.kubernetes.conftest import running
+from tests.support.builders.objects import authenticator, policy
 from tests.support.clocks import FakeClock
 from tests.support.signers.private_keys import new_key, public_pem
 
@@ -34,15 +34,9 @@ PATIENCE = 30.0
 IMAGE = parse_reference("registry.example.org/team/app:v1")
 
 
-def authenticator(name: str = "release", entry: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]:
-    spec = {"cosign": {"keys": [entry or {"pem": public_pem(KEY)}]}}
-    obj = {"apiVersion": API_VERSION, "kind": "Authenticator", "metadata": {"name": name}, "spec": spec}
-    return {**obj, "status": status} if status else obj
-
-
-def policy(name: str = "production", pattern: str = "registry.example.org/**") -> dict[str, Any]:
-    spec = {"images": [{"repository": pattern}], "require": {"authenticators": ["release"]}}
-    return {"apiVersion": API_VERSION, "kind": "VerificationPolicy", "metadata": {"name": name}, "spec": spec}
+def stored(name: str = "release", entry: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]:
+    """Return an Authenticator of KEY, or of a key entry, with its status."""
+    return authenticator(name, entry or KEY) | ({"status": status} if status else {})
 
 
 @pytest.fixture
@@ -73,8 +67,8 @@ def matched(current: PolicySet) -> list[str]:
 def test_set_needs_both_kinds_to_be_listed(cluster: KubernetesSimulator, policies: ClusterPolicies) -> None:
     assert policies.current() is None
     assert "not been read" in policies.problem()
-    cluster.put(AUTHENTICATORS, authenticator())
-    cluster.put(POLICIES, policy())
+    cluster.put(AUTHENTICATORS, stored())
+    cluster.put(POLICIES, policy("production", "registry.example.org/**"))
     with running(policies.tasks(), cluster):
         current = wait_for(policies, lambda _: True)
         assert policies.problem() == ""
@@ -108,7 +102,7 @@ def test_a_change_compiles_the_changed_policy_only(cluster: KubernetesSimulator,
 def test_a_change_is_in_force_at_once(cluster: KubernetesSimulator, policies: ClusterPolicies) -> None:
     with running(policies.tasks(), cluster):
         wait_for(policies, lambda _: True)
-        cluster.put(POLICIES, policy())
+        cluster.put(POLICIES, policy("production", "registry.example.org/**"))
         wait_for(policies, lambda current: matched(current) == ["production"])
         cluster.put(POLICIES, policy("more", "**"))
         wait_for(policies, lambda current: matched(current) == ["more", "production"])
@@ -126,7 +120,7 @@ def test_keys_that_the_operator_resolved_are_used_until_they_end(
         "validUntil": (clock.now() + timedelta(seconds=2)).isoformat(),
     }
     entry = {"secretRef": {"name": "keys", "key": "cosign.pub"}}
-    cluster.put(AUTHENTICATORS, authenticator(entry=entry, keys=[key]))
+    cluster.put(AUTHENTICATORS, stored(entry=entry, keys=[key]))
     with running(policies.tasks(), cluster):
         wait_for(policies, lambda current: not isinstance(current.checks["release"], SealgateError))
         clock.advance(3)
@@ -159,7 +153,7 @@ def test_authenticator_without_a_usable_key_is_not_ready(
     cluster: KubernetesSimulator, policies: ClusterPolicies, keys: list[dict[str, Any]], why: str
 ) -> None:
     entry = {"secretRef": {"name": "keys", "key": "cosign.pub"}}
-    cluster.put(AUTHENTICATORS, authenticator(entry=entry, observedGeneration=1, keys=keys))
+    cluster.put(AUTHENTICATORS, stored(entry=entry, observedGeneration=1, keys=keys))
     with running(policies.tasks(), cluster):
         current = wait_for(policies, lambda _: True)
         error = current.checks["release"]
@@ -170,10 +164,10 @@ def test_authenticator_without_a_usable_key_is_not_ready(
 def test_unreadable_authenticator_does_not_affect_others(
     cluster: KubernetesSimulator, policies: ClusterPolicies
 ) -> None:
-    broken = authenticator("broken")
+    broken = stored("broken")
     broken["spec"]["cosign"]["keys"] = []
     cluster.put(AUTHENTICATORS, broken)
-    cluster.put(AUTHENTICATORS, authenticator())
+    cluster.put(AUTHENTICATORS, stored())
     with running(policies.tasks(), cluster):
         current = wait_for(policies, lambda _: True)
         assert isinstance(current.checks["broken"], SealgateError)
@@ -187,14 +181,14 @@ def problems(current: PolicySet) -> list[str]:
 
 
 def test_unreadable_policy_counts_as_never_met(cluster: KubernetesSimulator, policies: ClusterPolicies) -> None:
-    cluster.put(POLICIES, policy())
+    cluster.put(POLICIES, policy("production", "registry.example.org/**"))
     with running(policies.tasks(), cluster):
         wait_for(policies, lambda current: problems(current) == [""])
         cluster.put(POLICIES, policy(pattern="registry.example.org/{a,{b}}"))
         wait_for(policies, lambda current: problems(current) == ["production"])
-        cluster.put(POLICIES, policy())
+        cluster.put(POLICIES, policy("production", "registry.example.org/**"))
         wait_for(policies, lambda current: problems(current) == [""])
-        unreadable = policy()
+        unreadable = policy("production", "registry.example.org/**")
         unreadable["spec"]["require"] = {"authenticators": []}
         cluster.put(POLICIES, unreadable)
         wait_for(policies, lambda current: problems(current) == ["production"])
@@ -211,7 +205,7 @@ def test_objects_that_cannot_be_read_are_in_the_log_and_in_a_metric(
     def unreadable(kind: str, name: str) -> float | None:
         return metrics.registry.get_sample_value("sealgate_unreadable_objects", {"kind": kind, "name": name})
 
-    broken = authenticator("release")
+    broken = stored("release")
     broken["spec"]["cosign"]["future"] = True
     cluster.put(AUTHENTICATORS, broken)
     cluster.put(POLICIES, policy(pattern="{"))
@@ -220,7 +214,7 @@ def test_objects_that_cannot_be_read_are_in_the_log_and_in_a_metric(
         wait_for(policies, lambda _: unreadable("VerificationPolicy", "production") == 1)
         assert unreadable("Authenticator", "release") == 1
         assert unreadable("VerificationPolicy", "good") is None
-        cluster.put(POLICIES, policy())
+        cluster.put(POLICIES, policy("production", "registry.example.org/**"))
         wait_for(policies, lambda _: unreadable("VerificationPolicy", "production") is None)
 
 
@@ -242,11 +236,11 @@ def test_uncompilable_set_leaves_the_last_one_in_force(
 ) -> None:
     clock = Stumbling()
     policies = ClusterPolicies(api, UnmatchedImages.DENY, NoServiceSecrets(), clock, Metrics(log), log)
-    cluster.put(AUTHENTICATORS, authenticator())
+    cluster.put(AUTHENTICATORS, stored())
     with running(policies.tasks(), cluster):
         current = wait_for(policies, lambda current: "release" in current.checks)
         clock.fails = True
-        cluster.put(POLICIES, policy())
+        cluster.put(POLICIES, policy("production", "registry.example.org/**"))
         assert wait_for(policies, lambda _: clock.failed > 0) is current
         clock.fails = False
         cluster.put(POLICIES, policy("later"))

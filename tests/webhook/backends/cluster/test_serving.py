@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate_webhook.__main__ import main
 from sealgate_webhook.backends.cluster.policies import AUTHENTICATORS, POLICIES
+from tests.support.builders.objects import authenticator, policy
 from tests.support.signers.cosign import Classic, push_classic
-from tests.support.signers.private_keys import new_key, public_pem
+from tests.support.signers.private_keys import new_key
 from tests.support.simulators.kubernetes import Fault
 from tests.support.simulators.registry import RegistrySimulator
 from tests.webhook.objects import encode, pod, review
@@ -59,16 +59,6 @@ def kubeconfig(folder: Path, cluster: KubernetesSimulator) -> Path:
     return path
 
 
-def authenticator() -> dict[str, Any]:
-    spec = {"cosign": {"keys": [{"pem": public_pem(KEY)}]}}
-    return {"apiVersion": API_VERSION, "kind": "Authenticator", "metadata": {"name": "release"}, "spec": spec}
-
-
-def policy(pattern: str) -> dict[str, Any]:
-    spec = {"images": [{"repository": pattern}], "require": {"authenticators": ["release"]}}
-    return {"apiVersion": API_VERSION, "kind": "VerificationPolicy", "metadata": {"name": "all"}, "spec": spec}
-
-
 @pytest.fixture
 def registry() -> Iterator[RegistrySimulator]:
     with RegistrySimulator() as registry:
@@ -90,8 +80,8 @@ def test_cluster_policies_decide_and_denials_become_events(
     tmp_path: Path, cluster: KubernetesSimulator, registry: RegistrySimulator
 ) -> None:
     cluster.put("/api/v1/namespaces", {"metadata": {"name": "default"}})
-    cluster.put(AUTHENTICATORS, authenticator())
-    cluster.put(POLICIES, policy(f"{registry.host}/**"))
+    cluster.put(AUTHENTICATORS, authenticator("release", KEY))
+    cluster.put(POLICIES, policy("all", f"{registry.host}/**"))
     digest = registry.push_image("team/app", "signed")
     push_classic(registry, "team/app", Classic(digest, KEY))
     registry.push_image("team/app", "unsigned")
@@ -137,7 +127,7 @@ def test_readiness_waits_for_every_list_and_names_missing_ones(
 def test_policy_objects_are_checked_when_applied(
     tmp_path: Path, cluster: KubernetesSimulator, registry: RegistrySimulator, change: dict[str, Any], said: str
 ) -> None:
-    obj = {**authenticator(), "spec": change}
+    obj = {**authenticator("release", KEY), "spec": change}
     with serving(tmp_path, cluster, registry) as server:
         document = review(obj, namespace="")
         document["request"]["kind"] = {"group": "sealgate.dev", "version": "v1alpha1", "kind": "Authenticator"}

@@ -12,10 +12,11 @@ from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.kms.resolve import REFRESH_SECONDS
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate_webhook.backends.files.policies import PolicyFilesSource
+from tests.support.builders.objects import authenticator, policy
 from tests.support.environments.kms import SECRET, KMSEnvironment
 from tests.support.environments.registry_clients import settings_for
 from tests.support.simulators.huawei_dew import DEWSimulator
-from tests.webhook.environment import policy, write_objects
+from tests.webhook.environment import write_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,15 +41,10 @@ def keeper(kms_environment: KMSEnvironment) -> KMSKeyCache:
 def source(
     environment: WebhookEnvironment, kms_environment: KMSEnvironment, keeper: KMSKeyCache, tmp_path: Path
 ) -> PolicyFilesSource:
-    authenticator = {
-        "apiVersion": "sealgate.dev/v1alpha1",
-        "kind": "Authenticator",
-        "metadata": {"name": "release"},
-        "spec": {"cosign": {"keys": [{"kms": {"huawei": kms_environment.source()}}]}},
-    }
     data = {name: value.decode() for name, value in kms_environment.secrets[SECRET].items()}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "stringData": data}
-    write_objects(tmp_path / "kms", authenticator, policy("all", "registry.example.org/**"), secret)
+    release = authenticator("release", {"kms": {"huawei": kms_environment.source()}})
+    write_objects(tmp_path / "kms", release, policy("all", "registry.example.org/**"), secret)
     source = PolicyFilesSource(
         [tmp_path / "kms"],
         UnmatchedImages.ADMIT,

@@ -14,9 +14,10 @@ from sealgate.http.settings import RegistrySettings
 from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate_webhook.backends.files.policies import RETRY_SECONDS, PolicyFilesSource
+from tests.support.builders.objects import authenticator, policy
 from tests.support.clocks import FakeClock
 from tests.support.signers.private_keys import new_key
-from tests.webhook.environment import authenticator, namespace, policy, write_objects
+from tests.webhook.environment import namespace, write_objects
 from tests.webhook.objects import pod, review
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def test_before_the_first_load_the_source_is_not_ready(environment: WebhookEnvir
 
 
 def test_invalid_first_set_is_refused_with_every_problem(environment: WebhookEnvironment) -> None:
-    environment.write(policy("a", "[", need=("nobody",)))
+    environment.write(policy("a", "[", authenticators=("nobody",)))
     source = source_of(environment, environment.folder)
     with pytest.raises(PolicyError) as caught:
         source.load()
@@ -89,7 +90,7 @@ def test_namespace_labels_are_read_from_the_files(environment: WebhookEnvironmen
 def test_invalid_set_leaves_the_last_good_one_and_is_logged(environment: WebhookEnvironment) -> None:
     image = environment.push("team/app", "v1")
     assert not environment.validate(review(pod(image))).allowed
-    environment.write(policy("broken", "{a", need=("nobody",)))
+    environment.write(policy("broken", "{a", authenticators=("nobody",)))
     environment.source.poll()
     assert not environment.validate(review(pod(image))).allowed
     assert environment.get("/readyz").status_code == 200

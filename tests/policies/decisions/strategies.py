@@ -16,14 +16,6 @@ NAMES = ["a", "b", "c", "d"]
 Result = tuple[Match, list[Finding]]
 
 
-@st.composite
-def results_of(draw: st.DrawFn, name: str, action: str | None = None) -> Result:
-    names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True))
-    count = draw(st.one_of(st.none(), st.integers(1, len(names))))
-    chosen = policy(name, *names, action=action or draw(st.sampled_from(["Enforce", "Warn", "Audit"])), count=count)
-    return chosen, [finding for finding in (draw(_findings(each)) for each in names) if finding is not None]
-
-
 def _findings(name: str) -> st.SearchStrategy[Finding | None]:
     keys = st.lists(st.sampled_from(["1", "2", "3"]), min_size=1, max_size=3, unique=True)
     return st.one_of(
@@ -31,7 +23,23 @@ def _findings(name: str) -> st.SearchStrategy[Finding | None]:
     )
 
 
-SEVERAL = st.integers(1, 4).flatmap(lambda n: st.tuples(*(results_of(f"policy-{i}") for i in range(n)))).map(list)
+# Strategies are made once: Hypothesis validates each new one, which takes longer than to draw from it.
+_CHOSEN = st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True)
+_COUNTS = {most: st.one_of(st.none(), st.integers(1, most)) for most in range(1, len(NAMES) + 1)}
+_ACTIONS = st.sampled_from(["Enforce", "Warn", "Audit"])
+_FINDINGS = {name: _findings(name) for name in NAMES}
+
+
+@st.composite
+def results_of(draw: st.DrawFn, name: str, action: str | None = None) -> Result:
+    names = draw(_CHOSEN)
+    count = draw(_COUNTS[len(names)])
+    chosen = policy(name, *names, action=action or draw(_ACTIONS), count=count)
+    return chosen, [finding for finding in (draw(_FINDINGS[each]) for each in names) if finding is not None]
+
+
+_RESULTS = [results_of(f"policy-{i}") for i in range(4)]
+SEVERAL = st.one_of([st.tuples(*_RESULTS[:count]) for count in range(1, 5)]).map(list)
 UNMATCHED = st.sampled_from(list(UnmatchedImages))
 
 

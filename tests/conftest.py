@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 # How long an example takes says how busy the machine is, and nothing about the code.
 settings.register_profile("sealgate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -21,6 +21,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: Longer texts are keys, signatures and documents, and not what anybody calls a test.
 MAX_TEXT = 100
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """Run one worker more than there are cores: many tests wait, for timeouts, leases and processes that start."""
+    return (yield) + 1
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.clocks import Deadline, SystemClock
-from sealgate.errors import InvalidKeyError
+from sealgate.errors import InvalidKeyError, SigningError
 from sealgate.keys.openpgp.generation import generate_key
 from sealgate.keys.openpgp.gpg import GPGKey
 from sealgate.keys.openpgp.keyring import load_keyring
@@ -43,13 +43,27 @@ def test_a_user_id_that_is_not_text_is_refused(user_id: str) -> None:
         generate_key(user_id, datetime.now(UTC))
 
 
-@pytest.mark.real
-def test_gpg_imports_a_new_key_and_signs_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("passphrase", ["correct horse", "p", "pässwörter" * 20])
+def test_a_passphrase_encrypts_the_secret_half(passphrase: str) -> None:
     now = datetime.now(UTC)
-    new = generate_key("Ünïcode <release@example.org>", now)
+    new = generate_key("release", now, passphrase.encode())
+    key = SecretKeyFile(new.secret.encode(), "release.asc", now, lambda: passphrase)
+    assert load_keyring(new.public).verify(sign_message(key, PAYLOAD, now, soon()), now).payload == PAYLOAD
+    wrong = SecretKeyFile(new.secret.encode(), "release.asc", now, lambda: f"{passphrase}x")
+    with pytest.raises(SigningError, match="not the right one"):
+        sign_message(wrong, PAYLOAD, now, soon())
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("passphrase", ["", "correct horse"])
+def test_gpg_imports_a_new_key_and_signs_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passphrase: str
+) -> None:
+    now = datetime.now(UTC)
+    new = generate_key("Ünïcode <release@example.org>", now, passphrase.encode() or None)
     with gpg_home(tmp_path / "gnupg") as home:
         monkeypatch.setenv("GNUPGHOME", str(home.path))
-        home.run("--import", data=new.secret.encode())
-        key = GPGKey(new.fingerprint, now, Deadline.after(SystemClock(), 60), no_passphrase)
+        home.run("--import", data=new.secret.encode(), passphrase=passphrase)
+        key = GPGKey(new.fingerprint, now, Deadline.after(SystemClock(), 60), lambda: passphrase)
         message = sign_message(key, PAYLOAD, datetime.now(UTC), soon())
         assert load_keyring(new.public).verify(message, datetime.now(UTC)).payload == PAYLOAD

@@ -8,12 +8,16 @@ signatures by subkeys (skopeo 1.9.3 was tried), and gpg before 2.1 has no Ed2551
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pysequoia
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
 from cryptography.hazmat.primitives.hashes import SHA512
 
 from sealgate.errors import InvalidKeyError
@@ -33,6 +37,11 @@ _CERTIFY_AND_SIGN = 0x03
 #: SHA-512, SHA-384, SHA-256: the hashes that signers of this key should choose from.
 _HASHES = bytes([10, 9, 8])
 _MAX_USER_ID = 256
+#: How a secret half is encrypted: AES-256 with a key from SHA-256 over salt and passphrase, repeated up to the most
+#: octets that OpenPGP can say (RFC 4880, 3.7.1.3), and checked by SHA-1, as OpenPGP prescribes.
+_CHECKED_BY_SHA1, _AES256, _ITERATED_AND_SALTED, _SHA256 = 254, 9, 3, 8
+_HASHED_OCTETS_CODE, _HASHED_OCTETS = 0xFF, 65_011_712
+_SALT, _BLOCK = 8, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +49,7 @@ class NewKey:
     """A new key.
 
     Attributes:
-        secret: the secret key, armored, not protected by a passphrase.
+        secret: the secret key, armored.
         public: the public half, armored.
         fingerprint: of the key, 40 upper-case hex digits.
     """
@@ -50,12 +59,13 @@ class NewKey:
     fingerprint: str
 
 
-def generate_key(user_id: str, now: datetime) -> NewKey:
+def generate_key(user_id: str, now: datetime, passphrase: bytes | None = None) -> NewKey:
     """Return a new key that never expires.
 
     Args:
         user_id: who the key belongs to, for people ("Release <release@example.org>"); 1 to 256 characters.
         now: when it is made, timezone-aware.
+        passphrase: encrypts the secret half, with AES-256; None for a key that is not encrypted.
 
     Raises:
         InvalidKeyError: the user ID is empty, too long, or not printable text on one line.
@@ -70,7 +80,7 @@ def generate_key(user_id: str, now: datetime) -> NewKey:
     user = user_id.encode()
     rest = bytes(Packet(_USER_ID, user)) + bytes(Packet(Tag.SIGNATURE, _self_signature(private, public, user, made)))
     certificate = bytes(Packet(_PUBLIC_KEY, public)) + rest
-    secret = bytes(Packet(_SECRET_KEY, public + _secret_half(numbers))) + rest
+    secret = bytes(Packet(_SECRET_KEY, public + _secret_half(numbers, passphrase))) + rest
     (fingerprint,) = load_keyring(certificate).fingerprints
     return NewKey(
         pysequoia.armor(secret, pysequoia.ArmorKind.SecretKey),
@@ -79,11 +89,29 @@ def generate_key(user_id: str, now: datetime) -> NewKey:
     )
 
 
-def _secret_half(numbers: rsa.RSAPrivateNumbers) -> bytes:
-    """Return the secret numbers, not encrypted, with their checksum."""
+def _secret_half(numbers: rsa.RSAPrivateNumbers, passphrase: bytes | None) -> bytes:
+    """Return the secret numbers with their checksum (RFC 4880, 5.5.3)."""
     # OpenPGP wants the inverse of its first prime modulo its second one; here it is the other way round.
     secret = b"".join(map(_number, (numbers.d, numbers.q, numbers.p, numbers.iqmp)))
-    return b"\0" + secret + (sum(secret) % 65536).to_bytes(2, "big")
+    if passphrase is None:
+        return b"\0" + secret + (sum(secret) % 65536).to_bytes(2, "big")
+    salt, start = os.urandom(_SALT), os.urandom(_BLOCK)
+    salted = salt + passphrase
+    key = hashlib.sha256((salted * (_HASHED_OCTETS // len(salted) + 1))[:_HASHED_OCTETS]).digest()
+    checked = secret + hashlib.sha1(secret, usedforsecurity=False).digest()
+    head = bytes([_CHECKED_BY_SHA1, _AES256, _ITERATED_AND_SALTED, _SHA256])
+    return head + salt + bytes([_HASHED_OCTETS_CODE]) + start + _encrypt(key, start, checked)
+
+
+def _encrypt(key: bytes, start: bytes, data: bytes) -> bytes:
+    """Encrypt in cipher feedback mode, which OpenPGP prescribes and `cryptography` is about to drop."""
+    cipher = Cipher(AES(key), ECB()).encryptor()  # noqa: S305 - single blocks, chained below
+    encrypted, block = b"", start
+    for at in range(0, len(data), _BLOCK):
+        piece = data[at : at + _BLOCK]
+        block = bytes(one ^ other for one, other in zip(piece, cipher.update(block), strict=False))
+        encrypted += block
+    return encrypted
 
 
 def _self_signature(private: rsa.RSAPrivateKey, public: bytes, user_id: bytes, made: bytes) -> bytes:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import stat
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sealgate.clocks import Deadline, SystemClock
 from sealgate.keys.generation import KeyType
+from sealgate.keys.openpgp.secret_keys import SecretKeyFile
+from sealgate.keys.openpgp.signing import sign_message
 from sealgate.keys.private_keys import load_private_key
 from tests.cli.running import sealgate
 
@@ -43,6 +47,21 @@ def test_key_is_encrypted_with_the_passphrase(tmp_path: Path, monkeypatch: pytes
         content = (tmp_path / name).read_bytes()
         assert content.startswith(b"-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----")
         load_private_key(content, "the key file", partial(bytes, passphrase))
+
+
+def test_openpgp_key_is_two_files_that_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COSIGN_PASSWORD", "not a passphrase for OpenPGP keys")
+    (tmp_path / "passphrase").write_text("open sesame\n")
+    for name, encrypted in (("a.asc", False), ("b.asc", True)):
+        path = tmp_path / name
+        more = ["--passphrase-file", tmp_path / "passphrase"] if encrypted else []
+        made = json.loads(sealgate("key", "generate", path, "--type", "openpgp", "-o", "json", *more).stdout)
+        shown = json.loads(sealgate("key", "show", f"{path}.pub", "-o", "json").stdout)
+        now = datetime.now(UTC)
+        key = SecretKeyFile(path.read_bytes(), name, now, lambda: "open sesame")
+        assert (made["encrypted"], stat.S_IMODE(path.stat().st_mode)) == (encrypted, 0o600)
+        assert made["fingerprint"] == shown[0]["fingerprint"] == key.fingerprint
+        sign_message(key, b"hello", now, Deadline.after(SystemClock(), 30))
 
 
 @pytest.mark.parametrize("there", ["release.key", "release.key.pub"])

@@ -126,19 +126,20 @@ def open_signing_key(options: KeyOptions, variable: str) -> SigningKey:
         raise InvalidKeyError(f"{name}: {error.message}") from error
 
 
-def new_passphrase(file: str | None, name: str) -> bytes | None:
+def new_passphrase(file: str | None, name: str, variable: str | None) -> bytes | None:
     """Return the passphrase of a new key, from where `read_passphrase` takes it; None for a key without one.
 
     Args:
         file: `--passphrase-file`; None if not given.
         name: the key for a person.
+        variable: as for `read_passphrase`.
 
     Raises:
         ConfigError: the file cannot be read.
     """
-    if file is None and COSIGN_PASSWORD not in os.environ:
+    if file is None and (variable is None or variable not in os.environ):
         return _ask(f"Passphrase of {name} (empty for none)", confirm=True) or None if _on_terminal() else None
-    return read_passphrase(file, COSIGN_PASSWORD, name)
+    return read_passphrase(file, variable, name)
 
 
 def read_passphrase(file: str | None, variable: str | None, name: str) -> bytes:

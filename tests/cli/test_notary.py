@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import os
+import subprocess
+import sys
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
@@ -9,7 +12,7 @@ from sealgate.clocks import SystemClock
 from sealgate.formats.notary.private_keys.stores import TrustDirectory
 from sealgate.formats.notary.publishing.ownership import Owner
 from sealgate.trusted_state.stores import MemoryTrustedState
-from tests.cli.running import sealgate
+from tests.cli.running import SEALGATE, sealgate
 from tests.support.environments.notary_signing import (
     ADMIN,
     PASSPHRASE,
@@ -156,6 +159,44 @@ def test_invalid_usage_is_explained(signing: NotarySigning, args: tuple[str, ...
         ran = sealgate("notary", "init", signing.gun, "--server", "ftp://x")
     assert ran.exit_code == 2
     assert message in ran.stderr
+
+
+# A terminal ------------------------------------------------------------------------------------------------------
+
+#: Runs a command with a terminal of its own, which is standard input and output of this one.
+ON_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+
+
+def test_passphrases_are_asked_for_on_a_terminal(signing: NotarySigning) -> None:
+    hidden = {name: value for name, value in os.environ.items() if not name.endswith("_PASSPHRASE")}
+    common = ("--server", signing.dtr.url, "--insecure-registry", signing.dtr.host)
+    command = [SEALGATE, "notary", "init", signing.gun, *common, "--trust-dir", signing.folder / "trust"]
+    with subprocess.Popen(
+        [sys.executable, "-c", ON_TERMINAL, *map(str, command)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=hidden,
+    ) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        # Twice for each of the two new keys: a typing error would lock the key for ever.
+        for prompt in (b"new root key:", b"confirmation:", b"new targets key:", b"confirmation:"):
+            read_until(running.stdout, prompt + b" ")
+            running.stdin.write(f"{PASSPHRASE}\n".encode())
+            running.stdin.flush()
+        shown = running.stdout.read()
+    assert running.returncode == 0, shown
+    assert PASSPHRASE.encode() not in shown
+    assert signing.directory.first("root") is not None
+
+
+def read_until(stream: IO[bytes], end: bytes) -> None:
+    """Read a stream byte for byte until it has shown a text, or ends."""
+    seen = b""
+    while end not in seen:
+        byte = stream.read(1)
+        assert byte, seen
+        seen += byte
 
 
 # sealgate sign ---------------------------------------------------------------------------------------------------

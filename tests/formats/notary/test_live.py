@@ -5,13 +5,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from sealgate.api.v1alpha1.notary import NotarySpec
 from sealgate.clocks import Deadline, SystemClock
@@ -25,8 +22,8 @@ from sealgate.registry.interface import DOCKER_MANIFEST
 from sealgate.trusted_state.directory import DirectoryTrustedState
 from tests.data.notary.recording import ADMIN, EC, GUN, RELEASES, RSA, TAG, Notary, manifest_of, root_certificate
 from tests.support.environments.registry_clients import client_for, docker_config
+from tests.support.real_tools.notary_tokens import token_for
 from tests.support.real_tools.required import require_tool
-from tests.support.signers.notary import certified
 from tests.support.simulators.http_messages import Answer, encode, json_answer
 from tests.support.simulators.registry import RegistrySimulator, digest_of
 
@@ -181,33 +178,6 @@ def test_removed_roles_and_keys_do_not_affect_others(dtr: Live) -> None:
 
 
 # A server that requires tokens -----------------------------------------------------------------------------------
-
-
-def token_for(gun: str, folder: Path) -> tuple[str, Path]:
-    """Return a token as docker's token service makes them, and the certificate that vouches for it."""
-    begins = datetime.now(UTC) - timedelta(hours=1)
-    issuer = certified("token service", begins=begins, authority=True)
-    bundle = folder / "tokens.crt"
-    bundle.write_text(issuer.certificate_pem)
-    chain = [base64.b64encode(issuer.certificates[0].public_bytes(Encoding.DER)).decode()]
-    now = int(time.time())
-    claims = {
-        "iss": "token service",
-        "sub": "robot",
-        "aud": "notary",
-        "nbf": now - 60,
-        "iat": now - 60,
-        "exp": now + 600,
-        "jti": "1",
-        "access": [{"type": "repository", "name": gun, "actions": ["pull", "push", "*"]}],
-    }
-    parts = [_unpadded(encode(part)) for part in ({"typ": "JWT", "alg": "ES256", "x5c": chain}, claims)]
-    signature = _unpadded(issuer.raw(".".join(parts).encode()))
-    return ".".join([*parts, signature]), bundle
-
-
-def _unpadded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 def robot(host: str) -> CredentialProvider:

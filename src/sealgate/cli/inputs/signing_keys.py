@@ -64,7 +64,8 @@ def key_options(command: Callable[..., T]) -> Callable[..., T]:
         "key_text",
         metavar="KEY",
         help="Private key that signs: a PEM file (PKCS#8, SEC1, PKCS#1, or encrypted by cosign or openssl). For "
-        "simpleSigning an OpenPGP secret key: a file, or gpg:FINGERPRINT for a key that gpg has.",
+        "simpleSigning an OpenPGP secret key: a file, or gpg:FINGERPRINT for a key that gpg has. For notary also the "
+        "folder of a UCP client bundle, or a trust directory; default docker's, ~/.docker/trust.",
     )
     @click.option("--algorithm", metavar="NAME", help="Signature algorithm. Default: that of the key's type.")
     @click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate.clocks import Deadline, SystemClock
+from sealgate.errors import UnauthorizedError
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.notary.locations import NotaryServer
 from sealgate.formats.notary.pins import FirstUsePin
@@ -23,7 +24,9 @@ from sealgate.trusted_state.stores import MemoryTrustedState
 from tests.data.notary.recording import ADMIN, EC, GUN, PASSPHRASE, RELEASES, RSA, Notary, manifest_of
 from tests.support.environments.notary_signing import FixedPassphrases, only
 from tests.support.environments.registry_clients import client_for, docker_config
+from tests.support.real_tools.notary_tokens import tokens_for
 from tests.support.real_tools.required import require_tool
+from tests.support.simulators.http_messages import json_answer
 from tests.support.simulators.registry import RegistrySimulator, digest_of
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from sealgate.formats.notary.publishing.file_signing import KeyStore
     from sealgate.formats.signing import SigningResult
     from sealgate.registry.client import RegistryClient
+    from sealgate.registry.credentials import CredentialProvider
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 #: A name that X.509 has no room for.
@@ -56,6 +60,7 @@ class Real:
     def __post_init__(self) -> None:
         self.server = NotaryServer(self.notary.url)
         self.state = MemoryTrustedState()
+        self.credentials: CredentialProvider = docker_config({})
 
     @property
     def directory(self) -> TrustDirectory:
@@ -65,15 +70,14 @@ class Real:
     @property
     def context(self) -> SigningContext:
         deadline = Deadline.after(SystemClock(), 240)
-        credentials = docker_config({})
         sources = Sources(
-            self.client.session(credentials, deadline),
+            self.client.session(self.credentials, deadline),
             self.client.services(deadline),
             SystemClock(),
             deadline,
             self.state,
         )
-        return SigningContext(sources, self.client.writer(credentials, deadline))
+        return SigningContext(sources, self.client.writer(self.credentials, deadline))
 
     def owner(self, gun: str = GUN) -> Owner:
         directory = self.directory
@@ -198,3 +202,26 @@ def test_key_files_of_sealgate_are_opened_by_the_client(real: Real) -> None:
     exported = real.notary.folder / "exported.pem"
     real.notary.run("key", "export", "--key", key.canonical_id, "-o", str(exported))
     assert key.canonical_id in exported.read_text()
+
+
+def test_push_and_pull_are_rights_enough_and_pull_alone_is_refused(tmp_path: Path) -> None:
+    require_tool("notary-server")
+    with RegistrySimulator() as registry:
+        tokens, bundle = tokens_for(GUN, tmp_path, ("pull", "push"), ("pull",))
+        options = {"realm": f"{registry.url}/tokens", "service": "notary", "issuer": "token service"}
+        auth = {"type": "token", "options": {**options, "rootcertbundle": str(bundle)}}
+        mirrors = {"dtr.example.org": registry.host}
+        with Notary(tmp_path, auth) as notary:
+            for token in tokens:
+                registry.documents["/tokens"] = json_answer({"token": token})
+                with client_for(registry, insecure=frozenset({notary.address}), mirrors=mirrors) as client:
+                    real = Real(notary, registry, client)
+                    real.credentials = docker_config({notary.address: {"username": "robot", "password": "s3cret"}})
+                    if token == tokens[0]:
+                        real.owner().initialise()
+                        real.sign("1.4")
+                        continue
+                    with pytest.raises(UnauthorizedError) as caught:
+                        real.sign("1.5")
+                    assert "push" in caught.value.message
+                    assert "s3cret" not in caught.value.message

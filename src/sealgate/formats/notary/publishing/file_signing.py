@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sealgate.errors import SigningError, VerificationError
-from sealgate.formats.notary.wire.metadata import Signature
+from sealgate.formats.notary.limits import LIMITS
+from sealgate.formats.notary.wire.metadata import Signature, read_file
 from sealgate.formats.notary.wire.writing import complete, file_bytes, message_of
 from sealgate.keys.signing_keys import sign_verified
 
@@ -79,6 +80,7 @@ class FileSigner(NamedTuple):
         Raises:
             SigningError: the store does not have enough of the role's keys, or one cannot sign; the message names
                 role and keys.
+            VerificationError: the file would be too large, or would not be one that a verifier reads.
             UnavailableError: a key could not be asked.
         """
         what = f"the {file.role} file of {self.gun}"
@@ -90,7 +92,10 @@ class FileSigner(NamedTuple):
                 raise self._too_few(role)
             for key, private in found:
                 signatures[key.key_id] = self._signature(key, private, message)
-        return file_bytes(message, list(signatures.values()))
+        raw = file_bytes(message, list(signatures.values()))
+        # A verifier must be able to read what is about to be posted; some text that others stored has no spelling.
+        read_file(raw, file.role, what, LIMITS.targets_bytes)
+        return raw
 
     def holds(self, role: RoleKeys) -> bool:
         """Return whether the store has enough keys of a role to sign for it."""

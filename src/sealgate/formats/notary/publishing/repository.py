@@ -16,7 +16,15 @@ from sealgate.formats.notary.limits import LIMITS
 from sealgate.formats.notary.roots import Root, check_pinned, check_successor, read_root
 from sealgate.formats.notary.signatures import check_signatures
 from sealgate.formats.notary.targets import TargetsFile, read_targets
-from sealgate.formats.notary.wire.metadata import ROOT, SNAPSHOT, TARGETS, RoleKeys, SignedFile, read_file
+from sealgate.formats.notary.wire.metadata import (
+    ROOT,
+    SNAPSHOT,
+    TARGETS,
+    RoleKeys,
+    SignedFile,
+    is_delegation,
+    read_file,
+)
 from sealgate.messages import quote
 from sealgate.parsing.evidence import malformed
 from sealgate.reasons import Reason
@@ -157,10 +165,9 @@ class RepositoryState:
         return read_root(raw, f"the stored root of {self.gun}", LIMITS.root_bytes)
 
     def _keys_of(self, name: str) -> RoleKeys:
-        parent = name.rpartition("/")[0]
-        if not parent:
+        if name == TARGETS:
             return self.root.roles[TARGETS]
-        content = self.role(parent).content
+        content = self.role(name.rpartition("/")[0]).content if is_delegation(name) else None
         keys = None if content is None else content.delegations.get(name)
         if keys is None:
             msg = (

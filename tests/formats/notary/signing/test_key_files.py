@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from sealgate.errors import ConfigError, InvalidKeyError, SigningError
-from sealgate.formats.notary.private_keys.files import PrivateKey, local_key, read_key_file, write_key_file
+from sealgate.formats.notary.private_keys.files import KeyFile, PrivateKey, local_key, read_key_file, write_key_file
 from sealgate.formats.notary.private_keys.stores import (
     TrustDirectory,
     load_bundle,
@@ -40,6 +40,24 @@ def test_key_files_of_the_real_client_are_read(path: Path) -> None:
     assert key.canonical_id == path.stem
     with pytest.raises(InvalidKeyError, match="the passphrase is wrong"):
         file.open("another")
+
+
+def test_damaged_key_files_are_refused_and_nothing_else_happens() -> None:
+    path = next(path for path in sorted(RECORDED.glob("private/*.key")) if b"role: root" in path.read_bytes())
+    file = read_key_file(path.read_bytes())
+    opened = []
+    for position in range(len(file.der)):
+        damaged = bytearray(file.der)
+        damaged[position] ^= 0x81
+        try:
+            opened.append(local_key(KeyFile(file.label, {}, bytes(damaged)).open(PASSPHRASE), "it").canonical_id)
+        except InvalidKeyError:
+            continue
+    # Only what cannot be seen in the key is left to be damaged: the padding's first bytes, or a tag that is not read.
+    assert set(opened) <= {path.stem}
+    for end in range(len(file.der)):
+        with pytest.raises(InvalidKeyError):
+            KeyFile(file.label, {}, file.der[:end]).open(PASSPHRASE)
 
 
 @pytest.mark.parametrize("kind", ["ec", "rsa", "ed25519"])

@@ -122,6 +122,13 @@ def test_rotation_without_the_root_key_makes_no_key(signing: NotarySigning) -> N
     assert not (signing.folder / "other").exists()
 
 
+def test_missing_targets_key_says_which_rotation_helps(signing: NotarySigning) -> None:
+    signing.owner.initialise()
+    stranger = Owner.of(signing.publisher, TrustDirectory(signing.folder / "other", FixedPassphrases()))
+    with pytest.raises(SigningError, match=f"sealgate notary rotate {signing.gun} targets"):
+        stranger.delegate([RELEASES], signing.alice.certificates)
+
+
 def test_snapshot_that_the_server_holds_is_left_alone(signing: NotarySigning) -> None:
     signing.owner.initialise()
     assert signing.owner.give_snapshot_to_server() is False

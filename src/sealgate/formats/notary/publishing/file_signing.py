@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sealgate.errors import SigningError, VerificationError
 from sealgate.formats.notary.limits import LIMITS
-from sealgate.formats.notary.wire.metadata import Signature, read_file
+from sealgate.formats.notary.wire.metadata import ROOT, SNAPSHOT, TARGETS, Signature, read_file
 from sealgate.formats.notary.wire.writing import complete, file_bytes, message_of
 from sealgate.keys.signing_keys import sign_verified
 
@@ -131,5 +131,13 @@ class FileSigner(NamedTuple):
         need = "" if role.threshold == 1 else f", of which {role.threshold} must sign"
         return SigningError(
             f"there is no valid signing key for {role.name} of {self.gun} in {self.keys.name}; the role's keys are "
-            f"{listed}{need}. Use the private key of one of them, or delegate to yours: sealgate notary delegation add"
+            f"{listed}{need}. Use the private key of one of them{self._other_way(role.name)}"
         )
+
+    def _other_way(self, role: str) -> str:
+        """Return what helps if the private key of a role is somewhere else, or lost."""
+        if role == ROOT:
+            return "; without it nothing of the repository can be rotated"
+        if role in (TARGETS, SNAPSHOT):
+            return f", or replace the key with the root key: sealgate notary rotate {self.gun} {role}"
+        return ", or delegate to yours: sealgate notary delegation add"

@@ -7,6 +7,7 @@ touched. The copy runs in a process of its own, so that this process keeps the r
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,11 @@ class Addition:
     files: Mapping[str, str]
     lines: Mapping[str, list[tuple[str, str]]] = field(default_factory=dict)
 
+    @property
+    def touched(self) -> set[str]:
+        """The paths of all files that it adds or changes, as CONTRIBUTING.md writes them."""
+        return {path.replace("toy", "NAME") for path in (*self.files, *self.lines)}
+
     def apply(self, folder: Path) -> None:
         """Add it to a copy of the sources."""
         for path, content in self.files.items():
@@ -50,9 +56,16 @@ class Addition:
             file.write_text(text)
 
 
+def listed_sources(title: str) -> set[str]:
+    """Return the source files that a section of CONTRIBUTING.md lists."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    section = text.split(f"## {title}\n")[1].split("\n## ")[0]
+    return set(re.findall(r"`((?:src|webhook|operator)/[^`]*\.py)`", section))
+
+
 def copy_sources(folder: Path, *additions: Addition) -> None:
-    """Copy the library and the operator, and add to them."""
-    for path in ("src/sealgate", "operator/sealgate_operator"):
+    """Copy the library, the webhook and the operator, and add to them."""
+    for path in ("src/sealgate", "webhook/sealgate_webhook", "operator/sealgate_operator"):
         shutil.copytree(ROOT / path, folder / path, ignore=shutil.ignore_patterns("__pycache__"))
     for addition in additions:
         addition.apply(folder)
@@ -60,7 +73,7 @@ def copy_sources(folder: Path, *additions: Addition) -> None:
 
 def run_python(folder: Path, code: str, *args: object) -> subprocess.CompletedProcess[str]:
     """Run Python code with the copied sources."""
-    path = os.pathsep.join(str(folder / part) for part in ("src", "operator"))
+    path = os.pathsep.join(str(folder / part) for part in ("src", "webhook", "operator"))
     # The copy is not the code whose coverage is measured.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     return subprocess.run(

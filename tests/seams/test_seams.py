@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from tests.cli.objects import write
-from tests.seams.additions import FORMAT, PROVIDER, ROOT, Addition, copy_sources, run_python
+from tests.seams.additions import FORMAT, PROVIDER, Addition, copy_sources, listed_sources, run_python
 from tests.support.builders.objects import authenticator, policy
 from tests.support.signers.private_keys import fingerprint, new_key, public_pem, sign
 from tests.support.simulators.http import HTTPSimulator
@@ -150,8 +149,4 @@ def test_generated_crd_has_both(toy: ToyEnvironment, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("title", "addition"), [("A new format", FORMAT), ("A new KMS provider", PROVIDER)])
 def test_contributing_lists_every_source_file_that_is_touched(title: str, addition: Addition) -> None:
-    text = (ROOT / "CONTRIBUTING.md").read_text()
-    section = text.split(f"## {title}\n")[1].split("\n## ")[0]
-    listed = set(re.findall(r"`(src/[^`]*\.py)`", section))
-    touched = {path.replace("toy", "NAME") for path in (*addition.files, *addition.lines)}
-    assert listed == touched
+    assert listed_sources(title) == addition.touched

@@ -1,0 +1,70 @@
+"""A new credential provider and a new command work by the files that CONTRIBUTING.md lists, and no others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.objects import write
+from tests.seams.additions import Addition, copy_sources, listed_sources, run_python
+from tests.seams.cli_additions import COMMAND, CREDENTIALS
+from tests.seams.test_seams import CLI
+from tests.support.builders.objects import authenticator, policy
+from tests.support.signers.cosign import Classic, push_classic
+from tests.support.signers.private_keys import new_key
+from tests.support.simulators.registry import RegistrySimulator
+from tests.support.simulators.registry_auth import Auth
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WEBHOOK = """
+from sealgate.references import parse_reference
+from sealgate.workloads.kinds import BUILT_IN
+from sealgate_webhook.backends.cluster.pull_secrets import ClusterCredentials
+
+credentials = ClusterCredentials(None, None, pull_secrets=False, kinds=BUILT_IN).provider(None)
+(found,) = credentials.candidates(parse_reference("registry.example.org/app").repository)
+print(found.credentials.username)
+"""
+KEY = new_key("ECDSA P-256", "release")
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sources")
+    copy_sources(folder, CREDENTIALS, COMMAND)
+    return folder
+
+
+def test_toy_credentials_are_sent_to_a_registry_that_asks_for_some(sources: Path, tmp_path: Path) -> None:
+    write(tmp_path / "policies.yaml", authenticator("release", KEY), policy("all"))
+    with RegistrySimulator(auth=Auth("basic", {"toy": "t0y"})) as registry:
+        push_classic(registry, "team/app", Classic(registry.push_image("team/app", "v1"), KEY))
+        image = f"{registry.host}/team/app:v1"
+        options = ("--policies", tmp_path, "--insecure-registry", registry.host, "--output", "json")
+        result = run_python(sources, CLI, "verify", image, *options)
+        assert result.returncode == 0, result.stderr
+
+
+def test_webhook_uses_toy_credentials(sources: Path) -> None:
+    result = run_python(sources, WEBHOOK)
+    assert (result.returncode, result.stdout) == (0, "toy\n"), result.stderr
+
+
+def test_toy_command_is_listed_and_runs_with_the_exit_codes_of_all(sources: Path) -> None:
+    assert "Repeat a word." in run_python(sources, CLI, "--help").stdout
+    assert "Exit codes: 0 repeated" in run_python(sources, CLI, "toy", "--help").stdout
+    repeated = run_python(sources, CLI, "toy", "hello", "--output", "json")
+    assert (repeated.returncode, repeated.stdout) == (0, "json: hello\n"), repeated.stderr
+    refused = run_python(sources, CLI, "toy", "")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "the word is empty" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("title", "addition"), [("A new credential provider", CREDENTIALS), ("A new command", COMMAND)]
+)
+def test_contributing_lists_every_source_file_that_is_touched(title: str, addition: Addition) -> None:
+    assert listed_sources(title) == addition.touched

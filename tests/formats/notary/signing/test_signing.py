@@ -114,6 +114,8 @@ def test_named_roles_must_exist_and_have_the_key(signing: NotarySigning) -> None
     signing.delegated()
     with pytest.raises(SigningError, match=r"has no role targets/qa; its owner adds it with: sealgate notary del"):
         signing.sign(keys=only(signing.alice), roles=("targets/qa",))
+    with pytest.raises(SigningError, match="has no role releases"):
+        signing.sign(keys=only(signing.alice), roles=("releases",))
     with pytest.raises(SigningError, match="no valid signing key for targets/admin") as caught:
         signing.sign(keys=only(signing.bob), roles=(ADMIN,))
     assert signing.alice.canonical_id in caught.value.message
@@ -298,6 +300,21 @@ def test_file_of_a_removed_signer_begins_anew_without_its_entries(signing: Notar
     signing.sign("1.5", keys=only(signing.bob), digest=signing.other)
     assert list(signing.tags(RELEASES)) == ["1.5"]
     assert signing.trust.signed[RELEASES]["version"] == 2
+
+
+def test_entries_of_a_stranger_are_not_signed_anew(signing: NotarySigning) -> None:
+    """A server that was taken over puts a tag into a role, and waits for a real signer to sign the file."""
+    signing.delegated(RELEASES)
+    signing.sign("1.4", keys=only(signing.alice))
+    signing.trust.signed[RELEASES]["targets"]["evil"] = signing.tags(RELEASES)["1.4"]
+    for signers in ([certified("mallory")], []):
+        signing.trust.signers[RELEASES] = signers
+        signing.trust.bump(RELEASES, "snapshot", "timestamp")
+        signing.trust.write(RELEASES)
+        signing.trust.relink(RELEASES, signing.trust.files[RELEASES])
+        signing.sign("1.5", keys=only(signing.alice), digest=signing.other)
+        assert list(signing.tags(RELEASES)) == ["1.5"]
+        signing.trust.signed[RELEASES]["targets"]["evil"] = signing.tags(RELEASES)["1.5"]
 
 
 def test_rolled_back_role_is_not_extended(signing: NotarySigning) -> None:

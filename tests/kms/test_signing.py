@@ -211,7 +211,7 @@ def test_alibaba_names_the_rights_that_signing_needs(alibaba: KMSEnvironment, de
         sign_verified(alibaba.signing_key(), MESSAGE, alibaba.deadline())
 
 
-def test_attack_signature_of_another_key_is_not_returned(any_kms: KMSEnvironment) -> None:
+def test_signature_of_another_key_is_not_returned(any_kms: KMSEnvironment) -> None:
     key = any_kms.signing_key()
     other = new_key("ECDSA P-256", "another key of the KMS")
     kms = any_kms.kms

@@ -2,7 +2,8 @@
 
 It runs with the addresses that it has built in, over TLS, against simulators of registry and vault that check its
 signed requests. What it signs and uploads must verify here, and what does not verify here must not there either, but
-for what it does not look at.
+for what it does not look at. What sealgate signs with the same vault must verify there, and be asked for and uploaded
+in the same words.
 """
 
 from __future__ import annotations
@@ -17,19 +18,25 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sealgate.api.v1alpha1.keys import KeyEntry
+from sealgate.budgets import Budgets
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import VerificationError
 from sealgate.formats.build import build_check
 from sealgate.formats.interface import Image, Sources
+from sealgate.formats.oracle.service import SignatureService
+from sealgate.formats.oracle.sign import build_signer
+from sealgate.formats.signing import SigningContext, SigningOutcome
 from sealgate.keys.resolvers import FileKeys
+from sealgate.kms.budgeted_services import BURST, REQUESTS_PER_MINUTE
 from sealgate.kms.resolve import resolve_kms
+from sealgate.kms.signing import KMSSigningKeys
 from sealgate.reasons import Reason
 from sealgate.references import Digest, parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
 from sealgate.service_secrets import MappingServiceSecrets
 from tests.support.builders.objects import authenticator_model
-from tests.support.environments.registry_clients import settings_for
+from tests.support.environments.registry_clients import client_for, session_of, settings_for, writer_of
 from tests.support.real_tools.required import require_tool
 from tests.support.signers.private_keys import new_key, public_pem
 from tests.support.simulators.connect_proxy import ConnectProxy
@@ -41,6 +48,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sealgate.findings import Verified
+    from sealgate.formats.signing import SigningResult
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
 
@@ -151,6 +159,25 @@ class Oracle:
             )
             return build_check(authenticator, FileKeys({})).verify(Image(parse_reference(IMAGE), DIGEST), sources)
 
+    def sealgate_signs(self, algorithm: str = "RSA_PSS_SHA_256", **text: str) -> SigningResult:
+        """Sign the image with sealgate, with the key in the vault and the API key that the command line uses."""
+        clock = SystemClock()
+        deadline = Deadline.after(clock, 60)
+        service = SignatureService(self.registry.url, self.registry.ca_pem, COMPARTMENT, subtree=False)
+        secrets = MappingServiceSecrets(self._secrets)
+        with client_for(self.registry, self.vault) as client:
+            keys = KMSSigningKeys(client, secrets, clock, Budgets(REQUESTS_PER_MINUTE, BURST, clock))
+            key = keys.open(self._entry(algorithm=algorithm, keyVersionIds=[VERSION_ID]), deadline)
+            signer = build_signer(service, "oci", key, KEY_ID, region=REGION, **text)
+            session, writer = session_of(client, seconds=60), writer_of(client, seconds=60)
+            sources = Sources(session, client.services(deadline), clock, deadline, secrets=secrets)
+            return signer.sign(Image(parse_reference(IMAGE), DIGEST), SigningContext(sources, writer))
+
+    def _entry(self, algorithm: str | None = None, **fields: Any) -> KeyEntry:
+        kms = {"keyId": KEY_ID, "endpoint": self.vault.url, "ca": {"pem": self.vault.ca_pem}, **fields}
+        document = {"kms": {"oracle": {**kms, "credentialsSecret": {"name": "oci"}}}, "algorithm": algorithm}
+        return KeyEntry.model_validate(document)
+
     def refuses(self, reason: Reason, **fields: Any) -> None:
         """Require that sealgate refuses the image for that reason."""
         with pytest.raises(VerificationError) as caught:
@@ -160,12 +187,10 @@ class Oracle:
     @property
     def public_pem(self) -> str:
         """The public key, as sealgate reads it out of the vault with the API key that the command line uses."""
-        kms = {"keyId": KEY_ID, "endpoint": self.vault.url, "ca": {"pem": self.vault.ca_pem}}
-        entry = KeyEntry.model_validate({"kms": {"oracle": {**kms, "credentialsSecret": {"name": "oci"}}}})
         clock = SystemClock()
         with RegistryClient(settings_for(self.vault)) as client:
             services = client.services(Deadline.after(clock, 30))
-            (status,) = resolve_kms(entry, MappingServiceSecrets(self._secrets), services, clock)
+            (status,) = resolve_kms(self._entry(), MappingServiceSecrets(self._secrets), services, clock)
         assert status.pem, status.message
         return status.pem
 
@@ -210,3 +235,29 @@ def test_signature_of_another_image_is_refused_unlike_by_the_oci_cli(oracle: Ora
     oracle.registry.honours_filter = False  # as a registry would that lists a signature under the wrong image
     assert oracle.oracle_finds_it_valid()
     oracle.refuses(Reason.DIGEST_MISMATCH)
+
+
+@pytest.mark.parametrize("algorithm", ["RSA_PSS_SHA_256", "RSA_PSS_SHA_512"])
+def test_oci_cli_accepts_the_signature_of_sealgate(oracle: Oracle, algorithm: str) -> None:
+    result = oracle.sealgate_signs(algorithm, description="Image for UAT", metadata='{"buildnumber":"8447"}')
+    assert result.outcome is SigningOutcome.SIGNED
+    assert oracle.oracle_finds_it_valid()
+    (record,) = oracle.registry.records
+    message = b64decode(record["message"])
+    record["message"] = b64encode(message.replace(b"8447", b"8448")).decode()
+    assert not oracle.oracle_finds_it_valid()
+    oracle.refuses(Reason.INVALID_SIGNATURE)
+
+
+def test_sealgate_and_the_oci_cli_sign_the_same_in_the_same_words(oracle: Oracle) -> None:
+    text = {"description": 'Für "UAT"', "metadata": '{"buildnumber":"8447"}'}
+    oracle.sign(**text)
+    assert oracle.sealgate_signs(**text).outcome is SigningOutcome.ALREADY_SIGNED
+    oracle.registry.records.clear()
+    oracle.sealgate_signs(**text)
+    signing = [json.loads(asked.body) for asked in oracle.vault.requests if asked.path.endswith("/sign")]
+    uploads = [json.loads(asked.body) for asked in oracle.registry.requests if asked.method == "POST"]
+    assert signing[0] == signing[1]
+    # Each PSS signature has a salt of its own.
+    assert len({upload.pop("signature") for upload in uploads}) == 2
+    assert uploads[0] == uploads[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pytest
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from sealgate.formats.interface import Check
     from sealgate.reasons import Reason
     from sealgate.references import Digest
-    from sealgate.registry.interface import RegistryWriter
 
 S = TypeVar("S", bound=RegistrySimulator)
 #: Timeout of a wait, in seconds; reached only on a failure.
@@ -100,8 +99,9 @@ class StoreEnvironment(Generic[S]):
         )
 
     def context(self) -> SigningContext:
-        """Return what a signer may use; formats that keep records in services write nothing to registries."""
-        return SigningContext(self.sources(), cast("RegistryWriter", None))
+        """Return what a signer may use."""
+        sources = self.sources()
+        return SigningContext(sources, self._client.writer(NoCredentials(), sources.deadline))
 
     def verify(self, check: Check | None = None, image: Image | None = None) -> Verified:
         return (check or self.check()).verify(image or self.image(), self.sources())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.cli.inputs.cloud_credentials import alibaba_credentials, huawei_credentials, oracle_credentials
-from sealgate.cli.inputs.kms_keys import is_kms_key, parse_kms_key
+from sealgate.cli.inputs.kms_keys import parse_kms_key
 from sealgate.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -94,11 +94,6 @@ def test_other_names_say_what_to_write(oci: dict[str, str], text: str, message: 
 def test_oracle_key_of_an_unknown_realm_needs_its_endpoint(oci: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=r"the realm oc99 is not known here; name .* --kms-endpoint"):
         parse_kms_key(f"oracle:{KEY.replace('oc1', 'oc99')}/{VERSION}", oci)
-
-
-@pytest.mark.parametrize("text", ["release.pem", "/keys/a:b", "gpg:4A4A", "huawei", "-"])
-def test_other_keys_are_not_in_a_kms(text: str) -> None:
-    assert not is_kms_key(text)
 
 
 @pytest.mark.parametrize(

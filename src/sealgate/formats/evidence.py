@@ -48,6 +48,10 @@ class TooManyError(VerificationError):
     reason = Reason.EVIDENCE_TOO_LARGE
 
 
+class SearchEndedError(VerificationError):
+    """The search ended at a limit, or at a listing that is malformed; further signatures were not seen."""
+
+
 class Evidence:
     """The evidence of one verification. Not thread-safe.
 
@@ -168,13 +172,14 @@ class Evidence:
             nothing: the message if there was no signature at all.
 
         Raises:
-            VerificationError: no signature counts, or the search ended at a limit.
+            SearchEndedError: no signature counts, and the search ended early.
+            VerificationError: no signature counts.
             UnavailableError: no signature counts, and not everything could be fetched.
         """
         if self._verified:
             return Verified(tuple(self._verified), self.seen)
         if isinstance(self._ended, VerificationError):
-            raise VerificationError(self._ended.message, reason=self._ended.reason, signatures=self._seen)
+            raise SearchEndedError(self._ended.message, reason=self._ended.reason, signatures=self._seen)
         unavailable = self._ended or self._unavailable
         if unavailable is not None:
             raise unavailable

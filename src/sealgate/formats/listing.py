@@ -87,9 +87,9 @@ def require_success(response: Response, what: str) -> bytes:
     if response.status == _OK:
         return response.body
     if response.status == _NOT_FOUND:
-        raise NotFoundError(f"{what} is answered with status 404; check the names in the authenticator")
+        raise NotFoundError(f"{what} is answered with status 404; check the names that were asked for")
     if response.status in _UNAUTHORIZED:
-        raise UnauthorizedError(f"{what} is answered with status {response.status}; check credentialsSecret")
+        raise UnauthorizedError(f"{what} is answered with status {response.status}; check the credentials")
     raise UnavailableError(f"{what} is answered with status {response.status}")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealgate.errors import VerificationError
+from sealgate.formats.evidence import SearchEndedError
 from sealgate.messages import quote
 from sealgate.reasons import Reason
 
@@ -27,15 +28,16 @@ def find_signature(check: Check, fingerprint: str, image: Image, sources: Source
         sources: where signatures are.
 
     Raises:
-        VerificationError: there are too many signatures for any verifier to read; a further one would not count.
+        SearchEndedError: there are too many signatures for any verifier to read, or their list is malformed; a further
+            one might not count.
         UnavailableError: the signatures could not be fetched (and its subclasses).
     """
     try:
         return _source(check.verify(image, sources), fingerprint)
-    except VerificationError as error:
-        if error.reason is Reason.EVIDENCE_TOO_LARGE:
-            raise
-        return ""
+    except SearchEndedError:
+        raise
+    except VerificationError:
+        return ""  # what does not verify, or cannot be read, is left as it is
 
 
 def require_signature(check: Check, fingerprint: str, image: Image, sources: Sources, location: str) -> str:

@@ -10,10 +10,11 @@ that verification would refuse (disabled, of another usage, too weak, not fittin
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sealgate.errors import SigningError, UnauthorizedError
+from sealgate.errors import DeadlineError, RateLimitedError, SigningError, UnauthorizedError, UnavailableError
 from sealgate.keys.public_keys import load_public_key
 from sealgate.kms.budgeted_services import BudgetedServices
 from sealgate.kms.interface import SigningService, SigningTask
@@ -22,7 +23,7 @@ from sealgate.kms.resolve import resolve_kms
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sealgate.api.v1alpha1.keys import KeyEntry
     from sealgate.api.v1alpha1.kms import KMSSource
@@ -73,10 +74,8 @@ class KMSSigningKeys:
         """
         assert entry.kms is not None  # noqa: S101 - callers pass no other entries
         service = SIGNING_SERVICES[entry.kms.provider]
-        try:
+        with _explaining(_name(entry.kms, ""), service):
             found = resolve_kms(entry, self.secrets, self.services(deadline), self.clock)
-        except UnauthorizedError as error:
-            raise _lacking_rights(error, service) from error
         public = _only_version(entry, found)
         return KMSSigningKey(public, _name(entry.kms, public.version), _algorithm(public, service), entry.kms, self)
 
@@ -111,10 +110,8 @@ class KMSSigningKey:
         """
         service, keys = SIGNING_SERVICES[self.source.provider], self.keys
         task = SigningTask(self.public.version, self.algorithm, message, self.public.digest(message))
-        try:
+        with _explaining(self.name, service):
             return service.sign(self.source.of, task, keys.secrets, keys.services(deadline), keys.clock)
-        except UnauthorizedError as error:
-            raise _lacking_rights(error, service) from error
 
 
 def _name(source: KMSSource, version: str) -> str:
@@ -144,5 +141,13 @@ def _algorithm(key: PublicKey, service: SigningService) -> str:
     return known[key.algorithm]
 
 
-def _lacking_rights(error: UnauthorizedError, service: SigningService) -> UnauthorizedError:
-    return UnauthorizedError(f"{error.message}; signing needs {service.rights}", reason=error.reason)
+@contextmanager
+def _explaining(name: str, service: SigningService) -> Iterator[None]:
+    """Add to errors of a service which key they are about, and the rights that may be missing."""
+    try:
+        yield
+    except (DeadlineError, RateLimitedError):
+        raise  # about the service as a whole
+    except UnavailableError as error:
+        needs = f"; signing needs {service.rights}" if isinstance(error, UnauthorizedError) else ""
+        raise type(error)(f"{quote(name, 600)}: {error.message}{needs}", reason=error.reason) from error

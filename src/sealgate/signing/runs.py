@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from sealgate.clocks import Deadline
 from sealgate.errors import SealgateError
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.signing import SigningContext, SigningOutcome
+from sealgate.service_secrets import NoServiceSecrets
 from sealgate.signing.targets import resolve_targets
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sealgate.references import Reference
     from sealgate.registry.client import RegistryClient
     from sealgate.registry.credentials import CredentialProvider
+    from sealgate.service_secrets import ServiceSecrets
     from sealgate.signing.locks import RepositoryLocks
     from sealgate.trusted_state.stores import TrustedState
 
@@ -66,6 +68,7 @@ class SigningRun:
         state: store of the highest versions of trust data seen.
         timeout: seconds for each image; greater than 0.
         named_hosts: hosts that the user names besides those of the images; they may have private addresses.
+        secrets: credentials for the service that the signer stores signatures in.
     """
 
     client: RegistryClient
@@ -76,6 +79,7 @@ class SigningRun:
     state: TrustedState
     timeout: float
     named_hosts: frozenset[str] = frozenset()
+    secrets: ServiceSecrets = field(default_factory=NoServiceSecrets)
 
     def sign_all(
         self, references: Sequence[Reference], *, recursive: bool, progress: Callable[[int, int], object]
@@ -167,6 +171,7 @@ class SigningRun:
             clock=self.clock,
             deadline=deadline,
             state=self.state,
+            secrets=self.secrets,
         )
         return SigningContext(sources, self.client.writer(self.credentials, deadline, hosts))
 

@@ -103,6 +103,8 @@ def test_record_of_the_oci_cli_with_the_same_text_counts(environment: OracleEnvi
         ({}, {"signingAlgorithm": "SHA_512_RSA_PKCS_PSS"}),
         ({"lifecycleState": "DELETED"}, {}),
         ({"signature": b64encode(b"none").decode()}, {}),
+        ({"message": b64encode(b"m" * (1 << 17)).decode()}, {}),
+        ({"message": "no base64!"}, {}),
     ],
 )
 def test_another_signature_is_no_reason_not_to_sign(
@@ -132,6 +134,17 @@ def test_one_changed_byte_is_refused(environment: OracleEnvironment, member: str
     record[member] = b64encode(data).decode()
     check = environment.check(credentialsSecret={"name": "oci"})
     environment.refuses(Reason.INVALID_SIGNATURE, check)
+
+
+def test_malformed_list_is_an_error_before_anything_is_signed(environment: OracleEnvironment) -> None:
+    respond = environment.server.respond
+    environment.server.respond = lambda request: (  # type: ignore[method-assign]  # the simulator is the test's own
+        json_answer({"items": 7}) if request.path.endswith("/imageSignatures") else respond(request)
+    )
+    key = LocalSigningKey(KEY, "RSA_PSS_SHA_256", VERSION_ID)
+    with pytest.raises(VerificationError, match="the list of signatures"):
+        sign(environment, signer_of(environment, key))
+    assert key.messages == []
 
 
 def test_image_that_was_not_pushed_is_not_signed(environment: OracleEnvironment) -> None:

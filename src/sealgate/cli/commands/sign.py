@@ -121,6 +121,7 @@ def sign(  # noqa: PLR0913 - click hands over one argument for each group of opt
             state=state,
             timeout=timeout,
             named_hosts=chosen.named_hosts(own),
+            secrets=chosen.secrets(own),
         )
         outcomes = _sign(run, references, recursive=recursive)
     _report(outcomes, form, output)

@@ -99,6 +99,8 @@ def oracle_credentials(environ: Mapping[str, str]) -> CloudCredentials:
     said = _section(path, profile) if Path(path).is_file() else {}
     for name in names:
         said[name] = environ.get(_OCI_VARIABLES[name]) or said.get(name, "")
+    if environ.get("OCI_CLI_KEY_FILE") and not environ.get("OCI_CLI_KEY_CONTENT"):
+        said["key_content"] = ""  # a variable comes before the file in whichever form it names the key
     missing = [name for name in ("user", "tenancy", "fingerprint") if not said[name]]
     if not (said["key_file"] or said["key_content"]):
         missing.append("key_file")

@@ -24,6 +24,7 @@ from sealgate.cli.inputs.cloud_credentials import (
     huawei_credentials,
     oracle_credentials,
 )
+from sealgate.clocks import Deadline, SystemClock
 from sealgate.cloud.oracle import realm_of, vault_endpoint
 from sealgate.errors import ConfigError
 from sealgate.kms.budgeted_services import BURST, REQUESTS_PER_MINUTE
@@ -34,7 +35,6 @@ from sealgate.service_secrets import MappingServiceSecrets
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sealgate.clocks import Clock, Deadline
     from sealgate.http.services import ServiceClient
 
 
@@ -71,8 +71,8 @@ _PROVIDERS = {
         oracle_credentials,
     ),
 }
-#: How keys in a KMS are written, for help and messages.
-FORMS = tuple(provider.form for provider in _PROVIDERS.values())
+#: How keys in a KMS are written, by their scheme: what comes before the colon.
+FORMS = {name: provider.form for name, provider in _PROVIDERS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +87,22 @@ class KMSKeyName:
     entry: KeyEntry
     credentials: CloudCredentials
 
-    def open(self, network: ServiceClient, clock: Clock, deadline: Deadline) -> KMSSigningKey:
+    def open(self, network: ServiceClient, seconds: float) -> KMSSigningKey:
         """Read the key's public half, and return the key ready to sign; see `KMSSigningKeys.open`.
 
         Args:
-            network: client for the services; stays open as long as the key signs.
-            clock: the time.
-            deadline: when all of it must be over.
+            network: client for the services; must stay open as long as the key signs.
+            seconds: limit for the requests to the service; greater than 0.
 
         Raises:
             SigningError: the key must not or cannot sign.
             UnavailableError: the service is not there, or does not take the credentials.
         """
+        clock = SystemClock()
         secrets = MappingServiceSecrets({self.credentials.source: self.credentials.data})
-        keys = KMSSigningKeys(network, secrets, clock, Budgets(REQUESTS_PER_MINUTE, BURST, clock))
-        return keys.open(self.entry, deadline)
-
-
-def is_kms_key(text: str) -> bool:
-    """Return whether a value of `--key` names a key in a KMS, and not a file."""
-    return text.partition(":")[0] in _PROVIDERS and ":" in text
+        budgets = Budgets(REQUESTS_PER_MINUTE, BURST, clock)
+        keys = KMSSigningKeys(network, secrets, clock, budgets)
+        return keys.open(self.entry, Deadline.after(clock, seconds))
 
 
 def parse_kms_key(
@@ -120,7 +116,7 @@ def parse_kms_key(
     """Parse the name of a key in a KMS, and read the credentials of its cloud.
 
     Args:
-        text: as written, one of `FORMS`.
+        text: as written, in the form that `FORMS` has for its scheme.
         environ: the environment.
         algorithm: of signatures; None for the default of the key's type.
         distinguishing_id: of an SM2 key; None for the usual one.

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from sealgate.cli.inputs import files
+from sealgate.cli.inputs.kms_keys import FORMS, parse_kms_key
+from sealgate.cli.inputs.registries import settings_of
 from sealgate.errors import ConfigError, InvalidKeyError
+from sealgate.http.services import ServiceClient
 from sealgate.keys.pem import MAX_PEM_BYTES
 from sealgate.keys.private_keys import load_private_key
 from sealgate.messages import quote
@@ -40,6 +43,7 @@ class KeyOptions:
         algorithm: name of the algorithm; None for the default of the key's type.
         distinguishing_id: of an SM2 key; None for the usual one.
         passphrase_file: file with the passphrase in its first line; None if not given.
+        kms_endpoint: address of the KMS that has the key; None for the public one.
         registries: how hosts are reached; for keys in a KMS.
         timeout: seconds for the requests to a KMS; greater than 0.
     """
@@ -48,12 +52,9 @@ class KeyOptions:
     algorithm: str | None
     distinguishing_id: str | None
     passphrase_file: str | None
+    kms_endpoint: str | None
     registries: RegistryOptions
     timeout: float
-
-
-#: Keys that are not files: the scheme of `--key SCHEME:REST`, and what opens it (with the whole of `--key`).
-SCHEMES: Mapping[str, Callable[[KeyOptions], SigningKey]] = {}
 
 
 def key_options(command: Callable[..., T]) -> Callable[..., T]:
@@ -63,9 +64,11 @@ def key_options(command: Callable[..., T]) -> Callable[..., T]:
         "--key",
         "key_text",
         metavar="KEY",
-        help="Private key that signs: a PEM file (PKCS#8, SEC1, PKCS#1, or encrypted by cosign or openssl). For "
-        "simpleSigning an OpenPGP secret key: a file, or gpg:FINGERPRINT for a key that gpg has. For notary also the "
-        "folder of a UCP client bundle, or a trust directory; default docker's, ~/.docker/trust.",
+        help="Key that signs: a PEM file with a private key (PKCS#8, SEC1, PKCS#1, or encrypted by cosign or openssl), "
+        f"or the name of a key in a KMS: {', '.join(FORMS.values())}. The credentials for a KMS are those that the "
+        "vendor's own tool uses, from variables or a file. For simpleSigning and grafeas an OpenPGP secret key: a "
+        "file, or gpg:FINGERPRINT for a key that gpg has. For notary also the folder of a UCP client bundle, or a "
+        "trust directory; default docker's, ~/.docker/trust.",
     )
     @click.option("--algorithm", metavar="NAME", help="Signature algorithm. Default: that of the key's type.")
     @click.option(
@@ -77,6 +80,12 @@ def key_options(command: Callable[..., T]) -> Callable[..., T]:
         help="File with the key's passphrase in its first line. Without it the passphrase is taken from the variable "
         "of the format's own tool (cosign: COSIGN_PASSWORD), or asked for on a terminal.",
     )
+    @click.option(
+        "--kms-endpoint",
+        metavar="URL",
+        help="Address of the KMS that has the key, if it is not the region's public one; of an Oracle vault its "
+        "management endpoint.",
+    )
     @functools.wraps(command)
     def wrapped(  # noqa: PLR0913 - click hands over one argument for each option
         *args: Any,  # noqa: ANN401
@@ -84,14 +93,31 @@ def key_options(command: Callable[..., T]) -> Callable[..., T]:
         algorithm: str | None,
         distinguishing_id: str | None,
         passphrase_file: str | None,
+        kms_endpoint: str | None,
         registries: RegistryOptions,
         timeout: float,
         **rest: Any,  # noqa: ANN401
     ) -> T:
-        key = KeyOptions(key_text, algorithm, distinguishing_id, passphrase_file, registries, timeout)
+        key = KeyOptions(key_text, algorithm, distinguishing_id, passphrase_file, kms_endpoint, registries, timeout)
         return command(*args, key=key, registries=registries, timeout=timeout, **rest)
 
     return wrapped
+
+
+def _open_kms_key(options: KeyOptions) -> SigningKey:
+    name = parse_kms_key(
+        options.key or "",
+        os.environ,
+        algorithm=options.algorithm,
+        distinguishing_id=options.distinguishing_id,
+        endpoint=options.kms_endpoint,
+    )
+    network = click.get_current_context().with_resource(ServiceClient(settings_of(options.registries)))
+    return name.open(network, options.timeout)
+
+
+#: Keys that are not files: the scheme of `--key SCHEME:REST`, and what opens it (with the whole of `--key`).
+SCHEMES: Mapping[str, Callable[[KeyOptions], SigningKey]] = dict.fromkeys(FORMS, _open_kms_key)
 
 
 def open_signing_key(options: KeyOptions, variable: str) -> SigningKey:

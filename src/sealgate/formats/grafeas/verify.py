@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 # Part of `content`: raise it when the same keys and options come to mean something else.
 _RULES_VERSION = 2
-_DEFAULT_FILTERS = {"v1": "resourceUrl", "v1beta1": "resource_url"}
+#: What the filters of servers call an image, by the version of their API.
+DEFAULT_FILTERS = {"v1": "resourceUrl", "v1beta1": "resource_url"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,6 @@ def _store(spec: GrafeasSpec) -> GrafeasServer | ACRStore:
         api_version=spec.api_version,
         note=spec.note,
         parent=spec.project or spec.note,
-        filter=spec.filter or _DEFAULT_FILTERS[spec.api_version],
+        filter=spec.filter or DEFAULT_FILTERS[spec.api_version],
         credentials=credentials,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from sealgate.cli.inputs.signers import cosign, notary, simple_signing
+from sealgate.cli.inputs.signers import cosign, grafeas, notary, oracle, simple_signing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sealgate.cli.inputs.signers.interface import SignerInput
 
 #: Every format: one import and one line. The first is the default.
-FORMATS: tuple[SignerInput, ...] = (cosign.INPUT, simple_signing.INPUT, notary.INPUT)
+FORMATS: tuple[SignerInput, ...] = (cosign.INPUT, simple_signing.INPUT, notary.INPUT, grafeas.INPUT, oracle.INPUT)
 
 
 def format_names() -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sealgate.service_secrets import NoServiceSecrets
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
     from sealgate.cli.inputs.signing_keys import KeyOptions
     from sealgate.formats.signing import Signer
+    from sealgate.service_secrets import ServiceSecrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,8 @@ class SignerInput:
         build: returns the signer that the options describe; the values are those of `options`, by parameter name.
             Raises `click.UsageError` for an option that is missing, naming it, and `InvalidInputError` or `ConfigError`
             for a value that is not valid.
+        secrets: returns the credentials for the format's service, by the names that `build` gives to the signer; raises
+            `ConfigError` if they cannot be read.
         named_hosts: returns the hosts that the values name literally, besides those of the images.
     """
 
@@ -32,3 +37,4 @@ class SignerInput:
     options: tuple[click.Option, ...]
     build: Callable[[KeyOptions, Mapping[str, Any]], Signer]
     named_hosts: Callable[[Mapping[str, Any]], frozenset[str]] = lambda _: frozenset()
+    secrets: Callable[[Mapping[str, Any]], ServiceSecrets] = lambda _: NoServiceSecrets()

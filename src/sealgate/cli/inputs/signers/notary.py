@@ -11,6 +11,7 @@ import click
 from sealgate.cli.inputs import notary_options
 from sealgate.cli.inputs.notary_keys import default_trust_directory, read_keys, read_passphrases
 from sealgate.cli.inputs.signers.interface import SignerInput
+from sealgate.cli.inputs.signers.shared import SERVER
 from sealgate.formats.notary.private_keys.stores import OneKey, TrustDirectory
 from sealgate.formats.notary.publishing.ownership import Owner
 from sealgate.formats.notary.sign import NotarySigner
@@ -27,7 +28,7 @@ def _option(name: str, parameter: str, arguments: Mapping[str, Any]) -> click.Op
 
 
 _OPTIONS = (
-    _option("--server", "notary_server", notary_options.SERVER),
+    SERVER,
     _option("--server-ca", "notary_server_ca", notary_options.SERVER_CA),
     _option("--root", "notary_root", notary_options.ROOT),
     click.Option(
@@ -58,7 +59,7 @@ def _build(key: KeyOptions, values: Mapping[str, Any]) -> NotarySigner:
         pinned=values["notary_root"] is not None,
     )
     return NotarySigner(
-        server=notary_options.server_of(values["notary_server"], values["notary_server_ca"]),
+        server=notary_options.server_of(values["server"], values["notary_server_ca"]),
         pin=notary_options.pin_of(values["notary_root"]),
         keys=keys,
         state=state,
@@ -79,7 +80,7 @@ def _initialiser(keys: OneKey | TrustDirectory) -> Callable[[Publisher], object]
 
 
 def _named_hosts(values: Mapping[str, Any]) -> frozenset[str]:
-    server = values["notary_server"]
+    server = values["server"]
     return frozenset() if server is None else frozenset({urlsplit(server).netloc.lower()})
 
 

@@ -160,14 +160,14 @@ def _introduce(registry: LayoutRegistry, webhook: Webhook) -> None:
 
 def _serve(registry: LayoutRegistry, webhook: Webhook) -> int:
     with tempfile.TemporaryDirectory(prefix="sealgate-demo-") as folder:
-        authority = Path(folder, "ca.pem")
-        authority.write_text(webhook.certificate)
+        ca = Path(folder, "ca.pem")
+        ca.write_text(webhook.certificate)
         console.print(Text("Post a review:", "bold"))
         for case in CASES:
             path = Path(folder, f"{case.review}.json")
             path.write_text(review_of(case, registry.host))
             console.print(Text(f"  # {case.story}", "dim"))
-            _show_command(_curl(authority, path, webhook.url))
+            _show_command(_curl(ca, path, webhook.url))
         console.print()
         console.print(Text("Or ask on the command line:", "bold"))
         sealgate = f"{_shown(SEALGATE)} verify {registry.images[0]} --policies {_shown(POLICIES)}"
@@ -182,12 +182,12 @@ def _show_command(command: str) -> None:
     console.print(Text(f"  {command}"), soft_wrap=True)  # in one piece, to be copied
 
 
-def _curl(authority: Path, review: Path, url: str) -> str:
-    return f"curl --cacert {authority} -H 'Content-Type: application/json' --data @{review} {url}/validate"
+def _curl(ca: Path, review: Path, url: str) -> str:
+    return f"curl --cacert {ca} -H 'Content-Type: application/json' --data @{review} {url}/validate"
 
 
 def _shown(path: Path) -> Path:
-    """Return a path as one would write it from where one is."""
+    """Return a path relative to the current directory, as a user would write it."""
     try:
         return path.relative_to(Path.cwd())
     except ValueError:

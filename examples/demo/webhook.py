@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from typing import IO, Self
 
 SEALGATE = Path(sys.executable).with_name("sealgate")
-#: How often to look whether there was a signal.
-LOOK_SECONDS = 0.5
+#: Seconds between two checks for a signal.
+SIGNAL_POLL_SECONDS = 0.5
 
 
 class Webhook:
@@ -30,7 +30,7 @@ class Webhook:
         policies: the folder of policies.
         registry: the registry that may be asked over plain HTTP.
         listen: where to listen.
-        on_review: told of every review, as the log has it.
+        on_review: called with the log line of every review.
 
     Attributes:
         url: where it serves, `https://127.0.0.1:port`.
@@ -85,7 +85,7 @@ class Webhook:
         """Wait until it ends by itself; returns its exit code."""
         # Again and again: a signal that comes right before a wait without an end is not seen until the wait is over.
         while self._follower.is_alive():
-            self._follower.join(LOOK_SECONDS)
+            self._follower.join(SIGNAL_POLL_SECONDS)
         return self._process.wait()
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Attacks on the installation itself, met by what the chart renders, whatever the values."""
+"""Attacks on the installation itself, met by what the chart renders with any values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_attack_18_ephemeral_containers_are_sent_although_they_are_a_subresource
 
 
 @EVERY_SET
-def test_attack_24_nobody_can_exempt_a_namespace_or_an_object_by_a_label(name: str) -> None:
+def test_attack_24_no_label_exempts_a_namespace_or_an_object(name: str) -> None:
     for webhook in _webhooks(render(VALUE_SETS[name])):
         assert "objectSelector" not in webhook
         assert "matchConditions" not in webhook
@@ -117,7 +117,7 @@ def test_attack_26_namespace_admins_are_given_nothing(name: str) -> None:
 
 
 @EVERY_SET
-def test_attack_26_whoever_takes_over_the_operator_cannot_make_itself_a_token(name: str) -> None:
+def test_attack_26_a_compromised_operator_cannot_make_itself_a_token(name: str) -> None:
     for rule in _rules(render(VALUE_SETS[name])):
         if "secrets" in rule["resources"]:
             assert "create" not in rule["verbs"]

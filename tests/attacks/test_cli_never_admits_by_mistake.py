@@ -1,4 +1,4 @@
-"""On the command line: whatever goes wrong, the exit code is not 0."""
+"""On the command line: after any error, the exit code is not 0."""
 
 from __future__ import annotations
 
@@ -81,14 +81,14 @@ def test_attack_17_a_credential_helper_that_fails_determines_nothing(
     assert shop.verify(shop.image("signed"), "--docker-config", config).exit_code == 3
 
 
-@pytest.mark.parametrize("place", ["initContainers", "ephemeralContainers", "containers"])
-def test_attack_18_and_19_every_container_of_a_manifest_is_looked_at(shop: Shop, place: str) -> None:
+@pytest.mark.parametrize("field", ["initContainers", "ephemeralContainers", "containers"])
+def test_attack_18_and_19_every_container_of_a_manifest_is_verified(shop: Shop, field: str) -> None:
     manifest = pod("web", shop.image("signed"))
-    manifest["spec"].setdefault(place, []).append({"name": "x", "image": shop.image("unsigned")})
+    manifest["spec"].setdefault(field, []).append({"name": "x", "image": shop.image("unsigned")})
     assert shop.verify("-f", "-", stdin=dump(manifest)).exit_code == 1
 
 
-def test_attack_19_image_volumes_of_a_manifest_are_looked_at(shop: Shop) -> None:
+def test_attack_19_image_volumes_of_a_manifest_are_verified(shop: Shop) -> None:
     manifest = pod("web", shop.image("signed"))
     manifest["spec"]["volumes"] = [{"name": "v", "image": {"reference": shop.image("unsigned")}}]
     assert shop.verify("-f", "-", stdin=dump(manifest)).exit_code == 1
@@ -134,7 +134,7 @@ def test_attack_44_a_kind_named_like_a_built_in_one_is_verified(shop: Shop, kind
 
 
 def test_attack_44_a_list_of_another_name_hides_no_object(shop: Shop) -> None:
-    """kubectl takes whatever has items for a list."""
+    """kubectl takes every object with items for a list."""
     inside = pod("a", shop.image("unsigned"))
     obj = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}, "items": [inside]}
     assert shop.verify("-f", "-", stdin=dump(obj)).exit_code == 1

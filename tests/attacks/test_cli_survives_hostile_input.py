@@ -1,4 +1,4 @@
-"""On the command line: files made to crash, fill or mislead whoever reads them."""
+"""On the command line: files made to crash, fill or mislead their readers."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_attack_33_lists_that_aliases_multiply_are_not_unfolded(policies: Path) 
         ["policy", "check", "/dev/zero"],
         ["key", "show", "/dev/zero"],
     ],
-    ids=["manifest", "policies", "docker config", "authorities", "check", "key"],
+    ids=["manifest", "policies", "docker config", "CA bundle", "check", "key"],
 )
 def test_attack_32_files_without_end_are_not_read_to_the_end(policies: Path, args: list[str]) -> None:
     ran = sealgate(*(arg.format(policies=policies) for arg in args))

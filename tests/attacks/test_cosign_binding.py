@@ -90,7 +90,7 @@ def test_attack_03_a_bundle_copied_from_another_image_is_refused(environment: Ve
 def test_attack_03_a_listed_signature_that_refers_to_another_image_is_refused(environment: VerifierEnvironment) -> None:
     genuine = environment.registry.push_image(REPOSITORY, "genuine")
     target = environment.registry.push_image(REPOSITORY, "v1")
-    # Signed for the target, but hung on another image: whoever did that had no say over the target's signatures.
+    # Signed for the target, but attached to another image: its author may not write signatures of the target.
     digest = push_bundle(environment.registry, REPOSITORY, BundleOf(target, KEY), subject=genuine)
     entry = {"mediaType": OCI_MANIFEST, "digest": digest, "size": 1, "artifactType": BUNDLE_TYPE}
     index = encode({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]})
@@ -190,7 +190,7 @@ def test_attack_05_a_schema_1_manifest_under_the_signature_tag_is_refused(enviro
     assert denied(environment) is Reason.UNSUPPORTED_IMAGE
 
 
-# 6: attestations and signatures are different things ------------------------------------------------------------------
+# 6: attestations are not signatures -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_attack_05_a_schema_1_manifest_under_the_signature_tag_is_refused(enviro
 @pytest.mark.parametrize(
     "annotations", [None, {}, {"dev.sigstore.bundle.predicateType": "https://sigstore.dev/cosign/sign/v1"}]
 )
-def test_attack_06_an_attestation_by_the_key_is_no_signature_whatever_its_manifest_says(
+def test_attack_06_an_attestation_by_the_key_is_no_signature_despite_its_manifest(
     environment: VerifierEnvironment, predicate: str, annotations: dict[str, str] | None
 ) -> None:
     digest = environment.registry.push_image(REPOSITORY, "v1")
@@ -216,7 +216,7 @@ def test_attack_06_an_attestation_under_the_signature_tag_is_no_signature(enviro
     assert denied(environment) is Reason.TYPE_MISMATCH
 
 
-def test_attack_06_a_signature_under_the_attestation_tag_is_not_looked_for(environment: VerifierEnvironment) -> None:
+def test_attack_06_a_signature_under_the_attestation_tag_is_not_read(environment: VerifierEnvironment) -> None:
     digest = environment.registry.push_image(REPOSITORY, "v1")
     push_classic(
         environment.registry, REPOSITORY, Classic(digest, KEY), tag=signature_tag(digest).replace(".sig", ".att")

@@ -1,4 +1,4 @@
-"""Attacks on the number of signers: the same key dressed up as several, and nobody at all."""
+"""Attacks on the number of signers: one key presented as several, and no key at all."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_attack_08_two_authenticators_with_keys_of_their_own_are_two_signers() -
     assert verdict.verdict is Verdict.ADMIT
 
 
-# 9: nothing required is nothing proven -------------------------------------------------------------------------------
+# 9: an empty requirement proves nothing -------------------------------------------------------------------------------
 
 
 def test_attack_09_an_empty_list_of_keys_is_refused_by_the_model() -> None:

@@ -75,7 +75,7 @@ def test_attack_09_a_policy_without_authenticators_is_never_met() -> None:
         assert not found.verified
 
 
-def test_attack_09_a_verified_finding_without_a_key_is_worth_nothing() -> None:
+def test_attack_09_a_verified_finding_without_a_key_does_not_count() -> None:
     empty = replace(verified("a"), fingerprints=())
 
     assert answer((policy("p", "a"), [empty])).verdict is Verdict.DENY
@@ -94,7 +94,7 @@ def test_attack_17_a_finding_that_was_never_made_is_not_verified() -> None:
     assert [finding.outcome for finding in found.policies[0].findings] == [Outcome.VERIFIED, Outcome.UNAVAILABLE]
 
 
-def test_attack_17_a_finding_of_somebody_else_is_worth_nothing() -> None:
+def test_attack_17_a_finding_of_another_authenticator_does_not_count() -> None:
     found = answer((policy("p", "a"), [verified("b"), refused("a")]))
 
     assert (found.verdict, found.policies[0].satisfied) == (Verdict.DENY, 0)

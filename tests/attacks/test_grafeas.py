@@ -1,4 +1,4 @@
-"""Attacks on attestations in Grafeas, by somebody who may write into the metadata store, or who is the store."""
+"""Attacks on attestations in Grafeas, by a writer of the metadata store, or by the store itself."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_attack_03_a_moved_tag_is_another_image() -> None:
         assert reason(moving.verdict()) is Reason.NO_SIGNATURE
 
 
-# 6: other things that the same key signs ------------------------------------------------------------------------------
+# 6: other content that the same key signs -----------------------------------------------------------------------------
 
 
 def test_attack_06_what_the_key_signed_for_another_purpose_is_refused(environment: GrafeasVerifierEnvironment) -> None:
@@ -200,7 +200,7 @@ def test_attack_12_a_message_with_something_beside_it_is_refused(
 # 16: what was taken back ----------------------------------------------------------------------------------------------
 
 
-def test_attack_16_a_deleted_attestation_counts_no_longer_than_findings_are_remembered() -> None:
+def test_attack_16_a_deleted_attestation_counts_no_longer_than_findings_are_cached() -> None:
     clock = FakeClock()
     with GrafeasVerifierEnvironment(clock=clock) as environment:
         environment.attest(environment.push())

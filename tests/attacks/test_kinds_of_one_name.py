@@ -61,7 +61,7 @@ def test_attack_44_two_custom_kinds_of_one_name_are_both_verified(environment: W
 def test_attack_44_the_kind_that_the_api_server_states_counts(
     environment: WebhookEnvironment, version: Any, kind: Any
 ) -> None:
-    """Whoever writes the object writes its apiVersion and kind."""
+    """The author of an object chooses its apiVersion and kind."""
     environment.kinds = BUILT_IN.with_custom([KRUISE])
     stated = {"group": "apps.kruise.io", "version": "v1beta1", "kind": "StatefulSet"}
     obj = kruise(environment.push("team/app", "v1"), apiVersion=version, kind=kind)
@@ -69,7 +69,7 @@ def test_attack_44_the_kind_that_the_api_server_states_counts(
     assert not environment.validate(review(kruise("x"), object=obj, kind=stated)).allowed
 
 
-def test_attack_44_containers_without_names_that_trade_places_are_verified(environment: WebhookEnvironment) -> None:
+def test_attack_44_containers_without_names_that_are_swapped_are_verified(environment: WebhookEnvironment) -> None:
     environment.kinds = BUILT_IN.with_custom([WorkloadKind.custom("serving.knative.dev", "Service", [TEMPLATE])])
 
     def service(*images: str) -> dict[str, Any]:

@@ -49,14 +49,14 @@ def disable(environment: KMSEnvironment) -> None:
 # 16: a key that was taken back is refused within a stated time -------------------------------------------------------
 
 
-def test_attack_16_a_disabled_key_is_refused_at_the_next_look(environment: KMSEnvironment) -> None:
+def test_attack_16_a_disabled_key_is_refused_at_the_next_refresh(environment: KMSEnvironment) -> None:
     good = environment.resolve()
     disable(environment)
     (status,) = observe(environment, good)
     assert (status.state, status.reason) == ("Refused", "Disabled")
 
 
-def test_attack_16_a_deleted_key_is_refused_at_the_next_look(environment: KMSEnvironment) -> None:
+def test_attack_16_a_deleted_key_is_refused_at_the_next_refresh(environment: KMSEnvironment) -> None:
     good = environment.resolve()
     environment.kms.keys.clear()
     (status,) = observe(environment, good)
@@ -176,7 +176,7 @@ def test_attack_39_a_version_that_the_service_lists_is_checked_before_it_becomes
         assert all(".." not in request.path for request in oracle.kms.requests)
 
 
-# 40: what is said ----------------------------------------------------------------------------------------------------
+# 40: messages --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 500])
@@ -203,7 +203,7 @@ def test_attack_40_credentials_that_do_not_parse_are_not_repeated(environment: K
 
 
 def outcome(environment: KMSEnvironment) -> str:
-    """Return what is said when a key cannot be used."""
+    """Return the message about a key that cannot be used."""
     try:
         statuses: Any = environment.resolve()
     except SealgateError as error:

@@ -1,4 +1,4 @@
-"""Notary metadata served by somebody who holds the server, or stands between: old, mixed, spoilt or of another."""
+"""Notary metadata from a server or connection under attack: old, mixed, damaged, or of another repository."""
 
 from __future__ import annotations
 
@@ -103,12 +103,12 @@ def test_attack_14_a_root_that_claims_the_pinned_key_without_its_signature_is_re
 
 def test_attack_14_a_key_under_the_id_of_another_is_nobody_s_key(environment: NotaryEnvironment) -> None:
     root = environment.repository.signed["root"]
-    for place in ("timestamp", "snapshot", "targets"):
-        (good,) = root["roles"][place]["keyids"]
+    for role_name in ("timestamp", "snapshot", "targets"):
+        (good,) = root["roles"][role_name]["keyids"]
         kept, root["keys"][good] = root["keys"][good], environment.mallory.entry
         environment.repository.publish()
         environment.repository.resign(
-            place, environment.mallory.sign(environment.repository.message(place)) | {"keyid": good}
+            role_name, environment.mallory.sign(environment.repository.message(role_name)) | {"keyid": good}
         )
         environment.refuses(Reason.UNKNOWN_KEY)
         root["keys"][good] = kept
@@ -142,12 +142,12 @@ def test_attack_14_what_one_replica_has_seen_the_others_know(environment: Notary
         environment.refuses(Reason.ROLLBACK)
 
 
-@pytest.mark.parametrize("place", ["timestamp", "snapshot", "targets", RELEASES, ADMIN])
-def test_attack_14_one_old_file_among_new_ones_is_refused(environment: NotaryEnvironment, place: str) -> None:
+@pytest.mark.parametrize("role_name", ["timestamp", "snapshot", "targets", RELEASES, ADMIN])
+def test_attack_14_one_old_file_among_new_ones_is_refused(environment: NotaryEnvironment, role_name: str) -> None:
     publish_next(environment)
     environment.verify()
     environment.repository.bump()
-    environment.repository.signed[place]["version"] -= 2
+    environment.repository.signed[role_name]["version"] -= 2
     environment.repository.publish()
     environment.refuses(Reason.ROLLBACK)
 
@@ -170,7 +170,7 @@ def test_attack_14_an_old_root_with_a_key_that_was_replaced_is_refused(environme
 
 
 def test_attack_14_an_older_root_is_refused_though_all_below_it_is_new(environment: NotaryEnvironment) -> None:
-    """With the root go back the keys that it lists; whoever has stolen those can sign the rest anew."""
+    """An older root brings back the keys that it lists; a thief of those keys can sign the rest again."""
     stolen = environment.repository.copy()
     environment.verify()
     environment.repository.rotate_root(environment.root)
@@ -206,12 +206,12 @@ def test_attack_14_a_server_that_hides_what_is_new_is_found_out_when_the_timesta
     environment.refuses(Reason.EXPIRED)
 
 
-@pytest.mark.parametrize("place", [*BASE_ROLES, RELEASES, ADMIN])
-def test_attack_14_no_file_counts_beyond_its_time(environment: NotaryEnvironment, place: str) -> None:
-    environment.repository.expire(place)
+@pytest.mark.parametrize("role_name", [*BASE_ROLES, RELEASES, ADMIN])
+def test_attack_14_no_file_counts_beyond_its_time(environment: NotaryEnvironment, role_name: str) -> None:
+    environment.repository.expire(role_name)
     environment.repository.publish()
     refusal = environment.refuses(Reason.EXPIRED)
-    assert f"the {place} file" in refusal.message
+    assert f"the {role_name} file" in refusal.message
 
 
 def test_attack_14_an_expired_file_stays_expired_for_whoever_verified_before(environment: NotaryEnvironment) -> None:
@@ -225,28 +225,28 @@ def test_attack_14_an_expired_file_stays_expired_for_whoever_verified_before(env
 # 14: mix and match -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("place", ["snapshot", "targets", RELEASES, ADMIN])
+@pytest.mark.parametrize("role_name", ["snapshot", "targets", RELEASES, ADMIN])
 @pytest.mark.parametrize("direction", ["old among new", "new among old"])
 def test_attack_14_files_of_two_publications_do_not_mix(
-    environment: NotaryEnvironment, place: str, direction: str
+    environment: NotaryEnvironment, role_name: str, direction: str
 ) -> None:
     old = environment.repository.copy()
     publish_next(environment)
     served, other = (environment.repository, old) if direction == "old among new" else (old, environment.repository)
     environment.dtr.host_repository(served)
-    served.files[served.published_name(place)] = other.files[place]
+    served.files[served.published_name(role_name)] = other.files[role_name]
     environment.refuses(Reason.MALFORMED_EVIDENCE)
 
 
 def test_attack_14_a_file_that_only_the_snapshot_key_vouches_for_is_refused(environment: NotaryEnvironment) -> None:
-    """Whoever holds the server has timestamp and snapshot keys, and no others."""
-    for place in ("targets", RELEASES, ADMIN):
-        kept = environment.repository.files[place]
+    """An attacker who controls the server has the timestamp and snapshot keys, and no others."""
+    for role_name in ("targets", RELEASES, ADMIN):
+        kept = environment.repository.files[role_name]
         forged = json.loads(kept)
         forged["signed"]["version"] = 9
-        environment.repository.relink(place, wire(forged))
+        environment.repository.relink(role_name, wire(forged))
         environment.refuses(Reason.INVALID_SIGNATURE)
-        environment.repository.relink(place, kept)
+        environment.repository.relink(role_name, kept)
     environment.verify()
 
 
@@ -317,12 +317,12 @@ def test_attack_14_a_tag_is_a_name_and_not_a_beginning(environment: NotaryEnviro
         environment.refuses(Reason.NO_SIGNATURE, environment.image(reference))
 
 
-# 14: whatever a file may hold ------------------------------------------------------------------------------------
+# 14: any content of a file ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [None, [], "", 0, {"": None}, [None]])
 @pytest.mark.parametrize(
-    ("place", "member"),
+    ("role_name", "member"),
     [
         ("root", "roles"),
         ("root", "keys"),
@@ -334,16 +334,16 @@ def test_attack_14_a_tag_is_a_name_and_not_a_beginning(environment: NotaryEnviro
     ],
 )
 def test_attack_14_a_member_that_is_not_what_it_should_be_is_no_crash(
-    environment: NotaryEnvironment, place: str, member: str, value: Any
+    environment: NotaryEnvironment, role_name: str, member: str, value: Any
 ) -> None:
-    environment.repository.signed[place][member] = value
+    environment.repository.signed[role_name][member] = value
     if member == "meta":
-        environment.repository.write(place)
-        if place == "snapshot":
+        environment.repository.write(role_name)
+        if role_name == "snapshot":
             environment.repository.relink("snapshot", environment.repository.files["snapshot"])
     else:
         environment.repository.resign(
-            place, environment.repository.signers[place][0].sign(environment.repository.message(place))
+            role_name, environment.repository.signers[role_name][0].sign(environment.repository.message(role_name))
         )
     with pytest.raises(VerificationError) as caught:
         environment.verify()

@@ -1,4 +1,4 @@
-"""A notary server, or somebody between, that sends too much, too slowly, or the client elsewhere."""
+"""A notary server, or an attacker on the connection, that sends too much or too slowly, or redirects the client."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_attack_32_a_file_without_end_is_cut_off(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["root", "timestamp"])
 def test_attack_32_a_good_file_of_more_than_a_mebibyte_is_too_large(name: str) -> None:
-    """Nothing above says how long these two are; blanks at the end would change nothing in them."""
+    """No signed file states the length of these two, and blanks at their end do not change their content."""
     with NotaryEnvironment() as environment:
         good = environment.repository.files["timestamp"]
         environment.repository.files["timestamp"] = good.ljust(1 << 20)

@@ -16,31 +16,31 @@ from tests.support.signers.notary import NOW, Signer, certified, key_id, key_usa
 # 8: thresholds count distinct keys -------------------------------------------------------------------------------
 
 
-def with_threshold_of_two(environment: NotaryEnvironment, place: str, *signers: Signer) -> None:
-    if "/" in place:
-        environment.repository.delegate(place, *signers, threshold=2)
+def with_threshold_of_two(environment: NotaryEnvironment, role_name: str, *signers: Signer) -> None:
+    if "/" in role_name:
+        environment.repository.delegate(role_name, *signers, threshold=2)
     else:
-        environment.repository.set_keys(place, *signers, threshold=2)
+        environment.repository.set_keys(role_name, *signers, threshold=2)
     environment.repository.publish()
 
 
-@pytest.mark.parametrize("place", ["timestamp", "snapshot", "targets", RELEASES])
-def test_attack_08_one_key_that_signs_twice_is_one_signer(place: str) -> None:
+@pytest.mark.parametrize("role_name", ["timestamp", "snapshot", "targets", RELEASES])
+def test_attack_08_one_key_that_signs_twice_is_one_signer(role_name: str) -> None:
     with NotaryEnvironment() as environment:
-        signer = environment.repository.signers[place][0]
-        with_threshold_of_two(environment, place, signer)
-        signature = signer.sign(environment.repository.message(place))
-        again = signer.sign(environment.repository.message(place))
-        environment.repository.resign(place, signature, again, signature)
+        signer = environment.repository.signers[role_name][0]
+        with_threshold_of_two(environment, role_name, signer)
+        signature = signer.sign(environment.repository.message(role_name))
+        again = signer.sign(environment.repository.message(role_name))
+        environment.repository.resign(role_name, signature, again, signature)
         environment.refuses(Reason.INVALID_SIGNATURE)
 
 
-@pytest.mark.parametrize("place", ["targets", RELEASES])
-def test_attack_08_one_key_in_two_certificates_and_bare_is_one_signer(place: str) -> None:
+@pytest.mark.parametrize("role_name", ["targets", RELEASES])
+def test_attack_08_one_key_in_two_certificates_and_bare_is_one_signer(role_name: str) -> None:
     with NotaryEnvironment() as environment:
         first = certified("one")
         disguises = (first, certified("two", first.private), first.bare)
-        with_threshold_of_two(environment, place, *disguises)
+        with_threshold_of_two(environment, role_name, *disguises)
         environment.refuses(Reason.INVALID_SIGNATURE, roles=[role(RELEASES, first, environment.alice)])
 
 
@@ -52,7 +52,7 @@ def test_attack_08_one_root_key_in_two_certificates_is_one_signer() -> None:
 
 
 def test_attack_08_a_key_listed_under_two_ids_is_one_signer() -> None:
-    """The second entry says nothing new: its id is not the hash of its content, so nobody looks at it."""
+    """The second entry is ignored, because its id is not the hash of its content."""
     with NotaryEnvironment() as environment:
         with_threshold_of_two(environment, RELEASES, environment.alice)
         delegations = environment.repository.signed["targets"]["delegations"]
@@ -75,17 +75,17 @@ def test_attack_08_two_roles_signed_by_one_key_are_one_key_to_the_policy() -> No
         assert verified.fingerprints == (environment.alice.fingerprint,)
 
 
-# 9: nothing is met by nobody -------------------------------------------------------------------------------------
+# 9: a threshold needs a signer ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("threshold", [0, -1, None, "1", True])
-@pytest.mark.parametrize("place", ["root", "timestamp", "snapshot", "targets", RELEASES])
-def test_attack_09_a_threshold_below_one_is_met_by_nobody(place: str, threshold: object) -> None:
+@pytest.mark.parametrize("role_name", ["root", "timestamp", "snapshot", "targets", RELEASES])
+def test_attack_09_a_threshold_below_one_is_never_met(role_name: str, threshold: object) -> None:
     with NotaryEnvironment() as environment:
         entry = (
-            environment.repository.delegation(place)
-            if "/" in place
-            else environment.repository.signed["root"]["roles"][place]
+            environment.repository.delegation(role_name)
+            if "/" in role_name
+            else environment.repository.signed["root"]["roles"][role_name]
         )
         entry["threshold"] = threshold
         environment.repository.publish()

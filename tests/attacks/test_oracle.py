@@ -1,4 +1,4 @@
-"""Attacks on Oracle's signature records, by somebody who may write records, or who is the service."""
+"""Attacks on Oracle's signature records, by a writer of records, or by the service itself."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_signed_image_is_admitted(environment: OracleVerifierEnvironment) -> N
 def test_attack_03_a_record_made_for_one_image_with_the_message_of_another_is_refused(
     environment: OracleVerifierEnvironment,
 ) -> None:
-    """Oracle's own `get-verify` takes it: it never looks into the message."""
+    """Oracle's own `get-verify` accepts it: it never parses the message."""
     signed = environment.push("signed")
     environment.push()
     environment.server.honours_filter = False

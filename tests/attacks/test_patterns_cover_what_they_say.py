@@ -64,7 +64,7 @@ def test_attack_22_case_is_never_folded_in_a_match() -> None:
 
 @pytest.mark.parametrize("pattern", ["good.com**", "good.com**/app", "good.com*/**"])
 def test_attack_22_a_host_does_not_grow_by_accident(pattern: str) -> None:
-    """`good.com**` would let in `good.com.evil.org/x`; written with one star it is at least what it looks like."""
+    """`good.com**` would let in `good.com.evil.org/x`; with one star it covers no more than its text suggests."""
     try:
         compiled = compile_repository_pattern(pattern)
     except InvalidPatternError:

@@ -1,4 +1,4 @@
-"""Policy files that try to hurt whoever reads them, or to say one thing and mean another."""
+"""Policy files that attack their readers, or that two readers would read differently."""
 
 from __future__ import annotations
 

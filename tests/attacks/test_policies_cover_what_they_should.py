@@ -93,7 +93,7 @@ def test_attack_22_leaving_the_tag_out_does_not_get_around_tag_patterns() -> Non
     [f"good.com/app:dev@{DIGEST}", f"good.com/app@{DIGEST}", "good.com/app", "good.com/app:v1", "good.com/app:Dev"],
 )
 def test_attack_22_a_tag_written_beside_a_digest_excludes_nothing(image: str) -> None:
-    """Whoever writes the pod chooses both, and what is pulled follows the digest alone."""
+    """The author of the pod chooses both, and the kubelet pulls by the digest alone."""
     index = PolicyIndex(
         [policy_model("p", "good.com/**", excludeImages=[{"repository": "good.com/app", "tags": ["dev"]}])]
     )

@@ -100,7 +100,7 @@ def test_attack_37_private_addresses_are_for_hosts_that_somebody_named(address: 
 
 def test_attack_37_a_private_address_is_tried_for_who_named_the_host() -> None:
     host = "registry.example.test"
-    # An address kept for documentation: not on the internet, and nobody answers there.
+    # An address kept for documentation: not on the internet, and nothing responds there.
     with RegistryClient(resolver=Names({host: "192.0.2.1"})) as client:
         with pytest.raises(ForbiddenAddressError, match="literally"):
             session_of(client).manifest(Repository(host, "team/app"), "v1")

@@ -1,4 +1,4 @@
-"""A registry, or somebody on the way, serves something else than what was asked for."""
+"""A registry, or an attacker on the connection, serves something else than what was requested."""
 
 from __future__ import annotations
 

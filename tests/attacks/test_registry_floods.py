@@ -1,4 +1,4 @@
-"""A registry that sends more than anybody needs, in every place where it can send something."""
+"""A registry that sends more than the limits, in every kind of response."""
 
 from __future__ import annotations
 

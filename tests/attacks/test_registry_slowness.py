@@ -1,4 +1,4 @@
-"""A registry, or a name server, that takes its time: one total deadline, whatever is slow."""
+"""A slow registry or name server: one total deadline holds for every step."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def refused(verdict: ImageVerdict) -> Reason:
     return verdict.policies[0].findings[0].reason
 
 
-def test_attack_03_a_signature_of_another_image_is_worth_nothing(
+def test_attack_03_a_signature_of_another_image_does_not_count(
     environment: VerifierEnvironment, registry: OpenShiftSimulator
 ) -> None:
     signed, other = registry.push_image("team/app", "v1"), registry.push_image("team/app", "v2")
@@ -141,7 +141,7 @@ def test_attack_05_a_signature_on_the_index_does_not_admit_a_platform_by_its_own
 def test_attack_05_an_index_of_signed_platforms_that_is_something_else_as_well_is_refused(
     environment: VerifierEnvironment, registry: OpenShiftSimulator, member: str
 ) -> None:
-    """Go's decoder takes members in any case, the last one winning; a runtime may run what stands there."""
+    """Go's decoder takes members in any case, the last one winning; a runtime may run the image that it finds."""
     release = simple_authenticator("release", RELEASE.public, acceptPlatformSignatures=True)
     signed, evil = (registry.push_image("team/app", None, content=name) for name in (b"signed", b"evil"))
     registry.sign(signed, RELEASE.sign(payload(signed, environment.image("v1"))))

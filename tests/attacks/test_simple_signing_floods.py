@@ -37,7 +37,7 @@ def test_attack_32_an_endless_list_of_the_extension_is_refused(environment: Simp
     assert environment.refusal(simple_check()).reason is Reason.EVIDENCE_TOO_LARGE
 
 
-def test_attack_32_more_signatures_than_are_looked_at_are_refused(environment: SimpleSigningEnvironment) -> None:
+def test_attack_32_more_signatures_than_are_verified_are_refused(environment: SimpleSigningEnvironment) -> None:
     for _ in range(MAX_SIGNATURES + 1):
         environment.registry.sign(environment.digest, GOOD)
     assert environment.refusal(simple_check()).reason is Reason.EVIDENCE_TOO_LARGE

@@ -114,13 +114,13 @@ def test_attack_10_a_weak_key_is_refused_before_anything_is_verified(name: str) 
 
 
 @pytest.mark.parametrize("name", ["sha1-digest", "ripemd160-digest"])
-def test_attack_10_a_signature_over_a_weak_digest_is_worth_nothing(name: str) -> None:
+def test_attack_10_a_signature_over_a_weak_digest_does_not_count(name: str) -> None:
     with SimpleSigningEnvironment() as environment:
         environment.registry.sign(environment.digest, message(name))
         assert environment.refusal(simple_check("rsa-2048")).reason is Reason.INVALID_SIGNATURE
 
 
-def test_attack_16_a_key_that_expires_refuses_once_what_was_remembered_has_aged(
+def test_attack_16_a_key_that_expires_refuses_once_cached_findings_have_expired(
     environment: VerifierEnvironment, registry: OpenShiftSimulator, clock: FakeClock
 ) -> None:
     signer = Signer(validity_seconds=3600)
@@ -141,7 +141,7 @@ def test_attack_16_a_revocation_in_the_keyring_refuses_at_once(
 
 @pytest.mark.parametrize("why", ["without-reason", "as-compromised", "as-superseded", "as-retired"])
 @pytest.mark.parametrize("which", ["revoked", "subkey-revoked"])
-def test_attack_16_what_a_revoked_key_signed_before_is_worth_nothing_either(which: str, why: str) -> None:
+def test_attack_16_what_a_revoked_key_signed_before_does_not_count_either(which: str, why: str) -> None:
     with SimpleSigningEnvironment() as environment:
         environment.registry.sign(environment.digest, message(f"by-{which}-{why}"))
         assert environment.refusal(simple_check(f"{which}-{why}")).reason is Reason.REVOKED
@@ -156,7 +156,7 @@ def test_attack_16_what_a_revoked_key_signed_before_is_worth_nothing_either(whic
         ("ed25519", "expired-signature"),
     ],
 )
-def test_attack_16_what_has_expired_is_worth_nothing(key: str, signed: str) -> None:
+def test_attack_16_what_has_expired_does_not_count(key: str, signed: str) -> None:
     with SimpleSigningEnvironment() as environment:
         environment.registry.sign(environment.digest, message(signed))
         assert environment.refusal(simple_check(key)).reason is Reason.EXPIRED
@@ -178,7 +178,7 @@ def test_attack_16_what_a_certificate_no_longer_binds_has_signed_nothing(name: s
         load_keyring(case.certificate).verify(case.signed, NOW)
 
 
-def test_attack_16_a_deleted_signature_refuses_once_what_was_remembered_has_aged(
+def test_attack_16_a_deleted_signature_refuses_once_cached_findings_have_expired(
     environment: VerifierEnvironment, registry: OpenShiftSimulator, clock: FakeClock
 ) -> None:
     image = push(environment, registry, ONE)

@@ -1,4 +1,4 @@
-"""Attacks on SM2: keys and signatures that only look right, and ids that somebody else chose."""
+"""Attacks on SM2: keys and signatures that are only well-formed, and ids that another party chose."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_attack_10_points_off_the_curve_are_no_keys() -> None:
             load_public_key(pem_of(off))
 
 
-def test_attack_10_sm2_and_ecdsa_keys_never_stand_for_one_another() -> None:
+def test_attack_10_sm2_and_ecdsa_keys_are_never_interchanged() -> None:
     for pem, algorithm in ((KEY.public_pem, "ECDSA_SHA_256"), (public_pem(new_key("ECDSA P-256")), "SM2")):
         with pytest.raises(InvalidKeyError, match="does not fit"):
             load_public_key(pem, algorithm)

@@ -1,4 +1,4 @@
-"""A tag beside a digest is only words until the registry says that it names that digest."""
+"""A tag beside a digest counts only once the registry says that it names that digest."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_attack_43_what_meets_every_policy_is_admitted_though_the_registry_canno
     assert ask(environment, image).allowed
 
 
-def test_attack_43_a_verdict_by_tag_is_remembered_no_longer_than_the_tag(environment: WebhookEnvironment) -> None:
+def test_attack_43_a_verdict_by_tag_is_cached_no_longer_than_the_tag(environment: WebhookEnvironment) -> None:
     clock = FakeClock()
     environment.clock = clock
     environment.write(excluding(environment, "debug"))

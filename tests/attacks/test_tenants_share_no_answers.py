@@ -43,7 +43,7 @@ class Tenants:
     Args:
         world: the webhook and its registry.
         cluster: where the Secrets are.
-        clock: everybody's.
+        clock: clock of all parts.
     """
 
     def __init__(self, environment: WebhookEnvironment, cluster: KubernetesSimulator, clock: FakeClock) -> None:
@@ -126,7 +126,7 @@ def test_attack_47_a_verdict_on_a_private_image_is_for_those_who_may_read_it(sho
     assert before.code == 503
 
 
-def test_attack_47_the_answer_does_not_tell_whether_a_private_image_exists(shop: Tenants) -> None:
+def test_attack_47_the_answer_does_not_reveal_whether_a_private_image_exists(shop: Tenants) -> None:
     there = shop.environment.sign("team/app", "v1")
     unsigned = shop.environment.push("team/app", "v2")
     for image in (there, unsigned):
@@ -155,7 +155,7 @@ def test_attack_47_one_tenants_refusal_is_not_anothers(shop: Tenants) -> None:
     assert shop.validate("evil", image, "pull").code == 403
 
 
-def test_attack_47_a_finding_is_lent_after_one_head_that_is_remembered(shop: Tenants) -> None:
+def test_attack_47_a_finding_is_lent_after_one_head_that_is_cached(shop: Tenants) -> None:
     image = shop.environment.sign("team/app", None)
     shop.put_secret("friend", "pull", "member")
     assert shop.validate("shop", image, "pull").allowed
@@ -188,7 +188,7 @@ def test_attack_47_answers_obtained_anonymously_are_for_every_tenant(shop: Tenan
     before = shop.requests
     assert shop.validate("shop", image, "pull").allowed
     assert shop.requests == before
-    # Nobody asked who comes, so no Secret was read.
+    # The registry asked for no credentials, so no Secret was read.
     assert not any("/secrets/" in request.path for request in shop.cluster.requests)
 
 

@@ -44,7 +44,7 @@ def environment(clock: FakeClock) -> Iterator[VerifierEnvironment]:
         yield environment
 
 
-# 4, 27, 29: what is remembered is a digest's, never a tag's -----------------------------------------------------------
+# 4, 27, 29: findings are cached by digest, never by tag ---------------------------------------------------------------
 
 
 def test_attack_04_a_tag_that_is_moved_to_an_unsigned_image_is_denied_once_it_is_looked_up(
@@ -119,7 +119,7 @@ def test_attack_27_the_same_bytes_in_another_repository_are_verified_there(envir
     assert verdict.verdict is Verdict.DENY
 
 
-def test_attack_27_a_good_image_is_as_good_from_memory(environment: VerifierEnvironment) -> None:
+def test_attack_27_a_cached_finding_admits_as_a_new_one(environment: VerifierEnvironment) -> None:
     environment.push_signed()
     first, second = (environment.verify(environment.image())[0] for _ in range(2))
     assert first == second
@@ -129,7 +129,7 @@ def test_attack_27_a_good_image_is_as_good_from_memory(environment: VerifierEnvi
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 401, 403])
-def test_attack_28_a_transient_failure_is_not_remembered(environment: VerifierEnvironment, status: int) -> None:
+def test_attack_28_a_transient_failure_is_not_cached(environment: VerifierEnvironment, status: int) -> None:
     environment.push_signed()
     environment.registry.faults.status("/v2/", status)
     (failed,) = environment.verify(environment.image())
@@ -175,10 +175,10 @@ def test_attack_30_three_hundred_reviews_of_one_new_image_are_one_verification(
     assert len(environment.registry.paths) == 3
 
 
-# 31: replicas disagree no longer than either remembers, and never about what runs ------------------------------------
+# 31: replicas disagree no longer than their caches last, and never about what runs ------------------------------------
 
 
-def test_attack_31_a_replica_that_refused_agrees_again_once_its_refusal_is_forgotten(
+def test_attack_31_a_replica_that_refused_agrees_again_once_its_refusal_has_expired(
     environment: VerifierEnvironment, clock: FakeClock
 ) -> None:
     digest = environment.registry.push_image(REPOSITORY, "v1")
@@ -232,20 +232,20 @@ def _raise(kind: type[BaseException]) -> Any:
 
 
 class BrokenNetwork:
-    """A network that raises at one place: handing out sessions (0, 1), or at the first to third read (2 to 4)."""
+    """A network that raises in one step: handing out sessions (0, 1), or at the first to third read (2 to 4)."""
 
-    def __init__(self, network: RegistryClient, error: type[BaseException], place: int) -> None:
+    def __init__(self, network: RegistryClient, error: type[BaseException], step: int) -> None:
         self._network = network
         self._error = error
-        self._place = place
+        self._step = step
 
     def session(self, credentials: CredentialProvider, deadline: Deadline, literal_hosts: frozenset[str]) -> Registry:
-        if self._place == 0:
+        if self._step == 0:
             _raise(self._error)
         return _BrokenSession(self._network.session(credentials, deadline, literal_hosts), self)
 
     def services(self, deadline: Deadline) -> Services:
-        if self._place == 1:
+        if self._step == 1:
             _raise(self._error)
         return self._network.services(deadline)
 
@@ -256,8 +256,8 @@ class BrokenNetwork:
         return self._network.needs_credentials(repository)
 
     def count(self) -> None:
-        self._place -= 1
-        if self._place == 1:
+        self._step -= 1
+        if self._step == 1:
             _raise(self._error)
 
 
@@ -276,12 +276,12 @@ class _BrokenSession:
 
 
 @settings(max_examples=60, deadline=None)
-@given(error=st.sampled_from(ERRORS), place=st.integers(0, 4))
-def test_attack_17_whatever_is_raised_wherever_admits_nothing(error: type[BaseException], place: int) -> None:
+@given(error=st.sampled_from(ERRORS), step=st.integers(0, 4))
+def test_attack_17_no_error_in_any_step_admits(error: type[BaseException], step: int) -> None:
     clock = FakeClock()
     with VerifierEnvironment(clock=clock) as environment:
         environment.push_signed()
-        verifier = Verifier(BrokenNetwork(environment.client, error, place), clock)
+        verifier = Verifier(BrokenNetwork(environment.client, error, step), clock)
         (verdict,) = verifier.verify([environment.image()], environment.review())
         verifier.close()
     assert verdict.verdict in (Verdict.DENY, Verdict.UNAVAILABLE)

@@ -187,10 +187,10 @@ def test_attack_42_a_later_webhook_that_puts_a_tag_back_gets_no_tag_in(environme
         assert answer.response["auditAnnotations"] == {"container.main-0": f"not verified: NotPinned: {put_back}"}
 
 
-@pytest.mark.parametrize("place", ["init", "ephemeral", "volumes"])
-def test_attack_42_no_list_of_a_pod_takes_a_bare_tag(environment: WebhookEnvironment, place: str) -> None:
+@pytest.mark.parametrize("field", ["init", "ephemeral", "volumes"])
+def test_attack_42_no_list_of_a_pod_takes_a_bare_tag(environment: WebhookEnvironment, field: str) -> None:
     image = environment.sign("team/app", "v1")
-    lists: dict[str, Any] = {place: (image,)}
+    lists: dict[str, Any] = {field: (image,)}
     pinned = f"{image}@{environment.digest('team/app', 'v1')}"
     answer = environment.validate(review(pod(pinned, **lists)))
     assert not_pinned(answer)
@@ -255,7 +255,7 @@ def test_attack_42_a_refusal_says_more_than_a_missing_digest(environment: Webhoo
     assert (down.code, "could not be pinned" in down.message) == (503, False)
 
 
-def test_attack_42_a_missing_digest_is_nobody_elses_verdict(environment: WebhookEnvironment) -> None:
+def test_attack_42_a_missing_digest_changes_no_other_verdict(environment: WebhookEnvironment) -> None:
     image = environment.sign("team/app", "v1")
     for _ in range(3):
         assert not_pinned(environment.validate(review(pod(image))))

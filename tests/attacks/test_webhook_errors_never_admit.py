@@ -1,4 +1,4 @@
-"""At the webhook: whatever goes wrong, wherever, in whatever order, the pod is not admitted."""
+"""At the webhook: after an error in any part, in any order, the pod is not admitted."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def environment(tmp_path: Path) -> Iterator[WebhookEnvironment]:
 
 
 class Broken:
-    """Stands for any part of the world around the webhook and raises whenever it is asked for anything."""
+    """Replaces any part around the webhook, and raises at every use."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -98,7 +98,7 @@ def test_attack_17_a_registry_that_breaks_off_denies(environment: WebhookEnviron
 
 
 @pytest.mark.parametrize("actions", sorted(set(itertools.permutations(["Enforce", "Warn", "Audit", "Warn"], 3))))
-def test_attack_17_a_lenient_policy_never_weakens_a_strict_one_in_whatever_order(
+def test_attack_17_a_lenient_policy_never_weakens_a_strict_one_in_any_order(
     environment: WebhookEnvironment, actions: tuple[str, ...]
 ) -> None:
     everything = f"{environment.registry.host}/**"
@@ -121,7 +121,7 @@ def test_attack_17_a_lenient_policy_that_could_not_be_asked_never_weakens_a_stri
     assert not environment.validate(review(pod(image)), "timeout=2s").allowed
 
 
-def test_attack_17_one_good_image_admits_no_other_in_whatever_order(environment: WebhookEnvironment) -> None:
+def test_attack_17_one_good_image_admits_no_other_in_any_order(environment: WebhookEnvironment) -> None:
     good, bad, gone = (
         environment.sign("team/good", "v1"),
         environment.push("team/bad", "v1"),

@@ -1,4 +1,4 @@
-"""Running an image where nobody looks for it, or having it taken for one that was looked at."""
+"""Images in unusual fields, and images that are mistaken for verified ones."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def changed(obj: dict[str, Any], old: dict[str, Any]) -> list[str]:
     return [image.image for image in changed_of(obj, old)]
 
 
-def test_attack_04_a_container_that_is_added_with_a_known_text_is_looked_at_again() -> None:
+def test_attack_04_a_container_that_is_added_with_a_known_text_is_verified_again() -> None:
     """The tag may have moved since the other container was admitted."""
     assert changed(pod("app:v1", "app:v1"), pod("app:v1")) == ["app:v1"]
 
 
 @pytest.mark.parametrize(("version", "kind"), KINDS)
-def test_attack_18_ephemeral_containers_are_looked_at(version: str, kind: str) -> None:
+def test_attack_18_ephemeral_containers_are_verified(version: str, kind: str) -> None:
     spec = pod_spec("good", ephemeralContainers=[{"name": "debug", "image": EVIL}])
 
     assert images(workload(version, kind, spec)) == {"good", EVIL}
@@ -40,7 +40,7 @@ def test_attack_18_an_ephemeral_container_added_to_a_running_pod_is_new() -> Non
 
 
 @pytest.mark.parametrize(("version", "kind"), KINDS)
-def test_attack_19_init_containers_and_image_volumes_are_looked_at(version: str, kind: str) -> None:
+def test_attack_19_init_containers_and_image_volumes_are_verified(version: str, kind: str) -> None:
     spec = pod_spec(
         "good",
         initContainers=[{"name": "sidecar", "image": EVIL, "restartPolicy": "Always"}],
@@ -65,7 +65,7 @@ def test_attack_19_an_image_that_is_filled_in_later_is_refused(image: Any) -> No
         images_of(obj)
 
 
-def test_attack_20_an_object_that_is_being_deleted_is_looked_at_all_the_same() -> None:
+def test_attack_20_an_object_that_is_being_deleted_is_verified_all_the_same() -> None:
     old = workload("apps/v1", "Deployment", pod_spec("good"))
     new = workload("apps/v1", "Deployment", pod_spec(EVIL))
     for obj in (old, new):
@@ -74,7 +74,7 @@ def test_attack_20_an_object_that_is_being_deleted_is_looked_at_all_the_same() -
     assert changed(new, old) == [EVIL]
 
 
-def test_attack_20_taking_a_finalizer_off_needs_no_look_at_the_images() -> None:
+def test_attack_20_taking_a_finalizer_off_does_not_verify_the_images() -> None:
     old = workload("apps/v1", "Deployment", pod_spec(EVIL))
     old["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["example.org/x"]}
     new = {**old, "metadata": {**old["metadata"], "finalizers": []}}
@@ -91,7 +91,7 @@ def test_attack_20_an_image_changed_while_scaling_down_is_new() -> None:
 
 
 @pytest.mark.parametrize("spec", [{"replicas": 0}, {"suspend": True}, {"parallelism": 0}, {"paused": True}])
-def test_attack_20_an_object_that_runs_nothing_yet_is_looked_at(spec: dict[str, Any]) -> None:
+def test_attack_20_an_object_that_runs_nothing_yet_is_verified(spec: dict[str, Any]) -> None:
     obj = workload("apps/v1", "Deployment", pod_spec(EVIL))
     obj["spec"] |= spec
 
@@ -109,7 +109,7 @@ def test_attack_20_an_image_that_moves_to_another_list_or_container_is_new() -> 
 
 @pytest.mark.parametrize("kind", ["ReplicaSet", "Deployment", "Job", "Node", "StatefulSet"])
 def test_attack_21_an_owner_exempts_nothing(kind: str) -> None:
-    """Whoever creates a pod writes its owner references; nothing says that the owner was verified, or exists."""
+    """The author of a pod writes its owner references; they do not prove that the owner was verified, or exists."""
     plain, owned = pod(EVIL), pod(EVIL)
     owned["metadata"]["ownerReferences"] = [
         {"apiVersion": "apps/v1", "kind": kind, "name": "good", "uid": "4a4a", "controller": True}

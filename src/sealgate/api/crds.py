@@ -135,7 +135,7 @@ def _rule(rule: str, message: str) -> Schema:
 _REPOSITORY_RULES = [
     _rule(
         r"self.matches('^[^{}, \\t]*([{][^{}]*[}][^{}, \\t]*)*$')",
-        "braces must be closed and not nested, commas and blanks stand between braces only: write {a, b}",
+        "braces must be closed and not nested, commas and blanks are allowed between braces only: write {a, b}",
     ),
     _rule(
         r"!self.matches('[{,][ \\t]*[,}]')",
@@ -317,7 +317,7 @@ def _object_schema(kind: Kind) -> Schema:
 
 
 def _without_defaults(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
-    """Remove defaults from a status: a default there would look like a result of the operator."""
+    """Remove defaults from a status: a default there could be mistaken for a result of the operator."""
     if isinstance(schema, dict):
         return {
             key: _without_defaults(value)

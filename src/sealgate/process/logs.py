@@ -1,8 +1,8 @@
 """Logs: one JSON object a line on standard error, or coloured text where a person is watching.
 
-Events are constant texts, values go into keys. Foreign text (uids, namespaces, image
-names) goes through `sealgate.messages.quote` before it gets here, so it can neither start a line of its own nor move a
-terminal's cursor. gunicorn, Kopf and everything else that uses `logging` come out in the same shape.
+Events are constant texts, values go into keys. Foreign text (uids, namespaces, image names) goes through
+`sealgate.messages.quote` before it gets here, so it can neither start a line of its own nor move a terminal's cursor.
+gunicorn, Kopf and everything else that uses `logging` come out in the same shape.
 """
 
 from __future__ import annotations

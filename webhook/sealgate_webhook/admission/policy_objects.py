@@ -2,7 +2,7 @@
 
 A key that does not parse or is too short, or a pattern that is too complex, is refused: the author of the policy sees
 the error, not the next user who creates a pod. What an object names need not exist yet, since objects are applied in
-any order; a name that does not exist, and a policy that no image can meet as things are, are warnings.
+any order; a name that does not exist, and a policy that no image can meet with the objects that exist, are warnings.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class PolicyObjectAdmission:
 def policy_warnings(
     value: Mapping[str, Any], checks: Mapping[str, Check | SealgateError], now: datetime
 ) -> Sequence[str]:
-    """Return what will keep a well-formed policy from working as things are, one line each.
+    """Return what keeps a well-formed policy from working with the objects that exist, one line each.
 
     Args:
         value: the VerificationPolicy, as an API server sends it.

@@ -7,7 +7,7 @@ Which requests add images:
 
 - CREATE and UPDATE of a Pod, of anything that holds a pod template, and of kinds that the configuration names;
   DELETE and CONNECT add none;
-- of an UPDATE only the images that the old object did not have in the same place. That needs no list of
+- of an UPDATE only the images that the old object did not have in the same field. That needs no list of
   subresources: `pods/ephemeralcontainers` adds images and is verified, `pods/status` and `pods/resize` change none;
 - where digests are required, an image of a Pod that Enforce policies cover is admitted only with one. `mutate` adds
   it, and may fail to: a registry may be slow or down, or a later webhook may restore the tag. `validate` does not rely

@@ -183,13 +183,13 @@ def _read_signatures(attestation: Mapping[str, object], source: str) -> Iterator
         raise VerificationError(f"it has {what}", reason=Reason.TYPE_MISMATCH)
     serialized = _text(attestation, "serializedPayload", source)
     for number, item in enumerate(signatures, 1):
-        place = f"{source}, signature {number}"
-        yield Entry(place, partial(_read_signature, item, place, serialized))
+        name = f"{source}, signature {number}"
+        yield Entry(name, partial(_read_signature, item, name, serialized))
 
 
-def _read_signature(item: object, place: str, serialized: str) -> AttestedSignature:
-    entry = as_object(item, place)
-    return AttestedSignature(_text(entry, "publicKeyId", place), False, _text(entry, "signature", place), serialized)
+def _read_signature(item: object, name: str, serialized: str) -> AttestedSignature:
+    entry = as_object(item, name)
+    return AttestedSignature(_text(entry, "publicKeyId", name), False, _text(entry, "signature", name), serialized)
 
 
 def _read_attestation_v1beta1(inner: Mapping[str, object], source: str) -> Iterator[Entry]:

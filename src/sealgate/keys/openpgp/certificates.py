@@ -278,7 +278,7 @@ def _read_subkey(primary: KeyPacket, component: _Component, revocations: list[Si
     Args:
         primary: the primary key.
         component: the subkey with its signatures.
-        revocations: of any subkey, from anywhere in the certificate; some programs put them in the wrong place.
+        revocations: of any subkey, from anywhere in the certificate; some programs put them after another component.
     """
     bindings = component.of_type(_SUBKEY_BINDING)
     if not any(flags_let_sign(found) for found in bindings):

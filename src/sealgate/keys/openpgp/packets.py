@@ -298,7 +298,7 @@ def _armored_content(lines: list[bytes]) -> bytes:
 
 
 def _take(data: bytes, at: int, size: int) -> bytes:
-    """Return exactly so many bytes from a place."""
+    """Return exactly `size` bytes from the offset `at`."""
     if at + size > len(data):
         raise malformed("is cut short")
     return data[at : at + size]

@@ -96,7 +96,7 @@ class MetadataKey:
 
     @property
     def algorithm(self) -> Algorithm:
-        """The algorithm with which the private half signs metadata, whatever its curve or size."""
+        """The algorithm with which the private half signs metadata; the same for every curve and size."""
         return _ALGORITHMS[self._type]
 
     def encode(self, signature: bytes) -> tuple[str, bytes]:

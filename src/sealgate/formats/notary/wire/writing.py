@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: The `signed` member of a file, being built.
 Members = dict[str, Any]
 
-# Go escapes these in JSON text, so that it can stand in HTML and JavaScript.
+# Go escapes these in JSON text, so that it can be embedded in HTML and JavaScript.
 _ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _ESCAPES = str.maketrans(_ESCAPED)
 # What the server would drop when it writes a file again must not be in it.

@@ -1,4 +1,4 @@
-"""Who may write authenticators must not be able to read Secrets through the operator, nor to forge what it says."""
+"""A writer of authenticators must not be able to read Secrets through the operator, nor to forge its status."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def specs() -> list[dict[str, Any]]:
 @pytest.mark.parametrize("spec", specs(), ids=["cosign", "simpleSigning", "notary"])
 def test_attack_24_no_secret_gets_out_through_a_status(content: bytes, spec: dict[str, Any]) -> None:
     found = assess(authenticator("a", spec), SecretKeys({"victim": {"value": content}}.get), [], NOW)
-    told = found.status.model_dump_json() + found.message
-    assert WORDS.decode() not in told
+    shown = found.status.model_dump_json() + found.message
+    assert WORDS.decode() not in shown
     for value in (WORDS, WORDS * 3, PRIVATE):
-        assert base64.b64encode(value).decode() not in told
+        assert base64.b64encode(value).decode() not in shown
     for line in PRIVATE.decode().splitlines()[1:-1]:
-        assert line not in told
+        assert line not in shown
 
 
 def test_attack_24_the_operators_own_secrets_cannot_be_named() -> None:
@@ -113,11 +113,11 @@ def test_attack_40_private_keys_are_neither_logged_nor_outside_of_the_two_secret
         keys = [data(cluster, CA_SECRET)[CURRENT_KEY], data(cluster, TLS_SECRET)[LEAF_KEY]]
         others = [cluster.find(plural) for plural in ("validatingwebhookconfigurations", "events", "leases")]
     written = capsys.readouterr()
-    told = written.out + written.err + json.dumps(others)
-    assert "step" in told
+    shown = written.out + written.err + json.dumps(others)
+    assert "step" in shown
     for key in keys:
-        assert base64.b64encode(key).decode() not in told
-        assert key.decode().splitlines()[1] not in told
+        assert base64.b64encode(key).decode() not in shown
+        assert key.decode().splitlines()[1] not in shown
 
 
 class _Open:

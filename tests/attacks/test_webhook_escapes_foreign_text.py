@@ -1,4 +1,4 @@
-"""At the webhook: nobody writes into its log, its metrics or a terminal; no secret and no weak TLS gets out."""
+"""At the webhook: clients write no lines into its log, metrics or a terminal; no secret and no weak TLS gets out."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class CosignEnvironment:
         referrers_api: whether the registry has the referrers API.
 
     Attributes:
-        registry: the simulator.
+        registry: the simulated registry.
         digest: of the image in `REPOSITORY`, tag `v1`.
         deadline: how many seconds a verification has.
     """

@@ -51,7 +51,7 @@ class NotaryEnvironment:
 
     Attributes:
         dtr_options: of the registry that is also the notary server.
-        credentials: the pod's.
+        credentials: the pod's registry credentials.
         state: trusted state of the verifier.
         clock: what time it is for expiry.
         trust_registry: whether the settings trust the CA of its TLS certificate.

@@ -66,7 +66,7 @@ class NotarySigning:
     Attributes:
         folder: for the trust directory.
         dtr_options: of the registry that is also the notary server.
-        credentials: the signer's.
+        credentials: the signer's registry credentials.
         clock: what time it is; sleeping moves it.
     """
 

@@ -44,7 +44,7 @@ def simple_authenticator(name: str, *keys: str, **fields: Any) -> Authenticator:
     """Return an authenticator.
 
     Args:
-        name: of it.
+        name: name of the authenticator.
         keys: names of the fixtures' keys, or armored keys.
         fields: of the spec, as in YAML, instead of or beside those given here.
     """
@@ -60,7 +60,7 @@ def simple_check(
 
     Args:
         keys: names of the fixtures' keys, or armored keys.
-        secrets: for `keyring.secretRef`.
+        secrets: Secrets that `keyring.secretRef` may name, by name.
         fields: of the spec.
     """
     check = build_check(simple_authenticator("ops-gpg", *keys, **fields), FileKeys(secrets or {}))

@@ -40,14 +40,14 @@ class StoreEnvironment(Generic[S]):
     """The store; a context manager.
 
     Args:
-        server: the simulator.
+        server: the simulated store.
         form: the field of the format in an Authenticator.
         name: of that Authenticator.
         reference: the image that is asked about.
-        digest: its subject.
+        digest: digest of that image.
 
     Attributes:
-        server: as given.
+        server: the simulated store.
         secrets: what `credentialsSecret` finds.
         seconds: how long a verification has.
     """

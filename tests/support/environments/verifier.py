@@ -64,8 +64,8 @@ class VerifierEnvironment:
         settings: the verifier's limits.
         clock: clock of the verifier and the registry client.
         observer: observer of the verifier.
-        registry: the simulator.
-        verifier: under test.
+        registry: the simulated registry.
+        verifier: the verifier under test.
     """
 
     settings: VerifierSettings = field(default_factory=VerifierSettings)

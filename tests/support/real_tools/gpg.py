@@ -19,9 +19,9 @@ def judge(gpg: str, certificate: bytes, message: bytes, now: datetime) -> str:
     """Return "good", or what gpg reports instead, with a keyring that holds just that certificate.
 
     Args:
-        gpg: the program.
+        gpg: path of the program.
         certificate: binary, as imported.
-        message: binary, signed.
+        message: a signed message, binary.
         now: time of gpg's clock.
     """
     with tempfile.TemporaryDirectory() as name:

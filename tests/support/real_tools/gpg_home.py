@@ -18,7 +18,7 @@ class Home:
     """gpg, and skopeo with it, with keys of their own.
 
     Attributes:
-        path: GNUPGHOME.
+        path: directory that is GNUPGHOME.
         environment: of every program started here.
     """
 

@@ -26,7 +26,7 @@ class ClientCA:
     """A CA that issues client certificates.
 
     Args:
-        name: common name.
+        name: common name of the CA.
         issuer: the CA that issued this one; itself by default.
     """
 

@@ -56,7 +56,7 @@ class Classic:
 
     Attributes:
         digest: what the payload says is signed.
-        key: who signs.
+        key: private key that signs.
         algorithm: None for the key's default.
         reference: the payload's docker-reference.
         type: the payload's critical.type.
@@ -111,9 +111,9 @@ def push_classic(
     """Push classic signatures as the layers of one `.sig` tag.
 
     Args:
-        pusher: where to.
-        repository: "team/app".
-        signatures: in order.
+        pusher: registry to push to.
+        repository: path of the repository ("team/app").
+        signatures: signatures to store, in order.
         tag: None for the tag of the first one's digest.
         members: members of the manifest that replace the right ones.
     """
@@ -130,9 +130,9 @@ def push_referrer(
     """Push classic signatures as the layers of a manifest that refers to the image (OCI 1.1).
 
     Args:
-        pusher: where to.
-        repository: "team/app".
-        signatures: in order.
+        pusher: registry to push to.
+        repository: path of the repository ("team/app").
+        signatures: signatures to store, in order.
         subject: the digest referred to; None for the first one's.
         members: members of the manifest that replace the right ones.
     """
@@ -173,7 +173,7 @@ class BundleOf:
 
     Attributes:
         digest: what the statement says is signed.
-        key: who signs.
+        key: private key that signs.
         algorithm: None for the key's default.
         annotations: of the statement's subject.
         subjects: the statement's subjects instead of the one that follows.
@@ -255,8 +255,8 @@ def push_bundle(
     """Push a bundle as a manifest that refers to the image.
 
     Args:
-        pusher: where to.
-        repository: "team/app".
+        pusher: registry to push to.
+        repository: path of the repository ("team/app").
         bundle: what to push.
         subject: the digest referred to; None for the bundle's own.
         data: the exact bytes of the bundle instead of those that follow.

@@ -55,7 +55,7 @@ class Signer:
     """A private key, and how metadata shows it.
 
     Attributes:
-        private: the key.
+        private: the private key.
         certificates: what it comes in, the signer's own first; empty for a bare key.
     """
 

@@ -101,7 +101,7 @@ class Statement:
     """A signature of a certificate about itself.
 
     Attributes:
-        made: when.
+        made: creation time of the signature.
         flags: key flags; None for none at all.
         key_ends: when it says that the key ends; `MADE` writes a period of 0, which means never.
         ends: when the signature itself ends.
@@ -128,7 +128,7 @@ class Statement:
         """Return the body of the signature packet.
 
         Args:
-            kind: its type.
+            kind: type of the signature.
             data: what it is over.
             about: whose life `key_ends` is counted from.
         """

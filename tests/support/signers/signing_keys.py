@@ -19,10 +19,10 @@ class LocalSigningKey:
     """A `SigningKey`; tests may change its fields.
 
     Attributes:
-        private: signs.
+        private: private key that signs.
         algorithm: as policies name it; None for the default of the key.
         version: of the key in its KMS.
-        name: for messages.
+        name: name in messages.
         messages: everything that it has signed.
     """
 

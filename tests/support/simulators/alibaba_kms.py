@@ -51,7 +51,7 @@ class AlibabaKMSSimulator(HTTPSimulator):
     """The service; see `HTTPSimulator` for faults, TLS and recorded requests.
 
     Attributes:
-        keys: by id.
+        keys: the keys, by ID.
         access_key_id: access key ID of its only user.
         access_key_secret: access key secret of that user.
         security_token: expected in every request, when it is not empty.

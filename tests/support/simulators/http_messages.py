@@ -20,11 +20,11 @@ class RecordedRequest:
     """One received request.
 
     Attributes:
-        method: "GET".
+        method: HTTP method ("GET").
         path: without the query ("/v2/team/app/manifests/v1").
         query: the query's pairs, in order.
         headers: names in lower case.
-        body: the bytes.
+        body: bytes of the body.
         connection: which TCP connection it came on; 1 for the first that carried a request.
     """
 

@@ -60,7 +60,7 @@ class DEWSimulator(HTTPSimulator):
     """The service; see `HTTPSimulator` for faults, TLS and recorded requests.
 
     Attributes:
-        keys: by id.
+        keys: the keys, by ID.
         access_key: access key of its only user.
         secret_key: secret key of that user.
         security_token: expected in every request, when it is not empty.

@@ -62,7 +62,7 @@ class Backup:
 
     Attributes:
         objects: all of them.
-        version: the newest.
+        version: the newest resource version.
     """
 
     objects: dict[Key, Object]
@@ -93,10 +93,10 @@ class RecordedRequest:
     """One received request.
 
     Attributes:
-        method: "GET".
+        method: HTTP method ("GET").
         path: with the query.
         body: parsed, or None.
-        authorization: the header.
+        authorization: the Authorization header.
     """
 
     method: str

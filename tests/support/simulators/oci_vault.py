@@ -67,7 +67,7 @@ class OCIVaultSimulator(HTTPSimulator):
     """The vault, management and crypto endpoint in one; see `HTTPSimulator` for faults, TLS and requests.
 
     Attributes:
-        keys: by OCID.
+        keys: the keys, by OCID.
         api_key: of the one user it knows; change it at will.
     """
 

@@ -72,7 +72,7 @@ class APIKey:
     """A user's API key.
 
     Attributes:
-        private: the key.
+        private: the private key.
         key_id: tenancy, user and fingerprint.
     """
 

@@ -100,7 +100,7 @@ class RegistrySimulator(HTTPSimulator):
         """Push a small image with one layer and return its digest.
 
         Args:
-            repository: "team/app".
+            repository: path of the repository ("team/app").
             tag: may be None.
             content: the layer's bytes; the default differs for each repository and tag.
             media_type: of the manifest; with `DOCKER_MANIFEST` a docker image.
@@ -142,7 +142,7 @@ class RegistrySimulator(HTTPSimulator):
         """Push an OCI manifest of blobs (a signature, say) and return its digest.
 
         Args:
-            repository: "team/app".
+            repository: path of the repository ("team/app").
             tag: "sha256-….sig", or None for a referrer that has none.
             layers: bytes, media type and annotations of each.
             subject: what it refers to; it is then listed among that one's referrers.

@@ -160,6 +160,12 @@ def test_wrong_usage_is_named_before_anything_is_asked_for(
     assert registry.requests == []
 
 
+def test_openpgp_key_with_another_format_is_named(registry: OpenShiftSimulator) -> None:
+    ran = sealgate("sign", f"{registry.host}/team/app:1", "--key", f"gpg:{'0' * 40}")
+    assert ran.exit_code == 2
+    assert "is an OpenPGP key; sign with --format simpleSigning" in " ".join(ran.output.split())
+
+
 @pytest.mark.real
 def test_key_of_gpg_signs_or_is_named_as_locked(
     registry: OpenShiftSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -185,7 +185,7 @@ def test_what_cannot_be_understood_is_left_as_it_is(place: SigningEnvironment, t
     (folder / "signature-1").write_bytes(b"not a signature")
     (folder / "signature-2").mkdir()
     result = place.sign(FolderStore(tmp_path))
-    assert result.location == f"{folder}, signature-3"
+    assert result.location == f"{folder}/signature-3"
     assert (folder / "signature-1").read_bytes() == b"not a signature"
     place.registry.signatures[place.digest] = [{"name": "odd"}, 7]
     place.sign(OpenShiftStore())
@@ -310,7 +310,7 @@ def test_folder_without_write_access_is_an_error_before_signing(place: SigningEn
 
 
 def test_missing_folder_is_an_error(place: SigningEnvironment, tmp_path: Path) -> None:
-    with pytest.raises(UnavailableError, match="is no folder"):
+    with pytest.raises(UnavailableError, match="is not a folder"):
         place.sign(FolderStore(tmp_path / "missing"))
     assert not (tmp_path / "missing").exists()
 
@@ -342,7 +342,7 @@ def test_web_server_stores_files_with_the_credentials_of_its_host() -> None:
         place.trust(server)
         store = LookasideStore(f"{server.url}/sigstore", None)
         result = place.sign(store, credentials=login(server))
-        assert result.location == f"{server.url}/sigstore/{FOLDER_NAME}, signature-1"
+        assert result.location == f"{server.url}/sigstore/{FOLDER_NAME}/signature-1"
         assert place.verified(store={"lookaside": {"url": store.url}}) == (fingerprint_of(OPENPGP),)
         with pytest.raises(UnauthorizedError):
             place.sign(store, place.here("1.5"))

@@ -46,6 +46,7 @@ def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> N
         "sealgate sign registry.example.org/shop/web:1.0 --key release.key --recursive --annotation env=prod",
         "sealgate sign registry.example.org/shop/web:1.0 --key release.key --storage bundle --output json",
         "sealgate sign dtr.example.org/dev/nginx:1.4 --format notary --key alice/",
+        "sealgate sign registry.example.org/web:1.0 --key gpg:FINGERPRINT --format simpleSigning --store openshift",
     )
 )
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True)

@@ -16,6 +16,7 @@ from sealgate.cli.inputs.kms_keys import FORMS, parse_kms_key
 from sealgate.cli.inputs.registries import settings_of
 from sealgate.errors import ConfigError, InvalidKeyError
 from sealgate.http.services import ServiceClient
+from sealgate.keys.openpgp.gpg import PREFIX as OPENPGP_PREFIX
 from sealgate.keys.pem import MAX_PEM_BYTES
 from sealgate.keys.private_keys import load_private_key
 from sealgate.messages import quote
@@ -138,6 +139,8 @@ def open_signing_key(options: KeyOptions, variable: str) -> SigningKey:
     scheme = options.key.partition(":")[0]
     if scheme in SCHEMES:
         return SCHEMES[scheme](options)
+    if options.key.startswith(OPENPGP_PREFIX):
+        raise click.UsageError(f"--key {quote(options.key)} is an OpenPGP key; sign with --format simpleSigning")
     name = f"the key file {files.name_of(options.key)}"
     content = files.read_bytes(options.key, MAX_PEM_BYTES)
     warn_if_readable(options.key, name)

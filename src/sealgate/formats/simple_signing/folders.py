@@ -41,7 +41,7 @@ def read_below(folder: Path, name: str, limit: int) -> bytes:
     """
     root = Path(os.path.realpath(folder))
     if not root.is_dir():
-        raise UnavailableError(f"{quote(folder)} is no folder that can be read")
+        raise UnavailableError(f"{quote(folder)} is not a folder that can be read")
     target = Path(os.path.realpath(root / name))
     if not target.is_relative_to(root):
         raise VerificationError(f"{quote(name)} leads out of its folder", reason=Reason.MALFORMED_EVIDENCE)

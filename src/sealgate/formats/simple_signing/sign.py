@@ -99,8 +99,8 @@ class SimpleSigner:
             with suppress(VerificationError):
                 if candidate.message() == message:
                     return candidate
-        where = quote(writer_of(self.store).address(image))
-        raise SigningError(f"the signature was stored and is not there when it is read back: {where}; sign again")
+        what = f"the signature of {image.digest} of {quote(image.reference.name)}"
+        raise SigningError(f"{what} was stored and is not there when it is read back; sign again")
 
     def _result(self, outcome: SigningOutcome, candidate: Candidate, image: Image) -> SigningResult:
         message, writer = candidate.message(), writer_of(self.store)
@@ -109,7 +109,7 @@ class SimpleSigner:
             fingerprint=self.fingerprint,
             key_version="",
             algorithm=ALGORITHM,
-            location=f"{writer.address(image)}, {candidate.source}",
+            location=writer.locate(image, candidate.source),
             digest=f"sha256:{hashlib.sha256(message).hexdigest()}",
             size=len(message),
             contested=writer.contested and outcome is SigningOutcome.SIGNED,

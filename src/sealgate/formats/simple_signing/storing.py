@@ -62,8 +62,13 @@ class StoreWriter(Protocol):
     def lock_name(self, image: Image) -> str:
         """Return what `Signer.lock_name` returns."""
 
-    def address(self, image: Image) -> str:
-        """Return where the image's signatures are, for a person."""
+    def locate(self, image: Image, source: str) -> str:
+        """Return where one of the image's signatures is, for a person.
+
+        Args:
+            image: what is signed.
+            source: as its `Candidate` has it.
+        """
 
     def ready(self, image: Image, context: SigningContext) -> AbstractContextManager[Put]:
         """Return a context manager that makes ready to store one signature, and yields what stores it.
@@ -93,10 +98,10 @@ class OpenShiftWriter:
         del image
         return ""
 
-    def address(self, image: Image) -> str:
-        """Return the path of the extension."""
+    def locate(self, image: Image, source: str) -> str:
+        """Return the path of the extension, and which of its signatures it is."""
         repository = image.reference.repository
-        return f"{repository.registry}/extensions/v2/{repository.path}/signatures/{image.digest}"
+        return f"{repository.registry}/extensions/v2/{repository.path}/signatures/{image.digest}, {source}"
 
     @contextmanager
     def ready(self, image: Image, context: SigningContext) -> Iterator[Put]:
@@ -129,9 +134,9 @@ class FolderWriter:
         del image
         return ""
 
-    def address(self, image: Image) -> str:
-        """Return the folder of the image's signatures."""
-        return f"{self.store.folder}/{folder_name(image)}"
+    def locate(self, image: Image, source: str) -> str:
+        """Return the path of the file."""
+        return f"{self.store.folder}/{folder_name(image)}/{source}"
 
     @contextmanager
     def ready(self, image: Image, context: SigningContext) -> Iterator[Put]:
@@ -150,11 +155,11 @@ class LookasideWriter:
 
     def lock_name(self, image: Image) -> str:
         """Return the address of the image's signatures: a server may let a second writer replace a file."""
-        return self.address(image)
-
-    def address(self, image: Image) -> str:
-        """Return the address of the image's signatures."""
         return f"{self.store.url}/{folder_name(image)}"
+
+    def locate(self, image: Image, source: str) -> str:
+        """Return the URL of the file."""
+        return f"{self.store.url}/{folder_name(image)}/{source}"
 
     @contextmanager
     def ready(self, image: Image, context: SigningContext) -> Iterator[Put]:

@@ -129,9 +129,9 @@ def test_invalid_reference_is_a_usage_error(policies: Path, image: str) -> None:
 
 
 def test_bad_policies_are_listed_on_standard_error(tmp_path: Path) -> None:
-    path = write(tmp_path / "p.yaml", policy("shop", "registry.example.org/shop/*", authenticators=["nobody"]))
+    path = write(tmp_path / "p.yaml", policy("shop", "registry.example.org/shop/*", authenticators=["absent"]))
     matched = sealgate("policy", "match", "nginx", "--policies", path)
     assert matched.exit_code == 2
     assert matched.stdout == ""
-    assert "there is no Authenticator named nobody" in matched.stderr
+    assert "there is no Authenticator named absent" in matched.stderr
     assert f"{path}:" in matched.stderr

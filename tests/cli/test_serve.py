@@ -105,9 +105,9 @@ def test_changed_policies_are_loaded_and_invalid_ones_are_not(shop: Shop) -> Non
     with serving(shop) as server:
         url = f"http://{server.wait_for('reviews served')['address']}"
         assert allowed(url, shop.image("signed"))
-        more = write(shop.policies / "more.yaml", policy("more", "**", authenticators=["nobody"]))
+        more = write(shop.policies / "more.yaml", policy("more", "**", authenticators=["absent"]))
         refused = server.wait_for("policies invalid; keeping the last valid ones")
-        assert "there is no Authenticator named nobody" in refused["problems"][0]
+        assert "there is no Authenticator named absent" in refused["problems"][0]
         assert allowed(url, shop.image("signed"))
         write(more, policy("more", "**", authenticators=["qa-key"]))
         server.wait_for("policies loaded")

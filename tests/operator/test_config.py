@@ -36,7 +36,7 @@ def test_lifetimes_may_be_fractions_of_an_hour(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "told"),
+    ("document", "expected"),
     [
         (settings(lease="NOT A NAME"), "lease: "),
         (settings(colour="red"), "colour: Extra inputs"),
@@ -47,10 +47,10 @@ def test_lifetimes_may_be_fractions_of_an_hour(tmp_path: Path) -> None:
         ("lease: [", "is not YAML: "),
     ],
 )
-def test_invalid_file_is_refused_with_every_wrong_field(tmp_path: Path, document: Any, told: str) -> None:
+def test_invalid_file_is_refused_with_every_wrong_field(tmp_path: Path, document: Any, expected: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, document)
-    assert told in caught.value.message
+    assert expected in caught.value.message
     assert "config.yaml" in caught.value.message
 
 

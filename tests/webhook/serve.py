@@ -49,7 +49,7 @@ class StumblingBackend(FilesBackend):
 
 
 def _stumbling(task: Callable[[threading.Event], None]) -> Callable[[threading.Event], None]:
-    failures = [RuntimeError("a fault nobody foresaw")]
+    failures = [RuntimeError("an unforeseen fault")]
 
     def run(stop: threading.Event) -> None:
         if failures:

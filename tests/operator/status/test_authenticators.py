@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Secrets = dict[str, dict[str, bytes]]
 
 
-def look(
+def assess_object(
     obj: dict[str, Any], secrets: Secrets | None = None, now: datetime = NOW, others: Sequence[Any] = ()
 ) -> Assessment:
     return assess(obj, SecretKeys((secrets or {}).get, {"own"}), others, now)
@@ -50,7 +50,7 @@ def condition(assessment: Assessment) -> tuple[str, str]:
 
 
 def test_inline_keys_are_ready_and_stay_out_of_the_status() -> None:
-    found = look(authenticator("a", cosign(inline("one"), inline("two"))))
+    found = assess_object(authenticator("a", cosign(inline("one"), inline("two"))))
     assert condition(found) == ("True", "KeysResolved")
     assert (found.status.format, found.status.key_summary, found.status.keys) == ("cosign", "2/2", ())
     assert found.fingerprints == frozenset({fingerprint_of("one"), fingerprint_of("two")})
@@ -58,7 +58,7 @@ def test_inline_keys_are_ready_and_stay_out_of_the_status() -> None:
 
 def test_secret_key_is_written_to_the_status_for_the_webhook() -> None:
     obj = authenticator("a", cosign(secret_ref("keys"), inline("two")))
-    found = look(obj, {"keys": {"cosign.pub": pem("one").encode()}})
+    found = assess_object(obj, {"keys": {"cosign.pub": pem("one").encode()}})
     (key,) = found.status.keys
     assert key.source == "secretRef keys/cosign.pub"
     assert (key.state, key.algorithm, key.fingerprint) == ("Accepted", "ECDSA_SHA_256", fingerprint_of("one"))
@@ -78,7 +78,7 @@ def test_status_has_an_algorithm_only_if_the_spec_has_one(
     entry = {"keyId": key_id, **secret_ref("keys"), **({"algorithm": algorithm} if algorithm else {})}
     fields = {"region": "us-phoenix-1", "compartmentId": "ocid1.compartment.oc1..a", "trustedKeys": [entry]}
     rsa = public_pem(new_key("RSA 2048", "vault")).encode()
-    found = look(authenticator("a", {"oracle": fields}), {"keys": {"cosign.pub": rsa}})
+    found = assess_object(authenticator("a", {"oracle": fields}), {"keys": {"cosign.pub": rsa}})
     assert [key.algorithm for key in found.status.keys] == [algorithm]
     assert found.ready
 
@@ -86,15 +86,15 @@ def test_status_has_an_algorithm_only_if_the_spec_has_one(
 def test_unchanged_input_keeps_the_status() -> None:
     obj = authenticator("a", cosign(secret_ref("keys")))
     secrets = {"keys": {"cosign.pub": pem("one").encode()}}
-    first = look(obj, secrets)
-    again = look({**obj, "status": first.status.model_dump(by_alias=True)}, secrets, NOW + timedelta(hours=1))
+    first = assess_object(obj, secrets)
+    again = assess_object({**obj, "status": first.status.model_dump(by_alias=True)}, secrets, NOW + timedelta(hours=1))
     assert again.status == first.status
 
 
 def test_changed_secret_key_is_an_observation_not_a_transition() -> None:
     obj = authenticator("a", cosign(secret_ref("keys")))
-    first = look(obj, {"keys": {"cosign.pub": pem("one").encode()}})
-    later = look(
+    first = assess_object(obj, {"keys": {"cosign.pub": pem("one").encode()}})
+    later = assess_object(
         {**obj, "status": first.status.model_dump(by_alias=True)},
         {"keys": {"cosign.pub": pem("two").encode()}},
         NOW + timedelta(hours=1),
@@ -105,7 +105,7 @@ def test_changed_secret_key_is_an_observation_not_a_transition() -> None:
 
 
 @pytest.mark.parametrize(
-    ("secrets", "reason", "told"),
+    ("secrets", "reason", "expected"),
     [
         ({}, "SecretNotFound", "there is no Secret keys in sealgate's namespace; create it there"),
         ({"keys": {"other": b""}}, "SecretKeyNotFound", "Secret keys has no key cosign.pub; add it"),
@@ -114,10 +114,10 @@ def test_changed_secret_key_is_an_observation_not_a_transition() -> None:
         ({"keys": {"cosign.pub": b"\xff\xfe"}}, "KeyRefused", "convert DER"),
     ],
 )
-def test_secret_without_a_good_key_is_reported_with_an_action(secrets: Secrets, reason: str, told: str) -> None:
-    found = look(authenticator("a", cosign(secret_ref("keys"))), secrets)
+def test_secret_without_a_good_key_is_reported_with_an_action(secrets: Secrets, reason: str, expected: str) -> None:
+    found = assess_object(authenticator("a", cosign(secret_ref("keys"))), secrets)
     assert condition(found) == ("False", reason)
-    assert told in found.message
+    assert expected in found.message
     assert found.status.keys[0].state == "Refused"
     assert found.status.keys[0].pem is None
     assert found.status.key_summary == "0/1"
@@ -126,21 +126,21 @@ def test_secret_without_a_good_key_is_reported_with_an_action(secrets: Secrets, 
 
 def test_every_key_is_listed_after_a_refused_one() -> None:
     obj = authenticator("a", cosign(secret_ref("gone"), inline("two"), secret_ref("keys")))
-    found = look(obj, {"keys": {"cosign.pub": pem("one").encode()}})
+    found = assess_object(obj, {"keys": {"cosign.pub": pem("one").encode()}})
     assert [key.state for key in found.status.keys] == ["Refused", "Accepted"]
     assert found.status.key_summary == "2/3"
 
 
 def test_a_refused_key_does_not_stop_the_others() -> None:
     obj = authenticator("a", cosign(secret_ref("gone"), inline("two"), secret_ref("keys")))
-    found = look(obj, {"keys": {"cosign.pub": pem("one").encode()}})
+    found = assess_object(obj, {"keys": {"cosign.pub": pem("one").encode()}})
     assert condition(found) == ("True", "SomeKeysRefused")
     assert "there is no Secret gone" in found.message
     assert found.fingerprints == frozenset({fingerprint_of("one"), fingerprint_of("two")})
 
 
 def test_invalid_inline_key_is_not_ready() -> None:
-    found = look(authenticator("a", cosign({"pem": "rubbish"}, inline("two"))))
+    found = assess_object(authenticator("a", cosign({"pem": "rubbish"}, inline("two"))))
     assert condition(found) == ("False", "InvalidKey")
     assert found.status.key_summary == "1/2"
     assert "cosign.keys[0]" in found.message
@@ -148,37 +148,37 @@ def test_invalid_inline_key_is_not_ready() -> None:
 
 def test_a_key_that_does_not_fit_its_algorithm_is_refused() -> None:
     obj = authenticator("a", cosign(secret_ref("keys", algorithm="ED25519")))
-    found = look(obj, {"keys": {"cosign.pub": pem("one").encode()}})
+    found = assess_object(obj, {"keys": {"cosign.pub": pem("one").encode()}})
     assert condition(found) == ("False", "KeyRefused")
     assert "ED25519 does not fit" in found.message
 
 
 def test_one_secret_may_be_named_twice_with_different_algorithms() -> None:
     entries = [secret_ref("keys", algorithm=algorithm) for algorithm in ("ECDSA_SHA_256", "ECDSA_SHA_512")]
-    found = look(authenticator("a", cosign(*entries)), {"keys": {"cosign.pub": pem("one").encode()}})
+    found = assess_object(authenticator("a", cosign(*entries)), {"keys": {"cosign.pub": pem("one").encode()}})
     assert [key.algorithm for key in found.status.keys] == ["ECDSA_SHA_256", "ECDSA_SHA_512"]
     assert found.ready
 
 
 def test_invalid_option_is_not_ready() -> None:
-    found = look(authenticator("a", cosign(inline("one"), signatureRepository="NOT A REPOSITORY")))
+    found = assess_object(authenticator("a", cosign(inline("one"), signatureRepository="NOT A REPOSITORY")))
     assert condition(found) == ("False", "InvalidReference")
 
 
 def test_invalid_object_is_reported_with_its_field() -> None:
-    found = look(authenticator("a", {"cosign": {"keys": [], "colour": "red"}}))
+    found = assess_object(authenticator("a", {"cosign": {"keys": [], "colour": "red"}}))
     assert condition(found) == ("False", "InvalidSpec")
     assert "spec.cosign" in found.message
     assert not found.ready
 
 
 def test_invalid_status_is_rewritten() -> None:
-    found = look(authenticator("a", cosign(inline("one")), status={"conditions": "none"}))
+    found = assess_object(authenticator("a", cosign(inline("one")), status={"conditions": "none"}))
     assert found.ready
 
 
 def test_own_secrets_are_not_used_as_keys() -> None:
-    found = look(authenticator("a", cosign(secret_ref("own"))), {"own": {"cosign.pub": pem("one").encode()}})
+    found = assess_object(authenticator("a", cosign(secret_ref("own"))), {"own": {"cosign.pub": pem("one").encode()}})
     assert condition(found) == ("False", "SecretNotAllowed")
 
 
@@ -187,7 +187,7 @@ def test_secret_keyring_is_written_to_the_status_armored(binary: bool) -> None: 
     text = armored_key("rsa-3072").encode()
     raw = armored_blocks(text)[0][1] if binary else b"To whom it may concern\n" + text
     obj = simple_signing({"secretRef": {"name": "keys", "key": "ring"}})
-    found = look(obj, {"keys": {"ring": raw}}, BEFORE_SPOILT)
+    found = assess_object(obj, {"keys": {"ring": raw}}, BEFORE_SPOILT)
     assert condition(found) == ("True", "KeysResolved")
     (key,) = found.status.keys
     assert key.pem is not None
@@ -200,14 +200,14 @@ def test_secret_keyring_is_written_to_the_status_armored(binary: bool) -> None: 
 
 @pytest.mark.parametrize(("now", "ready"), [(BEFORE_SPOILT, "True"), (AFTER_SPOILT, "False")])
 def test_expired_or_revoked_keyring_is_not_ready(now: datetime, ready: str) -> None:
-    found = look(simple_signing({"inline": armored_key("expired")}), now=now)
+    found = assess_object(simple_signing({"inline": armored_key("expired")}), now=now)
     assert condition(found) == (ready, "KeysResolved" if ready == "True" else "Expired")
     assert found.ready is (ready == "True")
 
 
 def test_keyring_with_one_good_key_is_ready_and_names_the_bad_one() -> None:
     keyring = armored_key("expired") + armored_key("rsa-3072")
-    found = look(simple_signing({"inline": keyring}), now=AFTER_SPOILT)
+    found = assess_object(simple_signing({"inline": keyring}), now=AFTER_SPOILT)
     assert condition(found) == ("True", "SomeKeysRefused")
     assert "expired" in found.message
 
@@ -219,23 +219,25 @@ def grafeas(*keys: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("now", "ready"), [(BEFORE_SPOILT, "True"), (AFTER_SPOILT, "False")])
 def test_expired_attestation_key_is_not_ready(now: datetime, ready: str) -> None:
-    found = look(grafeas({"pgp": armored_key("expired")}), now=now)
+    found = assess_object(grafeas({"pgp": armored_key("expired")}), now=now)
     assert condition(found) == (ready, "KeysResolved" if ready == "True" else "Expired")
 
 
 def test_expired_attestation_key_is_named_beside_a_good_one() -> None:
-    found = look(grafeas({"pgp": armored_key("expired")}, inline("one")), now=AFTER_SPOILT)
+    found = assess_object(grafeas({"pgp": armored_key("expired")}, inline("one")), now=AFTER_SPOILT)
     assert condition(found) == ("True", "SomeKeysRefused")
     assert found.fingerprints == frozenset({fingerprint_of("one")})
 
 
 def test_pinned_certificate_missing_in_the_keyring_is_not_ready() -> None:
-    found = look(simple_signing({"inline": armored_key("rsa-3072")}, fingerprints=["A" * 40]), now=BEFORE_SPOILT)
+    found = assess_object(
+        simple_signing({"inline": armored_key("rsa-3072")}, fingerprints=["A" * 40]), now=BEFORE_SPOILT
+    )
     assert condition(found) == ("False", "InvalidKey")
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         (b"-----BEGIN PRIVATE KEY-----", "holds a private key"),
         (b"hello", "neither OpenPGP public keys nor certificates"),
@@ -244,16 +246,16 @@ def test_pinned_certificate_missing_in_the_keyring_is_not_ready() -> None:
         (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be read"),
     ],
 )
-def test_invalid_keyring_is_refused(content: bytes, told: str) -> None:
-    found = look(simple_signing({"secretRef": {"name": "keys", "key": "ring"}}), {"keys": {"ring": content}})
-    assert told in found.message
+def test_invalid_keyring_is_refused(content: bytes, expected: str) -> None:
+    found = assess_object(simple_signing({"secretRef": {"name": "keys", "key": "ring"}}), {"keys": {"ring": content}})
+    assert expected in found.message
     assert found.status.keys[0].state == "Refused"
 
 
 def test_the_signers_of_a_notary_role_may_be_in_secrets() -> None:
     role = {"name": "targets/releases", "keys": [secret_ref("keys"), {"keyId": "a" * 64}]}
     obj = authenticator("dtr", {"notary": {"root": {"keyId": "b" * 64}, "roles": [role]}})
-    found = look(obj, {"keys": {"cosign.pub": pem("one").encode()}})
+    found = assess_object(obj, {"keys": {"cosign.pub": pem("one").encode()}})
     assert condition(found) == ("True", "KeysResolved")
     assert found.status.key_summary == "3/3"
     assert found.fingerprints is None
@@ -342,7 +344,7 @@ def test_secrets_are_found_in_every_field() -> None:
 
 def test_sm2_keys_in_secrets_keep_the_id_of_their_signer() -> None:
     entry = secret_ref("keys", algorithm="SM2", distinguishingId="somebody")
-    found = look(
+    found = assess_object(
         authenticator("a", cosign(entry)), {"keys": {"cosign.pub": SM2PrivateKey.generate().public_pem.encode()}}
     )
     assert condition(found) == ("True", "KeysResolved")
@@ -351,6 +353,6 @@ def test_sm2_keys_in_secrets_keep_the_id_of_their_signer() -> None:
 
 def test_kms_key_without_a_reader_is_not_ready() -> None:
     key = {"region": "cn-north-4", "projectId": "0a1b", "keyId": "b1c2", "credentialsSecret": {"name": "x"}}
-    found = look(authenticator("a", cosign({"kms": {"huawei": key}})))
+    found = assess_object(authenticator("a", cosign({"kms": {"huawei": key}})))
     assert condition(found) == ("False", "AuthenticatorNotReady")
     assert "the operator has not read it yet" in found.message

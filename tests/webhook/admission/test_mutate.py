@@ -34,14 +34,14 @@ def apply(operations_: list[dict[str, str]], obj: dict[str, Any]) -> dict[str, A
     patched: dict[str, Any] = json.loads(json.dumps(obj))
     for operation in operations_:
         *way, last = operation["path"].split("/")[1:]
-        place: Any = patched
+        parent: Any = patched
         for step in way:
-            place = place[int(step)] if isinstance(place, list) else place[step]
+            parent = parent[int(step)] if isinstance(parent, list) else parent[step]
         if operation["op"] == "test":
-            assert place[last] == operation["value"]
+            assert parent[last] == operation["value"]
         else:
             assert operation["op"] == "replace"
-            place[last] = operation["value"]
+            parent[last] = operation["value"]
     return patched
 
 

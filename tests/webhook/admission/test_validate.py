@@ -70,13 +70,13 @@ def test_list_of_fields_of_an_image_is_bounded(environment: WebhookEnvironment) 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("place", ["containers", "init", "volumes"])
+@pytest.mark.parametrize("field", ["containers", "init", "volumes"])
 def test_unsigned_image_is_found_in_every_kind_and_field(
-    environment: WebhookEnvironment, kind: str, place: str
+    environment: WebhookEnvironment, kind: str, field: str
 ) -> None:
     good, bad = environment.sign("team/good", "v1"), environment.push("team/bad", "v1")
-    lists = {} if place == "containers" else {place: (bad,)}
-    images = (good, bad) if place == "containers" else (good,)
+    lists = {} if field == "containers" else {field: (bad,)}
+    images = (good, bad) if field == "containers" else (good,)
     assert not environment.validate(review(workload(kind, *images, **lists))).allowed
     assert environment.validate(review(workload(kind, good, init=(good,), volumes=(good,)))).allowed
 

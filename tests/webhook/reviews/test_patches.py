@@ -58,13 +58,13 @@ def test_patch_replaces_only_the_pinned_images(
     after = json.loads(json.dumps(before))
     tested: dict[str, str] = {}
     for operation in operations:
-        place, last = _place(after, operation["path"])
+        parent, last = _place(after, operation["path"])
         if operation["op"] == "test":
             tested[operation["path"]] = operation["value"]
-            assert place[last] == operation["value"]
+            assert parent[last] == operation["value"]
         else:
-            assert tested[operation["path"]] == place[last]
-            place[last] = operation["value"]
+            assert tested[operation["path"]] == parent[last]
+            parent[last] = operation["value"]
     expected = [pinned.get(image.image, image.image) for image in images_of(before)]
     assert [image.image for image in images_of(after)] == expected
 

@@ -212,9 +212,9 @@ def test_waiting_for_a_thread_counts_towards_the_deadline(environment: WebhookEn
 
 
 def test_server_is_notified_when_the_body_has_been_read(environment: WebhookEnvironment) -> None:
-    told: list[bool] = []
-    environment.post("/validate", GOOD, environ_overrides={RECEIVED: lambda: told.append(True)})
-    assert told == [True]
+    called: list[bool] = []
+    environment.post("/validate", GOOD, environ_overrides={RECEIVED: lambda: called.append(True)})
+    assert called == [True]
 
 
 def _body(stream: io.BytesIO, length: str | None) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def test_neither_is_a_mistake_in_the_configuration(changes: dict[str, Any], said
 
 
 def test_invalid_policies_are_reported_before_serving(tmp_path: Path) -> None:
-    write_objects(tmp_path / "policies", policy("a", "{a", authenticators=("nobody",)))
+    write_objects(tmp_path / "policies", policy("a", "{a", authenticators=("absent",)))
     with pytest.raises(PolicyError) as caught:
         run_server(SETTINGS, policies_in(tmp_path / "policies"))
     assert caught.value.problems

@@ -53,7 +53,7 @@ def test_before_the_first_load_the_source_is_not_ready(environment: WebhookEnvir
 
 
 def test_invalid_first_set_is_refused_with_every_problem(environment: WebhookEnvironment) -> None:
-    environment.write(policy("a", "[", authenticators=("nobody",)))
+    environment.write(policy("a", "[", authenticators=("absent",)))
     source = source_of(environment, environment.folder)
     with pytest.raises(PolicyError) as caught:
         source.load()
@@ -90,13 +90,13 @@ def test_namespace_labels_are_read_from_the_files(environment: WebhookEnvironmen
 def test_invalid_set_leaves_the_last_good_one_and_is_logged(environment: WebhookEnvironment) -> None:
     image = environment.push("team/app", "v1")
     assert not environment.validate(review(pod(image))).allowed
-    environment.write(policy("broken", "{a", authenticators=("nobody",)))
+    environment.write(policy("broken", "{a", authenticators=("absent",)))
     environment.source.poll()
     assert not environment.validate(review(pod(image))).allowed
     assert environment.get("/readyz").status_code == 200
     (line,) = environment.lines("policies invalid; keeping the last valid ones")
     assert line["level"] == "error"
-    assert any("nobody" in problem for problem in line["problems"])
+    assert any("absent" in problem for problem in line["problems"])
     assert environment.metric("sealgate_policy_reload_failures_total") == 1
     assert environment.metric("sealgate_policy_last_reload_successful") == 0
 
@@ -167,7 +167,7 @@ def test_last_good_set_survives_any_reading_error(environment: WebhookEnvironmen
 
         def now(self) -> datetime:
             if self.broken:
-                raise RuntimeError("a fault nobody foresaw")
+                raise RuntimeError("an unforeseen fault")
             return super().now()
 
     clock = Breaking()
@@ -178,7 +178,7 @@ def test_last_good_set_survives_any_reading_error(environment: WebhookEnvironmen
     environment.source.poll()
     assert names_of(environment.source) == ["all"]
     (line,) = environment.lines("policies unreadable; keeping the last valid ones")
-    assert "a fault nobody foresaw" in line["exception"]
+    assert "an unforeseen fault" in line["exception"]
 
 
 def test_unchanged_files_are_not_read_again(environment: WebhookEnvironment) -> None:

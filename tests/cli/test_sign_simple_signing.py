@@ -147,6 +147,10 @@ def test_missing_role_is_reported_for_the_image(registry: OpenShiftSimulator, ke
         (["--key", "KEY", "--store", "openshift", "--algorithm", "ECDSA_SHA_256"], "do not belong to an OpenPGP key"),
         (["--key", "KEY", "--store", "openshift", "--storage", "tag"], "belongs to --format cosign"),
         (["--key", "gpg:DEADBEEF", "--store", "openshift"], "not an OpenPGP fingerprint"),
+        (
+            ["--key", "alibaba:cn-hongkong/key-1", "--store", "openshift"],
+            "is a key of a KMS, and an OpenPGP key is needed",
+        ),
         (["--key", "missing.asc", "--store", "openshift"], "cannot read missing.asc"),
     ],
 )

@@ -2,8 +2,8 @@
 
 One module here speaks to one provider: it has a function `fetch` that asks the service for a key and says what it
 found, and has a line in `PROVIDERS` of `sealgate.kms.resolve`. What a found key is worth (whether it parses, is
-strong enough, fits its algorithm) is judged there, the same for all. Its `SIGNING` says how its keys sign, and has a
-line in `SIGNING_SERVICES` of `sealgate.kms.signing`.
+strong enough, fits its algorithm) is judged there, the same for all. If its keys sign,
+its `SIGNING` says how, and has a line in `SIGNING_SERVICES` of `sealgate.kms.signing`.
 """
 
 from __future__ import annotations

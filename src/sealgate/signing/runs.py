@@ -150,14 +150,14 @@ class SigningRun:
         context = self._context(each.reference)
         try:
             with self.locks.hold(self.signer.lock_name(each.image), context.sources.deadline):
-                return replace(each, result=self.signer.sign(each.image, context))
+                return SignedImage(each.reference, each.image, self.signer.sign(each.image, context))
         except SealgateError as error:
-            return replace(each, error=error)
+            return SignedImage(each.reference, each.image, error=error)
 
     def _sign_again(self, each: SignedImage) -> SignedImage:
         again = self._sign(each)
         if again.result is None or each.result is None:
-            return again
+            return replace(each, error=again.error)
         dropped = again.result.outcome is SigningOutcome.SIGNED
         repairs = each.result.repairs + again.result.repairs + dropped
         return replace(each, result=replace(again.result, outcome=SigningOutcome.SIGNED, repairs=repairs))

@@ -10,6 +10,7 @@ from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import UnavailableError, VerificationError
 from sealgate.formats.build import build_check
 from sealgate.formats.interface import Image, Sources
+from sealgate.formats.signing import SigningContext
 from sealgate.http.settings import RegistrySettings
 from sealgate.keys.resolvers import FileKeys
 from sealgate.references import parse_reference
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from sealgate.clocks import Clock
     from sealgate.findings import Verified
     from sealgate.formats.interface import Check
+    from sealgate.formats.signing import Signer, SigningResult
     from sealgate.reasons import Reason
     from sealgate.references import Digest
     from tests.support.signers.private_keys import PrivateKey
@@ -88,6 +91,21 @@ class CosignEnvironment:
             self._client.session(NoCredentials(), deadline), self._client.services(deadline), self._clock, deadline
         )
         return check.verify(image or self.image(), sources)
+
+    def sign(self, signer: Signer, image: Image | None = None, clock: Clock | None = None) -> SigningResult:
+        """Sign an image; with a clock of the test, where the signer waits.
+
+        Args:
+            signer: signs.
+            image: by default the one that is there.
+            clock: the system's by default.
+        """
+        clock = clock or self._clock
+        deadline = Deadline.after(clock, self.deadline)
+        session = self._client.session(NoCredentials(), deadline)
+        sources = Sources(session, self._client.services(deadline), clock, deadline)
+        writer = self._client.writer(NoCredentials(), deadline)
+        return signer.sign(image or self.image(), SigningContext(sources, writer))
 
     def verify(self, *keys: PrivateKey | dict[str, Any], image: Image | None = None, **fields: Any) -> Verified:
         """Ask an authenticator about an image."""

@@ -9,9 +9,9 @@
         assert registry.paths == ["/v2/team/app/manifests/v1"]
 
 What is pushed is served byte for byte under the digest of its bytes. Referrers come from the API, or with
-`referrers_api=False` from the fallback tag, which pushing a manifest with a `subject` then keeps up to date as
-real clients do. Pushing over HTTP works too (blob uploads in one or several pieces, manifests), so real tools can
-be pointed at it.
+`referrers_api=False` from the fallback tag, which `push_manifest` of a manifest with a `subject` then keeps up to
+date as real clients do. Pushing over HTTP works too (blob uploads in one or several pieces, manifests), so real tools
+can be pointed at it.
 """
 
 from __future__ import annotations
@@ -175,15 +175,24 @@ class RegistrySimulator(HTTPSimulator):
     def push_manifest(
         self, repository: str, reference: str | None, body: bytes, media_type: str = OCI_MANIFEST
     ) -> Digest:
-        """Store a manifest, byte for byte, under its digest and (if `reference` is one) a tag."""
+        """Store a manifest, byte for byte, under its digest and (if `reference` is one) a tag.
+
+        Without the referrers API the fallback tag of its subject is kept up to date, as clients do. A manifest that
+        is pushed over HTTP leaves that to its client.
+        """
+        with self.lock:
+            digest = self._store(repository, reference, body, media_type)
+            if not self.referrers_api:
+                self._update_fallback(repository, digest)
+        return digest
+
+    def _store(self, repository: str, reference: str | None, body: bytes, media_type: str) -> Digest:
         digest = digest_of(body)
         with self.lock:
             place = self.repositories.setdefault(repository, _Repository())
             place.manifests[digest] = (media_type, body)
             if reference is not None and reference != digest:
                 place.tags[reference] = digest
-            if not self.referrers_api:
-                self._update_fallback(repository, digest)
         return digest
 
     def push_blob(self, repository: str, data: bytes) -> Digest:
@@ -249,7 +258,7 @@ class RegistrySimulator(HTTPSimulator):
             if refusal is not None:
                 return refusal
             media_type = request.headers.get("content-type", OCI_MANIFEST)
-            digest = self.push_manifest(repository, reference, request.body, media_type)
+            digest = self._store(repository, reference, request.body, media_type)
             headers = {"Docker-Content-Digest": digest, "Location": f"/v2/{repository}/manifests/{digest}"}
             subject = _document(request.body).get("subject")
             if self.referrers_api and isinstance(subject, dict):

@@ -1,0 +1,94 @@
+"""Several `sealgate sign` on one machine: no signature is lost, and a process that is killed does no harm."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sealgate.keys.generation import KeyType, generate_key, write_private_key
+from tests.cli.running import start
+from tests.cli.test_sign import sign
+from tests.support.simulators.http_faults import Fault
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.simulators.http_messages import Answer
+    from tests.support.simulators.registry import RegistrySimulator
+
+PROCESSES = 4
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+
+def new_key_file(tmp_path: Path, name: str) -> Path:
+    path = tmp_path / name
+    path.write_bytes(write_private_key(generate_key(KeyType.ECDSA_P256), None))
+    path.chmod(0o600)
+    return path
+
+
+def layers(registry: RegistrySimulator, tag: str) -> int:
+    return len(json.loads(registry.manifest("shop/web", tag)[1])["layers"])
+
+
+@pytest.mark.parametrize("referrers_api", [True, False])
+def test_processes_at_the_same_time_lose_nothing(
+    registry: RegistrySimulator, tmp_path: Path, environment: dict[str, str], *, referrers_api: bool
+) -> None:
+    registry.referrers_api = referrers_api
+    digest = registry.push_image("shop/web", "1.0")
+    options = ("sign", f"{registry.host}/shop/web:1.0", "--insecure-registry", registry.host, "--timeout", "120")
+    storage = "tag" if referrers_api else "bundle"
+    running = [
+        start(*options, "--storage", storage, "--key", new_key_file(tmp_path, f"{n}.key"), env=environment)
+        for n in range(PROCESSES)
+    ]
+    for process in running:
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors
+    if referrers_api:
+        assert layers(registry, digest.replace(":", "-") + ".sig") == PROCESSES
+    else:
+        assert len(registry.referrers("shop/web", digest)) == PROCESSES
+
+
+def test_killed_process_leaves_blobs_only_and_the_next_one_signs(
+    registry: RegistrySimulator, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    digest = registry.push_image("shop/web", "1.0")
+    key, uploaded, killed = new_key_file(tmp_path, "a.key"), threading.Event(), threading.Event()
+
+    def hold(answer: Answer) -> Answer:
+        uploaded.set()
+        killed.wait(60)
+        return answer
+
+    registry.faults.add(Fault("/blobs/uploads/.*digest=", hold, method="PUT", times=1))
+    options = (f"{registry.host}/shop/web:1.0", "--insecure-registry", registry.host, "--key", key)
+    with start("sign", *options, env=environment) as process:
+        assert uploaded.wait(60)
+        process.kill()
+        process.wait()
+    killed.set()
+    assert registry.repositories["shop/web"].tags.keys() == {"1.0"}
+    again = start("sign", *options, env=environment)
+    _, errors = again.communicate()
+    assert again.returncode == 0, errors
+    assert layers(registry, digest.replace(":", "-") + ".sig") == 1
+
+
+def test_no_terminal_is_never_waited_for(registry: RegistrySimulator, tmp_path: Path) -> None:
+    key = tmp_path / "encrypted.key"
+    key.write_bytes(write_private_key(generate_key(KeyType.ECDSA_P256), b"open sesame"))
+    registry.push_image("shop/web", "1.0")
+    ran = sign(registry, f"{registry.host}/shop/web:1.0", "--key", key)
+    assert ran.exit_code == 2
+    assert "there is no terminal to ask on" in ran.stderr

@@ -11,7 +11,6 @@ import pytest
 
 from sealgate.keys.generation import KeyType, generate_key, write_private_key
 from tests.cli.running import start
-from tests.cli.test_sign import sign
 from tests.support.simulators.http_faults import Fault
 
 if TYPE_CHECKING:
@@ -83,12 +82,3 @@ def test_killed_process_leaves_blobs_only_and_the_next_one_signs(
     _, errors = again.communicate()
     assert again.returncode == 0, errors
     assert layers(registry, digest.replace(":", "-") + ".sig") == 1
-
-
-def test_no_terminal_is_never_waited_for(registry: RegistrySimulator, tmp_path: Path) -> None:
-    key = tmp_path / "encrypted.key"
-    key.write_bytes(write_private_key(generate_key(KeyType.ECDSA_P256), b"open sesame"))
-    registry.push_image("shop/web", "1.0")
-    ran = sign(registry, f"{registry.host}/shop/web:1.0", "--key", key)
-    assert ran.exit_code == 2
-    assert "there is no terminal to ask on" in ran.stderr

@@ -128,10 +128,10 @@ class _Work:
         layer = known or layouts.signature_layer(payload, self._sign(payload))
         self._put_blob(payload)
         update = tag.update(
-            lambda manifest: layer in layouts.read_signatures(manifest, tag.name)["layers"],
+            lambda manifest: self._own_layer(layouts.read_signatures(manifest, tag.name), payload) is not None,
             lambda manifest: self._with_layer(manifest, layer, tag.name),
         )
-        outcome = SigningOutcome.ALREADY_SIGNED if known and update.manifest == there else SigningOutcome.SIGNED
+        outcome = SigningOutcome.SIGNED if update.writes else SigningOutcome.ALREADY_SIGNED
         return self._result(outcome, tag.name, update.manifest.digest, len(update.manifest.body), update)
 
     def _own_layer(self, document: Mapping[str, Any], payload: bytes) -> dict[str, Any] | None:
@@ -286,7 +286,7 @@ class _Work:
             digest=digest,
             size=size,
             contested=update is not None and outcome is SigningOutcome.SIGNED,
-            repairs=0 if update is None else update.repairs,
+            repairs=0 if update is None else max(update.writes - 1, 0),
         )
 
 

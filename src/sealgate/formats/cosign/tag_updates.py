@@ -35,11 +35,12 @@ class TagUpdate:
 
     Attributes:
         manifest: with the addition.
-        repairs: how often the addition was dropped by another writer and added again.
+        writes: how often it was written: 0 if the addition was there, and once more for each time that another writer
+            dropped it.
     """
 
     manifest: Manifest
-    repairs: int
+    writes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class SharedTag:
             attempts += 1
             written += self._write(there, *extend(there))
             there = self._read_back(holds)
-        return TagUpdate(there, max(written - 1, 0))
+        return TagUpdate(there, written)
 
     def _read_back(self, holds: Callable[[Manifest], bool]) -> Manifest | None:
         there = self.read()

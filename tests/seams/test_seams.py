@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from tests.cli.keys import private_pem
 from tests.cli.objects import write
-from tests.seams.additions import FORMAT, PROVIDER, Addition, copy_sources, listed_sources, run_python
+from tests.seams.additions import Addition, copy_sources, listed_sources, run_python
+from tests.seams.format_additions import FORMAT
+from tests.seams.kms_additions import PROVIDER
 from tests.support.builders.objects import authenticator, policy
 from tests.support.signers.private_keys import fingerprint, new_key, public_pem, sign
 from tests.support.simulators.http import HTTPSimulator
-from tests.support.simulators.http_messages import Answer, encode
+from tests.support.simulators.http_messages import Answer, RecordedRequest, encode, json_answer
 from tests.support.simulators.registry import RegistrySimulator
 
 if TYPE_CHECKING:
@@ -46,15 +49,24 @@ print(json.dumps({"ready": found.ready, "message": found.message, **found.status
 """
 
 
+class ToyKMS(HTTPSimulator):
+    """A KMS with one key; see `tests.seams.kms_additions`."""
+
+    def respond(self, request: RecordedRequest) -> Answer:
+        if (request.method, request.path, request.headers.get("authorization")) == ("POST", "/k1/sign", "Bearer t0ken"):
+            return json_answer({"signature": base64.b64encode(sign(KEY, request.body)).decode()})
+        return super().respond(request)
+
+
 class ToyEnvironment:
     """An image with a toy signature by a key of a toy KMS, the policy files for it, and the sources with both."""
 
-    def __init__(self, folder: Path, registry: RegistrySimulator, kms: HTTPSimulator) -> None:
+    def __init__(self, folder: Path, registry: RegistrySimulator, kms: ToyKMS) -> None:
         self.sources, self.policies = folder / "sources", folder / "policies"
         self.policies.mkdir()
         self.registry, self.kms = registry, kms
         copy_sources(self.sources, FORMAT, PROVIDER)
-        kms.documents["/k1"] = Answer(200, {}, encode({"pem": public_pem(KEY), "kind": "ECDSA P-256"}))
+        kms.documents["/k1"] = json_answer({"pem": public_pem(KEY), "kind": "ECDSA P-256"})
         for tag, key in (("signed", KEY), ("stranger", OTHER)):
             self.push(tag, key)
         self.registry.push_image("library/web", "unsigned")
@@ -80,14 +92,19 @@ class ToyEnvironment:
         return run_python(self.sources, CLI, *args)
 
     def verify(self, tag: str) -> Any:
+        return self._run("verify", tag, "--policies", self.policies)
+
+    def sign(self, tag: str, *options: object) -> Any:
+        return self._run("sign", tag, *options)
+
+    def _run(self, command: str, tag: str, *options: object) -> Any:
         insecure = [part for host in (self.registry.host, self.kms.host) for part in ("--insecure-registry", host)]
-        image = f"{self.registry.host}/library/web:{tag}"
-        return self.sealgate("verify", image, "--policies", self.policies, *insecure, "--output", "json")
+        return self.sealgate(command, f"{self.registry.host}/library/web:{tag}", *options, *insecure, "-o", "json")
 
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ToyEnvironment]:
-    with RegistrySimulator() as registry, HTTPSimulator() as kms:
+    with RegistrySimulator() as registry, ToyKMS() as kms:
         yield ToyEnvironment(tmp_path_factory.mktemp("toy"), registry, kms)
 
 
@@ -98,6 +115,27 @@ def test_toy_signature_by_a_key_of_a_toy_kms_verifies(toy: ToyEnvironment) -> No
     (finding,) = entry["policies"][0]["findings"]
     assert (finding["outcome"], finding["format"]) == ("verified", "toy")
     assert fingerprint(KEY) in json.dumps(finding)
+
+
+def test_what_sign_stores_in_the_toy_format_verifies(toy: ToyEnvironment, tmp_path: Path) -> None:
+    toy.registry.push_image("library/web", "new")
+    (tmp_path / "toy.key").write_text(private_pem(KEY))
+    for outcome in ("signed", "alreadySigned"):
+        result = toy.sign("new", "--format", "toy", "--key", tmp_path / "toy.key")
+        assert result.returncode == 0, result.stderr
+        (entry,) = json.loads(result.stdout)
+        assert (entry["outcome"], entry["keyFingerprint"]) == (outcome, fingerprint(KEY))
+    assert toy.verify("new").returncode == 0
+
+
+def test_key_of_the_toy_kms_signs_as_cosign_does(toy: ToyEnvironment, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy.registry.push_image("library/web", "cosign")
+    monkeypatch.setenv("TOY_TOKEN", "t0ken")
+    result = toy.sign("cosign", "--key", "toy:k1", "--kms-endpoint", toy.kms.url, "--storage", "referrers")
+    assert result.returncode == 0, result.stderr
+    (entry,) = json.loads(result.stdout)
+    assert (entry["outcome"], entry["format"], entry["keyVersion"]) == ("signed", "cosign", "1")
+    assert entry["keyFingerprint"] == fingerprint(KEY)
 
 
 @pytest.mark.parametrize(("tag", "reason"), [("stranger", "InvalidSignature"), ("unsigned", "NoSignature")])

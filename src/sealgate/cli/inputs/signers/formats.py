@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from sealgate.cli.inputs.signers.interface import SignerInput
 
 #: Every format: one import and one line. The first is the default.
-FORMATS: tuple[SignerInput, ...] = (cosign.INPUT, simple_signing.INPUT, notary.INPUT, grafeas.INPUT, oracle.INPUT)
+FORMATS: tuple[SignerInput, ...] = (
+    cosign.INPUT,
+    simple_signing.INPUT,
+    notary.INPUT,
+    grafeas.INPUT,
+    oracle.INPUT,
+)
 
 
 def format_names() -> list[str]:

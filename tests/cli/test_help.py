@@ -98,8 +98,9 @@ def checkout(tmp_path: Path, registry: RegistrySimulator, monkeypatch: pytest.Mo
     (tmp_path / "policy.json").write_text('{"default": [{"type": "reject"}]}')
     (tmp_path / "registries.d").mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("EXAMPLE_VERIFY_MIRRORS", f"registry.example.org={registry.host}")
-    monkeypatch.setenv("EXAMPLE_VERIFY_INSECURE", registry.host)
+    for name in ("VERIFY", "SIGNATURES"):
+        monkeypatch.setenv(f"EXAMPLE_{name}_MIRRORS", f"registry.example.org={registry.host}")
+        monkeypatch.setenv(f"EXAMPLE_{name}_INSECURE", registry.host)
     return tmp_path
 
 

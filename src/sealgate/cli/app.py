@@ -16,6 +16,7 @@ from sealgate.cli.help import examples
 _COMMANDS = {
     "verify": "sealgate.cli.commands.verify:verify",
     "sign": "sealgate.cli.commands.sign:sign",
+    "signatures": "sealgate.cli.commands.signatures:signatures",
     "serve": "sealgate.cli.commands.serve:serve",
     "policy": "sealgate.cli.commands.policy:policy",
     "key": "sealgate.cli.commands.key:key",

@@ -63,8 +63,23 @@ class Claims:
         subject = self._subject(statement)
         self._check_repository(optional_text(subject, "name", "the statement's subject") or "")
         _check_type(text_member(statement, "predicateType", "the statement"), SIGN_PREDICATE)
-        annotations = subject.get("annotations")
-        self._check_annotations({} if annotations is None else as_object(annotations, "the subject's annotations"))
+        self._check_annotations(_annotations(subject))
+
+    def payload_annotations(self, payload: bytes) -> Mapping[str, object]:
+        """Return the annotations that a classic payload carries, checked or not.
+
+        Raises:
+            VerificationError: it is malformed.
+        """
+        return parse_simple_payload(payload, "the payload").optional
+
+    def envelope_annotations(self, envelope: Envelope) -> Mapping[str, object]:
+        """Return the annotations that the statement inside an envelope has for the image, checked or not.
+
+        Raises:
+            VerificationError: it is malformed, or about other images only.
+        """
+        return _annotations(self._subject(parse_object(envelope.payload, "the statement")))
 
     def _subject(self, statement: Mapping[str, object]) -> Mapping[str, object]:
         subjects = list_member(statement, "subject", "the statement")
@@ -104,6 +119,11 @@ class Claims:
                 found = f"is {quote(members[name], 100)}" if name in members else "is missing"
                 msg = f"the annotation {quote(name, 100)} {found}; the authenticator asks for {quote(wanted, 100)}"
                 raise VerificationError(msg, reason=Reason.ANNOTATION_MISMATCH)
+
+
+def _annotations(subject: Mapping[str, object]) -> Mapping[str, object]:
+    annotations = subject.get("annotations")
+    return {} if annotations is None else as_object(annotations, "the subject's annotations")
 
 
 def _check_type(found: str, *wanted: str) -> None:

@@ -6,6 +6,7 @@ the bytes that were fetched, after their hash and their signature.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,9 +31,9 @@ from sealgate.registry.interface import DOCKER_MANIFEST, OCI_MANIFEST
 from sealgate.registry.manifests import is_image_manifest, parse_artifact_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from sealgate.findings import Verified
+    from sealgate.findings import SeenSignature, Verified
     from sealgate.formats.cosign.claims import Claims
     from sealgate.formats.cosign.wire import Bundle
     from sealgate.formats.interface import Sources
@@ -56,8 +57,38 @@ _LIKELY_TYPES = frozenset(
         "application/vnd.oci.image.manifest.v1+json",
     }
 )
+_CREATED_ANNOTATION = "org.opencontainers.image.created"
 # Payloads up to this size are kept during the search: signatures by several keys often share one.
 _KEPT_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the search read of one signature; nothing in it is verified.
+
+    Attributes:
+        holder: tag or digest of the manifest that has the layer.
+        layer: descriptor of the payload or of the bundle.
+        created: time that the manifest states (RFC 3339); empty if it states none.
+        content: the payload or the bundle; empty if it could not be read.
+        signature: decoded; empty as for `content`.
+        signed: the exact bytes that the signature is over; empty as for `content`.
+        hint: base64 of the SHA-256 of the signer's public key, as a bundle states it; empty if none is stated.
+        check_claims: raises `VerificationError` unless the signed bytes make the claims that are required; None if
+            the content could not be read.
+        annotations: returns the annotations that the signed bytes carry; raises `VerificationError` if they are
+            malformed; None as for `check_claims`.
+    """
+
+    holder: str
+    layer: Layer
+    created: str = ""
+    content: bytes = b""
+    signature: bytes = b""
+    signed: bytes = b""
+    hint: str = ""
+    check_claims: Callable[[], None] | None = None
+    annotations: Callable[[], Mapping[str, object]] | None = None
 
 
 class Search:
@@ -68,17 +99,26 @@ class Search:
         claims: what a signed text must say.
         signature_repository: the repository that holds the signatures.
         sources: the outside world.
+        found: filled with what was read of each signature, by the source that `SeenSignature` has; the search then
+            does not end when every key has verified. None where only the outcome matters.
     """
 
     def __init__(
-        self, keys: tuple[PublicKey, ...], claims: Claims, signature_repository: Repository, sources: Sources
+        self,
+        keys: tuple[PublicKey, ...],
+        claims: Claims,
+        signature_repository: Repository,
+        sources: Sources,
+        found: dict[str, Found] | None = None,
     ) -> None:
         self._keys = keys
         self._claims = claims
         self._digest = claims.image.digest
         self._signature_repository = signature_repository
         self._registry = sources.registry
-        self._evidence = Evidence(sources.deadline, frozenset(key.fingerprint for key in keys))
+        self._found = found
+        wanted = None if found is not None else frozenset(key.fingerprint for key in keys)
+        self._evidence = Evidence(sources.deadline, wanted)
         self._kept: dict[Digest, bytes] = {}
 
     def run(self) -> Verified:
@@ -88,13 +128,18 @@ class Search:
             VerificationError: no signature counts.
             UnavailableError: none counts, and one could not be fetched.
         """
+        self.see()
+        name = self._signature_repository.name
+        nothing = f"{name} holds no cosign signature of {self._digest}; sign it, or copy its signature there"
+        return self._evidence.conclude(nothing)
+
+    def see(self) -> tuple[SeenSignature, ...]:
+        """Search as `run` does, and return every signature seen; what ended the search early is one of them."""
         with self._evidence.search("all candidates"):
             self._search_tag()
             if not self._evidence.complete:
                 self._search_referrers()
-        name = self._signature_repository.name
-        nothing = f"{name} holds no cosign signature of {self._digest}; sign it, or copy its signature there"
-        return self._evidence.conclude(nothing)
+        return self._evidence.seen
 
     def _search_tag(self) -> None:
         tag = f"{self._digest.replace(':', '-')}.sig"
@@ -106,7 +151,7 @@ class Search:
                 return
             if manifest.digest == self._digest:
                 return  # a registry that resolves such a tag to the image that it names
-            self._check_layers(parse_artifact_manifest(manifest, "the manifest").layers, source)
+            self._check_layers(parse_artifact_manifest(manifest, "the manifest"), tag, source)
 
     def _search_referrers(self) -> None:
         listed: Sequence[Descriptor] = ()
@@ -137,18 +182,20 @@ class Search:
             msg = f"its subject is {artifact.subject}, not {self._digest}: it belongs to another image"
             raise VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
         if artifact.artifact_type == BUNDLE_TYPE:
-            self._check_bundle(artifact, source)
+            self._check_bundle(artifact, manifest.digest, source)
         else:
-            self._check_layers(artifact.layers, source)
+            self._check_layers(artifact, manifest.digest, source)
 
-    def _check_layers(self, layers: Sequence[Layer], source: str) -> None:
-        self._evidence.count(len(layers))
-        for number, layer in enumerate(layers, 1):
+    def _check_layers(self, artifact: ArtifactManifest, holder: str, source: str) -> None:
+        self._evidence.count(len(artifact.layers))
+        for number, layer in enumerate(artifact.layers, 1):
             where = f"{source}, layer {number}"
             with self._evidence.source(where):
-                self._check_layer(layer, where)
+                self._check_layer(Found(holder, layer, _created(artifact)), where)
 
-    def _check_layer(self, layer: Layer, source: str) -> None:
+    def _check_layer(self, found: Found, source: str) -> None:
+        self._note(source, found)
+        layer = found.layer
         if layer.media_type != PAYLOAD_TYPE:
             msg = f"the layer is {quote(layer.media_type, 100)}, which is not an image signature"
             raise VerificationError(msg, reason=Reason.TYPE_MISMATCH)
@@ -156,30 +203,55 @@ class Search:
             raise malformed("the layer", f"the annotation {SIGNATURE_ANNOTATION} is missing")
         signature = decode_base64(layer.annotations[SIGNATURE_ANNOTATION], "the signature")
         payload = self._blob(layer)
+        read = replace(
+            found,
+            content=payload,
+            signature=signature,
+            signed=payload,
+            check_claims=partial(self._claims.check_payload, payload),
+            annotations=partial(self._claims.payload_annotations, payload),
+        )
+        self._note(source, read)
         self._evidence.judge(
             source,
             lambda: verify_detached(self._keys, signature, payload, self._stranger()),
             self._claims.check_payload,
         )
 
-    def _check_bundle(self, artifact: ArtifactManifest, source: str) -> None:
+    def _check_bundle(self, artifact: ArtifactManifest, holder: str, source: str) -> None:
         predicate = artifact.annotations.get(PREDICATE_ANNOTATION, SIGN_PREDICATE)
         if predicate != SIGN_PREDICATE:
             msg = f"it is an attestation ({quote(predicate, 100)}), which is not an image signature"
             raise VerificationError(msg, reason=Reason.TYPE_MISMATCH)
         if len(artifact.layers) != 1 or artifact.layers[0].media_type != BUNDLE_TYPE:
             raise malformed("the manifest", "a bundle has exactly one layer, of the bundle's type")
-        bundle = parse_bundle(self._blob(artifact.layers[0]), "the bundle")
+        found = Found(holder, artifact.layers[0], _created(artifact))
+        self._note(source, found)
+        content = self._blob(found.layer)
+        bundle = parse_bundle(content, "the bundle")
         envelope, signatures = bundle.envelope, bundle.envelope.signatures
         self._evidence.count(len(signatures) - 1)
         stranger = self._bundle_stranger(bundle)
+        read = replace(
+            found,
+            content=content,
+            signed=envelope.signed,
+            hint=bundle.hint,
+            check_claims=partial(self._claims.check_envelope, envelope),
+            annotations=partial(self._claims.envelope_annotations, envelope),
+        )
         for number, signature in enumerate(signatures, 1):
             where = source if len(signatures) == 1 else f"{source}, signature {number}"
+            self._note(where, replace(read, signature=signature))
             self._evidence.judge(
                 where,
                 partial(verify_detached, self._keys, signature, envelope.signed, stranger),
                 lambda _: self._claims.check_envelope(envelope),
             )
+
+    def _note(self, source: str, found: Found) -> None:
+        if self._found is not None:
+            self._found[source] = found
 
     def _bundle_stranger(self, bundle: Bundle) -> VerificationError:
         if bundle.keyless:
@@ -226,6 +298,10 @@ class Search:
 def is_likely_signature(descriptor: Descriptor) -> bool:
     """Return whether a referrer's descriptor looks like that of a signature; some tools write wrong types."""
     return _may_be_signature(descriptor) and descriptor.artifact_type in _LIKELY_TYPES
+
+
+def _created(artifact: ArtifactManifest) -> str:
+    return artifact.annotations.get(_CREATED_ANNOTATION, "")
 
 
 def _may_be_signature(descriptor: Descriptor) -> bool:

@@ -61,7 +61,7 @@ class CosignCheck:
 
     def budget_host(self, image: Image) -> str:
         """Return the registry that holds the signatures."""
-        return self._place(image).registry
+        return self.repository_of(image).registry
 
     def verify(self, image: Image, sources: Sources) -> Verified:
         """Verify the image's signatures; see `sealgate.formats.interface.Check`.
@@ -73,9 +73,10 @@ class CosignCheck:
             UnavailableError: no signature counts, and one could not be fetched.
         """
         claims = Claims(image, self.annotations, self.match_repository)
-        return Search(self.keys, claims, self._place(image), sources).run()
+        return Search(self.keys, claims, self.repository_of(image), sources).run()
 
-    def _place(self, image: Image) -> Repository:
+    def repository_of(self, image: Image) -> Repository:
+        """Return the repository that holds the signatures of an image."""
         return self.signature_repository or image.reference.repository
 
 

@@ -1,0 +1,182 @@
+"""Output of `sealgate signatures`: tables for people, and JSON, an API for other programs.
+
+`signatures.schema.json` beside this module is the published schema of the JSON; a test checks that
+`docs/signatures.schema.json` is a copy of it. Members may be added to the schema; none may be removed, renamed or given
+another meaning.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from sealgate.cli.exits import Exit
+from sealgate.cli.outputs.console import plain
+from sealgate.errors import UnavailableError
+from sealgate.reasons import TRANSIENT_REASONS, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import Console
+
+    from sealgate.findings import SeenSignature
+    from sealgate.signing.listing import Judgement, ListedImage, ListedSignature
+
+_STYLES = {"verified": "bold green", "notChecked": "", "refused": "bold red", "unavailable": "bold magenta"}
+_SHOWN = {"notChecked": "not checked", "unavailable": "not determined"}
+_SHORT = len("sha256:") + 12
+
+
+def schema_text() -> str:
+    """Return the JSON schema of the document."""
+    return resources.files("sealgate.cli.outputs").joinpath("signatures.schema.json").read_text(encoding="utf-8")
+
+
+def images_text(images: Sequence[ListedImage]) -> str:
+    """Return the JSON document: one entry for each image, in order, ASCII only, indented."""
+    return json.dumps([_image(each) for each in images], indent=2)
+
+
+def print_images(images: Sequence[ListedImage], out: Console) -> None:
+    """Print, for each image, a table of its signatures, and below it why some do not count."""
+    for listed in images:
+        out.print(plain(_heading(listed), "bold"))
+        if listed.signatures:
+            out.print(_table(listed.signatures))
+        else:
+            out.print(plain("no signature"))
+        for line in _notes(listed):
+            out.print(plain(line))
+        out.print()
+
+
+def exit_of(images: Sequence[ListedImage]) -> Exit:
+    """Return the exit code of a listing: the highest of its images.
+
+    The image that was named has to have a signature: one that counts, where authenticators judge. The manifests of its
+    platforms need none, but what they have must be readable.
+    """
+    return max((_exit(listed) for listed in images), default=Exit.ADMITTED)
+
+
+def _exit(listed: ListedImage) -> Exit:
+    counts = any(each.verified or each.result is None for each in listed.signatures)
+    if isinstance(listed.platforms, UnavailableError):
+        return Exit.UNDETERMINED
+    if listed.platforms is not None:
+        return Exit.DENIED
+    if not counts and any(each.unavailable for each in listed.signatures):
+        return Exit.UNDETERMINED
+    return Exit.ADMITTED if counts or listed.index is not None else Exit.DENIED
+
+
+def _heading(listed: ListedImage) -> str:
+    platform = "" if listed.index is None else "platform of the index: "
+    digest = "" if listed.image.reference.digest else f" ({listed.image.digest})"
+    return f"{platform}{listed.image.reference}{digest}"
+
+
+def _table(signatures: Sequence[ListedSignature]) -> Table:
+    shown = Table(show_edge=False, pad_edge=False, header_style="bold")
+    for name in ("Outcome", "Format", "Key", "Algorithm", "Time"):
+        shown.add_column(name, no_wrap=True)
+    shown.add_column("Where", overflow="fold")
+    shown.add_column("Digest", no_wrap=True)
+    shown.add_column("Size", no_wrap=True, justify="right")
+    for each in signatures:
+        stored, outcome = each.stored, _outcome(each.result)
+        shown.add_row(
+            plain(_SHOWN.get(outcome, outcome), _STYLES[outcome]),
+            plain(each.format or "-"),
+            plain(_key(each)),
+            plain(stored.algorithm or "-"),
+            plain(stored.time or "-"),
+            plain(stored.source),
+            plain(stored.digest[:_SHORT] or "-"),
+            plain("-" if stored.size is None else stored.size),
+        )
+    return shown
+
+
+def _key(listed: ListedSignature) -> str:
+    made_by = listed.result.fingerprint if listed.result else None
+    if made_by is not None:
+        version = f" version {listed.stored.key_version}" if listed.stored.key_version else ""
+        return f"{made_by[:_SHORT]}{version}"
+    return f"says {listed.stored.key[:_SHORT]}" if listed.stored.key else "-"
+
+
+def _notes(listed: ListedImage) -> Iterator[str]:
+    for each in listed.signatures:
+        stored = each.stored
+        if stored.description:
+            yield f"{stored.source}: description: {stored.description}"
+        for name, value in stored.metadata.items():
+            yield f"{stored.source}: {name}={value}"
+        if each.judgements:
+            yield from (f"{stored.source}: {_judgement(judgement)}" for judgement in each.judgements)
+        elif each.result is not None:
+            yield f"{stored.source}: {each.result.message}"
+    if listed.platforms is not None:
+        yield f"the manifests of its platforms are not listed: {listed.platforms.message}"
+
+
+def _judgement(judgement: Judgement) -> str:
+    outcome = _outcome(judgement.seen)
+    return f"{_SHOWN.get(outcome, outcome)} by authenticator {judgement.authenticator}: {judgement.seen.message}"
+
+
+def _outcome(seen: SeenSignature | None) -> str:
+    if seen is None:
+        return "notChecked"
+    if seen.reason is Reason.VERIFIED:
+        return "verified"
+    return "unavailable" if seen.reason in TRANSIENT_REASONS else "refused"
+
+
+def _image(listed: ListedImage) -> dict[str, Any]:
+    return {
+        "image": str(listed.image.reference),
+        "subject": listed.image.digest,
+        "index": None if listed.index is None else listed.index.digest,
+        "signatures": [_signature(each) for each in listed.signatures],
+        "platformsReason": None if listed.platforms is None else listed.platforms.reason.value,
+        "platformsMessage": None if listed.platforms is None else listed.platforms.message,
+    }
+
+
+def _signature(each: ListedSignature) -> dict[str, Any]:
+    stored, result = each.stored, each.result
+    return {
+        "format": each.format or None,
+        "source": stored.source,
+        "outcome": _outcome(result),
+        "reason": None if result is None else result.reason.value,
+        "message": None if result is None else result.message,
+        "keyFingerprint": None if result is None else result.fingerprint,
+        "statedKey": stored.key or None,
+        "keyVersion": stored.key_version or None,
+        "algorithm": stored.algorithm or None,
+        "time": stored.time or None,
+        "location": stored.location or None,
+        "digest": stored.digest or None,
+        "size": stored.size,
+        "description": stored.description or None,
+        "metadata": dict(stored.metadata),
+        "authenticators": [_authenticator(judgement) for judgement in each.judgements],
+    }
+
+
+def _authenticator(judgement: Judgement) -> dict[str, Any]:
+    seen = judgement.seen
+    return {
+        "name": judgement.authenticator,
+        "outcome": _outcome(seen),
+        "reason": seen.reason.value,
+        "message": seen.message,
+        "keyFingerprint": seen.fingerprint,
+    }

@@ -1,0 +1,66 @@
+"""What each format lists of an image: its stored signatures, each judged by one authenticator.
+
+A format without a listing of its own shows what its check says of each signature that it has seen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sealgate.errors import UnavailableError, VerificationError
+from sealgate.findings import SeenSignature
+from sealgate.formats.cosign import listing as cosign
+from sealgate.formats.cosign.verify import CosignCheck
+from sealgate.formats.incomplete import IncompleteCheck
+from sealgate.formats.stored import StoredSignature
+from sealgate.reasons import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sealgate.errors import SealgateError
+    from sealgate.formats.interface import Check, Image, Sources
+
+
+def stored_signatures(check: Check, image: Image, sources: Sources) -> tuple[StoredSignature, ...]:
+    """Return every signature of an image that an authenticator's format finds, each judged by the authenticator.
+
+    What could not be read is one of them, with the reason. An image without signatures has none.
+
+    Args:
+        check: the authenticator.
+        image: the image.
+        sources: where signatures are.
+    """
+    if isinstance(check, IncompleteCheck):
+        missing = (SeenSignature("a key of the authenticator", why.reason, why.message) for why in check.missing)
+        unusable = tuple(StoredSignature(seen.source, seen) for seen in missing)
+        return (*stored_signatures(check.check, image, sources), *unusable)
+    if isinstance(check, CosignCheck):
+        return cosign.list_signatures(check, image, sources)
+    return tuple(StoredSignature(seen.source, seen) for seen in _seen(check, image, sources))
+
+
+def unjudged_signatures(
+    checks: Iterable[Check | SealgateError], image: Image, sources: Sources
+) -> tuple[StoredSignature, ...]:
+    """Return the cosign signatures in an image's own repository, unless one of the authenticators searches there.
+
+    The place needs no configuration, so that they are listed without any authenticator, too.
+    """
+    for each in checks:
+        check = each.check if isinstance(each, IncompleteCheck) else each
+        if isinstance(check, CosignCheck) and check.repository_of(image) == image.reference.repository:
+            return ()
+    return cosign.list_unjudged(image, sources)
+
+
+def _seen(check: Check, image: Image, sources: Sources) -> tuple[SeenSignature, ...]:
+    try:
+        return check.verify(image, sources).signatures
+    except VerificationError as error:
+        if error.signatures or error.reason is Reason.NO_SIGNATURE:
+            return error.signatures
+        return (SeenSignature(f"signatures of the format {check.format}", error.reason, error.message),)
+    except UnavailableError as error:
+        return (SeenSignature(f"signatures of the format {check.format}", error.reason, error.message),)

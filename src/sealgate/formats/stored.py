@@ -1,0 +1,51 @@
+"""Signatures as they are stored: what a format's own search reads, with its judgement, for people to look through.
+
+A listing reads through the same code as verification and does not end at the first signature that counts. Nothing in a
+`StoredSignature` is trusted except through `judged`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sealgate.findings import SeenSignature
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSignature:
+    """One signature that is stored for an image, or a source that could not be read as one.
+
+    Attributes:
+        source: where the search found it, as findings have it ("tag sha256-4a4a….sig, layer 1").
+        judged: whether an authenticator accepts it and why not, or why it could not be read; None if it was read and
+            no authenticator judged it.
+        location: name under which the store has it ("registry.example.org/app:sha256-4a4a….sig"); empty if not known.
+        digest: digest of what is stored (`sha256:<hex>`); empty where the store has none.
+        size: bytes of what is stored; None where not known.
+        key: the key as the signature itself states it, where that can be compared with fingerprints; empty otherwise.
+        key_version: version of the key in its KMS; empty where keys have none or none verified.
+        algorithm: algorithm of the signature; empty where it is not known.
+        time: when it was made, as stated (RFC 3339); empty if that is not stated.
+        description: as stated; empty if there is none.
+        metadata: annotations or metadata as stated.
+        content: the bytes that were fetched; empty if they could not be.
+        signature: the signature, decoded; empty where `content` has it.
+    """
+
+    source: str
+    judged: SeenSignature | None
+    location: str = ""
+    digest: str = ""
+    size: int | None = None
+    key: str = ""
+    key_version: str = ""
+    algorithm: str = ""
+    time: str = ""
+    description: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    content: bytes = field(default=b"", repr=False)
+    signature: bytes = field(default=b"", repr=False)

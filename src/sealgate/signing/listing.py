@@ -1,0 +1,185 @@
+"""Listing the signatures that images have: of an index, those of the index and of the manifest of every platform.
+
+Several authenticators may judge one stored signature; it is listed once. What cannot be read is listed with the reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from sealgate.clocks import Deadline
+from sealgate.errors import SealgateError
+from sealgate.findings import SeenSignature
+from sealgate.formats.interface import Image, Sources
+from sealgate.formats.inventory import stored_signatures, unjudged_signatures
+from sealgate.formats.stored import StoredSignature
+from sealgate.reasons import TRANSIENT_REASONS, Reason
+from sealgate.service_secrets import NoServiceSecrets
+from sealgate.signing.targets import resolve_targets
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sealgate.clocks import Clock
+    from sealgate.formats.interface import Check
+    from sealgate.references import Reference
+    from sealgate.registry.client import RegistryClient
+    from sealgate.registry.credentials import CredentialProvider
+    from sealgate.service_secrets import ServiceSecrets
+    from sealgate.trusted_state.stores import TrustedState
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one authenticator says of one stored signature.
+
+    Attributes:
+        authenticator: name of the authenticator.
+        seen: what it says.
+    """
+
+    authenticator: str
+    seen: SeenSignature
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSignature:
+    """One stored signature, or a source that could not be read.
+
+    Attributes:
+        format: name of the format.
+        stored: what is stored; with the details of the authenticator that accepts it, if one does.
+        judgements: what each authenticator says, in the order of their names; empty if none has judged it.
+    """
+
+    format: str
+    stored: StoredSignature
+    judgements: tuple[Judgement, ...] = ()
+
+    @property
+    def result(self) -> SeenSignature | None:
+        """The judgement that counts; None if the signature was read and no authenticator has judged it."""
+        return self.stored.judged
+
+    @property
+    def verified(self) -> bool:
+        """Whether an authenticator accepts it."""
+        return self.result is not None and self.result.reason is Reason.VERIFIED
+
+    @property
+    def unavailable(self) -> bool:
+        """Whether it could not be judged this time, so that a retry makes sense."""
+        return self.result is not None and self.result.reason in TRANSIENT_REASONS
+
+
+@dataclass(frozen=True, slots=True)
+class ListedImage:
+    """One image with its signatures.
+
+    Attributes:
+        image: the image.
+        index: the image that was named, of which this is the manifest of a platform; None for the one that was named.
+        signatures: its signatures, by format and in the order found.
+        platforms: why the manifests of an index could not be listed; None if they are, or it is not an index.
+    """
+
+    image: Image
+    index: Image | None
+    signatures: tuple[ListedSignature, ...]
+    platforms: SealgateError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListingRun:
+    """Authenticators, and everything that is the same for all images of a run.
+
+    Attributes:
+        client: reaches registries.
+        credentials: for each repository.
+        clock: source of the time.
+        checks: the check of each authenticator by its name, or why it cannot be used; may be empty.
+        state: store of the highest versions of trust data seen.
+        timeout: seconds for each image; greater than 0.
+        named_hosts: hosts that the policies name literally; they may have private addresses, as the image's may.
+        secrets: credentials for the stores that the authenticators name.
+    """
+
+    client: RegistryClient
+    credentials: CredentialProvider
+    clock: Clock
+    checks: Mapping[str, Check | SealgateError]
+    state: TrustedState
+    timeout: float
+    named_hosts: frozenset[str] = frozenset()
+    secrets: ServiceSecrets = field(default_factory=NoServiceSecrets)
+
+    def list_image(self, reference: Reference) -> list[ListedImage]:
+        """Return an image with its signatures; of an index, then the manifests of its platforms with theirs.
+
+        Raises:
+            VerificationError: its manifest cannot be verified, or is malformed.
+            UnavailableError: the registry could not be asked, or does not have it (and its subclasses).
+        """
+        (named,) = resolve_targets(reference, self._sources(reference).registry, recursive=False)
+        problem: SealgateError | None = None
+        platforms: list[Image] = []
+        try:
+            platforms = self._platforms(named)
+        except SealgateError as error:
+            problem = error
+        first = ListedImage(named, None, self._signatures(named), problem)
+        return [first, *(ListedImage(image, named, self._signatures(image)) for image in platforms)]
+
+    def _platforms(self, named: Image) -> list[Image]:
+        """Return the manifests of an index, each named by its digest, since the tag is the index's."""
+        pinned = replace(named.reference, digest=named.digest)
+        _, *found = resolve_targets(pinned, self._sources(pinned).registry, recursive=True)
+        return [Image(replace(pinned, tag=None, digest=image.digest), image.digest) for image in found]
+
+    def _signatures(self, image: Image) -> tuple[ListedSignature, ...]:
+        merged: dict[tuple[str, str, str], ListedSignature] = {}
+        for name, check in sorted(self.checks.items()):
+            for listed in self._judged_by(name, check, image):
+                _merge(merged, listed, name)
+        for stored in unjudged_signatures(self.checks.values(), image, self._sources(image.reference)):
+            _merge(merged, ListedSignature("cosign", stored), "")
+        return tuple(merged.values())
+
+    def _judged_by(self, name: str, check: Check | SealgateError, image: Image) -> list[ListedSignature]:
+        if isinstance(check, SealgateError):
+            seen = SeenSignature(f"authenticator {name}", check.reason, check.message)
+            return [ListedSignature("", StoredSignature(seen.source, seen), (Judgement(name, seen),))]
+        return [
+            ListedSignature(check.format, stored, (Judgement(name, stored.judged),) if stored.judged else ())
+            for stored in stored_signatures(check, image, self._sources(image.reference))
+        ]
+
+    def _sources(self, reference: Reference) -> Sources:
+        deadline = Deadline.after(self.clock, self.timeout)
+        return Sources(
+            registry=self.client.session(
+                self.credentials, deadline, self.named_hosts | {reference.repository.registry}
+            ),
+            services=self.client.services(deadline),
+            clock=self.clock,
+            deadline=deadline,
+            state=self.state,
+            secrets=self.secrets,
+        )
+
+
+def _merge(merged: dict[tuple[str, str, str], ListedSignature], listed: ListedSignature, authenticator: str) -> None:
+    """Add a signature to those listed so far; of one that is there already, add what is said of it.
+
+    Sources without a location are not known to be the same for two authenticators.
+    """
+    key = (listed.format, listed.stored.location or authenticator, listed.stored.source)
+    known = merged.setdefault(key, listed)
+    if known is not listed:
+        stored = max(known, listed, key=_says_more).stored
+        merged[key] = ListedSignature(known.format, stored, (*known.judgements, *listed.judgements))
+
+
+def _says_more(listed: ListedSignature) -> tuple[bool, bool]:
+    return listed.verified, listed.result is not None and listed.result.fingerprint is not None

@@ -67,7 +67,7 @@ class Case:
 
 CASES = (
     Case("1-signed", "a Pod whose image the release key signed", {"container.app": VERIFIED}),
-    Case("2-unsigned", "a Pod whose image nobody signed", {"container.app": "NoSignature"}),
+    Case("2-unsigned", "a Pod whose image is not signed", {"container.app": "NoSignature"}),
     Case("3-signed-by-a-stranger", "a Pod whose image a stranger signed", {"container.app": "InvalidSignature"}),
     Case(
         "4-signature-of-another-image",

@@ -108,14 +108,14 @@ class Wrong:
         good = {"policy": POLICY, "authenticator": AUTHENTICATOR}
         obj = copy.deepcopy(good[self.base] if self.base in good else of_format(self.base))
         *parents, last = self.path.split(".")
-        place: Any = obj
+        parent: Any = obj
         for part in parents:
-            place = place[int(part)] if isinstance(place, list) else place[part]
-        key: Any = int(last) if isinstance(place, list) else last
+            parent = parent[int(part)] if isinstance(parent, list) else parent[part]
+        key: Any = int(last) if isinstance(parent, list) else last
         if self.value is ...:
-            del place[key]
+            del parent[key]
         else:
-            place[key] = self.value
+            parent[key] = self.value
         return obj
 
 

@@ -21,16 +21,16 @@ def _spec(manifests: tuple[Manifest, ...]) -> Manifest:
     return spec
 
 
-def test_the_webhook_is_told_the_ca_and_the_names() -> None:
+def test_webhook_config_has_the_ca_and_the_names() -> None:
     manifests = render(CLIENTS)
-    told = WebhookConfig.model_validate(config(manifests, "webhook"))
-    assert told.client_names == ("kube-apiserver",)
+    settings = WebhookConfig.model_validate(config(manifests, "webhook"))
+    assert settings.client_names == ("kube-apiserver",)
     mounts = {mount["mountPath"]: mount["name"] for mount in _spec(manifests)["spec"]["containers"][0]["volumeMounts"]}
     volumes = {volume["name"]: volume for volume in _spec(manifests)["spec"]["volumes"]}
-    folder, _, key = told.client_ca.rpartition("/")
+    folder, _, key = settings.client_ca.rpartition("/")
     config_map = find(manifests, "ConfigMap", volumes[mounts[folder]]["configMap"]["name"])
     assert config_map["data"][key] == CLIENTS["webhook"]["clientCA"]
-    folder, _, key = told.self_test_certificate.rpartition("/")
+    folder, _, key = settings.self_test_certificate.rpartition("/")
     secret = volumes[mounts[folder]]["secret"]
     assert secret["optional"] is True
     assert [item["key"] for item in secret["items"]] == [key] == ["trusted.crt"]

@@ -1,4 +1,4 @@
-"""The chart as a whole: lints, fits every supported Kubernetes, and changes only when somebody means it."""
+"""The chart as a whole: lints, fits every supported Kubernetes, and changes only with its recorded output."""
 
 from __future__ import annotations
 

@@ -176,8 +176,8 @@ def test_pod_specs_of_unknown_kinds_are_found_by_shape_and_reported(shop: Shop) 
         "pod specs detected by shape in 2 objects; to configure the kind: "
         "--custom-kind argoproj.io/Rollout=spec.template.spec\n"
     )
-    place = "used by Rollout default/web, spec.template.spec.containers[0].image, detected by shape (standard input"
-    assert place in verified.stdout
+    usage = "used by Rollout default/web, spec.template.spec.containers[0].image, detected by shape (standard input"
+    assert usage in verified.stdout
 
 
 def test_pod_specs_are_found_wherever_they_are(shop: Shop) -> None:

@@ -36,8 +36,8 @@ def test_output_of_helm_can_be_piped_in(shop: Shop) -> None:
     assert verified.exit_code == 1
     assert verified.stderr == "3 objects; skipped because these kinds have no images: Service (1)\n"
     assert f"DENY  {shop.image('foreign')}  in namespace default" in verified.stdout
-    place = "used by Deployment default/web, spec.template.spec.initContainers[0].image (standard input, document 3)"
-    assert place in verified.stdout
+    usage = "used by Deployment default/web, spec.template.spec.initContainers[0].image (standard input, document 3)"
+    assert usage in verified.stdout
     assert verdicts(shop, text) == [
         ("shop/foreign:1.0", "deny"),
         ("shop/signed:1.0", "admit"),

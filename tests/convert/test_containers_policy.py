@@ -642,7 +642,7 @@ def admitted(conversion: Conversion, image: str, signers: set[str]) -> bool:
             assert spec is not None
             keys = [key for key in signers if key in (spec.keyring.inline or "")]
             outcome = (Outcome.VERIFIED, Reason.VERIFIED) if keys else (Outcome.REFUSED, Reason.NO_SIGNATURE)
-            findings.append(Finding(name, "simpleSigning", *outcome, "told", tuple(keys)))
+            findings.append(Finding(name, "simpleSigning", *outcome, "message", tuple(keys)))
         results.append((match, findings))
     unmatched = UnmatchedImages.ADMIT if conversion.unmatched == "admit" else UnmatchedImages.DENY
     verdict = decide(image, reference, Digest("sha256:" + "1" * 64), results, unmatched)
@@ -665,10 +665,10 @@ def test_the_same_images_are_admitted(
     if admitted(conversion, image, signers):
         assert accepted
     elif accepted:
-        told = notes(conversion)
+        shown = notes(conversion)
         whole = reference.digest is None and reference.tag is not None
-        assert "a pod could name its tag beside any digest" in told or (
-            not whole and "a pod that names a digest or no tag" in told
+        assert "a pod could name its tag beside any digest" in shown or (
+            not whole and "a pod that names a digest or no tag" in shown
         )
 
 

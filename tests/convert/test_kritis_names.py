@@ -96,11 +96,11 @@ def test_policy_with_a_generated_name_is_refused() -> None:
 spaces = st.sampled_from(["a", "b", "a-b", "a-b-c", "a-attested", "more-dots"])
 words = st.lists(st.sampled_from(["a", "b", "c", "attested", "more-dots"]), min_size=1, max_size=3)
 plain = st.tuples(words, st.sampled_from("-.")).map(lambda parts: parts[1].join(parts[0]))
-places = st.lists(st.tuples(spaces, plain), min_size=1, max_size=6, unique=True)
+unique_names = st.lists(st.tuples(spaces, plain), min_size=1, max_size=6, unique=True)
 
 
 @settings(max_examples=150, deadline=None)
-@given(authorities=places, policies=places, other=st.tuples(spaces, plain))
+@given(authorities=unique_names, policies=unique_names, other=st.tuples(spaces, plain))
 def test_distinct_objects_have_distinct_stable_names(
     authorities: list[tuple[str, str]], policies: list[tuple[str, str]], other: tuple[str, str]
 ) -> None:

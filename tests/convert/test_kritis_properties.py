@@ -156,7 +156,7 @@ def admitted(conversion: Conversion, index: PolicyIndex, space: str, image: str,
             key = name.removeprefix(f"{space}.")
             good = key in attested
             outcome = (Outcome.VERIFIED, Reason.VERIFIED) if good else (Outcome.REFUSED, Reason.NO_SIGNATURE)
-            findings.append(Finding(name, "grafeas", *outcome, "told", (key,) if good else ()))
+            findings.append(Finding(name, "grafeas", *outcome, "message", (key,) if good else ()))
         results.append((match, findings))
     unmatched = UnmatchedImages.ADMIT if conversion.unmatched == "admit" else UnmatchedImages.DENY
     verdict = decide(image, reference, Digest("sha256:" + "4a" * 32), results, unmatched)

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "examples/demo"
 STORIES = [
     ("a Pod whose image the release key signed", "allowed"),
-    ("a Pod whose image nobody signed", "denied"),
+    ("a Pod whose image is not signed", "denied"),
     ("a Pod whose image a stranger signed", "denied"),
     ("a Pod whose image carries the good signature of another image", "denied"),
     ("a Deployment of a signed image with one unsigned init container", "denied"),

@@ -123,9 +123,9 @@ def test_a_referrer_in_the_classic_layout(workshop: Workshop) -> None:
 
 @pytest.mark.parametrize("layout", ["classic", "bundle"])
 def test_a_signature_repository_as_cosign_writes_it(workshop: Workshop, layout: str) -> None:
-    image, place = workshop.push(f"apart/{layout}"), f"{workshop.registry.host}/signatures/{layout}"
-    workshop.cosign.sign(image, "p256", bundle=layout == "bundle", environment={"COSIGN_REPOSITORY": place})
-    workshop.verify(image, "p256", signatureRepository=place)
+    image, repository = workshop.push(f"apart/{layout}"), f"{workshop.registry.host}/signatures/{layout}"
+    workshop.cosign.sign(image, "p256", bundle=layout == "bundle", environment={"COSIGN_REPOSITORY": repository})
+    workshop.verify(image, "p256", signatureRepository=repository)
     assert workshop.reason(image, "p256") is Reason.NO_SIGNATURE
 
 

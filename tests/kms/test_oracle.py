@@ -91,7 +91,7 @@ def test_a_key_without_versions_is_refused(oracle: KMSEnvironment) -> None:
 
 def test_another_api_key_is_refused_by_the_vault(oracle: KMSEnvironment) -> None:
     add(oracle)
-    pem = new_key("RSA 2048", "somebody else's").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pem = new_key("RSA 2048", "another").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     oracle.secrets[SECRET] = {**oracle.kms.secret, "privateKey": pem}
     with pytest.raises(UnauthorizedError, match="401 NotAuthenticated; check the credentials in Secret cloud"):
         oracle.resolve()

@@ -85,15 +85,15 @@ def test_killed_leader_is_replaced(folder: Path, cluster: KubernetesSimulator) -
 @pytest.mark.parametrize("missing", ["POD_NAME", "POD_NAMESPACE"])
 def test_missing_environment_variable_is_named(folder: Path, missing: str) -> None:
     with process(folder, "one", **{missing: ""}) as one:
-        _, told = one.communicate(timeout=60)
+        _, stderr = one.communicate(timeout=60)
     assert one.returncode == 2
-    assert f"the environment has no {missing}" in told
+    assert f"the environment has no {missing}" in stderr
 
 
 def test_wrong_settings_are_named(folder: Path) -> None:
     (folder / "config.yaml").write_text("lease: 7\n")
     with process(folder, "one") as one:
-        _, told = one.communicate(timeout=60)
+        _, stderr = one.communicate(timeout=60)
     assert one.returncode == 2
-    assert told.startswith("sealgate_operator: ")
-    assert "Traceback" not in told
+    assert stderr.startswith("sealgate_operator: ")
+    assert "Traceback" not in stderr

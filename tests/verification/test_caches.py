@@ -34,7 +34,7 @@ def user(name: str) -> RepositoryCaller:
     return asker(docker_config({REPOSITORY.registry: {"username": name, "password": "secret"}}))
 
 
-NOBODY = asker(NoCredentials())
+ANONYMOUS = asker(NoCredentials())
 
 
 def finding(outcome: Outcome, reason: Reason) -> Finding:
@@ -48,34 +48,34 @@ def finding(outcome: Outcome, reason: Reason) -> Finding:
 def test_finding_is_cached_for_its_ttl(outcome: Outcome, reason: Reason, seconds: float) -> None:
     clock = FakeClock()
     cache = FindingCache(SETTINGS, clock)
-    cache.put(KEY, finding(outcome, reason), NOBODY, OPEN)
+    cache.put(KEY, finding(outcome, reason), ANONYMOUS, OPEN)
     clock.advance(seconds - 0.001)
-    assert cache.get(KEY, NOBODY) == Cached(finding(outcome, reason), seconds)
+    assert cache.get(KEY, ANONYMOUS) == Cached(finding(outcome, reason), seconds)
     clock.advance(0.001)
-    assert cache.get(KEY, NOBODY) is None
+    assert cache.get(KEY, ANONYMOUS) is None
 
 
 def test_partial_finding_has_the_ttl_of_a_refusal() -> None:
     clock = FakeClock()
     cache = FindingCache(SETTINGS, clock)
     neighbour = SeenSignature("layer 2", Reason.REGISTRY_UNAVAILABLE, "the registry answered 503")
-    cache.put(KEY, replace(finding(Outcome.VERIFIED, Reason.VERIFIED), signatures=(neighbour,)), NOBODY, OPEN)
+    cache.put(KEY, replace(finding(Outcome.VERIFIED, Reason.VERIFIED), signatures=(neighbour,)), ANONYMOUS, OPEN)
     clock.advance(SETTINGS.refused_seconds)
-    assert cache.get(KEY, NOBODY) is None
+    assert cache.get(KEY, ANONYMOUS) is None
 
 
 def test_unavailable_finding_is_never_cached() -> None:
     cache = FindingCache(SETTINGS, FakeClock())
     with pytest.raises(ValueError, match="must not be cached"):
-        cache.put(KEY, finding(Outcome.UNAVAILABLE, Reason.REGISTRY_UNAVAILABLE), NOBODY, OPEN)
-    assert cache.get(KEY, NOBODY) is None
+        cache.put(KEY, finding(Outcome.UNAVAILABLE, Reason.REGISTRY_UNAVAILABLE), ANONYMOUS, OPEN)
+    assert cache.get(KEY, ANONYMOUS) is None
 
 
 def test_cache_does_not_grow_beyond_its_limit() -> None:
     cache = FindingCache(SETTINGS, FakeClock())
     for number in range(1000):
         cache.put(
-            KEY._replace(digest=f"sha256:{number:064x}"), finding(Outcome.VERIFIED, Reason.VERIFIED), NOBODY, OPEN
+            KEY._replace(digest=f"sha256:{number:064x}"), finding(Outcome.VERIFIED, Reason.VERIFIED), ANONYMOUS, OPEN
         )
     assert len(cache) == 100
 
@@ -92,19 +92,19 @@ def test_cache_does_not_grow_beyond_its_limit() -> None:
 )
 def test_finding_is_a_hit_for_its_own_key_only(other: FindingKey) -> None:
     cache = FindingCache(SETTINGS, FakeClock())
-    cache.put(KEY, finding(Outcome.VERIFIED, Reason.VERIFIED), NOBODY, OPEN)
-    assert cache.get(other, NOBODY) is None
+    cache.put(KEY, finding(Outcome.VERIFIED, Reason.VERIFIED), ANONYMOUS, OPEN)
+    assert cache.get(other, ANONYMOUS) is None
 
 
 def test_tag_is_cached_for_its_ttl() -> None:
     clock = FakeClock()
     cache = TagCache(SETTINGS, clock)
     digest = parse_digest("sha256:" + "4a" * 32)
-    cache.put("v1", digest, NOBODY, OPEN)
-    assert cache.get("v1", NOBODY) == Cached(digest, 30)
-    assert cache.get("v2", NOBODY) is None
+    cache.put("v1", digest, ANONYMOUS, OPEN)
+    assert cache.get("v1", ANONYMOUS) == Cached(digest, 30)
+    assert cache.get("v2", ANONYMOUS) is None
     clock.advance(30)
-    assert cache.get("v1", NOBODY) is None
+    assert cache.get("v1", ANONYMOUS) is None
 
 
 def access(of: RepositoryCaller) -> Access:
@@ -117,13 +117,13 @@ def test_tag_resolved_with_credentials_is_only_for_equal_credentials() -> None:
     cache.put("v1", digest, user("robot"), access(user("robot")))
     assert cache.get("v1", user("robot")) == Cached(digest, 30, access(user("robot")))
     assert cache.get("v1", user("other")) is None
-    assert cache.get("v1", NOBODY) is None
+    assert cache.get("v1", ANONYMOUS) is None
 
 
 def test_tag_resolved_anonymously_is_for_every_caller() -> None:
     cache = TagCache(SETTINGS, FakeClock())
     digest = parse_digest("sha256:" + "4a" * 32)
-    cache.put("v1", digest, NOBODY, access(NOBODY))
+    cache.put("v1", digest, ANONYMOUS, access(ANONYMOUS))
     assert cache.get("v1", user("robot")) == Cached(digest, 30)
 
 
@@ -136,7 +136,7 @@ def test_finding_made_with_credentials_is_only_for_equal_credentials(outcome: Ou
     assert own is not None
     assert (own.value, own.access) == (made, access(user("robot")))
     assert cache.get(KEY, user("other")) is None
-    assert cache.get(KEY, NOBODY) is None
+    assert cache.get(KEY, ANONYMOUS) is None
 
 
 def test_verified_finding_is_shared_after_a_grant_until_it_expires() -> None:
@@ -169,6 +169,6 @@ def test_refusal_and_partial_finding_need_no_grant() -> None:
 def test_anonymous_refusal_is_only_for_anonymous_callers() -> None:
     cache = FindingCache(SETTINGS, FakeClock())
     made = finding(Outcome.REFUSED, Reason.NO_SIGNATURE)
-    cache.put(KEY, made, NOBODY, access(NOBODY))
-    assert cache.get(KEY, NOBODY) is not None
+    cache.put(KEY, made, ANONYMOUS, access(ANONYMOUS))
+    assert cache.get(KEY, ANONYMOUS) is not None
     assert cache.get(KEY, user("robot")) is None

@@ -160,7 +160,7 @@ def _(case: Defective) -> None:
     case.replace_root(case.certified(GUN))
 
 
-@defect("root-signed-by-nobody", "InvalidSignature")
+@defect("root-without-signatures", "InvalidSignature")
 def _(case: Defective) -> None:
     case.repository.resign("root")
 
@@ -371,7 +371,7 @@ def _(case: Defective) -> None:
 
 @defect("snapshot-missing-on-the-server", "MalformedEvidence")
 def _(case: Defective) -> None:
-    case.repository.signed["timestamp"]["meta"]["snapshot"] = file_hashes(b"nobody has it")
+    case.repository.signed["timestamp"]["meta"]["snapshot"] = file_hashes(b"not on the server")
     case.repository.write("timestamp")
 
 
@@ -499,7 +499,7 @@ def _(case: Defective) -> None:
     case.repository.publish()
 
 
-@defect("admin-signed-by-somebody-the-policy-does-not-list", "UnknownKey")
+@defect("admin-signed-by-a-key-outside-the-policy", "UnknownKey")
 def _(case: Defective) -> None:
     case.repository.delegate(ADMIN, case.mallory)
     case.repository.publish()

@@ -58,11 +58,11 @@ class Notary:
         self._trust: ssl.SSLContext | None = None
         if name:
             self._certify(name)
-        # Kept until the server has ended, so that nobody else is given its port; servers may listen there all the same.
-        self._place = socket.socket()
-        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._place.bind((host, 0))
-        self.address = f"{host}:{self._place.getsockname()[1]}"
+        # Kept until the server has ended, so that no other process gets its port; servers may still listen there.
+        self._reservation = socket.socket()
+        self._reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._reservation.bind((host, 0))
+        self.address = f"{host}:{self._reservation.getsockname()[1]}"
         port = self.address.rpartition(":")[2]
         self.url = f"https://{name}:{port}" if name else f"http://{self.address}"
 
@@ -92,7 +92,7 @@ class Notary:
         """Stop the server."""
         self.server.terminate()
         self.server.wait()
-        self._place.close()
+        self._reservation.close()
 
     def _answers(self) -> bool:
         try:

@@ -278,10 +278,10 @@ def test_signature_repository_replaces_the_image_repository(environment: CosignE
         environment.registry, "signatures/of-all", Classic(environment.digest, KEY, reference=environment.repository)
     )
     environment.refused(Reason.NO_SIGNATURE, KEY)
-    place = f"{environment.registry.host}/signatures/of-all"
-    environment.verify(KEY, signatureRepository=place, matchRepository=True)
+    repository = f"{environment.registry.host}/signatures/of-all"
+    environment.verify(KEY, signatureRepository=repository, matchRepository=True)
     push_classic(environment.registry, REPOSITORY, Classic(environment.digest, OTHER))
-    environment.refused(Reason.INVALID_SIGNATURE, OTHER, signatureRepository=place)
+    environment.refused(Reason.INVALID_SIGNATURE, OTHER, signatureRepository=repository)
 
 
 def test_the_signature_of_an_index_is_not_one_of_its_platforms(environment: CosignEnvironment) -> None:

@@ -136,9 +136,9 @@ def bundle(environment: CosignEnvironment) -> BundleOf:
 
 def clear(environment: CosignEnvironment) -> None:
     """Take away everything but the image."""
-    place = environment.registry.repositories[REPOSITORY]
-    place.tags = {"v1": environment.digest}
-    place.manifests = {environment.digest: place.manifests[environment.digest]}
+    stored = environment.registry.repositories[REPOSITORY]
+    stored.tags = {"v1": environment.digest}
+    stored.manifests = {environment.digest: stored.manifests[environment.digest]}
 
 
 @SOME

@@ -133,10 +133,10 @@ def test_a_malformed_list_is_refused(environment: CosignEnvironment) -> None:
 
 
 def test_a_signature_repository_has_its_own_referrers(either_environment: CosignEnvironment) -> None:
-    place = "signatures/of-all"
-    push_bundle(either_environment.registry, place, BundleOf(either_environment.digest, KEY))
+    repository = "signatures/of-all"
+    push_bundle(either_environment.registry, repository, BundleOf(either_environment.digest, KEY))
     either_environment.refused(Reason.NO_SIGNATURE, KEY)
-    either_environment.verify(KEY, signatureRepository=f"{either_environment.registry.host}/{place}")
+    either_environment.verify(KEY, signatureRepository=f"{either_environment.registry.host}/{repository}")
     either_environment.refused(
         Reason.NO_SIGNATURE, KEY, signatureRepository=f"{either_environment.registry.host}/not/there"
     )

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sealgate.references import Digest
 
 KEY = generate_key(KeyType.ECDSA_P256)
-OTHER = new_key("ECDSA P-256", "somebody else")
+OTHER = new_key("ECDSA P-256", "another")
 ENTRY = {"pem": public_pem_of(KEY).decode()}
 
 

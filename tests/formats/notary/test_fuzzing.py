@@ -77,13 +77,13 @@ def test_changed_bytes_in_a_file_are_refused_or_harmless(role: str, at: int, dat
 @settings(max_examples=300)
 def test_arbitrary_signed_members_never_crash(data: st.DataObject) -> None:
     repository = REPOSITORY.copy()
-    place: Any = repository.signed[data.draw(st.sampled_from(FILES))]
+    parent: Any = repository.signed[data.draw(st.sampled_from(FILES))]
     while True:
-        step: Any = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
-        if not (isinstance(place[step], dict | list) and place[step] and data.draw(st.booleans())):
+        step: Any = data.draw(st.sampled_from(sorted(parent) if isinstance(parent, dict) else range(len(parent))))
+        if not (isinstance(parent[step], dict | list) and parent[step] and data.draw(st.booleans())):
             break
-        place = place[step]
-    place[step] = data.draw(JSON)
+        parent = parent[step]
+    parent[step] = data.draw(JSON)
     with contextlib.suppress(KeyError, TypeError, AttributeError):  # some of it the simulator cannot publish
         repository.publish()
     with contextlib.suppress(SealgateError):

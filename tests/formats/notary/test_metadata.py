@@ -225,10 +225,10 @@ def test_names_of_delegations_are_no_other_paths(name: str, *, good: bool) -> No
 )
 def test_member_of_the_wrong_type_is_refused(path: tuple[str | int, ...], value: object) -> None:
     members = document()
-    place: Any = members
+    parent: Any = members
     for step in path[:-1]:
-        place = place[step]
-    place[path[-1]] = value
+        parent = parent[step]
+    parent[path[-1]] = value
     assert refusal(wire(members)).reason is Reason.MALFORMED_EVIDENCE
 
 
@@ -254,10 +254,10 @@ def test_member_of_the_wrong_type_is_refused(path: tuple[str | int, ...], value:
 )
 def test_delegations_that_are_malformed_are_refused(path: tuple[str | int, ...], value: object) -> None:
     members = document()["signed"]
-    place: Any = members
+    parent: Any = members
     for step in path[:-1]:
-        place = place[step]
-    place[path[-1]] = value
+        parent = parent[step]
+    parent[path[-1]] = value
     with pytest.raises(VerificationError):
         read_delegations(read_file(wire({"signed": members, "signatures": []}), "targets", "it", LIMIT))
 

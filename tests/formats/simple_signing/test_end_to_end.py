@@ -68,9 +68,9 @@ def test_image_signed_through_the_extension_is_admitted(registry: OpenShiftSimul
 
 def test_keyring_in_a_secret_and_signatures_in_a_folder_work(registry: OpenShiftSimulator, tmp_path: Path) -> None:
     digest = registry.push_image("team/app", "1")
-    place = tmp_path / "sigstore" / "team" / f"app@{digest.replace(':', '=')}"
-    place.mkdir(parents=True)
-    (place / "signature-1").write_bytes(SIGNER.sign(payload(digest, f"{registry.host}/team/app:1")))
+    folder = tmp_path / "sigstore" / "team" / f"app@{digest.replace(':', '=')}"
+    folder.mkdir(parents=True)
+    (folder / "signature-1").write_bytes(SIGNER.sign(payload(digest, f"{registry.host}/team/app:1")))
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -81,7 +81,7 @@ def test_keyring_in_a_secret_and_signatures_in_a_folder_work(registry: OpenShift
     store = {"lookaside": {"url": (tmp_path / "sigstore").as_uri()}}
     path = policies(tmp_path, keyring, store, secret)
     assert verify(registry, path, "1")[0] == 0
-    (place / "signature-1").unlink()
+    (folder / "signature-1").unlink()
     assert verify(registry, path, "1")[0] == 1
 
 

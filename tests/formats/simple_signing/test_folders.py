@@ -140,10 +140,10 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("tree")
     base = root / "base"
     (base / "a" / "b").mkdir(parents=True)
-    for place in (base / "x", base / "a" / "x", base / "a" / "b" / "x"):
-        place.write_bytes(b"inside")
-    for place in (root / "x", root / "a", root / "out"):
-        place.write_bytes(b"outside")
+    for file in (base / "x", base / "a" / "x", base / "a" / "b" / "x"):
+        file.write_bytes(b"inside")
+    for file in (root / "x", root / "a", root / "out"):
+        file.write_bytes(b"outside")
     (base / "out").symlink_to(root)
     (base / "a" / "out").symlink_to("../../out")
     (base / "loop").symlink_to("a/loop")

@@ -107,20 +107,20 @@ def store(request: pytest.FixtureRequest, environment: Index, tmp_path: Path) ->
     """Every kind of signature store: the field `store`, and a function that stores a first signature."""
 
     def put_file(digest: Digest, message: bytes) -> None:
-        place = tmp_path / f"{REPOSITORY}@{digest.replace(':', '=')}"
-        place.mkdir(parents=True)
-        (place / "signature-1").write_bytes(message)
+        folder = tmp_path / f"{REPOSITORY}@{digest.replace(':', '=')}"
+        folder.mkdir(parents=True)
+        (folder / "signature-1").write_bytes(message)
 
     def put_document(digest: Digest, message: bytes) -> None:
         path = f"/sigstore/{REPOSITORY}@{digest.replace(':', '=')}/signature-1"
         environment.registry.documents[path] = Answer(200, {"Content-Type": "application/octet-stream"}, message)
 
-    places: dict[str, tuple[dict[str, Any], Store]] = {
+    stores: dict[str, tuple[dict[str, Any], Store]] = {
         "openshift": (OPENSHIFT, environment.registry.sign),
         "lookaside": ({"lookaside": {"url": f"{environment.registry.url}/sigstore"}}, put_document),
         "folder": ({"lookaside": {"url": tmp_path.as_uri()}}, put_file),
     }
-    return places[request.param]
+    return stores[request.param]
 
 
 def signed(digest: Digest, by: Signer = RELEASE, name: str = REFERENCE) -> bytes:
@@ -538,20 +538,20 @@ def test_an_index_served_as_an_image_has_only_its_own_signatures(environment: In
     assert (error.reason, INSTEAD in error.message) == (Reason.NO_SIGNATURE, False)
 
 
-@pytest.mark.parametrize("place", ["index", "amd64"])
-def test_bytes_of_another_digest_are_refused(environment: Index, place: str) -> None:
+@pytest.mark.parametrize("manifest", ["index", "amd64"])
+def test_bytes_of_another_digest_are_refused(environment: Index, manifest: str) -> None:
     environment.sign(environment.amd64, environment.arm64)
-    digest = getattr(environment, place)
+    digest = getattr(environment, manifest)
     other = environment.registry.push_index(REPOSITORY, None, (environment.arm64,))
     environment.registry.faults.body(f"/manifests/{digest}", environment.registry.manifest(REPOSITORY, other)[1])
     assert environment.refused(on()).reason is Reason.DIGEST_MISMATCH
 
 
 @pytest.mark.parametrize("media_type", SCHEMA_1)
-@pytest.mark.parametrize("place", ["index", "arm64"])
-def test_schema_1_is_refused_wherever_a_manifest_is_fetched(environment: Index, place: str, media_type: str) -> None:
+@pytest.mark.parametrize("manifest", ["index", "arm64"])
+def test_schema_1_is_refused_wherever_a_manifest_is_fetched(environment: Index, manifest: str, media_type: str) -> None:
     environment.sign(environment.amd64, environment.arm64)
-    environment.registry.faults.header(f"/manifests/{getattr(environment, place)}", "Content-Type", media_type)
+    environment.registry.faults.header(f"/manifests/{getattr(environment, manifest)}", "Content-Type", media_type)
     error = environment.refused(on())
     assert error.reason is Reason.UNSUPPORTED_IMAGE
     assert "is of the old schema 1, which cannot be verified; build and push the image anew" in error.message

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real
 #: What gpg finds good and sealgate refuses all the same: weak keys and digests, forms other than one binary
-#: message, keys that may not sign by now, and notations that are critical and known to nobody.
+#: message, keys that may not sign by now, and critical notations that no implementation knows.
 STRICTER = {
     "armored",
     "by-dsa-1024-too-short",
@@ -209,8 +209,8 @@ def test_skopeo_signature_beside_the_registry_is_verified(home: Home, tmp_path: 
     folder.mkdir()
     with OpenShiftSimulator() as registry:
         registry.faults.header("^/v2/$", "X-Registry-Supports-Signatures", None)
-        place = json.dumps({"docker": {registry.host: {"sigstore": folder.as_uri()}}})
-        (configuration / "default.yaml").write_text(place)
+        lookaside = json.dumps({"docker": {registry.host: {"sigstore": folder.as_uri()}}})
+        (configuration / "default.yaml").write_text(lookaside)
         fingerprint = home.key("skopeo@example.org", "rsa2048")
         image = push_signed(home, registry, fingerprint, "--registries.d", str(configuration))
         check = simple_check(home.export(fingerprint), store={"lookaside": {"url": folder.as_uri()}})
@@ -282,8 +282,8 @@ def test_skopeo_signatures_in_a_lookaside_store_are_verified(home: Home, tmp_pat
     folder.mkdir()
     with OpenShiftSimulator() as registry:
         registry.faults.header("^/v2/$", "X-Registry-Supports-Signatures", None)
-        place = json.dumps({"docker": {registry.host: {"sigstore": folder.as_uri()}}})
-        (configuration / "default.yaml").write_text(place)
+        lookaside = json.dumps({"docker": {registry.host: {"sigstore": folder.as_uri()}}})
+        (configuration / "default.yaml").write_text(lookaside)
         fingerprint = home.key("skopeo@example.org", "rsa2048")
         image, index = push_index_signed(home, registry, fingerprint, "--registries.d", str(configuration))
         (folder / "team" / f"api@{index.replace(':', '=')}" / "signature-1").unlink()

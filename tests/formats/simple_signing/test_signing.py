@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def place() -> Iterator[SigningEnvironment]:
+def environment() -> Iterator[SigningEnvironment]:
     with SigningEnvironment() as environment:
         yield environment
 
@@ -80,34 +80,36 @@ def test_text_is_written_as_skopeo_writes_it() -> None:
     assert build_payload(subject(), REFERENCE, optional["creator"], optional["timestamp"]) == written
 
 
-def test_signature_in_the_extension_is_verified_and_documented(place: SigningEnvironment) -> None:
-    result = place.sign(OpenShiftStore())
+def test_signature_in_the_extension_is_verified_and_documented(environment: SigningEnvironment) -> None:
+    result = environment.sign(OpenShiftStore())
     assert result.outcome is SigningOutcome.SIGNED
     assert (result.fingerprint, result.algorithm, result.key_version) == (fingerprint_of(OPENPGP), "OpenPGP", "")
-    assert place.verified() == (result.fingerprint,)
-    (entry,) = place.registry.signatures[place.digest]
-    (request,) = [request for request in place.registry.requests if request.method == "PUT"]
+    assert environment.verified() == (result.fingerprint,)
+    (entry,) = environment.registry.signatures[environment.digest]
+    (request,) = [request for request in environment.registry.requests if request.method == "PUT"]
     sent = json.loads(request.body)
     assert sorted(sent) == ["content", "name", "schemaVersion", "type", "version"]
     assert (sent["schemaVersion"], sent["version"], sent["type"]) == (2, 2, "atomic")
     digest, _, name = entry["name"].partition("@")
-    assert (digest, len(name)) == (place.digest, 32)
+    assert (digest, len(name)) == (environment.digest, 32)
     assert result.size == len(b64decode(entry["content"]))
-    assert result.location.startswith(f"{place.registry.host}/extensions/v2/team/api/signatures/{place.digest}, ")
+    assert result.location.startswith(
+        f"{environment.registry.host}/extensions/v2/team/api/signatures/{environment.digest}, "
+    )
 
 
-def test_payload_names_program_time_digest_and_reference(place: SigningEnvironment) -> None:
-    place.sign(OpenShiftStore())
-    (entry,) = place.registry.signatures[place.digest]
+def test_payload_names_program_time_digest_and_reference(environment: SigningEnvironment) -> None:
+    environment.sign(OpenShiftStore())
+    (entry,) = environment.registry.signatures[environment.digest]
     signed = load_keyring(OPENPGP.public).verify(b64decode(entry["content"]), datetime.now(UTC))
     document = json.loads(signed.payload)
     assert document["critical"] == {
-        "identity": {"docker-reference": f"{place.registry.host}/team/api:1.4"},
-        "image": {"docker-manifest-digest": place.digest},
+        "identity": {"docker-reference": f"{environment.registry.host}/team/api:1.4"},
+        "image": {"docker-manifest-digest": environment.digest},
         "type": "atomic container signature",
     }
     assert document["optional"]["creator"].startswith("sealgate ")
-    assert document["optional"]["timestamp"] == int(place.clock.now().timestamp())
+    assert document["optional"]["timestamp"] == int(environment.clock.now().timestamp())
 
 
 @pytest.mark.parametrize(
@@ -127,14 +129,14 @@ def test_signed_name_is_the_one_that_verification_expects(given: str, signed: st
     simple_check(OPENPGP.public).identity.require(reference, parse_reference(signed))
 
 
-def test_another_name_is_signed_where_the_user_wants_it(place: SigningEnvironment) -> None:
+def test_another_name_is_signed_where_the_user_wants_it(environment: SigningEnvironment) -> None:
     identity = parse_identity("registry.example.org/products/api:2")
-    place.sign(OpenShiftStore(), identity=identity)
+    environment.sign(OpenShiftStore(), identity=identity)
     with pytest.raises(VerificationError) as caught:
-        place.verified()
+        environment.verified()
     assert caught.value.reason is Reason.REPOSITORY_MISMATCH
     rule = {"matchPolicy": "ExactReference", "exactReference": {"reference": str(identity)}}
-    assert place.verified(signedIdentity=rule) == (fingerprint_of(OPENPGP),)
+    assert environment.verified(signedIdentity=rule) == (fingerprint_of(OPENPGP),)
 
 
 @pytest.mark.parametrize("text", ["registry.example.org/team/api", f"{REFERENCE}@{subject()}", "UPPER/case", ""])
@@ -172,120 +174,124 @@ def test_own_signature_is_left_alone_and_others_are_added(
     assert len(stored()) == 3
 
 
-def test_signature_of_another_subkey_or_name_is_not_the_own_one(place: SigningEnvironment) -> None:
-    other = payload(place.digest, f"{place.registry.host}/team/web:1.4")
-    place.registry.sign(place.digest, OPENPGP.sign(other))
-    place.registry.sign(place.digest, OPENPGP.sign(payload("sha256:" + "0" * 64, str(place.here().reference))))
-    assert place.sign(OpenShiftStore()).outcome is SigningOutcome.SIGNED
+def test_signature_of_another_subkey_or_name_is_not_the_own_one(environment: SigningEnvironment) -> None:
+    other = payload(environment.digest, f"{environment.registry.host}/team/web:1.4")
+    environment.registry.sign(environment.digest, OPENPGP.sign(other))
+    environment.registry.sign(
+        environment.digest, OPENPGP.sign(payload("sha256:" + "0" * 64, str(environment.here().reference)))
+    )
+    assert environment.sign(OpenShiftStore()).outcome is SigningOutcome.SIGNED
 
 
-def test_what_cannot_be_understood_is_left_as_it_is(place: SigningEnvironment, tmp_path: Path) -> None:
+def test_what_cannot_be_understood_is_left_as_it_is(environment: SigningEnvironment, tmp_path: Path) -> None:
     folder = tmp_path / FOLDER_NAME
     folder.mkdir(parents=True)
     (folder / "signature-1").write_bytes(b"not a signature")
     (folder / "signature-2").mkdir()
-    result = place.sign(FolderStore(tmp_path))
+    result = environment.sign(FolderStore(tmp_path))
     assert result.location == f"{folder}/signature-3"
     assert (folder / "signature-1").read_bytes() == b"not a signature"
-    place.registry.signatures[place.digest] = [{"name": "odd"}, 7]
-    place.sign(OpenShiftStore())
-    assert place.registry.signatures[place.digest][:2] == [{"name": "odd"}, 7]
-    assert place.verified() == (fingerprint_of(OPENPGP),)
+    environment.registry.signatures[environment.digest] = [{"name": "odd"}, 7]
+    environment.sign(OpenShiftStore())
+    assert environment.registry.signatures[environment.digest][:2] == [{"name": "odd"}, 7]
+    assert environment.verified() == (fingerprint_of(OPENPGP),)
 
 
-def test_store_that_cannot_be_read_is_not_written_to(place: SigningEnvironment) -> None:
-    place.registry.faults.answer("/extensions/", body=b'{"signatures": {}}')
+def test_store_that_cannot_be_read_is_not_written_to(environment: SigningEnvironment) -> None:
+    environment.registry.faults.answer("/extensions/", body=b'{"signatures": {}}')
     with pytest.raises(VerificationError):
-        place.sign(OpenShiftStore())
-    place.registry.faults.clear()
-    place.registry.faults.status("/extensions/", 500)
+        environment.sign(OpenShiftStore())
+    environment.registry.faults.clear()
+    environment.registry.faults.status("/extensions/", 500)
     with pytest.raises(UnavailableError):
-        place.sign(OpenShiftStore())
-    assert not any(request.method == "PUT" for request in place.registry.requests)
+        environment.sign(OpenShiftStore())
+    assert not any(request.method == "PUT" for request in environment.registry.requests)
 
 
-def test_no_signature_more_than_verification_reads_is_stored(place: SigningEnvironment, tmp_path: Path) -> None:
+def test_no_signature_more_than_verification_reads_is_stored(environment: SigningEnvironment, tmp_path: Path) -> None:
     folder = tmp_path / FOLDER_NAME
     folder.mkdir(parents=True)
     for number in range(1, MAX_SIGNATURES + 1):
         (folder / f"signature-{number}").write_bytes(b"x")
-        place.registry.sign(place.digest, b"x")
+        environment.registry.sign(environment.digest, b"x")
     for store in (FolderStore(tmp_path), OpenShiftStore()):
         with pytest.raises(SigningError, match=f"there are {MAX_SIGNATURES} signatures.*remove the useless ones"):
-            place.sign(store)
-    assert len(files(tmp_path)) == len(place.registry.signatures[place.digest]) == MAX_SIGNATURES
+            environment.sign(store)
+    assert len(files(tmp_path)) == len(environment.registry.signatures[environment.digest]) == MAX_SIGNATURES
 
 
 def test_missing_role_is_named_with_the_command_that_gives_it() -> None:
     auth = Auth(mode="bearer", users={"robot": "s3cret"})
-    with SigningEnvironment(auth=auth, image_signers=False) as place:
-        credentials = login(place.registry)
+    with SigningEnvironment(auth=auth, image_signers=False) as environment:
+        credentials = login(environment.registry)
         with pytest.raises(UnauthorizedError, match="oc adm policy add-cluster-role-to-user system:image-signer"):
-            place.sign(OpenShiftStore(), credentials=credentials)
+            environment.sign(OpenShiftStore(), credentials=credentials)
         auth.pull_only.add("robot")
         with pytest.raises(UnauthorizedError, match="oc adm policy add-cluster-role-to-user system:image-signer"):
-            place.sign(OpenShiftStore(), credentials=credentials)
+            environment.sign(OpenShiftStore(), credentials=credentials)
         auth.pull_only.clear()
-        place.registry.image_signers = True
-        assert place.sign(OpenShiftStore(), credentials=credentials).outcome is SigningOutcome.SIGNED
+        environment.registry.image_signers = True
+        assert environment.sign(OpenShiftStore(), credentials=credentials).outcome is SigningOutcome.SIGNED
 
 
-def test_taken_name_is_drawn_again(place: SigningEnvironment) -> None:
-    place.registry.faults.status(f"signatures/{place.digest}$", 409, times=1).method = "PUT"
-    assert place.sign(OpenShiftStore()).outcome is SigningOutcome.SIGNED
-    place.registry.faults.status(f"signatures/{place.digest}$", 409).method = "PUT"
+def test_taken_name_is_drawn_again(environment: SigningEnvironment) -> None:
+    environment.registry.faults.status(f"signatures/{environment.digest}$", 409, times=1).method = "PUT"
+    assert environment.sign(OpenShiftStore()).outcome is SigningOutcome.SIGNED
+    environment.registry.faults.status(f"signatures/{environment.digest}$", 409).method = "PUT"
     with pytest.raises(ConflictError):
-        place.sign(OpenShiftStore(), place.here("1.5"))
+        environment.sign(OpenShiftStore(), environment.here("1.5"))
 
 
-def test_registry_without_the_extension_is_an_error(place: SigningEnvironment) -> None:
-    place.registry.faults.answer("/extensions/", 404, body=b"404 page not found")
+def test_registry_without_the_extension_is_an_error(environment: SigningEnvironment) -> None:
+    environment.registry.faults.answer("/extensions/", 404, body=b"404 page not found")
     with pytest.raises(SigningError, match="does not have the signature extension"):
-        place.sign(OpenShiftStore())
+        environment.sign(OpenShiftStore())
 
 
-def test_signature_that_is_gone_when_read_back_is_an_error(place: SigningEnvironment) -> None:
+def test_signature_that_is_gone_when_read_back_is_an_error(environment: SigningEnvironment) -> None:
     def forget(answer: Answer) -> Answer:
-        place.registry.signatures.clear()
+        environment.registry.signatures.clear()
         return answer
 
-    place.registry.faults.add(Fault("/extensions/", forget, method="PUT"))
+    environment.registry.faults.add(Fault("/extensions/", forget, method="PUT"))
     with pytest.raises(SigningError, match="not there when it is read back"):
-        place.sign(OpenShiftStore())
+        environment.sign(OpenShiftStore())
 
 
-def test_changed_byte_is_never_accepted(place: SigningEnvironment, tmp_path: Path) -> None:
-    place.sign(FolderStore(tmp_path))
+def test_changed_byte_is_never_accepted(environment: SigningEnvironment, tmp_path: Path) -> None:
+    environment.sign(FolderStore(tmp_path))
     file = tmp_path / FOLDER_NAME / "signature-1"
     good = file.read_bytes()
     store = {"lookaside": {"url": tmp_path.as_uri()}}
-    assert place.verified(store=store) == (fingerprint_of(OPENPGP),)
+    assert environment.verified(store=store) == (fingerprint_of(OPENPGP),)
     start = good.index(b'{"critical"')
     end = good.index(b"}}", start) + 2
     # Times and names of the packets around the text, and hints in the signature, are not signed.
     for at in [*range(start, end, 5), *range(len(good) - 32, len(good))]:
         file.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
         with pytest.raises(VerificationError):
-            place.verified(store=store)
+            environment.verified(store=store)
 
 
-def test_files_are_numbered_readable_and_complete(place: SigningEnvironment, tmp_path: Path) -> None:
+def test_files_are_numbered_readable_and_complete(environment: SigningEnvironment, tmp_path: Path) -> None:
     keys = [Signer() for _ in range(3)]
     for key in keys:
-        place.sign(FolderStore(tmp_path), key=key)
+        environment.sign(FolderStore(tmp_path), key=key)
     assert files(tmp_path) == ["signature-1", "signature-2", "signature-3"]
     mode = (tmp_path / FOLDER_NAME / "signature-1").stat().st_mode
     assert mode & 0o444 == 0o444 & ~os.umask(os.umask(0))
 
 
-def test_writers_at_once_lose_no_file_and_leave_no_gap(place: SigningEnvironment, tmp_path: Path) -> None:
+def test_writers_at_once_lose_no_file_and_leave_no_gap(environment: SigningEnvironment, tmp_path: Path) -> None:
     keys = [Signer() for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(lambda key: place.sign(FolderStore(tmp_path), key=key), keys))
+        results = list(pool.map(lambda key: environment.sign(FolderStore(tmp_path), key=key), keys))
     assert files(tmp_path) == [f"signature-{number}" for number in range(1, 9)]
     assert len({result.location for result in results}) == 8
     every = simple_check(*(key.public for key in keys), store={"lookaside": {"url": tmp_path.as_uri()}})
-    assert set(every.verify(place.here(), place.sources()).fingerprints) == {fingerprint_of(key) for key in keys}
+    assert set(every.verify(environment.here(), environment.sources()).fingerprints) == {
+        fingerprint_of(key) for key in keys
+    }
 
 
 class Unused:
@@ -301,60 +307,62 @@ class Unused:
         pytest.fail("signed although the store takes no signature")
 
 
-def test_folder_without_write_access_is_an_error_before_signing(place: SigningEnvironment, tmp_path: Path) -> None:
+def test_folder_without_write_access_is_an_error_before_signing(
+    environment: SigningEnvironment, tmp_path: Path
+) -> None:
     (tmp_path / "team").write_text("a file where a folder should be")
-    # Nobody may create files in /proc, not even root, for whom a folder of mode 0555 is no obstacle.
+    # No user can create files in /proc, not even root, for whom a folder of mode 0555 is no obstacle.
     for folder in (Path("/proc/self"), tmp_path):
         with pytest.raises(SigningError, match=r"cannot be written to.*choose another store"):
-            SimpleSigner(Unused(), FolderStore(folder)).sign(place.here(), place.context())
+            SimpleSigner(Unused(), FolderStore(folder)).sign(environment.here(), environment.context())
 
 
-def test_missing_folder_is_an_error(place: SigningEnvironment, tmp_path: Path) -> None:
+def test_missing_folder_is_an_error(environment: SigningEnvironment, tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="is not a folder"):
-        place.sign(FolderStore(tmp_path / "missing"))
+        environment.sign(FolderStore(tmp_path / "missing"))
     assert not (tmp_path / "missing").exists()
 
 
-def test_nothing_is_written_through_a_link_that_leads_out(place: SigningEnvironment, tmp_path: Path) -> None:
+def test_nothing_is_written_through_a_link_that_leads_out(environment: SigningEnvironment, tmp_path: Path) -> None:
     base, outside = tmp_path / "store", tmp_path / "outside"
     base.mkdir()
     (outside / "api").mkdir(parents=True)
     (base / "team").symlink_to(outside)
     with pytest.raises((SigningError, VerificationError)):
-        place.sign(FolderStore(base))
+        environment.sign(FolderStore(base))
     assert [path.name for path in outside.rglob("*")] == ["api"]
 
 
-def test_failed_signing_leaves_no_file(place: SigningEnvironment, tmp_path: Path) -> None:
+def test_failed_signing_leaves_no_file(environment: SigningEnvironment, tmp_path: Path) -> None:
     class Broken(Unused):
         def sign(self, payload: bytes, deadline: Deadline) -> bytes:
             del payload, deadline
             raise SigningError("gpg-agent does not have its passphrase")
 
     with pytest.raises(SigningError, match="passphrase"):
-        SimpleSigner(Broken(), FolderStore(tmp_path)).sign(place.here(), place.context())
+        SimpleSigner(Broken(), FolderStore(tmp_path)).sign(environment.here(), environment.context())
     assert files(tmp_path) == []
 
 
 def test_web_server_stores_files_with_the_credentials_of_its_host() -> None:
     auth = Auth(mode="basic", users={"robot": "s3cret"})
-    with LookasideSimulator(auth=auth) as server, SigningEnvironment() as place:
-        place.trust(server)
+    with LookasideSimulator(auth=auth) as server, SigningEnvironment() as environment:
+        environment.trust(server)
         store = LookasideStore(f"{server.url}/sigstore", None)
-        result = place.sign(store, credentials=login(server))
+        result = environment.sign(store, credentials=login(server))
         assert result.location == f"{server.url}/sigstore/{FOLDER_NAME}/signature-1"
-        assert place.verified(store={"lookaside": {"url": store.url}}) == (fingerprint_of(OPENPGP),)
+        assert environment.verified(store={"lookaside": {"url": store.url}}) == (fingerprint_of(OPENPGP),)
         with pytest.raises(UnauthorizedError):
-            place.sign(store, place.here("1.5"))
-        assert all("authorization" not in request.headers for request in place.registry.requests)
+            environment.sign(store, environment.here("1.5"))
+        assert all("authorization" not in request.headers for request in environment.registry.requests)
 
 
 def test_server_over_tls_needs_its_own_ca() -> None:
-    with LookasideSimulator(tls=True) as server, SigningEnvironment() as place:
-        place.trust(server)
-        assert place.sign(LookasideStore(server.url, server.ca_pem)).outcome is SigningOutcome.SIGNED
+    with LookasideSimulator(tls=True) as server, SigningEnvironment() as environment:
+        environment.trust(server)
+        assert environment.sign(LookasideStore(server.url, server.ca_pem)).outcome is SigningOutcome.SIGNED
         with pytest.raises(UnavailableError):
-            place.sign(LookasideStore(server.url, None))
+            environment.sign(LookasideStore(server.url, None))
 
 
 def test_faster_writer_on_a_web_server_is_not_overwritten(web: SigningEnvironment, server: LookasideSimulator) -> None:
@@ -402,9 +410,9 @@ def test_web_server_that_cannot_be_read_is_not_written_to(web: SigningEnvironmen
     assert [request.method for request in server.requests] == ["GET"]
 
 
-def test_only_a_web_server_needs_one_writer_at_a_time(place: SigningEnvironment, tmp_path: Path) -> None:
+def test_only_a_web_server_needs_one_writer_at_a_time(environment: SigningEnvironment, tmp_path: Path) -> None:
     def lock_of(store: WritableStore) -> str:
-        return SimpleSigner(secret_key(), store).lock_name(place.here())
+        return SimpleSigner(secret_key(), store).lock_name(environment.here())
 
     assert lock_of(OpenShiftStore()) == lock_of(FolderStore(tmp_path)) == ""
     assert lock_of(LookasideStore("https://a.example.org", None)) == f"https://a.example.org/{FOLDER_NAME}"

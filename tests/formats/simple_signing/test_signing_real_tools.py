@@ -37,7 +37,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
 
 
 @pytest.fixture
-def place() -> Iterator[SigningEnvironment]:
+def environment() -> Iterator[SigningEnvironment]:
     with SigningEnvironment() as environment:
         # Images that skopeo copies need what the fixtures' manifest names.
         environment.registry.push_blob("team/api", b"")
@@ -53,27 +53,27 @@ def gpg_key(fingerprint: str) -> GPGKey:
     return GPGKey(fingerprint, datetime.now(UTC), Deadline.after(SystemClock(), 60), no_passphrase)
 
 
-def sign(place: SigningEnvironment, key: OpenPGPSigner, store: WritableStore) -> None:
-    SimpleSigner(key, store).sign(place.here(), place.context())
+def sign(environment: SigningEnvironment, key: OpenPGPSigner, store: WritableStore) -> None:
+    SimpleSigner(key, store).sign(environment.here(), environment.context())
 
 
-def pull(home: Home, place: SigningEnvironment, folder: Path, public: str, *options: str) -> bool:
+def pull(home: Home, environment: SigningEnvironment, folder: Path, public: str, *options: str) -> bool:
     """Have skopeo copy the image under a policy that requires signatures by a key; return whether it does."""
     key, policy = folder / "key.asc", folder / "policy.json"
     key.write_text(public)
     policy.write_text(json.dumps({"default": [{"type": "signedBy", "keyType": "GPGKeys", "keyPath": str(key)}]}))
-    source = f"docker://{place.registry.host}/team/api:1.4"
+    source = f"docker://{environment.registry.host}/team/api:1.4"
     arguments = ["--policy", str(policy), *options, "copy", "--src-tls-verify=false", source, f"dir:{folder / 'out'}"]
     return home.skopeo(*arguments, check=False) == 0
 
 
-def registries_d(folder: Path, place: SigningEnvironment, url: str) -> list[str]:
+def registries_d(folder: Path, environment: SigningEnvironment, url: str) -> list[str]:
     """Return skopeo's option for a registry whose signatures are at a URL."""
-    place.registry.faults.header("^/v2/$", "X-Registry-Supports-Signatures", None)
+    environment.registry.faults.header("^/v2/$", "X-Registry-Supports-Signatures", None)
     configuration = folder / "registries.d"
     configuration.mkdir(exist_ok=True)
     # Newer versions call it `lookaside`; both read this name.
-    (configuration / "default.yaml").write_text(json.dumps({"docker": {place.registry.host: {"sigstore": url}}}))
+    (configuration / "default.yaml").write_text(json.dumps({"docker": {environment.registry.host: {"sigstore": url}}}))
     return ["--registries.d", str(configuration)]
 
 
@@ -87,17 +87,17 @@ def public_half(home: Home, name: str) -> str:
     "name", ["rsa-3072.asc", "dsa-2048.asc", "ed25519.asc", "p256.asc", "p521.asc", "encrypted.asc"]
 )
 def test_gpg_and_skopeo_accept_what_a_key_file_signs(
-    home: Home, place: SigningEnvironment, tmp_path: Path, name: str
+    home: Home, environment: SigningEnvironment, tmp_path: Path, name: str
 ) -> None:
     public_half(home, name)
     key = key_file(name)
-    sign(place, key, FolderStore(tmp_path))
+    sign(environment, key, FolderStore(tmp_path))
     file = next(tmp_path.glob("team/*/signature-1"))
     status = home.run("--status-fd=1", "--output=/dev/null", "--decrypt", str(file)).decode(errors="replace")
     assert [line.split()[1] for line in status.splitlines() if "SIG " in line].count("GOODSIG") == 1
     manifest = tmp_path / "manifest.json"
-    manifest.write_bytes(place.registry.manifest("team/api", "1.4")[1])
-    reference = str(place.here().reference)
+    manifest.write_bytes(environment.registry.manifest("team/api", "1.4")[1])
+    reference = str(environment.here().reference)
     arguments = ["standalone-verify", str(manifest), reference, key.fingerprint, str(file)]
     assert home.skopeo(*arguments, check=False) == 0
     good = file.read_bytes()
@@ -107,54 +107,56 @@ def test_gpg_and_skopeo_accept_what_a_key_file_signs(
 
 @pytest.mark.parametrize("kind", ["rsa2048", "ed25519"])
 def test_skopeo_pulls_what_a_key_of_gpg_signed_into_the_extension(
-    home: Home, place: SigningEnvironment, tmp_path: Path, kind: str
+    home: Home, environment: SigningEnvironment, tmp_path: Path, kind: str
 ) -> None:
     fingerprint = home.key(kind=kind)
-    assert not pull(home, place, tmp_path, home.export(fingerprint))
-    sign(place, gpg_key(fingerprint), OpenShiftStore())
-    assert pull(home, place, tmp_path, home.export(fingerprint))
+    assert not pull(home, environment, tmp_path, home.export(fingerprint))
+    sign(environment, gpg_key(fingerprint), OpenShiftStore())
+    assert pull(home, environment, tmp_path, home.export(fingerprint))
     stranger = home.key("stranger@example.org")
-    assert not pull(home, place, tmp_path, home.export(stranger))
+    assert not pull(home, environment, tmp_path, home.export(stranger))
 
 
-def test_skopeo_pulls_what_a_new_key_signed(home: Home, place: SigningEnvironment, tmp_path: Path) -> None:
+def test_skopeo_pulls_what_a_new_key_signed(home: Home, environment: SigningEnvironment, tmp_path: Path) -> None:
     new = generate_key("Release <release@example.org>", datetime.now(UTC))
-    sign(place, SecretKeyFile(new.secret.encode(), "new.asc", datetime.now(UTC), no_passphrase), OpenShiftStore())
-    assert pull(home, place, tmp_path, new.public)
+    sign(environment, SecretKeyFile(new.secret.encode(), "new.asc", datetime.now(UTC), no_passphrase), OpenShiftStore())
+    assert pull(home, environment, tmp_path, new.public)
 
 
 def test_skopeo_pulls_what_was_signed_into_a_folder_or_a_web_server(
-    home: Home, place: SigningEnvironment, tmp_path: Path
+    home: Home, environment: SigningEnvironment, tmp_path: Path
 ) -> None:
     public = public_half(home, "ed25519.asc")
     folder = tmp_path / "sigstore"
     folder.mkdir()
     with LookasideSimulator() as server:
-        place.trust(server)
+        environment.trust(server)
         url = f"{server.url}/sigstore"
         for store, where in ((FolderStore(folder), folder.as_uri()), (LookasideStore(url, None), url)):
-            options = registries_d(tmp_path, place, where)
-            assert not pull(home, place, tmp_path, public, *options)
-            sign(place, key_file("ed25519.asc"), store)
-            assert pull(home, place, tmp_path, public, *options)
+            options = registries_d(tmp_path, environment, where)
+            assert not pull(home, environment, tmp_path, public, *options)
+            sign(environment, key_file("ed25519.asc"), store)
+            assert pull(home, environment, tmp_path, public, *options)
 
 
-def test_signatures_of_skopeo_are_kept_and_extended(home: Home, place: SigningEnvironment, tmp_path: Path) -> None:
+def test_signatures_of_skopeo_are_kept_and_extended(
+    home: Home, environment: SigningEnvironment, tmp_path: Path
+) -> None:
     folder = tmp_path / "sigstore"
     folder.mkdir()
-    options = registries_d(tmp_path, place, folder.as_uri())
+    options = registries_d(tmp_path, environment, folder.as_uri())
     theirs = home.key("skopeo@example.org", "rsa2048")
-    name = f"docker://{place.registry.host}/team/api:1.4"
+    name = f"docker://{environment.registry.host}/team/api:1.4"
     home.skopeo(
         *options, "--insecure-policy", "copy", "--src-tls-verify=false", "--dest-tls-verify=false",
         "--sign-by", theirs, name, name,
     )  # fmt: skip
     (file,) = folder.glob("team/*/signature-1")
     before = file.read_bytes()
-    sign(place, key_file("rsa-3072.asc"), FolderStore(folder))
+    sign(environment, key_file("rsa-3072.asc"), FolderStore(folder))
     assert file.read_bytes() == before
     assert sorted(path.name for path in file.parent.iterdir()) == ["signature-1", "signature-2"]
     for public in (home.export(theirs), public_half(home, "rsa-3072.asc")):
-        assert pull(home, place, tmp_path, public, *options)
-    again = SimpleSigner(gpg_key(theirs), FolderStore(folder)).sign(place.here(), place.context())
+        assert pull(home, environment, tmp_path, public, *options)
+    again = SimpleSigner(gpg_key(theirs), FolderStore(folder)).sign(environment.here(), environment.context())
     assert again.outcome == "already signed"

@@ -74,7 +74,7 @@ def test_unreadable_signature_of_another_kind_is_ignored() -> None:
 
 def test_misplaced_revocation_still_revokes() -> None:
     packets = keyring_packets("subkey-revoked-as-retired")
-    at = next(place for place, found in enumerate(packets) if read_packets(found)[0].body[1] == 0x28)
+    at = next(index for index, found in enumerate(packets) if read_packets(found)[0].body[1] == 0x28)
     elsewhere = [packets[0], packets[at], *packets[1:at], *packets[at + 1 :]]
     with pytest.raises(VerificationError) as caught:
         load_keyring(b"".join(elsewhere)).verify(message("by-subkey-revoked-as-retired"), NOW)

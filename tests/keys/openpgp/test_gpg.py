@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PASSPHRASE = "correct horse battery staple"
 PAYLOAD = b'{"critical": {}}'
-#: Programs in gpg's place: one that records its arguments, and some for what the real one does only when it is broken
+#: Programs that replace gpg: one that records its arguments, and some for what the real one does only when it is broken
 #: or has a card.
 RECORDED = """#!/bin/sh
 echo "$@" >>"{log}"
@@ -65,8 +65,8 @@ def sign(signer: GPGKey) -> bytes:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Return what puts a script in gpg's place."""
+def fake_gpg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return a function that replaces gpg by a script."""
 
     def put(script: str) -> None:
         program = tmp_path / "bin" / "gpg"
@@ -113,11 +113,11 @@ def test_locked_key_is_named_and_not_waited_for(home: Home) -> None:
 
 
 def test_passphrase_unlocks_the_key_and_is_in_no_argument(
-    home: Home, tmp_path: Path, place: Callable[[str], None]
+    home: Home, tmp_path: Path, fake_gpg: Callable[[str], None]
 ) -> None:
     fingerprint = home.key(passphrase=PASSPHRASE)
     home.lock()
-    place(RECORDED.format(log=tmp_path / "log", gpg=home.gpg))
+    fake_gpg(RECORDED.format(log=tmp_path / "log", gpg=home.gpg))
     with pytest.raises(SigningError, match="not the right one") as caught:
         sign(key(fingerprint, lambda: "wrong horse"))
     assert "wrong horse" not in str(caught.value)
@@ -169,9 +169,9 @@ def test_stub_is_a_missing_key(home: Home, tmp_path: Path, monkeypatch: pytest.M
             key(primary)
 
 
-def test_card_is_named(home: Home, place: Callable[[str], None]) -> None:
+def test_card_is_named(home: Home, fake_gpg: Callable[[str], None]) -> None:
     fingerprint = home.key()
-    place(CARD.format(gpg=home.gpg))
+    fake_gpg(CARD.format(gpg=home.gpg))
     with pytest.raises(SigningError, match="the key is on the card D2760001240103040006123456780000; insert it"):
         sign(key(fingerprint, lambda: "a passphrase that is not asked for"))
 
@@ -186,27 +186,27 @@ def test_card_is_named(home: Home, place: Callable[[str], None]) -> None:
         (67108922, "status 2, error 58; try `gpg"),
     ],
 )
-def test_other_failures_of_gpg_are_named(home: Home, place: Callable[[str], None], code: int, why: str) -> None:
+def test_other_failures_of_gpg_are_named(home: Home, fake_gpg: Callable[[str], None], code: int, why: str) -> None:
     fingerprint = home.key()
-    place(FAILING.format(gpg=home.gpg, code=code))
+    fake_gpg(FAILING.format(gpg=home.gpg, code=code))
     with pytest.raises(SigningError, match=why):
         sign(key(fingerprint))
 
 
-def test_gpg_that_does_not_answer_is_ended_at_the_deadline(place: Callable[[str], None]) -> None:
-    place("#!/bin/sh\nsleep 600 &\nexec sleep 600\n")
+def test_gpg_that_does_not_answer_is_ended_at_the_deadline(fake_gpg: Callable[[str], None]) -> None:
+    fake_gpg("#!/bin/sh\nsleep 600 &\nexec sleep 600\n")
     with pytest.raises(DeadlineError):
         GPGKey("0" * 40, datetime.now(UTC), soon(0.5), no_passphrase)
 
 
-def test_endless_output_of_gpg_is_refused(place: Callable[[str], None]) -> None:
-    place("#!/bin/sh\nexec cat /dev/zero\n")
+def test_endless_output_of_gpg_is_refused(fake_gpg: Callable[[str], None]) -> None:
+    fake_gpg("#!/bin/sh\nexec cat /dev/zero\n")
     with pytest.raises(SigningError, match="returned more than"):
         key("0" * 40)
 
 
-def test_gpg_that_cannot_be_started_is_named(place: Callable[[str], None]) -> None:
-    place("#!/missing/interpreter\n")
+def test_gpg_that_cannot_be_started_is_named(fake_gpg: Callable[[str], None]) -> None:
+    fake_gpg("#!/missing/interpreter\n")
     with pytest.raises(ConfigError, match="gpg cannot be started"):
         key("0" * 40)
 

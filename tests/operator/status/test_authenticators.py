@@ -343,7 +343,7 @@ def test_secrets_are_found_in_every_field() -> None:
 
 
 def test_sm2_keys_in_secrets_keep_the_id_of_their_signer() -> None:
-    entry = secret_ref("keys", algorithm="SM2", distinguishingId="somebody")
+    entry = secret_ref("keys", algorithm="SM2", distinguishingId="signer")
     found = assess_object(
         authenticator("a", cosign(entry)), {"keys": {"cosign.pub": SM2PrivateKey.generate().public_pem.encode()}}
     )

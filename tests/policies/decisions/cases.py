@@ -24,7 +24,7 @@ def verified(authenticator: str = "release-key", *fingerprints: str) -> Finding:
 
 
 def refused(authenticator: str = "release-key", reason: Reason = Reason.NO_SIGNATURE) -> Finding:
-    return Finding(authenticator, "cosign", Outcome.REFUSED, reason, "nobody has signed it; sign it with cosign.")
+    return Finding(authenticator, "cosign", Outcome.REFUSED, reason, "it is not signed; sign it with cosign.")
 
 
 def unavailable(authenticator: str = "release-key", reason: Reason = Reason.REGISTRY_UNAVAILABLE) -> Finding:

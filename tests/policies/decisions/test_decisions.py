@@ -44,9 +44,7 @@ def test_a_refusal_names_image_policy_authenticator_and_reason() -> None:
     assert answer.verdict is Verdict.DENY
     assert answer.reason is Reason.NO_SIGNATURE
     assert not answer.verified
-    assert answer.message == (
-        f"{IMAGE}: denied: policy production: release-key: nobody has signed it; sign it with cosign"
-    )
+    assert answer.message == (f"{IMAGE}: denied: policy production: release-key: it is not signed; sign it with cosign")
 
 
 def test_failing_authenticators_share_one_line() -> None:
@@ -55,8 +53,8 @@ def test_failing_authenticators_share_one_line() -> None:
     answer = decide(IMAGE, REFERENCE, SUBJECT, [(policy("p", "a", "b", "c"), findings)], ADMIT)
 
     assert answer.reason is Reason.POLICY_NOT_SATISFIED
-    assert "policy p (1 of 3 met): a: nobody" in answer.message
-    assert "; c: nobody" in answer.message
+    assert "policy p (1 of 3 met): a: it is not signed" in answer.message
+    assert "; c: it is not signed" in answer.message
     assert "b:" not in answer.message
     assert "\n" not in answer.message
 
@@ -92,7 +90,9 @@ def test_action_decides_the_effect_of_an_unmet_policy(action: str, expected: Ver
 def test_audit_admission_is_reported() -> None:
     answer = decide(IMAGE, REFERENCE, SUBJECT, [(policy(action="Audit"), [refused()])], ADMIT)
 
-    assert answer.message.startswith(f"{IMAGE}: admitted, for the record only: policy production: release-key: nobody")
+    assert answer.message.startswith(
+        f"{IMAGE}: admitted, for the record only: policy production: release-key: it is not signed"
+    )
 
 
 def test_warning_has_the_reason() -> None:
@@ -134,7 +134,7 @@ def test_unavailable_message_names_only_missing_findings() -> None:
 
     assert answer.verdict is Verdict.UNAVAILABLE
     assert "b: the registry" in answer.message
-    assert "a: nobody" not in answer.message
+    assert "a: it is not signed" not in answer.message
 
 
 def test_message_is_about_the_deciding_policies() -> None:

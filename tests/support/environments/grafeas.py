@@ -45,8 +45,8 @@ class GrafeasEnvironment(StoreEnvironment[GrafeasSimulator]):
 
     def spec(self, *keys: dict[str, Any]) -> dict[str, Any]:
         """See `StoreEnvironment.spec`."""
-        place = {"server": self.server.url, "apiVersion": self.server.version, "note": NOTE}
-        return {**place, "keys": list(keys) or [key_entry(KEY)]}
+        store = {"server": self.server.url, "apiVersion": self.server.version, "note": NOTE}
+        return {**store, "keys": list(keys) or [key_entry(KEY)]}
 
     def check(self, *keys: dict[str, Any], **fields: Any) -> GrafeasCheck:
         """Return the check of that object."""

@@ -36,8 +36,8 @@ class OracleEnvironment(StoreEnvironment[OCIRSimulator]):
 
     def spec(self, *keys: dict[str, Any]) -> dict[str, Any]:
         """See `StoreEnvironment.spec`."""
-        place = {"region": REGION, "endpoint": self.server.url, "compartmentId": COMPARTMENT}
-        return {**place, "trustedKeys": list(keys) or [trusted()]}
+        store = {"region": REGION, "endpoint": self.server.url, "compartmentId": COMPARTMENT}
+        return {**store, "trustedKeys": list(keys) or [trusted()]}
 
     def check(self, *keys: dict[str, Any], **fields: Any) -> OracleCheck:
         """Return the check of that object."""

@@ -125,7 +125,7 @@ def _entries(owned: dict[str, set[Path]]) -> list[Object]:
 def _tree(fields: set[Path]) -> Object:
     tree: Object = {}
     for path in sorted(fields):
-        place = tree
+        parent = tree
         for step in path:
-            place = place.setdefault(step, {})
+            parent = parent.setdefault(step, {})
     return tree

@@ -30,7 +30,7 @@ class OpenShiftSimulator(RegistrySimulator):
     Attributes:
         signatures: the entries of each image, as they are served. Change them to serve what no server would.
         version_field: "schemaVersion" as the server has it, or "version" as its documentation has it.
-        image_signers: whether callers have the role system:image-signer, without which nobody may put a signature.
+        image_signers: whether callers have the role system:image-signer, without which a PUT of a signature is refused.
     """
 
     def __init__(self, *, version_field: str = "schemaVersion", image_signers: bool = True, **more: Any) -> None:

@@ -189,10 +189,10 @@ class RegistrySimulator(HTTPSimulator):
     def _store(self, repository: str, reference: str | None, body: bytes, media_type: str) -> Digest:
         digest = digest_of(body)
         with self.lock:
-            place = self.repositories.setdefault(repository, _Repository())
-            place.manifests[digest] = (media_type, body)
+            stored = self.repositories.setdefault(repository, _Repository())
+            stored.manifests[digest] = (media_type, body)
             if reference is not None and reference != digest:
-                place.tags[reference] = digest
+                stored.tags[reference] = digest
         return digest
 
     def push_blob(self, repository: str, data: bytes) -> Digest:
@@ -210,16 +210,16 @@ class RegistrySimulator(HTTPSimulator):
     def delete(self, repository: str, reference: str) -> None:
         """Remove a tag, or by digest a manifest with its tags or a blob."""
         with self.lock:
-            place = self.repositories[repository]
-            place.tags = {t: d for t, d in place.tags.items() if reference not in (t, d)}
-            place.manifests.pop(reference, None)
-            place.blobs.pop(reference, None)
+            stored = self.repositories[repository]
+            stored.tags = {t: d for t, d in stored.tags.items() if reference not in (t, d)}
+            stored.manifests.pop(reference, None)
+            stored.blobs.pop(reference, None)
 
     def manifest(self, repository: str, reference: str) -> tuple[str, bytes]:
         """Return media type and body of a stored manifest, by tag or digest."""
         with self.lock:
-            place = self.repositories[repository]
-            return place.manifests[place.tags.get(reference, reference)]
+            stored = self.repositories[repository]
+            return stored.manifests[stored.tags.get(reference, reference)]
 
     def referrers(self, repository: str, subject: str) -> list[dict[str, Any]]:
         """Return the descriptors of the manifests whose subject that is, in the order pushed."""
@@ -264,16 +264,16 @@ class RegistrySimulator(HTTPSimulator):
             if self.referrers_api and isinstance(subject, dict):
                 headers["OCI-Subject"] = subject["digest"]
             return Answer(201, headers)
-        place = self.repositories.get(repository)
-        if place is None:
+        stored = self.repositories.get(repository)
+        if stored is None:
             return registry_error(404, "NAME_UNKNOWN")
         if request.method == "DELETE":
             self.delete(repository, reference)
             return Answer(202)
-        digest = Digest(place.tags.get(reference, reference))
-        if digest not in place.manifests:
+        digest = Digest(stored.tags.get(reference, reference))
+        if digest not in stored.manifests:
             return registry_error(404, "MANIFEST_UNKNOWN")
-        media_type, body = place.manifests[digest]
+        media_type, body = stored.manifests[digest]
         etag = {"ETag": f'"{digest}"'} if self.etags else {}
         return Answer(200, {"Content-Type": media_type, "Docker-Content-Digest": digest, **etag}, body)
 
@@ -288,11 +288,11 @@ class RegistrySimulator(HTTPSimulator):
 
     def serve_blob(self, _: RecordedRequest, repository: str, digest: str) -> Answer:
         """Serve a blob."""
-        place = self.repositories.get(repository)
-        if place is None or digest not in place.blobs:
+        stored = self.repositories.get(repository)
+        if stored is None or digest not in stored.blobs:
             return registry_error(404, "BLOB_UNKNOWN")
         headers = {"Content-Type": "application/octet-stream", "Docker-Content-Digest": digest}
-        return Answer(200, headers, place.blobs[digest])
+        return Answer(200, headers, stored.blobs[digest])
 
     def serve_referrers(self, request: RecordedRequest, repository: str, digest: str) -> Answer:
         """Serve the referrers API, one page at a time if the simulator is set to pages."""
@@ -317,17 +317,17 @@ class RegistrySimulator(HTTPSimulator):
 
     def serve_tags(self, _: RecordedRequest, repository: str) -> Answer:
         """Serve the list of tags."""
-        place = self.repositories.get(repository)
-        if place is None:
+        stored = self.repositories.get(repository)
+        if stored is None:
             return registry_error(404, "NAME_UNKNOWN")
-        return json_answer({"name": repository, "tags": sorted(place.tags)})
+        return json_answer({"name": repository, "tags": sorted(stored.tags)})
 
     def serve_upload(self, request: RecordedRequest, repository: str, upload: str) -> Answer:
         """Receive a blob: POST starts, PATCH appends, PUT ends; POST with a digest is a single upload."""
-        place = self.repositories.setdefault(repository, _Repository())
-        number = upload or str(len(place.uploads) + 1)
-        data = place.uploads.get(number, b"") + request.body
-        place.uploads[number] = data
+        stored = self.repositories.setdefault(repository, _Repository())
+        number = upload or str(len(stored.uploads) + 1)
+        data = stored.uploads.get(number, b"") + request.body
+        stored.uploads[number] = data
         location = {"Location": f"/v2/{repository}/blobs/uploads/{number}", "Docker-Upload-UUID": number}
         digest = dict(request.query).get("digest")
         if digest is None:

@@ -58,7 +58,7 @@ def test_patch_replaces_only_the_pinned_images(
     after = json.loads(json.dumps(before))
     tested: dict[str, str] = {}
     for operation in operations:
-        parent, last = _place(after, operation["path"])
+        parent, last = _parent(after, operation["path"])
         if operation["op"] == "test":
             tested[operation["path"]] = operation["value"]
             assert parent[last] == operation["value"]
@@ -69,7 +69,7 @@ def test_patch_replaces_only_the_pinned_images(
     assert [image.image for image in images_of(after)] == expected
 
 
-def _place(obj: Any, pointer: str) -> tuple[Any, str]:
+def _parent(obj: Any, pointer: str) -> tuple[Any, str]:
     *way, last = pointer.split("/")[1:]
     for step in way:
         obj = obj[int(step)] if isinstance(obj, list) else obj[step]

@@ -28,7 +28,7 @@ def verdict_on(image: str, verdict: Verdict, *, met: bool = False, message: str 
     )
 
 
-def place(image: str, name: str = "main", kind: ImageKind = "container", index: int = 0) -> ContainerImage:
+def container(image: str, name: str = "main", kind: ImageKind = "container", index: int = 0) -> ContainerImage:
     return ContainerImage(image, f"spec.containers[{index}].image", name, kind)
 
 
@@ -45,13 +45,13 @@ def place(image: str, name: str = "main", kind: ImageKind = "container", index: 
 )
 def test_the_worst_verdict_decides(verdicts: tuple[Verdict, ...], allowed: bool, code: int) -> None:  # noqa: FBT001 - a table
     for order in (verdicts, verdicts[::-1]):
-        images = [place(f"app:{n}", f"c-{n}") for n in range(len(order))]
+        images = [container(f"app:{n}", f"c-{n}") for n in range(len(order))]
         answer = respond_to_verdicts(images, [verdict_on(f"app:{n}", verdict) for n, verdict in enumerate(order)])
         assert (answer.allowed, answer.code) == (allowed, code)
 
 
 def test_long_message_is_truncated_visibly() -> None:
-    images = [place(f"app:{n}", f"c-{n}", index=n) for n in range(256)]
+    images = [container(f"app:{n}", f"c-{n}", index=n) for n in range(256)]
     answer = respond_to_verdicts(
         images, [verdict_on(image.image, Verdict.DENY, message="x" * 1000) for image in images]
     )
@@ -72,7 +72,7 @@ def test_an_image_volume_is_named_by_its_volume() -> None:
 
 
 def test_there_are_at_most_64_annotations() -> None:
-    images = [place(f"app:{n}", f"c-{n}") for n in range(100)]
+    images = [container(f"app:{n}", f"c-{n}") for n in range(100)]
     verdicts = [verdict_on(image.image, Verdict.ADMIT, met=True) for image in images]
     assert len(respond_to_verdicts(images, verdicts).annotations) == 64
 
@@ -80,7 +80,7 @@ def test_there_are_at_most_64_annotations() -> None:
 @settings(max_examples=100)
 @given(st.lists(st.text(max_size=80) | st.just("main"), min_size=1, max_size=6))
 def test_annotation_keys_are_valid_and_distinct_for_any_names(names: list[str]) -> None:
-    images = [place("app:1", name, index=n) for n, name in enumerate(names)]
+    images = [container("app:1", name, index=n) for n, name in enumerate(names)]
     annotations = respond_to_verdicts(images, [verdict_on("app:1", Verdict.ADMIT, met=True)]).annotations
     assert len(annotations) == len(names)
     for key in annotations:

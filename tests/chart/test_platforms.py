@@ -1,4 +1,4 @@
-"""What the chart renders for the places where it is installed: OpenShift, EKS, GKE, AKS, and Pod Security levels."""
+"""What the chart renders on each platform: OpenShift, EKS, GKE, AKS, and Pod Security levels."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def _notes(values: Manifest) -> str:
 
 
 def _notes_on(folder: Path, values: Manifest, version: str) -> str:
-    """Return the notes about the place for a version of Kubernetes, which helm takes only for templates."""
+    """Return the notes about the platform for a version of Kubernetes, which helm takes only for templates."""
     chart = folder / "chart"
     if not chart.exists():
         shutil.copytree(CHART, chart)

@@ -19,7 +19,7 @@ def _rules(manifests: tuple[Manifest, ...]) -> list[Manifest]:
 
 
 @EVERY_SET
-def test_attack_18_ephemeral_containers_are_sent_although_they_are_a_subresource(name: str) -> None:
+def test_attack_18_ephemeral_containers_are_sent_to_the_webhook(name: str) -> None:
     for webhook in _webhooks(render(VALUE_SETS[name])):
         if webhook["name"] != "policies.sealgate.dev":
             resources = [resource for rule in webhook["rules"] for resource in rule["resources"]]
@@ -42,13 +42,13 @@ def test_attack_24_no_label_exempts_a_namespace_or_an_object(name: str) -> None:
         assert NAMESPACE in expression["values"]
 
 
-def test_attack_24_only_the_system_s_namespaces_are_exempt_by_default() -> None:
+def test_attack_24_only_system_namespaces_are_exempt_by_default() -> None:
     (expression,) = webhooks(render())["workloads.sealgate.dev"]["namespaceSelector"]["matchExpressions"]
     assert expression["values"] == ["kube-system", "kube-public", "kube-node-lease", NAMESPACE]
 
 
 @EVERY_SET
-def test_attack_24_secrets_of_other_namespaces_cannot_be_listed_or_written(name: str) -> None:
+def test_attack_24_secrets_of_other_namespaces_are_out_of_reach(name: str) -> None:
     cluster_wide = [
         verb
         for obj in render(VALUE_SETS[name])
@@ -65,7 +65,7 @@ def test_attack_25_no_answer_means_no_pod(name: str) -> None:
     assert {webhook["failurePolicy"] for webhook in _webhooks(render(VALUE_SETS[name]))} == {"Fail"}
 
 
-def test_attack_25_policies_are_never_stored_unseen_even_where_pods_may_be() -> None:
+def test_attack_25_policies_are_never_stored_without_validation() -> None:
     webhooks = _webhooks(render(VALUE_SETS["cert-manager"]))
     assert {webhook["name"]: webhook["failurePolicy"] for webhook in webhooks} == {
         "workloads.sealgate.dev": "Ignore",  # written out in the values, with a warning
@@ -74,7 +74,7 @@ def test_attack_25_policies_are_never_stored_unseen_even_where_pods_may_be() -> 
     }
 
 
-def test_attack_25_images_without_a_policy_are_refused_where_that_is_asked() -> None:
+def test_attack_25_images_without_a_policy_can_be_refused() -> None:
     assert config(render({"unmatchedImages": "Deny"}), "webhook")["unmatchedImages"] == "Deny"
 
 
@@ -117,7 +117,7 @@ def test_attack_26_namespace_admins_are_given_nothing(name: str) -> None:
 
 
 @EVERY_SET
-def test_attack_26_a_compromised_operator_cannot_make_itself_a_token(name: str) -> None:
+def test_attack_26_operator_cannot_create_tokens_for_itself(name: str) -> None:
     for rule in _rules(render(VALUE_SETS[name])):
         if "secrets" in rule["resources"]:
             assert "create" not in rule["verbs"]

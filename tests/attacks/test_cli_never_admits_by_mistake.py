@@ -54,7 +54,7 @@ def test_attack_17_a_registry_that_misbehaves_admits_nothing(shop: Shop, fault: 
     assert entry["policies"][0]["satisfied"] == 0
 
 
-def test_attack_17_the_order_of_images_and_policies_changes_no_verdict(shop: Shop, tmp_path: Path) -> None:
+def test_attack_17_order_of_images_and_policies_does_not_matter(shop: Shop, tmp_path: Path) -> None:
     lenient = policy("a-lenient", "**", authenticators=["release-key"], action="Warn")
     for name in ("policies/a.yaml", "policies/z.yaml"):
         lenient["metadata"]["name"] = name[9]
@@ -67,7 +67,7 @@ def test_attack_17_the_order_of_images_and_policies_changes_no_verdict(shop: Sho
         assert [verdicts[shop.image(name)] for name in names] == ["admit", "deny", "unavailable"]
 
 
-def test_attack_17_a_credential_helper_that_fails_determines_nothing(
+def test_attack_17_failing_credential_helper_is_undetermined(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.registry.auth.mode = "basic"
@@ -82,7 +82,7 @@ def test_attack_17_a_credential_helper_that_fails_determines_nothing(
 
 
 @pytest.mark.parametrize("field", ["initContainers", "ephemeralContainers", "containers"])
-def test_attack_18_and_19_every_container_of_a_manifest_is_verified(shop: Shop, field: str) -> None:
+def test_attack_18_and_19_every_container_is_verified(shop: Shop, field: str) -> None:
     manifest = pod("web", shop.image("signed"))
     manifest["spec"].setdefault(field, []).append({"name": "x", "image": shop.image("unsigned")})
     assert shop.verify("-f", "-", stdin=dump(manifest)).exit_code == 1
@@ -102,9 +102,7 @@ def test_attack_19_image_volumes_of_a_manifest_are_verified(shop: Shop) -> None:
         {"metadata": {"name": "web", "annotations": {"sealgate.dev/verified": "true"}}},
     ],
 )
-def test_attack_20_and_21_nothing_that_a_manifest_says_about_itself_hides_its_images(
-    shop: Shop, change: dict[str, Any]
-) -> None:
+def test_attack_20_and_21_nothing_in_a_manifest_hides_images(shop: Shop, change: dict[str, Any]) -> None:
     manifest = {**pod("web", shop.image("unsigned")), **change}
     assert shop.verify("-f", "-", stdin=dump(manifest)).exit_code == 1
 

@@ -54,7 +54,7 @@ def bomb(line: str, count: int = 40) -> str:
     ],
     ids=range(13),
 )
-def test_attack_33_manifests_made_to_crash_their_reader_are_refused(policies: Path, text: str) -> None:
+def test_attack_33_manifests_made_to_crash_a_parser_are_refused(policies: Path, text: str) -> None:
     verified = sealgate("verify", "-f", "-", "--policies", policies, stdin=text)
     assert verified.exit_code == 2
     assert verified.stderr.startswith("Error: ")
@@ -130,9 +130,7 @@ def hostile(field: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("field", ["image", "kind", "name", "namespace", "container"])
 @pytest.mark.parametrize("output", ["text", "json"])
-def test_attack_40_foreign_text_neither_moves_the_terminal_nor_starts_lines(
-    policies: Path, field: str, output: str
-) -> None:
+def test_attack_40_foreign_text_cannot_control_the_terminal(policies: Path, field: str, output: str) -> None:
     text = json.dumps(hostile(field))
     ran = sealgate("verify", "-f", "-", "--policies", policies, "-o", output, stdin=text)
     shown = ran.stdout + ran.stderr

@@ -65,7 +65,7 @@ def by_digest(environment: VerifierEnvironment, digest: Digest) -> str:
 # 3: what was signed is not what runs ----------------------------------------------------------------------------------
 
 
-def test_attack_03_a_classic_signature_copied_from_another_image_is_refused(environment: VerifierEnvironment) -> None:
+def test_attack_03_classic_signature_of_another_image_is_refused(environment: VerifierEnvironment) -> None:
     genuine = environment.push_signed("genuine")
     target = environment.registry.push_image(REPOSITORY, "v1")
     media_type, body = environment.registry.manifest(REPOSITORY, signature_tag(genuine))
@@ -73,7 +73,7 @@ def test_attack_03_a_classic_signature_copied_from_another_image_is_refused(envi
     assert denied(environment) is Reason.DIGEST_MISMATCH
 
 
-def test_attack_03_a_classic_signature_copied_into_a_referrer_is_refused(environment: VerifierEnvironment) -> None:
+def test_attack_03_classic_signature_in_a_referrer_is_refused(environment: VerifierEnvironment) -> None:
     genuine = environment.registry.push_image(REPOSITORY, "genuine")
     target = environment.registry.push_image(REPOSITORY, "v1")
     push_referrer(environment.registry, REPOSITORY, Classic(genuine, KEY), subject=target)
@@ -87,7 +87,7 @@ def test_attack_03_a_bundle_copied_from_another_image_is_refused(environment: Ve
     assert denied(environment) is Reason.DIGEST_MISMATCH
 
 
-def test_attack_03_a_listed_signature_that_refers_to_another_image_is_refused(environment: VerifierEnvironment) -> None:
+def test_attack_03_referrer_of_another_image_is_refused(environment: VerifierEnvironment) -> None:
     genuine = environment.registry.push_image(REPOSITORY, "genuine")
     target = environment.registry.push_image(REPOSITORY, "v1")
     # Signed for the target, but attached to another image: its author may not write signatures of the target.
@@ -98,7 +98,7 @@ def test_attack_03_a_listed_signature_that_refers_to_another_image_is_refused(en
     assert denied(environment) is Reason.DIGEST_MISMATCH
 
 
-def test_attack_03_a_signature_from_another_repository_is_refused_where_the_repository_matters(
+def test_attack_03_signature_of_another_repository_is_refused(
     environment: VerifierEnvironment,
 ) -> None:
     digest = environment.registry.push_image(REPOSITORY, "v1", content=b"the same bytes")
@@ -107,7 +107,7 @@ def test_attack_03_a_signature_from_another_repository_is_refused_where_the_repo
     assert denied(environment, policies=requiring(matchRepository=True)) is Reason.REPOSITORY_MISMATCH
 
 
-def test_attack_03_a_payload_swapped_under_a_genuine_signature_is_refused(environment: VerifierEnvironment) -> None:
+def test_attack_03_payload_swapped_under_a_signature_is_refused(environment: VerifierEnvironment) -> None:
     genuine = environment.registry.push_image(REPOSITORY, "genuine")
     target = environment.registry.push_image(REPOSITORY, "v1")
     signature = sign(KEY, encode(Classic(genuine, KEY).document()))
@@ -115,7 +115,7 @@ def test_attack_03_a_payload_swapped_under_a_genuine_signature_is_refused(enviro
     assert denied(environment) is Reason.INVALID_SIGNATURE
 
 
-def test_attack_03_a_registry_that_serves_another_payload_than_its_digest_is_refused(
+def test_attack_03_payload_with_another_digest_is_refused(
     environment: VerifierEnvironment,
 ) -> None:
     environment.push_signed()
@@ -136,7 +136,7 @@ def test_attack_03_a_digest_written_otherwise_matches_nothing(environment: Verif
 # 5: index and platform, and what is what ------------------------------------------------------------------------------
 
 
-def test_attack_05_a_signature_on_one_platform_does_not_admit_the_index(environment: VerifierEnvironment) -> None:
+def test_attack_05_signed_platform_does_not_admit_the_index(environment: VerifierEnvironment) -> None:
     platform = environment.push_signed("amd64")
     other = environment.registry.push_image(REPOSITORY, "arm64")
     index = environment.registry.push_index(REPOSITORY, "v1", (platform, other))
@@ -145,7 +145,7 @@ def test_attack_05_a_signature_on_one_platform_does_not_admit_the_index(environm
     assert admitted(environment, by_digest(environment, platform))
 
 
-def test_attack_05_a_signature_on_the_index_does_not_admit_a_platform_by_its_own_digest(
+def test_attack_05_signed_index_does_not_admit_a_platform(
     environment: VerifierEnvironment,
 ) -> None:
     platform = environment.registry.push_image(REPOSITORY, "amd64")
@@ -155,7 +155,7 @@ def test_attack_05_a_signature_on_the_index_does_not_admit_a_platform_by_its_own
     assert denied(environment, by_digest(environment, platform)) is Reason.NO_SIGNATURE
 
 
-def test_attack_05_a_signed_index_inside_an_unsigned_one_does_not_admit_the_outer(
+def test_attack_05_signed_inner_index_does_not_admit_the_outer(
     environment: VerifierEnvironment,
 ) -> None:
     inner = environment.registry.push_index(
@@ -167,7 +167,7 @@ def test_attack_05_a_signed_index_inside_an_unsigned_one_does_not_admit_the_oute
 
 
 @pytest.mark.parametrize("media_type", [OCI_INDEX, DOCKER_LIST, DOCKER_MANIFEST])
-def test_attack_05_a_signature_manifest_served_as_something_else_than_it_says_is_refused(
+def test_attack_05_manifest_with_a_wrong_media_type_is_refused(
     environment: VerifierEnvironment, media_type: str
 ) -> None:
     digest = environment.push_signed()
@@ -182,7 +182,7 @@ def test_attack_05_a_manifest_that_is_an_index_too_is_refused(environment: Verif
     assert denied(environment) is Reason.MALFORMED_EVIDENCE
 
 
-def test_attack_05_a_schema_1_manifest_under_the_signature_tag_is_refused(environment: VerifierEnvironment) -> None:
+def test_attack_05_schema_1_under_the_signature_tag_is_refused(environment: VerifierEnvironment) -> None:
     digest = environment.push_signed()
     kind = "application/vnd.docker.distribution.manifest.v1+prettyjws"
     body = environment.registry.manifest(REPOSITORY, signature_tag(digest))[1]
@@ -199,7 +199,7 @@ def test_attack_05_a_schema_1_manifest_under_the_signature_tag_is_refused(enviro
 @pytest.mark.parametrize(
     "annotations", [None, {}, {"dev.sigstore.bundle.predicateType": "https://sigstore.dev/cosign/sign/v1"}]
 )
-def test_attack_06_an_attestation_by_the_key_is_no_signature_despite_its_manifest(
+def test_attack_06_attestation_manifest_is_not_a_signature(
     environment: VerifierEnvironment, predicate: str, annotations: dict[str, str] | None
 ) -> None:
     digest = environment.registry.push_image(REPOSITORY, "v1")
@@ -208,7 +208,7 @@ def test_attack_06_an_attestation_by_the_key_is_no_signature_despite_its_manifes
     assert denied(environment) in (Reason.NO_SIGNATURE, Reason.TYPE_MISMATCH)
 
 
-def test_attack_06_an_attestation_under_the_signature_tag_is_no_signature(environment: VerifierEnvironment) -> None:
+def test_attack_06_attestation_under_the_tag_is_not_a_signature(environment: VerifierEnvironment) -> None:
     digest = environment.registry.push_image(REPOSITORY, "v1")
     envelope = encode(BundleOf(digest, KEY, predicate_type=SLSA).document()["dsseEnvelope"])
     layer = Classic(digest, KEY, payload=envelope, media_type="application/vnd.dsse.envelope.v1+json")
@@ -216,7 +216,7 @@ def test_attack_06_an_attestation_under_the_signature_tag_is_no_signature(enviro
     assert denied(environment) is Reason.TYPE_MISMATCH
 
 
-def test_attack_06_a_signature_under_the_attestation_tag_is_not_read(environment: VerifierEnvironment) -> None:
+def test_attack_06_signature_under_the_attestation_tag_is_unread(environment: VerifierEnvironment) -> None:
     digest = environment.registry.push_image(REPOSITORY, "v1")
     push_classic(
         environment.registry, REPOSITORY, Classic(digest, KEY), tag=signature_tag(digest).replace(".sig", ".att")
@@ -227,7 +227,7 @@ def test_attack_06_a_signature_under_the_attestation_tag_is_not_read(environment
     assert denied(environment) is Reason.NO_SIGNATURE
 
 
-def test_attack_06_a_statement_that_was_signed_as_a_payload_is_no_signature(environment: VerifierEnvironment) -> None:
+def test_attack_06_statement_signed_as_payload_does_not_count(environment: VerifierEnvironment) -> None:
     digest = environment.registry.push_image(REPOSITORY, "v1")
     push_classic(
         environment.registry, REPOSITORY, Classic(digest, KEY, payload=encode(BundleOf(digest, KEY).statement()))
@@ -235,7 +235,7 @@ def test_attack_06_a_statement_that_was_signed_as_a_payload_is_no_signature(envi
     assert denied(environment) is Reason.MALFORMED_EVIDENCE
 
 
-def test_attack_06_a_payload_that_was_signed_as_a_statement_is_no_signature(environment: VerifierEnvironment) -> None:
+def test_attack_06_payload_signed_as_statement_does_not_count(environment: VerifierEnvironment) -> None:
     digest = environment.registry.push_image(REPOSITORY, "v1")
     payload = encode(Classic(digest, KEY).document())
     push_bundle(environment.registry, REPOSITORY, BundleOf(digest, KEY, payload=payload))
@@ -243,7 +243,7 @@ def test_attack_06_a_payload_that_was_signed_as_a_statement_is_no_signature(envi
 
 
 @pytest.mark.parametrize("signed_as", ["application/json", "application/vnd.in-toto+json; x", "text/plain"])
-def test_attack_06_a_statement_that_was_signed_as_another_type_is_no_signature(
+def test_attack_06_statement_signed_as_another_type_is_refused(
     environment: VerifierEnvironment, signed_as: str
 ) -> None:
     digest = environment.registry.push_image(REPOSITORY, "v1")
@@ -257,9 +257,7 @@ def test_attack_06_a_statement_that_was_signed_as_another_type_is_no_signature(
 
 
 @pytest.mark.parametrize("kind", ["atomic container signature", "cosign container image signature ", "Cosign", ""])
-def test_attack_06_a_payload_signed_for_another_purpose_is_no_signature(
-    environment: VerifierEnvironment, kind: str
-) -> None:
+def test_attack_06_payload_for_another_purpose_is_refused(environment: VerifierEnvironment, kind: str) -> None:
     digest = environment.registry.push_image(REPOSITORY, "v1")
     push_classic(environment.registry, REPOSITORY, Classic(digest, KEY, type=kind))
     assert denied(environment) is Reason.TYPE_MISMATCH
@@ -269,9 +267,7 @@ def test_attack_06_a_payload_signed_for_another_purpose_is_no_signature(
 
 
 @pytest.mark.parametrize("kind", [CLASSIC_REFERRER_TYPE, BUNDLE_TYPE])
-def test_attack_07_a_listed_referrer_of_the_right_type_proves_nothing(
-    environment: VerifierEnvironment, kind: str
-) -> None:
+def test_attack_07_referrer_of_the_right_type_proves_nothing(environment: VerifierEnvironment, kind: str) -> None:
     digest = environment.registry.push_image(REPOSITORY, "v1")
     environment.registry.push_artifact(REPOSITORY, None, (), subject=digest, artifact_type=kind)
     (verdict,) = environment.verify(environment.image())
@@ -284,7 +280,7 @@ def test_attack_07_an_empty_signature_manifest_proves_nothing(environment: Verif
     assert denied(environment) is Reason.NO_SIGNATURE
 
 
-def test_attack_07_the_key_certificate_and_log_entry_beside_a_signature_prove_nothing(
+def test_attack_07_certificate_and_log_entry_prove_nothing(
     environment: VerifierEnvironment,
 ) -> None:
     digest = environment.registry.push_image(REPOSITORY, "v1")
@@ -338,7 +334,7 @@ def test_attack_11_a_required_annotation_is_no_pattern(environment: VerifierEnvi
     assert denied(environment, policies=requiring(annotations={"env": required})) is Reason.ANNOTATION_MISMATCH
 
 
-def test_attack_11_annotations_outside_what_is_signed_do_not_count(environment: VerifierEnvironment) -> None:
+def test_attack_11_unsigned_annotations_do_not_count(environment: VerifierEnvironment) -> None:
     digest = environment.registry.push_image(REPOSITORY, "v1")
     push_classic(
         environment.registry, REPOSITORY, Classic(digest, KEY, annotations={"env": "prod"}), annotations={"env": "prod"}

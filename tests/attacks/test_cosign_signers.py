@@ -39,7 +39,7 @@ def environment() -> Iterator[CosignEnvironment]:
 # 8: signers are counted by distinct key ------------------------------------------------------------------------------
 
 
-def test_attack_08_one_key_that_signed_everywhere_and_often_is_one_key(environment: CosignEnvironment) -> None:
+def test_attack_08_one_key_with_many_signatures_is_one_key(environment: CosignEnvironment) -> None:
     push_classic(environment.registry, REPOSITORY, *[Classic(environment.digest, KEY)] * 5)
     push_referrer(environment.registry, REPOSITORY, Classic(environment.digest, KEY), Classic(environment.digest, KEY))
     bundle = BundleOf(environment.digest, KEY)
@@ -50,7 +50,7 @@ def test_attack_08_one_key_that_signed_everywhere_and_often_is_one_key(environme
     assert len(found.signatures) == 10
 
 
-def test_attack_08_the_two_forms_of_one_ecdsa_signature_are_one_key(environment: CosignEnvironment) -> None:
+def test_attack_08_two_forms_of_an_ecdsa_signature_are_one_key(environment: CosignEnvironment) -> None:
     r, s = decode_dss_signature(sign(KEY, encode(Classic(environment.digest, KEY).document())))
     forms = [encode_dss_signature(r, s), encode_dss_signature(r, ORDER - s)]
     push_classic(
@@ -59,7 +59,7 @@ def test_attack_08_the_two_forms_of_one_ecdsa_signature_are_one_key(environment:
     assert environment.verify(KEY).fingerprints == (fingerprint(KEY),)
 
 
-def test_attack_08_one_key_listed_twice_and_written_differently_is_one_key(environment: CosignEnvironment) -> None:
+def test_attack_08_one_key_in_two_spellings_is_one_key(environment: CosignEnvironment) -> None:
     assert isinstance(KEY, ec.EllipticCurvePrivateKey)
     point = KEY.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
     push_classic(environment.registry, REPOSITORY, Classic(environment.digest, KEY), Classic(environment.digest, KEY))
@@ -75,7 +75,7 @@ def test_attack_08_one_rsa_key_under_two_algorithms_is_one_key(environment: Cosi
     assert environment.verify(*entries).fingerprints == (fingerprint(key),)
 
 
-def test_attack_08_two_authenticators_with_the_same_key_are_not_two_signers() -> None:
+def test_attack_08_authenticators_with_one_key_are_one_signer() -> None:
     both = [authenticator_model("one", KEY), authenticator_model("two", KEY)]
     needs_two = policy_set(both, [policy_model("production", authenticators=["one", "two"])])
     with VerifierEnvironment() as environment:
@@ -87,7 +87,7 @@ def test_attack_08_two_authenticators_with_the_same_key_are_not_two_signers() ->
     assert verdict.policies[0].satisfied == 1
 
 
-def test_attack_08_two_authenticators_with_keys_of_their_own_are_two_signers() -> None:
+def test_attack_08_authenticators_with_two_keys_are_two_signers() -> None:
     both = [authenticator_model("one", KEY, STRANGER), authenticator_model("two", KEY)]
     needs_two = policy_set(both, [policy_model("production", authenticators=["one", "two"])])
     with VerifierEnvironment() as environment:
@@ -107,7 +107,7 @@ def test_attack_09_an_empty_list_of_keys_is_refused_by_the_model() -> None:
         authenticator_model("release")
 
 
-def test_attack_09_an_empty_list_of_keys_that_slips_past_the_model_is_refused(environment: CosignEnvironment) -> None:
+def test_attack_09_empty_list_of_keys_is_refused_by_the_check(environment: CosignEnvironment) -> None:
     push_classic(environment.registry, REPOSITORY, Classic(environment.digest, KEY))
     right = authenticator_model("release", KEY)
     assert right.spec.cosign is not None
@@ -132,7 +132,7 @@ def test_attack_09_a_resolver_that_returns_no_keys_admits_nothing() -> None:
         build_check(authenticator_model("release", KEY), NoKeys())
 
 
-def test_attack_09_an_authenticator_without_usable_keys_denies_every_image() -> None:
+def test_attack_09_authenticator_without_usable_keys_denies() -> None:
     spec = CosignSpec.model_validate({"keys": [{"secretRef": {"name": "gone", "key": "cosign.pub"}}]})
     right = authenticator_model("release", KEY)
     waiting = right.model_copy(update={"spec": right.spec.model_copy(update={"cosign": spec})})
@@ -151,7 +151,7 @@ def test_attack_09_an_empty_signature_is_not_one(environment: CosignEnvironment,
     environment.refused(Reason.INVALID_SIGNATURE, KEY)
 
 
-def test_attack_09_an_empty_required_annotation_is_not_met_by_a_missing_one(environment: CosignEnvironment) -> None:
+def test_attack_09_empty_annotation_is_not_met_by_a_missing_one(environment: CosignEnvironment) -> None:
     push_classic(environment.registry, REPOSITORY, Classic(environment.digest, KEY))
     environment.refused(Reason.ANNOTATION_MISMATCH, KEY, annotations={"env": ""})
 

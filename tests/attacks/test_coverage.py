@@ -29,9 +29,7 @@ def environment(tmp_path: Path) -> Iterator[WebhookEnvironment]:
 
 
 @pytest.mark.parametrize("action", ["Audit", "Warn"])
-def test_attack_56_a_policy_that_informs_does_not_cancel_unmatched_images(
-    environment: WebhookEnvironment, action: str
-) -> None:
+def test_attack_56_informing_policy_does_not_cover_an_image(environment: WebhookEnvironment, action: str) -> None:
     environment.unmatched = UnmatchedImages.DENY
     environment.write(policy_object("inform", "**", action=action))
 
@@ -53,7 +51,7 @@ def test_attack_56_an_exempt_policy_admits_its_images_only(
     assert other.allowed == (unmatched is not UnmatchedImages.DENY)
 
 
-def test_attack_56_an_exempt_policy_does_not_weaken_an_enforcing_one(environment: WebhookEnvironment) -> None:
+def test_attack_56_exempt_policy_never_weakens_an_enforcing_one(environment: WebhookEnvironment) -> None:
     environment.write(
         policy_object("all", f"{environment.registry.host}/**"), policy_object("everything", "**", action="Exempt")
     )
@@ -72,7 +70,7 @@ def test_attack_56_an_exclusion_exempts_nothing(environment: WebhookEnvironment)
 
 @settings(max_examples=100)
 @given(SEVERAL, LENIENT, st.sampled_from(UnmatchedImages))
-def test_attack_56_adding_a_policy_that_informs_admits_nothing_more(
+def test_attack_56_additional_informing_policy_admits_no_more(
     results: list[Result], lenient: Result, unmatched: UnmatchedImages
 ) -> None:
     for before in (results, []):

@@ -42,7 +42,7 @@ def test_attack_08_one_key_seen_twice_counts_once() -> None:
     assert found.policies[0].satisfied == 1
 
 
-def test_attack_08_two_keys_for_one_authenticator_do_not_meet_a_second() -> None:
+def test_attack_08_two_keys_do_not_meet_a_second_authenticator() -> None:
     found = answer((policy("p", "a", "b"), [verified("a", "k1", "k2"), refused("b")]))
 
     assert (found.verdict, found.policies[0].satisfied) == (Verdict.DENY, 1)
@@ -75,7 +75,7 @@ def test_attack_09_a_policy_without_authenticators_is_never_met() -> None:
         assert not found.verified
 
 
-def test_attack_09_a_verified_finding_without_a_key_does_not_count() -> None:
+def test_attack_09_verified_finding_without_a_key_does_not_count() -> None:
     empty = replace(verified("a"), fingerprints=())
 
     assert answer((policy("p", "a"), [empty])).verdict is Verdict.DENY
@@ -94,7 +94,7 @@ def test_attack_17_a_finding_that_was_never_made_is_not_verified() -> None:
     assert [finding.outcome for finding in found.policies[0].findings] == [Outcome.VERIFIED, Outcome.UNAVAILABLE]
 
 
-def test_attack_17_a_finding_of_another_authenticator_does_not_count() -> None:
+def test_attack_17_finding_of_another_authenticator_is_ignored() -> None:
     found = answer((policy("p", "a"), [verified("b"), refused("a")]))
 
     assert (found.verdict, found.policies[0].satisfied) == (Verdict.DENY, 0)
@@ -112,14 +112,14 @@ def test_attack_17_no_error_is_admitted(reason: Reason) -> None:
     assert answer((policy(), [unavailable(reason=reason)])).verdict is Verdict.UNAVAILABLE
 
 
-def test_attack_17_a_failing_warn_policy_does_not_turn_a_denial_into_a_warning() -> None:
+def test_attack_17_failing_warn_policy_keeps_a_denial() -> None:
     strict, lenient = (policy("strict"), [refused()]), (policy("lenient", action="Warn"), [refused()])
 
     assert answer(strict, lenient).verdict is Verdict.DENY
     assert answer(lenient, strict).verdict is Verdict.DENY
 
 
-def test_attack_17_the_setting_for_unmatched_images_opens_no_way_past_a_policy() -> None:
+def test_attack_17_unmatched_images_setting_bypasses_no_policy() -> None:
     found = decide(IMAGE, None, None, [(policy(), [])], UnmatchedImages.ADMIT)
 
     assert found.verdict is Verdict.UNAVAILABLE

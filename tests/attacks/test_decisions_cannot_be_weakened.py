@@ -37,7 +37,7 @@ def test_attack_17_one_more_policy_never_weakens_the_answer(results: list[Result
 
 @settings(max_examples=200)
 @given(results_of("enforce", "Enforce"), st.sampled_from(["Warn", "Audit"]).flatmap(lambda a: results_of("lenient", a)))
-def test_attack_17_a_lenient_policy_never_weakens_an_enforcing_one(enforcing: Result, lenient: Result) -> None:
+def test_attack_17_lenient_policy_never_weakens_an_enforcing_one(enforcing: Result, lenient: Result) -> None:
     alone, together = verdict_of([enforcing]), verdict_of([enforcing, lenient])
 
     assert together == alone or (alone == SEVERITY.index(Verdict.ADMIT) and together == SEVERITY.index(Verdict.WARN))
@@ -45,9 +45,7 @@ def test_attack_17_a_lenient_policy_never_weakens_an_enforcing_one(enforcing: Re
 
 @settings(max_examples=300)
 @given(SEVERAL, UNMATCHED)
-def test_attack_17_nothing_is_admitted_past_an_enforcing_policy_that_is_not_met(
-    results: list[Result], unmatched: UnmatchedImages
-) -> None:
+def test_attack_17_nothing_passes_an_unmet_enforcing_policy(results: list[Result], unmatched: UnmatchedImages) -> None:
     answer = decide(IMAGE, REFERENCE, SUBJECT, results, unmatched)
     enforced = [result for result in answer.policies if result.action == "Enforce"]
     unmatched_denied = answer.coverage is Coverage.UNMATCHED and unmatched is UnmatchedImages.DENY

@@ -132,7 +132,7 @@ def port(tmp_path: Path) -> Iterator[Port]:
             yield port
 
 
-def test_attack_49_a_caller_without_a_permitted_certificate_gets_nothing(port: Port) -> None:
+def test_attack_49_caller_needs_a_permitted_certificate(port: Port) -> None:
     ca, folder = port.ca, port.folder
     assert port.forge(None) == {
         (403, b"reviews need a client certificate of a permitted caller, and this connection has none\n")
@@ -193,7 +193,7 @@ def test_attack_49_headers_and_methods_name_no_caller(port: Port) -> None:
     assert port.nothing_was_done()
 
 
-def test_attack_49_the_self_test_s_certificate_opens_the_self_test_only(port: Port) -> None:
+def test_attack_49_self_test_certificate_allows_only_self_tests(port: Port) -> None:
     certificate = self_test_certificate(port)
     assert port.forge(certificate) == {(403, b"the certificate of the self-test is good for the self-test only\n")}
     ((status, body),) = port.forge(certificate, self_test.PATH)
@@ -233,7 +233,7 @@ def test_attack_49_no_session_is_resumed(port: Port) -> None:
         shake_hands(port, context, None)
 
 
-def test_attack_49_a_certificate_that_ends_while_its_connection_is_open_ends_with_it() -> None:
+def test_attack_49_expired_certificate_is_refused_mid_connection() -> None:
     clock = FakeClock()
     callers = PermittedCallers([NAME], clock)
     caller = Caller(frozenset({NAME}), NOW - timedelta(hours=1), NOW + timedelta(hours=1), client_auth=True)

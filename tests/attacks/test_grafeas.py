@@ -47,7 +47,7 @@ def reason(verdict: ImageVerdict) -> Reason:
     return verdict.policies[0].findings[0].reason
 
 
-def test_an_attested_image_is_admitted_by_tag_though_kritis_would_want_its_digest(
+def test_attested_image_is_admitted_by_tag_unlike_in_kritis(
     environment: GrafeasVerifierEnvironment,
 ) -> None:
     digest = environment.push()
@@ -59,20 +59,20 @@ def test_an_attested_image_is_admitted_by_tag_though_kritis_would_want_its_diges
 # 3: what was signed is not what runs ----------------------------------------------------------------------------------
 
 
-def test_attack_03_an_occurrence_moved_to_another_image_is_refused(environment: GrafeasVerifierEnvironment) -> None:
+def test_attack_03_occurrence_moved_to_another_image_is_refused(environment: GrafeasVerifierEnvironment) -> None:
     attested, target = environment.push("attested"), environment.push()
     environment.attest(attested)["resourceUri"] = f"https://{environment.name()}@{target}"
     assert reason(environment.verdict()) is Reason.DIGEST_MISMATCH
 
 
-def test_attack_03_an_occurrence_served_for_every_image_is_refused(environment: GrafeasVerifierEnvironment) -> None:
+def test_attack_03_occurrence_served_for_every_image_is_refused(environment: GrafeasVerifierEnvironment) -> None:
     environment.server.honours_filter = False
     environment.attest(environment.push("attested"))
     environment.push()
     assert reason(environment.verdict()) is Reason.NO_SIGNATURE
 
 
-def test_attack_03_an_attestation_of_the_same_digest_in_another_repository_is_refused(
+def test_attack_03_attestation_in_another_repository_is_refused(
     environment: GrafeasVerifierEnvironment,
 ) -> None:
     digest = environment.push()
@@ -80,7 +80,7 @@ def test_attack_03_an_attestation_of_the_same_digest_in_another_repository_is_re
     assert reason(environment.verdict()) is Reason.REPOSITORY_MISMATCH
 
 
-def test_attack_03_a_payload_swapped_under_a_genuine_signature_is_refused(
+def test_attack_03_payload_swapped_under_a_signature_is_refused(
     environment: GrafeasVerifierEnvironment,
 ) -> None:
     attested, target = environment.push("attested"), environment.push()
@@ -103,7 +103,7 @@ def test_attack_03_a_moved_tag_is_another_image() -> None:
 # 6: other content that the same key signs -----------------------------------------------------------------------------
 
 
-def test_attack_06_what_the_key_signed_for_another_purpose_is_refused(environment: GrafeasVerifierEnvironment) -> None:
+def test_attack_06_signature_for_another_purpose_is_refused(environment: GrafeasVerifierEnvironment) -> None:
     digest = environment.push()
     environment.attest(digest, payload=payload_of(digest, environment.name(), type="cosign container image signature"))
     assert reason(environment.verdict()) is Reason.TYPE_MISMATCH
@@ -112,7 +112,7 @@ def test_attack_06_what_the_key_signed_for_another_purpose_is_refused(environmen
 # 8: one signer dressed up as several ----------------------------------------------------------------------------------
 
 
-def test_attack_08_one_key_under_two_ids_and_two_notes_is_one_signer(environment: GrafeasVerifierEnvironment) -> None:
+def test_attack_08_one_key_under_two_ids_and_notes_is_one_signer(environment: GrafeasVerifierEnvironment) -> None:
     digest = environment.push()
     environment.attest(digest, key_id="one")
     environment.attest(digest, key_id="two", noteName="projects/prod/notes/security")
@@ -159,7 +159,7 @@ def test_attack_10_a_key_id_does_not_make_a_key_accepted(environment: GrafeasVer
     assert reason(environment.verdict()) is Reason.INVALID_SIGNATURE
 
 
-def test_attack_10_an_openpgp_message_under_the_id_of_another_kind_of_key_is_refused(
+def test_attack_10_openpgp_message_under_pkix_key_id_is_refused(
     environment: GrafeasVerifierEnvironment,
 ) -> None:
     digest = environment.push()
@@ -200,7 +200,7 @@ def test_attack_12_a_message_with_something_beside_it_is_refused(
 # 16: what was taken back ----------------------------------------------------------------------------------------------
 
 
-def test_attack_16_a_deleted_attestation_counts_no_longer_than_findings_are_cached() -> None:
+def test_attack_16_deleted_attestation_expires_with_the_cache() -> None:
     clock = FakeClock()
     with GrafeasVerifierEnvironment(clock=clock) as environment:
         environment.attest(environment.push())
@@ -210,7 +210,7 @@ def test_attack_16_a_deleted_attestation_counts_no_longer_than_findings_are_cach
         assert reason(environment.verdict()) is Reason.NO_SIGNATURE
 
 
-def test_attack_16_a_key_that_is_removed_from_the_authenticator_counts_no_more_at_once(
+def test_attack_16_removed_key_stops_counting_at_once(
     environment: GrafeasVerifierEnvironment,
 ) -> None:
     environment.attest(environment.push())
@@ -240,7 +240,7 @@ def test_attack_32_an_endless_page_is_cut_off(environment: GrafeasVerifierEnviro
     assert reason(environment.verdict()) is Reason.EVIDENCE_TOO_LARGE
 
 
-def test_attack_32_a_flood_of_signatures_is_refused_after_the_first_128(
+def test_attack_32_flood_of_signatures_is_refused_after_128(
     environment: GrafeasVerifierEnvironment,
 ) -> None:
     digest = environment.push()
@@ -268,9 +268,7 @@ def test_attack_33_a_compressed_page_is_not_unpacked(environment: GrafeasVerifie
         b'{"occurrences":"\xff"}',
     ],
 )
-def test_attack_33_a_page_that_two_parsers_would_read_differently_is_refused(
-    environment: GrafeasVerifierEnvironment, page: bytes
-) -> None:
+def test_attack_33_ambiguous_page_is_refused(environment: GrafeasVerifierEnvironment, page: bytes) -> None:
     environment.push()
     environment.server.faults.body("occurrences", page)
     assert reason(environment.verdict()) is Reason.MALFORMED_EVIDENCE
@@ -292,7 +290,7 @@ def test_attack_33_an_openpgp_bomb_is_refused(environment: GrafeasVerifierEnviro
 # 34: a server that takes its time -------------------------------------------------------------------------------------
 
 
-def test_attack_34_a_server_that_never_answers_is_waited_for_until_the_deadline(
+def test_attack_34_unresponsive_server_ends_at_the_deadline(
     environment: GrafeasVerifierEnvironment,
 ) -> None:
     environment.push()
@@ -365,7 +363,7 @@ def test_attack_39_a_page_token_stays_a_page_token(environment: GrafeasVerifierE
 # 40: foreign text -----------------------------------------------------------------------------------------------------
 
 
-def test_attack_40_names_and_ids_of_the_store_reach_messages_escaped(environment: GrafeasVerifierEnvironment) -> None:
+def test_attack_40_names_and_ids_of_the_store_are_escaped(environment: GrafeasVerifierEnvironment) -> None:
     environment.attest(environment.push(), key_id="x\nlevel=info \x1b[31m", name="evil\n\u202e")
     verdict = environment.verdict()
     text = " ".join([verdict.message, *(seen.source for seen in verdict.policies[0].findings[0].signatures)])

@@ -63,7 +63,7 @@ def test_attack_16_a_deleted_key_is_refused_at_the_next_refresh(environment: KMS
     assert (status.state, status.reason) == ("Refused", "KeyNotFound")
 
 
-def test_attack_16_cutting_off_the_kms_keeps_a_key_for_three_refreshes_and_no_longer(
+def test_attack_16_unreachable_kms_keeps_keys_for_3_refreshes(
     environment: KMSEnvironment,
 ) -> None:
     good = environment.resolve()
@@ -110,9 +110,7 @@ def test_attack_32_a_key_with_endless_versions_is_read_to_a_limit() -> None:
 
 
 @pytest.mark.parametrize("address", ["169.254.169.254", "127.0.0.1", "::1", "fe80::1"])
-def test_attack_37_an_endpoint_at_a_metadata_or_loopback_address_is_never_asked(
-    environment: KMSEnvironment, address: str
-) -> None:
+def test_attack_37_metadata_or_loopback_endpoint_is_never_asked(environment: KMSEnvironment, address: str) -> None:
     names = Names({"kms.example.org": address})
     with ServiceClient(RegistrySettings(), clock=environment.clock, resolver=names) as client:
         services = client.services(Deadline.after(environment.clock, 20))
@@ -141,7 +139,7 @@ def test_attack_38_secrets_leave_only_as_signatures(environment: KMSEnvironment)
         assert secret.decode().strip() not in sent
 
 
-def test_attack_38_a_signature_does_not_hold_for_another_host_or_request(environment: KMSEnvironment) -> None:
+def test_attack_38_signature_is_bound_to_host_and_request(environment: KMSEnvironment) -> None:
     environment.resolve()
     first = environment.kms.requests[0]
     assert environment.kms.host == first.headers["host"]
@@ -166,7 +164,7 @@ def test_attack_39_what_becomes_a_part_of_a_url_is_one_word(
 
 
 @pytest.mark.parametrize("version", ["../other", "v/../../x", "v?x"])
-def test_attack_39_a_version_that_the_service_lists_is_checked_before_it_becomes_a_path(version: str) -> None:
+def test_attack_39_listed_version_is_checked_before_it_is_a_path(version: str) -> None:
     with KMSEnvironment(OCIVaultSimulator) as oracle:
         assert isinstance(oracle.kms, OCIVaultSimulator)
         oracle.add_key()
@@ -212,7 +210,7 @@ def outcome(environment: KMSEnvironment) -> str:
     return " ".join(status.message for status in statuses)
 
 
-def test_attack_38_an_entry_cannot_name_credentials_in_its_endpoint() -> None:
+def test_attack_38_endpoint_cannot_contain_credentials() -> None:
     source = {"region": "r", "keyId": "k", "credentialsSecret": {"name": "a"}, "endpoint": "https://user:pass@host"}
     with pytest.raises(ValidationError):
         KeyEntry.model_validate({"kms": {"alibaba": source}})

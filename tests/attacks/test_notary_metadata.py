@@ -37,7 +37,7 @@ def publish_next(environment: NotaryEnvironment) -> None:
 # 3 and 4: signed, but not this -----------------------------------------------------------------------------------
 
 
-def test_attack_03_trust_data_of_another_repository_is_not_that_of_this_one(environment: NotaryEnvironment) -> None:
+def test_attack_03_trust_data_of_another_repository_is_refused(environment: NotaryEnvironment) -> None:
     """Both repositories have their roots from one key, which is what the policy pins."""
     other = NotaryRepository(
         f"{environment.dtr.host}/dev/other",
@@ -51,7 +51,7 @@ def test_attack_03_trust_data_of_another_repository_is_not_that_of_this_one(envi
     environment.refuses(Reason.REPOSITORY_MISMATCH, root={"pem": environment.root.public_pem})
 
 
-def test_attack_03_a_name_that_only_begins_alike_is_another_repository(environment: NotaryEnvironment) -> None:
+def test_attack_03_repository_with_the_same_prefix_is_another(environment: NotaryEnvironment) -> None:
     for name in (
         environment.repository.gun + "-evil",
         environment.repository.gun[:-1],
@@ -62,7 +62,7 @@ def test_attack_03_a_name_that_only_begins_alike_is_another_repository(environme
         environment.refuses(Reason.REPOSITORY_MISMATCH, root={"pem": environment.root.public_pem})
 
 
-def test_attack_04_a_tag_that_was_moved_to_an_unsigned_image_is_refused(environment: NotaryEnvironment) -> None:
+def test_attack_04_tag_moved_to_an_unsigned_image_is_refused(environment: NotaryEnvironment) -> None:
     environment.verify()
     environment.refuses(Reason.DIGEST_MISMATCH, environment.image(f":{TAG}", environment.other))
 
@@ -78,7 +78,7 @@ def test_attack_04_an_old_signed_image_under_a_new_tag_is_refused(environment: N
 # 14: the root ----------------------------------------------------------------------------------------------------
 
 
-def test_attack_14_a_root_is_not_trusted_because_it_was_seen_first(environment: NotaryEnvironment) -> None:
+def test_attack_14_first_root_seen_is_not_trusted_for_that(environment: NotaryEnvironment) -> None:
     impostor = NotaryRepository(environment.repository.gun)
     impostor.delegate(RELEASES, environment.alice)
     impostor.delegate(ADMIN, environment.bob)
@@ -87,7 +87,7 @@ def test_attack_14_a_root_is_not_trusted_because_it_was_seen_first(environment: 
     environment.refuses(Reason.UNKNOWN_KEY)
 
 
-def test_attack_14_a_root_that_claims_the_pinned_key_without_its_signature_is_refused(
+def test_attack_14_root_without_the_pinned_signature_is_refused(
     environment: NotaryEnvironment,
 ) -> None:
     impostor = certified(environment.repository.gun)
@@ -117,9 +117,7 @@ def test_attack_14_a_key_under_the_id_of_another_is_nobody_s_key(environment: No
 # 14: rollback ----------------------------------------------------------------------------------------------------
 
 
-def test_attack_14_yesterday_s_repository_is_refused_after_a_restart(
-    environment: NotaryEnvironment, tmp_path: Path
-) -> None:
+def test_attack_14_replayed_repository_is_refused_after_restart(environment: NotaryEnvironment, tmp_path: Path) -> None:
     environment.state = DirectoryTrustedState(tmp_path)
     yesterday = environment.repository.copy()
     del environment.repository.signed[RELEASES]["targets"][TAG]
@@ -152,7 +150,7 @@ def test_attack_14_one_old_file_among_new_ones_is_refused(environment: NotaryEnv
     environment.refuses(Reason.ROLLBACK)
 
 
-def test_attack_14_an_old_root_with_a_key_that_was_replaced_is_refused(environment: NotaryEnvironment) -> None:
+def test_attack_14_old_root_with_a_replaced_key_is_refused(environment: NotaryEnvironment) -> None:
     """The old key was stolen, which is why it was replaced; the policy still pins both."""
     stolen = environment.repository.copy()
     following = certified(environment.repository.gun)
@@ -169,7 +167,7 @@ def test_attack_14_an_old_root_with_a_key_that_was_replaced_is_refused(environme
     environment.refuses(Reason.UNKNOWN_KEY, root=both)
 
 
-def test_attack_14_an_older_root_is_refused_though_all_below_it_is_new(environment: NotaryEnvironment) -> None:
+def test_attack_14_older_root_above_new_files_is_refused(environment: NotaryEnvironment) -> None:
     """An older root brings back the keys that it lists; a thief of those keys can sign the rest again."""
     stolen = environment.repository.copy()
     environment.verify()
@@ -181,7 +179,7 @@ def test_attack_14_an_older_root_is_refused_though_all_below_it_is_new(environme
     assert "the root file" in environment.refuses(Reason.ROLLBACK).message
 
 
-def test_attack_14_a_stolen_timestamp_key_does_not_roll_anything_else_back(environment: NotaryEnvironment) -> None:
+def test_attack_14_stolen_timestamp_key_rolls_nothing_else_back(environment: NotaryEnvironment) -> None:
     old = environment.repository.copy()
     publish_next(environment)
     environment.verify()
@@ -194,7 +192,7 @@ def test_attack_14_a_stolen_timestamp_key_does_not_roll_anything_else_back(envir
 # 14: freeze and expiry -------------------------------------------------------------------------------------------
 
 
-def test_attack_14_a_server_that_hides_what_is_new_is_found_out_when_the_timestamp_expires(
+def test_attack_14_withheld_updates_end_with_the_timestamp(
     environment: NotaryEnvironment,
 ) -> None:
     clock = FakeClock()
@@ -214,7 +212,7 @@ def test_attack_14_no_file_counts_beyond_its_time(environment: NotaryEnvironment
     assert f"the {role_name} file" in refusal.message
 
 
-def test_attack_14_an_expired_file_stays_expired_for_whoever_verified_before(environment: NotaryEnvironment) -> None:
+def test_attack_14_expired_file_is_refused_after_earlier_success(environment: NotaryEnvironment) -> None:
     environment.verify()
     environment.repository.expire("timestamp")
     publish_next(environment)
@@ -238,7 +236,7 @@ def test_attack_14_files_of_two_publications_do_not_mix(
     environment.refuses(Reason.MALFORMED_EVIDENCE)
 
 
-def test_attack_14_a_file_that_only_the_snapshot_key_vouches_for_is_refused(environment: NotaryEnvironment) -> None:
+def test_attack_14_file_by_the_snapshot_key_alone_is_refused(environment: NotaryEnvironment) -> None:
     """An attacker who controls the server has the timestamp and snapshot keys, and no others."""
     for role_name in ("targets", RELEASES, ADMIN):
         kept = environment.repository.files[role_name]
@@ -250,7 +248,7 @@ def test_attack_14_a_file_that_only_the_snapshot_key_vouches_for_is_refused(envi
     environment.verify()
 
 
-def test_attack_14_a_role_that_was_dropped_from_the_snapshot_has_not_signed(environment: NotaryEnvironment) -> None:
+def test_attack_14_role_dropped_from_the_snapshot_has_not_signed(environment: NotaryEnvironment) -> None:
     environment.verify()
     del environment.repository.signed["snapshot"]["meta"][ADMIN]
     environment.repository.bump("snapshot", "timestamp")
@@ -261,7 +259,7 @@ def test_attack_14_a_role_that_was_dropped_from_the_snapshot_has_not_signed(envi
 # 14: delegations -------------------------------------------------------------------------------------------------
 
 
-def test_attack_14_a_role_is_looked_up_where_it_was_delegated_and_nowhere_else(environment: NotaryEnvironment) -> None:
+def test_attack_14_role_is_looked_up_only_where_it_is_delegated(environment: NotaryEnvironment) -> None:
     """One role delegates to what would be another's child, or to the name of a role that exists."""
     for name in (ADMIN, f"{ADMIN}/night-shift", "targets", "root"):
         repository = environment.repository.copy()
@@ -298,13 +296,13 @@ def test_attack_14_a_role_that_is_named_twice_is_ambiguous(environment: NotaryEn
 
 
 @pytest.mark.parametrize("paths", [[], None, ["release-"], ["1.40"], ["/1.4"], [" "]])
-def test_attack_14_a_role_says_nothing_about_tags_outside_its_paths(environment: NotaryEnvironment, paths: Any) -> None:
+def test_attack_14_role_cannot_name_tags_outside_its_paths(environment: NotaryEnvironment, paths: Any) -> None:
     environment.repository.delegation(ADMIN)["paths"] = paths
     environment.repository.publish()
     environment.refuses(Reason.NO_SIGNATURE)
 
 
-def test_attack_14_hashed_paths_which_nobody_here_knows_name_nothing(environment: NotaryEnvironment) -> None:
+def test_attack_14_unsupported_hashed_paths_name_nothing(environment: NotaryEnvironment) -> None:
     del environment.repository.delegation(ADMIN)["paths"]
     environment.repository.delegation(ADMIN)["path_hash_prefixes"] = [""]
     environment.repository.publish()
@@ -333,7 +331,7 @@ def test_attack_14_a_tag_is_a_name_and_not_a_beginning(environment: NotaryEnviro
         (RELEASES, "delegations"),
     ],
 )
-def test_attack_14_a_member_that_is_not_what_it_should_be_is_no_crash(
+def test_attack_14_member_of_a_wrong_type_is_not_a_crash(
     environment: NotaryEnvironment, role_name: str, member: str, value: Any
 ) -> None:
     environment.repository.signed[role_name][member] = value
@@ -377,7 +375,7 @@ def test_attack_14_a_hash_is_compared_in_full(environment: NotaryEnvironment) ->
     environment.refuses(Reason.MALFORMED_EVIDENCE)
 
 
-def test_attack_14_a_file_of_the_right_length_is_compared_by_its_one_hash(environment: NotaryEnvironment) -> None:
+def test_attack_14_file_of_the_right_length_is_compared_by_hash(environment: NotaryEnvironment) -> None:
     """Older servers list no sha512 beside the sha256."""
     del environment.repository.signed["snapshot"]["meta"]["targets"]["hashes"]["sha512"]
     environment.repository.link()

@@ -32,7 +32,7 @@ def test_attack_32_a_file_without_end_is_cut_off(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["root", "timestamp"])
-def test_attack_32_a_good_file_of_more_than_a_mebibyte_is_too_large(name: str) -> None:
+def test_attack_32_file_of_more_than_a_mebibyte_is_too_large(name: str) -> None:
     """No signed file states the length of these two, and blanks at their end do not change their content."""
     with NotaryEnvironment() as environment:
         good = environment.repository.files["timestamp"]
@@ -43,7 +43,7 @@ def test_attack_32_a_good_file_of_more_than_a_mebibyte_is_too_large(name: str) -
         environment.refuses(Reason.EVIDENCE_TOO_LARGE)
 
 
-def test_attack_32_a_file_that_is_said_to_be_huge_is_not_even_asked_for() -> None:
+def test_attack_32_file_with_a_huge_stated_size_is_not_fetched() -> None:
     with NotaryEnvironment() as environment:
         environment.repository.signed["snapshot"]["meta"][RELEASES]["length"] = 1 << 40
         environment.repository.link()
@@ -74,7 +74,7 @@ def test_attack_32_roots_without_number_are_not_followed() -> None:
         assert len(environment.dtr.requests) == 1
 
 
-def test_attack_32_delegations_that_nobody_asks_for_are_not_fetched() -> None:
+def test_attack_32_unneeded_delegations_are_not_fetched() -> None:
     with NotaryEnvironment() as environment:
         for number in range(50):
             environment.repository.delegate(f"targets/team-{number}", environment.mallory)
@@ -118,7 +118,7 @@ def test_attack_34_a_server_that_drips_ends_at_the_deadline(*, headers: bool) ->
 
 
 @EVERY_FILE
-def test_attack_34_a_server_that_never_answers_ends_at_the_deadline(name: str) -> None:
+def test_attack_34_unresponsive_server_ends_at_the_deadline(name: str) -> None:
     with NotaryEnvironment() as environment:
         environment.dtr.faults.hang(rf"{name}\.(json|[0-9a-f]{{64}})")
         with pytest.raises(DeadlineError):
@@ -133,7 +133,7 @@ def test_attack_37_a_server_where_none_may_be_asked_is_not(host: str) -> None:
                 environment.verify(server=f"{scheme}://{host}")
 
 
-def test_attack_37_a_registry_named_by_a_wildcard_only_has_no_notary_server_inside() -> None:
+def test_attack_37_wildcard_registry_has_no_internal_server() -> None:
     """Without `server` the pod's own reference says whom to ask; an authenticator's word is another matter."""
     host = "registry.example.test"
     with NotaryEnvironment() as environment, RegistryClient(resolver=Names({host: "192.0.2.1"})) as client:
@@ -162,14 +162,14 @@ def test_attack_37_a_redirect_to_another_host_is_not_followed(name: str) -> None
         assert elsewhere.requests == []
 
 
-def test_attack_37_a_redirect_inside_the_server_does_not_change_what_is_trusted() -> None:
+def test_attack_37_redirect_within_the_server_changes_no_trust() -> None:
     with NotaryEnvironment() as environment:
         good = f"/v2/{environment.repository.gun}/_trust/tuf/timestamp.json"
         environment.dtr.faults.redirect("root.json", good)
         environment.refuses(Reason.TYPE_MISMATCH)
 
 
-def test_attack_38_credentials_of_the_registry_do_not_go_to_a_notary_server_elsewhere() -> None:
+def test_attack_38_registry_credentials_stay_off_other_servers() -> None:
     auth = Auth(mode="basic", users={"robot": "s3cret"})
     with NotaryEnvironment() as environment, NotarySimulator(auth=auth) as notary:
         notary.host_repository(environment.repository)
@@ -183,7 +183,7 @@ def test_attack_38_credentials_of_the_registry_do_not_go_to_a_notary_server_else
         environment.verify(server=notary.url)
 
 
-def test_attack_38_a_token_for_the_trust_data_is_not_used_for_another_repository_s() -> None:
+def test_attack_38_token_is_not_used_for_another_repository() -> None:
     with NotaryEnvironment(dtr_options={"auth": Auth(mode="bearer", users={"robot": "s3cret"})}) as environment:
         session = session_of(environment.client, login(environment.dtr))
         url = f"{environment.dtr.url}/v2/{{}}/_trust/tuf/root.json"
@@ -215,7 +215,7 @@ def test_attack_39_a_tag_is_never_part_of_an_address() -> None:
         assert not any("passwd" in path for path in environment.dtr.paths)
 
 
-def test_attack_40_foreign_text_in_a_refusal_stays_on_one_printable_line() -> None:
+def test_attack_40_foreign_text_in_a_refusal_is_one_line() -> None:
     with NotaryEnvironment() as environment:
         evil = 'x\n{"level":"info","msg":"verified"} \x1b[2J' + "y" * 10_000
         environment.repository.signed["targets"]["_type"] = evil
@@ -239,7 +239,7 @@ def test_attack_40_a_password_does_not_enter_a_message() -> None:
         assert "s3cret" not in str(caught.value)
 
 
-def test_attack_32_what_is_refused_for_its_size_is_refused_and_not_unavailable() -> None:
+def test_attack_32_refusal_for_size_is_not_unavailable() -> None:
     with NotaryEnvironment() as environment:
         environment.repository.files["root"] += b" " * (1 << 20)
         check = build(environment.spec(roles=[role(RELEASES, environment.alice)]), FileKeys({}))

@@ -36,7 +36,7 @@ def test_attack_08_one_key_that_signs_twice_is_one_signer(role_name: str) -> Non
 
 
 @pytest.mark.parametrize("role_name", ["targets", RELEASES])
-def test_attack_08_one_key_in_two_certificates_and_bare_is_one_signer(role_name: str) -> None:
+def test_attack_08_one_key_bare_and_certified_is_one_signer(role_name: str) -> None:
     with NotaryEnvironment() as environment:
         first = certified("one")
         disguises = (first, certified("two", first.private), first.bare)
@@ -66,7 +66,7 @@ def test_attack_08_a_key_listed_under_two_ids_is_one_signer() -> None:
         environment.refuses(Reason.UNKNOWN_KEY)
 
 
-def test_attack_08_two_roles_signed_by_one_key_are_one_key_to_the_policy() -> None:
+def test_attack_08_two_roles_signed_by_one_key_count_as_one_key() -> None:
     """A policy that wants two signers gets them by distinct keys: a finding names each key once."""
     with NotaryEnvironment() as environment:
         environment.repository.delegate(ADMIN, environment.alice)
@@ -109,7 +109,7 @@ def test_attack_09_a_policy_cannot_list_a_role_without_keys() -> None:
 # 10: algorithms belong to keys -----------------------------------------------------------------------------------
 
 
-def test_attack_10_a_signature_in_the_way_of_another_kind_of_key_is_none() -> None:
+def test_attack_10_signature_method_of_another_key_is_refused() -> None:
     with NotaryEnvironment() as environment:
         signers = [environment.alice, certified("rsa", rsa_key()), environment.repository.signers["timestamp"][0]]
         for signer in signers:
@@ -152,7 +152,7 @@ def test_attack_10_a_key_called_another_kind_than_it_is_is_no_key() -> None:
 # 14: who may certify a root ------------------------------------------------------------------------------------
 
 
-def test_attack_14_an_issuer_that_may_not_certify_certifies_no_root() -> None:
+def test_attack_14_issuer_that_may_not_certify_certifies_no_root() -> None:
     with NotaryEnvironment() as environment:
         authority = certified("authority", authority=True)
         employee = certified("employee", issuer=authority, authority=True, usage=key_usage("digital_signature"))
@@ -179,7 +179,7 @@ def test_attack_15_a_team_alone_is_not_enough_without_releases() -> None:
         environment.refuses(Reason.NO_SIGNATURE)
 
 
-def test_attack_15_a_team_that_was_never_delegated_to_has_not_signed() -> None:
+def test_attack_15_team_without_a_delegation_has_not_signed() -> None:
     with NotaryEnvironment() as environment:
         environment.refuses(
             Reason.NO_SIGNATURE, roles=[*environment.roles(), role("targets/security", environment.bob)]
@@ -197,7 +197,7 @@ def test_attack_15_the_owner_cannot_put_somebody_into_a_team() -> None:
         assert (seen.reason, seen.fingerprint) == (Reason.UNKNOWN_KEY, environment.mallory.fingerprint)
 
 
-def test_attack_15_a_member_of_the_team_whom_the_owner_has_not_let_sign_does_not_count() -> None:
+def test_attack_15_team_member_without_a_delegation_is_refused() -> None:
     with NotaryEnvironment() as environment:
         message = environment.repository.message(ADMIN)
         environment.repository.resign(ADMIN, environment.mallory.sign(message))
@@ -206,7 +206,7 @@ def test_attack_15_a_member_of_the_team_whom_the_owner_has_not_let_sign_does_not
         )
 
 
-def test_attack_15_a_member_of_one_team_does_not_speak_for_another() -> None:
+def test_attack_15_member_of_one_team_does_not_sign_for_another() -> None:
     with NotaryEnvironment() as environment:
         environment.repository.delegate(ADMIN, environment.alice, environment.bob)
         environment.repository.signers[ADMIN] = [environment.alice]
@@ -225,7 +225,7 @@ def test_attack_15_roles_that_name_two_images_name_none() -> None:
 # 16: what was good once ------------------------------------------------------------------------------------------
 
 
-def test_attack_16_a_signature_that_was_taken_back_no_longer_counts() -> None:
+def test_attack_16_withdrawn_signature_no_longer_counts() -> None:
     with NotaryEnvironment() as environment:
         environment.verify()
         del environment.repository.signed[RELEASES]["targets"]["1.4"]
@@ -259,7 +259,7 @@ def test_attack_16_a_rotated_key_no_longer_counts() -> None:
 
 
 @pytest.mark.parametrize("who", ["metadata", "policy"])
-def test_attack_16_a_certificate_that_has_expired_no_longer_counts(who: str) -> None:
+def test_attack_16_expired_certificate_no_longer_counts(who: str) -> None:
     with NotaryEnvironment() as environment:
         clock = FakeClock()
         environment.clock = clock
@@ -282,7 +282,7 @@ def test_attack_16_trust_data_that_nobody_renews_no_longer_counts() -> None:
         environment.refuses(Reason.EXPIRED)
 
 
-def test_attack_16_a_signer_whom_the_policy_drops_is_dropped_at_once() -> None:
+def test_attack_16_signer_removed_from_the_policy_stops_at_once() -> None:
     with NotaryEnvironment() as environment:
         assert environment.check().content != environment.check(roles=[role(RELEASES, environment.mallory)]).content
         environment.verify()

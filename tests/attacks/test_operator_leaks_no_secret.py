@@ -72,7 +72,7 @@ def test_attack_24_the_operators_own_secrets_cannot_be_named() -> None:
     assert found.status.keys[0].reason == "SecretNotAllowed"
 
 
-def test_attack_16_a_key_that_is_gone_is_refused_and_its_public_part_taken_away() -> None:
+def test_attack_16_deleted_key_is_refused_and_its_pem_removed() -> None:
     obj = authenticator("a", cosign(secret_ref("keys")))
     first = assess(obj, SecretKeys({"keys": {"cosign.pub": pem("one").encode()}}.get), [], NOW)
     obj["status"] = first.status.model_dump(by_alias=True)
@@ -99,7 +99,7 @@ def test_attack_40_foreign_text_is_escaped_in_every_condition() -> None:
             assert condition.message.isascii()
 
 
-def test_attack_40_private_keys_are_neither_logged_nor_outside_of_the_two_secrets(
+def test_attack_40_private_keys_are_only_in_the_two_secrets(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with KubernetesSimulator() as cluster:

@@ -52,7 +52,7 @@ def test_a_signed_image_is_admitted(environment: OracleVerifierEnvironment) -> N
 # 3: what was signed is not what runs ----------------------------------------------------------------------------------
 
 
-def test_attack_03_a_record_made_for_one_image_with_the_message_of_another_is_refused(
+def test_attack_03_record_with_another_images_message_is_refused(
     environment: OracleVerifierEnvironment,
 ) -> None:
     """Oracle's own `get-verify` accepts it: it never parses the message."""
@@ -81,7 +81,7 @@ def test_attack_03_a_message_about_something_else_is_refused(
     assert reason(environment.verdict()) is why
 
 
-def test_attack_03_a_message_swapped_under_a_genuine_signature_is_refused(
+def test_attack_03_message_swapped_under_a_signature_is_refused(
     environment: OracleVerifierEnvironment,
 ) -> None:
     target = environment.push()
@@ -105,7 +105,7 @@ def test_attack_08_one_public_key_under_two_key_ids_is_one_signer(environment: O
     assert (verdict.verdict, verdict.policies[0].satisfied) == (Verdict.DENY, 1)
 
 
-def test_attack_08_one_key_signing_twice_with_two_algorithms_is_one_signer(
+def test_attack_08_one_key_with_two_algorithms_is_one_signer(
     environment: OracleVerifierEnvironment,
 ) -> None:
     digest = environment.push()
@@ -132,7 +132,7 @@ def test_attack_08_two_keys_are_two_signers(environment: OracleVerifierEnvironme
 
 
 @pytest.mark.parametrize("name", ["SHA_256_RSA_PKCS1_V1_5", "ECDSA_SHA_256", "SHA_1_RSA_PKCS_PSS", "", "none"])
-def test_attack_10_an_algorithm_that_image_signatures_do_not_have_is_refused(
+def test_attack_10_unsupported_signature_algorithm_is_refused(
     environment: OracleVerifierEnvironment, name: str
 ) -> None:
     record = environment.sign(environment.push(), signingAlgorithm="SHA_256_RSA_PKCS_PSS")
@@ -140,7 +140,7 @@ def test_attack_10_an_algorithm_that_image_signatures_do_not_have_is_refused(
     assert reason(environment.verdict()) is Reason.INVALID_SIGNATURE
 
 
-def test_attack_10_the_record_cannot_name_another_algorithm_than_the_signed_message(
+def test_attack_10_record_cannot_contradict_the_signed_algorithm(
     environment: OracleVerifierEnvironment,
 ) -> None:
     digest = environment.push()
@@ -152,9 +152,7 @@ def test_attack_10_the_record_cannot_name_another_algorithm_than_the_signed_mess
 
 
 @pytest.mark.parametrize("used", ["RSA_PKCS1_SHA_256", "RSA_PSS_SHA_512"])
-def test_attack_10_a_signature_of_another_algorithm_than_it_says_is_refused(
-    environment: OracleVerifierEnvironment, used: str
-) -> None:
+def test_attack_10_signature_of_another_algorithm_is_refused(environment: OracleVerifierEnvironment, used: str) -> None:
     digest = environment.push()
     record = environment.sign(digest)
     message = compact(message_of(digest, "project01/acme-web-app"))
@@ -173,7 +171,7 @@ def test_attack_16_a_signature_that_is_not_available_is_refused(
     assert reason(environment.verdict()) is Reason.REVOKED
 
 
-def test_attack_16_a_deleted_signature_counts_no_longer_than_findings_are_remembered() -> None:
+def test_attack_16_deleted_signature_expires_with_the_cache() -> None:
     clock = FakeClock()
     with OracleVerifierEnvironment(clock=clock) as environment:
         record = environment.sign(environment.push())
@@ -183,19 +181,19 @@ def test_attack_16_a_deleted_signature_counts_no_longer_than_findings_are_rememb
         assert reason(environment.verdict()) is Reason.REVOKED
 
 
-def test_attack_16_a_version_of_a_key_that_is_not_accepted_is_refused(environment: OracleVerifierEnvironment) -> None:
+def test_attack_16_key_version_that_is_not_accepted_is_refused(environment: OracleVerifierEnvironment) -> None:
     environment.sign(environment.push())
     policies = requiring(oracle_spec(environment.server, trusted(ORACLE_KEY, OTHER_VERSION_ID)))
     assert reason(environment.verdict(policies)) is Reason.UNKNOWN_KEY
 
 
-def test_attack_16_an_old_version_cannot_pass_for_the_accepted_one(environment: OracleVerifierEnvironment) -> None:
+def test_attack_16_old_version_cannot_pass_for_the_accepted_one(environment: OracleVerifierEnvironment) -> None:
     policies = requiring(oracle_spec(environment.server, trusted(SECOND, VERSION_ID)))
     environment.sign(environment.push())
     assert reason(environment.verdict(policies)) is Reason.INVALID_SIGNATURE
 
 
-def test_attack_16_a_key_that_is_not_trusted_is_refused_though_its_public_key_is(
+def test_attack_16_untrusted_key_id_of_a_trusted_key_is_refused(
     environment: OracleVerifierEnvironment,
 ) -> None:
     environment.sign(environment.push(), kmsKeyId=OTHER_KEY_ID)
@@ -221,7 +219,7 @@ def test_attack_32_an_endless_page_is_cut_off(environment: OracleVerifierEnviron
     assert reason(environment.verdict()) is Reason.EVIDENCE_TOO_LARGE
 
 
-def test_attack_32_a_flood_of_candidates_is_refused_after_the_first_128(environment: OracleVerifierEnvironment) -> None:
+def test_attack_32_flood_of_candidates_is_refused_after_128(environment: OracleVerifierEnvironment) -> None:
     record = environment.sign(environment.push(), STRANGER)
     environment.server.records.extend([record] * 500)
     assert reason(environment.verdict()) is Reason.EVIDENCE_TOO_LARGE
@@ -246,15 +244,13 @@ def test_attack_33_a_compressed_page_is_not_unpacked(environment: OracleVerifier
         b'{"items":"\xff"}',
     ],
 )
-def test_attack_33_a_page_that_two_parsers_would_read_differently_is_refused(
-    environment: OracleVerifierEnvironment, page: bytes
-) -> None:
+def test_attack_33_ambiguous_page_is_refused(environment: OracleVerifierEnvironment, page: bytes) -> None:
     environment.push()
     environment.server.faults.body(LIST, page)
     assert reason(environment.verdict()) is Reason.MALFORMED_EVIDENCE
 
 
-def test_attack_33_a_deep_message_under_a_genuine_signature_is_refused(environment: OracleVerifierEnvironment) -> None:
+def test_attack_33_deeply_nested_signed_message_is_refused(environment: OracleVerifierEnvironment) -> None:
     environment.push()
     environment.server.sign(b'{"description":' * 4000, ORACLE_KEY)
     environment.server.honours_filter = False
@@ -264,7 +260,7 @@ def test_attack_33_a_deep_message_under_a_genuine_signature_is_refused(environme
 # 34: a service that takes its time ------------------------------------------------------------------------------------
 
 
-def test_attack_34_a_service_that_never_answers_is_waited_for_until_the_deadline(
+def test_attack_34_unresponsive_service_ends_at_the_deadline(
     environment: OracleVerifierEnvironment,
 ) -> None:
     environment.push()
@@ -285,7 +281,7 @@ def test_attack_37_a_service_at_a_metadata_address_is_never_asked(environment: O
     assert verdict.policies[0].findings[0].reason is Reason.ADDRESS_FORBIDDEN
 
 
-def test_attack_38_a_redirect_takes_no_signed_request_to_another_host(environment: OracleVerifierEnvironment) -> None:
+def test_attack_38_redirect_takes_no_signed_request_elsewhere(environment: OracleVerifierEnvironment) -> None:
     environment.sign(environment.push())
     key = APIKey()
     policies = requiring(

@@ -44,7 +44,7 @@ def test_attack_09_a_policy_that_asks_for_nothing_is_no_policy(spec: dict[str, A
         policy_model("p", **spec)
 
 
-def test_attack_17_the_order_of_policies_does_not_change_which_match() -> None:
+def test_attack_17_order_of_policies_does_not_change_matches() -> None:
     policies = [
         policy_model("a", "quay.io/**"),
         policy_model("b", "**", action="Warn"),
@@ -78,7 +78,7 @@ def test_attack_22_no_spelling_gets_around_a_policy(image: str) -> None:
     assert matched(PolicyIndex([policy_model("p", "good.com/app")]), image) == ["p"]
 
 
-def test_attack_22_leaving_the_tag_out_does_not_get_around_tag_patterns() -> None:
+def test_attack_22_omitted_tag_does_not_bypass_tag_patterns() -> None:
     index = PolicyIndex([policy_model("p", images=[{"repository": "good.com/app", "tags": ["v*"]}])])
     latest = PolicyIndex([policy_model("p", images=[{"repository": "good.com/app", "tags": ["latest"]}])])
 
@@ -112,7 +112,7 @@ def test_attack_22_an_exclusion_is_anchored(image: str) -> None:
     assert matched(index, image) == ["p"]
 
 
-def test_attack_24_a_namespace_cannot_pass_for_another_by_its_labels() -> None:
+def test_attack_24_labels_cannot_impersonate_another_namespace() -> None:
     index = PolicyIndex(
         [policy_model("p", namespaceSelector={"matchExpressions": [
             {"key": NAME_LABEL, "operator": "NotIn", "values": ["kube-system"]}]})]
@@ -125,14 +125,14 @@ def test_attack_24_a_namespace_cannot_pass_for_another_by_its_labels() -> None:
 @pytest.mark.parametrize(
     "label", ["sealgate.dev/ignore", "policy.sigstore.dev/exclude", "admission", "kritis.grafeas.io/breakglass"]
 )
-def test_attack_24_no_label_exempts_a_namespace_unless_a_policy_says_so(label: str) -> None:
+def test_attack_24_labels_exempt_no_namespace_without_a_policy(label: str) -> None:
     index = PolicyIndex([policy_model("p")])
 
     for value in ("true", "ignore", "disabled", ""):
         assert matched(index, "nginx", Namespace("tenant", {label: value})) == ["p"]
 
 
-def test_attack_24_a_selector_by_labels_covers_a_namespace_without_any() -> None:
+def test_attack_24_label_selector_covers_a_namespace_without_any() -> None:
     exempt = {"matchExpressions": [{"key": "exempt", "operator": "DoesNotExist"}]}
     other = {"matchExpressions": [{"key": "exempt", "operator": "NotIn", "values": ["true"]}]}
     index = PolicyIndex([policy_model("a", namespaceSelector=exempt), policy_model("b", namespaceSelector=other)])
@@ -142,7 +142,7 @@ def test_attack_24_a_selector_by_labels_covers_a_namespace_without_any() -> None
 
 @settings(max_examples=100)
 @given(st.dictionaries(st.text(max_size=10), st.text(max_size=10), max_size=5), st.text(max_size=20))
-def test_attack_24_no_labels_at_all_keep_a_policy_for_every_namespace_away(labels: dict[str, str], name: str) -> None:
+def test_attack_24_policy_for_all_covers_every_namespace(labels: dict[str, str], name: str) -> None:
     assert matched(PolicyIndex([policy_model("p")]), "nginx", Namespace(name, labels)) == ["p"]
 
 

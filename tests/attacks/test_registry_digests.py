@@ -16,7 +16,7 @@ from tests.support.simulators.registry import RegistrySimulator, digest_of
 OTHER = b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","other":true}'
 
 
-def test_attack_01_the_digest_of_what_a_tag_serves_is_computed_and_not_read_from_a_header() -> None:
+def test_attack_01_digest_of_a_tag_is_computed_from_the_bytes() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         signed = registry.push_image("team/app", "v1")
         # Other bytes under the digest header of the signed image.
@@ -30,7 +30,7 @@ def test_attack_01_the_digest_of_what_a_tag_serves_is_computed_and_not_read_from
         assert served.digest == digest_of(OTHER) != signed
 
 
-def test_attack_01_a_lying_header_only_chooses_which_digest_is_verified_pinned_and_reported() -> None:
+def test_attack_01_lying_header_only_chooses_the_verified_digest() -> None:
     with VerifierEnvironment() as environment:
         signed, unsigned = environment.push_signed("v1"), environment.registry.push_image(REPOSITORY, "v2")
         # The tag of the unsigned image, and the digest of the signed one.
@@ -107,7 +107,7 @@ def test_attack_01_a_mirror_is_believed_no_more_than_the_registry() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["v1+json", "v1+prettyjws"])
-def test_attack_05_schema_1_manifests_whose_digest_is_not_that_of_their_bytes_are_refused(algorithm: str) -> None:
+def test_attack_05_schema_1_with_a_wrong_digest_is_refused(algorithm: str) -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         media_type = f"application/vnd.docker.distribution.manifest.{algorithm}"
         digest = registry.push_manifest("team/app", "v1", OTHER, media_type)

@@ -61,7 +61,7 @@ def test_attack_32_an_endless_answer_is_cut_off(framing: str, what: str, *, tls:
         assert not isinstance(refused.value, DeadlineError)
 
 
-def test_attack_32_too_many_bytes_are_a_refusal_before_they_are_read() -> None:
+def test_attack_32_too_many_bytes_are_refused_before_reading() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         registry.faults.drop("manifests", after=b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\nx")
         with pytest.raises(VerificationError) as refused:
@@ -69,7 +69,7 @@ def test_attack_32_too_many_bytes_are_a_refusal_before_they_are_read() -> None:
         assert refused.value.reason is Reason.EVIDENCE_TOO_LARGE
 
 
-def test_attack_32_a_manifest_of_the_largest_size_is_fine_and_one_byte_more_is_not() -> None:
+def test_attack_32_manifest_limit_is_exact_to_the_byte() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         registry.push_manifest("team/app", "v1", b" " * MAX_RESPONSE_BYTES)
         registry.push_manifest("team/app", "v2", b" " * (MAX_RESPONSE_BYTES + 1))
@@ -79,7 +79,7 @@ def test_attack_32_a_manifest_of_the_largest_size_is_fine_and_one_byte_more_is_n
 
 
 @pytest.mark.parametrize("status", [307, 401, 404, 500])
-def test_attack_32_an_endless_error_is_cut_off_and_stays_that_error(status: int) -> None:
+def test_attack_32_endless_error_body_is_cut_and_still_an_error(status: int) -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         registry.faults.endless("manifests", {"Content-Type": "text/plain"}, status=status)
         with pytest.raises(UnavailableError) as failed:
@@ -115,7 +115,7 @@ def test_attack_32_an_endless_token_is_no_token() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "x-gzip"])
-def test_attack_33_a_compressed_answer_is_refused_and_never_decompressed(encoding: str) -> None:
+def test_attack_33_compressed_response_is_never_decompressed(encoding: str) -> None:
     bomb = gzip.compress(b" " * 10_000_000)
     with RegistrySimulator() as registry, client_for(registry) as client:
         registry.push_manifest("team/app", "v1", bomb)
@@ -125,7 +125,7 @@ def test_attack_33_a_compressed_answer_is_refused_and_never_decompressed(encodin
         assert registry.requests[0].headers["accept-encoding"] == "identity"
 
 
-def test_attack_33_compressed_bytes_without_the_header_are_just_bytes() -> None:
+def test_attack_33_compressed_bytes_without_header_are_bytes() -> None:
     bomb = gzip.compress(b" " * 1_000_000)
     with RegistrySimulator() as registry, client_for(registry) as client:
         digest = registry.push_blob("team/app", bomb)

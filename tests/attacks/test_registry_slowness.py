@@ -56,7 +56,7 @@ def _read(session: Session, repository: Repository, what: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["manifests", "blobs", "referrers", "/token"])
-def test_attack_34_an_answer_that_never_comes_ends_at_the_deadline(path: str) -> None:
+def test_attack_34_missing_response_ends_at_the_deadline(path: str) -> None:
     auth = Auth("bearer" if path == "/token" else "none", users={"robot": "s3cret"})
     with RegistrySimulator(auth=auth) as registry, client_for(registry) as client:
         registry.faults.hang(path)
@@ -88,7 +88,7 @@ def test_attack_34_a_hung_handshake_ends_at_the_deadline() -> None:
             client.services(Deadline.after(SystemClock(), 0.2)).request("GET", f"https://{host}/")
 
 
-def test_attack_34_a_stalled_name_server_ends_at_the_deadline_and_stops_nobody_else() -> None:
+def test_attack_34_stalled_name_server_delays_no_other_request() -> None:
     answer = threading.Event()
 
     def lookup(host: str) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ def test_attack_34_a_stalled_name_server_ends_at_the_deadline_and_stops_nobody_e
 
 
 @pytest.mark.parametrize("tls", [False, True])
-def test_attack_34_a_server_that_stops_reading_ends_at_the_deadline(*, tls: bool) -> None:
+def test_attack_34_server_that_stops_reading_meets_the_deadline(*, tls: bool) -> None:
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)

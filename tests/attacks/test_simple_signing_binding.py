@@ -60,7 +60,7 @@ def test_attack_03_a_signature_of_another_image_does_not_count(
     assert refused(ask(environment, environment.image("v2"))) is Reason.DIGEST_MISMATCH
 
 
-def test_attack_03_an_image_copied_elsewhere_does_not_take_its_signature_along(
+def test_attack_03_copied_image_does_not_take_its_signature(
     environment: VerifierEnvironment, registry: OpenShiftSimulator
 ) -> None:
     digest = registry.push_image("team/app", "v1")
@@ -109,7 +109,7 @@ def test_attack_04_an_old_signature_does_not_count_for_a_new_tag(
 
 
 @pytest.mark.parametrize("switch", [False, True])
-def test_attack_05_a_signature_on_one_platform_does_not_admit_the_index(
+def test_attack_05_signed_platform_does_not_admit_the_index(
     environment: VerifierEnvironment,
     registry: OpenShiftSimulator,
     switch: bool,  # noqa: FBT001 - a column of the table
@@ -124,7 +124,7 @@ def test_attack_05_a_signature_on_one_platform_does_not_admit_the_index(
 
 
 @pytest.mark.parametrize("switch", [False, True])
-def test_attack_05_a_signature_on_the_index_does_not_admit_a_platform_by_its_own_digest(
+def test_attack_05_signed_index_does_not_admit_a_platform(
     environment: VerifierEnvironment,
     registry: OpenShiftSimulator,
     switch: bool,  # noqa: FBT001 - a column of the table
@@ -138,7 +138,7 @@ def test_attack_05_a_signature_on_the_index_does_not_admit_a_platform_by_its_own
 
 
 @pytest.mark.parametrize("member", ["layers", "Manifests", "MANIFESTS", "manifest\u017f", "fsLayers"])
-def test_attack_05_an_index_of_signed_platforms_that_is_something_else_as_well_is_refused(
+def test_attack_05_ambiguous_index_of_signed_images_is_refused(
     environment: VerifierEnvironment, registry: OpenShiftSimulator, member: str
 ) -> None:
     """Go's decoder takes members in any case, the last one winning; a runtime may run the image that it finds."""
@@ -158,7 +158,7 @@ def test_attack_05_an_index_of_signed_platforms_that_is_something_else_as_well_i
     assert refused(ask(environment, environment.image("v2"), release)) is Reason.MALFORMED_EVIDENCE
 
 
-def test_attack_06_a_cosign_payload_signed_by_openpgp_is_no_simple_signing(
+def test_attack_06_cosign_payload_signed_by_openpgp_is_refused(
     environment: VerifierEnvironment, registry: OpenShiftSimulator
 ) -> None:
     digest = registry.push_image("team/app", "v1")
@@ -185,7 +185,7 @@ def test_attack_06_a_cosign_payload_signed_by_openpgp_is_no_simple_signing(
         (b"atomic", b"\xff"),
     ],
 )
-def test_attack_13_a_signed_text_that_two_parsers_might_read_differently_is_refused(
+def test_attack_13_ambiguous_signed_text_is_refused(
     environment: VerifierEnvironment, registry: OpenShiftSimulator, given: bytes, wanted: bytes
 ) -> None:
     digest = registry.push_image("team/app", "v1")
@@ -208,7 +208,7 @@ def test_attack_13_a_signed_text_that_two_parsers_might_read_differently_is_refu
         "../{}@" + "a" * 32,
     ],
 )
-def test_attack_13_an_entry_must_be_named_by_the_digest_and_thirty_two_characters(
+def test_attack_13_entry_name_must_be_digest_and_32_characters(
     environment: VerifierEnvironment, registry: OpenShiftSimulator, name: str
 ) -> None:
     digest = registry.push_image("team/app", "v1")
@@ -217,7 +217,7 @@ def test_attack_13_an_entry_must_be_named_by_the_digest_and_thirty_two_character
     assert refused(ask(environment, environment.image("v1"))) is Reason.MALFORMED_EVIDENCE
 
 
-def test_attack_12_what_stands_in_a_file_name_is_never_taken_for_a_verdict() -> None:
+def test_attack_12_file_name_is_never_taken_for_a_verdict() -> None:
     with SimpleSigningEnvironment() as environment:
         environment.registry.sign(environment.digest, message("hostile-file-name"))
         assert environment.refusal(simple_check("stranger")).reason is Reason.UNKNOWN_KEY
@@ -237,13 +237,13 @@ def test_attack_12_what_stands_in_a_file_name_is_never_taken_for_a_verdict() -> 
         "encrypted",
     ],
 )
-def test_attack_12_only_one_binary_message_with_exactly_one_signature_counts(name: str) -> None:
+def test_attack_12_one_binary_message_with_one_signature_counts(name: str) -> None:
     with SimpleSigningEnvironment() as environment:
         environment.registry.sign(environment.digest, message(name))
         assert environment.refusal(simple_check("ed25519", "rsa-2048")).reason is Reason.MALFORMED_EVIDENCE
 
 
-def test_attack_12_a_key_id_that_is_claimed_is_not_one_that_signed(
+def test_attack_12_claimed_key_id_does_not_count_as_signer(
     environment: VerifierEnvironment, registry: OpenShiftSimulator
 ) -> None:
     digest = registry.push_image("team/app", "v1")

@@ -43,7 +43,7 @@ def test_attack_32_more_signatures_than_are_verified_are_refused(environment: Si
     assert environment.refusal(simple_check()).reason is Reason.EVIDENCE_TOO_LARGE
 
 
-def test_attack_32_a_store_that_has_every_file_is_asked_so_often_and_no_more(
+def test_attack_32_store_with_every_file_is_asked_limited_times(
     environment: SimpleSigningEnvironment,
 ) -> None:
     store = environment.lookaside()
@@ -52,7 +52,7 @@ def test_attack_32_a_store_that_has_every_file_is_asked_so_often_and_no_more(
     assert len(environment.registry.requests) == MAX_SIGNATURES + 1
 
 
-def test_attack_32_an_endless_file_is_refused_and_the_next_one_asked_for(environment: SimpleSigningEnvironment) -> None:
+def test_attack_32_endless_file_is_refused_and_the_next_one_read(environment: SimpleSigningEnvironment) -> None:
     store = environment.lookaside(b"", GOOD)
     environment.registry.faults.endless("/signature-1")
     found = environment.verify(simple_check(store=store))
@@ -60,7 +60,7 @@ def test_attack_32_an_endless_file_is_refused_and_the_next_one_asked_for(environ
 
 
 @pytest.mark.parametrize("algorithm", [1, 2, 3])
-def test_attack_33_a_decompression_bomb_is_refused_within_bounded_memory(
+def test_attack_33_decompression_bomb_is_refused_within_bounds(
     environment: SimpleSigningEnvironment, algorithm: int
 ) -> None:
     environment.registry.sign(environment.digest, compressed(packet(11, b"b\0\0\0\0\0" + bytes(100 << 20)), algorithm))
@@ -88,7 +88,7 @@ def test_attack_33_a_million_packets_are_refused_at_the_fourth(environment: Simp
     assert "more than 3 packets" in error.message
 
 
-def test_attack_33_a_packet_that_says_it_is_gigabytes_long_is_refused(environment: SimpleSigningEnvironment) -> None:
+def test_attack_33_packet_with_a_huge_stated_length_is_refused(environment: SimpleSigningEnvironment) -> None:
     environment.registry.sign(environment.digest, b"\xcb\xff\xff\xff\xff\xff")
     assert environment.refusal(simple_check()).reason is Reason.MALFORMED_EVIDENCE
 
@@ -104,7 +104,7 @@ def test_attack_33_a_list_that_is_nested_deeply_is_refused(environment: SimpleSi
     assert environment.refusal(simple_check()).reason is Reason.MALFORMED_EVIDENCE
 
 
-def test_attack_37_a_lookaside_server_on_a_metadata_address_is_never_asked(
+def test_attack_37_lookaside_on_a_metadata_address_is_not_asked(
     environment: SimpleSigningEnvironment,
 ) -> None:
     environment.client.close()
@@ -113,7 +113,7 @@ def test_attack_37_a_lookaside_server_on_a_metadata_address_is_never_asked(
     assert isinstance(environment.unavailable(simple_check(store=store)), ForbiddenAddressError)
 
 
-def test_attack_37_a_lookaside_server_cannot_send_the_client_elsewhere(environment: SimpleSigningEnvironment) -> None:
+def test_attack_37_lookaside_server_cannot_redirect_the_client(environment: SimpleSigningEnvironment) -> None:
     with RegistrySimulator() as elsewhere:
         store = environment.lookaside(GOOD)
         environment.registry.faults.redirect("/signature-1", f"{elsewhere.url}/latest/meta-data")
@@ -121,7 +121,7 @@ def test_attack_37_a_lookaside_server_cannot_send_the_client_elsewhere(environme
         assert elsewhere.requests == []
 
 
-def test_attack_38_the_pods_credentials_do_not_go_to_the_lookaside_server(
+def test_attack_38_pull_credentials_do_not_go_to_the_lookaside(
     environment: SimpleSigningEnvironment,
 ) -> None:
     store = environment.lookaside(GOOD)
@@ -147,6 +147,6 @@ def test_attack_39_a_link_in_a_folder_does_not_lead_out_of_it(
 @pytest.mark.parametrize(
     "url", ["file:///srv/sigstore/../../etc", "file:///srv/%2e%2e/etc", "https://a.example.org/x/../y"]
 )
-def test_attack_39_an_address_that_leads_elsewhere_than_it_says_is_refused(url: str) -> None:
+def test_attack_39_ambiguous_lookaside_url_is_refused(url: str) -> None:
     with pytest.raises(InvalidReferenceError):
         simple_check(store={"lookaside": {"url": url}})

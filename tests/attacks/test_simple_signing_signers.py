@@ -84,7 +84,7 @@ def test_attack_08_many_signatures_by_one_key_are_one(
     assert len(verdict.policies[0].findings[0].fingerprints) == 1
 
 
-def test_attack_08_two_keys_meet_two_authenticators_whichever_accepts_which(
+def test_attack_08_two_keys_meet_two_overlapping_authenticators(
     environment: VerifierEnvironment, registry: OpenShiftSimulator
 ) -> None:
     image = push(environment, registry, ONE, TWO)
@@ -93,7 +93,7 @@ def test_attack_08_two_keys_meet_two_authenticators_whichever_accepts_which(
     assert ask(environment, image, release, security).verdict is Verdict.ADMIT
 
 
-def test_attack_08_a_certificate_that_is_listed_twice_is_one_signer(
+def test_attack_08_certificate_listed_twice_is_one_signer(
     environment: VerifierEnvironment, registry: OpenShiftSimulator
 ) -> None:
     image = push(environment, registry, ONE)
@@ -102,13 +102,13 @@ def test_attack_08_a_certificate_that_is_listed_twice_is_one_signer(
 
 
 @pytest.mark.parametrize("keyring", ["", "\n", "no key at all"])
-def test_attack_09_an_empty_keyring_is_refused_before_anything_is_verified(keyring: str) -> None:
+def test_attack_09_empty_keyring_is_refused_before_verification(keyring: str) -> None:
     with pytest.raises(InvalidKeyError):
         simple_check(keyring={"inline": keyring})
 
 
 @pytest.mark.parametrize("name", ["rsa-1024-too-short", "dsa-1024-too-short", "ecdsa-secp256k1-unsupported-curve"])
-def test_attack_10_a_weak_key_is_refused_before_anything_is_verified(name: str) -> None:
+def test_attack_10_weak_key_is_refused_before_verification(name: str) -> None:
     with pytest.raises(InvalidKeyError, match="not accepted"):
         simple_check(name)
 
@@ -120,7 +120,7 @@ def test_attack_10_a_signature_over_a_weak_digest_does_not_count(name: str) -> N
         assert environment.refusal(simple_check("rsa-2048")).reason is Reason.INVALID_SIGNATURE
 
 
-def test_attack_16_a_key_that_expires_refuses_once_cached_findings_have_expired(
+def test_attack_16_expired_key_is_refused_once_the_cache_expires(
     environment: VerifierEnvironment, registry: OpenShiftSimulator, clock: FakeClock
 ) -> None:
     signer = Signer(validity_seconds=3600)
@@ -141,7 +141,7 @@ def test_attack_16_a_revocation_in_the_keyring_refuses_at_once(
 
 @pytest.mark.parametrize("why", ["without-reason", "as-compromised", "as-superseded", "as-retired"])
 @pytest.mark.parametrize("which", ["revoked", "subkey-revoked"])
-def test_attack_16_what_a_revoked_key_signed_before_does_not_count_either(which: str, why: str) -> None:
+def test_attack_16_older_signatures_of_revoked_keys_do_not_count(which: str, why: str) -> None:
     with SimpleSigningEnvironment() as environment:
         environment.registry.sign(environment.digest, message(f"by-{which}-{why}"))
         assert environment.refusal(simple_check(f"{which}-{why}")).reason is Reason.REVOKED
@@ -172,13 +172,13 @@ def test_attack_16_what_has_expired_does_not_count(key: str, signed: str) -> Non
         "newer direct over a user id that never ends: key expired",
     ],
 )
-def test_attack_16_what_a_certificate_no_longer_binds_has_signed_nothing(name: str) -> None:
+def test_attack_16_keys_that_are_no_longer_bound_do_not_count(name: str) -> None:
     case = certificates()[name]
     with pytest.raises((VerificationError, InvalidKeyError)):
         load_keyring(case.certificate).verify(case.signed, NOW)
 
 
-def test_attack_16_a_deleted_signature_refuses_once_cached_findings_have_expired(
+def test_attack_16_deleted_signature_expires_with_the_cache(
     environment: VerifierEnvironment, registry: OpenShiftSimulator, clock: FakeClock
 ) -> None:
     image = push(environment, registry, ONE)

@@ -50,7 +50,7 @@ def ask(environment: WebhookEnvironment, image: str) -> ReviewAnswer:
     return environment.validate(review(pod(image)))
 
 
-def test_attack_43_a_made_up_tag_beside_a_digest_is_covered_by_every_tag_pattern(
+def test_attack_43_invented_tag_matches_every_tag_pattern(
     environment: WebhookEnvironment,
 ) -> None:
     environment.write(tagged(environment, "v*"))
@@ -71,14 +71,14 @@ def test_attack_43_a_tag_of_another_digest_is_made_up_too(environment: WebhookEn
     assert not ask(environment, pinned(environment, bad).replace(":v1@", ":dev@")).allowed
 
 
-def test_attack_43_a_digest_without_a_tag_is_covered_by_every_tag_pattern(environment: WebhookEnvironment) -> None:
+def test_attack_43_missing_tag_matches_every_tag_pattern(environment: WebhookEnvironment) -> None:
     environment.write(tagged(environment, "v*"))
     bad = pinned(environment, environment.push("team/bad", "v1")).replace(":v1@", "@")
 
     assert not ask(environment, bad).allowed
 
 
-def test_attack_43_our_own_pin_of_an_excluded_tag_is_admitted_as_its_deployment_is(
+def test_attack_43_own_pin_of_an_excluded_tag_is_admitted(
     environment: WebhookEnvironment,
 ) -> None:
     environment.write(excluding(environment, "debug"))
@@ -109,7 +109,7 @@ def test_attack_43_no_exemption_by_a_made_up_tag_holds(environment: WebhookEnvir
     assert not ask(environment, pinned(environment, debug).replace(":debug@", "@")).allowed
 
 
-def test_attack_43_an_exemption_that_excludes_tags_holds_for_no_unknown_tag(environment: WebhookEnvironment) -> None:
+def test_attack_43_tag_exclusion_does_not_exempt_an_unknown_tag(environment: WebhookEnvironment) -> None:
     environment.unmatched = UnmatchedImages.DENY
     everything = f"{environment.registry.host}/**"
     environment.write(
@@ -137,13 +137,13 @@ def test_attack_43_a_bare_name_is_latest(environment: WebhookEnvironment) -> Non
     assert ask(environment, bare).allowed
 
 
-def test_attack_43_the_registry_is_asked_only_where_the_tag_can_matter(environment: WebhookEnvironment) -> None:
+def test_attack_43_registry_is_asked_only_if_the_tag_can_matter(environment: WebhookEnvironment) -> None:
     image = pinned(environment, environment.sign("team/app", "v1")).replace(":v1@", ":made-up@")
     assert ask(environment, image).allowed
     assert not [request for request in environment.registry.requests if "made-up" in request.path]
 
 
-def test_attack_43_what_cannot_be_asked_is_unavailable_if_refused_only_for_that(
+def test_attack_43_unknown_tag_that_decides_means_unavailable(
     environment: WebhookEnvironment,
 ) -> None:
     clock = FakeClock()
@@ -163,7 +163,7 @@ def test_attack_43_what_cannot_be_asked_is_unavailable_if_refused_only_for_that(
     assert ask(environment, image).allowed
 
 
-def test_attack_43_what_is_refused_either_way_is_refused_though_the_registry_cannot_be_asked(
+def test_attack_43_image_refused_for_any_tag_needs_no_registry(
     environment: WebhookEnvironment,
 ) -> None:
     environment.write(excluding(environment, "debug"), policy("strict", f"{environment.registry.host}/**"))
@@ -174,7 +174,7 @@ def test_attack_43_what_is_refused_either_way_is_refused_though_the_registry_can
     assert (answer.allowed, answer.code) == (False, 403)
 
 
-def test_attack_43_what_meets_every_policy_is_admitted_though_the_registry_cannot_be_asked(
+def test_attack_43_image_admitted_for_any_tag_needs_no_registry(
     environment: WebhookEnvironment,
 ) -> None:
     environment.write(excluding(environment, "debug"))
@@ -184,7 +184,7 @@ def test_attack_43_what_meets_every_policy_is_admitted_though_the_registry_canno
     assert ask(environment, image).allowed
 
 
-def test_attack_43_a_verdict_by_tag_is_cached_no_longer_than_the_tag(environment: WebhookEnvironment) -> None:
+def test_attack_43_verdict_by_tag_expires_with_the_tag(environment: WebhookEnvironment) -> None:
     clock = FakeClock()
     environment.clock = clock
     environment.write(excluding(environment, "debug"))

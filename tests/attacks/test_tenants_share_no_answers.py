@@ -104,7 +104,7 @@ def shop(tenants: Tenants) -> Tenants:
     return tenants
 
 
-def test_attack_47_a_tag_that_another_tenant_resolved_is_not_pinned(shop: Tenants) -> None:
+def test_attack_47_tag_resolved_by_another_tenant_is_not_pinned(shop: Tenants) -> None:
     image = shop.environment.sign("team/app", "v1")
     assert "patch" in shop.mutate("shop", image, "pull").response
     answer = shop.mutate("evil", image)
@@ -113,7 +113,7 @@ def test_attack_47_a_tag_that_another_tenant_resolved_is_not_pinned(shop: Tenant
 
 
 @pytest.mark.parametrize("tag", ["v1", None])
-def test_attack_47_a_verdict_on_a_private_image_is_for_those_who_may_read_it(shop: Tenants, tag: str | None) -> None:
+def test_attack_47_verdict_on_a_private_image_needs_read_access(shop: Tenants, tag: str | None) -> None:
     image = shop.environment.sign("team/app", tag)
     before = shop.validate("evil", image)
     for _ in range(3):
@@ -126,7 +126,7 @@ def test_attack_47_a_verdict_on_a_private_image_is_for_those_who_may_read_it(sho
     assert before.code == 503
 
 
-def test_attack_47_the_answer_does_not_reveal_whether_a_private_image_exists(shop: Tenants) -> None:
+def test_attack_47_answer_does_not_reveal_private_images(shop: Tenants) -> None:
     there = shop.environment.sign("team/app", "v1")
     unsigned = shop.environment.push("team/app", "v2")
     for image in (there, unsigned):
@@ -137,7 +137,7 @@ def test_attack_47_the_answer_does_not_reveal_whether_a_private_image_exists(sho
     assert len(messages) == 1
 
 
-def test_attack_47_a_wrong_password_gets_no_answer_of_the_right_one(shop: Tenants) -> None:
+def test_attack_47_wrong_password_gets_no_cached_answer(shop: Tenants) -> None:
     image = shop.environment.sign("team/app", "v1")
     for _ in range(2):
         assert shop.validate("shop", image, "pull").allowed
@@ -155,7 +155,7 @@ def test_attack_47_one_tenants_refusal_is_not_anothers(shop: Tenants) -> None:
     assert shop.validate("evil", image, "pull").code == 403
 
 
-def test_attack_47_a_finding_is_lent_after_one_head_that_is_cached(shop: Tenants) -> None:
+def test_attack_47_finding_is_shared_after_one_cached_head(shop: Tenants) -> None:
     image = shop.environment.sign("team/app", None)
     shop.put_secret("friend", "pull", "member")
     assert shop.validate("shop", image, "pull").allowed
@@ -170,7 +170,7 @@ def test_attack_47_a_finding_is_lent_after_one_head_that_is_cached(shop: Tenants
     )
 
 
-def test_attack_47_one_robot_account_in_many_namespaces_costs_one_verification(shop: Tenants) -> None:
+def test_attack_47_one_robot_account_costs_one_verification(shop: Tenants) -> None:
     image = shop.environment.sign("team/app", "v1")
     assert shop.validate("shop", image, "pull").allowed
     before = shop.requests
@@ -181,7 +181,7 @@ def test_attack_47_one_robot_account_in_many_namespaces_costs_one_verification(s
     assert shop.requests == before
 
 
-def test_attack_47_answers_obtained_anonymously_are_for_every_tenant(shop: Tenants) -> None:
+def test_attack_47_anonymous_answers_are_shared_by_all_tenants(shop: Tenants) -> None:
     shop.environment.registry.auth = Auth("none")
     image = shop.environment.sign("team/app", "v1")
     assert shop.validate("evil", image).allowed
@@ -201,7 +201,7 @@ def test_attack_47_a_secret_that_changed_is_another_identity(shop: Tenants) -> N
     assert shop.validate("shop", image, "pull").code == 503
 
 
-def test_attack_48_two_pull_secrets_are_not_one_whose_name_joins_theirs(shop: Tenants) -> None:
+def test_attack_48_two_pull_secrets_differ_from_one_joined_name(shop: Tenants) -> None:
     image = shop.environment.sign("team/app", "v1")
     shop.put_secret("shop", "a", "stranger")
     shop.put_secret("shop", "b", "robot")
@@ -213,7 +213,7 @@ def test_attack_48_two_pull_secrets_are_not_one_whose_name_joins_theirs(shop: Te
     assert "patch" not in shop.mutate("shop", image, "a,b").response
 
 
-def test_attack_48_a_pull_secret_is_not_the_service_account_of_its_name(shop: Tenants) -> None:
+def test_attack_48_pull_secret_differs_from_its_service_account(shop: Tenants) -> None:
     image = shop.environment.sign("team/app", "v1")
     shop.put_account("shop", "builder")
     shop.put_secret("shop", "builder", "robot")
@@ -283,12 +283,12 @@ def signatures(tenants: Tenants) -> Iterator[Signatures]:
             yield Signatures(tenants, private)
 
 
-def test_attack_47_a_refusal_under_way_for_one_tenant_is_not_anothers(signatures: Signatures) -> None:
+def test_attack_47_refusal_in_flight_is_not_shared_with_a_tenant(signatures: Signatures) -> None:
     evil, shop = signatures.join("evil", "shop", signatures.sign("app"))
     assert (evil.allowed, shop.allowed) == (False, True)
 
 
-def test_attack_47_an_answer_under_way_for_one_tenant_is_not_anothers(signatures: Signatures) -> None:
+def test_attack_47_answer_in_flight_is_not_shared_with_a_tenant(signatures: Signatures) -> None:
     image = signatures.sign("app")
     signatures.tenants.environment.registry.faults.status("/manifests/", 403)
     shop, evil = signatures.join("shop", "evil", image)

@@ -52,7 +52,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
 
 
 @pytest.mark.parametrize("selector", MAY_SELECT, ids=json.dumps)
-def test_attack_46_a_policy_that_may_select_a_namespace_must_be_met(
+def test_attack_46_policy_that_may_select_it_must_be_met(
     environment: WebhookEnvironment, selector: dict[str, Any]
 ) -> None:
     environment.write(policy("labelled", f"{environment.registry.host}/**", namespaceSelector=selector))
@@ -62,7 +62,7 @@ def test_attack_46_a_policy_that_may_select_a_namespace_must_be_met(
 
 
 @pytest.mark.parametrize("selector", MAY_SELECT, ids=json.dumps)
-def test_attack_46_a_policy_that_may_select_a_namespace_covers_nothing(
+def test_attack_46_policy_that_may_select_it_covers_nothing(
     environment: WebhookEnvironment, selector: dict[str, Any]
 ) -> None:
     environment.unmatched = UnmatchedImages.DENY
@@ -74,7 +74,7 @@ def test_attack_46_a_policy_that_may_select_a_namespace_covers_nothing(
 
 
 @pytest.mark.parametrize("selector", MAY_SELECT, ids=json.dumps)
-def test_attack_46_an_exemption_that_may_select_a_namespace_exempts_nothing(
+def test_attack_46_exemption_that_may_select_it_exempts_nothing(
     environment: WebhookEnvironment, selector: dict[str, Any]
 ) -> None:
     environment.unmatched = UnmatchedImages.DENY
@@ -92,7 +92,7 @@ def test_attack_46_the_name_of_a_namespace_is_known(environment: WebhookEnvironm
     assert not environment.validate(review(pod(image), namespace="elsewhere")).allowed
 
 
-def test_attack_46_a_namespace_among_the_files_has_the_labels_that_it_has(environment: WebhookEnvironment) -> None:
+def test_attack_46_namespace_among_the_files_has_its_labels(environment: WebhookEnvironment) -> None:
     environment.write(
         policy("labelled", f"{environment.registry.host}/**", namespaceSelector=PROD),
         namespace("shop", env="prod"),
@@ -106,7 +106,7 @@ def test_attack_46_a_namespace_among_the_files_has_the_labels_that_it_has(enviro
     assert environment.validate(review(pod(image), namespace="bare")).allowed
 
 
-def test_attack_46_verify_without_a_namespace_meets_policies_that_select_by_label(shop: Shop, tmp_path: Path) -> None:
+def test_attack_46_verify_without_namespace_meets_label_policies(shop: Shop, tmp_path: Path) -> None:
     by_label, by_name = ({"matchLabels": {key: "prod"}} for key in ("env", NAME_LABEL))
     for selector in (by_label, by_name):
         cli_objects.write(
@@ -120,7 +120,7 @@ def test_attack_46_verify_without_a_namespace_meets_policies_that_select_by_labe
         assert shop.verify(shop.image("signed"), "--namespace-label", "env=prod").exit_code == 1
 
 
-def test_attack_46_labels_of_the_command_line_are_known_and_others_are_not(shop: Shop, tmp_path: Path) -> None:
+def test_attack_46_labels_of_the_command_line_are_known_labels(shop: Shop, tmp_path: Path) -> None:
     selector = {"matchLabels": {"env": "prod", "tier": "front"}}
     cli_objects.write(
         tmp_path / "policies/strict.yaml", policy("strict", authenticators=["qa-key"], namespaceSelector=selector)
@@ -129,7 +129,7 @@ def test_attack_46_labels_of_the_command_line_are_known_and_others_are_not(shop:
     assert shop.verify(shop.image("signed"), "--namespace-label", "env=dev").exit_code == 0
 
 
-def test_attack_46_a_namespace_among_the_manifests_walks_around_no_policy(shop: Shop, tmp_path: Path) -> None:
+def test_attack_46_namespace_among_manifests_bypasses_no_policy(shop: Shop, tmp_path: Path) -> None:
     """`kubectl apply` of a Namespace leaves the labels that the object does not mention."""
     cli_objects.write(
         tmp_path / "policies/strict.yaml", policy("strict", authenticators=["qa-key"], namespaceSelector=PROD)
@@ -162,7 +162,7 @@ SELECTORS = st.builds(
 
 @settings(max_examples=200, deadline=None)
 @given(SELECTORS, LABELS, st.sets(st.sampled_from(KEYS)))
-def test_attack_46_what_is_certain_about_some_labels_holds_for_all(
+def test_attack_46_partial_labels_never_contradict_all_labels(
     selector: dict[str, Any], labels: dict[str, str], hidden: set[str]
 ) -> None:
     parsed = LabelSelector.model_validate(selector)

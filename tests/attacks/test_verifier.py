@@ -47,7 +47,7 @@ def environment(clock: FakeClock) -> Iterator[VerifierEnvironment]:
 # 4, 27, 29: findings are cached by digest, never by tag ---------------------------------------------------------------
 
 
-def test_attack_04_a_tag_that_is_moved_to_an_unsigned_image_is_denied_once_it_is_looked_up(
+def test_attack_04_moved_tag_is_denied_once_it_is_resolved_again(
     environment: VerifierEnvironment, clock: FakeClock
 ) -> None:
     environment.push_signed()
@@ -57,7 +57,7 @@ def test_attack_04_a_tag_that_is_moved_to_an_unsigned_image_is_denied_once_it_is
     assert environment.verify(environment.image())[0].verdict is Verdict.DENY
 
 
-def test_attack_04_the_verdict_names_the_digest_that_was_verified_so_that_it_can_be_pinned(
+def test_attack_04_verdict_names_the_verified_digest(
     environment: VerifierEnvironment,
 ) -> None:
     digest = environment.push_signed()
@@ -66,9 +66,7 @@ def test_attack_04_the_verdict_names_the_digest_that_was_verified_so_that_it_can
     assert verdict.subject == digest
 
 
-def test_attack_27_a_moved_tag_never_comes_back_with_the_unsigned_digest_as_verified(
-    environment: VerifierEnvironment, clock: FakeClock
-) -> None:
+def test_attack_27_moved_tag_never_gets_the_old_verdict(environment: VerifierEnvironment, clock: FakeClock) -> None:
     signed = environment.push_signed()
     unsigned = environment.registry.push_image(REPOSITORY, "unsigned")
     for moves in range(4):
@@ -88,7 +86,7 @@ def test_attack_27_a_changed_key_is_in_force_with_the_next_review(environment: V
     assert environment.verify(environment.image(), policies=after)[0].verdict is Verdict.DENY
 
 
-def test_attack_27_a_changed_option_is_in_force_with_the_next_review(environment: VerifierEnvironment) -> None:
+def test_attack_27_changed_option_holds_for_the_next_review(environment: VerifierEnvironment) -> None:
     environment.push_signed()
     before = policy_set([authenticator_model("release", KEY)], [policy_model("production")])
     after = policy_set(
@@ -98,7 +96,7 @@ def test_attack_27_a_changed_option_is_in_force_with_the_next_review(environment
     assert environment.verify(environment.image(), policies=after)[0].reason is Reason.ANNOTATION_MISMATCH
 
 
-def test_attack_27_one_policys_finding_answers_for_no_other_policys_authenticator(
+def test_attack_27_finding_serves_only_its_own_authenticator(
     environment: VerifierEnvironment,
 ) -> None:
     environment.push_signed()
@@ -111,7 +109,7 @@ def test_attack_27_one_policys_finding_answers_for_no_other_policys_authenticato
     assert environment.verify(environment.image(), policies=both)[0].verdict is Verdict.DENY
 
 
-def test_attack_27_the_same_bytes_in_another_repository_are_verified_there(environment: VerifierEnvironment) -> None:
+def test_attack_27_same_bytes_elsewhere_are_verified_there(environment: VerifierEnvironment) -> None:
     environment.push_signed()
     assert environment.verify(environment.image())[0].verdict is Verdict.ADMIT
     environment.registry.push_image("other/app", "v1")
@@ -138,9 +136,7 @@ def test_attack_28_a_transient_failure_is_not_cached(environment: VerifierEnviro
     assert environment.verify(environment.image())[0].verdict is Verdict.ADMIT
 
 
-def test_attack_28_a_signature_that_is_taken_back_counts_no_longer_than_stated(
-    environment: VerifierEnvironment, clock: FakeClock
-) -> None:
+def test_attack_28_withdrawn_signature_expires_as_stated(environment: VerifierEnvironment, clock: FakeClock) -> None:
     digest = environment.push_signed()
     image = f"{environment.registry.host}/{REPOSITORY}@{digest}"
     assert environment.verify(image)[0].verdict is Verdict.ADMIT
@@ -164,7 +160,7 @@ def test_attack_29_random_names_do_not_make_memory_grow(clock: FakeClock) -> Non
 # 30: a stampede is one verification ---------------------------------------------------------------------------------
 
 
-def test_attack_30_three_hundred_reviews_of_one_new_image_are_one_verification(
+def test_attack_30_three_hundred_reviews_are_one_verification(
     environment: VerifierEnvironment,
 ) -> None:
     environment.push_signed()
@@ -178,7 +174,7 @@ def test_attack_30_three_hundred_reviews_of_one_new_image_are_one_verification(
 # 31: replicas disagree no longer than their caches last, and never about what runs ------------------------------------
 
 
-def test_attack_31_a_replica_that_refused_agrees_again_once_its_refusal_has_expired(
+def test_attack_31_replica_agrees_again_once_its_refusal_expires(
     environment: VerifierEnvironment, clock: FakeClock
 ) -> None:
     digest = environment.registry.push_image(REPOSITORY, "v1")
@@ -191,7 +187,7 @@ def test_attack_31_a_replica_that_refused_agrees_again_once_its_refusal_has_expi
     other.close()
 
 
-def test_attack_31_what_one_replica_has_pinned_is_what_another_judges_wherever_the_tag_went(
+def test_attack_31_pin_of_one_replica_is_what_another_verifies(
     environment: VerifierEnvironment, clock: FakeClock
 ) -> None:
     environment.push_signed()
@@ -294,9 +290,7 @@ def test_attack_17_no_error_in_any_step_admits(error: type[BaseException], step:
     signed=st.booleans(),
     seed=st.integers(0, 1000),
 )
-def test_attack_17_no_policy_weakens_another_and_their_order_does_not_matter(
-    *, actions: list[str], signed: bool, seed: int
-) -> None:
+def test_attack_17_no_policy_weakens_another_in_any_order(*, actions: list[str], signed: bool, seed: int) -> None:
     policies = [policy_model(f"policy-{n}", action=action) for n, action in enumerate(actions)]
     shuffled = random.Random(seed).sample(policies, len(policies))  # noqa: S311 - it shuffles a test
     with VerifierEnvironment() as environment:
@@ -314,7 +308,7 @@ def test_attack_17_no_policy_weakens_another_and_their_order_does_not_matter(
     assert verdicts == {Verdict.ADMIT if signed else worst}
 
 
-def test_attack_17_a_deadline_that_has_passed_admits_nothing_not_even_from_a_good_registry(
+def test_attack_17_passed_deadline_admits_nothing(
     environment: VerifierEnvironment,
 ) -> None:
     environment.push_signed()
@@ -322,7 +316,7 @@ def test_attack_17_a_deadline_that_has_passed_admits_nothing_not_even_from_a_goo
     assert environment.verify(environment.image(), seconds=-1)[0].verdict is Verdict.UNAVAILABLE
 
 
-def test_attack_17_what_no_policy_matches_is_the_only_thing_admitted_without_a_signature(
+def test_attack_17_only_unmatched_images_need_no_signature(
     environment: VerifierEnvironment,
 ) -> None:
     environment.registry.push_image(REPOSITORY, "v1")
@@ -333,7 +327,7 @@ def test_attack_17_what_no_policy_matches_is_the_only_thing_admitted_without_a_s
     )
 
 
-def test_attack_08_the_same_signature_under_two_tags_of_storage_is_one_signer(environment: VerifierEnvironment) -> None:
+def test_attack_08_one_signature_under_two_tags_is_one_signer(environment: VerifierEnvironment) -> None:
     digest = environment.registry.push_image(REPOSITORY, "v1")
     push_classic(environment.registry, REPOSITORY, Classic(digest, KEY), Classic(digest, KEY))
     twice = policy_set(

@@ -81,7 +81,7 @@ def not_pinned(answer: ReviewAnswer) -> bool:
         pytest.param(lambda faults: faults.drop("/manifests/v1"), id="connection lost"),
     ],
 )
-def test_attack_42_a_registry_that_fails_only_mutate_gets_no_tag_in(
+def test_attack_42_failing_mutate_requests_admit_no_tag(
     environment: WebhookEnvironment, break_registry: Callable[[Faults], object]
 ) -> None:
     environment.clock = FakeClock()
@@ -113,7 +113,7 @@ def test_attack_42_an_internal_error_in_mutate_gets_no_tag_in(environment: Webho
     assert not_pinned(environment.validate(review(left)))
 
 
-def test_attack_42_an_internal_error_about_one_image_leaves_the_others_pinned(environment: WebhookEnvironment) -> None:
+def test_attack_42_internal_error_leaves_other_images_pinned(environment: WebhookEnvironment) -> None:
     class FailsOnce(RegistryClient):
         """A registry client that fails once, in a way that was not foreseen."""
 
@@ -138,7 +138,7 @@ def test_attack_42_an_internal_error_about_one_image_leaves_the_others_pinned(en
         assert not_pinned(environment.validate(review(left)))
 
 
-def test_attack_42_a_slow_host_leaves_the_images_of_a_fast_one_pinned(environment: WebhookEnvironment) -> None:
+def test_attack_42_slow_host_leaves_images_of_a_fast_one_pinned(environment: WebhookEnvironment) -> None:
     with RegistrySimulator() as slow:
         clock = environment.clock = FakeClock()
         hosts = frozenset({environment.registry.host, slow.host})
@@ -175,7 +175,7 @@ def test_attack_42_thirty_images_are_resolved_at_the_same_time(environment: Webh
     assert environment.validate(review(left)).allowed
 
 
-def test_attack_42_a_later_webhook_that_puts_a_tag_back_gets_no_tag_in(environment: WebhookEnvironment) -> None:
+def test_attack_42_later_webhook_that_restores_a_tag_is_refused(environment: WebhookEnvironment) -> None:
     image, other = environment.sign("team/app", "v1"), environment.sign("team/app", "v2")
     pinned = mutate(environment, pod(image))
     assert environment.validate(review(pinned)).allowed
@@ -197,7 +197,7 @@ def test_attack_42_no_list_of_a_pod_takes_a_bare_tag(environment: WebhookEnviron
     assert environment.validate(review(mutate(environment, pod(image, **lists)))).allowed
 
 
-def test_attack_42_an_ephemeral_container_is_pinned_and_held_to_its_digest(environment: WebhookEnvironment) -> None:
+def test_attack_42_ephemeral_container_is_pinned_to_its_digest(environment: WebhookEnvironment) -> None:
     running, debug = environment.push("team/old", "v1"), environment.sign("team/debug", "v1")
     old, new = pod(running), pod(running, ephemeral=(debug,))
     members: dict[str, Any] = {"oldObject": old, "subResource": "ephemeralcontainers"}
@@ -218,7 +218,7 @@ def test_attack_42_an_ephemeral_container_is_pinned_and_held_to_its_digest(envir
         {"finalizers": ["example.com/keep"]},
     ],
 )
-def test_attack_42_a_pod_that_ran_before_can_be_labelled_owned_and_finalised(
+def test_attack_42_running_pod_can_be_labelled_and_finalised(
     environment: WebhookEnvironment, change: dict[str, Any]
 ) -> None:
     old = pod(environment.push("team/old", "v1"), init=(environment.push("team/first", "v1"),))
@@ -231,7 +231,7 @@ def test_attack_42_a_pod_that_ran_before_can_be_labelled_owned_and_finalised(
     assert len(environment.registry.requests) == asked
 
 
-def test_attack_42_of_an_update_only_the_changed_image_needs_a_digest(environment: WebhookEnvironment) -> None:
+def test_attack_42_update_needs_a_digest_only_for_changed_images(environment: WebhookEnvironment) -> None:
     running, changed = environment.push("team/old", "v1"), environment.sign("team/app", "v2")
     old, new = pod(running, environment.push("team/old", "v2")), pod(running, changed)
     answer = environment.validate(review(new, "UPDATE", oldObject=old))
@@ -275,7 +275,7 @@ def test_attack_42_images_that_no_policy_enforces_keep_their_tags(environment: W
     assert environment.validate(review(pod(environment.sign("team/app", "v1")))).allowed
 
 
-def test_attack_42_an_exempt_image_keeps_its_tag_and_costs_no_request(environment: WebhookEnvironment) -> None:
+def test_attack_42_exempt_image_keeps_its_tag_without_a_request(environment: WebhookEnvironment) -> None:
     image = environment.push("team/app", "v1")
     exempt = policy("others", "**", action="Exempt")
     del exempt["spec"]["require"]
@@ -285,13 +285,13 @@ def test_attack_42_an_exempt_image_keeps_its_tag_and_costs_no_request(environmen
     assert not environment.registry.requests
 
 
-def test_attack_42_a_warning_beside_an_enforced_policy_admits_no_bare_tag(environment: WebhookEnvironment) -> None:
+def test_attack_42_warn_policy_does_not_excuse_a_missing_digest(environment: WebhookEnvironment) -> None:
     other = authenticator("other", new_key("ECDSA P-256", "other"))
     environment.write(policy("all", "**"), other, policy("more", "**", authenticators=("other",), action="Warn"))
     assert not_pinned(environment.validate(review(pod(environment.sign("team/app", "v1")))))
 
 
-def test_attack_42_without_the_namespace_nothing_is_pinned_and_nothing_gets_in(environment: WebhookEnvironment) -> None:
+def test_attack_42_unknown_namespace_pins_and_admits_nothing(environment: WebhookEnvironment) -> None:
     class Nowhere:
         def get(self, name: str) -> Namespace:
             raise UnavailableError(f"the labels of namespace {name} are not known yet")

@@ -39,7 +39,7 @@ def credentials(api: KubernetesAPI) -> ClusterCredentials:
     return ClusterCredentials(reader, None, pull_secrets=True, kinds=BUILT_IN)
 
 
-def test_attack_17_a_namespace_whose_labels_are_not_known_is_not_guessed(
+def test_attack_17_namespace_with_unknown_labels_is_not_guessed(
     cluster: KubernetesSimulator, api: KubernetesAPI
 ) -> None:
     listing = Informer(api, PATH, read_namespace, lambda: None, FakeClock(), configure_logs("json"))
@@ -51,7 +51,7 @@ def test_attack_17_a_namespace_whose_labels_are_not_known_is_not_guessed(
         namespaces.get("shop")
 
 
-def test_attack_24_no_pull_secret_of_another_namespace_is_ever_read(
+def test_attack_24_secrets_of_other_namespaces_are_never_read(
     cluster: KubernetesSimulator, credentials: ClusterCredentials
 ) -> None:
     put_secret(cluster, "bank", "pull", "bank")
@@ -60,7 +60,7 @@ def test_attack_24_no_pull_secret_of_another_namespace_is_ever_read(
     assert not any("/namespaces/bank/" in seen.path for seen in cluster.requests)
 
 
-def test_attack_48_pods_of_different_namespaces_or_secrets_have_different_sources(
+def test_attack_48_pods_with_other_secrets_have_other_sources(
     credentials: ClusterCredentials,
 ) -> None:
     reviews = [

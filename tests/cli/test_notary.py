@@ -85,7 +85,7 @@ def test_keys_are_rotated(signing: NotarySigning) -> None:
 
 
 def test_output_for_people(signing: NotarySigning) -> None:
-    assert f"Began the trust data of {signing.gun} with the root key " in run(signing, "init", signing.gun).stdout
+    assert f"Initialised the trust data of {signing.gun} with the root key " in run(signing, "init", signing.gun).stdout
     assert "has no delegations" in run(signing, "delegation", "list", signing.gun).stdout
     certificate = signing.folder / "cert.pem"
     assert "Delegated targets/releases of " in run(signing, "delegation", "add", signing.gun, certificate).stdout
@@ -126,7 +126,7 @@ def test_passphrase_file_comes_before_the_variables(signing: NotarySigning, monk
     assert "is empty" in run(signing, "rotate", signing.gun, "root", "--passphrase-file", file).stderr
 
 
-def test_root_is_remembered_or_pinned(signing: NotarySigning) -> None:
+def test_root_is_stored_or_pinned(signing: NotarySigning) -> None:
     begun = answer(signing, "init", signing.gun)
     certificate = signing.folder / "cert.pem"
     listed = ("delegation", "list", signing.gun)
@@ -220,13 +220,13 @@ def test_client_bundle_signs_both_ucp_roles(signing: NotarySigning) -> None:
     assert sign(signing, "--key", signing.folder, "--role", "qa").exit_code == 1
 
 
-def test_unknown_repository_is_begun_by_sign_only_if_asked(signing: NotarySigning) -> None:
+def test_sign_initialises_a_repository_only_if_asked(signing: NotarySigning) -> None:
     refused = sign(signing)
     assert refused.exit_code == 1
     assert f"sealgate notary init {signing.gun}" in refused.stderr
     assert sign(signing, "--init").exit_code == 0
     assert list(signing.tags("targets")) == ["1.4"]
-    # Docker's trust directory is the default; the trusted root is remembered in it.
+    # Docker's trust directory is the default; the trusted root is stored in it.
     trust = signing.folder / "home" / ".docker" / "trust"
     assert len(list(trust.glob("private/*.key"))) == 2
     assert list(trust.glob("sealgate/*.json"))

@@ -32,7 +32,7 @@ class Ed25519phKey:
         raw: the key's 32 bytes.
 
     Raises:
-        ValueError: they are no point of the curve, or one of the few that any signature fits.
+        ValueError: they are not a point of the curve, or one of the few that any signature fits.
     """
 
     def __init__(self, raw: bytes) -> None:

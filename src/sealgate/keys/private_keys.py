@@ -77,7 +77,7 @@ def load_private_key(
         distinguishing_id: of an SM2 key, 1 to 128 bytes; None for the usual one. No other key has one.
 
     Raises:
-        InvalidKeyError: it is no such key, too weak, does not fit the algorithm, or the passphrase is wrong.
+        InvalidKeyError: it is not such a key, is too weak, does not fit the algorithm, or the passphrase is wrong.
     """
     if len(pem) > MAX_PEM_BYTES:
         raise InvalidKeyError(f"a private key has no more than {MAX_PEM_BYTES} bytes")

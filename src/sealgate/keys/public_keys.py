@@ -143,7 +143,7 @@ def load_public_key(pem: str | bytes, algorithm: str | None = None, distinguishi
         distinguishing_id: of an SM2 key, 1 to 128 bytes; None for the usual one. No other key has one.
 
     Raises:
-        InvalidKeyError: it is no such key, too weak, of an unsupported kind, or does not fit the algorithm.
+        InvalidKeyError: it is not such a key, is too weak, of an unsupported kind, or does not fit the algorithm.
     """
     spki = read_public_key_pem(pem)
     if _is_sm2(spki):

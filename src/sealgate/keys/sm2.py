@@ -96,7 +96,7 @@ def base_multiple(scalar: int) -> tuple[int, int]:
     Args:
         scalar: from 1 to the order - 1.
     """
-    # The same multiple, always of 257 bits, so that the number of steps tells nothing.
+    # The same multiple, always of 257 bits, so that the number of steps does not depend on the scalar.
     fixed = scalar + ORDER
     fixed += ORDER if fixed.bit_length() <= ORDER.bit_length() else 0
     total: _Point = (*_G, 1)

@@ -1,8 +1,8 @@
 """Signing with SM2 keys from files (GB/T 32918.2), and their encoding.
 
 `cryptography` has no SM2 keys. The product of nonce and base point, and the arithmetic modulo the order, take the same
-steps for every secret, but Python's integers do not take the same time for every value: keys that must be safe from
-whoever measures this machine belong in a KMS.
+steps for every secret, but Python's integers do not take the same time for every value: keys that must
+resist timing attacks from this machine belong in a KMS.
 """
 
 from __future__ import annotations

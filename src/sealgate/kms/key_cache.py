@@ -85,7 +85,7 @@ class KMSKeyCache:
     ) -> None:
         """Fetch every key that is due, and evict those that no authenticator names any more.
 
-        What cannot be found out is no error here: it is what `public_keys` says afterwards.
+        A key that cannot be read is not an error here: `public_keys` reports it afterwards.
 
         Args:
             authenticators: the authenticators in force.

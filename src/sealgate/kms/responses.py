@@ -156,7 +156,7 @@ def _send(services: Services, call: Call, what: str) -> Response:
         return services.request(
             call.method, call.url, headers=call.headers, body=call.body, limit=MAX_ANSWER_BYTES, ca=call.ca
         )
-    except VerificationError as error:  # too large: of a service that is no evidence, only no answer
+    except VerificationError as error:  # too large: not evidence, but a service that gave no usable response
         raise _unexpected(what, error.message) from error
 
 

@@ -119,7 +119,7 @@ class SigningRun:
         work: Callable[[SignedImage], SignedImage],
         progress: Callable[[int, int], object],
     ) -> list[SignedImage]:
-        """Work on images, those with one lock one after the other: none waits for the lock while its time runs."""
+        """Work on images, those with one lock one after the other, so that no timeout runs while waiting for a lock."""
         groups: dict[str | int, list[int]] = defaultdict(list)
         outcomes = dict(enumerate(images))
         for number, each in enumerate(images):

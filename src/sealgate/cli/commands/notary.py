@@ -1,4 +1,4 @@
-"""`sealgate notary`: begin, delegate, rotate and take back trust data of Notary v1 (Docker Content Trust)."""
+"""`sealgate notary`: initialise, delegate, rotate and remove trust data of Notary v1 (Docker Content Trust)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _REPOSITORY = "registry.example.org/dev/nginx"
 
 @click.group()
 def notary() -> None:
-    """Manage trust data of Notary v1: begin a repository, delegate to signers, rotate keys, take tags away."""
+    """Manage trust data of Notary v1: initialise a repository, delegate to signers, rotate keys, remove tags."""
 
 
 @notary.command(epilog=examples(f"sealgate notary init {_REPOSITORY}"))
@@ -38,16 +38,18 @@ def notary() -> None:
 @notary_options
 @options.output_option
 def init(repository: str, notary: NotaryOptions, output: str) -> None:
-    """Begin the trust data of a repository, as the first signed docker push does.
+    """Initialise the trust data of a repository, as the first signed docker push does.
 
     The root key is the first one of the trust directory, or a new one; the targets key is new. Both stay in the trust
     directory: back it up. The server holds the keys of snapshot and timestamp, so that delegates can sign.
 
-    Exit codes: 0 begun, 1 refused, 2 invalid usage or file, or the repository has trust data, 3 not possible now.
+    Exit codes: 0 initialised, 1 refused, 2 invalid usage or file, or the repository has trust data, 3 not possible now.
     """
     with notary.open(parse_repository(repository)) as owner:
         key = owner.initialise()
-    text = f"Began the trust data of {repository} with the root key {key.canonical_id} in {notary.trust_directory}"
+    text = (
+        f"Initialised the trust data of {repository} with the root key {key.canonical_id} in {notary.trust_directory}"
+    )
     _show({"repository": repository, "rootKeyId": key.canonical_id}, text, output)
 
 
@@ -170,8 +172,8 @@ _LEFT_KEYS = "{role} was signed by a removed key; its tags are not signed until 
 def rotate(repository: str, role: str, notary: NotaryOptions, output: str) -> None:
     """Replace a key of a repository: snapshot by the server's, targets and root by new ones.
 
-    While the snapshot key is with its owner, delegates cannot sign. Whoever pins the root key must pin the new one too
-    before root is rotated. Needs the root key.
+    While the snapshot key is with its owner, delegates cannot sign. Verifiers that pin the root key must pin the new
+    one too before root is rotated. Needs the root key.
 
     Exit codes: 0 rotated (or the server already holds it), 1 refused, 2 invalid usage or file, 3 not possible now.
     """
@@ -203,16 +205,16 @@ def rotate(repository: str, role: str, notary: NotaryOptions, output: str) -> No
 @notary_options
 @options.output_option
 def remove_tag(image: str, roles: tuple[str, ...], notary: NotaryOptions, output: str) -> None:
-    """Take a tag away, so that it is no longer signed. Needs a key of each role that names it.
+    """Remove a tag from the trust data, so that it is no longer signed. Needs a key of each role that names it.
 
-    Exit codes: 0 taken away (or not there), 1 refused, 2 invalid usage or file, 3 not possible now.
+    Exit codes: 0 removed (or not there), 1 refused, 2 invalid usage or file, 3 not possible now.
     """
     reference = parse_reference(image)
     if reference.tag is None:
         raise click.UsageError(f"{quote(image)} has no tag: write REPOSITORY:TAG")
     with notary.open(reference.repository) as owner:
         removed = owner.remove_tag(reference.tag, roles)
-    text = f"Took {reference.tag} of {reference.name} away from {', '.join(removed)}"
+    text = f"Removed {reference.tag} of {reference.name} from {', '.join(removed)}"
     if not removed:
         text = f"No role of {reference.name} names {reference.tag}"
     _show({"repository": reference.name, "tag": reference.tag, "roles": removed}, text, output)

@@ -137,7 +137,7 @@ def parse_kms_key(
         endpoint = endpoint or _vault_endpoint(str(fields["keyId"]), credentials)
     if endpoint is not None:
         fields["endpoint"] = endpoint
-    # Not validated: it is no Secret's name, so that messages do not say that it were one.
+    # Not validated: the source is not the name of a Secret, and messages must not call it one.
     fields["credentialsSecret"] = CredentialsSecret.model_construct(name=credentials.source)
     document = {"kms": {kind: fields}, "algorithm": algorithm, "distinguishingId": distinguishing_id}
     try:

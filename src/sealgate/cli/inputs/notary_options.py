@@ -63,7 +63,7 @@ SERVER_CA: dict[str, Any] = {
 ROOT: dict[str, Any] = {
     "metavar": "FILE|KEY-ID",
     "help": "Pin of the repository's root: its certificate or public key (PEM), or the key ID that notary key list "
-    "shows. Without it the root that the server shows first is trusted, as with docker, and remembered.",
+    "shows. Without it the root that the server shows first is trusted, as with docker, and stored.",
 }
 
 
@@ -170,8 +170,8 @@ def notary_options(command: Callable[..., T]) -> Callable[..., T]:
 def state_of(given: Path | None, trust_directory: Path, *, pinned: bool) -> TrustedState:
     """Return the trusted state of a writer.
 
-    Without a pin, a root that was trusted once must be held to: a server that shows another one later would have its
-    entries signed.
+    Without a pin, the root that was trusted first must be stored: otherwise a server that shows another one later
+    would have its entries signed.
 
     Args:
         given: the directory that the user named; None for the default.

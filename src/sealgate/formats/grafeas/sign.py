@@ -44,7 +44,7 @@ class GrafeasSigner:
         return self.attestor.fingerprint
 
     def lock_name(self, image: Image) -> str:
-        """Return nothing: occurrences are added one by one."""
+        """Return an empty name: occurrences are added one by one."""
         del image
         return ""
 

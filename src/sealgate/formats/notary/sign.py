@@ -45,7 +45,7 @@ class NotarySigner:
         state: store of the roots and versions that were seen; None for that of the run.
         fingerprint: of the one key that was named; empty where the repository's roles choose among several.
         roles: the roles to sign for; empty to choose as docker does (`role_choice`).
-        initialise: begins the trust data of a repository that has none; None to refuse such a repository.
+        initialise: creates the trust data of a repository that has none; None to refuse such a repository.
     """
 
     server: NotaryServer

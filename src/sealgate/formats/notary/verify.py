@@ -109,9 +109,9 @@ class NotaryCheck:
             except SealgateError:
                 # Trusted files that refuse count as seen: one that withdraws a tag must not be rolled back either.
                 with suppress(UnavailableError):
-                    _remember(sources, key, record, reader.record)
+                    _store_versions(sources, key, record, reader.record)
                 raise
-            if _remember(sources, key, record, reader.record):
+            if _store_versions(sources, key, record, reader.record):
                 return verified
         msg = f"the trust data of {image.reference.name} keeps changing while it is read; try again"
         raise UnavailableError(msg)
@@ -193,7 +193,7 @@ def _content(spec: NotarySpec, required: tuple[RequiredRole, ...]) -> str:
     ).hexdigest()
 
 
-def _remember(sources: Sources, key: TrustKey, record: TrustRecord, current: TrustRecord) -> bool:
+def _store_versions(sources: Sources, key: TrustKey, record: TrustRecord, current: TrustRecord) -> bool:
     """Store the versions of the trusted files; return whether no other replica has meanwhile stored newer ones."""
     if record.merged(current) == record:
         return True

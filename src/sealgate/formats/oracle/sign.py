@@ -64,7 +64,7 @@ class OracleSigner:
         return self.key.public.fingerprint
 
     def lock_name(self, image: Image) -> str:
-        """Return nothing: records are added one by one."""
+        """Return an empty name: records are added one by one."""
         del image
         return ""
 
@@ -150,8 +150,8 @@ def build_signer(  # noqa: PLR0913 - the key, the store, and what the signature 
         metadata: JSON text about images; empty for none.
 
     Raises:
-        InvalidKeyError: the key's algorithm is none that image signatures have, or the key has no version.
-        InvalidInputError: description or metadata are not as Oracle wants them.
+        InvalidKeyError: image signatures do not have the key's algorithm, or the key has no version.
+        InvalidInputError: description or metadata does not have the form that Oracle requires.
     """
     algorithm = key.public.algorithm
     if algorithm not in _NAMES or not key.public.version:

@@ -145,7 +145,7 @@ def parse_expected_identity(text: str) -> Reference:
     """Return the name that a signature is expected to have; a bare repository means its `latest`.
 
     Raises:
-        InvalidReferenceError: it is no image reference, or has both a tag and a digest.
+        InvalidReferenceError: it is not an image reference, or has both a tag and a digest.
     """
     reference = parse_reference(text)
     if reference.tag is not None and reference.digest is not None:
@@ -157,7 +157,7 @@ def parse_exact_reference(text: str) -> ExactReference:
     """Return the rule for one name.
 
     Raises:
-        InvalidReferenceError: it is no image reference, or has neither tag nor digest.
+        InvalidReferenceError: it is not an image reference, or has neither tag nor digest.
     """
     reference = parse_reference(text)
     if _is_bare(reference):
@@ -178,7 +178,7 @@ def parse_signed_reference(text: str) -> Reference:
     """Return the signed name.
 
     Raises:
-        VerificationError: it is no image reference.
+        VerificationError: it is not an image reference.
     """
     try:
         return parse_reference(text)

@@ -293,7 +293,7 @@ def _read_subkey(primary: KeyPacket, component: _Component, revocations: list[Si
 def _is_endorsed_today(primary: SigningKey) -> bool:
     """Return whether the primary key's self-signatures hold by this machine's clock, by which the library judges.
 
-    Where they do not, time has spoilt the certificate, or its owner's clock is ahead: it stays, and is not used.
+    Where they do not, the certificate has expired, or its owner's clock is ahead: it stays, and is not used.
     """
     try:
         primary.require_endorsed(datetime.now(UTC) - CLOCK_SKEW)

@@ -70,7 +70,7 @@ class GPGKey:
     Args:
         fingerprint: of a primary key or subkey, in full; case and blanks do not matter. A primary key signs with its
             newest subkey that can sign, as gpg has it; a subkey signs itself.
-        now: the time that the key must be good at, timezone-aware.
+        now: the time at which the key must be valid, timezone-aware.
         deadline: when gpg must have returned the public half.
         passphrase: is called when the agent does not have the passphrase.
 

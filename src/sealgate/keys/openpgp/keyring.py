@@ -119,7 +119,7 @@ class Keyring:
             fingerprints: of primary keys, in full; case and blanks do not matter.
 
         Raises:
-            InvalidKeyError: one is no full fingerprint, or not in the keyring.
+            InvalidKeyError: one is not a full fingerprint, or not in the keyring.
         """
         wanted = {_normalise_fingerprint(fingerprint) for fingerprint in fingerprints}
         missing = sorted(wanted.difference(self.fingerprints))
@@ -139,7 +139,7 @@ class Keyring:
 
         Args:
             message: the bytes as fetched.
-            now: the time that keys and signature must be good at, timezone-aware.
+            now: the time at which keys and signature must be valid, timezone-aware.
 
         Raises:
             VerificationError: it is malformed, by no key of the keyring, or by one that is not good now.
@@ -284,7 +284,9 @@ def _state(certificate: Certificate, key: SigningKey, now: datetime) -> KeyState
 def _normalise_fingerprint(text: str) -> str:
     fingerprint = "".join(text.split()).upper().removeprefix("0X")
     if not _FINGERPRINT.fullmatch(fingerprint):
-        raise InvalidKeyError(f"{quote(text)} is no OpenPGP fingerprint: write all 40 hex digits, not a shorter key id")
+        raise InvalidKeyError(
+            f"{quote(text)} is not an OpenPGP fingerprint: write all 40 hex digits, not a shorter key id"
+        )
     return fingerprint
 
 

@@ -147,7 +147,7 @@ class SignedPackets:
 
 
 def read_signed_message(message: bytes) -> SignedPackets:
-    """Take a binary signed message apart.
+    """Parse a binary signed message.
 
     Args:
         message: the bytes as fetched.

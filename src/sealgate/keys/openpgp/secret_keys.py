@@ -65,7 +65,7 @@ class SecretKeyFile:
     Args:
         data: the file's content, armored or binary.
         name: of the key for a person.
-        now: the time that the key must be good at, timezone-aware.
+        now: the time at which the key must be valid, timezone-aware.
         passphrase: is called when the key is first used, if it is encrypted.
 
     Attributes:

@@ -211,7 +211,7 @@ def _read_curve(algorithm: int, material: bytes) -> tuple[PublicKeyTypes | None,
 
 
 def _fixed(number: int, size: int) -> bytes:
-    """Return a number in exactly so many bytes; one that does not fit is no signature."""
+    """Return a number in exactly so many bytes; one that does not fit is not part of a signature."""
     if number.bit_length() > size * 8:
         raise InvalidSignature
     return number.to_bytes(size, "big")

@@ -63,7 +63,7 @@ def sign_message(signer: OpenPGPSigner, payload: bytes, now: datetime, deadline:
     Args:
         signer: signs.
         payload: the exact bytes.
-        now: the time that key and signature must be good at, timezone-aware.
+        now: the time at which key and signature must be valid, timezone-aware.
         deadline: when the message must be there.
 
     Raises:
@@ -93,7 +93,7 @@ def choose_signing_key(keyring: Keyring, present: Container[str], now: datetime,
     Args:
         keyring: the certificate.
         present: fingerprints of the keys whose secret half is at hand.
-        now: the time that the key must be good at, timezone-aware.
+        now: the time at which the key must be valid, timezone-aware.
         name: of the key for a person.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What the owner of a repository does: begin it, delegate, rotate keys, take tags and roles away."""
+"""What the owner of a repository does: initialise it, delegate, rotate keys, remove tags and roles."""
 
 from __future__ import annotations
 

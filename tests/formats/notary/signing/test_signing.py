@@ -274,7 +274,7 @@ def test_unknown_repository_says_the_command(signing: NotarySigning) -> None:
     assert not signing.dtr.writes.posted
 
 
-def test_unknown_repository_is_begun_if_asked_for(signing: NotarySigning) -> None:
+def test_unknown_repository_is_initialised_if_asked_for(signing: NotarySigning) -> None:
     result = signing.sign(initialise=lambda publisher: Owner.of(publisher, signing.directory).initialise())
     assert result.outcome is SigningOutcome.SIGNED
     assert signing.dtr.writes.posted == [["root", "targets"], ["targets"]]

@@ -1,4 +1,4 @@
-"""What a format tells the command line about signing."""
+"""The interface between `sealgate sign` and a format: its options, and the signer that they make."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ _OPTIONS = (
     click.Option(
         ["--init", "notary_init"],
         is_flag=True,
-        help="notary: begin the trust data of a repository that has none, as sealgate notary init does.",
+        help="notary: initialise the trust data of a repository that has none, as sealgate notary init does.",
     ),
 )
 

@@ -125,7 +125,7 @@ _WRONG = "the passphrase is wrong, or the file is damaged"
 
 
 def read_key_file(content: bytes) -> KeyFile:
-    """Take a private key file apart.
+    """Parse a private key file, without decrypting it.
 
     Args:
         content: the file; one PEM block, with or without headers. EC parameters before it are ignored.

@@ -74,7 +74,7 @@ def add_tag(state: RepositoryState, roles: Iterable[str], target: TagTarget) -> 
 
 
 def remove_tag(state: RepositoryState, roles: Iterable[str], tag: str) -> list[NewFile]:
-    """Take a tag away from roles that name it; see `add_tag`."""
+    """Remove a tag from roles that name it; see `add_tag`."""
     files = []
     for role in roles:
         state.check_expiry(role)
@@ -86,7 +86,7 @@ def remove_tag(state: RepositoryState, roles: Iterable[str], tag: str) -> list[N
 
 
 def empty_role(state: RepositoryState, role: str) -> list[NewFile]:
-    """Take every tag away from a delegation, so that nothing comes back if it is delegated to again."""
+    """Remove every tag from a delegation, so that none comes back if it is delegated to again."""
     stored = state.role(role)
     if stored.content is None or not stored.content.entries:
         return []
@@ -109,12 +109,12 @@ def delegate(state: RepositoryState, roles: Sequence[str], keys: Sequence[KeyEnt
 
 
 def withdraw(state: RepositoryState, role: str, key_ids: Sequence[str] = ()) -> list[NewFile]:
-    """Take a delegation away, or keys of it.
+    """Remove a delegation, or keys of it.
 
     Args:
         state: of the repository.
-        role: the delegation; only keys of its own list are taken away.
-        key_ids: ids as the role lists them; none takes the whole delegation away.
+        role: the delegation; only keys of its own list are removed.
+        key_ids: ids as the role lists them; empty to remove the whole delegation.
 
     Raises:
         SigningError: there is no such delegation.

@@ -26,7 +26,7 @@ class KeyStore(Protocol):
 
     @property
     def name(self) -> str:
-        """Where it looks, for a person ("the trust directory /home/alice/.docker/trust")."""
+        """Where the keys are, for a person ("the trust directory /home/alice/.docker/trust")."""
 
     def has(self, key: MetadataKey) -> bool:
         """Return whether the private half is here, without opening it."""

@@ -1,4 +1,4 @@
-"""What the owner of a repository does with its trust data: begin it, delegate, rotate keys, take tags away.
+"""What the owner of a repository does with its trust data: initialise it, delegate, rotate keys, remove tags.
 
 New keys are stored in the trust directory before anything is published: a key whose publication failed is a file too
 many, a published key that was lost is a repository lost.
@@ -64,7 +64,7 @@ class Owner:
         return self.publisher.gun
 
     def initialise(self) -> LocalKey:
-        """Begin the trust data of a repository: root and targets here, snapshot and timestamp with the server.
+        """Initialise the trust data of a repository: root and targets here, snapshot and timestamp with the server.
 
         The root key is the trust directory's first one, as with docker, so that one key serves many repositories.
 
@@ -105,11 +105,11 @@ class Owner:
         return [] if content is None else list(content.delegations.values())
 
     def withdraw(self, role: str, keys: Sequence[str] = ()) -> bool:
-        """Take a delegation away, or keys of it.
+        """Remove a delegation, or keys of it.
 
         Args:
             role: the delegation.
-            keys: ids, canonical or as the role lists them; none takes the whole delegation away, after its tags, if
+            keys: ids, canonical or as the role lists them; empty to remove the whole delegation, after its tags if
                 one of its keys is held.
 
         Returns:
@@ -156,11 +156,11 @@ class Owner:
         return key
 
     def remove_tag(self, tag: str, roles: Sequence[str]) -> tuple[str, ...]:
-        """Take a tag away from roles, and return those that named it.
+        """Remove a tag from roles, and return those that named it.
 
         Args:
             tag: the tag.
-            roles: the roles; none for every role that names it.
+            roles: the roles; empty for every role that names it.
 
         Raises:
             SigningError: a role's key is missing, or the server refuses this.

@@ -143,7 +143,7 @@ class Publisher:
 
     def _publish(self, files: Sequence[NewFile], state: RepositoryState) -> Mapping[str, SignedFileBytes]:
         signed = self._sign(files)
-        self._remember(state.root)
+        self._store_trusted_root(state.root)
         root = self._root_after(signed, state)
         if self._signer.holds(root.roles[SNAPSHOT]):
             signed[SNAPSHOT] = self._sign_snapshot(signed, state, root)
@@ -151,8 +151,8 @@ class Publisher:
         self._read_back(signed)
         return signed
 
-    def _remember(self, root: Root) -> None:
-        """Store that a root is trusted before anything is written under it, so that no other one ever replaces it."""
+    def _store_trusted_root(self, root: Root) -> None:
+        """Store a root as trusted before anything is written under it, so that a later read refuses any other."""
         record = TrustRecord({ROOT: root.file.version}, root.file.raw)
         self.context.sources.state.advance(self.server.key_of(self.repository), record)
 

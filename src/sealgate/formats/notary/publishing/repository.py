@@ -86,7 +86,7 @@ class RepositoryState:
             newest = self._read_root(ROOT)
         except NotFoundError as error:
             msg = (
-                f"the notary server has no trust data for {self.gun}; begin it with: sealgate notary init {self.gun} "
+                f"the notary server has no trust data for {self.gun}; create it with: sealgate notary init {self.gun} "
                 "(or sign with --init)"
             )
             raise MissingRepositoryError(msg) from error

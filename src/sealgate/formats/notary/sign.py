@@ -84,7 +84,8 @@ class NotarySigner:
             if self.initialise is None:
                 raise
             self.initialise(publisher)
-            return work.run()
+            # At the time of the first state, the new root's certificate may not have been valid yet.
+            return replace(work, state=publisher.load()).run()
 
     @staticmethod
     def _check_tag(image: Image, tag: str, context: SigningContext) -> None:

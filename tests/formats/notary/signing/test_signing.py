@@ -37,6 +37,7 @@ from tests.support.signers.notary import NOW, Signer, certified, rsa_key
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sealgate.formats.notary.publishing.publisher import Publisher
     from sealgate.formats.notary.verify import NotaryCheck
     from tests.support.signers.private_keys import PrivateKey
 
@@ -278,6 +279,17 @@ def test_unknown_repository_is_initialised_if_asked_for(signing: NotarySigning) 
     result = signing.sign(initialise=lambda publisher: Owner.of(publisher, signing.directory).initialise())
     assert result.outcome is SigningOutcome.SIGNED
     assert signing.dtr.writes.posted == [["root", "targets"], ["targets"]]
+
+
+def test_tag_is_signed_under_a_root_that_was_certified_just_now(signing: NotarySigning) -> None:
+    clock = signing.clock
+    assert isinstance(clock, FakeClock)
+
+    def initialise(publisher: Publisher) -> None:
+        clock.advance(1)
+        Owner.of(publisher, signing.directory).initialise()
+
+    assert signing.sign(initialise=initialise).outcome is SigningOutcome.SIGNED
 
 
 def test_expired_targets_stop_a_delegate_before_anything_is_posted(signing: NotarySigning) -> None:

@@ -180,3 +180,23 @@ def test_signature_repository_holds_what_the_image_does_not(registry: RegistrySi
     assert ran.exit_code == 0, ran.output
     assert registry.repositories["signatures"].tags.keys() == {f"{digest.replace(':', '-')}.sig"}
     assert registry.repositories["shop/web"].tags.keys() == {"1.0"}
+
+
+@pytest.mark.parametrize("command", [("sign",), ("notary", "init"), ("notary", "delegation", "add")], ids=" ".join)
+def test_writers_have_no_option_for_mirrors(command: tuple[str, ...]) -> None:
+    shown = sealgate(*command, "--help").stdout
+    assert "--registry-mirror" not in shown
+    assert "verdict" not in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--state", "state"), "--state belongs to --format notary, and the format is cosign"),
+        (("--kms-endpoint", "https://kms.example.org"), "--kms-endpoint belongs to a key in a KMS"),
+    ],
+)
+def test_options_without_effect_are_refused(key_file: Path, arguments: tuple[str, ...], message: str) -> None:
+    ran = sealgate("sign", "registry.example.org/shop/web:1.0", "--key", key_file, *arguments)
+    assert ran.exit_code == 2
+    assert message in ran.stderr

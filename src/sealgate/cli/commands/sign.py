@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +18,7 @@ from sealgate.references import parse_reference
 from sealgate.registry.client import RegistryClient
 from sealgate.signing.locks import RepositoryLocks, default_lock_directory
 from sealgate.signing.runs import SigningRun
+from sealgate.trusted_state.stores import MemoryTrustedState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from sealgate.cli.inputs.signing_keys import KeyOptions
     from sealgate.references import Reference
     from sealgate.signing.runs import SignedImage
-    from sealgate.trusted_state.stores import TrustedState
 
 #: The fewest images for which a progress bar is shown.
 MIN_PROGRESS_IMAGES = 4
@@ -61,10 +60,9 @@ def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> N
 @click.option(
     "--recursive", is_flag=True, help="Sign every platform's manifest of an index too, not only the index itself."
 )
-@options.registry_options
-@options.timeout_option
+@options.writer_options
+@options.timeout_option("each image, including all requests and waits; its outcome is then not determined")
 @key_options
-@options.state_option
 @options.output_option
 @click.option(
     "--schema",
@@ -85,7 +83,6 @@ def sign(  # noqa: PLR0913 - click hands over one argument for each group of opt
     key: KeyOptions,
     registries: RegistryOptions,
     timeout: float,
-    state: TrustedState,
     output: str,
     **values: Any,  # noqa: ANN401 - the values of the formats' own options
 ) -> Exit:
@@ -109,17 +106,15 @@ def sign(  # noqa: PLR0913 - click hands over one argument for each group of opt
     chosen = chosen_input(form, context)
     own = values_of(chosen, values)
     signer = chosen.build(key, own)
-    # A mirror may hold an older state than the one that is to be extended.
-    settings = settings_of(replace(registries, mirrors={}))
     clock = SystemClock()
-    with RegistryClient(settings, clock=clock) as client:
+    with RegistryClient(settings_of(registries), clock=clock) as client:
         run = SigningRun(
             client=client,
             credentials=credentials_of(registries),
             clock=clock,
             signer=signer,
             locks=RepositoryLocks(default_lock_directory()),
-            state=state,
+            state=MemoryTrustedState(),
             timeout=timeout,
             named_hosts=chosen.named_hosts(own),
             secrets=chosen.secrets(own),

@@ -52,7 +52,7 @@ def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> N
     help="File or directory whose Authenticators judge the signatures, as for sealgate verify. Repeatable.",
 )
 @options.registry_options
-@options.timeout_option
+@options.timeout_option("all requests and waits; what is not read by then is listed as unavailable")
 @options.state_option
 @options.output_option
 @click.option(

@@ -129,8 +129,8 @@ def notary_options(command: Callable[..., T]) -> Callable[..., T]:
         "(NOTARY_ROOT_PASSPHRASE, NOTARY_TARGETS_PASSPHRASE, ...) and docker (DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE, "
         "DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE); on a terminal it is asked for.",
     )
-    @options.registry_options
-    @options.timeout_option
+    @options.writer_options
+    @options.timeout_option("everything together")
     @click.option(
         "--state",
         "state_directory",

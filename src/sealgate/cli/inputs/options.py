@@ -295,8 +295,8 @@ def namespace_options(command: Callable[..., T]) -> Callable[..., T]:
     return wrapped
 
 
-def registry_options(command: Callable[..., T]) -> Callable[..., T]:
-    """Add the registry options, gathered as `registries`."""
+def writer_options(command: Callable[..., T]) -> Callable[..., T]:
+    """Add the registry options of commands that write, gathered as `registries`; mirrors are not written to."""
 
     @click.option(
         "--insecure-registry",
@@ -316,6 +316,38 @@ def registry_options(command: Callable[..., T]) -> Callable[..., T]:
         help="PEM bundle of CA certificates to trust for this registry instead of the system's. Repeatable.",
     )
     @click.option(
+        "--private-registry",
+        "private",
+        callback=_registries,
+        metavar="HOST[:PORT]",
+        multiple=True,
+        help="Registry, or host that it redirects to, that may have a private address although it is not named "
+        "literally by a policy or on the command line. Repeatable.",
+    )
+    @click.option(
+        "--docker-config",
+        metavar="FILE",
+        help="Docker config file with credentials. Default: the files that docker and podman use.",
+    )
+    @functools.wraps(command)
+    def wrapped(  # noqa: PLR0913 - click hands over one argument for each option
+        *args: Any,  # noqa: ANN401
+        insecure: frozenset[str],
+        ca: dict[str, str],
+        private: frozenset[str],
+        docker_config: str | None,
+        mirrors: dict[str, str] | None = None,
+        **rest: Any,  # noqa: ANN401
+    ) -> T:
+        options = RegistryOptions(insecure, ca, mirrors or {}, private, docker_config)
+        return command(*args, registries=options, **rest)
+
+    return wrapped
+
+
+def registry_options(command: Callable[..., T]) -> Callable[..., T]:
+    """Add the registry options of commands that read, gathered as `registries`."""
+    option = click.option(
         "--registry-mirror",
         "mirrors",
         callback=_mirrors,
@@ -324,34 +356,7 @@ def registry_options(command: Callable[..., T]) -> Callable[..., T]:
         help="Mirror to ask before this registry. Policies and signatures still use the registry's own name. "
         "Repeatable.",
     )
-    @click.option(
-        "--private-registry",
-        "private",
-        callback=_registries,
-        metavar="HOST[:PORT]",
-        multiple=True,
-        help="Registry, or host that it redirects to, that may have a private address although the policies cover it "
-        "only with a wildcard. Repeatable.",
-    )
-    @click.option(
-        "--docker-config",
-        metavar="FILE",
-        help="Docker config file with credentials. Default: the files that docker and podman use.",
-    )
-    @functools.wraps(command)
-    def wrapped(
-        *args: Any,  # noqa: ANN401
-        insecure: frozenset[str],
-        ca: dict[str, str],
-        mirrors: dict[str, str],
-        private: frozenset[str],
-        docker_config: str | None,
-        **rest: Any,  # noqa: ANN401
-    ) -> T:
-        options = RegistryOptions(insecure, ca, mirrors, private, docker_config)
-        return command(*args, registries=options, **rest)
-
-    return wrapped
+    return option(writer_options(command))
 
 
 def custom_kind_option(command: Callable[..., T]) -> Callable[..., T]:
@@ -370,17 +375,20 @@ def custom_kind_option(command: Callable[..., T]) -> Callable[..., T]:
     return option(command)
 
 
-def timeout_option(command: Callable[..., T]) -> Callable[..., T]:
-    """Add `--timeout`, passed on as `timeout`: seconds for each image."""
-    option = click.option(
+def timeout_option(covers: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Add `--timeout`, passed on as `timeout`: seconds.
+
+    Args:
+        covers: what must be over by then, and what happens if it is not, for the help.
+    """
+    return click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True, max=3600),
         metavar="SECONDS",
         default=30.0,
         show_default=True,
-        help="Timeout for each image, including all requests and waits; the verdict is then unavailable.",
+        help=f"Timeout for {covers}.",
     )
-    return option(command)
 
 
 def rate_option(command: Callable[..., T]) -> Callable[..., T]:
@@ -419,7 +427,7 @@ def state_option(command: Callable[..., T]) -> Callable[..., T]:
 def limit_options(command: Callable[..., T]) -> Callable[..., T]:
     """Add `--timeout` and `--rate`, gathered as `limits`."""
 
-    @timeout_option
+    @timeout_option("each image, including all requests and waits; the verdict is then unavailable")
     @rate_option
     @functools.wraps(command)
     def wrapped(*args: Any, timeout: float, rate: float, **rest: Any) -> T:  # noqa: ANN401

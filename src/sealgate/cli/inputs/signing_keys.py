@@ -100,9 +100,15 @@ def key_options(command: Callable[..., T]) -> Callable[..., T]:
         **rest: Any,  # noqa: ANN401
     ) -> T:
         key = KeyOptions(key_text, algorithm, distinguishing_id, passphrase_file, kms_endpoint, registries, timeout)
+        _require_kms_for_endpoint(key)
         return command(*args, key=key, registries=registries, timeout=timeout, **rest)
 
     return wrapped
+
+
+def _require_kms_for_endpoint(options: KeyOptions) -> None:
+    if options.kms_endpoint is not None and (options.key or "").partition(":")[0] not in SCHEMES:
+        raise click.UsageError(f"--kms-endpoint belongs to a key in a KMS: --key {' or '.join(FORMS.values())}")
 
 
 def _open_kms_key(options: KeyOptions) -> SigningKey:

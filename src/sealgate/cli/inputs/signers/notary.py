@@ -40,6 +40,15 @@ _OPTIONS = (
         "is there, and targets if there are no delegations. Repeatable.",
     ),
     click.Option(
+        ["--state", "notary_state"],
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        envvar="SEALGATE_STATE",
+        show_envvar=True,
+        help="notary: directory that stores trusted roots and the highest versions seen, to detect swapped and rolled "
+        "back trust data. Default: the folder sealgate of the trust directory, and memory for this run with --root.",
+    ),
+    click.Option(
         ["--init", "notary_init"],
         is_flag=True,
         help="notary: initialise the trust data of a repository that has none, as sealgate notary init does.",
@@ -54,7 +63,7 @@ def _build(key: KeyOptions, values: Mapping[str, Any]) -> NotarySigner:
     keys = read_keys(Path(key.key), passphrases) if key.key else TrustDirectory(trust, passphrases)
     # Roots that were trusted once outlast the run, unless they are pinned or the user says where they are kept.
     state = notary_options.state_of(
-        click.get_current_context().params.get("state"),
+        values["notary_state"],
         trust if isinstance(keys, OneKey) else keys.path,
         pinned=values["notary_root"] is not None,
     )

@@ -11,7 +11,7 @@ from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.clocks import Deadline
 from sealgate.errors import ForbiddenAddressError, SealgateError, UnavailableError
 from sealgate.http.services import ServiceClient
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.kms.key_source import KMSKeySource
 from sealgate.kms.resolve import REFRESH_SECONDS, resolve_kms
 from sealgate.service_secrets import MappingServiceSecrets
@@ -112,7 +112,7 @@ def test_attack_32_a_key_with_endless_versions_is_read_to_a_limit() -> None:
 @pytest.mark.parametrize("address", ["169.254.169.254", "127.0.0.1", "::1", "fe80::1"])
 def test_attack_37_metadata_or_loopback_endpoint_is_never_asked(environment: KMSEnvironment, address: str) -> None:
     names = Names({"kms.example.org": address})
-    with ServiceClient(RegistrySettings(), clock=environment.clock, resolver=names) as client:
+    with ServiceClient(HostSettings(), clock=environment.clock, resolver=names) as client:
         services = client.services(Deadline.after(environment.clock, 20))
         entry = environment.entry(endpoint="https://kms.example.org")
         with pytest.raises(ForbiddenAddressError):

@@ -10,7 +10,7 @@ import pytest
 
 from sealgate.errors import ForbiddenAddressError, InvalidReferenceError
 from sealgate.formats.interface import MAX_SIGNATURES
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.keys.openpgp.packets import MAX_MESSAGE_BYTES
 from sealgate.reasons import Reason
 from sealgate.registry.client import RegistryClient
@@ -108,7 +108,7 @@ def test_attack_37_lookaside_on_a_metadata_address_is_not_asked(
     environment: SimpleSigningEnvironment,
 ) -> None:
     environment.client.close()
-    environment.client = RegistryClient(RegistrySettings(), resolver=Names({"sigstore.example.org": "169.254.169.254"}))
+    environment.client = RegistryClient(HostSettings(), resolver=Names({"sigstore.example.org": "169.254.169.254"}))
     store = {"lookaside": {"url": "https://sigstore.example.org/latest/meta-data"}}
     assert isinstance(environment.unavailable(simple_check(store=store)), ForbiddenAddressError)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kubernetes.client.configuration import Configuration
 
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.registry.client import RegistryClient
 from sealgate.workloads.kinds import BUILT_IN
@@ -278,7 +278,7 @@ class Signatures:
 def signatures(tenants: Tenants) -> Iterator[Signatures]:
     with RegistrySimulator(auth=Auth("basic", users=USERS)) as private:
         hosts = frozenset({tenants.environment.registry.host, private.host})
-        with RegistryClient(RegistrySettings(insecure=hosts), clock=tenants.clock) as client:
+        with RegistryClient(HostSettings(insecure=hosts), clock=tenants.clock) as client:
             tenants.environment.network = client
             yield Signatures(tenants, private)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate.errors import UnavailableError
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.registry.client import RegistryClient
 from sealgate_webhook.admission.workloads import AdmissionRules
 from tests.support.builders.objects import authenticator, policy
@@ -128,7 +128,7 @@ def test_attack_42_internal_error_leaves_other_images_pinned(environment: Webhoo
             return super().session(credentials, deadline, literal_hosts)
 
     client = environment.network = FailsOnce(
-        RegistrySettings(insecure=frozenset({environment.registry.host})), clock=environment.clock
+        HostSettings(insecure=frozenset({environment.registry.host})), clock=environment.clock
     )
     with contextlib.closing(client):
         signed = [environment.sign("team/app", f"v{number}") for number in range(3)]
@@ -142,7 +142,7 @@ def test_attack_42_slow_host_leaves_images_of_a_fast_one_pinned(environment: Web
     with RegistrySimulator() as slow:
         clock = environment.clock = FakeClock()
         hosts = frozenset({environment.registry.host, slow.host})
-        client = environment.network = RegistryClient(RegistrySettings(insecure=hosts), clock=clock)
+        client = environment.network = RegistryClient(HostSettings(insecure=hosts), clock=clock)
         environment.write(policy("all", "**"))
         fast, hanging = environment.sign("team/app", "v1"), f"{slow.host}/team/app:v1"
         fault, release = slow.faults.hang("/v2/"), threading.Event()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from sealgate.errors import ConfigError
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 
 
 def test_hosts_are_folded_as_in_references() -> None:
-    settings = RegistrySettings(
+    settings = HostSettings(
         insecure=frozenset({"Registry.Example.Org:443", "localhost:5000"}),
         ca={"registry-1.docker.io": "pem"},
         mirrors={"index.docker.io": "Mirror.Example.Org"},
@@ -27,7 +27,7 @@ def test_hosts_are_folded_as_in_references() -> None:
     "other", ["localhost", "localhost:5001", "localhost:50000", "a.localhost:5000", "127.0.0.1:5000"]
 )
 def test_a_host_is_only_that_host(other: str) -> None:
-    settings = RegistrySettings(insecure=frozenset({"localhost:5000"}), ca={"localhost:5000": "pem"})
+    settings = HostSettings(insecure=frozenset({"localhost:5000"}), ca={"localhost:5000": "pem"})
     assert not settings.is_insecure(other)
     assert not settings.names(other)
     assert settings.ca_of(other) is None
@@ -43,4 +43,4 @@ def test_invalid_host_in_settings_is_an_error(wrong: str) -> None:
         {"mirrors": {"a.example.org": wrong}},
     ):
         with pytest.raises(ConfigError, match="host:port"):
-            RegistrySettings(**given)
+            HostSettings(**given)

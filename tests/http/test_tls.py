@@ -10,7 +10,7 @@ import trustme
 
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import ConfigError, DeadlineError, ForbiddenAddressError, UnavailableError
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.reasons import Reason
 from sealgate.references import Repository
 from sealgate.registry.client import RegistryClient
@@ -31,7 +31,7 @@ def test_insecure_host_with_tls_is_asked_over_tls() -> None:
 
 def test_insecure_host_still_needs_a_valid_certificate() -> None:
     with RegistrySimulator(tls=True) as registry:
-        settings = RegistrySettings(insecure=frozenset({registry.host}))
+        settings = HostSettings(insecure=frozenset({registry.host}))
         with RegistryClient(settings) as client, pytest.raises(UnavailableError, match="certificate") as refused:
             session_of(client).manifest(repository_of(registry), "v1")
         assert type(refused.value) is UnavailableError
@@ -61,7 +61,7 @@ def test_system_cas_count_if_none_are_configured(tmp_path: Path, monkeypatch: py
         bundle.write_text(registry.ca_pem)
         monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
         registry.push_image("team/app", "v1")
-        with RegistryClient(RegistrySettings(insecure=frozenset({registry.host}))) as client:
+        with RegistryClient(HostSettings(insecure=frozenset({registry.host}))) as client:
             session_of(client).manifest(repository_of(registry), "v1")
 
 
@@ -123,7 +123,7 @@ def test_silent_tls_handshake_does_not_fall_back_to_plain_http() -> None:
 @pytest.mark.parametrize("pem", ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "ä"])
 def test_invalid_ca_bundle_is_found_at_the_start(pem: str) -> None:
     with pytest.raises(ConfigError, match="PEM"):
-        RegistryClient(RegistrySettings(ca={"registry.example.org": pem}))
+        RegistryClient(HostSettings(ca={"registry.example.org": pem}))
 
 
 def test_service_may_have_its_own_ca() -> None:

@@ -10,7 +10,7 @@ import pytest
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import VerificationError
 from sealgate.formats.interface import Image, Sources
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.keys.public_keys import load_public_key
 from sealgate.reasons import Reason
 from sealgate.references import parse_reference
@@ -89,7 +89,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     keys["ed25519"]["algorithm"] = "ED25519_PH"
     keys["stranger"] = {"pem": cosign.new_key("stranger")}
     with DockerRegistry(tmp_path_factory.mktemp("registry")) as registry:
-        client = RegistryClient(RegistrySettings(insecure=frozenset({registry.host})))
+        client = RegistryClient(HostSettings(insecure=frozenset({registry.host})))
         with client:
             yield Workshop(registry, cosign, keys, client, home)
 

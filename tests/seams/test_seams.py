@@ -34,13 +34,13 @@ from datetime import UTC, datetime
 import yaml
 from sealgate.clocks import SystemClock
 from sealgate.http.services import ServiceClient
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.kms.key_source import KMSKeySource
 from sealgate.service_secrets import MappingServiceSecrets
 from sealgate_operator.keys.secrets import SecretKeys
 from sealgate_operator.status.authenticators import assess
 
-settings = RegistrySettings(insecure=frozenset({sys.argv[2]}))
+settings = HostSettings(insecure=frozenset({sys.argv[2]}))
 obj = next(yaml.safe_load_all(open(sys.argv[1])))
 with ServiceClient(settings) as client:
     source = KMSKeySource(client, MappingServiceSecrets({"toy": {"token": b"t0ken"}}), SystemClock())

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate import self_test
 from sealgate.clocks import SystemClock
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate.process.logs import configure_logs
@@ -225,7 +225,7 @@ class WebhookEnvironment:
                 self.clock,
                 self.metrics,
                 self.logger,
-                KMSKeyCache(RegistrySettings(), self.clock),
+                KMSKeyCache(HostSettings(), self.clock),
             )
             if self.policies is None:
                 self._source.load()
@@ -255,7 +255,7 @@ class WebhookEnvironment:
         if self.network is not None:
             return self.network
         client = RegistryClient(
-            RegistrySettings(insecure=frozenset({self.registry.host})), clock=self.clock, observer=self.metrics
+            HostSettings(insecure=frozenset({self.registry.host})), clock=self.clock, observer=self.metrics
         )
         self._closers.append(client.close)
         return client

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sealgate.clocks import SystemClock
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate.registry.credentials import NoCredentials
@@ -36,7 +36,7 @@ def settings_of(given: dict[str, Any]) -> ServerSettings:
         metrics=Address.parse("127.0.0.1:0"),
         threads=given.get("threads", 16),
         connections=given.get("connections", 200),
-        registry=RegistrySettings(insecure=frozenset(given.get("insecure", ())), ca=given.get("ca", {})),
+        registry=HostSettings(insecure=frozenset(given.get("insecure", ())), ca=given.get("ca", {})),
     )
 
 
@@ -62,7 +62,7 @@ def _stumbling(task: Callable[[threading.Event], None]) -> Callable[[threading.E
 def backend_of(given: dict[str, Any]) -> BackendFactory:
     """Return the factory of the backend that a test configures."""
     paths, everybody = tuple(map(Path, given["policies"])), NoCredentials()
-    kms = KMSKeyCache(RegistrySettings(), SystemClock())
+    kms = KMSKeyCache(HostSettings(), SystemClock())
     if not given.get("stumbling"):
         return files_backend(paths, UnmatchedImages.ADMIT, everybody, kms)
     state = MemoryTrustedState()

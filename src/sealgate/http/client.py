@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from sealgate.clocks import Clock, Deadline
     from sealgate.http.dns import Resolver
-    from sealgate.http.settings import RegistrySettings
+    from sealgate.http.settings import HostSettings
     from sealgate.http.urls import Origin
 
 #: Maximum number of redirects that one request follows.
@@ -152,7 +152,7 @@ class HTTPClient:
     """
 
     def __init__(
-        self, settings: RegistrySettings, clock: Clock, resolver: Resolver, observer: RequestObserver | None = None
+        self, settings: HostSettings, clock: Clock, resolver: Resolver, observer: RequestObserver | None = None
     ) -> None:
         self.settings = settings
         self._resolver = resolver

@@ -9,7 +9,7 @@ from sealgate.errors import ConfigError, UnavailableError
 from sealgate.http.client import Follow, HTTPClient, Request, RequestPolicy
 from sealgate.http.dns import SystemResolver
 from sealgate.http.interface import MAX_RESPONSE_BYTES, Response
-from sealgate.http.settings import RegistrySettings, fold
+from sealgate.http.settings import HostSettings, fold
 from sealgate.http.urls import parse_url
 from sealgate.reasons import Reason
 
@@ -42,14 +42,14 @@ class ServiceClient:
 
     def __init__(
         self,
-        settings: RegistrySettings | None = None,
+        settings: HostSettings | None = None,
         *,
         clock: Clock | None = None,
         resolver: Resolver | None = None,
         observer: RequestObserver | None = None,
     ) -> None:
         clock = clock or SystemClock()
-        self.settings = settings or RegistrySettings()
+        self.settings = settings or HostSettings()
         self.http = HTTPClient(self.settings, clock, resolver or SystemResolver(clock), observer)
 
     def __enter__(self) -> Self:

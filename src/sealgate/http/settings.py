@@ -18,7 +18,7 @@ DOCKER_HUB_API = "registry-1.docker.io"
 
 
 @dataclass(frozen=True, slots=True)
-class RegistrySettings:
+class HostSettings:
     """Settings of single hosts. `host` means the default port of its scheme, `host:port` that port, and nothing else.
 
     Names are normalised as in references: settings of `docker.io` count for `registry-1.docker.io` too.

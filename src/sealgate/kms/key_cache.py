@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sealgate.api.v1alpha1.keys import KeyEntry
     from sealgate.clocks import Clock
     from sealgate.http.dns import Resolver
-    from sealgate.http.settings import RegistrySettings
+    from sealgate.http.settings import HostSettings
     from sealgate.keys.public_keys import PublicKey
 
 #: Keys that are asked for at the same time.
@@ -63,7 +63,7 @@ class KMSKeyCache:
 
     def __init__(
         self,
-        settings: RegistrySettings,
+        settings: HostSettings,
         clock: Clock,
         *,
         resolver: Resolver | None = None,

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from sealgate.errors import ConfigError
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
@@ -41,13 +41,13 @@ class RegistriesConfig(BaseModel):
     mirrors: dict[str, str] = Field(default_factory=dict)
     ca: dict[str, str] = Field(default_factory=dict)
 
-    def settings(self) -> RegistrySettings:
+    def settings(self) -> HostSettings:
         """Return the same as settings of the HTTP client.
 
         Raises:
             ConfigError: a host is not valid.
         """
-        return RegistrySettings(
+        return HostSettings(
             insecure=frozenset(self.insecure), private=frozenset(self.private), mirrors=self.mirrors, ca=self.ca
         )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sealgate.clocks import SystemClock
 from sealgate.http.client import RequestPolicy
 from sealgate.http.services import ServiceClient
-from sealgate.http.settings import RegistrySettings, api_host
+from sealgate.http.settings import HostSettings, api_host
 from sealgate.http.urls import parse_origin
 from sealgate.registry.auth import RegistryAuth
 from sealgate.registry.session import Session
@@ -48,7 +48,7 @@ class RegistryClient(ServiceClient):
 
     def __init__(
         self,
-        settings: RegistrySettings | None = None,
+        settings: HostSettings | None = None,
         *,
         clock: Clock | None = None,
         resolver: Resolver | None = None,

@@ -11,7 +11,7 @@ from cachetools import TTLCache
 if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.http.client import HTTPClient
-    from sealgate.http.settings import RegistrySettings
+    from sealgate.http.settings import HostSettings
     from sealgate.registry.auth import RegistryAuth
 
 #: Hosts for which one fact is cached, and its TTL in seconds.
@@ -60,6 +60,6 @@ class SharedState:
 
     http: HTTPClient
     auth: RegistryAuth
-    settings: RegistrySettings
+    settings: HostSettings
     without_tls: HostFacts
     without_referrers: HostFacts

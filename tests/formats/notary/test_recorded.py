@@ -16,7 +16,7 @@ from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import VerificationError
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.notary.verify import build
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.keys.resolvers import FileKeys
 from sealgate.reasons import Reason
 from sealgate.references import Reference, parse_repository
@@ -88,7 +88,7 @@ def load(folder: str, name: str) -> dict[str, Any]:
 def served(dtr: NotarySimulator, members: dict[str, Any]) -> Iterator[Fixture]:
     repository = parse_repository(members["gun"])
     dtr.push_manifest(repository.path, None, members["manifest"].encode(), DOCKER_MANIFEST)
-    settings = RegistrySettings(insecure=frozenset({dtr.host}), mirrors={repository.registry: dtr.host})
+    settings = HostSettings(insecure=frozenset({dtr.host}), mirrors={repository.registry: dtr.host})
     with RegistryClient(settings) as client:
         fixture = Fixture(members, dtr, client, MemoryTrustedState())
         fixture.serve(members["files"])

@@ -8,7 +8,7 @@ import pytest
 
 from sealgate.errors import ForbiddenAddressError, RateLimitedError, UnauthorizedError
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES, MAX_SIGNATURES
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.reasons import Reason
 from sealgate.registry.client import RegistryClient
 from tests.support.environments.simple_signing import SimpleSigningEnvironment, simple_check
@@ -115,7 +115,7 @@ def test_a_redirect_to_another_host_is_not_followed(environment: SimpleSigningEn
 
 def test_private_ca_of_a_server_is_configured_in_the_store() -> None:
     with SimpleSigningEnvironment(tls=True) as environment:
-        environment.client = RegistryClient(RegistrySettings(insecure=frozenset({environment.registry.host})))
+        environment.client = RegistryClient(HostSettings(insecure=frozenset({environment.registry.host})))
         store: dict[str, Any] = environment.lookaside(GOOD)
         assert "certificate" in environment.unavailable(simple_check(store=store)).message
         store["lookaside"]["ca"] = {"pem": environment.registry.ca_pem}
@@ -128,7 +128,7 @@ def test_private_ca_of_a_server_is_configured_in_the_store() -> None:
 def test_plain_http_needs_the_server_to_be_listed_as_insecure(environment: SimpleSigningEnvironment) -> None:
     store = environment.lookaside(GOOD)
     environment.client.close()
-    environment.client = RegistryClient(RegistrySettings())
+    environment.client = RegistryClient(HostSettings())
     assert isinstance(environment.unavailable(simple_check(store=store)), ForbiddenAddressError)
     assert environment.registry.requests == []
 

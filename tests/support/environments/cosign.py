@@ -11,7 +11,7 @@ from sealgate.errors import UnavailableError, VerificationError
 from sealgate.formats.build import build_check
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.signing import SigningContext
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.keys.resolvers import FileKeys
 from sealgate.references import parse_reference
 from sealgate.registry.client import RegistryClient
@@ -63,7 +63,7 @@ class CosignEnvironment:
         self.digest = self.registry.push_image(REPOSITORY, "v1")
         self.deadline = PATIENCE
         self._clock = SystemClock()
-        self._client = RegistryClient(RegistrySettings(insecure=frozenset({self.registry.host})))
+        self._client = RegistryClient(HostSettings(insecure=frozenset({self.registry.host})))
 
     def __enter__(self) -> Self:
         return self

@@ -16,7 +16,7 @@ from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import VerificationError
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.notary.verify import build
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.keys.resolvers import FileKeys
 from sealgate.references import Digest, parse_reference
 from sealgate.registry.client import RegistryClient
@@ -79,7 +79,7 @@ class NotaryEnvironment:
         self.root = self.repository.signers["root"][0]
         # Listed as insecure because it is on loopback; what shows a certificate is checked all the same.
         ca = {self.dtr.host: self.dtr.ca_pem} if self.dtr.ca_pem and self.trust_registry else {}
-        self.client = RegistryClient(RegistrySettings(insecure=frozenset({self.dtr.host}), ca=ca))
+        self.client = RegistryClient(HostSettings(insecure=frozenset({self.dtr.host}), ca=ca))
 
     def __enter__(self) -> Self:
         return self

@@ -15,7 +15,7 @@ from sealgate.formats.notary.publishing.ownership import Owner
 from sealgate.formats.notary.publishing.publisher import Publisher
 from sealgate.formats.notary.sign import NotarySigner
 from sealgate.formats.signing import SigningContext
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.references import Digest, parse_reference, parse_repository
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
@@ -82,7 +82,7 @@ class NotarySigning:
         self.gun = f"{self.dtr.host}/{PATH}"
         self.repository = parse_repository(self.gun)
         self.state = MemoryTrustedState()
-        self.client = RegistryClient(RegistrySettings(insecure=frozenset({self.dtr.host})))
+        self.client = RegistryClient(HostSettings(insecure=frozenset({self.dtr.host})))
         self.server = NotaryServer(self.dtr.url)
         self.directory = TrustDirectory(self.folder / "trust", FixedPassphrases())
         self.alice = certified("alice")

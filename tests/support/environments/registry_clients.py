@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import UnavailableError
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.references import Repository
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import DockerConfigCredentials, NoCredentials
@@ -47,11 +47,11 @@ class Names:
         return tuple((answers.pop(0) if len(answers) > 1 else answers[0]).split())
 
 
-def settings_for(*simulators: HTTPSimulator, **more: Any) -> RegistrySettings:
+def settings_for(*simulators: HTTPSimulator, **more: Any) -> HostSettings:
     """Return settings that list the simulators as insecure, and trust the CAs of those with TLS."""
     insecure = frozenset(simulator.host for simulator in simulators) | more.pop("insecure", frozenset())
     ca = {simulator.host: simulator.ca_pem for simulator in simulators if simulator.ca_pem}
-    return RegistrySettings(insecure=insecure, ca={**ca, **more.pop("ca", {})}, **more)
+    return HostSettings(insecure=insecure, ca={**ca, **more.pop("ca", {})}, **more)
 
 
 def client_for(

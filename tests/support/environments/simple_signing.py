@@ -12,7 +12,7 @@ from sealgate.errors import UnavailableError, VerificationError
 from sealgate.formats.build import build_check
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.simple_signing.verify import SimpleSigningCheck
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.keys.resolvers import FileKeys
 from sealgate.references import parse_reference
 from sealgate.registry.client import RegistryClient
@@ -89,7 +89,7 @@ class SimpleSigningEnvironment:
         self.clock = FakeClock(now)
         host = self.registry.host
         ca = {host: self.registry.ca_pem} if self.registry.ca_pem else {}
-        settings = RegistrySettings(insecure=frozenset({host}), mirrors={REGISTRY: host}, ca=ca)
+        settings = HostSettings(insecure=frozenset({host}), mirrors={REGISTRY: host}, ca=ca)
         self.client = RegistryClient(settings)
 
     def __enter__(self) -> Self:

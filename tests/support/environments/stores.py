@@ -11,7 +11,7 @@ from sealgate.errors import UnavailableError, VerificationError
 from sealgate.formats.build import build_check
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.signing import SigningContext
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.keys.resolvers import FileKeys
 from sealgate.references import parse_reference
 from sealgate.registry.client import RegistryClient
@@ -60,7 +60,7 @@ class StoreEnvironment(Generic[S]):
         self._name = name
         self._reference = reference
         self._digest = digest
-        self._client = RegistryClient(RegistrySettings(insecure=frozenset({server.host})))
+        self._client = RegistryClient(HostSettings(insecure=frozenset({server.host})))
 
     def __enter__(self) -> Self:
         return self

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sealgate.clocks import Deadline, SystemClock
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.keys.resolvers import FileKeys
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate.policies.matching import Namespace
@@ -75,7 +75,7 @@ class VerifierEnvironment:
 
     def __post_init__(self) -> None:
         self.client = RegistryClient(
-            RegistrySettings(insecure=frozenset({self.registry.host, "localhost:1"})), clock=self.clock
+            HostSettings(insecure=frozenset({self.registry.host, "localhost:1"})), clock=self.clock
         )
         self.verifier = Verifier(self.client, self.clock, self.settings, self.observer)
 

@@ -11,7 +11,7 @@ import pytest
 
 from sealgate.clocks import SystemClock
 from sealgate.errors import ConfigError, PolicyError
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate.registry.credentials import NoCredentials
@@ -29,9 +29,7 @@ EVERYWHERE = Address("0.0.0.0", 8443)  # noqa: S104 - the case that matters
 
 
 def policies_in(folder: Path) -> BackendFactory:
-    return files_backend(
-        [folder], UnmatchedImages.ADMIT, NoCredentials(), KMSKeyCache(RegistrySettings(), SystemClock())
-    )
+    return files_backend([folder], UnmatchedImages.ADMIT, NoCredentials(), KMSKeyCache(HostSettings(), SystemClock()))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +103,7 @@ def test_missing_certificate_is_reported_before_serving(environment: WebhookEnvi
 
 
 def test_bad_registry_ca_is_reported_before_serving(environment: WebhookEnvironment) -> None:
-    registry = RegistrySettings(ca={"registry.example.com": "nonsense"})
+    registry = HostSettings(ca={"registry.example.com": "nonsense"})
     with pytest.raises(ConfigError, match="a CA bundle does not parse"):
         run_server(replace(SETTINGS, registry=registry), policies_in(environment.folder))
 

@@ -20,7 +20,7 @@ from gunicorn.app.base import BaseApplication
 
 from sealgate.clocks import SystemClock
 from sealgate.errors import ConfigError
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.messages import quote
 from sealgate.process.logs import configure_logs
 from sealgate.registry.client import RegistryClient
@@ -127,7 +127,7 @@ class ServerSettings:
     metrics: Address | None = None
     threads: int = 64
     connections: int = 2000
-    registry: RegistrySettings = field(default_factory=RegistrySettings)
+    registry: HostSettings = field(default_factory=HostSettings)
     verifier: VerifierSettings = field(default_factory=VerifierSettings)
     kinds: WorkloadKinds = BUILT_IN
     rules: AdmissionRules = DEFAULT_RULES

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sealgate.cli.inputs.files import read_text
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.messages import quote
 from sealgate.registry.credentials import CredentialChain, DockerConfigCredentials, NoCredentials
 
@@ -25,14 +25,14 @@ MAX_CA_BYTES = 4 << 20
 MAX_NAMED = 8
 
 
-def settings_of(options: RegistryOptions) -> RegistrySettings:
+def settings_of(options: RegistryOptions) -> HostSettings:
     """Return the registry settings that the options specify.
 
     Raises:
         ConfigError: a CA bundle cannot be read.
     """
     ca = {host: read_text(file, MAX_CA_BYTES) for host, file in options.ca.items()}
-    return RegistrySettings(options.insecure, ca, options.mirrors, options.private)
+    return HostSettings(options.insecure, ca, options.mirrors, options.private)
 
 
 def credentials_of(options: RegistryOptions) -> CredentialProvider:

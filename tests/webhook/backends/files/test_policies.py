@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.errors import PolicyError
-from sealgate.http.settings import RegistrySettings
+from sealgate.http.settings import HostSettings
 from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate_webhook.backends.files.policies import RETRY_SECONDS, PolicyFilesSource
@@ -40,7 +40,7 @@ def source_of(environment: WebhookEnvironment, *paths: Path) -> PolicyFilesSourc
         environment.clock,
         environment.metrics,
         environment.logger,
-        KMSKeyCache(RegistrySettings(), environment.clock),
+        KMSKeyCache(HostSettings(), environment.clock),
     )
 
 

@@ -147,6 +147,18 @@ def test_signatures_in_another_repository_are_listed_with_their_authenticator(
     ]
 
 
+def test_unjudged_signature_does_not_count_where_authenticators_judge(
+    registry: RegistrySimulator, tmp_path: Path
+) -> None:
+    digest = registry.push_image("shop/web", "1.0")
+    push_classic(registry, "shop/web", Classic(digest, STRANGER))
+    elsewhere = authenticator(
+        "release-key", public_pem(RELEASE), signatureRepository=f"{registry.host}/shop/signatures"
+    )
+    policies = write(tmp_path / "release.yaml", elsewhere)
+    assert signatures(registry, f"{registry.host}/shop/web:1.0", "--policies", policies).exit_code == 1
+
+
 def test_table_shows_key_and_why_a_signature_does_not_count(shop: Shop) -> None:
     ran = signatures(shop.registry, shop.image("both"), "--policies", shop.policies)
     assert f"verified  cosign  {RELEASE_FINGERPRINT[:19]}" in " ".join(ran.stdout.split("│")).replace("   ", "  ")

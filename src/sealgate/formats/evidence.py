@@ -58,13 +58,17 @@ class Evidence:
     Args:
         deadline: the end of the verification.
         keys: fingerprints of all keys that can verify; None if they are not known beforehand.
+        max_passed_over: limit for the records that are not candidates and are reported one by one.
     """
 
-    def __init__(self, deadline: Deadline, keys: frozenset[str] | None) -> None:
+    def __init__(
+        self, deadline: Deadline, keys: frozenset[str] | None, *, max_passed_over: int = MAX_PASSED_OVER
+    ) -> None:
         self._deadline = deadline
         self._keys = keys
         self._candidates = 0
         self._passed_over = 0
+        self._max_passed_over = max_passed_over
         self._seen: list[SeenSignature] = []
         self._verified: dict[str, None] = {}
         self._unavailable: UnavailableError | None = None
@@ -135,9 +139,9 @@ class Evidence:
             self._seen.append(SeenSignature(name, error.reason, error.message))
 
     def pass_over(self, source: str, reason: Reason, message: str) -> None:
-        """Record something that is not a candidate, and why; only the first `MAX_PASSED_OVER` are listed."""
+        """Record something that is not a candidate, and why; only the first `max_passed_over` are listed."""
         self._passed_over += 1
-        if self._passed_over <= MAX_PASSED_OVER:
+        if self._passed_over <= self._max_passed_over:
             self._seen.append(SeenSignature(source, reason, message))
 
     def judge(self, source: str, verify: Callable[[], tuple[str, str, bytes]], claims: Callable[[bytes], None]) -> None:

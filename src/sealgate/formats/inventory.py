@@ -1,7 +1,4 @@
-"""What each format lists of an image: its stored signatures, each judged by one authenticator.
-
-A format without a listing of its own shows what its check says of each signature that it has seen.
-"""
+"""What each format lists of an image: its stored signatures, each judged by one authenticator."""
 
 from __future__ import annotations
 
@@ -11,7 +8,15 @@ from sealgate.errors import UnavailableError, VerificationError
 from sealgate.findings import SeenSignature
 from sealgate.formats.cosign import listing as cosign
 from sealgate.formats.cosign.verify import CosignCheck
+from sealgate.formats.grafeas import listing as grafeas
+from sealgate.formats.grafeas.verify import GrafeasCheck
 from sealgate.formats.incomplete import IncompleteCheck
+from sealgate.formats.notary import listing as notary
+from sealgate.formats.notary.verify import NotaryCheck
+from sealgate.formats.oracle import listing as oracle
+from sealgate.formats.oracle.verify import OracleCheck
+from sealgate.formats.simple_signing import listing as simple_signing
+from sealgate.formats.simple_signing.verify import SimpleSigningCheck
 from sealgate.formats.stored import StoredSignature
 from sealgate.reasons import Reason
 
@@ -36,9 +41,13 @@ def stored_signatures(check: Check, image: Image, sources: Sources) -> tuple[Sto
         missing = (SeenSignature("a key of the authenticator", why.reason, why.message) for why in check.missing)
         unusable = tuple(StoredSignature(seen.source, seen) for seen in missing)
         return (*stored_signatures(check.check, image, sources), *unusable)
-    if isinstance(check, CosignCheck):
-        return cosign.list_signatures(check, image, sources)
-    return tuple(StoredSignature(seen.source, seen) for seen in _seen(check, image, sources))
+    try:
+        return _list(check, image, sources)
+    except (VerificationError, UnavailableError) as error:
+        if error.reason is Reason.NO_SIGNATURE:
+            return ()
+        seen = SeenSignature(f"signatures of the format {check.format}", error.reason, error.message)
+        return (StoredSignature(seen.source, seen),)
 
 
 def unjudged_signatures(
@@ -55,12 +64,16 @@ def unjudged_signatures(
     return cosign.list_unjudged(image, sources)
 
 
-def _seen(check: Check, image: Image, sources: Sources) -> tuple[SeenSignature, ...]:
-    try:
-        return check.verify(image, sources).signatures
-    except VerificationError as error:
-        if error.signatures or error.reason is Reason.NO_SIGNATURE:
-            return error.signatures
-        return (SeenSignature(f"signatures of the format {check.format}", error.reason, error.message),)
-    except UnavailableError as error:
-        return (SeenSignature(f"signatures of the format {check.format}", error.reason, error.message),)
+def _list(check: Check, image: Image, sources: Sources) -> tuple[StoredSignature, ...]:
+    if isinstance(check, CosignCheck):
+        return cosign.list_signatures(check, image, sources)
+    if isinstance(check, SimpleSigningCheck):
+        return simple_signing.list_signatures(check, image, sources)
+    if isinstance(check, GrafeasCheck):
+        return grafeas.list_signatures(check, image, sources)
+    if isinstance(check, OracleCheck):
+        return oracle.list_signatures(check, image, sources)
+    if isinstance(check, NotaryCheck):
+        return notary.list_signatures(check, image, sources)
+    msg = f"signatures of the format {check.format} cannot be listed; verify the image instead"
+    raise VerificationError(msg, reason=Reason.TYPE_MISMATCH)

@@ -6,6 +6,7 @@ A listing reads through the same code as verification and does not end at the fi
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,12 +27,13 @@ class StoredSignature:
         location: name under which the store has it ("registry.example.org/app:sha256-4a4a….sig"); empty if not known.
         digest: digest of what is stored (`sha256:<hex>`); empty where the store has none.
         size: bytes of what is stored; None where not known.
-        key: the key as the signature itself states it, where that can be compared with fingerprints; empty otherwise.
-        key_version: version of the key in its KMS; empty where keys have none or none verified.
+        key: the key as the signature itself states it (fingerprint, key ID, OCID); empty if it states none.
+        key_version: version of the key in its KMS; empty where keys have none, or it is not known.
         algorithm: algorithm of the signature; empty where it is not known.
         time: when it was made, as stated (RFC 3339); empty if that is not stated.
         description: as stated; empty if there is none.
         metadata: annotations or metadata as stated.
+        warnings: what will soon keep it from counting, each a sentence for a person.
         content: the bytes that were fetched; empty if they could not be.
         signature: the signature, decoded; empty where `content` has it.
     """
@@ -47,5 +49,11 @@ class StoredSignature:
     time: str = ""
     description: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
     content: bytes = field(default=b"", repr=False)
     signature: bytes = field(default=b"", repr=False)
+
+
+def as_texts(members: Mapping[str, object]) -> Mapping[str, str]:
+    """Return JSON members as texts: strings as they are, other values as JSON."""
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in members.items()}

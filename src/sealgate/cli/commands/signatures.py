@@ -75,8 +75,9 @@ def signatures(  # noqa: PLR0913 - click hands over one argument for each group 
     """List the signatures that are stored for an image.
 
     Shows for each signature its format, key, algorithm, time, where it is stored, and the annotations that it carries.
-    What cannot be read is listed with the reason. Of an index, its own signatures are listed first, then those of the
-    manifest of every platform.
+    What cannot be read is listed with the reason. In Notary, the roles that name the tag are listed with their signers,
+    with a warning 30 days before the root or the role expires. Of an index, its own signatures are listed first, then
+    those of the manifest of every platform.
 
     With --policies, every Authenticator in the files judges the signatures of its format, whether or not a
     VerificationPolicy needs it for this image: verified, or why not. For the verdict on the image use sealgate verify.
@@ -108,7 +109,7 @@ def signatures(  # noqa: PLR0913 - click hands over one argument for each group 
         click.echo(shown.images_text(listed))
     else:
         shown.print_images(listed, console.output())
-    return shown.exit_of(listed)
+    return shown.exit_of(listed, judged=bool(policies.checks))
 
 
 def _load(paths: tuple[str, ...], keys: KMSKeyCache, timeout: float) -> PolicySet:

@@ -54,17 +54,21 @@ def print_images(images: Sequence[ListedImage], out: Console) -> None:
         out.print()
 
 
-def exit_of(images: Sequence[ListedImage]) -> Exit:
+def exit_of(images: Sequence[ListedImage], *, judged: bool) -> Exit:
     """Return the exit code of a listing: the highest of its images.
 
-    The image that was named has to have a signature: one that counts, where authenticators judge. The manifests of its
-    platforms need none, but what they have must be readable.
+    The image that was named has to have a signature. The manifests of its platforms need none, but what they have must
+    be readable.
+
+    Args:
+        images: of one reference.
+        judged: whether authenticators judge, so that the signature has to be verified.
     """
-    return max((_exit(listed) for listed in images), default=Exit.ADMITTED)
+    return max((_exit(listed, judged=judged) for listed in images), default=Exit.ADMITTED)
 
 
-def _exit(listed: ListedImage) -> Exit:
-    counts = any(each.verified or each.result is None for each in listed.signatures)
+def _exit(listed: ListedImage, *, judged: bool) -> Exit:
+    counts = any(each.verified or (not judged and each.result is None) for each in listed.signatures)
     if isinstance(listed.platforms, UnavailableError):
         return Exit.UNDETERMINED
     if listed.platforms is not None:
@@ -117,6 +121,7 @@ def _notes(listed: ListedImage) -> Iterator[str]:
             yield f"{stored.source}: description: {stored.description}"
         for name, value in stored.metadata.items():
             yield f"{stored.source}: {name}={value}"
+        yield from (f"{stored.source}: Warning: {warning}" for warning in stored.warnings)
         if each.judgements:
             yield from (f"{stored.source}: {_judgement(judgement)}" for judgement in each.judgements)
         elif each.result is not None:
@@ -167,6 +172,7 @@ def _signature(each: ListedSignature) -> dict[str, Any]:
         "size": stored.size,
         "description": stored.description or None,
         "metadata": dict(stored.metadata),
+        "warnings": list(stored.warnings),
         "authenticators": [_authenticator(judgement) for judgement in each.judgements],
     }
 

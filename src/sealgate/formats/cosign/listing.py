@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from sealgate.errors import VerificationError
 from sealgate.findings import SeenSignature
 from sealgate.formats.cosign.claims import Claims
 from sealgate.formats.cosign.search import Found, Search
-from sealgate.formats.stored import StoredSignature
+from sealgate.formats.stored import StoredSignature, as_texts
 from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
@@ -113,7 +112,6 @@ def _annotations(found: Found) -> Mapping[str, str]:
     if found.annotations is None:
         return {}
     try:
-        members = found.annotations()
+        return as_texts(found.annotations())
     except VerificationError:
         return {}  # `judged` says what is wrong
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in members.items()}

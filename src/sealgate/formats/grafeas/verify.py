@@ -14,13 +14,13 @@ from sealgate.formats.grafeas.keys import load_attestation_keys
 from sealgate.formats.grafeas.stores import GrafeasServer
 from sealgate.formats.grafeas.wire import resource_uri
 from sealgate.formats.interface import hash_content
-from sealgate.formats.listing import list_records
+from sealgate.formats.listing import MAX_RECORDS, list_records
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sealgate.api.v1alpha1.grafeas import GrafeasSpec
-    from sealgate.findings import Verified
+    from sealgate.findings import SeenSignature, Verified
     from sealgate.formats.grafeas.keys import AttestationKeys
     from sealgate.formats.grafeas.stores import OccurrenceStore
     from sealgate.formats.grafeas.wire import Entry
@@ -31,6 +31,19 @@ if TYPE_CHECKING:
 _RULES_VERSION = 2
 #: What the filters of servers call an image, by the version of their API.
 DEFAULT_FILTERS = {"v1": "resourceUrl", "v1beta1": "resource_url"}
+
+
+@dataclass(frozen=True, slots=True)
+class FoundEntry:
+    """One signature of an attestation as it was listed; nothing in it is verified.
+
+    Attributes:
+        record: the occurrence, not parsed.
+        entry: the signature.
+    """
+
+    record: object
+    entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,27 +87,48 @@ class GrafeasCheck:
             VerificationError: no attestation counts, or there are too many; carries every signature seen.
             UnavailableError: no attestation counts, and not all could be fetched.
         """
-        fetch = self.store.pages(image, sources)
-        now = sources.clock.now()
         evidence = Evidence(sources.deadline, self.keys.fingerprints)
-        with evidence.search("the rest of the listing"):
-            for number, record in enumerate(list_records(fetch, sources.deadline), 1):
-                self._judge_occurrence(record, number, image, evidence, now)
-                if evidence.complete:
-                    break
+        self._search(image, sources, evidence, {})
         return evidence.conclude(f"there is no attestation of {resource_uri(image)} under {self.note}")
 
-    def _judge_occurrence(self, record: object, number: int, image: Image, evidence: Evidence, now: datetime) -> None:
+    def see(self, image: Image, sources: Sources, found: dict[str, FoundEntry]) -> tuple[SeenSignature, ...]:
+        """Return every attestation of the image, judged as `verify` does, without an end at those that count.
+
+        Args:
+            image: the image.
+            sources: where attestations are.
+            found: filled with the signatures of attestations, by the source that `SeenSignature` has.
+
+        Raises:
+            UnavailableError: the credentials are not there.
+        """
+        evidence = Evidence(sources.deadline, None, max_passed_over=MAX_RECORDS)
+        self._search(image, sources, evidence, found)
+        return evidence.seen
+
+    def _search(self, image: Image, sources: Sources, evidence: Evidence, found: dict[str, FoundEntry]) -> None:
+        fetch = self.store.pages(image, sources)
+        now = sources.clock.now()
+        with evidence.search("the rest of the listing"):
+            for number, record in enumerate(list_records(fetch, sources.deadline), 1):
+                for entry in self._entries(record, number, image, evidence):
+                    found[entry.source] = FoundEntry(record, entry)
+                    self._judge_entry(entry, image, evidence, now)
+                if evidence.complete:
+                    break
+
+    def _entries(self, record: object, number: int, image: Image, evidence: Evidence) -> list[Entry]:
         try:
-            entries = list(self.store.signatures(record, image, number))
+            return list(self.store.signatures(record, image, number))
         except VerificationError as error:
             evidence.pass_over(f"occurrence {number}", error.reason, error.message)
-            return
-        for entry in entries:
-            evidence.count(1)
-            evidence.judge(
-                entry.source, partial(self._verify_entry, entry, now), lambda payload: require_claims(payload, image)
-            )
+            return []
+
+    def _judge_entry(self, entry: Entry, image: Image, evidence: Evidence, now: datetime) -> None:
+        evidence.count(1)
+        evidence.judge(
+            entry.source, partial(self._verify_entry, entry, now), lambda payload: require_claims(payload, image)
+        )
 
     def _verify_entry(self, entry: Entry, now: datetime) -> tuple[str, str, bytes]:
         return self.keys.verify(entry.read(), now)

@@ -100,6 +100,14 @@ def read_occurrence(record: object, note: str, uri: str, number: int) -> Iterato
         yield from _read_signatures(_object(occurrence, "attestation", source), source)
 
 
+def created_at(record: object) -> str:
+    """Return when an occurrence was stored, as it says (RFC 3339); empty if it does not say."""
+    if not isinstance(record, dict):
+        return ""
+    found = record.get("createTime", record.get("create_time"))
+    return found if isinstance(found, str) else ""
+
+
 def write_payload(image: Image) -> bytes:
     """Return what is signed to attest an image: its repository, without tag, and its digest, as kritis writes them."""
     critical = {

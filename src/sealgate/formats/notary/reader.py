@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sealgate.formats.notary.targets import TargetsFile
     from sealgate.formats.notary.trusted_metadata import TrustedMetadata
-    from sealgate.formats.notary.wire.metadata import FileHashes
+    from sealgate.formats.notary.wire.metadata import FileHashes, SignedFile
     from sealgate.trusted_state.records import TrustRecord
 
 
@@ -39,6 +39,16 @@ class TrustReader:
     def record(self) -> TrustRecord:
         """The versions of all trusted files that were read, and the root, to be stored; after `start`."""
         return self._metadata.record
+
+    @property
+    def root_file(self) -> SignedFile:
+        """The trusted root, after `start`."""
+        return self._metadata.root_file
+
+    @property
+    def read_targets(self) -> tuple[TargetsFile, ...]:
+        """The trusted files that `targets` has returned or needed so far."""
+        return self._metadata.read_targets
 
     def start(self) -> None:
         """Fetch root, timestamp and snapshot.

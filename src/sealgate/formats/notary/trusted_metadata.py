@@ -175,6 +175,16 @@ class TrustedMetadata:
             raise RootChangedError(msg, reason=Reason.MALFORMED_EVIDENCE) from error
         self._snapshot = listed
 
+    @property
+    def root_file(self) -> SignedFile:
+        """The trusted root, after `finish_root`."""
+        return self._trusted_root().file
+
+    @property
+    def read_targets(self) -> tuple[TargetsFile, ...]:
+        """The trusted files of `targets` and of delegations so far, in the order read."""
+        return tuple(self._targets.values())
+
     def targets(self, role: str) -> TargetsFile | None:
         """Return the trusted file of a role; None before `update_targets`."""
         return self._targets.get(role)

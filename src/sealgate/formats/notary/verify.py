@@ -83,9 +83,23 @@ class NotaryCheck:
             VerificationError: it is not, or what is there is not to be trusted.
             UnavailableError: it could not be found out.
         """
+        return self.read(image, sources, [])
+
+    def read(self, image: Image, sources: Sources, readers: list[TrustReader]) -> Verified:
+        """Verify as `verify` does, and keep what was read.
+
+        Args:
+            image: the image.
+            sources: where trust data is.
+            readers: gets the reader of the trust data; stays empty if root, timestamp or snapshot are not trusted.
+
+        Raises:
+            VerificationError: see `verify`.
+            UnavailableError: see `verify`.
+        """
         seen: list[SeenSignature] = []
         try:
-            return self._verify(image, sources, seen)
+            return self._verify(image, sources, seen, readers)
         except VerificationError as error:
             signatures = (*seen, *(signature for signature in error.signatures if signature not in seen))
             message = error.message
@@ -94,7 +108,9 @@ class NotaryCheck:
                 message += f"; if the repository was recreated on purpose, remove its trusted state ({record})"
             raise VerificationError(message, reason=error.reason, signatures=signatures) from error
 
-    def _verify(self, image: Image, sources: Sources, seen: list[SeenSignature]) -> Verified:
+    def _verify(
+        self, image: Image, sources: Sources, seen: list[SeenSignature], readers: list[TrustReader]
+    ) -> Verified:
         if image.reference.effective_tag is None and not self.allow_any_tag:
             msg = "the reference has no tag, and what Notary signs are tags: write one, or allow any (allowAnyTag)"
             raise VerificationError(msg, reason=Reason.NO_SIGNATURE)
@@ -104,6 +120,7 @@ class NotaryCheck:
             seen.clear()
             record = sources.state.load(key)
             reader = self._read(image, sources, record)
+            readers[:] = [reader]
             try:
                 verified = self._find(image, sources, reader, seen)
             except SealgateError:

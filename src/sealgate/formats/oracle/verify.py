@@ -9,7 +9,7 @@ from sealgate.cloud.oracle import OCICredentials
 from sealgate.errors import VerificationError
 from sealgate.formats.evidence import Evidence
 from sealgate.formats.interface import hash_content
-from sealgate.formats.listing import list_records
+from sealgate.formats.listing import MAX_RECORDS, list_records
 from sealgate.formats.oracle.claims import Expectations
 from sealgate.formats.oracle.keys import load_trusted_keys
 from sealgate.formats.oracle.service import Caller, SignatureService, service_url
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sealgate.api.v1alpha1.oracle import OracleSpec
-    from sealgate.findings import Verified
+    from sealgate.findings import SeenSignature, Verified
     from sealgate.formats.interface import CheckKey, Image, Sources
     from sealgate.formats.oracle.keys import TrustedKeys
+    from sealgate.formats.oracle.wire import SignatureRecord
     from sealgate.keys.resolvers import KeyResolver
     from sealgate.service_secrets import ServiceSecrets
 
@@ -74,21 +75,43 @@ class OracleCheck:
             UnavailableError: no signature counts, and not all could be fetched.
         """
         name = repository_name(image)
-        caller = Caller(sources.services, self._credentials(sources.secrets), sources.clock)
         evidence = Evidence(sources.deadline, self.keys.fingerprints)
+        self._search(image, sources, evidence, {})
+        return evidence.conclude(f"there is no signature for {image.digest} of {name} in {self.service.compartment}")
+
+    def see(self, image: Image, sources: Sources, found: dict[str, SignatureRecord]) -> tuple[SeenSignature, ...]:
+        """Return every signature of the image, judged as `verify` does, without an end at those that count.
+
+        Args:
+            image: the image.
+            sources: where signatures are.
+            found: filled with the records that could be read, by the source that `SeenSignature` has.
+
+        Raises:
+            VerificationError: the image cannot be in this registry.
+            UnavailableError: the credentials are not there.
+        """
+        evidence = Evidence(sources.deadline, None, max_passed_over=MAX_RECORDS)
+        self._search(image, sources, evidence, found)
+        return evidence.seen
+
+    def _search(self, image: Image, sources: Sources, evidence: Evidence, found: dict[str, SignatureRecord]) -> None:
+        caller = Caller(sources.services, self._credentials(sources.secrets), sources.clock)
         with evidence.search("the rest of the listing"):
             records = list_records(lambda token: self.service.page(token, image, caller), sources.deadline)
             for number, record in enumerate(records, 1):
-                self._judge_record(record, number, image, evidence)
+                self._judge_record(record, number, image, evidence, found)
                 if evidence.complete:
                     break
-        return evidence.conclude(f"there is no signature for {image.digest} of {name} in {self.service.compartment}")
 
-    def _judge_record(self, item: object, number: int, image: Image, evidence: Evidence) -> None:
+    def _judge_record(
+        self, item: object, number: int, image: Image, evidence: Evidence, found: dict[str, SignatureRecord]
+    ) -> None:
         source = f"record {number}"
         try:
             record = read_record(item, source)
             source = record.source
+            found[source] = record
             record.require_available()
             self.keys.require_trusted(record)
         except VerificationError as error:

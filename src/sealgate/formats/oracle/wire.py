@@ -48,6 +48,7 @@ class SignatureRecord:
         state: its lifecycle state.
         message: the exact bytes that were signed.
         signature: over them.
+        created: when the service stored it, as it says (RFC 3339); empty if it does not say.
     """
 
     source: str
@@ -57,6 +58,7 @@ class SignatureRecord:
     state: str
     message: bytes
     signature: bytes
+    created: str = ""
 
     def require_available(self) -> None:
         """Require that the signature was not deleted; deleted ones may be listed for a while.
@@ -100,6 +102,7 @@ def read_record(record: object, what: str) -> SignatureRecord:
         raise VerificationError(msg, reason=Reason.EVIDENCE_TOO_LARGE)
     if not message:
         raise malformed(what, "its message is empty")
+    created = members.get("timeCreated")
     return SignatureRecord(
         source=what,
         key_id=text_member(members, "kmsKeyId", what),
@@ -108,6 +111,7 @@ def read_record(record: object, what: str) -> SignatureRecord:
         state=text_member(members, "lifecycleState", what),
         message=message,
         signature=signature,
+        created=created if isinstance(created, str) else "",
     )
 
 

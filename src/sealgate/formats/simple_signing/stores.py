@@ -39,10 +39,12 @@ class Candidate:
     Attributes:
         source: where it is, for people.
         message: returns its bytes, or raises `VerificationError` saying why it cannot be a signature.
+        location: its full name: an address, a path, or the registry with the number in its list.
     """
 
     source: str
     message: Callable[[], bytes]
+    location: str
 
 
 class Store(Protocol):
@@ -80,7 +82,8 @@ class OpenShiftStore:
         if len(entries) > MAX_SIGNATURES:
             raise too_many()
         for number, entry in enumerate(entries, 1):
-            yield Candidate(f"signature {number} in {what}", _Entry(entry, image.digest))
+            source = f"signature {number} in {what}"
+            yield Candidate(source, _Entry(entry, image.digest), f"{image.reference.repository.registry}: {source}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class LookasideStore:
 
     def candidates(self, image: Image, sources: Sources) -> Iterator[Candidate]:
         """Yield files until the first that is not there; see `Store.candidates`."""
-        return _numbered(image, lambda name: self.fetch(name, sources))
+        return _numbered(image, self.url, lambda name: self.fetch(name, sources))
 
     def fetch(self, name: str, sources: Sources) -> bytes:
         """Return a file below the address.
@@ -141,7 +144,7 @@ class FolderStore:
     def candidates(self, image: Image, sources: Sources) -> Iterator[Candidate]:
         """Yield files until the first that is not there; see `Store.candidates`."""
         del sources
-        return _numbered(image, lambda name: read_below(self.folder, name, MAX_SIGNATURE_BYTES))
+        return _numbered(image, str(self.folder), lambda name: read_below(self.folder, name, MAX_SIGNATURE_BYTES))
 
 
 def read_location(url: str, ca: str | None) -> LookasideStore | FolderStore:
@@ -180,7 +183,7 @@ def file_name(number: int) -> str:
     return f"signature-{number}"
 
 
-def _numbered(image: Image, fetch: Callable[[str], bytes]) -> Iterator[Candidate]:
+def _numbered(image: Image, store: str, fetch: Callable[[str], bytes]) -> Iterator[Candidate]:
     folder = folder_name(image)
     for number in count(1):
         try:
@@ -191,7 +194,7 @@ def _numbered(image: Image, fetch: Callable[[str], bytes]) -> Iterator[Candidate
             message = _failed(error)
         if number > MAX_SIGNATURES:
             raise too_many()
-        yield Candidate(file_name(number), message)
+        yield Candidate(file_name(number), message, f"{store}/{folder}/{file_name(number)}")
 
 
 def _fetched(content: bytes) -> Callable[[], bytes]:

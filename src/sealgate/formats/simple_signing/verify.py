@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sealgate.api.v1alpha1.simple_signing import SignatureStore, SignedIdentity, SimpleSigningSpec
-    from sealgate.findings import Verified
+    from sealgate.findings import SeenSignature, Verified
     from sealgate.formats.interface import CheckKey, Image, Sources
     from sealgate.formats.simple_signing.stores import Candidate
     from sealgate.keys.resolvers import KeyResolver
@@ -112,20 +112,45 @@ class SimpleSigningCheck:
     def _verify(self, image: Image, sources: Sources) -> Verified:
         """Verify the signatures on one digest and nothing else."""
         evidence = Evidence(sources.deadline, None)
-        now = sources.clock.now()
         try:
             for candidate in self.store.candidates(image, sources):
-                evidence.judge(
-                    candidate.source,
-                    partial(self._verify_message, candidate, now),
-                    lambda signed: self._require_claims(signed, image),
-                )
+                self._judge(candidate, image, sources, evidence)
         except UnavailableError as error:
             evidence.end(error, "the next signature")
         except VerificationError as error:
             # Unlike in other formats, too many signatures refuse an image even if one of them counts.
             raise VerificationError(error.message, reason=error.reason, signatures=evidence.seen) from error
         return evidence.conclude(f"there is no signature for {image.digest} of {quote(image.reference.name)}")
+
+    def see(self, image: Image, sources: Sources, found: dict[str, Candidate]) -> tuple[SeenSignature, ...]:
+        """Return every signature on the image's own digest, judged as `verify` does.
+
+        Args:
+            image: the image.
+            sources: where signatures are.
+            found: filled with the candidates, by the source that `SeenSignature` has.
+        """
+        evidence = Evidence(sources.deadline, None)
+        with evidence.search("the next signature"):
+            for candidate in self.store.candidates(image, sources):
+                found[candidate.source] = candidate
+                self._judge(candidate, image, sources, evidence)
+        return evidence.seen
+
+    def _judge(self, candidate: Candidate, image: Image, sources: Sources, evidence: Evidence) -> None:
+        evidence.judge(
+            candidate.source,
+            partial(self._verify_message, candidate, sources.clock.now()),
+            lambda signed: self._require_claims(signed, image),
+        )
+
+    def signed_text(self, candidate: Candidate, now: datetime) -> bytes:
+        """Return what a candidate signs, once it is verified with an accepted key.
+
+        Raises:
+            VerificationError: no accepted key made it.
+        """
+        return self._verify_message(candidate, now)[2]
 
     def _verify_message(self, candidate: Candidate, now: datetime) -> tuple[str, str, bytes]:
         signed = self.keyring.verify(candidate.message(), now)

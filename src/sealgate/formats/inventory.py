@@ -55,7 +55,7 @@ def unjudged_signatures(
 ) -> tuple[StoredSignature, ...]:
     """Return the cosign signatures in an image's own repository, unless one of the authenticators searches there.
 
-    The place needs no configuration, so that they are listed without any authenticator, too.
+    That repository needs no configuration, so its signatures are listed without an authenticator too.
     """
     for each in checks:
         check = each.check if isinstance(each, IncompleteCheck) else each

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class SigningOutcome(StrEnum):
-    """What came of signing one image."""
+    """The outcome of signing one image."""
 
     SIGNED = "signed"
     ALREADY_SIGNED = "already signed"
@@ -49,8 +49,8 @@ class SigningResult:
         location: where it is stored, for a person to find it again ("registry.example.org/app:sha256-4a4a….sig").
         digest: digest of what is stored (`sha256:<hex>`); empty where the store has none.
         size: bytes of what is stored; 0 where not known.
-        contested: whether it was stored now where a writer on another machine may still replace it; it is then looked
-            for once more some seconds later.
+        contested: whether it was stored now where a writer on another machine may still replace it; it is then checked
+            once more some seconds later.
         repairs: how often another writer had dropped it and it was added again.
     """
 

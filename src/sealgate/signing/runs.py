@@ -34,19 +34,19 @@ if TYPE_CHECKING:
 
 #: Repositories that are written concurrently.
 CONCURRENCY = 8
-#: Seconds after the last write when contested signatures are looked for once more.
+#: Seconds after the last write when contested signatures are checked once more.
 RECHECK_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class SignedImage:
-    """What came of one image.
+    """The result for one image.
 
     Attributes:
         reference: as the user named it, normalised.
         image: with its digest; None if it could not be resolved.
         result: the signature that is there; None if there is none.
-        error: why not, or (beside a result) why it could not be looked for once more.
+        error: why it was not signed, or (beside a result) why the second check failed.
     """
 
     reference: Reference
@@ -84,7 +84,7 @@ class SigningRun:
     def sign_all(
         self, references: Sequence[Reference], *, recursive: bool, progress: Callable[[int, int], object]
     ) -> list[SignedImage]:
-        """Sign images and return what came of each, in the order of the references.
+        """Sign images and return a result for each, in the order of the references.
 
         Args:
             references: the images.

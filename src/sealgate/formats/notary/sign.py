@@ -62,7 +62,7 @@ class NotarySigner:
         return "notary"
 
     def lock_name(self, image: Image) -> str:
-        """Return the repository's address: a conflict is repeated, and needless between processes of one machine."""
+        """Return the repository's address: conflicts are retried, and this avoids them between local processes."""
         return self.server.base_of(image.reference.repository)
 
     def sign(self, image: Image, context: SigningContext) -> SigningResult:

@@ -1,8 +1,9 @@
 """Storing a simple-signing message: in the registry's extension, in a folder, or on a web server.
 
-A store is shown to take signatures before anything is signed, as far as that can be known without storing one. A new
-signature never replaces another one. OpenShift's extension and folders guarantee that for any number of writers; a web
-server does if it honours `If-None-Match` (RFC 9110, 13.1.2). What is stored beside a new signature is never touched.
+Whether a store accepts signatures is checked before anything is signed, as far as that is possible without storing one.
+A new signature never replaces another one. OpenShift's extension and folders guarantee that for any number of writers;
+a web server does if it honours `If-None-Match` (RFC 9110, 13.1.2). What is stored beside a new signature is never
+touched.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class StoreWriter(Protocol):
 
 
 def writer_of(store: WritableStore) -> StoreWriter:
-    """Return what writes to a store."""
+    """Return the writer of a store."""
     if isinstance(store, OpenShiftStore):
         return OpenShiftWriter()
     if isinstance(store, FolderStore):

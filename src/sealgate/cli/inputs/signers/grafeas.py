@@ -15,7 +15,7 @@ from sealgate.cli.inputs.files import STDIN, read_bytes
 from sealgate.cli.inputs.openpgp_keys import open_openpgp_key
 from sealgate.cli.inputs.signers.interface import SignerInput
 from sealgate.cli.inputs.signers.shared import SERVER, checked, required
-from sealgate.cli.inputs.signing_keys import SCHEMES, open_signing_key
+from sealgate.cli.inputs.signing_keys import COSIGN_PASSWORD, SCHEMES, open_signing_key
 from sealgate.errors import SigningError
 from sealgate.formats.grafeas.attestors import DetachedAttestor, OpenPGPAttestor
 from sealgate.formats.grafeas.sign import GrafeasSigner
@@ -85,7 +85,7 @@ def _build(key: KeyOptions, values: Mapping[str, Any]) -> GrafeasSigner:
 def _open_attestor(key: KeyOptions, key_id: str) -> Attestor:
     if _is_openpgp(key.key or ""):
         return OpenPGPAttestor(open_openpgp_key(key), key_id)
-    opened = open_signing_key(key, "COSIGN_PASSWORD")
+    opened = open_signing_key(key, COSIGN_PASSWORD)
     return DetachedAttestor(opened, key_id or _default_id(opened))
 
 

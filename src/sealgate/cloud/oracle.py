@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from sealgate.errors import InvalidKeyError
 from sealgate.http.urls import parse_url
+from sealgate.keys.encrypted_keys import CostlyKeyError, load_pem
 from sealgate.service_secrets import bytes_member, credentials_error, text_member
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ _GENERIC = ("date", "(request-target)", "host")
 _OF_BODY = ("content-length", "content-type", "x-content-sha256")
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _MIN_BITS = 2048
+#: The most bytes of a private key; RSA of 4096 bits has 3,500 with encryption. To check larger ones takes seconds.
+_MAX_KEY_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +171,16 @@ def vault_endpoint(key_id: str, region: str) -> str:
 def _load(name: str, data: Mapping[str, bytes]) -> rsa.RSAPrivateKey:
     pem = bytes_member(name, data, "privateKey")
     passphrase = data.get("passphrase", b"").strip() or None
+    if len(pem) > _MAX_KEY_BYTES:
+        raise credentials_error(name, f"its privateKey is larger than {_MAX_KEY_BYTES} bytes; use RSA of 4096 bits")
     try:
-        key = load_pem_private_key(pem, passphrase)
+        key = load_pem(pem, passphrase)
+    except CostlyKeyError as error:
+        raise credentials_error(name, f"its privateKey cannot be used: {error.message}") from None
     except TypeError:
         why = "its privateKey is encrypted; add passphrase" if passphrase is None else "its passphrase is not needed"
         raise credentials_error(name, why) from None
-    except (ValueError, UnsupportedAlgorithm):
+    except (InvalidKeyError, ValueError, UnsupportedAlgorithm):
         # What the library says may quote what it was given.
         raise credentials_error(name, "its privateKey is no PEM private key, or its passphrase is wrong") from None
     if not isinstance(key, rsa.RSAPrivateKey) or key.key_size < _MIN_BITS:

@@ -23,6 +23,7 @@ from sealgate.errors import InvalidKeyError
 from sealgate.keys.algorithms import Algorithm, hash_of, rsa_padding_of
 from sealgate.keys.cosign_encryption import decrypt_cosign_key, is_cosign_key
 from sealgate.keys.ed25519ph import sign_ed25519ph
+from sealgate.keys.encrypted_keys import load_pem
 from sealgate.keys.pem import MAX_PEM_BYTES, read_private_key_pem
 from sealgate.keys.public_keys import load_public_key
 from sealgate.keys.sm2_signing import SM2PrivateKey, read_sm2_private_key
@@ -123,7 +124,7 @@ def _decrypt(pem: bytes, passphrase: bytes) -> PrivateKeyTypes:
     if not passphrase:
         raise InvalidKeyError("the key is encrypted, and its passphrase is empty; give the passphrase of the key")
     try:
-        return load_pem_private_key(pem, passphrase)
+        return load_pem(pem, passphrase)
     except ValueError as error:
         raise InvalidKeyError("the key cannot be decrypted: the passphrase is wrong, or the file is damaged") from error
     except UnsupportedAlgorithm as error:

@@ -1,4 +1,4 @@
-"""Public keys written out by hand, for those that no library would make."""
+"""Keys written out by hand, for those that no library would make."""
 
 from __future__ import annotations
 
@@ -43,6 +43,27 @@ def rsa_pem(n: int, e: int) -> str:
 
 def _integer(number: int) -> bytes:
     return _der(0x02, number.to_bytes(number.bit_length() // 8 + 1, "big"))
+
+
+#: Key derivations of PBES2 (RFC 8018, RFC 7914), as DER.
+PBKDF2 = bytes.fromhex("06092a864886f70d01050c")
+SCRYPT = bytes.fromhex("06092b06010401da47040b")
+
+
+def pbes2(derivation: bytes, *numbers: int) -> bytes:
+    """Return an encrypted PKCS#8 key whose derivation has these parameters after the salt; its content is zeros."""
+    parameters = _der(0x30, _der(0x04, b"saltsalt") + b"".join(map(_integer, numbers)))
+    encryption = _der(0x30, bytes.fromhex("060960864801650304012a") + _der(0x04, bytes(16)))
+    schemes = _der(0x30, _der(0x30, derivation + parameters) + encryption)
+    algorithm = _der(0x30, bytes.fromhex("06092a864886f70d01050d") + schemes)
+    return _der(0x30, algorithm + _der(0x04, bytes(160)))
+
+
+def pbes1(rounds: int) -> bytes:
+    """Return a key that is encrypted as PKCS#12 does, with 3DES; its content is zeros."""
+    parameters = _der(0x30, _der(0x04, b"saltsalt") + _integer(rounds))
+    algorithm = _der(0x30, bytes.fromhex("060a2a864886f70d010c0103") + parameters)
+    return _der(0x30, algorithm + _der(0x04, bytes(160)))
 
 
 def _der(tag: int, content: bytes) -> bytes:

@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
+from sealgate.keys.encrypted_keys import check_work
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
@@ -25,8 +27,6 @@ _PBKDF2 = bytes.fromhex("06092a864886f70d01050c")
 _AES_256_CBC = bytes.fromhex("060960864801650304012a")
 _SEQUENCE, _INTEGER, _OCTETS, _LONG_LENGTH = 0x30, 0x02, 0x04, 0x80
 _ROUNDS, _SALT_BYTES, _KEY_BYTES, _BLOCK_BYTES = 2048, 8, 32, 16
-#: More rounds than any tool uses; each takes time.
-_MAX_ROUNDS = 10_000_000
 _VERSION_1, _VERSION_0 = b"\x02\x01\x01", b"\x02\x01\x00"
 
 
@@ -48,10 +48,12 @@ def decrypt_pkcs8(der: bytes, passphrase: str) -> PrivateKeyTypes:
     """Return the key in an EncryptedPrivateKeyInfo, with the clients' parameters or those that `cryptography` knows.
 
     Raises:
+        InvalidKeyError: to undo its encryption takes too long.
         ValueError: the passphrase is wrong, or it is not one.
         IndexError: it ends too early.
         UnsupportedAlgorithm: its encryption, or the key, is of a kind that is not supported.
     """
+    check_work(der)
     parameters = _read_parameters(der)
     if parameters is None:
         return load_der_private_key(der, passphrase.encode())
@@ -97,14 +99,13 @@ def _read_parameters(der: bytes) -> tuple[bytes, int, bytes, bytes] | None:
     if not derivation.startswith(_PBKDF2) or not encryption.startswith(_AES_256_CBC):
         return None
     (_, values), *_ = _elements(derivation[len(_PBKDF2) :])
-    (_, salt), (_, rounds), *others = _elements(values)
+    (_, salt), (tag, rounds), *others = _elements(values)
+    if tag != _INTEGER:
+        raise ValueError("the number of rounds is not a number")
     if any(tag == _SEQUENCE for tag, _ in others):
         return None  # it names another hash than SHA-1
     (_, vector), *_ = _elements(encryption[len(_AES_256_CBC) :])
-    count = int.from_bytes(rounds, "big")
-    if not 1 <= count <= _MAX_ROUNDS:
-        raise ValueError("the number of rounds is out of range")
-    return salt, count, vector, encrypted
+    return salt, int.from_bytes(rounds, "big"), vector, encrypted
 
 
 def _elements(data: bytes) -> list[tuple[int, bytes]]:

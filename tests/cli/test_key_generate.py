@@ -76,3 +76,14 @@ def test_nothing_is_overwritten_or_left_behind(tmp_path: Path, there: str) -> No
 def test_directory_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     ran = sealgate("key", "generate", tmp_path / "gone" / "release.key")
     assert (ran.exit_code, "cannot write" in ran.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("kind", ["ecdsa-p256", "openpgp"])
+def test_passphrase_file_without_passphrase_is_refused(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "passphrase").write_text("\nopen sesame\n")
+    path = tmp_path / "release.key"
+    ran = sealgate("key", "generate", path, "--type", kind, "--passphrase-file", tmp_path / "passphrase")
+    assert ran.exit_code == 2
+    assert "passphrase is empty; write the passphrase" in ran.stderr
+    assert "sesame" not in ran.output
+    assert not path.exists()

@@ -23,6 +23,8 @@ _UNWANTED = re.compile(r"[^!-~]|[\\<>\"]")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")
+# What is before the host, also where the rest is not a URL.
+_USER = re.compile(r"\A([a-z][a-z0-9+.-]*:)?([/\\]+)?[^/\\]*@", re.IGNORECASE)
 _MAX_NAME = 253
 _MAX_PORT = 65535
 
@@ -107,6 +109,8 @@ def join_url(base: URL, location: str) -> URL:
 
 
 def _parse_origin(scheme: str, authority: str, text: str) -> Origin:
+    if "@" in authority:
+        raise _forbidden(text, "it has a user name or password before its host, where sealgate sends none")
     match = _AUTHORITY.fullmatch(authority)
     if match is None:
         raise _forbidden(text, "its host is not host or host:port")
@@ -128,5 +132,6 @@ def _parse_ipv6(host: str, text: str) -> str:
 
 
 def _forbidden(text: str, why: str) -> ForbiddenAddressError:
-    # The query may hold a signature or a token, so it does not go into a message.
-    return ForbiddenAddressError(f"{quote(text.partition('?')[0])} cannot be asked: {why}")
+    # The query may hold a signature or a token, and a user name may have a password, so they are not in the message.
+    shown = _USER.sub(lambda found: "".join(part or "" for part in found.groups()), text.partition("?")[0])
+    return ForbiddenAddressError(f"{quote(shown)} cannot be asked: {why}")

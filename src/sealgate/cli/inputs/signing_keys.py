@@ -171,11 +171,18 @@ def new_passphrase(file: str | None, name: str, variable: str | None) -> bytes |
         variable: as for `read_passphrase`.
 
     Raises:
-        ConfigError: the file cannot be read.
+        ConfigError: the file cannot be read, or has no passphrase: the key would be shown as encrypted.
     """
     if file is None and (variable is None or variable not in os.environ):
         return _ask(f"Passphrase of {name} (empty for none)", confirm=True) or None if _on_terminal() else None
-    return read_passphrase(file, variable, name)
+    passphrase = read_passphrase(file, variable, name)
+    if file is not None and not passphrase:
+        msg = (
+            f"the first line of {files.name_of(file)} is empty; write the passphrase of {name} there, or leave "
+            "--passphrase-file out"
+        )
+        raise ConfigError(msg)
+    return passphrase
 
 
 def read_passphrase(file: str | None, variable: str | None, name: str) -> bytes:

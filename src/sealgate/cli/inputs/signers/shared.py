@@ -48,4 +48,6 @@ def checked(text: str, wanted: TypeAdapter[str], option: click.Option, example: 
     try:
         return wanted.validate_python(text)
     except ValidationError as error:
-        raise click.UsageError(f"{option.opts[0]} {quote(text, 120)} must be written as {example}") from error
+        # What has an @ may be a URL with a password in it.
+        given = "" if "@" in text else f" {quote(text, 120)}"
+        raise click.UsageError(f"{option.opts[0]}{given} must be written as {example}") from error

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from sealgate.trusted_state.records import TrustRecord
 
 
+#: Versions above are not looked for: the server that has them all makes them up.
+_MAX_VERSION = 1 << 31
+
+
 class RoleState(NamedTuple):
     """What is stored of one role of targets.
 
@@ -78,13 +82,14 @@ class RepositoryState:
         """The newest root: pinned, and from the last trusted one signed version by version. It may have expired.
 
         Raises:
-            MissingRepositoryError: the server has no trust data of the repository.
-            VerificationError: it is not to be trusted.
+            MissingRepositoryError: the server has no trust data of the repository, and none was trusted before.
+            VerificationError: it is not to be trusted, or no longer there.
             UnavailableError: it could not be fetched.
         """
         try:
             newest = self._read_root(ROOT)
         except NotFoundError as error:
+            self._refuse_lost_root()
             msg = (
                 f"the notary server has no trust data for {self.gun}; create it with: sealgate notary init {self.gun} "
                 "(or sign with --init)"
@@ -158,6 +163,16 @@ class RepositoryState:
             msg = f"{newest.file.what} is not the one that was trusted before as version {previous.file.version}"
             raise VerificationError(msg, reason=Reason.ROLLBACK)
 
+    def _refuse_lost_root(self) -> None:
+        """Raise if a root was trusted before: a server that hides it must not get a new repository in its place."""
+        if self._record.root is not None:
+            version = self._read_recorded(self._record.root).file.version
+            msg = (
+                f"the notary server has no trust data for {self.gun}, and its root version {version} was trusted "
+                "before: it is hidden, or was deleted. If its owner deleted it, begin anew with another --state"
+            )
+            raise VerificationError(msg, reason=Reason.ROLLBACK)
+
     def _read_root(self, name: str) -> Root:
         return read_root(self._fetch(name, LIMITS.root_bytes), self._describe(ROOT), LIMITS.root_bytes)
 
@@ -199,6 +214,8 @@ class RepositoryState:
         low, raw = 1, self._fetch(f"1.{SNAPSHOT}", LIMITS.snapshot_bytes)
         high = 2
         while (found := self._snapshot_version(high)) is not None:
+            if high > _MAX_VERSION:
+                raise malformed(self._describe(SNAPSHOT), "the notary server has one for every version")
             low, raw, high = high, found, 2 * high
         while high - low > 1:
             middle = (low + high) // 2

@@ -12,6 +12,7 @@ from tests.cli.objects import write
 from tests.cli.running import sealgate
 from tests.cli.shop import QA, RELEASE, RELEASE_FINGERPRINT, STRANGER
 from tests.support.builders.objects import authenticator
+from tests.support.real_tools.openssl import openssl_verifies
 from tests.support.signers.cosign import BundleOf, Classic, push_bundle, push_classic, push_referrer, signature_tag
 from tests.support.signers.private_keys import fingerprint, public_pem
 
@@ -181,11 +182,65 @@ def test_json_keeps_to_the_published_schema(shop: Shop) -> None:
         jsonschema.Draft202012Validator(schema).validate(documents(ran))
 
 
-def test_image_without_tag_or_digest_is_invalid_usage(registry: RegistrySimulator) -> None:
-    ran = signatures(registry, f"{registry.host}/shop/web")
+def test_tags_of_a_repository_are_signed_or_not(registry: RegistrySimulator, tmp_path: Path) -> None:
+    digests = {tag: registry.push_image("shop/web", tag, content=tag.encode()) for tag in ("1.0", "1.1", "1.2")}
+    push_classic(registry, "shop/web", Classic(digests["1.0"], RELEASE))
+    push_classic(registry, "shop/web", Classic(digests["1.1"], STRANGER))
+    policies = write(tmp_path / "release.yaml", authenticator("release-key", public_pem(RELEASE)))
+    name = f"{registry.host}/shop/web"
+    ran = signatures(registry, name, "--policies", policies)
+    assert ran.exit_code == 1
+    rows = {
+        cells[1]: cells
+        for cells in ([cell.strip() for cell in line.split("│")] for line in ran.stdout.splitlines())
+        if len(cells) > 1
+    }
+    assert [rows[tag][0] for tag in digests] == ["yes", "no", "no"]
+    assert rows["1.0"][3] == f"{RELEASE_FINGERPRINT[:19]} (release-key)"
+    assert "3 tags: 1 signed" in ran.stdout
+    found = documents(signatures(registry, name, "--policies", policies, "-o", "json"))
+    assert {image["image"]: image["subject"] for image in found} == {
+        f"{name}:{tag}": digest for tag, digest in digests.items()
+    }
+
+
+def test_tag_that_cannot_be_read_is_listed(shop: Shop) -> None:
+    shop.registry.faults.status("/manifests/1.0", 500)
+    ran = signatures(shop.registry, f"{shop.registry.host}/shop/signed", "--timeout", 5, "-o", "json")
+    assert ran.exit_code == 3
+    (tag,) = documents(ran)
+    assert (tag["subject"], tag["reason"]) == (None, "RegistryUnavailable")
+    schema = json.loads(sealgate("signatures", "--schema").stdout)
+    jsonschema.Draft202012Validator(schema).validate([tag])
+
+
+def test_whole_repository_is_not_downloaded(shop: Shop, tmp_path: Path) -> None:
+    ran = signatures(shop.registry, f"{shop.registry.host}/shop/signed", "--download", tmp_path / "signatures")
     assert ran.exit_code == 2
-    assert f"{registry.host}/shop/web:latest" in ran.stderr
+    assert "needs an image with a tag or a digest" in ran.stderr
 
 
 def test_missing_image_could_not_be_determined(registry: RegistrySimulator) -> None:
     assert signatures(registry, f"{registry.host}/shop/gone:1.0").exit_code == 3
+
+
+def test_downloaded_signature_is_accepted_by_openssl(registry: RegistrySimulator, tmp_path: Path) -> None:
+    digest = registry.push_image("shop/web", "1.0")
+    push_classic(registry, "shop/web", Classic(digest, RELEASE))
+    folder = tmp_path / "signatures"
+    ran = signatures(registry, f"{registry.host}/shop/web:1.0", "--download", folder, "-o", "json")
+    assert ran.exit_code == 0, ran.output
+    content, signature = (folder / name for name in entries(ran)[0]["files"])
+    assert content.parent == folder / digest.replace(":", "-")
+    assert json.loads(content.read_bytes())["critical"]["image"]["docker-manifest-digest"] == digest
+    assert openssl_verifies(
+        tmp_path, public_pem(RELEASE), "ECDSA_SHA_256", signature.read_bytes(), content.read_bytes()
+    )
+
+
+def test_download_overwrites_nothing(registry: RegistrySimulator, tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("mine")
+    ran = signatures(registry, f"{registry.host}/shop/web:1.0", "--download", tmp_path)
+    assert ran.exit_code == 2
+    assert "is not empty" in ran.stderr
+    assert registry.requests == []

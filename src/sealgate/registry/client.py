@@ -17,6 +17,7 @@ from sealgate.http.urls import parse_origin
 from sealgate.registry.auth import RegistryAuth
 from sealgate.registry.session import Session
 from sealgate.registry.state import HostFacts, SharedState
+from sealgate.registry.tags import TagLists
 from sealgate.registry.writer import Writer
 
 if TYPE_CHECKING:
@@ -77,6 +78,12 @@ class RegistryClient(ServiceClient):
     ) -> Writer:
         """Return writes to registries for one piece of work; see `session` for the arguments."""
         return Writer(self.state, credentials, RequestPolicy(deadline, literal_hosts))
+
+    def tag_lists(
+        self, credentials: CredentialProvider, deadline: Deadline, literal_hosts: frozenset[str] = frozenset()
+    ) -> TagLists:
+        """Return reads of the lists of tags; see `session` for the arguments."""
+        return TagLists(self.state, credentials, RequestPolicy(deadline, literal_hosts))
 
     def locations(self, repository: Repository) -> tuple[Repository, ...]:
         """Return the repositories that are read for a repository: that of its mirror, if it has one, then itself."""

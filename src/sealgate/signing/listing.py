@@ -5,6 +5,8 @@ Several authenticators may judge one stored signature; it is listed once. What c
 
 from __future__ import annotations
 
+import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -15,19 +17,27 @@ from sealgate.formats.interface import Image, Sources
 from sealgate.formats.inventory import stored_signatures, unjudged_signatures
 from sealgate.formats.stored import StoredSignature
 from sealgate.reasons import TRANSIENT_REASONS, Reason
+from sealgate.references import parse_reference
 from sealgate.service_secrets import NoServiceSecrets
 from sealgate.signing.targets import resolve_targets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sealgate.clocks import Clock
     from sealgate.formats.interface import Check
-    from sealgate.references import Reference
+    from sealgate.references import Reference, Repository
     from sealgate.registry.client import RegistryClient
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.service_secrets import ServiceSecrets
     from sealgate.trusted_state.stores import TrustedState
+
+#: Tags of one repository that are listed concurrently.
+CONCURRENCY = 8
+#: Limit for the tags of one repository.
+MAX_TAGS = 100_000
+# Tags of signatures, attestations and SBOMs as cosign names them, and of the list of an image's referrers.
+_ATTACHED = re.compile(r"sha256-[0-9a-f]{64}(\.(sig|att|sbom))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +101,21 @@ class ListedImage:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedTag:
+    """One tag of a repository.
+
+    Attributes:
+        name: `registry/path:tag`, as the registry lists the tag.
+        listed: the image that it names, with its signatures; None if it could not be resolved.
+        error: why not.
+    """
+
+    name: str
+    listed: ListedImage | None
+    error: SealgateError | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ListingRun:
     """Authenticators, and everything that is the same for all images of a run.
 
@@ -130,6 +155,42 @@ class ListingRun:
             problem = error
         first = ListedImage(named, None, self._signatures(named), problem)
         return [first, *(ListedImage(image, named, self._signatures(image)) for image in platforms)]
+
+    def list_repository(self, repository: Repository, progress: Callable[[int, int], object]) -> list[ListedTag]:
+        """Return every tag of a repository with the signatures of its image, in the registry's order.
+
+        Tags that hold signatures and the like are left out; the platforms of an index are not listed.
+
+        Args:
+            repository: the repository.
+            progress: called with the number of tags that are done, and of all.
+
+        Raises:
+            VerificationError: there are more than `MAX_TAGS`, or the list is malformed.
+            UnavailableError: the registry could not be asked (and its subclasses).
+        """
+        deadline = Deadline.after(self.clock, self.timeout)
+        lists = self.client.tag_lists(self.credentials, deadline, self.named_hosts | {repository.registry})
+        tags = [tag for tag in lists.tags(repository, MAX_TAGS) if not _ATTACHED.fullmatch(tag)]
+        pool = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="list")
+        try:
+            listed = []
+            for each in pool.map(lambda tag: self._list_tag(repository, tag), tags):
+                listed.append(each)
+                progress(len(listed), len(tags))
+            return listed
+        finally:
+            # On Ctrl-C the command must not wait for what is under way.
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _list_tag(self, repository: Repository, tag: str) -> ListedTag:
+        name = f"{repository.name}:{tag}"
+        try:
+            reference = parse_reference(name)
+            (image,) = resolve_targets(reference, self._sources(reference).registry, recursive=False)
+        except SealgateError as error:
+            return ListedTag(name, None, error)
+        return ListedTag(name, ListedImage(image, None, self._signatures(image)))
 
     def _platforms(self, named: Image) -> list[Image]:
         """Return the manifests of an index, each named by its digest, since the tag is the index's."""

@@ -1,16 +1,19 @@
-"""`sealgate signatures`: list the signatures that are stored for an image."""
+"""`sealgate signatures`: list the signatures that are stored for an image, or for the tags of a repository."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from sealgate.cli.help import examples
 from sealgate.cli.inputs import options
 from sealgate.cli.inputs.registries import credentials_of, settings_of
 from sealgate.cli.outputs import console
 from sealgate.cli.outputs import signatures as shown
+from sealgate.cli.outputs.downloads import require_empty, save_contents
 from sealgate.clocks import SystemClock
 from sealgate.keys.resolvers import FileKeys
 from sealgate.kms.key_cache import KMSKeyCache
@@ -21,8 +24,12 @@ from sealgate.signing.listing import ListingRun
 from sealgate.verification.policy_sets import build_policy_set
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sealgate.cli.exits import Exit
     from sealgate.cli.inputs.options import RegistryOptions
+    from sealgate.references import Repository
+    from sealgate.signing.listing import ListedTag
     from sealgate.trusted_state.stores import TrustedState
     from sealgate.verification.policy_sets import PolicySet
 
@@ -38,9 +45,10 @@ def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> N
         "sealgate signatures registry.example.org/shop/web:1.0",
         "sealgate signatures registry.example.org/shop/web:1.0 --policies policies/",
         "sealgate signatures registry.example.org/shop/web:1.0 --policies policies/ --output json",
+        "sealgate signatures registry.example.org/shop/web:1.0 --download signatures/",
     )
 )
-@click.argument("image", metavar="IMAGE")
+@click.argument("name", metavar="IMAGE|REPOSITORY")
 @click.option(
     "--policies",
     "policy_paths",
@@ -50,6 +58,13 @@ def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> N
     envvar="SEALGATE_POLICIES",
     show_envvar=True,
     help="File or directory whose Authenticators judge the signatures, as for sealgate verify. Repeatable.",
+)
+@click.option(
+    "--download",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Directory to write the signatures to, as they were fetched. It must be empty, or not exist.",
 )
 @options.registry_options
 @options.timeout_option("all requests and waits; what is not read by then is listed as unavailable")
@@ -65,32 +80,42 @@ def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> N
 )
 def signatures(  # noqa: PLR0913 - click hands over one argument for each group of options
     *,
-    image: str,
+    name: str,
     policy_paths: tuple[str, ...],
+    directory: Path | None,
     registries: RegistryOptions,
     timeout: float,
     state: TrustedState,
     output: str,
 ) -> Exit:
-    """List the signatures that are stored for an image.
+    """List the signatures that are stored for an image, or which tags of a repository are signed.
 
     Shows for each signature its format, key, algorithm, time, where it is stored, and the annotations that it carries.
     What cannot be read is listed with the reason. In Notary, the roles that name the tag are listed with their signers,
     with a warning 30 days before the root or the role expires. Of an index, its own signatures are listed first, then
     those of the manifest of every platform.
 
+    A name without tag and digest is a repository: each of its tags is listed, signed or not, and by which key. Then
+    platforms are not listed, and tags that exist to hold signatures, attestations or SBOMs are left out.
+
     With --policies, every Authenticator in the files judges the signatures of its format, whether or not a
     VerificationPolicy needs it for this image: verified, or why not. For the verdict on the image use sealgate verify.
     Without --policies, the cosign signatures in the image's own repository are listed, and none is verified.
 
+    With --download, the directory has for each image a folder with the content of each signature (FORMAT-NUMBER) and,
+    where it is not inside the content, the signature itself (FORMAT-NUMBER.sig).
+
     Key, time and annotations are what the signature states; trust them only if it is verified.
 
-    Exit codes: 0 the image has a signature (with --policies: one that is verified), 1 it has none, 2 invalid usage,
-    policy or file, 3 could not be determined.
+    Exit codes: 0 the image, or every tag of the repository, has a signature (with --policies: one that is verified),
+    1 it has none, 2 invalid usage, policy or file, 3 could not be determined.
     """
-    reference = parse_reference(image)
-    if reference.tag is None and reference.digest is None:
-        raise click.UsageError(f"name a tag or a digest, as in {reference}:{reference.effective_tag}")
+    reference = parse_reference(name)
+    whole = reference.tag is None and reference.digest is None
+    if whole and directory is not None:
+        raise click.UsageError(f"--download needs an image with a tag or a digest, as in {reference}:1.0")
+    if directory is not None:
+        require_empty(directory)
     settings, clock = settings_of(registries), SystemClock()
     policies = _load(policy_paths, KMSKeyCache(settings, clock), timeout)
     with RegistryClient(settings, clock=clock) as client:
@@ -104,12 +129,40 @@ def signatures(  # noqa: PLR0913 - click hands over one argument for each group 
             named_hosts=policies.literal_hosts,
             secrets=policies.secrets,
         )
+        if whole:
+            return _show_tags(_list_tags(run, reference.repository), output, judged=bool(policies.checks))
         listed = run.list_image(reference)
+    files = save_contents(listed, directory) if directory is not None else {}
     if output == "json":
-        click.echo(shown.images_text(listed))
+        click.echo(shown.images_text(listed, files))
     else:
         shown.print_images(listed, console.output())
     return shown.exit_of(listed, judged=bool(policies.checks))
+
+
+def _list_tags(run: ListingRun, repository: Repository) -> list[ListedTag]:
+    """List the tags; on a terminal, show a progress bar."""
+    notes = console.notes()
+    bar = Progress(
+        TextColumn("listing"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=notes,
+        transient=True,
+        disable=not notes.is_terminal,
+    )
+    with bar:
+        task = bar.add_task("listing", total=None)
+        return run.list_repository(repository, lambda done, total: bar.update(task, completed=done, total=total))
+
+
+def _show_tags(tags: Sequence[ListedTag], output: str, *, judged: bool) -> Exit:
+    if output == "json":
+        click.echo(shown.tags_text(tags))
+    else:
+        shown.print_tags(tags, console.output(), judged=judged)
+    return shown.tags_exit(tags, judged=judged)
 
 
 def _load(paths: tuple[str, ...], keys: KMSKeyCache, timeout: float) -> PolicySet:

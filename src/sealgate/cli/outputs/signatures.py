@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rich.table import Table
 
@@ -19,15 +19,23 @@ from sealgate.errors import UnavailableError
 from sealgate.reasons import TRANSIENT_REASONS, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rich.console import Console
 
     from sealgate.findings import SeenSignature
-    from sealgate.signing.listing import Judgement, ListedImage, ListedSignature
+    from sealgate.signing.listing import Judgement, ListedImage, ListedSignature, ListedTag
+
+#: Paths of the files of a signature, by the image's digest and the signature's index.
+Files: TypeAlias = "Mapping[tuple[str, int], tuple[str, ...]]"
 
 _STYLES = {"verified": "bold green", "notChecked": "", "refused": "bold red", "unavailable": "bold magenta"}
 _SHOWN = {"notChecked": "not checked", "unavailable": "not determined"}
+_SIGNED = {
+    Exit.ADMITTED: ("yes", "bold green"),
+    Exit.DENIED: ("no", "bold red"),
+    Exit.UNDETERMINED: ("not determined", "bold magenta"),
+}
 _SHORT = len("sha256:") + 12
 
 
@@ -36,9 +44,53 @@ def schema_text() -> str:
     return resources.files("sealgate.cli.outputs").joinpath("signatures.schema.json").read_text(encoding="utf-8")
 
 
-def images_text(images: Sequence[ListedImage]) -> str:
-    """Return the JSON document: one entry for each image, in order, ASCII only, indented."""
-    return json.dumps([_image(each) for each in images], indent=2)
+def images_text(images: Sequence[ListedImage], files: Files) -> str:
+    """Return the JSON document: one entry for each image, in order, ASCII only, indented.
+
+    Args:
+        images: the images.
+        files: see `sealgate.cli.outputs.downloads.save_contents`; empty if nothing was downloaded.
+    """
+    return json.dumps([_image(each, files) for each in images], indent=2)
+
+
+def tags_text(tags: Sequence[ListedTag]) -> str:
+    """Return the JSON document of a repository: one entry for each tag, as `images_text` has it for its image."""
+    return json.dumps([_tag(each) for each in tags], indent=2)
+
+
+def print_tags(tags: Sequence[ListedTag], out: Console, *, judged: bool) -> None:
+    """Print a table of tags with who signed each, and how many are signed.
+
+    Args:
+        tags: of one repository.
+        out: where.
+        judged: see `exit_of`.
+    """
+    shown = Table(show_edge=False, pad_edge=False, header_style="bold")
+    for name in ("Signed", "Tag", "Digest"):
+        shown.add_column(name, no_wrap=True)
+    shown.add_column("By", overflow="fold")
+    for each in tags:
+        word, style = _SIGNED[tag_exit(each, judged=judged)]
+        digest = "-" if each.listed is None else each.listed.image.digest[:_SHORT]
+        shown.add_row(plain(word, style), plain(each.name.rpartition(":")[2]), plain(digest), plain(_by(each)))
+    out.print(shown)
+    out.print()
+    signed = sum(tag_exit(each, judged=judged) is Exit.ADMITTED for each in tags)
+    out.print(plain(f"{len(tags)} {'tag' if len(tags) == 1 else 'tags'}: {signed} signed"))
+
+
+def tags_exit(tags: Sequence[ListedTag], *, judged: bool) -> Exit:
+    """Return the exit code of a repository: the highest of its tags; arguments as for `print_tags`."""
+    return max((tag_exit(each, judged=judged) for each in tags), default=Exit.ADMITTED)
+
+
+def tag_exit(tag: ListedTag, *, judged: bool) -> Exit:
+    """Return the exit code of one tag; see `exit_of`."""
+    if tag.listed is not None:
+        return _exit(tag.listed, judged=judged)
+    return Exit.UNDETERMINED if isinstance(tag.error, UnavailableError) else Exit.DENIED
 
 
 def print_images(images: Sequence[ListedImage], out: Console) -> None:
@@ -106,6 +158,21 @@ def _table(signatures: Sequence[ListedSignature]) -> Table:
     return shown
 
 
+def _by(tag: ListedTag) -> str:
+    """Return who signed a tag's image: keys and authenticators; else why that is not known."""
+    if tag.listed is None:
+        return "-" if tag.error is None else tag.error.message
+    signers = dict.fromkeys(_signer(each) for each in tag.listed.signatures if each.verified or each.result is None)
+    if signers:
+        return ", ".join(signers)
+    return next((each.result.message for each in tag.listed.signatures if each.result is not None), "-")
+
+
+def _signer(listed: ListedSignature) -> str:
+    names = [each.authenticator for each in listed.judgements if each.seen.reason is Reason.VERIFIED]
+    return f"{_key(listed)} ({', '.join(names)})" if names else f"{listed.format}, not checked"
+
+
 def _key(listed: ListedSignature) -> str:
     made_by = listed.result.fingerprint if listed.result else None
     if made_by is not None:
@@ -143,18 +210,37 @@ def _outcome(seen: SeenSignature | None) -> str:
     return "unavailable" if seen.reason in TRANSIENT_REASONS else "refused"
 
 
-def _image(listed: ListedImage) -> dict[str, Any]:
+def _tag(tag: ListedTag) -> dict[str, Any]:
+    if tag.listed is not None:
+        return _image(tag.listed, {})
+    unknown: dict[str, Any] = {
+        "subject": None,
+        "index": None,
+        "signatures": [],
+        "platformsReason": None,
+        "platformsMessage": None,
+    }
+    reason, message = (None, None) if tag.error is None else (tag.error.reason.value, tag.error.message)
+    return {"image": tag.name, **unknown, "reason": reason, "message": message}
+
+
+def _image(listed: ListedImage, files: Files) -> dict[str, Any]:
+    digest = listed.image.digest
     return {
         "image": str(listed.image.reference),
         "subject": listed.image.digest,
         "index": None if listed.index is None else listed.index.digest,
-        "signatures": [_signature(each) for each in listed.signatures],
+        "signatures": [
+            _signature(each, files.get((digest, index), ())) for index, each in enumerate(listed.signatures)
+        ],
         "platformsReason": None if listed.platforms is None else listed.platforms.reason.value,
         "platformsMessage": None if listed.platforms is None else listed.platforms.message,
+        "reason": None,
+        "message": None,
     }
 
 
-def _signature(each: ListedSignature) -> dict[str, Any]:
+def _signature(each: ListedSignature, files: Sequence[str]) -> dict[str, Any]:
     stored, result = each.stored, each.result
     return {
         "format": each.format or None,
@@ -172,6 +258,7 @@ def _signature(each: ListedSignature) -> dict[str, Any]:
         "size": stored.size,
         "description": stored.description or None,
         "metadata": dict(stored.metadata),
+        "files": list(files),
         "warnings": list(stored.warnings),
         "authenticators": [_authenticator(judgement) for judgement in each.judgements],
     }

@@ -88,7 +88,7 @@ class GrafeasCheck:
             UnavailableError: no attestation counts, and not all could be fetched.
         """
         evidence = Evidence(sources.deadline, self.keys.fingerprints)
-        self._search(image, sources, evidence, {})
+        self._search(image, sources, evidence, None)
         return evidence.conclude(f"there is no attestation of {resource_uri(image)} under {self.note}")
 
     def see(self, image: Image, sources: Sources, found: dict[str, FoundEntry]) -> tuple[SeenSignature, ...]:
@@ -106,13 +106,14 @@ class GrafeasCheck:
         self._search(image, sources, evidence, found)
         return evidence.seen
 
-    def _search(self, image: Image, sources: Sources, evidence: Evidence, found: dict[str, FoundEntry]) -> None:
+    def _search(self, image: Image, sources: Sources, evidence: Evidence, found: dict[str, FoundEntry] | None) -> None:
         fetch = self.store.pages(image, sources)
         now = sources.clock.now()
         with evidence.search("the rest of the listing"):
             for number, record in enumerate(list_records(fetch, sources.deadline), 1):
                 for entry in self._entries(record, number, image, evidence):
-                    found[entry.source] = FoundEntry(record, entry)
+                    if found is not None:
+                        found[entry.source] = FoundEntry(record, entry)
                     self._judge_entry(entry, image, evidence, now)
                 if evidence.complete:
                     break

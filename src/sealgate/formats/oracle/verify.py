@@ -76,7 +76,7 @@ class OracleCheck:
         """
         name = repository_name(image)
         evidence = Evidence(sources.deadline, self.keys.fingerprints)
-        self._search(image, sources, evidence, {})
+        self._search(image, sources, evidence, None)
         return evidence.conclude(f"there is no signature for {image.digest} of {name} in {self.service.compartment}")
 
     def see(self, image: Image, sources: Sources, found: dict[str, SignatureRecord]) -> tuple[SeenSignature, ...]:
@@ -95,7 +95,10 @@ class OracleCheck:
         self._search(image, sources, evidence, found)
         return evidence.seen
 
-    def _search(self, image: Image, sources: Sources, evidence: Evidence, found: dict[str, SignatureRecord]) -> None:
+    def _search(
+        self, image: Image, sources: Sources, evidence: Evidence, found: dict[str, SignatureRecord] | None
+    ) -> None:
+        # Verification keeps no record: a listing may have thousands that are not about the image.
         caller = Caller(sources.services, self._credentials(sources.secrets), sources.clock)
         with evidence.search("the rest of the listing"):
             records = list_records(lambda token: self.service.page(token, image, caller), sources.deadline)
@@ -105,13 +108,14 @@ class OracleCheck:
                     break
 
     def _judge_record(
-        self, item: object, number: int, image: Image, evidence: Evidence, found: dict[str, SignatureRecord]
+        self, item: object, number: int, image: Image, evidence: Evidence, found: dict[str, SignatureRecord] | None
     ) -> None:
         source = f"record {number}"
         try:
             record = read_record(item, source)
             source = record.source
-            found[source] = record
+            if found is not None:
+                found[source] = record
             record.require_available()
             self.keys.require_trusted(record)
         except VerificationError as error:

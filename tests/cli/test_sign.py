@@ -194,6 +194,7 @@ def test_writers_have_no_option_for_mirrors(command: tuple[str, ...]) -> None:
     [
         (("--state", "state"), "--state belongs to --format notary, and the format is cosign"),
         (("--kms-endpoint", "https://kms.example.org"), "--kms-endpoint belongs to a key in a KMS"),
+        (("--annotation", "env=prod", "--annotation", "env=dev"), "env is given more than once"),
     ],
 )
 def test_options_without_effect_are_refused(key_file: Path, arguments: tuple[str, ...], message: str) -> None:

@@ -23,7 +23,12 @@ def _annotations(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) 
     for key, separator, _value in pairs:
         if not key or not separator:
             raise click.BadParameter(f"{quote(key)} must have the form KEY=VALUE")
-    return {key: value for key, _separator, value in pairs}
+    annotations = {key: value for key, _separator, value in pairs}
+    if len(annotations) < len(pairs):
+        keys = [key for key, _separator, _value in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise click.BadParameter(f"{quote(twice)} is given more than once; a signature has one value for each key")
+    return annotations
 
 
 _STORAGE = click.Option(

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
+import socket
 import subprocess
 import sys
 from typing import IO, TYPE_CHECKING, Any
@@ -279,3 +281,16 @@ def test_wrong_passphrase_is_named_with_key_and_sources(
     assert "the targets key " in ran.stderr
     assert "the passphrase is wrong, or the file is damaged" in ran.stderr
     assert "not the right one" not in ran.output
+
+
+def test_registry_that_is_named_may_have_a_private_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for `sealgate sign`; without --server it is the notary server too."""
+    asked: list[object] = []
+
+    def refuse(_: socket.socket, address: object) -> None:
+        asked.append(address)
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "connection refused")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    ran = sealgate("notary", "delegation", "list", "10.1.2.3/dev/nginx")
+    assert (ran.exit_code, asked) == (3, [("10.1.2.3", 443)]), ran.output

@@ -100,9 +100,10 @@ class NotaryOptions:
         client = RegistryClient(settings_of(self.registries), clock=clock)
         try:
             credentials, deadline = credentials_of(self.registries), Deadline.after(clock, self.timeout)
-            session = client.session(credentials, deadline)
+            hosts = frozenset({repository.registry})
+            session = client.session(credentials, deadline, hosts)
             sources = Sources(session, client.services(deadline), clock, deadline, self.state)
-            context = SigningContext(sources, client.writer(credentials, deadline))
+            context = SigningContext(sources, client.writer(credentials, deadline, hosts))
             directory = TrustDirectory(self.trust_directory, self.passphrases)
             yield Owner(Publisher(repository, self.server, self.pin, directory, context), directory)
         finally:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.errors import ForbiddenAddressError
+from sealgate.formats.notary.private_keys.files import read_key_file
 from sealgate.http.urls import parse_url
 from tests.cli.keys import private_pem
 from tests.cli.running import sealgate
@@ -56,3 +57,8 @@ def test_password_in_a_url_is_not_in_its_error(before: str) -> None:
     with pytest.raises(ForbiddenAddressError, match=r"service\.example\.org") as caught:
         parse_url(f"{before}ci:{PASSWORD}@service.example.org/path")
     assert PASSWORD not in caught.value.message
+
+
+def test_private_key_is_not_in_the_text_of_its_file(key_file: Path) -> None:
+    file = read_key_file(key_file.read_bytes())
+    assert repr(file.der) not in repr(file)

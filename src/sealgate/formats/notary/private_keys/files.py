@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
@@ -88,7 +88,7 @@ class KeyFile:
 
     label: str
     headers: dict[str, str]
-    der: bytes
+    der: bytes = field(repr=False)
 
     @property
     def is_encrypted(self) -> bool:

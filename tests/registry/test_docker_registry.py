@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import NotFoundError, UnauthorizedError, VerificationError
 from sealgate.references import Repository
 from sealgate.registry.credentials import CredentialChain
@@ -90,3 +91,15 @@ def test_passwords_of_the_real_registry(tmp_path: Path) -> None:
         several = CredentialChain([bad, good])
         assert session_of(client, several).resolve(repository, "v1")
         assert session_of(client, several).manifest(repository, "v1").media_type == OCI_MANIFEST
+
+
+def test_tags_of_a_real_registry_without_pages_are_listed(tmp_path: Path) -> None:
+    with DockerRegistry(tmp_path) as registry, client_for(insecure=frozenset({registry.host})) as client:
+        config = registry.push_blob("team/app", b"{}")
+        descriptor = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": 2}
+        for tag in ("1", "2", "3", "4", "5"):
+            registry.push_manifest("team/app", tag, encode(_document(descriptor)))
+        lists = client.tag_lists(CredentialChain([]), Deadline.after(SystemClock(), 30.0))
+        assert sorted(lists.tags(Repository(registry.host, "team/app"), 10)) == registry.tags("team/app")
+        with pytest.raises(NotFoundError):
+            lists.tags(Repository(registry.host, "team/none"), 10)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from sealgate.cli.help import examples
 from sealgate.cli.inputs import options
@@ -13,6 +12,8 @@ from sealgate.cli.inputs.registries import credentials_of, settings_of
 from sealgate.cli.inputs.signers.formats import chosen_input, format_names, format_options, values_of
 from sealgate.cli.inputs.signing_keys import key_options
 from sealgate.cli.outputs import console, signing
+from sealgate.cli.outputs.progress import progress_bar
+from sealgate.cli.outputs.schemas import schema_option
 from sealgate.clocks import SystemClock
 from sealgate.references import parse_reference
 from sealgate.registry.client import RegistryClient
@@ -28,15 +29,6 @@ if TYPE_CHECKING:
     from sealgate.cli.inputs.signing_keys import KeyOptions
     from sealgate.references import Reference
     from sealgate.signing.runs import SignedImage
-
-#: The fewest images for which a progress bar is shown.
-MIN_PROGRESS_IMAGES = 4
-
-
-def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's signature
-    if wanted:
-        click.echo(signing.schema_text(), nl=False)
-        context.exit()
 
 
 @click.command(
@@ -64,14 +56,7 @@ def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> N
 @options.timeout_option("each image, including all requests and waits; its outcome is then not determined")
 @key_options
 @options.output_option
-@click.option(
-    "--schema",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_schema,
-    help="Print the JSON schema of --output json and exit.",
-)
+@schema_option("sign")
 @click.pass_context
 def sign(  # noqa: PLR0913 - click hands over one argument for each group of options
     context: click.Context,
@@ -129,17 +114,7 @@ sign.params.extend(format_options())
 
 def _sign(run: SigningRun, references: Sequence[Reference], *, recursive: bool) -> list[SignedImage]:
     """Sign the images; on a terminal, show a progress bar if there are many."""
-    notes = console.notes()
-    bar = Progress(
-        TextColumn("signing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=notes,
-        transient=True,
-        disable=not notes.is_terminal or len(references) < MIN_PROGRESS_IMAGES,
-    )
-    with bar:
+    with progress_bar("signing", len(references)) as bar:
         task = bar.add_task("signing", total=len(references))
         return run.sign_all(
             references,

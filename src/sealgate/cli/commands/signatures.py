@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from sealgate.cli.help import examples
 from sealgate.cli.inputs import options
@@ -14,6 +13,8 @@ from sealgate.cli.inputs.registries import credentials_of, settings_of
 from sealgate.cli.outputs import console
 from sealgate.cli.outputs import signatures as shown
 from sealgate.cli.outputs.downloads import require_empty, save_contents
+from sealgate.cli.outputs.progress import progress_bar
+from sealgate.cli.outputs.schemas import schema_option
 from sealgate.clocks import SystemClock
 from sealgate.keys.resolvers import FileKeys
 from sealgate.kms.key_cache import KMSKeyCache
@@ -32,12 +33,6 @@ if TYPE_CHECKING:
     from sealgate.signing.listing import ListedTag
     from sealgate.trusted_state.stores import TrustedState
     from sealgate.verification.policy_sets import PolicySet
-
-
-def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's signature
-    if wanted:
-        click.echo(shown.schema_text(), nl=False)
-        context.exit()
 
 
 @click.command(
@@ -70,14 +65,7 @@ def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> N
 @options.timeout_option("all requests and waits; what is not read by then is listed as unavailable")
 @options.state_option
 @options.output_option
-@click.option(
-    "--schema",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_schema,
-    help="Print the JSON schema of --output json and exit.",
-)
+@schema_option("signatures")
 def signatures(  # noqa: PLR0913 - click hands over one argument for each group of options
     *,
     name: str,
@@ -142,17 +130,7 @@ def signatures(  # noqa: PLR0913 - click hands over one argument for each group 
 
 def _list_tags(run: ListingRun, repository: Repository) -> list[ListedTag]:
     """List the tags; on a terminal, show a progress bar."""
-    notes = console.notes()
-    bar = Progress(
-        TextColumn("listing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=notes,
-        transient=True,
-        disable=not notes.is_terminal,
-    )
-    with bar:
+    with progress_bar("listing", None) as bar:
         task = bar.add_task("listing", total=None)
         return run.list_repository(repository, lambda done, total: bar.update(task, completed=done, total=total))
 

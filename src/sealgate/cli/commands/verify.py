@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from sealgate.cli.exits import Exit, exit_of
 from sealgate.cli.help import examples
@@ -15,6 +14,8 @@ from sealgate.cli.inputs.namespaces import namespace_of
 from sealgate.cli.inputs.registries import settings_of
 from sealgate.cli.inputs.workloads import Manifests
 from sealgate.cli.outputs import console, contract, rendering
+from sealgate.cli.outputs.progress import progress_bar
+from sealgate.cli.outputs.schemas import schema_option
 from sealgate.cli.questions import Question
 from sealgate.cli.runs import open_run
 from sealgate.clocks import SystemClock
@@ -36,18 +37,10 @@ if TYPE_CHECKING:
     from sealgate.verification.policy_sets import PolicySet
     from sealgate.workloads.kinds import WorkloadKinds
 
-#: The fewest images for which a progress bar is shown.
-MIN_PROGRESS_IMAGES = 4
 _FAILED_ON_UNMATCHED = (
     "--fail-on-unmatched: some images are neither covered nor exempt; write a policy that covers them, or one with "
     "action: Exempt"
 )
-
-
-def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's signature
-    if wanted:
-        click.echo(contract.schema_text(), nl=False)
-        context.exit()
 
 
 @click.command(
@@ -87,14 +80,7 @@ def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> N
 )
 @options.state_option
 @options.output_option
-@click.option(
-    "--schema",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_schema,
-    help="Print the JSON schema of --output json and exit.",
-)
+@schema_option("verify")
 def verify(  # noqa: PLR0913, PLR0917 - click hands over one argument for each group of options
     images: tuple[str, ...],
     manifests: tuple[str, ...],
@@ -173,17 +159,7 @@ def _expecting(policies: PolicySet, identity: str) -> PolicySet:
 
 def _ask(run: Run, questions: Sequence[Question], namespaces: Mapping[str, Namespace]) -> list[Answer]:
     """Verify the images; on a terminal, show a progress bar if there are many."""
-    notes = console.notes()
-    bar = Progress(
-        TextColumn("verifying"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=notes,
-        transient=True,
-        disable=not notes.is_terminal or len(questions) < MIN_PROGRESS_IMAGES,
-    )
-    with bar:
+    with progress_bar("verifying", len(questions)) as bar:
         task = bar.add_task("verifying", total=len(questions))
         return run.answer_all(questions, namespaces, lambda: bar.advance(task))
 

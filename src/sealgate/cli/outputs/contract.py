@@ -1,13 +1,8 @@
-"""JSON output of `sealgate verify`, an API for other programs.
-
-`verify.schema.json` beside this module is the published schema; a test checks that `docs/verify.schema.json` is a
-copy of it. Members may be added to the schema; none may be removed, renamed or given another meaning.
-"""
+"""JSON output of `sealgate verify`, an API for other programs; see `sealgate.cli.outputs.schemas`."""
 
 from __future__ import annotations
 
 import json
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,11 +10,6 @@ if TYPE_CHECKING:
 
     from sealgate.findings import Finding
     from sealgate.policies.decisions import ImageVerdict, PolicyResult
-
-
-def schema_text() -> str:
-    """Return the JSON schema of the document."""
-    return resources.files("sealgate.cli.outputs").joinpath("verify.schema.json").read_text(encoding="utf-8")
 
 
 def verdicts_text(verdicts: Sequence[ImageVerdict]) -> str:

@@ -1,14 +1,8 @@
-"""Output of `sealgate signatures`: tables for people, and JSON, an API for other programs.
-
-`signatures.schema.json` beside this module is the published schema of the JSON; a test checks that
-`docs/signatures.schema.json` is a copy of it. Members may be added to the schema; none may be removed, renamed or given
-another meaning.
-"""
+"""Output of `sealgate signatures`: tables for people, and JSON, an API for other programs; see `schemas` beside it."""
 
 from __future__ import annotations
 
 import json
-from importlib import resources
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rich.table import Table
@@ -37,11 +31,6 @@ _SIGNED = {
     Exit.UNDETERMINED: ("not determined", "bold magenta"),
 }
 _SHORT = len("sha256:") + 12
-
-
-def schema_text() -> str:
-    """Return the JSON schema of the document."""
-    return resources.files("sealgate.cli.outputs").joinpath("signatures.schema.json").read_text(encoding="utf-8")
 
 
 def images_text(images: Sequence[ListedImage], files: Files) -> str:

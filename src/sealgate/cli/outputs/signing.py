@@ -1,13 +1,8 @@
-"""Output of `sealgate sign`: a table for people, and JSON, an API for other programs.
-
-`sign.schema.json` beside this module is the published schema of the JSON; a test checks that `docs/sign.schema.json` is
-a copy of it. Members may be added to the schema; none may be removed, renamed or given another meaning.
-"""
+"""Output of `sealgate sign`: a table for people, and JSON, an API for other programs; see `schemas` beside it."""
 
 from __future__ import annotations
 
 import json
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -28,13 +23,7 @@ if TYPE_CHECKING:
 _STYLES = {"signed": "bold green", "alreadySigned": "green", "refused": "bold red", "unavailable": "bold magenta"}
 _NAMES = {SigningOutcome.SIGNED: "signed", SigningOutcome.ALREADY_SIGNED: "alreadySigned"}
 _SHOWN = {"alreadySigned": "already signed", "unavailable": "not determined"}
-_SHORT_DIGEST = len("sha256:") + 12
-_SHORT_KEY = len("sha256:") + 12
-
-
-def schema_text() -> str:
-    """Return the JSON schema of the document."""
-    return resources.files("sealgate.cli.outputs").joinpath("sign.schema.json").read_text(encoding="utf-8")
+_SHORT = len("sha256:") + 12
 
 
 def outcomes_text(outcomes: Sequence[SignedImage], form: str) -> str:
@@ -60,8 +49,8 @@ def outcomes_table(outcomes: Sequence[SignedImage]) -> Table:
         shown.add_row(
             plain(_SHOWN.get(name, name), _STYLES[name]),
             plain(each.reference),
-            plain(each.image.digest[:_SHORT_DIGEST] if each.image else "-"),
-            plain(result.fingerprint[:_SHORT_KEY] if result else "-"),
+            plain(each.image.digest[:_SHORT] if each.image else "-"),
+            plain(result.fingerprint[:_SHORT] if result else "-"),
             plain(result.location if result else "-"),
         )
     return shown

@@ -113,8 +113,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sealgate.errors import NotFoundError, SigningError
-from sealgate.formats.read_back import find_signature, require_signature
-from sealgate.formats.signing import SigningOutcome, SigningResult
+from sealgate.formats.read_back import sign_once
+from sealgate.formats.signing import SigningResult
 from sealgate.formats.toy.verify import ToyCheck
 from sealgate.formats.toy.wire import CONFIG, build_manifest, signature_tag
 from sealgate.keys.signing_keys import sign_verified
@@ -134,12 +134,9 @@ class ToySigner:
         return image.reference.repository.name
 
     def sign(self, image, context):
-        check, tag = ToyCheck((self.key.public,), content=""), signature_tag(image.digest)
-        found = find_signature(check, self.fingerprint, image, context.sources)
-        if not found:
-            self._store(image, tag, context)
-            require_signature(check, self.fingerprint, image, context.sources, tag)
-        outcome = SigningOutcome.ALREADY_SIGNED if found else SigningOutcome.SIGNED
+        check = ToyCheck((self.key.public,), content="")
+        store = lambda: self._store(image, signature_tag(image.digest), context)
+        outcome, tag = sign_once(check, self.fingerprint, image, context.sources, store)
         public = self.key.public
         return SigningResult(outcome, self.fingerprint, public.version, public.algorithm.value, tag)
 
@@ -151,6 +148,7 @@ class ToySigner:
             signature = sign_verified(self.key, image.digest.encode(), context.sources.deadline)
             body = build_manifest(context.writer.put_blob(repository, CONFIG), signature)
             context.writer.put_manifest(repository, tag, body, OCI_MANIFEST)
+            return tag
         else:
             raise SigningError("another key has signed the image")
 ''',

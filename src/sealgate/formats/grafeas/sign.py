@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from sealgate.errors import NotFoundError, UnauthorizedError
 from sealgate.formats.grafeas.verify import build_from
 from sealgate.formats.grafeas.wire import resource_uri, write_occurrence, write_payload
-from sealgate.formats.read_back import find_signature, require_signature
-from sealgate.formats.signing import SigningOutcome, SigningResult
+from sealgate.formats.read_back import sign_once
+from sealgate.formats.signing import SigningResult
 
 if TYPE_CHECKING:
     from sealgate.formats.grafeas.attestors import Attestor
@@ -56,14 +56,17 @@ class GrafeasSigner:
             VerificationError: there are too many attestations, or the new one does not verify.
             UnavailableError: the key or the server could not be asked (and its subclasses).
         """
-        sources, check = context.sources, self._check()
-        found = find_signature(check, self.fingerprint, image, sources)
-        if found:
-            return self._result(SigningOutcome.ALREADY_SIGNED, found)
+        sources, attestor = context.sources, self.attestor
+        outcome, location = sign_once(
+            self._check(), self.fingerprint, image, sources, lambda: self._attest(image, sources)
+        )
+        where = f"{self.server.host}: {location}"
+        return SigningResult(outcome, attestor.fingerprint, attestor.version, attestor.algorithm, where)
+
+    def _attest(self, image: Image, sources: Sources) -> str:
         signature = self.attestor.attest(write_payload(image), sources.clock, sources.deadline)
         uri = resource_uri(image)
-        name = self._store(write_occurrence(self.server.api_version, self.server.note, uri, signature), sources)
-        return self._result(SigningOutcome.SIGNED, require_signature(check, self.fingerprint, image, sources, name))
+        return self._store(write_occurrence(self.server.api_version, self.server.note, uri, signature), sources)
 
     def _store(self, occurrence: dict[str, object], sources: Sources) -> str:
         try:
@@ -77,8 +80,3 @@ class GrafeasSigner:
 
     def _check(self) -> GrafeasCheck:
         return build_from(self.server, self.server.note, self.attestor.accepted)
-
-    def _result(self, outcome: SigningOutcome, location: str) -> SigningResult:
-        attestor = self.attestor
-        where = f"{self.server.host}: {location}"
-        return SigningResult(outcome, attestor.fingerprint, attestor.version, attestor.algorithm, where)

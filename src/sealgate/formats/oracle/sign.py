@@ -24,8 +24,8 @@ from sealgate.formats.oracle.wire import (
     require_description,
     require_metadata,
 )
-from sealgate.formats.read_back import find_signature, require_signature
-from sealgate.formats.signing import SigningOutcome, SigningResult
+from sealgate.formats.read_back import sign_once
+from sealgate.formats.signing import SigningResult
 from sealgate.keys.signing_keys import sign_verified
 from sealgate.messages import quote
 from sealgate.parsing.evidence import as_object, text_member
@@ -77,12 +77,12 @@ class OracleSigner:
             NotFoundError: the compartment has no such image.
             UnavailableError: the vault or the service could not be asked (and its subclasses).
         """
-        sources, check = context.sources, self._check()
-        found = find_signature(check, self.fingerprint, image, sources)
-        if found:
-            return self._result(SigningOutcome.ALREADY_SIGNED, found)
-        record = self._upload(image, sources)
-        return self._result(SigningOutcome.SIGNED, require_signature(check, self.fingerprint, image, sources, record))
+        sources, public = context.sources, self.key.public
+        outcome, location = sign_once(
+            self._check(), self.fingerprint, image, sources, lambda: self._upload(image, sources)
+        )
+        where = f"{self.service.host}: {location}"
+        return SigningResult(outcome, public.fingerprint, public.version, public.algorithm.value, where)
 
     def _upload(self, image: Image, sources: Sources) -> str:
         credentials = OCICredentials.from_secret(self.credentials, sources.secrets.read(self.credentials))
@@ -121,11 +121,6 @@ class OracleSigner:
         trusted = TrustedKey(text.key_id, frozenset({text.key_version_id}), {text.algorithm: (public,)})
         expectations = Expectations(text.region, text.description, {}, text.metadata)
         return build_from(self.service, TrustedKeys((trusted,)), expectations, self.credentials)
-
-    def _result(self, outcome: SigningOutcome, location: str) -> SigningResult:
-        public = self.key.public
-        where = f"{self.service.host}: {location}"
-        return SigningResult(outcome, public.fingerprint, public.version, public.algorithm.value, where)
 
 
 def build_signer(  # noqa: PLR0913 - the key, the store, and what the signature says

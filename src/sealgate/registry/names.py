@@ -55,3 +55,11 @@ def manifest_name(repository: Repository, reference: str) -> str:
 def digest_of(body: bytes) -> Digest:
     """Return the digest of bytes (`sha256:<hex>`)."""
     return Digest("sha256:" + hashlib.sha256(body).hexdigest())
+
+
+def referrers_tag(digest: Digest) -> str:
+    """Return the tag whose index lists the referrers of a digest, in registries without the referrers API.
+
+    See the OCI distribution specification, "Referrers Tag Schema"; digests here are short enough to need no cut.
+    """
+    return digest.replace(":", "-")

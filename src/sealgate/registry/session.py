@@ -30,7 +30,7 @@ from sealgate.messages import quote
 from sealgate.reasons import Reason
 from sealgate.references import Digest, Repository, parse_digest
 from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
-from sealgate.registry.names import as_digest, check_repository, digest_of, manifest_name
+from sealgate.registry.names import as_digest, check_repository, digest_of, manifest_name, referrers_tag
 from sealgate.registry.referrers import error_codes, lacks_api, next_page, read_index
 from sealgate.registry.requests import Location, Query, RegistryRequests
 
@@ -234,7 +234,7 @@ class Session:
         if not self._state.without_referrers.holds(location.host):
             found = self._referrers_of_api(location, digest, limit)
         if found is None:
-            tag = digest.replace(":", "-")
+            tag = referrers_tag(digest)
             manifest = self._manifest(location, tag, None)
             if manifest.digest == digest:
                 # Some registries resolve such a tag to the image itself, which does not refer to itself.

@@ -20,6 +20,7 @@ from sealgate.formats.cosign.wire import (
     SIGNATURE_ANNOTATION,
     key_hint,
     parse_bundle,
+    signature_tag,
 )
 from sealgate.formats.evidence import Evidence, verify_detached
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES
@@ -142,7 +143,7 @@ class Search:
         return self._evidence.seen
 
     def _search_tag(self) -> None:
-        tag = f"{self._digest.replace(':', '-')}.sig"
+        tag = signature_tag(self._digest)
         source = f"tag {tag}"
         with self._evidence.source(source):
             try:

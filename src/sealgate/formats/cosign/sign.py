@@ -29,6 +29,7 @@ from sealgate.formats.cosign.wire import (
     build_statement,
     parse_bundle,
     pre_authentication_encoding,
+    signature_tag,
 )
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES, MAX_SIGNATURES
 from sealgate.formats.signing import SigningOutcome, SigningResult
@@ -37,7 +38,7 @@ from sealgate.messages import quote
 from sealgate.parsing.evidence import decode_base64
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
 from sealgate.registry.manifests import parse_artifact_manifest
-from sealgate.registry.names import digest_of
+from sealgate.registry.names import digest_of, referrers_tag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,7 +122,7 @@ class _Work:
     # Under the tag -------------------------------------------------------------------------------------------------
 
     def sign_under_tag(self) -> SigningResult:
-        tag = SharedTag(self.context, self.repository, _dashed(self.image.digest) + ".sig", self.image.digest)
+        tag = SharedTag(self.context, self.repository, signature_tag(self.image.digest), self.image.digest)
         payload = self._payload()
         there = tag.read()
         known = None if there is None else self._own_layer(layouts.read_signatures(there, tag.name), payload)
@@ -235,7 +236,7 @@ class _Work:
     def _list(self, stored: StoredManifest, entry: dict[str, Any]) -> TagUpdate | None:
         """Return once the registry lists a referrer; extend the index of the fallback tag if it does not by itself."""
         if not stored.lists_subject:
-            tag = SharedTag(self.context, self.repository, _dashed(self.image.digest), self.image.digest)
+            tag = SharedTag(self.context, self.repository, referrers_tag(self.image.digest), self.image.digest)
             return tag.update(
                 lambda index: layouts.has_entry(layouts.index_entries(index, tag.name), stored.digest),
                 lambda index: (layouts.append_referrer(index, entry, tag.name), OCI_INDEX),
@@ -288,7 +289,3 @@ class _Work:
             contested=update is not None and outcome is SigningOutcome.SIGNED,
             repairs=0 if update is None else max(update.writes - 1, 0),
         )
-
-
-def _dashed(digest: Digest) -> str:
-    return digest.replace(":", "-")

@@ -29,6 +29,8 @@ from sealgate.reasons import Reason
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sealgate.references import Digest
+
 
 #: `critical.type` of a classic payload. cosign ignores it; it separates image signatures from other uses of a key.
 SIGNATURE_TYPE = "cosign container image signature"
@@ -208,3 +210,8 @@ def parse_envelope(members: Mapping[str, object], what: str) -> Envelope:
     if not signatures:
         raise malformed(what, "its envelope has no signature")
     return Envelope(text_member(members, "payloadType", what), base64_member(members, "payload", what), signatures)
+
+
+def signature_tag(digest: Digest) -> str:
+    """Return the tag under which cosign stores the classic signatures of a digest: `sha256-<hex>.sig`."""
+    return f"{digest.replace(':', '-')}.sig"

@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 UV := $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test coverage check format generate picture bench e2e kind-up kind-down clean
+.PHONY: help demo serve test coverage check format generate picture bench bench-long e2e kind-up kind-down clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
@@ -46,6 +46,7 @@ check: $(READY) ## format, lint, types, import contracts, dependencies
 
 generate: $(READY) ## regenerate the CRDs, and the chart's README and values.schema.json
 	@$(BIN)/sealgate crd --directory charts/sealgate/crds
+	@$(BIN)/sealgate crd --signing --directory charts/sealgate/signing-crds
 	@$(BIN)/python scripts/chart_docs.py
 
 picture: $(READY) ## draw the README's picture from what the demo prints
@@ -55,8 +56,11 @@ format: $(READY) ## format the code and fix lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## measure throughput, latency and memory (minutes; run it on an idle machine)
-	@$(BIN)/python bench/run.py
+bench: $(READY) ## measure throughput, latency and memory (under 15 minutes; run it on an idle machine)
+	@$(BIN)/python bench/run.py $(BENCH)
+
+bench-long: $(READY) ## sign 100,000 tags by a policy, with one interruption (an hour; run it on an idle machine)
+	@$(BIN)/python bench/long.py
 
 # The real-cluster tests use the cluster of KUBECONFIG, which nothing else may use. Environment:
 #   SEALGATE_E2E_WEBHOOK_IMAGE, SEALGATE_E2E_OPERATOR_IMAGE  localhost/sealgate-webhook:e2e, localhost/sealgate-operator:e2e

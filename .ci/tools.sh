@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# Installs the real tools that tests marked "real" use: Debian packages; cosign, Helm 3 and
+# Installs the real tools that tests marked "real" use: Debian packages; cosign 3 and 2, Helm 3 and
 # actionlint from their Go modules; helm and kubectl; the vendors' SDKs and command lines in an environment of their own.
 set -euo pipefail
 tools=${SEALGATE_TOOLS:-$HOME/.cache/sealgate-tools}
 actionlint=github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 cosign=github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
+cosign2=github.com/sigstore/cosign/v2/cmd/cosign@v2.5.3
 helm3=helm.sh/helm/v3/cmd/helm@v3.22.0
 
 missing=()
 for pair in docker-registry:docker-registry skopeo:skopeo notary-server:notary gpg:gpg openssl:openssl \
-  htpasswd:apache2-utils curl:curl; do
+  htpasswd:apache2-utils curl:curl redis-server:redis-server \
+  promtool:prometheus; do
   command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
 done
 if [ ${#missing[@]} -gt 0 ]; then
@@ -22,6 +24,12 @@ if [ ! -x "$tools/bin/cosign" ]; then
   echo "building cosign (minutes, once)"
   mkdir -p "$tools/bin"
   GOBIN=$tools/bin CGO_ENABLED=0 go install -ldflags='-s -w' "$cosign"
+fi
+if [ ! -x "$tools/bin/cosign2" ]; then
+  echo "building cosign 2 (minutes, once)"
+  mkdir -p "$tools/cosign2"
+  GOBIN=$tools/cosign2 CGO_ENABLED=0 go install -ldflags='-s -w' "$cosign2"
+  ln -sf ../cosign2/cosign "$tools/bin/cosign2"
 fi
 if [ ! -x "$tools/bin/helm3" ]; then
   echo "building Helm 3 (minutes, once)"
@@ -60,4 +68,6 @@ if ! cmp -s .ci/vendor-tools.txt "$tools/vendors/installed.txt"; then
   cp .ci/vendor-tools.txt "$tools/vendors/installed.txt"
   ln -sf ../vendors/bin/oci "$tools/bin/oci"
 fi
-"$tools/bin/cosign" version 2>/dev/null | sed -n 's/^GitVersion: */cosign /p'
+for cosign in cosign cosign2; do
+  "$tools/bin/$cosign" version 2>/dev/null | sed -n 's/^GitVersion: */cosign /p'
+done

@@ -43,7 +43,7 @@ def free_port() -> int:
     return port
 
 
-def wait_for(url: str, seconds: float = 30) -> None:
+def wait_for(url: str, seconds: float = 120) -> None:
     """Return when the URL answers below 500; ends the program when it does not in time."""
     pool = urllib3.PoolManager(cert_reqs="CERT_NONE", retries=False, timeout=1.0)
     urllib3.disable_warnings()
@@ -96,22 +96,41 @@ def docker_registry(folder: Path) -> Iterator[Registry]:
             process.wait()
 
 
+def write_key(path: Path) -> Path:
+    """Write a new private key, and return its file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return path
+
+
+def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """Return a private key; ends the program if the file does not hold one of ECDSA."""
+    key = serialization.load_pem_private_key(path.read_bytes(), None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        sys.exit(f"{path} does not hold an ECDSA key")
+    return key
+
+
+def public_pem(key: ec.EllipticCurvePrivateKey) -> str:
+    """Return the public key of a private one."""
+    public = key.public_key()
+    return public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+
+
 class Signer:
-    """Pushes images and signs them the way cosign does: the classic `.sig` tag, ECDSA P-256."""
+    """Pushes images and signs them the way cosign does: the classic `.sig` tag, ECDSA P-256.
 
-    def __init__(self, registry: Registry) -> None:
+    Args:
+        registry: gets the images and signatures.
+        key: PEM file of the private key.
+    """
+
+    def __init__(self, registry: Registry, key: Path) -> None:
         self._registry = registry
-        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._key = read_key(key)
         self._http = urllib3.PoolManager(retries=False)
-
-    @property
-    def pem(self) -> str:
-        """The public key."""
-        return (
-            self._key.public_key()
-            .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-            .decode()
-        )
 
     def push_signed(self, repository: str, tag: str) -> str:
         """Push an image of its own under the tag, sign it, and return its digest."""

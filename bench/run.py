@@ -1,117 +1,270 @@
-"""Measures what the README claims, and says where the floors are missed.
+"""Measures what the documentation claims, and says where the floors are missed.
 
-    make bench                      everything
-    .venv/bin/python bench/run.py warm cold
+    make bench                                       everything, in less than 15 minutes
+    .venv/bin/python bench/run.py warm cold          some parts
+    make bench BENCH="--docs docs"                   everything, and writes table and charts of the documentation
+    .venv/bin/python bench/run.py warm --key key.pem --port 5001 --peer NAME=https://127.0.0.1:9443/validate
 
-Needs docker-registry and wrk (Debian packages of these names). Nothing else should run meanwhile.
+The last one sends the reviews to another webhook too. It must trust the public key of `--key` (ECDSA P-256) for the
+images of the registry in memory at that port, which speaks plain HTTP.
+
+Needs docker-registry and wrk (Debian packages of these names); nginx is measured where it is installed. Nothing else
+should run meanwhile. The results are written to bench/results as JSON; the exit code is 1 if a floor is missed.
 """
 
 from __future__ import annotations
 
-import os
+import argparse
+import contextlib
+import shutil
 import sys
 import tempfile
+import time
+import traceback
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from statistics import median
+from typing import TYPE_CHECKING, Any
 
+import charts
 import cold
+import cold_cost
+import curves
+import drain
+import events
 import formats
 import matching
 import memory
+import objects
+import replicas
+import signing
 import warm
-from environment import Registry, Signer, docker_registry, write_policies
-from rich.console import Console
-from rich.table import Table
+from environment import Signer, docker_registry, public_pem, read_key, write_key, write_policies
+from load import PLACEHOLDER, load, write_images, write_review
+from memory_registry import memory_registry
+from rows import Row, document_rows, print_table, write_results
 from servers import make_certificate, webhook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-#: What was measured, the figure, the floor, and whether it holds.
-Row = tuple[str, str, str, bool]
+    from environment import Registry
+    from memory_registry import MemoryRegistry
+
+RESULTS = Path(__file__).with_name("results") / "latest.json"
 
 
-def main(parts: list[str]) -> int:
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What the parts need.
+
+    Attributes:
+        folder: for files of the processes.
+        key: PEM file of the private key that signs images.
+        port: of the registry in memory; None for a free one.
+        peers: URLs of other webhooks by name.
+        curves: filled by the parts: points by name of the curve, for JSON and charts.
+    """
+
+    folder: Path
+    key: Path
+    port: int | None
+    peers: Mapping[str, str]
+    curves: dict[str, Any] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def registry(self, images: int, policies: int = 1) -> Iterator[MemoryRegistry]:
+        """Run a registry in memory, with policies that cover its images."""
+        with memory_registry(self.folder, images, self.key, self.port) as registry:
+            write_policies(self.folder, registry.pem, registry.host, policies)
+            yield registry
+
+    @contextlib.contextmanager
+    def docker_registry(self) -> Iterator[Registry]:
+        """Run docker-registry, with a policy that covers its images."""
+        with docker_registry(self.folder) as registry:
+            write_policies(self.folder, public_pem(read_key(self.key)), registry.host)
+            yield registry
+
+
+def main() -> int:
     """Measure, print, and return 1 if a floor was missed."""
-    unknown = set(parts) - set(PARTS)
-    if unknown:
-        sys.exit(f"there is no measurement {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    with tempfile.TemporaryDirectory() as name, docker_registry(Path(name)) as registry:
-        folder, signer = Path(name), Signer(registry)
+    options = _options()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         make_certificate(folder)
-        write_policies(folder, signer.pem, registry.host)
-        rows = [row for part in parts or PARTS for row in PARTS[part](folder, registry, signer)]
-    _print(rows)
-    return 0 if all(row[3] for row in rows) else 1
+        key = options.key or write_key(folder / "key.pem")
+        bench = Bench(folder, key, options.port, dict(peer.split("=", 1) for peer in options.peer))
+        rows = []
+        for part in options.parts or PARTS:
+            rows += _measure(part, bench)
+    print_table(rows)
+    write_results(options.results, rows, bench.curves, time.monotonic() - began)
+    if options.docs:
+        charts.write_charts(options.docs / "plots", bench.curves)
+        document_rows(options.docs / "performance.md", rows)
+    return 0 if all(row.good for row in rows) else 1
 
 
-def _matching(*_: object) -> Iterator[Row]:
-    result = matching.measure()
-    yield _row("match 1 image against 5,000 policies, p50", result["match_p50_ms"], "ms", most=5)
-    yield _row("the same, p99", result["match_p99_ms"], "ms", most=5)
-    yield _row("compile 5,000 policies", result["compile_ms"] / 1e3, "s")
+def _measure(part: str, bench: Bench) -> list[Row]:
+    """Return the rows of a part; a part that fails is a row too, so that the others are measured."""
+    print(f"measuring: {part}", file=sys.stderr)
+    began, rows = time.monotonic(), []
+    try:
+        rows += PARTS[part](bench)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it is shown, and a floor is missed
+        traceback.print_exception(error)
+        rows.append(Row(f"{part}: failed", 1, "", most=0))
+    print(f"measured: {part}, {time.monotonic() - began:.0f} s", file=sys.stderr)
+    return rows
 
 
-def _memory(*_: object) -> Iterator[Row]:
-    yield _row("memory, 100,000 cached findings", memory.measure()["filled_mib"], "MiB", most=250)
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="part", help=", ".join(PARTS))
+    parser.add_argument("--peer", action="append", default=[], metavar="NAME=URL", help="another webhook to measure")
+    parser.add_argument("--key", type=Path, help="PEM file of the ECDSA P-256 private key that signs the images")
+    parser.add_argument("--port", type=int, help="port of the registry in memory")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="file for the results")
+    parser.add_argument("--docs", type=Path, help="folder of the documentation, whose table and charts are written")
+    return parser.parse_args()
 
 
-def _start(folder: Path, registry: Registry, signer: Signer) -> Iterator[Row]:
-    write_policies(folder, signer.pem, registry.host, count=500)
-    with webhook(folder, registry.host) as server:
-        yield _row("start to ready, 500 policies", server.seconds, "s", most=5)
-        yield _row("memory at rest", server.resident_mib(), "MiB", most=120)
-    write_policies(folder, signer.pem, registry.host)
-
-
-def _formats(*_: object) -> Iterator[Row]:
-    for name, (first, again) in formats.measure().items():
-        yield _row(f"one verification, {name}", first, "ms")
-        yield _row("the same, from memory", again * 1e3, "us")
-
-
-def _cold(folder: Path, registry: Registry, signer: Signer) -> Iterator[Row]:
-    for name, one in cold.measure(folder, registry, signer).items():
-        yield _row(f"cold, {name}", one["images_per_minute"], "images/min", least=6000)
-        yield _row(f"cold, {name}: registry requests", one["requests_per_image"], "an image", most=4)
-
-
-def _warm(folder: Path, registry: Registry, signer: Signer) -> Iterator[Row]:
-    measured = warm.measure(folder, registry, signer)
-    ceiling = measured["trivial Flask app"]["rate"]
-    for name, one in measured.items():
-        ours = name != "trivial Flask app"
-        yield _row(f"warm, {name}", one["rate"], "reviews/s", least=1500 if ours else None)
-        yield _row(f"warm, {name}: p50", one["p50_ms"], "ms")
-        yield _row(f"warm, {name}: p99", one["p99_ms"], "ms", most=50 if ours else None)
+def _warm(bench: Bench) -> Iterator[Row]:
+    with bench.registry(3) as registry:
+        measured = warm.measure(bench.folder, registry, bench.peers)
+    for name, rounds in measured.items():
+        ours = name in warm.OURS
+        what = f"warm review of 3 images, {name}"
         if ours:
-            yield _row(f"warm, {name}: ratio to the trivial app", one["rate"] / ceiling, "x")
+            yield Row(f"{what}: in the trivial app's", warm.ratio(measured, name, warm.TRIVIAL), "x", least=1.8, aim=3)
+        if ours and warm.LIMIT in measured:
+            yield Row(f"{what}: in nginx's", warm.ratio(measured, name, warm.LIMIT), "x")
+        yield Row(what, median(one.rate for one in rounds), "reviews/s")
+        cpu = median(one.cpu_ms for one in rounds)
+        yield Row(f"{what}: CPU", cpu, "ms", aim=0.2 if ours else None)
+        yield Row(f"{what}: p50 at {warm.CONNECTIONS} parallel", median(one.p50_ms for one in rounds), "ms")
+        tail = median(one.p99_ms / one.p50_ms for one in rounds)
+        yield Row(f"{what}: p99 in p50", tail, "x", most=3 if ours else None, aim=2 if ours else None)
 
 
-PARTS: dict[str, Callable[[Path, Registry, Signer], Iterator[Row]]] = {
-    "matching": _matching,
-    "memory": _memory,
-    "start": _start,
-    "formats": _formats,
-    "cold": _cold,
+def _cold(bench: Bench) -> Iterator[Row]:
+    with bench.registry(cold_cost.needed_images()) as registry:
+        measured, verifications = cold_cost.measure(bench.folder, registry)
+    for name, (most, aim, requests) in {"by digest": (1.6, 1.0, 2), "by tag": (2.0, 1.3, 3)}.items():
+        one = measured[name]
+        yield Row(f"cold image, {name}: CPU", one.cpu_ms, "ms", most=most, aim=aim)
+        yield Row(f"cold image, {name}: requests", one.gets + one.heads, "an image", most=requests, aim=requests)
+        yield Row(f"cold image, {name}: at {cold_cost.CONNECTIONS} parallel", one.per_second, "images/s")
+    yield Row("cold image, by tag: HEAD requests", measured["by tag"].heads, "an image", least=1, aim=1)
+    yield Row(f"{cold_cost.PODS} pods of one new image", verifications, "verifications", most=1, aim=1)
+
+
+def _curves(bench: Bench) -> Iterator[Row]:
+    with bench.registry(curves.needed_images()) as registry:
+        for name, curve in (("warm", curves.warm), ("cold", curves.cold)):
+            points = curve(bench.folder, registry)
+            bench.curves[name] = curves.as_objects(points)
+            most = max(point.answered for point in points)
+            yield Row(f"{name} curve: the most that is answered", most, "reviews/s")
+            yield Row(f"{name} curve: not admitted", sum(point.refused for point in points), "reviews", most=0)
+            yield Row(f"{name} curve: at {curves.STEPS[-1]:g} times that load", points[-1].answered / most, "x")
+
+
+def _memory(bench: Bench) -> Iterator[Row]:
+    with bench.registry(1_001, policies=500) as registry, webhook(bench.folder, registry.host) as server:
+        yield Row("start to ready, 500 policies", server.seconds, "s", most=5)
+        body = write_review(bench.folder / "memory.json", [PLACEHOLDER])
+        images = write_images(bench.folder / "images", [registry.image(n, by_tag=False) for n in range(1_001)])
+        load(server, body, connections=32, seconds=60, images=images).require_admitted("1,000 reviews")
+        rest = server.proportional_mib()
+    yield Row("memory (PSS), 500 policies, 1,000 reviews", rest, "MiB", most=90, aim=75)
+    cached = memory.measure()
+    more = rest + cached["filled_mib"] - cached["rest_mib"]
+    yield Row("memory (PSS), and 100,000 subjects", more, "MiB", most=150, aim=120)
+
+
+def _matching(bench: Bench) -> Iterator[Row]:
+    measured = {count: matching.measure(count) for count in matching.COUNTS}
+    bench.curves["matching"] = [{"policies": count, **one} for count, one in measured.items()]
+    most = matching.COUNTS[-1]
+    yield Row(f"match 1 image against {most:,} policies, p50", measured[most]["match_p50_ms"], "ms", most=5)
+    yield Row("the same, p99", measured[most]["match_p99_ms"], "ms", most=5)
+    yield Row(f"compile {most:,} policies", measured[most]["compile_ms"] / 1e3, "s")
+
+
+def _objects(_: Bench) -> Iterator[Row]:
+    dearest, milliseconds = max(objects.measure().items(), key=lambda measured: measured[1])
+    yield Row(f"dearest policy object that is accepted ({dearest}), CPU", milliseconds, "ms", aim=50)
+
+
+def _drain(bench: Bench) -> Iterator[Row]:
+    measured = drain.measure()
+    bench.curves["drain"] = [
+        {"per_minute": budget, "tags": tags, "seconds": seconds, "implied_seconds": drain.implied(tags, budget)}
+        for budget, one in measured.items()
+        for tags, seconds in one.items()
+    ]
+    for tags, seconds in measured[300].items():
+        yield Row(f"{tags:,} new tags at 300 a minute, virtual clock", seconds / 60, "min")
+        yield Row("the same, as the budget alone implies", drain.implied(tags, 300) / 60, "min")
+
+
+def _replicas(bench: Bench) -> Iterator[Row]:
+    if not any(map(shutil.which, ("valkey-server", "redis-server"))):
+        print("neither valkey-server nor redis-server is installed: replicas are not measured", file=sys.stderr)
+        return
+    bench.curves["replicas"] = measured = list(replicas.measure_all())
+    for one in measured:
+        what = f"rollout over {one['replicas']} replicas, {'shared cache' if one['shared'] else 'alone'}"
+        yield Row(f"{what}: requests", float(one["registry_requests"]), "requests")
+        yield Row(f"{what}: p50", float(one["p50_ms"]), "ms")
+
+
+def _registry(bench: Bench) -> Iterator[Row]:
+    with bench.docker_registry() as registry:
+        for name, one in cold.measure(bench.folder, registry, Signer(registry, bench.key)).items():
+            yield Row(f"cold, docker-registry, {name}", one["images_per_minute"], "images/min", least=6000)
+            yield Row(f"cold, docker-registry, {name}: requests", one["requests_per_image"], "an image", most=4)
+
+
+def _formats(_: Bench) -> Iterator[Row]:
+    for name, (first, again) in formats.measure().items():
+        yield Row(f"one verification, {name}", first, "ms")
+        yield Row("the same, from memory", again * 1e3, "us")
+
+
+def _signing(_: Bench) -> Iterator[Row]:
+    for name, cost in signing.measure().items():
+        yield Row(f"signing, {name}", cost.per_minute, "images/min", least=300)
+        yield Row("the same, in raw signatures", cost.in_signatures, "signatures")
+        yield Row("the same, in plain requests", cost.in_requests, "requests", most=cost.requests * 12)
+
+
+def _events(bench: Bench) -> Iterator[Row]:
+    measured = events.measure(bench.folder)
+    what = f"push events, {events.RATE} a second, {events.WAITING:,} requests wait"
+    yield Row(f"{what}: p50", measured["p50_ms"], "ms")
+    yield Row(f"{what}: p99", measured["p99_ms"], "ms", most=100)
+    yield Row(f"{what}: refused", measured["refused"], "events", most=0)
+
+
+PARTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "warm": _warm,
+    "cold": _cold,
+    "curves": _curves,
+    "memory": _memory,
+    "matching": _matching,
+    "objects": _objects,
+    "drain": _drain,
+    "replicas": _replicas,
+    "registry": _registry,
+    "formats": _formats,
+    "signing": _signing,
+    "events": _events,
 }
 
 
-def _row(what: str, value: float, unit: str, *, least: float | None = None, most: float | None = None) -> Row:
-    floor = f">= {least:g}" if least is not None else f"<= {most:g}" if most is not None else ""
-    good = (least is None or value >= least) and (most is None or value <= most)
-    return what, f"{value:,.0f} {unit}" if value >= 100 else f"{value:.2f} {unit}", floor, good
-
-
-def _print(rows: list[Row]) -> None:
-    table = Table(title=f"sealgate, {os.cpu_count()} cores, load generator and registry on the same machine")
-    for column in ("what", "measured", "floor"):
-        table.add_column(column, justify="left" if column == "what" else "right")
-    for what, value, floor, good in rows:
-        table.add_row(what, value, floor if good else f"[red]{floor} missed[/red]")
-    Console(width=110).print(table)
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,8 +1,10 @@
-"""The webhook, and the trivial app beside it, as processes."""
+"""The webhook, and what stands beside it, as processes."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -18,6 +20,26 @@ if TYPE_CHECKING:
 
 BIN = Path(sys.executable).parent
 THREADS = 64
+_TICKS = os.sysconf("SC_CLK_TCK")
+_NGINX = """\
+daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr crit;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; keepalive_requests 1000000; keepalive_timeout 120;
+  client_body_temp_path {folder}/nginx-body; proxy_temp_path {folder}/nginx-proxy;
+  fastcgi_temp_path {folder}/nginx-fastcgi; uwsgi_temp_path {folder}/nginx-uwsgi; scgi_temp_path {folder}/nginx-scgi;
+  server {{
+    listen 127.0.0.1:{port} ssl backlog=4096;
+    ssl_certificate {folder}/tls.crt; ssl_certificate_key {folder}/tls.key;
+    default_type application/json;
+    location / {{ return 200 '{answer}'; }}
+  }}
+}}
+"""
+_ANSWER = (
+    '{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview",'
+    '"response":{"uid":"0d5f0a1e-0000-4000-8000-000000000000","allowed":true}}'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +49,43 @@ class Server:
     Attributes:
         url: without a path.
         seconds: from its start until it was ready.
-        pid: of its first process.
+        pid: of its first process; 0 if it is not on this machine, so that its CPU and memory are not known.
+        path: where it takes reviews.
     """
 
     url: str
     seconds: float
     pid: int
+    path: str = "/validate"
 
-    def resident_mib(self) -> float:
-        """Return the resident memory of its largest process in MiB."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+    def cpu_seconds(self) -> float:
+        """Return the CPU that all its processes have used; not a number if it is not known."""
+        if not self.pid:
+            return float("nan")
+        return sum(sum(map(int, _stat(pid)[11:15])) for pid in self._processes()) / _TICKS
+
+    def proportional_mib(self) -> float:
+        """Return the proportional set size of all its processes in MiB: what they share is counted once."""
         lines = [
             line
-            for pid in (str(self.pid), *children)
-            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
-            if line.startswith("VmRSS:")
+            for pid in self._processes()
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            if line.startswith("Pss:")
         ]
-        return max(int(line.split()[1]) / 1024 for line in lines)
+        return sum(int(line.split()[1]) for line in lines) / 1024
+
+    def _processes(self) -> list[int]:
+        found, unseen = [], [self.pid]
+        while unseen:
+            pid = unseen.pop()
+            found.append(pid)
+            unseen += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        return found
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of a process's `stat` that follow its name."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def make_certificate(folder: Path) -> None:
@@ -54,14 +96,14 @@ def make_certificate(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def webhook(folder: Path, registry: str) -> Iterator[Server]:
+def webhook(folder: Path, *registries: str) -> Iterator[Server]:
     """Run `sealgate serve` with the policies in a folder; the budget is out of the way."""
     port = free_port()
     command = [
         *(str(BIN / "sealgate"), "serve", "--policies", str(folder / "policies.yaml")),
         *("--listen", f"127.0.0.1:{port}", "--threads", str(THREADS), "--rate", "1000000", "--output", "json"),
         *("--tls-cert", str(folder / "tls.crt"), "--tls-key", str(folder / "tls.key")),
-        *("--insecure-registry", registry),
+        *(part for registry in registries for part in ("--insecure-registry", registry)),
     ]
     with _run(command, f"https://127.0.0.1:{port}", folder / "webhook.log") as server:
         yield server
@@ -69,7 +111,7 @@ def webhook(folder: Path, registry: str) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def trivial(folder: Path) -> Iterator[Server]:
-    """Run the trivial app under gunicorn, with the settings that the webhook has."""
+    """Run the trivial app under gunicorn's threaded worker."""
     port = free_port()
     command = [
         *(str(BIN / "gunicorn"), "--bind", f"127.0.0.1:{port}", "--worker-class", "gthread", "--workers", "1"),
@@ -78,6 +120,20 @@ def trivial(folder: Path) -> Iterator[Server]:
         *("--chdir", str(Path(__file__).parent), "trivial:create_app()"),
     ]
     with _run(command, f"https://127.0.0.1:{port}", folder / "trivial.log") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def nginx(folder: Path) -> Iterator[Server | None]:
+    """Run nginx with a fixed answer, one worker process; None if it is not installed."""
+    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        yield None
+        return
+    port = free_port()
+    (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, port=port, answer=_ANSWER))
+    command = [program, "-e", "stderr", "-c", str(folder / "nginx.conf")]
+    with _run(command, f"https://127.0.0.1:{port}", folder / "nginx.log") as server:
         yield server
 
 

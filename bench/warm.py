@@ -1,62 +1,67 @@
-"""Reviews a second that are answered from memory, over TLS keep-alive, beside the trivial app."""
+"""Reviews a second that are answered from memory, over TLS keep-alive, beside the trivial app, nginx and peers."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import statistics
-import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from environment import need, pod_review
-from servers import trivial, webhook
+from load import load, write_review
+from servers import Server, nginx, trivial, webhook
 
 if TYPE_CHECKING:
-    from environment import Registry, Signer
-    from servers import Server
+    from collections.abc import Mapping
+    from pathlib import Path
 
-ROUNDS = 3
-SECONDS = 5
+    from load import Load
+    from memory_registry import MemoryRegistry
+
+ROUNDS = 5
+SECONDS = 3
 CONNECTIONS = 32
+TRIVIAL = "trivial Flask app"
+LIMIT = "nginx, fixed answer"
+OURS = ("by tag", "by digest")
 
 
-def measure(folder: Path, registry: Registry, signer: Signer) -> dict[str, dict[str, float]]:
-    """Return for each contestant reviews a second, p50 and p99 in ms: medians of alternating rounds."""
-    digests = [signer.push_signed("warm/app", f"v{number}") for number in range(3)]
+def measure(folder: Path, registry: MemoryRegistry, peers: Mapping[str, str]) -> dict[str, list[Load]]:
+    """Return for each contestant one load a round; each round measures all of them in turn.
+
+    Args:
+        folder: with policies and certificates.
+        registry: has the images.
+        peers: URLs of other webhooks by name, which verify the same images.
+    """
     bodies = {
-        "by tag": pod_review([f"{registry.host}/warm/app:v{number}" for number in range(3)]),
-        "by digest": pod_review([f"{registry.host}/warm/app@{digest}" for digest in digests]),
+        name: write_review(folder / f"{name}.json", [registry.image(n, by_tag=name == "by tag") for n in range(3)])
+        for name in OURS
     }
-    for name, body in bodies.items():
-        (folder / f"{name}.json").write_bytes(body)
-    results: dict[str, list[dict[str, float]]] = {}
-    with webhook(folder, registry.host) as ours, trivial(folder) as ceiling:
+    results: dict[str, list[Load]] = {}
+    with contextlib.ExitStack() as stack:
+        ours = stack.enter_context(webhook(folder, registry.host))
+        contestants = [(name, ours, body) for name, body in bodies.items()]
+        contestants.append((TRIVIAL, stack.enter_context(trivial(folder)), bodies["by tag"]))
+        limit = stack.enter_context(nginx(folder))
+        if limit is not None:
+            contestants.append((LIMIT, limit, bodies["by tag"]))
+        contestants += [
+            (f"{peer}, {name}", _peer(url), body) for peer, url in peers.items() for name, body in bodies.items()
+        ]
+        for name, server, body in contestants:
+            load(server, body, connections=CONNECTIONS, seconds=3).require_admitted(name)
         for _ in range(ROUNDS):
-            for name in bodies:
-                results.setdefault(name, []).append(_load(ours, folder / f"{name}.json"))
-            results.setdefault("trivial Flask app", []).append(_load(ceiling, folder / "by tag.json"))
-    return {name: _median(rounds) for name, rounds in results.items()}
+            for name, server, body in contestants:
+                one = load(server, body, connections=CONNECTIONS, seconds=SECONDS).require_admitted(name)
+                results.setdefault(name, []).append(one)
+    return results
 
 
-def _load(server: Server, body: Path) -> dict[str, float]:
-    wrk = need("wrk", "wrk")
-    script = Path(__file__).with_name("load.lua")
-    command = [
-        wrk,
-        "-t1",
-        f"-c{CONNECTIONS}",
-        f"-d{SECONDS}s",
-        "--latency",
-        "-s",
-        str(script),
-        f"{server.url}/validate",
-    ]
-    output = subprocess.run([*command, "--", str(body)], check=True, capture_output=True, text=True).stdout
-    result: dict[str, float] = json.loads(output.splitlines()[-1])
-    if result["refused"] or result["errors"]:
-        raise SystemExit(f"not every review was admitted: {result}")
-    return result
+def ratio(results: Mapping[str, list[Load]], name: str, to: str) -> float:
+    """Return the median, over the rounds, of a contestant's reviews a second in those of another one."""
+    return statistics.median(one.rate / other.rate for one, other in zip(results[name], results[to], strict=True))
 
 
-def _median(rounds: list[dict[str, float]]) -> dict[str, float]:
-    return {key: statistics.median(one[key] for one in rounds) for key in ("rate", "p50_ms", "p99_ms")}
+def _peer(url: str) -> Server:
+    scheme, _, rest = url.partition("://")
+    authority, _, path = rest.partition("/")
+    return Server(f"{scheme}://{authority}", 0.0, 0, f"/{path}")

@@ -13,7 +13,10 @@ dependencies)
   python3 locked_requirements.py uv >uv.txt
   /build/bin/pip install --no-cache-dir --only-binary=:all: --require-hashes -r uv.txt
   /build/bin/uv export -q --frozen --no-emit-project --only-group build >build.txt
-  /build/bin/uv export -q --frozen --no-emit-project --no-default-groups --extra "$part" >part.txt
+  set -- --extra "$part"
+  # The webhook's optional shared cache.
+  [ "$part" != webhook ] || set -- "$@" --extra shared-cache
+  /build/bin/uv export -q --frozen --no-emit-project --no-default-groups "$@" >part.txt
   /build/bin/pip install --no-cache-dir --only-binary=:all: --require-hashes -r build.txt
   python3 -m venv --without-pip "$target"
   /build/bin/pip --python "$target/bin/python" install --no-cache-dir --no-compile --no-deps \

@@ -16,11 +16,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "demo.svg"
 #: How old a cached refusal is depends on how fast the demo runs.
 AGE = re.compile(r"(refused\s+)\d+(\s+s\s+ago,\s+looked\s+up\s+again\s+in\s+)\d+")
+#: Every decision has an id of its own.
+DECISION = re.compile(r"(decision id: )[a-z2-7]{8}-[a-z2-7]{8}")
 WIDTH = 122
 
 
 def demo_output() -> str:
-    """Return what the demo prints, with colours, and with ports and times that stay the same from run to run."""
+    """Return what the demo prints, with colours, and with ports, times and ids that stay the same from run to run."""
     environment = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(WIDTH), "TERM": "xterm-256color"}
     environment.pop("NO_COLOR", None)
     command = [sys.executable, str(ROOT / "examples" / "demo" / "demo.py")]
@@ -32,7 +34,7 @@ def demo_output() -> str:
         return f"127.0.0.1:{names.setdefault(match[1], next(ports, match[1]))}"
 
     output = re.sub(r"127\.0\.0\.1:(\d+)", same, f"$ make demo\n{done.stdout}")
-    return AGE.sub(r"\g<1>0\g<2>30", output)
+    return DECISION.sub(r"\g<1>k5xqz3mc-2hfrt7vb", AGE.sub(r"\g<1>0\g<2>30", output))
 
 
 def draw(output: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,11 @@ settings.load_profile("sealgate")
 
 # Shells let background jobs ignore Ctrl-C; whatever is started here would go on ignoring it, and some of it must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No test trusts a CA of this machine, and OpenSSL needs 50 ms for each context to parse the bundle of all of them.
+# Processes that tests start inherit this. Tests on a cluster start tools that may download.
+if not os.environ.get("SEALGATE_E2E"):
+    os.environ["SSL_CERT_FILE"] = os.devnull
 
 #: Longer texts are keys, signatures and documents, and not what anybody calls a test.
 MAX_TEXT = 100

@@ -64,3 +64,12 @@ def test_three_hundred_a_minute_lets_six_hundred_through_in_the_first_minute_at_
             break
         granted += 1
     assert granted == pytest.approx(600, abs=1)
+
+
+def test_place_that_is_given_back_is_free_for_the_next_request() -> None:
+    clock = FakeClock()
+    budgets = Budgets(per_minute=60, burst=1, clock=clock)
+    budgets.reserve(HOST, Deadline.after(clock, 0))
+    budgets.give_back(HOST)
+    assert budgets.reserve(HOST, Deadline.after(clock, 0)) == 0
+    budgets.give_back("never.example.org")

@@ -34,6 +34,8 @@ REVIEWS = HERE / "reviews"
 #: What the reviews say where the registry's address belongs.
 PLACEHOLDER = "REGISTRY"
 VERIFIED = "Verified"
+#: The audit annotation that names the decision; the others are about one container each.
+DECISION = "decision_id"
 #: How far what is said about a review is indented, its label included.
 LABEL_WIDTH = 14
 
@@ -121,9 +123,10 @@ def _submit(registry: LayoutRegistry, webhook: Webhook) -> int:
 
 
 def _reasons(response: Mapping[str, Any]) -> dict[str, str]:
-    """Return each container's reason from the audit annotations of an answer."""
+    """Return each container's reason from the audit annotations of an answer; the decision's id is none of them."""
     reasons = {}
-    for container, text in response.get("auditAnnotations", {}).items():
+    annotations = {key: text for key, text in response.get("auditAnnotations", {}).items() if key != DECISION}
+    for container, text in annotations.items():
         what, _, rest = text.partition(": ")
         reasons[container] = rest.partition(": ")[0] if what == "not verified" else VERIFIED
     return reasons

@@ -1,4 +1,4 @@
-"""Settings file of the operator, as the chart writes it."""
+"""Settings file of the operator, as the chart writes it, and what it shares with that of the signing worker."""
 
 from __future__ import annotations
 
@@ -14,19 +14,25 @@ from sealgate.process.config import RegistriesConfig
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$", max_length=253)]
 
 
-class _Settings(BaseModel):
+class Settings(BaseModel):
     """Base of all parts of the file: camelCase, unknown fields are refused."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
 
 
-class WebhookService(_Settings):
-    """The Service that the API server calls."""
+class WebhookService(Settings):
+    """The Service that the API server calls.
+
+    Attributes:
+        name: its name.
+        in_cluster: whether it exists: whether the chart runs the webhook.
+    """
 
     name: Name
+    in_cluster: bool = True
 
 
-class CertificateSettings(_Settings):
+class CertificateSettings(Settings):
     """Whether the operator issues the webhook's certificates, and their lifetimes."""
 
     managed: bool = True
@@ -52,31 +58,15 @@ class CertificateSettings(_Settings):
         return timedelta(hours=self.leaf_lifetime_hours)
 
 
-class OperatorConfig(_Settings):
-    """The whole file.
+class ProcessConfig(Settings):
+    """What the settings files of all processes of this package have.
 
     Attributes:
         metrics_listen: `host:port` of metrics and `/healthz`.
-        lease: name of the Lease by which the leader is elected.
-        webhooks: name of the ConfigMap that lists the release's webhook configurations (`webhooks.configurations`).
-        self_test_secret: Secret for the self-test's client certificate; empty where the webhook requires none.
-        excluded_namespaces: names of the namespaces whose pods are not sent to the webhook.
-        failure_policy: what the API server does while the webhook does not respond.
-        registries: how key management services are reached.
+        log_level: from which on lines are logged.
     """
 
     metrics_listen: str = Field(default="0.0.0.0:8080", pattern=r"^[^\s]*:[0-9]{1,5}$")
-    lease: Name
-    webhooks: Name
-    webhook_service: WebhookService
-    tls_secret: Name
-    ca_secret: Name
-    self_test_secret: Name | Literal[""] = ""
-    certificates: CertificateSettings = CertificateSettings()
-    key_refresh_seconds: float = Field(default=300, ge=1)
-    excluded_namespaces: list[Name] = Field(default_factory=list)
-    failure_policy: Literal["Fail", "Ignore"] = "Fail"
-    registries: RegistriesConfig = RegistriesConfig()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property
@@ -89,3 +79,38 @@ class OperatorConfig(_Settings):
     def level(self) -> int:
         """Log level, as a number of `logging`."""
         return logging.getLevelNamesMapping()[self.log_level.upper()]
+
+
+class ReplicaConfig(ProcessConfig):
+    """What the settings files of all processes have that elect a leader.
+
+    Attributes:
+        lease: name of the Lease by which the leader is elected.
+        registries: how registries and services are reached.
+    """
+
+    lease: Name
+    registries: RegistriesConfig = RegistriesConfig()
+
+
+class OperatorConfig(ReplicaConfig):
+    """The whole file.
+
+    Attributes:
+        webhooks: name of the ConfigMap that lists the release's webhook configurations (`webhooks.configurations`).
+        self_test_secret: Secret for the self-test's client certificate; empty where the webhook requires none.
+        shared_cache_secret: Secret for the key of the shared cache; empty where there is none.
+        excluded_namespaces: names of the namespaces whose pods are not sent to the webhook.
+        failure_policy: what the API server does while the webhook does not respond.
+    """
+
+    webhooks: Name
+    webhook_service: WebhookService
+    tls_secret: Name
+    ca_secret: Name
+    self_test_secret: Name | Literal[""] = ""
+    shared_cache_secret: Name | Literal[""] = ""
+    certificates: CertificateSettings = CertificateSettings()
+    key_refresh_seconds: float = Field(default=300, ge=1)
+    excluded_namespaces: list[Name] = Field(default_factory=list)
+    failure_policy: Literal["Fail", "Ignore"] = "Fail"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sealgate.errors import NotFoundError, UnavailableError
 from sealgate.kubernetes.client import ConflictError
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from sealgate.api.v1alpha1.status import Condition
     from sealgate.clocks import Clock
     from sealgate.kubernetes.client import KubernetesAPI
-    from sealgate_operator.metrics import Metrics
     from sealgate_operator.status.conditions import ConditionUpdate
 
 COMPONENT = "sealgate-operator"
@@ -24,11 +23,19 @@ COMPONENT = "sealgate-operator"
 _NAMESPACE = "default"
 
 
+class EventMetrics(Protocol):
+    """Counts Events."""
+
+    def event_dropped(self) -> None:
+        """Count an Event that could not be written."""
+
+
 class Events:
     """Creates Events. One that cannot be created is counted and dropped: the condition says the same.
 
     Args:
         api: the API server.
+        component: name of the reporting component ("sealgate-operator").
         instance: name of this replica.
         clock: source of timestamps.
         metrics: counts dropped Events.
@@ -36,9 +43,15 @@ class Events:
     """
 
     def __init__(
-        self, api: KubernetesAPI, instance: str, clock: Clock, metrics: Metrics, log: FilteringBoundLogger
+        self,
+        api: KubernetesAPI,
+        component: str,
+        instance: str,
+        clock: Clock,
+        metrics: EventMetrics,
+        log: FilteringBoundLogger,
     ) -> None:
-        self._writer = EventWriter(api, COMPONENT, instance, clock)
+        self._writer = EventWriter(api, component, instance, clock)
         self._metrics = metrics
         self._log = log
 

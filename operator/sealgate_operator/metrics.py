@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, make_wsgi_app
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from sealgate.process.metrics_server import metrics_app
+from sealgate.process.serving.asgi import respond
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from sealgate.process.serving.asgi import ASGIApplication, Receive, Scope, Send
 
 _PREFIX = "sealgate_operator"
 
@@ -53,6 +57,22 @@ class Metrics:
         self._enforcing = Gauge(
             f"{_PREFIX}_enforcing", "1 if every webhook configuration has its rules, 0 if not.", registry=self.registry
         )
+        self._enforced = Gauge(
+            "sealgate_enforcing",
+            "1 if the API server asks the webhook as the chart wants, 0 if anything keeps it from that.",
+            registry=self.registry,
+        )
+        self._problems = Gauge(
+            "sealgate_enforcement_problems",
+            "1 for each kind of problem that keeps the API server from asking the webhook as the chart wants.",
+            ("problem",),
+            registry=self.registry,
+        )
+        self._bundles_restored = Counter(
+            f"{_PREFIX}_ca_bundles_restored",
+            "Webhook configurations whose caBundle was changed by another client and was restored.",
+            registry=self.registry,
+        )
         self._rules_restored = Counter(
             f"{_PREFIX}_rules_restored",
             "Webhook configurations whose rules were changed by another client and were restored.",
@@ -80,6 +100,18 @@ class Metrics:
     def enforcing(self, *, enforcing: bool) -> None:
         """Set whether every webhook configuration has its rules."""
         self._enforcing.set(float(enforcing))
+
+    def enforcement(self, problems: Iterable[str]) -> None:
+        """Set the kinds of problems that keep the API server from asking the webhook as the chart wants."""
+        kinds = set(problems)
+        self._enforced.set(not kinds)
+        self._problems.clear()
+        for kind in kinds:
+            self._problems.labels(kind).set(1)
+
+    def ca_bundle_restored(self) -> None:
+        """Count a webhook configuration whose `caBundle` was restored."""
+        self._bundles_restored.inc()
 
     def rules_restored(self) -> None:
         """Count a webhook configuration whose rules were restored."""
@@ -120,25 +152,27 @@ class Metrics:
         return Gauge(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
 
 
-def metrics_app(metrics: Metrics, well: Callable[[], bool], problem: Callable[[], str]) -> WSGIApplication:
-    """Return the WSGI application of the port: `/healthz` and `/readyz`, on followers too, and metrics on other paths.
+def probes_app(
+    registry: CollectorRegistry, well: Callable[[], bool], problem: Callable[[], str] = lambda: ""
+) -> ASGIApplication:
+    """Return the ASGI application of the port: `/healthz` and `/readyz`, on followers too, and metrics on other paths.
 
     Args:
-        metrics: the metrics to serve.
+        registry: the metrics to serve.
         well: returns whether every background task runs.
         problem: returns why this replica is not ready; empty if it is.
     """
-    scrape: WSGIApplication = make_wsgi_app(metrics.registry)
+    scrape = metrics_app(registry)
 
-    def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO")
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
         if path not in {"/healthz", "/readyz"}:
-            return scrape(environ, start_response)
+            await scrape(scope, receive, send)
+            return
         why = "" if well() else "a background task has stopped"
         if path == "/readyz":
             why = why or problem()
-        status, body = ("503 Service Unavailable", f"{why}\n") if why else ("200 OK", "ok\n")
-        start_response(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
-        return [body.encode("ascii", "backslashreplace")]
+        text = f"{why or 'ok'}\n".encode("ascii", "backslashreplace")
+        await respond(send, 503 if why else 200, text, b"text/plain")
 
-    return respond
+    return answer

@@ -7,6 +7,7 @@
     ├── UnavailableError              no finding could be made: retry; never cached, never "verified"
     │   ├── DeadlineError             the review's time ran out
     │   ├── RateLimitedError          a budget or an HTTP 429 response says to retry later (carries `retry_after`)
+    │   ├── UnreachableError          the other side cannot be connected to, gives no answer, or answers with 5xx
     │   ├── NotFoundError             the registry or service has no such manifest, blob or record
     │   ├── UnauthorizedError         the registry or service rejects the credentials
     │   ├── KeyRefusedError           a key is known and must not be used
@@ -83,6 +84,14 @@ class DeadlineError(UnavailableError):
     """The deadline of the review, or of the verification, has passed."""
 
     reason = Reason.DEADLINE_EXCEEDED
+
+
+class UnreachableError(UnavailableError):
+    """The name does not resolve, the host cannot be connected to or breaks off, or it answers with a status of 5xx.
+
+    Nothing was said about what was asked for. A timeout is a `DeadlineError`. A host that asks to retry later (429, or
+    503 with Retry-After) has answered: that is a `RateLimitedError`.
+    """
 
 
 class RateLimitedError(UnavailableError):

@@ -45,6 +45,15 @@ def quote(text: object, limit: int = MAX_QUOTED) -> str:
     return escaped
 
 
+def shorten(text: str, limit: int) -> str:
+    """Return text of at most `limit` characters, at least 3; a cut is marked with an ellipsis within them.
+
+    >>> shorten("a message", 6)
+    'a m...'
+    """
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
 def name_accepted(fingerprints: Iterable[str]) -> str:
     """Return the clause of a message about a wrong key that names the accepted keys.
 

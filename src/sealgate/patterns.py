@@ -25,7 +25,7 @@ from sealgate.messages import quote
 from sealgate.references import DOCKER_HUB, parse_registry, parse_repository
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 #: The longest pattern, in characters.
 MAX_LENGTH = 512
@@ -33,6 +33,10 @@ MAX_LENGTH = 512
 MAX_ALTERNATIVES = 128
 #: The most characters of all those globs together.
 MAX_EXPANDED = 8192
+#: What compiling costs, in steps of about a microsecond: each glob of a pattern, each character and wildcard of a glob.
+GLOB_STEPS = 16
+CHARACTER_STEPS = 2
+WILDCARD_STEPS = 8
 
 _LEXER = re.compile(r"\*\*+|[*?{},]|[^*?{},]+")
 _BLANKS = " \t"
@@ -150,6 +154,10 @@ class _Automaton:
         return bool(positions & self._end)
 
 
+def _count_nothing(steps: int) -> None:
+    """Count no steps: a single pattern is bounded by the limits above."""
+
+
 def compile_pattern(text: str) -> Pattern:
     """Compile a pattern over any text.
 
@@ -159,13 +167,17 @@ def compile_pattern(text: str) -> Pattern:
     return _pattern(text, _alternatives(text))
 
 
-def compile_tag_pattern(text: str) -> Pattern:
+def compile_tag_pattern(text: str, spend: Callable[[int], None] = _count_nothing) -> Pattern:
     """Compile a pattern over tags.
+
+    Args:
+        text: the pattern.
+        spend: called with the steps that compiling takes, before they are taken; what it raises ends the compilation.
 
     Raises:
         InvalidPatternError: the pattern is outside the pattern language, too large, or could never match a tag.
     """
-    alternatives = _alternatives(text)
+    alternatives = _alternatives(text, spend)
     for tokens in alternatives:
         wrong = _TAG_CHARACTERS.sub("", _literals(tokens))
         if wrong:
@@ -175,16 +187,20 @@ def compile_tag_pattern(text: str) -> Pattern:
     return _pattern(text, alternatives)
 
 
-def compile_repository_pattern(text: str) -> Pattern:
+def compile_repository_pattern(text: str, spend: Callable[[int], None] = _count_nothing) -> Pattern:
     """Compile a pattern over normalised repository names, `registry/path`.
 
     A registry without wildcards is normalised as in references: lower case, without `:443`, Docker Hub as
     `docker.io`.
 
+    Args:
+        text: the pattern.
+        spend: see `compile_tag_pattern`.
+
     Raises:
         InvalidPatternError: the pattern is outside the pattern language, too large, or could never match a repository.
     """
-    return _pattern(text, [_repository_glob(text, tokens) for tokens in _alternatives(text)])
+    return _pattern(text, [_repository_glob(text, tokens) for tokens in _alternatives(text, spend)])
 
 
 def _pattern(text: str, alternatives: Iterable[_Tokens]) -> Pattern:
@@ -212,20 +228,44 @@ def _runs_of_literals(tokens: _Tokens) -> Iterator[str]:
 # --- from text to globs ---------------------------------------------------------------------------------------
 
 
-def _alternatives(text: str) -> list[_Tokens]:
+def _alternatives(text: str, spend: Callable[[int], None] = _count_nothing) -> list[_Tokens]:
     """Return the globs that the pattern's braces expand to."""
     if not text or text.isspace():
         raise _invalid(text, "it is empty")
     if len(text) > MAX_LENGTH:
         raise _invalid(text, f"it is longer than {MAX_LENGTH} characters")
+    parts = list(_parts(text))
+    _check_expansion(text, parts)
+    spend(_steps(parts))
     alternatives: list[_Tokens] = [()]
-    for options in _parts(text):
-        if len(alternatives) * len(options) > MAX_ALTERNATIVES:
-            raise _invalid(text, f"its braces make more than {MAX_ALTERNATIVES} combinations; write several patterns")
+    for options in parts:
         alternatives = [head + option for head in alternatives for option in options]
-        if sum(map(len, alternatives)) > MAX_EXPANDED:
-            raise _invalid(text, f"its braces make more than {MAX_EXPANDED} characters; write several patterns")
     return [_merge_runs(tokens) for tokens in alternatives]
+
+
+def _check_expansion(text: str, parts: Iterable[list[_Tokens]]) -> None:
+    """Check the number of globs that parts expand to, and of their characters together."""
+    globs, characters = 1, 0
+    for options in parts:
+        characters = characters * len(options) + globs * sum(map(len, options))
+        globs *= len(options)
+        if globs > MAX_ALTERNATIVES:
+            raise _invalid(text, f"its braces make more than {MAX_ALTERNATIVES} combinations; write several patterns")
+        if characters > MAX_EXPANDED:
+            raise _invalid(text, f"its braces make more than {MAX_EXPANDED} characters; write several patterns")
+
+
+def _steps(parts: Iterable[list[_Tokens]]) -> int:
+    """Return the steps that it takes to compile the globs that parts expand to."""
+    globs, steps = 1, 0
+    for options in parts:
+        steps = steps * len(options) + globs * sum(_token_steps(token) for tokens in options for token in tokens)
+        globs *= len(options)
+    return steps + GLOB_STEPS * globs
+
+
+def _token_steps(token: _Token) -> int:
+    return CHARACTER_STEPS if isinstance(token, str) else WILDCARD_STEPS
 
 
 def _parts(text: str) -> Iterator[list[_Tokens]]:

@@ -41,6 +41,8 @@ MAX_REGISTRY_LENGTH = 255
 MAX_LENGTH = 1024
 #: Parsed references in the cache: a cluster uses the same ones again and again.
 MAX_CACHED = 4096
+#: Parsed registries in the cache: a new image is seldom of a new one.
+MAX_CACHED_REGISTRIES = 256
 
 _HUB_ALIASES = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
 #: Names of Docker Hub after which docker adds `library/` to a single component.
@@ -151,6 +153,7 @@ def parse_repository(text: str) -> Repository:
     return reference.repository
 
 
+@lru_cache(MAX_CACHED_REGISTRIES)
 def parse_registry(text: str) -> str:
     """Return `host[:port]` as references have it: lower case, without `:443`, Docker Hub as `docker.io`.
 

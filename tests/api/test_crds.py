@@ -20,7 +20,7 @@ from tests.chart.rendering import CHART
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CRDS = [yaml.safe_load(text) for text in crds.render_crds().values()]
+CRDS = [yaml.load(text, yaml.CSafeLoader) for text in crds.render_crds((*crds.KINDS, *crds.SIGNING_KINDS)).values()]
 BY_KIND = {crd["spec"]["names"]["kind"]: crd for crd in CRDS}
 
 #: What a structural schema may hold (Kubernetes: "Specifying a structural schema"), but for x-kubernetes-*.
@@ -56,16 +56,27 @@ def test_the_chart_has_the_generated_files_and_no_others() -> None:
     assert files == crds.render_crds(), "run: sealgate crd --directory charts/sealgate/crds"
 
 
+def test_the_chart_has_the_generated_files_of_signing_and_no_others() -> None:
+    files = {path.name: path.read_text(encoding="utf-8") for path in (CHART / "signing-crds").iterdir()}
+    assert files == crds.render_crds(crds.SIGNING_KINDS), "run: make generate"
+
+
 def test_names_are_as_documented() -> None:
     assert {kind: crd["spec"]["names"]["shortNames"] for kind, crd in BY_KIND.items()} == {
         "Authenticator": ["authn"],
         "VerificationPolicy": ["vpol"],
+        "SigningPolicy": ["spol"],
+        "SigningRequest": ["sreq"],
+        "SigningBaseline": ["sbase"],
     }
+    namespaced = {"SigningRequest", "SigningBaseline"}
     for crd in CRDS:
         spec = crd["spec"]
+        scope = "Namespaced" if spec["names"]["kind"] in namespaced else "Cluster"
         assert crd["metadata"]["name"] == f"{spec['names']['plural']}.sealgate.dev"
-        assert (spec["group"], spec["scope"], spec["versions"][0]["name"]) == ("sealgate.dev", "Cluster", "v1alpha1")
-        assert spec["versions"][0]["subresources"] == {"status": {}}
+        assert (spec["group"], spec["scope"], spec["versions"][0]["name"]) == ("sealgate.dev", scope, "v1alpha1")
+        has_status = spec["names"]["kind"] != "SigningBaseline"
+        assert spec["versions"][0].get("subresources") == ({"status": {}} if has_status else None)
         assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 
 
@@ -154,8 +165,14 @@ def test_exactly_one_format_is_demanded_of_all_that_there_are() -> None:
 
 def test_status_schema_has_no_defaults() -> None:
     for kind in BY_KIND:
-        for path, node in nodes(schema(kind)["properties"]["status"]):
-            assert "default" not in node, path
+        status = schema(kind)["properties"].get("status", {})
+        for path, node in nodes(status):
+            assert "default" not in node or node is status, path
+
+
+def test_an_object_that_was_never_reconciled_does_not_count_as_reconciled() -> None:
+    for kind in ("Authenticator", "VerificationPolicy", "SigningPolicy"):
+        assert schema(kind)["properties"]["status"]["default"] == {"observedGeneration": -1}
 
 
 def test_new_format_gets_its_rules_automatically() -> None:

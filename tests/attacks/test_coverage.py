@@ -12,20 +12,12 @@ from sealgate.policies.decisions import Coverage, UnmatchedImages, Verdict, deci
 from tests.policies.decisions.cases import IMAGE, REFERENCE, SUBJECT, policy, refused, verified
 from tests.policies.decisions.strategies import SEVERAL, SEVERITY, Result, results_of, verdict_of
 from tests.support.builders.objects import policy as policy_object
-from tests.webhook.environment import WebhookEnvironment, open_environment
 from tests.webhook.objects import pod, review
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from tests.webhook.environment import WebhookEnvironment
 
 LENIENT = st.sampled_from(["Warn", "Audit"]).flatmap(lambda action: results_of("lenient", action))
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> Iterator[WebhookEnvironment]:
-    with open_environment(tmp_path) as environment:
-        yield environment
 
 
 @pytest.mark.parametrize("action", ["Audit", "Warn"])

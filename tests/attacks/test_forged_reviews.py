@@ -20,7 +20,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from sealgate import self_test
 from sealgate_operator.certificates.self_test import CERTIFICATE, KEY, TRUSTED, next_data
 from sealgate_webhook.backends.cluster.policies import AUTHENTICATORS, POLICIES
-from sealgate_webhook.server.callers import Caller, PermittedCallers
+from sealgate_webhook.server.callers import PermittedCallers
+from sealgate_webhook.transport.callers import Caller
 from tests.support.builders.objects import authenticator, policy
 from tests.support.clocks import NOW, FakeClock
 from tests.support.signers.client_certificates import CLIENT, DAY, SERVER, ClientCA, client_context

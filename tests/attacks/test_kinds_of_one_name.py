@@ -7,21 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate.workloads.kinds import BUILT_IN, WorkloadKind
-from tests.webhook.environment import WebhookEnvironment, open_environment
 from tests.webhook.objects import pod_spec, review, workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from tests.webhook.environment import WebhookEnvironment
 
 TEMPLATE = "spec.template.spec"
 KRUISE = WorkloadKind.custom("apps.kruise.io", "StatefulSet", [TEMPLATE])
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> Iterator[WebhookEnvironment]:
-    with open_environment(tmp_path) as environment:
-        yield environment
 
 
 def kruise(image: str, **members: Any) -> dict[str, Any]:

@@ -10,15 +10,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from sealgate_operator.certificates.reconciler import CertificateReconciler
 from sealgate_operator.certificates.rotation import CURRENT_KEY, LEAF_KEY
 from sealgate_operator.config import OperatorConfig
-from sealgate_operator.controller.store import SECRET, ObjectStore
+from sealgate_operator.controller.resources import SECRET
+from sealgate_operator.controller.store import ObjectStore
 from sealgate_operator.keys.secrets import SecretKeys
 from sealgate_operator.metrics import Metrics
 from sealgate_operator.status.authenticators import assess
 from sealgate_operator.status.verification_policies import policy_status
-from tests.operator.environment import CA_SECRET, TLS_SECRET, api_of, data, install, log
+from tests.operator.certificates.test_reconciler import reconciler_of
+from tests.operator.environment import CA_SECRET, TLS_SECRET, api_of, data, install
 from tests.operator.objects import authenticator, cosign, inline, pem, policy, secret_ref, settings
 from tests.support.clocks import NOW, FakeClock
 from tests.support.simulators.kubernetes import KubernetesSimulator
@@ -106,7 +107,7 @@ def test_attack_40_private_keys_are_only_in_the_two_secrets(
         install(cluster)
         config = OperatorConfig.model_validate(settings())
         clock = FakeClock()
-        kept = CertificateReconciler(api_of(cluster), config, "sealgate", clock, _Open(), Metrics(lambda: True), log())
+        kept = reconciler_of(cluster, api_of(cluster), config, clock, _Open(), Metrics(lambda: True))
         kept.reconcile()
         clock.advance(5841 * 3600)
         kept.reconcile()

@@ -9,6 +9,7 @@ from sealgate.policies.decisions import Verdict
 from sealgate.reasons import Reason
 from sealgate.references import parse_reference
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
+from sealgate.verification.tag_resolution import Resolved
 from tests.support.environments.registry_clients import client_for, repository_of, session_of
 from tests.support.environments.verifier import REPOSITORY, VerifierEnvironment
 from tests.support.simulators.registry import RegistrySimulator, digest_of
@@ -38,7 +39,7 @@ def test_attack_01_lying_header_only_chooses_the_verified_digest() -> None:
         (chosen,) = environment.verify(environment.image("v2"))
         reference = parse_reference(environment.image("v2"))
         pinned = environment.verifier.resolve([reference], environment.review())
-        assert (chosen.verdict, chosen.subject, pinned) == (Verdict.ADMIT, signed, {reference: signed})
+        assert (chosen.verdict, chosen.subject, pinned) == (Verdict.ADMIT, signed, {reference: Resolved(signed)})
         # The other way round, and a digest that is not there.
         for lie in (unsigned, digest_of(b"not there")):
             environment.registry.faults.clear()
@@ -51,7 +52,7 @@ def test_attack_01_lying_header_only_chooses_the_verified_digest() -> None:
 def test_attack_02_a_digest_that_the_registry_chose_is_refused() -> None:
     with RegistrySimulator() as registry, client_for(registry) as client:
         registry.push_image("team/app", "v1")
-        for chosen in (digest_of(b"x"), "sha256:", "sha256:" + "0" * 63, "md5:0", "", "sha512:" + "0" * 128, "x\x7fy"):
+        for chosen in (digest_of(b"x"), "sha256:", "sha256:" + "0" * 63, "md5:0", "", "sha512:" + "0" * 128, "x~y"):
             registry.faults.clear()
             registry.faults.header("manifests", "Docker-Content-Digest", chosen)
             with pytest.raises(VerificationError) as refused:

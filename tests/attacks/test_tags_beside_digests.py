@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from sealgate.policies.decisions import UnmatchedImages
 from tests.support.builders.objects import policy
 from tests.support.clocks import FakeClock
-from tests.webhook.environment import open_environment
 from tests.webhook.objects import pod, review, workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from tests.webhook.environment import ReviewAnswer, WebhookEnvironment
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> Iterator[WebhookEnvironment]:
-    with open_environment(tmp_path) as environment:
-        yield environment
 
 
 def tagged(environment: WebhookEnvironment, *tags: str, **spec: Any) -> dict[str, Any]:

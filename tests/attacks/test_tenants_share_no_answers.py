@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from tests.support.simulators.http_messages import Answer
     from tests.webhook.environment import ReviewAnswer
+    from tests.webhook.ways import Way
 
 USERS = {"robot": "s3cret", "member": "pa55word"}
 
@@ -90,8 +91,8 @@ def _pod_review(namespace: str, image: str, secrets: tuple[str, ...], account: s
 
 
 @pytest.fixture(params=["basic", "bearer"])
-def tenants(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Tenants]:
-    with KubernetesSimulator() as cluster, open_environment(tmp_path) as environment:
+def tenants(request: pytest.FixtureRequest, tmp_path: Path, way: Way) -> Iterator[Tenants]:
+    with KubernetesSimulator() as cluster, open_environment(tmp_path, way) as environment:
         environment.clock = clock = FakeClock()
         environment.registry.auth = Auth(request.param, users=USERS)
         yield Tenants(environment, cluster, clock)

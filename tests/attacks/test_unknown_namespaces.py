@@ -18,7 +18,7 @@ from tests.cli import objects as cli_objects
 from tests.cli.shop import Shop, open_shop
 from tests.support.builders.objects import policy
 from tests.support.simulators.registry import RegistrySimulator
-from tests.webhook.environment import namespace, open_environment
+from tests.webhook.environment import namespace
 from tests.webhook.objects import pod, review
 
 if TYPE_CHECKING:
@@ -36,12 +36,6 @@ MAY_SELECT: list[dict[str, Any]] = [
     {"matchExpressions": [{"key": "env", "operator": "DoesNotExist"}]},
     {"matchLabels": {NAME_LABEL: "team-a", "env": "prod"}},
 ]
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> Iterator[WebhookEnvironment]:
-    with open_environment(tmp_path) as environment:
-        yield environment
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from sealgate.findings import Finding
     from tests.webhook.environment import ReviewAnswer, WebhookEnvironment
+    from tests.webhook.ways import Way
 
 HERE = Namespace("team", {"env": "prod"})
 TAGGED = "registry.example.org/shop/app:v1"
@@ -66,8 +67,8 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    with open_environment(tmp_path) as environment, KubernetesSimulator() as api_server:
+def cluster(tmp_path: Path, way: Way) -> Iterator[Cluster]:
+    with open_environment(tmp_path, way) as environment, KubernetesSimulator() as api_server:
         yield Cluster(environment, api_server)
 
 

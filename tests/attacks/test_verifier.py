@@ -22,7 +22,7 @@ from tests.support.environments.verifier import KEY, REPOSITORY, STRANGER, Verif
 from tests.support.signers.cosign import Classic, push_classic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sealgate.clocks import Deadline
     from sealgate.http.interface import Services
@@ -146,15 +146,33 @@ def test_attack_28_withdrawn_signature_expires_as_stated(environment: VerifierEn
 
 
 def test_attack_29_random_names_do_not_make_memory_grow(clock: FakeClock) -> None:
-    with VerifierEnvironment(VerifierSettings(entries=50, verifications_per_minute=1e9), clock) as environment:
+    limits = VerifierSettings(cache_bytes=50_000, verifications_per_minute=1e9)
+    with VerifierEnvironment(limits, clock) as environment:
         digest = environment.push_signed()
         for number in range(200):
             environment.registry.tag(REPOSITORY, f"random-{number}", digest)
             environment.verify(environment.image(f"random-{number}"))
         assert environment.verify(environment.image())[0].verdict is Verdict.ADMIT
-        context = environment.verifier._context
-        assert len(context.findings) <= 50
-        assert len(context.tags) <= 50
+        assert sum(usage.size for usage in environment.verifier.cache_usage().values()) <= 50_000
+
+
+@pytest.mark.parametrize("flood", ["tags", "digests"])
+def test_attack_29_one_namespace_evicts_nothing_of_others(clock: FakeClock, flood: str) -> None:
+    limits = VerifierSettings(cache_bytes=50_000, verifications_per_minute=1e9)
+    shop, evil = Namespace("shop"), Namespace("evil")
+    with VerifierEnvironment(limits, clock) as environment:
+        digests = [environment.push_signed(f"v{number}") for number in range(20)]
+        images = [environment.image(f"v{number}") for number in range(20)]
+        for image in images:
+            environment.verify(image, namespace=shop)
+        for number in range(200):
+            environment.registry.tag(REPOSITORY, f"random-{number}", digests[0])
+            made_up = f"{environment.registry.host}/{REPOSITORY}@sha256:{number:064x}"
+            environment.verify(environment.image(f"random-{number}") if flood == "tags" else made_up, namespace=evil)
+        assert environment.verifier.cache_usage()["answers"].evicted > 0
+        requests = len(environment.registry.requests)
+        assert {verdict.verdict for verdict in environment.verify(*images, namespace=shop)} == {Verdict.ADMIT}
+        assert len(environment.registry.requests) == requests
 
 
 # 30: a stampede is one verification ---------------------------------------------------------------------------------
@@ -250,6 +268,9 @@ class BrokenNetwork:
 
     def needs_credentials(self, repository: Repository) -> bool:
         return self._network.needs_credentials(repository)
+
+    def on_pause(self, listener: Callable[[str, float], None]) -> None:
+        self._network.on_pause(listener)
 
     def count(self) -> None:
         self._step -= 1

@@ -18,13 +18,13 @@ from sealgate.errors import (
     VerificationError,
 )
 from tests.support.builders.objects import policy
-from tests.webhook.environment import WebhookEnvironment, open_environment
 from tests.webhook.objects import pod, review
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
     from typing import NoReturn
+
+    from tests.webhook.environment import WebhookEnvironment
 
 ERRORS: tuple[Exception, ...] = (
     VerificationError("v"),
@@ -47,12 +47,6 @@ ERRORS: tuple[Exception, ...] = (
 )
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> Iterator[WebhookEnvironment]:
-    with open_environment(tmp_path) as environment:
-        yield environment
-
-
 class Broken:
     """Replaces any part around the webhook, and raises at every use."""
 
@@ -62,6 +56,9 @@ class Broken:
     @property
     def scope(self) -> str:
         raise self._error
+
+    def on_pause(self, listener: object) -> None:
+        """Accept what is called when the verifier is made, before any review."""
 
     def __getattr__(self, name: str) -> Callable[..., NoReturn]:
         def fail(*_: object) -> NoReturn:

@@ -10,23 +10,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.registry.credentials import DockerConfigCredentials
-from sealgate_webhook.server.tls import load_context
+from sealgate_webhook.transport.tls import load_context
 from tests.support.builders.objects import policy
-from tests.webhook.environment import WebhookEnvironment, open_environment
+from tests.webhook.environment import FailingNamespaces, WebhookEnvironment
 from tests.webhook.objects import encode, pod, review
 from tests.webhook.servers import TLSFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 NASTY = 'x"\n{"msg": "review", "result": "allowed"}\r\n\x1b[2J\x1b]0;owned\x07\u202e\u2028\x00\ud800'
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> Iterator[WebhookEnvironment]:
-    with open_environment(tmp_path) as environment:
-        yield environment
+#: The same without half of a surrogate pair, which no JSON text can have and no API server sends.
+READABLE = NASTY.replace("\ud800", "")
 
 
 @pytest.mark.parametrize("member", ["uid", "name", "namespace", "operation", "subResource"])
@@ -38,12 +33,12 @@ def test_attack_40_nothing_in_a_request_starts_a_line_of_the_log(environment: We
 
 def test_attack_40_no_kind_starts_a_line_of_the_log(environment: WebhookEnvironment) -> None:
     document = review(pod("nginx"))
-    document["request"]["kind"] = {"group": NASTY, "version": NASTY, "kind": NASTY}
+    document["request"]["kind"] = {"group": READABLE, "version": READABLE, "kind": READABLE}
     environment.validate(document)
     assert_log_is_clean(environment)
 
 
-@pytest.mark.parametrize("image", [NASTY, f"registry.example.com/{NASTY}", f"app:{NASTY}", f"app@{NASTY}"])
+@pytest.mark.parametrize("image", [READABLE, f"registry.example.com/{READABLE}", f"app:{READABLE}", f"app@{READABLE}"])
 def test_attack_40_no_image_breaks_out_of_the_log_or_the_message(environment: WebhookEnvironment, image: str) -> None:
     answer = environment.validate(review(pod(image, init=(image,))))
     assert not answer.allowed
@@ -51,7 +46,7 @@ def test_attack_40_no_image_breaks_out_of_the_log_or_the_message(environment: We
     assert_log_is_clean(environment)
 
 
-@pytest.mark.parametrize("container", [NASTY, "x" * 10_000, "a/b", ""])
+@pytest.mark.parametrize("container", [READABLE, "x" * 10_000, "a/b", ""])
 def test_attack_40_no_container_name_breaks_out_of_the_audit_log(
     environment: WebhookEnvironment, container: str
 ) -> None:
@@ -117,11 +112,7 @@ def test_attack_40_no_credential_gets_into_an_answer_or_the_log(environment: Web
 
 
 def test_attack_40_a_fault_inside_shows_no_trace_to_the_client(environment: WebhookEnvironment) -> None:
-    class Broken:
-        def get(self, name: str) -> None:
-            raise RuntimeError(f"password of {name}")
-
-    environment.namespaces = Broken()  # type: ignore[assignment]  # what it returns never matters
+    environment.namespaces = FailingNamespaces(lambda name: RuntimeError(f"password of {name}"))
     answer = environment.validate(review(pod(environment.sign("team/app", "v1"))))
     assert "password" not in json.dumps(dict(answer.response))
 

@@ -5,29 +5,28 @@ from __future__ import annotations
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sealgate.verification.settings import VerifierSettings
+from sealgate_webhook.admission.outcome import AdmissionOutcome
+from sealgate_webhook.reviews.kept import MAX_ITEMS
 from sealgate_webhook.reviews.request import MAX_REVIEW_BYTES
-from sealgate_webhook.server.endpoints import LARGE_BYTES, MAX_LARGE
-from tests.webhook.environment import WebhookEnvironment, open_environment
+from sealgate_webhook.reviews.response import ALLOWED
+from sealgate_webhook.server.bodies import MAX_LARGE_BYTES
 from tests.webhook.objects import encode, pod, review
 from tests.webhook.servers import eventually, running
+from tests.webhook.ways import BY_A_SERVER, Sent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from sealgate.clocks import Deadline
+    from sealgate_webhook.reviews.request import AdmissionRequest
+    from tests.webhook.environment import WebhookEnvironment
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> Iterator[WebhookEnvironment]:
-    with open_environment(tmp_path) as environment:
-        yield environment
-
-
+@BY_A_SERVER
 def test_attack_25_flood_for_a_dead_registry_is_denied_in_time(
     environment: WebhookEnvironment,
 ) -> None:
@@ -47,6 +46,8 @@ def test_attack_25_flood_for_a_dead_registry_is_denied_in_time(
 
 def test_attack_30_three_hundred_pods_are_one_verification(environment: WebhookEnvironment) -> None:
     environment.verifier_settings = replace(VerifierSettings(), max_waiters=1000)
+    # A namespace gets half of the threads.
+    environment.threads = 601
     image = environment.sign("team/app", "v1")
     go = threading.Event()
     environment.registry.faults.wait_for("/manifests/v1", go)
@@ -82,23 +83,64 @@ def test_attack_35_an_object_of_three_megabytes_is_judged(environment: WebhookEn
     assert not environment.validate(review(big, "UPDATE", oldObject=big | {"spec": {"containers": []}})).allowed
 
 
-def test_attack_35_large_reviews_are_worked_on_a_few_at_a_time(environment: WebhookEnvironment) -> None:
-    """However many come at once, and however long each of them waits for its registry."""
-    large = pod(environment.sign("team/app", "v1"))
-    large["metadata"]["annotations"] = {"note": "x" * LARGE_BYTES}
-    go = threading.Event()
-    environment.registry.faults.wait_for("/manifests/v1", go)
-    assert environment.get("/readyz").status_code == 200
-    with ThreadPoolExecutor(MAX_LARGE + 2) as pool:
-        taking = [pool.submit(environment.validate, review(large), "timeout=30s") for _ in range(MAX_LARGE)]
-        eventually(lambda: environment.metric("sealgate_single_flight_joins_total", work="tag") == MAX_LARGE - 1)
+def test_attack_35_large_bodies_are_received_a_few_at_a_time(environment: WebhookEnvironment) -> None:
+    """However many come at once, and however slowly; small ones do not wait for them."""
+    image = environment.sign("team/app", "v1")
+    assert environment.validate(review(pod(image))).allowed
+    large = pod(image)
+    large["metadata"]["annotations"] = {"note": "x" * (MAX_REVIEW_BYTES - 10_000)}
+    body, go = encode(review(large)), threading.Event()
+    held = [Sent("/validate?timeout=30s", body, hold=go) for _ in range(MAX_LARGE_BYTES // MAX_REVIEW_BYTES)]
+    with ThreadPoolExecutor(len(held) + 2) as pool:
+        taking = [pool.submit(environment.send, sent) for sent in held]
+        eventually(lambda: environment.metric("sealgate_admission_reviews_in_flight") == len(held))
         for path in ("/validate", "/mutate"):
-            response = pool.submit(environment.post, f"{path}?timeout=100ms", encode(review(large))).result(60)
+            response = pool.submit(environment.post, f"{path}?timeout=100ms", body, client="192.0.2.2").result(60)
             assert response.status_code == 503
-        assert environment.validate(review(pod("docker.io/library/nginx:1"))).allowed
+            assert response.headers["Retry-After"] == "1"
+        assert environment.validate(review(pod(image))).allowed
         go.set()
-        assert all(answer.result(60).allowed for answer in taking)
+        assert all(answer.result(60).get_json()["response"]["allowed"] for answer in taking)
     assert environment.validate(review(large)).allowed
+
+
+@pytest.mark.parametrize("way", ["front"])
+def test_attack_51_cached_reviews_do_not_wait_for_cold_ones(environment: WebhookEnvironment) -> None:
+    """Every thread waits for a silent registry, others queue, large bodies dribble, a policy object is validated."""
+    fine, dead = environment.sign("fine/app", "v1"), environment.sign("dead/app", "v1")
+    environment.threads, go = 4, threading.Event()
+    environment.admit_policy_object = _Validation(go)
+    for _ in range(2):
+        assert environment.validate(review(pod(fine))).allowed
+    environment.registry.faults.wait_for("/dead/", go)
+    held = [Sent("/validate?timeout=30s", b" " * MAX_REVIEW_BYTES, hold=go) for _ in range(6)]
+    with ThreadPoolExecutor(40) as pool:
+        cold = [pool.submit(environment.validate, review(pod(dead), namespace=f"n{number}")) for number in range(20)]
+        large = [pool.submit(environment.send, sent) for sent in held]
+        objects = [pool.submit(environment.post, "/validate-policies", encode(review({}))) for _ in range(8)]
+        eventually(lambda: environment.metric("sealgate_admission_reviews_in_flight") == 34)
+        for _ in range(20):
+            assert environment.validate(review(pod(fine))).allowed
+            assert environment.mutate(review(pod(fine))).allowed
+        assert environment.get("/healthz").status_code == environment.get("/readyz").status_code == 200
+        assert not any(answer.done() for answer in cold)
+        assert not any(answer.done() for answer in objects)
+        go.set()
+        assert all(answer.result(60).allowed for answer in cold)
+        assert {answer.result(60).status_code for answer in objects} == {200}
+        assert {answer.result(60).status_code for answer in large} <= {400, 503}
+
+
+@dataclass(frozen=True)
+class _Validation:
+    """Validation of a policy object that goes on until it is let go."""
+
+    go: threading.Event
+
+    def __call__(self, request: AdmissionRequest, deadline: Deadline) -> AdmissionOutcome:
+        del request, deadline
+        assert self.go.wait(60)
+        return AdmissionOutcome(ALLOWED, "well formed")
 
 
 @pytest.mark.parametrize(
@@ -132,6 +174,23 @@ def test_attack_35_forms_are_not_even_parsed(environment: WebhookEnvironment, co
         assert environment.post(path, parts + b"--x--\r\n", content_type=content_type).status_code in (405, 415)
 
 
+@pytest.mark.parametrize("unit", [b"{},", b'{"":{}},', b"[[]],", b'"",'])
+@pytest.mark.parametrize("path", ["/validate", "/mutate"])
+def test_attack_55_body_that_unfolds_to_many_times_its_size_is_not_decoded(
+    environment: WebhookEnvironment, path: str, unit: bytes
+) -> None:
+    body = b'{"request":{"object":[' + unit * (MAX_REVIEW_BYTES // len(unit) - 10) + b"0]}}"
+    response = environment.post(path, body)
+    assert response.status_code == 400
+    assert b"at most 262144 are decoded" in response.data
+
+
+def test_attack_55_endless_containers_are_denied(environment: WebhookEnvironment) -> None:
+    """One image, so no limit of different images is in their way; each would be kept while the review waits."""
+    answer = environment.validate(review(pod(*[environment.sign("team/app", "v1")] * (MAX_ITEMS + 1))))
+    assert answer.message == f"the object has more than {MAX_ITEMS} containers, volumes, pull secrets and owners"
+
+
 def test_attack_35_two_objects_in_one_review_are_refused(environment: WebhookEnvironment) -> None:
     """What the webhook reads and what the API server stores must be the same object."""
     good, bad = pod(environment.sign("team/app", "v1")), pod(environment.push("team/bad", "v1"))
@@ -139,6 +198,7 @@ def test_attack_35_two_objects_in_one_review_are_refused(environment: WebhookEnv
     assert environment.post("/validate", body).status_code == 400
 
 
+@BY_A_SERVER
 def test_attack_35_endless_body_is_cut_off_by_the_server(environment: WebhookEnvironment) -> None:
     with running({"policies": [str(environment.folder)]}) as server:
         response = server.pool.request(

@@ -10,18 +10,10 @@ import pytest
 from tests.support.clocks import FakeClock
 from tests.support.signers.cosign import Classic, push_classic
 from tests.webhook.admission.test_mutate import apply, operations
-from tests.webhook.environment import WebhookEnvironment, open_environment
 from tests.webhook.objects import GROUPS, pod, review, workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> Iterator[WebhookEnvironment]:
-    with open_environment(tmp_path) as environment:
-        yield environment
+    from tests.webhook.environment import WebhookEnvironment
 
 
 def test_attack_04_a_moved_tag_is_verified_again(environment: WebhookEnvironment) -> None:

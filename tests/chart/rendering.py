@@ -32,7 +32,14 @@ VALUE_SETS: dict[str, Manifest] = {
             "dockerConfigSecret": "pull",
             "verificationsPerMinute": 1000000,
         },
-        "cache": {"entries": 2000000},
+        "cache": {"mebibytes": 2000000},
+        "sharedCache": {
+            "enabled": True,
+            "host": "valkey.test",
+            "port": 6380,
+            "secret": "valkey",
+            "networkPolicyTo": [{"podSelector": {"matchLabels": {"app": "valkey"}}}],
+        },
         "customKinds": [
             {
                 "group": "argoproj.io",
@@ -65,6 +72,12 @@ VALUE_SETS: dict[str, Manifest] = {
             "podLabels": {"example.org/c": "d"},
             "env": [{"name": "HTTPS_PROXY", "value": "http://proxy.test:3128"}],
         },
+        "canary": {
+            "enabled": True,
+            "podAnnotations": {"example.org/a": "b"},
+            "podLabels": {"example.org/c": "d"},
+            "env": [{"name": "HTTPS_PROXY", "value": "http://proxy.test:3128"}],
+        },
         "resourceQuota": {"enabled": True},
         "imagePullSecrets": ["private"],
         "networkPolicy": {
@@ -93,6 +106,59 @@ VALUE_SETS: dict[str, Manifest] = {
             "clientNames": ["kube-apiserver"],
         },
         "networkPolicy": {"apiServerFrom": [{"ipBlock": {"cidr": "192.0.2.0/28"}}]},
+    },
+    "signing": {
+        "webhook": {"pullSecrets": {"namespaces": ["shop", "team-a"]}},
+        "signing": {
+            "enabled": True,
+            "secrets": [
+                {"name": "push", "hosts": ["registry.example.org", "registry.test:5000"]},
+                {"name": "release-key"},
+            ],
+            "worker": {
+                "podAnnotations": {"example.org/a": "b"},
+                "podLabels": {"example.org/c": "d"},
+                "serviceAccountAnnotations": {"example.org/role": "worker"},
+                "env": [{"name": "HTTPS_PROXY", "value": "http://proxy.test:3128"}],
+            },
+            "events": {
+                "enabled": True,
+                "tlsSecret": "events-tls",
+                "clientCaSecret": "events-clients",
+                "podAnnotations": {"example.org/a": "b"},
+                "podLabels": {"example.org/c": "d"},
+                "serviceAccountAnnotations": {"example.org/role": "events"},
+                "service": {"type": "LoadBalancer", "annotations": {"example.org/internal": "true"}},
+                "sources": [
+                    {
+                        "name": "harbor",
+                        "kind": "harbor",
+                        "registry": "registry.example.org",
+                        "auth": "header",
+                        "header": "X-Token",
+                        "secretName": "events-harbor",
+                    },
+                    {
+                        "name": "ocir",
+                        "kind": "oci",
+                        "registry": "phx.ocir.io",
+                        "auth": "path",
+                        "topic": "ocid1.onstopic.oc1.phx.a",
+                        "secretName": "events-ocir",
+                    },
+                ],
+            },
+        },
+        "metrics": {"serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}},
+    },
+    "signing-without-events": {
+        "webhook": {"pullSecrets": {"enabled": False}},
+        "signing": {
+            "enabled": True,
+            "secretsNamespace": "default",
+            "worker": {"podDisruptionBudget": {"enabled": False}},
+        },
+        "rbac": {"aggregateToView": False},
     },
     "outside": {
         "webhook": {"url": "https://192.0.2.1:8443", "caBundle": "TUE9PQ=="},
@@ -140,7 +206,7 @@ def render(values: Manifest | None = None) -> tuple[Manifest, ...]:
 def _render(values: str) -> tuple[str, ...]:
     done = helm("template", "sealgate", str(CHART), "--namespace", NAMESPACE, values=json.loads(values))
     assert done.returncode == 0, done.stderr
-    return tuple(json.dumps(obj) for obj in yaml.safe_load_all(done.stdout) if obj is not None)
+    return tuple(json.dumps(obj) for obj in yaml.load_all(done.stdout, yaml.CSafeLoader) if obj is not None)
 
 
 def find(manifests: tuple[Manifest, ...], kind: str, name: str | None = None) -> Manifest:

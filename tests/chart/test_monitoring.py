@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 
+from sealgate_operator.canary.metrics import CanaryMetrics
 from sealgate_operator.metrics import Metrics as OperatorMetrics
+from sealgate_operator.worker.metrics import WorkerMetrics
+from sealgate_webhook.events.metrics import EventMetrics
 from sealgate_webhook.metrics import Metrics
-from tests.chart.rendering import CHART, ROOT, VALUE_SETS, find, render
+from tests.chart.rendering import CHART, NAMESPACE, ROOT, VALUE_SETS, find, render
+from tests.examples.test_readme import anchors
+from tests.support.real_tools.required import require_tool
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from prometheus_client import Metric
+
+    from tests.chart.rendering import Manifest
 
 
 @pytest.fixture(scope="module")
@@ -25,19 +35,36 @@ def samples() -> frozenset[str]:
     def names(metric: Metric) -> list[str]:
         return [metric.name + suffix for suffix in kinds[metric.type]]
 
-    registries = (Metrics(structlog.get_logger()).registry, OperatorMetrics(lambda: True).registry)
+    registries = (
+        Metrics(structlog.get_logger()).registry,
+        OperatorMetrics(lambda: True).registry,
+        WorkerMetrics(lambda: True).registry,
+        EventMetrics().registry,
+        CanaryMetrics().registry,
+    )
     return frozenset(name for registry in registries for metric in registry.collect() for name in names(metric))
+
+
+def _alerts(rule: Manifest) -> list[Manifest]:
+    return [one for group in rule["spec"]["groups"] for one in group["rules"] if "alert" in one]
+
+
+def _rules(values: Manifest) -> list[Manifest]:
+    return [obj for obj in render(values) if obj["kind"] == "PrometheusRule"]
 
 
 def _asked(expressions: list[str]) -> set[str]:
     return {name for expression in expressions for name in re.findall(r"sealgate_\w+(?=\{)", expression)}
 
 
-def test_alerts_ask_for_metrics_that_there_are(samples: frozenset[str]) -> None:
-    rule = find(render(VALUE_SETS["everything"]), "PrometheusRule")
-    alerts = rule["spec"]["groups"][0]["rules"]
+@pytest.mark.parametrize(
+    ("values", "name", "least"), [("everything", "sealgate", 10), ("signing", "sealgate-signing", 6)]
+)
+def test_alerts_ask_for_metrics_that_there_are(samples: frozenset[str], values: str, name: str, least: int) -> None:
+    rule = find(render(VALUE_SETS[values]), "PrometheusRule", name)
+    alerts = _alerts(rule)
     asked = _asked([alert["expr"] for alert in alerts])
-    assert len(asked) >= 10
+    assert len(asked) >= least
     assert asked <= samples
     for alert in alerts:
         assert alert["alert"].startswith("Sealgate")
@@ -46,10 +73,119 @@ def test_alerts_ask_for_metrics_that_there_are(samples: frozenset[str]) -> None:
         assert alert["expr"].count("(") == alert["expr"].count(")")
 
 
-def test_the_dashboard_asks_for_metrics_that_there_are(samples: frozenset[str]) -> None:
-    dashboard = json.loads((CHART / "dashboards" / "sealgate.json").read_text())
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_every_alert_leads_to_a_section_of_the_runbook(name: str) -> None:
+    sections = anchors((ROOT / "docs" / "runbook.md").read_text(encoding="utf-8"))
+    for alert in (alert for rule in _rules(VALUE_SETS[name]) for alert in _alerts(rule)):
+        page, _, section = alert["annotations"]["runbook_url"].partition("#")
+        assert page == "https://github.com/sealgate/sealgate/blob/main/docs/runbook.md"
+        assert section in sections, alert["alert"]
+
+
+def test_alerts_lead_to_another_copy_of_the_runbook() -> None:
+    rule = {"enabled": True, "runbook": "https://wiki.test/sealgate"}
+    (found,) = _rules({"metrics": {"prometheusRule": rule}})
+    assert {alert["annotations"]["runbook_url"].partition("#")[0] for alert in _alerts(found)} == {rule["runbook"]}
+
+
+def test_recording_rules_ask_for_metrics_that_there_are(samples: frozenset[str]) -> None:
+    rules = [
+        one for rule in _rules(VALUE_SETS["everything"]) for group in rule["spec"]["groups"] for one in group["rules"]
+    ]
+    recorded = {one["record"]: one["expr"] for one in rules if "record" in one}
+    assert _asked(list(recorded.values())) <= samples
+    used = {name for one in rules if "alert" in one for name in re.findall(r"sealgate:\w+:\w+", one["expr"])}
+    assert used == recorded.keys()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["everything", "signing"])
+def test_prometheus_accepts_all_rules(name: str, tmp_path: Path) -> None:
+    for rule in _rules(VALUE_SETS[name]):
+        path = tmp_path / f"{rule['metadata']['name']}.yaml"
+        path.write_text(json.dumps(rule["spec"]))
+        _promtool("check", "rules", str(path))
+
+
+#: Minutes of a day and a bit.
+DAY = 1500
+#: Series of a scrape every minute, what is alerted about at which minute, and what is not.
+OBSERVED = {
+    "registry down": (
+        {
+            'sealgate_registry_verdicts_total{JOB,host="registry.test",verdict="unavailable"}': "0+10x120",
+            'sealgate_registry_verdicts_total{JOB,host="registry.test",verdict="admit"}': "0+10x120",
+            'sealgate_registry_verdicts_total{JOB,host="other.test",verdict="unavailable"}': "0x120",
+            'sealgate_registry_verdicts_total{JOB,host="other.test",verdict="admit"}': "0+10x120",
+        },
+        ("SealgateAdmissionUnavailable", ["registry.test"]),
+    ),
+    "registry back": (
+        {
+            'sealgate_registry_verdicts_total{JOB,host="registry.test",verdict="unavailable"}': "0+10x60 600x60",
+            'sealgate_registry_verdicts_total{JOB,host="registry.test",verdict="admit"}': "0+10x120",
+        },
+        ("SealgateAdmissionUnavailable", []),
+    ),
+    "slow reviews": (
+        {
+            'sealgate_admission_review_duration_seconds_bucket{JOB,endpoint="validate",le="1.0"}': "0+5x120",
+            'sealgate_admission_review_duration_seconds_count{JOB,endpoint="validate"}': "0+10x120",
+        },
+        ("SealgateAdmissionSlow", [""]),
+    ),
+    "denials after a quiet day": (
+        {'sealgate_image_verdicts_total{JOB,reason="NoSignature",verdict="deny"}': f"0x{DAY - 20} 0+10x20"},
+        ("SealgateDenialSpike", [""]),
+    ),
+    "as many denials as always": (
+        {'sealgate_image_verdicts_total{JOB,reason="NoSignature",verdict="deny"}': f"0+10x{DAY}"},
+        ("SealgateDenialSpike", []),
+    ),
+}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("observed", OBSERVED)
+def test_alerts_fire_for_what_they_name(observed: str, tmp_path: Path) -> None:
+    series, (alert, hosts) = OBSERVED[observed]
+    job = f'job="sealgate-webhook",namespace="{NAMESPACE}"'
+    rule = find(render(VALUE_SETS["everything"]), "PrometheusRule", "sealgate")["spec"]
+    (template,) = (one for group in rule["groups"] for one in group["rules"] if one.get("alert") == alert)
+    # What an annotation says depends on the value; here only which alerts there are counts.
+    template["annotations"] = {}
+    (tmp_path / "rules.yaml").write_text(json.dumps(rule))
+    recorded = {"job": "sealgate-webhook", "namespace": NAMESPACE}
+    labels = [{**template["labels"], **({} if alert == "SealgateDenialSpike" else recorded)} for _ in hosts]
+    expected = [
+        {"exp_labels": {**own, **({"host": host} if host else {})}} for own, host in zip(labels, hosts, strict=True)
+    ]
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": name.replace("JOB", job), "values": text} for name, text in series.items()],
+        "alert_rule_test": [
+            {
+                "eval_time": f"{DAY - 1 if alert == 'SealgateDenialSpike' else 119}m",
+                "alertname": alert,
+                "exp_alerts": expected,
+            }
+        ],
+    }
+    path = tmp_path / "test.yaml"
+    path.write_text(json.dumps({"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": [test]}))
+    _promtool("test", "rules", str(path))
+
+
+def _promtool(*arguments: str) -> None:
+    done = subprocess.run([require_tool("promtool"), *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("name", "least"), [("sealgate", 12), ("signing", 3)])
+def test_the_dashboards_ask_for_metrics_that_there_are(samples: frozenset[str], name: str, least: int) -> None:
+    dashboard = json.loads((CHART / "dashboards" / f"{name}.json").read_text())
     asked = _asked([target["expr"] for panel in dashboard["panels"] for target in panel["targets"]])
-    assert len(asked) >= 12
+    assert len(asked) >= least
     assert asked <= samples
 
 
@@ -64,13 +200,35 @@ def test_pages_name_only_metrics_that_exist(samples: frozenset[str]) -> None:
     assert named - packages <= samples
 
 
-def test_the_dashboard_is_installed_as_it_is() -> None:
-    data = find(render(VALUE_SETS["everything"]), "ConfigMap", "sealgate-dashboard")["data"]["sealgate.json"]
-    assert json.loads(data) == json.loads((CHART / "dashboards" / "sealgate.json").read_text())
+def test_the_dashboards_are_installed_as_they_are() -> None:
+    values = {"metrics": {"dashboard": {"enabled": True}}}
+    alone = find(render(values), "ConfigMap", "sealgate-dashboard")["data"]
+    beside = find(render({**VALUE_SETS["signing"], **values}), "ConfigMap", "sealgate-dashboard")["data"]
+    files = {"sealgate.json": "sealgate.json", "sealgate-signing.json": "signing.json"}
+    written = {key: json.loads((CHART / "dashboards" / file).read_text()) for key, file in files.items()}
+    assert {key: json.loads(text) for key, text in beside.items()} == written
+    assert alone.keys() == {"sealgate.json"}
 
 
-def test_prometheus_finds_both_services() -> None:
-    manifests = render(VALUE_SETS["everything"])
-    for component in ("webhook", "operator"):
+def test_alerts_ask_for_jobs_that_there_are() -> None:
+    manifests = render(VALUE_SETS["signing"])
+    services = {obj["metadata"]["name"] for obj in manifests if obj["kind"] == "Service"}
+    alerts = _alerts(find(manifests, "PrometheusRule", "sealgate-signing"))
+    jobs = {job for alert in alerts for job in re.findall(r'job="([^"]+)"', alert["expr"])}
+    assert jobs <= services
+
+
+def test_the_runbook_has_every_alert_about_signing() -> None:
+    page = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    alerts = _alerts(find(render(VALUE_SETS["signing"]), "PrometheusRule", "sealgate-signing"))
+    assert [alert["alert"] for alert in alerts if f"`{alert['alert']}`" not in page] == []
+
+
+def test_prometheus_finds_all_services() -> None:
+    manifests = render(VALUE_SETS["signing"])
+    for component in ("webhook", "operator", "signing-worker", "signing-events"):
         selector = find(manifests, "ServiceMonitor", f"sealgate-{component}")["spec"]["selector"]["matchLabels"]
-        assert selector.items() <= find(manifests, "Service", f"sealgate-{component}")["metadata"]["labels"].items()
+        service = f"sealgate-{component}-metrics" if component == "signing-events" else f"sealgate-{component}"
+        found = find(manifests, "Service", service)
+        assert selector.items() <= found["metadata"]["labels"].items()
+        assert "metrics" in {port["name"] for port in found["spec"]["ports"]}

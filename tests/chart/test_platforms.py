@@ -26,7 +26,7 @@ def _on(values: Manifest, *options: str) -> list[Manifest]:
     """Render the chart as helm does for a cluster with certain capabilities."""
     done = helm("template", "sealgate", str(CHART), "--namespace", NAMESPACE, *options, values=values)
     assert done.returncode == 0, done.stderr
-    return [obj for obj in yaml.safe_load_all(done.stdout) if obj is not None]
+    return [obj for obj in yaml.load_all(done.stdout, yaml.CSafeLoader) if obj is not None]
 
 
 @pytest.mark.parametrize(

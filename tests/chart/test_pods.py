@@ -122,7 +122,7 @@ def test_a_drain_never_takes_two_replicas_and_never_waits_for_ever() -> None:
 
 
 def test_a_quota_lets_critical_pods_in_where_a_cluster_wants_one() -> None:
-    quota = find(render(VALUE_SETS["everything"]), "ResourceQuota")
+    quota = find(render(VALUE_SETS["everything"]), "ResourceQuota", "sealgate-critical-pods")
     assert quota["spec"]["scopeSelector"]["matchExpressions"][0]["values"] == ["system-cluster-critical"]
     assert "ResourceQuota" not in {obj["kind"] for obj in render(VALUE_SETS["bare"])}
 
@@ -135,7 +135,17 @@ def test_pods_are_reached_only_at_their_ports() -> None:
     narrow = find(render(VALUE_SETS["everything"]), "NetworkPolicy", "sealgate-webhook")["spec"]
     assert "from" not in narrow["ingress"][0]
     assert "from" in narrow["ingress"][1]
-    assert narrow["egress"] == [{"ports": [{"port": 443, "protocol": "TCP"}]}]
+    assert narrow["egress"][0] == {"ports": [{"port": 443, "protocol": "TCP"}]}
+
+
+def test_the_operator_reaches_the_counts_of_the_webhook() -> None:
+    values = {"networkPolicy": {"metricsFrom": [{"namespaceSelector": {}}], "egress": [{"ports": [{"port": 443}]}]}}
+    manifests = render(values)
+    peers = find(manifests, "NetworkPolicy", "sealgate-webhook")["spec"]["ingress"][1]["from"]
+    assert peers[-1]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "operator"
+    rule = find(manifests, "NetworkPolicy", "sealgate-operator")["spec"]["egress"][1]
+    assert rule["ports"] == [{"port": 8080, "protocol": "TCP"}]
+    assert rule["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "webhook"
 
 
 def _spec(component: str) -> Manifest:

@@ -90,9 +90,15 @@ def test_the_operator_reads_the_secrets_of_its_own_namespace_and_writes_two() ->
         _all("/secrets", "get list watch")
         | _all("/secrets", "patch update", "sealgate-webhook-tls", "sealgate-ca")
         | _all("/configmaps", "get", "sealgate-operator")
+        | _all("discovery.k8s.io/endpointslices", "list")
         | _all("coordination.k8s.io/leases", "create")
         | _all("coordination.k8s.io/leases", "get list watch patch update", "sealgate-leader")
     )
+
+
+def test_the_operator_lists_no_replicas_of_a_webhook_that_the_chart_does_not_run() -> None:
+    granted = rights(find(render(VALUE_SETS["outside"]), "Role", "sealgate-operator"))
+    assert not [right for right in granted if right[0].startswith("discovery.k8s.io")]
 
 
 @pytest.mark.parametrize("name", ["cert-manager", "outside"])
@@ -137,4 +143,6 @@ def test_roles_are_bound_to_the_chart_s_own_accounts_only(name: str) -> None:
         (subject,) = binding["subjects"]
         assert subject["kind"] == "ServiceAccount"
         assert subject["name"] in accounts
-        assert binding["roleRef"]["name"] == subject["name"]
+        # Where one account has several Roles, their names begin with its own.
+        assert binding["roleRef"]["name"] == binding["metadata"]["name"]
+        assert binding["roleRef"]["name"].startswith(subject["name"])

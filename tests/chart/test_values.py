@@ -122,7 +122,15 @@ def test_the_webhook_is_configured_by_the_values() -> None:
         "unmatchedImages": "Admit",
         "requireDigests": True,
         "workloads": "Enforce",
-        "cache": {"tagSeconds": 30, "verifiedSeconds": 600, "refusedSeconds": 30, "entries": 100000},
+        "timeoutSeconds": 10,
+        "cache": {
+            "tagSeconds": 30,
+            "staleTagSeconds": 0,
+            "verifiedSeconds": 600,
+            "refusedSeconds": 30,
+            "mebibytes": 80,
+        },
+        "sharedCache": None,
         "customKinds": [],
         "trustedState": "sealgate-trusted-state",
         "logLevel": "info",
@@ -136,14 +144,26 @@ def test_the_webhook_is_configured_by_the_values() -> None:
     assert everything["registries"]["insecure"] == ["registry.test:5000"]
     assert everything["registries"]["dockerConfigSecret"] == "pull"
     assert everything["registries"]["verificationsPerMinute"] == 1000000
-    assert everything["cache"]["entries"] == 2000000
+    assert everything["cache"]["mebibytes"] == 2000000
     assert everything["customKinds"][0]["podSpec"] == ["spec.template.spec"]
 
 
 @pytest.mark.parametrize("name", ["default", "everything", "cert-manager", "client-certificates"])
 def test_the_webhook_takes_what_the_chart_writes(name: str) -> None:
     written = config(render(VALUE_SETS[name]), "webhook")
-    assert WebhookConfig.model_validate(written).model_dump(by_alias=True, mode="json") == written
+    taken = WebhookConfig.model_validate(written).model_dump(by_alias=True, mode="json")
+    # Deprecated: the chart writes it only if it is set.
+    assert taken["cache"].pop("entries") is None
+    assert taken == written
+
+
+def test_deprecated_number_of_cache_entries_counts_with_a_warning() -> None:
+    values = {"cache": {"entries": 50000}}
+    written = config(render(values), "webhook")
+    assert WebhookConfig.model_validate(written).verifier_settings().cache_bytes == 50000 * 800
+    for given, warned in ((values, True), ({}, False)):
+        done = helm("install", "sealgate", str(CHART), "-n", NAMESPACE, "--dry-run=client", values=given)
+        assert ("cache.entries is deprecated" in done.stdout) is warned
 
 
 @pytest.mark.parametrize("name", ["default", "everything", "cert-manager", "client-certificates", "outside"])
@@ -159,7 +179,7 @@ def test_the_operator_is_configured_by_the_values() -> None:
     operator = config(render({"certificates": {"leafLifetimeHours": 0.05}}), "operator")
     assert operator["certificates"] == {"managed": True, "caLifetimeHours": 8760, "leafLifetimeHours": 0.05}
     assert operator["webhooks"] == "sealgate-operator"
-    assert operator["webhookService"] == {"name": "sealgate-webhook"}
+    assert operator["webhookService"] == {"name": "sealgate-webhook", "inCluster": True}
     assert operator["tlsSecret"] == "sealgate-webhook-tls"
     assert operator["caSecret"] == "sealgate-ca"
     assert operator["keyRefreshSeconds"] == 300
@@ -185,7 +205,7 @@ def test_pods_are_replaced_when_their_configuration_changes(component: str) -> N
         deployment = find(render(values), "Deployment", f"sealgate-{component}")
         return deployment["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
 
-    assert checksum({}) == checksum({"webhook": {"timeoutSeconds": 5}})
+    assert checksum({}) == checksum({"webhook": {"replicas": 3}})
     assert checksum({}) != checksum({"logLevel": "debug"})
 
 

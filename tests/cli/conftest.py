@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Isolate the tests from the credentials and settings of the current user."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    for name in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "SEALGATE_POLICIES", "NO_COLOR"):
+    docker = ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE")
+    for name in (*docker, "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "SEALGATE_POLICIES", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
 
 

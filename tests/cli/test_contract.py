@@ -54,7 +54,18 @@ def test_every_kind_of_output_matches_the_schema(shop: Shop, schema: dict[str, A
     document = json.loads(shop.verify("-f", "-", "-o", "json", stdin=text).stdout)
     check(document, schema)
     assert {entry["verdict"] for entry in document} == {"admit", "deny", "unavailable"}
+    field = "spec.containers[0].image"
+    used = {"kind": "Pod", "name": "a", "field": field, "file": "-", "document": 1}
+    assert (document[0]["objects"], document[0]["furtherObjects"]) == ([used], 0)
     assert document[-1]["subject"] == shop.digests["signed"]
+
+
+def test_namespace_is_named_where_it_is_known(shop: Shop, schema: dict[str, Any]) -> None:
+    unknown = json.loads(shop.verify(shop.image("signed"), "-o", "json").stdout)
+    known = json.loads(shop.verify(shop.image("signed"), "--namespace", "team", "-o", "json").stdout)
+    check([*unknown, *known], schema)
+    assert [entry["namespace"] for entry in (*unknown, *known)] == [None, "team"]
+    assert [entry["objects"] for entry in (*unknown, *known)] == [[], []]
 
 
 def test_no_images_keep_to_the_schema(shop: Shop, schema: dict[str, Any]) -> None:
@@ -75,7 +86,9 @@ def test_schema_has_every_enum_value_of_the_library(schema: dict[str, Any]) -> N
     [
         {"verdict": "admitted"},
         {"subject": "sha256:abc"},
-        {"namespace": "default"},
+        {"namespace": 1},
+        {"objects": [{"kind": "Pod"}]},
+        {"furtherObjects": -1},
         {"policies": [{"name": "a"}]},
         {"image": None},
     ],

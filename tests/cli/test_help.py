@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from sealgate.cli.app import cli
+from sealgate.cli.commands.signatures_delete import delete
+from tests.cli.clusters import API, kubeconfig
 from tests.cli.objects import deployment, dump, write
 from tests.cli.running import sealgate
 from tests.cli.shop import RELEASE
@@ -17,6 +19,7 @@ from tests.support.builders.kritis import attestation_policy, authority
 from tests.support.builders.objects import authenticator, policy
 from tests.support.signers.cosign import Classic, push_classic
 from tests.support.signers.private_keys import public_pem
+from tests.support.simulators.kubernetes import KubernetesSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +28,13 @@ if TYPE_CHECKING:
     from tests.support.simulators.registry import RegistrySimulator
 
 IMAGE = "registry.example.org/shop/web:1.0"
+#: A line of the decision log, with the members that decide what is found.
+DECISION = {
+    "decision_id": "u7ryfqg2-3kzbn5ol",
+    "decision_version": 1,
+    "namespace": "shop",
+    "images": [{"image": IMAGE, "verdict": "deny", "reason": "NoSignature"}],
+}
 
 
 def commands(group: click.Group, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -38,7 +48,10 @@ def commands(group: click.Group, above: tuple[str, ...] = ()) -> Iterator[tuple[
             yield (*above, name), command
 
 
-COMMANDS = dict(commands(cli))
+COMMANDS = dict(commands(cli)) | {("signatures", "delete"): delete}
+
+#: Commands that write reports for other tools too.
+REPORTS = {("verify",), ("scan",)}
 
 
 def examples_of(path: tuple[str, ...]) -> list[str]:
@@ -53,18 +66,18 @@ def test_help_has_purpose_examples_and_exit_codes(path: tuple[str, ...]) -> None
     shown = sealgate(*path, "--help")
     assert shown.exit_code == 0
     assert examples_of(path)
-    assert "--output [text|json]" in shown.stdout
+    assert f"--output [{'text|json|sarif|junit' if path in REPORTS else 'text|json'}]" in shown.stdout
     assert shown.stdout == sealgate(*path, "-h").stdout
     assert "Exit codes: 0 " in shown.stdout
 
 
 @pytest.mark.parametrize(
-    "path", [(), ("policy",), ("key",), ("notary",)], ids=lambda path: " ".join(path) or "sealgate"
+    "path", [(), ("policy",), ("key",), ("notary",), ("signatures",)], ids=lambda path: " ".join(path) or "sealgate"
 )
 def test_groups_list_their_commands(path: tuple[str, ...]) -> None:
     shown = sealgate(*path, "--help").stdout
     for command in COMMANDS:
-        if command[: len(path)] == path:
+        if command[: len(path)] == path and command != path:
             assert re.search(rf"^  {command[len(path)]} ", shown, re.MULTILINE)
 
 
@@ -82,7 +95,7 @@ def test_unknown_command_is_a_usage_error() -> None:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path, registry: RegistrySimulator, monkeypatch: pytest.MonkeyPatch) -> Path:
+def checkout(tmp_path: Path, registry: RegistrySimulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Make a folder in which the examples mean something."""
     digest = registry.push_image("shop/web", "1.0")
     push_classic(registry, "shop/web", Classic(digest, RELEASE))
@@ -94,18 +107,27 @@ def checkout(tmp_path: Path, registry: RegistrySimulator, monkeypatch: pytest.Mo
     write(tmp_path / "deployment.yaml", deployment("web", IMAGE))
     (tmp_path / "release.pub").write_text(public_pem(RELEASE))
     write(tmp_path / "kritis.yaml", authority(), attestation_policy("signed", "qa"))
+    (tmp_path / "sealgate.log").write_text(f"{json.dumps(DECISION)}\n")
     (tmp_path / "passphrase.txt").write_text("open sesame\n")
     (tmp_path / "policy.json").write_text('{"default": [{"type": "reject"}]}')
     (tmp_path / "registries.d").mkdir()
     monkeypatch.chdir(tmp_path)
-    for name in ("VERIFY", "SIGNATURES"):
+    for name in ("VERIFY", "SIGNATURES", "SCAN"):
         monkeypatch.setenv(f"EXAMPLE_{name}_MIRRORS", f"registry.example.org={registry.host}")
         monkeypatch.setenv(f"EXAMPLE_{name}_INSECURE", registry.host)
-    return tmp_path
+    with KubernetesSimulator() as cluster:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, cluster.url, current="production")))
+        for path, obj in (
+            ("authenticators", authenticator("release-key", public_pem(RELEASE))),
+            ("verificationpolicies", policy("production", "registry.example.org/**", authenticators=["release-key"])),
+        ):
+            cluster.put(f"{API}/{path}", obj)
+        cluster.put("/apis/apps/v1/namespaces/shop/deployments", deployment("web", IMAGE, namespace="shop"))
+        yield tmp_path
 
 
 #: Commands whose examples are parsed, not run: they serve, or write to a registry by its own name.
-PARSED = {("serve",), ("sign",), *(path for path in COMMANDS if path[0] == "notary")}
+PARSED = {("serve",), ("sign",), ("signatures", "delete"), *(path for path in COMMANDS if path[0] == "notary")}
 #: What the commands before the pipe would print.
 PIPED = {
     "helm": dump(deployment("web", IMAGE)),

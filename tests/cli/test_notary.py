@@ -83,7 +83,8 @@ def test_keys_are_rotated(signing: NotarySigning) -> None:
     for role in ("targets", "root"):
         key_id = answer(signing, "rotate", signing.gun, role)["keyId"]
         assert (signing.folder / "trust" / "private" / f"{key_id}.key").is_file()
-    assert signing.trust.signed["root"]["version"] == 3
+    assert answer(signing, "rotate", signing.gun, "timestamp")["changed"] is True
+    assert signing.trust.signed["root"]["version"] == 4
 
 
 def test_output_for_people(signing: NotarySigning) -> None:

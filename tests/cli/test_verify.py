@@ -41,6 +41,9 @@ def test_a_signed_image_is_admitted_with_the_key_that_counted(shop: Shop) -> Non
     (entry,) = entries(shop, shop.image("signed"))
     assert entry == {
         "image": shop.image("signed"),
+        "namespace": None,
+        "objects": [],
+        "furtherObjects": 0,
         "subject": shop.digests["signed"],
         "verdict": "admit",
         "coverage": "covered",
@@ -129,6 +132,9 @@ def test_option_decides_about_unmatched_images(shop: Shop, unmatched: str, verdi
     assert json.loads(verified.stdout) == [
         {
             "image": "elsewhere.example.org/x",
+            "namespace": None,
+            "objects": [],
+            "furtherObjects": 0,
             "subject": None,
             "verdict": verdict,
             "coverage": "unmatched",

@@ -142,8 +142,12 @@ def test_invalid_reference_is_denied_like_in_the_webhook(shop: Shop) -> None:
     verified = shop.verify("-f", "-", "-o", "json", stdin=dump(pod("a", "NOT an image\x1b[31m", shop.image("signed"))))
     assert verified.exit_code == 1
     bad, good = json.loads(verified.stdout)
+    field = "spec.containers[0].image"
     assert bad == {
         "image": "NOT an image\x1b[31m",
+        "namespace": None,
+        "objects": [{"kind": "Pod", "name": "a", "field": field, "file": "-", "document": 1}],
+        "furtherObjects": 0,
         "subject": None,
         "verdict": "deny",
         "coverage": "unmatched",

@@ -79,6 +79,13 @@ def test_a_post_signs_its_body_too(body: bytes | None) -> None:
     )
 
 
+def test_key_is_parsed_once_for_all_requests() -> None:
+    assert (
+        OCICredentials.from_secret("oci", secret()).private_key
+        is OCICredentials.from_secret("oci", secret()).private_key
+    )
+
+
 def test_an_encrypted_key_is_opened_with_its_passphrase() -> None:
     encrypted = pem(encryption=BestAvailableEncryption(b"pass"))
     found = OCICredentials.from_secret("oci", secret(privateKey=encrypted, passphrase=b"pass\n"))

@@ -30,7 +30,8 @@ class AdmissionLoad:
         self._pod = pod("load", image)
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
-        self.calls = 0
+        #: Seconds that each call took.
+        self.latencies: list[float] = []
         #: Failed calls: monotonic time, HTTP status (0 without a response) and message.
         self.failures: list[tuple[float, int, str]] = []
 
@@ -46,9 +47,15 @@ class AdmissionLoad:
         for thread in self._threads:
             thread.join(JOIN_SECONDS)
 
+    @property
+    def calls(self) -> int:
+        """Number of calls that have ended."""
+        return len(self.latencies)
+
     def _run(self) -> None:
         while not self._stop.wait(PAUSE_SECONDS):
+            begin = time.monotonic()
             response = api().send("POST", self._path, self._pod)
-            self.calls += 1
+            self.latencies.append(time.monotonic() - begin)
             if not response.ok:
                 self.failures.append((time.monotonic(), response.status, response.document.get("message", "")))

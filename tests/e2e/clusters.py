@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,14 +46,32 @@ class Machine:
         #: Address of this machine in the pod network.
         self.address = "10.85.0.1"
 
-    def add_host_name(self, host: str) -> None:
-        """Add a host name of this machine for pods, the node and the tests; pods may take some seconds to see it."""
-        line = f"{self.address} {host}"
+    def add_host_name(self, host: str, address: str = "") -> None:
+        """Add a host name for pods, the node and the tests, or change its address; pods may take seconds to see it.
+
+        Args:
+            host: the name.
+            address: what it stands for; this machine by default.
+        """
+        line = f"{address or self.address} {host}"
         # `cluster down` removes the lines with this comment from /etc/hosts.
-        for hosts, written in ((self.state / "hosts", f"{line}\n"), (Path("/etc/hosts"), f"{line} # cluster\n")):
-            if written not in hosts.read_text():
-                with hosts.open("a") as file:
-                    file.write(written)
+        for hosts, comment in ((self.state / "hosts", ""), (Path("/etc/hosts"), " # cluster")):
+            before = hosts.read_text().splitlines(keepends=True)
+            after = [old for old in before if not old.endswith(f" {host}{comment}\n")] + [f"{line}{comment}\n"]
+            if sorted(after) != sorted(before):
+                hosts.write_text("".join(after))
+
+    def silence_zone(self, zone: str) -> socket.socket:
+        """Have the cluster's DNS ask a name server that never answers for names of a zone; return its socket."""
+        server = socket.socket(type=socket.SOCK_DGRAM)
+        server.bind((self.address, 0))
+        port = server.getsockname()[1]
+        corefile = self.state / "Corefile"
+        rest = corefile.read_text().partition(f"{zone}:53")[0]
+        block = f"bind {self.address}\n  forward . {self.address}:{port} {{\n    max_fails 0\n  }}"
+        corefile.write_text(f"{rest}{zone}:53 {{\n  {block}\n}}\n")
+        self._restart(("dns",))
+        return server
 
     def allow_plain_http(self, registry: str) -> None:
         """Configure the node to pull from a registry of this machine over plain HTTP."""

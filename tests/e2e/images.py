@@ -8,6 +8,7 @@ import io
 import json
 import tarfile
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -66,7 +67,7 @@ class PlainRegistry:
 
     def __init__(self, host: str) -> None:
         self._url = f"http://{host}"
-        self._pool = urllib3.PoolManager(retries=False, timeout=20)
+        self._pool = urllib3.PoolManager(maxsize=4, retries=False, timeout=20)
 
     def push_blob(self, repository: str, data: bytes) -> Digest:
         """Store a blob."""
@@ -88,6 +89,12 @@ class PlainRegistry:
         """Return an image's manifest."""
         headers = {"Accept": MANIFEST}
         return self._pool.request("GET", f"{self._url}/v2/{image.path}/manifests/{image.digest}", headers=headers).data
+
+    def signatures(self, image: Image) -> int:
+        """Return how many signatures of an image cosign finds under its tag; 0 without the tag."""
+        url = f"{self._url}/v2/{image.path}/manifests/{image.digest.replace(':', '-')}.sig"
+        answer = self._pool.request("GET", url, headers={"Accept": MANIFEST})
+        return len(answer.json()["layers"]) if answer.status == HTTPStatus.OK else 0
 
     def _send(self, method: str, url: str, data: bytes = b"", kind: str = "") -> urllib3.BaseHTTPResponse:
         answer = self._pool.request(method, url, body=data, headers={"Content-Type": kind} if kind else {})

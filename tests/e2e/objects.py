@@ -43,12 +43,12 @@ def authenticator_of(name: str, spec: Object) -> Object:
     }
 
 
-def secret(name: str, data: Mapping[str, bytes]) -> Object:
-    """Return a Secret in the release's namespace."""
+def secret(name: str, data: Mapping[str, bytes], namespace: str = NAMESPACE) -> Object:
+    """Return a Secret, by default in the release's namespace."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": name, "namespace": NAMESPACE},
+        "metadata": {"name": name, "namespace": namespace},
         "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
     }
 

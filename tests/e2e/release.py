@@ -25,6 +25,8 @@ REGISTRY = os.environ.get("SEALGATE_E2E_REGISTRY", "registry.test:5000")
 PRIVATE = os.environ.get("SEALGATE_E2E_PRIVATE_REGISTRY", "private.test:5001")
 OPENSHIFT = "openshift.test:5002"
 DTR = "dtr.test:5003"
+#: A registry whose pushes are signed by policy.
+SIGNING = "signing.test:5004"
 #: Secrets with credentials for signature stores (`webhook.serviceSecrets`).
 SERVICE_SECRETS = ("e2e-grafeas", "e2e-ocir", "e2e-ocir-wrong")
 #: A directory of the node, and its mount path in the webhook.
@@ -62,7 +64,7 @@ def values() -> Object:
             "extraVolumeMounts": [{"name": "signatures", "mountPath": FOLDER, "readOnly": True}],
         },
         "operator": image("operator"),
-        "registries": {"insecure": [REGISTRY, PRIVATE, OPENSHIFT, DTR]},
+        "registries": {"insecure": [REGISTRY, PRIVATE, OPENSHIFT, DTR, SIGNING]},
         "keyRefreshSeconds": KEY_REFRESH,
         "cache": {"tagSeconds": TAG_TTL},
         "customKinds": [CUSTOM_KIND],

@@ -27,6 +27,7 @@ NAMES = (
     "lookaside.test",
     "notary.test",
     "dtr.test",
+    "signing.test",
 )
 
 S = TypeVar("S", bound=HTTPSimulator)

@@ -18,9 +18,9 @@ def test_warn_admits_with_a_warning_in_kubectl(new_team: Callable[[], Team], sam
     team = new_team()
     team.require_signature(samples.key.entry, action="Warn", probe=samples.unsigned.tagged)
     done = team.create(pod("app", samples.unsigned.tagged)).checked()
-    assert "Warning: sealgate: spec.containers[0]" in done.err
+    assert f"Warning: sealgate: {team.name}: NoSignature: spec.containers[0]" in done.err
     done = team.create(workload("Deployment", "app", samples.unsigned.tagged)).checked()
-    assert "Warning: sealgate: spec.template.spec.containers[0]" in done.err
+    assert f"Warning: sealgate: {team.name}: NoSignature: spec.template.spec.containers[0]" in done.err
     assert "Warning" not in team.create(pod("good", samples.signed.tagged)).checked().err
     team.wait("condition=Ready", "pod/app")
 

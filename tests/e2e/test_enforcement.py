@@ -235,8 +235,8 @@ def _chart_with_rules(folder: Path) -> Path:
             "-{{ .webhook }}",
             '{{ if has .webhook (list "self-test" "policies") }}-{{ .webhook }}{{ end }}',
         ),
-        ("webhook/validating.yaml", '"path" "/validate") | nindent 6 }}', _with_rules("/validate", "workloadRules")),
-        ("webhook/mutating.yaml", '"path" "/mutate") | nindent 6 }}', _with_rules("/mutate", "podRules")),
+        ("webhook/validating.yaml", _fields("workloads"), _with_rules("workloads", "workloadRules")),
+        ("webhook/mutating.yaml", _fields("pods"), _with_rules("pods", "podRules")),
     ):
         before = (templates / file).read_text(encoding="utf-8")
         assert before.count(pattern) == 1
@@ -244,8 +244,12 @@ def _chart_with_rules(folder: Path) -> Path:
     return chart
 
 
-def _with_rules(path: str, rules: str) -> str:
-    return f'"path" "{path}") | nindent 6 }}}}\n    rules:\n      {{{{- include "sealgate.{rules}" . | nindent 6 }}}}'
+def _fields(webhook: str) -> str:
+    return f'{{{{- include "sealgate.webhook.{webhook}" . | nindent 4 }}}}'
+
+
+def _with_rules(webhook: str, rules: str) -> str:
+    return f'{_fields(webhook)}\n    rules:\n      {{{{- include "sealgate.{rules}" . | nindent 6 }}}}'
 
 
 def _commands() -> tuple[str, str]:

@@ -77,6 +77,18 @@ def test_diagnosis_commands_work(runbook: Page, team: Team, samples: SampleImage
     )
 
 
+def test_commands_of_alerts_work(runbook: Page, team: Team) -> None:
+    eventually(
+        lambda: condition("verificationpolicy", team.name, "Enforced").get("status") == "True", "the policy is enforced"
+    )
+    assert "asks the webhook" in runbook.run("SealgateNotEnforcing", "kubectl get vpol").checked().out
+    section = "SealgateCanaryAdmitted"
+    assert "failurePolicy: Fail" in runbook.run(section, "kubectl get validating").checked().out
+    assert "sealgate-webhook" in runbook.run(section, "kubectl -n sealgate-system get pods").checked().out
+    # Only where the canary is enabled.
+    assert runbook.take(section, "kubectl").endswith("logs deployment/sealgate-canary --tail=3")
+
+
 def test_image_signed_late_is_admitted(
     runbook: Page, image_builder: ImageBuilder, repository: str, team: Team, samples: SampleImages
 ) -> None:

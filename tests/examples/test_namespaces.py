@@ -10,6 +10,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "sealgate-system"
+#: Where the Secrets that sign are.
+SIGNING = f"{NAMESPACE}-signing"
 PAGES = sorted(path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")))
 POLICIES = sorted((ROOT / "examples" / "policies").glob("*.yaml"))
 
@@ -18,14 +20,14 @@ POLICIES = sorted((ROOT / "examples" / "policies").glob("*.yaml"))
 def test_examples_use_the_namespace_of_the_documentation(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     for document in yaml.safe_load_all(text):
-        assert document["metadata"].get("namespace", NAMESPACE) == NAMESPACE
-    assert set(re.findall(r"(?:-n|--namespace) (sealgate\S*)", text)) <= {NAMESPACE}
+        assert document["metadata"].get("namespace", NAMESPACE) in {NAMESPACE, SIGNING}
+    assert set(re.findall(r"(?:-n|--namespace) (sealgate\S*)", text)) <= {NAMESPACE, SIGNING}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_pages_use_one_namespace(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    assert set(re.findall(r"(?:-n|--namespace) (sealgate\S*)", text)) <= {NAMESPACE}
+    assert set(re.findall(r"(?:-n|--namespace) (sealgate\S*)", text)) <= {NAMESPACE, SIGNING}
     assert not re.findall(
         r"--reuse-values", text.replace("--reset-then-reuse-values", "").replace("`--reuse-values`", "")
     )

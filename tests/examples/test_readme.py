@@ -40,10 +40,10 @@ def test_every_link_to_a_section_resolves(page: Path) -> None:
     for target, section in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             there = (page.parent / target) if target else page
-            assert section in _anchors(there.read_text(encoding="utf-8")), f"{target}#{section}"
+            assert section in anchors(there.read_text(encoding="utf-8")), f"{target}#{section}"
 
 
-def _anchors(text: str) -> set[str]:
+def anchors(text: str) -> set[str]:
     """Return what GitHub makes of the headings of a page."""
     prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
     titles = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)

@@ -115,6 +115,12 @@ def test_a_post_is_never_sent_twice() -> None:
         b"HTTP/1.1 abc\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n12345",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nDocker-Content-Digest: x\x7fy\r\nContent-Length: 5\r\n\r\n12345",
+        b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 5\r\n\r\n12345",
+        b"HTTP/1.1 200 OK\nContent-Length: 5\n\n12345",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n12345",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
     ],
 )
 def test_truncated_or_invalid_http_responses_are_unavailable(answer: bytes) -> None:

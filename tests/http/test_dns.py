@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +15,19 @@ from sealgate.errors import DeadlineError, UnavailableError
 from sealgate.http import dns as resolution
 from sealgate.http.dns import SystemResolver
 from tests.support.clocks import FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PATIENCE = 30
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Return when a condition holds; fail after a timeout."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def _soon(seconds: float = 30) -> Deadline:
@@ -102,21 +118,106 @@ def test_frozen_clock_does_not_make_a_lookup_endless() -> None:
     answer.set()
 
 
-def test_lookups_under_way_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resolution, "MAX_LOOKUPS", 1)
-    answer = threading.Event()
+class NameServers:
+    """Lookups of which some stay silent until `answer` is set.
 
-    def lookup(_: str) -> tuple[str, ...]:
-        answer.wait()
+    Attributes:
+        silent: ends of names that get no answer before that.
+        answer: lets the silent ones answer.
+        running: names that are being looked up, in order.
+    """
+
+    def __init__(self, *silent: str) -> None:
+        self.silent = silent
+        self.answer = threading.Event()
+        self.running: list[str] = []
+
+    def __call__(self, host: str) -> tuple[str, ...]:
+        self.running.append(host)
+        if host.endswith(self.silent):
+            self.answer.wait()
         return ("192.0.2.1",)
 
-    resolver = SystemResolver(SystemClock(), lookup)
-    with pytest.raises(DeadlineError):
-        resolver.resolve("a.example.org", _soon(0.05))
-    with pytest.raises(UnavailableError, match="too many other lookups"):
+
+def _ask(resolver: SystemResolver, hosts: list[str]) -> list[Future[tuple[str, ...]]]:
+    """Resolve each host in a thread of its own."""
+    pool = ThreadPoolExecutor(len(hosts))
+    asked = [pool.submit(resolver.resolve, host, _soon()) for host in hosts]
+    pool.shutdown(wait=False)
+    return asked
+
+
+def _silent_hosts(count: int, domains: int) -> list[str]:
+    return [f"n{number}.silent{number % domains}.test" for number in range(count)]
+
+
+def test_names_of_one_domain_take_few_lookups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolution, "MAX_DOMAIN_LOOKUPS", 2)
+    servers = NameServers("silent0.test")
+    resolver = SystemResolver(SystemClock(), servers)
+    asked = _ask(resolver, _silent_hosts(20, 1))
+    wait_until(lambda: len(resolver._under_way) == 20)
+    assert resolver.resolve("registry.example.org", _soon()) == ("192.0.2.1",)
+    assert len([host for host in servers.running if "silent" in host]) == 2
+    servers.answer.set()
+    assert {one.result(PATIENCE) for one in asked} == {("192.0.2.1",)}
+
+
+def test_names_that_resolved_before_keep_lookups_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolution, "MAX_NEW_LOOKUPS", 3)
+    clock, servers = FakeClock(), NameServers(".test")
+    resolver = SystemResolver(clock, servers)
+    resolver.resolve("registry.example.org", _soon())
+    clock.advance(resolution.KEEP_SECONDS + 1)
+    asked = _ask(resolver, _silent_hosts(10, 10))
+    wait_until(lambda: len(resolver._under_way) == 10)
+    assert resolver.resolve("registry.example.org", _soon()) == ("192.0.2.1",)
+    assert len([host for host in servers.running if "silent" in host]) == 3
+    servers.answer.set()
+    assert {one.result(PATIENCE) for one in asked} == {("192.0.2.1",)}
+
+
+def test_waiting_lookups_of_the_domains_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolution, "MAX_NEW_LOOKUPS", 1)
+    monkeypatch.setattr(resolution, "MAX_DOMAIN_LOOKUPS", 1)
+    servers = NameServers("silent0.test")
+    resolver = SystemResolver(SystemClock(), servers)
+    asked = _ask(resolver, _silent_hosts(5, 1))
+    wait_until(lambda: len(resolver._under_way) == 5)
+    asked += _ask(resolver, ["registry.example.org"])
+    wait_until(lambda: len(resolver._under_way) == 6)
+    servers.answer.set()
+    assert {one.result(PATIENCE) for one in asked} == {("192.0.2.1",)}
+    assert servers.running.index("registry.example.org") <= 2
+
+
+def test_waiting_lookups_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolution, "MAX_LOOKUPS", 1)
+    monkeypatch.setattr(resolution, "MAX_WAITING_LOOKUPS", 0)
+    servers = NameServers("silent0.test")
+    resolver = SystemResolver(SystemClock(), servers)
+    asked = _ask(resolver, _silent_hosts(1, 1))
+    wait_until(lambda: len(servers.running) == 1)
+    with pytest.raises(UnavailableError, match="too many other lookups wait"):
         resolver.resolve("b.example.org", _soon())
-    answer.set()
-    assert resolver.resolve("a.example.org", _soon()) == ("192.0.2.1",)
+    servers.answer.set()
+    assert asked[0].result(PATIENCE) == ("192.0.2.1",)
+    assert resolver.resolve("b.example.org", _soon()) == ("192.0.2.1",)
+
+
+def test_waiting_lookup_is_dropped_when_no_caller_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolution, "MAX_LOOKUPS", 1)
+    clock, servers = FakeClock(), NameServers("silent0.test")
+    resolver = SystemResolver(clock, servers)
+    asked = _ask(resolver, _silent_hosts(1, 1))
+    wait_until(lambda: len(servers.running) == 1)
+    with pytest.raises(UnavailableError):
+        resolver.resolve("late.example.org", Deadline.after(clock, 0.05))
+    clock.advance(1)
+    servers.answer.set()
+    asked[0].result(PATIENCE)
+    wait_until(lambda: not resolver._under_way)
+    assert "late.example.org" not in servers.running
 
 
 def test_lookup_that_failed_to_start_is_retried_by_the_next_caller(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,7 +110,7 @@ def test_host_with_a_configured_ca_is_never_asked_over_plain_http() -> None:
 def test_unlisted_host_is_never_asked_over_plain_http() -> None:
     with RegistrySimulator() as registry, RegistryClient() as client:
         services = client.services(Deadline.after(SystemClock(), 20))
-        with pytest.raises(ForbiddenAddressError, match="listed as insecure"):
+        with pytest.raises(ForbiddenAddressError, match=r"listed as insecure \(--insecure-registry"):
             services.request("GET", f"{registry.url}/v2/")
         assert registry.requests == []
 

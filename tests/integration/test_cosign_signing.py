@@ -5,19 +5,26 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sealgate.formats.cosign.sign import Storage
 from sealgate.keys.generation import KeyType, generate_key, write_private_key
 from sealgate.keys.private_keys import public_pem_of
+from sealgate.keys.public_keys import load_public_key
 from sealgate.registry.interface import OCI_MANIFEST
-from sealgate.signing import runs
+from sealgate.signing import deleting, runs
+from tests.cli.objects import write
 from tests.cli.running import sealgate
 from tests.data.cosign import generate
-from tests.support.real_tools.cosign import Cosign
+from tests.data.cosign.signed_by_sealgate import generate as signed_by_sealgate
+from tests.support.builders.objects import authenticator
+from tests.support.real_tools.cosign import PROGRAMS, Cosign
 from tests.support.real_tools.docker_registry import DockerRegistry
 from tests.support.real_tools.required import require_tool
+from tests.support.real_tools.verdicts import read_verdicts
+from tests.support.signers.cosign import SIGN_PREDICATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,13 +34,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real
 
-#: Key types that cosign verifies, with the options that it needs for their default algorithms, also for its own.
-KINDS: dict[str, tuple[str, ...]] = {
-    "ecdsa-p256": (),
-    "ecdsa-p384": ("--signature-digest-algorithm=sha384",),
-    "ecdsa-p521": ("--signature-digest-algorithm=sha512",),
-    "rsa-3072": (),
-    "ed25519": (),
+#: How each version verifies a bundle: cosign 2 as an attestation only.
+BUNDLE_COMMANDS = {
+    "cosign": ("verify", "--new-bundle-format"),
+    "cosign2": ("verify-attestation", "--new-bundle-format", f"--type={SIGN_PREDICATE}"),
 }
 
 
@@ -48,7 +52,8 @@ def cosign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cosign:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("COSIGN_PASSWORD", "")
-    monkeypatch.setattr(runs, "RECHECK_SECONDS", 0.0)
+    for module in (runs, deleting):
+        monkeypatch.setattr(module, "RECHECK_SECONDS", 0.0)
     home = tmp_path / "cosign"
     home.mkdir()
     return Cosign(home)
@@ -73,42 +78,102 @@ def sign(registry: DockerRegistry, image: str, key: Path, *options: str) -> Resu
     return ran
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_cosign_verifies_every_layout(registry: DockerRegistry, cosign: Cosign, kind: str) -> None:
-    key = new_key(cosign, "ours", kind)
-    for storage in ("tag", "bundle"):
-        image, bundle = push(registry, f"team/{storage}"), storage == "bundle"
-        sign(registry, image, key, "--storage", storage, "--annotation", "env=prod")
-        cosign.verify(image, "ours", "-a", "env=prod", *KINDS[kind], bundle=bundle)
-        with pytest.raises(AssertionError):
-            cosign.verify(image, "ours", "-a", "env=test", *KINDS[kind], bundle=bundle)
+def signatures(registry: DockerRegistry, image: str) -> list[dict[str, Any]]:
+    ran = sealgate("signatures", image, "--insecure-registry", registry.host, "-o", "json")
+    found: list[dict[str, Any]] = json.loads(ran.stdout)[0]["signatures"]
+    return found
 
 
-def test_cosign_verifies_classic_referrers(registry: DockerRegistry, cosign: Cosign) -> None:
-    key, image = new_key(cosign, "ours"), push(registry, "team/referrers")
-    sign(registry, image, key, "--storage", "referrers")
-    cosign.verify(image, "ours", "--experimental-oci11", bundle=False)
+def delete(registry: DockerRegistry, image: str, *arguments: object, code: int = 0) -> Result:
+    ran = sealgate("signatures", "delete", image, *arguments, "--yes", "--insecure-registry", registry.host)
+    assert ran.exit_code == code, ran.output
+    return ran
 
 
-def test_sealgate_extends_what_cosign_stored_and_the_other_way_round(registry: DockerRegistry, cosign: Cosign) -> None:
-    key = new_key(cosign, "ours")
+@pytest.mark.parametrize("storage", Storage)
+def test_both_versions_say_what_is_recorded(tmp_path: Path, storage: Storage) -> None:
+    # The tests of the recordings say of what that is: every key type, what is taken, what is not and what is printed.
+    made = signed_by_sealgate.make(tmp_path / "tools", tmp_path, [(storage, kind) for kind in signed_by_sealgate.KINDS])
+    recorded = read_verdicts(signed_by_sealgate.HERE / "verdicts.json")
+    for name, recording in made.items():
+        assert recording["verdicts"] == recorded[name]["verdicts"]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_both_versions_verify_what_the_command_signs(registry: DockerRegistry, cosign: Cosign, program: str) -> None:
+    key, judge = new_key(cosign, "ours"), cosign.of_version(program)
+    for storage, options in {
+        "tag": ("verify", "--new-bundle-format=false"),
+        "referrers": ("verify", "--new-bundle-format=false", "--experimental-oci11"),
+        "bundle": BUNDLE_COMMANDS[program],
+    }.items():
+        image = push(registry, f"team/{storage}")
+        assert not judge.judge(image, "ours", *options, "--insecure-ignore-tlog").accepted
+        sign(registry, image, key, "--storage", storage)
+        assert judge.judge(image, "ours", *options, "--insecure-ignore-tlog").accepted
+
+
+@pytest.mark.parametrize(("program", "bundle"), [("cosign", False), ("cosign", True), ("cosign2", False)])
+def test_sealgate_extends_what_cosign_stored_and_the_other_way_round(
+    registry: DockerRegistry, cosign: Cosign, program: str, *, bundle: bool
+) -> None:
+    theirs, key = cosign.of_version(program), new_key(cosign, "ours")
     for name in ("first", "last"):
-        cosign.new_key(name)
-    for bundle in (False, True):
-        image = push(registry, f"team/{'bundle' if bundle else 'tag'}")
-        cosign.sign(image, "first", bundle=bundle)
-        sign(registry, image, key, "--storage", "bundle" if bundle else "tag")
-        cosign.sign(image, "last", bundle=bundle)
-        for name in ("first", "ours", "last"):
+        theirs.new_key(name)
+    image = push(registry, "team/app")
+    theirs.sign(image, "first", bundle=bundle)
+    sign(registry, image, key, "--storage", "bundle" if bundle else "tag")
+    theirs.sign(image, "last", bundle=bundle)
+    for name in ("first", "ours", "last"):
+        theirs.verify(image, name, bundle=bundle)
+
+
+@pytest.mark.parametrize("layout", ["tag", "bundle"])
+def test_cosign_no_longer_verifies_what_was_deleted(
+    registry: DockerRegistry, cosign: Cosign, tmp_path: Path, layout: str
+) -> None:
+    bundle, image = layout == "bundle", push(registry, "team/app")
+    keys = {name: cosign.new_key(name) for name in ("first", "last")}
+    policies = write(tmp_path / "keys.yaml", *(authenticator(name, pem) for name, pem in keys.items()))
+    for name in ("first", "last", "first"):
+        cosign.sign(image, name, bundle=bundle)
+    delete(registry, image, "--key", load_public_key(keys["first"].encode()).fingerprint, "--policies", policies)
+    with pytest.raises(AssertionError):
+        cosign.verify(image, "first", bundle=bundle)
+    cosign.verify(image, "last", bundle=bundle)
+    cosign.sign(image, "first", bundle=bundle)
+    cosign.verify(image, "first", bundle=bundle)
+    for each in signatures(registry, image):
+        delete(registry, image, "--id", each["id"])
+    for name in keys:
+        with pytest.raises(AssertionError):
             cosign.verify(image, name, bundle=bundle)
 
 
-def test_signature_that_cosign_made_is_left_alone(registry: DockerRegistry, cosign: Cosign) -> None:
-    cosign.new_key("shared")
-    image = push(registry, "team/app")
-    cosign.sign(image, "shared", bundle=False)
-    ran = sign(registry, image, cosign.private_key("shared"), "--output", "json")
-    assert json.loads(ran.stdout)[0]["outcome"] == "alreadySigned"
+def test_registry_that_deletes_nothing_keeps_the_last_signature(tmp_path: Path, cosign: Cosign) -> None:
+    with DockerRegistry(tmp_path / "kept", deletes=False) as registry:
+        image = push(registry, "team/app")
+        for name in ("first", "last"):
+            cosign.new_key(name)
+            cosign.sign(image, name, bundle=False)
+        first, last = (entry["id"] for entry in signatures(registry, image))
+        delete(registry, image, "--id", first)
+        ran = delete(registry, image, "--id", last, code=1)
+        assert "allow deletes there (docker-registry: storage.delete.enabled)" in ran.stderr
+        cosign.verify(image, "last", bundle=False)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_signature_that_cosign_made_is_left_alone(registry: DockerRegistry, cosign: Cosign, program: str) -> None:
+    key, image = new_key(cosign, "ours"), push(registry, "team/app")
+    # A key file of sealgate signs with cosign, and the other way round.
+    for name in ("ours", "theirs"):
+        if name == "theirs":
+            cosign.new_key(name)
+        cosign.of_version(program).sign(image, name, bundle=False)
+        ran = sign(registry, image, cosign.private_key(name), "--output", "json")
+        assert json.loads(ran.stdout)[0]["outcome"] == "alreadySigned"
+    assert key == cosign.private_key("ours")
 
 
 def test_openssl_verifies_the_signature_of_an_sm2_key(registry: DockerRegistry, cosign: Cosign, tmp_path: Path) -> None:

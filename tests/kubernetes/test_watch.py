@@ -12,7 +12,7 @@ from kubernetes.config import ConfigException, incluster_config
 from sealgate.errors import NotFoundError, UnauthorizedError, UnavailableError
 from sealgate.kubernetes.client import ConflictError, GoneError, KubernetesAPI, connect
 from sealgate.kubernetes.watch import FIRST_BACKOFF, WATCH_SECONDS, Informer
-from sealgate_webhook.server.tls import load_context
+from sealgate_webhook.transport.tls import load_context
 from tests.kubernetes.conftest import running
 from tests.support.clocks import FakeClock
 from tests.support.simulators.kubernetes import Fault, KubernetesSimulator

@@ -138,10 +138,10 @@ def test_foreign_objects_are_skipped_and_noted() -> None:
             {"kind": "VerificationPolicies"},
             ":2: kind: VerificationPolicies is not a kind of sealgate.dev/v1alpha1 (did you mean VerificationPol",
         ),
-        ({"kind": "SigningPolicy"}, "kind: SigningPolicy is not a kind of sealgate.dev/v1alpha1"),
+        ({"kind": "SignPolicy"}, "kind: SignPolicy is not a kind of sealgate.dev/v1alpha1"),
         (
             {"kind": "Whatever"},
-            "is not a kind of sealgate.dev/v1alpha1 (the kinds are: Authenticator, VerificationPolicy)",
+            "is not a kind of sealgate.dev/v1alpha1 (the kinds are: Authenticator, SigningPolicy, VerificationPolicy)",
         ),
         (
             {"apiVersion": "sealgate.dev/v1"},
@@ -156,7 +156,7 @@ def test_foreign_objects_are_skipped_and_noted() -> None:
         ({"kind": None}, "kind: is required, as text"),
         (
             {"kind": 5},
-            "kind: is required, as text (sealgate's are sealgate.dev/v1alpha1, Authenticator, VerificationPolicy)",
+            "kind: is required, as text (sealgate's are sealgate.dev/v1alpha1, Authenticator, SigningPolicy,",
         ),
         ({"metadata": None}, "metadata.name: is required, as text"),
         ({"metadata": {"name": 5}}, "metadata.name: is required, as text"),
@@ -384,7 +384,7 @@ def test_further_checks_get_the_well_formed_objects() -> None:
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n---\n", "apiVersion: v1\nkind: ConfigMap\n"])
 def test_input_without_sealgate_objects_is_a_problem(text: str) -> None:
-    assert "no Authenticator and no VerificationPolicy in f.yaml (1 files read)" in one_problem(text)
+    assert "no Authenticator, SigningPolicy or VerificationPolicy in f.yaml (1 files read)" in one_problem(text)
 
 
 def test_authenticators_without_policies_are_valid_with_a_note() -> None:

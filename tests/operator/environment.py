@@ -41,13 +41,20 @@ MUTATING = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 #: So long that no machine is so busy that the Lease is lost.
 PATIENT = Timing(duration=90, deadline=60, period=0.1)
 #: What an operator calls its threads, besides its workers.
-TASKS = frozenset({"lease", "enforcement", "resync", "watch", "certificates"})
+TASKS = frozenset({"lease", "enforcement", "guard", "resync", "watch", "certificates", "counts"})
 
 
 WORKLOADS, POLICY_OBJECTS, SELF_TEST = (
     f"{VALIDATING}/sealgate-{name}" for name in ("workloads", "policies", "self-test")
 )
 PODS = f"{MUTATING}/sealgate-pods"
+#: Which namespaces they are about.
+NAMESPACES = {
+    "matchExpressions": [
+        {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", "sealgate"]}
+    ]
+}
+ENDPOINT_SLICES = "/apis/discovery.k8s.io/v1/namespaces/sealgate/endpointslices"
 #: The configurations whose rules the operator applies.
 ENFORCED = (WORKLOADS, POLICY_OBJECTS, PODS)
 
@@ -63,7 +70,9 @@ def listed(path: str, *resources: str) -> dict[str, Any]:
     kind = "MutatingWebhookConfiguration" if path.startswith(MUTATING) else "ValidatingWebhookConfiguration"
     name = path.rpartition("/")[2]
     found = {"kind": kind, "name": name, "webhook": f"{name.removeprefix('sealgate-')}.sealgate.dev"}
-    return {**found, "rules": rules(*resources)} if resources else found
+    if path == SELF_TEST:
+        return {**found, "expected": {**chart_fields(), "rules": rules("leases")}}
+    return {**found, "rules": rules(*resources), "expected": chart_fields()}
 
 
 def release(*configurations: dict[str, Any], **members: Any) -> dict[str, Any]:
@@ -78,12 +87,15 @@ def release(*configurations: dict[str, Any], **members: Any) -> dict[str, Any]:
     return {"metadata": {"name": "sealgate-operator"}, "data": {"webhooks.yaml": json.dumps(listing)}}
 
 
+def chart_fields() -> dict[str, Any]:
+    """Return the fields of a webhook, but its name and rules."""
+    service = {"namespace": "sealgate", "name": "sealgate-webhook", "port": 443, "path": "/x"}
+    return {"clientConfig": {"service": service}, "failurePolicy": "Fail", "namespaceSelector": NAMESPACES}
+
+
 def chart_webhook(path: str) -> dict[str, Any]:
     """Return a webhook configuration as the chart writes it: without rules and without a CA bundle."""
-    hook: dict[str, Any] = {
-        "name": listed(path)["webhook"],
-        "clientConfig": {"service": {"namespace": "sealgate", "name": "sealgate-webhook", "port": 443, "path": "/x"}},
-    }
+    hook: dict[str, Any] = {"name": listed(path)["webhook"], **chart_fields()}
     if path == SELF_TEST:
         hook["rules"] = rules("leases")
     return {"metadata": {"name": path.rpartition("/")[2]}, "webhooks": [hook]}
@@ -96,7 +108,17 @@ def install(cluster: KubernetesSimulator) -> None:
     cluster.put(CONFIG_MAPS, release())
     for path in (SELF_TEST, *ENFORCED):
         cluster.apply(path, chart_webhook(path), "helm")
+    cluster.put(ENDPOINT_SLICES, endpoint_slice())
     cluster.admission = lambda obj: call_self_test(cluster, obj)
+
+
+def endpoint_slice(*, ready: bool = True) -> dict[str, Any]:
+    """Return the EndpointSlice of the webhook's Service."""
+    labels = {"kubernetes.io/service-name": "sealgate-webhook"}
+    return {
+        "metadata": {"name": "sealgate-webhook-1", "namespace": "sealgate", "labels": labels},
+        "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": ready}}],
+    }
 
 
 def call_self_test(cluster: KubernetesSimulator, obj: dict[str, Any]) -> str:

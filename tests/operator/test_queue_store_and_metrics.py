@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,12 @@ import urllib3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.process.metrics_server import MAX_SCRAPES, serve_in_thread
-from sealgate_operator.controller.store import AUTHENTICATOR, POLICY, SECRET, ObjectStore
+from sealgate.process.logs import configure_logs
+from sealgate.process.metrics_server import MetricsServer
+from sealgate_operator.controller.resources import AUTHENTICATOR, POLICY, SECRET
+from sealgate_operator.controller.store import ObjectStore
 from sealgate_operator.controller.work_queue import LONGEST_BACKOFF, Key, WorkQueue
-from sealgate_operator.metrics import Metrics, metrics_app
+from sealgate_operator.metrics import Metrics, probes_app
 from tests.operator.objects import authenticator, cosign, policy, secret, secret_ref
 from tests.support.clocks import NOW, FakeClock
 
@@ -210,14 +213,10 @@ def served(
     well: Callable[[], bool], leads: Callable[[], bool] = lambda: True, problem: Callable[[], str] = str
 ) -> tuple[Metrics, str, Callable[[], None]]:
     metrics = Metrics(leads)
-    server = serve_in_thread(socket.create_server(("127.0.0.1", 0)), metrics_app(metrics, well, problem))
-    host, port = server.server_address[:2]
-
-    def close() -> None:
-        server.shutdown()
-        server.server_close()
-
-    return metrics, f"http://{host!s}:{port}", close
+    listener = socket.create_server(("127.0.0.1", 0))
+    host, port = listener.getsockname()
+    server = MetricsServer(listener, probes_app(metrics.registry, well, problem), configure_logs("json", io.StringIO()))
+    return metrics, f"http://{host}:{port}", server.close
 
 
 def test_healthz_reports_whether_every_task_runs() -> None:
@@ -241,27 +240,6 @@ def test_readyz_reports_why_a_replica_is_not_ready() -> None:
     well = False
     assert urllib3.request("GET", f"{url}/readyz").status == 503
     close()
-
-
-def test_scrapes_without_a_thread_free_their_slots(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    failed: list[threading.Thread] = []
-
-    def start(thread: threading.Thread) -> None:
-        failed.append(thread)
-        raise RuntimeError("can't start new thread")
-
-    _, url, close = served(lambda: True)
-    with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", start)
-        for _ in range(MAX_SCRAPES):
-            with pytest.raises(urllib3.exceptions.HTTPError):
-                urllib3.request("GET", f"{url}/healthz", retries=False)
-    assert len(failed) == MAX_SCRAPES
-    assert urllib3.request("GET", f"{url}/healthz").status == 200
-    close()
-    assert "can't start new thread" in capfd.readouterr().err
 
 
 def test_metrics_cover_keys_objects_certificates_and_leader() -> None:

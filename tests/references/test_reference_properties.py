@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import string
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,11 @@ from sealgate.errors import InvalidReferenceError
 from sealgate.references import MAX_REGISTRY_LENGTH, parse_digest, parse_reference, parse_registry, parse_repository
 from tests.references.docker_grammar import docker_parts
 
-_LABELS = st.from_regex(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,5}[a-zA-Z0-9])?", fullmatch=True)
+_LOWER = string.ascii_lowercase + string.digits
+_ALPHANUMERIC = string.ascii_letters + string.digits
+# Texts of an alphabet, because Hypothesis takes several times as long to make one that a regular expression matches.
+_END = st.sampled_from(_ALPHANUMERIC)
+_LABELS = st.one_of(_END, st.tuples(_END, st.text(_ALPHANUMERIC + "-", max_size=5), _END).map("".join))
 _HOSTS = st.one_of(
     st.sampled_from(
         ["docker.io", "index.docker.io", "registry-1.docker.io", "localhost", "LOCALHOST", "10.0.0.1", "127.1", "HOST"]
@@ -21,10 +26,17 @@ _HOSTS = st.one_of(
     st.ip_addresses(v=6).map(lambda address: f"[{address.exploded.upper()}]"),
 )
 _PORTS = st.one_of(st.just(""), st.sampled_from([":443", ":0443", ":0"]), st.integers(0, 70_000).map(lambda p: f":{p}"))
-_COMPONENTS = st.from_regex(r"[a-z0-9]{1,4}(([._]|__|-{1,3})[a-z0-9]{1,4})?", fullmatch=True)
+_WORDS = st.text(_LOWER, min_size=1, max_size=4)
+_SEPARATORS = st.sampled_from([".", "_", "__", "-", "--", "---"])
+_COMPONENTS = st.one_of(_WORDS, st.tuples(_WORDS, _SEPARATORS, _WORDS).map("".join))
 _PATHS = st.lists(_COMPONENTS, min_size=1, max_size=4).map("/".join)
-_TAGS = st.one_of(st.just(""), st.from_regex(r":[A-Za-z0-9_][A-Za-z0-9_.-]{0,9}", fullmatch=True))
-_DIGESTS = st.one_of(st.just(""), st.from_regex(r"@sha256:[0-9a-f]{64}", fullmatch=True))
+_TAGS = st.one_of(
+    st.just(""),
+    st.tuples(st.just(":"), st.sampled_from(_ALPHANUMERIC + "_"), st.text(_ALPHANUMERIC + "_.-", max_size=9)).map(
+        "".join
+    ),
+)
+_DIGESTS = st.one_of(st.just(""), st.binary(min_size=32, max_size=32).map(lambda value: f"@sha256:{value.hex()}"))
 _REGISTRIES = st.one_of(st.just(""), st.tuples(_HOSTS, _PORTS).map(lambda parts: "".join(parts) + "/"))
 REFERENCES = st.tuples(_REGISTRIES, _PATHS, _TAGS, _DIGESTS).map("".join)
 _MUTATED = st.tuples(REFERENCES, st.integers(0, 80), st.text(max_size=2)).map(

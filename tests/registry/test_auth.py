@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.clocks import Deadline, SystemClock
-from sealgate.errors import DeadlineError, ForbiddenAddressError, UnauthorizedError, UnavailableError
+from sealgate.errors import DeadlineError, ForbiddenAddressError, UnauthorizedError, UnavailableError, UnreachableError
 from sealgate.registry.callers import MAX_CREDENTIALS
 from sealgate.registry.credentials import Candidate, Credentials, Exactness, NoCredentials
 from sealgate.registry.tokens import basic
@@ -266,7 +266,7 @@ def test_a_token_service_that_fails_is_unavailable() -> None:
         registry.faults.status("/token", 500)
         with pytest.raises(UnavailableError, match="500") as failed:
             session_of(client).manifest(repository_of(registry), "v1")
-        assert type(failed.value) is UnavailableError
+        assert type(failed.value) is UnreachableError
 
 
 def test_registry_that_drops_its_failing_token_service_is_read_again() -> None:
@@ -434,3 +434,16 @@ def test_credentials_are_not_tried_without_a_challenge() -> None:
         with pytest.raises(UnauthorizedError):
             session_of(client, given).manifest(repository_of(registry), "v1")
         assert (given.asked, len(registry.requests)) == ([], 1)
+
+
+def test_bounded_credentials_are_sent_to_no_other_token_service() -> None:
+    with RegistrySimulator() as elsewhere, RegistrySimulator(auth=Auth("bearer", users=USERS)) as registry:
+        registry.auth.realm = f"{elsewhere.url}/token"
+        registry.push_image("team/app", "v1")
+        bounded = Given(Credentials("robot", "s3cret").only_for(frozenset({registry.host})))
+        with (
+            client_for(registry, elsewhere) as client,
+            pytest.raises(UnauthorizedError, match="not among the hosts"),
+        ):
+            session_of(client, bounded).manifest(repository_of(registry), "v1")
+        assert not elsewhere.requests

@@ -93,7 +93,7 @@ def test_passwords_of_the_real_registry(tmp_path: Path) -> None:
         assert session_of(client, several).manifest(repository, "v1").media_type == OCI_MANIFEST
 
 
-def test_tags_of_a_real_registry_without_pages_are_listed(tmp_path: Path) -> None:
+def test_tags_and_repositories_of_a_real_registry_are_listed(tmp_path: Path) -> None:
     with DockerRegistry(tmp_path) as registry, client_for(insecure=frozenset({registry.host})) as client:
         config = registry.push_blob("team/app", b"{}")
         descriptor = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": 2}
@@ -103,3 +103,5 @@ def test_tags_of_a_real_registry_without_pages_are_listed(tmp_path: Path) -> Non
         assert sorted(lists.tags(Repository(registry.host, "team/app"), 10)) == registry.tags("team/app")
         with pytest.raises(NotFoundError):
             lists.tags(Repository(registry.host, "team/none"), 10)
+        catalogs = client.catalogs(CredentialChain([]), Deadline.after(SystemClock(), 30.0))
+        assert catalogs.repositories(registry.host, 10) == (Repository(registry.host, "team/app"),)

@@ -11,7 +11,7 @@ from sealgate.errors import ForbiddenAddressError, NotFoundError, VerificationEr
 from sealgate.http.settings import HostSettings
 from sealgate.reasons import Reason
 from sealgate.references import Repository
-from sealgate.registry import tags as tags_module
+from sealgate.registry import pages as pages_module
 from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
 from tests.support.simulators.http_messages import json_answer
@@ -55,7 +55,7 @@ def test_more_tags_than_the_limit_are_refused(registry: RegistrySimulator) -> No
 
 
 def test_pages_have_an_end(registry: RegistrySimulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tags_module, "MAX_PAGES", 3)
+    monkeypatch.setattr(pages_module, "MAX_PAGES", 3)
     page(registry, "", ["1"], "/v2/team/app/tags/list?n=1000")
     with pytest.raises(VerificationError, match="more than 3 pages"):
         tags(registry)

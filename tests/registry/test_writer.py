@@ -248,13 +248,26 @@ def test_manifest_is_deleted_by_digest() -> None:
         digest = registry.push_image("team/app", "v1")
         writer_of(client).delete_manifest(repository_of(registry), digest)
         assert digest not in registry.repositories["team/app"].manifests
-        registry.faults.add(_answer("DELETE", "/manifests/", 404, "MANIFEST_UNKNOWN", ""))
         with pytest.raises(NotFoundError):
             writer_of(client).delete_manifest(repository_of(registry), digest)
-        registry.faults.clear()
-        registry.faults.add(_answer("DELETE", "/manifests/", 405, "UNSUPPORTED", "deletion is off"))
-        with pytest.raises(SigningError, match=r"does not delete .*deletion is off"):
+
+
+def test_registry_without_deletes_is_named_with_what_helps() -> None:
+    with RegistrySimulator(deletes=False) as registry, client_for(registry) as client:
+        digest = registry.push_image("team/app", "v1")
+        with pytest.raises(SigningError, match=r"does not delete .*UNSUPPORTED.*storage\.delete\.enabled"):
             writer_of(client).delete_manifest(repository_of(registry), digest)
+
+
+def test_deletion_has_a_token_with_the_right_to_delete() -> None:
+    with RegistrySimulator(auth=Auth("bearer", users=USERS)) as registry, client_for(registry) as client:
+        digest = registry.push_image("team/app", "v1")
+        writer, repository = writer_of(client, login(registry)), repository_of(registry)
+        writer.put_blob(repository, b"a payload")
+        writer.delete_manifest(repository, digest)
+        assert digest not in registry.repositories["team/app"].manifests
+        asked = [dict(request.query)["scope"] for request in registry.requests if request.path == "/token"]
+        assert asked == ["repository:team/app:pull,push", "repository:team/app:delete"]
 
 
 def test_signature_goes_through_the_extension_once() -> None:

@@ -23,8 +23,10 @@ WEBHOOK = """
 from sealgate.references import parse_reference
 from sealgate.workloads.kinds import BUILT_IN
 from sealgate_webhook.backends.cluster.pull_secrets import ClusterCredentials
+from sealgate_webhook.reviews.request import AdmissionRequest
 
-credentials = ClusterCredentials(None, None, pull_secrets=False, kinds=BUILT_IN).provider(None)
+request = AdmissionRequest("1", "", "Pod", "", "shop", "app", "CREATE", {}, None)
+credentials = ClusterCredentials(None, None, pull_secrets=False, kinds=BUILT_IN).provider(request)
 (found,) = credentials.candidates(parse_reference("registry.example.org/app").repository)
 print(found.credentials.username)
 """

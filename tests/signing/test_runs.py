@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -57,8 +58,16 @@ class Workshop:
         self.progress: list[tuple[int, int]] = []
 
     def sign(self, *images: str, storage: Storage = Storage.TAG, recursive: bool = False) -> list[SignedImage]:
+        references = [parse_reference(f"{self.registry.host}/{image}") for image in images]
+        with self.run(storage) as run:
+            return run.sign_all(
+                references, recursive=recursive, progress=lambda done, total: self.progress.append((done, total))
+            )
+
+    @contextmanager
+    def run(self, storage: Storage = Storage.TAG) -> Iterator[SigningRun]:
         with client_for(self.registry, clock=self.clock) as client:
-            run = SigningRun(
+            yield SigningRun(
                 client=client,
                 credentials=NoCredentials(),
                 clock=self.clock,
@@ -67,10 +76,10 @@ class Workshop:
                 state=MemoryTrustedState(),
                 timeout=30,
             )
-            references = [parse_reference(f"{self.registry.host}/{image}") for image in images]
-            return run.sign_all(
-                references, recursive=recursive, progress=lambda done, total: self.progress.append((done, total))
-            )
+
+    def sign_one(self, image: str) -> SignedImage:
+        with self.run() as run:
+            return run.sign_one(parse_reference(f"{self.registry.host}/{image}"))
 
     def tag(self, repository: str, digest: Digest) -> str:
         return self.registry.repositories[repository].tags[digest.replace(":", "-") + ".sig"]
@@ -126,6 +135,19 @@ def test_signature_dropped_after_the_read_back_is_added_again(workshop: Workshop
     assert signed.result is not None
     assert (signed.result.outcome, signed.result.repairs) == (SigningOutcome.SIGNED, 1)
     assert workshop.tag("team/app", digest) == signed.result.digest
+
+
+def test_one_image_is_looked_for_once_more(workshop: Workshop) -> None:
+    digest = workshop.registry.push_image("team/app", "v1")
+    workshop.clock.during = lambda: workshop.registry.delete("team/app", workshop.tag("team/app", digest))
+    signed = workshop.sign_one("team/app:v1")
+    assert signed.result is not None
+    assert (signed.result.outcome, signed.result.repairs) == (SigningOutcome.SIGNED, 1)
+    assert outcomes([workshop.sign_one("team/app:v1")]) == [SigningOutcome.ALREADY_SIGNED]
+
+
+def test_one_image_that_is_not_there_is_reported(workshop: Workshop) -> None:
+    assert outcomes([workshop.sign_one("team/app:v1")]) == [NotFoundError]
 
 
 def test_failure_of_the_second_look_is_reported_beside_the_signature(workshop: Workshop) -> None:

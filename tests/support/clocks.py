@@ -33,3 +33,19 @@ class FakeClock:
     def advance(self, seconds: float) -> None:
         with self._lock:
             self._seconds += seconds
+
+
+class GatedClock(FakeClock):
+    """A clock on which nothing waits until the gate is open.
+
+    Attributes:
+        gate: lets those who sleep go on, and time with them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+
+    def sleep(self, seconds: float) -> None:
+        assert self.gate.wait(30)
+        super().sleep(seconds)

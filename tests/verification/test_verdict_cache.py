@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import tracemalloc
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,9 +15,8 @@ from hypothesis import strategies as st
 from sealgate.policies.decisions import UnmatchedImages, Verdict
 from sealgate.policies.matching import Namespace
 from sealgate.reasons import Reason
-from sealgate.verification import verdict_cache as verdicts
 from sealgate.verification.observers import NullObserver
-from sealgate.verification.settings import VerifierSettings
+from sealgate.verification.settings import MEBIBYTE, VerifierSettings
 from sealgate.verification.verdict_cache import VerdictCache
 from tests.support.builders.objects import authenticator_model, policy_model
 from tests.support.clocks import FakeClock
@@ -253,20 +254,47 @@ def test_ttl_of_zero_caches_nothing(clock: FakeClock) -> None:
         assert observer.hits == 0
 
 
-def test_verdict_cache_is_bounded(
-    environment: VerifierEnvironment, observer: Counting, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(verdicts, "MAX_VERDICTS", 10)
-    for number in range(95):
-        environment.verify(
-            environment.image(f"random-{number}"), policies=RELEASE if number < 5 else policy_set([], [])
-        )
-    none_match = policy_set([], [])
-    for number in range(95):
-        environment.verify(environment.image(f"random-{number}"), policies=none_match)
-    assert len(environment.verifier._context.verdicts) <= 10
-    environment.verify(environment.image("random-94"), policies=none_match)
-    assert observer.hits == 1
+def test_verdict_cache_is_bounded(clock: FakeClock, observer: Counting) -> None:
+    with VerifierEnvironment(replace(SETTINGS, cache_bytes=40_000), clock, observer) as environment:
+        none_match = policy_set([], [])
+        for number in range(95):
+            environment.verify(environment.image(f"random-{number}"), policies=none_match)
+        usage = environment.verifier.cache_usage()["verdicts"]
+        assert usage.size <= 10_000
+        assert usage.entries + usage.evicted == 95
+        environment.verify(environment.image("random-94"), policies=none_match)
+        assert observer.hits == 1
+
+
+def test_full_verdict_cache_drops_the_namespace_with_most(clock: FakeClock, observer: Counting) -> None:
+    with VerifierEnvironment(replace(SETTINGS, cache_bytes=40_000), clock, observer) as environment:
+        none_match = policy_set([], [])
+        environment.verify(environment.image(), policies=none_match, namespace=Namespace("shop"))
+        for number in range(95):
+            image = environment.image(f"random-{number}")
+            environment.verify(image, policies=none_match, namespace=Namespace("flood"))
+        environment.verify(environment.image(), policies=none_match, namespace=Namespace("shop"))
+        assert observer.hits == 1
+
+
+def test_estimated_size_of_verdicts_is_near_what_they_take(environment: VerifierEnvironment) -> None:
+    digest = environment.push_signed()
+    images = [environment.image(f"v{number}") for number in range(200)]
+    for number in range(200):
+        environment.registry.tag(REPOSITORY, f"v{number}", digest)
+    environment.verify(*images)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        # Made of what is cached, so that they are cached too.
+        environment.verify(*images)
+        gc.collect()
+        allocated, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    usage = environment.verifier.cache_usage()["verdicts"]
+    assert usage.entries == 200
+    assert allocated / 1.7 <= usage.size <= allocated * 1.7, allocated / 200
 
 
 ACTIONS = st.sampled_from(["ask", "ask", "move to signed", "move to unsigned", "sign", "unsign"])
@@ -280,7 +308,7 @@ def test_cached_verdict_equals_a_new_one(steps: list[tuple[str, float]]) -> None
     with VerifierEnvironment(SETTINGS, clock) as environment:
         signed, other = environment.push_signed(), environment.registry.push_image(REPOSITORY, "other")
         uncached = copy.copy(environment.verifier)
-        uncached._context = replace(environment.verifier._context, verdicts=VerdictCache(clock))
+        uncached._context = replace(environment.verifier._context, verdicts=VerdictCache(MEBIBYTE, clock))
         images = [environment.image(), by_digest(environment, other)]
         for action, seconds in steps:
             if action == "move to signed":

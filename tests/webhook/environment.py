@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate import self_test
 from sealgate.clocks import SystemClock
+from sealgate.decision_ids import PATTERN
+from sealgate.errors import UnavailableError
 from sealgate.http.settings import HostSettings
 from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.policies.decisions import UnmatchedImages
@@ -35,31 +37,39 @@ from sealgate_webhook.admission.sources import SharedCredentials
 from sealgate_webhook.admission.workloads import DEFAULT_RULES
 from sealgate_webhook.backends.files.policies import PolicyFilesSource
 from sealgate_webhook.metrics import Metrics
-from sealgate_webhook.server.app import create_app
+from sealgate_webhook.server.app import create_app, create_endpoints
+from sealgate_webhook.server.front import Front
+from sealgate_webhook.server.timeouts import MAX_SECONDS
 from tests.support.builders.objects import authenticator, policy
 from tests.support.signers.cosign import Classic, push_classic
 from tests.support.signers.private_keys import new_key
 from tests.support.simulators.registry import RegistrySimulator
 from tests.webhook.objects import encode
+from tests.webhook.ways import FlaskWay, FrontWay, Sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from werkzeug.test import TestResponse
+    from flask import Flask
+    from werkzeug import Response
 
     from sealgate.clocks import Clock
+    from sealgate.policies.matching import Namespace
     from sealgate.references import Digest
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.trusted_state.stores import TrustedState
     from sealgate.verification.network import Network
-    from sealgate_webhook.admission.outcome import AdmissionHandler
+    from sealgate_webhook.admission.outcome import AdmissionHandler, AdmissionOutcome
     from sealgate_webhook.admission.sources import CredentialSource, Namespaces, PolicySource
     from sealgate_webhook.admission.workloads import AdmissionRules
     from sealgate_webhook.reviews.request import AdmissionRequest
     from sealgate_webhook.server.callers import PermittedCallers
     from tests.support.signers.private_keys import PrivateKey
+    from tests.webhook.ways import Way
 
+#: The most characters of a warning that the API server passes on.
+MAX_WARNING = 256
 #: The most time that a review can have, for those in which it is not what the test is about.
 PATIENCE = "timeout=30s"
 
@@ -79,14 +89,39 @@ def write_objects(folder: Path, *objects: dict[str, Any], file: str = "policies.
 
 
 @dataclass(frozen=True)
+class FailingNamespaces:
+    """Namespaces of which none is in memory, and none can be read.
+
+    Attributes:
+        fail: returns what is raised for a name.
+    """
+
+    fail: Callable[[str], Exception]
+
+    def get(self, name: str) -> Namespace:
+        raise self.fail(name)
+
+    def cached(self, name: str) -> Namespace | None:  # noqa: ARG002 - as the protocol has it
+        return None
+
+
+#: Namespaces whose labels are not known.
+UNKNOWN_NAMESPACES = FailingNamespaces(
+    lambda name: UnavailableError(f"the labels of namespace {name} are not known yet")
+)
+
+
+@dataclass(frozen=True)
 class ReviewAnswer:
     """The response to a review.
 
     Attributes:
-        response: the review's `response`.
+        response: the review's `response` without the decision's id.
+        decision_id: id of the decision; empty for none.
     """
 
     response: Mapping[str, Any]
+    decision_id: str = ""
 
     @property
     def allowed(self) -> bool:
@@ -101,6 +136,28 @@ class ReviewAnswer:
     @property
     def code(self) -> int:
         return int(self.response["status"]["code"])
+
+
+def split_decision(response: Mapping[str, Any]) -> ReviewAnswer:
+    """Return a response apart from the decision's id, which every denial and warning must have wherever it may be."""
+    warnings, annotations = response.get("warnings", []), dict(response.get("auditAnnotations", {}))
+    decision_id = annotations.pop("decision_id", "")
+    if not decision_id:
+        assert response["allowed"]
+        assert not warnings
+        return ReviewAnswer(response)
+    assert PATTERN.fullmatch(decision_id)
+    plain = dict(response)
+    if not response["allowed"]:
+        message, _, line = response["status"]["message"].rpartition("\n")
+        assert line == f"decision id: {decision_id}"
+        plain["status"] = {**response["status"], "message": message}
+    if warnings:
+        assert all(warning.endswith(f" (decision {decision_id})") for warning in warnings)
+        assert max(map(len, warnings)) <= MAX_WARNING
+        plain["warnings"] = [warning.removesuffix(f" (decision {decision_id})") for warning in warnings]
+    plain.pop("auditAnnotations")
+    return ReviewAnswer({**plain, "auditAnnotations": annotations} if annotations else plain, decision_id)
 
 
 @dataclass
@@ -118,9 +175,13 @@ class WebhookEnvironment:
         namespaces: instead of the files.
         kinds: the kinds whose images are verified.
         rules: what the installation chooses about reviews.
+        timeout: of the webhook configuration, in seconds.
+        way: the Flask application alone, or the front with it.
+        threads: requests that the front has in progress at once.
         credentials: for the registry, the same for every namespace.
         credential_source: instead of `credentials`, for each request.
         callers: whose reviews are answered; None for everybody's.
+        admit_policy_object: handler of policy objects; None for no endpoint.
     """
 
     registry: RegistrySimulator
@@ -133,10 +194,14 @@ class WebhookEnvironment:
     namespaces: Namespaces | None = None
     kinds: WorkloadKinds = BUILT_IN
     rules: AdmissionRules = DEFAULT_RULES
+    timeout: float = MAX_SECONDS
+    way: Way = "flask"
+    threads: int = 64
 
     credentials: CredentialProvider = field(default_factory=NoCredentials)
     credential_source: CredentialSource | None = None
     callers: PermittedCallers | None = None
+    admit_policy_object: AdmissionHandler | None = None
 
     def __post_init__(self) -> None:
         self.key = new_key("ECDSA P-256", "release")
@@ -144,9 +209,9 @@ class WebhookEnvironment:
         self.logger = configure_logs("json", self.log)
         self.metrics = Metrics(self.logger)
         self._closers: list[Callable[[], None]] = []
-        self._assembled: Any = None
-        #: Denials that would become Events.
-        self.denials: list[str] = []
+        self._assembled: FlaskWay | FrontWay | None = None
+        #: Decisions that would become Events.
+        self.decisions: list[AdmissionOutcome] = []
         self.write(policy("all", f"{self.registry.host}/**"))
 
     def write(self, *policies: dict[str, Any]) -> None:
@@ -171,19 +236,38 @@ class WebhookEnvironment:
         return self.registry.repositories[repository].tags[tag]
 
     @property
+    def denials(self) -> list[str]:
+        """The texts of the Events of denials."""
+        return [outcome.lasting for outcome in self.decisions if not outcome.response.allowed]
+
+    @property
+    def would_be_denials(self) -> list[str]:
+        """The texts of the Events of would-be denials."""
+        return [outcome.lasting for outcome in self.decisions if outcome.response.allowed]
+
+    @property
     def source(self) -> PolicyFilesSource:
         """The policy files as the webhook reads them."""
         self._assemble()
         assert isinstance(self._source, PolicyFilesSource)
         return self._source
 
-    def post(self, path: str, body: bytes, **options: Any) -> TestResponse:
-        """Send a request as it is."""
-        options = {"content_type": "application/json", "method": "POST", **options}
-        return self._assemble().open(path, data=body, **options)  # type: ignore[no-any-return]  # kept as Any
+    def post(self, path: str, body: bytes, **options: Any) -> Response:
+        """Send a request; `options` as in `Sent`."""
+        return self.send(Sent(path, body, **options))
 
-    def get(self, path: str) -> TestResponse:
+    def send(self, sent: Sent) -> Response:
+        return self._assemble().send(sent)
+
+    def get(self, path: str) -> Response:
         return self.post(path, b"", method="GET")
+
+    @property
+    def app(self) -> Flask:
+        """The Flask application, where it stands alone."""
+        way = self._assemble()
+        assert isinstance(way, FlaskWay)
+        return way.app
 
     def validate(self, document: dict[str, Any], query: str = PATIENCE) -> ReviewAnswer:
         return self._review("/validate", document, query)
@@ -215,9 +299,9 @@ class WebhookEnvironment:
         assert answer["apiVersion"] == "admission.k8s.io/v1"
         assert answer["kind"] == "AdmissionReview"
         assert answer["response"]["uid"] == document["request"]["uid"]
-        return ReviewAnswer(answer["response"])
+        return ReviewAnswer(answer["response"]) if path == self_test.PATH else split_decision(answer["response"])
 
-    def _assemble(self) -> Any:
+    def _assemble(self) -> FlaskWay | FrontWay:
         if self._assembled is None:
             self._source = PolicyFilesSource(
                 [self.folder],
@@ -236,9 +320,10 @@ class WebhookEnvironment:
                 self.policies or self._source,
                 self.namespaces or self._source,
                 self.credential_source or SharedCredentials(self.credentials),
-                denials=self.denials,
+                decisions=self.decisions,
+                admit_policy_object=self.admit_policy_object,
             )
-            app = create_app(
+            endpoints = create_endpoints(
                 verifier,
                 backend,
                 self.kinds,
@@ -247,8 +332,13 @@ class WebhookEnvironment:
                 self.logger,
                 callers=self.callers,
                 rules=self.rules,
+                timeout=self.timeout,
             )
-            self._assembled = app.test_client()
+            if self.way == "front":
+                self._assembled = FrontWay(Front(endpoints, backend.policies, self.clock, self.threads))
+            else:
+                self._assembled = FlaskWay(create_app(endpoints, backend.policies, self.clock))
+            self._closers.append(self._assembled.close)
         return self._assembled
 
     def _network(self) -> Network:
@@ -280,19 +370,24 @@ class _Backend:
     def tasks(self) -> tuple[()]:
         return ()
 
-    denials: list[str] = field(default_factory=list)
+    decisions: list[AdmissionOutcome] = field(default_factory=list)
 
-    def denied(self, request: AdmissionRequest, message: str) -> None:  # noqa: ARG002 - as the protocol has it
-        self.denials.append(message)
+    def decided(self, request: AdmissionRequest, outcome: AdmissionOutcome) -> None:  # noqa: ARG002 - the protocol
+        self.decisions.append(outcome)
 
 
 @contextlib.contextmanager
-def open_environment(folder: Path) -> Iterator[WebhookEnvironment]:
-    """Open an environment with a registry of its own, and leave logging as it was."""
+def open_environment(folder: Path, way: Way = "flask") -> Iterator[WebhookEnvironment]:
+    """Open an environment with a registry of its own, and leave logging as it was.
+
+    Args:
+        folder: for its files.
+        way: see `WebhookEnvironment`.
+    """
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     with RegistrySimulator() as registry:
-        environment = WebhookEnvironment(registry, folder / "policies")
+        environment = WebhookEnvironment(registry, folder / "policies", way=way)
         yield environment
         environment.close()
     root.handlers[:] = handlers

@@ -12,15 +12,21 @@ from sealgate.http.settings import HostSettings
 from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate.registry.credentials import NoCredentials
+from sealgate.shared_cache.settings import ServerSettings as CacheServerSettings
+from sealgate.shared_cache.settings import SharedCacheSettings
 from sealgate.trusted_state.stores import MemoryTrustedState
 from sealgate_webhook.backends.files.backend import FilesBackend, files_backend
-from sealgate_webhook.server.server import Address, ServerSettings, run_server
+from sealgate_webhook.server.server import ServerSettings, run_server
+from sealgate_webhook.transport.addresses import Address
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterable
 
     from sealgate_webhook.backends.interface import BackendFactory
+
+#: Time limit of an exchange with the shared cache, in seconds, which a busy machine keeps.
+PATIENCE_SECONDS = 30.0
 
 
 def settings_of(given: dict[str, Any]) -> ServerSettings:
@@ -37,7 +43,13 @@ def settings_of(given: dict[str, Any]) -> ServerSettings:
         threads=given.get("threads", 16),
         connections=given.get("connections", 200),
         registry=HostSettings(insecure=frozenset(given.get("insecure", ())), ca=given.get("ca", {})),
+        shared_cache=_shared_cache_of(given["shared_cache"]) if "shared_cache" in given else None,
     )
+
+
+def _shared_cache_of(given: dict[str, Any]) -> SharedCacheSettings:
+    server = CacheServerSettings("127.0.0.1", given["port"], tls=False, exchange_seconds=PATIENCE_SECONDS)
+    return SharedCacheSettings(server, Path(given["keys"]), "test")
 
 
 class StumblingBackend(FilesBackend):

@@ -17,11 +17,13 @@ import trustme
 import urllib3
 from cryptography import x509
 
-from tests.webhook.environment import PATIENCE, ReviewAnswer
+from tests.webhook.environment import PATIENCE, split_decision
 from tests.webhook.objects import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.webhook.environment import ReviewAnswer
 
 ROOT = Path(__file__).parents[2]
 #: Timeout in seconds, longer than any step on a busy machine; reached only on a failure.
@@ -131,13 +133,13 @@ class Server:
             headers={"Content-Type": "application/json"},
         )
         assert response.status == 200, response.data
-        return ReviewAnswer(response.json()["response"])
+        return split_decision(response.json()["response"])
 
-    def metrics(self) -> str:
-        """Return the metrics as Prometheus scrapes them."""
+    def metrics(self, path: str = "/metrics") -> str:
+        """Return the metrics as Prometheus scrapes them, or what else their port serves."""
         address = self.wait_for_line("metrics served")["address"]
         with urllib3.PoolManager() as pool:
-            return pool.request("GET", f"http://{address}/metrics").data.decode()
+            return pool.request("GET", f"http://{address}{path}").data.decode()
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)

@@ -10,16 +10,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 import urllib3
+from prometheus_client.registry import Collector
 
 from sealgate.findings import Finding, Outcome
+from sealgate.policies.decisions import UnmatchedImages, decide
 from sealgate.process.logs import configure_logs
-from sealgate.process.metrics_server import MAX_SCRAPES
+from sealgate.process.metrics_server import MetricsServer, metrics_app
+from sealgate.process.serving.limits import ServingLimits
 from sealgate.reasons import Reason
-from sealgate_webhook.metrics import Metrics, serve_metrics
-from tests.webhook.servers import eventually
+from sealgate.references import parse_reference
+from sealgate.verification.byte_cache import Usage
+from sealgate_webhook.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from prometheus_client import Metric
+
+CONNECTIONS = 30
 
 
 @pytest.fixture
@@ -31,10 +39,14 @@ def metrics() -> Metrics:
 def scraped(metrics: Metrics) -> Iterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
-    server = serve_metrics(listener, metrics.registry)
+    server = MetricsServer(
+        listener,
+        metrics_app(metrics.registry),
+        configure_logs("json", io.StringIO()),
+        ServingLimits(connections=CONNECTIONS),
+    )
     yield f"http://{host}:{port}"
-    server.shutdown()
-    server.server_close()
+    server.close()
 
 
 def labels_of(metrics: Metrics, family: str, label: str) -> set[str]:
@@ -54,6 +66,15 @@ def test_only_hosts_named_by_a_policy_become_labels(metrics: Metrics) -> None:
         metrics.rate_limited(host)
     for family in ("sealgate_registry_requests", "sealgate_budget_wait_seconds", "sealgate_rate_limited_verifications"):
         assert labels_of(metrics, family, "host") == {"registry.example.com", "other"}
+
+
+def test_verdicts_are_counted_by_registries_that_a_policy_names(metrics: Metrics) -> None:
+    images = ("registry.example.com/shop/web:1", "a.evil.example/shop/web:1")
+    metrics.decided(
+        "shop", tuple(decide(image, parse_reference(image), None, [], UnmatchedImages.DENY) for image in images)
+    )
+    metrics.decided("shop", (decide("//", None, None, [], UnmatchedImages.DENY),))
+    assert labels_of(metrics, "sealgate_registry_verdicts", "host") == {"registry.example.com", "other"}
 
 
 def test_unknown_request_outcomes_are_counted_as_other(metrics: Metrics) -> None:
@@ -90,6 +111,27 @@ def test_other_verifier_events_are_counted(metrics: Metrics) -> None:
     assert value("sealgate_internal_errors_total") == 1
 
 
+def test_shared_cache_is_reported_where_there_is_one(metrics: Metrics) -> None:
+    value = metrics.registry.get_sample_value
+    assert value("sealgate_shared_cache_connected") == 0
+    connected = True
+    metrics.watch_shared_cache(lambda: connected)
+    assert value("sealgate_shared_cache_connected") == 1
+    connected = False
+    assert value("sealgate_shared_cache_connected") == 0
+    metrics.shared_cache_used("get", "hit")
+    assert value("sealgate_shared_cache_uses_total", {"operation": "get", "result": "hit"}) == 1
+
+
+def test_size_and_evictions_of_caches_are_reported(metrics: Metrics) -> None:
+    metrics.caches.usage = lambda: {"answers": Usage(1000, 3, 7)}
+    value = metrics.registry.get_sample_value
+    labels = {"cache": "answers"}
+    assert value("sealgate_cache_bytes", labels) == 1000
+    assert value("sealgate_cache_entries", labels) == 3
+    assert value("sealgate_cache_evictions_total", labels) == 7
+
+
 def test_they_are_scraped_over_plain_http(metrics: Metrics, scraped: str) -> None:
     metrics.reviewed("validate", "denied", 0.01)
     with urllib3.PoolManager() as http:
@@ -104,19 +146,31 @@ def test_silent_scraper_delays_no_other(scraped: str) -> None:
         assert http.request("GET", f"{scraped}/metrics").status == 200
 
 
-def test_threads_of_silent_scrapers_are_bounded(scraped: str) -> None:
+def test_silent_scrapers_are_bounded_and_take_no_threads(scraped: str) -> None:
     host, port = scraped.removeprefix("http://").split(":")
     before = threading.active_count()
     with contextlib.ExitStack() as stack:
-        silent = [stack.enter_context(socket.create_connection((host, int(port)), 60)) for _ in range(MAX_SCRAPES + 20)]
-        assert silent[-1].recv(1) == b""
-        assert threading.active_count() <= before + MAX_SCRAPES
+        silent = [stack.enter_context(socket.create_connection((host, int(port)), 60)) for _ in range(CONNECTIONS + 20)]
+        assert silent[0].recv(1) == b""
+        assert threading.active_count() <= before
+        with urllib3.PoolManager() as http:
+            assert http.request("GET", f"{scraped}/metrics", retries=False).status == 200
+
+
+def test_a_collector_that_fails_fails_its_scrapes_only(metrics: Metrics, scraped: str) -> None:
+    broken = Broken()
     with urllib3.PoolManager() as http:
-        eventually(lambda: answers(http, f"{scraped}/metrics"))
+        metrics.registry.register(broken)
+        assert http.request("GET", f"{scraped}/metrics", retries=False).status == 500
+        metrics.registry.unregister(broken)
+        assert http.request("GET", f"{scraped}/metrics", retries=False).status == 200
 
 
-def answers(http: urllib3.PoolManager, url: str) -> bool:
-    try:
-        return http.request("GET", url, retries=False).status == 200
-    except urllib3.exceptions.HTTPError:
-        return False
+class Broken(Collector):
+    """A collector that can be registered and cannot be collected."""
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> list[Metric]:
+        raise RuntimeError("an unforeseen fault")

@@ -17,7 +17,8 @@ from sealgate.process.config import read_config
 from sealgate_webhook.admission.workloads import AdmissionRules
 from sealgate_webhook.backends.cluster.backend import cluster_backend
 from sealgate_webhook.backends.cluster.config import WebhookConfig
-from sealgate_webhook.server.server import Address, ServerSettings, run_server
+from sealgate_webhook.server.server import ServerSettings, run_server
+from sealgate_webhook.transport.addresses import Address
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,8 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
             metrics=Address.parse(config.metrics_listen),
             registry=config.registries.settings(),
             verifier=config.verifier_settings(),
+            shared_cache=config.shared_cache_settings(),
             kinds=config.workload_kinds(),
             rules=AdmissionRules(config.require_digests, config.workloads),
+            timeout=config.timeout_seconds,
             log_style="json",
             log_level=logging.getLevelNamesMapping()[config.log_level.upper()],
         )

@@ -1,8 +1,10 @@
 """Prometheus metrics, on a port of their own.
 
-Labels never contain image names, namespaces or any other text that a client can choose: verdicts and reasons are
-enumerations, and a host is named only if a policy or authenticator names it literally, otherwise it is "other".
-Policies and authenticators, which only administrators create, are named if they are invalid.
+Labels never contain image names or any other text that a client can choose: verdicts and reasons are enumerations, and
+a host is named only if a policy or authenticator names it literally, otherwise it is "other". Policies and
+authenticators, which only administrators create, are named if they are invalid. Only the results of policies have
+namespaces, and policies that are valid, as labels (`sealgate_webhook.policy_metrics`): bounded in number, and a
+namespace only if it is in the list of namespaces.
 """
 
 from __future__ import annotations
@@ -11,27 +13,28 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from sealgate.findings import Outcome
-from sealgate.process.metrics_server import serve_in_thread
 from sealgate.reasons import Reason
+from sealgate_webhook.policy_metrics import OTHER, PolicyResultMetrics
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable, Iterable
-    from wsgiref.simple_server import WSGIServer
+    from collections.abc import Callable, Iterable, Mapping
 
+    from prometheus_client import Metric
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.findings import Finding
     from sealgate.policies.decisions import ImageVerdict
-    from sealgate.verification.observers import CacheKind
+    from sealgate.shared_cache.observers import Operation, Result
+    from sealgate.verification.byte_cache import Usage
+    from sealgate.verification.observers import CacheKind, CacheName, RefusalCause, StaleKind
 
 #: Seconds; from cached verdicts to the longest timeout of a webhook.
 LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0)
-#: Label of a host that no policy names literally.
-OTHER: Final = "other"
 #: The most invalid objects that are named.
 MAX_UNREADABLE: Final = 100
 
@@ -43,24 +46,68 @@ _OUTCOMES: Final = frozenset(
 )
 
 
+def _no_namespace(_: str) -> bool:
+    return False
+
+
+def _no_caches() -> Mapping[CacheName, Usage]:
+    return {}
+
+
+class CacheMetrics(Collector):
+    """Reads the size of the caches whenever the metrics are read.
+
+    Attributes:
+        usage: returns what each cache holds now.
+    """
+
+    def __init__(self) -> None:
+        self.usage = _no_caches
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics of the caches."""
+        size = GaugeMetricFamily("sealgate_cache_bytes", "Estimated memory of a cache, in bytes.", labels=("cache",))
+        entries = GaugeMetricFamily("sealgate_cache_entries", "Entries of a cache.", labels=("cache",))
+        evicted = CounterMetricFamily(
+            "sealgate_cache_evictions", "Entries evicted before they expired: the cache was full.", labels=("cache",)
+        )
+        for cache, usage in self.usage().items():
+            size.add_metric((cache,), usage.size)
+            entries.add_metric((cache,), usage.entries)
+            evicted.add_metric((cache,), usage.evicted)
+        return size, entries, evicted
+
+
 class Metrics:
     """All metrics of one webhook process; also the verifier's observer, and the registry client's.
 
     Args:
         log: gets a line for every unexpected exception.
         literal_hosts: returns the hosts that the policies in force name literally; only they become labels.
+
+    Attributes:
+        caches: the metrics of the caches.
+        policy_results: the metrics of policies.
     """
 
     def __init__(self, log: FilteringBoundLogger, literal_hosts: Callable[[], frozenset[str]] = frozenset) -> None:
         self.registry = CollectorRegistry()
         self._log = log
         self.literal_hosts = literal_hosts
+        self.caches = CacheMetrics()
+        self.registry.register(self.caches)
+        self.policy_results = PolicyResultMetrics(_no_namespace)
+        self.registry.register(self.policy_results)
         self._unreadable_named: set[tuple[str, str]] = set()
         self._define_review_metrics()
         self._define_verifier_metrics()
         self._define_policy_metrics()
         self._of_reviews = lru_cache(maxsize=256)(self._count_of_reviews)
         self._of_decisions = lru_cache(maxsize=256)(self._count_of_decisions)
+        self._of_requests = lru_cache(maxsize=256)(self._count_of_requests)
+        self._of_verifications = lru_cache(maxsize=256)(self._count_of_verifications)
+        self._of_budget_waits = lru_cache(maxsize=256)(self._histogram_of_budget_waits)
+        self._of_registries = lru_cache(maxsize=256)(self._count_of_registries)
 
     def reviewed(self, endpoint: str, result: str, seconds: float) -> None:
         """Count an admission review.
@@ -74,10 +121,18 @@ class Metrics:
         count.inc()
         latency.observe(seconds)
 
-    def decided(self, verdicts: tuple[ImageVerdict, ...]) -> None:
-        """Count the verdicts of a review."""
+    def decided(self, namespace: str, verdicts: tuple[ImageVerdict, ...]) -> None:
+        """Count the verdicts of a review.
+
+        Args:
+            namespace: the review's namespace, as the review says.
+            verdicts: one for each image.
+        """
+        self.policy_results.decided(namespace, verdicts)
         for verdict in verdicts:
             self._of_decisions(verdict.verdict, verdict.reason).inc()
+            host = OTHER if verdict.reference is None else self._host(verdict.reference.repository.registry)
+            self._of_registries(host, verdict.verdict).inc()
 
     def policies_loaded(self, policies: int, authenticators: int, unusable: int, now: float) -> None:
         """Record that a set of policies is in force.
@@ -136,24 +191,49 @@ class Metrics:
         """Count a request that joins work in progress."""
         self._joins.labels(kind).inc()
 
+    def stale(self, kind: StaleKind, host: str) -> None:
+        """Count an answer that was used because its registry is unreachable."""
+        self._stale[kind].labels(self._host(host)).inc()
+
     def budget_wait(self, host: str, seconds: float) -> None:
         """Record how long a verification waits for the budget of its host."""
-        self._budget_waits.labels(self._host(host)).observe(seconds)
+        self._of_budget_waits(self._host(host)).observe(seconds)
 
     def rate_limited(self, host: str) -> None:
         """Count a verification refused because it would have to wait for its budget beyond its deadline."""
         self._rate_limited.labels(self._host(host)).inc()
 
+    def refused(self, cause: RefusalCause) -> None:
+        """Count work refused because too much other work was ahead."""
+        self._refusals.labels(cause).inc()
+
+    def work_queued(self, change: int) -> None:
+        """Change the number of tasks that wait."""
+        self._queued.inc(change)
+
+    def work_running(self, change: int) -> None:
+        """Change the number of tasks that run."""
+        self._running.inc(change)
+
     def verification(self, finding: Finding, seconds: float) -> None:
         """Record a verification of an image by an authenticator."""
-        self._verifications.labels(finding.format, finding.outcome, finding.reason).inc()
-        self._verification_latency.labels(finding.format).observe(seconds)
+        count, latency = self._of_verifications(finding.format, finding.outcome, finding.reason)
+        count.inc()
+        latency.observe(seconds)
         if finding.outcome is Outcome.UNAVAILABLE:
             self._registry_errors.labels(finding.reason).inc()
 
+    def shared_cache_used(self, operation: Operation, result: Result) -> None:
+        """Count a use of the shared cache; see `sealgate.shared_cache.observers`."""
+        self._shared_cache_uses.labels(operation, result).inc()
+
+    def watch_shared_cache(self, connected: Callable[[], bool]) -> None:
+        """Report from now on whether the shared cache is connected."""
+        self._shared_cache_connected.set_function(connected)
+
     def request(self, host: str, outcome: str) -> None:
         """Count a request to a registry or service; see `sealgate.http.client.RequestObserver`."""
-        self._requests.labels(self._host(host), outcome if outcome in _OUTCOMES else OTHER).inc()
+        self._of_requests(self._host(host), outcome if outcome in _OUTCOMES else OTHER).inc()
 
     def internal_error(self, error: BaseException) -> None:
         """Count and log an unexpected exception."""
@@ -167,6 +247,18 @@ class Metrics:
 
     def _count_of_decisions(self, verdict: str, reason: str) -> Counter:
         return self._decisions.labels(verdict, reason)
+
+    def _count_of_requests(self, host: str, code: str) -> Counter:
+        return self._requests.labels(host, code)
+
+    def _count_of_verifications(self, form: str, outcome: str, reason: str) -> tuple[Counter, Histogram]:
+        return self._verifications.labels(form, outcome, reason), self._verification_latency.labels(form)
+
+    def _histogram_of_budget_waits(self, host: str) -> Histogram:
+        return self._budget_waits.labels(host)
+
+    def _count_of_registries(self, host: str, verdict: str) -> Counter:
+        return self._registries.labels(host, verdict)
 
     def _host(self, host: str) -> str:
         return host if host in self.literal_hosts() else OTHER
@@ -194,6 +286,12 @@ class Metrics:
             ("verdict", "reason"),
             registry=self.registry,
         )
+        self._registries = Counter(
+            "sealgate_registry_verdicts",
+            "Verdicts on images, by registry.",
+            ("host", "verdict"),
+            registry=self.registry,
+        )
         self._events_dropped = Counter(
             "sealgate_events_dropped", "Kubernetes Events that were not written.", registry=self.registry
         )
@@ -211,6 +309,20 @@ class Metrics:
             ("work",),
             registry=self.registry,
         )
+        self._stale = {
+            "tag": Counter(
+                "sealgate_stale_tags",
+                "Tags that counted as the digest that they named before their registry became unreachable.",
+                ("host",),
+                registry=self.registry,
+            ),
+            "finding": Counter(
+                "sealgate_stale_findings",
+                "Verified findings that counted beyond their TTL because the registry of the image is unreachable.",
+                ("host",),
+                registry=self.registry,
+            ),
+        }
         self._budget_waits = Histogram(
             "sealgate_budget_wait_seconds",
             "Time that verifications wait for the budget of a host, in seconds.",
@@ -223,6 +335,20 @@ class Metrics:
             "Verifications refused because the budget of a host was exhausted.",
             ("host",),
             registry=self.registry,
+        )
+        self._refusals = Counter(
+            "sealgate_refused_work",
+            "Verifications and resolutions refused because too much other work was ahead, by the limit reached.",
+            ("limit",),
+            registry=self.registry,
+        )
+        self._queued = Gauge(
+            "sealgate_queued_work",
+            "Verifications and resolutions that wait for a worker or a budget.",
+            registry=self.registry,
+        )
+        self._running = Gauge(
+            "sealgate_running_work", "Verifications and resolutions that run.", registry=self.registry
         )
         self._verifications = Counter(
             "sealgate_verifications",
@@ -241,6 +367,17 @@ class Metrics:
             "sealgate_registry_requests",
             "Requests to registries and services, by HTTP status code or error.",
             ("host", "code"),
+            registry=self.registry,
+        )
+        self._shared_cache_uses = Counter(
+            "sealgate_shared_cache_uses",
+            "Uses of the shared cache, by operation and result.",
+            ("operation", "result"),
+            registry=self.registry,
+        )
+        self._shared_cache_connected = Gauge(
+            "sealgate_shared_cache_connected",
+            "1 if the server of the shared cache answers in time, 0 if this replica works alone.",
             registry=self.registry,
         )
         self._registry_errors = Counter(
@@ -288,16 +425,3 @@ class Metrics:
             "1 if admission reviews of every caller are answered, 0 if a client certificate is required.",
             registry=self.registry,
         )
-
-
-def serve_metrics(listener: socket.socket, registry: CollectorRegistry) -> WSGIServer:
-    """Serve metrics on a listening socket, from a daemon thread.
-
-    Args:
-        listener: the socket.
-        registry: metrics to serve.
-
-    Returns:
-        the server; `shutdown` stops it.
-    """
-    return serve_in_thread(listener, make_wsgi_app(registry))

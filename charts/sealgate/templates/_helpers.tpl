@@ -75,8 +75,36 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- /* The self-test's client certificate, which the operator issues. */ -}}
 {{- define "sealgate.selfTestSecret" -}}{{ include "sealgate.fullname" . }}-self-test{{- end -}}
 
+{{- /* Whether the webhook's replicas share a cache. */ -}}
+{{- define "sealgate.sharedCache" -}}
+{{- if and .Values.sharedCache.enabled (include "sealgate.inCluster" .) -}}
+{{- if not .Values.sharedCache.host }}{{ fail "sharedCache.enabled needs sharedCache.host, the server's name or address" }}{{ end -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{- /* The Secret with the key of the shared cache, which the operator makes and rotates. */ -}}
+{{- define "sealgate.sharedCacheSecret" -}}{{ include "sealgate.fullname" . }}-shared-cache{{- end -}}
+
 {{- /* Whether the chart runs the webhook, that is, whether webhook.url is empty. */ -}}
 {{- define "sealgate.inCluster" -}}{{ if not .Values.webhook.url }}true{{ end }}{{- end -}}
+
+{{- /* The components that the chart runs, as a JSON list. */ -}}
+{{- define "sealgate.components" -}}
+{{- $components := list "operator" -}}
+{{- if include "sealgate.inCluster" . }}{{ $components = prepend $components "webhook" }}{{ end -}}
+{{- if .Values.signing.enabled }}{{ $components = append $components "signing-worker" }}{{ end -}}
+{{- if include "sealgate.signing.events" . }}{{ $components = append $components "signing-events" }}{{ end -}}
+{{- if .Values.canary.enabled }}{{ $components = append $components "canary" }}{{ end -}}
+{{ toJson $components }}
+{{- end -}}
+
+{{- /* The values of a component as JSON. Takes (dict "root" $ "component" "webhook"). */ -}}
+{{- define "sealgate.componentValues" -}}
+{{- with .root.Values -}}
+{{ dict "webhook" .webhook "operator" .operator "signing-worker" .signing.worker "signing-events" .signing.events "canary" .canary | dig $.component dict | toJson }}
+{{- end -}}
+{{- end -}}
 
 {{- /* Whether the operator issues the certificate. */ -}}
 {{- define "sealgate.managedCertificates" -}}
@@ -155,7 +183,7 @@ annotations:
 {{- end -}}
 {{- end -}}
 
-{{- /* Settings of the registry client, the same for both components. */ -}}
+{{- /* Settings of the registry client, the same for all components. */ -}}
 {{- define "sealgate.registries" -}}
 {{- with .Values.registries -}}
 insecure: {{ .insecure | toJson }}
@@ -168,10 +196,10 @@ burst: {{ .burst | int64 }}
 {{- end -}}
 {{- end -}}
 
-{{- /* Fields of the pod spec that both components share. Takes (dict "root" $ "component" "webhook" "values" .Values.webhook). */ -}}
+{{- /* Fields of the pod spec that all components share. Takes (dict "root" $ "component" "webhook" "values" .Values.webhook). */ -}}
 {{- define "sealgate.podSettings" -}}
 serviceAccountName: {{ include "sealgate.fullname" .root }}-{{ .component }}
-automountServiceAccountToken: true  # both components watch the API server
+automountServiceAccountToken: true  # every component watches the API server
 enableServiceLinks: false
 {{- with .root.Values.priorityClassName }}
 priorityClassName: {{ . }}
@@ -210,7 +238,7 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
-{{- /* Environment variables of both components. */ -}}
+{{- /* Environment variables of all components. */ -}}
 {{- define "sealgate.env" -}}
 - name: POD_NAME
   valueFrom:
@@ -234,4 +262,11 @@ topologySpreadConstraints:
 {{- $_ := set $seen $name true -}}
 {{- end -}}
 {{ .Values.customKinds | toJson }}
+{{- end -}}
+
+{{- /* Where the webhook uses the pull secrets of pods: true (everywhere), false, or a JSON list of namespaces. */ -}}
+{{- define "sealgate.pullSecrets" -}}
+{{- with .Values.webhook.pullSecrets -}}
+{{ if and .enabled .namespaces }}{{ .namespaces | uniq | toJson }}{{ else }}{{ .enabled }}{{ end }}
+{{- end -}}
 {{- end -}}

@@ -47,6 +47,28 @@ If nodes need them for networking, storage or DNS, add their namespaces to webho
 {{- end }}
 {{- end -}}
 
+{{- /* What signing still needs. */ -}}
+{{- define "sealgate.notes.signing" -}}
+{{- if .Values.signing.enabled }}
+
+Signing is enabled. No user may write SigningPolicies until you bind the ClusterRole {{ include "sealgate.fullname" . }}-signing-editor. Keys and push
+credentials are Secrets of namespace {{ include "sealgate.signing.namespace" . }} (docs/signing.md). What is signed, and what fails: kubectl get spol
+{{- if not .Values.signing.secrets }}
+
+ATTENTION: signing.secrets is empty, so the signing worker may read no Secret, and a SigningPolicy that names one is not Ready.
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* Sources of push events send their tokens with each event. */ -}}
+{{- define "sealgate.notes.events" -}}
+{{- if and (include "sealgate.signing.events" .) (not .Values.signing.events.tlsSecret) }}
+
+ATTENTION: the endpoint for push events serves plain HTTP, and its sources send their tokens to it. Let an Ingress in the
+cluster end TLS in front of it, or set signing.events.tlsSecret.
+{{- end }}
+{{- end -}}
+
 {{- /* A client that can send reviews can send them for any namespace. */ -}}
 {{- define "sealgate.notes.port" -}}
 {{- if and (include "sealgate.inCluster" .) (not (include "sealgate.clientCertificates" .)) }}

@@ -21,7 +21,14 @@ from sealgate_operator.certificates.rotation import (
     next_step,
     service_names,
 )
-from sealgate_operator.webhooks.configurations import apply_fields, read_configuration, read_release, webhook_of
+from sealgate_operator.status.conditions import ConditionUpdate
+from sealgate_operator.webhooks.configurations import (
+    apply_fields,
+    read_configuration,
+    read_release,
+    was_taken_away,
+    webhook_of,
+)
 
 if TYPE_CHECKING:
     import threading
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
     from sealgate.kubernetes.lease import Fence
     from sealgate_operator.certificates.rotation import Step
     from sealgate_operator.config import OperatorConfig
+    from sealgate_operator.events import Events
     from sealgate_operator.metrics import Metrics
     from sealgate_operator.webhooks.configurations import WebhookConfiguration
 
@@ -54,23 +62,27 @@ class CertificateReconciler:
         namespace: the operator's namespace.
         clock: source of the time.
         fence: whether this replica may still write.
+        events: gets an Event for a `caBundle` that another client has changed.
         metrics: gets the expiry of certificates, and counts reconciliations.
         log: gets a line for every step and failure.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is assembled from
         self,
         api: KubernetesAPI,
         config: OperatorConfig,
         namespace: str,
+        *,
         clock: Clock,
         fence: Fence,
+        events: Events,
         metrics: Metrics,
         log: FilteringBoundLogger,
     ) -> None:
         self._api = api
         self._clock = clock
         self._fence = fence
+        self._events = events
         self._metrics = metrics
         self._log = log
         secrets = f"/api/v1/namespaces/{namespace}/secrets"
@@ -136,10 +148,22 @@ class CertificateReconciler:
             for one, found in configurations:
                 if _bundle_of(one, found) != step.bundle:
                     apply_fields(self._api, one, found, fields, MANAGER)
+                    if was_taken_away(one, found, MANAGER, "clientConfig"):
+                        self._report(one, found)
         elif isinstance(step, WriteCASecret):
             write_secret_data(self._api, self._ca_secret, ca_data, step.data)
         else:
             write_secret_data(self._api, self._tls_secret, leaf, step.data)
+
+    def _report(self, one: WebhookConfiguration, found: Mapping[str, Any]) -> None:
+        """Report a bundle that another client has removed or changed."""
+        self._metrics.ca_bundle_restored()
+        self._log.warning("caBundle was changed by another client; applied again", configuration=one.name)
+        message = (
+            "The caBundle of this webhook was changed by another client and is applied again. In between the API "
+            "server could not call the webhook, or called one with another certificate: its audit log has the client."
+        )
+        self._events.warn(found, ConditionUpdate("Enforced", holds=False, reason="CABundleChanged", message=message))
 
     def _read_configurations(self) -> list[tuple[WebhookConfiguration, dict[str, Any]]] | None:
         """Return the configurations that exist; None if the release does not have the operator issue certificates."""

@@ -1,8 +1,8 @@
-"""Adapter of Kopf: watches three collections and passes on every change. The only module that imports Kopf.
+"""Adapter of Kopf: watches collections and passes on every change. The only module that imports Kopf.
 
 Kopf writes nothing: no finalizers, which would delay an uninstallation; no annotations, for which the operator has no
 permission; no Events of its own; no peering, since the Lease elects the leader. Cluster-scoped kinds are watched in the
-whole cluster and Secrets in one namespace, which is what Kopf does when it is given namespaces.
+whole cluster and namespaced ones in one namespace, which is what Kopf does when it is given namespaces.
 
 Three types come from private modules of Kopf, since they are arguments of the public `kopf.operator` but are exported
 by no public module: `Insights` says which resources Kopf watches (Kopf discovers them once and does not report one that
@@ -22,17 +22,16 @@ from kopf._cogs.structs.credentials import Vault
 from kopf._cogs.structs.references import Insights
 from kopf._core.engines.peering import Identity
 
-from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.messages import quote
-from sealgate_operator.controller.reconciler import SECRET_SELECTOR
-from sealgate_operator.controller.store import AUTHENTICATOR, POLICY, SECRET
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from typing import Protocol
 
     from kubernetes.client.configuration import Configuration
     from structlog.typing import FilteringBoundLogger
 
+    from sealgate_operator.controller.resources import Resource
     from sealgate_operator.controller.store import Object
 
     class EventHandler(Protocol):
@@ -42,18 +41,12 @@ if TYPE_CHECKING:
             """Handle one event.
 
             Args:
-                kind: kind of the object, one of `KINDS`.
+                kind: kind of the object, one of those that are watched.
                 obj: the object, with `apiVersion` and `kind`.
                 gone: whether the object was deleted.
             """
 
 
-_GROUP, _, _VERSION = API_VERSION.partition("/")
-_RESOURCES = {
-    AUTHENTICATOR: (_GROUP, _VERSION, "authenticators"),
-    POLICY: (_GROUP, _VERSION, "verificationpolicies"),
-    SECRET: ("", "v1", "secrets"),
-}
 IDENTITY = "sealgate"
 #: Seconds after which the API server ends a watch, and after which the client does if the API server does not.
 _WATCH_SECONDS, _LONGEST_WATCH_SECONDS = 240, 270
@@ -82,7 +75,8 @@ class Watcher:
 
     Args:
         configuration: address, CA and credentials of the API server.
-        namespace: the operator's namespace, the only one in which Secrets are watched.
+        resources: what is watched, by kind.
+        namespace: the only namespace in which namespaced resources are watched.
         on_event: called for every event, in Kopf's event loop; must not block.
         log: gets a line for every restart.
         shutdown_seconds: for which Kopf may shut down by itself before its remaining tasks are cancelled.
@@ -91,12 +85,14 @@ class Watcher:
     def __init__(
         self,
         configuration: Configuration,
+        resources: Mapping[str, Resource],
         namespace: str,
         on_event: EventHandler,
         log: FilteringBoundLogger,
         shutdown_seconds: float = SHUTDOWN_SECONDS,
     ) -> None:
         self._configuration = configuration
+        self._resources = resources
         self._namespace = namespace
         self._on_event = on_event
         self._log = log
@@ -125,7 +121,7 @@ class Watcher:
         running = asyncio.create_task(
             kopf.operator(
                 registry=self._registry(over),
-                settings=_settings(),
+                settings=_settings(self._resources.values()),
                 insights=insights,
                 standalone=True,
                 # By default Kopf takes the user's name, and the user of the image has none.
@@ -148,11 +144,11 @@ class Watcher:
         if self._restart.is_set():
             raise NotAllWatchedError("the watches missed events that a list shows")
         raise NotAllWatchedError(
-            f"not watched: {_missing(insights)}" if _missing(insights) else "Kopf ended without an error"
+            f"not watched: {missing}" if (missing := self._missing(insights)) else "Kopf ended without an error"
         )
 
     async def _set_when_over(self, over: asyncio.Event, stop: threading.Event, insights: Insights) -> None:
-        while not (stop.is_set() or self._restart.is_set() or _missing(insights)):  # noqa: ASYNC110 - the first two are set by other threads
+        while not (stop.is_set() or self._restart.is_set() or self._missing(insights)):  # noqa: ASYNC110 - the first two are set by other threads
             await asyncio.sleep(_POLL_SECONDS)
         over.set()
 
@@ -167,15 +163,22 @@ class Watcher:
         async def ending(**_: Any) -> None:  # noqa: ANN401, RUF029 - Kopf passes arguments of every type and requires a coroutine
             over.set()
 
-        for kind, resource in _RESOURCES.items():
-            self._add_handler(registry, kind, *resource)
+        for kind, resource in self._resources.items():
+            self._add_handler(registry, kind, resource)
         return registry
 
-    def _add_handler(self, registry: kopf.OperatorRegistry, kind: str, *resource: str) -> None:
-        @kopf.on.event(*resource, registry=registry, id=kind)
+    def _missing(self, insights: Insights) -> str:
+        """Return the resources that Kopf should watch and does not, once it has discovered the kinds; else empty."""
+        if not insights.ready_resources.is_set():
+            return ""
+        watched = {(found.group, found.version, found.plural) for found in insights.watched_resources}
+        return ", ".join(one.plural for one in self._resources.values() if one.key not in watched)
+
+    def _add_handler(self, registry: kopf.OperatorRegistry, kind: str, resource: Resource) -> None:
+        @kopf.on.event(*resource.key, registry=registry, id=kind)
         async def changed(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401, RUF029 - Kopf passes arguments of every type and requires a coroutine
             # The items of a list carry neither apiVersion nor kind.
-            obj = {"apiVersion": "/".join(filter(None, resource[:2])), **event["object"], "kind": kind}
+            obj = {"apiVersion": resource.api_version, **event["object"], "kind": kind}
             self._on_event(kind, obj, gone=event["type"] == "DELETED")
 
 
@@ -190,14 +193,6 @@ async def _shut_down(running: asyncio.Task[None], seconds: float) -> None:
         for task in left:
             task.cancel()
         await asyncio.wait(left, timeout=_POLL_SECONDS)
-
-
-def _missing(insights: Insights) -> str:
-    """Return the resources that Kopf should watch and does not, once it has discovered the kinds; else empty."""
-    if not insights.ready_resources.is_set():
-        return ""
-    watched = {(found.group, found.version, found.plural) for found in insights.watched_resources}
-    return ", ".join(plural for *group, plural in _RESOURCES.values() if (*group, plural) not in watched)
 
 
 def _describe(error: Exception) -> str:
@@ -215,7 +210,7 @@ def quieten_kopf(level: int) -> None:
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
 
 
-def _settings() -> kopf.OperatorSettings:
+def _settings(resources: Iterable[Resource]) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True
@@ -226,7 +221,9 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.inactivity_timeout = _SILENCE_SECONDS
     settings.watching.connect_timeout = _CONNECT_SECONDS
     settings.watching.chunk_size = 500
-    settings.watching.field_selectors["", "v1", "secrets"] = SECRET_SELECTOR
+    for resource in resources:
+        if resource.field_selector:
+            settings.watching.field_selectors[resource.key] = resource.field_selector
     settings.networking.connect_timeout = _CONNECT_SECONDS
     settings.networking.request_timeout = _REQUEST_SECONDS
     settings.networking.error_backoffs = (0.5, 1, 2, 4)

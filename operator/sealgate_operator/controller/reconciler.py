@@ -12,21 +12,22 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from sealgate.api.v1alpha1.dependencies import authenticators_named_in
-from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.api.v1alpha1.status import AuthenticatorStatus, Condition, VerificationPolicyStatus
 from sealgate.errors import NotFoundError, SealgateError
 from sealgate.kubernetes.client import ConflictError
-from sealgate_operator.controller.store import AUTHENTICATOR, KINDS, POLICY, SECRET
+from sealgate_operator.controller.object_lists import ObjectLists, resync_periodically
+from sealgate_operator.controller.resources import AUTHENTICATOR, OPERATOR_RESOURCES, POLICY, SECRET
 from sealgate_operator.controller.work_queue import Key
 from sealgate_operator.status.authenticators import Assessment, assess
 from sealgate_operator.status.conditions import READY, read_status
-from sealgate_operator.status.verification_policies import policy_status
+from sealgate_operator.status.verification_policies import NOT_ENFORCED, policy_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
+    from sealgate.api.v1alpha1.status import PolicyActivity
     from sealgate.clocks import Clock
     from sealgate.kubernetes.client import KubernetesAPI
     from sealgate.kubernetes.lease import Fence
@@ -36,17 +37,11 @@ if TYPE_CHECKING:
     from sealgate_operator.keys.interface import KeySource
     from sealgate_operator.keys.secrets import SecretKeys
     from sealgate_operator.metrics import Metrics
+    from sealgate_operator.status.conditions import ConditionUpdate
     from sealgate_operator.webhooks.node_critical import NodeCritical
 
 #: Threads that reconcile objects; they mostly wait for the API server.
 WORKERS = 4
-_PAGE = 500
-_PATHS = {
-    AUTHENTICATOR: f"/apis/{API_VERSION}/authenticators",
-    POLICY: f"/apis/{API_VERSION}/verificationpolicies",
-}
-#: Excludes Secrets that cannot contain keys for authenticators and may be large.
-SECRET_SELECTOR = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token"  # noqa: S105 - a selector
 
 
 class Reconciler:
@@ -60,6 +55,9 @@ class Reconciler:
         secrets: source of keys in Secrets.
         sources: sources of other keys.
         node_critical: finds DaemonSets that the cluster needs before sealgate.
+        activity: returns what a policy's status should say about its images and denials, from its name and what it
+            says now.
+        enforced: returns the condition Enforced of every policy; None until it is known.
         fence: whether this replica may still write.
         events: gets a warning for every object that becomes not ready.
         clock: source of the time.
@@ -78,6 +76,8 @@ class Reconciler:
         secrets: SecretKeys,
         sources: Sequence[KeySource],
         node_critical: NodeCritical,
+        activity: Callable[[str, PolicyActivity | None], PolicyActivity | None],
+        enforced: Callable[[], ConditionUpdate | None],
         fence: Fence,
         events: Events,
         clock: Clock,
@@ -86,12 +86,14 @@ class Reconciler:
         log: FilteringBoundLogger,
     ) -> None:
         self._api = api
-        self._paths = {**_PATHS, SECRET: f"/api/v1/namespaces/{namespace}/secrets"}
+        self._lists = ObjectLists(api, OPERATOR_RESOURCES, namespace, store, log)
         self._store = store
         self._queue = queue
         self._secrets = secrets
         self._sources = tuple(sources)
         self._node_critical = node_critical
+        self._activity = activity
+        self._enforced = enforced
         self._fence = fence
         self._events = events
         self._clock = clock
@@ -116,15 +118,19 @@ class Reconciler:
             UnavailableError: it could not be listed.
         """
         # All lists come before the queue is filled: an authenticator must not be reconciled without its Secret.
-        changed = [(kind, self._compare(kind)) for kind in KINDS]
+        changed = self._lists.compare()
         if self._node_critical.refresh():
-            for obj in self._store.all(POLICY):
-                self._queue.add(Key(POLICY, obj["metadata"]["name"]))
+            self.enqueue_policies()
         for kind, names in changed:
             for name in names:
                 self._enqueue_dependents(kind, name)
         self._update_metrics()
         return any(names for _, names in changed)
+
+    def enqueue_policies(self) -> None:
+        """Queue every policy: a condition of all of them has changed."""
+        for obj in self._store.all(POLICY):
+            self._queue.add(Key(POLICY, obj["metadata"]["name"]))
 
     def resync_periodically(self, stop: threading.Event, seconds: float, on_missed: Callable[[], None]) -> None:
         """Resync periodically until `stop` is set.
@@ -134,17 +140,11 @@ class Reconciler:
             seconds: seconds between two resyncs, on average.
             on_missed: called when two resyncs in a row found changes that no watch had reported.
         """
-        missed = False
-        while not stop.wait(seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads load, guards nothing
-            try:
-                # A list may contain a change before the watch reports it; two in a row are no coincidence.
-                before, missed = missed, self.resync()
-                if before and missed:
-                    missed = False
-                    on_missed()
-            except SealgateError as error:
-                self._metrics.failed("resync")
-                self._log.warning("resync failed; will retry", error=error.message)
+        resync_periodically(stop, seconds, self.resync, on_missed, self._resync_failed)
+
+    def _resync_failed(self, error: SealgateError) -> None:
+        self._metrics.failed("resync")
+        self._log.warning("resync failed; will retry", error=error.message)
 
     def _enqueue_dependents(self, kind: str, name: str) -> None:
         if kind == SECRET:
@@ -155,29 +155,6 @@ class Reconciler:
             keys = [Key(POLICY, name)]
         for key in keys:
             self._queue.add(key)
-
-    def _compare(self, kind: str) -> set[str]:
-        since = self._store.newest(kind)
-        objects, version = self._list(kind)
-        if int(version) < since:
-            self._log.warning(
-                "API server returned an older state; discarding newer objects", kind=kind, version=version, known=since
-            )
-        return self._store.replace(kind, objects, version, since)
-
-    def _list(self, kind: str) -> tuple[list[Object], str]:
-        query: dict[str, str | int] = {"limit": _PAGE}
-        if kind == SECRET:
-            query["fieldSelector"] = SECRET_SELECTOR
-        objects: list[Object] = []
-        while True:
-            page = self._api.get(self._paths[kind], query)
-            # The items of a list carry neither apiVersion nor kind.
-            version = page.get("apiVersion") or ""
-            objects += [{**item, "apiVersion": version, "kind": kind} for item in page.get("items") or ()]
-            if not page["metadata"].get("continue"):
-                return objects, page["metadata"]["resourceVersion"]
-            query["continue"] = page["metadata"]["continue"]
 
     # Reconciliation -----------------------------------------------------------------------------------------------
 
@@ -237,11 +214,14 @@ class Reconciler:
             for name in authenticators_named_in(obj)
             if name not in known and self._store.get(AUTHENTICATOR, name) is not None
         ]
-        if waiting:
-            # After a start: the policy is queued again when its authenticators are reconciled.
+        enforced = self._enforced()
+        if waiting or enforced is None:
+            # After a start: the policy is queued again when its authenticators are reconciled, or enforcement is known.
             return self._refresh_seconds
-        status = policy_status(obj, known, self._clock.now(), self._node_critical.condition())
-        if read_status(VerificationPolicyStatus, obj) != status:
+        before = read_status(VerificationPolicyStatus, obj)
+        status = policy_status(obj, known, self._clock.now(), enforced, self._node_critical.condition())
+        status = status.model_copy(update={"activity": self._activity(obj["metadata"]["name"], before.activity)})
+        if before != status:
             self._write(POLICY, obj, status)
         return self._refresh_seconds
 
@@ -249,10 +229,12 @@ class Reconciler:
 
     def _write(self, kind: str, obj: Object, status: AuthenticatorStatus | VerificationPolicyStatus) -> None:
         metadata = obj["metadata"]
-        path = f"{self._paths[kind]}/{metadata['name']}"
+        path = f"{self._lists.paths[kind]}/{metadata['name']}"
+        # A merge patch leaves members alone that it does not have, and removes those that are null.
+        absent = dict.fromkeys(("activity",) if kind == POLICY else ())
         document = {
             "metadata": {"resourceVersion": metadata["resourceVersion"]},
-            "status": status.model_dump(mode="json", by_alias=True, exclude_none=True),
+            "status": absent | status.model_dump(mode="json", by_alias=True, exclude_none=True),
         }
         self._fence.check()
         try:
@@ -267,7 +249,12 @@ class Reconciler:
         self._metrics.wrote(kind)
         ready = _ready(status.conditions)
         self._log.info("status updated", kind=kind, name=metadata["name"], ready=ready.status, reason=ready.reason)
-        if ready.status == "False" and _words(ready) != _words(_ready(read_status(type(status), obj).conditions)):
+        # What is wrong for every policy has one Event, about the webhook configuration.
+        if (
+            ready.status == "False"
+            and ready.reason != NOT_ENFORCED
+            and _words(ready) != _words(_ready(read_status(type(status), obj).conditions))
+        ):
             self._events.warn(obj, ready)
 
     def _update_metrics(self) -> None:
@@ -287,7 +274,11 @@ _PENDING = Condition(type=READY, status="Unknown", reason="Pending", last_transi
 
 def _visible_to_policies(assessment: Assessment | None) -> tuple[Any, ...] | None:
     """Return the parts of an assessment that the status of policies depends on."""
-    return None if assessment is None else (assessment.ready, assessment.message, assessment.fingerprints)
+    return (
+        None
+        if assessment is None
+        else (assessment.ready, assessment.stalled, assessment.message, assessment.fingerprints)
+    )
 
 
 def _ready(conditions: Iterable[Condition]) -> Condition:

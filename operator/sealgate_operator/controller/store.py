@@ -1,4 +1,4 @@
-"""Cache of the API server's objects: authenticators, policies, and Secrets of the operator's namespace.
+"""Cache of the API server's objects, of the kinds that a process watches.
 
 Watches report changes at once; a resync compares whole lists, because a watch that breaks off may lose a deletion. Both
 may arrive in any order, so versions decide: an older version never replaces a newer one, and a deleted object stays
@@ -15,14 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.api.v1alpha1.dependencies import authenticators_named_in, secrets_named_in
 from sealgate.kubernetes.secrets import secret_data
+from sealgate_operator.controller.resources import AUTHENTICATOR, OPERATOR_RESOURCES, POLICY, SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-
-AUTHENTICATOR = "Authenticator"
-POLICY = "VerificationPolicy"
-SECRET = "Secret"  # noqa: S105 - a kind
-KINDS = (AUTHENTICATOR, POLICY, SECRET)
 
 Object = dict[str, Any]
 
@@ -32,15 +28,19 @@ class ObjectStore:
 
     Args:
         ignored: names of Secrets that are not stored.
+        kinds: kinds of the objects; by default those that the operator watches.
     """
 
-    def __init__(self, ignored: Collection[str] = frozenset()) -> None:
+    def __init__(
+        self, ignored: Collection[str] = frozenset(), kinds: Collection[str] = OPERATOR_RESOURCES.keys()
+    ) -> None:
         self._ignored = frozenset(ignored)
+        self.kinds = tuple(kinds)
         self._lock = threading.Lock()
-        self._objects: dict[str, dict[str, Object]] = {kind: {} for kind in KINDS}
-        self._gone: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
+        self._objects: dict[str, dict[str, Object]] = {kind: {} for kind in kinds}
+        self._gone: dict[str, dict[str, int]] = {kind: {} for kind in kinds}
         #: The highest version of each kind that a watch or a list has reported.
-        self._newest = dict.fromkeys(KINDS, 0)
+        self._newest = dict.fromkeys(kinds, 0)
         #: The objects that each authenticator and policy names: an index, so that a change need not search all objects.
         self._names: dict[str, dict[str, frozenset[str]]] = {AUTHENTICATOR: {}, POLICY: {}}
 

@@ -22,9 +22,11 @@ from sealgate.formats.incomplete import IncompleteCheck
 from sealgate.formats.signers import signers_of, unusable_keys
 from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.keys.status_keys import StatusKeys
-from sealgate.reasons import Reason
+from sealgate.policies.limits import ObjectTooLargeError, check_size
+from sealgate.reasons import TRANSIENT_REASONS, Reason
 from sealgate_operator.status.conditions import (
     READY,
+    STALLED,
     ConditionUpdate,
     conditions_of,
     explain_invalid,
@@ -33,7 +35,7 @@ from sealgate_operator.status.conditions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from sealgate.api.v1alpha1.keys import KeyEntry
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 
 #: The most entries of `status.keys`.
 _MAX_KEYS = 256
+#: Reasons of refused keys that end without a change of the object: a Secret is created, a service responds again.
+_AWAITED = TRANSIENT_REASONS | {"SecretNotFound", "SecretKeyNotFound"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,11 @@ class Assessment:
     fingerprints: frozenset[str] | None = None
     refresh_seconds: float | None = None
 
+    @property
+    def stalled(self) -> bool:
+        """Whether it stays unusable until a person changes something."""
+        return any(condition.type == STALLED for condition in self.status.conditions)
+
 
 def assess(obj: Mapping[str, Any], secrets: SecretKeys, others: Sequence[KeySource], now: datetime) -> Assessment:
     """Resolve an Authenticator's keys and return the status that it should have.
@@ -76,9 +85,10 @@ def assess(obj: Mapping[str, Any], secrets: SecretKeys, others: Sequence[KeySour
     """
     before = read_status(AuthenticatorStatus, obj)
     try:
+        check_size(obj)
         authenticator = Authenticator.model_validate(obj)
-    except ValidationError as error:
-        update = ConditionUpdate(READY, False, "InvalidSpec", explain_invalid(error))
+    except (ValidationError, ObjectTooLargeError) as error:
+        update = ConditionUpdate(READY, False, "InvalidSpec", explain_invalid(error), stalled=True)
         return Assessment(_status(obj, before, update, now), ready=False, message=update.message)
     collector = _Collector((secrets, *others), secrets, before.keys, now)
     collector.collect(authenticator)
@@ -188,12 +198,18 @@ def _not_ready(error: SealgateError, keys: Sequence[KeyStatus]) -> ConditionUpda
     if refused:
         # A specific reason says more than that some key was refused.
         reason = refused[0].reason if refused[0].reason != Reason.INVALID_KEY else "KeyRefused"
-        return ConditionUpdate(READY, False, reason, error.message)
-    return ConditionUpdate(READY, False, error.reason.value, error.message)
+        return ConditionUpdate(READY, False, reason, error.message, stalled=not _waits(refused))
+    return ConditionUpdate(READY, False, error.reason.value, error.message, error.reason not in TRANSIENT_REASONS)
+
+
+def _waits(refused: Iterable[KeyStatus]) -> bool:
+    """Return whether one of the refused keys may be there at the next reconciliation."""
+    return any(key.reason in _AWAITED for key in refused)
 
 
 def _ready(check: Check, keys: Sequence[KeyStatus], signers: frozenset[str] | None, now: datetime) -> ConditionUpdate:
-    notes = [key.message for key in keys if key.state == "Refused"]
+    refused = [key for key in keys if key.state == "Refused"]
+    notes = [key.message for key in refused]
     if isinstance(check, IncompleteCheck) and not notes:
         notes = [why.message for why in check.missing]
     spoilt = unusable_keys(check, now)
@@ -201,7 +217,8 @@ def _ready(check: Check, keys: Sequence[KeyStatus], signers: frozenset[str] | No
     if signers == frozenset():
         reason = spoilt[0].reason.value if spoilt else Reason.INVALID_KEY.value
         why = "; ".join(notes) or "none of them can sign"
-        return ConditionUpdate(READY, False, reason, f"no key can be used: {why}; replace it by a current key")
+        message = f"no key can be used: {why}; replace it by a current key"
+        return ConditionUpdate(READY, False, reason, message, stalled=not _waits(refused))
     if notes:
         return ConditionUpdate(
             READY, True, "SomeKeysRefused", f"can be used, but not all of its keys: {'; '.join(notes)}"

@@ -6,6 +6,7 @@ can pass because too few authenticators are there, ready, or have a key of their
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -14,7 +15,8 @@ from sealgate.api.v1alpha1.status import VerificationPolicyStatus
 from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.errors import InvalidPatternError
 from sealgate.messages import quote
-from sealgate.patterns import compile_repository_pattern, compile_tag_pattern
+from sealgate.policies.limits import ObjectTooLargeError, PatternCompiler, check_size
+from sealgate.policies.matching import CompiledSelector
 from sealgate.policies.satisfiability import count_reachable, reach_of
 from sealgate_operator.status.conditions import (
     READY,
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
 
 PATTERNS = "PatternsValid"
 AUTHENTICATORS = "AuthenticatorsReady"
+#: The type of the condition that says whether the API server asks the webhook as the chart wants.
+ENFORCED = "Enforced"
+#: The reason of Ready while it does not.
+NOT_ENFORCED = "NotEnforced"
 _NOT_MET = "until that is put right no image that the policy names meets it"
 
 
@@ -45,16 +51,18 @@ def policy_status(
         obj: the object, with the status it has.
         authenticators: every authenticator that there is.
         now: the time.
-        cluster: further conditions, which are the same for every policy.
+        cluster: further conditions, which are the same for every policy; of these, only Enforced decides about Ready.
     """
     before, generation = read_status(VerificationPolicyStatus, obj), generation_of(obj)
     try:
+        check_size(obj)
         policy = VerificationPolicy.model_validate(obj)
-    except ValidationError as error:
-        updates = [ConditionUpdate(READY, False, "InvalidSpec", f"{explain_invalid(error)}; {_NOT_MET}")]
+    except (ValidationError, ObjectTooLargeError) as error:
+        updates = [ConditionUpdate(READY, False, "InvalidSpec", f"{explain_invalid(error)}; {_NOT_MET}", stalled=True)]
     else:
         parts = [_check_patterns(policy), _check_authenticators(policy, authenticators)]
-        updates = [_sum_up(policy, parts), *parts]
+        enforced = [replace(one, reason=NOT_ENFORCED) for one in cluster if one.type == ENFORCED]
+        updates = [_sum_up(policy, [*parts, *enforced]), *parts]
     conditions = conditions_of([*updates, *cluster], before, generation, now)
     return VerificationPolicyStatus(observed_generation=generation, conditions=conditions)
 
@@ -62,7 +70,7 @@ def policy_status(
 def _sum_up(policy: VerificationPolicy, parts: Sequence[ConditionUpdate]) -> ConditionUpdate:
     for part in parts:
         if part.holds is not True:
-            return ConditionUpdate(READY, part.holds, part.reason, part.message)
+            return replace(part, type=READY)
     require = policy.spec.require
     if require is None:
         message = f"{policy.spec.action}: images are admitted unverified unless an Enforce policy covers them"
@@ -75,24 +83,26 @@ def _sum_up(policy: VerificationPolicy, parts: Sequence[ConditionUpdate]) -> Con
 
 
 def _check_patterns(policy: VerificationPolicy) -> ConditionUpdate:
-    wrong = list(_wrong_patterns(policy))
+    patterns = PatternCompiler()
+    wrong = list(_wrong_patterns(policy, patterns))
     if wrong:
-        return ConditionUpdate(PATTERNS, False, "InvalidPattern", f"{'; '.join(wrong)}; {_NOT_MET}")
-    reach = reach_of(policy.spec)
+        return ConditionUpdate(PATTERNS, False, "InvalidPattern", f"{'; '.join(wrong)}; {_NOT_MET}", stalled=True)
+    reach = reach_of(policy.spec, patterns)
     if reach.nothing:
-        return ConditionUpdate(PATTERNS, False, "MatchesNothing", reach.note)
+        return ConditionUpdate(PATTERNS, False, "MatchesNothing", reach.note, stalled=True)
     if reach.note:
         return ConditionUpdate(PATTERNS, True, "SomeImagesExcluded", reach.note)
     return ConditionUpdate(PATTERNS, True, "PatternsCompile", "every pattern can match")
 
 
-def _wrong_patterns(policy: VerificationPolicy) -> Iterator[str]:
+def _wrong_patterns(policy: VerificationPolicy, patterns: PatternCompiler) -> Iterator[str]:
     for field, selectors in (("images", policy.spec.images), ("excludeImages", policy.spec.exclude_images)):
         for number, selector in enumerate(selectors):
             try:
-                compile_repository_pattern(selector.repository)
-                for tag in selector.tags or ():
-                    compile_tag_pattern(tag)
+                CompiledSelector.compile(selector, patterns)
+            except ObjectTooLargeError as error:
+                yield error.message
+                return
             except InvalidPatternError as error:
                 yield f"{field}[{number}]: {error.message}"
 
@@ -119,11 +129,13 @@ def _check_authenticators(policy: VerificationPolicy, known: Mapping[str, Assess
             if reachable >= required
             else f"no image can pass until that is put right ({reachable} of the {required} needed can verify)"
         )
-        return ConditionUpdate(AUTHENTICATORS, False, reason, f"{message}; {consequence}")
+        # What is missing may be applied in a moment; what waits for a Secret may get it.
+        stalled = not missing and all(known[name].stalled for name in unready)
+        return ConditionUpdate(AUTHENTICATORS, False, reason, f"{message}; {consequence}", stalled)
     if reachable < required:
         message = (
             f"no image can ever pass: {required} authenticators must verify, each by a key of its own, but "
             f"{', '.join(names)} have the same keys and make {reachable}; give them different keys or lower count"
         )
-        return ConditionUpdate(AUTHENTICATORS, False, "NeverSatisfiable", message)
+        return ConditionUpdate(AUTHENTICATORS, False, "NeverSatisfiable", message, stalled=True)
     return ConditionUpdate(AUTHENTICATORS, True, "AuthenticatorsReady", "every authenticator can be used")

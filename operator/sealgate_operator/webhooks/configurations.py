@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 
     from sealgate.kubernetes.client import KubernetesAPI
 
-_API_VERSION = "admissionregistration.k8s.io/v1"
+API_VERSION = "admissionregistration.k8s.io/v1"
 _PLURALS = {
     "ValidatingWebhookConfiguration": "validatingwebhookconfigurations",
     "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
 }
 #: Key of the ConfigMap.
 _KEY = "webhooks.yaml"
+#: The parser in C, where PyYAML has it: the document is read before every use.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Document(BaseModel):
@@ -48,17 +50,19 @@ class WebhookConfiguration(_Document):
         name: of the object.
         webhook: name of the webhook in it.
         rules: `rules` that the operator applies, as the API server takes them.
+        expected: the other fields of the webhook, as the chart writes them; None if the release does not say so.
     """
 
     kind: Literal["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"]
     name: str
     webhook: str
     rules: list[dict[str, Any]] = Field(default_factory=list)
+    expected: dict[str, Any] | None = None
 
     @property
     def path(self) -> str:
         """Where the API server has it."""
-        return f"/apis/{_API_VERSION}/{_PLURALS[self.kind]}/{self.name}"
+        return f"/apis/{API_VERSION}/{_PLURALS[self.kind]}/{self.name}"
 
 
 class ReleaseWebhooks(_Document):
@@ -89,7 +93,7 @@ def read_release(api: KubernetesAPI, namespace: str, config_map: str) -> Release
     data = api.get(f"/api/v1/namespaces/{namespace}/configmaps/{config_map}").get("data")
     text = (data or {}).get(_KEY)
     try:
-        return ReleaseWebhooks.model_validate(yaml.safe_load(text or ""))
+        return ReleaseWebhooks.model_validate(yaml.load(text or "", _LOADER))  # noqa: S506 - it is a safe one
     except (yaml.YAMLError, ValidationError) as error:
         raise UnavailableError(
             f"{_KEY} of the ConfigMap {config_map} is not a list of webhooks; run helm upgrade"
@@ -136,7 +140,7 @@ def apply_fields(
         UnavailableError: it could not be done; ConflictError if the object is not the one that was read.
     """
     document = {
-        "apiVersion": _API_VERSION,
+        "apiVersion": API_VERSION,
         "kind": configuration.kind,
         "metadata": {"name": configuration.name, "uid": found["metadata"]["uid"]},
         "webhooks": [{"name": configuration.webhook, **fields}],

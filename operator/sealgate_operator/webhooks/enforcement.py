@@ -26,6 +26,7 @@ from sealgate_operator.webhooks.configurations import (
     was_taken_away,
     webhook_of,
 )
+from sealgate_operator.webhooks.tampering import comparable_rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 MANAGER = "sealgate-operator-rules"
 #: Seconds between two reconciliations.
 PERIOD = 2.0
-#: What the API server assumes for a rule without a scope.
-_DEFAULT_SCOPE = "*"
 
 
 class Enforcement:
@@ -123,7 +122,7 @@ class Enforcement:
         differing = []
         for one in release.configurations:
             found = read_configuration(self._api, one)
-            if found is None or _comparable(webhook_of(one, found).get("rules")) != _comparable(one.rules):
+            if found is None or comparable_rules(webhook_of(one, found).get("rules")) != comparable_rules(one.rules):
                 differing.append(one)
         return differing
 
@@ -184,7 +183,3 @@ def _connection(webhook: Mapping[str, Any]) -> tuple[object, ...]:
     service = client.get("service") or {}
     host = (client.get("url") or "").rpartition("/")[0]
     return host, service.get("namespace"), service.get("name"), service.get("port"), client.get("caBundle") or ""
-
-
-def _comparable(rules: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
-    return [{"scope": _DEFAULT_SCOPE, **rule} for rule in rules or ()]

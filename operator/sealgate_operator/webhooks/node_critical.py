@@ -12,6 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from sealgate.errors import UnavailableError
+from sealgate.kubernetes.lists import list_pages
 from sealgate.messages import quote
 from sealgate_operator.status.conditions import ConditionUpdate
 
@@ -91,17 +92,11 @@ class NodeCritical:
         return changed
 
     def _list(self) -> Iterator[str]:
-        query: dict[str, str | int] = {"limit": _PAGE}
-        while True:
-            page = self._api.get(_PATH, query)
+        for page in list_pages(self._api, _PATH, _PAGE):
             for item in page.get("items") or ():
                 namespace = item["metadata"]["namespace"]
                 if namespace not in self._excluded and _class_of(item) == CLASS:
                     yield f"{namespace}/{item['metadata']['name']}"
-            token = page["metadata"].get("continue")
-            if not token:
-                return
-            query["continue"] = token
 
 
 def _class_of(daemon_set: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ format needs nothing here:
 
 - of the fields of `AuthenticatorSpec`, exactly one is set: the format;
 - an object whose optional fields include two or more key sources (`pem`, `pgp`, `inline`, `secretRef`, `kms`, `keyId`,
-  `ca`) has exactly one of them; the same holds for stores of signatures (`openshift`, `lookaside`);
+  `ca`, `authenticator`) has exactly one of them; the same holds for stores of signatures (`openshift`, `lookaside`);
 - a string called `pem`, `pgp` or `inline` holds public key material, never a private key;
 - rules for one model only are in `_RULES`, or with the model itself, as `json_schema_extra` with
   `x-kubernetes-validations`.
@@ -22,7 +22,16 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sealgate.api.structural import Schema, structural_schema
-from sealgate.api.v1alpha1 import authenticator, model, status, verification_policy
+from sealgate.api.v1alpha1 import (
+    authenticator,
+    model,
+    signing_baseline,
+    signing_policy,
+    signing_request,
+    signing_status,
+    status,
+    verification_policy,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -60,18 +69,20 @@ class Kind:
         plural: `authenticators`.
         short: short name for kubectl.
         spec: model of `spec`.
-        status: model of `status`.
+        status: model of `status`; None for a kind without one.
         description: what the object is, for `kubectl explain`.
         columns: columns of `kubectl get`.
+        namespaced: whether its objects lie in namespaces.
     """
 
     name: str
     plural: str
     short: str
     spec: type[BaseModel]
-    status: type[BaseModel]
+    status: type[BaseModel] | None
     description: str
     columns: tuple[Column, ...]
+    namespaced: bool = False
 
 
 _READY = (
@@ -110,10 +121,68 @@ KINDS = (
         columns=(
             Column("Action", ".spec.action"),
             *_READY,
+            Column("Images", ".status.activity.images"),
+            Column("Denials", ".status.activity.denials", "integer"),
+            Column("Last Denial", ".status.activity.lastDenial", "date"),
             *_AGE,
             Column("Authenticators", ".spec.require.authenticators", wide=True),
             Column("Count", ".spec.require.count", "integer", wide=True),
         ),
+    ),
+)
+
+#: The kinds that are installed only where images are signed.
+SIGNING_KINDS = (
+    Kind(
+        name="SigningPolicy",
+        plural="signingpolicies",
+        short="spol",
+        spec=signing_policy.SigningPolicySpec,
+        status=signing_status.SigningPolicyStatus,
+        description="Which images are signed, with which key, on which trigger. Images from before the policy are "
+        "signed by a manual run only: annotate it with sealgate.dev/run.",
+        columns=(
+            Column("Format", ".status.format"),
+            Column("Trigger", ".spec.trigger"),
+            *_READY,
+            Column("Signed", ".status.counts.signed", "integer"),
+            Column("Failed", ".status.counts.failed", "integer"),
+            Column("Waiting", ".status.counts.waiting", "integer"),
+            *_AGE,
+        ),
+    ),
+    Kind(
+        name="SigningRequest",
+        plural="signingrequests",
+        short="sreq",
+        spec=signing_request.SigningRequestSpec,
+        status=signing_status.SigningRequestStatus,
+        description="One push that was accepted, kept until its image is signed or it is dropped. The endpoint for "
+        "push events makes it.",
+        columns=(
+            Column("Policy", ".spec.policy.name"),
+            Column("Repository", ".spec.repository"),
+            Column("Tag", ".spec.tag"),
+            Column("State", ".status.state"),
+            Column("Attempts", ".status.attempts", "integer"),
+            Column("Age", ".metadata.creationTimestamp", "date"),
+            Column("Message", ".status.message", wide=True),
+        ),
+        namespaced=True,
+    ),
+    Kind(
+        name="SigningBaseline",
+        plural="signingbaselines",
+        short="sbase",
+        spec=signing_baseline.SigningBaselineSpec,
+        status=None,
+        description="A part of what was there when a SigningPolicy was made or changed. The signing worker makes it.",
+        columns=(
+            Column("Policy UID", ".spec.policyUid"),
+            Column("Number", ".spec.number", "integer"),
+            Column("Age", ".metadata.creationTimestamp", "date"),
+        ),
+        namespaced=True,
     ),
 )
 
@@ -193,7 +262,7 @@ _KEY_MATERIAL = frozenset({"pem", "pgp", "inline"})
 #: Characters that one rule may search in an object: the API server allows a cost of ten million for each rule.
 _SEARCHABLE = 8 << 20
 _ALTERNATIVES = (
-    ("source of the key", ("pem", "pgp", "inline", "secretRef", "kms", "keyId", "ca")),
+    ("source of the key", ("pem", "pgp", "inline", "secretRef", "kms", "keyId", "ca", "authenticator")),
     ("store of signatures", ("openshift", "lookaside")),
 )
 #: The models of which exactly one field is set, and what their fields are called in messages.
@@ -211,7 +280,7 @@ def custom_resource_definition(kind: Kind) -> Schema:
         "name": VERSION,
         "served": True,
         "storage": True,
-        "subresources": {"status": {}},
+        **({} if kind.status is None else {"subresources": {"status": {}}}),
         "additionalPrinterColumns": [_column(column) for column in kind.columns],
         "schema": {"openAPIV3Schema": _object_schema(kind)},
     }
@@ -226,7 +295,7 @@ def custom_resource_definition(kind: Kind) -> Schema:
         },
         "spec": {
             "group": GROUP,
-            "scope": "Cluster",
+            "scope": "Namespaced" if kind.namespaced else "Cluster",
             "names": {
                 "kind": kind.name,
                 "listKind": f"{kind.name}List",
@@ -240,12 +309,12 @@ def custom_resource_definition(kind: Kind) -> Schema:
     }
 
 
-def render_crds() -> dict[str, str]:
+def render_crds(kinds: Iterable[Kind] = KINDS) -> dict[str, str]:
     """Return the CustomResourceDefinitions as YAML files: name of the file, content."""
     return {
         f"{GROUP}_{kind.plural}.yaml": _HEADER
         + yaml.dump(custom_resource_definition(kind), Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
-        for kind in KINDS
+        for kind in kinds
     }
 
 
@@ -302,7 +371,7 @@ def _exactly_one(what: str, names: list[str]) -> Schema:
 
 
 def _object_schema(kind: Kind) -> Schema:
-    return {
+    schema: Schema = {
         "type": "object",
         "description": kind.description,
         "required": ["spec"],
@@ -311,9 +380,14 @@ def _object_schema(kind: Kind) -> Schema:
             "kind": {"type": "string", "description": f"Always {kind.name}."},
             "metadata": {"type": "object"},
             "spec": structural_schema(kind.spec, extend),
-            "status": _without_defaults(structural_schema(kind.status, extend)),
         },
     }
+    if kind.status is not None:
+        schema["properties"]["status"] = _without_defaults(structural_schema(kind.status, extend))
+        if issubclass(kind.status, status.Status):
+            # An object without a status would count as reconciled in tools that wait for it.
+            schema["properties"]["status"]["default"] = {"observedGeneration": -1}
+    return schema
 
 
 def _without_defaults(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema

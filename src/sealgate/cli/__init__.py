@@ -1,10 +1,10 @@
-"""The command line: `sealgate verify | serve | policy | key | crd`.
+"""The command line: `sealgate verify | scan | serve | policy | key | crd`.
 
 Every command calls the functions that the webhook and the operator use. Scripts may rely on:
 
 - standard output, which has the result and nothing else; notes, progress and errors go to standard error;
 - the exit codes of `sealgate.cli.exits.Exit`;
-- the JSON of `verify`, whose schema `sealgate verify --schema` prints.
+- the JSON of `verify` and `scan`, whose schemas `sealgate verify --schema` and `sealgate scan --schema` print.
 """
 
 from __future__ import annotations

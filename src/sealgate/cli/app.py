@@ -15,10 +15,12 @@ from sealgate.cli.help import examples
 #: Command -> `module:attribute`. Only the command in use is imported, so that `--version` and `--help` are fast.
 _COMMANDS = {
     "verify": "sealgate.cli.commands.verify:verify",
+    "scan": "sealgate.cli.commands.scan:scan",
     "sign": "sealgate.cli.commands.sign:sign",
     "signatures": "sealgate.cli.commands.signatures:signatures",
     "serve": "sealgate.cli.commands.serve:serve",
     "policy": "sealgate.cli.commands.policy:policy",
+    "explain": "sealgate.cli.commands.explain:explain",
     "key": "sealgate.cli.commands.key:key",
     "notary": "sealgate.cli.commands.notary:notary",
     "crd": "sealgate.cli.commands.crd:crd",

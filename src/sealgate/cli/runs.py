@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sealgate.cli.inputs.registries import credentials_of, settings_of
+from sealgate.cli.inputs.registries import settings_of
 from sealgate.cli.questions import Answer
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.messages import quote
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 #: Images verified concurrently. The deadline of an image starts when a thread takes it, so that in a long list the last
 #: images do not use up their time while the first ones wait for the registry's budget.
 CONCURRENCY = 16
+#: Seconds for which a run keeps what it found: longer than any run.
+RUN_SECONDS = 86400.0
 
 
 class _NotingObserver(NullObserver):
@@ -50,14 +52,14 @@ class Run:
     Attributes:
         verifier: verifies the images; closed by `open_run`.
         policies: the policies that decide.
-        credentials: source of the credentials for every registry.
+        credentials: returns the source of the credentials for the image of a question.
         clock: source of the time.
         timeout: seconds for each image; greater than 0.
     """
 
     verifier: Verifier
     policies: PolicySet
-    credentials: CredentialProvider
+    credentials: Callable[[Question], CredentialProvider]
     clock: Clock
     timeout: float
 
@@ -86,13 +88,19 @@ class Run:
 
     def _answer(self, question: Question, namespace: Namespace) -> Answer:
         deadline = Deadline.after(self.clock, self.timeout)
-        review = VerificationRequest(self.policies, namespace, self.credentials, deadline)
+        review = VerificationRequest(self.policies, namespace, self.credentials(question), deadline)
         (verdict,) = self.verifier.verify([question.image], review)
-        return Answer(question, verdict)
+        return Answer(question, verdict, namespace.named)
 
 
 @contextlib.contextmanager
-def open_run(policies: PolicySet, registries: RegistryOptions, limits: Limits, state: TrustedState) -> Iterator[Run]:
+def open_run(
+    policies: PolicySet,
+    registries: RegistryOptions,
+    limits: Limits,
+    state: TrustedState,
+    credentials: Callable[[Question], CredentialProvider],
+) -> Iterator[Run]:
     """Open a verifier for one run and close it afterwards.
 
     Args:
@@ -100,19 +108,27 @@ def open_run(policies: PolicySet, registries: RegistryOptions, limits: Limits, s
         registries: how registries are reached.
         limits: timeout for each image and rate for each registry.
         state: store of the highest versions of trust data seen.
+        credentials: returns the source of the credentials for the image of a question.
 
     Raises:
-        ConfigError: a file with certificates or credentials cannot be read or is not valid.
+        ConfigError: a file with certificates cannot be read or is not valid.
     """
     clock = SystemClock()
     # Load shedding protects a shared webhook; here every waiting image is one that the user named.
     settings = VerifierSettings(
-        verifications_per_minute=limits.rate, verification_seconds=limits.timeout, max_waiters=1_000_000
+        verifications_per_minute=limits.rate,
+        verification_seconds=limits.timeout,
+        max_waiters=1_000_000,
+        max_waiting=1_000_000,
+        # A run is one moment: what was found at its beginning holds to its end, and no request is repeated.
+        tag_seconds=RUN_SECONDS,
+        verified_seconds=RUN_SECONDS,
+        refused_seconds=RUN_SECONDS,
     )
     client = RegistryClient(settings_of(registries), clock=clock)
     verifier = Verifier(client, clock, settings, _NotingObserver(), state)
     try:
-        yield Run(verifier, policies, credentials_of(registries), clock, limits.timeout)
+        yield Run(verifier, policies, credentials, clock, limits.timeout)
     finally:
         verifier.close()
         client.close()

@@ -11,6 +11,7 @@ import base64
 import hashlib
 from dataclasses import dataclass, field
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -20,23 +21,15 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from sealgate.errors import InvalidKeyError
 from sealgate.http.urls import parse_url
 from sealgate.keys.encrypted_keys import CostlyKeyError, load_pem
+from sealgate.oracle_realms import REALM_DOMAINS, realm_of
 from sealgate.service_secrets import bytes_member, credentials_error, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-#: The domain of each realm, which is the second part of every OCID.
-REALM_DOMAINS: Mapping[str, str] = {
-    "oc1": "oraclecloud.com",
-    "oc2": "oraclegovcloud.com",
-    "oc3": "oraclegovcloud.com",
-    "oc4": "oraclegovcloud.uk",
-    "oc8": "oraclecloud8.com",
-    "oc9": "oraclecloud9.com",
-    "oc10": "oraclecloud10.com",
-    "oc14": "oraclecloud14.com",
-}
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
 # Vaults of all other regions have an "oci" before the domain (oci-cli 3.95.1, `regions_without_oci`).
 _OLDER_VAULT_REGIONS = frozenset(
     {
@@ -144,11 +137,6 @@ def sign_request(  # noqa: PLR0913, PLR0917 - the parts of a request, who signs 
     return signed
 
 
-def realm_of(ocid: str) -> str:
-    """Return the realm that an OCID names ("oc1"); empty if it names none."""
-    return "".join(ocid.split(".")[2:3])
-
-
 def vault_endpoint(key_id: str, region: str) -> str:
     """Return the management endpoint of the vault that a key is in.
 
@@ -168,13 +156,22 @@ def vault_endpoint(key_id: str, region: str) -> str:
     return f"https://{vault}-management.kms.{region}.{'' if region in _OLDER_VAULT_REGIONS else 'oci.'}{domain}"
 
 
+@lru_cache(64)
+def _parse(pem: bytes, passphrase: bytes | None) -> PrivateKeyTypes:
+    """Return a private key; see `load_pem`.
+
+    To parse an RSA key takes 50 times as long as to sign with it, because the library checks the key first.
+    """
+    return load_pem(pem, passphrase)
+
+
 def _load(name: str, data: Mapping[str, bytes]) -> rsa.RSAPrivateKey:
     pem = bytes_member(name, data, "privateKey")
     passphrase = data.get("passphrase", b"").strip() or None
     if len(pem) > _MAX_KEY_BYTES:
         raise credentials_error(name, f"its privateKey is larger than {_MAX_KEY_BYTES} bytes; use RSA of 4096 bits")
     try:
-        key = load_pem(pem, passphrase)
+        key = _parse(pem, passphrase)
     except CostlyKeyError as error:
         raise credentials_error(name, f"its privateKey cannot be used: {error.message}") from None
     except TypeError:

@@ -80,12 +80,15 @@ class CheckKey:
         name: the key for a person ("OpenPGP key 0123...").
         reason: `Reason.VERIFIED` while its signatures count, else why they do not.
         message: why they do not, for a person.
+        certificate: fingerprint of the primary key of its OpenPGP certificate, without which it does not count either;
+            empty for other keys.
     """
 
     fingerprint: str
     name: str
     reason: Reason = Reason.VERIFIED
     message: str = ""
+    certificate: str = ""
 
 
 class Check(Protocol):

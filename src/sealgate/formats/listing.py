@@ -26,6 +26,7 @@ MAX_PAGES = 1_000
 
 _OK, _NOT_FOUND = 200, 404
 _UNAUTHORIZED = frozenset({401, 403})
+_DELETED, _NO_DELETES = frozenset({200, 202, 204}), frozenset({405, 501})
 #: The service understood the request and will not take it, however often it is repeated.
 _INVALID = frozenset({400, 409, 412, 413, 415, 422})
 
@@ -121,6 +122,31 @@ def stored_record(response: Response, what: str, name: str) -> str:
     except strict_json.MalformedError as error:
         msg = f"{what}: the response names no record ({error}); check what is stored, and repeat"
         raise SigningError(msg) from error
+
+
+def require_deleted(response: Response, what: str) -> None:
+    """Require that a service has deleted a record.
+
+    Args:
+        response: the answer to the request that deletes it.
+        what: which request, foreign text already quoted ("deleting an occurrence at grafeas.example.org").
+
+    Raises:
+        SigningError: the service does not delete the record.
+        NotFoundError: the service does not have it, or hides it.
+        UnauthorizedError: the credentials do not do.
+        UnavailableError: any other status.
+    """
+    said = f"{what} is answered with status {response.status}"
+    if response.status in _DELETED:
+        return
+    if response.status in _INVALID | _NO_DELETES:
+        raise SigningError(f"{said}: the service does not delete the record")
+    if response.status == _NOT_FOUND:
+        raise NotFoundError(said)
+    if response.status in _UNAUTHORIZED:
+        raise UnauthorizedError(said)
+    raise UnavailableError(said)
 
 
 def _too_many(what: str) -> VerificationError:

@@ -40,7 +40,8 @@ def public_check_keys(keys: Iterable[PublicKey]) -> Iterable[CheckKey]:
 def openpgp_check_keys(keyring: Keyring, now: datetime) -> Iterable[CheckKey]:
     """Yield the keys of a keyring that can sign, as a check reports them."""
     for state in keyring.states(now):
-        yield CheckKey(state.fingerprint, f"OpenPGP key {state.fingerprint}", state.reason, state.message)
+        name = f"OpenPGP key {state.fingerprint}"
+        yield CheckKey(state.fingerprint, name, state.reason, state.message, state.primary_fingerprint)
 
 
 def each_once(keys: Iterable[CheckKey]) -> tuple[CheckKey, ...]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from sealgate.formats.interface import Image, Sources
+    from sealgate.references import Repository
     from sealgate.registry.interface import RegistryWriter
 
 
@@ -89,4 +90,25 @@ class Signer(Protocol):
             SigningError: the signature was not made, or not stored; the message says what to do.
             VerificationError: what is stored cannot be read, or what was stored does not verify.
             UnavailableError: the key, the store or the registry could not be asked (and its subclasses).
+        """
+
+
+@runtime_checkable
+class RenewingSigner(Signer, Protocol):
+    """A signer of a format whose signatures end one day, and have to be made anew before that."""
+
+    def renew(self, repository: Repository, context: SigningContext) -> tuple[str, ...]:
+        """Sign anew what ends soon in a repository and is signed by this signer's keys; nothing else changes.
+
+        Args:
+            repository: the repository.
+            context: reads and writes.
+
+        Returns:
+            What was signed anew, for a person ("targets/releases"); empty if nothing ends soon.
+
+        Raises:
+            SigningError: it was not signed, or not stored.
+            VerificationError: what is stored cannot be trusted.
+            UnavailableError: the store could not be asked (and its subclasses).
         """

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sealgate.findings import SeenSignature
+    from sealgate.formats.deleting import Removal
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class StoredSignature:
         warnings: what will soon keep it from counting, each a sentence for a person.
         content: the bytes that were fetched; empty if they could not be.
         signature: the signature, decoded; empty where `content` has it.
+        removal: how it is deleted; None for what was not read as a signature of this image.
+        part: which of the signatures it is that `removal` removes together; empty where that is one.
     """
 
     source: str
@@ -52,6 +55,8 @@ class StoredSignature:
     warnings: tuple[str, ...] = ()
     content: bytes = field(default=b"", repr=False)
     signature: bytes = field(default=b"", repr=False)
+    removal: Removal | None = None
+    part: str = ""
 
 
 def as_texts(members: Mapping[str, object]) -> Mapping[str, str]:

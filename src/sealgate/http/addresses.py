@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+#: Second half of the message about a host that may be used only if it is listed as insecure.
+NEEDS_INSECURE = "needs the host to be listed as insecure (--insecure-registry; in a cluster registries.insecure)"
+
 
 class AddressKind(IntEnum):
     """Kind of an address, in ascending order of restriction."""
@@ -108,11 +111,11 @@ def vet(host: str, addresses: Sequence[str], *, loopback: bool, private: bool) -
         if kind is AddressKind.FORBIDDEN:
             raise _refused(host, text, "no request may go to link-local, metadata, multicast or reserved addresses")
         if kind is AddressKind.LOOPBACK and not loopback:
-            raise _refused(host, text, "a loopback address needs the host to be listed as insecure")
+            raise _refused(host, text, f"a loopback address {NEEDS_INSECURE}")
         if kind is AddressKind.PRIVATE and not private:
             why = (
                 "a private address needs the host to be named literally, by a policy's pattern, an authenticator or "
-                "the registry settings"
+                "the registry settings (--private-registry; in a cluster registries.private)"
             )
             raise _refused(host, text, why)
     return tuple(addresses)

@@ -9,20 +9,25 @@ is not decoded: a response with a content encoding is refused, because none was 
 
 from __future__ import annotations
 
-import http.client
+import re
 import ssl
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-import urllib3.exceptions
-
-from sealgate.errors import ForbiddenAddressError, SealgateError, UnavailableError, VerificationError
-from sealgate.http.addresses import vet
-from sealgate.http.connections import Connection, FloodError, Guard, PlainConnection, TLSConnection
+from sealgate.errors import (
+    ForbiddenAddressError,
+    SealgateError,
+    UnavailableError,
+    UnreachableError,
+    VerificationError,
+)
+from sealgate.http.addresses import NEEDS_INSECURE, vet
+from sealgate.http.connections import Connection, FloodError, Guard
 from sealgate.http.interface import MAX_RESPONSE_BYTES, Response
 from sealgate.http.pauses import Pauses
 from sealgate.http.pools import IdleConnections
+from sealgate.http.responses import HeadTooLargeError, InvalidResponseError, NoResponseError, ResponseParser
 from sealgate.http.settings import fold
 from sealgate.http.tls import TLSContexts
 from sealgate.http.urls import URL, join_url
@@ -30,9 +35,7 @@ from sealgate.messages import quote
 from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from urllib3.response import HTTPResponse
+    from collections.abc import Callable, Mapping
 
     from sealgate.clocks import Clock, Deadline
     from sealgate.http.dns import Resolver
@@ -45,11 +48,14 @@ MAX_REDIRECTS = 5
 MAX_ERROR_BYTES = 64 << 10
 #: Bytes allowed for headers in addition to the limit of the body.
 _HEADER_BYTES = 128 << 10
-_READ_BYTES = 1 << 20
 
 _OK = range(200, 300)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
+#: Methods of requests that state the length of their body even where they have none.
+_BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+#: What neither a request line nor a header of a request may contain: it could begin another header, or request.
+_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _TOO_MANY_REQUESTS = 429
 _SERVICE_UNAVAILABLE = 503
 #: Reasons that OpenSSL gives when the other side does not speak TLS at all.
@@ -70,7 +76,7 @@ class RequestObserver(Protocol):
         """
 
 
-class NotTLSError(UnavailableError):
+class NotTLSError(UnreachableError):
     """A host does not speak TLS."""
 
 
@@ -163,6 +169,15 @@ class HTTPClient:
         for pem in settings.ca.values():
             self._contexts.get(pem)
 
+    def on_pause(self, listener: Callable[[str, float], None]) -> None:
+        """Have a function called whenever a host asks for a pause.
+
+        Args:
+            listener: called with `host[:port]` as references spell it, and the seconds of the pause, in the thread
+                that got the response and under no lock; must not raise.
+        """
+        self._pauses.on_pause(lambda host, seconds: listener(fold(host), seconds))
+
     def close(self) -> None:
         """Close all idle connections."""
         self._idle.close()
@@ -238,8 +253,8 @@ class HTTPClient:
         """Return whether loopback and private addresses are fine; refuse plain HTTP to those it is not for."""
         insecure = self.settings.is_insecure(origin.authority)
         if origin.scheme != "https" and not insecure:
-            why = "plain HTTP needs the host to be listed as insecure"
-            raise ForbiddenAddressError(f"{quote(origin.authority)} is not asked over {origin.scheme}: {why}")
+            message = f"{quote(origin.authority)} is not asked over {origin.scheme}: plain HTTP {NEEDS_INSECURE}"
+            raise ForbiddenAddressError(message)
         named = fold(origin.authority) in policy.literal_hosts or self.settings.names(origin.authority)
         return insecure, named
 
@@ -254,20 +269,11 @@ class HTTPClient:
         loopback, private = rules
         found = self._resolver.resolve(origin.host, guard.deadline)
         addresses = vet(origin.authority, found, loopback=loopback, private=private)
-        connection: Connection
-        if context is None:
-            connection = PlainConnection(origin, addresses, guard)
-        else:
-            connection = TLSConnection(origin, addresses, guard, context)
-        connected = False
+        connection = Connection(origin, addresses, guard, context)
         try:
             connection.connect()
-            connected = True
-        except (OSError, urllib3.exceptions.HTTPError) as error:
+        except OSError as error:
             raise _connect_error(origin, error, guard) from error
-        finally:
-            if not connected:
-                connection.close()
         return connection
 
     def _exchange(self, key: object, connection: Connection, request: Request) -> Response:
@@ -275,7 +281,7 @@ class HTTPClient:
         reusable = False
         try:
             response, reusable = _converse(connection, request)
-        except (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError, ValueError) as error:
+        except (OSError, InvalidResponseError, ValueError) as error:
             raise _exchange_error(request.url.origin, error, connection.guard) from error
         finally:
             if reusable:
@@ -285,25 +291,43 @@ class HTTPClient:
         return response
 
 
-class _StaleConnectionError(UnavailableError):
+class _StaleConnectionError(UnreachableError):
     """The connection was closed before any byte of a response came."""
 
 
 def _converse(connection: Connection, request: Request) -> tuple[Response, bool]:
     """Return the response, and whether the connection can be used again."""
-    headers = {"User-Agent": "sealgate", "Accept-Encoding": "identity", **request.headers}
+    connection.send(_head_of(request))
+    if request.body:
+        connection.send(request.body)
+    parser = ResponseParser(bodiless=request.method == "HEAD")
     try:
-        connection.request(request.method, request.url.target, request.body, headers, preload_content=False)
-        raw = connection.getresponse()
-    except FloodError:
+        while not parser.status:
+            parser.feed(connection.receive())
+    except (FloodError, HeadTooLargeError):
         raise UnavailableError(f"{connection.guard.doing}: its headers do not end") from None
-    try:
-        names = {name.lower(): value for name, value in raw.headers.itermerged()}
-        body, complete = _read_body(raw, request, connection.guard)
-        connection.guard.left()  # a response after the deadline does not count
-    finally:
-        raw.close()
-    return Response(raw.status, names, body), complete and connection.sock is not None
+    body, complete = _read_body(connection, parser, request)
+    connection.guard.left()  # a response after the deadline does not count
+    return Response(parser.status, parser.headers, body), complete and parser.reusable
+
+
+def _head_of(request: Request) -> bytes:
+    """Return the request line and the headers.
+
+    Raises:
+        ValueError: they cannot be sent.
+    """
+    headers = {"Host": request.url.origin.authority, "User-Agent": "sealgate", "Accept-Encoding": "identity"}
+    if request.body is not None or request.method in _BODY_METHODS:
+        headers["Content-Length"] = str(len(request.body or b""))
+    headers |= request.headers
+    lines = [
+        f"{request.method} {request.url.target} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    if " " in request.url.target or any(map(_UNSENDABLE.search, lines)):
+        raise ValueError("the request has characters that cannot be sent")
+    return "\r\n".join((*lines, "\r\n")).encode("latin-1")
 
 
 def _allowance(limit: int) -> int:
@@ -311,38 +335,36 @@ def _allowance(limit: int) -> int:
     return limit + limit // 8 + _HEADER_BYTES
 
 
-def _read_body(raw: HTTPResponse, request: Request, guard: Guard) -> tuple[bytes, bool]:
+def _read_body(connection: Connection, parser: ResponseParser, request: Request) -> tuple[bytes, bool]:
     """Return the body, and whether it is complete; of a response that is not a success only the beginning is read."""
-    good = raw.status in _OK
+    guard = connection.guard
+    good = parser.status in _OK
     limit = request.limit if good else MAX_ERROR_BYTES
-    encoding = raw.headers.get("content-encoding", "identity")
+    encoding = parser.headers.get("content-encoding", "identity")
     if good and encoding != "identity":
         raise UnavailableError(
             f"{guard.doing}: it answers in the encoding {quote(encoding, 40)}, which was not requested"
         )
     if not good:
         guard.allowance = guard.received + _allowance(limit)
-    chunks: list[bytes] = []
     try:
-        _read_into(chunks, raw, limit)
+        _receive_body(connection, parser, limit)
     except FloodError:
         if good:
             msg = f"{guard.doing}: it answers with more than {limit} bytes"
             raise VerificationError(msg, reason=Reason.EVIDENCE_TOO_LARGE) from None
-        return b"".join(chunks)[:limit], False
-    return b"".join(chunks), True
+        return bytes(parser.body[:limit]), False
+    return bytes(parser.body), True
 
 
-def _read_into(chunks: list[bytes], raw: HTTPResponse, limit: int) -> None:
-    """Append the body in pieces; raise `FloodError` as soon as it is, or declares, more than the limit."""
-    if (raw.length_remaining or 0) > limit:
+def _receive_body(connection: Connection, parser: ResponseParser, limit: int) -> None:
+    """Receive the body to its end; raise `FloodError` as soon as it is, or declares, more than the limit."""
+    if parser.length > limit:
         raise FloodError
-    left = limit
-    while chunk := raw.read(min(left + 1, _READ_BYTES), decode_content=False):
-        chunks.append(chunk)
-        left -= len(chunk)
-        if left < 0:
-            raise FloodError
+    while not parser.complete and len(parser.body) <= limit:
+        parser.feed(connection.receive())
+    if len(parser.body) > limit:
+        raise FloodError
 
 
 def _without_authorization(headers: Mapping[str, str]) -> dict[str, str]:
@@ -364,7 +386,7 @@ def _connect_error(origin: Origin, error: Exception, guard: Guard) -> Unavailabl
         return NotTLSError(
             f"{host} breaks off the TLS handshake; if it is meant to be without TLS, list it as insecure"
         )
-    return UnavailableError(f"{host} cannot be reached: {_cause(error)}")
+    return UnreachableError(f"{host} cannot be reached: {_cause(error)}")
 
 
 class _RefusedError(NotTLSError):
@@ -373,21 +395,13 @@ class _RefusedError(NotTLSError):
 
 def _exchange_error(origin: Origin, error: Exception, guard: Guard) -> UnavailableError:
     msg = f"{quote(origin.authority)} broke off: {_cause(error)}"
-    if guard.received == 0 and isinstance(error, OSError | http.client.RemoteDisconnected):
-        return _StaleConnectionError(msg)
+    if isinstance(error, OSError | NoResponseError):
+        return _StaleConnectionError(msg) if guard.received == 0 else UnreachableError(msg)
     return UnavailableError(msg)
 
 
 def _cause(error: Exception) -> str:
-    """Return a short cause: the text of the system, or the kind of error; never text that the other side sent."""
+    """Return a short cause: the text of the system, or of the parser; never text that the other side sent."""
     if isinstance(error, OSError) and error.strerror:
         return quote(error.strerror, 80)
-    return _CAUSES.get(type(error), "its answer is not HTTP")
-
-
-_CAUSES = {
-    http.client.RemoteDisconnected: "the connection was closed without an answer",
-    http.client.IncompleteRead: "the answer ends too early",
-    urllib3.exceptions.IncompleteRead: "the answer ends too early",
-    urllib3.exceptions.ProtocolError: "the answer ends too early",
-}
+    return str(error) if isinstance(error, InvalidResponseError) else "its answer is not HTTP"

@@ -1,27 +1,28 @@
 """Connections that enforce a deadline and a limit of received bytes.
 
-Socket timeouts count for each read, and the libraries above buffer, loop, and trust lengths that the other side sent.
-The limits are therefore enforced below them, at the socket: every receive and send may take only the time left until
-the request's deadline, and every received byte, headers and framing included, counts against the request's allowance.
-A connection that is used again gets the limits of the next request.
+Every receive and send may take only the time left until the request's deadline, and every received byte, headers and
+framing included, counts against the request's allowance. A connection that is used again gets the limits of the next
+request.
+
+A connected socket never blocks: it is waited for only where it is not ready. A socket with a timeout would be waited
+for before each call, and set anew for each, and every system call is an occasion for a switch to another thread.
 """
 
 from __future__ import annotations
 
-import http.client
+import select
 import socket
 import ssl
-from typing import TYPE_CHECKING, cast
-
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from typing import TYPE_CHECKING
 
 from sealgate.errors import DeadlineError
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
-
     from sealgate.clocks import Deadline
     from sealgate.http.urls import Origin
+
+
+_READ_BYTES = 64 << 10
 
 
 class FloodError(Exception):
@@ -73,43 +74,121 @@ class Guard:
             raise FloodError
 
 
-class GuardedSocket(socket.socket):
-    """A socket that enforces the limits of its guard in every operation."""
+class Connection:
+    """A connection to addresses that were checked; over TLS the certificate must be valid for the origin's host.
 
-    guard: Guard
+    Args:
+        origin: the server's name and port.
+        addresses: its IP addresses, as text; at least one.
+        guard: limits of the first request.
+        context: TLS settings with the CAs to trust; None for no TLS.
 
-    def recv_into(self, buffer: WriteableBuffer, nbytes: int | None = None, flags: int = 0) -> int:
-        """Receive into a buffer, within the limits."""
-        self.settimeout(self.guard.left())
+    Attributes:
+        guard: limits of the request that uses the connection.
+    """
+
+    def __init__(
+        self, origin: Origin, addresses: tuple[str, ...], guard: Guard, context: ssl.SSLContext | None = None
+    ) -> None:
+        self.guard = guard
+        self._origin = origin
+        self._addresses = addresses
+        self._context = context
+        self._socket: socket.socket | None = None
+        self._poll = select.poll()
+
+    def connect(self) -> None:
+        """Connect, and do the handshake of TLS.
+
+        Raises:
+            OSError: none of the addresses accepts, or the handshake fails.
+            DeadlineError: the deadline passed.
+        """
+        connected = dial(self._addresses, self._origin.port, self.guard)
         try:
-            received = super().recv_into(buffer, nbytes or 0, flags)
-        except TimeoutError:
-            raise self.guard.ran_out() from None
-        self.guard.count(received)
+            # The handshake has one total timeout: that of the socket.
+            if self._context is not None:
+                connected = self._context.wrap_socket(connected, server_hostname=self._origin.host)
+        except BaseException:
+            connected.close()
+            raise
+        connected.setblocking(False)
+        self._socket = connected
+        self._poll.register(connected, select.POLLIN)
+
+    def close(self) -> None:
+        """Close the connection; closing it again does nothing."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def send(self, data: bytes) -> None:
+        """Send all of the data before the deadline.
+
+        Raises:
+            OSError: the connection failed.
+            DeadlineError: the deadline passed.
+        """
+        connected, left = self._connected(), memoryview(data)
+        while left:
+            self.guard.left()
+            try:
+                left = left[connected.send(left) :]
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                self._wait(connected, select.POLLOUT)
+            except ssl.SSLWantReadError:
+                self._wait(connected, select.POLLIN)
+
+    def receive(self) -> bytes:
+        """Return the bytes that arrive next; empty when the other side has closed the connection.
+
+        Raises:
+            OSError: the connection failed.
+            DeadlineError: the deadline passed.
+            FloodError: they are more than the request allows.
+        """
+        connected = self._connected()
+        if self._context is None:
+            # Right after a request there is nothing to read yet. TLS may have decrypted something already.
+            self._wait(connected, select.POLLIN)
+        received = None
+        while received is None:
+            try:
+                received = connected.recv(_READ_BYTES)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                self._wait(connected, select.POLLIN)
+            except ssl.SSLWantWriteError:
+                self._wait(connected, select.POLLOUT)
+        self.guard.count(len(received))
         return received
 
-    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
-        """Send some of the data before the deadline."""
-        self.settimeout(self.guard.left())
-        try:
-            return super().send(data, flags)
-        except TimeoutError:
-            raise self.guard.ran_out() from None
+    @property
+    def is_connected(self) -> bool:
+        """Whether it is open with nothing left to read, including bytes that TLS has decrypted already."""
+        if self._socket is None or (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()):
+            return False
+        return not self._poll.poll(0)
 
-    def sendall(self, data: ReadableBuffer, flags: int = 0) -> None:
-        """Send all of the data before the deadline."""
-        self.settimeout(self.guard.left())
-        try:
-            return super().sendall(data, flags)
-        except TimeoutError:
-            raise self.guard.ran_out() from None
+    def _wait(self, connected: socket.socket, event: int) -> None:
+        """Wait until the socket can be read from, or written to.
+
+        Raises:
+            DeadlineError: the deadline passed.
+        """
+        poll = self._poll
+        if event != select.POLLIN:
+            poll = select.poll()
+            poll.register(connected, event)
+        if not poll.poll(self.guard.left() * 1000):
+            raise self.guard.ran_out()
+
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            raise ConnectionError("the connection is closed")
+        return self._socket
 
 
-class GuardedTLSSocket(GuardedSocket, ssl.SSLSocket):
-    """The same over TLS. The handshake has one total timeout: that of the socket below."""
-
-
-def dial(addresses: tuple[str, ...], port: int, guard: Guard) -> GuardedSocket:
+def dial(addresses: tuple[str, ...], port: int, guard: Guard) -> socket.socket:
     """Connect to the first address that accepts; each but the last gets only its share of the time left.
 
     Raises:
@@ -125,10 +204,9 @@ def dial(addresses: tuple[str, ...], port: int, guard: Guard) -> GuardedSocket:
     raise failure
 
 
-def _dial_one(address: str, port: int, guard: Guard, candidates: int) -> GuardedSocket:
-    connection = GuardedSocket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+def _dial_one(address: str, port: int, guard: Guard, candidates: int) -> socket.socket:
+    connection = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        connection.guard = guard
         connection.settimeout(guard.left() / candidates)
         connection.connect((address, port))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -137,72 +215,3 @@ def _dial_one(address: str, port: int, guard: Guard, candidates: int) -> Guarded
         connection.close()
         raise
     return connection
-
-
-class StrictResponse(http.client.HTTPResponse):
-    """A response with complete headers. The standard library accepts truncated ones."""
-
-    def begin(self) -> None:
-        """Read status and headers.
-
-        Raises:
-            HTTPException: they are truncated or malformed.
-        """
-        super().begin()
-        if self.msg.defects:
-            self.close()
-            raise http.client.HTTPException
-
-
-class PlainConnection(HTTPConnection):
-    """A connection without TLS, to addresses that were checked.
-
-    Args:
-        origin: the server's name and port.
-        addresses: its IP addresses, as text; at least one.
-        guard: limits of the first request.
-    """
-
-    response_class = StrictResponse
-
-    def __init__(self, origin: Origin, addresses: tuple[str, ...], guard: Guard) -> None:
-        super().__init__(origin.host, origin.port)
-        self.guard = guard
-        self._addresses = addresses
-
-    def _new_conn(self) -> socket.socket:
-        return dial(self._addresses, self.port, self.guard)
-
-
-class TLSConnection(HTTPSConnection):
-    """A connection over TLS, to addresses that were checked; the certificate must be valid for the origin's host.
-
-    Args:
-        origin: the server's name and port.
-        addresses: its IP addresses, as text; at least one.
-        guard: limits of the first request.
-        context: TLS settings with the CAs to trust.
-    """
-
-    response_class = StrictResponse
-
-    def __init__(self, origin: Origin, addresses: tuple[str, ...], guard: Guard, context: ssl.SSLContext) -> None:
-        super().__init__(origin.host, origin.port, ssl_context=context)
-        self.guard = guard
-        self._addresses = addresses
-
-    def _new_conn(self) -> socket.socket:
-        return dial(self._addresses, self.port, self.guard)
-
-    def connect(self) -> None:
-        """Connect, and enforce the limits from then on."""
-        super().connect()
-        cast("GuardedTLSSocket", self.sock).guard = self.guard
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether it is open with nothing left to read, including bytes that TLS has decrypted already."""
-        return super().is_connected and not cast("GuardedTLSSocket", self.sock).pending()
-
-
-Connection = PlainConnection | TLSConnection

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sealgate.clocks import Deadline
+
 #: Default maximum of bytes in a response: the size of manifests that registries must support (OCI distribution
 #: specification, "Pushing Manifests").
 MAX_RESPONSE_BYTES = 4 << 20
@@ -57,3 +59,10 @@ class Services(Protocol):
             VerificationError: the body is larger than `limit`.
             UnavailableError: there is no valid response (and its subclasses).
         """
+
+
+class ServiceSource(Protocol):
+    """Opens requests to services. Thread-safe."""
+
+    def services(self, deadline: Deadline) -> Services:
+        """Return requests to services, all of which must be over by one deadline."""

@@ -11,6 +11,8 @@ from sealgate.errors import RateLimitedError
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sealgate.clocks import Clock, Deadline
 
 #: Longest pause in seconds; a longer Retry-After is shortened, so that a host cannot switch itself off for a week.
@@ -31,7 +33,12 @@ class Pauses:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._until: dict[str, float] = {}
+        self._listeners: list[Callable[[str, float], None]] = []
         self._lock = threading.Lock()
+
+    def on_pause(self, listener: Callable[[str, float], None]) -> None:
+        """Have a function called with the host and the seconds whenever a pause begins; it must not raise."""
+        self._listeners.append(listener)
 
     def begin(self, host: str, retry_after: str | None) -> None:
         """Pause a host for as long as it asked; a pause that ends later stays.
@@ -46,7 +53,9 @@ class Pauses:
             over = [name for name, end in self._until.items() if end <= now]
             for name in over or list(self._until)[: len(self._until) - _MAX_HOSTS]:
                 del self._until[name]
-            self._until[host] = max(until, self._until.get(host, until))
+            self._until[host] = until = max(until, self._until.get(host, until))
+        for listener in self._listeners:
+            listener(host, until - now)
 
     def wait(self, host: str, deadline: Deadline) -> None:
         """Wait until a host may be asked; at once if it is not paused.

@@ -14,7 +14,7 @@ from sealgate.http.urls import parse_url
 from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -65,6 +65,10 @@ class ServiceClient:
     def close(self) -> None:
         """Close every idle connection, and keep none open from now on."""
         self.http.close()
+
+    def on_pause(self, listener: Callable[[str, float], None]) -> None:
+        """Have a function called whenever a host asks for a pause; see `HTTPClient.on_pause`."""
+        self.http.on_pause(listener)
 
     def services(self, deadline: Deadline) -> ServiceRequests:
         """Return requests to services, all of which must be over by one deadline."""

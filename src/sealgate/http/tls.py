@@ -8,7 +8,6 @@ import threading
 from cachetools import LRUCache
 
 from sealgate.errors import ConfigError
-from sealgate.http.connections import GuardedTLSSocket
 
 #: Contexts in the cache; each authenticator may bring its own CA bundle.
 MAX_CONTEXTS = 256
@@ -38,7 +37,7 @@ def make_context(ca: str | None) -> ssl.SSLContext:
     """Return a new context; see `TLSContexts.get`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # which checks certificates and host names
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.sslsocket_class = GuardedTLSSocket
+    context.set_alpn_protocols(["http/1.1"])
     if ca is None:
         context.load_default_certs()
         return context

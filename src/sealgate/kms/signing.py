@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sealgate.api.v1alpha1.status import KeyStatus
     from sealgate.budgets import Budgets
     from sealgate.clocks import Clock, Deadline
-    from sealgate.http.services import ServiceClient
+    from sealgate.http.interface import ServiceSource
     from sealgate.keys.public_keys import PublicKey
     from sealgate.service_secrets import ServiceSecrets
 
@@ -55,7 +55,7 @@ class KMSSigningKeys:
         budgets: of the services; all keys of a process share one set.
     """
 
-    network: ServiceClient
+    network: ServiceSource
     secrets: ServiceSecrets
     clock: Clock
     budgets: Budgets

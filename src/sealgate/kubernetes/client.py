@@ -8,6 +8,7 @@ kubeconfig. Objects stay plain JSON: the library's typed models would more than 
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,13 @@ class KubernetesAPI:
         self._configuration = configuration
         self._renew = renew
         self._client = ApiClient(configuration)
+        self._request_seconds = REQUEST_SECONDS
+
+    def within(self, seconds: float) -> KubernetesAPI:
+        """Return this connection with another limit for the time of an ordinary request, in seconds."""
+        limited = copy.copy(self)
+        limited._request_seconds = seconds  # noqa: SLF001 - a copy of this object
+        return limited
 
     def get(self, path: str, query: Mapping[str, str | int] | None = None) -> dict[str, Any]:
         """Return what the API server has at a path ("/api/v1/namespaces/default").
@@ -78,6 +86,15 @@ class KubernetesAPI:
             UnavailableError: it could not be asked (and its subclasses).
         """
         return self._document(self._send("GET", path, query))
+
+    def discover(self, path: str) -> dict[str, Any]:
+        """Return a discovery document ("/apis/apps"), which unlike an object has no metadata.
+
+        Raises:
+            NotFoundError: the API server does not serve that group or version.
+            UnavailableError: it could not be asked (and its subclasses).
+        """
+        return self._read(self._send("GET", path))
 
     def create(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
         """Create an object in the collection at a path and return it.
@@ -106,6 +123,23 @@ class KubernetesAPI:
             UnavailableError: it could not be done (and its subclasses).
         """
         return self._document(self._send("PUT", path, body=document, content_type=JSON))
+
+    def delete(self, path: str, version: str = "") -> None:
+        """Delete the object at a path.
+
+        Args:
+            path: of the object.
+            version: the only `resourceVersion` of it to delete; empty for any.
+
+        Raises:
+            NotFoundError: it has nothing there.
+            ConflictError: it has another version.
+            UnavailableError: it could not be done (and its subclasses).
+        """
+        options = {"preconditions": {"resourceVersion": version}} if version else {}
+        response = self._send("DELETE", path, body=options, content_type=JSON)
+        response.drain_conn()
+        response.release_conn()
 
     def apply(self, path: str, document: Mapping[str, Any], manager: str) -> dict[str, Any]:
         """Apply fields to an existing object by server-side apply, with force, and return the object.
@@ -177,6 +211,14 @@ class KubernetesAPI:
             response.close()
 
     def _document(self, response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
+        document = self._read(response)
+        metadata = document.get("metadata")
+        # A proxy may respond in place of an unreachable API server; callers rely on these fields.
+        if not isinstance(metadata, dict) or not isinstance(metadata.get("resourceVersion"), str):
+            raise UnavailableError("unexpected response from the API server: not one of its objects")
+        return document
+
+    def _read(self, response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
         try:
             body = response.read(MAX_RESPONSE_BYTES + 1)
         except urllib3.exceptions.HTTPError as error:
@@ -185,12 +227,7 @@ class KubernetesAPI:
             response.release_conn()
         if len(body) > MAX_RESPONSE_BYTES:
             raise UnavailableError(f"the API server's response is larger than the limit of {MAX_RESPONSE_BYTES} bytes")
-        document = _parse(body)
-        metadata = document.get("metadata")
-        # A proxy may respond in place of an unreachable API server; callers rely on these fields.
-        if not isinstance(metadata, dict) or not isinstance(metadata.get("resourceVersion"), str):
-            raise UnavailableError("unexpected response from the API server: not one of its objects")
-        return document
+        return _parse(body)
 
     def _send(
         self,
@@ -199,7 +236,7 @@ class KubernetesAPI:
         query: Mapping[str, str | int] | None = None,
         body: Mapping[str, Any] | bytes | None = None,
         content_type: str | None = None,
-        timeout: float | tuple[float, float] = REQUEST_SECONDS,
+        timeout: float | tuple[float, float] | None = None,
     ) -> urllib3.BaseHTTPResponse:
         """Send a request and return the response, which says that it was done."""
         response = self._exchange(method, path, query, body, content_type, timeout)
@@ -223,7 +260,7 @@ class KubernetesAPI:
         query: Mapping[str, str | int] | None = None,
         body: Mapping[str, Any] | bytes | None = None,
         content_type: str | None = None,
-        timeout: float | tuple[float, float] = REQUEST_SECONDS,
+        timeout: float | tuple[float, float] | None = None,
     ) -> urllib3.BaseHTTPResponse:
         """Send a request and return the response, of any status."""
         headers = {"Accept": JSON}
@@ -235,7 +272,9 @@ class KubernetesAPI:
                 method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
             )
             url = f"{request[1]}?{urlencode(query)}" if query else request[1]
-            answer = self._client.call_api(method, url, request[2], request[3], _request_timeout=timeout)
+            answer = self._client.call_api(
+                method, url, request[2], request[3], _request_timeout=timeout or self._request_seconds
+            )
         except ApiException as error:
             raise UnavailableError(f"the API server could not be asked: {quote(error.reason, 128)}") from error
         except (urllib3.exceptions.HTTPError, OSError, ConfigException) as error:
@@ -244,8 +283,12 @@ class KubernetesAPI:
         return response
 
 
-def connect(kubeconfig: Path | None = None) -> KubernetesAPI:
+def connect(kubeconfig: Path | None = None, context: str | None = None) -> KubernetesAPI:
     """Return a connection: in a pod by its ServiceAccount, elsewhere by a kubeconfig.
+
+    Args:
+        kubeconfig: the file; None for the usual ones.
+        context: context in it; with one, a ServiceAccount is not used. None for the current one.
 
     Raises:
         ConfigError: there is neither, or it cannot be read.
@@ -256,13 +299,14 @@ def connect(kubeconfig: Path | None = None) -> KubernetesAPI:
         load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # it has no types
 
     try:
-        if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+        if kubeconfig is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
             read_service_account()
             return KubernetesAPI(configuration, read_service_account)
-        path = str(kubeconfig) if kubeconfig else None
-        load_kube_config(path, client_configuration=configuration)  # type: ignore[no-untyped-call]  # it has no types
+        path = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG")
+        load_kube_config(path, context=context, client_configuration=configuration)  # type: ignore[no-untyped-call]  # it has no types
     except (ConfigException, OSError) as error:
-        raise ConfigError(f"no way to the API server: {quote(error)}") from error
+        problem = f"the API server cannot be found: {quote(error)}"
+        raise ConfigError(f"{problem}; check the kubeconfig and its context, or the pod's ServiceAccount") from error
     return KubernetesAPI(configuration)
 
 

@@ -79,17 +79,21 @@ class EventWriter:
         self._api.create(_collection(event), self._document(event, count))
 
     def count_up(self, event: Event, count: int | None = None) -> None:
-        """Note that an Event has occurred again.
+        """Note that an Event has occurred again; it gets the newest message.
 
         Args:
-            event: the Event.
+            event: the Event, whose message may differ from before where its identity does not.
             count: how often it has occurred; None leaves the count as it is.
 
         Raises:
             NotFoundError: there is no Event of that name, for instance because it has expired.
             UnavailableError: it could not be changed.
         """
-        changes: dict[str, Any] = {"lastTimestamp": timestamp(self._clock.now()), "reportingInstance": self._instance}
+        changes: dict[str, Any] = {
+            "message": event.message[:MAX_MESSAGE],
+            "lastTimestamp": timestamp(self._clock.now()),
+            "reportingInstance": self._instance,
+        }
         if count is not None:
             changes["count"] = count
         self._api.merge(f"{_collection(event)}/{quote_path(event.name, safe='')}", changes)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sealgate.errors import UnavailableError
 from sealgate.kubernetes.client import GoneError
+from sealgate.kubernetes.lists import list_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PAGE = 500
 #: Seconds after which the API server ends a watch, and seconds of silence after which the client does: the API server
 #: sends a bookmark every minute, and a lost connection must not hide changes for longer.
 WATCH_SECONDS = 240
@@ -130,20 +130,16 @@ class Informer(Generic[T]):
 
     def _list(self) -> None:
         values: dict[str, T] = {}
-        query: dict[str, str | int] = {"limit": PAGE}
-        while True:
-            page = self._api.get(self._path, query)
+        version = ""
+        for page in list_pages(self._api, self._path):
             for item in page.get("items") or ():
                 name = item["metadata"]["name"]
                 values[name] = self._read(item, self._values.get(name))
-            metadata = page["metadata"]
-            if not metadata.get("continue"):
-                break
-            query["continue"] = metadata["continue"]
+            version = page["metadata"]["resourceVersion"]
         with self._lock:
             self._values = values
             self._complete = True
-        self._version = metadata["resourceVersion"]
+        self._version = version
         self._changed()
 
     def _watch(self, stop: threading.Event) -> None:

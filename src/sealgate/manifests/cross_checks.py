@@ -7,13 +7,15 @@ same object.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sealgate.api.v1alpha1.dependencies import secret_references
 from sealgate.errors import InvalidPatternError
 from sealgate.manifests.validation import did_you_mean
 from sealgate.messages import join_field, quote
-from sealgate.patterns import compile_repository_pattern, compile_tag_pattern
+from sealgate.policies.limits import ObjectTooLargeError, PatternCompiler
+from sealgate.policies.signing import require_named_registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -30,34 +32,61 @@ def check_policy(policy: Document, authenticators: Collection[str]) -> Iterator[
         authenticators: names of all authenticators.
     """
     for path, name in _texts(policy, "spec", "require", "authenticators", "*"):
-        if name not in authenticators:
-            suggestion = did_you_mean(name, authenticators, "there are") or "add it to the files"
-            yield policy.problem(path, f"there is no Authenticator named {quote(name, 64)}", suggestion)
+        yield from _check_authenticator(policy, path, name, authenticators)
     yield from check_patterns(policy)
 
 
-def check_patterns(policy: Document) -> Iterator[Problem]:
-    """Yield the problems of a verification policy's patterns."""
-    for field in ("images", "excludeImages"):
-        for path, text in _texts(policy, "spec", field, "*", "repository"):
-            yield from _check_pattern(policy, path, text, compile_repository_pattern)
-        for path, text in _texts(policy, "spec", field, "*", "tags", "*"):
-            yield from _check_pattern(policy, path, text, compile_tag_pattern)
+def check_signing_policy(policy: Document, authenticators: Collection[str]) -> Iterator[Problem]:
+    """Yield the problems of a signing policy: an unknown authenticator and invalid patterns; see `check_policy`."""
+    for path, name in _texts(policy, "spec", "key", "authenticator"):
+        yield from _check_authenticator(policy, path, name, authenticators)
+    yield from check_patterns(policy)
 
 
-def check_secrets(authenticator: Document, secrets: Mapping[str, Collection[str]]) -> Iterator[Problem]:
-    """Yield the problems of the Secrets that an authenticator of any format names: missing Secrets and missing keys.
+def check_patterns(policy: Document, patterns: PatternCompiler | None = None) -> Iterator[Problem]:
+    """Yield the problems of the patterns of a verification policy or signing policy; they may be too large together.
 
     Args:
-        authenticator: the object.
+        policy: the object.
+        patterns: compiles its patterns; None for a compiler of its own.
+    """
+    patterns = patterns or PatternCompiler()
+    try:
+        for field in ("images", "excludeImages"):
+            signed = policy.value.get("kind") == "SigningPolicy" and field == "images"
+            for path, text in _texts(policy, "spec", field, "*", "repository"):
+                yield from _check_pattern(
+                    policy, path, text, partial(_compile_signed, patterns) if signed else patterns.repository
+                )
+            for path, text in _texts(policy, "spec", field, "*", "tags", "*"):
+                yield from _check_pattern(policy, path, text, patterns.tag)
+    except ObjectTooLargeError as error:
+        yield policy.problem("spec", error.message)
+
+
+def check_secrets(document: Document, secrets: Mapping[str, Collection[str]]) -> Iterator[Problem]:
+    """Yield the problems of the Secrets that an object names: missing Secrets and missing keys.
+
+    Args:
+        document: an authenticator or signing policy, of any format.
         secrets: name of each Secret -> its keys.
     """
-    for found in secret_references(authenticator.value):
+    for found in secret_references(document.value):
         name, key = found.name, found.key
-        yield from _check_secret(authenticator, found.field, name, secrets)
+        yield from _check_secret(document, found.field, name, secrets)
         if isinstance(name, str) and name in secrets and isinstance(key, str) and key not in secrets[name]:
             message = f"the Secret {quote(name, 64)} has no key {quote(key, 64)}"
-            yield authenticator.problem(f"{found.field}.key", message, did_you_mean(key, secrets[name], "it has"))
+            yield document.problem(f"{found.field}.key", message, did_you_mean(key, secrets[name], "it has"))
+
+
+def _compile_signed(patterns: PatternCompiler, text: str) -> None:
+    require_named_registry(patterns.repository(text))
+
+
+def _check_authenticator(policy: Document, path: str, name: str, authenticators: Collection[str]) -> Iterator[Problem]:
+    if name not in authenticators:
+        suggestion = did_you_mean(name, authenticators, "there are") or "add it to the files"
+        yield policy.problem(path, f"there is no Authenticator named {quote(name, 64)}", suggestion)
 
 
 def _check_secret(document: Document, path: str, name: object, secrets: Collection[str]) -> Iterator[Problem]:
@@ -73,6 +102,8 @@ def _check_pattern(
 ) -> Iterator[Problem]:
     try:
         compile_pattern(text)
+    except ObjectTooLargeError:
+        raise
     except InvalidPatternError as error:
         yield policy.problem(path, error.message)
 

@@ -1,9 +1,9 @@
 """Loader of policy files: returns objects, or every problem in them.
 
-Policy files have the objects that `kubectl apply` takes: `Authenticator` and `VerificationPolicy`, the `Secret`s that
-they name, and `Namespace`s for their labels. All problems are reported at once, each with file, line, field and a
-suggestion. References between objects are checked too (`sealgate.manifests.cross_checks`). Callers add checks that need
-other layers, such as whether a key parses:
+Policy files have the objects that `kubectl apply` takes: `Authenticator`, `VerificationPolicy` and `SigningPolicy`, the
+`Secret`s that they name, and `Namespace`s for their labels. All problems are reported at once, each with file, line,
+field and a suggestion. References between objects are checked too (`sealgate.manifests.cross_checks`). Callers add
+checks that need other layers, such as whether a key parses:
 
     def key_problems(files):
         for authenticator in files.authenticators:
@@ -23,25 +23,32 @@ import binascii
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.api.v1alpha1.model import API_VERSION
+from sealgate.api.v1alpha1.signing_policy import SigningPolicy
 from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.errors import PolicyError, Problem
-from sealgate.manifests.cross_checks import check_patterns, check_policy, check_secrets
+from sealgate.manifests.cross_checks import check_patterns, check_policy, check_secrets, check_signing_policy
 from sealgate.manifests.files import read_policy_files
 from sealgate.manifests.validation import did_you_mean, validate
 from sealgate.messages import join_field, key_part, quote
 from sealgate.parsing.documents import Document, read_documents
 from sealgate.parsing.yaml_reader import Position
+from sealgate.policies.limits import ObjectTooLargeError, check_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from sealgate.policies.limits import PatternCompiler
+
 _GROUP = API_VERSION.partition("/")[0]
-_OUR_KINDS = ("Authenticator", "VerificationPolicy")
+_OUR_KINDS = ("Authenticator", "SigningPolicy", "VerificationPolicy")
+_WITH_PATTERNS = ("SigningPolicy", "VerificationPolicy")
+
+_Object = TypeVar("_Object")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,8 @@ class PolicyFiles:
 
     Attributes:
         authenticators: sorted by name.
-        policies: sorted by name.
+        policies: the verification policies, sorted by name.
+        signing_policies: sorted by name.
         secrets: name -> decoded data of each `Secret` object; namespaces are ignored.
         namespaces: name -> labels of each `Namespace` object.
         notes: notes about objects that were skipped, one line each.
@@ -59,6 +67,7 @@ class PolicyFiles:
 
     authenticators: tuple[Authenticator, ...]
     policies: tuple[VerificationPolicy, ...]
+    signing_policies: tuple[SigningPolicy, ...]
     secrets: Mapping[str, Mapping[str, bytes]]
     namespaces: Mapping[str, Mapping[str, str]]
     notes: tuple[str, ...]
@@ -97,21 +106,26 @@ def load_policy_files(paths: Sequence[Path | str], *, checks: Sequence[PolicyChe
     return _load(texts, problems, checks, ", ".join(quote(path) for path in paths))
 
 
-def check_object(value: Mapping[str, Any], *, checks: Sequence[PolicyCheck] = ()) -> tuple[Problem, ...]:
+def check_object(
+    value: Mapping[str, Any], patterns: PatternCompiler, *, checks: Sequence[PolicyCheck] = ()
+) -> tuple[Problem, ...]:
     """Return every problem of one object, as an API server sends it.
 
     Objects that it names need not exist, because objects are applied in any order.
 
     Args:
         value: the object as parsed JSON.
+        patterns: compiles its patterns.
         checks: further checks, called with the object if it is valid.
     """
     problems: list[Problem] = []
     collector = _Collector(problems)
     document = Document(_name(value) or "the object", value, Position(0))
     collector.add(document)
-    if value.get("kind") == "VerificationPolicy":
-        problems.extend(check_patterns(document))
+    if collector.too_large:
+        return tuple(problems)
+    if value.get("kind") in _WITH_PATTERNS:
+        problems.extend(check_patterns(document, patterns))
     files = collector.result(())
     for check in checks:
         problems.extend(check(files))
@@ -129,7 +143,9 @@ def _load(
                 collector.add(document)
     files = collector.result(tuple(file for file, _ in texts))
     if not collector.ours and not problems:
-        message = f"no Authenticator and no VerificationPolicy in {where or 'no files'} ({len(texts)} files read)"
+        message = (
+            f"no {', '.join(_OUR_KINDS[:-1])} or {_OUR_KINDS[-1]} in {where or 'no files'} ({len(texts)} files read)"
+        )
         problems.append(Problem(where or "-", 0, "", message, "name files or directories that have them"))
     # A field with a problem of its own gets no second one.
     reported = {(problem.file, problem.line, problem.field) for problem in problems}
@@ -155,12 +171,15 @@ class _Collector:
         self._problems = problems
         self._authenticators: dict[str, Authenticator] = {}
         self._policies: dict[str, VerificationPolicy] = {}
+        self._signing_policies: dict[str, SigningPolicy] = {}
         self._secrets: dict[str, Mapping[str, bytes]] = {}
         self._namespaces: dict[str, Mapping[str, str]] = {}
         self._notes: list[str] = []
         self._origins: dict[tuple[str, str], Document] = {}
         #: Number of objects of sealgate's kinds, valid or not.
         self.ours = 0
+        #: Number of those that are too large to be read.
+        self.too_large = 0
 
     def result(self, files: tuple[str, ...]) -> PolicyFiles:
         """Return the valid objects."""
@@ -169,6 +188,7 @@ class _Collector:
         return PolicyFiles(
             authenticators=tuple(self._authenticators[name] for name in sorted(self._authenticators)),
             policies=tuple(self._policies[name] for name in sorted(self._policies)),
+            signing_policies=tuple(self._signing_policies[name] for name in sorted(self._signing_policies)),
             secrets=MappingProxyType(self._secrets),
             namespaces=MappingProxyType(self._namespaces),
             notes=tuple(self._notes),
@@ -182,8 +202,11 @@ class _Collector:
         secrets = {name: _secret_keys(document) for name, document in self._of_kind("Secret").items()}
         for policy in self._of_kind("VerificationPolicy").values():
             yield from check_policy(policy, authenticators)
-        for authenticator in authenticators.values():
-            yield from check_secrets(authenticator, secrets)
+        signing = self._of_kind("SigningPolicy").values()
+        for policy in signing:
+            yield from check_signing_policy(policy, authenticators)
+        for document in (*authenticators.values(), *signing):
+            yield from check_secrets(document, secrets)
 
     def _of_kind(self, kind: str) -> dict[str, Document]:
         return {name: document for (found, name), document in self._origins.items() if found == kind}
@@ -246,14 +269,18 @@ class _Collector:
             add(name)
 
     def _add_ours(self, document: Document, kind: str, name: str) -> None:
+        try:
+            check_size(document.value)
+        except ObjectTooLargeError as error:
+            self.too_large += 1
+            self._wrong(document, "spec", error.message)
+            return
         if kind == "Authenticator":
-            authenticator = validate(Authenticator, document, self._problems)
-            if authenticator is not None:
-                self._authenticators[name] = authenticator
+            _keep(self._authenticators, name, validate(Authenticator, document, self._problems))
+        elif kind == "SigningPolicy":
+            _keep(self._signing_policies, name, validate(SigningPolicy, document, self._problems))
         else:
-            policy = validate(VerificationPolicy, document, self._problems)
-            if policy is not None:
-                self._policies[name] = policy
+            _keep(self._policies, name, validate(VerificationPolicy, document, self._problems))
 
     def _labels(self, document: Document) -> Mapping[str, str]:
         labels = document.value["metadata"].get("labels")
@@ -267,6 +294,11 @@ class _Collector:
 
     def _wrong(self, document: Document, path: str, message: str, suggestion: str = "") -> None:
         self._problems.append(document.problem(path, message, suggestion))
+
+
+def _keep(objects: dict[str, _Object], name: str, value: _Object | None) -> None:
+    if value is not None:
+        objects[name] = value
 
 
 _Report = Callable[[Document, str, str, str], None]

@@ -14,8 +14,10 @@ from sealgate.formats.build import build_check
 from sealgate.formats.signers import unusable_keys as find_unusable_keys
 from sealgate.keys.resolvers import FileKeys
 from sealgate.manifests.loading import check_object, load_policy_files
+from sealgate.manifests.signing import ended_signing_keys, signing_problems
 from sealgate.messages import join_field
 from sealgate.policies.decisions import UnmatchedImages
+from sealgate.policies.limits import PatternCompiler
 from sealgate.service_secrets import MappingServiceSecrets
 from sealgate.verification.policy_sets import PolicySet, build_policy_set
 
@@ -39,16 +41,17 @@ def load_standalone(paths: Sequence[Path | str]) -> PolicyFiles:
     Raises:
         PolicyError: there is at least one problem; the error carries all of them.
     """
-    return load_policy_files(paths, checks=[authenticator_problems])
+    return load_policy_files(paths, checks=[authenticator_problems, signing_problems])
 
 
-def object_problems(value: Mapping[str, Any]) -> tuple[Problem, ...]:
+def object_problems(value: Mapping[str, Any], patterns: PatternCompiler | None = None) -> tuple[Problem, ...]:
     """Return every problem of one object, including those of keys and the options of formats.
 
     Args:
-        value: an `Authenticator` or `VerificationPolicy`, as an API server sends it.
+        value: an `Authenticator`, `VerificationPolicy` or `SigningPolicy`, as an API server sends it.
+        patterns: compiles its patterns; None for a compiler of its own.
     """
-    return check_object(value, checks=[authenticator_problems])
+    return check_object(value, patterns or PatternCompiler(), checks=[authenticator_problems, signing_problems])
 
 
 def standalone_policies(
@@ -75,7 +78,7 @@ def authenticator_problems(files: PolicyFiles) -> Iterator[Problem]:
 
 
 def unusable_keys(files: PolicyFiles, now: datetime) -> Iterator[Problem]:
-    """Yield the keys that verification refuses at that time although their policy files are right.
+    """Yield the keys that verification refuses at that time, or that sign nothing, although their files are right.
 
     A key that expired or was revoked does not make its file wrong, but no signature by it counts.
 
@@ -92,6 +95,7 @@ def unusable_keys(files: PolicyFiles, now: datetime) -> Iterator[Problem]:
         for key in unusable:
             message = f"{key.name}: {key.message}; signatures by it do not count"
             yield files.problem(authenticator.kind, authenticator.metadata.name, "spec", message)
+    yield from ended_signing_keys(files)
 
 
 def _key_problems(authenticator: Authenticator, keys: FileKeys, files: PolicyFiles) -> Iterator[Problem]:

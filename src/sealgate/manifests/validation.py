@@ -26,6 +26,8 @@ _MAX_DIFFERENCE = 8
 _MAX_COMPARED = 200
 _MAX_LISTED = 20
 _MAX_SHOWN = 64
+#: Problems of one object that are explained; the others are counted. Each may be compared with many names.
+_MAX_EXPLAINED = 64
 _MIN_PREFIX = 3
 _QUOTED = re.compile(r"'([^']*)'")
 #: Errors that pydantic reports as a consequence of an error in a nested field.
@@ -73,6 +75,10 @@ def did_you_mean(word: str, known: Collection[str], what: str = "") -> str:
 
 
 def _problems(model: type[BaseModel], document: Document, errors: Sequence[ErrorDetails]) -> Iterator[Problem]:
+    rest = len(errors) - _MAX_EXPLAINED
+    if rest > 0:
+        yield document.problem("spec", f"{rest} more problems", "solve the others first")
+        errors = errors[:_MAX_EXPLAINED]
     field_paths = [_field_path(error["loc"]) for error in errors]
     for error, field_path in zip(errors, field_paths, strict=True):
         deeper = any(other != field_path and other.startswith(field_path) for other in field_paths)

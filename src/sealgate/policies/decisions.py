@@ -18,10 +18,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sealgate.findings import Finding, Outcome
-from sealgate.messages import quote_image
+from sealgate.messages import quote_image, shorten
 from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ class Verdict(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
-_SEVERITY = {Verdict.ADMIT: 0, Verdict.WARN: 1, Verdict.UNAVAILABLE: 2, Verdict.DENY: 3}
+#: The verdicts by how severe they are: the most severe one counts.
+SEVERITY: Final = {Verdict.ADMIT: 0, Verdict.WARN: 1, Verdict.UNAVAILABLE: 2, Verdict.DENY: 3}
 
 
 class Coverage(StrEnum):
@@ -121,13 +122,23 @@ class PolicyResult:
         return not self.met and self.satisfied + unavailable >= self.required
 
     @property
+    def if_enforced(self) -> Verdict:
+        """The verdict under this policy alone if its action were Enforce."""
+        if self.met:
+            return Verdict.ADMIT
+        return Verdict.UNAVAILABLE if self.undecided else Verdict.DENY
+
+    @property
     def verdict(self) -> Verdict:
         """The verdict under this policy alone."""
-        if self.met or self.action == "Audit":
-            return Verdict.ADMIT
-        if self.action == "Warn":
-            return Verdict.WARN
-        return Verdict.UNAVAILABLE if self.undecided else Verdict.DENY
+        if self.action in ("Audit", "Warn") and not self.met:
+            return Verdict.ADMIT if self.action == "Audit" else Verdict.WARN
+        return self.if_enforced
+
+    @property
+    def reason(self) -> Reason:
+        """`Reason.VERIFIED`, or why the policy is not met."""
+        return Reason.VERIFIED if self.met else _reason((self,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +173,11 @@ class ImageVerdict:
         message: one line for a person: image, policy, authenticator, reason, what to do.
         policies: the result of every matching policy but Exempt ones, sorted by name.
         coverage: whether policies decide about the image.
+        exempting: names of the Exempt policies that match, sorted.
         cached: for an image that is denied because of cached refusals, the one that expires first; otherwise None. It
             is not part of `message`, which stays the same while the verdict does.
+        stale_since: for a verdict that rests on answers of before the image's registry became unreachable, when it gave
+            the oldest of them, in seconds of `Clock.monotonic`; otherwise None.
     """
 
     image: str
@@ -174,12 +188,19 @@ class ImageVerdict:
     message: str
     policies: tuple[PolicyResult, ...]
     coverage: Coverage = Coverage.UNMATCHED
+    exempting: tuple[str, ...] = ()
     cached: CachedRefusal | None = None
+    stale_since: float | None = None
 
     @property
     def enforced(self) -> bool:
         """Whether at least one Enforce policy must be met, including one that only may select the namespace."""
         return any(policy.action not in _LENIENT for policy in self.policies)
+
+    @property
+    def unmet(self) -> bool:
+        """Whether at least one matching policy is not met, with any action."""
+        return any(not policy.met for policy in self.policies)
 
     @property
     def verified(self) -> bool:
@@ -205,11 +226,11 @@ def decide(
         unmatched: what happens to an image that is neither covered nor exempt.
     """
     coverage = _coverage([match for match, _ in results])
-    exempting = sorted(match.policy.name for match, _ in results if match.policy.action == "Exempt")
+    exempting = tuple(sorted(match.policy.name for match, _ in results if match.policy.action == "Exempt"))
     weighed = (_weigh(match.policy, findings) for match, findings in results if match.policy.action != "Exempt")
     policies = tuple(sorted(weighed, key=lambda policy: policy.name))
     default, what = _UNMATCHED[unmatched] if coverage is Coverage.UNMATCHED else (Verdict.ADMIT, "admitted")
-    verdict = max([default, *(policy.verdict for policy in policies)], key=_SEVERITY.__getitem__)
+    verdict = max([default, *(policy.verdict for policy in policies)], key=SEVERITY.__getitem__)
     # The message explains the policies that caused the verdict; for an admitted image, the Audit policies not met.
     deciding = [policy for policy in policies if not policy.met and policy.verdict is verdict]
     if deciding:
@@ -225,9 +246,8 @@ def decide(
         message = f"verified by {_named(policy.name for policy in policies)}"
     else:
         reason, message = Reason.EXEMPT, f"admitted unverified: exempt by {_named(exempting)}"
-    return ImageVerdict(
-        image, reference, subject, verdict, reason, _bounded(f"{quote_image(image)}: {message}"), policies, coverage
-    )
+    text = shorten(f"{quote_image(image)}: {message}", MAX_MESSAGE)
+    return ImageVerdict(image, reference, subject, verdict, reason, text, policies, coverage, exempting)
 
 
 def note_mismatched_tag(verdict: ImageVerdict, tag: str) -> ImageVerdict:
@@ -243,7 +263,18 @@ def note_mismatched_tag(verdict: ImageVerdict, tag: str) -> ImageVerdict:
         f"; tag {tag} does not name this digest in the registry, so no rule about tags takes it into account; write "
         "one that does"
     )
-    return replace(verdict, message=_bounded(verdict.message, MAX_MESSAGE - len(note)) + note)
+    return replace(verdict, message=shorten(verdict.message, MAX_MESSAGE - len(note)) + note)
+
+
+def note_stale_answers(verdict: ImageVerdict, since: float) -> ImageVerdict:
+    """Return a verdict that rests on answers of before the image's registry became unreachable, with a note about it.
+
+    Args:
+        verdict: the verdict.
+        since: when the registry gave the oldest of them, in seconds of `Clock.monotonic`.
+    """
+    message = shorten(verdict.message, MAX_MESSAGE - len(_STALE)) + _STALE
+    return replace(verdict, message=message, stale_since=since)
 
 
 def combine_unchecked_tag(strict: ImageVerdict, as_tagged: ImageVerdict, tag: str, why: Finding) -> ImageVerdict:
@@ -261,9 +292,9 @@ def combine_unchecked_tag(strict: ImageVerdict, as_tagged: ImageVerdict, tag: st
     if strict.verdict is not Verdict.DENY or as_tagged.verdict is Verdict.DENY:
         return strict
     lead = f"{quote_image(strict.image)}: {_LEAD[Verdict.UNAVAILABLE]}"
-    unknown = f"whether tag {tag} names this digest is not known ({_bounded(_clause(why.message), MAX_PART)})"
+    unknown = f"whether tag {tag} names this digest is not known ({shorten(_clause(why.message), MAX_PART)})"
     refusal = strict.message.removeprefix(f"{quote_image(strict.image)}: ")
-    message = _bounded(f"{lead}: {unknown}; without that tag it is {refusal}")
+    message = shorten(f"{lead}: {unknown}; without that tag it is {refusal}", MAX_MESSAGE)
     return replace(strict, verdict=Verdict.UNAVAILABLE, reason=why.reason, message=message)
 
 
@@ -276,7 +307,7 @@ def refuse_reference(image: str, error: SealgateError) -> ImageVerdict:
         image: the reference as written.
         error: why the reference does not parse.
     """
-    message = _bounded(f"{quote_image(image)}: {_LEAD[Verdict.DENY]}: {error.message}")
+    message = shorten(f"{quote_image(image)}: {_LEAD[Verdict.DENY]}: {error.message}", MAX_MESSAGE)
     return ImageVerdict(image, None, None, Verdict.DENY, error.reason, message, ())
 
 
@@ -295,10 +326,11 @@ def require_digest(verdict: ImageVerdict) -> ImageVerdict:
         return verdict
     if not verdict.enforced:
         return verdict
-    message = _bounded(
+    message = shorten(
         f"{quote_image(verdict.image)}: {_LEAD[Verdict.UNAVAILABLE]}: it could not be pinned, and the tag may name "
         "another image when it is pulled; try again, or name the digest (IMAGE@sha256:...). If this does not go away, "
-        "a webhook that runs after sealgate puts tags back, or the API server does not call sealgate's /mutate"
+        "a webhook that runs after sealgate puts tags back, or the API server does not call sealgate's /mutate",
+        MAX_MESSAGE,
     )
     return replace(verdict, verdict=Verdict.UNAVAILABLE, reason=Reason.NOT_PINNED, message=message, cached=None)
 
@@ -313,7 +345,22 @@ def soften(verdict: ImageVerdict) -> ImageVerdict:
         return verdict
     image, lead = f"{quote_image(verdict.image)}: ", _LEAD[verdict.verdict]
     why = verdict.message.removeprefix(image).removeprefix(lead)
-    return replace(verdict, verdict=Verdict.WARN, message=_bounded(f"{image}{_LEAD[Verdict.WARN]}{why}"))
+    return replace(verdict, verdict=Verdict.WARN, message=shorten(f"{image}{_LEAD[Verdict.WARN]}{why}", MAX_MESSAGE))
+
+
+def objection(verdict: ImageVerdict) -> str:
+    """Return what would deny an admitted image, one line for a person: its unmet policies of every action.
+
+    The text is the same while the verdict is. It is empty if nothing would.
+
+    Args:
+        verdict: a verdict that admits the image, perhaps with a warning.
+    """
+    unmet = sorted((policy for policy in verdict.policies if not policy.met), key=lambda policy: not policy.problem)
+    if unmet:
+        described = "; ".join(f"{policy.action} {_describe(policy)}" for policy in unmet)
+        return shorten(f"{quote_image(verdict.image)}: would be denied: {described}", MAX_MESSAGE)
+    return verdict.message if verdict.verdict is Verdict.WARN else ""
 
 
 def count_met(keys: Mapping[str, Iterable[str]]) -> int:
@@ -362,6 +409,7 @@ def _finding_of(authenticator: str, findings: Sequence[Finding]) -> Finding:
     return min(own, key=lambda f: (_OUTCOMES.index(f.outcome), len(f.fingerprints), f.fingerprints, f.message))
 
 
+_STALE = "; the registry cannot be reached, so what it last said counts (cache.staleTagSeconds)"
 _NOT_COVERED = "no verification policy covers it in this namespace"
 _OUTCOMES = (Outcome.REFUSED, Outcome.UNAVAILABLE, Outcome.VERIFIED)
 _LEAD = {
@@ -398,11 +446,9 @@ def _named(names: Iterable[str]) -> str:
 def _describe(policy: PolicyResult) -> str:
     if policy.problem:
         remedy = f"correct it, or delete it with kubectl delete vpol {policy.name}"
-        why = _bounded(_clause(policy.problem), MAX_PART)
+        why = shorten(_clause(policy.problem), MAX_PART)
         return f"policy {policy.name} cannot be read, so no image meets it; {remedy} ({why})"
-    parts = [
-        f"{finding.authenticator}: {_bounded(_clause(finding.message), MAX_PART)}" for finding in _failures(policy)
-    ]
+    parts = [f"{finding.authenticator}: {shorten(_clause(finding.message), MAX_PART)}" for finding in _failures(policy)]
     if sum(finding.outcome is Outcome.VERIFIED for finding in policy.findings) > policy.satisfied:
         parts.append("authenticators that verified share their keys, and each needs a key of its own")
     needed = "" if policy.required == len(policy.findings) == 1 else f" ({policy.satisfied} of {policy.required} met)"
@@ -412,7 +458,3 @@ def _describe(policy: PolicyResult) -> str:
 def _clause(sentence: str) -> str:
     """Return a sentence without its full stop, so that it can be part of another."""
     return sentence.rstrip(". ")
-
-
-def _bounded(text: str, limit: int = MAX_MESSAGE) -> str:
-    return text if len(text) <= limit else text[: limit - 3] + "..."

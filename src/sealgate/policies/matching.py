@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sealgate.api.v1alpha1.selectors import NAME_LABEL
 from sealgate.messages import quote
-from sealgate.patterns import Pattern, compile_repository_pattern, compile_tag_pattern
+from sealgate.policies.limits import PatternCompiler
 from sealgate.policies.lookup import GlobLookup
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sealgate.api.v1alpha1.selectors import LabelSelector, LabelSelectorRequirement
     from sealgate.api.v1alpha1.verification_policy import ImageSelector, VerificationPolicy
-    from sealgate.patterns import Glob
+    from sealgate.patterns import Glob, Pattern
     from sealgate.references import Reference
 
 
@@ -102,14 +102,25 @@ class CompiledSelector:
     tags: tuple[Pattern, ...] | None
 
     @classmethod
-    def compile(cls, selector: ImageSelector) -> CompiledSelector:
+    def compile(cls, selector: ImageSelector, patterns: PatternCompiler) -> CompiledSelector:
         """Compile a selector's patterns.
 
+        Args:
+            selector: the selector.
+            patterns: compiles the patterns of its object.
+
         Raises:
-            InvalidPatternError: one of them does not compile.
+            InvalidPatternError: one of them does not compile, or those of the object are too large together.
         """
-        tags = None if selector.tags is None else tuple(compile_tag_pattern(tag) for tag in selector.tags)
-        return cls(compile_repository_pattern(selector.repository), tags)
+        tags = None if selector.tags is None else tuple(map(patterns.tag, selector.tags))
+        return cls(patterns.repository(selector.repository), tags)
+
+    @classmethod
+    def compile_each(
+        cls, selectors: Iterable[ImageSelector], patterns: PatternCompiler
+    ) -> tuple[CompiledSelector, ...]:
+        """Compile the patterns of several selectors of one object; see `compile`."""
+        return tuple(cls.compile(selector, patterns) for selector in selectors)
 
     def may_cover(self, tag: str | None) -> bool:
         """Return whether the selector covers a tag or may cover it; None means that the tag is not known."""
@@ -193,16 +204,17 @@ def compile_policy(policy: VerificationPolicy) -> CompiledPolicy:
     """Compile a policy's patterns.
 
     Raises:
-        InvalidPatternError: one of them does not compile.
+        InvalidPatternError: one of them does not compile, or they are too large together.
     """
     spec = policy.spec
+    patterns = PatternCompiler()
     return CompiledPolicy(
         name=policy.metadata.name,
         action=spec.action,
         authenticators=() if spec.require is None else spec.require.authenticators,
         count=0 if spec.require is None else spec.require.needed,
-        images=tuple(map(CompiledSelector.compile, spec.images)),
-        exclude_images=tuple(map(CompiledSelector.compile, spec.exclude_images)),
+        images=CompiledSelector.compile_each(spec.images, patterns),
+        exclude_images=CompiledSelector.compile_each(spec.exclude_images, patterns),
         namespace_selector=spec.namespace_selector,
     )
 

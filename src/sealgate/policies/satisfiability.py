@@ -5,21 +5,26 @@ The operator reports the result in the policy's status, the webhook as a warning
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sealgate.api.v1alpha1.selectors import LabelSelector
 from sealgate.messages import quote
-from sealgate.patterns import compile_repository_pattern
 from sealgate.policies.decisions import count_met
-from sealgate.policies.matching import Selection, select
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from sealgate.api.v1alpha1.verification_policy import ImageSelector, VerificationPolicySpec
-    from sealgate.patterns import Pattern
+    from sealgate.api.v1alpha1.selectors import LabelSelector, LabelSelectorRequirement
+    from sealgate.api.v1alpha1.verification_policy import VerificationPolicySpec
+    from sealgate.patterns import Glob, Pattern
+    from sealgate.policies.limits import PatternCompiler
+
+#: The most comparisons of a name with a pattern, counted in characters where more than a prefix is compared. A policy
+#: whose patterns would need more is not compared: nothing depends on it but a warning.
+MAX_COMPARISONS: Final = 50_000
 
 _WILDCARDS = frozenset("*?{}")
+_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 
 
 class Reach(NamedTuple):
@@ -34,21 +39,31 @@ class Reach(NamedTuple):
     note: str
 
 
-def reach_of(spec: VerificationPolicySpec) -> Reach:
+def reach_of(spec: VerificationPolicySpec, patterns: PatternCompiler) -> Reach:
     """Return which images a policy can match.
 
     The check is sound but not complete: it never reports an entry that can match, and may miss one that cannot.
 
+    Args:
+        spec: the policy's spec.
+        patterns: compiles its patterns.
+
     Raises:
-        InvalidPatternError: a repository pattern does not compile.
+        InvalidPatternError: a repository pattern does not compile, or the patterns are too large together.
     """
     if not _can_select(spec.namespace_selector):
         return Reach(nothing=True, note="no namespace can have labels that its namespaceSelector wants; loosen it")
-    hidden = [
-        (number, selector.repository, excluder)
-        for number, selector in enumerate(spec.images)
-        if (excluder := _excluder(selector, spec.exclude_images)) is not None
-    ]
+    exclusions = _Exclusions(
+        [patterns.repository(selector.repository) for selector in spec.exclude_images if selector.tags is None]
+    )
+    try:
+        hidden = [
+            (number, selector.repository, excluder)
+            for number, selector in enumerate(spec.images)
+            if (excluder := exclusions.find(patterns.repository(selector.repository))) is not None
+        ]
+    except _UndecidedError:
+        return Reach(nothing=False, note="")
     if not hidden:
         return Reach(nothing=False, note="")
     number, text, excluder = hidden[0]
@@ -68,41 +83,83 @@ def count_reachable(signers: Mapping[str, Collection[str] | None]) -> int:
     return count_met({name: [f"any key of {name}"] if keys is None else keys for name, keys in signers.items()})
 
 
-def _excluder(selector: ImageSelector, excluders: Sequence[ImageSelector]) -> str | None:
-    """Return the pattern of an exclusion that certainly excludes all of a selector; None if there is none."""
-    pattern = compile_repository_pattern(selector.repository)
-    for excluder in excluders:
-        if excluder.tags is None and _contains(compile_repository_pattern(excluder.repository), pattern):
-            return excluder.repository
-    return None
+class _UndecidedError(Exception):
+    """The comparison of a policy's patterns would take more than `MAX_COMPARISONS`."""
 
 
-def _contains(outer: Pattern, inner: Pattern) -> bool:
-    """Return whether the outer pattern certainly matches everything that the inner one matches."""
-    if outer.text == inner.text:
-        return True
-    stem = outer.text.removesuffix("**")
-    open_ended = stem != outer.text and not _WILDCARDS.intersection(stem)
-    start = outer.globs[0].prefix if open_ended else None
-    return all(
-        (glob.literal and outer.matches(glob.prefix)) or (start is not None and glob.prefix.startswith(start))
-        for glob in inner.globs
-    )
+class _Exclusions:
+    """Exclusions without tags, to be compared with entries of `images`.
+
+    Args:
+        patterns: their repository patterns, in the order written.
+    """
+
+    def __init__(self, patterns: Sequence[Pattern]) -> None:
+        self._patterns = patterns
+        self._comparisons = 0
+        self._by_text = {pattern.text: number for number, pattern in reversed(list(enumerate(patterns)))}
+        self._literals: defaultdict[str, set[int]] = defaultdict(set)
+        # By their prefixes, of which few lengths occur.
+        self._wild: defaultdict[str, list[tuple[Glob, int]]] = defaultdict(list)
+        self._stems: list[tuple[str, int]] = []
+        for number, pattern in enumerate(patterns):
+            stem = pattern.text.removesuffix("**")
+            if stem != pattern.text and not _WILDCARDS.intersection(stem):
+                self._stems.append((pattern.globs[0].prefix, number))
+                continue
+            for glob in pattern.globs:
+                if glob.literal:
+                    self._literals[glob.prefix].add(number)
+                else:
+                    self._wild[glob.prefix].append((glob, number))
+        self._lengths = {len(prefix) for prefix in self._wild}
+
+    def find(self, pattern: Pattern) -> str | None:
+        """Return the first pattern that certainly matches everything that a pattern matches; None if there is none.
+
+        Raises:
+            _UndecidedError: the comparisons are too many.
+        """
+        self._count(len(self._stems))
+        found = {number for stem, number in self._stems if pattern.prefix.startswith(stem)}
+        if pattern.text in self._by_text:
+            found.add(self._by_text[pattern.text])
+        if all(glob.literal for glob in pattern.globs):
+            found |= self._matching([glob.prefix for glob in pattern.globs])
+        return self._patterns[min(found)].text if found else None
+
+    def _matching(self, names: Sequence[str]) -> set[int]:
+        """Return the patterns that match every name, those of one stem not among them."""
+        found = set(range(len(self._patterns)))
+        for name in names:
+            self._count(len(self._lengths))
+            likely = [entry for length in self._lengths for entry in self._wild.get(name[:length], ())]
+            self._count(len(likely) * len(name))
+            found &= self._literals.get(name, set()) | {number for glob, number in likely if glob.matches(name)}
+            if not found:
+                break
+        return found
+
+    def _count(self, comparisons: int) -> None:
+        self._comparisons += comparisons
+        if self._comparisons > MAX_COMPARISONS:
+            raise _UndecidedError
 
 
 def _can_select(selector: LabelSelector) -> bool:
-    """Return whether any labels satisfy a selector. Keys are independent, so values are tried key by key."""
-    keys = {*selector.match_labels, *(expression.key for expression in selector.match_expressions)}
-    return all(_can_satisfy(key, selector) for key in keys)
+    """Return whether any labels satisfy a selector. Keys are independent of each other."""
+    expressions: defaultdict[str, list[LabelSelectorRequirement]] = defaultdict(list)
+    for expression in selector.match_expressions:
+        expressions[expression.key].append(expression)
+    keys = {*selector.match_labels, *expressions}
+    return all(_can_satisfy(selector.match_labels.get(key), expressions[key]) for key in keys)
 
 
-def _can_satisfy(key: str, selector: LabelSelector) -> bool:
-    wanted = {name: value for name, value in selector.match_labels.items() if name == key}
-    expressions = tuple(expression for expression in selector.match_expressions if expression.key == key)
-    part = LabelSelector(matchLabels=wanted, matchExpressions=expressions)
-    mentioned = {*wanted.values(), *(value for expression in expressions for value in expression.values)}
-    # Try the label missing, each value that is mentioned, and one that is not.
-    fresh = "x" * (max(map(len, mentioned), default=0) + 1)
-    return any(
-        select(part, labels) is Selection.YES for labels in ({}, *({key: value} for value in (*mentioned, fresh)))
-    )
+def _can_satisfy(wanted: str | None, expressions: Iterable[LabelSelectorRequirement]) -> bool:
+    """Return whether a label can have the wanted value (None for any, or for none) and satisfy the expressions."""
+    values = {operator: [set(e.values) for e in expressions if e.operator == operator] for operator in _OPERATORS}
+    demanded = [*values["In"], *([] if wanted is None else [{wanted}])]
+    if values["DoesNotExist"]:
+        return not demanded and not values["Exists"]
+    # With no value demanded there always is one that no NotIn names, or the label may be missing.
+    return not demanded or bool(set.intersection(*demanded).difference(*values["NotIn"]))

@@ -33,6 +33,7 @@ CHALLENGE_SECONDS = 600.0
 MAX_PREFERRED = 4096
 #: The rights that a token for reads has.
 PULL = "pull"
+_CATALOG = "registry:catalog:*"
 _MAX_SCOPES = 8
 _MAX_SCOPE = 512
 
@@ -53,7 +54,7 @@ class AuthContext(NamedTuple):
 
     Attributes:
         registry: the origin that is asked.
-        path: the repository's name inside the registry.
+        path: the repository's name inside the registry; empty for the registry's catalog.
         credentials: the credentials to use; None to ask anonymously.
         policy: the terms of requests to token services.
         actions: the rights that a token is asked for ("pull", "pull,push").
@@ -64,6 +65,11 @@ class AuthContext(NamedTuple):
     credentials: Credentials | None
     policy: RequestPolicy
     actions: str = PULL
+
+    @property
+    def scope(self) -> str:
+        """The scope of a token for the request."""
+        return f"repository:{self.path}:{self.actions}" if self.path else _CATALOG
 
 
 #: A registry, a repository of it, and the fingerprints of all credentials that a caller has for it.
@@ -195,11 +201,10 @@ class RegistryAuth:
 
 def refused(context: AuthContext) -> UnauthorizedError:
     """Return the error for a registry that understood the credentials and refuses them."""
-    repository = quote(f"{context.registry.authority}/{context.path}")
+    repository = quote(f"{context.registry.authority}/{context.path or '_catalog'}")
     if context.actions != PULL:
         whose = "the credentials at hand" if context.credentials is not None else "callers without credentials"
-        needed = quote(f"repository:{context.path}:{context.actions}")
-        return UnauthorizedError(f"{whose} may not write to {repository}; log in with the right {needed}")
+        return UnauthorizedError(f"{whose} may not write to {repository}; log in with the right {quote(context.scope)}")
     if context.credentials is None:
         return UnauthorizedError(f"{repository} cannot be read anonymously; add a pull secret for it")
     return UnauthorizedError(f"the credentials at hand may not read {repository}; check the pull secret")
@@ -211,9 +216,7 @@ def _preference_key(context: AuthContext, every: Sequence[Credentials]) -> _Pref
 
 def _usual_request(context: AuthContext, way: _Bearer) -> TokenRequest:
     account = context.credentials.fingerprint if context.credentials is not None else b""
-    return TokenRequest(
-        context.registry, way.realm, way.service, (f"repository:{context.path}:{context.actions}",), account
-    )
+    return TokenRequest(context.registry, way.realm, way.service, (context.scope,), account)
 
 
 def _scopes(parameters: Mapping[str, str], usual: tuple[str, ...]) -> tuple[str, ...]:

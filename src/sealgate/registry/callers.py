@@ -41,6 +41,8 @@ class Caller:
         self._provider = provider
         self._candidates: dict[Repository, Sequence[Candidate]] = {}
         self._credentials: dict[Repository, tuple[Credentials, ...]] = {}
+        # Credentials that were read do not change, and every look-up in a cache compares identities.
+        self._identities: dict[Repository, Identity] = {}
 
     @property
     def source(self) -> Hashable:
@@ -87,11 +89,18 @@ class Caller:
         Raises:
             UnavailableError: the credentials could not be read.
         """
-        return tuple(credentials.fingerprint for credentials in self.credentials(repository))
+        known = self._identities.get(repository)
+        if known is None:
+            known = tuple(credentials.fingerprint for credentials in self.credentials(repository))
+            self._identities[repository] = known
+        return known
 
     def cached_identity(self, repository: Repository) -> Identity | None:
         """Return the caller's identity at a repository from memory; None if credentials would have to be read."""
-        return None if self.cached(repository) is None else self.identity(repository)
+        known = self._identities.get(repository)
+        if known is None and self.cached(repository) is not None:
+            known = self.identity(repository)
+        return known
 
     def may_use(self, access: Access) -> bool:
         """Return whether an answer with this access would be the same for this caller. Does not wait.

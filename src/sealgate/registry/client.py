@@ -15,6 +15,7 @@ from sealgate.http.services import ServiceClient
 from sealgate.http.settings import HostSettings, api_host
 from sealgate.http.urls import parse_origin
 from sealgate.registry.auth import RegistryAuth
+from sealgate.registry.catalog import Catalogs
 from sealgate.registry.session import Session
 from sealgate.registry.state import HostFacts, SharedState
 from sealgate.registry.tags import TagLists
@@ -84,6 +85,12 @@ class RegistryClient(ServiceClient):
     ) -> TagLists:
         """Return reads of the lists of tags; see `session` for the arguments."""
         return TagLists(self.state, credentials, RequestPolicy(deadline, literal_hosts))
+
+    def catalogs(
+        self, credentials: CredentialProvider, deadline: Deadline, literal_hosts: frozenset[str] = frozenset()
+    ) -> Catalogs:
+        """Return reads of the catalogs of registries; see `session` for the arguments."""
+        return Catalogs(self.state, credentials, RequestPolicy(deadline, literal_hosts))
 
     def locations(self, repository: Repository) -> tuple[Repository, ...]:
         """Return the repositories that are read for a repository: that of its mirror, if it has one, then itself."""

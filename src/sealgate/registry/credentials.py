@@ -15,7 +15,7 @@ import binascii
 import re
 from base64 import b64decode
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from secrets import token_bytes
@@ -55,13 +55,20 @@ class Credentials:
         username: the user name; may be empty if there is an identity token.
         password: the password; may be empty if there is an identity token.
         identity_token: OAuth2 refresh token for the registry's token service; None for none.
+        hosts: the only hosts that they may be sent to, as references spell them; None for their registry and the token
+            service that it names.
         fingerprint: a keyed hash of all of the above, 16 bytes; equal for equal credentials in this process.
     """
 
     username: str = ""
     password: str = field(default="", repr=False)
     identity_token: str | None = field(default=None, repr=False)
+    hosts: frozenset[str] | None = field(default=None, repr=False, compare=False)
     fingerprint: bytes = field(init=False, repr=False, compare=False)
+
+    def only_for(self, hosts: frozenset[str]) -> Credentials:
+        """Return the same credentials, which may be sent to some hosts only."""
+        return replace(self, hosts=hosts)
 
     def __post_init__(self) -> None:
         """Compute the fingerprint.

@@ -165,9 +165,9 @@ class StoredManifest:
 class RegistryWriter(Protocol):
     """Writes to registries for one piece of work: with its credentials, under its deadline.
 
-    Nothing is written to a mirror. A `401` is answered with a token for `pull,push`. Redirects to another host get no
-    credentials. Every method raises `UnauthorizedError` with the missing right, and `SigningError` where the registry
-    refuses the write for good (a tag that is immutable, a repository that is read-only).
+    Nothing is written to a mirror. A `401` is answered with a token for `pull,push`, or for `delete`. Redirects to
+    another host get no credentials. Every method raises `UnauthorizedError` with the missing right, and `SigningError`
+    where the registry refuses the write for good (a tag that is immutable, a repository that is read-only).
     """
 
     def put_blob(self, repository: Repository, data: bytes) -> Digest:

@@ -30,7 +30,7 @@ _READ_ONLY = ("read-only", "readonly", "read only", "write operations", "mainten
 _MAX_WORDS = 300
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _NOT_ALLOWED, _CONFLICT, _PRECONDITION = 401, 403, 404, 405, 409, 412
 _SERVER_ERROR, _NOT_IMPLEMENTED = 500, 501
-_NO_EXTENSION = (_NOT_ALLOWED, _NOT_IMPLEMENTED)
+_NO_EXTENSION = _NO_DELETES = (_NOT_ALLOWED, _NOT_IMPLEMENTED)
 
 
 def write_refused(
@@ -76,6 +76,12 @@ def deletion_refused(repository: Repository, what: str, response: Response) -> S
     if response.status in (_UNAUTHORIZED, _FORBIDDEN):
         msg = f"{host} does not let the credentials at hand delete {what} ({said}); they need the right to delete"
         return UnauthorizedError(msg)
+    if response.status in _NO_DELETES:
+        msg = (
+            f"{host} does not delete {what} ({said}): allow deletes there (docker-registry: storage.delete.enabled), "
+            "or have an administrator of the registry delete it"
+        )
+        return SigningError(msg)
     return _other(f"{host} does not delete {what}", said, response)
 
 

@@ -20,6 +20,7 @@ from sealgate.errors import (
     RateLimitedError,
     UnauthorizedError,
     UnavailableError,
+    UnreachableError,
     VerificationError,
 )
 from sealgate.http.client import Follow, Request, RequestPolicy
@@ -58,6 +59,8 @@ _HASHES = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib
 #: Statuses with which servers answer a path that they do not know.
 _NO_EXTENSION = (404, 405, 501)
 _OK, _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 200, 400, 401, 403, 404
+#: The lowest status with which a server says that it failed.
+_SERVER_ERROR = 500
 #: Statuses of a response to HEAD that are about the manifest; others may be about the method.
 _KNOWS_HEAD = frozenset({_OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND})
 #: Statuses with which registries without the referrers API answer it.
@@ -299,7 +302,8 @@ def _expect_ok(host: str, response: Response, what: str) -> None:
         codes = ", ".join(error_codes(response.body))
         why = f" ({codes})" if codes else ""
         raise UnauthorizedError(f"{host} does not give out {what}{why}; check the pull secret and its rights")
-    raise UnavailableError(f"{host} answers with status {response.status} when asked for {what}")
+    failure = UnreachableError if response.status >= _SERVER_ERROR else UnavailableError
+    raise failure(f"{host} answers with status {response.status} when asked for {what}")
 
 
 def _no_referrers_error(location: Location, digest: Digest) -> NotFoundError:

@@ -16,8 +16,16 @@ from urllib.parse import urlencode
 
 from cachetools import TLRUCache
 
-from sealgate.errors import DeadlineError, SealgateError, UnauthorizedError, UnavailableError, VerificationError
+from sealgate.errors import (
+    DeadlineError,
+    SealgateError,
+    UnauthorizedError,
+    UnavailableError,
+    UnreachableError,
+    VerificationError,
+)
 from sealgate.http.client import Follow, Request
+from sealgate.http.settings import fold
 from sealgate.http.urls import URL
 from sealgate.messages import quote
 from sealgate.parsing import strict_json
@@ -41,6 +49,7 @@ _MAX_ANSWER = 64 << 10
 _MAX_TOKEN = 16 << 10
 _TOKEN = re.compile(r"[!-~]+")
 _CLIENT = "sealgate"
+_SERVER_ERROR = 500
 _NO_POST = frozenset({404, 405})
 _REFUSALS = frozenset({400, 401, 403})
 
@@ -142,6 +151,7 @@ class Tokens:
             del self._under_way[wanted]
 
     def _fetch(self, wanted: TokenRequest, credentials: Credentials | None, policy: RequestPolicy) -> str:
+        _require_permitted(wanted, credentials)
         asked_at = self._clock.monotonic()
         response = self._ask(wanted, credentials, policy)
         host = quote(wanted.realm.origin.authority)
@@ -152,7 +162,8 @@ class Tokens:
             )
             raise UnauthorizedError(msg)
         if response.status != 200:  # noqa: PLR2004 - the one status that means a token
-            raise UnavailableError(f"the token service {host} answers with status {response.status}")
+            failure = UnreachableError if response.status >= _SERVER_ERROR else UnavailableError
+            raise failure(f"the token service {host} answers with status {response.status}")
         try:
             text, lifetime = _read_token(response.body)
         except strict_json.MalformedError:
@@ -195,6 +206,17 @@ class Tokens:
             raise UnavailableError(
                 f"the token service {quote(request.url.origin.authority)} answers too much"
             ) from None
+
+
+def _require_permitted(wanted: TokenRequest, credentials: Credentials | None) -> None:
+    """Return if the token service may get the credentials: a registry could name any host."""
+    host = fold(wanted.realm.origin.authority)
+    if credentials is not None and credentials.hosts is not None and host not in credentials.hosts:
+        msg = (
+            f"{quote(wanted.registry.authority)} names the token service {quote(host)}, which is not among the hosts "
+            "that the credentials may be sent to; add it there"
+        )
+        raise UnauthorizedError(msg)
 
 
 def basic(credentials: Credentials) -> str:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: The rights of a token for writes, in the order that registries name them.
 PUSH = "pull,push"
+#: The right of a token for deletions. Registries that want another one name it in their challenge.
+DELETE = "delete"
 _BYTES = "application/octet-stream"
 _MAX_ANSWER = 64 << 10
 _OK, _ACCEPTED, _NOT_FOUND = 200, 202, 404
@@ -104,7 +106,8 @@ class Writer:
             InvalidReferenceError: the repository is not valid, or `reference` is neither a tag nor a digest.
         """
         as_digest(reference)
-        response = self._write(self._locate(repository), "DELETE", f"manifests/{reference}", None).response
+        location = self._locate(repository)
+        response = self._write(location, "DELETE", f"manifests/{reference}", None, actions=DELETE).response
         what = manifest_name(repository, reference)
         if response.status == _NOT_FOUND:
             raise NotFoundError(f"{quote(repository.registry)} does not have {what}")
@@ -161,8 +164,9 @@ class Writer:
         what: str,
         body: bytes | None,
         headers: Mapping[str, str] | None = None,
+        actions: str = PUSH,
     ) -> Answer:
-        query = Query(location.target(what), _MAX_ANSWER, "", Follow.NOWHERE, method, headers or {}, body, PUSH)
+        query = Query(location.target(what), _MAX_ANSWER, "", Follow.NOWHERE, method, headers or {}, body, actions)
         return self._requests.send(location, query)
 
     def _upload(self, location: Location, url: URL, started: URL, data: bytes) -> Response:

@@ -5,7 +5,8 @@ Several authenticators may judge one stored signature; it is listed once. What c
 
 from __future__ import annotations
 
-import re
+import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -15,7 +16,9 @@ from sealgate.errors import SealgateError
 from sealgate.findings import SeenSignature
 from sealgate.formats.interface import Image, Sources
 from sealgate.formats.inventory import stored_signatures, unjudged_signatures
+from sealgate.formats.signing import SigningContext
 from sealgate.formats.stored import StoredSignature
+from sealgate.policies.signing import is_attached
 from sealgate.reasons import TRANSIENT_REASONS, Reason
 from sealgate.references import parse_reference
 from sealgate.service_secrets import NoServiceSecrets
@@ -36,8 +39,6 @@ if TYPE_CHECKING:
 CONCURRENCY = 8
 #: Limit for the tags of one repository.
 MAX_TAGS = 100_000
-# Tags of signatures, attestations and SBOMs as cosign names them, and of the list of an image's referrers.
-_ATTACHED = re.compile(r"sha256-[0-9a-f]{64}(\.(sig|att|sbom))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,23 @@ class ListedSignature:
     def result(self) -> SeenSignature | None:
         """The judgement that counts; None if the signature was read and no authenticator has judged it."""
         return self.stored.judged
+
+    @property
+    def id(self) -> str:
+        """Identifies it among all stored signatures (64 hex digits); empty if it is not one that can be deleted.
+
+        It does not depend on other signatures, authenticators, or the order in which they are listed.
+        """
+        if self.stored.removal is None:
+            return ""
+        identity = json.dumps([self.format, self.stored.removal.name, self.stored.part])
+        return hashlib.sha256(identity.encode()).hexdigest()
+
+    @property
+    def fingerprints(self) -> frozenset[str]:
+        """The fingerprints of keys that are known to have made it, since an authenticator has them."""
+        seen = (self.result, *(judgement.seen for judgement in self.judgements))
+        return frozenset(each.fingerprint for each in seen if each is not None and each.fingerprint is not None)
 
     @property
     def verified(self) -> bool:
@@ -146,15 +164,20 @@ class ListingRun:
             VerificationError: its manifest cannot be verified, or is malformed.
             UnavailableError: the registry could not be asked, or does not have it (and its subclasses).
         """
-        (named,) = resolve_targets(reference, self._sources(reference).registry, recursive=False)
+        named = self.resolve(reference)
         problem: SealgateError | None = None
         platforms: list[Image] = []
         try:
             platforms = self._platforms(named)
         except SealgateError as error:
             problem = error
-        first = ListedImage(named, None, self._signatures(named), problem)
-        return [first, *(ListedImage(image, named, self._signatures(image)) for image in platforms)]
+        first = ListedImage(named, None, self.signatures(named), problem)
+        return [first, *(ListedImage(image, named, self.signatures(image)) for image in platforms)]
+
+    def resolve(self, reference: Reference) -> Image:
+        """Return an image with its digest; errors as for `list_image`."""
+        (image,) = resolve_targets(reference, self.context(reference).sources.registry, recursive=False)
+        return image
 
     def list_repository(self, repository: Repository, progress: Callable[[int, int], object]) -> list[ListedTag]:
         """Return every tag of a repository with the signatures of its image, in the registry's order.
@@ -171,7 +194,7 @@ class ListingRun:
         """
         deadline = Deadline.after(self.clock, self.timeout)
         lists = self.client.tag_lists(self.credentials, deadline, self.named_hosts | {repository.registry})
-        tags = [tag for tag in lists.tags(repository, MAX_TAGS) if not _ATTACHED.fullmatch(tag)]
+        tags = [tag for tag in lists.tags(repository, MAX_TAGS) if not is_attached(tag)]
         pool = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="list")
         try:
             listed = []
@@ -186,24 +209,24 @@ class ListingRun:
     def _list_tag(self, repository: Repository, tag: str) -> ListedTag:
         name = f"{repository.name}:{tag}"
         try:
-            reference = parse_reference(name)
-            (image,) = resolve_targets(reference, self._sources(reference).registry, recursive=False)
+            image = self.resolve(parse_reference(name))
         except SealgateError as error:
             return ListedTag(name, None, error)
-        return ListedTag(name, ListedImage(image, None, self._signatures(image)))
+        return ListedTag(name, ListedImage(image, None, self.signatures(image)))
 
     def _platforms(self, named: Image) -> list[Image]:
         """Return the manifests of an index, each named by its digest, since the tag is the index's."""
         pinned = replace(named.reference, digest=named.digest)
-        _, *found = resolve_targets(pinned, self._sources(pinned).registry, recursive=True)
+        _, *found = resolve_targets(pinned, self.context(pinned).sources.registry, recursive=True)
         return [Image(replace(pinned, tag=None, digest=image.digest), image.digest) for image in found]
 
-    def _signatures(self, image: Image) -> tuple[ListedSignature, ...]:
+    def signatures(self, image: Image) -> tuple[ListedSignature, ...]:
+        """Return the signatures of exactly one digest, by format and in the order found."""
         merged: dict[tuple[str, str, str], ListedSignature] = {}
         for name, check in sorted(self.checks.items()):
             for listed in self._judged_by(name, check, image):
                 _merge(merged, listed, name)
-        for stored in unjudged_signatures(self.checks.values(), image, self._sources(image.reference)):
+        for stored in unjudged_signatures(self.checks.values(), image, self.context(image.reference).sources):
             _merge(merged, ListedSignature("cosign", stored), "")
         return tuple(merged.values())
 
@@ -213,21 +236,22 @@ class ListingRun:
             return [ListedSignature("", StoredSignature(seen.source, seen), (Judgement(name, seen),))]
         return [
             ListedSignature(check.format, stored, (Judgement(name, stored.judged),) if stored.judged else ())
-            for stored in stored_signatures(check, image, self._sources(image.reference))
+            for stored in stored_signatures(check, image, self.context(image.reference).sources)
         ]
 
-    def _sources(self, reference: Reference) -> Sources:
+    def context(self, reference: Reference) -> SigningContext:
+        """Return reads and writes for one image, with a deadline of their own."""
         deadline = Deadline.after(self.clock, self.timeout)
-        return Sources(
-            registry=self.client.session(
-                self.credentials, deadline, self.named_hosts | {reference.repository.registry}
-            ),
+        hosts = self.named_hosts | {reference.repository.registry}
+        sources = Sources(
+            registry=self.client.session(self.credentials, deadline, hosts),
             services=self.client.services(deadline),
             clock=self.clock,
             deadline=deadline,
             state=self.state,
             secrets=self.secrets,
         )
+        return SigningContext(sources, self.client.writer(self.credentials, deadline, hosts))
 
 
 def _merge(merged: dict[tuple[str, str, str], ListedSignature], listed: ListedSignature, authenticator: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from sealgate.signing.targets import resolve_targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from sealgate.clocks import Clock
     from sealgate.formats.signing import Signer, SigningResult
@@ -100,6 +102,25 @@ class SigningRun:
         finally:
             # On Ctrl-C the command must not wait for what is under way.
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def sign_one(self, reference: Reference, turn: AbstractContextManager[object] | None = None) -> SignedImage:
+        """Sign one image, and if another machine may replace the signature, check it once more some seconds later.
+
+        Args:
+            reference: with a digest, or with a tag that is resolved once.
+            turn: held while the image is signed, so that no timeout runs while another one of its repository is; None
+                where images come one after another.
+        """
+        (resolved,) = self._resolve(reference, recursive=False)
+        if resolved.image is None:
+            return resolved
+        with turn or nullcontext():
+            signed = self._sign(resolved)
+        if not _may_be_replaced(signed):
+            return signed
+        self.clock.sleep(RECHECK_SECONDS)
+        with turn or nullcontext():
+            return self._sign_again(signed)
 
     def _recheck(self, pool: ThreadPoolExecutor, outcomes: list[SignedImage]) -> list[SignedImage]:
         """Sign again what another machine may have replaced meanwhile."""

@@ -15,30 +15,32 @@ answer 404 to callers without access, so *no signature* can mean *not for this c
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from dataclasses import dataclass, replace
-from itertools import islice
-from sys import intern
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from functools import lru_cache
+from math import inf
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from sealgate.findings import Finding, Outcome
+from sealgate.references import Digest
 from sealgate.registry.callers import OPEN, is_anonymous
+from sealgate.verification.byte_cache import Key
+from sealgate.verification.packing import pack, unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from sealgate.clocks import Clock
-    from sealgate.references import Digest, Repository
     from sealgate.registry.callers import Access
+    from sealgate.verification.byte_cache import ByteCache, Hit
     from sealgate.verification.repository_caller import Identities, RepositoryCaller
     from sealgate.verification.settings import VerifierSettings
 
-K = TypeVar("K")
 V = TypeVar("V")
 
-#: Entries that each new one checks and evicts if they have expired; more than one, so that expired entries get fewer.
-_CHECKED = 2
 #: The identities under which an answer for every caller is cached.
 _EVERY_CALLER: Identities = ()
+#: What every digest begins with.
+_ALGORITHM: Final = "sha256:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,45 +56,6 @@ class Cached(Generic[V]):
     value: V
     expires_at: float
     access: Access = OPEN
-
-
-class ExpiringCache(Generic[K, V]):
-    """Cache with a size limit and a TTL for each entry; evicts the least recently used. Thread-safe.
-
-    Args:
-        entries: maximum number of entries.
-        clock: measures the TTLs.
-    """
-
-    def __init__(self, entries: int, clock: Clock) -> None:
-        self._limit = entries
-        self._clock = clock
-        self._entries: OrderedDict[K, Cached[V]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: K) -> Cached[V] | None:
-        """Return the entry for a key; None if there is none or it has expired."""
-        with self._lock:
-            entry = self._entries.get(key)
-            if entry is None or self._clock.monotonic() >= entry.expires_at:
-                return None
-            self._entries.move_to_end(key)
-            return entry
-
-    def put(self, key: K, value: V, seconds: float, access: Access = OPEN) -> None:
-        """Cache a value for some seconds."""
-        with self._lock:
-            now = self._clock.monotonic()
-            self._entries[key] = Cached(value, now + seconds, access)
-            self._entries.move_to_end(key)
-            for oldest in list(islice(self._entries, _CHECKED)):
-                if len(self._entries) > self._limit or now >= self._entries[oldest].expires_at:
-                    del self._entries[oldest]
-
-    def __len__(self) -> int:
-        """Return the number of entries, expired ones included."""
-        with self._lock:
-            return len(self._entries)
 
 
 class FindingKey(NamedTuple):
@@ -113,74 +76,110 @@ class FindingKey(NamedTuple):
     tag: str | None
 
 
-class _SharedKey(NamedTuple):
-    """Key of a cached finding: one flat tuple, because there are many of them.
+class CallerAnswers:
+    """Answers of one kind, each for callers with the credentials that obtained it, or for all where none were used.
 
-    Attributes:
-        authenticator: see `FindingKey`, as for the following four.
-        content: see `FindingKey`.
-        repository: see `FindingKey`.
-        digest: see `FindingKey`.
-        tag: see `FindingKey`.
-        identities: the callers that the finding is for; None for a verified finding, whose access says that.
+    Args:
+        kind: the kind, which sets them apart from other entries.
+        cache: where they are.
     """
 
-    authenticator: str
-    content: str
-    repository: str
-    digest: str
-    tag: str | None
-    identities: Identities | None
+    def __init__(self, kind: str, cache: ByteCache) -> None:
+        self._kind = kind
+        self._cache = cache
 
+    def get(self, about: tuple[Hashable, ...], item: bytes | str, caller: RepositoryCaller) -> Hit | None:
+        """Return the answer that a caller may use; None if there is none.
 
-class _Grant(NamedTuple):
-    """A caller whom the registry let read a manifest."""
+        Args:
+            about: what many answers are about.
+            item: what tells them apart.
+            caller: the caller.
+        """
+        found = self._cache.get(self._key(about, item, _EVERY_CALLER))
+        if found is None and (identities := caller.cached_identities) is not None:
+            found = self._cache.get(self._key(about, item, identities))
+        return found if found is not None and caller.may_use(found.access) else None
 
-    repository: Repository
-    digest: str
-    identities: Identities
+    def put(  # noqa: PLR0913 - an entry, and whom it is for
+        self,
+        about: tuple[Hashable, ...],
+        item: bytes | str,
+        value: bytes,
+        seconds: float,
+        caller: RepositoryCaller,
+        access: Access,
+    ) -> None:
+        """Cache an answer; see `get` and `ByteCache.put`.
+
+        Raises:
+            UnavailableError: the caller's credentials could not be read.
+        """
+        anonymous = is_anonymous(access)
+        identities = _EVERY_CALLER if anonymous else caller.identities()
+        shared_with = OPEN if anonymous else access
+        self._cache.put(self._key(about, item, identities), value, seconds, shared_with, caller.namespace)
+
+    def drop(self, about: tuple[Hashable, ...], item: bytes | str, caller: RepositoryCaller) -> None:
+        """Remove the answers that `get` could return to a caller."""
+        for identities in (_EVERY_CALLER, caller.cached_identities):
+            if identities is not None:
+                self._cache.discard(self._key(about, item, identities))
+
+    def _key(self, about: tuple[Hashable, ...], item: bytes | str, identities: Identities) -> Key:
+        return Key(_group(self._kind, *about, identities), item)
 
 
 class FindingCache:
     """Cache of findings.
 
     Args:
-        settings: TTLs and size.
+        settings: TTLs.
+        cache: where the findings are.
         clock: measures the TTLs.
     """
 
-    def __init__(self, settings: VerifierSettings, clock: Clock) -> None:
+    def __init__(self, settings: VerifierSettings, cache: ByteCache, clock: Clock) -> None:
         self._settings = settings
+        self._cache = cache
         self._clock = clock
-        self._findings: ExpiringCache[_SharedKey, Finding] = ExpiringCache(settings.entries, clock)
-        self._grants: ExpiringCache[_Grant, None] = ExpiringCache(settings.entries, clock)
 
     def get(self, key: FindingKey, caller: RepositoryCaller) -> Cached[Finding] | None:
         """Return the cached finding that a caller may use; None if there is none."""
-        verified = self._findings.get(_SharedKey(*key, None))
+        verified = self._cache.get(_key_of(key, None))
         if verified is not None:
             if caller.may_use(verified.access):
-                return verified
+                return _unpacked(verified, key)
             granted = self._granted(key, caller)
             if granted is not None:
-                return Cached(verified.value, min(verified.expires_at, granted.expires_at), granted.access)
-        return self._refused(key, caller)
+                expires_at = min(verified.expires_at, granted.expires_at)
+                return Cached(unpack(verified.value, *_known(key)), expires_at, granted.access)
+        refused = self._refused(key, caller)
+        return None if refused is None else _unpacked(refused, key)
 
     def needs_grant(self, key: FindingKey, caller: RepositoryCaller) -> bool:
         """Return whether there is a verified finding that the caller may use once the registry confirms its access."""
-        verified = self._findings.get(_SharedKey(*key, None))
+        verified = self._cache.get(_key_of(key, None))
         return verified is not None and not caller.may_use(verified.access)
 
     def grant(self, key: FindingKey, caller: RepositoryCaller) -> None:
         """Cache that the registry let the caller read the manifest, until the finding expires."""
-        verified = self._findings.get(_SharedKey(*key, None))
+        verified = self._cache.get(_key_of(key, None))
         if verified is None:
             return
         identities = caller.identities()
         seconds = verified.expires_at - self._clock.monotonic()
-        self._grants.put(_Grant(caller.repository, key.digest, identities), None, seconds, caller.access(identities))
+        grant = _grant_of(caller, key.digest, identities)
+        self._cache.put(grant, b"", seconds, caller.access(identities), caller.namespace)
 
-    def put(self, key: FindingKey, finding: Finding, caller: RepositoryCaller, access: Access) -> None:
+    def seconds(self, finding: Finding) -> float:
+        """Return the TTL of a finding that was just made."""
+        whole = finding.outcome is Outcome.VERIFIED and not finding.partial
+        return self._settings.verified_seconds if whole else self._settings.refused_seconds
+
+    def put(
+        self, key: FindingKey, finding: Finding, caller: RepositoryCaller, access: Access, at_most: float = inf
+    ) -> None:
         """Cache a finding.
 
         Args:
@@ -188,6 +187,7 @@ class FindingCache:
             finding: the finding.
             caller: the caller that it was made for.
             access: the credentials that it was obtained with.
+            at_most: seconds until it expires, where that is less than its TTL.
 
         Raises:
             ValueError: its outcome is *unavailable*, which says nothing about the subject.
@@ -196,65 +196,91 @@ class FindingCache:
         if finding.outcome is Outcome.UNAVAILABLE:
             raise ValueError("an unavailable finding must not be cached")
         verified = finding.outcome is Outcome.VERIFIED
-        # Thousands of findings have the same few checks and repositories, and if verified the same few messages.
-        key = key._replace(
-            authenticator=intern(key.authenticator), content=intern(key.content), repository=intern(key.repository)
-        )
-        if verified:
-            finding = replace(finding, message=intern(finding.message))
+        seconds = min(self.seconds(finding), at_most)
+        packed = pack(finding, *_known(key))
         if verified and not finding.partial:
             shared_with = OPEN if is_anonymous(access) else access
-            self._findings.put(_SharedKey(*key, None), finding, self._settings.verified_seconds, shared_with)
+            self._cache.put(_key_of(key, None), packed, seconds, shared_with, caller.namespace)
             return
         identities = caller.identities() if access else _EVERY_CALLER
-        self._findings.put(_SharedKey(*key, identities), finding, self._settings.refused_seconds, access)
+        self._cache.put(_key_of(key, identities), packed, seconds, access, caller.namespace)
 
-    def _refused(self, key: FindingKey, caller: RepositoryCaller) -> Cached[Finding] | None:
-        found = self._findings.get(_SharedKey(*key, _EVERY_CALLER))
+    def _refused(self, key: FindingKey, caller: RepositoryCaller) -> Hit | None:
+        found = self._cache.get(_key_of(key, _EVERY_CALLER))
         if found is None and (identities := caller.cached_identities) is not None:
-            found = self._findings.get(_SharedKey(*key, identities))
+            found = self._cache.get(_key_of(key, identities))
         return found if found is not None and caller.may_use(found.access) else None
 
-    def _granted(self, key: FindingKey, caller: RepositoryCaller) -> Cached[None] | None:
+    def _granted(self, key: FindingKey, caller: RepositoryCaller) -> Hit | None:
         identities = caller.cached_identities
-        return None if identities is None else self._grants.get(_Grant(caller.repository, key.digest, identities))
-
-    def __len__(self) -> int:
-        """Return the number of findings, expired ones included."""
-        return len(self._findings)
+        return None if identities is None else self._cache.get(_grant_of(caller, key.digest, identities))
 
 
 class TagCache:
     """Cache of the digests that tags name.
 
     Args:
-        settings: TTL and size.
-        clock: measures the TTL.
+        settings: TTL.
+        cache: where the digests are.
     """
 
-    def __init__(self, settings: VerifierSettings, clock: Clock) -> None:
+    def __init__(self, settings: VerifierSettings, cache: ByteCache) -> None:
         self._seconds = settings.tag_seconds
-        self._digests: ExpiringCache[tuple[Repository, str, Identities], Digest] = ExpiringCache(
-            settings.entries, clock
-        )
+        self._answers = CallerAnswers("tag", cache)
 
     def get(self, tag: str, caller: RepositoryCaller) -> Cached[Digest] | None:
         """Return the cached digest of a tag of the caller's repository; None if there is none for this caller."""
-        found = self._digests.get((caller.repository, tag, _EVERY_CALLER))
-        if found is None and (identities := caller.cached_identities) is not None:
-            found = self._digests.get((caller.repository, tag, identities))
-        return found if found is not None and caller.may_use(found.access) else None
+        found = self._answers.get((caller.repository,), tag, caller)
+        return None if found is None else Cached(digest_from_bytes(found.value), found.expires_at, found.access)
 
-    def put(self, tag: str, digest: Digest, caller: RepositoryCaller, access: Access) -> None:
-        """Cache the digest of a tag of the caller's repository.
+    def put(self, tag: str, digest: Digest, caller: RepositoryCaller, access: Access, at_most: float = inf) -> None:
+        """Cache the digest of a tag of the caller's repository, for at most some seconds.
 
         Raises:
             UnavailableError: the caller's credentials could not be read.
         """
-        anonymous = is_anonymous(access)
-        identities = _EVERY_CALLER if anonymous else caller.identities()
-        self._digests.put((caller.repository, tag, identities), digest, self._seconds, OPEN if anonymous else access)
+        seconds = min(self._seconds, at_most)
+        self._answers.put((caller.repository,), tag, digest_to_bytes(digest), seconds, caller, access)
 
-    def __len__(self) -> int:
-        """Return the number of digests, expired ones included."""
-        return len(self._digests)
+
+def _key_of(key: FindingKey, identities: Identities | None) -> Key:
+    """Return the key of a finding.
+
+    Args:
+        key: what the finding is about.
+        identities: the callers that it is for; None for a verified finding, whose access says that.
+    """
+    return Key(
+        _group("finding", key.authenticator, key.content, key.repository, key.tag, identities),
+        digest_to_bytes(key.digest),
+    )
+
+
+def _grant_of(caller: RepositoryCaller, digest: str, identities: Identities) -> Key:
+    """Return the key that says that the registry let a caller read a manifest."""
+    return Key(_group("grant", caller.repository, identities), digest_to_bytes(digest))
+
+
+@lru_cache(4096)
+def _group(*parts: Hashable) -> tuple[Hashable, ...]:
+    """Return the same object for equal parts: the kind of an entry, and what many subjects have in common."""
+    return parts
+
+
+def digest_to_bytes(digest: str) -> bytes:
+    """Return the bytes of a digest, which take half the memory of its text."""
+    return bytes.fromhex(digest.removeprefix(_ALGORITHM))
+
+
+def digest_from_bytes(value: bytes) -> Digest:
+    """Return the digest of `digest_to_bytes`."""
+    return Digest(_ALGORITHM + value.hex())
+
+
+def _unpacked(hit: Hit, key: FindingKey) -> Cached[Finding]:
+    return Cached(unpack(hit.value, *_known(key)), hit.expires_at, hit.access)
+
+
+def _known(key: FindingKey) -> tuple[str, ...]:
+    """Return what a finding repeats of its key."""
+    return key.authenticator, key.repository, key.digest

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from sealgate.budgets import Budgets
+from sealgate.verification.byte_cache import ByteCache
 from sealgate.verification.caches import FindingCache, TagCache
-from sealgate.verification.host_limiter import HostLimiter
+from sealgate.verification.shared_level import NoSharedLevel
 from sealgate.verification.single_flight import SingleFlight
+from sealgate.verification.stale_cache import StaleCache
+from sealgate.verification.tasks import Task
 from sealgate.verification.verdict_cache import VerdictCache
 from sealgate.verification.wait_slots import WaitSlots
+from sealgate.verification.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
     from sealgate.verification.observers import VerifierObserver
     from sealgate.verification.requests import VerificationRequest
     from sealgate.verification.settings import VerifierSettings
+    from sealgate.verification.shared_level import SharedLevel
+
+#: The part of the memory of caches that is for verdicts.
+VERDICT_SHARE: Final = 1 / 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +42,32 @@ class VerifierContext:
         clock: the time.
         settings: limits.
         observer: counts cache hits, waits, verifications and errors.
+        answers: memory of the following three caches.
         findings: cache of findings.
         tags: cache of the digests of tags.
+        stale: what both held, for the time while a registry is unreachable.
         verdicts: cache of verdicts.
-        budgets: verifications per minute for each host.
         single_flight: calls under way.
-        limiter: runs their work.
+        workers: run their work, at the pace of each host's budget.
         wait_slots: callers that wait for them.
         state: highest versions seen of versioned evidence.
+        shared: what other replicas share with this one; only workers use it.
     """
 
     network: Network
     clock: Clock
     settings: VerifierSettings
     observer: VerifierObserver
+    answers: ByteCache
     findings: FindingCache
     tags: TagCache
+    stale: StaleCache
     verdicts: VerdictCache
-    budgets: Budgets
     single_flight: SingleFlight
-    limiter: HostLimiter
+    workers: Workers
     wait_slots: WaitSlots
     state: TrustedState
+    shared: SharedLevel
 
     @classmethod
     def assemble(
@@ -66,52 +77,73 @@ class VerifierContext:
         settings: VerifierSettings,
         observer: VerifierObserver,
         state: TrustedState,
+        shared: SharedLevel | None = None,
     ) -> VerifierContext:
         """Make the parts from the settings."""
-        limiter = HostLimiter(settings.host_concurrency, settings.workers, clock)
+        workers = Workers(settings, clock, observer)
+        network.on_pause(workers.pause)
+        verdict_bytes = int(settings.cache_bytes * VERDICT_SHARE)
+        answers = ByteCache(settings.cache_bytes - verdict_bytes, clock)
         return cls(
             network,
             clock,
             settings,
             observer,
-            FindingCache(settings, clock),
-            TagCache(settings, clock),
-            VerdictCache(clock),
-            Budgets(settings.verifications_per_minute, settings.burst, clock),
+            answers,
+            FindingCache(settings, answers, clock),
+            TagCache(settings, answers),
+            StaleCache(settings, answers, clock),
+            VerdictCache(verdict_bytes, clock),
             SingleFlight(),
-            limiter,
-            WaitSlots(settings.max_waiters, settings.unresponsive_after, limiter),
+            workers,
+            WaitSlots(settings, clock, workers, observer),
             state,
+            shared or NoSharedLevel(),
         )
 
     def session(self, request: VerificationRequest, deadline: Deadline) -> Registry:
         """Return reads of registries with the credentials of a request, under the deadline of the work itself."""
         return self.network.session(request.caller, deadline, request.policies.literal_hosts)
 
-    def start(self, key: Hashable, host: str, prepare: Callable[[], Callable[[], Any]]) -> tuple[Future[Any], bool]:
+    def start(  # noqa: PLR0913 - what a task needs
+        self,
+        key: Hashable,
+        host: str,
+        request: VerificationRequest,
+        work: Callable[[], Any],
+        *,
+        charged: bool = False,
+        known: Callable[[], Any] | None = None,
+    ) -> tuple[Future[Any], bool]:
         """Return the future of the call for a key, and whether that call was under way already; start it otherwise.
 
         Args:
             key: what the work is about.
             host: the host that the work is for, as `host[:port]`.
-            prepare: returns the work. It is called, under no lock, only if there is no call and the host's queue has
-                room. Callers that join meanwhile get a `NotStartedError` if it raises.
+            request: who wants it, and until when.
+            work: runs in a worker, only if no call is under way.
+            charged: whether it takes a slot of the host's budget.
+            known: returns the result if it is in a cache by now, None otherwise; called if no call is under way.
 
         Raises:
-            UnavailableError: too much work queues for the host; or as `prepare` raises.
+            UnavailableError: too much work waits, or the host's budget allows none before the deadline. Callers that
+                joined meanwhile get a `NotStartedError`.
         """
+        now = self.clock.monotonic()
+        deadline = now + request.deadline.remaining()
         call, leading = self.single_flight.join(key)
         if not leading:
+            if call.task is not None:
+                self.workers.join(call.task, request.requester, deadline)
             return call.future, True
         try:
-            self.limiter.admit(host)
-            try:
-                work = prepare()
-            except BaseException:
-                self.limiter.cancel(host)
-                raise
-            self.limiter.start(host, work, partial(self.single_flight.complete, call))
+            result = None if known is None else known()
+            if result is None:
+                call.task = Task(host, charged, work, partial(self.single_flight.complete, call), deadline, now)
+                self.workers.submit(call.task, request.requester)
         except BaseException:
             self.single_flight.abandon(call)
             raise
+        if result is not None:
+            self.single_flight.complete(call, result, None)
         return call.future, False

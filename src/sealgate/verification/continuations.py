@@ -7,6 +7,7 @@ stays taken.
 from __future__ import annotations
 
 from concurrent.futures import FIRST_COMPLETED, wait
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sealgate.errors import UnavailableError
@@ -14,11 +15,11 @@ from sealgate.verification.single_flight import NotStartedError
 from sealgate.verification.wait_slots import RECHECK_SECONDS, seconds_until_recheck
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from concurrent.futures import Future
 
     from sealgate.clocks import Deadline
-    from sealgate.verification.wait_slots import WaitSlot, WaitSlots
+    from sealgate.verification.wait_slots import WaitingRequest, WaitSlot, WaitSlots
 
     Start = Callable[[], Future[Any]]
     OnResult = Callable[[Any], None]
@@ -37,11 +38,13 @@ class Continuations:
     """Calls under way and their continuations. For one thread.
 
     Args:
-        slots: counts the callers that wait for each host.
+        slots: counts the callers that wait for each host and in each namespace.
+        namespace: name of the caller's namespace.
     """
 
-    def __init__(self, slots: WaitSlots) -> None:
+    def __init__(self, slots: WaitSlots, namespace: str) -> None:
         self._slots = slots
+        self._namespace = namespace
         # Two images of one Pod may wait for the same call, so a future has a list of continuations.
         self._waiting: dict[Future[Any], list[_Continuation]] = {}
 
@@ -72,16 +75,22 @@ class Continuations:
             self._waiting.setdefault(future, []).append(_Continuation(host, slot, start, on_result, on_error))
 
     def run(self, deadline: Deadline) -> None:
-        """Continue with results as they arrive, until none is missing or the deadline has passed."""
-        while self._waiting:
-            timeout = seconds_until_recheck(deadline)
-            done, _ = wait(self._waiting, timeout, return_when=FIRST_COMPLETED)
-            if not done and timeout < RECHECK_SECONDS:
-                return
-            for future in done:
-                self._continue(future)
-            if not done:
-                self._recheck()
+        """Continue with results as they arrive, until none is missing or the deadline has passed.
+
+        A caller that may not wait any longer continues with an `UnavailableError` for each that is missing.
+        """
+        if not self._waiting:
+            return
+        with self._slots.waiting(self._namespace) as request:
+            while self._waiting:
+                timeout = seconds_until_recheck(deadline)
+                done = _wait(self._waiting, timeout)
+                if not done and timeout < RECHECK_SECONDS:
+                    return
+                for future in done:
+                    self._continue(future)
+                if not done:
+                    self._recheck(request)
 
     def cancel(self) -> None:
         """Stop waiting. Work under way goes on, and its results still go into the caches."""
@@ -103,8 +112,12 @@ class Continuations:
             else:
                 on_result(future.result())
 
-    def _recheck(self) -> None:
-        """Stop waiting for hosts that are silent and have too many callers waiting for them."""
+    def _recheck(self, request: WaitingRequest) -> None:
+        """Stop waiting for silent hosts that have too many callers; or at all, if the namespace has."""
+        try:
+            request.recheck()
+        except UnavailableError as error:
+            self._refuse_all(error)
         for future, continuations in list(self._waiting.items()):
             for continuation in list(continuations):
                 try:
@@ -114,3 +127,23 @@ class Continuations:
                     continuation.on_error(error)
             if not continuations:
                 del self._waiting[future]
+
+    def _refuse_all(self, error: UnavailableError) -> None:
+        """Stop waiting; those that continue with another call are refused that too."""
+        while self._waiting:
+            _, continuations = self._waiting.popitem()
+            for continuation in continuations:
+                continuation.slot.release()
+                continuation.on_error(error)
+
+
+def _wait(futures: Collection[Future[Any]], timeout: float) -> Collection[Future[Any]]:
+    """Return those of at least one future that are done, as soon as one is; none if that takes too long."""
+    if len(futures) > 1:
+        return wait(futures, timeout, return_when=FIRST_COMPLETED).done
+    # Most callers wait for one image, and then for one thing after the other: that takes no common waiter.
+    (future,) = futures
+    with suppress(TimeoutError):
+        future.exception(timeout)
+        return (future,)
+    return ()

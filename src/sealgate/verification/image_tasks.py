@@ -3,22 +3,28 @@
 A tag beside a digest counts only if the registry says now that it names that digest. That is requested only where the
 answer can make a difference: where a policy or an authenticator that may apply depends on tags. If the tag does not
 name the digest, the image has no known tag. If the registry cannot be asked, the image must meet the policies of both
-cases, and what is refused only for that reason is *unavailable*.
+cases, and what is refused only for that reason is *unavailable*. A stale answer (`stale_cache.py`) can only confirm a
+tag: that it named another digest before the registry became unreachable does not say what it names now.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sealgate.errors import DeadlineError, InvalidReferenceError, NotFoundError, SealgateError, UnavailableError
+from sealgate.errors import (
+    DeadlineError,
+    InvalidReferenceError,
+    NotFoundError,
+    SealgateError,
+    UnavailableError,
+    UnreachableError,
+)
 from sealgate.findings import Outcome
 from sealgate.formats.interface import Image
+from sealgate.messages import quote
 from sealgate.policies.decisions import (
-    CachedRefusal,
-    Verdict,
     combine_unchecked_tag,
     decide,
     note_mismatched_tag,
@@ -26,8 +32,8 @@ from sealgate.policies.decisions import (
 )
 from sealgate.reasons import Reason
 from sealgate.references import parse_reference
-from sealgate.registry.callers import OPEN, join_access
-from sealgate.verification.tag_resolution import TagResolution
+from sealgate.verification.dependencies import Dependencies
+from sealgate.verification.tag_resolution import Resolved, TagResolution
 from sealgate.verification.verifications import Verification, failed
 
 if TYPE_CHECKING:
@@ -38,9 +44,10 @@ if TYPE_CHECKING:
     from sealgate.policies.decisions import ImageVerdict
     from sealgate.policies.matching import Match
     from sealgate.references import Digest, Reference, Repository
-    from sealgate.verification.caches import Cached
     from sealgate.verification.context import VerifierContext
     from sealgate.verification.continuations import Continuations
+    from sealgate.verification.from_memory import NoContinuations
+    from sealgate.verification.observers import StaleKind
     from sealgate.verification.repository_caller import Candidates
     from sealgate.verification.requests import VerificationRequest
     from sealgate.verification.verifications import VerificationResult
@@ -69,30 +76,29 @@ class ImageTask:
     Args:
         context: shared parts of the verifier.
         request: the request.
-        continuations: the calls that the request waits for.
+        continuations: the calls that the request waits for, or what permits none.
         image: reference as written.
 
     Attributes:
         image: reference as written.
-        expires_at: when the first cached part of the verdict expires, in the clock's monotonic seconds; minus infinity
-            if a part was not cached. Final once the verdict is made.
-        access: the credentials that the parts of the verdict were obtained with. Final once the verdict is made.
+        dependencies: what the verdict depends on. Final once the verdict is made.
     """
 
     def __init__(
-        self, context: VerifierContext, request: VerificationRequest, continuations: Continuations, image: str
+        self,
+        context: VerifierContext,
+        request: VerificationRequest,
+        continuations: Continuations | NoContinuations,
+        image: str,
     ) -> None:
         self._context = context
         self._request = request
         self._continuations = continuations
         self.image = image
-        self.expires_at = inf
-        self.access = OPEN
+        self.dependencies = Dependencies(context.settings.refused_seconds)
         # By authenticator and the tag that its check gets, which is the same for all but those that depend on tags.
         self._findings: dict[Key, Finding] = {}
         self._started: set[Key] = set()
-        # Authenticators whose refusal was in the cache, each with when it expires.
-        self._cached_refusals: dict[str, float] = {}
         self._matched: tuple[Match, ...] = ()
         self._unconfirmed: _UnconfirmedTag | None = None
         self._unresolved: BaseException = _LATE
@@ -108,7 +114,7 @@ class ImageTask:
         """Match the image against the policies, use what is cached, and start the calls for the rest."""
         reference = self._reference
         if isinstance(reference, InvalidReferenceError):
-            self.expires_at = -inf
+            self.dependencies.add_uncached()
             return
         index, namespace = self._request.policies.index, self._request.namespace
         self._matched = index.match(reference, namespace)
@@ -126,19 +132,7 @@ class ImageTask:
 
     def verdict(self) -> ImageVerdict:
         """Return the verdict; findings that are still missing count as *unavailable*."""
-        verdict = self._verdict()
-        return replace(verdict, cached=self._cached_refusal(verdict)) if self._cached_refusals else verdict
-
-    def _cached_refusal(self, verdict: ImageVerdict) -> CachedRefusal | None:
-        """Return the cached refusal behind a verdict that expires first."""
-        failed = (
-            finding for policy in verdict.policies if policy.verdict is verdict.verdict for finding in policy.findings
-        )
-        expiries = (self._cached_refusals[f.authenticator] for f in failed if f.authenticator in self._cached_refusals)
-        expires_at = min(expiries, default=None)
-        if expires_at is None or verdict.verdict not in (Verdict.DENY, Verdict.WARN):
-            return None
-        return CachedRefusal(expires_at - self._context.settings.refused_seconds, expires_at)
+        return self.dependencies.describe(self._verdict())
 
     def _verdict(self) -> ImageVerdict:
         reference = self._reference
@@ -168,8 +162,8 @@ class ImageTask:
         """Resolve a tag, and verify the digest that it names."""
         resolution = TagResolution(self._context, self._request, reference)
 
-        def resolved(digest: Digest) -> None:
-            self._written = self._seen = Image(reference, digest)
+        def resolved(named: Resolved) -> None:
+            self._written = self._seen = Image(reference, named.digest)
             self._verify_all()
 
         def unresolved(error: BaseException) -> None:
@@ -189,9 +183,12 @@ class ImageTask:
         self._seen = Image(replace(reference, tag=None), digest)
         self._unconfirmed = _UnconfirmedTag(matched_if_named, _LATE)
 
-        def compare(named: Digest) -> None:
+        def compare(named: Resolved) -> None:
+            if named.digest != digest and named.stale_since is not None:
+                verify_both(UnreachableError(f"{quote(reference.repository.registry)} cannot be reached"))
+                return
             self._unconfirmed = None
-            if named == digest:
+            if named.digest == digest:
                 self._matched, self._seen = matched_if_named, self._written
             self._verify_all()
 
@@ -212,18 +209,24 @@ class ImageTask:
         self,
         resolution: TagResolution,
         repository: Repository,
-        on_digest: Callable[[Digest], None],
+        on_digest: Callable[[Resolved], None],
         on_error: OnError,
     ) -> None:
         """Resolve a tag, from the cache if possible."""
+
+        def use(resolved: Resolved) -> None:
+            self._note_stale("tag", repository.registry, resolved.stale_since)
+            on_digest(resolved)
+
         cached = resolution.cached()
         if cached is not None:
-            self._depend_on(cached)
-            on_digest(cached.value)
-            return
-        self._with_identities(
-            repository, lambda: self._add(repository.registry, resolution.start, on_digest, on_error), on_error
-        )
+            self.dependencies.add(cached)
+            on_digest(Resolved(cached.value))
+        elif (stale := resolution.stale()) is not None:
+            use(stale)
+        else:
+            start = resolution.start
+            self._with_identities(repository, lambda: self._add(repository.registry, start, use, on_error), on_error)
 
     def _verify_all(self) -> None:
         self._verify_by(_needed(self._matched), self._seen)
@@ -247,10 +250,14 @@ class ImageTask:
         verification = Verification(self._context, self._request, name, check, image)
         cached = verification.cached()
         if cached is not None:
-            self._depend_on(cached)
+            self.dependencies.add(cached)
             self._findings[key] = cached.value
             if cached.value.outcome is Outcome.REFUSED:
-                self._cached_refusals[name] = min(cached.expires_at, self._cached_refusals.get(name, inf))
+                self.dependencies.add_refusal(name, cached.expires_at)
+            return
+        stale = verification.stale()
+        if stale is not None:
+            self._use(key, verification, stale)
             return
         on_error = partial(self._fail, key)
         self._with_identities(
@@ -259,9 +266,7 @@ class ImageTask:
 
     def _start_verification(self, key: Key, verification: Verification, on_error: OnError) -> None:
         """Use another caller's finding if there is one and the registry lets this caller; verify otherwise."""
-
-        def use(result: VerificationResult) -> None:
-            self._findings[key] = result.finding
+        use = partial(self._use, key, verification)
 
         def use_if_allowed(result: VerificationResult) -> None:
             if verification.may_use(result):
@@ -284,17 +289,21 @@ class ImageTask:
         else:
             verify()
 
+    def _use(self, key: Key, verification: Verification, result: VerificationResult) -> None:
+        self._note_stale("finding", verification.registry, result.stale_since)
+        self._findings[key] = result.finding
+
     def _with_identities(self, repository: Repository, then: Callable[[], None], on_error: OnError) -> None:
         """Continue once it is known which cached answers the request's credentials may use."""
         caller = self._request.caller_at(self._context.network, repository)
-        if not caller.must_read:
+        if not (caller.must_read or self._context.stale.must_read(caller)):
             then()
             return
 
         def start() -> Future[Candidates]:
             self._request.deadline.check("reading pull secrets")
             key = ("credentials", repository, self._request.caller.source)
-            return self._context.start(key, repository.registry, lambda: caller.read)[0]
+            return self._context.start(key, repository.registry, self._request, caller.read)[0]
 
         def adopt(candidates: Candidates) -> None:
             caller.adopt(candidates)
@@ -305,13 +314,14 @@ class ImageTask:
     def _add(
         self, host: str, start: Callable[[], Future[Any]], on_result: Callable[[Any], None], on_error: OnError
     ) -> None:
-        self.expires_at = -inf
+        self.dependencies.add_uncached()
         self._continuations.add(host, start, on_result, on_error)
 
-    def _depend_on(self, cached: Cached[Any]) -> None:
-        """Note that the verdict depends on a cached part."""
-        self.expires_at = min(self.expires_at, cached.expires_at)
-        self.access = join_access((self.access, cached.access))
+    def _note_stale(self, kind: StaleKind, registry: str, since: float | None) -> None:
+        """Note that the verdict depends on an answer that is stale, if it is."""
+        if since is not None:
+            self.dependencies.add_stale(since)
+            self._context.observer.stale(kind, registry)
 
     def _fail(self, key: Key, error: BaseException) -> None:
         self._findings[key] = self._failed(key[0], error)
@@ -326,7 +336,7 @@ class ImageTask:
         return check is not None and not isinstance(check, SealgateError) and check.depends_on_tag
 
     def _failed(self, name: str, error: BaseException | None) -> Finding:
-        self.expires_at = -inf
+        self.dependencies.add_uncached()
         check = self._request.policies.checks.get(name)
         if check is None:
             error = UnavailableError(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sealgate.clocks import Deadline
     from sealgate.http.interface import Services
     from sealgate.references import Repository
@@ -32,3 +34,11 @@ class Network(Protocol):
 
     def needs_credentials(self, repository: Repository) -> bool:
         """Return whether a location of a repository is known to ask for credentials, so that answers depend on them."""
+
+    def on_pause(self, listener: Callable[[str, float], None]) -> None:
+        """Have a function called whenever a host asks for a pause.
+
+        Args:
+            listener: called with `host[:port]` as references spell it, and the seconds of the pause, in the thread
+                that got the response and under no lock; must not raise.
+        """

@@ -8,6 +8,13 @@ if TYPE_CHECKING:
     from sealgate.findings import Finding
 
 CacheKind = Literal["finding", "tag", "verdict"]
+#: What stands in for an answer of a registry that is unreachable; see `sealgate.verification.stale_cache`.
+StaleKind = Literal["finding", "tag"]
+#: Limit for which work was not begun: tasks that wait, of a host, a namespace or a review; reviews of a namespace that
+#: wait; requests that wait for a silent host; the deadline of the review.
+RefusalCause = Literal["host", "namespace", "review", "waiting_reviews", "silent_host", "deadline"]
+#: A cache with memory of its own: findings, grants and the digests of tags are in one.
+CacheName = Literal["answers", "verdicts"]
 
 
 class VerifierObserver(Protocol):
@@ -22,11 +29,31 @@ class VerifierObserver(Protocol):
     def joined(self, kind: CacheKind) -> None:
         """Count a request that waits for work that another one started."""
 
+    def stale(self, kind: StaleKind, host: str) -> None:
+        """Count an answer that was used because its registry, `host[:port]`, is unreachable."""
+
     def budget_wait(self, host: str, seconds: float) -> None:
         """Record how long a verification waits for its host's budget; 0 if it does not wait."""
 
     def rate_limited(self, host: str) -> None:
         """Count a verification that its host's budget does not allow before the deadline."""
+
+    def refused(self, cause: RefusalCause) -> None:
+        """Count work that was not begun because too much other work was ahead."""
+
+    def work_queued(self, change: int) -> None:
+        """Add to the number of tasks that wait for a worker or a budget.
+
+        Args:
+            change: 1 or -1.
+        """
+
+    def work_running(self, change: int) -> None:
+        """Add to the number of tasks that run.
+
+        Args:
+            change: 1 or -1.
+        """
 
     def verification(self, finding: Finding, seconds: float) -> None:
         """Record the finding of a check that ran, and how long it took."""
@@ -47,10 +74,22 @@ class NullObserver:
     def joined(self, kind: CacheKind) -> None:
         """Do nothing."""
 
+    def stale(self, kind: StaleKind, host: str) -> None:
+        """Do nothing."""
+
     def budget_wait(self, host: str, seconds: float) -> None:
         """Do nothing."""
 
     def rate_limited(self, host: str) -> None:
+        """Do nothing."""
+
+    def refused(self, cause: RefusalCause) -> None:
+        """Do nothing."""
+
+    def work_queued(self, change: int) -> None:
+        """Do nothing."""
+
+    def work_running(self, change: int) -> None:
         """Do nothing."""
 
     def verification(self, finding: Finding, seconds: float) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sealgate.references import Repository
     from sealgate.registry.callers import Access, Caller, Identity
-    from sealgate.registry.credentials import Candidate
+    from sealgate.registry.credentials import Candidate, Credentials
     from sealgate.verification.network import Network
 
 #: A caller's identity at each location of a repository, in order.
@@ -32,15 +32,18 @@ class RepositoryCaller:
         network: knows the locations of the repository, and whether they ask for credentials.
         caller: the credentials of the request.
         repository: the repository of the image.
+        namespace: name of the namespace on whose behalf the request is.
 
     Attributes:
         repository: the repository of the image.
+        namespace: name of the namespace on whose behalf the request is.
     """
 
-    def __init__(self, network: Network, caller: Caller, repository: Repository) -> None:
+    def __init__(self, network: Network, caller: Caller, repository: Repository, namespace: str) -> None:
         self._network = network
         self._caller = caller
         self.repository = repository
+        self.namespace = namespace
         self._locations = network.locations(repository)
 
     @property
@@ -85,6 +88,15 @@ class RepositoryCaller:
             UnavailableError: the credentials could not be read.
         """
         return tuple(self._caller.identity(location) for location in self._locations)
+
+    @property
+    def locations(self) -> tuple[Repository, ...]:
+        """The repositories that are read for the image's: that of its mirror, if it has one, then itself."""
+        return self._locations
+
+    def cached_credentials(self, repository: Repository) -> tuple[Credentials, ...] | None:
+        """Return the caller's credentials for a repository, from memory; None if they would have to be read."""
+        return None if self._caller.cached(repository) is None else self._caller.credentials(repository)
 
     def may_use(self, access: Access) -> bool:
         """Return whether an answer with this access would be the same for the caller; see `Caller.may_use`."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sealgate.registry.callers import Caller
 from sealgate.verification.repository_caller import RepositoryCaller
+from sealgate.verification.tasks import Requester
 
 if TYPE_CHECKING:
     from sealgate.clocks import Deadline
@@ -39,6 +40,11 @@ class VerificationRequest:
         """Make the caller."""
         object.__setattr__(self, "caller", Caller(self.credentials))
 
+    @property
+    def requester(self) -> Requester:
+        """Whose share the work for this request takes."""
+        return Requester(self.namespace.name, id(self))
+
     def caller_at(self, network: Network, repository: Repository) -> RepositoryCaller:
         """Return the caller of this request at one repository."""
-        return RepositoryCaller(network, self.caller, repository)
+        return RepositoryCaller(network, self.caller, repository, self.namespace.name)

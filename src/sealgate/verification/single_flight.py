@@ -15,22 +15,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from sealgate.verification.tasks import Task
+
 
 class NotStartedError(Exception):
     """The caller that led the call could not start the work; start again."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Call:
     """One piece of work under way.
 
     Attributes:
         key: what the work is about.
         future: its result.
+        task: the work itself, set by the leader once it is known.
     """
 
     key: Hashable
     future: Future[Any]
+    task: Task | None = None
 
 
 class SingleFlight:

@@ -1,5 +1,8 @@
 """Verification of one image by one authenticator: from the cache, or by the authenticator's check in a worker.
 
+While the image's registry is unreachable, a verified finding that is older than the cache's TTL stands in for a new one
+(`stale_cache.py`). Evidence that is refused, or missing, ends that.
+
 A finding that was obtained with another caller's credentials is used only after the registry let this caller read the
 manifest too.
 
@@ -11,14 +14,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from sealgate.clocks import Deadline
-from sealgate.errors import SealgateError, UnavailableError, VerificationError
+from sealgate.errors import RateLimitedError, SealgateError, VerificationError
 from sealgate.findings import Finding, Outcome
 from sealgate.formats.interface import Image, Sources
 from sealgate.reasons import Reason
 from sealgate.verification.caches import FindingKey
+from sealgate.verification.stale_cache import is_denial, is_outage
+from sealgate.verification.tasks import NoSlotError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Hashable
     from concurrent.futures import Future
 
     from sealgate.formats.interface import Check
@@ -37,10 +42,27 @@ class VerificationResult(NamedTuple):
     Attributes:
         finding: the finding.
         access: the credentials that it was obtained with; None if it was obtained without any response of a registry.
+        stale_since: when it was made, in the clock's monotonic seconds, if the registry is unreachable now; None if it
+            is not stale.
     """
 
     finding: Finding
     access: Access | None
+    stale_since: float | None = None
+
+
+class _Found(NamedTuple):
+    """What a check found.
+
+    Attributes:
+        finding: the finding.
+        access: see `VerificationResult`.
+        error: why it is not verified; None if it is.
+    """
+
+    finding: Finding
+    access: Access | None
+    error: BaseException | None
 
 
 class Verification:
@@ -88,6 +110,10 @@ class Verification:
             self._context.observer.cache_hit("finding")
         return finding
 
+    def stale(self) -> VerificationResult | None:
+        """Return a verified finding of before the registry became unreachable, if that is known; None otherwise."""
+        return self._last_known() if self._context.stale.unreachable(self._caller) else None
+
     def start(self) -> Future[VerificationResult]:
         """Return the future of a call that makes the finding; this caller may use the result if `may_use` says so.
 
@@ -117,7 +143,9 @@ class Verification:
 
     def _start(self, sharing_key: Hashable) -> tuple[Future[VerificationResult], bool]:
         self._request.deadline.check(f"verifying {self._image.reference}")
-        future, joined = self._context.start((self._key, sharing_key), self.host, self._prepare)
+        future, joined = self._context.start(
+            (self._key, sharing_key), self.host, self._request, self._run, charged=True, known=self._known
+        )
         if joined:
             self._context.observer.joined("finding")
         return future, joined
@@ -136,7 +164,7 @@ class Verification:
         repository = self._image.reference.repository
         self._request.deadline.check(f"verifying {self._image.reference}")
         key = ("confirm", repository, self._image.digest, self._caller.sharing_key)
-        return self._context.start(key, repository.registry, lambda: self._confirm)[0]
+        return self._context.start(key, repository.registry, self._request, self._confirm)[0]
 
     def use_granted(self, confirmed: Candidates | None) -> Finding | None:
         """Return another caller's finding if the registry let this caller read the manifest; None otherwise.
@@ -149,7 +177,10 @@ class Verification:
         self._caller.adopt(confirmed)
         self._context.findings.grant(self._key, self._caller)
         cached = self._context.findings.get(self._key, self._caller)
-        return None if cached is None else cached.value
+        if cached is None:
+            return None
+        self._keep(cached.value, cached.access, cached.expires_at - self._context.clock.monotonic())
+        return cached.value
 
     def _confirm(self) -> Candidates | None:
         context = self._context
@@ -162,37 +193,70 @@ class Verification:
             # the answer must not show that there is a finding of another caller.
             return None
 
-    def _prepare(self) -> Callable[[], VerificationResult]:
-        context = self._context
-        # Another call may have been completed since this caller missed the cache.
-        cached = context.findings.get(self._key, self._caller)
-        if cached is not None:
-            return lambda: VerificationResult(cached.value, cached.access)
-        try:
-            delay = context.budgets.reserve(self.host, self._request.deadline)
-        except UnavailableError:
-            context.observer.rate_limited(self.host)
-            raise
-        context.observer.budget_wait(self.host, delay)
-        due = context.clock.monotonic() + delay
-        return lambda: self._run(due)
+    def _known(self) -> VerificationResult | None:
+        """Return the finding of a call that was completed since this caller missed the cache."""
+        cached = self._context.findings.get(self._key, self._caller)
+        return self.stale() if cached is None else VerificationResult(cached.value, cached.access)
 
-    def _run(self, due: float) -> VerificationResult:
+    def _run(self) -> VerificationResult:
         context = self._context
-        delay = due - context.clock.monotonic()
-        if delay > 0:
-            context.clock.sleep(delay)
+        with context.shared.finding(self._key, self._caller) as shared:
+            if shared is None:
+                return self._verify_or_recall()
+        context.workers.give_back(self.host)
+        seconds = shared.expires_at - context.clock.monotonic()
+        context.findings.put(self._key, shared.value, self._caller, shared.access, seconds)
+        self._keep(shared.value, shared.access, seconds)
+        return VerificationResult(shared.value, shared.access)
+
+    def _last_known(self) -> VerificationResult | None:
+        known = self._context.stale.finding(self._key, self._caller)
+        return None if known is None else VerificationResult(known.value, known.access, known.since)
+
+    def _keep(self, finding: Finding, access: Access, seconds: float) -> None:
+        """Keep a finding, which expires in some seconds, for the time while the registry is unreachable."""
+        age = self._context.findings.seconds(finding) - seconds
+        self._context.stale.put_finding(self._key, finding, self._caller, access, age)
+
+    def _verify_or_recall(self) -> VerificationResult:
+        """Verify the image; if its registry is unreachable, return the finding of before."""
+        stale = self.stale()
+        if stale is not None:
+            self._context.workers.give_back(self.host)
+            return stale
+        result, error = self._verify()
+        if self._asks_registry:
+            self._context.stale.observe(self._caller, error)
+        if is_denial(error) and not result.finding.partial:
+            self._context.stale.drop_finding(self._key, self._caller)
+        unreachable = is_outage(error) and self._context.stale.unreachable(self._caller)
+        return (self._last_known() if unreachable else None) or result
+
+    @property
+    def _asks_registry(self) -> bool:
+        """Whether the signatures are in the registry, so that an error is about it and not about another service."""
+        return self.host == self.registry
+
+    def _verify(self) -> tuple[VerificationResult, BaseException | None]:
+        context = self._context
+        try:
+            context.shared.reserve(self.host, Deadline.after(context.clock, 0.0))
+        except RateLimitedError as error:
+            raise NoSlotError(error) from error
         started_at = context.clock.monotonic()
-        finding, access = self._find()
+        finding, access, cause = self._find()
         if finding.outcome is not Outcome.UNAVAILABLE and access is not None:
             context.findings.put(self._key, finding, self._caller, access)
+            context.shared.put_finding(self._key, finding, self._caller, access, context.findings.seconds(finding))
+            context.stale.put_finding(self._key, finding, self._caller, access)
         context.observer.verification(finding, context.clock.monotonic() - started_at)
-        return VerificationResult(finding, access)
+        return VerificationResult(finding, access), cause
 
-    def _find(self) -> tuple[Finding, Access | None]:
-        """Return the finding, and the credentials that it was obtained with; None if those are not known."""
+    def _find(self) -> _Found:
+        """Return what the authenticator's check finds."""
         context = self._context
-        deadline = Deadline.after(context.clock, context.settings.verification_seconds)
+        deadline = Deadline.after(context.clock, self._seconds)
+        cause: BaseException | None = None
         registry: Registry | None = None
         try:
             registry = context.session(self._request, deadline)
@@ -206,6 +270,7 @@ class Verification:
             )
             verified = self._check.verify(self._image, sources)
         except Exception as error:  # noqa: BLE001 - the one function where every exception becomes "not verified"
+            cause = error
             finding = failed(self._name, self._check.format, error, context.observer)
         else:
             finding = Finding(
@@ -217,7 +282,14 @@ class Verification:
                 verified.fingerprints,
                 verified.signatures,
             )
-        return finding, None if registry is None else registry.access
+        return _Found(finding, None if registry is None else registry.access, cause)
+
+    @property
+    def _seconds(self) -> float:
+        """How long the check may take: less where a finding of before could stand in for its result."""
+        settings = self._context.settings
+        recall = self._asks_registry and self._last_known() is not None
+        return settings.unresponsive_after if recall else settings.verification_seconds
 
 
 def failed(authenticator: str, form: str, error: BaseException | None, observer: VerifierObserver) -> Finding:

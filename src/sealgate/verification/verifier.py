@@ -7,28 +7,38 @@ the verifications of its image, so a slow registry delays its own images only.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sealgate.errors import SealgateError
 from sealgate.trusted_state.stores import MemoryTrustedState
 from sealgate.verification.context import VerifierContext
 from sealgate.verification.continuations import Continuations
+from sealgate.verification.from_memory import CacheTally, NoContinuations, NotInMemoryError
 from sealgate.verification.image_tasks import ImageTask
 from sealgate.verification.observers import NullObserver
 from sealgate.verification.settings import VerifierSettings
-from sealgate.verification.tag_resolution import TagResolution
+from sealgate.verification.tag_resolution import Resolved, TagResolution
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sealgate.clocks import Clock
     from sealgate.policies.decisions import ImageVerdict
-    from sealgate.references import Digest, Reference
+    from sealgate.references import Reference
     from sealgate.trusted_state.stores import TrustedState
+    from sealgate.verification.byte_cache import Usage
     from sealgate.verification.network import Network
-    from sealgate.verification.observers import VerifierObserver
+    from sealgate.verification.observers import CacheName, VerifierObserver
     from sealgate.verification.requests import VerificationRequest
+    from sealgate.verification.shared_level import SharedLevel
+
+    Waiting = Continuations | NoContinuations
+
+#: Verdicts of one review that are made of cached findings by a caller that must not wait: matching an image against
+#: many policies takes far longer than finding its verdict.
+MAX_MADE: Final = 16
 
 
 class Verifier:
@@ -40,6 +50,7 @@ class Verifier:
         settings: limits; the defaults of `VerifierSettings` if there are none.
         observer: counts cache hits, waits, verifications and errors.
         state: highest versions seen of versioned evidence; by default they are kept in memory.
+        shared: what other replicas share with this one; nothing by default.
     """
 
     def __init__(
@@ -49,6 +60,7 @@ class Verifier:
         settings: VerifierSettings | None = None,
         observer: VerifierObserver | None = None,
         state: TrustedState | None = None,
+        shared: SharedLevel | None = None,
     ) -> None:
         self._context = VerifierContext.assemble(
             network,
@@ -56,6 +68,7 @@ class Verifier:
             settings or VerifierSettings(),
             observer or NullObserver(),
             state or MemoryTrustedState(),
+            shared,
         )
 
     def verify(self, images: Sequence[str], request: VerificationRequest) -> tuple[ImageVerdict, ...]:
@@ -67,30 +80,9 @@ class Verifier:
             images: references as written; equal ones are verified once.
             request: policies, namespace, credentials and deadline.
         """
-        cache = self._context.verdicts.of(request)
-        verdicts: dict[str, ImageVerdict] = {}
-        tasks: list[ImageTask] = []
-        continuations = Continuations(self._context.wait_slots)
-        try:
-            for image in dict.fromkeys(images):
-                cached = cache.get(image)
-                if cached is None:
-                    self._context.observer.cache_miss("verdict")
-                    task = ImageTask(self._context, request, continuations, image)
-                    tasks.append(task)
-                    task.start()
-                else:
-                    self._context.observer.cache_hit("verdict")
-                    verdicts[image] = cached
-            continuations.run(request.deadline)
-        finally:
-            continuations.cancel()
-        for task in tasks:
-            verdict = verdicts[task.image] = task.verdict()
-            cache.put(verdict, task.expires_at, task.access)
-        return tuple(verdicts[image] for image in images)
+        return _verify(self._context, images, request, Continuations(self._context.wait_slots, request.namespace.name))
 
-    def resolve(self, references: Iterable[Reference], request: VerificationRequest) -> Mapping[Reference, Digest]:
+    def resolve(self, references: Iterable[Reference], request: VerificationRequest) -> Mapping[Reference, Resolved]:
         """Return the digests that references name, from the cache or else resolved all at the same time.
 
         Args:
@@ -98,29 +90,122 @@ class Verifier:
             request: policies, namespace, credentials and deadline.
 
         Returns:
-            The digest of each reference, without those that could not be resolved before the deadline.
+            The digest of each reference, stale where its registry is unreachable; without those
+            that could not be resolved before the deadline.
         """
-        digests: dict[Reference, Digest] = {}
-        continuations = Continuations(self._context.wait_slots)
-        try:
-            for reference in dict.fromkeys(references):
-                resolution = TagResolution(self._context, request, reference)
-                cached = resolution.cached()
-                if cached is not None:
-                    digests[reference] = cached.value
-                    continue
-                on_result = partial(digests.__setitem__, reference)
-                continuations.add(reference.repository.registry, resolution.start, on_result, self._unresolved)
-            continuations.run(request.deadline)
-        finally:
-            continuations.cancel()
-        return digests
+        return _resolve(
+            self._context, references, request, Continuations(self._context.wait_slots, request.namespace.name)
+        )
+
+    def from_memory(self) -> MemoryVerifier:
+        """Return what answers from this verifier's caches alone."""
+        return MemoryVerifier(self._context)
+
+    def cache_usage(self) -> Mapping[CacheName, Usage]:
+        """Return what each cache holds now."""
+        context = self._context
+        return {"answers": context.answers.usage, "verdicts": context.verdicts.usage}
 
     def close(self) -> None:
         """Start no more work; work that is running goes on, and its results are dropped with the process."""
-        self._context.limiter.close()
+        self._context.workers.close()
 
-    def _unresolved(self, error: BaseException) -> None:
-        """Report an exception that is not about the registry; the reference stays unresolved either way."""
-        if not isinstance(error, SealgateError):
-            self._context.observer.internal_error(error)
+
+class MemoryVerifier:
+    """Answers as a `Verifier` does where that takes nothing but its caches. Never waits; thread-safe.
+
+    Args:
+        context: the verifier's.
+    """
+
+    def __init__(self, context: VerifierContext) -> None:
+        self._context = context
+
+    def verify(self, images: Sequence[str], request: VerificationRequest) -> tuple[ImageVerdict, ...]:
+        """Return the same as `Verifier.verify`.
+
+        Raises:
+            NotInMemoryError: a verdict is not in memory, or more than `MAX_MADE` would have to be made of findings.
+        """
+        cache = self._context.verdicts.of(request)
+        cached = tuple(verdict for image in images if (verdict := cache.get(image)) is not None)
+        if len(cached) == len(images):
+            for _ in dict.fromkeys(images):
+                self._context.observer.cache_hit("verdict")
+            return cached
+        if len(images) - len(cached) > MAX_MADE:
+            raise NotInMemoryError("too many verdicts would have to be made")
+        tally = CacheTally()
+        verdicts = _verify(replace(self._context, observer=tally), images, request, NoContinuations())
+        tally.report(self._context.observer)
+        return verdicts
+
+    def resolve(self, references: Iterable[Reference], request: VerificationRequest) -> Mapping[Reference, Resolved]:
+        """Return the same as `Verifier.resolve`.
+
+        Raises:
+            NotInMemoryError: a digest is not in memory.
+        """
+        tally = CacheTally()
+        digests = _resolve(replace(self._context, observer=tally), references, request, NoContinuations())
+        tally.report(self._context.observer)
+        return digests
+
+
+def _verify(
+    context: VerifierContext, images: Sequence[str], request: VerificationRequest, continuations: Waiting
+) -> tuple[ImageVerdict, ...]:
+    cache = context.verdicts.of(request)
+    verdicts: dict[str, ImageVerdict] = {}
+    tasks: list[ImageTask] = []
+    try:
+        for image in dict.fromkeys(images):
+            cached = cache.get(image)
+            if cached is None:
+                context.observer.cache_miss("verdict")
+                task = ImageTask(context, request, continuations, image)
+                tasks.append(task)
+                task.start()
+            else:
+                context.observer.cache_hit("verdict")
+                verdicts[image] = cached
+        continuations.run(request.deadline)
+    finally:
+        continuations.cancel()
+    for task in tasks:
+        verdict = verdicts[task.image] = task.verdict()
+        cache.put(verdict, task.dependencies.expires_at, task.dependencies.access)
+    return tuple(verdicts[image] for image in images)
+
+
+def _resolve(
+    context: VerifierContext, references: Iterable[Reference], request: VerificationRequest, continuations: Waiting
+) -> Mapping[Reference, Resolved]:
+    digests: dict[Reference, Resolved] = {}
+    try:
+        for reference in dict.fromkeys(references):
+            resolution = TagResolution(context, request, reference)
+            cached = resolution.cached()
+            if cached is not None:
+                digests[reference] = Resolved(cached.value)
+                continue
+            stale = resolution.stale()
+            if stale is not None:
+                digests[reference] = stale
+                continue
+            on_result = partial(digests.__setitem__, reference)
+            on_error = partial(_unresolved, context.observer)
+            continuations.add(reference.repository.registry, resolution.start, on_result, on_error)
+        continuations.run(request.deadline)
+    finally:
+        continuations.cancel()
+    for reference, resolved in digests.items():
+        if resolved.stale_since is not None:
+            context.observer.stale("tag", reference.repository.registry)
+    return digests
+
+
+def _unresolved(observer: VerifierObserver, error: BaseException) -> None:
+    """Report an exception that is not about the registry; the reference stays unresolved either way."""
+    if not isinstance(error, SealgateError):
+        observer.internal_error(error)

@@ -1,120 +1,183 @@
-"""How many callers may wait for one host.
+"""How many callers may wait for silent hosts, and in one namespace.
 
-Any number may wait for a host that responds. Of those that wait for a host that has been silent for some time only a
-bounded number goes on, so that one dead registry cannot hold every thread of the server.
+Any number may wait for a host that responds. Of those that wait for hosts that have been silent for some time only a
+bounded number goes on, so that dead registries cannot hold every thread of the server. Nor can one namespace: when few
+threads are left, its requests that have waited long are refused until it has its share.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Self
 
 from sealgate.errors import UnavailableError
+from sealgate.messages import quote
 
 if TYPE_CHECKING:
-    from sealgate.clocks import Deadline
-    from sealgate.verification.host_limiter import HostLimiter
+    from sealgate.clocks import Clock, Deadline
+    from sealgate.verification.observers import RefusalCause, VerifierObserver
+    from sealgate.verification.settings import VerifierSettings
+    from sealgate.verification.workers import Workers
 
-#: Seconds between two calls of `WaitSlot.recheck` by a caller that waits.
+#: Seconds between two calls of `recheck` by a caller that waits.
 RECHECK_SECONDS = 1.0
+#: Part of the threads that one namespace leaves to others, at least.
+_RESERVE = 8
 
 
 class WaitSlot:
-    """One caller that waits for a host. For one thread."""
+    """One call that a caller waits for. For one thread.
+
+    Attributes:
+        host: the host of the call.
+        silent: whether it counts as one that waits for a silent host.
+    """
 
     def __init__(self, slots: WaitSlots, host: str) -> None:
         self._slots = slots
-        self._host = host
+        self.host = host
+        self.silent = False
         self._released = False
 
     def recheck(self) -> None:
         """Go on waiting if that is still allowed; due every `RECHECK_SECONDS`.
 
-        Callers that came before the host was known to be silent are refused until only `max_waiters` are left.
-
         Raises:
-            UnavailableError: the caller may not wait any longer; the slot is released.
+            UnavailableError: the host is silent, and enough callers wait for silent hosts; the slot is released.
         """
         try:
-            self._slots.recheck(self._host)
+            self._slots.check(self)
         except UnavailableError:
-            self._released = True
+            self.release()
             raise
 
     def release(self) -> None:
         """Stop waiting. Releasing a slot again does nothing."""
         if not self._released:
             self._released = True
-            self._slots.release(self._host)
+            self._slots.release(self)
+
+
+class WaitingRequest:
+    """One request that waits for its results, which takes a thread of the server; a context manager."""
+
+    def __init__(self, slots: WaitSlots, namespace: str, since: float) -> None:
+        self._slots = slots
+        self.namespace = namespace
+        self.since = since
+
+    def __enter__(self) -> Self:
+        """Begin to wait."""
+        self._slots.count(self.namespace, 1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop waiting."""
+        self._slots.count(self.namespace, -1)
+
+    def recheck(self) -> None:
+        """Go on waiting if that is still allowed; due every `RECHECK_SECONDS`.
+
+        Raises:
+            UnavailableError: it has waited long, few threads are left, and its namespace has more than its share.
+        """
+        self._slots.check_namespace(self)
 
 
 class WaitSlots:
-    """The callers that wait, counted for each host. Thread-safe; only its own code runs under its lock.
+    """The callers that wait. Thread-safe; only its own code runs under its lock.
 
     Args:
-        max_waiters: callers that may wait for a silent host.
-        unresponsive_after: seconds without a response after which a host is silent.
-        limiter: knows when a host last responded.
+        settings: how many may wait.
+        clock: measures how long a request waits.
+        workers: know when a host last responded.
+        observer: counts refusals.
     """
 
-    def __init__(self, max_waiters: int, unresponsive_after: float, limiter: HostLimiter) -> None:
-        self._max_waiters = max_waiters
-        self._unresponsive_after = unresponsive_after
-        self._limiter = limiter
-        self._waiters: dict[str, int] = {}
+    def __init__(self, settings: VerifierSettings, clock: Clock, workers: Workers, observer: VerifierObserver) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._workers = workers
+        self._observer = observer
+        self._waiters: Counter[str] = Counter()
+        self._silent = 0
+        self._requests: Counter[str] = Counter()
         self._lock = threading.Lock()
+
+    def waiting(self, namespace: str) -> WaitingRequest:
+        """Return a context manager for a request of a namespace that is about to wait."""
+        return WaitingRequest(self, namespace, self._clock.monotonic())
 
     def acquire(self, host: str) -> WaitSlot:
         """Return a slot for a caller that is about to wait for a host; it must be released.
 
         Raises:
-            UnavailableError: the host is silent, and enough callers wait for it already.
+            UnavailableError: the host is silent, and enough callers wait for silent hosts already.
         """
-        self._limiter.track(host)
-        silent = self._limiter.silent_seconds(host)
+        self._workers.track(host)
+        slot = WaitSlot(self, host)
         with self._lock:
-            others = self._waiters.get(host, 0)
-            refused = self._is_full(others, silent)
-            if not refused:
-                self._waiters[host] = others + 1
-        if refused:
-            self._limiter.untrack(host)
-            raise _refusal(host, silent, others)
-        return WaitSlot(self, host)
+            self._waiters[host] += 1
+        slot.recheck()
+        return slot
 
-    def recheck(self, host: str) -> None:
-        """Go on waiting, or release a slot and raise; see `WaitSlot.recheck`."""
-        silent = self._limiter.silent_seconds(host)
+    def check(self, slot: WaitSlot) -> None:
+        """Raise if a caller may not go on waiting; see `WaitSlot.recheck`."""
+        seconds = self._workers.silent_seconds(slot.host)
+        silent = seconds > self._settings.unresponsive_after
         with self._lock:
-            others = self._waiters[host] - 1
-            refused = self._is_full(others, silent)
-            if refused:
-                self._remove(host)
-        if refused:
-            self._limiter.untrack(host)
-            raise _refusal(host, silent, others)
+            self._silent += silent - slot.silent
+            slot.silent = silent
+            # All who wait for this host count, also those that have not been rechecked since it is silent.
+            others = max(self._silent, self._waiters[slot.host]) - 1
+        if silent and others >= self._settings.max_waiters:
+            raise self._refusal(
+                "silent_host",
+                f"{slot.host} has not answered for {seconds:.0f} s and {others} requests wait for silent hosts; "
+                "try again later",
+            )
 
-    def release(self, host: str) -> None:
+    def release(self, slot: WaitSlot) -> None:
         """Release a slot; see `WaitSlot.release`."""
         with self._lock:
-            self._remove(host)
-        self._limiter.untrack(host)
+            self._silent -= slot.silent
+            slot.silent = False
+            _add(self._waiters, slot.host, -1)
+        self._workers.untrack(slot.host)
 
-    def _is_full(self, others: int, silent: float) -> bool:
-        return others >= self._max_waiters and silent > self._unresponsive_after
+    def count(self, namespace: str, change: int) -> None:
+        """Count requests of a namespace that wait."""
+        with self._lock:
+            _add(self._requests, namespace, change)
 
-    def _remove(self, host: str) -> None:
-        self._waiters[host] -= 1
-        if not self._waiters[host]:
-            del self._waiters[host]
+    def check_namespace(self, request: WaitingRequest) -> None:
+        """Raise if a request may not go on waiting; see `WaitingRequest.recheck`."""
+        if self._clock.monotonic() - request.since <= self._settings.unresponsive_after:
+            return
+        places = self._settings.max_waiting
+        with self._lock:
+            crowded = self._requests.total() > places - max(places // _RESERVE, 1)
+            own = self._requests[request.namespace]
+            excess = own > places // (len(self._requests) + 1)
+        if crowded and excess:
+            raise self._refusal(
+                "waiting_reviews",
+                f"{own} requests of the namespace {quote(request.namespace)} wait and others need their place; "
+                "try again later",
+            )
+
+    def _refusal(self, cause: RefusalCause, message: str) -> UnavailableError:
+        self._observer.refused(cause)
+        return UnavailableError(message)
 
 
 def seconds_until_recheck(deadline: Deadline) -> float:
-    """Return for how many seconds to wait before `WaitSlot.recheck` is due; fewer if the deadline comes first."""
+    """Return for how many seconds to wait before a recheck is due; fewer if the deadline comes first."""
     return max(min(deadline.remaining(), RECHECK_SECONDS), 0)
 
 
-def _refusal(host: str, silent: float, others: int) -> UnavailableError:
-    return UnavailableError(
-        f"{host} has not answered for {silent:.0f} s and {others} requests wait for it; try again later"
-    )
+def _add(counts: Counter[str], key: str, change: int) -> None:
+    counts[key] += change
+    if not counts[key]:
+        del counts[key]

@@ -10,7 +10,7 @@ import pytest
 
 from sealgate.keys.public_keys import load_public_key
 from sealgate.reasons import Reason
-from tests.support.builders.cosign_layouts import DEMO, RECORDED, entries, load_layout, public_key, read_blob
+from tests.support.builders.cosign_layouts import DATA, DEMO, RECORDED, entries, load_layout, public_key, read_blob
 from tests.support.environments.cosign import CosignEnvironment
 from tests.support.signers.cosign import BundleOf as Bundle
 from tests.support.signers.cosign import Classic, push_bundle, push_classic, push_referrer, signature_tag
@@ -126,7 +126,7 @@ def test_the_demo_holds_one_good_image_and_three_bad_ones(recorded: CosignEnviro
     verify(recorded, "demo/stranger", "stranger")
 
 
-@pytest.mark.parametrize("layout", [DEMO, RECORDED])
+@pytest.mark.parametrize("layout", [DEMO, RECORDED, DATA / "signed_by_sealgate" / "layout"])
 def test_recorded_layouts_are_complete_without_leftovers(layout: Path) -> None:
     assert json.loads((layout / "oci-layout").read_text()) == {"imageLayoutVersion": "1.0.0"}
     waiting = [listed["digest"] for listed in entries(layout).values()]

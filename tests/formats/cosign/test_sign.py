@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ from tests.support.simulators.registry import digest_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealgate.keys.private_keys import AnyPrivateKey
+    from sealgate.keys.private_keys import AnyPrivateKey, PrivateKey
     from sealgate.references import Digest
 
 KEY = generate_key(KeyType.ECDSA_P256)
@@ -40,8 +41,18 @@ ENTRY = {"pem": public_pem_of(KEY).decode()}
 def signer(
     storage: Storage = Storage.TAG, key: AnyPrivateKey = KEY, algorithm: str | None = None, **more: Any
 ) -> CosignSigner:
-    loaded = load_private_key(write_private_key(key, None), "the key file a.pem", lambda: b"", algorithm)
-    return CosignSigner(loaded, storage, **more)
+    return CosignSigner(load(key, algorithm), storage, **more)
+
+
+@functools.cache
+def load(key: AnyPrivateKey, algorithm: str | None) -> PrivateKey:
+    """Read the key from a file, once: OpenSSL tests the primes of each RSA key that it reads, which is slow."""
+    return load_private_key(write_private_key(key, None), "the key file a.pem", lambda: b"", algorithm)
+
+
+@functools.cache
+def key_of_kind(kind: KeyType) -> AnyPrivateKey:
+    return generate_key(kind)
 
 
 def tag_of(digest: Digest, suffix: str = ".sig") -> str:
@@ -68,7 +79,7 @@ def test_image_is_signed_once(either_environment: CosignEnvironment, storage: St
 @pytest.mark.parametrize("storage", Storage)
 @pytest.mark.parametrize("kind", [KeyType.ECDSA_P384, KeyType.RSA_3072, KeyType.ED25519, KeyType.SM2])
 def test_every_algorithm_of_a_key_signs(environment: CosignEnvironment, storage: Storage, kind: KeyType) -> None:
-    key = generate_key(kind)
+    key = key_of_kind(kind)
     for algorithm in allowed_algorithms(public_pem_of(key)):
         environment.sign(signer(storage, key, algorithm.value, annotations={"algorithm": algorithm.value}))
         entry = {"pem": public_pem_of(key).decode(), "algorithm": algorithm.value}

@@ -188,7 +188,7 @@ def test_wrong_credentials_name_the_right(environment: OracleEnvironment, api_ke
 
 def test_record_that_is_not_listed_afterwards_is_an_error(environment: OracleEnvironment) -> None:
     environment.server.drops = True
-    with pytest.raises(VerificationError, match=r"was stored as ocid1\.containerimagesignature.* and does not verify"):
+    with pytest.raises(VerificationError, match=r"was stored as ocid1\.containersignature.* and does not verify"):
         sign(environment)
 
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealgate.errors import NotFoundError, UnavailableError, VerificationError
+from sealgate.errors import NotFoundError, SigningError, UnavailableError, VerificationError
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES, MAX_SIGNATURES
-from sealgate.formats.simple_signing.folders import read_below
+from sealgate.formats.simple_signing.folders import read_below, remove_below, rename_below
 from sealgate.reasons import Reason
 from tests.support.environments.simple_signing import simple_check
 from tests.support.signers.simple_signing import keyring, message, subject
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.environments.simple_signing import SimpleSigningEnvironment
 
 GOOD = message("good-ed25519")
@@ -159,3 +158,28 @@ def test_no_name_reads_a_file_outside_of_the_directory(tree: Path, parts: list[s
     except (NotFoundError, VerificationError, UnavailableError):
         return
     assert content == b"inside"
+
+
+def test_nothing_is_removed_or_renamed_outside_of_the_directory(tree: Path) -> None:
+    for name in ("out", "a/out", ".."):
+        with pytest.raises(SigningError, match="leads out of"):
+            remove_below(tree, name, "x")
+        with pytest.raises(SigningError, match="leads out of"):
+            rename_below(tree, name, "x", "y", replace=True)
+    assert (tree.parent / "x").read_bytes() == b"outside"
+
+
+def test_folder_in_which_nothing_can_be_removed_is_named() -> None:
+    # No user can remove files in /proc, not even root.
+    with pytest.raises(SigningError, match=r"/proc/self/fd cannot be written to.*make the folder writable"):
+        remove_below(Path("/proc/self"), "fd", "0")
+
+
+def test_file_takes_the_place_of_another_one_only_if_asked(tmp_path: Path) -> None:
+    for name in ("1", "2", "3"):
+        (tmp_path / name).write_text(name)
+    rename_below(tmp_path, "", "3", "1", replace=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2", "3"]
+    rename_below(tmp_path, "", "3", "1", replace=True)
+    rename_below(tmp_path, "", "2", "4", replace=False)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"1": "3", "4": "2"}

@@ -410,11 +410,12 @@ def test_web_server_that_cannot_be_read_is_not_written_to(web: SigningEnvironmen
     assert [request.method for request in server.requests] == ["GET"]
 
 
-def test_only_a_web_server_needs_one_writer_at_a_time(environment: SigningEnvironment, tmp_path: Path) -> None:
+def test_numbered_files_need_one_writer_at_a_time(environment: SigningEnvironment, tmp_path: Path) -> None:
     def lock_of(store: WritableStore) -> str:
         return SimpleSigner(secret_key(), store).lock_name(environment.here())
 
-    assert lock_of(OpenShiftStore()) == lock_of(FolderStore(tmp_path)) == ""
+    assert lock_of(OpenShiftStore()) == ""
+    assert lock_of(FolderStore(tmp_path)) == f"{tmp_path}/{FOLDER_NAME}"
     assert lock_of(LookasideStore("https://a.example.org", None)) == f"https://a.example.org/{FOLDER_NAME}"
 
 

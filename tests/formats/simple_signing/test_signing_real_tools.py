@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.clocks import Deadline, SystemClock
+from sealgate.formats.simple_signing.deleting import FileRemoval
 from sealgate.formats.simple_signing.sign import SimpleSigner
 from sealgate.formats.simple_signing.stores import FolderStore, LookasideStore, OpenShiftStore
 from sealgate.keys.openpgp.generation import generate_key
@@ -137,6 +139,19 @@ def test_skopeo_pulls_what_was_signed_into_a_folder_or_a_web_server(
             assert not pull(home, environment, tmp_path, public, *options)
             sign(environment, key_file("ed25519.asc"), store)
             assert pull(home, environment, tmp_path, public, *options)
+
+
+def test_skopeo_refuses_only_what_was_deleted(home: Home, environment: SigningEnvironment, tmp_path: Path) -> None:
+    folder = tmp_path / "sigstore"
+    folder.mkdir()
+    options, store = registries_d(tmp_path, environment, folder.as_uri()), FolderStore(folder)
+    names = ["rsa-3072.asc", "ed25519.asc", "p256.asc"]
+    public = [public_half(home, name) for name in names]
+    for name in names:
+        sign(environment, key_file(name), store)
+    deleted = next(folder.glob("team/*/signature-1")).read_bytes()
+    FileRemoval(store, "", hashlib.sha256(deleted).hexdigest()).remove(environment.here(), environment.context())
+    assert [pull(home, environment, tmp_path, key, *options) for key in public] == [False, True, True]
 
 
 def test_signatures_of_skopeo_are_kept_and_extended(

@@ -13,6 +13,7 @@ from sealgate.kubernetes.lease import NotLeadingError
 from sealgate_operator.certificates.reconciler import CertificateReconciler
 from sealgate_operator.certificates.rotation import LEAF, LEAF_BUNDLE, OLD
 from sealgate_operator.config import OperatorConfig
+from sealgate_operator.events import Events
 from sealgate_operator.metrics import Metrics
 from tests.operator.certificates.test_rotation import verify
 from tests.operator.environment import (
@@ -38,6 +39,7 @@ from tests.support.simulators.kubernetes import Fault
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sealgate.kubernetes.lease import Fence
     from tests.support.simulators.kubernetes import KubernetesSimulator
 
 #: A CA for an hour, certificates for half of one; three minutes to settle.
@@ -83,8 +85,20 @@ class Mortal(KubernetesAPI):
 
 def keeper(cluster: KubernetesSimulator, clock: FakeClock, api: KubernetesAPI | None = None) -> CertificateReconciler:
     config = OperatorConfig.model_validate(settings(certificates=HOURS))
+    return reconciler_of(cluster, api or api_of(cluster), config, clock, Open(), Metrics(lambda: True))
+
+
+def reconciler_of(
+    cluster: KubernetesSimulator,
+    api: KubernetesAPI,
+    config: OperatorConfig,
+    clock: FakeClock,
+    fence: Fence,
+    metrics: Metrics,
+) -> CertificateReconciler:
+    events = Events(api_of(cluster), "sealgate-operator", "one", clock, metrics, log())
     return CertificateReconciler(
-        api or api_of(cluster), config, "sealgate", clock, Open(), Metrics(lambda: True), log()
+        api, config, "sealgate", clock=clock, fence=fence, events=events, metrics=metrics, log=log()
     )
 
 
@@ -197,11 +211,23 @@ def test_two_reconcilers_at_once_do_not_mix_their_cas(cluster: KubernetesSimulat
     check(cluster, clock)
 
 
+def test_a_changed_bundle_is_restored_and_reported(cluster: KubernetesSimulator) -> None:
+    clock = FakeClock()
+    kept = keeper(cluster, clock)
+    kept.reconcile()
+    assert cluster.find("events") == []
+    changed = cluster.get(WORKLOADS)
+    changed["webhooks"][0]["clientConfig"]["caBundle"] = "TUE9PQ=="
+    cluster.put(VALIDATING, changed)
+    kept.reconcile()
+    check(cluster, clock)
+    (event,) = cluster.find("events")
+    assert (event["reason"], event["involvedObject"]["name"]) == ("CABundleChanged", "sealgate-workloads")
+
+
 def test_replica_without_the_lease_does_not_write(cluster: KubernetesSimulator) -> None:
     config = OperatorConfig.model_validate(settings())
-    kept = CertificateReconciler(
-        api_of(cluster), config, "sealgate", FakeClock(), Closed(), Metrics(lambda: False), log()
-    )
+    kept = reconciler_of(cluster, api_of(cluster), config, FakeClock(), Closed(), Metrics(lambda: False))
     with pytest.raises(NotLeadingError):
         kept.reconcile()
     assert {request.method for request in cluster.requests} == {"GET"}
@@ -225,7 +251,7 @@ def test_failures_are_reported_and_retried(cluster: KubernetesSimulator, capsys:
         settings(certificates={"managed": True, "caLifetimeHours": 0.1, "leafLifetimeHours": 0.01})
     )
     metrics = Metrics(lambda: True)
-    kept = CertificateReconciler(api_of(cluster), config, "sealgate", clock, Open(), metrics, log())
+    kept = reconciler_of(cluster, api_of(cluster), config, clock, Open(), metrics)
     assert timedelta(seconds=kept.pause) < timedelta(seconds=1)
     thread = threading.Thread(target=kept.run, args=(stop,), daemon=True)
     thread.start()

@@ -14,12 +14,12 @@ from kubernetes.client.configuration import Configuration
 from sealgate.errors import UnavailableError
 from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.process.logs import configure_logs
+from sealgate_operator.certificates.filled_secret import FilledSecretReconciler
 from sealgate_operator.certificates.self_test import (
     CERTIFICATE,
     KEY,
     LIFETIME,
     TRUSTED,
-    SelfTestCertificateReconciler,
     next_data,
 )
 from sealgate_operator.metrics import Metrics
@@ -91,13 +91,15 @@ def cluster() -> Iterator[KubernetesSimulator]:
 
 def test_secret_of_the_chart_is_filled_and_never_created(cluster: KubernetesSimulator) -> None:
     log = configure_logs("json")
-    keeper = SelfTestCertificateReconciler(
-        KubernetesAPI(Configuration(host=cluster.url)),
+    keeper = FilledSecretReconciler(
+        "self-test certificate",
         f"{SECRETS}/self-test",
-        FakeClock(),
-        Unfenced(),
-        Metrics(lambda: True),
-        log,
+        next_data,
+        api=KubernetesAPI(Configuration(host=cluster.url)),
+        clock=FakeClock(),
+        fence=Unfenced(),
+        metrics=Metrics(lambda: True),
+        log=log,
     )
     with pytest.raises(UnavailableError):
         keeper.reconcile()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate_operator.controller.kopf_adapter import Watcher
+from sealgate_operator.controller.resources import OPERATOR_RESOURCES
 from tests.operator.environment import SECRETS, api_of, eventually, log
 from tests.operator.objects import pem, secret
 from tests.support.simulators.kubernetes import Fault
@@ -86,7 +87,7 @@ def ignore(kind: str, obj: dict[str, Any], *, gone: bool = False) -> None:
 def watching(cluster: KubernetesSimulator, on_event: EventHandler = ignore, **options: float) -> Iterator[Watcher]:
     """Run a watcher, and stop it at the end."""
     stop = threading.Event()
-    watcher = Watcher(api_of(cluster).configuration, "sealgate", on_event, log(), **options)
+    watcher = Watcher(api_of(cluster).configuration, OPERATOR_RESOURCES, "sealgate", on_event, log(), **options)
     thread = threading.Thread(target=watcher.run, args=(stop,), daemon=True)
     thread.start()
     try:

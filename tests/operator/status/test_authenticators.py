@@ -45,7 +45,7 @@ def simple_signing(keyring: dict[str, Any], **options: Any) -> dict[str, Any]:
 
 
 def condition(assessment: Assessment) -> tuple[str, str]:
-    (ready,) = assessment.status.conditions
+    ready = assessment.status.conditions[0]
     return ready.status, ready.reason
 
 

@@ -8,6 +8,7 @@ import pytest
 from sealgate.api.v1alpha1.dependencies import authenticators_named_in
 from sealgate.api.v1alpha1.status import AuthenticatorStatus
 from sealgate_operator.status.authenticators import Assessment
+from sealgate_operator.status.conditions import ConditionUpdate
 from sealgate_operator.status.verification_policies import policy_status
 from tests.operator.objects import policy
 from tests.support.clocks import NOW
@@ -37,6 +38,22 @@ def test_policy_with_ready_authenticators_is_ready() -> None:
         "PatternsValid": ("True", "PatternsCompile", "every pattern can match"),
         "AuthenticatorsReady": ("True", "AuthenticatorsReady", "every authenticator can be used"),
     }
+
+
+@pytest.mark.parametrize("ready", ["False", "Unknown", "True"])
+def test_policy_is_ready_only_while_it_is_enforced(ready: str) -> None:
+    holds = {"False": False, "Unknown": None, "True": True}[ready]
+    enforced = ConditionUpdate("Enforced", holds, "FailurePolicyChanged", "restore it", stalled=True)
+    status = policy_status(policy("p", "a"), {"a": usable("1")}, NOW, enforced)
+    found = {one.type: (one.status, one.reason) for one in status.conditions}
+    assert found["Enforced"] == (ready, "FailurePolicyChanged")
+    assert found["Ready"] == (ready, "PolicyInForce" if holds else "NotEnforced")
+
+
+def test_what_is_wrong_with_a_policy_itself_comes_first() -> None:
+    enforced = ConditionUpdate("Enforced", False, "FailurePolicyChanged", "restore it")
+    status = policy_status(policy("p", "a"), {}, NOW, enforced)
+    assert status.conditions[0].reason == "AuthenticatorNotFound"
 
 
 def test_a_missing_authenticator_is_named() -> None:
@@ -143,7 +160,7 @@ def test_satisfiable_namespace_selector_is_accepted() -> None:
 
 def test_invalid_policy_is_reported_with_its_field() -> None:
     found = conditions(policy("p", "a", action="Explode"))
-    assert list(found) == ["Ready"]
+    assert list(found) == ["Ready", "Stalled"]
     assert found["Ready"][:2] == ("False", "InvalidSpec")
     assert "spec.action" in found["Ready"][2]
 

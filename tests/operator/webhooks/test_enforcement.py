@@ -55,7 +55,7 @@ class Replica:
         clock, api = FakeClock(), api_of(cluster)
         lease = Lease(api, "sealgate", "sealgate-leader", identity, clock, log())
         self.metrics = Metrics(lease.leads)
-        events = Events(api, identity, clock, self.metrics, log())
+        events = Events(api, "sealgate-operator", identity, clock, self.metrics, log())
         config = OperatorConfig.model_validate(settings())
         self.enforcement = Enforcement(api, config, "sealgate", lease, events, self.metrics, log())
         if leads:
@@ -213,7 +213,9 @@ def test_removed_rules_are_restored_and_reported(
     replica.enforcement.reconcile()
     assert rules_on(certified, WORKLOADS) == rules("pods", "podtemplates")
     assert replica.sample("rules_restored_total") == 1.0
-    (event,) = certified.find("events")
+    found = {event["reason"]: event for event in certified.find("events")}
+    assert found.keys() == {"CABundleChanged", "RulesChanged"}
+    event = found["RulesChanged"]
     assert (event["reason"], event["type"]) == ("RulesChanged", "Warning")
     assert event["involvedObject"]["name"] == "sealgate-workloads"
     assert "rules were changed by another client; applied again" in capsys.readouterr().err

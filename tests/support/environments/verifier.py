@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sealgate.api.v1alpha1.authenticator import Authenticator
     from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
     from sealgate.clocks import Clock
+    from sealgate.http.dns import Resolver
     from sealgate.policies.decisions import ImageVerdict
     from sealgate.references import Digest
     from sealgate.registry.credentials import CredentialProvider
@@ -65,6 +66,8 @@ class VerifierEnvironment:
         clock: clock of the verifier and the registry client.
         observer: observer of the verifier.
         registry: the simulated registry.
+        resolver: resolves names; the system's by default.
+        insecure: further hosts that may be asked over plain HTTP.
         verifier: the verifier under test.
     """
 
@@ -72,10 +75,14 @@ class VerifierEnvironment:
     clock: Clock = field(default_factory=SystemClock)
     observer: VerifierObserver | None = None
     registry: RegistrySimulator = field(default_factory=RegistrySimulator)
+    resolver: Resolver | None = None
+    insecure: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.client = RegistryClient(
-            HostSettings(insecure=frozenset({self.registry.host, "localhost:1"})), clock=self.clock
+            HostSettings(insecure=self.insecure | {self.registry.host, "localhost:1"}),
+            clock=self.clock,
+            resolver=self.resolver,
         )
         self.verifier = Verifier(self.client, self.clock, self.settings, self.observer)
 

@@ -1,12 +1,16 @@
-"""The real cosign, run offline: keys without a password, no transparency log, plain HTTP."""
+"""The real cosign, version 3 or 2, run offline: keys without a password, no transparency log, plain HTTP."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tests.support.real_tools.required import require_tool
+from tests.support.real_tools.verdicts import Judge, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,19 +23,39 @@ KINDS = {
     "rsa2048": ("-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"),
     "ed25519": ("-algorithm", "ED25519"),
 }
-_OFFLINE = ("--use-signing-config=false", "--tlog-upload=false", "--allow-http-registry", "--yes")
+#: The programs of the versions that people run, as `.ci/tools.sh` names them.
+PROGRAMS = ("cosign", "cosign2")
+#: A trusted root of nothing: no certificate authority, no log. With it cosign asks no server for its own.
+_NO_ROOT = {"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1"}
+_OFFLINE = ("--tlog-upload=false", "--allow-http-registry", "--yes")
 
 
 class Cosign:
     """cosign with a home of its own.
 
     Args:
-        home: an empty folder for its keys and state.
+        home: a folder for its keys and state.
+        program: one of `PROGRAMS`.
     """
 
-    def __init__(self, home: Path) -> None:
-        self._program = require_tool("cosign")
+    def __init__(self, home: Path, program: str = "cosign") -> None:
+        self._program = require_tool(program)
         self._home = home
+
+    def of_version(self, program: str) -> Cosign:
+        """Return another version with the same home."""
+        return Cosign(self._home, program)
+
+    @cached_property
+    def version(self) -> str:
+        """What it calls its version ("3.1.3")."""
+        lines = subprocess.run([self._program, "version"], capture_output=True, text=True, check=True).stdout
+        return next(line.split()[1] for line in lines.splitlines() if line.startswith("GitVersion")).lstrip("v")
+
+    @property
+    def major(self) -> int:
+        """The first number of its version."""
+        return int(self.version.partition(".")[0])
 
     def new_key(self, name: str, kind: str = "p256", passphrase: str = "") -> str:
         """Make a key pair and return the public half in PEM.
@@ -63,9 +87,10 @@ class Cosign:
     def sign(
         self, image: str, key: str, *options: str, bundle: bool, environment: Mapping[str, str] | None = None
     ) -> None:
-        """Sign an image by digest: with a bundle as cosign 3 does, or classically."""
-        layout = f"--new-bundle-format={'true' if bundle else 'false'}"
-        self._run("sign", f"--key={key}.key", layout, *_OFFLINE, *options, image, environment=environment)
+        """Sign an image by digest: with a bundle, which only cosign 3 does, or classically."""
+        if self.major > 2:
+            options = (f"--new-bundle-format={'true' if bundle else 'false'}", "--use-signing-config=false", *options)
+        self._run("sign", f"--key={key}.key", *_OFFLINE, *options, image, environment=environment)
 
     def sign_as_referrer(self, image: str, key: str) -> None:
         """Sign an image classically, as a referrer (OCI 1.1)."""
@@ -73,12 +98,11 @@ class Cosign:
         self.sign(image, key, *options, bundle=False, environment={"COSIGN_EXPERIMENTAL": "1"})
 
     def attest(self, image: str, key: str, predicate_type: str) -> None:
-        """Attest something about an image, with an empty predicate."""
+        """Attest something about an image, with an empty predicate, as cosign 3 does."""
         predicate = self._home / "predicate.json"
         predicate.write_text("{}")
-        self._run(
-            "attest", f"--key={key}.key", f"--type={predicate_type}", f"--predicate={predicate}", *_OFFLINE, image
-        )
+        options = (f"--type={predicate_type}", f"--predicate={predicate}", "--use-signing-config=false")
+        self._run("attest", f"--key={key}.key", *options, *_OFFLINE, image)
 
     def verify(self, image: str, key: str, *options: str, bundle: bool) -> None:
         """Verify an image as cosign does; raise if it does not verify."""
@@ -86,9 +110,28 @@ class Cosign:
         fixed = ("--insecure-ignore-tlog", "--allow-http-registry")
         self._run("verify", f"--key={key}.pub", layout, *fixed, *options, image)
 
-    def _run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    def judge(self, image: str, key: str, *command: str, names: Mapping[str, str] | None = None) -> Verdict:
+        """Return what it says about an image.
+
+        Args:
+            image: the reference.
+            key: whose public half verifies.
+            command: the command and its options.
+            names: see `Judge`; none by default.
+        """
+        (self._home / "no-root.json").write_text(json.dumps(_NO_ROOT))
+        judge = Judge(f"cosign {self.version}", self._home, self._variables(), names or {})
+        fixed = (f"--key={key}.pub", "--trusted-root=no-root.json", "--allow-http-registry")
+        verdict = judge.verdict("cosign", command[0], *fixed, *command[1:], image, program=self._program)
+        # After its verdict it prints what it has verified, as JSON.
+        return replace(verdict, output=tuple(line for line in verdict.output if not line.startswith(("{", "["))))
+
+    def _variables(self) -> dict[str, str]:
         # Nothing of this machine's user: no credentials, no cached trust roots.
-        variables = {"HOME": str(self._home), "COSIGN_PASSWORD": "", "PATH": os.defpath, **(environment or {})}
+        return {"HOME": str(self._home), "COSIGN_PASSWORD": "", "PATH": os.defpath}
+
+    def _run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+        variables = {**self._variables(), **(environment or {})}
         done = subprocess.run(
             [self._program, *arguments], cwd=self._home, env=variables, capture_output=True, text=True, check=False
         )

@@ -26,7 +26,7 @@ _CONFIG = """\
 version: 0.1
 storage:
   filesystem: {{rootdirectory: {data}}}
-  delete: {{enabled: true}}
+  delete: {{enabled: {deletes}}}
 http: {{addr: "127.0.0.1:{port}", secret: not-one}}
 log: {{level: info, accesslog: {{disabled: true}}}}
 """
@@ -40,15 +40,17 @@ class DockerRegistry:
         folder: where its data and configuration go.
         port: 0 for one that is free.
         more: further YAML of its configuration ("auth: ...").
+        deletes: whether manifests may be deleted; by docker-registry's own default they may not.
 
     Attributes:
         host: "127.0.0.1:port", as it stands in references.
     """
 
-    def __init__(self, folder: Path, port: int = 0, more: str = "") -> None:
+    def __init__(self, folder: Path, port: int = 0, more: str = "", *, deletes: bool = True) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "config.yml"
-        config.write_text(_CONFIG.format(data=folder / "data", port=port) + more)
+        written = _CONFIG.format(data=folder / "data", port=port, deletes=str(deletes).lower())
+        config.write_text(written + more)
         self._process = subprocess.Popen(
             [require_tool("docker-registry"), "serve", str(config)],
             stdout=subprocess.DEVNULL,

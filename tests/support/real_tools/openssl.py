@@ -23,12 +23,22 @@ def openssl_verifies(folder: Path, pem: str, algorithm: str, signature: bytes, m
     """
     for name, content in (("key.pem", pem.encode()), ("signature", signature), ("message", message)):
         (folder / name).write_bytes(content)
-    digest = "sm3" if algorithm == "SM2" else "sha" + algorithm.rpartition("_")[2]
-    options = ["-rawin", "-digest", digest]
+    command = [require_tool("openssl"), *verification(algorithm)]
+    return subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=30).returncode == 0
+
+
+def verification(algorithm: str) -> list[str]:
+    """Return openssl's arguments that verify the file `signature` over `message` with `key.pem`.
+
+    Args:
+        algorithm: as policies name it; SM2 with the usual distinguishing ID.
+    """
+    options = ["-rawin"]
+    if algorithm != "ED25519":
+        options += ["-digest", "sm3" if algorithm == "SM2" else "sha" + algorithm.rpartition("_")[2]]
     if algorithm == "SM2":
         options += ["-pkeyopt", "distid:1234567812345678"]
     if algorithm.startswith("RSA_PSS"):
         options += ["-pkeyopt", "rsa_padding_mode:pss", "-pkeyopt", "rsa_pss_saltlen:auto"]
     files = ["-pubin", "-inkey", "key.pem", "-sigfile", "signature", "-in", "message"]
-    command = [require_tool("openssl"), "pkeyutl", "-verify", *files, *options]
-    return subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=30).returncode == 0
+    return ["pkeyutl", "-verify", *files, *options]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 NOTE = "projects/prod/notes/qa"
 TYPE = "atomic container signature"
 _PATH = re.compile(r"/(v1|v1beta1)/(projects/[^/]+(?:/notes/[^/]+)?)/occurrences")
+_OCCURRENCE = re.compile(r"/(v1|v1beta1)/(projects/[^/]+/occurrences/[^/]+)")
 _FILTER = re.compile(r'(resourceUrl|resource_url)="([^"]*)" AND kind="([A-Z]+)"')
 
 
@@ -48,6 +49,7 @@ class GrafeasSimulator(RegistrySimulator):
         notes: the notes that occurrences may be created under.
         projects: the projects that occurrences may be created in.
         drops: whether new occurrences are answered and not stored.
+        deleters: whether callers may delete occurrences.
     """
 
     def __init__(self, *, version: str = "v1", **more: Any) -> None:
@@ -58,6 +60,7 @@ class GrafeasSimulator(RegistrySimulator):
         self.snake_case = False
         self.token = ""
         self.notes, self.projects, self.drops = {NOTE}, {"projects/prod"}, False
+        self.deleters = True
         super().__init__(**more)
 
     def store(self, resource_uri: str, attestation: dict[str, Any], **members: Any) -> dict[str, Any]:
@@ -113,11 +116,13 @@ class GrafeasSimulator(RegistrySimulator):
         return {"signatures": [{"signature": b64encode(message).decode(), "publicKeyId": key_id}], "jwts": []}
 
     def respond(self, request: RecordedRequest) -> Answer:
-        match = _PATH.fullmatch(request.path)
+        match = _PATH.fullmatch(request.path) or _OCCURRENCE.fullmatch(request.path)
         if match is None or match[1] != self.version:
             return super().respond(request)
         if self.token and request.headers.get("authorization") != f"Bearer {self.token}":
             return json_answer({"error": {"code": 401, "status": "UNAUTHENTICATED"}}, 401)
+        if request.method == "DELETE":
+            return self._delete(match[2])
         if request.method == "POST":
             return self._create(json.loads(request.body), match[2])
         query = dict(request.query)
@@ -142,6 +147,16 @@ class GrafeasSimulator(RegistrySimulator):
         if not self.drops:
             self.occurrences.append(stored)
         return json_answer(stored)
+
+    def _delete(self, name: str) -> Answer:
+        if not self.deleters:
+            return json_answer({"error": {"code": 403, "status": "PERMISSION_DENIED"}}, 403)
+        with self.lock:
+            kept = [item for item in self.occurrences if not isinstance(item, dict) or item.get("name") != name]
+            if len(kept) == len(self.occurrences):
+                return json_answer({"error": {"code": 404, "status": "NOT_FOUND"}}, 404)
+            self.occurrences = kept
+        return json_answer({})
 
     def _wanted(self, item: Any, parent: str, wanted: str | None) -> bool:
         if not isinstance(item, dict):

@@ -42,7 +42,7 @@ from tests.support.simulators.kubernetes_resources import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
     from typing import Self
 
@@ -181,6 +181,15 @@ class KubernetesSimulator:
             if key in self._objects:
                 return self._replace(key, obj, whole=True)
             return self._create(target, obj)
+
+    def fill(self, path: str, objects: Iterable[Object]) -> None:
+        """Create many new objects in the collection at a path as they are; no watch reports them."""
+        target = _target(path)
+        with self._condition:
+            for obj in objects:
+                self._version += 1
+                obj["metadata"]["resourceVersion"] = str(self._version)
+                self._objects[target.plural, target.namespace, obj["metadata"]["name"]] = obj
 
     def apply(self, path: str, document: Object, manager: str) -> Object:
         """Apply fields to the object at a path by server-side apply, as `helm` would; return it as stored."""
@@ -371,10 +380,16 @@ class KubernetesSimulator:
         if handler.command == "GET":
             return 200, copy.deepcopy(self._objects[key])
         if handler.command == "DELETE":
-            self._delete(key)
-            return 200, _status(200)
+            return self._delete_if(key, body or {})
         after = body if handler.command == "PUT" else merge(self._objects[key], body)
         return self._edit(key, after, status=target.subresource == "status")
+
+    def _delete_if(self, key: Key, options: Object) -> tuple[int, Object]:
+        wanted = (options.get("preconditions") or {}).get("resourceVersion")
+        if wanted not in (None, self._objects[key]["metadata"]["resourceVersion"]):
+            return 409, _status(409)
+        self._delete(key)
+        return 200, _status(200)
 
     def _post(self, target: Target, query: dict[str, str], body: Object) -> tuple[int, Object]:
         refusal = self.admission(body)

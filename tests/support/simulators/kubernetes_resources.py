@@ -18,7 +18,16 @@ RESOURCES: dict[str, tuple[str, str, str, bool]] = {
     "serviceaccounts": ("ServiceAccount", "", "v1", True),
     "events": ("Event", "", "v1", True),
     "pods": ("Pod", "", "v1", True),
+    "endpointslices": ("EndpointSlice", "discovery.k8s.io", "v1", True),
+    "replicationcontrollers": ("ReplicationController", "", "v1", True),
+    "podtemplates": ("PodTemplate", "", "v1", True),
+    "deployments": ("Deployment", "apps", "v1", True),
+    "replicasets": ("ReplicaSet", "apps", "v1", True),
+    "statefulsets": ("StatefulSet", "apps", "v1", True),
     "daemonsets": ("DaemonSet", "apps", "v1", True),
+    "jobs": ("Job", "batch", "v1", True),
+    "cronjobs": ("CronJob", "batch", "v1", True),
+    "rollouts": ("Rollout", "argoproj.io", "v1alpha1", True),
     "leases": ("Lease", "coordination.k8s.io", "v1", True),
     "validatingwebhookconfigurations": (
         "ValidatingWebhookConfiguration",
@@ -30,8 +39,13 @@ RESOURCES: dict[str, tuple[str, str, str, bool]] = {
     "customresourcedefinitions": ("CustomResourceDefinition", "apiextensions.k8s.io", "v1", False),
     "authenticators": ("Authenticator", "sealgate.dev", "v1alpha1", False),
     "verificationpolicies": ("VerificationPolicy", "sealgate.dev", "v1alpha1", False),
+    "signingpolicies": ("SigningPolicy", "sealgate.dev", "v1alpha1", False),
+    "signingrequests": ("SigningRequest", "sealgate.dev", "v1alpha1", True),
+    "signingbaselines": ("SigningBaseline", "sealgate.dev", "v1alpha1", True),
 }
-WITH_STATUS = frozenset({"authenticators", "verificationpolicies", "pods", "namespaces"})
+WITH_STATUS = frozenset(
+    {"authenticators", "verificationpolicies", "signingpolicies", "signingrequests", "pods", "namespaces"}
+)
 _PATH = re.compile(
     r"/(?:api|apis/(?P<group>[^/]+))/(?P<version>v[^/]+)(?:/namespaces/(?P<namespace>[^/]+)(?=/))?"
     r"/(?P<plural>[a-z]+)(?:/(?P<name>[^/]+))?(?:/(?P<subresource>[a-z]+))?"

@@ -57,7 +57,7 @@ class TrustWrites:
 
     def store(self, gun: str, request: RecordedRequest) -> Answer:
         """Return the answer to a POST of files."""
-        files = _files(request)
+        files = posted_files(request)
         self.posted.append(list(files))
         if self.before is not None:
             before, self.before = self.before, None
@@ -121,14 +121,18 @@ class WritableNotary(NotarySimulator):
     def respond(self, request: RecordedRequest) -> Answer:
         """Return the response to a request."""
         files, key = _FILES.fullmatch(request.path), _KEY.fullmatch(request.path)
-        match = files if request.method == "POST" else key
+        posts = request.method == "POST"
+        match = key or (files if posts else None)
         if match is None:
             return super().respond(request)
         with self.lock:
-            refusal = self.auth.refusal(request, f"repository:{match[1]}:push,pull", self.url)
+            actions = "*" if key is not None and posts else "push,pull"
+            refusal = self.auth.refusal(request, f"repository:{match[1]}:{actions}", self.url)
             if refusal is not None:
                 return refusal
             if key is not None:
+                if posts:
+                    self.writes.keys.pop((key[1], key[2]), None)
                 entry = self.writes.key(key[1], key[2]).entry
                 return Answer(200, {"Content-Type": "text/plain; charset=utf-8"}, encode(entry))
             return self.writes.store(match[1], request)
@@ -153,7 +157,7 @@ def go_form(raw: bytes) -> bytes:
     return b'{"signed":' + wire(signed) + b',"signatures":' + wire(document["signatures"]) + b"}"
 
 
-def _files(request: RecordedRequest) -> dict[str, bytes]:
+def posted_files(request: RecordedRequest) -> dict[str, bytes]:
     """Return the parts of a multipart body by their file names."""
     head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
     message = email.parser.BytesParser().parsebytes(head + request.body)

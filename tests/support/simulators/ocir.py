@@ -34,6 +34,7 @@ KEY_ID = "ocid1.key.oc1.phx.bbqehaq3aadfa.abyh"
 VERSION_ID = "ocid1.keyversion.oc1.phx.bbqehaq3aadfa.acy6"
 _PATH = "/20160918/container/imageSignatures"
 _IMAGES = "/20160918/container/images"
+_SIGNATURE = re.compile(r"/20160918/container/imageSignatures/([^/]+)")
 _IMAGE = re.compile(r"/20160918/container/images/([^/]+)")
 #: The members of an upload.
 _DETAILS = {"compartmentId", "imageId", "kmsKeyId", "kmsKeyVersionId", "message", "signature", "signingAlgorithm"}
@@ -119,6 +120,7 @@ class OCIRSimulator(RegistrySimulator):
         images: digest and repository of each image that signatures may be uploaded for, by its OCID.
         image_states: states of images that are not AVAILABLE, by OCID.
         drops: whether uploads are answered and not stored.
+        deleters: whether callers may delete records; a record that was deleted is still listed, as DELETED.
         api_key: what requests must be signed with; None for none.
         honours_filter: whether repository and digest are filtered by.
         records_per_page: as many as a page holds at most.
@@ -128,7 +130,7 @@ class OCIRSimulator(RegistrySimulator):
         self.records: list[Any] = []
         self.images: dict[str, tuple[str, str]] = {}
         self.image_states: dict[str, str] = {}
-        self.drops = False
+        self.drops, self.deleters = False, True
         self.api_key = api_key
         self.honours_filter = True
         self.records_per_page = 50
@@ -152,7 +154,7 @@ class OCIRSimulator(RegistrySimulator):
         record = {
             "compartmentId": COMPARTMENT,
             "displayName": f"containersignature{number}",
-            "id": f"ocid1.containerimagesignature.oc1.phx.0.ansh81vru1zp.{number}",
+            "id": f"ocid1.containersignature.oc1.phx.0.ansh81vru1zp.{number}",
             "imageId": "ocid1.containerimage.oc1.phx.0.ansh81vru1zp.aaaaaaaalqzj",
             "kmsKeyId": said.get("kmsKeyId", KEY_ID),
             "kmsKeyVersionId": said.get("kmsKeyVersionId", VERSION_ID),
@@ -168,7 +170,8 @@ class OCIRSimulator(RegistrySimulator):
 
     def respond(self, request: RecordedRequest) -> Answer:
         image = _IMAGE.fullmatch(request.path)
-        if request.path not in {_PATH, _IMAGES} and image is None:
+        signature = _SIGNATURE.fullmatch(request.path) if request.method == "DELETE" else None
+        if request.path not in {_PATH, _IMAGES} and image is None and signature is None:
             return super().respond(request)
         if self.api_key is not None and not self.api_key.signed(request):
             return json_answer(
@@ -178,8 +181,8 @@ class OCIRSimulator(RegistrySimulator):
             return self._image(image[1])
         if request.path == _IMAGES:
             return self._list_images(dict(request.query))
-        if request.method == "POST":
-            return self._upload(json.loads(request.body))
+        if request.method != "GET":
+            return self._upload(json.loads(request.body)) if signature is None else self._delete(signature[1])
         return self._list(dict(request.query))
 
     def _list_images(self, query: Mapping[str, str]) -> Answer:
@@ -218,6 +221,13 @@ class OCIRSimulator(RegistrySimulator):
         digest, repository = self.images[ocid]
         return json_answer({"id": ocid, "digest": digest, "repositoryName": repository, "compartmentId": COMPARTMENT})
 
+    def _delete(self, ocid: str) -> Answer:
+        for record in self.records:
+            if self.deleters and record["id"] == ocid and record["lifecycleState"] == "AVAILABLE":
+                record["lifecycleState"] = "DELETED"
+                return Answer(204)
+        return _not_found()
+
     def _upload(self, details: dict[str, Any]) -> Answer:
         if details["imageId"] not in self.images or details["compartmentId"] != COMPARTMENT:
             return _not_found()
@@ -226,7 +236,7 @@ class OCIRSimulator(RegistrySimulator):
         number = len(self.records) + 1
         record = {
             **details,
-            "id": f"ocid1.containerimagesignature.oc1.phx.0.ansh81vru1zp.{number}",
+            "id": f"ocid1.containersignature.oc1.phx.0.ansh81vru1zp.{number}",
             "displayName": f"containersignature{number}",
             "lifecycleState": "AVAILABLE",
             "timeCreated": "2026-11-01T10:00:00Z",

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 IMAGE_CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+_CATALOG = "/v2/_catalog"
 
 
 def digest_of(data: bytes) -> Digest:
@@ -61,6 +62,8 @@ class RegistrySimulator(HTTPSimulator):
         page_size: entries of one page of the referrers API; None for all on one.
         immutable_tags: regular expression of the tags that cannot be changed once they exist; None for none.
         etags: whether manifests have an ETag and `If-Match` counts.
+        catalog: whether it lists its repositories.
+        deletes: whether manifests may be deleted, by digest; docker-registry permits it only if it is configured.
         server: the arguments of `HTTPSimulator`.
 
     Attributes:
@@ -75,6 +78,8 @@ class RegistrySimulator(HTTPSimulator):
         page_size: int | None = None,
         immutable_tags: str | None = None,
         etags: bool = False,
+        catalog: bool = True,
+        deletes: bool = True,
         **server: Any,
     ) -> None:
         """Start serving at once."""
@@ -82,6 +87,8 @@ class RegistrySimulator(HTTPSimulator):
         self.page_size = page_size
         self.immutable_tags = immutable_tags
         self.etags = etags
+        self.catalog = catalog
+        self.deletes = deletes
         self.auth = auth or Auth()
         self.repositories: dict[str, _Repository] = {}
         super().__init__(**server)
@@ -268,14 +275,24 @@ class RegistrySimulator(HTTPSimulator):
         if stored is None:
             return registry_error(404, "NAME_UNKNOWN")
         if request.method == "DELETE":
-            self.delete(repository, reference)
-            return Answer(202)
+            return self._serve_delete(stored, repository, reference)
         digest = Digest(stored.tags.get(reference, reference))
         if digest not in stored.manifests:
             return registry_error(404, "MANIFEST_UNKNOWN")
         media_type, body = stored.manifests[digest]
         etag = {"ETag": f'"{digest}"'} if self.etags else {}
         return Answer(200, {"Content-Type": media_type, "Docker-Content-Digest": digest, **etag}, body)
+
+    def _serve_delete(self, stored: _Repository, repository: str, reference: str) -> Answer:
+        """Answer as docker-registry 2.8 does: it deletes by digest only, with all tags of the manifest."""
+        if not self.deletes:
+            return registry_error(405, "UNSUPPORTED")
+        if not reference.startswith("sha256:"):
+            return registry_error(400, "DIGEST_INVALID")
+        if reference not in stored.manifests:
+            return registry_error(404, "MANIFEST_UNKNOWN")
+        self.delete(repository, reference)
+        return Answer(202)
 
     def _refuse_put(self, request: RecordedRequest, repository: str, reference: str) -> Answer | None:
         there = self.repositories.get(repository, _Repository()).tags.get(reference)
@@ -322,6 +339,12 @@ class RegistrySimulator(HTTPSimulator):
             return registry_error(404, "NAME_UNKNOWN")
         return json_answer({"name": repository, "tags": sorted(stored.tags)})
 
+    def serve_catalog(self, _: RecordedRequest) -> Answer:
+        """Serve the list of repositories."""
+        if not self.catalog:
+            return registry_error(404, "UNSUPPORTED")
+        return json_answer({"repositories": sorted(self.repositories)})
+
     def serve_upload(self, request: RecordedRequest, repository: str, upload: str) -> Answer:
         """Receive a blob: POST starts, PATCH appends, PUT ends; POST with a digest is a single upload."""
         stored = self.repositories.setdefault(repository, _Repository())
@@ -355,11 +378,14 @@ _ROUTES: tuple[tuple[re.Pattern[str], Callable[..., Answer]], ...] = (
     (re.compile(rf"{_NAME}/blobs/(sha256:[^/]+)"), RegistrySimulator.serve_blob),
     (re.compile(rf"{_NAME}/referrers/([^/]+)"), RegistrySimulator.serve_referrers),
     (re.compile(rf"{_NAME}/tags/list"), RegistrySimulator.serve_tags),
+    (re.compile(_CATALOG), RegistrySimulator.serve_catalog),
 )
 
 
 def _scope(request: RecordedRequest) -> str:
     """Return the scope that a request needs."""
+    if request.path == _CATALOG:
+        return "registry:catalog:*"
     match = re.match(r"/v2/(.+)/(manifests|blobs|referrers|tags)/", request.path)
     return scope_of(request.method, match[1]) if match else ""
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 
 def scope_of(method: str, repository: str) -> str:
-    """Return the token scope of an action on a repository."""
-    return f"repository:{repository}:{'pull' if method in ('GET', 'HEAD') else 'pull,push'}"
+    """Return the token scope of an action on a repository, as docker-registry asks for it."""
+    rights = {"GET": "pull", "HEAD": "pull", "DELETE": "delete"}.get(method, "pull,push")
+    return f"repository:{repository}:{rights}"
 
 
 @dataclass(slots=True)

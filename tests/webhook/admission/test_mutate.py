@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.errors import UnavailableError
 from tests.support.builders.objects import policy
+from tests.webhook.environment import UNKNOWN_NAMESPACES, FailingNamespaces
 from tests.webhook.objects import UID, encode, pod, review, workload
 
 if TYPE_CHECKING:
-    from sealgate.policies.matching import Namespace
     from tests.webhook.environment import ReviewAnswer, WebhookEnvironment
 
 
@@ -148,20 +147,12 @@ def test_it_never_denies(environment: WebhookEnvironment, members: dict[str, Any
 
 
 def test_it_never_denies_for_want_of_a_namespace(environment: WebhookEnvironment) -> None:
-    class Nowhere:
-        def get(self, name: str) -> Namespace:
-            raise UnavailableError(f"the labels of namespace {name} are not known yet")
-
-    environment.namespaces = Nowhere()
+    environment.namespaces = UNKNOWN_NAMESPACES
     assert operations(environment.mutate(review(pod(environment.push("team/app", "v1"))))) == []
 
 
 def test_internal_error_never_denies(environment: WebhookEnvironment) -> None:
-    class Broken:
-        def get(self, name: str) -> Namespace:
-            raise RuntimeError(name)
-
-    environment.namespaces = Broken()
+    environment.namespaces = FailingNamespaces(RuntimeError)
     assert operations(environment.mutate(review(pod(environment.push("team/app", "v1"))))) == []
     assert environment.lines("internal error in a review")[0]["uid"] == UID
 

@@ -41,6 +41,9 @@ class InForce:
     def problem(self) -> str:
         return ""
 
+    def authenticator(self, name: str) -> None:
+        """Return None: only SigningPolicies are judged by an Authenticator."""
+
 
 EXISTING = [
     existing_authenticator("release-key"),

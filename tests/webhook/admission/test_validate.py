@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.errors import UnavailableError
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate.verification.settings import VerifierSettings
 from sealgate.workloads.kinds import BUILT_IN, WorkloadKind
 from tests.support.builders.objects import authenticator, policy
 from tests.support.clocks import FakeClock
 from tests.support.signers.private_keys import new_key
-from tests.webhook.environment import namespace
+from tests.webhook.environment import UNKNOWN_NAMESPACES, namespace
 from tests.webhook.objects import GROUPS, pod, review, workload
 
 if TYPE_CHECKING:
-    from sealgate.policies.matching import Namespace
     from sealgate.verification.policy_sets import PolicySet
     from tests.webhook.environment import WebhookEnvironment
 
@@ -109,7 +107,7 @@ def test_warn_policy_admits_with_a_kubectl_warning(environment: WebhookEnvironme
     answer = environment.validate(review(pod(image)))
     assert answer.allowed
     (warning,) = answer.response["warnings"]
-    assert warning.startswith(f"sealgate: spec.containers[0]: {image}: admitted with a warning")
+    assert warning.startswith(f"sealgate: soft: NoSignature: spec.containers[0]: {image}: admitted with a warning")
     assert answer.response["auditAnnotations"]["container.main-0"] == f"not verified: NoSignature: {image}"
 
 
@@ -300,11 +298,7 @@ def test_without_policies_every_review_is_denied_with_a_reason(environment: Webh
 
 
 def test_namespace_with_unknown_labels_is_denied(environment: WebhookEnvironment) -> None:
-    class Nowhere:
-        def get(self, name: str) -> Namespace:
-            raise UnavailableError(f"the labels of namespace {name} are not known yet")
-
-    environment.namespaces = Nowhere()
+    environment.namespaces = UNKNOWN_NAMESPACES
     answer = environment.validate(review(pod(environment.sign("team/app", "v1"))))
     assert answer.code == 503
     assert answer.message == "the labels of namespace default are not known yet; try again"
@@ -410,6 +404,14 @@ def test_a_review_is_one_line_in_the_log(environment: WebhookEnvironment) -> Non
         "name": "web",
         "result": "denied",
         "reason": "deny",
+        "decision_id": answer.decision_id,
+        "decision_version": 1,
+        "action": "Enforce",
+        "user": "alice",
+        "dry_run": False,
+        "policies": [{"policy": "all", "action": "Enforce", "verdict": "deny", "reason": "NoSignature"}],
+        "policy_count": 1,
+        "message": answer.message,
         "image_count": 2,
         "images": [
             {
@@ -426,6 +428,26 @@ def test_a_review_is_one_line_in_the_log(environment: WebhookEnvironment) -> Non
             },
         ],
     }
+
+
+@pytest.mark.parametrize("action", ["Enforce", "Warn", "Audit"])
+def test_unmet_policy_of_any_action_makes_a_decision_with_one_id(environment: WebhookEnvironment, action: str) -> None:
+    environment.write(policy("p", f"{environment.registry.host}/**", action=action))
+    signed, unsigned = environment.sign("team/app", "v1"), environment.push("team/bad", "v1")
+    answers = [environment.validate(review(pod(signed, unsigned))) for _ in range(2)]
+    assert answers[0].decision_id
+    assert [line["decision_id"] for line in environment.lines("review")] == [answer.decision_id for answer in answers]
+    assert len({answer.decision_id for answer in answers}) == 2
+    assert [decision.decision_id for decision in environment.decisions] == [answer.decision_id for answer in answers]
+    texts = environment.denials if action == "Enforce" else environment.would_be_denials
+    assert len(texts) == 2
+    assert len(set(texts)) == 1
+
+
+def test_review_without_objection_has_no_decision_id(environment: WebhookEnvironment) -> None:
+    assert not environment.validate(review(pod(environment.sign("team/app", "v1")))).decision_id
+    assert not environment.mutate(review(pod(environment.push("team/bad", "v1")))).decision_id
+    assert not any("decision_id" in line for line in environment.lines("review"))
 
 
 def test_log_line_names_the_subresource(environment: WebhookEnvironment) -> None:

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.errors import UnavailableError
 from sealgate.policies.decisions import UnmatchedImages, Workloads
 from sealgate.workloads.kinds import BUILT_IN
 from sealgate.workloads.ready_made_kinds import READY_MADE
 from sealgate_webhook.admission.workloads import MAX_IMAGES, AdmissionRules
 from tests.support.builders.objects import policy
+from tests.webhook.environment import UNKNOWN_NAMESPACES
 from tests.webhook.objects import GROUPS, pod, review, workload
 
 if TYPE_CHECKING:
-    from sealgate.policies.matching import Namespace
     from tests.webhook.environment import WebhookEnvironment
 
 TEMPLATES = sorted(set(GROUPS) - {"Pod"})
@@ -132,11 +131,7 @@ def test_ephemeral_containers_in_a_kind_of_their_own_are_refused(
 def test_a_template_that_cannot_be_verified_at_all_is_a_warning(environment: WebhookEnvironment) -> None:
     choose(environment, Workloads.WARN)
 
-    class Nowhere:
-        def get(self, name: str) -> Namespace:
-            raise UnavailableError(f"the labels of namespace {name} are not known yet")
-
-    environment.namespaces = Nowhere()
+    environment.namespaces = UNKNOWN_NAMESPACES
     answer = environment.validate(review(workload("Deployment", "app")))
     assert answer.allowed
     assert "the labels of namespace default are not known yet" in answer.response["warnings"][0]

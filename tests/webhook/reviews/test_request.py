@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate_webhook.reviews.request import (
+    MAX_REVIEW_BYTES,
+    MAX_VALUES,
     AdmissionRequest,
     MalformedReviewError,
     UnusableReviewError,
@@ -30,10 +32,40 @@ def test_only_deciding_fields_are_read() -> None:
         namespace="default",
         name="web",
         operation="UPDATE",
-        object=new,
-        old_object=old,
+        object={"metadata": {"": None}, "spec": new["spec"]},
+        old_object={"metadata": {"": None}, "spec": old["spec"]},
         dry_run=True,
+        username="alice",
     )
+
+
+def test_what_is_validated_of_a_policy_object_is_kept() -> None:
+    obj = {"apiVersion": "sealgate.dev/v1alpha1", "kind": "Authenticator", "spec": {"cosign": {"keys": [{}]}}}
+    new = {**obj, "metadata": {"name": "a", "managedFields": [{}]}, "status": {"keys": []}}
+    request = decode_review(encode(review(new, "UPDATE", oldObject={**obj, "spec": {}})), None)
+    assert (request.object, request.old_object) == ({**obj, "metadata": {"name": "a"}}, None)
+    assert decode_review(encode(review(new, "DELETE", oldObject=obj)), None).object is None
+
+
+def test_spec_that_has_not_changed_is_not_kept_however_large_it_is() -> None:
+    obj = {"apiVersion": "sealgate.dev/v1alpha1", "kind": "Authenticator", "spec": {"a": [0] * 20_000}}
+    request = decode_review(encode(review(obj, "UPDATE", oldObject=obj)), None)
+    assert request.object is not None
+    assert request.old_object is not None
+    assert request.object.get("spec") == request.old_object.get("spec")
+    with pytest.raises(UnusableReviewError, match="the object is too large"):
+        decode_review(encode(review(obj, "UPDATE", oldObject={**obj, "spec": {"a": [1] * 20_000}})), None)
+
+
+@pytest.mark.parametrize("operation", ["DELETE", "CONNECT"])
+def test_operation_without_images_keeps_no_object(operation: str) -> None:
+    request = decode_review(encode(review(pod("app"), operation, oldObject=pod("app"))))
+    assert (request.object, request.old_object) == (None, None)
+
+
+@pytest.mark.parametrize("info", [None, [], {}, {"username": None}])
+def test_user_may_be_missing(info: object) -> None:
+    assert not decode_review(encode(review(pod("app"), userInfo=info))).username
 
 
 @pytest.mark.parametrize("missing", ["namespace", "name", "subResource", "object", "oldObject", "dryRun"])
@@ -50,12 +82,20 @@ def test_missing_members_are_empty(missing: str) -> None:
         (b"", "not JSON"),
         (b"{", "not JSON"),
         (b"{}{}", "not JSON"),
-        (b'{"a": NaN}', "NaN is no JSON number"),
-        (b'{"a": -Infinity}', "-Infinity is no JSON number"),
+        (b"{} x", "not JSON"),
+        (b"\xef\xbb\xbf{}", "not JSON"),
+        (b'{"a": NaN}', "not JSON"),
+        (b'{"a": -Infinity}', "not JSON"),
         (b'{"a": ' + b"1" * 5000 + b"}", "not JSON"),
-        (b"\xff", "not UTF-8"),
-        ("{}".encode("utf-16"), "not UTF-8"),
-        (b"[" * 200_000, "nested too deeply"),
+        (b"\xff", "not JSON"),
+        (b'"\xff"', "invalid unicode"),
+        (b'"\xed\xa0\x80"', "invalid unicode"),
+        (rb'"\ud800"', "not JSON"),
+        (b'"\x00"', "control character"),
+        (b"[1,]", "trailing comma"),
+        ("{}".encode("utf-16"), "not JSON"),
+        (b"[" * 200_000, "recursion limit exceeded"),
+        (b'{"a":' * 201 + b"1" + b"}" * 201, "recursion limit exceeded"),
         (b"[]", "no object"),
         (b'"text"', "no object"),
         (b"null", "no object"),
@@ -79,6 +119,28 @@ def test_body_that_is_not_a_review_is_malformed(body: bytes, said: str) -> None:
 def test_duplicate_key_is_refused_at_any_depth(body: bytes) -> None:
     with pytest.raises(MalformedReviewError, match="duplicate key"):
         decode_review(body)
+
+
+def test_long_duplicate_key_is_not_repeated_in_full() -> None:
+    key = b'"' + b"k" * 100_000 + b'"'
+    with pytest.raises(MalformedReviewError) as caught:
+        decode_review(b"{" + key + b":1," + key + b":2}")
+    assert len(caught.value.message) < 1000
+
+
+@pytest.mark.parametrize("unit", [b"{},", b"[],", b'"",', b'{"":{}},', b"0,"])
+def test_body_of_too_many_values_is_not_decoded(unit: bytes) -> None:
+    """They fit into the bytes of a review, and would take thirty times as many."""
+    body = b"[" + unit * (MAX_REVIEW_BYTES // len(unit) - 1) + b"0]"
+    with pytest.raises(MalformedReviewError, match=f"at most {MAX_VALUES} are decoded"):
+        decode_review(body)
+
+
+def test_brackets_and_quotes_of_a_large_text_count_little() -> None:
+    script = 'if [ "$a" ]; then echo "{}"; fi\n' * 10_000
+    document = review(pod("app"))
+    document["request"]["object"]["spec"]["containers"][0]["args"] = [script]
+    assert decode_review(encode(document)).object is not None
 
 
 @pytest.mark.parametrize(

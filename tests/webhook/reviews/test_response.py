@@ -9,11 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sealgate.decision_ids import PATTERN, new_decision_id
 from sealgate.policies.decisions import ImageVerdict, PolicyResult, Verdict
 from sealgate.reasons import Reason
 from sealgate.references import Digest, Reference, Repository
 from sealgate.workloads.images import ContainerImage, ImageKind
-from sealgate_webhook.reviews.response import AdmissionResponse, deny, encode_response, respond_to_verdicts
+from sealgate_webhook.reviews.response import (
+    AdmissionResponse,
+    bound_warnings,
+    deny,
+    encode_response,
+    name_decision,
+    respond_to_verdicts,
+)
 
 DIGEST = Digest("sha256:" + "a" * 64)
 #: As in k8s.io/apimachinery: the name part of a qualified name.
@@ -61,7 +69,19 @@ def test_long_message_is_truncated_visibly() -> None:
 
 
 def test_a_single_message_is_cut_too() -> None:
-    assert len(deny("x" * 20_000).message) == 16_384
+    named = name_decision(deny("x" * 20_000), new_decision_id())
+    assert len(named.message) == 16_384
+    assert named.message.splitlines()[0].endswith("xxx...")
+
+
+@pytest.mark.parametrize(("length", "count"), [(1000, 40), (150, 25), (10, 1)])
+def test_warnings_with_their_decision_stay_within_the_limits_of_kubernetes(length: int, count: int) -> None:
+    decision_id = new_decision_id()
+    response = AdmissionResponse(allowed=True, warnings=bound_warnings("x" * length for _ in range(count)))
+    warnings = name_decision(response, decision_id).warnings
+    assert all(warning.endswith(f" (decision {decision_id})") for warning in warnings)
+    assert max(map(len, warnings)) <= 256
+    assert sum(map(len, warnings)) <= 4096
 
 
 def test_an_image_volume_is_named_by_its_volume() -> None:
@@ -74,7 +94,9 @@ def test_an_image_volume_is_named_by_its_volume() -> None:
 def test_there_are_at_most_64_annotations() -> None:
     images = [container(f"app:{n}", f"c-{n}") for n in range(100)]
     verdicts = [verdict_on(image.image, Verdict.ADMIT, met=True) for image in images]
-    assert len(respond_to_verdicts(images, verdicts).annotations) == 64
+    annotations = name_decision(respond_to_verdicts(images, verdicts), new_decision_id()).annotations
+    assert len(annotations) == 64
+    assert PATTERN.fullmatch(annotations["decision_id"])
 
 
 @settings(max_examples=100)

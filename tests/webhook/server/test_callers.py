@@ -13,13 +13,19 @@ from cryptography import x509
 
 from sealgate import self_test
 from sealgate.errors import ConfigError
-from sealgate_webhook.server.callers import CALLER, Caller, PermittedCallers
-from sealgate_webhook.server.client_certificates import ClientTrustFiles
-from sealgate_webhook.server.server import Address, ServerSettings, check_tls
+from sealgate_webhook.server.callers import PermittedCallers
+from sealgate_webhook.server.server import ServerSettings, check_tls
+from sealgate_webhook.transport.addresses import Address
+from sealgate_webhook.transport.callers import Caller
+from sealgate_webhook.transport.client_certificates import ClientTrustFiles
+from tests.support.builders.objects import authenticator
 from tests.support.clocks import NOW, FakeClock
 from tests.support.signers.client_certificates import ClientCA, client_context
+from tests.support.signers.private_keys import new_key
+from tests.webhook.environment import write_objects
 from tests.webhook.objects import encode, pod, review
 from tests.webhook.servers import PATIENCE_SECONDS, Server, TLSFiles, running
+from tests.webhook.ways import BY_A_SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,13 +80,13 @@ def send(connection: http.client.HTTPSConnection, path: str = "/validate", **hea
 
 
 @pytest.fixture
-def callers(environment: WebhookEnvironment, tmp_path: Path) -> Iterator[Callers]:
+def callers(tmp_path: Path) -> Iterator[Callers]:
     tls = TLSFiles(tmp_path / "tls")
     ca = ClientCA()
     ca_file = tmp_path / "client-ca.pem"
     ca_file.write_bytes(ca.pem)
     settings: dict[str, Any] = {
-        "policies": [str(environment.folder)],
+        "policies": [str(write_objects(tmp_path / "policies", authenticator("release", new_key("ECDSA P-256"))))],
         "tls_cert": str(tls.certificate),
         "tls_key": str(tls.key),
         "client_ca": str(ca_file),
@@ -177,6 +183,7 @@ def test_a_bad_ca_file_leaves_the_last_good_one_in_force(callers: Callers) -> No
     assert callers.status(other.issue(callers.folder, NAME)) == 200
 
 
+@BY_A_SERVER
 def test_generated_certificate_works_with_client_certificates(environment: WebhookEnvironment, tmp_path: Path) -> None:
     ca = ClientCA()
     ca_file = tmp_path / "client-ca.pem"
@@ -197,6 +204,7 @@ def test_generated_certificate_works_with_client_certificates(environment: Webho
         assert callers.status(other.issue(tmp_path, NAME)) == 200
 
 
+@BY_A_SERVER
 def test_without_client_certificates_the_open_port_is_logged(environment: WebhookEnvironment) -> None:
     with running({"policies": [str(environment.folder)]}) as server:
         assert "sealgate_unauthenticated_callers_allowed 1.0" in server.metrics()
@@ -206,7 +214,7 @@ def test_caller_name_comes_only_from_the_wsgi_environment(environment: WebhookEn
     environment.callers = PermittedCallers([NAME], FakeClock())
     body = encode(review(pod("NOT AN IMAGE")))
     known = Caller(frozenset({NAME}), NOW, NOW, client_auth=True)
-    assert environment.post("/validate", body, environ_overrides={CALLER: known}).status_code == 200
+    assert environment.post("/validate", body, caller=known).status_code == 200
     assert environment.post("/validate", body).status_code == 403
     assert environment.get("/healthz").status_code == 200
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sealgate import self_test
 from sealgate_webhook.reviews.request import MAX_REVIEW_BYTES
-from sealgate_webhook.server.endpoints import ARRIVED, RECEIVED
 from tests.support.clocks import FakeClock
+from tests.webhook.environment import FailingNamespaces
 from tests.webhook.objects import encode, pod, review
+from tests.webhook.ways import CHUNK_BYTES, Sent
 
 if TYPE_CHECKING:
-    from sealgate.policies.matching import Namespace
     from sealgate.verification.policy_sets import PolicySet
     from tests.webhook.environment import WebhookEnvironment
 
@@ -89,37 +88,32 @@ def test_a_review_that_is_larger_gets_a_413(environment: WebhookEnvironment) -> 
 
 
 def test_review_with_an_excessive_content_length_is_not_read(environment: WebhookEnvironment) -> None:
-    unread = io.BytesIO(GOOD)
-    response = environment.post("/validate", b"", environ_overrides=_body(unread, str(MAX_REVIEW_BYTES + 1)))
-    assert response.status_code == 413
-    assert unread.tell() == 0
+    sent = Sent("/validate", GOOD, length=str(MAX_REVIEW_BYTES + 1))
+    assert environment.send(sent).status_code == 413
+    assert sent.taken == 0
 
 
 def test_a_chunked_review_is_read(environment: WebhookEnvironment) -> None:
-    response = environment.post("/validate", b"", environ_overrides=_body(io.BytesIO(GOOD), None))
-    assert response.status_code == 200
+    assert environment.post("/validate", GOOD, chunked=True).status_code == 200
 
 
 def test_a_chunked_review_without_end_gets_a_413(environment: WebhookEnvironment) -> None:
-    endless = io.BytesIO(b" " * (MAX_REVIEW_BYTES + 100))
-    response = environment.post("/validate", b"", environ_overrides=_body(endless, None))
-    assert response.status_code == 413
-    assert endless.tell() == MAX_REVIEW_BYTES + 1
+    sent = Sent("/validate", b" " * (2 * MAX_REVIEW_BYTES), chunked=True)
+    assert environment.send(sent).status_code == 413
+    assert sent.taken <= MAX_REVIEW_BYTES + CHUNK_BYTES
 
 
 def test_review_without_a_length_gets_a_411(environment: WebhookEnvironment) -> None:
-    overrides = {**_body(io.BytesIO(GOOD), None), "wsgi.input_terminated": False}
-    assert environment.post("/validate", b"", environ_overrides=overrides).status_code == 411
+    assert environment.post("/validate", GOOD, length="").status_code == 411
 
 
-@pytest.mark.parametrize("length", ["-1", "abc", "1e3", "\u0661"])
+@pytest.mark.parametrize("length", ["-1", "abc", "1e3", "\u00b9"])
 def test_invalid_length_gets_a_411(environment: WebhookEnvironment, length: str) -> None:
-    response = environment.post("/validate", b"", environ_overrides=_body(io.BytesIO(GOOD), length))
-    assert response.status_code == 411
+    assert environment.post("/validate", GOOD, length=length).status_code == 411
 
 
 def test_a_review_that_breaks_off_gets_a_400(environment: WebhookEnvironment) -> None:
-    response = environment.post("/validate", b"", environ_overrides=_body(io.BytesIO(GOOD), str(len(GOOD) + 1)))
+    response = environment.post("/validate", GOOD, length=str(len(GOOD) + 1))
     assert response.status_code == 400
     assert "shorter" in response.get_data(as_text=True)
 
@@ -134,11 +128,7 @@ def test_invalid_review_is_logged_and_counted(environment: WebhookEnvironment) -
 
 
 def test_a_fault_inside_is_a_denial_with_the_uid_and_never_a_500(environment: WebhookEnvironment) -> None:
-    class Broken:
-        def get(self, name: str) -> Namespace:
-            raise RuntimeError(f"secret detail about {name}")
-
-    environment.namespaces = Broken()
+    environment.namespaces = FailingNamespaces(lambda name: RuntimeError(f"secret detail about {name}"))
     answer = environment.validate(review(pod(environment.sign("team/app", "v1"))))
     assert answer.code == 503
     assert "internal error" in answer.message
@@ -204,19 +194,18 @@ def test_waiting_for_a_thread_counts_towards_the_deadline(environment: WebhookEn
     environment.clock = clock
     image = environment.sign("team/app", "v1")
     body = encode(review(pod(image)))
-    answer = environment.post("/validate?timeout=10s", body, environ_overrides={ARRIVED: 91.0}).get_json()["response"]
+    answer = environment.post("/validate?timeout=10s", body, arrived=91.0).get_json()["response"]
     assert answer["status"]["code"] == 503
     assert not environment.registry.requests
-    answer = environment.post("/validate?timeout=10s", body, environ_overrides={ARRIVED: 99.0}).get_json()["response"]
+    answer = environment.post("/validate?timeout=10s", body, arrived=99.0).get_json()["response"]
     assert answer["allowed"]
 
 
-def test_server_is_notified_when_the_body_has_been_read(environment: WebhookEnvironment) -> None:
-    called: list[bool] = []
-    environment.post("/validate", GOOD, environ_overrides={RECEIVED: lambda: called.append(True)})
-    assert called == [True]
-
-
-def _body(stream: io.BytesIO, length: str | None) -> dict[str, Any]:
-    """Return the members of the WSGI environment that describe a body."""
-    return {"wsgi.input": stream, "CONTENT_LENGTH": length, "wsgi.input_terminated": True}
+def test_caller_gets_no_more_time_than_the_webhook_configuration_gives(environment: WebhookEnvironment) -> None:
+    clock = FakeClock()
+    clock.advance(100)
+    environment.clock, environment.timeout = clock, 10
+    body = encode(review(pod(environment.sign("team/app", "v1"))))
+    answer = environment.post("/validate?timeout=30s", body, arrived=91.0).get_json()["response"]
+    assert answer["status"]["code"] == 503
+    assert not environment.registry.requests

@@ -17,7 +17,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from sealgate_webhook.server.workers import IO_SECONDS
+from sealgate.policies.policy_counts import decode_counts
+from sealgate.process.serving.limits import ServingLimits
 from tests.support.builders.objects import policy
 from tests.webhook.objects import pod, review
 from tests.webhook.servers import TLSFiles, children_of, eventually, running
@@ -27,11 +28,18 @@ if TYPE_CHECKING:
 
     from tests.webhook.environment import WebhookEnvironment
     from tests.webhook.servers import Server
+    from tests.webhook.ways import Way
 
 
 @pytest.fixture
 def tls(tmp_path: Path) -> TLSFiles:
     return TLSFiles(tmp_path / "tls")
+
+
+@pytest.fixture
+def way() -> Way:
+    """Return one way: the environment is only what is around the server."""
+    return "flask"
 
 
 @pytest.fixture
@@ -63,6 +71,16 @@ def test_it_serves_reviews_health_and_metrics(environment: WebhookEnvironment, s
     assert 'sealgate_image_verdicts_total{reason="NoSignature",verdict="deny"} 1.0' in metrics
     assert "sealgate_verification_policies 1.0" in metrics
     server.wait_for_line("review", 2)
+
+
+def test_counts_by_policy_are_served_beside_the_metrics(environment: WebhookEnvironment, server: Server) -> None:
+    signed, unsigned = environment.sign("team/app", "v1"), environment.push("team/bad", "v1")
+    server.validate(review(pod(signed)))
+    server.validate(review(pod(unsigned)))
+    server.validate(review(pod(unsigned), dryRun=True))
+    (counts,) = decode_counts(server.metrics("/policy-counts").encode()).policies.values()
+    assert (counts.images, [count for _, count in counts.denied]) == (2, [1])
+    assert [count for _, count in counts.dry_run] == [1]
 
 
 def test_changed_policies_take_effect_without_a_signal(environment: WebhookEnvironment, server: Server) -> None:
@@ -102,6 +120,27 @@ def test_rotated_certificate_is_served_to_new_connections(server: Server, tls: T
     assert serial_shown_by(server, tls) == tls.serial
     assert old.request("GET", f"{server.url}/healthz").status == 200
     old.clear()
+
+
+def test_rotation_fails_no_call(server: Server, tls: TLSFiles) -> None:
+    done = threading.Event()
+
+    def call() -> list[int]:
+        statuses: list[int] = []
+        while not done.is_set():
+            with server.connections() as pool:
+                statuses += [pool.request("GET", f"{server.url}/healthz").status for _ in range(2)]
+        return statuses
+
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(call) for _ in range(4)]
+        try:
+            for _ in range(10):
+                tls.renew()
+                assert serial_shown_by(server, tls) == tls.serial
+        finally:
+            done.set()
+        assert {status for each in calls for status in each.result(60)} == {200}
 
 
 def test_a_bad_certificate_leaves_the_last_good_one_in_use(server: Server, tls: TLSFiles) -> None:
@@ -190,9 +229,9 @@ def test_paused_server_does_not_time_out_its_clients(server: Server, tls: TLSFil
         client.sendall(
             b"POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{"
         )
-        eventually(lambda: "sealgate_admission_reviews_in_flight 1.0" in server.metrics())
+        assert server.get("/healthz").status == 200
         os.kill(worker, signal.SIGSTOP)
-        threading.Event().wait(IO_SECONDS + 1)
+        threading.Event().wait(ServingLimits().io + 1)
         os.kill(worker, signal.SIGCONT)
         # By the second response the server has checked for slow clients.
         assert [server.get("/healthz").status for _ in range(2)] == [200, 200]

@@ -16,7 +16,8 @@ from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate.registry.credentials import NoCredentials
 from sealgate_webhook.backends.files.backend import files_backend
-from sealgate_webhook.server.server import Address, ServerSettings, check_tls, run_server
+from sealgate_webhook.server.server import ServerSettings, check_tls, run_server
+from sealgate_webhook.transport.addresses import Address
 from tests.support.builders.objects import policy
 from tests.webhook.environment import write_objects
 

@@ -11,24 +11,27 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.api.v1alpha1.deprecations import deprecation_warnings
+from sealgate.api.v1alpha1.signing_policy import SigningPolicy
 from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.errors import InvalidWorkloadError, SealgateError
 from sealgate.formats.signers import signers_of
 from sealgate.manifests.policies import object_problems
 from sealgate.manifests.validation import did_you_mean
 from sealgate.messages import quote
+from sealgate.policies.limits import PatternCompiler
 from sealgate.policies.satisfiability import count_reachable, reach_of
 from sealgate_webhook.admission.outcome import NO_IMAGES_IN_OPERATION, AdmissionOutcome
+from sealgate_webhook.admission.signing_keys import signing_key_problem
 from sealgate_webhook.reviews.response import ALLOWED, AdmissionResponse, bound_warnings, deny
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from sealgate.api.v1alpha1.verification_policy import Requirement
     from sealgate.clocks import Clock, Deadline
     from sealgate.formats.interface import Check
-    from sealgate_webhook.admission.sources import PolicySource
+    from sealgate_webhook.admission.sources import ObjectSource
     from sealgate_webhook.reviews.request import AdmissionRequest
 
 #: The most problems of one object that are reported at once.
@@ -36,14 +39,14 @@ MAX_PROBLEMS: Final = 10
 
 
 class PolicyObjectAdmission:
-    """Judges `Authenticator` and `VerificationPolicy` objects that are applied.
+    """Judges `Authenticator`, `VerificationPolicy` and `SigningPolicy` objects that are applied.
 
     Args:
-        policies: the policies and authenticators in force, which warnings are about.
+        policies: the policies and authenticators in force, to which objects refer.
         clock: for keys that end.
     """
 
-    def __init__(self, policies: PolicySource, clock: Clock) -> None:
+    def __init__(self, policies: ObjectSource, clock: Clock) -> None:
         self._policies = policies
         self._clock = clock
 
@@ -65,31 +68,49 @@ class PolicyObjectAdmission:
         if request.old_object is not None and request.old_object.get("spec") == request.object.get("spec"):
             # Labels, finalizers, the end of an object: nothing that anything could be wrong with.
             return AdmissionOutcome(ALLOWED, "spec unchanged")
-        problems = object_problems(request.object)
+        patterns = PatternCompiler()
+        problems = object_problems(request.object, patterns)
         if problems:
             shown = "; ".join(
                 f"{p.field}: {p.message}{f' ({p.suggestion})' if p.suggestion else ''}" for p in problems[:MAX_PROBLEMS]
             )
             more = f"; and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
             return AdmissionOutcome(deny(f"{request.kind} {request.name}: {shown}{more}"), "not well formed")
-        warnings = self._warnings(request)
+        refusal = self._refusal(request)
+        if refusal:
+            return AdmissionOutcome(deny(f"{request.kind} {request.name}: spec.key: {refusal}"), "key cannot sign")
+        warnings = self._warnings(request, patterns)
         return AdmissionOutcome(
             AdmissionResponse(allowed=True, warnings=warnings) if warnings else ALLOWED, "well formed"
         )
 
-    def _warnings(self, request: AdmissionRequest) -> tuple[str, ...]:
+    def _refusal(self, request: AdmissionRequest) -> str:
+        """Return why the Authenticator that a SigningPolicy names has no key that signs; empty if not known."""
+        if request.kind != "SigningPolicy":
+            return ""
+        spec = SigningPolicy.model_validate(request.object).spec
+        named = None if spec.key.authenticator is None else self._policies.authenticator(spec.key.authenticator)
+        return "" if named is None else signing_key_problem(spec, named, self._clock.now())
+
+    def _warnings(self, request: AdmissionRequest, patterns: PatternCompiler) -> tuple[str, ...]:
         policies = self._policies.current()
         if request.kind == "Authenticator":
             found = tuple(deprecation_warnings(Authenticator.model_validate(request.object)))
         elif request.kind == "VerificationPolicy" and policies is not None:
-            found = tuple(policy_warnings(request.object or {}, policies.checks, self._clock.now()))
+            found = tuple(policy_warnings(request.object or {}, policies.checks, self._clock.now(), patterns))
+        elif request.kind == "SigningPolicy" and policies is not None:
+            name = SigningPolicy.model_validate(request.object).spec.key.authenticator
+            found = tuple(_about_missing(name, policies.checks)) if name else ()
         else:
             found = ()
         return bound_warnings([f"sealgate: {warning}" for warning in found[:MAX_PROBLEMS]])
 
 
 def policy_warnings(
-    value: Mapping[str, Any], checks: Mapping[str, Check | SealgateError], now: datetime
+    value: Mapping[str, Any],
+    checks: Mapping[str, Check | SealgateError],
+    now: datetime,
+    patterns: PatternCompiler | None = None,
 ) -> Sequence[str]:
     """Return what keeps a well-formed policy from working with the objects that exist, one line each.
 
@@ -97,13 +118,20 @@ def policy_warnings(
         value: the VerificationPolicy, as an API server sends it.
         checks: the authenticators that exist, as in `sealgate.verification.policy_sets.PolicySet`.
         now: the time.
+        patterns: compiles its patterns; None for a compiler of its own.
     """
     spec = VerificationPolicy.model_validate(value).spec
-    reach = reach_of(spec)
+    reach = reach_of(spec, patterns or PatternCompiler())
     warnings = [f"the policy matches nothing: {reach.note}" if reach.nothing else reach.note] if reach.note else []
     if spec.require is not None:
         warnings += _about_authenticators(spec.require, checks, now)
     return warnings
+
+
+def _about_missing(name: str, existing: Collection[str]) -> Iterator[str]:
+    if name not in existing:
+        suggestion = did_you_mean(name, existing)
+        yield f"there is no Authenticator {quote(name, 64)} yet{f': {suggestion}' if suggestion else ''}"
 
 
 def _about_authenticators(
@@ -116,8 +144,7 @@ def _about_authenticators(
         check = checks.get(name)
         if check is None:
             missing.append(name)
-            suggestion = did_you_mean(name, checks)
-            yield f"there is no Authenticator {quote(name, 64)} yet{f': {suggestion}' if suggestion else ''}"
+            yield from _about_missing(name, checks)
         elif isinstance(check, SealgateError):
             unusable.append(f"{quote(name, 64)} cannot be used now ({quote(check.message, 96)})")
         else:

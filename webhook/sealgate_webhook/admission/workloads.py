@@ -13,6 +13,7 @@ Which requests add images:
   it, and may fail to: a registry may be slow or down, or a later webhook may restore the tag. `validate` does not rely
   on it;
 - objects that are not Pods may be exempted or only warned about (`Workloads`); the Pods that they make never are;
+- the canary's image (`sealgate.canary`) is refused under all policies;
 - kinds without images (`Scale`, `Binding`, `Eviction`, custom resources that are not configured) are admitted without
   work. Only the group and kind that the request states count, never the object's own: the API server writes the
   former, and a `Job` of another group is not Kubernetes' own.
@@ -23,6 +24,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sealgate import canary
 from sealgate.errors import InvalidReferenceError, InvalidWorkloadError, SealgateError, UnavailableError
 from sealgate.messages import quote
 from sealgate.policies.decisions import Verdict, Workloads, require_digest, soften
@@ -39,7 +41,14 @@ from sealgate_webhook.admission.outcome import (
     AdmissionOutcome,
 )
 from sealgate_webhook.reviews.patches import pin, pin_operations
-from sealgate_webhook.reviews.response import AdmissionResponse, deny, respond_to_verdicts, warn
+from sealgate_webhook.reviews.response import (
+    AdmissionResponse,
+    deny,
+    objections,
+    respond_to_verdicts,
+    stale_annotations,
+    warn,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -49,10 +58,10 @@ if TYPE_CHECKING:
     from sealgate.policies.matching import Match
     from sealgate.references import Reference
     from sealgate.verification.policy_sets import PolicySet
-    from sealgate.verification.verifier import Verifier
+    from sealgate.verification.tag_resolution import Resolved
     from sealgate.workloads.images import ContainerImage
     from sealgate.workloads.kinds import WorkloadKind, WorkloadKinds
-    from sealgate_webhook.admission.sources import CredentialSource, Namespaces, PolicySource
+    from sealgate_webhook.admission.sources import CredentialSource, ImageVerifier, Namespaces, PolicySource
     from sealgate_webhook.reviews.request import AdmissionRequest
 
 #: The most different images of one object; no sensible one comes near it, and each may cost its registry requests.
@@ -85,6 +94,9 @@ DEFAULT_RULES: Final = AdmissionRules()
 class Admission:
     """Validates and mutates requests. One for each process; thread-safe.
 
+    With a `MemoryVerifier` and `CachedNamespaces` it answers the requests whose answers are in memory in the same way,
+    and raises `NotInMemoryError` for all others.
+
     Args:
         verifier: verifies images.
         policies: the policies in force.
@@ -96,7 +108,7 @@ class Admission:
 
     def __init__(
         self,
-        verifier: Verifier,
+        verifier: ImageVerifier,
         policies: PolicySource,
         namespaces: Namespaces,
         credentials: CredentialSource,
@@ -140,12 +152,15 @@ class Admission:
         except SealgateError:
             # The validating call follows and reports the error.
             return NOTHING_TO_PIN
-        operations = pin_operations(images, self._pinned(images, review))
-        return (
-            AdmissionOutcome(AdmissionResponse(allowed=True, patch=operations), "pinned")
-            if operations
-            else NOTHING_TO_PIN
-        )
+        resolved = self._resolve(images, review)
+        pinned = {text: pin(text, reference, named.digest) for text, (reference, named) in resolved.items()}
+        operations = pin_operations(images, pinned)
+        if not operations:
+            return NOTHING_TO_PIN
+        stale = {text: named.stale_since for text, (_, named) in resolved.items() if named.stale_since is not None}
+        annotations = stale_annotations(images, stale, deadline.clock.monotonic())
+        response = AdmissionResponse(allowed=True, annotations=annotations, patch=operations)
+        return AdmissionOutcome(response, "pinned", stale_tags=tuple(stale))
 
     def _validate(self, request: AdmissionRequest, deadline: Deadline) -> AdmissionOutcome:
         if request.operation not in OPERATIONS_WITH_IMAGES:
@@ -159,13 +174,13 @@ class Admission:
         images = _new_images(request, kind)
         if not images:
             return NO_NEW_IMAGES
+        texts = _distinct(images)
+        refusal = _refusal_of(texts)
+        if refusal is not None:
+            return self._refuse(request, *refusal)
         policies = self._policies.current()
         if policies is None:
             raise UnavailableError(f"no policies are loaded yet: {self._policies.problem()}")
-        texts = _distinct(images)
-        if len(texts) > MAX_IMAGES:
-            message = f"the object has {len(texts)} different images, and at most {MAX_IMAGES} are verified at once"
-            return self._refuse(request, message, "too many images")
         verdicts = self._verifier.verify(texts, self._request(request, policies, deadline))
         if self._rules.require_digests and _brings_pod(request):
             verdicts = tuple(require_digest(verdict) for verdict in verdicts)
@@ -173,7 +188,10 @@ class Admission:
             verdicts = tuple(soften(verdict) for verdict in verdicts)
         note = "" if _brings_pod(request) else _TEMPLATE_NOTE
         response = respond_to_verdicts(images, verdicts, note, deadline.clock.monotonic())
-        lasting = "" if response.allowed else respond_to_verdicts(images, verdicts, note).message
+        if response.allowed:
+            lasting = objections(images, verdicts)
+        else:
+            lasting = respond_to_verdicts(images, verdicts, note).message
         return AdmissionOutcome(response, _worst(verdicts), verdicts, lasting)
 
     def _refuse(
@@ -183,7 +201,7 @@ class Admission:
         if _brings_pod(request):
             return AdmissionOutcome(deny(message, unavailable=unavailable), reason)
         if self._rules.workloads is Workloads.WARN:
-            return AdmissionOutcome(warn(message, reason), reason)
+            return AdmissionOutcome(warn(message, reason), reason, lasting=message)
         return AdmissionOutcome(deny(f"{message}\n{_TEMPLATE_NOTE}", unavailable=unavailable), reason)
 
     def _kind(self, request: AdmissionRequest) -> WorkloadKind | None:
@@ -198,22 +216,22 @@ class Admission:
         namespace = self._namespaces.get(request.namespace)
         return VerificationRequest(policies, namespace, self._credentials.provider(request), deadline)
 
-    def _pinned(self, images: Iterable[ContainerImage], review: VerificationRequest) -> Mapping[str, str]:
-        """Return the pinned text of each image without a digest that a policy is about and that can be resolved."""
+    def _resolve(
+        self, images: Iterable[ContainerImage], review: VerificationRequest
+    ) -> Mapping[str, tuple[Reference, Resolved]]:
+        """Return each image without a digest that a policy is about and that can be resolved, with its digest."""
         references: dict[str, Reference] = {}
         for text in _distinct(images)[:MAX_IMAGES]:
             try:
                 reference = parse_reference(text)
             except InvalidReferenceError:
                 continue
+            if reference.repository == canary.REPOSITORY:
+                continue
             if reference.digest is None and _any_required(review.policies.index.match(reference, review.namespace)):
                 references[text] = reference
         digests = self._verifier.resolve(references.values(), review)
-        return {
-            text: pin(text, reference, digests[reference])
-            for text, reference in references.items()
-            if reference in digests
-        }
+        return {text: (reference, digests[reference]) for text, reference in references.items() if reference in digests}
 
 
 def _is_pod(request: AdmissionRequest) -> bool:
@@ -231,6 +249,14 @@ def _new_images(request: AdmissionRequest, kind: WorkloadKind) -> Sequence[Conta
         raise InvalidWorkloadError(f"the {quote(request.operation)} request has no object")
     before = request.old_object if request.operation == "UPDATE" else None
     return changed_images(request.object, before, kind)
+
+
+def _refusal_of(texts: Sequence[str]) -> tuple[str, str] | None:
+    """Return why images are refused before policies and exceptions, which therefore cannot admit them; else None."""
+    if len(texts) > MAX_IMAGES:
+        message = f"the object has {len(texts)} different images, and at most {MAX_IMAGES} are verified at once"
+        return message, "too many images"
+    return (canary.TEXT, "canary") if any(map(canary.is_reserved, texts)) else None
 
 
 def _any_required(matches: Iterable[Match]) -> bool:

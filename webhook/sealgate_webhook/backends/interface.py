@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from sealgate.clocks import Clock
     from sealgate.trusted_state.stores import TrustedState
-    from sealgate_webhook.admission.outcome import AdmissionHandler
+    from sealgate_webhook.admission.outcome import AdmissionHandler, AdmissionOutcome
     from sealgate_webhook.admission.sources import CredentialSource, Namespaces, PolicySource
     from sealgate_webhook.metrics import Metrics
     from sealgate_webhook.reviews.request import AdmissionRequest
@@ -54,8 +54,13 @@ class Backend(Protocol):
     def tasks(self) -> Iterable[Callable[[threading.Event], None]]:
         """Return the background tasks of the worker, each for a thread of its own."""
 
-    def denied(self, request: AdmissionRequest, message: str) -> None:
-        """Handle a denial. Must return at once and must not raise."""
+    def decided(self, request: AdmissionRequest, outcome: AdmissionOutcome) -> None:
+        """Handle a decision: a request that is denied, or would be. Must return at once and must not raise.
+
+        Args:
+            request: the request.
+            outcome: its outcome, with a decision id.
+        """
 
 
 class BackendFactory(Protocol):

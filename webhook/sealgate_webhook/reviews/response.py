@@ -1,7 +1,8 @@
 """Responses to AdmissionReviews, for the API server, users and the audit log.
 
 Everything is bounded: a message to 16 KiB, warnings to what Kubernetes passes on (256 characters each, 4,096 in
-all), audit annotations to 64 with keys that Kubernetes takes.
+all), audit annotations to 64 of each kind with keys that Kubernetes takes. What `name_decision` adds has room in these
+bounds.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import base64
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sealgate.messages import quote
-from sealgate.policies.decisions import Verdict
+from sealgate.decision_ids import FIELD, LENGTH
+from sealgate.messages import quote, shorten
+from sealgate.policies.decisions import Verdict, objection
 from sealgate.reasons import Reason
 from sealgate_webhook.reviews.request import API_VERSION, KIND
 
@@ -23,11 +25,20 @@ if TYPE_CHECKING:
     from sealgate.policies.decisions import ImageVerdict
     from sealgate.workloads.images import ContainerImage
 
-MAX_MESSAGE: Final = 16_384
-MAX_WARNING: Final = 256
+#: Around a decision's id, as the last line of a denial, and at the end of a warning.
+_LINE: Final = "\ndecision id: {}"
+_SUFFIX: Final = " (decision {})"
+_SUFFIX_LENGTH: Final = len(_SUFFIX.format("")) + LENGTH
+MAX_MESSAGE: Final = 16_384 - len(_LINE.format("")) - LENGTH
+MAX_WARNING: Final = 256 - _SUFFIX_LENGTH
 MAX_WARNINGS: Final = 4096
-MAX_ANNOTATIONS: Final = 64
+MAX_ANNOTATIONS: Final = 64 - 1
 MAX_ANNOTATION_KEY: Final = 63
+#: What a warning names instead of a policy: neither can be the name of one.
+_ALL_POLICIES: Final = "all policies"
+_UNMATCHED: Final = "unmatchedImages"
+#: The most characters of a policy's name in a warning, so that the reason is in it too.
+MAX_NAME: Final = 80
 #: The most fields of one image that a message names; it counts the rest.
 MAX_PLACES: Final = 3
 
@@ -71,7 +82,7 @@ def deny(message: str, *, unavailable: bool = False) -> AdmissionResponse:
         unavailable: whether a retry may succeed (503) or the request is refused (403).
     """
     code, reason = _UNAVAILABLE if unavailable else _REFUSED
-    return AdmissionResponse(allowed=False, code=code, reason=reason, message=_cut(message, MAX_MESSAGE))
+    return AdmissionResponse(allowed=False, code=code, reason=reason, message=shorten(message, MAX_MESSAGE))
 
 
 def warn(message: str, reason: str) -> AdmissionResponse:
@@ -84,7 +95,7 @@ def warn(message: str, reason: str) -> AdmissionResponse:
     annotations = {"object": f"not verified: {reason}"}
     return AdmissionResponse(
         allowed=True,
-        warnings=bound_warnings([f"sealgate: admitted with a warning: {message}"]),
+        warnings=bound_warnings([f"sealgate: {_ALL_POLICIES}: {reason}: admitted with a warning: {message}"]),
         annotations=annotations,
     )
 
@@ -103,6 +114,9 @@ def respond_to_verdicts(
     fields_by_image = _fields_by_image(images)
     refused = [verdict for verdict in verdicts if verdict.verdict in (Verdict.DENY, Verdict.UNAVAILABLE)]
     annotations = _annotations(images, {verdict.image: verdict for verdict in verdicts})
+    stale = {verdict.image: verdict.stale_since for verdict in verdicts if verdict.stale_since is not None}
+    if stale and now is not None:
+        annotations |= stale_annotations(images, stale, now)
     if not refused:
         warned = (verdict for verdict in verdicts if verdict.verdict is Verdict.WARN)
         return AdmissionResponse(
@@ -116,6 +130,50 @@ def respond_to_verdicts(
         (f"{_where(fields_by_image, verdict)}: {verdict.message}{_age(verdict, now)}" for verdict in refused), note
     )
     return AdmissionResponse(allowed=False, code=code, reason=reason, message=message, annotations=annotations)
+
+
+def name_decision(response: AdmissionResponse, decision_id: str) -> AdmissionResponse:
+    """Return a response that names its decision in the message, in each warning and in an audit annotation.
+
+    Args:
+        response: a response of this module, within its bounds.
+        decision_id: id of the decision.
+    """
+    return replace(
+        response,
+        message=response.message + _LINE.format(decision_id) if response.message else "",
+        warnings=tuple(warning + _SUFFIX.format(decision_id) for warning in response.warnings),
+        annotations={FIELD: decision_id, **response.annotations},
+    )
+
+
+def objections(images: Sequence[ContainerImage], verdicts: Iterable[ImageVerdict]) -> str:
+    """Return what would deny the images of an admitted request, one line for each; empty if nothing would.
+
+    Args:
+        images: every image of the request, with its field.
+        verdicts: one for each different image text among them; none of them denies.
+    """
+    found = [(verdict, text) for verdict in verdicts if (text := objection(verdict))]
+    fields_by_image = _fields_by_image(images) if found else {}
+    return _lines((f"{_where(fields_by_image, verdict)}: {text}" for verdict, text in found), "")
+
+
+def stale_annotations(images: Iterable[ContainerImage], since: Mapping[str, float], now: float) -> dict[str, str]:
+    """Return, for each container whose image's registry is unreachable, how old the answer is that counts instead.
+
+    Args:
+        images: every image of the request, with its field.
+        since: image as written -> when its registry answered, in `Clock.monotonic` seconds; others have no annotation.
+        now: `Clock.monotonic` seconds.
+    """
+    annotations: dict[str, str] = {}
+    for index, image in enumerate(images):
+        if image.image in since and len(annotations) < MAX_ANNOTATIONS:
+            age = max(round(now - since[image.image]), 0)
+            key = _key(image, index, annotations, "stale.")
+            annotations[key] = f"{quote(image.image)}: the registry cannot be reached; it answered {age} s ago"
+    return annotations
 
 
 def encode_response(uid: str, answer: AdmissionResponse) -> bytes:
@@ -182,9 +240,19 @@ def _age(verdict: ImageVerdict, now: float | None) -> str:
 
 
 def _warning(where: str, verdict: ImageVerdict, now: float | None) -> str:
-    """Return a warning whose end, the age of a cached refusal, is not cut off."""
+    """Return a warning that begins with policy and reason. Its end, the age of a cached refusal, is not cut off."""
     age = _age(verdict, now)
-    return _cut(f"sealgate: {where}: {verdict.message}", MAX_WARNING - len(age)) + age
+    begin = f"sealgate: {_warning_policy(verdict)}: {verdict.reason}"
+    return shorten(f"{begin}: {where}: {verdict.message}", MAX_WARNING - len(age)) + age
+
+
+def _warning_policy(verdict: ImageVerdict) -> str:
+    """Return the policy that warns, with the number of further ones."""
+    names = [policy.name for policy in verdict.policies if not policy.met and policy.action != "Audit"]
+    if not names:
+        return _UNMATCHED if verdict.reason is Reason.NO_POLICY_MATCHES else _ALL_POLICIES
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return shorten(quote(names[0], MAX_NAME), MAX_NAME) + more
 
 
 def bound_warnings(warnings: Iterable[str]) -> tuple[str, ...]:
@@ -192,9 +260,9 @@ def bound_warnings(warnings: Iterable[str]) -> tuple[str, ...]:
     kept: list[str] = []
     size = dropped = 0
     for warning in warnings:
-        text = _cut(warning, MAX_WARNING)
-        size += len(text)
-        if size > MAX_WARNINGS - MAX_WARNING:
+        text = shorten(warning, MAX_WARNING)
+        size += len(text) + _SUFFIX_LENGTH
+        if size > MAX_WARNINGS - MAX_WARNING - _SUFFIX_LENGTH:
             dropped += 1
         else:
             kept.append(text)
@@ -203,7 +271,7 @@ def bound_warnings(warnings: Iterable[str]) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def _annotations(images: Iterable[ContainerImage], verdicts: Mapping[str, ImageVerdict]) -> Mapping[str, str]:
+def _annotations(images: Iterable[ContainerImage], verdicts: Mapping[str, ImageVerdict]) -> dict[str, str]:
     """Return for each container (or volume) what was verified, or why it was admitted all the same."""
     annotations: dict[str, str] = {}
     for index, image in enumerate(images):
@@ -217,13 +285,9 @@ def _annotations(images: Iterable[ContainerImage], verdicts: Mapping[str, ImageV
     return annotations
 
 
-def _key(image: ContainerImage, index: int, taken: Mapping[str, str]) -> str:
+def _key(image: ContainerImage, index: int, taken: Mapping[str, str], prefix: str = "") -> str:
     """Return a key with the container's name in it, or its number where the name does not do."""
-    key = f"{image.kind}.{image.container}"
+    key = f"{prefix}{image.kind}.{image.container}"
     if len(key) <= MAX_ANNOTATION_KEY and key not in taken and _KEY.fullmatch(key):
         return key
-    return f"image.{index}"
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    return f"{prefix}image.{index}"

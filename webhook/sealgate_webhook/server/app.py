@@ -1,26 +1,35 @@
-"""The webhook as an HTTP application.
+"""The webhook as a Flask application: the whole webhook, under any WSGI server.
 
-Admission reviews are handled by a WSGI middleware in front of Flask: they are nearly all requests, and routing and
-request objects would cost as much as the rest of a review that is answered from the cache. Flask serves everything
-else.
+What only the server knows (when a request arrived, its caller, how to close its connection) comes in by keys of the
+WSGI environment (`sealgate_webhook.transport`), and so does a review that a front has decoded already.
 """
 
 from __future__ import annotations
 
+import threading
 from functools import partial
-from threading import Semaphore
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from sealgate import self_test
 from sealgate_webhook.admission.outcome import AdmissionOutcome
+from sealgate_webhook.admission.sources import CachedNamespaces
 from sealgate_webhook.admission.workloads import DEFAULT_RULES, Admission
+from sealgate_webhook.reviews.request import MAX_REVIEW_BYTES, UnusableReviewError
 from sealgate_webhook.reviews.response import deny
-from sealgate_webhook.server.endpoints import MAX_LARGE, AdmissionEndpoint, AdmissionMiddleware
+from sealgate_webhook.server.bodies import LARGE_BYTES, BodyBudget
+from sealgate_webhook.server.endpoints import AdmissionEndpoint
+from sealgate_webhook.server.heads import CONTENT_TYPE, RefusedRequestError, ReviewHead, broken_off, busy, too_large
+from sealgate_webhook.server.probes import create_probes
+from sealgate_webhook.server.timeouts import MAX_SECONDS
+from sealgate_webhook.server.validations import Validations
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from wsgiref.types import WSGIEnvironment
+
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock, Deadline
@@ -30,12 +39,21 @@ if TYPE_CHECKING:
     from sealgate_webhook.admission.sources import PolicySource
     from sealgate_webhook.admission.workloads import AdmissionRules
     from sealgate_webhook.backends.interface import Backend
+    from sealgate_webhook.counters import PolicyCounters
     from sealgate_webhook.metrics import Metrics
     from sealgate_webhook.reviews.request import AdmissionRequest
     from sealgate_webhook.server.callers import PermittedCallers
+    from sealgate_webhook.server.probes import Probe
+
+#: WSGI environment key of the `AdmissionRequest` that a front has decoded, and counts as in progress.
+REVIEW: Final = "sealgate.review"
+#: Methods that reach an endpoint, which checks the caller before it refuses all but POST.
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+#: Path of the endpoint for policy objects.
+POLICY_OBJECTS: Final = "/validate-policies"
 
 
-def create_app(  # noqa: PLR0913, PLR0917 - what the application is assembled from
+def create_endpoints(  # noqa: PLR0913, PLR0917 - what the endpoints are assembled from
     verifier: Verifier,
     backend: Backend,
     kinds: WorkloadKinds,
@@ -44,10 +62,12 @@ def create_app(  # noqa: PLR0913, PLR0917 - what the application is assembled fr
     log: FilteringBoundLogger,
     callers: PermittedCallers | None = None,
     rules: AdmissionRules = DEFAULT_RULES,
-) -> Flask:
-    """Return the webhook: `POST /validate`, `POST /mutate`, `POST /self-test`, `GET /healthz`, `GET /readyz`.
+    timeout: float = MAX_SECONDS,
+    counters: PolicyCounters | None = None,
+) -> Mapping[str, AdmissionEndpoint]:
+    """Return the endpoint of each path: `/validate`, `/mutate`, `/self-test`.
 
-    With a backend whose policy objects are applied to a cluster, `POST /validate-policies` checks them.
+    With a backend whose policy objects are applied to a cluster, `/validate-policies` checks them.
 
     Args:
         verifier: verifies images.
@@ -56,40 +76,139 @@ def create_app(  # noqa: PLR0913, PLR0917 - what the application is assembled fr
         clock: measures deadlines.
         metrics: counts reviews.
         log: gets a line for every review.
-        callers: callers whose reviews are answered; None for all callers. Other paths answer all callers.
+        callers: callers whose reviews are answered; None for all callers.
         rules: admission settings of the installation.
+        timeout: timeout of the webhook configuration, in seconds; a longer one in a URL counts as this one.
+        counters: counts verdicts by policy; None for no counting.
     """
-    app = Flask("sealgate_webhook", static_folder=None)
-    large = Semaphore(MAX_LARGE)
-    admission = Admission(verifier, backend.policies, backend.namespaces, backend.credentials, kinds, rules)
-    endpoint = partial(AdmissionEndpoint, large=large, clock=clock, metrics=metrics, log=log, callers=callers)
+    policies, credentials, namespaces = backend.policies, backend.credentials, backend.namespaces
+    full = Admission(verifier, policies, namespaces, credentials, kinds, rules)
+    memory = Admission(verifier.from_memory(), policies, CachedNamespaces(namespaces), credentials, kinds, rules)
+    endpoint = partial(AdmissionEndpoint, timeout=timeout, clock=clock, metrics=metrics, log=log, callers=callers)
+    refuse = _self_test(policies)
     endpoints = {
-        "/validate": endpoint("validate", admission.validate, denies=True, denied=backend.denied),
-        "/mutate": endpoint("mutate", admission.mutate, denies=False),
-        self_test.PATH: endpoint("self-test", _self_test(backend.policies), denies=True, self_test=True),
+        "/validate": endpoint(
+            "validate",
+            full.validate,
+            memory.validate,
+            kinds=kinds,
+            denies=True,
+            decided=backend.decided,
+            counters=counters,
+        ),
+        "/mutate": endpoint("mutate", full.mutate, memory.mutate, kinds=kinds, denies=False),
+        self_test.PATH: endpoint("self-test", refuse, refuse, kinds=kinds, denies=True, self_test=True),
     }
     if backend.admit_policy_object is not None:
-        endpoints["/validate-policies"] = endpoint("validate-policies", backend.admit_policy_object, denies=True)
-    app.wsgi_app = AdmissionMiddleware(app.wsgi_app, endpoints)  # type: ignore[method-assign]  # Flask's way to install a middleware
+        endpoints[POLICY_OBJECTS] = endpoint(
+            "validate-policies", Validations(backend.admit_policy_object), kinds=None, denies=True
+        )
+    return endpoints
 
-    @app.get("/healthz")
-    def healthz() -> Response:
-        return _plain("ok")
 
-    @app.get("/readyz")
-    def readyz() -> Response:
-        problem = backend.policies.problem()
-        if problem:
-            return _plain(f"not ready: {problem}", 503)
-        return _plain("ok")
+def create_app(
+    endpoints: Mapping[str, AdmissionEndpoint], policies: PolicySource, clock: Clock, bodies: BodyBudget | None = None
+) -> Flask:
+    """Return the application: a POST to each endpoint, `GET /healthz`, `GET /readyz`.
+
+    Args:
+        endpoints: endpoint of each path.
+        policies: ready once there are some.
+        clock: says when a request arrived, for servers that do not.
+        bodies: limits large bodies; one of its own by default.
+    """
+    app = Flask("sealgate_webhook", static_folder=None)
+    # A path in another spelling is another path; a redirect is no answer to a review.
+    app.url_map.merge_slashes = False
+    receiver = _Receiver(bodies or BodyBudget())
+    for path, endpoint in endpoints.items():
+        view = partial(_respond, endpoint, receiver, clock)
+        app.add_url_rule(path, path, view, methods=METHODS, provide_automatic_options=False)
+
+    for path, probe in create_probes(policies).items():
+        app.add_url_rule(path, path, partial(_probed, probe))
 
     @app.errorhandler(HTTPException)
     def refuse(error: HTTPException) -> Response:
-        response = _plain(error.name, error.code or 500)
+        response = Response(f"{error.name}\n", error.code, mimetype="text/plain")
         response.headers.extend(header for header in error.get_headers() if header[0] == "Allow")
         return response
 
     return app
+
+
+class _Receiver:
+    """Receives and decodes bodies, in the thread of their request.
+
+    Args:
+        bodies: limits the large ones that are received at once.
+    """
+
+    def __init__(self, bodies: BodyBudget) -> None:
+        self._bodies = bodies
+        # Decoded JSON takes many times its size.
+        self._decoding = threading.Lock()
+
+    def receive(
+        self, endpoint: AdmissionEndpoint, environ: WSGIEnvironment, length: int, deadline: Deadline
+    ) -> AdmissionRequest:
+        """Return the request in a body.
+
+        Args:
+            endpoint: decodes it.
+            environ: the request.
+            length: its Content-Length; -1 if that is not known.
+            deadline: by when it must be decoded, if it is large.
+
+        Raises:
+            RefusedRequestError: it is not an answerable review, or other large ones are in its way until the deadline.
+            UnusableReviewError: it can be answered, but not understood.
+        """
+        if 0 <= length <= LARGE_BYTES:
+            return endpoint.decode(_read(environ, length))
+        ration = self._bodies.ask(length, environ.get("REMOTE_ADDR", ""))
+        with ration:
+            try:
+                ration.granted.result(max(deadline.remaining(), 0))
+            except TimeoutError as error:
+                raise busy() from error
+            body = _read(environ, length)
+            if not self._decoding.acquire(timeout=max(deadline.remaining(), 0)):
+                raise busy()
+            try:
+                return endpoint.decode(body)
+            finally:
+                self._decoding.release()
+
+
+def _respond(endpoint: AdmissionEndpoint, receiver: _Receiver, clock: Clock) -> Response:
+    """Return the response to the current request."""
+    environ = request.environ
+    head = ReviewHead.of_environ(environ, clock)
+    try:
+        length, deadline = endpoint.accept(head)
+        decoded: AdmissionRequest | None = environ.get(REVIEW)
+        if decoded is not None:
+            return _json(endpoint.answer(decoded, deadline, head.arrived))
+        with endpoint.in_progress():
+            review = receiver.receive(endpoint, environ, length, deadline)
+            return _json(endpoint.answer(review, deadline, head.arrived))
+    except UnusableReviewError as error:
+        return _json(endpoint.answer_unusable(error, head.arrived))
+    except RefusedRequestError as error:
+        response = Response(endpoint.refuse(error, head.arrived), error.status, mimetype="text/plain")
+        response.headers.extend(error.headers)
+        return response
+
+
+def _read(environ: WSGIEnvironment, length: int) -> bytes:
+    # One byte more than the limit, to detect that a body of unknown length is too large.
+    body: bytes = environ["wsgi.input"].read(length if length >= 0 else MAX_REVIEW_BYTES + 1)
+    if len(body) > MAX_REVIEW_BYTES:
+        raise too_large()
+    if len(body) < length:
+        raise broken_off()
+    return body
 
 
 def _self_test(policies: PolicySource) -> AdmissionHandler:
@@ -105,5 +224,10 @@ def _self_test(policies: PolicySource) -> AdmissionHandler:
     return judge
 
 
-def _plain(text: str, status: int = 200) -> Response:
-    return Response(f"{text}\n", status, mimetype="text/plain")
+def _probed(probe: Probe) -> Response:
+    status, text = probe()
+    return Response(text, status, mimetype="text/plain")
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, mimetype=CONTENT_TYPE)

@@ -4,17 +4,15 @@ A review names a namespace, and the webhook uses that namespace's pull secrets, 
 Events there. Only the API server has a reason to send one. Where client certificates are required, a review is
 answered only if the TLS connection it came over presented a certificate that
 
-- leads to the configured CA (checked in the handshake, see `sealgate_webhook.server.client_certificates`),
+- leads to the configured CA (checked in the handshake, see `sealgate_webhook.transport.client_certificates`),
 - has the extended key usage clientAuth and is within its validity period, and
 - carries one of the configured names, compared exactly.
 
-The decision is made for each request, before its body is read. Everything else is refused with HTTP 403. The caller's
-identity reaches the application in the WSGI environment under a key that no HTTP header can set.
+The decision is made for each request, before its body is read. Everything else is refused with HTTP 403.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealgate.errors import ConfigError
@@ -22,34 +20,12 @@ from sealgate.messages import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
     from sealgate.clocks import Clock
+    from sealgate_webhook.transport.callers import Caller
 
-#: WSGI environment key of the `Caller`; absent or None where the connection presented no usable certificate. Headers
-#: become keys that begin with HTTP_, so no client can set it.
-CALLER: Final = "sealgate.caller"
 #: The most names of a certificate that a message shows.
 MAX_SHOWN_NAMES: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """The holder of a client certificate that the handshake verified.
-
-    Attributes:
-        names: the subject's common name, and the DNS names, URIs and email addresses of the subject alternative name.
-        not_before: start of the validity period.
-        not_after: end of the validity period.
-        client_auth: whether the extended key usage says clientAuth.
-        self_test: whether it is the self-test's certificate, which opens the self-test's endpoint and nothing else.
-    """
-
-    names: frozenset[str]
-    not_before: datetime
-    not_after: datetime
-    client_auth: bool
-    self_test: bool = False
 
 
 class PermittedCallers:
@@ -78,11 +54,9 @@ class PermittedCallers:
         """
         if caller is None:
             return "reviews need a client certificate of a permitted caller, and this connection has none"
-        now = self._clock.now()
-        if not caller.not_before <= now <= caller.not_after:
-            return "the client certificate is outside its validity period"
-        if not caller.client_auth:
-            return "the client certificate does not have the extended key usage clientAuth"
+        problem = caller.problem(self._clock.now())
+        if problem:
+            return problem
         if caller.self_test:
             return "" if self_test else "the certificate of the self-test is good for the self-test only"
         if caller.names & self._names:

@@ -2,6 +2,9 @@
 
 The API server sends its timeout in the URL, `?timeout=10s`, as a Go duration. A later response is useless: the request
 then fails, or passes unverified with `failurePolicy: Ignore`. So the response is due some time before the timeout.
+
+The URL can ask for less than the webhook configuration's own timeout, never for more: a caller that is not the API
+server cannot hold a review any longer than the API server can.
 """
 
 from __future__ import annotations
@@ -10,8 +13,6 @@ import re
 from functools import lru_cache
 from typing import Final
 
-#: Timeout when the URL has none; also the API server's default.
-DEFAULT_SECONDS: Final = 10.0
 #: The most a webhook configuration can ask for.
 MAX_SECONDS: Final = 30.0
 #: Share of the timeout that is reserved for sending the response, and its bounds in seconds.
@@ -40,20 +41,21 @@ def parse_duration(text: str) -> float:
 
 
 @lru_cache(maxsize=64)  # the API server sends few different values
-def answer_within(query: str) -> float:
+def answer_within(query: str, limit: float) -> float:
     """Return the seconds within which the response to a review is due, margin deducted.
 
-    A timeout that is missing, zero or not a duration counts as the default. The API server never sends one, and a
-    client that does affects only its own request.
+    A timeout that is missing, zero or not a duration counts as the limit. The API server never sends one, and a client
+    that does affects only its own request.
 
     Args:
         query: the URL's query string, as sent.
+        limit: timeout of the webhook configuration, in seconds; more than 0, at most `MAX_SECONDS`.
     """
     found = _TIMEOUT.search(query)
     try:
         seconds = parse_duration(found[1]) if found else 0.0
     except ValueError:
         seconds = 0.0
-    seconds = min(seconds or DEFAULT_SECONDS, MAX_SECONDS)
+    seconds = min(seconds or limit, limit)
     margin = min(max(seconds * MARGIN, MIN_MARGIN_SECONDS), MAX_MARGIN_SECONDS)
     return max(seconds - margin, seconds / 2)

@@ -14,24 +14,95 @@ selfTest:
   kind: ValidatingWebhookConfiguration
   name: {{ include "sealgate.webhookConfiguration" (dict "root" . "webhook" "self-test") }}
   webhook: self-test.sealgate.dev
+  expected:
+    rules:
+      {{- include "sealgate.selfTestRules" . | nindent 6 }}
+    {{- include "sealgate.webhook.self-test" . | nindent 4 }}
 configurations:
   - kind: ValidatingWebhookConfiguration
     name: {{ include "sealgate.webhookConfiguration" (dict "root" . "webhook" "workloads") }}
     webhook: workloads.sealgate.dev
     rules:
       {{- include "sealgate.workloadRules" . | nindent 6 }}
+    expected:
+      {{- include "sealgate.webhook.workloads" . | nindent 6 }}
   - kind: ValidatingWebhookConfiguration
     name: {{ include "sealgate.webhookConfiguration" (dict "root" . "webhook" "policies") }}
     webhook: policies.sealgate.dev
     rules:
       {{- include "sealgate.policyRules" . | nindent 6 }}
+    expected:
+      {{- include "sealgate.webhook.policies" . | nindent 6 }}
   {{- if .Values.webhook.pinDigests }}
   - kind: MutatingWebhookConfiguration
     name: {{ include "sealgate.webhookConfiguration" (dict "root" . "webhook" "pods") }}
     webhook: pods.sealgate.dev
     rules:
       {{- include "sealgate.podRules" . | nindent 6 }}
+    expected:
+      {{- include "sealgate.webhook.pods" . | nindent 6 }}
   {{- end }}
+{{- end -}}
+
+{{- /* The fields of each webhook but its name and rules: what its configuration has, and what the operator compares it
+       with (`expected`), so that it reports every change by another client. */ -}}
+{{- define "sealgate.webhook.workloads" -}}
+clientConfig:
+  {{- include "sealgate.clientConfig" (dict "root" . "path" "/validate") | nindent 2 }}
+namespaceSelector:
+  {{- include "sealgate.namespaceSelector" . | nindent 2 }}
+matchPolicy: Equivalent
+failurePolicy: {{ .Values.webhook.failurePolicy }}
+timeoutSeconds: {{ .Values.webhook.timeoutSeconds }}
+sideEffects: NoneOnDryRun  # an Event for a denial, never on a dry run
+admissionReviewVersions: [v1]
+{{- end -}}
+
+{{- define "sealgate.webhook.policies" -}}
+clientConfig:
+  {{- include "sealgate.clientConfig" (dict "root" . "path" "/validate-policies") | nindent 2 }}
+matchPolicy: Equivalent
+failurePolicy: Fail
+timeoutSeconds: {{ .Values.webhook.timeoutSeconds }}
+sideEffects: None
+admissionReviewVersions: [v1]
+{{- end -}}
+
+{{- define "sealgate.webhook.pods" -}}
+clientConfig:
+  {{- include "sealgate.clientConfig" (dict "root" . "path" "/mutate") | nindent 2 }}
+namespaceSelector:
+  {{- include "sealgate.namespaceSelector" . | nindent 2 }}
+matchPolicy: Equivalent
+failurePolicy: {{ .Values.webhook.failurePolicy }}
+reinvocationPolicy: IfNeeded  # also pins containers that other webhooks add
+timeoutSeconds: {{ .Values.webhook.timeoutSeconds }}
+sideEffects: None
+admissionReviewVersions: [v1]
+{{- end -}}
+
+{{- define "sealgate.webhook.self-test" -}}
+clientConfig:
+  {{- include "sealgate.clientConfig" (dict "root" . "path" "/self-test") | nindent 2 }}
+namespaceSelector:
+  matchLabels:
+    kubernetes.io/metadata.name: {{ .Release.Namespace }}
+objectSelector:
+  matchExpressions:
+    - {key: sealgate.dev/self-test, operator: Exists}
+matchPolicy: Equivalent
+failurePolicy: Fail  # the response to the dry run then says why the webhook cannot be called
+timeoutSeconds: 5
+sideEffects: None
+admissionReviewVersions: [v1]
+{{- end -}}
+
+{{- define "sealgate.selfTestRules" -}}
+- apiGroups: [coordination.k8s.io]
+  apiVersions: [v1]
+  operations: [CREATE]
+  resources: [leases]
+  scope: Namespaced
 {{- end -}}
 
 {{- /* Only pods are mutated. */ -}}
@@ -86,6 +157,6 @@ configurations:
 - apiGroups: [sealgate.dev]
   apiVersions: [v1alpha1]
   operations: [CREATE, UPDATE]
-  resources: [authenticators, verificationpolicies]
+  resources: {{ ternary "[authenticators, verificationpolicies, signingpolicies]" "[authenticators, verificationpolicies]" .Values.signing.enabled }}
   scope: Cluster
 {{- end -}}

@@ -100,8 +100,8 @@ class NotaryRole(Model):
     )
 
 
-class NotarySpec(FormatSpec):
-    """Signatures in Notary v1 (Docker Content Trust, DTR and UCP), which sign tags of a repository."""
+class NotaryService(Model):
+    """How a notary server is reached; of an Authenticator and of a SigningPolicy."""
 
     server: ServerURL | None = Field(
         default=None,
@@ -109,6 +109,11 @@ class NotarySpec(FormatSpec):
         "https://notary.docker.io for Docker Hub.",
     )
     ca: NotaryServerCA | None = Field(default=None, description="CA of the server, if it is private.")
+
+
+class NotarySpec(NotaryService, FormatSpec):
+    """Signatures in Notary v1 (Docker Content Trust, DTR and UCP), which sign tags of a repository."""
+
     root: NotaryRoot = Field(description="The pin: what the root of trust of a repository must be.")
     allow_any_tag: bool = Field(
         default=False,

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.api.v1alpha1.kms import OracleKeyID, OracleVersionID, Region
-from sealgate.api.v1alpha1.model import FormatSpec, KeySource, numbered
+from sealgate.api.v1alpha1.model import FormatSpec, KeySource, Model, numbered
 from sealgate.api.v1alpha1.services import CredentialsSecret, ServiceCA, ServiceURL
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ class OracleKey(KeyEntry):
         return self
 
 
-class OracleSpec(FormatSpec):
-    """Signature records of Oracle Cloud's registry (OCIR), as `oci artifacts container image-signature` makes them."""
+class OracleService(Model):
+    """How Oracle's service of image signatures is reached; of an Authenticator and of a SigningPolicy."""
 
     region: Region = Field(description="Region of the registry, such as us-phoenix-1; signatures must name it.")
     endpoint: ServiceURL | None = Field(
@@ -74,6 +74,11 @@ class OracleSpec(FormatSpec):
     )
     ca: ServiceCA | None = Field(default=None, description="CA of the service, if it is private.")
     compartment_id: CompartmentID = Field(description="OCID of the compartment that the repository belongs to.")
+
+
+class OracleSpec(OracleService, FormatSpec):
+    """Signature records of Oracle Cloud's registry (OCIR), as `oci artifacts container image-signature` makes them."""
+
     compartment_id_in_subtree: bool = Field(
         default=False,
         description="Whether to search the compartments below it too; Oracle takes that only with the tenancy's OCID.",

@@ -115,12 +115,15 @@ class Status(StatusModel):
     """What the statuses of both kinds share."""
 
     observed_generation: int = Field(
-        default=0, ge=0, description="The metadata.generation that this status was worked out from."
+        default=0,
+        ge=-1,
+        description="The metadata.generation that this status was worked out from; -1 while none was.",
     )
     conditions: tuple[Condition, ...] = Field(
         default=(),
         max_length=16,
-        description="What works and what does not; Ready sums it up.",
+        description="What works and what does not; Ready sums it up. Stalled and Reconciling are there only while they "
+        "hold, as in kstatus.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
 
@@ -139,8 +142,29 @@ class AuthenticatorStatus(Status):
     )
 
 
+class PolicyActivity(StatusModel):
+    """What the webhook's replicas have counted for a VerificationPolicy; nothing is decided by it."""
+
+    images: str = Field(
+        max_length=32,
+        description="Different images that it covered in the last day, as counted by the replica that saw most; 1000+ "
+        "for that many or more.",
+    )
+    denials: int = Field(
+        ge=0,
+        description="Images that did not meet it in the last hour: with Enforce they were denied, with Warn and Audit "
+        "they would have been.",
+    )
+    dry_run_denials: int = Field(default=0, ge=0, description="The same of dry runs, which are not among the denials.")
+    last_denial: Timestamp | None = Field(default=None, description="When an image last did not meet it.")
+
+
 class VerificationPolicyStatus(Status):
     """What the operator has found out about a VerificationPolicy; only it writes here."""
+
+    activity: PolicyActivity | None = Field(
+        default=None, description="What it covered and denied. Absent where the webhook's replicas cannot be read."
+    )
 
 
 def secret_source(reference: SecretKeySelector) -> str:

@@ -166,11 +166,13 @@ _LEFT_KEYS = "{role} was signed by a removed key; its tags are not signed until 
     )
 )
 @click.argument("repository")
-@click.argument("role", type=click.Choice(["snapshot", "targets", "root"]))
+@click.argument("role", type=click.Choice(["snapshot", "timestamp", "targets", "root"]))
 @notary_options
 @options.output_option
 def rotate(repository: str, role: str, notary: NotaryOptions, output: str) -> None:
-    """Replace a key of a repository: snapshot by the server's, targets and root by new ones.
+    """Replace a key of a repository: snapshot by the server's, timestamp, targets and root by new ones.
+
+    Snapshot and timestamp keys are the server's; a new timestamp key needs an administrator's rights there.
 
     While the snapshot key is with its owner, delegates cannot sign. Verifiers that pin the root key must pin the new
     one too before root is rotated. Needs the root key.
@@ -180,6 +182,9 @@ def rotate(repository: str, role: str, notary: NotaryOptions, output: str) -> No
     with notary.open(parse_repository(repository)) as owner:
         if role == "snapshot":
             changed, key_id = owner.give_snapshot_to_server(), None
+        elif role == "timestamp":
+            owner.rotate_timestamp()
+            changed, key_id = True, None
         else:
             changed, key_id = True, (owner.rotate_root if role == "root" else owner.rotate_targets)().canonical_id
     holder = "the server" if key_id is None else f"the key {key_id} in {notary.trust_directory}"

@@ -55,10 +55,10 @@ policy.add_command(convert)
 def check(paths: tuple[str, ...], output: str) -> Exit:
     """Validate policy files and report every problem.
 
-    PATH is a file or a directory of Authenticator and VerificationPolicy YAML, with the Secrets that they name. All
-    files are read together, as if applied to one cluster. Each problem is reported with its file, line and field, and
-    with what to write instead. Expired and revoked OpenPGP keys are reported too, but are not an error: a key can
-    expire while its file stays the same.
+    PATH is a file or a directory of Authenticator, VerificationPolicy and SigningPolicy YAML, with the Secrets that
+    they name. All files are read together, as if applied to one cluster. Each problem is reported with its file, line
+    and field, and with what to write instead. Expired and revoked OpenPGP keys are reported too, but are not an error:
+    a key can expire while its file stays the same.
 
     Exit codes: 0 no problems, 2 problems found.
     """
@@ -179,9 +179,13 @@ def _table(explanations: Sequence[Explanation]) -> Table:
 
 
 def _count(files: PolicyFiles) -> str:
-    return (
-        f"{_number(len(files.authenticators), 'Authenticator')}, {_number(len(files.policies), 'VerificationPolicy')}"
-    )
+    counts = [
+        _number(len(files.authenticators), "Authenticator"),
+        _number(len(files.policies), "VerificationPolicy"),
+    ]
+    if files.signing_policies:
+        counts.append(_number(len(files.signing_policies), "SigningPolicy"))
+    return ", ".join(counts)
 
 
 def _number(count: int, noun: str) -> str:

@@ -89,7 +89,8 @@ def serve(  # noqa: PLR0913, PLR0917 - click hands over one argument for each op
     try:
         from sealgate_webhook.admission.workloads import AdmissionRules
         from sealgate_webhook.backends.files.backend import files_backend
-        from sealgate_webhook.server.server import Address, ServerSettings, run_server
+        from sealgate_webhook.server.server import ServerSettings, run_server
+        from sealgate_webhook.transport.addresses import Address
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0].startswith("sealgate"):
             raise

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sealgate.cli.commands.sign_by_policy import SigningByPolicy
 from sealgate.cli.help import examples
 from sealgate.cli.inputs import options
 from sealgate.cli.inputs.registries import credentials_of, settings_of
 from sealgate.cli.inputs.signers.formats import chosen_input, format_names, format_options, values_of
 from sealgate.cli.inputs.signing_keys import key_options
-from sealgate.cli.outputs import console, signing
+from sealgate.cli.inputs.signing_policies import require_no_signer_options, signing_policy_options
+from sealgate.cli.outputs import signing
 from sealgate.cli.outputs.progress import progress_bar
 from sealgate.cli.outputs.schemas import schema_option
 from sealgate.clocks import SystemClock
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from sealgate.cli.exits import Exit
     from sealgate.cli.inputs.options import RegistryOptions
     from sealgate.cli.inputs.signing_keys import KeyOptions
+    from sealgate.cli.inputs.signing_policies import PolicyChoice
     from sealgate.references import Reference
     from sealgate.signing.runs import SignedImage
 
@@ -38,9 +41,11 @@ if TYPE_CHECKING:
         "sealgate sign registry.example.org/shop/web:1.0 --key release.key --storage bundle --output json",
         "sealgate sign dtr.example.org/dev/nginx:1.4 --format notary --key alice/",
         "sealgate sign registry.example.org/web:1.0 --key gpg:FINGERPRINT --format simpleSigning --store openshift",
+        "sealgate sign registry.example.org/shop/web:1.0 --policy release --policies policies/",
+        "sealgate sign --all --policy release --context production --secrets-namespace sealgate-system-signing",
     )
 )
-@click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
+@click.argument("images", metavar="IMAGE...", nargs=-1)
 @click.option(
     "--format",
     "form",
@@ -52,6 +57,13 @@ if TYPE_CHECKING:
 @click.option(
     "--recursive", is_flag=True, help="Sign every platform's manifest of an index too, not only the index itself."
 )
+@click.option(
+    "--all", "every", is_flag=True, help="Sign every tag that --policy covers, up to 100,000, instead of IMAGE."
+)
+@click.option(
+    "--restart", is_flag=True, help="With --all: begin anew instead of going on where an interrupted run has ended."
+)
+@signing_policy_options
 @options.writer_options
 @options.timeout_option("each image, including all requests and waits; its outcome is then not determined")
 @key_options
@@ -65,13 +77,16 @@ def sign(  # noqa: PLR0913 - click hands over one argument for each group of opt
     images: tuple[str, ...],
     form: str,
     recursive: bool,
+    every: bool,
+    restart: bool,
+    choice: PolicyChoice | None,
     key: KeyOptions,
     registries: RegistryOptions,
     timeout: float,
     output: str,
     **values: Any,  # noqa: ANN401 - the values of the formats' own options
 ) -> Exit:
-    """Sign images with a private key.
+    """Sign images with a private key, or by a SigningPolicy.
 
     Each image is resolved once, and its digest is signed. The signature is verified with the public key before it is
     stored, and read back afterwards. An image that has a valid signature with the same content by the same key (and
@@ -84,10 +99,19 @@ def sign(  # noqa: PLR0913 - click hands over one argument for each group of opt
 
     The failure of one image does not stop the others.
 
+    With --policy, a SigningPolicy says how to sign, and at which rate; an image that it does not cover is refused. With
+    --all, every tag that it covers is signed: Ctrl-C ends the run after what is under way, and the next run goes on
+    there. Its images are found by name, and by the registry's catalog where it has one.
+
     Exit codes: 0 signed or already signed, 1 refused (by the registry, or because of what is stored), 2 invalid usage,
-    key or file, 3 could not be determined. With several images the highest code.
+    key or file, 3 could not be determined, 130 interrupted. With several images the highest code.
     """
+    _require_images(images, choice, every=every, restart=restart)
     references = [parse_reference(image) for image in images]
+    if choice is not None:
+        require_no_signer_options(context, format_options())
+        by_policy = SigningByPolicy(choice, registries, timeout, output)
+        return by_policy.sign_every(restart=restart) if every else by_policy.sign_images(references)
     chosen = chosen_input(form, context)
     own = values_of(chosen, values)
     signer = chosen.build(key, own)
@@ -105,11 +129,22 @@ def sign(  # noqa: PLR0913 - click hands over one argument for each group of opt
             secrets=chosen.secrets(own),
         )
         outcomes = _sign(run, references, recursive=recursive)
-    _report(outcomes, form, output)
+    signing.print_outcomes(outcomes, form, output)
     return signing.exit_of(outcomes)
 
 
 sign.params.extend(format_options())
+
+
+def _require_images(images: tuple[str, ...], choice: PolicyChoice | None, *, every: bool, restart: bool) -> None:
+    if every and choice is None:
+        raise click.UsageError("--all needs --policy: it says which images all are")
+    if every and images:
+        raise click.UsageError("--all signs every image of the policy; leave the images out")
+    if not every and not images:
+        raise click.UsageError("name the images to sign; or --all with --policy")
+    if restart and not every:
+        raise click.UsageError("--restart belongs to --all")
 
 
 def _sign(run: SigningRun, references: Sequence[Reference], *, recursive: bool) -> list[SignedImage]:
@@ -121,16 +156,3 @@ def _sign(run: SigningRun, references: Sequence[Reference], *, recursive: bool) 
             recursive=recursive,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-
-
-def _report(outcomes: Sequence[SignedImage], form: str, output: str) -> None:
-    if output == "json":
-        click.echo(signing.outcomes_text(outcomes, form))
-    else:
-        out = console.output()
-        out.print(signing.outcomes_table(outcomes))
-        out.print()
-        out.print(signing.summary(outcomes))
-    for each in outcomes:
-        if each.error is not None:
-            click.echo(f"Error: {console.plain(each.reference)}: {each.error.message}", err=True)

@@ -1,28 +1,25 @@
-"""`sealgate signatures`: list the signatures that are stored for an image, or for the tags of a repository."""
+"""`sealgate signatures`: list the signatures that are stored for an image, or for the tags of a repository.
+
+`sealgate signatures delete` is a command of its own. Its name is recognised as the first argument only.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from sealgate.cli.commands.signatures_delete import delete
 from sealgate.cli.help import examples
 from sealgate.cli.inputs import options
-from sealgate.cli.inputs.registries import credentials_of, settings_of
+from sealgate.cli.inputs.listings import authenticators_option, open_listing
 from sealgate.cli.outputs import console
 from sealgate.cli.outputs import signatures as shown
 from sealgate.cli.outputs.downloads import require_empty, save_contents
 from sealgate.cli.outputs.progress import progress_bar
 from sealgate.cli.outputs.schemas import schema_option
-from sealgate.clocks import SystemClock
-from sealgate.keys.resolvers import FileKeys
-from sealgate.kms.key_cache import KMSKeyCache
-from sealgate.manifests.policies import load_standalone, standalone_policies
 from sealgate.references import parse_reference
-from sealgate.registry.client import RegistryClient
-from sealgate.signing.listing import ListingRun
-from sealgate.verification.policy_sets import build_policy_set
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,30 +27,49 @@ if TYPE_CHECKING:
     from sealgate.cli.exits import Exit
     from sealgate.cli.inputs.options import RegistryOptions
     from sealgate.references import Repository
-    from sealgate.signing.listing import ListedTag
+    from sealgate.signing.listing import ListedTag, ListingRun
     from sealgate.trusted_state.stores import TrustedState
-    from sealgate.verification.policy_sets import PolicySet
+
+
+class _Listing(click.Command):
+    """The command that lists, and `delete` where that is the first argument."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401 - click's own signature
+    ) -> click.Context:
+        """Return the context of the command that the arguments are for."""
+        if args[:1] != [delete.name]:
+            return super().make_context(info_name, args, parent, **extra)
+        if len(args) == 1:
+            msg = (
+                "sealgate signatures delete needs an image and --id or --key; to list the signatures of an image that "
+                f"is called delete, write {parse_reference('delete')}:TAG"
+            )
+            raise click.UsageError(msg)
+        return delete.make_context(f"{info_name} {delete.name}", args[1:], parent, **extra)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, and `delete`."""
+        super().format_options(ctx, formatter)
+        with formatter.section("Commands"):
+            formatter.write_dl([("delete", delete.get_short_help_str(limit=formatter.width))])
 
 
 @click.command(
+    cls=_Listing,
     epilog=examples(
         "sealgate signatures registry.example.org/shop/web:1.0",
         "sealgate signatures registry.example.org/shop/web:1.0 --policies policies/",
         "sealgate signatures registry.example.org/shop/web:1.0 --policies policies/ --output json",
         "sealgate signatures registry.example.org/shop/web:1.0 --download signatures/",
-    )
+    ),
 )
 @click.argument("name", metavar="IMAGE|REPOSITORY")
-@click.option(
-    "--policies",
-    "policy_paths",
-    type=click.Path(),
-    metavar="PATH",
-    multiple=True,
-    envvar="SEALGATE_POLICIES",
-    show_envvar=True,
-    help="File or directory whose Authenticators judge the signatures, as for sealgate verify. Repeatable.",
-)
+@authenticators_option
 @click.option(
     "--download",
     "directory",
@@ -93,6 +109,8 @@ def signatures(  # noqa: PLR0913 - click hands over one argument for each group 
     With --download, the directory has for each image a folder with the content of each signature (FORMAT-NUMBER) and,
     where it is not inside the content, the signature itself (FORMAT-NUMBER.sig).
 
+    sealgate signatures delete deletes signatures, by the ID that is listed or by key; see its --help.
+
     Key, time and annotations are what the signature states; trust them only if it is verified.
 
     Exit codes: 0 the image, or every tag of the repository, has a signature (with --policies: one that is verified),
@@ -104,28 +122,17 @@ def signatures(  # noqa: PLR0913 - click hands over one argument for each group 
         raise click.UsageError(f"--download needs an image with a tag or a digest, as in {reference}:1.0")
     if directory is not None:
         require_empty(directory)
-    settings, clock = settings_of(registries), SystemClock()
-    policies = _load(policy_paths, KMSKeyCache(settings, clock), timeout)
-    with RegistryClient(settings, clock=clock) as client:
-        run = ListingRun(
-            client=client,
-            credentials=credentials_of(registries),
-            clock=clock,
-            checks=policies.checks,
-            state=state,
-            timeout=timeout,
-            named_hosts=policies.literal_hosts,
-            secrets=policies.secrets,
-        )
+    with open_listing(policy_paths, registries, timeout, state) as run:
+        judged = bool(run.checks)
         if whole:
-            return _show_tags(_list_tags(run, reference.repository), output, judged=bool(policies.checks))
+            return _show_tags(_list_tags(run, reference.repository), output, judged=judged)
         listed = run.list_image(reference)
     files = save_contents(listed, directory) if directory is not None else {}
     if output == "json":
         click.echo(shown.images_text(listed, files))
     else:
         shown.print_images(listed, console.output())
-    return shown.exit_of(listed, judged=bool(policies.checks))
+    return shown.exit_of(listed, judged=judged)
 
 
 def _list_tags(run: ListingRun, repository: Repository) -> list[ListedTag]:
@@ -141,11 +148,3 @@ def _show_tags(tags: Sequence[ListedTag], output: str, *, judged: bool) -> Exit:
     else:
         shown.print_tags(tags, console.output(), judged=judged)
     return shown.tags_exit(tags, judged=judged)
-
-
-def _load(paths: tuple[str, ...], keys: KMSKeyCache, timeout: float) -> PolicySet:
-    if not paths:
-        return build_policy_set((), (), lambda _: FileKeys({}))
-    files = load_standalone(paths)
-    keys.refresh(files.authenticators, files.secrets, timeout)
-    return standalone_policies(files, kms=keys)

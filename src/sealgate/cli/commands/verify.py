@@ -11,9 +11,9 @@ from sealgate.cli.exits import Exit, exit_of
 from sealgate.cli.help import examples
 from sealgate.cli.inputs import options
 from sealgate.cli.inputs.namespaces import namespace_of
-from sealgate.cli.inputs.registries import settings_of
+from sealgate.cli.inputs.registries import credentials_of, settings_of
 from sealgate.cli.inputs.workloads import Manifests
-from sealgate.cli.outputs import console, contract, rendering
+from sealgate.cli.outputs import console, contract, junit, rendering, sarif
 from sealgate.cli.outputs.progress import progress_bar
 from sealgate.cli.outputs.schemas import schema_option
 from sealgate.cli.questions import Question
@@ -79,7 +79,7 @@ _FAILED_ON_UNMATCHED = (
     "this option of oc adm verify-image-signature.",
 )
 @options.state_option
-@options.output_option
+@options.report_option
 @schema_option("verify")
 def verify(  # noqa: PLR0913, PLR0917 - click hands over one argument for each group of options
     images: tuple[str, ...],
@@ -105,6 +105,7 @@ def verify(  # noqa: PLR0913, PLR0917 - click hands over one argument for each g
     says so. If an object cannot be read, the others are verified all the same.
 
     The last line counts the images that are verified, exempt and unmatched; --output json has this for each image.
+    --output sarif and junit have a result for each policy that decides about an image.
 
     Exit codes: 0 admitted (warnings included), 1 denied, 2 invalid usage, policy, file or object, 3 could not be
     determined. With several images the highest code.
@@ -133,7 +134,8 @@ def verify(  # noqa: PLR0913, PLR0917 - click hands over one argument for each g
     decide = standalone_policies(files, policies.unmatched, keys)
     if expected_identity is not None:
         decide = _expecting(decide, expected_identity)
-    with open_run(decide, registries, limits, state) as run:
+    local = credentials_of(registries)
+    with open_run(decide, registries, limits, state, lambda _: local) as run:
         answers = _ask(run, questions, namespaces)
     _report(answers, found, output)
     unmatched = fail_on_unmatched and any(answer.verdict.coverage is Coverage.UNMATCHED for answer in answers)
@@ -172,12 +174,20 @@ def _report(answers: Sequence[Answer], found: Manifests, output: str) -> None:
         kinds = ", ".join(f"{quote(kind)} ({count})" for kind, count in sorted(found.ignored.items()))
         objects = "1 object" if found.objects == 1 else f"{found.objects} objects"
         click.echo(f"{objects}; skipped because these kinds have no images: {kinds}", err=True)
-    if output == "json":
-        click.echo(contract.verdicts_text([answer.verdict for answer in answers]))
+    if output == "sarif":
+        click.echo(sarif.sarif_text(answers, found.problems))
+    elif output == "junit":
+        click.echo(junit.junit_text(answers, found.problems))
+    elif output == "json":
+        click.echo(contract.verdicts_text(answers))
         for answer in answers:
             if not answer.verdict.policies:
                 click.echo(answer.verdict.message, err=True)
-        return
+    else:
+        _print(answers)
+
+
+def _print(answers: Sequence[Answer]) -> None:
     out = console.output()
     for answer in answers:
         out.print(rendering.details(answer))

@@ -6,11 +6,9 @@ import codecs
 import sys
 from pathlib import Path
 
+from sealgate.cli.questions import STDIN
 from sealgate.errors import ConfigError
 from sealgate.messages import quote
-
-#: The path that means standard input.
-STDIN = "-"
 
 
 def read_bytes(path: str, limit: int) -> bytes:

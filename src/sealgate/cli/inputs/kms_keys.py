@@ -25,11 +25,12 @@ from sealgate.cli.inputs.cloud_credentials import (
     oracle_credentials,
 )
 from sealgate.clocks import Deadline, SystemClock
-from sealgate.cloud.oracle import realm_of, vault_endpoint
+from sealgate.cloud.oracle import vault_endpoint
 from sealgate.errors import ConfigError
 from sealgate.kms.budgeted_services import BURST, REQUESTS_PER_MINUTE
 from sealgate.kms.signing import KMSSigningKey, KMSSigningKeys
 from sealgate.messages import quote
+from sealgate.oracle_realms import realm_of
 from sealgate.service_secrets import MappingServiceSecrets
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
 
-class _EnumChoice(click.Choice[E]):
+class EnumChoice(click.Choice[E]):
     """A choice among the members of an enum, written in lower case on the command line."""
 
     def normalize_choice(self, choice: object, ctx: click.Context | None) -> str:
@@ -232,6 +232,19 @@ def output_option(command: Callable[..., T]) -> Callable[..., T]:
     return option(command)
 
 
+def report_option(command: Callable[..., T]) -> Callable[..., T]:
+    """Add `--output text|json|sarif|junit`, passed on as `output`."""
+    option = click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["text", "json", "sarif", "junit"]),
+        default="text",
+        show_default=True,
+        help="Output format: text for people, json for programs, sarif (2.1.0) for code scanning, junit for CI.",
+    )
+    return option(command)
+
+
 def policies_option(command: Callable[..., T]) -> Callable[..., T]:
     """Add `--policies`, passed on as `policy_paths`."""
     option = click.option(
@@ -255,7 +268,7 @@ def policy_options(command: Callable[..., T]) -> Callable[..., T]:
     @policies_option
     @click.option(
         "--unmatched",
-        type=_EnumChoice(UnmatchedImages),
+        type=EnumChoice(UnmatchedImages),
         default="admit",
         show_default=True,
         help="What happens to an image that is neither covered by an Enforce policy nor exempt by an Exempt policy.",
@@ -447,7 +460,7 @@ def admission_options(command: Callable[..., T]) -> Callable[..., T]:
     )
     @click.option(
         "--workloads",
-        type=_EnumChoice(Workloads),
+        type=EnumChoice(Workloads),
         default="enforce",
         show_default=True,
         help="What happens to objects other than Pods whose images are not verified. Pods are always denied.",

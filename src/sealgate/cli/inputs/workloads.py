@@ -8,15 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sealgate.cli.inputs.files import STDIN, list_directory, name_of, read_text
+from sealgate.cli.inputs.files import list_directory, name_of, read_text
 from sealgate.cli.inputs.items import Item, items_of
-from sealgate.cli.questions import Question
+from sealgate.cli.questions import STDIN, Question, Use
 from sealgate.errors import ConfigError, InvalidWorkloadError
 from sealgate.messages import quote
 from sealgate.parsing.documents import read_documents
 from sealgate.parsing.yaml_reader import Rules
 from sealgate.workloads.images import extract_images, identify
+from sealgate.workloads.kinds import POD
 from sealgate.workloads.pod_shapes import find_pod_shapes
+from sealgate.workloads.running import MAX_IMAGE_ID, image_id_of, running_ids
 
 if TYPE_CHECKING:
     from sealgate.workloads.images import ContainerImage
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 MAX_MANIFEST_BYTES = 64 << 20
 #: CustomResourceDefinitions are the deepest objects in practice, with fewer than 100 levels.
 MANIFEST_RULES = Rules(max_depth=200, max_values=10_000_000, merge_keys=True, json=True)
+#: The most uses of one image in one namespace that are kept; the others are counted.
+MAX_USES = 100
+#: The most different `imageID`s of one image in one namespace.
+MAX_IDS = 20
 #: Suffixes of the files that kubectl reads in a directory.
 SUFFIXES = (".json", ".yaml", ".yml")
 
@@ -37,7 +43,10 @@ class Manifests:
 
     Attributes:
         kinds: the kinds whose images are verified.
-        uses: (image, namespace) -> descriptions of where it is used, in the order of the manifests.
+        uses: (image, namespace) -> the first `MAX_USES` uses of it, in the order of the manifests.
+        more: (image, namespace) -> number of further uses.
+        running: (image, namespace) -> each `imageID` that nodes report for it, and of how many containers; beyond
+            `MAX_IDS`, all others are one empty text.
         namespaces: name -> labels of each `Namespace` object.
         ignored: number of objects of each kind without images.
         guessed: number of objects of each kind whose pod specs were detected by shape; the key is the value for
@@ -47,7 +56,9 @@ class Manifests:
     """
 
     kinds: WorkloadKinds
-    uses: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    uses: dict[tuple[str, str], list[Use]] = field(default_factory=dict)
+    more: Counter[tuple[str, str]] = field(default_factory=Counter)
+    running: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
     namespaces: dict[str, dict[str, str]] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
     guessed: Counter[str] = field(default_factory=Counter)
@@ -77,25 +88,23 @@ class Manifests:
 
     def questions(self) -> list[Question]:
         """Return one question for each distinct image and namespace, in the order of the manifests."""
-        return [Question(image, namespace, tuple(uses)) for (image, namespace), uses in self.uses.items()]
+        return [
+            Question(*key, tuple(uses), self.more[key], tuple(sorted(self.running.get(key, {}).items())))
+            for key, uses in self.uses.items()
+        ]
 
-    def _read_file(self, path: str, default_namespace: str) -> int:
-        """Read one file and return the number of its documents that are not empty."""
-        documents = 0
-        text = read_text(path, MAX_MANIFEST_BYTES)
-        for number, document in enumerate(read_documents(text, name_of(path), MANIFEST_RULES), start=1):
-            if document.is_empty:
-                continue
-            documents += 1
-            for item in items_of(document):
-                where = f"{name_of(path)}, document {number}"
-                try:
-                    self._add(item, where, default_namespace)
-                except InvalidWorkloadError as error:
-                    self.problems.append(f"{where}: {error.message}")
-        return documents
+    def add(self, item: Item, default_namespace: str, file: str = "", document: int = 0) -> set[tuple[str, str]]:
+        """Find the images of one object; return those and its namespace.
 
-    def _add(self, item: Item, where: str, default_namespace: str) -> None:
+        Args:
+            item: the object.
+            default_namespace: namespace of an object without `metadata.namespace`.
+            file: the file of the object as named on the command line; empty for an object of a cluster.
+            document: number of the document in the file, from 1; 0 for an object of a cluster.
+
+        Raises:
+            InvalidWorkloadError: the images cannot be determined.
+        """
         self.objects += 1
         prefix = f"{item.field}: " if item.field else ""
         if item.problem:
@@ -109,7 +118,7 @@ class Manifests:
         if (group, name) == ("", "Namespace"):
             self.namespaces[str(metadata.get("name", ""))] = _labels(metadata.get("labels"))
         kind = self.kinds.find(group, name)
-        title = f"{quote(name)} {quote(metadata.get('namespace') or default_namespace)}/{_name(metadata)}"
+        title = f"{quote(name)} {quote(metadata.get('namespace') or default_namespace)}/{quote(_name(metadata))}"
         try:
             images = extract_images(item.value, kind) if kind is not None else ()
             shapes = _further_shapes(item.value, kind, images)
@@ -117,20 +126,51 @@ class Manifests:
             raise InvalidWorkloadError(f"{title}: {error.message}") from error
         if kind is None and not shapes:
             self.ignored[name] += 1
-            return
+            return set()
         namespace = metadata.get("namespace") or default_namespace
         if not isinstance(namespace, str):
             raise InvalidWorkloadError(f"{title}: metadata.namespace must be text; put it in quotes")
         if shapes:
             fields = dict.fromkeys(re.sub(r"\[\d+\]", "[*]", shape.field) for shape in shapes)
             self.guessed[f"{quote(group)}/{quote(name)}={','.join(fields)}"] += 1
+        ids = running_ids(item.value) if kind is POD else {}
         for image in images:
-            self._use(image, namespace, f"{title}, {image.field} ({where})")
+            self._use(image, Use(name, namespace, _name(metadata), image.field, file, document))
+            self._run((image.image, namespace), image_id_of(image, ids))
         for image in (image for shape in shapes for image in shape.images):
-            self._use(image, namespace, f"{title}, {image.field}, detected by shape ({where})")
+            self._use(image, Use(name, namespace, _name(metadata), image.field, file, document, detected=True))
+        return {(image.image, namespace) for image in (*images, *(found for shape in shapes for found in shape.images))}
 
-    def _use(self, image: ContainerImage, namespace: str, use: str) -> None:
-        self.uses.setdefault((image.image, namespace), []).append(use)
+    def _read_file(self, path: str, default_namespace: str) -> int:
+        """Read one file and return the number of its documents that are not empty."""
+        documents = 0
+        text = read_text(path, MAX_MANIFEST_BYTES)
+        for number, document in enumerate(read_documents(text, name_of(path), MANIFEST_RULES), start=1):
+            if document.is_empty:
+                continue
+            documents += 1
+            for item in items_of(document):
+                try:
+                    self.add(item, default_namespace, path, number)
+                except InvalidWorkloadError as error:
+                    self.problems.append(f"{name_of(path)}, document {number}: {error.message}")
+        return documents
+
+    def _run(self, key: tuple[str, str], image_id: str | None) -> None:
+        if image_id is None:
+            return
+        ids = self.running.setdefault(key, Counter())
+        # What the status of a pod says is of any size; beyond the limits, all are one that is not known.
+        known = len(image_id) <= MAX_IMAGE_ID and (image_id in ids or len(ids) < MAX_IDS)
+        ids[image_id if known else ""] += 1
+
+    def _use(self, image: ContainerImage, use: Use) -> None:
+        key = (image.image, use.namespace)
+        kept = self.uses.setdefault(key, [])
+        if len(kept) < MAX_USES:
+            kept.append(use)
+        else:
+            self.more[key] += 1
 
 
 def _further_shapes(
@@ -144,7 +184,7 @@ def _further_shapes(
 
 
 def _name(metadata: Mapping[str, Any]) -> str:
-    return quote(metadata.get("name", metadata.get("generateName", "")))
+    return str(metadata.get("name", metadata.get("generateName", "")))
 
 
 def _labels(labels: object) -> dict[str, str]:

@@ -8,22 +8,38 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sealgate.cli.questions import Answer, Use
     from sealgate.findings import Finding
-    from sealgate.policies.decisions import ImageVerdict, PolicyResult
+    from sealgate.policies.decisions import PolicyResult
 
 
-def verdicts_text(verdicts: Sequence[ImageVerdict]) -> str:
-    """Return the document: one entry for each verdict, in order, ASCII only, indented."""
-    return json.dumps([_verdict(verdict) for verdict in verdicts], indent=2)
+def verdicts_text(answers: Sequence[Answer]) -> str:
+    """Return the document: one entry for each answer, in order, ASCII only, indented."""
+    return json.dumps([entry_of(answer) for answer in answers], indent=2)
 
 
-def _verdict(verdict: ImageVerdict) -> dict[str, Any]:
+def entry_of(answer: Answer) -> dict[str, Any]:
+    """Return the entry of one image in one namespace."""
+    verdict, question = answer.verdict, answer.question
     return {
         "image": verdict.image,
+        "namespace": question.namespace if answer.named else None,
+        "objects": [_object(use) for use in question.uses],
+        "furtherObjects": question.more,
         "subject": verdict.subject,
         "verdict": verdict.verdict.value,
         "coverage": verdict.coverage.value,
         "policies": [_policy(policy) for policy in verdict.policies],
+    }
+
+
+def _object(use: Use) -> dict[str, Any]:
+    return {
+        "kind": use.kind,
+        "name": use.name,
+        "field": use.field,
+        "file": use.file or None,
+        "document": use.document or None,
     }
 
 

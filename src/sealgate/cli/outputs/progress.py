@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from sealgate.cli.outputs import console
 
@@ -10,12 +18,20 @@ from sealgate.cli.outputs import console
 MIN_PROGRESS_IMAGES = 4
 
 
-def progress_bar(doing: str, total: int | None) -> Progress:
+#: Columns of a long run: the time that is left, and the task's fields `rate` (a minute) and `failed`.
+LONG_RUN: tuple[ProgressColumn, ...] = (
+    TimeRemainingColumn(),
+    TextColumn("{task.fields[rate]} a minute, {task.fields[failed]} failed"),
+)
+
+
+def progress_bar(doing: str, total: int | None, more: tuple[ProgressColumn, ...] = ()) -> Progress:
     """Return a bar on standard error that disappears at the end; it shows nothing if that is not a terminal.
 
     Args:
         doing: what the command does ("verifying").
         total: number of images; fewer than `MIN_PROGRESS_IMAGES` get no bar. None while it is not known.
+        more: further columns.
     """
     notes = console.notes()
     return Progress(
@@ -23,6 +39,7 @@ def progress_bar(doing: str, total: int | None) -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        *more,
         console=notes,
         transient=True,
         disable=not notes.is_terminal or (total is not None and total < MIN_PROGRESS_IMAGES),

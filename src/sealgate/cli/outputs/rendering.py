@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sealgate.findings import Finding, SeenSignature
     from sealgate.policies.decisions import ImageVerdict, PolicyResult
 
-_STYLES = {
+VERDICT_STYLES = {
     Verdict.ADMIT: "bold green",
     Verdict.WARN: "bold yellow",
     Verdict.DENY: "bold red",
@@ -42,8 +42,9 @@ def details(answer: Answer) -> Tree:
     tree.add(plain(verdict.subject or "not resolved to a digest", "dim"))
     for use in answer.question.uses[:_MAX_USES]:
         tree.add(plain(f"used by {use}", "dim"))
-    if len(answer.question.uses) > _MAX_USES:
-        tree.add(plain(f"used in {len(answer.question.uses) - _MAX_USES} more places", "dim"))
+    more = max(len(answer.question.uses) - _MAX_USES, 0) + answer.question.more
+    if more:
+        tree.add(plain(f"used in {more} more places", "dim"))
     if not verdict.policies:
         tree.add(plain(verdict.message))
     for policy in verdict.policies:
@@ -63,10 +64,10 @@ def table(answers: Sequence[Answer]) -> Table:
     shown.add_column("Why", overflow="fold")
     for answer in answers:
         verdict = answer.verdict
-        cells = [plain(verdict.verdict.value, _STYLES[verdict.verdict]), plain(quote(verdict.image))]
+        cells = [plain(verdict.verdict.value, VERDICT_STYLES[verdict.verdict]), plain(quote(verdict.image))]
         if namespaces:
             cells.append(plain(answer.question.namespace))
-        cells += [plain((verdict.subject or "-")[:_SHORT_DIGEST]), plain(_why(verdict))]
+        cells += [plain((verdict.subject or "-")[:_SHORT_DIGEST]), plain(why(verdict))]
         shown.add_row(*cells)
     return shown
 
@@ -88,7 +89,7 @@ def _counts(answers: Sequence[Answer]) -> str:
 def _heading(answer: Answer) -> Text:
     verdict = answer.verdict.verdict
     return Text.assemble(
-        plain(verdict.value.upper(), _STYLES[verdict]),
+        plain(verdict.value.upper(), VERDICT_STYLES[verdict]),
         plain(f"  {quote(answer.verdict.image)}", "bold"),
         plain(f"  in namespace {answer.question.namespace}", "dim"),
     )
@@ -130,7 +131,8 @@ def _signature(signature: SeenSignature) -> Text:
     )
 
 
-def _why(verdict: ImageVerdict) -> str:
+def why(verdict: ImageVerdict) -> str:
+    """Return why an image has its verdict, in a few words: the reason, and the policies that are met or not."""
     if verdict.reason is Reason.VERIFIED:
         return f"met: {_names(policy.name for policy in verdict.policies)}"
     unmet = _names(policy.name for policy in verdict.policies if not policy.met)

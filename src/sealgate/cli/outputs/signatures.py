@@ -11,6 +11,7 @@ from sealgate.cli.exits import Exit
 from sealgate.cli.outputs.console import plain
 from sealgate.errors import UnavailableError
 from sealgate.reasons import TRANSIENT_REASONS, Reason
+from sealgate.signing.deleting import SHORT_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -87,7 +88,7 @@ def print_images(images: Sequence[ListedImage], out: Console) -> None:
     for listed in images:
         out.print(plain(_heading(listed), "bold"))
         if listed.signatures:
-            out.print(_table(listed.signatures))
+            out.print(signatures_table(listed.signatures))
         else:
             out.print(plain("no signature"))
         for line in _notes(listed):
@@ -125,9 +126,10 @@ def _heading(listed: ListedImage) -> str:
     return f"{platform}{listed.image.reference}{digest}"
 
 
-def _table(signatures: Sequence[ListedSignature]) -> Table:
+def signatures_table(signatures: Sequence[ListedSignature]) -> Table:
+    """Return a table with one row for each signature, with the beginning of its ID."""
     shown = Table(show_edge=False, pad_edge=False, header_style="bold")
-    for name in ("Outcome", "Format", "Key", "Algorithm", "Time"):
+    for name in ("ID", "Outcome", "Format", "Key", "Algorithm", "Time"):
         shown.add_column(name, no_wrap=True)
     shown.add_column("Where", overflow="fold")
     shown.add_column("Digest", no_wrap=True)
@@ -135,9 +137,10 @@ def _table(signatures: Sequence[ListedSignature]) -> Table:
     for each in signatures:
         stored, outcome = each.stored, _outcome(each.result)
         shown.add_row(
+            plain(each.id[:SHORT_ID] or "-"),
             plain(_SHOWN.get(outcome, outcome), _STYLES[outcome]),
             plain(each.format or "-"),
-            plain(_key(each)),
+            plain(made_by(each)),
             plain(stored.algorithm or "-"),
             plain(stored.time or "-"),
             plain(stored.source),
@@ -159,14 +162,15 @@ def _by(tag: ListedTag) -> str:
 
 def _signer(listed: ListedSignature) -> str:
     names = [each.authenticator for each in listed.judgements if each.seen.reason is Reason.VERIFIED]
-    return f"{_key(listed)} ({', '.join(names)})" if names else f"{listed.format}, not checked"
+    return f"{made_by(listed)} ({', '.join(names)})" if names else f"{listed.format}, not checked"
 
 
-def _key(listed: ListedSignature) -> str:
-    made_by = listed.result.fingerprint if listed.result else None
-    if made_by is not None:
+def made_by(listed: ListedSignature) -> str:
+    """Return the key that made a signature for a person, or the one that it states; a dash for none."""
+    fingerprint = listed.result.fingerprint if listed.result else None
+    if fingerprint is not None:
         version = f" version {listed.stored.key_version}" if listed.stored.key_version else ""
-        return f"{made_by[:_SHORT]}{version}"
+        return f"{fingerprint[:_SHORT]}{version}"
     return f"says {listed.stored.key[:_SHORT]}" if listed.stored.key else "-"
 
 
@@ -232,6 +236,7 @@ def _image(listed: ListedImage, files: Files) -> dict[str, Any]:
 def _signature(each: ListedSignature, files: Sequence[str]) -> dict[str, Any]:
     stored, result = each.stored, each.result
     return {
+        "id": each.id or None,
         "format": each.format or None,
         "source": stored.source,
         "outcome": _outcome(result),

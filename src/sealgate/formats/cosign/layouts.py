@@ -1,4 +1,4 @@
-"""Manifests that hold cosign's signatures: built anew, or extended by one signature.
+"""Manifests that hold cosign's signatures: built anew, extended by a signature, or without some of them.
 
 What others stored is kept byte for byte where it is a layer or an entry, and member for member elsewhere.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from sealgate.errors import SigningError, VerificationError
@@ -25,6 +26,8 @@ from sealgate.registry.manifests import parse_artifact_manifest
 from sealgate.registry.names import digest_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sealgate.references import Digest
     from sealgate.registry.interface import Manifest
 
@@ -64,15 +67,43 @@ def classic_config(layers: list[dict[str, Any]]) -> bytes:
 
 def extend_config(config: bytes, layer: dict[str, Any]) -> bytes | None:
     """Return a config with one more layer; None if it is not one that describes layers, and has to stay as it is."""
+    described = _described_layers(config)
+    if described is None:
+        return None
+    document, digests, history = described
+    return _with_layers(document, [*digests, layer["digest"]], [*history, {"created": _NO_TIME}])
+
+
+def shrink_config(config: bytes, kept: Sequence[bool]) -> bytes | None:
+    """Return a config with some of its layers; None if it does not describe just these, and has to stay as it is.
+
+    Args:
+        config: as fetched.
+        kept: for each layer of the manifest, whether it stays.
+    """
+    described = _described_layers(config)
+    if described is None:
+        return None
+    document, digests, history = described
+    if {len(digests), len(history)} != {len(kept)}:
+        return None
+    return _with_layers(document, list(compress(digests, kept)), list(compress(history, kept)))
+
+
+def _described_layers(config: bytes) -> tuple[dict[str, Any], list[Any], list[Any]] | None:
+    """Return a config with the digests and the history of its layers; None if it does not have them."""
     try:
-        document = strict_json.parse_object(config, "the config")
+        document = dict(strict_json.parse_object(config, "the config"))
     except strict_json.MalformedError:
         return None
     rootfs, history = document.get("rootfs"), document.get("history")
     if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids"), list) or not isinstance(history, list):
         return None
-    grown = {**rootfs, "diff_ids": [*rootfs["diff_ids"], layer["digest"]]}
-    return _json({**document, "history": [*history, {"created": _NO_TIME}], "rootfs": grown})
+    return document, rootfs["diff_ids"], history
+
+
+def _with_layers(document: dict[str, Any], digests: list[Any], history: list[Any]) -> bytes:
+    return _json({**document, "history": history, "rootfs": {**document["rootfs"], "diff_ids": digests}})
 
 
 def classic_manifest(layer: dict[str, Any]) -> tuple[bytes, bytes]:
@@ -155,10 +186,25 @@ def append_signature(document: dict[str, Any], layer: dict[str, Any], config: by
         layer: the new one.
         config: the new config; None to keep the one that is there.
     """
-    grown = {**document, "layers": [*document["layers"], layer]}
+    return _with_signatures(document, [*document["layers"], layer], config)
+
+
+def keep_signatures(document: dict[str, Any], kept: Sequence[bool], config: bytes | None) -> bytes:
+    """Return the manifest of classic signatures with some of them.
+
+    Args:
+        document: see `read_signatures`.
+        kept: for each layer, whether it stays.
+        config: the new config; None to keep the one that is there.
+    """
+    return _with_signatures(document, list(compress(document["layers"], kept)), config)
+
+
+def _with_signatures(document: dict[str, Any], layers: list[Any], config: bytes | None) -> bytes:
+    changed = {**document, "layers": layers}
     if config is not None:
-        grown["config"] = {**document["config"], "size": len(config), "digest": digest_of(config)}
-    return _json(grown)
+        changed["config"] = {**document["config"], "size": len(config), "digest": digest_of(config)}
+    return _json(changed)
 
 
 def append_referrer(index: Manifest | None, entry: dict[str, Any], where: str) -> bytes:
@@ -175,6 +221,12 @@ def append_referrer(index: Manifest | None, entry: dict[str, Any], where: str) -
     if index is None:
         return _json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]})
     return _json({**read_index_document(index, where), "manifests": [*index_entries(index, where), entry]})
+
+
+def remove_referrer(index: Manifest, digest: Digest, where: str) -> bytes:
+    """Return the index of the fallback tag without a referrer; arguments and errors as for `append_referrer`."""
+    left = [entry for entry in index_entries(index, where) if not has_entry([entry], digest)]
+    return _json({**read_index_document(index, where), "manifests": left})
 
 
 def index_entries(index: Manifest, where: str) -> list[Any]:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from sealgate.errors import VerificationError
 from sealgate.findings import SeenSignature
 from sealgate.formats.cosign.claims import Claims
+from sealgate.formats.cosign.deleting import LayerRemoval, ReferrerRemoval
 from sealgate.formats.cosign.search import Found, Search
 from sealgate.formats.stored import StoredSignature, as_texts
 from sealgate.reasons import Reason
+from sealgate.references import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,11 +74,11 @@ def _stored(
     if found is None:
         return StoredSignature(source, seen)
     key = _key_of(seen, found, keys)
-    separator = "@" if found.holder.startswith("sha256:") else ":"
+    manifest = found.holder.startswith("sha256:")
     return StoredSignature(
         source,
         seen,
-        location=f"{repository.name}{separator}{found.holder}",
+        location=f"{repository.name}{'@' if manifest else ':'}{found.holder}",
         digest=found.layer.digest,
         size=found.layer.size,
         key=_hinted(found.hint),
@@ -86,7 +88,15 @@ def _stored(
         metadata=_annotations(found),
         content=found.content,
         signature=found.signature,
+        removal=_removal(found, repository),
+        part=f"{found.layer.digest} {found.signature.hex()}" if manifest else "",
     )
+
+
+def _removal(found: Found, repository: Repository) -> LayerRemoval | ReferrerRemoval:
+    if found.holder.startswith("sha256:"):
+        return ReferrerRemoval(repository, Digest(found.holder))
+    return LayerRemoval.of(repository, found.holder, found.layer)
 
 
 def _key_of(seen: SeenSignature | None, found: Found, keys: Sequence[PublicKey]) -> PublicKey | None:

@@ -1,12 +1,13 @@
-"""A tag that several writers extend: read, append, write, read again, until the addition is there.
+"""A tag that several writers change: read, add or remove, write, read again, until the change is there.
 
 Where the registry honours `If-Match`, a write fails if another writer was faster. Elsewhere another writer that read
-before this write may replace it: the addition is then missing when the tag is read again, and is added again. An ETag
+before this write may replace it: the change is then missing when the tag is read again, and is made again. An ETag
 alone does not say which it is: docker-registry gives one and ignores the condition.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 #: How often a tag is written before the signer gives up, and the seconds between two attempts.
 MAX_ATTEMPTS = 5
 PAUSE = 1.0
-_HELP = (
+_SIGNING_HELP = (
     "Nothing was changed. Use --storage referrers or bundle, exempt sha256-* from the rule that makes tags immutable, "
     "or store signatures in a repository without that rule (--signature-repository)"
 )
@@ -45,19 +46,21 @@ class TagUpdate:
 
 @dataclass(frozen=True, slots=True)
 class SharedTag:
-    """A tag that several writers extend.
+    """A tag that several writers change.
 
     Attributes:
         context: reads and writes.
         repository: the repository.
         tag: the tag.
         image: digest of the image; some registries resolve the tag to the image itself if it does not exist.
+        remedy: sentences that say what helps where the registry does not let the tag be changed.
     """
 
     context: SigningContext
     repository: Repository
     tag: str
     image: Digest
+    remedy: str = _SIGNING_HELP
 
     @property
     def name(self) -> str:
@@ -92,31 +95,68 @@ class SharedTag:
             SigningError: what the tag holds cannot be extended, or the registry refuses the write.
             UnavailableError: the registry could not be asked.
         """
+        there, writes = self._repeat(
+            lambda there: there is not None and holds(there), lambda there: self._write(there, *extend(there))
+        )
+        assert there is not None  # noqa: S101 - for the type checker: what does not exist holds nothing
+        return TagUpdate(there, writes)
+
+    def remove(self, lacks: Callable[[Manifest], bool], shrink: Callable[[Manifest], tuple[bytes, str] | None]) -> None:
+        """Remove something from what the tag holds until it is gone, and the manifest with the last that it holds.
+
+        Args:
+            lacks: whether a manifest does not have it.
+            shrink: returns what the tag held without it, and its media type; None if nothing is left.
+
+        Raises:
+            ConflictError: other writers were faster each time.
+            ImmutableTagError: the registry does not let the tag be changed.
+            SigningError: what the tag holds cannot be changed, or the registry refuses the write or the deletion.
+            UnavailableError: the registry could not be asked.
+        """
+
+        def step(there: Manifest | None) -> bool:
+            assert there is not None  # noqa: S101 - for the type checker: what does not exist lacks everything
+            rest = shrink(there)
+            return self._delete(there) if rest is None else self._write(there, *rest)
+
+        self._repeat(lambda there: there is None or lacks(there), step)
+
+    def _repeat(
+        self, done: Callable[[Manifest | None], bool], step: Callable[[Manifest | None], bool]
+    ) -> tuple[Manifest | None, int]:
+        """Repeat a step on what the tag holds now until it is done; return that, and how many steps had an effect."""
         there, attempts, written = self.read(), 0, 0
-        while there is None or not holds(there):
+        while not done(there):
             if attempts == MAX_ATTEMPTS:
-                msg = f"other writers changed the tag {self.name} {attempts} times while it was extended; try again"
+                msg = f"other writers changed the tag {self.name} {attempts} times in the meantime; try again"
                 raise ConflictError(msg)
             attempts += 1
-            written += self._write(there, *extend(there))
-            there = self._read_back(holds)
-        return TagUpdate(there, written)
+            written += step(there)
+            there = self._read_back(done)
+        return there, written
 
-    def _read_back(self, holds: Callable[[Manifest], bool]) -> Manifest | None:
+    def _read_back(self, done: Callable[[Manifest | None], bool]) -> Manifest | None:
         there = self.read()
-        if there is not None and holds(there):
+        if done(there):
             return there
         # Some registries take a moment until they serve what they stored, and another writer may be under way.
-        self.context.sources.deadline.check(f"storing a signature under {self.name}")
+        self.context.sources.deadline.check(f"changing the tag {self.name}")
         self.context.sources.clock.sleep(PAUSE)
         return self.read()
+
+    def _delete(self, there: Manifest) -> bool:
+        # By its digest: what another writer has stored under the tag in the meantime has another one, and stays.
+        with suppress(NotFoundError):
+            self.context.writer.delete_manifest(self.repository, there.digest)
+        return True
 
     def _write(self, there: Manifest | None, body: bytes, media_type: str) -> bool:
         """Write the tag; return False if another writer was faster."""
         try:
             self.context.writer.put_manifest(self.repository, self.tag, body, media_type, replaces=there)
         except ImmutableTagError as error:
-            raise ImmutableTagError(f"{error.message}. {_HELP}") from error
+            raise ImmutableTagError(f"{error.message}. {self.remedy}") from error
         except ConflictError:
             return False
         return True

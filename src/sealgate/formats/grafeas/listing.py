@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealgate.errors import VerificationError
+from sealgate.formats.grafeas.deleting import OccurrenceRemoval
 from sealgate.formats.grafeas.wire import created_at
 from sealgate.formats.stored import StoredSignature
 
@@ -39,11 +40,13 @@ def _stored(seen: SeenSignature, found: FoundEntry | None, check: GrafeasCheck) 
     if found is None:
         return StoredSignature(seen.source, seen)
     location, time = f"{check.store.host}: {seen.source}", created_at(found.record)
+    removal = OccurrenceRemoval.of(check.store, found.record)
     try:
         signature = found.entry.read()
         payload, raw = b"" if signature.attached else signature.payload(), signature.signature()
     except VerificationError:
-        return StoredSignature(seen.source, seen, location=location, time=time)  # `seen` says what is wrong
+        # `seen` says what is wrong
+        return StoredSignature(seen.source, seen, location=location, time=time, removal=removal, part=seen.source)
     key = _key_of(seen, check.keys)
     return StoredSignature(
         seen.source,
@@ -55,6 +58,8 @@ def _stored(seen: SeenSignature, found: FoundEntry | None, check: GrafeasCheck) 
         time=time,
         content=payload or raw,
         signature=raw if payload else b"",
+        removal=removal,
+        part=seen.source,
     )
 
 

@@ -22,7 +22,7 @@ from sealgate.formats.grafeas.wire import (
     read_occurrence,
     resource_uri,
 )
-from sealgate.formats.listing import Page, require_success, stored_record
+from sealgate.formats.listing import Page, require_deleted, require_success, stored_record
 from sealgate.messages import quote
 from sealgate.parsing.evidence import parse_object
 from sealgate.service_secrets import text_member
@@ -125,6 +125,24 @@ class GrafeasServer:
         response = sources.services.request("POST", url, headers=headers, body=body, limit=MAX_PAGE_BYTES, ca=self.ca)
         what = f"storing an occurrence under {project} at {quote(self.host)}"
         return stored_record(response, what, "name")
+
+    def delete(self, occurrence: str, sources: Sources) -> None:
+        """Delete an occurrence.
+
+        Args:
+            occurrence: its name, `projects/<project>/occurrences/<id>`.
+            sources: how.
+
+        Raises:
+            SigningError: the server does not delete it.
+            NotFoundError: the server does not have it.
+            UnauthorizedError: the credentials do not suffice.
+            UnavailableError: the server could not be asked.
+        """
+        url = f"{self.url}/{self.api_version}/{occurrence}"
+        headers = self._headers(sources)
+        response = sources.services.request("DELETE", url, headers=headers, limit=MAX_PAGE_BYTES, ca=self.ca)
+        require_deleted(response, f"deleting {quote(occurrence)} at {quote(self.host)}")
 
     def _headers(self, sources: Sources) -> dict[str, str]:
         headers = {"Accept": "application/json"}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sealgate.errors import VerificationError
 from sealgate.findings import SeenSignature
+from sealgate.formats.notary.deleting import TagRemoval, names
 from sealgate.formats.stored import StoredSignature
 from sealgate.reasons import Reason
 
@@ -46,7 +48,7 @@ def list_signatures(check: NotaryCheck, image: Image, sources: Sources) -> tuple
     except VerificationError as error:
         refusal = error
     host = check.server.host_of(image.reference.repository)
-    listing = _Listing(image, refusal, host, sources.clock.now())
+    listing = _Listing(check, image, refusal, host, sources.clock.now())
     found = tuple(signature for reader in readers for signature in listing.signatures(reader))
     if refusal is not None and not found:
         raise refusal
@@ -57,6 +59,7 @@ def list_signatures(check: NotaryCheck, image: Image, sources: Sources) -> tuple
 class _Listing:
     """One image, with the refusal of the whole check if it is refused."""
 
+    check: NotaryCheck
     image: Image
     refusal: VerificationError | None
     host: str
@@ -89,7 +92,17 @@ class _Listing:
             metadata={"role": targets.role.name, "expires": f"{targets.file.expires:%Y-%m-%dT%H:%M:%SZ}"},
             warnings=warnings,
             content=targets.file.raw,
+            removal=self._removal(targets, tag),
+            part=source,
         )
+
+    def _removal(self, targets: TargetsFile, tag: str) -> TagRemoval | None:
+        """Return how the role's entry of a tag is removed; None if it names another image."""
+        with suppress(VerificationError):  # the verdict says what is malformed
+            if names(targets, tag, self.image.digest):
+                repository = self.image.reference.repository
+                return TagRemoval(self.check.server, self.check.pin, repository, targets.role.name, tag)
+        return None
 
     def _judge(self, seen: SeenSignature) -> SeenSignature:
         """Return the verdict on a signature that is good, which is that of the whole check."""

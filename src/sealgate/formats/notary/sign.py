@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sealgate.errors import SigningError, VerificationError
 from sealgate.formats.notary.errors import MissingRepositoryError
 from sealgate.formats.notary.pins import AcceptedKey
-from sealgate.formats.notary.publishing.changes import TagTarget, add_tag
+from sealgate.formats.notary.publishing.changes import TagTarget, add_tag, renew
 from sealgate.formats.notary.publishing.publisher import Publisher
 from sealgate.formats.notary.publishing.role_choice import choose_roles
 from sealgate.formats.notary.tags import RequiredRole, RequiredRoles
 from sealgate.formats.notary.verify import NotaryCheck
+from sealgate.formats.notary.wire.metadata import SNAPSHOT, TARGETS
 from sealgate.formats.signing import SigningOutcome, SigningResult
 
 if TYPE_CHECKING:
@@ -31,7 +33,11 @@ if TYPE_CHECKING:
     from sealgate.formats.notary.publishing.repository import RepositoryState
     from sealgate.formats.notary.wire.keys import MetadataKey
     from sealgate.formats.signing import SigningContext
+    from sealgate.references import Repository
     from sealgate.trusted_state.stores import TrustedState
+
+#: How long before its end a delegation is signed anew.
+RENEWAL = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +73,7 @@ class NotarySigner:
 
     def sign(self, image: Image, context: SigningContext) -> SigningResult:
         """See `sealgate.formats.signing.Signer.sign`."""
-        if self.state is not None:
-            context = replace(context, sources=replace(context.sources, state=self.state))
+        context = self._with_state(context)
         tag = image.reference.effective_tag
         if tag is None:
             msg = f"{image.reference} has no tag, and what Notary signs are tags: write REPOSITORY:TAG"
@@ -87,6 +92,20 @@ class NotarySigner:
             # At the time of the first state, the new root's certificate may not have been valid yet.
             return replace(work, state=publisher.load()).run()
 
+    def renew(self, repository: Repository, context: SigningContext) -> tuple[str, ...]:
+        """See `sealgate.formats.signing.RenewingSigner.renew`: delegations whose key is held are signed anew."""
+        publisher = Publisher(repository, self.server, self.pin, self.keys, self._with_state(context))
+        ending = context.sources.clock.now() + RENEWAL
+
+        def change(state: RepositoryState) -> list[NewFile]:
+            return renew(state, self.roles or _held_delegations(state, self.keys), ending)
+
+        return tuple(role for role in publisher.apply(change) if role != SNAPSHOT)
+
+    def _with_state(self, context: SigningContext) -> SigningContext:
+        """Return a context whose trusted state is the signer's own, if it has one."""
+        return context if self.state is None else replace(context, sources=replace(context.sources, state=self.state))
+
     @staticmethod
     def _check_tag(image: Image, tag: str, context: SigningContext) -> None:
         """Refuse to sign a digest that the tag does not name, such as that of one platform of an index."""
@@ -97,6 +116,13 @@ class NotarySigner:
                 "names, and has no signatures of the platforms of an index (--recursive)"
             )
             raise SigningError(msg)
+
+
+def _held_delegations(state: RepositoryState, keys: KeyStore) -> list[str]:
+    """Return the direct delegations with a threshold that the keys reach."""
+    content = state.role(TARGETS).content
+    roles = () if content is None else content.delegations.values()
+    return [role.name for role in roles if sum(map(keys.has, role.keys.values())) >= role.threshold]
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealgate.errors import VerificationError
+from sealgate.formats.oracle.deleting import RecordRemoval
 from sealgate.formats.oracle.wire import ALGORITHMS
 from sealgate.formats.stored import StoredSignature, as_texts
 from sealgate.parsing.evidence import parse_object
@@ -34,17 +35,17 @@ def list_signatures(check: OracleCheck, image: Image, sources: Sources) -> tuple
     """
     found: dict[str, SignatureRecord] = {}
     seen = check.see(image, sources, found)
-    return tuple(_stored(each, found.get(each.source), check.service.host) for each in seen)
+    return tuple(_stored(each, found.get(each.source), check, image) for each in seen)
 
 
-def _stored(seen: SeenSignature, record: SignatureRecord | None, host: str) -> StoredSignature:
+def _stored(seen: SeenSignature, record: SignatureRecord | None, check: OracleCheck, image: Image) -> StoredSignature:
     if record is None:
         return StoredSignature(seen.source, seen)
     said = _message(record)
     return StoredSignature(
         seen.source,
         seen,
-        location=f"{host}: {record.source}",
+        location=f"{check.service.host}: {record.source}",
         key=record.key_id,
         key_version=record.key_version_id,
         algorithm=ALGORITHMS.get(record.algorithm, record.algorithm),
@@ -53,6 +54,7 @@ def _stored(seen: SeenSignature, record: SignatureRecord | None, host: str) -> S
         metadata=_metadata(_text(said, "metadata")),
         content=record.message,
         signature=record.signature,
+        removal=RecordRemoval.of(check, record, said, image),
     )
 
 

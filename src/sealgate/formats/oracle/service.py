@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
-from sealgate.cloud.oracle import REALM_DOMAINS, realm_of, sign_request
+from sealgate.cloud.oracle import sign_request
 from sealgate.errors import PolicyError
-from sealgate.formats.listing import Page, require_success, stored_record
+from sealgate.formats.listing import Page, require_deleted, require_success, stored_record
 from sealgate.formats.oracle.wire import repository_name
 from sealgate.messages import quote
+from sealgate.oracle_realms import REALM_DOMAINS, realm_of
 from sealgate.parsing.evidence import list_member, parse_object
 
 if TYPE_CHECKING:
@@ -108,6 +109,22 @@ class SignatureService:
         """
         response = caller.request("POST", f"{self.url}{_SIGNATURES}", json.dumps(record).encode(), self.ca)
         return stored_record(response, f"storing an image signature at {quote(self.host)}", "id")
+
+    def delete(self, signature: str, caller: Caller) -> None:
+        """Delete a signature.
+
+        Args:
+            signature: its OCID.
+            caller: who deletes it.
+
+        Raises:
+            SigningError: the service does not delete it.
+            NotFoundError: the service does not know it, or hides it from these credentials.
+            UnauthorizedError: it does not take the credentials.
+            UnavailableError: it could not be asked.
+        """
+        response = caller.request("DELETE", f"{self.url}{_SIGNATURES}/{signature}", None, self.ca)
+        require_deleted(response, f"deleting {quote(signature)} at {quote(self.host)}")
 
     def _about(self, image: Image) -> dict[str, str]:
         name, limit = repository_name(image), str(PAGE_SIZE)

@@ -49,6 +49,7 @@ class SignatureRecord:
         message: the exact bytes that were signed.
         signature: over them.
         created: when the service stored it, as it says (RFC 3339); empty if it does not say.
+        ocid: its OCID; empty if it has none.
     """
 
     source: str
@@ -59,6 +60,7 @@ class SignatureRecord:
     message: bytes
     signature: bytes
     created: str = ""
+    ocid: str = ""
 
     def require_available(self) -> None:
         """Require that the signature was not deleted; deleted ones may be listed for a while.
@@ -102,7 +104,7 @@ def read_record(record: object, what: str) -> SignatureRecord:
         raise VerificationError(msg, reason=Reason.EVIDENCE_TOO_LARGE)
     if not message:
         raise malformed(what, "its message is empty")
-    created = members.get("timeCreated")
+    created, ocid = members.get("timeCreated"), members.get("id")
     return SignatureRecord(
         source=what,
         key_id=text_member(members, "kmsKeyId", what),
@@ -112,6 +114,7 @@ def read_record(record: object, what: str) -> SignatureRecord:
         message=message,
         signature=signature,
         created=created if isinstance(created, str) else "",
+        ocid=ocid if isinstance(ocid, str) else "",
     )
 
 

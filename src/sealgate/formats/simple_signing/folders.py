@@ -1,4 +1,4 @@
-"""Reading and adding files of a folder that others may write to, without ever leaving it.
+"""Reading, adding and removing files of a folder that others may write to, without ever leaving it.
 
 A name is resolved first, symbolic links included, and must still be inside. The resolved path is
 then opened one component after the other and never through a link, so that no component can be replaced in between.
@@ -152,19 +152,69 @@ def new_file_below(folder: Path, name: str) -> Iterator[NewFile]:
         SigningError: it is outside of the folder, or no file can be created there.
     """
     where = f"{folder}/{name}"
-    root = Path(os.path.realpath(folder))
-    target = Path(os.path.realpath(root / name))
-    if not target.is_relative_to(root):
-        raise SigningError(f"{quote(name)} leads out of {quote(folder)}; nothing is written there")
     temporary = f".{secrets.token_hex(16)}.new"
     with ExitStack() as stack:
+        opened = stack.enter_context(_opened_below(folder, name, create=True))
         with _write_errors(where, "make the folder writable"):
-            opened = _open_folder(root, target.relative_to(root).parts, create=True)
-            stack.callback(os.close, opened)
             file = os.open(temporary, _NEW, 0o666, dir_fd=opened)
         stack.callback(_remove, temporary, opened)
         stack.callback(os.close, file)
         yield NewFile(file, temporary, opened, where)
+
+
+def remove_below(folder: Path, name: str, file: str) -> None:
+    """Remove a file from a folder below another one; one that is not there is left.
+
+    Args:
+        folder: must be there; may itself be a symbolic link.
+        name: of the folder that the file is in, relative to it.
+        file: of the file.
+
+    Raises:
+        SigningError: the folder is outside of the other one, or the file cannot be removed.
+    """
+    with _opened_below(folder, name) as opened, _write_errors(f"{folder}/{name}", "make the folder writable"):
+        with suppress(FileNotFoundError):
+            os.unlink(file, dir_fd=opened)
+        os.fsync(opened)
+
+
+def rename_below(folder: Path, name: str, file: str, onto: str, *, replace: bool) -> None:
+    """Give a file of a folder below another one another name, at once.
+
+    Args:
+        folder: must be there; may itself be a symbolic link.
+        name: of the folder that the file is in, relative to it.
+        file: of the file.
+        onto: the new name.
+        replace: whether a file that has that name is replaced; otherwise nothing is changed then.
+
+    Raises:
+        SigningError: the folder is outside of the other one, or the file cannot be renamed.
+    """
+    with _opened_below(folder, name) as opened, _write_errors(f"{folder}/{name}", "make the folder writable"):
+        if replace:
+            os.rename(file, onto, src_dir_fd=opened, dst_dir_fd=opened)
+        else:
+            with suppress(FileExistsError):
+                os.link(file, onto, src_dir_fd=opened, dst_dir_fd=opened, follow_symlinks=False)
+                os.unlink(file, dir_fd=opened)
+        os.fsync(opened)
+
+
+@contextmanager
+def _opened_below(folder: Path, name: str, *, create: bool = False) -> Iterator[int]:
+    """Open a folder below another one, by its descriptor."""
+    root = Path(os.path.realpath(folder))
+    target = Path(os.path.realpath(root / name))
+    if not target.is_relative_to(root):
+        raise SigningError(f"{quote(name)} leads out of {quote(folder)}; nothing is written there")
+    with _write_errors(f"{folder}/{name}", "make the folder writable"):
+        opened = _open_folder(root, target.relative_to(root).parts, create=create)
+    try:
+        yield opened
+    finally:
+        os.close(opened)
 
 
 def _remove(name: str, folder: int) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sealgate.errors import VerificationError
 from sealgate.formats.simple_payload import parse_simple_payload
+from sealgate.formats.simple_signing.deleting import removal_of
 from sealgate.formats.stored import StoredSignature, as_texts
 
 if TYPE_CHECKING:
@@ -32,11 +33,11 @@ def list_signatures(check: SimpleSigningCheck, image: Image, sources: Sources) -
     found: dict[str, Candidate] = {}
     now = sources.clock.now()
     seen = check.see(image, sources, found)
-    return tuple(_stored(each, found.get(each.source), check, now) for each in seen)
+    return tuple(_stored(each, found.get(each.source), check, image, now) for each in seen)
 
 
 def _stored(
-    seen: SeenSignature, candidate: Candidate | None, check: SimpleSigningCheck, now: datetime
+    seen: SeenSignature, candidate: Candidate | None, check: SimpleSigningCheck, image: Image, now: datetime
 ) -> StoredSignature:
     if candidate is None:
         return StoredSignature(seen.source, seen)
@@ -55,6 +56,7 @@ def _stored(
         time=_time(optional.get("timestamp")),
         metadata=as_texts(metadata),
         content=message,
+        removal=removal_of(check.store, candidate, message, image),
     )
 
 

@@ -40,11 +40,13 @@ class Candidate:
         source: where it is, for people.
         message: returns its bytes, or raises `VerificationError` saying why it cannot be a signature.
         location: its full name: an address, a path, or the registry with the number in its list.
+        name: its own name in a store that gives names, as the store has it; empty elsewhere.
     """
 
     source: str
     message: Callable[[], bytes]
     location: str
+    name: str = ""
 
 
 class Store(Protocol):
@@ -83,7 +85,13 @@ class OpenShiftStore:
             raise too_many()
         for number, entry in enumerate(entries, 1):
             source = f"signature {number} in {what}"
-            yield Candidate(source, _Entry(entry, image.digest), f"{image.reference.repository.registry}: {source}")
+            name = entry.get("name") if isinstance(entry, dict) else None
+            yield Candidate(
+                source,
+                _Entry(entry, image.digest),
+                f"{image.reference.repository.registry}: {source}",
+                name if isinstance(name, str) else "",
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from sealgate.formats.interface import Image
     from sealgate.formats.signing import SigningContext
-    from sealgate.http.interface import Response
 
     #: Stores a signed message; what it returns does not matter.
     Put: TypeAlias = Callable[[bytes], object]
@@ -131,9 +130,8 @@ class FolderWriter:
     store: FolderStore
 
     def lock_name(self, image: Image) -> str:
-        """Return an empty name: no writer can replace another's file."""
-        del image
-        return ""
+        """Return the path of the image's signatures: writers replace no file, but a deletion renames files."""
+        return f"{self.store.folder}/{folder_name(image)}"
 
     def locate(self, image: Image, source: str) -> str:
         """Return the path of the file."""
@@ -190,7 +188,7 @@ class LookasideWriter:
             "PUT", url, path, body=message, headers=headers, ca=self.store.ca, named=True
         )
         if response.status not in (*_STORED, _PRECONDITION_FAILED):
-            raise _refused(url, response)
+            raise web_refusal(url, "stored", response.status)
         # Of two writers that a server lets replace each other's files, one finds the other's here, and goes on. After a
         # connection that broke, the server may report our own file as being there.
         with suppress(NotFoundError):  # reading back says so
@@ -207,12 +205,23 @@ def no_room(image: Image) -> SigningError:
     return SigningError(msg)
 
 
-def _refused(url: str, response: Response) -> SigningError | UnavailableError:
-    problem = f"{quote(url)} was not stored (status {response.status})"
-    if response.status in _UNAUTHORIZED:
+def web_refusal(url: str, done: str, status: int) -> SigningError | UnavailableError:
+    """Return the error for a file that a web server did not store or delete.
+
+    Args:
+        url: of the file.
+        done: "stored" or "deleted".
+        status: of the response.
+    """
+    problem = f"{quote(url)} was not {done} (status {status})"
+    if status in _UNAUTHORIZED:
         return UnauthorizedError(f"{problem}: log in to the server with credentials that may write there")
-    if response.status == _CONFLICT:
+    if status == _CONFLICT:
         return SigningError(f"{problem}: the server does not create folders; create the one of this file there")
-    if response.status >= _SERVER_ERROR and response.status != _NOT_IMPLEMENTED:
+    if status >= _SERVER_ERROR and status != _NOT_IMPLEMENTED:
         return UnavailableError(f"{problem}; try again later")
+    if done == "deleted":
+        return SigningError(
+            f"{problem}: the server does not take DELETE there; enable that, or delete it on the server"
+        )
     return SigningError(f"{problem}: the server does not take files with PUT there; enable that, or sign into a folder")

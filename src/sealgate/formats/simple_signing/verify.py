@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from sealgate.findings import SeenSignature, Verified
     from sealgate.formats.interface import CheckKey, Image, Sources
     from sealgate.formats.simple_signing.stores import Candidate
+    from sealgate.formats.simple_signing.storing import WritableStore
     from sealgate.keys.resolvers import KeyResolver
 
 # Part of `content`: raise it when the same keys and options come to mean something else.
@@ -183,14 +184,19 @@ def build(spec: SimpleSigningSpec, keys: KeyResolver) -> SimpleSigningCheck:
         raise InvalidKeyError(f"simpleSigning.keyring: {error.message}") from error
     return SimpleSigningCheck(
         keyring=keyring,
-        store=_store(spec.store),
+        store=open_store(spec.store),
         identity=_identity(spec.signed_identity),
         content=_content(spec, raw),
         accept_platforms=spec.accept_platform_signatures,
     )
 
 
-def _store(spec: SignatureStore) -> Store:
+def open_store(spec: SignatureStore) -> WritableStore:
+    """Return the store that a spec names.
+
+    Raises:
+        InvalidReferenceError: its address is not what it should be.
+    """
     if spec.lookaside is None:
         return OpenShiftStore()
     return read_location(spec.lookaside.url, None if spec.lookaside.ca is None else spec.lookaside.ca.pem)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     #: turns out to need one, and only once, so that a person is not asked again for each image.
     PassphraseSource: TypeAlias = Callable[[], str | None]
 
+_ENDED = (Reason.EXPIRED, Reason.REVOKED)
+
 
 class OpenPGPSigner(Protocol):
     """An OpenPGP key that signs messages. Thread-safe."""
@@ -97,13 +99,15 @@ def choose_signing_key(keyring: Keyring, present: Container[str], now: datetime,
         name: of the key for a person.
 
     Raises:
-        InvalidKeyError: none of them can sign now; the message says why.
+        InvalidKeyError: none of them can sign now; the message says why, and the reason is *Expired* or *Revoked* where
+            one could before.
     """
     states = keyring.states(now)
     usable = [state for state in states if state.reason is Reason.VERIFIED and state.fingerprint in present]
     if not usable:
         why = "; ".join(_why_not(state) for state in states)
-        raise InvalidKeyError(f"{quote(name)} cannot sign: {why}")
+        ended = (state.reason for state in states if state.reason in _ENDED and state.fingerprint in present)
+        raise InvalidKeyError(f"{quote(name)} cannot sign: {why}", reason=next(ended, None))
     return max(
         usable, key=lambda state: (state.fingerprint != state.primary_fingerprint, state.created, state.fingerprint)
     )

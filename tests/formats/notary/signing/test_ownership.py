@@ -102,6 +102,16 @@ def test_rotation_of_targets_posts_root_and_targets_together(signing: NotarySign
     assert sorted(signing.tags("targets")) == ["1.4", "1.5"]
 
 
+def test_rotation_of_the_timestamp_is_followed_by_readers(signing: NotarySigning) -> None:
+    signing.owner.initialise()
+    signing.sign()
+    old = signing.trust.signed["root"]["roles"]["timestamp"]["keyids"]
+    new = signing.owner.rotate_timestamp()
+    assert signing.trust.signed["root"]["roles"]["timestamp"]["keyids"] == [new] != old
+    signing.sign("1.5", digest=signing.other)
+    assert sorted(signing.tags("targets")) == ["1.4", "1.5"]
+
+
 def test_rotation_of_the_root_is_followed_by_those_who_know_the_old_one(signing: NotarySigning) -> None:
     signing.owner.initialise()
     old = signing.trust.signed["root"]["roles"]["root"]["keyids"]
@@ -116,7 +126,7 @@ def test_rotation_of_the_root_is_followed_by_those_who_know_the_old_one(signing:
 def test_rotation_without_the_root_key_makes_no_key(signing: NotarySigning) -> None:
     signing.owner.initialise()
     stranger = Owner.of(signing.publisher, TrustDirectory(signing.folder / "other", FixedPassphrases()))
-    for rotate in (stranger.rotate_root, stranger.rotate_targets):
+    for rotate in (stranger.rotate_root, stranger.rotate_targets, stranger.rotate_timestamp):
         with pytest.raises(SigningError, match="a rotation needs the root key of"):
             rotate()
     assert not (signing.folder / "other").exists()

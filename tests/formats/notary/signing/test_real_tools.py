@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import UnauthorizedError
 from sealgate.formats.interface import Image, Sources
+from sealgate.formats.notary.deleting import TagRemoval
 from sealgate.formats.notary.locations import NotaryServer
 from sealgate.formats.notary.pins import FirstUsePin
 from sealgate.formats.notary.private_keys.stores import TrustDirectory, read_certificate
@@ -130,6 +131,18 @@ def test_repository_of_sealgate_is_extended_by_the_client_and_back(real: Real) -
     assert sorted(real.listed()) == ["1.4", "2.1"]
 
 
+def test_client_no_longer_lists_a_tag_that_was_deleted(real: Real) -> None:
+    real.owner().initialise()
+    for tag, layer in (("1.4", "layer"), ("2.0", "another")):
+        real.sign(tag, layer)
+    removal = TagRemoval(real.server, FirstUsePin(), parse_repository(GUN), "targets", "1.4", real.directory)
+    other = Image(parse_reference(f"{GUN}:1.4"), digest_of(manifest_of("another")))
+    removal.remove(other, real.context)
+    assert sorted(real.listed()) == ["1.4", "2.0"]
+    removal.remove(replace(other, digest=digest_of(manifest_of("layer"))), real.context)
+    assert sorted(real.listed()) == ["2.0"]
+
+
 def test_repository_of_the_client_with_its_own_snapshot_key(real: Real) -> None:
     real.notary.run("init", "-p", GUN)
     real.notary.run("add", "-p", GUN, "1.0", real.notary.manifest("layer"))
@@ -161,6 +174,7 @@ def test_rotated_keys_are_followed_by_a_client_with_the_old_root(real: Real) -> 
     real.listed()
     real.owner().rotate_targets()
     real.owner().rotate_root()
+    real.owner().rotate_timestamp()
     real.sign("1.5")
     assert sorted(real.listed()) == sorted(real.listed(trust="fresh")) == ["1.4", "1.5"]
     real.notary.run("key", "rotate", GUN, "root", answers="yes\n")

@@ -99,6 +99,25 @@ def test_a_change_compiles_the_changed_policy_only(cluster: KubernetesSimulator,
     assert [name for name in "abc" if after[name] is not before[name]] == ["b"]
 
 
+def test_a_status_write_recompiles_nothing(cluster: KubernetesSimulator, policies: ClusterPolicies) -> None:
+    def write_status(name: str, **status: Any) -> None:
+        cluster.put(POLICIES, {**cluster.get(f"{POLICIES}/{name}"), "status": status})
+
+    cluster.put(POLICIES, policy("a"))
+    with running(policies.tasks(), cluster):
+        before = wait_for(policies, lambda current: matched(current) == ["a"])
+        write_status("a", activity={"images": "3", "denials": 7}, conditions=[{"type": "Ready", "status": "True"}])
+        # Read by another watcher of the same events, so that the webhook has read the write before it.
+        cluster.put(POLICIES, policy("b"))
+        after = wait_for(policies, lambda current: matched(current) == ["a", "b"])
+        write_status("a", activity={"images": "4", "denials": 8})
+        write_status("b", activity={"images": "1", "denials": 1})
+        cluster.put(AUTHENTICATORS, stored("last"))
+        last = wait_for(policies, lambda current: "last" in current.checks)
+    assert before.index.policies[0] is after.index.policies[0]
+    assert all(one is another for one, another in zip(after.index.policies, last.index.policies, strict=True))
+
+
 def test_a_change_is_in_force_at_once(cluster: KubernetesSimulator, policies: ClusterPolicies) -> None:
     with running(policies.tasks(), cluster):
         wait_for(policies, lambda _: True)

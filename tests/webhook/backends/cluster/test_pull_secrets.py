@@ -106,6 +106,19 @@ def test_shared_secret_is_used_last(cluster: KubernetesSimulator, credentials: C
     assert username(credentials, request(imagePullSecrets=[{"name": "own"}])) == "own"
 
 
+def test_pull_secrets_of_other_namespaces_than_the_listed_ones_are_not_read(
+    cluster: KubernetesSimulator, reader: SecretReader
+) -> None:
+    credentials = ClusterCredentials(reader, None, pull_secrets=("shop",), kinds=BUILT_IN)
+    for namespace in ("shop", "sealgate-signing"):
+        put_secret(cluster, namespace, "own", namespace)
+    names = [{"name": "own"}]
+    assert username(credentials, request(imagePullSecrets=names)) == "shop"
+    seen = len(cluster.requests)
+    assert username(credentials, request("sealgate-signing", imagePullSecrets=names)) is None
+    assert len(cluster.requests) == seen
+
+
 def test_all_credentials_are_candidates_the_longest_path_first(
     cluster: KubernetesSimulator, credentials: ClusterCredentials
 ) -> None:

@@ -173,4 +173,4 @@ def test_missing_cluster_access_is_reported(
 ) -> None:
     path = configuration(tmp_path, registry)
     assert main(["--config", str(path), "--kubeconfig", str(tmp_path / "absent")]) == 2
-    assert "no way to the API server" in capsys.readouterr().err
+    assert "the API server cannot be found" in capsys.readouterr().err

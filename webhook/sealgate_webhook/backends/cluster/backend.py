@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote as quote_path
 
 from sealgate.errors import NotFoundError, UnavailableError
+from sealgate.kubernetes.events import EventWriter
 from sealgate.kubernetes.secrets import InvalidBase64Error, secret_data
 from sealgate.kubernetes.watch import Informer
 from sealgate.messages import quote
 from sealgate.reasons import Reason
 from sealgate_webhook.admission.policy_objects import PolicyObjectAdmission
-from sealgate_webhook.backends.cluster.denial_events import DenialEvents
+from sealgate_webhook.backends.cluster.decision_events import COMPONENT, DENIED, WOULD_BE_DENIED, DecisionEvents
 from sealgate_webhook.backends.cluster.namespaces import PATH, ClusterNamespaces, read_namespace
 from sealgate_webhook.backends.cluster.policies import ClusterPolicies
 from sealgate_webhook.backends.cluster.pull_secrets import ClusterCredentials, SecretReader, SharedSecret
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sealgate.kubernetes.client import KubernetesAPI
     from sealgate.policies.matching import Namespace
     from sealgate.verification.policy_sets import PolicySet
+    from sealgate_webhook.admission.outcome import AdmissionOutcome
     from sealgate_webhook.backends.cluster.config import WebhookConfig
     from sealgate_webhook.backends.interface import BackendFactory
     from sealgate_webhook.metrics import Metrics
@@ -116,11 +118,16 @@ class ClusterBackend:
         metrics: Metrics,
         log: FilteringBoundLogger,
     ) -> None:
+        if config.cache.entries is not None:
+            log.warning("cache.entries is deprecated; set cache.mebibytes instead", entries=config.cache.entries)
         secrets = OwnSecrets(api, namespace, config.service_secrets)
         self._compiled = ClusterPolicies(api, config.unmatched_images, secrets, clock, metrics, log)
         self._namespaces = Informer(api, PATH, read_namespace, lambda: None, clock, log)
-        self._events = DenialEvents(
-            api, instance, lambda name: self._namespaces.get(name) is not None, clock, metrics, log
+        writer = EventWriter(api, COMPONENT, instance, clock)
+        # Each with a queue, budgets and a thread of its own: would-be denials take nothing from denials.
+        self._denied, self._would_be_denied = (
+            DecisionEvents(writer, kind, lambda name: self._namespaces.get(name) is not None, clock, metrics, log)
+            for kind in (DENIED, WOULD_BE_DENIED)
         )
         reader = SecretReader(api, clock, log)
         shared = config.registries.docker_config_secret
@@ -144,11 +151,12 @@ class ClusterBackend:
 
     def tasks(self) -> Iterable[Callable[[threading.Event], None]]:
         """Return the tasks that watch the API server, compile policies and write Events."""
-        return (*self._compiled.tasks(), self._namespaces.run, self._events.run)
+        return (*self._compiled.tasks(), self._namespaces.run, self._denied.run, self._would_be_denied.run)
 
-    def denied(self, request: AdmissionRequest, message: str) -> None:
-        """Queue the Event of a denial."""
-        self._events.denied(request, message)
+    def decided(self, request: AdmissionRequest, outcome: AdmissionOutcome) -> None:
+        """Queue the Event of a denial or would-be denial."""
+        events = self._would_be_denied if outcome.response.allowed else self._denied
+        events.decided(request, outcome.lasting, outcome.decision_id)
 
 
 def cluster_backend(api: KubernetesAPI, config: WebhookConfig, namespace: str, instance: str) -> BackendFactory:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from sealgate.policies.decisions import UnmatchedImages, Workloads
 from sealgate.process.config import RegistriesConfig
-from sealgate.verification.settings import VerifierSettings
+from sealgate.shared_cache.settings import ServerSettings, SharedCacheSettings
+from sealgate.verification.settings import MEBIBYTE, VerifierSettings
 from sealgate.workloads.kinds import BUILT_IN, WorkloadKind, WorkloadKinds
+
+#: What one of `cache.entries` stands for: a finding, and its part of the tags and verdicts.
+_BYTES_PER_ENTRY: Final = 800
+#: The oldest answer that may be used while its registry is unreachable: a week.
+MAX_STALE_SECONDS: Final = 7 * 24 * 3600
 
 
 class _Model(BaseModel):
@@ -34,12 +42,46 @@ class Registries(RegistriesConfig):
 
 
 class Cache(_Model):
-    """TTLs of the caches in seconds, and their size."""
+    """TTLs of the caches in seconds, and their size.
+
+    Attributes:
+        tag_seconds: TTL of the digest of a tag.
+        stale_tag_seconds: how old an answer may be that is used while its registry is unreachable; 0 for none.
+        verified_seconds: TTL of a verified finding.
+        refused_seconds: TTL of a refusal.
+        mebibytes: maximum memory of all caches together.
+        entries: deprecated: maximum number of findings; it counts instead of `mebibytes` if it is set.
+    """
 
     tag_seconds: Annotated[float, Field(ge=0)] = 30.0
+    stale_tag_seconds: Annotated[float, Field(ge=0, le=MAX_STALE_SECONDS)] = 0.0
     verified_seconds: Annotated[float, Field(ge=0)] = 600.0
     refused_seconds: Annotated[float, Field(ge=0)] = 30.0
-    entries: Annotated[int, Field(ge=1)] = 100_000
+    mebibytes: Annotated[int, Field(ge=1)] = 80
+    entries: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def size(self) -> int:
+        """Maximum memory of all caches together, in bytes."""
+        return self.mebibytes * MEBIBYTE if self.entries is None else max(self.entries * _BYTES_PER_ENTRY, MEBIBYTE)
+
+
+class SharedCache(_Model):
+    """The cache that replicas share.
+
+    Attributes:
+        host: name or address of the Valkey or Redis server.
+        port: its port.
+        tls: whether the connection uses TLS.
+        server: folder with `username`, `password` and `ca.crt`, each where needed; empty for none.
+        keys: folder with the keys that seal its values.
+    """
+
+    host: Annotated[str, Field(min_length=1)]
+    port: Annotated[int, Field(ge=1, le=65535)] = 6379
+    tls: bool = True
+    server: str = ""
+    keys: Annotated[str, Field(min_length=1)]
 
 
 class CustomKind(_Model):
@@ -82,12 +124,14 @@ class WebhookConfig(_Model):
         client_names: names of which a client certificate must carry one.
         self_test_certificate: PEM file with the client certificate of the self-test; empty for none.
         registries: how registries are reached.
-        pull_secrets: whether workloads' own pull secrets are read.
+        pull_secrets: whether workloads' own pull secrets are read, or the namespaces in which they are.
         service_secrets: Secrets of sealgate's own namespace that authenticators may name as credentials.
         unmatched_images: what happens to an image that no policy matches.
         require_digests: whether Pods are admitted only if their images name digests, as /mutate writes them.
         workloads: what happens to a denied object that is not a Pod.
+        timeout_seconds: timeout of the webhook configurations; a longer one in a URL counts as this one.
         cache: TTLs of the caches.
+        shared_cache: the cache that replicas share; None for none.
         custom_kinds: further kinds whose images are verified.
         trusted_state: name of the ConfigMaps of the trusted state, without their number.
         log_level: the least serious log line.
@@ -100,12 +144,14 @@ class WebhookConfig(_Model):
     client_names: tuple[str, ...] = ()
     self_test_certificate: str = ""
     registries: Registries = Field(default_factory=Registries)
-    pull_secrets: bool = True
+    pull_secrets: bool | tuple[str, ...] = True
     service_secrets: tuple[str, ...] = ()
     unmatched_images: UnmatchedImages = UnmatchedImages.ADMIT
     require_digests: bool = False
     workloads: Workloads = Workloads.ENFORCE
+    timeout_seconds: Annotated[int, Field(ge=1, le=30)] = 10
     cache: Cache = Field(default_factory=Cache)
+    shared_cache: SharedCache | None = None
     custom_kinds: tuple[CustomKind, ...] = ()
     trusted_state: str = "sealgate-trusted-state"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -114,11 +160,26 @@ class WebhookConfig(_Model):
         """Return the limits of the verifier."""
         return VerifierSettings(
             tag_seconds=self.cache.tag_seconds,
+            stale_tag_seconds=self.cache.stale_tag_seconds,
             verified_seconds=self.cache.verified_seconds,
             refused_seconds=self.cache.refused_seconds,
-            entries=self.cache.entries,
+            cache_bytes=self.cache.size,
             verifications_per_minute=self.registries.verifications_per_minute,
             burst=self.registries.burst,
+        )
+
+    def shared_cache_settings(self) -> SharedCacheSettings | None:
+        """Return how the shared cache is reached; None if there is none.
+
+        Replicas of other versions or other settings share nothing with this one.
+        """
+        if self.shared_cache is None:
+            return None
+        folder = Path(self.shared_cache.server) if self.shared_cache.server else None
+        return SharedCacheSettings(
+            ServerSettings(self.shared_cache.host, self.shared_cache.port, self.shared_cache.tls, folder),
+            Path(self.shared_cache.keys),
+            binding=f"{version('sealgate')} {self.model_dump_json()}",
         )
 
     def workload_kinds(self) -> WorkloadKinds:

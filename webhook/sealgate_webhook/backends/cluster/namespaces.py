@@ -42,10 +42,14 @@ class ClusterNamespaces:
             UnavailableError: there is none of that name, or the API server could not be asked. Without its labels
                 it is unknown which policies select it.
         """
-        known = self._listing.get(name)
+        known = self.cached(name)
         if known is not None:
             return known
         try:
             return read_namespace(self._api.get(f"{PATH}/{quote_path(name, safe='')}"))
         except NotFoundError as error:
             raise UnavailableError(f"there is no namespace {quote(name)}", reason=Reason.NOT_FOUND) from error
+
+    def cached(self, name: str) -> Namespace | None:
+        """Return a namespace from the listing; None if it is not there yet."""
+        return self._listing.get(name)

@@ -13,8 +13,6 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.api.v1alpha1.status import AuthenticatorStatus
@@ -22,13 +20,15 @@ from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.errors import PolicyError, SealgateError
 from sealgate.keys.status_keys import StatusKeys
 from sealgate.kubernetes.watch import Informer
-from sealgate.messages import quote
+from sealgate.policies.limits import check_size
 from sealgate.policies.matching import CompiledPolicy, compile_policy
-from sealgate.policies.unreadable import compile_unreadable
+from sealgate.policies.unreadable import compile_unreadable, explain_unreadable
 from sealgate.verification.policy_sets import build_policy_set
+from sealgate_webhook.admission.sources import KnownAuthenticator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
+    from datetime import datetime
 
     from structlog.typing import FilteringBoundLogger
 
@@ -118,6 +118,11 @@ class ClusterPolicies:
         """Return the newest set; None until everything was read once."""
         return self._current
 
+    def authenticator(self, name: str) -> KnownAuthenticator | None:
+        """Return an Authenticator; None if there is none of that name, or it cannot be read."""
+        read = self._authenticators.get(name)
+        return None if read is None or read.object is None else KnownAuthenticator(read.object, read.status)
+
     def literal_hosts(self) -> frozenset[str]:
         """Return the registries that a policy or an authenticator names literally."""
         return frozenset() if self._current is None else self._current.literal_hosts
@@ -153,20 +158,10 @@ class ClusterPolicies:
         if authenticators is None or policies is None:
             return REFRESH_SECONDS
         now = self._clock.now()
-        resolvers = {read.name: StatusKeys(read.status, now) for read in authenticators.values()}
-        usable = [read.object for read in authenticators.values() if read.object is not None]
-        compiled = build_policy_set(
-            usable,
-            (),
-            lambda authenticator: resolvers[authenticator.metadata.name],
-            self._unmatched,
-            self._secrets,
-            [read.compiled for read in policies.values()],
+        self._current, ends = compile_objects(
+            authenticators.values(), policies.values(), self._unmatched, self._secrets, now
         )
-        broken = {read.name: PolicyError(read.problem) for read in authenticators.values() if read.object is None}
-        self._current = replace(compiled, checks={**compiled.checks, **broken})
         self._report(len(policies), [*authenticators.values(), *policies.values()])
-        ends = [resolver.valid_until for resolver in resolvers.values() if resolver.valid_until is not None]
         return min([REFRESH_SECONDS, *((end - now).total_seconds() for end in ends)])
 
     def _report(self, policies: int, objects: list[ReadAuthenticator | ReadPolicy]) -> None:
@@ -183,6 +178,37 @@ class ClusterPolicies:
             )
 
 
+def compile_objects(
+    authenticators: Collection[ReadAuthenticator],
+    policies: Iterable[ReadPolicy],
+    unmatched: UnmatchedImages,
+    secrets: ServiceSecrets,
+    now: datetime,
+) -> tuple[PolicySet, list[datetime]]:
+    """Return the policy set that objects of a cluster make, and when keys in it end.
+
+    Args:
+        authenticators: all of them, each name once.
+        policies: all of them, each name once.
+        unmatched: what happens to an image that no policy matches.
+        secrets: credentials for signature stores.
+        now: the time at which keys must be valid.
+    """
+    resolvers = {read.name: StatusKeys(read.status, now) for read in authenticators}
+    usable = [read.object for read in authenticators if read.object is not None]
+    compiled = build_policy_set(
+        usable,
+        (),
+        lambda authenticator: resolvers[authenticator.metadata.name],
+        unmatched,
+        secrets,
+        [read.compiled for read in policies],
+    )
+    broken = {read.name: PolicyError(read.problem) for read in authenticators if read.object is None}
+    ends = [resolver.valid_until for resolver in resolvers.values() if resolver.valid_until is not None]
+    return replace(compiled, checks={**compiled.checks, **broken}), ends
+
+
 def _kind(read: ReadAuthenticator | ReadPolicy) -> str:
     return "Authenticator" if isinstance(read, ReadAuthenticator) else "VerificationPolicy"
 
@@ -192,9 +218,10 @@ def read_authenticator(item: dict[str, Any], _: ReadAuthenticator | None = None)
     name = item["metadata"]["name"]
     try:
         status = AuthenticatorStatus.model_validate(item.get("status") or {})
+        check_size(item)
         return ReadAuthenticator(name, Authenticator.model_validate(item), status)
     except Exception as error:  # noqa: BLE001 - after any error, no image must meet the authenticator
-        return ReadAuthenticator(name, None, AuthenticatorStatus(), _explain(error))
+        return ReadAuthenticator(name, None, AuthenticatorStatus(), explain_unreadable(error))
 
 
 def read_policy(item: dict[str, Any], before: ReadPolicy | None = None) -> ReadPolicy:
@@ -206,19 +233,11 @@ def read_policy(item: dict[str, Any], before: ReadPolicy | None = None) -> ReadP
     """
     name = item["metadata"]["name"]
     try:
+        check_size(item)
         policy = VerificationPolicy.model_validate(item)
         if before is not None and before.object == policy:
             return before
         return ReadPolicy(name, policy, compile_policy(policy))
     except Exception as error:  # noqa: BLE001 - after any error, the policy must not count as absent
-        problem = _explain(error)
+        problem = explain_unreadable(error)
         return ReadPolicy(name, None, compile_unreadable(name, item, problem), problem)
-
-
-def _explain(error: Exception) -> str:
-    if isinstance(error, SealgateError):
-        return error.message
-    if not isinstance(error, ValidationError):
-        return f"{type(error).__name__} while it was read"
-    first = error.errors(include_url=False, include_input=False)[0]
-    return quote(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")

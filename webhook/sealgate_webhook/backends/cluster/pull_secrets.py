@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote as quote_path
 
 from cachetools import TTLCache
@@ -24,9 +24,7 @@ from sealgate.registry.credentials import CredentialChain, DockerConfigCredentia
 from sealgate.workloads.images import pod_specs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-
-    from structlog.typing import FilteringBoundLogger
+    from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from sealgate.clocks import Clock
     from sealgate.kubernetes.client import KubernetesAPI
@@ -93,6 +91,13 @@ class _Recent(Generic[V]):
         return value
 
 
+class Warnings(Protocol):
+    """Takes the lines about Secrets that are passed over; a structlog logger is one."""
+
+    def warning(self, event: str, **values: object) -> object:
+        """Log a constant text with values."""
+
+
 class SecretReader:
     """Docker configs in Secrets, and the pull secrets of ServiceAccounts, cached. Thread-safe.
 
@@ -102,7 +107,7 @@ class SecretReader:
         log: gets a line for every Secret, or entry of one, that is passed over.
     """
 
-    def __init__(self, api: KubernetesAPI, clock: Clock, log: FilteringBoundLogger) -> None:
+    def __init__(self, api: KubernetesAPI, clock: Clock, log: Warnings) -> None:
         self._api = api
         self._log = log
         self._configs: _Recent[DockerConfigCredentials | None] = _Recent(clock, _size_of_config)
@@ -268,7 +273,7 @@ class ClusterCredentials:
     Args:
         reader: reads Secrets.
         shared: tried after the workload's own; None for none.
-        pull_secrets: whether workloads' own pull secrets are read.
+        pull_secrets: whether workloads' own pull secrets are read, or the only namespaces in which they are.
         kinds: the kinds whose images are verified.
     """
 
@@ -277,12 +282,12 @@ class ClusterCredentials:
         reader: SecretReader,
         shared: SharedSecret | None,
         *,
-        pull_secrets: bool,
+        pull_secrets: bool | Collection[str],
         kinds: WorkloadKinds,
     ) -> None:
         self._reader = reader
         self._shared = shared
-        self._pull_secrets = pull_secrets
+        self._pull_secrets = pull_secrets if isinstance(pull_secrets, bool) else frozenset(pull_secrets)
         self._kinds = kinds
 
     def provider(self, request: AdmissionRequest) -> CredentialProvider:
@@ -293,8 +298,8 @@ class ClusterCredentials:
                 `MAX_POD_SPECS` that name different Secrets.
         """
         providers: list[CredentialProvider] = []
-        if self._pull_secrets:
-            named = dict.fromkeys(_pull_secrets(spec) for spec in self._pod_specs(request))
+        if self._reads_from(request.namespace):
+            named = dict.fromkeys(pull_secrets_of(spec) for spec in self._pod_specs(request))
             if len(named) > MAX_POD_SPECS:
                 raise InvalidWorkloadError(
                     f"the object has {len(named)} pod specs with different pull secrets, and at most {MAX_POD_SPECS} "
@@ -304,6 +309,9 @@ class ClusterCredentials:
         if self._shared is not None:
             providers.append(self._shared)
         return CredentialChain(providers)
+
+    def _reads_from(self, namespace: str) -> bool:
+        return self._pull_secrets if isinstance(self._pull_secrets, bool) else namespace in self._pull_secrets
 
     def _pod_specs(self, request: AdmissionRequest) -> tuple[Mapping[str, Any], ...]:
         """Return the pod specs of a request's object.
@@ -319,7 +327,7 @@ class ClusterCredentials:
         return found or (spec if isinstance(spec, dict) else {},)
 
 
-def _pull_secrets(spec: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
+def pull_secrets_of(spec: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
     """Return the names of a pod spec's pull secrets and of its ServiceAccount."""
     account = spec.get("serviceAccountName")
     account = account if isinstance(account, str) and account else DEFAULT_ACCOUNT

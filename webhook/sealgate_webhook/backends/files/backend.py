@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sealgate.policies.decisions import UnmatchedImages
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.trusted_state.stores import TrustedState
-    from sealgate_webhook.admission.outcome import AdmissionHandler
+    from sealgate_webhook.admission.outcome import AdmissionHandler, AdmissionOutcome
     from sealgate_webhook.backends.files.policies import RefreshableKMSKeys
     from sealgate_webhook.backends.interface import BackendFactory
     from sealgate_webhook.metrics import Metrics
@@ -73,8 +73,8 @@ class FilesBackend:
         """Return the tasks that watch the files and refresh the KMS keys."""
         return (self.policies.watch, self.policies.keep_keys)
 
-    def denied(self, request: AdmissionRequest, message: str) -> None:
-        """Do nothing: the response and the log report the denial."""
+    def decided(self, request: AdmissionRequest, outcome: AdmissionOutcome) -> None:
+        """Do nothing: the response and the log report the decision."""
 
 
 def files_backend(

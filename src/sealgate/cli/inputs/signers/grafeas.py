@@ -11,34 +11,30 @@ from pydantic import TypeAdapter
 
 from sealgate.api.v1alpha1.grafeas import NoteName, ProjectName
 from sealgate.api.v1alpha1.services import ServiceURL
-from sealgate.cli.inputs.files import STDIN, read_bytes
+from sealgate.cli.inputs.files import read_bytes
 from sealgate.cli.inputs.openpgp_keys import open_openpgp_key
 from sealgate.cli.inputs.signers.interface import SignerInput
 from sealgate.cli.inputs.signers.shared import SERVER, checked, required
 from sealgate.cli.inputs.signing_keys import COSIGN_PASSWORD, SCHEMES, open_signing_key
-from sealgate.errors import SigningError
-from sealgate.formats.grafeas.attestors import DetachedAttestor, OpenPGPAttestor
+from sealgate.cli.questions import STDIN
+from sealgate.formats.grafeas.attestors import OpenPGPAttestor
 from sealgate.formats.grafeas.sign import GrafeasSigner
-from sealgate.formats.grafeas.stores import GrafeasServer
 from sealgate.formats.grafeas.verify import DEFAULT_FILTERS
 from sealgate.keys.openpgp.gpg import PREFIX
 from sealgate.keys.openpgp.keyring import MAX_KEYRING_BYTES
-from sealgate.kms.signing import KMSSigningKey
 from sealgate.service_secrets import MAX_MEMBER_BYTES, MappingServiceSecrets, NoServiceSecrets
+from sealgate.signing.policy_keys import is_armored
+from sealgate.signing.signers.grafeas import detached_attestor, grafeas_server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sealgate.cli.inputs.signing_keys import KeyOptions
     from sealgate.formats.grafeas.attestors import Attestor
-    from sealgate.keys.signing_keys import SigningKey
     from sealgate.service_secrets import ServiceSecrets
 
 #: Environment variable with the bearer token.
 TOKEN_VARIABLE = "GRAFEAS_TOKEN"  # noqa: S105 - a name
-#: The algorithms of Alibaba Cloud's signature rules ("Configure a signature rule for automatic image signing").
-ALIBABA_ALGORITHMS = ("RSA_PSS_SHA_256", "RSA_PKCS1_SHA_256")
-_ARMOR = b"-----BEGIN PGP "
 _NOTE_FORM = re.compile(r"(projects/[^/]+)/notes/[^/]+")
 
 _NOTE = click.Option(
@@ -78,32 +74,21 @@ def _build(key: KeyOptions, values: Mapping[str, Any]) -> GrafeasSigner:
     project = checked(values["project"] or form[1], TypeAdapter(ProjectName), _PROJECT, "projects/PROJECT")
     version = values["api_version"]
     credentials = _token_source(values)
-    server = GrafeasServer(url.rstrip("/"), None, version, note, note, DEFAULT_FILTERS[version], credentials)
+    server = grafeas_server(url, None, version, note, credentials)
     return GrafeasSigner(server, project, _open_attestor(key, values["attestor"] or ""))
 
 
 def _open_attestor(key: KeyOptions, key_id: str) -> Attestor:
     if _is_openpgp(key.key or ""):
         return OpenPGPAttestor(open_openpgp_key(key), key_id)
-    opened = open_signing_key(key, COSIGN_PASSWORD)
-    return DetachedAttestor(opened, key_id or _default_id(opened))
+    return detached_attestor(open_signing_key(key, COSIGN_PASSWORD), key_id)
 
 
 def _is_openpgp(key: str) -> bool:
     """Return whether `--key` names an OpenPGP key: gpg's, or one in an armored file. Standard input is read once."""
     if not key or key == STDIN or key.partition(":")[0] in SCHEMES:
         return False
-    return key.startswith(PREFIX) or read_bytes(key, MAX_KEYRING_BYTES).lstrip().startswith(_ARMOR)
-
-
-def _default_id(key: SigningKey) -> str:
-    """Return the ID of a key of Alibaba's, which has to sign as its signature rules do; empty for any other."""
-    if not isinstance(key, KMSSigningKey) or key.source.alibaba is None:
-        return ""
-    if key.public.algorithm not in ALIBABA_ALGORITHMS:
-        msg = f"signature rules of Alibaba Cloud have {' or '.join(ALIBABA_ALGORITHMS)}, and not {key.public.algorithm}"
-        raise SigningError(f"{msg}; use an RSA key")
-    return key.source.alibaba.key_id.rpartition("/")[2]  # of an ARN the ID
+    return key.startswith(PREFIX) or is_armored(read_bytes(key, MAX_KEYRING_BYTES))
 
 
 def _token_source(values: Mapping[str, Any]) -> str | None:

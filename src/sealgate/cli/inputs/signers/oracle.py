@@ -20,6 +20,7 @@ from sealgate.formats.oracle.service import SignatureService, service_url
 from sealgate.formats.oracle.sign import OracleSigner, build_signer
 from sealgate.kms.signing import KMSSigningKey
 from sealgate.service_secrets import MappingServiceSecrets
+from sealgate.signing.signers.oracle import DEFAULT_ALGORITHM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from sealgate.cli.inputs.signing_keys import KeyOptions
     from sealgate.service_secrets import ServiceSecrets
 
-#: What signs unless `--algorithm` says otherwise.
-DEFAULT_ALGORITHM = "RSA_PSS_SHA_256"
 _KEY_FORM = "oracle:KEY-OCID/VERSION-OCID"
 
 _COMPARTMENT = click.Option(

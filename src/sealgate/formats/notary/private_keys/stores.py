@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 65536
 _PRIVATE, _SUFFIX = "private", ".key"
 _FILE_NAME = re.compile(r"([0-9a-f]{64})(?:_[a-z]+)?\.key")
-_BUNDLE_KEY, _BUNDLE_CERTIFICATE = "key.pem", "cert.pem"
+_BUNDLE_KEY = "key.pem"
+#: Name of the certificate in a UCP client bundle.
+BUNDLE_CERTIFICATE = "cert.pem"
 
 
 class Passphrases(Protocol):
@@ -214,16 +216,24 @@ def load_bundle(path: Path, passphrases: Passphrases) -> LocalKey:
     """
     name = f"the key of the client bundle {quote(path)}"
     key = load_key(path / _BUNDLE_KEY, passphrases, name, "delegation")
-    certificate = read_certificate(path / _BUNDLE_CERTIFICATE)
-    if read_key(*certificate_entry(certificate)).canonical_id != key.canonical_id:
-        msg = f"{name} is not the one that its cert.pem certifies, so no delegation to that certificate accepts it"
-        raise InvalidKeyError(f"{msg}; download the bundle again")
+    require_certified(key, read_certificate(path / BUNDLE_CERTIFICATE))
     return key
+
+
+def require_certified(key: LocalKey, certificate: x509.Certificate) -> None:
+    """Require that the key of a UCP client bundle is that of the bundle's certificate.
+
+    Raises:
+        InvalidKeyError: it is another one.
+    """
+    if read_key(*certificate_entry(certificate)).canonical_id != key.canonical_id:
+        msg = f"{key.name} is not the one that its cert.pem certifies, so no delegation to that certificate accepts it"
+        raise InvalidKeyError(f"{msg}; download the bundle again")
 
 
 def is_bundle(path: Path) -> bool:
     """Return whether a directory is an unpacked UCP client bundle."""
-    return (path / _BUNDLE_KEY).is_file() and (path / _BUNDLE_CERTIFICATE).is_file()
+    return (path / _BUNDLE_KEY).is_file() and (path / BUNDLE_CERTIFICATE).is_file()
 
 
 def read_certificate(path: Path) -> x509.Certificate:
@@ -233,9 +243,21 @@ def read_certificate(path: Path) -> x509.Certificate:
         ConfigError: the file cannot be read, or does not hold a certificate.
     """
     try:
-        return x509.load_pem_x509_certificates(read_bounded(path))[0]
+        return load_certificate(read_bounded(path))
+    except InvalidKeyError as error:
+        raise ConfigError(f"{quote(path)} {error.message}") from error
+
+
+def load_certificate(pem: bytes) -> x509.Certificate:
+    """Return the first certificate in PEM; text around it and certificates after it do not matter.
+
+    Raises:
+        InvalidKeyError: there is none.
+    """
+    try:
+        return x509.load_pem_x509_certificates(pem)[0]
     except UNREADABLE as error:
-        raise ConfigError(f"{quote(path)} does not hold a certificate in PEM") from error
+        raise InvalidKeyError("does not hold a certificate in PEM") from error
 
 
 def read_bounded(path: Path) -> bytes:

@@ -16,6 +16,7 @@ from sealgate.formats.notary.wire.writing import empty_targets, target_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from sealgate.formats.notary.publishing.repository import RepositoryState, RoleState
     from sealgate.formats.notary.targets import TargetsFile
@@ -85,6 +86,30 @@ def remove_tag(state: RepositoryState, roles: Iterable[str], tag: str) -> list[N
     return files
 
 
+def renew(state: RepositoryState, roles: Iterable[str], ending: datetime) -> list[NewFile]:
+    """Sign roles anew with what they have, if they end before a time.
+
+    A role that has ended already is left alone: its file may be an old one that is replayed, and would count again.
+
+    Args:
+        state: of the repository.
+        roles: the roles.
+        ending: the time; timezone-aware.
+
+    Raises:
+        SigningError: a role does not exist.
+        VerificationError: what is stored cannot be trusted.
+        UnavailableError: it could not be fetched.
+    """
+    files = []
+    for role in roles:
+        stored = state.role(role)
+        if stored.content is not None and state.now < stored.content.file.expires < ending:
+            state.check_expiry(role)
+            files.append(_next(role, stored, _members(stored)))
+    return files
+
+
 def empty_role(state: RepositoryState, role: str) -> list[NewFile]:
     """Remove every tag from a delegation, so that none comes back if it is delegated to again."""
     stored = state.role(role)
@@ -139,6 +164,11 @@ def rotate_snapshot(state: RepositoryState, key: KeyEntry) -> list[NewFile]:
     if key.key_id in state.root.roles[SNAPSHOT].keys:
         return []
     return [_next_root(state, {SNAPSHOT: key})]
+
+
+def rotate_timestamp(state: RepositoryState, key: KeyEntry) -> list[NewFile]:
+    """Give the timestamp to another key of the server, which then writes that file."""
+    return [_next_root(state, {TIMESTAMP: key})]
 
 
 def rotate_targets(state: RepositoryState, key: KeyEntry) -> list[NewFile]:

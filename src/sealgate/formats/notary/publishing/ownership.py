@@ -140,6 +140,13 @@ class Owner:
         key = self._server_key(SNAPSHOT)
         return bool(self.publisher.apply(lambda state: changes.rotate_snapshot(state, key)))
 
+    def rotate_timestamp(self) -> str:
+        """Let the server make a new timestamp key, and return its id; see `give_snapshot_to_server`."""
+        self._check_root_key()
+        key = self._server_key(TIMESTAMP, anew=True)
+        self.publisher.apply(lambda state: changes.rotate_timestamp(state, key))
+        return key.key_id
+
     def rotate_targets(self) -> LocalKey:
         """Replace the targets key by a new one, and return it; see `give_snapshot_to_server`."""
         self._check_root_key()
@@ -228,13 +235,19 @@ class Owner:
         )
         return certificate_entry(certificate)
 
-    def _server_key(self, role: str) -> KeyEntry:
-        """Return the server's key for the snapshot or the timestamp; it makes one if it has none."""
+    def _server_key(self, role: str, *, anew: bool = False) -> KeyEntry:
+        """Return the server's key for the snapshot or the timestamp; it makes one if it has none.
+
+        Args:
+            role: the role.
+            anew: whether the server makes a new one in any case. To tokens, that is an administrator's action.
+        """
         server, repository = self.publisher.server, self.publisher.repository
         response = self.publisher.context.writer.send_document(
-            "GET",
+            "POST" if anew else "GET",
             f"{server.base_of(repository)}{role}.key",
             self._gun,
+            actions="*" if anew else "push,pull",
             limit=_MAX_KEY_BYTES,
             ca=server.ca,
             named=server.url is not None,

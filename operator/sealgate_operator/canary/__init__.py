@@ -1,0 +1,1 @@
+"""The canary: a process of its own that proves every minute that the webhook denies (`sealgate.canary`)."""

@@ -1,0 +1,1 @@
+"""The signing worker: signs the images that SigningPolicies cover."""

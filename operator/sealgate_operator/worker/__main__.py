@@ -1,0 +1,16 @@
+"""`python -m sealgate_operator.worker --config /etc/sealgate/config.yaml`."""
+
+from __future__ import annotations
+
+from sealgate_operator.process import exit_at_once, run_replica
+from sealgate_operator.worker.application import Worker
+from sealgate_operator.worker.config import WorkerConfig
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one replica until SIGTERM or SIGINT; return the exit status, 2 for invalid settings."""
+    return run_replica(arguments, "sealgate_operator.worker", "Run sealgate's signing worker.", WorkerConfig, Worker)
+
+
+if __name__ == "__main__":
+    exit_at_once(main())

@@ -1,0 +1,216 @@
+"""What is in a cluster, read with the user's own rights: policies, namespaces, and the objects that have images.
+
+Only policies and authenticators are indispensable. What else cannot be read is reported, and stops nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote as url_quote
+
+from sealgate.api.v1alpha1.model import API_VERSION
+from sealgate.cli.inputs.cluster_secrets import read_credentials
+from sealgate.cli.inputs.items import Item
+from sealgate.errors import InvalidWorkloadError, NotFoundError, SealgateError, UnavailableError
+from sealgate.kubernetes.lists import list_objects
+from sealgate.messages import quote
+from sealgate.policies.matching import Namespace
+from sealgate.service_secrets import credentials_error
+from sealgate_webhook.backends.cluster.namespaces import PATH as NAMESPACES
+from sealgate_webhook.backends.cluster.namespaces import read_namespace
+from sealgate_webhook.backends.cluster.policies import (
+    AUTHENTICATORS,
+    POLICIES,
+    compile_objects,
+    read_authenticator,
+    read_policy,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+    from datetime import datetime
+    from typing import Any
+
+    from sealgate.cli.inputs.pull_secrets import PullSecrets
+    from sealgate.cli.inputs.workloads import Manifests
+    from sealgate.kubernetes.client import KubernetesAPI
+    from sealgate.policies.decisions import UnmatchedImages
+    from sealgate.verification.policy_sets import PolicySet
+    from sealgate.workloads.kinds import WorkloadKind
+
+#: Group and version, and the collection, of each built-in kind. `extensions` is not served any more.
+_COLLECTIONS: Final = {
+    ("", "Pod"): ("api/v1", "pods"),
+    ("", "ReplicationController"): ("api/v1", "replicationcontrollers"),
+    ("", "PodTemplate"): ("api/v1", "podtemplates"),
+    ("apps", "Deployment"): ("apis/apps/v1", "deployments"),
+    ("apps", "ReplicaSet"): ("apis/apps/v1", "replicasets"),
+    ("apps", "StatefulSet"): ("apis/apps/v1", "statefulsets"),
+    ("apps", "DaemonSet"): ("apis/apps/v1", "daemonsets"),
+    ("batch", "Job"): ("apis/batch/v1", "jobs"),
+    ("batch", "CronJob"): ("apis/batch/v1", "cronjobs"),
+}
+#: Phases of Pods that run no more.
+_ENDED: Final = frozenset({"Succeeded", "Failed"})
+
+
+class ClusterObjects:
+    """The objects of a cluster that a scan is about.
+
+    Args:
+        api: the API server.
+        namespace: the only namespace to read; None for all.
+        excluded: namespaces to leave out.
+
+    Attributes:
+        unread: what could not be read, one line each.
+        left_out: number of objects that run nothing: ended Pods, and former revisions of a Deployment.
+    """
+
+    def __init__(self, api: KubernetesAPI, namespace: str | None, excluded: Collection[str]) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._excluded = frozenset(excluded)
+        self.unread: list[str] = []
+        self.left_out = 0
+
+    def policies(self, unmatched: UnmatchedImages, secrets: Mapping[str, str], now: datetime) -> PolicySet:
+        """Return the policies in force, as the webhook compiles them.
+
+        Args:
+            unmatched: what happens to an image that no policy matches.
+            secrets: name of each Secret that may be sent to signature stores -> its namespace.
+            now: the time at which keys must be valid.
+
+        Raises:
+            UnavailableError: they cannot be read.
+        """
+        try:
+            authenticators = [
+                read_authenticator(item) for item in list_objects(self._api, AUTHENTICATORS, "Authenticator")
+            ]
+            policies = [read_policy(item) for item in list_objects(self._api, POLICIES, "VerificationPolicy")]
+        except NotFoundError as error:
+            raise UnavailableError(
+                f"the cluster has no {API_VERSION}: is sealgate installed? {error.message}"
+            ) from error
+        except UnavailableError as error:
+            raise UnavailableError(
+                f"the policies cannot be read: {error.message}; see docs/scan.md for the rights"
+            ) from error
+        compiled, _ = compile_objects(authenticators, policies, unmatched, _NamedSecrets(self._api, secrets), now)
+        return compiled
+
+    def collect(self, found: Manifests, pull_secrets: PullSecrets, read: Callable[[], object]) -> None:
+        """Read the objects that have images, kind by kind; a kind that cannot be read is reported.
+
+        Args:
+            found: gets the images.
+            pull_secrets: gets the names of the Secrets that the objects pull with.
+            read: called after each object.
+        """
+        for kind in found.kinds.kinds:
+            if kind.group == "extensions":
+                continue
+            try:
+                for obj in list_objects(self._api, self._path(kind), kind.kind):
+                    self._add(obj, kind, found, pull_secrets)
+                    read()
+            except NotFoundError:
+                self._not_read(f"the cluster has no {kind}; check --custom-kind")
+            except SealgateError as error:
+                self._not_read(f"{kind} objects cannot be listed: {error.message}")
+
+    def namespaces(self, names: Iterable[str], declared: Mapping[str, Mapping[str, str]]) -> dict[str, Namespace]:
+        """Return namespaces with their labels; not all labels are known of one that cannot be read.
+
+        Args:
+            names: names of the namespaces.
+            declared: labels of the namespaces among the manifests, for those that the cluster does not have yet.
+        """
+        wanted = set(names)
+        known = self._listed() if self._namespace is None and wanted else {}
+        return {name: known.get(name) or self._get(name, declared.get(name)) for name in wanted}
+
+    def _listed(self) -> dict[str, Namespace]:
+        try:
+            return {
+                item["metadata"]["name"]: read_namespace(item)
+                for item in list_objects(self._api, NAMESPACES, "Namespace")
+            }
+        except SealgateError as error:
+            self._not_read(f"namespaces cannot be listed, so their labels are read one by one: {error.message}")
+            return {}
+
+    def _get(self, name: str, declared: Mapping[str, str] | None) -> Namespace:
+        try:
+            return read_namespace(self._api.get(f"{NAMESPACES}/{url_quote(name, safe='')}"))
+        except NotFoundError:
+            return Namespace(name, declared or {}, complete=False)
+        except SealgateError as error:
+            self._not_read(f"the labels of namespace {quote(name, 64)} are not known: {error.message}")
+            return Namespace(name, complete=False)
+
+    def _add(self, obj: Mapping[str, Any], kind: WorkloadKind, found: Manifests, pull_secrets: PullSecrets) -> None:
+        namespace = str((obj.get("metadata") or {}).get("namespace") or "")
+        if namespace in self._excluded:
+            return
+        if _runs_nothing(obj, kind):
+            self.left_out += 1
+            return
+        try:
+            images = found.add(Item("", obj), namespace)
+        except InvalidWorkloadError as error:
+            found.problems.append(error.message)
+            return
+        pull_secrets.add(obj, kind, images)
+
+    def _path(self, kind: WorkloadKind) -> str:
+        version, collection = _COLLECTIONS.get((kind.group, kind.kind)) or self._discover(kind)
+        within = f"/namespaces/{url_quote(self._namespace, safe='')}" if self._namespace is not None else ""
+        return f"/{version}{within}/{collection}"
+
+    def _discover(self, kind: WorkloadKind) -> tuple[str, str]:
+        groups = self._api.discover("/apis").get("groups") or ()
+        preferred = [group.get("preferredVersion") or {} for group in groups if group.get("name") == kind.group]
+        version = str(preferred[0].get("groupVersion")) if preferred else ""
+        if not version:
+            raise NotFoundError(f"the cluster has no {kind}")
+        for resource in self._api.discover(f"/apis/{version}").get("resources") or ():
+            if resource.get("kind") == kind.kind and "/" not in str(resource.get("name")):
+                return f"apis/{version}", str(resource["name"])
+        raise NotFoundError(f"the cluster has no {kind}")
+
+    def _not_read(self, problem: str) -> None:
+        self.unread.append(problem)
+
+
+class _NamedSecrets:
+    """The Secrets that the user named, and no others; see `ServiceSecrets`.
+
+    Args:
+        api: the API server.
+        secrets: name of each Secret -> its namespace.
+    """
+
+    def __init__(self, api: KubernetesAPI, secrets: Mapping[str, str]) -> None:
+        self._api = api
+        self._secrets = secrets
+
+    def read(self, name: str) -> Mapping[str, bytes]:
+        """Return a Secret that the user named; see `ServiceSecrets.read`."""
+        namespace = self._secrets.get(name)
+        if namespace is None:
+            # The author of an Authenticator chooses the Secret and the server that its content is sent to.
+            raise credentials_error(name, f"name it to have it read: --service-secret NAMESPACE/{quote(name, 64)}")
+        return read_credentials(self._api, namespace, name)
+
+
+def _runs_nothing(obj: Mapping[str, Any], kind: WorkloadKind) -> bool:
+    """Return whether an object is a Pod that has ended, or a former revision of a Deployment."""
+    if kind.kind == "Pod":
+        return (obj.get("status") or {}).get("phase") in _ENDED
+    if (kind.group, kind.kind) != ("apps", "ReplicaSet"):
+        return False
+    owners = (obj.get("metadata") or {}).get("ownerReferences")
+    return bool(owners) and (obj.get("spec") or {}).get("replicas") == 0

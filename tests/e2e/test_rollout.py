@@ -1,0 +1,119 @@
+"""A policy is rolled out from Audit over Warn to Enforce: what it would deny is visible, each decision by one id."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from tests.chart.rendering import NAMESPACE, ROOT
+from tests.cli.running import SEALGATE, sealgate
+from tests.e2e import release
+from tests.e2e.documentation import Page
+from tests.e2e.kube import api, eventually, kubectl
+from tests.e2e.objects import pod, workload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.e2e.conftest import SampleImages
+    from tests.e2e.teams import Team
+
+WOULD_BE_DENIED = "ImageWouldBeDenied"
+ID = re.compile(r"\(decision ([a-z2-7]{8}-[a-z2-7]{8})\)")
+
+
+def test_policy_is_rolled_out_from_audit_to_enforce(
+    new_team: Callable[[], Team], samples: SampleImages, tmp_path: Path
+) -> None:
+    team, page = new_team(), Page(ROOT / "docs/rollout.md")
+    policy = {"production": team.name}
+    team.require_signature(samples.key.entry, action="Audit", probe=samples.unsigned.tagged)
+    page.run("1. Audit", "kubectl wait", policy).checked()
+    assert team.create(pod("audited", samples.unsigned.tagged)).checked().err == ""
+    page.run("2. Look", "kubectl get vpol", policy).checked()
+    event = _event(team, "audited")
+    assert f"Audit policy {team.name}" in event["message"]
+    assert "audited" in page.run("2. Look", "kubectl -n shop get events", {"shop": team.name}).checked().out
+    (audited,) = _explained(_id(event["message"]))
+    assert (audited["namespace"], audited["name"], audited["action"]) == (team.name, "audited", "Audit")
+    assert audited["images"][0]["digest"] == samples.unsigned.digest
+    log = {"sealgate.log": str(tmp_path / "webhook.log")}
+    page.run("2. Look", "kubectl -n sealgate-system logs", log).checked()
+    shown = page.run(
+        "2. Look", "sealgate explain", {**log, "shop": team.name, "sealgate explain": f"{SEALGATE} explain"}
+    )
+    assert audited["decision_id"] in shown.checked().out
+
+    page.run("3. Warn", "kubectl patch", policy).checked()
+    team.wait_for_decision(samples.unsigned.tagged, admitted=True, warned=True)
+    warning = team.create(pod("warned", samples.unsigned.tagged)).checked().err
+    assert warning.startswith(f"Warning: sealgate: {team.name}: NoSignature: spec.containers[0]: ")
+    assert _explained(_id(warning))[0]["action"] == "Warn"
+    _event(team, "warned")
+
+    page.run("4. Enforce", "kubectl patch", policy).checked()
+    team.wait_for_decision(samples.unsigned.tagged, admitted=False)
+    refused = team.create(pod("denied", samples.unsigned.tagged)).err
+    decision_id = refused.strip().rpartition("decision id: ")[2]
+    (denied,) = _explained(decision_id)
+    assert (denied["result"], denied["name"]) == ("denied", "denied")
+    eventually(lambda: [e for e in team.events("ImageDenied") if decision_id in e["message"]], "the Event with this id")
+    assert team.create(pod("good", samples.signed.tagged)).ok
+    _expect_counts(team, {"Audit", "Warn", "Enforce"})
+    page.run("4. Enforce", "kubectl patch", policy).checked()
+    team.wait_for_decision(samples.unsigned.tagged, admitted=True, warned=True)
+
+
+def test_repeated_would_be_denial_is_one_event_with_the_newest_id(
+    new_team: Callable[[], Team], samples: SampleImages
+) -> None:
+    team = new_team()
+    team.require_signature(samples.key.entry, action="Audit", probe=samples.unsigned.tagged)
+    for _ in range(3):
+        team.create(workload("PodTemplate", "app", samples.unsigned.tagged)).checked()
+        team.kubectl("delete", "podtemplate/app").checked()
+    eventually(lambda: [event["count"] for event in _events(team, "app")] == [3], "one Event of three decisions", 20)
+    (event,) = _events(team, "app")
+    times = {decision["decision_id"]: decision["time"] for decision in _explained("--namespace", team.name)}
+    assert times[_id(event["message"])] == max(times.values())
+    assert _id(event["message"]) in team.kubectl("describe", "events").checked().out
+
+
+def _id(text: str) -> str:
+    found = ID.search(text)
+    assert found is not None, text
+    return found[1]
+
+
+def _events(team: Team, name: str) -> list[Any]:
+    return [event for event in team.events(WOULD_BE_DENIED) if event["involvedObject"]["name"] == name]
+
+
+def _event(team: Team, name: str) -> Any:  # noqa: ANN401 - any JSON
+    (event,) = eventually(lambda: _events(team, name), f"the Event of {name}", 20)
+    assert event["type"] == "Warning"
+    return event
+
+
+def _explained(*question: str) -> list[Any]:
+    """Return what `sealgate explain` finds in the log of all replicas."""
+    log = kubectl("-n", NAMESPACE, "logs", "-l", "app.kubernetes.io/component=webhook", "--tail=-1").checked().out
+    ran = sealgate("explain", *question, "--log", "-", "-o", "json", stdin=log)
+    assert ran.exit_code == 0, ran.output
+    found: list[Any] = json.loads(ran.stdout)
+    return found
+
+
+def _expect_counts(team: Team, actions: set[str]) -> None:
+    """Expect that the replicas' metrics count would-be denials of the team by action."""
+    text = "".join(
+        api()
+        .send("GET", f"/api/v1/namespaces/{NAMESPACE}/pods/{one['metadata']['name']}:8080/proxy/metrics")
+        .document["message"]
+        for one in release.pods("webhook")
+    )
+    labels = rf'action="(\w+)",namespace="{team.name}",policy="{team.name}",reason="NoSignature",verdict="deny"'
+    found = set(re.findall(rf"sealgate_policy_results_total\{{{labels}\}}", text))
+    assert found == actions, found

@@ -1,0 +1,71 @@
+"""The front: reviews from memory, and those that cannot be taken in time."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sealgate_webhook.server.bodies import LARGE_BYTES
+from tests.webhook.objects import encode, pod, review
+from tests.webhook.servers import eventually
+
+if TYPE_CHECKING:
+    from tests.webhook.environment import WebhookEnvironment
+    from tests.webhook.ways import Way
+
+
+@pytest.fixture
+def way() -> Way:
+    return "front"
+
+
+def test_review_that_no_thread_takes_in_time_is_answered_with_when_to_retry(environment: WebhookEnvironment) -> None:
+    environment.threads = 1
+    image, go = environment.sign("team/app", "v1"), threading.Event()
+    environment.registry.faults.wait_for("/manifests/v1", go)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(environment.validate, review(pod(image)))
+        eventually(lambda: bool(environment.registry.requests))
+        late = environment.validate(review(pod(image)), "timeout=200ms")
+        assert (late.allowed, late.code) == (False, 503)
+        assert late.message == "the webhook has too many reviews that wait for registries; try again in 1 s"
+        assert environment.mutate(review(pod(image)), "timeout=200ms").allowed
+        assert [line["reason"] for line in environment.lines("review")] == ["too many reviews"] * 2
+        go.set()
+        assert first.result(60).allowed
+    assert environment.metric("sealgate_admission_reviews_in_flight") == 0
+    assert environment.metric("sealgate_admission_reviews_total", endpoint="validate", result="denied") == 1
+
+
+def test_large_review_from_memory_needs_no_thread_of_the_pool(environment: WebhookEnvironment) -> None:
+    environment.threads = 1
+    image, cold, go = environment.sign("team/app", "v1"), environment.sign("team/cold", "v2"), threading.Event()
+    assert environment.validate(review(pod(image))).allowed
+    environment.registry.faults.wait_for("/manifests/v2", go)
+    large = pod(image)
+    large["metadata"]["annotations"] = {"note": "x" * LARGE_BYTES}
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(environment.validate, review(pod(cold)))
+        eventually(lambda: any("v2" in path for path in environment.registry.paths))
+        assert environment.validate(review(large)).allowed
+        go.set()
+        assert waiting.result(60).allowed
+
+
+def test_caches_count_once_on_each_way_to_an_answer(environment: WebhookEnvironment) -> None:
+    """A look that finds nothing counts nothing; the thread that then verifies does."""
+    image = environment.sign("team/app", "v1")
+    for _ in range(3):
+        assert environment.validate(review(pod(image))).allowed
+    misses, hits = "sealgate_cache_misses_total", "sealgate_cache_hits_total"
+    # The first verifies, the second makes a verdict of what is cached, the third finds it.
+    assert [environment.metric(misses, cache=cache) for cache in ("verdict", "tag", "finding")] == [2, 1, 1]
+    assert [environment.metric(hits, cache=cache) for cache in ("verdict", "tag", "finding")] == [1, 1, 1]
+
+
+def test_body_of_a_request_that_is_no_review_is_answered_by_flask(environment: WebhookEnvironment) -> None:
+    response = environment.post("/elsewhere", encode({}))
+    assert (response.status_code, response.get_data(as_text=True)) == (404, "Not Found\n")

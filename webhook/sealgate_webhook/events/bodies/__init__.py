@@ -1,0 +1,1 @@
+"""What each kind of source sends: bodies of events, read into pushes. Pure."""

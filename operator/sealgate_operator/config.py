@@ -97,7 +97,7 @@ class OperatorConfig(ReplicaConfig):
     """The whole file.
 
     Attributes:
-        webhooks: name of the ConfigMap that lists the release's webhook configurations (`webhooks.configurations`).
+        webhooks: name of the ConfigMap that lists the release's webhook configurations (`sealgate.release`).
         self_test_secret: Secret for the self-test's client certificate; empty where the webhook requires none.
         shared_cache_secret: Secret for the key of the shared cache; empty where there is none.
         excluded_namespaces: names of the namespaces whose pods are not sent to the webhook.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.errors import UnavailableError
 from sealgate.kubernetes.secrets import decode, encode, secret_data, write_secret_data
+from sealgate.release.webhooks import read_configuration, read_release, webhook_of
 from sealgate_operator.certificates.rotation import (
     CURRENT,
     LEAF,
@@ -22,13 +23,7 @@ from sealgate_operator.certificates.rotation import (
     service_names,
 )
 from sealgate_operator.status.conditions import ConditionUpdate
-from sealgate_operator.webhooks.configurations import (
-    apply_fields,
-    read_configuration,
-    read_release,
-    was_taken_away,
-    webhook_of,
-)
+from sealgate_operator.webhooks.configurations import apply_fields, was_taken_away
 
 if TYPE_CHECKING:
     import threading
@@ -39,11 +34,11 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.kubernetes.client import KubernetesAPI
     from sealgate.kubernetes.lease import Fence
+    from sealgate.release.webhooks import WebhookConfiguration
     from sealgate_operator.certificates.rotation import Step
     from sealgate_operator.config import OperatorConfig
     from sealgate_operator.events import Events
     from sealgate_operator.metrics import Metrics
-    from sealgate_operator.webhooks.configurations import WebhookConfiguration
 
 #: The field manager that owns `caBundle`.
 MANAGER = "sealgate-operator-certificates"

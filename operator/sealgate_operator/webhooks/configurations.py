@@ -1,123 +1,22 @@
-"""The release's webhook configurations: which there are, how they are read, and how fields are applied to them.
+"""How fields are applied to the release's webhook configurations.
 
-The chart owns the configuration objects, one for each webhook, and writes neither `rules` nor `caBundle`. The operator
-applies both by server-side apply, each under a field manager of its own, only to objects that exist: client-side apply,
-`kubectl diff` and server-side apply of the chart's manifest leave alone what they do not mention.
-
-Which configurations there are is read from the API server before every use, not once from a file. During an upgrade the
-replica that leads is still the one from before; it has to serve what the new release wants, or the new replicas, which
-wait for that, would never become ready.
+The chart owns the configuration objects, and writes neither `rules` nor `caBundle`. The operator applies both by
+server-side apply, each under a field manager of its own, only to objects that exist: client-side apply, `kubectl diff`
+and server-side apply of the chart's manifest leave alone what they do not mention.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
-
-from sealgate.errors import NotFoundError, UnavailableError
+from sealgate.release.webhooks import API_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sealgate.kubernetes.client import KubernetesAPI
-
-API_VERSION = "admissionregistration.k8s.io/v1"
-_PLURALS = {
-    "ValidatingWebhookConfiguration": "validatingwebhookconfigurations",
-    "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
-}
-#: Key of the ConfigMap.
-_KEY = "webhooks.yaml"
-#: The parser in C, where PyYAML has it: the document is read before every use.
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _Document(BaseModel):
-    """What all parts of the document share. Unknown members are ignored: a later release may have written it."""
-
-    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
-
-
-class WebhookConfiguration(_Document):
-    """A webhook configuration object of the release, with its one webhook.
-
-    Attributes:
-        kind: of the object.
-        name: of the object.
-        webhook: name of the webhook in it.
-        rules: `rules` that the operator applies, as the API server takes them.
-        expected: the other fields of the webhook, as the chart writes them; None if the release does not say so.
-    """
-
-    kind: Literal["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"]
-    name: str
-    webhook: str
-    rules: list[dict[str, Any]] = Field(default_factory=list)
-    expected: dict[str, Any] | None = None
-
-    @property
-    def path(self) -> str:
-        """Where the API server has it."""
-        return f"/apis/{API_VERSION}/{_PLURALS[self.kind]}/{self.name}"
-
-
-class ReleaseWebhooks(_Document):
-    """All webhook configurations of the release.
-
-    Attributes:
-        managed_certificates: whether the operator issues the certificate and writes `caBundle`.
-        self_test: the configuration that sends the self-test to the webhook; the chart writes its rules.
-        configurations: those whose rules the operator applies.
-    """
-
-    managed_certificates: bool
-    self_test: WebhookConfiguration
-    configurations: list[WebhookConfiguration] = Field(min_length=1)
-
-
-def read_release(api: KubernetesAPI, namespace: str, config_map: str) -> ReleaseWebhooks:
-    """Read which webhook configurations the release has now.
-
-    Args:
-        api: the API server.
-        namespace: sealgate's own.
-        config_map: name of the ConfigMap that the chart writes.
-
-    Raises:
-        UnavailableError: it could not be read, or does not say so.
-    """
-    data = api.get(f"/api/v1/namespaces/{namespace}/configmaps/{config_map}").get("data")
-    text = (data or {}).get(_KEY)
-    try:
-        return ReleaseWebhooks.model_validate(yaml.load(text or "", _LOADER))  # noqa: S506 - it is a safe one
-    except (yaml.YAMLError, ValidationError) as error:
-        raise UnavailableError(
-            f"{_KEY} of the ConfigMap {config_map} is not a list of webhooks; run helm upgrade"
-        ) from error
-
-
-def read_configuration(api: KubernetesAPI, configuration: WebhookConfiguration) -> dict[str, Any] | None:
-    """Return a configuration object as it is; None if it, or its webhook, is not there.
-
-    Raises:
-        UnavailableError: the API server could not be asked.
-    """
-    try:
-        found = api.get(configuration.path)
-    except NotFoundError:
-        return None
-    return found if _find(configuration, found) is not None else None
-
-
-def webhook_of(configuration: WebhookConfiguration, found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the webhook of a configuration object that `read_configuration` has returned."""
-    webhook = _find(configuration, found)
-    assert webhook is not None  # noqa: S101 - read_configuration has checked
-    return webhook
+    from sealgate.release.webhooks import WebhookConfiguration
 
 
 def apply_fields(
@@ -161,8 +60,3 @@ def was_taken_away(configuration: WebhookConfiguration, found: Mapping[str, Any]
             key = json.dumps({"name": configuration.webhook}, separators=(",", ":"))
             return f"f:{field}" not in (owned.get(f"k:{key}") or {})
     return False
-
-
-def _find(configuration: WebhookConfiguration, found: Mapping[str, Any]) -> dict[str, Any] | None:
-    webhooks: list[dict[str, Any]] = found.get("webhooks") or []
-    return next((webhook for webhook in webhooks if webhook["name"] == configuration.webhook), None)

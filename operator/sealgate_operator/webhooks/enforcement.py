@@ -14,19 +14,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from sealgate import self_test
 from sealgate.errors import UnavailableError
-from sealgate.kubernetes.client import MAX_STATUS_MESSAGE
-from sealgate.messages import quote
+from sealgate.release.self_test import run_self_test
+from sealgate.release.tampering import comparable_rules
+from sealgate.release.webhooks import read_configuration, read_release, webhook_of
 from sealgate_operator.status.conditions import ConditionUpdate
-from sealgate_operator.webhooks.configurations import (
-    apply_fields,
-    read_configuration,
-    read_release,
-    was_taken_away,
-    webhook_of,
-)
-from sealgate_operator.webhooks.tampering import comparable_rules
+from sealgate_operator.webhooks.configurations import apply_fields, was_taken_away
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,10 +28,10 @@ if TYPE_CHECKING:
 
     from sealgate.kubernetes.client import KubernetesAPI
     from sealgate.kubernetes.lease import Lease
+    from sealgate.release.webhooks import ReleaseWebhooks, WebhookConfiguration
     from sealgate_operator.config import OperatorConfig
     from sealgate_operator.events import Events
     from sealgate_operator.metrics import Metrics
-    from sealgate_operator.webhooks.configurations import ReleaseWebhooks, WebhookConfiguration
 
 #: The field manager that owns the rules.
 MANAGER = "sealgate-operator-rules"
@@ -104,7 +97,7 @@ class Enforcement:
         # Before the self-test, which may fail.
         self._metrics.enforcing(enforcing=not differing)
         if differing and self._lease.leads():
-            self._prove(release)
+            run_self_test(self._api, self._namespace, release.self_test.webhook)
             self._apply(release, differing)
             differing = self._differing(release)
             self._metrics.enforcing(enforcing=not differing)
@@ -125,23 +118,6 @@ class Enforcement:
             if found is None or comparable_rules(webhook_of(one, found).get("rules")) != comparable_rules(one.rules):
                 differing.append(one)
         return differing
-
-    def _prove(self, release: ReleaseWebhooks) -> None:
-        """Return if the API server has got the webhook's answer to the self-test.
-
-        Raises:
-            UnavailableError: it has not; the message says what it got instead.
-        """
-        lease = {
-            "apiVersion": "coordination.k8s.io/v1",
-            "kind": "Lease",
-            "metadata": {"name": "sealgate-self-test", "labels": {self_test.LABEL: "true"}},
-        }
-        path = f"/apis/coordination.k8s.io/v1/namespaces/{self._namespace}/leases"
-        answer = self._api.dry_run(path, lease)
-        if answer != self_test.refusal_by(release.self_test.webhook):
-            got = quote(answer, MAX_STATUS_MESSAGE) or "the API server did not call it"
-            raise UnavailableError(f"the webhook does not answer the API server's self-test: {got}")
 
     def _apply(self, release: ReleaseWebhooks, differing: list[WebhookConfiguration]) -> None:
         tested = read_configuration(self._api, release.self_test)

@@ -11,25 +11,24 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from sealgate.errors import NotFoundError, UnavailableError
-from sealgate.kubernetes.endpoint_slices import slices_of
+from sealgate.errors import UnavailableError
+from sealgate.release.enforcement import find_enforcement_problems
+from sealgate.release.webhooks import read_release
 from sealgate_operator.status.conditions import ConditionUpdate
 from sealgate_operator.status.verification_policies import ENFORCED
-from sealgate_operator.webhooks.configurations import API_VERSION, read_configuration, read_release, webhook_of
 from sealgate_operator.webhooks.settling import SettlingCondition
-from sealgate_operator.webhooks.tampering import Problem, find_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable
 
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
     from sealgate.kubernetes.client import KubernetesAPI
+    from sealgate.release.tampering import Problem
     from sealgate_operator.config import OperatorConfig
     from sealgate_operator.events import Events
     from sealgate_operator.metrics import Metrics
-    from sealgate_operator.webhooks.configurations import ReleaseWebhooks, WebhookConfiguration
 
 #: Seconds between two observations.
 PERIOD: Final = 2.0
@@ -40,7 +39,6 @@ _MAX_PROBLEMS: Final = 5
 _IN_PLACE: Final = ConditionUpdate(
     ENFORCED, True, "WebhookInPlace", "the API server asks the webhook about every object that the chart's rules name"
 )
-_KINDS: Final = ("authenticators", "verificationpolicies")
 
 
 class Guard:
@@ -128,36 +126,7 @@ class Guard:
             UnavailableError: the API server could not be asked.
         """
         release = read_release(self._api, self._namespace, self._config_map)
-        return [*self._kinds_missing(release), *self._configurations(release), *self._without_endpoint(release)]
-
-    def _configurations(self, release: ReleaseWebhooks) -> Iterator[tuple[Problem, dict[str, Any]]]:
-        tested = read_configuration(self._api, release.self_test)
-        bundle = "" if tested is None else webhook_of(release.self_test, tested)["clientConfig"].get("caBundle") or ""
-        for one in (release.self_test, *release.configurations):
-            found = tested if one is release.self_test else read_configuration(self._api, one)
-            for problem in find_problems(one, found, bundle):
-                yield problem, found or _stub(one)
-
-    def _kinds_missing(self, release: ReleaseWebhooks) -> Iterator[tuple[Problem, dict[str, Any]]]:
-        for plural in _KINDS:
-            try:
-                self._api.get(f"/apis/sealgate.dev/v1alpha1/{plural}", {"limit": 1})
-            except NotFoundError:
-                message = (
-                    f"the CustomResourceDefinition {plural}.sealgate.dev was removed, and with it every object: apply "
-                    "the chart's crds, then your policies"
-                )
-                yield Problem("CRDMissing", "", message), _stub(release.configurations[0])
-
-    def _without_endpoint(self, release: ReleaseWebhooks) -> Iterator[tuple[Problem, dict[str, Any]]]:
-        one = release.configurations[0]
-        service = ((one.expected or {}).get("clientConfig") or {}).get("service")
-        if service and not any(map(_is_ready, slices_of(self._api, self._namespace, service["name"]))):
-            message = (
-                f"the Service {service['name']} has no endpoint: see the webhook's pods, "
-                f"kubectl -n {self._namespace} get pods"
-            )
-            yield Problem("NoEndpoint", "", message, repaired=True), _stub(one)
+        return list(find_enforcement_problems(self._api, self._namespace, release))
 
     # Events -------------------------------------------------------------------------------------------------------
 
@@ -187,14 +156,3 @@ def _condition_of(problems: list[Problem]) -> ConditionUpdate:
         messages.append(f"and {len(problems) - _MAX_PROBLEMS} more")
     waits = all(problem.repaired for problem in problems)
     return ConditionUpdate(ENFORCED, False, problems[0].kind, "; ".join(messages), stalled=not waits)
-
-
-def _stub(one: WebhookConfiguration) -> dict[str, Any]:
-    """Return what an Event needs of a configuration that is not there, or that was not read."""
-    return {"apiVersion": API_VERSION, "kind": one.kind, "metadata": {"name": one.name}}
-
-
-def _is_ready(endpoint_slice: Mapping[str, Any]) -> bool:
-    endpoints = endpoint_slice.get("endpoints") or ()
-    # A condition that is not there means ready.
-    return any(one.get("addresses") and (one.get("conditions") or {}).get("ready") is not False for one in endpoints)

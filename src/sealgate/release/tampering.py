@@ -14,12 +14,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sealgate.messages import quote
-from sealgate_operator.webhooks.configurations import webhook_of
+from sealgate.release.webhooks import webhook_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from sealgate_operator.webhooks.configurations import WebhookConfiguration
+    from sealgate.release.webhooks import WebhookConfiguration
 
 #: How to bring back what the chart writes. Helm 4 applies server-side, where the other client's fields conflict.
 RESTORE: Final = "restore it with helm upgrade (Helm 4: --force-conflicts), and see who changed it in the audit log"

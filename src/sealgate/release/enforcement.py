@@ -1,0 +1,81 @@
+"""Finds everything that keeps the API server from asking the webhook: configurations, kinds, endpoints. Only reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sealgate.errors import NotFoundError
+from sealgate.kubernetes.endpoint_slices import slices_of
+from sealgate.release.tampering import Problem, find_problems
+from sealgate.release.webhooks import API_VERSION, read_configuration, webhook_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from sealgate.kubernetes.client import KubernetesAPI
+    from sealgate.release.webhooks import ReleaseWebhooks, WebhookConfiguration
+
+#: The kinds that the webhook reads.
+KINDS: Final = ("authenticators", "verificationpolicies")
+
+
+def find_enforcement_problems(
+    api: KubernetesAPI, namespace: str, release: ReleaseWebhooks
+) -> Iterator[tuple[Problem, dict[str, Any]]]:
+    """Yield every problem, with the object that an Event about it names.
+
+    Args:
+        api: the API server.
+        namespace: sealgate's own.
+        release: what the chart wants.
+
+    Raises:
+        UnavailableError: the API server could not be asked.
+    """
+    yield from _missing_kinds(api, release)
+    yield from _configurations(api, release)
+    yield from _without_endpoint(api, namespace, release)
+
+
+def _configurations(api: KubernetesAPI, release: ReleaseWebhooks) -> Iterator[tuple[Problem, dict[str, Any]]]:
+    tested = read_configuration(api, release.self_test)
+    bundle = "" if tested is None else webhook_of(release.self_test, tested)["clientConfig"].get("caBundle") or ""
+    for one in (release.self_test, *release.configurations):
+        found = tested if one is release.self_test else read_configuration(api, one)
+        for problem in find_problems(one, found, bundle):
+            yield problem, found or _stub(one)
+
+
+def _missing_kinds(api: KubernetesAPI, release: ReleaseWebhooks) -> Iterator[tuple[Problem, dict[str, Any]]]:
+    for plural in KINDS:
+        try:
+            api.get(f"/apis/sealgate.dev/v1alpha1/{plural}", {"limit": 1})
+        except NotFoundError:
+            message = (
+                f"the CustomResourceDefinition {plural}.sealgate.dev was removed, and with it every object: apply "
+                "the chart's crds, then your policies"
+            )
+            yield Problem("CRDMissing", "", message), _stub(release.configurations[0])
+
+
+def _without_endpoint(
+    api: KubernetesAPI, namespace: str, release: ReleaseWebhooks
+) -> Iterator[tuple[Problem, dict[str, Any]]]:
+    one = release.configurations[0]
+    service = ((one.expected or {}).get("clientConfig") or {}).get("service")
+    if service and not any(map(_is_ready, slices_of(api, namespace, service["name"]))):
+        message = (
+            f"the Service {service['name']} has no endpoint: see the webhook's pods, kubectl -n {namespace} get pods"
+        )
+        yield Problem("NoEndpoint", "", message, repaired=True), _stub(one)
+
+
+def _stub(one: WebhookConfiguration) -> dict[str, Any]:
+    """Return what an Event needs of a configuration that is not there, or that was not read."""
+    return {"apiVersion": API_VERSION, "kind": one.kind, "metadata": {"name": one.name}}
+
+
+def _is_ready(endpoint_slice: Mapping[str, Any]) -> bool:
+    endpoints = endpoint_slice.get("endpoints") or ()
+    # A condition that is not there means ready.
+    return any(one.get("addresses") and (one.get("conditions") or {}).get("ready") is not False for one in endpoints)

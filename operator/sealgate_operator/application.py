@@ -9,6 +9,7 @@ from sealgate.errors import SealgateError
 from sealgate.http.services import ServiceClient
 from sealgate.kms.key_source import KMSKeySource
 from sealgate.kubernetes.lease import Lease, Timing
+from sealgate.process.probes import probes_app
 from sealgate_operator.certificates.filled_secret import FilledSecretReconciler
 from sealgate_operator.certificates.reconciler import CertificateReconciler
 from sealgate_operator.certificates.self_test import next_data
@@ -22,7 +23,7 @@ from sealgate_operator.controller.store import ObjectStore
 from sealgate_operator.controller.work_queue import WorkQueue
 from sealgate_operator.events import COMPONENT, Events
 from sealgate_operator.keys.secrets import CredentialSecrets, SecretKeys
-from sealgate_operator.metrics import Metrics, probes_app
+from sealgate_operator.metrics import Metrics
 from sealgate_operator.replica import POLL_SECONDS, Replica, Tasks
 from sealgate_operator.webhooks.enforcement import Enforcement
 from sealgate_operator.webhooks.guard import Guard

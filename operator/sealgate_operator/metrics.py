@@ -1,4 +1,4 @@
-"""Prometheus metrics, `/healthz` and `/readyz`, on one port.
+"""Prometheus metrics of the operator.
 
 Labels are kinds and states, never names: users who may write objects must not be able to create time series.
 """
@@ -9,14 +9,9 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from sealgate.process.metrics_server import metrics_app
-from sealgate.process.serving.asgi import respond
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
-
-    from sealgate.process.serving.asgi import ASGIApplication, Receive, Scope, Send
 
 _PREFIX = "sealgate_operator"
 
@@ -150,29 +145,3 @@ class Metrics:
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
-
-
-def probes_app(
-    registry: CollectorRegistry, well: Callable[[], bool], problem: Callable[[], str] = lambda: ""
-) -> ASGIApplication:
-    """Return the ASGI application of the port: `/healthz` and `/readyz`, on followers too, and metrics on other paths.
-
-    Args:
-        registry: the metrics to serve.
-        well: returns whether every background task runs.
-        problem: returns why this replica is not ready; empty if it is.
-    """
-    scrape = metrics_app(registry)
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"]
-        if path not in {"/healthz", "/readyz"}:
-            await scrape(scope, receive, send)
-            return
-        why = "" if well() else "a background task has stopped"
-        if path == "/readyz":
-            why = why or problem()
-        text = f"{why or 'ok'}\n".encode("ascii", "backslashreplace")
-        await respond(send, 503 if why else 200, text, b"text/plain")
-
-    return answer

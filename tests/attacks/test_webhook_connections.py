@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from sealgate.process.logs import configure_logs
 from sealgate.process.metrics_server import SCRAPE_LIMITS, MetricsServer
-from sealgate_operator.metrics import probes_app
+from sealgate.process.probes import probes_app
 from tests.webhook.environment import open_environment
 from tests.webhook.objects import pod, review
 from tests.webhook.servers import TLSFiles, children_of, running

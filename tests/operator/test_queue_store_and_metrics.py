@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from sealgate.process.logs import configure_logs
 from sealgate.process.metrics_server import MetricsServer
+from sealgate.process.probes import probes_app
 from sealgate_operator.controller.resources import AUTHENTICATOR, POLICY, SECRET
 from sealgate_operator.controller.store import ObjectStore
 from sealgate_operator.controller.work_queue import LONGEST_BACKOFF, Key, WorkQueue
-from sealgate_operator.metrics import Metrics, probes_app
+from sealgate_operator.metrics import Metrics
 from tests.operator.objects import authenticator, cosign, policy, secret, secret_ref
 from tests.support.clocks import NOW, FakeClock
 

@@ -13,8 +13,8 @@ from sealgate.errors import UnavailableError
 from sealgate.kubernetes.client import MAX_STATUS_MESSAGE
 from sealgate.messages import quote
 from sealgate.process.metrics_server import MetricsServer
+from sealgate.process.probes import probes_app
 from sealgate_operator.canary.metrics import CanaryMetrics
-from sealgate_operator.metrics import probes_app
 from sealgate_operator.replica import bind
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from sealgate.budgets import Budgets
 from sealgate.errors import NotFoundError, SealgateError
 from sealgate.kms.budgeted_services import BURST, REQUESTS_PER_MINUTE
 from sealgate.kubernetes.lease import Lease, Timing
+from sealgate.process.probes import probes_app
 from sealgate.registry.client import RegistryClient
 from sealgate.trusted_state.stores import MemoryTrustedState
 from sealgate_operator.controller.kopf_adapter import Watcher
@@ -17,7 +18,6 @@ from sealgate_operator.controller.resources import SIGNING_POLICY, SIGNING_REQUE
 from sealgate_operator.controller.store import ObjectStore
 from sealgate_operator.controller.work_queue import WorkQueue
 from sealgate_operator.events import Events
-from sealgate_operator.metrics import probes_app
 from sealgate_operator.replica import POLL_SECONDS, Replica, Tasks
 from sealgate_operator.worker import policies
 from sealgate_operator.worker.agenda import Agenda, Outcome

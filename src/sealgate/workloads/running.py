@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from sealgate.workloads.images import ContainerImage, ImageKind
+    from sealgate.workloads.kinds import WorkloadKind
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 #: The most characters of an `imageID`; longer text is no reference.
 MAX_IMAGE_ID: Final = 1024
+#: Phases of Pods that run no more.
+_ENDED: Final = frozenset({"Succeeded", "Failed"})
 _STATUSES: Final[tuple[tuple[str, ImageKind], ...]] = (
     ("containerStatuses", "container"),
     ("initContainerStatuses", "init"),
@@ -59,6 +62,21 @@ def compare_running(image_id: str, subject: str | None, contents: Collection[str
     if digest == subject or digest in (contents or ()):
         return Running.MATCH
     return Running.UNKNOWN if contents is None else Running.DIFFERS
+
+
+def runs_nothing(obj: Mapping[str, Any], kind: WorkloadKind) -> bool:
+    """Return whether an object is a Pod that has ended, or a former revision of a Deployment.
+
+    Args:
+        obj: the object as parsed JSON.
+        kind: its kind.
+    """
+    if kind.kind == "Pod":
+        return (obj.get("status") or {}).get("phase") in _ENDED
+    if (kind.group, kind.kind) != ("apps", "ReplicaSet"):
+        return False
+    owners = (obj.get("metadata") or {}).get("ownerReferences")
+    return bool(owners) and (obj.get("spec") or {}).get("replicas") == 0
 
 
 def running_ids(pod: Mapping[str, Any]) -> Mapping[tuple[ImageKind, str], str]:

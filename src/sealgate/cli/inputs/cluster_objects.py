@@ -5,17 +5,19 @@ Only policies and authenticators are indispensable. What else cannot be read is 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import quote as url_quote
 
 from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.cli.inputs.cluster_secrets import read_credentials
 from sealgate.cli.inputs.items import Item
 from sealgate.errors import InvalidWorkloadError, NotFoundError, SealgateError, UnavailableError
+from sealgate.kubernetes.collections import find_collection, listed_kinds
 from sealgate.kubernetes.lists import list_objects
 from sealgate.messages import quote
 from sealgate.policies.matching import Namespace
 from sealgate.service_secrets import credentials_error
+from sealgate.workloads.running import runs_nothing
 from sealgate_webhook.backends.cluster.namespaces import PATH as NAMESPACES
 from sealgate_webhook.backends.cluster.namespaces import read_namespace
 from sealgate_webhook.backends.cluster.policies import (
@@ -37,21 +39,6 @@ if TYPE_CHECKING:
     from sealgate.policies.decisions import UnmatchedImages
     from sealgate.verification.policy_sets import PolicySet
     from sealgate.workloads.kinds import WorkloadKind
-
-#: Group and version, and the collection, of each built-in kind. `extensions` is not served any more.
-_COLLECTIONS: Final = {
-    ("", "Pod"): ("api/v1", "pods"),
-    ("", "ReplicationController"): ("api/v1", "replicationcontrollers"),
-    ("", "PodTemplate"): ("api/v1", "podtemplates"),
-    ("apps", "Deployment"): ("apis/apps/v1", "deployments"),
-    ("apps", "ReplicaSet"): ("apis/apps/v1", "replicasets"),
-    ("apps", "StatefulSet"): ("apis/apps/v1", "statefulsets"),
-    ("apps", "DaemonSet"): ("apis/apps/v1", "daemonsets"),
-    ("batch", "Job"): ("apis/batch/v1", "jobs"),
-    ("batch", "CronJob"): ("apis/batch/v1", "cronjobs"),
-}
-#: Phases of Pods that run no more.
-_ENDED: Final = frozenset({"Succeeded", "Failed"})
 
 
 class ClusterObjects:
@@ -109,9 +96,7 @@ class ClusterObjects:
             pull_secrets: gets the names of the Secrets that the objects pull with.
             read: called after each object.
         """
-        for kind in found.kinds.kinds:
-            if kind.group == "extensions":
-                continue
+        for kind in listed_kinds(found.kinds):
             try:
                 for obj in list_objects(self._api, self._path(kind), kind.kind):
                     self._add(obj, kind, found, pull_secrets)
@@ -155,7 +140,7 @@ class ClusterObjects:
         namespace = str((obj.get("metadata") or {}).get("namespace") or "")
         if namespace in self._excluded:
             return
-        if _runs_nothing(obj, kind):
+        if runs_nothing(obj, kind):
             self.left_out += 1
             return
         try:
@@ -166,20 +151,9 @@ class ClusterObjects:
         pull_secrets.add(obj, kind, images)
 
     def _path(self, kind: WorkloadKind) -> str:
-        version, collection = _COLLECTIONS.get((kind.group, kind.kind)) or self._discover(kind)
+        version, collection = find_collection(self._api, kind)
         within = f"/namespaces/{url_quote(self._namespace, safe='')}" if self._namespace is not None else ""
         return f"/{version}{within}/{collection}"
-
-    def _discover(self, kind: WorkloadKind) -> tuple[str, str]:
-        groups = self._api.discover("/apis").get("groups") or ()
-        preferred = [group.get("preferredVersion") or {} for group in groups if group.get("name") == kind.group]
-        version = str(preferred[0].get("groupVersion")) if preferred else ""
-        if not version:
-            raise NotFoundError(f"the cluster has no {kind}")
-        for resource in self._api.discover(f"/apis/{version}").get("resources") or ():
-            if resource.get("kind") == kind.kind and "/" not in str(resource.get("name")):
-                return f"apis/{version}", str(resource["name"])
-        raise NotFoundError(f"the cluster has no {kind}")
 
     def _not_read(self, problem: str) -> None:
         self.unread.append(problem)
@@ -204,13 +178,3 @@ class _NamedSecrets:
             # The author of an Authenticator chooses the Secret and the server that its content is sent to.
             raise credentials_error(name, f"name it to have it read: --service-secret NAMESPACE/{quote(name, 64)}")
         return read_credentials(self._api, namespace, name)
-
-
-def _runs_nothing(obj: Mapping[str, Any], kind: WorkloadKind) -> bool:
-    """Return whether an object is a Pod that has ended, or a former revision of a Deployment."""
-    if kind.kind == "Pod":
-        return (obj.get("status") or {}).get("phase") in _ENDED
-    if (kind.group, kind.kind) != ("apps", "ReplicaSet"):
-        return False
-    owners = (obj.get("metadata") or {}).get("ownerReferences")
-    return bool(owners) and (obj.get("spec") or {}).get("replicas") == 0

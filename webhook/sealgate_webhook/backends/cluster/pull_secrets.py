@@ -297,7 +297,7 @@ class ClusterCredentials:
             InvalidWorkloadError: one of the object's pod specs is invalid, or there are more than
                 `MAX_POD_SPECS` that name different Secrets.
         """
-        providers: list[CredentialProvider] = []
+        named: dict[tuple[tuple[str, ...], str], None] = {}
         if self._reads_from(request.namespace):
             named = dict.fromkeys(pull_secrets_of(spec) for spec in self._pod_specs(request))
             if len(named) > MAX_POD_SPECS:
@@ -305,7 +305,18 @@ class ClusterCredentials:
                     f"the object has {len(named)} pod specs with different pull secrets, and at most {MAX_POD_SPECS} "
                     "are possible"
                 )
-            providers.extend(WorkloadCredentials(self._reader, request.namespace, *names) for names in named)
+        return self.of_workloads(request.namespace, named)
+
+    def of_workloads(self, namespace: str, named: Iterable[tuple[tuple[str, ...], str]]) -> CredentialProvider:
+        """Return where the images of workloads of one namespace get their credentials from.
+
+        Args:
+            namespace: the only one that Secrets are read from for them, and only if the installation permits that.
+            named: what `pull_secrets_of` returns for each pod spec; the caller bounds their number.
+        """
+        providers: list[CredentialProvider] = []
+        if self._reads_from(namespace):
+            providers.extend(WorkloadCredentials(self._reader, namespace, *names) for names in named)
         if self._shared is not None:
             providers.append(self._shared)
         return CredentialChain(providers)

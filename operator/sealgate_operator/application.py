@@ -28,6 +28,7 @@ from sealgate_operator.replica import POLL_SECONDS, Replica, Tasks
 from sealgate_operator.webhooks.enforcement import Enforcement
 from sealgate_operator.webhooks.guard import Guard
 from sealgate_operator.webhooks.node_critical import NodeCritical
+from sealgate_operator.webhooks.observer import Observer
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -88,7 +89,6 @@ class Operator:
         self._counts = config.webhook_service.in_cluster
         self._guard = Guard(
             api,
-            config,
             namespace,
             leads=self._lease.leads,
             events=events,
@@ -97,6 +97,7 @@ class Operator:
             clock=clock,
             log=log,
         )
+        self._observer = Observer(api, namespace, config.webhooks, (self._guard, self._enforcement))
         self._reconciler = Reconciler(
             api=api,
             namespace=namespace,
@@ -177,7 +178,7 @@ class Operator:
             reading["counts"] = self._replicas.run
         return Tasks(
             # A follower observes too, so that it becomes ready when the leader has applied the rules.
-            observing={"enforcement": self._enforcement.run, "guard": self._guard.run},
+            observing={"observer": self._observer.run},
             writing=writing,
             reading=reading,
             close=self._queue.close,

@@ -50,9 +50,6 @@ class Metrics:
             f"{_PREFIX}_workqueue_depth", "Objects that wait to be reconciled.", registry=self.registry
         )
         self._enforcing = Gauge(
-            f"{_PREFIX}_enforcing", "1 if every webhook configuration has its rules, 0 if not.", registry=self.registry
-        )
-        self._enforced = Gauge(
             "sealgate_enforcing",
             "1 if the API server asks the webhook as the chart wants, 0 if anything keeps it from that.",
             registry=self.registry,
@@ -92,14 +89,10 @@ class Metrics:
         """Count an Event that could not be written."""
         self._events_dropped.inc()
 
-    def enforcing(self, *, enforcing: bool) -> None:
-        """Set whether every webhook configuration has its rules."""
-        self._enforcing.set(float(enforcing))
-
     def enforcement(self, problems: Iterable[str]) -> None:
         """Set the kinds of problems that keep the API server from asking the webhook as the chart wants."""
         kinds = set(problems)
-        self._enforced.set(not kinds)
+        self._enforcing.set(not kinds)
         self._problems.clear()
         for kind in kinds:
             self._problems.labels(kind).set(1)

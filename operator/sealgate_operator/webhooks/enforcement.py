@@ -14,10 +14,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from sealgate.errors import UnavailableError
 from sealgate.release.self_test import run_self_test
 from sealgate.release.tampering import comparable_rules
-from sealgate.release.webhooks import read_configuration, read_release, webhook_of
+from sealgate.release.webhooks import observe, webhook_of
 from sealgate_operator.status.conditions import ConditionUpdate
 from sealgate_operator.webhooks.configurations import apply_fields, was_taken_away
 
@@ -26,21 +25,20 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
+    from sealgate.errors import UnavailableError
     from sealgate.kubernetes.client import KubernetesAPI
     from sealgate.kubernetes.lease import Lease
-    from sealgate.release.webhooks import ReleaseWebhooks, WebhookConfiguration
+    from sealgate.release.webhooks import Observation, WebhookConfiguration
     from sealgate_operator.config import OperatorConfig
     from sealgate_operator.events import Events
     from sealgate_operator.metrics import Metrics
 
 #: The field manager that owns the rules.
 MANAGER = "sealgate-operator-rules"
-#: Seconds between two reconciliations.
-PERIOD = 2.0
 
 
 class Enforcement:
-    """Reconciles the rules of the webhook configurations.
+    """Reconciles the rules of the webhook configurations, in one thread; `problem` may be called in any.
 
     Args:
         api: the API server.
@@ -48,7 +46,7 @@ class Enforcement:
         namespace: sealgate's own.
         lease: says whether this replica leads.
         events: gets an Event for rules that another client has changed.
-        metrics: shows whether the rules are in place.
+        metrics: counts reconciliations, and rules that another client has changed.
         log: gets a line for every change.
     """
 
@@ -76,31 +74,31 @@ class Enforcement:
         """Return why this replica is not ready; empty once it has seen the rules on every configuration."""
         return "" if self._seen.is_set() else self._problem
 
-    def run(self, stop: threading.Event) -> None:
-        """Reconcile periodically until `stop` is set."""
-        while not stop.is_set():
-            try:
-                self.reconcile()
-            except UnavailableError as error:
-                self._metrics.failed("rules")
-                self._note(error.message)
-            stop.wait(PERIOD)
+    def failed(self, error: UnavailableError) -> None:
+        """Report that there was no observation, or that it could not be reconciled.
 
-    def reconcile(self) -> None:
+        Args:
+            error: says why.
+        """
+        self._metrics.failed("rules")
+        self._note(error.message)
+
+    def take(self, observation: Observation) -> None:
         """Compare the rules with what the release wants, and apply what differs.
+
+        Args:
+            observation: of now.
 
         Raises:
             UnavailableError: the API server could not be asked, or cannot call the webhook.
         """
-        release = read_release(self._api, self._namespace, self._config_map)
-        differing = self._differing(release)
-        # Before the self-test, which may fail.
-        self._metrics.enforcing(enforcing=not differing)
+        differing = _differing(observation)
         if differing and self._lease.leads():
-            run_self_test(self._api, self._namespace, release.self_test.webhook)
-            self._apply(release, differing)
-            differing = self._differing(release)
-            self._metrics.enforcing(enforcing=not differing)
+            run_self_test(self._api, self._namespace, observation.release.self_test.webhook)
+            # The self-test takes time, in which another client may have changed them.
+            observation = observe(self._api, self._namespace, self._config_map)
+            self._apply(observation, _differing(observation))
+            differing = _differing(observe(self._api, self._namespace, self._config_map))
         if differing:
             self._note(f"rules are not in place on {', '.join(one.name for one in differing)}")
             return
@@ -110,25 +108,15 @@ class Enforcement:
             self._log.info("the API server sends workloads to the webhook; images are verified")
             self._seen.set()
 
-    def _differing(self, release: ReleaseWebhooks) -> list[WebhookConfiguration]:
-        """Return the configurations that are not there, or have other rules."""
-        differing = []
-        for one in release.configurations:
-            found = read_configuration(self._api, one)
-            if found is None or comparable_rules(webhook_of(one, found).get("rules")) != comparable_rules(one.rules):
-                differing.append(one)
-        return differing
-
-    def _apply(self, release: ReleaseWebhooks, differing: list[WebhookConfiguration]) -> None:
-        tested = read_configuration(self._api, release.self_test)
+    def _apply(self, observation: Observation, differing: list[WebhookConfiguration]) -> None:
+        tested = observation.webhook_of(observation.release.self_test)
         # Pods are admitted only with digests, so what writes them comes first: mutating before validating.
         for one in sorted(differing, key=lambda one: one.kind):
-            found = read_configuration(self._api, one)
+            found = observation.object_of(one)
             if tested is None or found is None:
                 continue
-            webhook = webhook_of(one, found)
             # The self-test says nothing about another address or CA bundle.
-            if _connection(webhook) != _connection(webhook_of(release.self_test, tested)):
+            if _connection(webhook_of(one, found)) != _connection(tested):
                 continue
             self._lease.check()
             apply_fields(self._api, one, found, {"rules": one.rules}, MANAGER)
@@ -151,6 +139,16 @@ class Enforcement:
         if problem != self._problem:
             self._log.warning("webhook rules not in place; will retry", problem=problem)
         self._problem = problem
+
+
+def _differing(observation: Observation) -> list[WebhookConfiguration]:
+    """Return the configurations that are not there, or have other rules."""
+    return [
+        one
+        for one in observation.release.configurations
+        if (webhook := observation.webhook_of(one)) is None
+        or comparable_rules(webhook.get("rules")) != comparable_rules(one.rules)
+    ]
 
 
 def _connection(webhook: Mapping[str, Any]) -> tuple[object, ...]:

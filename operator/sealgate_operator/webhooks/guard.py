@@ -1,9 +1,9 @@
 """Watches whether the API server asks the webhook as the chart wants, and says so on every policy.
 
-Every two seconds each replica compares the webhook configurations with what the chart wants (`tampering`), asks
-whether the webhook has an endpoint and whether the policies' kinds are still there. The metrics say so at once, in
-every replica; the leader writes an Event about the configuration for each new problem, and the condition `Enforced`
-on every policy. Nothing is repaired here.
+Each replica compares each observation of the webhook configurations (`observer`) with what the chart wants
+(`tampering`), asks whether the webhook has an endpoint and whether the policies' kinds are still there. The metrics say
+so at once, in every replica; the leader writes an Event about the configuration for each new problem, and the condition
+`Enforced` on every policy. Nothing is repaired here.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from sealgate.errors import UnavailableError
 from sealgate.release.enforcement import find_enforcement_problems
-from sealgate.release.webhooks import read_release
 from sealgate_operator.status.conditions import ConditionUpdate
 from sealgate_operator.status.verification_policies import ENFORCED
 from sealgate_operator.webhooks.settling import SettlingCondition
@@ -24,14 +22,13 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
+    from sealgate.errors import UnavailableError
     from sealgate.kubernetes.client import KubernetesAPI
     from sealgate.release.tampering import Problem
-    from sealgate_operator.config import OperatorConfig
+    from sealgate.release.webhooks import Observation
     from sealgate_operator.events import Events
     from sealgate_operator.metrics import Metrics
 
-#: Seconds between two observations.
-PERIOD: Final = 2.0
 #: Seconds after the start within which a problem is no Event unless all was well before: an installation begins so.
 GRACE_SECONDS: Final = 60.0
 #: The most problems that the condition spells out.
@@ -42,11 +39,10 @@ _IN_PLACE: Final = ConditionUpdate(
 
 
 class Guard:
-    """Observes enforcement; thread-safe.
+    """Says whether the API server asks the webhook, in one thread; `condition` may be called in any.
 
     Args:
         api: the API server.
-        config: name of the ConfigMap that lists the configurations.
         namespace: sealgate's own.
         leads: returns whether this replica writes Events.
         events: gets an Event for each new problem.
@@ -56,10 +52,9 @@ class Guard:
         log: gets a line for every change.
     """
 
-    def __init__(  # noqa: PLR0913 - what it observes, and where it says so
+    def __init__(  # noqa: PLR0913 - what it asks, and where it says so
         self,
         api: KubernetesAPI,
-        config: OperatorConfig,
         namespace: str,
         *,
         leads: Callable[[], bool],
@@ -70,7 +65,6 @@ class Guard:
         log: FilteringBoundLogger,
     ) -> None:
         self._api = api
-        self._config_map = config.webhooks
         self._namespace = namespace
         self._leads = leads
         self._events = events
@@ -89,20 +83,25 @@ class Guard:
         with self._lock:
             return self._condition.current
 
-    def run(self, stop: threading.Event) -> None:
-        """Observe periodically until `stop` is set."""
-        while not stop.is_set():
-            self.observe()
-            stop.wait(PERIOD)
+    def failed(self, error: UnavailableError) -> None:
+        """Report that the API server could not be asked; say so in the condition only if that lasts.
 
-    def observe(self) -> None:
-        """Observe once, and report what has changed."""
-        try:
-            problems = self._find()
-        except UnavailableError as error:
-            self._metrics.failed("guard")
-            self._settle(ConditionUpdate(ENFORCED, None, "NotKnown", f"cannot be found out: {error.message}"))
-            return
+        Args:
+            error: says why.
+        """
+        self._metrics.failed("guard")
+        self._settle(ConditionUpdate(ENFORCED, None, "NotKnown", f"cannot be found out: {error.message}"))
+
+    def take(self, observation: Observation) -> None:
+        """Report what has changed since the last observation.
+
+        Args:
+            observation: of now.
+
+        Raises:
+            UnavailableError: the API server could not be asked for the rest.
+        """
+        problems = list(find_enforcement_problems(self._api, self._namespace, observation))
         self._metrics.enforcement({problem.kind for problem, _ in problems})
         self._report(problems)
         self._settle(_condition_of([problem for problem, _ in problems]))
@@ -116,17 +115,6 @@ class Guard:
             else:
                 self._log.warning("enforcement not in place", reason=update.reason, message=update.message)
             self._on_change()
-
-    # What is wrong ------------------------------------------------------------------------------------------------
-
-    def _find(self) -> list[tuple[Problem, dict[str, Any]]]:
-        """Return every problem, with the object that an Event about it names.
-
-        Raises:
-            UnavailableError: the API server could not be asked.
-        """
-        release = read_release(self._api, self._namespace, self._config_map)
-        return list(find_enforcement_problems(self._api, self._namespace, release))
 
     # Events -------------------------------------------------------------------------------------------------------
 

@@ -7,41 +7,42 @@ from typing import TYPE_CHECKING, Any, Final
 from sealgate.errors import NotFoundError
 from sealgate.kubernetes.endpoint_slices import slices_of
 from sealgate.release.tampering import Problem, find_problems
-from sealgate.release.webhooks import API_VERSION, read_configuration, webhook_of
+from sealgate.release.webhooks import API_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sealgate.kubernetes.client import KubernetesAPI
-    from sealgate.release.webhooks import ReleaseWebhooks, WebhookConfiguration
+    from sealgate.release.webhooks import Observation, ReleaseWebhooks, WebhookConfiguration
 
 #: The kinds that the webhook reads.
 KINDS: Final = ("authenticators", "verificationpolicies")
 
 
 def find_enforcement_problems(
-    api: KubernetesAPI, namespace: str, release: ReleaseWebhooks
+    api: KubernetesAPI, namespace: str, observation: Observation
 ) -> Iterator[tuple[Problem, dict[str, Any]]]:
     """Yield every problem, with the object that an Event about it names.
 
     Args:
         api: the API server.
         namespace: sealgate's own.
-        release: what the chart wants.
+        observation: the webhook configurations of now.
 
     Raises:
         UnavailableError: the API server could not be asked.
     """
-    yield from _missing_kinds(api, release)
-    yield from _configurations(api, release)
-    yield from _without_endpoint(api, namespace, release)
+    yield from _missing_kinds(api, observation.release)
+    yield from _configurations(observation)
+    yield from _without_endpoint(api, namespace, observation.release)
 
 
-def _configurations(api: KubernetesAPI, release: ReleaseWebhooks) -> Iterator[tuple[Problem, dict[str, Any]]]:
-    tested = read_configuration(api, release.self_test)
-    bundle = "" if tested is None else webhook_of(release.self_test, tested)["clientConfig"].get("caBundle") or ""
+def _configurations(observation: Observation) -> Iterator[tuple[Problem, dict[str, Any]]]:
+    release = observation.release
+    tested = observation.webhook_of(release.self_test)
+    bundle = "" if tested is None else tested["clientConfig"].get("caBundle") or ""
     for one in (release.self_test, *release.configurations):
-        found = tested if one is release.self_test else read_configuration(api, one)
+        found = observation.object_of(one)
         for problem in find_problems(one, found, bundle):
             yield problem, found or _stub(one)
 

@@ -10,7 +10,7 @@ wait for that, would never become ready.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -109,6 +109,43 @@ def read_configuration(api: KubernetesAPI, configuration: WebhookConfiguration) 
     except NotFoundError:
         return None
     return found if _find(configuration, found) is not None else None
+
+
+class Observation(NamedTuple):
+    """What the API server had of a release's webhook configurations at one time.
+
+    Attributes:
+        release: what the chart wants.
+        found: each configuration object by its path; None if it, or its webhook, was not there.
+    """
+
+    release: ReleaseWebhooks
+    found: Mapping[str, dict[str, Any] | None]
+
+    def object_of(self, configuration: WebhookConfiguration) -> dict[str, Any] | None:
+        """Return the object of one of the release's configurations; None if it, or its webhook, was not there."""
+        return self.found[configuration.path]
+
+    def webhook_of(self, configuration: WebhookConfiguration) -> dict[str, Any] | None:
+        """Return the webhook of one of the release's configurations; None if it was not there."""
+        found = self.object_of(configuration)
+        return None if found is None else webhook_of(configuration, found)
+
+
+def observe(api: KubernetesAPI, namespace: str, config_map: str) -> Observation:
+    """Read the release's webhook configurations as they are now.
+
+    Args:
+        api: the API server.
+        namespace: sealgate's own.
+        config_map: name of the ConfigMap that the chart writes.
+
+    Raises:
+        UnavailableError: something could not be read, or the ConfigMap does not say which there are.
+    """
+    release = read_release(api, namespace, config_map)
+    read = (release.self_test, *release.configurations)
+    return Observation(release, {one.path: read_configuration(api, one) for one in read})
 
 
 def webhook_of(configuration: WebhookConfiguration, found: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import urllib3
 from sealgate import self_test
 from sealgate.errors import UnavailableError
 from sealgate.kubernetes.lease import Lease
+from sealgate.release.webhooks import observe
 from sealgate_operator.certificates.rotation import LEAF_BUNDLE
 from sealgate_operator.config import OperatorConfig
 from sealgate_operator.events import Events
@@ -57,10 +58,14 @@ class Replica:
         self.metrics = Metrics(lease.leads)
         events = Events(api, "sealgate-operator", identity, clock, self.metrics, log())
         config = OperatorConfig.model_validate(settings())
+        self._api, self._config_map = api, config.webhooks
         self.enforcement = Enforcement(api, config, "sealgate", lease, events, self.metrics, log())
         if leads:
             lease.attempt()
             assert lease.leads()
+
+    def reconcile(self) -> None:
+        self.enforcement.take(observe(self._api, "sealgate", self._config_map))
 
     @property
     def ready(self) -> bool:
@@ -129,13 +134,13 @@ def test_only_a_response_of_the_webhook_itself_counts(certified: KubernetesSimul
     certified.admission = lambda obj: answer if self_test.LABEL in obj["metadata"].get("labels", {}) else ""
     replica = Replica(certified)
     with pytest.raises(UnavailableError, match="does not answer the API server's self-test"):
-        replica.enforcement.reconcile()
+        replica.reconcile()
     assert writes(certified) == []
     assert not replica.ready
 
 
 def test_self_test_leaves_no_objects(certified: KubernetesSimulator) -> None:
-    Replica(certified).enforcement.reconcile()
+    Replica(certified).reconcile()
     (dry_run,) = (request for request in certified.requests if "dryRun" in request.path)
     assert dry_run.path == "/apis/coordination.k8s.io/v1/namespaces/sealgate/leases?dryRun=All"
     assert dry_run.body["metadata"]["labels"] == {self_test.LABEL: "true"}
@@ -144,12 +149,11 @@ def test_self_test_leaves_no_objects(certified: KubernetesSimulator) -> None:
 
 def test_rules_are_applied_once_and_owned_by_the_operator(certified: KubernetesSimulator) -> None:
     replica = Replica(certified)
-    replica.enforcement.reconcile()
+    replica.reconcile()
     assert sorted(writes(certified)) == sorted(ENFORCED)
     assert replica.ready
-    assert replica.sample("enforcing") == 1.0
     certified.requests.clear()
-    replica.enforcement.reconcile()
+    replica.reconcile()
     assert writes(certified) == []
     assert not any("dryRun" in request.path for request in certified.requests)
     for path in ENFORCED:
@@ -161,14 +165,14 @@ def test_digests_are_required_only_once_mutate_is_active(certified: KubernetesSi
     certified.faults.append(Fault("PATCH", PODS, 500, times=1))
     replica = Replica(certified)
     with pytest.raises(UnavailableError, match="500"):
-        replica.enforcement.reconcile()
+        replica.reconcile()
     assert [rules_on(certified, path) for path in ENFORCED] == [[], [], []]
-    replica.enforcement.reconcile()
+    replica.reconcile()
     assert enforcing(certified)
 
 
 def test_reapplied_chart_manifest_keeps_rules_and_bundle(certified: KubernetesSimulator) -> None:
-    Replica(certified).enforcement.reconcile()
+    Replica(certified).reconcile()
     before = certified.get(WORKLOADS)
     manifest = chart_webhook(WORKLOADS)
     manifest["webhooks"][0]["timeoutSeconds"] = 7
@@ -179,26 +183,25 @@ def test_reapplied_chart_manifest_keeps_rules_and_bundle(certified: KubernetesSi
 
 def test_follower_is_ready_after_seeing_the_rules(certified: KubernetesSimulator) -> None:
     follower = Replica(certified, "two", leads=False)
-    follower.enforcement.reconcile()
+    follower.reconcile()
     assert not follower.ready
     assert "sealgate-workloads" in follower.enforcement.problem()
     assert {request.method for request in certified.requests} == {"GET"}
-    assert follower.sample("enforcing") == 0.0
-    Replica(certified).enforcement.reconcile()
-    follower.enforcement.reconcile()
+    Replica(certified).reconcile()
+    follower.reconcile()
     assert follower.ready
 
 
 def test_absent_webhook_keeps_rules_and_readiness(certified: KubernetesSimulator) -> None:
     replica = Replica(certified)
-    replica.enforcement.reconcile()
+    replica.reconcile()
     certified.admission = lambda _: "Internal error occurred: failed calling webhook"
-    replica.enforcement.reconcile()
+    replica.reconcile()
     assert enforcing(certified)
     assert replica.ready
     # The same for a replica that starts meanwhile.
     newer = Replica(certified, "two", leads=False)
-    newer.enforcement.reconcile()
+    newer.reconcile()
     assert newer.ready
 
 
@@ -206,11 +209,11 @@ def test_removed_rules_are_restored_and_reported(
     certified: KubernetesSimulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     replica = Replica(certified)
-    replica.enforcement.reconcile()
+    replica.reconcile()
     certified.put(VALIDATING, chart_webhook(WORKLOADS))  # kubectl replace
     assert rules_on(certified, WORKLOADS) == []
     keeper(certified, FakeClock()).reconcile()
-    replica.enforcement.reconcile()
+    replica.reconcile()
     assert rules_on(certified, WORKLOADS) == rules("pods", "podtemplates")
     assert replica.sample("rules_restored_total") == 1.0
     found = {event["reason"]: event for event in certified.find("events")}
@@ -223,38 +226,37 @@ def test_removed_rules_are_restored_and_reported(
 
 def test_narrowed_rules_are_restored(certified: KubernetesSimulator) -> None:
     replica = Replica(certified)
-    replica.enforcement.reconcile()
+    replica.reconcile()
     edited = certified.get(PODS)
     edited["webhooks"][0]["rules"] = rules("podtemplates")
     certified.put(MUTATING, edited)
-    replica.enforcement.reconcile()
+    replica.reconcile()
     assert rules_on(certified, PODS) == rules("pods")
     assert replica.sample("rules_restored_total") == 1.0
 
 
 def test_removed_rule_is_restored_after_the_webhook_answers(certified: KubernetesSimulator) -> None:
     replica = Replica(certified)
-    replica.enforcement.reconcile()
+    replica.reconcile()
     certified.put(VALIDATING, chart_webhook(WORKLOADS))
     certified.admission = lambda _: "Internal error occurred: failed calling webhook"
     with pytest.raises(UnavailableError, match="self-test"):
-        replica.enforcement.reconcile()
+        replica.reconcile()
     assert rules_on(certified, WORKLOADS) == []
-    assert replica.sample("enforcing") == 0.0
 
 
 def test_upgraded_rules_are_applied_without_a_gap(certified: KubernetesSimulator) -> None:
     """The replica that leads is still the one from before the upgrade."""
     replica = Replica(certified)
-    replica.enforcement.reconcile()
+    replica.reconcile()
     certified.put(CONFIG_MAPS, release(listed(WORKLOADS, "pods", "rollouts"), listed(POLICY_OBJECTS, "authenticators")))
     certified.delete(PODS)
     newer = Replica(certified, "two", leads=False)
-    newer.enforcement.reconcile()
+    newer.reconcile()
     assert not newer.ready
-    replica.enforcement.reconcile()
+    replica.reconcile()
     assert rules_on(certified, WORKLOADS) == rules("pods", "rollouts")
-    newer.enforcement.reconcile()
+    newer.reconcile()
     assert newer.ready
     assert replica.sample("rules_restored_total") == 0.0
     changes = [r.body["webhooks"][0]["rules"] for r in certified.requests if r.path.startswith(f"{WORKLOADS}?")]
@@ -264,21 +266,21 @@ def test_upgraded_rules_are_applied_without_a_gap(certified: KubernetesSimulator
 def test_unknown_members_of_a_later_release_are_ignored(certified: KubernetesSimulator) -> None:
     more = {**listed(WORKLOADS, "pods"), "matchConditions": []}
     certified.put(CONFIG_MAPS, release(more, listed(POLICY_OBJECTS, "authenticators"), colour="red"))
-    Replica(certified).enforcement.reconcile()
+    Replica(certified).reconcile()
     assert rules_on(certified, WORKLOADS) == rules("pods")
 
 
 def test_missing_configuration_is_not_created(certified: KubernetesSimulator) -> None:
     certified.delete(PODS)
     replica = Replica(certified)
-    replica.enforcement.reconcile()
+    replica.reconcile()
     assert rules_on(certified, WORKLOADS)
     assert certified.find("mutatingwebhookconfigurations") == []
     assert not replica.ready
     assert replica.enforcement.problem() == "rules are not in place on sealgate-pods"
     certified.apply(PODS, chart_webhook(PODS), "helm")
     keeper(certified, FakeClock()).reconcile()
-    replica.enforcement.reconcile()
+    replica.reconcile()
     assert replica.ready
 
 
@@ -301,9 +303,9 @@ def test_recreated_configuration_waits_for_the_next_run(certified: KubernetesSim
     certified.admission = replace
     replica = Replica(certified)
     with pytest.raises(UnavailableError, match="409"):
-        replica.enforcement.reconcile()
+        replica.reconcile()
     assert rules_on(certified, WORKLOADS) == []
-    replica.enforcement.reconcile()
+    replica.reconcile()
     assert enforcing(certified)
 
 
@@ -317,7 +319,7 @@ def test_self_test_is_valid_for_its_own_connection_only(certified: KubernetesSim
     )
     certified.put(VALIDATING, other)
     replica = Replica(certified)
-    replica.enforcement.reconcile()
+    replica.reconcile()
     assert rules_on(certified, WORKLOADS) == []
     assert rules_on(certified, POLICY_OBJECTS)
     assert not replica.ready
@@ -349,7 +351,7 @@ def test_unreadable_release_list_changes_nothing(certified: KubernetesSimulator)
         certified.put(CONFIG_MAPS, {"metadata": {"name": "sealgate-operator"}, "data": {"webhooks.yaml": text}})
         replica = Replica(certified)
         with pytest.raises(UnavailableError, match="not a list of webhooks"):
-            replica.enforcement.reconcile()
+            replica.reconcile()
         assert writes(certified) == []
 
 
@@ -366,8 +368,8 @@ def test_refusal_without_a_reason_is_retried(certified: KubernetesSimulator) -> 
     certified.faults.append(Fault("POST", "dryRun", 500, times=1))
     replica = Replica(certified)
     with pytest.raises(UnavailableError, match="500"):
-        replica.enforcement.reconcile()
-    replica.enforcement.reconcile()
+        replica.reconcile()
+    replica.reconcile()
     assert replica.ready
 
 

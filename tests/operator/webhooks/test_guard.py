@@ -10,7 +10,8 @@ from sealgate_operator.config import OperatorConfig
 from sealgate_operator.events import Events
 from sealgate_operator.metrics import Metrics
 from sealgate_operator.status.conditions import ConditionUpdate
-from sealgate_operator.webhooks.guard import GRACE_SECONDS, PERIOD, Guard
+from sealgate_operator.webhooks.guard import GRACE_SECONDS, Guard
+from sealgate_operator.webhooks.observer import PERIOD, Observer
 from sealgate_operator.webhooks.settling import HOLD_SECONDS, OBSERVATIONS, SettlingCondition
 from tests.operator.certificates.test_reconciler import keeper
 from tests.operator.environment import (
@@ -53,7 +54,6 @@ class Watched:
         api = api_of(cluster)
         self.guard = Guard(
             api,
-            OperatorConfig.model_validate(settings()),
             "sealgate",
             leads=lambda: leads,
             events=Events(api, "sealgate-operator", "one", self.clock, self.metrics, log()),
@@ -62,6 +62,8 @@ class Watched:
             clock=self.clock,
             log=log(),
         )
+        config_map = OperatorConfig.model_validate(settings()).webhooks
+        self._observer = Observer(api, "sealgate", config_map, (self.guard,))
 
     def _changed(self) -> None:
         self.changes += 1
@@ -69,7 +71,7 @@ class Watched:
     def observe(self, times: int = 2, seconds: float = PERIOD) -> None:
         for _ in range(times):
             self.clock.advance(seconds)
-            self.guard.observe()
+            self._observer.observe()
 
     @property
     def condition(self) -> ConditionUpdate:
@@ -89,7 +91,7 @@ class Watched:
 def enforced(cluster: KubernetesSimulator) -> KubernetesSimulator:
     """A cluster in which everything is in place."""
     keeper(cluster, FakeClock()).reconcile()
-    Replica(cluster).enforcement.reconcile()
+    Replica(cluster).reconcile()
     cluster.requests.clear()
     return cluster
 
@@ -252,7 +254,7 @@ def test_what_the_operator_repairs_is_no_problem_at_first(enforced: KubernetesSi
     watched.observe()
     change(enforced, WORKLOADS, lambda hook: hook.update(rules=[]))
     watched.observe(1)
-    Replica(enforced).enforcement.reconcile()
+    Replica(enforced).reconcile()
     watched.observe(1)
     assert watched.changes == 1
     assert "RulesNotInPlace" not in {reason for reason, _ in events(enforced)}

@@ -133,6 +133,10 @@ class ForbiddenAddressError(UnavailableError):
     reason = Reason.ADDRESS_FORBIDDEN
 
 
+class PrivateAddressError(ForbiddenAddressError):
+    """The host has a private address, and nothing that counts names it literally."""
+
+
 class InvalidInputError(SealgateError):
     """What a user wrote is not valid; the message says what and where."""
 

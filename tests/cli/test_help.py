@@ -126,8 +126,14 @@ def checkout(tmp_path: Path, registry: RegistrySimulator, monkeypatch: pytest.Mo
         yield tmp_path
 
 
-#: Commands whose examples are parsed, not run: they serve, or write to a registry by its own name.
-PARSED = {("serve",), ("sign",), ("signatures", "delete"), *(path for path in COMMANDS if path[0] == "notary")}
+#: Commands whose examples are parsed, not run: they serve, write to a registry by its own name, or examine a release.
+PARSED = {
+    ("serve",),
+    ("sign",),
+    ("doctor",),
+    ("signatures", "delete"),
+    *(path for path in COMMANDS if path[0] == "notary"),
+}
 #: What the commands before the pipe would print.
 PIPED = {
     "helm": dump(deployment("web", IMAGE)),

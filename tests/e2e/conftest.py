@@ -39,6 +39,7 @@ MODULE_ORDER = (
     "test_columns",
     "test_pull_secrets",
     "test_scan",
+    "test_doctor",
     "test_huawei_swr",
     "test_alibaba_acr",
     "test_oracle_ocir",

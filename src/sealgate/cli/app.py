@@ -16,6 +16,7 @@ from sealgate.cli.help import examples
 _COMMANDS = {
     "verify": "sealgate.cli.commands.verify:verify",
     "scan": "sealgate.cli.commands.scan:scan",
+    "doctor": "sealgate.cli.commands.doctor:doctor",
     "sign": "sealgate.cli.commands.sign:sign",
     "signatures": "sealgate.cli.commands.signatures:signatures",
     "serve": "sealgate.cli.commands.serve:serve",

@@ -19,7 +19,7 @@ import ipaddress
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from sealgate.errors import ForbiddenAddressError
+from sealgate.errors import ForbiddenAddressError, PrivateAddressError
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def vet(host: str, addresses: Sequence[str], *, loopback: bool, private: bool) -
                 "a private address needs the host to be named literally, by a policy's pattern, an authenticator or "
                 "the registry settings (--private-registry; in a cluster registries.private)"
             )
-            raise _refused(host, text, why)
+            raise PrivateAddressError(_explain(host, text, why))
     return tuple(addresses)
 
 
@@ -148,4 +148,8 @@ def _carried(address: ipaddress.IPv6Address) -> Iterator[ipaddress.IPv4Address]:
 
 
 def _refused(host: str, address: str, why: str) -> ForbiddenAddressError:
-    return ForbiddenAddressError(f"{quote(host)} is at {quote(address)} and is not asked: {why}")
+    return ForbiddenAddressError(_explain(host, address, why))
+
+
+def _explain(host: str, address: str, why: str) -> str:
+    return f"{quote(host)} is at {quote(address)} and is not asked: {why}"

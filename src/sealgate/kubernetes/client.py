@@ -11,7 +11,7 @@ import contextlib
 import copy
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
 import urllib3
@@ -55,6 +55,18 @@ class RefusedError(UnavailableError):
     """The API server does not take what was sent (422): the outcome would be invalid."""
 
 
+class ServerVersion(NamedTuple):
+    """What the API server says about itself.
+
+    Attributes:
+        version: its version ("v1.36.0"), as it states it; empty if it states none.
+        date: the `Date` of its response; empty if there is none.
+    """
+
+    version: str
+    date: str
+
+
 class KubernetesAPI:
     """A connection to the API server; thread-safe.
 
@@ -95,6 +107,16 @@ class KubernetesAPI:
             UnavailableError: it could not be asked (and its subclasses).
         """
         return self._read(self._send("GET", path))
+
+    def version(self) -> ServerVersion:
+        """Return the version of the API server, and the time that it states.
+
+        Raises:
+            UnavailableError: it could not be asked (and its subclasses).
+        """
+        response = self._send("GET", "/version")
+        date = response.headers.get("Date") or ""
+        return ServerVersion(str(self._read(response).get("gitVersion") or ""), date)
 
     def create(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
         """Create an object in the collection at a path and return it.

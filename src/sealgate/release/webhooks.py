@@ -52,7 +52,8 @@ class WebhookConfiguration(_Document):
     """
 
     kind: Literal["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"]
-    name: str
+    #: It becomes a part of a path.
+    name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
     webhook: str
     rules: list[dict[str, Any]] = Field(default_factory=list)
     expected: dict[str, Any] | None = None

@@ -44,6 +44,11 @@ class ProviderKey(Model, ABC):
         """The address of the service, if the spec sets it."""
 
     @property
+    def url(self) -> str | None:
+        """The address that is asked: that of the spec, or the default; None if only the provider's client knows it."""
+        return self.address
+
+    @property
     @abstractmethod
     def service(self) -> str:
         """The service that is asked for the key: its address, or its region."""
@@ -86,6 +91,11 @@ class HuaweiKMS(RegionalKey):
     ca: ServiceCA | None = Field(default=None, description="CA of the service, if it is private.")
 
     @property
+    def url(self) -> str:
+        """The endpoint, or the region's own, without a slash at its end."""
+        return (self.endpoint or f"https://kms.{self.region}.myhuaweicloud.com").rstrip("/")
+
+    @property
     def name(self) -> str:
         """Region, project and key in one word."""
         return f"{self.region}/{self.project_id}/{self.key_id}"
@@ -111,6 +121,11 @@ class AlibabaKMS(RegionalKey):
         default=None, description="Address of the service. Default https://kms.REGION.aliyuncs.com."
     )
     ca: ServiceCA | None = Field(default=None, description="CA of the service, if it is private.")
+
+    @property
+    def url(self) -> str:
+        """The endpoint, or the region's own, without a slash at its end."""
+        return (self.endpoint or f"https://kms.{self.region}.aliyuncs.com").rstrip("/")
 
     @property
     def name(self) -> str:

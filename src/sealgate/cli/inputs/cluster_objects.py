@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote as url_quote
 
 from sealgate.api.v1alpha1.model import API_VERSION
-from sealgate.cli.inputs.cluster_secrets import read_credentials
+from sealgate.cli.inputs.cluster_secrets import NamedSecrets
 from sealgate.cli.inputs.items import Item
 from sealgate.errors import InvalidWorkloadError, NotFoundError, SealgateError, UnavailableError
 from sealgate.kubernetes.collections import find_collection, listed_kinds
 from sealgate.kubernetes.lists import list_objects
 from sealgate.messages import quote
 from sealgate.policies.matching import Namespace
-from sealgate.service_secrets import credentials_error
 from sealgate.workloads.running import runs_nothing
 from sealgate_webhook.backends.cluster.namespaces import PATH as NAMESPACES
 from sealgate_webhook.backends.cluster.namespaces import read_namespace
@@ -85,7 +84,7 @@ class ClusterObjects:
             raise UnavailableError(
                 f"the policies cannot be read: {error.message}; see docs/scan.md for the rights"
             ) from error
-        compiled, _ = compile_objects(authenticators, policies, unmatched, _NamedSecrets(self._api, secrets), now)
+        compiled, _ = compile_objects(authenticators, policies, unmatched, NamedSecrets(self._api, secrets), now)
         return compiled
 
     def collect(self, found: Manifests, pull_secrets: PullSecrets, read: Callable[[], object]) -> None:
@@ -157,24 +156,3 @@ class ClusterObjects:
 
     def _not_read(self, problem: str) -> None:
         self.unread.append(problem)
-
-
-class _NamedSecrets:
-    """The Secrets that the user named, and no others; see `ServiceSecrets`.
-
-    Args:
-        api: the API server.
-        secrets: name of each Secret -> its namespace.
-    """
-
-    def __init__(self, api: KubernetesAPI, secrets: Mapping[str, str]) -> None:
-        self._api = api
-        self._secrets = secrets
-
-    def read(self, name: str) -> Mapping[str, bytes]:
-        """Return a Secret that the user named; see `ServiceSecrets.read`."""
-        namespace = self._secrets.get(name)
-        if namespace is None:
-            # The author of an Authenticator chooses the Secret and the server that its content is sent to.
-            raise credentials_error(name, f"name it to have it read: --service-secret NAMESPACE/{quote(name, 64)}")
-        return read_credentials(self._api, namespace, name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote as url_quote
 
+import click
+
 from sealgate.errors import NotFoundError
 from sealgate.kubernetes.secrets import secret_data
 from sealgate.messages import quote
@@ -29,3 +31,36 @@ def read_credentials(api: KubernetesAPI, namespace: str, name: str) -> Mapping[s
         return secret_data(api.get(path))
     except NotFoundError as error:
         raise credentials_error(name, f"the namespace {quote(namespace, 64)} does not have it") from error
+
+
+class NamedSecrets:
+    """The Secrets that the user named, and no others; see `ServiceSecrets`.
+
+    Args:
+        api: the API server.
+        secrets: name of each Secret -> its namespace.
+    """
+
+    def __init__(self, api: KubernetesAPI, secrets: Mapping[str, str]) -> None:
+        self._api = api
+        self._secrets = secrets
+
+    def read(self, name: str) -> Mapping[str, bytes]:
+        """Return a Secret that the user named; see `ServiceSecrets.read`."""
+        namespace = self._secrets.get(name)
+        if namespace is None:
+            # The author of an Authenticator chooses the Secret and the server that its content is sent to.
+            raise credentials_error(name, f"name it to have it read: --service-secret NAMESPACE/{quote(name, 64)}")
+        return read_credentials(self._api, namespace, name)
+
+
+def secret_names(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    """Return name -> namespace of the Secrets of `--service-secret`: a callback of click.
+
+    Raises:
+        BadParameter: one does not have the form NAMESPACE/NAME.
+    """
+    pairs = [text.partition("/") for text in texts]
+    if not all(namespace and name and "/" not in name for namespace, _, name in pairs):
+        raise click.BadParameter("a Secret must have the form NAMESPACE/NAME")
+    return {name: namespace for namespace, _, name in pairs}

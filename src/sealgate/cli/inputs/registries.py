@@ -35,6 +35,28 @@ def settings_of(options: RegistryOptions) -> HostSettings:
     return HostSettings(options.insecure, ca, options.mirrors, options.private)
 
 
+def add_settings(own: HostSettings, cluster: HostSettings) -> tuple[HostSettings, frozenset[str]]:
+    """Return the user's settings with those of a cluster for all other hosts, and the hosts that only these change.
+
+    Args:
+        own: the user's own, which win.
+        cluster: those of the cluster.
+
+    Returns:
+        The settings; and the hosts that a CA, a mirror or plain HTTP of the cluster's settings may lead elsewhere,
+        unless the user's settings name them too.
+    """
+    named = own.insecure | own.private | {*own.ca, *own.mirrors}
+    changed = (cluster.insecure | {*cluster.ca, *cluster.mirrors, *cluster.mirrors.values()}) - named
+    settings = HostSettings(
+        own.insecure | cluster.insecure,
+        {**cluster.ca, **own.ca},
+        {**cluster.mirrors, **own.mirrors},
+        own.private | cluster.private,
+    )
+    return settings, changed
+
+
 def credentials_of(options: RegistryOptions) -> CredentialProvider:
     """Return the credentials of `--docker-config`, or of the files that docker and podman use.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from sealgate.cli.inputs.cluster_secrets import secret_names
 from sealgate.cli.inputs.options import EnumChoice
 from sealgate.policies.decisions import UnmatchedImages
 
@@ -89,7 +90,7 @@ def scan_options(command: Callable[..., T]) -> Callable[..., T]:
     @click.option(
         "--service-secret",
         "service_secrets",
-        callback=_secret_names,
+        callback=secret_names,
         metavar="NAMESPACE/NAME",
         multiple=True,
         help="Secret of the cluster with credentials for a signature store, which is sent to the stores of the "
@@ -113,10 +114,3 @@ def scan_options(command: Callable[..., T]) -> Callable[..., T]:
         return command(*args, chosen=chosen, **rest)
 
     return wrapped
-
-
-def _secret_names(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
-    pairs = [text.partition("/") for text in texts]
-    if not all(namespace and name and "/" not in name for namespace, _, name in pairs):
-        raise click.BadParameter("a Secret must have the form NAMESPACE/NAME")
-    return {name: namespace for namespace, _, name in pairs}

@@ -115,8 +115,7 @@ class _Caller:
 
     def call(self, action: str, **parameters: str) -> Mapping[str, object]:
         source = self._source
-        endpoint = (source.endpoint or f"https://kms.{source.region}.aliyuncs.com").rstrip("/")
-        call = RPCCall(endpoint, action, _VERSION, {"KeyId": source.key_id, **parameters})
+        call = RPCCall(source.url, action, _VERSION, {"KeyId": source.key_id, **parameters})
         headers = sign_call(call, self._credentials, self._clock.now())
         ca = source.ca.pem if source.ca is not None else None
         request = Call("POST", call.url, headers, None, ca, source.credentials_secret.name)

@@ -117,8 +117,7 @@ class _Caller:
 
     def call(self, action: str, **members: str) -> Mapping[str, object]:
         source = self._source
-        endpoint = (source.endpoint or f"https://kms.{source.region}.myhuaweicloud.com").rstrip("/")
-        url = f"{endpoint}/v1.0/{source.project_id}/kms/{action}"
+        url = f"{source.url}/v1.0/{source.project_id}/kms/{action}"
         body = json.dumps({"key_id": source.key_id, **members}).encode()
         given = {"content-type": "application/json", "x-project-id": source.project_id}
         headers = sign_request("POST", url, given, body, self._credentials, self._clock.now())

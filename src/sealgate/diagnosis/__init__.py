@@ -1,0 +1,1 @@
+"""What is wrong with an installation: checks of versions, certificates, clocks, objects and services."""

@@ -1,0 +1,163 @@
+"""The servers that policies and authenticators name: registries, signature stores and KMSs. Pure.
+
+Several objects may name one server; it is asked once for each CA and Secret.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sealgate.api.v1alpha1.dependencies import key_entries
+from sealgate.diagnosis.checks import Area, Check, Outcome
+from sealgate.errors import SealgateError
+from sealgate.formats.oracle.service import service_url
+from sealgate.http.urls import parse_url
+from sealgate.messages import quote
+from sealgate.policies.matching import PolicyIndex
+from sealgate.references import parse_repository
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from sealgate.api.v1alpha1.authenticator import Authenticator, AuthenticatorSpec
+    from sealgate.api.v1alpha1.keys import KeyEntry
+    from sealgate.api.v1alpha1.services import CredentialsSecret
+    from sealgate.http.urls import URL
+    from sealgate.policies.matching import CompiledPolicy
+
+#: The most objects that are named as users of a server.
+MAX_USERS: Final = 3
+
+
+class _HasPEM(Protocol):
+    @property
+    def pem(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server that objects name.
+
+    Attributes:
+        area: registry, store or KMS.
+        url: what is asked; of a registry only its host counts.
+        users: the objects that name it, escaped.
+        ca: PEM bundle of CA certificates to trust instead of the system's or the settings'; None for those.
+        secret: name of the Secret with the credentials; None for none.
+        key: the key entry; only of a KMS.
+    """
+
+    area: Area
+    url: URL
+    users: tuple[str, ...]
+    ca: str | None = None
+    secret: str | None = None
+    key: KeyEntry | None = None
+
+    @property
+    def name(self) -> str:
+        """`host[:port]`, as references spell it."""
+        return quote(self.url.origin.authority)
+
+    @property
+    def named_by(self) -> str:
+        """A clause that says who names it."""
+        more = len(self.users) - MAX_USERS
+        return f"named by {', '.join(self.users[:MAX_USERS])}{f' and {more} more' if more > 0 else ''}"
+
+
+def registries_of(
+    policies: Iterable[CompiledPolicy], authenticators: Iterable[Authenticator], mirrors: Mapping[str, str]
+) -> list[Endpoint]:
+    """Return the registries that policies, and authenticators with a repository of signatures, name literally.
+
+    Args:
+        policies: compiled, the substitutes of those that cannot be read among them.
+        authenticators: valid objects.
+        mirrors: mirror by host, which is asked too.
+    """
+    users: dict[str, list[str]] = {}
+    for policy in policies:
+        for host in PolicyIndex((), (policy,)).literal_hosts:
+            users.setdefault(host, []).append(f"VerificationPolicy {quote(policy.name, 64)}")
+    for one in authenticators:
+        repository = one.spec.cosign.signature_repository if one.spec.cosign else None
+        if repository is not None:
+            with suppress(SealgateError):  # the authenticator is not Ready then, and its condition says why
+                users.setdefault(parse_repository(repository).registry, []).append(_user(one))
+    for host in sorted(users.keys() & mirrors.keys()):
+        users.setdefault(mirrors[host], []).append(f"the registry settings as a mirror of {quote(host)}")
+    found = []
+    for host, who in sorted(users.items()):
+        # No image has a registry that is not a host.
+        with suppress(SealgateError):
+            found.append(Endpoint(Area.REGISTRIES, parse_url(f"https://{host}/"), tuple(who)))
+    return found
+
+
+def services_of(authenticators: Iterable[Authenticator]) -> tuple[list[Endpoint], list[Check]]:
+    """Return the signature stores and KMSs that authenticators name, and a check for each that cannot be asked.
+
+    Args:
+        authenticators: valid objects.
+    """
+    found: dict[tuple[object, ...], Endpoint] = {}
+    checks = []
+    for one in authenticators:
+        try:
+            named = [*_stores(one), *_kms(one)]
+        except SealgateError as error:
+            checks.append(Check(Area.STORES, _user(one), Outcome.PROBLEM, error.message, "correct the address"))
+            continue
+        for endpoint in named:
+            identity = (endpoint.area, endpoint.url, endpoint.ca, endpoint.secret, endpoint.key)
+            before = found.get(identity)
+            users = () if before is None else before.users
+            found[identity] = replace(endpoint, users=(*users, *endpoint.users))
+    return list(found.values()), checks
+
+
+def _stores(authenticator: Authenticator) -> Iterator[Endpoint]:
+    address, ca, secret = _store(authenticator.spec)
+    if address is not None:
+        yield Endpoint(Area.STORES, parse_url(address), (_user(authenticator),), ca, secret)
+
+
+def _store(spec: AuthenticatorSpec) -> tuple[str | None, str | None, str | None]:
+    """Return the address of a signature store that is not the registry, its CA bundle and the name of its Secret."""
+    if spec.simple_signing is not None and spec.simple_signing.store.lookaside is not None:
+        lookaside = spec.simple_signing.store.lookaside
+        return (lookaside.url if lookaside.url.startswith("http") else None), _pem(lookaside.ca), None
+    if spec.notary is not None:
+        return spec.notary.server, _pem(spec.notary.ca), None
+    if spec.grafeas is not None:
+        grafeas = spec.grafeas
+        address = grafeas.server or (grafeas.acr.endpoint if grafeas.acr else None)
+        return address, _pem(grafeas.ca), _secret(grafeas.credentials_secret)
+    if spec.oracle is not None:
+        oracle = spec.oracle
+        address = oracle.endpoint or service_url(oracle.region, oracle.compartment_id)
+        return address, _pem(oracle.ca), _secret(oracle.credentials_secret)
+    return None, None, None
+
+
+def _kms(authenticator: Authenticator) -> Iterator[Endpoint]:
+    for _, entry in key_entries(authenticator.spec, ""):
+        key = None if entry.kms is None else entry.kms.of
+        if key is not None and key.url is not None:
+            ca, secret = getattr(key, "ca", None), getattr(key, "credentials_secret", None)
+            yield Endpoint(Area.KMS, parse_url(key.url), (_user(authenticator),), _pem(ca), _secret(secret), entry)
+
+
+def _pem(ca: _HasPEM | None) -> str | None:
+    return None if ca is None else ca.pem
+
+
+def _secret(secret: CredentialsSecret | None) -> str | None:
+    return None if secret is None else secret.name
+
+
+def _user(authenticator: Authenticator) -> str:
+    return f"Authenticator {quote(authenticator.metadata.name, 64)}"

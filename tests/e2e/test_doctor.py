@@ -1,0 +1,145 @@
+"""`sealgate doctor` of a real cluster, as a ServiceAccount that has only the rights of docs/doctor.md."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import secrets
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.chart.rendering import NAMESPACE, ROOT
+from tests.diagnosis.test_certificates import Issuer, pem
+from tests.e2e import release
+from tests.e2e.kube import Done, apply, eventually, kubectl, run
+from tests.e2e.objects import authenticator, policy
+from tests.e2e.release import NAME, REGISTRY
+from tests.e2e.test_scan import binding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.conftest import SampleImages
+
+ACCOUNT = "doctor"
+#: The areas in which nothing depends on what other tests have left.
+OWN_AREAS = {"cluster", "versions", "webhooks", "certificates", "clock"}
+WORKLOADS = f"validatingwebhookconfiguration/{NAME}-workloads"
+
+
+class Doctor:
+    """A ServiceAccount that examines.
+
+    Args:
+        folder: folder for its kubeconfig.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/doctor.md").read_text(encoding="utf-8"), re.DOTALL)
+        account = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": "default"}
+        bound = binding("sealgate-doctor", "sealgate-doctor", account, namespace=NAMESPACE)
+        bound["roleRef"]["kind"] = "Role"
+        apply(
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": "default"}},
+            *yaml.safe_load_all(block),
+            binding("sealgate-doctor", "sealgate-doctor", account),
+            bound,
+        ).checked()
+        token = kubectl("create", "token", ACCOUNT, "-n", "default").checked().out.strip()
+        config = json.loads(kubectl("config", "view", "--raw", "--minify", "--flatten", "-o", "json").checked().out)
+        config["users"][0]["user"] = {"token": token}
+        self._kubeconfig = folder / "doctor.json"
+        self._kubeconfig.write_text(json.dumps(config))
+
+    def run(self, *arguments: object) -> Done:
+        """Run `sealgate doctor`."""
+        command = (str(Path(sys.executable).with_name("sealgate")), "doctor", *map(str, arguments))
+        return run(*command, environment={"KUBECONFIG": str(self._kubeconfig)})
+
+    def examine(self, *arguments: object) -> tuple[int, dict[str, Any]]:
+        """Return the exit code, and each check by `area/name`."""
+        done = self.run("--output", "json", *arguments)
+        assert done.out, done.err
+        found = json.loads(done.out)["checks"]
+        return done.code, {f"{check['area']}/{check['name']}": check for check in found}
+
+
+@pytest.fixture(scope="module")
+def doctor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doctor]:
+    """An account that may do what docs/doctor.md says."""
+    yield Doctor(tmp_path_factory.mktemp("doctor"))
+    kubectl("delete", "clusterrolebinding,clusterrole", "sealgate-doctor")
+    kubectl("-n", NAMESPACE, "delete", "rolebinding,role", "sealgate-doctor")
+    kubectl("-n", "default", "delete", "serviceaccount", ACCOUNT)
+
+
+@pytest.fixture
+def named(samples: SampleImages) -> Iterator[str]:
+    """A policy in no namespace that names the registry, and one that does not respond; return its name."""
+    name = f"doctor-{secrets.token_hex(4)}"
+    apply(authenticator(name, samples.key.entry)).checked()
+    obj = policy(name, [name], "nowhere")
+    obj["spec"]["images"] = [{"repository": f"{REGISTRY}/**"}, {"repository": "10.85.0.1:5999/**"}]
+    apply(obj).checked()
+    kubectl("wait", "--for=condition=Ready", "--timeout=60s", f"vpol/{name}").checked()
+    yield name
+    kubectl("delete", "vpol,authn", name).checked()
+
+
+def test_a_healthy_installation_has_no_problem(doctor: Doctor) -> None:
+    _, found = doctor.examine()
+    own = {name: check for name, check in found.items() if check["area"] in OWN_AREAS}
+    assert {name: check for name, check in own.items() if check["result"] != "ok"} == {}
+    assert {check["area"] for check in own.values()} == OWN_AREAS
+    assert found["webhooks/self-test"]["result"] == "ok"
+
+
+def test_a_registry_that_does_not_respond_is_named(doctor: Doctor, named: str) -> None:
+    code, found = doctor.examine()
+    assert found[f"registries/{REGISTRY}"]["result"] == "ok"
+    assert found["registries/10.85.0.1:5999"]["result"] == "notChecked"
+    code, found = doctor.examine("--private-registry", "10.85.0.1:5999")
+    assert code in (1, 3)
+    stopped = found["registries/10.85.0.1:5999"]
+    assert stopped["result"] == "problem"
+    assert f"refuses connections (named by VerificationPolicy {named})" in stopped["message"]
+
+
+def test_secrets_are_not_read_without_the_right(doctor: Doctor) -> None:
+    name = f"{NAMESPACE}/{NAME}-webhook-tls"
+    code, found = doctor.examine("--service-secret", name)
+    assert code == 3
+    assert found[f"certificates/{NAME}-webhook.{NAMESPACE}.svc"]["result"] == "notChecked"
+
+
+def test_an_administrator_sees_the_serving_certificate() -> None:
+    command = (str(Path(sys.executable).with_name("sealgate")), "doctor", "--output", "json")
+    done = run(*command, "--service-secret", f"{NAMESPACE}/{NAME}-webhook-tls")
+    found = {f"{check['area']}/{check['name']}": check for check in json.loads(done.out)["checks"]}
+    assert found[f"certificates/{NAME}-webhook.{NAMESPACE}.svc"]["result"] == "ok"
+
+
+def test_a_broken_ca_bundle_is_named(doctor: Doctor) -> None:
+    kubectl("-n", NAMESPACE, "scale", f"deployment/{NAME}-operator", "--replicas=0").checked()
+    try:
+        eventually(lambda: not release.pods("operator"), "the operator has ended")
+        bundle = base64.b64encode(pem(Issuer("another").certificate)).decode()
+        patch = [{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": bundle}]
+        kubectl("patch", WORKLOADS, "--type=json", "-p", json.dumps(patch)).checked()
+        code, found = doctor.examine()
+        assert code in (1, 3)
+        assert "CABundleWrong" in found[f"webhooks/{NAME}-workloads"]["message"]
+        assert found[f"webhooks/{NAME}-policies"]["result"] == "ok"
+        assert found[f"cluster/{NAME}-operator"]["result"] == "warning"
+        shown = doctor.run().out
+        assert "problem" in shown
+        assert "CABundleWrong" in shown
+    finally:
+        kubectl("-n", NAMESPACE, "scale", f"deployment/{NAME}-operator", "--replicas=2").checked()
+        release.wait_until_ready()
+    eventually(lambda: doctor.examine()[1][f"webhooks/{NAME}-workloads"]["result"] == "ok", "the bundle is restored")

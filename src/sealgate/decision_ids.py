@@ -1,12 +1,15 @@
 """Ids of decisions, by which users, Events, audit logs and the decision log name the same one.
 
 Every review that is denied, gets a warning, or would be denied if all policies enforced, has one. It is random, so that
-replicas need no agreement, and says nothing about the review.
+replicas need no agreement, and says nothing about the review. The id of a result in a report is derived from what it is
+about instead, so that it stays the same while the result does.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 import os
 import re
 from typing import Final
@@ -24,5 +27,14 @@ def new_decision_id() -> str:
 
     The chance that two of a thousand million ids are the same is below one in a million.
     """
-    text = base64.b32encode(os.urandom(10)).decode().lower()
+    return _write(os.urandom(10))
+
+
+def derive_decision_id(*parts: str) -> str:
+    """Return the id of a decision that is made again and again: the same for the same parts, of any length."""
+    return _write(hashlib.sha256(json.dumps(parts).encode()).digest()[:10])
+
+
+def _write(value: bytes) -> str:
+    text = base64.b32encode(value).decode().lower()
     return f"{text[:8]}-{text[8:]}"

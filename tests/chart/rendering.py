@@ -78,6 +78,14 @@ VALUE_SETS: dict[str, Manifest] = {
             "podLabels": {"example.org/c": "d"},
             "env": [{"name": "HTTPS_PROXY", "value": "http://proxy.test:3128"}],
         },
+        "reports": {
+            "enabled": True,
+            "intervalSeconds": 300,
+            "serviceAccountAnnotations": {"example.org/role": "reports"},
+            "podAnnotations": {"example.org/a": "b"},
+            "podLabels": {"example.org/c": "d"},
+            "env": [{"name": "HTTPS_PROXY", "value": "http://proxy.test:3128"}],
+        },
         "resourceQuota": {"enabled": True},
         "imagePullSecrets": ["private"],
         "networkPolicy": {

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 import structlog
+from prometheus_client import CollectorRegistry
 
 from sealgate_operator.canary.metrics import CanaryMetrics
 from sealgate_operator.metrics import Metrics as OperatorMetrics
 from sealgate_operator.worker.metrics import WorkerMetrics
 from sealgate_webhook.events.metrics import EventMetrics
 from sealgate_webhook.metrics import Metrics
+from sealgate_webhook.reports.metrics import ReportMetrics
 from tests.chart.rendering import CHART, NAMESPACE, ROOT, VALUE_SETS, find, render
 from tests.examples.test_readme import anchors
 from tests.support.real_tools.required import require_tool
@@ -35,12 +37,15 @@ def samples() -> frozenset[str]:
     def names(metric: Metric) -> list[str]:
         return [metric.name + suffix for suffix in kinds[metric.type]]
 
+    reports = CollectorRegistry()
+    ReportMetrics(reports)
     registries = (
         Metrics(structlog.get_logger()).registry,
         OperatorMetrics(lambda: True).registry,
         WorkerMetrics(lambda: True).registry,
         EventMetrics().registry,
         CanaryMetrics().registry,
+        reports,
     )
     return frozenset(name for registry in registries for metric in registry.collect() for name in names(metric))
 

@@ -50,6 +50,7 @@ MODULE_ORDER = (
     "test_signing_under_load",
     "test_policy_changes",
     "test_custom_kinds",
+    "test_reports",
     "test_upgrades",
     "test_client_certificates",
     "test_platforms",

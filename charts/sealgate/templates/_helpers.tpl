@@ -96,13 +96,14 @@ true
 {{- if .Values.signing.enabled }}{{ $components = append $components "signing-worker" }}{{ end -}}
 {{- if include "sealgate.signing.events" . }}{{ $components = append $components "signing-events" }}{{ end -}}
 {{- if .Values.canary.enabled }}{{ $components = append $components "canary" }}{{ end -}}
+{{- if include "sealgate.reports" . }}{{ $components = append $components "reports" }}{{ end -}}
 {{ toJson $components }}
 {{- end -}}
 
 {{- /* The values of a component as JSON. Takes (dict "root" $ "component" "webhook"). */ -}}
 {{- define "sealgate.componentValues" -}}
 {{- with .root.Values -}}
-{{ dict "webhook" .webhook "operator" .operator "signing-worker" .signing.worker "signing-events" .signing.events "canary" .canary | dig $.component dict | toJson }}
+{{ dict "webhook" .webhook "operator" .operator "signing-worker" .signing.worker "signing-events" .signing.events "canary" .canary "reports" .reports | dig $.component dict | toJson }}
 {{- end -}}
 {{- end -}}
 

@@ -36,6 +36,7 @@ MAX_RESPONSE_BYTES = 64 << 20
 _CHUNK = 1 << 16
 
 JSON = "application/json"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 MERGE_PATCH = "application/merge-patch+json"
 #: Server-side apply. JSON is YAML.
 APPLY_PATCH = "application/apply-patch+yaml"
@@ -49,6 +50,10 @@ class GoneError(UnavailableError):
 
 class ConflictError(UnavailableError):
     """There is an object of that name already, or it is no longer the version that was read (409)."""
+
+
+class TooLargeError(UnavailableError):
+    """The answer has more bytes than this connection reads."""
 
 
 class RefusedError(UnavailableError):
@@ -82,11 +87,25 @@ class KubernetesAPI:
         self._renew = renew
         self._client = ApiClient(configuration)
         self._request_seconds = REQUEST_SECONDS
+        self._max_bytes = MAX_RESPONSE_BYTES
+        self._accepts = JSON
 
     def within(self, seconds: float) -> KubernetesAPI:
         """Return this connection with another limit for the time of an ordinary request, in seconds."""
         limited = copy.copy(self)
         limited._request_seconds = seconds  # noqa: SLF001 - a copy of this object
+        return limited
+
+    def bounded(self, max_bytes: int) -> KubernetesAPI:
+        """Return this connection with another limit for the bytes of an ordinary answer."""
+        limited = copy.copy(self)
+        limited._max_bytes = max_bytes  # noqa: SLF001 - a copy of this object
+        return limited
+
+    def metadata_only(self) -> KubernetesAPI:
+        """Return this connection with lists that have nothing but the metadata of their objects."""
+        limited = copy.copy(self)
+        limited._accepts = METADATA_LIST  # noqa: SLF001 - a copy of this object
         return limited
 
     def get(self, path: str, query: Mapping[str, str | int] | None = None) -> dict[str, Any]:
@@ -242,13 +261,15 @@ class KubernetesAPI:
 
     def _read(self, response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
         try:
-            body = response.read(MAX_RESPONSE_BYTES + 1)
+            body = response.read(self._max_bytes + 1)
         except urllib3.exceptions.HTTPError as error:
             raise UnavailableError(f"the API server's answer broke off: {type(error).__name__}") from error
         finally:
             response.release_conn()
-        if len(body) > MAX_RESPONSE_BYTES:
-            raise UnavailableError(f"the API server's response is larger than the limit of {MAX_RESPONSE_BYTES} bytes")
+        if len(body) > self._max_bytes:
+            # The connection has more to say, and cannot be used again.
+            response.close()
+            raise TooLargeError(f"the API server's response is larger than the limit of {self._max_bytes} bytes")
         return _parse(body)
 
     def _send(
@@ -285,7 +306,7 @@ class KubernetesAPI:
         timeout: float | tuple[float, float] | None = None,
     ) -> urllib3.BaseHTTPResponse:
         """Send a request and return the response, of any status."""
-        headers = {"Accept": JSON}
+        headers = {"Accept": self._accepts}
         if content_type is not None:
             headers["Content-Type"] = content_type
         try:

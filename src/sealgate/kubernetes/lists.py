@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from sealgate.kubernetes.client import TooLargeError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -11,12 +13,16 @@ if TYPE_CHECKING:
 
 #: Objects of one page, where they are not unusually large.
 PAGE: Final = 500
+#: A page that is too large is asked for again with a part of its objects.
+_FEWER: Final = 8
 
 
 def list_pages(
     api: KubernetesAPI, path: str, limit: int = PAGE, selectors: Mapping[str, str] | None = None
 ) -> Iterator[dict[str, Any]]:
     """Yield the pages of a collection; the last one has the `resourceVersion` of the whole list.
+
+    Where objects are unusually large, the pages have fewer of them.
 
     Args:
         api: the API server.
@@ -29,7 +35,13 @@ def list_pages(
     """
     query: dict[str, str | int] = {"limit": limit, **(selectors or {})}
     while True:
-        page = api.get(path, query)
+        try:
+            page = api.get(path, query)
+        except TooLargeError:
+            if limit == 1:
+                raise
+            query["limit"] = limit = max(limit // _FEWER, 1)
+            continue
         yield page
         if not page["metadata"].get("continue"):
             return

@@ -237,7 +237,7 @@ def decide(
         reason = _reason(deciding)
         # Unreadable policies first, so that a truncated message still names them.
         ordered = sorted(deciding, key=lambda policy: not policy.problem)
-        message = f"{_LEAD[verdict]}: " + "; ".join(_describe(policy) for policy in ordered)
+        message = f"{_LEAD[verdict]}: " + "; ".join(describe_policy(policy) for policy in ordered)
     elif coverage is Coverage.UNMATCHED and not (policies and verdict is Verdict.ADMIT):
         reason, message = Reason.NO_POLICY_MATCHES, f"{what}: {_NOT_COVERED}"
         message += "" if verdict is Verdict.ADMIT else "; write one that does, or one with action: Exempt"
@@ -358,7 +358,7 @@ def objection(verdict: ImageVerdict) -> str:
     """
     unmet = sorted((policy for policy in verdict.policies if not policy.met), key=lambda policy: not policy.problem)
     if unmet:
-        described = "; ".join(f"{policy.action} {_describe(policy)}" for policy in unmet)
+        described = "; ".join(f"{policy.action} {describe_policy(policy)}" for policy in unmet)
         return shorten(f"{quote_image(verdict.image)}: would be denied: {described}", MAX_MESSAGE)
     return verdict.message if verdict.verdict is Verdict.WARN else ""
 
@@ -443,7 +443,8 @@ def _named(names: Iterable[str]) -> str:
     return f"{'policy' if len(listed) == 1 else 'policies'} {', '.join(listed)}"
 
 
-def _describe(policy: PolicyResult) -> str:
+def describe_policy(policy: PolicyResult) -> str:
+    """Return why a policy is not met, and what to do, for a person: one line that begins with the policy's name."""
     if policy.problem:
         remedy = f"correct it, or delete it with kubectl delete vpol {policy.name}"
         why = shorten(_clause(policy.problem), MAX_PART)

@@ -8,11 +8,11 @@
         ...                                   # ask `cluster.url` with the client under test
         cluster.compact()                     # watches from an earlier version now get 410
 
-It knows every collection that something was put into, or that `resources` names, lists in pages, watches from a
-version with bookmarks, and takes POST, PUT, PATCH (merge, and server-side apply) and DELETE, the `status` subresource
-apart from the rest. `admission` is asked about every object that is created, in dry runs too. `faults` spoil answers;
-`pause` drops every connection and refuses new ones until `resume`; `restore` goes back to a `backup`, versions
-included.
+It knows every collection that something was put into, or that `resources` names, lists in pages (by one label, and
+without anything but metadata, where that is asked for), watches from a version with bookmarks, and takes POST, PUT,
+PATCH (merge, and server-side apply) and DELETE, the `status` subresource apart from the rest. `admission` is asked
+about every object that is created, in dry runs too. `faults` spoil answers; `pause` drops every connection and refuses
+new ones until `resume`; `restore` goes back to a `backup`, versions included.
 """
 
 from __future__ import annotations
@@ -363,7 +363,11 @@ class KubernetesSimulator:
             if query.get("watch") in ("true", "1", "True"):
                 self._watch(handler, target, query)
             else:
-                handler.answer(*self._list(target, query))
+                status, document = self._list(target, query)
+                if status == 200 and "PartialObjectMetadataList" in (handler.headers.get("Accept") or ""):
+                    items = [{"metadata": item["metadata"]} for item in document["items"]]
+                    document = {**document, "kind": "PartialObjectMetadataList", "items": items}
+                handler.answer(status, document)
             return
         with self._condition:
             status, document = self._change(handler, target, query, body)
@@ -433,6 +437,9 @@ class KubernetesSimulator:
             if query.get("fieldSelector", "").startswith("metadata.name="):
                 wanted = query["fieldSelector"].partition("=")[2]
                 items = [item for item in items if item["metadata"]["name"] == wanted]
+            if "labelSelector" in query:
+                name, _, wanted = query["labelSelector"].partition("=")
+                items = [item for item in items if item["metadata"].get("labels", {}).get(name) == wanted]
             start, at = 0, self._version
             if "continue" in query:
                 start, at = map(int, query["continue"].split("@"))

@@ -28,6 +28,9 @@ RESOURCES: dict[str, tuple[str, str, str, bool]] = {
     "jobs": ("Job", "batch", "v1", True),
     "cronjobs": ("CronJob", "batch", "v1", True),
     "rollouts": ("Rollout", "argoproj.io", "v1alpha1", True),
+    "clusterroles": ("ClusterRole", "rbac.authorization.k8s.io", "v1", False),
+    "policyreports": ("PolicyReport", "wgpolicyk8s.io", "v1alpha2", True),
+    "reports": ("Report", "openreports.io", "v1alpha1", True),
     "leases": ("Lease", "coordination.k8s.io", "v1", True),
     "validatingwebhookconfigurations": (
         "ValidatingWebhookConfiguration",

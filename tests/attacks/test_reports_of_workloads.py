@@ -1,0 +1,177 @@
+"""Attacks on the reports about workloads: hostile names, floods, forged reports, and Secrets of others."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sealgate.decision_ids import PATTERN
+from sealgate_webhook.reports import inventory
+from sealgate_webhook.reports.documents import MAX_BYTES, kind_of_report
+from tests.webhook.reports.environment import REPORTS, ReportEnvironment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PATH = "/apis/wgpolicyk8s.io/v1alpha2/namespaces/{}/policyreports"
+
+
+@pytest.fixture
+def environment() -> Iterator[ReportEnvironment]:
+    with ReportEnvironment() as environment:
+        yield environment
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "app\n2026-11-21 level=info msg=admitted",
+        "<script>alert(1)</script>",
+        "[click](https://evil.example.org)",
+        "\x1b[31mapp",
+        "a" * 100_000,
+        "registry.example.org/\u202eapp",
+        '{"result": "pass"}',
+    ],
+)
+def test_attack_92_names_stay_bounded_text(environment: ReportEnvironment, hostile: str) -> None:
+    environment.put("Pod", "web", hostile, ids=[hostile])
+    environment.round()
+    (report,) = environment.cluster.find("policyreports")
+    (result,) = report["results"]
+    assert result["result"] == "fail"
+    texts = [result["message"], *result["properties"].values()]
+    assert all(text.isascii() and text.isprintable() and len(text) <= 1024 for text in texts)
+    assert PATTERN.fullmatch(result["properties"]["decisionId"])
+    for line in environment.output.getvalue().splitlines():
+        assert json.loads(line)["msg"] != "admitted"
+
+
+def test_attack_92_a_pod_of_many_images_has_a_bounded_report(environment: ReportEnvironment) -> None:
+    environment.put("Pod", "web", *(f"UPPER/{'a' * 900}{number}" for number in range(1000)))
+    environment.round()
+    (report,) = environment.cluster.find("policyreports")
+    assert len(json.dumps({key: report[key] for key in ("results", "scope", "summary")})) <= MAX_BYTES
+    assert report["summary"]["fail"] == 1000
+
+
+class TestFloods:
+    def test_attack_93_a_namespace_takes_no_more_than_its_part(
+        self, environment: ReportEnvironment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(inventory, "MAX_NAMESPACE_WORKLOADS", 5)
+        monkeypatch.setattr(inventory, "MAX_NAMESPACE_IMAGES", 7)
+        for number in range(20):
+            environment.put("Pod", f"flood-{number}", "not an image", "nor this", namespace="team")
+        environment.run_pod("web", environment.push("signed"))
+        environment.round()
+        found = environment.reports()
+        assert len([name for name in found if name.startswith("Pod/flood")]) == 5
+        assert environment.outcomes("Pod/web") == {"signed:1": "pass"}
+        assert environment.sample("left_out_workloads") == 15.0
+
+    def test_attack_93_owners_are_bounded(
+        self, environment: ReportEnvironment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(inventory, "MAX_NAMESPACE_OWNERS", 5)
+        image = environment.push("signed")
+        for number in range(20):
+            environment.put("Deployment", f"flood-{number}", image, namespace="team")
+        environment.put("Deployment", "web", image)
+        environment.round()
+        assert len(environment.reports()) == 6
+        assert "Deployment/web" in environment.reports()
+
+    def test_attack_93_huge_objects_do_not_hide_others(
+        self, environment: ReportEnvironment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(inventory, "PAGE_BYTES", 64 << 10)
+        image = environment.push("signed")
+        for number in range(20):
+            obj = environment.put("Pod", f"huge-{number}", image, namespace="team")
+            obj["metadata"]["annotations"] = {"x": "y" * 50_000}
+            environment.cluster.put("/api/v1/namespaces/team/pods", obj)
+        environment.run_pod("web", image)
+        environment.round()
+        assert len(environment.reports()) == 21
+        assert environment.sample("unread_kinds") == 0.0
+
+    def test_attack_93_an_owner_chain_that_goes_round_ends(self, environment: ReportEnvironment) -> None:
+        image = environment.push("signed")
+        first = environment.put("ReplicaSet", "first", image)
+        second = environment.put("ReplicaSet", "second", image, owner=first)
+        environment.put("ReplicaSet", "first", image, owner=second)
+        environment.run_pod("web", image, owner=second)
+        environment.round()
+        assert sum(one["summary"]["pass"] for one in environment.cluster.find("reports")) == 1
+
+
+class TestForgery:
+    def test_attack_94_a_changed_or_deleted_report_is_put_back(self, environment: ReportEnvironment) -> None:
+        environment.run_pod("web", environment.push("unsigned", None))
+        environment.round()
+        (report,) = environment.cluster.find("policyreports")
+        forged = {**report, "results": [{"policy": "production", "result": "pass"}]}
+        forged["metadata"] = {**report["metadata"], "ownerReferences": []}
+        environment.cluster.put(PATH.format("shop"), forged)
+        environment.cluster.delete(
+            f"/apis/openreports.io/v1alpha1/namespaces/shop/reports/{report['metadata']['name']}"
+        )
+        environment.round()
+        assert environment.outcomes("Pod/web") == {"unsigned:1": "fail"}
+        assert environment.reports()["Pod/web"]["metadata"]["ownerReferences"]
+        assert set(environment.reports("reports")) == {"Pod/web"}
+
+    def test_attack_94_a_report_made_in_advance_is_replaced(self, environment: ReportEnvironment) -> None:
+        environment.run_pod("web", environment.push("unsigned", None))
+        environment.round()
+        (report,) = environment.cluster.find("policyreports")
+        squatted = {"metadata": {"name": report["metadata"]["name"]}, "results": []}
+        environment.cluster.delete(f"{PATH.format('shop')}/{report['metadata']['name']}")
+        environment.cluster.put(PATH.format("shop"), squatted)
+        environment.round()
+        assert environment.outcomes("Pod/web") == {"unsigned:1": "fail"}
+
+    def test_attack_94_only_what_has_the_name_of_a_report_is_deleted(self, environment: ReportEnvironment) -> None:
+        label = {"app.kubernetes.io/managed-by": "sealgate"}
+        kept = ("kyverno", "sealgate-web", "sealgate-pod-web-short")
+        for name in kept:
+            environment.cluster.put(PATH.format("shop"), {"metadata": {"name": name, "labels": label}})
+        forged = "sealgate-pod-gone-0123456789abcdef"
+        assert kind_of_report(forged) == "pod"
+        environment.cluster.put(PATH.format("shop"), {"metadata": {"name": forged, "labels": label}})
+        environment.round()
+        assert {one["metadata"]["name"] for one in environment.cluster.find("policyreports")} == set(kept)
+
+    def test_attack_94_a_claimed_owner_of_another_namespace_gets_no_results(
+        self, environment: ReportEnvironment
+    ) -> None:
+        victim = environment.put("Deployment", "web", environment.push("signed"))
+        environment.put("Pod", "bad", environment.push("unsigned", None), owner=victim, namespace="team")
+        environment.round()
+        assert environment.outcomes("Deployment/web") == {"signed:1": "pass"}
+        assert environment.outcomes("Pod/bad") == {"unsigned:1": "fail"}
+
+
+def test_attack_95_pull_secrets_of_another_namespace_are_not_read(environment: ReportEnvironment) -> None:
+    image = environment.push("signed")
+    environment.registry.auth.mode = "basic"
+    environment.registry.auth.users["robot"] = "robot-password"
+    auth = base64.b64encode(b"robot:robot-password").decode()
+    config = base64.b64encode(json.dumps({"auths": {environment.registry.host: {"auth": auth}}}).encode()).decode()
+    secret = {"metadata": {"name": "pull"}, "data": {".dockerconfigjson": config}}
+    environment.cluster.put("/api/v1/namespaces/shop/secrets", secret)
+    for name in ("pull", "../../shop/secrets/pull"):
+        environment.put("Pod", f"thief-{len(name)}", image, namespace="team", imagePullSecrets=[{"name": name}])
+    environment.put("Pod", "web", image, imagePullSecrets=[{"name": "pull"}])
+    environment.round()
+    assert environment.outcomes("Pod/web") == {"signed:1": "pass"}
+    for length in (4, 23):
+        assert environment.outcomes(f"Pod/thief-{length}") == {"signed:1": "error"}
+    read = {one.path for one in environment.cluster.requests if "/secrets/" in one.path}
+    assert "/api/v1/namespaces/shop/secrets/pull" in read
+    assert all(path.startswith("/api/v1/namespaces/team/secrets/") for path in read if "shop/secrets/pull" not in path)
+    assert "robot-password" not in json.dumps([environment.cluster.find(plural) for plural in REPORTS])

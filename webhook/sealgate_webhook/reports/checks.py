@@ -1,0 +1,193 @@
+"""The verdicts on the images of an inventory, kept from round to round and verified again at a safe rate.
+
+What the verifier has in its caches is answered at once. The rest is verified at most `LANES` registries at a time,
+each by one thread, so that a registry that is slow or dead delays its own images only, and registries that answered
+come before others. Within a registry, namespaces take turns, and in each the images that wait longest come first.
+What a round has no time for keeps its former verdict, with the time at which that was found, and comes first in the
+next round.
+"""
+
+from __future__ import annotations
+
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sealgate.clocks import Deadline
+from sealgate.errors import InvalidReferenceError
+from sealgate.policies.decisions import Verdict
+from sealgate.policies.matching import Namespace
+from sealgate.references import parse_reference
+from sealgate.verification.from_memory import NotInMemoryError
+from sealgate.verification.requests import VerificationRequest
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from sealgate.clocks import Clock
+    from sealgate.policies.decisions import ImageVerdict
+    from sealgate.verification.policy_sets import PolicySet
+    from sealgate.verification.verifier import Verifier
+    from sealgate_webhook.backends.cluster.pull_secrets import ClusterCredentials
+    from sealgate_webhook.reports.workloads import Image, Inventory
+
+#: Registries that are asked at the same time.
+LANES: Final = 16
+#: Seconds that one image may take.
+IMAGE_SECONDS: Final = 20.0
+#: How often an image whose verdict is *unavailable* is verified again before the next round.
+MAX_RETRIES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The verdict on an image.
+
+    Attributes:
+        verdict: the verdict.
+        verified_at: when it was found.
+        failures: how many verdicts in a row were *unavailable*.
+    """
+
+    verdict: ImageVerdict
+    verified_at: datetime
+    failures: int = 0
+
+    @property
+    def retried_soon(self) -> bool:
+        """Whether it is worth asking again before the next round."""
+        return 0 < self.failures <= MAX_RETRIES
+
+
+class ImageChecks:
+    """Verifies images. Not thread-safe.
+
+    Args:
+        verifier: verifies, with a budget of its own.
+        credentials: credentials of the workloads.
+        namespace: returns a namespace with its labels; None for one that is not known.
+        clock: source of the time.
+
+    Attributes:
+        answers: the verdict of each image of the newest inventory that has one.
+    """
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        credentials: ClusterCredentials,
+        namespace: Callable[[str], Namespace | None],
+        clock: Clock,
+    ) -> None:
+        self._verifier = verifier
+        self._memory = verifier.from_memory()
+        self._credentials = credentials
+        self._namespace = namespace
+        self._clock = clock
+        self.answers: dict[Image, Answer] = {}
+
+    def refresh(self, inventory: Inventory, policies: PolicySet, seconds: float, stop: threading.Event) -> None:
+        """Verify the images of an inventory, and forget those that are in no workload any more.
+
+        Args:
+            inventory: what runs and what is declared.
+            policies: the policies in force.
+            seconds: how long that may take.
+            stop: ends it early.
+        """
+        images = inventory.pull_secrets
+        self.answers = {image: answer for image, answer in self.answers.items() if image in images}
+        self._verify(images, inventory, policies, seconds, stop)
+
+    def retry(self, inventory: Inventory, policies: PolicySet, seconds: float, stop: threading.Event) -> None:
+        """Verify again the images whose verdict is *unavailable* and that are worth it; see `refresh`."""
+        again = [image for image, answer in self.answers.items() if answer.retried_soon]
+        self._verify(again, inventory, policies, seconds, stop)
+
+    def _verify(
+        self, images: Iterable[Image], inventory: Inventory, policies: PolicySet, seconds: float, stop: threading.Event
+    ) -> None:
+        until = Deadline.after(self._clock, seconds)
+        waiting: list[Image] = []
+        for image in images:
+            try:
+                (verdict,) = self._memory.verify([image.text], self._request(image, inventory, policies, until))
+            except NotInMemoryError:
+                waiting.append(image)
+            else:
+                self._keep(image, verdict, from_memory=True)
+        if not waiting:
+            return
+        with ThreadPoolExecutor(LANES, thread_name_prefix="registry") as pool:
+            lanes = [
+                pool.submit(self._run_lane, lane, inventory, policies, until, stop) for lane in self._lanes(waiting)
+            ]
+        for lane in lanes:
+            for image, verdict in lane.result():
+                self._keep(image, verdict, from_memory=False)
+
+    def _lanes(self, images: Iterable[Image]) -> list[Sequence[Image]]:
+        """Return the images of each registry in the order of their turns, registries that answered first."""
+        by_registry: dict[str, dict[str, list[Image]]] = {}
+        for image in sorted(images, key=self._waited_since):
+            by_registry.setdefault(_registry(image.text), {}).setdefault(image.namespace, []).append(image)
+        lanes = [list(_take_turns(namespaces.values())) for namespaces in by_registry.values()]
+        return sorted(lanes, key=lambda lane: min(self._failures(image) for image in lane))
+
+    def _run_lane(
+        self,
+        images: Sequence[Image],
+        inventory: Inventory,
+        policies: PolicySet,
+        until: Deadline,
+        stop: threading.Event,
+    ) -> list[tuple[Image, ImageVerdict]]:
+        found = []
+        for image in images:
+            left = until.remaining()
+            if left <= 0 or stop.is_set():
+                break
+            deadline = Deadline.after(self._clock, min(left, IMAGE_SECONDS))
+            (verdict,) = self._verifier.verify([image.text], self._request(image, inventory, policies, deadline))
+            found.append((image, verdict))
+        return found
+
+    def _request(
+        self, image: Image, inventory: Inventory, policies: PolicySet, deadline: Deadline
+    ) -> VerificationRequest:
+        # Not all labels are known of a namespace that was made a moment ago, or is not listed: the policies that might
+        # select it count.
+        namespace = self._namespace(image.namespace) or Namespace(image.namespace, {}, complete=False)
+        credentials = self._credentials.of_workloads(image.namespace, inventory.pull_secrets[image])
+        return VerificationRequest(policies, namespace, credentials, deadline)
+
+    def _keep(self, image: Image, verdict: ImageVerdict, *, from_memory: bool) -> None:
+        before = self.answers.get(image)
+        failures = 0
+        if verdict.verdict is Verdict.UNAVAILABLE:
+            failures = 1 if before is None else before.failures + 1
+        kept = from_memory and before is not None and not failures
+        self.answers[image] = Answer(verdict, before.verified_at if kept and before else self._clock.now(), failures)
+
+    def _waited_since(self, image: Image) -> float:
+        answer = self.answers.get(image)
+        return 0.0 if answer is None else answer.verified_at.timestamp()
+
+    def _failures(self, image: Image) -> int:
+        answer = self.answers.get(image)
+        return 0 if answer is None else answer.failures
+
+
+def _registry(text: str) -> str:
+    try:
+        return parse_reference(text).repository.registry
+    except InvalidReferenceError:
+        return ""
+
+
+def _take_turns(queues: Iterable[Sequence[Image]]) -> Iterator[Image]:
+    for turn in itertools.zip_longest(*queues):
+        yield from (image for image in turn if image is not None)

@@ -1,0 +1,211 @@
+"""Reports in the API server: written where they differ, deleted where their workload is gone.
+
+Which report APIs are installed is asked in every round, so that CRDs which are installed later are found. Of the
+reports that are there only the metadata is listed. A report is written if it is missing, if it says something else
+than before, if another client changed it (its `resourceVersion` is another one), or if its times are older than
+`REFRESH_SECONDS`.
+
+Only objects with the label and a name that a report of sealgate has are ever deleted, and what has such a name is
+replaced, whoever made it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import quote as url_quote
+
+from sealgate.errors import NotFoundError, UnavailableError
+from sealgate.kubernetes.client import ConflictError
+from sealgate.kubernetes.lists import list_pages
+from sealgate.messages import quote
+from sealgate_webhook.reports.documents import APIS, LABEL, LABEL_VALUE, Report, ReportAPI, document_of, kind_of_report
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from structlog.typing import FilteringBoundLogger
+
+    from sealgate.clocks import Clock
+    from sealgate.kubernetes.client import KubernetesAPI
+    from sealgate_webhook.reports.metrics import ReportMetrics
+
+#: Seconds after which a report that says the same is written again, with the newest times.
+REFRESH_SECONDS: Final = 1800.0
+#: Reports of one page of a list, and its bytes: anyone may have made objects that have the label.
+PAGE: Final = 500
+PAGE_BYTES: Final = 16 << 20
+#: The most reports that are listed; beyond them, none that has no workload is deleted.
+MAX_LISTED: Final = 60_000
+#: Failures in one namespace after which nothing more is written there in this round.
+MAX_FAILURES: Final = 3
+
+
+class _Key(NamedTuple):
+    api: ReportAPI
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What was written last: the `resourceVersion`, the content, and when."""
+
+    version: str
+    content: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Reports that stay as they are although they are not written now.
+
+    Attributes:
+        names: namespace and name of reports of workloads that are there.
+        kinds: kinds in lower case whose workloads are not known now.
+    """
+
+    names: Collection[tuple[str, str]]
+    kinds: Collection[str]
+
+    def has(self, namespace: str, name: str, kind: str) -> bool:
+        """Return whether a report stays.
+
+        Args:
+            namespace: its namespace.
+            name: its name.
+            kind: kind of its workload, in lower case.
+        """
+        return kind in self.kinds or (namespace, name) in self.names
+
+
+class ReportStore:
+    """Writes reports. Not thread-safe.
+
+    Args:
+        api: the API server.
+        clock: measures the age of reports.
+        metrics: counts writes.
+        log: gets a line for every report that could not be written.
+    """
+
+    def __init__(self, api: KubernetesAPI, clock: Clock, metrics: ReportMetrics, log: FilteringBoundLogger) -> None:
+        self._api = api
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+        self._written: dict[_Key, _Written] = {}
+
+    def installed(self) -> tuple[ReportAPI, ...]:
+        """Return the report APIs that the cluster has.
+
+        Raises:
+            UnavailableError: the API server could not be asked.
+        """
+        return tuple(api for api in APIS if self._has(api))
+
+    def write(self, apis: Iterable[ReportAPI], reports: Collection[Report], kept: Kept) -> None:
+        """Make the reports in each API those that are given.
+
+        Args:
+            apis: the installed APIs.
+            reports: the reports, each name once in a namespace.
+            kept: reports that stay although they are not given.
+
+        Raises:
+            UnavailableError: the reports that are there could not be listed.
+        """
+        for api in apis:
+            there = self._list(api)
+            wanted = {_Key(api, report.namespace, report.name): report for report in reports}
+            failures: Counter[str] = Counter()
+            for key, report in wanted.items():
+                if failures[key.namespace] < MAX_FAILURES:
+                    failures[key.namespace] += not self._put(key, report, there.get(key))
+            if len(there) < MAX_LISTED:
+                for key, version in there.items():
+                    kind = kind_of_report(key.name)
+                    stale = key not in wanted and kind is not None and not kept.has(key.namespace, key.name, kind)
+                    if stale and failures[key.namespace] < MAX_FAILURES:
+                        failures[key.namespace] += not self._delete(key, version)
+            for key in [key for key in self._written if key.api == api and key not in wanted and key not in there]:
+                del self._written[key]
+
+    def _has(self, api: ReportAPI) -> bool:
+        try:
+            resources = self._api.discover(f"/apis/{api.group}/{api.version}").get("resources") or ()
+        except NotFoundError:
+            return False
+        return any(resource.get("name") == api.plural for resource in resources)
+
+    def _list(self, api: ReportAPI) -> dict[_Key, str]:
+        """Return the `resourceVersion` of each object that has the label, at most `MAX_LISTED`."""
+        found: dict[_Key, str] = {}
+        lists = self._api.metadata_only().bounded(PAGE_BYTES)
+        selectors = {"labelSelector": f"{LABEL}={LABEL_VALUE}"}
+        for page in list_pages(lists, f"/apis/{api.group}/{api.version}/{api.plural}", PAGE, selectors):
+            for item in page.get("items") or ():
+                metadata = item["metadata"]
+                if kind_of_report(metadata["name"]) is not None:
+                    found[_Key(api, metadata["namespace"], metadata["name"])] = metadata["resourceVersion"]
+            if len(found) >= MAX_LISTED:
+                break
+        return found
+
+    def _put(self, key: _Key, report: Report, version: str | None) -> bool:
+        """Write a report if need be; return whether it is as it should be."""
+        now, before = self._clock.monotonic(), self._written.get(key)
+        if version is not None and before is not None:
+            same = (version, report.content) == (before.version, before.content)
+            if same and now - before.at < REFRESH_SECONDS:
+                return True
+        document = document_of(report, key.api)
+        try:
+            stored = self._create(key, document) if version is None else self._replace(key, document, version)
+        except UnavailableError as error:
+            return self._failed(key, error)
+        self._written[key] = _Written(stored["metadata"]["resourceVersion"], report.content, now)
+        self._metrics.wrote("create" if version is None else "update")
+        return True
+
+    def _create(self, key: _Key, document: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return self._api.create(_collection(key), document)
+        except ConflictError:
+            # An object of that name without the label, which is not listed.
+            version = self._api.get(_path(key))["metadata"]["resourceVersion"]
+            return self._replace(key, document, version)
+
+    def _replace(self, key: _Key, document: Mapping[str, Any], version: str) -> dict[str, Any]:
+        metadata = {**document["metadata"], "resourceVersion": version}
+        return self._api.replace(_path(key), {**document, "metadata": metadata})
+
+    def _delete(self, key: _Key, version: str) -> bool:
+        try:
+            self._api.delete(_path(key), version)
+        except NotFoundError:
+            return True
+        except UnavailableError as error:
+            return self._failed(key, error)
+        self._metrics.wrote("delete")
+        return True
+
+    def _failed(self, key: _Key, error: UnavailableError) -> bool:
+        self._metrics.write_failed()
+        self._log.warning(
+            "report not written; will retry",
+            kind=key.api.kind,
+            namespace=quote(key.namespace),
+            name=quote(key.name),
+            error=error.message,
+        )
+        return False
+
+
+def _collection(key: _Key) -> str:
+    return f"/apis/{key.api.group}/{key.api.version}/namespaces/{url_quote(key.namespace, safe='')}/{key.api.plural}"
+
+
+def _path(key: _Key) -> str:
+    return f"{_collection(key)}/{url_quote(key.name, safe='')}"

@@ -14,6 +14,7 @@ from sealgate_operator.certificates.filled_secret import FilledSecretReconciler
 from sealgate_operator.certificates.reconciler import CertificateReconciler
 from sealgate_operator.certificates.self_test import next_data
 from sealgate_operator.certificates.shared_cache_key import next_key_data
+from sealgate_operator.controller.exceptions import ExceptionStatusWriter
 from sealgate_operator.controller.kopf_adapter import Watcher
 from sealgate_operator.controller.reconciler import WORKERS, Reconciler
 from sealgate_operator.controller.replica_counts import ReplicaReader
@@ -121,6 +122,7 @@ class Operator:
             metrics=self.metrics,
             log=log,
         )
+        self._exceptions = ExceptionStatusWriter(api, fence=self._lease, clock=clock, metrics=self.metrics, log=log)
         self._watcher = Watcher(api.configuration, OPERATOR_RESOURCES, namespace, self._reconciler.on_event, log)
         self._keeper: CertificateReconciler | None = None
         if config.certificates.managed:
@@ -172,6 +174,7 @@ class Operator:
         writing: dict[str, Task] = {f"worker-{number}": self._work for number in range(WORKERS)}
         if self._keeper is not None:
             writing["certificates"] = self._keeper.run
+        writing["exceptions"] = self._exceptions.run
         writing |= {what: reconciler.run for what, reconciler in self._filled.items()}
         reading: dict[str, Task] = {"resync": self._resync, "watch": self._watch}
         if self._counts:

@@ -6,7 +6,7 @@ import copy
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.builders.objects import authenticator, policy
+from tests.support.builders.objects import authenticator, exception, policy
 
 PEM = (
     "-----BEGIN PUBLIC KEY-----\n"
@@ -85,6 +85,14 @@ POLICY = policy(
     excludeImages=[{"repository": "**/scratch"}],
 )
 
+EXCEPTION = exception(
+    "urgent",
+    {"repository": "registry.example.org/shop/{web, api}", "tags": ["1.*"]},
+    {"digest": "sha256:" + "0a" * 32},
+    namespaces=["shop", "team-a"],
+    ticket="OPS-1",
+)
+
 
 @dataclass(frozen=True)
 class Wrong:
@@ -95,7 +103,7 @@ class Wrong:
         path: where in the object.
         value: the replacement; `...` removes the member.
         says: what the refusal must say.
-        base: the good object: "policy", "authenticator" (cosign), or a further format.
+        base: the good object: "policy", "exception", "authenticator" (cosign), or a further format.
     """
 
     name: str
@@ -105,7 +113,7 @@ class Wrong:
     base: str = "policy"
 
     def object(self) -> dict[str, Any]:
-        good = {"policy": POLICY, "authenticator": AUTHENTICATOR}
+        good = {"policy": POLICY, "exception": EXCEPTION, "authenticator": AUTHENTICATOR}
         obj = copy.deepcopy(good[self.base] if self.base in good else of_format(self.base))
         *parents, last = self.path.split(".")
         parent: Any = obj
@@ -124,6 +132,19 @@ def _pattern(name: str, value: str, says: str) -> Wrong:
 
 
 WRONG = (
+    Wrong("exception for all images", "spec.images", ..., "spec.images: Required value", "exception"),
+    Wrong("exception for no image", "spec.images", [], "should have at least 1 items", "exception"),
+    Wrong("exception for all namespaces", "spec.namespaces", ..., "spec.namespaces: Required value", "exception"),
+    Wrong("exception for no namespace", "spec.namespaces", [], "should have at least 1 items", "exception"),
+    Wrong("pattern of namespaces", "spec.namespaces.0", "*", "should match", "exception"),
+    Wrong("exception without an end", "spec.expiresAt", ..., "spec.expiresAt: Required value", "exception"),
+    Wrong("end that is no time", "spec.expiresAt", "tomorrow", "should match", "exception"),
+    Wrong("exception without a reason", "spec.reason", "", "should be at least 1 chars long", "exception"),
+    Wrong("repository and digest", "spec.images.1.repository", "a/b", "exactly one of repository", "exception"),
+    Wrong("tags of a digest", "spec.images.1.tags", ["1"], "remove tags", "exception"),
+    Wrong("neither repository nor digest", "spec.images.1", {}, "exactly one of repository", "exception"),
+    Wrong("half a digest", "spec.images.1.digest", "sha256:0a", "should match", "exception"),
+    Wrong("pattern without a registry", "spec.images.0.repository", "web", "write docker.io/library", "exception"),
     Wrong("no spec", "spec", ..., "spec: Required value"),
     Wrong("unknown field", "spec.excludeImage", [], 'unknown field "spec.excludeImage"'),
     Wrong("unknown field deep down", "spec.images.0.tag", "v1", 'unknown field "spec.images[0].tag"'),

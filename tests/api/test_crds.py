@@ -13,8 +13,8 @@ from pydantic import BaseModel, Field
 
 from sealgate.api import crds
 from sealgate.api.structural import UnstructuredError, structural_schema
-from sealgate.api.v1alpha1 import authenticator, verification_policy
-from tests.api.crd_examples import AUTHENTICATOR, FORMATS, POLICY, WRONG, Wrong, of_format
+from sealgate.api.v1alpha1 import authenticator, verification_exception, verification_policy
+from tests.api.crd_examples import AUTHENTICATOR, EXCEPTION, FORMATS, POLICY, WRONG, Wrong, of_format
 from tests.chart.rendering import CHART
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def test_names_are_as_documented() -> None:
     assert {kind: crd["spec"]["names"]["shortNames"] for kind, crd in BY_KIND.items()} == {
         "Authenticator": ["authn"],
         "VerificationPolicy": ["vpol"],
+        "VerificationException": ["vexc"],
         "SigningPolicy": ["spol"],
         "SigningRequest": ["sreq"],
         "SigningBaseline": ["sbase"],
@@ -136,7 +137,7 @@ def test_patterns_and_rules_are_ones_that_the_api_server_can_read(node: dict[str
 
 
 @pytest.mark.parametrize(
-    "obj", [AUTHENTICATOR, POLICY, *map(of_format, FORMATS)], ids=lambda obj: obj["metadata"]["name"]
+    "obj", [AUTHENTICATOR, POLICY, EXCEPTION, *map(of_format, FORMATS)], ids=lambda obj: obj["metadata"]["name"]
 )
 def test_valid_objects_pass_schema_and_model(obj: dict[str, Any]) -> None:
     jsonschema.validate(obj, schema(obj["kind"]))
@@ -171,7 +172,7 @@ def test_status_schema_has_no_defaults() -> None:
 
 
 def test_an_object_that_was_never_reconciled_does_not_count_as_reconciled() -> None:
-    for kind in ("Authenticator", "VerificationPolicy", "SigningPolicy"):
+    for kind in ("Authenticator", "VerificationPolicy", "VerificationException", "SigningPolicy"):
         assert schema(kind)["properties"]["status"]["default"] == {"observedGeneration": -1}
 
 
@@ -271,8 +272,13 @@ def test_open_maps_lose_only_their_openness() -> None:
     assert "additionalProperties" not in made["some"]
 
 
-def _model(obj: dict[str, Any]) -> type[authenticator.Authenticator | verification_policy.VerificationPolicy]:
-    return authenticator.Authenticator if obj["kind"] == "Authenticator" else verification_policy.VerificationPolicy
+def _model(obj: dict[str, Any]) -> type[BaseModel]:
+    models: dict[str, type[BaseModel]] = {
+        "Authenticator": authenticator.Authenticator,
+        "VerificationPolicy": verification_policy.VerificationPolicy,
+        "VerificationException": verification_exception.VerificationException,
+    }
+    return models[obj["kind"]]
 
 
 def _json(obj: dict[str, Any]) -> str:

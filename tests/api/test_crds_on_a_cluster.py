@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.api.crd_examples import AUTHENTICATOR, FORMATS, POLICY, WRONG, Wrong, of_format
+from tests.api.crd_examples import AUTHENTICATOR, EXCEPTION, FORMATS, POLICY, WRONG, Wrong, of_format
 from tests.chart.rendering import CHART
 from tests.e2e.kube import api
 from tests.support.real_tools.required import require_tool
@@ -42,7 +42,7 @@ def _crds() -> None:
 
 
 @pytest.mark.parametrize(
-    "obj", [AUTHENTICATOR, POLICY, *map(of_format, FORMATS)], ids=lambda obj: obj["metadata"]["name"]
+    "obj", [AUTHENTICATOR, POLICY, EXCEPTION, *map(of_format, FORMATS)], ids=lambda obj: obj["metadata"]["name"]
 )
 def test_valid_objects_are_accepted(obj: dict[str, Any]) -> None:
     _create(obj).checked()

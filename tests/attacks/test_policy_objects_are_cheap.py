@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,7 +53,9 @@ def applied(value: dict[str, Any]) -> str:
         request = decode_review(encode(review(value)), None)
     except UnusableReviewError as error:
         return error.message
-    outcome = PolicyObjectAdmission(NoPolicies(), clock).validate(request, Deadline.after(clock, 5))
+    outcome = PolicyObjectAdmission(NoPolicies(), clock, timedelta(hours=72), print).validate(
+        request, Deadline.after(clock, 5)
+    )
     assert not outcome.response.allowed
     return outcome.response.message
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,7 +57,7 @@ class Cluster:
         for found in objects:
             self._api_server.put(AUTHENTICATORS if found["kind"] == "Authenticator" else POLICIES, found)
         policies = ClusterPolicies(
-            api, self.environment.unmatched, NoServiceSecrets(), SystemClock(), Metrics(log), log
+            api, self.environment.unmatched, timedelta(hours=72), NoServiceSecrets(), SystemClock(), Metrics(log), log
         )
         self.environment.policies = policies
         with running(policies.tasks(), self._api_server):

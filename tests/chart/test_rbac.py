@@ -31,6 +31,7 @@ def _all(resource: str, verbs: str, *names: str) -> set[Right]:
 
 
 EVENTS = _all("/events", "create patch") | _all("events.k8s.io/events", "create patch")
+EXCEPTIONS = "sealgate.dev/verificationexceptions"
 POLICIES = _all("sealgate.dev/authenticators", "get list watch") | _all(
     "sealgate.dev/verificationpolicies", "get list watch"
 )
@@ -43,6 +44,7 @@ MUTATING = "admissionregistration.k8s.io/mutatingwebhookconfigurations"
 def test_the_webhook_reads_what_it_decides_by_and_writes_events() -> None:
     assert rights(find(render(), "ClusterRole", "sealgate-webhook")) == (
         POLICIES
+        | _all(EXCEPTIONS, "get list watch")
         | _all("/namespaces", "get list watch")
         | _all("/secrets", "get")
         | _all("/serviceaccounts", "get")
@@ -52,7 +54,9 @@ def test_the_webhook_reads_what_it_decides_by_and_writes_events() -> None:
 
 def test_the_webhook_reads_no_secrets_where_that_is_switched_off() -> None:
     role = find(render({"webhook": {"pullSecrets": {"enabled": False}}}), "ClusterRole", "sealgate-webhook")
-    assert rights(role) == POLICIES | _all("/namespaces", "get list watch") | EVENTS
+    assert rights(role) == (
+        POLICIES | _all(EXCEPTIONS, "get list watch") | _all("/namespaces", "get list watch") | EVENTS
+    )
 
 
 def test_the_webhook_writes_the_versions_it_has_seen_and_nothing_else_of_its_own_namespace() -> None:
@@ -78,8 +82,10 @@ def test_the_operator_writes_status_authority_and_events() -> None:
         POLICIES
         | _all("sealgate.dev/authenticators/status", "get patch update")
         | _all("sealgate.dev/verificationpolicies/status", "get patch update")
+        | _all(EXCEPTIONS, "list")
+        | _all(f"{EXCEPTIONS}/status", "patch")
         | _all(VALIDATING, "get patch", "sealgate-workloads", "sealgate-policies", "sealgate-self-test")
-        | _all(MUTATING, "get patch", "sealgate-pods")
+        | _all(MUTATING, "get patch", "sealgate-exceptions", "sealgate-pods")
         | _all("apps/daemonsets", "list")
         | EVENTS
     )
@@ -109,7 +115,7 @@ def test_the_operator_may_not_touch_what_others_look_after(name: str) -> None:
     assert {right for right in cluster if right[0].startswith("admissionregistration.k8s.io")} == (
         _all(VALIDATING, "get patch", "sealgate-workloads", "sealgate-policies")
         | _all(VALIDATING, "get", "sealgate-self-test")
-        | _all(MUTATING, "get patch", "sealgate-pods")
+        | _all(MUTATING, "get patch", "sealgate-exceptions", "sealgate-pods")
     )
     own = rights(find(manifests, "Role", "sealgate-operator"))
     assert {verb for resource, _, verb in own if resource == "/secrets"} == {"get", "list", "watch"}
@@ -131,6 +137,36 @@ def test_people_who_see_the_cluster_see_policies() -> None:
     assert viewer["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
     quiet = find(render(VALUE_SETS["bare"]), "ClusterRole", "sealgate-policy-viewer")
     assert not [label for label in quiet["metadata"]["labels"] if "aggregate" in label]
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_only_their_own_editor_may_write_exceptions(name: str) -> None:
+    writers = {
+        f"{role['kind']} {role['metadata']['name']}": {
+            verb for resource, _, verb in rights(role) if resource == EXCEPTIONS
+        }
+        for role in render(VALUE_SETS[name])
+        if role["kind"] in {"Role", "ClusterRole"}
+    }
+    reading = {"get", "list", "watch"}
+    (editor,) = (role for role, verbs in writers.items() if verbs - reading)
+    assert editor.endswith("-exception-editor")
+    assert writers[editor] == reading | {"create", "update", "patch", "delete"}
+    # Of the others only the chart's own components read them.
+    readers = {role.rpartition("-")[2] for role, verbs in writers.items() if verbs and role != editor}
+    assert readers <= {"operator", "webhook", "reports"}
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_the_editors_of_policies_and_exceptions_share_no_right(name: str) -> None:
+    roles = [role for role in render(VALUE_SETS[name]) if role["kind"] == "ClusterRole"]
+    policies, exceptions = (
+        next(rights(role) for role in roles if role["metadata"]["name"].endswith(f"-{kind}-editor"))
+        for kind in ("policy", "exception")
+    )
+    assert not policies & exceptions
+    (labels,) = (r["metadata"]["labels"] for r in roles if r["metadata"]["name"].endswith("-exception-editor"))
+    assert not [label for label in labels if "aggregate" in label]
 
 
 @pytest.mark.parametrize("name", VALUE_SETS)

@@ -196,7 +196,7 @@ def test_only_bound_people_write_signing_policies() -> None:
 def test_signing_policies_are_validated_when_they_are_applied() -> None:
     (rule,) = rendering.webhooks(render(SIGNING))["policies.sealgate.dev"]["rules"]
     assert rule["operations"] == ["CREATE", "UPDATE"]
-    assert rule["resources"] == ["authenticators", "verificationpolicies", "signingpolicies"]
+    assert rule["resources"] == ["authenticators", "verificationpolicies", "verificationexceptions", "signingpolicies"]
 
 
 def test_the_worker_is_configured_by_the_values() -> None:

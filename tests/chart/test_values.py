@@ -123,6 +123,7 @@ def test_the_webhook_is_configured_by_the_values() -> None:
         "requireDigests": True,
         "workloads": "Enforce",
         "timeoutSeconds": 10,
+        "exceptions": {"maxHours": 72},
         "cache": {
             "tagSeconds": 30,
             "staleTagSeconds": 0,

@@ -94,7 +94,8 @@ def test_other_versions_of_the_same_objects_are_not_a_way_around() -> None:
 def test_dry_runs_have_no_side_effects() -> None:
     assert {name: webhook["sideEffects"] for name, webhook in webhooks().items()} == {
         "workloads.sealgate.dev": "NoneOnDryRun",
-        "policies.sealgate.dev": "None",
+        "policies.sealgate.dev": "NoneOnDryRun",
+        "exceptions.sealgate.dev": "None",
         "pods.sealgate.dev": "None",
         "self-test.sealgate.dev": "None",
     }
@@ -109,7 +110,17 @@ def test_the_time_limit_is_the_value_s() -> None:
 def test_policies_can_always_be_taken_away_and_their_status_written() -> None:
     (rule,) = webhooks()["policies.sealgate.dev"]["rules"]
     assert rule["operations"] == ["CREATE", "UPDATE"]
-    assert rule["resources"] == ["authenticators", "verificationpolicies"]
+    assert rule["resources"] == ["authenticators", "verificationpolicies", "verificationexceptions"]
+
+
+@pytest.mark.parametrize("values", [{}, VALUE_SETS["bare"]], ids=["default", "without pins"])
+def test_who_makes_an_exception_is_written_down(values: Manifest) -> None:
+    webhook = webhooks(values)["exceptions.sealgate.dev"]
+    (rule,) = webhook["rules"]
+    assert (rule["operations"], rule["resources"]) == (["CREATE", "UPDATE"], ["verificationexceptions"])
+    assert webhook["clientConfig"]["service"]["path"] == "/stamp-exceptions"
+    # Other webhooks may run after it and write another name.
+    assert (webhook["failurePolicy"], webhook["reinvocationPolicy"]) == ("Fail", "IfNeeded")
 
 
 @pytest.mark.parametrize("name", sorted(set(VALUE_SETS) - {"outside"}))

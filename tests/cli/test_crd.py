@@ -11,7 +11,7 @@ from tests.cli.running import sealgate
 if TYPE_CHECKING:
     from pathlib import Path
 
-NAMES = ["authenticators.sealgate.dev", "verificationpolicies.sealgate.dev"]
+NAMES = [f"{plural}.sealgate.dev" for plural in ("authenticators", "verificationpolicies", "verificationexceptions")]
 
 
 def test_crd_output_is_valid_for_kubectl() -> None:

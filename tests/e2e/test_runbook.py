@@ -29,9 +29,9 @@ EXCLUDE = "The policy leaves one repository out"
 LOST = "Every node was lost, and pods of the network cannot be created"
 RESTORE = "Restoring etcd, and restarting the API server"
 ONE_POLICY, NO_RESPONSE, EXIT = (
-    "2. One policy is in the way",
-    "3. The API server gets no answer",
-    "4. The emergency exit",
+    "3. One policy is in the way",
+    "4. The API server gets no answer",
+    "5. The emergency exit",
 )
 REPOSITORY = "registry.example.org/shop/web"
 TAINT = "e2e.sealgate.dev/network-not-ready"

@@ -141,7 +141,7 @@ def test_foreign_objects_are_skipped_and_noted() -> None:
         ({"kind": "SignPolicy"}, "kind: SignPolicy is not a kind of sealgate.dev/v1alpha1"),
         (
             {"kind": "Whatever"},
-            "is not a kind of sealgate.dev/v1alpha1 (the kinds are: Authenticator, SigningPolicy, VerificationPolicy)",
+            "is not a kind of sealgate.dev/v1alpha1 (the kinds are: Authenticator, SigningPolicy, VerificationExc",
         ),
         (
             {"apiVersion": "sealgate.dev/v1"},
@@ -384,7 +384,10 @@ def test_further_checks_get_the_well_formed_objects() -> None:
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n---\n", "apiVersion: v1\nkind: ConfigMap\n"])
 def test_input_without_sealgate_objects_is_a_problem(text: str) -> None:
-    assert "no Authenticator, SigningPolicy or VerificationPolicy in f.yaml (1 files read)" in one_problem(text)
+    assert (
+        "no Authenticator, SigningPolicy, VerificationException or VerificationPolicy in f.yaml (1 files read)"
+        in one_problem(text)
+    )
 
 
 def test_authenticators_without_policies_are_valid_with_a_note() -> None:

@@ -111,7 +111,10 @@ def test_dangling_link_is_a_problem(folder: Path) -> None:
 def test_an_empty_folder_is_a_problem_that_names_it(tmp_path: Path) -> None:
     (found,) = problems(tmp_path)
 
-    assert f"no Authenticator, SigningPolicy or VerificationPolicy in {tmp_path} (0 files read)" in found
+    assert (
+        f"no Authenticator, SigningPolicy, VerificationException or VerificationPolicy in {tmp_path} (0 files read)"
+        in found
+    )
 
 
 def test_several_paths_without_policies_are_all_named(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from sealgate.findings import Outcome
 from sealgate.reasons import Reason
+from sealgate_webhook.exception_metrics import ExceptionMetrics
 from sealgate_webhook.policy_metrics import OTHER, PolicyResultMetrics
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Metrics:
     Attributes:
         caches: the metrics of the caches.
         policy_results: the metrics of policies.
+        exceptions: the metrics of exceptions.
     """
 
     def __init__(self, log: FilteringBoundLogger, literal_hosts: Callable[[], frozenset[str]] = frozenset) -> None:
@@ -98,6 +100,8 @@ class Metrics:
         self.registry.register(self.caches)
         self.policy_results = PolicyResultMetrics(_no_namespace)
         self.registry.register(self.policy_results)
+        self.exceptions = ExceptionMetrics()
+        self.registry.register(self.exceptions)
         self._unreadable_named: set[tuple[str, str]] = set()
         self._define_review_metrics()
         self._define_verifier_metrics()

@@ -2,9 +2,9 @@
 
 {{- /* Rules of the ClusterRole. */ -}}
 {{- define "sealgate.verifier.clusterRules" -}}
-# The policies, and the labels of namespaces that they select.
+# The policies and exceptions, and the labels of namespaces that policies select.
 - apiGroups: [sealgate.dev]
-  resources: [authenticators, verificationpolicies]
+  resources: [authenticators, verificationpolicies, verificationexceptions]
   verbs: [get, list, watch]
 - apiGroups: [""]
   resources: [namespaces]

@@ -30,6 +30,7 @@ from sealgate.api.v1alpha1 import (
     signing_request,
     signing_status,
     status,
+    verification_exception,
     verification_policy,
 )
 
@@ -127,6 +128,25 @@ KINDS = (
             *_AGE,
             Column("Authenticators", ".spec.require.authenticators", wide=True),
             Column("Count", ".spec.require.count", "integer", wide=True),
+        ),
+    ),
+    Kind(
+        name="VerificationException",
+        plural="verificationexceptions",
+        short="vexc",
+        spec=verification_exception.VerificationExceptionSpec,
+        status=verification_exception.VerificationExceptionStatus,
+        description="Images that run unverified in some namespaces, for a limited time: a way out that leaves a trace. "
+        "It can be ended earlier or deleted, and not changed otherwise.",
+        columns=(
+            Column("In Force", '.status.conditions[?(@.type=="Ready")].status'),
+            # A column of type date would show a time in the future as <invalid>.
+            Column("Expires At", ".spec.expiresAt"),
+            Column("Requested By", ".spec.requestedBy"),
+            Column("Namespaces", ".spec.namespaces"),
+            Column("Reason", ".spec.reason"),
+            *_AGE,
+            Column("Ticket", ".spec.ticket", wide=True),
         ),
     ),
 )
@@ -245,6 +265,32 @@ _RULES: Mapping[str, list[Schema]] = {
         _rule(
             "self.action != 'Exempt' || !has(self.require)",
             "action Exempt verifies nothing: remove require, or choose another action",
+        ),
+    ],
+    "ExceptionImage": [
+        _rule(
+            "has(self.repository) != has(self.digest)",
+            "set exactly one of repository and digest",
+        ),
+        _rule(
+            "!has(self.digest) || !has(self.tags)",
+            "a digest names one image already: remove tags",
+        ),
+    ],
+    "ExceptionImage.repository": _REPOSITORY_RULES,
+    "ExceptionImage.tags[]": _TAG_RULES,
+    # What the webhook checks too; these rules hold while it is not asked.
+    "VerificationExceptionSpec": [
+        _rule(
+            "self.expiresAt <= oldSelf.expiresAt",
+            "an exception can only end earlier: make another one",
+        ),
+        *(
+            _rule(
+                f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})",
+                f"{name} cannot be changed: make another exception",
+            )
+            for name in ("images", "namespaces", "reason", "ticket", "requestedBy")
         ),
     ],
     "Requirement": [

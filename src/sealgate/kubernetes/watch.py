@@ -4,6 +4,8 @@ The list is read in pages at one resource version, and the watch continues from 
 server are retried with back-off, and the cached objects stay. A partial list is never visible: `snapshot` is None until
 the first list is complete, and a later list replaces the cache at once.
 
+A collection whose kind is not installed may count as empty (`optional`), from the moment that the API server says so.
+
 A watch that times out is resumed. Every other end of a watch leads to a relist: the API server may have been stopped,
 and, when a backup of etcd is restored, the history replaced by an older one. Resource versions go back then, and the
 API server does not report that: once they have passed the cached one, a watch from it goes on as if nothing was missed.
@@ -15,7 +17,7 @@ import random
 import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from sealgate.errors import UnavailableError
+from sealgate.errors import NotFoundError, UnavailableError
 from sealgate.kubernetes.client import GoneError
 from sealgate.kubernetes.lists import list_pages
 
@@ -50,9 +52,10 @@ class Informer(Generic[T]):
             value, for instance because only a status that it ignores has changed.
         clock: how long a watch lasted is measured on it.
         log: gets a line for every failure.
+        optional: whether a collection that the API server does not know is empty. Without that, its last objects stay.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - two of them are what every thread of the webhook is given
+    def __init__(  # noqa: PLR0913 - two of them are what every thread of the webhook is given
         self,
         api: KubernetesAPI,
         path: str,
@@ -60,6 +63,8 @@ class Informer(Generic[T]):
         changed: Callable[[], None],
         clock: Clock,
         log: FilteringBoundLogger,
+        *,
+        optional: bool = False,
     ) -> None:
         self._api = api
         self._path = path
@@ -67,6 +72,7 @@ class Informer(Generic[T]):
         self._changed = changed
         self._clock = clock
         self._log = log.bind(collection=path)
+        self._optional = optional
         self._lock = threading.Lock()
         self._values: dict[str, T] = {}
         self._complete = False
@@ -114,12 +120,18 @@ class Informer(Generic[T]):
             if self._version is None:
                 self._list()
             self._watch(stop)
+        except NotFoundError as error:
+            if self._optional and self.snapshot() != {}:
+                self._replace({})
+            return error
         except Exception as error:  # noqa: BLE001 - without this thread, no change would be noticed
             return error
         return None
 
     def _report(self, error: Exception, pause: float) -> None:
-        if isinstance(error, GoneError):
+        if self._optional and isinstance(error, NotFoundError):
+            self._log.debug("kind is not installed", backoff_seconds=round(pause, 1))
+        elif isinstance(error, GoneError):
             self._log.debug("watch ended; relisting", error=error.message)
         elif isinstance(error, UnavailableError):
             self._log.warning(
@@ -136,10 +148,13 @@ class Informer(Generic[T]):
                 name = item["metadata"]["name"]
                 values[name] = self._read(item, self._values.get(name))
             version = page["metadata"]["resourceVersion"]
+        self._replace(values)
+        self._version = version
+
+    def _replace(self, values: dict[str, T]) -> None:
         with self._lock:
             self._values = values
             self._complete = True
-        self._version = version
         self._changed()
 
     def _watch(self, stop: threading.Event) -> None:

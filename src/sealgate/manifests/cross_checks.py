@@ -44,7 +44,7 @@ def check_signing_policy(policy: Document, authenticators: Collection[str]) -> I
 
 
 def check_patterns(policy: Document, patterns: PatternCompiler | None = None) -> Iterator[Problem]:
-    """Yield the problems of the patterns of a verification policy or signing policy; they may be too large together.
+    """Yield the problems of the patterns of a policy or exception; they may be too large together.
 
     Args:
         policy: the object.

@@ -1,8 +1,9 @@
 """Loader of policy files: returns objects, or every problem in them.
 
 Policy files have the objects that `kubectl apply` takes: `Authenticator`, `VerificationPolicy` and `SigningPolicy`, the
-`Secret`s that they name, and `Namespace`s for their labels. All problems are reported at once, each with file, line,
-field and a suggestion. References between objects are checked too (`sealgate.manifests.cross_checks`). Callers add
+`Secret`s that they name, and `Namespace`s for their labels. A `VerificationException` is checked too, but in force in a
+cluster only, where sealgate writes who made it. All problems are reported at once, each with file, line, field and a
+suggestion. References between objects are checked too (`sealgate.manifests.cross_checks`). Callers add
 checks that need other layers, such as whether a key parses:
 
     def key_problems(files):
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.api.v1alpha1.signing_policy import SigningPolicy
+from sealgate.api.v1alpha1.verification_exception import VerificationException
 from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.errors import PolicyError, Problem
 from sealgate.manifests.cross_checks import check_patterns, check_policy, check_secrets, check_signing_policy
@@ -45,8 +47,8 @@ if TYPE_CHECKING:
     from sealgate.policies.limits import PatternCompiler
 
 _GROUP = API_VERSION.partition("/")[0]
-_OUR_KINDS = ("Authenticator", "SigningPolicy", "VerificationPolicy")
-_WITH_PATTERNS = ("SigningPolicy", "VerificationPolicy")
+_OUR_KINDS = ("Authenticator", "SigningPolicy", "VerificationException", "VerificationPolicy")
+_WITH_PATTERNS = ("SigningPolicy", "VerificationException", "VerificationPolicy")
 
 _Object = TypeVar("_Object")
 
@@ -205,6 +207,8 @@ class _Collector:
         signing = self._of_kind("SigningPolicy").values()
         for policy in signing:
             yield from check_signing_policy(policy, authenticators)
+        for document in self._of_kind("VerificationException").values():
+            yield from check_patterns(document)
         for document in (*authenticators.values(), *signing):
             yield from check_secrets(document, secrets)
 
@@ -279,6 +283,9 @@ class _Collector:
             _keep(self._authenticators, name, validate(Authenticator, document, self._problems))
         elif kind == "SigningPolicy":
             _keep(self._signing_policies, name, validate(SigningPolicy, document, self._problems))
+        elif kind == "VerificationException":
+            if validate(VerificationException, document, self._problems) is not None:
+                self._notes.append(f"{document.file}:{document.line('')}: {kind} {name} is in force in a cluster only")
         else:
             _keep(self._policies, name, validate(VerificationPolicy, document, self._problems))
 

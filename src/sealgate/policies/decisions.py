@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sealgate.errors import SealgateError
+    from sealgate.policies.exceptions import CompiledException
     from sealgate.policies.matching import CompiledPolicy, Match
     from sealgate.references import Digest, Reference
 
@@ -178,6 +179,9 @@ class ImageVerdict:
             is not part of `message`, which stays the same while the verdict does.
         stale_since: for a verdict that rests on answers of before the image's registry became unreachable, when it gave
             the oldest of them, in seconds of `Clock.monotonic`; otherwise None.
+        exceptions: the exceptions that cover the image, in force or not, sorted by name.
+        exception: the one of them that lifted a denial (`sealgate.policies.lifting`), so that the verdict is a
+            warning; otherwise None.
     """
 
     image: str
@@ -191,6 +195,8 @@ class ImageVerdict:
     exempting: tuple[str, ...] = ()
     cached: CachedRefusal | None = None
     stale_since: float | None = None
+    exceptions: tuple[CompiledException, ...] = ()
+    exception: CompiledException | None = None
 
     @property
     def enforced(self) -> bool:
@@ -357,7 +363,7 @@ def objection(verdict: ImageVerdict) -> str:
         verdict: a verdict that admits the image, perhaps with a warning.
     """
     unmet = sorted((policy for policy in verdict.policies if not policy.met), key=lambda policy: not policy.problem)
-    if unmet:
+    if unmet and verdict.exception is None:
         described = "; ".join(f"{policy.action} {describe_policy(policy)}" for policy in unmet)
         return shorten(f"{quote_image(verdict.image)}: would be denied: {described}", MAX_MESSAGE)
     return verdict.message if verdict.verdict is Verdict.WARN else ""

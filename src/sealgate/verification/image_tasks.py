@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from sealgate.findings import Finding
     from sealgate.policies.decisions import ImageVerdict
+    from sealgate.policies.exceptions import CompiledException
     from sealgate.policies.matching import Match
     from sealgate.references import Digest, Reference, Repository
     from sealgate.verification.context import VerifierContext
@@ -101,6 +102,8 @@ class ImageTask:
         self._started: set[Key] = set()
         self._matched: tuple[Match, ...] = ()
         self._unconfirmed: _UnconfirmedTag | None = None
+        # Whether the registry says that the tag beside the digest names that.
+        self._tag_confirmed = False
         self._unresolved: BaseException = _LATE
         # The image as written, and as checks that depend on tags get it; None until its digest is known.
         self._written: Image | None = None
@@ -125,14 +128,32 @@ class ImageTask:
         self._written = self._seen = Image(reference, reference.digest)
         if reference.tag is not None:
             matched_if_named = index.match(replace(reference, digest=None), namespace)
-            if matched_if_named != self._matched or any(map(self._depends_on_tag, _needed(self._matched))):
+            depends = matched_if_named != self._matched or any(map(self._depends_on_tag, _needed(self._matched)))
+            if depends or self._request.policies.exceptions.asks_for_tag(
+                reference, self._namespace_name, self._context.clock
+            ):
                 self._confirm_tag(reference, reference.digest, matched_if_named)
                 return
         self._verify_all()
 
     def verdict(self) -> ImageVerdict:
         """Return the verdict; findings that are still missing count as *unavailable*."""
-        return self.dependencies.describe(self._verdict())
+        verdict = self.dependencies.describe(self._verdict())
+        exceptions = self._exceptions()
+        return replace(verdict, exceptions=exceptions) if exceptions else verdict
+
+    def _exceptions(self) -> tuple[CompiledException, ...]:
+        """Return the exceptions that cover the image. Beside a digest, only a tag that was confirmed counts."""
+        reference = self._reference
+        if isinstance(reference, InvalidReferenceError):
+            return ()
+        tag = reference.effective_tag if reference.digest is None or self._tag_confirmed else None
+        return self._request.policies.exceptions.match(reference, tag, self._namespace_name)
+
+    @property
+    def _namespace_name(self) -> str:
+        namespace = self._request.namespace
+        return namespace.name if namespace.named else ""
 
     def _verdict(self) -> ImageVerdict:
         reference = self._reference
@@ -189,7 +210,7 @@ class ImageTask:
                 return
             self._unconfirmed = None
             if named.digest == digest:
-                self._matched, self._seen = matched_if_named, self._written
+                self._matched, self._seen, self._tag_confirmed = matched_if_named, self._written, True
             self._verify_all()
 
         def verify_both(error: BaseException) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sealgate.errors import SealgateError
 from sealgate.formats.build import build_check
 from sealgate.policies.decisions import UnmatchedImages
+from sealgate.policies.exceptions import NO_EXCEPTIONS, ExceptionIndex
 from sealgate.policies.matching import PolicyIndex
 from sealgate.service_secrets import NoServiceSecrets, ServiceSecrets
 
@@ -34,6 +35,7 @@ class PolicySet:
         unmatched: what happens to an image that no policy matches.
         literal_hosts: hosts that a policy or an authenticator names literally; they may have private addresses.
         secrets: credentials for the signature stores that authenticators name.
+        exceptions: what lifts denials for a time.
     """
 
     index: PolicyIndex
@@ -41,6 +43,7 @@ class PolicySet:
     unmatched: UnmatchedImages
     literal_hosts: frozenset[str]
     secrets: ServiceSecrets = field(default_factory=NoServiceSecrets)
+    exceptions: ExceptionIndex = NO_EXCEPTIONS
 
 
 def build_policy_set(

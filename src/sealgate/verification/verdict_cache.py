@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 MAX_VARIANTS: Final = 8
 #: Bytes of a verdict, of the result of a policy, of a finding, of a signature and of a key in it, without their text.
 #: Measured; a test compares their sum with what Python allocates.
-_VERDICT_BYTES: Final = 560
+_VERDICT_BYTES: Final = 576
 _POLICY_BYTES: Final = 144
 _FINDING_BYTES: Final = 208
 _SIGNATURE_BYTES: Final = 80
@@ -173,6 +173,8 @@ def size_of(verdict: ImageVerdict) -> int:
     """Return the estimated bytes of memory that a cached verdict takes."""
     text = [verdict.image, verdict.message]
     size = _VERDICT_BYTES + _POLICY_BYTES * len(verdict.policies)
+    # The exceptions themselves belong to the policy set.
+    size += sys.getsizeof(verdict.exceptions) if verdict.exceptions else 0
     for finding in (finding for policy in verdict.policies for finding in policy.findings):
         size += _FINDING_BYTES + _SIGNATURE_BYTES * len(finding.signatures)
         text += [finding.message, *finding.fingerprints]

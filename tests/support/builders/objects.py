@@ -63,6 +63,30 @@ def policy(
     return api_object("VerificationPolicy", name, {"images": images, **required, **spec})
 
 
+def exception(
+    name: str = "urgent",
+    *images: str | Mapping[str, Any],
+    namespaces: Sequence[str] = ("default",),
+    expires_at: str = "2026-11-22T12:00:00Z",
+    requested_by: str | None = "alice",
+    **spec: Any,
+) -> dict[str, Any]:
+    """Return a VerificationException as the API server sends it.
+
+    Args:
+        name: name of the object.
+        images: repositories or entries; none for all images.
+        namespaces: the namespaces.
+        expires_at: when it ends; by default a day after `tests.support.clocks.NOW`.
+        requested_by: who made it; None for an exception that does not say so.
+        spec: further fields of the spec, or others instead of these.
+    """
+    entries = [{"repository": image} if isinstance(image, str) else dict(image) for image in images or ("**",)]
+    stamp = {} if requested_by is None else {"requestedBy": requested_by}
+    fields = {"namespaces": list(namespaces), "reason": "outage of the signer", "expiresAt": expires_at}
+    return api_object("VerificationException", name, {"images": entries, **fields, **stamp, **spec})
+
+
 def policy_model(name: str = "production", *repositories: str, **fields: Any) -> VerificationPolicy:
     """Return a validated VerificationPolicy; see `policy`."""
     return VerificationPolicy.model_validate(policy(name, *repositories, **fields))

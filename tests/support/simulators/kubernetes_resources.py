@@ -42,12 +42,21 @@ RESOURCES: dict[str, tuple[str, str, str, bool]] = {
     "customresourcedefinitions": ("CustomResourceDefinition", "apiextensions.k8s.io", "v1", False),
     "authenticators": ("Authenticator", "sealgate.dev", "v1alpha1", False),
     "verificationpolicies": ("VerificationPolicy", "sealgate.dev", "v1alpha1", False),
+    "verificationexceptions": ("VerificationException", "sealgate.dev", "v1alpha1", False),
     "signingpolicies": ("SigningPolicy", "sealgate.dev", "v1alpha1", False),
     "signingrequests": ("SigningRequest", "sealgate.dev", "v1alpha1", True),
     "signingbaselines": ("SigningBaseline", "sealgate.dev", "v1alpha1", True),
 }
 WITH_STATUS = frozenset(
-    {"authenticators", "verificationpolicies", "signingpolicies", "signingrequests", "pods", "namespaces"}
+    {
+        "authenticators",
+        "verificationpolicies",
+        "verificationexceptions",
+        "signingpolicies",
+        "signingrequests",
+        "pods",
+        "namespaces",
+    }
 )
 _PATH = re.compile(
     r"/(?:api|apis/(?P<group>[^/]+))/(?P<version>v[^/]+)(?:/namespaces/(?P<namespace>[^/]+)(?=/))?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -68,7 +69,9 @@ def warnings(value: dict[str, Any], existing: Sequence[Authenticator] | None = E
         object=value,
         old_object=old or None,
     )
-    outcome = PolicyObjectAdmission(InForce(in_force), clock).validate(request, Deadline.after(clock, 5))
+    outcome = PolicyObjectAdmission(InForce(in_force), clock, timedelta(hours=72), print).validate(
+        request, Deadline.after(clock, 5)
+    )
     assert outcome.response.allowed
     return list(outcome.response.warnings)
 

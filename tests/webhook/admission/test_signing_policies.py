@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -67,7 +68,9 @@ def apply(in_force: InForce, old: dict[str, Any] | None = None, **spec: Any) -> 
         object=value,
         old_object=None if old is None else value,
     )
-    return PolicyObjectAdmission(in_force, clock).validate(request, Deadline.after(clock, 5))
+    return PolicyObjectAdmission(in_force, clock, timedelta(hours=72), print).validate(
+        request, Deadline.after(clock, 5)
+    )
 
 
 def refusal(in_force: InForce, **spec: Any) -> str:

@@ -122,7 +122,11 @@ class ReportEnvironment:
 
     def put_policy(self, obj: dict[str, Any]) -> None:
         """Create or replace an object of sealgate."""
-        plural = "authenticators" if obj["kind"] == "Authenticator" else "verificationpolicies"
+        plural = {
+            "Authenticator": "authenticators",
+            "VerificationPolicy": "verificationpolicies",
+            "VerificationException": "verificationexceptions",
+        }[obj["kind"]]
         self.cluster.put(f"{API}/{plural}", obj)
 
     def put(self, kind: str, name: str, *images: str, namespace: str = "shop", **members: Any) -> dict[str, Any]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import timedelta
 
 import pytest
 
+from sealgate.clocks import timestamp
 from sealgate.errors import UnavailableError
 from sealgate_webhook.reports.store import REFRESH_SECONDS
 from tests.operator.environment import eventually
-from tests.support.builders.objects import authenticator, policy
+from tests.support.builders.objects import authenticator, exception, policy
 from tests.support.signers.private_keys import public_pem
 from tests.support.simulators.kubernetes import Fault
+from tests.webhook.excepted import stored
 from tests.webhook.reports.environment import OTHER_KEY, REPORTS, ReportEnvironment
 
 OTHER = "sha256:" + "0" * 64
@@ -42,6 +45,21 @@ def test_each_workload_gets_a_report_in_each_installed_api(environment: ReportEn
     assert environment.outcomes("Deployment/bad") == {"unsigned:1": "fail"}
     summary = environment.reports()["Deployment/bad"]["summary"]
     assert summary == {"pass": 0, "fail": 1, "warn": 0, "error": 0, "skip": 0}
+
+
+def test_an_exception_is_a_line_in_the_report_until_it_ends(environment: ReportEnvironment) -> None:
+    environment.run_pod("bad", environment.push("unsigned", None))
+    environment.round()
+    assert environment.outcomes("Pod/bad") == {"unsigned:1": "fail"}
+    end = timestamp(environment.clock.now() + timedelta(hours=1))
+    made = exception("urgent", namespaces=["shop"], expires_at=end)
+    environment.put_policy(stored(made, environment.clock.now()))
+    _eventually(environment, "Pod/bad", "skip")
+    (result,) = environment.reports()["Pod/bad"]["results"]
+    assert "admitted by exception urgent of alice" in result["message"]
+    assert result["properties"]["reason"] == "Exception"
+    environment.cluster.delete("/apis/sealgate.dev/v1alpha1/verificationexceptions/urgent")
+    _eventually(environment, "Pod/bad", "fail")
 
 
 def test_pods_count_for_the_topmost_object_that_made_them(environment: ReportEnvironment) -> None:

@@ -35,6 +35,13 @@ class AdmissionOutcome:
     decision_id: str = ""
     stale_tags: tuple[str, ...] = ()
 
+    @property
+    def exceptions(self) -> tuple[str, ...]:
+        """Names of the exceptions by which the request is admitted, each once; empty if it is denied all the same."""
+        if not self.response.allowed:
+            return ()
+        return tuple(dict.fromkeys(verdict.exception.name for verdict in self.verdicts if verdict.exception))
+
 
 def identify(outcome: AdmissionOutcome) -> AdmissionOutcome:
     """Return an outcome with a new decision id, which its response carries too, if it has anything to explain.

@@ -1,4 +1,4 @@
-"""Checks of authenticators and policies when they are applied, for what the CRDs' schemas cannot see.
+"""Checks of authenticators, policies and exceptions when they are applied, for what the CRDs' schemas cannot see.
 
 A key that does not parse or is too short, or a pattern that is too complex, is refused: the author of the policy sees
 the error, not the next user who creates a pod. What an object names need not exist yet, since objects are applied in
@@ -20,13 +20,15 @@ from sealgate.manifests.validation import did_you_mean
 from sealgate.messages import quote
 from sealgate.policies.limits import PatternCompiler
 from sealgate.policies.satisfiability import count_reachable, reach_of
+from sealgate_webhook.admission.exceptions import describe_change, exception_problem
 from sealgate_webhook.admission.outcome import NO_IMAGES_IN_OPERATION, AdmissionOutcome
 from sealgate_webhook.admission.signing_keys import signing_key_problem
+from sealgate_webhook.reviews.request import EXCEPTION
 from sealgate_webhook.reviews.response import ALLOWED, AdmissionResponse, bound_warnings, deny
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from datetime import datetime, timedelta
 
     from sealgate.api.v1alpha1.verification_policy import Requirement
     from sealgate.clocks import Clock, Deadline
@@ -39,16 +41,27 @@ MAX_PROBLEMS: Final = 10
 
 
 class PolicyObjectAdmission:
-    """Judges `Authenticator`, `VerificationPolicy` and `SigningPolicy` objects that are applied.
+    """Judges objects of sealgate's kinds that are applied.
 
     Args:
         policies: the policies and authenticators in force, to which objects refer.
-        clock: for keys that end.
+        clock: for keys and exceptions that end.
+        longest_exception: how long an exception may last.
+        on_exception: called with each request that makes or changes an exception and is not a dry run, and with what it
+            makes of it, for a person; must return at once.
     """
 
-    def __init__(self, policies: ObjectSource, clock: Clock) -> None:
+    def __init__(
+        self,
+        policies: ObjectSource,
+        clock: Clock,
+        longest_exception: timedelta,
+        on_exception: Callable[[AdmissionRequest, str], None],
+    ) -> None:
         self._policies = policies
         self._clock = clock
+        self._longest_exception = longest_exception
+        self._on_exception = on_exception
 
     def validate(self, request: AdmissionRequest, deadline: Deadline) -> AdmissionOutcome:
         """Return the outcome for an object that is applied.
@@ -76,15 +89,25 @@ class PolicyObjectAdmission:
             )
             more = f"; and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
             return AdmissionOutcome(deny(f"{request.kind} {request.name}: {shown}{more}"), "not well formed")
-        refusal = self._refusal(request)
+        refusal, reason = self._refusal(request)
         if refusal:
-            return AdmissionOutcome(deny(f"{request.kind} {request.name}: spec.key: {refusal}"), "key cannot sign")
+            return AdmissionOutcome(deny(f"{request.kind} {request.name}: {refusal}"), reason)
+        if request.kind == EXCEPTION and not request.dry_run:
+            self._on_exception(request, describe_change(request))
         warnings = self._warnings(request, patterns)
         return AdmissionOutcome(
             AdmissionResponse(allowed=True, warnings=warnings) if warnings else ALLOWED, "well formed"
         )
 
-    def _refusal(self, request: AdmissionRequest) -> str:
+    def _refusal(self, request: AdmissionRequest) -> tuple[str, str]:
+        """Return why a well-formed object is refused, with its field, and the same in a few words; else empty."""
+        if request.kind == EXCEPTION:
+            problem = exception_problem(request, self._longest_exception, self._clock.now())
+            return problem, "exception not permitted"
+        problem = self._key_problem(request)
+        return f"spec.key: {problem}" if problem else "", "key cannot sign"
+
+    def _key_problem(self, request: AdmissionRequest) -> str:
         """Return why the Authenticator that a SigningPolicy names has no key that signs; empty if not known."""
         if request.kind != "SigningPolicy":
             return ""

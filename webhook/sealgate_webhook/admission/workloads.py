@@ -13,6 +13,8 @@ Which requests add images:
   it, and may fail to: a registry may be slow or down, or a later webhook may restore the tag. `validate` does not rely
   on it;
 - objects that are not Pods may be exempted or only warned about (`Workloads`); the Pods that they make never are;
+- an exception that is in force lifts what is left of the denial of an image (`sealgate.policies.lifting`), and
+  nothing that is refused before the images are verified;
 - the canary's image (`sealgate.canary`) is refused under all policies;
 - kinds without images (`Scale`, `Binding`, `Eviction`, custom resources that are not configured) are admitted without
   work. Only the group and kind that the request states count, never the object's own: the API server writes the
@@ -28,6 +30,7 @@ from sealgate import canary
 from sealgate.errors import InvalidReferenceError, InvalidWorkloadError, SealgateError, UnavailableError
 from sealgate.messages import quote
 from sealgate.policies.decisions import Verdict, Workloads, require_digest, soften
+from sealgate.policies.lifting import lift
 from sealgate.references import parse_reference
 from sealgate.verification.requests import VerificationRequest
 from sealgate.workloads.images import changed_images
@@ -186,6 +189,7 @@ class Admission:
             verdicts = tuple(require_digest(verdict) for verdict in verdicts)
         elif workloads is Workloads.WARN:
             verdicts = tuple(soften(verdict) for verdict in verdicts)
+        verdicts = tuple(lift(verdict, deadline.clock) for verdict in verdicts)
         note = "" if _brings_pod(request) else _TEMPLATE_NOTE
         response = respond_to_verdicts(images, verdicts, note, deadline.clock.monotonic())
         if response.allowed:

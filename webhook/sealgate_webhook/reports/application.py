@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from sealgate.clocks import SystemClock
@@ -68,7 +69,8 @@ class Reports:
         self.metrics = Metrics(log)
         kinds = config.workload_kinds()
         secrets = OwnSecrets(api, namespace, config.service_secrets)
-        self._compiled = ClusterPolicies(api, config.unmatched_images, secrets, clock, self.metrics, log)
+        longest = timedelta(hours=config.exceptions.max_hours)
+        self._compiled = ClusterPolicies(api, config.unmatched_images, longest, secrets, clock, self.metrics, log)
         self._namespaces = Informer(api, PATH, read_namespace, lambda: None, clock, log)
         self._ready = ReadyPolicies(self._compiled, self._namespaces)
         self.metrics.literal_hosts = self._compiled.literal_hosts

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from sealgate.clocks import Deadline
 from sealgate.errors import InvalidReferenceError
 from sealgate.policies.decisions import Verdict
+from sealgate.policies.lifting import lift
 from sealgate.policies.matching import Namespace
 from sealgate.references import parse_reference
 from sealgate.verification.from_memory import NotInMemoryError
@@ -47,7 +48,7 @@ class Answer:
     """The verdict on an image.
 
     Attributes:
-        verdict: the verdict.
+        verdict: the verdict, under the exceptions that were in force then.
         verified_at: when it was found.
         failures: how many verdicts in a row were *unavailable*.
     """
@@ -170,7 +171,9 @@ class ImageChecks:
         if verdict.verdict is Verdict.UNAVAILABLE:
             failures = 1 if before is None else before.failures + 1
         kept = from_memory and before is not None and not failures
-        self.answers[image] = Answer(verdict, before.verified_at if kept and before else self._clock.now(), failures)
+        self.answers[image] = Answer(
+            lift(verdict, self._clock), before.verified_at if kept and before else self._clock.now(), failures
+        )
 
     def _waited_since(self, image: Image) -> float:
         answer = self.answers.get(image)

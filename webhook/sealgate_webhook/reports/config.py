@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 from sealgate.policies.decisions import UnmatchedImages, Workloads
 from sealgate.verification.settings import MEBIBYTE, VerifierSettings
 from sealgate.workloads.kinds import BUILT_IN, WorkloadKinds
-from sealgate_webhook.backends.cluster.config import Cache, CustomKind, Registries
+from sealgate_webhook.backends.cluster.config import Cache, CustomKind, Exceptions, Registries
 
 #: The budget of each registry: this many verifications a minute, or this part of admission's budget if that is less.
 VERIFICATIONS_PER_MINUTE: Final = 60.0
@@ -34,6 +34,7 @@ class ReportsConfig(BaseModel):
         unmatched_images: what happens to an image that no policy matches.
         workloads: with Ignore, only what Pods run is reported.
         cache: TTLs of what was verified.
+        exceptions: limits of VerificationExceptions.
         custom_kinds: further kinds whose images are verified.
         excluded_namespaces: namespaces whose pods are not sent to the webhook; nothing is reported there.
         trusted_state: name of the ConfigMaps of the trusted state, without their number.
@@ -51,6 +52,7 @@ class ReportsConfig(BaseModel):
     unmatched_images: UnmatchedImages = UnmatchedImages.ADMIT
     workloads: Workloads = Workloads.ENFORCE
     cache: Cache = Field(default_factory=Cache)
+    exceptions: Exceptions = Field(default_factory=Exceptions)
     custom_kinds: tuple[CustomKind, ...] = ()
     excluded_namespaces: tuple[str, ...] = ()
     trusted_state: str = "sealgate-trusted-state"

@@ -6,7 +6,7 @@
 | fail | an Enforce policy is not met, or `unmatchedImages` would deny the image |
 | warn | a policy with another action is not met, or `unmatchedImages` would warn |
 | error | it could not be determined, and never a failure: the registry cannot be asked, or what runs is not known |
-| skip | an Exempt policy names the image |
+| skip | an Exempt policy names the image, or an exception that is in force lifts what the policy would deny |
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ Outcome = Literal["pass", "fail", "warn", "error", "skip"]
 NO_POLICY: Final = "sealgate: no policy"
 #: The reason of a result about a container that may run another image than the one that was verified.
 RUNNING_IMAGE_UNKNOWN: Final = "RunningImageUnknown"
+#: The reason of a result that an exception lifts; its message names the exception.
+EXCEPTION: Final = "Exception"
 #: The most characters of a message, and of an image in it.
 MAX_MESSAGE: Final = 1024
 
@@ -103,7 +105,7 @@ def _of_image(answer: Answer, ids: Collection[str]) -> Iterator[Result]:
         # Admission does never more than the image's verdict says: a tag that could not be compared makes it milder.
         decided = min(policy.verdict, verdict.verdict, key=SEVERITY.__getitem__)
         worst = max(worst, decided, key=SEVERITY.__getitem__)
-        outcome, reason, message = _weigh(policy, decided)
+        outcome, reason, message = _lifted(verdict) if _is_lifted(policy, verdict) else _weigh(policy, decided)
         if other is not None and verdict.subject is not None:
             outcome, reason, message = "error", RUNNING_IMAGE_UNKNOWN, _explain_unknown(verdict, other)
         yield _result(answer, policy.name, policy.action, (outcome, reason, message), running)
@@ -112,8 +114,21 @@ def _of_image(answer: Answer, ids: Collection[str]) -> Iterator[Result]:
         yield _result(answer, name, "Exempt", what, running)
     if worst is not verdict.verdict:
         outcomes: dict[Verdict, Outcome] = {Verdict.WARN: "warn", Verdict.UNAVAILABLE: "error", Verdict.DENY: "fail"}
-        message = verdict.message.removeprefix(f"{quote_image(verdict.image)}: ")
-        yield _result(answer, NO_POLICY, "", (outcomes[verdict.verdict], verdict.reason.value, message), running)
+        what = outcomes[verdict.verdict], verdict.reason.value, _message(verdict)
+        yield _result(answer, NO_POLICY, "", what if verdict.exception is None else _lifted(verdict), running)
+
+
+def _is_lifted(policy: PolicyResult, verdict: ImageVerdict) -> bool:
+    """Return whether an exception lifts what a policy would deny."""
+    return verdict.exception is not None and policy.verdict in {Verdict.DENY, Verdict.UNAVAILABLE}
+
+
+def _lifted(verdict: ImageVerdict) -> tuple[Outcome, str, str]:
+    return "skip", EXCEPTION, _message(verdict)
+
+
+def _message(verdict: ImageVerdict) -> str:
+    return verdict.message.removeprefix(f"{quote_image(verdict.image)}: ")
 
 
 def _weigh(policy: PolicyResult, decided: Verdict) -> tuple[Outcome, str, str]:

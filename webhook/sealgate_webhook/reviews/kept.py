@@ -57,15 +57,17 @@ def keep(obj: Mapping[str, Any], kind: WorkloadKind | None) -> Mapping[str, Any]
 
 
 def keep_policy_object(
-    obj: Mapping[str, Any] | None, old: Mapping[str, Any] | None
+    obj: Mapping[str, Any] | None, old: Mapping[str, Any] | None, *, with_old: bool = False
 ) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
     """Return copies of a policy object and its former state with the fields that are validated.
 
-    If the spec has not changed, both are without it, so that they compare as equal; otherwise the former state is None.
+    If the spec has not changed, both are without it, so that they compare as equal; otherwise the former state is None
+    unless it is asked for.
 
     Args:
         obj: the object as parsed JSON; None if it is deleted.
         old: its former state; None for a new object.
+        with_old: whether changes are compared with the former state.
 
     Raises:
         ObjectTooLargeError: its spec has changed, or is new, and is too large to be validated.
@@ -73,12 +75,17 @@ def keep_policy_object(
     if obj is None:
         return None, None
     metadata = obj.get("metadata")
-    metadata = {"name": metadata.get("name")} if isinstance(metadata, dict) else metadata
+    if isinstance(metadata, dict):
+        metadata = {name: _stand_in(metadata[name]) for name in ("name", "uid") if name in metadata}
     kept = {**{name: obj[name] for name in ("apiVersion", "kind") if name in obj}, "metadata": metadata}
     if old is not None and obj.get("spec") == old.get("spec"):
         return kept, {}
     check_size(obj)
-    return ({**kept, "spec": obj["spec"]} if "spec" in obj else kept), None
+    new = {**kept, "spec": obj["spec"]} if "spec" in obj else kept
+    if old is None or not with_old:
+        return new, None
+    check_size(old)
+    return new, {"spec": old.get("spec")}
 
 
 class _Copier:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 API_VERSION: Final = "admission.k8s.io/v1"
 KIND: Final = "AdmissionReview"
 
+#: The policy objects whose changes are compared with what they were.
+EXCEPTION: Final = "VerificationException"
+
 #: The most bytes of one review: an object of the 3 MiB the API server takes, its old self, and what is around them.
 MAX_REVIEW_BYTES: Final = 7 << 20
 MAX_UID_LENGTH: Final = 256
@@ -139,7 +142,7 @@ def _read_request(uid: str, request: Mapping[str, Any], kinds: WorkloadKinds | N
     elif kinds is not None or operation not in _WITH_IMAGES:
         obj = old = None
     else:
-        obj, old = _kept_policy(obj, old, uid)
+        obj, old = _kept_policy(obj, old, uid, name_of_kind)
     return AdmissionRequest(
         uid,
         group,
@@ -163,10 +166,10 @@ def _kept(obj: Mapping[str, Any] | None, kind: WorkloadKind | None, uid: str) ->
 
 
 def _kept_policy(
-    obj: Mapping[str, Any] | None, old: Mapping[str, Any] | None, uid: str
+    obj: Mapping[str, Any] | None, old: Mapping[str, Any] | None, uid: str, kind: str
 ) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
     try:
-        return keep_policy_object(obj, old)
+        return keep_policy_object(obj, old, with_old=kind == EXCEPTION)
     except ObjectTooLargeError as error:
         raise UnusableReviewError(error.message, uid=uid) from error
 

@@ -247,7 +247,9 @@ def _warning(where: str, verdict: ImageVerdict, now: float | None) -> str:
 
 
 def _warning_policy(verdict: ImageVerdict) -> str:
-    """Return the policy that warns, with the number of further ones."""
+    """Return the policy that warns, with the number of further ones; the exception that admits the image instead."""
+    if verdict.exception is not None:
+        return shorten(f"exception {verdict.exception.name}", MAX_NAME)
     names = [policy.name for policy in verdict.policies if not policy.met and policy.action != "Audit"]
     if not names:
         return _UNMATCHED if verdict.reason is Reason.NO_POLICY_MATCHES else _ALL_POLICIES
@@ -278,7 +280,10 @@ def _annotations(images: Iterable[ContainerImage], verdicts: Mapping[str, ImageV
         if len(annotations) == MAX_ANNOTATIONS:
             break
         verdict = verdicts[image.image]
-        if verdict.verified and verdict.reference is not None and verdict.reason is not Reason.NOT_PINNED:
+        if verdict.exception is not None:
+            text = f"admitted by exception {verdict.exception.name}: {verdict.reason}: {quote(image.image)}"
+            annotations[_key(image, index, annotations)] = text
+        elif verdict.verified and verdict.reference is not None and verdict.reason is not Reason.NOT_PINNED:
             annotations[_key(image, index, annotations)] = f"{verdict.reference.name}@{verdict.subject}"
         elif verdict.policies:
             annotations[_key(image, index, annotations)] = f"not verified: {verdict.reason}: {quote(image.image)}"

@@ -14,6 +14,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from sealgate import self_test
+from sealgate_webhook.admission.exceptions import stamp
 from sealgate_webhook.admission.outcome import AdmissionOutcome
 from sealgate_webhook.admission.sources import CachedNamespaces
 from sealgate_webhook.admission.workloads import DEFAULT_RULES, Admission
@@ -49,8 +50,9 @@ if TYPE_CHECKING:
 REVIEW: Final = "sealgate.review"
 #: Methods that reach an endpoint, which checks the caller before it refuses all but POST.
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
-#: Path of the endpoint for policy objects.
+#: Paths of the endpoints for policy objects, and for who makes an exception.
 POLICY_OBJECTS: Final = "/validate-policies"
+STAMP_EXCEPTIONS: Final = "/stamp-exceptions"
 
 
 def create_endpoints(  # noqa: PLR0913, PLR0917 - what the endpoints are assembled from
@@ -67,7 +69,8 @@ def create_endpoints(  # noqa: PLR0913, PLR0917 - what the endpoints are assembl
 ) -> Mapping[str, AdmissionEndpoint]:
     """Return the endpoint of each path: `/validate`, `/mutate`, `/self-test`.
 
-    With a backend whose policy objects are applied to a cluster, `/validate-policies` checks them.
+    With a backend whose policy objects are applied to a cluster, `/validate-policies` checks them, and
+    `/stamp-exceptions` writes into exceptions who made them.
 
     Args:
         verifier: verifies images.
@@ -103,6 +106,7 @@ def create_endpoints(  # noqa: PLR0913, PLR0917 - what the endpoints are assembl
         endpoints[POLICY_OBJECTS] = endpoint(
             "validate-policies", Validations(backend.admit_policy_object), kinds=None, denies=True
         )
+        endpoints[STAMP_EXCEPTIONS] = endpoint("stamp-exceptions", stamp, stamp, kinds=None, denies=False)
     return endpoints
 
 

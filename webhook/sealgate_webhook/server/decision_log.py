@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 #: The most policies of one decision; `policy_count` counts all.
 MAX_POLICIES: Final = 10
+#: The most exceptions of one decision.
+MAX_EXCEPTIONS: Final = 10
 #: The most characters of the explanation.
 MAX_MESSAGE: Final = 2048
 
@@ -43,6 +45,8 @@ def decision_fields(outcome: AdmissionOutcome, request: AdmissionRequest | None 
     fields: dict[str, Any] = {FIELD: outcome.decision_id, "decision_version": VERSION, "action": _action(outcome)}
     if request is not None:
         fields |= {"user": quote(request.username), "dry_run": request.dry_run}
+    if outcome.exceptions:
+        fields["exceptions"] = list(outcome.exceptions[:MAX_EXCEPTIONS])
     message = shorten(outcome.lasting, MAX_MESSAGE)
     return fields | {"policies": policies[:MAX_POLICIES], "policy_count": len(policies), "message": message}
 

@@ -189,6 +189,8 @@ class AdmissionEndpoint:
 
     def _respond(self, request: AdmissionRequest, outcome: AdmissionOutcome, answer: bytes, arrived: float) -> bytes:
         self._metrics.decided(request.namespace, outcome.verdicts)
+        if outcome.exceptions and not request.dry_run:
+            self._metrics.exceptions.used(outcome.exceptions, request.namespace)
         if self._counters is not None:
             self._counters.decided(outcome.verdicts, dry_run=request.dry_run)
         if not outcome.decision_id:
@@ -237,6 +239,8 @@ def _describe_verdict(verdict: ImageVerdict, now: float) -> dict[str, Any]:
     }
     if verdict.subject is not None:
         about["digest"] = verdict.subject
+    if verdict.exception is not None:
+        about["exception"] = verdict.exception.name
     if verdict.stale_since is not None:
         about["stale_seconds"] = round(now - verdict.stale_since)
     return about

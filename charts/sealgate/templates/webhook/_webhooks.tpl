@@ -33,6 +33,13 @@ configurations:
       {{- include "sealgate.policyRules" . | nindent 6 }}
     expected:
       {{- include "sealgate.webhook.policies" . | nindent 6 }}
+  - kind: MutatingWebhookConfiguration
+    name: {{ include "sealgate.webhookConfiguration" (dict "root" . "webhook" "exceptions") }}
+    webhook: exceptions.sealgate.dev
+    rules:
+      {{- include "sealgate.exceptionRules" . | nindent 6 }}
+    expected:
+      {{- include "sealgate.webhook.exceptions" . | nindent 6 }}
   {{- if .Values.webhook.pinDigests }}
   - kind: MutatingWebhookConfiguration
     name: {{ include "sealgate.webhookConfiguration" (dict "root" . "webhook" "pods") }}
@@ -63,6 +70,17 @@ clientConfig:
   {{- include "sealgate.clientConfig" (dict "root" . "path" "/validate-policies") | nindent 2 }}
 matchPolicy: Equivalent
 failurePolicy: Fail
+timeoutSeconds: {{ .Values.webhook.timeoutSeconds }}
+sideEffects: NoneOnDryRun  # an Event for a change of an exception, never on a dry run
+admissionReviewVersions: [v1]
+{{- end -}}
+
+{{- define "sealgate.webhook.exceptions" -}}
+clientConfig:
+  {{- include "sealgate.clientConfig" (dict "root" . "path" "/stamp-exceptions") | nindent 2 }}
+matchPolicy: Equivalent
+failurePolicy: Fail
+reinvocationPolicy: IfNeeded  # another webhook may write another name
 timeoutSeconds: {{ .Values.webhook.timeoutSeconds }}
 sideEffects: None
 admissionReviewVersions: [v1]
@@ -157,6 +175,14 @@ admissionReviewVersions: [v1]
 - apiGroups: [sealgate.dev]
   apiVersions: [v1alpha1]
   operations: [CREATE, UPDATE]
-  resources: {{ ternary "[authenticators, verificationpolicies, signingpolicies]" "[authenticators, verificationpolicies]" .Values.signing.enabled }}
+  resources: {{ ternary "[authenticators, verificationpolicies, verificationexceptions, signingpolicies]" "[authenticators, verificationpolicies, verificationexceptions]" .Values.signing.enabled }}
+  scope: Cluster
+{{- end -}}
+
+{{- define "sealgate.exceptionRules" -}}
+- apiGroups: [sealgate.dev]
+  apiVersions: [v1alpha1]
+  operations: [CREATE, UPDATE]
+  resources: [verificationexceptions]
   scope: Cluster
 {{- end -}}

@@ -46,7 +46,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def policies(api: KubernetesAPI, clock: FakeClock, log: FilteringBoundLogger) -> ClusterPolicies:
-    return ClusterPolicies(api, UnmatchedImages.DENY, NoServiceSecrets(), clock, Metrics(log), log)
+    return ClusterPolicies(api, UnmatchedImages.DENY, timedelta(hours=72), NoServiceSecrets(), clock, Metrics(log), log)
 
 
 def wait_for(policies: ClusterPolicies, holds: Callable[[PolicySet], bool]) -> PolicySet:
@@ -219,7 +219,7 @@ def test_objects_that_cannot_be_read_are_in_the_log_and_in_a_metric(
     cluster: KubernetesSimulator, api: KubernetesAPI, log: FilteringBoundLogger, clock: FakeClock
 ) -> None:
     metrics = Metrics(log)
-    policies = ClusterPolicies(api, UnmatchedImages.DENY, NoServiceSecrets(), clock, metrics, log)
+    policies = ClusterPolicies(api, UnmatchedImages.DENY, timedelta(hours=72), NoServiceSecrets(), clock, metrics, log)
 
     def unreadable(kind: str, name: str) -> float | None:
         return metrics.registry.get_sample_value("sealgate_unreadable_objects", {"kind": kind, "name": name})
@@ -254,7 +254,9 @@ def test_uncompilable_set_leaves_the_last_one_in_force(
     cluster: KubernetesSimulator, api: KubernetesAPI, log: FilteringBoundLogger
 ) -> None:
     clock = Stumbling()
-    policies = ClusterPolicies(api, UnmatchedImages.DENY, NoServiceSecrets(), clock, Metrics(log), log)
+    policies = ClusterPolicies(
+        api, UnmatchedImages.DENY, timedelta(hours=72), NoServiceSecrets(), clock, Metrics(log), log
+    )
     cluster.put(AUTHENTICATORS, stored())
     with running(policies.tasks(), cluster):
         current = wait_for(policies, lambda current: "release" in current.checks)

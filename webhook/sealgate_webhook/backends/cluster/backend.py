@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote as quote_path
 
@@ -12,7 +13,14 @@ from sealgate.kubernetes.watch import Informer
 from sealgate.messages import quote
 from sealgate.reasons import Reason
 from sealgate_webhook.admission.policy_objects import PolicyObjectAdmission
-from sealgate_webhook.backends.cluster.decision_events import COMPONENT, DENIED, WOULD_BE_DENIED, DecisionEvents
+from sealgate_webhook.backends.cluster.decision_events import (
+    COMPONENT,
+    DENIED,
+    EXCEPTION_CHANGED,
+    EXCEPTION_USED,
+    WOULD_BE_DENIED,
+    DecisionEvents,
+)
 from sealgate_webhook.backends.cluster.namespaces import PATH, ClusterNamespaces, read_namespace
 from sealgate_webhook.backends.cluster.policies import ClusterPolicies
 from sealgate_webhook.backends.cluster.pull_secrets import ClusterCredentials, SecretReader, SharedSecret
@@ -121,13 +129,14 @@ class ClusterBackend:
         if config.cache.entries is not None:
             log.warning("cache.entries is deprecated; set cache.mebibytes instead", entries=config.cache.entries)
         secrets = OwnSecrets(api, namespace, config.service_secrets)
-        self._compiled = ClusterPolicies(api, config.unmatched_images, secrets, clock, metrics, log)
+        longest = timedelta(hours=config.exceptions.max_hours)
+        self._compiled = ClusterPolicies(api, config.unmatched_images, longest, secrets, clock, metrics, log)
         self._namespaces = Informer(api, PATH, read_namespace, lambda: None, clock, log)
         writer = EventWriter(api, COMPONENT, instance, clock)
         # Each with a queue, budgets and a thread of its own: would-be denials take nothing from denials.
-        self._denied, self._would_be_denied = (
+        self._denied, self._would_be_denied, self._exception_used, self._exception_changed = (
             DecisionEvents(writer, kind, lambda name: self._namespaces.get(name) is not None, clock, metrics, log)
-            for kind in (DENIED, WOULD_BE_DENIED)
+            for kind in (DENIED, WOULD_BE_DENIED, EXCEPTION_USED, EXCEPTION_CHANGED)
         )
         reader = SecretReader(api, clock, log)
         shared = config.registries.docker_config_secret
@@ -140,7 +149,9 @@ class ClusterBackend:
             kinds=config.workload_kinds(),
         )
         self.state = ConfigMapTrustedState(api, namespace, config.trusted_state)
-        self.admit_policy_object = PolicyObjectAdmission(self._compiled, clock).validate
+        self.admit_policy_object = PolicyObjectAdmission(
+            self._compiled, clock, longest, self._exception_changed.changed
+        ).validate
 
     def literal_hosts(self) -> frozenset[str]:
         """Return the registries that the policies in force name literally."""
@@ -151,11 +162,15 @@ class ClusterBackend:
 
     def tasks(self) -> Iterable[Callable[[threading.Event], None]]:
         """Return the tasks that watch the API server, compile policies and write Events."""
-        return (*self._compiled.tasks(), self._namespaces.run, self._denied.run, self._would_be_denied.run)
+        events = (self._denied, self._would_be_denied, self._exception_used, self._exception_changed)
+        return (*self._compiled.tasks(), self._namespaces.run, *(one.run for one in events))
 
     def decided(self, request: AdmissionRequest, outcome: AdmissionOutcome) -> None:
-        """Queue the Event of a denial or would-be denial."""
-        events = self._would_be_denied if outcome.response.allowed else self._denied
+        """Queue the Event of a denial, a would-be denial or the use of an exception."""
+        if not outcome.response.allowed:
+            events = self._denied
+        else:
+            events = self._exception_used if outcome.exceptions else self._would_be_denied
         events.decided(request, outcome.lasting, outcome.decision_id)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from sealgate.api.v1alpha1.verification_exception import MAX_HOURS
 from sealgate.policies.decisions import UnmatchedImages, Workloads
 from sealgate.process.config import RegistriesConfig
 from sealgate.shared_cache.settings import ServerSettings, SharedCacheSettings
@@ -84,6 +85,16 @@ class SharedCache(_Model):
     keys: Annotated[str, Field(min_length=1)]
 
 
+class Exceptions(_Model):
+    """Limits of VerificationExceptions.
+
+    Attributes:
+        max_hours: how long one may last.
+    """
+
+    max_hours: Annotated[float, Field(gt=0, le=24 * 366)] = MAX_HOURS
+
+
 class CustomKind(_Model):
     """A further kind whose images are verified; see `WorkloadKind.custom`.
 
@@ -132,6 +143,7 @@ class WebhookConfig(_Model):
         timeout_seconds: timeout of the webhook configurations; a longer one in a URL counts as this one.
         cache: TTLs of the caches.
         shared_cache: the cache that replicas share; None for none.
+        exceptions: limits of VerificationExceptions.
         custom_kinds: further kinds whose images are verified.
         trusted_state: name of the ConfigMaps of the trusted state, without their number.
         log_level: the least serious log line.
@@ -152,6 +164,7 @@ class WebhookConfig(_Model):
     timeout_seconds: Annotated[int, Field(ge=1, le=30)] = 10
     cache: Cache = Field(default_factory=Cache)
     shared_cache: SharedCache | None = None
+    exceptions: Exceptions = Field(default_factory=Exceptions)
     custom_kinds: tuple[CustomKind, ...] = ()
     trusted_state: str = "sealgate-trusted-state"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -1,10 +1,13 @@
-"""An Event for every denial and every would-be denial, in the namespace of the workload.
+"""An Event for every denial, would-be denial and use of an exception, in the namespace of the workload.
 
-A would-be denial is a request that a policy with another action than Enforce objects to. Events are written by
-background threads and never delay a response. A repeated decision about the same object counts the Event up, and its
-message ends with the id of the newest decision. The rate is limited for each namespace, and of would-be denials in
-total too: a whole cluster under an Audit policy costs the API server at most `WOULD_BE_DENIED.total_per_minute`
-requests a minute and replica. An Event over a limit is dropped and counted in a metric. The log has every decision.
+A change of an exception has one too, about the exception itself. A would-be denial is a request that a policy with
+another action than Enforce objects to.
+
+Events are written by background threads and never delay a response. A repeated decision about the same object counts
+the Event up, and its message ends with the id of the newest decision. The rate is limited for each namespace, and of
+all but denials in total too: a whole cluster under an Audit policy costs the API server at most
+`WOULD_BE_DENIED.total_per_minute` requests a minute and replica. An Event over a limit is dropped and counted in a
+metric. The log has every decision.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from cachetools import TTLCache
 
+from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.budgets import Budgets
 from sealgate.clocks import Deadline
 from sealgate.errors import NotFoundError, RateLimitedError, UnavailableError
@@ -72,6 +76,10 @@ class EventKind:
 
 DENIED: Final = EventKind("ImageDenied", 60, 6000)
 WOULD_BE_DENIED: Final = EventKind("ImageWouldBeDenied", 20, 240)
+EXCEPTION_USED: Final = EventKind("ExceptionUsed", 60, 600)
+EXCEPTION_CHANGED: Final = EventKind("ExceptionChanged", 60, 60)
+#: Namespace of Events about objects without a namespace.
+CLUSTER_NAMESPACE: Final = "default"
 
 
 class DecisionEvents:
@@ -114,19 +122,32 @@ class DecisionEvents:
             message: why; repeated decisions about an object with the same message are one Event.
             decision_id: id of the decision.
         """
-        if request.dry_run:
-            return
-        involved = _involved(request)
+        if not request.dry_run:
+            self._add(request.namespace, _involved(request), message, f" (decision {decision_id})")
+
+    def changed(self, request: AdmissionRequest, message: str) -> None:
+        """Queue the Event of a change of a policy object; returns at once.
+
+        Args:
+            request: the request.
+            message: what it changes.
+        """
+        metadata = (request.object or {}).get("metadata") or {}
+        involved = {"apiVersion": API_VERSION, "kind": request.kind, "name": request.name}
+        uid = metadata.get("uid")
+        self._add(CLUSTER_NAMESPACE, involved | ({"uid": uid} if isinstance(uid, str) and uid else {}), message, "")
+
+    def _add(self, namespace: str, involved: dict[str, str], message: str, suffix: str) -> None:
         if not _is_valid(involved):
             self._metrics.event_dropped()
             return
         try:
             # Before it is queued: one namespace must not fill the queue for others.
-            budget = request.namespace if self._listed(request.namespace) else UNLISTED
+            budget = namespace if self._listed(namespace) else UNLISTED
             now = Deadline.after(self._clock, 0)
             self._budgets.reserve(budget, now)
             self._total.reserve("", now)
-            self._queue.put_nowait(_event(request.namespace, involved, self._reason, message, decision_id))
+            self._queue.put_nowait(_event(namespace, involved, self._reason, message, suffix))
         except (RateLimitedError, queue.Full):
             self._metrics.event_dropped()
 
@@ -161,9 +182,11 @@ class DecisionEvents:
             self._writer.count_up(event, count + 1)
 
 
-def _event(namespace: str, involved: dict[str, str], reason: str, message: str, decision_id: str) -> Event:
-    """Return the Event of a decision, with the same name for the same reason and message about the same object."""
-    suffix = f" (decision {decision_id})"
+def _event(namespace: str, involved: dict[str, str], reason: str, message: str, suffix: str) -> Event:
+    """Return an Event, with the same name for the same reason and message about the same object.
+
+    The suffix of the message does not count, and is never cut off.
+    """
     kept = message[: MAX_MESSAGE - len(suffix)]
     identity = json.dumps([sorted(involved.items()), reason, kept], ensure_ascii=False)
     return Event(namespace, involved, reason, kept + suffix, identity)

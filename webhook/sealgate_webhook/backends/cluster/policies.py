@@ -25,10 +25,11 @@ from sealgate.policies.matching import CompiledPolicy, compile_policy
 from sealgate.policies.unreadable import compile_unreadable, explain_unreadable
 from sealgate.verification.policy_sets import build_policy_set
 from sealgate_webhook.admission.sources import KnownAuthenticator
+from sealgate_webhook.backends.cluster.exceptions import ClusterExceptions, ReadException, index_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from structlog.typing import FilteringBoundLogger
 
@@ -84,21 +85,23 @@ class ReadPolicy:
 
 
 class ClusterPolicies:
-    """The policies in force, kept by two listings and a thread that compiles.
+    """The policies and exceptions in force, kept by listings and a thread that compiles.
 
     Args:
         api: the API server.
         unmatched: what happens to an image that no policy matches.
+        longest_exception: how long an exception may last.
         secrets: credentials for signature stores.
-        clock: for keys that end.
+        clock: for keys and exceptions that end.
         metrics: counts reloads and invalid objects.
         log: gets a line for every reload and every invalid object.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - three of them are what every part of the webhook is given
         self,
         api: KubernetesAPI,
         unmatched: UnmatchedImages,
+        longest_exception: timedelta,
         secrets: ServiceSecrets,
         clock: Clock,
         metrics: Metrics,
@@ -113,6 +116,8 @@ class ClusterPolicies:
         self._current: PolicySet | None = None
         self._authenticators = Informer(api, AUTHENTICATORS, read_authenticator, self._changed.set, clock, log)
         self._policies = Informer(api, POLICIES, read_policy, self._changed.set, clock, log)
+        self._exceptions = ClusterExceptions(api, longest_exception, self._changed.set, clock, log)
+        metrics.exceptions.count_open = self._exceptions.count_open
 
     def current(self) -> PolicySet | None:
         """Return the newest set; None until everything was read once."""
@@ -133,7 +138,7 @@ class ClusterPolicies:
 
     def tasks(self) -> Iterable[Callable[[threading.Event], None]]:
         """Return what has to run, each in a thread of its own."""
-        return (self._authenticators.run, self._policies.run, self._compile_periodically)
+        return (self._authenticators.run, self._policies.run, self._exceptions.run, self._compile_periodically)
 
     def _compile_periodically(self, stop: threading.Event) -> None:
         until = REFRESH_SECONDS
@@ -158,13 +163,15 @@ class ClusterPolicies:
         if authenticators is None or policies is None:
             return REFRESH_SECONDS
         now = self._clock.now()
-        self._current, ends = compile_objects(
+        compiled, ends = compile_objects(
             authenticators.values(), policies.values(), self._unmatched, self._secrets, now
         )
-        self._report(len(policies), [*authenticators.values(), *policies.values()])
+        exceptions = self._exceptions.read()
+        self._current = replace(compiled, exceptions=index_of(exceptions))
+        self._report(len(policies), [*authenticators.values(), *policies.values(), *exceptions])
         return min([REFRESH_SECONDS, *((end - now).total_seconds() for end in ends)])
 
-    def _report(self, policies: int, objects: list[ReadAuthenticator | ReadPolicy]) -> None:
+    def _report(self, policies: int, objects: list[ReadAuthenticator | ReadPolicy | ReadException]) -> None:
         assert self._current is not None  # noqa: S101 - for the type checker
         checks = self._current.checks
         unusable = sum(isinstance(check, SealgateError) for check in checks.values())
@@ -173,9 +180,8 @@ class ClusterPolicies:
         unreadable = [read for read in objects if read.problem]
         self._metrics.objects_unreadable((_kind(read), read.name) for read in unreadable)
         for read in unreadable:
-            self._log.error(
-                "object invalid; no image meets it", kind=_kind(read), object=read.name, problem=read.problem
-            )
+            effect = "it lifts nothing" if isinstance(read, ReadException) else "no image meets it"
+            self._log.error(f"object invalid; {effect}", kind=_kind(read), object=read.name, problem=read.problem)
 
 
 def compile_objects(
@@ -209,7 +215,9 @@ def compile_objects(
     return replace(compiled, checks={**compiled.checks, **broken}), ends
 
 
-def _kind(read: ReadAuthenticator | ReadPolicy) -> str:
+def _kind(read: ReadAuthenticator | ReadPolicy | ReadException) -> str:
+    if isinstance(read, ReadException):
+        return "VerificationException"
     return "Authenticator" if isinstance(read, ReadAuthenticator) else "VerificationPolicy"
 
 

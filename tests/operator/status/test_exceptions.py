@@ -1,0 +1,48 @@
+"""The status of an exception: in force, ended, or lifting nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from sealgate_operator.status.exceptions import exception_status
+from tests.support.builders.objects import exception
+from tests.support.clocks import NOW
+from tests.support.kstatus import kstatus
+
+
+def ready(obj: dict[str, Any], now: Any = NOW) -> tuple[str, str]:
+    status = exception_status(obj, now)
+    condition = status.conditions[0]
+    assert condition.type == "Ready"
+    return condition.status, condition.reason
+
+
+def stored(**fields: Any) -> dict[str, Any]:
+    obj = exception(**fields)
+    return obj | {"metadata": {"name": "urgent", "generation": 1}}
+
+
+def test_it_is_in_force_until_it_ends() -> None:
+    obj = stored()
+    assert ready(obj) == ("True", "InForce")
+    assert ready(obj, NOW + timedelta(days=1)) == ("False", "Ended")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [({"requested_by": None}, "RequesterUnknown"), ({"namespaces": []}, "InvalidSpec"), ({"future": 1}, "InvalidSpec")],
+)
+def test_one_that_lifts_nothing_says_why(fields: dict[str, Any], reason: str) -> None:
+    obj = stored(**fields)
+    assert ready(obj) == ("False", reason)
+    assert "lifts nothing" in exception_status(obj, NOW).conditions[0].message
+
+
+def test_tools_that_wait_see_it_as_current_and_then_as_failed() -> None:
+    obj = stored()
+    for now, expected in ((NOW, "Current"), (NOW + timedelta(days=1), "Failed")):
+        status = exception_status(obj, now).model_dump(mode="json", by_alias=True)
+        assert kstatus(obj | {"status": status}) == expected

@@ -47,7 +47,11 @@ class Cluster:
 
     def put_policy(self, obj: dict[str, Any]) -> None:
         """Create or replace an object of sealgate."""
-        plural = "authenticators" if obj["kind"] == "Authenticator" else "verificationpolicies"
+        plural = {
+            "Authenticator": "authenticators",
+            "VerificationPolicy": "verificationpolicies",
+            "VerificationException": "verificationexceptions",
+        }[obj["kind"]]
         self.api.put(f"{API}/{plural}", obj)
 
     def put(self, obj: dict[str, Any]) -> None:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cli.running import sealgate
-from tests.support.builders.objects import policy
+from tests.support.builders.objects import exception, policy
+from tests.support.clocks import FakeClock
 from tests.webhook.conftest import environment, way
+from tests.webhook.excepted import ExceptedPolicies, stored
 from tests.webhook.objects import pod, review
 
 if TYPE_CHECKING:
@@ -44,6 +46,17 @@ def log(environment: WebhookEnvironment, answers: list[ReviewAnswer], tmp_path: 
 def found(*question: Any) -> list[str]:
     ran = sealgate("explain", *question, "-o", "json")
     return [decision["decision_id"] for decision in json.loads(ran.stdout)]
+
+
+def test_an_exception_is_part_of_the_explanation(environment: WebhookEnvironment, tmp_path: Path) -> None:
+    environment.clock = FakeClock()
+    ExceptedPolicies(environment, stored(exception("urgent")))
+    answer = environment.validate(review(pod(environment.push("shop/bad", "v1"))))
+    path = tmp_path / "webhook.log"
+    path.write_text(environment.log.getvalue())
+    shown = sealgate("explain", answer.decision_id, "--log", path).stdout
+    assert ["exception", "urgent"] in [line.split() for line in shown.splitlines()]
+    assert "warn, NoSignature, admitted by exception urgent" in shown
 
 
 def test_denial_is_explained_for_a_person(log: Path, answers: list[ReviewAnswer]) -> None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
 
+from sealgate.clocks import timestamp
 from tests.cli.clusters import Cluster, kubeconfig
 from tests.cli.objects import deployment, dump, pod, write
 from tests.cli.running import sealgate
 from tests.cli.shop import QA, RELEASE_FINGERPRINT
-from tests.support.builders.objects import authenticator, policy
+from tests.support.builders.objects import authenticator, exception, policy
 from tests.support.reports import read_junit, read_sarif
 from tests.support.signers.private_keys import fingerprint, new_key, public_pem
 from tests.support.simulators.kubernetes import Fault, KubernetesSimulator
+from tests.webhook.excepted import stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,6 +104,7 @@ def test_namespace_limits_what_is_listed(cluster: Cluster, schema: dict[str, Any
     assert ran.exit_code == 0
     lists = {path for path in cluster.paths() if "/namespaces/shop/" not in path}
     policies = {"/apis/sealgate.dev/v1alpha1/authenticators", "/apis/sealgate.dev/v1alpha1/verificationpolicies"}
+    policies |= {"/apis/sealgate.dev/v1alpha1/verificationexceptions"}
     assert lists == policies | {"/api/v1/namespaces/shop"}
 
 
@@ -122,6 +126,33 @@ def test_a_kind_that_cannot_be_listed_stops_no_other(cluster: Cluster, schema: d
     assert f"Error: {problem}" in ran.stderr
     assert read_sarif(cluster.scan("-o", "sarif").stdout)["invocations"][0]["executionSuccessful"] is False
     assert read_junit(cluster.scan("-o", "junit").stdout).get("errors") == "1"
+
+
+def test_what_an_exception_admits_is_shown_with_it(cluster: Cluster, schema: dict[str, Any]) -> None:
+    now = datetime.now(UTC)
+    obj = exception("urgent", namespaces=["shop"], expires_at=timestamp(now + timedelta(hours=1)))
+    cluster.put_policy(stored(obj, now))
+    ended = exception("ended", namespaces=["team"], expires_at=timestamp(now - timedelta(minutes=1)))
+    cluster.put_policy(stored(ended, now - timedelta(hours=1)))
+    cluster.run_pod("web", cluster.shop.image("unsigned"))
+    cluster.deploy("worker", cluster.shop.image("unsigned"), within="team")
+    ran = cluster.scan("-o", "json")
+    document = document_of(ran, schema)
+    assert verdicts(document) == {("shop", "unsigned"): "warn", ("team", "unsigned"): "deny"}
+    assert [image["exception"] for image in document["images"]] == ["urgent", None]
+    assert "admitted by exception urgent of alice" in document["images"][0]["message"]
+    assert cluster.scan("--namespace", "shop").exit_code == 0
+
+
+def test_exceptions_that_may_not_be_read_count_as_none(cluster: Cluster, schema: dict[str, Any]) -> None:
+    cluster.run_pod("web", cluster.shop.image("unsigned"))
+    cluster.api.faults.append(Fault("GET", "/verificationexceptions", 403))
+    ran = cluster.scan("-o", "json")
+    assert ran.exit_code == 1
+    assert verdicts(document_of(ran, schema)) == {("shop", "unsigned"): "deny"}
+    assert "exceptions may not be read, so what they admit is shown as denied" in ran.stderr
+    cluster.api.faults[-1].status = 404
+    assert "exceptions" not in cluster.scan("-o", "json").stderr
 
 
 def test_policies_that_cannot_be_read_end_the_scan(cluster: Cluster) -> None:

@@ -21,6 +21,7 @@ from sealgate.cli.outputs.schemas import schema_option
 from sealgate.cli.runs import open_run
 from sealgate.clocks import SystemClock
 from sealgate.policies.decisions import Verdict
+from sealgate.policies.lifting import lift
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,10 +66,10 @@ def scan(
 ) -> Exit:
     """Show what the policies of a cluster say about what runs in it.
 
-    Reads the Pods, the objects with pod templates, the policies and the namespaces of the cluster of your kubeconfig,
-    with your own rights (docs/scan.md has a ClusterRole), and verifies each image once for each namespace, as the
-    webhook would. With MANIFEST (a file, a directory, or - for standard input), the images are those of manifests.
-    Nothing is changed.
+    Reads the Pods, the objects with pod templates, the policies and the namespaces of the cluster of your
+    kubeconfig, with your own rights (docs/scan.md has a ClusterRole), and verifies each image once for each
+    namespace, as the webhook would, with the exceptions that are in force. With MANIFEST (a file, a directory, or -
+    for standard input), the images are those of manifests. Nothing is changed.
 
     --policies asks what would happen if these policies were in force instead. --without-key asks what would stop
     passing if a key was revoked or replaced, and shows nothing else.
@@ -85,7 +86,11 @@ def scan(
     namespaces = source.namespaces(questions)
     with open_run(policies, registries, limits, state, source.credentials) as run:
         answers = _ask(run, questions, namespaces)
-    images = [ScannedImage(each, None if lost is None else lost.take(each.verdict)) for each in answers]
+    if lost is None:
+        images = [ScannedImage(replace(each, verdict=lift(each.verdict, clock))) for each in answers]
+    else:
+        # Exceptions end soon, and do not show what the key is needed for.
+        images = [ScannedImage(each, lost.take(each.verdict)) for each in answers]
     result = Scan(images, source.problems, source.local_namespaces, None if lost is None else lost.fingerprint)
     _report(result, source, output)
     return max(_exit_of(result), source.exit)

@@ -5,7 +5,9 @@ Only policies and authenticators are indispensable. What else cannot be read is 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote as url_quote
 
 from sealgate.api.v1alpha1.model import API_VERSION
@@ -17,6 +19,7 @@ from sealgate.kubernetes.lists import list_objects
 from sealgate.messages import quote
 from sealgate.policies.matching import Namespace
 from sealgate.workloads.running import runs_nothing
+from sealgate_webhook.backends.cluster.exceptions import EXCEPTIONS, ReadException, index_of, read_exception
 from sealgate_webhook.backends.cluster.namespaces import PATH as NAMESPACES
 from sealgate_webhook.backends.cluster.namespaces import read_namespace
 from sealgate_webhook.backends.cluster.policies import (
@@ -29,15 +32,18 @@ from sealgate_webhook.backends.cluster.policies import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
-    from datetime import datetime
     from typing import Any
 
     from sealgate.cli.inputs.pull_secrets import PullSecrets
     from sealgate.cli.inputs.workloads import Manifests
+    from sealgate.clocks import Clock
     from sealgate.kubernetes.client import KubernetesAPI
     from sealgate.policies.decisions import UnmatchedImages
     from sealgate.verification.policy_sets import PolicySet
     from sealgate.workloads.kinds import WorkloadKind
+
+#: How long an exception may last in any installation. That of this one is not known here.
+LONGEST: Final = timedelta(days=366)
 
 
 class ClusterObjects:
@@ -50,6 +56,7 @@ class ClusterObjects:
 
     Attributes:
         unread: what could not be read, one line each.
+        exceptions_unread: why the exceptions could not be read; empty if they could, or there are none.
         left_out: number of objects that run nothing: ended Pods, and former revisions of a Deployment.
     """
 
@@ -58,18 +65,21 @@ class ClusterObjects:
         self._namespace = namespace
         self._excluded = frozenset(excluded)
         self.unread: list[str] = []
+        self.exceptions_unread = ""
         self.left_out = 0
 
-    def policies(self, unmatched: UnmatchedImages, secrets: Mapping[str, str], now: datetime) -> PolicySet:
-        """Return the policies in force, as the webhook compiles them.
+    def policies(self, unmatched: UnmatchedImages, secrets: Mapping[str, str], clock: Clock) -> PolicySet:
+        """Return the policies and exceptions in force, as the webhook compiles them.
+
+        Exceptions that may not be read count as none, which can only make verdicts stricter.
 
         Args:
             unmatched: what happens to an image that no policy matches.
             secrets: name of each Secret that may be sent to signature stores -> its namespace.
-            now: the time at which keys must be valid.
+            clock: says which keys are valid.
 
         Raises:
-            UnavailableError: they cannot be read.
+            UnavailableError: the policies cannot be read.
         """
         try:
             authenticators = [
@@ -84,8 +94,21 @@ class ClusterObjects:
             raise UnavailableError(
                 f"the policies cannot be read: {error.message}; see docs/scan.md for the rights"
             ) from error
-        compiled, _ = compile_objects(authenticators, policies, unmatched, NamedSecrets(self._api, secrets), now)
-        return compiled
+        named = NamedSecrets(self._api, secrets)
+        compiled, _ = compile_objects(authenticators, policies, unmatched, named, clock.now())
+        return replace(compiled, exceptions=index_of(self._exceptions(clock)))
+
+    def _exceptions(self, clock: Clock) -> tuple[ReadException, ...]:
+        try:
+            return tuple(
+                read_exception(item, None, LONGEST, clock)
+                for item in list_objects(self._api, EXCEPTIONS, "VerificationException")
+            )
+        except NotFoundError:
+            return ()
+        except UnavailableError as error:
+            self.exceptions_unread = error.message
+            return ()
 
     def collect(self, found: Manifests, pull_secrets: PullSecrets, read: Callable[[], object]) -> None:
         """Read the objects that have images, kind by kind; a kind that cannot be read is reported.

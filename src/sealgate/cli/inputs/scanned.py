@@ -114,7 +114,7 @@ class ScanSource:
             keys.refresh(self._files.authenticators, self._files.secrets, timeout)
             return standalone_policies(self._files, unmatched, keys)
         assert self._cluster is not None  # noqa: S101 - without files, there is a cluster
-        return self._cluster.policies(unmatched, self._options.service_secrets, self._clock.now())
+        return self._cluster.policies(unmatched, self._options.service_secrets, self._clock)
 
     def namespaces(self, questions: Sequence[Question]) -> Mapping[str, Namespace]:
         """Return the namespaces of images, with their labels as far as they are known."""
@@ -154,6 +154,9 @@ class ScanSource:
             named = ", ".join(quote(name, 64) for name in namespaces[:MAX_NAMED])
             more = f" and {len(namespaces) - MAX_NAMED} more" if len(namespaces) > MAX_NAMED else ""
             notes.append(f"pull secrets may not be read, so your own credentials were used, in: {named}{more}")
+        if self._cluster is not None and self._cluster.exceptions_unread:
+            why = self._cluster.exceptions_unread
+            notes.append(f"exceptions may not be read, so what they admit is shown as denied: {why}")
         if self._cluster is not None and self._cluster.left_out:
             notes.append(f"{self._cluster.left_out} Pods that ended and former revisions of Deployments were left out")
         return notes

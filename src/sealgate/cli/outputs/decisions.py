@@ -50,11 +50,14 @@ def _facts(decision: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     yield "object", f"{_value(decision, 'operation')} {_value(decision, 'kind')} {name}"
     yield "namespace", _value(decision, "namespace")
     yield "reason", _value(decision, "reason")
+    for name in _texts(decision, "exceptions"):
+        yield "exception", name
     for policy in _members(decision, "policies"):
         verdict, why = _value(policy, "verdict"), _value(policy, "reason")
         yield "policy", f"{_value(policy, 'policy')} ({_value(policy, 'action')}): {verdict}, {why}"
     for image in _members(decision, "images"):
-        yield "image", f"{_value(image, 'image')}: {_value(image, 'verdict')}, {_value(image, 'reason')}"
+        lifted = f", admitted by exception {_value(image, 'exception')}" if "exception" in image else ""
+        yield "image", f"{_value(image, 'image')}: {_value(image, 'verdict')}, {_value(image, 'reason')}{lifted}"
         if "digest" in image:
             yield "", f"  {_value(image, 'digest')}"
     for number, line in enumerate(str(decision.get("message", "")).split("\n")):
@@ -64,6 +67,11 @@ def _facts(decision: Mapping[str, object]) -> Iterator[tuple[str, str]]:
 def _value(parent: Mapping[str, object], name: str) -> str:
     value = parent.get(name)
     return quote(value, MAX_VALUE) if isinstance(value, str) and value else "-"
+
+
+def _texts(parent: Mapping[str, object], name: str) -> Sequence[str]:
+    value = parent.get(name)
+    return [quote(text, MAX_VALUE) for text in value if isinstance(text, str)] if isinstance(value, list) else []
 
 
 def _members(parent: Mapping[str, object], name: str) -> Sequence[Mapping[str, Any]]:

@@ -147,6 +147,7 @@ _RUNS = {
 def _entry(image: ScannedImage) -> dict[str, Any]:
     entry = entry_of(replace(image.answer, verdict=image.verdict))
     entry["message"] = image.verdict.message
+    entry["exception"] = None if image.verdict.exception is None else image.verdict.exception.name
     entry["verdictWithKey"] = None if image.without is None else image.answer.verdict.verdict.value
     entry["running"] = [
         {

@@ -19,6 +19,7 @@ from sealgate_operator.controller.kopf_adapter import Watcher
 from sealgate_operator.controller.reconciler import WORKERS, Reconciler
 from sealgate_operator.controller.replica_counts import ReplicaReader
 from sealgate_operator.controller.replicas import Replicas
+from sealgate_operator.controller.report_reader import ReportReader
 from sealgate_operator.controller.resources import OPERATOR_RESOURCES
 from sealgate_operator.controller.store import ObjectStore
 from sealgate_operator.controller.work_queue import WorkQueue
@@ -93,11 +94,16 @@ class Operator:
             namespace,
             leads=self._lease.leads,
             events=events,
-            on_change=self._enforcement_changed,
+            on_change=self._conditions_changed,
             metrics=self.metrics,
             clock=clock,
             log=log,
         )
+        self._reports: ReportReader | None = None
+        if config.reports_lease:
+            self._reports = ReportReader(
+                api, namespace, config.reports_lease, self._conditions_changed, clock, self.metrics, log
+            )
         self._observer = Observer(api, namespace, config.webhooks, (self._guard, self._enforcement))
         self._reconciler = Reconciler(
             api=api,
@@ -115,6 +121,7 @@ class Operator:
             ),
             activity=self._replicas.activity,
             enforced=self._guard.condition,
+            reported=lambda: None if self._reports is None else self._reports.condition(),
             fence=self._lease,
             events=events,
             clock=clock,
@@ -179,6 +186,8 @@ class Operator:
         reading: dict[str, Task] = {"resync": self._resync, "watch": self._watch}
         if self._counts:
             reading["counts"] = self._replicas.run
+        if self._reports is not None:
+            reading["reports"] = self._reports.run
         return Tasks(
             # A follower observes too, so that it becomes ready when the leader has applied the rules.
             observing={"observer": self._observer.run},
@@ -207,7 +216,7 @@ class Operator:
                 return
         self._watcher.run(stop)
 
-    def _enforcement_changed(self) -> None:
+    def _conditions_changed(self) -> None:
         self._reconciler.enqueue_policies()
 
     def _work(self, _: threading.Event) -> None:

@@ -100,6 +100,7 @@ class OperatorConfig(ReplicaConfig):
         webhooks: name of the ConfigMap that lists the release's webhook configurations (`sealgate.release`).
         self_test_secret: Secret for the self-test's client certificate; empty where the webhook requires none.
         shared_cache_secret: Secret for the key of the shared cache; empty where there is none.
+        reports_lease: Lease of the process that writes reports; empty where there is none.
         excluded_namespaces: names of the namespaces whose pods are not sent to the webhook.
         failure_policy: what the API server does while the webhook does not respond.
     """
@@ -110,6 +111,7 @@ class OperatorConfig(ReplicaConfig):
     ca_secret: Name
     self_test_secret: Name | Literal[""] = ""
     shared_cache_secret: Name | Literal[""] = ""
+    reports_lease: Name | Literal[""] = ""
     certificates: CertificateSettings = CertificateSettings()
     key_refresh_seconds: float = Field(default=300, ge=1)
     excluded_namespaces: list[Name] = Field(default_factory=list)

@@ -102,6 +102,12 @@ def test_the_operator_reads_the_secrets_of_its_own_namespace_and_writes_two() ->
     )
 
 
+def test_the_operator_reads_the_lease_of_the_reports_where_they_are_written() -> None:
+    lease = ("coordination.k8s.io/leases", "sealgate-reports", "get")
+    granted = rights(find(render({"reports": {"enabled": True}}), "Role", "sealgate-operator"))
+    assert granted - rights(find(render(), "Role", "sealgate-operator")) == {lease}
+
+
 def test_the_operator_lists_no_replicas_of_a_webhook_that_the_chart_does_not_run() -> None:
     granted = rights(find(render(VALUE_SETS["outside"]), "Role", "sealgate-operator"))
     assert not [right for right in granted if right[0].startswith("discovery.k8s.io")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from sealgate_operator.config import OperatorConfig
 from sealgate_webhook.reports.config import ReportsConfig
 from sealgate_webhook.reports.documents import APIS
 from tests.chart.rendering import NAMESPACE, VALUE_SETS, find, helm, render
@@ -47,6 +48,16 @@ def test_they_read_what_the_webhook_reads_list_workloads_and_write_reports() -> 
     assert rights(find(manifests, "Role", "sealgate-reports")) == rights(find(manifests, "Role", "sealgate-webhook"))
 
 
+def test_they_renew_one_lease() -> None:
+    manifests = render(ENABLED)
+    lease = find(manifests, "Lease", "sealgate-reports")
+    assert "spec" not in lease
+    granted = rights(find(manifests, "Role", "sealgate-reports-lease"))
+    assert granted == {("coordination.k8s.io/leases", "sealgate-reports", "patch")}
+    settings = yaml.safe_load(find(manifests, "ConfigMap", "sealgate-operator")["data"]["config.yaml"])
+    assert OperatorConfig.model_validate(settings).reports_lease == lease["metadata"]["name"]
+
+
 def test_they_read_secrets_only_where_the_webhook_does() -> None:
     off = render({**ENABLED, "webhook": {"pullSecrets": {"enabled": False}}})
     assert not [r for r in rights(find(off, "ClusterRole", "sealgate-reports")) if r[0] == "/secrets"]
@@ -72,6 +83,7 @@ def test_their_settings_are_those_that_they_read(values: dict[str, object]) -> N
     manifests = render(values)
     text = find(manifests, "ConfigMap", "sealgate-reports")["data"]["config.yaml"]
     config = ReportsConfig.model_validate(yaml.safe_load(text))
+    assert config.lease == find(manifests, "Lease", "sealgate-reports")["metadata"]["name"]
     assert config.owner == find(manifests, "ClusterRole", "sealgate-reports")["metadata"]["name"]
     assert NAMESPACE in config.excluded_namespaces
     config.workload_kinds()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.chart.rendering import NAMESPACE, ROOT
 from tests.e2e import release
-from tests.e2e.kube import api, eventually, get, kubectl
+from tests.e2e.kube import api, condition, eventually, get, kubectl
 from tests.e2e.objects import authenticator, pod, workload
 
 if TYPE_CHECKING:
@@ -94,6 +94,14 @@ def test_what_ran_before_its_policy_shows_up(busy: Team, samples: SampleImages) 
     assert result["properties"]["digest"] == samples.signed.digest
     assert result["properties"]["running"] == "match"
     assert busy.get("pod", "bad")["status"]["phase"] == "Running"
+
+
+def test_policies_say_that_what_runs_is_reported(busy: Team) -> None:
+    def reported() -> bool:
+        found = condition("verificationpolicy", busy.name, "Reported")
+        return bool(found) and (found["status"], found["reason"]) == ("True", "ReportsWritten")
+
+    eventually(reported, "the condition Reported")
 
 
 def test_a_forged_report_is_replaced(busy: Team) -> None:

@@ -41,7 +41,9 @@ MUTATING = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 #: So long that no machine is so busy that the Lease is lost.
 PATIENT = Timing(duration=90, deadline=60, period=0.1)
 #: What an operator calls its threads, besides its workers.
-TASKS = frozenset({"lease", "enforcement", "guard", "exceptions", "resync", "watch", "certificates", "counts"})
+TASKS = frozenset(
+    {"lease", "enforcement", "guard", "exceptions", "resync", "watch", "certificates", "counts", "reports"}
+)
 
 
 WORKLOADS, POLICY_OBJECTS, SELF_TEST = (

@@ -58,6 +58,7 @@ class Reconciler:
         activity: returns what a policy's status should say about its images and denials, from its name and what it
             says now.
         enforced: returns the condition Enforced of every policy; None until it is known.
+        reported: returns the condition Reported of every policy; None where nothing is reported, or until it is known.
         fence: whether this replica may still write.
         events: gets a warning for every object that becomes not ready.
         clock: source of the time.
@@ -78,6 +79,7 @@ class Reconciler:
         node_critical: NodeCritical,
         activity: Callable[[str, PolicyActivity | None], PolicyActivity | None],
         enforced: Callable[[], ConditionUpdate | None],
+        reported: Callable[[], ConditionUpdate | None],
         fence: Fence,
         events: Events,
         clock: Clock,
@@ -94,6 +96,7 @@ class Reconciler:
         self._node_critical = node_critical
         self._activity = activity
         self._enforced = enforced
+        self._reported = reported
         self._fence = fence
         self._events = events
         self._clock = clock
@@ -219,7 +222,9 @@ class Reconciler:
             # After a start: the policy is queued again when its authenticators are reconciled, or enforcement is known.
             return self._refresh_seconds
         before = read_status(VerificationPolicyStatus, obj)
-        status = policy_status(obj, known, self._clock.now(), enforced, self._node_critical.condition())
+        reported = self._reported()
+        further = (self._node_critical.condition(), *(() if reported is None else (reported,)))
+        status = policy_status(obj, known, self._clock.now(), enforced, *further)
         status = status.model_copy(update={"activity": self._activity(obj["metadata"]["name"], before.activity)})
         if before != status:
             self._write(POLICY, obj, status)

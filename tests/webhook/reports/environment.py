@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 KEY = new_key("ECDSA P-256", "release")
 OTHER_KEY = new_key("ECDSA P-256", "stranger")
 API = "/apis/sealgate.dev/v1alpha1"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/sealgate/leases"
 REPORTS = ("policyreports", "reports")
 _PATHS = {
     "Pod": "/api/v1/namespaces/{}/pods",
@@ -61,6 +62,7 @@ class ReportEnvironment:
     def __enter__(self) -> Self:
         self.registry.__enter__()
         self.cluster.put("/apis/rbac.authorization.k8s.io/v1/clusterroles", {"metadata": {"name": "sealgate-reports"}})
+        self.cluster.put(LEASES, {"metadata": {"name": "sealgate-reports"}})
         for name in ("shop", "team"):
             self.cluster.put("/api/v1/namespaces", {"metadata": {"name": name, "labels": {"team": name}}})
         self.put_policy(authenticator("release", public_pem(KEY)))
@@ -86,6 +88,7 @@ class ReportEnvironment:
         """Return a process as it starts."""
         settings = {
             "metricsListen": "127.0.0.1:0",
+            "lease": "sealgate-reports",
             "owner": "sealgate-reports",
             "registries": {"insecure": [self.registry.host]},
             **self.settings,
@@ -190,4 +193,4 @@ class ReportEnvironment:
 
     def writes(self) -> list[str]:
         """Return the methods and paths of all requests so far that write."""
-        return [f"{one.method} {one.path}" for one in self.cluster.requests if one.method != "GET"]
+        return [f"{one.method} {one.path}" for one in self.cluster.requests if one.method in {"POST", "PUT", "DELETE"}]

@@ -66,7 +66,7 @@ def test_a_round_that_fails_is_counted_and_not_complete(environment: ReportEnvir
 
 
 def test_invalid_settings_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"owner": "x", "intervalSeconds": 1}))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"owner": "x", "lease": "x", "intervalSeconds": 1}))
     assert main(["--config", str(tmp_path / "config.yaml")]) == 2
     assert "intervalSeconds" in capsys.readouterr().err
 
@@ -75,7 +75,7 @@ def test_the_budget_is_far_below_that_of_admission() -> None:
     def rate(per_minute: float) -> float:
         registries = {"verificationsPerMinute": per_minute}
         return (
-            ReportsConfig.model_validate({"owner": "x", "registries": registries})
+            ReportsConfig.model_validate({"owner": "x", "lease": "x", "registries": registries})
             .verifier_settings()
             .verifications_per_minute
         )

@@ -10,13 +10,15 @@ import pytest
 
 from sealgate.clocks import timestamp
 from sealgate.errors import UnavailableError
+from sealgate.policies.report_state import ReportState, decode_state
 from sealgate_webhook.reports.store import REFRESH_SECONDS
 from tests.operator.environment import eventually
 from tests.support.builders.objects import authenticator, exception, policy
+from tests.support.clocks import NOW
 from tests.support.signers.private_keys import public_pem
 from tests.support.simulators.kubernetes import Fault
 from tests.webhook.excepted import stored
-from tests.webhook.reports.environment import OTHER_KEY, REPORTS, ReportEnvironment
+from tests.webhook.reports.environment import LEASES, OTHER_KEY, REPORTS, ReportEnvironment
 
 OTHER = "sha256:" + "0" * 64
 
@@ -365,6 +367,15 @@ def test_what_fails_is_logged_once(environment: ReportEnvironment) -> None:
     (result,) = environment.reports()["Pod/web"]["results"]
     assert (line["namespace"], line["name"], line["policy"]) == ("shop", "web", "production")
     assert line["decision"] == result["properties"]["decisionId"]
+
+
+def test_its_lease_says_when_the_last_round_ended(environment: ReportEnvironment) -> None:
+    environment.uninstall("openreports.io")
+    environment.round()
+    environment.clock.advance(60)
+    environment.process.rounds.repeat_unavailable(environment.stop)
+    state = decode_state(environment.cluster.get(f"{LEASES}/sealgate-reports"))
+    assert state == ReportState(NOW, ("wgpolicyk8s.io/v1alpha2",), 240)
 
 
 def test_a_stalled_process_is_not_ready(environment: ReportEnvironment) -> None:

@@ -92,6 +92,7 @@ class Reports:
             excluded=config.excluded_namespaces,
             templates=config.workloads is not Workloads.IGNORE,
             owner=config.owner,
+            lease=f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{config.lease}",
             interval=config.interval_seconds,
             policies=self._policies,
             checks=ImageChecks(self._verifier, credentials, self._namespaces.get, clock),

@@ -27,6 +27,7 @@ class ReportsConfig(BaseModel):
     Attributes:
         metrics_listen: where Prometheus scrapes, HOST:PORT.
         interval_seconds: from the beginning of one round to that of the next.
+        lease: name of the Lease that is renewed after each round.
         owner: name of the ClusterRole that owns the reports: Kubernetes deletes them with it.
         registries: how registries are reached; see `VERIFICATIONS_PER_MINUTE` about the budget.
         pull_secrets: whether workloads' own pull secrets are read, or the namespaces in which they are.
@@ -45,6 +46,7 @@ class ReportsConfig(BaseModel):
 
     metrics_listen: str = "0.0.0.0:8080"
     interval_seconds: Annotated[int, Field(ge=10, le=86400)] = 120
+    lease: Annotated[str, Field(min_length=1)]
     owner: Annotated[str, Field(min_length=1)]
     registries: Registries = Field(default_factory=Registries)
     pull_secrets: bool | tuple[str, ...] = True

@@ -13,8 +13,9 @@ from urllib.parse import quote as url_quote
 
 from sealgate.errors import SealgateError, UnavailableError
 from sealgate.messages import quote
+from sealgate.policies.report_state import ReportState, encode_state
 from sealgate.workloads.kinds import POD
-from sealgate_webhook.reports.documents import APIS, Owner, decision_id, report_name, report_of
+from sealgate_webhook.reports.documents import APIS, SOURCE, Owner, decision_id, report_name, report_of
 from sealgate_webhook.reports.inventory import read_inventory
 from sealgate_webhook.reports.results import pods_unread, results_of
 from sealgate_webhook.reports.store import Kept
@@ -57,6 +58,7 @@ class Rounds:
         excluded: namespaces in which nothing is reported.
         templates: whether what templates declare counts too, and not only what Pods run.
         owner: name of the ClusterRole that owns the reports.
+        lease: path of the Lease that is renewed after each round.
         interval: seconds from the beginning of one round to that of the next.
         policies: returns the policies in force; None until they are known.
         checks: verifies images.
@@ -74,6 +76,7 @@ class Rounds:
         excluded: Collection[str],
         templates: bool,
         owner: str,
+        lease: str,
         interval: float,
         policies: Callable[[], PolicySet | None],
         checks: ImageChecks,
@@ -87,6 +90,7 @@ class Rounds:
         self._excluded = excluded
         self._templates = templates
         self._owner = owner
+        self._lease = lease
         self._interval = interval
         self._policies = policies
         self._checks = checks
@@ -131,7 +135,8 @@ class Rounds:
         self._checks.refresh(self._inventory, policies, VERIFYING * self._interval, stop)
         if stop.is_set():
             return
-        self._report()
+        apis = self._report()
+        self._announce(apis)
         self._last = self._clock.monotonic()
         self._metrics.round_ended(self._clock.now().timestamp(), self._last - begun)
 
@@ -167,7 +172,12 @@ class Rounds:
             raise UnavailableError("the policies or namespaces have not been read from the API server yet")
         return policies
 
-    def _report(self) -> None:
+    def _announce(self, apis: Iterable[ReportAPI]) -> None:
+        names = tuple(f"{api.group}/{api.version}" for api in apis)
+        state = ReportState(self._clock.now(), names, int(STALLED_AFTER * self._interval))
+        self._api.merge(self._lease, encode_state(state, SOURCE))
+
+    def _report(self) -> tuple[ReportAPI, ...]:
         now = self._clock.now()
         apis = self._find_apis()
         unread = self._inventory.unread.get(POD)
@@ -190,6 +200,7 @@ class Rounds:
             reports = [report_of(workload, results, owner) for workload, results in found]
             kinds = {kind.kind.lower() for kind in self._inventory.unread}
             self._store.write(apis, reports, Kept(kept, kinds))
+        return apis
 
     def _note_unread(self) -> None:
         for kind, problem in self._inventory.unread.items():

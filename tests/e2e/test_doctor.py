@@ -7,6 +7,7 @@ import json
 import re
 import secrets
 import sys
+import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,13 +43,19 @@ class Doctor:
     def __init__(self, folder: Path) -> None:
         (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/doctor.md").read_text(encoding="utf-8"), re.DOTALL)
         account = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": "default"}
-        bound = binding("sealgate-doctor", "sealgate-doctor", account, namespace=NAMESPACE)
-        bound["roleRef"]["kind"] = "Role"
+        roles = (
+            ("sealgate-doctor", NAMESPACE),
+            ("sealgate-doctor-bundle", NAMESPACE),
+            ("sealgate-doctor-bundle", "default"),
+        )
+        bound = [binding(name, name, account, namespace=namespace) for name, namespace in roles]
+        for one in bound:
+            one["roleRef"]["kind"] = "Role"
         apply(
             {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": "default"}},
             *yaml.safe_load_all(block),
             binding("sealgate-doctor", "sealgate-doctor", account),
-            bound,
+            *bound,
         ).checked()
         token = kubectl("create", "token", ACCOUNT, "-n", "default").checked().out.strip()
         config = json.loads(kubectl("config", "view", "--raw", "--minify", "--flatten", "-o", "json").checked().out)
@@ -74,7 +81,8 @@ def doctor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doctor]:
     """An account that may do what docs/doctor.md says."""
     yield Doctor(tmp_path_factory.mktemp("doctor"))
     kubectl("delete", "clusterrolebinding,clusterrole", "sealgate-doctor")
-    kubectl("-n", NAMESPACE, "delete", "rolebinding,role", "sealgate-doctor")
+    kubectl("-n", NAMESPACE, "delete", "rolebinding,role", "sealgate-doctor", "sealgate-doctor-bundle")
+    kubectl("-n", "default", "delete", "rolebinding,role", "sealgate-doctor-bundle")
     kubectl("-n", "default", "delete", "serviceaccount", ACCOUNT)
 
 
@@ -122,6 +130,32 @@ def test_an_administrator_sees_the_serving_certificate() -> None:
     done = run(*command, "--service-secret", f"{NAMESPACE}/{NAME}-webhook-tls")
     found = {f"{check['area']}/{check['name']}": check for check in json.loads(done.out)["checks"]}
     assert found[f"certificates/{NAME}-webhook.{NAMESPACE}.svc"]["result"] == "ok"
+
+
+def test_the_bundle_has_objects_and_logs_and_no_secret(doctor: Doctor, named: str, tmp_path: Path) -> None:
+    path = tmp_path / "bundle.tar.gz"
+    assert doctor.run("--bundle", path).out
+    with tarfile.open(path) as archive:
+        found = {one.name: archive.extractfile(one).read() for one in archive.getmembers()}  # type: ignore[union-attr]  # all are files
+    parts = {"/".join(name.split("/")[1:3]) for name in found}
+    kinds = ("VerificationPolicy", "Authenticator", "ValidatingWebhookConfiguration", "ConfigMap", "Deployment", "Pod")
+    assert {f"objects/{kind}" for kind in (*kinds, "CustomResourceDefinition")} <= parts
+    assert f"sealgate-bundle/objects/VerificationPolicy/{named}.json" in found
+    logs = [content for name, content in found.items() if name.endswith("/webhook.log")]
+    assert len(logs) == 2
+    assert all(b'"level": "info"' in content for content in logs)
+    left_out = json.loads(found["sealgate-bundle/contents.json"])["leftOut"]
+    # Metrics need a right that the documented Role does not give.
+    assert [note for note in left_out if not note.startswith("metrics ")] == []
+    secrets_of_release = json.loads(kubectl("-n", NAMESPACE, "get", "secrets", "-o", "json").checked().out)["items"]
+    values = [
+        value for one in secrets_of_release for key, value in (one.get("data") or {}).items() if key.endswith("key")
+    ]
+    everything = b"".join(found.values())
+    assert values
+    for value in values:
+        assert value.encode() not in everything
+        assert base64.b64decode(value) not in everything
 
 
 def test_a_broken_ca_bundle_is_named(doctor: Doctor) -> None:

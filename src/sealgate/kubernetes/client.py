@@ -127,6 +127,27 @@ class KubernetesAPI:
         """
         return self._read(self._send("GET", path))
 
+    def read_text(self, path: str, query: Mapping[str, str | int], limit: int) -> bytes:
+        """Return the first bytes of a text that the API server has at a path, such as the log of a container.
+
+        Args:
+            path: of the text.
+            query: of the request.
+            limit: the most bytes to return.
+
+        Raises:
+            NotFoundError: it has nothing there.
+            UnavailableError: it could not be asked (and its subclasses).
+        """
+        response = self._send("GET", path, query)
+        try:
+            return response.read(limit)
+        except urllib3.exceptions.HTTPError as error:
+            raise UnavailableError(f"the API server's answer broke off: {type(error).__name__}") from error
+        finally:
+            # There may be more, so the connection cannot be used again.
+            response.close()
+
     def version(self) -> ServerVersion:
         """Return the version of the API server, and the time that it states.
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -27,8 +26,8 @@ _STYLES = {
 _WORDS = {Outcome.OK: "ok", Outcome.WARNING: "warning", Outcome.PROBLEM: "problem", Outcome.NOT_CHECKED: "not checked"}
 
 
-def diagnosis_text(checks: Sequence[Check], namespace: str, version: str) -> str:
-    """Return the document of `--output json`, ASCII only, indented.
+def diagnosis_document(checks: Sequence[Check], namespace: str, version: str) -> dict[str, Any]:
+    """Return the document of `--output json`.
 
     Args:
         checks: in the order of the output.
@@ -36,7 +35,7 @@ def diagnosis_text(checks: Sequence[Check], namespace: str, version: str) -> str
         version: of this command.
     """
     counts = Counter(check.outcome for check in checks)
-    document = {
+    return {
         "version": version,
         "namespace": namespace,
         "checks": [
@@ -51,7 +50,6 @@ def diagnosis_text(checks: Sequence[Check], namespace: str, version: str) -> str
         ],
         "summary": {outcome.value: counts[outcome] for outcome in Outcome},
     }
-    return json.dumps(document, indent=2)
 
 
 def table(checks: Sequence[Check]) -> Table:

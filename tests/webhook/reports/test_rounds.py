@@ -187,6 +187,36 @@ class TestRunning:
             assert result["properties"]["reason"] == "RunningImageUnknown"
             assert OTHER in result["message"]
 
+    @pytest.mark.parametrize("reported", ["platform", "config"])
+    def test_a_digest_within_an_index_is_recognised(self, environment: ReportEnvironment, reported: str) -> None:
+        registry = environment.registry
+        platform = registry.push_image("shop/many", None, platform={"architecture": "arm64"})
+        index = registry.push_index("shop/many", "1", (registry.push_image("shop/many", "amd64"), platform))
+        environment.sign("many", index)
+        config = json.loads(registry.manifest("shop/many", platform)[1])["config"]["digest"]
+        image_id = {"platform": f"elsewhere.example.org/many@{platform}", "config": config}[reported]
+        image = f"{registry.host}/shop/many:1"
+        environment.put("Pod", "web", image, ids=[image_id])
+        environment.put("Pod", "other", image, ids=[f"elsewhere.example.org/many@{OTHER}"])
+        environment.round()
+        assert environment.outcomes("Pod/web") == {"many:1": "pass"}
+        assert environment.outcomes("Pod/other") == {"many:1": "error"}
+        before = len(registry.paths)
+        environment.round()
+        assert environment.outcomes("Pod/web") == {"many:1": "pass"}
+        assert len(registry.paths) == before
+
+    def test_contents_that_cannot_be_read_are_not_known(self, environment: ReportEnvironment) -> None:
+        image = environment.push("signed")
+        environment.put("Pod", "web", image, ids=[OTHER])
+        environment.round()
+        environment.registry.faults.status("/manifests/", 503)
+        before = len(environment.registry.paths)
+        environment.put("Pod", "web", image, ids=[f"app@{OTHER}"])
+        environment.round()
+        assert environment.outcomes("Pod/web") == {"signed:1": "error"}
+        assert len(environment.registry.paths) == before
+
     def test_what_was_verified_runs(self, environment: ReportEnvironment) -> None:
         environment.run_pod("web", environment.push("signed"))
         environment.round()

@@ -20,6 +20,7 @@ from sealgate_webhook.backends.cluster.pull_secrets import ClusterCredentials, S
 from sealgate_webhook.backends.cluster.trusted_state import ConfigMapTrustedState
 from sealgate_webhook.metrics import Metrics
 from sealgate_webhook.reports.checks import ImageChecks
+from sealgate_webhook.reports.contents import ImageContents
 from sealgate_webhook.reports.metrics import ReportMetrics
 from sealgate_webhook.reports.rounds import Rounds
 from sealgate_webhook.reports.store import ReportStore
@@ -95,7 +96,9 @@ class Reports:
             lease=f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{config.lease}",
             interval=config.interval_seconds,
             policies=self._policies,
-            checks=ImageChecks(self._verifier, credentials, self._namespaces.get, clock),
+            checks=ImageChecks(
+                self._verifier, ImageContents(self._network, clock), credentials, self._namespaces.get, clock
+            ),
             store=ReportStore(api, clock, report_metrics, log),
             clock=clock,
             metrics=report_metrics,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sealgate.clocks import Deadline
@@ -22,6 +22,8 @@ from sealgate.policies.matching import Namespace
 from sealgate.references import parse_reference
 from sealgate.verification.from_memory import NotInMemoryError
 from sealgate.verification.requests import VerificationRequest
+from sealgate.workloads.running import Running, compare_running
+from sealgate_webhook.reports.workloads import Image
 
 if TYPE_CHECKING:
     import threading
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
     from sealgate.verification.policy_sets import PolicySet
     from sealgate.verification.verifier import Verifier
     from sealgate_webhook.backends.cluster.pull_secrets import ClusterCredentials
-    from sealgate_webhook.reports.workloads import Image, Inventory
+    from sealgate_webhook.reports.contents import ImageContents
+    from sealgate_webhook.reports.workloads import Inventory
 
 #: Registries that are asked at the same time.
 LANES: Final = 16
@@ -51,11 +54,13 @@ class Answer:
         verdict: the verdict, under the exceptions that were in force then.
         verified_at: when it was found.
         failures: how many verdicts in a row were *unavailable*.
+        contents: the digests that a node may report for the subject besides its own; None if they are not known.
     """
 
     verdict: ImageVerdict
     verified_at: datetime
     failures: int = 0
+    contents: frozenset[str] | None = None
 
     @property
     def retried_soon(self) -> bool:
@@ -68,6 +73,7 @@ class ImageChecks:
 
     Args:
         verifier: verifies, with a budget of its own.
+        contents: reads what a node may report for an image.
         credentials: credentials of the workloads.
         namespace: returns a namespace with its labels; None for one that is not known.
         clock: source of the time.
@@ -79,12 +85,14 @@ class ImageChecks:
     def __init__(
         self,
         verifier: Verifier,
+        contents: ImageContents,
         credentials: ClusterCredentials,
         namespace: Callable[[str], Namespace | None],
         clock: Clock,
     ) -> None:
         self._verifier = verifier
         self._memory = verifier.from_memory()
+        self._contents = contents
         self._credentials = credentials
         self._namespace = namespace
         self._clock = clock
@@ -101,17 +109,18 @@ class ImageChecks:
         """
         images = inventory.pull_secrets
         self.answers = {image: answer for image, answer in self.answers.items() if image in images}
-        self._verify(images, inventory, policies, seconds, stop)
+        until = Deadline.after(self._clock, seconds)
+        self._verify(images, inventory, policies, until, stop)
+        self._read_contents(inventory, policies, until, stop)
 
     def retry(self, inventory: Inventory, policies: PolicySet, seconds: float, stop: threading.Event) -> None:
         """Verify again the images whose verdict is *unavailable* and that are worth it; see `refresh`."""
         again = [image for image, answer in self.answers.items() if answer.retried_soon]
-        self._verify(again, inventory, policies, seconds, stop)
+        self._verify(again, inventory, policies, Deadline.after(self._clock, seconds), stop)
 
     def _verify(
-        self, images: Iterable[Image], inventory: Inventory, policies: PolicySet, seconds: float, stop: threading.Event
+        self, images: Iterable[Image], inventory: Inventory, policies: PolicySet, until: Deadline, stop: threading.Event
     ) -> None:
-        until = Deadline.after(self._clock, seconds)
         waiting: list[Image] = []
         for image in images:
             try:
@@ -129,6 +138,43 @@ class ImageChecks:
         for lane in lanes:
             for image, verdict in lane.result():
                 self._keep(image, verdict, from_memory=False)
+
+    def _read_contents(self, inventory: Inventory, policies: PolicySet, until: Deadline, stop: threading.Event) -> None:
+        """Read the contents of the images for which a node reports another digest than the one that was verified."""
+        differing = {
+            image
+            for workload, usage in inventory.workloads.items()
+            for text, ids in usage.images.items()
+            if ids and self._differs(image := Image(workload.namespace, text), ids)
+        }
+        if not differing:
+            return
+
+        def read(images: Sequence[Image]) -> None:
+            for image in images:
+                verdict, left = self.answers[image].verdict, until.remaining()
+                if left <= 0 or stop.is_set() or verdict.reference is None or verdict.subject is None:
+                    return
+                deadline = Deadline.after(self._clock, min(left, IMAGE_SECONDS))
+                credentials = self._credentials.of_workloads(image.namespace, inventory.pull_secrets[image])
+                self._contents.read(verdict.reference, verdict.subject, credentials, policies.literal_hosts, deadline)
+
+        with ThreadPoolExecutor(LANES, thread_name_prefix="registry") as pool:
+            lanes = [pool.submit(read, lane) for lane in self._lanes(differing)]
+        for lane in lanes:
+            lane.result()
+        for image in differing:
+            answer = self.answers[image]
+            if answer.verdict.subject is not None:
+                self.answers[image] = replace(answer, contents=self._contents.cached(answer.verdict.subject))
+
+    def _differs(self, image: Image, ids: Iterable[str]) -> bool:
+        """Return whether a node reports a digest for an image that is not known to be the subject's."""
+        answer = self.answers.get(image)
+        if answer is None or answer.verdict.subject is None or not answer.verdict.policies:
+            return False
+        subject, contents = answer.verdict.subject, answer.contents
+        return any(compare_running(one, subject, contents) is Running.UNKNOWN for one in ids)
 
     def _lanes(self, images: Iterable[Image]) -> list[Sequence[Image]]:
         """Return the images of each registry in the order of their turns, registries that answered first."""
@@ -172,7 +218,10 @@ class ImageChecks:
             failures = 1 if before is None else before.failures + 1
         kept = from_memory and before is not None and not failures
         self.answers[image] = Answer(
-            lift(verdict, self._clock), before.verified_at if kept and before else self._clock.now(), failures
+            lift(verdict, self._clock),
+            before.verified_at if kept and before else self._clock.now(),
+            failures,
+            None if verdict.subject is None else self._contents.cached(verdict.subject),
         )
 
     def _waited_since(self, image: Image) -> float:

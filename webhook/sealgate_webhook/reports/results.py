@@ -99,7 +99,7 @@ def _unknown(message: str, now: datetime) -> Result:
 
 def _of_image(answer: Answer, ids: Collection[str]) -> Iterator[Result]:
     verdict = answer.verdict
-    running, other = _running(verdict, ids)
+    running, other = _running(answer, ids)
     worst = Verdict.ADMIT
     for policy in verdict.policies:
         # Admission does never more than the image's verdict says: a tag that could not be compared makes it milder.
@@ -142,9 +142,10 @@ def _weigh(policy: PolicyResult, decided: Verdict) -> tuple[Outcome, str, str]:
     return "fail", policy.reason.value, f"would be denied now: {describe_policy(policy)}"
 
 
-def _running(verdict: ImageVerdict, ids: Collection[str]) -> tuple[str, str | None]:
+def _running(answer: Answer, ids: Collection[str]) -> tuple[str, str | None]:
     """Return whether all containers run the subject, and the first `imageID` of one that may not."""
-    others = sorted(one for one in ids if compare_running(one, verdict.subject) is not Running.MATCH)
+    subject, contents = answer.verdict.subject, answer.contents
+    others = sorted(one for one in ids if compare_running(one, subject, contents) is not Running.MATCH)
     if others:
         return Running.UNKNOWN.value, others[0]
     return (Running.MATCH.value if ids else ""), None

@@ -54,6 +54,7 @@ MODULE_ORDER = (
     "test_upgrades",
     "test_client_certificates",
     "test_platforms",
+    "test_guard",
     "test_runbook",
     "test_faults",
     "test_outages",

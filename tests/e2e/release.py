@@ -174,10 +174,30 @@ def review_on_each_replica(namespace: str, obj: Object) -> list[Any]:
     }
     responses = []
     for found in pods("webhook"):
-        path = f"/api/v1/namespaces/{NAMESPACE}/pods/https:{found['metadata']['name']}:8443/proxy/validate?timeout=10s"
+        replica = f"/api/v1/namespaces/{NAMESPACE}/pods/https:{found['metadata']['name']}:8443"
         # `kubectl create --raw` does not send the content type.
-        responses.append(api().send("POST", path, review).checked().document["response"])
+        responses.append(
+            api().send("POST", f"{replica}/proxy/validate?timeout=10s", review).checked().document["response"]
+        )
     return responses
+
+
+def metrics(component: str) -> list[dict[str, float]]:
+    """Return the samples of each replica of a component, by their names with labels as in Prometheus' text format.
+
+    Args:
+        component: "webhook", "operator" or "canary".
+    """
+    return [_samples(found["metadata"]["name"]) for found in pods(component)]
+
+
+def _samples(name: str) -> dict[str, float]:
+    response = api().send("GET", f"/api/v1/namespaces/{NAMESPACE}/pods/{name}:8080/proxy/metrics")
+    if not response.ok:
+        # A replica that starts or ends has no metrics.
+        return {}
+    lines = (line for line in response.document["message"].splitlines() if not line.startswith("#"))
+    return {sample: float(value) for sample, _, value in (line.rpartition(" ") for line in lines)}
 
 
 def restart(component: str) -> Done:

@@ -10,7 +10,7 @@ from tests.chart.rendering import NAMESPACE, ROOT
 from tests.cli.running import SEALGATE, sealgate
 from tests.e2e import release
 from tests.e2e.documentation import Page
-from tests.e2e.kube import api, eventually, kubectl
+from tests.e2e.kube import eventually, kubectl
 from tests.e2e.objects import pod, workload
 
 if TYPE_CHECKING:
@@ -108,12 +108,8 @@ def _explained(*question: str) -> list[Any]:
 
 def _expect_counts(team: Team, actions: set[str]) -> None:
     """Expect that the replicas' metrics count would-be denials of the team by action."""
-    text = "".join(
-        api()
-        .send("GET", f"/api/v1/namespaces/{NAMESPACE}/pods/{one['metadata']['name']}:8080/proxy/metrics")
-        .document["message"]
-        for one in release.pods("webhook")
-    )
     labels = rf'action="(\w+)",namespace="{team.name}",policy="{team.name}",reason="NoSignature",verdict="deny"'
-    found = set(re.findall(rf"sealgate_policy_results_total\{{{labels}\}}", text))
+    pattern = re.compile(rf"sealgate_policy_results_total\{{{labels}\}}")
+    matches = (pattern.fullmatch(sample) for samples in release.metrics("webhook") for sample in samples)
+    found = {match[1] for match in matches if match}
     assert found == actions, found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ from lupa.lua51 import LuaRuntime  # type: ignore[import-untyped]  # it has no t
 from sealgate.api.crds import GROUP
 from sealgate_operator.keys.secrets import SecretKeys
 from sealgate_operator.status.authenticators import assess
+from sealgate_operator.status.exceptions import exception_status
 from sealgate_operator.status.verification_policies import policy_status
 from tests.chart.rendering import ROOT
 from tests.operator.objects import authenticator, cosign, inline, policy, secret_ref
+from tests.support.builders.objects import exception
 from tests.support.clocks import NOW
 from tests.support.kstatus import kstatus
 
@@ -45,10 +48,17 @@ GOOD = assessed(authenticator("good", cosign(inline("one"))))
 WAITING = assessed(authenticator("waiting", cosign(secret_ref("later"))))
 INVALID = assessed(authenticator("invalid", {"unknown": {}}))
 EMPTY = policy("empty", "good", excludeImages=[{"repository": "**"}])
+IN_FORCE = exception("in-force") | {"metadata": {"name": "in-force", "generation": 1}}
+IN_FORCE |= {"status": exception_status(IN_FORCE, NOW).model_dump(mode="json", by_alias=True)}
+ENDED = IN_FORCE | {
+    "status": exception_status(IN_FORCE, NOW + timedelta(days=2)).model_dump(mode="json", by_alias=True)
+}
 MATCHES_NOTHING = EMPTY | {"status": policy_status(EMPTY, {}, NOW).model_dump(mode="json", by_alias=True)}
 
 
-@pytest.mark.parametrize("obj", [GOOD, WAITING, INVALID, MATCHES_NOTHING], ids=lambda obj: obj["metadata"]["name"])
+@pytest.mark.parametrize(
+    "obj", [GOOD, WAITING, INVALID, MATCHES_NOTHING, IN_FORCE, ENDED], ids=lambda o: o["metadata"]["name"]
+)
 def test_health_agrees_with_kstatus(obj: dict[str, Any]) -> None:
     assert health(obj)[0] == HEALTH[kstatus(obj)]
 
@@ -65,4 +75,4 @@ def test_unseen_generation_is_progressing(status: dict[str, Any] | None) -> None
 
 
 def test_every_kind_with_conditions_has_a_script() -> None:
-    assert set(scripts()) == {"Authenticator", "VerificationPolicy", "SigningPolicy"}
+    assert set(scripts()) == {"Authenticator", "VerificationPolicy", "VerificationException", "SigningPolicy"}

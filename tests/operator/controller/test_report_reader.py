@@ -33,7 +33,7 @@ def renew(cluster: KubernetesSimulator, state: ReportState) -> None:
     cluster.put(LEASES, {"metadata": {"name": "sealgate-reports", **lease["metadata"]}, "spec": lease["spec"]})
 
 
-def test_each_change_is_told_once(cluster: KubernetesSimulator) -> None:
+def test_each_change_is_reported_once(cluster: KubernetesSimulator) -> None:
     clock, changes = FakeClock(), []
     metrics = Metrics(lambda: True)
     reader = ReportReader(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,11 +15,15 @@ from sealgate.policies.report_state import ReportState, decode_state
 from sealgate_webhook.reports.store import REFRESH_SECONDS
 from tests.operator.environment import eventually
 from tests.support.builders.objects import authenticator, exception, policy
-from tests.support.clocks import NOW
+from tests.support.clocks import NOW, FakeClock
 from tests.support.signers.private_keys import public_pem
 from tests.support.simulators.kubernetes import Fault
+from tests.support.simulators.registry import RegistrySimulator
 from tests.webhook.excepted import stored
 from tests.webhook.reports.environment import LEASES, OTHER_KEY, REPORTS, ReportEnvironment
+
+if TYPE_CHECKING:
+    from tests.support.simulators.http_messages import Answer, RecordedRequest
 
 OTHER = "sha256:" + "0" * 64
 
@@ -206,11 +211,10 @@ class TestRunning:
         assert environment.outcomes("Pod/web") == {"many:1": "pass"}
         assert len(registry.paths) == before
 
-    def test_contents_that_cannot_be_read_are_not_known(self, environment: ReportEnvironment) -> None:
+    def test_the_contents_of_an_image_are_read_once(self, environment: ReportEnvironment) -> None:
         image = environment.push("signed")
         environment.put("Pod", "web", image, ids=[OTHER])
         environment.round()
-        environment.registry.faults.status("/manifests/", 503)
         before = len(environment.registry.paths)
         environment.put("Pod", "web", image, ids=[f"app@{OTHER}"])
         environment.round()
@@ -251,6 +255,35 @@ class TestUnavailable:
         environment.round()
         assert environment.outcomes("Pod/dead") == {"app:1": "error"}
         assert environment.outcomes("Pod/web") == {"signed:1": "pass"}
+
+
+class _SlowRegistry(RegistrySimulator):
+    """A registry that takes two seconds for each response."""
+
+    clock: FakeClock
+
+    def respond(self, request: RecordedRequest) -> Answer:
+        self.clock.advance(2)
+        return super().respond(request)
+
+
+def test_a_namespace_with_many_images_does_not_delay_others() -> None:
+    with ReportEnvironment(registry=_SlowRegistry()) as environment:
+        assert isinstance(environment.registry, _SlowRegistry)
+        environment.registry.clock = environment.clock
+        for number in range(40):
+            environment.put("Pod", f"many-{number}", environment.push(f"app-{number}"))
+        environment.put("Pod", "lone", environment.push("lone"), namespace="team")
+        environment.round()
+        found = environment.reports()
+        assert found["Pod/lone"]["summary"]["pass"] == 1
+        assert 0 < environment.sample("waiting_images") == 41 - len(found)  # type: ignore[operator]
+        # What has no result yet has no report, and comes first in the next rounds.
+        for _ in range(10):
+            environment.round()
+        assert environment.sample("waiting_images") == 0.0
+        assert len(environment.reports()) == 41
+        assert all(report["summary"]["pass"] == 1 for report in environment.reports().values())
 
 
 class TestKinds:

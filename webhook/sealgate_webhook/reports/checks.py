@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 #: Registries that are asked at the same time.
 LANES: Final = 16
-#: Seconds that one image may take.
-IMAGE_SECONDS: Final = 20.0
+#: Seconds that one image may take; a round may end so much later.
+IMAGE_SECONDS: Final = 10.0
 #: How often an image whose verdict is *unavailable* is verified again before the next round.
 MAX_RETRIES: Final = 3
 
@@ -104,7 +104,7 @@ class ImageChecks:
         Args:
             inventory: what runs and what is declared.
             policies: the policies in force.
-            seconds: how long that may take.
+            seconds: after how long no further image is begun.
             stop: ends it early.
         """
         images = inventory.pull_secrets
@@ -152,10 +152,10 @@ class ImageChecks:
 
         def read(images: Sequence[Image]) -> None:
             for image in images:
-                verdict, left = self.answers[image].verdict, until.remaining()
-                if left <= 0 or stop.is_set() or verdict.reference is None or verdict.subject is None:
+                verdict = self.answers[image].verdict
+                if until.remaining() <= 0 or stop.is_set() or verdict.reference is None or verdict.subject is None:
                     return
-                deadline = Deadline.after(self._clock, min(left, IMAGE_SECONDS))
+                deadline = Deadline.after(self._clock, IMAGE_SECONDS)
                 credentials = self._credentials.of_workloads(image.namespace, inventory.pull_secrets[image])
                 self._contents.read(verdict.reference, verdict.subject, credentials, policies.literal_hosts, deadline)
 
@@ -194,10 +194,10 @@ class ImageChecks:
     ) -> list[tuple[Image, ImageVerdict]]:
         found = []
         for image in images:
-            left = until.remaining()
-            if left <= 0 or stop.is_set():
+            if until.remaining() <= 0 or stop.is_set():
                 break
-            deadline = Deadline.after(self._clock, min(left, IMAGE_SECONDS))
+            # Its whole time, also at the end of the round: an image that was cut off would be an error for no reason.
+            deadline = Deadline.after(self._clock, IMAGE_SECONDS)
             (verdict,) = self._verifier.verify([image.text], self._request(image, inventory, policies, deadline))
             found.append((image, verdict))
         return found

@@ -36,11 +36,17 @@ def namespace(name: str, **labels: str) -> dict[str, Any]:
 class Watched:
     """A listing of namespaces' labels, with a wait for its contents."""
 
-    def __init__(self, api: KubernetesAPI, clock: Clock, log: FilteringBoundLogger) -> None:
+    def __init__(self, api: KubernetesAPI, clock: Clock, log: FilteringBoundLogger, *, optional: bool = False) -> None:
         self._changed = threading.Condition()
         self.changes = 0
         self.listing: Informer[dict[str, str]] = Informer(
-            api, NAMESPACES, lambda item, _: item["metadata"].get("labels") or {}, self._notify, clock, log
+            api,
+            NAMESPACES,
+            lambda item, _: item["metadata"].get("labels") or {},
+            self._notify,
+            clock,
+            log,
+            optional=optional,
         )
 
     def _notify(self) -> None:
@@ -72,6 +78,23 @@ def test_objects_are_listed_and_then_watched(cluster: KubernetesSimulator, watch
         watched.wait_for({"a": {"env": "production"}})
         assert watched.listing.get("a") == {"env": "production"}
         assert watched.listing.get("b") is None
+
+
+def test_a_kind_that_is_not_installed_is_an_empty_collection_where_it_is_optional(
+    cluster: KubernetesSimulator, api: KubernetesAPI, log: FilteringBoundLogger
+) -> None:
+    watched = Watched(api, FakeClock(), log, optional=True)
+    missing = Fault("GET", NAMESPACES, 404)
+    cluster.put(NAMESPACES, namespace("a"))
+    cluster.faults.append(missing)
+    with running([watched.listing.run], cluster):
+        watched.wait_for({})
+        cluster.faults.remove(missing)
+        watched.wait_for({"a": {}})
+        cluster.faults.append(missing)
+        cluster.end_watches()
+        watched.wait_for({})
+        assert watched.listing.complete
 
 
 def test_irrelevant_change_is_not_reported(cluster: KubernetesSimulator, watched: Watched) -> None:

@@ -12,7 +12,7 @@ import yaml
 from sealgate.errors import PolicyError
 from sealgate.manifests.loading import PolicyFiles, load_policy_files
 from sealgate.reasons import Reason
-from tests.support.builders.objects import authenticator, policy
+from tests.support.builders.objects import authenticator, exception, policy
 from tests.support.builders.policy_files import load_policy_texts
 
 if TYPE_CHECKING:
@@ -388,6 +388,15 @@ def test_input_without_sealgate_objects_is_a_problem(text: str) -> None:
         "no Authenticator, SigningPolicy, VerificationException or VerificationPolicy in f.yaml (1 files read)"
         in one_problem(text)
     )
+
+
+def test_exceptions_are_checked_and_noted_as_in_force_in_a_cluster_only() -> None:
+    files = load(authenticator(), policy(), exception("urgent"))
+    assert [note.partition(": ")[2] for note in files.notes] == [
+        "VerificationException urgent is in force in a cluster only"
+    ]
+    assert "spec.images[0].repository: " in one_problem(authenticator(), policy(), exception("urgent", "a/{b"))
+    assert "exactly one of repository and digest" in one_problem(authenticator(), policy(), exception("urgent", {}))
 
 
 def test_authenticators_without_policies_are_valid_with_a_note() -> None:

@@ -57,6 +57,7 @@ MODULE_ORDER = (
     "test_guard",
     "test_runbook",
     "test_faults",
+    "test_exceptions",
     "test_outages",
     "test_reinstallation",
     "test_many_policies",

@@ -28,7 +28,8 @@ WARN = "The policy warns instead of refusing"
 EXCLUDE = "The policy leaves one repository out"
 LOST = "Every node was lost, and pods of the network cannot be created"
 RESTORE = "Restoring etcd, and restarting the API server"
-ONE_POLICY, NO_RESPONSE, EXIT = (
+ONE_IMAGE, ONE_POLICY, NO_RESPONSE, EXIT = (
+    "2. One image must run now",
     "3. One policy is in the way",
     "4. The API server gets no answer",
     "5. The emergency exit",
@@ -87,6 +88,19 @@ def test_commands_of_alerts_work(runbook: Page, team: Team) -> None:
     assert "sealgate-webhook" in runbook.run(section, "kubectl -n sealgate-system get pods").checked().out
     # Only where the canary is enabled.
     assert runbook.take(section, "kubectl").endswith("logs deployment/sealgate-canary --tail=3")
+
+
+def test_one_image_runs_by_an_exception(runbook: Page, team: Team, samples: SampleImages) -> None:
+    names = {"YOURS": team.name, REPOSITORY: samples.unsigned.name, "WHY": "a test"}
+    runbook.run(ONE_IMAGE, "printf", names).checked()
+    team.wait_for_decision(samples.unsigned.tagged, admitted=True, warned=True)
+    team.create(pod("urgent", samples.unsigned.tagged)).checked()
+    eventually(lambda: team.events("ExceptionUsed"), "the Event of the use", 20)
+    section = "SealgateExceptionOpen"
+    assert team.name in runbook.run(section, "kubectl get vexc").checked().out
+    assert "admitted by exception urgent" in runbook.run(section, "kubectl get events").checked().out
+    runbook.run(ONE_IMAGE, "kubectl delete vexc").checked()
+    team.wait_for_decision(samples.unsigned.tagged, admitted=False)
 
 
 def test_image_signed_late_is_admitted(

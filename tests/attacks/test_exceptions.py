@@ -193,6 +193,27 @@ def test_attack_100_what_was_stored_unchecked_lasts_no_longer_either(
     assert not environment.validate(review(pod(image))).allowed
 
 
+def test_attack_100_a_finalizer_does_not_keep_in_force_what_was_deleted(
+    environment: WebhookEnvironment, clock: WallClock
+) -> None:
+    image = environment.push("team/bad", "v1")
+    kept = stored(exception())
+    kept["metadata"] |= {"finalizers": ["mallory.example.org/keep"]}
+    first = read_exception(kept, None, LONGEST, clock)
+    policies = install(environment, kept)
+    assert environment.validate(review(pod(image))).allowed
+    kept["metadata"] |= {"deletionTimestamp": "2026-11-21T12:00:01Z"}
+    policies.put(kept)
+    assert not environment.validate(review(pod(image))).allowed
+    assert read_exception(kept, first, LONGEST, clock).compiled is None
+
+
+@pytest.mark.parametrize("end", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
+def test_attack_100_an_end_beyond_the_calendar_is_refused(objects: Objects, clock: WallClock, end: str) -> None:
+    assert "is not a time" in objects.apply(exception(expires_at=end), exception())
+    assert "is not a time" in read_exception(stored(exception(expires_at=end)), None, LONGEST, clock).problem
+
+
 # In another's name -------------------------------------------------------------------------------------------------
 
 
@@ -249,6 +270,22 @@ def test_attack_102_a_use_for_an_image_that_no_policy_covers_is_recorded_too(env
     assert answer.decision_id
     assert environment.decisions[0].exceptions == ("urgent",)
     assert "admitted by exception urgent" in str(answer.response["auditAnnotations"])
+
+
+def test_attack_102_other_images_do_not_push_a_use_out_of_bounded_records(environment: WebhookEnvironment) -> None:
+    name = environment.registry.host
+    environment.write(policy("audit", f"{name}/audit/**", action="Audit"), policy("all", f"{name}/team/**"))
+    images = [environment.push(f"audit/{'x' * 100}/{number}", "v1") for number in range(25)]
+    image = environment.push("team/bad", "v1")
+    install(environment, exception("urgent", image.rpartition(":")[0]))
+    answer = environment.validate(review(pod(*images, *[images[0]] * 40, image)))
+    assert answer.allowed
+    assert f"admitted by exception urgent: NoSignature: {image}" in answer.response["auditAnnotations"].values()
+    (line,) = (line for line in environment.lines("review") if "decision_id" in line)
+    assert "urgent" in [found.get("exception") for found in line["images"]]
+    assert "exception urgent" in line["message"]
+    # What an Event has room for.
+    assert "exception urgent" in environment.decisions[0].lasting[:1024]
 
 
 def test_attack_102_what_is_denied_all_the_same_or_tried_is_no_use(environment: WebhookEnvironment) -> None:

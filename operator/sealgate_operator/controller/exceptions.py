@@ -67,14 +67,23 @@ class ExceptionStatusWriter:
         while not stop.is_set():
             try:
                 for obj in list_objects(self._api, PATH, KIND):
-                    self._write(obj)
-            except (NotFoundError, ConflictError):
-                # The kind is not installed, or an object was deleted or changed meanwhile.
-                self._log.debug("exceptions not listed to the end; will retry")
+                    self._reconcile(obj)
+            except NotFoundError:
+                self._log.debug("kind is not installed; will retry", kind=KIND)
             except SealgateError as error:
                 self._metrics.failed(KIND)
-                self._log.warning("exceptions not reconciled; will retry", error=error.message)
+                self._log.warning("exceptions not listed; will retry", error=error.message)
             stop.wait(self._period)
+
+    def _reconcile(self, obj: dict[str, Any]) -> None:
+        try:
+            self._write(obj)
+        except (NotFoundError, ConflictError):
+            self._log.debug("object deleted or changed meanwhile; will retry", kind=KIND)
+        except Exception as error:  # noqa: BLE001 - one object must not cost others their status, nor end the operator
+            self._metrics.failed(KIND)
+            cause = {"error": error.message} if isinstance(error, SealgateError) else {"exc_info": error}
+            self._log.warning("reconcile failed; will retry", kind=KIND, name=quote(obj["metadata"]["name"]), **cause)
 
     def _write(self, obj: dict[str, Any]) -> None:
         status = exception_status(obj, self._clock.now())

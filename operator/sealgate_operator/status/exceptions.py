@@ -37,6 +37,9 @@ def exception_status(obj: Mapping[str, Any], now: datetime) -> VerificationExcep
 
 
 def _ready(obj: Mapping[str, Any], now: datetime) -> ConditionUpdate:
+    if obj["metadata"].get("deletionTimestamp") is not None:
+        message = "it was deleted, so it lifts nothing; it is gone once its finalizers are removed"
+        return ConditionUpdate(READY, False, "Deleted", message, stalled=True)
     try:
         check_size(obj)
         spec = VerificationException.model_validate(obj).spec

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+import pytest
 from kubernetes.client.configuration import Configuration
 
 from sealgate.kubernetes.client import KubernetesAPI
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
+    from sealgate.kubernetes.lease import Fence
+
+
+def in_force(cluster: KubernetesSimulator, name: str) -> bool:
+    return reason(cluster, name) == "InForce"
+
 
 class Leader:
     """A fence that lets every write through."""
@@ -27,10 +35,25 @@ class Leader:
         """Permit it."""
 
 
-def writer(cluster: KubernetesSimulator, clock: FakeClock) -> Callable[[threading.Event], None]:
+class Damaged:
+    """A fence that has a defect at its first use."""
+
+    def __init__(self) -> None:
+        self._used = False
+
+    def check(self) -> None:
+        """Fail, then permit it."""
+        if not self._used:
+            self._used = True
+            raise RuntimeError("a defect")
+
+
+def writer(
+    cluster: KubernetesSimulator, clock: FakeClock, fence: Fence | None = None
+) -> Callable[[threading.Event], None]:
     return ExceptionStatusWriter(
         KubernetesAPI(Configuration(host=cluster.url)),
-        fence=Leader(),
+        fence=fence or Leader(),
         clock=clock,
         metrics=Metrics(lambda: True),
         log=configure_logs("json"),
@@ -38,8 +61,8 @@ def writer(cluster: KubernetesSimulator, clock: FakeClock) -> Callable[[threadin
     ).run
 
 
-def reason(cluster: KubernetesSimulator) -> str:
-    conditions = (cluster.get(f"{PATH}/urgent").get("status") or {}).get("conditions") or [{"reason": ""}]
+def reason(cluster: KubernetesSimulator, name: str = "urgent") -> str:
+    conditions = (cluster.get(f"{PATH}/{name}").get("status") or {}).get("conditions") or [{"reason": ""}]
     return str(conditions[0]["reason"])
 
 
@@ -59,3 +82,21 @@ def test_a_cluster_without_the_kind_is_none_of_its_errors(cluster: KubernetesSim
     with running([writer(cluster, FakeClock())], cluster):
         # It goes on, and finds the kind when it is there.
         cluster.wait_for(lambda cluster: reason(cluster) == "InForce")
+
+
+@pytest.mark.parametrize("status", [404, 409, 422])
+def test_one_whose_status_is_not_taken_costs_the_others_nothing(cluster: KubernetesSimulator, status: int) -> None:
+    cluster.put(PATH, exception("a-first"))
+    cluster.put(PATH, exception("urgent"))
+    cluster.faults.append(Fault("PATCH", f"{PATH}/a-first/status", status))
+    with running([writer(cluster, FakeClock())], cluster):
+        cluster.wait_for(lambda cluster: reason(cluster) == "InForce")
+    assert reason(cluster, "a-first") == ""
+
+
+def test_an_unexpected_error_ends_neither_the_round_nor_the_operator(cluster: KubernetesSimulator) -> None:
+    cluster.put(PATH, exception("a-first"))
+    cluster.put(PATH, exception("urgent"))
+    with running([writer(cluster, FakeClock(), Damaged())], cluster):
+        for name in ("a-first", "urgent"):
+            cluster.wait_for(partial(in_force, name=name))

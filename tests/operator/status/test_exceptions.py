@@ -41,6 +41,17 @@ def test_one_that_lifts_nothing_says_why(fields: dict[str, Any], reason: str) ->
     assert "lifts nothing" in exception_status(obj, NOW).conditions[0].message
 
 
+def test_one_that_was_deleted_and_has_finalizers_lifts_nothing() -> None:
+    obj = stored()
+    obj["metadata"]["deletionTimestamp"] = "2026-11-21T12:00:00Z"
+    assert ready(obj) == ("False", "Deleted")
+
+
+@pytest.mark.parametrize("end", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
+def test_an_end_beyond_the_calendar_is_an_invalid_spec(end: str) -> None:
+    assert ready(stored(expires_at=end)) == ("False", "InvalidSpec")
+
+
 def test_tools_that_wait_see_it_as_current_and_then_as_failed() -> None:
     obj = stored()
     for now, expected in ((NOW, "Current"), (NOW + timedelta(days=1), "Failed")):

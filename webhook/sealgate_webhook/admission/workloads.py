@@ -189,7 +189,10 @@ class Admission:
             verdicts = tuple(require_digest(verdict) for verdict in verdicts)
         elif workloads is Workloads.WARN:
             verdicts = tuple(soften(verdict) for verdict in verdicts)
-        verdicts = tuple(lift(verdict, deadline.clock) for verdict in verdicts)
+        # What an exception admits comes first: no number of other images pushes it out of the bounded records.
+        verdicts = tuple(
+            sorted((lift(verdict, deadline.clock) for verdict in verdicts), key=lambda each: each.exception is None)
+        )
         note = "" if _brings_pod(request) else _TEMPLATE_NOTE
         response = respond_to_verdicts(images, verdicts, note, deadline.clock.monotonic())
         if response.allowed:

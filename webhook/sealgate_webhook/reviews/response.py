@@ -274,9 +274,12 @@ def bound_warnings(warnings: Iterable[str]) -> tuple[str, ...]:
 
 
 def _annotations(images: Iterable[ContainerImage], verdicts: Mapping[str, ImageVerdict]) -> dict[str, str]:
-    """Return for each container (or volume) what was verified, or why it was admitted all the same."""
+    """Return for each container (or volume) what was verified, or why it was admitted all the same.
+
+    There is room for `MAX_ANNOTATIONS`; those that an exception admits come first.
+    """
     annotations: dict[str, str] = {}
-    for index, image in enumerate(images):
+    for index, image in sorted(enumerate(images), key=lambda each: verdicts[each[1].image].exception is None):
         if len(annotations) == MAX_ANNOTATIONS:
             break
         verdict = verdicts[image.image]

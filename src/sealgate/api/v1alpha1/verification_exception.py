@@ -6,7 +6,7 @@ that it ends earlier, so that what was agreed on is what is in force.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
@@ -84,8 +84,9 @@ class VerificationExceptionSpec(Model):
     @classmethod
     def _is_a_time(cls, value: str) -> str:
         try:
-            datetime.fromisoformat(value)
-        except ValueError as error:
+            # In UTC too, which the first and the last hours of the calendar do not have in every timezone.
+            datetime.fromisoformat(value).astimezone(UTC)
+        except (ValueError, OverflowError) as error:
             raise ValueError("is not a time; write it as in 2026-12-24T18:00:00Z") from error
         return value
 

@@ -1,8 +1,8 @@
 """The exceptions of a cluster, as the webhook reads them.
 
-A cluster without the CRD, such as one during an upgrade, has none. An exception that cannot be read lifts nothing. When
-one is read again, for instance because the connection to the API server was lost, its end does not move: what was
-reckoned when it was read first stays (`sealgate.policies.exceptions`).
+A cluster without the CRD, such as one during an upgrade, has none. An exception that cannot be read, or was deleted and
+is kept by finalizers, lifts nothing. When one is read again, for instance because the connection to the API server was
+lost, its end does not move: what was reckoned when it was read first stays (`sealgate.policies.exceptions`).
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class ReadException:
     Attributes:
         name: its name.
         uid: its UID: one that was made anew is another one.
-        object: the object; None if it cannot be read.
-        compiled: the compiled exception; None if it cannot be read.
+        object: the object; None if it cannot be read or was deleted.
+        compiled: the compiled exception; None if it cannot be read or was deleted.
         problem: why it cannot be read; empty if it can.
     """
 
@@ -108,6 +108,9 @@ def read_exception(
     """
     metadata = item["metadata"]
     name, uid = metadata["name"], metadata.get("uid") or ""
+    if metadata.get("deletionTimestamp") is not None:
+        # A finalizer, which its author may write, must not keep in force what was deleted.
+        return ReadException(name, uid, None, None)
     before = before if before is not None and before.uid == uid else None
     try:
         check_size(item)

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
+from sealgate.api.crds import SIGNING_KINDS, custom_resource_definition
 from tests.cli.clusters import API, kubeconfig
 from tests.cli.installed import DEFINITIONS, NAMESPACE, OPERATOR, Installed
 from tests.cli.running import sealgate
 from tests.diagnosis.test_certificates import Issuer, bundle
 from tests.operator.environment import ENDPOINT_SLICES, SELF_TEST, WORKLOADS, endpoint_slice
 from tests.support.builders.objects import api_object, authenticator, policy
+from tests.support.environments.signing_policies import signing_policy
 from tests.support.signers.private_keys import new_key, public_pem
 from tests.support.simulators.huawei_dew import PROJECT, DEWSimulator
 from tests.support.simulators.kubernetes import Fault, KubernetesSimulator
@@ -253,6 +255,39 @@ def test_a_kms_is_asked_and_its_secret_read_only_if_it_is_named(with_kms: Instal
     code, checks = with_kms.examine("--service-secret", f"{NAMESPACE}/dew")
     assert (code, checks[f"kms/{dew.host}"]["result"]) == (0, "ok")
     assert "1 version of its key can be used" in checks[f"kms/{dew.host}"]["message"]
+
+
+def test_servers_of_signing_policies_are_asked_where_the_kind_is_installed(
+    installed: Installed, dew: DEWSimulator
+) -> None:
+    kms = {"region": "cn-north-4", "projectId": PROJECT, "keyId": "b1c2", "endpoint": dew.url}
+    key = {"kms": {"huawei": {**kms, "credentialsSecret": {"name": "dew-sign"}}}}
+    obj = signing_policy(key=key, images=[{"repository": "localhost:1/shop/*"}])
+    installed.put_ready("signingpolicies", installed.api.put(f"{API}/signingpolicies", obj))
+    installed.set_registries(insecure=[installed.shop.registry.host, dew.host])
+    assert "objects/SigningPolicy" not in installed.examine()[1]
+    for kind in SIGNING_KINDS:
+        installed.api.put(DEFINITIONS, custom_resource_definition(kind))
+    code, checks = installed.examine()
+    assert code == 1
+    assert checks["objects/SigningPolicy"]["message"] == "1 object ready"
+    assert "named by SigningPolicy release" in checks["registries/localhost:1"]["message"]
+    assert "to try them" in checks[f"kms/{dew.host}"]["remedy"]
+    _, checks = installed.examine("--service-secret", f"{NAMESPACE}/dew-sign")
+    assert "only verifying or signing" in checks[f"kms/{dew.host}"]["message"]
+    assert secrets_read(installed) == set()
+
+
+def test_open_exceptions_are_named(installed: Installed) -> None:
+    spec = {"images": [{"repository": "a/**"}], "namespaces": ["shop"], "reason": "outage"}
+    for name, end in (("over", "2020-01-01T00:00:00Z"), ("urgent", "2999-01-01T00:00:00Z")):
+        obj = api_object("VerificationException", name, {**spec, "expiresAt": end})
+        installed.api.put(f"{API}/verificationexceptions", obj)
+    installed.api.put(f"{API}/verificationexceptions", {"metadata": {"name": "broken"}, "spec": {}})
+    code, checks = installed.examine()
+    check = checks["objects/VerificationException"]
+    assert (code, check["result"]) == (0, "warning")
+    assert check["message"] == "open, so images run unverified: urgent until 2999-01-01T00:00:00Z"
 
 
 def test_credentials_that_a_kms_refuses_are_a_problem(with_kms: Installed, dew: DEWSimulator) -> None:

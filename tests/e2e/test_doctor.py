@@ -158,6 +158,28 @@ def test_the_bundle_has_objects_and_logs_and_no_secret(doctor: Doctor, named: st
         assert base64.b64decode(value) not in everything
 
 
+@pytest.mark.usefixtures("doctor")
+def test_it_runs_in_a_pod_of_the_cluster() -> None:
+    account = {"kind": "ServiceAccount", "name": "sealgate-doctor", "namespace": NAMESPACE}
+    bound = binding("sealgate-doctor-pod", "sealgate-doctor", account, namespace=NAMESPACE)
+    bound["roleRef"]["kind"] = "Role"
+    made = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account["name"], "namespace": NAMESPACE}}
+    apply(made, binding("sealgate-doctor-pod", "sealgate-doctor", account), bound).checked()
+    image = release.values()["webhook"]["image"]
+    try:
+        done = kubectl(
+            *("-n", NAMESPACE, "run", "doctor", "--rm", "--attach", "--quiet", "--restart=Never"),
+            *(f"--image={image['repository']}:{image['tag']}", f"--image-pull-policy={image['pullPolicy']}"),
+            *("--overrides", json.dumps({"spec": {"serviceAccountName": "sealgate-doctor"}})),
+            *("--command", "--", "sealgate", "doctor", "--output", "json"),
+        )
+        found = [check for check in json.loads(done.out)["checks"] if check["area"] in OWN_AREAS]
+        assert {check["name"]: check for check in found if check["result"] != "ok"} == {}
+    finally:
+        kubectl("delete", "clusterrolebinding", "sealgate-doctor-pod")
+        kubectl("-n", NAMESPACE, "delete", "rolebinding/sealgate-doctor-pod", "serviceaccount/sealgate-doctor")
+
+
 def test_a_broken_ca_bundle_is_named(doctor: Doctor) -> None:
     kubectl("-n", NAMESPACE, "scale", f"deployment/{NAME}-operator", "--replicas=0").checked()
     try:

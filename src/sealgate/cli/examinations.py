@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
+from pydantic import ValidationError
+
+from sealgate.api.v1alpha1.signing_policy import SigningPolicy
 from sealgate.cli.inputs.cluster_secrets import NamedSecrets, read_credentials
 from sealgate.cli.inputs.installation import RIGHTS, Installation, OperatorSettings
 from sealgate.cli.inputs.registries import add_settings, credentials_of, settings_of
@@ -15,7 +19,7 @@ from sealgate.diagnosis.checks import Area, Check, Outcome
 from sealgate.diagnosis.clocks import Dated, check_clocks
 from sealgate.diagnosis.components import check_definition, check_replicas, check_versions
 from sealgate.diagnosis.endpoints import registries_of, services_of
-from sealgate.diagnosis.objects import check_objects
+from sealgate.diagnosis.objects import check_exceptions, check_objects
 from sealgate.diagnosis.reach import Reach
 from sealgate.errors import UnavailableError
 from sealgate.messages import quote
@@ -99,8 +103,12 @@ class Examination:
                 checks += self._webhooks(name, settings)
             kinds = _KINDS | {kind.name: kind.plural for kind, one in definitions if one and kind.name == _SIGNING}
             objects = {kind: self._installation.objects(kind, plural) for kind, plural in kinds.items()}
-            for kind, found_objects in objects.items():
-                checks += check_objects(kind, found_objects)
+            for kind, listed in objects.items():
+                if listed is not None:
+                    checks += check_objects(kind, listed)
+            exceptions = self._installation.objects("VerificationException", "verificationexceptions")
+            if exceptions is not None:
+                checks.append(check_exceptions(exceptions, self._clock.now()))
             endpoints, invalid = self._endpoints(objects, own.mirrors)
             checks += invalid
             checks += self._ask(own, changed, endpoints, expected, advance)
@@ -183,14 +191,15 @@ class Examination:
     # Objects and the servers that they name -----------------------------------------------------------------------
 
     def _endpoints(
-        self, objects: Mapping[str, Iterable[dict[str, Any]]], mirrors: Mapping[str, str]
+        self, objects: Mapping[str, Sequence[dict[str, Any]] | None], mirrors: Mapping[str, str]
     ) -> tuple[list[Endpoint], list[Check]]:
         """Return the servers that objects name, and a check for each that cannot be asked."""
-        read = map(read_authenticator, objects["Authenticator"])
+        read = map(read_authenticator, objects["Authenticator"] or ())
         authenticators = [one.object for one in read if one.object is not None]
-        policies = [read_policy(item).compiled for item in objects["VerificationPolicy"]]
-        services, checks = services_of(authenticators)
-        endpoints = [*registries_of(policies, authenticators, mirrors), *services]
+        policies = [read_policy(item).compiled for item in objects["VerificationPolicy"] or ()]
+        signing = list(_signing_policies(objects.get(_SIGNING) or ()))
+        services, checks = services_of([*authenticators, *signing])
+        endpoints = [*registries_of(policies, authenticators, signing, mirrors), *services]
         if len(endpoints) > MAX_ENDPOINTS:
             message = f"only {MAX_ENDPOINTS} of {len(endpoints)} servers are asked"
             checks.append(Check(Area.REGISTRIES, "servers", Outcome.NOT_CHECKED, message, "ask the others by hand"))
@@ -227,6 +236,12 @@ class Examination:
             pool.shutdown(wait=False, cancel_futures=True)
         self._dated += [each.dated for each in results if each.dated is not None]
         return [each.check for each in results]
+
+
+def _signing_policies(objects: Iterable[Mapping[str, Any]]) -> Iterator[SigningPolicy]:
+    for obj in objects:
+        with contextlib.suppress(ValidationError):  # the policy is not Ready then, and its condition says why
+            yield SigningPolicy.model_validate(obj)
 
 
 def _proxies() -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""The servers that policies and authenticators name: registries, signature stores and KMSs. Pure.
+"""The servers that policies, signing policies and authenticators name: registries, signature stores and KMSs. Pure.
 
 Several objects may name one server; it is asked once for each CA and Secret.
 """
@@ -10,12 +10,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sealgate.api.v1alpha1.dependencies import key_entries
+from sealgate.api.v1alpha1.grafeas import GrafeasSpec
+from sealgate.api.v1alpha1.signing_policy import SigningPolicy
 from sealgate.diagnosis.checks import Area, Check, Outcome
 from sealgate.errors import SealgateError
 from sealgate.formats.oracle.service import service_url
 from sealgate.http.urls import parse_url
 from sealgate.messages import quote
 from sealgate.policies.matching import PolicyIndex
+from sealgate.policies.signing import SigningCoverage
 from sealgate.references import parse_repository
 
 if TYPE_CHECKING:
@@ -23,7 +26,9 @@ if TYPE_CHECKING:
 
     from sealgate.api.v1alpha1.authenticator import Authenticator, AuthenticatorSpec
     from sealgate.api.v1alpha1.keys import KeyEntry
+    from sealgate.api.v1alpha1.kms import KMSSource
     from sealgate.api.v1alpha1.services import CredentialsSecret
+    from sealgate.api.v1alpha1.signing_policy import SigningPolicySpec
     from sealgate.http.urls import URL
     from sealgate.policies.matching import CompiledPolicy
 
@@ -46,7 +51,7 @@ class Endpoint:
         users: the objects that name it, escaped.
         ca: PEM bundle of CA certificates to trust instead of the system's or the settings'; None for those.
         secret: name of the Secret with the credentials; None for none.
-        key: the key entry; only of a KMS.
+        key: the key entry; only of a KMS that an Authenticator names.
     """
 
     area: Area
@@ -69,19 +74,27 @@ class Endpoint:
 
 
 def registries_of(
-    policies: Iterable[CompiledPolicy], authenticators: Iterable[Authenticator], mirrors: Mapping[str, str]
+    policies: Iterable[CompiledPolicy],
+    authenticators: Iterable[Authenticator],
+    signing: Iterable[SigningPolicy],
+    mirrors: Mapping[str, str],
 ) -> list[Endpoint]:
     """Return the registries that policies, and authenticators with a repository of signatures, name literally.
 
     Args:
         policies: compiled, the substitutes of those that cannot be read among them.
         authenticators: valid objects.
+        signing: valid objects.
         mirrors: mirror by host, which is asked too.
     """
     users: dict[str, list[str]] = {}
     for policy in policies:
         for host in PolicyIndex((), (policy,)).literal_hosts:
             users.setdefault(host, []).append(f"VerificationPolicy {quote(policy.name, 64)}")
+    for each in signing:
+        with suppress(SealgateError):  # as below
+            for host in SigningCoverage.compile(each.spec).registries:
+                users.setdefault(host, []).append(_user(each))
     for one in authenticators:
         repository = one.spec.cosign.signature_repository if one.spec.cosign else None
         if repository is not None:
@@ -97,15 +110,15 @@ def registries_of(
     return found
 
 
-def services_of(authenticators: Iterable[Authenticator]) -> tuple[list[Endpoint], list[Check]]:
-    """Return the signature stores and KMSs that authenticators name, and a check for each that cannot be asked.
+def services_of(objects: Iterable[Authenticator | SigningPolicy]) -> tuple[list[Endpoint], list[Check]]:
+    """Return the signature stores and KMSs that objects name, and a check for each object whose address is not valid.
 
     Args:
-        authenticators: valid objects.
+        objects: valid ones.
     """
     found: dict[tuple[object, ...], Endpoint] = {}
     checks = []
-    for one in authenticators:
+    for one in objects:
         try:
             named = [*_stores(one), *_kms(one)]
         except SealgateError as error:
@@ -119,13 +132,13 @@ def services_of(authenticators: Iterable[Authenticator]) -> tuple[list[Endpoint]
     return list(found.values()), checks
 
 
-def _stores(authenticator: Authenticator) -> Iterator[Endpoint]:
-    address, ca, secret = _store(authenticator.spec)
+def _stores(obj: Authenticator | SigningPolicy) -> Iterator[Endpoint]:
+    address, ca, secret = _store(obj.spec)
     if address is not None:
-        yield Endpoint(Area.STORES, parse_url(address), (_user(authenticator),), ca, secret)
+        yield Endpoint(Area.STORES, parse_url(address), (_user(obj),), ca, secret)
 
 
-def _store(spec: AuthenticatorSpec) -> tuple[str | None, str | None, str | None]:
+def _store(spec: AuthenticatorSpec | SigningPolicySpec) -> tuple[str | None, str | None, str | None]:
     """Return the address of a signature store that is not the registry, its CA bundle and the name of its Secret."""
     if spec.simple_signing is not None and spec.simple_signing.store.lookaside is not None:
         lookaside = spec.simple_signing.store.lookaside
@@ -134,7 +147,8 @@ def _store(spec: AuthenticatorSpec) -> tuple[str | None, str | None, str | None]
         return spec.notary.server, _pem(spec.notary.ca), None
     if spec.grafeas is not None:
         grafeas = spec.grafeas
-        address = grafeas.server or (grafeas.acr.endpoint if grafeas.acr else None)
+        acr = grafeas.acr if isinstance(grafeas, GrafeasSpec) else None
+        address = grafeas.server or (acr.endpoint if acr else None)
         return address, _pem(grafeas.ca), _secret(grafeas.credentials_secret)
     if spec.oracle is not None:
         oracle = spec.oracle
@@ -143,12 +157,18 @@ def _store(spec: AuthenticatorSpec) -> tuple[str | None, str | None, str | None]
     return None, None, None
 
 
-def _kms(authenticator: Authenticator) -> Iterator[Endpoint]:
-    for _, entry in key_entries(authenticator.spec, ""):
-        key = None if entry.kms is None else entry.kms.of
+def _kms(obj: Authenticator | SigningPolicy) -> Iterator[Endpoint]:
+    keys: Iterable[tuple[KMSSource | None, KeyEntry | None]]
+    if isinstance(obj, SigningPolicy):
+        # The key is not read: its credentials are those that sign.
+        keys = ((obj.spec.key.kms, None),)
+    else:
+        keys = ((entry.kms, entry) for _, entry in key_entries(obj.spec, ""))
+    for source, entry in keys:
+        key = None if source is None else source.of
         if key is not None and key.url is not None:
             ca, secret = getattr(key, "ca", None), getattr(key, "credentials_secret", None)
-            yield Endpoint(Area.KMS, parse_url(key.url), (_user(authenticator),), _pem(ca), _secret(secret), entry)
+            yield Endpoint(Area.KMS, parse_url(key.url), (_user(obj),), _pem(ca), _secret(secret), entry)
 
 
 def _pem(ca: _HasPEM | None) -> str | None:
@@ -159,5 +179,5 @@ def _secret(secret: CredentialsSecret | None) -> str | None:
     return None if secret is None else secret.name
 
 
-def _user(authenticator: Authenticator) -> str:
-    return f"Authenticator {quote(authenticator.metadata.name, 64)}"
+def _user(obj: Authenticator | SigningPolicy) -> str:
+    return f"{obj.kind} {quote(obj.metadata.name, 64)}"

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import ValidationError
+
+from sealgate.api.v1alpha1.verification_exception import VerificationException
+from sealgate.clocks import timestamp
 from sealgate.diagnosis.checks import Area, Check, Outcome
 from sealgate.messages import quote
 
@@ -12,6 +17,8 @@ if TYPE_CHECKING:
 
 #: The most characters of a condition's message.
 MAX_MESSAGE: Final = 512
+#: The most exceptions that are named.
+MAX_NAMED: Final = 5
 
 
 def check_objects(kind: str, objects: Iterable[Mapping[str, Any]]) -> list[Check]:
@@ -30,6 +37,34 @@ def check_objects(kind: str, objects: Iterable[Mapping[str, Any]]) -> list[Check
             found.append(check)
     count = f"{ready or 'no'} object{'' if ready == 1 else 's'} ready"
     return [*found, Check(Area.OBJECTS, kind, Outcome.OK, count)] if ready or not found else found
+
+
+def check_exceptions(exceptions: Iterable[Mapping[str, Any]], now: datetime) -> Check:
+    """Return a check that no VerificationException is open.
+
+    Args:
+        exceptions: the objects.
+        now: the time.
+    """
+    kind = "VerificationException"
+    found = [_end(one) for one in exceptions]
+    opened = sorted((end, name) for end, name in found if end > now)
+    if not opened:
+        return Check(Area.OBJECTS, kind, Outcome.OK, "none is open")
+    named = ", ".join(f"{quote(name, 64)} until {timestamp(end)}" for end, name in opened[:MAX_NAMED])
+    more = f" and {len(opened) - MAX_NAMED} more" if len(opened) > MAX_NAMED else ""
+    message = f"open, so images run unverified: {named}{more}"
+    remedy = "kubectl get vexc; end what is not needed any more: kubectl delete vexc NAME"
+    return Check(Area.OBJECTS, kind, Outcome.WARNING, message, remedy)
+
+
+def _end(exception: Mapping[str, Any]) -> tuple[datetime, str]:
+    """Return when an exception ends, and its name; one that cannot be read admits nothing."""
+    try:
+        end = VerificationException.model_validate(exception).spec.end
+    except ValidationError:
+        end = datetime.min.replace(tzinfo=UTC)
+    return end, str(exception["metadata"]["name"])
 
 
 def _check(kind: str, obj: Mapping[str, Any]) -> Check | None:

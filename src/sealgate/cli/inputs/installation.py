@@ -130,8 +130,8 @@ class Installation:
                 self.unread.append(Check(Area.VERSIONS, name, Outcome.NOT_CHECKED, error.message, "try again"))
         return found
 
-    def objects(self, kind: str, plural: str) -> list[dict[str, Any]]:
-        """Return the objects of one of sealgate's cluster-scoped kinds."""
+    def objects(self, kind: str, plural: str) -> list[dict[str, Any]] | None:
+        """Return the objects of one of sealgate's cluster-scoped kinds; None if they cannot be listed."""
 
         def read() -> list[dict[str, Any]]:
             try:
@@ -139,7 +139,7 @@ class Installation:
             except NotFoundError:
                 return []  # its CRD is missing, which has a check of its own
 
-        return self.attempt(Area.OBJECTS, kind, read) or []
+        return self.attempt(Area.OBJECTS, kind, read)
 
     def _of_release(self, plural: str, group: str) -> list[dict[str, Any]]:
         path = f"/{group}/namespaces/{url_quote(self._namespace, safe='')}/{plural}"

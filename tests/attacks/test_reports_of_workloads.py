@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sealgate.decision_ids import PATTERN
-from sealgate_webhook.reports import inventory
+from sealgate_webhook.reports import checks, inventory
 from sealgate_webhook.reports.documents import MAX_BYTES, kind_of_report
-from tests.webhook.reports.environment import REPORTS, ReportEnvironment
+from tests.support.builders.objects import policy
+from tests.support.simulators.http_faults import Fault as NetworkFault
+from tests.support.simulators.http_messages import Answer
+from tests.support.simulators.registry import RegistrySimulator
+from tests.webhook.reports.environment import KEY, REPORTS, ReportEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,6 +111,78 @@ class TestFloods:
         environment.run_pod("web", image, owner=second)
         environment.round()
         assert sum(one["summary"]["pass"] for one in environment.cluster.find("reports")) == 1
+
+    def test_attack_93_registries_of_one_namespace_do_not_push_back_those_of_others(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each registry that never answers costs the time of an image, and they are all new in the first round."""
+        monkeypatch.setattr(checks, "LANES", 1)
+        with RegistrySimulator() as first, RegistrySimulator() as second, ReportEnvironment() as environment:
+            environment.settings = {
+                "registries": {"insecure": [environment.registry.host, first.host, second.host]},
+                "unmatchedImages": "Deny",
+            }
+            environment.restart()
+
+            def wait(_: Answer) -> Answer:
+                environment.clock.advance(50)
+                return Answer(503, {}, b"")
+
+            for number, dead in enumerate((first, second)):
+                environment.put_policy(policy(f"dead-{number}", f"{dead.host}/**"))
+                dead.faults.add(NetworkFault("", change=wait))
+                environment.put("Pod", f"a-{number}", f"{dead.host}/app:1")
+            image = environment.push("signed")
+            environment.put("Pod", "web", image, namespace="team")
+            environment.restart()
+            environment.round()
+            assert environment.outcomes("Pod/web") == {"signed:1": "pass"}
+
+    def test_attack_93_an_object_of_unusual_form_stops_no_round(self) -> None:
+        kind: dict[str, Any] = {
+            "group": "argoproj.io",
+            "versions": ["v1alpha1"],
+            "resource": "rollouts",
+            "kind": "Rollout",
+        }
+        kind |= {"images": ["image"]}
+        with ReportEnvironment({"customKinds": [kind]}) as environment:
+            image = environment.push("signed")
+            path = "/apis/argoproj.io/v1alpha1/namespaces/team/rollouts"
+            for number, spec in enumerate(("text", ["list"], 7)):
+                environment.cluster.put(path, {"metadata": {"name": f"t-{number}"}, "spec": spec, "image": image})
+            environment.run_pod("web", image)
+            environment.round()
+            assert environment.outcomes("Pod/web") == {"signed:1": "pass"}
+            assert environment.outcomes("Rollout/t-0") == {"signed:1": "pass"}
+
+
+def test_attack_94_an_image_id_hides_no_failure_of_a_pinned_image(environment: ReportEnvironment) -> None:
+    """Whose nodes name images in another way must see failures all the same, also while manifests cannot be read."""
+    for name, key in (("signed", KEY), ("unsigned", None)):
+        image = environment.push(name, key)
+        environment.put("Pod", name, f"{image}@{environment.digest(image)}", ids=[f"app@sha256:{'0' * 64}"])
+    environment.round()
+    results = [environment.reports()[f"Pod/{name}"]["results"][0] for name in ("signed", "unsigned")]
+    assert [one["result"] for one in results] == ["pass", "fail"]
+    assert {one["properties"]["running"] for one in results} == {"unknown"}
+
+
+def test_attack_95_contents_that_one_namespace_may_not_read_stay_readable_for_others(
+    environment: ReportEnvironment,
+) -> None:
+    registry = environment.registry
+    platform = registry.push_image("shop/many", None, platform={"architecture": "arm64"})
+    index = registry.push_index("shop/many", "1", (registry.push_image("shop/many", "amd64"), platform))
+    environment.sign("many", index)
+    image, image_id = f"{registry.host}/shop/many:1", f"many@{platform}"
+    for namespace in ("shop", "team"):
+        environment.put("Pod", "web", image, namespace=namespace, ids=[image_id], imagePullSecrets=[{"name": "pull"}])
+    registry.faults.status(f"/manifests/{platform}", 403, times=1)
+    environment.round()
+    environment.round()
+    found = [one["results"][0]["result"] for one in environment.cluster.find("policyreports")]
+    assert found == ["pass", "pass"]
 
 
 class TestForgery:

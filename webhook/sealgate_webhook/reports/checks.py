@@ -2,7 +2,8 @@
 
 What the verifier has in its caches is answered at once. The rest is verified at most `LANES` registries at a time,
 each by one thread, so that a registry that is slow or dead delays its own images only, and registries that answered
-come before others. Within a registry, namespaces take turns, and in each the images that wait longest come first.
+come before others. Among them namespaces take turns, so that one which names thousands of registries does not push
+back those of others. Within a registry, namespaces take turns too, and in each the images that wait longest come first.
 What a round has no time for keeps its former verdict, with the time at which that was found, and comes first in the
 next round.
 """
@@ -10,6 +11,7 @@ next round.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -177,12 +179,19 @@ class ImageChecks:
         return any(compare_running(one, subject, contents) is Running.UNKNOWN for one in ids)
 
     def _lanes(self, images: Iterable[Image]) -> list[Sequence[Image]]:
-        """Return the images of each registry in the order of their turns, registries that answered first."""
+        """Return the images of each registry in the order of their turns; see the module about the order."""
         by_registry: dict[str, dict[str, list[Image]]] = {}
         for image in sorted(images, key=self._waited_since):
             by_registry.setdefault(_registry(image.text), {}).setdefault(image.namespace, []).append(image)
         lanes = [list(_take_turns(namespaces.values())) for namespaces in by_registry.values()]
-        return sorted(lanes, key=lambda lane: min(self._failures(image) for image in lane))
+        taken: Counter[str] = Counter()
+        ranked: list[tuple[int, int, Sequence[Image]]] = []
+        for lane in lanes:
+            namespaces = {image.namespace for image in lane}
+            turn = min(taken[namespace] for namespace in namespaces)
+            taken.update(namespaces)
+            ranked.append((min(self._failures(image) for image in lane), turn, lane))
+        return [lane for *_, lane in sorted(ranked, key=lambda entry: entry[:2])]
 
     def _run_lane(
         self,

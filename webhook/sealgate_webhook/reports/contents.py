@@ -21,6 +21,8 @@ from sealgate.parsing.evidence import object_member, parse_object, text_member
 from sealgate.registry.interface import DOCKER_LIST, OCI_INDEX
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from sealgate.clocks import Clock
     from sealgate.references import Digest, Reference
     from sealgate.registry.credentials import CredentialProvider
@@ -49,7 +51,8 @@ class ImageContents:
         self._clock = clock
         self._budgets = Budgets(PER_MINUTE, BURST, clock)
         self._kept: LRUCache[Digest, frozenset[str]] = LRUCache(MAX_KEPT)
-        self._failed: TTLCache[Digest, None] = TTLCache(MAX_KEPT, RETRY_SECONDS, timer=clock.monotonic)
+        # That one namespace's credentials or repository fail says nothing about those of another.
+        self._failed: TTLCache[Hashable, None] = TTLCache(MAX_KEPT, RETRY_SECONDS, timer=clock.monotonic)
         self._lock = threading.Lock()
 
     def cached(self, subject: Digest) -> frozenset[str] | None:
@@ -74,8 +77,9 @@ class ImageContents:
             literal_hosts: hosts that a policy or authenticator names literally.
             deadline: for all requests together.
         """
+        tried = (reference.repository, subject, credentials.source)
         with self._lock:
-            if subject in self._kept or subject in self._failed:
+            if subject in self._kept or tried in self._failed:
                 return
         try:
             self._budgets.reserve(reference.repository.registry, Deadline.after(self._clock, 0))
@@ -86,7 +90,7 @@ class ImageContents:
             found = frozenset(_contents(registry, reference, subject))
         except SealgateError:
             with self._lock:
-                self._failed[subject] = None
+                self._failed[tried] = None
             return
         with self._lock:
             self._kept[subject] = found

@@ -171,7 +171,7 @@ class _Reader:
     def _read(self, usage: Usage, namespace: str, obj: Mapping[str, Any], kind: WorkloadKind) -> None:
         try:
             images = extract_images(obj, kind)
-            named = [pull_secrets_of(spec) for spec in pod_specs(obj, kind) or (obj.get("spec") or {},)]
+            named = [pull_secrets_of(spec) for spec in pod_specs(obj, kind) or (_own_spec(obj),)]
         except InvalidWorkloadError as error:
             if len(usage.problems) < MAX_PROBLEMS:
                 usage.problems.add(error.message)
@@ -211,6 +211,12 @@ def _workload(obj: Mapping[str, Any]) -> Workload | None:
     if not (namespace and name and uid):
         return None
     return Workload(str(obj["apiVersion"]), str(obj["kind"]), namespace, name, uid)
+
+
+def _own_spec(obj: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the `spec` of an object without a pod spec, which of a custom kind may be any value."""
+    spec = obj.get("spec")
+    return spec if isinstance(spec, Mapping) else {}
 
 
 def _controller(metadata: Mapping[str, Any]) -> Mapping[str, Any]:

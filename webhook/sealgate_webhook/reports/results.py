@@ -106,7 +106,7 @@ def _of_image(answer: Answer, ids: Collection[str]) -> Iterator[Result]:
         decided = min(policy.verdict, verdict.verdict, key=SEVERITY.__getitem__)
         worst = max(worst, decided, key=SEVERITY.__getitem__)
         outcome, reason, message = _lifted(verdict) if _is_lifted(policy, verdict) else _weigh(policy, decided)
-        if other is not None and verdict.subject is not None:
+        if other is not None and verdict.subject is not None and not _is_pinned(verdict):
             outcome, reason, message = "error", RUNNING_IMAGE_UNKNOWN, _explain_unknown(verdict, other)
         yield _result(answer, policy.name, policy.action, (outcome, reason, message), running)
     for name in verdict.exempting:
@@ -121,6 +121,14 @@ def _of_image(answer: Answer, ids: Collection[str]) -> Iterator[Result]:
 def _is_lifted(policy: PolicyResult, verdict: ImageVerdict) -> bool:
     """Return whether an exception lifts what a policy would deny."""
     return verdict.exception is not None and policy.verdict in {Verdict.DENY, Verdict.UNAVAILABLE}
+
+
+def _is_pinned(verdict: ImageVerdict) -> bool:
+    """Return whether the reference names the digest, so that nodes run nothing else, by whichever digest they name it.
+
+    What an `imageID` that is not recognised says then must not hide what the policies say.
+    """
+    return verdict.reference is not None and verdict.reference.digest is not None
 
 
 def _lifted(verdict: ImageVerdict) -> tuple[Outcome, str, str]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 CANARY = "canarysong7"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 EVENTS = f"/api/v1/namespaces/{NAMESPACE}/events"
+POD = {"spec": {"containers": [{"name": "webhook", "image": "x"}]}}
 #: The secret in the forms that texts have.
 TEXTS = (
     f"https://ann:{CANARY}@registry.example.org/v2/",
@@ -152,12 +153,33 @@ def test_attack_115_bundle_is_readable_by_its_owner_only_and_overwrites_nothing(
     assert not target.exists()
 
 
+def test_attack_115_bundle_that_fails_leaves_no_file(installed: Installed, tmp_path: Path) -> None:
+    path = tmp_path / "bundle.tar.gz"
+    config = tmp_path / "docker.json"
+    config.write_text("not JSON")
+    assert installed.doctor("--bundle", path, "--docker-config", config).exit_code == 2
+    assert not path.exists()
+    assert installed.doctor("--bundle", tmp_path / "missing/bundle.tar.gz").exit_code == 2
+
+
+def test_attack_115_bundle_names_what_could_not_be_read(installed: Installed, tmp_path: Path) -> None:
+    installed.api.put(PODS, {"metadata": {"name": "pod-1", "labels": labels("webhook")}, **POD})
+    refused = ("/events", "/customresourcedefinitions/auth", "/log", "/proxy")
+    installed.api.faults += [Fault("GET", path, 403) for path in refused]
+    path = tmp_path / "bundle.tar.gz"
+    installed.doctor("--bundle", path)
+    found = members(path)
+    notes = json.loads(found["sealgate-bundle/contents.json"])["leftOut"]
+    beginnings = (EVENTS, "authenticators.sealgate.dev", "logs pod-1 webhook.log", "metrics pod-1.txt")
+    assert all(any(note.startswith(each) for note in notes) for each in beginnings), notes
+    assert any("/objects/Pod/pod-1.json" in name for name in found)
+
+
 def test_attack_115_bundle_is_bounded(installed: Installed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, limit in (("MAX_OBJECTS", 3), ("MAX_PODS", 1), ("MAX_OBJECT_BYTES", 2000), ("MAX_LOG_BYTES", 300)):
         monkeypatch.setattr(f"sealgate.cli.inputs.bundle_contents.{name}", limit)
-    pod = {"spec": {"containers": [{"name": "webhook", "image": "x"}]}}
     for number in range(4):
-        installed.api.put(PODS, {"metadata": {"name": f"pod-{number}", "labels": labels("webhook")}, **pod})
+        installed.api.put(PODS, {"metadata": {"name": f"pod-{number}", "labels": labels("webhook")}, **POD})
     large = {"metadata": {"name": "large"}, "message": "x" * 3000}
     installed.api.put(EVENTS, large)
     path = tmp_path / "bundle.tar.gz"
@@ -168,6 +190,12 @@ def test_attack_115_bundle_is_bounded(installed: Installed, tmp_path: Path, monk
     assert [len(content) for name, content in found.items() if "/logs/" in name] == [300]
     notes = " ".join(contents["leftOut"])
     assert all(words in notes for words in ("more than 3 objects", "2 further pods", "larger than 2000 bytes"))
+    monkeypatch.setattr("sealgate.cli.inputs.bundle_contents.MAX_BYTES", 5000)
+    other = tmp_path / "other.tar.gz"
+    installed.doctor("--bundle", other)
+    found = members(other)
+    assert sum(len(content) for name, content in found.items() if name.count("/") > 1) <= 5000
+    assert "the bundle has 5000 bytes" in found["sealgate-bundle/contents.json"].decode()
 
 
 HOSTILE = ("../../etc/cron.d/x", "/etc/passwd", "..", ".", "a\x00b", "\x1b[31m", "x" * 300, "A", "a", "con\u202e", "")

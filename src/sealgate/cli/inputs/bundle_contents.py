@@ -108,9 +108,9 @@ class BundleContents:
     def _events(self) -> Iterator[dict[str, Any]]:
         """Yield the Events of sealgate's namespace, and those in `default` about its cluster-scoped objects."""
         yield from self._listed("Event", f"/api/v1/namespaces/{url_quote(self._namespace, safe='')}/events", {})
-        for event in self._listed("Event", "/api/v1/namespaces/default/events", {}):
-            about = event.get("involvedObject") or {}
-            if str(about.get("apiVersion") or "").startswith("sealgate.dev/"):
+        selectors = {"fieldSelector": f"involvedObject.apiVersion={API_VERSION}"}
+        for event in self._listed("Event", "/api/v1/namespaces/default/events", selectors):
+            if (event.get("involvedObject") or {}).get("apiVersion") == API_VERSION:
                 yield event
 
     def _listed(self, kind: str, path: str, selectors: Mapping[str, str]) -> Iterator[dict[str, Any]]:

@@ -100,6 +100,12 @@ def test_a_result_that_does_not_pass_has_a_lasting_decision_id() -> None:
     assert ids(result("fail", image="other")) != [one]
 
 
+def test_each_result_has_an_identity_of_its_own() -> None:
+    results = [result(outcome, policy, image) for outcome in OUTCOMES for policy in "pq" for image in ("a:1", "b:1")]
+    entries = report_of(WEB, results, OWNER).body["results"]
+    assert len({entry["properties"]["resultID"] for entry in entries}) == len(results)
+
+
 def test_content_ignores_only_the_times() -> None:
     def content(one: Result) -> str:
         return report_of(WEB, [one], OWNER).content

@@ -225,7 +225,8 @@ class ImageChecks:
         failures = 0
         if verdict.verdict is Verdict.UNAVAILABLE:
             failures = 1 if before is None else before.failures + 1
-        kept = from_memory and before is not None and not failures
+        # What the verifier has in memory was found before; a policy that was changed makes another result of it.
+        kept = from_memory and before is not None and not failures and before.verdict.policies == verdict.policies
         self.answers[image] = Answer(
             lift(verdict, self._clock),
             before.verified_at if kept and before else self._clock.now(),

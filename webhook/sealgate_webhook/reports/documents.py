@@ -178,9 +178,11 @@ def _entry(workload: Workload, result: Result) -> dict[str, Any]:
         "action": result.action,
         "running": result.running,
         "verifiedAt": timestamp(result.verified_at),
+        # Policy Reporter takes it for the identity of a result, and would otherwise derive one from the message too.
+        "resultID": decision_id(workload, result),
     }
     if result.outcome not in {"pass", "skip"}:
-        properties["decisionId"] = decision_id(workload, result)
+        properties["decisionId"] = properties["resultID"]
     return {
         "source": SOURCE,
         "policy": result.policy,

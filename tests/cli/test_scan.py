@@ -185,7 +185,7 @@ def test_what_runs_nothing_is_left_out(cluster: Cluster, schema: dict[str, Any])
     cluster.put(former)
     ran = cluster.scan("-o", "json")
     assert (ran.exit_code, document_of(ran, schema)["images"]) == (0, [])
-    assert "2 Pods that ended and former revisions of Deployments were left out" in ran.stderr
+    assert "2 Pods and Jobs that ended, and former revisions of Deployments were left out" in ran.stderr
 
 
 def test_other_policies_decide_instead(cluster: Cluster, tmp_path: Path, schema: dict[str, Any]) -> None:

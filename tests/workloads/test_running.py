@@ -1,13 +1,17 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sealgate.workloads.images import extract_images
-from sealgate.workloads.kinds import POD
-from sealgate.workloads.running import MAX_IMAGE_ID, Running, compare_running, image_id_of, running_ids
+from sealgate.workloads.kinds import BUILT_IN, POD
+from sealgate.workloads.running import MAX_IMAGE_ID, Running, compare_running, image_id_of, running_ids, runs_nothing
 
+if TYPE_CHECKING:
+    from sealgate.workloads.kinds import WorkloadKind
+
+JOB, REPLICA_SET = BUILT_IN.find("batch", "Job"), BUILT_IN.find("apps", "ReplicaSet")
 SUBJECT, PLATFORM, OTHER = (f"sha256:{digit * 64}" for digit in "abc")
 
 
@@ -74,3 +78,24 @@ def test_status_is_read_by_kind_and_name_of_the_container() -> None:
 @pytest.mark.parametrize("status", [None, "text", {"containerStatuses": "a"}, {"containerStatuses": [1, {"name": 1}]}])
 def test_status_of_another_shape_has_no_ids(status: object) -> None:
     assert running_ids({"status": status}) == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "obj", "ended"),
+    [
+        (POD, {"status": {"phase": "Succeeded"}}, True),
+        (POD, {"status": {"phase": "Running"}}, False),
+        (POD, {}, False),
+        (JOB, {"status": {"conditions": [{"type": "Complete", "status": "True"}]}}, True),
+        (JOB, {"status": {"conditions": [{"type": "Failed", "status": "True"}]}}, True),
+        (JOB, {"status": {"conditions": [{"type": "Suspended", "status": "True"}]}}, False),
+        (JOB, {"status": {"conditions": [{"type": "Complete", "status": "False"}]}}, False),
+        (JOB, {"status": {"conditions": ["Complete", None]}}, False),
+        (JOB, {"status": {"conditions": "Complete"}}, False),
+        (REPLICA_SET, {"metadata": {"ownerReferences": [{}]}, "spec": {"replicas": 0}}, True),
+        (REPLICA_SET, {"metadata": {"ownerReferences": [{}]}, "spec": {"replicas": 1}}, False),
+        (REPLICA_SET, {"spec": {"replicas": 0}}, False),
+    ],
+)
+def test_what_has_ended_runs_nothing(kind: WorkloadKind, obj: dict[str, Any], *, ended: bool) -> None:
+    assert runs_nothing(obj, kind) is ended

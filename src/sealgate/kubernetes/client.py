@@ -283,14 +283,14 @@ class KubernetesAPI:
     def _read(self, response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
         try:
             body = response.read(self._max_bytes + 1)
+            if len(body) > self._max_bytes:
+                # The connection has more to say, and must not be used again.
+                response.close()
+                raise TooLargeError(f"the API server's response is larger than the limit of {self._max_bytes} bytes")
         except urllib3.exceptions.HTTPError as error:
             raise UnavailableError(f"the API server's answer broke off: {type(error).__name__}") from error
         finally:
             response.release_conn()
-        if len(body) > self._max_bytes:
-            # The connection has more to say, and cannot be used again.
-            response.close()
-            raise TooLargeError(f"the API server's response is larger than the limit of {self._max_bytes} bytes")
         return _parse(body)
 
     def _send(

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 #: The most characters of an `imageID`; longer text is no reference.
 MAX_IMAGE_ID: Final = 1024
-#: Phases of Pods that run no more.
+#: Phases of Pods, and conditions of Jobs, that run no more.
 _ENDED: Final = frozenset({"Succeeded", "Failed"})
+_FINISHED: Final = frozenset({"Complete", "Failed"})
 _STATUSES: Final[tuple[tuple[str, ImageKind], ...]] = (
     ("containerStatuses", "container"),
     ("initContainerStatuses", "init"),
@@ -65,7 +66,7 @@ def compare_running(image_id: str, subject: str | None, contents: Collection[str
 
 
 def runs_nothing(obj: Mapping[str, Any], kind: WorkloadKind) -> bool:
-    """Return whether an object is a Pod that has ended, or a former revision of a Deployment.
+    """Return whether an object is a Pod or a Job that has ended, or a former revision of a Deployment.
 
     Args:
         obj: the object as parsed JSON.
@@ -73,10 +74,21 @@ def runs_nothing(obj: Mapping[str, Any], kind: WorkloadKind) -> bool:
     """
     if kind.kind == "Pod":
         return (obj.get("status") or {}).get("phase") in _ENDED
+    if (kind.group, kind.kind) == ("batch", "Job"):
+        return _has_finished(obj)
     if (kind.group, kind.kind) != ("apps", "ReplicaSet"):
         return False
     owners = (obj.get("metadata") or {}).get("ownerReferences")
     return bool(owners) and (obj.get("spec") or {}).get("replicas") == 0
+
+
+def _has_finished(job: Mapping[str, Any]) -> bool:
+    conditions = (job.get("status") or {}).get("conditions")
+    return any(
+        condition.get("type") in _FINISHED and condition.get("status") == "True"
+        for condition in (conditions if isinstance(conditions, list) else ())
+        if isinstance(condition, Mapping)
+    )
 
 
 def running_ids(pod: Mapping[str, Any]) -> Mapping[tuple[ImageKind, str], str]:

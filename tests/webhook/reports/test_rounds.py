@@ -96,6 +96,9 @@ def test_what_runs_nothing_and_excluded_namespaces_are_left_out() -> None:
     with ReportEnvironment({"excludedNamespaces": ["team"]}) as environment:
         image = environment.push("unsigned", None)
         environment.put("Pod", "ended", image, phase="Succeeded")
+        job = environment.put("Job", "done", image)
+        job["status"] = {"conditions": [{"type": "Complete", "status": "True"}]}
+        environment.cluster.put("/apis/batch/v1/namespaces/shop/jobs", job)
         environment.put("Deployment", "elsewhere", image, namespace="team")
         environment.round()
         assert environment.reports() == {}

@@ -6,7 +6,7 @@ than before, if another client changed it (its `resourceVersion` is another one)
 `REFRESH_SECONDS`.
 
 Only objects with the label and a name that a report of sealgate has are ever deleted, and what has such a name is
-replaced, whoever made it.
+replaced, regardless of who made it.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class ClusterObjects:
     Attributes:
         unread: what could not be read, one line each.
         exceptions_unread: why the exceptions could not be read; empty if they could, or there are none.
-        left_out: number of objects that run nothing: ended Pods, and former revisions of a Deployment.
+        left_out: number of objects that run nothing: ended Pods and Jobs, and former revisions of a Deployment.
     """
 
     def __init__(self, api: KubernetesAPI, namespace: str | None, excluded: Collection[str]) -> None:

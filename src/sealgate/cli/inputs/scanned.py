@@ -158,5 +158,6 @@ class ScanSource:
             why = self._cluster.exceptions_unread
             notes.append(f"exceptions may not be read, so what they admit is shown as denied: {why}")
         if self._cluster is not None and self._cluster.left_out:
-            notes.append(f"{self._cluster.left_out} Pods that ended and former revisions of Deployments were left out")
+            what = "Pods and Jobs that ended, and former revisions of Deployments"
+            notes.append(f"{self._cluster.left_out} {what} were left out")
         return notes

@@ -13,7 +13,7 @@ import pytest
 
 from sealgate.api.crds import SIGNING_KINDS, custom_resource_definition
 from tests.cli.clusters import API, kubeconfig
-from tests.cli.installed import DEFINITIONS, NAMESPACE, OPERATOR, Installed
+from tests.cli.installed import DEFINITIONS, DEPLOYMENTS, NAMESPACE, OPERATOR, Installed
 from tests.cli.running import sealgate
 from tests.diagnosis.test_certificates import Issuer, bundle
 from tests.operator.environment import ENDPOINT_SLICES, SELF_TEST, WORKLOADS, endpoint_slice
@@ -347,6 +347,43 @@ def test_a_namespace_without_sealgate_is_a_problem(installed: Installed) -> None
     assert code in (1, 3)
     assert checks["cluster/settings"]["message"] == "the namespace sealgate has no sealgate"
     assert "--namespace" in checks["cluster/settings"]["remedy"]
+
+
+def test_a_release_without_deployments_is_a_problem(installed: Installed) -> None:
+    for component in ("webhook", "operator"):
+        installed.api.delete(f"{DEPLOYMENTS}/sealgate-{component}")
+    code, checks = installed.examine()
+    assert (code, checks["cluster/deployments"]["result"]) == (1, "problem")
+
+
+def test_a_component_without_replicas_is_named(installed: Installed) -> None:
+    path = f"{DEPLOYMENTS}/sealgate-operator"
+    installed.alter(path, lambda found: found.update(spec={"replicas": 0}, status={}))
+    code, checks = installed.examine()
+    assert (code, checks["cluster/sealgate-operator"]["result"]) == (0, "warning")
+    assert checks["cluster/sealgate-operator"]["message"] == "it is scaled to 0 replicas"
+
+
+def test_of_several_releases_one_is_examined(installed: Installed) -> None:
+    found = installed.api.get(OPERATOR)
+    installed.api.put(OPERATOR.rpartition("/")[0], {**found, "metadata": {**found["metadata"], "name": "zweite"}})
+    code, checks = installed.examine()
+    assert (code, checks["cluster/settings"]["result"]) == (0, "warning")
+
+
+def test_a_key_that_a_kms_refuses_is_a_problem(with_kms: Installed, dew: DEWSimulator) -> None:
+    dew.keys.clear()
+    code, checks = with_kms.examine("--service-secret", f"{NAMESPACE}/dew")
+    assert (code, checks[f"kms/{dew.host}"]["result"]) == (1, "problem")
+    assert "no version of its key can be used" in checks[f"kms/{dew.host}"]["message"]
+
+
+def test_a_registry_that_is_something_else_is_named(installed: Installed) -> None:
+    installed.shop.registry.faults.status("/v2/", 404)
+    code, checks = installed.examine()
+    check = checks[f"registries/{installed.shop.registry.host}"]
+    assert (code, check["result"]) == (0, "warning")
+    assert "check the registry's name" in check["remedy"]
 
 
 def test_settings_that_cannot_be_read_are_named(installed: Installed) -> None:

@@ -130,9 +130,14 @@ class Examination:
 
     def _components(self) -> Iterator[Check]:
         deployments = self._installation.deployments()
+        if deployments is None:
+            return
         yield from (check_replicas(one, self._chosen.namespace) for one in deployments)
         if deployments:
             yield check_versions(version("sealgate"), deployments)
+        else:
+            message = f"the namespace {quote(self._chosen.namespace, 64)} has no Deployment of sealgate"
+            yield Check(Area.CLUSTER, "deployments", Outcome.PROBLEM, message, "run helm upgrade")
 
     # Webhooks and certificates ------------------------------------------------------------------------------------
 

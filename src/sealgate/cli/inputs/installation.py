@@ -110,9 +110,9 @@ class Installation:
             Area.WEBHOOKS, "configurations", lambda: read_release(self._api, self._namespace, config_map)
         )
 
-    def deployments(self) -> list[dict[str, Any]]:
-        """Return the release's Deployments."""
-        return self.attempt(Area.CLUSTER, "deployments", lambda: self._of_release("deployments", "apis/apps/v1")) or []
+    def deployments(self) -> list[dict[str, Any]] | None:
+        """Return the release's Deployments; None if they cannot be listed, which is reported."""
+        return self.attempt(Area.CLUSTER, "deployments", lambda: self._of_release("deployments", "apis/apps/v1"))
 
     def definitions(self) -> list[tuple[Kind, dict[str, Any] | None]]:
         """Return each kind with its CRD, None if the cluster does not have it; kinds of signing only if it does."""

@@ -18,7 +18,8 @@ export CI=true
 export PATH="${SEALGATE_TOOLS:-$HOME/.cache/sealgate-tools}/bin:$PATH"
 
 missing=()
-for pair in busybox:busybox-static skopeo:skopeo htpasswd:apache2-utils openssl:openssl notary-server:notary gpg:gpg; do
+for pair in busybox:busybox-static skopeo:skopeo htpasswd:apache2-utils openssl:openssl notary-server:notary gpg:gpg \
+  redis-server:redis-server; do
   command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
 done
 if [ ${#missing[@]} -gt 0 ]; then

@@ -83,15 +83,15 @@ def install(more: Object | None = None, *, chart: Path = CHART, tool: str = "hel
     return time.monotonic() - begin
 
 
-def upgrade(changes: Object, *, tool: str = "helm") -> None:
-    """Change values of the release and wait until the new replicas are ready."""
+def upgrade(changes: Object, *, tool: str = "helm", webhooks: int = 2) -> None:
+    """Change values of the release and wait until the new replicas, so many of the webhook, are ready."""
     helm(
         *("upgrade", NAME, str(CHART), "--namespace", NAMESPACE, "--reset-then-reuse-values"),
         *("--wait", "--timeout", "2m", "--values", "-"),
         text=json.dumps(changes),
         tool=tool,
     ).checked()
-    wait_until_ready()
+    wait_until_ready(webhooks)
 
 
 def notes() -> str:
@@ -125,11 +125,14 @@ def installed() -> bool:
     return helm("status", NAME, "--namespace", NAMESPACE).ok
 
 
-def wait_until_ready() -> None:
-    """Wait until both components have two ready replicas and no others."""
-    for component in ("webhook", "operator"):
+def wait_until_ready(webhooks: int = 2) -> None:
+    """Wait until the webhook has so many ready replicas, the operator two, and neither has others."""
+    for component, replicas in (("webhook", webhooks), ("operator", 2)):
         kubectl("-n", NAMESPACE, "rollout", "status", f"deployment/{NAME}-{component}", "--timeout=120s").checked()
-        eventually(lambda component=component: len(pods(component)) == 2, f"two replicas of the {component}")  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+        eventually(
+            lambda component=component, replicas=replicas: len(pods(component)) == replicas,  # type: ignore[misc]  # mypy cannot infer a lambda with defaults
+            f"{replicas} replicas of the {component}",
+        )
 
 
 def wait_for_old_replicas() -> None:

@@ -30,18 +30,21 @@ NAMES = (
     "signing.test",
 )
 
+#: A Valkey or Redis server.
+CACHE = "valkey.test"
+
 S = TypeVar("S", bound=HTTPSimulator)
 
 
 def name_servers() -> None:
-    """Add the host names of all simulators, if the cluster's machine can be controlled.
+    """Add the host names of all simulators and of the cache, if the cluster's machine can be controlled.
 
     This is done before sealgate is installed, since pods take some seconds to see a new name: until then images
     cannot be verified, and the operator cannot reach a KMS and retries later.
     """
     machine = find_machine()
     if machine is not None:
-        for name in (PRIVATE.partition(":")[0], *NAMES):
+        for name in (PRIVATE.partition(":")[0], CACHE, *NAMES):
             machine.add_host_name(name)
 
 

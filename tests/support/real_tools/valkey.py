@@ -28,16 +28,18 @@ class ValkeyServer:
     Args:
         arguments: further arguments of the server.
         tls: certificate, key and CA, as PEM files; the server then speaks TLS only.
+        address: address of this machine that it listens on.
 
     Attributes:
-        port: its port on 127.0.0.1, the same after a restart.
+        port: its port at that address, the same after a restart.
     """
 
-    def __init__(self, *arguments: str, tls: tuple[Path, Path, Path] | None = None) -> None:
+    def __init__(self, *arguments: str, tls: tuple[Path, Path, Path] | None = None, address: str = "127.0.0.1") -> None:
         self._program = require_tool("valkey-server" if shutil.which("valkey-server") else "redis-server")
         self._arguments = arguments
         self._tls = tls
-        self.port = _free_port()
+        self._address = address
+        self.port = _free_port(address)
         self._process: subprocess.Popen[str] | None = None
         self._admin: Any = None
 
@@ -55,13 +57,13 @@ class ValkeyServer:
         """A client of the default user, as an administrator or an attacker has it."""
         if self._admin is None:
             more: dict[str, Any] = {"ssl": True, "ssl_ca_certs": str(self._tls[2])} if self._tls else {}
-            self._admin = valkey.Valkey(host="127.0.0.1", port=self.port, **more)
+            self._admin = valkey.Valkey(host=self._address, port=self.port, **more)
         return self._admin
 
     def start(self) -> None:
         """Start it, empty, and wait until it serves."""
         self._process = subprocess.Popen(
-            [self._program, *self._listen(), "--save", "", "--bind", "127.0.0.1", *self._arguments],
+            [self._program, *self._listen(), "--save", "", "--bind", self._address, *self._arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -107,8 +109,8 @@ class ValkeyServer:
         return ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no", *files]
 
 
-def _free_port() -> int:
+def _free_port(address: str) -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((address, 0))
         port: int = probe.getsockname()[1]
         return port

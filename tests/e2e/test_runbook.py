@@ -58,7 +58,7 @@ def network_namespace(samples: SampleImages) -> Iterator[str]:
     }
     daemon_set["metadata"]["namespace"] = name
     apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, daemon_set).checked()
-    # The module before may have left the webhook's replicas a moment ago: a refused pod is tried again ever more rarely.
+    # Replicas of the webhook may have been replaced a moment ago: a refused pod is tried again ever more rarely.
     kubectl("-n", name, "rollout", "status", "daemonset/network", "--timeout=180s").checked()
     yield name
     kubectl("delete", "namespace", name, "--wait=false")

@@ -8,6 +8,8 @@ from tests.chart.rendering import NAMESPACE, VALUE_SETS, Manifest, config, rende
 
 #: Namespace of the canary's pods, of which there are none.
 CANARY = f"{NAMESPACE}-canary"
+#: Webhooks that are sent policy objects, which are in no namespace, and no workloads.
+POLICY_OBJECTS = frozenset({"policies.sealgate.dev", "exceptions.sealgate.dev"})
 EVERY_SET = pytest.mark.parametrize("name", VALUE_SETS)
 
 
@@ -23,7 +25,7 @@ def _rules(manifests: tuple[Manifest, ...]) -> list[Manifest]:
 @EVERY_SET
 def test_attack_18_ephemeral_containers_are_sent_to_the_webhook(name: str) -> None:
     for webhook in _webhooks(render(VALUE_SETS[name])):
-        if webhook["name"] != "policies.sealgate.dev":
+        if webhook["name"] not in POLICY_OBJECTS:
             resources = [resource for rule in webhook["rules"] for resource in rule["resources"]]
             assert "pods/ephemeralcontainers" in resources
 
@@ -33,7 +35,7 @@ def test_attack_24_no_label_exempts_a_namespace_or_an_object(name: str) -> None:
     for webhook in _webhooks(render(VALUE_SETS[name])):
         assert "objectSelector" not in webhook
         assert "matchConditions" not in webhook
-        if webhook["name"] == "policies.sealgate.dev":
+        if webhook["name"] in POLICY_OBJECTS:
             assert "namespaceSelector" not in webhook
             continue
         (expression,) = webhook["namespaceSelector"]["matchExpressions"]
@@ -72,6 +74,7 @@ def test_attack_25_policies_are_never_stored_without_validation() -> None:
     assert {webhook["name"]: webhook["failurePolicy"] for webhook in webhooks} == {
         "workloads.sealgate.dev": "Ignore",  # written out in the values, with a warning
         "policies.sealgate.dev": "Fail",
+        "exceptions.sealgate.dev": "Fail",
         "pods.sealgate.dev": "Ignore",
     }
 
@@ -88,9 +91,10 @@ def test_attack_26_no_role_has_a_wildcard(name: str) -> None:
 
 
 #: Roles that are bound to nothing that runs.
-EDITORS = ("policy-editor", "signing-editor")
-#: Objects that decide nothing about admission: what waits to be signed, and what was there before.
+EDITORS = ("policy-editor", "exception-editor", "signing-editor")
+#: Objects that decide nothing about admission: what waits to be signed, what was there before, and reports.
 SIGNING_WORK = {"signingrequests", "signingrequests/status", "signingbaselines"}
+REPORTS = {("wgpolicyk8s.io", "policyreports"), ("openreports.io", "reports")}
 
 
 @EVERY_SET
@@ -101,7 +105,8 @@ def test_attack_26_nothing_that_runs_may_switch_sealgate_off(name: str) -> None:
         if obj["kind"] not in {"Role", "ClusterRole"} or obj["metadata"]["name"].endswith(EDITORS):
             continue
         for rule in obj["rules"]:
-            if rule["apiGroups"] == ["sealgate.dev"] and set(rule["resources"]) <= SIGNING_WORK:
+            objects = {(group, resource) for group in rule["apiGroups"] for resource in rule["resources"]}
+            if objects <= REPORTS | {("sealgate.dev", resource) for resource in SIGNING_WORK}:
                 assert set(rule["verbs"]) <= {"get", "list", "watch", "create", "update", "patch", "delete"}
                 continue
             assert not {"delete", "deletecollection", "escalate", "bind", "impersonate"} & set(rule["verbs"])
@@ -140,4 +145,6 @@ def test_attack_26_operator_cannot_create_tokens_for_itself(name: str) -> None:
                     ["sealgate-self-test"],
                     ["sealgate-shared-cache"],
                 )
-        assert not {"serviceaccounts/token", "pods", "pods/exec", "roles", "rolebindings"} & set(rule["resources"])
+        assert not {"serviceaccounts/token", "pods/exec", "roles", "rolebindings"} & set(rule["resources"])
+        if "pods" in rule["resources"]:
+            assert set(rule["verbs"]) <= {"get", "list", "watch"}

@@ -7,11 +7,19 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from kubernetes.client.configuration import Configuration
+from prometheus_client import CollectorRegistry
 
 from sealgate.decision_ids import PATTERN
-from sealgate_webhook.reports import checks, inventory
-from sealgate_webhook.reports.documents import MAX_BYTES, kind_of_report
+from sealgate.kubernetes.client import KubernetesAPI
+from sealgate.process.logs import configure_logs
+from sealgate_webhook.reports import checks, inventory, store
+from sealgate_webhook.reports.documents import APIS, MAX_BYTES, Owner, Report, kind_of_report, report_of
+from sealgate_webhook.reports.metrics import ReportMetrics
+from sealgate_webhook.reports.results import results_of
+from sealgate_webhook.reports.workloads import Usage, Workload
 from tests.support.builders.objects import policy
+from tests.support.clocks import NOW
 from tests.support.simulators.http_faults import Fault as NetworkFault
 from tests.support.simulators.http_messages import Answer
 from tests.support.simulators.registry import RegistrySimulator
@@ -137,6 +145,54 @@ class TestFloods:
             environment.restart()
             environment.round()
             assert environment.outcomes("Pod/web") == {"signed:1": "pass"}
+
+    def test_attack_93_names_of_pull_secrets_are_bounded(
+        self, environment: ReportEnvironment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each object may name 8 KiB of them, all different."""
+        monkeypatch.setattr(inventory, "MAX_NAMESPACE_SECRET_NAMES", 2000)
+        image = environment.push("signed")
+        environment.registry.auth.mode = "basic"
+        for number in range(20):
+            named = [{"name": f"{number}-{at}-{'x' * 200}"} for at in range(10)]
+            environment.put("Deployment", f"flood-{number}", f"{image}-{number}", imagePullSecrets=named)
+        environment.put("Pod", "web", image, namespace="team", imagePullSecrets=[{"name": "pull"}])
+        environment.cluster.requests.clear()
+        environment.round()
+        read = {one.path for one in environment.cluster.requests if "/secrets/" in one.path}
+        assert len([path for path in read if "/shop/" in path]) == 0
+        assert "/api/v1/namespaces/team/secrets/pull" in read
+
+    def test_attack_93_one_report_at_a_time_is_in_memory(self, environment: ReportEnvironment) -> None:
+        def reports() -> Iterator[Report]:
+            for number in range(3):
+                assert len(environment.cluster.find("policyreports")) == number
+                pod = Workload("v1", "Pod", "shop", f"web-{number}", f"uid-{number}")
+                results = results_of(pod, Usage(cut=True), {}, NOW)
+                assert results
+                yield report_of(pod, results, Owner("sealgate-reports", "uid"))
+
+        log = configure_logs("json", environment.output)
+        metrics = ReportMetrics(CollectorRegistry())
+        api = KubernetesAPI(Configuration(host=environment.cluster.url))
+        store.ReportStore(api, environment.clock, metrics, log).write(APIS, reports(), store.Kept((), ()))
+        assert [len(environment.cluster.find(plural)) for plural in REPORTS] == [3, 3]
+
+    def test_attack_93_forged_reports_do_not_hide_those_of_others(
+        self, environment: ReportEnvironment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, limit in (("MAX_LISTED", 30), ("MAX_NAMESPACE_LISTED", 20), ("MAX_NAMESPACE_DELETED", 5)):
+            monkeypatch.setattr(store, name, limit, raising=False)
+        environment.run_pod("web", environment.push("signed"), namespace="team")
+        environment.round()
+        environment.cluster.delete("/api/v1/namespaces/team/pods/web")
+        label = {"app.kubernetes.io/managed-by": "sealgate"}
+        for number in range(40):
+            name = f"sealgate-pod-a-{number:016x}"
+            environment.cluster.put(PATH.format("shop"), {"metadata": {"name": name, "labels": label}})
+        environment.round()
+        found = [one["metadata"]["namespace"] for one in environment.cluster.find("policyreports")]
+        assert (found.count("team"), found.count("shop")) == (0, 35)
 
     def test_attack_93_an_object_of_unusual_form_stops_no_round(self) -> None:
         kind: dict[str, Any] = {

@@ -40,6 +40,10 @@ MAX_NAMESPACE_IMAGES: Final = 12_000
 #: The most objects that own others, of the cluster and of one namespace.
 MAX_OWNERS: Final = 60_000
 MAX_NAMESPACE_OWNERS: Final = 20_000
+#: The most characters of names of pull secrets and ServiceAccounts, of the cluster and of one namespace. An image is
+#: verified without what is beyond them, so that it is *unavailable* at worst.
+MAX_SECRET_NAMES: Final = 32 << 20
+MAX_NAMESPACE_SECRET_NAMES: Final = 4 << 20
 #: The most different `imageID`s of one image in one workload.
 MAX_IDS: Final = 16
 #: Objects and bytes of one page.
@@ -98,12 +102,12 @@ class _Bound:
         self._counts: Counter[str] = Counter()
         self._count = 0
 
-    def take(self, namespace: str) -> bool:
-        """Count one more if there is room for it, and return whether there is."""
-        if self._count >= self._total or self._counts[namespace] >= self._of_namespace:
+    def take(self, namespace: str, count: int = 1) -> bool:
+        """Count so many more if there is room for them, and return whether there is."""
+        if self._count + count > self._total or self._counts[namespace] + count > self._of_namespace:
             return False
-        self._count += 1
-        self._counts[namespace] += 1
+        self._count += count
+        self._counts[namespace] += count
         return True
 
 
@@ -116,6 +120,7 @@ class _Reader:
         self._owners = _Bound(MAX_OWNERS, MAX_NAMESPACE_OWNERS)
         self._workloads = _Bound(MAX_WORKLOADS, MAX_NAMESPACE_WORKLOADS)
         self._images = _Bound(MAX_IMAGES, MAX_NAMESPACE_IMAGES)
+        self._names = _Bound(MAX_SECRET_NAMES, MAX_NAMESPACE_SECRET_NAMES)
         self._texts: dict[Any, Any] = {}
         self.inventory = Inventory()
 
@@ -197,8 +202,11 @@ class _Reader:
         known = self.inventory.pull_secrets.setdefault(image, {})
         for secrets, account in named:
             usable = tuple(name for name in secrets[:MAX_SECRETS] if len(name) <= _MAX_NAME)
-            if len(known) < MAX_POD_SPECS and len(account) <= _MAX_NAME:
-                known[self._once((usable, account))] = None
+            if len(known) >= MAX_POD_SPECS or len(account) > _MAX_NAME:
+                continue
+            entry = (usable, account)
+            if entry in self._texts or self._names.take(image.namespace, sum(map(len, usable), len(account))):
+                known[self._once(entry)] = None
 
     def _once(self, value: Any) -> Any:  # noqa: ANN401 - returns what it is given
         """Return an equal value that is kept already: thousands of Pods name the same images and Secrets."""

@@ -14,12 +14,12 @@ from sealgate_webhook.reports.documents import APIS
 from sealgate_webhook.reports.results import NO_POLICY
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from prometheus_client import CollectorRegistry, Metric
 
     from sealgate_webhook.reports.documents import ReportAPI
-    from sealgate_webhook.reports.results import Outcome, Result
+    from sealgate_webhook.reports.results import Outcome
 
 #: The most policies that are named.
 MAX_POLICIES: Final = 1000
@@ -86,14 +86,14 @@ class ReportMetrics(Collector):
         self._unread.set(unread)
         self._waiting.set(waiting)
 
-    def reported(self, results: Iterable[Result]) -> None:
-        """Record the results of all workloads."""
+    def reported(self, results: Mapping[tuple[str, Outcome], int]) -> None:
+        """Record the number of results of all workloads, by policy and result."""
         counts: Counts[tuple[str, Outcome]] = Counts()
         named: set[str] = set()
-        for result in results:
+        for (policy, outcome), count in results.items():
             if len(named) < MAX_POLICIES:
-                named.add(result.policy)
-            counts[result.policy if result.policy in named else OTHER, result.outcome] += 1
+                named.add(policy)
+            counts[policy if policy in named else OTHER, outcome] += count
         self._results = counts
 
     def installed(self, apis: Collection[ReportAPI]) -> None:

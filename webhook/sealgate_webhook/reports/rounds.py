@@ -8,6 +8,7 @@ ready once that is more than two intervals ago.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote as url_quote
 
@@ -23,7 +24,8 @@ from sealgate_webhook.reports.workloads import Inventory
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator
+    from datetime import datetime
 
     from structlog.typing import FilteringBoundLogger
 
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from sealgate_webhook.reports.checks import ImageChecks
     from sealgate_webhook.reports.documents import ReportAPI
     from sealgate_webhook.reports.metrics import ReportMetrics
-    from sealgate_webhook.reports.results import Result
+    from sealgate_webhook.reports.results import Outcome, Result
     from sealgate_webhook.reports.store import ReportStore
     from sealgate_webhook.reports.workloads import Workload
 
@@ -130,6 +132,7 @@ class Rounds:
         """
         begun = self._clock.monotonic()
         policies = self._known_policies()
+        self._inventory = Inventory()  # so that two are never in memory
         self._inventory = read_inventory(self._api, self._kinds, self._excluded, templates=self._templates)
         self._note_unread()
         self._checks.refresh(self._inventory, policies, VERIFYING * self._interval, stop)
@@ -180,24 +183,10 @@ class Rounds:
     def _report(self) -> tuple[ReportAPI, ...]:
         now = self._clock.now()
         apis = self._find_apis()
-        unread = self._inventory.unread.get(POD)
-        common = [] if unread is None else [pods_unread(unread, now)]
-        found: list[tuple[Workload, list[Result]]] = []
-        kept = set()
-        for workload, usage in self._inventory.workloads.items():
-            results = results_of(workload, usage, self._checks.answers, now)
-            if results is None:
-                kept.add((workload.namespace, report_name(workload)))
-            elif results:
-                found.append((workload, [*common, *results]))
-        inventory = self._inventory
-        waiting = len(inventory.pull_secrets) - len(self._checks.answers)
-        self._metrics.found(len(inventory.workloads), inventory.left_out, len(inventory.unread), waiting)
-        self._metrics.reported(result for _, results in found for result in results)
-        self._log_failing(found)
+        kept = self._count_results(now)
         if apis:
             owner = self._find_owner()
-            reports = [report_of(workload, results, owner) for workload, results in found]
+            reports = (report_of(workload, results, owner) for workload, results in self._results(now) if results)
             kinds = {kind.kind.lower() for kind in self._inventory.unread}
             self._store.write(apis, reports, Kept(kept, kinds))
         return apis
@@ -208,30 +197,54 @@ class Rounds:
         if self._inventory.left_out:
             self._log.warning("workloads without a report, because there are too many", count=self._inventory.left_out)
 
-    def _log_failing(self, found: Iterable[tuple[Workload, Sequence[Result]]]) -> None:
-        """Log what fails and did not fail in the round before."""
-        failing = {
-            decision_id(workload, result): (workload, result)
-            for workload, results in found
-            for result in results
-            if result.outcome == "fail"
-        }
-        new = [decision for decision in failing if decision not in self._failing]
-        for decision in new[:MAX_LOGGED]:
-            workload, result = failing[decision]
-            self._log.warning(
-                "image no longer passes",
-                decision=decision,
-                kind=quote(workload.kind),
-                namespace=quote(workload.namespace),
-                name=quote(workload.name),
-                policy=result.policy,
-                reason=result.reason,
-                message=result.message,
-            )
+    def _results(self, now: datetime) -> Iterator[tuple[Workload, list[Result] | None]]:
+        """Yield the results of each workload, None for one that has to wait; they are never all in memory."""
+        unread = self._inventory.unread.get(POD)
+        common = [] if unread is None else [pods_unread(unread, now)]
+        for workload, usage in self._inventory.workloads.items():
+            results = results_of(workload, usage, self._checks.answers, now)
+            yield workload, [*common, *results] if results else results
+
+    def _count_results(self, now: datetime) -> set[tuple[str, str]]:
+        """Count the results, log what fails, and return namespace and name of the reports that have to wait."""
+        counts: Counter[tuple[str, Outcome]] = Counter()
+        waiting: set[tuple[str, str]] = set()
+        failing: set[str] = set()
+        new: set[str] = set()
+        for workload, results in self._results(now):
+            if results is None:
+                waiting.add((workload.namespace, report_name(workload)))
+                continue
+            for result in results:
+                counts[result.policy, result.outcome] += 1
+                if result.outcome != "fail":
+                    continue
+                decision = decision_id(workload, result)
+                failing.add(decision)
+                if decision not in self._failing and decision not in new:
+                    new.add(decision)
+                    if len(new) <= MAX_LOGGED:
+                        self._log_failing(decision, workload, result)
         if len(new) > MAX_LOGGED:
             self._log.warning("further images no longer pass; the reports name them", count=len(new) - MAX_LOGGED)
         self._failing = frozenset(failing)
+        inventory = self._inventory
+        unanswered = len(inventory.pull_secrets) - len(self._checks.answers)
+        self._metrics.found(len(inventory.workloads), inventory.left_out, len(inventory.unread), unanswered)
+        self._metrics.reported(counts)
+        return waiting
+
+    def _log_failing(self, decision: str, workload: Workload, result: Result) -> None:
+        self._log.warning(
+            "image no longer passes",
+            decision=decision,
+            kind=quote(workload.kind),
+            namespace=quote(workload.namespace),
+            name=quote(workload.name),
+            policy=result.policy,
+            reason=result.reason,
+            message=result.message,
+        )
 
     def _find_apis(self) -> tuple[ReportAPI, ...]:
         apis = self._store.installed()

@@ -36,8 +36,11 @@ REFRESH_SECONDS: Final = 1800.0
 #: Reports of one page of a list, and its bytes: anyone may have made objects that have the label.
 PAGE: Final = 500
 PAGE_BYTES: Final = 16 << 20
-#: The most reports that are listed; beyond them, none that has no workload is deleted.
+#: The most reports of one API that are kept of a list, of the cluster and of one namespace, and how many of one
+#: namespace that have no workload are deleted in a round: a flood of forged ones must not delay the reports of others.
 MAX_LISTED: Final = 60_000
+MAX_NAMESPACE_LISTED: Final = 12_000
+MAX_NAMESPACE_DELETED: Final = 1000
 #: Failures in one namespace after which nothing more is written there in this round.
 MAX_FAILURES: Final = 3
 
@@ -105,31 +108,37 @@ class ReportStore:
         """
         return tuple(api for api in APIS if self._has(api))
 
-    def write(self, apis: Iterable[ReportAPI], reports: Collection[Report], kept: Kept) -> None:
+    def write(self, apis: Iterable[ReportAPI], reports: Iterable[Report], kept: Kept) -> None:
         """Make the reports in each API those that are given.
 
         Args:
             apis: the installed APIs.
-            reports: the reports, each name once in a namespace.
+            reports: the reports, each name once in a namespace; one at a time is in memory.
             kept: reports that stay although they are not given.
 
         Raises:
             UnavailableError: the reports that are there could not be listed.
         """
-        for api in apis:
-            there = self._list(api)
-            wanted = {_Key(api, report.namespace, report.name): report for report in reports}
-            failures: Counter[str] = Counter()
-            for key, report in wanted.items():
-                if failures[key.namespace] < MAX_FAILURES:
-                    failures[key.namespace] += not self._put(key, report, there.get(key))
-            if len(there) < MAX_LISTED:
-                for key, version in there.items():
-                    kind = kind_of_report(key.name)
-                    stale = key not in wanted and kind is not None and not kept.has(key.namespace, key.name, kind)
-                    if stale and failures[key.namespace] < MAX_FAILURES:
-                        failures[key.namespace] += not self._delete(key, version)
-            for key in [key for key in self._written if key.api == api and key not in wanted and key not in there]:
+        there = {api: self._list(api) for api in apis}
+        failures: Counter[tuple[ReportAPI, str]] = Counter()
+        wanted: set[_Key] = set()
+        for report in reports:
+            for api, listed in there.items():
+                key = _Key(api, report.namespace, report.name)
+                wanted.add(key)
+                if failures[api, key.namespace] < MAX_FAILURES:
+                    failures[api, key.namespace] += not self._put(key, report, listed.get(key))
+        for api, listed in there.items():
+            deleted: Counter[str] = Counter()
+            for key, version in listed.items():
+                kind = kind_of_report(key.name)
+                stale = key not in wanted and kind is not None and not kept.has(key.namespace, key.name, kind)
+                if not stale or deleted[key.namespace] >= MAX_NAMESPACE_DELETED:
+                    continue
+                if failures[api, key.namespace] < MAX_FAILURES:
+                    deleted[key.namespace] += 1
+                    failures[api, key.namespace] += not self._delete(key, version)
+            for key in [key for key in self._written if key.api == api and key not in wanted and key not in listed]:
                 del self._written[key]
 
     def _has(self, api: ReportAPI) -> bool:
@@ -140,14 +149,17 @@ class ReportStore:
         return any(resource.get("name") == api.plural for resource in resources)
 
     def _list(self, api: ReportAPI) -> dict[_Key, str]:
-        """Return the `resourceVersion` of each object that has the label, at most `MAX_LISTED`."""
+        """Return the `resourceVersion` of each object with the label and the name of a report, within the bounds."""
         found: dict[_Key, str] = {}
+        counts: Counter[str] = Counter()
         lists = self._api.metadata_only().bounded(PAGE_BYTES)
         selectors = {"labelSelector": f"{LABEL}={LABEL_VALUE}"}
         for page in list_pages(lists, f"/apis/{api.group}/{api.version}/{api.plural}", PAGE, selectors):
             for item in page.get("items") or ():
                 metadata = item["metadata"]
-                if kind_of_report(metadata["name"]) is not None:
+                room = counts[metadata["namespace"]] < MAX_NAMESPACE_LISTED
+                if room and kind_of_report(metadata["name"]) is not None:
+                    counts[metadata["namespace"]] += 1
                     found[_Key(api, metadata["namespace"], metadata["name"])] = metadata["resourceVersion"]
             if len(found) >= MAX_LISTED:
                 break

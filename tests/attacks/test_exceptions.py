@@ -411,6 +411,20 @@ def test_attack_104_a_verdict_of_before_the_exception_does_not_hide_that_its_tag
     assert not environment.validate(review(pod(image))).allowed
 
 
+def test_attack_104_an_exception_by_tag_makes_no_image_that_is_admitted_wait_for_its_registry(
+    environment: WebhookEnvironment,
+) -> None:
+    image = environment.sign("team/app", "1.0")
+    name, digest = image.rpartition(":")[0], environment.digest("team/app", "1.0")
+    policies = install(environment)
+    assert environment.validate(review(pod(f"{name}@{digest}"))).allowed
+    policies.put(stored(exception("urgent", {"repository": name, "tags": ["*"]})))
+    asked = len(environment.registry.requests)
+    # Verified before, with a tag that is not in the cache.
+    assert environment.validate(review(pod(f"{image}@{digest}"))).allowed
+    assert len(environment.registry.requests) == asked
+
+
 @pytest.mark.parametrize("image", ["sealgate.invalid/canary:1", "UPPER/case", "a b", ""])
 def test_attack_104_what_is_refused_before_policies_is_refused(environment: WebhookEnvironment, image: str) -> None:
     install(environment, exception("urgent", "**", "sealgate.invalid/canary"))

@@ -25,6 +25,7 @@ from sealgate.findings import Outcome
 from sealgate.formats.interface import Image
 from sealgate.messages import quote
 from sealgate.policies.decisions import (
+    Verdict,
     combine_unchecked_tag,
     decide,
     note_mismatched_tag,
@@ -126,15 +127,15 @@ class ImageTask:
                 self._resolve(reference)
             return
         self._written = self._seen = Image(reference, reference.digest)
-        if reference.tag is not None:
-            matched_if_named = index.match(replace(reference, digest=None), namespace)
-            depends = matched_if_named != self._matched or any(map(self._depends_on_tag, _needed(self._matched)))
-            if depends or self._request.policies.exceptions.asks_for_tag(
-                reference, self._namespace_name, self._context.clock
-            ):
-                self._confirm_tag(reference, reference.digest, matched_if_named)
-                return
-        self._verify_all()
+        if reference.tag is None:
+            self._verify_all()
+            return
+        matched_if_named = index.match(replace(reference, digest=None), namespace)
+        depends = matched_if_named != self._matched or any(map(self._depends_on_tag, _needed(self._matched)))
+        if not depends:
+            self._verify_all()
+        if depends or self._exceptions_ask_for_tag(reference, self._written):
+            self._confirm_tag(reference, reference.digest, matched_if_named)
 
     def verdict(self) -> ImageVerdict:
         """Return the verdict; findings that are still missing count as *unavailable*."""
@@ -149,6 +150,17 @@ class ImageTask:
             return ()
         tag = reference.effective_tag if reference.digest is None or self._tag_confirmed else None
         return self._request.policies.exceptions.match(reference, tag, self._namespace_name)
+
+    def _exceptions_ask_for_tag(self, reference: Reference, image: Image) -> bool:
+        """Return whether an exception may have to lift a denial, and depends on the tag beside the digest."""
+        exceptions, clock = self._request.policies.exceptions, self._context.clock
+        if not exceptions.asks_for_tag(reference, self._namespace_name, clock):
+            return False
+        # What the cache admits needs no exception, and must not wait for a registry that may be down.
+        keys = ((name, self._view(name, image).reference.tag) for name in _needed(self._matched))
+        if not all(key in self._findings for key in keys):
+            return True
+        return self._decide(reference, self._matched, image).verdict in {Verdict.DENY, Verdict.UNAVAILABLE}
 
     @property
     def _namespace_name(self) -> str:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAME = "kube-apiserver"
-ENDPOINTS = ("/validate", "/mutate", "/validate-policies")
+ENDPOINTS = ("/validate", "/mutate", "/validate-policies", "/stamp-exceptions")
 #: What an endpoint said to a connection that was closed in the handshake.
 HANDSHAKE = (0, b"")
 

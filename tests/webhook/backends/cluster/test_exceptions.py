@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from tests.support.simulators.kubernetes import Fault, KubernetesSimulator
 from tests.webhook.excepted import stored
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Callable
 
     from structlog.typing import FilteringBoundLogger
@@ -169,3 +171,21 @@ def test_a_change_is_an_event_of_the_exception_and_a_use_one_of_the_workload(
         "uid": "u-1",
     }
     assert events["ExceptionUsed"]["metadata"]["namespace"] == "shop"
+
+
+def test_a_change_that_gets_no_event_is_in_the_log(
+    api: KubernetesAPI, metrics: Metrics, clock: FakeClock, log: FilteringBoundLogger, output: io.StringIO
+) -> None:
+    writer = EventWriter(api, "sealgate", "sealgate-webhook-0", clock)
+    events = DecisionEvents(writer, EXCEPTION_CHANGED, {"default"}.__contains__, clock, metrics, log)
+    for number in range(100):
+        name = f"urgent-{number}"
+        obj = {"metadata": {"name": name}}
+        made = AdmissionRequest(str(number), "sealgate.dev", "VerificationException", "", "", name, "CREATE", obj, None)
+        events.changed(made, f"mallory made {name}")
+    dropped = metrics.registry.get_sample_value("sealgate_events_dropped_total")
+    assert dropped is not None
+    assert dropped > 0
+    lines = map(json.loads, output.getvalue().splitlines())
+    changes = [line["change"] for line in lines if "change" in line]
+    assert changes == [f"mallory made urgent-{number}" for number in range(100)]

@@ -91,7 +91,7 @@ class DecisionEvents:
         listed: whether a namespace is in the list of namespaces.
         clock: for the Events' times, and the pace at which they are made.
         metrics: counts dropped Events.
-        log: gets a line for every Event that could not be written.
+        log: gets a line for every change, and for every Event that could not be written.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - three of them are what every part of the webhook is given
@@ -126,12 +126,15 @@ class DecisionEvents:
             self._add(request.namespace, _involved(request), message, f" (decision {decision_id})")
 
     def changed(self, request: AdmissionRequest, message: str) -> None:
-        """Queue the Event of a change of a policy object; returns at once.
+        """Log a change of a policy object and queue its Event; returns at once.
+
+        The log has each change, also if changes of others use up the Events.
 
         Args:
             request: the request.
-            message: what it changes.
+            message: who changes what.
         """
+        self._log.info("policy object changed", kind=quote(request.kind), name=quote(request.name), change=message)
         metadata = (request.object or {}).get("metadata") or {}
         involved = {"apiVersion": API_VERSION, "kind": request.kind, "name": request.name}
         uid = metadata.get("uid")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sealgate.errors import SealgateError
@@ -129,7 +130,14 @@ class Operator:
             metrics=self.metrics,
             log=log,
         )
-        self._exceptions = ExceptionStatusWriter(api, fence=self._lease, clock=clock, metrics=self.metrics, log=log)
+        self._exceptions = ExceptionStatusWriter(
+            api,
+            timedelta(hours=config.exception_max_hours),
+            fence=self._lease,
+            clock=clock,
+            metrics=self.metrics,
+            log=log,
+        )
         self._watcher = Watcher(api.configuration, OPERATOR_RESOURCES, namespace, self._reconciler.on_event, log)
         self._keeper: CertificateReconciler | None = None
         if config.certificates.managed:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
+from sealgate.api.v1alpha1.verification_exception import MAX_HOURS
 from sealgate.process.config import RegistriesConfig
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$", max_length=253)]
@@ -101,6 +102,7 @@ class OperatorConfig(ReplicaConfig):
         self_test_secret: Secret for the self-test's client certificate; empty where the webhook requires none.
         shared_cache_secret: Secret for the key of the shared cache; empty where there is none.
         reports_lease: Lease of the process that writes reports; empty where there is none.
+        exception_max_hours: how long a VerificationException may last.
         excluded_namespaces: names of the namespaces whose pods are not sent to the webhook.
         failure_policy: what the API server does while the webhook does not respond.
     """
@@ -114,5 +116,6 @@ class OperatorConfig(ReplicaConfig):
     reports_lease: Name | Literal[""] = ""
     certificates: CertificateSettings = CertificateSettings()
     key_refresh_seconds: float = Field(default=300, ge=1)
+    exception_max_hours: float = Field(default=MAX_HOURS, gt=0, le=24 * 366)
     excluded_namespaces: list[Name] = Field(default_factory=list)
     failure_policy: Literal["Fail", "Ignore"] = "Fail"

@@ -19,6 +19,7 @@ from sealgate_operator.status.exceptions import exception_status
 
 if TYPE_CHECKING:
     import threading
+    from datetime import timedelta
 
     from structlog.typing import FilteringBoundLogger
 
@@ -38,6 +39,7 @@ class ExceptionStatusWriter:
 
     Args:
         api: the API server.
+        longest: how long an exception may last.
         fence: checked before each write.
         clock: says which exceptions have ended.
         metrics: counts writes and failures.
@@ -48,6 +50,7 @@ class ExceptionStatusWriter:
     def __init__(
         self,
         api: KubernetesAPI,
+        longest: timedelta,
         *,
         fence: Fence,
         clock: Clock,
@@ -56,6 +59,7 @@ class ExceptionStatusWriter:
         period: float = PERIOD,
     ) -> None:
         self._api = api
+        self._longest = longest
         self._fence = fence
         self._clock = clock
         self._metrics = metrics
@@ -86,7 +90,7 @@ class ExceptionStatusWriter:
             self._log.warning("reconcile failed; will retry", kind=KIND, name=quote(obj["metadata"]["name"]), **cause)
 
     def _write(self, obj: dict[str, Any]) -> None:
-        status = exception_status(obj, self._clock.now())
+        status = exception_status(obj, self._clock.now(), self._longest)
         if read_status(VerificationExceptionStatus, obj) == status:
             return
         metadata = obj["metadata"]

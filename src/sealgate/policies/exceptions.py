@@ -82,6 +82,17 @@ class CompiledException:
         )
 
 
+def end_of(exception: VerificationException, created: datetime, longest: timedelta) -> datetime:
+    """Return when an exception ends by the wall clock, in UTC.
+
+    Args:
+        exception: the object.
+        created: when the API server stored it, timezone-aware.
+        longest: how long an exception may last.
+    """
+    return min(exception.spec.end, created + longest).astimezone(UTC)
+
+
 def compile_exception(
     exception: VerificationException, created: datetime, longest: timedelta, clock: Clock
 ) -> CompiledException:
@@ -104,7 +115,7 @@ def compile_exception(
             "condition Enforced is True"
         )
     patterns = PatternCompiler()
-    ends_at = min(spec.end.astimezone(UTC), created + longest)
+    ends_at = end_of(exception, created, longest)
     return CompiledException(
         name=exception.metadata.name,
         images=tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,7 @@ def writer(
 ) -> Callable[[threading.Event], None]:
     return ExceptionStatusWriter(
         KubernetesAPI(Configuration(host=cluster.url)),
+        timedelta(hours=72),
         fence=fence or Leader(),
         clock=clock,
         metrics=Metrics(lambda: True),

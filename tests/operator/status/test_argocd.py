@@ -10,6 +10,7 @@ import yaml
 from lupa.lua51 import LuaRuntime  # type: ignore[import-untyped]  # it has no types
 
 from sealgate.api.crds import GROUP
+from sealgate.clocks import timestamp
 from sealgate_operator.keys.secrets import SecretKeys
 from sealgate_operator.status.authenticators import assess
 from sealgate_operator.status.exceptions import exception_status
@@ -48,11 +49,12 @@ GOOD = assessed(authenticator("good", cosign(inline("one"))))
 WAITING = assessed(authenticator("waiting", cosign(secret_ref("later"))))
 INVALID = assessed(authenticator("invalid", {"unknown": {}}))
 EMPTY = policy("empty", "good", excludeImages=[{"repository": "**"}])
-IN_FORCE = exception("in-force") | {"metadata": {"name": "in-force", "generation": 1}}
-IN_FORCE |= {"status": exception_status(IN_FORCE, NOW).model_dump(mode="json", by_alias=True)}
-ENDED = IN_FORCE | {
-    "status": exception_status(IN_FORCE, NOW + timedelta(days=2)).model_dump(mode="json", by_alias=True)
+DAYS = timedelta(days=2)
+IN_FORCE = exception("in-force") | {
+    "metadata": {"name": "in-force", "generation": 1, "creationTimestamp": timestamp(NOW)}
 }
+IN_FORCE |= {"status": exception_status(IN_FORCE, NOW, DAYS).model_dump(mode="json", by_alias=True)}
+ENDED = IN_FORCE | {"status": exception_status(IN_FORCE, NOW + DAYS, DAYS).model_dump(mode="json", by_alias=True)}
 MATCHES_NOTHING = EMPTY | {"status": policy_status(EMPTY, {}, NOW).model_dump(mode="json", by_alias=True)}
 
 

@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 
+from sealgate.clocks import timestamp
 from sealgate_operator.status.exceptions import exception_status
 from tests.support.builders.objects import exception
 from tests.support.clocks import NOW
 from tests.support.kstatus import kstatus
 
+LONGEST = timedelta(hours=72)
+
 
 def ready(obj: dict[str, Any], now: Any = NOW) -> tuple[str, str]:
-    status = exception_status(obj, now)
+    status = exception_status(obj, now, LONGEST)
     condition = status.conditions[0]
     assert condition.type == "Ready"
     return condition.status, condition.reason
@@ -22,7 +25,7 @@ def ready(obj: dict[str, Any], now: Any = NOW) -> tuple[str, str]:
 
 def stored(**fields: Any) -> dict[str, Any]:
     obj = exception(**fields)
-    return obj | {"metadata": {"name": "urgent", "generation": 1}}
+    return obj | {"metadata": {"name": "urgent", "generation": 1, "creationTimestamp": timestamp(NOW)}}
 
 
 def test_it_is_in_force_until_it_ends() -> None:
@@ -38,7 +41,14 @@ def test_it_is_in_force_until_it_ends() -> None:
 def test_one_that_lifts_nothing_says_why(fields: dict[str, Any], reason: str) -> None:
     obj = stored(**fields)
     assert ready(obj) == ("False", reason)
-    assert "lifts nothing" in exception_status(obj, NOW).conditions[0].message
+    assert "lifts nothing" in exception_status(obj, NOW, LONGEST).conditions[0].message
+
+
+def test_it_ends_when_the_webhook_ends_it() -> None:
+    obj = stored(expires_at="9999-12-31T23:59:59Z")
+    assert ready(obj, NOW + LONGEST - timedelta(seconds=1)) == ("True", "InForce")
+    assert "exceptions.maxHours" in exception_status(obj, NOW, LONGEST).conditions[0].message
+    assert ready(obj, NOW + LONGEST) == ("False", "Ended")
 
 
 def test_one_that_was_deleted_and_has_finalizers_lifts_nothing() -> None:
@@ -55,5 +65,5 @@ def test_an_end_beyond_the_calendar_is_an_invalid_spec(end: str) -> None:
 def test_tools_that_wait_see_it_as_current_and_then_as_failed() -> None:
     obj = stored()
     for now, expected in ((NOW, "Current"), (NOW + timedelta(days=1), "Failed")):
-        status = exception_status(obj, now).model_dump(mode="json", by_alias=True)
+        status = exception_status(obj, now, LONGEST).model_dump(mode="json", by_alias=True)
         assert kstatus(obj | {"status": status}) == expected

@@ -291,7 +291,10 @@ def test_attack_102_other_images_do_not_push_a_use_out_of_bounded_records(enviro
 def test_attack_102_what_is_denied_all_the_same_or_tried_is_no_use(environment: WebhookEnvironment) -> None:
     image, other = environment.push("team/bad", "v1"), environment.push("team/worse", "v1")
     install(environment, exception("urgent", image.rpartition(":")[0]))
-    assert not environment.validate(review(pod(image, other))).allowed
+    answer = environment.validate(review(pod(image, other)))
+    assert not answer.allowed
+    assert f"covered by exception urgent: NoSignature: {image}" in answer.response["auditAnnotations"].values()
+    assert "admitted by" not in str(answer.response)
     assert environment.validate(review(pod(image), dryRun=True)).allowed
     assert environment.metric("sealgate_exception_uses_total", exception="urgent", namespace="default") == 0
 

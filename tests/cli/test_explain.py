@@ -56,7 +56,7 @@ def test_an_exception_is_part_of_the_explanation(environment: WebhookEnvironment
     path.write_text(environment.log.getvalue())
     shown = sealgate("explain", answer.decision_id, "--log", path).stdout
     assert ["exception", "urgent"] in [line.split() for line in shown.splitlines()]
-    assert "warn, NoSignature, admitted by exception urgent" in shown
+    assert "warn, NoSignature, lifted by exception urgent" in shown
 
 
 def test_denial_is_explained_for_a_person(log: Path, answers: list[ReviewAnswer]) -> None:

@@ -113,7 +113,7 @@ def respond_to_verdicts(
     """
     fields_by_image = _fields_by_image(images)
     refused = [verdict for verdict in verdicts if verdict.verdict in (Verdict.DENY, Verdict.UNAVAILABLE)]
-    annotations = _annotations(images, {verdict.image: verdict for verdict in verdicts})
+    annotations = _annotations(images, {verdict.image: verdict for verdict in verdicts}, allowed=not refused)
     stale = {verdict.image: verdict.stale_since for verdict in verdicts if verdict.stale_since is not None}
     if stale and now is not None:
         annotations |= stale_annotations(images, stale, now)
@@ -273,7 +273,9 @@ def bound_warnings(warnings: Iterable[str]) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def _annotations(images: Iterable[ContainerImage], verdicts: Mapping[str, ImageVerdict]) -> dict[str, str]:
+def _annotations(
+    images: Iterable[ContainerImage], verdicts: Mapping[str, ImageVerdict], *, allowed: bool
+) -> dict[str, str]:
     """Return for each container (or volume) what was verified, or why it was admitted all the same.
 
     There is room for `MAX_ANNOTATIONS`; those that an exception admits come first.
@@ -284,7 +286,9 @@ def _annotations(images: Iterable[ContainerImage], verdicts: Mapping[str, ImageV
             break
         verdict = verdicts[image.image]
         if verdict.exception is not None:
-            text = f"admitted by exception {verdict.exception.name}: {verdict.reason}: {quote(image.image)}"
+            # In a denial, which other images caused, it is not a use: auditors count what was admitted.
+            begin = "admitted by" if allowed else "covered by"
+            text = f"{begin} exception {verdict.exception.name}: {verdict.reason}: {quote(image.image)}"
             annotations[_key(image, index, annotations)] = text
         elif verdict.verified and verdict.reference is not None and verdict.reason is not Reason.NOT_PINNED:
             annotations[_key(image, index, annotations)] = f"{verdict.reference.name}@{verdict.subject}"

@@ -56,7 +56,7 @@ def _facts(decision: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         verdict, why = _value(policy, "verdict"), _value(policy, "reason")
         yield "policy", f"{_value(policy, 'policy')} ({_value(policy, 'action')}): {verdict}, {why}"
     for image in _members(decision, "images"):
-        lifted = f", admitted by exception {_value(image, 'exception')}" if "exception" in image else ""
+        lifted = f", lifted by exception {_value(image, 'exception')}" if "exception" in image else ""
         yield "image", f"{_value(image, 'image')}: {_value(image, 'verdict')}, {_value(image, 'reason')}{lifted}"
         if "digest" in image:
             yield "", f"  {_value(image, 'digest')}"

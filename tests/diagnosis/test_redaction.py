@@ -32,6 +32,15 @@ def test_messages_without_secrets_stay(text: str) -> None:
         ("https://s.example.org/blob?sig=x&y=z rest", f"https://s.example.org/blob?{REDACTED} rest"),
         ("password: x, next: y", f"password: {REDACTED}, next: y"),
         ('{"token": "x", "next": "y"}', f'{{"token": {REDACTED}, "next": "y"}}'),
+        ("Authorization: Token x to y\nnext", f"Authorization: {REDACTED}\nnext"),
+        ("authorization=AWS4-HMAC-SHA256 Credential=a/b, Signature=x", f"authorization={REDACTED}"),
+        ("Cookie: theme=dark; session=x", f"Cookie: {REDACTED}"),
+        ('{"Authorization": "Token x", "next": "y"}', f'{{"Authorization": {REDACTED}, "next": "y"}}'),
+        ('"credentials": ["x", "y"], "next": "y"', f'"credentials": {REDACTED}, "next": "y"'),
+        ("GET /token?account=ann&x=y 200", f"GET /token?{REDACTED} 200"),
+        (f"https://AWS:{'x' * 5000}@registry.example.org/v2", f"https://{REDACTED}@registry.example.org/v2"),
+        (f'{{"token": "{"x" * 5000}", "next": "y"}}', f'{{"token": {REDACTED}, "next": "y"}}'),
+        (f"password={'x' * 5000}, next", f"password={REDACTED}, next"),
         ("LTAI5tAAAAAAAAAA is the key", f"{REDACTED} is the key"),
     ],
 )
@@ -46,6 +55,15 @@ def test_members_with_names_of_secrets_are_replaced_and_references_stay() -> Non
         "tlsSecret": "tls",
         "password": REDACTED,
         "nested": [{"apiKey": REDACTED}],
+    }
+
+
+def test_nothing_below_the_name_of_a_secret_stays() -> None:
+    value = {"tokens": ["x", {"id": 1}], "credentials": {"user": "x", "set": True}, "auth": None}
+    assert redact_value(value) == {
+        "tokens": [REDACTED, {"id": REDACTED}],
+        "credentials": {"user": REDACTED, "set": True},
+        "auth": None,
     }
 
 

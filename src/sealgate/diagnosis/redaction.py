@@ -44,18 +44,23 @@ _PUBLIC_NAMES: Final = frozenset(
         *("automountServiceAccountToken", "lostKeys", "signature"),
     }
 )
+#: A header whose value has several words, up to the end of its line: schemes differ in where their secret is.
+_HEADER = re.compile(r"(?i)((?:authorization|cookie)\s{0,3}[:=]\s{0,3})(?![\s\"'\\])[^\n]{1,65536}")
 _AUTHORIZATION = re.compile(r"(?i)\b(bearer|basic|negotiate|digest)\s+[A-Za-z0-9+/=._~:-]{4,}")
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){1,4}")
 _CLOUD_KEY = re.compile(r"\b(?:AKIA|ASIA|LTAI|ghp_|gho_|ghs_|glpat-|dckr_pat_|xox[bpars]-)[A-Za-z0-9_-]{8,}")
-_USER = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,20}://)[^/\s\"']{0,1024}@")
+_USER = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,20}://)[^/\s\"']{0,65536}@")
 _QUERY = re.compile(r"(?i)\b(https?://[^\s\"'?]{0,1024})\?[^\s\"']*")
+#: A query that names its values, of any URL or path.
+_NAMED_QUERY = re.compile(r"\?[^\s\"'?=]{1,256}=[^\s\"']*")
 _WORDS: Final = (
     r"(?:pass(?:word|wd|phrase|code)|token|secret|credential|authorization|cookie|private[-_]?key"
     r"|(?:api|access)[-_]?key)"
 )
 #: A value that begins with an escaped quote is in a JSON text inside another; the rest of its line goes too.
 _VALUE: Final = (
-    r"(?:\"(?:[^\"\\\n]|\\[^\n]){0,4096}\"?|'[^'\n]{0,4096}'?|\\{1,16}[\"'][^\n]{0,65536}|[^\s,;\"'{}\[\]\\]{1,4096})"
+    r"(?:\"(?:[^\"\\\n]|\\[^\n]){0,65536}\"?|'[^'\n]{0,65536}'?|\[[^\]\n]{0,65536}\]?"
+    r"|\\{1,16}[\"'][^\n]{0,65536}|[^\s,;\"'{}\[\]\\]{1,65536})"
 )
 _SEPARATOR: Final = r"[a-z0-9_.-]{0,20}\\{0,16}[\"']?\s{0,3}[:=]\s{0,3}"
 #: `name: value`, `name=value`, `"name": "value"`, and the same in a JSON text inside another.
@@ -73,6 +78,8 @@ def redact_text(text: str) -> str:
     text = _PRIVATE_KEY.sub(REDACTED, text)
     text = _USER.sub(rf"\1{REDACTED}@", text)
     text = _QUERY.sub(rf"\1?{REDACTED}", text)
+    text = _NAMED_QUERY.sub(f"?{REDACTED}", text)
+    text = _HEADER.sub(rf"\1{REDACTED}", text)
     text = _AUTHORIZATION.sub(rf"\1 {REDACTED}", text)
     text = _JWT.sub(REDACTED, text)
     text = _CLOUD_KEY.sub(REDACTED, text)
@@ -109,9 +116,16 @@ def redact_object(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _redact_member(name: str, value: Any, depth: int) -> Any:  # noqa: ANN401 - any JSON value
-    if isinstance(value, str | int | float) and not isinstance(value, bool) and _is_secret(name):
-        return REDACTED
-    return redact_value(value, depth + 1)
+    return _redact_all(value, depth + 1) if _is_secret(name) else redact_value(value, depth + 1)
+
+
+def _redact_all(value: Any, depth: int) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a value of which only the names of members are left."""
+    if isinstance(value, Mapping) and depth <= MAX_DEPTH:
+        return {redact_text(str(key)): _redact_all(member, depth + 1) for key, member in value.items()}
+    if isinstance(value, list | tuple) and depth <= MAX_DEPTH:
+        return [_redact_all(item, depth + 1) for item in value]
+    return value if value is None or isinstance(value, bool) else REDACTED
 
 
 def _is_secret(name: str) -> bool:

@@ -144,6 +144,17 @@ def test_replicas_that_are_not_ready_are_counted(installed: Installed, ready: in
     assert checks["cluster/sealgate-webhook"]["message"] == f"{ready} of 2 replicas ready"
 
 
+def test_a_deployment_that_is_missing_is_named(installed: Installed) -> None:
+    installed.api.delete(f"{DEPLOYMENTS}/sealgate-operator")
+    code, checks = installed.examine()
+    assert (code, checks["cluster/operator"]["result"]) == (1, "problem")
+    assert "its Deployment is missing" in checks["cluster/operator"]["message"]
+    installed.api.faults.append(Fault("GET", "/deployments", 403))
+    code, checks = installed.examine()
+    assert (code, checks["cluster/deployments"]["result"]) == (3, "notChecked")
+    assert "cluster/operator" not in checks
+
+
 def test_crds_of_another_version_and_missing_ones_are_named(installed: Installed) -> None:
     crd = f"{DEFINITIONS}/authenticators.sealgate.dev"
     installed.alter(crd, lambda found: found["metadata"]["annotations"].update({"sealgate.dev/schema": "other"}))

@@ -17,7 +17,7 @@ from sealgate.cli.inputs.registries import add_settings, credentials_of, setting
 from sealgate.diagnosis.certificates import check_ca_bundle, check_serving_certificate
 from sealgate.diagnosis.checks import Area, Check, Outcome
 from sealgate.diagnosis.clocks import Dated, check_clocks
-from sealgate.diagnosis.components import check_definition, check_replicas, check_versions
+from sealgate.diagnosis.components import check_components, check_definition, check_replicas, check_versions
 from sealgate.diagnosis.endpoints import registries_of, services_of
 from sealgate.diagnosis.objects import check_exceptions, check_objects
 from sealgate.diagnosis.reach import Reach
@@ -134,6 +134,7 @@ class Examination:
             return
         yield from (check_replicas(one, self._chosen.namespace) for one in deployments)
         if deployments:
+            yield from check_components(self._installation.configured, deployments)
             yield check_versions(version("sealgate"), deployments)
         else:
             message = f"the namespace {quote(self._chosen.namespace, 64)} has no Deployment of sealgate"

@@ -9,7 +9,7 @@ from sealgate.diagnosis.checks import Area, Check, Outcome
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sealgate.api.crds import Kind
 
@@ -36,6 +36,19 @@ def check_versions(own: str, deployments: Sequence[Mapping[str, Any]]) -> Check:
         remedy = "use the sealgate command of the cluster's version: checks of CRDs compare with that of this one"
         return Check(Area.VERSIONS, "components", Outcome.WARNING, message, remedy)
     return Check(Area.VERSIONS, "components", Outcome.OK, message)
+
+
+def check_components(configured: Iterable[str], deployments: Iterable[Mapping[str, Any]]) -> Iterator[Check]:
+    """Yield a check of each component that has settings and no Deployment.
+
+    Args:
+        configured: the components whose settings are in the cluster.
+        deployments: the release's Deployments.
+    """
+    deployed = {_label(one, _COMPONENT) for one in deployments}
+    for component in sorted(set(configured) - deployed):
+        message = f"the release has settings for the {quote(component, 64)}, and its Deployment is missing"
+        yield Check(Area.CLUSTER, quote(component, 64), Outcome.PROBLEM, message, "helm upgrade, or helm rollback")
 
 
 def check_replicas(deployment: Mapping[str, Any], namespace: str) -> Check:

@@ -57,12 +57,14 @@ class Installation:
 
     Attributes:
         unread: a check for each part that could not be read.
+        configured: the components whose settings were found, each of which has a Deployment in the chart.
     """
 
     def __init__(self, api: KubernetesAPI, namespace: str) -> None:
         self._api = api
         self._namespace = namespace
         self.unread: list[Check] = []
+        self.configured: frozenset[str] = frozenset()
 
     def attempt(self, area: Area, name: str, read: Callable[[], T]) -> T | None:
         """Return what a function reads; None if the API server does not let the user, which is reported.
@@ -85,7 +87,9 @@ class Installation:
         found = self.attempt(Area.CLUSTER, "settings", lambda: self._of_release("configmaps", "api/v1"))
         if found is None:
             return None
-        maps = [one for one in found if _label(one, _COMPONENT) == "operator" and _CONFIG in (one.get("data") or {})]
+        found = [one for one in found if _CONFIG in (one.get("data") or {})]
+        self.configured = frozenset(filter(None, (_label(one, _COMPONENT) for one in found)))
+        maps = [one for one in found if _label(one, _COMPONENT) == "operator"]
         if not maps:
             message = f"the namespace {quote(self._namespace, 64)} has no sealgate"
             remedy = "name its namespace with --namespace: helm list --all-namespaces"

@@ -19,7 +19,7 @@ export PATH="${SEALGATE_TOOLS:-$HOME/.cache/sealgate-tools}/bin:$PATH"
 
 missing=()
 for pair in busybox:busybox-static skopeo:skopeo htpasswd:apache2-utils openssl:openssl notary-server:notary gpg:gpg \
-  redis-server:redis-server; do
+  redis-server:redis-server jq:jq; do
   command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
 done
 if [ ${#missing[@]} -gt 0 ]; then

@@ -161,8 +161,14 @@ def webhooks() -> list[Any]:
     return [hook for configuration in found for hook in configuration["webhooks"]]
 
 
-def review_on_each_replica(namespace: str, obj: Object) -> list[Any]:
-    """Send a review of a pod to every replica of the webhook directly, and return their responses."""
+def review_on_each_replica(namespace: str, obj: Object, endpoint: str = "validate") -> list[Any]:
+    """Send a review of a pod to every replica of the webhook directly, and return their responses.
+
+    Args:
+        namespace: of the pod.
+        obj: the pod.
+        endpoint: "validate" or "mutate".
+    """
     review = {
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",
@@ -180,7 +186,7 @@ def review_on_each_replica(namespace: str, obj: Object) -> list[Any]:
         replica = f"/api/v1/namespaces/{NAMESPACE}/pods/https:{found['metadata']['name']}:8443"
         # `kubectl create --raw` does not send the content type.
         responses.append(
-            api().send("POST", f"{replica}/proxy/validate?timeout=10s", review).checked().document["response"]
+            api().send("POST", f"{replica}/proxy/{endpoint}?timeout=10s", review).checked().document["response"]
         )
     return responses
 

@@ -105,3 +105,14 @@ def test_serving_certificate(chain: bytes, outcome: Outcome, words: str) -> None
     check = check_serving_certificate(chain, bundle(CA.certificate), HOST, NOW)
     assert check.outcome is outcome, check
     assert words in check.message
+
+
+def test_a_ca_with_a_key_of_an_unknown_kind_has_issued_nothing() -> None:
+    """A certificate that this program does not understand must not end the examination."""
+    known, unknown = (b"\x06\x07\x2a\x86\x48\xce\x3d\x02" + last for last in (b"\x01", b"\x0f"))
+    strange = CA.certificate.public_bytes(Encoding.DER).replace(known, unknown)
+    text = f"-----BEGIN CERTIFICATE-----\n{base64.encodebytes(strange).decode()}-----END CERTIFICATE-----\n"
+    encoded = base64.b64encode(text.encode()).decode()
+    assert check_ca_bundle(encoded, NOW).outcome is Outcome.OK
+    check = check_serving_certificate(pem(CA.issue(HOST)), encoded, HOST, NOW)
+    assert (check.outcome, "no CA of caBundle has issued it" in check.message) == (Outcome.PROBLEM, True)

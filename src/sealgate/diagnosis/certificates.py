@@ -8,8 +8,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.x509.extensions import ExtensionNotFound
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.x509.extensions import DuplicateExtension, ExtensionNotFound
+from cryptography.x509.general_name import UnsupportedGeneralNameType
 
 from sealgate.diagnosis.checks import Area, Check, Outcome
 from sealgate.messages import quote
@@ -103,7 +104,7 @@ def _leads_to(chain: Sequence[x509.Certificate], trusted: Sequence[x509.Certific
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
 
@@ -111,7 +112,7 @@ def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 def _dns_names(certificate: x509.Certificate) -> list[str]:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ExtensionNotFound, ValueError):
+    except (ExtensionNotFound, DuplicateExtension, UnsupportedGeneralNameType, ValueError):
         return []
     return names.get_values_for_type(x509.DNSName)
 

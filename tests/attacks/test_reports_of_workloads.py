@@ -194,6 +194,17 @@ class TestFloods:
         found = [one["metadata"]["namespace"] for one in environment.cluster.find("policyreports")]
         assert (found.count("team"), found.count("shop")) == (0, 35)
 
+    def test_attack_93_a_registry_that_never_answers_costs_no_lists(self, environment: ReportEnvironment) -> None:
+        environment.run_pod("web", environment.push("signed"))
+        environment.registry.faults.status("/manifests/", 503)
+        environment.round()
+        environment.cluster.requests.clear()
+        environment.process.rounds.repeat_unavailable(environment.stop)
+        assert [one.path for one in environment.cluster.requests if "report" in one.path] == []
+        environment.registry.faults.clear()
+        environment.process.rounds.repeat_unavailable(environment.stop)
+        assert environment.outcomes("Pod/web") == {"signed:1": "pass"}
+
     def test_attack_93_an_object_of_unusual_form_stops_no_round(self) -> None:
         kind: dict[str, Any] = {
             "group": "argoproj.io",

@@ -115,10 +115,15 @@ class ImageChecks:
         self._verify(images, inventory, policies, until, stop)
         self._read_contents(inventory, policies, until, stop)
 
-    def retry(self, inventory: Inventory, policies: PolicySet, seconds: float, stop: threading.Event) -> None:
-        """Verify again the images whose verdict is *unavailable* and that are worth it; see `refresh`."""
+    def retry(self, inventory: Inventory, policies: PolicySet, seconds: float, stop: threading.Event) -> bool:
+        """Verify again the images whose verdict is *unavailable* and that are worth it; see `refresh`.
+
+        Returns:
+            Whether one of them has another verdict now.
+        """
         again = [image for image, answer in self.answers.items() if answer.retried_soon]
         self._verify(again, inventory, policies, Deadline.after(self._clock, seconds), stop)
+        return any(not self._failures(image) for image in again)
 
     def _verify(
         self, images: Iterable[Image], inventory: Inventory, policies: PolicySet, until: Deadline, stop: threading.Event

@@ -144,13 +144,13 @@ class Rounds:
         self._metrics.round_ended(self._clock.now().timestamp(), self._last - begun)
 
     def repeat_unavailable(self, stop: threading.Event) -> None:
-        """Verify again what was *unavailable*, and write the reports that differ.
+        """Verify again what was *unavailable*, and write the reports that differ if an image is available now.
 
         Raises:
             UnavailableError: the API server could not be asked.
         """
-        self._checks.retry(self._inventory, self._known_policies(), RETRY_SECONDS, stop)
-        if not stop.is_set():
+        # Images of registries that never answer must not cost a list of all reports each time.
+        if self._checks.retry(self._inventory, self._known_policies(), RETRY_SECONDS, stop) and not stop.is_set():
             self._report()
 
     def _attempt(self, work: Callable[[threading.Event], None], stop: threading.Event) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.chart.rendering import NAMESPACE
+from tests.chart.rendering import CHART, NAMESPACE
 from tests.e2e import release
 from tests.e2e.kube import api, eventually, get, kubectl
 from tests.e2e.objects import authenticator, pod, policy
@@ -195,3 +195,21 @@ def test_a_power_failure_neither_ends_nor_prolongs_it(
     eventually(lambda: time.monotonic() > end, "the end of the short exception")
     short.wait_for_decision(samples.unsigned.tagged, admitted=False)
     release.wait_until_ready()
+
+
+def test_a_cluster_without_the_kind_verifies_as_before(team: Team, samples: SampleImages) -> None:
+    """An upgrade without the new CRD, which Helm does not install, and one that installs it later."""
+    kubectl("delete", "crd", "verificationexceptions.sealgate.dev").checked()
+    try:
+        for component in ("webhook", "operator"):
+            release.restart(component).checked()
+        release.wait_until_ready()
+        team.wait_for_decision(samples.signed.tagged, admitted=True)
+        team.wait_for_decision(samples.unsigned.tagged, admitted=False)
+        kubectl("wait", "--for=condition=Ready", f"vpol/{team.name}", "--timeout=60s").checked()
+    finally:
+        as_helm = ("--server-side", "--field-manager=helm", "--force-conflicts")
+        kubectl("apply", *as_helm, "-f", str(CHART / "crds")).checked()
+        kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CHART / "crds")).checked()
+    create(made(team, samples.unsigned.name)).checked()
+    team.wait_for_decision(samples.unsigned.tagged, admitted=True, warned=True)

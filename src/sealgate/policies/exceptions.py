@@ -62,7 +62,11 @@ class CompiledException:
 
     def in_force(self, clock: Clock) -> bool:
         """Return whether it is in force now."""
-        return self.begins_at <= clock.now() < self.ends_at and clock.monotonic() < self.ends
+        return self.begins_at <= clock.now() < self.ends_at and not self.has_ended(clock)
+
+    def has_ended(self, clock: Clock) -> bool:
+        """Return whether it has ended for good: whatever the wall clock will show, it is not in force again."""
+        return clock.monotonic() >= self.ends
 
     def covers(self, reference: Reference, tag: str | None) -> bool:
         """Return whether it covers an image.
@@ -140,7 +144,7 @@ class ExceptionIndex:
     """Exceptions by namespace. Never changes once made; may be asked by many threads.
 
     Args:
-        exceptions: the exceptions, each name at most once, those that have ended among them.
+        exceptions: the exceptions, each name at most once; some may have ended.
     """
 
     def __init__(self, exceptions: Iterable[CompiledException] = ()) -> None:

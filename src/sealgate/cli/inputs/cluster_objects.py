@@ -96,7 +96,7 @@ class ClusterObjects:
             ) from error
         named = NamedSecrets(self._api, secrets)
         compiled, _ = compile_objects(authenticators, policies, unmatched, named, clock.now())
-        return replace(compiled, exceptions=index_of(self._exceptions(clock)))
+        return replace(compiled, exceptions=index_of(self._exceptions(clock), clock))
 
     def _exceptions(self, clock: Clock) -> tuple[ReadException, ...]:
         try:

@@ -87,6 +87,19 @@ def test_an_exception_is_in_force_and_gone_at_once(
         assert open_now() == 0
 
 
+def test_those_that_have_ended_cost_no_review(
+    cluster: KubernetesSimulator, policies: ClusterPolicies, clock: FakeClock
+) -> None:
+    cluster.put(EXCEPTIONS, stored(exception("ended", expires_at="2026-11-21T11:00:00Z")))
+    cluster.put(EXCEPTIONS, stored(exception("soon", expires_at="2026-11-21T12:00:10Z")))
+    cluster.put(EXCEPTIONS, stored(exception("urgent")))
+    with running(policies.tasks(), cluster):
+        wait_for(policies, lambda current: names(current) == ["soon", "urgent"])
+        clock.advance(10)
+        cluster.delete(f"{EXCEPTIONS}/ended")
+        wait_for(policies, lambda current: names(current) == ["urgent"])
+
+
 def test_a_status_write_recompiles_nothing(cluster: KubernetesSimulator, policies: ClusterPolicies) -> None:
     cluster.put(EXCEPTIONS, stored(exception("urgent")))
     with running(policies.tasks(), cluster):

@@ -20,7 +20,7 @@ from sealgate.policies.unreadable import explain_unreadable
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import timedelta
 
     from structlog.typing import FilteringBoundLogger
@@ -89,9 +89,15 @@ class ClusterExceptions:
         return read_exception(item, before, self._longest, self._clock)
 
 
-def index_of(exceptions: tuple[ReadException, ...]) -> ExceptionIndex:
-    """Return the exceptions that can be read, by namespace."""
-    return ExceptionIndex(read.compiled for read in exceptions if read.compiled is not None)
+def index_of(exceptions: Iterable[ReadException], clock: Clock) -> ExceptionIndex:
+    """Return the exceptions that can be read, by namespace.
+
+    Those that have ended are left out: they are kept in the cluster until they are deleted, and would cost each review
+    more and more.
+    """
+    return ExceptionIndex(
+        read.compiled for read in exceptions if read.compiled is not None and not read.compiled.has_ended(clock)
+    )
 
 
 def read_exception(

@@ -167,7 +167,7 @@ class ClusterPolicies:
             authenticators.values(), policies.values(), self._unmatched, self._secrets, now
         )
         exceptions = self._exceptions.read()
-        self._current = replace(compiled, exceptions=index_of(exceptions))
+        self._current = replace(compiled, exceptions=index_of(exceptions, self._clock))
         self._report(len(policies), [*authenticators.values(), *policies.values(), *exceptions])
         return min([REFRESH_SECONDS, *((end - now).total_seconds() for end in ends)])
 

@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from sealgate.workloads.images import extract_images
-from sealgate.workloads.kinds import BUILT_IN, POD
+from sealgate.workloads.kinds import BUILT_IN, POD, WorkloadKind
 from sealgate.workloads.running import MAX_IMAGE_ID, Running, compare_running, image_id_of, running_ids, runs_nothing
-
-if TYPE_CHECKING:
-    from sealgate.workloads.kinds import WorkloadKind
 
 JOB, REPLICA_SET = BUILT_IN.find("batch", "Job"), BUILT_IN.find("apps", "ReplicaSet")
 SUBJECT, PLATFORM, OTHER = (f"sha256:{digit * 64}" for digit in "abc")
@@ -86,6 +83,9 @@ def test_status_of_another_shape_has_no_ids(status: object) -> None:
         (POD, {"status": {"phase": "Succeeded"}}, True),
         (POD, {"status": {"phase": "Running"}}, False),
         (POD, {}, False),
+        (POD, {"status": {"phase": ["Succeeded"]}}, False),
+        (WorkloadKind.custom("example.org", "Pod", (), ("image",)), {"status": "Succeeded"}, False),
+        (WorkloadKind.custom("example.org", "Pod", (), ("image",)), {"status": {"phase": "Succeeded"}}, False),
         (JOB, {"status": {"conditions": [{"type": "Complete", "status": "True"}]}}, True),
         (JOB, {"status": {"conditions": [{"type": "Failed", "status": "True"}]}}, True),
         (JOB, {"status": {"conditions": [{"type": "Suspended", "status": "True"}]}}, False),

@@ -25,8 +25,8 @@ _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 #: The most characters of an `imageID`; longer text is no reference.
 MAX_IMAGE_ID: Final = 1024
 #: Phases of Pods, and conditions of Jobs, that run no more.
-_ENDED: Final = frozenset({"Succeeded", "Failed"})
-_FINISHED: Final = frozenset({"Complete", "Failed"})
+_ENDED: Final = ("Succeeded", "Failed")
+_FINISHED: Final = ("Complete", "Failed")
 _STATUSES: Final[tuple[tuple[str, ImageKind], ...]] = (
     ("containerStatuses", "container"),
     ("initContainerStatuses", "init"),
@@ -72,7 +72,7 @@ def runs_nothing(obj: Mapping[str, Any], kind: WorkloadKind) -> bool:
         obj: the object as parsed JSON.
         kind: its kind.
     """
-    if kind.kind == "Pod":
+    if (kind.group, kind.kind) == ("", "Pod"):
         return (obj.get("status") or {}).get("phase") in _ENDED
     if (kind.group, kind.kind) == ("batch", "Job"):
         return _has_finished(obj)

@@ -19,7 +19,6 @@ from sealgate_webhook.reports.metrics import ReportMetrics
 from sealgate_webhook.reports.results import results_of
 from sealgate_webhook.reports.workloads import Usage, Workload
 from tests.support.builders.objects import policy
-from tests.support.clocks import NOW
 from tests.support.simulators.http_faults import Fault as NetworkFault
 from tests.support.simulators.http_messages import Answer
 from tests.support.simulators.registry import RegistrySimulator
@@ -168,7 +167,7 @@ class TestFloods:
             for number in range(3):
                 assert len(environment.cluster.find("policyreports")) == number
                 pod = Workload("v1", "Pod", "shop", f"web-{number}", f"uid-{number}")
-                results = results_of(pod, Usage(cut=True), {}, NOW)
+                results = results_of(pod, Usage(cut=True), {}, environment.clock)
                 assert results
                 yield report_of(pod, results, Owner("sealgate-reports", "uid"))
 

@@ -69,6 +69,20 @@ def test_an_exception_is_a_line_in_the_report_until_it_ends(environment: ReportE
     _eventually(environment, "Pod/bad", "fail")
 
 
+def test_an_exception_ends_also_for_an_image_whose_turn_has_not_come(
+    environment: ReportEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment.run_pod("bad", environment.push("unsigned", None))
+    end = timestamp(environment.clock.now() + timedelta(hours=1))
+    made = exception("urgent", namespaces=["shop"], expires_at=end)
+    environment.put_policy(stored(made, environment.clock.now()))
+    _eventually(environment, "Pod/bad", "skip")
+    monkeypatch.setattr("sealgate_webhook.reports.rounds.VERIFYING", 0)
+    environment.clock.advance(3600)
+    environment.round()
+    assert environment.outcomes("Pod/bad") == {"unsigned:1": "fail"}
+
+
 def test_pods_count_for_the_topmost_object_that_made_them(environment: ReportEnvironment) -> None:
     old, new = environment.push("old", None), environment.push("new")
     web = environment.put("Deployment", "web", new)

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final
 from sealgate.clocks import Deadline
 from sealgate.errors import InvalidReferenceError
 from sealgate.policies.decisions import Verdict
-from sealgate.policies.lifting import lift
 from sealgate.policies.matching import Namespace
 from sealgate.references import parse_reference
 from sealgate.verification.from_memory import NotInMemoryError
@@ -53,7 +52,7 @@ class Answer:
     """The verdict on an image.
 
     Attributes:
-        verdict: the verdict, under the exceptions that were in force then.
+        verdict: the verdict, without what exceptions lift.
         verified_at: when it was found.
         failures: how many verdicts in a row were *unavailable*.
         contents: the digests that a node may report for the subject besides its own; None if they are not known.
@@ -233,7 +232,7 @@ class ImageChecks:
         # What the verifier has in memory was found before; a policy that was changed makes another result of it.
         kept = from_memory and before is not None and not failures and before.verdict.policies == verdict.policies
         self.answers[image] = Answer(
-            lift(verdict, self._clock),
+            verdict,
             before.verified_at if kept and before else self._clock.now(),
             failures,
             None if verdict.subject is None else self._contents.cached(verdict.subject),

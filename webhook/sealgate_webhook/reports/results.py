@@ -11,11 +11,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from sealgate.messages import quote, quote_image, shorten
 from sealgate.policies.decisions import SEVERITY, Verdict, describe_policy
+from sealgate.policies.lifting import lift
 from sealgate.reasons import Reason
 from sealgate.workloads.running import Running, compare_running
 from sealgate_webhook.reports.workloads import Image
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from datetime import datetime
 
+    from sealgate.clocks import Clock
     from sealgate.policies.decisions import ImageVerdict, PolicyResult
     from sealgate_webhook.reports.checks import Answer
     from sealgate_webhook.reports.workloads import Usage, Workload
@@ -67,15 +69,16 @@ class Result:
     verified_at: datetime
 
 
-def results_of(workload: Workload, usage: Usage, answers: Mapping[Image, Answer], now: datetime) -> list[Result] | None:
+def results_of(workload: Workload, usage: Usage, answers: Mapping[Image, Answer], clock: Clock) -> list[Result] | None:
     """Return the results of a workload, by image and policy; None while an image of it has no verdict yet.
 
     Args:
         workload: the workload.
         usage: what it uses.
         answers: the verdicts.
-        now: the time, for what is not about an image.
+        clock: the time, which says which exceptions are in force: a verdict may be older than the end of one.
     """
+    now = clock.now()
     results = [_unknown(problem, now) for problem in sorted(usage.problems)]
     if usage.cut:
         results.append(_unknown("more images than are verified for one namespace; the others are left out", now))
@@ -83,7 +86,7 @@ def results_of(workload: Workload, usage: Usage, answers: Mapping[Image, Answer]
         answer = answers.get(Image(workload.namespace, text))
         if answer is None:
             return None
-        results += _of_image(answer, ids)
+        results += _of_image(replace(answer, verdict=lift(answer.verdict, clock)), ids)
     return results
 
 

@@ -202,7 +202,7 @@ class Rounds:
         unread = self._inventory.unread.get(POD)
         common = [] if unread is None else [pods_unread(unread, now)]
         for workload, usage in self._inventory.workloads.items():
-            results = results_of(workload, usage, self._checks.answers, now)
+            results = results_of(workload, usage, self._checks.answers, self._clock)
             yield workload, [*common, *results] if results else results
 
     def _count_results(self, now: datetime) -> set[tuple[str, str]]:

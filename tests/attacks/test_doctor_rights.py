@@ -62,6 +62,13 @@ def test_attack_114_credentials_do_not_follow_the_settings_of_the_cluster(instal
     _, checks = installed.examine("--docker-config", config)
     assert [request for request in registry.requests if "authorization" in request.headers] == []
     assert "your credentials were not sent" in checks[f"registries/{registry.host}"]["message"]
+    # A private address, or a mirror, that the user names does not say which server is behind the name.
+    for option, value in (
+        ("--private-registry", registry.host),
+        ("--registry-mirror", f"{registry.host}=mirror.example.org"),
+    ):
+        installed.examine("--docker-config", config, option, value, "--timeout", "3")
+        assert [request for request in registry.requests if "authorization" in request.headers] == []
     _, checks = installed.examine("--docker-config", config, "--insecure-registry", registry.host)
     assert "accepts your credentials" in checks[f"registries/{registry.host}"]["message"]
 

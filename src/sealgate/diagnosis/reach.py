@@ -139,7 +139,7 @@ class Reach:
         if host in self._changed_hosts:
             return None, (
                 "; your credentials were not sent, because only the cluster's settings say how to reach it: name it "
-                "with --registry-ca, --insecure-registry or --private-registry to have them tried"
+                "with --registry-ca or --insecure-registry to have them tried"
             )
         return self._credentials, ""
 

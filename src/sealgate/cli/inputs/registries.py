@@ -44,9 +44,10 @@ def add_settings(own: HostSettings, cluster: HostSettings) -> tuple[HostSettings
 
     Returns:
         The settings; and the hosts that a CA, a mirror or plain HTTP of the cluster's settings may lead elsewhere,
-        unless the user's settings name them too.
+        unless the user has named their CA or permitted plain HTTP to them. That a host may have a private address, or
+        has a mirror, says nothing about which server is behind its name.
     """
-    named = own.insecure | own.private | {*own.ca, *own.mirrors}
+    named = own.insecure | {*own.ca}
     changed = (cluster.insecure | {*cluster.ca, *cluster.mirrors, *cluster.mirrors.values()}) - named
     settings = HostSettings(
         own.insecure | cluster.insecure,

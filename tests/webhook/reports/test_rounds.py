@@ -255,7 +255,10 @@ class TestRunning:
 
 
 class TestUnavailable:
-    def test_it_is_an_error_and_is_repeated(self, environment: ReportEnvironment) -> None:
+    @pytest.mark.parametrize("action", ["Enforce", "Warn", "Audit"])
+    def test_it_is_an_error_and_is_repeated(self, environment: ReportEnvironment, action: str) -> None:
+        environment.put_policy(policy(action=action))
+        environment.restart()
         environment.run_pod("web", environment.push("signed"))
         environment.registry.faults.status("/manifests/", 503)
         environment.round()

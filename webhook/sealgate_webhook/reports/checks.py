@@ -115,10 +115,10 @@ class ImageChecks:
         self._read_contents(inventory, policies, until, stop)
 
     def retry(self, inventory: Inventory, policies: PolicySet, seconds: float, stop: threading.Event) -> bool:
-        """Verify again the images whose verdict is *unavailable* and that are worth it; see `refresh`.
+        """Verify again the images that could not be verified and that are worth it; see `refresh`.
 
         Returns:
-            Whether one of them has another verdict now.
+            Whether one of them could be verified now.
         """
         again = [image for image, answer in self.answers.items() if answer.retried_soon]
         self._verify(again, inventory, policies, Deadline.after(self._clock, seconds), stop)
@@ -227,7 +227,8 @@ class ImageChecks:
     def _keep(self, image: Image, verdict: ImageVerdict, *, from_memory: bool) -> None:
         before = self.answers.get(image)
         failures = 0
-        if verdict.verdict is Verdict.UNAVAILABLE:
+        # An image that a policy does not enforce anything about is admitted, though nothing is known of it.
+        if verdict.verdict is Verdict.UNAVAILABLE or any(policy.undecided for policy in verdict.policies):
             failures = 1 if before is None else before.failures + 1
         # What the verifier has in memory was found before; a policy that was changed makes another result of it.
         kept = from_memory and before is not None and not failures and before.verdict.policies == verdict.policies

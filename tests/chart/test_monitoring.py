@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -114,65 +115,132 @@ def test_prometheus_accepts_all_rules(name: str, tmp_path: Path) -> None:
 
 #: Minutes of a day and a bit.
 DAY = 1500
-#: Series of a scrape every minute, what is alerted about at which minute, and what is not.
+
+
+def _job(component: str) -> dict[str, str]:
+    """Return the labels that Prometheus adds to the metrics of a component."""
+    return {"job": f"sealgate-{component}", "namespace": NAMESPACE}
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What is scraped, and what is alerted about.
+
+    Attributes:
+        alert: name of the alert.
+        series: series of a scrape every minute; `JOB` stands for the job of the component.
+        fires: labels of each alert that fires, besides the rule's own.
+        component: whose metrics they are.
+        minute: when the alerts are compared.
+    """
+
+    alert: str
+    series: dict[str, str]
+    fires: tuple[dict[str, str], ...] = ()
+    component: str = "webhook"
+    minute: int = 119
+
+
+_PROBLEM = 'sealgate_enforcement_problems{JOB,problem="FailurePolicyChanged"}'
+_OTHER_PROBLEM = 'sealgate_enforcement_problems{JOB,problem="NoEndpoint"}'
+_DENIED = "sealgate_canary_denied{JOB}"
+_LAST_DENIED = "sealgate_canary_last_denied_timestamp_seconds{JOB}"
+_LAST_ROUND = "sealgate_report_last_round_timestamp_seconds{JOB}"
+_FAIL = 'sealgate_report_results{JOB,policy="shop",result="fail"}'
+_PASS = 'sealgate_report_results{JOB,policy="shop",result="pass"}'
+_OPEN = "sealgate_exceptions_open{JOB}"
+
 OBSERVED = {
-    "registry down": (
+    "registry down": Observed(
+        "SealgateAdmissionUnavailable",
         {
             'sealgate_registry_verdicts_total{JOB,host="registry.test",verdict="unavailable"}': "0+10x120",
             'sealgate_registry_verdicts_total{JOB,host="registry.test",verdict="admit"}': "0+10x120",
             'sealgate_registry_verdicts_total{JOB,host="other.test",verdict="unavailable"}': "0x120",
             'sealgate_registry_verdicts_total{JOB,host="other.test",verdict="admit"}': "0+10x120",
         },
-        ("SealgateAdmissionUnavailable", ["registry.test"]),
+        ({"host": "registry.test", **_job("webhook")},),
     ),
-    "registry back": (
+    "registry back": Observed(
+        "SealgateAdmissionUnavailable",
         {
             'sealgate_registry_verdicts_total{JOB,host="registry.test",verdict="unavailable"}': "0+10x60 600x60",
             'sealgate_registry_verdicts_total{JOB,host="registry.test",verdict="admit"}': "0+10x120",
         },
-        ("SealgateAdmissionUnavailable", []),
     ),
-    "slow reviews": (
+    "slow reviews": Observed(
+        "SealgateAdmissionSlow",
         {
             'sealgate_admission_review_duration_seconds_bucket{JOB,endpoint="validate",le="1.0"}': "0+5x120",
             'sealgate_admission_review_duration_seconds_count{JOB,endpoint="validate"}': "0+10x120",
         },
-        ("SealgateAdmissionSlow", [""]),
+        (_job("webhook"),),
     ),
-    "denials after a quiet day": (
+    "denials after a quiet day": Observed(
+        "SealgateDenialSpike",
         {'sealgate_image_verdicts_total{JOB,reason="NoSignature",verdict="deny"}': f"0x{DAY - 20} 0+10x20"},
-        ("SealgateDenialSpike", [""]),
+        ({},),
+        minute=DAY - 1,
     ),
-    "as many denials as always": (
+    "as many denials as always": Observed(
+        "SealgateDenialSpike",
         {'sealgate_image_verdicts_total{JOB,reason="NoSignature",verdict="deny"}': f"0+10x{DAY}"},
-        ("SealgateDenialSpike", []),
+        minute=DAY - 1,
     ),
+    "failure policy changed": Observed(
+        "SealgateNotEnforcing",
+        {_PROBLEM: "0x60 1x60", _OTHER_PROBLEM: "0x120"},
+        ({"problem": "FailurePolicyChanged"},),
+        component="operator",
+    ),
+    "failure policy repaired": Observed(
+        "SealgateNotEnforcing", {_PROBLEM: "0x30 1x60 0x30", _OTHER_PROBLEM: "0x120"}, component="operator"
+    ),
+    "canary admitted": Observed("SealgateCanaryAdmitted", {_DENIED: "1x60 0x60"}, ({},), component="canary"),
+    "canary denied": Observed("SealgateCanaryAdmitted", {_DENIED: "1x30 0x30 1x60"}, component="canary"),
+    "canary without a finding": Observed("SealgateCanaryAdmitted", {_DENIED: "NaN " * 120}, component="canary"),
+    "canary last denied an hour ago": Observed(
+        "SealgateCanaryNotDenied", {_LAST_DENIED: "0+60x60 3600x60"}, ({},), component="canary"
+    ),
+    "canary away": Observed("SealgateCanaryNotDenied", {_DENIED: "1x60"}, (_job("canary"),), component="canary"),
+    "canary denied a minute ago": Observed("SealgateCanaryNotDenied", {_LAST_DENIED: "0+60x120"}, component="canary"),
+    "last round an hour ago": Observed(
+        "SealgateReportsStalled", {_LAST_ROUND: "0+60x60 3600x60"}, ({},), component="reports"
+    ),
+    "reports away": Observed("SealgateReportsStalled", {_PASS: "1x60"}, (_job("reports"),), component="reports"),
+    "rounds of reports": Observed("SealgateReportsStalled", {_LAST_ROUND: "0+60x120"}, component="reports"),
+    "running images fail": Observed(
+        "SealgateRunningImageFails",
+        {_FAIL: "0x60 2x60", _PASS: "3x120", _PASS.replace("shop", "other"): "3x120"},
+        ({"policy": "shop"},),
+        component="reports",
+    ),
+    "running images pass": Observed(
+        "SealgateRunningImageFails", {_FAIL: "2x60 0x60", _PASS: "3x120"}, component="reports"
+    ),
+    "open exceptions": Observed("SealgateExceptionOpen", {_OPEN: "0x60 2x60"}, ({},)),
+    "exceptions have ended": Observed("SealgateExceptionOpen", {_OPEN: "2x60 0x60"}),
 }
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("observed", OBSERVED)
-def test_alerts_fire_for_what_they_name(observed: str, tmp_path: Path) -> None:
-    series, (alert, hosts) = OBSERVED[observed]
-    job = f'job="sealgate-webhook",namespace="{NAMESPACE}"'
+@pytest.mark.parametrize("name", OBSERVED)
+def test_alerts_fire_for_what_they_name(name: str, tmp_path: Path) -> None:
+    observed = OBSERVED[name]
+    job = ",".join(f'{label}="{value}"' for label, value in _job(observed.component).items())
     rule = find(render(VALUE_SETS["everything"]), "PrometheusRule", "sealgate")["spec"]
-    (template,) = (one for group in rule["groups"] for one in group["rules"] if one.get("alert") == alert)
+    (template,) = (one for group in rule["groups"] for one in group["rules"] if one.get("alert") == observed.alert)
     # What an annotation says depends on the value; here only which alerts there are counts.
     template["annotations"] = {}
     (tmp_path / "rules.yaml").write_text(json.dumps(rule))
-    recorded = {"job": "sealgate-webhook", "namespace": NAMESPACE}
-    labels = [{**template["labels"], **({} if alert == "SealgateDenialSpike" else recorded)} for _ in hosts]
-    expected = [
-        {"exp_labels": {**own, **({"host": host} if host else {})}} for own, host in zip(labels, hosts, strict=True)
-    ]
     test = {
         "interval": "1m",
-        "input_series": [{"series": name.replace("JOB", job), "values": text} for name, text in series.items()],
+        "input_series": [{"series": one.replace("JOB", job), "values": text} for one, text in observed.series.items()],
         "alert_rule_test": [
             {
-                "eval_time": f"{DAY - 1 if alert == 'SealgateDenialSpike' else 119}m",
-                "alertname": alert,
-                "exp_alerts": expected,
+                "eval_time": f"{observed.minute}m",
+                "alertname": observed.alert,
+                "exp_alerts": [{"exp_labels": {**template["labels"], **labels}} for labels in observed.fires],
             }
         ],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.chart.rendering import NAMESPACE
@@ -74,6 +75,11 @@ def policy(
         "metadata": {"name": name},
         "spec": spec,
     }
+
+
+def later(seconds: float = 3600) -> str:
+    """Return the time in so many seconds, as Kubernetes writes it."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def pod_spec(image: str, command: Sequence[str] = STAY, **more: Any) -> Object:  # noqa: ANN401 - fields of a pod spec

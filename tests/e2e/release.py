@@ -191,6 +191,29 @@ def review_on_each_replica(namespace: str, obj: Object, endpoint: str = "validat
     return responses
 
 
+def may(account: str, verb: str, resource: str, namespace: str) -> bool:
+    """Return whether a ServiceAccount of the release may do something in a namespace."""
+    return kubectl("auth", "can-i", verb, resource, "-n", namespace, _as_account(account)).out.strip() == "yes"
+
+
+def rights(account: str, namespace: str) -> set[tuple[str, ...]]:
+    """Return all that an account of the release's namespace may do in a namespace, as kubectl's table says it.
+
+    Args:
+        account: name of the ServiceAccount; of one that does not exist, what all of them may do.
+        namespace: the namespace.
+
+    Returns:
+        Resources, URLs, names and verbs of each row; the columns that are empty are left out.
+    """
+    table = kubectl("auth", "can-i", "--list", "--no-headers", "-n", namespace, _as_account(account)).checked().out
+    return {tuple(row.split()) for row in table.splitlines()}
+
+
+def _as_account(account: str) -> str:
+    return f"--as=system:serviceaccount:{NAMESPACE}:{account}"
+
+
 def metrics(component: str) -> list[dict[str, float]]:
     """Return the samples of each replica of a component, by their names with labels as in Prometheus' text format.
 

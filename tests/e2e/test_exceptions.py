@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from tests.chart.rendering import CHART, NAMESPACE
 from tests.e2e import release
 from tests.e2e.kube import api, eventually, get, kubectl
-from tests.e2e.objects import authenticator, pod, policy
+from tests.e2e.objects import authenticator, later, pod, policy
 from tests.support.builders.objects import exception
 
 if TYPE_CHECKING:
@@ -30,10 +29,6 @@ DIGEST = "sha256:" + "0a" * 32
 POLICY_EDITOR, EXCEPTION_EDITOR = "e2e-policy-editor", "e2e-exception-editor"
 #: Seconds within which a change is in force.
 IN_FORCE_SECONDS = 2.0
-
-
-def later(seconds: float = 3600) -> str:
-    return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def made(team: Team, *images: Any, **fields: Any) -> Object:

@@ -126,6 +126,15 @@ def test_deleted_configuration_is_reported_and_helm_restores_it(team: Team, samp
     _expect_enforced(team, samples)
 
 
+def test_canary_may_create_pods_in_its_own_namespace_only() -> None:
+    account, own = f"{release.NAME}-canary", f"{NAMESPACE}-canary"
+    assert release.may(account, "create", "pods", own)
+    assert not release.may(account, "create", "pods", NAMESPACE)
+    # A ServiceAccount without a role of its own has the rights that all have.
+    assert release.rights(account, own) - release.rights("none", own) == {("pods", "[]", "[]", "[create]")}
+    assert release.rights(account, NAMESPACE) == release.rights("none", NAMESPACE)
+
+
 @pytest.fixture
 def _no_operator() -> Iterator[None]:
     _scale("operator", 0)

@@ -10,7 +10,12 @@ import pytest
 from tests.chart.rendering import NAMESPACE, ROOT
 from tests.e2e import release
 from tests.e2e.kube import api, condition, eventually, get, kubectl
-from tests.e2e.objects import authenticator, pod, workload
+from tests.e2e.objects import authenticator, later, pod, workload
+from tests.e2e.servers import serve
+from tests.support.builders.objects import exception
+from tests.support.signers.cosign import Classic, push_classic, signature_tag
+from tests.support.signers.private_keys import new_key, public_pem
+from tests.support.simulators.registry import RegistrySimulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +29,8 @@ KINDS = ("policyreports.wgpolicyk8s.io", "reports.openreports.io")
 INTERVAL = 10
 #: Seconds in which a change is in the reports: several intervals, and the time of the caches.
 PATIENCE = 120.0
+#: Repository and tag of an image whose registry can be stopped.
+PATH, TAG = "team/app", "v1"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,15 +51,47 @@ def apis(reporting: None) -> None:  # noqa: ARG001 - the process runs before the
 
 
 @pytest.fixture(scope="module")
-def busy(new_module_team: Callable[[], Team], samples: SampleImages, apis: None) -> Team:  # noqa: ARG001 - CRDs exist
-    """A namespace in which a signed and an unsigned workload ran before its policy."""
+def busy(
+    new_module_team: Callable[[], Team],
+    samples: SampleImages,
+    apis: None,  # noqa: ARG001 - the CRDs exist
+) -> Iterator[Team]:
+    """A namespace in which a signed and an unsigned workload, and one with an exception, ran before its policy."""
     team = new_module_team()
     team.create(pod("good", samples.signed.tagged)).checked()
     team.create(pod("bad", samples.unsigned.tagged)).checked()
+    team.create(pod("excepted", samples.untrusted.tagged)).checked()
     team.create(workload("Deployment", "web", samples.unsigned.tagged)).checked()
-    team.wait("condition=Ready", "pod/good", "pod/bad")
+    team.wait("condition=Ready", "pod/good", "pod/bad", "pod/excepted")
     team.wait("condition=Available", "deployment/web")
     team.require_signature(samples.key.entry, probe=samples.untrusted.tagged)
+    lifted = exception(team.name, samples.untrusted.name, namespaces=[team.name], expires_at=later())
+    kubectl("create", "-f", "-", text=json.dumps(lifted)).checked()
+    yield team
+    kubectl("delete", "vexc", team.name, "--ignore-not-found").checked()
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[RegistrySimulator]:
+    """A registry that can be stopped, reached by plain HTTP; no pods of its images run."""
+    name, _, port = release.OPENSHIFT.partition(":")
+    with serve(RegistrySimulator, name, int(port)) as registry:
+        yield registry
+
+
+@pytest.fixture(scope="module")
+def declared(
+    new_module_team: Callable[[], Team],
+    samples: SampleImages,
+    registry: RegistrySimulator,
+) -> Team:
+    """A namespace that requires a signature, which the image of its CronJob has; the registry is down."""
+    key = new_key("EC_P256")
+    push_classic(registry, PATH, Classic(registry.push_image(PATH, TAG), key))
+    team = new_module_team()
+    team.create(workload("CronJob", "app", f"{release.OPENSHIFT}/{PATH}:{TAG}")).checked()
+    registry.faults.drop("/")
+    team.require_signature({"pem": public_pem(key)}, probe=samples.unsigned.tagged)
     return team
 
 
@@ -80,16 +119,29 @@ def expect(team: Team, name: str, *wanted: str) -> None:
     eventually(reported, f"the reports of {name} say {wanted}", PATIENCE)
 
 
-def may(account: str, verb: str, resource: str, namespace: str) -> bool:
-    user = f"--as=system:serviceaccount:{NAMESPACE}:{account}"
-    return kubectl("auth", "can-i", verb, resource, "-n", namespace, user).out.strip() == "yes"
+def expect_condition(team: Team, status: str, reason: str) -> None:
+    """Wait until the condition `Reported` of a team's policy says this."""
+
+    def said() -> bool:
+        found = condition("verificationpolicy", team.name, "Reported")
+        return bool(found) and (found["status"], found["reason"]) == (status, reason)
+
+    eventually(said, f"the condition Reported says {reason}", PATIENCE)
 
 
+def scale(replicas: int) -> None:
+    """Have the process run, or not."""
+    kubectl("-n", NAMESPACE, "scale", "deployment/sealgate-reports", f"--replicas={replicas}").checked()
+
+
+# The other namespace is made before the first round, which then is about both.
+@pytest.mark.usefixtures("declared")
 def test_what_ran_before_its_policy_shows_up(busy: Team, samples: SampleImages) -> None:
     expect(busy, "Pod/good", "pass")
     expect(busy, "Pod/bad", "fail")
     expect(busy, "Deployment/web", "fail")
-    assert set(reports(busy)) == {"Pod/good", "Pod/bad", "Deployment/web"}
+    expect(busy, "Pod/excepted", "skip")
+    assert set(reports(busy)) == {"Pod/good", "Pod/bad", "Pod/excepted", "Deployment/web"}
     (result,) = reports(busy)["Pod/good"]["results"]
     assert result["properties"]["digest"] == samples.signed.digest
     assert result["properties"]["running"] == "match"
@@ -97,11 +149,20 @@ def test_what_ran_before_its_policy_shows_up(busy: Team, samples: SampleImages) 
 
 
 def test_policies_say_that_what_runs_is_reported(busy: Team) -> None:
-    def reported() -> bool:
-        found = condition("verificationpolicy", busy.name, "Reported")
-        return bool(found) and (found["status"], found["reason"]) == ("True", "ReportsWritten")
+    expect_condition(busy, "True", "ReportsWritten")
 
-    eventually(reported, "the condition Reported")
+
+def test_what_an_exception_lifts_is_skipped(busy: Team) -> None:
+    expect(busy, "Pod/excepted", "skip")
+    (result,) = reports(busy)["Pod/excepted"]["results"]
+    assert result["properties"]["reason"] == "Exception"
+    assert busy.name in result["message"]
+
+
+def test_an_unavailable_registry_is_an_error_until_it_is_back(declared: Team, registry: RegistrySimulator) -> None:
+    expect(declared, "CronJob/app", "error")
+    registry.faults.clear()
+    expect(declared, "CronJob/app", "pass")
 
 
 def test_a_forged_report_is_replaced(busy: Team) -> None:
@@ -131,14 +192,29 @@ def test_a_report_goes_with_its_workload(busy: Team) -> None:
     expect(busy, "Pod/bad")
 
 
+def test_stalled_reports_recover_and_a_deleted_signature_shows_up(declared: Team, registry: RegistrySimulator) -> None:
+    expect(declared, "CronJob/app", "pass")
+    scale(0)
+    try:
+        eventually(lambda: not release.pods("reports"), "the process has ended")
+        registry.delete(PATH, signature_tag(registry.repositories[PATH].tags[TAG]))
+        expect_condition(declared, "False", "ReportsStalled")
+        # The reports stay as they were.
+        assert outcomes(declared, "CronJob/app") == {"pass"}
+    finally:
+        scale(1)
+    expect(declared, "CronJob/app", "fail")
+    expect_condition(declared, "True", "ReportsWritten")
+
+
 def test_rights_are_those_of_the_webhook_and_reports(busy: Team) -> None:
     for account in ("sealgate-webhook", "sealgate-reports"):
-        assert may(account, "get", "secrets", busy.name)
-        assert not may(account, "list", "secrets", busy.name)
-    assert not may("sealgate-operator", "get", "secrets", busy.name)
-    assert may("sealgate-reports", "update", KINDS[0], busy.name)
+        assert release.may(account, "get", "secrets", busy.name)
+        assert not release.may(account, "list", "secrets", busy.name)
+    assert not release.may("sealgate-operator", "get", "secrets", busy.name)
+    assert release.may("sealgate-reports", "update", KINDS[0], busy.name)
     for verb, resource in (("delete", "pods"), ("create", "pods"), ("update", "deployments"), ("get", "pods/log")):
-        assert not may("sealgate-reports", verb, resource, busy.name)
+        assert not release.may("sealgate-reports", verb, resource, busy.name)
 
 
 def test_a_tenant_sees_reports_with_view(busy: Team) -> None:

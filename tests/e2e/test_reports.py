@@ -9,6 +9,7 @@ import pytest
 
 from tests.chart.rendering import NAMESPACE, ROOT
 from tests.e2e import release
+from tests.e2e.documentation import Page
 from tests.e2e.kube import api, condition, eventually, get, kubectl
 from tests.e2e.objects import authenticator, later, pod, workload
 from tests.e2e.servers import serve
@@ -86,7 +87,7 @@ def declared(
     registry: RegistrySimulator,
 ) -> Team:
     """A namespace that requires a signature, which the image of its CronJob has; the registry is down."""
-    key = new_key("EC_P256")
+    key = new_key("ECDSA P-256", "reports")
     push_classic(registry, PATH, Classic(registry.push_image(PATH, TAG), key))
     team = new_module_team()
     team.create(workload("CronJob", "app", f"{release.OPENSHIFT}/{PATH}:{TAG}")).checked()
@@ -146,6 +147,16 @@ def test_what_ran_before_its_policy_shows_up(busy: Team, samples: SampleImages) 
     assert result["properties"]["digest"] == samples.signed.digest
     assert result["properties"]["running"] == "match"
     assert busy.get("pod", "bad")["status"]["phase"] == "Running"
+
+
+def test_commands_of_the_runbook_work(busy: Team) -> None:
+    expect(busy, "Pod/bad", "fail")
+    runbook = Page(ROOT / "docs" / "runbook.md")
+    section = "SealgateReportsStalled"
+    assert "1/1" in runbook.run(section, "kubectl -n sealgate-system get deployment").checked().out
+    runbook.run(section, "kubectl -n sealgate-system logs").checked()
+    failing = runbook.run("SealgateRunningImageFails", "kubectl get policyreports").checked().out
+    assert f"{busy.name}\tPod\tbad\n" in failing
 
 
 def test_policies_say_that_what_runs_is_reported(busy: Team) -> None:

@@ -89,6 +89,9 @@ def test_commands_of_alerts_work(runbook: Page, team: Team) -> None:
     assert "sealgate-webhook" in runbook.run(section, "kubectl -n sealgate-system get pods").checked().out
     # Only where the canary is enabled.
     assert runbook.take(section, "kubectl").endswith("logs deployment/sealgate-canary --tail=3")
+    # Only where reports are enabled: test_reports runs them.
+    for section in ("SealgateReportsStalled", "SealgateReportsStalled", "SealgateRunningImageFails"):
+        runbook.take(section, "kubectl")
 
 
 def test_one_image_runs_by_an_exception(runbook: Page, team: Team, samples: SampleImages) -> None:

@@ -89,7 +89,7 @@ def test_failed_installs_block_nothing(team: Team, samples: SampleImages) -> Non
     for name, one in done.items():
         assert not one.ok, name
     hooks = [hook for configuration in get(CONFIGURATIONS)["items"] for hook in configuration["webhooks"]]
-    assert len(hooks) == 4 * len(BROKEN)
+    assert len(hooks) == 5 * len(BROKEN)
     assert {hook["name"] for hook in hooks if hook.get("rules")} == {"self-test.sealgate.dev"}
     assert _admitted(team, samples)
     for name in BROKEN:
@@ -209,7 +209,7 @@ def _configurations(tool: str) -> str:
     documents = [
         text for text in manifest.split("---\n") if re.search("^kind: .*WebhookConfiguration$", text, re.MULTILINE)
     ]
-    assert len(documents) == 4
+    assert len(documents) == 5
     return "---\n".join(documents)
 
 
@@ -233,7 +233,7 @@ def _chart_with_rules(folder: Path) -> Path:
         (
             "webhook/_webhooks.tpl",
             "-{{ .webhook }}",
-            '{{ if has .webhook (list "self-test" "policies") }}-{{ .webhook }}{{ end }}',
+            '{{ if has .webhook (list "self-test" "policies" "exceptions") }}-{{ .webhook }}{{ end }}',
         ),
         ("webhook/validating.yaml", _fields("workloads"), _with_rules("workloads", "workloadRules")),
         ("webhook/mutating.yaml", _fields("pods"), _with_rules("pods", "podRules")),

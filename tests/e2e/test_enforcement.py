@@ -168,7 +168,7 @@ def test_documented_upgrade_from_chart_with_rules_opens_no_gap(
     assert load.calls == len(load.failures) > 0
     assert other.failures == []
     names = {item["metadata"]["name"] for item in get(CONFIGURATIONS)["items"]}
-    assert names == {f"sealgate-{name}" for name in ("workloads", "policies", "pods", "self-test")}
+    assert names == {f"sealgate-{name}" for name in ("workloads", "policies", "exceptions", "pods", "self-test")}
 
 
 @pytest.mark.usefixtures("_absent")

@@ -1,6 +1,6 @@
 """Throughput, latency and memory against the reviews that are offered, from memory and for new images.
 
-Reviews arrive as a Poisson process, whatever the answers take, on at most `CONNECTIONS` connections: so many are under
+Reviews arrive as a Poisson process, however long answers take, on at most `CONNECTIONS` connections: so many are under
 way at most, as with an API server that limits its webhook calls. Beyond saturation the rest waits there, unmeasured.
 """
 

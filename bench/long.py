@@ -5,7 +5,7 @@
 
 The registry is a simulator in this process. The command runs in a process of its own, as a user starts it: it is sent
 Ctrl-C when half of the tags are signed, and started again. Signatures are referrers: of those under a tag a run takes
-640 a minute at most, because 32 are under way, and each is looked at once more after 3 seconds. Nothing else should run
+640 a minute at most, because 32 are under way, and each is checked once more after 3 seconds. Nothing else should run
 meanwhile.
 """
 

@@ -1,6 +1,6 @@
 """Seals: values in the shared cache are bound by an HMAC to their name and expiry. Pure.
 
-The server is not trusted, and neither is whoever else can write to it. A name is a keyed hash of everything that
+The server is not trusted, and neither is any other client of it. A name is a keyed hash of everything that
 decides about its value, so it shows no image and no credentials. A sealed value is
 
     version (1 byte) | expiry in ms since 1970 (8 bytes, big-endian) | HMAC-SHA-256 (32 bytes) | payload

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
@@ -43,6 +44,13 @@ class Request:
     def entry(self) -> bytes:
         """The entry of a baseline that has this tag with this digest."""
         return baseline_entry(self.repository.name, self.spec.tag, self.digest)
+
+    def age(self, now: datetime) -> float:
+        """Return the seconds since the push was accepted; infinite if its text is not a time."""
+        try:
+            return (now - datetime.fromisoformat(self.spec.accepted_at)).total_seconds()
+        except (ValueError, TypeError):
+            return inf
 
 
 class DroppedError(Exception):

@@ -47,6 +47,9 @@ FIRST_RETRY, LONGEST_RETRY = 1.0, 300.0
 ATTEMPTS = 4
 #: How often a request is tried that only its own image fails; about an hour.
 REQUEST_ATTEMPTS = 20
+#: Seconds after a push within which its tag may still name another digest, or nothing: a registry of the distribution
+#: project announces a manifest before it sets the tag.
+TAG_SECONDS = 30.0
 _MAX_MESSAGE = 4096
 
 
@@ -173,7 +176,12 @@ class SigningJobs:
         except NotLeadingError:
             return Outcome(retry_after=FIRST_RETRY)
         except MovedError as error:
-            raise DroppedError(error.message) from error
+            age = abs(request.age(self._clock.now()))
+            if age > TAG_SECONDS:
+                raise DroppedError(error.message) from error
+            # Asked again after as long as it has waited, so that this costs a handful of requests.
+            self._rates.give_back(policy.uid)
+            return Outcome(retry_after=max(FIRST_RETRY, age))
         except UnavailableError as error:
             return self._wait(obj, request, policy, error)
         if attempt.error is not None:

@@ -171,6 +171,28 @@ def test_attack_82_deleted_policy_signs_nothing_more(shop: Shop) -> None:
     assert shop.signatures("shop/web", digest) == 0
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_push_that_is_announced_before_its_tag_is_set_is_signed(shop: Shop, *, before: bool) -> None:
+    shop.put_policy()
+    with running(shop):
+        shop.wait_for_baseline()
+        digest = shop.registry.push_image("shop/web", "v0")
+        if before:
+            shop.registry.push_image("shop/web", "v1", content=b"earlier")
+        answered = threading.Event()
+
+        def note(answer: Answer) -> Answer:
+            answered.set()
+            return answer
+
+        shop.registry.faults.add(Fault("/v2/shop/web/manifests/v1", note, method="HEAD"))
+        request = shop.request("shop/web", "v1", digest)
+        assert answered.wait(60)
+        shop.registry.tag("shop/web", "v1", digest)
+        shop.wait_until_signed(request)
+    assert shop.signatures("shop/web", digest) == 1
+
+
 def ask(desk: Desk, repository: str, attempts: int = 0) -> str:
     """Request a signature that was tried before, and return the name of the request."""
     digest = desk.shop.registry.push_image(repository, "v1")

@@ -10,9 +10,9 @@ import pytest
 
 from sealgate.errors import ConflictError, ImmutableTagError, NotFoundError, SigningError, VerificationError
 from sealgate.formats.cosign.sign import CosignSigner, Storage
-from sealgate.formats.cosign.tag_updates import MAX_ATTEMPTS
 from sealgate.formats.cosign.wire import PAYLOAD_TYPE
 from sealgate.formats.signing import SigningOutcome
+from sealgate.formats.tag_updates import MAX_ATTEMPTS
 from sealgate.keys.generation import KeyType, generate_key, write_private_key
 from sealgate.keys.private_keys import load_private_key, public_pem_of
 from sealgate.keys.public_keys import allowed_algorithms

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.errors import NotFoundError, SigningError, VerificationError
 from sealgate.formats.cosign import layouts
-from sealgate.formats.cosign.search import MAX_REFERRERS
-from sealgate.formats.cosign.tag_updates import SharedTag
 from sealgate.formats.cosign.wire import SIGNATURE_ANNOTATION
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES
+from sealgate.formats.referrers import MAX_REFERRERS, has_entry, index_entries, remove_referrer
+from sealgate.formats.tag_updates import SharedTag
 from sealgate.registry.interface import OCI_INDEX
 from sealgate.registry.names import referrers_tag
 
@@ -145,13 +145,13 @@ class ReferrerRemoval:
             return False
         tag.remove(
             lambda index: not self._is_entry(index, tag.name),
-            lambda index: (layouts.remove_referrer(index, self.digest, tag.name), OCI_INDEX),
+            lambda index: (remove_referrer(index, self.digest, tag.name), OCI_INDEX),
         )
         return True
 
     def _is_entry(self, index: Manifest, where: str) -> bool:
         with suppress(SigningError):  # where a registry lists referrers itself, the tag may hold anything
-            return layouts.has_entry(layouts.index_entries(index, where), self.digest)
+            return has_entry(index_entries(index, where), self.digest)
         return False
 
     def _is_listed(self, image: Image, context: SigningContext) -> bool:

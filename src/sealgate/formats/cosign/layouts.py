@@ -19,30 +19,22 @@ from sealgate.formats.cosign.wire import (
     SIGN_PREDICATE,
     SIGNATURE_ANNOTATION,
 )
+from sealgate.formats.referrers import EMPTY, EMPTY_TYPE, describe
 from sealgate.http.interface import MAX_RESPONSE_BYTES
 from sealgate.parsing import evidence, strict_json
-from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
+from sealgate.registry.interface import OCI_MANIFEST
 from sealgate.registry.manifests import parse_artifact_manifest
 from sealgate.registry.names import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealgate.references import Digest
     from sealgate.registry.interface import Manifest
 
-EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
-#: The content of a config that says nothing (OCI image specification, "Guidance for an Empty Descriptor").
-EMPTY = b"{}"
 _CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 _CONTENT_ANNOTATION = "dev.sigstore.bundle.content"
 _CREATED_ANNOTATION = "org.opencontainers.image.created"
 _NO_TIME = "0001-01-01T00:00:00Z"
-
-
-def describe(media_type: str, data: bytes, **members: object) -> dict[str, Any]:
-    """Return the descriptor of bytes, with further members."""
-    return {"mediaType": media_type, "size": len(data), "digest": digest_of(data), **members}
 
 
 def signature_layer(payload: bytes, signature: bytes) -> dict[str, Any]:
@@ -205,63 +197,6 @@ def _with_signatures(document: dict[str, Any], layers: list[Any], config: bytes 
     if config is not None:
         changed["config"] = {**document["config"], "size": len(config), "digest": digest_of(config)}
     return _json(changed)
-
-
-def append_referrer(index: Manifest | None, entry: dict[str, Any], where: str) -> bytes:
-    """Return the index of the fallback tag with one more referrer.
-
-    Args:
-        index: as fetched; None if there is none.
-        entry: the descriptor of the new referrer.
-        where: the tag, for messages.
-
-    Raises:
-        SigningError: the tag holds something else, to which nothing may be added.
-    """
-    if index is None:
-        return _json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]})
-    return _json({**read_index_document(index, where), "manifests": [*index_entries(index, where), entry]})
-
-
-def remove_referrer(index: Manifest, digest: Digest, where: str) -> bytes:
-    """Return the index of the fallback tag without a referrer; arguments and errors as for `append_referrer`."""
-    left = [entry for entry in index_entries(index, where) if not has_entry([entry], digest)]
-    return _json({**read_index_document(index, where), "manifests": left})
-
-
-def index_entries(index: Manifest, where: str) -> list[Any]:
-    """Return the entries of the fallback tag's index, as they are; see `append_referrer`."""
-    return list(evidence.list_member(read_index_document(index, where), "manifests", "the index"))
-
-
-def read_index_document(index: Manifest, where: str) -> dict[str, Any]:
-    """Return the document of the fallback tag's index, as it is; see `append_referrer`."""
-    try:
-        if index.media_type != OCI_INDEX:
-            raise evidence.malformed("the manifest", "it is not an OCI index")
-        document = dict(evidence.parse_object(index.body, "the index", limit=MAX_RESPONSE_BYTES))
-        evidence.list_member(document, "manifests", "the index")
-    except VerificationError as error:
-        msg = f"the tag {where} holds something that is not a list of referrers ({error.message}); it is left as it is"
-        raise SigningError(msg) from error
-    return document
-
-
-def referrer_entry(body: bytes, artifact_type: str) -> dict[str, Any]:
-    """Return the entry of a referrer in the index of the fallback tag (OCI distribution specification).
-
-    Args:
-        body: the referrer's manifest.
-        artifact_type: its artifact type.
-    """
-    annotations = json.loads(body).get("annotations")
-    more = {"annotations": annotations} if annotations else {}
-    return describe(OCI_MANIFEST, body, artifactType=artifact_type, **more)
-
-
-def has_entry(entries: list[Any], digest: Digest) -> bool:
-    """Return whether a list of layers or entries has one with a digest."""
-    return any(isinstance(entry, dict) and entry.get("digest") == digest for entry in entries)
 
 
 def _json(document: object) -> bytes:

@@ -24,6 +24,7 @@ from sealgate.formats.cosign.wire import (
 )
 from sealgate.formats.evidence import Evidence, verify_detached
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES
+from sealgate.formats.referrers import MAX_REFERRERS
 from sealgate.keys.algorithms import Algorithm
 from sealgate.messages import name_accepted, quote
 from sealgate.parsing.evidence import decode_base64, malformed
@@ -42,9 +43,6 @@ if TYPE_CHECKING:
     from sealgate.references import Digest, Repository
     from sealgate.registry.interface import Descriptor, Manifest
     from sealgate.registry.manifests import ArtifactManifest, Layer
-
-#: The most referrers listed, of all kinds together: an image may have many that are no signatures.
-MAX_REFERRERS = 1024
 
 # Types that a descriptor of a signature may have: the right ones, none, and those that some tools write instead.
 _LIKELY_TYPES = frozenset(

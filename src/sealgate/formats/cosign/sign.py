@@ -13,10 +13,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from sealgate.clocks import timestamp
-from sealgate.errors import NotFoundError, SigningError, UnavailableError, VerificationError
+from sealgate.errors import NotFoundError, SigningError, VerificationError
 from sealgate.formats.cosign import layouts
-from sealgate.formats.cosign.search import MAX_REFERRERS, is_likely_signature
-from sealgate.formats.cosign.tag_updates import PAUSE, SharedTag
+from sealgate.formats.cosign.search import is_likely_signature
 from sealgate.formats.cosign.verify import CosignCheck
 from sealgate.formats.cosign.wire import (
     BUNDLE_TYPE,
@@ -32,27 +31,26 @@ from sealgate.formats.cosign.wire import (
     signature_tag,
 )
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES, MAX_SIGNATURES
+from sealgate.formats.referrers import EMPTY, MAX_REFERRERS, list_referrer, referrer_entry
 from sealgate.formats.signing import SigningOutcome, SigningResult
+from sealgate.formats.tag_updates import SharedTag
 from sealgate.keys.signing_keys import sign_verified
 from sealgate.messages import quote
 from sealgate.parsing.evidence import decode_base64
-from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
+from sealgate.registry.interface import OCI_MANIFEST
 from sealgate.registry.manifests import parse_artifact_manifest
-from sealgate.registry.names import digest_of, referrers_tag
+from sealgate.registry.names import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sealgate.formats.cosign.tag_updates import TagUpdate
     from sealgate.formats.interface import Image
     from sealgate.formats.signing import SigningContext
+    from sealgate.formats.tag_updates import TagUpdate
     from sealgate.keys.signing_keys import SigningKey
     from sealgate.references import Digest, Repository
-    from sealgate.registry.interface import Manifest, StoredManifest
+    from sealgate.registry.interface import Manifest
     from sealgate.registry.manifests import ArtifactManifest
-
-#: How often a list of referrers is read until it has the new one.
-_READS = 3
 
 
 class Storage(StrEnum):
@@ -177,7 +175,7 @@ class _Work:
             )
         body, kind = self._referrer(subject)
         stored = self.context.writer.put_manifest(self.repository, digest_of(body), body, OCI_MANIFEST)
-        update = self._list(stored, layouts.referrer_entry(body, kind))
+        update = list_referrer(stored, referrer_entry(body, kind), self.image.digest, self.repository, self.context)
         return self._result(SigningOutcome.SIGNED, self._location(stored.digest), stored.digest, len(body), update)
 
     def _referrer(self, subject: Manifest) -> tuple[bytes, str]:
@@ -186,7 +184,7 @@ class _Work:
             statement = self._statement()
             signature = self._sign(pre_authentication_encoding(IN_TOTO, statement))
             bundle = build_bundle(self.signer.fingerprint, statement, signature)
-            self._put_blob(bundle, layouts.EMPTY)
+            self._put_blob(bundle, EMPTY)
             created = timestamp(self.context.sources.clock.now())
             return layouts.bundle_referrer(bundle, subject, created), BUNDLE_TYPE
         payload = self._payload()
@@ -232,22 +230,6 @@ class _Work:
                 self.signer.key.public.verify(signature, envelope.signed)
                 return True
         return False
-
-    def _list(self, stored: StoredManifest, entry: dict[str, Any]) -> TagUpdate | None:
-        """Return once the registry lists a referrer; extend the index of the fallback tag if it does not by itself."""
-        if not stored.lists_subject:
-            tag = SharedTag(self.context, self.repository, referrers_tag(self.image.digest), self.image.digest)
-            return tag.update(
-                lambda index: layouts.has_entry(layouts.index_entries(index, tag.name), stored.digest),
-                lambda index: (layouts.append_referrer(index, entry, tag.name), OCI_INDEX),
-            )
-        for _ in range(_READS):
-            listed = self.context.sources.registry.referrers(self.repository, self.image.digest, MAX_REFERRERS)
-            if any(descriptor.digest == stored.digest for descriptor in listed):
-                return None
-            self.context.sources.clock.sleep(PAUSE)
-        msg = f"{quote(self.repository.name)} stored the signature {stored.digest} and does not list it yet; try again"
-        raise UnavailableError(msg)
 
     def _location(self, digest: Digest) -> str:
         return f"{quote(self.repository.name)}@{digest}"

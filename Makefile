@@ -40,7 +40,7 @@ check: $(READY) ## format, lint, types, import contracts, dependencies
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy examples/demo/demo.py
+	$(BIN)/mypy bench examples/demo/demo.py
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 

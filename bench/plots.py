@@ -48,8 +48,9 @@ class _Axis:
         self._begin, self._end = begin, end
         low, high = (min(values), max(values)) if logarithmic else (0.0, max(values) or 1.0)
         if logarithmic:
-            self._low, self._high = math.floor(math.log10(low)), math.ceil(math.log10(high))
-            self.ticks = [10.0**power for power in range(self._low, self._high + 1)]
+            first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+            self._low, self._high = float(first), float(last)
+            self.ticks = [10.0**power for power in range(first, last + 1)]
         else:
             step = _step(high)
             count = math.ceil(high / step)

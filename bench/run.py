@@ -110,7 +110,8 @@ def main() -> int:
 def _measure(part: str, bench: Bench) -> list[Row]:
     """Return the rows of a part; a part that fails is a row too, so that the others are measured."""
     print(f"measuring: {part}", file=sys.stderr)
-    began, rows = time.monotonic(), []
+    began = time.monotonic()
+    rows: list[Row] = []
     try:
         rows += PARTS[part](bench)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it is shown, and a floor is missed

@@ -104,7 +104,7 @@ def _cost(server: HTTPSimulator, sign: Callable[[int], SigningResult], raw: Call
     What it is compared with is measured in turn with it, so that all of them share the machine's good and bad moments.
     """
     pool = urllib3.PoolManager()
-    work = (
+    work: tuple[Callable[[int], object], ...] = (
         lambda number: _require_signed(sign(number)),
         lambda _: raw(),
         lambda _: pool.request("GET", f"{server.url}/v2/"),
@@ -182,7 +182,7 @@ def _grafeas() -> SigningCost:
 
 def _oracle() -> SigningCost:
     with OracleEnvironment() as environment:
-        api_key = APIKey(new_key("RSA 2048", "an API key"))
+        api_key = APIKey()
         environment.server.api_key = api_key
         environment.secrets = {"oci": api_key.secret}
         key = LocalSigningKey(new_key("RSA 2048"), "RSA_PSS_SHA_256", VERSION_ID)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, jsonify, request
+from flask import Flask, Response, jsonify, request
 
 
 def create_app() -> Flask:
@@ -10,7 +10,7 @@ def create_app() -> Flask:
     app = Flask("trivial")
 
     @app.post("/validate")
-    def validate() -> object:
+    def validate() -> Response:
         review = request.get_json()
         return jsonify(
             apiVersion="admission.k8s.io/v1",

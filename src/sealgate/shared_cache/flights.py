@@ -1,7 +1,7 @@
 """Single flight across replicas: the replica that holds the lease for a piece of work does it, the others wait for it.
 
-A lease has an owner and ends by itself, `LEASE_SECONDS` after it was taken, whatever became of its owner. Nobody waits
-for longer than that: a replica whose wait is over does the work itself, without a lease. Work that takes longer is done
+A lease has an owner and ends by itself, `LEASE_SECONDS` after it was taken, even if its owner has died. No replica
+waits for longer than that: one whose wait is over does the work itself, without a lease. Work that takes longer is done
 more than once, and that is all.
 """
 
@@ -108,7 +108,7 @@ class SharedFlights:
         self._observer.shared_cache_used("lease", "done")
         if responses[1] == value:
             return _Lease(slot, value), False
-        # A value that is not a lease of the present stops nobody.
+        # A value that is not a lease of the present stops no replica.
         return None, self._store.open("lease", slot, responses[1]) is not None
 
     def _release(self, lease: _Lease) -> None:

@@ -19,7 +19,7 @@ class ServerSettings:
     Attributes:
         host: name or address.
         port: TCP port.
-        tls: whether TLS is used. Without it, whoever is on the network path reads and forges responses.
+        tls: whether TLS is used. Without it, others on the network path read and forge responses.
         folder: directory with the files `username`, `password`, and `ca.crt` (a PEM bundle of CAs that the server's
             certificate must lead to), read at each connection. Each may be absent: no login, the system's CAs. None
             for none of them.

@@ -1,8 +1,8 @@
 """Bodies received in the event loop.
 
-A small body is received at once, whatever else is under way. So that clients that send slowly, or not to the end, hold
-nothing that another needs, small bodies together have a limit of bytes: the one that has been under way longest is
-given up for a new one. API servers send a small body in one piece.
+A small body is received at once, even while large ones are received. So that clients that send slowly, or not to the
+end, hold nothing that another needs, small bodies together have a limit of bytes: the one that has been under way
+longest is given up for a new one. API servers send a small body in one piece.
 """
 
 from __future__ import annotations

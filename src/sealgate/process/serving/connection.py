@@ -127,7 +127,7 @@ class Connection(asyncio.BufferedProtocol):
         self._resume()
 
     def abort(self) -> None:
-        """Close the connection at once, whatever has not been sent."""
+        """Close the connection at once; what has not been sent is lost."""
         self._done = True
         if self._transport is not None:
             self._transport.abort()

@@ -53,9 +53,10 @@ build_images() {
   for part in "${builds[@]}"; do wait "$part"; done
 }
 
-# The images on Python 3.13 are installed. Those on Python 3.11 are only built, while the tests run.
+# The images on Python 3.13 are installed. Those on Python 3.11 are only built, while the tests run, and leave the
+# processors to them.
 build_images trixie e2e
-build_images bookworm e2e-bookworm >"$temporary/bookworm.log" 2>&1 &
+(renice -n 10 "$BASHPID"; build_images bookworm e2e-bookworm) >"$temporary/bookworm.log" 2>&1 &
 bookworm=$!
 
 make e2e

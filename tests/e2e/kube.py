@@ -24,7 +24,15 @@ T = TypeVar("T")
 
 #: Seconds between two checks of a condition that is waited for.
 POLL_SECONDS = 0.1
-TIMEOUT_SECONDS = 60.0
+#: Seconds within which a condition must hold, and commands end. They are long enough for a machine that is busy with
+#: other work, and for controllers and kubelets that repeat what failed ever more rarely.
+TIMEOUT_SECONDS = 150.0
+COMMAND_SECONDS = 330.0
+#: Attempts of a request that got no response, and seconds between two.
+ATTEMPTS, RETRY_SECONDS = 3, 1.0
+#: What kubectl says of a request that the API server has not begun to process.
+_NOT_RECEIVED = ("The connection to the server", "Unable to connect to the server: net/http: TLS handshake timeout")
+TOO_MANY_REQUESTS = 429
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,9 @@ class Done:
         return self
 
 
-def run(*command: str, text: str = "", environment: Mapping[str, str] | None = None, seconds: float = 180) -> Done:
+def run(
+    *command: str, text: str = "", environment: Mapping[str, str] | None = None, seconds: float = COMMAND_SECONDS
+) -> Done:
     """Run a program and wait for it, at most `seconds`."""
     done = subprocess.run(
         command,
@@ -67,13 +77,19 @@ def run(*command: str, text: str = "", environment: Mapping[str, str] | None = N
 
 
 def kubectl(*arguments: str, text: str = "") -> Done:
-    """Run kubectl."""
-    return run(require_tool("kubectl"), *arguments, text=text)
+    """Run kubectl; repeat what the API server did not receive."""
+    done = run(require_tool("kubectl"), *arguments, text=text)
+    for _ in range(ATTEMPTS - 1):
+        if done.ok or not any(said in done.err for said in _NOT_RECEIVED):
+            break
+        time.sleep(RETRY_SECONDS)
+        done = run(require_tool("kubectl"), *arguments, text=text)
+    return done
 
 
 def helm(*arguments: str, text: str = "", tool: str = "helm") -> Done:
     """Run helm, or helm3; `--values -` reads `text`."""
-    return run(require_tool(tool), *arguments, text=text, seconds=300)
+    return run(require_tool(tool), *arguments, text=text)
 
 
 def apply(*objects: Object, dry_run: bool = False) -> Done:
@@ -86,6 +102,21 @@ def apply(*objects: Object, dry_run: bool = False) -> Done:
 def get(*arguments: str) -> Any:  # noqa: ANN401 - any JSON
     """Return what `kubectl get -o json` prints."""
     return json.loads(kubectl("get", "-o", "json", *arguments).checked().out)
+
+
+def wait_for_right(user: str, verb: str, resource: str, *options: str) -> None:
+    """Wait until the API server knows a right that has just been given to a user.
+
+    Args:
+        user: name of the user.
+        verb: "list", for instance.
+        resource: plural of the kind.
+        options: of `kubectl auth can-i`, such as the namespace.
+    """
+    eventually(
+        lambda: kubectl("auth", "can-i", verb, resource, *options, f"--as={user}").out.strip() == "yes",
+        f"{user} may {verb} {resource}",
+    )
 
 
 def condition(kind: str, name: str, condition_type: str = "Ready") -> Any:  # noqa: ANN401 - any JSON
@@ -168,8 +199,21 @@ class Api:
         )
 
     def send(self, method: str, path: str, body: Object | None = None) -> Response:
-        """Send a request; a response with status 0 says that there was none."""
-        headers = {**self._headers, "Content-Type": "application/json"}
+        """Send a request; a response with status 0 says that there was none. A read is repeated then."""
+        response = self._send(method, path, body)
+        for _ in range(ATTEMPTS - 1):
+            if method != "GET" or response.status not in {0, TOO_MANY_REQUESTS}:
+                break
+            time.sleep(RETRY_SECONDS)
+            response = self._send(method, path, body)
+        return response
+
+    def patch(self, path: str, *operations: Object) -> Response:
+        """Send a JSON patch."""
+        return self._send("PATCH", path, list(operations), "application/json-patch+json")
+
+    def _send(self, method: str, path: str, body: object, content_type: str = "application/json") -> Response:
+        headers = {**self._headers, "Content-Type": content_type}
         try:
             answer = self._pool.request(
                 method, self._host + path, body=json.dumps(body) if body else None, headers=headers

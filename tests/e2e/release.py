@@ -76,7 +76,7 @@ def install(more: Object | None = None, *, chart: Path = CHART, tool: str = "hel
     begin = time.monotonic()
     helm(
         *("install", NAME, str(chart), "--namespace", NAMESPACE, "--create-namespace"),
-        *("--wait", "--timeout", "2m", "--values", "-"),
+        *("--wait", "--timeout", "5m", "--values", "-"),
         text=json.dumps({**values(), **(more or {})}),
         tool=tool,
     ).checked()
@@ -87,7 +87,7 @@ def upgrade(changes: Object, *, tool: str = "helm", webhooks: int = 2) -> None:
     """Change values of the release and wait until the new replicas, so many of the webhook, are ready."""
     helm(
         *("upgrade", NAME, str(CHART), "--namespace", NAMESPACE, "--reset-then-reuse-values"),
-        *("--wait", "--timeout", "2m", "--values", "-"),
+        *("--wait", "--timeout", "5m", "--values", "-"),
         text=json.dumps(changes),
         tool=tool,
     ).checked()
@@ -102,13 +102,13 @@ def notes() -> str:
 
 def rollback() -> None:
     """Roll back to the previous revision and wait until its replicas are ready."""
-    helm("rollback", NAME, "--namespace", NAMESPACE, "--wait", "--timeout", "2m").checked()
+    helm("rollback", NAME, "--namespace", NAMESPACE, "--wait", "--timeout", "5m").checked()
     wait_until_ready()
 
 
 def uninstall() -> None:
     """Uninstall sealgate."""
-    helm("uninstall", NAME, "--namespace", NAMESPACE, "--wait", "--timeout", "2m").checked()
+    helm("uninstall", NAME, "--namespace", NAMESPACE, "--wait", "--timeout", "5m").checked()
 
 
 def delete_lease() -> None:
@@ -128,11 +128,23 @@ def installed() -> bool:
 def wait_until_ready(webhooks: int = 2) -> None:
     """Wait until the webhook has so many ready replicas, the operator two, and neither has others."""
     for component, replicas in (("webhook", webhooks), ("operator", 2)):
-        kubectl("-n", NAMESPACE, "rollout", "status", f"deployment/{NAME}-{component}", "--timeout=120s").checked()
+        kubectl("-n", NAMESPACE, "rollout", "status", f"deployment/{NAME}-{component}", "--timeout=150s").checked()
+        # The Deployment's status may still count pods that were killed a moment ago.
         eventually(
-            lambda component=component, replicas=replicas: len(pods(component)) == replicas,  # type: ignore[misc]  # mypy cannot infer a lambda with defaults
-            f"{replicas} replicas of the {component}",
+            lambda component=component, replicas=replicas: [True] * replicas == list(map(_ready, pods(component))),  # type: ignore[misc]  # mypy cannot infer a lambda with defaults
+            f"{replicas} ready replicas of the {component}",
         )
+
+
+def _ready(pod: Object) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    return any((found["type"], found["status"]) == ("Ready", "True") for found in conditions)
+
+
+def stop(component: str) -> None:
+    """Scale a component to 0 replicas, and wait until the last one has ended: until then it may still write."""
+    kubectl("-n", NAMESPACE, "scale", f"deployment/{NAME}-{component}", "--replicas=0").checked()
+    eventually(lambda: not _pods(component), f"the {component} has ended")
 
 
 def wait_for_old_replicas() -> None:

@@ -46,7 +46,16 @@ class Team:
             probe: an image without a signature by these keys.
         """
         self.require({"cosign": {"keys": list(keys)}}, action=action)
-        self.wait_for_decision(probe, admitted=action != "Enforce", warned=action == "Warn")
+        if action == "Audit":
+            eventually(lambda: self._audited(probe), "each replica has the policy")
+        else:
+            self.wait_for_decision(probe, admitted=action == "Warn", warned=action == "Warn")
+
+    def _audited(self, probe: str) -> bool:
+        """Return whether each replica says in its audit annotations that a policy does not accept an image."""
+        answers = release.review_on_each_replica(self.name, pod("probe", probe))
+        said = [(answer.get("auditAnnotations") or {}).get("container.main", "") for answer in answers]
+        return len(said) > 0 and all(text.startswith("not verified: ") for text in said)
 
     def require(self, *specs: Object, action: str = "Enforce") -> None:
         """Apply an authenticator for each spec, and a policy that requires all of them for every image."""
@@ -138,7 +147,7 @@ class Team:
         """Return what `kubectl get -o json` prints for the namespace."""
         return get("-n", self.name, *arguments)
 
-    def wait(self, condition: str, *what: str, seconds: int = 60) -> None:
+    def wait(self, condition: str, *what: str, seconds: int = 150) -> None:
         """Run `kubectl wait`."""
         self.kubectl("wait", f"--for={condition}", f"--timeout={seconds}s", *what).checked()
 

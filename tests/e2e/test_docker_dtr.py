@@ -191,7 +191,7 @@ def test_rollback_is_denied_after_a_webhook_restart(dtr: DTR, simulated: Simulat
     release.restart("webhook")
     release.wait_until_ready()
     # Terminating replicas still answer, from what they have cached.
-    kubectl("-n", NAMESPACE, "wait", "--for=delete", "--timeout=60s", *(f"pod/{name}" for name in before)).checked()
+    kubectl("-n", NAMESPACE, "wait", "--for=delete", "--timeout=150s", *(f"pod/{name}" for name in before)).checked()
     # The tag that was admitted before the restart is denied too: no cached finding is left.
     for image in (dtr.signed("1", RELEASES, ADMIN), dtr.push("8")):
         dtr.team.expect_denied(image.tagged, "Rollback")

@@ -17,7 +17,7 @@ import yaml
 from tests.chart.rendering import NAMESPACE, ROOT
 from tests.diagnosis.test_certificates import Issuer, pem
 from tests.e2e import release
-from tests.e2e.kube import Done, apply, eventually, kubectl, run
+from tests.e2e.kube import Done, apply, eventually, kubectl, run, wait_for_right
 from tests.e2e.objects import authenticator, policy
 from tests.e2e.release import NAME, REGISTRY
 from tests.e2e.test_scan import binding
@@ -57,6 +57,8 @@ class Doctor:
             binding("sealgate-doctor", "sealgate-doctor", account),
             *bound,
         ).checked()
+        wait_for_right(f"system:serviceaccount:default:{ACCOUNT}", "list", "verificationpolicies")
+        wait_for_right(f"system:serviceaccount:default:{ACCOUNT}", "list", "pods", "--namespace", NAMESPACE)
         token = kubectl("create", "token", ACCOUNT, "-n", "default").checked().out.strip()
         config = json.loads(kubectl("config", "view", "--raw", "--minify", "--flatten", "-o", "json").checked().out)
         config["users"][0]["user"] = {"token": token}
@@ -94,7 +96,7 @@ def named(samples: SampleImages) -> Iterator[str]:
     obj = policy(name, [name], "nowhere")
     obj["spec"]["images"] = [{"repository": f"{REGISTRY}/**"}, {"repository": "10.85.0.1:5999/**"}]
     apply(obj).checked()
-    kubectl("wait", "--for=condition=Ready", "--timeout=60s", f"vpol/{name}").checked()
+    kubectl("wait", "--for=condition=Ready", "--timeout=150s", f"vpol/{name}").checked()
     yield name
     kubectl("delete", "vpol,authn", name).checked()
 
@@ -167,23 +169,30 @@ def test_it_runs_in_a_pod_of_the_cluster() -> None:
     apply(made, binding("sealgate-doctor-pod", "sealgate-doctor", account), bound).checked()
     image = release.values()["webhook"]["image"]
     try:
-        done = kubectl(
-            *("-n", NAMESPACE, "run", "doctor", "--rm", "--attach", "--quiet", "--restart=Never"),
+        # Not attached: what a container writes before kubectl is attached is lost.
+        kubectl(
+            *("-n", NAMESPACE, "run", "doctor", "--restart=Never"),
             *(f"--image={image['repository']}:{image['tag']}", f"--image-pull-policy={image['pullPolicy']}"),
             *("--overrides", json.dumps({"spec": {"serviceAccountName": "sealgate-doctor"}})),
             *("--command", "--", "sealgate", "doctor", "--output", "json"),
-        )
-        found = [check for check in json.loads(done.out)["checks"] if check["area"] in OWN_AREAS]
+        ).checked()
+        eventually(lambda: _phase("doctor") in {"Succeeded", "Failed"}, "it has examined")
+        document = json.loads(kubectl("-n", NAMESPACE, "logs", "doctor").checked().out)
+        found = [check for check in document["checks"] if check["area"] in OWN_AREAS]
         assert {check["name"]: check for check in found if check["result"] != "ok"} == {}
     finally:
+        kubectl("-n", NAMESPACE, "delete", "pod", "doctor", "--ignore-not-found")
         kubectl("delete", "clusterrolebinding", "sealgate-doctor-pod")
         kubectl("-n", NAMESPACE, "delete", "rolebinding/sealgate-doctor-pod", "serviceaccount/sealgate-doctor")
 
 
+def _phase(pod: str) -> str:
+    return str(kubectl("-n", NAMESPACE, "get", "pod", pod, "-o", "jsonpath={.status.phase}").checked().out)
+
+
 def test_a_broken_ca_bundle_is_named(doctor: Doctor) -> None:
-    kubectl("-n", NAMESPACE, "scale", f"deployment/{NAME}-operator", "--replicas=0").checked()
     try:
-        eventually(lambda: not release.pods("operator"), "the operator has ended")
+        release.stop("operator")
         bundle = base64.b64encode(pem(Issuer("another").certificate)).decode()
         patch = [{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": bundle}]
         kubectl("patch", WORKLOADS, "--type=json", "-p", json.dumps(patch)).checked()

@@ -60,7 +60,7 @@ def _present() -> None:
 
 def _remove_everything() -> None:
     for name in helm("list", "--namespace", NAMESPACE, "--short").checked().out.split():
-        helm("uninstall", name, "--namespace", NAMESPACE, "--wait", "--timeout", "2m").checked()
+        helm("uninstall", name, "--namespace", NAMESPACE, "--wait", "--timeout", "5m").checked()
     release.delete_lease()
     # Helm 4 does not delete configurations that kubectl has replaced, because they lack its annotations.
     kubectl("delete", CONFIGURATIONS, "-l", "app.kubernetes.io/part-of=sealgate").checked()
@@ -129,8 +129,7 @@ def test_helm_3_install_enforces_and_upgrade_opens_no_gap(team: Team, samples: S
 @pytest.mark.usefixtures("_present")
 def test_uninstall_without_operator_removes_configurations(team: Team, samples: SampleImages) -> None:
     team.wait_for_decision(samples.unsigned.tagged, admitted=False)
-    kubectl("-n", NAMESPACE, "scale", "deployment/sealgate-operator", "--replicas=0").checked()
-    eventually(lambda: not release.pods("operator"), "no operator")
+    release.stop("operator")
     assert not _admitted(team, samples)
     release.uninstall()
     assert get(CONFIGURATIONS)["items"] == []
@@ -143,7 +142,7 @@ def test_rendered_chart_works_with_kubectl_apply(team: Team, samples: SampleImag
     rendered = helm("template", release.NAME, str(CHART), *options, text=json.dumps(release.values())).checked().out
     kubectl("apply", "-n", NAMESPACE, "-f", "-", text=rendered).checked()
     try:
-        kubectl("-n", NAMESPACE, "rollout", "status", "deployment/sealgate-operator", "--timeout=120s").checked()
+        kubectl("-n", NAMESPACE, "rollout", "status", "deployment/sealgate-operator", "--timeout=150s").checked()
         assert not _admitted(team, samples)
     finally:
         kubectl("delete", "-n", NAMESPACE, "-f", "-", "--ignore-not-found", text=rendered).checked()
@@ -184,10 +183,16 @@ def test_upgrade_without_copies_enforces_when_helm_returns(team: Team, samples: 
 @pytest.mark.usefixtures("_present")
 def test_rules_removed_by_kubectl_replace_are_restored(team: Team, samples: SampleImages) -> None:
     kubectl("replace", "-f", "-", text=_configurations("helm")).checked()
-    eventually(lambda: all(hook.get("rules") for hook in release.webhooks()), "the rules are back", 20)
+    eventually(lambda: all(hook.get("rules") for hook in release.webhooks()), "the rules are back")
     team.wait_for_decision(samples.unsigned.tagged, admitted=False)
+    # The operator applies the rules of one configuration after the other, and writes the Event of each afterwards.
+    eventually(lambda: "sealgate-workloads" in _rules_changed(), "the Event of the rules")
+
+
+def _rules_changed() -> set[str]:
+    """Return the configurations about which an Event says that another client changed their rules."""
     events = get("events", "-n", "default", "--field-selector=reason=RulesChanged")["items"]
-    assert "sealgate-workloads" in {event["involvedObject"]["name"] for event in events}
+    return {event["involvedObject"]["name"] for event in events}
 
 
 KIND: Object = {"group": "argoproj.io", "resource": "rollouts", "kind": "Rollout", "podSpec": "spec.template.spec"}
@@ -200,7 +205,7 @@ def _admitted(team: Team, samples: SampleImages) -> bool:
 
 def _expect_admitted(team: Team, samples: SampleImages) -> None:
     """Expect that an unsigned image is admitted once the API server has noticed that no configuration is left."""
-    eventually(lambda: _admitted(team, samples), "enforcement has ended", 10)
+    eventually(lambda: _admitted(team, samples), "enforcement has ended")
 
 
 def _configurations(tool: str) -> str:

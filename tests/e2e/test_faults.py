@@ -42,8 +42,7 @@ def test_killed_webhook_replicas_admit_nothing_unsigned(team: Team, samples: Sam
 
 
 def test_admission_works_without_an_operator(new_team: Callable[[], Team], team: Team, samples: SampleImages) -> None:
-    kubectl("-n", NAMESPACE, "scale", "deployment/sealgate-operator", "--replicas=0").checked()
-    eventually(lambda: not release.pods("operator"), "no operator")
+    release.stop("operator")
     other = new_team()
     other.require_signature(samples.key.entry, probe=samples.unsigned.tagged)
     other.wait_for_decision(samples.signed.tagged, admitted=True)
@@ -104,18 +103,18 @@ def test_power_failure_is_survived_and_admits_nothing_unsigned(
     team = new_team()
     team.wait_for_decision(samples.unsigned.tagged, admitted=False)
     team.create(workload("Deployment", "app", samples.signed.tagged)).checked()
-    team.kubectl("rollout", "status", "deployment/app", "--timeout=60s").checked()
+    team.kubectl("rollout", "status", "deployment/app", "--timeout=150s").checked()
     machine.power_off()
     machine.power_on()
     done = team.create(pod("early", samples.unsigned.tagged))
     assert not done.ok
     team.wait_for_decision(samples.signed.tagged, admitted=True)
-    team.kubectl("rollout", "status", "deployment/app", "--timeout=120s").checked()
+    team.kubectl("rollout", "status", "deployment/app", "--timeout=150s").checked()
     release.wait_until_ready()
     team.wait_for_decision(samples.unsigned.tagged, admitted=False)
     # New pods of the Deployment are admitted too.
     team.kubectl("delete", "pods", "--all", "--wait=false").checked()
-    team.kubectl("rollout", "status", "deployment/app", "--timeout=120s").checked()
+    team.kubectl("rollout", "status", "deployment/app", "--timeout=150s").checked()
     eventually(lambda: _ready(EVERYTHING), "the operator is back")
 
 

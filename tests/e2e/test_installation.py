@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tests.chart.rendering import NAMESPACE
 from tests.e2e import release
-from tests.e2e.kube import get, helm, kubectl
+from tests.e2e.kube import eventually, get, helm, kubectl
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import SampleImages
@@ -30,9 +30,12 @@ def test_two_replicas_of_each_run_without_restarts() -> None:
 
 
 def test_lease_names_a_running_operator() -> None:
-    lease = get("lease", f"{release.NAME}-leader", "-n", NAMESPACE)
-    holder = lease["spec"]["holderIdentity"].partition("_")[0]
-    assert holder in {pod["metadata"]["name"] for pod in release.pods("operator")}
+    def leads() -> bool:
+        lease = get("lease", f"{release.NAME}-leader", "-n", NAMESPACE)
+        holder = lease["spec"]["holderIdentity"].partition("_")[0]
+        return holder in {pod["metadata"]["name"] for pod in release.pods("operator")}
+
+    eventually(leads, "a running operator leads")
 
 
 def test_all_webhooks_have_the_same_ca_bundle() -> None:

@@ -118,7 +118,7 @@ def test_image_signed_by_skopeo_runs_by_tag_and_digest(openshift: OpenShift) -> 
 def test_deployment_of_an_image_signed_by_skopeo_runs(openshift: OpenShift) -> None:
     image = openshift.signed(f"{API}:2", openshift.release)
     openshift.team.create(workload("Deployment", "app", image.tagged)).checked()
-    openshift.team.kubectl("rollout", "status", "deployment/app", "--timeout=60s").checked()
+    openshift.team.kubectl("rollout", "status", "deployment/app", "--timeout=150s").checked()
     (made,) = openshift.team.get("pods", "-l", "app=app")["items"]
     assert made["spec"]["containers"][0]["image"] == f"{image.tagged}@{image.digest}"
 

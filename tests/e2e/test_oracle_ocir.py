@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e import release
 from tests.e2e.kube import condition, eventually, get
 from tests.e2e.objects import pod
 from tests.e2e.servers import ca_of, secrets, serve
@@ -144,7 +143,7 @@ def test_wrong_api_key_denies_images(ocir: OCIR, new_team: Callable[[], Team]) -
 
 def test_disabled_vault_key_is_dropped(ocir: OCIR) -> None:
     ocir.vault.keys[IN_VAULT].state = "DISABLED"
-    eventually(lambda: ocir.key()["state"] == "Refused", "the status says so", 2 * release.KEY_REFRESH)
+    eventually(lambda: ocir.key()["state"] == "Refused", "the status says so")
     assert ocir.key()["reason"] == "Disabled"
     ocir.team.wait_for_decision(ocir.images["vault"].tagged, admitted=False)
     ocir.team.expect_denied(ocir.images["vault"].tagged, "UnknownKey")

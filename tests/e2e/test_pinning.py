@@ -69,7 +69,7 @@ def test_pod_is_pinned_to_the_digest_that_runs(team: Team, samples: SampleImages
 
 def test_workload_templates_are_not_pinned(team: Team, samples: SampleImages) -> None:
     team.create(workload("Deployment", "app", samples.signed.tagged)).checked()
-    team.kubectl("rollout", "status", "deployment/app", "--timeout=60s").checked()
+    team.kubectl("rollout", "status", "deployment/app", "--timeout=150s").checked()
     for kind in ("deployments", "replicasets"):
         (found,) = team.get(kind)["items"]
         assert found["spec"]["template"]["spec"]["containers"][0]["image"] == samples.signed.tagged

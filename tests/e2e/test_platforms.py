@@ -97,6 +97,9 @@ def test_runs_under_user_ids_that_openshift_assigns(team: Team, samples: SampleI
     mine = pod("mine", samples.signed.tagged, securityContext={"runAsUser": 65532})
     refused = "runAsUser: invalid value"
     eventually(lambda: refused in _create(mine), "pods with a user ID of their own are refused")
+    eventually(lambda: "invalid value" not in _create(pod("any", samples.signed.tagged)), "others are given one")
+    # Helm asks the API server which groups it serves.
+    eventually(lambda: "security.openshift.io" in kubectl("get", "--raw", "/apis").checked().out, "the group is served")
     # Without the hostPath volume of other tests, which only privileged SCCs allow.
     release.upgrade({"webhook": {"extraVolumes": [], "extraVolumeMounts": []}})
     script = (
@@ -158,14 +161,14 @@ def test_webhook_answers_on_the_host_network(team: Team, samples: SampleImages) 
     _upgrade(replicas=1).checked()
     # A rollout ends the old replica first, because the new one needs its ports.
     release.restart("webhook")
-    kubectl("-n", NAMESPACE, "rollout", "status", deployment, "--timeout=120s").checked()
+    kubectl("-n", NAMESPACE, "rollout", "status", deployment, "--timeout=150s").checked()
     team.wait_for_decision(samples.signed.tagged, admitted=True)
 
 
 def _upgrade(*, wait: bool = True, **webhook: Any) -> Any:
     return helm(
         *("upgrade", release.NAME, str(CHART), "--namespace", NAMESPACE, "--reset-then-reuse-values"),
-        *(("--wait", "--timeout", "2m") if wait else ()),
+        *(("--wait", "--timeout", "5m") if wait else ()),
         *("--values", "-"),
         text=json.dumps({"webhook": webhook}),
     )

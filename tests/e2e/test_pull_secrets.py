@@ -63,6 +63,7 @@ def _start(folder: Path, machine: Machine, port: int) -> subprocess.Popen[bytes]
             return client.connect_ex((machine.address, port)) == 0
 
     eventually(listening, "the registry listens")
+    assert process.poll() is None, "the registry has ended; another process listens on its port"
     return process
 
 
@@ -88,7 +89,7 @@ def test_pull_secret_of_the_service_account_is_used(team: Team, private: Image) 
     patch = '{"imagePullSecrets": [{"name": "pull"}]}'
     team.kubectl("patch", "serviceaccount", "default", "-p", patch).checked()
     team.create(workload("Deployment", "app", private.tagged)).checked()
-    team.kubectl("rollout", "status", "deployment/app", "--timeout=60s").checked()
+    team.kubectl("rollout", "status", "deployment/app", "--timeout=150s").checked()
 
 
 def test_secret_of_another_namespace_is_not_used(

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tests.e2e.teams import Team
 
 KEPT = "e2e-kept"
-#: The leaf certificate is renewed after 50 s, the CA from 70 s on; each change has 7.5 s to propagate.
-LIFETIMES = {"caLifetimeHours": 105 / 3600, "leafLifetimeHours": 75 / 3600}
+#: The leaf certificate is renewed after 80 s, the CA from 110 s on; each change has 12 s to propagate.
+LIFETIMES = {"caLifetimeHours": 165 / 3600, "leafLifetimeHours": 120 / 3600}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,6 @@ def _kept(samples: SampleImages) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_kept")
-@pytest.mark.timeout(400)
 def test_uninstall_unblocks_and_reinstall_keeps_pods_running(
     new_team: Callable[[], Team], samples: SampleImages
 ) -> None:
@@ -43,7 +42,7 @@ def test_uninstall_unblocks_and_reinstall_keeps_pods_running(
     assert "deleted" in kubectl("delete", "authn", "--all", "--dry-run=server").out
     team = new_team()
     team.create(workload("Deployment", "old", samples.unsigned.tagged)).checked()
-    team.kubectl("rollout", "status", "deployment/old", "--timeout=60s").checked()
+    team.kubectl("rollout", "status", "deployment/old", "--timeout=150s").checked()
     (before,) = team.get("pods")["items"]
 
     release.delete_lease()
@@ -66,7 +65,6 @@ def _short_lifetimes() -> None:
 
 
 @pytest.mark.usefixtures("_short_lifetimes")
-@pytest.mark.timeout(400)
 def test_certificate_and_ca_rotation_fails_no_call_under_load(team: Team, samples: SampleImages) -> None:
     leaves, bundles = {_leaf()}, {_bundle()}
 
@@ -78,7 +76,7 @@ def test_certificate_and_ca_rotation_fails_no_call_under_load(team: Team, sample
 
     # Kubelets alone take up to 90 s, which is why certificates that live for less than 15 minutes are for tests only.
     with release.frequent_pod_syncs(), AdmissionLoad(team.name, samples.signed.tagged) as load:
-        eventually(rotated, "certificates and CAs were replaced", 300)
+        eventually(rotated, "certificates and CAs were replaced", 400)
     print(f"\n{len(leaves)} certificates, {len(bundles)} bundles, {load.calls} calls")  # noqa: T201 - a figure for the log
     assert load.failures == []
 

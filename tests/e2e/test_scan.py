@@ -13,7 +13,7 @@ import yaml
 
 from sealgate.keys.public_keys import load_public_key
 from tests.chart.rendering import ROOT
-from tests.e2e.kube import Done, apply, get, kubectl, run
+from tests.e2e.kube import Done, apply, get, kubectl, run, wait_for_right
 from tests.e2e.objects import pod, workload
 from tests.e2e.release import REGISTRY
 from tests.support.reports import read_junit, read_sarif
@@ -46,6 +46,9 @@ class Scanner:
             binding(f"{name}-policies", POLICIES, account),
             binding(f"{name}-workloads", WORKLOADS, account, namespace=None if team is None else team.name),
         ).checked()
+        for kind in ("verificationpolicies", "pods"):
+            options = ("--all-namespaces",) if team is None or kind != "pods" else ("--namespace", team.name)
+            wait_for_right(f"system:serviceaccount:{ACCOUNTS}:{name}", "list", kind, *options)
         token = kubectl("create", "token", name, "-n", ACCOUNTS).checked().out.strip()
         config = json.loads(kubectl("config", "view", "--raw", "--minify", "--flatten", "-o", "json").checked().out)
         config["users"][0]["user"] = {"token": token}
@@ -98,6 +101,8 @@ def busy(new_module_team: Callable[[], Team], samples: SampleImages) -> Team:
     team.create(pod("bad", samples.unsigned.tagged)).checked()
     team.create(workload("Deployment", "more", samples.signed.tagged)).checked()
     team.wait("condition=Ready", "pod/good", "pod/bad")
+    # Its pod must be older than the policy too: newer ones are pinned, and so have another image.
+    team.wait("condition=Available", "deployment/more")
     team.require_signature(samples.key.entry, probe=samples.untrusted.tagged)
     return team
 

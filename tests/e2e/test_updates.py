@@ -25,7 +25,7 @@ def old(new_team: Callable[[], Team], samples: SampleImages) -> Team:
     deployment["spec"]["replicas"] = 2
     team.create(deployment).checked()
     team.create(pod("old", samples.unsigned.tagged, containers=_containers(samples))).checked()
-    team.kubectl("rollout", "status", "deployment/old", "--timeout=60s").checked()
+    team.kubectl("rollout", "status", "deployment/old", "--timeout=150s").checked()
     team.require_signature(samples.key.entry, probe=samples.untrusted.tagged)
     return team
 
@@ -36,7 +36,7 @@ def _containers(samples: SampleImages) -> list[Any]:
 
 def test_rollout_of_an_unsigned_image_is_denied(team: Team, samples: SampleImages) -> None:
     team.create(workload("Deployment", "app", samples.signed.tagged)).checked()
-    team.kubectl("rollout", "status", "deployment/app", "--timeout=60s").checked()
+    team.kubectl("rollout", "status", "deployment/app", "--timeout=150s").checked()
     done = team.kubectl("set", "image", "deployment/app", f"main={samples.unsigned.tagged}")
     assert not done.ok
     assert samples.unsigned.tagged in done.err
@@ -46,11 +46,11 @@ def test_rollout_of_an_unsigned_image_is_denied(team: Team, samples: SampleImage
 
 def test_signed_image_is_rolled_out_and_back(team: Team, samples: SampleImages) -> None:
     team.create(workload("Deployment", "app", samples.signed.tagged)).checked()
-    team.kubectl("rollout", "status", "deployment/app", "--timeout=60s").checked()
+    team.kubectl("rollout", "status", "deployment/app", "--timeout=150s").checked()
     team.kubectl("set", "image", "deployment/app", f"main={samples.newer.tagged}").checked()
-    team.kubectl("rollout", "status", "deployment/app", "--timeout=60s").checked()
+    team.kubectl("rollout", "status", "deployment/app", "--timeout=150s").checked()
     team.kubectl("rollout", "undo", "deployment/app").checked()
-    team.kubectl("rollout", "status", "deployment/app", "--timeout=60s").checked()
+    team.kubectl("rollout", "status", "deployment/app", "--timeout=150s").checked()
     assert team.get("deployment/app")["spec"]["template"]["spec"]["containers"][0]["image"] == samples.signed.tagged
 
 
@@ -77,7 +77,7 @@ def _refused(team: Team) -> bool:
 def test_old_workload_can_be_labelled_and_deleted(old: Team) -> None:
     old.kubectl("label", "deployment/old", "pod/old", "team=old").checked()
     old.kubectl("annotate", "deployment/old", "pod/old", "team=old").checked()
-    old.kubectl("delete", "deployment/old", "--timeout=30s").checked()
+    old.kubectl("delete", "deployment/old", "--timeout=150s").checked()
     eventually(lambda: not _pods(old), "its pods are deleted")
 
 

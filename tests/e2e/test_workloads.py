@@ -58,7 +58,7 @@ def test_workloads_with_signed_image_run(team: Team, samples: SampleImages) -> N
     for kind in WORKLOADS:
         team.create(workload(kind, kind.lower(), samples.signed.tagged)).checked()
     for kind in ("Deployment", "StatefulSet", "DaemonSet"):
-        team.kubectl("rollout", "status", f"{kind.lower()}/{kind.lower()}", "--timeout=60s").checked()
+        team.kubectl("rollout", "status", f"{kind.lower()}/{kind.lower()}", "--timeout=150s").checked()
     team.wait("jsonpath={.status.readyReplicas}=1", "replicaset/replicaset")
     team.wait("jsonpath={.status.readyReplicas}=1", "replicationcontroller/replicationcontroller")
     team.wait("condition=Complete", "job/job")

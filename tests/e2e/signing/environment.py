@@ -41,8 +41,11 @@ SECRETS = f"{NAMESPACE}-signing"
 REGISTRY = release.SIGNING
 TOKEN = "e2e-token-of-the-registry"  # noqa: S105 - of a registry that lives as long as these tests
 WORKER, EVENTS = "signing-worker", "signing-events"
-#: Seconds until an image that was pushed is signed; the endpoint and the worker may have to catch up first.
-SECONDS = 90
+#: Seconds until an image that was pushed is signed; the endpoint and the worker may have to catch up first, and repeat
+#: what failed ever more rarely.
+SECONDS = 240
+#: States of a request whose image is signed: for the request, or by a resync that found it first.
+SIGNED = {"Signed", "AlreadySigned"}
 _CONFIG = """\
 version: 0.1
 storage: {{filesystem: {{rootdirectory: {folder}/data}}}}
@@ -181,8 +184,8 @@ def states(prefix: str = "") -> dict[str, str]:
 
 
 def wait_until_signed(tagged: str) -> None:
-    """Wait until the image of a SigningRequest is signed: for the request, or by a resync that found it first."""
-    eventually(lambda: states().get(tagged) in {"Signed", "AlreadySigned"}, f"{tagged} is signed", SECONDS)
+    """Wait until the image of a SigningRequest is signed."""
+    eventually(lambda: states().get(tagged) in SIGNED, f"{tagged} is signed", SECONDS)
 
 
 @contextmanager
@@ -270,6 +273,7 @@ def _registry(folder: Path, url: str, ca: ClientCA) -> Iterator[RegistryFront]:
 
     try:
         eventually(listening, "the registry listens")
+        assert process.poll() is None, "the registry has ended; another process listens on its port"
         name, _, front_port = REGISTRY.partition(":")
         with serve(RegistryFront, name, int(front_port), upstream=f"http://127.0.0.1:{port}") as front:
             yield front

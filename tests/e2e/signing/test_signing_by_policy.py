@@ -10,7 +10,7 @@ import urllib3
 
 from tests.chart.rendering import NAMESPACE
 from tests.e2e import release
-from tests.e2e.kube import apply, eventually, get, kubectl
+from tests.e2e.kube import apply, eventually, get, kubectl, wait_for_right
 from tests.e2e.objects import authenticator
 from tests.e2e.servers import ca_of, secrets
 from tests.e2e.signing.environment import (
@@ -24,6 +24,7 @@ from tests.e2e.signing.environment import (
     states,
     wait_until_signed,
 )
+from tests.webhook.events.bodies import docker_body, docker_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,7 +106,7 @@ def test_pushed_image_is_signed_with_openpgp_and_runs(
 
 
 def test_image_from_before_the_policy_is_signed_by_a_run_only(
-    signing: Signing, cosign_team: Team, image_builder: ImageBuilder
+    signing: Signing, prefixes: Prefixes, cosign_team: Team, image_builder: ImageBuilder
 ) -> None:
     name = "e2e-old"
 
@@ -114,6 +115,8 @@ def test_image_from_before_the_policy_is_signed_by_a_run_only(
         return run.get("id") == "first" and run["state"] == "Ended" and run
 
     image = image_builder.push(f"{signing.run}/{name}/app:1", "old")
+    # The registry reports pushes in their order: after this one, that of the old image has been reported.
+    wait_until_signed(image_builder.push(f"{prefixes.cosign}/after-old:1", "after-old").tagged)
     with signing.policy(name) as prefix:
         newer = image_builder.push(f"{prefix}/app:2", "new")
         wait_until_signed(newer.tagged)
@@ -126,14 +129,16 @@ def test_image_from_before_the_policy_is_signed_by_a_run_only(
     cosign_team.expect_running(image)
 
 
-def test_event_without_the_token_of_its_source_is_refused(signing: Signing) -> None:
-    before = set(states())
+def test_event_without_the_token_of_its_source_is_refused(signing: Signing, prefixes: Prefixes) -> None:
+    repository = f"{prefixes.cosign}/forged"
+    host, _, path = repository.partition("/")
+    body = docker_body(docker_event(path, "1", host=host))
     with urllib3.PoolManager(cert_reqs="CERT_NONE", retries=False, timeout=20) as pool:
         for headers in ({}, {"Authorization": "Bearer other"}):
-            answer = pool.request("POST", f"{signing.url}/events/main", body=b"{}", headers=headers)
+            answer = pool.request("POST", f"{signing.url}/events/main", body=body, headers=headers)
             assert answer.status == 401  # noqa: PLR2004 - HTTP's status
             assert TOKEN.encode() not in answer.data
-    assert set(states()) == before
+    assert states(repository) == {}
 
 
 @pytest.mark.usefixtures("signing")
@@ -162,6 +167,8 @@ def test_policy_editor_cannot_write_signing_policies() -> None:
     for user, bound in names.items():
         kubectl("create", "clusterrolebinding", user, f"--clusterrole={bound}", f"--user={user}").checked()
     try:
+        wait_for_right("e2e-editor", "create", "authenticators")
+        wait_for_right("e2e-releaser", "create", "signingpolicies")
         for user, allowed in (("e2e-editor", "no"), ("e2e-releaser", "yes")):
             for verb in ("create", "patch", "delete"):
                 assert kubectl("auth", "can-i", verb, "signingpolicies", f"--as={user}").out.strip() == allowed

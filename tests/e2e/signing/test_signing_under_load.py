@@ -23,7 +23,7 @@ from tests.e2e import release
 from tests.e2e.images import CONFIG, MANIFEST, Image, PlainRegistry
 from tests.e2e.kube import api, eventually, kubectl
 from tests.e2e.servers import ca_of
-from tests.e2e.signing.environment import EVENTS, REGISTRY, SECONDS, states
+from tests.e2e.signing.environment import EVENTS, REGISTRY, SECONDS, SIGNED, states
 from tests.support.simulators.http_faults import Fault
 from tests.support.simulators.huawei_dew import PROJECT
 
@@ -129,7 +129,7 @@ class Bench:
             return [] if "Waiting" in mine else mine
 
         found = eventually(ended, f"all {len(images)} requests have ended", seconds)
-        assert set(found) <= {"Signed", "AlreadySigned"}, found
+        assert set(found) <= SIGNED, found
         with ThreadPoolExecutor(4) as pool:
             counts = list(pool.map(self._registry.signatures, images))
         assert counts == [1] * len(images)
@@ -150,7 +150,7 @@ def bench(signing: Signing) -> Iterator[Bench]:
 def test_killed_endpoint_loses_no_push(bench: Bench) -> None:
     with bench.policy("e2e-killed-endpoint", UNLIMITED) as prefix:
         images = bench.push(prefix, range(60))
-        eventually(lambda: states(prefix), "the first push is accepted")
+        eventually(lambda: states(prefix), "the first push is accepted", SECONDS)
         # The registry is sending the others; the next ones are pushed while there is no endpoint.
         _kill(*(found["metadata"]["name"] for found in release.pods(EVENTS)))
         images += bench.push(prefix, range(60, 120))
@@ -183,7 +183,9 @@ def test_worker_killed_after_each_step_leaves_one_signature_of_each_image(bench:
             bench.expect_signed_once(prefix, images)
         # The state of one request is written, those of others are not.
         images = bench.push(prefix, range(2 * REPOSITORIES, 6 * REPOSITORIES))
-        eventually(lambda: "Signed" in map(states(prefix).get, (image.tagged for image in images)), "one state")
+        eventually(
+            lambda: SIGNED & set(map(states(prefix).get, (image.tagged for image in images))), "one state", SECONDS
+        )
         _kill(_leader())
         bench.expect_signed_once(prefix, images)
 

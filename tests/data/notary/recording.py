@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import re
-import socket
 import ssl
 import subprocess
 import time
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import trustme
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from tests.support.real_tools.ports import port_of, reserve_port
 from tests.support.signers.notary import Signer, certified, load_signer
 from tests.support.signers.private_keys import PrivateKey
 from tests.support.simulators.notary import file_hashes
@@ -58,12 +58,9 @@ class Notary:
         self._trust: ssl.SSLContext | None = None
         if name:
             self._certify(name)
-        # Kept until the server has ended, so that no other process gets its port; servers may still listen there.
-        self._reservation = socket.socket()
-        self._reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._reservation.bind((host, 0))
-        self.address = f"{host}:{self._reservation.getsockname()[1]}"
-        port = self.address.rpartition(":")[2]
+        self._reservation = reserve_port(host)
+        port = port_of(self._reservation)
+        self.address = f"{host}:{port}"
         self.url = f"https://{name}:{port}" if name else f"http://{self.address}"
 
     def __enter__(self) -> Self:

@@ -18,6 +18,7 @@ from tests.e2e import release
 from tests.e2e.kube import api, apply, eventually, get, kubectl
 from tests.e2e.objects import secret
 from tests.e2e.servers import serve
+from tests.support.real_tools.ports import port_of, reserve_port
 from tests.support.real_tools.required import require_tool
 from tests.support.signers.client_certificates import SERVER, ClientCA
 from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
@@ -242,6 +243,8 @@ def installed(services: Services, folder: Path, machine: Machine) -> Iterator[tu
     apply(secret("e2e-events-tls", {"tls.crt": bundle, "tls.key": bundle})).checked()
     release.upgrade(values_for(services))
     try:
+        # They keep refusals for longer.
+        release.wait_for_old_replicas()
         service = get("service", f"{release.NAME}-{EVENTS}", "-n", NAMESPACE)
         machine.add_host_name(host, service["spec"]["clusterIP"])
         url = f"https://{host}"
@@ -255,8 +258,8 @@ def installed(services: Services, folder: Path, machine: Machine) -> Iterator[tu
 @contextmanager
 def _registry(folder: Path, url: str, ca: ClientCA) -> Iterator[RegistryFront]:
     (folder / "ca.pem").write_bytes(ca.pem)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    reservation = reserve_port()
+    port = port_of(reservation)
     text = _CONFIG.format(folder=folder, address=f"127.0.0.1:{port}", url=url, token=TOKEN)
     (folder / "config.yml").write_text(text)
     process = subprocess.Popen(
@@ -280,3 +283,4 @@ def _registry(folder: Path, url: str, ca: ClientCA) -> Iterator[RegistryFront]:
     finally:
         process.terminate()
         process.wait()
+        reservation.close()

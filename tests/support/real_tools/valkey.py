@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from typing import TYPE_CHECKING, Any
 
 import valkey
 
+from tests.support.real_tools.ports import port_of, reserve_port
 from tests.support.real_tools.required import require_tool
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ class ValkeyServer:
         self._arguments = arguments
         self._tls = tls
         self._address = address
-        self.port = _free_port(address)
+        # Kept until the server has ended for good, so that it can start again there.
+        self._reservation = reserve_port(address)
+        self.port = port_of(self._reservation)
         self._process: subprocess.Popen[str] | None = None
         self._admin: Any = None
 
@@ -51,6 +53,7 @@ class ValkeyServer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.kill()
+        self._reservation.close()
 
     @property
     def admin(self) -> Any:
@@ -107,10 +110,3 @@ class ValkeyServer:
         certificate, key, ca = map(str, self._tls)
         files = ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", ca]
         return ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no", *files]
-
-
-def _free_port(address: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -15,6 +15,7 @@ import yaml
 from sealgate_webhook.events.policies import PATH as POLICIES
 from tests.support.real_tools.docker_registry import DockerRegistry
 from tests.support.real_tools.notifications import notifications
+from tests.support.real_tools.ports import port_of, reserve_port
 from tests.support.real_tools.required import require_tool
 from tests.support.signers.client_certificates import ClientCA, client_context
 from tests.support.simulators.kubernetes import Fault, KubernetesSimulator
@@ -193,19 +194,13 @@ def test_pushes_to_a_real_registry_are_requested(tmp_path: Path, cluster: Kubern
 def registry_with_notifications(folder: Path, cluster: KubernetesSimulator) -> Iterator[tuple[DockerRegistry, Server]]:
     """Run a docker-registry that sends its events to an endpoint.
 
-    Each needs the other's port: the registry gets one that was free, as the endpoint is started first.
+    Each needs the other's port: that of the registry is reserved, as the endpoint is started first.
     """
-    port = _free_port()
-    host = f"127.0.0.1:{port}"
-    cluster.put(POLICIES, signing_policy("shop", f"{host}/shop/*"))
-    with serving(folder, cluster, sources=[source(folder, registry=host)]) as server:
+    with ExitStack() as stack:
+        port = port_of(stack.enter_context(reserve_port()))
+        host = f"127.0.0.1:{port}"
+        cluster.put(POLICIES, signing_policy("shop", f"{host}/shop/*"))
+        server = stack.enter_context(serving(folder, cluster, sources=[source(folder, registry=host)]))
         wait_until_ready(server, cluster)
         more = notifications(f"{url_of(server)}/events/shop", TOKEN)
-        with DockerRegistry(folder / "registry", port, more) as registry:
-            yield registry, server
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+        yield stack.enter_context(DockerRegistry(folder / "registry", port, more)), server

@@ -14,7 +14,7 @@ import pytest
 
 from tests.api.crd_examples import AUTHENTICATOR, EXCEPTION, FORMATS, POLICY, WRONG, Wrong, of_format
 from tests.chart.rendering import CHART
-from tests.e2e.kube import api
+from tests.e2e.kube import api, eventually
 from tests.support.real_tools.required import require_tool
 
 if TYPE_CHECKING:
@@ -34,11 +34,14 @@ def _crds() -> None:
     as_helm = ("--server-side", "--field-manager=helm", "--force-conflicts")  # so that helm can update them
     done = _kubectl("apply", *as_helm, "-f", str(CHART / "crds"))
     assert done.returncode == 0, done.stderr
-    done = _kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CHART / "crds"))
+    done = _kubectl("wait", "--for=condition=Established", "--timeout=150s", "-f", str(CHART / "crds"))
     assert done.returncode == 0, done.stderr
     for crd in json.loads(_kubectl("get", "-o", "json", "-f", str(CHART / "crds")).stdout)["items"]:
         conditions = {condition["type"]: condition["status"] for condition in crd["status"]["conditions"]}
         assert "NonStructuralSchema" not in conditions
+        # The API server may need a moment to serve a kind whose definition is established.
+        path = f"/apis/{crd['spec']['group']}/{crd['spec']['versions'][0]['name']}/{crd['spec']['names']['plural']}"
+        eventually(lambda path=path: api().send("GET", path).ok, f"{path} is served")  # type: ignore[misc]  # mypy cannot infer a lambda with a default
 
 
 @pytest.mark.parametrize(

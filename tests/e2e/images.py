@@ -67,7 +67,7 @@ class PlainRegistry:
 
     def __init__(self, host: str) -> None:
         self._url = f"http://{host}"
-        self._pool = urllib3.PoolManager(maxsize=4, retries=False, timeout=20)
+        self._pool = urllib3.PoolManager(maxsize=4, retries=False, timeout=60)
 
     def push_blob(self, repository: str, data: bytes) -> Digest:
         """Store a blob."""

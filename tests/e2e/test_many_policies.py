@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 MANY = 5000
 #: Parts in which they are deleted: one request for all could exceed the API server's time limit of a request.
 PARTS = 50
-#: The most seconds from the start of a replica until it has loaded all policies.
-SECONDS = 15.0
+#: The most seconds from the start of a replica until it has loaded all policies, even on a machine that is busy with
+#: other work.
+SECONDS = 30.0
 PART = "e2e-part"
 POLICIES = "/apis/sealgate.dev/v1alpha1/verificationpolicies"
 

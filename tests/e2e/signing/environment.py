@@ -78,7 +78,7 @@ class RegistryFront(HTTPSimulator):
 
     def __init__(self, *, upstream: str, **more: Any) -> None:
         self._upstream = upstream
-        self._pool = urllib3.PoolManager(maxsize=16, retries=False, timeout=20)
+        self._pool = urllib3.PoolManager(maxsize=16, retries=False, timeout=60)
         super().__init__(**more)
 
     def respond(self, request: RecordedRequest) -> Answer:

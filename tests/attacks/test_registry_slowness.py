@@ -133,7 +133,7 @@ def test_attack_34_one_hung_registry_does_not_hold_up_another() -> None:
         threads = [threading.Thread(target=wait) for _ in range(8)]
         for thread in threads:
             thread.start()
-        assert stuck.hit.wait(30)
+        assert stuck.hit.wait(100)
         session_of(client).manifest(repository_of(other), "v1")
         assert outcomes == []
         hung.close()

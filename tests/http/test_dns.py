@@ -19,7 +19,7 @@ from tests.support.clocks import FakeClock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PATIENCE = 30
+PATIENCE = 100
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -66,7 +66,7 @@ def echo(tls: ssl.SSLContext | None) -> Iterator[str]:
         thread = threading.Thread(target=serve, args=(listener,), daemon=True)
         thread.start()
         yield f"127.0.0.1:{listener.getsockname()[1]}"
-        thread.join(30)
+        thread.join(100)
 
 
 @pytest.mark.parametrize("tls", [False, True])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
 
 NAMESPACES = "/api/v1/namespaces"
-PATIENCE = 30
+PATIENCE = 100
 
 
 def namespace(name: str, **labels: str) -> dict[str, Any]:

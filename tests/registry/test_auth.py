@@ -333,7 +333,7 @@ def test_threads_that_want_the_same_token_fetch_it_once() -> None:
         threads = [threading.Thread(target=read) for _ in range(6)]
         for thread in threads:
             thread.start()
-        assert fault.hit.wait(30)
+        assert fault.hit.wait(100)
         gate.set()
         for thread in threads:
             thread.join()
@@ -367,7 +367,7 @@ def test_waiter_for_a_token_keeps_its_own_deadline_and_outcome() -> None:
         fault = registry.faults.add(Fault("/token", answer_too_late, times=1))
         thread = threading.Thread(target=lead)
         thread.start()
-        assert fault.hit.wait(30)
+        assert fault.hit.wait(100)
         with pytest.raises(DeadlineError):
             session_of(client, seconds=0.1).manifest(repository_of(registry), "v1")
         assert not waited_for.is_set()

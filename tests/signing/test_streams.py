@@ -60,7 +60,7 @@ def test_results_come_in_the_order_of_the_images() -> None:
     def sign(reference: Reference, turn: AbstractContextManager[object]) -> SignedImage:
         del turn
         if reference == order[0]:
-            first_may_end.wait(30)
+            first_may_end.wait(100)
         elif reference == order[2]:
             first_may_end.set()
         return SignedImage(reference)

@@ -47,5 +47,5 @@ class GatedClock(FakeClock):
         self.gate = threading.Event()
 
     def sleep(self, seconds: float) -> None:
-        assert self.gate.wait(30)
+        assert self.gate.wait(100)
         super().sleep(seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-PATIENCE = 30
+PATIENCE = 100
 
 
 class HeldWork:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from sealgate.registry.client import RegistryClient
     from sealgate.registry.credentials import CredentialProvider
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 
 @dataclass

@@ -119,6 +119,6 @@ def silent_server(tls: ssl.SSLContext | None = None) -> Iterator[str]:
         finally:
             closing.set()
             listener.shutdown(socket.SHUT_RDWR)
-            thread.join(30)
+            thread.join(100)
             for connection in accepted:
                 connection.close()

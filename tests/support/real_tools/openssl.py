@@ -24,7 +24,7 @@ def openssl_verifies(folder: Path, pem: str, algorithm: str, signature: bytes, m
     for name, content in (("key.pem", pem.encode()), ("signature", signature), ("message", message)):
         (folder / name).write_bytes(content)
     command = [require_tool("openssl"), *verification(algorithm)]
-    return subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=30).returncode == 0
+    return subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=100).returncode == 0
 
 
 def verification(algorithm: str) -> list[str]:

@@ -44,7 +44,7 @@ class ConnectProxy:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(100)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -74,7 +74,7 @@ class ConnectProxy:
                 back = threading.Thread(target=_copy, args=(server, client), daemon=True)
                 back.start()
                 _copy(client, server)
-                back.join(30)
+                back.join(100)
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:

@@ -157,7 +157,7 @@ def test_sigterm_waits_for_requests_in_flight(environment: WebhookEnvironment, s
     asked = environment.registry.faults.wait_for("/manifests/", go)
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(server.validate, review(pod(image)))
-        assert asked.hit.wait(30)
+        assert asked.hit.wait(100)
         server.signal(signal.SIGTERM)
         server.wait_for_line("Handling signal: term")
         go.set()
@@ -192,7 +192,7 @@ def test_hanging_registry_delays_no_other_review(environment: WebhookEnvironment
     assert server.validate(review(pod(fine))).allowed
     with ThreadPoolExecutor(len(stuck)) as pool:
         waiting = [pool.submit(server.validate, review(pod(image)), "timeout=8s") for image in stuck]
-        assert hanging.hit.wait(30)
+        assert hanging.hit.wait(100)
         assert server.validate(review(pod(fine)), "timeout=6s").allowed
         assert [answer.result(60).code for answer in waiting] == [503] * len(stuck)
 

@@ -102,7 +102,7 @@ def handshake(certificates: CertificateFiles, configure: Callable[[ssl.SSLContex
             return Seen(peer.serial_number, client.version(), client.cipher())
     finally:
         client_end.close()
-        thread.join(30)
+        thread.join(100)
 
 
 def test_a_new_pair_is_served_to_the_next_connection(pair: Pair, certificates: CertificateFiles) -> None:

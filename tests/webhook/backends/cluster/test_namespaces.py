@@ -24,7 +24,7 @@ def test_labels_are_cached_and_fetched_for_a_new_namespace(
     namespaces = ClusterNamespaces(listing, api)
     assert namespaces.get("shop").labels["env"] == "production"
     with running([listing.run], cluster):
-        assert read.wait(30)
+        assert read.wait(100)
         before = len(cluster.requests)
         assert namespaces.get("shop").labels["env"] == "production"
         assert namespaces.get("shop").labels["kubernetes.io/metadata.name"] == "shop"

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tests.support.simulators.kubernetes import KubernetesSimulator
 
 KEY = new_key("ECDSA P-256")
-PATIENCE = 30.0
+PATIENCE = 100.0
 IMAGE = parse_reference("registry.example.org/team/app:v1")
 
 

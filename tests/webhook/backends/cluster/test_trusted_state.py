@@ -79,7 +79,7 @@ def test_write_to_a_hanging_api_server_has_a_deadline(
 
         def get(self, path: str, query: Mapping[str, str | int] | None = None) -> dict[str, Any]:
             asked.set()
-            assert go_on.wait(30)
+            assert go_on.wait(100)
             return super().get(path, query)
 
     del state  # made the ConfigMaps
@@ -89,7 +89,7 @@ def test_write_to_a_hanging_api_server_has_a_deadline(
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(impatient.advance, KEYS[0], TrustRecord({"timestamp": 1}))
         try:
-            assert asked.wait(30)
+            assert asked.wait(100)
             with pytest.raises(UnavailableError, match="waits for other writes"):
                 impatient.advance(KEYS[0], TrustRecord({"timestamp": 2}))
         finally:

@@ -230,5 +230,5 @@ def test_watching_ends_on_request(environment: WebhookEnvironment) -> None:
     watching = threading.Thread(target=environment.source.watch, args=(stop,))
     watching.start()
     stop.set()
-    watching.join(30)
+    watching.join(100)
     assert not watching.is_alive()

@@ -193,14 +193,16 @@ def review_on_each_replica(namespace: str, obj: Object, endpoint: str = "validat
             "object": obj,
         },
     }
-    responses = []
-    for found in pods("webhook"):
-        replica = f"/api/v1/namespaces/{NAMESPACE}/pods/https:{found['metadata']['name']}:8443"
+
+    def ask() -> list[Any]:
+        """Return the responses; empty if a replica has just ended, or could not be reached."""
+        replicas = (f"https:{found['metadata']['name']}:8443" for found in pods("webhook"))
         # `kubectl create --raw` does not send the content type.
-        responses.append(
-            api().send("POST", f"{replica}/proxy/{endpoint}?timeout=10s", review).checked().document["response"]
-        )
-    return responses
+        paths = [f"/api/v1/namespaces/{NAMESPACE}/pods/{replica}/proxy/{endpoint}?timeout=10s" for replica in replicas]
+        responses = [api().send("POST", path, review) for path in paths]
+        return [one.document["response"] for one in responses] if all(one.ok for one in responses) else []
+
+    return eventually(ask, "each replica of the webhook responds")
 
 
 def may(account: str, verb: str, resource: str, namespace: str) -> bool:

@@ -17,6 +17,8 @@ class Reason(StrEnum):
     REPOSITORY_MISMATCH = "RepositoryMismatch"
     TYPE_MISMATCH = "TypeMismatch"
     ANNOTATION_MISMATCH = "AnnotationMismatch"
+    PREDICATE_MISMATCH = "PredicateMismatch"
+    NO_ATTESTATION = "NoAttestation"
     IDENTITY_MISMATCH = "IdentityMismatch"
     MALFORMED_EVIDENCE = "MalformedEvidence"
     EVIDENCE_TOO_LARGE = "EvidenceTooLarge"

@@ -188,6 +188,26 @@ WRONG = (
     Wrong("too many images", "spec.images", [{"repository": "**"}] * 257, "must have at most 256 items"),
     Wrong("no format", "spec", {}, "set exactly one format", "authenticator"),
     Wrong("unknown format", "spec", {"pgp": {}}, 'unknown field "spec.pgp"', "authenticator"),
+    Wrong("nothing required", "spec.cosign.signatures", "NotRequired", "needs attestations", "authenticator"),
+    Wrong(
+        "words for another type",
+        "spec.cosign.attestations",
+        [{"predicateType": "https://spdx.dev/Document", "slsa": {"builder": "https://ci.example.org"}}],
+        "slsa needs a predicateType",
+        "authenticator",
+    ),
+    Wrong(
+        "tag without a source",
+        "spec.cosign.attestations",
+        [
+            {
+                "predicateType": "https://slsa.dev/provenance/v1",
+                "slsa": {"builder": "https://ci.example.org", "tag": "v1"},
+            }
+        ],
+        "tag needs source",
+        "authenticator",
+    ),
     Wrong("no keys", "spec.cosign.keys", [], "should have at least 1 items", "authenticator"),
     Wrong("no source", "spec.cosign.keys.0", {"algorithm": "ED25519"}, "set exactly one source", "authenticator"),
     Wrong(

@@ -9,6 +9,7 @@ import pytest
 
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import VerificationError
+from sealgate.formats.cosign.predicates import PREDICATE_TYPES
 from sealgate.formats.interface import Image, Sources
 from sealgate.http.settings import HostSettings
 from sealgate.keys.public_keys import load_public_key
@@ -141,6 +142,44 @@ def test_an_attestation_is_no_signature(workshop: Workshop) -> None:
     assert workshop.reason(image, "p256") is Reason.TYPE_MISMATCH
     workshop.cosign.sign(image, "p256", bundle=True)
     workshop.verify(image, "p256")
+
+
+#: A predicate for each type that cosign makes, and a condition that it meets.
+SCANNED = "2026-01-01T00:00:00Z"
+PREDICATES: dict[str, tuple[Any, str]] = {
+    "slsaprovenance": ({"builder": {"id": "b"}, "buildType": "t"}, "predicate.builder.id == 'b'"),
+    "slsaprovenance1": ({"buildDefinition": {"buildType": "t"}}, "has(predicate.buildDefinition)"),
+    "spdxjson": ({"spdxVersion": "SPDX-2.3"}, "predicate.spdxVersion == 'SPDX-2.3'"),
+    "cyclonedx": ({"bomFormat": "CycloneDX"}, "predicate.bomFormat == 'CycloneDX'"),
+    "vuln": (
+        {"scanner": {"uri": "s"}, "metadata": {"scanStartedOn": SCANNED, "scanFinishedOn": SCANNED}},
+        f"timestamp(predicate.metadata.scanFinishedOn) == timestamp('{SCANNED}')",
+    ),
+    "openvex": ({"statements": []}, "size(predicate.statements) == 0"),
+    "custom": ({"a": 1}, "predicate.Data.contains('a')"),
+    "https://example.org/review/v1": ({"approved": True}, "predicate.approved"),
+}
+
+
+@pytest.mark.parametrize(
+    ("layout", "names"),
+    [("classic", tuple(PREDICATES)), ("bundle", ("slsaprovenance", "https://example.org/review/v1"))],
+    ids=["classic", "bundle"],
+)
+def test_what_cosign_attests_meets_conditions(workshop: Workshop, layout: str, names: tuple[str, ...]) -> None:
+    image = workshop.push(f"attested/{layout}")
+    required = []
+    for name in names:
+        predicate, condition = PREDICATES[name]
+        workshop.cosign.attest(image, "p256", name, predicate, bundle=layout == "bundle")
+        required.append({"predicateType": PREDICATE_TYPES.get(name, name), "conditions": [condition]})
+    workshop.verify(image, "p256", attestations=required, signatures="NotRequired", matchRepository=True)
+    wrong = [{**required[0], "conditions": ["predicate.builder.id == 'c'"]}]
+    assert workshop.reason(image, "p256", attestations=wrong, signatures="NotRequired") is Reason.PREDICATE_MISMATCH
+    assert workshop.reason(image, "stranger", attestations=required, signatures="NotRequired") in {
+        Reason.INVALID_SIGNATURE,
+        Reason.UNKNOWN_KEY,
+    }
 
 
 @pytest.mark.parametrize("layout", ["classic", "bundle"])

@@ -29,6 +29,7 @@ MAX_PASSED_OVER = 16
 # then an accepted key that may not sign any more; then unknown keys; then data that is not a signature.
 _PRECEDENCE = (
     Reason.EVIDENCE_TOO_LARGE,
+    Reason.PREDICATE_MISMATCH,
     Reason.ANNOTATION_MISMATCH,
     Reason.IDENTITY_MISMATCH,
     Reason.REPOSITORY_MISMATCH,
@@ -79,6 +80,11 @@ class Evidence:
     def seen(self) -> tuple[SeenSignature, ...]:
         """Every signature so far, in order."""
         return tuple(self._seen)
+
+    @property
+    def verified(self) -> bool:
+        """Whether a signature has verified."""
+        return bool(self._verified)
 
     @property
     def complete(self) -> bool:
@@ -169,11 +175,12 @@ class Evidence:
         self._verified[signer] = None
         self._seen.append(SeenSignature(source, Reason.VERIFIED, how, signer))
 
-    def conclude(self, nothing: str) -> Verified:
+    def conclude(self, nothing: str, reason: Reason = Reason.NO_SIGNATURE) -> Verified:
         """Return the outcome of all evidence.
 
         Args:
             nothing: the message if there was no signature at all.
+            reason: the reason of that.
 
         Raises:
             SearchEndedError: no signature counts, and the search ended early.
@@ -188,7 +195,7 @@ class Evidence:
         if unavailable is not None:
             raise unavailable
         if not self._seen:
-            raise VerificationError(nothing, reason=Reason.NO_SIGNATURE)
+            raise VerificationError(nothing, reason=reason)
         best = min(self._seen, key=_precedence)
         more = f" (and {len(self._seen) - 1} more that do not count)" if len(self._seen) > 1 else ""
         hint = self._trials.hint() if best.reason is Reason.INVALID_SIGNATURE else ""

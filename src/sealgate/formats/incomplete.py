@@ -69,7 +69,7 @@ class IncompleteCheck:
         try:
             return self.check.verify(image, sources)
         except VerificationError as error:
-            if error.reason is Reason.NO_SIGNATURE and not error.signatures:
+            if error.reason in {Reason.NO_SIGNATURE, Reason.NO_ATTESTATION} and not error.signatures:
                 raise  # there is nothing that any key could have made
             message = f"{error.message}; {_explain(self.missing)}"
             if all(isinstance(why, KeyRefusedError) for why in self.missing):

@@ -97,12 +97,30 @@ class Cosign:
         options = ("--registry-referrers-mode=oci-1-1",)
         self.sign(image, key, *options, bundle=False, environment={"COSIGN_EXPERIMENTAL": "1"})
 
-    def attest(self, image: str, key: str, predicate_type: str) -> None:
-        """Attest something about an image, with an empty predicate, as cosign 3 does."""
-        predicate = self._home / "predicate.json"
-        predicate.write_text("{}")
-        options = (f"--type={predicate_type}", f"--predicate={predicate}", "--use-signing-config=false")
+    def attest(
+        self, image: str, key: str, predicate_type: str, predicate: object = None, *, bundle: bool = True
+    ) -> None:
+        """Attest something about an image: with a bundle, which only cosign 3 does by default, or classically.
+
+        Args:
+            image: the reference.
+            key: signs.
+            predicate_type: a URI, or a short name.
+            predicate: the predicate; None for an empty one.
+            bundle: whether the attestation is stored as a bundle.
+        """
+        path = self._home / "predicate.json"
+        path.write_text(json.dumps({} if predicate is None else predicate))
+        options = [f"--type={predicate_type}", f"--predicate={path}"]
+        if self.major > 2:
+            options += ["--use-signing-config=false", f"--new-bundle-format={'true' if bundle else 'false'}"]
         self._run("attest", f"--key={key}.key", *options, *_OFFLINE, image)
+
+    def verify_attestation(self, image: str, key: str, predicate_type: str, *, bundle: bool) -> None:
+        """Verify an attestation as cosign does; raise if it does not verify."""
+        layout = f"--new-bundle-format={'true' if bundle else 'false'}"
+        fixed = ("--insecure-ignore-tlog", "--allow-http-registry", f"--type={predicate_type}")
+        self._run("verify-attestation", f"--key={key}.pub", layout, *fixed, image)
 
     def verify(self, image: str, key: str, *options: str, bundle: bool) -> None:
         """Verify an image as cosign does; raise if it does not verify."""

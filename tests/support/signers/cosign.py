@@ -35,6 +35,8 @@ EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 SIGNATURE_ANNOTATION = "dev.cosignproject.cosign/signature"
 SIGN_PREDICATE = "https://sigstore.dev/cosign/sign/v1"
 IN_TOTO = "application/vnd.in-toto+json"
+ENVELOPE_TYPE = "application/vnd.dsse.envelope.v1+json"
+ATTESTATION_REFERRER_TYPE = "application/vnd.dev.cosign.artifact.att.v1+json"
 
 
 class Pusher(Protocol):
@@ -281,6 +283,46 @@ def push_bundle(
         **members,
     }
     return pusher.push_manifest(repository, None, encode(manifest), OCI_MANIFEST)
+
+
+# Attestations -------------------------------------------------------------------------------------------------------
+
+
+def push_attestations(
+    pusher: Pusher,
+    repository: str,
+    *attestations: BundleOf,
+    stated: str | None = None,
+    subject: str | None = None,
+    **members: Any,
+) -> Digest:
+    """Push the envelopes of attestations as layers: of one `.att` tag, or of a manifest that refers to the image.
+
+    Args:
+        pusher: registry to push to.
+        repository: path of the repository ("team/app").
+        attestations: what to push; only their envelopes are used.
+        stated: the predicate type that the layers state instead of the right one; empty for none.
+        subject: the digest referred to; None for the tag of the first one's digest.
+        members: members of the manifest that replace the right ones.
+    """
+    layers = []
+    for each in attestations:
+        said = each.predicate_type if stated is None else stated
+        annotations = {SIGNATURE_ANNOTATION: "", **({"predicateType": said} if said else {})}
+        envelope = encode(each.document()["dsseEnvelope"])
+        layers.append({**descriptor(pusher, repository, envelope, ENVELOPE_TYPE), "annotations": annotations})
+    kind = CONFIG_TYPE if subject is None else ATTESTATION_REFERRER_TYPE
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": descriptor(pusher, repository, _config(layers), kind),
+        "layers": layers,
+        **({} if subject is None else {"subject": {"mediaType": OCI_MANIFEST, "size": 411, "digest": subject}}),
+        **members,
+    }
+    name = signature_tag(attestations[0].digest).removesuffix(".sig") + ".att" if subject is None else None
+    return pusher.push_manifest(repository, name, encode(manifest), OCI_MANIFEST)
 
 
 # What both need -----------------------------------------------------------------------------------------------------

@@ -13,7 +13,15 @@ from sealgate.errors import InvalidReferenceError, VerificationError
 from sealgate.formats.cosign.wire import IN_TOTO, SIGN_PREDICATE, SIGNATURE_TYPE, STATEMENT_TYPES
 from sealgate.formats.simple_payload import parse_simple_payload
 from sealgate.messages import quote
-from sealgate.parsing.evidence import as_object, list_member, object_member, optional_text, parse_object, text_member
+from sealgate.parsing.evidence import (
+    as_object,
+    list_member,
+    malformed,
+    object_member,
+    optional_text,
+    parse_object,
+    text_member,
+)
 from sealgate.reasons import Reason
 from sealgate.references import parse_reference
 
@@ -22,6 +30,9 @@ if TYPE_CHECKING:
 
     from sealgate.formats.cosign.wire import Envelope
     from sealgate.formats.interface import Image
+
+#: A NUL character as JSON may write it; raw control characters are refused by the parser.
+_NUL = rb"\u0000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +62,51 @@ class Claims:
         self._check_annotations(said.optional)
 
     def check_envelope(self, envelope: Envelope) -> None:
-        """Check the statement inside a bundle's envelope.
+        """Check the statement inside a bundle's envelope: that it is a signature of the image.
 
         Raises:
             VerificationError: it is malformed or says something else.
         """
+        statement, subject = self._statement(envelope)
+        _check_type(text_member(statement, "predicateType", "the statement"), SIGN_PREDICATE)
+        self._check_annotations(_annotations(subject))
+
+    def attested(self, envelope: Envelope, predicate_type: str) -> object:
+        """Check the statement inside an envelope: that it attests something about the image, of one type.
+
+        The annotations that an authenticator asks for belong to signatures; those of the subject are ignored here.
+
+        Args:
+            envelope: an accepted signer has signed it.
+            predicate_type: the type of predicate that it must have.
+
+        Returns:
+            The predicate, any JSON value.
+
+        Raises:
+            VerificationError: it is malformed or says something else.
+        """
+        if _NUL in envelope.payload:
+            # The library that evaluates conditions ends names there: one member would pass for another.
+            raise malformed("the statement", "it has a NUL character")
+        statement, _ = self._statement(envelope)
+        found = text_member(statement, "predicateType", "the statement")
+        if found != predicate_type:
+            msg = f"it attests {quote(found, 100)}, and {quote(predicate_type, 100)} is required"
+            raise VerificationError(msg, reason=Reason.TYPE_MISMATCH)
+        if "predicate" not in statement:
+            raise malformed("the statement", "predicate is missing")
+        return statement["predicate"]
+
+    def _statement(self, envelope: Envelope) -> tuple[Mapping[str, object], Mapping[str, object]]:
+        """Return a statement about the image, and its subject that is the image."""
         # The payload's type says how to read it, so this type goes before everything inside.
         _check_type(envelope.payload_type, IN_TOTO)
         statement = parse_object(envelope.payload, "the statement")
         _check_type(text_member(statement, "_type", "the statement"), *STATEMENT_TYPES)
         subject = self._subject(statement)
         self._check_repository(optional_text(subject, "name", "the statement's subject") or "")
-        _check_type(text_member(statement, "predicateType", "the statement"), SIGN_PREDICATE)
-        self._check_annotations(_annotations(subject))
+        return statement, subject
 
     def payload_annotations(self, payload: bytes) -> Mapping[str, object]:
         """Return the annotations that a classic payload carries, checked or not.

@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sealgate.errors import NotFoundError, UnavailableError, VerificationError
+from sealgate.errors import VerificationError
+from sealgate.formats.cosign.store import SignatureStore
+from sealgate.formats.cosign.strangers import stranger
 from sealgate.formats.cosign.wire import (
     BUNDLE_TYPE,
     CLASSIC_REFERRER_TYPE,
@@ -18,15 +20,11 @@ from sealgate.formats.cosign.wire import (
     PREDICATE_ANNOTATION,
     SIGN_PREDICATE,
     SIGNATURE_ANNOTATION,
-    key_hint,
     parse_bundle,
     signature_tag,
 )
 from sealgate.formats.evidence import Evidence, verify_detached
-from sealgate.formats.interface import MAX_SIGNATURE_BYTES
-from sealgate.formats.referrers import MAX_REFERRERS
-from sealgate.keys.algorithms import Algorithm
-from sealgate.messages import name_accepted, quote
+from sealgate.messages import quote
 from sealgate.parsing.evidence import decode_base64, malformed
 from sealgate.reasons import Reason
 from sealgate.registry.interface import DOCKER_MANIFEST, OCI_MANIFEST
@@ -37,10 +35,9 @@ if TYPE_CHECKING:
 
     from sealgate.findings import SeenSignature, Verified
     from sealgate.formats.cosign.claims import Claims
-    from sealgate.formats.cosign.wire import Bundle
     from sealgate.formats.interface import Sources
     from sealgate.keys.public_keys import PublicKey
-    from sealgate.references import Digest, Repository
+    from sealgate.references import Repository
     from sealgate.registry.interface import Descriptor, Manifest
     from sealgate.registry.manifests import ArtifactManifest, Layer
 
@@ -57,8 +54,6 @@ _LIKELY_TYPES = frozenset(
     }
 )
 _CREATED_ANNOTATION = "org.opencontainers.image.created"
-# Payloads up to this size are kept during the search: signatures by several keys often share one.
-_KEPT_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +109,10 @@ class Search:
         self._claims = claims
         self._digest = claims.image.digest
         self._signature_repository = signature_repository
-        self._registry = sources.registry
+        self._store = SignatureStore(sources.registry, signature_repository)
         self._found = found
         wanted = None if found is not None else frozenset(key.fingerprint for key in keys)
         self._evidence = Evidence(sources.deadline, wanted)
-        self._kept: dict[Digest, bytes] = {}
 
     def run(self) -> Verified:
         """Search until every key has verified or everything was seen.
@@ -144,18 +138,15 @@ class Search:
         tag = signature_tag(self._digest)
         source = f"tag {tag}"
         with self._evidence.source(source):
-            try:
-                manifest = self._registry.manifest(self._signature_repository, tag)
-            except NotFoundError:
+            manifest = self._store.tagged_manifest(tag, self._digest)
+            if manifest is None:
                 return
-            if manifest.digest == self._digest:
-                return  # a registry that resolves such a tag to the image that it names
             self._check_layers(parse_artifact_manifest(manifest, "the manifest"), tag, source)
 
     def _search_referrers(self) -> None:
         listed: Sequence[Descriptor] = ()
         with self._evidence.source(f"referrers of {self._digest}"):
-            listed = self._registry.referrers(self._signature_repository, self._digest, MAX_REFERRERS)
+            listed = self._store.referrers(self._digest)
         listed = [descriptor for descriptor in listed if _may_be_signature(descriptor)]
         likely = [descriptor for descriptor in listed if is_likely_signature(descriptor)]
         self._evidence.count(len(likely))
@@ -169,7 +160,7 @@ class Search:
         for descriptor in listed:
             source = f"referrer {descriptor.digest}"
             with self._evidence.source(source):
-                self._check_referrer(self._listed_manifest(descriptor.digest), source)
+                self._check_referrer(self._store.listed_manifest(descriptor.digest), source)
 
     def _check_referrer(self, manifest: Manifest, source: str) -> None:
         if not is_image_manifest(manifest):
@@ -201,7 +192,7 @@ class Search:
         if SIGNATURE_ANNOTATION not in layer.annotations:
             raise malformed("the layer", f"the annotation {SIGNATURE_ANNOTATION} is missing")
         signature = decode_base64(layer.annotations[SIGNATURE_ANNOTATION], "the signature")
-        payload = self._blob(layer)
+        payload = self._store.blob(layer)
         read = replace(
             found,
             content=payload,
@@ -213,7 +204,7 @@ class Search:
         self._note(source, read)
         self._evidence.judge(
             source,
-            lambda: verify_detached(self._keys, signature, payload, self._stranger()),
+            lambda: verify_detached(self._keys, signature, payload, stranger(self._keys)),
             self._claims.check_payload,
         )
 
@@ -226,11 +217,11 @@ class Search:
             raise malformed("the manifest", "a bundle has exactly one layer, of the bundle's type")
         found = Found(holder, artifact.layers[0], _created(artifact))
         self._note(source, found)
-        content = self._blob(found.layer)
+        content = self._store.blob(found.layer)
         bundle = parse_bundle(content, "the bundle")
         envelope, signatures = bundle.envelope, bundle.envelope.signatures
         self._evidence.count(len(signatures) - 1)
-        stranger = self._bundle_stranger(bundle)
+        unknown = stranger(self._keys, bundle)
         read = replace(
             found,
             content=content,
@@ -244,54 +235,13 @@ class Search:
             self._note(where, replace(read, signature=signature))
             self._evidence.judge(
                 where,
-                partial(verify_detached, self._keys, signature, envelope.signed, stranger),
+                partial(verify_detached, self._keys, signature, envelope.signed, unknown),
                 lambda _: self._claims.check_envelope(envelope),
             )
 
     def _note(self, source: str, found: Found) -> None:
         if self._found is not None:
             self._found[source] = found
-
-    def _bundle_stranger(self, bundle: Bundle) -> VerificationError:
-        if bundle.keyless:
-            msg = (
-                f"it was made with a certificate (keyless); this authenticator accepts only its keys{self._accepted()}"
-            )
-            return VerificationError(msg, reason=Reason.UNKNOWN_KEY)
-        if bundle.hint and bundle.hint not in {key_hint(key.fingerprint) for key in self._keys}:
-            hint = quote(bundle.hint, 100)
-            msg = f"it says it was made by the key {hint}, which this authenticator does not accept{self._accepted()}"
-            return VerificationError(msg, reason=Reason.UNKNOWN_KEY)
-        return self._stranger()
-
-    def _accepted(self) -> str:
-        return name_accepted(key.fingerprint for key in self._keys)
-
-    def _stranger(self) -> VerificationError:
-        msg = f"none of the authenticator's keys made it, or it was changed afterwards{self._accepted()}"
-        if any(key.algorithm is Algorithm.ED25519 for key in self._keys):
-            msg += f"; cosign 3 signs with {Algorithm.ED25519_PH}, which the key's algorithm must then say"
-        return VerificationError(msg, reason=Reason.INVALID_SIGNATURE)
-
-    def _listed_manifest(self, digest: Digest) -> Manifest:
-        try:
-            return self._registry.manifest(self._signature_repository, digest)
-        except NotFoundError as error:
-            raise _missing("manifest", digest) from error
-
-    def _blob(self, layer: Layer) -> bytes:
-        if layer.size > MAX_SIGNATURE_BYTES:
-            msg = f"the blob of {layer.size} bytes is larger than the {MAX_SIGNATURE_BYTES} that are read"
-            raise VerificationError(msg, reason=Reason.EVIDENCE_TOO_LARGE)
-        if layer.digest in self._kept:
-            return self._kept[layer.digest]
-        try:
-            data = self._registry.blob(self._signature_repository, layer.digest, MAX_SIGNATURE_BYTES)
-        except NotFoundError as error:
-            raise _missing("blob", layer.digest) from error
-        if len(data) <= _KEPT_BYTES:
-            self._kept[layer.digest] = data
-        return data
 
 
 def is_likely_signature(descriptor: Descriptor) -> bool:
@@ -307,9 +257,3 @@ def _may_be_signature(descriptor: Descriptor) -> bool:
     # A descriptor that says attestation, or a type other than a manifest, is believed: no good signature is lost.
     predicate = descriptor.annotations.get(PREDICATE_ANNOTATION, SIGN_PREDICATE)
     return predicate == SIGN_PREDICATE and descriptor.media_type in (OCI_MANIFEST, DOCKER_MANIFEST)
-
-
-def _missing(what: str, digest: Digest) -> UnavailableError:
-    # Plain "not found" would mean that there is no signature; here one is listed and then withheld.
-    msg = f"the registry lists the {what} {digest} and does not have it; push the signature again, or remove it"
-    return UnavailableError(msg, reason=Reason.NOT_FOUND)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sealgate.errors import InvalidKeyError, NoKeyError
+from sealgate.errors import InvalidKeyError, NoKeyError, PolicyError, VerificationError
+from sealgate.findings import Verified
+from sealgate.formats.cosign.attestations import AttestationSearch, Requirement, signed_by
 from sealgate.formats.cosign.claims import Claims
+from sealgate.formats.cosign.conditions import compile_condition
+from sealgate.formats.cosign.predicates import slsa_conditions
 from sealgate.formats.cosign.search import Search
 from sealgate.formats.interface import hash_content
 from sealgate.formats.signers import each_once, public_check_keys
@@ -16,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from sealgate.api.v1alpha1.attestations import AttestationRequirement
     from sealgate.api.v1alpha1.cosign import CosignSpec
-    from sealgate.findings import Verified
+    from sealgate.findings import SeenSignature
     from sealgate.formats.interface import CheckKey, Image, Sources
     from sealgate.keys.public_keys import PublicKey
     from sealgate.keys.resolvers import KeyResolver
@@ -37,6 +42,8 @@ class CosignCheck:
         match_repository: whether the signed text must name the image's repository.
         signature_repository: where the signatures are; None for the image's own repository.
         content: see `sealgate.formats.interface.Check`.
+        requirements: attestations that the image must have; may be empty.
+        signature_required: whether the image must have a signature; False only beside requirements.
         format: "cosign".
         depends_on_tag: False: the tag makes no difference.
     """
@@ -46,6 +53,8 @@ class CosignCheck:
     match_repository: bool
     signature_repository: Repository | None
     content: str
+    requirements: tuple[Requirement, ...] = ()
+    signature_required: bool = True
     format: str = "cosign"
     depends_on_tag: bool = False
 
@@ -66,14 +75,36 @@ class CosignCheck:
     def verify(self, image: Image, sources: Sources) -> Verified:
         """Verify the image's signatures; see `sealgate.formats.interface.Check`.
 
-        An image that is signed classically by the only key costs two requests: the tag and the payload.
+        An image that is signed classically by the only key costs two requests: the tag and the payload. The signers of
+        the finding are those of the signature; where none is required, those of the first attestation.
 
         Raises:
-            VerificationError: no signature counts; carries every signature seen.
-            UnavailableError: no signature counts, and one could not be fetched.
+            VerificationError: no signature counts, or an attestation is missing; carries every signature seen.
+            UnavailableError: no signature counts, and one could not be fetched; or the same of an attestation.
         """
         claims = Claims(image, self.annotations, self.match_repository)
-        return Search(self.keys, claims, self.repository_of(image), sources).run()
+        signed = (
+            Search(self.keys, claims, self.repository_of(image), sources).run() if self.signature_required else None
+        )
+        if not self.requirements:
+            assert signed is not None  # noqa: S101 - without requirements a signature is required, see `build`
+            return signed
+        attested = self._attested(claims, sources, () if signed is None else signed.signatures)
+        found = [*([] if signed is None else [signed]), *attested]
+        seen = dict.fromkeys(each for one in found for each in one.signatures)
+        return Verified(found[0].fingerprints, tuple(seen))
+
+    def _attested(self, claims: Claims, sources: Sources, seen: tuple[SeenSignature, ...]) -> list[Verified]:
+        """Return what met each requirement; errors carry the signatures that were seen before, too."""
+        signers = None if self.signature_required else frozenset(key.fingerprint for key in self.keys)
+        search = AttestationSearch(
+            self.requirements, claims, self.repository_of(claims.image), sources, signed_by(self.keys), signers
+        )
+        try:
+            return search.run()
+        except VerificationError as error:
+            signatures = (*seen, *error.signatures)
+            raise VerificationError(error.message, reason=error.reason, signatures=signatures) from error
 
     def repository_of(self, image: Image) -> Repository:
         """Return the repository that holds the signatures of an image."""
@@ -87,6 +118,7 @@ def build(spec: CosignSpec, keys: KeyResolver) -> CosignCheck:
         InvalidKeyError: a key cannot be accepted.
         InvalidReferenceError: the signature repository is no repository.
         NoKeyError: there is no key.
+        PolicyError: a condition on an attestation does not compile.
     """
     accepted = _resolve(spec, keys)
     signatures_in = None if spec.signature_repository is None else parse_repository(spec.signature_repository)
@@ -96,6 +128,8 @@ def build(spec: CosignSpec, keys: KeyResolver) -> CosignCheck:
         match_repository=spec.match_repository,
         signature_repository=signatures_in,
         content=_content(accepted, spec, signatures_in),
+        requirements=tuple(_requirement(number, each) for number, each in enumerate(spec.attestations)),
+        signature_required=spec.signatures == "Required",
     )
 
 
@@ -112,8 +146,19 @@ def _resolve(spec: CosignSpec, keys: KeyResolver) -> tuple[PublicKey, ...]:
     return tuple(accepted.values())
 
 
+def _requirement(number: int, entry: AttestationRequirement) -> Requirement:
+    texts = {f"condition {index}": text for index, text in enumerate(entry.conditions, 1)}
+    if entry.slsa is not None:
+        texts = {**slsa_conditions(entry.slsa, entry.predicate_type), **texts}
+    try:
+        conditions = tuple(compile_condition(name, text) for name, text in texts.items())
+    except PolicyError as error:
+        raise PolicyError(f"cosign.attestations[{number}]: {error.message}") from error
+    return Requirement(entry.predicate_type, conditions)
+
+
 def _content(keys: tuple[PublicKey, ...], spec: CosignSpec, signatures_in: Repository | None) -> str:
-    document = {
+    document: dict[str, Any] = {
         "format": "cosign",
         "rules": _RULES_VERSION,
         "keys": sorted(key.content for key in keys),
@@ -121,4 +166,7 @@ def _content(keys: tuple[PublicKey, ...], spec: CosignSpec, signatures_in: Repos
         "matchRepository": spec.match_repository,
         "signatureRepository": signatures_in.name if signatures_in else None,
     }
+    if spec.attestations:
+        document["attestations"] = [entry.model_dump() for entry in spec.attestations]
+        document["signatures"] = spec.signatures
     return hash_content(document)

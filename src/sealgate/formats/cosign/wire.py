@@ -50,7 +50,14 @@ SIGNATURE_ANNOTATION = "dev.cosignproject.cosign/signature"
 PREDICATE_ANNOTATION = "dev.sigstore.bundle.predicateType"
 
 
+#: The type of what an envelope of a statement holds.
 IN_TOTO = "application/vnd.in-toto+json"
+#: The type of a layer that is an envelope: a classic attestation.
+ENVELOPE_TYPE = "application/vnd.dsse.envelope.v1+json"
+#: The type of a referrer with such layers.
+ATTESTATION_REFERRER_TYPE = "application/vnd.dev.cosign.artifact.att.v1+json"
+#: The annotation of such a layer that says what the statement inside is about.
+ENVELOPE_ANNOTATION = "predicateType"
 
 
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -215,3 +222,8 @@ def parse_envelope(members: Mapping[str, object], what: str) -> Envelope:
 def signature_tag(digest: Digest) -> str:
     """Return the tag under which cosign stores the classic signatures of a digest: `sha256-<hex>.sig`."""
     return f"{digest.replace(':', '-')}.sig"
+
+
+def attestation_tag(digest: Digest) -> str:
+    """Return the tag under which cosign stores the classic attestations of a digest: `sha256-<hex>.att`."""
+    return f"{digest.replace(':', '-')}.att"

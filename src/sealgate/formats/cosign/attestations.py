@@ -1,0 +1,310 @@
+"""Attestations of an image: signed in-toto statements whose predicates meet what an authenticator requires.
+
+They are found where cosign stores them: as layers of the tag `sha256-<hex>.att`, as layers of a manifest that refers to
+the image, and as bundles. What a list, a layer or a manifest says of its predicate type only selects what is fetched.
+What counts is decided by the bytes that were signed.
+
+Who has signed is not decided here: `EnvelopeVerifier` is asked before anything in an envelope is believed.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+from sealgate.errors import UnavailableError, VerificationError
+from sealgate.formats.cosign.store import SignatureStore
+from sealgate.formats.cosign.strangers import stranger
+from sealgate.formats.cosign.wire import (
+    ATTESTATION_REFERRER_TYPE,
+    BUNDLE_TYPE,
+    ENVELOPE_ANNOTATION,
+    ENVELOPE_TYPE,
+    PREDICATE_ANNOTATION,
+    attestation_tag,
+    parse_bundle,
+    parse_envelope,
+)
+from sealgate.formats.evidence import Evidence, TooManyError, verify_detached
+from sealgate.formats.interface import MAX_SIGNATURES
+from sealgate.messages import quote
+from sealgate.parsing.evidence import malformed, parse_object
+from sealgate.reasons import Reason
+from sealgate.registry.interface import DOCKER_MANIFEST, OCI_MANIFEST
+from sealgate.registry.manifests import is_image_manifest, parse_artifact_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from sealgate.findings import Verified
+    from sealgate.formats.cosign.claims import Claims
+    from sealgate.formats.cosign.conditions import Condition
+    from sealgate.formats.cosign.wire import Bundle, Envelope
+    from sealgate.formats.interface import Sources
+    from sealgate.keys.public_keys import PublicKey
+    from sealgate.references import Repository
+    from sealgate.registry.interface import Descriptor, Manifest
+    from sealgate.registry.manifests import ArtifactManifest, Layer
+
+# Types that a descriptor of an attestation may have: the right ones, none, and those that some tools write instead.
+_LIKELY_TYPES = frozenset(
+    {
+        None,
+        "",
+        BUNDLE_TYPE,
+        ENVELOPE_TYPE,
+        ATTESTATION_REFERRER_TYPE,
+        "application/vnd.oci.empty.v1+json",
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.oci.image.manifest.v1+json",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One attestation that an image must have. Immutable, thread-safe.
+
+    Attributes:
+        predicate_type: the type of its predicate, exactly.
+        conditions: what the predicate must meet, all of them.
+    """
+
+    predicate_type: str
+    conditions: tuple[Condition, ...] = ()
+
+    def check(self, signed: bytes, *, envelope: Envelope, claims: Claims) -> None:
+        """Check what an accepted signer has signed.
+
+        Args:
+            signed: the exact bytes that the signature is over, those of the envelope.
+            envelope: the envelope.
+            claims: of which image it must be.
+
+        Raises:
+            VerificationError: it is malformed, of another image or type, or does not meet a condition.
+        """
+        if signed != envelope.signed:
+            raise VerificationError("another envelope was signed", reason=Reason.INVALID_SIGNATURE)
+        predicate = claims.attested(envelope, self.predicate_type)
+        for condition in self.conditions:
+            condition.check(predicate)
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """One signature over an envelope, with all that may say who made it; nothing in it is verified.
+
+    Attributes:
+        envelope: what is signed.
+        signature: one of its signatures.
+        bundle: the bundle around it; None for a layer.
+        layer: the layer that has it; its annotations may hold a certificate.
+    """
+
+    envelope: Envelope
+    signature: bytes
+    bundle: Bundle | None
+    layer: Layer
+
+
+#: Returns the signer's fingerprint, how the signature was made (for a person), and the exact bytes that it is over;
+#: raises `VerificationError` unless an accepted signer made it. See `Evidence.judge`.
+EnvelopeVerifier: TypeAlias = "Callable[[Sealed], tuple[str, str, bytes]]"
+
+
+def signed_by(keys: Sequence[PublicKey]) -> EnvelopeVerifier:
+    """Return what accepts the signatures of some keys.
+
+    Args:
+        keys: at least one.
+    """
+
+    def verify(sealed: Sealed) -> tuple[str, str, bytes]:
+        return verify_detached(keys, sealed.signature, sealed.envelope.signed, stranger(keys, sealed.bundle))
+
+    return verify
+
+
+class _Pursuit:
+    """The search for what meets one requirement."""
+
+    def __init__(self, requirement: Requirement, evidence: Evidence, *, every: bool) -> None:
+        self.requirement = requirement
+        self.evidence = evidence
+        self._every = every
+
+    @property
+    def done(self) -> bool:
+        """Whether no further attestation can change the outcome."""
+        return self.evidence.complete if self._every else self.evidence.verified
+
+    def conclude(self, where: str) -> Verified:
+        """Return the outcome; see `Evidence.conclude`."""
+        kind = quote(self.requirement.predicate_type, 100)
+        nothing = f"{where} has no attestation {kind}; make one, or copy it there"
+        try:
+            return self.evidence.conclude(nothing, Reason.NO_ATTESTATION)
+        except VerificationError as error:
+            if error.reason is Reason.NO_ATTESTATION:
+                raise
+            msg = f"attestation {kind}: {error.message}"
+            raise type(error)(msg, reason=error.reason, signatures=error.signatures) from error
+
+
+class AttestationSearch:
+    """The search for one image's attestations, once.
+
+    Args:
+        requirements: what is searched for, at least one.
+        claims: of which image they must be.
+        repository: holds the attestations.
+        sources: the outside world.
+        verify: accepts signers.
+        signers: fingerprints of all signers that can verify, where those of the first requirement are the signers of
+            the finding, so that the search goes on until all of them are found; None where others are.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - a search of these parts
+        self,
+        requirements: Sequence[Requirement],
+        claims: Claims,
+        repository: Repository,
+        sources: Sources,
+        verify: EnvelopeVerifier,
+        signers: frozenset[str] | None,
+    ) -> None:
+        self._pursuits = [
+            _Pursuit(requirement, Evidence(sources.deadline, signers), every=signers is not None and number == 0)
+            for number, requirement in enumerate(requirements)
+        ]
+        self._claims = claims
+        self._repository = repository
+        self._image = claims.image.digest
+        self._store = SignatureStore(sources.registry, repository)
+        self._verify = verify
+        self._candidates = 0
+
+    def run(self) -> list[Verified]:
+        """Search until every requirement is met or everything was seen; return what met each of them.
+
+        Raises:
+            VerificationError: a requirement is not met.
+            UnavailableError: a requirement is not met, and an attestation could not be fetched.
+        """
+        try:
+            self._search_tag()
+            if self._open():
+                self._search_referrers()
+        except TooManyError as error:
+            for each in self._open():
+                each.evidence.end(error, "all candidates")
+        where = f"{self._image} in {self._repository.name}"
+        return [each.conclude(where) for each in self._pursuits]
+
+    def _open(self, stated: str | None = None) -> list[_Pursuit]:
+        """Return what is still searched for.
+
+        Args:
+            stated: the type that something says its predicate has; None if it does not say.
+        """
+        return [
+            each
+            for each in self._pursuits
+            if not each.done and (stated is None or stated == each.requirement.predicate_type)
+        ]
+
+    @contextmanager
+    def _source(self, name: str, concerned: Sequence[_Pursuit]) -> Iterator[None]:
+        """Read one source of several; record an error as its outcome for all whom it concerns, and go on."""
+        try:
+            yield
+        except TooManyError:
+            raise
+        except (VerificationError, UnavailableError):
+            for each in concerned:
+                with each.evidence.source(name):
+                    raise
+
+    def _count(self, candidates: int) -> None:
+        self._candidates += candidates
+        if self._candidates > MAX_SIGNATURES:
+            msg = f"there are more than {MAX_SIGNATURES} candidate attestations of this image; remove the useless ones"
+            raise TooManyError(msg)
+
+    def _search_tag(self) -> None:
+        tag = attestation_tag(self._image)
+        source = f"tag {tag}"
+        with self._source(source, self._open()):
+            manifest = self._store.tagged_manifest(tag, self._image)
+            if manifest is not None:
+                self._check_layers(parse_artifact_manifest(manifest, "the manifest"), source)
+
+    def _search_referrers(self) -> None:
+        listed: Sequence[Descriptor] = ()
+        with self._source(f"referrers of {self._image}", self._open()):
+            listed = self._store.referrers(self._image)
+        for descriptor in filter(_is_likely, listed):
+            wanted = self._open(descriptor.annotations.get(PREDICATE_ANNOTATION))
+            if wanted:
+                self._count(1)
+                source = f"referrer {descriptor.digest}"
+                with self._source(source, wanted):
+                    self._check_referrer(self._store.listed_manifest(descriptor.digest), source)
+
+    def _check_referrer(self, manifest: Manifest, source: str) -> None:
+        if not is_image_manifest(manifest):
+            return
+        artifact = parse_artifact_manifest(manifest, "the manifest")
+        if artifact.artifact_type not in (BUNDLE_TYPE, ENVELOPE_TYPE, ATTESTATION_REFERRER_TYPE):
+            return  # an SBOM without a signature, a signature of another system: nothing to judge
+        if artifact.artifact_type == BUNDLE_TYPE and not self._open(artifact.annotations.get(PREDICATE_ANNOTATION)):
+            return  # a signature of the image, or an attestation of another type
+        if artifact.subject != self._image:
+            msg = f"its subject is {artifact.subject}, not {self._image}: it belongs to another image"
+            raise VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
+        if artifact.artifact_type == BUNDLE_TYPE:
+            self._check_bundle(artifact, source)
+        else:
+            self._check_layers(artifact, source)
+
+    def _check_layers(self, artifact: ArtifactManifest, source: str) -> None:
+        for number, layer in enumerate(artifact.layers, 1):
+            wanted = self._open(layer.annotations.get(ENVELOPE_ANNOTATION))
+            if wanted:
+                self._count(1)
+                where = f"{source}, layer {number}"
+                with self._source(where, wanted):
+                    self._check_layer(layer, where, wanted)
+
+    def _check_layer(self, layer: Layer, source: str, wanted: Sequence[_Pursuit]) -> None:
+        if layer.media_type != ENVELOPE_TYPE:
+            msg = f"the layer is {quote(layer.media_type, 100)}, which is not an attestation"
+            raise VerificationError(msg, reason=Reason.TYPE_MISMATCH)
+        members = parse_object(self._store.blob(layer), "the envelope")
+        self._judge(parse_envelope(members, "the envelope"), None, layer, source, wanted)
+
+    def _check_bundle(self, artifact: ArtifactManifest, source: str) -> None:
+        if len(artifact.layers) != 1 or artifact.layers[0].media_type != BUNDLE_TYPE:
+            raise malformed("the manifest", "a bundle has exactly one layer, of the bundle's type")
+        layer = artifact.layers[0]
+        bundle = parse_bundle(self._store.blob(layer), "the bundle")
+        wanted = self._open(artifact.annotations.get(PREDICATE_ANNOTATION))
+        self._judge(bundle.envelope, bundle, layer, source, wanted)
+
+    def _judge(
+        self, envelope: Envelope, bundle: Bundle | None, layer: Layer, source: str, wanted: Sequence[_Pursuit]
+    ) -> None:
+        self._count(len(envelope.signatures) - 1)
+        for number, signature in enumerate(envelope.signatures, 1):
+            where = source if len(envelope.signatures) == 1 else f"{source}, signature {number}"
+            sealed = Sealed(envelope, signature, bundle, layer)
+            for each in wanted:
+                met = partial(each.requirement.check, envelope=envelope, claims=self._claims)
+                each.evidence.judge(where, partial(self._verify, sealed), met)
+
+
+def _is_likely(descriptor: Descriptor) -> bool:
+    return descriptor.artifact_type in _LIKELY_TYPES and descriptor.media_type in (OCI_MANIFEST, DOCKER_MANIFEST)

@@ -20,6 +20,8 @@ LENGTH: Final = 17
 PATTERN: Final = re.compile(r"[a-z2-7]{8}-[a-z2-7]{8}")
 #: Name of the id in log lines and audit annotations.
 FIELD: Final = "decision_id"
+#: Version of the decision log's schema, `docs/decision-log.schema.json`.
+LOG_VERSION: Final = 1
 
 
 def new_decision_id() -> str:

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from sealgate.decision_ids import PATTERN
 from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.process.logs import configure_logs
-from sealgate_webhook.reports import checks, inventory, store
+from sealgate_webhook.reports import checks, decision_log, inventory, store
 from sealgate_webhook.reports.documents import APIS, MAX_BYTES, Owner, Report, kind_of_report, report_of
 from sealgate_webhook.reports.metrics import ReportMetrics
 from sealgate_webhook.reports.results import results_of
@@ -83,6 +83,18 @@ class TestFloods:
         assert len([name for name in found if name.startswith("Pod/flood")]) == 5
         assert environment.outcomes("Pod/web") == {"signed:1": "pass"}
         assert environment.sample("left_out_workloads") == 15.0
+
+    def test_attack_117_failing_workloads_of_one_namespace_leave_others_their_lines_in_the_log(
+        self, environment: ReportEnvironment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(decision_log, "MAX_SHARE", 3)
+        for number in range(20):
+            environment.put("Deployment", f"flood-{number}", "not an image", namespace="shop")
+        environment.put("Deployment", "web", "not an image", namespace="team")
+        environment.round()
+        lines = [json.loads(line) for line in environment.output.getvalue().splitlines()]
+        logged = [line["namespace"] for line in lines if "decision_id" in line]
+        assert logged == ["shop"] * 3 + ["team"]
 
     def test_attack_93_owners_are_bounded(
         self, environment: ReportEnvironment, monkeypatch: pytest.MonkeyPatch

@@ -38,6 +38,8 @@ CATEGORY: Final = "Image signatures"
 LABEL, LABEL_VALUE = "app.kubernetes.io/managed-by", "sealgate"
 #: Annotation of a report that lacks results because it would be too large: how many.
 LEFT_OUT: Final = "sealgate.dev/results-left-out"
+#: The metadata that is written; the API server and other clients add more.
+_WRITTEN_METADATA: Final = {"name", "namespace", "labels", "annotations", "ownerReferences"}
 #: The names of reports, and of no other object: kind, name, hash.
 NAME: Final = re.compile(r"sealgate-(?P<kind>[a-z][a-z0-9]{0,62})-[a-z0-9.-]{0,120}-[0-9a-f]{16}")
 _MAX_NAME: Final = 120
@@ -151,6 +153,32 @@ def document_of(report: Report, api: ReportAPI) -> dict[str, Any]:
     return {"apiVersion": f"{api.group}/{api.version}", "kind": api.kind, **report.body, **source}
 
 
+def same_content(report: Report, stored: Mapping[str, Any], api: ReportAPI) -> bool:
+    """Return whether a report that an API returned says the same as `report` but for the times.
+
+    Args:
+        report: the report as it would be written.
+        stored: the document of the API, which any client may have written.
+        api: the API.
+    """
+    wanted = document_of(report, api)
+    metadata = stored.get("metadata") or {}
+    kept = {name: value for name, value in metadata.items() if name in _WRITTEN_METADATA}
+    try:
+        found = _hash_content({**stored, "metadata": kept})
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
+    return found == _hash_content(wanted)
+
+
+def verified_at(stored: Mapping[str, Any]) -> float | None:
+    """Return the newest time in the results of a stored report, in seconds since the Unix epoch; None without one."""
+    try:
+        return max((float(entry["timestamp"]["seconds"]) for entry in stored["results"]), default=None)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
 def decision_id(workload: Workload, result: Result) -> str:
     """Return the id of a result of a workload, which stays the same while the result does."""
     return derive_decision_id(workload.uid, result.policy, result.image, result.digest, result.outcome, result.reason)
@@ -181,7 +209,7 @@ def _entry(workload: Workload, result: Result) -> dict[str, Any]:
         # Policy Reporter takes it for the identity of a result, and would otherwise derive one from the message too.
         "resultID": decision_id(workload, result),
     }
-    if result.outcome not in {"pass", "skip"}:
+    if result.outcome != "pass":
         properties["decisionId"] = properties["resultID"]
     return {
         "source": SOURCE,

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote as url_quote
 
 from sealgate.errors import SealgateError, UnavailableError
-from sealgate.messages import quote
 from sealgate.policies.report_state import ReportState, encode_state
 from sealgate.workloads.kinds import POD
-from sealgate_webhook.reports.documents import APIS, SOURCE, Owner, decision_id, report_name, report_of
+from sealgate_webhook.reports.decision_log import ResultLog
+from sealgate_webhook.reports.documents import APIS, SOURCE, Owner, report_name, report_of
 from sealgate_webhook.reports.inventory import read_inventory
 from sealgate_webhook.reports.results import pods_unread, results_of
 from sealgate_webhook.reports.store import Kept
@@ -46,8 +46,6 @@ RETRY_SECONDS: Final = 15.0
 VERIFYING: Final = 0.75
 #: Intervals after which a round that was not repeated has stalled.
 STALLED_AFTER: Final = 2
-#: Results of one round that are logged.
-MAX_LOGGED: Final = 100
 _ROLES: Final = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
 
 
@@ -102,7 +100,7 @@ class Rounds:
         self._log = log
         self._inventory = Inventory()
         self._apis: tuple[ReportAPI, ...] | None = None
-        self._failing: frozenset[str] = frozenset()
+        self._result_log = ResultLog(log)
         self._last = clock.monotonic()
 
     def problem(self) -> str:
@@ -206,45 +204,23 @@ class Rounds:
             yield workload, [*common, *results] if results else results
 
     def _count_results(self, now: datetime) -> set[tuple[str, str]]:
-        """Count the results, log what fails, and return namespace and name of the reports that have to wait."""
+        """Count and log the results; return namespace and name of the reports that have to wait."""
         counts: Counter[tuple[str, Outcome]] = Counter()
         waiting: set[tuple[str, str]] = set()
-        failing: set[str] = set()
-        new: set[str] = set()
+        inventory = self._inventory
+        self._result_log.begin(len({workload.namespace for workload in inventory.workloads}))
         for workload, results in self._results(now):
             if results is None:
                 waiting.add((workload.namespace, report_name(workload)))
                 continue
             for result in results:
                 counts[result.policy, result.outcome] += 1
-                if result.outcome != "fail":
-                    continue
-                decision = decision_id(workload, result)
-                failing.add(decision)
-                if decision not in self._failing and decision not in new:
-                    new.add(decision)
-                    if len(new) <= MAX_LOGGED:
-                        self._log_failing(decision, workload, result)
-        if len(new) > MAX_LOGGED:
-            self._log.warning("further images no longer pass; the reports name them", count=len(new) - MAX_LOGGED)
-        self._failing = frozenset(failing)
-        inventory = self._inventory
+                self._result_log.note(workload, result)
+        self._result_log.end()
         unanswered = len(inventory.pull_secrets) - len(self._checks.answers)
         self._metrics.found(len(inventory.workloads), inventory.left_out, len(inventory.unread), unanswered)
         self._metrics.reported(counts)
         return waiting
-
-    def _log_failing(self, decision: str, workload: Workload, result: Result) -> None:
-        self._log.warning(
-            "image no longer passes",
-            decision=decision,
-            kind=quote(workload.kind),
-            namespace=quote(workload.namespace),
-            name=quote(workload.name),
-            policy=result.policy,
-            reason=result.reason,
-            message=result.message,
-        )
 
     def _find_apis(self) -> tuple[ReportAPI, ...]:
         apis = self._store.installed()

@@ -3,7 +3,7 @@
 Which report APIs are installed is asked in every round, so that CRDs which are installed later are found. Of the
 reports that are there only the metadata is listed. A report is written if it is missing, if it says something else
 than before, if another client changed it (its `resourceVersion` is another one), or if its times are older than
-`REFRESH_SECONDS`.
+`REFRESH_SECONDS`. After a restart of the process, what each report says is read once.
 
 Only objects with the label and a name that a report of sealgate has are ever deleted, and what has such a name is
 replaced, regardless of who made it.
@@ -20,7 +20,17 @@ from sealgate.errors import NotFoundError, UnavailableError
 from sealgate.kubernetes.client import ConflictError
 from sealgate.kubernetes.lists import list_pages
 from sealgate.messages import quote
-from sealgate_webhook.reports.documents import APIS, LABEL, LABEL_VALUE, Report, ReportAPI, document_of, kind_of_report
+from sealgate_webhook.reports.documents import (
+    APIS,
+    LABEL,
+    LABEL_VALUE,
+    Report,
+    ReportAPI,
+    document_of,
+    kind_of_report,
+    same_content,
+    verified_at,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -167,19 +177,35 @@ class ReportStore:
 
     def _put(self, key: _Key, report: Report, version: str | None) -> bool:
         """Write a report if need be; return whether it is as it should be."""
-        now, before = self._clock.monotonic(), self._written.get(key)
-        if version is not None and before is not None:
-            same = (version, report.content) == (before.version, before.content)
-            if same and now - before.at < REFRESH_SECONDS:
-                return True
-        document = document_of(report, key.api)
+        now = self._clock.monotonic()
         try:
+            if version is not None and key not in self._written and (found := self._read(key, report)) is not None:
+                self._written[key] = found
+            before = self._written.get(key)
+            if version is not None and before is not None:
+                same = (version, report.content) == (before.version, before.content)
+                if same and now - before.at < REFRESH_SECONDS:
+                    return True
+            document = document_of(report, key.api)
             stored = self._create(key, document) if version is None else self._replace(key, document, version)
         except UnavailableError as error:
             return self._failed(key, error)
         self._written[key] = _Written(stored["metadata"]["resourceVersion"], report.content, now)
         self._metrics.wrote("create" if version is None else "update")
         return True
+
+    def _read(self, key: _Key, report: Report) -> _Written | None:
+        """Return what a former process wrote; None unless it says the same."""
+        try:
+            stored = self._api.get(_path(key))
+        except NotFoundError:
+            return None
+        at = verified_at(stored)
+        age = None if at is None else self._clock.now().timestamp() - at
+        # Anyone may have written it: a time of the future would keep it from being written again.
+        if age is None or age < 0 or not same_content(report, stored, key.api):
+            return None
+        return _Written(stored["metadata"]["resourceVersion"], report.content, self._clock.monotonic() - age)
 
     def _create(self, key: _Key, document: Mapping[str, Any]) -> dict[str, Any]:
         try:

@@ -1,4 +1,4 @@
-"""The decision log: the members of a review's log line that only decisions have.
+"""The webhook's part of the decision log: the members of a review's log line that only decisions have.
 
 Every line with a `decision_id` is a decision, and keeps to the schema `docs/decision-log.schema.json`. Its
 `decision_version` changes if a member is removed, renamed or given another meaning; members may be added. A line has
@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sealgate.decision_ids import FIELD
+from sealgate.decision_ids import FIELD, LOG_VERSION
 from sealgate.messages import quote, shorten
 
 if TYPE_CHECKING:
     from sealgate_webhook.admission.outcome import AdmissionOutcome
     from sealgate_webhook.reviews.request import AdmissionRequest
 
-#: Version of the schema.
-VERSION: Final = 1
 #: The most policies of one decision; `policy_count` counts all.
 MAX_POLICIES: Final = 10
 #: The most exceptions of one decision.
@@ -42,7 +40,7 @@ def decision_fields(outcome: AdmissionOutcome, request: AdmissionRequest | None 
             if not policy.met
         )
     ]
-    fields: dict[str, Any] = {FIELD: outcome.decision_id, "decision_version": VERSION, "action": _action(outcome)}
+    fields: dict[str, Any] = {FIELD: outcome.decision_id, "decision_version": LOG_VERSION, "action": _action(outcome)}
     if request is not None:
         fields |= {"user": quote(request.username), "dry_run": request.dry_run}
     if outcome.exceptions:

@@ -1,4 +1,4 @@
-"""`sealgate explain`: why was it denied? Reads the decision log of the webhook."""
+"""`sealgate explain`: why was it denied? Reads the decision log of the webhook and of the reports."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MAX_SHOWN: Final = 1000
     metavar="FILE",
     multiple=True,
     required=True,
-    help="Log of the webhook, - for standard input. May be given several times, for several replicas.",
+    help="Log of the webhook or of the reports, - for standard input. May be given several times, for all replicas.",
 )
 @click.option("--image", default="", help="Only decisions about an image whose name or digest contains this text.")
 @click.option("--namespace", default="", help="Only decisions in this namespace.")
@@ -45,9 +45,9 @@ MAX_SHOWN: Final = 1000
 def explain(decision_id: str, paths: tuple[str, ...], image: str, namespace: str, output: str) -> Exit:
     """Explain why an image was denied, or would have been.
 
-    ID is the decision id of a denial, a warning, an Event or an audit annotation. Decisions are read from the log that
-    the webhook writes, whose lines docs/decision-log.schema.json describes; of many the newest 1,000 are shown. No
-    registry and no cluster is contacted.
+    ID is the decision id of a denial, a warning, an Event, an audit annotation or a report. Decisions are read from the
+    logs that the webhook and the reports' process write, whose lines docs/decision-log.schema.json describes; of many
+    the newest 1,000 are shown. No registry and no cluster is contacted.
 
     Exit codes: 0 explained, 2 invalid usage or file, 3 the log has no such decision.
     """
@@ -82,8 +82,9 @@ def _matches(decision: Mapping[str, object], decision_id: str, image: str, names
 
 
 def _images(decision: Mapping[str, object]) -> Iterable[str]:
+    """Return the images and digests of a review, or those of a report's result, which are its own members."""
     images = decision.get("images")
-    for member in images if isinstance(images, list) else ():
+    for member in (decision, *(images if isinstance(images, list) else ())):
         if isinstance(member, dict):
             yield from (str(member.get(name, "")) for name in ("image", "digest"))
 
@@ -96,6 +97,10 @@ def _print_notes(logs: Iterable[DecisionLog], total: int) -> None:
     if newer:
         notes.print(console.plain(f"{newer} decisions are of another version of sealgate; use its command line"))
     if not total:
-        notes.print(console.plain("the log has no such decision; give the logs of all replicas, with enough past"))
+        notes.print(
+            console.plain(
+                "the log has no such decision; give the logs of all replicas and of the reports, with enough past"
+            )
+        )
     elif total > MAX_SHOWN:
         notes.print(console.plain(f"{total} decisions were found; the newest {MAX_SHOWN} are shown"))

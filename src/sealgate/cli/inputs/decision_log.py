@@ -1,4 +1,6 @@
-"""The decision log, read from the webhook's log: lines with a `decision_id` (docs/decision-log.schema.json).
+"""The decision log, read from the logs of the webhook and of the reports.
+
+Its lines have a `decision_id` (docs/decision-log.schema.json).
 
 A log is foreign text. Lines are read one by one, with bounds; a line that is too long, is not a decision, or has
 another version is counted and left out, so that no line hides another one.
@@ -13,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 from sealgate.cli.inputs.files import name_of
 from sealgate.cli.questions import STDIN
-from sealgate.decision_ids import FIELD, PATTERN
+from sealgate.decision_ids import FIELD, LOG_VERSION, PATTERN
 from sealgate.errors import ConfigError
 from sealgate.messages import quote
 from sealgate.parsing.strict_json import MalformedError, parse_object
@@ -22,10 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
-#: The most bytes of a line; the webhook's have less than 48 KiB.
+#: The most bytes of a line; those of sealgate have less than 48 KiB.
 MAX_LINE_BYTES: Final = 1 << 16
-#: The version of the schema that is understood.
-VERSION: Final = 1
 _MARK: Final = f'"{FIELD}"'.encode()
 
 
@@ -85,7 +85,7 @@ class DecisionLog:
         if not PATTERN.fullmatch(str(decision.get(FIELD))) or not isinstance(version, int):
             self.unreadable += 1
             return None
-        if version != VERSION:
+        if version != LOG_VERSION:
             self.newer += 1
             return None
         return decision

@@ -16,7 +16,14 @@ from sealgate.messages import quote
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-_STYLES: Final = {"denied": "bold red", "Warn": "bold yellow", "Audit": "bold yellow"}
+_STYLES: Final = {
+    "denied": "bold red",
+    "fail": "bold red",
+    "Warn": "bold yellow",
+    "Audit": "bold yellow",
+    "warn": "bold yellow",
+    "error": "bold yellow",
+}
 #: The most characters of one value, and of one line of the explanation.
 MAX_VALUE: Final = 512
 MAX_LINE: Final = 4096
@@ -28,11 +35,14 @@ def explanation(decision: Mapping[str, object]) -> Text:
     Args:
         decision: a line of the decision log.
     """
-    result, action = _value(decision, "result"), _value(decision, "action")
-    lines = [
-        plain(f"{_value(decision, FIELD)}  {_result(result, action)}", _STYLES.get(result) or _STYLES.get(action, ""))
-    ]
-    lines += (plain(f"  {name:<9} {text}") for name, text in _facts(decision))
+    if "outcome" in decision:
+        outcome = _value(decision, "outcome")
+        head, style, facts = f"{outcome} in the report", _STYLES.get(outcome), _report_facts(decision)
+    else:
+        result, action = _value(decision, "result"), _value(decision, "action")
+        head, style, facts = _result(result, action), _STYLES.get(result) or _STYLES.get(action), _facts(decision)
+    lines = [plain(f"{_value(decision, FIELD)}  {head}", style or "")]
+    lines += (plain(f"  {name:<9} {text}") for name, text in (*facts, *_why(decision)))
     return Text("\n").join([*lines, Text()])
 
 
@@ -60,6 +70,22 @@ def _facts(decision: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         yield "image", f"{_value(image, 'image')}: {_value(image, 'verdict')}, {_value(image, 'reason')}{lifted}"
         if "digest" in image:
             yield "", f"  {_value(image, 'digest')}"
+
+
+def _report_facts(decision: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    yield "when", f"{_value(decision, 'time')} (verified {_value(decision, 'verified_at')})"
+    yield "object", f"{_value(decision, 'kind')} {_value(decision, 'name')}"
+    yield "namespace", _value(decision, "namespace")
+    yield "reason", _value(decision, "reason")
+    yield "policy", f"{_value(decision, 'policy')} ({_value(decision, 'action')})"
+    yield "image", _value(decision, "image")
+    if "digest" in decision:
+        yield "", f"  {_value(decision, 'digest')}"
+    if "running" in decision:
+        yield "running", _value(decision, "running")
+
+
+def _why(decision: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     for number, line in enumerate(str(decision.get("message", "")).split("\n")):
         yield "" if number else "why", quote(line, MAX_LINE)
 

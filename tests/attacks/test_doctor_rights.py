@@ -12,6 +12,7 @@ import pytest
 from tests.cli.clusters import API, kubeconfig
 from tests.cli.installed import NAMESPACE, OPERATOR, Installed
 from tests.cli.shop import open_shop
+from tests.cli.test_doctor_stores import set_service_secrets
 from tests.support.builders.objects import api_object, authenticator, policy
 from tests.support.signers.private_keys import new_key, public_pem
 from tests.support.simulators.kubernetes import KubernetesSimulator
@@ -40,7 +41,7 @@ def grafeas(server: str, secret: str) -> dict[str, Any]:
 
 
 def test_attack_114_authenticator_has_no_secret_sent_to_its_server(installed: Installed) -> None:
-    """Not even a Secret that the user named goes anywhere, as a bearer token would be the server's to keep."""
+    """Not even a Secret that the user named goes where the webhook sends none: a token is the server's to keep."""
     server = installed.shop.registry
     installed.put_policy(grafeas(f"http://{server.host}/a/path?x=1".partition("?")[0], "bait"))
     secret = {"metadata": {"name": "bait"}, "data": {"token": base64.b64encode(b"stolen").decode()}}
@@ -49,6 +50,11 @@ def test_attack_114_authenticator_has_no_secret_sent_to_its_server(installed: In
     installed.examine()
     assert not [path for path in installed.paths() if "/secrets" in path]
     installed.examine("--service-secret", f"{NAMESPACE}/bait")
+    set_service_secrets(installed, "another")
+    installed.examine("--service-secret", f"{NAMESPACE}/bait")
+    # That the webhook sends the Secret of its own namespace says nothing about others of that name.
+    set_service_secrets(installed, "bait")
+    installed.examine("--service-secret", "default/bait")
     sent = [(request.method, request.path, request.headers.get("authorization")) for request in server.requests]
     assert set(sent) == {("GET", "/", None), ("GET", "/v2/", None)}
 

@@ -285,7 +285,7 @@ def test_servers_of_signing_policies_are_asked_where_the_kind_is_installed(
     assert "named by SigningPolicy release" in checks["registries/localhost:1"]["message"]
     assert "to try them" in checks[f"kms/{dew.host}"]["remedy"]
     _, checks = installed.examine("--service-secret", f"{NAMESPACE}/dew-sign")
-    assert "only verifying or signing" in checks[f"kms/{dew.host}"]["message"]
+    assert "only signing" in checks[f"kms/{dew.host}"]["message"]
     assert secrets_read(installed) == set()
 
 

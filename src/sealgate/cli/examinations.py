@@ -21,7 +21,9 @@ from sealgate.diagnosis.components import check_components, check_definition, ch
 from sealgate.diagnosis.endpoints import registries_of, services_of
 from sealgate.diagnosis.objects import check_exceptions, check_objects
 from sealgate.diagnosis.reach import Reach
+from sealgate.diagnosis.trials import Trials
 from sealgate.errors import UnavailableError
+from sealgate.kubernetes.client import uses_service_account
 from sealgate.messages import quote
 from sealgate.registry.client import RegistryClient
 from sealgate.release.enforcement import find_enforcement_problems
@@ -220,19 +222,18 @@ class Examination:
         advance: Callable[[], object],
     ) -> list[Check]:
         expected(len(endpoints))
-        secrets = NamedSecrets(self._api, self._chosen.secrets)
+        namespace, webhook = self._chosen.namespace, self._installation.webhook
+        # In a pod, the rights of its ServiceAccount say which Secrets may be read; elsewhere the user does, who may
+        # have the right to read them all.
+        others = namespace if uses_service_account(self._chosen.context) else None
+        secrets = NamedSecrets(self._api, self._chosen.secrets, others)
         pool = ThreadPoolExecutor(_TOGETHER, thread_name_prefix="server")
         try:
             with RegistryClient(settings, clock=self._clock) as client:
-                reach = Reach(
-                    client,
-                    credentials_of(self._registries),
-                    changed,
-                    secrets,
-                    self._chosen.secrets,
-                    clock=self._clock,
-                    seconds=self._seconds,
-                )
+                sent = None if webhook is None else webhook.service_secrets
+                trials = Trials(client, secrets, namespace, sent, self._clock, self._seconds)
+                own = credentials_of(self._registries)
+                reach = Reach(client, own, changed, trials, clock=self._clock, seconds=self._seconds)
                 pending = [pool.submit(reach.ask, endpoint) for endpoint in endpoints]
                 for _ in as_completed(pending):
                     advance()

@@ -1,6 +1,7 @@
 """The servers that policies, signing policies and authenticators name: registries, signature stores and KMSs. Pure.
 
-Several objects may name one server; it is asked once for each CA and Secret.
+Several objects may name one server; it is asked once for each CA and Secret, and a store that takes credentials once
+for each Authenticator.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class Endpoint:
         ca: PEM bundle of CA certificates to trust instead of the system's or the settings'; None for those.
         secret: name of the Secret with the credentials; None for none.
         key: the key entry; only of a KMS that an Authenticator names.
+        store: what the Authenticator says that names it; only of a signature store.
     """
 
     area: Area
@@ -60,6 +62,7 @@ class Endpoint:
     ca: str | None = None
     secret: str | None = None
     key: KeyEntry | None = None
+    store: AuthenticatorSpec | None = None
 
     @property
     def name(self) -> str:
@@ -71,6 +74,10 @@ class Endpoint:
         """A clause that says who names it."""
         more = len(self.users) - MAX_USERS
         return f"named by {', '.join(self.users[:MAX_USERS])}{f' and {more} more' if more > 0 else ''}"
+
+    def check(self, outcome: Outcome, message: str, remedy: str = "") -> Check:
+        """Return a check of this server, which names the objects that name it; arguments as of `Check`."""
+        return Check(self.area, self.name, outcome, f"{message} ({self.named_by})", remedy)
 
 
 def registries_of(
@@ -125,7 +132,9 @@ def services_of(objects: Iterable[Authenticator | SigningPolicy]) -> tuple[list[
             checks.append(Check(Area.STORES, _user(one), Outcome.PROBLEM, error.message, "correct the address"))
             continue
         for endpoint in named:
-            identity = (endpoint.area, endpoint.url, endpoint.ca, endpoint.secret, endpoint.key)
+            # What a store answers with its credentials depends on the project or compartment, so on the object.
+            tried = endpoint.users if endpoint.store is not None and endpoint.secret is not None else ()
+            identity = (endpoint.area, endpoint.url, endpoint.ca, endpoint.secret, endpoint.key, tried)
             before = found.get(identity)
             users = () if before is None else before.users
             found[identity] = replace(endpoint, users=(*users, *endpoint.users))
@@ -135,7 +144,8 @@ def services_of(objects: Iterable[Authenticator | SigningPolicy]) -> tuple[list[
 def _stores(obj: Authenticator | SigningPolicy) -> Iterator[Endpoint]:
     address, ca, secret = _store(obj.spec)
     if address is not None:
-        yield Endpoint(Area.STORES, parse_url(address), (_user(obj),), ca, secret)
+        spec = None if isinstance(obj, SigningPolicy) else obj.spec
+        yield Endpoint(Area.STORES, parse_url(address), (_user(obj),), ca, secret, store=spec)
 
 
 def _store(spec: AuthenticatorSpec | SigningPolicySpec) -> tuple[str | None, str | None, str | None]:

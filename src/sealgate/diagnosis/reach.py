@@ -4,8 +4,8 @@ The authors of these objects choose the servers, and the checks run with the rig
 less is allowed here than in the webhook. A server is asked for one fixed path, nothing of a response but its status and
 `Date` is used, and private addresses are asked only if the settings name the host, not because a policy does. The
 user's registry credentials go only to hosts that are reached by the user's own settings and the defaults: a CA, a
-mirror or plain HTTP that only the cluster's settings say could lead them to another server. A Secret is read only if
-the user named it.
+mirror or plain HTTP that only the cluster's settings say could lead them to another server. The credentials of stores
+and KMSs are tried by `Trials`.
 """
 
 from __future__ import annotations
@@ -15,22 +15,20 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from sealgate.clocks import Deadline
-from sealgate.diagnosis.checks import Area, Check, Outcome
+from sealgate.diagnosis.checks import Area, Outcome
 from sealgate.diagnosis.clocks import Dated
 from sealgate.errors import (
     ForbiddenAddressError,
+    NotFoundError,
     PrivateAddressError,
     RateLimitedError,
     SealgateError,
     UnauthorizedError,
-    UnavailableError,
     VerificationError,
 )
 from sealgate.http.client import Follow, Request, RequestPolicy
 from sealgate.http.settings import fold
 from sealgate.http.urls import URL
-from sealgate.kms.key_source import KMSKeySource
-from sealgate.messages import quote
 from sealgate.references import Repository
 from sealgate.registry.credentials import NoCredentials
 from sealgate.registry.ping import ping
@@ -39,17 +37,19 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from sealgate.clocks import Clock
+    from sealgate.diagnosis.checks import Check
     from sealgate.diagnosis.endpoints import Endpoint
+    from sealgate.diagnosis.trials import Trials
     from sealgate.http.interface import Response
     from sealgate.registry.client import RegistryClient
     from sealgate.registry.credentials import CredentialProvider
-    from sealgate.service_secrets import ServiceSecrets
 
 _MAX_BYTES: Final = 64 << 10
 _NETWORK: Final = (
     "check DNS, firewalls, NetworkPolicies and the address; from a workstation, run it in the cluster too, where the "
     "webhook's way is another"
 )
+_LOG_IN: Final = "log in again (docker login), or pass --docker-config; pull secrets of the cluster are others"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,7 @@ class Reach:
         client: how servers are reached, by the settings of the cluster and of the user.
         credentials: the user's own credentials for registries.
         changed_hosts: hosts, as references spell them, whose settings are the cluster's only.
-        secrets: the Secrets that the user named.
-        named_secrets: their names.
+        trials: tries the credentials of stores and KMSs.
         clock: the time.
         seconds: for each server; greater than 0.
     """
@@ -83,8 +82,7 @@ class Reach:
         client: RegistryClient,
         credentials: CredentialProvider,
         changed_hosts: Collection[str],
-        secrets: ServiceSecrets,
-        named_secrets: Collection[str],
+        trials: Trials,
         *,
         clock: Clock,
         seconds: float,
@@ -92,8 +90,7 @@ class Reach:
         self._client = client
         self._credentials = credentials
         self._changed_hosts = frozenset(changed_hosts)
-        self._named_secrets = frozenset(named_secrets)
-        self._keys = KMSKeySource(client, secrets, clock)
+        self._trials = trials
         self._clock = clock
         self._seconds = seconds
 
@@ -103,7 +100,7 @@ class Reach:
         try:
             reached = self._registry(endpoint) if endpoint.area is Area.REGISTRIES else self._service(endpoint)
         except VerificationError:  # a large response is one
-            return Reached(_check(endpoint, Outcome.OK, "it responds"))
+            return Reached(endpoint.check(Outcome.OK, "it responds"))
         except SealgateError as error:
             return Reached(_failed(endpoint, error))
         response, check = reached
@@ -121,15 +118,14 @@ class Reach:
             response = ping(self._client.state, provider or NoCredentials(), self._policy(), host)
         except UnauthorizedError as error:
             if tried:
-                remedy = "log in again (docker login), or pass --docker-config; pull secrets of the cluster are others"
-                return None, _check(endpoint, Outcome.WARNING, f"it responds, and {error.message}", remedy)
-            return None, _check(endpoint, Outcome.OK, f"it responds and asks for credentials{withheld}")
+                return None, endpoint.check(Outcome.WARNING, f"it responds, and {error.message}", _LOG_IN)
+            return None, endpoint.check(Outcome.OK, f"it responds and asks for credentials{withheld}")
         if response.status == HTTPStatus.OK:
             how = ", and accepts your credentials or anonymous callers" if tried else withheld
-            return response, _check(endpoint, Outcome.OK, f"it responds{how}")
+            return response, endpoint.check(Outcome.OK, f"it responds{how}")
         if response.status == HTTPStatus.NOT_FOUND:
             message = "it responds with status 404 to /v2/, which registries have"
-            return response, _check(endpoint, Outcome.WARNING, message, "check the registry's name in the policy")
+            return response, endpoint.check(Outcome.WARNING, message, "check the registry's name in the policy")
         return response, _status(endpoint, response)
 
     def _own_credentials(self, host: str) -> tuple[CredentialProvider | None, str]:
@@ -150,52 +146,52 @@ class Reach:
         response = self._client.http.send(request, self._policy()).response
         if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return response, _status(endpoint, response)
-        if endpoint.secret is None:
-            return response, _check(endpoint, Outcome.OK, "it responds")
-        if endpoint.secret not in self._named_secrets:
-            message = "it responds; its credentials were not tried"
-            remedy = f"to try them: --service-secret NAMESPACE/{quote(endpoint.secret, 64)}"
-            return response, _check(endpoint, Outcome.OK, message, remedy)
-        return response, self._with_credentials(endpoint)
+        if endpoint.secret is not None:
+            return response, self._trials.run(endpoint, endpoint.secret)
+        notary = endpoint.store.notary if endpoint.store is not None else None
+        if notary is not None and notary.server is not None:
+            return self._notary(endpoint, notary.server, response)
+        if endpoint.area is Area.STORES and response.status == HTTPStatus.UNAUTHORIZED:
+            message = "it asks for credentials, and none are sent to this store when signatures are read"
+            return response, endpoint.check(Outcome.WARNING, message, "let the server be read without credentials")
+        return response, endpoint.check(Outcome.OK, "it responds")
 
-    def _with_credentials(self, endpoint: Endpoint) -> Check:
-        if endpoint.key is None:
-            message = "it responds; only verifying or signing an image tries its credentials"
-            return _check(endpoint, Outcome.OK, message, "sealgate scan, or sealgate sign --policy")
+    def _notary(self, endpoint: Endpoint, server: str, response: Response) -> tuple[Response, Check]:
+        """Ask a notary server for what registries have too, with the user's credentials, as they are in docker."""
+        if not self._credentials.candidates(Repository(fold(endpoint.url.origin.authority), "")):
+            return response, endpoint.check(Outcome.OK, "it responds")
+        provider, withheld = self._own_credentials(fold(endpoint.url.origin.authority))
+        if endpoint.ca is not None:
+            provider = None
+            withheld = "; your credentials were not sent, because only the Authenticator says by which CA to reach it"
+        if provider is None:
+            return response, endpoint.check(Outcome.OK, f"it responds{withheld}")
+        session = self._client.session(provider, Deadline.after(self._clock, self._seconds))
         try:
-            keys = self._keys.fetch(endpoint.key, self._seconds)
-        except UnavailableError as error:
-            remedy = "check the Secret, the rights of its credentials, and the address of the key"
-            return _check(endpoint, Outcome.PROBLEM, error.message, remedy)
-        refused = [key for key in keys if key.state != "Accepted"]
-        if len(refused) == len(keys):
-            message = f"no version of its key can be used: {quote(refused[0].reason or '', 64)}: {refused[0].message}"
-            return _check(endpoint, Outcome.PROBLEM, message, "enable the key in the KMS, or name another one")
-        accepted = len(keys) - len(refused)
-        versions = f"{accepted} version{'' if accepted == 1 else 's'}"
-        return _check(endpoint, Outcome.OK, f"it accepts the credentials; {versions} of its key can be used")
+            session.document(f"{server.rstrip('/')}/v2/", "", limit=_MAX_BYTES, named=True)
+        except NotFoundError:
+            return response, endpoint.check(Outcome.OK, "it responds")
+        except UnauthorizedError as error:
+            return response, endpoint.check(Outcome.WARNING, f"it responds, and {error.message}", _LOG_IN)
+        return response, endpoint.check(Outcome.OK, "it responds, and accepts your credentials or anonymous callers")
 
     def _policy(self) -> RequestPolicy:
         return RequestPolicy(Deadline.after(self._clock, self._seconds), frozenset())
 
 
-def _check(endpoint: Endpoint, outcome: Outcome, message: str, remedy: str = "") -> Check:
-    return Check(endpoint.area, endpoint.name, outcome, f"{message} ({endpoint.named_by})", remedy)
-
-
 def _status(endpoint: Endpoint, response: Response) -> Check:
     if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         remedy = "see the server's own log, or the status page of its operator"
-        return _check(endpoint, Outcome.PROBLEM, f"it responds with status {response.status}", remedy)
-    return _check(endpoint, Outcome.OK, f"it responds with status {response.status}")
+        return endpoint.check(Outcome.PROBLEM, f"it responds with status {response.status}", remedy)
+    return endpoint.check(Outcome.OK, f"it responds with status {response.status}")
 
 
 def _failed(endpoint: Endpoint, error: SealgateError) -> Check:
     if isinstance(error, PrivateAddressError):
         message = "it has a private address, which is not asked from here because a policy says so"
         remedy = f"if it is yours, name it: --private-registry {endpoint.name}"
-        return _check(endpoint, Outcome.NOT_CHECKED, message, remedy)
+        return endpoint.check(Outcome.NOT_CHECKED, message, remedy)
     if isinstance(error, RateLimitedError):
-        return _check(endpoint, Outcome.WARNING, f"it responds, and {error.message}", "try again later")
+        return endpoint.check(Outcome.WARNING, f"it responds, and {error.message}", "try again later")
     remedy = "correct the address, or the registry settings" if isinstance(error, ForbiddenAddressError) else _NETWORK
-    return _check(endpoint, Outcome.PROBLEM, error.message, remedy)
+    return endpoint.check(Outcome.PROBLEM, error.message, remedy)

@@ -347,6 +347,15 @@ class KubernetesAPI:
         return response
 
 
+def uses_service_account(context: str | None) -> bool:
+    """Return whether a connection without a kubeconfig file is that of a pod, by its ServiceAccount.
+
+    Args:
+        context: context of the kubeconfig; None for the current one.
+    """
+    return context is None and "KUBERNETES_SERVICE_HOST" in os.environ
+
+
 def connect(kubeconfig: Path | None = None, context: str | None = None) -> KubernetesAPI:
     """Return a connection: in a pod by its ServiceAccount, elsewhere by a kubeconfig.
 
@@ -363,7 +372,7 @@ def connect(kubeconfig: Path | None = None, context: str | None = None) -> Kuber
         load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # it has no types
 
     try:
-        if kubeconfig is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+        if kubeconfig is None and uses_service_account(context):
             read_service_account()
             return KubernetesAPI(configuration, read_service_account)
         path = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG")

@@ -68,7 +68,8 @@ def doctor(chosen: DoctorOptions, registries: RegistryOptions, timeout: float, b
     Compares the versions of the components and CRDs, the webhook configurations with what the chart wants, the
     webhook's certificates and the clocks; has the API server call the webhook; reads whether the policies are ready;
     and asks each registry, signature store and KMS that policies and authenticators name. Everything is done with your
-    own rights (docs/doctor.md has a ClusterRole), and nothing is changed. Secrets are read only if you name them.
+    own rights (docs/doctor.md has a ClusterRole), and nothing is changed. Secrets are read only if you name them, in a
+    pod also where the rights of its ServiceAccount permit that.
 
     Exit codes: 0 no problem found (warnings included), 1 a problem found, 2 invalid usage or no kubeconfig, 3 something
     could not be checked. Of several the highest code.

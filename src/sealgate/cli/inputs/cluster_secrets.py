@@ -39,15 +39,21 @@ class NamedSecrets:
     Args:
         api: the API server.
         secrets: name of each Secret -> its namespace.
+        others: namespace of the Secrets that the user did not name; None if they must not be read.
     """
 
-    def __init__(self, api: KubernetesAPI, secrets: Mapping[str, str]) -> None:
+    def __init__(self, api: KubernetesAPI, secrets: Mapping[str, str], others: str | None = None) -> None:
         self._api = api
         self._secrets = secrets
+        self._others = others
+
+    def namespace_of(self, name: str) -> str | None:
+        """Return the namespace that a Secret is read from; None if it must not be read."""
+        return self._secrets.get(name, self._others)
 
     def read(self, name: str) -> Mapping[str, bytes]:
         """Return a Secret that the user named; see `ServiceSecrets.read`."""
-        namespace = self._secrets.get(name)
+        namespace = self.namespace_of(name)
         if namespace is None:
             # The author of an Authenticator chooses the Secret and the server that its content is sent to.
             raise credentials_error(name, f"name it to have it read: --service-secret NAMESPACE/{quote(name, 64)}")

@@ -53,8 +53,8 @@ def doctor_options(command: Callable[..., T]) -> Callable[..., T]:
         callback=secret_names,
         metavar="NAMESPACE/NAME",
         multiple=True,
-        help="Secret that may be read: with credentials for a KMS, which sign requests to the servers of the "
-        "Authenticators that name it, or with the webhook's certificate. Repeatable.",
+        help="Secret that may be read: with credentials for a KMS or a signature store, which are tried at the servers "
+        "of the Authenticators that name it, or with the webhook's certificate. Repeatable.",
     )
     @functools.wraps(command)
     def wrapped(

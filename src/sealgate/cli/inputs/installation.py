@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote as url_quote
 
@@ -48,6 +49,18 @@ class OperatorSettings(BaseModel):
     tls_secret: str = ""
 
 
+class WebhookSettings(BaseModel):
+    """The members of the webhook's settings file that are used here; others are ignored.
+
+    Attributes:
+        service_secrets: names of the Secrets of the release's namespace that the webhook sends to signature stores.
+    """
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
+
+    service_secrets: tuple[str, ...] = ()
+
+
 class Installation:
     """One installation of sealgate.
 
@@ -58,6 +71,7 @@ class Installation:
     Attributes:
         unread: a check for each part that could not be read.
         configured: the components whose settings were found, each of which has a Deployment in the chart.
+        webhook: the webhook's settings; None until `settings` has found some that can be read.
     """
 
     def __init__(self, api: KubernetesAPI, namespace: str) -> None:
@@ -65,6 +79,7 @@ class Installation:
         self._namespace = namespace
         self.unread: list[Check] = []
         self.configured: frozenset[str] = frozenset()
+        self.webhook: WebhookSettings | None = None
 
     def attempt(self, area: Area, name: str, read: Callable[[], T]) -> T | None:
         """Return what a function reads; None if the API server does not let the user, which is reported.
@@ -89,6 +104,9 @@ class Installation:
             return None
         found = [one for one in found if _CONFIG in (one.get("data") or {})]
         self.configured = frozenset(filter(None, (_label(one, _COMPONENT) for one in found)))
+        self.webhook = next(
+            filter(None, (_webhook(one) for one in found if _label(one, _COMPONENT) == "webhook")), None
+        )
         maps = [one for one in found if _label(one, _COMPONENT) == "operator"]
         if not maps:
             message = f"the namespace {quote(self._namespace, 64)} has no sealgate"
@@ -149,6 +167,12 @@ class Installation:
         path = f"/{group}/namespaces/{url_quote(self._namespace, safe='')}/{plural}"
         pages = list_pages(self._api, path, selectors={"labelSelector": f"{_PART_OF}=sealgate"})
         return [item for page in pages for item in items_of(page, "") if _label(item, _PART_OF) == "sealgate"]
+
+
+def _webhook(config_map: Mapping[str, Any]) -> WebhookSettings | None:
+    with contextlib.suppress(yaml.YAMLError, ValidationError):
+        return WebhookSettings.model_validate(yaml.safe_load(config_map["data"][_CONFIG]))
+    return None
 
 
 def _label(obj: Mapping[str, Any], label: str) -> str:

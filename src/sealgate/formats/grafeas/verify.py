@@ -142,7 +142,7 @@ def build(spec: GrafeasSpec, keys: KeyResolver) -> GrafeasCheck:
         InvalidKeyError: a key cannot be accepted.
         NoKeyError: there is no key.
     """
-    return build_from(_store(spec), spec.note, load_attestation_keys(spec.keys, keys))
+    return build_from(store_of(spec), spec.note, load_attestation_keys(spec.keys, keys))
 
 
 def build_from(store: GrafeasServer | ACRStore, note: str, accepted: AttestationKeys) -> GrafeasCheck:
@@ -162,7 +162,8 @@ def build_from(store: GrafeasServer | ACRStore, note: str, accepted: Attestation
     return GrafeasCheck(store, note, accepted, hash_content(document))
 
 
-def _store(spec: GrafeasSpec) -> GrafeasServer | ACRStore:
+def store_of(spec: GrafeasSpec) -> GrafeasServer | ACRStore:
+    """Return the store that the `grafeas` field of an `Authenticator` names."""
     credentials = None if spec.credentials_secret is None else spec.credentials_secret.name
     ca = None if spec.ca is None else spec.ca.pem
     if spec.server is None:

@@ -142,17 +142,26 @@ def build(spec: OracleSpec, keys: KeyResolver) -> OracleCheck:
         PolicyError: the service's address is not known.
         NoKeyError: there is no key.
     """
+    service = service_of(spec)
+    trusted = load_trusted_keys(spec.trusted_keys, keys)
+    expectations = Expectations(spec.region, spec.description, dict(spec.metadata))
+    credentials = None if spec.credentials_secret is None else spec.credentials_secret.name
+    return build_from(service, trusted, expectations, credentials)
+
+
+def service_of(spec: OracleSpec) -> SignatureService:
+    """Return the service that the `oracle` field of an `Authenticator` names.
+
+    Raises:
+        PolicyError: the service's address is not known.
+    """
     url = spec.endpoint or service_url(spec.region, spec.compartment_id)
-    service = SignatureService(
+    return SignatureService(
         url=url.rstrip("/"),
         ca=None if spec.ca is None else spec.ca.pem,
         compartment=spec.compartment_id,
         subtree=spec.compartment_id_in_subtree,
     )
-    trusted = load_trusted_keys(spec.trusted_keys, keys)
-    expectations = Expectations(spec.region, spec.description, dict(spec.metadata))
-    credentials = None if spec.credentials_secret is None else spec.credentials_secret.name
-    return build_from(service, trusted, expectations, credentials)
 
 
 def build_from(

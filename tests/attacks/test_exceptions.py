@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealgate.policies.decisions import UnmatchedImages
+from sealgate.policies.exceptions import MAX_IN_NAMESPACE
 from sealgate_webhook.admission.policy_objects import PolicyObjectAdmission
 from sealgate_webhook.admission.workloads import AdmissionRules
 from sealgate_webhook.backends.cluster.exceptions import read_exception
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from sealgate.verification.policy_sets import PolicySet
     from sealgate_webhook.reviews.request import AdmissionRequest
     from tests.webhook.environment import ReviewAnswer, WebhookEnvironment
     from tests.webhook.ways import Way
@@ -54,7 +56,7 @@ def install(environment: WebhookEnvironment, *exceptions: dict[str, Any]) -> Exc
 class NoPolicies:
     """The policies of a cluster that has none."""
 
-    def current(self) -> None:
+    def current(self) -> PolicySet | None:
         return None
 
     def problem(self) -> str:
@@ -64,15 +66,25 @@ class NoPolicies:
         del name
 
 
+class PoliciesOf(NoPolicies):
+    """The policies of an environment, without an Authenticator of a cluster."""
+
+    def __init__(self, source: ExceptedPolicies) -> None:
+        self._source = source
+
+    def current(self) -> PolicySet | None:
+        return self._source.current()
+
+
 class Objects:
     """The endpoints for exceptions, as the API server calls them: first the mutating one, then the validating one."""
 
-    def __init__(self, environment: WebhookEnvironment) -> None:
+    def __init__(self, environment: WebhookEnvironment, policies: NoPolicies | None = None) -> None:
         self.environment = environment
         #: What would become Events.
         self.changes: list[str] = []
         environment.admit_policy_object = PolicyObjectAdmission(
-            NoPolicies(), environment.clock, LONGEST, self._changed
+            policies or NoPolicies(), environment.clock, LONGEST, self._changed
         ).validate
 
     def apply(
@@ -485,6 +497,23 @@ def test_attack_105_hostile_text_of_an_exception_stays_one_bounded_line(
         assert text.isascii()
         assert text.isprintable()
         assert len(text) <= 1024
+
+
+def test_attack_118_a_namespace_has_a_bounded_number_of_exceptions(environment: WebhookEnvironment) -> None:
+    """Each costs every image of the namespace, so that hundreds would make reviews there miss their deadline."""
+    image = environment.push("team/bad", "v1")
+    later = NOW + timedelta(seconds=1)
+    others = [stored(exception(f"other-{number}", "elsewhere.example.org/**")) for number in range(MAX_IN_NAMESPACE)]
+    late = stored(exception("a-late-one", image.rpartition(":")[0]), later)
+    policies = ExceptedPolicies(environment, *others, late)
+    objects = Objects(environment, PoliciesOf(policies))
+    assert not environment.validate(review(pod(image))).allowed
+    denied = objects.apply(exception("another"))
+    assert "spec.namespaces: default has 50 exceptions" in denied
+    assert "delete those that are not needed any more" in denied
+    assert isinstance(objects.apply(exception("elsewhere", namespaces=["shop"])), dict)
+    policies.put(*others[1:], late)
+    assert environment.validate(review(pod(image))).allowed
 
 
 def test_attack_105_exceptions_that_come_and_go_take_bounded_memory() -> None:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: How much the webhook's clock may be behind the API server's.
 MAX_SKEW: Final = timedelta(minutes=5)
+#: The most exceptions that count in one namespace. One with the most and largest patterns costs an image a millisecond.
+MAX_IN_NAMESPACE: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,8 @@ def compile_exception(
 class ExceptionIndex:
     """Exceptions by namespace. Never changes once made; may be asked by many threads.
 
+    Of one namespace at most `MAX_IN_NAMESPACE` count, those that were made first: each costs every image there.
+
     Args:
         exceptions: the exceptions, each name at most once; some may have ended.
     """
@@ -150,10 +154,22 @@ class ExceptionIndex:
     def __init__(self, exceptions: Iterable[CompiledException] = ()) -> None:
         self.exceptions = tuple(sorted(exceptions, key=lambda exception: exception.name))
         by_namespace: defaultdict[str, list[CompiledException]] = defaultdict(list)
-        for exception in self.exceptions:
+        for exception in sorted(self.exceptions, key=lambda exception: (exception.begins_at, exception.name)):
             for namespace in exception.namespaces:
-                by_namespace[namespace].append(exception)
-        self._by_namespace = dict(by_namespace)
+                if len(by_namespace[namespace]) < MAX_IN_NAMESPACE:
+                    by_namespace[namespace].append(exception)
+        self._by_namespace = {
+            namespace: sorted(found, key=lambda exception: exception.name) for namespace, found in by_namespace.items()
+        }
+
+    def is_full(self, namespace: str, clock: Clock) -> bool:
+        """Return whether a further exception would not count in a namespace.
+
+        Args:
+            namespace: name of the namespace.
+            clock: says which exceptions have ended and count no more.
+        """
+        return sum(not found.has_ended(clock) for found in self._in(namespace)) >= MAX_IN_NAMESPACE
 
     def match(self, reference: Reference, tag: str | None, namespace: str) -> tuple[CompiledException, ...]:
         """Return the exceptions that cover an image in a namespace, sorted by name, whether they are in force or not.

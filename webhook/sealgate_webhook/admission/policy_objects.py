@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.api.v1alpha1.deprecations import deprecation_warnings
 from sealgate.api.v1alpha1.signing_policy import SigningPolicy
+from sealgate.api.v1alpha1.verification_exception import VerificationException
 from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.errors import InvalidWorkloadError, SealgateError
 from sealgate.formats.signers import signers_of
 from sealgate.manifests.policies import object_problems
 from sealgate.manifests.validation import did_you_mean
 from sealgate.messages import quote
+from sealgate.policies.exceptions import MAX_IN_NAMESPACE
 from sealgate.policies.limits import PatternCompiler
 from sealgate.policies.satisfiability import count_reachable, reach_of
 from sealgate_webhook.admission.exceptions import describe_change, exception_problem
@@ -103,9 +105,22 @@ class PolicyObjectAdmission:
         """Return why a well-formed object is refused, with its field, and the same in a few words; else empty."""
         if request.kind == EXCEPTION:
             problem = exception_problem(request, self._longest_exception, self._clock.now())
-            return problem, "exception not permitted"
+            return problem or self._full_namespace(request), "exception not permitted"
         problem = self._key_problem(request)
         return f"spec.key: {problem}" if problem else "", "key cannot sign"
+
+    def _full_namespace(self, request: AdmissionRequest) -> str:
+        """Return why a new exception would not count, because its namespaces have too many; empty if it would."""
+        policies = self._policies.current()
+        if policies is None or request.operation != "CREATE":
+            return ""
+        for namespace in VerificationException.model_validate(request.object).spec.namespaces:
+            if policies.exceptions.is_full(namespace, self._clock):
+                return (
+                    f"spec.namespaces: {namespace} has {MAX_IN_NAMESPACE} exceptions, the most that count in one "
+                    "namespace; delete those that are not needed any more, or name several images in one"
+                )
+        return ""
 
     def _key_problem(self, request: AdmissionRequest) -> str:
         """Return why the Authenticator that a SigningPolicy names has no key that signs; empty if not known."""

@@ -1,9 +1,9 @@
 """Watches whether the API server asks the webhook as the chart wants, and says so on every policy.
 
 Each replica compares each observation of the webhook configurations (`observer`) with what the chart wants
-(`tampering`), asks whether the webhook has an endpoint and whether the policies' kinds are still there. The metrics say
-so at once, in every replica; the leader writes an Event about the configuration for each new problem, and the condition
-`Enforced` on every policy. Nothing is repaired here.
+(`tampering`), asks whether the webhook has an endpoint and whether the policies' kinds are still there, and that of
+exceptions once it has been there. The metrics say so at once, in every replica; the leader writes an Event about the
+configuration for each new problem, and the condition `Enforced` on every policy. Nothing is repaired here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from sealgate.release.enforcement import find_enforcement_problems
+from sealgate.release.enforcement import EXCEPTIONS, KINDS, find_enforcement_problems, has_kind
 from sealgate_operator.status.conditions import ConditionUpdate
 from sealgate_operator.status.verification_policies import ENFORCED
 from sealgate_operator.webhooks.settling import SettlingCondition
@@ -76,6 +76,7 @@ class Guard:
         self._condition = SettlingCondition()
         self._before: frozenset[tuple[str, str]] = frozenset()
         self._reported: frozenset[tuple[str, str]] = frozenset()
+        self._had_exceptions = False
         self._quiet_until = clock.monotonic() + GRACE_SECONDS
 
     def condition(self) -> ConditionUpdate | None:
@@ -101,7 +102,10 @@ class Guard:
         Raises:
             UnavailableError: the API server could not be asked for the rest.
         """
-        problems = list(find_enforcement_problems(self._api, self._namespace, observation))
+        # An older chart's CRDs lack the kind of exceptions, which is no tampering; its removal is.
+        self._had_exceptions = self._had_exceptions or has_kind(self._api, EXCEPTIONS)
+        kinds = (*KINDS, EXCEPTIONS) if self._had_exceptions else KINDS
+        problems = list(find_enforcement_problems(self._api, self._namespace, observation, kinds))
         self._metrics.enforcement({problem.kind for problem, _ in problems})
         self._report(problems)
         self._settle(_condition_of([problem for problem, _ in problems]))

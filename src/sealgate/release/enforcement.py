@@ -10,17 +10,19 @@ from sealgate.release.tampering import Problem, find_problems
 from sealgate.release.webhooks import API_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from sealgate.kubernetes.client import KubernetesAPI
     from sealgate.release.webhooks import Observation, ReleaseWebhooks, WebhookConfiguration
 
-#: The kinds that the webhook reads.
+#: The kinds without which the webhook verifies nothing.
 KINDS: Final = ("authenticators", "verificationpolicies")
+#: The kind that a cluster may lack, such as one whose CRDs are those of an older chart.
+EXCEPTIONS: Final = "verificationexceptions"
 
 
 def find_enforcement_problems(
-    api: KubernetesAPI, namespace: str, observation: Observation
+    api: KubernetesAPI, namespace: str, observation: Observation, kinds: Iterable[str] = KINDS
 ) -> Iterator[tuple[Problem, dict[str, Any]]]:
     """Yield every problem, with the object that an Event about it names.
 
@@ -28,11 +30,12 @@ def find_enforcement_problems(
         api: the API server.
         namespace: sealgate's own.
         observation: the webhook configurations of now.
+        kinds: the kinds that must be there, in the plural.
 
     Raises:
         UnavailableError: the API server could not be asked.
     """
-    yield from _missing_kinds(api, observation.release)
+    yield from _missing_kinds(api, observation.release, kinds)
     yield from _configurations(observation)
     yield from _without_endpoint(api, namespace, observation.release)
 
@@ -47,14 +50,32 @@ def _configurations(observation: Observation) -> Iterator[tuple[Problem, dict[st
             yield problem, found or _stub(one)
 
 
-def _missing_kinds(api: KubernetesAPI, release: ReleaseWebhooks) -> Iterator[tuple[Problem, dict[str, Any]]]:
-    for plural in KINDS:
-        try:
-            api.get(f"/apis/sealgate.dev/v1alpha1/{plural}", {"limit": 1})
-        except NotFoundError:
+def has_kind(api: KubernetesAPI, plural: str) -> bool:
+    """Return whether the API server has a kind of sealgate.
+
+    Args:
+        api: the API server.
+        plural: name of its collection.
+
+    Raises:
+        UnavailableError: the API server could not be asked.
+    """
+    try:
+        api.get(f"/apis/sealgate.dev/v1alpha1/{plural}", {"limit": 1})
+    except NotFoundError:
+        return False
+    return True
+
+
+def _missing_kinds(
+    api: KubernetesAPI, release: ReleaseWebhooks, kinds: Iterable[str]
+) -> Iterator[tuple[Problem, dict[str, Any]]]:
+    for plural in kinds:
+        if not has_kind(api, plural):
+            then = "" if plural == EXCEPTIONS else ", then your policies"
             message = (
                 f"the CustomResourceDefinition {plural}.sealgate.dev was removed, and with it every object: apply "
-                "the chart's crds, then your policies"
+                f"the chart's crds{then}"
             )
             yield Problem("CRDMissing", "", message), _stub(release.configurations[0])
 

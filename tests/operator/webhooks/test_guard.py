@@ -216,6 +216,26 @@ def test_attack_108_a_removed_kind_and_a_missing_endpoint_are_named(enforced: Ku
     assert "your policies; the Service sealgate-webhook has no endpoint" in watched.condition.message
 
 
+def test_attack_108_a_removed_kind_of_exceptions_is_named(enforced: KubernetesSimulator) -> None:
+    watched = Watched(enforced)
+    watched.observe()
+    enforced.faults.append(Fault("GET", r"/verificationexceptions\?limit=1", 404))
+    watched.clock.advance(HOLD_SECONDS)
+    watched.observe()
+    assert watched.problems == {"CRDMissing"}
+    assert "verificationexceptions.sealgate.dev was removed" in watched.condition.message
+    assert watched.condition.message.endswith("apply the chart's crds")
+
+
+def test_a_cluster_that_never_had_the_kind_of_exceptions_is_enforced(enforced: KubernetesSimulator) -> None:
+    enforced.faults.append(Fault("GET", r"/verificationexceptions\?limit=1", 404))
+    watched = Watched(enforced)
+    watched.observe()
+    watched.clock.advance(HOLD_SECONDS)
+    watched.observe()
+    assert (watched.problems, watched.condition.holds) == (set(), True)
+
+
 def test_attack_109_tampering_that_is_undone_at_once_is_reported(enforced: KubernetesSimulator) -> None:
     """Back and forth between any two observations, to hide it, or to cause a write of every policy each time."""
     watched = Watched(enforced)

@@ -128,8 +128,8 @@ def test_killed_reconciler_is_resumed_by_another(cluster: KubernetesSimulator, w
     api = Mortal(cluster, writes)
     kept = keeper(cluster, clock, api)
     killed = False
-    # Two whole rotations of the CA.
-    for _ in range(130):
+    # Two whole rotations of the CA, with a reconciliation every two minutes.
+    for _ in range(65):
         try:
             kept.reconcile()
         except KilledError:
@@ -138,7 +138,7 @@ def test_killed_reconciler_is_resumed_by_another(cluster: KubernetesSimulator, w
             clock.advance(20)
             kept.reconcile()
         check(cluster, clock)
-        clock.advance(60)
+        clock.advance(120)
     assert killed
     (bundle,) = bundles(cluster)
     assert OLD not in data(cluster, CA_SECRET)

@@ -111,7 +111,7 @@ def new_key(cosign: Cosign, kind: str) -> SigningKey:
         cosign.new_key(kind, passphrase=PASSPHRASE)
     else:
         made = generate_key(KeyType.ECDSA_P256 if kind == ANNOTATED else SHORT_HASH.get(kind) or KeyType(kind))
-        path.write_bytes(write_private_key(made, PASSPHRASE.encode()))
+        path.write_bytes(write_private_key(made, None))
         path.with_suffix(".pub").write_bytes(public_pem_of(made))
     return load_private_key(path.read_bytes(), "the key file of a test", PASSPHRASE.encode, algorithm_of(kind))
 

@@ -32,8 +32,8 @@ serve: $(READY) ## the demo's registry and webhook, kept running so that you can
 test: $(READY) ## all tests
 	@$(BIN)/pytest -n auto --dist worksteal $(TESTS)
 
-coverage: $(READY) ## all tests under coverage, which must reach 95 % (slower; CI does it)
-	@$(BIN)/pytest -n auto --dist worksteal --cov --cov-report= $(TESTS)
+coverage: $(READY) ## all tests under coverage, which must reach 95 %, with all examples of property tests (slower; CI does it)
+	@$(BIN)/pytest -n auto --dist worksteal --hypothesis-profile full --cov --cov-report= $(TESTS)
 	@$(BIN)/coverage report --fail-under 95
 
 check: $(READY) ## format, lint, types, import contracts, dependencies

@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.examples import FULL, QUICK
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
 # How long an example takes says how busy the machine is, and nothing about the code.
-settings.register_profile("sealgate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("sealgate")
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# What make coverage chooses, and what every other run has. Both run every property test.
+settings.register_profile("full", PATIENT, max_examples=FULL)
+settings.register_profile("quick", PATIENT, max_examples=QUICK)
+settings.load_profile("quick")
 
 # Shells let background jobs ignore Ctrl-C; whatever is started here would go on ignoring it, and some of it must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -37,6 +37,7 @@ from tests.support.environments.registry_history import (
 )
 from tests.support.environments.replicas import Replica
 from tests.support.environments.verifier import KEY, PATIENCE, STRANGER, policy_set
+from tests.support.examples import examples
 from tests.support.simulators.registry import RegistrySimulator
 
 if TYPE_CHECKING:
@@ -280,7 +281,9 @@ def _suffix(question: Question) -> str:
 def test_attack_27_no_order_of_events_admits_what_a_cold_start_refuses() -> None:
     run_state_machine_as_test(
         Interleavings,
-        settings=settings(max_examples=12, stateful_step_count=30, suppress_health_check=[HealthCheck.too_slow]),
+        settings=settings(
+            max_examples=examples(12), stateful_step_count=30, suppress_health_check=[HealthCheck.too_slow]
+        ),
     )
 
 
@@ -288,7 +291,7 @@ def test_attack_27_no_order_of_events_admits_what_a_cold_start_refuses() -> None
 CHANGES = {"move": LIMITS.tag_seconds, "sign": LIMITS.refused_seconds, "delete": LIMITS.verified_seconds}
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(
     changes=st.lists(st.sampled_from(sorted(CHANGES)), min_size=1, max_size=4),
     asked=st.lists(st.integers(0, 1), max_size=4),

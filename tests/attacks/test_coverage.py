@@ -12,6 +12,7 @@ from sealgate.policies.decisions import Coverage, UnmatchedImages, Verdict, deci
 from tests.policies.decisions.cases import IMAGE, REFERENCE, SUBJECT, policy, refused, verified
 from tests.policies.decisions.strategies import SEVERAL, SEVERITY, Result, results_of, verdict_of
 from tests.support.builders.objects import policy as policy_object
+from tests.support.examples import examples
 from tests.webhook.objects import pod, review
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def test_attack_56_an_exclusion_exempts_nothing(environment: WebhookEnvironment)
     assert not environment.validate(review(pod(environment.push("team/app", "v1")))).allowed
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(SEVERAL, LENIENT, st.sampled_from(UnmatchedImages))
 def test_attack_56_additional_informing_policy_admits_no_more(
     results: list[Result], lenient: Result, unmatched: UnmatchedImages
@@ -69,7 +70,7 @@ def test_attack_56_additional_informing_policy_admits_no_more(
         assert verdict_of([*before, lenient], unmatched) >= verdict_of(before, unmatched)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(SEVERAL, st.sampled_from(UnmatchedImages))
 def test_attack_56_an_exemption_changes_unmatched_images_only(
     results: list[Result], unmatched: UnmatchedImages

@@ -11,12 +11,13 @@ from sealgate.findings import Outcome
 from sealgate.policies.decisions import Coverage, UnmatchedImages, Verdict, decide
 from tests.policies.decisions.cases import IMAGE, REFERENCE, SUBJECT
 from tests.policies.decisions.strategies import SEVERAL, SEVERITY, UNMATCHED, Result, by_hand, results_of, verdict_of
+from tests.support.examples import examples
 
 if TYPE_CHECKING:
     import random
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(SEVERAL, UNMATCHED, st.randoms(use_true_random=False))
 def test_attack_17_order_never_changes_the_answer(
     results: list[Result], unmatched: UnmatchedImages, dice: random.Random
@@ -29,13 +30,13 @@ def test_attack_17_order_never_changes_the_answer(
     )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(SEVERAL, results_of("another"))
 def test_attack_17_one_more_policy_never_weakens_the_answer(results: list[Result], another: Result) -> None:
     assert verdict_of([*results, another]) >= verdict_of(results)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(results_of("enforce", "Enforce"), st.sampled_from(["Warn", "Audit"]).flatmap(lambda a: results_of("lenient", a)))
 def test_attack_17_lenient_policy_never_weakens_an_enforcing_one(enforcing: Result, lenient: Result) -> None:
     alone, together = verdict_of([enforcing]), verdict_of([enforcing, lenient])
@@ -43,7 +44,7 @@ def test_attack_17_lenient_policy_never_weakens_an_enforcing_one(enforcing: Resu
     assert together == alone or (alone == SEVERITY.index(Verdict.ADMIT) and together == SEVERITY.index(Verdict.WARN))
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(SEVERAL, UNMATCHED)
 def test_attack_17_nothing_passes_an_unmet_enforcing_policy(results: list[Result], unmatched: UnmatchedImages) -> None:
     answer = decide(IMAGE, REFERENCE, SUBJECT, results, unmatched)
@@ -58,7 +59,7 @@ def test_attack_17_nothing_passes_an_unmet_enforcing_policy(results: list[Result
         assert result.required >= 1
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(SEVERAL, st.data())
 def test_attack_17_a_finding_that_gets_lost_never_helps(results: list[Result], data: st.DataObject) -> None:
     index = data.draw(st.integers(0, len(results) - 1))

@@ -13,6 +13,7 @@ from sealgate.api.v1alpha1.selectors import NAME_LABEL
 from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.references import parse_reference
 from tests.support.builders.objects import policy_model
+from tests.support.examples import examples
 
 DIGEST = "sha256:" + "4a" * 32
 TEAM = Namespace("team")
@@ -140,7 +141,7 @@ def test_attack_24_label_selector_covers_a_namespace_without_any() -> None:
     assert matched(index, "nginx", Namespace("tenant")) == ["a", "b"]
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.dictionaries(st.text(max_size=10), st.text(max_size=10), max_size=5), st.text(max_size=20))
 def test_attack_24_policy_for_all_covers_every_namespace(labels: dict[str, str], name: str) -> None:
     assert matched(PolicyIndex([policy_model("p")]), "nginx", Namespace(name, labels)) == ["p"]

@@ -17,6 +17,7 @@ from sealgate.references import parse_reference
 from tests.cli import objects as cli_objects
 from tests.cli.shop import Shop, open_shop
 from tests.support.builders.objects import policy
+from tests.support.examples import examples
 from tests.support.simulators.registry import RegistrySimulator
 from tests.webhook.environment import namespace
 from tests.webhook.objects import pod, review
@@ -154,7 +155,7 @@ SELECTORS = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(SELECTORS, LABELS, st.sets(st.sampled_from(KEYS)))
 def test_attack_46_partial_labels_never_contradict_all_labels(
     selector: dict[str, Any], labels: dict[str, str], hidden: set[str]
@@ -167,7 +168,7 @@ def test_attack_46_partial_labels_never_contradict_all_labels(
     assert select(parsed, known, complete=False) in (truth, Selection.MAYBE)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(SELECTORS, LABELS, st.sets(st.sampled_from(KEYS)), st.sampled_from(["Enforce", "Exempt"]))
 def test_attack_46_less_knowledge_asks_for_more_and_permits_less(
     selector: dict[str, Any], labels: dict[str, str], hidden: set[str], action: str

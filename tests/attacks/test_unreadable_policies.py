@@ -24,6 +24,7 @@ from sealgate_webhook.backends.cluster.policies import AUTHENTICATORS, POLICIES,
 from sealgate_webhook.metrics import Metrics
 from tests.kubernetes.conftest import running
 from tests.support.builders.objects import authenticator, policy
+from tests.support.examples import examples
 from tests.support.simulators.kubernetes import KubernetesSimulator
 from tests.webhook.environment import open_environment
 from tests.webhook.objects import pod, review
@@ -160,7 +161,7 @@ IMAGES = [TAGGED, "registry.example.org/other:v1", "docker.io/library/nginx", f"
 ORDER = [Verdict.ADMIT, Verdict.WARN, Verdict.DENY]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     field=st.sampled_from(["require", "count", "future"]),
     junk=JUNK,

@@ -19,6 +19,7 @@ from sealgate.verification.verifier import Verifier
 from tests.support.builders.objects import authenticator_model, policy_model
 from tests.support.clocks import FakeClock
 from tests.support.environments.verifier import KEY, REPOSITORY, STRANGER, VerifierEnvironment, policy_set
+from tests.support.examples import examples
 from tests.support.signers.cosign import Classic, push_classic
 
 if TYPE_CHECKING:
@@ -292,7 +293,7 @@ class _BrokenSession:
         return getattr(self._session, name)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(error=st.sampled_from(ERRORS), step=st.integers(0, 4))
 def test_attack_17_no_error_in_any_step_admits(error: type[BaseException], step: int) -> None:
     clock = FakeClock()
@@ -305,7 +306,7 @@ def test_attack_17_no_error_in_any_step_admits(error: type[BaseException], step:
     assert "from deep inside" not in verdict.message or issubclass(error, SealgateError)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     actions=st.lists(st.sampled_from(["Enforce", "Warn", "Audit"]), min_size=1, max_size=4),
     signed=st.booleans(),

@@ -22,6 +22,7 @@ from sealgate.policies.decisions import UnmatchedImages, Verdict, decide
 from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.reasons import Reason
 from sealgate.references import Digest, parse_reference
+from tests.support.examples import examples
 from tests.support.signers.simple_signing import armored_key, keyring
 
 if TYPE_CHECKING:
@@ -649,7 +650,7 @@ def admitted(conversion: Conversion, image: str, signers: set[str]) -> bool:
     return verdict.verdict is Verdict.ADMIT
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     default=requirements,
     docker=st.dictionaries(st.sampled_from(SCOPES), requirements, max_size=6),
@@ -717,7 +718,7 @@ def plainly_identical(identity: dict[str, Any], image: str, signed: str) -> bool
             return plainly_identical({"type": "matchRepoDigestOrExact"}, image, signed)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     identity=identities,
     name=st.sampled_from(NAMES),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sealgate.api.v1alpha1.selectors import NAME_LABEL
 from tests.convert.kritis_conversions import convert, problems, specs
 from tests.support.builders.kritis import allowlist, attestation_policy, authority
+from tests.support.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,7 +100,7 @@ plain = st.tuples(words, st.sampled_from("-.")).map(lambda parts: parts[1].join(
 unique_names = st.lists(st.tuples(spaces, plain), min_size=1, max_size=6, unique=True)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(authorities=unique_names, policies=unique_names, other=st.tuples(spaces, plain))
 def test_distinct_objects_have_distinct_stable_names(
     authorities: list[tuple[str, str]], policies: list[tuple[str, str]], other: tuple[str, str]

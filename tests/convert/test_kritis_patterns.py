@@ -15,6 +15,7 @@ from sealgate.policies.matching import Namespace
 from sealgate.references import parse_reference
 from tests.convert.kritis_conversions import DIGEST, convert, convert_and_load, excluded, notes, problems, specs
 from tests.support.builders.kritis import allowlist, attestation_policy, authority, kritis
+from tests.support.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -232,7 +233,7 @@ def alike(pattern: str) -> st.SearchStrategy[str]:
     return images | images.map(lambda image: re.sub(r":[^/]*$", "", image) + DIGEST)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(data=st.data(), listed=st.lists(patterns, min_size=1, max_size=3))
 def test_excluded_images_were_allowed(data: st.DataObject, listed: list[str]) -> None:
     _, index = convert_and_load(authority(), attestation_policy("signed", "qa"), allowlist(*listed))
@@ -267,7 +268,7 @@ usual = st.tuples(
 ).map(lambda parts: f"{parts[0]}/{parts[1]}{parts[2]}")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(data=st.data(), pattern=usual)
 def test_images_allowed_by_typical_patterns_are_excluded(data: st.DataObject, pattern: str) -> None:
     _, index = convert_and_load(authority(), attestation_policy("signed", "qa"), allowlist(pattern))

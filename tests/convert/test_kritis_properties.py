@@ -19,6 +19,7 @@ from sealgate.policies.matching import Namespace, PolicyIndex
 from sealgate.reasons import Reason
 from sealgate.references import Digest, parse_reference
 from tests.convert.kritis_conversions import DIGEST, convert, convert_and_load, specs
+from tests.support.examples import examples
 from tests.support.signers.private_keys import new_key, public_pem
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def admitted(conversion: Conversion, index: PolicyIndex, space: str, image: str,
     return verdict.verdict is Verdict.ADMIT
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     given_policies=st.lists(policies, max_size=3),
     allowed=allowlists,

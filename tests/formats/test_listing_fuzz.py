@@ -19,6 +19,7 @@ from sealgate.formats.oracle.claims import Expectations
 from sealgate.formats.oracle.wire import SignatureRecord, read_record
 from sealgate.references import parse_reference
 from tests.support.environments.oracle import DIGEST, REPOSITORY
+from tests.support.examples import examples
 from tests.support.simulators.grafeas import NOTE
 from tests.support.simulators.ocir import message_of
 
@@ -54,7 +55,7 @@ ATTESTATIONS = VALUES | SIGNED | st.builds(lambda inner: {"attestation": inner},
 
 @pytest.mark.parametrize("version", ["v1", "v1beta1"])
 @given(attestation=ATTESTATIONS)
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_no_occurrence_breaks_its_reading(version: str, attestation: Any) -> None:
     uri = resource_uri(IMAGE)
     occurrence = {
@@ -73,7 +74,7 @@ def test_no_occurrence_breaks_its_reading(version: str, attestation: Any) -> Non
 
 
 @given(record=VALUES)
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_arbitrary_listing_never_crashes(record: Any) -> None:
     with suppress(VerificationError):
         list(server("v1").signatures(record, IMAGE, 1))
@@ -84,14 +85,14 @@ def test_arbitrary_listing_never_crashes(record: Any) -> None:
 @given(
     record=objects("id", "message", "signature", "kmsKeyId", "kmsKeyVersionId", "signingAlgorithm", "lifecycleState")
 )
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_no_record_breaks_its_reading(record: dict[str, Any]) -> None:
     with suppress(VerificationError):
         read_record(record, "record 1")
 
 
 @given(raw=st.binary(max_size=200))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_no_signed_bytes_pass_by_chance(raw: bytes) -> None:
     with pytest.raises(VerificationError):
         require_claims(raw, IMAGE)
@@ -100,7 +101,7 @@ def test_no_signed_bytes_pass_by_chance(raw: bytes) -> None:
 
 
 @given(changes=objects(*message_of(DIGEST, REPOSITORY), "unknown"))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_no_message_with_other_members_passes(changes: dict[str, Any]) -> None:
     message = {**message_of(DIGEST, REPOSITORY), **changes}
     with pytest.raises(VerificationError):

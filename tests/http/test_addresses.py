@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sealgate.errors import ForbiddenAddressError
 from sealgate.http.addresses import AddressKind, classify, vet
+from tests.support.examples import examples
 
 FORBIDDEN = [
     "169.254.169.254",
@@ -73,7 +74,7 @@ def test_addresses_are_classified(text: str, kind: AddressKind) -> None:
 
 
 @given(st.ip_addresses(v=4) | st.sampled_from([ipaddress.ip_address(text) for text in FORBIDDEN if ":" not in text]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_embedded_address_is_checked_like_a_plain_one(inner: ipaddress.IPv4Address) -> None:
     number = int(inner)
     prefixes = ("::ffff:0:0", "::", "64:ff9b::", "64:ff9b:1::", "fd00::5efe:0:0", "fd00::200:5efe:0:0")
@@ -85,7 +86,7 @@ def test_embedded_address_is_checked_like_a_plain_one(inner: ipaddress.IPv4Addre
 
 
 @given(st.ip_addresses())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_kind_decides_which_addresses_are_allowed(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
     kind = classify(address)
     for loopback in (False, True):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sealgate.errors import ForbiddenAddressError
 from sealgate.http.urls import join_url, parse_origin, parse_url
+from tests.support.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_origin_of_a_registry() -> None:
 
 
 @given(st.text(max_size=40) | st.from_regex(r"https?://[a-z0-9.\[\]:@%_-]{0,20}[/?#][!-~]{0,20}", fullmatch=True))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_parsing_is_idempotent(text: str) -> None:
     try:
         url = parse_url(text)

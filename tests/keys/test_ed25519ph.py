@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sealgate.errors import VerificationError
 from sealgate.keys.ed25519ph import Ed25519phKey
 from sealgate.keys.public_keys import load_public_key
+from tests.support.examples import examples
 from tests.support.signers.private_keys import public_pem
 
 # RFC 8032, section 7.3.
@@ -53,7 +54,7 @@ def test_a_signature_of_another_length_is_refused(size: int) -> None:
         KEY.verify((SIGNATURE + b"\0")[:size], MESSAGE)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.integers(0, 511), st.binary(max_size=10))
 def test_a_changed_bit_or_message_is_refused(bit: int, message: bytes) -> None:
     changed = (int.from_bytes(SIGNATURE, "little") ^ 1 << bit).to_bytes(64, "little")
@@ -63,7 +64,7 @@ def test_a_changed_bit_or_message_is_refused(bit: int, message: bytes) -> None:
         KEY.verify(SIGNATURE, MESSAGE + message + b"d")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.binary(min_size=31, max_size=33), st.binary(min_size=64, max_size=64))
 def test_no_random_key_accepts_a_random_signature(raw: bytes, signature: bytes) -> None:
     try:

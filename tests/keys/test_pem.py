@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sealgate.errors import InvalidKeyError
 from sealgate.keys.pem import MAX_PEM_BYTES, read_public_key_pem
+from tests.support.examples import examples
 from tests.support.signers.private_keys import new_key, public_pem
 
 PEM = public_pem(new_key("ECDSA P-256"))
@@ -84,7 +85,7 @@ def test_other_pem_contents_are_refused_by_name(text: str | bytes, what: str) ->
         read_public_key_pem(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.one_of(st.text(max_size=300), st.binary(max_size=300)))
 def test_arbitrary_text_raises_invalid_key(text: str | bytes) -> None:
     with pytest.raises(InvalidKeyError) as caught:

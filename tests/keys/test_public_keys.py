@@ -19,6 +19,7 @@ from sealgate.keys.algorithms import Algorithm
 from sealgate.keys.public_keys import allowed_algorithms, load_public_key
 from sealgate.reasons import Reason
 from tests.support.builders.key_encodings import compressed_p256, explicit_p256, pem_of, rsa_pem
+from tests.support.examples import examples
 from tests.support.signers.private_keys import fingerprint, new_key, public_pem, sign
 
 if TYPE_CHECKING:
@@ -219,14 +220,14 @@ def test_weak_or_invalid_ed25519_point_is_refused(raw: bytes) -> None:
         load_public_key(pem_of(bytes.fromhex("302a300506032b6570032100") + raw))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.binary(max_size=200))
 def test_arbitrary_pem_bytes_raise_invalid_key(der: bytes) -> None:
     with pytest.raises(InvalidKeyError):
         load_public_key(pem_of(der))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.sampled_from(sorted(DEFAULTS)), st.integers(0, 10_000), st.integers(1, 255))
 @example("ECDSA P-256", 26, 2)
 @example("ECDSA P-256", 26, 3)
@@ -252,7 +253,7 @@ def in_hybrid_form(key: PrivateKey) -> bytes | None:
     return der.removesuffix(point) + bytes((6 + point[-1] % 2,)) + point[1:]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.sampled_from(sorted(DEFAULTS)), st.binary(max_size=300))
 def test_no_bytes_are_a_signature(kind: str, signature: bytes) -> None:
     with pytest.raises(VerificationError):

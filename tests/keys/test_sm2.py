@@ -17,6 +17,7 @@ from sealgate.keys.algorithms import Algorithm
 from sealgate.keys.public_keys import PublicKey, allowed_algorithms, load_public_key
 from sealgate.reasons import Reason
 from tests.support.builders.key_encodings import pem_of
+from tests.support.examples import examples
 from tests.support.real_tools.required import require_tool
 from tests.support.signers.private_keys import new_key, public_pem, sign
 from tests.support.signers.sm2 import B, G, N, P, SM2PrivateKey, multiply, sm3, spki
@@ -198,13 +199,13 @@ def test_openssl_signature_verifies_only_with_its_id() -> None:
         refuses(load_public_key(pem), signature, message)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(signature=st.binary(max_size=80))
 def test_no_bytes_break_the_verifier(signature: bytes) -> None:
     refuses(loaded(), signature)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(at=st.integers(0, 90), value=st.integers(0, 255))
 def test_a_key_with_any_byte_changed_is_refused_or_another_key(at: int, value: int) -> None:
     der = bytearray(KEY.public_der)

@@ -21,6 +21,7 @@ from sealgate_operator.controller.work_queue import LONGEST_BACKOFF, Key, WorkQu
 from sealgate_operator.metrics import Metrics
 from tests.operator.objects import authenticator, cosign, policy, secret, secret_ref
 from tests.support.clocks import NOW, FakeClock
+from tests.support.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,7 +194,7 @@ def test_data_that_is_not_base64_is_empty() -> None:
     assert store.secret("keys") == {"a": b""}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.permutations(range(1, 7)), st.data())
 def test_newest_version_wins_in_any_order_of_events(order: list[int], data: st.DataObject) -> None:
     store = ObjectStore()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sealgate.parsing.documents import POLICY_FILES, Document, read_documents
 from sealgate.parsing.yaml_reader import MAX_PROBLEMS, Rules
+from tests.support.examples import examples
 
 
 def read(text: str) -> Document:
@@ -177,7 +178,7 @@ def test_json_objects_in_a_row_are_documents_where_they_are_accepted() -> None:
     ]
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.text("ab:-[]{}&*!|>'\"#%@`,? \n\t<~0", max_size=40))
 def test_any_text_is_read_or_is_a_problem(text: str) -> None:
     for document in read_documents(text, "f.yaml"):
@@ -196,7 +197,7 @@ _VALUES = st.recursive(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.dictionaries(st.sampled_from("abc"), _VALUES, min_size=1))
 def test_json_is_yaml(value: dict[str, Any]) -> None:
     (document,) = read_documents(json.dumps(value, indent=1), "f.json")

@@ -25,6 +25,7 @@ from sealgate.parsing.strict_json import (
     parse_object,
     text_member,
 )
+from tests.support.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +39,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(JSON, st.booleans())
 def test_valid_json_is_read(value: object, ascii_only: bool) -> None:  # noqa: FBT001 - hypothesis draws it
     data = json.dumps(value, ensure_ascii=ascii_only).encode()
@@ -113,7 +114,7 @@ def test_too_many_bytes_are_refused_before_they_are_read() -> None:
         parse(b'"ab"', "the payload", limit=3)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.one_of(st.binary(max_size=60), st.text('[]{}:,"\\ue019.-+ntf', max_size=40).map(str.encode)))
 def test_arbitrary_bytes_are_read_or_refused(data: bytes) -> None:
     try:
@@ -164,7 +165,7 @@ def test_unknown_members_are_named() -> None:
         only_members(PARENT, ("object", "text", "base64", "null"), "the payload")
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.binary(max_size=40))
 def test_base64_is_read_in_its_one_spelling(data: bytes) -> None:
     assert decode_base64(base64.b64encode(data).decode(), "the signature") == data

@@ -13,6 +13,7 @@ from sealgate.errors import InvalidPatternError
 from sealgate.patterns import MAX_ALTERNATIVES, MAX_LENGTH, compile_pattern, compile_tag_pattern
 from sealgate.reasons import Reason
 from tests.patterns.naive import naive_match
+from tests.support.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ TEXTS = st.text("ab/", max_size=12)
 SHORT_TEXTS = ["".join(letters) for length in range(4) for letters in itertools.product("ab/", repeat=length)]
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(PATTERNS, st.lists(TEXTS, max_size=4))
 def test_matching_agrees_with_the_plain_telling_of_the_language(pattern: str, texts: list[str]) -> None:
     try:
@@ -72,7 +73,7 @@ def test_matching_agrees_with_the_plain_telling_of_the_language(pattern: str, te
         assert compiled.matches(text) == naive_match(pattern, text), text
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.text("ab/.-_{}*?, ", max_size=40))
 def test_any_text_compiles_or_is_refused(pattern: str) -> None:
     with contextlib.suppress(InvalidPatternError):
@@ -82,7 +83,7 @@ def test_any_text_compiles_or_is_refused(pattern: str) -> None:
         assert isinstance(compiled.matches(pattern), bool)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(PATTERNS, TEXTS)
 def test_every_match_starts_with_the_prefix(pattern: str, text: str) -> None:
     try:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sealgate.errors import InvalidPatternError
 from sealgate.patterns import compile_repository_pattern
 from sealgate.references import parse_reference
+from tests.support.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ _NAMES = st.lists(st.from_regex(r"[a-z0-9]{1,3}(-[a-z0-9]{1,2})?", fullmatch=Tru
 _HOSTS = st.sampled_from(["docker.io", "quay.io", "Quay.IO:443", "index.docker.io", "localhost:5000", "reg:443"])
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(_HOSTS, _NAMES)
 def test_a_literal_pattern_covers_the_image_it_spells_and_no_other(host: str, path: str) -> None:
     try:
@@ -120,7 +121,7 @@ def test_a_literal_pattern_covers_the_image_it_spells_and_no_other(host: str, pa
     assert not pattern.matches(parse_reference(f"{host}/{path}x").name)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.text("aA.:/*?{},@- ", max_size=25))
 def test_any_text_compiles_or_is_refused(pattern: str) -> None:
     with contextlib.suppress(InvalidPatternError):

@@ -20,6 +20,7 @@ from sealgate.policies.limits import (
     Steps,
     check_size,
 )
+from tests.support.examples import examples
 
 BRACES = "{a,b}" * 7
 
@@ -76,7 +77,7 @@ def test_invalid_patterns_count_too() -> None:
 _PARTS = st.sampled_from(["{a,b}", "{a, b, c*}", "*", "?", "x", "/y", "**", "{x}", "longer-text/"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.lists(_PARTS, max_size=12).map("".join), max_size=60))
 def test_any_patterns_make_no_more_than_the_limit(texts: list[str]) -> None:
     """What is compiled for one object is bounded, whatever its patterns are."""

@@ -13,6 +13,7 @@ from sealgate.errors import InvalidPatternError
 from sealgate.policies.matching import Cause, Namespace, PolicyIndex
 from sealgate.references import parse_reference
 from tests.support.builders.objects import policy_model
+from tests.support.examples import examples
 
 DIGEST = "sha256:" + "4a" * 32
 TEAM = Namespace("team", {"env": "production"})
@@ -259,7 +260,7 @@ _IMAGES = st.sampled_from(
 )
 
 
-@settings(max_examples=250)
+@settings(max_examples=examples(250))
 @given(st.lists(_SPECS, max_size=5), _IMAGES, st.sampled_from(["a", "b", "c"]))
 def test_index_agrees_with_matching_every_policy(specs: list[dict[str, Any]], image: str, env: str) -> None:
     index = PolicyIndex([policy_model(f"p{number}", **spec) for number, spec in enumerate(specs)])

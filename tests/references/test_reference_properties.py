@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sealgate.errors import InvalidReferenceError
 from sealgate.references import MAX_REGISTRY_LENGTH, parse_digest, parse_reference, parse_registry, parse_repository
 from tests.references.docker_grammar import docker_parts
+from tests.support.examples import examples
 
 _LOWER = string.ascii_lowercase + string.digits
 _ALPHANUMERIC = string.ascii_letters + string.digits
@@ -44,7 +45,7 @@ _MUTATED = st.tuples(REFERENCES, st.integers(0, 80), st.text(max_size=2)).map(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(st.one_of(REFERENCES, _MUTATED))
 def test_normalisation_is_idempotent(text: str) -> None:
     try:
@@ -57,7 +58,7 @@ def test_normalisation_is_idempotent(text: str) -> None:
     assert parse_registry(reference.repository.registry) == reference.repository.registry
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.one_of(st.text(), st.text("aZ0.:/@[]-_ \n%", max_size=30), _MUTATED))
 def test_only_the_declared_error_is_raised(text: str) -> None:
     for parse in (parse_reference, parse_registry, parse_repository, parse_digest):
@@ -65,7 +66,7 @@ def test_only_the_declared_error_is_raised(text: str) -> None:
             parse(text)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(_LABELS, _LABELS, _PATHS, _TAGS, _DIGESTS)
 def test_reference_accepted_by_docker_is_accepted(first: str, second: str, path: str, tag: str, digest: str) -> None:
     host = f"{first}.{second}x.example"
@@ -93,7 +94,7 @@ def _is_refused_on_purpose(domain: str, path: str, tag: str | None, digest: str 
     )
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.one_of(REFERENCES, _MUTATED, st.text("aA0.:/@-_ [", max_size=20)))
 def test_agrees_with_docker_except_on_purpose(text: str) -> None:
     parts = docker_parts(text)
@@ -109,7 +110,7 @@ def test_agrees_with_docker_except_on_purpose(text: str) -> None:
     assert reference.repository.registry == parse_registry(domain)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(REFERENCES)
 def test_name_contains_no_separators_of_its_parts(text: str) -> None:
     try:

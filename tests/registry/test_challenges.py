@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate.registry.challenges import Challenge, parse_challenges
+from tests.support.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_text_outside_the_grammar_is_refused(header: str) -> None:
 
 
 @given(st.text(alphabet='aB=", \\/\t~\n', max_size=60))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_any_text_is_parsed_or_refused(header: str) -> None:
     try:
         parse_challenges(header)

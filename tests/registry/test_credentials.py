@@ -13,6 +13,7 @@ from sealgate.errors import ConfigError
 from sealgate.references import Repository, parse_reference
 from sealgate.registry.credentials import CredentialChain, Credentials, DockerConfigCredentials, NoCredentials
 from tests.support.environments.registry_clients import credentials_for, docker_config
+from tests.support.examples import examples
 from tests.support.simulators.http_messages import encode
 
 if TYPE_CHECKING:
@@ -240,14 +241,14 @@ def test_secrets_do_not_show() -> None:
 
 
 @given(st.tuples(st.text(), st.text(), st.one_of(st.none(), st.text())), st.tuples(st.text(), st.text(), st.text()))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_fingerprints_differ_with_credentials(one: tuple[str, str, str | None], two: tuple[str, str, str]) -> None:
     same = (one[0], one[1], one[2] or "") == two
     assert (Credentials(*one).fingerprint == Credentials(*two).fingerprint) is same
 
 
 @given(st.text(alphabet="a*", max_size=12), st.text(alphabet="ab", max_size=12))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_stars_stand_for_any_run_inside_one_part(pattern: str, part: str) -> None:
     import fnmatch
     import re

@@ -15,6 +15,7 @@ from sealgate.reasons import Reason
 from sealgate.references import Digest
 from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Manifest
 from sealgate.registry.manifests import parse_artifact_manifest
+from tests.support.examples import examples
 
 DIGEST = Digest("sha256:" + "4a" * 32)
 LAYER = {"mediaType": "text/plain", "digest": DIGEST, "size": 3, "annotations": {"a": "b", "c": 1}}
@@ -99,7 +100,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.sampled_from([*document(), "subject", "annotations", "artifactType"]), ANYTHING)
 def test_no_member_raises_a_foreign_exception(name: str, value: object) -> None:
     try:

@@ -15,6 +15,7 @@ from sealgate.errors import RateLimitedError
 from sealgate.shared_cache.budgets import MAX_WAIT_SECONDS, SharedBudgets
 from tests.shared_cache.environment import BRIEFLY, Replica
 from tests.support.clocks import FakeClock
+from tests.support.examples import examples
 from tests.support.real_tools.valkey import ValkeyServer
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def test_slot_given_back_is_granted_again(server: ValkeyServer) -> None:
         assert not _granted(budgets)
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(50), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.binary(max_size=40), st.floats().map(repr), st.integers().map(str)))
 def test_attack_87_whatever_the_number_is_a_slot_comes_in_bounded_time(
     shared_server: ValkeyServer, number: bytes | str

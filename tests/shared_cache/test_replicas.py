@@ -21,6 +21,7 @@ from tests.shared_cache.environment import BRIEFLY, PATIENCE, Replica
 from tests.support.builders.objects import authenticator_model, policy_model
 from tests.support.clocks import FakeClock
 from tests.support.environments.verifier import KEY, REPOSITORY, STRANGER, VerifierEnvironment, policy_set
+from tests.support.examples import examples
 from tests.support.real_tools.valkey import ValkeyServer
 from tests.support.signers.cosign import Classic, push_classic
 
@@ -183,7 +184,7 @@ def two_images() -> Iterator[Replicas]:
         yield replicas
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_attack_86_no_content_of_the_server_admits_an_unsigned_image(two_images: Replicas, data: st.DataObject) -> None:
     """Names and values are recorded, swapped among each other, cut and replaced by garbage."""

@@ -18,6 +18,7 @@ from sealgate.trusted_state.directory import DirectoryTrustedState
 from sealgate.trusted_state.records import TrustKey, TrustRecord, decode_record, encode_record
 from sealgate.trusted_state.stores import MemoryTrustedState, TrustedState, UnconfiguredTrustedState
 from tests.support.clocks import FakeClock
+from tests.support.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,7 +213,7 @@ RECORDS = st.builds(
 
 
 @given(RECORDS, RECORDS, RECORDS)
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_merging_is_monotonic_and_commutative(a: TrustRecord, b: TrustRecord, c: TrustRecord) -> None:
     merged = a.merged(b)
     assert all(merged.version(role) >= max(a.version(role), b.version(role)) for role in merged.versions)
@@ -223,7 +224,7 @@ def test_merging_is_monotonic_and_commutative(a: TrustRecord, b: TrustRecord, c:
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_invalid_record_raises_value_error(data: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the tests above check the messages
         decode_record(data, KEY)

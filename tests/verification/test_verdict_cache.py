@@ -22,6 +22,7 @@ from tests.support.builders.objects import authenticator_model, policy_model
 from tests.support.clocks import FakeClock
 from tests.support.environments.registry_clients import login
 from tests.support.environments.verifier import KEY, RELEASE, REPOSITORY, STRANGER, VerifierEnvironment, policy_set
+from tests.support.examples import examples
 from tests.support.signers.cosign import Classic, push_classic
 from tests.support.simulators.registry_auth import Auth
 
@@ -301,7 +302,7 @@ ACTIONS = st.sampled_from(["ask", "ask", "move to signed", "move to unsigned", "
 STEPS = st.lists(st.tuples(ACTIONS, st.sampled_from([0.0, 0.001, 10.0, 29.999, 30.0, 60.0, 299.0, 600.0])), max_size=30)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(steps=STEPS)
 def test_cached_verdict_equals_a_new_one(steps: list[tuple[str, float]]) -> None:
     clock = FakeClock()

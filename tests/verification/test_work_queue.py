@@ -17,6 +17,7 @@ from sealgate.verification import work_queue
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.tasks import Requester, Task
 from sealgate.verification.work_queue import QueueFullError, WorkQueue
+from tests.support.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -414,7 +415,7 @@ class Model(Simulation):
         return len(running) >= limit and own >= max(limit // len(present), 1)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(STEPS)
 def test_shares_hold_nothing_starves_and_nothing_is_lost(steps: list[object]) -> None:
     model = Model()
@@ -435,7 +436,7 @@ def test_shares_hold_nothing_starves_and_nothing_is_lost(steps: list[object]) ->
         assert_within_budget([when for when, task in model.started if task.charged and task.host == host], 60, 1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 3)), min_size=1, max_size=80))
 def test_no_namespace_gets_two_slots_while_another_waits_for_one(arrivals: list[tuple[str, int]]) -> None:
     simulation = Simulation(VerifierSettings(verifications_per_minute=60, burst=1))

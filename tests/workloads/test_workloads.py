@@ -18,6 +18,7 @@ from sealgate.workloads.images import changed_images, extract_images, identify
 from sealgate.workloads.kinds import BUILT_IN, WorkloadKind
 from sealgate.workloads.pod_shapes import find_pod_shapes
 from sealgate.workloads.ready_made_kinds import READY_MADE
+from tests.support.examples import examples
 from tests.workloads.objects import TEMPLATE_KINDS, images_of, pod, pod_spec, workload
 
 
@@ -172,7 +173,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(st.sampled_from([*BUILT_IN.kinds, *READY_MADE.kinds]), st.sampled_from(["Pod", "List", "PodList"]), _JSON, _JSON)
 def test_any_object_is_read_or_is_the_declared_error(kind: WorkloadKind, name: str, spec: Any, items: Any) -> None:
     obj = {"kind": name, "spec": spec, "template": spec, "items": items}

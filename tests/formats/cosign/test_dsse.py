@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sealgate.errors import VerificationError
 from sealgate.formats.cosign.wire import parse_envelope, pre_authentication_encoding
 from sealgate.reasons import Reason
+from tests.support.examples import examples
 
 ENVELOPE = {"payloadType": "text/plain", "payload": "eA==", "signatures": [{"sig": "AAE="}, {"keyid": "k", "sig": ""}]}
 
@@ -22,7 +23,7 @@ def test_the_encoding_is_that_of_the_specification() -> None:
     assert pre_authentication_encoding("ä", b"") == b"DSSEv1 2 \xc3\xa4 0 "
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.text(max_size=9), st.binary(max_size=9), st.text(max_size=9), st.binary(max_size=9))
 def test_no_two_payloads_have_the_same_encoding(a: str, b: bytes, c: str, d: bytes) -> None:
     one, other = pre_authentication_encoding(a, b), pre_authentication_encoding(c, d)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sealgate.errors import NotFoundError, SealgateError, UnavailableError, VerificationError
 from sealgate.registry.interface import OCI_INDEX, OCI_MANIFEST
 from tests.support.environments.cosign import REPOSITORY, CosignEnvironment, cosign_check
+from tests.support.examples import examples
 from tests.support.signers.cosign import (
     BUNDLE_TYPE,
     BundleOf,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 KEY = new_key("ECDSA P-256")
 CHECK = cosign_check(KEY, annotations={"env": "prod"}, matchRepository=True)
 SOME = settings(
-    max_examples=60,
+    max_examples=examples(60),
     deadline=None,
     # Duration is not a criterion here, and the fixture is shared on purpose.
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

@@ -19,6 +19,7 @@ from sealgate.formats.notary.trusted_metadata import TrustedMetadata
 from sealgate.formats.notary.wire.keys import read_key
 from sealgate.reasons import Reason
 from sealgate.trusted_state.records import TrustRecord
+from tests.support.examples import examples
 from tests.support.signers.notary import NOW, ecdsa_signer, key_id
 from tests.support.simulators.notary import GUN, NotaryRepository
 
@@ -58,14 +59,14 @@ def test_valid_repository_is_read() -> None:
 
 
 @given(st.sampled_from(FILES), st.binary(max_size=300))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_arbitrary_bytes_instead_of_a_file_are_refused(role: str, data: bytes) -> None:
     with pytest.raises(SealgateError):
         read({**REPOSITORY.files, role: data})
 
 
 @given(st.sampled_from(FILES), st.integers(0, 10_000), st.binary(min_size=1, max_size=3))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_changed_bytes_in_a_file_are_refused_or_harmless(role: str, at: int, data: bytes) -> None:
     good = REPOSITORY.files[role]
     at %= len(good)
@@ -74,7 +75,7 @@ def test_changed_bytes_in_a_file_are_refused_or_harmless(role: str, at: int, dat
 
 
 @given(st.data())
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_arbitrary_signed_members_never_crash(data: st.DataObject) -> None:
     repository = REPOSITORY.copy()
     parent: Any = repository.signed[data.draw(st.sampled_from(FILES))]
@@ -91,7 +92,7 @@ def test_arbitrary_signed_members_never_crash(data: st.DataObject) -> None:
 
 
 @given(JSON)
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_arbitrary_signatures_never_crash(signature: Any) -> None:
     repository = REPOSITORY.copy()
     repository.resign("targets", signature)
@@ -100,21 +101,21 @@ def test_arbitrary_signatures_never_crash(signature: Any) -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_arbitrary_stored_roots_never_crash(root: bytes) -> None:
     with pytest.raises(SealgateError):
         read(REPOSITORY.files, TrustRecord({"root": 1}, root))
 
 
 @given(st.sampled_from(["ecdsa", "rsa", "ecdsa-x509", "rsa-x509", "ed25519"]), st.binary(max_size=200))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_arbitrary_keys_never_crash(kind: str, public: bytes) -> None:
     with contextlib.suppress(InvalidKeyError):
         read_key(kind, public)
 
 
 @given(st.integers(0, 1000), st.integers(0, 255))
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_any_byte_of_a_root_certificate_may_be_another(at: int, value: int) -> None:
     der = bytearray(ROOT.certificates[0].public_bytes(Encoding.DER))
     der[at % len(der)] = value

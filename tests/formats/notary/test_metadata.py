@@ -22,6 +22,7 @@ from sealgate.formats.notary.wire.metadata import (
     read_root_roles,
 )
 from sealgate.reasons import Reason
+from tests.support.examples import examples
 from tests.support.signers.notary import canonical, certified, ecdsa_signer, ed25519_signer, rsa_key, wire
 from tests.support.simulators.notary import NotaryRepository
 
@@ -79,7 +80,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_canonical_form_is_sorted_compact_json(value: object) -> None:
     assert canonical_json(value, "it") == canonical(value)
 

@@ -15,6 +15,7 @@ from sealgate.formats.interface import MAX_SIGNATURE_BYTES, MAX_SIGNATURES
 from sealgate.formats.simple_signing.folders import read_below, remove_below, rename_below
 from sealgate.reasons import Reason
 from tests.support.environments.simple_signing import simple_check
+from tests.support.examples import examples
 from tests.support.signers.simple_signing import keyring, message, subject
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.sampled_from(["..", ".", "a", "b", "x", "out", "loop", ""]), min_size=1, max_size=8))
 def test_no_name_reads_a_file_outside_of_the_directory(tree: Path, parts: list[str]) -> None:
     try:

@@ -22,6 +22,7 @@ from sealgate.formats.simple_signing.identities import (
 )
 from sealgate.reasons import Reason
 from sealgate.references import parse_reference, parse_repository
+from tests.support.examples import examples
 
 D1, D2 = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 REPO = "r.example.org/team/api"
@@ -160,7 +161,7 @@ def accepts(rule: Identity, image: str, signed: str) -> bool:
     return True
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(image=references, signed=references)
 def test_the_rules_are_ordered_by_strictness(image: str, signed: str) -> None:
     if accepts(EXACT, image, signed):
@@ -170,7 +171,7 @@ def test_the_rules_are_ordered_by_strictness(image: str, signed: str) -> None:
         assert parse_reference(image).repository == parse_reference(signed).repository
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(image=references, signed=references)
 def test_pinning_a_tag_by_digest_keeps_the_outcome(image: str, signed: str) -> None:
     reference: Any = parse_reference(image)

@@ -27,6 +27,7 @@ from tests.support.environments.simple_signing import (
     rule,
     simple_check,
 )
+from tests.support.examples import examples
 from tests.support.signers.simple_signing import REFERENCE, Signer, payload
 from tests.support.simulators.http_messages import Answer, encode
 from tests.support.simulators.registry import digest_of
@@ -276,7 +277,7 @@ def test_one_signer_must_sign_every_platform(environment: Index) -> None:
 SUBSETS = st.lists(st.sets(st.sampled_from([RELEASE, SECOND, STRANGER])), min_size=1, max_size=4)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(SUBSETS)
 def test_verified_signer_signed_every_platform(signers: list[set[Signer]]) -> None:
     with Index() as environment:

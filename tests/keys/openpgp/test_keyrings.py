@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sealgate.errors import InvalidKeyError
 from sealgate.keys.openpgp.keyring import MAX_CERTIFICATES, MAX_KEYRING_BYTES, load_keyring
 from sealgate.keys.openpgp.packets import armored_blocks
+from tests.support.examples import examples
 from tests.support.signers.simple_signing import Signer, armored_key, keyring, message, packet
 
 
@@ -142,7 +143,7 @@ def test_a_pin_may_be_written_as_gpg_prints_it() -> None:
     assert ring.only([spaced]).fingerprints == (wanted,)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(at=st.integers(0, 10_000), value=st.integers(1, 255))
 def test_changed_keyring_byte_is_read_or_raises_invalid_key(at: int, value: int) -> None:
     changed = bytearray(binary("signing-subkey"))

@@ -14,6 +14,7 @@ from sealgate.errors import VerificationError
 from sealgate.keys.openpgp.keyring import Keyring, load_keyring
 from sealgate.keys.openpgp.packets import MAX_MESSAGE_BYTES, Packet, read_packets, read_signed_message
 from sealgate.reasons import Reason
+from tests.support.examples import examples
 from tests.support.signers.simple_signing import (
     AFTER_SPOILT,
     BEFORE_SPOILT,
@@ -318,7 +319,7 @@ def test_only_binary_document_signatures_are_accepted() -> None:
     assert "binary document" in error.message
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(at=st.integers(0, 10_000), value=st.integers(1, 255))
 def test_changed_byte_never_verifies_as_another_payload(at: int, value: int) -> None:
     good = message("good-uncompressed")
@@ -333,14 +334,14 @@ def test_changed_byte_never_verifies_as_another_payload(at: int, value: int) -> 
     assert found == expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.binary(max_size=400))
 def test_arbitrary_bytes_are_refused_with_a_reason(data: bytes) -> None:
     error = refusal(keyring("ed25519"), b"\x90" + data)
     assert error.reason in {Reason.MALFORMED_EVIDENCE, Reason.UNKNOWN_KEY, Reason.INVALID_SIGNATURE}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.binary(max_size=200), st.booleans())
 def test_arbitrary_signature_packets_are_refused_with_a_reason(body: bytes, version: bool) -> None:  # noqa: FBT001 - drawn
     data = packet(4, b"\x03" + bytes(12)) + packet(11, b"b\0\0\0\0\0{}") + packet(2, b"\x04\0" * version + body)

@@ -33,6 +33,7 @@ from sealgate_operator.certificates.rotation import (
     service_names,
 )
 from tests.support.clocks import NOW
+from tests.support.examples import examples
 
 NAMES = service_names("sealgate-webhook", "sealgate")
 HOUR = timedelta(hours=1)
@@ -205,7 +206,7 @@ def test_served_certificate_verifies_throughout_every_rotation(
     assert cluster.steps.count("removing the old CA") >= 3
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 400), st.lists(st.tuples(st.integers(0, 2), st.floats(0.0, 0.3)), min_size=40, max_size=80))
 def test_killed_operator_resumes_after_any_write(start: int, moves: list[tuple[int, float]]) -> None:
     rules = Rules(NAMES, 4 * HOUR, HOUR)

@@ -14,6 +14,7 @@ from sealgate.errors import InvalidKeyError
 from sealgate_operator.keys.public_material import MAX_TEXT, read_key, read_public
 from tests.operator.objects import fingerprint_of, pem
 from tests.support.builders.key_encodings import explicit_p256
+from tests.support.examples import examples
 from tests.support.signers.simple_signing import armored_key
 
 DATA = Path(__file__).parents[2] / "data"
@@ -68,7 +69,7 @@ def test_surrounding_blanks_of_a_key_are_removed() -> None:
     assert read_key(f"\n\n {pem('one')}\n\n".encode(), None).text == pem("one")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.binary(max_size=400))
 def test_arbitrary_bytes_raise_only_declared_errors(raw: bytes) -> None:
     for read in (read_public, lambda data: read_key(data, None)):

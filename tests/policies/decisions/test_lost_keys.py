@@ -12,6 +12,7 @@ from sealgate.policies.lost_keys import without_keys
 from sealgate.reasons import Reason
 from tests.policies.decisions.cases import IMAGE, REFERENCE, SUBJECT, policy, refused, verified
 from tests.policies.decisions.strategies import SEVERAL, SEVERITY, Result
+from tests.support.examples import examples
 
 KEY, OTHER = "sha256:key", "sha256:other"
 
@@ -62,7 +63,7 @@ def test_signature_that_could_not_be_fetched_may_be_by_another_key() -> None:
     assert without_keys(before, {KEY}).verdict is Verdict.UNAVAILABLE
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(SEVERAL, st.sets(st.sampled_from(["key-1", "key-2", "key-3", "key-of-release-key"])))
 def test_a_lost_key_never_improves_a_verdict(results: list[Result], keys: set[str]) -> None:
     before = decided(*results)

@@ -13,6 +13,7 @@ from sealgate.workloads.images import changed_images, pod_specs
 from sealgate.workloads.kinds import BUILT_IN, POD, WorkloadKind
 from sealgate.workloads.ready_made_kinds import READY_MADE
 from sealgate_webhook.reviews.kept import MAX_ITEMS, keep
+from tests.support.examples import examples
 from tests.webhook.objects import GROUPS, pod, workload
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def outcome(read: Callable[[], object]) -> object:
         return error.message
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.data(), st.sampled_from(list(_OBJECTS)))
 def test_images_and_errors_of_what_is_kept_are_those_of_the_object(data: st.DataObject, of: WorkloadKind) -> None:
     obj = data.draw(_OBJECTS[of])
@@ -159,7 +160,7 @@ def _listed(spec: Mapping[str, Any], name: str) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.data(), st.sampled_from(list(_OBJECTS)))
 def test_changed_images_of_what_is_kept_are_those_of_the_objects(data: st.DataObject, of: WorkloadKind) -> None:
     """Save that an object whose images cannot be read has not changed if only fields without images have."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sealgate.references import Digest, parse_reference
 from sealgate_webhook.reviews.patches import pin, pin_operations
+from tests.support.examples import examples
 from tests.webhook.objects import pod
 from tests.workloads.objects import images_of
 
@@ -38,7 +39,7 @@ _IMAGES = st.sampled_from(["app", "app:v1", "other:v2", "registry.example.com/te
 _LIST = st.lists(_IMAGES, max_size=3).map(tuple)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(
     st.lists(_IMAGES, min_size=1, max_size=3),
     _LIST,

@@ -17,6 +17,7 @@ from sealgate_webhook.reviews.request import (
     UnusableReviewError,
     decode_review,
 )
+from tests.support.examples import examples
 from tests.webhook.objects import UID, encode, pod, review
 
 
@@ -209,14 +210,14 @@ _JSON = st.recursive(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.binary(max_size=64))
 def test_arbitrary_bytes_raise_only_declared_errors(body: bytes) -> None:
     with pytest.raises(MalformedReviewError):
         decode_review(body)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.sampled_from(sorted(review(pod("app"))["request"])), _JSON)
 def test_arbitrary_requests_raise_only_declared_errors(member: str, value: Any) -> None:
     document = review(pod("app"))

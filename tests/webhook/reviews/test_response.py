@@ -22,6 +22,7 @@ from sealgate_webhook.reviews.response import (
     name_decision,
     respond_to_verdicts,
 )
+from tests.support.examples import examples
 
 DIGEST = Digest("sha256:" + "a" * 64)
 #: As in k8s.io/apimachinery: the name part of a qualified name.
@@ -99,7 +100,7 @@ def test_there_are_at_most_64_annotations() -> None:
     assert PATTERN.fullmatch(annotations["decision_id"])
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.lists(st.text(max_size=80) | st.just("main"), min_size=1, max_size=6))
 def test_annotation_keys_are_valid_and_distinct_for_any_names(names: list[str]) -> None:
     images = [container("app:1", name, index=n) for n, name in enumerate(names)]
@@ -110,7 +111,7 @@ def test_annotation_keys_are_valid_and_distinct_for_any_names(names: list[str]) 
         assert QUALIFIED_NAME.fullmatch(key)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_any_response_is_encoded_as_json(uid: str, message: str) -> None:
     document = json.loads(

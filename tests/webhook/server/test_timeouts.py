@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealgate_webhook.server.timeouts import answer_within, parse_duration
+from tests.support.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_url_cannot_lengthen_the_webhooks_own_timeout(query: str) -> None:
     assert answer_within(query, 10) == pytest.approx(9)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.text(max_size=40))
 def test_deadline_is_bounded_for_any_query(query: str) -> None:
     assert 0 < answer_within(f"timeout={query}", 10) < 10

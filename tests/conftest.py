@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -32,6 +33,20 @@ if not os.environ.get("SEALGATE_E2E"):
 
 #: Longer texts are keys, signatures and documents, and not what anybody calls a test.
 MAX_TEXT = 100
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Exempt all tests, and the modules that they import, from garbage collection: they stay until the end.
+
+    Otherwise it would search them again and again while they are collected, and in each of its full collections later.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)

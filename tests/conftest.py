@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.examples import FULL, QUICK
+from tests.support.forked_processes import end_fork_server
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -70,3 +71,10 @@ def _logging_as_before() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fork_server_ends() -> Iterator[None]:
+    """End the process that forks before coverage combines what all processes have measured."""
+    yield
+    end_fork_server()

@@ -8,7 +8,6 @@ import os
 import signal
 import ssl
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ import trustme
 import urllib3
 from cryptography import x509
 
+from tests.support.forked_processes import ForkedProcess
 from tests.webhook.environment import PATIENCE, split_decision
 from tests.webhook.objects import encode
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from tests.webhook.environment import ReviewAnswer
 
-ROOT = Path(__file__).parents[2]
 #: Timeout in seconds, longer than any step on a busy machine; reached only on a failure.
 PATIENCE_SECONDS = 60.0
 
@@ -73,12 +72,7 @@ class Server:
         self._changed = threading.Condition()
         self._lines: list[dict[str, Any]] = []
         self._ended = False
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", *(arguments or ("tests.webhook.serve", json.dumps(settings)))],
-            cwd=ROOT,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self._process = ForkedProcess(*(arguments or ("tests.webhook.serve", json.dumps(settings))))
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
         self._trust = trust
@@ -159,11 +153,9 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self.wait()
-        assert self._process.stderr is not None
         self._process.stderr.close()
 
     def _read(self) -> None:
-        assert self._process.stderr is not None
         for text in self._process.stderr:
             try:
                 line = json.loads(text)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tests.webhook.environment import ReviewAnswer
 
 #: A moment that only a broken test waits for, seconds.
-PATIENCE = 60.0
+PATIENCE = 150.0
 
 
 @pytest.fixture

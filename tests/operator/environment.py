@@ -235,7 +235,7 @@ def wait_for_threads() -> None:
     eventually(lambda: not at_work())
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = 150.0) -> None:
     """Return when a condition holds that is not about a simulator."""
     end = time.monotonic() + seconds
     while not condition():

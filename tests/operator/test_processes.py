@@ -78,7 +78,7 @@ def test_killed_leader_is_replaced(folder: Path, cluster: KubernetesSimulator) -
             cluster.wait_for(lambda c: sum("/leases/" in r.path for r in c.requests) > before + 6)
             one.kill()
             put(cluster, authenticator("a", cosign(inline("one"))))
-            cluster.wait_for(lambda c: holder(c).startswith("two_"), 60)
+            cluster.wait_for(lambda c: holder(c).startswith("two_"))
             cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.webhook.environment import ReviewAnswer
 
 #: Timeout in seconds, longer than any step on a busy machine; reached only on a failure.
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 150.0
 
 
 class TLSFiles:

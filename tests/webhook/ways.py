@@ -34,7 +34,7 @@ BY_A_SERVER = pytest.mark.parametrize("way", ["flask"])
 #: Bytes of a body in one piece.
 CHUNK_BYTES = 64 << 10
 #: Seconds after which a body that is held counts as forgotten by its test.
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 150.0
 
 
 @dataclass

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Loops = Callable[[], asyncio.AbstractEventLoop]
 
 #: Seconds, longer than any step on a busy machine; reached only on a failure.
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 150.0
 
 
 class Serving:

@@ -248,7 +248,7 @@ class KubernetesSimulator:
         self.end_watches()
         self.resume()
 
-    def wait_for(self, condition: Any, timeout: float = 60.0) -> None:
+    def wait_for(self, condition: Any, timeout: float = 150.0) -> None:
         """Return when a condition over this simulator holds; it is checked after every change and request."""
         with self._condition:
             if not self._condition.wait_for(lambda: condition(self), timeout):

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sealgate.verification.policy_sets import PolicySet
 
 IMAGE = parse_reference("registry.example.org/app:1")
-PATIENCE = 60.0
+PATIENCE = 150.0
 
 
 @pytest.fixture

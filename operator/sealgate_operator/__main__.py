@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 from sealgate_operator.application import Operator
 from sealgate_operator.config import OperatorConfig
 from sealgate_operator.process import exit_at_once, run_replica
@@ -9,7 +12,11 @@ from sealgate_operator.process import exit_at_once, run_replica
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one replica until SIGTERM or SIGINT; return the exit status, 2 for invalid settings."""
-    return run_replica(arguments, "sealgate_operator", "Run sealgate's operator.", OperatorConfig, Operator)
+    return run_replica(arguments, "sealgate_operator", "Run sealgate's operator.", OperatorConfig, _build)
+
+
+def _build(config: OperatorConfig, **given: Any) -> Operator:  # noqa: ANN401 - as `run_replica` gives it
+    return Operator(config, identities=config.kms.identities(os.environ), **given)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
+    from sealgate.kms.credentials import Identities
     from sealgate.kubernetes.client import KubernetesAPI
     from sealgate_operator.certificates.filled_secret import NextData
     from sealgate_operator.config import OperatorConfig
@@ -56,6 +57,7 @@ class Operator:
         api: the API server.
         clock: source of the time.
         log: the process's log.
+        identities: that the platform gives to the process; none by default.
         timing: durations of the Lease.
         resync_seconds: seconds between two resyncs of all objects.
 
@@ -72,6 +74,7 @@ class Operator:
         api: KubernetesAPI,
         clock: Clock,
         log: FilteringBoundLogger,
+        identities: Identities | None = None,
         timing: Timing = Timing(),  # noqa: B008 - frozen
         resync_seconds: float = RESYNC_SECONDS,
     ) -> None:
@@ -82,7 +85,13 @@ class Operator:
         own = {config.tls_secret, config.ca_secret, config.shared_cache_secret}
         store = ObjectStore(own)
         self._network = ServiceClient(config.registries.settings(), clock=clock)
-        kms = KMSKeySource(self._network, CredentialSecrets(store.secret, own), clock, config.key_refresh_seconds)
+        kms = KMSKeySource(
+            self._network,
+            CredentialSecrets(store.secret, own),
+            clock,
+            config.key_refresh_seconds,
+            identities=identities,
+        )
         self._queue = WorkQueue(clock)
         self.metrics.watch_queue(self._queue.__len__)
         events = Events(api, COMPONENT, identity, clock, self.metrics, log)

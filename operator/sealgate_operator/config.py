@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
 from sealgate.api.v1alpha1.verification_exception import MAX_HOURS
+from sealgate.kms.platform import platform_identities
 from sealgate.process.config import RegistriesConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sealgate.kms.credentials import Identities
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$", max_length=253)]
 
@@ -82,16 +88,36 @@ class ProcessConfig(Settings):
         return logging.getLevelNamesMapping()[self.log_level.upper()]
 
 
+class KMSConfig(Settings):
+    """The identities with which this process reads keys and signs.
+
+    Attributes:
+        vault_address: the address of Vault that the ServiceAccount's token for it may be sent to; empty for none.
+    """
+
+    vault_address: str = Field(default="", pattern=r"^(https?://[^/?#@\s]+/?)?$", max_length=512)
+
+    def identities(self, environ: Mapping[str, str]) -> Identities:
+        """Return the identities of the process.
+
+        Args:
+            environ: its environment, which platforms write to.
+        """
+        return platform_identities(environ, self.vault_address)
+
+
 class ReplicaConfig(ProcessConfig):
     """What the settings files of all processes have that elect a leader.
 
     Attributes:
         lease: name of the Lease by which the leader is elected.
         registries: how registries and services are reached.
+        kms: with which identities keys in key management services are used.
     """
 
     lease: Name
     registries: RegistriesConfig = RegistriesConfig()
+    kms: KMSConfig = KMSConfig()
 
 
 class OperatorConfig(ReplicaConfig):

@@ -235,7 +235,21 @@ WRONG = (
         "two KMSs",
         "spec.cosign.keys.0",
         {"kms": {"huawei": HUAWEI, "alibaba": {name: HUAWEI[name] for name in HUAWEI if name != "projectId"}}},
-        "set exactly one KMS: huawei or alibaba or oracle",
+        "set exactly one KMS: huawei or alibaba or oracle or aws or vault",
+        "authenticator",
+    ),
+    Wrong(
+        "Vault without a way to log in",
+        "spec.cosign.keys.0",
+        {"kms": {"vault": {"endpoint": "https://vault.example.org", "key": "release"}}},
+        "set exactly one of kubernetes and credentialsSecret",
+        "authenticator",
+    ),
+    Wrong(
+        "alias of an AWS key",
+        "spec.cosign.keys.0",
+        {"kms": {"aws": {"region": "eu-central-1", "keyId": "alias/release"}}},
+        "should match",
         "authenticator",
     ),
     Wrong(

@@ -33,6 +33,7 @@ VALUE_SETS: dict[str, Manifest] = {
             "verificationsPerMinute": 1000000,
         },
         "cache": {"mebibytes": 2000000},
+        "kms": {"vault": {"address": "https://vault.test:8200", "audience": "vault.test"}},
         "sharedCache": {
             "enabled": True,
             "host": "valkey.test",

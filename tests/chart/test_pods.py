@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chart.rendering import VALUE_SETS, Manifest, find, pods, render, webhooks
+from sealgate.kms.platform import VAULT_TOKEN
+from sealgate_operator.config import OperatorConfig
+from tests.chart.rendering import VALUE_SETS, Manifest, config, find, pods, render, webhooks
 
 
 @pytest.mark.parametrize("name", VALUE_SETS)
@@ -18,7 +20,11 @@ def test_no_pod_has_a_privilege(name: str) -> None:
         assert name == "host-network" or context["runAsUser"] >= 10000
         assert name == "host-network" or "hostNetwork" not in spec
         for volume in spec["volumes"]:
-            assert volume.keys() - {"name"} <= {"configMap", "secret", "emptyDir"}
+            # Nothing of the node; projected only a token for a service outside, which the API server does not accept.
+            assert volume.keys() - {"name"} <= {"configMap", "secret", "emptyDir", "projected"}
+            for source in volume.get("projected", {}).get("sources", []):
+                assert source.keys() == {"serviceAccountToken"}
+                assert source["serviceAccountToken"]["audience"]
         for container in spec["containers"]:
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
@@ -50,6 +56,21 @@ def test_the_webhook_may_be_given_a_folder_of_signatures() -> None:
     assert [spec["containers"][0]["name"] for spec in given] == ["webhook"]
     assert mount in given[0]["containers"][0]["volumeMounts"]
     assert {"name": "tmp", "mountPath": "/tmp"} in given[0]["containers"][0]["volumeMounts"]
+
+
+def test_operator_and_worker_get_a_token_for_vault_where_its_address_is_set() -> None:
+    quiet = {"signing": {"enabled": True}, "webhook": {"pullSecrets": {"enabled": False}}}
+    assert "vault-token" not in str(pods(render(quiet)))
+    manifests = render({**quiet, "kms": {"vault": {"address": "https://vault.test:8200", "audience": "v"}}})
+    token = {"serviceAccountToken": {"path": "token", "audience": "v", "expirationSeconds": 3600}}
+    volume = {"name": "vault-token", "projected": {"sources": [token]}}
+    given = [spec["containers"][0] for spec in pods(manifests) if volume in spec["volumes"]]
+    assert [container["name"] for container in given] == ["operator", "signing-worker"]
+    for container in given:
+        mounts = [mount for mount in container["volumeMounts"] if mount["name"] == "vault-token"]
+        assert mounts == [{"name": "vault-token", "mountPath": str(VAULT_TOKEN.parent), "readOnly": True}]
+    assert config(manifests, "operator")["kms"] == config(manifests, "signing-worker")["kms"]
+    assert OperatorConfig.model_validate(config(manifests, "operator")).kms.vault_address == "https://vault.test:8200"
 
 
 def test_pods_know_their_name_and_namespace() -> None:

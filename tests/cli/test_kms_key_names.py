@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealgate.cli.inputs.cloud_credentials import alibaba_credentials, huawei_credentials, oracle_credentials
+from sealgate.cli.inputs.cloud_credentials import (
+    alibaba_credentials,
+    aws_credentials,
+    huawei_credentials,
+    oracle_credentials,
+    vault_credentials,
+)
 from sealgate.cli.inputs.kms_keys import parse_kms_key
 from sealgate.errors import ConfigError
 
@@ -15,6 +21,9 @@ if TYPE_CHECKING:
 
 HUAWEI = {"HUAWEICLOUD_SDK_AK": "AK", "HUAWEICLOUD_SDK_SK": "sk-secret"}
 ALIBABA = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "aks-secret"}
+AWS = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "aws-secret", "AWS_REGION": "eu-central-1"}
+VAULT = {"VAULT_ADDR": "https://vault.example.org:8200", "VAULT_TOKEN": "hvs.secret"}
+UUID = "1234abcd-12ab-34cd-56ef-1234567890ab"
 KEY, VERSION = "ocid1.key.oc1.phx.bbqehaq3aadfa.abyh", "ocid1.keyversion.oc1.phx.bbqehaq3aadfa.acy6"
 ARN = "acs:kms:cn-hangzhou:1540355698840000:key/key-hzz630"
 
@@ -67,8 +76,74 @@ def test_name_of_an_oracle_key(oci: dict[str, str], region: str, endpoint: str) 
     assert (kms.source, kms.versions) == (f"kms oracle {KEY} at {endpoint}", (VERSION,))
 
 
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        (f"awskms:///{UUID}", f"kms aws eu-central-1/{UUID}"),
+        (
+            f"awskms:///arn:aws:kms:us-east-2:111122223333:key/{UUID}",
+            f"kms aws us-east-2/arn:aws:kms:us-east-2:111122223333:key/{UUID}",
+        ),
+        (f"awskms://kms.example.org/{UUID}", f"kms aws eu-central-1/{UUID} at https://kms.example.org"),
+    ],
+)
+def test_name_of_an_aws_key(text: str, source: str) -> None:
+    name = parse_kms_key(text, AWS)
+    assert name.entry.kms is not None
+    assert name.entry.kms.source == source
+    assert name.credentials.data == {"accessKeyId": b"AKIA", "secretAccessKey": b"aws-secret"}
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "source", "versions"),
+    [
+        ("hashivault://release", {}, "transit/release", ()),
+        ("hashivault://release/3", {}, "transit/release", ("3",)),
+        (
+            "hashivault://release",
+            {"VAULT_NAMESPACE": "team/", "TRANSIT_SECRET_ENGINE_PATH": "sec/transit"},
+            "team/sec/transit/release",
+            (),
+        ),
+    ],
+)
+def test_name_of_a_vault_key(text: str, more: dict[str, str], source: str, versions: tuple[str, ...]) -> None:
+    name = parse_kms_key(text, VAULT | more)
+    assert name.entry.kms is not None
+    assert name.entry.kms.source == f"kms vault {source} at https://vault.example.org:8200"
+    assert name.entry.kms.versions == versions
+    assert name.credentials.data == {"address": b"https://vault.example.org:8200", "token": b"hvs.secret"}
+
+
+def test_web_identity_of_aws_is_read_from_its_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("header.payload.signature")
+    environ = {"AWS_ROLE_ARN": "arn:aws:iam::1:role/r", "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token")}
+    found = aws_credentials({"HOME": str(tmp_path), **environ})
+    assert found.data == {"roleArn": b"arn:aws:iam::1:role/r", "webIdentityToken": b"header.payload.signature"}
+    assert "payload" not in repr(found)
+
+
+def test_profile_of_aws_and_its_region(tmp_path: Path) -> None:
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "credentials").write_text("[ci]\naws_access_key_id = AKIA\naws_secret_access_key = s%k\n")
+    (tmp_path / ".aws" / "config").write_text("[profile ci]\nregion = eu-west-1\n")
+    found = aws_credentials({"HOME": str(tmp_path), "AWS_PROFILE": "ci"})
+    assert (found.data, found.region) == ({"accessKeyId": b"AKIA", "secretAccessKey": b"s%k"}, "eu-west-1")
+
+
+def test_token_of_vault_may_be_in_the_file_of_a_login(tmp_path: Path) -> None:
+    (tmp_path / ".vault-token").write_text("hvs.file")
+    found = vault_credentials({"HOME": str(tmp_path), "VAULT_ADDR": VAULT["VAULT_ADDR"]})
+    assert found.data["token"] == b"hvs.file"
+
+
 def test_endpoint_replaces_the_public_one(oci: dict[str, str]) -> None:
-    for text, environ in (("huawei:r/p/k", HUAWEI), ("alibaba:r/k", ALIBABA), (f"oracle:{KEY}/{VERSION}", oci)):
+    for text, environ in (
+        ("huawei:r/p/k", HUAWEI),
+        ("alibaba:r/k", ALIBABA),
+        (f"oracle:{KEY}/{VERSION}", oci),
+        (f"awskms:///{UUID}", AWS),
+    ):
         kms = parse_kms_key(text, environ, endpoint="https://kms.example.org").entry.kms
         assert kms is not None
         assert kms.of.address == "https://kms.example.org"
@@ -84,11 +159,15 @@ def test_endpoint_replaces_the_public_one(oci: dict[str, str]) -> None:
         (f"oracle:{KEY}", "not written as oracle:KEY-OCID/VERSION-OCID"),
         (f"oracle:{VERSION}/{KEY}", "keyId"),
         ("huawei:CN_NORTH/p/k", "region"),
+        (f"awskms://{UUID}", r"not written as awskms://\[HOST\]/KEY"),
+        ("awskms:///alias/release", "keyId"),
+        ("hashivault://release/one", r"not written as hashivault://KEY\[/VERSION\]"),
+        ("hashivault://..", "key"),
     ],
 )
 def test_other_names_say_what_to_write(oci: dict[str, str], text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        parse_kms_key(text, {**HUAWEI, **ALIBABA, **oci})
+        parse_kms_key(text, {**HUAWEI, **ALIBABA, **AWS, **VAULT, **oci})
 
 
 def test_oracle_key_of_an_unknown_realm_needs_its_endpoint(oci: dict[str, str]) -> None:
@@ -102,6 +181,9 @@ def test_oracle_key_of_an_unknown_realm_needs_its_endpoint(oci: dict[str, str]) 
         (huawei_credentials, {"HUAWEICLOUD_SDK_AK": "AK"}, "HUAWEICLOUD_SDK_SK must be set beside HUAWEICLOUD_SDK_AK"),
         (alibaba_credentials, {"ALIBABA_CLOUD_SECURITY_TOKEN": "t"}, "ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA"),
         (huawei_credentials, {}, r"set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, or write .*/\.huaweicloud/creden"),
+        (aws_credentials, {}, r"set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write .*/\.aws/credentials"),
+        (vault_credentials, {}, "set VAULT_ADDR"),
+        (vault_credentials, {"VAULT_ADDR": "https://v"}, "set VAULT_TOKEN, or run `vault login`"),
         (alibaba_credentials, {}, r"set ALIBABA_CLOUD_ACCESS_KEY_ID and .*, or write .*/\.alibabacloud/credentials"),
         (
             oracle_credentials,

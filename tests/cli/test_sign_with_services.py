@@ -14,15 +14,18 @@ import pytest
 from tests.cli.objects import write
 from tests.cli.running import sealgate
 from tests.support.builders.objects import authenticator, policy
+from tests.support.environments.kms import AWS_KEY
 from tests.support.real_tools.openssl import openssl_verifies
 from tests.support.signers.private_keys import new_key
 from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
+from tests.support.simulators.aws_kms import AWSKMSSimulator
 from tests.support.simulators.grafeas import NOTE, GrafeasSimulator
 from tests.support.simulators.huawei_dew import PROJECT, DEWSimulator
 from tests.support.simulators.kms_keys import pem_of_key
 from tests.support.simulators.oci_vault import OCIVaultSimulator
 from tests.support.simulators.ocir import COMPARTMENT, KEY_ID, REGION, VERSION_ID, APIKey, OCIRSimulator
 from tests.support.simulators.registry import RegistrySimulator
+from tests.support.simulators.vault_transit import VaultSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,6 +115,31 @@ def test_huawei_key_signs_as_cosign_does(services: Services, dew: DEWSimulator, 
     assert services.verifies({"cosign": {"keys": [{"pem": pem_of_key(key.private), "algorithm": algorithm}]}})
     other = pem_of_key(new_key("ECDSA P-256", "another"))
     assert not services.verifies({"cosign": {"keys": [{"pem": other}]}})
+
+
+def test_aws_key_signs_as_cosign_does(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    kms = services.add(AWSKMSSimulator())
+    key = kms.add(AWS_KEY, "ECC_NIST_P256")
+    environ = {"AWS_ACCESS_KEY_ID": kms.access_key_id, "AWS_SECRET_ACCESS_KEY": kms.secret_access_key}
+    for name, value in {**environ, "AWS_REGION": "eu-central-1"}.items():
+        monkeypatch.setenv(name, value)
+    services.sign("--key", f"awskms:///{AWS_KEY}", "--kms-endpoint", kms.url)
+    assert services.verifies({"cosign": {"keys": [{"pem": pem_of_key(key.private)}]}})
+    source = {"region": "eu-central-1", "keyId": AWS_KEY, "endpoint": kms.url, "credentialsSecret": {"name": "aws"}}
+    data = {name: value.decode() for name, value in kms.secret.items()}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "aws"}, "stringData": data}
+    assert services.verifies({"cosign": {"keys": [{"kms": {"aws": source}}]}}, secret)
+
+
+def test_vault_key_signs_as_cosign_does(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    vault = services.add(VaultSimulator())
+    key = vault.add("release", "ecdsa-p256", "1", "2")
+    monkeypatch.setenv("VAULT_ADDR", vault.url)
+    monkeypatch.setenv("VAULT_TOKEN", vault.token)
+    several = services.run("sign", "--key", "hashivault://release")
+    assert "has several versions; name the one that signs after a slash: 2, 1" in several.stderr
+    assert services.sign("--key", "hashivault://release/2")["keyVersion"] == "2"
+    assert services.verifies({"cosign": {"keys": [{"pem": pem_of_key(key.versions["2"])}]}})
 
 
 def test_key_that_must_not_sign_stores_nothing(services: Services, dew: DEWSimulator) -> None:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.environments.kms import KMSEnvironment
+from tests.support.environments.kms import PROVIDERS, KMSEnvironment
 from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
+from tests.support.simulators.aws_kms import AWSKMSSimulator
 from tests.support.simulators.huawei_dew import DEWSimulator
 from tests.support.simulators.oci_vault import OCIVaultSimulator
+from tests.support.simulators.vault_transit import VaultSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +35,19 @@ def oracle() -> Iterator[KMSEnvironment]:
         yield environment
 
 
-@pytest.fixture(params=[DEWSimulator, AlibabaKMSSimulator, OCIVaultSimulator], ids=["huawei", "alibaba", "oracle"])
+@pytest.fixture
+def aws() -> Iterator[KMSEnvironment]:
+    with KMSEnvironment(AWSKMSSimulator) as environment:
+        yield environment
+
+
+@pytest.fixture
+def vault() -> Iterator[KMSEnvironment]:
+    with KMSEnvironment(VaultSimulator) as environment:
+        yield environment
+
+
+@pytest.fixture(params=list(PROVIDERS), ids=list(PROVIDERS.values()))
 def any_kms(request: pytest.FixtureRequest) -> Iterator[KMSEnvironment]:
     """Any of them, with a good ECDSA key."""
     with KMSEnvironment(request.param) as environment:

@@ -45,8 +45,7 @@ def test_accepted_key_is_valid_for_three_refresh_intervals(any_kms: KMSEnvironme
     assert moment(status.observed_at) == now
     assert moment(status.valid_until) == now + timedelta(seconds=3 * REFRESH_SECONDS)
     services = any_kms.client.services(Deadline.after(any_kms.clock, 20))
-    secrets = MappingServiceSecrets(any_kms.secrets)
-    (short,) = resolve_kms(any_kms.entry(), secrets, services, any_kms.clock, refresh=10)
+    (short,) = resolve_kms(any_kms.entry(), any_kms.credentials, services, any_kms.clock, refresh=10)
     assert moment(short.valid_until) == now + timedelta(seconds=30)
 
 
@@ -123,9 +122,8 @@ def test_a_service_that_asks_to_wait_is_heard(any_kms: KMSEnvironment) -> None:
 def test_plain_http_and_loopback_need_the_host_to_be_listed(any_kms: KMSEnvironment) -> None:
     with ServiceClient(clock=any_kms.clock) as client:
         services = client.services(Deadline.after(any_kms.clock, 20))
-        secrets = MappingServiceSecrets(any_kms.secrets)
         with pytest.raises(ForbiddenAddressError):
-            resolve_kms(any_kms.entry(), secrets, services, any_kms.clock)
+            resolve_kms(any_kms.entry(), any_kms.credentials, services, any_kms.clock)
 
 
 def test_private_ca_is_taken_from_the_entry(any_kms: KMSEnvironment) -> None:
@@ -135,7 +133,7 @@ def test_private_ca_is_taken_from_the_entry(any_kms: KMSEnvironment) -> None:
             # The system does not trust the certificate, and loopback is not allowed: this checks the entry's CA only.
             services = strict.services(Deadline.after(private.clock, 20))
             with pytest.raises(UnavailableError):
-                resolve_kms(private.entry(), MappingServiceSecrets(private.secrets), services, private.clock)
+                resolve_kms(private.entry(), private.credentials, services, private.clock)
         assert private.resolve_one(private.entry(ca={"pem": private.kms.ca_pem})).state == "Accepted"
         with pytest.raises(UnavailableError):
             private.resolve(private.entry(ca={"pem": "no certificate"}))
@@ -145,12 +143,12 @@ def test_every_request_is_counted_against_the_budget_of_its_host(any_kms: KMSEnv
     budgets = Budgets(60, 1, any_kms.clock)
     deadline = Deadline.after(any_kms.clock, 60)
     services = BudgetedServices(any_kms.client.services(deadline), budgets, deadline)
-    resolve_kms(any_kms.entry(), MappingServiceSecrets(any_kms.secrets), services, any_kms.clock)
+    resolve_kms(any_kms.entry(), any_kms.credentials, services, any_kms.clock)
     assert any_kms.clock.slept == [1.0] * (len(any_kms.kms.requests) - 1)
     tight = Deadline.after(any_kms.clock, 0.5)
     short = BudgetedServices(any_kms.client.services(tight), budgets, tight)
     with pytest.raises(RateLimitedError, match="retry in 1 s"):
-        resolve_kms(any_kms.entry(), MappingServiceSecrets(any_kms.secrets), short, any_kms.clock)
+        resolve_kms(any_kms.entry(), any_kms.credentials, short, any_kms.clock)
 
 
 HUAWEI = {"region": "cn-north-4", "projectId": "0a", "keyId": "b1", "credentialsSecret": {"name": "dew"}}

@@ -16,9 +16,11 @@ from tests.support.environments.kms import ORACLE_KEY
 from tests.support.real_tools.openssl import openssl_verifies
 from tests.support.signers.private_keys import new_key
 from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
+from tests.support.simulators.aws_kms import AWSKMSSimulator
 from tests.support.simulators.http_messages import Answer, encode, json_answer
 from tests.support.simulators.huawei_dew import DEWSimulator
 from tests.support.simulators.oci_vault import OCIVaultSimulator
+from tests.support.simulators.vault_transit import VaultSimulator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,13 +31,17 @@ MESSAGE = b'{"critical": "an image"}'
 VERSION = "ocid1.keyversion.oc1.phx.vault.v1"
 RSA_HUAWEI = [f"RSA_{padding}_SHA_{bits}" for padding in ("PSS", "PKCS1") for bits in (256, 384, 512)]
 RSA_ORACLE = [f"RSA_{padding}_SHA_{bits}" for padding in ("PSS", "PKCS1") for bits in (224, 256, 384, 512)]
+#: Members of responses with a signature, or with the ID of the key.
+SIGNATURES, KEY_IDS = ("signature", "Value", "Signature"), ("key_id", "KeyId", "keyId")
 ECDSA = ["ECDSA_SHA_256", "ECDSA_SHA_384", "ECDSA_SHA_512"]
 
 
 def add(environment: KMSEnvironment, spec: str, *versions: str, **members: str) -> None:
     kms = environment.kms
-    if isinstance(kms, DEWSimulator):
+    if isinstance(kms, DEWSimulator | AWSKMSSimulator):
         kms.add(environment.key_id, spec, **members)
+    elif isinstance(kms, VaultSimulator):
+        kms.add(environment.key_id, spec, *versions, **members)
     elif isinstance(kms, AlibabaKMSSimulator):
         kms.add(environment.key_id, spec, *(versions or ("version-1",)), **members)
     else:
@@ -206,7 +212,7 @@ def test_signature_of_another_key_is_not_returned(any_kms: KMSEnvironment) -> No
     key = any_kms.signing_key()
     other = new_key("ECDSA P-256", "another key of the KMS")
     kms = any_kms.kms
-    if isinstance(kms, DEWSimulator):
+    if isinstance(kms, DEWSimulator | AWSKMSSimulator):
         kms.keys[any_kms.key_id].private = other
     else:
         versions = kms.keys[any_kms.key_id].versions
@@ -218,11 +224,11 @@ def test_signature_of_another_key_is_not_returned(any_kms: KMSEnvironment) -> No
 @pytest.mark.parametrize(
     "change",
     [
-        {"signature": "no base64!", "Value": "no base64!"},
-        {"signature": "", "Value": ""},
-        {"signature": 7, "Value": None},
-        {"key_id": "another", "KeyId": "another", "keyId": "another"},
-        {"KeyVersionId": "another", "keyVersionId": "another", "key_id": None},
+        {**dict.fromkeys(SIGNATURES, "no base64!"), "data": {"signature": "vault:v1:no base64!"}},
+        {**dict.fromkeys(SIGNATURES, ""), "data": {"signature": ""}},
+        {"signature": 7, "Value": None, "Signature": [], "data": {"signature": 7}},
+        {**dict.fromkeys(KEY_IDS, "another"), "data": {"signature": "vault:v2:AAAA"}},
+        {"KeyVersionId": "another", "keyVersionId": "another", "key_id": None, "Signature": None, "data": None},
     ],
 )
 def test_malformed_response_is_unavailable(any_kms: KMSEnvironment, change: dict[str, Any]) -> None:
@@ -264,4 +270,5 @@ def test_requests_are_charged_to_the_budget_of_the_service(any_kms: KMSEnvironme
 
 def test_secrets_are_in_no_representation(any_kms: KMSEnvironment) -> None:
     shown = repr(any_kms.signing_key())
-    assert not any(value.decode(errors="replace") in shown for value in any_kms.kms.secret.values())
+    hidden = [value.decode(errors="replace") for name, value in any_kms.kms.secret.items() if name != "address"]
+    assert not any(value in shown for value in hidden)

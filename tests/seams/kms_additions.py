@@ -71,14 +71,14 @@ class ToyKMS(ProviderKey):
         ],
         "src/sealgate/kms/resolve.py": [
             (
-                "from sealgate.kms.providers import alibaba, huawei, oracle",
+                "from sealgate.kms.providers import alibaba, aws, huawei, oracle, vault",
                 "from sealgate.kms.providers import toy",
             ),
             ('    "oracle": oracle.fetch,', '    "toy": toy.fetch,'),
         ],
         "src/sealgate/kms/signing.py": [
             (
-                "from sealgate.kms.providers import alibaba, huawei, oracle",
+                "from sealgate.kms.providers import alibaba, aws, huawei, oracle, vault",
                 "from sealgate.kms.providers import toy",
             ),
             ('    "oracle": oracle.SIGNING,', '    "toy": toy.SIGNING,'),
@@ -96,7 +96,7 @@ def toy_credentials(environ):
         ],
         "src/sealgate/cli/inputs/kms_keys.py": [
             ("from sealgate.cli.inputs.cloud_credentials import (", "    toy_credentials,"),
-            ("_PROVIDERS = {", '    "toy": _Provider("toy:KEY", re.compile("(?P<keyId>.+)"), toy_credentials),'),
+            ("_PROVIDERS = {", '    "toy": _Provider("toy", "toy:KEY", re.compile("(?P<keyId>.+)"), toy_credentials),'),
         ],
     },
 )

@@ -239,6 +239,27 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
+{{- /* The token with which the operator and the signing worker log in to Vault. */ -}}
+{{- define "sealgate.kms.mounts" -}}
+{{- if .Values.kms.vault.address -}}
+- {name: vault-token, mountPath: /var/run/secrets/sealgate.dev/vault, readOnly: true}
+{{- end -}}
+{{- end -}}
+
+{{- define "sealgate.kms.volumes" -}}
+{{- with .Values.kms.vault -}}
+{{- if .address -}}
+- name: vault-token
+  projected:
+    sources:
+      - serviceAccountToken:
+          path: token
+          audience: {{ .audience | quote }}
+          expirationSeconds: 3600
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* Environment variables of all components. */ -}}
 {{- define "sealgate.env" -}}
 - name: POD_NAME

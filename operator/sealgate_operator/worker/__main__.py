@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 from sealgate_operator.process import exit_at_once, run_replica
 from sealgate_operator.worker.application import Worker
 from sealgate_operator.worker.config import WorkerConfig
@@ -9,7 +12,11 @@ from sealgate_operator.worker.config import WorkerConfig
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one replica until SIGTERM or SIGINT; return the exit status, 2 for invalid settings."""
-    return run_replica(arguments, "sealgate_operator.worker", "Run sealgate's signing worker.", WorkerConfig, Worker)
+    return run_replica(arguments, "sealgate_operator.worker", "Run sealgate's signing worker.", WorkerConfig, _build)
+
+
+def _build(config: WorkerConfig, **given: Any) -> Worker:  # noqa: ANN401 - as `run_replica` gives it
+    return Worker(config, identities=config.kms.identities(os.environ), **given)
 
 
 if __name__ == "__main__":

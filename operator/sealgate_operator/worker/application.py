@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sealgate.budgets import Budgets
 from sealgate.errors import NotFoundError, SealgateError
 from sealgate.kms.budgeted_services import BURST, REQUESTS_PER_MINUTE
+from sealgate.kms.credentials import Identities
 from sealgate.kubernetes.lease import Lease, Timing
 from sealgate.process.probes import probes_app
 from sealgate.registry.client import RegistryClient
@@ -64,6 +65,7 @@ class Worker:
         api: the API server.
         clock: source of the time.
         log: the process's log.
+        identities: that the platform gives to the process; none by default.
         timing: durations of the Lease.
 
     Raises:
@@ -79,6 +81,7 @@ class Worker:
         api: KubernetesAPI,
         clock: Clock,
         log: FilteringBoundLogger,
+        identities: Identities | None = None,
         timing: Timing = Timing(),  # noqa: B008 - frozen
     ) -> None:
         self._api = api
@@ -111,6 +114,7 @@ class Worker:
             secrets=secrets,
             client=self._client,
             budgets=Budgets(REQUESTS_PER_MINUTE, BURST, clock),
+            identities=identities or Identities(),
             baselines=baselines,
             rates=rates,
             clock=clock,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sealgate.api.v1alpha1.authenticator import AuthenticatorSpec
     from sealgate.budgets import Budgets
     from sealgate.clocks import Clock
+    from sealgate.kms.credentials import Identities
     from sealgate.registry.client import RegistryClient
     from sealgate_operator.controller.store import Object, ObjectStore
     from sealgate_operator.controller.work_queue import WorkQueue
@@ -58,6 +59,7 @@ class Policies:
         secrets: the Secrets that policies may name.
         client: reaches registries and services.
         budgets: of key management services.
+        identities: of the process, for keys whose policies name no credentials.
         baselines: the stored baselines.
         rates: of the policies.
         clock: source of the time.
@@ -77,6 +79,7 @@ class Policies:
         secrets: SigningSecrets,
         client: RegistryClient,
         budgets: Budgets,
+        identities: Identities,
         baselines: BaselineObjects,
         rates: Rates,
         clock: Clock,
@@ -89,6 +92,7 @@ class Policies:
         self._secrets = secrets
         self._client = client
         self._budgets = budgets
+        self._identities = identities
         self._baselines = baselines
         self._rates = rates
         self._clock = clock
@@ -198,7 +202,9 @@ class Policies:
         policy = SigningPolicy.model_validate(obj)
         coverage = SigningCoverage.compile(policy.spec)
         scope = CredentialScope(self._secrets, self._client)
-        access = SigningAccess(scope, scope, self._clock, self._budgets, self._authenticator)
+        access = SigningAccess(
+            scope, scope, self._clock, self._budgets, self._authenticator, identities=self._identities
+        )
         signer = open_signer(policy.spec, access, Deadline.after(self._clock, _OPEN_SECONDS))
         store = CredentialScope(self._secrets, self._client)
         return OpenPolicy(policy.spec, coverage, signer, store, named_hosts(policy.spec), baseline_key(policy.spec))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sealgate.http.interface import Services
     from sealgate.keys.algorithms import Algorithm
     from sealgate.keys.public_keys import PublicKey
-    from sealgate.service_secrets import ServiceSecrets
+    from sealgate.kms.credentials import KMSCredentials
 
 #: The most versions of one key that are read.
 MAX_VERSIONS = 64
@@ -51,7 +51,7 @@ class Fetch(Protocol[S_contra]):
     """How one provider is asked."""
 
     def __call__(
-        self, source: S_contra, secrets: ServiceSecrets, services: Services, clock: Clock
+        self, source: S_contra, secrets: KMSCredentials, services: Services, clock: Clock
     ) -> tuple[KMSKey, ...]:
         """Ask for a key.
 
@@ -60,7 +60,7 @@ class Fetch(Protocol[S_contra]):
 
         Args:
             source: which key.
-            secrets: where the credentials are.
+            secrets: where the credentials are; a provider that needs Secrets only may take a `ServiceSecrets`.
             services: how the service is asked, and until when.
             clock: the time, which requests are signed with.
 
@@ -90,7 +90,7 @@ class Sign(Protocol[S_contra]):
     """How one provider is asked for a signature."""
 
     def __call__(
-        self, source: S_contra, task: SigningTask, secrets: ServiceSecrets, services: Services, clock: Clock
+        self, source: S_contra, task: SigningTask, secrets: KMSCredentials, services: Services, clock: Clock
     ) -> bytes:
         """Ask for a signature, and return it as `PublicKey.verify` takes it; the caller verifies it.
 

@@ -19,6 +19,7 @@ from sealgate.errors import UnavailableError
 from sealgate.http.services import ServiceClient
 from sealgate.keys.status_keys import StatusKeys
 from sealgate.kms.budgeted_services import BURST, REQUESTS_PER_MINUTE
+from sealgate.kms.credentials import Identities
 from sealgate.kms.key_source import FETCH_SECONDS, RETRY_SECONDS, KMSKeySource
 from sealgate.kms.resolve import REFRESH_SECONDS, remaining_keys
 from sealgate.reasons import Reason
@@ -59,6 +60,7 @@ class KMSKeyCache:
         clock: the time.
         resolver: names to addresses; the machine's own by default.
         refresh: interval between two reads of a key in seconds; a key stays valid for three times as long.
+        identities: of the process; none by default.
     """
 
     def __init__(
@@ -68,11 +70,13 @@ class KMSKeyCache:
         *,
         resolver: Resolver | None = None,
         refresh: float = REFRESH_SECONDS,
+        identities: Identities | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._resolver = resolver
         self._refresh = refresh
+        self._identities = identities or Identities()
         self._budgets = Budgets(REQUESTS_PER_MINUTE, BURST, clock)
         self._lock = threading.Lock()
         self._known: dict[KeyEntry, _Known] = {}
@@ -108,7 +112,9 @@ class KMSKeyCache:
             ServiceClient(self._settings, clock=self._clock, resolver=self._resolver) as network,
             ThreadPoolExecutor(min(_TOGETHER, len(due)), thread_name_prefix="kms") as pool,
         ):
-            keys = KMSKeySource(network, MappingServiceSecrets(secrets), self._clock, self._refresh, self._budgets)
+            keys = KMSKeySource(
+                network, MappingServiceSecrets(secrets), self._clock, self._refresh, self._budgets, self._identities
+            )
             reads = [pool.submit(self._read, keys, entry, known.get(entry), seconds) for entry in due]
             # An unexpected error with one key must not discard the others.
             unexpected = [error for read in reads if (error := read.exception()) is not None]

@@ -11,6 +11,7 @@ from sealgate.budgets import Budgets
 from sealgate.clocks import Deadline
 from sealgate.errors import DeadlineError, UnavailableError
 from sealgate.kms.budgeted_services import BURST, REQUESTS_PER_MINUTE, BudgetedServices
+from sealgate.kms.credentials import KMSCredentials
 from sealgate.kms.resolve import REFRESH_SECONDS, remaining_keys, resolve_kms
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sealgate.api.v1alpha1.status import KeyStatus
     from sealgate.clocks import Clock
     from sealgate.http.services import ServiceClient
+    from sealgate.kms.credentials import Identities
     from sealgate.service_secrets import ServiceSecrets
 
 #: Timeout for reading one key, and delay before the next attempt after a failure, in seconds.
@@ -39,18 +41,20 @@ class KMSKeySource:
         clock: the time.
         refresh_seconds: interval between two reads of a key; a key stays valid for three times as long.
         budgets: of the services; its own by default.
+        identities: of the process; none by default.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what services are asked with
         self,
         network: ServiceClient,
         secrets: ServiceSecrets,
         clock: Clock,
         refresh_seconds: float = REFRESH_SECONDS,
         budgets: Budgets | None = None,
+        identities: Identities | None = None,
     ) -> None:
         self._network = network
-        self._secrets = secrets
+        self._credentials = KMSCredentials(secrets, identities)
         self._clock = clock
         self._budgets = budgets or Budgets(REQUESTS_PER_MINUTE, BURST, clock)
         self._refresh_seconds = refresh_seconds
@@ -85,7 +89,7 @@ class KMSKeySource:
         deadline = Deadline.after(self._clock, seconds)
         services = BudgetedServices(self._network.services(deadline), self._budgets, deadline)
         try:
-            return resolve_kms(entry, self._secrets, services, self._clock, refresh=self._refresh_seconds)
+            return resolve_kms(entry, self._credentials, services, self._clock, refresh=self._refresh_seconds)
         except DeadlineError as error:
             with self._lock:
                 self._silent[service] = error

@@ -18,7 +18,7 @@ from sealgate.clocks import timestamp
 from sealgate.errors import InvalidKeyError, UnavailableError
 from sealgate.keys.public_keys import load_public_key
 from sealgate.kms.interface import KMSKey
-from sealgate.kms.providers import alibaba, huawei, oracle
+from sealgate.kms.providers import alibaba, aws, huawei, oracle, vault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.http.interface import Services
     from sealgate.keys.public_keys import PublicKey
+    from sealgate.kms.credentials import KMSCredentials
     from sealgate.kms.interface import Fetch
-    from sealgate.service_secrets import ServiceSecrets
 
 #: Interval between two reads of a key in seconds; a disabled key is refused after that at the latest.
 REFRESH_SECONDS = 300.0
@@ -41,18 +41,20 @@ PROVIDERS: Mapping[str, Fetch[Any]] = {
     "huawei": huawei.fetch,
     "alibaba": alibaba.fetch,
     "oracle": oracle.fetch,
+    "aws": aws.fetch,
+    "vault": vault.fetch,
 }
 _MAX_MESSAGE = 4096
 
 
 def resolve_kms(
-    entry: KeyEntry, secrets: ServiceSecrets, services: Services, clock: Clock, *, refresh: float = REFRESH_SECONDS
+    entry: KeyEntry, credentials: KMSCredentials, services: Services, clock: Clock, *, refresh: float = REFRESH_SECONDS
 ) -> tuple[KeyStatus, ...]:
     """Read the key of an entry from its KMS, and accept or refuse each version.
 
     Args:
         entry: with `kms`.
-        secrets: where credentials are.
+        credentials: where credentials are.
         services: how the service is asked, and until when.
         clock: the time.
         refresh: seconds after which it will be asked again; an accepted key is valid for three times that.
@@ -65,7 +67,7 @@ def resolve_kms(
     """
     assert entry.kms is not None  # noqa: S101 - callers pass no other entries
     asked_at = clock.now()
-    found = PROVIDERS[entry.kms.provider](entry.kms.of, secrets, services, clock)
+    found = PROVIDERS[entry.kms.provider](entry.kms.of, credentials, services, clock)
     none = KMSKey("", "", reason="KeyNotFound", message="the key has no versions; create one, or check keyId")
     return tuple(_judge(entry, key, asked_at, refresh) for key in found or (none,))
 

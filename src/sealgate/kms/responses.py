@@ -6,7 +6,7 @@ The text of an error may repeat the request, signatures included, so only status
 from __future__ import annotations
 
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 MAX_ANSWER_BYTES = 256 << 10
 
 _OK = 200
+_PEM_LINE = 64
 _REFUSED = frozenset({401, 403})
 _NOT_FOUND = 404
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
-_CODE_MEMBERS = ("Code", "code", "error_code")
+_CODE_MEMBERS = ("Code", "code", "error_code", "__type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Call:
         body: the bytes, if any.
         ca: PEM bundle of CA certificates for the service; None for the system's.
         secret: name of the Secret that the credentials are from, for messages.
+        codes: what an error is by its code, for services whose status does not say it.
     """
 
     method: str
@@ -50,6 +52,7 @@ class Call:
     body: bytes | None
     ca: str | None
     secret: str
+    codes: Mapping[str, type[UnavailableError]] = field(default_factory=dict)
 
 
 def ask(services: Services, call: Call, what: str) -> object:
@@ -76,7 +79,7 @@ def ask_object(services: Services, call: Call, what: str) -> Mapping[str, object
     """
     value = ask(services, call, what)
     if not isinstance(value, Mapping):
-        raise _unexpected(what, "not a JSON object")
+        raise unexpected(what, "not a JSON object")
     return value
 
 
@@ -88,7 +91,7 @@ def text(answer: Mapping[str, object], name: str, what: str) -> str:
     """
     value = answer.get(name)
     if not isinstance(value, str):
-        raise _unexpected(what, f"{name} is missing or no text")
+        raise unexpected(what, f"{name} is missing or no text")
     return value
 
 
@@ -100,7 +103,7 @@ def member(answer: Mapping[str, object], name: str, what: str) -> Mapping[str, o
     """
     value = answer.get(name)
     if not isinstance(value, Mapping):
-        raise _unexpected(what, f"{name} is missing or not an object")
+        raise unexpected(what, f"{name} is missing or not an object")
     return value
 
 
@@ -113,10 +116,17 @@ def base64_text(answer: Mapping[str, object], name: str, what: str) -> bytes:
     try:
         value = b64decode(text(answer, name, what), validate=True)
     except ValueError as error:
-        raise _unexpected(what, f"{name} is not base64") from error
+        raise unexpected(what, f"{name} is not base64") from error
     if not value:
-        raise _unexpected(what, f"{name} is empty")
+        raise unexpected(what, f"{name} is empty")
     return value
+
+
+def pem_of(der: bytes) -> str:
+    """Return a public key in PEM that a service returned as DER (SubjectPublicKeyInfo); it is not parsed here."""
+    body = b64encode(der).decode()
+    lines = (body[at : at + _PEM_LINE] for at in range(0, len(body), _PEM_LINE))
+    return "\n".join(("-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""))
 
 
 def objects(value: object, what: str) -> tuple[Mapping[str, object], ...]:
@@ -126,7 +136,7 @@ def objects(value: object, what: str) -> tuple[Mapping[str, object], ...]:
         UnavailableError: it is something else.
     """
     if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
-        raise _unexpected(what, "it does not list objects")
+        raise unexpected(what, "it does not list objects")
     return tuple(value)
 
 
@@ -137,7 +147,7 @@ def word(found: str, what: str) -> str:
         UnavailableError: it is something else.
     """
     if _WORD.fullmatch(found) is None:
-        raise _unexpected(what, f"{quote(found, 128)} is not an ID")
+        raise unexpected(what, f"{quote(found, 128)} is not an ID")
     return found
 
 
@@ -148,7 +158,7 @@ def same(found: str, wanted: str, what: str) -> None:
         UnavailableError: it is about something else.
     """
     if found != wanted:
-        raise _unexpected(what, f"it is about {quote(found, 128)}, not {quote(wanted, 128)}")
+        raise unexpected(what, f"it is about {quote(found, 128)}, not {quote(wanted, 128)}")
 
 
 def _send(services: Services, call: Call, what: str) -> Response:
@@ -157,7 +167,7 @@ def _send(services: Services, call: Call, what: str) -> Response:
             call.method, call.url, headers=call.headers, body=call.body, limit=MAX_ANSWER_BYTES, ca=call.ca
         )
     except VerificationError as error:  # too large: not evidence, but a service that gave no usable response
-        raise _unexpected(what, error.message) from error
+        raise unexpected(what, error.message) from error
 
 
 def _read(response: Response, call: Call, what: str) -> object:
@@ -165,12 +175,13 @@ def _read(response: Response, call: Call, what: str) -> object:
         try:
             return strict_json.parse(response.body, "it", limit=MAX_ANSWER_BYTES)
         except strict_json.MalformedError as error:
-            raise _unexpected(what, str(error)) from error
+            raise unexpected(what, str(error)) from error
     code = _code(response.body)
     answer = f"{what} answers {response.status}{f' {code}' if code else ''}"
-    if response.status == _NOT_FOUND:
+    meant = call.codes.get(code)
+    if response.status == _NOT_FOUND or meant is NotFoundError:
         raise NotFoundError(answer)
-    if response.status in _REFUSED:
+    if response.status in _REFUSED or meant is UnauthorizedError:
         msg = f"{answer}; check the credentials in {describe_secret(call.secret)}, and what they may do"
         raise UnauthorizedError(msg)
     raise UnavailableError(answer)
@@ -182,15 +193,23 @@ def _code(body: bytes) -> str:
         document = strict_json.parse_object(body, "it")
     except strict_json.MalformedError:
         return ""
-    inner = document.get("error")
+    inner = document.get("error", document.get("Error"))
     candidates = (inner, document) if isinstance(inner, Mapping) else (document,)
     for candidate in candidates:
         for name in _CODE_MEMBERS:
             value = candidate.get(name)
-            if isinstance(value, str) and _CODE.fullmatch(value):
-                return value
+            # AWS may put the name of the service before it ("com.amazonaws.kms#NotFoundException").
+            code = value.rpartition("#")[2] if isinstance(value, str) else ""
+            if _CODE.fullmatch(code):
+                return code
     return ""
 
 
-def _unexpected(what: str, why: str) -> UnavailableError:
+def unexpected(what: str, why: str) -> UnavailableError:
+    """Return the error for a response that is not what it should be.
+
+    Args:
+        what: who was asked.
+        why: what is wrong; foreign text in it is escaped.
+    """
     return UnavailableError(f"unexpected response from {what}: {why}", reason=Reason.AUTHENTICATOR_NOT_READY)

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 from sealgate.errors import DeadlineError, RateLimitedError, SigningError, UnauthorizedError, UnavailableError
 from sealgate.keys.public_keys import load_public_key
 from sealgate.kms.budgeted_services import BudgetedServices
+from sealgate.kms.credentials import Identities, KMSCredentials
 from sealgate.kms.interface import SigningService, SigningTask
-from sealgate.kms.providers import alibaba, huawei, oracle
+from sealgate.kms.providers import alibaba, aws, huawei, oracle, vault
 from sealgate.kms.resolve import resolve_kms
 from sealgate.messages import quote
 
@@ -39,6 +40,8 @@ SIGNING_SERVICES: Mapping[str, SigningService] = {
     "huawei": huawei.SIGNING,
     "alibaba": alibaba.SIGNING,
     "oracle": oracle.SIGNING,
+    "aws": aws.SIGNING,
+    "vault": vault.SIGNING,
 }
 #: The most versions that a message names.
 _MAX_NAMED_VERSIONS = 5
@@ -53,12 +56,19 @@ class KMSSigningKeys:
         secrets: source of the credentials.
         clock: the time, which requests are signed with.
         budgets: of the services; all keys of a process share one set.
+        identities: of the process; none by default.
     """
 
     network: ServiceSource
     secrets: ServiceSecrets
     clock: Clock
     budgets: Budgets
+    identities: Identities = field(default_factory=Identities)
+
+    @property
+    def credentials(self) -> KMSCredentials:
+        """The Secrets and the identities."""
+        return KMSCredentials(self.secrets, self.identities)
 
     def open(self, entry: KeyEntry, deadline: Deadline) -> KMSSigningKey:
         """Read the public half of a key, and return the key ready to sign.
@@ -75,7 +85,7 @@ class KMSSigningKeys:
         assert entry.kms is not None  # noqa: S101 - callers pass no other entries
         service = SIGNING_SERVICES[entry.kms.provider]
         with _explaining(_name(entry.kms, ""), service):
-            found = resolve_kms(entry, self.secrets, self.services(deadline), self.clock)
+            found = resolve_kms(entry, self.credentials, self.services(deadline), self.clock)
         public = _only_version(entry, found)
         return KMSSigningKey(public, _name(entry.kms, public.version), _algorithm(public, service), entry.kms, self)
 
@@ -111,7 +121,7 @@ class KMSSigningKey:
         service, keys = SIGNING_SERVICES[self.source.provider], self.keys
         task = SigningTask(self.public.version, self.algorithm, message, self.public.digest(message))
         with _explaining(self.name, service):
-            return service.sign(self.source.of, task, keys.secrets, keys.services(deadline), keys.clock)
+            return service.sign(self.source.of, task, keys.credentials, keys.services(deadline), keys.clock)
 
 
 def _name(source: KMSSource, version: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sealgate.kms.credentials import Identities
 from sealgate.kms.signing import KMSSigningKeys
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class SigningAccess:
         budgets: of key management services; all keys of a process share one set.
         authenticators: returns the spec of the Authenticator of a name; None if there is none, or it is not valid.
         folders: whether policies may store signatures in folders of this machine.
+        identities: of the process; none by default.
     """
 
     network: ServiceSource
@@ -34,8 +36,9 @@ class SigningAccess:
     budgets: Budgets
     authenticators: Authenticators
     folders: bool = False
+    identities: Identities = field(default_factory=Identities)
 
     @property
     def kms(self) -> KMSSigningKeys:
         """Opens keys in key management services."""
-        return KMSSigningKeys(self.network, self.secrets, self.clock, self.budgets)
+        return KMSSigningKeys(self.network, self.secrets, self.clock, self.budgets, self.identities)

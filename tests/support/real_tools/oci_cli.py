@@ -26,6 +26,7 @@ from sealgate.formats.oracle.sign import build_signer
 from sealgate.formats.signing import SigningContext
 from sealgate.keys.resolvers import FileKeys
 from sealgate.kms.budgeted_services import BURST, REQUESTS_PER_MINUTE
+from sealgate.kms.credentials import KMSCredentials
 from sealgate.kms.resolve import resolve_kms
 from sealgate.kms.signing import KMSSigningKeys
 from sealgate.references import Digest, parse_reference
@@ -202,7 +203,8 @@ class Oracle:
         clock = SystemClock()
         with RegistryClient(settings_for(self.vault)) as client:
             services = client.services(Deadline.after(clock, 30))
-            (status,) = resolve_kms(self._entry(), MappingServiceSecrets(self._secrets), services, clock)
+            credentials = KMSCredentials(MappingServiceSecrets(self._secrets))
+            (status,) = resolve_kms(self._entry(), credentials, services, clock)
         assert status.pem, status.message
         return status.pem
 

@@ -11,9 +11,9 @@ from tests.support.signers.sm2 import SM2PrivateKey
 KMSPrivateKey = PrivateKey | SM2PrivateKey
 
 
-def new_kms_key(kind: str) -> KMSPrivateKey:
-    """Return a new SM2 key, or a key of `new_key` (RSA and ECDSA, cached by kind)."""
-    return SM2PrivateKey.generate() if kind == "SM2" else new_key(kind)
+def new_kms_key(kind: str, name: str = "") -> KMSPrivateKey:
+    """Return a new SM2 key, or a key of `new_key` (cached by kind and name)."""
+    return SM2PrivateKey.generate() if kind == "SM2" else new_key(kind, name)
 
 
 def pem_of_key(key: KMSPrivateKey) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from sealgate.api.v1alpha1.keys import KeyEntry
-from sealgate.api.v1alpha1.kms import Endpoint
+from sealgate.api.v1alpha1.kms_provider import Endpoint
 from sealgate.api.v1alpha1.model import FormatSpec, KeySource, Model, exactly_one, numbered
 from sealgate.api.v1alpha1.services import CredentialsSecret, ServiceCA, ServiceURL
 

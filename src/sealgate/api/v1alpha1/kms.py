@@ -1,21 +1,21 @@
 """The `kms` field of a key entry: public keys that are read from a key management service.
 
-A provider is a subclass of `ProviderKey` and a field of `KMSSource`; everything else follows from them.
+A provider is a subclass of `ProviderKey` (`sealgate.api.v1alpha1.kms_provider`) and a field of `KMSSource`; everything
+else follows from them.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from sealgate.api.v1alpha1.kms_aws import AWSKMS
+from sealgate.api.v1alpha1.kms_provider import Endpoint, ProviderKey, Region, RegionalKey
+from sealgate.api.v1alpha1.kms_vault import VaultKMS
 from sealgate.api.v1alpha1.model import Model, exactly_one
 from sealgate.api.v1alpha1.services import CredentialsSecret, ServiceCA
 
-#: Regions and projects become parts of host names and paths, so only characters of words are valid.
-Region = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,62}[a-z0-9])?$", max_length=64)]
-Endpoint = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#@\s]+/?$", max_length=512)]
 HuaweiID = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][-0-9A-Za-z]{0,63}$", max_length=64)]
 AlibabaKeyID = Annotated[
     str, StringConstraints(pattern=r"^(acs:kms:[-a-z0-9]{1,64}:[0-9]{1,32}:key/)?[0-9A-Za-z][-0-9A-Za-z]{0,127}$")
@@ -25,55 +25,6 @@ OracleKeyID = Annotated[str, StringConstraints(pattern=r"^ocid1\.key\.[-.0-9A-Za
 OracleVersionID = Annotated[
     str, StringConstraints(pattern=r"^ocid1\.keyversion\.[-.0-9A-Za-z_]{1,230}$", max_length=255)
 ]
-
-
-class ProviderKey(Model, ABC):
-    """A key in the key management service of one provider."""
-
-    #: The fields that choose versions of the key; with others the key is the same.
-    version_fields: ClassVar[frozenset[str]] = frozenset()
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """The key in one word: its ID and what it is unique in."""
-
-    @property
-    @abstractmethod
-    def address(self) -> str | None:
-        """The address of the service, if the spec sets it."""
-
-    @property
-    def url(self) -> str | None:
-        """The address that is asked: that of the spec, or the default; None if only the provider's client knows it."""
-        return self.address
-
-    @property
-    @abstractmethod
-    def service(self) -> str:
-        """The service that is asked for the key: its address, or its region."""
-
-    @property
-    def versions(self) -> tuple[str, ...]:
-        """The only versions of the key that are accepted; empty for every version."""
-        return ()
-
-
-class RegionalKey(ProviderKey):
-    """A key in a service whose address follows from its region unless the spec sets another."""
-
-    region: Region
-    endpoint: Endpoint | None = None
-
-    @property
-    def address(self) -> str | None:
-        """The endpoint, if it is set."""
-        return self.endpoint
-
-    @property
-    def service(self) -> str:
-        """Address or region."""
-        return self.endpoint or self.region
 
 
 class HuaweiKMS(RegionalKey):
@@ -188,6 +139,8 @@ class KMSSource(Model):
     huawei: HuaweiKMS | None = Field(default=None, description="Huawei Cloud Data Encryption Workshop (DEW).")
     alibaba: AlibabaKMS | None = Field(default=None, description="Alibaba Cloud KMS.")
     oracle: OracleKMS | None = Field(default=None, description="Oracle Cloud Vault.")
+    aws: AWSKMS | None = Field(default=None, description="AWS Key Management Service (KMS).")
+    vault: VaultKMS | None = Field(default=None, description="HashiCorp Vault, or OpenBao: the transit engine.")
 
     @model_validator(mode="after")
     def _has_one_provider(self) -> Self:

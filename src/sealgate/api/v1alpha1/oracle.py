@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from sealgate.api.v1alpha1.keys import KeyEntry
-from sealgate.api.v1alpha1.kms import OracleKeyID, OracleVersionID, Region
+from sealgate.api.v1alpha1.kms import OracleKeyID, OracleVersionID
+from sealgate.api.v1alpha1.kms_provider import Region
 from sealgate.api.v1alpha1.model import FormatSpec, KeySource, Model, numbered
 from sealgate.api.v1alpha1.services import CredentialsSecret, ServiceCA, ServiceURL
 

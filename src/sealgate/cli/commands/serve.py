@@ -9,10 +9,10 @@ import click
 
 from sealgate.cli.help import examples
 from sealgate.cli.inputs import options
+from sealgate.cli.inputs.kms_keys import own_key_cache
 from sealgate.cli.inputs.registries import credentials_of, settings_of
 from sealgate.clocks import SystemClock
 from sealgate.errors import ConfigError
-from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.verification.settings import VerifierSettings
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def serve(  # noqa: PLR0913, PLR0917 - click hands over one argument for each op
             tuple(Path(path) for path in policies.paths),
             policies.unmatched,
             credentials_of(registries),
-            KMSKeyCache(settings_of(registries), SystemClock()),
+            own_key_cache(settings_of(registries), SystemClock()),
             state,
         ),
     )

@@ -10,6 +10,7 @@ import click
 from sealgate.cli.exits import Exit, exit_of
 from sealgate.cli.help import examples
 from sealgate.cli.inputs import options
+from sealgate.cli.inputs.kms_keys import own_key_cache
 from sealgate.cli.inputs.namespaces import namespace_of
 from sealgate.cli.inputs.registries import credentials_of, settings_of
 from sealgate.cli.inputs.workloads import Manifests
@@ -20,7 +21,6 @@ from sealgate.cli.questions import Question
 from sealgate.cli.runs import open_run
 from sealgate.clocks import SystemClock
 from sealgate.formats.simple_signing.verify import SimpleSigningCheck
-from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.manifests.policies import load_standalone, standalone_policies
 from sealgate.messages import quote
 from sealgate.policies.decisions import Coverage
@@ -129,7 +129,7 @@ def verify(  # noqa: PLR0913, PLR0917 - click hands over one argument for each g
         question.namespace: namespace_of(question.namespace, namespace, files, found.namespaces)
         for question in questions
     }
-    keys = KMSKeyCache(settings_of(registries), SystemClock())
+    keys = own_key_cache(settings_of(registries), SystemClock())
     keys.refresh(files.authenticators, files.secrets, limits.timeout)
     decide = standalone_policies(files, policies.unmatched, keys)
     if expected_identity is not None:

@@ -114,6 +114,73 @@ def oracle_credentials(environ: Mapping[str, str]) -> CloudCredentials:
     return CloudCredentials(source, {**_encoded(texts), "privateKey": key}, said["region"])
 
 
+def aws_credentials(environ: Mapping[str, str]) -> CloudCredentials:
+    """Read `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`; a web identity; or `~/.aws/credentials`.
+
+    A web identity is `AWS_ROLE_ARN` with `AWS_WEB_IDENTITY_TOKEN_FILE`, as systems for CI and EKS set them.
+
+    Args:
+        environ: the environment; `AWS_SHARED_CREDENTIALS_FILE`, `AWS_CONFIG_FILE` and `AWS_PROFILE` name other files
+            and another profile than `default`.
+
+    Raises:
+        ConfigError: there are none, or the token cannot be read.
+    """
+    variables = {
+        "accessKeyId": "AWS_ACCESS_KEY_ID",
+        "secretAccessKey": "AWS_SECRET_ACCESS_KEY",
+        "sessionToken": "AWS_SESSION_TOKEN",
+    }
+    options = {
+        "accessKeyId": "aws_access_key_id",
+        "secretAccessKey": "aws_secret_access_key",
+        "sessionToken": "aws_session_token",
+    }
+    profile = environ.get("AWS_PROFILE") or "default"
+    found = _of_variables(environ, variables) or _web_identity(environ)
+    if found is None:
+        path = environ.get("AWS_SHARED_CREDENTIALS_FILE") or _in_home(environ, ".aws", "credentials")
+        found = _of_file(path, profile, options, variables)
+    return CloudCredentials(found.source, found.data, _aws_region(environ, profile))
+
+
+def _web_identity(environ: Mapping[str, str]) -> CloudCredentials | None:
+    role, path = environ.get("AWS_ROLE_ARN"), environ.get("AWS_WEB_IDENTITY_TOKEN_FILE")
+    if not role or not path:
+        return None
+    members = {"roleArn": role, "stsEndpoint": environ.get("AWS_ENDPOINT_URL_STS", "")}
+    data = {**_encoded(members), "webIdentityToken": read_bytes(path, MAX_MEMBER_BYTES)}
+    return CloudCredentials("the variables AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE", data)
+
+
+def _aws_region(environ: Mapping[str, str], profile: str) -> str:
+    named = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
+    path = environ.get("AWS_CONFIG_FILE") or _in_home(environ, ".aws", "config")
+    if named or not Path(path).is_file():
+        return named or ""
+    return _section(path, profile if profile == "default" else f"profile {profile}").get("region", "")
+
+
+def vault_credentials(environ: Mapping[str, str]) -> CloudCredentials:
+    """Read `VAULT_ADDR`, and `VAULT_TOKEN` or the file `~/.vault-token` that `vault login` writes.
+
+    Raises:
+        ConfigError: one of them is missing.
+    """
+    address, token = environ.get("VAULT_ADDR"), environ.get("VAULT_TOKEN", "").encode()
+    if not address:
+        raise ConfigError("set VAULT_ADDR to the address of Vault (https://vault.example.org:8200)")
+    if token:
+        return CloudCredentials(
+            "the variables VAULT_ADDR and VAULT_TOKEN", {"address": address.encode(), "token": token}
+        )
+    path = _in_home(environ, ".vault-token")
+    if not Path(path).is_file():
+        raise ConfigError("there is no token for Vault: set VAULT_TOKEN, or run `vault login`")
+    data = {"address": address.encode(), "token": read_bytes(path, MAX_MEMBER_BYTES)}
+    return CloudCredentials(f"the file {name_of(path)}", data)
+
+
 _OCI_VARIABLES = {
     "user": "OCI_CLI_USER",
     "tenancy": "OCI_CLI_TENANCY",

@@ -5,13 +5,16 @@
     huawei:REGION/PROJECT/KEY
     alibaba:REGION/KEY[/VERSION]
     oracle:KEY-OCID/VERSION-OCID
+    awskms://[HOST]/KEY               as cosign writes it
+    hashivault://KEY[/VERSION]        likewise
 """
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pydantic import ValidationError
 
@@ -21,13 +24,17 @@ from sealgate.budgets import Budgets
 from sealgate.cli.inputs.cloud_credentials import (
     CloudCredentials,
     alibaba_credentials,
+    aws_credentials,
     huawei_credentials,
     oracle_credentials,
+    vault_credentials,
 )
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.cloud.oracle import vault_endpoint
 from sealgate.errors import ConfigError
 from sealgate.kms.budgeted_services import BURST, REQUESTS_PER_MINUTE
+from sealgate.kms.key_cache import KMSKeyCache
+from sealgate.kms.platform import platform_identities
 from sealgate.kms.signing import KMSSigningKey, KMSSigningKeys
 from sealgate.messages import quote
 from sealgate.oracle_realms import realm_of
@@ -36,7 +43,13 @@ from sealgate.service_secrets import MappingServiceSecrets
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sealgate.clocks import Clock
     from sealgate.http.services import ServiceClient
+    from sealgate.http.settings import HostSettings
+
+_Fields: TypeAlias = dict[str, object]
+#: The colons of the ARN of a key, less one.
+_ARN_COLONS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,32 +57,83 @@ class _Provider:
     """How the keys of one provider are written.
 
     Attributes:
+        field: its field in `KMSSource`.
         form: for messages ("huawei:REGION/PROJECT/KEY").
         pattern: of what follows the colon; its groups are fields of the provider.
         credentials: reads the credentials.
+        complete: makes the fields of an entry from what was written, the credentials and the environment.
     """
 
+    field: str
     form: str
     pattern: re.Pattern[str]
     credentials: Callable[[Mapping[str, str]], CloudCredentials]
+    complete: Callable[[_Fields, CloudCredentials, Mapping[str, str]], _Fields] = lambda fields, *_: fields
+
+
+def _complete_oracle(fields: _Fields, credentials: CloudCredentials, _: Mapping[str, str]) -> _Fields:
+    """Add the endpoint of the vault, which the key's OCID and the region name."""
+    endpoint = fields.get("endpoint") or _vault_endpoint(str(fields["keyId"]), credentials)
+    return {**fields, "keyVersionIds": [fields["keyVersionIds"]], "endpoint": endpoint}
+
+
+def _complete_aws(fields: _Fields, credentials: CloudCredentials, _: Mapping[str, str]) -> _Fields:
+    """Add the region, which an ARN names; and of an address that is only a host the scheme."""
+    key = str(fields["keyId"])
+    region = key.split(":")[3] if key.startswith("arn:") and key.count(":") > _ARN_COLONS else credentials.region
+    if not region:
+        raise ConfigError(f"the key {quote(key)} has no region; set AWS_REGION, or write the key's ARN")
+    endpoint = str(fields.pop("endpoint", ""))
+    if endpoint:
+        fields["endpoint"] = endpoint if "://" in endpoint else f"https://{endpoint}"
+    return {**fields, "region": region}
+
+
+def _complete_vault(fields: _Fields, credentials: CloudCredentials, environ: Mapping[str, str]) -> _Fields:
+    """Add what the variables of `vault` and cosign say: address, namespace and mount."""
+    fields.setdefault("endpoint", credentials.data["address"].decode())
+    for field, variable in (("namespace", "VAULT_NAMESPACE"), ("mount", "TRANSIT_SECRET_ENGINE_PATH")):
+        if environ.get(variable):
+            fields[field] = environ[variable].strip("/")
+    if "keyVersion" in fields:
+        fields["keyVersion"] = int(str(fields["keyVersion"]))
+    return fields
 
 
 _PROVIDERS = {
     "huawei": _Provider(
+        "huawei",
         "huawei:REGION/PROJECT/KEY",
         re.compile(r"(?P<region>[^/]+)/(?P<projectId>[^/]+)/(?P<keyId>[^/]+)"),
         huawei_credentials,
     ),
     "alibaba": _Provider(
+        "alibaba",
         "alibaba:REGION/KEY[/VERSION]",
         # The ARN of a key has a slash in it.
         re.compile(r"(?P<region>[^/]+)/(?P<keyId>acs:[^/]+/[^/]+|[^/]+)(?:/(?P<keyVersionId>[^/]+))?"),
         alibaba_credentials,
     ),
     "oracle": _Provider(
+        "oracle",
         "oracle:KEY-OCID/VERSION-OCID",
         re.compile(r"(?P<keyId>[^/]+)/(?P<keyVersionIds>[^/]+)"),
         oracle_credentials,
+        _complete_oracle,
+    ),
+    "awskms": _Provider(
+        "aws",
+        "awskms://[HOST]/KEY",
+        re.compile(r"//(?P<endpoint>[^/]+)?/(?P<keyId>.+)"),
+        aws_credentials,
+        _complete_aws,
+    ),
+    "hashivault": _Provider(
+        "vault",
+        "hashivault://KEY[/VERSION]",
+        re.compile(r"//(?P<key>[^/]+)(?:/(?P<keyVersion>[0-9]{1,7}))?"),
+        vault_credentials,
+        _complete_vault,
     ),
 }
 #: How keys in a KMS are written, by their scheme: what comes before the colon.
@@ -106,6 +170,16 @@ class KMSKeyName:
         return keys.open(self.entry, Deadline.after(clock, seconds))
 
 
+def own_key_cache(settings: HostSettings, clock: Clock) -> KMSKeyCache:
+    """Return a cache of the keys in KMSs that reads keys without credentials with the identities of this environment.
+
+    Args:
+        settings: how services are reached.
+        clock: the time.
+    """
+    return KMSKeyCache(settings, clock, identities=platform_identities(os.environ))
+
+
 def parse_kms_key(
     text: str,
     environ: Mapping[str, str],
@@ -132,15 +206,13 @@ def parse_kms_key(
     if match is None:
         raise ConfigError(f"the key {quote(text)} is not written as {provider.form}")
     credentials = provider.credentials(environ)
-    fields: dict[str, object] = {name: value for name, value in match.groupdict().items() if value is not None}
-    if kind == "oracle":
-        fields["keyVersionIds"] = [fields["keyVersionIds"]]
-        endpoint = endpoint or _vault_endpoint(str(fields["keyId"]), credentials)
+    fields: _Fields = {name: value for name, value in match.groupdict().items() if value is not None}
     if endpoint is not None:
         fields["endpoint"] = endpoint
+    fields = provider.complete(fields, credentials, environ)
     # Not validated: the source is not the name of a Secret, and messages must not call it one.
     fields["credentialsSecret"] = CredentialsSecret.model_construct(name=credentials.source)
-    document = {"kms": {kind: fields}, "algorithm": algorithm, "distinguishingId": distinguishing_id}
+    document = {"kms": {provider.field: fields}, "algorithm": algorithm, "distinguishingId": distinguishing_id}
     try:
         return KMSKeyName(KeyEntry.model_validate(document), credentials)
     except ValidationError as error:

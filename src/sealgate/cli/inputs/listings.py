@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from sealgate.cli.inputs.kms_keys import own_key_cache
 from sealgate.cli.inputs.registries import credentials_of, settings_of
 from sealgate.clocks import SystemClock
 from sealgate.keys.resolvers import FileKeys
-from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.manifests.policies import load_standalone, standalone_policies
 from sealgate.registry.client import RegistryClient
 from sealgate.signing.listing import ListingRun
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sealgate.cli.inputs.options import RegistryOptions
+    from sealgate.kms.key_cache import KMSKeyCache
     from sealgate.trusted_state.stores import TrustedState
     from sealgate.verification.policy_sets import PolicySet
 
@@ -58,7 +59,7 @@ def open_listing(
         ConfigError: a file with certificates or credentials cannot be read or is not valid.
     """
     settings, clock = settings_of(registries), SystemClock()
-    policies = _load(paths, KMSKeyCache(settings, clock), timeout)
+    policies = _load(paths, own_key_cache(settings, clock), timeout)
     with RegistryClient(settings, clock=clock) as client:
         yield ListingRun(
             client=client,

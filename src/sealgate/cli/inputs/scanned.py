@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from sealgate.cli.exits import Exit
 from sealgate.cli.inputs.cluster_objects import ClusterObjects
+from sealgate.cli.inputs.kms_keys import own_key_cache
 from sealgate.cli.inputs.namespaces import namespace_of
 from sealgate.cli.inputs.options import NamespaceOptions
 from sealgate.cli.inputs.pull_secrets import PullSecrets
 from sealgate.cli.inputs.registries import settings_of
 from sealgate.cli.inputs.workloads import Manifests
-from sealgate.kms.key_cache import KMSKeyCache
 from sealgate.kubernetes.client import connect
 from sealgate.manifests.policies import load_standalone, standalone_policies
 from sealgate.messages import quote
@@ -110,7 +110,7 @@ class ScanSource:
         """
         unmatched = self._options.unmatched
         if self._files is not None:
-            keys = KMSKeyCache(settings_of(registries), self._clock)
+            keys = own_key_cache(settings_of(registries), self._clock)
             keys.refresh(self._files.authenticators, self._files.secrets, timeout)
             return standalone_policies(self._files, unmatched, keys)
         assert self._cluster is not None  # noqa: S101 - without files, there is a cluster

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from sealgate.errors import ConfigError
+from sealgate.kms.platform import platform_identities
 from sealgate.manifests.policies import load_standalone
 from sealgate.manifests.signing import access_to_files
 from sealgate.manifests.validation import did_you_mean
@@ -161,7 +163,7 @@ def read_policy(choice: PolicyChoice, network: ServiceClient, clock: Clock) -> C
     files = load_standalone(choice.paths)
     for policy in files.signing_policies:
         if policy.metadata.name == choice.name:
-            return ChosenPolicy(choice.name, policy.spec, access_to_files(files, network, clock))
+            return ChosenPolicy(choice.name, policy.spec, _with_identities(access_to_files(files, network, clock)))
     names = [policy.metadata.name for policy in files.signing_policies]
     suggestion = did_you_mean(choice.name, names, "there are") or "add it to the files"
     raise ConfigError(f"there is no SigningPolicy named {quote(choice.name, 64)} in the files; {suggestion}")
@@ -172,4 +174,8 @@ def _from_cluster(choice: PolicyChoice, context: str, network: ServiceClient, cl
     from sealgate.cli.inputs.cluster_policies import ClusterPolicies  # noqa: PLC0415
 
     cluster = ClusterPolicies(context, choice.secrets_namespace)
-    return ChosenPolicy(choice.name, cluster.policy(choice.name), cluster.access(network, clock))
+    return ChosenPolicy(choice.name, cluster.policy(choice.name), _with_identities(cluster.access(network, clock)))
+
+
+def _with_identities(access: SigningAccess) -> SigningAccess:
+    return replace(access, identities=platform_identities(os.environ))

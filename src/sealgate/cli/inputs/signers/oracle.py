@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from pydantic import TypeAdapter
 
-from sealgate.api.v1alpha1.kms import Region
+from sealgate.api.v1alpha1.kms_provider import Region
 from sealgate.api.v1alpha1.oracle import CompartmentID
 from sealgate.api.v1alpha1.services import ServiceURL
 from sealgate.cli.inputs.cloud_credentials import oracle_credentials

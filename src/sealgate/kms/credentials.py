@@ -1,0 +1,190 @@
+"""Credentials for key management services: from Secrets, or those that the platform gives to this process.
+
+A platform's identity is a token in a file that the platform renews (a projected ServiceAccount token), and what is
+beside it in the environment. No metadata address is asked for one. Which file it is, and for a token that the service
+itself gets, to which address it may be sent, is set by who installs sealgate and never by an object.
+
+Both kinds may have to be exchanged for a session at the service. Sessions are cached until shortly before they end, by
+the content of the credentials, so that changed credentials never get a session of the former ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from cachetools import LRUCache
+
+from sealgate.errors import UnavailableError
+from sealgate.messages import quote
+from sealgate.reasons import Reason
+from sealgate.service_secrets import MAX_MEMBER_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from sealgate.api.v1alpha1.services import CredentialsSecret
+    from sealgate.clocks import Clock
+    from sealgate.service_secrets import ServiceSecrets
+
+#: The most sessions that are cached.
+MAX_SESSIONS = 256
+#: Part of its lifetime for which a session is used, and the most seconds of that.
+_USED_PART = 0.75
+_MAX_SECONDS = 3600.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Credentials as they were read.
+
+    Attributes:
+        source: name of the Secret that they are from, or a description of another source; see `describe_secret`.
+        data: their members.
+    """
+
+    source: str
+    data: Mapping[str, bytes] = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Identifies the content, for caches."""
+        hashed = hashlib.sha256()
+        for name, value in sorted(self.data.items()):
+            for part in (name.encode(), value):
+                hashed.update(len(part).to_bytes(8, "big") + part)
+        return hashed.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKey:
+    """All that a session depends on.
+
+    Attributes:
+        service: the address that opens it, and what is asked for there.
+        ca: PEM bundle of CA certificates with which the address was authenticated; None for the system's.
+        digest: identifies the credentials; see `Credentials.digest`.
+    """
+
+    service: str
+    ca: str | None
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformIdentity:
+    """The identity that a platform gives to this process, for one provider.
+
+    Attributes:
+        source: description for messages, with white space ("the IAM role of the ServiceAccount").
+        token: file of the token, which is read anew each time, since the platform renews it.
+        member: name of the token among the credentials ("webIdentityToken").
+        data: the members beside it.
+    """
+
+    source: str
+    token: Path
+    member: str
+    data: Mapping[str, bytes]
+
+    def read(self) -> Credentials:
+        """Return the credentials.
+
+        Raises:
+            UnavailableError: the file cannot be read, or is larger than a token.
+        """
+        try:
+            with self.token.open("rb") as file:
+                content = file.read(MAX_MEMBER_BYTES + 1)
+        except OSError as error:
+            why = f"{quote(self.token)} cannot be read: {quote(error.strerror or error)}"
+            raise UnavailableError(f"{self.source}: {why}", reason=Reason.AUTHENTICATOR_NOT_READY) from error
+        return Credentials(self.source, {**self.data, self.member: content})
+
+
+class Identities:
+    """The platform's identities of a process, and its sessions at services. Thread-safe; one for the process.
+
+    Args:
+        platform: identities by provider ("aws"); none by default.
+    """
+
+    def __init__(self, platform: Mapping[str, PlatformIdentity] | None = None) -> None:
+        self._platform = dict(platform or {})
+        self._lock = threading.Lock()
+        # With the end of each, in the clock's monotonic seconds.
+        self._sessions: LRUCache[SessionKey, tuple[object, float]] = LRUCache(MAX_SESSIONS)
+
+    def read(self, provider: str) -> Credentials:
+        """Return the platform's credentials for a provider.
+
+        Raises:
+            UnavailableError: there are none.
+        """
+        identity = self._platform.get(provider)
+        if identity is None:
+            msg = (
+                f"this process has no identity of its platform for {provider}; give its ServiceAccount one, or name "
+                "credentials in the entry"
+            )
+            raise UnavailableError(msg, reason=Reason.AUTHENTICATOR_NOT_READY)
+        return identity.read()
+
+    def session(self, key: SessionKey, clock: Clock, open_session: Callable[[], tuple[T, float]]) -> T:
+        """Return the cached session of a key, or open one.
+
+        Args:
+            key: all that the session depends on.
+            clock: measures its lifetime.
+            open_session: opens one; returns it with its lifetime in seconds.
+        """
+        now = clock.monotonic()
+        with self._lock:
+            found, end = self._sessions.get(key, (None, now))
+        if now < end:
+            return found  # type: ignore[return-value]  # one key has sessions of one type
+        session, seconds = open_session()
+        with self._lock:
+            self._sessions[key] = (session, now + min(_USED_PART * seconds, _MAX_SECONDS))
+        return session
+
+    def forget(self, key: SessionKey) -> None:
+        """Drop a session that its service does not accept any more."""
+        with self._lock:
+            self._sessions.pop(key, None)
+
+
+class KMSCredentials:
+    """Where a provider finds the credentials of a key: a `ServiceSecrets`, and the identities of the process.
+
+    Args:
+        secrets: the Secrets.
+        identities: of the process; none by default.
+    """
+
+    def __init__(self, secrets: ServiceSecrets, identities: Identities | None = None) -> None:
+        self._secrets = secrets
+        self.identities = identities or Identities()
+
+    def read(self, name: str) -> Mapping[str, bytes]:
+        """Return the whole content of a Secret; see `ServiceSecrets.read`."""
+        return self._secrets.read(name)
+
+    def of(self, provider: str, secret: CredentialsSecret | None) -> Credentials:
+        """Return the credentials in a Secret; those of the platform where none is named.
+
+        Args:
+            provider: the provider's field in `KMSSource` ("aws").
+            secret: the Secret that the key names, if any.
+
+        Raises:
+            UnavailableError: they are not there.
+        """
+        if secret is None:
+            return self.identities.read(provider)
+        return Credentials(secret.name, self._secrets.read(secret.name))

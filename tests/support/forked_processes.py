@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
+#: The module that forks.
+FORK_SERVER: Final = "tests.support.fork_server"
 #: What the processes run.
-MODULES: Final = ("tests.webhook.serve", "sealgate_webhook.__main__")
+MODULES: Final = ("tests.webhook.serve", "sealgate_webhook.__main__", "sealgate_webhook.events.__main__")
 
 
 class ForkedProcess:
@@ -95,7 +97,7 @@ def _fork_server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
     """Start the process that forks, once for each process of tests."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
-        command = [sys.executable, "-m", "tests.support.fork_server", str(theirs.fileno()), *MODULES]
+        command = [sys.executable, "-m", FORK_SERVER, str(theirs.fileno()), *MODULES]
         return ours, subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
 
 

@@ -16,6 +16,7 @@ from sealgate.errors import VerificationError
 from sealgate.reasons import Reason
 from sealgate.timestamps.verify import Authorities, verify_response, verify_token
 from tests.support.builders import der
+from tests.support.examples import examples
 from tests.support.signers.certificates import BEGIN, END, CertifiedKey, make_root, purposes
 from tests.support.signers.timestamps import NOON, TSA, certified_as, make_tsa, sha1_imprint
 
@@ -189,7 +190,7 @@ def test_path_length_is_kept() -> None:
     assert _refusal(tsa).reason is Reason.UNKNOWN_KEY
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.data())
 def test_damaged_timestamp_is_refused_and_raises_nothing_else(data: st.DataObject) -> None:
     root = x509.load_pem_x509_certificate((RECORDED / "root.pem").read_bytes())

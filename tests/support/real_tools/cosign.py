@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 from dataclasses import replace
-from functools import cached_property
+from functools import cache
 from typing import TYPE_CHECKING
 
 from tests.support.real_tools.required import require_tool
@@ -46,11 +46,10 @@ class Cosign:
         """Return another version with the same home."""
         return Cosign(self._home, program)
 
-    @cached_property
+    @property
     def version(self) -> str:
         """What it calls its version ("3.1.3")."""
-        lines = subprocess.run([self._program, "version"], capture_output=True, text=True, check=True).stdout
-        return next(line.split()[1] for line in lines.splitlines() if line.startswith("GitVersion")).lstrip("v")
+        return _version_of(self._program)
 
     @property
     def major(self) -> int:
@@ -154,3 +153,9 @@ class Cosign:
             [self._program, *arguments], cwd=self._home, env=variables, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, f"cosign {' '.join(arguments)}: {done.stderr}"
+
+
+@cache
+def _version_of(program: str) -> str:
+    lines = subprocess.run([program, "version"], capture_output=True, text=True, check=True).stdout
+    return next(line.split()[1] for line in lines.splitlines() if line.startswith("GitVersion")).lstrip("v")

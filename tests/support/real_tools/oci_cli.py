@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import subprocess
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -140,12 +141,8 @@ class Oracle:
             "trusted_keys": KEY_ID,
         }
         names = {self._proxy.url: "PROXY"}
-        judge = Judge(f"oci {self._version()}", self._folder, self._environment, names)
+        judge = Judge(f"oci {_version_of(self._command[0])}", self._folder, self._environment, names)
         return judge.verdict("oci", *self._command[1:], "get-verify", *_options(options), program=self._command[0])
-
-    def _version(self) -> str:
-        command = [self._command[0], "--version"]
-        return subprocess.run(command, env=self._environment, capture_output=True, text=True, check=True).stdout.strip()
 
     def verify(self, pem: str | None = None, **fields: Any) -> Verified:
         """Verify the image with sealgate; with the key inline, by default the one in the vault."""
@@ -214,6 +211,15 @@ def finds_valid(verdict: Verdict) -> bool:
     printed = "\n".join(verdict.output)
     valid: bool = json.loads(printed[printed.index("{") :])["data"]["is-signature-valid"]
     return valid
+
+
+@cache
+def _version_of(program: str) -> str:
+    # It takes a second to start, and has its settings in the environment.
+    environment = {"PATH": os.environ["PATH"], "HOME": os.devnull, "SUPPRESS_LABEL_WARNING": "True"}
+    return subprocess.run(
+        [program, "--version"], env=environment, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def _options(options: Mapping[str, str]) -> list[str]:

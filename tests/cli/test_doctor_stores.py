@@ -33,10 +33,11 @@ PEM = public_pem(new_key("ECDSA P-256", "release"))
 NAMED = ("--service-secret", f"{NAMESPACE}/store")
 
 
-def set_service_secrets(installed: Installed, *names: str) -> None:
-    """Say in the webhook's settings which Secrets it sends to stores."""
+def set_service_secrets(installed: Installed, *names: str, docker_config: str = "") -> None:
+    """Say in the webhook's settings which Secrets it sends to stores, and which one it has for registries."""
     metadata = {"name": "sealgate-webhook", "labels": labels("webhook")}
-    data = {"config.yaml": yaml.safe_dump({"serviceSecrets": list(names)})}
+    settings = {"serviceSecrets": list(names), "registries": {"dockerConfigSecret": docker_config}}
+    data = {"config.yaml": yaml.safe_dump(settings)}
     installed.api.put(CONFIG_MAPS, {"metadata": metadata, "data": data})
 
 
@@ -200,3 +201,26 @@ def test_a_lookaside_store_that_asks_for_credentials_is_named(installed: Install
         code, check = store_of(installed, server)  # type: ignore[arg-type]  # as above
     assert (code, check["result"]) == (0, "warning"), check
     assert "none are sent to this store" in check["message"]
+
+
+@pytest.mark.parametrize(
+    ("password", "named", "code", "words"),
+    [
+        ("sesame", NAMED, 0, "it responds, and accepts the release's credentials"),
+        ("old", NAMED, 1, "it refuses the release's credentials"),
+        ("sesame", (), 0, "it responds and asks for credentials"),
+    ],
+    ids=["accepted", "refused", "not named"],
+)
+def test_the_credentials_of_the_release_are_tried_at_registries(
+    installed: Installed, password: str, named: tuple[str, ...], code: int, words: str
+) -> None:
+    registry = installed.shop.registry
+    registry.auth.mode, registry.auth.users = "bearer", {"robot": "sesame"}
+    config = {"auths": {registry.host: {"username": "robot", "password": password}}}
+    put_secret(installed, {".dockerconfigjson": json.dumps(config).encode()})
+    set_service_secrets(installed, docker_config="store")
+    found, checks = installed.examine(*named)
+    assert (found, words in checks[f"registries/{registry.host}"]["message"]) == (code, True), checks
+    assert password not in json.dumps(checks)
+    assert ("registries/Secret store" in checks) is not bool(named)

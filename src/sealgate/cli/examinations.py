@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from sealgate.api.v1alpha1.signing_policy import SigningPolicy
-from sealgate.cli.inputs.cluster_secrets import NamedSecrets, read_credentials
+from sealgate.cli.inputs.cluster_secrets import NamedSecrets, read_credentials, release_credentials
 from sealgate.cli.inputs.installation import RIGHTS, Installation, OperatorSettings
 from sealgate.cli.inputs.registries import add_settings, credentials_of, settings_of
 from sealgate.diagnosis.certificates import check_ca_bundle, check_serving_certificate
@@ -227,13 +227,15 @@ class Examination:
         # have the right to read them all.
         others = namespace if uses_service_account(self._chosen.context) else None
         secrets = NamedSecrets(self._api, self._chosen.secrets, others)
+        shared = "" if webhook is None else webhook.registries.docker_config_secret
+        release, untried = release_credentials(secrets, namespace, shared)
         pool = ThreadPoolExecutor(_TOGETHER, thread_name_prefix="server")
         try:
             with RegistryClient(settings, clock=self._clock) as client:
                 sent = None if webhook is None else webhook.service_secrets
                 trials = Trials(client, secrets, namespace, sent, self._clock, self._seconds)
                 own = credentials_of(self._registries)
-                reach = Reach(client, own, changed, trials, clock=self._clock, seconds=self._seconds)
+                reach = Reach(client, own, release, changed, trials, clock=self._clock, seconds=self._seconds)
                 pending = [pool.submit(reach.ask, endpoint) for endpoint in endpoints]
                 for _ in as_completed(pending):
                     advance()
@@ -242,7 +244,7 @@ class Examination:
             # On Ctrl-C the command must not wait for the servers.
             pool.shutdown(wait=False, cancel_futures=True)
         self._dated += [each.dated for each in results if each.dated is not None]
-        return [each.check for each in results]
+        return [each.check for each in results] + ([] if untried is None else [untried])
 
 
 def _signing_policies(objects: Iterable[Mapping[str, Any]]) -> Iterator[SigningPolicy]:

@@ -71,6 +71,7 @@ class Reach:
     Args:
         client: how servers are reached, by the settings of the cluster and of the user.
         credentials: the user's own credentials for registries.
+        release: those of the release, for the images of all namespaces.
         changed_hosts: hosts, as references spell them, whose settings are the cluster's only.
         trials: tries the credentials of stores and KMSs.
         clock: the time.
@@ -81,6 +82,7 @@ class Reach:
         self,
         client: RegistryClient,
         credentials: CredentialProvider,
+        release: CredentialProvider,
         changed_hosts: Collection[str],
         trials: Trials,
         *,
@@ -89,6 +91,7 @@ class Reach:
     ) -> None:
         self._client = client
         self._credentials = credentials
+        self._release = release
         self._changed_hosts = frozenset(changed_hosts)
         self._trials = trials
         self._clock = clock
@@ -98,12 +101,16 @@ class Reach:
         """Ask a server. Never raises for what the server does."""
         sent = self._clock.now()
         try:
-            reached = self._registry(endpoint) if endpoint.area is Area.REGISTRIES else self._service(endpoint)
+            if endpoint.area is Area.REGISTRIES:
+                response, check = self._registry(endpoint)
+                if check.outcome is Outcome.OK:
+                    check = self._as_release(endpoint, check)
+            else:
+                response, check = self._service(endpoint)
         except VerificationError:  # a large response is one
             return Reached(endpoint.check(Outcome.OK, "it responds"))
         except SealgateError as error:
             return Reached(_failed(endpoint, error))
-        response, check = reached
         if response is None:
             return Reached(check)
         return Reached(check, Dated(endpoint.name, response.headers.get("date", ""), sent, self._clock.now()))
@@ -127,6 +134,18 @@ class Reach:
             message = "it responds with status 404 to /v2/, which registries have"
             return response, endpoint.check(Outcome.WARNING, message, "check the registry's name in the policy")
         return response, _status(endpoint, response)
+
+    def _as_release(self, endpoint: Endpoint, check: Check) -> Check:
+        """Return the check of a registry that responds, tried with the release's credentials if it has some for it."""
+        host = fold(endpoint.url.origin.authority)
+        if not self._release.candidates(Repository(host, "")):
+            return check
+        try:
+            ping(self._client.state, self._release, self._policy(), host)
+        except UnauthorizedError as error:
+            remedy = "log in again, and update the Secret that registries.dockerConfigSecret names"
+            return endpoint.check(Outcome.PROBLEM, f"it refuses the release's credentials: {error.message}", remedy)
+        return endpoint.check(Outcome.OK, "it responds, and accepts the release's credentials or anonymous callers")
 
     def _own_credentials(self, host: str) -> tuple[CredentialProvider | None, str]:
         """Return the user's credentials for a registry if they may be sent; else None, and a clause that says why."""

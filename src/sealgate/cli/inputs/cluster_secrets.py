@@ -7,15 +7,18 @@ from urllib.parse import quote as url_quote
 
 import click
 
-from sealgate.errors import NotFoundError
+from sealgate.diagnosis.checks import Area, Check, Outcome
+from sealgate.errors import ConfigError, NotFoundError, UnauthorizedError, UnavailableError
 from sealgate.kubernetes.secrets import secret_data
 from sealgate.messages import quote
-from sealgate.service_secrets import credentials_error
+from sealgate.registry.credentials import DockerConfigCredentials, NoCredentials
+from sealgate.service_secrets import bytes_member, credentials_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sealgate.kubernetes.client import KubernetesAPI
+    from sealgate.registry.credentials import CredentialProvider
 
 
 def read_credentials(api: KubernetesAPI, namespace: str, name: str) -> Mapping[str, bytes]:
@@ -58,6 +61,32 @@ class NamedSecrets:
             # The author of an Authenticator chooses the Secret and the server that its content is sent to.
             raise credentials_error(name, f"name it to have it read: --service-secret NAMESPACE/{quote(name, 64)}")
         return read_credentials(self._api, namespace, name)
+
+
+def release_credentials(secrets: NamedSecrets, namespace: str, name: str) -> tuple[CredentialProvider, Check | None]:
+    """Return the release's own credentials for registries, and a check if they cannot be tried.
+
+    Args:
+        secrets: the Secrets that may be read.
+        namespace: the release's.
+        name: name of the Secret (the chart's `registries.dockerConfigSecret`); empty for none.
+    """
+    untried, shown = "the release's credentials for registries were not tried", quote(name, 64)
+    if not name:
+        return NoCredentials(), None
+    if secrets.namespace_of(name) != namespace:
+        remedy = f"to try them: --service-secret {namespace}/{shown}"
+        return NoCredentials(), Check(Area.REGISTRIES, f"Secret {shown}", Outcome.OK, untried, remedy)
+    outcome, remedy = Outcome.PROBLEM, "correct the Secret that registries.dockerConfigSecret names"
+    try:
+        data = bytes_member(name, secrets.read(name), ".dockerconfigjson")
+        return DockerConfigCredentials.from_bytes(data, f"Secret {shown}"), None
+    except UnauthorizedError as error:
+        outcome, problem = Outcome.NOT_CHECKED, error.message
+        remedy = f"to try them, have get on the Secret {namespace}/{shown} permitted, by name"
+    except (ConfigError, UnavailableError) as error:
+        problem = error.message
+    return NoCredentials(), Check(Area.REGISTRIES, f"Secret {shown}", outcome, f"{untried}: {problem}", remedy)
 
 
 def secret_names(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:

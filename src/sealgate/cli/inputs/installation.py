@@ -49,16 +49,24 @@ class OperatorSettings(BaseModel):
     tls_secret: str = ""
 
 
+class _WebhookRegistries(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
+
+    docker_config_secret: str = ""
+
+
 class WebhookSettings(BaseModel):
     """The members of the webhook's settings file that are used here; others are ignored.
 
     Attributes:
         service_secrets: names of the Secrets of the release's namespace that the webhook sends to signature stores.
+        registries: of how registries are reached, the Secret of that namespace with credentials for all images.
     """
 
     model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
 
     service_secrets: tuple[str, ...] = ()
+    registries: _WebhookRegistries = _WebhookRegistries()
 
 
 class Installation:

@@ -230,6 +230,8 @@ def test_attack_144_attestation_larger_than_the_limit_is_refused(environment: Ve
         "'a'" + " + 'a'" * 9 + " == ''",
         "predicate.all(a, a.all(b, b.all(c, c.all(d, d))))",
         "(" * 500 + "true" + ")" * 500,
+        "cel.bind(a, predicate + predicate, a + a == a)",
+        "predicate.transformList(a, b, [b, b]).size() == 1",
         "predicate.a.matches(",
         "1",
         "true // comment\n && false",

@@ -130,6 +130,7 @@ def checkout(tmp_path: Path, registry: RegistrySimulator, monkeypatch: pytest.Mo
 PARSED = {
     ("serve",),
     ("sign",),
+    ("attest",),
     ("doctor",),
     ("signatures", "delete"),
     *(path for path in COMMANDS if path[0] == "notary"),

@@ -145,6 +145,10 @@ class ImageBuilder:
         """Sign an image with a key, in cosign's default layout."""
         self._cosign.sign(image.by_digest, key, bundle=True, environment={"DOCKER_CONFIG": str(self._config)})
 
+    def attest(self, image: Image, key: str, predicate_type: str, predicate: object, *, bundle: bool) -> None:
+        """Attest a predicate about an image with a key, as a bundle or as a layer of the tag `.att`."""
+        self._cosign.attest(image.by_digest, key, predicate_type, predicate, bundle=bundle)
+
     def signed(self, tagged: str, key: str) -> Image:
         """Push an image and sign it."""
         image = self.push(tagged, tagged)

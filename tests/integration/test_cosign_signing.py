@@ -188,3 +188,38 @@ def test_openssl_verifies_the_signature_of_an_sm2_key(registry: DockerRegistry, 
     command = [require_tool("openssl"), "dgst", "-sm3", "-verify", str(key.with_suffix(".pub"))]
     options = ["-signature", str(tmp_path / "signature"), "-sigopt", "distid:1234567812345678"]
     subprocess.run([*command, *options, str(tmp_path / "payload")], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("storage", ["tag", "bundle"])
+def test_cosign_verifies_the_attestations_of_sealgate(
+    registry: DockerRegistry, cosign: Cosign, tmp_path: Path, storage: str, program: str
+) -> None:
+    image, key = push(registry, f"attested/{storage}"), new_key(cosign, "ours")
+    predicate = tmp_path / "predicate.json"
+    predicate.write_text('{"builder": {"id": "https://builder.example.org"}, "buildType": "t"}')
+    options = ("--predicate", predicate, "--type", "slsaprovenance", "--storage", storage, "--key", key)
+    for outcome in ("1 signed", "1 already signed"):
+        ran = sealgate("attest", image, *options, "--insecure-registry", registry.host)
+        assert (ran.exit_code, outcome in ran.stdout) == (0, True), ran.output
+    version = cosign.of_version(program)
+    version.verify_attestation(image, "ours", "slsaprovenance", bundle=storage == "bundle")
+    with pytest.raises(AssertionError):
+        version.verify_attestation(image, "ours", "spdxjson", bundle=storage == "bundle")
+
+
+def test_sealgate_and_cosign_extend_the_same_attestations(
+    registry: DockerRegistry, cosign: Cosign, tmp_path: Path
+) -> None:
+    image, key = push(registry, "attested/both"), new_key(cosign, "ours")
+    cosign.new_key("theirs")
+    predicate = tmp_path / "predicate.json"
+    predicate.write_text("{}")
+    cosign.attest(image, "theirs", "openvex", {"by": "cosign"}, bundle=False)
+    for _ in range(2):
+        options = ("--predicate", predicate, "--type", "cyclonedx", "--key", key)
+        ran = sealgate("attest", image, *options, "--insecure-registry", registry.host)
+        assert ran.exit_code == 0, ran.output
+    cosign.attest(image, "theirs", "openvex", {"by": "cosign again"}, bundle=False)
+    cosign.verify_attestation(image, "theirs", "openvex", bundle=False)
+    cosign.verify_attestation(image, "ours", "cyclonedx", bundle=False)

@@ -18,6 +18,7 @@ _COMMANDS = {
     "scan": "sealgate.cli.commands.scan:scan",
     "doctor": "sealgate.cli.commands.doctor:doctor",
     "sign": "sealgate.cli.commands.sign:sign",
+    "attest": "sealgate.cli.commands.attest:attest",
     "signatures": "sealgate.cli.commands.signatures:signatures",
     "serve": "sealgate.cli.commands.serve:serve",
     "policy": "sealgate.cli.commands.policy:policy",

@@ -117,9 +117,12 @@ class Cosign:
 
     def verify_attestation(self, image: str, key: str, predicate_type: str, *, bundle: bool) -> None:
         """Verify an attestation as cosign does; raise if it does not verify."""
-        layout = f"--new-bundle-format={'true' if bundle else 'false'}"
+        layout = [f"--new-bundle-format={'true' if bundle else 'false'}"]
+        if bundle:
+            (self._home / "no-root.json").write_text(json.dumps(_NO_ROOT))
+            layout.append("--trusted-root=no-root.json")
         fixed = ("--insecure-ignore-tlog", "--allow-http-registry", f"--type={predicate_type}")
-        self._run("verify-attestation", f"--key={key}.pub", layout, *fixed, image)
+        self._run("verify-attestation", f"--key={key}.pub", *layout, *fixed, image)
 
     def verify(self, image: str, key: str, *options: str, bundle: bool) -> None:
         """Verify an image as cosign does; raise if it does not verify."""

@@ -19,6 +19,7 @@ from sealgate.cli.outputs.schemas import schema_option
 from sealgate.clocks import SystemClock
 from sealgate.references import parse_reference
 from sealgate.registry.client import RegistryClient
+from sealgate.service_secrets import NoServiceSecrets
 from sealgate.signing.locks import RepositoryLocks, default_lock_directory
 from sealgate.signing.runs import SigningRun
 from sealgate.trusted_state.stores import MemoryTrustedState
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from sealgate.cli.inputs.options import RegistryOptions
     from sealgate.cli.inputs.signing_keys import KeyOptions
     from sealgate.cli.inputs.signing_policies import PolicyChoice
+    from sealgate.formats.signing import Signer
     from sealgate.references import Reference
+    from sealgate.service_secrets import ServiceSecrets
     from sealgate.signing.runs import SignedImage
 
 
@@ -115,20 +118,15 @@ def sign(  # noqa: PLR0913 - click hands over one argument for each group of opt
     chosen = chosen_input(form, context)
     own = values_of(chosen, values)
     signer = chosen.build(key, own)
-    clock = SystemClock()
-    with RegistryClient(settings_of(registries), clock=clock) as client:
-        run = SigningRun(
-            client=client,
-            credentials=credentials_of(registries),
-            clock=clock,
-            signer=signer,
-            locks=RepositoryLocks(default_lock_directory()),
-            state=MemoryTrustedState(),
-            timeout=timeout,
-            named_hosts=chosen.named_hosts(own),
-            secrets=chosen.secrets(own),
-        )
-        outcomes = _sign(run, references, recursive=recursive)
+    outcomes = run_signer(
+        signer,
+        references,
+        recursive=recursive,
+        registries=registries,
+        timeout=timeout,
+        named_hosts=chosen.named_hosts(own),
+        secrets=chosen.secrets(own),
+    )
     signing.print_outcomes(outcomes, form, output)
     return signing.exit_of(outcomes)
 
@@ -147,12 +145,44 @@ def _require_images(images: tuple[str, ...], choice: PolicyChoice | None, *, eve
         raise click.UsageError("--restart belongs to --all")
 
 
-def _sign(run: SigningRun, references: Sequence[Reference], *, recursive: bool) -> list[SignedImage]:
-    """Sign the images; on a terminal, show a progress bar if there are many."""
-    with progress_bar("signing", len(references)) as bar:
-        task = bar.add_task("signing", total=len(references))
-        return run.sign_all(
-            references,
-            recursive=recursive,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+def run_signer(  # noqa: PLR0913 - a run of these parts
+    signer: Signer,
+    references: Sequence[Reference],
+    *,
+    recursive: bool,
+    registries: RegistryOptions,
+    timeout: float,
+    named_hosts: frozenset[str],
+    secrets: ServiceSecrets | None = None,
+) -> list[SignedImage]:
+    """Sign images with one signer; on a terminal, show a progress bar if there are many.
+
+    Args:
+        signer: signs.
+        references: the images.
+        recursive: whether to sign every platform of an index too.
+        registries: how registries are reached.
+        timeout: seconds for each image; greater than 0.
+        named_hosts: hosts that the user names besides those of the images.
+        secrets: credentials for the service that the signer stores signatures in; None for none.
+    """
+    clock = SystemClock()
+    with RegistryClient(settings_of(registries), clock=clock) as client:
+        run = SigningRun(
+            client=client,
+            credentials=credentials_of(registries),
+            clock=clock,
+            signer=signer,
+            locks=RepositoryLocks(default_lock_directory()),
+            state=MemoryTrustedState(),
+            timeout=timeout,
+            named_hosts=named_hosts,
+            secrets=secrets or NoServiceSecrets(),
         )
+        with progress_bar("signing", len(references)) as bar:
+            task = bar.add_task("signing", total=len(references))
+            return run.sign_all(
+                references,
+                recursive=recursive,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )

@@ -246,7 +246,7 @@ class AttestationSearch:
         listed: Sequence[Descriptor] = ()
         with self._source(f"referrers of {self._image}", self._open()):
             listed = self._store.referrers(self._image)
-        for descriptor in filter(_is_likely, listed):
+        for descriptor in filter(is_likely_attestation, listed):
             wanted = self._open(descriptor.annotations.get(PREDICATE_ANNOTATION))
             if wanted:
                 self._count(1)
@@ -306,5 +306,6 @@ class AttestationSearch:
                 each.evidence.judge(where, partial(self._verify, sealed), met)
 
 
-def _is_likely(descriptor: Descriptor) -> bool:
+def is_likely_attestation(descriptor: Descriptor) -> bool:
+    """Return whether a referrer's descriptor may be that of an attestation; some tools write wrong types."""
     return descriptor.artifact_type in _LIKELY_TYPES and descriptor.media_type in (OCI_MANIFEST, DOCKER_MANIFEST)

@@ -14,6 +14,8 @@ from sealgate.errors import SigningError, VerificationError
 from sealgate.formats.cosign.wire import (
     BUNDLE_TYPE,
     CLASSIC_REFERRER_TYPE,
+    ENVELOPE_ANNOTATION,
+    ENVELOPE_TYPE,
     PAYLOAD_TYPE,
     PREDICATE_ANNOTATION,
     SIGN_PREDICATE,
@@ -41,6 +43,12 @@ def signature_layer(payload: bytes, signature: bytes) -> dict[str, Any]:
     """Return the layer of a classic signature: a descriptor of its payload."""
     annotations = {SIGNATURE_ANNOTATION: b64encode(signature).decode("ascii")}
     return describe(PAYLOAD_TYPE, payload, annotations=annotations)
+
+
+def attestation_layer(envelope: bytes, predicate_type: str) -> dict[str, Any]:
+    """Return the layer of a classic attestation: a descriptor of its envelope."""
+    annotations = {SIGNATURE_ANNOTATION: "", ENVELOPE_ANNOTATION: predicate_type}
+    return describe(ENVELOPE_TYPE, envelope, annotations=annotations)
 
 
 def classic_config(layers: list[dict[str, Any]]) -> bytes:
@@ -110,27 +118,36 @@ def classic_manifest(layer: dict[str, Any]) -> tuple[bytes, bytes]:
     return _json(document), config
 
 
-def classic_referrer(layer: dict[str, Any], subject: Manifest) -> tuple[bytes, bytes]:
-    """Return a manifest with one classic signature that refers to the image (OCI 1.1), and its config."""
+def classic_referrer(
+    layer: dict[str, Any], subject: Manifest, kind: str = CLASSIC_REFERRER_TYPE
+) -> tuple[bytes, bytes]:
+    """Return a manifest with one layer that refers to the image (OCI 1.1), and its config.
+
+    Args:
+        layer: a classic signature or attestation.
+        subject: the image's manifest.
+        kind: the artifact type.
+    """
     config = classic_config([layer])
     document = {
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
-        "config": describe(CLASSIC_REFERRER_TYPE, config),
+        "config": describe(kind, config),
         "layers": [layer],
         "subject": describe(subject.media_type, subject.body),
-        "artifactType": CLASSIC_REFERRER_TYPE,
+        "artifactType": kind,
     }
     return _json(document), config
 
 
-def bundle_referrer(bundle: bytes, subject: Manifest, created: str) -> bytes:
+def bundle_referrer(bundle: bytes, subject: Manifest, created: str, predicate_type: str = SIGN_PREDICATE) -> bytes:
     """Return a manifest with one bundle that refers to the image; its config is `EMPTY`.
 
     Args:
         bundle: the bundle.
         subject: the image's manifest.
         created: the time, as RFC 3339 writes it.
+        predicate_type: of the statement in the bundle.
     """
     return _json(
         {
@@ -140,7 +157,7 @@ def bundle_referrer(bundle: bytes, subject: Manifest, created: str) -> bytes:
             "layers": [describe(BUNDLE_TYPE, bundle)],
             "annotations": {
                 _CONTENT_ANNOTATION: "dsse-envelope",
-                PREDICATE_ANNOTATION: SIGN_PREDICATE,
+                PREDICATE_ANNOTATION: predicate_type,
                 _CREATED_ANNOTATION: created,
             },
             "subject": describe(subject.media_type, subject.body),

@@ -138,6 +138,30 @@ def build_statement(repository: str, digest: str, annotations: Mapping[str, str]
     return _json({"_type": STATEMENT_TYPES[0], "subject": [subject], "predicateType": SIGN_PREDICATE, "predicate": {}})
 
 
+def build_attestation(repository: str, digest: str, predicate_type: str, predicate: object) -> bytes:
+    """Return an in-toto statement that attests something about an image, the payload of an envelope.
+
+    Args:
+        repository: the image's repository as references have it.
+        digest: the image's digest, SHA-256.
+        predicate_type: what the predicate is.
+        predicate: any JSON value.
+    """
+    subject = {"name": repository, "digest": {"sha256": digest.removeprefix("sha256:")}}
+    return _json(
+        {"_type": STATEMENT_TYPES[0], "subject": [subject], "predicateType": predicate_type, "predicate": predicate}
+    )
+
+
+def build_envelope(statement: bytes, signature: bytes) -> bytes:
+    """Return an envelope around a signed statement, as a layer has it; arguments as for `build_bundle`."""
+    return _json(_envelope(statement, signature))
+
+
+def _envelope(statement: bytes, signature: bytes) -> dict[str, object]:
+    return {"payload": _base64(statement), "payloadType": IN_TOTO, "signatures": [{"sig": _base64(signature)}]}
+
+
 def build_bundle(fingerprint: str, statement: bytes, signature: bytes) -> bytes:
     """Return a bundle around a signed statement.
 
@@ -146,9 +170,10 @@ def build_bundle(fingerprint: str, statement: bytes, signature: bytes) -> bytes:
         statement: the payload of the envelope.
         signature: over `pre_authentication_encoding(IN_TOTO, statement)`.
     """
-    envelope = {"payload": _base64(statement), "payloadType": IN_TOTO, "signatures": [{"sig": _base64(signature)}]}
     material = {"publicKey": {"hint": key_hint(fingerprint)}}
-    return _json({"mediaType": BUNDLE_TYPE, "verificationMaterial": material, "dsseEnvelope": envelope})
+    return _json(
+        {"mediaType": BUNDLE_TYPE, "verificationMaterial": material, "dsseEnvelope": _envelope(statement, signature)}
+    )
 
 
 def _json(document: object) -> bytes:
